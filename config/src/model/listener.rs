@@ -1,0 +1,139 @@
+//! Listeners: where requests come in and what is refused at the door.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+/// One listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Listener {
+    /// Unique name; `in-PORT` or `out-PORT` by default.
+    pub name: Arc<str>,
+    /// Whether requests come from outside the pod or from the app.
+    pub direction: Direction,
+    /// What is bound.
+    pub address: ListenerAddress,
+    /// Peers whose X-Forwarded-For and X-Request-Id are believed.
+    pub trusted_cidrs: Vec<Cidr>,
+    /// Limits on what a peer may send.
+    pub limits: ListenerLimits,
+    /// How long a peer may take.
+    pub timeouts: ListenerTimeouts,
+    /// How request paths are made canonical.
+    pub paths: PathRules,
+    /// What happens to a request header name with `_` in it. Default reject.
+    pub underscore_headers: UnderscoreHeaders,
+}
+
+/// Whether requests come from outside the pod or from the app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// From outside, towards the app.
+    Inbound,
+    /// From the app, towards the outside. Serves only routes that name it.
+    Outbound,
+}
+
+/// What a listener binds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct ListenerAddress {
+    /// Address and port; port 0 is a free port, the same for all workers and kept over reloads.
+    pub socket: SocketAddr,
+    /// `port: N` inbound: `[::]:N` that also takes IPv4, or `0.0.0.0:N` where the host has no IPv6.
+    pub dual_stack: bool,
+}
+
+/// An address range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Cidr {
+    /// The network address, host bits zero.
+    pub network: IpAddr,
+    /// Prefix length, 0-32 or 0-128.
+    pub prefix: u8,
+}
+
+impl Cidr {
+    /// Whether `address` lies in this range. An IPv4-mapped IPv6 address counts as IPv4.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.network, address.to_canonical()) {
+            (IpAddr::V4(network), IpAddr::V4(address)) => {
+                let shift = 32 - u32::from(self.prefix);
+                u32::from(network).checked_shr(shift) == u32::from(address).checked_shr(shift)
+            }
+            (IpAddr::V6(network), IpAddr::V6(address)) => {
+                let shift = 128 - u32::from(self.prefix);
+                u128::from(network).checked_shr(shift) == u128::from(address).checked_shr(shift)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Limits on what a peer may send; each has its own answer (config.md, "What a refused request gets").
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ListenerLimits {
+    /// Bytes of a request head. Default 64 KiB.
+    pub header_bytes: usize,
+    /// Header fields, HTTP/2 cookie crumbs counted one by one. Default 100.
+    pub headers: usize,
+    /// Bytes of the request target. Default 16 KiB.
+    pub target_bytes: usize,
+    /// Bytes of a request body; `None` is unlimited, the default.
+    pub body_bytes: Option<u64>,
+    /// Open connections, over all workers; `None`: min(10 000, half the fd limit, memory limit / 64 KiB).
+    pub connections: Option<usize>,
+    /// Open connections of one client address; trusted CIDRs are exempt. Default 1 000.
+    pub connections_per_address: usize,
+    /// Concurrent HTTP/2 streams of one connection. Default 128.
+    pub streams: u32,
+}
+
+/// How long a peer may take. Zero in the file disables a timeout and is `None` here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ListenerTimeouts {
+    /// From the first byte of a request head to its last: 408. Default 10 s.
+    pub request_headers: Option<Duration>,
+    /// Between two reads of a request body, or two writes of a response body: 408 or close. Default 30 s.
+    pub body_idle: Option<Duration>,
+    /// Between two requests of one connection: close. Default 60 s.
+    pub idle: Option<Duration>,
+    /// Age at which a connection is asked to end (Connection: close, GOAWAY). Default off.
+    pub connection_age: Option<Duration>,
+}
+
+/// How request paths are made canonical.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PathRules {
+    /// What happens to `%2f`. Default reject.
+    pub encoded_slash: EncodedSlash,
+    /// Whether `//` becomes `/`. Default true.
+    pub merge_slashes: bool,
+}
+
+/// What happens to `%2f` in a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EncodedSlash {
+    /// 400.
+    Reject,
+    /// Stays encoded, as `%2F`.
+    Keep,
+}
+
+/// What happens to a request header name with `_` in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnderscoreHeaders {
+    /// 400.
+    Reject,
+    /// The header is removed.
+    Drop,
+    /// The header passes, unless it looks like one that the proxy owns.
+    Keep,
+}

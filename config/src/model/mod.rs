@@ -1,0 +1,84 @@
+//! Accepted configuration: every value here was checked, every reference resolved, every default filled in.
+//!
+//! Nobody checks a model value again. The types are `#[non_exhaustive]`, so only this crate can make one;
+//! everyone else reads them through `&` or `Arc`. Equality is structural: the registry of what outlives a
+//! reload compares model values to decide what may be carried over.
+
+mod app;
+mod listener;
+mod operations;
+mod pattern;
+mod route;
+mod telemetry;
+mod upstream;
+
+pub use app::{App, AppAddress, Readiness, ReadinessProbe};
+pub use listener::{
+    Cidr, Direction, EncodedSlash, Listener, ListenerAddress, ListenerLimits, ListenerTimeouts, PathRules,
+    UnderscoreHeaders,
+};
+pub use operations::{Lifecycle, Reload, ServerAddress, Workers};
+pub use pattern::{PathTemplate, Pattern, TemplateSegment};
+pub use route::{
+    Action, DirectResponse, HeaderChanges, HeaderMatch, Hostname, PathMatch, PathRewrite, QueryMatch,
+    Redirect, Route, RouteMatch, RouteTimeouts, UrlRewrite, ValueMatch, WeightedBackend,
+};
+pub use telemetry::{AccessLog, AccessLogFormat, Percent, Telemetry};
+pub use upstream::{
+    ConnectionSettings, EndpointAddress, EndpointSpec, LoadBalancerPolicy, Protocol, Upstream, UpstreamKind,
+};
+
+/// Index of a listener in [`Config::listeners`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ListenerId(pub u32);
+
+/// Index of an upstream in [`Config::upstreams`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UpstreamId(pub u32);
+
+/// Index of a route in [`Config::routes`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RouteId(pub u32);
+
+/// One whole accepted configuration.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Config {
+    /// How many worker threads serve requests.
+    pub workers: Workers,
+    /// The application in this pod, when the file declares one. It is also the upstream named `app`.
+    pub app: Option<App>,
+    /// Listeners in file order; at least one.
+    pub listeners: Vec<Listener>,
+    /// Upstreams: `app` first when there is one, then in file order.
+    pub upstreams: Vec<Upstream>,
+    /// Routes in file order. A file without routes has one, named `app`, that sends everything to the app.
+    pub routes: Vec<Route>,
+    /// Access log and metrics.
+    pub telemetry: Telemetry,
+    /// Where `/livez /readyz /startupz /metrics` are served; `None` for `status: off`.
+    pub status: Option<ServerAddress>,
+    /// Where the admin server listens, loopback only; `None` for `admin: off`.
+    pub admin: Option<ServerAddress>,
+    /// When and how the file is read again.
+    pub reload: Reload,
+    /// Drain and shutdown times.
+    pub lifecycle: Lifecycle,
+}
+
+impl Config {
+    /// The listener with this index.
+    pub fn listener(&self, id: ListenerId) -> &Listener {
+        &self.listeners[id.0 as usize]
+    }
+
+    /// The upstream with this index.
+    pub fn upstream(&self, id: UpstreamId) -> &Upstream {
+        &self.upstreams[id.0 as usize]
+    }
+
+    /// The route with this index.
+    pub fn route(&self, id: RouteId) -> &Route {
+        &self.routes[id.0 as usize]
+    }
+}

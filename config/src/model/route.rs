@@ -1,0 +1,195 @@
+//! Routes: which requests they take and what happens to them.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+
+use super::{ListenerId, PathTemplate, Pattern, UpstreamId};
+
+/// One route, with `defaults` already applied.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Route {
+    /// Unique name.
+    pub name: Arc<str>,
+    /// The listeners it serves, resolved; all inbound ones when the file names none.
+    pub listeners: Vec<ListenerId>,
+    /// Host names; empty takes every host.
+    pub hostnames: Vec<Hostname>,
+    /// Matches, of which one must hold; never empty (absent matches are one that takes all paths).
+    pub matches: Vec<RouteMatch>,
+    /// Changes to the path or host sent on.
+    pub url_rewrite: UrlRewrite,
+    /// Changes to the request head sent on.
+    pub request_headers: HeaderChanges,
+    /// Changes to every response, our own answers included.
+    pub response_headers: HeaderChanges,
+    /// How long the upstream may take.
+    pub timeouts: RouteTimeouts,
+    /// What answers the request.
+    pub action: Action,
+}
+
+/// A host name without port, lower case.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Hostname {
+    /// `api.example.com`.
+    Exact(Arc<str>),
+    /// `*.example.com`: one or more labels in front; the suffix is kept with its dot, `.example.com`.
+    Wildcard(Arc<str>),
+}
+
+/// One item of `matches`; everything in it must hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RouteMatch {
+    /// The canonical path.
+    pub path: PathMatch,
+    /// The method, when one is named.
+    pub method: Option<Method>,
+    /// Headers, all of which must match.
+    pub headers: Vec<HeaderMatch>,
+    /// Query parameters, all of which must match.
+    pub query_params: Vec<QueryMatch>,
+}
+
+/// A match on the canonical path; the values are in canonical form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PathMatch {
+    /// The whole path.
+    Exact(Arc<str>),
+    /// Whole leading elements: `/abc` takes `/abc` and `/abc/d`, not `/abcd`. Without a trailing slash, except `/`.
+    Prefix(Arc<str>),
+    /// A template for the whole path.
+    Template(PathTemplate),
+    /// A regular expression for the whole path.
+    Regex(Pattern),
+}
+
+/// A match on a header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HeaderMatch {
+    /// The header.
+    pub name: HeaderName,
+    /// What one of its values must be.
+    pub value: ValueMatch,
+}
+
+/// A match on a query parameter, percent-decoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueryMatch {
+    /// The parameter; case matters.
+    pub name: Arc<str>,
+    /// What its first value must be.
+    pub value: ValueMatch,
+}
+
+/// What a header or parameter must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ValueMatch {
+    /// Exactly this.
+    Exact(Arc<str>),
+    /// Matches as a whole.
+    Regex(Pattern),
+    /// Anything, as long as it is there.
+    Present,
+}
+
+/// What answers a request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// One of these upstreams, by weight; at least one has a weight over 0.
+    Forward(Vec<WeightedBackend>),
+    /// A redirect.
+    Redirect(Redirect),
+    /// A fixed answer.
+    Respond(DirectResponse),
+}
+
+/// One item of `backendRefs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WeightedBackend {
+    /// Where to.
+    pub upstream: UpstreamId,
+    /// Relative share, 0-1 000 000. Default 1; 0 sends nothing.
+    pub weight: u32,
+}
+
+/// `requestRedirect`: parts that are absent are taken from the request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Redirect {
+    /// `http` or `https`.
+    pub scheme: Option<Arc<str>>,
+    /// The host.
+    pub hostname: Option<Arc<str>>,
+    /// The port; absent with a scheme: that scheme's own, absent without: the request's.
+    pub port: Option<u16>,
+    /// Changes to the path.
+    pub path: Option<PathRewrite>,
+    /// 301, 302, 303, 307 or 308. Default 302.
+    pub status: StatusCode,
+}
+
+/// `directResponse`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DirectResponse {
+    /// 200-599.
+    pub status: StatusCode,
+    /// Sent as `text/plain; charset=utf-8`; may be empty.
+    pub body: Arc<str>,
+}
+
+/// `urlRewrite`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct UrlRewrite {
+    /// The Host sent on.
+    pub hostname: Option<HeaderValue>,
+    /// Changes to the path.
+    pub path: Option<PathRewrite>,
+}
+
+/// Changes to a path; the query is left untouched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PathRewrite {
+    /// The matched prefix becomes this; the route's matches are all prefixes.
+    ReplacePrefixMatch(Arc<str>),
+    /// The whole path becomes this.
+    ReplaceFull(Arc<str>),
+}
+
+/// `requestHeaders` or `responseHeaders`, applied in the order remove, set, add.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct HeaderChanges {
+    /// Removed, all values.
+    pub remove: Vec<HeaderName>,
+    /// Replace all values.
+    pub set: Vec<(HeaderName, HeaderValue)>,
+    /// Added beside existing values.
+    pub add: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl HeaderChanges {
+    /// Whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        self.remove.is_empty() && self.set.is_empty() && self.add.is_empty()
+    }
+}
+
+/// How long the upstream may take; `None` where the file says `0s`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RouteTimeouts {
+    /// From the last byte of the request to the response head, all tries together. Default 15 s.
+    pub request: Option<Duration>,
+    /// The same for one try. Default off; never over `request`.
+    pub backend_request: Option<Duration>,
+    /// Between two frames of a response body. Default 5 min.
+    pub stream_idle: Option<Duration>,
+}

@@ -1,0 +1,94 @@
+//! Upstreams: named groups of endpoints.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use std::net::SocketAddr;
+
+/// A named group of endpoints that a route can send to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Upstream {
+    /// Unique name; `app` for the application in this pod.
+    pub name: Arc<str>,
+    /// The app, or something outside.
+    pub kind: UpstreamKind,
+    /// At least one.
+    pub endpoints: Vec<EndpointSpec>,
+    /// What is spoken to the endpoints.
+    pub protocol: Protocol,
+    /// How an endpoint is chosen.
+    pub load_balancer: LoadBalancerPolicy,
+    /// Connect, idle and age limits of connections.
+    pub connections: ConnectionSettings,
+}
+
+/// The app, or something outside the pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum UpstreamKind {
+    /// The `app` block.
+    App,
+    /// An entry of `upstreams`.
+    External,
+}
+
+/// One endpoint as configured.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct EndpointSpec {
+    /// Where it is.
+    pub address: EndpointAddress,
+    /// Host and port as a Host header would carry them (port left out when it is the scheme's).
+    pub authority: Arc<str>,
+    /// Relative share, 1-1000. Default 1.
+    pub weight: u32,
+}
+
+/// Where an endpoint is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum EndpointAddress {
+    /// A literal address.
+    Socket(SocketAddr),
+    /// A host name, resolved while running.
+    Host {
+        /// The name.
+        name: Arc<str>,
+        /// The port.
+        port: u16,
+    },
+    /// A Unix socket.
+    Unix(Arc<PathBuf>),
+}
+
+/// What is spoken to an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// HTTP/1.1, and HTTP/2 for gRPC requests. The default.
+    Auto,
+    /// HTTP/1.1 only.
+    Http1,
+    /// HTTP/2 with prior knowledge, without TLS.
+    H2c,
+}
+
+/// How an endpoint is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LoadBalancerPolicy {
+    /// In turn, by weight.
+    RoundRobin,
+    /// The less busy of two drawn at random by weight. The default.
+    LeastRequest,
+    /// At random, by weight.
+    Random,
+}
+
+/// Connect, idle and age limits of connections to one upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnectionSettings {
+    /// From the first SYN to an open connection. Default 1 s.
+    pub connect_timeout: Duration,
+    /// How long an unused connection is kept. Default 30 s; 3 s for the app.
+    pub idle_timeout: Duration,
+    /// Age at which a connection is not used for another request. Default off.
+    pub max_age: Option<Duration>,
+}

@@ -1,0 +1,113 @@
+//! What the steps of one request tell each other, in one request extension.
+//!
+//! | field | written by | read by |
+//! |---|---|---|
+//! | `request_id`, `client_address`, `peer_trusted` | edge | forward (headers), respond, access log |
+//! | `route` | edge, after the route choice | access log, metrics |
+//! | `upstream`, `endpoint`, `attempts` | forward | retry, access log |
+//! | `flag`, `reason` | respond, body guards | access log, metrics |
+//! | `bytes_in`, `bytes_out` | body guards | access log |
+//!
+//! A request never leaves its worker thread, but `http::Extensions` asks for `Send + Sync`: the one `Rc` inside
+//! is wrapped so that a use on another thread panics instead of racing.
+
+use std::{
+    cell::{Cell, OnceCell, RefCell},
+    net::IpAddr,
+    ops::Deref,
+    rc::Rc,
+    sync::Arc,
+};
+
+use http::HeaderValue;
+use outrigger_config::model::{RouteId, UpstreamId};
+use send_wrapper::SendWrapper;
+use tokio::time::Instant;
+
+use crate::error::Flag;
+
+/// The one extension; clones share the same [`Exchange`].
+#[derive(Clone)]
+pub struct Context(SendWrapper<Rc<Exchange>>);
+
+impl Context {
+    /// Begins the exchange.
+    pub fn new(exchange: Exchange) -> Self {
+        Self(SendWrapper::new(Rc::new(exchange)))
+    }
+}
+
+impl Deref for Context {
+    type Target = Exchange;
+
+    fn deref(&self) -> &Exchange {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").finish_non_exhaustive()
+    }
+}
+
+/// One request and its response, from the last byte of its head to the last byte of the answer.
+pub struct Exchange {
+    /// When the head was complete.
+    pub started: Instant,
+    /// The client's address: the peer, or the rightmost untrusted entry of X-Forwarded-For.
+    pub client_address: IpAddr,
+    /// Whether the peer is in `trustedCIDRs`.
+    pub peer_trusted: bool,
+    /// The request id sent to the app and shown to the client in our own answers.
+    pub request_id: HeaderValue,
+    /// The chosen route.
+    pub route: OnceCell<RouteId>,
+    /// The chosen upstream.
+    pub upstream: Cell<Option<UpstreamId>>,
+    /// The endpoint of the last try, as the log shows it.
+    pub endpoint: RefCell<Option<Arc<str>>>,
+    /// Tries so far.
+    pub attempts: Cell<u32>,
+    /// The response flag.
+    pub flag: Cell<Flag>,
+    /// The exact reason behind the flag.
+    pub reason: Cell<&'static str>,
+    /// Bytes of the request body so far.
+    pub bytes_in: Cell<u64>,
+    /// Bytes of the response body so far.
+    pub bytes_out: Cell<u64>,
+}
+
+impl Exchange {
+    /// An exchange at its first step.
+    pub fn new(
+        started: Instant,
+        client_address: IpAddr,
+        peer_trusted: bool,
+        request_id: HeaderValue,
+    ) -> Self {
+        Self {
+            started,
+            client_address,
+            peer_trusted,
+            request_id,
+            route: OnceCell::new(),
+            upstream: Cell::new(None),
+            endpoint: RefCell::new(None),
+            attempts: Cell::new(0),
+            flag: Cell::new(Flag::None),
+            reason: Cell::new(""),
+            bytes_in: Cell::new(0),
+            bytes_out: Cell::new(0),
+        }
+    }
+
+    /// Records why the exchange did not end well; the first reason stays.
+    pub fn blame(&self, flag: Flag, reason: &'static str) {
+        if self.flag.get() == Flag::None {
+            self.flag.set(flag);
+            self.reason.set(reason);
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Why a request was not answered by its upstream: one closed set for the whole chain.
+//!
+//! Each variant knows its status, its response flag, the exact reason for log and metrics, and the one sentence
+//! a client may see. `proxy::respond` is the only place that turns an error into a response.
+
+use std::error::Error as StdError;
+
+use http::StatusCode;
+
+/// A short code for the access log and metrics, as in Envoy's response flags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Flag {
+    /// Nothing to say.
+    #[default]
+    None,
+    /// Malformed or ambiguous request, bad path (downstream protocol error).
+    Dpe,
+    /// A size limit.
+    Lim,
+    /// The client was too slow.
+    Slow,
+    /// No route.
+    Nr,
+    /// No healthy endpoint.
+    Uh,
+    /// Connect failed.
+    Uf,
+    /// The upstream closed the connection.
+    Uc,
+    /// The upstream broke the protocol.
+    Upe,
+    /// A timeout on the upstream.
+    Ut,
+    /// The client went away (downstream connection terminated).
+    Dc,
+}
+
+impl Flag {
+    /// As it stands in log lines and labels; empty for none.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Dpe => "DPE",
+            Self::Lim => "LIM",
+            Self::Slow => "SLOW",
+            Self::Nr => "NR",
+            Self::Uh => "UH",
+            Self::Uf => "UF",
+            Self::Uc => "UC",
+            Self::Upe => "UPE",
+            Self::Ut => "UT",
+            Self::Dc => "DC",
+        }
+    }
+}
+
+/// What was wrong with a request head or body; each is a value of `outrigger_downstream_rejected_total{reason}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Malformed {
+    /// Host is missing, repeated, a list, or carries userinfo, a path or a bad port.
+    Host,
+    /// `:authority` and `host` differ.
+    AuthorityMismatch,
+    /// Anything but one `Transfer-Encoding: chunked`.
+    TransferEncoding,
+    /// A Content-Length that is not one plain number.
+    ContentLength,
+    /// Control or non-ASCII bytes, a fragment, or a form that the method does not take.
+    Target,
+    /// Dot segments, `%00`, `%2f`, `%5c`, `\` or a broken escape.
+    Path,
+    /// A header name with `_`.
+    UnderscoreHeader,
+    /// A header that HTTP/2 does not allow, or space at a value's ends.
+    Header,
+    /// Two Authorization headers.
+    Authorization,
+    /// A broken chunk, length or trailer in the body.
+    Body,
+}
+
+impl Malformed {
+    /// As it stands in log lines and labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Host => "request.host",
+            Self::AuthorityMismatch => "request.authority_mismatch",
+            Self::TransferEncoding => "request.transfer_encoding",
+            Self::ContentLength => "request.content_length",
+            Self::Target => "request.target",
+            Self::Path => "request.path",
+            Self::UnderscoreHeader => "request.underscore_header",
+            Self::Header => "request.header",
+            Self::Authorization => "request.authorization",
+            Self::Body => "request.body",
+        }
+    }
+}
+
+/// What lies behind an upstream failure, for the log.
+pub type Cause = Box<dyn StdError + Send + Sync>;
+
+/// Why a request was not answered by its upstream.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Malformed or ambiguous.
+    #[error("malformed request: {}", .0.as_str())]
+    Malformed(Malformed),
+    /// CONNECT, which a reverse proxy does not serve.
+    #[error("CONNECT is not served")]
+    Connect,
+    /// Too many header fields, or too many bytes of them.
+    #[error("request headers over the limit")]
+    HeadersTooLarge,
+    /// A target over `limits.targetBytes`.
+    #[error("request target over the limit")]
+    TargetTooLong,
+    /// A body over `limits.bodyBytes`.
+    #[error("request body over the limit")]
+    BodyTooLarge,
+    /// No byte of the request body for `timeouts.bodyIdle`.
+    #[error("request body idle for too long")]
+    BodyIdle,
+    /// No route matches.
+    #[error("no route matches")]
+    NoRoute,
+    /// No endpoint has an address.
+    #[error("no healthy endpoint in upstream {upstream}")]
+    NoEndpoint {
+        /// The upstream.
+        upstream: std::sync::Arc<str>,
+    },
+    /// No connection could be made.
+    #[error("connect to {endpoint} failed: {cause}")]
+    ConnectFailed {
+        /// The endpoint.
+        endpoint: std::sync::Arc<str>,
+        /// What happened.
+        cause: Cause,
+    },
+    /// The upstream closed or reset the connection.
+    #[error("{endpoint} closed the connection: {cause}")]
+    UpstreamClosed {
+        /// The endpoint.
+        endpoint: std::sync::Arc<str>,
+        /// What happened.
+        cause: Cause,
+    },
+    /// The upstream's answer cannot be understood, or not in one way only.
+    #[error("{endpoint} broke the protocol: {cause}")]
+    UpstreamProtocol {
+        /// The endpoint.
+        endpoint: std::sync::Arc<str>,
+        /// What happened.
+        cause: Cause,
+    },
+    /// `timeouts.request`, or `grpc-timeout` once it is built.
+    #[error("no response head within the request timeout")]
+    RequestTimeout,
+    /// `timeouts.backendRequest`.
+    #[error("no response head within the per-try timeout")]
+    BackendTimeout,
+    /// `timeouts.streamIdle`; the head is out, so the stream is cut.
+    #[error("response body idle for too long")]
+    StreamIdle,
+    /// The client went away, or its connection broke.
+    #[error("client went away: {0}")]
+    ClientGone(Cause),
+}
+
+impl Error {
+    /// RFC 9110 section 15; 431 from RFC 6585 section 5.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Malformed(_) | Self::ClientGone(_) => StatusCode::BAD_REQUEST,
+            Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
+            Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyIdle => StatusCode::REQUEST_TIMEOUT,
+            Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::NoEndpoint { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::ConnectFailed { .. } | Self::UpstreamClosed { .. } | Self::UpstreamProtocol { .. } => {
+                StatusCode::BAD_GATEWAY
+            }
+            Self::RequestTimeout | Self::BackendTimeout | Self::StreamIdle => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// The response flag.
+    pub fn flag(&self) -> Flag {
+        match self {
+            Self::Malformed(_) | Self::Connect => Flag::Dpe,
+            Self::HeadersTooLarge | Self::TargetTooLong | Self::BodyTooLarge => Flag::Lim,
+            Self::BodyIdle => Flag::Slow,
+            Self::NoRoute => Flag::Nr,
+            Self::NoEndpoint { .. } => Flag::Uh,
+            Self::ConnectFailed { .. } => Flag::Uf,
+            Self::UpstreamClosed { .. } => Flag::Uc,
+            Self::UpstreamProtocol { .. } => Flag::Upe,
+            Self::RequestTimeout | Self::BackendTimeout | Self::StreamIdle => Flag::Ut,
+            Self::ClientGone(_) => Flag::Dc,
+        }
+    }
+
+    /// The exact reason, for access log and metrics; a closed set.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Malformed(what) => what.as_str(),
+            Self::Connect => "request.connect",
+            Self::HeadersTooLarge => "limit.headers",
+            Self::TargetTooLong => "limit.target",
+            Self::BodyTooLarge => "limit.body",
+            Self::BodyIdle => "timeout.body_idle",
+            Self::NoRoute => "route.none",
+            Self::NoEndpoint { .. } => "upstream.no_endpoint",
+            Self::ConnectFailed { .. } => "upstream.connect_failed",
+            Self::UpstreamClosed { .. } => "upstream.closed",
+            Self::UpstreamProtocol { .. } => "upstream.protocol",
+            Self::RequestTimeout => "timeout.request",
+            Self::BackendTimeout => "timeout.backend_request",
+            Self::StreamIdle => "timeout.stream_idle",
+            Self::ClientGone(_) => "client.gone",
+        }
+    }
+
+    /// What the client is told. It cannot leak: it holds no data.
+    pub fn public_message(&self) -> &'static str {
+        match self {
+            Self::Malformed(_) | Self::ClientGone(_) => "bad request",
+            Self::Connect => "method not allowed",
+            Self::HeadersTooLarge => "request headers too large",
+            Self::TargetTooLong => "request target too long",
+            Self::BodyTooLarge => "request body too large",
+            Self::BodyIdle => "request body too slow",
+            Self::NoRoute => "no route",
+            Self::NoEndpoint { .. } => "no healthy upstream",
+            Self::ConnectFailed { .. } | Self::UpstreamClosed { .. } | Self::UpstreamProtocol { .. } => {
+                "upstream failed"
+            }
+            Self::RequestTimeout | Self::BackendTimeout | Self::StreamIdle => "upstream timed out",
+        }
+    }
+}

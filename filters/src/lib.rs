@@ -1,0 +1,6 @@
+//! The filters of the request chain: for each a pure decision core and, where it lasts as long as the call, a
+//! thin tower layer. A filter never imports a sibling; what they share is [`service`], [`error`] and [`context`].
+
+pub mod context;
+pub mod error;
+pub mod service;

@@ -1,0 +1,159 @@
+//! The one service shape of the chain, and the one body.
+//!
+//! A request never leaves its worker thread, so neither services nor futures need `Send`, and the box at the end
+//! of a chain is an `Rc`.
+
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use tower::Service;
+
+use crate::error::Error;
+
+/// Implemented for every service that fits into the chain.
+pub trait HttpService:
+    Service<Request<Body>, Response = Response<Body>, Error = Error> + Clone + 'static
+{
+}
+
+impl<S> HttpService for S where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Error> + Clone + 'static
+{
+}
+
+/// A boxed answer in the making.
+pub type ResponseFuture = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>>>>;
+
+trait DynService {
+    fn answer(&self, request: Request<Body>) -> ResponseFuture;
+}
+
+impl<S> DynService for S
+where
+    S: HttpService,
+    S::Future: 'static,
+{
+    fn answer(&self, request: Request<Body>) -> ResponseFuture {
+        let mut service = self.clone();
+        Box::pin(async move {
+            poll_fn(|cx| service.poll_ready(cx)).await?;
+            service.call(request).await
+        })
+    }
+}
+
+/// A whole chain behind one pointer.
+#[derive(Clone)]
+pub struct BoxService(Rc<dyn DynService>);
+
+impl BoxService {
+    /// Boxes a chain.
+    pub fn new<S>(service: S) -> Self
+    where
+        S: HttpService,
+        S::Future: 'static,
+    {
+        Self(Rc::new(service))
+    }
+
+    /// Answers one request. The boxed chain is cloned and awaited ready inside the future.
+    pub fn answer(&self, request: Request<Body>) -> ResponseFuture {
+        self.0.answer(request)
+    }
+}
+
+impl fmt::Debug for BoxService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BoxService").finish_non_exhaustive()
+    }
+}
+
+/// A body of the chain's own making: guards, timeouts, upstream leases.
+pub type BoxBody = Pin<Box<dyn HttpBody<Data = Bytes, Error = Error>>>;
+
+/// The one body, for requests and responses.
+#[derive(Default)]
+pub enum Body {
+    /// Nothing.
+    #[default]
+    Empty,
+    /// All of it at once.
+    Full(Bytes),
+    /// Straight from a client connection.
+    Incoming(Incoming),
+    /// Wrapped by a step of the chain.
+    Boxed(BoxBody),
+}
+
+impl Body {
+    /// Boxes a body.
+    pub fn boxed(body: impl HttpBody<Data = Bytes, Error = Error> + 'static) -> Self {
+        Self::Boxed(Box::pin(body))
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "Body::Empty",
+            Self::Full(_) => "Body::Full",
+            Self::Incoming(_) => "Body::Incoming",
+            Self::Boxed(_) => "Body::Boxed",
+        })
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(text: &'static str) -> Self {
+        Self::Full(Bytes::from_static(text.as_bytes()))
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match &mut *self {
+            Self::Empty => Poll::Ready(None),
+            Self::Full(_) => match std::mem::take(&mut *self) {
+                Self::Full(bytes) if !bytes.is_empty() => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+                _ => Poll::Ready(None),
+            },
+            Self::Incoming(body) => {
+                Pin::new(body).poll_frame(cx).map_err(|error| Error::ClientGone(error.into()))
+            }
+            Self::Boxed(body) => body.as_mut().poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Full(bytes) => bytes.is_empty(),
+            Self::Incoming(body) => body.is_end_stream(),
+            Self::Boxed(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Incoming(body) => body.size_hint(),
+            Self::Boxed(body) => body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Command line of the load generator and origin.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Outrigger: listeners, routing, upstreams, lifecycle and command line.

@@ -1,0 +1,3 @@
+//! The Outrigger binary.
+
+fn main() {}

@@ -1,0 +1,104 @@
+//! The accept loop of one worker on one listener.
+//!
+//! When the limit on connections is reached it waits instead of refusing: the kernel's queue fills and clients see a
+//! slow connect, not an error. When the listener ends, what the kernel has queued is still accepted, so that no
+//! client that was already connected is reset.
+
+use std::{
+    future::poll_fn,
+    io,
+    net::{SocketAddr, TcpListener as StdListener},
+    pin::pin,
+    rc::Rc,
+    sync::atomic::Ordering::Relaxed,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    select,
+    time::sleep,
+};
+
+use super::{ListenerLocal, Permit, client::Client, connection};
+use crate::worker::Worker;
+
+/// Pause after an accept that failed for want of descriptors or memory.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Accepts on `socket` until the listener is asked to stop.
+pub async fn run(worker: Rc<Worker>, listener: Rc<ListenerLocal>, socket: StdListener) {
+    let socket = match TcpListener::from_std(socket) {
+        Ok(socket) => socket,
+        Err(error) => return tracing::error!(listener = %listener.shared.name, %error, "cannot accept"),
+    };
+    let mut stopped = pin!(listener.stop.notified());
+    loop {
+        let next = select! {
+            biased;
+            () = &mut stopped => break,
+            next = next(&worker, &listener, &socket) => next,
+        };
+        match next {
+            Ok((permit, stream, peer)) => begin(&worker, &listener, permit, stream, peer),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                tracing::warn!(listener = %listener.shared.name, %error, "accept failed");
+                sleep(PAUSE).await;
+            }
+        }
+    }
+    tokio::task::yield_now().await; // lets the runtime hear of connections that the kernel already announced
+    accept_queued(&worker, &listener, &socket);
+}
+
+async fn next(
+    worker: &Worker,
+    listener: &ListenerLocal,
+    socket: &TcpListener,
+) -> io::Result<(Permit, TcpStream, SocketAddr)> {
+    let permit = listener.shared.permit(|| connection_limit(worker, listener)).await;
+    let (stream, peer) = socket.accept().await?;
+    Ok((permit, stream, peer))
+}
+
+fn connection_limit(worker: &Worker, listener: &ListenerLocal) -> usize {
+    let (view, id) = listener.current(worker);
+    view.config().listener(id).limits.connections.unwrap_or(listener.shared.default_connections)
+}
+
+fn accept_queued(worker: &Rc<Worker>, listener: &Rc<ListenerLocal>, socket: &TcpListener) {
+    let mut cx = Context::from_waker(Waker::noop());
+    while let Poll::Ready(Ok((stream, peer))) = socket.poll_accept(&mut cx) {
+        let mut permit = pin!(listener.shared.permit(|| usize::MAX));
+        if let Poll::Ready(permit) = std::future::Future::poll(permit.as_mut(), &mut cx) {
+            begin(worker, listener, permit, stream, peer);
+        }
+    }
+}
+
+fn begin(
+    worker: &Rc<Worker>,
+    listener: &Rc<ListenerLocal>,
+    mut permit: Permit,
+    stream: TcpStream,
+    peer: SocketAddr,
+) {
+    let (view, id) = listener.current(worker);
+    let model = view.config().listener(id);
+    let address = peer.ip().to_canonical();
+    let trusted = model.trusted_cidrs.iter().any(|range| range.contains(address));
+    if !trusted && !permit.admit(address, model.limits.connections_per_address) {
+        return worker.metrics.reject("limit.connections_per_address");
+    }
+    let counters = &listener.shared.counters;
+    counters.accepted.fetch_add(1, Relaxed);
+    let client = Client::new(Rc::clone(worker), Rc::clone(listener), permit, address);
+    tokio::task::spawn_local(async move {
+        let client = Rc::new(client);
+        let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
+        let _wake_on_ending = client.listener.on_ending(waker);
+        connection::serve(client, stream).await;
+    });
+}

@@ -1,0 +1,151 @@
+//! One client connection as the steps of its requests see it.
+
+use std::{
+    cell::{Cell, RefCell},
+    net::IpAddr,
+    rc::Rc,
+    sync::atomic::Ordering::Relaxed,
+};
+
+use http::HeaderValue;
+use tokio::time::Instant;
+
+use super::{ListenerLocal, Permit, io::Watch, tunnel::Tunnel};
+use crate::worker::{ConnectionGuard, Worker};
+
+/// One client connection.
+pub struct Client {
+    /// The worker it lives on.
+    pub worker: Rc<Worker>,
+    /// The listener it came through.
+    pub listener: Rc<ListenerLocal>,
+    /// The peer; IPv4-mapped addresses as IPv4.
+    pub peer: IpAddr,
+    /// The peer as a header value, for every request that is not forwarded by somebody trusted.
+    pub peer_value: HeaderValue,
+    /// What the socket tells.
+    pub watch: Rc<Watch>,
+    opened: Instant,
+    requests: Cell<usize>,
+    /// Bytes read when the last request ended; other bytes are the beginning of a head.
+    read_when_idle: Cell<u64>,
+    /// The last request's body was not read to its end.
+    left_unread: Cell<bool>,
+    /// When the last request ended, or the connection began.
+    idle_since: Cell<Instant>,
+    /// The connection must not be used for another request.
+    must_close: Cell<bool>,
+    /// What a 101 leaves behind.
+    tunnel: RefCell<Option<Tunnel>>,
+    _permit: Permit,
+    _counted: ConnectionGuard,
+}
+
+impl Client {
+    /// A connection that was just accepted.
+    pub fn new(worker: Rc<Worker>, listener: Rc<ListenerLocal>, permit: Permit, peer: IpAddr) -> Self {
+        let opened = Instant::now();
+        listener.shared.counters.open.fetch_add(1, Relaxed);
+        Self {
+            _counted: worker.connection(),
+            worker,
+            listener,
+            peer,
+            peer_value: HeaderValue::try_from(peer.to_string()).expect("an IP address is ASCII"),
+            watch: Rc::default(),
+            opened,
+            requests: Cell::new(0),
+            read_when_idle: Cell::new(0),
+            left_unread: Cell::new(false),
+            idle_since: Cell::new(opened),
+            must_close: Cell::new(false),
+            tunnel: RefCell::default(),
+            _permit: permit,
+        }
+    }
+
+    /// A request begins.
+    pub fn begin_request(&self) {
+        self.requests.set(self.requests.get() + 1);
+        self.left_unread.set(false);
+    }
+
+    /// A request has ended, with the last byte of its answer.
+    pub fn end_request(&self, now: Instant) {
+        self.requests.set(self.requests.get() - 1);
+        self.idle_since.set(now);
+        self.read_when_idle.set(self.watch.bytes_read());
+    }
+
+    /// Whether a request head has begun and is not complete. Only meaningful between requests.
+    pub fn is_in_head(&self) -> bool {
+        self.watch.bytes_read() != self.read_when_idle.get()
+    }
+
+    /// What was read already is the beginning of a head.
+    pub fn head_began(&self) {
+        self.read_when_idle.set(u64::MAX);
+    }
+
+    /// The request's body was given up before its end.
+    pub fn leave_unread(&self) {
+        self.left_unread.set(true);
+    }
+
+    /// Whether the peer may still be sending a body that nobody reads.
+    pub fn left_unread(&self) -> bool {
+        self.left_unread.get()
+    }
+
+    /// Requests that have not ended.
+    pub fn requests(&self) -> usize {
+        self.requests.get()
+    }
+
+    /// When the last request ended, or the connection began.
+    pub fn idle_since(&self) -> Instant {
+        self.idle_since.get()
+    }
+
+    /// Whether the next answer must be the last: the listener ends, the connection is old, or a request left it in a
+    /// state that cannot be trusted.
+    pub fn is_ending(&self) -> bool {
+        self.must_close.get() || self.listener.is_ending() || self.is_old()
+    }
+
+    fn is_old(&self) -> bool {
+        self.end_of_age().is_some_and(|end| end <= Instant::now())
+    }
+
+    /// Makes the next answer the last.
+    pub fn close_after_answer(&self) {
+        self.must_close.set(true);
+    }
+
+    /// Leaves the other end of an upgraded connection for the connection task.
+    pub fn upgrade(&self, tunnel: Tunnel) {
+        *self.tunnel.borrow_mut() = Some(tunnel);
+    }
+
+    /// Whether a 101 left something behind.
+    pub fn has_tunnel(&self) -> bool {
+        self.tunnel.borrow().is_some()
+    }
+
+    /// When the connection is asked to end for its age.
+    pub fn end_of_age(&self) -> Option<Instant> {
+        let (view, id) = self.listener.current(&self.worker);
+        view.config().listener(id).timeouts.connection_age.map(|age| self.opened + age)
+    }
+
+    /// Takes what a 101 left behind.
+    pub fn take_tunnel(&self) -> Option<Tunnel> {
+        self.tunnel.borrow_mut().take()
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.listener.shared.counters.open.fetch_sub(1, Relaxed);
+    }
+}

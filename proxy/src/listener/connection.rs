@@ -1,0 +1,80 @@
+//! Decides what a new connection speaks: HTTP/2 when it begins with the HTTP/2 preface (RFC 9113 section 3.4,
+//! prior knowledge), HTTP/1.1 otherwise.
+
+use std::{io, rc::Rc};
+
+use bytes::BytesMut;
+use tokio::{
+    io::AsyncReadExt,
+    net::TcpStream,
+    time::{Instant, timeout_at},
+};
+
+use super::{client::Client, http1, http2, io::ClientIo};
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// The first read; what it takes beyond the preface is put back.
+const FIRST_READ: usize = 1024;
+
+/// Serves one connection to its end.
+pub async fn serve(client: Rc<Client>, mut socket: TcpStream) {
+    let (view, id) = client.listener.current(&client.worker);
+    let timeouts = view.config().listener(id).timeouts.clone();
+    drop(view);
+    // A silent connection is an idle one; one that stops within the preface is a slow head.
+    if !first_byte(&client, &socket, timeouts.idle).await {
+        return;
+    }
+    let mut front = BytesMut::with_capacity(FIRST_READ);
+    let sniff = sniff(&mut socket, &mut front);
+    let protocol = match timeouts.request_headers {
+        Some(limit) => timeout_at(Instant::now() + limit, sniff).await.unwrap_or(Ok(Protocol::Http1)),
+        None => sniff.await,
+    };
+    let io = ClientIo::new(socket, front.freeze(), Rc::clone(&client.watch));
+    match protocol {
+        Ok(Protocol::Http1) => http1::serve(client, io).await,
+        Ok(Protocol::Http2) => http2::serve(client, io).await,
+        Err(error) => tracing::debug!(%error, "connection ended before its first request"),
+    }
+}
+
+enum Protocol {
+    Http1,
+    Http2,
+}
+
+async fn first_byte(client: &Client, socket: &TcpStream, idle: Option<std::time::Duration>) -> bool {
+    let mut deadline = idle.map(|idle| Instant::now() + idle);
+    loop {
+        if client.is_ending() {
+            deadline = Some(Instant::now() + http1::LAST_CHANCE);
+        }
+        let readable = super::or_ending(client, socket.readable());
+        let waited = match deadline {
+            Some(at) => timeout_at(at, readable).await,
+            None => Ok(readable.await),
+        };
+        match waited {
+            Ok(Some(Ok(()))) => return true,
+            Ok(None) => {} // asked to end: once more, with a short deadline
+            Ok(Some(Err(_))) | Err(_) => return false,
+        }
+    }
+}
+
+async fn sniff(socket: &mut TcpStream, front: &mut BytesMut) -> io::Result<Protocol> {
+    loop {
+        if socket.read_buf(front).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let common = front.len().min(PREFACE.len());
+        if front[..common] != PREFACE[..common] {
+            return Ok(Protocol::Http1);
+        }
+        if common == PREFACE.len() {
+            return Ok(Protocol::Http2);
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! HTTP/1.1 towards the client: hyper's connection under our own clocks.
+//!
+//! hyper parses and frames; this task owns the socket, so that it can answer 408 when a head is too slow, end an idle
+//! connection, wait for the peer to read an answer before closing, take the socket for a tunnel after a 101, and
+//! give the buffers of an idle connection back: after [`PARK_AFTER`] without a request hyper's connection is taken
+//! apart and only made again when there is something to read.
+//!
+//! One timer serves all clocks. It is only moved when a deadline comes closer, so a busy connection does not touch it.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::Request;
+use hyper::{body::Incoming, server::conn::http1};
+use hyper_util::rt::TokioIo;
+use outrigger_config::model::{Listener, ListenerTimeouts};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::{Instant, Sleep, sleep_until, timeout},
+};
+
+use super::{client::Client, io::ClientIo};
+use crate::{edge, respond};
+
+/// How long an idle connection keeps its buffers.
+const PARK_AFTER: Duration = Duration::from_millis(500);
+
+/// How long an idle connection that is asked to end may still bring one more request. A request that crosses our
+/// close would be lost without it.
+pub const LAST_CHANCE: Duration = Duration::from_secs(1);
+
+/// How long, and for how many bytes, a closing connection is still read, so that the peer sees our answer and not
+/// a reset.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 1024 * 1024;
+
+/// Serves requests until one side ends the connection.
+pub async fn serve(client: Rc<Client>, mut io: ClientIo) {
+    loop {
+        let (end, rest) = Box::pin(serve_busy(&client, io)).await;
+        io = rest;
+        match end {
+            End::Parked if io.has_front() => client.head_began(),
+            End::Parked => {
+                if !wait_idle(&client, &io).await {
+                    return;
+                }
+            }
+            End::Closed => return,
+            End::Answered => return linger(io).await,
+            End::SlowHead => {
+                edge::refuse_unparsed(&client, respond::SLOW_HEAD);
+                let _ = io.write_all(respond::SLOW_HEAD.bytes).await;
+                return linger(io).await;
+            }
+            End::Tunnel => {
+                if let Some(tunnel) = client.take_tunnel() {
+                    tunnel.run(io).await;
+                }
+                return;
+            }
+        }
+    }
+}
+
+/// How a stretch of requests ended.
+enum End {
+    /// Idle for a while, nothing half read.
+    Parked,
+    /// Nothing more to do.
+    Closed,
+    /// An answer went out while the peer may still be sending.
+    Answered,
+    /// A head did not come in time.
+    SlowHead,
+    /// The answer was a 101.
+    Tunnel,
+}
+
+async fn serve_busy(client: &Rc<Client>, io: ClientIo) -> (End, ClientIo) {
+    let (view, id) = client.listener.current(&client.worker);
+    let listener = view.config().listener(id);
+    let mut clocks = Clocks::new(client, listener.timeouts.clone());
+    let builder = builder(listener);
+    drop(view);
+    let service = {
+        let client = Rc::clone(client);
+        hyper::service::service_fn(move |request: Request<Incoming>| edge::handle(Rc::clone(&client), request))
+    };
+    let mut connection = builder.serve_connection(TokioIo::new(io), service);
+    let end = poll_fn(|cx| match connection.poll_without_shutdown(cx) {
+        Poll::Ready(result) => Poll::Ready(ended(client, result)),
+        Poll::Pending => clocks.poll(cx),
+    })
+    .await;
+    let parts = connection.into_parts();
+    let mut io = parts.io.into_inner();
+    io.put_back(parts.read_buf);
+    (end, io)
+}
+
+fn builder(listener: &Listener) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    let limits = &listener.limits;
+    // hyper's own limit is 100 fields; naming it costs an allocation for every request.
+    if limits.headers != 100 {
+        builder.max_headers(limits.headers);
+    }
+    builder.max_buf_size(limits.header_bytes).max_header_size(limits.header_bytes).header_read_timeout(None);
+    builder
+}
+
+fn ended(client: &Client, result: hyper::Result<()>) -> End {
+    match result {
+        Ok(()) if client.has_tunnel() => End::Tunnel,
+        Ok(()) if client.left_unread() => End::Answered,
+        Ok(()) => End::Closed,
+        Err(error) if error.is_parse() => {
+            let refusal =
+                if error.is_parse_too_large() { respond::HTTP1_TOO_LARGE } else { respond::HTTP1_PARSE };
+            edge::refuse_unparsed(client, refusal);
+            End::Answered
+        }
+        Err(error) => {
+            tracing::debug!(%error, "client connection failed");
+            End::Closed
+        }
+    }
+}
+
+/// Waits, without buffers, for the next request; `false` when none came in time.
+async fn wait_idle(client: &Client, io: &ClientIo) -> bool {
+    loop {
+        let (view, id) = client.listener.current(&client.worker);
+        let idle = view.config().listener(id).timeouts.idle;
+        drop(view);
+        let limit = if client.is_ending() { Some(LAST_CHANCE) } else { idle };
+        let readable = super::or_ending(client, io.readable());
+        let waited = match limit {
+            Some(limit) => tokio::time::timeout_at(client.idle_since() + limit, readable).await,
+            None => Ok(readable.await),
+        };
+        match waited {
+            Ok(Some(result)) => return result.is_ok(),
+            Ok(None) => {} // asked to end: once more, with a shorter limit
+            Err(_) => return false,
+        }
+    }
+}
+
+/// Ends our side and reads what the peer still sends, within bounds.
+async fn linger(mut io: ClientIo) {
+    let _ = io.shutdown().await;
+    let mut left = LINGER_BYTES;
+    let mut buffer = vec![0; 16 * 1024];
+    let _ = timeout(LINGER, async {
+        while let Ok(read @ 1..) = io.read(&mut buffer).await {
+            left = left.saturating_sub(read);
+            if left == 0 {
+                break;
+            }
+        }
+    })
+    .await;
+}
+
+/// The clocks of one connection.
+struct Clocks<'a> {
+    client: &'a Client,
+    timeouts: ListenerTimeouts,
+    timer: Option<Pin<Box<Sleep>>>,
+    armed: bool,
+    head_since: Option<Instant>,
+}
+
+impl<'a> Clocks<'a> {
+    fn new(client: &'a Client, timeouts: ListenerTimeouts) -> Self {
+        Self { client, timeouts, timer: None, armed: false, head_since: None }
+    }
+
+    /// Ready when one has run out.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        loop {
+            let Some((deadline, end)) = self.next_deadline() else {
+                return Poll::Pending; // the timer may still fire once, for nothing
+            };
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+            if !self.armed || deadline < timer.deadline() {
+                timer.as_mut().reset(deadline);
+                self.armed = true;
+            }
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.armed = false;
+            if deadline <= Instant::now() {
+                return Poll::Ready(end);
+            }
+        }
+    }
+
+    fn next_deadline(&mut self) -> Option<(Instant, End)> {
+        if let Some(stuck) = self.client.watch.stuck_since() {
+            return self.timeouts.body_idle.map(|limit| (stuck + limit, End::Closed));
+        }
+        if self.client.requests() > 0 {
+            self.head_since = None;
+            return None;
+        }
+        if self.client.is_in_head() {
+            let since = *self.head_since.get_or_insert_with(Instant::now);
+            return self.timeouts.request_headers.map(|limit| (since + limit, End::SlowHead));
+        }
+        self.head_since = None;
+        Some((self.client.idle_since() + PARK_AFTER, End::Parked))
+    }
+}

@@ -1,0 +1,220 @@
+//! Listeners: sockets, connections and their clocks.
+//!
+//! [`bind`] opens sockets on the control thread; [`accept`] runs on every worker; [`connection`] decides the protocol
+//! and hands over to [`http1`] or [`http2`]; [`io`] is the socket as both see it; [`tunnel`] joins two sockets after
+//! an upgrade.
+
+pub mod accept;
+pub mod bind;
+pub mod client;
+pub mod connection;
+pub mod http1;
+pub mod http2;
+pub mod io;
+pub mod tunnel;
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    future::poll_fn,
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    rc::Rc,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Poll, Waker},
+};
+
+use outrigger_config::model::{Direction, Listener, ListenerId};
+use tokio::sync::Notify;
+
+use crate::{snapshot::View, telemetry::metrics::ListenerCounters, worker::Worker};
+
+/// What all workers share about one listener: counts that limits look at.
+pub struct ListenerShared {
+    /// Unique in this process, also over reloads.
+    pub id: u64,
+    /// The listener's name.
+    pub name: Arc<str>,
+    /// Whether it serves the outside or the app.
+    pub direction: Direction,
+    /// The bound address.
+    pub address: SocketAddr,
+    /// Counters.
+    pub counters: Arc<ListenerCounters>,
+    /// Limit on open connections where the file names none.
+    pub default_connections: usize,
+    open: AtomicUsize,
+    closed: Notify,
+    per_address: Mutex<HashMap<IpAddr, usize>>,
+}
+
+impl ListenerShared {
+    /// A listener that was just bound.
+    pub fn new(
+        id: u64,
+        model: &Listener,
+        address: SocketAddr,
+        counters: Arc<ListenerCounters>,
+        default_connections: usize,
+    ) -> Self {
+        Self {
+            id,
+            name: Arc::clone(&model.name),
+            direction: model.direction,
+            address,
+            counters,
+            default_connections,
+            open: AtomicUsize::new(0),
+            closed: Notify::new(),
+            per_address: Mutex::default(),
+        }
+    }
+
+    /// Waits until fewer than `limit` connections are open, then counts one more.
+    async fn permit(self: &Arc<Self>, limit: impl Fn() -> usize) -> Permit {
+        loop {
+            let closed = self.closed.notified();
+            let limit = limit();
+            let more = self.open.fetch_update(Relaxed, Relaxed, |open| (open < limit).then_some(open + 1));
+            if more.is_ok() {
+                return Permit { shared: Arc::clone(self), address: None };
+            }
+            closed.await;
+        }
+    }
+}
+
+/// One open connection as the limits count it.
+pub struct Permit {
+    shared: Arc<ListenerShared>,
+    address: Option<IpAddr>,
+}
+
+impl Permit {
+    /// Counts the connection for its client address as well; `false` when that one has `limit` already.
+    fn admit(&mut self, address: IpAddr, limit: usize) -> bool {
+        let mut counts = self.shared.per_address.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(address).or_default();
+        if *count >= limit {
+            return false;
+        }
+        *count += 1;
+        self.address = Some(address);
+        true
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.shared.open.fetch_sub(1, Relaxed);
+        self.shared.closed.notify_one();
+        let Some(address) = self.address else { return };
+        let mut counts = self.shared.per_address.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&address);
+            }
+        }
+    }
+}
+
+/// One worker's side of a listener.
+pub struct ListenerLocal {
+    /// The shared side.
+    pub shared: Arc<ListenerShared>,
+    /// The newest view that has this listener; a removed listener's connections end on its last one.
+    last: RefCell<(Rc<View>, ListenerId)>,
+    ending: Cell<bool>,
+    stop: Notify,
+    connections: RefCell<Vec<Option<Waker>>>,
+    free: RefCell<Vec<usize>>,
+}
+
+impl ListenerLocal {
+    /// A listener that begins with `view`, in which it is `id`.
+    pub fn new(shared: Arc<ListenerShared>, view: Rc<View>, id: ListenerId) -> Self {
+        Self {
+            shared,
+            last: RefCell::new((view, id)),
+            ending: Cell::new(false),
+            stop: Notify::new(),
+            connections: RefCell::default(),
+            free: RefCell::default(),
+        }
+    }
+
+    /// The view for a new request, and which listener of it this is.
+    pub fn current(&self, worker: &Worker) -> (Rc<View>, ListenerId) {
+        let view = worker.view();
+        let mut last = self.last.borrow_mut();
+        if !Rc::ptr_eq(&last.0, &view) {
+            if let Some(id) = view.listener_named(&self.shared.name) {
+                *last = (view, id);
+            }
+        }
+        (Rc::clone(&last.0), last.1)
+    }
+
+    /// Whether requests come from outside.
+    pub fn is_inbound(&self) -> bool {
+        self.shared.direction == Direction::Inbound
+    }
+
+    /// Ends the accept loop after what the kernel has queued.
+    pub fn stop_accepting(&self) {
+        self.stop.notify_one();
+    }
+
+    /// Asks every connection to end, also those still to come.
+    pub fn end_connections(&self) {
+        self.ending.set(true);
+        for waker in self.connections.borrow().iter().flatten() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Whether connections are asked to end.
+    pub fn is_ending(&self) -> bool {
+        self.ending.get()
+    }
+
+    /// Has `waker` woken when connections are asked to end.
+    fn on_ending(self: &Rc<Self>, waker: Waker) -> EndingGuard {
+        let mut connections = self.connections.borrow_mut();
+        let slot = self.free.borrow_mut().pop().unwrap_or(connections.len());
+        if slot == connections.len() {
+            connections.push(Some(waker));
+        } else {
+            connections[slot] = Some(waker);
+        }
+        EndingGuard { listener: Rc::clone(self), slot }
+    }
+}
+
+struct EndingGuard {
+    listener: Rc<ListenerLocal>,
+    slot: usize,
+}
+
+impl Drop for EndingGuard {
+    fn drop(&mut self) {
+        self.listener.connections.borrow_mut()[self.slot] = None;
+        self.listener.free.borrow_mut().push(self.slot);
+    }
+}
+
+/// Waits for `future`, or, once, for the moment at which connections are asked to end (`None`).
+async fn or_ending<F: Future>(client: &client::Client, future: F) -> Option<F::Output> {
+    let asked_before = client.listener.is_ending();
+    let mut future = pin!(future);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending if !asked_before && client.listener.is_ending() => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
+}

@@ -1,0 +1,345 @@
+//! Counters of this process and the Prometheus text they make.
+//!
+//! What changes with every request lives in one [`Shard`] per worker, written by that worker alone (plain load and
+//! store, no locked instruction) and summed when somebody scrapes. What changes rarely is shared.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    fmt::Write,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use outrigger_filters::error::Flag;
+
+use super::names;
+
+/// Everything counted in this process.
+#[derive(Default)]
+pub struct Metrics {
+    shards: Mutex<Vec<Arc<Shard>>>,
+    listeners: Mutex<BTreeMap<Arc<str>, Arc<ListenerCounters>>>,
+    upstreams: Mutex<BTreeMap<Arc<str>, Arc<UpstreamCounters>>>,
+    rejected: Mutex<BTreeMap<&'static str, Arc<AtomicU64>>>,
+    /// Access-log lines lost because stdout did not take them.
+    pub access_log_dropped: AtomicU64,
+    /// Panics that ended a connection.
+    pub panics: AtomicU64,
+    /// Configurations published.
+    pub generation: AtomicU64,
+    /// Whether the last reload was refused.
+    pub reload_failed: AtomicBool,
+    /// Reloads accepted and refused.
+    pub reloads: [AtomicU64; 2],
+    /// Whether a drain has begun.
+    pub draining: AtomicBool,
+}
+
+/// The series of one worker.
+#[derive(Default)]
+pub struct Shard {
+    series: Mutex<Vec<Arc<Series>>>,
+}
+
+/// Requests of one listener and route, in one shard.
+struct Series {
+    listener: Arc<str>,
+    route: Arc<str>,
+    outcomes: Mutex<Vec<Arc<Outcome>>>,
+    buckets: [AtomicU64; names::DURATION_BUCKETS.len() + 1],
+    micros: AtomicU64,
+}
+
+struct Outcome {
+    status: u16,
+    flag: Flag,
+    count: AtomicU64,
+}
+
+/// A worker's handle on one series; it remembers the outcomes it has seen.
+pub struct LocalSeries {
+    series: Arc<Series>,
+    known: RefCell<Vec<Arc<Outcome>>>,
+}
+
+/// Connections of one listener, over all workers.
+#[derive(Default)]
+pub struct ListenerCounters {
+    /// Open now.
+    pub open: AtomicI64,
+    /// Accepted since the start.
+    pub accepted: AtomicU64,
+}
+
+/// What happens between us and one upstream, over all workers; written when connections change.
+#[derive(Default)]
+pub struct UpstreamCounters {
+    connects: [AtomicU64; 2],
+    repeats: AtomicU64,
+}
+
+impl UpstreamCounters {
+    /// A connect ended.
+    pub fn connected(&self, ok: bool) {
+        self.connects[usize::from(!ok)].fetch_add(1, Relaxed);
+    }
+
+    /// A request goes out once more.
+    pub fn repeated(&self) {
+        self.repeats.fetch_add(1, Relaxed);
+    }
+}
+
+impl Shard {
+    /// The series of this listener and route.
+    pub fn series(&self, listener: &Arc<str>, route: &Arc<str>) -> LocalSeries {
+        let mut all = lock(&self.series);
+        let found = all.iter().find(|one| one.listener == *listener && one.route == *route).cloned();
+        let series = found.unwrap_or_else(|| {
+            let new = Arc::new(Series {
+                listener: Arc::clone(listener),
+                route: Arc::clone(route),
+                outcomes: Mutex::default(),
+                buckets: Default::default(),
+                micros: AtomicU64::new(0),
+            });
+            all.push(Arc::clone(&new));
+            new
+        });
+        let known = RefCell::new(lock(&series.outcomes).clone());
+        LocalSeries { series, known }
+    }
+}
+
+impl LocalSeries {
+    /// Counts one answered request.
+    pub fn record(&self, status: u16, flag: Flag, took: Duration) {
+        let seconds = took.as_secs_f64();
+        let bucket = names::DURATION_BUCKETS.partition_point(|&bound| bound < seconds);
+        bump(&self.series.buckets[bucket], 1);
+        bump(&self.series.micros, took.as_micros() as u64);
+        let mut known = self.known.borrow_mut();
+        let outcome = match known.iter().find(|one| one.status == status && one.flag == flag) {
+            Some(outcome) => outcome,
+            None => {
+                let new = Arc::new(Outcome { status, flag, count: AtomicU64::new(0) });
+                lock(&self.series.outcomes).push(Arc::clone(&new));
+                known.push(new);
+                &known[known.len() - 1]
+            }
+        };
+        bump(&outcome.count, 1);
+    }
+}
+
+/// An increment by the only writer.
+fn bump(counter: &AtomicU64, by: u64) {
+    counter.store(counter.load(Relaxed).wrapping_add(by), Relaxed);
+}
+
+/// Nothing panics while it holds one of these locks; if it ever did, counters stay usable.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Metrics {
+    /// A new worker's shard.
+    pub fn shard(&self) -> Arc<Shard> {
+        let shard = Arc::<Shard>::default();
+        lock(&self.shards).push(Arc::clone(&shard));
+        shard
+    }
+
+    /// The counters of a listener.
+    pub fn listener(&self, name: &Arc<str>) -> Arc<ListenerCounters> {
+        Arc::clone(lock(&self.listeners).entry(Arc::clone(name)).or_default())
+    }
+
+    /// The counters of an upstream.
+    pub fn upstream(&self, name: &Arc<str>) -> Arc<UpstreamCounters> {
+        Arc::clone(lock(&self.upstreams).entry(Arc::clone(name)).or_default())
+    }
+
+    /// Counts a refusal; `reason` comes from a closed set.
+    pub fn reject(&self, reason: &'static str) {
+        lock(&self.rejected).entry(reason).or_default().fetch_add(1, Relaxed);
+    }
+
+    /// A reload ended.
+    pub fn reloaded(&self, ok: bool) {
+        self.reload_failed.store(!ok, Relaxed);
+        self.reloads[usize::from(!ok)].fetch_add(1, Relaxed);
+    }
+
+    /// The Prometheus text, format 0.0.4.
+    pub fn render(&self) -> String {
+        let mut page = Page(String::with_capacity(8 * 1024));
+        self.render_requests(&mut page);
+        self.render_connections(&mut page);
+        self.render_process(&mut page);
+        page.0
+    }
+
+    fn render_requests(&self, page: &mut Page) {
+        let merged = self.merged();
+        page.head(names::REQUESTS, "counter", "Requests answered, also by the proxy itself.");
+        for ((listener, route), series) in &merged {
+            for ((status, flag), count) in &series.outcomes {
+                let labels = [("listener", &**listener), ("route", route), ("status", status), ("flag", flag)];
+                page.sample(names::REQUESTS, &labels, count);
+            }
+        }
+        page.head(names::REQUEST_DURATION, "histogram", "Seconds from the request head to the last byte.");
+        for ((listener, route), series) in &merged {
+            page.histogram(listener, route, series);
+        }
+        page.head(names::DOWNSTREAM_REJECTED, "counter", "Refused for what the client sent.");
+        for (reason, count) in lock(&self.rejected).iter() {
+            page.sample(names::DOWNSTREAM_REJECTED, &[("reason", reason)], count.load(Relaxed));
+        }
+    }
+
+    fn merged(&self) -> BTreeMap<(Arc<str>, Arc<str>), Merged> {
+        let mut merged = BTreeMap::<_, Merged>::new();
+        for shard in lock(&self.shards).iter() {
+            for series in lock(&shard.series).iter() {
+                merged.entry((Arc::clone(&series.listener), Arc::clone(&series.route))).or_default().add(series);
+            }
+        }
+        merged
+    }
+
+    fn render_connections(&self, page: &mut Page) {
+        let listeners = lock(&self.listeners);
+        page.head(names::DOWNSTREAM_CONNECTIONS, "gauge", "Open client connections.");
+        for (name, one) in listeners.iter() {
+            page.sample(names::DOWNSTREAM_CONNECTIONS, &[("listener", name)], one.open.load(Relaxed));
+        }
+        page.head(names::DOWNSTREAM_CONNECTIONS_TOTAL, "counter", "Client connections accepted.");
+        for (name, one) in listeners.iter() {
+            page.sample(names::DOWNSTREAM_CONNECTIONS_TOTAL, &[("listener", name)], one.accepted.load(Relaxed));
+        }
+        let upstreams = lock(&self.upstreams);
+        page.head(names::UPSTREAM_CONNECTS, "counter", "Connects to endpoints.");
+        for (name, one) in upstreams.iter() {
+            for (result, count) in ["ok", "failed"].iter().zip(&one.connects) {
+                let labels = [("upstream", &**name), ("result", result)];
+                page.sample(names::UPSTREAM_CONNECTS, &labels, count.load(Relaxed));
+            }
+        }
+        page.head(names::UPSTREAM_REPEATS, "counter", "Requests sent again after a try that changed nothing.");
+        for (name, one) in upstreams.iter() {
+            page.sample(names::UPSTREAM_REPEATS, &[("upstream", name)], one.repeats.load(Relaxed));
+        }
+    }
+
+    fn render_process(&self, page: &mut Page) {
+        let ok = !self.reload_failed.load(Relaxed);
+        page.single(names::CONFIG_RELOAD_OK, "gauge", "Whether the last reload was accepted.", u8::from(ok));
+        page.single(
+            names::CONFIG_GENERATION,
+            "gauge",
+            "Configurations published.",
+            self.generation.load(Relaxed),
+        );
+        page.head(names::CONFIG_RELOADS, "counter", "Reloads tried.");
+        for (result, count) in ["ok", "failed"].iter().zip(&self.reloads) {
+            page.sample(names::CONFIG_RELOADS, &[("result", result)], count.load(Relaxed));
+        }
+        let dropped = self.access_log_dropped.load(Relaxed);
+        page.single(names::ACCESS_LOG_DROPPED, "counter", "Access-log lines lost.", dropped);
+        page.single(names::PANICS, "counter", "Panics, each ended one connection.", self.panics.load(Relaxed));
+        let draining = u8::from(self.draining.load(Relaxed));
+        page.single(names::DRAINING, "gauge", "Whether a drain has begun.", draining);
+        page.head(names::BUILD_INFO, "gauge", "The running version.");
+        page.sample(names::BUILD_INFO, &[("version", env!("CARGO_PKG_VERSION"))], 1);
+    }
+}
+
+#[derive(Default)]
+struct Merged {
+    outcomes: BTreeMap<(String, &'static str), u64>,
+    buckets: [u64; names::DURATION_BUCKETS.len() + 1],
+    micros: u64,
+}
+
+impl Merged {
+    fn add(&mut self, series: &Series) {
+        for outcome in lock(&series.outcomes).iter() {
+            let key = (outcome.status.to_string(), outcome.flag.as_str());
+            *self.outcomes.entry(key).or_default() += outcome.count.load(Relaxed);
+        }
+        for (sum, bucket) in self.buckets.iter_mut().zip(&series.buckets) {
+            *sum += bucket.load(Relaxed);
+        }
+        self.micros += series.micros.load(Relaxed);
+    }
+}
+
+struct Page(String);
+
+impl Page {
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+        self.0.push_str(name);
+        for (i, (key, value)) in labels.iter().enumerate() {
+            // Names come from the configuration, which allows nothing that needs an escape here.
+            let _ = write!(self.0, "{}{key}=\"{value}\"", if i == 0 { '{' } else { ',' });
+        }
+        self.0.push_str(if labels.is_empty() { "" } else { "}" });
+        let _ = writeln!(self.0, " {value}");
+    }
+
+    fn single(&mut self, name: &str, kind: &str, help: &str, value: impl std::fmt::Display) {
+        self.head(name, kind, help);
+        self.sample(name, &[], value);
+    }
+
+    fn histogram(&mut self, listener: &str, route: &str, series: &Merged) {
+        let bucket = format!("{}_bucket", names::REQUEST_DURATION);
+        let mut sum = 0;
+        for (i, count) in series.buckets.iter().enumerate() {
+            sum += count;
+            let bound = names::DURATION_BUCKETS.get(i).map_or_else(|| "+Inf".to_owned(), f64::to_string);
+            self.sample(&bucket, &[("listener", listener), ("route", route), ("le", &bound)], sum);
+        }
+        let labels = [("listener", listener), ("route", route)];
+        self.sample(&format!("{}_sum", names::REQUEST_DURATION), &labels, series.micros as f64 / 1e6);
+        self.sample(&format!("{}_count", names::REQUEST_DURATION), &labels, sum);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_of_two_workers_are_summed_in_one_page() {
+        let metrics = Metrics::default();
+        let (listener, route): (Arc<str>, Arc<str>) = ("in-8000".into(), "app".into());
+        for _ in 0..2 {
+            let series = metrics.shard().series(&listener, &route);
+            series.record(200, Flag::None, Duration::from_millis(3));
+            series.record(503, Flag::Uh, Duration::from_secs(20));
+        }
+        let page = metrics.render();
+        for line in [
+            r#"outrigger_requests_total{listener="in-8000",route="app",status="200",flag=""} 2"#,
+            r#"outrigger_requests_total{listener="in-8000",route="app",status="503",flag="UH"} 2"#,
+            r#"outrigger_request_duration_seconds_bucket{listener="in-8000",route="app",le="0.001"} 0"#,
+            r#"outrigger_request_duration_seconds_bucket{listener="in-8000",route="app",le="0.005"} 2"#,
+            r#"outrigger_request_duration_seconds_bucket{listener="in-8000",route="app",le="+Inf"} 4"#,
+            r#"outrigger_request_duration_seconds_count{listener="in-8000",route="app"} 4"#,
+            "outrigger_config_last_reload_successful 1",
+        ] {
+            assert!(page.lines().any(|one| one == line), "{line} is missing in\n{page}");
+        }
+    }
+}

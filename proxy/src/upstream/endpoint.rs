@@ -1,0 +1,117 @@
+//! One endpoint: an address in an upstream, with what the workers share about it.
+
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use arc_swap::ArcSwap;
+use outrigger_config::model::{EndpointAddress, EndpointSpec};
+
+/// One endpoint, shared by all workers.
+pub struct Endpoint {
+    /// As configured.
+    pub spec: EndpointSpec,
+    /// As the access log shows it: `host:port`, or the path of a Unix socket.
+    pub label: Arc<str>,
+    target: Target,
+    in_flight: AtomicU32,
+}
+
+enum Target {
+    Addresses { known: ArcSwap<Vec<SocketAddr>>, next: AtomicUsize },
+    Unix(Arc<PathBuf>),
+}
+
+/// What a connect goes to.
+pub enum ConnectTo {
+    /// These, in this order, until one accepts.
+    Tcp(Vec<SocketAddr>),
+    /// This socket.
+    Unix(Arc<PathBuf>),
+}
+
+impl Endpoint {
+    /// An endpoint as configured; a host name has no address until it was resolved.
+    pub fn new(spec: EndpointSpec) -> Self {
+        let (target, label): (Target, Arc<str>) = match &spec.address {
+            EndpointAddress::Socket(address) => (Target::known(vec![*address]), address.to_string().into()),
+            EndpointAddress::Host { name, port } => (Target::known(Vec::new()), format!("{name}:{port}").into()),
+            EndpointAddress::Unix(path) => (Target::Unix(path.clone()), path.display().to_string().into()),
+        };
+        Self { spec, label, target, in_flight: AtomicU32::new(0) }
+    }
+
+    /// Whether there is somewhere to connect to.
+    pub fn is_available(&self) -> bool {
+        match &self.target {
+            Target::Addresses { known, .. } => !known.load().is_empty(),
+            Target::Unix(_) => true,
+        }
+    }
+
+    /// Where the next connection goes: every address, beginning with another one each time.
+    pub fn connect_to(&self) -> ConnectTo {
+        match &self.target {
+            Target::Addresses { known, next } => {
+                let mut addresses = known.load().as_ref().clone();
+                let count = addresses.len().max(1);
+                addresses.rotate_left(next.fetch_add(1, Relaxed) % count);
+                ConnectTo::Tcp(addresses)
+            }
+            Target::Unix(path) => ConnectTo::Unix(path.clone()),
+        }
+    }
+
+    /// Replaces the addresses of a host name; says whether they changed.
+    pub fn resolved(&self, mut addresses: Vec<SocketAddr>) -> bool {
+        let Target::Addresses { known, .. } = &self.target else { return false };
+        addresses.sort_unstable();
+        addresses.dedup();
+        let changed = **known.load() != addresses;
+        if changed {
+            known.store(Arc::new(addresses));
+        }
+        changed
+    }
+
+    /// Whether a connection to `address` may still be used.
+    pub fn still_has(&self, address: Option<SocketAddr>) -> bool {
+        match (&self.target, address) {
+            (Target::Addresses { known, .. }, Some(address)) => known.load().contains(&address),
+            _ => true,
+        }
+    }
+
+    /// Requests in flight, over all workers.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Relaxed)
+    }
+}
+
+impl Target {
+    fn known(addresses: Vec<SocketAddr>) -> Self {
+        Self::Addresses { known: ArcSwap::from_pointee(addresses), next: AtomicUsize::new(0) }
+    }
+}
+
+/// Counts one request as in flight until it is dropped, with the last byte of the response body.
+pub struct InFlight(Arc<Endpoint>);
+
+impl InFlight {
+    /// Begins to count.
+    pub fn begin(endpoint: &Arc<Endpoint>) -> Self {
+        endpoint.in_flight.fetch_add(1, Relaxed);
+        Self(endpoint.clone())
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Relaxed);
+    }
+}

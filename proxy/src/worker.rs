@@ -1,0 +1,185 @@
+//! One worker: a thread with its own runtime, listeners, connections and pools.
+//!
+//! A request lives on one worker from accept to last byte. The control thread reaches a worker through a bounded
+//! queue of [`Command`]s, and through the snapshot cell, which every request looks at.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    future::poll_fn,
+    io,
+    net::TcpListener as StdListener,
+    rc::Rc,
+    sync::Arc,
+    task::Poll,
+    thread,
+};
+
+use outrigger_filters::request_id::RequestIds;
+use tokio::{
+    runtime::{Builder, LocalOptions},
+    sync::{mpsc, oneshot},
+};
+
+use crate::{
+    listener::{ListenerLocal, ListenerShared, accept},
+    snapshot::{SnapshotCell, View},
+    telemetry::{
+        access_log::{LocalLog, Writer},
+        metrics::{Metrics, Shard},
+    },
+};
+
+/// What the control thread asks of a worker.
+pub enum Command {
+    /// Accept on this socket.
+    Listen(Arc<ListenerShared>, StdListener),
+    /// Stop accepting; connections end with their next answer.
+    Close(Arc<ListenerShared>),
+    /// Connections of inbound listeners end with their next answer; new ones are still served.
+    EndInbound,
+    /// A new snapshot is there: drop what belongs to the old one even when no request comes.
+    Refresh,
+    /// Stop accepting everywhere, finish what is in flight, then answer.
+    Finish(oneshot::Sender<()>),
+}
+
+/// How the control thread reaches a worker.
+pub struct Handle {
+    commands: mpsc::Sender<Command>,
+}
+
+impl Handle {
+    /// Hands a command over. A worker that is gone takes none; that is noticed elsewhere.
+    pub async fn send(&self, command: Command) {
+        let _ = self.commands.send(command).await;
+    }
+}
+
+/// What all workers are made of.
+#[derive(Clone)]
+pub struct Parts {
+    /// The current snapshot.
+    pub cell: Arc<SnapshotCell>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// The access log.
+    pub log: Writer,
+}
+
+/// Everything that the connections of one worker share.
+pub struct Worker {
+    cell: Arc<SnapshotCell>,
+    view: RefCell<Rc<View>>,
+    shard: Arc<Shard>,
+    /// Process-wide counters.
+    pub metrics: Arc<Metrics>,
+    /// This worker's lines.
+    pub log: Rc<LocalLog>,
+    /// New request ids.
+    pub request_ids: RequestIds,
+    connections: Cell<usize>,
+}
+
+impl Worker {
+    fn new(parts: Parts) -> Self {
+        let shard = parts.metrics.shard();
+        let view = View::new(parts.cell.load_full(), None, Arc::clone(&shard));
+        Self {
+            cell: parts.cell,
+            view: RefCell::new(Rc::new(view)),
+            shard,
+            metrics: parts.metrics,
+            log: Rc::new(LocalLog::new(parts.log)),
+            request_ids: RequestIds::new(),
+            connections: Cell::new(0),
+        }
+    }
+
+    /// The current view. One atomic read while nothing changed.
+    pub fn view(&self) -> Rc<View> {
+        let current = self.cell.load();
+        let mut view = self.view.borrow_mut();
+        if !Arc::ptr_eq(&current, &view.snapshot) {
+            let next = View::new(Arc::clone(&current), Some(&view), Arc::clone(&self.shard));
+            *view = Rc::new(next);
+        }
+        Rc::clone(&view)
+    }
+
+    /// Counts a connection until the guard is dropped.
+    pub fn connection(self: &Rc<Self>) -> ConnectionGuard {
+        self.connections.set(self.connections.get() + 1);
+        ConnectionGuard(Rc::clone(self))
+    }
+}
+
+/// Counts one connection of this worker.
+pub struct ConnectionGuard(Rc<Worker>);
+
+impl Drop for ConnectionGuard {
+    fn drop(&mut self) {
+        self.0.connections.set(self.0.connections.get() - 1);
+    }
+}
+
+/// Starts worker number `index`.
+///
+/// # Errors
+/// The thread or its runtime could not be made.
+pub fn start(index: usize, parts: Parts) -> io::Result<(Handle, thread::JoinHandle<()>)> {
+    let (commands, queue) = mpsc::channel(64);
+    let runtime = move || Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+    let (started, ready) = std::sync::mpsc::sync_channel(1);
+    let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+        let runtime = match runtime() {
+            Ok(runtime) => runtime,
+            Err(error) => return drop(started.send(Err(error))),
+        };
+        let _ = started.send(Ok(()));
+        runtime.block_on(run(Rc::new(Worker::new(parts)), queue));
+    })?;
+    ready.recv().map_err(io::Error::other)??;
+    Ok((Handle { commands }, thread))
+}
+
+async fn run(worker: Rc<Worker>, mut queue: mpsc::Receiver<Command>) {
+    let mut listeners: HashMap<u64, Rc<ListenerLocal>> = HashMap::new();
+    while let Some(command) = queue.recv().await {
+        match command {
+            Command::Listen(shared, socket) => {
+                let view = worker.view();
+                let Some(id) = view.listener_named(&shared.name) else { continue };
+                let local = Rc::new(ListenerLocal::new(Arc::clone(&shared), view, id));
+                listeners.insert(shared.id, Rc::clone(&local));
+                tokio::task::spawn_local(accept::run(Rc::clone(&worker), local, socket));
+            }
+            Command::Close(shared) => {
+                if let Some(local) = listeners.remove(&shared.id) {
+                    local.stop_accepting();
+                    local.end_connections();
+                }
+            }
+            Command::EndInbound => {
+                listeners.values().filter(|one| one.is_inbound()).for_each(|one| one.end_connections());
+            }
+            Command::Refresh => drop(worker.view()),
+            Command::Finish(done) => {
+                listeners.values().for_each(|one| one.stop_accepting());
+                listeners.values().for_each(|one| one.end_connections());
+                no_connections(&worker).await;
+                worker.log.hand_over();
+                let _ = done.send(());
+            }
+        }
+    }
+}
+
+/// Waits until the last connection is gone. A poll every few milliseconds, only while the process ends.
+async fn no_connections(worker: &Worker) {
+    let mut tick = tokio::time::interval(std::time::Duration::from_millis(5));
+    while worker.connections.get() > 0 {
+        tick.tick().await;
+    }
+    poll_fn(|_| Poll::Ready(())).await;
+}

@@ -3,4 +3,6 @@
 
 pub mod context;
 pub mod error;
+pub mod framing;
+pub mod path;
 pub mod service;

@@ -1,8 +1,12 @@
 //! The filters of the request chain: for each a pure decision core and, where it lasts as long as the call, a
 //! thin tower layer. A filter never imports a sibling; what they share is [`service`], [`error`] and [`context`].
 
+pub mod client_address;
 pub mod context;
 pub mod error;
 pub mod framing;
+pub mod hop_by_hop;
+pub mod owned_headers;
 pub mod path;
+pub mod request_id;
 pub mod service;

@@ -1,6 +1,17 @@
 //! The filters of the request chain: for each a pure decision core and, where it lasts as long as the call, a
-//! thin tower layer. A filter never imports a sibling; what they share is [`service`], [`error`] and [`context`].
+//! thin tower layer. A filter never imports a sibling; what they share is [`service`], [`error`],
+//! [`context`] and [`path`].
 
+pub mod client_address;
 pub mod context;
 pub mod error;
+pub mod framing;
+pub mod grpc;
+pub mod headers;
+pub mod hop_by_hop;
+pub mod owned_headers;
+pub mod path;
+pub mod redirect;
+pub mod request_id;
+pub mod rewrite;
 pub mod service;

@@ -58,6 +58,22 @@ pub struct Cidr {
 }
 
 impl Cidr {
+    /// The range that holds `network`; host bits are cleared and a longer prefix than the address has is cut.
+    pub fn new(network: IpAddr, prefix: u8) -> Self {
+        match network {
+            IpAddr::V4(address) => {
+                let prefix = prefix.min(32);
+                let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
+                Self { network: IpAddr::V4((u32::from(address) & mask).into()), prefix }
+            }
+            IpAddr::V6(address) => {
+                let prefix = prefix.min(128);
+                let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
+                Self { network: IpAddr::V6((u128::from(address) & mask).into()), prefix }
+            }
+        }
+    }
+
     /// Whether `address` lies in this range. An IPv4-mapped IPv6 address counts as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.network, address.to_canonical()) {
@@ -94,6 +110,21 @@ pub struct ListenerLimits {
     pub streams: u32,
 }
 
+impl Default for ListenerLimits {
+    /// The defaults named at the fields.
+    fn default() -> Self {
+        Self {
+            header_bytes: 64 * 1024,
+            headers: 100,
+            target_bytes: 16 * 1024,
+            body_bytes: None,
+            connections: None,
+            connections_per_address: 1_000,
+            streams: 128,
+        }
+    }
+}
+
 /// How long a peer may take. Zero in the file disables a timeout and is `None` here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -116,6 +147,13 @@ pub struct PathRules {
     pub encoded_slash: EncodedSlash,
     /// Whether `//` becomes `/`. Default true.
     pub merge_slashes: bool,
+}
+
+impl Default for PathRules {
+    /// The strict form: `%2f` is refused, `//` is merged.
+    fn default() -> Self {
+        Self { encoded_slash: EncodedSlash::Reject, merge_slashes: true }
+    }
 }
 
 /// What happens to `%2f` in a path.

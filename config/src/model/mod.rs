@@ -1,7 +1,7 @@
 //! Accepted configuration: every value here was checked, every reference resolved, every default filled in.
 //!
-//! Nobody checks a model value again. The types are `#[non_exhaustive]`, so only this crate can make one;
-//! everyone else reads them through `&` or `Arc`. Equality is structural: the registry of what outlives a
+//! Nobody checks a model value again. The types are `#[non_exhaustive]`, so only this crate makes them
+//! from text; everyone else reads them through `&` or `Arc`. The few public constructors take accepted values. Equality is structural: the registry of what outlives a
 //! reload compares model values to decide what may be carried over.
 
 mod app;

@@ -11,7 +11,7 @@ impl Pattern {
     ///
     /// # Errors
     /// The message of the regex library.
-    pub(crate) fn new(source: &str) -> Result<Self, regex::Error> {
+    pub fn new(source: &str) -> Result<Self, regex::Error> {
         Self::builder(source).build().map(|_| Self(source.into()))
     }
 
@@ -40,6 +40,13 @@ pub struct PathTemplate {
     pub source: Arc<str>,
     /// The elements between the slashes.
     pub segments: Vec<TemplateSegment>,
+}
+
+impl PathTemplate {
+    /// A template whose elements were accepted.
+    pub fn new(source: Arc<str>, segments: Vec<TemplateSegment>) -> Self {
+        Self { source, segments }
+    }
 }
 
 /// One element of a [`PathTemplate`].

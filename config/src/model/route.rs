@@ -30,6 +30,23 @@ pub struct Route {
     pub action: Action,
 }
 
+impl Route {
+    /// A route that changes nothing on the way and has no timeouts; the fields are public for the rest.
+    pub fn new(name: Arc<str>, listeners: Vec<ListenerId>, matches: Vec<RouteMatch>, action: Action) -> Self {
+        Self {
+            name,
+            listeners,
+            hostnames: Vec::new(),
+            matches,
+            url_rewrite: UrlRewrite::default(),
+            request_headers: HeaderChanges::default(),
+            response_headers: HeaderChanges::default(),
+            timeouts: RouteTimeouts { request: None, backend_request: None, stream_idle: None },
+            action,
+        }
+    }
+}
+
 /// A host name without port, lower case.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Hostname {
@@ -51,6 +68,13 @@ pub struct RouteMatch {
     pub headers: Vec<HeaderMatch>,
     /// Query parameters, all of which must match.
     pub query_params: Vec<QueryMatch>,
+}
+
+impl RouteMatch {
+    /// A match on the path alone.
+    pub fn new(path: PathMatch) -> Self {
+        Self { path, method: None, headers: Vec::new(), query_params: Vec::new() }
+    }
 }
 
 /// A match on the canonical path; the values are in canonical form.
@@ -76,6 +100,13 @@ pub struct HeaderMatch {
     pub value: ValueMatch,
 }
 
+impl HeaderMatch {
+    /// A match on one header.
+    pub fn new(name: HeaderName, value: ValueMatch) -> Self {
+        Self { name, value }
+    }
+}
+
 /// A match on a query parameter, percent-decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -84,6 +115,13 @@ pub struct QueryMatch {
     pub name: Arc<str>,
     /// What its first value must be.
     pub value: ValueMatch,
+}
+
+impl QueryMatch {
+    /// A match on one parameter.
+    pub fn new(name: Arc<str>, value: ValueMatch) -> Self {
+        Self { name, value }
+    }
 }
 
 /// What a header or parameter must be.
@@ -134,6 +172,13 @@ pub struct Redirect {
     pub status: StatusCode,
 }
 
+impl Redirect {
+    /// A redirect to where the request came from, until a field says otherwise.
+    pub fn new(status: StatusCode) -> Self {
+        Self { scheme: None, hostname: None, port: None, path: None, status }
+    }
+}
+
 /// `directResponse`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -142,6 +187,13 @@ pub struct DirectResponse {
     pub status: StatusCode,
     /// Sent as `text/plain; charset=utf-8`; may be empty.
     pub body: Arc<str>,
+}
+
+impl DirectResponse {
+    /// A fixed answer.
+    pub fn new(status: StatusCode, body: Arc<str>) -> Self {
+        Self { status, body }
+    }
 }
 
 /// `urlRewrite`.

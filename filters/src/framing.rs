@@ -1,0 +1,484 @@
+//! What a request head must be before anything else looks at it: one Host, one framing, one target.
+//!
+//! hyper 1.12 and h2 0.4 refuse most of security.md 2 and 4 themselves. What they let through is refused here:
+//! everything about Host (RFC 9112 section 3.2), repeated or listed Transfer-Encoding, CONNECT, target forms that the
+//! method does not take, control and non-ASCII bytes in the target (`http::Uri` takes UTF-8), space at the ends of an
+//! HTTP/2 value, `:authority` that contradicts `host`, repeated Authorization. What they already refuse is checked
+//! again where that is free, so that another codec under the same chain changes nothing.
+//!
+//! Not visible here: hyper cuts a fragment (`#…`) off the target, drops a repeated equal Content-Length and one that
+//! stands beside Transfer-Encoding, and closes the connection after the latter; h2 drops `:scheme` when there is no
+//! `:authority`.
+//!
+//! Chosen where the RFC leaves it open: HTTP/1.0 without Host passes and has no authority, so that only routes
+//! without hostnames take it; HTTP/2 with `host` and no `:authority` passes (RFC 9113 section 8.3.1, gateways from
+//! HTTP/1 send it), without both it is refused; an absolute-form target decides and Host must merely be valid
+//! (RFC 9112 section 3.2.2); a Host with characters that no DNS name or address has is refused, as is an empty port.
+
+use std::net::Ipv6Addr;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header, request::Parts, uri::Scheme};
+use outrigger_config::model::ListenerLimits;
+
+use crate::error::{Error, Malformed};
+
+/// Checks the sizes of a head, and that the method is not CONNECT. Comes before [`check`]: what is too large is
+/// not looked at any further.
+///
+/// # Errors
+/// [`Error::Connect`], [`Error::TargetTooLong`], [`Error::HeadersTooLarge`].
+pub fn within_limits(head: &Parts, limits: &ListenerLimits) -> Result<(), Error> {
+    if head.method == Method::CONNECT {
+        return Err(Error::Connect);
+    }
+    if target_bytes(&head.uri) > limits.target_bytes {
+        return Err(Error::TargetTooLong);
+    }
+    // `len` counts values: a repeated field, and each cookie crumb, counts.
+    if head.headers.len() > limits.headers || header_bytes(&head.headers) > limits.header_bytes {
+        return Err(Error::HeadersTooLarge);
+    }
+    Ok(())
+}
+
+/// Checks a whole head and gives the authority the request is for, as [`effective_authority`] does.
+///
+/// # Errors
+/// The first thing that is malformed or can be read in two ways.
+pub fn check(head: &Parts) -> Result<Option<&str>, Malformed> {
+    check_target(head)?;
+    let fields = Fields::read(head)?;
+    if fields.transfer_encoding && (head.version < Version::HTTP_11 || fields.content_length) {
+        return Err(Malformed::TransferEncoding);
+    }
+    authority(head, fields.host)
+}
+
+/// The host and port that the request is for: `:authority` or an absolute-form target, else Host. `None` only for
+/// HTTP/1.0 without Host. Everything about Host is checked; [`check`] includes this.
+///
+/// # Errors
+/// [`Malformed::Host`] or [`Malformed::AuthorityMismatch`].
+pub fn effective_authority(head: &Parts) -> Result<Option<&str>, Malformed> {
+    let mut hosts = head.headers.get_all(header::HOST).iter();
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(Malformed::Host);
+    }
+    authority(head, host)
+}
+
+/// The host of a checked authority, without its port; an IPv6 address keeps its brackets.
+pub fn host_of(authority: &str) -> &str {
+    split_port(authority).0
+}
+
+/// The port of a checked authority.
+pub fn port_of(authority: &str) -> Option<u16> {
+    split_port(authority).1.and_then(|port| port.parse().ok())
+}
+
+fn target_bytes(uri: &Uri) -> usize {
+    let path = uri.path_and_query().map_or(0, |path| path.as_str().len());
+    let authority = uri.authority().map_or(0, |authority| authority.as_str().len());
+    let scheme = uri.scheme_str().map_or(0, |scheme| scheme.len() + "://".len());
+    path + authority + scheme
+}
+
+fn header_bytes(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum()
+}
+
+/// The target's form fits the method and nothing in it is invisible.
+fn check_target(head: &Parts) -> Result<(), Malformed> {
+    let target = head.uri.path_and_query().map_or("", |path| path.as_str());
+    let form_fits = match target.as_bytes() {
+        [b'/', ..] => true,
+        b"*" => head.method == Method::OPTIONS && head.uri.query().is_none(),
+        // Authority form, an empty URI, `http://host?query`.
+        _ => false,
+    };
+    let scheme_fits = match head.uri.scheme() {
+        // An authority without a scheme is the form that only CONNECT takes.
+        None => head.uri.authority().is_none(),
+        Some(scheme) => *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS,
+    };
+    if form_fits && scheme_fits && is_visible_ascii(target.as_bytes()) {
+        Ok(())
+    } else {
+        Err(Malformed::Target)
+    }
+}
+
+/// Without an early exit, so that it runs on whole vectors.
+fn is_visible_ascii(bytes: &[u8]) -> bool {
+    bytes.iter().fold(0, |bad, byte| bad | u8::from(byte.wrapping_sub(0x21) > 0x7e - 0x21)) == 0
+}
+
+/// What one pass over the header fields found.
+#[derive(Default)]
+struct Fields<'a> {
+    host: Option<&'a HeaderValue>,
+    authorization: bool,
+    transfer_encoding: bool,
+    content_length: bool,
+}
+
+impl<'a> Fields<'a> {
+    fn read(head: &'a Parts) -> Result<Self, Malformed> {
+        let http2 = head.version >= Version::HTTP_2;
+        let mut fields = Self::default();
+        for (name, value) in &head.headers {
+            if http2 {
+                check_http2(name, value)?;
+            }
+            match *name {
+                header::HOST if fields.host.replace(value).is_some() => return Err(Malformed::Host),
+                header::AUTHORIZATION => {
+                    fields.authorization = once(fields.authorization, true, Malformed::Authorization)?;
+                }
+                header::TRANSFER_ENCODING => {
+                    let chunked = value.as_bytes().eq_ignore_ascii_case(b"chunked");
+                    fields.transfer_encoding =
+                        once(fields.transfer_encoding, chunked, Malformed::TransferEncoding)?;
+                }
+                header::CONTENT_LENGTH => {
+                    let length = is_length(value.as_bytes());
+                    fields.content_length = once(fields.content_length, length, Malformed::ContentLength)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(fields)
+    }
+}
+
+/// A field that may stand once, with a good value; the result is that it was seen.
+fn once(seen: bool, good: bool, refusal: Malformed) -> Result<bool, Malformed> {
+    if seen || !good { Err(refusal) } else { Ok(true) }
+}
+
+/// RFC 9113 sections 8.2.1 and 8.2.2. h2 refuses the connection-specific names itself, but not the space.
+fn check_http2(name: &HeaderName, value: &HeaderValue) -> Result<(), Malformed> {
+    let value = value.as_bytes();
+    let padded = matches!(value, [b' ' | b'\t', ..] | [.., b' ' | b'\t']);
+    let refused = match *name {
+        header::CONNECTION | header::TRANSFER_ENCODING | header::UPGRADE => true,
+        header::TE => !value.eq_ignore_ascii_case(b"trailers"),
+        _ => matches!(name.as_str(), "keep-alive" | "proxy-connection"),
+    };
+    if padded || refused { Err(Malformed::Header) } else { Ok(()) }
+}
+
+/// One plain decimal number that fits 64 bits: no sign, list, hex or space (RFC 9110 section 8.6).
+fn is_length(value: &[u8]) -> bool {
+    let mut length = 0_u64;
+    !value.is_empty()
+        && value.iter().all(|byte| {
+            let next = byte.is_ascii_digit().then(|| u64::from(byte - b'0'));
+            match next.and_then(|digit| length.checked_mul(10)?.checked_add(digit)) {
+                Some(next) => {
+                    length = next;
+                    true
+                }
+                None => false,
+            }
+        })
+}
+
+fn authority<'a>(head: &'a Parts, host: Option<&'a HeaderValue>) -> Result<Option<&'a str>, Malformed> {
+    let host = match host {
+        Some(value) => {
+            let host = value.to_str().map_err(|_| Malformed::Host)?;
+            Some(host).filter(|host| is_authority(host)).ok_or(Malformed::Host)?.into()
+        }
+        None => None,
+    };
+    match head.uri.authority() {
+        Some(authority) if !is_authority(authority.as_str()) => Err(Malformed::Host),
+        Some(authority) => match host {
+            Some(host)
+                if head.version >= Version::HTTP_2 && !host.eq_ignore_ascii_case(authority.as_str()) =>
+            {
+                Err(Malformed::AuthorityMismatch)
+            }
+            None if head.version == Version::HTTP_11 => Err(Malformed::Host),
+            _ => Ok(Some(authority.as_str())),
+        },
+        None if host.is_none() && head.version >= Version::HTTP_11 => Err(Malformed::Host),
+        None => Ok(host),
+    }
+}
+
+/// `host[:port]` with a DNS name, an IPv4 address or a bracketed IPv6 address; no userinfo, list, path or zone.
+fn is_authority(text: &str) -> bool {
+    let (host, port) = split_port(text);
+    is_host(host) && port.is_none_or(is_port)
+}
+
+/// Splits at the colon behind the host; text without one, or with a malformed bracket, is all host.
+fn split_port(authority: &str) -> (&str, Option<&str>) {
+    let host_end = match authority.as_bytes() {
+        [b'[', ..] => authority.find(']').map_or(authority.len(), |bracket| bracket + 1),
+        bytes => bytes.iter().position(|byte| *byte == b':').unwrap_or(bytes.len()),
+    };
+    match authority[host_end..].strip_prefix(':') {
+        Some(port) => (&authority[..host_end], Some(port)),
+        None => (authority, None),
+    }
+}
+
+fn is_host(host: &str) -> bool {
+    match host.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
+        None => {
+            let name_byte =
+                |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+            !host.is_empty() && host.bytes().all(name_byte)
+        }
+    }
+}
+
+fn is_port(port: &str) -> bool {
+    port.bytes().all(|byte| byte.is_ascii_digit())
+        && port.len() <= 5
+        && port.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    const V10: Version = Version::HTTP_10;
+    const V11: Version = Version::HTTP_11;
+    const V2: Version = Version::HTTP_2;
+
+    fn head(method: &str, target: &str, version: Version, fields: &[(&str, &[u8])]) -> Parts {
+        let mut request = Request::builder().method(method).uri(target).version(version);
+        for (name, value) in fields {
+            request = request.header(*name, HeaderValue::from_bytes(value).unwrap());
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    /// Checks a GET with these fields and a Host of its own where the version wants one.
+    fn check_fields(version: Version, fields: &[(&str, &[u8])]) -> Result<(), Malformed> {
+        let mut all: Vec<(&str, &[u8])> = vec![("host", b"a.example")];
+        all.extend_from_slice(fields);
+        let target = if version == V2 { "https://a.example/" } else { "/" };
+        check(&head("GET", target, version, &all)).map(drop)
+    }
+
+    #[test]
+    fn an_ordinary_request_passes_and_names_its_authority() {
+        for host in [
+            "a",
+            "a.example",
+            "A.Example:8080",
+            "127.0.0.1:80",
+            "[::1]",
+            "[2001:db8::1]:443",
+            "x_y.example",
+            "a:1",
+        ] {
+            for (version, target) in [(V10, "/"), (V11, "/"), (V11, "/a?b=c#"), (V2, "/x")] {
+                let head = head("GET", target, version, &[("host", host.as_bytes())]);
+                assert_eq!(check(&head), Ok(Some(host)), "{version:?}");
+                assert_eq!(effective_authority(&head), Ok(Some(host)));
+            }
+        }
+        assert_eq!(host_of("[::1]:80"), "[::1]");
+        assert_eq!(host_of("a:80"), "a");
+        assert_eq!((port_of("a:80"), port_of("[::1]"), port_of("[::1]:8")), (Some(80), None, Some(8)));
+    }
+
+    /// security.md 2.
+    #[test]
+    fn a_host_that_is_missing_repeated_listed_or_carries_more_than_host_and_port_is_refused() {
+        for host in [
+            "",
+            " ",
+            "a b",
+            "a,b",
+            "a, a",
+            "user@a",
+            "u:p@a",
+            "a/",
+            "a/b",
+            "a?b",
+            "a#b",
+            "a\\b",
+            "a:",
+            "a:x",
+            "a:-1",
+            "a:+1",
+            "a:0",
+            "a:65536",
+            "a:123456",
+            "a:80:80",
+            "::1",
+            "[::1",
+            "::1]",
+            "[::1]x",
+            "[::1]:",
+            "[::1]:x",
+            "[fe80::1%eth0]",
+            "[v1.a]",
+            "[]",
+            "a%2eb",
+            "http://a",
+            "a'b",
+            "a;b",
+            "*",
+        ] {
+            let head = head("GET", "/", V11, &[("host", host.as_bytes())]);
+            assert_eq!(check(&head), Err(Malformed::Host), "{host}");
+        }
+        for fields in [&[][..], &[("host", &b"a"[..]), ("host", b"a")], &[("host", b"a\xc3\xa9")]] {
+            assert_eq!(check(&head("GET", "/", V11, fields)), Err(Malformed::Host), "{fields:?}");
+            assert_eq!(
+                effective_authority(&head("GET", "/", V11, fields)),
+                Err(Malformed::Host),
+                "{fields:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn http_1_0_may_leave_host_out_but_not_send_a_bad_one() {
+        assert_eq!(check(&head("GET", "/", V10, &[])), Ok(None));
+        assert_eq!(check(&head("GET", "/", V10, &[("host", b"a@b")])), Err(Malformed::Host));
+    }
+
+    /// security.md 5.
+    #[test]
+    fn an_absolute_form_target_decides_over_host() {
+        let head_of = |target, host: &[u8]| head("GET", target, V11, &[("host", host)]);
+        assert_eq!(check(&head_of("http://b.example:81/x", b"a")), Ok(Some("b.example:81")));
+        assert_eq!(check(&head_of("http://b.example", b"a")), Ok(Some("b.example")));
+        assert_eq!(check(&head_of("http://b.example/", b"a,b")), Err(Malformed::Host));
+        assert_eq!(check(&head_of("http://u@b.example/", b"a")), Err(Malformed::Host));
+        assert_eq!(check(&head_of("ftp://b.example/", b"a")), Err(Malformed::Target));
+        assert_eq!(check(&head_of("http://b.example?x", b"a")), Err(Malformed::Target));
+        assert_eq!(check(&head("GET", "http://b/", V11, &[])), Err(Malformed::Host));
+    }
+
+    /// security.md 2 and 3.
+    #[test]
+    fn a_target_form_that_the_method_does_not_take_is_refused() {
+        let host: &[(&str, &[u8])] = &[("host", b"a")];
+        assert_eq!(check(&head("OPTIONS", "*", V11, host)), Ok(Some("a")));
+        assert_eq!(check(&head("GET", "*", V11, host)), Err(Malformed::Target));
+        assert_eq!(check(&head("GET", "a.example:80", V11, host)), Err(Malformed::Target));
+        assert_eq!(check(&head("CONNECT", "a.example:80", V11, host)), Err(Malformed::Target));
+        assert_eq!(check(&head("GET", "/é", V11, host)), Err(Malformed::Target));
+        assert_eq!(check(&head("GET", "/?é", V11, host)), Err(Malformed::Target));
+        let mut empty = head("GET", "/", V11, host);
+        empty.uri = Uri::default();
+        assert_eq!(check(&empty), Ok(Some("a")), "an empty Uri reads as /");
+    }
+
+    /// security.md 1 and 2.
+    #[test]
+    fn any_transfer_encoding_but_one_chunked_is_refused() {
+        assert_eq!(check_fields(V11, &[("transfer-encoding", b"Chunked")]), Ok(()));
+        for fields in [
+            &[("transfer-encoding", &b"chunked"[..]), ("transfer-encoding", b"chunked")][..],
+            &[("transfer-encoding", b"chunked, chunked")],
+            &[("transfer-encoding", b"gzip, chunked")],
+            &[("transfer-encoding", b"identity")],
+            &[("transfer-encoding", b"xchunked")],
+            &[("transfer-encoding", b"")],
+            &[("transfer-encoding", b"chunked"), ("content-length", b"1")],
+            &[("content-length", b"1"), ("transfer-encoding", b"chunked")],
+        ] {
+            assert_eq!(check_fields(V11, fields), Err(Malformed::TransferEncoding), "{fields:?}");
+        }
+        assert_eq!(check_fields(V10, &[("transfer-encoding", b"chunked")]), Err(Malformed::TransferEncoding));
+        assert_eq!(check_fields(V2, &[("transfer-encoding", b"chunked")]), Err(Malformed::Header));
+    }
+
+    /// security.md 2.
+    #[test]
+    fn a_content_length_is_one_plain_number() {
+        for value in [&b"0"[..], b"5", b"007", b"18446744073709551615"] {
+            assert_eq!(check_fields(V11, &[("content-length", value)]), Ok(()));
+        }
+        for value in
+            [&b""[..], b"+5", b"-1", b"0x5", b"5,5", b"5 5", b"1e3", b"18446744073709551616", b"5\xc3"]
+        {
+            assert_eq!(
+                check_fields(V11, &[("content-length", value)]),
+                Err(Malformed::ContentLength),
+                "{value:?}"
+            );
+        }
+        let twice: &[(&str, &[u8])] = &[("content-length", b"5"), ("content-length", b"5")];
+        assert_eq!(check_fields(V2, twice), Err(Malformed::ContentLength));
+    }
+
+    /// security.md 10.
+    #[test]
+    fn two_authorization_headers_are_refused() {
+        assert_eq!(check_fields(V11, &[("authorization", b"a")]), Ok(()));
+        let twice: &[(&str, &[u8])] = &[("authorization", b"a"), ("authorization", b"a")];
+        assert_eq!(check_fields(V11, twice), Err(Malformed::Authorization));
+    }
+
+    /// security.md 4.
+    #[test]
+    fn http_2_takes_no_connection_headers_and_no_space_at_the_ends_of_a_value() {
+        assert_eq!(check_fields(V2, &[("te", b"trailers"), ("x", b"a b")]), Ok(()));
+        for (name, value) in [
+            ("connection", &b"close"[..]),
+            ("keep-alive", b"1"),
+            ("proxy-connection", b"close"),
+            ("upgrade", b"websocket"),
+            ("te", b"gzip"),
+            ("te", b"trailers, gzip"),
+            ("x", b" a"),
+            ("x", b"a "),
+            ("x", b"\ta"),
+            ("x", b"a\t"),
+            ("x", b" "),
+        ] {
+            assert_eq!(check_fields(V2, &[(name, value)]), Err(Malformed::Header), "{name}: {value:?}");
+        }
+        assert_eq!(check_fields(V11, &[("connection", b"close"), ("te", b"gzip")]), Ok(()));
+    }
+
+    /// security.md 4.
+    #[test]
+    fn in_http_2_authority_and_host_agree_and_one_of_them_is_there() {
+        let head_of = |target, host: Option<&'static str>| {
+            let fields: Vec<(&str, &[u8])> = host.map(|host| ("host", host.as_bytes())).into_iter().collect();
+            check(&head("GET", target, V2, &fields)).map(|authority| authority.map(str::to_owned))
+        };
+        assert_eq!(head_of("https://a.example/", None), Ok(Some("a.example".into())));
+        assert_eq!(head_of("https://a.example/", Some("A.EXAMPLE")), Ok(Some("a.example".into())));
+        assert_eq!(head_of("https://a.example/", Some("b.example")), Err(Malformed::AuthorityMismatch));
+        assert_eq!(head_of("https://a.example/", Some("a.example:443")), Err(Malformed::AuthorityMismatch));
+        assert_eq!(head_of("/", Some("a.example")), Ok(Some("a.example".into())));
+        assert_eq!(head_of("/", None), Err(Malformed::Host));
+        assert_eq!(head_of("https://u@a.example/", None), Err(Malformed::Host));
+        assert_eq!(head_of("ftp://a.example/", None), Err(Malformed::Target));
+    }
+
+    /// security.md 3 and "Limits".
+    #[test]
+    fn sizes_are_held_and_connect_is_not_served() {
+        let mut limits = ListenerLimits::default();
+        (limits.headers, limits.header_bytes, limits.target_bytes) = (2, 24, 10);
+        let verdict = |method, target, fields: &[(&str, &[u8])]| {
+            within_limits(&head(method, target, V11, fields), &limits).map_err(|error| error.reason())
+        };
+        assert_eq!(verdict("GET", "/12345678?", &[("a", b"1"), ("a", b"2")]), Ok(()));
+        assert_eq!(verdict("GET", "/123456789?", &[]), Err("limit.target"));
+        assert_eq!(verdict("GET", "http://a/12", &[]), Err("limit.target"));
+        assert_eq!(verdict("GET", "/", &[("a", b"1"), ("a", b"2"), ("a", b"3")]), Err("limit.headers"));
+        assert_eq!(verdict("GET", "/", &[("cookie", b"123456789012345")]), Err("limit.headers"));
+        assert_eq!(verdict("CONNECT", "a:80", &[]), Err("request.connect"));
+    }
+}

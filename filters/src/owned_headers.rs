@@ -1,0 +1,256 @@
+//! Header fields that the proxy owns: a client's own are taken away before anything believes them.
+//!
+//! Owned are `x-request-id`, `x-forwarded-*`, `x-real-ip`, `forwarded` and `x-outrigger-*`. Whatever may be kept from
+//! a trusted peer is handed back in [`Taken`]. A name with `_` is refused by default, and one that reads like an
+//! owned or a framing field once `_` is `-` never passes: CGI, WSGI and their kin make both the same variable
+//! (CVE-2025-64484).
+//!
+//! X-Forwarded-For is read from the head before this step (all its lines count), see `client_address`.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use outrigger_config::model::UnderscoreHeaders;
+
+use crate::error::Malformed;
+
+/// `x-request-id`.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// `x-forwarded-for`.
+pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// `x-forwarded-proto`.
+pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// `x-forwarded-host`.
+pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+/// `x-forwarded-client-cert`.
+pub const X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
+
+/// What a client sent under names that a trusted peer may set; a field that stood twice is nothing.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// `x-request-id`.
+    pub request_id: Option<HeaderValue>,
+    /// `x-forwarded-proto`.
+    pub forwarded_proto: Option<HeaderValue>,
+    /// `x-forwarded-host`.
+    pub forwarded_host: Option<HeaderValue>,
+}
+
+/// Whether the proxy owns this lower-case name.
+pub fn owns(name: &str) -> bool {
+    match name.as_bytes().first() {
+        Some(b'x') => name.strip_prefix("x-").is_some_and(|rest| {
+            matches!(rest, "request-id" | "real-ip")
+                || rest.starts_with("forwarded-")
+                || rest.starts_with("outrigger-")
+        }),
+        Some(b'f') => name == "forwarded",
+        _ => false,
+    }
+}
+
+/// Removes every owned field, and deals with names that have `_`. From a trusted peer, `x-forwarded-*` fields that
+/// the proxy does not write itself (`-port`, `-prefix`) stay.
+///
+/// # Errors
+/// [`Malformed::UnderscoreHeader`] for a name with `_` where that is refused.
+pub fn strip(
+    headers: &mut HeaderMap,
+    underscores: UnderscoreHeaders,
+    peer_trusted: bool,
+) -> Result<Taken, Malformed> {
+    let mut owned = false;
+    let mut underscored = false;
+    for name in headers.keys() {
+        if is_common(name) {
+            continue;
+        }
+        let name = name.as_str();
+        owned |= owns(name);
+        underscored |= has_underscore(name);
+    }
+    if underscored {
+        strip_underscored(headers, underscores)?;
+    }
+    Ok(if owned { take(headers, peer_trusted) } else { Taken::default() })
+}
+
+/// Fields of nearly every request, told apart by one small number: neither owned nor with `_`, so that the pass
+/// looks only at the text of what is left.
+fn is_common(name: &HeaderName) -> bool {
+    matches!(
+        *name,
+        header::HOST
+            | header::USER_AGENT
+            | header::ACCEPT
+            | header::ACCEPT_ENCODING
+            | header::ACCEPT_LANGUAGE
+            | header::AUTHORIZATION
+            | header::CACHE_CONTROL
+            | header::CONNECTION
+            | header::CONTENT_LENGTH
+            | header::CONTENT_TYPE
+            | header::COOKIE
+            | header::IF_MODIFIED_SINCE
+            | header::IF_NONE_MATCH
+            | header::ORIGIN
+            | header::PRAGMA
+            | header::REFERER
+            | header::TE
+            | header::TRANSFER_ENCODING
+            | header::UPGRADE_INSECURE_REQUESTS
+    )
+}
+
+fn has_underscore(name: &str) -> bool {
+    name.bytes().any(|byte| byte == b'_')
+}
+
+#[cold]
+fn strip_underscored(headers: &mut HeaderMap, underscores: UnderscoreHeaders) -> Result<(), Malformed> {
+    match underscores {
+        UnderscoreHeaders::Reject => return Err(Malformed::UnderscoreHeader),
+        UnderscoreHeaders::Drop => remove_where(headers, has_underscore),
+        UnderscoreHeaders::Keep => remove_where(headers, |name| has_underscore(name) && is_look_alike(name)),
+    }
+    Ok(())
+}
+
+/// Whether a name with `_` reads as one that the proxy owns, or that frames the message.
+fn is_look_alike(name: &str) -> bool {
+    let dashed = name.replace('_', "-");
+    owns(&dashed) || matches!(dashed.as_str(), "content-length" | "transfer-encoding")
+}
+
+fn take(headers: &mut HeaderMap, peer_trusted: bool) -> Taken {
+    let taken = Taken {
+        request_id: only(headers, X_REQUEST_ID),
+        forwarded_proto: only(headers, X_FORWARDED_PROTO),
+        forwarded_host: only(headers, X_FORWARDED_HOST),
+    };
+    remove_where(headers, |name| owns(name) && !(peer_trusted && is_hint(name)));
+    taken
+}
+
+/// An `x-forwarded-*` field that the proxy owns only in so far as strangers must not send it.
+fn is_hint(name: &str) -> bool {
+    name.strip_prefix("x-forwarded-")
+        .is_some_and(|rest| !matches!(rest, "for" | "proto" | "host" | "client-cert"))
+}
+
+fn only(headers: &mut HeaderMap, name: HeaderName) -> Option<HeaderValue> {
+    let mut values = headers.get_all(&name).iter();
+    let single = values.next().is_some() && values.next().is_none();
+    headers.remove(name).filter(|_| single)
+}
+
+/// Removal puts the last entry in the gap, so the same place is looked at again.
+fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
+    let mut at = 0;
+    while let Some((offset, name)) =
+        headers.keys().skip(at).enumerate().find(|(_, name)| unwanted(name.as_str()))
+    {
+        at += offset;
+        let name = name.clone();
+        headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(fields: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+        }
+        headers
+    }
+
+    fn names(headers: &HeaderMap) -> Vec<&str> {
+        let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// security.md 6 and 8.
+    #[test]
+    fn every_owned_header_is_taken_from_a_stranger_in_any_case_and_number() {
+        let mut headers = map(&[
+            ("X-Request-ID", "1"),
+            ("x-forwarded-for", "1.1.1.1"),
+            ("X-FORWARDED-FOR", "2.2.2.2"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-proto", "http"),
+            ("X-Forwarded-Host", "evil"),
+            ("x-forwarded-port", "1"),
+            ("x-forwarded-prefix", "/"),
+            ("x-forwarded-client-cert", "By=x"),
+            ("x-real-ip", "1.1.1.1"),
+            ("forwarded", "for=1.1.1.1"),
+            ("x-outrigger-overloaded", "true"),
+            ("x-outrigger-anything", "1"),
+            ("x-forwardedfor", "not ours"),
+            ("accept", "*/*"),
+            ("x", "1"),
+            ("x-", "1"),
+        ]);
+        let taken = strip(&mut headers, UnderscoreHeaders::Reject, false).unwrap();
+        assert_eq!(names(&headers), ["accept", "x", "x-", "x-forwardedfor"]);
+        assert_eq!(taken.request_id.unwrap(), "1");
+        assert_eq!(taken.forwarded_proto, None, "it stood twice");
+        assert_eq!(taken.forwarded_host.unwrap(), "evil");
+    }
+
+    #[test]
+    fn a_trusted_peer_keeps_the_forwarded_hints_that_the_proxy_does_not_write() {
+        let mut headers = map(&[
+            ("x-forwarded-for", "1.1.1.1"),
+            ("x-forwarded-port", "443"),
+            ("x-forwarded-client-cert", "By=x"),
+            ("x-real-ip", "1.1.1.1"),
+            ("x-outrigger-a", "1"),
+        ]);
+        strip(&mut headers, UnderscoreHeaders::Reject, true).unwrap();
+        assert_eq!(names(&headers), ["x-forwarded-port"]);
+    }
+
+    /// security.md 6, CVE-2025-64484.
+    #[test]
+    fn a_name_with_an_underscore_is_refused_dropped_or_kept_but_never_as_a_look_alike() {
+        let fields = [
+            ("x_request_id", "1"),
+            ("x-request_id", "1"),
+            ("x_forwarded-for", "1"),
+            ("X_Forwarded_Proto", "1"),
+            ("x-forwarded_port", "1"),
+            ("x_real_ip", "1"),
+            ("x_outrigger_a", "1"),
+            ("x-outrigger_a", "1"),
+            ("content_length", "1"),
+            ("transfer_encoding", "1"),
+            ("my_header", "1"),
+            ("my-header", "1"),
+        ];
+        for (underscores, trusted) in [(UnderscoreHeaders::Keep, false), (UnderscoreHeaders::Keep, true)] {
+            let mut headers = map(&fields);
+            assert_eq!(strip(&mut headers, underscores, trusted), Ok(Taken::default()));
+            assert_eq!(names(&headers), ["my-header", "my_header"]);
+        }
+        let mut headers = map(&fields);
+        assert_eq!(strip(&mut headers, UnderscoreHeaders::Drop, false), Ok(Taken::default()));
+        assert_eq!(names(&headers), ["my-header"]);
+        for (name, value) in &fields[..11] {
+            let refused = strip(&mut map(&[("host", "a"), (name, value)]), UnderscoreHeaders::Reject, true);
+            assert_eq!(refused, Err(Malformed::UnderscoreHeader), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_ordinary_head_is_left_alone() {
+        let mut headers =
+            map(&[("host", "a"), ("cookie", "a_b=c"), ("x-trace", "1"), ("via", "x"), ("from", "y")]);
+        let before = headers.clone();
+        assert_eq!(strip(&mut headers, UnderscoreHeaders::Reject, false), Ok(Taken::default()));
+        assert_eq!(headers, before);
+    }
+}

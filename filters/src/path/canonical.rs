@@ -1,0 +1,325 @@
+//! The one canonical form of a request path: what is matched, authorized and forwarded.
+//!
+//! Unreserved percent-escapes are decoded, hex digits upper-cased, `//` merged (RFC 3986 section 6.2.2). Refused is
+//! whatever another server could read in a second way: dot segments after decoding, also with `;` behind them (a
+//! servlet container takes `/..;/` for `/../`) or bounded by `%2F`; `%00`, `%5c`, `\`; `%2f` unless it is kept;
+//! broken escapes; `#` and `?`, which end a path (CVE-2021-29492, CVE-2026-26205).
+//!
+//! Invariant: the result of [`canonical`] is its own canonical form, since every rewritten path is scanned again.
+
+use std::borrow::Cow;
+
+use outrigger_config::model::{EncodedSlash, PathRules};
+
+use crate::error::Malformed;
+
+/// Makes `path` canonical. Borrowed, after one scan, when it already is. The `*` of OPTIONS is the caller's affair.
+///
+/// # Errors
+/// [`Malformed::Target`] for control and non-ASCII bytes and for a path that does not begin with `/`,
+/// [`Malformed::Path`] for everything else that is refused.
+pub fn canonical(path: &str, rules: PathRules) -> Result<Cow<'_, str>, Malformed> {
+    match scan(path.as_bytes(), rules)? {
+        Scan::Canonical => Ok(Cow::Borrowed(path)),
+        Scan::DiffersAt(at) => rewrite(path, at, rules).map(Cow::Owned),
+    }
+}
+
+/// What one look at a path found.
+#[derive(Debug, PartialEq, Eq)]
+enum Scan {
+    Canonical,
+    /// Everything before this byte is canonical.
+    DiffersAt(usize),
+}
+
+/// What a byte means to the scan.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    /// Stands for itself, and so does its escape.
+    Reserved,
+    /// Stands for itself; its escape is decoded.
+    Unreserved,
+    Slash,
+    Percent,
+    /// Never inside a path.
+    Refused,
+    /// Never inside a target.
+    Unprintable,
+}
+
+static CLASSES: [Class; 256] = classes();
+
+const fn classes() -> [Class; 256] {
+    let mut classes = [Class::Reserved; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        classes[byte] = match byte as u8 {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => Class::Unreserved,
+            b'/' => Class::Slash,
+            b'%' => Class::Percent,
+            b'\\' | b'#' | b'?' => Class::Refused,
+            0x21..=0x7e => Class::Reserved,
+            _ => Class::Unprintable,
+        };
+        byte += 1;
+    }
+    classes
+}
+
+fn scan(path: &[u8], rules: PathRules) -> Result<Scan, Malformed> {
+    if path.first() != Some(&b'/') {
+        return Err(Malformed::Target);
+    }
+    let mut at = 0;
+    while let Some(&byte) = path.get(at) {
+        match CLASSES[usize::from(byte)] {
+            Class::Reserved | Class::Unreserved => at += 1,
+            Class::Slash => {
+                let rest = &path[at + 1..];
+                match rest.first() {
+                    Some(b'.') if is_dot_segment(rest) => return Err(Malformed::Path),
+                    Some(b'/') if rules.merge_slashes => return Ok(Scan::DiffersAt(at)),
+                    _ => at += 1,
+                }
+            }
+            Class::Percent => match escape(&path[at..], rules)? {
+                Escape::Keep { upper: true, slash } => {
+                    if slash && is_dot_segment(&path[at + 3..]) {
+                        return Err(Malformed::Path);
+                    }
+                    at += 3;
+                }
+                Escape::Keep { .. } | Escape::Decode(_) => return Ok(Scan::DiffersAt(at)),
+            },
+            Class::Refused => return Err(Malformed::Path),
+            Class::Unprintable => return Err(Malformed::Target),
+        }
+    }
+    Ok(Scan::Canonical)
+}
+
+/// Writes the rest of the path from the first byte that differs, and looks at the whole once more: decoding can
+/// bring forth dot segments.
+#[cold]
+fn rewrite(path: &str, differs_at: usize, rules: PathRules) -> Result<String, Malformed> {
+    let bytes = path.as_bytes();
+    let mut out = String::with_capacity(path.len());
+    out.push_str(&path[..differs_at]);
+    let mut at = differs_at;
+    while let Some(&byte) = bytes.get(at) {
+        match CLASSES[usize::from(byte)] {
+            Class::Reserved | Class::Unreserved => out.push(char::from(byte)),
+            Class::Slash if rules.merge_slashes && out.ends_with('/') => {}
+            Class::Slash => out.push('/'),
+            Class::Percent => {
+                match escape(&bytes[at..], rules)? {
+                    Escape::Decode(decoded) => out.push(char::from(decoded)),
+                    Escape::Keep { .. } => {
+                        out.push('%');
+                        out.push(char::from(bytes[at + 1].to_ascii_uppercase()));
+                        out.push(char::from(bytes[at + 2].to_ascii_uppercase()));
+                    }
+                }
+                at += 2;
+            }
+            Class::Refused => return Err(Malformed::Path),
+            Class::Unprintable => return Err(Malformed::Target),
+        }
+        at += 1;
+    }
+    match scan(out.as_bytes(), rules)? {
+        Scan::Canonical => Ok(out),
+        // Cannot happen; refusing is the safe reading if it ever does.
+        Scan::DiffersAt(_) => Err(Malformed::Path),
+    }
+}
+
+/// What becomes of one percent-escape.
+enum Escape {
+    /// It stays; `upper` when its digits already are upper case, `slash` when it is `%2F`.
+    Keep {
+        upper: bool,
+        slash: bool,
+    },
+    Decode(u8),
+}
+
+/// Reads the escape at the start of `rest`.
+fn escape(rest: &[u8], rules: PathRules) -> Result<Escape, Malformed> {
+    let &[_, high, low, ..] = rest else { return Err(Malformed::Path) };
+    let Some(value) = hex(high).zip(hex(low)).map(|(high, low)| high << 4 | low) else {
+        return Err(Malformed::Path);
+    };
+    match value {
+        0 | b'\\' => Err(Malformed::Path),
+        b'/' if rules.encoded_slash == EncodedSlash::Reject => Err(Malformed::Path),
+        _ if CLASSES[usize::from(value)] == Class::Unreserved => Ok(Escape::Decode(value)),
+        _ => {
+            let upper = !high.is_ascii_lowercase() && !low.is_ascii_lowercase();
+            Ok(Escape::Keep { upper, slash: value == b'/' })
+        }
+    }
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+/// Whether the segment that begins here is `.` or `..`, ended by the path, `/`, `;`, `%3B` or a kept `%2F`.
+fn is_dot_segment(rest: &[u8]) -> bool {
+    let after = match rest {
+        [b'.', b'.', after @ ..] | [b'.', after @ ..] => after,
+        _ => return false,
+    };
+    matches!(after, [] | [b'/' | b';', ..] | [b'%', b'2', b'F' | b'f', ..] | [b'%', b'3', b'B' | b'b', ..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strict() -> PathRules {
+        PathRules::default()
+    }
+
+    fn keep() -> PathRules {
+        let mut rules = PathRules::default();
+        rules.encoded_slash = EncodedSlash::Keep;
+        rules
+    }
+
+    fn unmerged() -> PathRules {
+        let mut rules = PathRules::default();
+        rules.merge_slashes = false;
+        rules
+    }
+
+    #[test]
+    fn a_canonical_path_is_borrowed() {
+        for path in
+            ["/", "/a", "/a/b.c/d-e_f~g", "/a%20b", "/%C3%A9", "/a;v=1/b", "/.a", "/..a", "/...", "/a./b.."]
+        {
+            let Ok(Cow::Borrowed(same)) = canonical(path, strict()) else { panic!("{path}") };
+            assert_eq!(same, path);
+        }
+        assert!(matches!(canonical("/a%2Fb", keep()), Ok(Cow::Borrowed("/a%2Fb"))));
+        assert!(matches!(canonical("//a//", unmerged()), Ok(Cow::Borrowed("//a//"))));
+    }
+
+    /// security.md 9.
+    #[test]
+    fn every_spelling_of_a_path_has_one_form() {
+        for (path, expected) in [
+            ("/%61dmin", "/admin"),
+            ("/%41", "/A"),
+            ("/%7euser", "/~user"),
+            ("/a%20b%c3%a9", "/a%20b%C3%A9"),
+            ("//", "/"),
+            ("///a////b//", "/a/b/"),
+            ("/a%252e%252e", "/a%252e%252e"),
+            ("/a/%2eb", "/a/.b"),
+            ("/%3a%3A:", "/%3A%3A:"),
+        ] {
+            assert_eq!(canonical(path, strict()).unwrap(), expected, "{path}");
+        }
+        assert_eq!(canonical("/a%2fb//c", keep()).unwrap(), "/a%2Fb/c");
+        assert_eq!(canonical("/a//%62", unmerged()).unwrap(), "/a//b");
+    }
+
+    /// security.md 9.
+    #[test]
+    fn a_path_that_can_be_read_in_two_ways_is_refused() {
+        for path in [
+            "/.",
+            "/..",
+            "/a/.",
+            "/a/..",
+            "/a/./b",
+            "/a/../b",
+            "/%2e",
+            "/%2E%2e/a",
+            "/.%2e/a",
+            "/a/%2e./b",
+            "//../a",
+            "/a/..;/b",
+            "/a/..;x=1",
+            "/a/..%3b/c",
+            "/.;/a",
+            "/%2e%2e;/a",
+            "/a%00",
+            "/a%5cb",
+            "/a%5Cb",
+            "/a\\b",
+            "/a%2fb",
+            "/a%2F..",
+            "/a%",
+            "/a%2",
+            "/a%zz",
+            "/a%2g",
+            "/a%g2",
+            "/a#b",
+            "/a?b",
+            "/%2%35",
+            "/a%u002e",
+            "/é/../a",
+        ] {
+            assert!(canonical(path, strict()).is_err(), "{path}");
+        }
+        for path in ["/a%2f..", "/a%2f..%2fb", "/a%2F.%2Fb", "/..%2fa", "/a%2f%2e%2e/b", "/a%5c", "/%00"] {
+            assert_eq!(canonical(path, keep()), Err(Malformed::Path), "{path}");
+        }
+        assert_eq!(canonical("/a//../b", unmerged()), Err(Malformed::Path));
+    }
+
+    /// security.md 2.
+    #[test]
+    fn control_and_non_ascii_bytes_are_refused_as_a_bad_target() {
+        for path in ["", "*", "a", "http://a/", "/a b", "/a\tb", "/\r\n", "/\u{7f}", "/é", "/%41\u{1}"] {
+            assert_eq!(canonical(path, strict()), Err(Malformed::Target), "{path:?}");
+        }
+    }
+
+    /// Any path over a small hostile alphabet: canonical twice is canonical once, and nothing dangerous is left.
+    #[test]
+    fn canonical_is_idempotent_and_leaves_nothing_ambiguous() {
+        const PIECES: [&str; 24] = [
+            "/", "//", ".", "..", "%2e", "%2E", "%2f", "%2F", "%41", "%", "%25", "a", "B", ";", "%5c", "\\",
+            "%00", "%c3", "~", ":", "%7E", "2", "F", "é",
+        ];
+        let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut accepted = 0;
+        for _ in 0..200_000 {
+            let mut path = String::from("/");
+            for _ in 0..next(&mut random) % 9 {
+                path.push_str(PIECES[next(&mut random) as usize % PIECES.len()]);
+            }
+            for rules in [strict(), keep(), unmerged()] {
+                let Ok(once) = canonical(&path, rules) else { continue };
+                accepted += 1;
+                assert!(
+                    matches!(canonical(&once, rules), Ok(Cow::Borrowed(twice)) if twice == once),
+                    "{path}"
+                );
+                assert!(once.bytes().all(|byte| byte.is_ascii_graphic()), "{path}");
+                assert!(!once.contains("%2e") && !once.contains("%2f") && !once.contains('\\'), "{path}");
+                let dots = |segment: &str| matches!(segment.split(';').next(), Some("." | ".."));
+                assert!(!once.split('/').any(dots), "{path}");
+                assert!(!rules.merge_slashes || !once.contains("//"), "{path}");
+            }
+        }
+        assert!(accepted > 10_000, "{accepted}");
+    }
+
+    fn next(state: &mut u64) -> u64 {
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        *state >> 11
+    }
+}

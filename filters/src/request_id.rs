@@ -1,0 +1,122 @@
+//! The request id: kept from a trusted peer, else new.
+//!
+//! A new one is a random UUID (RFC 9562, version 4) in its 36-character form, one allocation each. It names a
+//! request in logs and is no secret: the generator is fast, not cryptographic.
+
+use std::{
+    cell::Cell,
+    hash::{BuildHasher, RandomState},
+};
+
+use http::HeaderValue;
+
+/// The longest id that is kept from a trusted peer, in bytes.
+pub const MAX_KEPT: usize = 128;
+
+/// Keeps a received id when the peer is trusted and the id is 1 to [`MAX_KEPT`] visible ASCII characters.
+pub fn keep(received: Option<HeaderValue>, peer_trusted: bool) -> Option<HeaderValue> {
+    received.filter(|id| {
+        peer_trusted && (1..=MAX_KEPT).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
+    })
+}
+
+/// Makes new ids; one for each worker thread, seeded by the operating system.
+#[derive(Debug)]
+pub struct RequestIds {
+    /// xoshiro256++ (Blackman and Vigna), of which all zeros is the one bad state.
+    state: Cell<[u64; 4]>,
+}
+
+impl RequestIds {
+    /// A generator of its own sequence.
+    pub fn new() -> Self {
+        // Each `RandomState` has its own keys, which the standard library asks the operating system for.
+        let word = |index: u64| RandomState::new().hash_one(index);
+        Self { state: Cell::new([word(0), word(1), word(2), word(3) | 1]) }
+    }
+
+    /// The next id.
+    pub fn next(&self) -> HeaderValue {
+        let mut text = [b'-'; 36];
+        let bytes = self.next_uuid();
+        let mut at = 0;
+        for (index, byte) in bytes.iter().enumerate() {
+            if matches!(index, 4 | 6 | 8 | 10) {
+                at += 1;
+            }
+            text[at] = hex(byte >> 4);
+            text[at + 1] = hex(byte & 0xf);
+            at += 2;
+        }
+        HeaderValue::from_bytes(&text).expect("hex digits and dashes")
+    }
+
+    fn next_uuid(&self) -> [u8; 16] {
+        let random = u128::from(self.next_word()) << 64 | u128::from(self.next_word());
+        let mut bytes = random.to_be_bytes();
+        bytes[6] = bytes[6] & 0x0f | 0x40;
+        bytes[8] = bytes[8] & 0x3f | 0x80;
+        bytes
+    }
+
+    fn next_word(&self) -> u64 {
+        let [mut a, mut b, mut c, mut d] = self.state.get();
+        let word = a.wrapping_add(d).rotate_left(23).wrapping_add(a);
+        let shifted = b << 17;
+        c ^= a;
+        d ^= b;
+        b ^= c;
+        a ^= d;
+        c ^= shifted;
+        d = d.rotate_left(45);
+        self.state.set([a, b, c, d]);
+        word
+    }
+}
+
+impl Default for RequestIds {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn hex(nibble: u8) -> u8 {
+    b"0123456789abcdef"[usize::from(nibble & 0xf)]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn a_new_id_is_a_version_4_uuid_and_never_comes_twice() {
+        let (one, other) = (RequestIds::new(), RequestIds::default());
+        let mut seen = HashSet::new();
+        for _ in 0..10_000 {
+            for ids in [&one, &other] {
+                let id = ids.next();
+                let text = id.to_str().unwrap().to_owned();
+                let parts: Vec<&str> = text.split('-').collect();
+                assert_eq!(parts.iter().map(|part| part.len()).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
+                assert!(text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-')), "{text}");
+                assert!(parts[2].starts_with('4') && parts[3].starts_with(['8', '9', 'a', 'b']), "{text}");
+                assert!(seen.insert(text));
+            }
+        }
+    }
+
+    #[test]
+    fn an_id_is_kept_only_from_a_trusted_peer_and_only_when_short_and_visible() {
+        let received = |bytes: &[u8]| Some(HeaderValue::from_bytes(bytes).unwrap());
+        for good in [&b"a"[..], b"{\"id\":1}", &[b'~'; MAX_KEPT]] {
+            assert_eq!(keep(received(good), true), received(good));
+            assert_eq!(keep(received(good), false), None);
+        }
+        for bad in [&b""[..], b"a b", b"a\tb", b"\xff", &[b'a'; MAX_KEPT + 1]] {
+            assert_eq!(keep(received(bad), true), None);
+        }
+        assert_eq!(keep(None, true), None);
+    }
+}

@@ -2,9 +2,10 @@
 //!
 //! | field | written by | read by |
 //! |---|---|---|
-//! | `request_id`, `client_address`, `peer_trusted` | edge | forward (headers), respond, access log |
-//! | `route` | edge, after the route choice | access log, metrics |
-//! | `upstream`, `endpoint`, `attempts` | forward | retry, access log |
+//! | `client_address`, `request_id`, `hop` | edge | forward, respond, access log |
+//! | `route`, `prefix_len` | edge, after the route choice | rewrite, redirect, access log, metrics |
+//! | `upstream`, `endpoint`, `attempts` | forward | access log |
+//! | `request_complete`, `body_failure` | request body | timeout, forward |
 //! | `flag`, `reason` | respond, body guards | access log, metrics |
 //! | `bytes_in`, `bytes_out` | body guards | access log |
 //!
@@ -24,7 +25,10 @@ use outrigger_config::model::{RouteId, UpstreamId};
 use send_wrapper::SendWrapper;
 use tokio::time::Instant;
 
-use crate::error::Flag;
+use crate::{
+    error::{Error, Flag},
+    hop_by_hop::Hop,
+};
 
 /// The one extension; clones share the same [`Exchange`].
 #[derive(Clone)]
@@ -51,24 +55,30 @@ impl std::fmt::Debug for Context {
     }
 }
 
-/// One request and its response, from the last byte of its head to the last byte of the answer.
+/// One request and its response, from the last byte of the head to the last byte of the answer.
 pub struct Exchange {
     /// When the head was complete.
     pub started: Instant,
     /// The client's address: the peer, or the rightmost untrusted entry of X-Forwarded-For.
-    pub client_address: IpAddr,
-    /// Whether the peer is in `trustedCIDRs`.
-    pub peer_trusted: bool,
+    pub client_address: Cell<IpAddr>,
     /// The request id sent to the app and shown to the client in our own answers.
-    pub request_id: HeaderValue,
+    pub request_id: OnceCell<HeaderValue>,
+    /// What the request's hop-by-hop fields asked for.
+    pub hop: OnceCell<Hop>,
     /// The chosen route.
     pub route: OnceCell<RouteId>,
+    /// Length of the path prefix that the route matched, without a trailing slash.
+    pub prefix_len: Cell<Option<usize>>,
     /// The chosen upstream.
     pub upstream: Cell<Option<UpstreamId>>,
     /// The endpoint of the last try, as the log shows it.
     pub endpoint: RefCell<Option<Arc<str>>>,
     /// Tries so far.
     pub attempts: Cell<u32>,
+    /// When the last byte of the request came; the timeouts run from here.
+    pub request_complete: Cell<Option<Instant>>,
+    /// Why the request body was given up; it is the answer to whatever failed because of it.
+    pub body_failure: RefCell<Option<Error>>,
     /// The response flag.
     pub flag: Cell<Flag>,
     /// The exact reason behind the flag.
@@ -80,22 +90,20 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// An exchange at its first step.
-    pub fn new(
-        started: Instant,
-        client_address: IpAddr,
-        peer_trusted: bool,
-        request_id: HeaderValue,
-    ) -> Self {
+    /// An exchange at its first step, from the peer.
+    pub fn new(started: Instant, peer: IpAddr) -> Self {
         Self {
             started,
-            client_address,
-            peer_trusted,
-            request_id,
+            client_address: Cell::new(peer),
+            request_id: OnceCell::new(),
+            hop: OnceCell::new(),
             route: OnceCell::new(),
+            prefix_len: Cell::new(None),
             upstream: Cell::new(None),
             endpoint: RefCell::new(None),
             attempts: Cell::new(0),
+            request_complete: Cell::new(None),
+            body_failure: RefCell::new(None),
             flag: Cell::new(Flag::None),
             reason: Cell::new(""),
             bytes_in: Cell::new(0),
@@ -109,5 +117,10 @@ impl Exchange {
             self.flag.set(flag);
             self.reason.set(reason);
         }
+    }
+
+    /// The same, from an error.
+    pub fn blame_error(&self, error: &Error) {
+        self.blame(error.flag(), error.reason());
     }
 }

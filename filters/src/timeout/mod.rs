@@ -1,0 +1,162 @@
+//! `timeouts.request` and `timeouts.backendRequest`: how long an upstream may take to begin its answer.
+//!
+//! Both run from the last byte of the request (while it uploads, only `bodyIdle` runs) to the response head; the first
+//! over all tries together, the second over one. What happens to a body after its head is the affair of
+//! `streamIdle`, so that a moving download is never cut.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context as TaskContext, Poll, ready},
+    time::Duration,
+};
+
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tokio::time::{Sleep, sleep_until};
+use tower::{Layer, Service};
+
+use crate::{
+    context::Context,
+    error::Error,
+    service::{Body, HttpService},
+};
+
+/// Which of the two timeouts this is.
+#[derive(Debug, Clone, Copy)]
+pub enum Scope {
+    /// All tries together.
+    Request,
+    /// One try.
+    Backend,
+}
+
+/// Puts a [`Timeout`] around a service.
+#[derive(Debug, Clone, Copy)]
+pub struct TimeoutLayer {
+    scope: Scope,
+    limit: Duration,
+}
+
+impl TimeoutLayer {
+    /// A timeout of `limit`.
+    pub fn new(scope: Scope, limit: Duration) -> Self {
+        Self { scope, limit }
+    }
+}
+
+impl<S> Layer<S> for TimeoutLayer {
+    type Service = Timeout<S>;
+
+    fn layer(&self, inner: S) -> Timeout<S> {
+        Timeout { settings: *self, inner }
+    }
+}
+
+/// Answers with a timeout error when the response head does not come in time.
+#[derive(Debug, Clone)]
+pub struct Timeout<S> {
+    settings: TimeoutLayer,
+    inner: S,
+}
+
+impl<S: HttpService> Service<Request<Body>> for Timeout<S> {
+    type Response = Response<Body>;
+    type Error = Error;
+    type Future = TimeoutFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let context = request.extensions().get::<Context>().cloned();
+        TimeoutFuture { settings: self.settings, context, timer: None, inner: self.inner.call(request) }
+    }
+}
+
+pin_project! {
+    /// The answer in the making; its timer is only made when the answer is not there at once.
+    pub struct TimeoutFuture<F> {
+        settings: TimeoutLayer,
+        context: Option<Context>,
+        timer: Option<Pin<Box<Sleep>>>,
+        #[pin]
+        inner: F,
+    }
+}
+
+impl<F: Future<Output = Result<Response<Body>, Error>>> Future for TimeoutFuture<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if let Poll::Ready(answer) = this.inner.poll(cx) {
+            return Poll::Ready(answer);
+        }
+        if this.timer.is_none() {
+            // A request without context (a test's) is complete when it is called. An upload that goes on is polled
+            // by `inner`, in this same task: when its last byte has passed, this line is reached again.
+            let complete = match this.context {
+                Some(context) => context.request_complete.get(),
+                None => Some(tokio::time::Instant::now()),
+            };
+            let Some(complete) = complete else { return Poll::Pending };
+            *this.timer = Some(Box::pin(sleep_until(complete + this.settings.limit)));
+        }
+        if let Some(timer) = this.timer {
+            ready!(timer.as_mut().poll(cx));
+        }
+        Poll::Ready(Err(match this.settings.scope {
+            Scope::Request => Error::RequestTimeout,
+            Scope::Backend => Error::BackendTimeout,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use tokio::time::{Instant, advance};
+    use tower::service_fn;
+
+    use super::*;
+    use crate::context::Exchange;
+
+    async fn never(_: Request<Body>) -> Result<Response<Body>, Error> {
+        std::future::pending().await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_upstream_is_given_up_at_the_limit_and_not_before() {
+        let mut service =
+            TimeoutLayer::new(Scope::Request, Duration::from_secs(15)).layer(service_fn(never));
+        let mut answer = std::pin::pin!(service.call(Request::new(Body::Empty)));
+        let mut poll = async || std::future::poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await;
+        assert!(poll().await.is_pending());
+        advance(Duration::from_millis(14_999)).await;
+        assert!(poll().await.is_pending());
+        advance(Duration::from_millis(2)).await;
+        assert!(matches!(poll().await, Poll::Ready(Err(Error::RequestTimeout))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_clock_starts_with_the_last_byte_of_the_request() {
+        let context = Context::new(Exchange::new(Instant::now(), IpAddr::V4(Ipv4Addr::LOCALHOST)));
+        let mut request = Request::new(Body::Empty);
+        request.extensions_mut().insert(context.clone());
+        let mut service =
+            TimeoutLayer::new(Scope::Backend, Duration::from_secs(1)).layer(service_fn(never));
+        let mut answer = std::pin::pin!(service.call(request));
+        let mut poll = async || std::future::poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await;
+        for _ in 0..100 {
+            assert!(poll().await.is_pending());
+            advance(Duration::from_secs(1)).await;
+        }
+        context.request_complete.set(Some(Instant::now()));
+        assert!(poll().await.is_pending());
+        advance(Duration::from_millis(1_001)).await;
+        assert!(matches!(poll().await, Poll::Ready(Err(Error::BackendTimeout))));
+    }
+}

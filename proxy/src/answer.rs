@@ -1,0 +1,99 @@
+//! The ends of a chain that answer by themselves: redirects and fixed answers.
+
+use std::{
+    future::{Ready, ready},
+    rc::Rc,
+    task::{Context as TaskContext, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use outrigger_config::model::{DirectResponse, Redirect};
+use outrigger_filters::{
+    context::Context,
+    error::Error,
+    framing,
+    redirect::{self, Origin},
+    service::Body,
+};
+use tower::Service;
+
+/// Answers with a redirect.
+#[derive(Clone)]
+pub struct RedirectAnswer(Rc<Redirect>);
+
+impl RedirectAnswer {
+    /// `requestRedirect`.
+    pub fn new(redirect: &Redirect) -> Self {
+        Self(Rc::new(redirect.clone()))
+    }
+
+    fn answer(&self, request: &Request<Body>) -> Result<Response<Body>, Error> {
+        let authority = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+        let origin = Origin {
+            scheme: "http",
+            host: authority.map(framing::host_of),
+            port: authority.and_then(framing::port_of),
+            path: request.uri().path(),
+            query: request.uri().query(),
+            prefix_len: request.extensions().get::<Context>().and_then(|context| context.prefix_len.get()),
+        };
+        let location = redirect::location(&self.0, &origin).map_err(Error::Malformed)?;
+        let mut response = Response::new(Body::Empty);
+        *response.status_mut() = self.0.status;
+        response.headers_mut().insert(header::LOCATION, location);
+        Ok(response)
+    }
+}
+
+/// Answers with a fixed status and body.
+#[derive(Clone)]
+pub struct DirectAnswer {
+    status: StatusCode,
+    body: Bytes,
+}
+
+impl DirectAnswer {
+    /// `directResponse`.
+    pub fn new(answer: &DirectResponse) -> Self {
+        Self { status: answer.status, body: Bytes::copy_from_slice(answer.body.as_bytes()) }
+    }
+
+    fn answer(&self) -> Response<Body> {
+        let mut response = Response::new(Body::Full(self.body.clone()));
+        *response.status_mut() = self.status;
+        if !self.body.is_empty() {
+            let text = HeaderValue::from_static("text/plain; charset=utf-8");
+            response.headers_mut().insert(header::CONTENT_TYPE, text);
+        }
+        response
+    }
+}
+
+impl Service<Request<Body>> for RedirectAnswer {
+    type Response = Response<Body>;
+    type Error = Error;
+    type Future = Ready<Result<Response<Body>, Error>>;
+
+    fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        ready(self.answer(&request))
+    }
+}
+
+impl Service<Request<Body>> for DirectAnswer {
+    type Response = Response<Body>;
+    type Error = Error;
+    type Future = Ready<Result<Response<Body>, Error>>;
+
+    fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Body>) -> Self::Future {
+        ready(Ok(Self::answer(self)))
+    }
+}

@@ -1,0 +1,53 @@
+//! The filter chain of a route, outermost first: the only place where filters are put in order.
+//!
+//! What comes before a route is known stands in [`crate::edge`], in the order of its lines; config.md numbers the
+//! steps of both. Each chain is generic inside and boxed once, where chains meet.
+
+use std::rc::Rc;
+
+use outrigger_config::model::{Action, Config, Route};
+use outrigger_filters::{
+    headers::RequestHeadersLayer,
+    rewrite::RewriteLayer,
+    service::BoxService,
+    timeout::{Scope, TimeoutLayer},
+};
+use tower::ServiceBuilder;
+
+use crate::{
+    answer::{DirectAnswer, RedirectAnswer},
+    forward::Forward,
+    snapshot::LocalUpstream,
+};
+
+/// The chain of `route`, over the upstreams of its configuration.
+pub fn build(config: &Config, route: &Route, upstreams: &Rc<[Rc<LocalUpstream>]>) -> BoxService {
+    let backends = match &route.action {
+        // 15: answers of our own; nothing after this step is needed.
+        Action::Redirect(redirect) => return BoxService::new(RedirectAnswer::new(redirect)),
+        Action::Respond(answer) => return BoxService::new(DirectAnswer::new(answer)),
+        Action::Forward(backends) => backends,
+    };
+    let timeouts = &route.timeouts;
+    // 20-22: balancing, pool, connection.
+    let forward = Forward::new(config, route, backends, Rc::clone(upstreams));
+    if is_plain(route) && timeouts.backend_request.is_none() {
+        // Most routes change nothing: the same order without its empty places, for shorter futures.
+        let layer = timeouts.request.map(|limit| TimeoutLayer::new(Scope::Request, limit));
+        return BoxService::new(ServiceBuilder::new().option_layer(layer).service(forward));
+    }
+    let chain = ServiceBuilder::new()
+        // 16: after every decision was made on what the client sent, before anything is sent on.
+        .layer(RewriteLayer::new(&route.url_rewrite))
+        .layer(RequestHeadersLayer::new(&route.request_headers))
+        // 18: the client's patience, over all tries.
+        .option_layer(timeouts.request.map(|limit| TimeoutLayer::new(Scope::Request, limit)))
+        // 20: one try's share of it.
+        .option_layer(timeouts.backend_request.map(|limit| TimeoutLayer::new(Scope::Backend, limit)))
+        .service(forward);
+    BoxService::new(chain)
+}
+
+fn is_plain(route: &Route) -> bool {
+    route.request_headers.is_empty() && route.url_rewrite.path.is_none() && route.url_rewrite.hostname.is_none()
+}

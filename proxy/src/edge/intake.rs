@@ -1,0 +1,121 @@
+//! Steps 1 to 3: what is refused at the door, who the client is, and a head in which nothing is left to doubt.
+//!
+//! Afterwards the target is in origin form with the canonical path, Host is there and is the one authority, no
+//! hop-by-hop field is left, and the headers that the proxy owns are the proxy's.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts};
+use outrigger_config::model::{Listener, UrlRewrite};
+use outrigger_filters::{
+    client_address,
+    context::Exchange,
+    error::{Error, Malformed},
+    framing, hop_by_hop,
+    owned_headers::{self, Taken},
+    path, request_id, rewrite,
+};
+
+use super::is_outbound;
+use crate::listener::client::Client;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// Checks a head and makes it canonical.
+///
+/// # Errors
+/// Too large, malformed, or to be read in two ways.
+pub(super) fn admit(
+    head: &mut Parts,
+    client: &Client,
+    listener: &Listener,
+    exchange: &Exchange,
+) -> Result<(), Error> {
+    framing::within_limits(head, &listener.limits)?;
+    body_within_limit(&head.headers, listener.limits.body_bytes)?;
+    let host = host(head)?;
+    let outbound = is_outbound(listener.direction);
+    identify(head, client, listener, exchange, host, outbound)?;
+    // Nominations of `Connection` go before the proxy adds what is its own (CVE-2024-45410).
+    canonical_target(head, listener)?;
+    Ok(())
+}
+
+fn body_within_limit(headers: &HeaderMap, limit: Option<u64>) -> Result<(), Error> {
+    let Some(limit) = limit else { return Ok(()) };
+    let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if declared.is_some_and(|declared| declared > limit) { Err(Error::BodyTooLarge) } else { Ok(()) }
+}
+
+/// The one authority as a Host value; `None` for HTTP/1.0 without Host.
+fn host(head: &Parts) -> Result<Option<HeaderValue>, Error> {
+    let authority = framing::check(head).map_err(Error::Malformed)?;
+    let Some(authority) = authority else { return Ok(None) };
+    match head.headers.get(header::HOST) {
+        Some(host) if host.as_bytes() == authority.as_bytes() => Ok(Some(host.clone())),
+        _ => HeaderValue::from_str(authority).map(Some).map_err(|_| Error::Malformed(Malformed::Host)),
+    }
+}
+
+/// 2 and 3: who the client is, and only our own words about it.
+fn identify(
+    head: &mut Parts,
+    client: &Client,
+    listener: &Listener,
+    exchange: &Exchange,
+    host: Option<HeaderValue>,
+    outbound: bool,
+) -> Result<(), Error> {
+    let headers = &mut head.headers;
+    let forwarded = || headers.get_all(X_FORWARDED_FOR).iter();
+    let address = client_address::decide(client.peer, &listener.trusted_cidrs, forwarded());
+    exchange.client_address.set(address.address);
+    let forwarded_for = match address.peer_trusted {
+        true => client_address::appended_value(client.peer, forwarded()),
+        false => client.peer_value.clone(),
+    };
+    let trusted = address.peer_trusted || outbound; // the app may choose the id of its own calls
+    let taken = owned_headers::strip(headers, listener.underscore_headers, address.peer_trusted)
+        .map_err(Error::Malformed)?;
+    let _ = exchange.hop.set(hop_by_hop::strip_request(headers, |_| false));
+    let id = request_id::keep(taken.request_id.clone(), trusted)
+        .unwrap_or_else(|| client.worker.request_ids.next());
+    headers.insert(X_REQUEST_ID, id.clone());
+    let _ = exchange.request_id.set(id);
+    if !outbound {
+        forward_identity(headers, taken, address.peer_trusted, forwarded_for, host.as_ref());
+    }
+    if let Some(host) = host {
+        headers.insert(header::HOST, host);
+    }
+    Ok(())
+}
+
+fn forward_identity(
+    headers: &mut HeaderMap,
+    taken: Taken,
+    believed: bool,
+    forwarded_for: HeaderValue,
+    host: Option<&HeaderValue>,
+) {
+    headers.insert(X_FORWARDED_FOR, forwarded_for);
+    let proto = taken.forwarded_proto.filter(|_| believed).unwrap_or_else(|| HeaderValue::from_static("http"));
+    headers.insert(X_FORWARDED_PROTO, proto);
+    if let Some(host) = taken.forwarded_host.filter(|_| believed).or_else(|| host.cloned()) {
+        headers.insert(X_FORWARDED_HOST, host);
+    }
+}
+
+/// The canonical path in an origin-form target. `*` of OPTIONS stays.
+fn canonical_target(head: &mut Parts, listener: &Listener) -> Result<(), Error> {
+    if head.method == Method::OPTIONS && head.uri.path() == "*" {
+        return Ok(());
+    }
+    let canonical = path::canonical(head.uri.path(), listener.paths).map_err(Error::Malformed)?;
+    let target = rewrite::target(&UrlRewrite::default(), None, &canonical, &head.uri).map_err(Error::Malformed)?;
+    if let Some(target) = target {
+        head.uri = target;
+    }
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! What every request passes, whatever its route: from a complete head to the last byte of the answer.
+//!
+//! The order is that of config.md: 0 request id and access-log guard, 1 limits and framing, 2 client address,
+//! 3 owned headers, 5 metrics, 7 route, then the route's [`crate::chain`], and 23 on the way back.
+
+mod intake;
+pub mod record;
+mod request_body;
+mod response_body;
+
+use std::rc::Rc;
+
+use http::{HeaderValue, Request, Response, Version, header, request::Parts};
+use hyper::body::Incoming;
+use outrigger_config::model::{Direction, ListenerId, RouteId};
+use outrigger_filters::{context::Context, error::Error, framing, grpc, headers, service::Body};
+
+use self::{record::Record, request_body::RequestBody, response_body::ResponseBody};
+use crate::{
+    forward::UpgradedSlot,
+    listener::{client::Client, tunnel::Tunnel},
+    respond::{self, Reset, Unparsed},
+    router::{Choice, Head},
+    snapshot::View,
+};
+
+/// Answers one request.
+///
+/// # Errors
+/// [`Reset`] for an HTTP/2 request that is malformed.
+pub async fn handle(client: Rc<Client>, request: Request<Incoming>) -> Result<Response<Body>, Reset> {
+    let (view, listener) = client.listener.current(&client.worker);
+    let (mut head, body) = request.into_parts();
+    let record = Record::begin(&client, &view, listener, &head);
+    let version = head.version;
+    let is_grpc = grpc::is_grpc(&head.headers);
+    let answered = match intake::admit(&mut head, &client, view.config().listener(listener), record.exchange()) {
+        Ok(()) => route(&client, &view, listener, &record, head, body).await,
+        Err(error) => {
+            if !http_body::Body::is_end_stream(&body) {
+                client.leave_unread();
+            }
+            Err(error)
+        }
+    };
+    let response = match answered {
+        Ok(response) => response,
+        Err(error) => {
+            record.failed(&error);
+            let request_id = record.request_id();
+            respond::respond(&error, version, is_grpc, request_id).inspect_err(|_| record.answered(400))?
+        }
+    };
+    Ok(finish(&client, &view, record, version, response))
+}
+
+/// Counts and logs a head that was refused before it was a request.
+pub fn refuse_unparsed(client: &Rc<Client>, refusal: Unparsed) {
+    let (view, listener) = client.listener.current(&client.worker);
+    client.worker.metrics.reject(refusal.reason);
+    let record = Record::unparsed(client, &view, listener);
+    record.exchange().blame(refusal.flag, refusal.reason);
+    record.answered(refusal.status.as_u16());
+}
+
+/// 7: chooses the route and has its chain answer.
+async fn route(
+    client: &Rc<Client>,
+    view: &Rc<View>,
+    listener: ListenerId,
+    record: &Record,
+    mut head: Parts,
+    body: Incoming,
+) -> Result<Response<Body>, Error> {
+    let choice = choose(view, listener, &head).ok_or(Error::NoRoute)?;
+    let exchange = record.exchange();
+    let _ = exchange.route.set(choice.route);
+    exchange.prefix_len.set(choice.prefix_len);
+    head.extensions.insert::<Context>(exchange.clone());
+    let body = RequestBody::wrap(body, client, exchange, view.config().listener(listener));
+    view.chain(choice.route).answer(Request::from_parts(head, body)).await
+}
+
+fn choose(view: &View, listener: ListenerId, head: &Parts) -> Option<Choice> {
+    let authority = head.headers.get(header::HOST).and_then(|value| value.to_str().ok());
+    view.table(listener).choose(&Head {
+        host: authority.map(framing::host_of),
+        path: head.uri.path(),
+        query: head.uri.query(),
+        method: &head.method,
+        headers: &head.headers,
+    })
+}
+
+/// 23 and 0: response headers, the end of the connection where it is due, and the guard that sees the last byte.
+fn finish(
+    client: &Rc<Client>,
+    view: &Rc<View>,
+    record: Record,
+    version: Version,
+    mut response: Response<Body>,
+) -> Response<Body> {
+    let route: Option<RouteId> = record.exchange().route.get().copied();
+    let mut stream_idle = None;
+    if let Some(route) = route.map(|id| view.config().route(id)) {
+        headers::apply(&route.response_headers, response.headers_mut());
+        stream_idle = route.timeouts.stream_idle;
+    }
+    if version < Version::HTTP_2 && client.is_ending() {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    record.answered(response.status().as_u16());
+    if let Some(upgraded) = response.extensions_mut().remove::<UpgradedSlot>().and_then(|slot| slot.take()) {
+        client.upgrade(Tunnel::new(upgraded, record, stream_idle));
+        return response;
+    }
+    response.map(|body| ResponseBody::wrap(body, record, stream_idle))
+}
+
+/// Whether the app's own side sends here.
+fn is_outbound(direction: Direction) -> bool {
+    direction == Direction::Outbound
+}

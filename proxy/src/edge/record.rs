@@ -1,0 +1,174 @@
+//! The guard of one exchange: whatever happens to a request, its end is counted and logged once.
+
+use std::{cell::Cell, rc::Rc};
+
+use http::{HeaderValue, Method, Uri, Version, header, request::Parts};
+use outrigger_config::model::{AccessLogFormat, ListenerId};
+use outrigger_filters::{
+    access_log::{self, Record as Line},
+    context::{Context, Exchange},
+    error::{Error, Flag},
+};
+use tokio::time::Instant;
+
+use crate::{listener::client::Client, snapshot::View};
+
+/// The status that stands in log and metrics when the client went away before there was an answer (nginx's code).
+const CLIENT_GONE: u16 = 499;
+
+/// One exchange, from its head to the last byte of its answer.
+pub struct Record {
+    context: Context,
+    client: Rc<Client>,
+    view: Rc<View>,
+    listener: ListenerId,
+    status: Cell<u16>,
+    /// What the access log shows of the head; kept only for requests that are logged.
+    logged: Option<LoggedHead>,
+    /// Whether a request began on the connection: not so for a head that could not be read.
+    parsed: bool,
+}
+
+struct LoggedHead {
+    method: Method,
+    uri: Uri,
+    host: Option<HeaderValue>,
+    version: Version,
+}
+
+impl Record {
+    /// Begins with a head that was read.
+    pub fn begin(client: &Rc<Client>, view: &Rc<View>, listener: ListenerId, head: &Parts) -> Self {
+        client.begin_request();
+        let logged = client.worker.is_sampled(view).then(|| LoggedHead {
+            method: head.method.clone(),
+            uri: head.uri.clone(),
+            host: head.headers.get(header::HOST).cloned(),
+            version: head.version,
+        });
+        Self::new(client, view, listener, logged, true)
+    }
+
+    /// Begins with a head that could not be read.
+    pub fn unparsed(client: &Rc<Client>, view: &Rc<View>, listener: ListenerId) -> Self {
+        let logged = client.worker.is_sampled(view).then(|| LoggedHead {
+            method: Method::default(),
+            uri: Uri::default(),
+            host: None,
+            version: Version::HTTP_11,
+        });
+        Self::new(client, view, listener, logged, false)
+    }
+
+    fn new(
+        client: &Rc<Client>,
+        view: &Rc<View>,
+        listener: ListenerId,
+        logged: Option<LoggedHead>,
+        parsed: bool,
+    ) -> Self {
+        Self {
+            context: Context::new(Exchange::new(Instant::now(), client.peer)),
+            client: Rc::clone(client),
+            view: Rc::clone(view),
+            listener,
+            status: Cell::new(CLIENT_GONE),
+            logged,
+            parsed,
+        }
+    }
+
+    /// What the steps tell each other.
+    pub fn exchange(&self) -> &Context {
+        &self.context
+    }
+
+    /// The request id, made now when the head was refused before it got one.
+    pub fn request_id(&self) -> &HeaderValue {
+        self.context.request_id.get_or_init(|| self.client.worker.request_ids.next())
+    }
+
+    /// The answer has this status.
+    pub fn answered(&self, status: u16) {
+        self.status.set(status);
+    }
+
+    /// The request failed: the reason for log and metrics, and a warning where it is ours or the upstream's.
+    pub fn failed(&self, error: &Error) {
+        self.context.blame_error(error);
+        match error {
+            Error::Malformed(_)
+            | Error::Connect
+            | Error::HeadersTooLarge
+            | Error::TargetTooLong
+            | Error::BodyTooLarge
+            | Error::BodyIdle => self.client.worker.metrics.reject(error.reason()),
+            _ => {}
+        }
+        if !matches!(error, Error::NoRoute | Error::ClientGone(_)) {
+            tracing::debug!(request_id = ?self.request_id(), %error, "request failed");
+        }
+    }
+
+    /// The client, for bodies that tell it how they ended.
+    pub fn client_went_away(&self) {
+        self.context.blame(Flag::Dc, "client.gone");
+    }
+
+    fn write(&self, head: &LoggedHead, took: std::time::Duration) {
+        let config = self.view.config();
+        let exchange = &self.context;
+        let endpoint = exchange.endpoint.borrow();
+        let line = Line {
+            time: std::time::SystemTime::now(),
+            request_id: exchange.request_id.get().map_or("", |id| id.to_str().unwrap_or("")),
+            listener: &config.listener(self.listener).name,
+            route: exchange.route.get().map_or("", |route| &config.route(*route).name),
+            client_address: exchange.client_address.get(),
+            method: if self.parsed { head.method.as_str() } else { "" },
+            host: head.host.as_ref().map_or(&b""[..], HeaderValue::as_bytes),
+            path: if self.parsed { head.uri.path() } else { "" },
+            protocol: protocol(head.version),
+            status: self.status.get(),
+            flag: exchange.flag.get().as_str(),
+            reason: exchange.reason.get(),
+            upstream: exchange.upstream.get().map_or("", |id| &config.upstream(id).name),
+            endpoint: endpoint.as_deref().unwrap_or(""),
+            attempts: exchange.attempts.get(),
+            bytes_in: exchange.bytes_in.get(),
+            bytes_out: exchange.bytes_out.get(),
+            duration: took,
+        };
+        self.client.worker.log.line(|out| match config.telemetry.access_log.format {
+            AccessLogFormat::Json => access_log::write_json(&line, out),
+            AccessLogFormat::Ecs => access_log::write_ecs(&line, out),
+            AccessLogFormat::Text => access_log::write_text(&line, out),
+        });
+    }
+}
+
+fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_2 => "HTTP/2",
+        Version::HTTP_10 => "HTTP/1.0",
+        _ => "HTTP/1.1",
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let now = Instant::now();
+        if self.parsed {
+            self.client.end_request(now);
+        }
+        if self.status.get() == CLIENT_GONE {
+            self.client_went_away();
+        }
+        let took = now.saturating_duration_since(self.context.started);
+        let series = self.view.series(self.listener, self.context.route.get().copied());
+        series.record(self.status.get(), self.context.flag.get(), took);
+        if let Some(head) = &self.logged {
+            self.write(head, took);
+        }
+    }
+}

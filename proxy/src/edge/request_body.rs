@@ -1,0 +1,141 @@
+//! The request body on its way to the upstream: counted, bounded, and given up when the client stops sending.
+
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::{Context as TaskContext, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use outrigger_config::model::Listener;
+use outrigger_filters::{
+    context::Context,
+    error::{Error, Malformed},
+    service::Body,
+};
+use tokio::time::{Instant, Sleep, sleep};
+
+use crate::listener::client::Client;
+
+/// A request body under the listener's limits.
+pub(super) struct RequestBody {
+    inner: Incoming,
+    client: Rc<Client>,
+    context: Context,
+    left: Option<u64>,
+    idle: Option<Duration>,
+    timer: Option<Pin<Box<Sleep>>>,
+    complete: bool,
+}
+
+impl RequestBody {
+    /// Wraps a body that has bytes; one without is complete already.
+    pub(super) fn wrap(inner: Incoming, client: &Rc<Client>, context: &Context, listener: &Listener) -> Body {
+        if inner.is_end_stream() {
+            context.request_complete.set(Some(context.started));
+            return Body::Empty;
+        }
+        Body::boxed(Self {
+            inner,
+            client: Rc::clone(client),
+            context: context.clone(),
+            left: listener.limits.body_bytes,
+            idle: listener.timeouts.body_idle,
+            timer: None,
+            complete: false,
+        })
+    }
+
+    fn take(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Error> {
+        let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+        self.context.bytes_in.set(self.context.bytes_in.get() + length);
+        if let Some(left) = &mut self.left {
+            *left = left.checked_sub(length).ok_or(Error::BodyTooLarge)?;
+        }
+        Ok(frame)
+    }
+
+    fn completed(&mut self) {
+        self.complete = true;
+        self.context.request_complete.set(Some(Instant::now()));
+    }
+
+    /// Keeps the reason for whoever fails because of it, and hands on that there is one.
+    fn give_up(&mut self, error: Error) -> Error {
+        self.client.close_after_answer();
+        *self.context.body_failure.borrow_mut() = Some(error);
+        Error::ClientGone("the request body was given up".into())
+    }
+
+    fn idle_too_long(&mut self, cx: &mut TaskContext<'_>) -> bool {
+        let Some(limit) = self.idle else { return false };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
+        timer.as_mut().poll(cx).is_ready()
+    }
+}
+
+impl HttpBody for RequestBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        if polled.is_ready() {
+            self.timer = None;
+        }
+        match polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                let taken = self.take(frame);
+                if taken.is_ok() && self.inner.is_end_stream() {
+                    self.completed();
+                }
+                Poll::Ready(Some(taken.map_err(|error| self.give_up(error))))
+            }
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(self.give_up(read_error(error))))),
+            Poll::Ready(None) => {
+                self.completed();
+                Poll::Ready(None)
+            }
+            Poll::Pending if self.idle_too_long(cx) => Poll::Ready(Some(Err(self.give_up(Error::BodyIdle)))),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if !self.complete && !self.inner.is_end_stream() {
+            self.client.leave_unread();
+        }
+    }
+}
+
+/// Tells a broken body from a client that went away: hyper's decoder reports the first as invalid input.
+fn read_error(error: hyper::Error) -> Error {
+    let mut source = std::error::Error::source(&error);
+    while let Some(cause) = source {
+        if let Some(cause) = cause.downcast_ref::<io::Error>() {
+            if matches!(cause.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) {
+                return Error::Malformed(Malformed::Body);
+            }
+        }
+        source = cause.source();
+    }
+    Error::ClientGone(error.into())
+}

@@ -1,0 +1,106 @@
+//! The response body on its way to the client: counted, cut when the upstream stalls, and the place where the end of
+//! an exchange is seen, however it ends.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context as TaskContext, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use outrigger_filters::{error::Error, service::Body};
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::record::Record;
+
+/// A response body with the guard of its exchange.
+pub(super) struct ResponseBody {
+    inner: Body,
+    record: Option<Record>,
+    /// Bytes still to come, when the length is known: the client's side stops asking after the last.
+    left: Option<u64>,
+    idle: Option<Duration>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl ResponseBody {
+    pub(super) fn wrap(inner: Body, record: Record, idle: Option<Duration>) -> Body {
+        let left = inner.size_hint().exact();
+        Body::boxed(Self { inner, record: Some(record), left, idle, timer: None })
+    }
+
+    fn took(&mut self, frame: &Frame<Bytes>) {
+        let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+        if let Some(record) = &self.record {
+            let sent = &record.exchange().bytes_out;
+            sent.set(sent.get() + length);
+        }
+        self.left = self.left.map(|left| left.saturating_sub(length));
+    }
+
+    fn broke(&mut self, error: &Error) {
+        if let Some(record) = self.record.take() {
+            record.failed(error);
+        }
+    }
+
+    fn moved(&mut self) {
+        if let Some((timer, idle)) = self.timer.as_mut().zip(self.idle) {
+            timer.as_mut().reset(Instant::now() + idle);
+        }
+    }
+
+    fn idle_too_long(&mut self, cx: &mut TaskContext<'_>) -> bool {
+        let Some(limit) = self.idle else { return false };
+        match &mut self.timer {
+            Some(timer) => timer.as_mut().poll(cx).is_ready(),
+            None => self.timer.insert(Box::pin(sleep(limit))).as_mut().poll(cx).is_ready(),
+        }
+    }
+}
+
+impl HttpBody for ResponseBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.moved();
+                self.took(frame);
+            }
+            Poll::Ready(Some(Err(error))) => self.broke(error),
+            Poll::Ready(None) => drop(self.record.take()),
+            Poll::Pending if self.idle_too_long(cx) => {
+                self.broke(&Error::StreamIdle);
+                return Poll::Ready(Some(Err(Error::StreamIdle)));
+            }
+            Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        if let Some(record) = &self.record {
+            if self.left != Some(0) && !self.inner.is_end_stream() {
+                record.client_went_away();
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Makes a request ready for the wire: what HTTP/1.1 and HTTP/2 each want of a head.
+
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version, header, uri};
+use http_body::Body as _;
+use outrigger_config::model::{Protocol, Upstream};
+use outrigger_filters::{context::Context, grpc, service::Body};
+
+use super::expect;
+
+/// What is spoken for one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wire {
+    Http1,
+    Http2,
+}
+
+/// A request that can be sent.
+pub(super) struct Prepared {
+    pub(super) request: Request<Body>,
+    pub(super) wire: Wire,
+    /// The client asked to upgrade, and the upstream is told.
+    pub(super) upgrade: bool,
+}
+
+impl Prepared {
+    /// Sends another Host.
+    pub(super) fn set_host(&mut self, authority: &str) {
+        match self.wire {
+            Wire::Http1 => {
+                if let Ok(host) = HeaderValue::from_str(authority) {
+                    self.request.headers_mut().insert(header::HOST, host);
+                }
+            }
+            Wire::Http2 => set_authority(self.request.uri_mut(), authority),
+        }
+    }
+}
+
+/// Prepares a request for its first try.
+pub(super) fn prepare(mut request: Request<Body>, upstream: &Upstream, context: &Context) -> Prepared {
+    let wire = wire(upstream.protocol, request.headers());
+    let from_http2 = request.version() == Version::HTTP_2;
+    if from_http2 && wire == Wire::Http1 {
+        join_cookies(request.headers_mut());
+    }
+    let upgrade = match wire {
+        Wire::Http1 => http1_head(&mut request, upstream, context),
+        Wire::Http2 => {
+            http2_head(&mut request, upstream, context);
+            false
+        }
+    };
+    let request = if expect::wants_continue(&request) { expect::gate(request, wire) } else { request };
+    Prepared { request, wire, upgrade }
+}
+
+/// A request that was prepared before, for its second try.
+pub(super) fn again(request: Request<Body>, upstream: &Upstream, context: &Context) -> Prepared {
+    let wire = wire(upstream.protocol, request.headers());
+    let upgrade = wire == Wire::Http1 && context.hop.get().is_some_and(|hop| hop.upgrade.is_some());
+    Prepared { request, wire, upgrade }
+}
+
+fn wire(protocol: Protocol, headers: &HeaderMap) -> Wire {
+    match protocol {
+        Protocol::Http1 => Wire::Http1,
+        Protocol::H2c => Wire::Http2,
+        Protocol::Auto if grpc::is_grpc(headers) => Wire::Http2,
+        Protocol::Auto => Wire::Http1,
+    }
+}
+
+/// The body's length is said in exactly one way, whatever the method: hyper would drop a body of unknown length on
+/// GET. Upgrades and `TE: trailers` are the proxy's own hop again.
+fn http1_head(request: &mut Request<Body>, upstream: &Upstream, context: &Context) -> bool {
+    *request.version_mut() = Version::HTTP_11;
+    let unknown_length = !request.body().is_end_stream() && request.body().size_hint().exact().is_none();
+    let hop = context.hop.get();
+    let headers = request.headers_mut();
+    if unknown_length {
+        headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        headers.remove(header::CONTENT_LENGTH);
+    } else {
+        headers.remove(header::TRANSFER_ENCODING);
+    }
+    if !headers.contains_key(header::HOST) {
+        // HTTP/1.0 may come without; HTTP/1.1 must not go without.
+        let authority = upstream.endpoints.first().and_then(|one| HeaderValue::from_str(&one.authority).ok());
+        headers.insert(header::HOST, authority.unwrap_or_else(|| HeaderValue::from_static("localhost")));
+    }
+    let Some(hop) = hop else { return false };
+    if let Some(upgrade) = &hop.upgrade {
+        headers.insert(header::UPGRADE, upgrade.clone());
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        return true;
+    }
+    if hop.te_trailers {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
+    }
+    false
+}
+
+fn http2_head(request: &mut Request<Body>, upstream: &Upstream, context: &Context) {
+    *request.version_mut() = Version::HTTP_2;
+    let headers = request.headers_mut();
+    headers.remove(header::TRANSFER_ENCODING);
+    let host = headers.remove(header::HOST);
+    if context.hop.get().is_some_and(|hop| hop.te_trailers) {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    }
+    let fallback = upstream.endpoints.first().map_or("localhost", |one| &*one.authority);
+    let authority = host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or(fallback);
+    set_authority(request.uri_mut(), authority);
+}
+
+fn set_authority(target: &mut Uri, authority: &str) {
+    let mut parts = uri::Parts::default();
+    parts.scheme = Some(uri::Scheme::HTTP);
+    parts.authority = authority.parse().ok();
+    parts.path_and_query = target.path_and_query().cloned();
+    if let Ok(absolute) = Uri::from_parts(parts) {
+        *target = absolute;
+    }
+}
+
+/// HTTP/2 may split one Cookie into crumbs; HTTP/1.1 has one (RFC 9113 section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut crumbs = headers.get_all(header::COOKIE).iter();
+    let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) else { return };
+    let mut joined = first.as_bytes().to_vec();
+    for crumb in std::iter::once(second).chain(crumbs) {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(crumb.as_bytes());
+    }
+    if let Ok(joined) = HeaderValue::from_bytes(&joined) {
+        headers.insert(header::COOKIE, joined);
+    }
+}
+
+/// Whether a request may go out once more after its connection broke without an answer: a safe method, no body.
+pub(super) fn is_repeatable(request: &Request<Body>) -> bool {
+    matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
+        && request.body().is_end_stream()
+        && !request.headers().contains_key(header::UPGRADE)
+}
+
+/// The same request once more, for [`is_repeatable`] ones.
+pub(super) fn copy_for_repeat(request: &Request<Body>) -> Option<Request<Body>> {
+    if !is_repeatable(request) {
+        return None;
+    }
+    let mut copy = Request::new(Body::Empty);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.headers_mut() = request.headers().clone();
+    Some(copy)
+}

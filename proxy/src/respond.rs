@@ -1,0 +1,146 @@
+//! Turns an [`Error`] into an answer: the only place that does.
+//!
+//! HTTP gets a status and one short JSON object, gRPC the same as `grpc-status` in a trailers-only response, a
+//! malformed HTTP/2 request a reset stream. The exact reason stays in the access log and metrics.
+
+use std::{error::Error as StdError, fmt};
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, Version, header};
+use outrigger_filters::{
+    error::{Error, Flag},
+    grpc,
+    service::Body,
+};
+
+/// What a refused head gets before it is a request, and how it is counted.
+#[derive(Debug, Clone, Copy)]
+pub struct Unparsed {
+    /// The status that the client sees.
+    pub status: StatusCode,
+    /// The response flag.
+    pub flag: Flag,
+    /// The value of `outrigger_downstream_rejected_total{reason}`.
+    pub reason: &'static str,
+    /// The answer, where we and not hyper write it.
+    pub bytes: &'static [u8],
+}
+
+/// A head that did not come within `timeouts.requestHeaders`.
+pub const SLOW_HEAD: Unparsed = Unparsed {
+    status: StatusCode::REQUEST_TIMEOUT,
+    flag: Flag::Slow,
+    reason: "timeout.request_headers",
+    bytes: b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-type: application/json\r\n\
+             content-length: 35\r\n\r\n{\"error\":\"request header too slow\"}",
+};
+
+/// A head that hyper refused with an empty 400.
+pub const HTTP1_PARSE: Unparsed =
+    Unparsed { status: StatusCode::BAD_REQUEST, flag: Flag::Dpe, reason: "http1_parse", bytes: b"" };
+
+/// A head that hyper refused with an empty 431 or 414.
+pub const HTTP1_TOO_LARGE: Unparsed = Unparsed {
+    status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+    flag: Flag::Lim,
+    reason: "http1_too_large",
+    bytes: b"",
+};
+
+/// A connection that h2 ended with GOAWAY.
+pub const HTTP2_PROTOCOL: Unparsed =
+    Unparsed { status: StatusCode::BAD_REQUEST, flag: Flag::Dpe, reason: "http2_protocol", bytes: b"" };
+
+/// The answer that resets a stream instead of answering it.
+#[derive(Debug)]
+pub struct Reset(h2::Error);
+
+impl Reset {
+    /// PROTOCOL_ERROR, for a request that is malformed (RFC 9113 section 8.1.1).
+    pub fn protocol_error() -> Self {
+        Self(h2::Reason::PROTOCOL_ERROR.into())
+    }
+}
+
+impl fmt::Display for Reset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("malformed request")
+    }
+}
+
+impl StdError for Reset {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&self.0) // where hyper looks for the reason of the reset
+    }
+}
+
+/// Whether h2 ended the connection because of what the peer sent.
+pub fn is_protocol_error(error: &hyper::Error) -> bool {
+    let source = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
+    source.is_some_and(|error| error.is_go_away() && error.is_library())
+}
+
+/// The answer to a request that failed with `error`.
+///
+/// # Errors
+/// [`Reset`] for a malformed HTTP/2 request.
+pub fn respond(
+    error: &Error,
+    version: Version,
+    is_grpc: bool,
+    request_id: &HeaderValue,
+) -> Result<Response<Body>, Reset> {
+    if version == Version::HTTP_2 && matches!(error, Error::Malformed(_)) {
+        return Err(Reset::protocol_error());
+    }
+    let mut response = if is_grpc { grpc_response(error) } else { json_response(error, request_id) };
+    if version < Version::HTTP_2 && ends_connection(error) {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    if error.status() == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        response.headers_mut().insert("x-outrigger-overloaded", HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+/// Whether the rest of the client's bytes can no longer be trusted, or is not wanted.
+fn ends_connection(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Malformed(_)
+            | Error::Connect
+            | Error::HeadersTooLarge
+            | Error::TargetTooLong
+            | Error::BodyTooLarge
+            | Error::BodyIdle
+            | Error::ClientGone(_)
+    )
+}
+
+fn json_response(error: &Error, request_id: &HeaderValue) -> Response<Body> {
+    let mut text = String::with_capacity(96);
+    text.push_str("{\"error\":\"");
+    text.push_str(error.public_message());
+    text.push_str("\",\"requestId\":\"");
+    for character in request_id.to_str().unwrap_or_default().chars() {
+        if matches!(character, '"' | '\\') {
+            text.push('\\'); // a kept id is visible ASCII, so nothing else needs an escape
+        }
+        text.push(character);
+    }
+    text.push_str("\"}");
+    let mut response = Response::new(Body::Full(Bytes::from(text)));
+    *response.status_mut() = error.status();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+fn grpc_response(error: &Error) -> Response<Body> {
+    let mut response = Response::new(Body::Empty);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert("grpc-status", HeaderValue::from(u16::from(grpc::status_of(error.status()))));
+    headers.insert("grpc-message", HeaderValue::from_static(error.public_message()));
+    response
+}

@@ -3,4 +3,20 @@
 //! A setting has three lives: `schema` is what was written, [`model`] is what was accepted, and the
 //! runtime in `outrigger-filters` and `outrigger` is what serves requests. Each step only goes forward.
 
+mod diff;
+mod load;
 pub mod model;
+mod problem;
+mod reload;
+mod render;
+mod schema;
+mod validate;
+
+pub use diff::{Changes, Names, diff};
+pub use load::{
+    Environment, LoadError, Loaded, ProcessEnvironment, SourceText, default_config, load_path, load_str,
+};
+pub use problem::{Problem, Severity, render_json, render_text};
+pub use reload::{Fingerprint, Reloader, Source, Watcher};
+pub use render::{effective_json, effective_yaml};
+pub use schema::json_schema;

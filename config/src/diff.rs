@@ -1,0 +1,133 @@
+//! What a reload changes, in words for the log.
+
+use std::fmt;
+
+use crate::model::{Action, Config, Route};
+
+/// What differs between two configurations, by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Changes {
+    /// Listeners.
+    pub listeners: Names,
+    /// Upstreams; `app` is one.
+    pub upstreams: Names,
+    /// Routes.
+    pub routes: Names,
+    /// Other blocks that take effect at once: `readiness`, `telemetry`, `reload`, `lifecycle`.
+    pub settings: Vec<&'static str>,
+    /// Keys that only a restart changes: `workers`, `status`, `admin`.
+    pub needs_restart: Vec<&'static str>,
+}
+
+/// Names that came, went or mean something else.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Names {
+    /// Only in the new configuration.
+    pub added: Vec<String>,
+    /// Only in the old one.
+    pub removed: Vec<String>,
+    /// In both, and different.
+    pub changed: Vec<String>,
+}
+
+/// Compares two configurations.
+pub fn diff(old: &Config, new: &Config) -> Changes {
+    let routes = names(&old.routes, &new.routes, |route| &route.name, |a, b| same_route(old, a, new, b));
+    Changes {
+        listeners: names(&old.listeners, &new.listeners, |listener| &listener.name, PartialEq::eq),
+        upstreams: names(&old.upstreams, &new.upstreams, |upstream| &upstream.name, PartialEq::eq),
+        routes,
+        settings: keys([
+            ("readiness", old.app.as_ref().map(|a| &a.readiness) != new.app.as_ref().map(|a| &a.readiness)),
+            ("telemetry", old.telemetry != new.telemetry),
+            ("reload", old.reload != new.reload),
+            ("lifecycle", old.lifecycle != new.lifecycle),
+        ]),
+        needs_restart: keys([
+            ("workers", old.workers != new.workers),
+            ("status", old.status != new.status),
+            ("admin", old.admin != new.admin),
+        ]),
+    }
+}
+
+fn keys<const N: usize>(keys: [(&'static str, bool); N]) -> Vec<&'static str> {
+    keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+}
+
+fn names<T>(old: &[T], new: &[T], name: impl Fn(&T) -> &str, same: impl Fn(&T, &T) -> bool) -> Names {
+    let find = |items, wanted: &str| -> Option<usize> {
+        let items: &[T] = items;
+        items.iter().position(|item| name(item) == wanted)
+    };
+    let mut names = Names::default();
+    for item in new {
+        match find(old, name(item)) {
+            None => names.added.push(name(item).to_owned()),
+            Some(at) if !same(&old[at], item) => names.changed.push(name(item).to_owned()),
+            Some(_) => {}
+        }
+    }
+    let gone = old.iter().filter(|item| find(new, name(item)).is_none());
+    names.removed = gone.map(|item| name(item).to_owned()).collect();
+    names
+}
+
+/// Compares two routes by the names of what they refer to: indexes shift when something is added before.
+fn same_route(old: &Config, a: &Route, new: &Config, b: &Route) -> bool {
+    let listeners = |config: &Config, route: &Route| -> Vec<_> {
+        route.listeners.iter().map(|id| config.listener(*id).name.clone()).collect()
+    };
+    let backends = |config: &Config, route: &Route| match &route.action {
+        Action::Forward(backends) => {
+            backends.iter().map(|item| (config.upstream(item.upstream).name.clone(), item.weight)).collect()
+        }
+        Action::Redirect(_) | Action::Respond(_) => Vec::new(),
+    };
+    let without_references = |route: &Route| {
+        let mut route = route.clone();
+        route.listeners.clear();
+        if let Action::Forward(backends) = &mut route.action {
+            backends.clear();
+        }
+        route
+    };
+    listeners(old, a) == listeners(new, b)
+        && backends(old, a) == backends(new, b)
+        && without_references(a) == without_references(b)
+}
+
+// === impl Changes ===
+
+impl Changes {
+    /// Whether nothing differs.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl fmt::Display for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = Vec::new();
+        for (kind, names) in
+            [("listeners", &self.listeners), ("upstreams", &self.upstreams), ("routes", &self.routes)]
+        {
+            for (sign, list) in [("+", &names.added), ("-", &names.removed), ("~", &names.changed)] {
+                if !list.is_empty() {
+                    let list: Vec<_> = list.iter().map(|name| format!("{sign}{name}")).collect();
+                    parts.push(format!("{kind} {}", list.join(" ")));
+                }
+            }
+        }
+        if !self.settings.is_empty() {
+            parts.push(format!("changed {}", self.settings.join(", ")));
+        }
+        if !self.needs_restart.is_empty() {
+            parts.push(format!("pending restart: {}", self.needs_restart.join(", ")));
+        }
+        f.write_str(if parts.is_empty() { "nothing changed" } else { "" })?;
+        f.write_str(&parts.join("; "))
+    }
+}

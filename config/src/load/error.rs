@@ -1,0 +1,90 @@
+//! Why a configuration was not accepted.
+
+use std::{io, path::PathBuf};
+
+use super::SourceText;
+use crate::problem::{Place, Problem, Report, render_text};
+
+/// Why a configuration was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("cannot read {}: {}; {}", path.display(), reason(source), remedy(source))]
+    Unreadable {
+        /// The file as it was named.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The file has errors.
+    #[error("{}", summary(problems))]
+    Rejected {
+        /// Errors and warnings by position; at least one error.
+        problems: Vec<Problem>,
+        /// The text they point into.
+        text: SourceText,
+    },
+}
+
+impl LoadError {
+    /// One error about the file as a whole.
+    pub(super) fn alone(name: &str, text: &str, code: &'static str, message: &str, help: &str) -> Self {
+        let mut report = Report::new(SourceText::new(name, text));
+        report.error(&Place::root(), code, message, help);
+        let (problems, text) = report.finish();
+        Self::Rejected { problems, text }
+    }
+
+    /// The problems; an unreadable file is one problem.
+    pub fn problems(&self) -> Vec<Problem> {
+        match self {
+            Self::Rejected { problems, .. } => problems.clone(),
+            Self::Unreadable { path, source } => {
+                let mut report = Report::new(SourceText::new(&path.display().to_string(), ""));
+                let message = format!("cannot read the file: {}", reason(source));
+                report.error(&Place::root(), "unreadable-file", message, remedy(source));
+                report.finish().0
+            }
+        }
+    }
+
+    /// Everything that is wrong, for people.
+    pub fn render(&self, color: bool) -> String {
+        let text = match self {
+            Self::Rejected { text, .. } => text.text(),
+            Self::Unreadable { .. } => "",
+        };
+        render_text(&self.problems(), text, color)
+    }
+}
+
+fn summary(problems: &[Problem]) -> String {
+    let mut errors = problems.iter().filter(|problem| problem.severity == crate::Severity::Error);
+    let first = errors.next().map(ToString::to_string).unwrap_or_default();
+    match errors.count() {
+        0 => first,
+        more => format!("{first} (and {more} more)"),
+    }
+}
+
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => "check the path, and that the volume is mounted",
+        io::ErrorKind::PermissionDenied => {
+            "make it, and the folders above it, readable for this process's user"
+        }
+        io::ErrorKind::IsADirectory => "name the file inside it",
+        io::ErrorKind::InvalidInput => "name a regular file",
+        _ => "check the volume it lies on",
+    }
+}

@@ -1,0 +1,129 @@
+//! From a file's text to an accepted configuration.
+//!
+//! Text becomes a tree of spanned nodes, the tree becomes schema types, schema types become the model.
+//! Everything that is wrong is reported in one go, each problem with its place; only a syntax error
+//! comes alone, because nothing behind it can be trusted.
+
+pub(crate) mod environment;
+mod error;
+pub(crate) mod node;
+mod source_text;
+mod syntax;
+
+use std::path::Path;
+
+pub use environment::{Environment, ProcessEnvironment};
+pub use error::LoadError;
+pub use source_text::SourceText;
+pub(crate) use source_text::Span;
+
+use crate::{
+    model::Config,
+    problem::{Place, Problem, Report},
+    reload::{Fingerprint, Source},
+    schema::{File, Read, Reader},
+    validate,
+};
+
+/// Bytes of a file; a larger one is no configuration.
+pub(crate) const MAX_FILE_BYTES: usize = 1 << 20;
+
+/// What behaves as if there were a file, when there is none.
+const DEFAULT_FILE: &str = "app: { port: 8080 }";
+
+/// An accepted file.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Loaded {
+    /// What it says.
+    pub config: Config,
+    /// What somebody should look at all the same, by position.
+    pub warnings: Vec<Problem>,
+    /// The text, for showing the warnings in it.
+    pub text: SourceText,
+    /// What the content hashes to.
+    pub hash: Fingerprint,
+}
+
+/// Reads, checks and accepts a file.
+///
+/// # Errors
+/// The file cannot be read, or has at least one error.
+pub fn load_path(path: &Path, environment: &dyn Environment) -> Result<Loaded, LoadError> {
+    Source::new(path).load(environment)
+}
+
+/// Checks and accepts a text; `name` stands in messages, and relative paths are relative to its folder.
+///
+/// # Errors
+/// The text has at least one error.
+pub fn load_str(name: &str, text: &str, environment: &dyn Environment) -> Result<Loaded, LoadError> {
+    load_bytes(name, text.as_bytes(), environment)
+}
+
+/// The configuration when no file is named: port 8000 to an app on port 8080.
+pub fn default_config() -> Config {
+    let unset = |_: &str| None;
+    load_str("default", DEFAULT_FILE, &unset).expect("the default configuration is valid").config
+}
+
+pub(crate) fn load_bytes(
+    name: &str,
+    bytes: &[u8],
+    environment: &dyn Environment,
+) -> Result<Loaded, LoadError> {
+    let hash = Fingerprint::of(bytes);
+    let text = decode(name, bytes)?;
+    let tree = match node::parse(text) {
+        Ok(tree) => tree,
+        Err(error) => return Err(syntax::report(name, text, &error)),
+    };
+    let mut reader = Reader { report: Report::new(SourceText::new(name, text)), environment };
+    if matches!(tree.value, node::Value::Null) {
+        return Err(LoadError::alone(name, text, "empty-file", "the file is empty", EMPTY_HELP));
+    }
+    let file = File::read(&tree, &Place::root(), &mut reader);
+    let mut report = reader.report;
+    let base = Path::new(name).parent().unwrap_or(Path::new(""));
+    let config = file.map(|file| validate::config(&file, base, &mut report));
+    match config {
+        Some(config) if !report.has_errors() => {
+            let (warnings, text) = report.finish();
+            Ok(Loaded { config, warnings, text, hash })
+        }
+        _ => {
+            let (problems, text) = report.finish();
+            Err(LoadError::Rejected { problems, text })
+        }
+    }
+}
+
+const EMPTY_HELP: &str = "the smallest useful file is `app: { port: 8080 }`";
+
+/// The text of a file: UTF-8, with or without a byte order mark, not too large and not empty.
+fn decode<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str, LoadError> {
+    let alone = |code, message: &str, help: &str| LoadError::alone(name, "", code, message, help);
+    if bytes.len() > MAX_FILE_BYTES {
+        let help = "is this the right file? A configuration is text of a few kilobytes";
+        return Err(alone("file-too-large", "the file is larger than 1 MiB", help));
+    }
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err(alone("bad-encoding", "the file is UTF-16, not UTF-8", "save it as UTF-8"));
+    }
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+            let place = Place { span: Span { start: valid.len(), end: valid.len() }, ..Place::root() };
+            let mut report = Report::new(SourceText::new(name, &valid));
+            report.error(&place, "bad-encoding", "the file is not UTF-8 from here on", "save it as UTF-8");
+            let (problems, text) = report.finish();
+            return Err(LoadError::Rejected { problems, text });
+        }
+    };
+    if text.trim().is_empty() {
+        return Err(alone("empty-file", "the file is empty", EMPTY_HELP));
+    }
+    Ok(text)
+}

@@ -1,0 +1,174 @@
+//! What is wrong with a configuration file: where, why, and what to write instead.
+//!
+//! A [`Problem`] is plain data. [`render_text`] shows problems to people, [`render_json`] to programs.
+
+mod render;
+mod suggest;
+
+pub use render::{render_json, render_text};
+pub(crate) use suggest::closest;
+
+use std::{fmt, sync::Arc};
+
+use serde::Serialize;
+
+use crate::load::{SourceText, Span};
+
+/// How bad a problem is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The file is refused.
+    Error,
+    /// The file is accepted, but somebody should look.
+    Warning,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        })
+    }
+}
+
+/// One problem. Its JSON form is an interface: fields are added, never renamed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Problem {
+    /// Whether the file is refused because of it.
+    pub severity: Severity,
+    /// A short stable name in kebab case, such as `unknown-key`.
+    pub code: &'static str,
+    /// The file as it was named on the command line.
+    pub file: String,
+    /// First line, from 1.
+    pub line: usize,
+    /// First column in characters, from 1.
+    pub column: usize,
+    /// Line of the end, from 1.
+    pub end_line: usize,
+    /// Column behind the last character, from 1.
+    pub end_column: usize,
+    /// Where in the structure, such as `routes[2].timeouts.request`; empty for the file as a whole.
+    pub path: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead; may be empty.
+    pub help: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}: {}: ", self.file, self.line, self.column, self.severity)?;
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        f.write_str(&self.message)?;
+        if !self.help.is_empty() {
+            write!(f, "; {}", self.help)?;
+        }
+        Ok(())
+    }
+}
+
+/// Where a value stands: its bytes in the file and its path in the structure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) span: Span,
+    pub(crate) path: Arc<str>,
+}
+
+impl Place {
+    /// The file as a whole.
+    pub(crate) fn root() -> Self {
+        Self { span: Span::default(), path: "".into() }
+    }
+
+    /// `path.key`, or `path["a.b"]` where the key is no plain word.
+    pub(crate) fn key(&self, key: &str, span: Span) -> Self {
+        let plain = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+        let path = match (self.path.is_empty(), plain) {
+            (true, true) => key.into(),
+            (false, true) => format!("{}.{key}", self.path).into(),
+            (_, false) => format!("{}[{key:?}]", self.path).into(),
+        };
+        Self { span, path }
+    }
+
+    /// `path[index]`.
+    pub(crate) fn index(&self, index: usize, span: Span) -> Self {
+        Self { span, path: format!("{}[{index}]", self.path).into() }
+    }
+}
+
+/// Collects the problems of one file.
+#[derive(Debug)]
+pub(crate) struct Report {
+    source: SourceText,
+    problems: Vec<Problem>,
+}
+
+impl Report {
+    pub(crate) fn new(source: SourceText) -> Self {
+        Self { source, problems: Vec::new() }
+    }
+
+    pub(crate) fn source(&self) -> &SourceText {
+        &self.source
+    }
+
+    pub(crate) fn error(
+        &mut self,
+        place: &Place,
+        code: &'static str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.push(Severity::Error, place, code, message.into(), help.into());
+    }
+
+    pub(crate) fn warning(
+        &mut self,
+        place: &Place,
+        code: &'static str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.push(Severity::Warning, place, code, message.into(), help.into());
+    }
+
+    fn push(&mut self, severity: Severity, place: &Place, code: &'static str, message: String, help: String) {
+        let (line, column) = self.source.position(place.span.start);
+        let (end_line, end_column) = self.source.position(place.span.end);
+        let file = self.source.name().to_owned();
+        let path = place.path.to_string();
+        let problem =
+            Problem { severity, code, file, line, column, end_line, end_column, path, message, help };
+        // An aliased block is read once for every place that uses it; its mistake is one mistake.
+        let same = |old: &Problem| {
+            (old.code, old.line, old.column) == (code, line, column) && old.message == problem.message
+        };
+        if place.span.is_empty() || !self.problems.iter().any(same) {
+            self.problems.push(problem);
+        }
+    }
+
+    /// `line:column`, for messages that name a second place.
+    pub(crate) fn spot(&self, place: &Place) -> String {
+        let (line, column) = self.source.position(place.span.start);
+        format!("{line}:{column}")
+    }
+
+    pub(crate) fn has_errors(&self) -> bool {
+        self.problems.iter().any(|problem| problem.severity == Severity::Error)
+    }
+
+    /// The problems by position, and the text they point into.
+    pub(crate) fn finish(mut self) -> (Vec<Problem>, SourceText) {
+        self.problems.sort_by_key(|p| (p.line, p.column, p.severity));
+        (self.problems, self.source)
+    }
+}

@@ -1,0 +1,101 @@
+//! Which directory entries decide what a path means.
+//!
+//! A ConfigMap's file is a link to `..data/NAME`, and `..data` a link to a dated folder; an update
+//! replaces `..data`. So a path is followed link by link, and every entry on the way is one to watch.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    ffi::OsString,
+    fs, io,
+    path::{Component, Path, PathBuf},
+};
+
+/// Links that are followed; the kernel's own limit.
+const MAX_LINKS: usize = 40;
+
+/// Real directories, and the names in each that decide.
+pub(super) type Entries = BTreeMap<PathBuf, BTreeSet<OsString>>;
+
+/// Every link on the way of `path`, and the file at its end, which need not exist.
+///
+/// # Errors
+/// The current directory is not known, or there are too many links.
+pub(super) fn entries(path: &Path) -> io::Result<Entries> {
+    let mut entries = Entries::new();
+    let absolute = std::path::absolute(path)?;
+    let mut todo: VecDeque<PathBuf> = parts(&absolute);
+    let mut real = PathBuf::from("/");
+    let mut links = 0;
+    while let Some(part) = todo.pop_front() {
+        if part == Path::new("/") {
+            real = part;
+        } else if part == Path::new("..") {
+            real.pop();
+        } else if let Ok(target) = fs::read_link(real.join(&part)) {
+            links += 1;
+            if links > MAX_LINKS {
+                return Err(io::Error::other("too many symbolic links"));
+            }
+            add(&mut entries, &real, &part);
+            let mut rest = parts(&target);
+            rest.append(&mut todo);
+            todo = rest;
+        } else if todo.is_empty() || !real.join(&part).exists() {
+            // The file itself, or what is missing on the way to it.
+            add(&mut entries, &real, &part);
+            break;
+        } else {
+            real.push(&part);
+        }
+    }
+    Ok(entries)
+}
+
+fn add(entries: &mut Entries, directory: &Path, name: &Path) {
+    entries.entry(directory.to_owned()).or_default().insert(name.as_os_str().to_owned());
+}
+
+fn parts(path: &Path) -> VecDeque<PathBuf> {
+    let parts = path.components().filter(|part| *part != Component::CurDir);
+    parts.map(|part| PathBuf::from(part.as_os_str())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn every_link_on_the_way_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        fs::create_dir(root.join("..2024")).unwrap();
+        fs::write(root.join("..2024/a.yaml"), "x").unwrap();
+        symlink("..2024", root.join("..data")).unwrap();
+        symlink("..data/a.yaml", root.join("a.yaml")).unwrap();
+
+        let found = entries(&root.join("a.yaml")).unwrap();
+        let names = |directory: &Path| -> Vec<String> {
+            found[directory].iter().map(|name| name.to_string_lossy().into_owned()).collect()
+        };
+        assert_eq!(names(&root), ["..data", "a.yaml"]);
+        assert_eq!(names(&root.join("..2024")), ["a.yaml"]);
+    }
+
+    #[test]
+    fn what_is_missing_is_waited_for_where_it_would_appear() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let found = entries(&root.join("no/such.yaml")).unwrap();
+        assert!(found[&root].contains(&OsString::from("no")));
+    }
+
+    #[test]
+    fn links_in_a_circle_are_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        symlink("a", folder.path().join("b")).unwrap();
+        symlink("b", folder.path().join("a")).unwrap();
+        assert!(entries(&folder.path().join("a")).is_err());
+    }
+}

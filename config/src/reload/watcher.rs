@@ -1,0 +1,124 @@
+//! Calls back when the file may have changed.
+//!
+//! A watch on the file itself dies with the file when it is renamed over, and never sees a `..data` swap.
+//! So the directories of every link on the way are watched, and looked up again after each event.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread,
+};
+
+use notify::{
+    Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _,
+    event::{AccessKind, AccessMode},
+};
+
+use super::chain::{self, Entries};
+
+/// Watches a file until it is dropped.
+#[derive(Debug)]
+pub struct Watcher {
+    // Dropping the last handle closes the channel, which ends the thread.
+    _shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    path: PathBuf,
+    notify: Mutex<RecommendedWatcher>,
+    entries: Arc<Mutex<Entries>>,
+}
+
+impl Watcher {
+    /// Watches `path`, which need not exist yet. `on_change` runs on a thread of its own, once or more after
+    /// each change; it says that the content *may* have changed. Bursts are not merged: debounce them.
+    ///
+    /// # Errors
+    /// The system has no more watches to give, or the directory cannot be watched.
+    pub fn start(path: impl AsRef<Path>, on_change: impl Fn() + Send + 'static) -> io::Result<Self> {
+        let entries: Arc<Mutex<Entries>> = Arc::default();
+        // One waiting signal is enough: it stands for everything that happens until it is taken.
+        let (sender, receiver) = sync_channel(1);
+        let notify = notify::recommended_watcher(handler(entries.clone(), sender)).map_err(io_error)?;
+        let path = std::path::absolute(path)?;
+        let shared = Arc::new(Shared { path, notify: Mutex::new(notify), entries });
+        shared.follow()?;
+        let weak = Arc::downgrade(&shared);
+        thread::Builder::new()
+            .name("config-watch".to_owned())
+            .spawn(move || deliver(&receiver, &weak, &on_change))?;
+        Ok(Self { _shared: shared })
+    }
+}
+
+impl Shared {
+    /// Watches the directories that matter now, and no others.
+    fn follow(&self) -> io::Result<()> {
+        let now = chain::entries(&self.path)?;
+        let before = std::mem::replace(&mut *lock(&self.entries), now.clone());
+        let mut notify = lock(&self.notify);
+        for gone in before.keys().filter(|directory| !now.contains_key(*directory)) {
+            // A deleted directory has lost its watch already.
+            let _ = notify.unwatch(gone);
+        }
+        for directory in now.keys() {
+            // Also the known ones: one that was deleted and made again is another directory.
+            notify.watch(directory, RecursiveMode::NonRecursive).map_err(io_error)?;
+        }
+        Ok(())
+    }
+}
+
+fn handler(
+    entries: Arc<Mutex<Entries>>,
+    sender: SyncSender<()>,
+) -> impl FnMut(notify::Result<Event>) + Send + 'static {
+    move |event| {
+        // Events that were lost may have been ours.
+        if event.map_or(true, |event| concerns(&event, &lock(&entries))) {
+            // Full: a signal is waiting already. Closed: nobody listens any more.
+            let _ = sender.try_send(());
+        }
+    }
+}
+
+/// Whether an event is about an entry that decides; our own reading is not.
+fn concerns(event: &Event, entries: &Entries) -> bool {
+    let wrote = AccessKind::Close(AccessMode::Write);
+    if matches!(event.kind, EventKind::Access(kind) if kind != wrote) {
+        return false;
+    }
+    let decides = |path: &PathBuf| {
+        let parent = path.parent().and_then(|parent| entries.get(parent));
+        let named = parent.zip(path.file_name()).is_some_and(|(names, name)| names.contains(name));
+        named || entries.contains_key(path)
+    };
+    event.need_rescan() || event.paths.is_empty() || event.paths.iter().any(decides)
+}
+
+fn deliver(receiver: &Receiver<()>, shared: &Weak<Shared>, on_change: &impl Fn()) {
+    while receiver.recv().is_ok() {
+        let Some(shared) = shared.upgrade() else { return };
+        // When a directory is gone for a moment, its parent's watch tells of its return; polling stands by.
+        let _ = shared.follow();
+        drop(shared);
+        on_change();
+    }
+}
+
+/// A panic elsewhere leaves nothing half-done in what is locked here.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn io_error(error: notify::Error) -> io::Error {
+    match error.kind {
+        notify::ErrorKind::Io(error) => error,
+        _ => io::Error::other(error),
+    }
+}

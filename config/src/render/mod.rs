@@ -1,0 +1,40 @@
+//! The effective configuration, as the admin server shows it: every default filled in.
+//!
+//! What is shown is a file again: loading it gives an equal configuration. Secrets, once there are any,
+//! have a type of their own whose rendering is `[redacted]`; nothing here ever sees their content.
+
+mod operations;
+mod route;
+mod value;
+
+use serde_json::{Map, Value, json};
+
+use crate::model::Config;
+
+/// The effective configuration as JSON with the keys of the file.
+pub fn effective_json(config: &Config) -> Value {
+    let mut root = Map::new();
+    root.insert("version".to_owned(), 1.into());
+    root.insert("workers".to_owned(), operations::workers(config.workers));
+    if let Some(app) = &config.app {
+        root.insert("app".to_owned(), operations::app(app));
+    }
+    let listeners = config.listeners.iter().map(operations::listener).collect();
+    root.insert("listeners".to_owned(), listeners);
+    let upstreams: Map<_, _> = config.upstreams.iter().filter_map(operations::upstream).collect();
+    if !upstreams.is_empty() {
+        root.insert("upstreams".to_owned(), upstreams.into());
+    }
+    root.insert("routes".to_owned(), config.routes.iter().map(|item| route::route(config, item)).collect());
+    root.insert("telemetry".to_owned(), operations::telemetry(&config.telemetry));
+    root.insert("status".to_owned(), operations::server(config.status));
+    root.insert("admin".to_owned(), operations::server(config.admin));
+    root.insert("reload".to_owned(), operations::reload(&config.reload));
+    root.insert("lifecycle".to_owned(), operations::lifecycle(&config.lifecycle));
+    json!(root)
+}
+
+/// The effective configuration as YAML; loading it gives an equal one.
+pub fn effective_yaml(config: &Config) -> String {
+    serde_saphyr::to_string(&effective_json(config)).expect("JSON is written as YAML without fail")
+}

@@ -1,0 +1,124 @@
+//! Routes.
+
+use http::HeaderValue;
+use serde_json::{Map, Value};
+
+use super::value::{Object, text, time_or_off};
+use crate::model::{
+    Action, Config, DirectResponse, HeaderChanges, Hostname, PathMatch, PathRewrite, Redirect, Route,
+    RouteMatch, UrlRewrite, ValueMatch, WeightedBackend,
+};
+
+/// One route. Keys that would be refused on a route that answers by itself are left out there.
+pub(super) fn route(config: &Config, route: &Route) -> Value {
+    let listeners: Vec<Value> =
+        route.listeners.iter().map(|id| (*config.listener(*id).name).into()).collect();
+    let hostnames: Vec<Value> = route.hostnames.iter().map(hostname).collect();
+    let matches: Vec<Value> = route.matches.iter().map(route_match).collect();
+    let object = Object::new()
+        .with("name", &*route.name)
+        .with("listeners", listeners)
+        .maybe("hostnames", (!hostnames.is_empty()).then_some(hostnames))
+        .with("matches", matches);
+    let object = match &route.action {
+        Action::Forward(backends) => forward(object, config, route, backends),
+        Action::Redirect(redirect) => object.with("requestRedirect", redirect_to(redirect)),
+        Action::Respond(response) => object.with("directResponse", respond(response)),
+    };
+    object.maybe("responseHeaders", header_changes(&route.response_headers)).into()
+}
+
+fn forward(object: Object, config: &Config, route: &Route, backends: &[WeightedBackend]) -> Object {
+    let backend = |item: &WeightedBackend| -> Value {
+        Object::new().with("name", &*config.upstream(item.upstream).name).with("weight", item.weight).into()
+    };
+    let timeouts = Object::new()
+        .with("request", time_or_off(route.timeouts.request))
+        .with("backendRequest", time_or_off(route.timeouts.backend_request))
+        .with("streamIdle", time_or_off(route.timeouts.stream_idle));
+    object
+        .maybe("urlRewrite", url_rewrite(&route.url_rewrite))
+        .maybe("requestHeaders", header_changes(&route.request_headers))
+        .with("timeouts", timeouts)
+        .with("backendRefs", backends.iter().map(backend).collect::<Vec<_>>())
+}
+
+fn hostname(hostname: &Hostname) -> Value {
+    match hostname {
+        Hostname::Exact(name) => text(name),
+        Hostname::Wildcard(suffix) => text(&format!("*{suffix}")),
+    }
+}
+
+fn route_match(item: &RouteMatch) -> Value {
+    let path = match &item.path {
+        PathMatch::Exact(path) => ("exact", text(path)),
+        PathMatch::Prefix(path) => ("prefix", text(path)),
+        PathMatch::Template(template) => ("template", text(&template.source)),
+        PathMatch::Regex(pattern) => ("regex", text(pattern.as_str())),
+    };
+    let headers: Map<_, _> =
+        item.headers.iter().map(|header| (header.name.to_string(), value_match(&header.value))).collect();
+    let params: Map<_, _> =
+        item.query_params.iter().map(|param| (param.name.to_string(), value_match(&param.value))).collect();
+    Object::new()
+        .with("path", Object::new().with(path.0, path.1))
+        .maybe("method", item.method.as_ref().map(ToString::to_string))
+        .maybe("headers", (!headers.is_empty()).then_some(headers))
+        .maybe("queryParams", (!params.is_empty()).then_some(params))
+        .into()
+}
+
+fn value_match(value: &ValueMatch) -> Value {
+    match value {
+        ValueMatch::Exact(value) => text(value),
+        ValueMatch::Regex(pattern) => Object::new().with("regex", text(pattern.as_str())).into(),
+        ValueMatch::Present => Object::new().with("present", true).into(),
+    }
+}
+
+fn redirect_to(redirect: &Redirect) -> Object {
+    Object::new()
+        .maybe("scheme", redirect.scheme.as_deref())
+        .maybe("hostname", redirect.hostname.as_deref().map(text))
+        .maybe("port", redirect.port)
+        .maybe("path", redirect.path.as_ref().map(path_rewrite))
+        .with("statusCode", redirect.status.as_u16())
+}
+
+fn respond(response: &DirectResponse) -> Object {
+    Object::new().with("status", response.status.as_u16()).with("body", text(&response.body))
+}
+
+fn url_rewrite(rewrite: &UrlRewrite) -> Option<Object> {
+    let object = Object::new()
+        .maybe("hostname", rewrite.hostname.as_ref().map(header_value))
+        .maybe("path", rewrite.path.as_ref().map(path_rewrite));
+    (rewrite != &UrlRewrite::default()).then_some(object)
+}
+
+fn path_rewrite(rewrite: &PathRewrite) -> Object {
+    match rewrite {
+        PathRewrite::ReplacePrefixMatch(path) => Object::new().with("replacePrefixMatch", text(path)),
+        PathRewrite::ReplaceFull(path) => Object::new().with("replaceFull", text(path)),
+    }
+}
+
+fn header_changes(changes: &HeaderChanges) -> Option<Object> {
+    let map = |pairs: &[(http::HeaderName, HeaderValue)]| -> Option<Map<String, Value>> {
+        let pairs: Map<_, _> =
+            pairs.iter().map(|(name, value)| (name.to_string(), header_value(value))).collect();
+        (!pairs.is_empty()).then_some(pairs)
+    };
+    let names: Vec<Value> = changes.remove.iter().map(|name| name.as_str().into()).collect();
+    let object = Object::new()
+        .maybe("remove", (!names.is_empty()).then_some(names))
+        .maybe("set", map(&changes.set))
+        .maybe("add", map(&changes.add));
+    (!changes.is_empty()).then_some(object)
+}
+
+/// The loader only takes visible ASCII.
+fn header_value(value: &HeaderValue) -> Value {
+    text(value.to_str().unwrap_or_default())
+}

@@ -1,0 +1,78 @@
+//! Single values as they are written in the file.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::{
+    load::environment::escape,
+    schema::{Words, word_of},
+};
+
+/// An object that leaves out what is absent.
+#[derive(Default)]
+pub(super) struct Object(Map<String, Value>);
+
+impl Object {
+    pub(super) fn new() -> Self {
+        Self::default()
+    }
+
+    pub(super) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.0.insert(key.to_owned(), value.into());
+        self
+    }
+
+    pub(super) fn maybe(self, key: &str, value: Option<impl Into<Value>>) -> Self {
+        match value {
+            Some(value) => self.with(key, value),
+            None => self,
+        }
+    }
+}
+
+impl From<Object> for Value {
+    fn from(object: Object) -> Self {
+        Self::Object(object.0)
+    }
+}
+
+/// A text in which nothing is a variable any more.
+pub(super) fn text(text: &str) -> Value {
+    escape(text).into()
+}
+
+/// A duration of the model, which came from GEP-2257 and fits it again.
+pub(super) fn time(duration: Duration) -> Value {
+    let mut rest = duration.as_millis();
+    let mut out = String::new();
+    for (unit, millis) in [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)] {
+        // The largest unit takes five digits; what four times 99999h leave over is no timeout of this world.
+        let count = (rest / millis).min(99_999);
+        rest -= count * millis;
+        if count > 0 {
+            out.push_str(&format!("{count}{unit}"));
+        }
+    }
+    if out.is_empty() { "0s".into() } else { out.into() }
+}
+
+/// A duration, or `0s` where it is switched off.
+pub(super) fn time_or_off(duration: Option<Duration>) -> Value {
+    time(duration.unwrap_or_default())
+}
+
+/// A size in the largest unit that divides it.
+pub(super) fn size(bytes: u64) -> Value {
+    for (unit, shift) in [("GiB", 30), ("MiB", 20), ("KiB", 10)] {
+        if bytes > 0 && bytes.is_multiple_of(1 << shift) {
+            return format!("{}{unit}", bytes >> shift).into();
+        }
+    }
+    format!("{bytes}B").into()
+}
+
+/// The word for a value.
+pub(super) fn word<T: Words + PartialEq>(value: T) -> Value {
+    word_of(value).into()
+}

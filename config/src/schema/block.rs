@@ -1,0 +1,66 @@
+//! The macro that defines a block of the file once: fields, reader and JSON Schema.
+
+/// Defines a block.
+///
+/// Each field is `"key" field: Type`, with a doc comment that also becomes the key's description in the
+/// JSON Schema. From the same list come the struct, the keys that the reader accepts and the properties
+/// of the schema, so that none can know a key that another does not.
+macro_rules! block {
+    (
+        $(#[doc = $doc:literal])*
+        $name:ident {
+            $( $(#[doc = $field_doc:literal])* $key:literal $field:ident: $type:ty, )*
+        }
+        $( required [$($required:literal),*] )?
+        $( one_of [$($one_of:literal),*] )?
+        $( later [$($later:literal),*] )?
+    ) => {
+        $(#[doc = $doc])*
+        #[derive(Debug, Clone, Default)]
+        // A key with one value only is checked by its type and read by nobody.
+        #[allow(dead_code)]
+        pub(crate) struct $name {
+            $( $(#[doc = $field_doc])* pub(crate) $field: Option<$crate::schema::At<$type>>, )*
+        }
+
+        impl $name {
+            const KEYS: $crate::schema::read::Keys = $crate::schema::read::Keys {
+                all: &[$($key),*],
+                required: &[$($($required),*)?],
+                one_of: &[$($($one_of),*)?],
+                later: &[$($($later),*)?],
+            };
+        }
+
+        impl $crate::schema::read::Read for $name {
+            fn read(
+                node: &$crate::load::node::Node,
+                place: &$crate::problem::Place,
+                reader: &mut $crate::schema::read::Reader<'_>,
+            ) -> Option<Self> {
+                let fields = $crate::schema::read::Fields::open(node, place, &Self::KEYS, reader)?;
+                Some(Self { $( $field: fields.take($key, reader), )* })
+            }
+        }
+
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                $crate::schema::json::block(
+                    [$($doc),*].concat(),
+                    &Self::KEYS,
+                    vec![$((
+                        $key,
+                        [$($field_doc),*].concat(),
+                        generator.subschema_for::<$type>(),
+                    )),*],
+                )
+            }
+        }
+    };
+}
+
+pub(super) use block;

@@ -1,0 +1,260 @@
+//! How schema types read themselves from nodes: everything wrong is reported, nothing stops early.
+
+use crate::{
+    load::{
+        environment::{Environment, SubstitutionError, substitute},
+        node::{Key, Node, Value},
+    },
+    problem::{Place, Report, closest},
+};
+
+/// A value and the place it was read from.
+#[derive(Debug, Clone)]
+pub(crate) struct At<T> {
+    pub(crate) value: T,
+    pub(crate) place: Place,
+}
+
+/// What reading needs besides the node.
+pub(crate) struct Reader<'a> {
+    pub(crate) report: Report,
+    pub(crate) environment: &'a dyn Environment,
+}
+
+/// A type that reads itself from a node.
+pub(crate) trait Read: Sized {
+    /// Reads the value, or reports what is wrong and returns `None`.
+    fn read(node: &Node, place: &Place, reader: &mut Reader<'_>) -> Option<Self>;
+}
+
+/// What a block accepts: the one definition behind the reader and the JSON Schema.
+#[derive(Debug)]
+pub(crate) struct Keys {
+    /// The accepted keys.
+    pub(crate) all: &'static [&'static str],
+    /// Keys that must be there.
+    pub(crate) required: &'static [&'static str],
+    /// Keys of which exactly one must be there.
+    pub(crate) one_of: &'static [&'static str],
+    /// Keys of the vocabulary that this version does not have yet.
+    pub(crate) later: &'static [&'static str],
+}
+
+/// The entries of one block while it is being read.
+pub(crate) struct Fields<'n> {
+    entries: &'n [(Key, Node)],
+    place: Place,
+}
+
+impl<'n> Fields<'n> {
+    /// Opens a map and reports keys that do not belong there, twice-written and missing ones.
+    pub(crate) fn open(node: &'n Node, place: &Place, keys: &Keys, reader: &mut Reader<'_>) -> Option<Self> {
+        let Value::Map(entries) = &node.value else {
+            reader.mismatch(node, place, "a map (keys and values)", &example(keys));
+            return None;
+        };
+        report_duplicates(entries, place, &mut reader.report);
+        let fields = Self { entries, place: place.clone() };
+        fields.report_unknown(keys, &mut reader.report);
+        fields.report_missing(keys, &mut reader.report);
+        Some(fields)
+    }
+
+    /// Reads one key, when it is there.
+    pub(crate) fn take<T: Read>(&self, name: &str, reader: &mut Reader<'_>) -> Option<At<T>> {
+        let (key, node) = self.entries.iter().find(|(key, _)| key.name == name)?;
+        let span = if node.span.is_empty() { key.span } else { node.span };
+        let place = self.place.key(name, span);
+        if matches!(node.value, Value::Null) {
+            let message = format!("`{name}` has no value");
+            reader.report.error(&place, "no-value", message, "give it a value or remove the key");
+            return None;
+        }
+        T::read(node, &place, reader).map(|value| At { value, place })
+    }
+
+    fn report_unknown(&self, keys: &Keys, report: &mut Report) {
+        let unknown =
+            self.entries.iter().map(|(key, _)| key).filter(|key| !keys.all.contains(&key.name.as_str()));
+        for key in unknown {
+            let name = key.name.as_str();
+            let help = if keys.later.contains(&name) {
+                format!("`{name}` is part of the vocabulary, but not supported by this version; remove it")
+            } else if let Some(meant) = closest(name, keys.all.iter().copied()) {
+                format!("did you mean `{meant}`?")
+            } else {
+                format!("allowed here: {}", keys.all.join(", "))
+            };
+            let place = self.place.key(name, key.span);
+            report.error(&place, "unknown-key", format!("unknown key `{name}`"), help);
+        }
+    }
+
+    fn report_missing(&self, keys: &Keys, report: &mut Report) {
+        let present = |name: &&&str| self.entries.iter().any(|(key, _)| key.name == ***name);
+        for name in keys.required.iter().filter(|name| !present(name)) {
+            let message = format!("`{name}` is missing");
+            report.error(&self.start(), "missing-key", message, format!("add `{name}: …`"));
+        }
+        if keys.one_of.is_empty() {
+            return;
+        }
+        let choice = keys.one_of.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let written: Vec<_> = keys.one_of.iter().filter(present).copied().collect();
+        match written.as_slice() {
+            [_] => {}
+            [] => report.error(
+                &self.start(),
+                "missing-key",
+                format!("one of {choice} is missing"),
+                format!("write exactly one of {choice}"),
+            ),
+            many => report.error(
+                &self.start(),
+                "conflicting-keys",
+                format!("`{}` exclude each other", many.join("` and `")),
+                "keep exactly one of them".to_owned(),
+            ),
+        }
+    }
+
+    /// The place of the block, marked at its first key only: the whole block would underline everything.
+    fn start(&self) -> Place {
+        let mut place = self.place.clone();
+        if let Some((key, _)) = self.entries.first() {
+            place.span = key.span;
+        }
+        place
+    }
+}
+
+/// Reports keys that stand twice in one map, with both places.
+pub(crate) fn report_duplicates(entries: &[(Key, Node)], place: &Place, report: &mut Report) {
+    for (index, (key, _)) in entries.iter().enumerate() {
+        let Some((first, _)) = entries[..index].iter().find(|(other, _)| other.name == key.name) else {
+            continue;
+        };
+        let spot = report.spot(&place.key(&first.name, first.span));
+        let message = format!("`{}` stands here a second time; the first is at {spot}", key.name);
+        report.error(&place.key(&key.name, key.span), "duplicate-key", message, "remove one of the two");
+    }
+}
+
+fn example(keys: &Keys) -> String {
+    let key = keys.required.first().or(keys.one_of.first()).or(keys.all.first());
+    key.map_or_else(|| "write `key: value`".to_owned(), |key| format!("write `{key}: …` inside it"))
+}
+
+// === impl Reader ===
+
+impl Reader<'_> {
+    /// Reports a value of the wrong kind.
+    pub(crate) fn mismatch(&mut self, node: &Node, place: &Place, expected: &str, help: &str) {
+        let message = format!("expected {expected}, found {}", self.found(node));
+        self.report.error(place, "wrong-type", message, help);
+    }
+
+    /// Reports a value that is of the right kind and wrong all the same.
+    pub(crate) fn invalid(&mut self, place: &Place, code: &'static str, message: String, help: String) {
+        self.report.error(place, code, message, help);
+    }
+
+    /// A string with its variables in place, and whether there were any; `None` was reported.
+    pub(crate) fn substituted(&mut self, text: &str, place: &Place) -> Option<(String, bool)> {
+        match substitute(text, self.environment) {
+            Ok(None) => Some((text.to_owned(), false)),
+            Ok(Some(text)) => Some((text, true)),
+            Err(SubstitutionError::Unset(name)) => {
+                let message = format!("the environment variable `{name}` is not set");
+                let help = format!("set it, or give a default: ${{env:{name}:-default}}");
+                self.report.error(place, "unset-variable", message, help);
+                None
+            }
+            Err(SubstitutionError::Malformed(text)) => {
+                let message = format!("`{text}` is not a variable");
+                let help = "write ${env:NAME} or ${env:NAME:-default}; a literal `${` is written `$${`";
+                self.report.error(place, "bad-variable", message, help);
+                None
+            }
+        }
+    }
+
+    /// The text of a scalar whose type is not string: a bare value, or a string that holds a variable.
+    /// `None` when it is anything else, or was reported.
+    pub(crate) fn typed(&mut self, node: &Node, place: &Place, expected: &str, help: &str) -> Option<String> {
+        match &node.value {
+            Value::Integer(_) | Value::Float | Value::Bool(_) => {
+                Some(self.report.source().slice(node.span).to_owned())
+            }
+            Value::Text(text) => match self.substituted(text, place)? {
+                (text, true) => Some(text),
+                (_, false) => {
+                    self.mismatch(node, place, expected, help);
+                    None
+                }
+            },
+            _ => {
+                self.mismatch(node, place, expected, help);
+                None
+            }
+        }
+    }
+
+    fn found(&self, node: &Node) -> String {
+        match &node.value {
+            Value::Text(text) if text.len() <= 40 => format!("the string {text:?}"),
+            Value::Integer(_) | Value::Float => {
+                format!("the number {}", self.report.source().slice(node.span))
+            }
+            _ => node.kind().to_owned(),
+        }
+    }
+}
+
+// === impl Read for general types ===
+
+impl Read for String {
+    fn read(node: &Node, place: &Place, reader: &mut Reader<'_>) -> Option<Self> {
+        match &node.value {
+            Value::Text(text) => reader.substituted(text, place).map(|(text, _)| text),
+            Value::Integer(_) | Value::Float | Value::Bool(_) => {
+                let help = format!("write it in quotes: \"{}\"", reader.report.source().slice(node.span));
+                reader.mismatch(node, place, "a string", &help);
+                None
+            }
+            _ => {
+                reader.mismatch(node, place, "a string", "");
+                None
+            }
+        }
+    }
+}
+
+impl<T: Read> Read for Vec<At<T>> {
+    fn read(node: &Node, place: &Place, reader: &mut Reader<'_>) -> Option<Self> {
+        let Value::List(items) = &node.value else {
+            let text = reader.report.source().slice(node.span);
+            let one_line = !text.is_empty() && !text.contains('\n') && text.len() <= 40;
+            let help =
+                if one_line { format!("write [{text}]") } else { "begin each item with `- `".to_owned() };
+            reader.mismatch(node, place, "a list", &help);
+            return None;
+        };
+        let mut list = Self::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            let span = if item.span.is_empty() { place.span } else { item.span };
+            let place = place.index(index, span);
+            if matches!(item.value, Value::Null) {
+                reader.report.error(
+                    &place,
+                    "no-value",
+                    "an item of this list has no value",
+                    "remove the item",
+                );
+            } else if let Some(value) = T::read(item, &place, reader) {
+                list.push(At { value, place });
+            }
+        }
+        Some(list)
+    }
+}

@@ -1,0 +1,173 @@
+//! An item of `routes`, and `defaults`.
+
+use super::{At, Either, Entries, Flag, Int, Time, Word, block::block, words::Scheme};
+
+block! {
+    /// What every route inherits and may override key by key; lists are replaced whole.
+    DefaultsBlock {
+        /// How long the upstream may take.
+        "timeouts" timeouts: RouteTimeoutsBlock,
+        /// Changes to the request head sent on.
+        "requestHeaders" request_headers: HeaderChangesBlock,
+        /// Changes to every response.
+        "responseHeaders" response_headers: HeaderChangesBlock,
+    }
+    later ["auth", "retry", "rateLimits", "cors"]
+}
+
+block! {
+    /// Which requests are taken and what happens to them.
+    RouteBlock {
+        /// A DNS label, unique among routes.
+        "name" name: String,
+        /// Names of the listeners it serves. Default: all inbound ones.
+        "listeners" listeners: Vec<At<String>>,
+        /// Host names, exact or `*.example.com` (one or more labels). Default: every host.
+        "hostnames" hostnames: Vec<At<String>>,
+        /// Matches, of which one must hold. Default: every path.
+        "matches" matches: Vec<At<MatchBlock>>,
+        /// Upstreams by weight; an item may be the plain name. Default: the app, on inbound routes.
+        "backendRefs" backend_refs: Vec<At<Either<String, BackendRefBlock>>>,
+        /// Changes to the path or host sent on.
+        "urlRewrite" url_rewrite: UrlRewriteBlock,
+        /// Changes to the request head sent on.
+        "requestHeaders" request_headers: HeaderChangesBlock,
+        /// Changes to every response, our own answers included.
+        "responseHeaders" response_headers: HeaderChangesBlock,
+        /// How long the upstream may take.
+        "timeouts" timeouts: RouteTimeoutsBlock,
+        /// A fixed answer in place of an upstream.
+        "directResponse" direct_response: DirectResponseBlock,
+        /// A redirect in place of an upstream.
+        "requestRedirect" request_redirect: RedirectBlock,
+    }
+    required ["name"]
+    later [
+        "auth", "authorize", "rateLimits", "concurrency", "extAuth", "cors", "requestMirror", "retry", "hedge",
+        "fault"
+    ]
+}
+
+block! {
+    /// One match; everything in it must hold.
+    MatchBlock {
+        /// The canonical path: a string is a prefix of whole elements, or a map says which kind.
+        "path" path: Either<String, PathMatchBlock>,
+        /// The method, in capitals.
+        "method" method: String,
+        /// Headers, all of which must match: a string is the exact value.
+        "headers" headers: Entries<Either<String, ValueMatchBlock>>,
+        /// Query parameters, all of which must match: a string is the exact value.
+        "queryParams" query_params: Entries<Either<String, ValueMatchBlock>>,
+    }
+    later ["claims"]
+}
+
+block! {
+    /// One kind of path match.
+    PathMatchBlock {
+        /// The whole path.
+        "exact" exact: String,
+        /// Whole leading elements: /abc takes /abc and /abc/d, not /abcd.
+        "prefix" prefix: String,
+        /// The whole path, in which {name} stands for one element: /users/{id}/orders.
+        "template" template: String,
+        /// A regular expression for the whole path.
+        "regex" regex: String,
+    }
+    one_of ["exact", "prefix", "template", "regex"]
+}
+
+block! {
+    /// What a header or query parameter must be.
+    ValueMatchBlock {
+        /// A regular expression for the whole value.
+        "regex" regex: String,
+        /// `true`: any value, as long as it is there.
+        "present" present: Flag,
+    }
+    one_of ["regex", "present"]
+}
+
+block! {
+    /// An upstream and its share.
+    BackendRefBlock {
+        /// Name of an upstream, or `app`.
+        "name" name: String,
+        /// Relative share, 0 to 1000000; 0 sends nothing. Default 1.
+        "weight" weight: Int<0, 1_000_000>,
+    }
+    required ["name"]
+}
+
+block! {
+    /// Changes to the path or host sent on.
+    UrlRewriteBlock {
+        /// The Host sent on.
+        "hostname" hostname: String,
+        /// Changes to the path.
+        "path" path: PathRewriteBlock,
+    }
+}
+
+block! {
+    /// Changes to a path; the query is left untouched.
+    PathRewriteBlock {
+        /// What the matched prefix becomes; all matches of the route must be prefixes.
+        "replacePrefixMatch" replace_prefix_match: String,
+        /// What the whole path becomes.
+        "replaceFull" replace_full: String,
+    }
+    one_of ["replacePrefixMatch", "replaceFull"]
+}
+
+block! {
+    /// Changes to headers, applied in the order remove, set, add.
+    HeaderChangesBlock {
+        /// Headers that replace all values.
+        "set" set: Entries<String>,
+        /// Headers that are added beside existing values.
+        "add" add: Entries<String>,
+        /// Names of headers that are removed.
+        "remove" remove: Vec<At<String>>,
+    }
+}
+
+block! {
+    /// How long the upstream may take; 0s switches one off.
+    RouteTimeoutsBlock {
+        /// From the last byte of the request to the response head, all tries together. Default 15s.
+        "request" request: Time,
+        /// The same for one try, at most `request`. Default off.
+        "backendRequest" backend_request: Time,
+        /// Between two frames of a response body. Default 5m.
+        "streamIdle" stream_idle: Time,
+    }
+}
+
+block! {
+    /// A fixed answer.
+    DirectResponseBlock {
+        /// Status code, 200 to 599.
+        "status" status: Int<200, 599>,
+        /// Text of the body. Default empty.
+        "body" body: String,
+    }
+    required ["status"]
+}
+
+block! {
+    /// A redirect; what is absent is taken from the request.
+    RedirectBlock {
+        /// `http` or `https`.
+        "scheme" scheme: Word<Scheme>,
+        /// The host.
+        "hostname" hostname: String,
+        /// The port. Default: the scheme's own when `scheme` is given, else the request's.
+        "port" port: Int<1, 65535>,
+        /// Changes to the path.
+        "path" path: PathRewriteBlock,
+        /// 301, 302, 303, 307 or 308. Default 302.
+        "statusCode" status_code: Int<301, 308>,
+    }
+}

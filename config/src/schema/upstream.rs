@@ -1,0 +1,54 @@
+//! An entry of `upstreams`.
+
+use super::{At, Int, Time, Word, block::block};
+use crate::model::{LoadBalancerPolicy, Protocol};
+
+block! {
+    /// A named group of endpoints that a route can send to.
+    UpstreamBlock {
+        /// The endpoints, at least one.
+        "endpoints" endpoints: Vec<At<EndpointBlock>>,
+        /// What is spoken to the endpoints: `auto` (HTTP/1.1, and HTTP/2 for gRPC requests), `http1` or `h2c`. Default auto.
+        "protocol" protocol: Word<Protocol>,
+        /// How an endpoint is chosen.
+        "loadBalancer" load_balancer: LoadBalancerBlock,
+        /// Connect, idle and age limits of connections.
+        "connections" connections: ConnectionsBlock,
+    }
+    required ["endpoints"]
+    later [
+        "dns", "tls", "credentials", "healthCheck", "outlierDetection", "circuitBreaker", "retryBudget"
+    ]
+}
+
+block! {
+    /// One endpoint.
+    EndpointBlock {
+        /// `http://host` or `http://host:port`, without path, query or user.
+        "url" url: String,
+        /// Relative share, 1 to 1000. Default 1.
+        "weight" weight: Int<1, 1000>,
+    }
+    required ["url"]
+}
+
+block! {
+    /// How an endpoint is chosen.
+    LoadBalancerBlock {
+        /// `leastRequest` (the less busy of two drawn at random), `roundRobin` or `random`. Default leastRequest.
+        "policy" policy: Word<LoadBalancerPolicy>,
+    }
+    later ["slowStart", "panicPercent", "hashOn"]
+}
+
+block! {
+    /// Connect, idle and age limits of connections.
+    ConnectionsBlock {
+        /// From the first SYN to an open connection, over 0. Default 1s.
+        "connectTimeout" connect_timeout: Time,
+        /// How long an unused connection is kept, over 0. Default 30s.
+        "idleTimeout" idle_timeout: Time,
+        /// Age at which a connection is not used for another request. Default 0s, which is off.
+        "maxAge" max_age: Time,
+    }
+}

@@ -1,0 +1,38 @@
+//! The words of the vocabulary and what they mean.
+
+use super::Words;
+use crate::model::{
+    AccessLogFormat, Direction, EncodedSlash, LoadBalancerPolicy, Protocol, UnderscoreHeaders,
+};
+
+/// What a redirect's `scheme` may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Http,
+    Https,
+}
+
+/// Where the access log may go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Output {
+    Stdout,
+}
+
+macro_rules! words {
+    ($($type:ident { $($word:literal => $value:ident),* $(,)? })*) => {
+        $(impl Words for $type {
+            const WORDS: &'static [(&'static str, Self)] = &[$(($word, Self::$value)),*];
+        })*
+    };
+}
+
+words! {
+    Protocol { "auto" => Auto, "http1" => Http1, "h2c" => H2c }
+    Direction { "inbound" => Inbound, "outbound" => Outbound }
+    EncodedSlash { "reject" => Reject, "keep" => Keep }
+    UnderscoreHeaders { "reject" => Reject, "drop" => Drop, "keep" => Keep }
+    LoadBalancerPolicy { "leastRequest" => LeastRequest, "roundRobin" => RoundRobin, "random" => Random }
+    AccessLogFormat { "json" => Json, "ecs" => Ecs, "text" => Text }
+    Scheme { "http" => Http, "https" => Https }
+    Output { "stdout" => Stdout }
+}

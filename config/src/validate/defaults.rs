@@ -1,0 +1,65 @@
+//! Every default value, each beside its reason.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
+
+/// The port of the one listener of a file without listeners; unprivileged, and not the app's usual 8080.
+pub(super) const LISTENER_PORT: u16 = 8000;
+/// Where the app listens unless the file says otherwise.
+pub(super) const APP_HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+/// Probes come from the node's kubelet, so the status server takes every address.
+pub(super) const STATUS: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 9902);
+/// The admin server can drain and reload, so it never leaves loopback.
+pub(super) const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
+
+/// Half of kubelet's usual period of 10 s, so that no probe sees an answer older than its own period.
+pub(super) const READINESS_INTERVAL: Duration = Duration::from_secs(5);
+/// The default timeout of a Kubernetes probe.
+pub(super) const READINESS_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Room for large cookies and tokens; four times nginx's default.
+pub(super) const HEADER_BYTES: u64 = 64 << 10;
+/// hyper's own default.
+pub(super) const HEADERS: u64 = 100;
+/// Longer than any browser sends.
+pub(super) const TARGET_BYTES: u64 = 16 << 10;
+/// One client behind no NAT has no use for more.
+pub(super) const CONNECTIONS_PER_ADDRESS: u64 = 1000;
+/// Over the 100 that RFC 9113 section 6.5.2 asks for at least.
+pub(super) const STREAMS: u64 = 128;
+
+/// Long enough for a slow phone, short enough against slow-header attacks.
+pub(super) const REQUEST_HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
+/// Between two reads of a body.
+pub(super) const BODY_IDLE: Duration = Duration::from_secs(30);
+/// Over the 50 to 60 s that load balancers keep connections, so that they close first.
+pub(super) const IDLE: Duration = Duration::from_secs(60);
+
+/// Within one cluster a connect takes milliseconds; one second is a lost SYN.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Under the 60 s after which most servers close an idle connection.
+pub(super) const UPSTREAM_IDLE: Duration = Duration::from_secs(30);
+/// Under the 5 s after which common app servers (Node.js, uvicorn) close an idle connection.
+pub(super) const APP_IDLE: Duration = Duration::from_secs(3);
+
+/// Envoy's default for a whole request.
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+/// Envoy's default for a silent stream.
+pub(super) const STREAM_IDLE: Duration = Duration::from_secs(300);
+/// A temporary redirect is the one that a wrong rule can be taken back from.
+pub(super) const REDIRECT_STATUS: u64 = 302;
+
+/// A ConfigMap swap is a handful of events within milliseconds.
+pub(super) const RELOAD_DEBOUNCE: Duration = Duration::from_millis(500);
+/// For file systems that send no events.
+pub(super) const RELOAD_POLL: Duration = Duration::from_secs(10);
+/// Time for endpoints to be taken out of load balancers before connections end.
+pub(super) const SHUTDOWN_DELAY: Duration = Duration::from_secs(5);
+/// With the delay and the flush: under Kubernetes' grace period of 30 s.
+pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
+/// stdout is a pipe to the container runtime; a second is plenty unless it stalls.
+pub(super) const LOG_FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+/// Everything is logged.
+pub(super) const SAMPLE_PER_MILLION: u32 = 1_000_000;

@@ -1,0 +1,69 @@
+//! Host names of routes, endpoints and rewrites.
+
+use crate::{
+    model::Hostname,
+    problem::{Place, Report},
+    schema::At,
+};
+
+/// Reads an item of `hostnames`.
+pub(super) fn pattern(text: &At<String>, report: &mut Report) -> Option<Hostname> {
+    let lower = text.value.to_ascii_lowercase();
+    let (name, wildcard) = match lower.strip_prefix("*.") {
+        Some(suffix) => (suffix, true),
+        None => (lower.as_str(), false),
+    };
+    if !checked(name, &text.value, &text.place, report) {
+        return None;
+    }
+    Some(if wildcard { Hostname::Wildcard(format!(".{name}").into()) } else { Hostname::Exact(name.into()) })
+}
+
+/// Reads one plain host name, in lower case.
+pub(super) fn exact(text: &At<String>, report: &mut Report) -> Option<String> {
+    let name = text.value.to_ascii_lowercase();
+    checked(&name, &text.value, &text.place, report).then_some(name)
+}
+
+/// Whether a text is a DNS name; `_` occurs in real ones.
+pub(super) fn is_dns_name(name: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    name.len() <= 253 && name.split('.').all(label)
+}
+
+fn checked(name: &str, written: &str, place: &Place, report: &mut Report) -> bool {
+    let good = is_dns_name(name);
+    if !good {
+        report.error(place, "bad-hostname", format!("{written:?} is not a host name"), help(name, written));
+    }
+    good
+}
+
+fn help(name: &str, written: &str) -> String {
+    if written == "*" {
+        return "remove `hostnames` to take every host".to_owned();
+    }
+    if let Some((_, rest)) = name.split_once("://") {
+        return format!("write the host only: {}", rest.split(['/', ':']).next().unwrap_or_default());
+    }
+    if name.contains('*') {
+        return "`*.` stands once, in front: *.example.com".to_owned();
+    }
+    if !name.is_ascii() {
+        return "write it in its ASCII form, which begins with xn--".to_owned();
+    }
+    if name.ends_with('.') && is_dns_name(name.trim_end_matches('.')) {
+        return format!("leave out the dot at the end: {}", name.trim_end_matches('.'));
+    }
+    match name.split_once(':') {
+        Some((host, port)) if port.parse::<u16>().is_ok() => {
+            format!("leave out the port, which is ignored when hosts are compared: {host}")
+        }
+        _ => "write a name such as api.example.com or *.example.com".to_owned(),
+    }
+}

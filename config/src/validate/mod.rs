@@ -1,0 +1,65 @@
+//! From what was written to what is accepted.
+//!
+//! Each function turns one block into its model value and reports everything it does not like on the
+//! way. Where a value is refused, a default or placeholder takes its place so that the rest is checked
+//! too; that is safe because a report with an error never leaves [`crate::load`] as a configuration.
+
+mod action;
+mod address;
+mod app;
+mod cidr;
+mod defaults;
+mod headers;
+mod hostname;
+mod listener;
+mod name;
+mod operations;
+mod path;
+mod ports;
+mod route;
+mod route_match;
+mod shadow;
+mod upstream;
+mod value;
+
+use std::path::Path;
+
+use crate::{
+    model::Config,
+    problem::{Place, Report},
+    schema::File,
+};
+
+/// Checks a whole file. The result is only good when the report has no error.
+pub(crate) fn config(file: &File, base: &Path, report: &mut Report) -> Config {
+    let app = file.app.as_ref().map(|app| app::app(app, base, report));
+    let listeners = listener::listeners(file.listeners.as_ref(), report);
+    let upstreams = upstream::upstreams(app.as_ref(), file.upstreams.as_ref(), report);
+    let context = route::Context { listeners: &listeners, upstreams: &upstreams, has_app: app.is_some() };
+    let routes = route::routes(file, &context, report);
+    let status = operations::status(file.status.as_ref(), report);
+    let admin = operations::admin(file.admin.as_ref(), report);
+    let config = Config {
+        workers: operations::workers(file.workers.as_ref()),
+        app,
+        listeners,
+        upstreams,
+        routes,
+        telemetry: operations::telemetry(file.telemetry.as_ref()),
+        status,
+        admin,
+        reload: operations::reload(file.reload.as_ref()),
+        lifecycle: operations::lifecycle(file.lifecycle.as_ref()),
+    };
+    something_to_proxy(file, report);
+    ports::check(file, &config, report);
+    shadow::check(file, &config, report);
+    config
+}
+
+fn something_to_proxy(file: &File, report: &mut Report) {
+    if file.app.is_none() && file.upstreams.is_none() && !report.has_errors() {
+        let help = "add `app: { port: 8080 }` with the port of the application in this pod";
+        report.error(&Place::root(), "nothing-to-proxy", "there is neither `app` nor `upstreams`", help);
+    }
+}

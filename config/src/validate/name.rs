@@ -1,0 +1,65 @@
+//! Names and references to them.
+
+use crate::problem::{Place, Report, closest};
+
+/// Names that mean something of their own in references.
+const RESERVED: [&str; 3] = ["app", "mtls", "none"];
+
+/// Checks that a name is a DNS label (RFC 1123).
+pub(super) fn check(name: &str, place: &Place, report: &mut Report) {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let ends = name.bytes().next().is_some_and(plain) && name.bytes().last().is_some_and(plain);
+    if !ends || name.len() > 63 || !name.bytes().all(|byte| plain(byte) || byte == b'-') {
+        let message = format!("{name:?} is not a name");
+        report.error(place, "bad-name", message, help(name));
+    }
+}
+
+/// Checks that a name is not one of the reserved ones.
+pub(super) fn not_reserved(name: &str, place: &Place, report: &mut Report) {
+    if RESERVED.contains(&name) {
+        let message = format!("the name `{name}` is reserved");
+        report.error(place, "reserved-name", message, "choose another name");
+    }
+}
+
+/// Reports a name that is used a second time for the same kind of thing.
+pub(super) fn unique<'a>(
+    kind: &str,
+    name: &str,
+    place: &Place,
+    earlier: impl Iterator<Item = (&'a str, &'a Place)>,
+    report: &mut Report,
+) {
+    let mut earlier = earlier;
+    if let Some((_, first)) = earlier.find(|(other, _)| *other == name) {
+        let message =
+            format!("a second {kind} has the name `{name}`; the first is at {}", report.spot(first));
+        report.error(place, "duplicate-name", message, format!("give each {kind} its own `name`"));
+    }
+}
+
+/// Reports a reference to something that does not exist.
+pub(super) fn unresolved<'a>(
+    kind: &str,
+    name: &str,
+    place: &Place,
+    known: impl Iterator<Item = &'a str>,
+    report: &mut Report,
+) {
+    let known: Vec<&str> = known.collect();
+    let help = match closest(name, known.iter().copied()) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None if known.is_empty() => format!("there is no {kind} in this file"),
+        None => format!("the file has: {}", known.join(", ")),
+    };
+    report.error(place, "unresolved-reference", format!("there is no {kind} named `{name}`"), help);
+}
+
+fn help(name: &str) -> String {
+    const RULE: &str = "use at most 63 of a-z, 0-9 and `-`, with a letter or digit at both ends";
+    let fixed: String =
+        name.to_ascii_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let fixed = fixed.trim_matches('-');
+    if fixed.is_empty() || fixed.len() > 63 { RULE.to_owned() } else { format!("{RULE}, such as `{fixed}`") }
+}

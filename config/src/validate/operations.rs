@@ -1,0 +1,84 @@
+//! Workers, telemetry, status and admin, reload, lifecycle.
+
+use std::net::SocketAddr;
+
+use super::{
+    address, defaults,
+    value::{flag, time, time_or_off, word},
+};
+use crate::{
+    model::{AccessLog, AccessLogFormat, Lifecycle, Percent, Reload, ServerAddress, Telemetry, Workers},
+    problem::Report,
+    schema::{AccessLogBlock, At, LifecycleBlock, ReloadBlock, ServerOrOff, TelemetryBlock, WorkersValue},
+};
+
+pub(super) fn workers(written: Option<&At<WorkersValue>>) -> Workers {
+    match written.map(|workers| workers.value) {
+        Some(WorkersValue::Fixed(number)) => Workers::Fixed(number),
+        Some(WorkersValue::Auto) | None => Workers::Auto,
+    }
+}
+
+pub(super) fn telemetry(written: Option<&At<TelemetryBlock>>) -> Telemetry {
+    let none = AccessLogBlock::default();
+    let block = written.and_then(|telemetry| telemetry.value.access_log.as_ref());
+    let block = block.map_or(&none, |block| &block.value);
+    let share = block.sample_percent.as_ref().map_or(defaults::SAMPLE_PER_MILLION, |share| share.value.0);
+    let format = word(&block.format, AccessLogFormat::Json);
+    Telemetry { access_log: AccessLog { format, sample_percent: Percent(share) } }
+}
+
+pub(super) fn status(written: Option<&At<ServerOrOff>>, report: &mut Report) -> Option<ServerAddress> {
+    server(written, defaults::STATUS, report)
+}
+
+/// The admin server, which must be on loopback.
+pub(super) fn admin(written: Option<&At<ServerOrOff>>, report: &mut Report) -> Option<ServerAddress> {
+    let server = server(written, defaults::ADMIN, report)?;
+    if !server.socket.ip().is_loopback() {
+        let place = written.and_then(|written| match &written.value {
+            ServerOrOff::On(block) => block.address.as_ref().map(|address| &address.place),
+            ServerOrOff::Off => None,
+        });
+        if let Some(place) = place {
+            let message = "the admin server can drain and reload, so it never leaves loopback";
+            let help = format!("write \"127.0.0.1:{}\"", server.socket.port());
+            report.error(place, "not-loopback", message, help);
+        }
+    }
+    Some(server)
+}
+
+fn server(
+    written: Option<&At<ServerOrOff>>,
+    default: SocketAddr,
+    report: &mut Report,
+) -> Option<ServerAddress> {
+    let block = match written.map(|written| &written.value) {
+        Some(ServerOrOff::Off) => return None,
+        Some(ServerOrOff::On(block)) => block,
+        None => return Some(ServerAddress { socket: default }),
+    };
+    let socket = block.address.as_ref().and_then(|text| address::socket(text, report));
+    Some(ServerAddress { socket: socket.unwrap_or(default) })
+}
+
+pub(super) fn reload(written: Option<&At<ReloadBlock>>) -> Reload {
+    let none = ReloadBlock::default();
+    let block = written.map_or(&none, |block| &block.value);
+    Reload {
+        watch: flag(&block.watch, true),
+        debounce: time(&block.debounce, defaults::RELOAD_DEBOUNCE),
+        poll: time_or_off(&block.poll, Some(defaults::RELOAD_POLL)),
+    }
+}
+
+pub(super) fn lifecycle(written: Option<&At<LifecycleBlock>>) -> Lifecycle {
+    let none = LifecycleBlock::default();
+    let block = written.map_or(&none, |block| &block.value);
+    Lifecycle {
+        shutdown_delay: time(&block.shutdown_delay, defaults::SHUTDOWN_DELAY),
+        drain_timeout: time(&block.drain_timeout, defaults::DRAIN_TIMEOUT),
+        log_flush_timeout: time(&block.log_flush_timeout, defaults::LOG_FLUSH_TIMEOUT),
+    }
+}

@@ -1,0 +1,206 @@
+//! Paths: written in the canonical form in which requests are matched.
+//!
+//! A path that is not canonical would match nothing, silently; so it is refused, and the help shows the
+//! canonical form.
+
+use std::fmt::Write as _;
+
+use crate::{
+    model::{EncodedSlash, PathTemplate, TemplateSegment},
+    problem::Report,
+    schema::At,
+};
+
+/// How lenient the listeners are through which a path may come.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rules {
+    /// Some listener keeps `%2F`.
+    pub(super) encoded_slash: EncodedSlash,
+    /// Some listener keeps `//`.
+    pub(super) double_slash: bool,
+}
+
+/// What is sent to the app can be any path.
+const ANY: Rules = Rules { encoded_slash: EncodedSlash::Keep, double_slash: true };
+
+/// Checks a path that requests are matched against.
+pub(super) fn matched(path: &At<String>, rules: Rules, report: &mut Report) {
+    check(path, &path.value, rules, report);
+}
+
+/// Checks a path that is sent on.
+pub(super) fn sent(path: &At<String>, report: &mut Report) {
+    check(path, &path.value, ANY, report);
+}
+
+/// Checks a path with an optional query that is asked for.
+pub(super) fn target(path: &At<String>, report: &mut Report) {
+    let only_path = path.value.split_once('?').map_or(path.value.as_str(), |(path, _)| path);
+    check(path, only_path, ANY, report);
+}
+
+/// A prefix without the slash at its end, which means nothing (Gateway API, `PathPrefix`).
+pub(super) fn trimmed(prefix: &str) -> &str {
+    match prefix.trim_end_matches('/') {
+        "" => "/",
+        trimmed => trimmed,
+    }
+}
+
+/// Reads a template.
+pub(super) fn template(path: &At<String>, rules: Rules, report: &mut Report) -> PathTemplate {
+    let mut variables: Vec<&str> = Vec::new();
+    let mut segments = Vec::new();
+    for segment in path.value.strip_prefix('/').unwrap_or(&path.value).split('/') {
+        let variable = segment.strip_prefix('{').and_then(|inner| inner.strip_suffix('}'));
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        match variable {
+            Some(name) if !name.is_empty() && name.chars().all(plain) => {
+                if variables.contains(&name) {
+                    let message = format!("the variable {{{name}}} stands twice in the template");
+                    report.error(&path.place, "bad-template", message, "give each variable its own name");
+                }
+                variables.push(name);
+                segments.push(TemplateSegment::Variable(name.into()));
+            }
+            None if !segment.contains(['{', '}']) => segments.push(TemplateSegment::Literal(segment.into())),
+            _ => {
+                let message = format!("{segment:?} is no element of a template");
+                let help = "a variable is a whole element with a name: /users/{id}/orders";
+                report.error(&path.place, "bad-template", message, help);
+            }
+        }
+    }
+    // Braces are checked above; the rest must be canonical like any other path.
+    check(path, &path.value.replace(['{', '}'], ""), rules, report);
+    PathTemplate { source: path.value.as_str().into(), segments }
+}
+
+fn check(path: &At<String>, text: &str, rules: Rules, report: &mut Report) {
+    let Some(reason) = problem(text, rules) else { return };
+    let canonical = canonical(text, rules);
+    let help = match problem(&canonical, rules) {
+        None if path.value == text => format!("write {canonical}"),
+        _ => "write a path such as /orders".to_owned(),
+    };
+    report.error(&path.place, "bad-path", format!("{:?} {reason}", path.value), help);
+}
+
+/// Why a text is no canonical path.
+fn problem(text: &str, rules: Rules) -> Option<&'static str> {
+    if !text.starts_with('/') {
+        return Some("does not begin with /");
+    }
+    if text.contains(['?', '#']) {
+        return Some("has a query or fragment; only the path is matched");
+    }
+    if text.split('/').any(|element| matches!(dots_decoded(element).as_str(), "." | "..")) {
+        return Some("has dot segments, which are refused in requests");
+    }
+    if text.contains("//") && !rules.double_slash {
+        return Some("has //, which requests have merged");
+    }
+    let upper = text.to_ascii_uppercase();
+    if text.contains('\\') || ["%00", "%5C"].iter().any(|refused| upper.contains(refused)) {
+        return Some("has a backslash or %00, which are refused in requests");
+    }
+    if upper.contains("%2F") && rules.encoded_slash == EncodedSlash::Reject {
+        return Some("has %2f, which requests may only have with `paths.encodedSlash: keep`");
+    }
+    (canonical(text, rules) != text).then_some("is not in canonical form")
+}
+
+/// The canonical form: `%` escapes of unreserved characters decoded, others in capitals, what must be
+/// escaped escaped, dot segments resolved, `//` merged, no query.
+fn canonical(text: &str, rules: Rules) -> String {
+    let text = text.split(['?', '#']).next().unwrap_or_default();
+    let mut elements: Vec<String> = Vec::new();
+    for element in text.strip_prefix('/').unwrap_or(text).split('/') {
+        match dots_decoded(element).as_str() {
+            "." => {}
+            ".." => drop(elements.pop()),
+            "" if !rules.double_slash && elements.last().is_some_and(String::is_empty) => {}
+            _ => elements.push(escaped(element)),
+        }
+        if !rules.double_slash && elements.len() > 1 && elements[elements.len() - 2].is_empty() {
+            elements.remove(elements.len() - 2);
+        }
+    }
+    format!("/{}", elements.join("/"))
+}
+
+fn dots_decoded(element: &str) -> String {
+    element.replace("%2e", ".").replace("%2E", ".")
+}
+
+fn escaped(element: &str) -> String {
+    let bytes = element.as_bytes();
+    let mut out = String::with_capacity(element.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let byte = bytes[at];
+        let decoded = element
+            .get(at + 1..at + 3)
+            .filter(|hex| byte == b'%' && hex.bytes().all(|digit| digit.is_ascii_hexdigit()))
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        at += if decoded.is_some() { 3 } else { 1 };
+        let plain = decoded.unwrap_or(byte);
+        let unreserved = plain.is_ascii_alphanumeric() || b"-._~".contains(&plain);
+        let keep = if decoded.is_some() { unreserved } else { plain.is_ascii_graphic() && plain != b'%' };
+        if keep {
+            out.push(char::from(plain));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "%{plain:02X}");
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STRICT: Rules = Rules { encoded_slash: EncodedSlash::Reject, double_slash: false };
+
+    #[test]
+    fn canonical_paths_pass() {
+        for path in ["/", "/a", "/a/b", "/a/", "/a%20b", "/~x/-._", "/a:b@c!$&'()*+,;=", "/%C3%A4", "/a...b"]
+        {
+            assert_eq!(problem(path, STRICT), None, "{path}");
+        }
+        assert_eq!(problem("/a%2Fb//c", ANY), None);
+    }
+
+    #[test]
+    fn other_paths_are_refused_and_their_canonical_form_passes() {
+        for (path, expected) in [
+            ("a", "/a"),
+            ("", "/"),
+            ("/a?b=c", "/a"),
+            ("/a#b", "/a"),
+            ("/a/../b", "/b"),
+            ("/a/./b", "/a/b"),
+            ("/a/%2e%2E/b", "/b"),
+            ("//a///b", "/a/b"),
+            ("/%41", "/A"),
+            ("/%c3%a4", "/%C3%A4"),
+            ("/ä b", "/%C3%A4%20b"),
+            ("/100%", "/100%25"),
+        ] {
+            assert!(problem(path, STRICT).is_some(), "{path}");
+            assert_eq!(canonical(path, STRICT), expected, "{path}");
+            assert_eq!(problem(expected, STRICT), None, "{expected}");
+        }
+        for path in ["/a%2fb", "/a%2Fb", "/a\\b", "/a%5cb", "/%00"] {
+            assert!(problem(path, STRICT).is_some(), "{path}");
+        }
+    }
+
+    #[test]
+    fn prefixes_lose_the_slash_at_their_end() {
+        for (prefix, expected) in [("/", "/"), ("/a/", "/a"), ("/a", "/a"), ("//", "/")] {
+            assert_eq!(trimmed(prefix), expected);
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Routes: names, listeners, timeouts; matches and actions have their own files.
+
+use super::{
+    action, defaults, headers, hostname, name,
+    path::Rules,
+    route_match::{self, only_prefixes},
+    value::{Field, time_or_off},
+};
+use crate::{
+    model::{
+        Action, Direction, EncodedSlash, HeaderChanges, Hostname, Listener, ListenerId, Route, RouteTimeouts,
+        Upstream, UpstreamId, UrlRewrite, WeightedBackend,
+    },
+    problem::{Place, Report},
+    schema::{At, DefaultsBlock, File, RouteBlock, RouteTimeoutsBlock},
+};
+
+/// What routes refer to.
+pub(super) struct Context<'a> {
+    pub(super) listeners: &'a [Listener],
+    pub(super) upstreams: &'a [Upstream],
+    pub(super) has_app: bool,
+}
+
+impl Context<'_> {
+    fn inbound(&self) -> Vec<ListenerId> {
+        self.ids().filter(|(_, l)| l.direction == Direction::Inbound).map(|(id, _)| id).collect()
+    }
+
+    fn ids(&self) -> impl Iterator<Item = (ListenerId, &Listener)> {
+        (0..).map(ListenerId).zip(self.listeners)
+    }
+
+    fn listener(&self, id: ListenerId) -> &Listener {
+        &self.listeners[id.0 as usize]
+    }
+}
+
+/// Checks all routes; without any, everything goes to the app.
+pub(super) fn routes(file: &File, context: &Context<'_>, report: &mut Report) -> Vec<Route> {
+    let none = DefaultsBlock::default();
+    let inherited = file.defaults.as_ref().map_or(&none, |defaults| &defaults.value);
+    let Some(written) = &file.routes else {
+        return default_routes(file, inherited, context, report);
+    };
+    if written.value.is_empty() {
+        let help = "add a route, or remove the key to send everything to the app";
+        report.error(&written.place, "empty-list", "there is no route", help);
+    }
+    let mut routes: Vec<Route> = Vec::with_capacity(written.value.len());
+    for (index, item) in written.value.iter().enumerate() {
+        if let Some(name) = &item.value.name {
+            name::check(&name.value, &name.place, report);
+            // `app` is what the one route of a file without routes is called, so it is no other's loss.
+            if name.value != "app" {
+                name::not_reserved(&name.value, &name.place, report);
+            }
+            let earlier = written.value[..index].iter().filter_map(|route| route.value.name.as_ref());
+            let earlier = earlier.map(|name| (name.value.as_str(), &name.place));
+            name::unique("route", &name.value, &name.place, earlier, report);
+        }
+        routes.push(route(item, inherited, context, report));
+    }
+    unused_listeners(file, context, &routes, report);
+    routes
+}
+
+fn default_routes(
+    file: &File,
+    inherited: &DefaultsBlock,
+    context: &Context<'_>,
+    report: &mut Report,
+) -> Vec<Route> {
+    let listeners = context.inbound();
+    if !context.has_app {
+        if let Some(upstreams) = &file.upstreams {
+            let help = "add `routes`, or an `app` that everything goes to";
+            report.error(&upstreams.place, "missing-key", "no route leads to these upstreams", help);
+        }
+        return Vec::new();
+    }
+    if listeners.is_empty() {
+        let place = file.listeners.as_ref().map_or_else(Place::root, |listeners| listeners.place.clone());
+        let help = "add an inbound listener, or `routes` that name the outbound ones";
+        report.error(&place, "missing-key", "no route leads anywhere: every listener is outbound", help);
+    }
+    let route = Route {
+        name: "app".into(),
+        listeners,
+        hostnames: Vec::new(),
+        matches: vec![route_match::every_path()],
+        url_rewrite: UrlRewrite::default(),
+        request_headers: headers::changes(None, inherited.request_headers.as_ref(), report),
+        response_headers: headers::changes(None, inherited.response_headers.as_ref(), report),
+        timeouts: timeouts(None, inherited.timeouts.as_ref(), report),
+        action: Action::Forward(vec![WeightedBackend { upstream: UpstreamId(0), weight: 1 }]),
+    };
+    let routes = vec![route];
+    unused_listeners(file, context, &routes, report);
+    routes
+}
+
+fn route(
+    item: &At<RouteBlock>,
+    inherited: &DefaultsBlock,
+    context: &Context<'_>,
+    report: &mut Report,
+) -> Route {
+    let block = &item.value;
+    let (listeners, direction) = listeners(item, context, report);
+    let rules = path_rules(&listeners, context);
+    let matches = route_match::matches(block.matches.as_ref(), rules, report);
+    let prefixes = only_prefixes(&matches);
+    let action = action::action(item, direction, prefixes, context, report);
+    let forwards = matches!(action, Action::Forward(_));
+    if !forwards {
+        action::without_effect(block, report);
+    }
+    let inherited_timeouts = inherited.timeouts.as_ref();
+    let inherited_changes = inherited.request_headers.as_ref().filter(|_| forwards);
+    Route {
+        name: block.name.as_ref().map_or("", |name| &name.value).into(),
+        listeners,
+        hostnames: hostnames(block, report),
+        matches,
+        url_rewrite: action::url_rewrite(block.url_rewrite.as_ref(), prefixes, report),
+        request_headers: match forwards {
+            true => headers::changes(block.request_headers.as_ref(), inherited_changes, report),
+            false => HeaderChanges::default(),
+        },
+        response_headers: headers::changes(
+            block.response_headers.as_ref(),
+            inherited.response_headers.as_ref(),
+            report,
+        ),
+        timeouts: timeouts(block.timeouts.as_ref(), inherited_timeouts, report),
+        action,
+    }
+}
+
+/// The listeners a route serves, and their direction.
+fn listeners(
+    item: &At<RouteBlock>,
+    context: &Context<'_>,
+    report: &mut Report,
+) -> (Vec<ListenerId>, Direction) {
+    let Some(written) = &item.value.listeners else {
+        let inbound = context.inbound();
+        if inbound.is_empty() {
+            let place = item.value.name.as_ref().map_or(&item.place, |name| &name.place);
+            let help = "name the outbound listeners it serves: `listeners: […]`";
+            report.error(place, "missing-key", "the route serves no listener: none is inbound", help);
+        }
+        return (inbound, Direction::Inbound);
+    };
+    if written.value.is_empty() {
+        let help = "name a listener, or remove the key to serve all inbound ones";
+        report.error(&written.place, "empty-list", "the route serves no listener", help);
+    }
+    let mut ids: Vec<ListenerId> = Vec::new();
+    for reference in &written.value {
+        let found = context.ids().find(|(_, listener)| *listener.name == *reference.value);
+        let Some((id, listener)) = found else {
+            let known = context.listeners.iter().map(|listener| &*listener.name);
+            name::unresolved("listener", &reference.value, &reference.place, known, report);
+            continue;
+        };
+        if ids.contains(&id) {
+            let message = format!("the listener `{}` is named twice", reference.value);
+            report.error(&reference.place, "duplicate-reference", message, "name it once");
+        } else if ids.first().is_some_and(|first| context.listener(*first).direction != listener.direction) {
+            let message = "a route serves inbound or outbound listeners, not both";
+            report.error(&reference.place, "mixed-directions", message, "write one route for each direction");
+        } else {
+            ids.push(id);
+        }
+    }
+    let direction = ids.first().map_or(Direction::Inbound, |id| context.listener(*id).direction);
+    (ids, direction)
+}
+
+fn path_rules(listeners: &[ListenerId], context: &Context<'_>) -> Rules {
+    let mut rules = Rules { encoded_slash: EncodedSlash::Reject, double_slash: false };
+    for id in listeners {
+        let paths = &context.listener(*id).paths;
+        rules.double_slash |= !paths.merge_slashes;
+        if paths.encoded_slash == EncodedSlash::Keep {
+            rules.encoded_slash = EncodedSlash::Keep;
+        }
+    }
+    rules
+}
+
+fn hostnames(block: &RouteBlock, report: &mut Report) -> Vec<Hostname> {
+    let Some(written) = &block.hostnames else { return Vec::new() };
+    if written.value.is_empty() {
+        let help = "name a host, or remove the key to take every host";
+        report.error(&written.place, "empty-list", "the route takes no host", help);
+    }
+    let mut hostnames: Vec<Hostname> = Vec::new();
+    for item in &written.value {
+        let Some(hostname) = hostname::pattern(item, report) else { continue };
+        if hostnames.contains(&hostname) {
+            let message = format!("the host {:?} is named twice", item.value);
+            report.error(&item.place, "duplicate-reference", message, "name it once");
+        } else {
+            hostnames.push(hostname);
+        }
+    }
+    hostnames
+}
+
+fn timeouts(
+    route: Option<&At<RouteTimeoutsBlock>>,
+    inherited: Option<&At<RouteTimeoutsBlock>>,
+    report: &mut Report,
+) -> RouteTimeouts {
+    type Key = fn(&RouteTimeoutsBlock) -> &Field<crate::schema::Time>;
+    let pick = |key: Key| {
+        let blocks = [route, inherited].into_iter().flatten();
+        blocks.map(|block| key(&block.value)).find(|field| field.is_some()).cloned().flatten()
+    };
+    let (request, backend) = (pick(|block| &block.request), pick(|block| &block.backend_request));
+    let timeouts = RouteTimeouts {
+        request: time_or_off(&request, Some(defaults::REQUEST_TIMEOUT)),
+        backend_request: time_or_off(&backend, None),
+        stream_idle: time_or_off(&pick(|block| &block.stream_idle), Some(defaults::STREAM_IDLE)),
+    };
+    if let (Some(one), Some(all)) = (timeouts.backend_request, timeouts.request)
+        && one > all
+    {
+        // Whichever of the two this route wrote itself is the one to change.
+        let own = [&backend, &request].into_iter().flatten();
+        let place = own.min_by_key(|at| !at.place.path.starts_with("routes")).map(|at| &at.place);
+        let message = "`backendRequest` is longer than `request`, which holds all tries together";
+        let help = "shorten `backendRequest` or lengthen `request` (default 15s)";
+        report.error(place.unwrap_or(&Place::root()), "timeout-order", message, help);
+    }
+    timeouts
+}
+
+fn unused_listeners(file: &File, context: &Context<'_>, routes: &[Route], report: &mut Report) {
+    let Some(written) = &file.listeners else { return };
+    for ((id, listener), item) in context.ids().zip(&written.value) {
+        if routes.is_empty() || routes.iter().any(|route| route.listeners.contains(&id)) {
+            continue;
+        }
+        let place = item.value.name.as_ref().map_or_else(|| item.place.clone(), |name| name.place.clone());
+        let message =
+            format!("no route serves the listener `{}`; it answers everything with 404", listener.name);
+        let help = format!("add `listeners: [{}]` to a route, or remove the listener", listener.name);
+        report.warning(&place, "unused-listener", message, help);
+    }
+}

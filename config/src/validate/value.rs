@@ -1,0 +1,71 @@
+//! Single values with their defaults.
+
+use std::time::Duration;
+
+use crate::{
+    problem::Report,
+    schema::{At, Flag, Int, Size, Time, Word},
+};
+
+/// An optional field of a schema block.
+pub(super) type Field<T> = Option<At<T>>;
+
+/// A word, or the default.
+pub(super) fn word<T: Copy>(field: &Field<Word<T>>, default: T) -> T {
+    field.as_ref().map_or(default, |word| word.value.0)
+}
+
+/// A flag, or the default.
+pub(super) fn flag(field: &Field<Flag>, default: bool) -> bool {
+    field.as_ref().map_or(default, |flag| flag.value.0)
+}
+
+/// A number, or the default.
+pub(super) fn number<const MIN: u64, const MAX: u64>(field: &Field<Int<MIN, MAX>>, default: u64) -> u64 {
+    field.as_ref().map_or(default, |number| number.value.0)
+}
+
+/// A number as a narrower type that has room for `MAX`.
+pub(super) fn narrow<T: TryFrom<u64>>(number: u64) -> T {
+    T::try_from(number).ok().expect("the schema's range fits the model's type")
+}
+
+/// A size within a range, or the default.
+pub(super) fn size_between(
+    field: &Field<Size>,
+    default: u64,
+    (min, max): (u64, u64),
+    shown: &str,
+    report: &mut Report,
+) -> usize {
+    let Some(size) = field else { return narrow(default) };
+    if !(min..=max).contains(&size.value.0) {
+        let message = "the size is out of range";
+        report.error(&size.place, "out-of-range", message, format!("write a size from {shown}"));
+        return narrow(default);
+    }
+    narrow(size.value.0)
+}
+
+/// A duration, or the default.
+pub(super) fn time(field: &Field<Time>, default: Duration) -> Duration {
+    field.as_ref().map_or(default, |time| time.value.0)
+}
+
+/// A duration that `0s` switches off.
+pub(super) fn time_or_off(field: &Field<Time>, default: Option<Duration>) -> Option<Duration> {
+    match field {
+        Some(time) => Some(time.value.0).filter(|time| !time.is_zero()),
+        None => default,
+    }
+}
+
+/// A duration that cannot be switched off.
+pub(super) fn time_over_zero(field: &Field<Time>, default: Duration, report: &mut Report) -> Duration {
+    if let Some(time) = field.as_ref().filter(|time| time.value.0.is_zero()) {
+        let help = "write a duration over 0s, or remove the key for the default";
+        report.error(&time.place, "out-of-range", "this cannot be switched off with 0s", help);
+        return default;
+    }
+    time(field, default)
+}

@@ -1,1 +1,7 @@
 //! Load generator and origin that treat every proxy, ours included, as a black box.
+
+pub mod cli;
+pub mod content;
+pub mod load;
+pub mod origin;
+mod stream;

@@ -1,3 +1,7 @@
 //! Command line of the load generator and origin.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    outrigger_loadtest::cli::main()
+}

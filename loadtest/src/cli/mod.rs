@@ -1,0 +1,78 @@
+//! The command line. Each subcommand has a file; all of them end in an exit code: 0 all fine, 1 a request failed or
+//! the work could not be done, 2 wrong usage.
+
+mod origin;
+mod run;
+mod table;
+mod value;
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tokio::runtime::Builder as RuntimeBuilder;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// A request failed, or the work could not be done.
+const FAILED: u8 = 1;
+
+/// The arguments make no sense.
+const USAGE: u8 = 2;
+
+/// Load generator and origin that treat every proxy as a black box
+#[derive(Debug, Parser)]
+#[command(name = "outrigger-loadtest", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(Box<run::Run>),
+    Origin(origin::Origin),
+}
+
+/// Parses the arguments of this process and does what they say.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match RuntimeBuilder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(FAILED, &error),
+    };
+    runtime.block_on(async {
+        match arguments.command {
+            Command::Run(run) => run.execute().await,
+            Command::Origin(origin) => origin.execute().await,
+        }
+    })
+}
+
+fn fail(code: u8, error: &dyn std::error::Error) -> ExitCode {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    eprintln!("outrigger-loadtest: {text}");
+    ExitCode::from(code)
+}
+
+/// Prints at once. A reader that has gone away needs nothing any more.
+fn print(text: impl Display) {
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}
+
+/// Done at the first SIGINT or SIGTERM.
+async fn interrupted() -> io::Result<()> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,201 @@
+//! `outrigger-loadtest run`: from arguments to a plan, a progress bar while it runs, a table or JSON at the end.
+
+use std::io::{IsTerminal, stderr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::time::{Instant, interval};
+
+use super::{FAILED, USAGE, fail, interrupted, print, table, value};
+use crate::load::{self, Expect, Plan, PlanError, Protocol, Report, Running};
+
+/// How often the progress bar is drawn.
+const REDRAW: Duration = Duration::from_millis(100);
+
+/// Put load on an http:// URL and verify every answer
+///
+/// Without --rate each connection (or stream) sends its next request when the last is answered. With --rate requests
+/// are due on a fixed schedule, and both latency and time limit count from when a request was due, so that a stall
+/// shows in the figures. Exit code: 0 all fine, 1 any request failed, 2 wrong usage.
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// Where to send requests: http://host[:port]/path
+    url: String,
+
+    /// Connect to this Unix socket; the URL then only gives host and path
+    #[arg(long, value_name = "PATH")]
+    unix: Option<PathBuf>,
+
+    /// Connections kept open
+    #[arg(short, long, value_name = "N", default_value_t = 16)]
+    connections: usize,
+
+    /// Requests per second over all connections, on a fixed schedule
+    #[arg(short, long, value_name = "R")]
+    rate: Option<f64>,
+
+    /// Speak HTTP/2 with prior knowledge
+    #[arg(long)]
+    http2: bool,
+
+    /// Concurrent requests on each connection
+    #[arg(long, value_name = "M", default_value_t = 1, requires = "http2")]
+    streams: usize,
+
+    /// Threads the connections are spread over
+    #[arg(short, long, value_name = "N", default_value_t = 1)]
+    threads: usize,
+
+    /// How long to send requests [default: 10s unless --requests is given]
+    #[arg(short, long, value_name = "TIME", value_parser = value::duration)]
+    duration: Option<Duration>,
+
+    /// How many requests to send
+    #[arg(short = 'n', long, value_name = "N")]
+    requests: Option<u64>,
+
+    /// How long to send requests before counting starts
+    #[arg(short, long, value_name = "TIME", default_value = "0s", value_parser = value::duration)]
+    warmup: Duration,
+
+    /// Request method
+    #[arg(short, long, default_value = "GET")]
+    method: Method,
+
+    /// Further request header; may be given several times
+    #[arg(short = 'H', long = "header", value_name = "NAME:VALUE", value_parser = value::header)]
+    headers: Vec<(HeaderName, HeaderValue)>,
+
+    /// Size of the generated request body; k, m and g are powers of 1024
+    #[arg(long, value_name = "BYTES", value_parser = value::size)]
+    body_size: Option<u64>,
+
+    /// Open a new connection for every request
+    #[arg(long)]
+    connection_per_request: bool,
+
+    /// Send a safe request again, once, when a reused connection turns out to be closed
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    retry_stale: bool,
+
+    /// Limit for each request
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = value::duration)]
+    timeout: Duration,
+
+    /// Acceptable statuses
+    #[arg(long, value_name = "CODE[,CODE]", default_value = "200", value_delimiter = ',')]
+    expect_status: Vec<StatusCode>,
+
+    /// Length every body must have
+    #[arg(long, value_name = "BYTES", value_parser = value::size)]
+    expect_length: Option<u64>,
+
+    /// SHA-256 every body must have
+    #[arg(long, value_name = "HEX", value_parser = value::sha256)]
+    expect_sha256: Option<[u8; 32]>,
+
+    /// Every body must have the length and the checksum of the first
+    #[arg(long)]
+    expect_same: bool,
+
+    /// Print the report as JSON on stdout instead of the table
+    #[arg(long)]
+    json: bool,
+}
+
+impl Run {
+    pub(super) async fn execute(self: Box<Self>) -> ExitCode {
+        let json = self.json;
+        let plan = self.into_plan();
+        let running = match load::start(plan.clone()) {
+            Ok(running) => running,
+            Err(error @ PlanError::Start(_)) => return fail(FAILED, &error),
+            Err(error) => return fail(USAGE, &error),
+        };
+        let bar = bar(&plan);
+        watch(&running, &plan, &bar).await;
+        running.stop();
+        let report = running.finish().await;
+        bar.finish_and_clear();
+        show(&plan, &report, json);
+        if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
+    }
+
+    fn into_plan(self) -> Plan {
+        Plan {
+            url: self.url,
+            unix: self.unix,
+            protocol: match self.http2 {
+                true => Protocol::Http2 { streams: self.streams },
+                false => Protocol::Http1,
+            },
+            connections: self.connections,
+            threads: self.threads,
+            rate: self.rate,
+            duration: self.duration,
+            requests: self.requests,
+            warmup: self.warmup,
+            method: self.method,
+            headers: self.headers,
+            body_size: self.body_size,
+            connection_per_request: self.connection_per_request,
+            retry_stale: self.retry_stale,
+            timeout: self.timeout,
+            expect: Expect {
+                statuses: self.expect_status,
+                length: self.expect_length,
+                sha256: self.expect_sha256,
+                same: self.expect_same,
+            },
+        }
+    }
+}
+
+/// By time when the plan has one, otherwise by requests; hidden unless stderr is a terminal.
+fn bar(plan: &Plan) -> ProgressBar {
+    if !stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let length = match (plan.effective_duration(), plan.requests) {
+        (Some(duration), _) => millis(plan.warmup + duration),
+        (None, requests) => requests.unwrap_or(0),
+    };
+    let style = ProgressStyle::with_template("{wide_bar} {elapsed_precise} {msg}")
+        .expect("a constant template is valid");
+    ProgressBar::new(length).with_style(style)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Draws the bar until the run is over or interrupted.
+async fn watch(running: &Running, plan: &Plan, bar: &ProgressBar) {
+    let begun = Instant::now();
+    let mut redraw = interval(REDRAW);
+    let mut interrupted = std::pin::pin!(interrupted());
+    while !running.is_finished() {
+        tokio::select! {
+            _ = redraw.tick() => {}
+            _ = &mut interrupted => return,
+        }
+        let progress = running.progress();
+        let by_time = plan.effective_duration().is_some();
+        bar.set_position(if by_time { millis(begun.elapsed()) } else { progress.ended });
+        bar.set_message(format!("{} requests, {} failed", progress.ended, progress.failed));
+    }
+}
+
+fn show(plan: &Plan, report: &Report, json: bool) {
+    if json {
+        let mut value = report.to_json();
+        value["url"] = plan.url.clone().into();
+        print(format_args!("{value:#}"));
+    } else {
+        print(table::render(report));
+    }
+}

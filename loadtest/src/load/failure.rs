@@ -1,0 +1,114 @@
+//! What can go wrong with one request, and how an error of the HTTP library is sorted into it.
+
+use std::error::Error;
+use std::fmt::{self, Write};
+use std::io;
+
+/// The closed set of ways a request fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FailureKind {
+    /// No connection could be opened.
+    Connect,
+    /// The connection or the stream was reset.
+    Reset,
+    /// The connection was closed in the orderly way, but before the answer was complete.
+    Closed,
+    /// A reused connection was closed before the first byte of an answer, and the request was not sent again.
+    Stale,
+    /// The answer was not complete within the limit.
+    Timeout,
+    /// The answer has a status nobody expected.
+    Status(u16),
+    /// The body has the wrong length.
+    Length,
+    /// The body has the right length but not the right bytes.
+    Checksum,
+    /// The answer breaks the rules of HTTP.
+    Protocol,
+}
+
+/// One failed request.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) kind: FailureKind,
+    pub(super) detail: String,
+}
+
+impl Failure {
+    pub(super) fn new(kind: FailureKind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into() }
+    }
+
+    /// Sorts an error by the first thing in its chain of causes that is known.
+    pub(super) fn of(error: &(dyn Error + 'static)) -> Self {
+        let kind = causes(error).find_map(kind_of).unwrap_or(FailureKind::Protocol);
+        Self { kind, detail: explain(error) }
+    }
+}
+
+impl fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect => f.write_str("connect"),
+            Self::Reset => f.write_str("reset"),
+            Self::Closed => f.write_str("closed"),
+            Self::Stale => f.write_str("stale"),
+            Self::Timeout => f.write_str("timeout"),
+            Self::Status(status) => write!(f, "status {status}"),
+            Self::Length => f.write_str("length"),
+            Self::Checksum => f.write_str("checksum"),
+            Self::Protocol => f.write_str("protocol"),
+        }
+    }
+}
+
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
+}
+
+/// An error with all its causes on one line.
+fn explain(error: &(dyn Error + 'static)) -> String {
+    causes(error).skip(1).fold(error.to_string(), |mut text, cause| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, ": {cause}");
+        text
+    })
+}
+
+fn kind_of(error: &(dyn Error + 'static)) -> Option<FailureKind> {
+    if let Some(error) = error.downcast_ref::<io::Error>() {
+        return kind_of_io(error);
+    }
+    if let Some(error) = error.downcast_ref::<h2::Error>() {
+        return kind_of_h2(error);
+    }
+    let error = error.downcast_ref::<hyper::Error>()?;
+    let closed = error.is_incomplete_message() || error.is_canceled() || error.is_closed();
+    closed.then_some(FailureKind::Closed)
+}
+
+fn kind_of_io(error: &io::Error) -> Option<FailureKind> {
+    match error.kind() {
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Some(FailureKind::Reset),
+        io::ErrorKind::UnexpectedEof => Some(FailureKind::Closed),
+        _ => None,
+    }
+}
+
+fn kind_of_h2(error: &h2::Error) -> Option<FailureKind> {
+    match error.get_io() {
+        Some(error) => kind_of_io(error),
+        None if error.is_remote() && (error.is_reset() || error.is_go_away()) => Some(FailureKind::Reset),
+        None => Some(FailureKind::Protocol),
+    }
+}
+
+/// Whether the peer says that it has not looked at the request: refused, or above the last stream of a GOAWAY
+/// (RFC 9113 §8.7). Such a request may be sent again whatever its method.
+pub(super) fn is_unprocessed(error: &(dyn Error + 'static)) -> bool {
+    causes(error).filter_map(|cause| cause.downcast_ref::<h2::Error>()).any(|error| {
+        let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+        let left_out = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
+        error.is_remote() && (refused || left_out)
+    })
+}

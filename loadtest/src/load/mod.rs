@@ -1,0 +1,206 @@
+//! The load generator: sends what a [`Plan`] describes, verifies every answer, and counts in a [`Report`].
+//!
+//! Connections are spread over threads, each with a runtime of its own, so that the load neither depends on the
+//! caller's runtime nor delays it. See [`Plan`] for closed loop and constant rate.
+
+mod alarm;
+mod connect;
+mod failure;
+mod http1;
+mod http2;
+mod plan;
+mod report;
+mod schedule;
+mod tally;
+mod turn;
+mod verify;
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use tokio::runtime::{Builder as RuntimeBuilder, Runtime};
+use tokio::sync::{oneshot, watch};
+use tokio::task::LocalSet;
+use tokio::time::Instant;
+
+pub use self::failure::FailureKind;
+use self::http1::Http1;
+use self::http2::Http2;
+pub use self::plan::{Expect, Plan, PlanError, Protocol};
+pub use self::report::{PERCENTILES, Report};
+use self::schedule::Schedule;
+use self::tally::Tally;
+use self::turn::{Lane, Run};
+use self::verify::Verifier;
+
+/// Carries out a plan to its end.
+///
+/// # Errors
+/// When the plan cannot be begun; what goes wrong later is in the report.
+pub async fn run(plan: Plan) -> Result<Report, PlanError> {
+    Ok(start(plan)?.finish().await)
+}
+
+/// Carries out a plan until its end or until `stop` is done, whichever comes first.
+///
+/// # Errors
+/// As for [`run`].
+pub async fn run_until(plan: Plan, stop: impl Future<Output = ()>) -> Result<Report, PlanError> {
+    let running = start(plan)?;
+    let halt = running.halt.clone();
+    let report = running.finish();
+    tokio::pin!(report);
+    tokio::select! {
+        report = &mut report => return Ok(report),
+        () = stop => {
+            halt.send_replace(true);
+        }
+    }
+    Ok(report.await)
+}
+
+/// Begins to carry out a plan on threads of its own. Resolves the host before it returns, which may block.
+///
+/// # Errors
+/// When the plan cannot be begun.
+pub fn start(plan: Plan) -> Result<Running, PlanError> {
+    plan.check_numbers()?;
+    let uri = plan.uri()?;
+    let count = plan.threads.min(plan.connections);
+    let runtimes: Vec<_> =
+        (0..count).map(|_| runtime()).collect::<Result<_, _>>().map_err(PlanError::Start)?;
+    let run = Arc::new(Run {
+        endpoint: plan.endpoint(&uri)?,
+        template: plan.template(&uri)?,
+        verifier: Verifier::new(&plan),
+        schedule: Schedule::new(&plan, Instant::now()),
+        ended: AtomicU64::new(0),
+        failed: AtomicU64::new(0),
+        plan,
+    });
+    let halt = watch::Sender::new(false);
+    let mut threads = Vec::with_capacity(count);
+    for (index, runtime) in runtimes.into_iter().enumerate() {
+        let (sender, tally) = oneshot::channel();
+        let (run, halt) = (Arc::clone(&run), halt.subscribe());
+        let connections = share(run.plan.connections, count, index);
+        let work = move || {
+            // Nobody listens any more when the run was dropped.
+            let _ = sender.send(work_thread(&runtime, run, halt, connections));
+        };
+        let handle =
+            thread::Builder::new().name(format!("load-{index}")).spawn(work).map_err(PlanError::Start)?;
+        threads.push(Thread { handle, tally });
+    }
+    Ok(Running { run, halt, threads })
+}
+
+/// A run under way. When it is dropped no further requests are begun.
+#[derive(Debug)]
+pub struct Running {
+    run: Arc<Run>,
+    halt: watch::Sender<bool>,
+    threads: Vec<Thread>,
+}
+
+#[derive(Debug)]
+struct Thread {
+    handle: thread::JoinHandle<()>,
+    tally: oneshot::Receiver<Tally>,
+}
+
+/// How far a run has come, warm-up included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Requests that ended, well or not.
+    pub ended: u64,
+    /// Requests that failed.
+    pub failed: u64,
+}
+
+impl Running {
+    /// How far the run has come.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        Progress {
+            ended: self.run.ended.load(Ordering::Relaxed),
+            failed: self.run.failed.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Whether all threads have come to their end, so that [`finish`](Self::finish) returns at once.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.threads.iter().all(|thread| thread.handle.is_finished())
+    }
+
+    /// Begins no further requests; those in flight are waited for by [`finish`](Self::finish).
+    pub fn stop(&self) {
+        self.halt.send_replace(true);
+    }
+
+    /// Waits for the last answer and adds up.
+    ///
+    /// # Panics
+    /// If a load thread panicked.
+    pub async fn finish(self) -> Report {
+        let mut tallies = Vec::with_capacity(self.threads.len());
+        for thread in self.threads {
+            tallies.push(thread.tally.await.expect("a load thread panicked"));
+        }
+        let schedule = &self.run.schedule;
+        let now = Instant::now();
+        let end = schedule.end().map_or(now, |end| end.min(now));
+        Tally::report(tallies, end.saturating_duration_since(schedule.measured_from()))
+    }
+}
+
+fn runtime() -> io::Result<Runtime> {
+    RuntimeBuilder::new_current_thread().enable_all().build()
+}
+
+/// The part of `total` that falls to one of `parts`.
+fn share(total: usize, parts: usize, index: usize) -> usize {
+    total / parts + usize::from(index < total % parts)
+}
+
+/// Runs one thread's connections to their end.
+fn work_thread(runtime: &Runtime, run: Arc<Run>, halt: watch::Receiver<bool>, connections: usize) -> Tally {
+    let lane = Rc::new(Lane { run, halt, traffic: Rc::default(), tally: RefCell::new(Tally::new()) });
+    let tasks = LocalSet::new();
+    tasks.block_on(runtime, work_connections(Rc::clone(&lane), connections));
+    // The connection tasks of HTTP/2 still hold the traffic's counters, not the lane.
+    drop(tasks);
+    let traffic = &lane.traffic;
+    let mut tally = lane.tally.replace(Tally::new());
+    tally.connections = traffic.connections.get();
+    tally.bytes_received = traffic.received.get();
+    tally.bytes_sent = traffic.sent.get();
+    tally
+}
+
+async fn work_connections(lane: Rc<Lane>, connections: usize) {
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..connections {
+        match lane.run.plan.protocol {
+            Protocol::Http1 => {
+                let lane = Rc::clone(&lane);
+                tasks.spawn_local(async move { lane.work(Http1::default()).await });
+            }
+            Protocol::Http2 { streams } => {
+                let connection = Http2::default();
+                for _ in 0..streams {
+                    let (lane, stream) = (Rc::clone(&lane), connection.clone());
+                    tasks.spawn_local(async move { lane.work(stream).await });
+                }
+            }
+        }
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended.expect("a load task panicked");
+    }
+}

@@ -1,0 +1,252 @@
+//! What load to put on which URL and what answer to expect.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::header::{CONNECTION, HOST};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version};
+
+use crate::content::{self, CHECKSUM_HEADER, Content};
+
+/// Everything that describes a run. Start from [`Plan::new`] and change what differs.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// An `http://` URL.
+    pub url: String,
+    /// Connect to this Unix socket; the URL then only gives `host` and path.
+    pub unix: Option<PathBuf>,
+    /// HTTP version. Default HTTP/1.1.
+    pub protocol: Protocol,
+    /// Connections kept open. Default 16.
+    pub connections: usize,
+    /// Threads the connections are spread over. Default 1.
+    pub threads: usize,
+    /// Requests per second over all connections; `None` (the default) sends the next when the last is answered.
+    pub rate: Option<f64>,
+    /// End of the run, the warm-up not counted in. When neither this nor `requests` is given: 10 s.
+    pub duration: Option<Duration>,
+    /// End of the run after this many requests, those of the warm-up not counted in.
+    pub requests: Option<u64>,
+    /// Load before counting starts. Default none.
+    pub warmup: Duration,
+    /// Request method. Default GET.
+    pub method: Method,
+    /// Further request headers; `host` replaces the one from the URL.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Size of the generated request body, which is announced with its checksum. Default none.
+    pub body_size: Option<u64>,
+    /// Opens a new connection for every request. Default off.
+    pub connection_per_request: bool,
+    /// Sends a safe request again, once, when the reused connection turns out to be closed. Default on.
+    pub retry_stale: bool,
+    /// Limit from the (intended) start of a request to the last byte of its answer. Default 10 s.
+    pub timeout: Duration,
+    /// What a right answer is. Default: 200, and the checksum the answer announces itself.
+    pub expect: Expect,
+}
+
+/// HTTP version of the load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1, one request at a time on each connection.
+    Http1,
+    /// HTTP/2 with prior knowledge.
+    Http2 {
+        /// Concurrent requests on each connection.
+        streams: usize,
+    },
+}
+
+/// What a right answer is. A checksum the answer announces in `x-body-crc32` or `x-checksum` is always verified.
+#[derive(Debug, Clone, Default)]
+pub struct Expect {
+    /// Acceptable statuses; empty means 200 alone.
+    pub statuses: Vec<StatusCode>,
+    /// Length of the body in bytes.
+    pub length: Option<u64>,
+    /// SHA-256 of the body.
+    pub sha256: Option<[u8; 32]>,
+    /// Length and checksum are those of the first answer.
+    pub same: bool,
+}
+
+/// Why a plan cannot be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The URL is none.
+    #[error("{url:?} is not a URL")]
+    Url {
+        /// What was given.
+        url: String,
+        /// What is wrong with it.
+        #[source]
+        source: http::uri::InvalidUri,
+    },
+    /// The URL is not of the form `http://host[:port]/path`.
+    #[error("{0:?}: only http://host[:port]/path is supported")]
+    NotHttp(String),
+    /// The `host` header cannot be the authority of an HTTP/2 request.
+    #[error("header host: {0:?} is not a host name")]
+    Host(HeaderValue),
+    /// The host cannot be resolved.
+    #[error("cannot resolve {host}")]
+    Resolve {
+        /// Host and port.
+        host: String,
+        /// The resolver's answer.
+        #[source]
+        source: io::Error,
+    },
+    /// A count that must be at least one is zero, or a rate is not a positive number.
+    #[error("{0} must be greater than zero")]
+    NotPositive(&'static str),
+    /// A thread or its runtime could not be started.
+    #[error("cannot start a load thread")]
+    Start(#[source] io::Error),
+}
+
+/// Where connections go.
+#[derive(Debug, Clone)]
+pub(super) enum Endpoint {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+/// The request that is sent over and over.
+#[derive(Debug, Clone)]
+pub(super) struct Template {
+    method: Method,
+    uri: Uri,
+    version: Version,
+    headers: HeaderMap,
+    body_size: u64,
+}
+
+impl Plan {
+    /// GET over 16 HTTP/1.1 connections, as fast as the answers come, for 10 s.
+    #[must_use]
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            unix: None,
+            protocol: Protocol::Http1,
+            connections: 16,
+            threads: 1,
+            rate: None,
+            duration: None,
+            requests: None,
+            warmup: Duration::ZERO,
+            method: Method::GET,
+            headers: Vec::new(),
+            body_size: None,
+            connection_per_request: false,
+            retry_stale: true,
+            timeout: Duration::from_secs(10),
+            expect: Expect::default(),
+        }
+    }
+
+    /// The duration in force: 10 s when the plan names no end at all.
+    #[must_use]
+    pub fn effective_duration(&self) -> Option<Duration> {
+        match (self.duration, self.requests) {
+            (None, None) => Some(Duration::from_secs(10)),
+            (duration, _) => duration,
+        }
+    }
+
+    pub(super) fn check_numbers(&self) -> Result<(), PlanError> {
+        let streams = match self.protocol {
+            Protocol::Http1 => 1,
+            Protocol::Http2 { streams } => streams,
+        };
+        let positive = [
+            ("connections", self.connections > 0),
+            ("threads", self.threads > 0),
+            ("streams", streams > 0),
+            ("rate", self.rate.is_none_or(|rate| rate.is_finite() && rate > 0.0)),
+            ("timeout", !self.timeout.is_zero()),
+        ];
+        match positive.iter().find(|(_, holds)| !holds) {
+            Some((name, _)) => Err(PlanError::NotPositive(name)),
+            None => Ok(()),
+        }
+    }
+
+    /// Resolves the URL's host; the first address is used for the whole run.
+    pub(super) fn endpoint(&self, uri: &Uri) -> Result<Endpoint, PlanError> {
+        if let Some(path) = &self.unix {
+            return Ok(Endpoint::Unix(path.clone()));
+        }
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+        let port = uri.port_u16().unwrap_or(80);
+        let failed = |source| PlanError::Resolve { host: format!("{host}:{port}"), source };
+        let first = (host, port).to_socket_addrs().map_err(failed)?.next();
+        first.map(Endpoint::Tcp).ok_or_else(|| failed(io::ErrorKind::NotFound.into()))
+    }
+
+    pub(super) fn uri(&self) -> Result<Uri, PlanError> {
+        let uri: Uri = self.url.parse().map_err(|source| PlanError::Url { url: self.url.clone(), source })?;
+        let complete = uri.scheme() == Some(&Scheme::HTTP) && uri.host().is_some_and(|host| !host.is_empty());
+        if complete { Ok(uri) } else { Err(PlanError::NotHttp(self.url.clone())) }
+    }
+
+    /// The request: origin-form with `host` on HTTP/1.1, pseudo-headers on HTTP/2.
+    pub(super) fn template(&self, uri: &Uri) -> Result<Template, PlanError> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in &self.headers {
+            headers.append(name.clone(), value.clone());
+        }
+        if let Some(size) = self.body_size {
+            let announced = content::hex(content::checksum(size));
+            headers.insert(CHECKSUM_HEADER, HeaderValue::from_str(&announced).expect("hexadecimal digits"));
+        }
+        let authority = uri.authority().map_or("", Authority::as_str);
+        let host = match headers.remove(HOST) {
+            Some(host) => host,
+            None => HeaderValue::from_str(authority).map_err(|_| PlanError::NotHttp(self.url.clone()))?,
+        };
+        let path = uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+        let (version, uri) = match self.protocol {
+            Protocol::Http1 => {
+                headers.insert(HOST, host);
+                if self.connection_per_request {
+                    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                (Version::HTTP_11, Uri::from(path))
+            }
+            Protocol::Http2 { .. } => (Version::HTTP_2, absolute(&host, path)?),
+        };
+        let body_size = self.body_size.unwrap_or(0);
+        Ok(Template { method: self.method.clone(), uri, version, headers, body_size })
+    }
+
+    /// RFC 9110 §9.2.1: repeating these changes nothing at the origin.
+    pub(super) fn may_retry(&self) -> bool {
+        self.retry_stale && self.method.is_safe()
+    }
+}
+
+fn absolute(host: &HeaderValue, path: PathAndQuery) -> Result<Uri, PlanError> {
+    let authority = Authority::try_from(host.as_bytes()).map_err(|_| PlanError::Host(host.clone()))?;
+    Uri::builder()
+        .scheme(Scheme::HTTP)
+        .authority(authority)
+        .path_and_query(path)
+        .build()
+        .map_err(|_| PlanError::Host(host.clone()))
+}
+
+impl Template {
+    pub(super) fn request(&self) -> Request<Content> {
+        let mut request = Request::new(Content::new(self.body_size));
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        *request.version_mut() = self.version;
+        *request.headers_mut() = self.headers.clone();
+        request
+    }
+}

@@ -1,0 +1,126 @@
+//! What a run found, and its form as JSON.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde_json::{Value, json};
+
+use super::failure::FailureKind;
+
+/// What a run found. Requests of the warm-up are only in the two `warmup_` counts, the examples and the traffic.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Requests that ended, well or not.
+    pub requests: u64,
+    /// Requests with a verified answer.
+    pub passed: u64,
+    /// Verified answers that came within `elapsed`; those to the last requests may come after it.
+    pub passed_in_time: u64,
+    /// Failed requests by kind.
+    pub failures: BTreeMap<FailureKind, u64>,
+    /// Complete answers by status.
+    pub statuses: BTreeMap<u16, u64>,
+    /// The first few failures in words, those of the warm-up included.
+    pub examples: Vec<String>,
+    /// Times a reused connection turned out to be closed before the first byte of an answer, or a request was handed
+    /// back unprocessed (HTTP/2). Not failures when the request could be sent again.
+    pub stale: u64,
+    /// Requests of the warm-up.
+    pub warmup_requests: u64,
+    /// Failed requests of the warm-up.
+    pub warmup_failures: u64,
+    /// Connections opened.
+    pub connections: u64,
+    /// Bytes received, heads and framing included.
+    pub bytes_received: u64,
+    /// Bytes sent, heads and framing included.
+    pub bytes_sent: u64,
+    /// Bytes of verified bodies.
+    pub body_bytes: u64,
+    /// Nanoseconds from the intended start to the last byte: of verified answers, and of timeouts (which are at
+    /// least as long as shown). Other failures are left out: they tend to be quick and would flatter.
+    pub latency: Histogram<u64>,
+    /// At a constant rate: nanoseconds from the intended to the real start, because no connection was free or the
+    /// generator was late. Empty in a closed loop.
+    pub send_lag: Histogram<u64>,
+    /// Length of the measured part.
+    pub elapsed: Duration,
+}
+
+/// Longest latency the histograms can tell apart: an hour.
+const LONGEST: u64 = 3_600_000_000_000;
+
+/// Percentiles that are shown, with their names.
+pub const PERCENTILES: [(&str, f64); 4] = [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99.9", 99.9)];
+
+/// An empty histogram of nanoseconds with three significant digits.
+pub(super) fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LONGEST, 3).expect("constant bounds are valid")
+}
+
+impl Report {
+    /// Failed requests of all kinds, the warm-up left out.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.failures.values().sum()
+    }
+
+    /// Failed requests of one kind.
+    #[must_use]
+    pub fn failed_by(&self, kind: FailureKind) -> u64 {
+        self.failures.get(&kind).copied().unwrap_or(0)
+    }
+
+    /// Whether there were requests and none failed, in the warm-up neither.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.requests > 0 && self.failed() == 0 && self.warmup_failures == 0
+    }
+
+    /// Verified answers per second.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        let seconds = self.elapsed.as_secs_f64();
+        if seconds > 0.0 { self.passed_in_time as f64 / seconds } else { 0.0 }
+    }
+
+    /// The whole report as JSON; times in microseconds.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let failures: BTreeMap<_, _> =
+            self.failures.iter().map(|(kind, count)| (kind.to_string(), *count)).collect();
+        json!({
+            "requests": self.requests,
+            "passed": self.passed,
+            "failed": self.failed(),
+            "failures": failures,
+            "statuses": self.statuses,
+            "examples": self.examples,
+            "stale": self.stale,
+            "warmup": { "requests": self.warmup_requests, "failed": self.warmup_failures },
+            "connections": self.connections,
+            "bytes": { "received": self.bytes_received, "sent": self.bytes_sent, "body": self.body_bytes },
+            "elapsed_s": self.elapsed.as_secs_f64(),
+            "requests_per_s": self.rate(),
+            "latency_us": times(&self.latency),
+            "send_lag_us": times(&self.send_lag),
+        })
+    }
+}
+
+/// Least, mean, percentiles and greatest in microseconds; `null` when nothing was recorded.
+fn times(histogram: &Histogram<u64>) -> Value {
+    if histogram.is_empty() {
+        return Value::Null;
+    }
+    let micros = |nanos: f64| json!((nanos / 100.0).round() / 10.0);
+    let mut object = serde_json::Map::new();
+    object.insert("min".to_owned(), micros(histogram.min() as f64));
+    object.insert("mean".to_owned(), micros(histogram.mean()));
+    for (name, percentile) in PERCENTILES {
+        object.insert(name.to_owned(), micros(histogram.value_at_percentile(percentile) as f64));
+    }
+    object.insert("max".to_owned(), micros(histogram.max() as f64));
+    Value::Object(object)
+}

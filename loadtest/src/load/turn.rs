@@ -1,0 +1,147 @@
+//! One task's life: wait for a turn, make the request, enter how it ended. The same for both protocols.
+
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
+
+use super::connect::{Counted, Traffic, connect};
+use super::failure::{Failure, FailureKind};
+use super::plan::{Endpoint, Plan, Template};
+use super::schedule::{Schedule, Slot};
+use super::tally::{Answer, Tally};
+use super::verify::Verifier;
+
+/// Pause of a connection in a closed loop after it could not be opened: a refusal comes back in microseconds.
+const CONNECT_PAUSE: Duration = Duration::from_millis(10);
+
+/// What all threads of a run share.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) plan: Plan,
+    pub(super) endpoint: Endpoint,
+    pub(super) template: Template,
+    pub(super) verifier: Verifier,
+    pub(super) schedule: Schedule,
+    pub(super) ended: AtomicU64,
+    pub(super) failed: AtomicU64,
+}
+
+/// What all tasks of one thread share.
+pub(super) struct Lane {
+    pub(super) run: Arc<Run>,
+    pub(super) halt: watch::Receiver<bool>,
+    pub(super) traffic: Rc<Traffic>,
+    pub(super) tally: RefCell<Tally>,
+}
+
+/// One place from which requests are sent, one at a time: an HTTP/1.1 connection or a stream of HTTP/2. It opens its
+/// connection when it needs one. Dropping an attempt midway must leave it fit for the next.
+pub(super) trait Client {
+    async fn attempt(&mut self, lane: &Lane) -> Result<Answer, Broken>;
+}
+
+/// Why an attempt brought no answer.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// The reused connection was closed already and nothing was sent: not the peer's fault, try again.
+    Unsent,
+    /// The reused connection was closed before the first byte of an answer: safe requests may be sent again.
+    Stale(Failure),
+    /// The peer handed the request back unprocessed: any request may be sent again.
+    Unprocessed(Failure),
+    /// Everything else.
+    Failed(Failure),
+}
+
+impl Lane {
+    pub(super) async fn connect(&self) -> Result<Counted, Broken> {
+        connect(&self.run.endpoint, &self.traffic).await.map_err(Broken::Failed)
+    }
+
+    /// Works off turns until there are no more.
+    pub(super) async fn work(&self, mut client: impl Client) {
+        let schedule = &self.run.schedule;
+        let mut turns = schedule.turns(self.halt.clone());
+        let mut limit = TimeLimit::new();
+        while let Some(slot) = turns.next().await {
+            if schedule.is_paced() {
+                self.tally.borrow_mut().send_lag(slot, Instant::now());
+            }
+            let outcome = self.request(&mut client, &mut limit, slot).await;
+            let refused = matches!(&outcome, Err(failure) if failure.kind == FailureKind::Connect);
+            self.enter(slot, outcome);
+            if refused && !schedule.is_paced() {
+                sleep(CONNECT_PAUSE).await;
+            }
+        }
+    }
+
+    async fn request(
+        &self,
+        client: &mut impl Client,
+        limit: &mut TimeLimit,
+        slot: Slot,
+    ) -> Result<Answer, Failure> {
+        let timeout = self.run.plan.timeout;
+        let deadline = slot.intended + timeout;
+        if Instant::now() >= deadline {
+            let detail = format!("no connection was free for {timeout:?}");
+            return Err(Failure::new(FailureKind::Timeout, detail));
+        }
+        let answer = limit.until(deadline, self.attempts(client)).await;
+        let late = || Failure::new(FailureKind::Timeout, format!("no complete answer within {timeout:?}"));
+        answer.unwrap_or_else(|| Err(late()))
+    }
+
+    /// Sends the request until it has been sent once, and once more where that is allowed.
+    async fn attempts(&self, client: &mut impl Client) -> Result<Answer, Failure> {
+        let mut retried = false;
+        loop {
+            let (failure, may_retry) = match client.attempt(self).await {
+                Ok(answer) => return Ok(answer),
+                Err(Broken::Failed(failure)) => return Err(failure),
+                Err(Broken::Unsent) => continue,
+                Err(Broken::Stale(failure)) => (failure, self.run.plan.may_retry()),
+                Err(Broken::Unprocessed(failure)) => (failure, self.run.plan.retry_stale),
+            };
+            self.tally.borrow_mut().stale();
+            if retried || !may_retry {
+                return Err(Failure { kind: FailureKind::Stale, ..failure });
+            }
+            retried = true;
+        }
+    }
+
+    fn enter(&self, slot: Slot, outcome: Result<Answer, Failure>) {
+        let failed = self.tally.borrow_mut().record(&self.run.schedule, slot, Instant::now(), outcome);
+        self.run.ended.fetch_add(1, Ordering::Relaxed);
+        if failed {
+            self.run.failed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// One timer for all requests of a task: moving a deadline forward costs far less than a new timer.
+struct TimeLimit(Pin<Box<Sleep>>);
+
+impl TimeLimit {
+    fn new() -> Self {
+        Self(Box::pin(sleep_until(Instant::now())))
+    }
+
+    /// `None` when the deadline comes first.
+    async fn until<F: Future>(&mut self, deadline: Instant, future: F) -> Option<F::Output> {
+        self.0.as_mut().reset(deadline);
+        tokio::select! {
+            biased;
+            output = future => Some(output),
+            () = &mut self.0 => None,
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Looks at every answer as it arrives: status, length, checksum. Memory stays constant whatever the body's size.
+
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Response, StatusCode};
+use http_body::Frame;
+use sha2::{Digest, Sha256};
+
+use super::failure::{Failure, FailureKind};
+use super::plan::{Expect, Plan};
+use crate::content::{self, CHECKSUM_HEADER, CHECKSUM_TRAILER};
+
+/// What all answers of a run are held against.
+#[derive(Debug)]
+pub(super) struct Verifier {
+    expect: Expect,
+    /// Answers to HEAD describe a body that does not come (RFC 9110 §9.3.2).
+    bodiless: bool,
+    first: OnceLock<Seen>,
+}
+
+/// Length and checksum of one body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    length: u64,
+    crc: u32,
+}
+
+/// One answer while it arrives.
+pub(super) struct Inspection<'a> {
+    verifier: &'a Verifier,
+    status: StatusCode,
+    announced: Option<u32>,
+    length: u64,
+    crc: crc32fast::Hasher,
+    sha256: Option<Sha256>,
+}
+
+impl Verifier {
+    pub(super) fn new(plan: &Plan) -> Self {
+        let mut expect = plan.expect.clone();
+        if expect.statuses.is_empty() {
+            expect.statuses.push(StatusCode::OK);
+        }
+        Self { expect, bodiless: plan.method == Method::HEAD, first: OnceLock::new() }
+    }
+
+    /// Begins with the head of an answer.
+    pub(super) fn inspect<B>(&self, response: &Response<B>) -> Inspection<'_> {
+        Inspection {
+            verifier: self,
+            status: response.status(),
+            announced: announced(response.headers(), CHECKSUM_HEADER),
+            length: 0,
+            crc: crc32fast::Hasher::new(),
+            sha256: self.expect.sha256.map(|_| Sha256::new()),
+        }
+    }
+}
+
+impl Inspection<'_> {
+    /// Takes the next frame of the body.
+    pub(super) fn frame(&mut self, frame: &Frame<Bytes>) {
+        if let Some(data) = frame.data_ref() {
+            self.length += data.len() as u64;
+            self.crc.update(data);
+            if let Some(sha256) = &mut self.sha256 {
+                sha256.update(data);
+            }
+        } else if let Some(trailers) = frame.trailers_ref() {
+            self.announced = self.announced.or_else(|| announced(trailers, CHECKSUM_TRAILER));
+        }
+    }
+
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// The judgement, once the body is complete.
+    pub(super) fn verdict(self) -> Result<(), Failure> {
+        let expect = &self.verifier.expect;
+        let seen = Seen { length: self.length, crc: self.crc.finalize() };
+        if !expect.statuses.contains(&self.status) {
+            let detail = format!("status {} with a body of {} bytes", self.status, seen.length);
+            return Err(Failure::new(FailureKind::Status(self.status.as_u16()), detail));
+        }
+        if let Some(wanted) = expect.length {
+            check_length(seen.length, wanted)?;
+        }
+        if let Some(wanted) = self.announced.filter(|_| !self.verifier.bodiless) {
+            check_checksum(seen.crc, wanted, "the one announced")?;
+        }
+        if let (Some(wanted), Some(sha256)) = (expect.sha256, self.sha256) {
+            check_sha256(sha256.finalize().into(), wanted)?;
+        }
+        if expect.same {
+            let first = self.verifier.first.get_or_init(|| seen);
+            check_length(seen.length, first.length)?;
+            check_checksum(seen.crc, first.crc, "that of the first answer")?;
+        }
+        Ok(())
+    }
+}
+
+/// A value that does not parse is not a checksum of ours: foreign origins may use the same name.
+fn announced(headers: &HeaderMap, name: &str) -> Option<u32> {
+    content::parse_hex(headers.get(name)?.as_bytes())
+}
+
+fn check_length(got: u64, wanted: u64) -> Result<(), Failure> {
+    if got == wanted {
+        return Ok(());
+    }
+    Err(Failure::new(FailureKind::Length, format!("body of {got} bytes, expected {wanted}")))
+}
+
+fn check_checksum(got: u32, wanted: u32, whose: &str) -> Result<(), Failure> {
+    if got == wanted {
+        return Ok(());
+    }
+    let detail = format!("CRC-32 {} is not {whose}, {}", content::hex(got), content::hex(wanted));
+    Err(Failure::new(FailureKind::Checksum, detail))
+}
+
+fn check_sha256(got: [u8; 32], wanted: [u8; 32]) -> Result<(), Failure> {
+    if got == wanted {
+        return Ok(());
+    }
+    let hex: String = got.iter().map(|byte| format!("{byte:02x}")).collect();
+    Err(Failure::new(FailureKind::Checksum, format!("SHA-256 {hex} is not the one expected")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdicts(expect: Expect, answers: &[(u16, &str, Option<&str>)]) -> Vec<Option<FailureKind>> {
+        let verifier = Verifier::new(&Plan { expect, ..Plan::new("http://unused/") });
+        let judge = |&(status, body, announced): &(u16, &str, Option<&str>)| {
+            let mut response = Response::builder().status(status).body(()).unwrap();
+            if let Some(value) = announced {
+                response.headers_mut().insert(CHECKSUM_HEADER, value.parse().unwrap());
+            }
+            let mut inspection = verifier.inspect(&response);
+            inspection.frame(&Frame::data(Bytes::copy_from_slice(body.as_bytes())));
+            inspection.verdict().err().map(|failure| failure.kind)
+        };
+        answers.iter().map(judge).collect()
+    }
+
+    #[test]
+    fn each_expectation_has_its_own_verdict() {
+        let (length, checksum) = (Some(FailureKind::Length), Some(FailureKind::Checksum));
+        // CRC-32 check value: "123456789" gives cbf43926.
+        let nine = "123456789";
+        let default = Expect::default();
+        assert_eq!(
+            verdicts(
+                default,
+                &[
+                    (200, nine, None),
+                    (200, nine, Some("cbf43926")),
+                    (200, nine, Some("cbf43927")),
+                    (200, nine, Some("someone else's")),
+                    (503, nine, None),
+                ]
+            ),
+            [None, None, checksum, None, Some(FailureKind::Status(503))]
+        );
+        let by_length = Expect { length: Some(9), ..Expect::default() };
+        assert_eq!(verdicts(by_length, &[(200, nine, None), (200, "", None)]), [None, length]);
+        let same = Expect { same: true, ..Expect::default() };
+        assert_eq!(
+            verdicts(
+                same,
+                &[(200, "one", None), (200, "one", None), (200, "two", None), (200, "three", None)]
+            ),
+            [None, None, checksum, length]
+        );
+        let by_digest = Expect { sha256: Some(Sha256::digest(nine).into()), ..Expect::default() };
+        assert_eq!(verdicts(by_digest, &[(200, nine, None), (200, "987654321", None)]), [None, checksum]);
+        let redirects = vec![StatusCode::MOVED_PERMANENTLY, StatusCode::FOUND];
+        let by_status = Expect { statuses: redirects, ..Expect::default() };
+        assert_eq!(
+            verdicts(by_status, &[(302, "", None), (200, "", None)]),
+            [None, Some(FailureKind::Status(200))]
+        );
+    }
+
+    #[test]
+    fn a_trailer_is_held_against_the_body_too() {
+        let verifier = Verifier::new(&Plan::new("http://unused/"));
+        let mut inspection = verifier.inspect(&Response::new(()));
+        inspection.frame(&Frame::data(Bytes::from_static(b"123456780")));
+        inspection.frame(&Frame::trailers(HeaderMap::from_iter([(
+            http::HeaderName::from_static(CHECKSUM_TRAILER),
+            "cbf43926".parse().unwrap(),
+        )])));
+        assert_eq!(inspection.verdict().unwrap_err().kind, FailureKind::Checksum);
+    }
+}

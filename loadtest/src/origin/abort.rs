@@ -1,0 +1,152 @@
+//! What a handler may do to the connection under it: reset it after the bytes sent so far, or put raw bytes in
+//! front of the response. hyper offers neither, so the handler leaves a wish and the socket wrapper grants it.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes};
+use http_body::{Body, Frame};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::content::Content;
+use crate::stream::Stream;
+
+/// The handler's side: wishes for the connection its request came on.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Wishes(Arc<Wished>);
+
+#[derive(Debug, Default)]
+struct Wished {
+    reset: AtomicBool,
+    has_prelude: AtomicBool,
+    prelude: Mutex<Bytes>,
+}
+
+impl Wishes {
+    /// Resets the connection once everything written before has reached the kernel.
+    pub(super) fn reset_when_flushed(&self) {
+        self.0.reset.store(true, Ordering::Relaxed);
+    }
+
+    /// Sends `bytes` before whatever is written next.
+    pub(super) fn send_first(&self, bytes: Bytes) {
+        *self.prelude() = bytes;
+        self.0.has_prelude.store(true, Ordering::Relaxed);
+    }
+
+    fn prelude(&self) -> std::sync::MutexGuard<'_, Bytes> {
+        self.0.prelude.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The connection's side: the socket, which grants the wishes.
+#[derive(Debug)]
+pub(super) struct Socket {
+    stream: Stream,
+    wishes: Wishes,
+}
+
+impl Socket {
+    pub(super) fn new(stream: Stream, wishes: Wishes) -> Self {
+        Self { stream, wishes }
+    }
+
+    fn poll_prelude(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.wishes.0.has_prelude.load(Ordering::Relaxed) {
+            let mut prelude = self.wishes.prelude();
+            while prelude.has_remaining() {
+                match Pin::new(&mut self.stream).poll_write(cx, &prelude) {
+                    Poll::Ready(Ok(written)) => prelude.advance(written),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+            self.wishes.0.has_prelude.store(false, Ordering::Relaxed);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.poll_prelude(cx) {
+            Poll::Ready(Ok(())) => Pin::new(&mut self.stream).poll_write(cx, buf),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.poll_prelude(cx) {
+            Poll::Ready(Ok(())) => Pin::new(&mut self.stream).poll_write_vectored(cx, bufs),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    /// hyper and h2 call this only when their own buffers are empty, so the bytes before the reset are out.
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.wishes.0.reset.load(Ordering::Relaxed) {
+            self.stream.reset_on_close()?;
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// A body that never keeps its promise: after its bytes it asks for the reset and waits for it.
+#[derive(Debug)]
+pub(super) struct Aborted {
+    content: Content,
+    wishes: Wishes,
+}
+
+impl Aborted {
+    pub(super) fn after(length: u64, wishes: Wishes) -> Self {
+        Self { content: Content::new(length), wishes }
+    }
+}
+
+impl Body for Aborted {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        match self.content.next_frame() {
+            Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+            None => {
+                // Nobody has to wake this body again: the flush that follows ends the connection.
+                self.wishes.reset_when_flushed();
+                Poll::Pending
+            }
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! The filters of the request chain: for each a pure decision core and, where it lasts as long as the call, a
-//! thin tower layer. A filter never imports a sibling; what they share is [`service`], [`error`] and [`context`].
+//! thin tower layer. A filter never imports a sibling; what they share is [`service`], [`error`],
+//! [`context`] and [`path`].
 
 pub mod client_address;
 pub mod context;
@@ -9,4 +10,5 @@ pub mod hop_by_hop;
 pub mod owned_headers;
 pub mod path;
 pub mod request_id;
+pub mod rewrite;
 pub mod service;

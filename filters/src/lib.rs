@@ -10,6 +10,7 @@ pub mod headers;
 pub mod hop_by_hop;
 pub mod owned_headers;
 pub mod path;
+pub mod redirect;
 pub mod request_id;
 pub mod rewrite;
 pub mod service;

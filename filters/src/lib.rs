@@ -6,6 +6,7 @@ pub mod client_address;
 pub mod context;
 pub mod error;
 pub mod framing;
+pub mod grpc;
 pub mod headers;
 pub mod hop_by_hop;
 pub mod owned_headers;

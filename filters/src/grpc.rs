@@ -1,0 +1,82 @@
+//! What is gRPC, and what an HTTP status is called there.
+//!
+//! gRPC is `application/grpc`, alone or before `+` or `;`. grpc-web is not: it reads HTTP statuses.
+
+use http::{HeaderMap, StatusCode, header};
+
+/// Whether this head belongs to a gRPC call.
+pub fn is_grpc(headers: &HeaderMap) -> bool {
+    const TYPE: &[u8] = b"application/grpc";
+    headers.get(header::CONTENT_TYPE).is_some_and(|value| {
+        let value = value.as_bytes();
+        value.get(..TYPE.len()).is_some_and(|start| start.eq_ignore_ascii_case(TYPE))
+            && matches!(value[TYPE.len()..].trim_ascii_start(), [] | [b'+' | b';', ..])
+    })
+}
+
+/// The `grpc-status` of an answer that the proxy makes itself; 2 (UNKNOWN) for what the table does not name.
+pub fn status_of(status: StatusCode) -> u8 {
+    match status.as_u16() {
+        200 => 0,
+        408 | 504 => 4,
+        403 => 7,
+        413 | 414 | 429 | 431 => 8,
+        404 | 405 => 12,
+        400 => 13,
+        502 | 503 => 14,
+        401 => 16,
+        _ => 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn grpc_is_the_content_type_alone_or_before_plus_or_semicolon() {
+        for (value, expected) in [
+            ("application/grpc", true),
+            ("application/grpc+proto", true),
+            ("application/grpc;charset=utf-8", true),
+            ("application/grpc ; a=b", true),
+            ("Application/GRPC+json", true),
+            ("application/grpc-web", false),
+            ("application/grpc-web+proto", false),
+            ("application/grpcx", false),
+            ("application/grp", false),
+            ("application/json", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(value))]);
+            assert_eq!(is_grpc(&headers), expected, "{value}");
+        }
+        assert!(!is_grpc(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn every_status_of_the_proxy_has_its_grpc_status() {
+        for (status, expected) in [
+            (400, 13),
+            (401, 16),
+            (403, 7),
+            (404, 12),
+            (405, 12),
+            (408, 4),
+            (413, 8),
+            (414, 8),
+            (429, 8),
+            (431, 8),
+            (500, 2),
+            (502, 14),
+            (503, 14),
+            (504, 4),
+            (200, 0),
+            (418, 2),
+        ] {
+            assert_eq!(status_of(StatusCode::from_u16(status).unwrap()), expected, "{status}");
+        }
+    }
+}

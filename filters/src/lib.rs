@@ -2,6 +2,7 @@
 //! thin tower layer. A filter never imports a sibling; what they share is [`service`], [`error`],
 //! [`context`] and [`path`].
 
+pub mod access_log;
 pub mod client_address;
 pub mod context;
 pub mod error;

@@ -1,0 +1,7 @@
+//! Request paths: the one canonical form, and how a configured change replaces part of one.
+
+mod canonical;
+mod replace;
+
+pub use canonical::canonical;
+pub(crate) use replace::push_replaced;

@@ -16,3 +16,4 @@ pub mod redirect;
 pub mod request_id;
 pub mod rewrite;
 pub mod service;
+pub mod timeout;

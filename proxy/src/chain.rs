@@ -49,5 +49,7 @@ pub fn build(config: &Config, route: &Route, upstreams: &Rc<[Rc<LocalUpstream>]>
 }
 
 fn is_plain(route: &Route) -> bool {
-    route.request_headers.is_empty() && route.url_rewrite.path.is_none() && route.url_rewrite.hostname.is_none()
+    route.request_headers.is_empty()
+        && route.url_rewrite.path.is_none()
+        && route.url_rewrite.hostname.is_none()
 }

@@ -1,1 +1,19 @@
 //! Outrigger: listeners, routing, upstreams, lifecycle and command line.
+//!
+//! Imports point one way: control → worker → listener → edge → router → chain → forward → upstream.
+
+mod admin;
+mod answer;
+mod chain;
+pub mod cli;
+mod control;
+mod edge;
+mod forward;
+mod listener;
+mod respond;
+pub mod router;
+mod rt;
+mod snapshot;
+mod telemetry;
+mod upstream;
+mod worker;

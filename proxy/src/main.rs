@@ -1,3 +1,7 @@
 //! The Outrigger binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    outrigger::cli::main()
+}

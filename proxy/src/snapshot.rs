@@ -8,7 +8,7 @@ use std::{cell::OnceCell, rc::Rc, sync::Arc};
 
 use arc_swap::ArcSwap;
 use outrigger_config::model::{Config, ListenerId, RouteId, UpstreamId};
-use outrigger_filters::service::BoxService;
+use outrigger_filters::{access_log::Sampler, service::BoxService};
 
 use crate::{
     chain,
@@ -52,6 +52,7 @@ pub struct View {
     /// By listener and route; one more per listener for requests without route.
     series: Vec<OnceCell<Rc<LocalSeries>>>,
     shard: Arc<Shard>,
+    sampler: Sampler,
 }
 
 /// One upstream with this worker's connections to it.
@@ -67,7 +68,8 @@ pub struct LocalUpstream {
 impl LocalUpstream {
     fn new(shared: &Arc<Upstream>, counters: &Arc<UpstreamCounters>) -> Self {
         let settings = &shared.model.connections;
-        let pool = |endpoint| Rc::new(Pool::new(Arc::clone(endpoint), settings.clone(), Arc::clone(counters)));
+        let pool =
+            |endpoint| Rc::new(Pool::new(Arc::clone(endpoint), settings.clone(), Arc::clone(counters)));
         let pools = shared.endpoints.iter().map(pool).collect();
         Self { shared: Arc::clone(shared), counters: Arc::clone(counters), pools }
     }
@@ -81,7 +83,8 @@ impl View {
             .iter()
             .zip(&snapshot.counters)
             .map(|(shared, counters)| {
-                let kept = old.and_then(|old| old.upstreams.iter().find(|one| Arc::ptr_eq(&one.shared, shared)));
+                let kept =
+                    old.and_then(|old| old.upstreams.iter().find(|one| Arc::ptr_eq(&one.shared, shared)));
                 kept.map_or_else(|| Rc::new(LocalUpstream::new(shared, counters)), Rc::clone)
             })
             .collect();
@@ -96,6 +99,7 @@ impl View {
             chains: (0..routes).map(|_| OnceCell::new()).collect(),
             series: (0..listeners * (routes + 1)).map(|_| OnceCell::new()).collect(),
             shard,
+            sampler: Sampler::new(snapshot.config.telemetry.access_log.sample_percent),
             snapshot,
         }
     }
@@ -120,6 +124,11 @@ impl View {
     pub fn chain(&self, route: RouteId) -> &BoxService {
         self.chains[route.0 as usize]
             .get_or_init(|| chain::build(self.config(), self.config().route(route), &self.upstreams))
+    }
+
+    /// Whether the next request stands in the access log.
+    pub fn is_sampled(&self) -> bool {
+        self.sampler.sample()
     }
 
     /// An upstream.

@@ -130,8 +130,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_silent_upstream_is_given_up_at_the_limit_and_not_before() {
-        let mut service =
-            TimeoutLayer::new(Scope::Request, Duration::from_secs(15)).layer(service_fn(never));
+        let mut service = TimeoutLayer::new(Scope::Request, Duration::from_secs(15)).layer(service_fn(never));
         let mut answer = std::pin::pin!(service.call(Request::new(Body::Empty)));
         let mut poll = async || std::future::poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await;
         assert!(poll().await.is_pending());
@@ -146,8 +145,7 @@ mod tests {
         let context = Context::new(Exchange::new(Instant::now(), IpAddr::V4(Ipv4Addr::LOCALHOST)));
         let mut request = Request::new(Body::Empty);
         request.extensions_mut().insert(context.clone());
-        let mut service =
-            TimeoutLayer::new(Scope::Backend, Duration::from_secs(1)).layer(service_fn(never));
+        let mut service = TimeoutLayer::new(Scope::Backend, Duration::from_secs(1)).layer(service_fn(never));
         let mut answer = std::pin::pin!(service.call(request));
         let mut poll = async || std::future::poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await;
         for _ in 0..100 {

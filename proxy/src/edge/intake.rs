@@ -44,7 +44,8 @@ pub(super) fn admit(
 
 fn body_within_limit(headers: &HeaderMap, limit: Option<u64>) -> Result<(), Error> {
     let Some(limit) = limit else { return Ok(()) };
-    let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let declared =
+        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if declared.is_some_and(|declared| declared > limit) { Err(Error::BodyTooLarge) } else { Ok(()) }
 }
 
@@ -100,7 +101,8 @@ fn forward_identity(
     host: Option<&HeaderValue>,
 ) {
     headers.insert(X_FORWARDED_FOR, forwarded_for);
-    let proto = taken.forwarded_proto.filter(|_| believed).unwrap_or_else(|| HeaderValue::from_static("http"));
+    let proto =
+        taken.forwarded_proto.filter(|_| believed).unwrap_or_else(|| HeaderValue::from_static("http"));
     headers.insert(X_FORWARDED_PROTO, proto);
     if let Some(host) = taken.forwarded_host.filter(|_| believed).or_else(|| host.cloned()) {
         headers.insert(X_FORWARDED_HOST, host);
@@ -113,7 +115,8 @@ fn canonical_target(head: &mut Parts, listener: &Listener) -> Result<(), Error> 
         return Ok(());
     }
     let canonical = path::canonical(head.uri.path(), listener.paths).map_err(Error::Malformed)?;
-    let target = rewrite::target(&UrlRewrite::default(), None, &canonical, &head.uri).map_err(Error::Malformed)?;
+    let target =
+        rewrite::target(&UrlRewrite::default(), None, &canonical, &head.uri).map_err(Error::Malformed)?;
     if let Some(target) = target {
         head.uri = target;
     }

@@ -34,15 +34,16 @@ pub async fn handle(client: Rc<Client>, request: Request<Incoming>) -> Result<Re
     let record = Record::begin(&client, &view, listener, &head);
     let version = head.version;
     let is_grpc = grpc::is_grpc(&head.headers);
-    let answered = match intake::admit(&mut head, &client, view.config().listener(listener), record.exchange()) {
-        Ok(()) => route(&client, &view, listener, &record, head, body).await,
-        Err(error) => {
-            if !http_body::Body::is_end_stream(&body) {
-                client.leave_unread();
+    let answered =
+        match intake::admit(&mut head, &client, view.config().listener(listener), record.exchange()) {
+            Ok(()) => route(&client, &view, listener, &record, head, body).await,
+            Err(error) => {
+                if !http_body::Body::is_end_stream(&body) {
+                    client.leave_unread();
+                }
+                Err(error)
             }
-            Err(error)
-        }
-    };
+        };
     let response = match answered {
         Ok(response) => response,
         Err(error) => {

@@ -3,7 +3,7 @@
 use std::{cell::Cell, rc::Rc};
 
 use http::{HeaderValue, Method, Uri, Version, header, request::Parts};
-use outrigger_config::model::{AccessLogFormat, ListenerId};
+use outrigger_config::model::ListenerId;
 use outrigger_filters::{
     access_log::{self, Record as Line},
     context::{Context, Exchange},
@@ -40,7 +40,7 @@ impl Record {
     /// Begins with a head that was read.
     pub fn begin(client: &Rc<Client>, view: &Rc<View>, listener: ListenerId, head: &Parts) -> Self {
         client.begin_request();
-        let logged = client.worker.is_sampled(view).then(|| LoggedHead {
+        let logged = view.is_sampled().then(|| LoggedHead {
             method: head.method.clone(),
             uri: head.uri.clone(),
             host: head.headers.get(header::HOST).cloned(),
@@ -51,7 +51,7 @@ impl Record {
 
     /// Begins with a head that could not be read.
     pub fn unparsed(client: &Rc<Client>, view: &Rc<View>, listener: ListenerId) -> Self {
-        let logged = client.worker.is_sampled(view).then(|| LoggedHead {
+        let logged = view.is_sampled().then(|| LoggedHead {
             method: Method::default(),
             uri: Uri::default(),
             host: None,
@@ -121,37 +121,26 @@ impl Record {
         let endpoint = exchange.endpoint.borrow();
         let line = Line {
             time: std::time::SystemTime::now(),
-            request_id: exchange.request_id.get().map_or("", |id| id.to_str().unwrap_or("")),
+            request_id: exchange.request_id.get().and_then(|id| id.to_str().ok()).unwrap_or_default(),
             listener: &config.listener(self.listener).name,
-            route: exchange.route.get().map_or("", |route| &config.route(*route).name),
+            route: exchange.route.get().map(|route| &*config.route(*route).name),
             client_address: exchange.client_address.get(),
-            method: if self.parsed { head.method.as_str() } else { "" },
-            host: head.host.as_ref().map_or(&b""[..], HeaderValue::as_bytes),
-            path: if self.parsed { head.uri.path() } else { "" },
-            protocol: protocol(head.version),
+            method: self.parsed.then(|| head.method.as_str()),
+            host: head.host.as_ref().and_then(|host| host.to_str().ok()),
+            path: self.parsed.then(|| head.uri.path()),
+            protocol: head.version,
             status: self.status.get(),
             flag: exchange.flag.get().as_str(),
             reason: exchange.reason.get(),
-            upstream: exchange.upstream.get().map_or("", |id| &config.upstream(id).name),
-            endpoint: endpoint.as_deref().unwrap_or(""),
+            upstream: exchange.upstream.get().map(|id| &*config.upstream(id).name),
+            endpoint: endpoint.as_deref(),
             attempts: exchange.attempts.get(),
             bytes_in: exchange.bytes_in.get(),
             bytes_out: exchange.bytes_out.get(),
             duration: took,
         };
-        self.client.worker.log.line(|out| match config.telemetry.access_log.format {
-            AccessLogFormat::Json => access_log::write_json(&line, out),
-            AccessLogFormat::Ecs => access_log::write_ecs(&line, out),
-            AccessLogFormat::Text => access_log::write_text(&line, out),
-        });
-    }
-}
-
-fn protocol(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_2 => "HTTP/2",
-        Version::HTTP_10 => "HTTP/1.0",
-        _ => "HTTP/1.1",
+        let format = config.telemetry.access_log.format;
+        self.client.worker.log.line(|out| access_log::write(format, &line, out));
     }
 }
 

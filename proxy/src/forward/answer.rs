@@ -83,7 +83,8 @@ pub(super) fn failure(error: hyper::Error, endpoint: &Arc<str>, context: &Contex
 /// hyper's decoder reports broken chunks as invalid input.
 fn is_bad_framing(error: &hyper::Error) -> bool {
     let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
-    source.is_some_and(|error| matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData))
+    source
+        .is_some_and(|error| matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData))
 }
 
 /// What an answer's body comes over.

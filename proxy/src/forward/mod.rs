@@ -25,7 +25,7 @@ use tower::Service;
 
 use self::{
     answer::AnswerBody,
-    prepare::{Wire, Prepared},
+    prepare::{Prepared, Wire},
 };
 use crate::{
     snapshot::LocalUpstream,
@@ -79,7 +79,8 @@ impl Forward {
                 Some((*sum, one.upstream))
             })
             .collect();
-        let direction = route.listeners.first().map_or(Direction::Inbound, |id| config.listener(*id).direction);
+        let direction =
+            route.listeners.first().map_or(Direction::Inbound, |id| config.listener(*id).direction);
         let rewrites_host = route.url_rewrite.hostname.is_some();
         Self(Rc::new(Targets { backends, upstreams, direction, rewrites_host }))
     }

@@ -72,7 +72,7 @@ fn accept_queued(worker: &Rc<Worker>, listener: &Rc<ListenerLocal>, socket: &Tcp
     let mut cx = Context::from_waker(Waker::noop());
     while let Poll::Ready(Ok((stream, peer))) = socket.poll_accept(&mut cx) {
         let mut permit = pin!(listener.shared.permit(|| usize::MAX));
-        if let Poll::Ready(permit) = std::future::Future::poll(permit.as_mut(), &mut cx) {
+        if let Poll::Ready(permit) = permit.as_mut().poll(&mut cx) {
             begin(worker, listener, permit, stream, peer);
         }
     }

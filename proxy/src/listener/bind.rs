@@ -23,14 +23,14 @@ pub struct Bound {
 }
 
 /// Binds `address` `count` times. `dual_stack` takes IPv4 on an IPv6 address too, and falls back to IPv4 alone on a
-/// host without IPv6.
+/// host without IPv6. `ours`: this process holds the address already, and shares it.
 ///
 /// # Errors
 /// The address is taken, not ours, or not allowed.
-pub fn bind(address: SocketAddr, dual_stack: bool, count: usize) -> io::Result<Bound> {
-    match bind_all(address, dual_stack, count) {
+pub fn bind(address: SocketAddr, dual_stack: bool, count: usize, ours: bool) -> io::Result<Bound> {
+    match bind_all(address, dual_stack, count, ours) {
         Err(error) if dual_stack && no_ipv6(&error) => {
-            bind_all((Ipv4Addr::UNSPECIFIED, address.port()).into(), false, count)
+            bind_all((Ipv4Addr::UNSPECIFIED, address.port()).into(), false, count, ours)
         }
         result => result,
     }
@@ -42,7 +42,7 @@ pub fn bind(address: SocketAddr, dual_stack: bool, count: usize) -> io::Result<B
 /// As [`bind`].
 pub fn bind_one(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     let dual_stack = address.ip() == Ipv6Addr::UNSPECIFIED;
-    let Bound { mut sockets, address } = bind(address, dual_stack, 1)?;
+    let Bound { mut sockets, address } = bind(address, dual_stack, 1, false)?;
     let socket = sockets.pop().ok_or_else(|| io::Error::other("no socket was bound"))?;
     Ok((socket, address))
 }
@@ -52,11 +52,8 @@ fn no_ipv6(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(97 | 99))
 }
 
-fn bind_all(address: SocketAddr, dual_stack: bool, count: usize) -> io::Result<Bound> {
-    let probe = socket(address, dual_stack)?;
-    let bound = probe.local_addr()?.as_socket().ok_or_else(|| io::Error::other("not an IP socket"))?;
-    probe.listen(1)?; // without it, the kernel lets another process that listens with SO_REUSEADDR pass
-    drop(probe);
+fn bind_all(address: SocketAddr, dual_stack: bool, count: usize, ours: bool) -> io::Result<Bound> {
+    let bound = if ours && address.port() != 0 { address } else { probe(address, dual_stack)? };
     let listen = || -> io::Result<TcpListener> {
         let socket = socket_with(bound, dual_stack, |socket| socket.set_reuse_port(true))?;
         socket.set_tcp_nodelay(true)?; // inherited by accepted sockets on Linux
@@ -67,8 +64,11 @@ fn bind_all(address: SocketAddr, dual_stack: bool, count: usize) -> io::Result<B
     Ok(Bound { sockets, address: bound })
 }
 
-fn socket(address: SocketAddr, dual_stack: bool) -> io::Result<Socket> {
-    socket_with(address, dual_stack, |_| Ok(()))
+/// Holds the address alone for a moment; the address with the port that port 0 became.
+fn probe(address: SocketAddr, dual_stack: bool) -> io::Result<SocketAddr> {
+    let probe = socket_with(address, dual_stack, |_| Ok(()))?;
+    probe.listen(1)?; // without it, the kernel lets another process that listens with SO_REUSEADDR pass
+    probe.local_addr()?.as_socket().ok_or_else(|| io::Error::other("not an IP socket"))
 }
 
 fn socket_with(
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn port_zero_is_one_port_for_all_workers() {
-        let bound = bind("127.0.0.1:0".parse().unwrap(), false, 3).unwrap();
+        let bound = bind("127.0.0.1:0".parse().unwrap(), false, 3, false).unwrap();
         let ports: Vec<u16> = bound.sockets.iter().map(|one| one.local_addr().unwrap().port()).collect();
         assert_eq!(ports, [bound.address.port(); 3]);
         assert_ne!(bound.address.port(), 0);
@@ -101,8 +101,8 @@ mod tests {
 
     #[test]
     fn an_address_that_somebody_holds_is_refused_even_if_they_share_ports() {
-        let held = bind("127.0.0.1:0".parse().unwrap(), false, 2).unwrap();
-        let error = bind(held.address, false, 1).err().map(|error| error.kind());
+        let held = bind("127.0.0.1:0".parse().unwrap(), false, 2, false).unwrap();
+        let error = bind(held.address, false, 1, false).err().map(|error| error.kind());
         assert_eq!(error, Some(io::ErrorKind::AddrInUse));
     }
 }

@@ -90,7 +90,9 @@ async fn serve_busy(client: &Rc<Client>, io: ClientIo) -> (End, ClientIo) {
     drop(view);
     let service = {
         let client = Rc::clone(client);
-        hyper::service::service_fn(move |request: Request<Incoming>| edge::handle(Rc::clone(&client), request))
+        hyper::service::service_fn(move |request: Request<Incoming>| {
+            edge::handle(Rc::clone(&client), request)
+        })
     };
     let mut connection = builder.serve_connection(TokioIo::new(io), service);
     let end = poll_fn(|cx| match connection.poll_without_shutdown(cx) {

@@ -35,7 +35,9 @@ pub async fn serve(client: Rc<Client>, io: ClientIo) {
     drop(view);
     let service = {
         let client = Rc::clone(&client);
-        hyper::service::service_fn(move |request: Request<Incoming>| edge::handle(Rc::clone(&client), request))
+        hyper::service::service_fn(move |request: Request<Incoming>| {
+            edge::handle(Rc::clone(&client), request)
+        })
     };
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
     poll_fn(|cx| {

@@ -73,6 +73,11 @@ impl ListenerShared {
         }
     }
 
+    /// Open connections, over all workers.
+    pub fn open_connections(&self) -> usize {
+        self.open.load(Relaxed)
+    }
+
     /// Waits until fewer than `limit` connections are open, then counts one more.
     async fn permit(self: &Arc<Self>, limit: impl Fn() -> usize) -> Permit {
         loop {

@@ -1,10 +1,6 @@
 //! Joins client and upstream after a 101, byte for byte, until one side ends or nothing moves for a while.
 
-use std::{
-    cell::Cell,
-    io,
-    time::Duration,
-};
+use std::{cell::Cell, io, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split},

@@ -60,8 +60,9 @@ impl Writer {
     }
 
     fn hand_over(&self, lines: Vec<u8>) {
-        if let Err(TrySendError::Full(Message::Lines(lines)) | TrySendError::Disconnected(Message::Lines(lines))) =
-            self.queue.try_send(Message::Lines(lines))
+        if let Err(
+            TrySendError::Full(Message::Lines(lines)) | TrySendError::Disconnected(Message::Lines(lines)),
+        ) = self.queue.try_send(Message::Lines(lines))
         {
             let lost = lines.iter().filter(|&&byte| byte == b'\n').count() as u64;
             self.metrics.access_log_dropped.fetch_add(lost, Relaxed);

@@ -169,6 +169,11 @@ impl Metrics {
         lock(&self.rejected).entry(reason).or_default().fetch_add(1, Relaxed);
     }
 
+    /// Configurations published so far.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Relaxed)
+    }
+
     /// A reload ended.
     pub fn reloaded(&self, ok: bool) {
         self.reload_failed.store(!ok, Relaxed);
@@ -189,7 +194,8 @@ impl Metrics {
         page.head(names::REQUESTS, "counter", "Requests answered, also by the proxy itself.");
         for ((listener, route), series) in &merged {
             for ((status, flag), count) in &series.outcomes {
-                let labels = [("listener", &**listener), ("route", route), ("status", status), ("flag", flag)];
+                let labels =
+                    [("listener", &**listener), ("route", route), ("status", status), ("flag", flag)];
                 page.sample(names::REQUESTS, &labels, count);
             }
         }
@@ -207,7 +213,10 @@ impl Metrics {
         let mut merged = BTreeMap::<_, Merged>::new();
         for shard in lock(&self.shards).iter() {
             for series in lock(&shard.series).iter() {
-                merged.entry((Arc::clone(&series.listener), Arc::clone(&series.route))).or_default().add(series);
+                merged
+                    .entry((Arc::clone(&series.listener), Arc::clone(&series.route)))
+                    .or_default()
+                    .add(series);
             }
         }
         merged
@@ -221,7 +230,11 @@ impl Metrics {
         }
         page.head(names::DOWNSTREAM_CONNECTIONS_TOTAL, "counter", "Client connections accepted.");
         for (name, one) in listeners.iter() {
-            page.sample(names::DOWNSTREAM_CONNECTIONS_TOTAL, &[("listener", name)], one.accepted.load(Relaxed));
+            page.sample(
+                names::DOWNSTREAM_CONNECTIONS_TOTAL,
+                &[("listener", name)],
+                one.accepted.load(Relaxed),
+            );
         }
         let upstreams = lock(&self.upstreams);
         page.head(names::UPSTREAM_CONNECTS, "counter", "Connects to endpoints.");
@@ -231,7 +244,11 @@ impl Metrics {
                 page.sample(names::UPSTREAM_CONNECTS, &labels, count.load(Relaxed));
             }
         }
-        page.head(names::UPSTREAM_REPEATS, "counter", "Requests sent again after a try that changed nothing.");
+        page.head(
+            names::UPSTREAM_REPEATS,
+            "counter",
+            "Requests sent again after a try that changed nothing.",
+        );
         for (name, one) in upstreams.iter() {
             page.sample(names::UPSTREAM_REPEATS, &[("upstream", name)], one.repeats.load(Relaxed));
         }
@@ -252,7 +269,12 @@ impl Metrics {
         }
         let dropped = self.access_log_dropped.load(Relaxed);
         page.single(names::ACCESS_LOG_DROPPED, "counter", "Access-log lines lost.", dropped);
-        page.single(names::PANICS, "counter", "Panics, each ended one connection.", self.panics.load(Relaxed));
+        page.single(
+            names::PANICS,
+            "counter",
+            "Panics, each ended one connection.",
+            self.panics.load(Relaxed),
+        );
         let draining = u8::from(self.draining.load(Relaxed));
         page.single(names::DRAINING, "gauge", "Whether a drain has begun.", draining);
         page.head(names::BUILD_INFO, "gauge", "The running version.");

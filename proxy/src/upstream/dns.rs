@@ -39,7 +39,8 @@ pub async fn keep_resolved(upstreams: Vec<Arc<Upstream>>) {
 /// so that the first requests find addresses.
 pub async fn resolve_new(upstreams: &[Arc<Upstream>], limit: Duration) {
     let missing = upstreams.iter().flat_map(|upstream| &upstream.endpoints).filter(|one| !one.is_available());
-    let lookups: Vec<_> = missing.cloned().map(|one| tokio::spawn(async move { resolve(&one).await })).collect();
+    let lookups: Vec<_> =
+        missing.cloned().map(|one| tokio::spawn(async move { resolve(&one).await })).collect();
     let _ = timeout(limit, async {
         for lookup in lookups {
             let _ = lookup.await;

@@ -40,7 +40,9 @@ impl Endpoint {
     pub fn new(spec: EndpointSpec) -> Self {
         let (target, label): (Target, Arc<str>) = match &spec.address {
             EndpointAddress::Socket(address) => (Target::known(vec![*address]), address.to_string().into()),
-            EndpointAddress::Host { name, port } => (Target::known(Vec::new()), format!("{name}:{port}").into()),
+            EndpointAddress::Host { name, port } => {
+                (Target::known(Vec::new()), format!("{name}:{port}").into())
+            }
             EndpointAddress::Unix(path) => (Target::Unix(path.clone()), path.display().to_string().into()),
         };
         Self { spec, label, target, in_flight: AtomicU32::new(0) }

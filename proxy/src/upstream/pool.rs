@@ -14,7 +14,6 @@ use std::{
     future::Future,
     io,
     net::SocketAddr,
-    pin::Pin,
     rc::Rc,
     sync::Arc,
     task::{Context, Poll, Waker},
@@ -98,7 +97,11 @@ pub struct Upgraded {
 
 impl Pool {
     /// An empty pool.
-    pub fn new(endpoint: Arc<Endpoint>, settings: ConnectionSettings, counters: Arc<UpstreamCounters>) -> Self {
+    pub fn new(
+        endpoint: Arc<Endpoint>,
+        settings: ConnectionSettings,
+        counters: Arc<UpstreamCounters>,
+    ) -> Self {
         Self {
             endpoint,
             idle_timeout: Cell::new(settings.idle_timeout),
@@ -366,7 +369,9 @@ impl Pool {
     fn open_stream(&self) -> Option<Stream> {
         let mut connections = self.multiplexed.borrow_mut();
         connections.retain(|one| {
-            !one.sender.borrow().is_closed() && !self.too_old(one.opened) && self.endpoint.still_has(one.address)
+            !one.sender.borrow().is_closed()
+                && !self.too_old(one.opened)
+                && self.endpoint.still_has(one.address)
         });
         connections.iter().find(|one| one.streams.get() < STREAMS_PER_CONNECTION).cloned().map(Stream::on)
     }

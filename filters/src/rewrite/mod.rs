@@ -3,6 +3,8 @@
 //! The query is never touched. The common case (an origin-form target that is canonical already, and no rewrite)
 //! costs a comparison.
 
+mod layer;
+
 use bytes::Bytes;
 use http::{
     HeaderMap, Uri, header,
@@ -11,6 +13,8 @@ use http::{
 use outrigger_config::model::{PathRewrite, UrlRewrite};
 
 use crate::{error::Malformed, path::push_replaced};
+
+pub use layer::{Rewrite, RewriteLayer};
 
 /// The target to send on, `None` when it is the received one. `prefix_len` is the length of the prefix that matched,
 /// without a trailing slash (0 for `/`).

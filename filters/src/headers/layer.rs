@@ -1,0 +1,56 @@
+//! The thin shell around [`super::apply`], for requests on their way to an upstream.
+
+use std::{
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use outrigger_config::model::HeaderChanges;
+use tower::{Layer, Service};
+
+use crate::{
+    error::Error,
+    service::{Body, HttpService},
+};
+
+/// Changes the headers of requests.
+#[derive(Debug, Clone)]
+pub struct RequestHeadersLayer(Rc<HeaderChanges>);
+
+impl RequestHeadersLayer {
+    /// `requestHeaders` of a route.
+    pub fn new(changes: &HeaderChanges) -> Self {
+        Self(Rc::new(changes.clone()))
+    }
+}
+
+impl<S> Layer<S> for RequestHeadersLayer {
+    type Service = RequestHeaders<S>;
+
+    fn layer(&self, inner: S) -> RequestHeaders<S> {
+        RequestHeaders { changes: Rc::clone(&self.0), inner }
+    }
+}
+
+/// Changes the headers of requests.
+#[derive(Debug, Clone)]
+pub struct RequestHeaders<S> {
+    changes: Rc<HeaderChanges>,
+    inner: S,
+}
+
+impl<S: HttpService> Service<Request<Body>> for RequestHeaders<S> {
+    type Response = Response<Body>;
+    type Error = Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> S::Future {
+        super::apply(&self.changes, request.headers_mut());
+        self.inner.call(request)
+    }
+}

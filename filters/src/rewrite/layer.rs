@@ -1,0 +1,73 @@
+//! The thin shell around [`super::target`] and [`super::host`].
+
+use std::{
+    future::{Ready, ready},
+    rc::Rc,
+    task::{Context as TaskContext, Poll},
+};
+
+use futures_util::future::Either;
+use http::{Request, Response};
+use outrigger_config::model::UrlRewrite;
+use tower::{Layer, Service};
+
+use crate::{
+    context::Context,
+    error::{Error, Malformed},
+    service::{Body, HttpService},
+};
+
+/// Rewrites target and Host of requests.
+#[derive(Debug, Clone)]
+pub struct RewriteLayer(Rc<UrlRewrite>);
+
+impl RewriteLayer {
+    /// `urlRewrite` of a route.
+    pub fn new(rewrite: &UrlRewrite) -> Self {
+        Self(Rc::new(rewrite.clone()))
+    }
+}
+
+impl<S> Layer<S> for RewriteLayer {
+    type Service = Rewrite<S>;
+
+    fn layer(&self, inner: S) -> Rewrite<S> {
+        Rewrite { rewrite: Rc::clone(&self.0), inner }
+    }
+}
+
+/// Rewrites target and Host of requests. The path is the canonical one: the edge made it so.
+#[derive(Debug, Clone)]
+pub struct Rewrite<S> {
+    rewrite: Rc<UrlRewrite>,
+    inner: S,
+}
+
+impl<S> Rewrite<S> {
+    fn apply(&self, request: &mut Request<Body>) -> Result<(), Malformed> {
+        let prefix_len = request.extensions().get::<Context>().and_then(|context| context.prefix_len.get());
+        let target = super::target(&self.rewrite, prefix_len, request.uri().path(), request.uri())?;
+        if let Some(target) = target {
+            *request.uri_mut() = target;
+        }
+        super::host(&self.rewrite, request.headers_mut());
+        Ok(())
+    }
+}
+
+impl<S: HttpService> Service<Request<Body>> for Rewrite<S> {
+    type Response = Response<Body>;
+    type Error = Error;
+    type Future = Either<S::Future, Ready<Result<Response<Body>, Error>>>;
+
+    fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        match self.apply(&mut request) {
+            Ok(()) => Either::Left(self.inner.call(request)),
+            Err(malformed) => Either::Right(ready(Err(Error::Malformed(malformed)))),
+        }
+    }
+}

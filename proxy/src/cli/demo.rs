@@ -1,0 +1,5 @@
+//! `outrigger demo`.
+
+pub(super) fn demo() -> u8 {
+    super::FAILED
+}

@@ -1,0 +1,98 @@
+//! The command line.
+//!
+//! Exit codes: 0 done, also by a signal; 1 failure at run time, admin unreachable, second signal; 2 usage,
+//! configuration, or an address that cannot be bound at the start.
+
+mod check;
+mod demo;
+mod drain;
+mod log;
+mod run;
+
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Everything went well.
+const DONE: u8 = 0;
+/// Something failed while running.
+const FAILED: u8 = 1;
+/// The command line, the configuration or an address is wrong.
+const REFUSED: u8 = 2;
+
+#[derive(Parser)]
+#[command(
+    name = "outrigger",
+    version,
+    about = "A layer-7 reverse-proxy sidecar: one small binary beside an app, one YAML file.",
+    arg_required_else_help = true
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// Least severe operational messages to show, on stderr
+    #[arg(long, global = true, value_name = "LEVEL", default_value = "info")]
+    log_level: tracing::Level,
+    /// Form of operational messages
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the proxy; without a file it listens on 8000 in front of 127.0.0.1:8080
+    Run(FileArgument),
+    /// Say everything that is wrong with a configuration
+    Check(check::Arguments),
+    /// Print the JSON Schema of the configuration, for editors
+    Schema,
+    /// Make a running proxy not ready, and have it end its inbound connections
+    Drain(drain::Arguments),
+    /// Start a small app, write a commented configuration and run the proxy on it
+    Demo,
+}
+
+#[derive(clap::Args)]
+struct FileArgument {
+    /// The configuration file
+    #[arg(short, long, env = "OUTRIGGER_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    log::start(arguments.log_level, arguments.log_format);
+    let code = match arguments.command {
+        Command::Run(file) => run::run(file.config),
+        Command::Check(arguments) => check::check(&arguments),
+        Command::Schema => schema(),
+        Command::Drain(arguments) => drain::drain(&arguments),
+        Command::Demo => demo::demo(),
+    };
+    ExitCode::from(code)
+}
+
+fn schema() -> u8 {
+    print(&format!("{:#}\n", outrigger_config::json_schema()))
+}
+
+/// Prints to stdout; a reader that went away (`| head`) is no failure.
+fn print(text: &str) -> u8 {
+    use std::io::Write;
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => FAILED,
+        _ => DONE,
+    }
+}
+
+/// Whether stderr takes colour.
+fn color() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}

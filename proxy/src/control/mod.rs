@@ -1,0 +1,228 @@
+//! The control thread: what starts the workers, publishes configurations, drains and ends.
+//!
+//! Everything slow happens here and nothing here holds a request up. One loop owns all decisions; signals, the file
+//! watcher and the admin server only leave it a note.
+
+mod drain;
+pub mod limits;
+mod listeners;
+mod reload;
+pub mod shared;
+pub mod signal;
+
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use outrigger_config::model::{Config, Workers};
+use outrigger_config::{Environment, Loaded, ProcessEnvironment, Reloader, Source, default_config};
+use tokio::{select, sync::mpsc, task::JoinHandle};
+
+use self::{
+    drain::Drain,
+    listeners::Listeners,
+    reload::Changes,
+    shared::{Phase, Request, Shared},
+    signal::Signals,
+};
+use crate::{
+    admin,
+    snapshot::{Snapshot, SnapshotCell},
+    telemetry::{access_log::Writer, metrics::Metrics},
+    upstream::dns,
+    worker::{self, Handle, Parts},
+};
+
+/// How long a start or reload waits for host names that have no address yet.
+const FIRST_LOOKUP: Duration = Duration::from_secs(1);
+
+/// Why the proxy did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration was not accepted.
+    #[error(transparent)]
+    Config(#[from] outrigger_config::LoadError),
+    /// An address could not be bound.
+    #[error("cannot listen on {address} ({name}): {}", listeners::reason(source))]
+    Bind {
+        /// The listener, `status` or `admin`.
+        name: String,
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A thread, signal handler or runtime could not be made.
+    #[error("cannot start: {0}")]
+    System(#[from] io::Error),
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// By a signal, everything in flight finished or the drain timeout passed.
+    Gracefully,
+    /// By a second signal, at once.
+    Forced,
+}
+
+/// Where the configuration comes from.
+#[derive(Debug, Clone)]
+pub enum ConfigSource {
+    /// A file.
+    File(PathBuf),
+    /// None: port 8000 in front of an app on port 8080.
+    Default,
+}
+
+/// Runs the proxy until a signal ends it.
+///
+/// # Errors
+/// It did not start; nothing is left running.
+pub fn run(source: ConfigSource) -> Result<Ended, StartError> {
+    limits::raise_descriptor_limit();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let control = Control::start(source, &ProcessEnvironment).await?;
+        Ok(control.run().await)
+    })
+}
+
+/// The control thread's state.
+struct Control {
+    shared: Arc<Shared>,
+    cell: Arc<SnapshotCell>,
+    workers: Vec<Handle>,
+    listeners: Listeners,
+    reloader: Option<Reloader>,
+    changes: Changes,
+    requests: mpsc::Receiver<Request>,
+    signals: Signals,
+    drain: Drain,
+    resolving: JoinHandle<()>,
+    log: Writer,
+    /// Keys that only a restart changes are compared with this.
+    started_with: Arc<Config>,
+}
+
+impl Control {
+    async fn start(source: ConfigSource, environment: &dyn Environment) -> Result<Self, StartError> {
+        let signals = Signals::listen()?;
+        let (config, reloader) = load(source, environment)?;
+        let config = Arc::new(config);
+        let metrics = Arc::<Metrics>::default();
+        count_panics(Arc::clone(&metrics));
+        let count = worker_count(config.workers);
+        let mut listeners = Listeners::new(count, Arc::clone(&metrics));
+        let change = listeners.prepare(&config)?;
+        let servers = admin::Servers::bind(&config)?;
+        let snapshot = Arc::new(Snapshot::build(Arc::clone(&config), None, &metrics));
+        dns::resolve_new(&snapshot.upstreams, FIRST_LOOKUP).await;
+        let resolving = tokio::spawn(dns::keep_resolved(snapshot.upstreams.clone()));
+        let cell: Arc<SnapshotCell> = Arc::new(ArcSwap::new(snapshot));
+        let log = Writer::start(io::stdout(), Arc::clone(&metrics))?;
+        let parts = Parts { cell: Arc::clone(&cell), metrics: Arc::clone(&metrics), log: log.clone() };
+        let workers = (0..count)
+            .map(|index| worker::start(index, parts.clone()).map(|(handle, _)| handle))
+            .collect::<io::Result<Vec<_>>>()?;
+        let (notes, requests) = mpsc::channel(16);
+        let shared = Arc::new(Shared::new(metrics, Arc::clone(&cell), notes));
+        let changes = Changes::watch(reloader.as_ref(), &config.reload);
+        listeners.publish(change, &workers, &shared).await;
+        servers.serve(&shared);
+        shared.published(&config);
+        shared.set_phase(Phase::Serving);
+        let drain = Drain::default();
+        Ok(Self {
+            shared,
+            cell,
+            workers,
+            listeners,
+            reloader,
+            changes,
+            requests,
+            signals,
+            drain,
+            resolving,
+            log,
+            started_with: config,
+        })
+    }
+
+    async fn run(mut self) -> Ended {
+        loop {
+            select! {
+                signal = self.signals.next() => match signal {
+                    signal::Signal::Hangup => self.reload(true).await,
+                    ending => return self.end(ending).await,
+                },
+                () = self.changes.next() => self.reload(false).await,
+                Some(request) = self.requests.recv() => self.answer(request).await,
+                () = self.drain.next() => self.drain_step().await,
+            }
+        }
+    }
+
+    async fn answer(&mut self, request: Request) {
+        match request {
+            Request::Reload(done) => {
+                self.reload(true).await;
+                let _ = done.send(self.shared.last_error());
+            }
+            Request::Drain(done) => {
+                self.begin_drain();
+                let _ = done.send(());
+            }
+        }
+    }
+
+    fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.cell.load().config)
+    }
+}
+
+fn load(
+    source: ConfigSource,
+    environment: &dyn Environment,
+) -> Result<(Config, Option<Reloader>), StartError> {
+    let path = match source {
+        ConfigSource::File(path) => path,
+        ConfigSource::Default => {
+            tracing::warn!("no configuration file: listening on port 8000 in front of 127.0.0.1:8080");
+            return Ok((default_config(), None));
+        }
+    };
+    let source = Source::new(path);
+    let loaded = source.load(environment)?;
+    warn(&loaded);
+    if source.cannot_update() {
+        tracing::warn!(
+            file = %source.path().display(),
+            "the file is a mount of its own (a subPath?) and will never change; mount its directory instead"
+        );
+    }
+    let reloader = Reloader::new(source, &loaded);
+    Ok((loaded.config, Some(reloader)))
+}
+
+fn warn(loaded: &Loaded) {
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+}
+
+fn worker_count(workers: Workers) -> usize {
+    /// More would inflate memory on a large node; a sidecar has a small share of it (kubernetes.md F5).
+    const MOST: usize = 2;
+    match workers {
+        Workers::Fixed(count) => usize::from(count),
+        Workers::Auto => std::thread::available_parallelism().map_or(1, usize::from).min(MOST),
+    }
+}
+
+/// A panic ends one connection: the task it happened in. Here it is counted and told once.
+fn count_panics(metrics: Arc<Metrics>) {
+    std::panic::set_hook(Box::new(move |panic| {
+        metrics.panics.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        tracing::error!("panic: {panic}");
+    }));
+}

@@ -1,0 +1,131 @@
+//! Reload: the file changed, or somebody asked.
+//!
+//! A new configuration is loaded, checked, its new listeners are bound and its new names looked up; only then it is
+//! published, all at once. Whatever fails before that leaves the old one serving and says why in log, metric and
+//! admin.
+
+use std::{sync::Arc, time::Duration};
+
+use outrigger_config::{LoadError, Loaded, ProcessEnvironment, Reloader, Watcher, diff, model};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
+
+use super::{Control, FIRST_LOOKUP, StartError, warn};
+use crate::{snapshot::Snapshot, upstream::dns, worker::Command};
+
+/// When to look at the file again.
+pub(super) struct Changes {
+    noticed: Arc<Notify>,
+    _watcher: Option<Watcher>,
+    debounce: Duration,
+    poll: Option<Duration>,
+    next_poll: Option<Instant>,
+    has_file: bool,
+}
+
+impl Changes {
+    pub(super) fn watch(reloader: Option<&Reloader>, settings: &model::Reload) -> Self {
+        let noticed = Arc::<Notify>::default();
+        let watcher = reloader.filter(|_| settings.watch).and_then(|reloader| {
+            let noticed = Arc::clone(&noticed);
+            let watcher = Watcher::start(reloader.source().path(), move || noticed.notify_one());
+            watcher.inspect_err(|error| tracing::warn!(%error, "cannot watch the file; polling only")).ok()
+        });
+        let next_poll = settings.poll.map(|poll| Instant::now() + poll);
+        Self {
+            noticed,
+            _watcher: watcher,
+            debounce: settings.debounce,
+            poll: settings.poll,
+            next_poll,
+            has_file: reloader.is_some(),
+        }
+    }
+
+    /// Waits until it is time to look: a fixed window after the first event, or the poll interval.
+    pub(super) async fn next(&mut self) {
+        if !self.has_file {
+            return std::future::pending().await;
+        }
+        let poll = async {
+            match self.next_poll {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.noticed.notified() => tokio::time::sleep(self.debounce).await,
+            () = poll => {}
+        }
+        self.next_poll = self.poll.map(|poll| Instant::now() + poll);
+    }
+}
+
+impl Control {
+    /// Looks at the file; `force` loads it even when its content is known.
+    pub(super) async fn reload(&mut self, force: bool) {
+        let Some(reloader) = &mut self.reloader else {
+            return tracing::warn!("there is no configuration file to read again");
+        };
+        let loaded = match force {
+            true => reloader.always(&ProcessEnvironment).map(Some),
+            false => reloader.if_changed(&ProcessEnvironment),
+        };
+        match loaded {
+            Ok(None) => {}
+            Ok(Some(loaded)) => match self.apply(loaded).await {
+                Ok(()) => self.shared.metrics.reloaded(true),
+                Err(error) => self.refuse(error.to_string()),
+            },
+            Err(error) => self.refuse(explain(&error)),
+        }
+    }
+
+    fn refuse(&self, error: String) {
+        tracing::error!("configuration not reloaded, the old one stays: {error}");
+        self.shared.metrics.reloaded(false);
+        self.shared.refused(error);
+    }
+
+    async fn apply(&mut self, loaded: Loaded) -> Result<(), StartError> {
+        warn(&loaded);
+        let old = self.config();
+        let config = Arc::new(loaded.config);
+        let changes = diff(&old, &config);
+        let listeners = self.listeners.prepare(&config)?;
+        let snapshot = Snapshot::build(Arc::clone(&config), Some(&self.cell.load()), &self.shared.metrics);
+        dns::resolve_new(&snapshot.upstreams, FIRST_LOOKUP).await;
+        self.resolving.abort();
+        self.resolving = tokio::spawn(dns::keep_resolved(snapshot.upstreams.clone()));
+        self.cell.store(Arc::new(snapshot));
+        self.listeners.publish(listeners, &self.workers, &self.shared).await;
+        for worker in &self.workers {
+            worker.send(Command::Refresh).await;
+        }
+        if old.reload != config.reload {
+            self.changes = Changes::watch(self.reloader.as_ref(), &config.reload);
+        }
+        self.shared.published(&config);
+        tracing::info!(generation = self.shared.metrics.generation(), "configuration reloaded: {changes}");
+        self.note_restarts();
+        Ok(())
+    }
+
+    /// Keys that only a restart changes are compared with what the process started with.
+    fn note_restarts(&self) {
+        let keys = diff(&self.started_with, &self.config()).needs_restart;
+        if !keys.is_empty() {
+            tracing::warn!("these changes wait for a restart: {}", keys.join(", "));
+        }
+        self.shared.wait_for_restart(keys);
+    }
+}
+
+fn explain(error: &LoadError) -> String {
+    match error {
+        LoadError::Rejected { .. } => format!("{error}\n{}", error.render(false)),
+        LoadError::Unreadable { .. } => error.to_string(),
+    }
+}

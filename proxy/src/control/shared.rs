@@ -1,0 +1,151 @@
+//! What the admin and status servers may know and ask.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU8, Ordering::Relaxed},
+    },
+    time::SystemTime,
+};
+
+use outrigger_config::model::Config;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{snapshot::SnapshotCell, telemetry::metrics::Metrics};
+
+/// Where the process is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Phase {
+    /// Not every listener is bound.
+    Starting,
+    /// Everything is served.
+    Serving,
+    /// Not ready any more; still serving.
+    Draining,
+    /// Draining, and no inbound connection is left.
+    Drained,
+    /// Ending.
+    Ending,
+}
+
+impl Phase {
+    const ALL: [Self; 5] = [Self::Starting, Self::Serving, Self::Draining, Self::Drained, Self::Ending];
+
+    /// As `/status` shows it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Serving => "serving",
+            Self::Draining => "draining",
+            Self::Drained => "drained",
+            Self::Ending => "ending",
+        }
+    }
+}
+
+/// What somebody asks of the control loop.
+pub enum Request {
+    /// Read the file again; the answer is the error, if any.
+    Reload(oneshot::Sender<Option<String>>),
+    /// Begin to drain.
+    Drain(oneshot::Sender<()>),
+}
+
+/// What the admin and status servers may know and ask.
+pub struct Shared {
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// The current snapshot.
+    pub cell: Arc<SnapshotCell>,
+    requests: mpsc::Sender<Request>,
+    phase: AtomicU8,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    addresses: BTreeMap<String, SocketAddr>,
+    last_error: Option<String>,
+    pending_restart: Vec<&'static str>,
+    loaded: Option<SystemTime>,
+}
+
+impl Shared {
+    pub(super) fn new(
+        metrics: Arc<Metrics>,
+        cell: Arc<SnapshotCell>,
+        requests: mpsc::Sender<Request>,
+    ) -> Self {
+        let phase = AtomicU8::new(Phase::Starting as u8);
+        Self { metrics, cell, requests, phase, state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The current phase.
+    pub fn phase(&self) -> Phase {
+        Phase::ALL[usize::from(self.phase.load(Relaxed))]
+    }
+
+    pub(super) fn set_phase(&self, phase: Phase) {
+        self.phase.store(phase as u8, Relaxed);
+        self.metrics.draining.store(phase >= Phase::Draining, Relaxed);
+    }
+
+    /// Every bound address by name, told once and kept for `/status`.
+    pub(crate) fn bound(&self, name: &str, address: SocketAddr) {
+        tracing::info!(%name, %address, "listening");
+        self.state().addresses.insert(name.to_owned(), address);
+    }
+
+    pub(super) fn unbound(&self, name: &str) {
+        self.state().addresses.remove(name);
+    }
+
+    /// Every bound address by name.
+    pub fn addresses(&self) -> BTreeMap<String, SocketAddr> {
+        self.state().addresses.clone()
+    }
+
+    pub(super) fn published(&self, _: &Config) {
+        self.metrics.generation.fetch_add(1, Relaxed);
+        let mut state = self.state();
+        state.last_error = None;
+        state.loaded = Some(SystemTime::now());
+    }
+
+    pub(super) fn refused(&self, error: String) {
+        self.state().last_error = Some(error);
+    }
+
+    pub(super) fn wait_for_restart(&self, keys: Vec<&'static str>) {
+        self.state().pending_restart = keys;
+    }
+
+    /// Why the last reload was refused.
+    pub fn last_error(&self) -> Option<String> {
+        self.state().last_error.clone()
+    }
+
+    /// Keys whose change waits for a restart.
+    pub fn pending_restart(&self) -> Vec<&'static str> {
+        self.state().pending_restart.clone()
+    }
+
+    /// When the serving configuration was published.
+    pub fn loaded(&self) -> Option<SystemTime> {
+        self.state().loaded
+    }
+
+    /// Asks the control loop; `None` when it is gone.
+    pub async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Option<T> {
+        let (done, answer) = oneshot::channel();
+        self.requests.send(request(done)).await.ok()?;
+        answer.await.ok()
+    }
+}

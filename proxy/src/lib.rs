@@ -1,1 +1,3 @@
 //! Outrigger: listeners, routing, upstreams, lifecycle and command line.
+
+pub mod router;

@@ -1,0 +1,79 @@
+//! One table for each host name, and the order in which a host looks at them.
+
+use outrigger_config::model::Hostname;
+
+use super::lookup::{TextMap, lengths};
+
+/// A DNS name has at most 253 characters; a longer host matches no name.
+const MAX_HOST: usize = 255;
+
+/// `T` by host name.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Hosts<T> {
+    exact: TextMap<T>,
+    /// By suffix, with its leading dot.
+    wildcards: TextMap<T>,
+    wildcard_lengths: Box<[usize]>,
+    any: T,
+}
+
+impl<T: Default> Hosts<T> {
+    /// The table of one name, `None` for any host. Call [`finish`](Self::finish) after the last one.
+    pub(super) fn table(&mut self, name: Option<&Hostname>) -> &mut T {
+        match name {
+            Some(Hostname::Exact(name)) => self.exact.entry((&**name).into()).or_default(),
+            Some(Hostname::Wildcard(suffix)) => self.wildcards.entry((&**suffix).into()).or_default(),
+            None => &mut self.any,
+        }
+    }
+
+    /// Finishes every table.
+    pub(super) fn finish(&mut self, each: impl Fn(&mut T)) {
+        self.exact.values_mut().chain(self.wildcards.values_mut()).for_each(&each);
+        each(&mut self.any);
+        self.wildcard_lengths = lengths(&self.wildcards);
+    }
+
+    /// Asks the tables of all names that `host` has, most specific first, until one answers.
+    pub(super) fn find<R>(&self, host: Option<&str>, ask: impl Fn(&T) -> Option<R>) -> Option<R> {
+        self.named(host, &ask).or_else(|| ask(&self.any))
+    }
+
+    fn named<R>(&self, host: Option<&str>, ask: impl Fn(&T) -> Option<R>) -> Option<R> {
+        if self.exact.is_empty() && self.wildcards.is_empty() {
+            return None;
+        }
+        let host = without_port(host?);
+        let mut buffer = [0; MAX_HOST];
+        let host = lower_case(host, &mut buffer)?;
+        self.exact.get(host).and_then(&ask).or_else(|| self.wildcard(host, ask))
+    }
+
+    fn wildcard<R>(&self, host: &str, ask: impl Fn(&T) -> Option<R>) -> Option<R> {
+        self.wildcard_lengths
+            .iter()
+            // At least one character in front, and a dot where the suffix begins.
+            .filter_map(|length| host.len().checked_sub(*length).filter(|at| *at > 0))
+            .filter(|at| host.as_bytes()[*at] == b'.')
+            .find_map(|at| self.wildcards.get(&host[at..]).and_then(&ask))
+    }
+}
+
+fn without_port(host: &str) -> &str {
+    let end = match host.as_bytes() {
+        [b'[', ..] => host.find(']').map(|bracket| bracket + 1),
+        bytes => bytes.iter().position(|byte| *byte == b':'),
+    };
+    end.map_or(host, |end| &host[..end])
+}
+
+/// The host itself when it is in lower case already, as nearly always.
+fn lower_case<'a>(host: &'a str, buffer: &'a mut [u8; MAX_HOST]) -> Option<&'a str> {
+    if !host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Some(host).filter(|host| host.len() <= MAX_HOST);
+    }
+    let lower = buffer.get_mut(..host.len())?;
+    lower.copy_from_slice(host.as_bytes());
+    lower.make_ascii_lowercase();
+    std::str::from_utf8(lower).ok()
+}

@@ -1,0 +1,58 @@
+//! Route choice: which route takes a request, by config.md "Route choice".
+//!
+//! All (hostname, match) pairs that match the whole request are candidates, the most specific wins, so a better
+//! hostname without a matching path falls through. The order: hostname (exact, then wildcard, longer first, then none),
+//! then path (exact, template, regex longer first, prefix longer first), then a named method, the number of headers,
+//! the number of query parameters, the place in the file.
+//!
+//! The tables are laid out in just that order, so the first pair that holds is the answer, and what would say why
+//! another did not can be told on the way: hosts by hash, one table of paths for each, exact paths and prefixes by
+//! hash, templates by a tree of elements, regexes one after the other. The time a choice takes depends on
+//! the request and on how many regexes, or how many rules for one and the same path, a host has; not on the number of
+//! routes. Nothing is allocated, except for an escaped query value that a regex looks at.
+//!
+//! The tables are immutable. Their hash is fast and not keyed: its keys come from the configuration, a client can
+//! only look something up.
+
+mod header;
+mod host;
+mod lookup;
+mod path;
+mod query;
+mod rule;
+mod table;
+mod template;
+
+use http::{HeaderMap, Method};
+use outrigger_config::model::RouteId;
+
+pub use table::RouteTable;
+
+/// What a choice looks at.
+#[derive(Debug, Clone, Copy)]
+pub struct Head<'a> {
+    /// Host as it was sent; case and port do not matter.
+    pub host: Option<&'a str>,
+    /// The canonical path.
+    pub path: &'a str,
+    /// The query, without `?`.
+    pub query: Option<&'a str>,
+    /// The method.
+    pub method: &'a Method,
+    /// The header fields.
+    pub headers: &'a HeaderMap,
+}
+
+/// The route that takes a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Choice {
+    /// The route.
+    pub route: RouteId,
+    /// Which of its matches held.
+    pub match_index: u32,
+    /// For a prefix match, the length of the prefix in the path without a trailing slash: 0 for `/`.
+    pub prefix_len: Option<usize>,
+}
+
+#[cfg(test)]
+mod tests;

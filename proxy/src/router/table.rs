@@ -1,0 +1,53 @@
+//! The routes of one listener, compiled.
+
+use outrigger_config::model::{Config, ListenerId, Route, RouteId};
+
+use super::{
+    Choice, Head,
+    host::Hosts,
+    path::{CompiledPath, Paths},
+    rule::Rule,
+};
+
+/// The routes of one listener. A clone for each worker keeps its regexes free of contention.
+#[derive(Debug, Clone, Default)]
+pub struct RouteTable {
+    hosts: Hosts<Paths>,
+}
+
+impl RouteTable {
+    /// Compiles the routes that serve `listener`.
+    pub fn new(config: &Config, listener: ListenerId) -> Self {
+        Self::of_routes(&config.routes, listener)
+    }
+
+    /// Compiles those of `routes`, in file order, that serve `listener`.
+    pub fn of_routes(routes: &[Route], listener: ListenerId) -> Self {
+        let mut table = Self::default();
+        for (id, route) in (0..).map(RouteId).zip(routes) {
+            if route.listeners.contains(&listener) {
+                table.insert(id, route);
+            }
+        }
+        table.hosts.finish(Paths::finish);
+        table
+    }
+
+    fn insert(&mut self, id: RouteId, route: &Route) {
+        for (match_index, accepted) in (0..).zip(&route.matches) {
+            let path = CompiledPath::new(&accepted.path);
+            let rule = Rule::new(id, match_index, accepted);
+            if route.hostnames.is_empty() {
+                self.hosts.table(None).insert(&path, rule.clone());
+            }
+            for name in &route.hostnames {
+                self.hosts.table(Some(name)).insert(&path, rule.clone());
+            }
+        }
+    }
+
+    /// The route that takes this request; `None` is a 404.
+    pub fn choose(&self, head: &Head<'_>) -> Option<Choice> {
+        self.hosts.find(head.host, |paths| paths.find(head))
+    }
+}

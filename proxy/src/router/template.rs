@@ -1,0 +1,70 @@
+//! Path templates of one host, as a tree of path elements.
+//!
+//! Templates are equally specific among themselves, so of all that match, the best-ranked rule is looked for. At each
+//! element there are at most two ways on, a literal and a variable; a path ends a walk where the tree does.
+
+use outrigger_config::model::{PathTemplate, TemplateSegment};
+
+use super::{
+    Head,
+    lookup::TextMap,
+    rule::{Rule, Rules, first, sort},
+};
+
+/// The tree; the node is what lies behind the elements walked so far.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Templates {
+    rules: Rules,
+    literals: TextMap<Self>,
+    variable: Option<Box<Self>>,
+}
+
+impl Templates {
+    pub(super) fn is_empty(&self) -> bool {
+        self.literals.is_empty() && self.variable.is_none()
+    }
+
+    pub(super) fn insert(&mut self, template: &PathTemplate, rule: Rule) {
+        let mut node = self;
+        // A path has at least one element, if an empty one: `/`.
+        if template.segments.is_empty() {
+            node = node.literals.entry("".into()).or_default();
+        }
+        for segment in &template.segments {
+            node = match segment {
+                TemplateSegment::Literal(text) => node.literals.entry((&**text).into()).or_default(),
+                TemplateSegment::Variable(_) => node.variable.get_or_insert_default(),
+            };
+        }
+        node.rules.push(rule);
+    }
+
+    pub(super) fn finish(&mut self) {
+        sort(&mut self.rules);
+        self.literals.values_mut().for_each(Self::finish);
+        if let Some(variable) = &mut self.variable {
+            variable.finish();
+        }
+    }
+
+    /// The best-ranked rule of all templates that take the head's whole path.
+    pub(super) fn find(&self, head: &Head<'_>) -> Option<&Rule> {
+        self.walk(Some(head.path.strip_prefix('/')?), head)
+    }
+
+    /// `rest` is what is left behind the last slash; `None` is the end of the path.
+    fn walk(&self, rest: Option<&str>, head: &Head<'_>) -> Option<&Rule> {
+        let Some(rest) = rest else { return first(&self.rules, head) };
+        let (element, rest) = match rest.split_once('/') {
+            Some((element, rest)) => (element, Some(rest)),
+            None => (rest, None),
+        };
+        let literal = self.literals.get(element).and_then(|node| node.walk(rest, head));
+        let variable =
+            self.variable.as_ref().filter(|_| !element.is_empty()).and_then(|node| node.walk(rest, head));
+        match (literal, variable) {
+            (Some(literal), Some(variable)) if variable.rank < literal.rank => Some(variable),
+            (literal, variable) => literal.or(variable),
+        }
+    }
+}

@@ -1,0 +1,497 @@
+use std::{cmp::Reverse, sync::Arc};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use outrigger_config::model::{
+    Action, DirectResponse, HeaderMatch, Hostname, ListenerId, PathMatch, PathTemplate, Pattern, QueryMatch,
+    Route, RouteId, RouteMatch, TemplateSegment, ValueMatch,
+};
+
+use super::{Choice, Head, RouteTable};
+
+const LISTENER: ListenerId = ListenerId(0);
+
+fn route(hostnames: &[&str], matches: Vec<RouteMatch>) -> Route {
+    let action = Action::Respond(DirectResponse::new(StatusCode::OK, "".into()));
+    let mut route = Route::new("r".into(), vec![LISTENER], matches, action);
+    route.hostnames = hostnames.iter().map(|name| hostname(name)).collect();
+    route
+}
+
+fn hostname(name: &str) -> Hostname {
+    match name.strip_prefix('*') {
+        Some(suffix) => Hostname::Wildcard(suffix.into()),
+        None => Hostname::Exact(name.into()),
+    }
+}
+
+/// `=/x` is exact, `~/x` a regex, `{` makes a template, else a prefix.
+fn on(path: &str) -> RouteMatch {
+    RouteMatch::new(match path.split_at(1) {
+        ("=", exact) => PathMatch::Exact(exact.into()),
+        ("~", source) => PathMatch::Regex(Pattern::new(source).unwrap()),
+        _ if path.contains('{') => PathMatch::Template(template(path)),
+        _ => PathMatch::Prefix(path.into()),
+    })
+}
+
+fn template(source: &str) -> PathTemplate {
+    let segment = |text: &str| match text.strip_prefix('{').and_then(|text| text.strip_suffix('}')) {
+        Some(name) => TemplateSegment::Variable(name.into()),
+        None => TemplateSegment::Literal(text.into()),
+    };
+    PathTemplate::new(source.into(), source[1..].split('/').map(segment).collect())
+}
+
+fn header(name: &'static str, value: ValueMatch) -> HeaderMatch {
+    HeaderMatch::new(HeaderName::from_static(name), value)
+}
+
+fn exact(text: &str) -> ValueMatch {
+    ValueMatch::Exact(text.into())
+}
+
+fn regex(source: &str) -> ValueMatch {
+    ValueMatch::Regex(Pattern::new(source).unwrap())
+}
+
+/// A request for tests, owned.
+struct Request {
+    method: Method,
+    host: Option<String>,
+    path: String,
+    query: Option<String>,
+    headers: HeaderMap,
+}
+
+impl Request {
+    fn get(host: &str, target: &str) -> Self {
+        let (path, query) =
+            target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+        Self {
+            method: Method::GET,
+            host: Some(host.to_owned()).filter(|host| !host.is_empty()),
+            path: path.to_owned(),
+            query: query.map(str::to_owned),
+            headers: HeaderMap::new(),
+        }
+    }
+
+    fn with(mut self, name: &'static str, value: &'static str) -> Self {
+        self.headers.append(name, HeaderValue::from_static(value));
+        self
+    }
+
+    fn head(&self) -> Head<'_> {
+        Head {
+            host: self.host.as_deref(),
+            path: &self.path,
+            query: self.query.as_deref(),
+            method: &self.method,
+            headers: &self.headers,
+        }
+    }
+}
+
+/// Index of the route chosen, by the table and by the reference alike.
+fn chosen(routes: &[Route], request: &Request) -> Option<u32> {
+    let choice = RouteTable::of_routes(routes, LISTENER).choose(&request.head());
+    assert_eq!(choice, reference::choose(routes, LISTENER, &request.head()));
+    choice.map(|choice| choice.route.0)
+}
+
+#[test]
+fn one_route_for_everything_takes_everything() {
+    let routes = [route(&[], vec![on("/")])];
+    for request in [Request::get("", "/"), Request::get("a:80", "/x/y?z"), Request::get("[::1]:80", "*")] {
+        let choice = RouteTable::of_routes(&routes, LISTENER).choose(&request.head());
+        assert_eq!(choice, Some(Choice { route: RouteId(0), match_index: 0, prefix_len: Some(0) }));
+    }
+    assert_eq!(RouteTable::of_routes(&routes, ListenerId(1)).choose(&Request::get("", "/").head()), None);
+    assert_eq!(RouteTable::of_routes(&[], LISTENER).choose(&Request::get("", "/").head()), None);
+}
+
+#[test]
+fn hosts_go_from_exact_over_longer_wildcards_to_none_and_ignore_case_and_port() {
+    let routes = [
+        route(&[], vec![on("/")]),
+        route(&["*.example.com"], vec![on("/")]),
+        route(&["*.b.example.com"], vec![on("/")]),
+        route(&["a.b.example.com", "other"], vec![on("/")]),
+    ];
+    for (host, expected) in [
+        ("", 0),
+        ("example.com", 0),
+        (".example.com", 0),
+        ("xexample.com", 0),
+        ("a.example.com", 1),
+        ("b.example.com", 1),
+        ("x.y.z.example.com", 1),
+        ("c.b.example.com", 2),
+        ("d.c.b.example.com", 2),
+        ("a.b.example.com", 3),
+        ("A.B.Example.COM:8443", 3),
+        ("C.b.example.com:1", 2),
+        ("OTHER", 3),
+        ("other.", 0),
+        ("[::1]:443", 0),
+    ] {
+        assert_eq!(chosen(&routes, &Request::get(host, "/")), Some(expected), "{host}");
+    }
+    let long = format!("{}.example.com", "a.".repeat(200));
+    assert_eq!(
+        RouteTable::of_routes(&routes, LISTENER).choose(&Request::get(&long, "/").head()).unwrap().route.0,
+        0
+    );
+}
+
+#[test]
+fn a_better_host_without_a_matching_path_falls_through() {
+    let routes = [
+        route(&["a.example"], vec![on("/a")]),
+        route(&["*.example"], vec![on("/b")]),
+        route(&[], vec![on("/")]),
+    ];
+    for (path, expected) in [("/a", 0), ("/b", 1), ("/c", 2)] {
+        assert_eq!(chosen(&routes, &Request::get("a.example", path)), Some(expected), "{path}");
+    }
+    assert_eq!(chosen(&routes[..2], &Request::get("a.example", "/c")), None);
+}
+
+#[test]
+fn paths_go_from_exact_over_template_regex_and_longer_prefix_to_all() {
+    let routes = [
+        route(&[], vec![on("/")]),
+        route(&[], vec![on("/a")]),
+        route(&[], vec![on("/a/b")]),
+        route(&[], vec![on("~/a/[bc]/.*")]),
+        route(&[], vec![on("~/a/b/[0-9]+/.*")]),
+        route(&[], vec![on("/a/{x}/1/z")]),
+        route(&[], vec![on("=/a/b/1/z")]),
+    ];
+    for (path, expected) in [
+        ("/", 0),
+        ("/ab", 0),
+        ("/a", 1),
+        ("/a/", 1),
+        ("/a/bc", 1),
+        ("/a/b", 2),
+        ("/a/b/", 3),
+        ("/x/a/b/", 0),
+        ("/a/c/1", 3),
+        ("/a/b/1/", 4),
+        ("/a/c/1/z", 5),
+        ("/a//1/z", 1),
+        ("/a/c/1/z/", 3),
+        ("/a/b/1/z", 6),
+        ("/A", 0),
+    ] {
+        assert_eq!(chosen(&routes, &Request::get("h", path)), Some(expected), "{path}");
+    }
+}
+
+#[test]
+fn a_prefix_match_tells_its_length() {
+    let table = RouteTable::of_routes(&[route(&[], vec![on("/"), on("/a/b"), on("=/a/c")])], LISTENER);
+    for (path, match_index, prefix_len) in [("/x", 0, Some(0)), ("/a/b/c", 1, Some(4)), ("/a/c", 2, None)] {
+        let choice = table.choose(&Request::get("h", path).head()).unwrap();
+        assert_eq!((choice.match_index, choice.prefix_len), (match_index, prefix_len), "{path}");
+    }
+}
+
+#[test]
+fn then_method_headers_query_and_the_place_in_the_file_decide() {
+    let mut method = on("/a");
+    method.method = Some(Method::GET);
+    let mut two_headers = on("/a");
+    two_headers.headers = vec![header("x", exact("1")), header("y", ValueMatch::Present)];
+    let mut one_header = on("/a");
+    one_header.headers = vec![header("x", exact("1"))];
+    let mut query = on("/a");
+    query.query_params = vec![QueryMatch::new("q".into(), ValueMatch::Present)];
+    let routes = [
+        route(&[], vec![on("/a")]),
+        route(&[], vec![on("/a")]),
+        route(&[], vec![query]),
+        route(&[], vec![one_header]),
+        route(&[], vec![two_headers]),
+        route(&[], vec![method]),
+    ];
+    let post = |target: &str| Request { method: Method::POST, ..Request::get("h", target) };
+    assert_eq!(chosen(&routes, &Request::get("h", "/a?q").with("x", "1").with("y", "")), Some(5));
+    assert_eq!(chosen(&routes, &post("/a?q").with("x", "1").with("y", "")), Some(4));
+    assert_eq!(chosen(&routes, &post("/a?q").with("x", "1")), Some(3));
+    assert_eq!(chosen(&routes, &post("/a?q")), Some(2));
+    assert_eq!(chosen(&routes, &post("/a?Q")), Some(0));
+    assert_eq!(chosen(&routes[1..], &post("/a")), Some(0));
+}
+
+/// security.md 10.
+#[test]
+fn a_header_condition_sees_all_values_of_the_header() {
+    let mut condition = on("/");
+    condition.headers = vec![header("x", regex("[0-9]+"))];
+    let routes = [route(&[], vec![condition])];
+    assert_eq!(chosen(&routes, &Request::get("h", "/").with("x", "a").with("x", "42")), Some(0));
+    assert_eq!(chosen(&routes, &Request::get("h", "/").with("x", "a42")), None);
+    assert_eq!(chosen(&routes, &Request::get("h", "/")), None);
+}
+
+#[test]
+fn a_query_condition_sees_the_first_value_percent_decoded() {
+    let with = |value| {
+        let mut condition = on("/");
+        condition.query_params = vec![QueryMatch::new("a b".into(), value)];
+        [route(&[], vec![condition])]
+    };
+    for (query, text, pattern) in [
+        ("a%20b=x%2By", true, true),
+        ("z&a%20b=x+y", true, true),
+        ("a%20b=x%2by&a%20b=no", true, true),
+        ("a%20b=no&a%20b=x%2By", false, false),
+        ("a+b=x%2By", false, false),
+        ("A%20b=x%2By", false, false),
+        ("a%20b=x%ZZ", false, true),
+        ("a%20b=x%ff", false, false),
+        ("a%20b", false, false),
+        ("", false, false),
+    ] {
+        let request = Request::get("h", &format!("/?{query}"));
+        assert_eq!(chosen(&with(exact("x+y")), &request).is_some(), text, "{query}");
+        assert_eq!(chosen(&with(regex("x.+")), &request).is_some(), pattern, "{query}");
+    }
+    assert_eq!(chosen(&with(ValueMatch::Present), &Request::get("h", "/?a%20b")), Some(0));
+}
+
+#[test]
+fn of_several_templates_the_best_ranked_wins_wherever_it_stands_in_the_tree() {
+    let mut with_method = on("/{a}/{b}");
+    with_method.method = Some(Method::GET);
+    let routes =
+        [route(&[], vec![on("/x/{b}")]), route(&[], vec![on("/{a}/y")]), route(&[], vec![with_method])];
+    assert_eq!(chosen(&routes, &Request::get("h", "/x/y")), Some(2));
+    assert_eq!(chosen(&routes[..2], &Request::get("h", "/x/y")), Some(0));
+    assert_eq!(chosen(&routes[1..2], &Request::get("h", "/x/y")), Some(0));
+    assert_eq!(chosen(&routes[..1], &Request::get("h", "/x/")), None);
+}
+
+/// A choice never depends on how the table is laid out: random tables and requests over a small, colliding alphabet.
+#[test]
+fn the_table_agrees_with_the_reference_on_random_tables_and_requests() {
+    let mut random = Random(0x2545_f491_4f6c_dd1d);
+    let mut found = 0;
+    for _ in 0..1_500 {
+        let routes: Vec<Route> = (0..1 + random.below(12)).map(|_| random.route()).collect();
+        let table = RouteTable::of_routes(&routes, LISTENER);
+        for _ in 0..40 {
+            let request = random.request();
+            let expected = reference::choose(&routes, LISTENER, &request.head());
+            assert_eq!(table.choose(&request.head()), expected, "{routes:#?} {:?}", request.head());
+            found += usize::from(expected.is_some());
+        }
+    }
+    assert!((10_000..59_000).contains(&found), "{found}");
+}
+
+#[test]
+fn a_table_can_be_shared_between_threads() {
+    fn shared<T: Send + Sync + Clone>() {}
+    shared::<RouteTable>();
+}
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 16) as usize % bound
+    }
+
+    fn one<T: Clone>(&mut self, of: &[T]) -> T {
+        of[self.below(of.len())].clone()
+    }
+
+    fn path(&mut self) -> String {
+        let elements = self.below(4);
+        (0..=elements).map(|_| format!("/{}", self.one(&["a", "b", "ab", "a", ""]))).collect()
+    }
+
+    fn value(&mut self) -> ValueMatch {
+        let patterns = [exact("1"), exact("2"), ValueMatch::Present, regex("[12]"), regex("1?")];
+        self.one(&patterns)
+    }
+
+    fn route(&mut self) -> Route {
+        const HOSTS: [&str; 7] = ["b", "a.b", "c.a.b", "*.b", "*.a.b", "*.c.a.b", "a"];
+        let hostnames: Vec<&str> = (0..self.below(3)).map(|_| self.one(&HOSTS)).collect();
+        let matches = (0..1 + self.below(3)).map(|_| self.route_match()).collect();
+        let mut route = route(&hostnames, matches);
+        if self.below(10) == 0 {
+            route.listeners = vec![ListenerId(7)];
+        }
+        route
+    }
+
+    fn route_match(&mut self) -> RouteMatch {
+        let path = self.path();
+        let mut matched = match self.below(6) {
+            0 => on(&format!("={path}")),
+            1 => on(self.one(&["~/a/.*", "~/[ab]+", "~.*", "~/(a|b)/?.*", "~/ab?/.+"])),
+            2 => on(&format!("{}/{{v}}", path.replace("/b", "/{u}").replace("/a/", "/{w}/"))),
+            3 => on("/"),
+            _ => on(Some(path.trim_end_matches('/')).filter(|path| !path.is_empty()).unwrap_or("/")),
+        };
+        if self.below(4) == 0 {
+            matched.method = Some(self.one(&[Method::GET, Method::POST]));
+        }
+        let names = ["x", "y"];
+        if self.below(3) == 0 {
+            matched.headers = (0..self.below(3)).map(|_| header(self.one(&names), self.value())).collect();
+        }
+        if self.below(3) == 0 {
+            let params =
+                (0..self.below(3)).map(|_| QueryMatch::new(Arc::from(self.one(&names)), self.value()));
+            matched.query_params = params.collect();
+        }
+        matched
+    }
+
+    fn request(&mut self) -> Request {
+        const HOSTS: [&str; 9] = ["", "b", "a.b", "A.b:80", "c.a.b", "d.c.a.B", ".b", "a", "zb"];
+        let query = self.one(&["", "?x=1", "?x=2&y=1", "?y=1&y=2", "?%78=%31", "?y"]);
+        let host = self.one(&HOSTS);
+        let mut request = Request::get(host, &format!("{}{query}", self.path()));
+        request.method = self.one(&[Method::GET, Method::GET, Method::POST, Method::PUT]);
+        for _ in 0..self.below(3) {
+            request = request.with(self.one(&["x", "y"]), self.one(&["1", "2", ""]));
+        }
+        request
+    }
+}
+
+/// The rule of config.md word by word: every pair is tried, the best kept.
+mod reference {
+    use std::{cell::RefCell, collections::HashMap};
+
+    use regex::Regex;
+
+    use super::*;
+
+    pub(super) fn choose(routes: &[Route], listener: ListenerId, head: &Head<'_>) -> Option<Choice> {
+        let mut candidates = Vec::new();
+        for (index, route) in
+            routes.iter().enumerate().filter(|(_, route)| route.listeners.contains(&listener))
+        {
+            let hosts = if route.hostnames.is_empty() {
+                vec![(2, Reverse(0))]
+            } else {
+                route.hostnames.iter().filter_map(|name| host_rank(name, head.host?)).collect()
+            };
+            for host in hosts {
+                for (match_index, matched) in route.matches.iter().enumerate() {
+                    let Some((path, prefix_len)) = path_rank(&matched.path, head.path) else { continue };
+                    if rest_holds(matched, head) {
+                        let rest = (
+                            Reverse(matched.method.is_some()),
+                            Reverse(matched.headers.len()),
+                            Reverse(matched.query_params.len()),
+                        );
+                        candidates.push((host, path, rest, index, match_index, prefix_len));
+                    }
+                }
+            }
+        }
+        candidates.into_iter().min().map(|(.., route, match_index, prefix_len)| Choice {
+            route: RouteId(route as u32),
+            match_index: match_index as u32,
+            prefix_len,
+        })
+    }
+
+    fn host_rank(name: &Hostname, host: &str) -> Option<(u8, Reverse<usize>)> {
+        let host = host.to_ascii_lowercase();
+        let host = if host.starts_with('[') { &host } else { host.split(':').next().unwrap() };
+        match name {
+            Hostname::Exact(name) => (host == &**name).then_some((0, Reverse(0))),
+            Hostname::Wildcard(suffix) => {
+                (host.len() > suffix.len() && host.ends_with(&**suffix)).then_some((1, Reverse(suffix.len())))
+            }
+        }
+    }
+
+    type PathRank = ((u8, Reverse<usize>), Option<usize>);
+
+    fn path_rank(matched: &PathMatch, path: &str) -> Option<PathRank> {
+        match matched {
+            PathMatch::Exact(exact) => (path == &**exact).then_some(((0, Reverse(0)), None)),
+            PathMatch::Template(template) => {
+                let elements: Vec<&str> = path[1..].split('/').collect();
+                let fits = elements.len() == template.segments.len()
+                    && elements.iter().zip(&template.segments).all(|(element, segment)| match segment {
+                        TemplateSegment::Literal(text) => *element == &**text,
+                        TemplateSegment::Variable(_) => !element.is_empty(),
+                    });
+                fits.then_some(((1, Reverse(0)), None))
+            }
+            PathMatch::Regex(pattern) => {
+                is_match(pattern, path).then_some(((2, Reverse(pattern.as_str().len())), None))
+            }
+            PathMatch::Prefix(prefix) if &**prefix == "/" => Some(((3, Reverse(0)), Some(0))),
+            PathMatch::Prefix(prefix) => (path == &**prefix || path.starts_with(&format!("{prefix}/")))
+                .then_some(((3, Reverse(prefix.len())), Some(prefix.len()))),
+        }
+    }
+
+    fn rest_holds(matched: &RouteMatch, head: &Head<'_>) -> bool {
+        matched.method.as_ref().is_none_or(|method| method == head.method)
+            && matched.headers.iter().all(|condition| {
+                let mut values = head.headers.get_all(&condition.name).iter();
+                values.any(|value| value_holds(&condition.value, value.as_bytes()))
+            })
+            && matched.query_params.iter().all(|condition| {
+                let pairs = head.query.unwrap_or("").split('&').filter(|_| head.query.is_some());
+                let mut decoded = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+                let first = decoded.find(|(name, _)| decode(name) == condition.name.as_bytes());
+                first.is_some_and(|(_, value)| value_holds(&condition.value, &decode(value)))
+            })
+    }
+
+    fn value_holds(matched: &ValueMatch, value: &[u8]) -> bool {
+        match matched {
+            ValueMatch::Present => true,
+            ValueMatch::Exact(text) => value == text.as_bytes(),
+            ValueMatch::Regex(pattern) => {
+                String::from_utf8(value.to_vec()).is_ok_and(|text| is_match(pattern, &text))
+            }
+        }
+    }
+
+    /// Compiling takes most of the time otherwise.
+    fn is_match(pattern: &Pattern, text: &str) -> bool {
+        thread_local!(static COMPILED: RefCell<HashMap<Pattern, Regex>> = RefCell::default());
+        COMPILED.with_borrow_mut(|compiled| {
+            compiled.entry(pattern.clone()).or_insert_with(|| pattern.compile()).is_match(text)
+        })
+    }
+
+    fn decode(text: &str) -> Vec<u8> {
+        let mut out = Vec::new();
+        let bytes = text.as_bytes();
+        let mut at = 0;
+        while at < bytes.len() {
+            let escape = text.get(at + 1..at + 3).filter(|_| bytes[at] == b'%');
+            match escape.filter(|hex| hex.bytes().all(|digit| digit.is_ascii_hexdigit())) {
+                Some(hex) => {
+                    out.push(u8::from_str_radix(hex, 16).unwrap());
+                    at += 3;
+                }
+                None => {
+                    out.push(bytes[at]);
+                    at += 1;
+                }
+            }
+        }
+        out
+    }
+}

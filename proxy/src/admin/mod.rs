@@ -71,7 +71,7 @@ impl Servers {
 
 fn serve<F, A>(name: &'static str, socket: StdListener, shared: &Shared, answer: F)
 where
-    F: Fn(Request<Incoming>) -> A + Clone + Send + 'static,
+    F: Fn(Request<Incoming>) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Answer> + Send + 'static,
 {
     let listener = match socket.local_addr().and_then(|address| Ok((address, TcpListener::from_std(socket)?)))
@@ -101,8 +101,8 @@ async fn pause_after(name: &str, error: &io::Error) {
 
 async fn serve_connection<F, A>(stream: tokio::net::TcpStream, answer: F)
 where
-    F: Fn(Request<Incoming>) -> A,
-    A: Future<Output = Answer>,
+    F: Fn(Request<Incoming>) -> A + Send + Sync,
+    A: Future<Output = Answer> + Send,
 {
     let service = hyper::service::service_fn(|request| {
         let answer = answer(request);

@@ -73,13 +73,16 @@ fn identify(
     let address = client_address::decide(client.peer, &listener.trusted_cidrs, forwarded());
     exchange.client_address.set(address.address);
     let forwarded_for = match address.peer_trusted {
-        true => client_address::appended_value(client.peer, forwarded()),
+        true => {
+            let received: Vec<&HeaderValue> = forwarded().collect();
+            client_address::appended_value(client.peer, received.into_iter())
+        }
         false => client.peer_value.clone(),
     };
     let trusted = address.peer_trusted || outbound; // the app may choose the id of its own calls
     let taken = owned_headers::strip(headers, listener.underscore_headers, address.peer_trusted)
         .map_err(Error::Malformed)?;
-    let _ = exchange.hop.set(hop_by_hop::strip_request(headers, |_| false));
+    let _ = exchange.hop.set(hop_by_hop::strip_request(headers, owned_headers::owns));
     let id = request_id::keep(taken.request_id.clone(), trusted)
         .unwrap_or_else(|| client.worker.request_ids.next());
     headers.insert(X_REQUEST_ID, id.clone());

@@ -91,7 +91,7 @@ async fn serve_busy(client: &Rc<Client>, io: ClientIo) -> (End, ClientIo) {
     let service = {
         let client = Rc::clone(client);
         hyper::service::service_fn(move |request: Request<Incoming>| {
-            edge::handle(Rc::clone(&client), request)
+            Box::pin(edge::handle(Rc::clone(&client), request))
         })
     };
     let mut connection = builder.serve_connection(TokioIo::new(io), service);
@@ -117,7 +117,7 @@ fn builder(listener: &Listener) -> http1::Builder {
     builder
 }
 
-fn ended(client: &Client, result: hyper::Result<()>) -> End {
+fn ended(client: &Rc<Client>, result: hyper::Result<()>) -> End {
     match result {
         Ok(()) if client.has_tunnel() => End::Tunnel,
         Ok(()) if client.left_unread() => End::Answered,

@@ -66,7 +66,7 @@ fn builder(listener: &Listener) -> http2::Builder<LocalExecutor> {
     builder
 }
 
-fn ended(client: &Client, result: hyper::Result<()>) {
+fn ended(client: &Rc<Client>, result: hyper::Result<()>) {
     let Err(error) = result else { return };
     tracing::debug!(%error, "client connection failed");
     if respond::is_protocol_error(&error) {

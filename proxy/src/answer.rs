@@ -20,11 +20,11 @@ use tower::Service;
 
 /// Answers with a redirect.
 #[derive(Clone)]
-pub struct RedirectAnswer(Rc<Redirect>);
+pub(crate) struct RedirectAnswer(Rc<Redirect>);
 
 impl RedirectAnswer {
     /// `requestRedirect`.
-    pub fn new(redirect: &Redirect) -> Self {
+    pub(crate) fn new(redirect: &Redirect) -> Self {
         Self(Rc::new(redirect.clone()))
     }
 
@@ -48,14 +48,14 @@ impl RedirectAnswer {
 
 /// Answers with a fixed status and body.
 #[derive(Clone)]
-pub struct DirectAnswer {
+pub(crate) struct DirectAnswer {
     status: StatusCode,
     body: Bytes,
 }
 
 impl DirectAnswer {
     /// `directResponse`.
-    pub fn new(answer: &DirectResponse) -> Self {
+    pub(crate) fn new(answer: &DirectResponse) -> Self {
         Self { status: answer.status, body: Bytes::copy_from_slice(answer.body.as_bytes()) }
     }
 

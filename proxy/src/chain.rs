@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The chain of `route`, over the upstreams of its configuration.
-pub fn build(config: &Config, route: &Route, upstreams: &Rc<[Rc<LocalUpstream>]>) -> BoxService {
+pub(crate) fn build(config: &Config, route: &Route, upstreams: &Rc<[Rc<LocalUpstream>]>) -> BoxService {
     let backends = match &route.action {
         // 15: answers of our own; nothing after this step is needed.
         Action::Redirect(redirect) => return BoxService::new(RedirectAnswer::new(redirect)),

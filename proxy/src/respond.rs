@@ -15,7 +15,7 @@ use outrigger_filters::{
 
 /// What a refused head gets before it is a request, and how it is counted.
 #[derive(Debug, Clone, Copy)]
-pub struct Unparsed {
+pub(crate) struct Unparsed {
     /// The status that the client sees.
     pub status: StatusCode,
     /// The response flag.
@@ -27,7 +27,7 @@ pub struct Unparsed {
 }
 
 /// A head that did not come within `timeouts.requestHeaders`.
-pub const SLOW_HEAD: Unparsed = Unparsed {
+pub(crate) const SLOW_HEAD: Unparsed = Unparsed {
     status: StatusCode::REQUEST_TIMEOUT,
     flag: Flag::Slow,
     reason: "timeout.request_headers",
@@ -36,11 +36,11 @@ pub const SLOW_HEAD: Unparsed = Unparsed {
 };
 
 /// A head that hyper refused with an empty 400.
-pub const HTTP1_PARSE: Unparsed =
+pub(crate) const HTTP1_PARSE: Unparsed =
     Unparsed { status: StatusCode::BAD_REQUEST, flag: Flag::Dpe, reason: "http1_parse", bytes: b"" };
 
 /// A head that hyper refused with an empty 431 or 414.
-pub const HTTP1_TOO_LARGE: Unparsed = Unparsed {
+pub(crate) const HTTP1_TOO_LARGE: Unparsed = Unparsed {
     status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
     flag: Flag::Lim,
     reason: "http1_too_large",
@@ -48,16 +48,16 @@ pub const HTTP1_TOO_LARGE: Unparsed = Unparsed {
 };
 
 /// A connection that h2 ended with GOAWAY.
-pub const HTTP2_PROTOCOL: Unparsed =
+pub(crate) const HTTP2_PROTOCOL: Unparsed =
     Unparsed { status: StatusCode::BAD_REQUEST, flag: Flag::Dpe, reason: "http2_protocol", bytes: b"" };
 
 /// The answer that resets a stream instead of answering it.
 #[derive(Debug)]
-pub struct Reset(h2::Error);
+pub(crate) struct Reset(h2::Error);
 
 impl Reset {
     /// PROTOCOL_ERROR, for a request that is malformed (RFC 9113 section 8.1.1).
-    pub fn protocol_error() -> Self {
+    pub(crate) fn protocol_error() -> Self {
         Self(h2::Reason::PROTOCOL_ERROR.into())
     }
 }
@@ -75,7 +75,7 @@ impl StdError for Reset {
 }
 
 /// Whether h2 ended the connection because of what the peer sent.
-pub fn is_protocol_error(error: &hyper::Error) -> bool {
+pub(crate) fn is_protocol_error(error: &hyper::Error) -> bool {
     let source = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
     source.is_some_and(|error| error.is_go_away() && error.is_library())
 }
@@ -84,7 +84,7 @@ pub fn is_protocol_error(error: &hyper::Error) -> bool {
 ///
 /// # Errors
 /// [`Reset`] for a malformed HTTP/2 request.
-pub fn respond(
+pub(crate) fn respond(
     error: &Error,
     version: Version,
     is_grpc: bool,

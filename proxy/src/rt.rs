@@ -6,7 +6,7 @@ use hyper::rt::Executor;
 
 /// Spawns hyper's tasks on the current worker, so that their futures need not be `Send`.
 #[derive(Debug, Clone, Copy)]
-pub struct LocalExecutor;
+pub(crate) struct LocalExecutor;
 
 impl<F> Executor<F> for LocalExecutor
 where

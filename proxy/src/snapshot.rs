@@ -7,7 +7,7 @@
 use std::{cell::OnceCell, rc::Rc, sync::Arc};
 
 use arc_swap::ArcSwap;
-use outrigger_config::model::{Config, ListenerId, RouteId, UpstreamId};
+use outrigger_config::model::{Config, ListenerId, RouteId};
 use outrigger_filters::{access_log::Sampler, service::BoxService};
 
 use crate::{
@@ -18,22 +18,22 @@ use crate::{
 };
 
 /// Where the current snapshot is found.
-pub type SnapshotCell = ArcSwap<Snapshot>;
+pub(crate) type SnapshotCell = ArcSwap<Snapshot>;
 
 /// One published configuration.
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// What was accepted.
     pub config: Arc<Config>,
     /// By [`ListenerId`].
     tables: Vec<RouteTable>,
-    /// By [`UpstreamId`].
+    /// By [`outrigger_config::model::UpstreamId`].
     pub upstreams: Vec<Arc<Upstream>>,
     counters: Vec<Arc<UpstreamCounters>>,
 }
 
 impl Snapshot {
     /// Builds the runtime of `config`, carrying over what `old` has and `config` did not change.
-    pub fn build(config: Arc<Config>, old: Option<&Self>, metrics: &Metrics) -> Self {
+    pub(crate) fn build(config: Arc<Config>, old: Option<&Self>, metrics: &Metrics) -> Self {
         let listeners = 0..config.listeners.len() as u32;
         let tables = listeners.map(|index| RouteTable::new(&config, ListenerId(index))).collect();
         let upstreams = registry::upstreams(&config, old.map_or(&[], |old| &old.upstreams));
@@ -43,7 +43,7 @@ impl Snapshot {
 }
 
 /// One worker's side of a snapshot.
-pub struct View {
+pub(crate) struct View {
     /// The shared side.
     pub snapshot: Arc<Snapshot>,
     upstreams: Rc<[Rc<LocalUpstream>]>,
@@ -56,7 +56,7 @@ pub struct View {
 }
 
 /// One upstream with this worker's connections to it.
-pub struct LocalUpstream {
+pub(crate) struct LocalUpstream {
     /// The shared side.
     pub shared: Arc<Upstream>,
     /// Which one it is in the snapshot.
@@ -77,7 +77,7 @@ impl LocalUpstream {
 
 impl View {
     /// The first view of a worker, or the next one: pools of upstreams that did not change are kept.
-    pub fn new(snapshot: Arc<Snapshot>, old: Option<&Self>, shard: Arc<Shard>) -> Self {
+    pub(crate) fn new(snapshot: Arc<Snapshot>, old: Option<&Self>, shard: Arc<Shard>) -> Self {
         let upstreams: Rc<[_]> = snapshot
             .upstreams
             .iter()
@@ -105,39 +105,34 @@ impl View {
     }
 
     /// The accepted configuration.
-    pub fn config(&self) -> &Config {
+    pub(crate) fn config(&self) -> &Config {
         &self.snapshot.config
     }
 
     /// The listener of this name, when this configuration has one.
-    pub fn listener_named(&self, name: &str) -> Option<ListenerId> {
+    pub(crate) fn listener_named(&self, name: &str) -> Option<ListenerId> {
         let found = self.config().listeners.iter().position(|one| &*one.name == name);
         found.map(|index| ListenerId(index as u32))
     }
 
     /// The routes of a listener.
-    pub fn table(&self, listener: ListenerId) -> &RouteTable {
+    pub(crate) fn table(&self, listener: ListenerId) -> &RouteTable {
         &self.snapshot.tables[listener.0 as usize]
     }
 
     /// The chain of a route.
-    pub fn chain(&self, route: RouteId) -> &BoxService {
+    pub(crate) fn chain(&self, route: RouteId) -> &BoxService {
         self.chains[route.0 as usize]
             .get_or_init(|| chain::build(self.config(), self.config().route(route), &self.upstreams))
     }
 
     /// Whether the next request stands in the access log.
-    pub fn is_sampled(&self) -> bool {
+    pub(crate) fn is_sampled(&self) -> bool {
         self.sampler.sample()
     }
 
-    /// An upstream.
-    pub fn upstream(&self, id: UpstreamId) -> &Rc<LocalUpstream> {
-        &self.upstreams[id.0 as usize]
-    }
-
     /// The series in which a request of this listener and route is counted.
-    pub fn series(&self, listener: ListenerId, route: Option<RouteId>) -> &LocalSeries {
+    pub(crate) fn series(&self, listener: ListenerId, route: Option<RouteId>) -> &LocalSeries {
         let config = self.config();
         let column = route.map_or(config.routes.len(), |route| route.0 as usize);
         self.series[listener.0 as usize * (config.routes.len() + 1) + column].get_or_init(|| {

@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// What the control thread asks of a worker.
-pub enum Command {
+pub(crate) enum Command {
     /// Accept on this socket.
     Listen(Arc<ListenerShared>, StdListener),
     /// Stop accepting; connections end with their next answer.
@@ -45,20 +45,20 @@ pub enum Command {
 }
 
 /// How the control thread reaches a worker.
-pub struct Handle {
+pub(crate) struct Handle {
     commands: mpsc::Sender<Command>,
 }
 
 impl Handle {
     /// Hands a command over. A worker that is gone takes none; that is noticed elsewhere.
-    pub async fn send(&self, command: Command) {
+    pub(crate) async fn send(&self, command: Command) {
         let _ = self.commands.send(command).await;
     }
 }
 
 /// What all workers are made of.
 #[derive(Clone)]
-pub struct Parts {
+pub(crate) struct Parts {
     /// The current snapshot.
     pub cell: Arc<SnapshotCell>,
     /// Counters.
@@ -68,7 +68,7 @@ pub struct Parts {
 }
 
 /// Everything that the connections of one worker share.
-pub struct Worker {
+pub(crate) struct Worker {
     cell: Arc<SnapshotCell>,
     view: RefCell<Rc<View>>,
     shard: Arc<Shard>,
@@ -97,7 +97,7 @@ impl Worker {
     }
 
     /// The current view. One atomic read while nothing changed.
-    pub fn view(&self) -> Rc<View> {
+    pub(crate) fn view(&self) -> Rc<View> {
         let current = self.cell.load();
         let mut view = self.view.borrow_mut();
         if !Arc::ptr_eq(&current, &view.snapshot) {
@@ -108,14 +108,14 @@ impl Worker {
     }
 
     /// Counts a connection until the guard is dropped.
-    pub fn connection(self: &Rc<Self>) -> ConnectionGuard {
+    pub(crate) fn connection(self: &Rc<Self>) -> ConnectionGuard {
         self.connections.set(self.connections.get() + 1);
         ConnectionGuard(Rc::clone(self))
     }
 }
 
 /// Counts one connection of this worker.
-pub struct ConnectionGuard(Rc<Worker>);
+pub(crate) struct ConnectionGuard(Rc<Worker>);
 
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
@@ -127,7 +127,7 @@ impl Drop for ConnectionGuard {
 ///
 /// # Errors
 /// The thread or its runtime could not be made.
-pub fn start(index: usize, parts: Parts) -> io::Result<(Handle, thread::JoinHandle<()>)> {
+pub(crate) fn start(index: usize, parts: Parts) -> io::Result<(Handle, thread::JoinHandle<()>)> {
     let (commands, queue) = mpsc::channel(64);
     let runtime = move || Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
     let (started, ready) = std::sync::mpsc::sync_channel(1);

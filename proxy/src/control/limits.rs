@@ -12,7 +12,7 @@ const MEMORY_PER_CONNECTION: u64 = 64 * 1024;
 
 /// Raises the soft limit on descriptors to the hard one, as every proxy does: the soft one is low for the sake of
 /// programs that use `select`.
-pub fn raise_descriptor_limit() {
+pub(crate) fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
         tracing::debug!(%error, "the descriptor limit stays as it is");
@@ -20,7 +20,7 @@ pub fn raise_descriptor_limit() {
 }
 
 /// min(10 000, half the descriptor limit, memory limit / 64 KiB), at least 16.
-pub fn default_connections() -> usize {
+pub(crate) fn default_connections() -> usize {
     let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX) / 2;
     let memory = memory_limit().map_or(u64::MAX, |bytes| bytes / MEMORY_PER_CONNECTION);
     MOST_CONNECTIONS.min(descriptors).min(memory).max(16) as usize

@@ -4,11 +4,11 @@
 //! watcher and the admin server only leave it a note.
 
 mod drain;
-pub mod limits;
+pub(crate) mod limits;
 mod listeners;
 mod reload;
-pub mod shared;
-pub mod signal;
+pub(crate) mod shared;
+pub(crate) mod signal;
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -37,7 +37,7 @@ const FIRST_LOOKUP: Duration = Duration::from_secs(1);
 
 /// Why the proxy did not start.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub(crate) enum StartError {
     /// The configuration was not accepted.
     #[error(transparent)]
     Config(#[from] outrigger_config::LoadError),
@@ -58,7 +58,7 @@ pub enum StartError {
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
+pub(crate) enum Ended {
     /// By a signal, everything in flight finished or the drain timeout passed.
     Gracefully,
     /// By a second signal, at once.
@@ -67,7 +67,7 @@ pub enum Ended {
 
 /// Where the configuration comes from.
 #[derive(Debug, Clone)]
-pub enum ConfigSource {
+pub(crate) enum ConfigSource {
     /// A file.
     File(PathBuf),
     /// None: port 8000 in front of an app on port 8080.
@@ -78,7 +78,7 @@ pub enum ConfigSource {
 ///
 /// # Errors
 /// It did not start; nothing is left running.
-pub fn run(source: ConfigSource) -> Result<Ended, StartError> {
+pub(crate) fn run(source: ConfigSource) -> Result<Ended, StartError> {
     limits::raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

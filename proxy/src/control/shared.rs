@@ -18,7 +18,7 @@ use crate::{snapshot::SnapshotCell, telemetry::metrics::Metrics};
 /// Where the process is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
-pub enum Phase {
+pub(crate) enum Phase {
     /// Not every listener is bound.
     Starting,
     /// Everything is served.
@@ -35,7 +35,7 @@ impl Phase {
     const ALL: [Self; 5] = [Self::Starting, Self::Serving, Self::Draining, Self::Drained, Self::Ending];
 
     /// As `/status` shows it.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Starting => "starting",
             Self::Serving => "serving",
@@ -47,7 +47,7 @@ impl Phase {
 }
 
 /// What somebody asks of the control loop.
-pub enum Request {
+pub(crate) enum Request {
     /// Read the file again; the answer is the error, if any.
     Reload(oneshot::Sender<Option<String>>),
     /// Begin to drain.
@@ -55,7 +55,7 @@ pub enum Request {
 }
 
 /// What the admin and status servers may know and ask.
-pub struct Shared {
+pub(crate) struct Shared {
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// The current snapshot.
@@ -88,7 +88,7 @@ impl Shared {
     }
 
     /// The current phase.
-    pub fn phase(&self) -> Phase {
+    pub(crate) fn phase(&self) -> Phase {
         Phase::ALL[usize::from(self.phase.load(Relaxed))]
     }
 
@@ -108,7 +108,7 @@ impl Shared {
     }
 
     /// Every bound address by name.
-    pub fn addresses(&self) -> BTreeMap<String, SocketAddr> {
+    pub(crate) fn addresses(&self) -> BTreeMap<String, SocketAddr> {
         self.state().addresses.clone()
     }
 
@@ -128,22 +128,22 @@ impl Shared {
     }
 
     /// Why the last reload was refused.
-    pub fn last_error(&self) -> Option<String> {
+    pub(crate) fn last_error(&self) -> Option<String> {
         self.state().last_error.clone()
     }
 
     /// Keys whose change waits for a restart.
-    pub fn pending_restart(&self) -> Vec<&'static str> {
+    pub(crate) fn pending_restart(&self) -> Vec<&'static str> {
         self.state().pending_restart.clone()
     }
 
     /// When the serving configuration was published.
-    pub fn loaded(&self) -> Option<SystemTime> {
+    pub(crate) fn loaded(&self) -> Option<SystemTime> {
         self.state().loaded
     }
 
     /// Asks the control loop; `None` when it is gone.
-    pub async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Option<T> {
+    pub(crate) async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Option<T> {
         let (done, answer) = oneshot::channel();
         self.requests.send(request(done)).await.ok()?;
         answer.await.ok()

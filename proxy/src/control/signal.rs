@@ -9,7 +9,7 @@ use tokio::{
 
 /// One of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signal {
+pub(crate) enum Signal {
     /// SIGTERM: drain, then end.
     Terminate,
     /// SIGINT: the same without `shutdownDelay`.
@@ -19,7 +19,7 @@ pub enum Signal {
 }
 
 /// Listens for them from the first moment on, also as process 1.
-pub struct Signals {
+pub(crate) struct Signals {
     terminate: Stream,
     interrupt: Stream,
     hangup: Stream,
@@ -30,7 +30,7 @@ impl Signals {
     ///
     /// # Errors
     /// The system refuses.
-    pub fn listen() -> io::Result<Self> {
+    pub(crate) fn listen() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -39,7 +39,7 @@ impl Signals {
     }
 
     /// The next signal.
-    pub async fn next(&mut self) -> Signal {
+    pub(crate) async fn next(&mut self) -> Signal {
         select! {
             _ = self.terminate.recv() => Signal::Terminate,
             _ = self.interrupt.recv() => Signal::Interrupt,
@@ -48,7 +48,7 @@ impl Signals {
     }
 
     /// The next signal that ends the process.
-    pub async fn next_ending(&mut self) -> Signal {
+    pub(crate) async fn next_ending(&mut self) -> Signal {
         loop {
             let signal = self.next().await;
             if signal != Signal::Hangup {

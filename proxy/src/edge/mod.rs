@@ -4,7 +4,7 @@
 //! 3 owned headers, 5 metrics, 7 route, then the route's [`crate::chain`], and 23 on the way back.
 
 mod intake;
-pub mod record;
+pub(crate) mod record;
 mod request_body;
 mod response_body;
 
@@ -28,7 +28,7 @@ use crate::{
 ///
 /// # Errors
 /// [`Reset`] for an HTTP/2 request that is malformed.
-pub async fn handle(client: Rc<Client>, request: Request<Incoming>) -> Result<Response<Body>, Reset> {
+pub(crate) async fn handle(client: Rc<Client>, request: Request<Incoming>) -> Result<Response<Body>, Reset> {
     let (view, listener) = client.listener.current(&client.worker);
     let (mut head, body) = request.into_parts();
     let record = Record::begin(&client, &view, listener, &head);
@@ -56,7 +56,7 @@ pub async fn handle(client: Rc<Client>, request: Request<Incoming>) -> Result<Re
 }
 
 /// Counts and logs a head that was refused before it was a request.
-pub fn refuse_unparsed(client: &Rc<Client>, refusal: Unparsed) {
+pub(crate) fn refuse_unparsed(client: &Rc<Client>, refusal: Unparsed) {
     let (view, listener) = client.listener.current(&client.worker);
     client.worker.metrics.reject(refusal.reason);
     let record = Record::unparsed(client, &view, listener);

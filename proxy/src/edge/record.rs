@@ -17,7 +17,7 @@ use crate::{listener::client::Client, snapshot::View};
 const CLIENT_GONE: u16 = 499;
 
 /// One exchange, from its head to the last byte of its answer.
-pub struct Record {
+pub(crate) struct Record {
     context: Context,
     client: Rc<Client>,
     view: Rc<View>,
@@ -38,7 +38,7 @@ struct LoggedHead {
 
 impl Record {
     /// Begins with a head that was read.
-    pub fn begin(client: &Rc<Client>, view: &Rc<View>, listener: ListenerId, head: &Parts) -> Self {
+    pub(crate) fn begin(client: &Rc<Client>, view: &Rc<View>, listener: ListenerId, head: &Parts) -> Self {
         client.begin_request();
         let logged = view.is_sampled().then(|| LoggedHead {
             method: head.method.clone(),
@@ -50,7 +50,7 @@ impl Record {
     }
 
     /// Begins with a head that could not be read.
-    pub fn unparsed(client: &Rc<Client>, view: &Rc<View>, listener: ListenerId) -> Self {
+    pub(crate) fn unparsed(client: &Rc<Client>, view: &Rc<View>, listener: ListenerId) -> Self {
         let logged = view.is_sampled().then(|| LoggedHead {
             method: Method::default(),
             uri: Uri::default(),
@@ -79,22 +79,22 @@ impl Record {
     }
 
     /// What the steps tell each other.
-    pub fn exchange(&self) -> &Context {
+    pub(crate) fn exchange(&self) -> &Context {
         &self.context
     }
 
     /// The request id, made now when the head was refused before it got one.
-    pub fn request_id(&self) -> &HeaderValue {
+    pub(crate) fn request_id(&self) -> &HeaderValue {
         self.context.request_id.get_or_init(|| self.client.worker.request_ids.next())
     }
 
     /// The answer has this status.
-    pub fn answered(&self, status: u16) {
+    pub(crate) fn answered(&self, status: u16) {
         self.status.set(status);
     }
 
     /// The request failed: the reason for log and metrics, and a warning where it is ours or the upstream's.
-    pub fn failed(&self, error: &Error) {
+    pub(crate) fn failed(&self, error: &Error) {
         self.context.blame_error(error);
         match error {
             Error::Malformed(_)
@@ -111,7 +111,7 @@ impl Record {
     }
 
     /// The client, for bodies that tell it how they ended.
-    pub fn client_went_away(&self) {
+    pub(crate) fn client_went_away(&self) {
         self.context.blame(Flag::Dc, "client.gone");
     }
 

@@ -38,7 +38,7 @@ use crate::{
 
 /// Sends requests of one route to its upstreams.
 #[derive(Clone)]
-pub struct Forward(Rc<Targets>);
+pub(crate) struct Forward(Rc<Targets>);
 
 struct Targets {
     /// Running sums of the weights, and the upstream each belongs to.
@@ -50,7 +50,7 @@ struct Targets {
 
 /// What a 101 leaves for the connection task, in a response extension. The `Rc` never leaves its worker.
 #[derive(Clone)]
-pub struct UpgradedSlot(send_wrapper::SendWrapper<Rc<RefCell<Option<Upgraded>>>>);
+pub(crate) struct UpgradedSlot(send_wrapper::SendWrapper<Rc<RefCell<Option<Upgraded>>>>);
 
 impl UpgradedSlot {
     fn new(upgraded: Upgraded) -> Self {
@@ -58,14 +58,14 @@ impl UpgradedSlot {
     }
 
     /// Takes it.
-    pub fn take(&self) -> Option<Upgraded> {
+    pub(crate) fn take(&self) -> Option<Upgraded> {
         self.0.borrow_mut().take()
     }
 }
 
 impl Forward {
     /// Forwards to `backends`.
-    pub fn new(
+    pub(crate) fn new(
         config: &Config,
         route: &Route,
         backends: &[WeightedBackend],

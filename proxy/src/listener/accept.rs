@@ -28,7 +28,7 @@ use crate::worker::Worker;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts on `socket` until the listener is asked to stop.
-pub async fn run(worker: Rc<Worker>, listener: Rc<ListenerLocal>, socket: StdListener) {
+pub(crate) async fn run(worker: Rc<Worker>, listener: Rc<ListenerLocal>, socket: StdListener) {
     let socket = match TcpListener::from_std(socket) {
         Ok(socket) => socket,
         Err(error) => return tracing::error!(listener = %listener.shared.name, %error, "cannot accept"),

@@ -15,7 +15,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 const BACKLOG: i32 = 4096;
 
 /// The sockets of one address, one per worker, and the address that was bound.
-pub struct Bound {
+pub(crate) struct Bound {
     /// One for each worker, non-blocking.
     pub sockets: Vec<TcpListener>,
     /// With the port that port 0 became.
@@ -27,7 +27,7 @@ pub struct Bound {
 ///
 /// # Errors
 /// The address is taken, not ours, or not allowed.
-pub fn bind(address: SocketAddr, dual_stack: bool, count: usize, ours: bool) -> io::Result<Bound> {
+pub(crate) fn bind(address: SocketAddr, dual_stack: bool, count: usize, ours: bool) -> io::Result<Bound> {
     match bind_all(address, dual_stack, count, ours) {
         Err(error) if dual_stack && no_ipv6(&error) => {
             bind_all((Ipv4Addr::UNSPECIFIED, address.port()).into(), false, count, ours)
@@ -40,7 +40,7 @@ pub fn bind(address: SocketAddr, dual_stack: bool, count: usize, ours: bool) -> 
 ///
 /// # Errors
 /// As [`bind`].
-pub fn bind_one(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+pub(crate) fn bind_one(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     let dual_stack = address.ip() == Ipv6Addr::UNSPECIFIED;
     let Bound { mut sockets, address } = bind(address, dual_stack, 1, false)?;
     let socket = sockets.pop().ok_or_else(|| io::Error::other("no socket was bound"))?;

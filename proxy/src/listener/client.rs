@@ -14,7 +14,7 @@ use super::{ListenerLocal, Permit, io::Watch, tunnel::Tunnel};
 use crate::worker::{ConnectionGuard, Worker};
 
 /// One client connection.
-pub struct Client {
+pub(crate) struct Client {
     /// The worker it lives on.
     pub worker: Rc<Worker>,
     /// The listener it came through.
@@ -43,7 +43,7 @@ pub struct Client {
 
 impl Client {
     /// A connection that was just accepted.
-    pub fn new(worker: Rc<Worker>, listener: Rc<ListenerLocal>, permit: Permit, peer: IpAddr) -> Self {
+    pub(crate) fn new(worker: Rc<Worker>, listener: Rc<ListenerLocal>, permit: Permit, peer: IpAddr) -> Self {
         let opened = Instant::now();
         listener.shared.counters.open.fetch_add(1, Relaxed);
         Self {
@@ -65,51 +65,51 @@ impl Client {
     }
 
     /// A request begins.
-    pub fn begin_request(&self) {
+    pub(crate) fn begin_request(&self) {
         self.requests.set(self.requests.get() + 1);
         self.left_unread.set(false);
     }
 
     /// A request has ended, with the last byte of its answer.
-    pub fn end_request(&self, now: Instant) {
+    pub(crate) fn end_request(&self, now: Instant) {
         self.requests.set(self.requests.get() - 1);
         self.idle_since.set(now);
         self.read_when_idle.set(self.watch.bytes_read());
     }
 
     /// Whether a request head has begun and is not complete. Only meaningful between requests.
-    pub fn is_in_head(&self) -> bool {
+    pub(crate) fn is_in_head(&self) -> bool {
         self.watch.bytes_read() != self.read_when_idle.get()
     }
 
     /// What was read already is the beginning of a head.
-    pub fn head_began(&self) {
+    pub(crate) fn head_began(&self) {
         self.read_when_idle.set(u64::MAX);
     }
 
     /// The request's body was given up before its end.
-    pub fn leave_unread(&self) {
+    pub(crate) fn leave_unread(&self) {
         self.left_unread.set(true);
     }
 
     /// Whether the peer may still be sending a body that nobody reads.
-    pub fn left_unread(&self) -> bool {
+    pub(crate) fn left_unread(&self) -> bool {
         self.left_unread.get()
     }
 
     /// Requests that have not ended.
-    pub fn requests(&self) -> usize {
+    pub(crate) fn requests(&self) -> usize {
         self.requests.get()
     }
 
     /// When the last request ended, or the connection began.
-    pub fn idle_since(&self) -> Instant {
+    pub(crate) fn idle_since(&self) -> Instant {
         self.idle_since.get()
     }
 
     /// Whether the next answer must be the last: the listener ends, the connection is old, or a request left it in a
     /// state that cannot be trusted.
-    pub fn is_ending(&self) -> bool {
+    pub(crate) fn is_ending(&self) -> bool {
         self.must_close.get() || self.listener.is_ending() || self.is_old()
     }
 
@@ -118,28 +118,28 @@ impl Client {
     }
 
     /// Makes the next answer the last.
-    pub fn close_after_answer(&self) {
+    pub(crate) fn close_after_answer(&self) {
         self.must_close.set(true);
     }
 
     /// Leaves the other end of an upgraded connection for the connection task.
-    pub fn upgrade(&self, tunnel: Tunnel) {
+    pub(crate) fn upgrade(&self, tunnel: Tunnel) {
         *self.tunnel.borrow_mut() = Some(tunnel);
     }
 
     /// Whether a 101 left something behind.
-    pub fn has_tunnel(&self) -> bool {
+    pub(crate) fn has_tunnel(&self) -> bool {
         self.tunnel.borrow().is_some()
     }
 
     /// When the connection is asked to end for its age.
-    pub fn end_of_age(&self) -> Option<Instant> {
+    pub(crate) fn end_of_age(&self) -> Option<Instant> {
         let (view, id) = self.listener.current(&self.worker);
         view.config().listener(id).timeouts.connection_age.map(|age| self.opened + age)
     }
 
     /// Takes what a 101 left behind.
-    pub fn take_tunnel(&self) -> Option<Tunnel> {
+    pub(crate) fn take_tunnel(&self) -> Option<Tunnel> {
         self.tunnel.borrow_mut().take()
     }
 }

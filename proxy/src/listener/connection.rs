@@ -18,7 +18,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const FIRST_READ: usize = 1024;
 
 /// Serves one connection to its end.
-pub async fn serve(client: Rc<Client>, mut socket: TcpStream) {
+pub(crate) async fn serve(client: Rc<Client>, mut socket: TcpStream) {
     let (view, id) = client.listener.current(&client.worker);
     let timeouts = view.config().listener(id).timeouts.clone();
     drop(view);

@@ -32,7 +32,7 @@ const PARK_AFTER: Duration = Duration::from_millis(500);
 
 /// How long an idle connection that is asked to end may still bring one more request. A request that crosses our
 /// close would be lost without it.
-pub const LAST_CHANCE: Duration = Duration::from_secs(1);
+pub(crate) const LAST_CHANCE: Duration = Duration::from_secs(1);
 
 /// How long, and for how many bytes, a closing connection is still read, so that the peer sees our answer and not
 /// a reset.
@@ -40,7 +40,7 @@ const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 1024 * 1024;
 
 /// Serves requests until one side ends the connection.
-pub async fn serve(client: Rc<Client>, mut io: ClientIo) {
+pub(crate) async fn serve(client: Rc<Client>, mut io: ClientIo) {
     loop {
         let (end, rest) = Box::pin(serve_busy(&client, io)).await;
         io = rest;

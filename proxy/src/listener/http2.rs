@@ -27,7 +27,7 @@ const CONNECTION_WINDOW: u32 = 256 * 1024;
 const SEND_BUFFER: usize = 64 * 1024;
 
 /// Serves one connection to its end.
-pub async fn serve(client: Rc<Client>, io: ClientIo) {
+pub(crate) async fn serve(client: Rc<Client>, io: ClientIo) {
     let (view, id) = client.listener.current(&client.worker);
     let listener = view.config().listener(id);
     let mut clocks = Clocks::new(&client, listener.timeouts.clone());

@@ -18,19 +18,19 @@ use tokio::{
 
 /// What the connection task watches.
 #[derive(Default)]
-pub struct Watch {
+pub(crate) struct Watch {
     read: Cell<u64>,
     stuck_since: Cell<Option<Instant>>,
 }
 
 impl Watch {
     /// Bytes read so far.
-    pub fn bytes_read(&self) -> u64 {
+    pub(crate) fn bytes_read(&self) -> u64 {
         self.read.get()
     }
 
     /// Since when the peer has taken none of what is to be written.
-    pub fn stuck_since(&self) -> Option<Instant> {
+    pub(crate) fn stuck_since(&self) -> Option<Instant> {
         self.stuck_since.get()
     }
 
@@ -45,7 +45,7 @@ impl Watch {
 }
 
 /// A client's socket.
-pub struct ClientIo {
+pub(crate) struct ClientIo {
     socket: TcpStream,
     /// Read already, but not by the one who reads now.
     front: Bytes,
@@ -54,18 +54,18 @@ pub struct ClientIo {
 
 impl ClientIo {
     /// A socket from which `front` was read already.
-    pub fn new(socket: TcpStream, front: Bytes, watch: Rc<Watch>) -> Self {
+    pub(crate) fn new(socket: TcpStream, front: Bytes, watch: Rc<Watch>) -> Self {
         watch.read.set(front.len() as u64);
         Self { socket, front, watch }
     }
 
     /// Whether bytes were put back that nobody has read since.
-    pub fn has_front(&self) -> bool {
+    pub(crate) fn has_front(&self) -> bool {
         !self.front.is_empty()
     }
 
     /// Puts bytes back that were read too early.
-    pub fn put_back(&mut self, bytes: Bytes) {
+    pub(crate) fn put_back(&mut self, bytes: Bytes) {
         debug_assert!(self.front.is_empty(), "only the last reader puts back");
         self.front = bytes;
     }
@@ -74,7 +74,7 @@ impl ClientIo {
     ///
     /// # Errors
     /// The socket broke.
-    pub async fn readable(&self) -> io::Result<()> {
+    pub(crate) async fn readable(&self) -> io::Result<()> {
         if self.front.is_empty() { self.socket.readable().await } else { Ok(()) }
     }
 }

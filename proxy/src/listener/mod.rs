@@ -4,14 +4,14 @@
 //! and hands over to [`http1`] or [`http2`]; [`io`] is the socket as both see it; [`tunnel`] joins two sockets after
 //! an upgrade.
 
-pub mod accept;
-pub mod bind;
-pub mod client;
-pub mod connection;
-pub mod http1;
-pub mod http2;
-pub mod io;
-pub mod tunnel;
+pub(crate) mod accept;
+pub(crate) mod bind;
+pub(crate) mod client;
+pub(crate) mod connection;
+pub(crate) mod http1;
+pub(crate) mod http2;
+pub(crate) mod io;
+pub(crate) mod tunnel;
 
 use std::{
     cell::{Cell, RefCell},
@@ -33,7 +33,7 @@ use tokio::sync::Notify;
 use crate::{snapshot::View, telemetry::metrics::ListenerCounters, worker::Worker};
 
 /// What all workers share about one listener: counts that limits look at.
-pub struct ListenerShared {
+pub(crate) struct ListenerShared {
     /// Unique in this process, also over reloads.
     pub id: u64,
     /// The listener's name.
@@ -53,7 +53,7 @@ pub struct ListenerShared {
 
 impl ListenerShared {
     /// A listener that was just bound.
-    pub fn new(
+    pub(crate) fn new(
         id: u64,
         model: &Listener,
         address: SocketAddr,
@@ -74,7 +74,7 @@ impl ListenerShared {
     }
 
     /// Open connections, over all workers.
-    pub fn open_connections(&self) -> usize {
+    pub(crate) fn open_connections(&self) -> usize {
         self.open.load(Relaxed)
     }
 
@@ -93,7 +93,7 @@ impl ListenerShared {
 }
 
 /// One open connection as the limits count it.
-pub struct Permit {
+pub(crate) struct Permit {
     shared: Arc<ListenerShared>,
     address: Option<IpAddr>,
 }
@@ -128,7 +128,7 @@ impl Drop for Permit {
 }
 
 /// One worker's side of a listener.
-pub struct ListenerLocal {
+pub(crate) struct ListenerLocal {
     /// The shared side.
     pub shared: Arc<ListenerShared>,
     /// The newest view that has this listener; a removed listener's connections end on its last one.
@@ -141,7 +141,7 @@ pub struct ListenerLocal {
 
 impl ListenerLocal {
     /// A listener that begins with `view`, in which it is `id`.
-    pub fn new(shared: Arc<ListenerShared>, view: Rc<View>, id: ListenerId) -> Self {
+    pub(crate) fn new(shared: Arc<ListenerShared>, view: Rc<View>, id: ListenerId) -> Self {
         Self {
             shared,
             last: RefCell::new((view, id)),
@@ -153,7 +153,7 @@ impl ListenerLocal {
     }
 
     /// The view for a new request, and which listener of it this is.
-    pub fn current(&self, worker: &Worker) -> (Rc<View>, ListenerId) {
+    pub(crate) fn current(&self, worker: &Worker) -> (Rc<View>, ListenerId) {
         let view = worker.view();
         let mut last = self.last.borrow_mut();
         if !Rc::ptr_eq(&last.0, &view) {
@@ -165,17 +165,17 @@ impl ListenerLocal {
     }
 
     /// Whether requests come from outside.
-    pub fn is_inbound(&self) -> bool {
+    pub(crate) fn is_inbound(&self) -> bool {
         self.shared.direction == Direction::Inbound
     }
 
     /// Ends the accept loop after what the kernel has queued.
-    pub fn stop_accepting(&self) {
+    pub(crate) fn stop_accepting(&self) {
         self.stop.notify_one();
     }
 
     /// Asks every connection to end, also those still to come.
-    pub fn end_connections(&self) {
+    pub(crate) fn end_connections(&self) {
         self.ending.set(true);
         for waker in self.connections.borrow().iter().flatten() {
             waker.wake_by_ref();
@@ -183,7 +183,7 @@ impl ListenerLocal {
     }
 
     /// Whether connections are asked to end.
-    pub fn is_ending(&self) -> bool {
+    pub(crate) fn is_ending(&self) -> bool {
         self.ending.get()
     }
 

@@ -14,7 +14,7 @@ use crate::{edge::record::Record, upstream::pool::Upgraded};
 const BUFFER: usize = 16 * 1024;
 
 /// The upstream end of an upgraded connection, waiting for the client's.
-pub struct Tunnel {
+pub(crate) struct Tunnel {
     upstream: Upgraded,
     record: Record,
     idle: Option<Duration>,
@@ -22,12 +22,12 @@ pub struct Tunnel {
 
 impl Tunnel {
     /// A tunnel to `upstream` that ends after `idle` without a byte in either direction.
-    pub fn new(upstream: Upgraded, record: Record, idle: Option<Duration>) -> Self {
+    pub(crate) fn new(upstream: Upgraded, record: Record, idle: Option<Duration>) -> Self {
         Self { upstream, record, idle }
     }
 
     /// Copies until one side fails, both have ended, or nothing moves.
-    pub async fn run(self, client: ClientIo) {
+    pub(crate) async fn run(self, client: ClientIo) {
         let Self { upstream, record, idle } = self;
         let moved = Cell::new(Instant::now());
         let (mut from_client, mut to_client) = split(client);

@@ -35,7 +35,7 @@ enum Message {
 
 /// The writer's end that workers share.
 #[derive(Clone)]
-pub struct Writer {
+pub(crate) struct Writer {
     queue: SyncSender<Message>,
     metrics: Arc<Metrics>,
 }
@@ -45,14 +45,14 @@ impl Writer {
     ///
     /// # Errors
     /// No thread could be started.
-    pub fn start(output: impl Write + Send + 'static, metrics: Arc<Metrics>) -> std::io::Result<Self> {
+    pub(crate) fn start(output: impl Write + Send + 'static, metrics: Arc<Metrics>) -> std::io::Result<Self> {
         let (queue, messages) = sync_channel(QUEUE);
         thread::Builder::new().name("access-log".into()).spawn(move || write_all(&messages, output))?;
         Ok(Self { queue, metrics })
     }
 
     /// Waits until everything handed over so far was written, at most for `limit`.
-    pub fn flush(&self, limit: Duration) {
+    pub(crate) fn flush(&self, limit: Duration) {
         let (done, written) = sync_channel(1);
         if self.queue.try_send(Message::Flush(done)).is_ok() {
             let _ = written.recv_timeout(limit);
@@ -81,7 +81,7 @@ fn write_all(messages: &Receiver<Message>, mut output: impl Write) {
 }
 
 /// One worker's lines.
-pub struct LocalLog {
+pub(crate) struct LocalLog {
     writer: Writer,
     lines: RefCell<Vec<u8>>,
     lingering: Cell<bool>,
@@ -89,12 +89,12 @@ pub struct LocalLog {
 
 impl LocalLog {
     /// An empty buffer in front of `writer`.
-    pub fn new(writer: Writer) -> Self {
+    pub(crate) fn new(writer: Writer) -> Self {
         Self { writer, lines: RefCell::default(), lingering: Cell::new(false) }
     }
 
     /// Appends what `write` writes: one line with its end.
-    pub fn line(self: &Rc<Self>, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn line(self: &Rc<Self>, write: impl FnOnce(&mut Vec<u8>)) {
         let mut lines = self.lines.borrow_mut();
         write(&mut lines);
         if lines.len() >= CHUNK {
@@ -111,7 +111,7 @@ impl LocalLog {
     }
 
     /// Hands over what was collected.
-    pub fn hand_over(&self) {
+    pub(crate) fn hand_over(&self) {
         let lines = std::mem::take(&mut *self.lines.borrow_mut());
         if !lines.is_empty() {
             self.writer.hand_over(lines);

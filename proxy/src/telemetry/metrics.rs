@@ -20,7 +20,7 @@ use super::names;
 
 /// Everything counted in this process.
 #[derive(Default)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     shards: Mutex<Vec<Arc<Shard>>>,
     listeners: Mutex<BTreeMap<Arc<str>, Arc<ListenerCounters>>>,
     upstreams: Mutex<BTreeMap<Arc<str>, Arc<UpstreamCounters>>>,
@@ -41,7 +41,7 @@ pub struct Metrics {
 
 /// The series of one worker.
 #[derive(Default)]
-pub struct Shard {
+pub(crate) struct Shard {
     series: Mutex<Vec<Arc<Series>>>,
 }
 
@@ -61,14 +61,14 @@ struct Outcome {
 }
 
 /// A worker's handle on one series; it remembers the outcomes it has seen.
-pub struct LocalSeries {
+pub(crate) struct LocalSeries {
     series: Arc<Series>,
     known: RefCell<Vec<Arc<Outcome>>>,
 }
 
 /// Connections of one listener, over all workers.
 #[derive(Default)]
-pub struct ListenerCounters {
+pub(crate) struct ListenerCounters {
     /// Open now.
     pub open: AtomicI64,
     /// Accepted since the start.
@@ -77,26 +77,26 @@ pub struct ListenerCounters {
 
 /// What happens between us and one upstream, over all workers; written when connections change.
 #[derive(Default)]
-pub struct UpstreamCounters {
+pub(crate) struct UpstreamCounters {
     connects: [AtomicU64; 2],
     repeats: AtomicU64,
 }
 
 impl UpstreamCounters {
     /// A connect ended.
-    pub fn connected(&self, ok: bool) {
+    pub(crate) fn connected(&self, ok: bool) {
         self.connects[usize::from(!ok)].fetch_add(1, Relaxed);
     }
 
     /// A request goes out once more.
-    pub fn repeated(&self) {
+    pub(crate) fn repeated(&self) {
         self.repeats.fetch_add(1, Relaxed);
     }
 }
 
 impl Shard {
     /// The series of this listener and route.
-    pub fn series(&self, listener: &Arc<str>, route: &Arc<str>) -> LocalSeries {
+    pub(crate) fn series(&self, listener: &Arc<str>, route: &Arc<str>) -> LocalSeries {
         let mut all = lock(&self.series);
         let found = all.iter().find(|one| one.listener == *listener && one.route == *route).cloned();
         let series = found.unwrap_or_else(|| {
@@ -117,7 +117,7 @@ impl Shard {
 
 impl LocalSeries {
     /// Counts one answered request.
-    pub fn record(&self, status: u16, flag: Flag, took: Duration) {
+    pub(crate) fn record(&self, status: u16, flag: Flag, took: Duration) {
         let seconds = took.as_secs_f64();
         let bucket = names::DURATION_BUCKETS.partition_point(|&bound| bound < seconds);
         bump(&self.series.buckets[bucket], 1);
@@ -148,40 +148,40 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Metrics {
     /// A new worker's shard.
-    pub fn shard(&self) -> Arc<Shard> {
+    pub(crate) fn shard(&self) -> Arc<Shard> {
         let shard = Arc::<Shard>::default();
         lock(&self.shards).push(Arc::clone(&shard));
         shard
     }
 
     /// The counters of a listener.
-    pub fn listener(&self, name: &Arc<str>) -> Arc<ListenerCounters> {
+    pub(crate) fn listener(&self, name: &Arc<str>) -> Arc<ListenerCounters> {
         Arc::clone(lock(&self.listeners).entry(Arc::clone(name)).or_default())
     }
 
     /// The counters of an upstream.
-    pub fn upstream(&self, name: &Arc<str>) -> Arc<UpstreamCounters> {
+    pub(crate) fn upstream(&self, name: &Arc<str>) -> Arc<UpstreamCounters> {
         Arc::clone(lock(&self.upstreams).entry(Arc::clone(name)).or_default())
     }
 
     /// Counts a refusal; `reason` comes from a closed set.
-    pub fn reject(&self, reason: &'static str) {
+    pub(crate) fn reject(&self, reason: &'static str) {
         lock(&self.rejected).entry(reason).or_default().fetch_add(1, Relaxed);
     }
 
     /// Configurations published so far.
-    pub fn generation(&self) -> u64 {
+    pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Relaxed)
     }
 
     /// A reload ended.
-    pub fn reloaded(&self, ok: bool) {
+    pub(crate) fn reloaded(&self, ok: bool) {
         self.reload_failed.store(!ok, Relaxed);
         self.reloads[usize::from(!ok)].fetch_add(1, Relaxed);
     }
 
     /// The Prometheus text, format 0.0.4.
-    pub fn render(&self) -> String {
+    pub(crate) fn render(&self) -> String {
         let mut page = Page(String::with_capacity(8 * 1024));
         self.render_requests(&mut page);
         self.render_connections(&mut page);

@@ -1,5 +1,5 @@
 //! What the proxy tells about itself: metrics and the access log.
 
-pub mod access_log;
-pub mod metrics;
-pub mod names;
+pub(crate) mod access_log;
+pub(crate) mod metrics;
+pub(crate) mod names;

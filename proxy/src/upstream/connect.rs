@@ -17,7 +17,7 @@ use tokio::{
 use super::endpoint::{ConnectTo, Endpoint};
 
 /// A connected socket of either kind.
-pub enum UpstreamStream {
+pub(crate) enum UpstreamStream {
     /// TCP, Nagle off.
     Tcp(TcpStream),
     /// A Unix socket.
@@ -25,7 +25,7 @@ pub enum UpstreamStream {
 }
 
 /// A new connection and the address it went to (none for a Unix socket).
-pub struct Connected {
+pub(crate) struct Connected {
     /// The socket.
     pub stream: UpstreamStream,
     /// Where it went.
@@ -36,7 +36,7 @@ pub struct Connected {
 ///
 /// # Errors
 /// The last address's error, or `TimedOut`; `AddrNotAvailable` when a host name has no address.
-pub async fn connect(endpoint: &Endpoint, limit: Duration) -> io::Result<Connected> {
+pub(crate) async fn connect(endpoint: &Endpoint, limit: Duration) -> io::Result<Connected> {
     match timeout(limit, connect_any(endpoint)).await {
         Ok(result) => result,
         Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "no connection within connectTimeout")),

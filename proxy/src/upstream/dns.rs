@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::{endpoint::Endpoint, registry::Upstream};
 
 /// How often names are asked for again; the system's resolver tells no TTL.
-pub const REFRESH: Duration = Duration::from_secs(30);
+pub(crate) const REFRESH: Duration = Duration::from_secs(30);
 
 /// How soon a name that has never resolved is asked for again.
 const RETRY_UNRESOLVED: Duration = Duration::from_secs(2);
@@ -21,7 +21,7 @@ const RETRY_UNRESOLVED: Duration = Duration::from_secs(2);
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Keeps the addresses of `upstreams` fresh until it is dropped.
-pub async fn keep_resolved(upstreams: Vec<Arc<Upstream>>) {
+pub(crate) async fn keep_resolved(upstreams: Vec<Arc<Upstream>>) {
     let endpoints: Vec<&Arc<Endpoint>> = upstreams.iter().flat_map(|upstream| &upstream.endpoints).collect();
     if !upstreams.iter().any(|upstream| upstream.needs_dns()) {
         return;
@@ -37,7 +37,7 @@ pub async fn keep_resolved(upstreams: Vec<Arc<Upstream>>) {
 
 /// Asks once for every name that has no address yet, within `limit`: called before a configuration is published,
 /// so that the first requests find addresses.
-pub async fn resolve_new(upstreams: &[Arc<Upstream>], limit: Duration) {
+pub(crate) async fn resolve_new(upstreams: &[Arc<Upstream>], limit: Duration) {
     let missing = upstreams.iter().flat_map(|upstream| &upstream.endpoints).filter(|one| !one.is_available());
     let lookups: Vec<_> =
         missing.cloned().map(|one| tokio::spawn(async move { resolve(&one).await })).collect();

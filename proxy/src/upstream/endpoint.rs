@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use outrigger_config::model::{EndpointAddress, EndpointSpec};
 
 /// One endpoint, shared by all workers.
-pub struct Endpoint {
+pub(crate) struct Endpoint {
     /// As configured.
     pub spec: EndpointSpec,
     /// As the access log shows it: `host:port`, or the path of a Unix socket.
@@ -28,7 +28,7 @@ enum Target {
 }
 
 /// What a connect goes to.
-pub enum ConnectTo {
+pub(crate) enum ConnectTo {
     /// These, in this order, until one accepts.
     Tcp(Vec<SocketAddr>),
     /// This socket.
@@ -37,7 +37,7 @@ pub enum ConnectTo {
 
 impl Endpoint {
     /// An endpoint as configured; a host name has no address until it was resolved.
-    pub fn new(spec: EndpointSpec) -> Self {
+    pub(crate) fn new(spec: EndpointSpec) -> Self {
         let (target, label): (Target, Arc<str>) = match &spec.address {
             EndpointAddress::Socket(address) => (Target::known(vec![*address]), address.to_string().into()),
             EndpointAddress::Host { name, port } => {
@@ -49,7 +49,7 @@ impl Endpoint {
     }
 
     /// Whether there is somewhere to connect to.
-    pub fn is_available(&self) -> bool {
+    pub(crate) fn is_available(&self) -> bool {
         match &self.target {
             Target::Addresses { known, .. } => !known.load().is_empty(),
             Target::Unix(_) => true,
@@ -57,7 +57,7 @@ impl Endpoint {
     }
 
     /// Where the next connection goes: every address, beginning with another one each time.
-    pub fn connect_to(&self) -> ConnectTo {
+    pub(crate) fn connect_to(&self) -> ConnectTo {
         match &self.target {
             Target::Addresses { known, next } => {
                 let mut addresses = known.load().as_ref().clone();
@@ -70,7 +70,7 @@ impl Endpoint {
     }
 
     /// Replaces the addresses of a host name; says whether they changed.
-    pub fn resolved(&self, mut addresses: Vec<SocketAddr>) -> bool {
+    pub(crate) fn resolved(&self, mut addresses: Vec<SocketAddr>) -> bool {
         let Target::Addresses { known, .. } = &self.target else { return false };
         addresses.sort_unstable();
         addresses.dedup();
@@ -82,7 +82,7 @@ impl Endpoint {
     }
 
     /// Whether a connection to `address` may still be used.
-    pub fn still_has(&self, address: Option<SocketAddr>) -> bool {
+    pub(crate) fn still_has(&self, address: Option<SocketAddr>) -> bool {
         match (&self.target, address) {
             (Target::Addresses { known, .. }, Some(address)) => known.load().contains(&address),
             _ => true,
@@ -90,7 +90,7 @@ impl Endpoint {
     }
 
     /// Requests in flight, over all workers.
-    pub fn in_flight(&self) -> u32 {
+    pub(crate) fn in_flight(&self) -> u32 {
         self.in_flight.load(Relaxed)
     }
 }
@@ -102,11 +102,11 @@ impl Target {
 }
 
 /// Counts one request as in flight until it is dropped, with the last byte of the response body.
-pub struct InFlight(Arc<Endpoint>);
+pub(crate) struct InFlight(Arc<Endpoint>);
 
 impl InFlight {
     /// Begins to count.
-    pub fn begin(endpoint: &Arc<Endpoint>) -> Self {
+    pub(crate) fn begin(endpoint: &Arc<Endpoint>) -> Self {
         endpoint.in_flight.fetch_add(1, Relaxed);
         Self(endpoint.clone())
     }

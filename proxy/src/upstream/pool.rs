@@ -50,7 +50,7 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
 /// The connections of one worker to one endpoint.
-pub struct Pool {
+pub(crate) struct Pool {
     endpoint: Arc<Endpoint>,
     settings: ConnectionSettings,
     counters: Arc<UpstreamCounters>,
@@ -88,7 +88,7 @@ struct Multiplexed {
 }
 
 /// What remains of a connection after the peer agreed to an upgrade: its socket, and bytes already read.
-pub struct Upgraded {
+pub(crate) struct Upgraded {
     /// The socket.
     pub stream: UpstreamStream,
     /// Bytes that the peer sent right after its 101.
@@ -97,7 +97,7 @@ pub struct Upgraded {
 
 impl Pool {
     /// An empty pool.
-    pub fn new(
+    pub(crate) fn new(
         endpoint: Arc<Endpoint>,
         settings: ConnectionSettings,
         counters: Arc<UpstreamCounters>,
@@ -116,19 +116,19 @@ impl Pool {
     }
 
     /// The endpoint.
-    pub fn endpoint(&self) -> &Arc<Endpoint> {
+    pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
         &self.endpoint
     }
 
     /// Closes idle connections now and busy ones after their request: the upstream is gone from the configuration.
-    pub fn retire(&self) {
+    pub(crate) fn retire(&self) {
         self.retired.set(true);
         self.idle.borrow_mut().clear();
         self.multiplexed.borrow_mut().clear();
     }
 
     /// The newest idle connection that is still good.
-    pub fn checkout(self: &Rc<Self>) -> Option<Lease> {
+    pub(crate) fn checkout(self: &Rc<Self>) -> Option<Lease> {
         loop {
             let Idle { mut connection, since } = self.idle.borrow_mut().pop_back()?;
             if self.too_old(connection.opened) || !self.endpoint.still_has(connection.address) {
@@ -145,7 +145,7 @@ impl Pool {
     ///
     /// # Errors
     /// What the connect failed with.
-    pub async fn open(self: &Rc<Self>) -> io::Result<Lease> {
+    pub(crate) async fn open(self: &Rc<Self>) -> io::Result<Lease> {
         let connected = self.connect().await?;
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(RESPONSE_HEAD_BYTES)
@@ -249,14 +249,14 @@ impl Http1 {
 }
 
 /// An HTTP/1.1 connection while one request uses it. Dropped midway, it closes the connection.
-pub struct Lease {
+pub(crate) struct Lease {
     connection: Option<Box<Http1>>,
     pool: Rc<Pool>,
     reused: bool,
 }
 
 /// Why no response head came.
-pub enum SendError {
+pub(crate) enum SendError {
     /// Nothing of the request was written; here it is again.
     Unsent(Request<Body>),
     /// Something may have been written.
@@ -274,7 +274,7 @@ impl From<TrySendError<Request<Body>>> for SendError {
 
 impl Lease {
     /// Whether an earlier request used this connection.
-    pub fn is_reused(&self) -> bool {
+    pub(crate) fn is_reused(&self) -> bool {
         self.reused
     }
 
@@ -282,7 +282,7 @@ impl Lease {
     ///
     /// # Errors
     /// The connection failed; [`SendError`] says whether the request may have been sent.
-    pub async fn send(&mut self, request: Request<Body>) -> Result<Response<Incoming>, SendError> {
+    pub(crate) async fn send(&mut self, request: Request<Body>) -> Result<Response<Incoming>, SendError> {
         let connection = self.connection.as_mut().expect("a lease has its connection until its body ended");
         let mut response = std::pin::pin!(connection.sender.try_send_request(request));
         std::future::poll_fn(|cx| {
@@ -299,14 +299,14 @@ impl Lease {
     }
 
     /// Drives the connection while its response body is read.
-    pub fn drive(&mut self, cx: &mut Context<'_>) {
+    pub(crate) fn drive(&mut self, cx: &mut Context<'_>) {
         if let Some(connection) = &mut self.connection {
             let _ = connection.poll(cx); // an error shows in the body as well
         }
     }
 
     /// Gives the connection back when it is ready for another request, and closes it otherwise.
-    pub fn release(mut self) {
+    pub(crate) fn release(mut self) {
         let Some(mut connection) = self.connection.take() else { return };
         if connection.sender.is_ready() || connection.is_reusable() {
             self.pool.give_back(connection);
@@ -314,7 +314,7 @@ impl Lease {
     }
 
     /// Takes the socket after a 101. `None` when the connection did not end its HTTP part.
-    pub fn into_upgraded(mut self) -> Option<Upgraded> {
+    pub(crate) fn into_upgraded(mut self) -> Option<Upgraded> {
         let mut connection = self.connection.take()?;
         let _ = connection.poll(&mut Context::from_waker(Waker::noop()));
         let parts = connection.ended.then(|| connection.connection.into_parts())?;
@@ -323,7 +323,7 @@ impl Lease {
 }
 
 /// A place for one stream on a shared HTTP/2 connection.
-pub struct Stream {
+pub(crate) struct Stream {
     connection: Rc<Multiplexed>,
 }
 
@@ -332,7 +332,7 @@ impl Pool {
     ///
     /// # Errors
     /// What the connect failed with.
-    pub async fn stream(self: &Rc<Self>) -> io::Result<Stream> {
+    pub(crate) async fn stream(self: &Rc<Self>) -> io::Result<Stream> {
         if let Some(stream) = self.open_stream() {
             return Ok(stream);
         }
@@ -387,7 +387,7 @@ impl Stream {
     ///
     /// # Errors
     /// The stream failed; [`SendError`] says whether the request may have been sent.
-    pub async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>, SendError> {
+    pub(crate) async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>, SendError> {
         let response = self.connection.sender.borrow_mut().try_send_request(request);
         response.await.map_err(SendError::from)
     }

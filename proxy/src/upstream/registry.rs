@@ -7,7 +7,7 @@ use outrigger_config::model::{Config, EndpointAddress, Upstream as Model};
 use super::{balance::Balancer, endpoint::Endpoint};
 
 /// One upstream at run time, shared by all workers.
-pub struct Upstream {
+pub(crate) struct Upstream {
     /// As accepted.
     pub model: Model,
     /// In the order of the file.
@@ -24,14 +24,14 @@ impl Upstream {
     }
 
     /// Whether any endpoint is a host name.
-    pub fn needs_dns(&self) -> bool {
+    pub(crate) fn needs_dns(&self) -> bool {
         self.model.endpoints.iter().any(|spec| matches!(spec.address, EndpointAddress::Host { .. }))
     }
 }
 
 /// The upstreams of `config`, in its order; those of `old` whose model value is equal are carried over with their
 /// counters and resolved addresses.
-pub fn upstreams(config: &Config, old: &[Arc<Upstream>]) -> Vec<Arc<Upstream>> {
+pub(crate) fn upstreams(config: &Config, old: &[Arc<Upstream>]) -> Vec<Arc<Upstream>> {
     let old: HashMap<&str, &Arc<Upstream>> = old.iter().map(|one| (&*one.model.name, one)).collect();
     config
         .upstreams

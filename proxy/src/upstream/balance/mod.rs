@@ -8,7 +8,7 @@ use outrigger_config::model::LoadBalancerPolicy;
 const MAX_TURNS: u64 = 4096;
 
 /// The choice among the endpoints of one upstream.
-pub struct Balancer {
+pub(crate) struct Balancer {
     policy: LoadBalancerPolicy,
     weights: Vec<u32>,
     /// Running sums of the weights, for draws by weight.
@@ -19,7 +19,7 @@ pub struct Balancer {
 }
 
 /// What the balancer asks about an endpoint.
-pub trait Endpoints {
+pub(crate) trait Endpoints {
     /// Whether a request may be sent to it.
     fn is_available(&self, index: usize) -> bool;
     /// Requests in flight.
@@ -28,7 +28,7 @@ pub trait Endpoints {
 
 impl Balancer {
     /// A balancer over endpoints with these weights.
-    pub fn new(policy: LoadBalancerPolicy, weights: impl Iterator<Item = u32>) -> Self {
+    pub(crate) fn new(policy: LoadBalancerPolicy, weights: impl Iterator<Item = u32>) -> Self {
         let weights: Vec<u32> = weights.collect();
         let sums = weights
             .iter()
@@ -47,7 +47,7 @@ impl Balancer {
     }
 
     /// The endpoint for the next request, another one than `avoid` where there is one.
-    pub fn choose(&self, endpoints: &impl Endpoints, avoid: Option<usize>) -> Option<usize> {
+    pub(crate) fn choose(&self, endpoints: &impl Endpoints, avoid: Option<usize>) -> Option<usize> {
         if self.weights.len() == 1 {
             return endpoints.is_available(0).then_some(0);
         }

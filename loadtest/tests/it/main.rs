@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests; clippy's own exemption does not reach their helper functions")]
 
+mod command_line;
 mod misbehaviour;
 mod origin;
 mod protocols;

@@ -1,11 +1,12 @@
 //! Connections that end at awkward moments: which of them are failures and which are everyday life.
 
-use std::net::TcpListener as Reserved;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::Method;
 use outrigger_loadtest::load::{self, FailureKind, Plan, Protocol};
 use outrigger_loadtest::origin::Origin;
+use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -123,9 +124,11 @@ async fn an_origin_that_closes_without_a_byte_fails_the_request() {
 
 #[tokio::test]
 async fn a_port_nobody_listens_on_is_a_failure_to_connect() {
-    let reserved = Reserved::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/", reserved.local_addr().unwrap());
-    drop(reserved);
+    // Bound but not listening: nobody else can take the port meanwhile.
+    let reserved = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    reserved.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let address = reserved.local_addr().unwrap().as_socket().unwrap();
+    let url = format!("http://{address}/");
     for protocol in PROTOCOLS {
         let report = load::run(Plan { protocol, ..ten(url.clone()) }).await.unwrap();
         assert_eq!(report.failed_by(FailureKind::Connect), 10, "{report:?}");

@@ -24,7 +24,7 @@ use std::thread;
 
 use tokio::runtime::{Builder as RuntimeBuilder, Runtime};
 use tokio::sync::{oneshot, watch};
-use tokio::task::LocalSet;
+use tokio::task::{JoinSet, LocalSet};
 use tokio::time::Instant;
 
 pub use self::failure::FailureKind;
@@ -152,10 +152,7 @@ impl Running {
         for thread in self.threads {
             tallies.push(thread.tally.await.expect("a load thread panicked"));
         }
-        let schedule = &self.run.schedule;
-        let now = Instant::now();
-        let end = schedule.end().map_or(now, |end| end.min(now));
-        Tally::report(tallies, end.saturating_duration_since(schedule.measured_from()))
+        Tally::report(tallies, &self.run.schedule)
     }
 }
 
@@ -171,12 +168,15 @@ fn share(total: usize, parts: usize, index: usize) -> usize {
 /// Runs one thread's connections to their end.
 fn work_thread(runtime: &Runtime, run: Arc<Run>, halt: watch::Receiver<bool>, connections: usize) -> Tally {
     let lane = Rc::new(Lane { run, halt, traffic: Rc::default(), tally: RefCell::new(Tally::new()) });
+    // Not a LocalRuntime: it is no faster here, and could only be built on the thread, too late to refuse the plan.
     let tasks = LocalSet::new();
     tasks.block_on(runtime, work_connections(Rc::clone(&lane), connections));
-    // The connection tasks of HTTP/2 still hold the traffic's counters, not the lane.
+    let ended = Instant::now();
+    // Closes the connections of HTTP/2, which are tasks of their own.
     drop(tasks);
     let traffic = &lane.traffic;
     let mut tally = lane.tally.replace(Tally::new());
+    tally.ended = Some(ended);
     tally.connections = traffic.connections.get();
     tally.bytes_received = traffic.received.get();
     tally.bytes_sent = traffic.sent.get();
@@ -184,7 +184,7 @@ fn work_thread(runtime: &Runtime, run: Arc<Run>, halt: watch::Receiver<bool>, co
 }
 
 async fn work_connections(lane: Rc<Lane>, connections: usize) {
-    let mut tasks = tokio::task::JoinSet::new();
+    let mut tasks = JoinSet::new();
     for _ in 0..connections {
         match lane.run.plan.protocol {
             Protocol::Http1 => {

@@ -57,8 +57,10 @@ impl Schedule {
         }
     }
 
-    pub(super) fn measured_from(&self) -> Instant {
-        self.measured_from
+    /// Length of the measured part of a run whose last answer came at `instant`.
+    pub(super) fn measured_until(&self, instant: Instant) -> Duration {
+        let until = self.end.map_or(instant, |end| end.min(instant));
+        until.saturating_duration_since(self.measured_from)
     }
 
     pub(super) fn end(&self) -> Option<Instant> {

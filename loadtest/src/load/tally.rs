@@ -28,7 +28,8 @@ pub(super) struct Tally {
     body_bytes: u64,
     latency: Histogram<u64>,
     send_lag: Histogram<u64>,
-    /// Filled in when the thread ends.
+    /// When the thread had nothing more to do; filled in then, like the traffic below.
+    pub(super) ended: Option<Instant>,
     pub(super) connections: u64,
     pub(super) bytes_received: u64,
     pub(super) bytes_sent: u64,
@@ -56,6 +57,7 @@ impl Tally {
             body_bytes: 0,
             latency: histogram(),
             send_lag: histogram(),
+            ended: None,
             connections: 0,
             bytes_received: 0,
             bytes_sent: 0,
@@ -141,15 +143,17 @@ impl Tally {
         self.body_bytes += other.body_bytes;
         self.latency.add(other.latency).expect("all histograms have the same bounds");
         self.send_lag.add(other.send_lag).expect("all histograms have the same bounds");
+        self.ended = self.ended.max(other.ended);
         self.connections += other.connections;
         self.bytes_received += other.bytes_received;
         self.bytes_sent += other.bytes_sent;
     }
 
-    /// Adds up the threads of a run whose measured part took `elapsed`.
-    pub(super) fn report(tallies: impl IntoIterator<Item = Self>, elapsed: Duration) -> Report {
+    /// Adds up the threads of a run.
+    pub(super) fn report(tallies: impl IntoIterator<Item = Self>, schedule: &Schedule) -> Report {
         let mut sum = Self::new();
         tallies.into_iter().for_each(|tally| sum.absorb(tally));
+        let elapsed = sum.ended.map_or(Duration::ZERO, |ended| schedule.measured_until(ended));
         sum.examples.sort();
         Report {
             requests: sum.passed + sum.failures.values().sum::<u64>(),

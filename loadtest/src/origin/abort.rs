@@ -6,10 +6,13 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use http::Version;
 use http_body::{Body, Frame};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
 
 use crate::content::Content;
 use crate::stream::Stream;
@@ -119,16 +122,34 @@ impl AsyncWrite for Socket {
     }
 }
 
-/// A body that never keeps its promise: after its bytes it asks for the reset and waits for it.
+/// A body that never keeps its promise: after its bytes it asks for the reset.
 #[derive(Debug)]
 pub(super) struct Aborted {
     content: Content,
     wishes: Wishes,
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
+/// Time for the connection task of HTTP/2 to write what the stream has queued.
+const QUEUE_PAUSE: Duration = Duration::from_millis(20);
+
 impl Aborted {
-    pub(super) fn after(length: u64, wishes: Wishes) -> Self {
-        Self { content: Content::new(length), wishes }
+    pub(super) fn after(length: u64, version: Version, wishes: Wishes) -> Self {
+        let pause = (version == Version::HTTP_2).then(|| Box::pin(sleep(QUEUE_PAUSE)));
+        Self { content: Content::new(length), wishes, pause }
+    }
+
+    /// On HTTP/1.1 the flush that follows a pending body ends the connection, so nobody has to wake this again. On
+    /// HTTP/2 it is the flush of the RST_STREAM that this error causes.
+    fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let Some(pause) = &mut self.pause else {
+            self.wishes.reset_when_flushed();
+            return Poll::Pending;
+        };
+        pause.as_mut().poll(cx).map(|()| {
+            self.wishes.reset_when_flushed();
+            io::ErrorKind::ConnectionReset.into()
+        })
     }
 }
 
@@ -138,15 +159,11 @@ impl Body for Aborted {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         match self.content.next_frame() {
             Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
-            None => {
-                // Nobody has to wake this body again: the flush that follows ends the connection.
-                self.wishes.reset_when_flushed();
-                Poll::Pending
-            }
+            None => self.poll_reset(cx).map(|error| Some(Err(error))),
         }
     }
 }

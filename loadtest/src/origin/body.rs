@@ -28,6 +28,21 @@ pub(super) fn full(bytes: impl Into<Bytes>) -> Body {
     boxed(Full::new(bytes.into()))
 }
 
+/// A body that keeps its length to itself.
+pub(super) struct Unsized<B>(pub(super) B);
+
+impl<B: http_body::Body + Unpin> http_body::Body for Unsized<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.0).poll_frame(cx)
+    }
+}
+
 /// Sends one chunk at once and each further one after a fixed pause.
 pub(super) struct Paced {
     chunk: fn(u64) -> Bytes,

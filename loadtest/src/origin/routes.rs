@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRAILER};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
-use http_body_util::BodyExt;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body::Body as _;
+use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use serde_json::json;
 use tokio::time::sleep;
 
 use super::abort::{Aborted, Wishes};
-use super::body::{Body, Paced, boxed, full};
+use super::body::{Body, Paced, Unsized, boxed, full};
 use super::{Shared, websocket};
 use crate::content::{self, CHECKSUM_HEADER, CHECKSUM_TRAILER, Content};
 
@@ -31,6 +32,7 @@ pub(super) async fn answer(
     wishes: &Wishes,
     request: Request<Incoming>,
 ) -> io::Result<Response<Body>> {
+    let only_head = request.method() == Method::HEAD && request.version() == Version::HTTP_2;
     let path = request.uri().path().to_owned();
     let mut segments = path.trim_start_matches('/').splitn(3, '/');
     let (first, second, third) = (segments.next().unwrap_or(""), segments.next(), segments.next());
@@ -50,7 +52,7 @@ pub(super) async fn answer(
         ("sse", Some(count), Some(pause)) => events(count, Duration::from_millis(pause)),
         ("trailers", ..) => trailers(),
         ("status", Some(code), _) => status(code),
-        ("abort", Some(length), _) => abort(length, wishes),
+        ("abort", Some(length), _) => abort(length, request.version(), wishes),
         ("close-before", ..) => return Err(io::ErrorKind::ConnectionAborted.into()),
         ("early", ..) => early(request.version()),
         ("ws", ..) => websocket::accept(request),
@@ -61,7 +63,16 @@ pub(super) async fn answer(
     if let Some(name) = &shared.name {
         response.headers_mut().insert("x-origin", name.clone());
     }
-    Ok(response)
+    Ok(if only_head { without_body(response) } else { response })
+}
+
+/// hyper leaves the body of an answer to HEAD out on HTTP/1.1, but not on HTTP/2.
+fn without_body(response: Response<Body>) -> Response<Body> {
+    let (mut head, body) = response.into_parts();
+    if let Some(length) = body.size_hint().exact() {
+        head.headers.entry(CONTENT_LENGTH).or_insert(HeaderValue::from(length));
+    }
+    Response::from_parts(head, boxed(Empty::new()))
 }
 
 fn number(segment: Option<&str>) -> Option<u64> {
@@ -93,10 +104,9 @@ fn bytes(length: u64) -> Response<Body> {
     response
 }
 
-/// The same bytes without a length: hyper cannot know the size of a body with trailers, not even of none.
+/// The same bytes without a length.
 fn chunked(length: u64) -> Response<Body> {
-    let body = Content::in_frames(length, SMALL_FRAME).with_trailers(async { None });
-    let mut response = Response::new(boxed(body));
+    let mut response = Response::new(boxed(Unsized(Content::in_frames(length, SMALL_FRAME))));
     response.headers_mut().insert(CHECKSUM_HEADER, checksum_value(content::checksum(length)));
     response
 }
@@ -108,7 +118,8 @@ fn trailers() -> Response<Body> {
         map.insert(CHECKSUM_TRAILER, checksum_value(content::checksum(length)));
         Some(Ok(map))
     };
-    let mut response = Response::new(boxed(Content::in_frames(length, SMALL_FRAME).with_trailers(trailers)));
+    let body = Unsized(Content::in_frames(length, SMALL_FRAME)).with_trailers(trailers);
+    let mut response = Response::new(boxed(body));
     response.headers_mut().insert(TRAILER, HeaderValue::from_static(CHECKSUM_TRAILER));
     response
 }
@@ -185,8 +196,8 @@ fn status(code: u64) -> Response<Body> {
     }
 }
 
-fn abort(length: u64, wishes: &Wishes) -> Response<Body> {
-    let mut response = Response::new(boxed(Aborted::after(length, wishes.clone())));
+fn abort(length: u64, version: Version, wishes: &Wishes) -> Response<Body> {
+    let mut response = Response::new(boxed(Aborted::after(length, version, wishes.clone())));
     response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length.saturating_add(NEVER_SENT)));
     response
 }

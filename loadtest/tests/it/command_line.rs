@@ -1,0 +1,61 @@
+//! The binary itself: exit codes, JSON and the line that tells the address.
+
+use std::process::{Command, Output, Stdio};
+
+use outrigger_loadtest::origin::Origin;
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_outrigger-loadtest"));
+    command.args(arguments);
+    command
+}
+
+async fn run(url: &str, more: &[&str]) -> Output {
+    let arguments: Vec<_> = ["run", url, "--requests", "20"].iter().chain(more).copied().collect();
+    tokio::process::Command::from(command(&arguments)).output().await.unwrap()
+}
+
+#[tokio::test]
+async fn the_exit_code_tells_good_from_failed_from_wrong_usage() {
+    let origin = Origin::start().await.unwrap();
+    let cases: [(&str, &[&str], i32); 8] = [
+        ("/", &[], 0),
+        ("/", &["--http2", "--streams", "4", "--expect-same", "--expect-length", "13"], 0),
+        ("/echo", &["--method", "POST", "--body-size", "64k", "--header", "x-a: b", "--threads", "2"], 0),
+        ("/status/404", &["--expect-status", "200,404"], 0),
+        ("/status/404", &[], 1),
+        ("/", &["--expect-length", "12"], 1),
+        ("/", &["--streams", "4"], 2),
+        ("/", &["--connections", "0"], 2),
+    ];
+    for (path, more, code) in cases {
+        let output = run(&origin.url(path), more).await;
+        assert_eq!(output.status.code(), Some(code), "{path} {more:?}: {output:?}");
+    }
+    assert_eq!(run("https://127.0.0.1/", &[]).await.status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn json_has_the_stdout_to_itself() {
+    let origin = Origin::start().await.unwrap();
+    let output = run(&origin.url("/status/503"), &["--json"]).await;
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["requests"], &report["failures"]["status 503"]), (&20.into(), &20.into()));
+    assert!(report["latency_us"].is_null());
+    let output = run(&origin.url("/"), &["--json", "--rate", "1000"]).await;
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(report["latency_us"]["p99.9"].as_f64().unwrap() > 0.0);
+    assert!(report["send_lag_us"]["max"].is_number());
+}
+
+#[tokio::test]
+async fn an_origin_says_where_it_listens_and_serves_there() {
+    let arguments = ["origin", "--listen", "127.0.0.1:0", "--name", "green"];
+    let mut child = tokio::process::Command::from(command(&arguments));
+    let mut child = child.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).await.unwrap();
+    let address = line.trim_end().strip_prefix("listening address=").unwrap();
+    assert_eq!(run(&format!("http://{address}/bytes/1000"), &[]).await.status.code(), Some(0));
+}

@@ -1,8 +1,9 @@
 //! The two small servers of the control thread: `status` for the kubelet and Prometheus, `admin` for people and
 //! tools on loopback. The data ports never reach either.
 
-mod admin;
 mod readiness;
+mod routes;
+
 mod status;
 
 use std::{
@@ -63,7 +64,7 @@ impl Servers {
             let shared_here = Arc::clone(shared);
             serve("admin", socket, shared, move |request| {
                 let shared = Arc::clone(&shared_here);
-                async move { admin::answer(&shared, &request).await }
+                async move { routes::answer(&shared, &request).await }
             });
         }
     }

@@ -37,10 +37,11 @@ impl Readiness {
     /// Whether the app is ready; the reason when not.
     pub(super) async fn ask(&self, app: &App) -> Result<(), String> {
         let mut known = self.0.lock().await;
-        if let Some(known) = &*known {
-            if known.app == *app && known.at.elapsed() < keep(known, app.readiness.interval) {
-                return known.answer.clone();
-            }
+        if let Some(known) = &*known
+            && known.app == *app
+            && known.at.elapsed() < keep(known, app.readiness.interval)
+        {
+            return known.answer.clone();
         }
         let answer = match timeout(app.readiness.timeout, probe(app)).await {
             Ok(answer) => answer.map_err(|error| error.to_string()),

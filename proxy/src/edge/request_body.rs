@@ -130,10 +130,10 @@ impl Drop for RequestBody {
 fn read_error(error: hyper::Error) -> Error {
     let mut source = std::error::Error::source(&error);
     while let Some(cause) = source {
-        if let Some(cause) = cause.downcast_ref::<io::Error>() {
-            if matches!(cause.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) {
-                return Error::Malformed(Malformed::Body);
-            }
+        if let Some(cause) = cause.downcast_ref::<io::Error>()
+            && matches!(cause.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)
+        {
+            return Error::Malformed(Malformed::Body);
         }
         source = cause.source();
     }

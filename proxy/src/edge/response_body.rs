@@ -97,10 +97,11 @@ impl HttpBody for ResponseBody {
 
 impl Drop for ResponseBody {
     fn drop(&mut self) {
-        if let Some(record) = &self.record {
-            if self.left != Some(0) && !self.inner.is_end_stream() {
-                record.client_went_away();
-            }
+        if let Some(record) = &self.record
+            && self.left != Some(0)
+            && !self.inner.is_end_stream()
+        {
+            record.client_went_away();
         }
     }
 }

@@ -104,7 +104,7 @@ impl Service<Request<Body>> for Forward {
 /// Why one try brought no answer.
 enum Failed {
     /// Nothing changed at the endpoint; here is the request again.
-    Harmless(Request<Body>, Error),
+    Harmless(Box<Request<Body>>, Error),
     /// The end.
     Final(Error),
 }
@@ -142,7 +142,7 @@ impl Targets {
                 Err(Failed::Harmless(request, _)) if avoid.is_none() => {
                     upstream.counters.repeated();
                     avoid = Some(index);
-                    prepared = prepare::again(request, &upstream.shared.model, &context);
+                    prepared = prepare::again(*request, &upstream.shared.model, &context);
                 }
                 Err(Failed::Harmless(_, error) | Failed::Final(error)) => return Err(error),
             }
@@ -195,7 +195,7 @@ impl Attempt<'_> {
             Some(lease) => lease,
             None => match self.pool.open().await {
                 Ok(lease) => lease,
-                Err(error) => return Err(Failed::Harmless(request, self.connect_failed(error))),
+                Err(error) => return Err(Failed::Harmless(Box::new(request), self.connect_failed(error))),
             },
         };
         let copy = (lease.is_reused() && self.first).then(|| prepare::copy_for_repeat(&request)).flatten();
@@ -216,7 +216,7 @@ impl Attempt<'_> {
             }
             Err(SendError::Failed(error)) => match copy {
                 Some(request) if !error.is_parse() => {
-                    Err(Failed::Harmless(request, self.closed(error.into())))
+                    Err(Failed::Harmless(Box::new(request), self.closed(error.into())))
                 }
                 _ => Err(Failed::Final(self.failed(error))),
             },
@@ -226,7 +226,7 @@ impl Attempt<'_> {
     async fn http2(&self, request: Request<Body>, in_flight: InFlight) -> Result<Response<Body>, Failed> {
         let stream = match self.pool.stream().await {
             Ok(stream) => stream,
-            Err(error) => return Err(Failed::Harmless(request, self.connect_failed(error))),
+            Err(error) => return Err(Failed::Harmless(Box::new(request), self.connect_failed(error))),
         };
         let copy = if self.first { prepare::copy_for_repeat(&request) } else { None };
         match stream.send(request).await {
@@ -237,7 +237,7 @@ impl Attempt<'_> {
             }
             Err(SendError::Failed(error)) => match copy {
                 Some(request) if answer::is_refused_stream(&error) => {
-                    Err(Failed::Harmless(request, self.closed(error.into())))
+                    Err(Failed::Harmless(Box::new(request), self.closed(error.into())))
                 }
                 _ => Err(Failed::Final(self.failed(error))),
             },

@@ -43,7 +43,8 @@ pub(crate) async fn serve(client: Rc<Client>, io: ClientIo) {
     poll_fn(|cx| {
         loop {
             if let Poll::Ready(result) = connection.as_mut().poll(cx) {
-                return Poll::Ready(ended(&client, result));
+                ended(&client, result);
+                return Poll::Ready(());
             }
             match clocks.poll(cx) {
                 Poll::Ready(Due::GoAway) => connection.as_mut().graceful_shutdown(),

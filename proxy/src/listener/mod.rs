@@ -156,10 +156,10 @@ impl ListenerLocal {
     pub(crate) fn current(&self, worker: &Worker) -> (Rc<View>, ListenerId) {
         let view = worker.view();
         let mut last = self.last.borrow_mut();
-        if !Rc::ptr_eq(&last.0, &view) {
-            if let Some(id) = view.listener_named(&self.shared.name) {
-                *last = (view, id);
-            }
+        if !Rc::ptr_eq(&last.0, &view)
+            && let Some(id) = view.listener_named(&self.shared.name)
+        {
+            *last = (view, id);
         }
         (Rc::clone(&last.0), last.1)
     }

@@ -258,7 +258,7 @@ pub(crate) struct Lease {
 /// Why no response head came.
 pub(crate) enum SendError {
     /// Nothing of the request was written; here it is again.
-    Unsent(Request<Body>),
+    Unsent(Box<Request<Body>>),
     /// Something may have been written.
     Failed(hyper::Error),
 }
@@ -266,7 +266,7 @@ pub(crate) enum SendError {
 impl From<TrySendError<Request<Body>>> for SendError {
     fn from(mut error: TrySendError<Request<Body>>) -> Self {
         match error.take_message() {
-            Some(request) => Self::Unsent(request),
+            Some(request) => Self::Unsent(Box::new(request)),
             None => Self::Failed(error.into_error()),
         }
     }

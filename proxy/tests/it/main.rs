@@ -2,7 +2,8 @@
 #![allow(
     missing_docs,
     unreachable_pub,
-    reason = "tests are named as sentences, and support is seen by tests alone"
+    clippy::unwrap_used,
+    reason = "tests are named as sentences, support is seen by tests alone, and a failure is a panic"
 )]
 
 mod smoke;

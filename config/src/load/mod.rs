@@ -82,9 +82,9 @@ pub(crate) fn load_bytes(
     if matches!(tree.value, node::Value::Null) {
         return Err(LoadError::alone(name, text, "empty-file", "the file is empty", EMPTY_HELP));
     }
-    let file = File::read(&tree, &Place::root(), &mut reader);
+    let file = File::read(&tree, &Place { span: tree.span, ..Place::root() }, &mut reader);
     let mut report = reader.report;
-    let base = Path::new(name).parent().unwrap_or(Path::new(""));
+    let base = Path::new(name).parent().unwrap_or_else(|| Path::new(""));
     let config = file.map(|file| validate::config(&file, base, &mut report));
     match config {
         Some(config) if !report.has_errors() => {

@@ -170,7 +170,7 @@ fn files_that_cannot_be_read_get_one_clear_message_each() {
         (write("large.yaml", &vec![b'#'; 2 << 20]), "file-too-large", "larger than 1 MiB"),
         (write("latin1.yaml", b"app: { port: 8080 } # \xe4"), "bad-encoding", "not UTF-8"),
         (write("utf16.yaml", b"\xff\xfea\0"), "bad-encoding", "UTF-16"),
-        (write("binary.yaml", b"\x7fELF\x02\x01\x00\x00"), "yaml-syntax", "YAML"),
+        (write("binary.yaml", b"\x7fELF\x02\x01\x00\x00"), "yaml-syntax", "control character"),
     ];
     for (path, expected, part) in cases {
         let (code, message) = reading(&path);
@@ -207,4 +207,10 @@ fn nothing_that_is_cut_off_anywhere_panics() {
     for (end, _) in FULL.char_indices() {
         let _ = load_str("cut.yaml", &FULL[..end], &unset);
     }
+}
+
+#[test]
+fn a_file_with_far_too_many_values_is_refused_at_once() {
+    let text = format!("app: {{ port: 8080 }}\na: [{}1]\n", "1,".repeat(60_000));
+    assert_eq!(code(&load_str("t", &text, &unset).unwrap_err()).0, "too-complex");
 }

@@ -14,10 +14,10 @@ use super::{Span, source_text::char_start};
 
 /// Levels of nesting; the deepest key of the vocabulary is at level 9.
 const MAX_DEPTH: usize = 64;
-/// Nodes in a document with its aliases expanded; a file of 1 MiB has room for about half of it.
-const MAX_NODES: usize = 250_000;
+/// Nodes in a document: thousands of routes. The parser's time grows with the square of this.
+const MAX_NODES: usize = 50_000;
 /// Nodes that aliases may add.
-const MAX_ALIASED_NODES: usize = 100_000;
+const MAX_ALIASED_NODES: usize = 50_000;
 
 /// A value and where it stands.
 #[derive(Debug, Clone)]

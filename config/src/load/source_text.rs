@@ -1,7 +1,7 @@
 //! The text of a file and its lines.
 
 /// A range of bytes in a [`SourceText`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Span {
     pub(crate) start: usize,
     pub(crate) end: usize,

@@ -9,7 +9,7 @@ const SYNTAX: &str = "yaml-syntax";
 const TOO_COMPLEX: &str = "too-complex";
 
 /// What the parser says, and what we say: part of its message, code, message, help.
-const WORDS: [(&str, &str, &str, &str); 14] = [
+const WORDS: [(&str, &str, &str, &str); 20] = [
     ("tabs disallowed", SYNTAX, "a tab stands in the indentation", "indent with spaces"),
     (
         "did not find expected key",
@@ -40,6 +40,22 @@ const WORDS: [(&str, &str, &str, &str); 14] = [
         SYNTAX,
         "a `[` is not closed, or a `,` is missing",
         "add what is missing before this place",
+    ),
+    ("null into string", SYNTAX, "a key is missing in front of the `:`", "write `key: value`"),
+    ("expected string scalar", SYNTAX, "a key is a list or map", "write a plain word in front of the `:`"),
+    ("non-finite float", "bad-value", "this is not a number that any key takes", "write a plain number"),
+    ("recursive references", SYNTAX, "this alias refers to the value it stands in", "write the value out"),
+    (
+        "unexpected character: `\\u{",
+        SYNTAX,
+        "a control character stands here",
+        "remove it, or write it as \"\\xNN\" in double quotes",
+    ),
+    (
+        "recursion limit",
+        TOO_COMPLEX,
+        "the file is nested too deep",
+        "no key of a configuration needs more than 10 levels",
     ),
     ("unclosed quote", SYNTAX, "a quote is not closed", "close it, or remove it"),
     (

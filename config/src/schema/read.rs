@@ -1,5 +1,7 @@
 //! How schema types read themselves from nodes: everything wrong is reported, nothing stops early.
 
+use std::collections::HashMap;
+
 use crate::{
     load::{
         environment::{Environment, SubstitutionError, substitute},
@@ -133,8 +135,10 @@ impl<'n> Fields<'n> {
 
 /// Reports keys that stand twice in one map, with both places.
 pub(crate) fn report_duplicates(entries: &[(Key, Node)], place: &Place, report: &mut Report) {
-    for (index, (key, _)) in entries.iter().enumerate() {
-        let Some((first, _)) = entries[..index].iter().find(|(other, _)| other.name == key.name) else {
+    let mut first: HashMap<&str, &Key> = HashMap::with_capacity(entries.len());
+    for (key, _) in entries {
+        let Some(first) = first.get(key.name.as_str()) else {
+            first.insert(&key.name, key);
             continue;
         };
         let spot = report.spot(&place.key(&first.name, first.span));

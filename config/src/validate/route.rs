@@ -1,5 +1,7 @@
 //! Routes: names, listeners, timeouts; matches and actions have their own files.
 
+use std::collections::HashSet;
+
 use super::{
     action, defaults, headers, hostname, name,
     path::Rules,
@@ -199,13 +201,14 @@ fn hostnames(block: &RouteBlock, report: &mut Report) -> Vec<Hostname> {
         report.error(&written.place, "empty-list", "the route takes no host", help);
     }
     let mut hostnames: Vec<Hostname> = Vec::new();
+    let mut named = HashSet::new();
     for item in &written.value {
         let Some(hostname) = hostname::pattern(item, report) else { continue };
-        if hostnames.contains(&hostname) {
+        if named.insert(hostname.clone()) {
+            hostnames.push(hostname);
+        } else {
             let message = format!("the host {:?} is named twice", item.value);
             report.error(&item.place, "duplicate-reference", message, "name it once");
-        } else {
-            hostnames.push(hostname);
         }
     }
     hostnames

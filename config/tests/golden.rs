@@ -8,7 +8,7 @@
 
 use std::{fs, path::PathBuf};
 
-use outrigger_config::{Severity, load_str, render_json, render_text};
+use outrigger_config::{Severity, load_str, render_json};
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
@@ -21,7 +21,7 @@ fn variables(name: &str) -> Option<String> {
 /// What a file is answered with, and whether it was accepted.
 fn rendered(name: &str, text: &str) -> String {
     match load_str(name, text, &variables) {
-        Ok(loaded) => render_text(&loaded.warnings, text, false),
+        Ok(loaded) => loaded.render_warnings(false),
         Err(error) => error.render(false),
     }
 }

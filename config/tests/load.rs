@@ -214,3 +214,22 @@ fn a_file_with_far_too_many_values_is_refused_at_once() {
     let text = format!("app: {{ port: 8080 }}\na: [{}1]\n", "1,".repeat(60_000));
     assert_eq!(code(&load_str("t", &text, &unset).unwrap_err()).0, "too-complex");
 }
+
+#[test]
+fn nothing_that_lacks_a_line_or_has_a_wrong_value_panics() {
+    let lines: Vec<&str> = FULL.lines().collect();
+    for (index, line) in lines.iter().enumerate() {
+        let key = line.split(':').next().unwrap_or_default();
+        for other in [
+            "".to_owned(),
+            format!("{key}:"),
+            format!("{key}: [x]"),
+            format!("{key}: {{ x: 1 }}"),
+            format!("{key}: -1"),
+        ] {
+            let mut changed = lines.clone();
+            changed[index] = &other;
+            let _ = load_str("changed.yaml", &changed.join("\n"), &unset);
+        }
+    }
+}

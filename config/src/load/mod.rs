@@ -19,7 +19,7 @@ pub(crate) use source_text::Span;
 
 use crate::{
     model::Config,
-    problem::{Place, Problem, Report},
+    problem::{Place, Problem, Report, render_text},
     reload::{Fingerprint, Source},
     schema::{File, Read, Reader},
     validate,
@@ -43,6 +43,13 @@ pub struct Loaded {
     pub text: SourceText,
     /// What the content hashes to.
     pub hash: Fingerprint,
+}
+
+impl Loaded {
+    /// The warnings, for people; empty when there are none.
+    pub fn render_warnings(&self, color: bool) -> String {
+        render_text(&self.warnings, self.text.text(), color)
+    }
 }
 
 /// Reads, checks and accepts a file.

@@ -5,12 +5,11 @@
 //! a stream the peer refused, or a bodiless GET, HEAD or OPTIONS on a pooled connection that broke before an answer.
 
 mod answer;
-mod expect;
 mod prepare;
 
 use std::{
     cell::RefCell,
-    future::Future,
+    future::{Future, poll_fn},
     pin::Pin,
     rc::Rc,
     sync::Arc,
@@ -18,7 +17,6 @@ use std::{
 };
 
 use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
 use outrigger_config::model::{Config, Direction, Route, UpstreamId, WeightedBackend};
 use outrigger_filters::{context::Context, error::Error, service::Body};
 use tower::Service;
@@ -32,7 +30,8 @@ use crate::{
     upstream::{
         balance::Endpoints,
         endpoint::{Endpoint, InFlight},
-        pool::{Pool, SendError, Upgraded},
+        http1::{self, Failure},
+        pool::{Lease, Pool, SendError, Upgraded},
     },
 };
 
@@ -179,13 +178,14 @@ impl Attempt<'_> {
         let in_flight = InFlight::begin(self.pool.endpoint());
         match prepared.wire {
             Wire::Http1 => self.http1(prepared, in_flight).await,
-            Wire::Http2 => self.http2(prepared.request, in_flight).await,
+            Wire::Http2 => Box::pin(self.http2(prepared.request, in_flight)).await,
         }
     }
 
     async fn http1(&self, prepared: Prepared, in_flight: InFlight) -> Result<Response<Body>, Failed> {
-        let Prepared { request, upgrade, .. } = prepared;
-        if !prepare::is_repeatable(&request) {
+        let Prepared { mut request, upgrade, .. } = prepared;
+        let repeatable = prepare::is_repeatable(&request);
+        if !repeatable {
             // Such a request gets one chance, so let the runtime first hear of connections that have just closed.
             tokio::task::yield_now().await;
         }
@@ -193,34 +193,38 @@ impl Attempt<'_> {
         let pooled = if self.first { self.pool.checkout() } else { None };
         let mut lease = match pooled {
             Some(lease) => lease,
-            None => match self.pool.open().await {
+            None => match Box::pin(self.pool.open()).await {
                 Ok(lease) => lease,
                 Err(error) => return Err(Failed::Harmless(Box::new(request), self.connect_failed(error))),
             },
         };
-        let copy = (lease.is_reused() && self.first).then(|| prepare::copy_for_repeat(&request)).flatten();
-        match lease.send(request).await {
-            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                if !upgrade {
-                    return Err(Failed::Final(self.protocol("101 without a request to upgrade")));
-                }
-                let Some(upgraded) = lease.into_upgraded() else {
-                    return Err(Failed::Final(self.protocol("the connection did not end its HTTP part")));
-                };
-                Ok(self.upgraded(response, upgraded))
-            }
-            Ok(response) => self.answer(response, |body| AnswerBody::http1(body, lease, in_flight, self)),
-            Err(SendError::Unsent(request)) => {
-                let cause = "closed before the request was sent";
-                Err(Failed::Harmless(request, self.closed(cause.into())))
-            }
-            Err(SendError::Failed(error)) => match copy {
-                Some(request) if !error.is_parse() => {
-                    Err(Failed::Harmless(Box::new(request), self.closed(error.into())))
-                }
-                _ => Err(Failed::Final(self.failed(error))),
+        let mut sending = lease.connection().begin(&request);
+        let mut informational = 0;
+        let answered = poll_fn(|cx| {
+            lease.connection().poll_response(cx, &mut request, &mut sending, &mut informational)
+        })
+        .await;
+        match answered {
+            Ok(response) if response.head.status == StatusCode::SWITCHING_PROTOCOLS => match upgrade {
+                true => Ok(self.upgraded(response.head, lease.into_upgraded())),
+                false => Err(Failed::Final(self.protocol("101 without a request to upgrade"))),
             },
+            Ok(http1::Response { mut head, body, sent }) => {
+                answer::clean(&mut head);
+                let rest = (!sent).then(|| (request.into_body(), sending));
+                Ok(Response::from_parts(head, AnswerBody::http1(body, rest, lease, in_flight, self)))
+            }
+            Err(failure) => Err(self.broke(failure, request, repeatable, &mut lease)),
         }
+    }
+
+    /// A request of which nothing was written can go again; so can a safe one on an old connection.
+    fn broke(&self, failure: Failure, request: Request<Body>, repeatable: bool, lease: &mut Lease) -> Failed {
+        let closed = matches!(failure, Failure::Closed(_));
+        let unsent = !lease.connection().has_written();
+        let again = closed && (unsent || (repeatable && lease.is_reused() && self.first));
+        let error = answer::failure(failure, &self.pool.endpoint().label, self.context);
+        if again { Failed::Harmless(Box::new(request), error) } else { Failed::Final(error) }
     }
 
     async fn http2(&self, request: Request<Body>, in_flight: InFlight) -> Result<Response<Body>, Failed> {
@@ -230,7 +234,11 @@ impl Attempt<'_> {
         };
         let copy = if self.first { prepare::copy_for_repeat(&request) } else { None };
         match stream.send(request).await {
-            Ok(response) => self.answer(response, |body| AnswerBody::http2(body, stream, in_flight, self)),
+            Ok(response) => {
+                let (mut head, body) = response.into_parts();
+                answer::clean(&mut head);
+                Ok(Response::from_parts(head, AnswerBody::http2(body, stream, in_flight, self)))
+            }
             Err(SendError::Unsent(request)) => {
                 let cause = "closed before the request was sent";
                 Err(Failed::Harmless(request, self.closed(cause.into())))
@@ -244,21 +252,7 @@ impl Attempt<'_> {
         }
     }
 
-    fn answer(
-        &self,
-        response: Response<Incoming>,
-        body: impl FnOnce(Incoming) -> Body,
-    ) -> Result<Response<Body>, Failed> {
-        let (mut head, incoming) = response.into_parts();
-        if let Some(problem) = answer::ambiguous(&head) {
-            return Err(Failed::Final(self.protocol(problem))); // dropping the body closes the connection
-        }
-        answer::clean(&mut head);
-        Ok(Response::from_parts(head, body(incoming)))
-    }
-
-    fn upgraded(&self, response: Response<Incoming>, upgraded: Upgraded) -> Response<Body> {
-        let (mut head, _) = response.into_parts();
+    fn upgraded(&self, mut head: http::response::Parts, upgraded: Upgraded) -> Response<Body> {
         answer::clean_upgrade(&mut head);
         head.extensions.insert(UpgradedSlot::new(upgraded));
         Response::from_parts(head, Body::Empty)
@@ -277,6 +271,6 @@ impl Attempt<'_> {
     }
 
     fn failed(&self, error: hyper::Error) -> Error {
-        answer::failure(error, &self.pool.endpoint().label, self.context)
+        answer::http2_failure(error, &self.pool.endpoint().label, self.context)
     }
 }

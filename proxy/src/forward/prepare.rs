@@ -5,8 +5,6 @@ use http_body::Body as _;
 use outrigger_config::model::{Protocol, Upstream};
 use outrigger_filters::{context::Context, grpc, service::Body};
 
-use super::expect;
-
 /// What is spoken for one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wire {
@@ -50,7 +48,6 @@ pub(super) fn prepare(mut request: Request<Body>, upstream: &Upstream, context: 
             false
         }
     };
-    let request = if expect::wants_continue(&request) { expect::gate(request, wire) } else { request };
     Prepared { request, wire, upgrade }
 }
 
@@ -70,19 +67,11 @@ fn wire(protocol: Protocol, headers: &HeaderMap) -> Wire {
     }
 }
 
-/// The body's length is said in exactly one way, whatever the method: hyper would drop a body of unknown length on
-/// GET. Upgrades and `TE: trailers` are the proxy's own hop again.
+/// The codec writes the one framing field itself. Upgrades and `TE: trailers` are the proxy's own hop again.
 fn http1_head(request: &mut Request<Body>, upstream: &Upstream, context: &Context) -> bool {
     *request.version_mut() = Version::HTTP_11;
-    let unknown_length = !request.body().is_end_stream() && request.body().size_hint().exact().is_none();
     let hop = context.hop.get();
     let headers = request.headers_mut();
-    if unknown_length {
-        headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-        headers.remove(header::CONTENT_LENGTH);
-    } else {
-        headers.remove(header::TRANSFER_ENCODING);
-    }
     if !headers.contains_key(header::HOST) {
         // HTTP/1.0 may come without; HTTP/1.1 must not go without.
         let authority = upstream.endpoints.first().and_then(|one| HeaderValue::from_str(&one.authority).ok());
@@ -105,6 +94,7 @@ fn http2_head(request: &mut Request<Body>, upstream: &Upstream, context: &Contex
     *request.version_mut() = Version::HTTP_2;
     let headers = request.headers_mut();
     headers.remove(header::TRANSFER_ENCODING);
+    headers.remove(header::EXPECT); // hyper shows no informational answers here, so the body goes at once
     let host = headers.remove(header::HOST);
     if context.hop.get().is_some_and(|hop| hop.te_trailers) {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));

@@ -141,11 +141,10 @@ impl AnswerBody {
     /// With the last byte: the connection is free, or closes when it cannot be used again.
     fn release(&mut self) {
         self.in_flight = None;
-        if let Source::Http1 { lease, reading, rest } = &mut self.source {
-            if let Some(lease) = lease.take().filter(|_| rest.is_none() && reading.keeps_alive()) {
+        if let Source::Http1 { lease, reading, rest } = &mut self.source
+            && let Some(lease) = lease.take().filter(|_| rest.is_none() && reading.keeps_alive()) {
                 lease.release();
             }
-        }
     }
 }
 

@@ -18,6 +18,8 @@ pub(super) struct Prepared {
     pub(super) wire: Wire,
     /// The client asked to upgrade, and the upstream is told.
     pub(super) upgrade: bool,
+    /// It may go out once more after its connection broke without an answer.
+    pub(super) repeatable: bool,
 }
 
 impl Prepared {
@@ -48,14 +50,8 @@ pub(super) fn prepare(mut request: Request<Body>, upstream: &Upstream, context: 
             false
         }
     };
-    Prepared { request, wire, upgrade }
-}
-
-/// A request that was prepared before, for its second try.
-pub(super) fn again(request: Request<Body>, upstream: &Upstream, context: &Context) -> Prepared {
-    let wire = wire(upstream.protocol, request.headers());
-    let upgrade = wire == Wire::Http1 && context.hop.get().is_some_and(|hop| hop.upgrade.is_some());
-    Prepared { request, wire, upgrade }
+    let repeatable = is_repeatable(&request);
+    Prepared { request, wire, upgrade, repeatable }
 }
 
 fn wire(protocol: Protocol, headers: &HeaderMap) -> Wire {
@@ -129,21 +125,21 @@ fn join_cookies(headers: &mut HeaderMap) {
 }
 
 /// Whether a request may go out once more after its connection broke without an answer: a safe method, no body.
-pub(super) fn is_repeatable(request: &Request<Body>) -> bool {
+fn is_repeatable(request: &Request<Body>) -> bool {
     matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
         && request.body().is_end_stream()
         && !request.headers().contains_key(header::UPGRADE)
 }
 
-/// The same request once more, for [`is_repeatable`] ones.
-pub(super) fn copy_for_repeat(request: &Request<Body>) -> Option<Request<Body>> {
-    if !is_repeatable(request) {
-        return None;
-    }
+/// The same request once more, for repeatable ones over HTTP/2: hyper takes them away.
+pub(super) fn copy_for_repeat(request: &Request<Body>) -> Request<Body> {
     let mut copy = Request::new(Body::Empty);
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.version_mut() = request.version();
     *copy.headers_mut() = request.headers().clone();
-    Some(copy)
+    if let Some(context) = request.extensions().get::<Context>() {
+        copy.extensions_mut().insert(context.clone());
+    }
+    copy
 }

@@ -14,10 +14,6 @@ use super::decode::Decoder;
 const MOST_FIELDS: usize = 100;
 
 /// A complete head.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every head is final; a box would cost each an allocation"
-)]
 pub(super) enum Head {
     /// 1xx other than 101: the final one is still to come.
     Informational(StatusCode),

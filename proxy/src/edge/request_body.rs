@@ -37,7 +37,7 @@ impl RequestBody {
     /// Wraps a body that has bytes; one without is complete already.
     pub(super) fn wrap(inner: Incoming, client: &Rc<Client>, context: &Context, listener: &Listener) -> Body {
         if inner.is_end_stream() {
-            context.request_complete.set(Some(context.started));
+            context.complete_request(context.started);
             return Body::Empty;
         }
         Body::boxed(Self {
@@ -62,7 +62,7 @@ impl RequestBody {
 
     fn completed(&mut self) {
         self.complete = true;
-        self.context.request_complete.set(Some(Instant::now()));
+        self.context.complete_request(Instant::now());
     }
 
     /// Keeps the reason for whoever fails because of it, and hands on that there is one.

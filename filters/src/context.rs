@@ -121,6 +121,11 @@ impl Exchange {
         }
     }
 
+    /// Whether the last byte of the request has come.
+    pub fn is_request_complete(&self) -> bool {
+        self.request_complete.get().is_some()
+    }
+
     /// When the last byte of the request came. Until then the task is woken at that moment: towards HTTP/2 the body
     /// is read by a task of the upstream connection, and the one that waits for the answer would not hear of it.
     pub fn poll_complete(&self, cx: &TaskContext<'_>) -> Option<Instant> {

@@ -34,6 +34,7 @@ pub(crate) async fn handle(client: Rc<Client>, request: Request<Incoming>) -> Re
     let (mut head, body) = request.into_parts();
     let record = Record::begin(&client, &view, listener, &head);
     let (version, only_head) = (head.version, head.method == Method::HEAD);
+    let expects = head.headers.contains_key(header::EXPECT);
     let is_grpc = grpc::is_grpc(&head.headers);
     let answered =
         match intake::admit(&mut head, &client, view.config().listener(listener), record.exchange()) {
@@ -53,6 +54,12 @@ pub(crate) async fn handle(client: Rc<Client>, request: Request<Incoming>) -> Re
             respond::respond(&error, version, is_grpc, request_id).inspect_err(|_| record.answered(400))?
         }
     };
+    let exchange = record.exchange();
+    if expects && version < Version::HTTP_2 && exchange.bytes_in.get() == 0 && !exchange.is_request_complete()
+    {
+        // It was never told to go on, so what it sends next could be the body or another request.
+        client.close_after_answer();
+    }
     let response = if only_head { without_body(response) } else { response };
     Ok(finish(&client, &view, record, version, response))
 }
@@ -77,7 +84,7 @@ async fn route(
 ) -> Result<Response<Body>, Error> {
     let exchange = record.exchange();
     // Wrapped first: dropped without a route, it leaves word that the client may still be sending.
-    let body = RequestBody::wrap(body, client, exchange, view.config().listener(listener));
+    let body = RequestBody::wrap(body, head.version, client, exchange, view.config().listener(listener));
     let choice = choose(view, listener, &head).ok_or(Error::NoRoute)?;
     let _ = exchange.route.set(choice.route);
     exchange.prefix_len.set(choice.prefix_len);

@@ -74,10 +74,12 @@ fn wire(protocol: Protocol, headers: &HeaderMap) -> Wire {
 /// GET. Upgrades and `TE: trailers` are the proxy's own hop again.
 fn http1_head(request: &mut Request<Body>, upstream: &Upstream, context: &Context) -> bool {
     *request.version_mut() = Version::HTTP_11;
-    let unknown_length = !request.body().is_end_stream() && request.body().size_hint().exact().is_none();
+    let has_body = !request.body().is_end_stream();
+    let known_length = request.body().size_hint().exact().is_some();
     let hop = context.hop.get();
     let headers = request.headers_mut();
-    if unknown_length {
+    // HTTP/2 may announce trailers behind a known length; here only the chunked coding has a place for them.
+    if has_body && (!known_length || headers.contains_key(header::TRAILER)) {
         headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         headers.remove(header::CONTENT_LENGTH);
     } else {

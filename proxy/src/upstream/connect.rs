@@ -17,7 +17,15 @@ use tokio::{
 use super::endpoint::{ConnectTo, Endpoint};
 
 /// A connected socket of either kind.
-pub(crate) enum UpstreamStream {
+///
+/// An upstream may answer before it has read the request's body, and close: writing then fails while its answer
+/// waits to be read. So a failed write is kept quiet, what follows is thrown away, and reading tells how it ended.
+pub(crate) struct UpstreamStream {
+    socket: Socket,
+    deaf: bool,
+}
+
+enum Socket {
     /// TCP, Nagle off.
     Tcp(TcpStream),
     /// A Unix socket.
@@ -48,7 +56,7 @@ async fn connect_any(endpoint: &Endpoint) -> io::Result<Connected> {
         ConnectTo::Tcp(addresses) => addresses,
         ConnectTo::Unix(path) => {
             let stream = UnixStream::connect(path.as_path()).await?;
-            return Ok(Connected { stream: UpstreamStream::Unix(stream), address: None });
+            return Ok(Connected { stream: UpstreamStream::new(Socket::Unix(stream)), address: None });
         }
     };
     let mut last = io::Error::new(io::ErrorKind::AddrNotAvailable, "the host name has no address");
@@ -56,12 +64,35 @@ async fn connect_any(endpoint: &Endpoint) -> io::Result<Connected> {
         match TcpStream::connect(address).await {
             Ok(stream) => {
                 stream.set_nodelay(true)?;
-                return Ok(Connected { stream: UpstreamStream::Tcp(stream), address: Some(address) });
+                return Ok(Connected {
+                    stream: UpstreamStream::new(Socket::Tcp(stream)),
+                    address: Some(address),
+                });
             }
             Err(error) => last = error,
         }
     }
     Err(last)
+}
+
+impl UpstreamStream {
+    fn new(socket: Socket) -> Self {
+        Self { socket, deaf: false }
+    }
+
+    fn written(&mut self, result: Poll<io::Result<usize>>, offered: usize) -> Poll<io::Result<usize>> {
+        match result {
+            Poll::Ready(Err(error)) if is_closed(&error) => {
+                self.deaf = true;
+                Poll::Ready(Ok(offered))
+            }
+            result => result,
+        }
+    }
+}
+
+fn is_closed(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }
 
 impl AsyncRead for UpstreamStream {
@@ -70,19 +101,23 @@ impl AsyncRead for UpstreamStream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+        match &mut self.socket {
+            Socket::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Socket::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
 
 impl AsyncWrite for UpstreamStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut *self {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+        if self.deaf {
+            return Poll::Ready(Ok(buf.len()));
         }
+        let result = match &mut self.socket {
+            Socket::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Socket::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+        };
+        self.written(result, buf.len())
     }
 
     fn poll_write_vectored(
@@ -90,10 +125,15 @@ impl AsyncWrite for UpstreamStream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &mut *self {
-            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        let offered = || bufs.iter().map(|buf| buf.len()).sum();
+        if self.deaf {
+            return Poll::Ready(Ok(offered()));
         }
+        let result = match &mut self.socket {
+            Socket::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Socket::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        };
+        self.written(result, offered())
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -105,9 +145,9 @@ impl AsyncWrite for UpstreamStream {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut *self {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        match &mut self.socket {
+            Socket::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Socket::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

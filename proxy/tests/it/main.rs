@@ -6,5 +6,15 @@
     reason = "tests are named as sentences, support is seen by tests alone, and a failure is a panic"
 )]
 
+mod expect;
+mod grpc;
+mod http1;
+mod http2;
+mod limits;
+mod observability;
+mod routes;
 mod smoke;
+mod streaming;
 mod support;
+mod upstreams;
+mod websocket;

@@ -1,6 +1,9 @@
 //! Starts the real binary on a configuration of its own, on free ports, and looks at it from outside.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod client;
+pub mod wire;
+
 use std::{
     collections::HashMap,
     io::{BufRead, BufReader, Read, Write},
@@ -39,6 +42,16 @@ impl Proxy {
     /// One inbound listener `in-0` in front of an app.
     pub fn in_front_of(origin: &Origin) -> Self {
         Self::start(&format!("app: {{ port: {} }}\nlisteners: [{{ port: 0 }}]\n", origin.address().port()))
+    }
+
+    /// One inbound listener `in-0` in front of an app on this port.
+    pub fn in_front_of_port(port: u16) -> Self {
+        Self::start(&format!("app: {{ port: {port} }}\nlisteners: [{{ port: 0 }}]\n"))
+    }
+
+    /// Where the one inbound listener is.
+    pub fn inbound(&self) -> SocketAddr {
+        self.address("in-0")
     }
 
     /// Runs `yaml`; `status` and `admin` get free ports unless it names them.

@@ -10,7 +10,7 @@ mod response_body;
 
 use std::rc::Rc;
 
-use http::{HeaderValue, Request, Response, Version, header, request::Parts};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header, request::Parts};
 use hyper::body::Incoming;
 use outrigger_config::model::{Direction, ListenerId, RouteId};
 use outrigger_filters::{context::Context, error::Error, framing, grpc, headers, service::Body};
@@ -107,7 +107,8 @@ fn finish(
         headers::apply(&route.response_headers, response.headers_mut());
         stream_idle = route.timeouts.stream_idle;
     }
-    if version < Version::HTTP_2 && client.is_ending() {
+    let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS; // it needs its own `Connection`
+    if version < Version::HTTP_2 && client.is_ending() && !is_upgrade {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     record.answered(response.status().as_u16());

@@ -6,5 +6,10 @@
     reason = "tests are named as sentences, support is seen by tests alone, and a failure is a panic"
 )]
 
+mod bad_input;
+mod cli;
+mod lifecycle;
+mod recovery;
+mod reload;
 mod smoke;
 mod support;

@@ -73,9 +73,9 @@ impl ListenerShared {
         }
     }
 
-    /// Open connections, over all workers.
+    /// Open connections, over all workers. Not the permits: workers that wait for a connection hold one each.
     pub(crate) fn open_connections(&self) -> usize {
-        self.open.load(Relaxed)
+        usize::try_from(self.counters.open.load(Relaxed)).unwrap_or(0)
     }
 
     /// Waits until fewer than `limit` connections are open.

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 
 use crate::workspace;
 
-const MARKER: &str = "<!-- Generated from config/src/schema. UPDATE_DOCS=1 cargo test -p outrigger-config --test docs -->\n";
+const MARKER: &str =
+    "<!-- Generated from config/src/schema. UPDATE_DOCS=1 cargo test -p outrigger-config --test docs -->\n";
 
 /// Writes blocks in the order in which a reader meets them; one that appears twice is linked the second time.
 struct Reference<'a> {
@@ -26,7 +27,8 @@ impl<'a> Reference<'a> {
         let description = schema["description"].as_str().unwrap_or_default();
         writeln!(self.out, "\n## {title}\n\n{}\n", one_line(description)).unwrap();
         if let Some(choices) = schema["oneOf"].as_array() {
-            let keys: Vec<String> = choices.iter().map(|one| format!("`{}`", text(&one["required"][0]))).collect();
+            let keys: Vec<String> =
+                choices.iter().map(|one| format!("`{}`", text(&one["required"][0]))).collect();
             writeln!(self.out, "Exactly one of {} is written.\n", keys.join(", ")).unwrap();
         }
         self.out.push_str("| key | value | meaning |\n|---|---|---|\n");
@@ -34,7 +36,11 @@ impl<'a> Reference<'a> {
         let mut inner = Vec::new();
         for (key, schema) in schema["properties"].as_object().into_iter().flatten() {
             let kind = kind(schema);
-            let must = if required.is_some_and(|keys| keys.iter().any(|one| one == key)) { " Required." } else { "" };
+            let must = if required.is_some_and(|keys| keys.iter().any(|one| one == key)) {
+                " Required."
+            } else {
+                ""
+            };
             let description = one_line(text(&schema["description"]));
             let mut see = String::new();
             if let Some((name, suffix)) = block_of(schema) {
@@ -93,8 +99,12 @@ fn kind(schema: &Value) -> String {
     }
     if let Some(choices) = schema["anyOf"].as_array() {
         // Every value may also be a string with a variable, which the page says once.
-        let kinds: Vec<String> =
-            choices.iter().filter(|one| !is_variable(one)).map(kind).filter(|kind| !kind.is_empty()).collect();
+        let kinds: Vec<String> = choices
+            .iter()
+            .filter(|one| !is_variable(one))
+            .map(kind)
+            .filter(|kind| !kind.is_empty())
+            .collect();
         return kinds.join(" or ");
     }
     if let Some(word) = schema["const"].as_str() {
@@ -104,8 +114,8 @@ fn kind(schema: &Value) -> String {
         return words.iter().map(|word| format!("`{}`", text(word))).collect::<Vec<_>>().join(", ");
     }
     match text(&schema["type"]) {
-        "integer" => format!("number, {} to {}", schema["minimum"], schema["maximum"]),
-        "number" => format!("number, {} to {}", schema["minimum"], schema["maximum"]),
+        "integer" if schema["minimum"] == schema["maximum"] => format!("`{}`", schema["minimum"]),
+        "integer" | "number" => format!("number, {} to {}", schema["minimum"], schema["maximum"]),
         "boolean" => "`true`, `false`".to_owned(),
         "array" => format!("list: {}", kind(&schema["items"])),
         "object" => format!("map of names: {}", kind(&schema["additionalProperties"])),

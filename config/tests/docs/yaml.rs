@@ -47,7 +47,12 @@ fn embedded(text: &str) -> Vec<(usize, String)> {
                 .take_while(|line| line.trim().is_empty() || indent(line) > indent(key))
                 .copied()
                 .collect();
-            let cut = body.iter().filter(|line| !line.trim().is_empty()).map(|line| indent(line)).min().unwrap_or(0);
+            let cut = body
+                .iter()
+                .filter(|line| !line.trim().is_empty())
+                .map(|line| indent(line))
+                .min()
+                .unwrap_or(0);
             let text = body.iter().map(|line| format!("{}\n", line.get(cut..).unwrap_or(""))).collect();
             (start + 2, text)
         })
@@ -96,18 +101,20 @@ fn every_configuration_in_deploy_loads() {
     assert!(seen >= 1, "no ConfigMap with an outrigger.yaml in deploy/");
 }
 
-/// The port of `key`, as `"[::]:9902"` or `port: 8000` in a configuration, or after `containerPort:` in a manifest.
 #[test]
-fn the_ports_in_a_manifest_are_those_of_its_configuration() {
+fn ports_and_grace_period_of_a_manifest_fit_its_configuration() {
     for (path, text) in files(&["deploy"], "yaml") {
         for (_, block) in embedded(&text) {
-            let loaded = load_str("outrigger.yaml", &block, &environment).unwrap();
-            let status = loaded.config.status.unwrap().socket.port();
-            let listener = loaded.config.listeners[0].address.socket.port();
-            for port in [status, listener] {
+            let config = load_str("outrigger.yaml", &block, &environment).unwrap().config;
+            for port in [config.status.unwrap().socket.port(), config.listeners[0].address.socket.port()] {
                 let wanted = format!("containerPort: {port}");
                 assert!(text.contains(&wanted), "{}: no `{wanted}`", path.display());
             }
+            let grace = text.split("terminationGracePeriodSeconds: ").nth(1).unwrap();
+            let grace: u64 = grace.lines().next().unwrap().trim().parse().unwrap();
+            let life = &config.lifecycle;
+            let needed = life.shutdown_delay + life.drain_timeout + life.log_flush_timeout;
+            assert!(needed.as_secs() < grace, "{}: {needed:?} in {grace} s", path.display());
         }
     }
 }

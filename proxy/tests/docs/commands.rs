@@ -2,7 +2,8 @@
 
 use std::{
     fs,
-    process::{Command, Output, Stdio},
+    io::{BufRead, BufReader},
+    process::{Child, Command, Output, Stdio},
 };
 
 use crate::{pages, read, workspace};
@@ -108,4 +109,45 @@ fn exit_codes_are_those_of_the_readme() {
     assert_eq!(code(&["no-such-command"]), Some(2));
     // Port 1 on loopback: nobody listens there.
     assert_eq!(code(&["drain", "--admin", "127.0.0.1:1"]), Some(1));
+}
+
+/// A running proxy; killed when it is dropped.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_curl_commands_work_on_a_running_proxy() {
+    if Command::new("curl").arg("--version").output().is_err() {
+        eprintln!("!!! SKIPPED: there is no curl on this machine");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("outrigger.yaml");
+    let yaml =
+        "app: { port: 8080 }\nlisteners: [{ port: 0 }]\nstatus: off\nadmin: { address: \"127.0.0.1:0\" }\n";
+    fs::write(&file, yaml).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_outrigger"));
+    command.args(["run", "-c"]).arg(&file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut proxy = Running(command.spawn().unwrap());
+    let mut told = BufReader::new(proxy.0.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let admin = told.find_map(|line| Some(line.split_once("name=admin address=")?.1.trim().to_owned()));
+    let admin = admin.expect("the proxy tells its admin address");
+    let mut seen = 0;
+    for (page, text) in pages() {
+        for line in shell_lines(&text).iter().filter(|line| line.starts_with("curl ")) {
+            seen += 1;
+            let line = line.split('#').next().unwrap().replace("localhost:9901", &admin);
+            let line =
+                line.replacen("curl", "curl --silent --show-error --fail --noproxy '*' --max-time 20", 1);
+            let answer = Command::new("sh").args(["-c", &line]).stdin(Stdio::null()).output().unwrap();
+            assert!(answer.status.success(), "{page}: {line}: {}", String::from_utf8_lossy(&answer.stderr));
+        }
+    }
+    assert!(seen >= 4, "only {seen} curl commands were found; did the fences change?");
 }

@@ -114,11 +114,12 @@ impl fmt::Display for Changes {
         for (kind, names) in
             [("listeners", &self.listeners), ("upstreams", &self.upstreams), ("routes", &self.routes)]
         {
-            for (sign, list) in [("+", &names.added), ("-", &names.removed), ("~", &names.changed)] {
-                if !list.is_empty() {
-                    let list: Vec<_> = list.iter().map(|name| format!("{sign}{name}")).collect();
-                    parts.push(format!("{kind} {}", list.join(" ")));
-                }
+            let signed = [("+", &names.added), ("-", &names.removed), ("~", &names.changed)];
+            let words =
+                signed.iter().flat_map(|(sign, list)| list.iter().map(move |name| format!(" {sign}{name}")));
+            let words: String = words.collect();
+            if !words.is_empty() {
+                parts.push(format!("{kind}{words}"));
             }
         }
         if !self.settings.is_empty() {

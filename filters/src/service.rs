@@ -5,7 +5,7 @@
 
 use std::{
     fmt,
-    future::{Future, poll_fn},
+    future::Future,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll},
@@ -20,6 +20,9 @@ use tower::Service;
 use crate::error::Error;
 
 /// Implemented for every service that fits into the chain.
+///
+/// Such a service is always ready: what cannot be served now is answered with an error, never with a wait that
+/// the client does not see. So nobody in the chain asks `poll_ready`, which saves every call a state.
 pub trait HttpService:
     Service<Request<Body>, Response = Response<Body>, Error = Error> + Clone + 'static
 {
@@ -43,11 +46,7 @@ where
     S::Future: 'static,
 {
     fn answer(&self, request: Request<Body>) -> ResponseFuture {
-        let mut service = self.clone();
-        Box::pin(async move {
-            poll_fn(|cx| service.poll_ready(cx)).await?;
-            service.call(request).await
-        })
+        Box::pin(self.clone().call(request))
     }
 }
 
@@ -65,7 +64,7 @@ impl BoxService {
         Self(Rc::new(service))
     }
 
-    /// Answers one request. The boxed chain is cloned and awaited ready inside the future.
+    /// Answers one request, on a clone of the boxed chain.
     pub fn answer(&self, request: Request<Body>) -> ResponseFuture {
         self.0.answer(request)
     }

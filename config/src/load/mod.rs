@@ -19,7 +19,7 @@ pub(crate) use source_text::Span;
 
 use crate::{
     model::Config,
-    problem::{Place, Problem, Report},
+    problem::{Place, Problem, Report, render_text},
     reload::{Fingerprint, Source},
     schema::{File, Read, Reader},
     validate,
@@ -43,6 +43,13 @@ pub struct Loaded {
     pub text: SourceText,
     /// What the content hashes to.
     pub hash: Fingerprint,
+}
+
+impl Loaded {
+    /// The warnings, for people; empty when there are none.
+    pub fn render_warnings(&self, color: bool) -> String {
+        render_text(&self.warnings, self.text.text(), color)
+    }
 }
 
 /// Reads, checks and accepts a file.
@@ -82,9 +89,9 @@ pub(crate) fn load_bytes(
     if matches!(tree.value, node::Value::Null) {
         return Err(LoadError::alone(name, text, "empty-file", "the file is empty", EMPTY_HELP));
     }
-    let file = File::read(&tree, &Place::root(), &mut reader);
+    let file = File::read(&tree, &Place { span: tree.span, ..Place::root() }, &mut reader);
     let mut report = reader.report;
-    let base = Path::new(name).parent().unwrap_or(Path::new(""));
+    let base = Path::new(name).parent().unwrap_or_else(|| Path::new(""));
     let config = file.map(|file| validate::config(&file, base, &mut report));
     match config {
         Some(config) if !report.has_errors() => {

@@ -10,14 +10,14 @@ use serde_saphyr::{
     options::{DuplicateKeyPolicy, MergeKeyPolicy},
 };
 
-use super::Span;
+use super::{Span, source_text::char_start};
 
 /// Levels of nesting; the deepest key of the vocabulary is at level 9.
 const MAX_DEPTH: usize = 64;
-/// Nodes in a document with its aliases expanded; a file of 1 MiB has room for about half of it.
-const MAX_NODES: usize = 250_000;
+/// Nodes in a document: thousands of routes. The parser's time grows with the square of this.
+const MAX_NODES: usize = 50_000;
 /// Nodes that aliases may add.
-const MAX_ALIASED_NODES: usize = 100_000;
+const MAX_ALIASED_NODES: usize = 50_000;
 
 /// A value and where it stands.
 #[derive(Debug, Clone)]
@@ -86,8 +86,8 @@ pub(crate) fn parse(text: &str) -> Result<Node, Box<Error>> {
 /// The tree as the parser hands it out, before its locations are turned into byte ranges.
 enum Raw {
     Scalar(Value),
-    List(Vec<Spanned<Raw>>),
-    Map(Vec<(Spanned<String>, Spanned<Raw>)>),
+    List(Vec<Spanned<Self>>),
+    Map(Vec<(Spanned<String>, Spanned<Self>)>),
 }
 
 fn place(raw: Spanned<Raw>, text: &str) -> Node {
@@ -112,8 +112,8 @@ pub(super) fn byte_span(location: serde_saphyr::Location, text: &str) -> Span {
     let span = location.span();
     let start = span.byte_offset().and_then(|start| usize::try_from(start).ok()).unwrap_or_default();
     let length = span.byte_len().and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
-    let start = text.floor_char_boundary(start.min(text.len()));
-    let end = text.floor_char_boundary((start + length).min(text.len()));
+    let start = char_start(text, start);
+    let end = char_start(text, start.saturating_add(length));
     // A block ends where the next one begins; what is marked is the text, not the space behind it.
     let end = start + text[start..end].trim_end().len();
     Span { start, end }

@@ -1,7 +1,7 @@
 //! The text of a file and its lines.
 
 /// A range of bytes in a [`SourceText`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Span {
     pub(crate) start: usize,
     pub(crate) end: usize,
@@ -39,14 +39,28 @@ impl SourceText {
 
     /// Line and column in characters, both from 1.
     pub(crate) fn position(&self, offset: usize) -> (usize, usize) {
-        let offset = self.text.floor_char_boundary(offset.min(self.text.len()));
+        let offset = char_start(&self.text, offset);
         let line = self.line_starts.partition_point(|start| *start <= offset);
         let column = self.text[self.line_starts[line - 1]..offset].chars().count();
         (line, column + 1)
+    }
+
+    /// The byte offset of a line and column, the inverse of [`Self::position`].
+    pub(crate) fn offset(&self, line: usize, column: usize) -> usize {
+        let Some(start) = self.line_starts.get(line.saturating_sub(1)) else { return self.text.len() };
+        let rest = self.text[*start..].lines().next().unwrap_or_default();
+        let within = rest.char_indices().nth(column.saturating_sub(1)).map_or(rest.len(), |(at, _)| at);
+        start + within
     }
 
     /// The text of a span.
     pub(crate) fn slice(&self, span: Span) -> &str {
         self.text.get(span.start..span.end).unwrap_or_default()
     }
+}
+
+/// Where the character that holds this byte begins, or the end of the text.
+pub(super) fn char_start(text: &str, offset: usize) -> usize {
+    let offset = offset.min(text.len());
+    (0..=offset).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default()
 }

@@ -8,7 +8,7 @@ mod suggest;
 pub use render::{render_json, render_text};
 pub(crate) use suggest::closest;
 
-use std::{fmt, sync::Arc};
+use std::{collections::HashSet, fmt, sync::Arc};
 
 use serde::Serialize;
 
@@ -109,11 +109,12 @@ impl Place {
 pub(crate) struct Report {
     source: SourceText,
     problems: Vec<Problem>,
+    known: HashSet<(&'static str, Span, String)>,
 }
 
 impl Report {
     pub(crate) fn new(source: SourceText) -> Self {
-        Self { source, problems: Vec::new() }
+        Self { source, problems: Vec::new(), known: HashSet::new() }
     }
 
     pub(crate) fn source(&self) -> &SourceText {
@@ -148,10 +149,8 @@ impl Report {
         let problem =
             Problem { severity, code, file, line, column, end_line, end_column, path, message, help };
         // An aliased block is read once for every place that uses it; its mistake is one mistake.
-        let same = |old: &Problem| {
-            (old.code, old.line, old.column) == (code, line, column) && old.message == problem.message
-        };
-        if place.span.is_empty() || !self.problems.iter().any(same) {
+        let key = (code, place.span, problem.message.clone());
+        if place.span.is_empty() || self.known.insert(key) {
             self.problems.push(problem);
         }
     }

@@ -37,6 +37,7 @@ struct Shared {
 impl Watcher {
     /// Watches `path`, which need not exist yet. `on_change` runs on a thread of its own, once or more after
     /// each change; it says that the content *may* have changed. Bursts are not merged: debounce them.
+    /// What changed earlier is not told, so start before the first load, or look once more afterwards.
     ///
     /// # Errors
     /// The system has no more watches to give, or the directory cannot be watched.
@@ -66,11 +67,11 @@ impl Shared {
             // A deleted directory has lost its watch already.
             let _ = notify.unwatch(gone);
         }
-        for directory in now.keys() {
-            // Also the known ones: one that was deleted and made again is another directory.
-            notify.watch(directory, RecursiveMode::NonRecursive).map_err(io_error)?;
-        }
-        Ok(())
+        // Also the known ones: one that was deleted and made again is another directory. And all of them,
+        // even if one is gone by now: what removed it is an event in another.
+        let watch =
+            |directory: &PathBuf| notify.watch(directory, RecursiveMode::NonRecursive).map_err(io_error);
+        now.keys().map(watch).fold(Ok(()), io::Result::and)
     }
 }
 

@@ -102,7 +102,11 @@ fn endpoint(endpoint: &EndpointSpec) -> Value {
 
 pub(super) fn telemetry(telemetry: &Telemetry) -> Value {
     let log = &telemetry.access_log;
-    let percent = f64::from(log.sample_percent.per_million()) / 10_000.0;
+    let parts = log.sample_percent.per_million();
+    let percent: Value = match parts.is_multiple_of(10_000) {
+        true => (parts / 10_000).into(),
+        false => (f64::from(parts) / 10_000.0).into(),
+    };
     let log = Object::new()
         .with("output", "stdout")
         .with("format", word(log.format))

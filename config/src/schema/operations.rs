@@ -87,7 +87,7 @@ impl Read for WorkersValue {
         if matches!(&node.value, Value::Text(text) if text == "auto") {
             return Some(Self::Auto);
         }
-        let text = reader.typed(node, place, EXPECTED, "")?;
+        let text = reader.typed(node, place, EXPECTED, "write auto, or a number without quotes")?;
         let number = text.trim().parse().ok().filter(|number| (1..=64).contains(number));
         let value = if text.trim() == "auto" { Some(Self::Auto) } else { number.map(Self::Fixed) };
         if value.is_none() {

@@ -1,5 +1,7 @@
 //! How schema types read themselves from nodes: everything wrong is reported, nothing stops early.
 
+use std::collections::HashMap;
+
 use crate::{
     load::{
         environment::{Environment, SubstitutionError, substitute},
@@ -73,10 +75,12 @@ impl<'n> Fields<'n> {
         T::read(node, &place, reader).map(|value| At { value, place })
     }
 
+    fn unknown<'k>(&self, keys: &'k Keys) -> impl Iterator<Item = &'n Key> + use<'n, 'k> {
+        self.entries.iter().map(|(key, _)| key).filter(|key| !keys.all.contains(&key.name.as_str()))
+    }
+
     fn report_unknown(&self, keys: &Keys, report: &mut Report) {
-        let unknown =
-            self.entries.iter().map(|(key, _)| key).filter(|key| !keys.all.contains(&key.name.as_str()));
-        for key in unknown {
+        for key in self.unknown(keys) {
             let name = key.name.as_str();
             let help = if keys.later.contains(&name) {
                 format!("`{name}` is part of the vocabulary, but not supported by this version; remove it")
@@ -91,30 +95,31 @@ impl<'n> Fields<'n> {
     }
 
     fn report_missing(&self, keys: &Keys, report: &mut Report) {
-        let present = |name: &&&str| self.entries.iter().any(|(key, _)| key.name == ***name);
-        for name in keys.required.iter().filter(|name| !present(name)) {
-            let message = format!("`{name}` is missing");
-            report.error(&self.start(), "missing-key", message, format!("add `{name}: …`"));
-        }
-        if keys.one_of.is_empty() {
-            return;
+        // A key that is there with a spelling mistake is not reported a second time as missing.
+        let misspelt: Vec<&str> =
+            self.unknown(keys).filter_map(|key| closest(&key.name, keys.all.iter().copied())).collect();
+        let present = |name: &str| self.entries.iter().any(|(key, _)| key.name == name);
+        for name in keys.required {
+            if !present(name) && !misspelt.contains(name) {
+                let message = format!("`{name}` is missing");
+                report.error(&self.start(), "missing-key", message, format!("add `{name}: …`"));
+            }
         }
         let choice = keys.one_of.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-        let written: Vec<_> = keys.one_of.iter().filter(present).copied().collect();
-        match written.as_slice() {
+        let written: Vec<_> = keys.one_of.iter().copied().filter(|name| present(name)).collect();
+        match written[..] {
+            [] if keys.one_of.is_empty() || keys.one_of.iter().any(|name| misspelt.contains(name)) => {}
+            [] => {
+                let message = format!("one of {choice} is missing");
+                report.error(&self.start(), "missing-key", message, format!("write exactly one of {choice}"));
+            }
             [_] => {}
-            [] => report.error(
-                &self.start(),
-                "missing-key",
-                format!("one of {choice} is missing"),
-                format!("write exactly one of {choice}"),
-            ),
-            many => report.error(
-                &self.start(),
-                "conflicting-keys",
-                format!("`{}` exclude each other", many.join("` and `")),
-                "keep exactly one of them".to_owned(),
-            ),
+            [.., last] => {
+                let message = format!("`{}` exclude each other", written.join("` and `"));
+                let key = self.entries.iter().find(|(key, _)| key.name == last).map(|(key, _)| key.span);
+                let place = Place { span: key.unwrap_or(self.place.span), ..self.place.clone() };
+                report.error(&place, "conflicting-keys", message, "keep exactly one of them");
+            }
         }
     }
 
@@ -130,8 +135,10 @@ impl<'n> Fields<'n> {
 
 /// Reports keys that stand twice in one map, with both places.
 pub(crate) fn report_duplicates(entries: &[(Key, Node)], place: &Place, report: &mut Report) {
-    for (index, (key, _)) in entries.iter().enumerate() {
-        let Some((first, _)) = entries[..index].iter().find(|(other, _)| other.name == key.name) else {
+    let mut first: HashMap<&str, &Key> = HashMap::with_capacity(entries.len());
+    for (key, _) in entries {
+        let Some(first) = first.get(key.name.as_str()) else {
+            first.insert(&key.name, key);
             continue;
         };
         let spot = report.spot(&place.key(&first.name, first.span));
@@ -141,8 +148,10 @@ pub(crate) fn report_duplicates(entries: &[(Key, Node)], place: &Place, report: 
 }
 
 fn example(keys: &Keys) -> String {
-    let key = keys.required.first().or(keys.one_of.first()).or(keys.all.first());
-    key.map_or_else(|| "write `key: value`".to_owned(), |key| format!("write `{key}: …` inside it"))
+    match keys.required.first().or_else(|| keys.one_of.first()) {
+        Some(key) => format!("write `{key}: …` inside it"),
+        None => format!("write `key: value`; the keys are {}", keys.all.join(", ")),
+    }
 }
 
 // === impl Reader ===
@@ -223,7 +232,7 @@ impl Read for String {
                 None
             }
             _ => {
-                reader.mismatch(node, place, "a string", "");
+                reader.mismatch(node, place, "a string", "write one value here");
                 None
             }
         }
@@ -234,7 +243,8 @@ impl<T: Read> Read for Vec<At<T>> {
     fn read(node: &Node, place: &Place, reader: &mut Reader<'_>) -> Option<Self> {
         let Value::List(items) = &node.value else {
             let text = reader.report.source().slice(node.span);
-            let one_line = !text.is_empty() && !text.contains('\n') && text.len() <= 40;
+            let scalar = !matches!(node.value, Value::Map(_));
+            let one_line = scalar && !text.contains('\n') && text.len() <= 40;
             let help =
                 if one_line { format!("write [{text}]") } else { "begin each item with `- `".to_owned() };
             reader.mismatch(node, place, "a list", &help);

@@ -115,6 +115,7 @@ impl<const MIN: u64, const MAX: u64> Read for Int<MIN, MAX> {
     fn read(node: &Node, place: &Place, reader: &mut Reader<'_>) -> Option<Self> {
         let help = match &node.value {
             Value::Text(text) if text.parse::<u64>().is_ok() => "remove the quotes".to_owned(),
+            _ if MIN == MAX => format!("write {MIN}"),
             _ => format!("write a whole number from {MIN} to {MAX}"),
         };
         let written = match &node.value {
@@ -123,7 +124,10 @@ impl<const MIN: u64, const MAX: u64> Read for Int<MIN, MAX> {
         };
         let number = written.trim().parse::<u64>().ok().filter(|number| (MIN..=MAX).contains(number));
         if number.is_none() {
-            let message = format!("{} is not a whole number from {MIN} to {MAX}", written.trim());
+            let message = match MIN == MAX {
+                true => format!("{} is not supported", written.trim()),
+                false => format!("{} is not a whole number from {MIN} to {MAX}", written.trim()),
+            };
             reader.invalid(place, "out-of-range", message, help);
         }
         number.map(Self)
@@ -222,7 +226,7 @@ impl<T: Words> Read for Word<T> {
         let words = T::WORDS.iter().map(|(word, _)| *word);
         let choice = words.clone().collect::<Vec<_>>().join(", ");
         let Value::Text(text) = &node.value else {
-            reader.mismatch(node, place, &format!("one of {choice}"), "");
+            reader.mismatch(node, place, "a word", &format!("allowed: {choice}"));
             return None;
         };
         let (text, _) = reader.substituted(text, place)?;
@@ -266,7 +270,7 @@ impl<S: Read, M: Read> Read for Either<S, M> {
         match node.value {
             Value::Map(_) => M::read(node, place, reader).map(Self::Map),
             Value::List(_) => {
-                reader.mismatch(node, place, "a single value or a map", "");
+                reader.mismatch(node, place, "a single value or a map", "write only one, without brackets");
                 None
             }
             _ => S::read(node, place, reader).map(Self::Short),

@@ -48,7 +48,9 @@ pub(super) fn matched_name(name: &At<String>, report: &mut Report) -> Option<Hea
 
 /// Checks a header value.
 pub(super) fn value(text: &At<String>, report: &mut Report) -> HeaderValue {
-    let parsed = HeaderValue::from_str(&text.value).ok().filter(|_| text.value.trim() == text.value);
+    let visible = text.value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+    let good = visible && text.value.trim() == text.value;
+    let parsed = HeaderValue::from_str(&text.value).ok().filter(|_| good);
     parsed.unwrap_or_else(|| {
         let message = format!("{:?} is not a header value", text.value);
         let help = "use visible ASCII on one line, without spaces at the ends";
@@ -70,12 +72,15 @@ fn names(list: Option<&At<Vec<At<String>>>>, report: &mut Report) -> Vec<HeaderN
 
 fn values(map: Option<&At<Entries<String>>>, report: &mut Report) -> Vec<(HeaderName, HeaderValue)> {
     let mut pairs: Vec<(HeaderName, HeaderValue)> = Vec::new();
-    for (key, text) in map.map_or(&[][..], |map| &map.value.0) {
+    let entries = map.map_or(&[][..], |map| &map.value.0);
+    for (index, (key, text)) in entries.iter().enumerate() {
         let value = value(text, report);
+        // The same spelling twice was reported when the map was read.
+        let again = |(other, _): &(At<String>, _)| {
+            other.value != key.value && other.value.eq_ignore_ascii_case(&key.value)
+        };
+        once(entries[..index].iter().any(again), &key.place, report);
         if let Some(name) = changed_name(&key.value, &key.place, report) {
-            let spelt_differently =
-                key.value != name.as_str() && pairs.iter().any(|(other, _)| *other == name);
-            once(spelt_differently, &key.place, report);
             pairs.push((name, value));
         }
     }

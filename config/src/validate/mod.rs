@@ -53,7 +53,10 @@ pub(crate) fn config(file: &File, base: &Path, report: &mut Report) -> Config {
     };
     something_to_proxy(file, report);
     ports::check(file, &config, report);
-    shadow::check(file, &config, report);
+    // What is half accepted gives warnings that are not true.
+    if !report.has_errors() {
+        shadow::check(file, &config, report);
+    }
     config
 }
 

@@ -1,5 +1,7 @@
 //! Routes: names, listeners, timeouts; matches and actions have their own files.
 
+use std::collections::HashSet;
+
 use super::{
     action, defaults, headers, hostname, name,
     path::Rules,
@@ -116,7 +118,8 @@ fn route(
     if !forwards {
         action::without_effect(block, report);
     }
-    let inherited_timeouts = inherited.timeouts.as_ref();
+    // What only matters when something is sent on has one value when nothing is.
+    let inherited_timeouts = inherited.timeouts.as_ref().filter(|_| forwards);
     let inherited_changes = inherited.request_headers.as_ref().filter(|_| forwards);
     Route {
         name: block.name.as_ref().map_or("", |name| &name.value).into(),
@@ -133,7 +136,7 @@ fn route(
             inherited.response_headers.as_ref(),
             report,
         ),
-        timeouts: timeouts(block.timeouts.as_ref(), inherited_timeouts, report),
+        timeouts: timeouts(block.timeouts.as_ref().filter(|_| forwards), inherited_timeouts, report),
         action,
     }
 }
@@ -198,13 +201,14 @@ fn hostnames(block: &RouteBlock, report: &mut Report) -> Vec<Hostname> {
         report.error(&written.place, "empty-list", "the route takes no host", help);
     }
     let mut hostnames: Vec<Hostname> = Vec::new();
+    let mut named = HashSet::new();
     for item in &written.value {
         let Some(hostname) = hostname::pattern(item, report) else { continue };
-        if hostnames.contains(&hostname) {
+        if named.insert(hostname.clone()) {
+            hostnames.push(hostname);
+        } else {
             let message = format!("the host {:?} is named twice", item.value);
             report.error(&item.place, "duplicate-reference", message, "name it once");
-        } else {
-            hostnames.push(hostname);
         }
     }
     hostnames
@@ -232,15 +236,16 @@ fn timeouts(
         // Whichever of the two this route wrote itself is the one to change.
         let own = [&backend, &request].into_iter().flatten();
         let place = own.min_by_key(|at| !at.place.path.starts_with("routes")).map(|at| &at.place);
+        let anywhere = Place::root();
         let message = "`backendRequest` is longer than `request`, which holds all tries together";
         let help = "shorten `backendRequest` or lengthen `request` (default 15s)";
-        report.error(place.unwrap_or(&Place::root()), "timeout-order", message, help);
+        report.error(place.unwrap_or(&anywhere), "timeout-order", message, help);
     }
     timeouts
 }
 
 fn unused_listeners(file: &File, context: &Context<'_>, routes: &[Route], report: &mut Report) {
-    let Some(written) = &file.listeners else { return };
+    let Some(written) = file.listeners.as_ref().filter(|_| !report.has_errors()) else { return };
     for ((id, listener), item) in context.ids().zip(&written.value) {
         if routes.is_empty() || routes.iter().any(|route| route.listeners.contains(&id)) {
             continue;

@@ -7,41 +7,57 @@
 use std::collections::HashMap;
 
 use crate::{
-    model::{Config, Hostname, ListenerId, Route, RouteMatch},
+    model::{Config, Route, RouteMatch},
     problem::{Place, Report},
-    schema::File,
+    schema::{At, File, RouteBlock},
 };
-
-type Key = (ListenerId, Option<Hostname>, String);
 
 /// Warns of matches that can never win.
 pub(super) fn check(file: &File, config: &Config, report: &mut Report) {
     let Some(written) = &file.routes else { return };
-    let mut taken: HashMap<Key, usize> = HashMap::new();
+    // For each match, the routes so far that have it.
+    let mut taken: HashMap<String, Vec<usize>> = HashMap::new();
     for (index, (route, item)) in config.routes.iter().zip(&written.value).enumerate() {
-        let matches = item.value.matches.as_ref().map_or(&[][..], |matches| &matches.value);
         for (number, route_match) in route.matches.iter().enumerate() {
-            let keys = keys(route, route_match);
-            let winners: Option<Vec<usize>> = keys.iter().map(|key| taken.get(key).copied()).collect();
-            let winner = winners.and_then(|winners| winners.into_iter().max());
-            if let Some(winner) = winner {
-                let place = matches.get(number).or(None).map(|item| item.place.clone());
-                let place = place.or_else(|| item.value.name.as_ref().map(|name| name.place.clone()));
+            let earlier = taken.entry(key(route_match)).or_default();
+            if let Some(winner) = winner(config, earlier, route) {
                 let other = written.value.get(winner).and_then(|item| item.value.name.as_ref());
-                let other = other.map(|name| &name.place);
                 warn(
                     route,
                     &config.routes[winner],
-                    &place.unwrap_or_else(|| item.place.clone()),
-                    other,
+                    &place(item, number),
+                    other.map(|name| &name.place),
                     report,
                 );
             }
-            for key in keys {
-                taken.entry(key).or_insert(index);
-            }
+            earlier.push(index);
         }
     }
+}
+
+/// The earlier route that wins wherever this one could, when there is always one.
+fn winner(config: &Config, earlier: &[usize], route: &Route) -> Option<usize> {
+    let any_host = [None];
+    let hostnames: Vec<_> = route.hostnames.iter().map(Some).collect();
+    let hostnames = if hostnames.is_empty() { &any_host[..] } else { &hostnames };
+    let mut last = None;
+    for listener in &route.listeners {
+        for hostname in hostnames {
+            let wins = |other: &&usize| {
+                let other = &config.routes[**other];
+                let host = hostname.map_or(other.hostnames.is_empty(), |host| other.hostnames.contains(host));
+                host && other.listeners.contains(listener)
+            };
+            last = last.max(Some(*earlier.iter().find(wins)?));
+        }
+    }
+    last
+}
+
+fn place(item: &At<RouteBlock>, number: usize) -> Place {
+    let matches = item.value.matches.as_ref().and_then(|matches| matches.value.get(number));
+    let name = item.value.name.as_ref().map(|name| &name.place);
+    matches.map(|item| &item.place).or(name).unwrap_or(&item.place).clone()
 }
 
 fn warn(route: &Route, winner: &Route, place: &Place, other: Option<&Place>, report: &mut Report) {
@@ -59,20 +75,11 @@ fn warn(route: &Route, winner: &Route, place: &Place, other: Option<&Place>, rep
     report.warning(place, "shadowed-route", message, help);
 }
 
-fn keys(route: &Route, route_match: &RouteMatch) -> Vec<Key> {
+/// What two matches have in common when they take the same requests.
+fn key(route_match: &RouteMatch) -> String {
     let mut headers: Vec<String> = route_match.headers.iter().map(|item| format!("{item:?}")).collect();
     let mut params: Vec<String> = route_match.query_params.iter().map(|item| format!("{item:?}")).collect();
     headers.sort();
     params.sort();
-    let key = format!("{:?} {:?} {headers:?} {params:?}", route_match.path, route_match.method);
-    let hostnames: Vec<Option<Hostname>> = match route.hostnames.as_slice() {
-        [] => vec![None],
-        some => some.iter().cloned().map(Some).collect(),
-    };
-    let pair = |listener: &ListenerId| {
-        let listener = *listener;
-        let key = key.clone();
-        hostnames.iter().map(move |hostname| (listener, hostname.clone(), key.clone()))
-    };
-    route.listeners.iter().flat_map(pair).collect()
+    format!("{:?} {:?} {headers:?} {params:?}", route_match.path, route_match.method)
 }

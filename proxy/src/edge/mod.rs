@@ -13,7 +13,12 @@ use std::rc::Rc;
 use http::{HeaderValue, Request, Response, Version, header, request::Parts};
 use hyper::body::Incoming;
 use outrigger_config::model::{Direction, ListenerId, RouteId};
-use outrigger_filters::{context::Context, error::Error, framing, grpc, headers, service::Body};
+use outrigger_filters::{
+    context::Context,
+    error::Error,
+    framing, grpc, headers,
+    service::{Body, ResponseFuture},
+};
 
 use self::{record::Record, request_body::RequestBody, response_body::ResponseBody};
 use crate::{
@@ -30,20 +35,13 @@ use crate::{
 /// [`Reset`] for an HTTP/2 request that is malformed.
 pub(crate) async fn handle(client: Rc<Client>, request: Request<Incoming>) -> Result<Response<Body>, Reset> {
     let (view, listener) = client.listener.current(&client.worker);
-    let (mut head, body) = request.into_parts();
-    let record = Record::begin(&client, &view, listener, &head);
-    let version = head.version;
-    let is_grpc = grpc::is_grpc(&head.headers);
-    let answered =
-        match intake::admit(&mut head, &client, view.config().listener(listener), record.exchange()) {
-            Ok(()) => route(&client, &view, listener, &record, head, body).await,
-            Err(error) => {
-                if !http_body::Body::is_end_stream(&body) {
-                    client.leave_unread();
-                }
-                Err(error)
-            }
-        };
+    let version = request.version();
+    let is_grpc = grpc::is_grpc(request.headers());
+    let (record, begun) = begin(&client, &view, listener, request);
+    let answered = match begun {
+        Ok(answer) => answer.await,
+        Err(error) => Err(error),
+    };
     let response = match answered {
         Ok(response) => response,
         Err(error) => {
@@ -53,6 +51,27 @@ pub(crate) async fn handle(client: Rc<Client>, request: Request<Incoming>) -> Re
         }
     };
     Ok(finish(&client, &view, record, version, response))
+}
+
+/// Everything before the first wait. Not part of the future above, which stays small without it.
+fn begin(
+    client: &Rc<Client>,
+    view: &Rc<View>,
+    listener: ListenerId,
+    request: Request<Incoming>,
+) -> (Record, Result<ResponseFuture, Error>) {
+    let (mut head, body) = request.into_parts();
+    let record = Record::begin(client, view, listener, &head);
+    let begun = match intake::admit(&mut head, client, view.config().listener(listener), record.exchange()) {
+        Ok(()) => route(client, view, listener, &record, head, body),
+        Err(error) => {
+            if !http_body::Body::is_end_stream(&body) {
+                client.leave_unread();
+            }
+            Err(error)
+        }
+    };
+    (record, begun)
 }
 
 /// Counts and logs a head that was refused before it was a request.
@@ -65,21 +84,21 @@ pub(crate) fn refuse_unparsed(client: &Rc<Client>, refusal: Unparsed) {
 }
 
 /// 7: chooses the route and has its chain answer.
-async fn route(
+fn route(
     client: &Rc<Client>,
     view: &Rc<View>,
     listener: ListenerId,
     record: &Record,
     mut head: Parts,
     body: Incoming,
-) -> Result<Response<Body>, Error> {
+) -> Result<ResponseFuture, Error> {
     let choice = choose(view, listener, &head).ok_or(Error::NoRoute)?;
     let exchange = record.exchange();
     let _ = exchange.route.set(choice.route);
     exchange.prefix_len.set(choice.prefix_len);
     head.extensions.insert::<Context>(exchange.clone());
     let body = RequestBody::wrap(body, client, exchange, view.config().listener(listener));
-    view.chain(choice.route).answer(Request::from_parts(head, body)).await
+    Ok(view.chain(choice.route).answer(Request::from_parts(head, body)))
 }
 
 fn choose(view: &View, listener: ListenerId, head: &Parts) -> Option<Choice> {

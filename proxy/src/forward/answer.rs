@@ -2,7 +2,6 @@
 
 use std::{
     error::Error as StdError,
-    io,
     pin::Pin,
     sync::Arc,
     task::{Context as TaskContext, Poll},
@@ -17,31 +16,9 @@ use outrigger_filters::{context::Context, error::Error, hop_by_hop, service::Bod
 use super::Attempt;
 use crate::upstream::{
     endpoint::InFlight,
+    http1::{Failure, Reading, Sending},
     pool::{Lease, Stream},
 };
-
-/// Why an answer can be read in more than one way (security.md 1).
-pub(super) fn ambiguous(head: &Parts) -> Option<&'static str> {
-    if head.version == Version::HTTP_2 {
-        return None;
-    }
-    let mut encodings = head.headers.get_all(header::TRANSFER_ENCODING).iter();
-    let mut lengths = head.headers.get_all(header::CONTENT_LENGTH).iter();
-    let length = lengths.next();
-    if let Some(encoding) = encodings.next() {
-        if length.is_some() {
-            return Some("Content-Length with Transfer-Encoding");
-        }
-        if encodings.next().is_some() || !encoding.as_bytes().eq_ignore_ascii_case(b"chunked") {
-            return Some("a Transfer-Encoding other than chunked");
-        }
-    }
-    let plain = |value: &HeaderValue| !value.is_empty() && value.as_bytes().iter().all(u8::is_ascii_digit);
-    if lengths.next().is_some() || length.is_some_and(|value| !plain(value)) {
-        return Some("a Content-Length that is not one number");
-    }
-    None
-}
 
 /// Removes what was meant for the hop between the upstream and us.
 pub(super) fn clean(head: &mut Parts) {
@@ -67,85 +44,127 @@ pub(super) fn is_refused_stream(error: &hyper::Error) -> bool {
     source.is_some_and(|error| error.reason() == Some(h2::Reason::REFUSED_STREAM))
 }
 
-/// What a failed send or a broken body means. A request body that was given up explains everything after it.
-pub(super) fn failure(error: hyper::Error, endpoint: &Arc<str>, context: &Context) -> Error {
+/// What a failed HTTP/1.1 exchange means. A request body that was given up explains everything after it.
+pub(super) fn failure(failure: Failure, endpoint: &Arc<str>, context: &Context) -> Error {
     if let Some(cause) = context.body_failure.borrow_mut().take() {
         return cause;
     }
     let endpoint = Arc::clone(endpoint);
-    if error.is_parse() || is_bad_framing(&error) {
+    match failure {
+        Failure::RequestBody(error) => error,
+        Failure::Closed(error) => Error::UpstreamClosed { endpoint, cause: error.into() },
+        Failure::Protocol(problem) => Error::UpstreamProtocol { endpoint, cause: problem.into() },
+    }
+}
+
+/// The same for HTTP/2.
+pub(super) fn http2_failure(error: hyper::Error, endpoint: &Arc<str>, context: &Context) -> Error {
+    if let Some(cause) = context.body_failure.borrow_mut().take() {
+        return cause;
+    }
+    let endpoint = Arc::clone(endpoint);
+    let source = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
+    if source.is_some_and(|error| error.is_library()) {
         Error::UpstreamProtocol { endpoint, cause: error.into() }
     } else {
         Error::UpstreamClosed { endpoint, cause: error.into() }
     }
 }
 
-/// hyper's decoder reports broken chunks as invalid input.
-fn is_bad_framing(error: &hyper::Error) -> bool {
-    let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
-    source
-        .is_some_and(|error| matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData))
-}
-
 /// What an answer's body comes over.
-enum Connection {
-    Http1(Lease),
-    Http2 { _stream: Stream },
+enum Source {
+    Http1 {
+        /// Until it was given back.
+        lease: Option<Lease>,
+        reading: Reading,
+        /// What is still to be sent of the request.
+        rest: Option<(Body, Sending)>,
+    },
+    Http2 {
+        incoming: Incoming,
+        _stream: Stream,
+    },
 }
 
-/// The body of an upstream's answer. It drives its HTTP/1.1 connection, and gives it back with the last byte.
+/// The body of an upstream's answer. Over HTTP/1.1 it runs its connection, and gives it back with the last byte.
 pub(super) struct AnswerBody {
-    inner: Incoming,
-    connection: Option<Connection>,
+    source: Source,
     in_flight: Option<InFlight>,
     endpoint: Arc<str>,
     context: Context,
 }
 
 impl AnswerBody {
-    pub(super) fn http1(inner: Incoming, lease: Lease, in_flight: InFlight, attempt: &Attempt<'_>) -> Body {
-        if inner.is_end_stream() {
-            lease.release();
-            return Body::Empty;
+    pub(super) fn http1(
+        mut reading: Reading,
+        rest: Option<(Body, Sending)>,
+        mut lease: Lease,
+        in_flight: InFlight,
+        attempt: &Attempt<'_>,
+    ) -> Body {
+        let whole = match reading.is_done() {
+            true => Some(Bytes::new()),
+            false => lease.connection().take_whole(&mut reading),
+        };
+        match whole {
+            Some(whole) => {
+                if rest.is_none() && reading.keeps_alive() {
+                    lease.release();
+                }
+                if whole.is_empty() { Body::Empty } else { Body::Full(whole) }
+            }
+            None => Self::wrap(Source::Http1 { lease: Some(lease), reading, rest }, in_flight, attempt),
         }
-        Self::wrap(inner, Connection::Http1(lease), in_flight, attempt)
     }
 
-    pub(super) fn http2(inner: Incoming, stream: Stream, in_flight: InFlight, attempt: &Attempt<'_>) -> Body {
-        if inner.is_end_stream() {
+    pub(super) fn http2(
+        incoming: Incoming,
+        stream: Stream,
+        in_flight: InFlight,
+        attempt: &Attempt<'_>,
+    ) -> Body {
+        if incoming.is_end_stream() {
             return Body::Empty;
         }
-        Self::wrap(inner, Connection::Http2 { _stream: stream }, in_flight, attempt)
+        Self::wrap(Source::Http2 { incoming, _stream: stream }, in_flight, attempt)
     }
 
-    fn wrap(inner: Incoming, connection: Connection, in_flight: InFlight, attempt: &Attempt<'_>) -> Body {
+    fn wrap(source: Source, in_flight: InFlight, attempt: &Attempt<'_>) -> Body {
         Body::boxed(Self {
-            inner,
-            connection: Some(connection),
+            source,
             in_flight: Some(in_flight),
             endpoint: Arc::clone(&attempt.pool.endpoint().label),
             context: attempt.context.clone(),
         })
     }
 
+    /// With the last byte: the connection is free, or closes when it cannot be used again.
     fn release(&mut self) {
-        if let Some(Connection::Http1(lease)) = self.connection.take() {
-            lease.release();
-        }
         self.in_flight = None;
-    }
-
-    /// Data that is there already first; only then the connection that brings more.
-    fn poll_inner(&mut self, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let polled = Pin::new(&mut self.inner).poll_frame(cx);
-        match &mut self.connection {
-            Some(Connection::Http1(lease)) if polled.is_pending() => {
-                lease.drive(cx);
-                Pin::new(&mut self.inner).poll_frame(cx)
+        if let Source::Http1 { lease, reading, rest } = &mut self.source
+            && let Some(lease) = lease.take().filter(|_| rest.is_none() && reading.keeps_alive()) {
+                lease.release();
             }
-            _ => polled,
+    }
+}
+
+/// Sends what is left of the request, then reads.
+fn poll_http1(
+    cx: &mut TaskContext<'_>,
+    lease: &mut Option<Lease>,
+    reading: &mut Reading,
+    rest: &mut Option<(Body, Sending)>,
+) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+    let Some(lease) = lease else { return Poll::Ready(None) };
+    if let Some((body, sending)) = rest {
+        match lease.connection().poll_send(cx, body, sending) {
+            Poll::Ready(Ok(())) => *rest = None,
+            Poll::Ready(Err(failure @ Failure::RequestBody(_))) => return Poll::Ready(Some(Err(failure))),
+            // The endpoint takes no more, but may go on answering; `rest` stays, so the connection is not kept.
+            Poll::Ready(Err(_)) | Poll::Pending => {}
         }
     }
+    lease.connection().poll_frame(cx, reading)
 }
 
 impl HttpBody for AnswerBody {
@@ -156,26 +175,33 @@ impl HttpBody for AnswerBody {
         mut self: Pin<&mut Self>,
         cx: &mut TaskContext<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let polled = self.poll_inner(cx);
-        if matches!(polled, Poll::Ready(None)) || (polled.is_ready() && self.inner.is_end_stream()) {
-            self.release();
+        let this = &mut *self;
+        let polled = match &mut this.source {
+            Source::Http1 { lease, reading, rest } => poll_http1(cx, lease, reading, rest)
+                .map_err(|error| failure(error, &this.endpoint, &this.context)),
+            Source::Http2 { incoming, .. } => Pin::new(incoming)
+                .poll_frame(cx)
+                .map_err(|error| http2_failure(error, &this.endpoint, &this.context)),
+        };
+        if matches!(polled, Poll::Ready(None)) || (polled.is_ready() && this.is_end_stream()) {
+            this.release();
         }
-        polled.map_err(|error| failure(error, &self.endpoint, &self.context))
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        match &self.source {
+            Source::Http1 { reading, .. } => reading.is_done(),
+            Source::Http2 { incoming, .. } => incoming.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
-}
-
-impl Drop for AnswerBody {
-    fn drop(&mut self) {
-        if self.inner.is_end_stream() {
-            self.release(); // the length was known, so nobody asked for the end; otherwise the connection closes
+        match &self.source {
+            Source::Http1 { reading, .. } => {
+                reading.left().map_or_else(SizeHint::default, SizeHint::with_exact)
+            }
+            Source::Http2 { incoming, .. } => incoming.size_hint(),
         }
     }
 }

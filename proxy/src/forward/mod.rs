@@ -5,12 +5,11 @@
 //! a stream the peer refused, or a bodiless GET, HEAD or OPTIONS on a pooled connection that broke before an answer.
 
 mod answer;
-mod expect;
 mod prepare;
 
 use std::{
     cell::RefCell,
-    future::Future,
+    future::{Future, poll_fn},
     pin::Pin,
     rc::Rc,
     sync::Arc,
@@ -18,7 +17,6 @@ use std::{
 };
 
 use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
 use outrigger_config::model::{Config, Direction, Route, UpstreamId, WeightedBackend};
 use outrigger_filters::{context::Context, error::Error, service::Body};
 use tower::Service;
@@ -32,7 +30,8 @@ use crate::{
     upstream::{
         balance::Endpoints,
         endpoint::{Endpoint, InFlight},
-        pool::{Pool, SendError, Upgraded},
+        http1::{self, Failure},
+        pool::{Lease, Pool, SendError, Upgraded},
     },
 };
 
@@ -96,15 +95,23 @@ impl Service<Request<Body>> for Forward {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let targets = Rc::clone(&self.0);
-        Box::pin(async move { targets.send(request).await })
+        let sending = send(Rc::clone(&self.0), self.0.begin(request));
+        debug_assert!(size_of_val(&sending) <= 1024, "every request copies this future once");
+        Box::pin(sending)
     }
+}
+
+/// A request on its way to an upstream that was chosen.
+struct Call {
+    upstream: Rc<LocalUpstream>,
+    context: Context,
+    prepared: Prepared,
 }
 
 /// Why one try brought no answer.
 enum Failed {
-    /// Nothing changed at the endpoint; here is the request again.
-    Harmless(Box<Request<Body>>, Error),
+    /// Nothing changed at the endpoint, and the request is as it was.
+    Harmless(Error),
     /// The end.
     Final(Error),
 }
@@ -120,32 +127,41 @@ impl Targets {
         self.backends[index].1
     }
 
-    async fn send(&self, request: Request<Body>) -> Result<Response<Body>, Error> {
+    /// Everything before the first wait. Not part of the future below, which stays small without it.
+    fn begin(&self, request: Request<Body>) -> Call {
         let id = self.backend();
-        let upstream = &self.upstreams[id.0 as usize];
+        let upstream = Rc::clone(&self.upstreams[id.0 as usize]);
         let context = request.extensions().get::<Context>().cloned().expect("the edge begins every exchange");
         context.upstream.set(Some(id));
-        let mut prepared = prepare::prepare(request, &upstream.shared.model, &context);
-        let mut avoid = None;
-        loop {
-            let endpoints = EndpointsOf(&upstream.shared.endpoints);
-            let chosen = upstream.shared.balancer.choose(&endpoints, avoid);
-            let index = chosen
-                .ok_or_else(|| Error::NoEndpoint { upstream: Arc::clone(&upstream.shared.model.name) })?;
-            let attempt = Attempt { pool: &upstream.pools[index], context: &context, first: avoid.is_none() };
-            attempt.announce();
-            if self.direction == Direction::Outbound && !self.rewrites_host {
-                prepared.set_host(&attempt.pool.endpoint().spec.authority);
+        let prepared = prepare::prepare(request, &upstream.shared.model, &context);
+        Call { upstream, context, prepared }
+    }
+
+    /// Host on outbound routes is the endpoint's, unless the route names one.
+    fn sends_endpoint_host(&self) -> bool {
+        self.direction == Direction::Outbound && !self.rewrites_host
+    }
+}
+
+async fn send(targets: Rc<Targets>, mut call: Call) -> Result<Response<Body>, Error> {
+    let mut avoid = None;
+    loop {
+        let upstream = &call.upstream.shared;
+        let chosen = upstream.balancer.choose(&EndpointsOf(&upstream.endpoints), avoid);
+        let index = chosen.ok_or_else(|| Error::NoEndpoint { upstream: Arc::clone(&upstream.model.name) })?;
+        let attempt =
+            Attempt { pool: &call.upstream.pools[index], context: &call.context, first: avoid.is_none() };
+        attempt.announce();
+        if targets.sends_endpoint_host() {
+            call.prepared.set_host(&attempt.pool.endpoint().spec.authority);
+        }
+        match attempt.run(&mut call.prepared).await {
+            Ok(response) => return Ok(response),
+            Err(Failed::Harmless(_)) if avoid.is_none() => {
+                call.upstream.counters.repeated();
+                avoid = Some(index);
             }
-            match attempt.run(prepared).await {
-                Ok(response) => return Ok(response),
-                Err(Failed::Harmless(request, _)) if avoid.is_none() => {
-                    upstream.counters.repeated();
-                    avoid = Some(index);
-                    prepared = prepare::again(*request, &upstream.shared.model, &context);
-                }
-                Err(Failed::Harmless(_, error) | Failed::Final(error)) => return Err(error),
-            }
+            Err(Failed::Harmless(error) | Failed::Final(error)) => return Err(error),
         }
     }
 }
@@ -175,17 +191,16 @@ impl Attempt<'_> {
         *self.context.endpoint.borrow_mut() = Some(Arc::clone(&self.pool.endpoint().label));
     }
 
-    async fn run(&self, prepared: Prepared) -> Result<Response<Body>, Failed> {
+    async fn run(&self, prepared: &mut Prepared) -> Result<Response<Body>, Failed> {
         let in_flight = InFlight::begin(self.pool.endpoint());
         match prepared.wire {
             Wire::Http1 => self.http1(prepared, in_flight).await,
-            Wire::Http2 => self.http2(prepared.request, in_flight).await,
+            Wire::Http2 => Box::pin(self.http2(prepared, in_flight)).await,
         }
     }
 
-    async fn http1(&self, prepared: Prepared, in_flight: InFlight) -> Result<Response<Body>, Failed> {
-        let Prepared { request, upgrade, .. } = prepared;
-        if !prepare::is_repeatable(&request) {
+    async fn http1(&self, prepared: &mut Prepared, in_flight: InFlight) -> Result<Response<Body>, Failed> {
+        if !prepared.repeatable {
             // Such a request gets one chance, so let the runtime first hear of connections that have just closed.
             tokio::task::yield_now().await;
         }
@@ -193,72 +208,69 @@ impl Attempt<'_> {
         let pooled = if self.first { self.pool.checkout() } else { None };
         let mut lease = match pooled {
             Some(lease) => lease,
-            None => match self.pool.open().await {
-                Ok(lease) => lease,
-                Err(error) => return Err(Failed::Harmless(Box::new(request), self.connect_failed(error))),
-            },
+            None => Box::pin(self.pool.open())
+                .await
+                .map_err(|error| Failed::Harmless(self.connect_failed(error)))?,
         };
-        let copy = (lease.is_reused() && self.first).then(|| prepare::copy_for_repeat(&request)).flatten();
-        match lease.send(request).await {
-            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                if !upgrade {
-                    return Err(Failed::Final(self.protocol("101 without a request to upgrade")));
-                }
-                let Some(upgraded) = lease.into_upgraded() else {
-                    return Err(Failed::Final(self.protocol("the connection did not end its HTTP part")));
-                };
-                Ok(self.upgraded(response, upgraded))
-            }
-            Ok(response) => self.answer(response, |body| AnswerBody::http1(body, lease, in_flight, self)),
-            Err(SendError::Unsent(request)) => {
-                let cause = "closed before the request was sent";
-                Err(Failed::Harmless(request, self.closed(cause.into())))
-            }
-            Err(SendError::Failed(error)) => match copy {
-                Some(request) if !error.is_parse() => {
-                    Err(Failed::Harmless(Box::new(request), self.closed(error.into())))
-                }
-                _ => Err(Failed::Final(self.failed(error))),
+        let request = &mut prepared.request;
+        let mut sending = lease.connection().begin(request);
+        let mut informational = 0;
+        let answered =
+            poll_fn(|cx| lease.connection().poll_response(cx, request, &mut sending, &mut informational))
+                .await;
+        match answered {
+            Ok(response) if response.head.status == StatusCode::SWITCHING_PROTOCOLS => match prepared.upgrade
+            {
+                true => Ok(self.upgraded(response.head, lease.into_upgraded())),
+                false => Err(Failed::Final(self.protocol("101 without a request to upgrade"))),
             },
-        }
-    }
-
-    async fn http2(&self, request: Request<Body>, in_flight: InFlight) -> Result<Response<Body>, Failed> {
-        let stream = match self.pool.stream().await {
-            Ok(stream) => stream,
-            Err(error) => return Err(Failed::Harmless(Box::new(request), self.connect_failed(error))),
-        };
-        let copy = if self.first { prepare::copy_for_repeat(&request) } else { None };
-        match stream.send(request).await {
-            Ok(response) => self.answer(response, |body| AnswerBody::http2(body, stream, in_flight, self)),
-            Err(SendError::Unsent(request)) => {
-                let cause = "closed before the request was sent";
-                Err(Failed::Harmless(request, self.closed(cause.into())))
+            Ok(http1::Response { mut head, body, sent }) => {
+                answer::clean(&mut head);
+                let rest = (!sent).then(|| (std::mem::take(request.body_mut()), sending));
+                Ok(Response::from_parts(head, AnswerBody::http1(body, rest, lease, in_flight, self)))
             }
-            Err(SendError::Failed(error)) => match copy {
-                Some(request) if answer::is_refused_stream(&error) => {
-                    Err(Failed::Harmless(Box::new(request), self.closed(error.into())))
+            Err(failure) => Err(self.broke(failure, prepared.repeatable, &mut lease)),
+        }
+    }
+
+    /// A request of which nothing was written can go again; so can a safe one on an old connection.
+    fn broke(&self, failure: Failure, repeatable: bool, lease: &mut Lease) -> Failed {
+        let closed = matches!(failure, Failure::Closed(_));
+        let unsent = !lease.connection().has_written();
+        let again = closed && (unsent || (repeatable && lease.is_reused() && self.first));
+        let error = answer::failure(failure, &self.pool.endpoint().label, self.context);
+        if again { Failed::Harmless(error) } else { Failed::Final(error) }
+    }
+
+    async fn http2(&self, prepared: &mut Prepared, in_flight: InFlight) -> Result<Response<Body>, Failed> {
+        let stream =
+            self.pool.stream().await.map_err(|error| Failed::Harmless(self.connect_failed(error)))?;
+        let copy = prepared.repeatable.then(|| prepare::copy_for_repeat(&prepared.request));
+        match stream.send(std::mem::take(&mut prepared.request)).await {
+            Ok(response) => {
+                let (mut head, body) = response.into_parts();
+                answer::clean(&mut head);
+                Ok(Response::from_parts(head, AnswerBody::http2(body, stream, in_flight, self)))
+            }
+            Err(SendError::Unsent(request)) => {
+                prepared.request = *request;
+                Err(Failed::Harmless(self.closed("closed before the request was sent".into())))
+            }
+            Err(SendError::Failed(error)) => {
+                let refused = answer::is_refused_stream(&error);
+                let error = answer::http2_failure(error, &self.pool.endpoint().label, self.context);
+                match copy.filter(|_| refused) {
+                    Some(request) => {
+                        prepared.request = request;
+                        Err(Failed::Harmless(error))
+                    }
+                    None => Err(Failed::Final(error)),
                 }
-                _ => Err(Failed::Final(self.failed(error))),
-            },
+            }
         }
     }
 
-    fn answer(
-        &self,
-        response: Response<Incoming>,
-        body: impl FnOnce(Incoming) -> Body,
-    ) -> Result<Response<Body>, Failed> {
-        let (mut head, incoming) = response.into_parts();
-        if let Some(problem) = answer::ambiguous(&head) {
-            return Err(Failed::Final(self.protocol(problem))); // dropping the body closes the connection
-        }
-        answer::clean(&mut head);
-        Ok(Response::from_parts(head, body(incoming)))
-    }
-
-    fn upgraded(&self, response: Response<Incoming>, upgraded: Upgraded) -> Response<Body> {
-        let (mut head, _) = response.into_parts();
+    fn upgraded(&self, mut head: http::response::Parts, upgraded: Upgraded) -> Response<Body> {
         answer::clean_upgrade(&mut head);
         head.extensions.insert(UpgradedSlot::new(upgraded));
         Response::from_parts(head, Body::Empty)
@@ -274,9 +286,5 @@ impl Attempt<'_> {
 
     fn protocol(&self, problem: &'static str) -> Error {
         Error::UpstreamProtocol { endpoint: Arc::clone(&self.pool.endpoint().label), cause: problem.into() }
-    }
-
-    fn failed(&self, error: hyper::Error) -> Error {
-        answer::failure(error, &self.pool.endpoint().label, self.context)
     }
 }

@@ -5,8 +5,6 @@ use http_body::Body as _;
 use outrigger_config::model::{Protocol, Upstream};
 use outrigger_filters::{context::Context, grpc, service::Body};
 
-use super::expect;
-
 /// What is spoken for one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wire {
@@ -20,6 +18,8 @@ pub(super) struct Prepared {
     pub(super) wire: Wire,
     /// The client asked to upgrade, and the upstream is told.
     pub(super) upgrade: bool,
+    /// It may go out once more after its connection broke without an answer.
+    pub(super) repeatable: bool,
 }
 
 impl Prepared {
@@ -50,15 +50,8 @@ pub(super) fn prepare(mut request: Request<Body>, upstream: &Upstream, context: 
             false
         }
     };
-    let request = if expect::wants_continue(&request) { expect::gate(request, wire) } else { request };
-    Prepared { request, wire, upgrade }
-}
-
-/// A request that was prepared before, for its second try.
-pub(super) fn again(request: Request<Body>, upstream: &Upstream, context: &Context) -> Prepared {
-    let wire = wire(upstream.protocol, request.headers());
-    let upgrade = wire == Wire::Http1 && context.hop.get().is_some_and(|hop| hop.upgrade.is_some());
-    Prepared { request, wire, upgrade }
+    let repeatable = is_repeatable(&request);
+    Prepared { request, wire, upgrade, repeatable }
 }
 
 fn wire(protocol: Protocol, headers: &HeaderMap) -> Wire {
@@ -70,19 +63,11 @@ fn wire(protocol: Protocol, headers: &HeaderMap) -> Wire {
     }
 }
 
-/// The body's length is said in exactly one way, whatever the method: hyper would drop a body of unknown length on
-/// GET. Upgrades and `TE: trailers` are the proxy's own hop again.
+/// The codec writes the one framing field itself. Upgrades and `TE: trailers` are the proxy's own hop again.
 fn http1_head(request: &mut Request<Body>, upstream: &Upstream, context: &Context) -> bool {
     *request.version_mut() = Version::HTTP_11;
-    let unknown_length = !request.body().is_end_stream() && request.body().size_hint().exact().is_none();
     let hop = context.hop.get();
     let headers = request.headers_mut();
-    if unknown_length {
-        headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-        headers.remove(header::CONTENT_LENGTH);
-    } else {
-        headers.remove(header::TRANSFER_ENCODING);
-    }
     if !headers.contains_key(header::HOST) {
         // HTTP/1.0 may come without; HTTP/1.1 must not go without.
         let authority = upstream.endpoints.first().and_then(|one| HeaderValue::from_str(&one.authority).ok());
@@ -105,6 +90,7 @@ fn http2_head(request: &mut Request<Body>, upstream: &Upstream, context: &Contex
     *request.version_mut() = Version::HTTP_2;
     let headers = request.headers_mut();
     headers.remove(header::TRANSFER_ENCODING);
+    headers.remove(header::EXPECT); // hyper shows no informational answers here, so the body goes at once
     let host = headers.remove(header::HOST);
     if context.hop.get().is_some_and(|hop| hop.te_trailers) {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
@@ -139,21 +125,21 @@ fn join_cookies(headers: &mut HeaderMap) {
 }
 
 /// Whether a request may go out once more after its connection broke without an answer: a safe method, no body.
-pub(super) fn is_repeatable(request: &Request<Body>) -> bool {
+fn is_repeatable(request: &Request<Body>) -> bool {
     matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
         && request.body().is_end_stream()
         && !request.headers().contains_key(header::UPGRADE)
 }
 
-/// The same request once more, for [`is_repeatable`] ones.
-pub(super) fn copy_for_repeat(request: &Request<Body>) -> Option<Request<Body>> {
-    if !is_repeatable(request) {
-        return None;
-    }
+/// The same request once more, for repeatable ones over HTTP/2: hyper takes them away.
+pub(super) fn copy_for_repeat(request: &Request<Body>) -> Request<Body> {
     let mut copy = Request::new(Body::Empty);
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.version_mut() = request.version();
     *copy.headers_mut() = request.headers().clone();
-    Some(copy)
+    if let Some(context) = request.extensions().get::<Context>() {
+        copy.extensions_mut().insert(context.clone());
+    }
+    copy
 }

@@ -24,6 +24,16 @@ pub(crate) enum UpstreamStream {
     Unix(UnixStream),
 }
 
+impl UpstreamStream {
+    /// Reads without waiting, and without a system call while nothing was announced.
+    pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.try_read(buffer),
+            Self::Unix(stream) => stream.try_read(buffer),
+        }
+    }
+}
+
 /// A new connection and the address it went to (none for a Unix socket).
 pub(crate) struct Connected {
     /// The socket.

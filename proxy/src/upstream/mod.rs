@@ -7,5 +7,6 @@ pub(crate) mod balance;
 pub(crate) mod connect;
 pub(crate) mod dns;
 pub(crate) mod endpoint;
+pub(crate) mod http1;
 pub(crate) mod pool;
 pub(crate) mod registry;

@@ -1,29 +1,27 @@
 //! Keep-alive connections of one worker to one endpoint.
 //!
-//! HTTP/1.1 connections are polled inside the request's own future (no task, no channel to cross): a [`Lease`]
-//! owns the connection while a request uses it and gives it back when the response body ended and the request
-//! was sent to its last byte. Idle ones are kept newest first; the oldest leave after the idle timeout, which is
+//! HTTP/1.1 connections run inside the request's own future (no task, no channel to cross): a [`Lease`] owns the
+//! connection while a request uses it and gives it back when the response body ended and the request was sent to
+//! its last byte. Idle ones are kept newest first; the oldest leave after the idle timeout, which is
 //! lowered when the endpoint closes earlier than we do. HTTP/2 connections are shared and driven by a task.
 //!
-//! A connection is polled once before it is used again, so that one which the peer closed, or on which it
-//! answered without being asked, never carries a request.
+//! A connection is looked at before it is used again, so that one which the peer closed, or on which it answered
+//! without being asked, never carries a request.
 
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
-    future::Future,
     io,
     net::SocketAddr,
     rc::Rc,
     sync::Arc,
-    task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use http::{Request, Response};
 use hyper::{
     body::Incoming,
-    client::conn::{TrySendError, http1, http2},
+    client::conn::{TrySendError, http2},
 };
 use hyper_util::rt::TokioIo;
 use outrigger_config::model::ConnectionSettings;
@@ -33,6 +31,7 @@ use tokio::time::{Instant, sleep_until};
 use super::{
     connect::{UpstreamStream, connect},
     endpoint::Endpoint,
+    http1::Connection,
 };
 use crate::{rt::LocalExecutor, telemetry::metrics::UpstreamCounters};
 
@@ -65,18 +64,8 @@ pub(crate) struct Pool {
 }
 
 struct Idle {
-    connection: Box<Http1>,
+    connection: Box<Connection>,
     since: Instant,
-}
-
-/// One HTTP/1.1 connection and the half that sends on it.
-struct Http1 {
-    sender: http1::SendRequest<Body>,
-    connection: http1::Connection<TokioIo<UpstreamStream>, Body>,
-    /// `connection` has ended and must not be polled again.
-    ended: bool,
-    opened: Instant,
-    address: Option<SocketAddr>,
 }
 
 struct Multiplexed {
@@ -130,11 +119,11 @@ impl Pool {
     /// The newest idle connection that is still good.
     pub(crate) fn checkout(self: &Rc<Self>) -> Option<Lease> {
         loop {
-            let Idle { mut connection, since } = self.idle.borrow_mut().pop_back()?;
+            let Idle { connection, since } = self.idle.borrow_mut().pop_back()?;
             if self.too_old(connection.opened) || !self.endpoint.still_has(connection.address) {
                 continue;
             }
-            if connection.is_reusable() {
+            if connection.is_quiet() {
                 return Some(Lease { connection: Some(connection), pool: Rc::clone(self), reused: true });
             }
             self.closed_by_peer_after(since.elapsed());
@@ -147,13 +136,7 @@ impl Pool {
     /// What the connect failed with.
     pub(crate) async fn open(self: &Rc<Self>) -> io::Result<Lease> {
         let connected = self.connect().await?;
-        let (sender, connection) = http1::Builder::new()
-            .max_buf_size(RESPONSE_HEAD_BYTES)
-            .handshake(TokioIo::new(connected.stream))
-            .await
-            .map_err(io::Error::other)?;
-        let opened = Instant::now();
-        let connection = Http1 { sender, connection, ended: false, opened, address: connected.address };
+        let connection = Connection::new(connected.stream, connected.address);
         Ok(Lease { connection: Some(Box::new(connection)), pool: Rc::clone(self), reused: false })
     }
 
@@ -163,8 +146,8 @@ impl Pool {
         result
     }
 
-    fn give_back(self: &Rc<Self>, connection: Box<Http1>) {
-        if self.retired.get() || connection.ended || connection.sender.is_closed() {
+    fn give_back(self: &Rc<Self>, connection: Box<Connection>) {
+        if self.retired.get() {
             return;
         }
         self.idle.borrow_mut().push_back(Idle { connection, since: Instant::now() });
@@ -207,12 +190,12 @@ impl Pool {
 
     fn expire_idle(&self, now: Instant) -> Option<Instant> {
         let mut idle = self.idle.borrow_mut();
-        while let Some(oldest) = idle.front_mut() {
+        while let Some(oldest) = idle.front() {
             let expiry = oldest.since + self.idle_timeout.get();
             if expiry > now {
                 return Some(expiry);
             }
-            if oldest.connection.is_reusable() {
+            if oldest.connection.is_quiet() {
                 // Still open after the whole timeout: a lowered timeout may recover.
                 let raised = self.idle_timeout.get() + self.idle_timeout.get() / 4;
                 self.idle_timeout.set(raised.min(self.settings.idle_timeout));
@@ -231,31 +214,40 @@ async fn reap(pool: Rc<Pool>) {
     pool.reaping.set(false);
 }
 
-impl Http1 {
-    /// Reads what the kernel already announced: an end, or an answer nobody asked for; both end the connection.
-    fn is_reusable(&mut self) -> bool {
-        let _ = self.poll(&mut Context::from_waker(Waker::noop()));
-        !self.ended && self.sender.is_ready()
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), hyper::Error>> {
-        if self.ended {
-            return Poll::Pending;
-        }
-        let polled = self.connection.poll_without_shutdown(cx);
-        self.ended = polled.is_ready();
-        polled
-    }
-}
-
 /// An HTTP/1.1 connection while one request uses it. Dropped midway, it closes the connection.
 pub(crate) struct Lease {
-    connection: Option<Box<Http1>>,
+    connection: Option<Box<Connection>>,
     pool: Rc<Pool>,
     reused: bool,
 }
 
-/// Why no response head came.
+impl Lease {
+    /// Whether an earlier request used this connection.
+    pub(crate) fn is_reused(&self) -> bool {
+        self.reused
+    }
+
+    /// The connection.
+    pub(crate) fn connection(&mut self) -> &mut Connection {
+        self.connection.as_mut().expect("a lease has its connection until it is released")
+    }
+
+    /// Gives the connection back for another request: everything was sent and read.
+    pub(crate) fn release(mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.pool.give_back(connection);
+        }
+    }
+
+    /// Takes the socket after a 101.
+    pub(crate) fn into_upgraded(mut self) -> Upgraded {
+        let connection = self.connection.take().expect("a lease has its connection until it is released");
+        let (stream, read) = connection.into_parts();
+        Upgraded { stream, read }
+    }
+}
+
+/// Why no response head came over HTTP/2.
 pub(crate) enum SendError {
     /// Nothing of the request was written; here it is again.
     Unsent(Box<Request<Body>>),
@@ -269,56 +261,6 @@ impl From<TrySendError<Request<Body>>> for SendError {
             Some(request) => Self::Unsent(Box::new(request)),
             None => Self::Failed(error.into_error()),
         }
-    }
-}
-
-impl Lease {
-    /// Whether an earlier request used this connection.
-    pub(crate) fn is_reused(&self) -> bool {
-        self.reused
-    }
-
-    /// Sends the request and waits for the response head, driving the connection meanwhile.
-    ///
-    /// # Errors
-    /// The connection failed; [`SendError`] says whether the request may have been sent.
-    pub(crate) async fn send(&mut self, request: Request<Body>) -> Result<Response<Incoming>, SendError> {
-        let connection = self.connection.as_mut().expect("a lease has its connection until its body ended");
-        let mut response = std::pin::pin!(connection.sender.try_send_request(request));
-        std::future::poll_fn(|cx| {
-            // The connection first: it is what makes the response ready. Its own error reaches `response`.
-            if let Poll::Ready(Err(error)) = connection.poll(cx) {
-                return match response.as_mut().poll(cx) {
-                    Poll::Ready(result) => Poll::Ready(result.map_err(SendError::from)),
-                    Poll::Pending => Poll::Ready(Err(SendError::Failed(error))),
-                };
-            }
-            response.as_mut().poll(cx).map_err(SendError::from)
-        })
-        .await
-    }
-
-    /// Drives the connection while its response body is read.
-    pub(crate) fn drive(&mut self, cx: &mut Context<'_>) {
-        if let Some(connection) = &mut self.connection {
-            let _ = connection.poll(cx); // an error shows in the body as well
-        }
-    }
-
-    /// Gives the connection back when it is ready for another request, and closes it otherwise.
-    pub(crate) fn release(mut self) {
-        let Some(mut connection) = self.connection.take() else { return };
-        if connection.sender.is_ready() || connection.is_reusable() {
-            self.pool.give_back(connection);
-        }
-    }
-
-    /// Takes the socket after a 101. `None` when the connection did not end its HTTP part.
-    pub(crate) fn into_upgraded(mut self) -> Option<Upgraded> {
-        let mut connection = self.connection.take()?;
-        let _ = connection.poll(&mut Context::from_waker(Waker::noop()));
-        let parts = connection.ended.then(|| connection.connection.into_parts())?;
-        Some(Upgraded { stream: parts.io.into_inner(), read: parts.read_buf })
     }
 }
 

@@ -1,0 +1,295 @@
+//! HTTP/1.1 towards an endpoint: our own codec, because this side of a proxied request is where its user time goes.
+//!
+//! It writes requests anew from their parts and reads responses in exactly one way (RFC 9112 section 6.3): what could
+//! be read in two ways is an error, and the connection is closed. Everything is polled inside the request's own
+//! future; there is no task and no channel. Request body and response run at the same time, so that an early answer is
+//! seen and a two-way stream flows.
+
+mod decode;
+mod encode;
+mod head;
+
+use std::{
+    future::Future,
+    io,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes, BytesMut};
+use http::{Request, StatusCode, response};
+use http_body::Frame;
+use outrigger_filters::{error::Error, service::Body};
+use tokio::{
+    io::{AsyncReadExt, AsyncWrite},
+    time::Instant,
+};
+
+pub(crate) use self::encode::Sending;
+use self::{
+    decode::Decoder,
+    head::{Answer, Head},
+};
+use super::connect::UpstreamStream;
+
+/// Response heads over this are refused (security.md, limits).
+const HEAD_BYTES: usize = 64 * 1024;
+
+/// Informational answers before the final one (security.md, limits).
+const MOST_INFORMATIONAL: usize = 10;
+
+/// Read at once while a head is expected.
+const READ: usize = 8 * 1024;
+
+/// Read at once while a body moves.
+const READ_BODY: usize = 64 * 1024;
+
+/// One connection.
+pub(crate) struct Connection {
+    stream: UpstreamStream,
+    /// Read, not yet used.
+    read: BytesMut,
+    /// To be written: bytes of our own, then data of a body.
+    out: Vec<u8>,
+    out_at: usize,
+    data: Bytes,
+    /// Whether any byte of the current request was written.
+    wrote: bool,
+    /// When the connection was opened.
+    pub(crate) opened: Instant,
+    /// Where it goes; none for a Unix socket.
+    pub(crate) address: Option<SocketAddr>,
+}
+
+/// Why an exchange failed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The endpoint closed or reset the connection.
+    Closed(io::Error),
+    /// Its answer cannot be understood, or not in one way only.
+    Protocol(&'static str),
+    /// The request's own body failed.
+    RequestBody(Error),
+}
+
+/// A response head and how its body is read.
+pub(crate) struct Response {
+    /// Status and fields, the framing fields included.
+    pub(crate) head: response::Parts,
+    /// How the body is read.
+    pub(crate) body: Reading,
+    /// Whether the request still has bytes to send.
+    pub(crate) sent: bool,
+}
+
+/// How a response body is read, and what becomes of the connection after it.
+pub(crate) struct Reading {
+    decoder: Decoder,
+    keep_alive: bool,
+}
+
+impl Reading {
+    /// Whether the last byte was read.
+    pub(crate) fn is_done(&self) -> bool {
+        self.decoder.is_done()
+    }
+
+    /// Whether the connection may carry another request once everything was read and sent.
+    pub(crate) fn keeps_alive(&self) -> bool {
+        self.keep_alive
+    }
+
+    /// Bytes still to come, when that is known.
+    pub(crate) fn left(&self) -> Option<u64> {
+        self.decoder.left()
+    }
+}
+
+impl Connection {
+    /// A connection that was just opened.
+    pub(crate) fn new(stream: UpstreamStream, address: Option<SocketAddr>) -> Self {
+        Self {
+            stream,
+            read: BytesMut::new(),
+            out: Vec::new(),
+            out_at: 0,
+            data: Bytes::new(),
+            wrote: false,
+            opened: Instant::now(),
+            address,
+        }
+    }
+
+    /// Whether an idle connection is still open and silent. Costs no system call while nothing was announced.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let nothing =
+            matches!(self.stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+        self.read.is_empty() && nothing
+    }
+
+    /// Whether any byte of the current request was written.
+    pub(crate) fn has_written(&self) -> bool {
+        self.wrote
+    }
+
+    /// Puts the head of a request into the buffer and begins to send its body.
+    pub(crate) fn begin(&mut self, request: &Request<Body>) -> Sending {
+        self.out.clear();
+        self.out_at = 0;
+        self.wrote = false;
+        encode::head(&mut self.out, request)
+    }
+
+    /// Sends what there is of the request and waits for the response head.
+    pub(crate) fn poll_response(
+        &mut self,
+        cx: &mut Context<'_>,
+        request: &mut Request<Body>,
+        sending: &mut Sending,
+        informational: &mut usize,
+    ) -> Poll<Result<Response, Failure>> {
+        let mut broken = None;
+        match self.poll_send(cx, request.body_mut(), sending) {
+            // The endpoint may have answered before it closed its ear: the answer counts.
+            Poll::Ready(Err(Failure::Closed(error))) => broken = Some(error),
+            Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
+            Poll::Ready(Ok(())) | Poll::Pending => {}
+        }
+        loop {
+            match self.poll_head(cx, request) {
+                Poll::Ready(Ok(Head::Informational(status))) => {
+                    *informational += 1;
+                    if *informational > MOST_INFORMATIONAL {
+                        return Poll::Ready(Err(Failure::Protocol("too many informational answers")));
+                    }
+                    if status == StatusCode::CONTINUE {
+                        sending.go_on();
+                        if let Poll::Ready(Err(failure)) = self.poll_send(cx, request.body_mut(), sending) {
+                            return Poll::Ready(Err(failure));
+                        }
+                    }
+                }
+                Poll::Ready(Ok(Head::Final(answer))) => {
+                    let Answer { head, decoder, keep_alive } = answer;
+                    let body = Reading { decoder, keep_alive: keep_alive && broken.is_none() };
+                    return Poll::Ready(Ok(Response { head, body, sent: sending.is_done() }));
+                }
+                Poll::Ready(Err(failure)) => {
+                    return Poll::Ready(Err(broken.map_or(failure, Failure::Closed)));
+                }
+                Poll::Pending => {
+                    return broken.map_or(Poll::Pending, |error| Poll::Ready(Err(Failure::Closed(error))));
+                }
+            }
+        }
+    }
+
+    fn poll_head(&mut self, cx: &mut Context<'_>, request: &Request<Body>) -> Poll<Result<Head, Failure>> {
+        loop {
+            if !self.read.is_empty() {
+                if let Some(head) =
+                    head::parse(&mut self.read, request.method()).map_err(Failure::Protocol)?
+                {
+                    return Poll::Ready(Ok(head));
+                }
+                if self.read.len() >= HEAD_BYTES {
+                    return Poll::Ready(Err(Failure::Protocol("response head over 64 KiB")));
+                }
+            }
+            if ready!(self.poll_read(cx, READ))? == 0 {
+                return Poll::Ready(Err(closed("closed before the whole response head")));
+            }
+        }
+    }
+
+    /// Sends as much of the request as the endpoint takes; ready when that is all.
+    pub(crate) fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        body: &mut Body,
+        sending: &mut Sending,
+    ) -> Poll<Result<(), Failure>> {
+        loop {
+            ready!(self.poll_flush(cx)).map_err(Failure::Closed)?;
+            if sending.is_done() {
+                return Poll::Ready(Ok(()));
+            }
+            let next = ready!(sending.poll_next(cx, body, &mut self.out)).map_err(Failure::RequestBody)?;
+            if let Some(data) = next {
+                self.data = data;
+            }
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.out_at < self.out.len() || !self.data.is_empty() {
+            let own = &self.out[self.out_at..];
+            let stream = Pin::new(&mut self.stream);
+            let written = match (own.is_empty(), self.data.is_empty()) {
+                (false, false) => {
+                    let both = [io::IoSlice::new(own), io::IoSlice::new(&self.data)];
+                    ready!(stream.poll_write_vectored(cx, &both))?
+                }
+                (false, true) => ready!(stream.poll_write(cx, own))?,
+                _ => ready!(stream.poll_write(cx, &self.data))?,
+            };
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.wrote = true;
+            let of_own = written.min(own.len());
+            self.out_at += of_own;
+            self.data.advance(written - of_own);
+        }
+        self.out.clear();
+        self.out_at = 0;
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<Result<usize, Failure>> {
+        self.read.reserve(room);
+        let read = pin!(self.stream.read_buf(&mut self.read));
+        read.poll(cx).map_err(Failure::Closed)
+    }
+
+    /// The next frame of a response body; `None` after the last.
+    pub(crate) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+        reading: &mut Reading,
+    ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        loop {
+            match reading.decoder.next(&mut self.read) {
+                Ok(decode::Step::Frame(frame)) => return Poll::Ready(Some(Ok(frame))),
+                Ok(decode::Step::Done) => return Poll::Ready(None),
+                Ok(decode::Step::More) => {}
+                Err(problem) => return Poll::Ready(Some(Err(Failure::Protocol(problem)))),
+            }
+            let room = reading
+                .decoder
+                .left()
+                .map_or(READ_BODY, |left| left.clamp(READ as u64, READ_BODY as u64) as usize);
+            match ready!(self.poll_read(cx, room)) {
+                Ok(0) if reading.decoder.ends_with_connection() => return Poll::Ready(None),
+                Ok(0) => return Poll::Ready(Some(Err(closed("closed before the end of the response body")))),
+                Ok(_) => {}
+                Err(failure) => return Poll::Ready(Some(Err(failure))),
+            }
+        }
+    }
+
+    /// A whole body that was read along with its head, so that nothing more is needed of the connection.
+    pub(crate) fn take_whole(&mut self, reading: &mut Reading) -> Option<Bytes> {
+        reading.decoder.take_whole(&mut self.read)
+    }
+
+    /// The socket and what was read of it, after a 101.
+    pub(crate) fn into_parts(self) -> (UpstreamStream, Bytes) {
+        (self.stream, self.read.freeze())
+    }
+}
+
+fn closed(what: &'static str) -> Failure {
+    Failure::Closed(io::Error::new(io::ErrorKind::UnexpectedEof, what))
+}

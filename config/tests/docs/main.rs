@@ -2,6 +2,7 @@
 //!
 //! Every fenced `yaml` block and every embedded `outrigger.yaml` is loaded, and `docs/configuration.md` is what the
 //! schema says. `UPDATE_DOCS=1 cargo test -p outrigger-config --test docs` writes the reference anew; read the diff.
+#![allow(clippy::unwrap_used, reason = "a failure of a test is a panic")]
 
 mod reference;
 mod yaml;

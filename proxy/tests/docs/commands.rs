@@ -81,6 +81,33 @@ fn links_into_the_project_lead_somewhere() {
     }
 }
 
+/// `a/{b,c}/d` for every choice in the first braces.
+fn expanded(path: &str) -> Vec<String> {
+    match path.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?))) {
+        Some((before, (choices, after))) => {
+            choices.split(',').map(|one| format!("{before}{one}{after}")).collect()
+        }
+        None => vec![path.to_owned()],
+    }
+}
+
+#[test]
+fn files_that_are_named_exist() {
+    let folders = ["config/", "filters/", "proxy/", "loadtest/", "deploy/", "docs/", ".ci/"];
+    let mut seen = 0;
+    for (page, text) in pages() {
+        let text = text.replace("```", "");
+        let named = text.split('`').skip(1).step_by(2);
+        for name in named.filter(|name| folders.iter().any(|folder| name.starts_with(folder))) {
+            for path in expanded(name) {
+                seen += 1;
+                assert!(workspace().join(&path).exists(), "{page}: there is no {path}");
+            }
+        }
+    }
+    assert!(seen > 40, "only {seen} files are named");
+}
+
 #[test]
 fn the_schema_is_json() {
     let schema = outrigger(&["schema"]);

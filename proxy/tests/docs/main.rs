@@ -1,4 +1,5 @@
 //! What README and docs say about commands, metrics and flags is true, and imports point one way.
+#![allow(clippy::unwrap_used, reason = "a failure of a test is a panic")]
 
 mod commands;
 mod imports;

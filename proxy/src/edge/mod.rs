@@ -146,14 +146,9 @@ fn finish(
         headers::apply(&route.response_headers, response.headers_mut());
         stream_idle = route.timeouts.stream_idle;
     }
-<<<<<<< HEAD
     // A 101 is the last answer anyway, and its Connection says something else.
     let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     if version < Version::HTTP_2 && client.is_ending() && !switches {
-=======
-    let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS; // it needs its own `Connection`
-    if version < Version::HTTP_2 && client.is_ending() && !is_upgrade {
->>>>>>> wt-lifecycle
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     record.answered(response.status().as_u16());

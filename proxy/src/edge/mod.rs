@@ -49,7 +49,7 @@ pub(crate) async fn handle(client: Rc<Client>, request: Request<Incoming>) -> Re
         Err(error) => {
             record.failed(&error);
             let request_id = record.request_id();
-            respond::respond(&error, version, is_grpc, request_id).inspect_err(|_| record.answered(400))?
+            respond::respond(&error, version, is_grpc, request_id).inspect_err(|_| record.reset())?
         }
     };
     Ok(finish(&client, &view, record, version, response))
@@ -59,7 +59,7 @@ pub(crate) async fn handle(client: Rc<Client>, request: Request<Incoming>) -> Re
 pub(crate) fn refuse_unparsed(client: &Rc<Client>, refusal: Unparsed) {
     let (view, listener) = client.listener.current(&client.worker);
     client.worker.metrics.reject(refusal.reason);
-    let record = Record::unparsed(client, &view, listener);
+    let record = Record::unparsed(client, &view, listener, refusal.version);
     record.exchange().blame(refusal.flag, refusal.reason);
     record.answered(refusal.status.as_u16());
 }
@@ -78,7 +78,7 @@ async fn route(
     let _ = exchange.route.set(choice.route);
     exchange.prefix_len.set(choice.prefix_len);
     head.extensions.insert::<Context>(exchange.clone());
-    let body = RequestBody::wrap(body, client, exchange, view.config().listener(listener));
+    let body = RequestBody::wrap(body, head.version, client, exchange, view.config().listener(listener));
     view.chain(choice.route).answer(Request::from_parts(head, body)).await
 }
 

@@ -9,19 +9,29 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Version, header, response::Parts};
+use http::{HeaderName, HeaderValue, Version, header, response::Parts};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
-use outrigger_filters::{context::Context, error::Error, hop_by_hop, service::Body};
+use outrigger_filters::{context::Context, error::Error, hop_by_hop, service::Body, trailers};
 
 use super::Attempt;
 use crate::upstream::{
     endpoint::InFlight,
-    pool::{Lease, Stream},
+    pool::{Lease, RESPONSE_HEAD_BYTES, Stream},
 };
 
-/// Why an answer can be read in more than one way (security.md 1).
-pub(super) fn ambiguous(head: &Parts) -> Option<&'static str> {
+/// Why an answer is not passed on: it can be read in more than one way (security.md 1), or its head is larger than
+/// hyper, whose limit is that of its buffer and rounded up, should have taken.
+pub(super) fn refused(head: &Parts) -> Option<&'static str> {
+    let size =
+        |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + ": \r\n".len();
+    if head.headers.iter().map(size).sum::<usize>() > RESPONSE_HEAD_BYTES {
+        return Some("a response head over the limit");
+    }
+    ambiguous(head)
+}
+
+fn ambiguous(head: &Parts) -> Option<&'static str> {
     if head.version == Version::HTTP_2 {
         return None;
     }
@@ -156,7 +166,13 @@ impl HttpBody for AnswerBody {
         mut self: Pin<&mut Self>,
         cx: &mut TaskContext<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let polled = self.poll_inner(cx);
+        let mut polled = self.poll_inner(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &mut polled
+            && let Some(fields) = frame.trailers_mut()
+        {
+            trailers::strip_response(fields);
+            self.release(); // the last frame: nobody asks for the end behind it
+        }
         if matches!(polled, Poll::Ready(None)) || (polled.is_ready() && self.inner.is_end_stream()) {
             self.release();
         }

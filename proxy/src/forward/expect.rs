@@ -1,14 +1,15 @@
 //! `Expect: 100-continue` from end to end: the body waits until the upstream asks for it (RFC 9110 section 10.1.1).
 //!
 //! The client is only told to go on when its body is first read, and that is when the upstream said 100 or kept
-//! silent for a while; an upstream that refuses by the head alone is never sent the body.
+//! silent for a while; an upstream that refuses by the head alone is never sent the body. Informational answers are
+//! counted here as well, since hyper has one callback for them; the pool ends a connection that sends too many.
 
 use std::{
     future::Future,
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     task::{Context as TaskContext, Poll, Waker},
     time::Duration,
@@ -38,13 +39,21 @@ pub(super) fn gate(mut request: Request<Body>, wire: Wire) -> Request<Body> {
         return request;
     }
     let signal = Arc::<Signal>::default();
-    let told = Arc::clone(&signal);
-    hyper::ext::on_informational(&mut request, move |answer| {
-        if answer.status() == StatusCode::CONTINUE {
-            told.open();
+    request.extensions_mut().insert(Arc::clone(&signal));
+    request.map(|inner| Body::boxed(Gated { inner, signal, timer: None, open: false }))
+}
+
+/// Counts informational answers in `seen`, and opens the gate of a body that waits for one.
+pub(super) fn watch_informational(request: &mut Request<Body>, seen: Arc<AtomicUsize>) {
+    let gate = request.extensions().get::<Arc<Signal>>().cloned();
+    hyper::ext::on_informational(request, move |answer| {
+        seen.fetch_add(1, Relaxed);
+        if let Some(gate) = &gate
+            && answer.status() == StatusCode::CONTINUE
+        {
+            gate.open();
         }
     });
-    request.map(|inner| Body::boxed(Gated { inner, signal, timer: None, open: false }))
 }
 
 /// hyper wants the callback to be `Send`; it is only ever called on this worker, so the lock is never contended.

@@ -184,7 +184,7 @@ impl Attempt<'_> {
     }
 
     async fn http1(&self, prepared: Prepared, in_flight: InFlight) -> Result<Response<Body>, Failed> {
-        let Prepared { request, upgrade, .. } = prepared;
+        let Prepared { mut request, upgrade, .. } = prepared;
         if !prepare::is_repeatable(&request) {
             // Such a request gets one chance, so let the runtime first hear of connections that have just closed.
             tokio::task::yield_now().await;
@@ -199,6 +199,7 @@ impl Attempt<'_> {
             },
         };
         let copy = (lease.is_reused() && self.first).then(|| prepare::copy_for_repeat(&request)).flatten();
+        expect::watch_informational(&mut request, lease.informational());
         match lease.send(request).await {
             Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 if !upgrade {
@@ -214,6 +215,7 @@ impl Attempt<'_> {
                 let cause = "closed before the request was sent";
                 Err(Failed::Harmless(request, self.closed(cause.into())))
             }
+            Err(SendError::Informational) => Err(Failed::Final(self.too_informational())),
             Err(SendError::Failed(error)) => match copy {
                 Some(request) if !error.is_parse() => {
                     Err(Failed::Harmless(Box::new(request), self.closed(error.into())))
@@ -235,6 +237,7 @@ impl Attempt<'_> {
                 let cause = "closed before the request was sent";
                 Err(Failed::Harmless(request, self.closed(cause.into())))
             }
+            Err(SendError::Informational) => Err(Failed::Final(self.too_informational())),
             Err(SendError::Failed(error)) => match copy {
                 Some(request) if answer::is_refused_stream(&error) => {
                     Err(Failed::Harmless(Box::new(request), self.closed(error.into())))
@@ -250,7 +253,7 @@ impl Attempt<'_> {
         body: impl FnOnce(Incoming) -> Body,
     ) -> Result<Response<Body>, Failed> {
         let (mut head, incoming) = response.into_parts();
-        if let Some(problem) = answer::ambiguous(&head) {
+        if let Some(problem) = answer::refused(&head) {
             return Err(Failed::Final(self.protocol(problem))); // dropping the body closes the connection
         }
         answer::clean(&mut head);
@@ -274,6 +277,10 @@ impl Attempt<'_> {
 
     fn protocol(&self, problem: &'static str) -> Error {
         Error::UpstreamProtocol { endpoint: Arc::clone(&self.pool.endpoint().label), cause: problem.into() }
+    }
+
+    fn too_informational(&self) -> Error {
+        self.protocol("too many informational answers")
     }
 
     fn failed(&self, error: hyper::Error) -> Error {

@@ -15,7 +15,10 @@ use std::{
     io,
     net::SocketAddr,
     rc::Rc,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -37,7 +40,10 @@ use super::{
 use crate::{rt::LocalExecutor, telemetry::metrics::UpstreamCounters};
 
 /// Upstream response heads over this are refused (security.md, limits).
-const RESPONSE_HEAD_BYTES: usize = 64 * 1024;
+pub(crate) const RESPONSE_HEAD_BYTES: usize = 64 * 1024;
+
+/// Informational answers (1xx) before the response head; with one more the upstream broke the protocol.
+const INFORMATIONAL: usize = 10;
 
 /// The idle timeout is never lowered below this.
 const SHORTEST_IDLE: Duration = Duration::from_millis(100);
@@ -73,6 +79,8 @@ struct Idle {
 struct Http1 {
     sender: http1::SendRequest<Body>,
     connection: http1::Connection<TokioIo<UpstreamStream>, Body>,
+    /// Informational answers to the request that is under way.
+    informational: Arc<AtomicUsize>,
     /// `connection` has ended and must not be polled again.
     ended: bool,
     opened: Instant,
@@ -153,7 +161,14 @@ impl Pool {
             .await
             .map_err(io::Error::other)?;
         let opened = Instant::now();
-        let connection = Http1 { sender, connection, ended: false, opened, address: connected.address };
+        let connection = Http1 {
+            sender,
+            connection,
+            informational: Arc::default(),
+            ended: false,
+            opened,
+            address: connected.address,
+        };
         Ok(Lease { connection: Some(Box::new(connection)), pool: Rc::clone(self), reused: false })
     }
 
@@ -261,6 +276,8 @@ pub(crate) enum SendError {
     Unsent(Box<Request<Body>>),
     /// Something may have been written.
     Failed(hyper::Error),
+    /// More informational answers than anybody needs.
+    Informational,
 }
 
 impl From<TrySendError<Request<Body>>> for SendError {
@@ -278,6 +295,13 @@ impl Lease {
         self.reused
     }
 
+    /// The counter of informational answers, for the callback that sees them; at zero again.
+    pub(crate) fn informational(&self) -> Arc<AtomicUsize> {
+        let connection = self.connection.as_ref().expect("a lease has its connection until its body ended");
+        connection.informational.store(0, Relaxed);
+        Arc::clone(&connection.informational)
+    }
+
     /// Sends the request and waits for the response head, driving the connection meanwhile.
     ///
     /// # Errors
@@ -287,7 +311,11 @@ impl Lease {
         let mut response = std::pin::pin!(connection.sender.try_send_request(request));
         std::future::poll_fn(|cx| {
             // The connection first: it is what makes the response ready. Its own error reaches `response`.
-            if let Poll::Ready(Err(error)) = connection.poll(cx) {
+            let polled = connection.poll(cx);
+            if connection.informational.load(Relaxed) > INFORMATIONAL {
+                return Poll::Ready(Err(SendError::Informational));
+            }
+            if let Poll::Ready(Err(error)) = polled {
                 return match response.as_mut().poll(cx) {
                     Poll::Ready(result) => Poll::Ready(result.map_err(SendError::from)),
                     Poll::Pending => Poll::Ready(Err(SendError::Failed(error))),

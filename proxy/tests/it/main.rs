@@ -6,5 +6,6 @@
     reason = "tests are named as sentences, support is seen by tests alone, and a failure is a panic"
 )]
 
+mod framing;
 mod smoke;
 mod support;

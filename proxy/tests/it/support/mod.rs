@@ -1,6 +1,9 @@
 //! Starts the real binary on a configuration of its own, on free ports, and looks at it from outside.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod frames;
+pub mod recording;
+
 use std::{
     collections::HashMap,
     io::{BufRead, BufReader, Read, Write},

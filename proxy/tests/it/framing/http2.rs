@@ -192,6 +192,7 @@ fn a_malformed_head_resets_the_stream_and_reaches_nobody() {
         report.case(*requirement, name, bench.resets(reason, |client| client.headers(1, fields, true)));
     }
     report.case(4, "a good request afterwards", bench.takes(&BASE, None).map(drop));
+    report.case(4, "nothing else, however late", bench.only_one_reached());
     report.finish();
 }
 

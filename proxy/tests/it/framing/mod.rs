@@ -22,7 +22,7 @@ use serde_json::Value;
 use crate::support::{
     PATIENCE, Proxy,
     frames::{Field, Frames, Outcome},
-    recording::{Message, Recording, messages},
+    recording::{Message, Recording, messages, parse},
     wait_for,
 };
 
@@ -143,6 +143,16 @@ impl Bench {
             return Err(format!("answered {answer:?}; log {:?}", self.log().last()));
         }
         self.one_message(before)
+    }
+
+    /// The origin has seen one connection with one message, and not a byte more.
+    fn only_one_reached(&self) -> Result<(), String> {
+        std::thread::sleep(QUIET); // for what must not come
+        let all = self.origin.bytes();
+        match (&all[..], self.origin.messages().len()) {
+            ([one], 1) if parse(one).is_some_and(|(_, length)| length == one.len()) => Ok(()),
+            _ => Err(format!("the origin saw {all:?}")),
+        }
     }
 
     fn one_message(&self, before: usize) -> Result<Message, String> {

@@ -13,6 +13,7 @@ fn table(bench: &Bench, cases: &[(u8, &str, Vec<u8>, Refusal)]) {
         "a good request afterwards",
         bench.accepts(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").map(drop),
     );
+    report.case(3, "nothing else, however late", bench.only_one_reached());
     report.finish();
 }
 

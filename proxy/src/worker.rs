@@ -145,12 +145,16 @@ pub(crate) fn start(index: usize, parts: Parts) -> io::Result<(Handle, thread::J
 
 async fn run(worker: Rc<Worker>, mut queue: mpsc::Receiver<Command>) {
     let mut listeners: HashMap<u64, Rc<ListenerLocal>> = HashMap::new();
+    let mut inbound_ends = false;
     while let Some(command) = queue.recv().await {
         match command {
             Command::Listen(shared, socket) => {
                 let view = worker.view();
                 let Some(id) = view.listener_named(&shared.name) else { continue };
                 let local = Rc::new(ListenerLocal::new(Arc::clone(&shared), view, id));
+                if inbound_ends && local.is_inbound() {
+                    local.end_connections(); // a reload in the middle of a drain
+                }
                 listeners.insert(shared.id, Rc::clone(&local));
                 tokio::task::spawn_local(accept::run(Rc::clone(&worker), local, socket));
             }
@@ -161,6 +165,7 @@ async fn run(worker: Rc<Worker>, mut queue: mpsc::Receiver<Command>) {
                 }
             }
             Command::EndInbound => {
+                inbound_ends = true;
                 listeners.values().filter(|one| one.is_inbound()).for_each(|one| one.end_connections());
             }
             Command::Refresh => drop(worker.view()),

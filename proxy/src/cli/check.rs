@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use outrigger_config::{LoadError, Problem, ProcessEnvironment, load_path, render_json, render_text};
 
-use super::{DONE, REFUSED, color, print};
+use super::{DONE, REFUSED, color, print, tell};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
@@ -31,7 +31,7 @@ enum Format {
 
 pub(super) fn check(arguments: &Arguments) -> u8 {
     let Some(path) = arguments.file.as_ref().or(arguments.config.as_ref()) else {
-        eprintln!("error: name the file to check: outrigger check FILE");
+        tell("error: name the file to check: outrigger check FILE\n");
         return REFUSED;
     };
     let loaded = load_path(path, &ProcessEnvironment);
@@ -43,9 +43,9 @@ pub(super) fn check(arguments: &Arguments) -> u8 {
     match arguments.format {
         Format::Json => drop(print(&format!("{:#}\n", render_json(&problems)))),
         Format::Text => {
-            eprint!("{}", render_text(&problems, source, color()));
+            tell(render_text(&problems, source, color()));
             if loaded.is_ok() {
-                eprintln!("{} is valid{}", path.display(), count(&problems));
+                tell(format_args!("{} is valid{}\n", path.display(), count(&problems)));
             }
         }
     }

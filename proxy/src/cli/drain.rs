@@ -10,7 +10,7 @@ use std::{
 
 use outrigger_config::{ProcessEnvironment, load_path};
 
-use super::{DONE, FAILED};
+use super::{DONE, FAILED, tell};
 
 /// Where the admin server listens when nothing says otherwise.
 const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9901);
@@ -36,14 +36,15 @@ pub(super) struct Arguments {
 
 pub(super) fn drain(arguments: &Arguments) -> u8 {
     let admin = arguments.admin.unwrap_or_else(|| configured(arguments.config.as_ref()));
-    let result = ask(admin, "POST", "/drain").and_then(|_| match arguments.wait {
-        true => wait(admin),
-        false => Ok(()),
-    });
-    match result {
-        Ok(()) => DONE,
+    match ask(admin, "POST", "/drain") {
+        Ok(_) => {
+            if arguments.wait {
+                wait(admin);
+            }
+            DONE
+        }
         Err(error) => {
-            eprintln!("error: the admin server at {admin} does not answer: {error}");
+            tell(format_args!("error: the admin server at {admin} does not answer: {error}\n"));
             FAILED
         }
     }
@@ -54,14 +55,20 @@ fn configured(file: Option<&PathBuf>) -> SocketAddr {
     config.and_then(|loaded| loaded.config.admin).map_or(DEFAULT_ADMIN, |admin| admin.socket)
 }
 
-fn wait(admin: SocketAddr) -> io::Result<()> {
-    loop {
-        let status = ask(admin, "GET", "/status")?;
-        if status.contains("\"drained\"") || status.contains("\"ending\"") {
-            return Ok(());
+/// A proxy that answered once and then not any more has ended, and with it its connections.
+fn wait(admin: SocketAddr) {
+    while let Ok(status) = ask(admin, "GET", "/status") {
+        if matches!(phase(&status).as_deref(), Some("drained" | "ending")) {
+            return;
         }
         thread::sleep(LOOK);
     }
+}
+
+fn phase(answer: &str) -> Option<String> {
+    let (_, body) = answer.split_once("\r\n\r\n")?;
+    let status: serde_json::Value = serde_json::from_str(body).ok()?;
+    Some(status["phase"].as_str()?.to_owned())
 }
 
 /// One HTTP/1.1 exchange; an answer over 299 is an error.

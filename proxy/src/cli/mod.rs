@@ -92,6 +92,12 @@ fn print(text: &str) -> u8 {
     }
 }
 
+/// Prints to stderr. A reader that went away is no reason to panic, as `eprintln` does.
+fn tell(text: impl std::fmt::Display) {
+    use std::io::Write;
+    let _ = write!(std::io::stderr().lock(), "{text}");
+}
+
 /// Whether stderr takes colour.
 fn color() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()

@@ -2,16 +2,24 @@
 //!
 //! A drain makes the pod not ready at once and goes on serving; after `shutdownDelay` inbound connections end with
 //! their next answer. The process stays: at pod termination SIGTERM comes only after the app has ended, and until
-//! then the app may need its outbound listeners. SIGTERM without a drain does both.
+//! then the app may need its outbound listeners. SIGTERM without a drain does both; SIGTERM soon after the drain began
+//! waits for the rest of `shutdownDelay`, since nobody may have heard of the drain yet.
 
-use std::{pin::Pin, time::Duration};
+use std::{
+    pin::{Pin, pin},
+    time::Duration,
+};
 
 use tokio::{
     sync::oneshot,
-    time::{Instant, Sleep, sleep, sleep_until, timeout_at},
+    time::{Instant, Sleep, sleep_until, timeout_at},
 };
 
-use super::{Control, Ended, shared::Phase, signal::Signal};
+use super::{
+    Control, Ended,
+    shared::{Phase, Request},
+    signal::Signal,
+};
 use crate::worker::Command;
 
 /// How often an ending drain looks whether connections are left.
@@ -21,6 +29,8 @@ const LOOK: Duration = Duration::from_millis(50);
 #[derive(Default)]
 pub(super) struct Drain {
     timer: Option<Pin<Box<Sleep>>>,
+    /// When `shutdownDelay` ends.
+    delayed_until: Option<Instant>,
     /// When inbound connections were asked to end.
     ending_since: Option<Instant>,
 }
@@ -48,7 +58,9 @@ impl Control {
         let delay = self.config().lifecycle.shutdown_delay;
         tracing::info!(?delay, "draining: not ready any more, still serving");
         self.shared.set_phase(Phase::Draining);
-        self.drain.step_at(Instant::now() + delay);
+        let end = Instant::now() + delay;
+        self.drain.delayed_until = Some(end);
+        self.drain.step_at(end);
     }
 
     /// First asks inbound connections to end, then waits until none is left.
@@ -75,15 +87,14 @@ impl Control {
 
     /// Ends the process: what is in flight gets `drainTimeout`. A second signal ends it at once.
     pub(super) async fn end(mut self, signal: Signal) -> Ended {
-        let wait = signal == Signal::Terminate && self.shared.phase() < Phase::Draining;
         self.begin_drain();
-        if wait {
-            let delay = self.config().lifecycle.shutdown_delay;
-            if self.waits_out(sleep(delay)).await.is_none() {
-                return Ended::Forced;
-            }
+        if let Some(end) = self.drain.delayed_until.filter(|_| signal == Signal::Terminate)
+            && self.waits_out(sleep_until(end)).await.is_none()
+        {
+            return Ended::Forced;
         }
         self.shared.set_phase(Phase::Ending);
+        self.listeners.release_sockets();
         let deadline = Instant::now() + self.config().lifecycle.drain_timeout;
         let mut finished = Vec::new();
         for worker in &self.workers {
@@ -106,11 +117,18 @@ impl Control {
         Ended::Gracefully
     }
 
-    /// Waits for `work`; `None` when another signal came first.
+    /// Waits for `work`; `None` when another signal came first. Whoever asks for something is answered meanwhile.
     async fn waits_out(&mut self, work: impl Future<Output = ()>) -> Option<()> {
-        tokio::select! {
-            () = work => Some(()),
-            _ = self.signals.next_ending() => None,
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                () = &mut work => return Some(()),
+                _ = self.signals.next_ending() => return None,
+                Some(request) = self.requests.recv() => match request {
+                    Request::Drain(done) => drop(done.send(())),
+                    Request::Reload(done) => drop(done.send(Some("the proxy is ending".to_owned()))),
+                },
+            }
         }
     }
 }

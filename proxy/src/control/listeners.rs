@@ -1,6 +1,11 @@
 //! The listeners of all workers: bound before a configuration is published, closed after.
 
-use std::{collections::HashMap, io, net::TcpListener, sync::Arc};
+use std::{
+    collections::HashMap,
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+};
 
 use outrigger_config::model::{Config, Direction, Listener, ListenerAddress};
 
@@ -20,7 +25,15 @@ pub(super) struct Listeners {
     metrics: Arc<Metrics>,
     default_connections: usize,
     next_id: u64,
-    open: HashMap<Key, Arc<ListenerShared>>,
+    open: HashMap<Key, Open>,
+}
+
+/// One that is bound now.
+struct Open {
+    shared: Arc<ListenerShared>,
+    /// The workers' sockets once more: a listener that is only renamed goes on with them, so that no connection in
+    /// the kernel's queue is lost and port 0 stays the port it became.
+    sockets: Vec<TcpListener>,
 }
 
 /// What makes two configured listeners the same one: connections of a listener survive every other change.
@@ -33,7 +46,7 @@ struct Key {
 
 /// What a configuration adds and removes; nothing has changed yet for any connection.
 pub(super) struct Change {
-    opened: Vec<(Key, Arc<ListenerShared>, Vec<TcpListener>)>,
+    opened: Vec<(Key, Open, Vec<TcpListener>)>,
     closed: Vec<Key>,
 }
 
@@ -46,55 +59,72 @@ impl Listeners {
     /// Binds what `config` adds. When one address cannot be bound, all that were are closed again.
     pub(super) fn prepare(&mut self, config: &Config) -> Result<Change, StartError> {
         let keys: Vec<Key> = config.listeners.iter().map(Key::of).collect();
+        let closed: Vec<Key> = self.open.keys().filter(|key| !keys.contains(key)).cloned().collect();
+        let mut heirless: Vec<&Key> = closed.iter().collect();
         let mut opened = Vec::new();
         for (key, model) in keys.iter().zip(&config.listeners) {
-            if !self.open.contains_key(key) {
-                let (shared, sockets) = self.bind(key, model)?;
-                opened.push((key.clone(), shared, sockets));
+            if self.open.contains_key(key) {
+                continue;
             }
+            let renamed = heirless.iter().position(|old| old.address == key.address);
+            let bound = match renamed {
+                Some(at) => self.bound(heirless.swap_remove(at)),
+                None => self.bind(&key.address),
+            };
+            let bound = bound.and_then(|bound| Ok((again(&bound.sockets)?, bound)));
+            let (for_workers, Bound { sockets, address }) = bound.map_err(|source| StartError::Bind {
+                name: key.name.to_string(),
+                address: key.address.socket,
+                source,
+            })?;
+            self.next_id += 1;
+            let counters = self.metrics.listener(&key.name);
+            let shared =
+                ListenerShared::new(self.next_id, model, address, counters, self.default_connections);
+            opened.push((key.clone(), Open { shared: Arc::new(shared), sockets }, for_workers));
         }
-        let closed = self.open.keys().filter(|key| !keys.contains(key)).cloned().collect();
         Ok(Change { opened, closed })
     }
 
-    fn bind(
-        &mut self,
-        key: &Key,
-        model: &Listener,
-    ) -> Result<(Arc<ListenerShared>, Vec<TcpListener>), StartError> {
-        let ListenerAddress { socket, dual_stack, .. } = key.address;
-        // A renamed listener finds its address held by this very process, and may share it for a moment.
-        let ours = self.open.keys().any(|open| open.address == key.address);
-        let Bound { sockets, address } = bind::bind(socket, dual_stack, self.workers, ours)
-            .map_err(|source| StartError::Bind { name: key.name.to_string(), address: socket, source })?;
-        self.next_id += 1;
-        let counters = self.metrics.listener(&key.name);
-        let shared = ListenerShared::new(self.next_id, model, address, counters, self.default_connections);
-        Ok((Arc::new(shared), sockets))
+    /// The sockets of a listener that is bound now.
+    fn bound(&self, key: &Key) -> io::Result<Bound> {
+        let open = &self.open[key];
+        Ok(Bound { sockets: again(&open.sockets)?, address: open.shared.address })
+    }
+
+    fn bind(&self, address: &ListenerAddress) -> io::Result<Bound> {
+        // Where this very process holds the address, or one that covers it, the two share it for a moment.
+        let ours = self.open.values().any(|open| overlap(open.shared.address, address.socket));
+        bind::bind(address.socket, address.dual_stack, self.workers, ours)
     }
 
     /// Hands new sockets to the workers and has removed listeners end.
     pub(super) async fn publish(&mut self, change: Change, workers: &[Handle], shared: &Shared) {
         for key in change.closed {
-            let Some(listener) = self.open.remove(&key) else { continue };
+            let Some(open) = self.open.remove(&key) else { continue };
             for worker in workers {
-                worker.send(Command::Close(Arc::clone(&listener))).await;
+                worker.send(Command::Close(Arc::clone(&open.shared))).await;
             }
             shared.unbound(&key.name);
         }
-        for (key, listener, sockets) in change.opened {
+        for (key, open, sockets) in change.opened {
             for (worker, socket) in workers.iter().zip(sockets) {
-                worker.send(Command::Listen(Arc::clone(&listener), socket)).await;
+                worker.send(Command::Listen(Arc::clone(&open.shared), socket)).await;
             }
-            shared.bound(&key.name, listener.address);
-            self.open.insert(key, listener);
+            shared.bound(&key.name, open.shared.address);
+            self.open.insert(key, open);
         }
+    }
+
+    /// Leaves the sockets to the workers alone: theirs are the last ones when they stop accepting.
+    pub(super) fn release_sockets(&mut self) {
+        self.open.values_mut().for_each(|open| open.sockets.clear());
     }
 
     /// Open inbound connections.
     pub(super) fn inbound_connections(&self) -> usize {
-        let inbound = self.open.values().filter(|one| one.direction == Direction::Inbound);
-        inbound.map(|one| one.open_connections()).sum()
+        let shared = self.open.values().map(|open| &open.shared);
+        shared.filter(|one| one.direction == Direction::Inbound).map(|one| one.open_connections()).sum()
     }
 }
 
@@ -102,6 +132,16 @@ impl Key {
     fn of(model: &Listener) -> Self {
         Self { name: Arc::clone(&model.name), direction: model.direction, address: model.address }
     }
+}
+
+fn again(sockets: &[TcpListener]) -> io::Result<Vec<TcpListener>> {
+    sockets.iter().map(TcpListener::try_clone).collect()
+}
+
+/// Whether a socket bound to one address is in the way of the other.
+fn overlap(bound: SocketAddr, wanted: SocketAddr) -> bool {
+    let covers = bound.ip() == wanted.ip() || bound.ip().is_unspecified() || wanted.ip().is_unspecified();
+    bound.port() == wanted.port() && covers
 }
 
 /// What to do about an address that cannot be bound.

@@ -152,10 +152,10 @@ impl Control {
         loop {
             select! {
                 signal = self.signals.next() => match signal {
-                    signal::Signal::Hangup => self.reload(true).await,
+                    signal::Signal::Hangup => drop(self.reload(true).await),
                     ending => return self.end(ending).await,
                 },
-                () = self.changes.next() => self.reload(false).await,
+                () = self.changes.next() => drop(self.reload(false).await),
                 Some(request) = self.requests.recv() => self.answer(request).await,
                 () = self.drain.next() => self.drain_step().await,
             }
@@ -165,8 +165,7 @@ impl Control {
     async fn answer(&mut self, request: Request) {
         match request {
             Request::Reload(done) => {
-                self.reload(true).await;
-                let _ = done.send(self.shared.last_error());
+                let _ = done.send(self.reload(true).await.err());
             }
             Request::Drain(done) => {
                 self.begin_drain();

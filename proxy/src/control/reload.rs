@@ -22,6 +22,9 @@ pub(super) struct Changes {
     debounce: Duration,
     poll: Option<Duration>,
     next_poll: Option<Instant>,
+    /// End of the window that the first event opened. Kept here, since the control loop drops [`Changes::next`]
+    /// whenever something else happens first.
+    window: Option<Instant>,
     has_file: bool,
 }
 
@@ -29,6 +32,8 @@ impl Changes {
     pub(super) fn watch(reloader: Option<&Reloader>, settings: &model::Reload) -> Self {
         let noticed = Arc::<Notify>::default();
         let watcher = reloader.filter(|_| settings.watch).and_then(|reloader| {
+            // What was written between the load and the watch has no event.
+            noticed.notify_one();
             let noticed = Arc::clone(&noticed);
             let watcher = Watcher::start(reloader.source().path(), move || noticed.notify_one());
             watcher.inspect_err(|error| tracing::warn!(%error, "cannot watch the file; polling only")).ok()
@@ -40,53 +45,64 @@ impl Changes {
             debounce: settings.debounce,
             poll: settings.poll,
             next_poll,
+            window: None,
             has_file: reloader.is_some(),
         }
     }
 
-    /// Waits until it is time to look: a fixed window after the first event, or the poll interval.
+    /// Waits until it is time to look: a fixed window after the first event, or the poll interval. Dropped midway,
+    /// it goes on where it was.
     pub(super) async fn next(&mut self) {
         if !self.has_file {
             return std::future::pending().await;
         }
-        let poll = async {
-            match self.next_poll {
-                Some(at) => sleep_until(at).await,
-                None => std::future::pending().await,
+        if self.window.is_none() {
+            tokio::select! {
+                () = self.noticed.notified() => self.window = Some(Instant::now() + self.debounce),
+                () = reached(self.next_poll) => {}
             }
-        };
-        tokio::select! {
-            () = self.noticed.notified() => tokio::time::sleep(self.debounce).await,
-            () = poll => {}
         }
+        if self.window.is_some() {
+            reached(self.window).await;
+        }
+        self.window = None;
         self.next_poll = self.poll.map(|poll| Instant::now() + poll);
+    }
+}
+
+/// Waits for that moment; for ever when there is none.
+async fn reached(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 
 impl Control {
     /// Looks at the file; `force` loads it even when its content is known.
-    pub(super) async fn reload(&mut self, force: bool) {
+    ///
+    /// # Errors
+    /// Why the old configuration stays; it was told and counted already.
+    pub(super) async fn reload(&mut self, force: bool) -> Result<(), String> {
         let Some(reloader) = &mut self.reloader else {
-            return tracing::warn!("there is no configuration file to read again");
+            let error = "there is no configuration file to read again";
+            tracing::warn!("{error}");
+            return Err(error.to_owned());
         };
         let loaded = match force {
             true => reloader.always(&ProcessEnvironment).map(Some),
             false => reloader.if_changed(&ProcessEnvironment),
         };
-        match loaded {
-            Ok(None) => {}
-            Ok(Some(loaded)) => match self.apply(loaded).await {
-                Ok(()) => self.shared.metrics.reloaded(true),
-                Err(error) => self.refuse(error.to_string()),
-            },
-            Err(error) => self.refuse(explain(&error)),
-        }
-    }
-
-    fn refuse(&self, error: String) {
-        tracing::error!("configuration not reloaded, the old one stays: {error}");
-        self.shared.metrics.reloaded(false);
-        self.shared.refused(error);
+        let applied = match loaded {
+            Ok(None) => return Ok(()),
+            Ok(Some(loaded)) => self.apply(loaded).await.map_err(|error| error.to_string()),
+            Err(error) => Err(explain(&error)),
+        };
+        self.shared.metrics.reloaded(applied.is_ok());
+        applied.inspect_err(|error| {
+            tracing::error!("configuration not reloaded, the old one stays: {error}");
+            self.shared.refused(error.clone());
+        })
     }
 
     async fn apply(&mut self, loaded: Loaded) -> Result<(), StartError> {

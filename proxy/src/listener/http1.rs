@@ -105,6 +105,8 @@ async fn serve_busy(client: &Rc<Client>, io: ClientIo) -> (End, ClientIo) {
     let parts = connection.into_parts();
     let mut io = parts.io.into_inner();
     io.put_back(parts.read_buf);
+    // Requests behind the last one that is answered: closing over them would reset the answer away.
+    let end = if matches!(end, End::Closed) && io.has_front() { End::Answered } else { end };
     (end, io)
 }
 
@@ -139,14 +141,19 @@ fn ended(client: &Rc<Client>, result: hyper::Result<()>) -> End {
 
 /// Waits, without buffers, for the next request; `false` when none came in time.
 async fn wait_idle(client: &Client, io: &ClientIo) -> bool {
+    let mut ending_since = None;
     loop {
         let (view, id) = client.listener.current(&client.worker);
         let idle = view.config().listener(id).timeouts.idle;
         drop(view);
-        let limit = if client.is_ending() { Some(LAST_CHANCE) } else { idle };
+        let deadline = match client.is_ending() {
+            // Counted from now, however long it has been idle: a request may be on its way.
+            true => Some(*ending_since.get_or_insert_with(Instant::now) + LAST_CHANCE),
+            false => idle.map(|idle| client.idle_since() + idle),
+        };
         let readable = super::or_ending(client, io.readable());
-        let waited = match limit {
-            Some(limit) => tokio::time::timeout_at(client.idle_since() + limit, readable).await,
+        let waited = match deadline {
+            Some(deadline) => tokio::time::timeout_at(deadline, readable).await,
             None => Ok(readable.await),
         };
         match waited {

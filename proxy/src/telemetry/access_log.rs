@@ -17,6 +17,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::Instant;
+
 use super::metrics::Metrics;
 
 /// A buffer is handed over when it holds so much.
@@ -27,6 +29,9 @@ const LINGER: Duration = Duration::from_millis(50);
 
 /// Chunks between workers and the writer: 2 MiB.
 const QUEUE: usize = 64;
+
+/// How often a flush looks whether the queue has room again.
+const FLUSH_LOOK: Duration = Duration::from_millis(5);
 
 enum Message {
     Lines(Vec<u8>),
@@ -47,16 +52,26 @@ impl Writer {
     /// No thread could be started.
     pub(crate) fn start(output: impl Write + Send + 'static, metrics: Arc<Metrics>) -> std::io::Result<Self> {
         let (queue, messages) = sync_channel(QUEUE);
-        thread::Builder::new().name("access-log".into()).spawn(move || write_all(&messages, output))?;
+        thread::Builder::new().name("access-log".into()).spawn({
+            let metrics = Arc::clone(&metrics);
+            move || write_all(&messages, output, &metrics)
+        })?;
         Ok(Self { queue, metrics })
     }
 
     /// Waits until everything handed over so far was written, at most for `limit`.
     pub(crate) fn flush(&self, limit: Duration) {
+        let deadline = Instant::now() + limit;
         let (done, written) = sync_channel(1);
-        if self.queue.try_send(Message::Flush(done)).is_ok() {
-            let _ = written.recv_timeout(limit);
+        let mut message = Message::Flush(done);
+        while let Err(TrySendError::Full(back)) = self.queue.try_send(message) {
+            if Instant::now() >= deadline {
+                return;
+            }
+            thread::sleep(FLUSH_LOOK);
+            message = back;
         }
+        let _ = written.recv_timeout(deadline.saturating_duration_since(Instant::now()));
     }
 
     fn hand_over(&self, lines: Vec<u8>) {
@@ -64,17 +79,25 @@ impl Writer {
             TrySendError::Full(Message::Lines(lines)) | TrySendError::Disconnected(Message::Lines(lines)),
         ) = self.queue.try_send(Message::Lines(lines))
         {
-            let lost = lines.iter().filter(|&&byte| byte == b'\n').count() as u64;
-            self.metrics.access_log_dropped.fetch_add(lost, Relaxed);
+            lost(&lines, &self.metrics);
         }
     }
 }
 
-fn write_all(messages: &Receiver<Message>, mut output: impl Write) {
+fn lost(lines: &[u8], metrics: &Metrics) {
+    let count = lines.iter().filter(|&&byte| byte == b'\n').count() as u64;
+    metrics.access_log_dropped.fetch_add(count, Relaxed);
+}
+
+fn write_all(messages: &Receiver<Message>, mut output: impl Write, metrics: &Metrics) {
     while let Ok(message) = messages.recv() {
         match message {
-            // A closed stdout loses lines, never the process.
-            Message::Lines(lines) => drop(output.write_all(&lines).and_then(|()| output.flush())),
+            Message::Lines(lines) => {
+                // A closed stdout loses lines, never the process.
+                if output.write_all(&lines).and_then(|()| output.flush()).is_err() {
+                    lost(&lines, metrics);
+                }
+            }
             Message::Flush(done) => drop(done.try_send(())),
         }
     }

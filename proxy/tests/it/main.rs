@@ -6,5 +6,20 @@
     reason = "tests are named as sentences, support is seen by tests alone, and a failure is a panic"
 )]
 
+mod bad_input;
+mod cli;
+mod expect;
+mod grpc;
+mod http1;
+mod http2;
+mod lifecycle;
+mod limits;
+mod observability;
+mod recovery;
+mod reload;
+mod routes;
 mod smoke;
+mod streaming;
 mod support;
+mod upstreams;
+mod websocket;

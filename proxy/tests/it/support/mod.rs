@@ -1,5 +1,10 @@
 //! Starts the real binary on a configuration of its own, on free ports, and looks at it from outside.
+//! [`live`] has what tests of a long life need: load, connections that stay open, and what `/status` says now.
 #![allow(dead_code, reason = "each test file uses its own part")]
+
+pub mod client;
+pub mod live;
+pub mod wire;
 
 use std::{
     collections::HashMap,
@@ -41,6 +46,16 @@ impl Proxy {
         Self::start(&format!("app: {{ port: {} }}\nlisteners: [{{ port: 0 }}]\n", origin.address().port()))
     }
 
+    /// One inbound listener `in-0` in front of an app on this port.
+    pub fn in_front_of_port(port: u16) -> Self {
+        Self::start(&format!("app: {{ port: {port} }}\nlisteners: [{{ port: 0 }}]\n"))
+    }
+
+    /// Where the one inbound listener is.
+    pub fn inbound(&self) -> SocketAddr {
+        self.address("in-0")
+    }
+
     /// Runs `yaml`; `status` and `admin` get free ports unless it names them.
     pub fn start(yaml: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -51,7 +66,12 @@ impl Proxy {
 
     /// Runs a file in a folder that lives as long as the proxy.
     pub fn start_file(folder: TempDir, file: &Path) -> Self {
-        let mut child = command().arg("run").arg("-c").arg(file).spawn().unwrap();
+        Self::spawn(folder, command().arg("run").arg("-c").arg(file))
+    }
+
+    /// Runs a command line that ends in a running proxy.
+    pub fn spawn(folder: TempDir, command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let stdout = collect(child.stdout.take().unwrap());
         let stderr = collect(child.stderr.take().unwrap());
         let mut proxy = Self { child, folder, stdout, stderr, addresses: HashMap::new() };
@@ -183,7 +203,7 @@ pub fn command() -> Command {
     command
 }
 
-fn with_servers(yaml: &str) -> String {
+pub fn with_servers(yaml: &str) -> String {
     let mut yaml = yaml.to_owned();
     for key in ["status", "admin"] {
         if !yaml.lines().any(|line| line.starts_with(&format!("{key}:"))) {

@@ -1,5 +1,0 @@
-//! `outrigger demo`.
-
-pub(super) fn demo() -> u8 {
-    super::FAILED
-}

@@ -23,7 +23,7 @@ const REDRAW: Duration = Duration::from_millis(100);
 /// shows in the figures. Exit code: 0 all fine, 1 any request failed, 2 wrong usage.
 #[derive(Debug, Args)]
 pub(super) struct Run {
-    /// Where to send requests: http://host[:port]/path
+    /// Where to send requests: `http://host:port/path`; the port may be left out
     url: String,
 
     /// Connect to this Unix socket; the URL then only gives host and path

@@ -67,6 +67,13 @@ pub(super) fn is_refused_stream(error: &hyper::Error) -> bool {
     source.is_some_and(|error| error.reason() == Some(h2::Reason::REFUSED_STREAM))
 }
 
+/// Whether the whole HTTP/2 connection ended, and not this stream alone.
+pub(super) fn is_broken_connection(error: &hyper::Error) -> bool {
+    let Some(source) = error.source() else { return error.is_closed() || error.is_canceled() };
+    // hyper takes h2's I/O errors out of their wrapping.
+    source.is::<io::Error>() || source.downcast_ref::<h2::Error>().is_some_and(h2::Error::is_go_away)
+}
+
 /// What a failed send or a broken body means. A request body that was given up explains everything after it.
 pub(super) fn failure(error: hyper::Error, endpoint: &Arc<str>, context: &Context) -> Error {
     if let Some(cause) = context.body_failure.borrow_mut().take() {

@@ -236,7 +236,10 @@ impl Attempt<'_> {
                 Err(Failed::Harmless(request, self.closed(cause.into())))
             }
             Err(SendError::Failed(error)) => match copy {
-                Some(request) if answer::is_refused_stream(&error) => {
+                Some(request)
+                    if answer::is_refused_stream(&error)
+                        || (stream.is_reused() && answer::is_broken_connection(&error)) =>
+                {
                     Err(Failed::Harmless(Box::new(request), self.closed(error.into())))
                 }
                 _ => Err(Failed::Final(self.failed(error))),

@@ -1,7 +1,8 @@
 //! HTTP/2 towards the client, prior knowledge or (with TLS) ALPN.
 //!
 //! Limits are set explicitly (security.md 17). A connection without streams for the idle timeout, one that is too
-//! old, and one whose listener ends are asked to end by GOAWAY; one that takes nothing of what we write is dropped.
+//! old, and one whose listener ends are asked to end by GOAWAY; one that takes nothing of what we write is dropped,
+//! and so is a stream ([`super::stall`]).
 
 use std::{
     future::{Future, poll_fn},
@@ -16,8 +17,8 @@ use hyper_util::rt::TokioIo;
 use outrigger_config::model::{Listener, ListenerTimeouts};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{client::Client, http1::LAST_CHANCE, io::ClientIo};
-use crate::{edge, respond, rt::LocalExecutor};
+use super::{client::Client, http1::LAST_CHANCE, io::ClientIo, stall::StreamExecutor};
+use crate::{edge, respond};
 
 /// What a client may send before we answer (security.md, limits).
 const STREAM_WINDOW: u32 = 64 * 1024;
@@ -56,8 +57,8 @@ pub(crate) async fn serve(client: Rc<Client>, io: ClientIo) {
     .await;
 }
 
-fn builder(listener: &Listener) -> http2::Builder<LocalExecutor> {
-    let mut builder = http2::Builder::new(LocalExecutor);
+fn builder(listener: &Listener) -> http2::Builder<StreamExecutor> {
+    let mut builder = http2::Builder::new(StreamExecutor { limit: listener.timeouts.body_idle });
     builder
         .max_concurrent_streams(listener.limits.streams)
         .initial_stream_window_size(STREAM_WINDOW)

@@ -1,6 +1,6 @@
 //! HTTP clients that are not ours to test: hyper's, over one connection.
 
-use std::{future::Future, net::SocketAddr};
+use std::{future::Future, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
@@ -30,9 +30,13 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
 
 impl H2 {
     pub async fn connect(address: SocketAddr) -> Self {
+        Self::with(http2::Builder::new(TokioExecutor::new()), address).await
+    }
+
+    /// With settings of one's own.
+    pub async fn with(builder: http2::Builder<TokioExecutor>, address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
-        let (sender, connection) =
-            http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         Self(sender)
     }
@@ -47,6 +51,12 @@ impl H2 {
 
     pub async fn send(&mut self, request: Request<Body>) -> Response<Incoming> {
         self.try_send(request).await.unwrap()
+    }
+
+    /// For requests that take longer than others.
+    pub async fn send_within(&mut self, limit: Duration, request: Request<Body>) -> Response<Incoming> {
+        self.0.ready().await.unwrap();
+        tokio::time::timeout(limit, self.0.send_request(request)).await.expect("an answer in time").unwrap()
     }
 
     pub async fn get(&mut self, path: &str) -> Answer {

@@ -61,6 +61,19 @@ async fn body_limits_hold_for_http_2_as_well() {
     assert_eq!(client.get("/").await.status, 200, "the connection goes on");
 }
 
+#[tokio::test]
+async fn an_http_2_head_over_the_limit_is_answered_and_logged() {
+    let origin = Origin::start().await.unwrap();
+    let proxy = proxy(origin.address().port(), "limits: { headerBytes: 16KiB }");
+    let mut client = H2::connect(proxy.inbound()).await;
+    for (length, expected) in [(16_000, 200), (16_500, 431), (28_000, 431)] {
+        let get = request("GET", "/").header("x-big", "v".repeat(length)).body(full("")).unwrap();
+        assert_eq!(client.send(get).await.status(), expected, "{length}");
+    }
+    let line = proxy.logged(|line| line["status"] == 431);
+    assert_eq!((&line["flag"], &line["reason"]), (&"LIM".into(), &"limit.headers".into()));
+}
+
 #[test]
 fn heads_over_a_limit_are_refused_by_the_limit_that_they_break() {
     let origin = origin();

@@ -5,11 +5,12 @@ use std::{
     net::TcpStream,
     sync::atomic::{AtomicBool, Ordering},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use http_body_util::BodyExt;
 use outrigger_loadtest::content::Content;
+use tokio::time::Instant;
 
 use crate::support::{
     PATIENCE, Proxy,

@@ -36,6 +36,14 @@ struct LoggedHead {
     version: Version,
 }
 
+impl LoggedHead {
+    /// What the request is for: on HTTP/2 that stands in the target.
+    fn host(&self) -> Option<&str> {
+        let authority = self.uri.authority().map(http::uri::Authority::as_str);
+        authority.or_else(|| self.host.as_ref()?.to_str().ok())
+    }
+}
+
 impl Record {
     /// Begins with a head that was read.
     pub(crate) fn begin(client: &Rc<Client>, view: &Rc<View>, listener: ListenerId, head: &Parts) -> Self {
@@ -137,7 +145,7 @@ impl Record {
             route: exchange.route.get().map(|route| &*config.route(*route).name),
             client_address: exchange.client_address.get(),
             method: self.parsed.then(|| head.method.as_str()),
-            host: head.host.as_ref().and_then(|host| host.to_str().ok()),
+            host: head.host(),
             path: self.parsed.then(|| head.uri.path()),
             protocol: head.version,
             status: self.status.get(),

@@ -14,6 +14,7 @@ use outrigger_filters::{error::Error, service::Body};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::record::Record;
+use crate::listener::stall::Taking;
 
 /// A response body with the guard of its exchange.
 pub(super) struct ResponseBody {
@@ -25,12 +26,15 @@ pub(super) struct ResponseBody {
     timer: Option<Pin<Box<Sleep>>>,
     /// Told with the next poll: hyper throws away what it has not written when it hears of an error.
     failed: Option<Error>,
+    taking: Option<Taking>,
 }
 
 impl ResponseBody {
     pub(super) fn wrap(inner: Body, record: Record, idle: Option<Duration>) -> Body {
         let left = inner.size_hint().exact();
-        Body::boxed(Self { inner, record: Some(record), left, idle, timer: None, failed: None })
+        let taking = Taking::current();
+        taking.iter().for_each(Taking::begin);
+        Body::boxed(Self { inner, record: Some(record), left, idle, timer: None, failed: None, taking })
     }
 
     fn took(&mut self, frame: &Frame<Bytes>) {
@@ -79,6 +83,9 @@ impl HttpBody for ResponseBody {
             return Poll::Ready(Some(Err(error)));
         }
         let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        if let Some(taking) = &self.taking {
+            if polled.is_ready() { taking.begin() } else { taking.end() }
+        }
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 self.moved();

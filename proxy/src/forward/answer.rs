@@ -2,6 +2,7 @@
 
 use std::{
     error::Error as StdError,
+    io,
     pin::Pin,
     sync::Arc,
     task::{Context as TaskContext, Poll},
@@ -42,6 +43,13 @@ pub(super) fn clean_upgrade(head: &mut Parts) {
 pub(super) fn is_refused_stream(error: &hyper::Error) -> bool {
     let source = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
     source.is_some_and(|error| error.reason() == Some(h2::Reason::REFUSED_STREAM))
+}
+
+/// Whether the whole HTTP/2 connection ended, and not this stream alone.
+pub(super) fn is_broken_connection(error: &hyper::Error) -> bool {
+    let Some(source) = error.source() else { return error.is_closed() || error.is_canceled() };
+    // hyper takes h2's I/O errors out of their wrapping.
+    source.is::<io::Error>() || source.downcast_ref::<h2::Error>().is_some_and(h2::Error::is_go_away)
 }
 
 /// What a failed HTTP/1.1 exchange means. A request body that was given up explains everything after it.

@@ -257,9 +257,10 @@ impl Attempt<'_> {
                 Err(Failed::Harmless(self.closed("closed before the request was sent".into())))
             }
             Err(SendError::Failed(error)) => {
-                let refused = answer::is_refused_stream(&error);
+                let harmless = answer::is_refused_stream(&error)
+                    || (stream.is_reused() && self.first && answer::is_broken_connection(&error));
                 let error = answer::http2_failure(error, &self.pool.endpoint().label, self.context);
-                match copy.filter(|_| refused) {
+                match copy.filter(|_| harmless) {
                     Some(request) => {
                         prepared.request = request;
                         Err(Failed::Harmless(error))

@@ -1,7 +1,8 @@
 //! HTTP/2 towards the client, prior knowledge or (with TLS) ALPN.
 //!
 //! Limits are set explicitly (security.md 17). A connection without streams for the idle timeout, one that is too
-//! old, and one whose listener ends are asked to end by GOAWAY; one that takes nothing of what we write is dropped.
+//! old, and one whose listener ends are asked to end by GOAWAY; one that takes nothing of what we write is dropped,
+//! and so is a stream ([`super::stall`]).
 //!
 //! h2 refuses malformed heads by itself and tells nobody. They are counted by what is written: resets with
 //! PROTOCOL_ERROR that no request accounts for.
@@ -19,8 +20,8 @@ use hyper_util::rt::TokioIo;
 use outrigger_config::model::{Listener, ListenerTimeouts};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{client::Client, http1::LAST_CHANCE, io::ClientIo};
-use crate::{edge, respond, rt::LocalExecutor};
+use super::{client::Client, http1::LAST_CHANCE, io::ClientIo, stall::StreamExecutor};
+use crate::{edge, respond};
 
 /// What a client may send before we answer (security.md, limits).
 const STREAM_WINDOW: u32 = 64 * 1024;
@@ -64,13 +65,13 @@ pub(crate) async fn serve(client: Rc<Client>, mut io: ClientIo) {
     .await;
 }
 
-fn builder(listener: &Listener) -> http2::Builder<LocalExecutor> {
-    let mut builder = http2::Builder::new(LocalExecutor);
+fn builder(listener: &Listener) -> http2::Builder<StreamExecutor> {
+    let mut builder = http2::Builder::new(StreamExecutor { limit: listener.timeouts.body_idle });
     builder
         .max_concurrent_streams(listener.limits.streams)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_header_list_size(u32::try_from(listener.limits.header_bytes).unwrap_or(u32::MAX))
+        .max_header_list_size(header_list_size(listener.limits.header_bytes))
         .max_send_buf_size(SEND_BUFFER);
     builder
 }
@@ -81,6 +82,12 @@ fn tell_resets(client: &Rc<Client>, told: &mut u64) {
         *told += 1;
         edge::refuse_unparsed(client, respond::HTTP2_PROTOCOL);
     }
+}
+
+/// h2 refuses a larger head by resetting the stream as if it might be sent again, unlogged, and counts 32 bytes more for
+/// each field than we do. With this room most of what is too large reaches the edge, which answers 431.
+fn header_list_size(limit: usize) -> u32 {
+    u32::try_from(limit.saturating_mul(2)).unwrap_or(u32::MAX)
 }
 
 fn ended(client: &Rc<Client>, result: hyper::Result<()>) {

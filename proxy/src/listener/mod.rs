@@ -1,7 +1,7 @@
 //! Listeners: sockets, connections and their clocks.
 //!
 //! [`bind`] opens sockets on the control thread; [`accept`] runs on every worker; [`connection`] decides the protocol
-//! and hands over to [`http1`] or [`http2`]; [`io`] is the socket as both see it; [`tunnel`] joins two sockets after
+//! and hands over to [`http1`] or [`http2`]; [`io`] is the socket as both see it; [`stall`] ends streams that stand still; [`tunnel`] joins two sockets after
 //! an upgrade.
 
 pub(crate) mod accept;
@@ -11,6 +11,7 @@ pub(crate) mod connection;
 pub(crate) mod http1;
 pub(crate) mod http2;
 pub(crate) mod io;
+pub(crate) mod stall;
 pub(crate) mod tunnel;
 
 use std::{

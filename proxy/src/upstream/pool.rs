@@ -267,6 +267,7 @@ impl From<TrySendError<Request<Body>>> for SendError {
 /// A place for one stream on a shared HTTP/2 connection.
 pub(crate) struct Stream {
     connection: Rc<Multiplexed>,
+    reused: bool,
 }
 
 impl Pool {
@@ -305,7 +306,7 @@ impl Pool {
         });
         self.multiplexed.borrow_mut().push(Rc::clone(&multiplexed));
         self.start_reaping();
-        Ok(Stream::on(multiplexed))
+        Ok(Stream::on(multiplexed, false))
     }
 
     fn open_stream(&self) -> Option<Stream> {
@@ -315,14 +316,20 @@ impl Pool {
                 && !self.too_old(one.opened)
                 && self.endpoint.still_has(one.address)
         });
-        connections.iter().find(|one| one.streams.get() < STREAMS_PER_CONNECTION).cloned().map(Stream::on)
+        let open = connections.iter().find(|one| one.streams.get() < STREAMS_PER_CONNECTION).cloned();
+        open.map(|one| Stream::on(one, true))
     }
 }
 
 impl Stream {
-    fn on(connection: Rc<Multiplexed>) -> Self {
+    fn on(connection: Rc<Multiplexed>, reused: bool) -> Self {
         connection.streams.set(connection.streams.get() + 1);
-        Self { connection }
+        Self { connection, reused }
+    }
+
+    /// Whether the connection was opened for an earlier request.
+    pub(crate) fn is_reused(&self) -> bool {
+        self.reused
     }
 
     /// Sends the request and waits for the response head.

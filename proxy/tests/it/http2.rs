@@ -165,3 +165,59 @@ async fn a_stream_that_the_client_resets_ends_its_request_at_the_app() {
         }
     }
 }
+
+/// An app that answers the first request of its first connection and breaks that connection with the second.
+async fn breaks_its_first_connection() -> u16 {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        for number in 0.. {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut connection = h2::server::handshake(stream).await.unwrap();
+            tokio::spawn(async move {
+                for turn in 0.. {
+                    let Some(Ok((_, mut respond))) = connection.accept().await else { return };
+                    if (number, turn) == (0, 1) {
+                        return;
+                    }
+                    respond.send_response(http::Response::new(()), true).unwrap();
+                }
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn a_get_on_an_http_2_connection_that_breaks_is_repeated_and_a_post_is_not() {
+    for (method, expected) in [("GET", 200), ("POST", 502)] {
+        let proxy = Proxy::start(&format!(
+            "workers: 1\napp: {{ port: {}, protocol: h2c }}\nlisteners: [{{ port: 0 }}]\n",
+            breaks_its_first_connection().await
+        ));
+        let mut client = H2::connect(proxy.inbound()).await;
+        assert_eq!(client.get("/").await.status, 200);
+        let request =
+            request(method, "/again").body(full("x".repeat(usize::from(method == "POST")))).unwrap();
+        assert_eq!(client.send(request).await.status(), expected, "{method}");
+        assert_eq!(
+            proxy.logged(|line| line["path"] == "/again")["attempts"],
+            if expected == 200 { 2 } else { 1 }
+        );
+        assert_eq!(client.get("/").await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_resets_its_stream_alone() {
+    let origin = Origin::start().await.unwrap();
+    for protocol in ["http1", "h2c"] {
+        let proxy = proxy(origin.address().port(), protocol);
+        let mut client = H2::connect(proxy.inbound()).await;
+        let response = client.send(request("GET", "/abort/5000").body(full("")).unwrap()).await;
+        assert_eq!(response.status(), 200);
+        assert!(Answer::try_of(response).await.is_err());
+        assert_eq!(client.get("/").await.status, 200);
+        assert_eq!(proxy.logged(|line| line["path"] == "/abort/5000")["flag"], "UC");
+    }
+}

@@ -2,13 +2,16 @@
 
 use std::{net::TcpStream, thread, time::Duration};
 
+use hyper::client::conn::http2;
+use hyper_util::rt::TokioExecutor;
+use outrigger_loadtest::origin::Origin;
+
 use crate::support::{
     Proxy,
-    client::{H2, full, request},
+    client::{Answer, H2, full, request},
     http, origin, wait_for,
     wire::{App, Wire, header, status},
 };
-use outrigger_loadtest::origin::Origin;
 
 /// One worker, one listener with these settings.
 fn proxy(port: u16, listener: &str) -> Proxy {
@@ -56,6 +59,19 @@ async fn body_limits_hold_for_http_2_as_well() {
     let post = request("POST", "/sink").header("content-length", "5000").body(full(vec![0; 5000])).unwrap();
     assert_eq!(client.send(post).await.status(), 413);
     assert_eq!(client.get("/").await.status, 200, "the connection goes on");
+}
+
+#[tokio::test]
+async fn an_http_2_head_over_the_limit_is_answered_and_logged() {
+    let origin = Origin::start().await.unwrap();
+    let proxy = proxy(origin.address().port(), "limits: { headerBytes: 16KiB }");
+    let mut client = H2::connect(proxy.inbound()).await;
+    for (length, expected) in [(16_000, 200), (16_500, 431), (28_000, 431)] {
+        let get = request("GET", "/").header("x-big", "v".repeat(length)).body(full("")).unwrap();
+        assert_eq!(client.send(get).await.status(), expected, "{length}");
+    }
+    let line = proxy.logged(|line| line["status"] == 431);
+    assert_eq!((&line["flag"], &line["reason"]), (&"LIM".into(), &"limit.headers".into()));
 }
 
 #[test]
@@ -267,14 +283,35 @@ fn a_client_that_takes_nothing_is_dropped() {
 }
 
 #[tokio::test]
-async fn an_http_2_stream_that_takes_nothing_is_dropped() {
+async fn an_http_2_stream_that_takes_nothing_is_reset_and_the_others_go_on() {
     let origin = Origin::start().await.unwrap();
     let proxy = proxy(origin.address().port(), "timeouts: { bodyIdle: 500ms }");
+    for window in [0, 1000] {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder.initial_stream_window_size(window);
+        let mut client = H2::with(builder, proxy.inbound()).await;
+        let path = format!("/bytes/{}", 10_000_000 + window);
+        let held = client.send(request("GET", &path).body(full("")).unwrap()).await;
+        assert_eq!(held.status(), 200);
+        let mut line = None;
+        while line.is_none() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            assert_eq!(client.get("/status/204").await.status, 204);
+            line = proxy.stdout().lines().find(|line| line.contains(&path)).map(str::to_owned);
+        }
+        assert!(line.unwrap().contains(r#""flag":"DC""#));
+        assert!(Answer::try_of(held).await.is_err());
+    }
+    wait_for("the app to be let go", || (origin.stats().open_connections <= 1).then_some(()));
+}
+
+#[tokio::test]
+async fn a_slow_app_is_not_taken_for_a_slow_client() {
+    let origin = Origin::start().await.unwrap();
+    let proxy = proxy(origin.address().port(), "timeouts: { bodyIdle: 200ms }");
     let mut client = H2::connect(proxy.inbound()).await;
-    // Held, never read: its window closes while the connection's stays open.
-    let held = client.send(request("GET", "/bytes/50000").body(full("")).unwrap()).await;
-    assert_eq!(held.status(), 200);
-    assert_eq!(client.get("/bytes/50000").await.body.len(), 50_000, "other streams go on");
+    assert_eq!(client.get("/drip/3/600").await.text(), "drip 0\ndrip 1\ndrip 2\n");
+    assert_eq!(client.get("/delay/600").await.status, 200);
 }
 
 #[test]

@@ -1,9 +1,12 @@
 //! Access log, metrics, request ids, and whose word about the client is believed.
 
+use outrigger_loadtest::origin::Origin;
 use serde_json::Value;
 
 use crate::support::{
-    Proxy, get, http, origin, wait_for,
+    Proxy,
+    client::H2,
+    get, http, origin, wait_for,
     wire::{App, Wire, header, status},
 };
 
@@ -45,6 +48,17 @@ fn a_json_line_has_every_field() {
     assert_eq!(numbers, [200, 1, 5, body.len() as u64]);
     assert!(line["durationMs"].as_f64().unwrap() > 0.0);
     assert_eq!(line.as_object().unwrap().len(), 18, "{line}");
+}
+
+#[tokio::test]
+async fn a_line_names_the_host_whatever_the_protocol_says_it_with() {
+    let origin = Origin::start().await.unwrap();
+    let proxy = Proxy::in_front_of(&origin);
+    H2::connect(proxy.inbound()).await.get("/bytes/2").await;
+    let line = proxy.logged(|line| line["path"] == "/bytes/2");
+    assert_eq!((&line["host"], &line["protocol"]), (&"a.example".into(), &"HTTP/2".into()));
+    ask(&proxy, "GET http://b.example/bytes/3 HTTP/1.1\r\nhost: a.example\r\n\r\n");
+    assert_eq!(proxy.logged(|line| line["path"] == "/bytes/3")["host"], "b.example");
 }
 
 #[test]

@@ -8,18 +8,23 @@ use std::{
     time::Duration,
 };
 
+use http_body_util::BodyExt;
+use outrigger_loadtest::content::Content;
+
 use crate::support::{
-    PATIENCE, Proxy, origin, wait_for,
-    wire::{App, Wire, status},
+    PATIENCE, Proxy,
+    client::{Answer, H2, full, patient, request},
+    origin, wait_for,
+    wire::{App, Wire, header, status},
 };
 
 /// What the proxy may have resident while bodies pass.
 const MOST_KIB: u64 = 40 * 1024;
 
-/// `OUTRIGGER_TEST_GIB=1 cargo test --release -p outrigger --test it streaming` moves 1 GiB each way.
-fn large() -> u64 {
-    if std::env::var_os("OUTRIGGER_TEST_GIB").is_some() { 1 << 30 } else { 256 << 20 }
-}
+const LARGE: u64 = 1 << 30;
+
+/// The same over HTTP/2, where a debug build moves some 50 MB/s.
+const LARGE_HTTP2: u64 = 128 << 20;
 
 #[test]
 fn each_event_reaches_the_client_before_the_next_is_made() {
@@ -86,7 +91,7 @@ fn a_client_that_reads_nothing_holds_the_app_back() {
 fn a_gigabyte_down_fits_in_little_memory() {
     let origin = origin();
     let proxy = Proxy::in_front_of(&origin);
-    let length = large();
+    let length = LARGE;
     let (most, took) = with_rss(&proxy, || {
         let mut stream = TcpStream::connect(proxy.inbound()).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -107,7 +112,7 @@ fn a_gigabyte_down_fits_in_little_memory() {
 fn a_gigabyte_up_fits_in_little_memory() {
     let origin = origin();
     let proxy = Proxy::in_front_of(&origin);
-    let length = large();
+    let length = LARGE;
     let (most, took) = with_rss(&proxy, || {
         let mut wire = Wire::connect(proxy.inbound());
         wire.send(format!("POST /sink HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n"));
@@ -120,6 +125,39 @@ fn a_gigabyte_up_fits_in_little_memory() {
     eprintln!("{} MiB up in {took:?}, at most {most} KiB resident", length >> 20);
     assert!(most < MOST_KIB, "{most} KiB");
     assert_eq!(proxy.logged(|line| line["status"] == 200)["bytesIn"], length);
+}
+
+#[test]
+fn large_bodies_over_http_2_fit_in_little_memory() {
+    let origin = origin();
+    for protocol in ["http1", "h2c"] {
+        let proxy = Proxy::start(&format!(
+            "app: {{ port: {}, protocol: {protocol} }}\nlisteners: [{{ port: 0 }}]\n",
+            origin.address().port()
+        ));
+        let (most, took) = with_rss(&proxy, || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let mut client = H2::connect(proxy.inbound()).await;
+                let get = request("GET", &format!("/bytes/{LARGE_HTTP2}")).body(full("")).unwrap();
+                let mut body = client.send(get).await.into_body();
+                let mut total = 0;
+                while let Some(frame) = patient(body.frame()).await {
+                    total += frame.unwrap().into_data().map_or(0, |data| data.len() as u64);
+                }
+                assert_eq!(total, LARGE_HTTP2);
+                let sent = Content::new(LARGE_HTTP2).map_err(|never| match never {}).boxed_unsync();
+                let post = request("POST", "/sink").body(sent).unwrap();
+                let answer = client.send_within(Duration::from_secs(60), post).await;
+                assert_eq!(Answer::of(answer).await.json()["bytes"], LARGE_HTTP2);
+            });
+        });
+        eprintln!(
+            "{} MiB down and up over HTTP/2 to {protocol} in {took:?}, at most {most} KiB",
+            LARGE_HTTP2 >> 20
+        );
+        assert!(most < MOST_KIB, "{most} KiB");
+    }
 }
 
 /// The most that was resident while `work` ran, and how long it took.
@@ -170,6 +208,39 @@ fn a_chunked_body_that_breaks_off_does_not_look_complete() {
     let rest = wire.rest();
     assert!(!rest.ends_with("0\r\n\r\n"), "{rest:?}");
     assert_eq!(proxy.logged(|line| line["status"] == 200)["flag"], "UC");
+}
+
+#[test]
+fn an_answer_without_length_ends_with_the_apps_connection() {
+    let app = App::start(|mut wire, _| {
+        wire.head();
+        wire.send("HTTP/1.1 200 OK\r\n\r\nuntil the end");
+    });
+    let proxy = Proxy::in_front_of_port(app.port());
+    let mut wire = Wire::connect(proxy.inbound());
+    for _ in 0..2 {
+        wire.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+        let head = wire.head();
+        assert_eq!(header(&head, "transfer-encoding"), Some("chunked"), "{head}");
+        assert_eq!((&*wire.chunks(), &*wire.line()), ("until the end", "\r\n"));
+    }
+    assert_eq!(proxy.logged(|line| line["status"] == 200)["flag"], "");
+}
+
+#[test]
+fn a_client_that_breaks_off_its_upload_is_the_one_to_blame() {
+    let origin = origin();
+    let proxy = Proxy::in_front_of(&origin);
+    let mut wire = Wire::connect(proxy.inbound());
+    wire.send("POST /sink HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\nsome");
+    wait_for("the app to see it", || (origin.hits() == 1).then_some(()));
+    drop(wire);
+    let line = proxy.logged(|line| line["path"] == "/sink");
+    assert_eq!(
+        (&line["flag"], &line["reason"], &line["bytesIn"]),
+        (&"DC".into(), &"client.gone".into(), &4.into())
+    );
+    wait_for("the app to be let go", || (origin.stats().open_connections == 0).then_some(()));
 }
 
 #[test]

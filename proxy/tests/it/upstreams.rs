@@ -174,14 +174,15 @@ fn least_request_avoids_an_endpoint_that_is_busy() {
     let (busy, free) = (origin(), origin());
     let proxy = to_endpoints(&[busy.url(""), free.url("")], "");
     busy.stall();
-    let mut held = Vec::new();
-    // Requests until one hangs at the busy endpoint.
-    wait_for("a hanging request", || {
-        let mut wire = Wire::connect(proxy.inbound());
-        wire.send(GET);
-        held.push(wire);
-        (busy.hits() >= 1).then_some(())
-    });
+    let mut held;
+    // One after the other, until one hangs at the busy endpoint.
+    loop {
+        held = Wire::connect(proxy.inbound());
+        held.send(GET);
+        if held.is_silent_for(Duration::from_millis(500)) {
+            break;
+        }
+    }
     let before = busy.hits();
     let mut wire = Wire::connect(proxy.inbound());
     for _ in 0..50 {
@@ -324,4 +325,16 @@ fn idle_connections_to_an_endpoint_are_closed_in_time() {
     assert_eq!(status(&Wire::connect(proxy.inbound()).ask(GET).0), 200);
     assert_eq!(origin.stats().open_connections, 1);
     wait_for("its end", || (origin.stats().open_connections == 0).then_some(()));
+}
+
+#[test]
+fn a_connection_over_its_age_carries_no_further_request() {
+    let origin = origin();
+    let proxy = to_endpoints(&[origin.url("")], ", connections: { maxAge: 1ms }");
+    let mut wire = Wire::connect(proxy.inbound());
+    for _ in 0..3 {
+        assert_eq!(status(&wire.ask(GET).0), 200);
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(origin.stats().connections, 3);
 }

@@ -1,6 +1,6 @@
 //! HTTP clients that are not ours to test: hyper's, over one connection.
 
-use std::{future::Future, net::SocketAddr};
+use std::{future::Future, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
@@ -30,9 +30,14 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
 
 impl H2 {
     pub async fn connect(address: SocketAddr) -> Self {
+        Self::with(http2::Builder::new(TokioExecutor::new()), address).await
+    }
+
+    /// With settings of one's own.
+    pub async fn with(builder: http2::Builder<TokioExecutor>, address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
-        let (sender, connection) =
-            http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         Self(sender)
     }
@@ -49,6 +54,12 @@ impl H2 {
         self.try_send(request).await.unwrap()
     }
 
+    /// For requests that take longer than others.
+    pub async fn send_within(&mut self, limit: Duration, request: Request<Body>) -> Response<Incoming> {
+        self.0.ready().await.unwrap();
+        tokio::time::timeout(limit, self.0.send_request(request)).await.expect("an answer in time").unwrap()
+    }
+
     pub async fn get(&mut self, path: &str) -> Answer {
         Answer::of(self.send(request("GET", path).body(full("")).unwrap()).await).await
     }
@@ -57,6 +68,7 @@ impl H2 {
 impl H1 {
     pub async fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         Self(sender)

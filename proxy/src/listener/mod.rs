@@ -73,9 +73,9 @@ impl ListenerShared {
         }
     }
 
-    /// Open connections, over all workers. Not the permits: workers that wait for a connection hold one each.
+    /// Open connections, over all workers.
     pub(crate) fn open_connections(&self) -> usize {
-        usize::try_from(self.counters.open.load(Relaxed)).unwrap_or(0)
+        self.open.load(Relaxed)
     }
 
     /// Waits until fewer than `limit` connections are open, then counts one more.

@@ -18,6 +18,7 @@ use std::{
     ops::Deref,
     rc::Rc,
     sync::Arc,
+    task::{Context as TaskContext, Waker},
 };
 
 use http::HeaderValue;
@@ -75,8 +76,8 @@ pub struct Exchange {
     pub endpoint: RefCell<Option<Arc<str>>>,
     /// Tries so far.
     pub attempts: Cell<u32>,
-    /// When the last byte of the request came; the timeouts run from here.
-    pub request_complete: Cell<Option<Instant>>,
+    request_complete: Cell<Option<Instant>>,
+    awaits_complete: Cell<Option<Waker>>,
     /// Why the request body was given up; it is the answer to whatever failed because of it.
     pub body_failure: RefCell<Option<Error>>,
     /// The response flag.
@@ -103,12 +104,36 @@ impl Exchange {
             endpoint: RefCell::new(None),
             attempts: Cell::new(0),
             request_complete: Cell::new(None),
+            awaits_complete: Cell::new(None),
             body_failure: RefCell::new(None),
             flag: Cell::new(Flag::None),
             reason: Cell::new(""),
             bytes_in: Cell::new(0),
             bytes_out: Cell::new(0),
         }
+    }
+
+    /// The last byte of the request came at `now`; the timeouts run from here.
+    pub fn complete_request(&self, now: Instant) {
+        self.request_complete.set(Some(now));
+        if let Some(waiting) = self.awaits_complete.take() {
+            waiting.wake();
+        }
+    }
+
+    /// Whether the last byte of the request has come.
+    pub fn is_request_complete(&self) -> bool {
+        self.request_complete.get().is_some()
+    }
+
+    /// When the last byte of the request came. Until then the task is woken at that moment: towards HTTP/2 the body
+    /// is read by a task of the upstream connection, and the one that waits for the answer would not hear of it.
+    pub fn poll_complete(&self, cx: &TaskContext<'_>) -> Option<Instant> {
+        let complete = self.request_complete.get();
+        if complete.is_none() {
+            self.awaits_complete.set(Some(cx.waker().clone()));
+        }
+        complete
     }
 
     /// Records why the exchange did not end well; the first reason stays.

@@ -95,10 +95,9 @@ impl<F: Future<Output = Result<Response<Body>, Error>>> Future for TimeoutFuture
             return Poll::Ready(answer);
         }
         if this.timer.is_none() {
-            // A request without context (a test's) is complete when it is called. An upload that goes on is polled
-            // by `inner`, in this same task: when its last byte has passed, this line is reached again.
+            // A request without context (a test's) is complete when it is called.
             let complete = match this.context {
-                Some(context) => context.request_complete.get(),
+                Some(context) => context.poll_complete(cx),
                 None => Some(tokio::time::Instant::now()),
             };
             let Some(complete) = complete else { return Poll::Pending };
@@ -152,7 +151,7 @@ mod tests {
             assert!(poll().await.is_pending());
             advance(Duration::from_secs(1)).await;
         }
-        context.request_complete.set(Some(Instant::now()));
+        context.complete_request(Instant::now());
         assert!(poll().await.is_pending());
         advance(Duration::from_millis(1_001)).await;
         assert!(matches!(poll().await, Poll::Ready(Err(Error::BackendTimeout))));

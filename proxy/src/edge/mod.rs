@@ -10,7 +10,8 @@ mod response_body;
 
 use std::rc::Rc;
 
-use http::{HeaderValue, Request, Response, StatusCode, Version, header, request::Parts};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use outrigger_config::model::{Direction, ListenerId, RouteId};
 use outrigger_filters::{
@@ -35,7 +36,8 @@ use crate::{
 /// [`Reset`] for an HTTP/2 request that is malformed.
 pub(crate) async fn handle(client: Rc<Client>, request: Request<Incoming>) -> Result<Response<Body>, Reset> {
     let (view, listener) = client.listener.current(&client.worker);
-    let version = request.version();
+    let (version, only_head) = (request.version(), request.method() == Method::HEAD);
+    let expects = request.headers().contains_key(header::EXPECT);
     let is_grpc = grpc::is_grpc(request.headers());
     let (record, begun) = begin(&client, &view, listener, request);
     let answered = match begun {
@@ -50,6 +52,13 @@ pub(crate) async fn handle(client: Rc<Client>, request: Request<Incoming>) -> Re
             respond::respond(&error, version, is_grpc, request_id).inspect_err(|_| record.answered(400))?
         }
     };
+    let exchange = record.exchange();
+    if expects && version < Version::HTTP_2 && exchange.bytes_in.get() == 0 && !exchange.is_request_complete()
+    {
+        // It was never told to go on, so what it sends next could be the body or another request.
+        client.close_after_answer();
+    }
+    let response = if only_head { without_body(response) } else { response };
     Ok(finish(&client, &view, record, version, response))
 }
 
@@ -65,7 +74,7 @@ fn begin(
     let begun = match intake::admit(&mut head, client, view.config().listener(listener), record.exchange()) {
         Ok(()) => route(client, view, listener, &record, head, body),
         Err(error) => {
-            if !http_body::Body::is_end_stream(&body) {
+            if !body.is_end_stream() {
                 client.leave_unread();
             }
             Err(error)
@@ -92,12 +101,13 @@ fn route(
     mut head: Parts,
     body: Incoming,
 ) -> Result<ResponseFuture, Error> {
-    let choice = choose(view, listener, &head).ok_or(Error::NoRoute)?;
     let exchange = record.exchange();
+    // Wrapped first: dropped without a route, it leaves word that the client may still be sending.
+    let body = RequestBody::wrap(body, head.version, client, exchange, view.config().listener(listener));
+    let choice = choose(view, listener, &head).ok_or(Error::NoRoute)?;
     let _ = exchange.route.set(choice.route);
     exchange.prefix_len.set(choice.prefix_len);
     head.extensions.insert::<Context>(exchange.clone());
-    let body = RequestBody::wrap(body, client, exchange, view.config().listener(listener));
     Ok(view.chain(choice.route).answer(Request::from_parts(head, body)))
 }
 
@@ -110,6 +120,16 @@ fn choose(view: &View, listener: ListenerId, head: &Parts) -> Option<Choice> {
         method: &head.method,
         headers: &head.headers,
     })
+}
+
+/// The head alone, with the length that a GET would have had: hyper drops the body of an answer to HEAD on HTTP/1.1,
+/// but not on HTTP/2.
+fn without_body(response: Response<Body>) -> Response<Body> {
+    let (mut head, body) = response.into_parts();
+    if let Some(length) = body.size_hint().exact().filter(|_| !body.is_end_stream()) {
+        head.headers.entry(header::CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
+    }
+    Response::from_parts(head, Body::Empty)
 }
 
 /// 23 and 0: response headers, the end of the connection where it is due, and the guard that sees the last byte.
@@ -126,8 +146,9 @@ fn finish(
         headers::apply(&route.response_headers, response.headers_mut());
         stream_idle = route.timeouts.stream_idle;
     }
-    let is_upgrade = response.status() == StatusCode::SWITCHING_PROTOCOLS; // it needs its own `Connection`
-    if version < Version::HTTP_2 && client.is_ending() && !is_upgrade {
+    // A 101 is the last answer anyway, and its Connection says something else.
+    let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if version < Version::HTTP_2 && client.is_ending() && !switches {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     record.answered(response.status().as_u16());

@@ -10,6 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::Version;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use outrigger_config::model::Listener;
@@ -31,13 +32,21 @@ pub(super) struct RequestBody {
     idle: Option<Duration>,
     timer: Option<Pin<Box<Sleep>>>,
     complete: bool,
+    /// Other streams go on when this body is given up.
+    shares_connection: bool,
 }
 
 impl RequestBody {
     /// Wraps a body that has bytes; one without is complete already.
-    pub(super) fn wrap(inner: Incoming, client: &Rc<Client>, context: &Context, listener: &Listener) -> Body {
+    pub(super) fn wrap(
+        inner: Incoming,
+        version: Version,
+        client: &Rc<Client>,
+        context: &Context,
+        listener: &Listener,
+    ) -> Body {
         if inner.is_end_stream() {
-            context.request_complete.set(Some(context.started));
+            context.complete_request(context.started);
             return Body::Empty;
         }
         Body::boxed(Self {
@@ -48,6 +57,7 @@ impl RequestBody {
             idle: listener.timeouts.body_idle,
             timer: None,
             complete: false,
+            shares_connection: version >= Version::HTTP_2,
         })
     }
 
@@ -62,12 +72,14 @@ impl RequestBody {
 
     fn completed(&mut self) {
         self.complete = true;
-        self.context.request_complete.set(Some(Instant::now()));
+        self.context.complete_request(Instant::now());
     }
 
     /// Keeps the reason for whoever fails because of it, and hands on that there is one.
     fn give_up(&mut self, error: Error) -> Error {
-        self.client.close_after_answer();
+        if !self.shares_connection {
+            self.client.close_after_answer();
+        }
         *self.context.body_failure.borrow_mut() = Some(error);
         Error::ClientGone("the request body was given up".into())
     }

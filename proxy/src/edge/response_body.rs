@@ -23,12 +23,14 @@ pub(super) struct ResponseBody {
     left: Option<u64>,
     idle: Option<Duration>,
     timer: Option<Pin<Box<Sleep>>>,
+    /// Told with the next poll: hyper throws away what it has not written when it hears of an error.
+    failed: Option<Error>,
 }
 
 impl ResponseBody {
     pub(super) fn wrap(inner: Body, record: Record, idle: Option<Duration>) -> Body {
         let left = inner.size_hint().exact();
-        Body::boxed(Self { inner, record: Some(record), left, idle, timer: None })
+        Body::boxed(Self { inner, record: Some(record), left, idle, timer: None, failed: None })
     }
 
     fn took(&mut self, frame: &Frame<Bytes>) {
@@ -40,10 +42,14 @@ impl ResponseBody {
         self.left = self.left.map(|left| left.saturating_sub(length));
     }
 
-    fn broke(&mut self, error: &Error) {
+    /// Keeps `error` back once, so that what came before it is written first.
+    fn broke(&mut self, error: Error, cx: &TaskContext<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         if let Some(record) = self.record.take() {
-            record.failed(error);
+            record.failed(&error);
         }
+        self.failed = Some(error);
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn moved(&mut self) {
@@ -69,21 +75,23 @@ impl HttpBody for ResponseBody {
         mut self: Pin<&mut Self>,
         cx: &mut TaskContext<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if let Some(error) = self.failed.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
         let polled = Pin::new(&mut self.inner).poll_frame(cx);
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 self.moved();
                 self.took(frame);
             }
-            Poll::Ready(Some(Err(error))) => self.broke(error),
             Poll::Ready(None) => drop(self.record.take()),
-            Poll::Pending if self.idle_too_long(cx) => {
-                self.broke(&Error::StreamIdle);
-                return Poll::Ready(Some(Err(Error::StreamIdle)));
-            }
-            Poll::Pending => {}
+            Poll::Pending if self.idle_too_long(cx) => return self.broke(Error::StreamIdle, cx),
+            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
         }
-        polled
+        match polled {
+            Poll::Ready(Some(Err(error))) => self.broke(error, cx),
+            polled => polled,
+        }
     }
 
     fn is_end_stream(&self) -> bool {

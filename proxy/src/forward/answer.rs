@@ -142,9 +142,10 @@ impl AnswerBody {
     fn release(&mut self) {
         self.in_flight = None;
         if let Source::Http1 { lease, reading, rest } = &mut self.source
-            && let Some(lease) = lease.take().filter(|_| rest.is_none() && reading.keeps_alive()) {
-                lease.release();
-            }
+            && let Some(lease) = lease.take().filter(|_| rest.is_none() && reading.keeps_alive())
+        {
+            lease.release();
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use tokio::{
     time::sleep,
 };
 
-use super::{ListenerLocal, Permit, client::Client, connection};
+use super::{ListenerLocal, client::Client, connection};
 use crate::worker::Worker;
 
 /// Pause after an accept that failed for want of descriptors or memory.
@@ -41,7 +41,7 @@ pub(crate) async fn run(worker: Rc<Worker>, listener: Rc<ListenerLocal>, socket:
             next = next(&worker, &listener, &socket) => next,
         };
         match next {
-            Ok((permit, stream, peer)) => begin(&worker, &listener, permit, stream, peer),
+            Ok((stream, peer)) => begin(&worker, &listener, stream, peer),
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 tracing::warn!(listener = %listener.shared.name, %error, "accept failed");
@@ -57,10 +57,9 @@ async fn next(
     worker: &Worker,
     listener: &ListenerLocal,
     socket: &TcpListener,
-) -> io::Result<(Permit, TcpStream, SocketAddr)> {
-    let permit = listener.shared.permit(|| connection_limit(worker, listener)).await;
-    let (stream, peer) = socket.accept().await?;
-    Ok((permit, stream, peer))
+) -> io::Result<(TcpStream, SocketAddr)> {
+    listener.shared.room(|| connection_limit(worker, listener)).await;
+    socket.accept().await
 }
 
 fn connection_limit(worker: &Worker, listener: &ListenerLocal) -> usize {
@@ -71,20 +70,12 @@ fn connection_limit(worker: &Worker, listener: &ListenerLocal) -> usize {
 fn accept_queued(worker: &Rc<Worker>, listener: &Rc<ListenerLocal>, socket: &TcpListener) {
     let mut cx = Context::from_waker(Waker::noop());
     while let Poll::Ready(Ok((stream, peer))) = socket.poll_accept(&mut cx) {
-        let mut permit = pin!(listener.shared.permit(|| usize::MAX));
-        if let Poll::Ready(permit) = permit.as_mut().poll(&mut cx) {
-            begin(worker, listener, permit, stream, peer);
-        }
+        begin(worker, listener, stream, peer);
     }
 }
 
-fn begin(
-    worker: &Rc<Worker>,
-    listener: &Rc<ListenerLocal>,
-    mut permit: Permit,
-    stream: TcpStream,
-    peer: SocketAddr,
-) {
+fn begin(worker: &Rc<Worker>, listener: &Rc<ListenerLocal>, stream: TcpStream, peer: SocketAddr) {
+    let mut permit = listener.shared.permit();
     let (view, id) = listener.current(worker);
     let model = view.config().listener(id);
     let address = peer.ip().to_canonical();

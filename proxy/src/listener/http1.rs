@@ -105,6 +105,8 @@ async fn serve_busy(client: &Rc<Client>, io: ClientIo) -> (End, ClientIo) {
     let parts = connection.into_parts();
     let mut io = parts.io.into_inner();
     io.put_back(parts.read_buf);
+    // Requests behind the last one that is answered: closing over them would reset the answer away.
+    let end = if matches!(end, End::Closed) && io.has_front() { End::Answered } else { end };
     (end, io)
 }
 

@@ -78,17 +78,24 @@ impl ListenerShared {
         self.open.load(Relaxed)
     }
 
-    /// Waits until fewer than `limit` connections are open, then counts one more.
-    async fn permit(self: &Arc<Self>, limit: impl Fn() -> usize) -> Permit {
+    /// Waits until fewer than `limit` connections are open.
+    ///
+    /// Nothing is reserved: a worker to which the kernel hands no connection would keep the place from one that has
+    /// connections queued. Workers that accept in the same moment may go over the limit by one each.
+    async fn room(&self, limit: impl Fn() -> usize) {
         loop {
             let closed = self.closed.notified();
-            let limit = limit();
-            let more = self.open.fetch_update(Relaxed, Relaxed, |open| (open < limit).then_some(open + 1));
-            if more.is_ok() {
-                return Permit { shared: Arc::clone(self), address: None };
+            if self.open_connections() < limit() {
+                return;
             }
             closed.await;
         }
+    }
+
+    /// Counts one more connection.
+    fn permit(self: &Arc<Self>) -> Permit {
+        self.open.fetch_add(1, Relaxed);
+        Permit { shared: Arc::clone(self), address: None }
     }
 }
 
@@ -115,7 +122,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         self.shared.open.fetch_sub(1, Relaxed);
-        self.shared.closed.notify_one();
+        self.shared.closed.notify_waiters(); // each worker may have connections queued
         let Some(address) = self.address else { return };
         let mut counts = self.shared.per_address.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = counts.get_mut(&address) {

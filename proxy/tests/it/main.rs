@@ -8,8 +8,18 @@
 
 mod bad_input;
 mod cli;
+mod expect;
+mod grpc;
+mod http1;
+mod http2;
 mod lifecycle;
+mod limits;
+mod observability;
 mod recovery;
 mod reload;
+mod routes;
 mod smoke;
+mod streaming;
 mod support;
+mod upstreams;
+mod websocket;

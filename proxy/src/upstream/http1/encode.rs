@@ -69,8 +69,9 @@ fn framing(request: &Request<Body>) -> Framing {
     let body = request.body();
     match body.size_hint().exact() {
         _ if body.is_end_stream() => Framing::Done,
-        Some(length) => Framing::Length(length),
-        None => Framing::Chunked,
+        // HTTP/2 may announce trailers behind a known length; here only the chunked coding has a place for them.
+        Some(length) if !request.headers().contains_key(header::TRAILER) => Framing::Length(length),
+        _ => Framing::Chunked,
     }
 }
 

@@ -2,7 +2,9 @@
 //! [`live`] has what tests of a long life need: load, connections that stay open, and what `/status` says now.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod client;
 pub mod live;
+pub mod wire;
 
 use std::{
     collections::HashMap,
@@ -42,6 +44,16 @@ impl Proxy {
     /// One inbound listener `in-0` in front of an app.
     pub fn in_front_of(origin: &Origin) -> Self {
         Self::start(&format!("app: {{ port: {} }}\nlisteners: [{{ port: 0 }}]\n", origin.address().port()))
+    }
+
+    /// One inbound listener `in-0` in front of an app on this port.
+    pub fn in_front_of_port(port: u16) -> Self {
+        Self::start(&format!("app: {{ port: {port} }}\nlisteners: [{{ port: 0 }}]\n"))
+    }
+
+    /// Where the one inbound listener is.
+    pub fn inbound(&self) -> SocketAddr {
+        self.address("in-0")
     }
 
     /// Runs `yaml`; `status` and `admin` get free ports unless it names them.

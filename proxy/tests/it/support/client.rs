@@ -1,0 +1,115 @@
+//! HTTP clients that are not ours to test: hyper's, over one connection.
+
+use std::{future::Future, net::SocketAddr};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+use hyper::{
+    body::Incoming,
+    client::conn::{http1, http2},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
+
+use super::PATIENCE;
+
+pub type Body = UnsyncBoxBody<Bytes, std::convert::Infallible>;
+
+/// One connection.
+#[derive(Clone)]
+pub struct H2(http2::SendRequest<Body>);
+
+/// One connection.
+pub struct H1(http1::SendRequest<Body>);
+
+/// A body of these bytes.
+pub fn full(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into()).boxed_unsync()
+}
+
+impl H2 {
+    pub async fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (sender, connection) =
+            http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        Self(sender)
+    }
+
+    pub async fn try_send(&mut self, request: Request<Body>) -> hyper::Result<Response<Incoming>> {
+        patient(async {
+            self.0.ready().await?;
+            self.0.send_request(request).await
+        })
+        .await
+    }
+
+    pub async fn send(&mut self, request: Request<Body>) -> Response<Incoming> {
+        self.try_send(request).await.unwrap()
+    }
+
+    pub async fn get(&mut self, path: &str) -> Answer {
+        Answer::of(self.send(request("GET", path).body(full("")).unwrap()).await).await
+    }
+}
+
+impl H1 {
+    pub async fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        Self(sender)
+    }
+
+    pub async fn send(&mut self, request: Request<Body>) -> Response<Incoming> {
+        patient(async {
+            self.0.ready().await.unwrap();
+            self.0.send_request(request).await.unwrap()
+        })
+        .await
+    }
+}
+
+/// A request in the form that HTTP/2 wants.
+pub fn request(method: &str, path: &str) -> http::request::Builder {
+    Request::builder().method(method).uri(format!("http://a.example{path}"))
+}
+
+/// A whole answer.
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+    pub trailers: HeaderMap,
+}
+
+impl Answer {
+    pub async fn of(response: Response<Incoming>) -> Self {
+        Self::try_of(response).await.unwrap()
+    }
+
+    pub async fn try_of(response: Response<Incoming>) -> hyper::Result<Self> {
+        let (head, body) = response.into_parts();
+        let body = patient(body.collect()).await?;
+        let trailers = body.trailers().cloned().unwrap_or_default();
+        Ok(Self { status: head.status.as_u16(), headers: head.headers, body: body.to_bytes(), trailers })
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+}
+
+/// Fails the test when it takes too long.
+pub async fn patient<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(PATIENCE, future).await.expect("an answer in time")
+}

@@ -110,9 +110,12 @@ impl Record {
         }
     }
 
-    /// The client, for bodies that tell it how they ended.
+    /// Nobody takes the answer any more: the client went away, or the end of the process cut it.
     pub(crate) fn client_went_away(&self) {
-        self.context.blame(Flag::Dc, "client.gone");
+        match self.client.listener.is_cut() {
+            true => self.context.blame(Flag::Dr, "drain.timeout"),
+            false => self.context.blame(Flag::Dc, "client.gone"),
+        }
     }
 
     fn write(&self, head: &LoggedHead, took: std::time::Duration) {
@@ -150,7 +153,7 @@ impl Drop for Record {
         if self.parsed {
             self.client.end_request(now);
         }
-        if self.status.get() == CLIENT_GONE {
+        if self.status.get() == CLIENT_GONE || self.client.listener.is_cut() {
             self.client_went_away();
         }
         let took = now.saturating_duration_since(self.context.started);

@@ -141,6 +141,7 @@ pub(crate) struct ListenerLocal {
     /// The newest view that has this listener; a removed listener's connections end on its last one.
     last: RefCell<(Rc<View>, ListenerId)>,
     ending: Cell<bool>,
+    cut: Cell<bool>,
     stop: Notify,
     connections: RefCell<Vec<Option<Waker>>>,
     free: RefCell<Vec<usize>>,
@@ -153,6 +154,7 @@ impl ListenerLocal {
             shared,
             last: RefCell::new((view, id)),
             ending: Cell::new(false),
+            cut: Cell::new(false),
             stop: Notify::new(),
             connections: RefCell::default(),
             free: RefCell::default(),
@@ -184,9 +186,22 @@ impl ListenerLocal {
     /// Asks every connection to end, also those still to come.
     pub(crate) fn end_connections(&self) {
         self.ending.set(true);
-        for waker in self.connections.borrow().iter().flatten() {
-            waker.wake_by_ref();
-        }
+        self.wake_connections();
+    }
+
+    /// Drops every connection with what is in flight on it: its time is over.
+    pub(crate) fn cut_connections(&self) {
+        self.cut.set(true);
+        self.wake_connections();
+    }
+
+    fn wake_connections(&self) {
+        self.connections.borrow().iter().flatten().for_each(Waker::wake_by_ref);
+    }
+
+    /// Whether connections are dropped.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.get()
     }
 
     /// Whether connections are asked to end.

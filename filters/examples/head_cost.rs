@@ -33,7 +33,7 @@ fn main() {
         hop_by_hop::strip_request(black_box(&mut stripped), owned_headers::owns).te_trailers
     });
     print("client_address::decide", || {
-        let lines = head.headers.get_all(owned_headers::X_FORWARDED_FOR);
+        let lines = head.headers.get_all(&owned_headers::X_FORWARDED_FOR);
         client_address::decide(black_box(peer), &[], lines.iter()).peer_trusted
     });
     print("request_id::next", || ids.next().is_sensitive());

@@ -2,7 +2,7 @@
 //!
 //! | field | written by | read by |
 //! |---|---|---|
-//! | `client_address`, `request_id`, `hop` | edge | forward, respond, access log |
+//! | `client_address`, `request_id`, `own`, `hop` | edge | forward, request headers, respond, access log |
 //! | `route`, `prefix_len` | edge, after the route choice | rewrite, redirect, access log, metrics |
 //! | `upstream`, `endpoint`, `attempts` | forward | access log |
 //! | `request_complete`, `body_failure` | request body | timeout, forward |
@@ -21,7 +21,7 @@ use std::{
     task::{Context as TaskContext, Waker},
 };
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use outrigger_config::model::{RouteId, UpstreamId};
 use send_wrapper::SendWrapper;
 use tokio::time::Instant;
@@ -29,6 +29,7 @@ use tokio::time::Instant;
 use crate::{
     error::{Error, Flag},
     hop_by_hop::Hop,
+    owned_headers::Own,
 };
 
 /// The one extension; clones share the same [`Exchange`].
@@ -64,6 +65,8 @@ pub struct Exchange {
     pub client_address: Cell<IpAddr>,
     /// The request id sent to the app and shown to the client in our own answers.
     pub request_id: OnceCell<HeaderValue>,
+    /// What the proxy says about the request, until it stands among the headers.
+    pub own: RefCell<Option<Own>>,
     /// What the request's hop-by-hop fields asked for.
     pub hop: OnceCell<Hop>,
     /// The chosen route.
@@ -97,6 +100,7 @@ impl Exchange {
             started,
             client_address: Cell::new(peer),
             request_id: OnceCell::new(),
+            own: RefCell::new(None),
             hop: OnceCell::new(),
             route: OnceCell::new(),
             prefix_len: Cell::new(None),
@@ -134,6 +138,13 @@ impl Exchange {
             self.awaits_complete.set(Some(cx.waker().clone()));
         }
         complete
+    }
+
+    /// Puts what the proxy says about the request among its headers, once.
+    pub fn insert_own(&self, headers: &mut HeaderMap) {
+        if let Some(own) = self.own.take() {
+            own.insert(headers);
+        }
     }
 
     /// Records why the exchange did not end well; the first reason stays.

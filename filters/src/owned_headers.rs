@@ -13,13 +13,13 @@ use outrigger_config::model::UnderscoreHeaders;
 use crate::error::Malformed;
 
 /// `x-request-id`.
-pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// `x-forwarded-for`.
-pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// `x-forwarded-proto`.
-pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// `x-forwarded-host`.
-pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// `x-forwarded-client-cert`.
 pub const X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 
@@ -32,6 +32,49 @@ pub struct Taken {
     pub forwarded_proto: Option<HeaderValue>,
     /// `x-forwarded-host`.
     pub forwarded_host: Option<HeaderValue>,
+}
+
+/// What the proxy itself says about a request. It stays beside the headers until the request is sent, and is then
+/// written behind them: a map that grows by four fields costs more than all the rest of their way.
+#[derive(Debug, Clone)]
+pub struct Own {
+    /// `x-request-id`.
+    pub request_id: HeaderValue,
+    /// Who the client is; not told on outbound listeners.
+    pub forwarded: Option<Forwarded>,
+}
+
+/// The `x-forwarded-*` fields.
+#[derive(Debug, Clone)]
+pub struct Forwarded {
+    /// `x-forwarded-for`.
+    pub address: HeaderValue,
+    /// `x-forwarded-proto`.
+    pub proto: HeaderValue,
+    /// `x-forwarded-host`; none for HTTP/1.0 without Host.
+    pub host: Option<HeaderValue>,
+}
+
+impl Own {
+    /// The fields, in the order they are written.
+    pub fn fields(&self) -> impl Iterator<Item = (&'static HeaderName, &HeaderValue)> {
+        let forwarded = self.forwarded.as_ref();
+        [
+            (&X_REQUEST_ID, Some(&self.request_id)),
+            (&X_FORWARDED_FOR, forwarded.map(|forwarded| &forwarded.address)),
+            (&X_FORWARDED_PROTO, forwarded.map(|forwarded| &forwarded.proto)),
+            (&X_FORWARDED_HOST, forwarded.and_then(|forwarded| forwarded.host.as_ref())),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+    }
+
+    /// Puts the fields among the others, for a filter that may change them and for HTTP/2.
+    pub fn insert(&self, headers: &mut HeaderMap) {
+        for (name, value) in self.fields() {
+            headers.insert(name, value.clone());
+        }
+    }
 }
 
 /// Whether the proxy owns this lower-case name.
@@ -122,9 +165,9 @@ fn is_look_alike(name: &str) -> bool {
 
 fn take(headers: &mut HeaderMap, peer_trusted: bool) -> Taken {
     let taken = Taken {
-        request_id: only(headers, X_REQUEST_ID),
-        forwarded_proto: only(headers, X_FORWARDED_PROTO),
-        forwarded_host: only(headers, X_FORWARDED_HOST),
+        request_id: only(headers, &X_REQUEST_ID),
+        forwarded_proto: only(headers, &X_FORWARDED_PROTO),
+        forwarded_host: only(headers, &X_FORWARDED_HOST),
     };
     remove_where(headers, |name| owns(name) && !(peer_trusted && is_hint(name)));
     taken
@@ -136,8 +179,8 @@ fn is_hint(name: &str) -> bool {
         .is_some_and(|rest| !matches!(rest, "for" | "proto" | "host" | "client-cert"))
 }
 
-fn only(headers: &mut HeaderMap, name: HeaderName) -> Option<HeaderValue> {
-    let mut values = headers.get_all(&name).iter();
+fn only(headers: &mut HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
+    let mut values = headers.get_all(name).iter();
     let single = values.next().is_some() && values.next().is_none();
     headers.remove(name).filter(|_| single)
 }

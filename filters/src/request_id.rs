@@ -37,16 +37,11 @@ impl RequestIds {
 
     /// The next id.
     pub fn next(&self) -> HeaderValue {
+        /// Where each byte's two digits stand between the dashes.
+        const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
         let mut text = [b'-'; 36];
-        let bytes = self.next_uuid();
-        let mut at = 0;
-        for (index, byte) in bytes.iter().enumerate() {
-            if matches!(index, 4 | 6 | 8 | 10) {
-                at += 1;
-            }
-            text[at] = hex(byte >> 4);
-            text[at + 1] = hex(byte & 0xf);
-            at += 2;
+        for (place, byte) in PLACES.into_iter().zip(self.next_uuid()) {
+            [text[place], text[place + 1]] = HEX[usize::from(byte)];
         }
         HeaderValue::from_bytes(&text).expect("hex digits and dashes")
     }
@@ -80,9 +75,17 @@ impl Default for RequestIds {
     }
 }
 
-fn hex(nibble: u8) -> u8 {
-    b"0123456789abcdef"[usize::from(nibble & 0xf)]
-}
+/// The two digits of every byte.
+const HEX: [[u8; 2]; 256] = {
+    let digits = b"0123456789abcdef";
+    let mut table = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = [digits[byte >> 4], digits[byte & 0xf]];
+        byte += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {

@@ -24,7 +24,7 @@ block! {
         "routes" routes: Vec<At<RouteBlock>>,
         /// The access log.
         "telemetry" telemetry: TelemetryBlock,
-        /// The server of /livez, /readyz, /startupz and /metrics, or `off`. Default [::]:9902, which also takes IPv4. A change needs a restart.
+        /// The server of /livez, /readyz, /startupz and /metrics, or `off`. Default `[::]:9902`, which also takes IPv4. A change needs a restart.
         "status" status: ServerOrOff,
         /// The admin server, loopback only, or `off`. Default 127.0.0.1:9901. A change needs a restart.
         "admin" admin: ServerOrOff,

@@ -12,7 +12,7 @@ block! {
         "direction" direction: Word<Direction>,
         /// Port to bind: on all addresses when inbound, on 127.0.0.1 when outbound. 0 is any free port.
         "port" port: Int<0, 65535>,
-        /// Address and port to bind, such as "127.0.0.1:8443" or "[::1]:8443".
+        /// Address and port to bind, such as `127.0.0.1:8443` or `[::1]:8443`.
         "address" address: String,
         /// Whose word about the client's address is believed.
         "clientAddress" client_address: ClientAddressBlock,

@@ -36,7 +36,7 @@ block! {
 block! {
     /// Where a server of our own listens.
     ServerBlock {
-        /// Address and port, such as "[::]:9902"; port 0 is any free port.
+        /// Address and port, such as `[::]:9902`; port 0 is any free port.
         "address" address: String,
     }
     required ["address"]

@@ -10,6 +10,7 @@ use outrigger_config::model::HeaderChanges;
 use tower::{Layer, Service};
 
 use crate::{
+    context::Context as Exchanged,
     error::Error,
     service::{Body, HttpService},
 };
@@ -50,6 +51,10 @@ impl<S: HttpService> Service<Request<Body>> for RequestHeaders<S> {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> S::Future {
+        let context = request.extensions().get::<Exchanged>().cloned();
+        if let Some(context) = context {
+            context.insert_own(request.headers_mut()); // a route may change these as well
+        }
         super::apply(&self.changes, request.headers_mut());
         self.inner.call(request)
     }

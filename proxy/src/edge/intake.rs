@@ -3,24 +3,19 @@
 //! Afterwards the target is in origin form with the canonical path, Host is there and is the one authority, no
 //! hop-by-hop field is left, and the headers that the proxy owns are the proxy's.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, header, request::Parts};
 use outrigger_config::model::{Listener, UrlRewrite};
 use outrigger_filters::{
     client_address,
     context::Exchange,
     error::{Error, Malformed},
     framing, hop_by_hop,
-    owned_headers::{self, Taken},
+    owned_headers::{self, Forwarded, Own, Taken},
     path, request_id, rewrite,
 };
 
 use super::is_outbound;
 use crate::listener::client::Client;
-
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// Checks a head and makes it canonical.
 ///
@@ -69,12 +64,12 @@ fn identify(
     outbound: bool,
 ) -> Result<(), Error> {
     let headers = &mut head.headers;
-    let forwarded = || headers.get_all(X_FORWARDED_FOR).iter();
-    let address = client_address::decide(client.peer, &listener.trusted_cidrs, forwarded());
+    let received = || headers.get_all(&owned_headers::X_FORWARDED_FOR).iter();
+    let address = client_address::decide(client.peer, &listener.trusted_cidrs, received());
     exchange.client_address.set(address.address);
     let forwarded_for = match address.peer_trusted {
         true => {
-            let received: Vec<&HeaderValue> = forwarded().collect();
+            let received: Vec<&HeaderValue> = received().collect();
             client_address::appended_value(client.peer, received.into_iter())
         }
         false => client.peer_value.clone(),
@@ -85,30 +80,22 @@ fn identify(
     let _ = exchange.hop.set(hop_by_hop::strip_request(headers, owned_headers::owns));
     let id = request_id::keep(taken.request_id.clone(), trusted)
         .unwrap_or_else(|| client.worker.request_ids.next());
-    headers.insert(X_REQUEST_ID, id.clone());
-    let _ = exchange.request_id.set(id);
-    if !outbound {
-        forward_identity(headers, taken, address.peer_trusted, forwarded_for, host.as_ref());
-    }
-    if let Some(host) = host {
+    let _ = exchange.request_id.set(id.clone());
+    let forwarded = (!outbound).then(|| forwarded(taken, address.peer_trusted, forwarded_for, host.as_ref()));
+    *exchange.own.borrow_mut() = Some(Own { request_id: id, forwarded });
+    if let Some(host) = host.filter(|host| headers.get(header::HOST) != Some(host)) {
         headers.insert(header::HOST, host);
     }
     Ok(())
 }
 
-fn forward_identity(
-    headers: &mut HeaderMap,
-    taken: Taken,
-    believed: bool,
-    forwarded_for: HeaderValue,
-    host: Option<&HeaderValue>,
-) {
-    headers.insert(X_FORWARDED_FOR, forwarded_for);
-    let proto =
-        taken.forwarded_proto.filter(|_| believed).unwrap_or_else(|| HeaderValue::from_static("http"));
-    headers.insert(X_FORWARDED_PROTO, proto);
-    if let Some(host) = taken.forwarded_host.filter(|_| believed).or_else(|| host.cloned()) {
-        headers.insert(X_FORWARDED_HOST, host);
+/// What the app is told about the client; a trusted peer's own words count.
+fn forwarded(taken: Taken, believed: bool, address: HeaderValue, host: Option<&HeaderValue>) -> Forwarded {
+    let proto = taken.forwarded_proto.filter(|_| believed);
+    Forwarded {
+        address,
+        proto: proto.unwrap_or_else(|| HeaderValue::from_static("http")),
+        host: taken.forwarded_host.filter(|_| believed).or_else(|| host.cloned()),
     }
 }
 

@@ -213,7 +213,7 @@ impl Attempt<'_> {
                 .map_err(|error| Failed::Harmless(self.connect_failed(error)))?,
         };
         let request = &mut prepared.request;
-        let mut sending = lease.connection().begin(request);
+        let mut sending = lease.connection().begin(request, self.context.own.borrow().as_ref());
         let mut informational = 0;
         let answered =
             poll_fn(|cx| lease.connection().poll_response(cx, request, &mut sending, &mut informational))

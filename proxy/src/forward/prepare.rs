@@ -89,6 +89,7 @@ fn http1_head(request: &mut Request<Body>, upstream: &Upstream, context: &Contex
 fn http2_head(request: &mut Request<Body>, upstream: &Upstream, context: &Context) {
     *request.version_mut() = Version::HTTP_2;
     let headers = request.headers_mut();
+    context.insert_own(headers);
     headers.remove(header::TRANSFER_ENCODING);
     headers.remove(header::EXPECT); // hyper shows no informational answers here, so the body goes at once
     let host = headers.remove(header::HOST);

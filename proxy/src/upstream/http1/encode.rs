@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, Request, header};
 use http_body::Body as _;
-use outrigger_filters::{error::Error, service::Body};
+use outrigger_filters::{error::Error, owned_headers::Own, service::Body};
 use tokio::time::{Sleep, sleep};
 
 /// How long a body waits for `100 Continue`; an endpoint that says nothing gets it after this time, as curl does it.
@@ -38,7 +38,7 @@ enum Framing {
 }
 
 /// Writes the head, with the one framing field that fits the body.
-pub(super) fn head(out: &mut Vec<u8>, request: &Request<Body>) -> Sending {
+pub(super) fn head(out: &mut Vec<u8>, request: &Request<Body>, own: Option<&Own>) -> Sending {
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
     out.extend_from_slice(request.method().as_str().as_bytes());
     out.push(b' ');
@@ -48,6 +48,9 @@ pub(super) fn head(out: &mut Vec<u8>, request: &Request<Body>) -> Sending {
         if *name != header::CONTENT_LENGTH && *name != header::TRANSFER_ENCODING {
             field(out, name, value.as_bytes());
         }
+    }
+    for (name, value) in own.into_iter().flat_map(Own::fields) {
+        field(out, name, value.as_bytes());
     }
     let framing = framing(request);
     match framing {

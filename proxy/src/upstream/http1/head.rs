@@ -137,6 +137,9 @@ fn is_chunked(head: &Parts) -> Result<bool, &'static str> {
 }
 
 fn keeps_alive(head: &Parts) -> bool {
+    if head.version == Version::HTTP_11 && !head.headers.contains_key(header::CONNECTION) {
+        return true;
+    }
     let says = |what: &str| {
         let values = head.headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
         values.flat_map(|value| value.split(',')).any(|token| token.trim().eq_ignore_ascii_case(what))

@@ -20,7 +20,7 @@ use std::{
 use bytes::{Buf, Bytes, BytesMut};
 use http::{Request, StatusCode, response};
 use http_body::Frame;
-use outrigger_filters::{error::Error, service::Body};
+use outrigger_filters::{error::Error, owned_headers::Own, service::Body};
 use tokio::{
     io::{AsyncReadExt, AsyncWrite},
     time::Instant,
@@ -41,6 +41,9 @@ const MOST_INFORMATIONAL: usize = 10;
 
 /// Read at once while a head is expected.
 const READ: usize = 8 * 1024;
+
+/// A read with less room than this gets a new buffer.
+const ROOM: usize = 2 * 1024;
 
 /// Read at once while a body moves.
 const READ_BODY: usize = 64 * 1024;
@@ -134,11 +137,11 @@ impl Connection {
     }
 
     /// Puts the head of a request into the buffer and begins to send its body.
-    pub(crate) fn begin(&mut self, request: &Request<Body>) -> Sending {
+    pub(crate) fn begin(&mut self, request: &Request<Body>, own: Option<&Own>) -> Sending {
         self.out.clear();
         self.out_at = 0;
         self.wrote = false;
-        encode::head(&mut self.out, request)
+        encode::head(&mut self.out, request, own)
     }
 
     /// Sends what there is of the request and waits for the response head.
@@ -248,7 +251,9 @@ impl Connection {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<Result<usize, Failure>> {
-        self.read.reserve(room);
+        if self.read.capacity() - self.read.len() < room.min(ROOM) {
+            self.read.reserve(room);
+        }
         let read = pin!(self.stream.read_buf(&mut self.read));
         read.poll(cx).map_err(Failure::Closed)
     }

@@ -1,0 +1,185 @@
+//! Imports point one way: between crates, between the rooms of the proxy, and never from filter to filter.
+//!
+//! The lists of exceptions are short, each with its reason; one that is no longer needed fails too.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use crate::{read, workspace};
+
+/// Rooms of the proxy; one imports only what stands behind it, or beside it in the same line.
+const ORDER: &[&[&str]] = &[
+    &["cli"],
+    &["control"],
+    &["admin"],
+    &["worker"],
+    &["listener"],
+    &["edge"],
+    &["snapshot", "respond"],
+    &["router", "chain"],
+    &["answer", "forward"],
+    &["upstream"],
+    &["telemetry", "rt"],
+];
+
+/// Who imports against the order, and why it may.
+const AGAINST_THE_ORDER: &[(&str, &str, &str)] = &[
+    (
+        "admin",
+        "control",
+        "the servers show control::shared and leave notes for the control loop, which starts them",
+    ),
+    ("listener", "worker", "a connection holds its worker: pools, metrics and the log of its thread"),
+    ("edge", "listener", "a request sees its connection as listener::client, and leaves it a tunnel"),
+    ("chain", "snapshot", "LocalUpstream is one worker's side of an upstream, made with the view"),
+    ("forward", "snapshot", "LocalUpstream is one worker's side of an upstream, made with the view"),
+];
+
+/// What every filter may import.
+const SHARED: &[&str] = &["service", "error", "context", "path"];
+
+/// Filter to filter, and why.
+const SIBLINGS: &[(&str, &str, &str)] = &[(
+    "context",
+    "hop_by_hop",
+    "what was found in the head is kept for the way back, in the shared context",
+)];
+
+/// What each crate may use, without and with its tests.
+const CRATES: &[(&str, &[&str], &[&str])] = &[
+    ("config", &[], &[]),
+    ("filters", &["outrigger-config"], &[]),
+    ("proxy", &["outrigger-config", "outrigger-filters"], &["outrigger-loadtest"]),
+    ("loadtest", &[], &[]),
+];
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The names right behind `crate::` in code: one, or those of a braced list.
+fn crate_names(code: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for rest in code.split("crate::").skip(1) {
+        let Some(list) = rest.strip_prefix('{') else {
+            names.extend(first_word(rest));
+            continue;
+        };
+        let mut depth = 0;
+        let mut item = String::new();
+        for character in list.chars() {
+            match character {
+                ',' if depth == 0 => names.extend(first_word(&std::mem::take(&mut item))),
+                '}' if depth == 0 => break,
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                _ if depth == 0 => item.push(character),
+                _ => {}
+            }
+        }
+        names.extend(first_word(&item));
+    }
+    names
+}
+
+fn first_word(text: &str) -> Option<String> {
+    let word: String = text.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+    word.starts_with(|c: char| c.is_lowercase()).then_some(word)
+}
+
+/// Which room of a crate imports which others, with one file as evidence.
+fn imports(folder: &str) -> BTreeSet<(String, String, String)> {
+    let root = workspace().join(folder);
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    let mut found = BTreeSet::new();
+    for file in files {
+        let inside = file.strip_prefix(&root).unwrap();
+        let room = inside.components().next().unwrap().as_os_str().to_string_lossy();
+        let room = room.trim_end_matches(".rs").to_owned();
+        let text = fs::read_to_string(&file).unwrap();
+        let code: String =
+            text.lines().map(|line| line.split("//").next().unwrap_or("")).collect::<Vec<_>>().join("\n");
+        for name in crate_names(&code) {
+            if name != room && room != "lib" && room != "main" {
+                found.insert((room.clone(), name, inside.display().to_string()));
+            }
+        }
+    }
+    found
+}
+
+/// What is against a rule and not excepted, and exceptions that nothing needs.
+fn complaints(
+    found: &BTreeSet<(String, String, String)>,
+    allowed: &[(&str, &str, &str)],
+    is_fine: impl Fn(&str, &str) -> bool,
+) -> Vec<String> {
+    let mut complaints = Vec::new();
+    let mut needed = BTreeSet::new();
+    for (from, to, file) in found.iter().filter(|(from, to, _)| !is_fine(from, to)) {
+        match allowed.iter().find(|(a, b, _)| a == from && b == to) {
+            Some(exception) => drop(needed.insert(*exception)),
+            None => complaints.push(format!("{file}: {from} must not import {to}")),
+        }
+    }
+    let idle = allowed.iter().filter(|exception| !needed.contains(*exception));
+    complaints
+        .extend(idle.map(|(from, to, _)| format!("{from} imports {to} no longer; take it off the list")));
+    complaints
+}
+
+#[test]
+fn crates_use_only_what_they_may() {
+    for (krate, normal, tests) in CRATES {
+        let manifest = read(&format!("{krate}/Cargo.toml"));
+        let mut section = "";
+        for line in manifest.lines() {
+            if line.starts_with('[') {
+                section = line;
+            }
+            let name = line.split(['.', ' ', '=']).next().unwrap_or("");
+            if section.contains("dependencies") && name.starts_with("outrigger-") {
+                let in_tests = section == "[dev-dependencies]" && tests.contains(&name);
+                assert!(normal.contains(&name) || in_tests, "{krate} must not use {name} in {section}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_rooms_of_the_proxy_import_in_one_direction() {
+    let place = |room: &str| {
+        let found = ORDER.iter().position(|rooms| rooms.contains(&room));
+        found.unwrap_or_else(|| panic!("give proxy/src/{room} its place in the order"))
+    };
+    let found = imports("proxy/src");
+    assert!(found.len() > 20, "the use lines have another form now: {found:?}");
+    let wrong = complaints(&found, AGAINST_THE_ORDER, |from, to| place(from) <= place(to));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_filter_never_imports_a_sibling() {
+    let found = imports("filters/src");
+    assert!(found.len() > 10, "the use lines have another form now: {found:?}");
+    let wrong = complaints(&found, SIBLINGS, |_, to| SHARED.contains(&to));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_list_behind_crate_is_read_to_its_first_words() {
+    let code = "use crate::{ a::{b, c}, d, e::f, G };\nuse crate::h::i;\nlet x = crate::j::k();";
+    let names: Vec<String> = crate_names(code).into_iter().collect();
+    assert_eq!(names, ["a", "d", "e", "h", "j"]);
+}

@@ -1,0 +1,102 @@
+//! The tables of `docs/operations.md` are complete: metrics with their labels, flags and reasons.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::read;
+
+/// The words in backticks.
+fn quoted(text: &str) -> Vec<String> {
+    text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// The string literals.
+fn literals(text: &str) -> Vec<&str> {
+    text.split('"').skip(1).step_by(2).collect()
+}
+
+/// Rows of all tables on a page whose first cell is one word in backticks: that word, and the other cells.
+fn rows(page: &str) -> BTreeMap<String, Vec<String>> {
+    let lines = page.lines().filter(|line| line.starts_with("| `"));
+    lines
+        .map(|line| {
+            let mut cells = line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned());
+            let name = quoted(&cells.next().unwrap()).remove(0);
+            (name, cells.collect())
+        })
+        .collect()
+}
+
+#[test]
+fn every_metric_is_in_the_table_with_its_labels() {
+    let names = read("proxy/src/telemetry/names.rs");
+    let mut told = BTreeMap::new();
+    let mut comment = String::new();
+    for line in names.lines() {
+        if let Some(text) = line.strip_prefix("/// ") {
+            comment.push_str(text);
+            comment.push(' ');
+        } else {
+            if let Some(name) = literals(line).first() {
+                let labels =
+                    comment.split_once("label").map_or("", |(_, rest)| rest.split('.').next().unwrap_or(""));
+                // `result` (`ok`, `failed`): the values are not labels.
+                let labels: String = labels
+                    .split('(')
+                    .map(|part| part.split_once(')').map_or(part, |(_, rest)| rest))
+                    .collect();
+                told.insert((*name).to_owned(), quoted(&labels));
+            }
+            comment.clear();
+        }
+    }
+    assert!(told.len() > 10, "names.rs has another form now: {told:?}");
+    let written: BTreeMap<String, Vec<String>> = rows(&read("docs/operations.md"))
+        .into_iter()
+        .filter(|(name, _)| name.starts_with("outrigger_"))
+        .map(|(name, cells)| (name, quoted(&cells[1])))
+        .collect();
+    assert_eq!(written, told, "left: docs/operations.md, right: proxy/src/telemetry/names.rs");
+}
+
+#[test]
+fn every_flag_is_in_the_table() {
+    let errors = read("filters/src/error.rs");
+    let flags = errors.split("impl Flag").nth(1).unwrap().split("\n}").next().unwrap();
+    let flags: BTreeSet<String> =
+        literals(flags).into_iter().filter(|flag| !flag.is_empty()).map(str::to_owned).collect();
+    let is_flag = |name: &String| name.chars().all(|c| c.is_ascii_uppercase());
+    let written: BTreeSet<String> = rows(&read("docs/operations.md")).into_keys().filter(is_flag).collect();
+    assert_eq!(written, flags, "left: docs/operations.md, right: filters/src/error.rs");
+}
+
+#[test]
+fn every_reason_is_told() {
+    let page: BTreeSet<String> = quoted(&read("docs/operations.md").replace("```", "")).into_iter().collect();
+    let errors = read("filters/src/error.rs");
+    let reasons = literals(&errors).into_iter().filter(|text| {
+        text.split_once('.').is_some_and(|(left, right)| {
+            [left, right]
+                .iter()
+                .all(|part| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+        })
+    });
+    let respond = read("proxy/src/respond.rs");
+    let unparsed = respond.split("reason: \"").skip(1).filter_map(|rest| rest.split('"').next());
+    for reason in reasons.chain(unparsed) {
+        assert!(page.contains(reason), "docs/operations.md says nothing of `{reason}`");
+    }
+}
+
+#[test]
+fn every_field_of_the_access_log_is_told() {
+    let page = read("docs/operations.md");
+    let writer = read("filters/src/access_log/json.rs");
+    // A field is written as `"name":` in a raw string literal.
+    let before = writer.split("\":").map(|text| text.rsplit('"').next().unwrap_or(""));
+    let fields: Vec<&str> =
+        before.filter(|name| !name.is_empty() && name.chars().all(char::is_alphanumeric)).collect();
+    assert_eq!(fields.len(), 18, "json.rs has another form now: {fields:?}");
+    for field in fields {
+        assert!(page.contains(&format!("`{field}`")), "docs/operations.md says nothing of {field}");
+    }
+}

@@ -17,3 +17,4 @@ pub mod request_id;
 pub mod rewrite;
 pub mod service;
 pub mod timeout;
+pub mod trailers;

@@ -22,6 +22,8 @@ pub(crate) struct Unparsed {
     pub flag: Flag,
     /// The value of `outrigger_downstream_rejected_total{reason}`.
     pub reason: &'static str,
+    /// What the client speaks.
+    pub version: Version,
     /// The answer, where we and not hyper write it.
     pub bytes: &'static [u8],
 }
@@ -31,25 +33,37 @@ pub(crate) const SLOW_HEAD: Unparsed = Unparsed {
     status: StatusCode::REQUEST_TIMEOUT,
     flag: Flag::Slow,
     reason: "timeout.request_headers",
+    version: Version::HTTP_11,
     bytes: b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-type: application/json\r\n\
              content-length: 35\r\n\r\n{\"error\":\"request header too slow\"}",
 };
 
 /// A head that hyper refused with an empty 400.
-pub(crate) const HTTP1_PARSE: Unparsed =
-    Unparsed { status: StatusCode::BAD_REQUEST, flag: Flag::Dpe, reason: "http1_parse", bytes: b"" };
+pub(crate) const HTTP1_PARSE: Unparsed = Unparsed {
+    status: StatusCode::BAD_REQUEST,
+    flag: Flag::Dpe,
+    reason: "http1_parse",
+    version: Version::HTTP_11,
+    bytes: b"",
+};
 
 /// A head that hyper refused with an empty 431 or 414.
 pub(crate) const HTTP1_TOO_LARGE: Unparsed = Unparsed {
     status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
     flag: Flag::Lim,
     reason: "http1_too_large",
+    version: Version::HTTP_11,
     bytes: b"",
 };
 
-/// A connection that h2 ended with GOAWAY.
-pub(crate) const HTTP2_PROTOCOL: Unparsed =
-    Unparsed { status: StatusCode::BAD_REQUEST, flag: Flag::Dpe, reason: "http2_protocol", bytes: b"" };
+/// A stream that h2 reset, or a connection that it ended with GOAWAY.
+pub(crate) const HTTP2_PROTOCOL: Unparsed = Unparsed {
+    status: StatusCode::BAD_REQUEST,
+    flag: Flag::Dpe,
+    reason: "http2_protocol",
+    version: Version::HTTP_2,
+    bytes: b"",
+};
 
 /// The answer that resets a stream instead of answering it.
 #[derive(Debug)]

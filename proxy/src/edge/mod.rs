@@ -49,7 +49,7 @@ pub(crate) async fn handle(client: Rc<Client>, request: Request<Incoming>) -> Re
         Err(error) => {
             record.failed(&error);
             let request_id = record.request_id();
-            respond::respond(&error, version, is_grpc, request_id).inspect_err(|_| record.answered(400))?
+            respond::respond(&error, version, is_grpc, request_id).inspect_err(|_| record.reset())?
         }
     };
     let exchange = record.exchange();
@@ -87,7 +87,7 @@ fn begin(
 pub(crate) fn refuse_unparsed(client: &Rc<Client>, refusal: Unparsed) {
     let (view, listener) = client.listener.current(&client.worker);
     client.worker.metrics.reject(refusal.reason);
-    let record = Record::unparsed(client, &view, listener);
+    let record = Record::unparsed(client, &view, listener, refusal.version);
     record.exchange().blame(refusal.flag, refusal.reason);
     record.answered(refusal.status.as_u16());
 }

@@ -50,12 +50,17 @@ impl Record {
     }
 
     /// Begins with a head that could not be read.
-    pub(crate) fn unparsed(client: &Rc<Client>, view: &Rc<View>, listener: ListenerId) -> Self {
+    pub(crate) fn unparsed(
+        client: &Rc<Client>,
+        view: &Rc<View>,
+        listener: ListenerId,
+        version: Version,
+    ) -> Self {
         let logged = view.is_sampled().then(|| LoggedHead {
             method: Method::default(),
             uri: Uri::default(),
             host: None,
-            version: Version::HTTP_11,
+            version,
         });
         Self::new(client, view, listener, logged, false)
     }
@@ -91,6 +96,12 @@ impl Record {
     /// The answer has this status.
     pub(crate) fn answered(&self, status: u16) {
         self.status.set(status);
+    }
+
+    /// The stream is reset instead of answered.
+    pub(crate) fn reset(&self) {
+        self.client.reset_by_us();
+        self.answered(400);
     }
 
     /// The request failed: the reason for log and metrics, and a warning where it is ours or the upstream's.
@@ -153,8 +164,15 @@ impl Drop for Record {
         if self.parsed {
             self.client.end_request(now);
         }
-        if self.status.get() == CLIENT_GONE || self.client.listener.is_cut() {
+        if self.status.get() == CLIENT_GONE {
+            // h2 may have reset the stream for a malformed body before anybody could answer.
+            if let Some(error @ Error::Malformed(_)) = self.context.body_failure.take() {
+                self.failed(&error);
+                self.reset();
+            }
             self.client_went_away();
+        } else if self.client.listener.is_cut() {
+            self.client_went_away(); // also a tunnel, which does not say how it ends
         }
         let took = now.saturating_duration_since(self.context.started);
         let series = self.view.series(self.listener, self.context.route.get().copied());

@@ -1,11 +1,14 @@
 //! The request body on its way to the upstream: counted, bounded, and given up when the client stops sending.
+//!
+//! A body that hyper or h2 finds broken is the client's fault: [`Malformed::Body`], not an upstream's failure. h2
+//! resets such a stream itself and hyper then drops the request, so the reason is looked for once more in `drop`.
 
 use std::{
     future::Future,
     io,
     pin::Pin,
     rc::Rc,
-    task::{Context as TaskContext, Poll},
+    task::{Context as TaskContext, Poll, Waker},
     time::Duration,
 };
 
@@ -17,7 +20,9 @@ use outrigger_config::model::Listener;
 use outrigger_filters::{
     context::Context,
     error::{Error, Malformed},
+    owned_headers,
     service::Body,
+    trailers,
 };
 use tokio::time::{Instant, Sleep, sleep};
 
@@ -26,6 +31,7 @@ use crate::listener::client::Client;
 /// A request body under the listener's limits.
 pub(super) struct RequestBody {
     inner: Incoming,
+    version: Version,
     client: Rc<Client>,
     context: Context,
     left: Option<u64>,
@@ -51,6 +57,7 @@ impl RequestBody {
         }
         Body::boxed(Self {
             inner,
+            version,
             client: Rc::clone(client),
             context: context.clone(),
             left: listener.limits.body_bytes,
@@ -61,7 +68,16 @@ impl RequestBody {
         })
     }
 
-    fn take(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Error> {
+    fn take(&mut self, mut frame: Frame<Bytes>) -> Result<Frame<Bytes>, Error> {
+        if let Some(fields) = frame.trailers_mut() {
+            // hyper makes none of a body without trailers; an empty set is a bare LF where the body should end.
+            let misread = self.version < Version::HTTP_2 && fields.is_empty();
+            if misread || trailers::bytes(fields) > trailers::MAX_BYTES {
+                return Err(Error::Malformed(Malformed::Body));
+            }
+            trailers::strip_request(fields, owned_headers::owns);
+            return Ok(frame);
+        }
         let length = frame.data_ref().map_or(0, Bytes::len) as u64;
         self.context.bytes_in.set(self.context.bytes_in.get() + length);
         if let Some(left) = &mut self.left {
@@ -82,6 +98,20 @@ impl RequestBody {
         }
         *self.context.body_failure.borrow_mut() = Some(error);
         Error::ClientGone("the request body was given up".into())
+    }
+
+    /// Whether the stream was reset by h2 because of what the client sent.
+    fn was_malformed(&mut self) -> bool {
+        let mut cx = TaskContext::from_waker(Waker::noop());
+        loop {
+            match Pin::new(&mut self.inner).poll_frame(&mut cx) {
+                Poll::Ready(Some(Ok(_))) => {} // came before the reset
+                Poll::Ready(Some(Err(error))) => {
+                    return matches!(read_error(error), Error::Malformed(_));
+                }
+                Poll::Ready(None) | Poll::Pending => return false,
+            }
+        }
     }
 
     fn idle_too_long(&mut self, cx: &mut TaskContext<'_>) -> bool {
@@ -134,16 +164,27 @@ impl Drop for RequestBody {
     fn drop(&mut self) {
         if !self.complete && !self.inner.is_end_stream() {
             self.client.leave_unread();
+            // Not for HTTP/1.1, where asking for the body would answer 100 Continue.
+            if self.version == Version::HTTP_2 && self.was_malformed() {
+                *self.context.body_failure.borrow_mut() = Some(Error::Malformed(Malformed::Body));
+            }
         }
     }
 }
 
-/// Tells a broken body from a client that went away: hyper's decoder reports the first as invalid input.
+/// Tells a broken body from a client that went away: hyper's decoder reports the first as invalid input, h2 as a
+/// PROTOCOL_ERROR of its own making.
 fn read_error(error: hyper::Error) -> Error {
     let mut source = std::error::Error::source(&error);
     while let Some(cause) = source {
         if let Some(cause) = cause.downcast_ref::<io::Error>()
             && matches!(cause.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)
+        {
+            return Error::Malformed(Malformed::Body);
+        }
+        if let Some(cause) = cause.downcast_ref::<h2::Error>()
+            && cause.is_library()
+            && cause.reason() == Some(h2::Reason::PROTOCOL_ERROR)
         {
             return Error::Malformed(Malformed::Body);
         }

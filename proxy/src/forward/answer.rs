@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Version, header, response::Parts};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
-use outrigger_filters::{context::Context, error::Error, hop_by_hop, service::Body};
+use outrigger_filters::{context::Context, error::Error, hop_by_hop, service::Body, trailers};
 
 use super::Attempt;
 use crate::upstream::{
@@ -177,13 +177,18 @@ impl HttpBody for AnswerBody {
         cx: &mut TaskContext<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
-        let polled = match &mut this.source {
+        let mut polled = match &mut this.source {
             Source::Http1 { lease, reading, rest } => poll_http1(cx, lease, reading, rest)
                 .map_err(|error| failure(error, &this.endpoint, &this.context)),
             Source::Http2 { incoming, .. } => Pin::new(incoming)
                 .poll_frame(cx)
                 .map_err(|error| http2_failure(error, &this.endpoint, &this.context)),
         };
+        if let Poll::Ready(Some(Ok(frame))) = &mut polled
+            && let Some(fields) = frame.trailers_mut()
+        {
+            trailers::strip_response(fields);
+        }
         if matches!(polled, Poll::Ready(None)) || (polled.is_ready() && this.is_end_stream()) {
             this.release();
         }

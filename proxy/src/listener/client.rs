@@ -35,6 +35,10 @@ pub(crate) struct Client {
     idle_since: Cell<Instant>,
     /// The connection must not be used for another request.
     must_close: Cell<bool>,
+    /// HTTP/2 requests that were accepted and whose task did not run yet.
+    waiting: Cell<u64>,
+    /// HTTP/2 streams reset for a reason that has its own line in the log.
+    own_resets: Cell<u64>,
     /// What a 101 leaves behind.
     tunnel: RefCell<Option<Tunnel>>,
     _permit: Permit,
@@ -59,6 +63,8 @@ impl Client {
             left_unread: Cell::new(false),
             idle_since: Cell::new(opened),
             must_close: Cell::new(false),
+            waiting: Cell::new(0),
+            own_resets: Cell::new(0),
             tunnel: RefCell::default(),
             _permit: permit,
         }
@@ -67,6 +73,7 @@ impl Client {
     /// A request begins.
     pub(crate) fn begin_request(&self) {
         self.requests.set(self.requests.get() + 1);
+        self.waiting.set(self.waiting.get().saturating_sub(1));
         self.left_unread.set(false);
     }
 
@@ -95,6 +102,22 @@ impl Client {
     /// Whether the peer may still be sending a body that nobody reads.
     pub(crate) fn left_unread(&self) -> bool {
         self.left_unread.get()
+    }
+
+    /// An HTTP/2 request was accepted; its own task begins it.
+    pub(crate) fn accept_stream(&self) {
+        self.waiting.set(self.waiting.get() + 1);
+    }
+
+    /// An HTTP/2 stream is reset as malformed, and its request says so in log and metrics.
+    pub(crate) fn reset_by_us(&self) {
+        self.own_resets.set(self.own_resets.get() + 1);
+    }
+
+    /// Streams reset as malformed that no request of ours accounts for, nor can still account for.
+    pub(crate) fn unexplained_resets(&self) -> u64 {
+        let explained = self.own_resets.get() + self.waiting.get() + self.requests.get() as u64;
+        self.watch.malformed_streams().saturating_sub(explained)
     }
 
     /// Requests that have not ended.

@@ -29,13 +29,14 @@ pub(crate) async fn serve(client: Rc<Client>, mut socket: TcpStream) {
     let mut front = BytesMut::with_capacity(FIRST_READ);
     let sniff = sniff(&mut socket, &mut front);
     let protocol = match timeouts.request_headers {
-        Some(limit) => timeout_at(Instant::now() + limit, sniff).await.unwrap_or(Ok(Protocol::Http1)),
+        Some(limit) => timeout_at(Instant::now() + limit, sniff).await.unwrap_or(Ok(Protocol::TooSlow)),
         None => sniff.await,
     };
     let io = ClientIo::new(socket, front.freeze(), Rc::clone(&client.watch));
     match protocol {
         Ok(Protocol::Http1) => http1::serve(client, io).await,
         Ok(Protocol::Http2) => http2::serve(client, io).await,
+        Ok(Protocol::TooSlow) => http1::refuse_slow_head(&client, io).await,
         Err(error) => tracing::debug!(%error, "connection ended before its first request"),
     }
 }
@@ -43,6 +44,8 @@ pub(crate) async fn serve(client: Rc<Client>, mut socket: TcpStream) {
 enum Protocol {
     Http1,
     Http2,
+    /// Not to be told within the time for a head.
+    TooSlow,
 }
 
 async fn first_byte(client: &Client, socket: &TcpStream, idle: Option<std::time::Duration>) -> bool {

@@ -53,11 +53,7 @@ pub(crate) async fn serve(client: Rc<Client>, mut io: ClientIo) {
             }
             End::Closed => return,
             End::Answered => return linger(io).await,
-            End::SlowHead => {
-                edge::refuse_unparsed(&client, respond::SLOW_HEAD);
-                let _ = io.write_all(respond::SLOW_HEAD.bytes).await;
-                return linger(io).await;
-            }
+            End::SlowHead => return refuse_slow_head(&client, io).await,
             End::Tunnel => {
                 if let Some(tunnel) = client.take_tunnel() {
                     tunnel.run(io).await;
@@ -66,6 +62,13 @@ pub(crate) async fn serve(client: Rc<Client>, mut io: ClientIo) {
             }
         }
     }
+}
+
+/// Answers 408 to a head that did not come in time.
+pub(crate) async fn refuse_slow_head(client: &Rc<Client>, mut io: ClientIo) {
+    edge::refuse_unparsed(client, respond::SLOW_HEAD);
+    let _ = io.write_all(respond::SLOW_HEAD.bytes).await;
+    linger(io).await;
 }
 
 /// How a stretch of requests ended.

@@ -2,6 +2,9 @@
 //!
 //! Limits are set explicitly (security.md 17). A connection without streams for the idle timeout, one that is too
 //! old, and one whose listener ends are asked to end by GOAWAY; one that takes nothing of what we write is dropped.
+//!
+//! h2 refuses malformed heads by itself and tells nobody. They are counted by what is written: resets with
+//! PROTOCOL_ERROR that no request accounts for.
 
 use std::{
     future::{Future, poll_fn},
@@ -27,7 +30,9 @@ const CONNECTION_WINDOW: u32 = 256 * 1024;
 const SEND_BUFFER: usize = 64 * 1024;
 
 /// Serves one connection to its end.
-pub(crate) async fn serve(client: Rc<Client>, io: ClientIo) {
+pub(crate) async fn serve(client: Rc<Client>, mut io: ClientIo) {
+    io.meter_frames();
+    let mut told = 0;
     let (view, id) = client.listener.current(&client.worker);
     let listener = view.config().listener(id);
     let mut clocks = Clocks::new(&client, listener.timeouts.clone());
@@ -36,13 +41,16 @@ pub(crate) async fn serve(client: Rc<Client>, io: ClientIo) {
     let service = {
         let client = Rc::clone(&client);
         hyper::service::service_fn(move |request: Request<Incoming>| {
+            client.accept_stream();
             edge::handle(Rc::clone(&client), request)
         })
     };
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
     poll_fn(|cx| {
         loop {
-            if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+            let polled = connection.as_mut().poll(cx);
+            tell_resets(&client, &mut told);
+            if let Poll::Ready(result) = polled {
                 ended(&client, result);
                 return Poll::Ready(());
             }
@@ -65,6 +73,14 @@ fn builder(listener: &Listener) -> http2::Builder<LocalExecutor> {
         .max_header_list_size(u32::try_from(listener.limits.header_bytes).unwrap_or(u32::MAX))
         .max_send_buf_size(SEND_BUFFER);
     builder
+}
+
+/// Counts and logs the streams that h2 refused before they were requests.
+fn tell_resets(client: &Rc<Client>, told: &mut u64) {
+    while client.unexplained_resets() > *told {
+        *told += 1;
+        edge::refuse_unparsed(client, respond::HTTP2_PROTOCOL);
+    }
 }
 
 fn ended(client: &Rc<Client>, result: hyper::Result<()>) {

@@ -1,5 +1,6 @@
 //! The client's socket as the connection tasks see it: bytes can be put back in front, and two things are watched
-//! for the clocks: whether anything was read, and since when writing has been stuck.
+//! for the clocks: whether anything was read, and since when writing has been stuck. On HTTP/2 a meter of written
+//! frame heads counts the streams that were reset as malformed: h2 tells nobody about those it refuses itself.
 
 use std::{
     cell::Cell,
@@ -21,6 +22,7 @@ use tokio::{
 pub(crate) struct Watch {
     read: Cell<u64>,
     stuck_since: Cell<Option<Instant>>,
+    malformed_streams: Cell<u64>,
 }
 
 impl Watch {
@@ -34,6 +36,11 @@ impl Watch {
         self.stuck_since.get()
     }
 
+    /// HTTP/2 streams that were reset with PROTOCOL_ERROR.
+    pub(crate) fn malformed_streams(&self) -> u64 {
+        self.malformed_streams.get()
+    }
+
     fn wrote<T>(&self, result: Poll<T>) -> Poll<T> {
         match (&result, self.stuck_since.get()) {
             (Poll::Ready(_), Some(_)) => self.stuck_since.set(None),
@@ -44,19 +51,81 @@ impl Watch {
     }
 }
 
+/// Follows the frames that are written (RFC 9113 section 4.1).
+#[derive(Default)]
+struct FrameMeter {
+    /// The head of a frame, and the error code of an RST_STREAM behind it.
+    head: [u8; Self::RESET],
+    have: usize,
+    /// Bytes of the payload still to come.
+    skip: usize,
+}
+
+impl FrameMeter {
+    const HEAD: usize = 9;
+    const RESET: usize = Self::HEAD + 4;
+    const RST_STREAM: u8 = 3;
+    const PROTOCOL_ERROR: [u8; 4] = [0, 0, 0, 1];
+
+    /// Streams that these bytes reset with PROTOCOL_ERROR.
+    fn follow(&mut self, mut bytes: &[u8]) -> u64 {
+        let mut resets = 0;
+        loop {
+            let skipped = self.skip.min(bytes.len());
+            self.skip -= skipped;
+            bytes = &bytes[skipped..];
+            if bytes.is_empty() {
+                return resets;
+            }
+            let wanted = if self.have < Self::HEAD { Self::HEAD } else { Self::RESET };
+            let taken = (wanted - self.have).min(bytes.len());
+            self.head[self.have..self.have + taken].copy_from_slice(&bytes[..taken]);
+            self.have += taken;
+            bytes = &bytes[taken..];
+            match (self.have, self.head[3]) {
+                (Self::HEAD, Self::RST_STREAM) => {}
+                (Self::HEAD, _) => {
+                    let [high, middle, low, ..] = self.head.map(usize::from);
+                    self.skip = high << 16 | middle << 8 | low;
+                    self.have = 0;
+                }
+                (Self::RESET, _) => {
+                    resets += u64::from(self.head[Self::HEAD..] == Self::PROTOCOL_ERROR);
+                    self.have = 0;
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
 /// A client's socket.
 pub(crate) struct ClientIo {
     socket: TcpStream,
     /// Read already, but not by the one who reads now.
     front: Bytes,
     watch: Rc<Watch>,
+    /// On HTTP/2.
+    written: Option<FrameMeter>,
 }
 
 impl ClientIo {
     /// A socket from which `front` was read already.
     pub(crate) fn new(socket: TcpStream, front: Bytes, watch: Rc<Watch>) -> Self {
         watch.read.set(front.len() as u64);
-        Self { socket, front, watch }
+        Self { socket, front, watch, written: None }
+    }
+
+    /// What is written from now on is HTTP/2.
+    pub(crate) fn meter_frames(&mut self) {
+        self.written = Some(FrameMeter::default());
+    }
+
+    fn follow(&mut self, bytes: &[u8]) {
+        if let Some(meter) = &mut self.written {
+            let resets = meter.follow(bytes);
+            self.watch.malformed_streams.set(self.watch.malformed_streams.get() + resets);
+        }
     }
 
     /// Whether bytes were put back that nobody has read since.
@@ -102,6 +171,9 @@ impl AsyncRead for ClientIo {
 impl AsyncWrite for ClientIo {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.socket).poll_write(cx, buf);
+        if let Poll::Ready(Ok(written)) = result {
+            self.follow(&buf[..written]);
+        }
         self.watch.wrote(result)
     }
 
@@ -111,6 +183,15 @@ impl AsyncWrite for ClientIo {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.socket).poll_write_vectored(cx, bufs);
+        if let Poll::Ready(Ok(mut left)) = result
+            && self.written.is_some()
+        {
+            for buf in bufs {
+                let part = left.min(buf.len());
+                self.follow(&buf[..part]);
+                left -= part;
+            }
+        }
         self.watch.wrote(result)
     }
 
@@ -124,5 +205,28 @@ impl AsyncWrite for ClientIo {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// security.md, the introduction: what h2 refuses is counted.
+    #[test]
+    fn resets_are_counted_however_the_bytes_are_cut() {
+        let bytes = [
+            &[0, 0, 6, 4, 0, 0, 0, 0, 0, 3, 3, 3, 3, 3, 3][..], // SETTINGS whose payload looks like a type
+            &[0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 1],           // PROTOCOL_ERROR
+            &[0, 0, 0, 0, 1, 0, 0, 0, 1],                       // empty DATA
+            &[0, 0, 4, 3, 0, 0, 0, 0, 3, 0, 0, 0, 8],           // CANCEL
+            &[0, 0, 4, 3, 0, 0, 0, 0, 5, 0, 0, 0, 1],           // PROTOCOL_ERROR
+        ]
+        .concat();
+        for size in 1..=bytes.len() {
+            let mut meter = FrameMeter::default();
+            let resets: u64 = bytes.chunks(size).map(|part| meter.follow(part)).sum();
+            assert_eq!(resets, 2, "in parts of {size}");
+        }
     }
 }

@@ -9,6 +9,7 @@
 mod bad_input;
 mod cli;
 mod expect;
+mod framing;
 mod grpc;
 mod http1;
 mod http2;

@@ -5,7 +5,7 @@ use std::{
     net::TcpStream,
     sync::atomic::{AtomicBool, Ordering},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use crate::support::{
@@ -50,7 +50,7 @@ fn events_of_a_living_stream_are_not_held_back() {
     let origin = origin();
     let proxy = Proxy::in_front_of(&origin);
     let mut wire = Wire::connect(proxy.inbound());
-    let begun = Instant::now();
+    let begun = tokio::time::Instant::now();
     wire.send("GET /sse/3/400 HTTP/1.1\r\nhost: a\r\n\r\n");
     wire.head();
     let mut times = Vec::new();
@@ -124,7 +124,7 @@ fn a_gigabyte_up_fits_in_little_memory() {
 
 /// The most that was resident while `work` ran, and how long it took.
 fn with_rss(proxy: &Proxy, work: impl FnOnce()) -> (u64, Duration) {
-    let (done, begun) = (AtomicBool::new(false), Instant::now());
+    let (done, begun) = (AtomicBool::new(false), tokio::time::Instant::now());
     let most = thread::scope(|scope| {
         let watch = scope.spawn(|| {
             let mut most = 0;

@@ -163,7 +163,7 @@ impl Sending {
             Framing::Length(_) => return Err(contradiction()),
             Framing::Chunked | Framing::ChunkEnd => {
                 out.extend_from_slice(b"0\r\n");
-                for (name, value) in trailers.into_iter().flatten().filter(|(name, _)| may_trail(name)) {
+                for (name, value) in trailers.into_iter().flatten() {
                     field(out, name, value.as_bytes());
                 }
                 out.extend_from_slice(b"\r\n");
@@ -177,29 +177,4 @@ impl Sending {
 
 fn contradiction() -> Error {
     Error::ClientGone("the body does not have the declared length".into())
-}
-
-/// Framing, routing, authentication and what governs how a message is read never come after it (RFC 9110
-/// section 6.5.1).
-fn may_trail(name: &HeaderName) -> bool {
-    !matches!(
-        *name,
-        header::CONTENT_LENGTH
-            | header::TRANSFER_ENCODING
-            | header::HOST
-            | header::CONNECTION
-            | header::TE
-            | header::TRAILER
-            | header::UPGRADE
-            | header::EXPECT
-            | header::AUTHORIZATION
-            | header::PROXY_AUTHORIZATION
-            | header::COOKIE
-            | header::SET_COOKIE
-            | header::CONTENT_ENCODING
-            | header::CONTENT_TYPE
-            | header::CONTENT_RANGE
-            | header::CACHE_CONTROL
-            | header::MAX_FORWARDS
-    )
 }

@@ -3,7 +3,9 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 pub mod client;
+pub mod frames;
 pub mod live;
+pub mod recording;
 pub mod wire;
 
 use std::{

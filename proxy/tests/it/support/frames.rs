@@ -1,0 +1,184 @@
+//! HTTP/2 by hand: frames as bytes and header blocks of literals, for what no client library would send.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+};
+
+use super::PATIENCE;
+
+pub const DATA: u8 = 0;
+pub const HEADERS: u8 = 1;
+pub const RST_STREAM: u8 = 3;
+pub const SETTINGS: u8 = 4;
+pub const PING: u8 = 6;
+pub const GOAWAY: u8 = 7;
+pub const WINDOW_UPDATE: u8 = 8;
+pub const CONTINUATION: u8 = 9;
+
+pub const END_STREAM: u8 = 1;
+pub const END_HEADERS: u8 = 4;
+
+pub const PROTOCOL_ERROR: u32 = 1;
+
+/// A name and a value, any bytes.
+pub type Field<'a> = (&'a [u8], &'a [u8]);
+
+/// How a stream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// An answer with this status.
+    Status(u16),
+    /// RST_STREAM before an answer.
+    Reset(u32),
+    /// GOAWAY with an error.
+    GoAway(u32),
+    /// The connection ended without a word.
+    Closed,
+}
+
+/// A client connection with prior knowledge.
+pub struct Frames {
+    stream: TcpStream,
+    read: Vec<u8>,
+}
+
+impl Frames {
+    pub fn connect(address: SocketAddr) -> Self {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+        let mut client = Self { stream, read: Vec::new() };
+        client.frame(SETTINGS, 0, 0, &[]);
+        client
+    }
+
+    pub fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        let mut bytes = vec![length[1], length[2], length[3], kind, flags];
+        bytes.extend_from_slice(&stream.to_be_bytes());
+        bytes.extend_from_slice(payload);
+        let _ = self.stream.write_all(&bytes); // the peer may have ended already
+    }
+
+    pub fn headers(&mut self, stream: u32, fields: &[Field<'_>], end: bool) {
+        self.frame(HEADERS, END_HEADERS | u8::from(end), stream, &block(fields));
+    }
+
+    pub fn data(&mut self, stream: u32, bytes: &[u8], end: bool) {
+        self.frame(DATA, u8::from(end), stream, bytes);
+    }
+
+    /// Reads frames until `wanted` has ended, one way or another.
+    pub fn outcome(&mut self, wanted: u32) -> Outcome {
+        let mut status = None;
+        loop {
+            let Some((kind, flags, stream, payload)) = self.next() else {
+                return status.map_or(Outcome::Closed, Outcome::Status);
+            };
+            match kind {
+                HEADERS if stream == wanted && status.is_none() => status = Some(status_of(&payload)),
+                RST_STREAM if stream == wanted => {
+                    return status.map_or_else(|| Outcome::Reset(number(&payload)), Outcome::Status);
+                }
+                GOAWAY if number(&payload[4..]) != 0 => return Outcome::GoAway(number(&payload[4..])),
+                _ => {}
+            }
+            if let Some(status) = status
+                && stream == wanted
+                && matches!(kind, HEADERS | DATA)
+                && flags & END_STREAM != 0
+            {
+                return Outcome::Status(status);
+            }
+        }
+    }
+
+    fn next(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {
+        let head = self.take(9)?;
+        let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+        let payload = self.take(length)?;
+        Some((head[3], head[4], number(&head[5..]) & 0x7fff_ffff, payload))
+    }
+
+    fn take(&mut self, count: usize) -> Option<Vec<u8>> {
+        let mut buffer = [0; 16 * 1024];
+        while self.read.len() < count {
+            match self.stream.read(&mut buffer) {
+                Ok(read @ 1..) => self.read.extend_from_slice(&buffer[..read]),
+                _ => return None,
+            }
+        }
+        Some(self.read.drain(..count).collect())
+    }
+}
+
+fn number(bytes: &[u8]) -> u32 {
+    u32::from_be_bytes(bytes[..4].try_into().unwrap())
+}
+
+/// Literals without indexing and with a literal name (RFC 7541 section 6.2.2).
+pub fn block(fields: &[Field<'_>]) -> Vec<u8> {
+    let mut block = Vec::new();
+    for (name, value) in fields {
+        block.push(0);
+        string(&mut block, name);
+        string(&mut block, value);
+    }
+    block
+}
+
+fn string(block: &mut Vec<u8>, text: &[u8]) {
+    let mut length = text.len();
+    if length < 127 {
+        block.push(length as u8);
+    } else {
+        block.push(127);
+        length -= 127;
+        while length >= 128 {
+            block.push(length as u8 | 128);
+            length >>= 7;
+        }
+        block.push(length as u8);
+    }
+    block.extend_from_slice(text);
+}
+
+/// The status at the front of a first header block: an entry of the static table, or a literal of three digits.
+fn status_of(block: &[u8]) -> u16 {
+    // A change of the table's size may stand in front.
+    let block = if block[0] & 0xe0 == 0x20 { &block[1..] } else { block };
+    match block[0] {
+        indexed @ 0x88..=0x8e => [200, 204, 206, 304, 400, 404, 500][usize::from(indexed - 0x88)],
+        0x48 | 0x08 | 0x18 => {
+            let length = usize::from(block[1] & 0x7f);
+            let value = &block[2..2 + length];
+            let digits = if block[1] & 0x80 == 0 {
+                String::from_utf8(value.to_vec()).unwrap()
+            } else {
+                huffman(value)
+            };
+            digits.parse().unwrap()
+        }
+        other => panic!("a header block that begins with {other:#x}"),
+    }
+}
+
+/// Huffman-coded digits (RFC 7541 appendix B): 0 to 2 have five bits, the others six.
+fn huffman(bytes: &[u8]) -> String {
+    let bits: Vec<u8> = bytes.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1)).collect();
+    let value = |bits: &[u8]| bits.iter().fold(0, |value, bit| value << 1 | bit);
+    let mut at = 0;
+    let mut text = String::new();
+    while text.len() < 3 {
+        let five = value(&bits[at..at + 5]);
+        if five < 3 {
+            text.push(char::from(b'0' + five));
+            at += 5;
+        } else {
+            text.push(char::from(b'3' + value(&bits[at..at + 6]) - 0x19));
+            at += 6;
+        }
+    }
+    text
+}

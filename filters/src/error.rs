@@ -33,6 +33,8 @@ pub enum Flag {
     Ut,
     /// The client went away (downstream connection terminated).
     Dc,
+    /// Draining: the time for requests in flight was over.
+    Dr,
 }
 
 impl Flag {
@@ -50,6 +52,7 @@ impl Flag {
             Self::Upe => "UPE",
             Self::Ut => "UT",
             Self::Dc => "DC",
+            Self::Dr => "DR",
         }
     }
 }

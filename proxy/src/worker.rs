@@ -6,19 +6,19 @@
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
-    future::poll_fn,
     io,
     net::TcpListener as StdListener,
     rc::Rc,
     sync::Arc,
-    task::Poll,
     thread,
+    time::Duration,
 };
 
 use outrigger_filters::request_id::RequestIds;
 use tokio::{
     runtime::{Builder, LocalOptions},
     sync::{mpsc, oneshot},
+    time::Instant,
 };
 
 use crate::{
@@ -30,6 +30,9 @@ use crate::{
     },
 };
 
+/// How long cut requests may take to leave their line in the access log.
+const CUT: Duration = Duration::from_millis(200);
+
 /// What the control thread asks of a worker.
 pub(crate) enum Command {
     /// Accept on this socket.
@@ -40,8 +43,8 @@ pub(crate) enum Command {
     EndInbound,
     /// A new snapshot is there: drop what belongs to the old one even when no request comes.
     Refresh,
-    /// Stop accepting everywhere, finish what is in flight, then answer.
-    Finish(oneshot::Sender<()>),
+    /// Stop accepting everywhere, finish what is in flight until then, cut the rest, then answer how many were cut.
+    Finish(Instant, oneshot::Sender<usize>),
 }
 
 /// How the control thread reaches a worker.
@@ -169,22 +172,27 @@ async fn run(worker: Rc<Worker>, mut queue: mpsc::Receiver<Command>) {
                 listeners.values().filter(|one| one.is_inbound()).for_each(|one| one.end_connections());
             }
             Command::Refresh => drop(worker.view()),
-            Command::Finish(done) => {
+            Command::Finish(deadline, done) => {
                 listeners.values().for_each(|one| one.stop_accepting());
                 listeners.values().for_each(|one| one.end_connections());
-                no_connections(&worker).await;
+                let left = connections_until(deadline, &worker).await;
+                if left > 0 {
+                    listeners.values().for_each(|one| one.cut_connections());
+                    connections_until(Instant::now() + CUT, &worker).await;
+                }
                 worker.log.hand_over();
-                let _ = done.send(());
+                let _ = done.send(left);
             }
         }
     }
 }
 
-/// Waits until the last connection is gone. A poll every few milliseconds, only while the process ends.
-async fn no_connections(worker: &Worker) {
-    let mut tick = tokio::time::interval(std::time::Duration::from_millis(5));
-    while worker.connections.get() > 0 {
+/// Waits until the last connection is gone, or until `deadline`; how many are left. A look every few milliseconds,
+/// only while the process ends.
+async fn connections_until(deadline: Instant, worker: &Worker) -> usize {
+    let mut tick = tokio::time::interval(Duration::from_millis(5));
+    while worker.connections.get() > 0 && Instant::now() < deadline {
         tick.tick().await;
     }
-    poll_fn(|_| Poll::Ready(())).await;
+    worker.connections.get()
 }

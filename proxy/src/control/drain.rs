@@ -25,6 +25,9 @@ use crate::worker::Command;
 /// How often an ending drain looks whether connections are left.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// How much later than `drainTimeout` a worker may say that it is done.
+const STUCK: Duration = Duration::from_secs(1);
+
 /// What comes next in a drain.
 #[derive(Default)]
 pub(super) struct Drain {
@@ -99,14 +102,20 @@ impl Control {
         let mut finished = Vec::new();
         for worker in &self.workers {
             let (done, wait) = oneshot::channel();
-            worker.send(Command::Finish(done)).await;
+            worker.send(Command::Finish(deadline, done)).await;
             finished.push(wait);
         }
         let all = async {
+            let mut cut = 0;
             for wait in finished {
-                if timeout_at(deadline, wait).await.is_err() {
-                    tracing::warn!("drainTimeout passed with requests in flight; they are cut");
-                }
+                // A worker that does not answer in time is stuck, and ends with the process.
+                cut += timeout_at(deadline + STUCK, wait).await.map_or(0, |answer| answer.unwrap_or(0));
+            }
+            if cut > 0 {
+                tracing::warn!(
+                    connections = cut,
+                    "drainTimeout passed with requests in flight; they are cut"
+                );
             }
         };
         if self.waits_out(all).await.is_none() {

@@ -129,9 +129,12 @@ impl Record {
         }
     }
 
-    /// The client, for bodies that tell it how they ended.
+    /// Nobody takes the answer any more: the client went away, or the end of the process cut it.
     pub(crate) fn client_went_away(&self) {
-        self.context.blame(Flag::Dc, "client.gone");
+        match self.client.listener.is_cut() {
+            true => self.context.blame(Flag::Dr, "drain.timeout"),
+            false => self.context.blame(Flag::Dc, "client.gone"),
+        }
     }
 
     fn write(&self, head: &LoggedHead, took: std::time::Duration) {
@@ -176,6 +179,8 @@ impl Drop for Record {
                 self.reset();
             }
             self.client_went_away();
+        } else if self.client.listener.is_cut() {
+            self.client_went_away(); // also a tunnel, which does not say how it ends
         }
         let took = now.saturating_duration_since(self.context.started);
         let series = self.view.series(self.listener, self.context.route.get().copied());

@@ -89,7 +89,9 @@ fn begin(worker: &Rc<Worker>, listener: &Rc<ListenerLocal>, stream: TcpStream, p
     tokio::task::spawn_local(async move {
         let client = Rc::new(client);
         let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
-        let _wake_on_ending = client.listener.on_ending(waker);
-        connection::serve(client, stream).await;
+        let listener = Rc::clone(&client.listener);
+        let _wake_on_ending = listener.on_ending(waker);
+        let mut serve = pin!(connection::serve(client, stream));
+        poll_fn(|cx| if listener.is_cut() { Poll::Ready(()) } else { serve.as_mut().poll(cx) }).await;
     });
 }

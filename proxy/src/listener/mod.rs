@@ -74,9 +74,9 @@ impl ListenerShared {
         }
     }
 
-    /// Open connections, over all workers. Not the permits: workers that wait for a connection hold one each.
+    /// Open connections, over all workers.
     pub(crate) fn open_connections(&self) -> usize {
-        usize::try_from(self.counters.open.load(Relaxed)).unwrap_or(0)
+        self.open.load(Relaxed)
     }
 
     /// Waits until fewer than `limit` connections are open.
@@ -142,6 +142,7 @@ pub(crate) struct ListenerLocal {
     /// The newest view that has this listener; a removed listener's connections end on its last one.
     last: RefCell<(Rc<View>, ListenerId)>,
     ending: Cell<bool>,
+    cut: Cell<bool>,
     stop: Notify,
     connections: RefCell<Vec<Option<Waker>>>,
     free: RefCell<Vec<usize>>,
@@ -154,6 +155,7 @@ impl ListenerLocal {
             shared,
             last: RefCell::new((view, id)),
             ending: Cell::new(false),
+            cut: Cell::new(false),
             stop: Notify::new(),
             connections: RefCell::default(),
             free: RefCell::default(),
@@ -185,9 +187,22 @@ impl ListenerLocal {
     /// Asks every connection to end, also those still to come.
     pub(crate) fn end_connections(&self) {
         self.ending.set(true);
-        for waker in self.connections.borrow().iter().flatten() {
-            waker.wake_by_ref();
-        }
+        self.wake_connections();
+    }
+
+    /// Drops every connection with what is in flight on it: its time is over.
+    pub(crate) fn cut_connections(&self) {
+        self.cut.set(true);
+        self.wake_connections();
+    }
+
+    fn wake_connections(&self) {
+        self.connections.borrow().iter().flatten().for_each(Waker::wake_by_ref);
+    }
+
+    /// Whether connections are dropped.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.get()
     }
 
     /// Whether connections are asked to end.

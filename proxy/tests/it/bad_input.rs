@@ -123,7 +123,7 @@ fn an_unreadable_file_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("outrigger.yaml");
     std::fs::write(&path, "app: { port: 8080 }\n").unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o0)).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
     if std::fs::File::open(&path).is_ok() {
         return eprintln!("SKIPPED an_unreadable_file_is_refused: root reads every file");
     }

@@ -110,11 +110,21 @@ fn requests_that_outlast_drain_timeout_are_cut_and_the_exit_is_on_time() {
     let mut slow = KeepAlive::new(proxy.address("in"));
     slow.begin("/drip/1000/100");
     slow.head();
+    let load = steady(proxy.url("in", "/drip/1001/100"), Protocol::Http2 { streams: 1 }, 4.0);
+    let mut socket = KeepAlive::new(proxy.address("in"));
+    socket.upgrade("/ws");
+    socket.echo("on");
+    wait_for("streams", || (origin.hits() == 6).then_some(()));
+    load.stop();
     let begun = Instant::now();
     proxy.signal("TERM");
     assert_eq!(proxy.wait_exit(SLACK).code(), Some(0));
     assert!(begun.elapsed() >= Duration::from_millis(500), "{:?}", begun.elapsed());
     assert!(proxy.stderr().contains("drainTimeout passed with requests in flight"), "{}", proxy.stderr());
+    for path in ["/drip/1000/100", "/drip/1001/100", "/ws"] {
+        let line = proxy.logged(|line| line["path"] == path);
+        assert_eq!((&line["flag"], &line["reason"]), (&"DR".into(), &"drain.timeout".into()), "{line}");
+    }
 }
 
 #[test]

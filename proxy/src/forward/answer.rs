@@ -167,10 +167,10 @@ fn poll_http1(
     let Some(lease) = lease else { return Poll::Ready(None) };
     if let Some((body, sending)) = rest {
         match lease.connection().poll_send(cx, body, sending) {
-            Poll::Ready(Ok(())) => *rest = None,
-            Poll::Ready(Err(failure @ Failure::RequestBody(_))) => return Poll::Ready(Some(Err(failure))),
-            // The endpoint takes no more, but may go on answering; `rest` stays, so the connection is not kept.
-            Poll::Ready(Err(_)) | Poll::Pending => {}
+            // What the endpoint did not take stays here, so that the connection is not used again.
+            Poll::Ready(Ok(())) if sending.is_done() && lease.connection().has_flushed() => *rest = None,
+            Poll::Ready(Err(failure)) => return Poll::Ready(Some(Err(failure))),
+            Poll::Ready(Ok(())) | Poll::Pending => {}
         }
     }
     lease.connection().poll_frame(cx, reading)

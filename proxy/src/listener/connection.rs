@@ -23,10 +23,7 @@ pub(crate) async fn serve(client: Rc<Client>, mut socket: TcpStream) {
     let timeouts = view.config().listener(id).timeouts.clone();
     drop(view);
     // A silent connection is an idle one; one that stops within the preface is a slow head.
-    if !first_byte(&client, &socket, timeouts.idle).await {
-        return;
-    }
-    let mut front = BytesMut::with_capacity(FIRST_READ);
+    let Some(mut front) = first_bytes(&client, &socket, timeouts.idle).await else { return };
     let sniff = sniff(&mut socket, &mut front);
     let protocol = match timeouts.request_headers {
         Some(limit) => timeout_at(Instant::now() + limit, sniff).await.unwrap_or(Ok(Protocol::TooSlow)),
@@ -48,7 +45,13 @@ enum Protocol {
     TooSlow,
 }
 
-async fn first_byte(client: &Client, socket: &TcpStream, idle: Option<std::time::Duration>) -> bool {
+/// What comes first; `None` when nothing comes in time. Readiness can be a false alarm, so only bytes count.
+async fn first_bytes(
+    client: &Client,
+    socket: &TcpStream,
+    idle: Option<std::time::Duration>,
+) -> Option<BytesMut> {
+    let mut front = BytesMut::with_capacity(FIRST_READ);
     let mut deadline = idle.map(|idle| Instant::now() + idle);
     loop {
         if client.is_ending() {
@@ -60,24 +63,28 @@ async fn first_byte(client: &Client, socket: &TcpStream, idle: Option<std::time:
             None => Ok(readable.await),
         };
         match waited {
-            Ok(Some(Ok(()))) => return true,
+            Ok(Some(Ok(()))) => match socket.try_read_buf(&mut front) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Ok(0) | Err(_) => return None,
+                Ok(_) => return Some(front),
+            },
             Ok(None) => {} // asked to end: once more, with a short deadline
-            Ok(Some(Err(_))) | Err(_) => return false,
+            Ok(Some(Err(_))) | Err(_) => return None,
         }
     }
 }
 
 async fn sniff(socket: &mut TcpStream, front: &mut BytesMut) -> io::Result<Protocol> {
     loop {
-        if socket.read_buf(front).await? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
         let common = front.len().min(PREFACE.len());
         if front[..common] != PREFACE[..common] {
             return Ok(Protocol::Http1);
         }
         if common == PREFACE.len() {
             return Ok(Protocol::Http2);
+        }
+        if socket.read_buf(front).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
 }

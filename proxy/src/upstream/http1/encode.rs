@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Method, Request, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use http_body::Body as _;
 use outrigger_filters::{error::Error, owned_headers::Own, service::Body};
 use tokio::time::{Sleep, sleep};
@@ -23,6 +23,8 @@ pub(crate) struct Sending {
     /// The body is held back until the endpoint asks for it (RFC 9110 section 10.1.1).
     held: bool,
     patience: Option<Pin<Box<Sleep>>>,
+    /// The values of `Trailer`: only what they name is sent behind the body.
+    announced: Vec<HeaderValue>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +67,8 @@ pub(super) fn head(out: &mut Vec<u8>, request: &Request<Body>, own: Option<&Own>
             .headers()
             .get(header::EXPECT)
             .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
-    Sending { framing, held, patience: None }
+    let announced = request.headers().get_all(header::TRAILER).iter().cloned().collect();
+    Sending { framing, held, patience: None, announced }
 }
 
 fn framing(request: &Request<Body>) -> Framing {
@@ -158,12 +161,20 @@ impl Sending {
         Ok(Some(data))
     }
 
+    /// A recipient may ignore what was not announced, or take it for something else; so it is not sent at all.
+    fn announces(&self, name: &HeaderName) -> bool {
+        let values = self.announced.iter().filter_map(|value| value.to_str().ok());
+        values
+            .flat_map(|value| value.split(','))
+            .any(|token| token.trim().eq_ignore_ascii_case(name.as_str()))
+    }
+
     fn end(&mut self, trailers: Option<&HeaderMap>, out: &mut Vec<u8>) -> Result<(), Error> {
         match self.framing {
             Framing::Length(_) => return Err(contradiction()),
             Framing::Chunked | Framing::ChunkEnd => {
                 out.extend_from_slice(b"0\r\n");
-                for (name, value) in trailers.into_iter().flatten() {
+                for (name, value) in trailers.into_iter().flatten().filter(|(name, _)| self.announces(name)) {
                     field(out, name, value.as_bytes());
                 }
                 out.extend_from_slice(b"\r\n");

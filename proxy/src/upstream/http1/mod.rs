@@ -59,6 +59,8 @@ pub(crate) struct Connection {
     data: Bytes,
     /// Whether any byte of the current request was written.
     wrote: bool,
+    /// The endpoint takes no more of it. It may have answered before it closed its ear, so reading tells how it ended.
+    deaf: Option<io::Error>,
     /// When the connection was opened.
     pub(crate) opened: Instant,
     /// Where it goes; none for a Unix socket.
@@ -119,6 +121,7 @@ impl Connection {
             out_at: 0,
             data: Bytes::new(),
             wrote: false,
+            deaf: None,
             opened: Instant::now(),
             address,
         }
@@ -134,6 +137,11 @@ impl Connection {
     /// Whether any byte of the current request was written.
     pub(crate) fn has_written(&self) -> bool {
         self.wrote
+    }
+
+    /// Whether the endpoint took everything that was to be written so far.
+    pub(crate) fn has_flushed(&self) -> bool {
+        self.deaf.is_none() && self.out_at == self.out.len() && self.data.is_empty()
     }
 
     /// Puts the head of a request into the buffer and begins to send its body.
@@ -152,16 +160,12 @@ impl Connection {
         sending: &mut Sending,
         informational: &mut usize,
     ) -> Poll<Result<Response, Failure>> {
-        let mut broken = None;
-        match self.poll_send(cx, request.body_mut(), sending) {
-            // The endpoint may have answered before it closed its ear: the answer counts.
-            Poll::Ready(Err(Failure::Closed(error))) => broken = Some(error),
-            Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
-            Poll::Ready(Ok(())) | Poll::Pending => {}
+        if let Poll::Ready(Err(failure)) = self.poll_send(cx, request.body_mut(), sending) {
+            return Poll::Ready(Err(failure));
         }
         loop {
-            match self.poll_head(cx, request) {
-                Poll::Ready(Ok(Head::Informational(status))) => {
+            match ready!(self.poll_head(cx, request)) {
+                Ok(Head::Informational(status)) => {
                     *informational += 1;
                     if *informational > MOST_INFORMATIONAL {
                         return Poll::Ready(Err(Failure::Protocol("too many informational answers")));
@@ -173,17 +177,15 @@ impl Connection {
                         }
                     }
                 }
-                Poll::Ready(Ok(Head::Final(answer))) => {
-                    let Answer { head, decoder, keep_alive } = answer;
-                    let body = Reading { decoder, keep_alive: keep_alive && broken.is_none() };
-                    return Poll::Ready(Ok(Response { head, body, sent: sending.is_done() }));
+                Ok(Head::Final(Answer { head, decoder, keep_alive })) => {
+                    let body = Reading { decoder, keep_alive: keep_alive && self.deaf.is_none() };
+                    return Poll::Ready(Ok(Response {
+                        head,
+                        body,
+                        sent: sending.is_done() && self.has_flushed(),
+                    }));
                 }
-                Poll::Ready(Err(failure)) => {
-                    return Poll::Ready(Err(broken.map_or(failure, Failure::Closed)));
-                }
-                Poll::Pending => {
-                    return broken.map_or(Poll::Pending, |error| Poll::Ready(Err(Failure::Closed(error))));
-                }
+                Err(failure) => return Poll::Ready(Err(self.deaf.take().map_or(failure, Failure::Closed))),
             }
         }
     }
@@ -206,15 +208,18 @@ impl Connection {
         }
     }
 
-    /// Sends as much of the request as the endpoint takes; ready when that is all.
+    /// Sends as much of the request as the endpoint takes; ready when that is all, or when it takes no more.
     pub(crate) fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
         body: &mut Body,
         sending: &mut Sending,
     ) -> Poll<Result<(), Failure>> {
-        loop {
-            ready!(self.poll_flush(cx)).map_err(Failure::Closed)?;
+        while self.deaf.is_none() {
+            if let Err(error) = ready!(self.poll_flush(cx)) {
+                self.deaf = Some(error);
+                break;
+            }
             if sending.is_done() {
                 return Poll::Ready(Ok(()));
             }
@@ -223,6 +228,7 @@ impl Connection {
                 self.data = data;
             }
         }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

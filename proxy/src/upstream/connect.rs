@@ -22,6 +22,9 @@ use super::endpoint::{ConnectTo, Endpoint};
 /// waits to be read. So a failed write is kept quiet, what follows is thrown away, and reading tells how it ended.
 pub(crate) struct UpstreamStream {
     socket: Socket,
+    /// Failed writes are kept quiet.
+    quiet: bool,
+    /// One has failed.
     deaf: bool,
 }
 
@@ -77,12 +80,17 @@ async fn connect_any(endpoint: &Endpoint) -> io::Result<Connected> {
 
 impl UpstreamStream {
     fn new(socket: Socket) -> Self {
-        Self { socket, deaf: false }
+        Self { socket, quiet: true, deaf: false }
+    }
+
+    /// Tells failed writes from now on: in a tunnel nothing else may tell that nobody listens any more.
+    pub(crate) fn tell_failed_writes(&mut self) {
+        (self.quiet, self.deaf) = (false, false);
     }
 
     fn written(&mut self, result: Poll<io::Result<usize>>, offered: usize) -> Poll<io::Result<usize>> {
         match result {
-            Poll::Ready(Err(error)) if is_closed(&error) => {
+            Poll::Ready(Err(error)) if self.quiet && is_closed(&error) => {
                 self.deaf = true;
                 Poll::Ready(Ok(offered))
             }

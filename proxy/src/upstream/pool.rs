@@ -318,7 +318,9 @@ impl Lease {
         let mut connection = self.connection.take()?;
         let _ = connection.poll(&mut Context::from_waker(Waker::noop()));
         let parts = connection.ended.then(|| connection.connection.into_parts())?;
-        Some(Upgraded { stream: parts.io.into_inner(), read: parts.read_buf })
+        let mut stream = parts.io.into_inner();
+        stream.tell_failed_writes();
+        Some(Upgraded { stream, read: parts.read_buf })
     }
 }
 

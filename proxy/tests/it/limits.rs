@@ -269,6 +269,16 @@ fn an_old_connection_ends_with_its_next_answer() {
     assert_eq!(wire.rest(), "");
 }
 
+#[tokio::test]
+async fn an_old_http_2_connection_is_asked_to_end_and_finishes_what_it_began() {
+    let origin = Origin::start().await.unwrap();
+    let proxy = proxy(origin.address().port(), "timeouts: { connectionAge: 500ms }");
+    let mut client = H2::connect(proxy.inbound()).await;
+    assert_eq!(client.get("/drip/4/300").await.text().lines().count(), 4);
+    // The GOAWAY came meanwhile.
+    assert!(client.try_send(request("GET", "/").body(full("")).unwrap()).await.is_err());
+}
+
 #[test]
 fn a_client_that_takes_nothing_is_dropped() {
     let origin = origin();

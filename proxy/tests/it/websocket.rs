@@ -92,6 +92,20 @@ fn a_tunnel_ends_with_its_app() {
 }
 
 #[test]
+fn a_tunnel_ends_with_its_app_also_when_the_client_talks_on() {
+    let app = App::start(|mut wire, _| {
+        wire.head();
+        wire.send(SWITCHING);
+    });
+    let proxy = Proxy::in_front_of_port(app.port());
+    let mut wire = Wire::connect(proxy.inbound());
+    wire.send(UPGRADE);
+    assert_eq!(status(&wire.head()), 101);
+    wait_for("the end of the tunnel", || (!wire.try_send("still there?")).then_some(()));
+    assert_eq!(proxy.logged(|line| line["path"] == "/tunnel")["status"], 101);
+}
+
+#[test]
 fn a_tunnel_ends_with_its_client() {
     let origin = origin();
     let proxy = Proxy::in_front_of(&origin);

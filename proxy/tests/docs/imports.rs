@@ -43,12 +43,12 @@ const SHARED: &[&str] = &["service", "error", "context", "path"];
 
 /// Filter to filter, and why.
 const SIBLINGS: &[(&str, &str, &str)] = &[
+    ("context", "hop_by_hop", "what was found in the head is kept for the way back, in the shared context"),
     (
         "context",
-        "hop_by_hop",
-        "what was found in the head is kept for the way back, in the shared context",
+        "owned_headers",
+        "what the proxy says about a request waits in the shared context until it is sent",
     ),
-    ("context", "owned_headers", "what the proxy says about a request waits in the shared context until it is sent"),
 ];
 
 /// What each crate may use, without and with its tests.

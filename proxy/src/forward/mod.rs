@@ -218,6 +218,10 @@ impl Attempt<'_> {
         let answered =
             poll_fn(|cx| lease.connection().poll_response(cx, request, &mut sending, &mut informational))
                 .await;
+        if answered.is_ok() {
+            // It holds on to the client's head, and with it to the buffer that the next request is to be read into.
+            self.context.own.take();
+        }
         match answered {
             Ok(response) if response.head.status == StatusCode::SWITCHING_PROTOCOLS => match prepared.upgrade
             {

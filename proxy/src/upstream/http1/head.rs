@@ -46,9 +46,10 @@ pub(super) fn parse(buffer: &mut BytesMut, method: &Method) -> Result<Option<Hea
     let (mut head, ()) = response::Response::new(()).into_parts();
     head.status = status;
     head.version = version;
-    head.headers = headers(&bytes, &fields[..count])?;
+    let (headers, persistence) = headers(&bytes, &fields[..count])?;
+    head.headers = headers;
     let decoder = framing(&head, method)?;
-    let keep_alive = keeps_alive(&head) && !decoder.ends_with_connection();
+    let keep_alive = persistence.unwrap_or_else(|| keeps_alive(&head)) && !decoder.ends_with_connection();
     Ok(Some(Head::Final(Answer { head, decoder, keep_alive })))
 }
 
@@ -82,16 +83,31 @@ fn scan(buffer: &[u8], fields: &mut [Field; MOST_FIELDS]) -> Result<Option<Scann
     Ok(Some((length, response.headers.len(), status, version)))
 }
 
-fn headers(bytes: &Bytes, fields: &[Field]) -> Result<HeaderMap, &'static str> {
+/// The fields, and whether the connection stays open where that is plain. `Connection: keep-alive` and `close`, which
+/// most servers send and which nominate nothing, end here: they need not be looked up and removed again.
+fn headers(bytes: &Bytes, fields: &[Field]) -> Result<(HeaderMap, Option<bool>), &'static str> {
     let mut headers = HeaderMap::with_capacity(fields.len());
+    let mut persistence = None;
     for field in fields {
         let name = HeaderName::from_bytes(&bytes[field.name.0 as usize..field.name.1 as usize])
             .map_err(|_| "malformed response field name")?;
         let value = bytes.slice(field.value.0 as usize..field.value.1 as usize);
+        if name == header::CONNECTION
+            && let Some(stays) = plain_connection(&value)
+        {
+            persistence = Some(stays && persistence != Some(false));
+            continue;
+        }
         let value = HeaderValue::from_maybe_shared(value).map_err(|_| "malformed response field value")?;
         headers.append(name, value);
     }
-    Ok(headers)
+    let mixed = headers.contains_key(header::CONNECTION);
+    Ok((headers, persistence.filter(|stays| !(mixed && *stays))))
+}
+
+fn plain_connection(value: &[u8]) -> Option<bool> {
+    let stays = value.eq_ignore_ascii_case(b"keep-alive");
+    (stays || value.eq_ignore_ascii_case(b"close")).then_some(stays)
 }
 
 /// RFC 9112 section 6.3, without the leniency.
@@ -147,5 +163,88 @@ fn keeps_alive(head: &Parts) -> bool {
     match head.version {
         Version::HTTP_11 => !says("close"),
         _ => says("keep-alive") && !says("close"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_final(wire: &str, method: &Method) -> Result<(Answer, usize), &'static str> {
+        let mut buffer = BytesMut::from(wire);
+        match parse(&mut buffer, method)? {
+            Some(Head::Final(answer)) => Ok((answer, buffer.len())),
+            Some(Head::Informational(_)) => Err("informational"),
+            None => Err("not complete"),
+        }
+    }
+
+    #[test]
+    fn a_body_is_framed_as_rfc_9112_section_6_3_says() {
+        for (head, method, left, keeps) in [
+            ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n", Method::GET, Some(5), true),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n", Method::HEAD, Some(0), true),
+            ("HTTP/1.1 204 No Content\r\n\r\n", Method::GET, Some(0), true),
+            ("HTTP/1.1 304 Not Modified\r\ncontent-length: 5\r\n\r\n", Method::GET, Some(0), true),
+            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", Method::GET, None, true),
+            ("HTTP/1.1 200 OK\r\n\r\n", Method::GET, None, false),
+            ("HTTP/1.0 200 OK\r\ncontent-length: 0\r\n\r\n", Method::GET, Some(0), false),
+        ] {
+            let (answer, _) = parse_final(head, &method).unwrap();
+            assert_eq!((answer.decoder.left(), answer.keep_alive), (left, keeps), "{method} {head}");
+        }
+    }
+
+    #[test]
+    fn a_connection_stays_open_only_when_nothing_speaks_against_it() {
+        for (fields, version, keeps) in [
+            ("", "1.1", true),
+            ("connection: keep-alive\r\n", "1.1", true),
+            ("Connection: Close\r\n", "1.1", false),
+            ("connection: close\r\nconnection: keep-alive\r\n", "1.1", false),
+            ("connection: keep-alive\r\nconnection: close\r\n", "1.1", false),
+            ("connection: keep-alive\r\nconnection: x-a, close\r\n", "1.1", false),
+            ("connection: x-a, keep-alive\r\n", "1.1", true),
+            ("", "1.0", false),
+            ("connection: keep-alive\r\n", "1.0", true),
+        ] {
+            let wire = format!("HTTP/{version} 200 OK\r\ncontent-length: 0\r\n{fields}\r\n");
+            let (answer, _) = parse_final(&wire, &Method::GET).unwrap();
+            assert_eq!(answer.keep_alive, keeps, "{wire}");
+        }
+    }
+
+    #[test]
+    fn heads_that_can_be_read_in_two_ways_are_errors() {
+        for fields in [
+            "content-length: 5\r\ntransfer-encoding: chunked\r\n",
+            "content-length: 5\r\ncontent-length: 5\r\n",
+            "content-length: 5, 5\r\n",
+            "content-length: +5\r\n",
+            "content-length: 0x5\r\n",
+            "content-length:\r\n",
+            "content-length: 99999999999999999999\r\n",
+            "transfer-encoding: gzip, chunked\r\n",
+            "transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n",
+            "transfer-encoding: identity\r\n",
+            "a: b\r\n c\r\n",
+            "a : b\r\n",
+        ] {
+            let wire = format!("HTTP/1.1 200 OK\r\n{fields}\r\n");
+            assert!(parse_final(&wire, &Method::GET).is_err(), "{wire}");
+        }
+        assert!(parse_final("HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", &Method::GET).is_err());
+    }
+
+    #[test]
+    fn what_follows_the_head_stays_in_the_buffer() {
+        let (answer, rest) =
+            parse_final("HTTP/1.1 200 Fine\r\ncontent-length: 3\r\n\r\nabc", &Method::GET).unwrap();
+        assert_eq!((answer.head.status, rest), (StatusCode::OK, 3));
+        assert_eq!(parse_final("HTTP/1.1 200 OK\r\ncontent-le", &Method::GET).err(), Some("not complete"));
+        assert_eq!(
+            parse_final("HTTP/1.1 103 Early Hints\r\n\r\n", &Method::GET).err(),
+            Some("informational")
+        );
     }
 }

@@ -118,7 +118,7 @@ mod tests {
         vec![Cidr::new(ip("10.0.0.0"), 8), Cidr::new(ip("fd00::"), 8)]
     }
 
-    /// security.md 8.
+    /// `docs/security.md` 8.
     #[test]
     fn a_stranger_is_its_own_client_whatever_it_says() {
         let lines = values(&["1.1.1.1, 10.0.0.1"]);
@@ -131,7 +131,7 @@ mod tests {
         assert!(!decide(ip("10.0.0.1"), &[], lines.iter()).peer_trusted);
     }
 
-    /// security.md 8.
+    /// `docs/security.md` 8.
     #[test]
     fn behind_a_trusted_peer_the_client_is_the_rightmost_untrusted_entry() {
         for (lines, expected) in [
@@ -172,7 +172,7 @@ mod tests {
         }
     }
 
-    /// security.md 8.
+    /// `docs/security.md` 8.
     #[test]
     fn forwarded_for_is_appended_for_a_trusted_peer_and_else_replaced() {
         let lines = values(&["6.6.6.6", "", "192.0.2.1, x"]);

@@ -1,6 +1,6 @@
 //! What a request head must be before anything else looks at it: one Host, one framing, one target.
 //!
-//! hyper 1.12 and h2 0.4 refuse most of security.md 2 and 4 themselves. What they let through is refused here:
+//! hyper 1.12 and h2 0.4 refuse most of `docs/security.md` 2 and 4 themselves. What they let through is refused here:
 //! everything about Host (RFC 9112 section 3.2), repeated or listed Transfer-Encoding, CONNECT, target forms that the
 //! method does not take, control and non-ASCII bytes in the target (`http::Uri` takes UTF-8), space at the ends of an
 //! HTTP/2 value, `:authority` that contradicts `host`, repeated Authorization. What they already refuse is checked
@@ -294,7 +294,7 @@ mod tests {
         assert_eq!((port_of("a:80"), port_of("[::1]"), port_of("[::1]:8")), (Some(80), None, Some(8)));
     }
 
-    /// security.md 2.
+    /// `docs/security.md` 2.
     #[test]
     fn a_host_that_is_missing_repeated_listed_or_carries_more_than_host_and_port_is_refused() {
         for host in [
@@ -352,7 +352,7 @@ mod tests {
         assert_eq!(check(&head("GET", "/", V10, &[("host", b"a@b")])), Err(Malformed::Host));
     }
 
-    /// security.md 5.
+    /// `docs/security.md` 5.
     #[test]
     fn an_absolute_form_target_decides_over_host() {
         let head_of = |target, host: &[u8]| head("GET", target, V11, &[("host", host)]);
@@ -365,7 +365,7 @@ mod tests {
         assert_eq!(check(&head("GET", "http://b/", V11, &[])), Err(Malformed::Host));
     }
 
-    /// security.md 2 and 3.
+    /// `docs/security.md` 2 and 3.
     #[test]
     fn a_target_form_that_the_method_does_not_take_is_refused() {
         let host: &[(&str, &[u8])] = &[("host", b"a")];
@@ -380,7 +380,7 @@ mod tests {
         assert_eq!(check(&empty), Ok(Some("a")), "an empty Uri reads as /");
     }
 
-    /// security.md 1 and 2.
+    /// `docs/security.md` 1 and 2.
     #[test]
     fn any_transfer_encoding_but_one_chunked_is_refused() {
         assert_eq!(check_fields(V11, &[("transfer-encoding", b"Chunked")]), Ok(()));
@@ -400,7 +400,7 @@ mod tests {
         assert_eq!(check_fields(V2, &[("transfer-encoding", b"chunked")]), Err(Malformed::Header));
     }
 
-    /// security.md 2.
+    /// `docs/security.md` 2.
     #[test]
     fn a_content_length_is_one_plain_number() {
         for value in [&b"0"[..], b"5", b"007", b"18446744073709551615"] {
@@ -419,7 +419,7 @@ mod tests {
         assert_eq!(check_fields(V2, twice), Err(Malformed::ContentLength));
     }
 
-    /// security.md 10.
+    /// `docs/security.md` 10.
     #[test]
     fn two_authorization_headers_are_refused() {
         assert_eq!(check_fields(V11, &[("authorization", b"a")]), Ok(()));
@@ -427,7 +427,7 @@ mod tests {
         assert_eq!(check_fields(V11, twice), Err(Malformed::Authorization));
     }
 
-    /// security.md 4.
+    /// `docs/security.md` 4.
     #[test]
     fn http_2_takes_no_connection_headers_and_no_space_at_the_ends_of_a_value() {
         assert_eq!(check_fields(V2, &[("te", b"trailers"), ("x", b"a b")]), Ok(()));
@@ -449,7 +449,7 @@ mod tests {
         assert_eq!(check_fields(V11, &[("connection", b"close"), ("te", b"gzip")]), Ok(()));
     }
 
-    /// security.md 4.
+    /// `docs/security.md` 4.
     #[test]
     fn in_http_2_authority_and_host_agree_and_one_of_them_is_there() {
         let head_of = |target, host: Option<&'static str>| {
@@ -466,7 +466,7 @@ mod tests {
         assert_eq!(head_of("ftp://a.example/", None), Err(Malformed::Target));
     }
 
-    /// security.md 3 and "Limits".
+    /// `docs/security.md` 3 and "Limits".
     #[test]
     fn sizes_are_held_and_connect_is_not_served() {
         let mut limits = ListenerLimits::default();

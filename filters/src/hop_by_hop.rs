@@ -153,7 +153,7 @@ fn is_protected(name: &HeaderName) -> bool {
     )
 }
 
-/// The one `Upgrade` value, unless it mentions h2c (security.md 3).
+/// The one `Upgrade` value, unless it mentions h2c (`docs/security.md` 3).
 fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     let mut values = headers.get_all(header::UPGRADE).iter();
     match (values.next(), values.next()) {
@@ -224,7 +224,7 @@ mod tests {
         assert_eq!(names(&response), ["x-stays"]);
     }
 
-    /// security.md 7, CVE-2024-45410, CVE-2025-48865.
+    /// `docs/security.md` 7, CVE-2024-45410, CVE-2025-48865.
     #[test]
     fn a_nomination_never_removes_host_authorization_framing_or_what_the_proxy_owns() {
         let mut headers = map(&[
@@ -265,7 +265,7 @@ mod tests {
         }
     }
 
-    /// security.md 3.
+    /// `docs/security.md` 3.
     #[test]
     fn an_upgrade_needs_its_nomination_and_is_never_h2c() {
         for (fields, expected) in [

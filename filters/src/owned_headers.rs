@@ -215,7 +215,7 @@ mod tests {
         names
     }
 
-    /// security.md 6 and 8.
+    /// `docs/security.md` 6 and 8.
     #[test]
     fn every_owned_header_is_taken_from_a_stranger_in_any_case_and_number() {
         let mut headers = map(&[
@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(names(&headers), ["x-forwarded-port"]);
     }
 
-    /// security.md 6, CVE-2025-64484.
+    /// `docs/security.md` 6, CVE-2025-64484.
     #[test]
     fn a_name_with_an_underscore_is_refused_dropped_or_kept_but_never_as_a_look_alike() {
         let fields = [

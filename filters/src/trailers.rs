@@ -6,7 +6,7 @@
 
 use http::{HeaderMap, HeaderName, header};
 
-/// Trailers of a request over this are refused (security.md 2).
+/// Trailers of a request over this are refused (`docs/security.md` 2).
 pub const MAX_BYTES: usize = 8 * 1024;
 
 /// Bytes of all fields, as they stand in HTTP/1.1.
@@ -89,7 +89,7 @@ mod tests {
         trailers.keys().map(HeaderName::as_str).collect()
     }
 
-    /// security.md 4.
+    /// `docs/security.md` 4.
     #[test]
     fn what_frames_routes_authenticates_or_is_owned_is_taken_from_a_request() {
         let mut all =

@@ -1,7 +1,7 @@
 //! The filter chain of a route, outermost first: the only place where filters are put in order.
 //!
-//! What comes before a route is known stands in [`crate::edge`], in the order of its lines; config.md numbers the
-//! steps of both. Each chain is generic inside and boxed once, where chains meet.
+//! What comes before a route is known stands in [`crate::edge`], in the order of its lines;
+//! `docs/architecture.md` numbers the steps of both. Each chain is generic inside and boxed once, where chains meet.
 
 use std::rc::Rc;
 

@@ -90,7 +90,7 @@ impl Cidr {
     }
 }
 
-/// Limits on what a peer may send; each has its own answer (config.md, "What a refused request gets").
+/// Limits on what a peer may send; each has its own answer (`docs/operations.md`, "Flags").
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ListenerLimits {

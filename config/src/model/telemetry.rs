@@ -37,7 +37,7 @@ impl Percent {
 /// One access-log line's form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccessLogFormat {
-    /// One flat JSON object, names as in config.md.
+    /// One flat JSON object, names as in `docs/operations.md`.
     Json,
     /// Elastic Common Schema JSON.
     Ecs,

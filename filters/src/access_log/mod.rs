@@ -2,10 +2,10 @@
 //!
 //! Nothing from a request can end a line, forge a second one or steer a terminal: every byte that is not visible
 //! ASCII leaves as an escape, in all three forms. No field holds a header but the request id, and the query string
-//! is cut off (security.md 20). A line is at most [`MAX_LINE`] bytes: each field has its own bound, and what is longer
+//! is cut off (`docs/security.md` 20). A line is at most [`MAX_LINE`] bytes: each field has its own bound, and what is longer
 //! is cut with `...`.
 //!
-//! Names are those of config.md, "Names that tools rely on". No serde and no allocation on this path.
+//! Names are those of `docs/operations.md`. No serde and no allocation on this path.
 
 mod ecs;
 mod escape;

@@ -119,7 +119,7 @@ fn the_text_form_reads_like_a_sentence() {
     );
 }
 
-/// security.md 20.
+/// `docs/security.md` 20.
 #[test]
 fn nothing_from_a_request_breaks_a_line_or_steers_a_terminal() {
     let hostile = "a\"b\\c\r\nd\te\0f\u{1b}[31m\u{7f}\u{85}\u{9b}\u{2028}é😀 status=200 \u{202e}";
@@ -141,7 +141,7 @@ fn nothing_from_a_request_breaks_a_line_or_steers_a_terminal() {
     assert!(line(AccessLogFormat::Text, &record).contains(r#" "a\"b\\c\r\nd\te\u0000f\u001b[31m\u007f"#));
 }
 
-/// security.md 20.
+/// `docs/security.md` 20.
 #[test]
 fn a_line_is_never_longer_than_its_bound_and_what_is_cut_says_so() {
     for filler in ["a", "\"", "\n", "\u{1b}", "é", "😀"] {

@@ -212,7 +212,7 @@ mod tests {
         assert!(matches!(canonical("//a//", unmerged()), Ok(Cow::Borrowed("//a//"))));
     }
 
-    /// security.md 9.
+    /// `docs/security.md` 9.
     #[test]
     fn every_spelling_of_a_path_has_one_form() {
         for (path, expected) in [
@@ -232,7 +232,7 @@ mod tests {
         assert_eq!(canonical("/a//%62", unmerged()).unwrap(), "/a//b");
     }
 
-    /// security.md 9.
+    /// `docs/security.md` 9.
     #[test]
     fn a_path_that_can_be_read_in_two_ways_is_refused() {
         for path in [
@@ -277,7 +277,7 @@ mod tests {
         assert_eq!(canonical("/a//../b", unmerged()), Err(Malformed::Path));
     }
 
-    /// security.md 2.
+    /// `docs/security.md` 2.
     #[test]
     fn control_and_non_ascii_bytes_are_refused_as_a_bad_target() {
         for path in ["", "*", "a", "http://a/", "/a b", "/a\tb", "/\r\n", "/\u{7f}", "/é", "/%41\u{1}"] {

@@ -1,4 +1,4 @@
-//! Drain and end (kubernetes.md L5 to L8).
+//! Drain and end (`docs/operations.md` L5 to L8).
 //!
 //! A drain makes the pod not ready at once and goes on serving; after `shutdownDelay` inbound connections end with
 //! their next answer. The process stays: at pod termination SIGTERM comes only after the app has ended, and until

@@ -210,7 +210,7 @@ fn warn(loaded: &Loaded) {
 }
 
 fn worker_count(workers: Workers) -> usize {
-    /// More would inflate memory on a large node; a sidecar has a small share of it (kubernetes.md F5).
+    /// More would inflate memory on a large node; a sidecar has a small share of it (`docs/decisions.md`).
     const MOST: usize = 2;
     match workers {
         Workers::Fixed(count) => usize::from(count),

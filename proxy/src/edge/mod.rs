@@ -1,7 +1,7 @@
 //! What every request passes, whatever its route: from a complete head to the last byte of the answer.
 //!
-//! The order is that of config.md: 0 request id and access-log guard, 1 limits and framing, 2 client address,
-//! 3 owned headers, 5 metrics, 7 route, then the route's [`crate::chain`], and 23 on the way back.
+//! The order is that of `docs/architecture.md`: 0 request id and access-log guard, 1 limits and framing, 2 client
+//! address, 3 owned headers, 5 metrics, 7 route, then the route's [`crate::chain`], and 23 on the way back.
 
 mod intake;
 pub(crate) mod record;

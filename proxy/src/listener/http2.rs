@@ -1,6 +1,6 @@
 //! HTTP/2 towards the client, prior knowledge or (with TLS) ALPN.
 //!
-//! Limits are set explicitly (security.md 17). A connection without streams for the idle timeout, one that is too
+//! Limits are set explicitly (`docs/security.md` 17). A connection without streams for the idle timeout, one that is too
 //! old, and one whose listener ends are asked to end by GOAWAY; one that takes nothing of what we write is dropped,
 //! and so is a stream ([`super::stall`]).
 //!
@@ -23,7 +23,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::{client::Client, http1::LAST_CHANCE, io::ClientIo, stall::StreamExecutor};
 use crate::{edge, respond};
 
-/// What a client may send before we answer (security.md, limits).
+/// What a client may send before we answer (`docs/security.md`, "Limits").
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 256 * 1024;
 

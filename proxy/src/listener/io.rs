@@ -212,7 +212,7 @@ impl AsyncWrite for ClientIo {
 mod tests {
     use super::*;
 
-    /// security.md, the introduction: what h2 refuses is counted.
+    /// `docs/security.md`, the introduction: what h2 refuses is counted.
     #[test]
     fn resets_are_counted_however_the_bytes_are_cut() {
         let bytes = [

@@ -1,4 +1,4 @@
-//! Route choice: which route takes a request, by config.md "Route choice".
+//! Route choice: which route takes a request, by `docs/configuration.md`, "How a route is chosen".
 //!
 //! All (hostname, match) pairs that match the whole request are candidates, the most specific wins, so a better
 //! hostname without a matching path falls through. The order: hostname (exact, then wildcard, longer first, then none),

@@ -225,7 +225,7 @@ fn then_method_headers_query_and_the_place_in_the_file_decide() {
     assert_eq!(chosen(&routes[1..], &post("/a")), Some(0));
 }
 
-/// security.md 10.
+/// `docs/security.md` 10.
 #[test]
 fn a_header_condition_sees_all_values_of_the_header() {
     let mut condition = on("/");
@@ -370,7 +370,7 @@ impl Random {
     }
 }
 
-/// The rule of config.md word by word: every pair is tried, the best kept.
+/// The rule of `docs/configuration.md` word by word: every pair is tried, the best kept.
 mod reference {
     use std::{cell::RefCell, collections::HashMap};
 

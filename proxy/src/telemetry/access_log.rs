@@ -2,7 +2,7 @@
 //!
 //! Each worker collects lines in a buffer of its own and hands it over when it is large or a little later; one
 //! thread writes. The queue between them is bounded: when stdout does not take lines any more, they are dropped and
-//! counted, and traffic goes on (security.md 20).
+//! counted, and traffic goes on (`docs/security.md` 20).
 
 use std::{
     cell::{Cell, RefCell},

@@ -1,5 +1,5 @@
 //! Every metric name, with its unit and labels. Labels come from the configuration or from closed sets, never from
-//! a request (security.md 21).
+//! a request (`docs/security.md` 21).
 
 /// Counter; labels `listener`, `route`, `status`, `flag`. Requests answered, also by ourselves.
 pub(crate) const REQUESTS: &str = "outrigger_requests_total";

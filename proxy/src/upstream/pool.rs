@@ -35,7 +35,7 @@ use super::{
 };
 use crate::{rt::LocalExecutor, telemetry::metrics::UpstreamCounters};
 
-/// Upstream response heads over this are refused (security.md, limits).
+/// Upstream response heads over this are refused (`docs/security.md`, "Limits").
 const RESPONSE_HEAD_BYTES: usize = 64 * 1024;
 
 /// The idle timeout is never lowered below this.

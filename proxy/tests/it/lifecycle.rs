@@ -1,4 +1,4 @@
-//! L1 to L8 of kubernetes.md: drain, signals and the end.
+//! L1 to L8 of `docs/operations.md`: drain, signals and the end.
 
 use std::{io::Write, net::TcpStream, thread, time::Duration};
 

@@ -1,4 +1,4 @@
-//! R1 to R6 of kubernetes.md, security.md 23.
+//! R1 to R6 of `docs/operations.md`, `docs/security.md` 23.
 
 use std::{
     net::{TcpListener, TcpStream},

@@ -33,10 +33,10 @@ use self::{
 };
 use super::connect::UpstreamStream;
 
-/// Response heads over this are refused (security.md, limits).
+/// Response heads over this are refused (`docs/security.md`, "Limits").
 const HEAD_BYTES: usize = 64 * 1024;
 
-/// Informational answers before the final one (security.md, limits).
+/// Informational answers before the final one (`docs/security.md`, "Limits").
 const MOST_INFORMATIONAL: usize = 10;
 
 /// Read at once while a head is expected.

@@ -1,4 +1,4 @@
-//! security.md 1 to 10 over raw sockets, in front of an origin that keeps every byte: what is refused reaches nobody,
+//! `docs/security.md` 1 to 10 over raw sockets, in front of an origin that keeps every byte: what is refused reaches nobody,
 //! is counted and is logged once; what is accepted is one message that can be read in one way only.
 //!
 //! Each case names its requirement. A table runs to its end and then tells all that went wrong.

@@ -4,9 +4,11 @@ use std::mem::MaybeUninit;
 
 use bytes::{Bytes, BytesMut};
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header,
+    HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version, header,
     response::{self, Parts},
 };
+
+use outrigger_filters::service::Body;
 
 use super::decode::Decoder;
 
@@ -36,7 +38,13 @@ struct Field {
 }
 
 /// Takes a complete head from the front of `buffer`; `None` while it is not complete.
-pub(super) fn parse(buffer: &mut BytesMut, method: &Method) -> Result<Option<Head>, &'static str> {
+///
+/// The fields of a final answer go where those of `request` were: it has been sent and goes nowhere again. hyper uses
+/// the map of an answer for the next request, so one map serves a client connection for all its life.
+pub(super) fn parse(
+    buffer: &mut BytesMut,
+    request: &mut Request<Body>,
+) -> Result<Option<Head>, &'static str> {
     let mut fields = [Field::default(); MOST_FIELDS];
     let Some((length, count, status, version)) = scan(buffer, &mut fields)? else { return Ok(None) };
     let bytes = buffer.split_to(length).freeze();
@@ -46,9 +54,9 @@ pub(super) fn parse(buffer: &mut BytesMut, method: &Method) -> Result<Option<Hea
     let (mut head, ()) = response::Response::new(()).into_parts();
     head.status = status;
     head.version = version;
-    let (headers, persistence) = headers(&bytes, &fields[..count])?;
-    head.headers = headers;
-    let decoder = framing(&head, method)?;
+    head.headers = std::mem::take(request.headers_mut());
+    let persistence = read_fields(&mut head.headers, &bytes, &fields[..count])?;
+    let decoder = framing(&head, request.method())?;
     let keep_alive = persistence.unwrap_or_else(|| keeps_alive(&head)) && !decoder.ends_with_connection();
     Ok(Some(Head::Final(Answer { head, decoder, keep_alive })))
 }
@@ -85,8 +93,13 @@ fn scan(buffer: &[u8], fields: &mut [Field; MOST_FIELDS]) -> Result<Option<Scann
 
 /// The fields, and whether the connection stays open where that is plain. `Connection: keep-alive` and `close`, which
 /// most servers send and which nominate nothing, end here: they need not be looked up and removed again.
-fn headers(bytes: &Bytes, fields: &[Field]) -> Result<(HeaderMap, Option<bool>), &'static str> {
-    let mut headers = HeaderMap::with_capacity(fields.len());
+fn read_fields(
+    headers: &mut HeaderMap,
+    bytes: &Bytes,
+    fields: &[Field],
+) -> Result<Option<bool>, &'static str> {
+    headers.clear();
+    headers.reserve(fields.len());
     let mut persistence = None;
     for field in fields {
         let name = HeaderName::from_bytes(&bytes[field.name.0 as usize..field.name.1 as usize])
@@ -102,7 +115,7 @@ fn headers(bytes: &Bytes, fields: &[Field]) -> Result<(HeaderMap, Option<bool>),
         headers.append(name, value);
     }
     let mixed = headers.contains_key(header::CONNECTION);
-    Ok((headers, persistence.filter(|stays| !(mixed && *stays))))
+    Ok(persistence.filter(|stays| !(mixed && *stays)))
 }
 
 fn plain_connection(value: &[u8]) -> Option<bool> {
@@ -172,7 +185,10 @@ mod tests {
 
     fn parse_final(wire: &str, method: &Method) -> Result<(Answer, usize), &'static str> {
         let mut buffer = BytesMut::from(wire);
-        match parse(&mut buffer, method)? {
+        let mut request = Request::new(Body::Empty);
+        *request.method_mut() = method.clone();
+        request.headers_mut().insert("x-of-the-request", HeaderValue::from_static("gone"));
+        match parse(&mut buffer, &mut request)? {
             Some(Head::Final(answer)) => Ok((answer, buffer.len())),
             Some(Head::Informational(_)) => Err("informational"),
             None => Err("not complete"),
@@ -241,6 +257,10 @@ mod tests {
         let (answer, rest) =
             parse_final("HTTP/1.1 200 Fine\r\ncontent-length: 3\r\n\r\nabc", &Method::GET).unwrap();
         assert_eq!((answer.head.status, rest), (StatusCode::OK, 3));
+        assert_eq!(
+            answer.head.headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(),
+            ["content-length"]
+        );
         assert_eq!(parse_final("HTTP/1.1 200 OK\r\ncontent-le", &Method::GET).err(), Some("not complete"));
         assert_eq!(
             parse_final("HTTP/1.1 103 Early Hints\r\n\r\n", &Method::GET).err(),

@@ -190,12 +190,14 @@ impl Connection {
         }
     }
 
-    fn poll_head(&mut self, cx: &mut Context<'_>, request: &Request<Body>) -> Poll<Result<Head, Failure>> {
+    fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        request: &mut Request<Body>,
+    ) -> Poll<Result<Head, Failure>> {
         loop {
             if !self.read.is_empty() {
-                if let Some(head) =
-                    head::parse(&mut self.read, request.method()).map_err(Failure::Protocol)?
-                {
+                if let Some(head) = head::parse(&mut self.read, request).map_err(Failure::Protocol)? {
                     return Poll::Ready(Ok(head));
                 }
                 if self.read.len() >= HEAD_BYTES {

@@ -129,7 +129,7 @@ impl Control {
         let changes = Changes::watch(reloader.as_ref(), &config.reload);
         listeners.publish(change, &workers, &shared).await;
         servers.serve(&shared);
-        shared.published(&config);
+        shared.published();
         shared.set_phase(Phase::Serving);
         let drain = Drain::default();
         Ok(Self {

@@ -123,7 +123,7 @@ impl Control {
         if old.reload != config.reload {
             self.changes = Changes::watch(self.reloader.as_ref(), &config.reload);
         }
-        self.shared.published(&config);
+        self.shared.published();
         tracing::info!(generation = self.shared.metrics.generation(), "configuration reloaded: {changes}");
         self.note_restarts();
         Ok(())

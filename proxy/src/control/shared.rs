@@ -10,7 +10,6 @@ use std::{
     time::SystemTime,
 };
 
-use outrigger_config::model::Config;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{snapshot::SnapshotCell, telemetry::metrics::Metrics};
@@ -112,7 +111,8 @@ impl Shared {
         self.state().addresses.clone()
     }
 
-    pub(super) fn published(&self, _: &Config) {
+    /// A configuration was published.
+    pub(super) fn published(&self) {
         self.metrics.generation.fetch_add(1, Relaxed);
         let mut state = self.state();
         state.last_error = None;

@@ -1,4 +1,4 @@
-//! What the steps of one request tell each other, in one request extension.
+//! What the steps of one request tell each other, beside the request.
 //!
 //! | field | written by | read by |
 //! |---|---|---|
@@ -9,13 +9,12 @@
 //! | `flag`, `reason` | respond, body guards | access log, metrics |
 //! | `bytes_in`, `bytes_out` | body guards | access log |
 //!
-//! A request never leaves its worker thread, but `http::Extensions` asks for `Send + Sync`: the one `Rc` inside
-//! is wrapped so that a use on another thread panics instead of racing.
+//! It stands in a field of [`crate::service::Request`]: an extension of `http::Request` would cost every request a map of
+//! its own, and asks for `Send + Sync`, which nothing here needs.
 
 use std::{
     cell::{Cell, OnceCell, RefCell},
     net::IpAddr,
-    ops::Deref,
     rc::Rc,
     sync::Arc,
     task::{Context as TaskContext, Waker},
@@ -23,7 +22,6 @@ use std::{
 
 use http::{HeaderMap, HeaderValue};
 use outrigger_config::model::{RouteId, UpstreamId};
-use send_wrapper::SendWrapper;
 use tokio::time::Instant;
 
 use crate::{
@@ -32,30 +30,8 @@ use crate::{
     owned_headers::Own,
 };
 
-/// The one extension; clones share the same [`Exchange`].
-#[derive(Clone)]
-pub struct Context(SendWrapper<Rc<Exchange>>);
-
-impl Context {
-    /// Begins the exchange.
-    pub fn new(exchange: Exchange) -> Self {
-        Self(SendWrapper::new(Rc::new(exchange)))
-    }
-}
-
-impl Deref for Context {
-    type Target = Exchange;
-
-    fn deref(&self) -> &Exchange {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Context {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Context").finish_non_exhaustive()
-    }
-}
+/// A share of the [`Exchange`].
+pub type Context = Rc<Exchange>;
 
 /// One request and its response, from the last byte of the head to the last byte of the answer.
 pub struct Exchange {

@@ -1,4 +1,4 @@
-//! The one service shape of the chain, and the one body.
+//! The one service shape of the chain, its request, and the one body.
 //!
 //! A request never leaves its worker thread, so neither services nor futures need `Send`, and the box at the end
 //! of a chain is an `Rc`.
@@ -8,36 +8,57 @@ use std::{
     future::Future,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context as TaskContext, Poll},
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Response, request::Parts};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tower::Service;
 
-use crate::error::Error;
+use crate::{context::Context, error::Error};
+
+/// A request on its way through a chain.
+pub struct Request {
+    /// Method, target, version and fields.
+    pub head: Parts,
+    /// The body.
+    pub body: Body,
+    /// What the steps tell each other.
+    pub context: Context,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request").field("head", &self.head).field("body", &self.body).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+impl From<http::Request<Body>> for Request {
+    /// From a client on this machine, now.
+    fn from(request: http::Request<Body>) -> Self {
+        let (head, body) = request.into_parts();
+        let context = crate::context::Exchange::new(tokio::time::Instant::now(), [127, 0, 0, 1].into());
+        Self { head, body, context: Rc::new(context) }
+    }
+}
 
 /// Implemented for every service that fits into the chain.
 ///
 /// Such a service is always ready: what cannot be served now is answered with an error, never with a wait that
 /// the client does not see. So nobody in the chain asks `poll_ready`, which saves every call a state.
-pub trait HttpService:
-    Service<Request<Body>, Response = Response<Body>, Error = Error> + Clone + 'static
-{
-}
+pub trait HttpService: Service<Request, Response = Response<Body>, Error = Error> + Clone + 'static {}
 
-impl<S> HttpService for S where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Error> + Clone + 'static
-{
-}
+impl<S> HttpService for S where S: Service<Request, Response = Response<Body>, Error = Error> + Clone + 'static
+{}
 
 /// A boxed answer in the making.
 pub type ResponseFuture = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>>>>;
 
 trait DynService {
-    fn answer(&self, request: Request<Body>) -> ResponseFuture;
+    fn answer(&self, request: Request) -> ResponseFuture;
 }
 
 impl<S> DynService for S
@@ -45,7 +66,7 @@ where
     S: HttpService,
     S::Future: 'static,
 {
-    fn answer(&self, request: Request<Body>) -> ResponseFuture {
+    fn answer(&self, request: Request) -> ResponseFuture {
         Box::pin(self.clone().call(request))
     }
 }
@@ -65,7 +86,7 @@ impl BoxService {
     }
 
     /// Answers one request, on a clone of the boxed chain.
-    pub fn answer(&self, request: Request<Body>) -> ResponseFuture {
+    pub fn answer(&self, request: Request) -> ResponseFuture {
         self.0.answer(request)
     }
 }
@@ -123,7 +144,7 @@ impl HttpBody for Body {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
+        cx: &mut TaskContext<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         match &mut *self {
             Self::Empty => Poll::Ready(None),

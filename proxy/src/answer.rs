@@ -7,14 +7,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
 use outrigger_config::model::{DirectResponse, Redirect};
 use outrigger_filters::{
-    context::Context,
     error::Error,
     framing,
     redirect::{self, Origin},
-    service::Body,
+    service::{Body, Request},
 };
 use tower::Service;
 
@@ -28,15 +27,16 @@ impl RedirectAnswer {
         Self(Rc::new(redirect.clone()))
     }
 
-    fn answer(&self, request: &Request<Body>) -> Result<Response<Body>, Error> {
-        let authority = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    fn answer(&self, request: &Request) -> Result<Response<Body>, Error> {
+        let head = &request.head;
+        let authority = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let origin = Origin {
             scheme: "http",
             host: authority.map(framing::host_of),
             port: authority.and_then(framing::port_of),
-            path: request.uri().path(),
-            query: request.uri().query(),
-            prefix_len: request.extensions().get::<Context>().and_then(|context| context.prefix_len.get()),
+            path: head.uri.path(),
+            query: head.uri.query(),
+            prefix_len: request.context.prefix_len.get(),
         };
         let location = redirect::location(&self.0, &origin).map_err(Error::Malformed)?;
         let mut response = Response::new(Body::Empty);
@@ -70,7 +70,7 @@ impl DirectAnswer {
     }
 }
 
-impl Service<Request<Body>> for RedirectAnswer {
+impl Service<Request> for RedirectAnswer {
     type Response = Response<Body>;
     type Error = Error;
     type Future = Ready<Result<Response<Body>, Error>>;
@@ -79,12 +79,12 @@ impl Service<Request<Body>> for RedirectAnswer {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, request: Request) -> Self::Future {
         ready(self.answer(&request))
     }
 }
 
-impl Service<Request<Body>> for DirectAnswer {
+impl Service<Request> for DirectAnswer {
     type Response = Response<Body>;
     type Error = Error;
     type Future = Ready<Result<Response<Body>, Error>>;
@@ -93,7 +93,7 @@ impl Service<Request<Body>> for DirectAnswer {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, _: Request<Body>) -> Self::Future {
+    fn call(&mut self, _: Request) -> Self::Future {
         ready(Ok(Self::answer(self)))
     }
 }

@@ -5,14 +5,13 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Request, Response};
+use http::Response;
 use outrigger_config::model::HeaderChanges;
 use tower::{Layer, Service};
 
 use crate::{
-    context::Context as Exchanged,
     error::Error,
-    service::{Body, HttpService},
+    service::{Body, HttpService, Request},
 };
 
 /// Changes the headers of requests.
@@ -41,7 +40,7 @@ pub struct RequestHeaders<S> {
     inner: S,
 }
 
-impl<S: HttpService> Service<Request<Body>> for RequestHeaders<S> {
+impl<S: HttpService> Service<Request> for RequestHeaders<S> {
     type Response = Response<Body>;
     type Error = Error;
     type Future = S::Future;
@@ -50,12 +49,9 @@ impl<S: HttpService> Service<Request<Body>> for RequestHeaders<S> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> S::Future {
-        let context = request.extensions().get::<Exchanged>().cloned();
-        if let Some(context) = context {
-            context.insert_own(request.headers_mut()); // a route may change these as well
-        }
-        super::apply(&self.changes, request.headers_mut());
+    fn call(&mut self, mut request: Request) -> S::Future {
+        request.context.insert_own(&mut request.head.headers); // a route may change these as well
+        super::apply(&self.changes, &mut request.head.headers);
         self.inner.call(request)
     }
 }

@@ -7,14 +7,13 @@ use std::{
 };
 
 use futures_util::future::Either;
-use http::{Request, Response};
+use http::Response;
 use outrigger_config::model::UrlRewrite;
 use tower::{Layer, Service};
 
 use crate::{
-    context::Context,
     error::{Error, Malformed},
-    service::{Body, HttpService},
+    service::{Body, HttpService, Request},
 };
 
 /// Rewrites target and Host of requests.
@@ -44,18 +43,17 @@ pub struct Rewrite<S> {
 }
 
 impl<S> Rewrite<S> {
-    fn apply(&self, request: &mut Request<Body>) -> Result<(), Malformed> {
-        let prefix_len = request.extensions().get::<Context>().and_then(|context| context.prefix_len.get());
-        let target = super::target(&self.rewrite, prefix_len, request.uri().path(), request.uri())?;
-        if let Some(target) = target {
-            *request.uri_mut() = target;
+    fn apply(&self, request: &mut Request) -> Result<(), Malformed> {
+        let (head, prefix_len) = (&mut request.head, request.context.prefix_len.get());
+        if let Some(target) = super::target(&self.rewrite, prefix_len, head.uri.path(), &head.uri)? {
+            head.uri = target;
         }
-        super::host(&self.rewrite, request.headers_mut());
+        super::host(&self.rewrite, &mut head.headers);
         Ok(())
     }
 }
 
-impl<S: HttpService> Service<Request<Body>> for Rewrite<S> {
+impl<S: HttpService> Service<Request> for Rewrite<S> {
     type Response = Response<Body>;
     type Error = Error;
     type Future = Either<S::Future, Ready<Result<Response<Body>, Error>>>;
@@ -64,7 +62,7 @@ impl<S: HttpService> Service<Request<Body>> for Rewrite<S> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request) -> Self::Future {
         match self.apply(&mut request) {
             Ok(()) => Either::Left(self.inner.call(request)),
             Err(malformed) => Either::Right(ready(Err(Error::Malformed(malformed)))),

@@ -7,11 +7,12 @@
 use std::{
     future::Future,
     pin::Pin,
+    rc::Rc,
     task::{Context as TaskContext, Poll, ready},
     time::Duration,
 };
 
-use http::{Request, Response};
+use http::Response;
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep_until};
 use tower::{Layer, Service};
@@ -19,7 +20,7 @@ use tower::{Layer, Service};
 use crate::{
     context::Context,
     error::Error,
-    service::{Body, HttpService},
+    service::{Body, HttpService, Request},
 };
 
 /// Which of the two timeouts this is.
@@ -60,7 +61,7 @@ pub struct Timeout<S> {
     inner: S,
 }
 
-impl<S: HttpService> Service<Request<Body>> for Timeout<S> {
+impl<S: HttpService> Service<Request> for Timeout<S> {
     type Response = Response<Body>;
     type Error = Error;
     type Future = TimeoutFuture<S::Future>;
@@ -69,8 +70,8 @@ impl<S: HttpService> Service<Request<Body>> for Timeout<S> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let context = request.extensions().get::<Context>().cloned();
+    fn call(&mut self, request: Request) -> Self::Future {
+        let context = Rc::clone(&request.context);
         TimeoutFuture { settings: self.settings, context, timer: None, inner: self.inner.call(request) }
     }
 }
@@ -79,7 +80,7 @@ pin_project! {
     /// The answer in the making; its timer is only made when the answer is not there at once.
     pub struct TimeoutFuture<F> {
         settings: TimeoutLayer,
-        context: Option<Context>,
+        context: Context,
         timer: Option<Pin<Box<Sleep>>>,
         #[pin]
         inner: F,
@@ -95,12 +96,7 @@ impl<F: Future<Output = Result<Response<Body>, Error>>> Future for TimeoutFuture
             return Poll::Ready(answer);
         }
         if this.timer.is_none() {
-            // A request without context (a test's) is complete when it is called.
-            let complete = match this.context {
-                Some(context) => context.poll_complete(cx),
-                None => Some(tokio::time::Instant::now()),
-            };
-            let Some(complete) = complete else { return Poll::Pending };
+            let Some(complete) = this.context.poll_complete(cx) else { return Poll::Pending };
             *this.timer = Some(Box::pin(sleep_until(complete + this.settings.limit)));
         }
         if let Some(timer) = this.timer {
@@ -115,22 +111,25 @@ impl<F: Future<Output = Result<Response<Body>, Error>>> Future for TimeoutFuture
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
-
     use tokio::time::{Instant, advance};
     use tower::service_fn;
 
     use super::*;
-    use crate::context::Exchange;
 
-    async fn never(_: Request<Body>) -> Result<Response<Body>, Error> {
+    fn request() -> Request {
+        http::Request::new(Body::Empty).into()
+    }
+
+    async fn never(_: Request) -> Result<Response<Body>, Error> {
         std::future::pending().await
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_silent_upstream_is_given_up_at_the_limit_and_not_before() {
         let mut service = TimeoutLayer::new(Scope::Request, Duration::from_secs(15)).layer(service_fn(never));
-        let mut answer = std::pin::pin!(service.call(Request::new(Body::Empty)));
+        let request = request();
+        request.context.complete_request(Instant::now());
+        let mut answer = std::pin::pin!(service.call(request));
         let mut poll = async || std::future::poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await;
         assert!(poll().await.is_pending());
         advance(Duration::from_millis(14_999)).await;
@@ -141,9 +140,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_clock_starts_with_the_last_byte_of_the_request() {
-        let context = Context::new(Exchange::new(Instant::now(), IpAddr::V4(Ipv4Addr::LOCALHOST)));
-        let mut request = Request::new(Body::Empty);
-        request.extensions_mut().insert(context.clone());
+        let request = request();
+        let context = Rc::clone(&request.context);
         let mut service = TimeoutLayer::new(Scope::Backend, Duration::from_secs(1)).layer(service_fn(never));
         let mut answer = std::pin::pin!(service.call(request));
         let mut poll = async || std::future::poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await;

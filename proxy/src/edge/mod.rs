@@ -15,10 +15,9 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use outrigger_config::model::{Direction, ListenerId, RouteId};
 use outrigger_filters::{
-    context::Context,
     error::Error,
     framing, grpc, headers,
-    service::{Body, ResponseFuture},
+    service::{self, Body, ResponseFuture},
 };
 
 use self::{record::Record, request_body::RequestBody, response_body::ResponseBody};
@@ -98,17 +97,17 @@ fn route(
     view: &Rc<View>,
     listener: ListenerId,
     record: &Record,
-    mut head: Parts,
+    head: Parts,
     body: Incoming,
 ) -> Result<ResponseFuture, Error> {
-    let exchange = record.exchange();
+    let context = record.exchange();
     // Wrapped first: dropped without a route, it leaves word that the client may still be sending.
-    let body = RequestBody::wrap(body, head.version, client, exchange, view.config().listener(listener));
+    let body = RequestBody::wrap(body, head.version, client, context, view.config().listener(listener));
     let choice = choose(view, listener, &head).ok_or(Error::NoRoute)?;
-    let _ = exchange.route.set(choice.route);
-    exchange.prefix_len.set(choice.prefix_len);
-    head.extensions.insert::<Context>(exchange.clone());
-    Ok(view.chain(choice.route).answer(Request::from_parts(head, body)))
+    let _ = context.route.set(choice.route);
+    context.prefix_len.set(choice.prefix_len);
+    let request = service::Request { head, body, context: Rc::clone(context) };
+    Ok(view.chain(choice.route).answer(request))
 }
 
 fn choose(view: &View, listener: ListenerId, head: &Parts) -> Option<Choice> {

@@ -81,7 +81,7 @@ impl Record {
         parsed: bool,
     ) -> Self {
         Self {
-            context: Context::new(Exchange::new(Instant::now(), client.peer)),
+            context: Rc::new(Exchange::new(Instant::now(), client.peer)),
             client: Rc::clone(client),
             view: Rc::clone(view),
             listener,

@@ -59,7 +59,7 @@ impl RequestBody {
             inner,
             version,
             client: Rc::clone(client),
-            context: context.clone(),
+            context: Rc::clone(context),
             left: listener.limits.body_bytes,
             idle: listener.timeouts.body_idle,
             timer: None,

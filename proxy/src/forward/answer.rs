@@ -4,6 +4,7 @@ use std::{
     error::Error as StdError,
     io,
     pin::Pin,
+    rc::Rc,
     sync::Arc,
     task::{Context as TaskContext, Poll},
 };
@@ -142,7 +143,7 @@ impl AnswerBody {
             source,
             in_flight: Some(in_flight),
             endpoint: Arc::clone(&attempt.pool.endpoint().label),
-            context: attempt.context.clone(),
+            context: Rc::clone(attempt.context),
         })
     }
 

@@ -18,7 +18,11 @@ use std::{
 
 use http::{Request, Response, StatusCode};
 use outrigger_config::model::{Config, Direction, Route, UpstreamId, WeightedBackend};
-use outrigger_filters::{context::Context, error::Error, service::Body};
+use outrigger_filters::{
+    context::Context,
+    error::Error,
+    service::{self, Body},
+};
 use tower::Service;
 
 use self::{
@@ -85,7 +89,7 @@ impl Forward {
     }
 }
 
-impl Service<Request<Body>> for Forward {
+impl Service<service::Request> for Forward {
     type Response = Response<Body>;
     type Error = Error;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>>>>;
@@ -94,7 +98,7 @@ impl Service<Request<Body>> for Forward {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, request: service::Request) -> Self::Future {
         let sending = send(Rc::clone(&self.0), self.0.begin(request));
         debug_assert!(size_of_val(&sending) <= 1024, "every request copies this future once");
         Box::pin(sending)
@@ -128,12 +132,12 @@ impl Targets {
     }
 
     /// Everything before the first wait. Not part of the future below, which stays small without it.
-    fn begin(&self, request: Request<Body>) -> Call {
+    fn begin(&self, request: service::Request) -> Call {
         let id = self.backend();
         let upstream = Rc::clone(&self.upstreams[id.0 as usize]);
-        let context = request.extensions().get::<Context>().cloned().expect("the edge begins every exchange");
+        let service::Request { head, body, context } = request;
         context.upstream.set(Some(id));
-        let prepared = prepare::prepare(request, &upstream.shared.model, &context);
+        let prepared = prepare::prepare(Request::from_parts(head, body), &upstream.shared.model, &context);
         Call { upstream, context, prepared }
     }
 

@@ -139,8 +139,5 @@ pub(super) fn copy_for_repeat(request: &Request<Body>) -> Request<Body> {
     *copy.uri_mut() = request.uri().clone();
     *copy.version_mut() = request.version();
     *copy.headers_mut() = request.headers().clone();
-    if let Some(context) = request.extensions().get::<Context>() {
-        copy.extensions_mut().insert(context.clone());
-    }
     copy
 }

@@ -21,6 +21,12 @@ pub enum Flag {
     Slow,
     /// No route.
     Nr,
+    /// No token, or one that is refused (unauthenticated).
+    Ua,
+    /// Known, and not allowed (unauthorized).
+    Uz,
+    /// No keys to verify a token with were ever loaded.
+    Jk,
     /// No healthy endpoint.
     Uh,
     /// Connect failed.
@@ -46,6 +52,9 @@ impl Flag {
             Self::Lim => "LIM",
             Self::Slow => "SLOW",
             Self::Nr => "NR",
+            Self::Ua => "UA",
+            Self::Uz => "UZ",
+            Self::Jk => "JK",
             Self::Uh => "UH",
             Self::Uf => "UF",
             Self::Uc => "UC",
@@ -127,6 +136,26 @@ pub enum Error {
     /// No route matches.
     #[error("no route matches")]
     NoRoute,
+    /// No token, or one that is refused; the reason is `auth.…`.
+    #[error("not authenticated: {0}")]
+    Unauthenticated(&'static str),
+    /// Whoever it is may not do this.
+    #[error("not allowed: {reason}")]
+    Forbidden {
+        /// `auth.…`, `authorize.…` or `ext_auth.…`.
+        reason: &'static str,
+        /// Whether a token with more scopes would do (RFC 6750 section 3.1).
+        insufficient_scope: bool,
+    },
+    /// No key to verify a token with was ever loaded, or the last ones are too old.
+    #[error("no keys of provider {provider}")]
+    NoKeys {
+        /// The provider.
+        provider: std::sync::Arc<str>,
+    },
+    /// The service of `extAuth` gave no answer.
+    #[error("external authorization failed: {0}")]
+    ExtAuthFailed(Cause),
     /// No endpoint has an address.
     #[error("no healthy endpoint in upstream {upstream}")]
     NoEndpoint {
@@ -182,7 +211,11 @@ impl Error {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyIdle => StatusCode::REQUEST_TIMEOUT,
             Self::NoRoute => StatusCode::NOT_FOUND,
-            Self::NoEndpoint { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
+            Self::Forbidden { .. } => StatusCode::FORBIDDEN,
+            Self::NoKeys { .. } | Self::ExtAuthFailed(_) | Self::NoEndpoint { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::ConnectFailed { .. } | Self::UpstreamClosed { .. } | Self::UpstreamProtocol { .. } => {
                 StatusCode::BAD_GATEWAY
             }
@@ -197,6 +230,9 @@ impl Error {
             Self::HeadersTooLarge | Self::TargetTooLong | Self::BodyTooLarge => Flag::Lim,
             Self::BodyIdle => Flag::Slow,
             Self::NoRoute => Flag::Nr,
+            Self::Unauthenticated(_) => Flag::Ua,
+            Self::Forbidden { .. } | Self::ExtAuthFailed(_) => Flag::Uz,
+            Self::NoKeys { .. } => Flag::Jk,
             Self::NoEndpoint { .. } => Flag::Uh,
             Self::ConnectFailed { .. } => Flag::Uf,
             Self::UpstreamClosed { .. } => Flag::Uc,
@@ -216,6 +252,9 @@ impl Error {
             Self::BodyTooLarge => "limit.body",
             Self::BodyIdle => "timeout.body_idle",
             Self::NoRoute => "route.none",
+            Self::Unauthenticated(reason) | Self::Forbidden { reason, .. } => reason,
+            Self::NoKeys { .. } => "auth.no_keys",
+            Self::ExtAuthFailed(_) => "ext_auth.failed",
             Self::NoEndpoint { .. } => "upstream.no_endpoint",
             Self::ConnectFailed { .. } => "upstream.connect_failed",
             Self::UpstreamClosed { .. } => "upstream.closed",
@@ -237,6 +276,9 @@ impl Error {
             Self::BodyTooLarge => "request body too large",
             Self::BodyIdle => "request body too slow",
             Self::NoRoute => "no route",
+            Self::Unauthenticated(_) => "unauthorized",
+            Self::Forbidden { .. } => "forbidden",
+            Self::NoKeys { .. } | Self::ExtAuthFailed(_) => "authorization unavailable",
             Self::NoEndpoint { .. } => "no healthy upstream",
             Self::ConnectFailed { .. } | Self::UpstreamClosed { .. } | Self::UpstreamProtocol { .. } => {
                 "upstream failed"

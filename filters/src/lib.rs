@@ -1,6 +1,6 @@
 //! The filters of the request chain: for each a pure decision core and, where it lasts as long as the call, a
 //! thin tower layer. A filter never imports a sibling; what they share is [`service`], [`error`],
-//! [`context`] and [`path`].
+//! [`context`], [`identity`] and [`path`].
 
 pub mod access_log;
 pub mod client_address;
@@ -10,6 +10,7 @@ pub mod framing;
 pub mod grpc;
 pub mod headers;
 pub mod hop_by_hop;
+pub mod identity;
 pub mod owned_headers;
 pub mod path;
 pub mod redirect;

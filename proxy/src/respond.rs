@@ -111,11 +111,23 @@ pub(crate) fn respond(
     if version < Version::HTTP_2 && ends_connection(error) {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
+    if let Some(challenge) = challenge(error) {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    }
     if error.status() == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         response.headers_mut().insert("x-outrigger-overloaded", HeaderValue::from_static("true"));
     }
     Ok(response)
+}
+
+/// What a client is told about the token that it needs (RFC 6750 section 3): nothing that helps to guess one.
+fn challenge(error: &Error) -> Option<&'static str> {
+    match error {
+        Error::Unauthenticated(_) => Some("Bearer error=\"invalid_token\""),
+        Error::Forbidden { insufficient_scope: true, .. } => Some("Bearer error=\"insufficient_scope\""),
+        _ => None,
+    }
 }
 
 /// Whether the rest of the client's bytes can no longer be trusted, or is not wanted.

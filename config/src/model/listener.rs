@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use super::ServerTls;
+
 /// One listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -16,6 +18,10 @@ pub struct Listener {
     pub direction: Direction,
     /// What is bound.
     pub address: ListenerAddress,
+    /// TLS, when it is spoken here.
+    pub tls: Option<Arc<ServerTls>>,
+    /// Whether every connection begins with a PROXY header (v1 or v2), which only trusted peers may send.
+    pub proxy_protocol: bool,
     /// Peers whose X-Forwarded-For and X-Request-Id are believed.
     pub trusted_cidrs: Vec<Cidr>,
     /// Limits on what a peer may send.
@@ -129,6 +135,8 @@ impl Default for ListenerLimits {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ListenerTimeouts {
+    /// From the accepted connection to the end of the TLS handshake, a PROXY header included: close. Default 10 s.
+    pub tls_handshake: Option<Duration>,
     /// From the first byte of a request head to its last: 408. Default 10 s.
     pub request_headers: Option<Duration>,
     /// Between two reads of a request body, or two writes of a response body: 408 or close. Default 30 s.

@@ -5,14 +5,21 @@
 //! reload compares model values to decide what may be carried over.
 
 mod app;
+mod auth;
 mod listener;
 mod operations;
 mod pattern;
 mod route;
 mod telemetry;
+mod tls;
 mod upstream;
 
 pub use app::{App, AppAddress, Readiness, ReadinessProbe};
+pub use auth::{
+    Auth, Authorize, AuthorizeRule, ClaimHeader, ClaimMatch, ClaimPath, Cors, Credential, ExtAuth,
+    JwtAlgorithm, JwtProvider, KeySource, Mode, OnError, OriginMatch, RemoteKeys, Requirement, RuleAction,
+    SanPattern, SecretSource, SecretText, TokenBinding, TokenLocation,
+};
 pub use listener::{
     Cidr, Direction, EncodedSlash, Listener, ListenerAddress, ListenerLimits, ListenerTimeouts, PathRules,
     UnderscoreHeaders,
@@ -24,6 +31,7 @@ pub use route::{
     Redirect, Route, RouteMatch, RouteTimeouts, UrlRewrite, ValueMatch, WeightedBackend,
 };
 pub use telemetry::{AccessLog, AccessLogFormat, Percent, Telemetry};
+pub use tls::{Certificate, ClientAuth, ClientAuthMode, PrivateKey, ServerTls, SniCertificate, TlsVersion};
 pub use upstream::{
     ConnectionSettings, EndpointAddress, EndpointSpec, LoadBalancerPolicy, Protocol, Upstream, UpstreamKind,
 };
@@ -40,6 +48,10 @@ pub struct UpstreamId(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RouteId(pub u32);
 
+/// Index of a token provider in [`Config::jwt_providers`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProviderId(pub u32);
+
 /// One whole accepted configuration.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -52,6 +64,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// Upstreams: `app` first when there is one, then in file order.
     pub upstreams: Vec<Upstream>,
+    /// Token providers in file order.
+    pub jwt_providers: Vec<JwtProvider>,
     /// Routes in file order. A file without routes has one, named `app`, that sends everything to the app.
     pub routes: Vec<Route>,
     /// Access log and metrics.
@@ -75,6 +89,11 @@ impl Config {
     /// The upstream with this index.
     pub fn upstream(&self, id: UpstreamId) -> &Upstream {
         &self.upstreams[id.0 as usize]
+    }
+
+    /// The token provider with this index.
+    pub fn jwt_provider(&self, id: ProviderId) -> &JwtProvider {
+        &self.jwt_providers[id.0 as usize]
     }
 
     /// The route with this index.

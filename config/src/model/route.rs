@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
-use super::{ListenerId, PathTemplate, Pattern, UpstreamId};
+use super::{Auth, Authorize, ClaimMatch, Cors, ExtAuth, ListenerId, PathTemplate, Pattern, UpstreamId};
 
 /// One route, with `defaults` already applied.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +18,14 @@ pub struct Route {
     pub hostnames: Vec<Hostname>,
     /// Matches, of which one must hold; never empty (absent matches are one that takes all paths).
     pub matches: Vec<RouteMatch>,
+    /// Which pages of other origins may read its answers.
+    pub cors: Option<Cors>,
+    /// What a client must present.
+    pub auth: Auth,
+    /// What it may do with that.
+    pub authorize: Option<Authorize>,
+    /// The service that is asked as well.
+    pub ext_auth: Option<ExtAuth>,
     /// Changes to the path or host sent on.
     pub url_rewrite: UrlRewrite,
     /// Changes to the request head sent on.
@@ -31,13 +39,17 @@ pub struct Route {
 }
 
 impl Route {
-    /// A route that changes nothing on the way and has no timeouts; the fields are public for the rest.
+    /// An open route that changes nothing on the way and has no timeouts; the fields are public for the rest.
     pub fn new(name: Arc<str>, listeners: Vec<ListenerId>, matches: Vec<RouteMatch>, action: Action) -> Self {
         Self {
             name,
             listeners,
             hostnames: Vec::new(),
             matches,
+            cors: None,
+            auth: Auth::none(),
+            authorize: None,
+            ext_auth: None,
             url_rewrite: UrlRewrite::default(),
             request_headers: HeaderChanges::default(),
             response_headers: HeaderChanges::default(),
@@ -68,12 +80,14 @@ pub struct RouteMatch {
     pub headers: Vec<HeaderMatch>,
     /// Query parameters, all of which must match.
     pub query_params: Vec<QueryMatch>,
+    /// Verified claims, all of which must match.
+    pub claims: Vec<ClaimMatch>,
 }
 
 impl RouteMatch {
     /// A match on the path alone.
     pub fn new(path: PathMatch) -> Self {
-        Self { path, method: None, headers: Vec::new(), query_params: Vec::new() }
+        Self { path, method: None, headers: Vec::new(), query_params: Vec::new(), claims: Vec::new() }
     }
 }
 

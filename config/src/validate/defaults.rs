@@ -30,6 +30,8 @@ pub(super) const CONNECTIONS_PER_ADDRESS: u64 = 1000;
 /// Over the 100 that RFC 9113 section 6.5.2 asks for at least.
 pub(super) const STREAMS: u64 = 128;
 
+/// As long as a request head may take: a handshake is two flights, also over a slow link.
+pub(super) const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
 /// Long enough for a slow phone, short enough against slow-header attacks.
 pub(super) const REQUEST_HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
 /// Between two reads of a body.

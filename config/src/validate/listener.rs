@@ -61,6 +61,8 @@ fn listener(
         name: block.name.as_ref().map_or_else(default_name, |name| name.value.clone()).into(),
         direction,
         address,
+        tls: None,
+        proxy_protocol: false,
         trusted_cidrs: trusted_cidrs(block.client_address.as_ref(), report),
         limits: limits(block.limits.as_ref().map(|at| &at.value), report),
         timeouts: timeouts(block.timeouts.as_ref().map(|at| &at.value)),
@@ -123,6 +125,7 @@ fn timeouts(block: Option<&ListenerTimeoutsBlock>) -> ListenerTimeouts {
         None => default,
     };
     ListenerTimeouts {
+        tls_handshake: Some(defaults::TLS_HANDSHAKE),
         request_headers: field(|block| &block.request_headers, Some(defaults::REQUEST_HEADERS_TIMEOUT)),
         body_idle: field(|block| &block.body_idle, Some(defaults::BODY_IDLE)),
         idle: field(|block| &block.idle, Some(defaults::IDLE)),

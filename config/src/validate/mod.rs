@@ -44,6 +44,7 @@ pub(crate) fn config(file: &File, base: &Path, report: &mut Report) -> Config {
         app,
         listeners,
         upstreams,
+        jwt_providers: Vec::new(),
         routes,
         telemetry: operations::telemetry(file.telemetry.as_ref()),
         status,

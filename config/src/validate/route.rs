@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     model::{
-        Action, Direction, EncodedSlash, HeaderChanges, Hostname, Listener, ListenerId, Route, RouteTimeouts,
-        Upstream, UpstreamId, UrlRewrite, WeightedBackend,
+        Action, Auth, Direction, EncodedSlash, HeaderChanges, Hostname, Listener, ListenerId, Route,
+        RouteTimeouts, Upstream, UpstreamId, UrlRewrite, WeightedBackend,
     },
     problem::{Place, Report},
     schema::{At, DefaultsBlock, File, RouteBlock, RouteTimeoutsBlock},
@@ -91,6 +91,10 @@ fn default_routes(
         listeners,
         hostnames: Vec::new(),
         matches: vec![route_match::every_path()],
+        cors: None,
+        auth: Auth::none(),
+        authorize: None,
+        ext_auth: None,
         url_rewrite: UrlRewrite::default(),
         request_headers: headers::changes(None, inherited.request_headers.as_ref(), report),
         response_headers: headers::changes(None, inherited.response_headers.as_ref(), report),
@@ -126,6 +130,10 @@ fn route(
         listeners,
         hostnames: hostnames(block, report),
         matches,
+        cors: None,
+        auth: Auth::none(),
+        authorize: None,
+        ext_auth: None,
         url_rewrite: action::url_rewrite(block.url_rewrite.as_ref(), prefixes, report),
         request_headers: match forwards {
             true => headers::changes(block.request_headers.as_ref(), inherited_changes, report),

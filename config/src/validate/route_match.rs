@@ -16,6 +16,7 @@ pub(super) fn every_path() -> RouteMatch {
         method: None,
         headers: Vec::new(),
         query_params: Vec::new(),
+        claims: Vec::new(),
     }
 }
 
@@ -45,6 +46,7 @@ fn route_match(block: &MatchBlock, rules: path::Rules, report: &mut Report) -> R
         method: block.method.as_ref().and_then(|method| method_named(method, report)),
         headers: header_matches(block.headers.as_ref(), report),
         query_params: query_matches(block.query_params.as_ref(), report),
+        claims: Vec::new(),
     }
 }
 

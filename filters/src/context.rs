@@ -2,6 +2,7 @@
 //!
 //! | field | written by | read by |
 //! |---|---|---|
+//! | `identity` | edge, from the connection | auth, authorize |
 //! | `client_address`, `request_id`, `own`, `hop` | edge | forward, request headers, respond, access log |
 //! | `route`, `prefix_len` | edge, after the route choice | rewrite, redirect, access log, metrics |
 //! | `upstream`, `endpoint`, `attempts` | forward | access log |
@@ -27,6 +28,7 @@ use tokio::time::Instant;
 use crate::{
     error::{Error, Flag},
     hop_by_hop::Hop,
+    identity::Identity,
     owned_headers::Own,
 };
 
@@ -37,6 +39,8 @@ pub type Context = Rc<Exchange>;
 pub struct Exchange {
     /// When the head was complete.
     pub started: Instant,
+    /// Who the client is by its verified certificate; the same for all requests of a connection.
+    pub identity: Option<Arc<Identity>>,
     /// The client's address: the peer, or the rightmost untrusted entry of X-Forwarded-For.
     pub client_address: Cell<IpAddr>,
     /// The request id sent to the app and shown to the client in our own answers.
@@ -74,6 +78,7 @@ impl Exchange {
     pub fn new(started: Instant, peer: IpAddr) -> Self {
         Self {
             started,
+            identity: None,
             client_address: Cell::new(peer),
             request_id: OnceCell::new(),
             own: RefCell::new(None),
@@ -91,6 +96,13 @@ impl Exchange {
             bytes_in: Cell::new(0),
             bytes_out: Cell::new(0),
         }
+    }
+
+    /// The same, from a client whose certificate was verified.
+    #[must_use]
+    pub fn identified(mut self, identity: Option<Arc<Identity>>) -> Self {
+        self.identity = identity;
+        self
     }
 
     /// The last byte of the request came at `now`; the timeouts run from here.

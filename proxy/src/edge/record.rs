@@ -81,7 +81,7 @@ impl Record {
         parsed: bool,
     ) -> Self {
         Self {
-            context: Rc::new(Exchange::new(Instant::now(), client.peer)),
+            context: Rc::new(Exchange::new(Instant::now(), client.peer).identified(client.identity.clone())),
             client: Rc::clone(client),
             view: Rc::clone(view),
             listener,

@@ -4,10 +4,11 @@ use std::{
     cell::{Cell, RefCell},
     net::IpAddr,
     rc::Rc,
-    sync::atomic::Ordering::Relaxed,
+    sync::{Arc, atomic::Ordering::Relaxed},
 };
 
 use http::HeaderValue;
+use outrigger_filters::identity::Identity;
 use tokio::time::Instant;
 
 use super::{ListenerLocal, Permit, io::Watch, tunnel::Tunnel};
@@ -23,6 +24,8 @@ pub(crate) struct Client {
     pub peer: IpAddr,
     /// The peer as a header value, for every request that is not forwarded by somebody trusted.
     pub peer_value: HeaderValue,
+    /// Who the client is by its verified certificate.
+    pub identity: Option<Arc<Identity>>,
     /// What the socket tells.
     pub watch: Rc<Watch>,
     opened: Instant,
@@ -56,6 +59,7 @@ impl Client {
             listener,
             peer,
             peer_value: HeaderValue::try_from(peer.to_string()).expect("an IP address is ASCII"),
+            identity: None,
             watch: Rc::default(),
             opened,
             requests: Cell::new(0),

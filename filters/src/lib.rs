@@ -1,8 +1,9 @@
 //! The filters of the request chain: for each a pure decision core and, where it lasts as long as the call, a
 //! thin tower layer. A filter never imports a sibling; what they share is [`service`], [`error`],
-//! [`context`], [`identity`] and [`path`].
+//! [`context`], [`identity`], [`claims`] and [`path`].
 
 pub mod access_log;
+pub mod claims;
 pub mod client_address;
 pub mod context;
 pub mod error;

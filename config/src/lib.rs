@@ -4,12 +4,14 @@
 //! runtime in `outrigger-filters` and `outrigger` is what serves requests. Each step only goes forward.
 
 mod diff;
+pub mod jwks;
 mod load;
 pub mod model;
 mod problem;
 mod reload;
 mod render;
 mod schema;
+pub mod strict_json;
 mod validate;
 
 pub use diff::{Changes, Names, diff};

@@ -2,7 +2,7 @@
 
 use std::{fmt, path::Path, sync::Arc, time::Duration};
 
-use http::{HeaderName, Method, StatusCode, Uri};
+use http::{HeaderName, Method, StatusCode, Uri, header::AUTHORIZATION};
 use rustls_pki_types::CertificateDer;
 
 use super::{Cidr, EndpointSpec, ProviderId, ValueMatch};
@@ -37,6 +37,26 @@ pub struct JwtProvider {
     pub claim_headers: Vec<ClaimHeader>,
 }
 
+impl JwtProvider {
+    /// A provider with every default; the fields are public for the rest.
+    pub fn new(name: Arc<str>, issuer: Arc<str>, audiences: Vec<Arc<str>>, keys: KeySource) -> Self {
+        Self {
+            name,
+            issuer,
+            audiences,
+            algorithms: JwtAlgorithm::ASYMMETRIC.to_vec(),
+            keys,
+            token_types: vec!["jwt".into(), "at+jwt".into()],
+            clock_skew: Duration::from_secs(30),
+            max_lifetime: None,
+            binding: TokenBinding::WhenPresent,
+            from: vec![TokenLocation::Header { name: AUTHORIZATION, scheme: Some("Bearer".into()) }],
+            forward_token: false,
+            claim_headers: Vec::new(),
+        }
+    }
+}
+
 /// A signature algorithm (RFC 7518, RFC 8037).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs)] // the names of the standard
@@ -56,6 +76,46 @@ pub enum JwtAlgorithm {
 }
 
 impl JwtAlgorithm {
+    /// Those with a public key, in the order of the standards.
+    pub const ASYMMETRIC: [Self; 9] = [
+        Self::Rs256,
+        Self::Rs384,
+        Self::Rs512,
+        Self::Ps256,
+        Self::Ps384,
+        Self::Ps512,
+        Self::Es256,
+        Self::Es384,
+        Self::EdDsa,
+    ];
+
+    /// As it stands in `alg`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rs256 => "RS256",
+            Self::Rs384 => "RS384",
+            Self::Rs512 => "RS512",
+            Self::Ps256 => "PS256",
+            Self::Ps384 => "PS384",
+            Self::Ps512 => "PS512",
+            Self::Es256 => "ES256",
+            Self::Es384 => "ES384",
+            Self::EdDsa => "EdDSA",
+            Self::Hs256 => "HS256",
+            Self::Hs384 => "HS384",
+            Self::Hs512 => "HS512",
+        }
+    }
+
+    /// The algorithm with this name, case included. `Ed25519` is EdDSA by its newer name (RFC 9864).
+    pub fn named(name: &str) -> Option<Self> {
+        const SYMMETRIC: [JwtAlgorithm; 3] = [JwtAlgorithm::Hs256, JwtAlgorithm::Hs384, JwtAlgorithm::Hs512];
+        if name == "Ed25519" {
+            return Some(Self::EdDsa);
+        }
+        Self::ASYMMETRIC.into_iter().chain(SYMMETRIC).find(|algorithm| algorithm.name() == name)
+    }
+
     /// Whether both sides hold the same secret.
     pub fn is_symmetric(self) -> bool {
         matches!(self, Self::Hs256 | Self::Hs384 | Self::Hs512)
@@ -98,6 +158,20 @@ pub struct RemoteKeys {
     pub ca_files: Vec<Arc<Path>>,
     /// What is sent along.
     pub bearer_token: Option<SecretSource>,
+}
+
+impl Default for RemoteKeys {
+    fn default() -> Self {
+        Self {
+            refresh: Duration::from_secs(600),
+            timeout: Duration::from_secs(2),
+            max_stale: Duration::from_secs(24 * 3600),
+            allow_insecure: false,
+            ca_certificates: Vec::new(),
+            ca_files: Vec::new(),
+            bearer_token: None,
+        }
+    }
 }
 
 /// Where a secret that may change while running comes from.

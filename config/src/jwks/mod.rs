@@ -1,0 +1,162 @@
+//! JSON Web Key Sets (RFC 7517): text into public keys that can verify, and words for those that cannot.
+//!
+//! The same reader serves `jwks.file` and `jwks.inline` when the configuration is checked, and every answer of a key
+//! server later. A set is refused as a whole when it is no set, is too large, or when it is not clear which
+//! key a name stands for. One key that is of no use here is left out and told: providers publish encryption keys
+//! and curves of their own beside the keys that we need. A set that leaves nothing is refused.
+//!
+//! Secrets have no place in a set: `oct` keys and private members are left out (`secret` is for HS256 and its kin).
+
+mod key;
+#[cfg(test)]
+mod tests;
+
+use std::{fmt, sync::Arc};
+
+pub use key::{Jwk, KeyMaterial, Unusable};
+
+use crate::strict_json::{Json, JsonError};
+
+/// The largest set that is read (docs/security.md 14).
+pub const MAX_BYTES: usize = 1 << 20;
+
+/// The most keys in a set (docs/security.md 14).
+pub const MAX_KEYS: usize = 100;
+
+/// A set is three levels deep; members that nobody reads may be a little deeper.
+const MAX_DEPTH: usize = 8;
+
+/// The public keys of a set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Jwks {
+    /// What can verify, in the order of the set; at least one, no `kid` twice.
+    pub keys: Vec<Jwk>,
+    /// What was left out.
+    pub skipped: Vec<SkippedKey>,
+}
+
+/// A key that was left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SkippedKey {
+    /// Its place in `keys`.
+    pub index: usize,
+    /// Its name, when it has one.
+    pub kid: Option<Arc<str>>,
+    /// What is wrong with it.
+    pub why: Unusable,
+}
+
+impl fmt::Display for SkippedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "keys[{}]", self.index)?;
+        if let Some(kid) = &self.kid {
+            write!(f, " (kid {kid:?})")?;
+        }
+        write!(f, ": {}", self.why)
+    }
+}
+
+/// Why a whole set was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum JwksError {
+    /// Over [`MAX_BYTES`].
+    #[error("it is larger than 1 MiB")]
+    TooLarge,
+    /// A page for people.
+    #[error("this is HTML, not a JWKS")]
+    Html,
+    /// A key or certificate in PEM.
+    #[error("this is PEM, not a JWKS")]
+    Pem,
+    /// Nothing at all.
+    #[error("it is empty")]
+    Empty,
+    /// Not JSON that reads in one way.
+    #[error(transparent)]
+    Json(#[from] JsonError),
+    /// The page that says where the keys are.
+    #[error("this is a discovery document, not a JWKS; the keys are at its jwks_uri")]
+    Discovery,
+    /// One key on its own.
+    #[error("this is one key, not a JWKS; write {{\"keys\": [ ... ]}} around it")]
+    OneKey,
+    /// JSON of another kind.
+    #[error("this is JSON without a list of keys; a JWKS is {{\"keys\": [ ... ]}}")]
+    NoKeys,
+    /// Over [`MAX_KEYS`].
+    #[error("it has {0} keys; 100 are the most")]
+    TooManyKeys(usize),
+    /// Two keys have one name.
+    #[error("two keys have the kid {0:?}")]
+    DuplicateKid(Arc<str>),
+    /// Nothing in it can verify a token.
+    #[error("none of its keys can be used{}", listed(.0))]
+    NoUsableKey(Vec<SkippedKey>),
+}
+
+fn listed(skipped: &[SkippedKey]) -> String {
+    const TOLD: usize = 5;
+    let mut text = String::new();
+    for (place, key) in skipped.iter().take(TOLD).enumerate() {
+        text += if place == 0 { ": " } else { "; " };
+        text += &key.to_string();
+    }
+    if skipped.len() > TOLD {
+        text += &format!("; and {} more", skipped.len() - TOLD);
+    }
+    text
+}
+
+/// Reads a set.
+///
+/// # Errors
+/// When the text is no set, is too large, has one name for two keys, or no key that can verify.
+pub fn parse(text: &[u8]) -> Result<Jwks, JwksError> {
+    if text.len() > MAX_BYTES {
+        return Err(JwksError::TooLarge);
+    }
+    looks_like_something_else(text.trim_ascii_start())?;
+    let json = Json::parse(text, MAX_DEPTH)?;
+    let listed = list(&json)?;
+    if listed.len() > MAX_KEYS {
+        return Err(JwksError::TooManyKeys(listed.len()));
+    }
+    let (mut keys, mut skipped, mut kids) = (Vec::new(), Vec::new(), Vec::new());
+    for (index, json) in listed.iter().enumerate() {
+        let kid = key::kid(json);
+        if let Some(kid) = &kid {
+            // Also among keys that are left out: a set that uses one name twice is not to be trusted with names.
+            if kids.contains(kid) {
+                return Err(JwksError::DuplicateKid(Arc::clone(kid)));
+            }
+            kids.push(Arc::clone(kid));
+        }
+        match Jwk::read(json, kid.clone()) {
+            Ok(key) => keys.push(key),
+            Err(why) => skipped.push(SkippedKey { index, kid, why }),
+        }
+    }
+    if keys.is_empty() { Err(JwksError::NoUsableKey(skipped)) } else { Ok(Jwks { keys, skipped }) }
+}
+
+/// What people really put where a set should be, in words.
+fn looks_like_something_else(text: &[u8]) -> Result<(), JwksError> {
+    match text {
+        [] => Err(JwksError::Empty),
+        [b'<', ..] => Err(JwksError::Html),
+        _ if text.starts_with(b"-----BEGIN") => Err(JwksError::Pem),
+        _ => Ok(()),
+    }
+}
+
+fn list(json: &Json) -> Result<&[Json], JwksError> {
+    let object = json.as_object().ok_or(JwksError::NoKeys)?;
+    match object.get("keys") {
+        Some(keys) => keys.as_array().ok_or(JwksError::NoKeys),
+        None if object.get("jwks_uri").is_some() => Err(JwksError::Discovery),
+        None if object.get("kty").is_some() => Err(JwksError::OneKey),
+        None => Err(JwksError::NoKeys),
+    }
+}

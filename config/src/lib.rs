@@ -4,6 +4,7 @@
 //! runtime in `outrigger-filters` and `outrigger` is what serves requests. Each step only goes forward.
 
 mod diff;
+mod files;
 pub mod jwks;
 mod load;
 pub mod model;
@@ -15,10 +16,11 @@ pub mod strict_json;
 mod validate;
 
 pub use diff::{Changes, Names, diff};
+pub use files::Fingerprint;
 pub use load::{
     Environment, LoadError, Loaded, ProcessEnvironment, SourceText, default_config, load_path, load_str,
 };
 pub use problem::{Problem, Severity, render_json, render_text};
-pub use reload::{Fingerprint, Reloader, Source, Watcher};
+pub use reload::{Reloader, Source, Watcher, cannot_update};
 pub use render::{effective_json, effective_yaml};
 pub use schema::json_schema;

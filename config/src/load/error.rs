@@ -3,13 +3,16 @@
 use std::{io, path::PathBuf};
 
 use super::SourceText;
-use crate::problem::{Place, Problem, Report, render_text};
+use crate::{
+    files::content,
+    problem::{Place, Problem, Report, render_text},
+};
 
 /// Why a configuration was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file cannot be read.
-    #[error("cannot read {}: {}; {}", path.display(), reason(source), remedy(source))]
+    #[error("cannot read {}: {}; {}", path.display(), content::reason(source), content::remedy(source))]
     Unreadable {
         /// The file as it was named.
         path: PathBuf,
@@ -42,8 +45,8 @@ impl LoadError {
             Self::Rejected { problems, .. } => problems.clone(),
             Self::Unreadable { path, source } => {
                 let mut report = Report::new(SourceText::new(&path.display().to_string(), ""));
-                let message = format!("cannot read the file: {}", reason(source));
-                report.error(&Place::root(), "unreadable-file", message, remedy(source));
+                let message = format!("cannot read the file: {}", content::reason(source));
+                report.error(&Place::root(), "unreadable-file", message, content::remedy(source));
                 report.finish().0
             }
         }
@@ -65,26 +68,5 @@ fn summary(problems: &[Problem]) -> String {
     match errors.count() {
         0 => first,
         more => format!("{first} (and {more} more)"),
-    }
-}
-
-fn reason(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
-        _ => error.to_string(),
-    }
-}
-
-fn remedy(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::NotFound => "check the path, and that the volume is mounted",
-        io::ErrorKind::PermissionDenied => {
-            "make it, and the folders above it, readable for this process's user"
-        }
-        io::ErrorKind::IsADirectory => "name the file inside it",
-        io::ErrorKind::InvalidInput => "name a regular file",
-        _ => "check the volume it lies on",
     }
 }

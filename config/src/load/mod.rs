@@ -10,7 +10,7 @@ pub(crate) mod node;
 mod source_text;
 mod syntax;
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 pub use environment::{Environment, ProcessEnvironment};
 pub use error::LoadError;
@@ -18,15 +18,13 @@ pub use source_text::SourceText;
 pub(crate) use source_text::Span;
 
 use crate::{
+    files::{Files, Fingerprint, content::MAX_BYTES},
     model::Config,
     problem::{Place, Problem, Report, render_text},
-    reload::{Fingerprint, Source},
+    reload::Source,
     schema::{File, Read, Reader},
     validate,
 };
-
-/// Bytes of a file; a larger one is no configuration.
-pub(crate) const MAX_FILE_BYTES: usize = 1 << 20;
 
 /// What behaves as if there were a file, when there is none.
 const DEFAULT_FILE: &str = "app: { port: 8080 }";
@@ -41,8 +39,10 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
     /// The text, for showing the warnings in it.
     pub text: SourceText,
-    /// What the content hashes to.
+    /// What the content hashes to, together with that of every file it names.
     pub hash: Fingerprint,
+    /// The files that were read, by absolute path: the configuration itself first, then those that it names.
+    pub files: Vec<Arc<Path>>,
 }
 
 impl Loaded {
@@ -65,7 +65,9 @@ pub fn load_path(path: &Path, environment: &dyn Environment) -> Result<Loaded, L
 /// # Errors
 /// The text has at least one error.
 pub fn load_str(name: &str, text: &str, environment: &dyn Environment) -> Result<Loaded, LoadError> {
-    load_bytes(name, text.as_bytes(), environment)
+    let mut files = Files::of(Path::new(name), environment);
+    files.given(Path::new(name), text.as_bytes());
+    load_bytes(name, text.as_bytes(), &mut files, environment)
 }
 
 /// The configuration when no file is named: port 8000 to an app on port 8080.
@@ -77,9 +79,9 @@ pub fn default_config() -> Config {
 pub(crate) fn load_bytes(
     name: &str,
     bytes: &[u8],
+    files: &mut Files<'_>,
     environment: &dyn Environment,
 ) -> Result<Loaded, LoadError> {
-    let hash = Fingerprint::of(bytes);
     let text = decode(name, bytes)?;
     let tree = match node::parse(text) {
         Ok(tree) => tree,
@@ -91,12 +93,11 @@ pub(crate) fn load_bytes(
     }
     let file = File::read(&tree, &Place { span: tree.span, ..Place::root() }, &mut reader);
     let mut report = reader.report;
-    let base = Path::new(name).parent().unwrap_or_else(|| Path::new(""));
-    let config = file.map(|file| validate::config(&file, base, &mut report));
+    let config = file.map(|file| validate::config(&file, files, &mut report));
     match config {
         Some(config) if !report.has_errors() => {
             let (warnings, text) = report.finish();
-            Ok(Loaded { config, warnings, text, hash })
+            Ok(Loaded { config, warnings, text, hash: files.fingerprint(), files: files.paths() })
         }
         _ => {
             let (problems, text) = report.finish();
@@ -110,7 +111,7 @@ const EMPTY_HELP: &str = "the smallest useful file is `app: { port: 8080 }`";
 /// The text of a file: UTF-8, with or without a byte order mark, not too large and not empty.
 fn decode<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str, LoadError> {
     let alone = |code, message: &str, help: &str| LoadError::alone(name, "", code, message, help);
-    if bytes.len() > MAX_FILE_BYTES {
+    if bytes.len() > MAX_BYTES {
         let help = "is this the right file? A configuration is text of a few kilobytes";
         return Err(alone("file-too-large", "the file is larger than 1 MiB", help));
     }

@@ -2,12 +2,20 @@
 
 use std::{
     ffi::OsString,
+    fs,
     os::unix::ffi::{OsStrExt, OsStringExt},
     path::Path,
 };
 
+/// Whether a file can never change: it is itself a mount point, as with a Kubernetes `subPath`, so a new generation of
+/// the volume does not reach it. `false` where the system does not say.
+pub fn cannot_update(path: &Path) -> bool {
+    let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    fs::canonicalize(path).is_ok_and(|real| is_mount_point(&table, &real))
+}
+
 /// Whether `path` is a mount point in a table of mounts (proc_pid_mountinfo(5)).
-pub(super) fn is_mount_point(table: &str, path: &Path) -> bool {
+fn is_mount_point(table: &str, path: &Path) -> bool {
     table.lines().filter_map(|line| line.split(' ').nth(4)).any(|point| unescape(point) == path.as_os_str())
 }
 

@@ -1,7 +1,9 @@
 //! Decides whether there is something new to load.
 
-use super::{Fingerprint, Source};
-use crate::load::{Environment, LoadError, Loaded, load_bytes};
+use std::{path::Path, sync::Arc};
+
+use super::{Source, source::Seen};
+use crate::load::{Environment, LoadError, Loaded};
 
 /// Remembers what was seen last, so that the same content is neither loaded nor reported twice.
 #[derive(Debug)]
@@ -10,16 +12,10 @@ pub struct Reloader {
     seen: Seen,
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Seen {
-    Content(Fingerprint),
-    Unreadable(String),
-}
-
 impl Reloader {
     /// Starts from what was loaded first.
     pub fn new(source: Source, loaded: &Loaded) -> Self {
-        Self { source, seen: Seen::Content(loaded.hash) }
+        Self { source, seen: Seen { files: loaded.files.clone(), fingerprint: loaded.hash } }
     }
 
     /// The file.
@@ -27,37 +23,34 @@ impl Reloader {
         &self.source
     }
 
-    /// Loads the file when its content is not what it was at the last look; `None` when it is, also when
-    /// that content was refused.
-    ///
-    /// # Errors
-    /// The file became unreadable, or its new content has errors. Keep serving what was good.
-    pub fn if_changed(&mut self, environment: &dyn Environment) -> Result<Option<Loaded>, LoadError> {
-        self.look(environment, false)
+    /// Every file that was looked at last, the configuration first; also what a refused one names. These are what to
+    /// watch.
+    pub fn files(&self) -> &[Arc<Path>] {
+        &self.seen.files
     }
 
-    /// Loads the file whatever its content, as after SIGHUP: a variable or a file beside it may be new.
+    /// Loads the file when it, or a file that it names, is not what it was at the last look; `None` when they are, also
+    /// when that content was refused.
+    ///
+    /// # Errors
+    /// A file became unreadable, or its new content has errors. Keep serving what was good.
+    pub fn if_changed(&mut self, environment: &dyn Environment) -> Result<Option<Loaded>, LoadError> {
+        let known = self.seen.fingerprint;
+        if self.source.fingerprint(&self.seen.files, environment) == known {
+            return Ok(None);
+        }
+        let loaded = self.always(environment);
+        // Two generations were mixed a moment ago.
+        if self.seen.fingerprint == known { Ok(None) } else { loaded.map(Some) }
+    }
+
+    /// Loads the file whatever its content, as after SIGHUP: a variable may be new.
     ///
     /// # Errors
     /// The file cannot be read, or has errors. Keep serving what was good.
     pub fn always(&mut self, environment: &dyn Environment) -> Result<Loaded, LoadError> {
-        self.look(environment, true).map(|loaded| loaded.expect("a forced look always loads"))
-    }
-
-    fn look(&mut self, environment: &dyn Environment, force: bool) -> Result<Option<Loaded>, LoadError> {
-        let content = match self.source.content() {
-            Ok(content) => content,
-            Err(error) => {
-                let seen = Seen::Unreadable(error.to_string());
-                let known = std::mem::replace(&mut self.seen, seen) == self.seen;
-                return if known && !force { Ok(None) } else { Err(error) };
-            }
-        };
-        let seen = Seen::Content(Fingerprint::of(&content));
-        if seen == self.seen && !force {
-            return Ok(None);
-        }
+        let (loaded, seen) = self.source.look(environment);
         self.seen = seen;
-        load_bytes(&self.source.path().display().to_string(), &content, environment).map(Some)
+        loaded
     }
 }

@@ -1,41 +1,32 @@
-//! The file and what its content hashes to.
+//! The file, and one look at it and at every file that it names.
 
 use std::{
-    fmt,
-    fs::{self, File},
-    io::{self, Read as _},
+    io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use sha2::{Digest, Sha256};
+use crate::{
+    files::{Files, Fingerprint},
+    load::{Environment, LoadError, Loaded, load_bytes},
+};
 
-use super::mount;
-use crate::load::{Environment, LoadError, Loaded, MAX_FILE_BYTES, load_bytes};
-
-/// How often a read is tried when the generation vanishes below it: a swap takes microseconds.
+/// How often a load starts again when a volume was swapped below it: a swap takes microseconds.
 const ATTEMPTS: usize = 5;
-
-/// SHA-256 of a file's content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Fingerprint([u8; 32]);
-
-impl Fingerprint {
-    /// The fingerprint of a content.
-    pub fn of(content: &[u8]) -> Self {
-        Self(Sha256::digest(content).into())
-    }
-}
-
-impl fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
 
 /// A configuration file by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     path: PathBuf,
+}
+
+/// What a load looked at.
+#[derive(Debug, Clone)]
+pub(super) struct Seen {
+    /// Every file, the configuration first; also those that could not be read.
+    pub(super) files: Vec<Arc<Path>>,
+    /// What they hashed to.
+    pub(super) fingerprint: Fingerprint,
 }
 
 impl Source {
@@ -49,55 +40,52 @@ impl Source {
         &self.path
     }
 
-    /// Reads, checks and accepts the file.
+    /// Reads, checks and accepts the file and what it names.
     ///
     /// # Errors
     /// The file cannot be read, or has at least one error.
     pub fn load(&self, environment: &dyn Environment) -> Result<Loaded, LoadError> {
-        load_bytes(&self.path.display().to_string(), &self.content()?, environment)
+        self.look(environment).0
     }
 
-    /// What the content hashes to now.
-    ///
-    /// # Errors
-    /// The file cannot be read.
-    pub fn fingerprint(&self) -> Result<Fingerprint, LoadError> {
-        Ok(Fingerprint::of(&self.content()?))
+    /// The same, with what was looked at even when it was refused.
+    pub(super) fn look(&self, environment: &dyn Environment) -> (Result<Loaded, LoadError>, Seen) {
+        self.consistently(environment, |files| {
+            let content = files.content(&self.absolute()).map_err(|error| LoadError::Unreadable {
+                path: self.path.clone(),
+                source: io::Error::new(error.kind(), error),
+            });
+            content.and_then(|content| {
+                load_bytes(&self.path.display().to_string(), &content, files, environment)
+            })
+        })
     }
 
-    /// Whether the file can never change: it is itself a mount point, as with a Kubernetes `subPath`, so a
-    /// new generation of the volume does not reach it. `false` where the system does not say.
-    pub fn cannot_update(&self) -> bool {
-        let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        fs::canonicalize(&self.path).is_ok_and(|real| mount::is_mount_point(&table, &real))
+    /// What these files, which an earlier load looked at, hash to now.
+    pub(super) fn fingerprint(&self, seen: &[Arc<Path>], environment: &dyn Environment) -> Fingerprint {
+        let read = |files: &mut Files<'_>| seen.iter().for_each(|path| drop(files.content(path)));
+        self.consistently(environment, read).1.fingerprint
     }
 
-    /// The content, at most one byte over the limit: enough to see that it is too large.
-    pub(super) fn content(&self) -> Result<Vec<u8>, LoadError> {
+    /// Does something with files of one generation. A volume that is swapped faster than it can be read is taken as it is
+    /// after a few attempts: its next swap is an event of its own.
+    fn consistently<T>(
+        &self,
+        environment: &dyn Environment,
+        mut act: impl FnMut(&mut Files<'_>) -> T,
+    ) -> (T, Seen) {
         let mut attempt = 1;
         loop {
-            match self.read_generation() {
-                Ok(content) => return Ok(content),
-                Err(error) if error.kind() == io::ErrorKind::NotFound && attempt < ATTEMPTS => attempt += 1,
-                Err(source) => return Err(LoadError::Unreadable { path: self.path.clone(), source }),
+            let mut files = Files::of(&self.path, environment);
+            let done = act(&mut files);
+            if attempt == ATTEMPTS || !files.moved() {
+                return (done, Seen { files: files.paths(), fingerprint: files.fingerprint() });
             }
+            attempt += 1;
         }
     }
 
-    /// Symbolic links are resolved once, so that everything is read from the same generation.
-    fn read_generation(&self) -> io::Result<Vec<u8>> {
-        let real = fs::canonicalize(&self.path)?;
-        let kind = fs::metadata(&real)?;
-        if kind.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
-        }
-        if !kind.is_file() {
-            // Reading a pipe can block for ever.
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
-        }
-        let limit = u64::try_from(MAX_FILE_BYTES).unwrap_or(u64::MAX) + 1;
-        let mut content = Vec::new();
-        File::open(real)?.take(limit).read_to_end(&mut content)?;
-        Ok(content)
+    fn absolute(&self) -> PathBuf {
+        std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone())
     }
 }

@@ -22,17 +22,16 @@ mod shadow;
 mod upstream;
 mod value;
 
-use std::path::Path;
-
 use crate::{
+    files::Files,
     model::Config,
     problem::{Place, Report},
     schema::File,
 };
 
 /// Checks a whole file. The result is only good when the report has no error.
-pub(crate) fn config(file: &File, base: &Path, report: &mut Report) -> Config {
-    let app = file.app.as_ref().map(|app| app::app(app, base, report));
+pub(crate) fn config(file: &File, files: &mut Files<'_>, report: &mut Report) -> Config {
+    let app = file.app.as_ref().map(|app| app::app(app, files.base(), report));
     let listeners = listener::listeners(file.listeners.as_ref(), report);
     let upstreams = upstream::upstreams(app.as_ref(), file.upstreams.as_ref(), report);
     let context = route::Context { listeners: &listeners, upstreams: &upstreams, has_app: app.is_some() };

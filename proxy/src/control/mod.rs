@@ -14,7 +14,9 @@ use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use outrigger_config::model::{Config, Workers};
-use outrigger_config::{Environment, Loaded, ProcessEnvironment, Reloader, Source, default_config};
+use outrigger_config::{
+    Environment, Loaded, ProcessEnvironment, Reloader, Source, cannot_update, default_config,
+};
 use tokio::{select, sync::mpsc, task::JoinHandle};
 
 use self::{
@@ -193,9 +195,9 @@ fn load(
     let source = Source::new(path);
     let loaded = source.load(environment)?;
     warn(&loaded);
-    if source.cannot_update() {
+    for file in loaded.files.iter().filter(|file| cannot_update(file)) {
         tracing::warn!(
-            file = %source.path().display(),
+            file = %file.display(),
             "the file is a mount of its own (a subPath?) and will never change; mount its directory instead"
         );
     }

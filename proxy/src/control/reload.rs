@@ -1,4 +1,4 @@
-//! Reload: the file changed, or somebody asked.
+//! Reload: the file or one that it names changed, or somebody asked.
 //!
 //! A new configuration is loaded, checked, its new listeners are bound and its new names looked up; only then it is
 //! published, all at once. Whatever fails before that leaves the old one serving and says why in log, metric and
@@ -18,7 +18,7 @@ use crate::{snapshot::Snapshot, upstream::dns, worker::Command};
 /// When to look at the file again.
 pub(super) struct Changes {
     noticed: Arc<Notify>,
-    _watcher: Option<Watcher>,
+    watcher: Option<Watcher>,
     debounce: Duration,
     poll: Option<Duration>,
     next_poll: Option<Instant>,
@@ -35,18 +35,26 @@ impl Changes {
             // What was written between the load and the watch has no event.
             noticed.notify_one();
             let noticed = Arc::clone(&noticed);
-            let watcher = Watcher::start(reloader.source().path(), move || noticed.notify_one());
+            let watcher = Watcher::start(reloader.files(), move || noticed.notify_one());
             watcher.inspect_err(|error| tracing::warn!(%error, "cannot watch the file; polling only")).ok()
         });
         let next_poll = settings.poll.map(|poll| Instant::now() + poll);
         Self {
             noticed,
-            _watcher: watcher,
+            watcher,
             debounce: settings.debounce,
             poll: settings.poll,
             next_poll,
             window: None,
             has_file: reloader.is_some(),
+        }
+    }
+
+    /// Watches what the last look was at: another file may be named now, also by a configuration that was refused.
+    fn follow(&self, reloader: &Reloader) {
+        let followed = self.watcher.as_ref().map_or(Ok(()), |watcher| watcher.set(reloader.files()));
+        if let Err(error) = followed {
+            tracing::warn!(%error, "cannot watch every file that the configuration names; polling those");
         }
     }
 
@@ -93,6 +101,7 @@ impl Control {
             true => reloader.always(&ProcessEnvironment).map(Some),
             false => reloader.if_changed(&ProcessEnvironment),
         };
+        self.changes.follow(reloader);
         let applied = match loaded {
             Ok(None) => return Ok(()),
             Ok(Some(loaded)) => self.apply(loaded).await.map_err(|error| error.to_string()),

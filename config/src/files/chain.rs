@@ -6,7 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     ffi::OsString,
-    fs, io,
+    io,
     path::{Component, Path, PathBuf},
 };
 
@@ -14,13 +14,22 @@ use std::{
 const MAX_LINKS: usize = 40;
 
 /// Real directories, and the names in each that decide.
-pub(super) type Entries = BTreeMap<PathBuf, BTreeSet<OsString>>;
+pub(crate) type Entries = BTreeMap<PathBuf, BTreeSet<OsString>>;
 
-/// Every link on the way of `path`, and the file at its end, which need not exist.
+/// Where a path leads.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    /// Every link on the way, and the file at its end, which need not exist.
+    pub(crate) entries: Entries,
+    /// The file itself: a path without links.
+    pub(crate) end: PathBuf,
+}
+
+/// Follows a path; `link` says where a link leads, `None` when it is none.
 ///
 /// # Errors
 /// The current directory is not known, or there are too many links.
-pub(super) fn entries(path: &Path) -> io::Result<Entries> {
+pub(crate) fn follow(path: &Path, mut link: impl FnMut(&Path) -> Option<PathBuf>) -> io::Result<Chain> {
     let mut entries = Entries::new();
     let absolute = std::path::absolute(path)?;
     let mut todo: VecDeque<PathBuf> = parts(&absolute);
@@ -31,7 +40,7 @@ pub(super) fn entries(path: &Path) -> io::Result<Entries> {
             real = part;
         } else if part == Path::new("..") {
             real.pop();
-        } else if let Ok(target) = fs::read_link(real.join(&part)) {
+        } else if let Some(target) = link(&real.join(&part)) {
             links += 1;
             if links > MAX_LINKS {
                 return Err(io::Error::other("too many symbolic links"));
@@ -43,12 +52,14 @@ pub(super) fn entries(path: &Path) -> io::Result<Entries> {
         } else if todo.is_empty() || !real.join(&part).exists() {
             // The file itself, or what is missing on the way to it.
             add(&mut entries, &real, &part);
+            real.push(part);
+            real.extend(todo);
             break;
         } else {
-            real.push(&part);
+            real.push(part);
         }
     }
-    Ok(entries)
+    Ok(Chain { entries, end: real })
 }
 
 fn add(entries: &mut Entries, directory: &Path, name: &Path) {
@@ -62,9 +73,13 @@ fn parts(path: &Path) -> VecDeque<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::{fs, os::unix::fs::symlink};
 
     use super::*;
+
+    fn entries(path: &Path) -> io::Result<Entries> {
+        follow(path, |link| fs::read_link(link).ok()).map(|chain| chain.entries)
+    }
 
     #[test]
     fn every_link_on_the_way_is_found() {
@@ -81,6 +96,8 @@ mod tests {
         };
         assert_eq!(names(&root), ["..data", "a.yaml"]);
         assert_eq!(names(&root.join("..2024")), ["a.yaml"]);
+        let chain = follow(&root.join("a.yaml"), |link| fs::read_link(link).ok()).unwrap();
+        assert_eq!(chain.end, root.join("..2024/a.yaml"));
     }
 
     #[test]

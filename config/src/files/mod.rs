@@ -1,0 +1,145 @@
+//! The files that a configuration names: certificates, keys, revocation lists, key sets, secrets.
+//!
+//! All files of one load are of one generation: each symbolic link is looked at once, so that two files of a Kubernetes
+//! volume are read behind the same `..data`. Whoever loads asks [`Files::moved`] at the end, and starts again when a
+//! link points elsewhere by then. What was read, and what could not be read, makes the fingerprint of the load, so a
+//! new certificate is a new configuration.
+
+#![allow(dead_code, reason = "the blocks that name files follow")]
+
+pub(crate) mod chain;
+pub(crate) mod content;
+mod fingerprint;
+
+use std::{
+    collections::HashMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+pub use fingerprint::Fingerprint;
+
+use crate::{load::Environment, problem::Report, schema::At};
+
+/// The files of one load.
+pub(crate) struct Files<'a> {
+    /// What relative paths are relative to.
+    base: PathBuf,
+    /// What `{ env: … }` asks.
+    environment: &'a dyn Environment,
+    /// Where each link on the way of a path led, `None` where there was none.
+    links: HashMap<PathBuf, Option<PathBuf>>,
+    read: Vec<Record>,
+}
+
+/// A content, or what the system said instead.
+pub(crate) type Content = Result<Arc<[u8]>, Arc<io::Error>>;
+
+/// A file that was read, or could not be.
+struct Record {
+    path: Arc<Path>,
+    content: Content,
+}
+
+/// A file that was read.
+#[derive(Debug, Clone)]
+pub(crate) struct NamedFile {
+    /// Its absolute path.
+    pub(crate) path: Arc<Path>,
+    /// What it held: not empty, at most 1 MiB. It may be a secret.
+    pub(crate) content: Arc<[u8]>,
+}
+
+impl<'a> Files<'a> {
+    /// The files that a configuration named `name` names.
+    pub(crate) fn of(name: &Path, environment: &'a dyn Environment) -> Self {
+        let base = name.parent().unwrap_or_else(|| Path::new("")).to_owned();
+        Self { base, environment, links: HashMap::new(), read: Vec::new() }
+    }
+
+    /// Where relative paths begin.
+    pub(crate) fn base(&self) -> &Path {
+        &self.base
+    }
+
+    /// A variable, for what is written as `{ env: NAME }`.
+    pub(crate) fn variable(&self, name: &str) -> Option<String> {
+        self.environment.get(name)
+    }
+
+    /// The file that is named at this place. Missing, unreadable, empty or too large: one error there, and `None`.
+    /// However often a load names a file, it is read once.
+    pub(crate) fn named(&mut self, written: &At<String>, report: &mut Report) -> Option<NamedFile> {
+        let place = &written.place;
+        if written.value.is_empty() {
+            report.error(place, "bad-path", "the path is empty", "write the path of a file");
+            return None;
+        }
+        let joined = self.base.join(&written.value);
+        let path: Arc<Path> = std::path::absolute(&joined).unwrap_or(joined).into();
+        let name = &written.value;
+        match self.content(&path) {
+            Err(error) => {
+                let message = format!("cannot read {name:?}: {}", content::reason(&error));
+                report.error(place, "unreadable-file", message, content::remedy(&error));
+            }
+            Ok(found) if found.len() > content::MAX_BYTES => {
+                let help = "is this the right file? Certificates, keys and key sets have a few kilobytes";
+                report.error(place, "file-too-large", format!("{name:?} is larger than 1 MiB"), help);
+            }
+            Ok(found) if found.trim_ascii().is_empty() => {
+                let help = "name a file that has a content; whatever writes it may not have done so yet";
+                report.error(place, "empty-file", format!("{name:?} is empty"), help);
+            }
+            Ok(content) => return Some(NamedFile { path, content }),
+        }
+        None
+    }
+
+    /// A content without any checks: what an earlier load named, or the configuration itself.
+    pub(crate) fn content(&mut self, path: &Path) -> Content {
+        if let Some(known) = self.read.iter().find(|record| &*record.path == path) {
+            return known.content.clone();
+        }
+        let content = self.read_now(path).map(Arc::from).map_err(Arc::new);
+        self.read.push(Record { path: path.into(), content: content.clone() });
+        content
+    }
+
+    /// Counts a text as read that came from elsewhere.
+    pub(crate) fn given(&mut self, name: &Path, content: &[u8]) {
+        self.read.push(Record { path: name.into(), content: Ok(content.into()) });
+    }
+
+    /// Whether a link on the way of what was read leads elsewhere by now: then files of two generations may have
+    /// been mixed, or what is missing belonged to one that is gone.
+    pub(crate) fn moved(&self) -> bool {
+        self.links.iter().any(|(link, target)| fs::read_link(link).ok() != *target)
+    }
+
+    /// Everything that was read or looked for, in that order; the configuration itself comes first.
+    pub(crate) fn paths(&self) -> Vec<Arc<Path>> {
+        self.read.iter().map(|record| Arc::clone(&record.path)).collect()
+    }
+
+    /// What everything that was read hashes to.
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(self.read.iter().map(|record| {
+            let content = record.content.as_ref().map(|content| &content[..]);
+            (&*record.path, content.map_err(|error| error.to_string()))
+        }))
+    }
+
+    fn read_now(&mut self, path: &Path) -> io::Result<Vec<u8>> {
+        let links = &mut self.links;
+        let chain = chain::follow(path, |link| {
+            let target = links.entry(link.to_owned()).or_insert_with(|| fs::read_link(link).ok());
+            target.clone()
+        })?;
+        content::read(&chain.end)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,8 @@
 //! |---|---|---|
 //! | `identity` | edge, from the connection | auth, authorize |
 //! | `client_address`, `request_id`, `own`, `hop` | edge | forward, request headers, respond, access log |
+//! | claims of `access` | auth | authorize |
+//! | `would_deny` of `access` | auth, authorize | access log, metrics |
 //! | `route`, `prefix_len` | edge, after the route choice | rewrite, redirect, access log, metrics |
 //! | `upstream`, `endpoint`, `attempts` | forward | access log |
 //! | `request_complete`, `body_failure` | request body | timeout, forward |
@@ -22,10 +24,11 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderValue};
-use outrigger_config::model::{RouteId, UpstreamId};
+use outrigger_config::model::{ClaimPath, RouteId, UpstreamId};
 use tokio::time::Instant;
 
 use crate::{
+    claims::Claims,
     error::{Error, Flag},
     hop_by_hop::Hop,
     identity::Identity,
@@ -67,10 +70,28 @@ pub struct Exchange {
     pub flag: Cell<Flag>,
     /// The exact reason behind the flag.
     pub reason: Cell<&'static str>,
+    /// What only routes that ask who the client is need; made when it is first needed.
+    access: OnceCell<Box<Access>>,
     /// Bytes of the request body so far.
     pub bytes_in: Cell<u64>,
     /// Bytes of the response body so far.
     pub bytes_out: Cell<u64>,
+}
+
+/// What authentication and authorization found out.
+#[derive(Default)]
+struct Access {
+    tokens: RefCell<Vec<Arc<dyn Claims>>>,
+    would_deny: RefCell<Vec<WouldDeny>>,
+}
+
+/// A refusal that `mode: report` did not carry out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WouldDeny {
+    /// What the reason behind the flag would have been.
+    pub reason: &'static str,
+    /// The rule that refused, where one did.
+    pub rule: Option<Arc<str>>,
 }
 
 impl Exchange {
@@ -93,6 +114,7 @@ impl Exchange {
             body_failure: RefCell::new(None),
             flag: Cell::new(Flag::None),
             reason: Cell::new(""),
+            access: OnceCell::new(),
             bytes_in: Cell::new(0),
             bytes_out: Cell::new(0),
         }
@@ -146,5 +168,43 @@ impl Exchange {
     /// The same, from an error.
     pub fn blame_error(&self, error: &Error) {
         self.blame(error.flag(), error.reason());
+    }
+
+    fn access(&self) -> &Access {
+        self.access.get_or_init(Box::default)
+    }
+
+    /// A token was verified, and the client is whom it names.
+    pub fn verified(&self, token: Arc<dyn Claims>) {
+        self.access().tokens.borrow_mut().push(token);
+    }
+
+    /// Records a refusal that is not carried out.
+    pub fn would_deny(&self, reason: &'static str, rule: Option<&Arc<str>>) {
+        self.access().would_deny.borrow_mut().push(WouldDeny { reason, rule: rule.cloned() });
+    }
+
+    /// The refusals that were not carried out.
+    pub fn would_denies(&self) -> Vec<WouldDeny> {
+        self.access.get().map(|access| access.would_deny.take()).unwrap_or_default()
+    }
+
+    fn any_token(&self, holds: impl FnMut(&Arc<dyn Claims>) -> bool) -> bool {
+        self.access.get().is_some_and(|access| access.tokens.borrow().iter().any(holds))
+    }
+}
+
+/// All tokens that were verified for this request, together: a claim is there when one of them has it.
+impl Claims for Exchange {
+    fn has(&self, claim: &ClaimPath) -> bool {
+        self.any_token(|token| token.has(claim))
+    }
+
+    fn any(&self, claim: &ClaimPath, holds: &mut dyn FnMut(&str) -> bool) -> bool {
+        self.any_token(|token| token.any(claim, &mut *holds))
+    }
+
+    fn has_scope(&self, scope: &str) -> bool {
+        self.any_token(|token| token.has_scope(scope))
     }
 }

@@ -3,6 +3,7 @@
 //! [`context`], [`identity`], [`claims`] and [`path`].
 
 pub mod access_log;
+pub mod authorize;
 pub mod claims;
 pub mod client_address;
 pub mod context;

@@ -1,0 +1,136 @@
+//! `authorize` of a route: what a client that is known may do.
+//!
+//! Deny beats allow, in whatever order they stand; with any allow rule, a request that none takes is denied. The keys
+//! of `when` must all hold, of a list one item, of scopes all. A rule without `when` takes every request. Claims and
+//! scopes are those of verified tokens, names those of a verified certificate: what was not verified does not exist
+//! here.
+//!
+//! A denied request gets 403 and never learns which rule it was.
+
+mod layer;
+mod san;
+
+use std::{net::IpAddr, sync::Arc};
+
+use http::Method;
+use outrigger_config::model::{self, AuthorizeRule, Cidr, RuleAction};
+
+use self::san::SanRule;
+use crate::{
+    claims::{ClaimRule, Claims},
+    identity::Identity,
+};
+
+pub use layer::{Authorize, AuthorizeLayer};
+
+/// A deny rule took the request.
+pub const DENIED: &str = "authorize.denied";
+/// There are allow rules, and none took the request.
+pub const NOT_ALLOWED: &str = "authorize.not_allowed";
+/// The same, and an allow rule lacked nothing but scopes.
+pub const INSUFFICIENT_SCOPE: &str = "authorize.insufficient_scope";
+
+/// The rules of one route, compiled.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    deny: Vec<Rule>,
+    allow: Vec<Rule>,
+}
+
+/// Who asks for what.
+pub struct Subject<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// What the verified tokens claim.
+    pub claims: &'a dyn Claims,
+    /// Who the client is by its verified certificate.
+    pub identity: Option<&'a Identity>,
+    /// The client's address.
+    pub address: IpAddr,
+}
+
+/// Whether a request goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision<'a> {
+    /// It does.
+    Allow,
+    /// It does not.
+    Deny {
+        /// The deny rule that took it, when one did.
+        rule: Option<&'a Arc<str>>,
+        /// One of this module's constants.
+        reason: &'static str,
+    },
+}
+
+impl Rules {
+    /// Compiles the accepted rules.
+    pub fn new(accepted: &model::Authorize) -> Self {
+        let of = |action| {
+            let rules = accepted.rules.iter().filter(|rule| rule.action == action);
+            rules.map(Rule::new).collect()
+        };
+        Self { deny: of(RuleAction::Deny), allow: of(RuleAction::Allow) }
+    }
+
+    /// Decides about one request.
+    pub fn decide(&self, subject: &Subject<'_>) -> Decision<'_> {
+        if let Some(rule) = self.deny.iter().find(|rule| rule.takes(subject)) {
+            return Decision::Deny { rule: Some(&rule.name), reason: DENIED };
+        }
+        if self.allow.is_empty() {
+            return Decision::Allow;
+        }
+        let mut reason = NOT_ALLOWED;
+        for rule in self.allow.iter().filter(|rule| rule.takes_but_for_scopes(subject)) {
+            if rule.has_scopes(subject) {
+                return Decision::Allow;
+            }
+            reason = INSUFFICIENT_SCOPE;
+        }
+        Decision::Deny { rule: None, reason }
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Rule {
+    name: Arc<str>,
+    methods: Vec<Method>,
+    scopes: Vec<Arc<str>>,
+    claims: Vec<ClaimRule>,
+    names: Vec<SanRule>,
+    sources: Vec<Cidr>,
+}
+
+impl Rule {
+    fn new(accepted: &AuthorizeRule) -> Self {
+        Self {
+            name: accepted.name.clone(),
+            methods: accepted.methods.clone(),
+            scopes: accepted.scopes.clone(),
+            claims: accepted.claims.iter().map(ClaimRule::new).collect(),
+            names: accepted.subject_alt_names.iter().map(SanRule::new).collect(),
+            sources: accepted.source_cidrs.clone(),
+        }
+    }
+
+    fn takes(&self, subject: &Subject<'_>) -> bool {
+        self.takes_but_for_scopes(subject) && self.has_scopes(subject)
+    }
+
+    fn takes_but_for_scopes(&self, subject: &Subject<'_>) -> bool {
+        let is_named =
+            || subject.identity.is_some_and(|client| self.names.iter().any(|rule| rule.takes(client)));
+        (self.methods.is_empty() || self.methods.contains(subject.method))
+            && (self.sources.is_empty() || self.sources.iter().any(|range| range.contains(subject.address)))
+            && (self.names.is_empty() || is_named())
+            && self.claims.iter().all(|rule| rule.holds(subject.claims))
+    }
+
+    fn has_scopes(&self, subject: &Subject<'_>) -> bool {
+        self.scopes.iter().all(|scope| subject.claims.has_scope(scope))
+    }
+}
+
+#[cfg(test)]
+mod tests;

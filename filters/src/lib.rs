@@ -7,6 +7,7 @@ pub mod authorize;
 pub mod claims;
 pub mod client_address;
 pub mod context;
+pub mod cors;
 pub mod error;
 pub mod framing;
 pub mod grpc;

@@ -52,6 +52,7 @@ impl RequestBody {
         listener: &Listener,
     ) -> Body {
         if inner.is_end_stream() {
+            client.request_read();
             context.complete_request(context.started);
             return Body::Empty;
         }
@@ -88,6 +89,7 @@ impl RequestBody {
 
     fn completed(&mut self) {
         self.complete = true;
+        self.client.request_read();
         self.context.complete_request(Instant::now());
     }
 

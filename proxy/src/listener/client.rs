@@ -30,6 +30,8 @@ pub(crate) struct Client {
     pub watch: Rc<Watch>,
     opened: Instant,
     requests: Cell<usize>,
+    /// A request has been read to its last byte, and its answer has not been given to its last byte.
+    answered: Cell<bool>,
     /// Bytes read when the last request ended; other bytes are the beginning of a head.
     read_when_idle: Cell<u64>,
     /// The last request's body was not read to its end.
@@ -63,6 +65,7 @@ impl Client {
             watch: Rc::default(),
             opened,
             requests: Cell::new(0),
+            answered: Cell::new(false),
             read_when_idle: Cell::new(0),
             left_unread: Cell::new(false),
             idle_since: Cell::new(opened),
@@ -81,9 +84,15 @@ impl Client {
         self.left_unread.set(false);
     }
 
+    /// A request was read to its last byte.
+    pub(crate) fn request_read(&self) {
+        self.answered.set(true);
+    }
+
     /// A request has ended, with the last byte of its answer.
     pub(crate) fn end_request(&self, now: Instant) {
         self.requests.set(self.requests.get() - 1);
+        self.answered.set(false);
         self.idle_since.set(now);
         self.read_when_idle.set(self.watch.bytes_read());
     }
@@ -122,6 +131,11 @@ impl Client {
     pub(crate) fn unexplained_resets(&self) -> u64 {
         let explained = self.own_resets.get() + self.waiting.get() + self.requests.get() as u64;
         self.watch.malformed_streams().saturating_sub(explained)
+    }
+
+    /// Whether the one request of an HTTP/1.1 connection is being answered, so that nobody reads for now.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.answered.get()
     }
 
     /// Requests that have not ended.

@@ -24,7 +24,7 @@ use tokio::{
     time::{Instant, Sleep, sleep_until, timeout},
 };
 
-use super::{client::Client, io::ClientIo};
+use super::{client::Client, io::ClientIo, shared::SharedIo};
 use crate::{edge, respond};
 
 /// How long an idle connection keeps its buffers.
@@ -99,14 +99,17 @@ async fn serve_busy(client: &Rc<Client>, io: ClientIo) -> (End, ClientIo) {
             Box::pin(answer)
         })
     };
-    let mut connection = builder.serve_connection(TokioIo::new(io), service);
+    let shared = SharedIo::new(io);
+    let mut connection = builder.serve_connection(TokioIo::new(shared.clone()), service);
     let end = poll_fn(|cx| match connection.poll_without_shutdown(cx) {
         Poll::Ready(result) => Poll::Ready(ended(client, result)),
+        Poll::Pending if client.is_answered() && shared.poll_gone(cx).is_ready() => Poll::Ready(End::Closed),
         Poll::Pending => clocks.poll(cx),
     })
     .await;
     let parts = connection.into_parts();
-    let mut io = parts.io.into_inner();
+    drop(parts.io);
+    let mut io = shared.into_inner().expect("the other share was hyper's");
     io.put_back(parts.read_buf);
     // Requests behind the last one that is answered: closing over them would reset the answer away.
     let end = if matches!(end, End::Closed) && io.has_front() { End::Answered } else { end };
@@ -121,6 +124,8 @@ fn builder(listener: &Listener) -> http1::Builder {
         builder.max_headers(limits.headers);
     }
     builder.max_buf_size(limits.header_bytes).max_header_size(limits.header_bytes).header_read_timeout(None);
+    // That is: hyper does not listen for the client's end during an answer; see `shared`.
+    builder.half_close(true);
     builder
 }
 

@@ -5,6 +5,7 @@
 use std::{
     cell::Cell,
     io,
+    mem::MaybeUninit,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
@@ -16,6 +17,9 @@ use tokio::{
     net::TcpStream,
     time::Instant,
 };
+
+/// What is read at once of a client that is not to say anything for now.
+const OVERHEARD: usize = 256;
 
 /// What the connection task watches.
 #[derive(Default)]
@@ -133,10 +137,30 @@ impl ClientIo {
         !self.front.is_empty()
     }
 
-    /// Puts bytes back that were read too early.
+    /// Puts bytes back that were read too early, before those that nobody has read yet.
     pub(crate) fn put_back(&mut self, bytes: Bytes) {
-        debug_assert!(self.front.is_empty(), "only the last reader puts back");
-        self.front = bytes;
+        self.front = match (bytes.is_empty(), self.front.is_empty()) {
+            (true, _) => return,
+            (_, true) => bytes,
+            _ => [&bytes[..], &self.front].concat().into(),
+        };
+    }
+
+    /// Ready when the client closed or reset the connection. What it sends instead stays for the next who reads, and
+    /// then nothing more is heard of its end until that was read.
+    pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.has_front() {
+            return Poll::Pending;
+        }
+        let mut overheard = [MaybeUninit::uninit(); OVERHEARD];
+        let mut buf = ReadBuf::uninit(&mut overheard);
+        match ready!(Pin::new(&mut *self).poll_read(cx, &mut buf)) {
+            Ok(()) if !buf.filled().is_empty() => {
+                self.front = Bytes::copy_from_slice(buf.filled());
+                Poll::Pending
+            }
+            Ok(()) | Err(_) => Poll::Ready(()),
+        }
     }
 
     /// Waits until there is something to read, holding no buffer meanwhile.

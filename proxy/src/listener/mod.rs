@@ -1,8 +1,8 @@
 //! Listeners: sockets, connections and their clocks.
 //!
 //! [`bind`] opens sockets on the control thread; [`accept`] runs on every worker; [`connection`] decides the protocol
-//! and hands over to [`http1`] or [`http2`]; [`io`] is the socket as both see it; [`stall`] ends streams that stand still; [`tunnel`] joins two sockets after
-//! an upgrade.
+//! and hands over to [`http1`] or [`http2`]; [`io`] is the socket as both see it, [`shared`] while hyper has it; [`stall`]
+//! ends streams that stand still; [`tunnel`] joins two sockets after an upgrade.
 
 pub(crate) mod accept;
 pub(crate) mod bind;
@@ -11,6 +11,7 @@ pub(crate) mod connection;
 pub(crate) mod http1;
 pub(crate) mod http2;
 pub(crate) mod io;
+mod shared;
 pub(crate) mod stall;
 pub(crate) mod tunnel;
 

@@ -149,6 +149,23 @@ fn pipelined_requests_are_answered_in_order() {
 }
 
 #[test]
+fn what_comes_while_an_answer_is_awaited_is_answered_next() {
+    let origin = origin();
+    let proxy = Proxy::in_front_of(&origin);
+    let mut wire = Wire::connect(proxy.inbound());
+    for (turn, padding) in (1..).zip([1, 255, 1_000, 30_000]) {
+        wire.send("GET /delay/200 HTTP/1.1\r\nhost: a\r\n\r\n");
+        wait_for("the app to see it", || (origin.hits_of("delay") == turn).then_some(()));
+        let padding = "x".repeat(padding);
+        wire.send(format!("GET /bytes/7 HTTP/1.1\r\nhost: a\r\nx-padding: {padding}\r\n\r\n"));
+        for length in ["13", "7"] {
+            let (head, _) = wire.answer();
+            assert_eq!((status(&head), header(&head, "content-length")), (200, Some(length)), "{head}");
+        }
+    }
+}
+
+#[test]
 fn what_is_pipelined_behind_the_last_answer_does_not_reset_it() {
     let origin = origin();
     let proxy = Proxy::in_front_of(&origin);

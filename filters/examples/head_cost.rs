@@ -95,6 +95,7 @@ fn record<'a>(client_address: IpAddr) -> Record<'a> {
         status: 200,
         flag: "",
         reason: "",
+        would_deny: "",
         upstream: Some("app"),
         endpoint: Some("127.0.0.1:8080"),
         attempts: 1,

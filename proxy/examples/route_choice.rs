@@ -68,7 +68,15 @@ fn print(name: &str, route: impl Fn(usize) -> Route, request: impl Fn(usize) -> 
 
 fn nanos_per_choice(table: &RouteTable, host: &str, path: &str) -> f64 {
     let headers = HeaderMap::new();
-    let head = Head { host: Some(host), path, query: None, method: &Method::GET, headers: &headers };
+    let head = Head {
+        host: Some(host),
+        path,
+        query: None,
+        method: &Method::GET,
+        headers: &headers,
+        preflight: false,
+        tokens: None,
+    };
     let round = || {
         let start = Instant::now();
         for _ in 0..ROUNDS {

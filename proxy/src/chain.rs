@@ -5,11 +5,12 @@
 
 use std::rc::Rc;
 
-use outrigger_config::model::{Action, Config, Route};
+use outrigger_config::model::{Action, Config, Route, WeightedBackend};
 use outrigger_filters::{
+    authorize::AuthorizeLayer,
     headers::RequestHeadersLayer,
     rewrite::RewriteLayer,
-    service::BoxService,
+    service::{BoxService, HttpService},
     timeout::{Scope, TimeoutLayer},
 };
 use tower::ServiceBuilder;
@@ -22,19 +23,45 @@ use crate::{
 
 /// The chain of `route`, over the upstreams of its configuration.
 pub(crate) fn build(config: &Config, route: &Route, upstreams: &Rc<[Rc<LocalUpstream>]>) -> BoxService {
-    let backends = match &route.action {
+    match &route.action {
         // 15: answers of our own; nothing after this step is needed.
-        Action::Redirect(redirect) => return BoxService::new(RedirectAnswer::new(redirect)),
-        Action::Respond(answer) => return BoxService::new(DirectAnswer::new(answer)),
-        Action::Forward(backends) => backends,
+        Action::Redirect(redirect) => guarded(route, RedirectAnswer::new(redirect)),
+        Action::Respond(answer) => guarded(route, DirectAnswer::new(answer)),
+        Action::Forward(backends) => forward(config, route, backends, upstreams),
+    }
+}
+
+/// 10 to 12: who asks, and whether he may; before anything is done for him.
+fn guarded<S>(route: &Route, service: S) -> BoxService
+where
+    S: HttpService,
+    S::Future: 'static,
+{
+    let Some(rules) = &route.authorize else {
+        // Most routes are open or ask for nothing: not one more step for them.
+        return BoxService::new(service);
     };
+    let chain = ServiceBuilder::new()
+        // 11: what somebody who is known may do.
+        .layer(AuthorizeLayer::new(rules))
+        .service(service);
+    BoxService::new(chain)
+}
+
+/// 16 to 22.
+fn forward(
+    config: &Config,
+    route: &Route,
+    backends: &[WeightedBackend],
+    upstreams: &Rc<[Rc<LocalUpstream>]>,
+) -> BoxService {
     let timeouts = &route.timeouts;
     // 20-22: balancing, pool, connection.
     let forward = Forward::new(config, route, backends, Rc::clone(upstreams));
     if is_plain(route) && timeouts.backend_request.is_none() {
         // Most routes change nothing: the same order without its empty places, for shorter futures.
         let layer = timeouts.request.map(|limit| TimeoutLayer::new(Scope::Request, limit));
-        return BoxService::new(ServiceBuilder::new().option_layer(layer).service(forward));
+        return guarded(route, ServiceBuilder::new().option_layer(layer).service(forward));
     }
     let chain = ServiceBuilder::new()
         // 16: after every decision was made on what the client sent, before anything is sent on.
@@ -45,7 +72,7 @@ pub(crate) fn build(config: &Config, route: &Route, upstreams: &Rc<[Rc<LocalUpst
         // 20: one try's share of it.
         .option_layer(timeouts.backend_request.map(|limit| TimeoutLayer::new(Scope::Backend, limit)))
         .service(forward);
-    BoxService::new(chain)
+    guarded(route, chain)
 }
 
 fn is_plain(route: &Route) -> bool {

@@ -8,7 +8,7 @@ use std::{cell::OnceCell, rc::Rc, sync::Arc};
 
 use arc_swap::ArcSwap;
 use outrigger_config::model::{Config, ListenerId, RouteId};
-use outrigger_filters::{access_log::Sampler, service::BoxService};
+use outrigger_filters::{access_log::Sampler, cors, service::BoxService};
 
 use crate::{
     chain,
@@ -29,6 +29,8 @@ pub(crate) struct Snapshot {
     /// By [`outrigger_config::model::UpstreamId`].
     pub upstreams: Vec<Arc<Upstream>>,
     counters: Vec<Arc<UpstreamCounters>>,
+    /// By [`RouteId`].
+    cors: Vec<Option<cors::Policy>>,
 }
 
 impl Snapshot {
@@ -38,7 +40,8 @@ impl Snapshot {
         let tables = listeners.map(|index| RouteTable::new(&config, ListenerId(index))).collect();
         let upstreams = registry::upstreams(&config, old.map_or(&[], |old| &old.upstreams));
         let counters = upstreams.iter().map(|one| metrics.upstream(&one.model.name)).collect();
-        Self { config, tables, upstreams, counters }
+        let cors = config.routes.iter().map(|route| route.cors.as_ref().map(cors::Policy::new)).collect();
+        Self { config, tables, upstreams, counters, cors }
     }
 }
 
@@ -124,6 +127,11 @@ impl View {
     pub(crate) fn chain(&self, route: RouteId) -> &BoxService {
         self.chains[route.0 as usize]
             .get_or_init(|| chain::build(self.config(), self.config().route(route), &self.upstreams))
+    }
+
+    /// Who may read the answers of a route.
+    pub(crate) fn cors(&self, route: RouteId) -> Option<&cors::Policy> {
+        self.snapshot.cors[route.0 as usize].as_ref()
     }
 
     /// Whether the next request stands in the access log.

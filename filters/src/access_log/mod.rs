@@ -62,6 +62,8 @@ pub struct Record<'a> {
     pub flag: &'a str,
     /// The exact reason behind the flag; empty for none.
     pub reason: &'a str,
+    /// The reason for which `mode: report` would have refused it; empty for none, and then not written.
+    pub would_deny: &'a str,
     /// The upstream's name.
     pub upstream: Option<&'a str>,
     /// The endpoint of the last try.

@@ -20,6 +20,7 @@ fn record<'a>() -> Record<'a> {
         status: 200,
         flag: "",
         reason: "",
+        would_deny: "",
         upstream: Some("app"),
         endpoint: Some("127.0.0.1:8080"),
         attempts: 1,
@@ -119,6 +120,15 @@ fn the_text_form_reads_like_a_sentence() {
     );
 }
 
+#[test]
+fn a_refusal_that_was_not_carried_out_stands_in_every_form() {
+    let tried = Record { would_deny: "auth.missing_token", ..record() };
+    assert_eq!(parsed(AccessLogFormat::Json, &tried)["wouldDeny"], "auth.missing_token");
+    assert_eq!(parsed(AccessLogFormat::Ecs, &tried)["outrigger"]["would_deny"], "auth.missing_token");
+    let text = line(AccessLogFormat::Text, &tried);
+    assert!(text.contains(" attempts=1 wouldDeny=auth.missing_token id="), "{text}");
+}
+
 /// `docs/security.md` 20.
 #[test]
 fn nothing_from_a_request_breaks_a_line_or_steers_a_terminal() {
@@ -156,6 +166,7 @@ fn a_line_is_never_longer_than_its_bound_and_what_is_cut_says_so() {
             path: Some(&long),
             flag: &long,
             reason: &long,
+            would_deny: &long,
             upstream: Some(&long),
             endpoint: Some(&long),
             attempts: u32::MAX,

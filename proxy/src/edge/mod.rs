@@ -1,20 +1,21 @@
 //! What every request passes, whatever its route: from a complete head to the last byte of the answer.
 //!
 //! The order is that of `docs/architecture.md`: 0 request id and access-log guard, 1 limits and framing, 2 client
-//! address, 3 owned headers, 5 metrics, 7 route, then the route's [`crate::chain`], and 23 on the way back.
+//! address, 3 owned headers, 5 metrics, 7 route, 8 CORS, then the route's [`crate::chain`], and 23 and 8 on the way back.
 
 mod intake;
 pub(crate) mod record;
 mod request_body;
 mod response_body;
 
-use std::rc::Rc;
+use std::{future::ready, rc::Rc};
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use outrigger_config::model::{Direction, ListenerId, RouteId};
 use outrigger_filters::{
+    cors,
     error::Error,
     framing, grpc, headers,
     service::{self, Body, ResponseFuture},
@@ -91,7 +92,7 @@ pub(crate) fn refuse_unparsed(client: &Rc<Client>, refusal: Unparsed) {
     record.answered(refusal.status.as_u16());
 }
 
-/// 7: chooses the route and has its chain answer.
+/// 7 and 8: chooses the route and has its chain answer, or answers a preflight.
 fn route(
     client: &Rc<Client>,
     view: &Rc<View>,
@@ -103,21 +104,30 @@ fn route(
     let context = record.exchange();
     // Wrapped first: dropped without a route, it leaves word that the client may still be sending.
     let body = RequestBody::wrap(body, head.version, client, context, view.config().listener(listener));
-    let choice = choose(view, listener, &head).ok_or(Error::NoRoute)?;
+    let preflight = cors::preflight(&head);
+    let choice = choose(view, listener, &head, preflight.as_ref()).ok_or(Error::NoRoute)?;
     let _ = context.route.set(choice.route);
     context.prefix_len.set(choice.prefix_len);
+    if let Some(policy) = view.cors(choice.route) {
+        record.grant(policy.grant(&head.headers));
+        if preflight.is_some() {
+            return Ok(Box::pin(ready(Ok(policy.answer(&head)))));
+        }
+    }
     let request = service::Request { head, body, context: Rc::clone(context) };
     Ok(view.chain(choice.route).answer(request))
 }
 
-fn choose(view: &View, listener: ListenerId, head: &Parts) -> Option<Choice> {
+fn choose(view: &View, listener: ListenerId, head: &Parts, preflight: Option<&Method>) -> Option<Choice> {
     let authority = head.headers.get(header::HOST).and_then(|value| value.to_str().ok());
     view.table(listener).choose(&Head {
         host: authority.map(framing::host_of),
         path: head.uri.path(),
         query: head.uri.query(),
-        method: &head.method,
+        method: preflight.unwrap_or(&head.method),
         headers: &head.headers,
+        preflight: preflight.is_some(),
+        tokens: None,
     })
 }
 
@@ -131,7 +141,7 @@ fn without_body(response: Response<Body>) -> Response<Body> {
     Response::from_parts(head, Body::Empty)
 }
 
-/// 23 and 0: response headers, the end of the connection where it is due, and the guard that sees the last byte.
+/// 23, 8 and 0: response headers, who may read them, the end of the connection where it is due, and the guard that sees the last byte.
 fn finish(
     client: &Rc<Client>,
     view: &Rc<View>,
@@ -144,6 +154,9 @@ fn finish(
     if let Some(route) = route.map(|id| view.config().route(id)) {
         headers::apply(&route.response_headers, response.headers_mut());
         stream_idle = route.timeouts.stream_idle;
+    }
+    if let Some(grant) = record.take_grant() {
+        grant.write(response.headers_mut());
     }
     // A 101 is the last answer anyway, and its Connection says something else.
     let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;

@@ -6,7 +6,8 @@ use http::{HeaderValue, Method, Uri, Version, header, request::Parts};
 use outrigger_config::model::ListenerId;
 use outrigger_filters::{
     access_log::{self, Record as Line},
-    context::{Context, Exchange},
+    context::{Context, Exchange, WouldDeny},
+    cors::Grant,
     error::{Error, Flag},
 };
 use tokio::time::Instant;
@@ -25,6 +26,8 @@ pub(crate) struct Record {
     status: Cell<u16>,
     /// What the access log shows of the head; kept only for requests that are logged.
     logged: Option<LoggedHead>,
+    /// Who may read the answer, where the route says so; boxed, since few do.
+    grant: Cell<Option<Box<Grant>>>,
     /// Whether a request began on the connection: not so for a head that could not be read.
     parsed: bool,
 }
@@ -87,6 +90,7 @@ impl Record {
             listener,
             status: Cell::new(CLIENT_GONE),
             logged,
+            grant: Cell::new(None),
             parsed,
         }
     }
@@ -99,6 +103,16 @@ impl Record {
     /// The request id, made now when the head was refused before it got one.
     pub(crate) fn request_id(&self) -> &HeaderValue {
         self.context.request_id.get_or_init(|| self.client.worker.request_ids.next())
+    }
+
+    /// Says who may read the answer.
+    pub(crate) fn grant(&self, grant: Grant) {
+        self.grant.set(Some(Box::new(grant)));
+    }
+
+    /// Who may read the answer.
+    pub(crate) fn take_grant(&self) -> Option<Box<Grant>> {
+        self.grant.take()
     }
 
     /// The answer has this status.
@@ -137,7 +151,7 @@ impl Record {
         }
     }
 
-    fn write(&self, head: &LoggedHead, took: std::time::Duration) {
+    fn write(&self, head: &LoggedHead, took: std::time::Duration, would_deny: &[WouldDeny]) {
         let config = self.view.config();
         let exchange = &self.context;
         let endpoint = exchange.endpoint.borrow();
@@ -154,6 +168,7 @@ impl Record {
             status: self.status.get(),
             flag: exchange.flag.get().as_str(),
             reason: exchange.reason.get(),
+            would_deny: would_deny.first().map_or("", |first| first.reason),
             upstream: exchange.upstream.get().map(|id| &*config.upstream(id).name),
             endpoint: endpoint.as_deref(),
             attempts: exchange.attempts.get(),
@@ -185,8 +200,10 @@ impl Drop for Record {
         let took = now.saturating_duration_since(self.context.started);
         let series = self.view.series(self.listener, self.context.route.get().copied());
         series.record(self.status.get(), self.context.flag.get(), took);
+        let would_deny = self.context.would_denies();
+        would_deny.iter().for_each(|one| series.would_deny(one.reason));
         if let Some(head) = &self.logged {
-            self.write(head, took);
+            self.write(head, took, &would_deny);
         }
     }
 }

@@ -3,7 +3,10 @@
 //! All (hostname, match) pairs that match the whole request are candidates, the most specific wins, so a better
 //! hostname without a matching path falls through. The order: hostname (exact, then wildcard, longer first, then none),
 //! then path (exact, template, regex longer first, prefix longer first), then a named method, the number of headers,
-//! the number of query parameters, the place in the file.
+//! the number of query parameters, the number of claims, the place in the file.
+//!
+//! A preflight of another origin (`cors`) is looked up with the method that it asks for, and without regard to headers and
+//! claims, which it never has. Claims are looked at last, since that may mean to verify a token.
 //!
 //! The tables are laid out in just that order, so the first pair that holds is the answer, and what would say why
 //! another did not can be told on the way: hosts by hash, one table of paths for each, exact paths and prefixes by
@@ -24,12 +27,13 @@ mod table;
 mod template;
 
 use http::{HeaderMap, Method};
-use outrigger_config::model::RouteId;
+use outrigger_config::model::{ProviderId, RouteId};
+use outrigger_filters::claims::Claims;
 
 pub use table::RouteTable;
 
 /// What a choice looks at.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Head<'a> {
     /// Host as it was sent; case and port do not matter.
     pub host: Option<&'a str>,
@@ -37,10 +41,20 @@ pub struct Head<'a> {
     pub path: &'a str,
     /// The query, without `?`.
     pub query: Option<&'a str>,
-    /// The method.
+    /// The method; of a preflight the one that it asks for.
     pub method: &'a Method,
     /// The header fields.
     pub headers: &'a HeaderMap,
+    /// Whether it is a preflight.
+    pub preflight: bool,
+    /// The tokens of the request; none match nothing.
+    pub tokens: Option<&'a dyn Tokens>,
+}
+
+/// The tokens of a request, verified when a match first asks for them. One that fails is none.
+pub trait Tokens {
+    /// Whether `holds` takes the claims of a token of one of these providers; of any provider when none is named.
+    fn any(&self, providers: &[ProviderId], holds: &mut dyn FnMut(&dyn Claims) -> bool) -> bool;
 }
 
 /// The route that takes a request.

@@ -107,7 +107,9 @@ impl Paths {
         // The other conditions are cheaper than the regex.
         self.regexes
             .iter()
-            .find(|entry| entry.rule.holds(head) && entry.regex.is_match(head.path))
+            .find(|entry| {
+                entry.rule.holds(head) && entry.regex.is_match(head.path) && entry.rule.has_claims(head)
+            })
             .map(|entry| entry.rule.choice(None))
     }
 

@@ -3,7 +3,8 @@
 use std::{cmp::Reverse, sync::Arc};
 
 use http::Method;
-use outrigger_config::model::{RouteId, RouteMatch};
+use outrigger_config::model::{Credential, ProviderId, Requirement, Route, RouteId, RouteMatch};
+use outrigger_filters::claims::ClaimRule;
 
 use super::{Choice, Head, header::HeaderRule, query::QueryRule};
 
@@ -17,6 +18,15 @@ pub(super) struct Rule {
     method: Option<Method>,
     headers: Arc<[HeaderRule]>,
     query: Arc<[QueryRule]>,
+    claims: Option<Arc<ClaimRules>>,
+}
+
+/// Claims, all of one token.
+#[derive(Debug)]
+struct ClaimRules {
+    rules: Vec<ClaimRule>,
+    /// Whose token it must be: those that the route takes, or anybody's when it names none.
+    providers: Vec<ProviderId>,
 }
 
 /// The place among rules whose host and path are equally specific; the least comes first.
@@ -25,23 +35,30 @@ pub(super) struct Rank {
     method: Reverse<bool>,
     headers: Reverse<usize>,
     query: Reverse<usize>,
+    claims: Reverse<usize>,
     route: RouteId,
     match_index: u32,
 }
 
 impl Rule {
-    pub(super) fn new(route: RouteId, match_index: u32, accepted: &RouteMatch) -> Self {
+    pub(super) fn new(id: RouteId, match_index: u32, route: &Route, accepted: &RouteMatch) -> Self {
+        let claims = (!accepted.claims.is_empty()).then(|| {
+            let rules = accepted.claims.iter().map(ClaimRule::new).collect();
+            Arc::new(ClaimRules { rules, providers: providers(&route.auth.requirement) })
+        });
         Self {
             rank: Rank {
                 method: Reverse(accepted.method.is_some()),
                 headers: Reverse(accepted.headers.len()),
                 query: Reverse(accepted.query_params.len()),
-                route,
+                claims: Reverse(accepted.claims.len()),
+                route: id,
                 match_index,
             },
             method: accepted.method.clone(),
             headers: accepted.headers.iter().map(HeaderRule::new).collect(),
             query: accepted.query_params.iter().map(QueryRule::new).collect(),
+            claims,
         }
     }
 
@@ -49,16 +66,45 @@ impl Rule {
         Choice { route: self.rank.route, match_index: self.rank.match_index, prefix_len }
     }
 
+    /// Everything but [`has_claims`](Self::has_claims).
     pub(super) fn holds(&self, head: &Head<'_>) -> bool {
         self.method.as_ref().is_none_or(|method| method == head.method)
-            && self.headers.iter().all(|rule| rule.holds(head.headers))
+            && (head.preflight || self.headers.iter().all(|rule| rule.holds(head.headers)))
             && self.query.iter().all(|rule| rule.holds(head.query))
+    }
+
+    /// Asked last: it may mean to verify a token.
+    pub(super) fn has_claims(&self, head: &Head<'_>) -> bool {
+        match &self.claims {
+            Some(claims) if !head.preflight => head.tokens.is_some_and(|tokens| {
+                tokens.any(&claims.providers, &mut |token| claims.rules.iter().all(|rule| rule.holds(token)))
+            }),
+            _ => true,
+        }
+    }
+
+    /// Whether it asks for claims at all.
+    pub(super) fn asks_for_claims(&self) -> bool {
+        self.claims.is_some()
+    }
+}
+
+/// Whose tokens a route takes.
+fn providers(requirement: &Requirement) -> Vec<ProviderId> {
+    let token = |credential: &Credential| match credential {
+        Credential::Token(provider) => Some(*provider),
+        Credential::Mtls => None,
+    };
+    match requirement {
+        Requirement::None => Vec::new(),
+        Requirement::AnyOf(all) | Requirement::AllOf(all) => all.iter().filter_map(token).collect(),
+        Requirement::Optional(providers) => providers.clone(),
     }
 }
 
 /// The first rule that holds.
 pub(super) fn first<'a>(rules: &'a [Rule], head: &Head<'_>) -> Option<&'a Rule> {
-    rules.iter().find(|rule| rule.holds(head))
+    rules.iter().find(|rule| rule.holds(head) && rule.has_claims(head))
 }
 
 pub(super) fn sort(rules: &mut Rules) {

@@ -13,6 +13,7 @@ use super::{
 #[derive(Debug, Clone, Default)]
 pub struct RouteTable {
     hosts: Hosts<Paths>,
+    asks_for_claims: bool,
 }
 
 impl RouteTable {
@@ -36,7 +37,8 @@ impl RouteTable {
     fn insert(&mut self, id: RouteId, route: &Route) {
         for (match_index, accepted) in (0..).zip(&route.matches) {
             let path = CompiledPath::new(&accepted.path);
-            let rule = Rule::new(id, match_index, accepted);
+            let rule = Rule::new(id, match_index, route, accepted);
+            self.asks_for_claims |= rule.asks_for_claims();
             if route.hostnames.is_empty() {
                 self.hosts.table(None).insert(&path, rule.clone());
             }
@@ -44,6 +46,11 @@ impl RouteTable {
                 self.hosts.table(Some(name)).insert(&path, rule.clone());
             }
         }
+    }
+
+    /// Whether any match asks for claims.
+    pub fn asks_for_claims(&self) -> bool {
+        self.asks_for_claims
     }
 
     /// The route that takes this request; `None` is a 404.

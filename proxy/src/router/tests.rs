@@ -2,11 +2,13 @@ use std::{cmp::Reverse, sync::Arc};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use outrigger_config::model::{
-    Action, DirectResponse, HeaderMatch, Hostname, ListenerId, PathMatch, PathTemplate, Pattern, QueryMatch,
-    Route, RouteId, RouteMatch, TemplateSegment, ValueMatch,
+    Action, Auth, ClaimMatch, ClaimPath, Credential, DirectResponse, HeaderMatch, Hostname, ListenerId, Mode,
+    PathMatch, PathTemplate, Pattern, ProviderId, QueryMatch, Requirement, Route, RouteId, RouteMatch,
+    TemplateSegment, ValueMatch,
 };
+use outrigger_filters::claims::Claims;
 
-use super::{Choice, Head, RouteTable};
+use super::{Choice, Head, RouteTable, Tokens};
 
 const LISTENER: ListenerId = ListenerId(0);
 
@@ -54,13 +56,45 @@ fn regex(source: &str) -> ValueMatch {
     ValueMatch::Regex(Pattern::new(source).unwrap())
 }
 
+fn claim(name: &str, value: ValueMatch) -> ClaimMatch {
+    ClaimMatch::new(ClaimPath::new([Arc::from(name)]), vec![value])
+}
+
+/// A token that was verified: its provider, and claims that are texts.
+#[derive(Debug, Clone)]
+struct Token(ProviderId, Vec<(&'static str, &'static str)>);
+
+impl Claims for Token {
+    fn has(&self, claim: &ClaimPath) -> bool {
+        self.any(claim, &mut |_| true)
+    }
+
+    fn any(&self, claim: &ClaimPath, holds: &mut dyn FnMut(&str) -> bool) -> bool {
+        self.1.iter().any(|(name, value)| *name == &*claim.members()[0] && holds(value))
+    }
+
+    fn has_scope(&self, _: &str) -> bool {
+        false
+    }
+}
+
+impl Tokens for Vec<Token> {
+    fn any(&self, providers: &[ProviderId], holds: &mut dyn FnMut(&dyn Claims) -> bool) -> bool {
+        let mut of_them = self.iter().filter(|token| providers.is_empty() || providers.contains(&token.0));
+        of_them.any(|token| holds(token))
+    }
+}
+
 /// A request for tests, owned.
+#[derive(Debug)]
 struct Request {
     method: Method,
     host: Option<String>,
     path: String,
     query: Option<String>,
     headers: HeaderMap,
+    preflight: bool,
+    tokens: Vec<Token>,
 }
 
 impl Request {
@@ -73,7 +107,14 @@ impl Request {
             path: path.to_owned(),
             query: query.map(str::to_owned),
             headers: HeaderMap::new(),
+            preflight: false,
+            tokens: Vec::new(),
         }
+    }
+
+    fn claiming(mut self, provider: u32, claims: &[(&'static str, &'static str)]) -> Self {
+        self.tokens.push(Token(ProviderId(provider), claims.to_vec()));
+        self
     }
 
     fn with(mut self, name: &'static str, value: &'static str) -> Self {
@@ -88,6 +129,8 @@ impl Request {
             query: self.query.as_deref(),
             method: &self.method,
             headers: &self.headers,
+            preflight: self.preflight,
+            tokens: Some(&self.tokens),
         }
     }
 }
@@ -225,6 +268,66 @@ fn then_method_headers_query_and_the_place_in_the_file_decide() {
     assert_eq!(chosen(&routes[1..], &post("/a")), Some(0));
 }
 
+#[test]
+fn more_claims_are_more_specific_than_fewer_and_less_than_a_query_parameter() {
+    let claims = |count: usize| {
+        let mut matched = on("/a");
+        let all = [claim("plan", exact("beta")), claim("tenant", ValueMatch::Present)];
+        matched.claims = all[..count].to_vec();
+        matched
+    };
+    let mut query = on("/a");
+    query.query_params = vec![QueryMatch::new("q".into(), ValueMatch::Present)];
+    let routes = [
+        route(&[], vec![on("/a")]),
+        route(&[], vec![claims(1)]),
+        route(&[], vec![claims(2)]),
+        route(&[], vec![query]),
+    ];
+    let beta = |target| Request::get("h", target).claiming(0, &[("plan", "beta")]);
+    assert_eq!(chosen(&routes, &beta("/a")), Some(1));
+    assert_eq!(chosen(&routes, &beta("/a?q")), Some(3));
+    assert_eq!(chosen(&routes, &beta("/a").claiming(1, &[("tenant", "x")])), Some(1), "of one token");
+    let both = Request::get("h", "/a").claiming(0, &[("plan", "beta"), ("tenant", "x")]);
+    assert_eq!(chosen(&routes, &both), Some(2));
+    assert_eq!(chosen(&routes, &Request::get("h", "/a").claiming(0, &[("plan", "alpha")])), Some(0));
+    assert_eq!(chosen(&routes, &Request::get("h", "/a")), Some(0));
+    let table = RouteTable::of_routes(&routes, LISTENER);
+    let no_tokens = Head { tokens: None, ..both.head() };
+    assert_eq!(table.choose(&no_tokens).map(|choice| choice.route), Some(RouteId(0)));
+    assert!(table.asks_for_claims() && !RouteTable::of_routes(&routes[..1], LISTENER).asks_for_claims());
+}
+
+#[test]
+fn claims_count_only_from_providers_that_the_route_takes() {
+    let mut matched = on("/a");
+    matched.claims = vec![claim("plan", exact("beta"))];
+    let mut of_corp = route(&[], vec![matched.clone()]);
+    of_corp.auth = Auth::new(Requirement::AnyOf(vec![Credential::Token(ProviderId(1))]), Mode::Enforce);
+    let routes = [of_corp, route(&[], vec![on("/a")])];
+    let beta = |provider| Request::get("h", "/a").claiming(provider, &[("plan", "beta")]);
+    assert_eq!(chosen(&routes, &beta(1)), Some(0));
+    assert_eq!(chosen(&routes, &beta(0)), Some(1));
+    assert_eq!(chosen(&[route(&[], vec![matched])], &beta(7)), Some(0), "an open route takes anybody's");
+}
+
+#[test]
+fn a_preflight_is_matched_by_the_method_it_asks_for_without_headers_and_claims() {
+    let mut put = on("/a");
+    put.method = Some(Method::PUT);
+    put.headers = vec![header("x", exact("1"))];
+    put.claims = vec![claim("plan", exact("beta"))];
+    put.query_params = vec![QueryMatch::new("q".into(), ValueMatch::Present)];
+    let mut options = on("/a");
+    options.method = Some(Method::OPTIONS);
+    let routes = [route(&[], vec![put]), route(&[], vec![options])];
+    let asks = |method, preflight, target| Request { method, preflight, ..Request::get("h", target) };
+    assert_eq!(chosen(&routes, &asks(Method::PUT, true, "/a?q")), Some(0));
+    assert_eq!(chosen(&routes, &asks(Method::PUT, true, "/a")), None, "query parameters are its own");
+    assert_eq!(chosen(&routes, &asks(Method::PUT, false, "/a?q")), None);
+    assert_eq!(chosen(&routes, &asks(Method::OPTIONS, false, "/a")), Some(1));
+}
+
 /// `docs/security.md` 10.
 #[test]
 fn a_header_condition_sees_all_values_of_the_header() {
@@ -285,7 +388,7 @@ fn the_table_agrees_with_the_reference_on_random_tables_and_requests() {
         for _ in 0..40 {
             let request = random.request();
             let expected = reference::choose(&routes, LISTENER, &request.head());
-            assert_eq!(table.choose(&request.head()), expected, "{routes:#?} {:?}", request.head());
+            assert_eq!(table.choose(&request.head()), expected, "{routes:#?} {request:?}");
             found += usize::from(expected.is_some());
         }
     }
@@ -327,6 +430,10 @@ impl Random {
         let hostnames: Vec<&str> = (0..self.below(3)).map(|_| self.one(&HOSTS)).collect();
         let matches = (0..1 + self.below(3)).map(|_| self.route_match()).collect();
         let mut route = route(&hostnames, matches);
+        if self.below(3) == 0 {
+            let accepted = vec![Credential::Token(ProviderId(self.below(3) as u32)), Credential::Mtls];
+            route.auth = Auth::new(Requirement::AnyOf(accepted), Mode::Enforce);
+        }
         if self.below(10) == 0 {
             route.listeners = vec![ListenerId(7)];
         }
@@ -354,6 +461,9 @@ impl Random {
                 (0..self.below(3)).map(|_| QueryMatch::new(Arc::from(self.one(&names)), self.value()));
             matched.query_params = params.collect();
         }
+        if self.below(4) == 0 {
+            matched.claims = (0..self.below(3)).map(|_| claim(self.one(&names), self.value())).collect();
+        }
         matched
     }
 
@@ -366,6 +476,11 @@ impl Random {
         for _ in 0..self.below(3) {
             request = request.with(self.one(&["x", "y"]), self.one(&["1", "2", ""]));
         }
+        for provider in 0..self.below(3) {
+            let claims = [(self.one(&["x", "y"]), self.one(&["1", "2", ""])), ("y", self.one(&["1", "2"]))];
+            request = request.claiming(provider as u32, &claims[..1 + self.below(2)]);
+        }
+        request.preflight = self.below(10) == 0;
         request
     }
 }
@@ -391,11 +506,12 @@ mod reference {
             for host in hosts {
                 for (match_index, matched) in route.matches.iter().enumerate() {
                     let Some((path, prefix_len)) = path_rank(&matched.path, head.path) else { continue };
-                    if rest_holds(matched, head) {
+                    if rest_holds(matched, head) && claims_hold(route, matched, head) {
                         let rest = (
                             Reverse(matched.method.is_some()),
                             Reverse(matched.headers.len()),
                             Reverse(matched.query_params.len()),
+                            Reverse(matched.claims.len()),
                         );
                         candidates.push((host, path, rest, index, match_index, prefix_len));
                     }
@@ -447,7 +563,7 @@ mod reference {
         matched.method.as_ref().is_none_or(|method| method == head.method)
             && matched.headers.iter().all(|condition| {
                 let mut values = head.headers.get_all(&condition.name).iter();
-                values.any(|value| value_holds(&condition.value, value.as_bytes()))
+                head.preflight || values.any(|value| value_holds(&condition.value, value.as_bytes()))
             })
             && matched.query_params.iter().all(|condition| {
                 let pairs = head.query.unwrap_or("").split('&').filter(|_| head.query.is_some());
@@ -455,6 +571,25 @@ mod reference {
                 let first = decoded.find(|(name, _)| decode(name) == condition.name.as_bytes());
                 first.is_some_and(|(_, value)| value_holds(&condition.value, &decode(value)))
             })
+    }
+
+    fn claims_hold(route: &Route, matched: &RouteMatch, head: &Head<'_>) -> bool {
+        let Some(tokens) = head.tokens.filter(|_| !head.preflight && !matched.claims.is_empty()) else {
+            return head.preflight || matched.claims.is_empty();
+        };
+        let providers: Vec<ProviderId> = match &route.auth.requirement {
+            Requirement::AnyOf(all) => {
+                let of = |one: &Credential| if let Credential::Token(id) = one { Some(*id) } else { None };
+                all.iter().filter_map(of).collect()
+            }
+            _ => Vec::new(),
+        };
+        tokens.any(&providers, &mut |token| {
+            matched.claims.iter().all(|condition| {
+                let value = &condition.any_of[0];
+                token.any(&condition.claim, &mut |claimed| value_holds(value, claimed.as_bytes()))
+            })
+        })
     }
 
     fn value_holds(matched: &ValueMatch, value: &[u8]) -> bool {

@@ -50,6 +50,7 @@ struct Series {
     listener: Arc<str>,
     route: Arc<str>,
     outcomes: Mutex<Vec<Arc<Outcome>>>,
+    would_deny: Mutex<Vec<Arc<WouldDeny>>>,
     buckets: [AtomicU64; names::DURATION_BUCKETS.len() + 1],
     micros: AtomicU64,
 }
@@ -60,10 +61,16 @@ struct Outcome {
     count: AtomicU64,
 }
 
+struct WouldDeny {
+    reason: &'static str,
+    count: AtomicU64,
+}
+
 /// A worker's handle on one series; it remembers the outcomes it has seen.
 pub(crate) struct LocalSeries {
     series: Arc<Series>,
     known: RefCell<Vec<Arc<Outcome>>>,
+    would_deny: RefCell<Vec<Arc<WouldDeny>>>,
 }
 
 /// Connections of one listener, over all workers.
@@ -104,6 +111,7 @@ impl Shard {
                 listener: Arc::clone(listener),
                 route: Arc::clone(route),
                 outcomes: Mutex::default(),
+                would_deny: Mutex::default(),
                 buckets: Default::default(),
                 micros: AtomicU64::new(0),
             });
@@ -111,7 +119,8 @@ impl Shard {
             new
         });
         let known = RefCell::new(lock(&series.outcomes).clone());
-        LocalSeries { series, known }
+        let would_deny = RefCell::new(lock(&series.would_deny).clone());
+        LocalSeries { series, known, would_deny }
     }
 }
 
@@ -133,6 +142,23 @@ impl LocalSeries {
             }
         };
         bump(&outcome.count, 1);
+    }
+}
+
+impl LocalSeries {
+    /// Counts one refusal that was not carried out.
+    pub(crate) fn would_deny(&self, reason: &'static str) {
+        let mut known = self.would_deny.borrow_mut();
+        let one = match known.iter().find(|one| one.reason == reason) {
+            Some(one) => one,
+            None => {
+                let new = Arc::new(WouldDeny { reason, count: AtomicU64::new(0) });
+                lock(&self.series.would_deny).push(Arc::clone(&new));
+                known.push(new);
+                &known[known.len() - 1]
+            }
+        };
+        bump(&one.count, 1);
     }
 }
 
@@ -203,6 +229,10 @@ impl Metrics {
         for ((listener, route), series) in &merged {
             page.histogram(listener, route, series);
         }
+        page.head(names::WOULD_DENY, "counter", "Requests that a report mode let through.");
+        for ((route, reason), count) in self.would_denied() {
+            page.sample(names::WOULD_DENY, &[("route", &route), ("reason", reason)], count);
+        }
         page.head(names::DOWNSTREAM_REJECTED, "counter", "Refused for what the client sent.");
         for (reason, count) in lock(&self.rejected).iter() {
             page.sample(names::DOWNSTREAM_REJECTED, &[("reason", reason)], count.load(Relaxed));
@@ -220,6 +250,20 @@ impl Metrics {
             }
         }
         merged
+    }
+
+    /// Refusals that were not carried out, by route and reason, over all workers and listeners.
+    fn would_denied(&self) -> BTreeMap<(Arc<str>, &'static str), u64> {
+        let mut all = BTreeMap::new();
+        for shard in lock(&self.shards).iter() {
+            for series in lock(&shard.series).iter() {
+                for one in lock(&series.would_deny).iter() {
+                    let key = (Arc::clone(&series.route), one.reason);
+                    *all.entry(key).or_default() += one.count.load(Relaxed);
+                }
+            }
+        }
+        all
     }
 
     fn render_connections(&self, page: &mut Page) {

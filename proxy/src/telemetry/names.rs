@@ -7,6 +7,8 @@ pub(crate) const REQUESTS: &str = "outrigger_requests_total";
 pub(crate) const REQUEST_DURATION: &str = "outrigger_request_duration_seconds";
 /// Counter; label `reason`. Requests and connections refused for what the client sent.
 pub(crate) const DOWNSTREAM_REJECTED: &str = "outrigger_downstream_rejected_total";
+/// Counter; labels `route`, `reason`. Requests that `mode: report` let through.
+pub(crate) const WOULD_DENY: &str = "outrigger_would_deny_total";
 /// Gauge; label `listener`. Open client connections.
 pub(crate) const DOWNSTREAM_CONNECTIONS: &str = "outrigger_downstream_connections";
 /// Counter; label `listener`. Client connections accepted.

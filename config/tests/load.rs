@@ -3,12 +3,15 @@
 // Helpers of tests are tests too.
 #![allow(clippy::unwrap_used)]
 
+mod certificates;
+
 use std::{fs, path::Path, time::Duration};
 
 use outrigger_config::{
     LoadError, Loaded, default_config, effective_yaml, load_path, load_str,
     model::{Action, AppAddress, EndpointAddress, PathMatch, PathRewrite, Protocol, Workers},
 };
+use tempfile::TempDir;
 
 const FULL: &str = include_str!("full.yaml");
 
@@ -17,7 +20,20 @@ fn unset(_: &str) -> Option<String> {
 }
 
 fn load(text: &str) -> Loaded {
-    load_str("test.yaml", text, &unset).unwrap_or_else(|error| panic!("{}", error.render(false)))
+    load_as(Path::new("test.yaml"), text)
+}
+
+fn load_as(name: &Path, text: &str) -> Loaded {
+    load_str(&name.display().to_string(), text, &unset)
+        .unwrap_or_else(|error| panic!("{}", error.render(false)))
+}
+
+/// A folder with the files that the full sample names.
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    certificates::write(&folder.path().join("tls"), &["public.example.com"]);
+    certificates::write(&folder.path().join("int"), &["*.internal.example.com"]);
+    folder
 }
 
 fn code(error: &LoadError) -> (&'static str, String) {
@@ -28,7 +44,8 @@ fn code(error: &LoadError) -> (&'static str, String) {
 
 #[test]
 fn the_whole_vocabulary_of_this_version_loads_without_a_warning() {
-    let loaded = load(FULL);
+    let folder = folder();
+    let loaded = load_as(&folder.path().join("a.yaml"), FULL);
     assert_eq!(loaded.warnings, []);
     let config = loaded.config;
     assert_eq!(
@@ -53,12 +70,14 @@ fn the_effective_configuration_loads_again_to_an_equal_one() {
         routes:\n  - name: a\n    matches: [{ path: { regex: '/\\d+: #\"''x' }, headers: { x-b: \"off\", x-a: \"2\" } }]\n    \
         responseHeaders: { set: { z: \"$${env:HOME}\", a: \"1\" }, add: { b: \"\" } }\n    \
         directResponse: { status: 200, body: \"line\\n  two: [\\t\" }\n";
+    let folder = folder();
     for text in small.into_iter().chain([FULL, odd]) {
-        let config = load(text).config;
+        let config = load_as(&folder.path().join("a.yaml"), text).config;
         let yaml = effective_yaml(&config);
         let again = load_str("test.yaml", &yaml, &unset)
             .unwrap_or_else(|error| panic!("{yaml}\n{}", error.render(false)));
-        // The socket's path is relative to the file once, so the second reading names no folder.
+        assert!(!yaml.contains("PRIVATE") && !yaml.contains("BEGIN"), "{yaml}");
+        // What was relative to the file is absolute now.
         assert_eq!(again.config, config, "{yaml}");
         assert_eq!(again.warnings, [], "{yaml}");
     }

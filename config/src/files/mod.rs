@@ -5,8 +5,6 @@
 //! link points elsewhere by then. What was read, and what could not be read, makes the fingerprint of the load, so a
 //! new certificate is a new configuration.
 
-#![allow(dead_code, reason = "the blocks that name files follow")]
-
 pub(crate) mod chain;
 pub(crate) mod content;
 mod fingerprint;
@@ -64,6 +62,7 @@ impl<'a> Files<'a> {
     }
 
     /// A variable, for what is written as `{ env: NAME }`.
+    #[allow(dead_code, reason = "the blocks with secrets follow")]
     pub(crate) fn variable(&self, name: &str) -> Option<String> {
         self.environment.get(name)
     }

@@ -5,6 +5,7 @@
 
 mod operations;
 mod route;
+mod tls;
 mod value;
 
 use serde_json::{Map, Value, json};

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::value::{Object, size, text, time, time_or_off, word};
+use super::{
+    tls,
+    value::{Object, size, text, time, time_or_off, word},
+};
 use crate::model::{
     App, AppAddress, ConnectionSettings, EndpointSpec, Lifecycle, Listener, ListenerLimits, ReadinessProbe,
     Reload, ServerAddress, Telemetry, Upstream, UpstreamKind, Workers,
@@ -43,11 +46,13 @@ pub(super) fn listener(listener: &Listener) -> Value {
         listener.trusted_cidrs.iter().map(|cidr| format!("{}/{}", cidr.network, cidr.prefix)).collect();
     let timeouts = &listener.timeouts;
     object
-        .with("clientAddress", json!({ "trustedCIDRs": cidrs }))
+        .maybe("tls", listener.tls.as_deref().map(tls::server))
+        .with("clientAddress", json!({ "trustedCIDRs": cidrs, "proxyProtocol": listener.proxy_protocol }))
         .with("limits", limits(&listener.limits))
         .with(
             "timeouts",
             Object::new()
+                .with("tlsHandshake", time_or_off(timeouts.tls_handshake))
                 .with("requestHeaders", time_or_off(timeouts.request_headers))
                 .with("bodyIdle", time_or_off(timeouts.body_idle))
                 .with("idle", time_or_off(timeouts.idle))

@@ -3,17 +3,20 @@
 use http::HeaderValue;
 use serde_json::{Map, Value};
 
-use super::value::{Object, text, time_or_off};
+use super::{
+    tls,
+    value::{Object, text, time_or_off},
+};
 use crate::model::{
-    Action, Config, DirectResponse, HeaderChanges, Hostname, PathMatch, PathRewrite, Redirect, Route,
-    RouteMatch, UrlRewrite, ValueMatch, WeightedBackend,
+    Action, Config, DirectResponse, HeaderChanges, PathMatch, PathRewrite, Redirect, Route, RouteMatch,
+    UrlRewrite, ValueMatch, WeightedBackend,
 };
 
 /// One route. Keys that would be refused on a route that answers by itself are left out there.
 pub(super) fn route(config: &Config, route: &Route) -> Value {
     let listeners: Vec<Value> =
         route.listeners.iter().map(|id| (*config.listener(*id).name).into()).collect();
-    let hostnames: Vec<Value> = route.hostnames.iter().map(hostname).collect();
+    let hostnames: Vec<Value> = route.hostnames.iter().map(tls::hostname).collect();
     let matches: Vec<Value> = route.matches.iter().map(route_match).collect();
     let object = Object::new()
         .with("name", &*route.name)
@@ -41,13 +44,6 @@ fn forward(object: Object, config: &Config, route: &Route, backends: &[WeightedB
         .maybe("requestHeaders", header_changes(&route.request_headers))
         .with("timeouts", timeouts)
         .with("backendRefs", backends.iter().map(backend).collect::<Vec<_>>())
-}
-
-fn hostname(hostname: &Hostname) -> Value {
-    match hostname {
-        Hostname::Exact(name) => text(name),
-        Hostname::Wildcard(suffix) => text(&format!("*{suffix}")),
-    }
 }
 
 fn route_match(item: &RouteMatch) -> Value {

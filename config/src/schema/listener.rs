@@ -1,6 +1,6 @@
 //! An item of `listeners`.
 
-use super::{At, Flag, Int, Size, Time, Word, block::block};
+use super::{At, Flag, Int, Size, Time, TlsBlock, Word, block::block};
 use crate::model::{Direction, EncodedSlash, UnderscoreHeaders};
 
 block! {
@@ -14,6 +14,8 @@ block! {
         "port" port: Int<0, 65535>,
         /// Address and port to bind, such as `127.0.0.1:8443` or `[::1]:8443`.
         "address" address: String,
+        /// TLS towards clients. Default: plain text. Inbound listeners only.
+        "tls" tls: TlsBlock,
         /// Whose word about the client's address is believed.
         "clientAddress" client_address: ClientAddressBlock,
         /// Limits on what a peer may send.
@@ -26,7 +28,6 @@ block! {
         "underscoreHeaders" underscore_headers: Word<UnderscoreHeaders>,
     }
     one_of ["port", "address"]
-    later ["tls"]
 }
 
 block! {
@@ -34,8 +35,9 @@ block! {
     ClientAddressBlock {
         /// Peers whose X-Forwarded-For and X-Request-Id are believed, such as 10.0.0.0/8. Default none.
         "trustedCIDRs" trusted_cidrs: Vec<At<String>>,
+        /// Whether every connection begins with a PROXY header (version 1 or 2), whose source is then the client's address. Only `trustedCIDRs` may connect; any other peer is closed, and so is a connection without the header. Default false. Inbound listeners only.
+        "proxyProtocol" proxy_protocol: Flag,
     }
-    later ["proxyProtocol"]
 }
 
 block! {
@@ -61,6 +63,8 @@ block! {
 block! {
     /// How long a peer may take; 0s switches one off.
     ListenerTimeoutsBlock {
+        /// From the accepted connection to the end of the TLS handshake, a PROXY header included. Default 10s.
+        "tlsHandshake" tls_handshake: Time,
         /// From the first byte of a request head to its last. Default 10s; then 408.
         "requestHeaders" request_headers: Time,
         /// Between two reads of a request body or two writes of a response body. Default 30s.
@@ -70,7 +74,6 @@ block! {
         /// Age at which a connection is asked to end. Default 0s, which is off.
         "connectionAge" connection_age: Time,
     }
-    later ["tlsHandshake"]
 }
 
 block! {

@@ -12,6 +12,7 @@ mod listener;
 mod operations;
 mod read;
 mod route;
+mod tls;
 mod upstream;
 mod value;
 mod words;
@@ -30,5 +31,6 @@ pub(crate) use route::{
     BackendRefBlock, DefaultsBlock, DirectResponseBlock, HeaderChangesBlock, MatchBlock, PathMatchBlock,
     PathRewriteBlock, RedirectBlock, RouteBlock, RouteTimeoutsBlock, UrlRewriteBlock, ValueMatchBlock,
 };
+pub(crate) use tls::{ClientAuthBlock, SniBlock, TlsBlock};
 pub(crate) use upstream::{ConnectionsBlock, EndpointBlock, UpstreamBlock};
 pub(crate) use value::{Either, Entries, Flag, Int, Share, Size, Time, Word, Words, word_of};

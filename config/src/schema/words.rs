@@ -2,7 +2,8 @@
 
 use super::Words;
 use crate::model::{
-    AccessLogFormat, Direction, EncodedSlash, LoadBalancerPolicy, Protocol, UnderscoreHeaders,
+    AccessLogFormat, ClientAuthMode, Direction, EncodedSlash, LoadBalancerPolicy, Protocol, TlsVersion,
+    UnderscoreHeaders,
 };
 
 /// What a redirect's `scheme` may be.
@@ -30,6 +31,8 @@ words! {
     Protocol { "auto" => Auto, "http1" => Http1, "h2c" => H2c }
     Direction { "inbound" => Inbound, "outbound" => Outbound }
     EncodedSlash { "reject" => Reject, "keep" => Keep }
+    TlsVersion { "1.2" => Tls12, "1.3" => Tls13 }
+    ClientAuthMode { "required" => Required, "optional" => Optional }
     UnderscoreHeaders { "reject" => Reject, "drop" => Drop, "keep" => Keep }
     LoadBalancerPolicy { "leastRequest" => LeastRequest, "roundRobin" => RoundRobin, "random" => Random }
     AccessLogFormat { "json" => Json, "ecs" => Ecs, "text" => Text }

@@ -3,10 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::{
-    address, cidr, defaults, name,
+    address, cidr, defaults, name, tls,
     value::{Field, flag, narrow, number, size_between, time_or_off, word},
 };
 use crate::{
+    files::Files,
     model::{
         Cidr, Direction, EncodedSlash, Listener, ListenerAddress, ListenerLimits, ListenerTimeouts,
         PathRules, UnderscoreHeaders,
@@ -20,10 +21,14 @@ const HEADER_BYTES: (u64, u64) = (8 << 10, 1 << 20);
 const TARGET_BYTES: (u64, u64) = (64, 64 << 10);
 
 /// Checks all listeners; there is one when the file names none.
-pub(super) fn listeners(written: Option<&At<Vec<At<ListenerBlock>>>>, report: &mut Report) -> Vec<Listener> {
+pub(super) fn listeners(
+    written: Option<&At<Vec<At<ListenerBlock>>>>,
+    files: &mut Files<'_>,
+    report: &mut Report,
+) -> Vec<Listener> {
     let Some(written) = written else {
         let address = bind(Direction::Inbound, defaults::LISTENER_PORT);
-        return vec![listener(&ListenerBlock::default(), Direction::Inbound, address, report)];
+        return vec![listener(&ListenerBlock::default(), Direction::Inbound, address, files, report)];
     };
     if written.value.is_empty() {
         let help = "add a listener, or remove the key for one on port 8000";
@@ -33,7 +38,7 @@ pub(super) fn listeners(written: Option<&At<Vec<At<ListenerBlock>>>>, report: &m
     for (index, item) in written.value.iter().enumerate() {
         let direction = word(&item.value.direction, Direction::Inbound);
         let address = listener_address(&item.value, direction, report);
-        let listener = listener(&item.value, direction, address, report);
+        let listener = listener(&item.value, direction, address, files, report);
         let place = item.value.name.as_ref().map_or(&item.place, |name| &name.place);
         if item.value.name.is_some() {
             name::check(&listener.name, place, report);
@@ -53,17 +58,19 @@ fn listener(
     block: &ListenerBlock,
     direction: Direction,
     address: ListenerAddress,
+    files: &mut Files<'_>,
     report: &mut Report,
 ) -> Listener {
     let prefix = if direction == Direction::Inbound { "in" } else { "out" };
     let default_name = || format!("{prefix}-{}", address.socket.port());
+    let client_address = block.client_address.as_ref();
     Listener {
         name: block.name.as_ref().map_or_else(default_name, |name| name.value.clone()).into(),
         direction,
         address,
-        tls: None,
-        proxy_protocol: false,
-        trusted_cidrs: trusted_cidrs(block.client_address.as_ref(), report),
+        tls: block.tls.as_ref().and_then(|written| tls::server(written, direction, files, report)),
+        proxy_protocol: proxy_protocol(client_address, direction, report),
+        trusted_cidrs: trusted_cidrs(client_address, report),
         limits: limits(block.limits.as_ref().map(|at| &at.value), report),
         timeouts: timeouts(block.timeouts.as_ref().map(|at| &at.value)),
         paths: paths(block.paths.as_ref().map(|at| &at.value)),
@@ -101,6 +108,21 @@ fn trusted_cidrs(block: Option<&At<ClientAddressBlock>>, report: &mut Report) ->
     items.iter().filter_map(|item| cidr::cidr(&item.value, &item.place, report)).collect()
 }
 
+/// Whoever may send the header may claim any address, so nobody may who is not named.
+fn proxy_protocol(block: Option<&At<ClientAddressBlock>>, direction: Direction, report: &mut Report) -> bool {
+    let Some(block) = block.map(|block| &block.value) else { return false };
+    let Some(written) = block.proxy_protocol.as_ref().filter(|written| written.value.0) else { return false };
+    if direction == Direction::Outbound {
+        let message = "an outbound listener takes requests from the app, which sends no PROXY header";
+        report.error(&written.place, "proxy-protocol-outbound", message, "remove `proxyProtocol`");
+    } else if block.trusted_cidrs.as_ref().is_none_or(|cidrs| cidrs.value.is_empty()) {
+        let message = "anybody could claim any address: nobody is named that may send the PROXY header";
+        let help = "write the load balancer's addresses as `trustedCIDRs: [10.0.0.0/8]` beside it";
+        report.error(&written.place, "proxy-protocol-untrusted", message, help);
+    }
+    true
+}
+
 fn limits(block: Option<&LimitsBlock>, report: &mut Report) -> ListenerLimits {
     let none = LimitsBlock::default();
     let block = block.unwrap_or(&none);
@@ -125,7 +147,7 @@ fn timeouts(block: Option<&ListenerTimeoutsBlock>) -> ListenerTimeouts {
         None => default,
     };
     ListenerTimeouts {
-        tls_handshake: Some(defaults::TLS_HANDSHAKE),
+        tls_handshake: field(|block| &block.tls_handshake, Some(defaults::TLS_HANDSHAKE)),
         request_headers: field(|block| &block.request_headers, Some(defaults::REQUEST_HEADERS_TIMEOUT)),
         body_idle: field(|block| &block.body_idle, Some(defaults::BODY_IDLE)),
         idle: field(|block| &block.idle, Some(defaults::IDLE)),

@@ -19,6 +19,7 @@ mod ports;
 mod route;
 mod route_match;
 mod shadow;
+mod tls;
 mod upstream;
 mod value;
 
@@ -32,7 +33,7 @@ use crate::{
 /// Checks a whole file. The result is only good when the report has no error.
 pub(crate) fn config(file: &File, files: &mut Files<'_>, report: &mut Report) -> Config {
     let app = file.app.as_ref().map(|app| app::app(app, files.base(), report));
-    let listeners = listener::listeners(file.listeners.as_ref(), report);
+    let listeners = listener::listeners(file.listeners.as_ref(), files, report);
     let upstreams = upstream::upstreams(app.as_ref(), file.upstreams.as_ref(), report);
     let context = route::Context { listeners: &listeners, upstreams: &upstreams, has_app: app.is_some() };
     let routes = route::routes(file, &context, report);
@@ -53,6 +54,7 @@ pub(crate) fn config(file: &File, files: &mut Files<'_>, report: &mut Report) ->
     };
     something_to_proxy(file, report);
     ports::check(file, &config, report);
+    tls::probes(file, &config, report);
     // What is half accepted gives warnings that are not true.
     if !report.has_errors() {
         shadow::check(file, &config, report);

@@ -1,0 +1,50 @@
+//! TLS: paths are shown, and nothing that was read from them.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::value::{Object, text, word};
+use crate::model::{Certificate, ClientAuth, Hostname, ServerTls, SniCertificate};
+
+pub(super) fn server(tls: &ServerTls) -> Object {
+    let sni: Vec<Value> = tls.sni.iter().map(sni).collect();
+    certificate(Object::new(), &tls.certificate)
+        .with("minVersion", word(tls.min_version))
+        .maybe("sni", (!sni.is_empty()).then_some(sni))
+        .maybe("clientAuth", tls.client_auth.as_ref().map(client_auth))
+}
+
+fn sni(entry: &SniCertificate) -> Value {
+    let hostnames: Vec<Value> = entry.hostnames.iter().map(hostname).collect();
+    certificate(Object::new().with("hostnames", hostnames), &entry.certificate).into()
+}
+
+pub(super) fn hostname(hostname: &Hostname) -> Value {
+    match hostname {
+        Hostname::Exact(name) => text(name),
+        Hostname::Wildcard(suffix) => text(&format!("*{suffix}")),
+    }
+}
+
+fn certificate(object: Object, certificate: &Certificate) -> Object {
+    match certificate.cert_file == certificate.key_file {
+        true => object.with("bundleFile", path(&certificate.cert_file)),
+        false => {
+            object.with("certFile", path(&certificate.cert_file)).with("keyFile", path(&certificate.key_file))
+        }
+    }
+}
+
+fn client_auth(auth: &ClientAuth) -> Object {
+    let paths = |files: &[std::sync::Arc<Path>]| files.iter().map(|file| path(file)).collect::<Vec<_>>();
+    Object::new()
+        .with("mode", word(auth.mode))
+        .with("caFiles", paths(&auth.ca_files))
+        .with("crlFiles", paths(&auth.crl_files))
+        .with("forwardIdentity", auth.forward_identity)
+}
+
+pub(super) fn path(path: &Path) -> Value {
+    text(&path.to_string_lossy())
+}

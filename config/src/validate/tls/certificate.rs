@@ -1,0 +1,240 @@
+//! A certificate chain with its key.
+
+use std::{sync::Arc, time::SystemTime};
+
+use rustls::{
+    Error, InconsistentKeys,
+    crypto::aws_lc_rs,
+    sign::{CertifiedKey, SigningKey},
+};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use x509_parser::prelude::X509Certificate;
+
+use super::{
+    pem::{self, Sections},
+    x509::{self, Age},
+};
+use crate::{
+    files::{Files, NamedFile},
+    model::{Certificate, PrivateKey},
+    problem::Report,
+    schema::At,
+};
+
+/// The files that a block names.
+pub(super) struct Named<'a> {
+    pub(super) cert: Option<&'a At<String>>,
+    pub(super) key: Option<&'a At<String>>,
+    pub(super) bundle: Option<&'a At<String>>,
+}
+
+/// A file that was read, and where its name stands.
+struct Part<'a> {
+    written: &'a At<String>,
+    file: NamedFile,
+    sections: Sections,
+}
+
+/// Reads a chain and its key and checks that they are a pair; `None` when something is wrong, which was reported.
+pub(super) fn certificate(
+    named: &Named<'_>,
+    files: &mut Files<'_>,
+    report: &mut Report,
+) -> Option<Arc<Certificate>> {
+    match (named.cert, named.key, named.bundle) {
+        (None, key, Some(bundle)) => {
+            if let Some(key) = key {
+                let help = "remove `keyFile`, or write `certFile` in place of `bundleFile`";
+                report.error(&key.place, "conflicting-keys", "a bundle holds the key too", help);
+            }
+            let both = part(bundle, files, report)?;
+            pair(&both, &both, report)
+        }
+        (Some(cert), Some(key), None) => {
+            let (cert, key) = (part(cert, files, report), part(key, files, report));
+            match (&cert, &key) {
+                (Some(cert), Some(key)) => pair(cert, key, report),
+                // Each file is looked at, so that what is wrong with it is not found one at a time.
+                (Some(cert), None) => chain(cert, report).map(|_| ()).and(None),
+                (None, Some(key)) => signing_key(key, report).map(|_| ()).and(None),
+                (None, None) => None,
+            }
+        }
+        (Some(cert), None, None) => {
+            let help = "add `keyFile: …`, or write `bundleFile` when the key is in the same file";
+            report.error(&cert.place, "missing-key", "`keyFile` is missing", help);
+            part(cert, files, report).and_then(|cert| chain(&cert, report).map(|_| ())).and(None)
+        }
+        // Neither or both: the block said so.
+        _ => None,
+    }
+}
+
+fn part<'a>(written: &'a At<String>, files: &mut Files<'_>, report: &mut Report) -> Option<Part<'a>> {
+    let file = files.named(written, report)?;
+    let sections = pem::sections(&file, written, report)?;
+    Some(Part { written, file, sections })
+}
+
+fn pair(cert: &Part<'_>, key: &Part<'_>, report: &mut Report) -> Option<Arc<Certificate>> {
+    // Both before either is given up.
+    let (chain, signing) = (chain(cert, report), signing_key(key, report));
+    let (chain, (signing, der)) = (chain?, signing?);
+    if !fits(chain.certificates, 0, &signing) {
+        mismatch(cert, key, chain.certificates, &signing, report);
+        return None;
+    }
+    in_order(cert, &chain, report)?;
+    lifetime(cert, &chain.parsed[0], report);
+    Some(Arc::new(Certificate {
+        not_after: x509::system_time(chain.parsed[0].validity().not_after),
+        chain: chain.certificates.to_vec(),
+        key: PrivateKey(Arc::new(der.clone_key())),
+        cert_file: Arc::clone(&cert.file.path),
+        key_file: Arc::clone(&key.file.path),
+    }))
+}
+
+/// A chain that can be parsed; the leaf is there.
+struct Chain<'a> {
+    certificates: &'a [CertificateDer<'static>],
+    parsed: Vec<X509Certificate<'a>>,
+}
+
+fn chain<'a>(part: &'a Part<'_>, report: &mut Report) -> Option<Chain<'a>> {
+    let name = &part.written.value;
+    let certificates = &part.sections.certificates;
+    if certificates.is_empty() {
+        if part.sections.encrypted {
+            pem::encrypted(part.written, report);
+            return None;
+        }
+        let message = format!("{name:?} holds no certificate{}", part.sections.found());
+        let help = "name the PEM file that has a line `-----BEGIN CERTIFICATE-----`";
+        report.error(&part.written.place, "no-certificate", message, help);
+        return None;
+    }
+    let mut parsed = Vec::with_capacity(certificates.len());
+    for (index, der) in certificates.iter().enumerate() {
+        let Some(certificate) = x509::parse(der) else {
+            let message = format!("certificate {} in {name:?} cannot be parsed", index + 1);
+            let help = "issue it anew; `openssl x509 -text -noout -in FILE` shows what is there";
+            report.error(&part.written.place, "bad-certificate", message, help);
+            return None;
+        };
+        parsed.push(certificate);
+    }
+    Some(Chain { certificates, parsed })
+}
+
+fn signing_key<'a>(
+    part: &'a Part<'_>,
+    report: &mut Report,
+) -> Option<(Arc<dyn SigningKey>, &'a PrivateKeyDer<'static>)> {
+    let (place, name) = (&part.written.place, &part.written.value);
+    let [key] = &part.sections.keys[..] else {
+        if part.sections.encrypted {
+            pem::encrypted(part.written, report);
+        } else if part.sections.keys.is_empty() {
+            let message = format!("{name:?} holds no private key{}", part.sections.found());
+            let help = "name the PEM file that has a line `-----BEGIN PRIVATE KEY-----`, or RSA or EC in it";
+            report.error(place, "no-key", message, help);
+        } else {
+            let message = format!("{name:?} holds {} private keys", part.sections.keys.len());
+            report.error(place, "many-keys", message, "keep the one of the certificate");
+        }
+        return None;
+    };
+    let signing = aws_lc_rs::default_provider().key_provider.load_private_key(key.clone_key());
+    if signing.is_err() {
+        let message = format!("the private key in {name:?} cannot be used");
+        let help = "use ECDSA on P-256, P-384 or P-521, Ed25519, or RSA with 2048 to 8192 bits";
+        report.error(place, "unsupported-key", message, help);
+    }
+    signing.ok().map(|signing| (signing, key))
+}
+
+/// Whether the key is that of the certificate with this index.
+fn fits(chain: &[CertificateDer<'static>], index: usize, key: &Arc<dyn SigningKey>) -> bool {
+    let alone = CertifiedKey::new(vec![chain[index].clone()], Arc::clone(key));
+    matches!(alone.keys_match(), Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)))
+}
+
+fn mismatch(
+    cert: &Part<'_>,
+    key: &Part<'_>,
+    chain: &[CertificateDer<'static>],
+    signing: &Arc<dyn SigningKey>,
+    report: &mut Report,
+) {
+    let (certs, keys) = (&cert.written.value, &key.written.value);
+    if let Some(index) = (1..chain.len()).find(|index| fits(chain, *index, signing)) {
+        let message = format!("the key fits certificate {} in {certs:?}, not the first", index + 1);
+        report.error(&cert.written.place, "chain-order", message, ORDER);
+        return;
+    }
+    let alone = CertifiedKey::new(chain.to_vec(), Arc::clone(signing));
+    if !matches!(alone.keys_match(), Err(Error::InconsistentKeys(_))) {
+        let message = format!("the certificate in {certs:?} is none that TLS takes");
+        let help =
+            "issue an X.509 certificate of version 3; `openssl x509 -text -noout -in FILE` shows what it is";
+        report.error(&cert.written.place, "bad-certificate", message, help);
+        return;
+    }
+    let message = match certs == keys {
+        true => format!("the key in {keys:?} is not that of the first certificate"),
+        false => format!("the key in {keys:?} is not that of the certificate in {certs:?}"),
+    };
+    let help = "put in the two files that were issued together; each prints the same public key: \
+                openssl x509 -noout -pubkey -in CERT, openssl pkey -pubout -in KEY";
+    report.error(&key.written.place, "key-mismatch", message, help);
+}
+
+const ORDER: &str = "put the server's own certificate first, then the one that signed it, and so on";
+
+/// Every certificate behind the first signed one that stands before it. A root may be left out, and cross-signed ones
+/// may stand side by side.
+fn in_order(part: &Part<'_>, chain: &Chain<'_>, report: &mut Report) -> Option<()> {
+    let names: Vec<_> =
+        chain.parsed.iter().map(|cert| (cert.subject().as_raw(), cert.issuer().as_raw())).collect();
+    let stray =
+        (1..names.len()).find(|index| names[..*index].iter().all(|(_, issuer)| *issuer != names[*index].0));
+    let Some(index) = stray else { return Some(()) };
+    let who = x509::shown(chain.parsed[index].subject());
+    let message = format!(
+        "certificate {} in {:?}, {who}, signed none of those before it",
+        index + 1,
+        part.written.value
+    );
+    report.error(&part.written.place, "chain-order", message, ORDER);
+    None
+}
+
+fn lifetime(part: &Part<'_>, leaf: &X509Certificate<'_>, report: &mut Report) {
+    let (place, name) = (&part.written.place, &part.written.value);
+    let (from, until) = (leaf.validity().not_before, leaf.validity().not_after);
+    match x509::age(from, until, SystemTime::now()) {
+        Age::Ended => {
+            let message = format!("the certificate in {name:?} expired on {}", x509::date(until));
+            let help = "renew it: clients refuse it; a new one is taken up as soon as it is there";
+            report.warning(place, "certificate-expired", message, help);
+        }
+        Age::Ending => {
+            let message =
+                format!("the certificate in {name:?} expires within 7 days, on {}", x509::date(until));
+            let help = "renew it, and look why that did not happen by itself";
+            report.warning(place, "certificate-expires", message, help);
+        }
+        Age::NotYet => {
+            let message = format!("the certificate in {name:?} is not valid before {}", x509::date(from));
+            report.warning(place, "certificate-not-yet-valid", message, "check this machine's clock");
+        }
+        Age::Good => {}
+    }
+    let usage = leaf.extended_key_usage().ok().flatten();
+    if usage.is_some_and(|usage| !usage.value.server_auth && !usage.value.any) {
+        let message = format!("the certificate in {name:?} is not meant for servers, so clients refuse it");
+        let help = "issue it with the extended key usage serverAuth";
+        report.warning(place, "certificate-of-another-purpose", message, help);
+    }
+}

@@ -1,0 +1,196 @@
+//! Certificates that sign others, and the lists of what they took back.
+
+use std::{path::Path, sync::Arc, time::SystemTime};
+
+use rustls::{RootCertStore, crypto::aws_lc_rs, server::WebPkiClientVerifier};
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, TrustAnchor};
+use x509_parser::prelude::{CertificateRevocationList, FromDer as _, X509Certificate};
+
+use super::{
+    pem,
+    x509::{self, Age},
+};
+use crate::{files::Files, problem::Report, schema::At};
+
+/// What `caFiles` hold.
+#[derive(Default)]
+pub(crate) struct Authorities {
+    /// The certificates, each of a CA.
+    pub(crate) certificates: Vec<CertificateDer<'static>>,
+    /// Where they were read from.
+    pub(crate) files: Vec<Arc<Path>>,
+}
+
+/// What `crlFiles` hold.
+#[derive(Default)]
+pub(super) struct Revocation {
+    pub(super) lists: Vec<CertificateRevocationListDer<'static>>,
+    pub(super) files: Vec<Arc<Path>>,
+}
+
+/// Reads a list of files with CA certificates. It is not empty, none of the files is, and each certificate may sign
+/// others; whatever is not so is reported.
+pub(crate) fn authorities(
+    written: Option<&At<Vec<At<String>>>>,
+    files: &mut Files<'_>,
+    report: &mut Report,
+) -> Authorities {
+    let mut authorities = Authorities::default();
+    // An absent key was reported where it is required.
+    let Some(written) = written else { return authorities };
+    if written.value.is_empty() {
+        let help = "name at least one PEM file with a CA certificate";
+        report.error(&written.place, "empty-list", "there is no CA file", help);
+    }
+    for item in &written.value {
+        let Some(file) = files.named(item, report) else { continue };
+        let Some(sections) = pem::sections(&file, item, report) else { continue };
+        if sections.certificates.is_empty() {
+            let message = format!("{:?} holds no certificate{}", item.value, sections.found());
+            let help = "name the PEM file that has a line `-----BEGIN CERTIFICATE-----`";
+            report.error(&item.place, "no-certificate", message, help);
+        }
+        for (index, der) in sections.certificates.iter().enumerate() {
+            authority(index, der, item, report);
+        }
+        authorities.certificates.extend(sections.certificates);
+        authorities.files.push(file.path);
+    }
+    authorities
+}
+
+fn authority(index: usize, der: &CertificateDer<'static>, written: &At<String>, report: &mut Report) {
+    let (place, name) = (&written.place, &written.value);
+    let number = index + 1;
+    let parsed = x509::parse(der).filter(|_| RootCertStore::empty().add(der.clone()).is_ok());
+    let Some(certificate) = parsed else {
+        let message = format!("certificate {number} in {name:?} cannot be parsed");
+        let help =
+            "put in the CA's certificate anew; `openssl x509 -text -noout -in FILE` shows what is there";
+        report.error(place, "bad-certificate", message, help);
+        return;
+    };
+    let who = x509::shown(certificate.subject());
+    if !may_sign(&certificate) {
+        let message =
+            format!("certificate {number} in {name:?}, {who}, is not a CA: it may not sign certificates");
+        let help = "name the certificate that signed the clients' ones; it has the basic constraint CA:TRUE";
+        report.error(place, "not-a-ca", message, help);
+        return;
+    }
+    let (from, until) = (certificate.validity().not_before, certificate.validity().not_after);
+    let told = match x509::age(from, until, SystemTime::now()) {
+        Age::Ended => Some(("certificate-expired", format!("expired on {}", x509::date(until)))),
+        Age::Ending => {
+            Some(("certificate-expires", format!("expires within 7 days, on {}", x509::date(until))))
+        }
+        Age::NotYet => {
+            Some(("certificate-not-yet-valid", format!("is not valid before {}", x509::date(from))))
+        }
+        Age::Good => None,
+    };
+    if let Some((code, told)) = told {
+        let message = format!("the CA {who} in {name:?} {told}");
+        report.warning(place, code, message, "add the CA that follows it, and later remove this one");
+    }
+}
+
+/// RFC 5280 sections 4.2.1.9 and 4.2.1.3.
+fn may_sign(certificate: &X509Certificate<'_>) -> bool {
+    let usage = certificate.key_usage().ok().flatten();
+    certificate.is_ca() && usage.is_none_or(|usage| usage.value.key_cert_sign())
+}
+
+/// Reads a list of files with revocation lists.
+pub(super) fn revocation(
+    written: Option<&At<Vec<At<String>>>>,
+    authorities: &Authorities,
+    files: &mut Files<'_>,
+    report: &mut Report,
+) -> Revocation {
+    let mut revocation = Revocation::default();
+    let Some(written) = written else { return revocation };
+    for item in &written.value {
+        let Some(file) = files.named(item, report) else { continue };
+        let Some(sections) = pem::sections(&file, item, report) else { continue };
+        if sections.lists.is_empty() {
+            let message = format!("{:?} holds no revocation list{}", item.value, sections.found());
+            let help = "name the PEM file that has a line `-----BEGIN X509 CRL-----`";
+            report.error(&item.place, "no-crl", message, help);
+        }
+        for (index, der) in sections.lists.iter().enumerate() {
+            list(index, der, item, report);
+        }
+        revocation.lists.extend(sections.lists);
+        revocation.files.push(file.path);
+    }
+    if !revocation.lists.is_empty() {
+        each_has_a_list(authorities, &revocation, written, report);
+    }
+    revocation
+}
+
+fn list(
+    index: usize,
+    der: &CertificateRevocationListDer<'static>,
+    written: &At<String>,
+    report: &mut Report,
+) {
+    let (place, name) = (&written.place, &written.value);
+    let number = index + 1;
+    let parsed = CertificateRevocationList::from_der(der).ok().map(|(_, list)| list);
+    let Some((list, until)) = parsed.and_then(|list| list.next_update().map(|until| (list, until))) else {
+        let message =
+            format!("revocation list {number} in {name:?} cannot be used: it is broken, or never due again");
+        let help = "have the CA write a CRL of version 2 with a next update";
+        report.error(place, "bad-crl", message, help);
+        return;
+    };
+    let who = x509::shown(list.issuer());
+    if !is_taken(der) {
+        let message = format!("revocation list {number} in {name:?}, of {who}, cannot be used");
+        let help = "have the CA write a full CRL (not a delta) of version 2 with a CRL number";
+        report.error(place, "bad-crl", message, help);
+    } else if x509::age(list.last_update(), until, SystemTime::now()) == Age::Ended {
+        let message =
+            format!("the revocation list of {who} in {name:?} was due again on {}", x509::date(until));
+        let help = "put in the CA's new list: until then every client whose chain has this CA is refused";
+        report.warning(place, "crl-outdated", message, help);
+    }
+}
+
+/// Whether the library that asks the list later can read it.
+fn is_taken(der: &CertificateRevocationListDer<'static>) -> bool {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let mut anything = RootCertStore::empty();
+    anything.roots.push(TrustAnchor {
+        subject: Vec::new().into(),
+        subject_public_key_info: Vec::new().into(),
+        name_constraints: None,
+    });
+    WebPkiClientVerifier::builder_with_provider(Arc::new(anything), provider)
+        .with_crls([der.clone()])
+        .build()
+        .is_ok()
+}
+
+/// Without its list, whatever a CA signed counts as revoked: somebody forgot one.
+fn each_has_a_list(
+    authorities: &Authorities,
+    revocation: &Revocation,
+    written: &At<Vec<At<String>>>,
+    report: &mut Report,
+) {
+    let lists: Vec<_> =
+        revocation.lists.iter().filter_map(|der| CertificateRevocationList::from_der(der).ok()).collect();
+    for certificate in authorities.certificates.iter().filter_map(|der| x509::parse(der)) {
+        let subject = certificate.subject();
+        if lists.iter().all(|(_, list)| list.issuer().as_raw() != subject.as_raw()) {
+            let who = x509::shown(certificate.subject());
+            let message =
+                format!("the CA {who} has no revocation list, so every client it vouches for is refused");
+            let help = "add its CRL, or leave `crlFiles` empty to ask none";
+            report.warning(&written.place, "ca-without-crl", message, help);
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What a certificate says, in words.
+
+use std::time::{Duration, SystemTime};
+
+use x509_parser::{
+    prelude::{FromDer as _, X509Certificate},
+    time::ASN1Time,
+    x509::X509Name,
+};
+
+/// A certificate in DER, and nothing behind it.
+pub(super) fn parse(der: &[u8]) -> Option<X509Certificate<'_>> {
+    X509Certificate::from_der(der)
+        .ok()
+        .filter(|(rest, _)| rest.is_empty())
+        .map(|(_, certificate)| certificate)
+}
+
+/// A name in quotes, on one line and not too long, whatever somebody wrote into it.
+pub(super) fn shown(name: &X509Name<'_>) -> String {
+    const LONGEST: usize = 100;
+    let text: String = name.to_string().chars().take(LONGEST).collect();
+    if text.is_empty() { "without a subject".to_owned() } else { format!("{text:?}") }
+}
+
+/// A moment as people write it.
+pub(super) fn date(time: ASN1Time) -> String {
+    let time = time.to_datetime();
+    let (year, month, day) = (time.year(), u8::from(time.month()), time.day());
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", time.hour(), time.minute())
+}
+
+/// The same moment for programs; what lies before 1970 is 1970.
+pub(super) fn system_time(time: ASN1Time) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(time.timestamp()).unwrap_or_default())
+}
+
+/// What time has done, or soon does, to something with an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Age {
+    /// It begins later.
+    NotYet,
+    /// It holds for a while.
+    Good,
+    /// It ends within a week.
+    Ending,
+    /// It ended.
+    Ended,
+}
+
+/// A week is time to look into a rotation that did not happen.
+const NOTICE: i64 = 7 * 24 * 3600;
+
+/// The age at `now` of what holds from `from` to `until`, both included.
+pub(super) fn age(from: ASN1Time, until: ASN1Time, now: SystemTime) -> Age {
+    let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    let (from, until) = (from.timestamp(), until.timestamp());
+    match () {
+        () if now > until => Age::Ended,
+        () if now < from => Age::NotYet,
+        () if until - now < NOTICE => Age::Ending,
+        () => Age::Good,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_age_of_what_has_an_end() {
+        let at = |seconds| ASN1Time::from_timestamp(seconds).unwrap();
+        let now = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let week = 7 * 24 * 3600;
+        for (seconds, expected) in [
+            (99, Age::NotYet),
+            (100, Age::Good),
+            (1_000_000 - week, Age::Good),
+            (1_000_001 - week, Age::Ending),
+            (1_000_000, Age::Ending),
+            (1_000_001, Age::Ended),
+        ] {
+            assert_eq!(age(at(100), at(1_000_000), now(seconds)), expected, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn a_moment_is_written_to_the_minute() {
+        assert_eq!(date(ASN1Time::from_timestamp(1_577_836_859).unwrap()), "2020-01-01 00:00 UTC");
+        assert_eq!(system_time(ASN1Time::from_timestamp(-5).unwrap()), SystemTime::UNIX_EPOCH);
+    }
+}

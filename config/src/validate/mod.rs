@@ -54,10 +54,10 @@ pub(crate) fn config(file: &File, files: &mut Files<'_>, report: &mut Report) ->
     };
     something_to_proxy(file, report);
     ports::check(file, &config, report);
-    tls::probes(file, &config, report);
     // What is half accepted gives warnings that are not true.
     if !report.has_errors() {
         shadow::check(file, &config, report);
+        tls::probes(file, &config, report);
     }
     config
 }

@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path, time::SystemTime};
 
+use base64::Engine as _;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
     ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, SerialNumber,
@@ -53,6 +54,12 @@ pub(crate) fn revocation_list(issuer: &CertifiedIssuer<'_, KeyPair>, due_in_days
         key_identifier_method: KeyIdMethod::Sha256,
     };
     params.signed_by(issuer).unwrap().pem().unwrap()
+}
+
+/// Bytes as PEM, on one line, which every decoder takes.
+pub(crate) fn pem(label: &str, der: &[u8]) -> String {
+    let text = base64::engine::general_purpose::STANDARD.encode(der);
+    format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")
 }
 
 /// Writes `tls.crt`, `tls.key`, `bundle.pem`, `ca.crt` and `ca.crl` for these server names into a folder.

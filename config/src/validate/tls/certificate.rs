@@ -85,7 +85,8 @@ fn pair(cert: &Part<'_>, key: &Part<'_>, report: &mut Report) -> Option<Arc<Cert
         return None;
     }
     in_order(cert, &chain, report)?;
-    lifetime(cert, &chain.parsed[0], report);
+    lifetime(cert, &chain.parsed, report);
+    purpose(cert, &chain.parsed[0], report);
     Some(Arc::new(Certificate {
         not_after: x509::system_time(chain.parsed[0].validity().not_after),
         chain: chain.certificates.to_vec(),
@@ -175,7 +176,7 @@ fn mismatch(
     }
     let alone = CertifiedKey::new(chain.to_vec(), Arc::clone(signing));
     if !matches!(alone.keys_match(), Err(Error::InconsistentKeys(_))) {
-        let message = format!("the certificate in {certs:?} is none that TLS takes");
+        let message = format!("the certificate in {certs:?} cannot be used for TLS");
         let help =
             "issue an X.509 certificate of version 3; `openssl x509 -text -noout -in FILE` shows what it is";
         report.error(&cert.written.place, "bad-certificate", message, help);
@@ -210,31 +211,43 @@ fn in_order(part: &Part<'_>, chain: &Chain<'_>, report: &mut Report) -> Option<(
     None
 }
 
-fn lifetime(part: &Part<'_>, leaf: &X509Certificate<'_>, report: &mut Report) {
+/// A root may stand in the chain after its time: nobody looks at it.
+fn lifetime(part: &Part<'_>, chain: &[X509Certificate<'_>], report: &mut Report) {
     let (place, name) = (&part.written.place, &part.written.value);
-    let (from, until) = (leaf.validity().not_before, leaf.validity().not_after);
-    match x509::age(from, until, SystemTime::now()) {
-        Age::Ended => {
-            let message = format!("the certificate in {name:?} expired on {}", x509::date(until));
-            let help = "renew it: clients refuse it; a new one is taken up as soon as it is there";
-            report.warning(place, "certificate-expired", message, help);
+    for (index, certificate) in chain.iter().enumerate() {
+        if index > 0 && certificate.subject() == certificate.issuer() {
+            continue;
         }
-        Age::Ending => {
-            let message =
-                format!("the certificate in {name:?} expires within 7 days, on {}", x509::date(until));
-            let help = "renew it, and look why that did not happen by itself";
-            report.warning(place, "certificate-expires", message, help);
-        }
-        Age::NotYet => {
-            let message = format!("the certificate in {name:?} is not valid before {}", x509::date(from));
-            report.warning(place, "certificate-not-yet-valid", message, "check this machine's clock");
-        }
-        Age::Good => {}
+        let which = match index {
+            0 => format!("the certificate in {name:?}"),
+            _ => format!("certificate {} in {name:?}, {},", index + 1, x509::shown(certificate.subject())),
+        };
+        let (from, until) = (certificate.validity().not_before, certificate.validity().not_after);
+        let (code, what, help) = match x509::age(from, until, SystemTime::now()) {
+            Age::Ended => {
+                let help = "renew it: clients refuse it; a new one is taken up as soon as it is there";
+                ("certificate-expired", format!("expired on {}", x509::date(until)), help)
+            }
+            Age::Ending => {
+                let help = "renew it, and look why that did not happen by itself";
+                ("certificate-expires", format!("expires within 7 days, on {}", x509::date(until)), help)
+            }
+            Age::NotYet => {
+                let what = format!("is not valid before {}", x509::date(from));
+                ("certificate-not-yet-valid", what, "wait for it, or check this machine's clock")
+            }
+            Age::Good => continue,
+        };
+        report.warning(place, code, format!("{which} {what}"), help);
     }
+}
+
+fn purpose(part: &Part<'_>, leaf: &X509Certificate<'_>, report: &mut Report) {
     let usage = leaf.extended_key_usage().ok().flatten();
     if usage.is_some_and(|usage| !usage.value.server_auth && !usage.value.any) {
+        let name = &part.written.value;
         let message = format!("the certificate in {name:?} is not meant for servers, so clients refuse it");
         let help = "issue it with the extended key usage serverAuth";
-        report.warning(place, "certificate-of-another-purpose", message, help);
+        report.warning(&part.written.place, "certificate-of-another-purpose", message, help);
     }
 }

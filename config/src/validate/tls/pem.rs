@@ -101,16 +101,16 @@ fn not_pem(content: &[u8], name: &str) -> (&'static str, String) {
     if CertificateRevocationList::from_der(content).is_ok() {
         return ("is a revocation list in DER, not in PEM", convert("crl"));
     }
-    if PrivateKeyDer::try_from(content).is_ok() {
-        return ("is a private key in DER, not in PEM", convert("pkey"));
-    }
     if is_pkcs12(content) {
         let help = format!(
             "convert it: openssl pkcs12 -in {name} -nodes -out {name}.pem, and name it as `bundleFile`"
         );
         return ("is a PKCS#12 store, not PEM", help);
     }
-    ("is not PEM", "name a text file with a line `-----BEGIN …-----`".to_owned())
+    if PrivateKeyDer::try_from(content).is_ok() {
+        return ("is a private key in DER, not in PEM", convert("pkey"));
+    }
+    ("is not PEM", "name a text file that has a line `-----BEGIN …-----`".to_owned())
 }
 
 /// RFC 7292 section 4: a sequence that begins with version 3.

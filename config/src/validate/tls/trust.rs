@@ -109,6 +109,7 @@ pub(super) fn revocation(
     report: &mut Report,
 ) -> Revocation {
     let mut revocation = Revocation::default();
+    let mut good = true;
     let Some(written) = written else { return revocation };
     for item in &written.value {
         let Some(file) = files.named(item, report) else { continue };
@@ -119,23 +120,25 @@ pub(super) fn revocation(
             report.error(&item.place, "no-crl", message, help);
         }
         for (index, der) in sections.lists.iter().enumerate() {
-            list(index, der, item, report);
+            good &= list(index, der, item, report);
         }
         revocation.lists.extend(sections.lists);
         revocation.files.push(file.path);
     }
-    if !revocation.lists.is_empty() {
+    // What is missing where a file could not be read is in that file.
+    if good && !revocation.lists.is_empty() && revocation.files.len() == written.value.len() {
         each_has_a_list(authorities, &revocation, written, report);
     }
     revocation
 }
 
+/// Whether a list can be asked; if not, that was reported.
 fn list(
     index: usize,
     der: &CertificateRevocationListDer<'static>,
     written: &At<String>,
     report: &mut Report,
-) {
+) -> bool {
     let (place, name) = (&written.place, &written.value);
     let number = index + 1;
     let parsed = CertificateRevocationList::from_der(der).ok().map(|(_, list)| list);
@@ -144,19 +147,22 @@ fn list(
             format!("revocation list {number} in {name:?} cannot be used: it is broken, or never due again");
         let help = "have the CA write a CRL of version 2 with a next update";
         report.error(place, "bad-crl", message, help);
-        return;
+        return false;
     };
     let who = x509::shown(list.issuer());
     if !is_taken(der) {
         let message = format!("revocation list {number} in {name:?}, of {who}, cannot be used");
         let help = "have the CA write a full CRL (not a delta) of version 2 with a CRL number";
         report.error(place, "bad-crl", message, help);
-    } else if x509::age(list.last_update(), until, SystemTime::now()) == Age::Ended {
+        return false;
+    }
+    if x509::age(list.last_update(), until, SystemTime::now()) == Age::Ended {
         let message =
             format!("the revocation list of {who} in {name:?} was due again on {}", x509::date(until));
         let help = "put in the CA's new list: until then every client whose chain has this CA is refused";
         report.warning(place, "crl-outdated", message, help);
     }
+    true
 }
 
 /// Whether the library that asks the list later can read it.

@@ -1,9 +1,9 @@
 //! The files that a configuration names: certificates, keys, revocation lists, key sets, secrets.
 //!
 //! All files of one load are of one generation: each symbolic link is looked at once, so that two files of a Kubernetes
-//! volume are read behind the same `..data`. Whoever loads asks [`Files::moved`] at the end, and starts again when a
-//! link points elsewhere by then. What was read, and what could not be read, makes the fingerprint of the load, so a
-//! new certificate is a new configuration.
+//! volume are read behind the same `..data`. A generation may vanish before everything in it was read; whoever loads
+//! asks [`Files::torn`] at the end and starts again. What was read, and what could not be read, makes the fingerprint of
+//! the load, so a new certificate is a new configuration.
 
 pub(crate) mod chain;
 pub(crate) mod content;
@@ -28,6 +28,8 @@ pub(crate) struct Files<'a> {
     environment: &'a dyn Environment,
     /// Where each link on the way of a path led, `None` where there was none.
     links: HashMap<PathBuf, Option<PathBuf>>,
+    /// Read before anybody asked.
+    ahead: HashMap<Arc<Path>, Content>,
     read: Vec<Record>,
 }
 
@@ -53,7 +55,7 @@ impl<'a> Files<'a> {
     /// The files that a configuration named `name` names.
     pub(crate) fn of(name: &Path, environment: &'a dyn Environment) -> Self {
         let base = name.parent().unwrap_or_else(|| Path::new("")).to_owned();
-        Self { base, environment, links: HashMap::new(), read: Vec::new() }
+        Self { base, environment, links: HashMap::new(), ahead: HashMap::new(), read: Vec::new() }
     }
 
     /// Where relative paths begin.
@@ -101,7 +103,7 @@ impl<'a> Files<'a> {
         if let Some(known) = self.read.iter().find(|record| &*record.path == path) {
             return known.content.clone();
         }
-        let content = self.read_now(path).map(Arc::from).map_err(Arc::new);
+        let content = self.ahead.remove(path).unwrap_or_else(|| self.read_now(path));
         self.read.push(Record { path: path.into(), content: content.clone() });
         content
     }
@@ -111,10 +113,19 @@ impl<'a> Files<'a> {
         self.read.push(Record { path: name.into(), content: Ok(content.into()) });
     }
 
-    /// Whether a link on the way of what was read leads elsewhere by now: then files of two generations may have
-    /// been mixed, or what is missing belonged to one that is gone.
-    pub(crate) fn moved(&self) -> bool {
-        self.links.iter().any(|(link, target)| fs::read_link(link).ok() != *target)
+    /// Reads files that will probably be asked for, one right after the other: what is checked in between takes so long
+    /// that a volume may be swapped meanwhile.
+    pub(crate) fn read_ahead(&mut self, paths: &[Arc<Path>]) {
+        for path in paths {
+            let content = self.read_now(path);
+            self.ahead.insert(Arc::clone(path), content);
+        }
+    }
+
+    /// Whether something could not be read because its generation was replaced meanwhile.
+    pub(crate) fn torn(&self) -> bool {
+        let moved = |(link, target): (&PathBuf, &Option<PathBuf>)| fs::read_link(link).ok() != *target;
+        self.read.iter().any(|record| record.content.is_err()) && self.links.iter().any(moved)
     }
 
     /// Everything that was read or looked for, in that order; the configuration itself comes first.
@@ -130,13 +141,13 @@ impl<'a> Files<'a> {
         }))
     }
 
-    fn read_now(&mut self, path: &Path) -> io::Result<Vec<u8>> {
+    fn read_now(&mut self, path: &Path) -> Content {
         let links = &mut self.links;
         let chain = chain::follow(path, |link| {
             let target = links.entry(link.to_owned()).or_insert_with(|| fs::read_link(link).ok());
             target.clone()
-        })?;
-        content::read(&chain.end)
+        });
+        chain.and_then(|chain| content::read(&chain.end)).map(Arc::from).map_err(Arc::new)
     }
 }
 

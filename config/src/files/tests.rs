@@ -81,16 +81,48 @@ fn files_behind_one_link_are_of_one_generation() {
     let mut files = Files::of(&root.join("a.yaml"), &unset);
     let read = |files: &mut Files<'_>, name: &str| files.named(&at(name), &mut report()).unwrap().content;
     assert_eq!(&*read(&mut files, "tls.crt"), b"old");
-    assert!(!files.moved());
     symlink("..2", root.join("..data_tmp")).unwrap();
     fs::rename(root.join("..data_tmp"), root.join("..data")).unwrap();
     assert_eq!(&*read(&mut files, "tls.key"), b"old");
-    assert!(files.moved());
+    assert!(!files.torn());
 
     let mut files = Files::of(&root.join("a.yaml"), &unset);
     assert_eq!(&*read(&mut files, "tls.crt"), b"new");
     assert_eq!(&*read(&mut files, "tls.key"), b"new");
-    assert!(!files.moved());
+}
+
+#[test]
+fn a_generation_that_vanished_is_told_from_a_file_that_is_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let generation = |name: &str| {
+        fs::create_dir(root.join(name)).unwrap();
+        fs::write(root.join(name).join("a"), name).unwrap();
+        fs::write(root.join(name).join("b"), name).unwrap();
+    };
+    generation("..1");
+    symlink("..1", root.join("..data")).unwrap();
+    for name in ["a", "b", "c"] {
+        symlink(format!("..data/{name}"), root.join(name)).unwrap();
+    }
+    let mut missing = Files::of(&root.join("a.yaml"), &unset);
+    assert!(missing.content(&root.join("c")).is_err());
+    assert!(!missing.torn());
+
+    let mut files = Files::of(&root.join("a.yaml"), &unset);
+    let mut ahead = Files::of(&root.join("a.yaml"), &unset);
+    ahead.read_ahead(&[root.join("a").into(), root.join("b").into()]);
+    assert!(files.content(&root.join("a")).is_ok());
+    generation("..2");
+    symlink("..2", root.join("..data_tmp")).unwrap();
+    fs::rename(root.join("..data_tmp"), root.join("..data")).unwrap();
+    fs::remove_dir_all(root.join("..1")).unwrap();
+    assert!(files.content(&root.join("b")).is_err());
+    assert!(files.torn());
+    // Whoever read ahead has both, and tells only what was asked for.
+    assert_eq!(&*ahead.content(&root.join("b")).unwrap(), b"..1");
+    assert!(!ahead.torn());
+    assert_eq!(ahead.paths(), [root.join("b").into()]);
 }
 
 #[test]

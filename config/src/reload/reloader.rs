@@ -49,7 +49,7 @@ impl Reloader {
     /// # Errors
     /// The file cannot be read, or has errors. Keep serving what was good.
     pub fn always(&mut self, environment: &dyn Environment) -> Result<Loaded, LoadError> {
-        let (loaded, seen) = self.source.look(environment);
+        let (loaded, seen) = self.source.look(&self.seen.files, environment);
         self.seen = seen;
         loaded
     }

@@ -11,8 +11,8 @@ use crate::{
     load::{Environment, LoadError, Loaded, load_bytes},
 };
 
-/// How often a load starts again when a volume was swapped below it: a swap takes microseconds.
-const ATTEMPTS: usize = 5;
+/// How often a load starts again when a volume was swapped below it: a swap takes microseconds, and so does reading.
+const ATTEMPTS: usize = 10;
 
 /// A configuration file by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,12 +45,16 @@ impl Source {
     /// # Errors
     /// The file cannot be read, or has at least one error.
     pub fn load(&self, environment: &dyn Environment) -> Result<Loaded, LoadError> {
-        self.look(environment).0
+        self.look(&[], environment).0
     }
 
-    /// The same, with what was looked at even when it was refused.
-    pub(super) fn look(&self, environment: &dyn Environment) -> (Result<Loaded, LoadError>, Seen) {
-        self.consistently(environment, |files| {
+    /// The same, with what was looked at even when it was refused. `expected` are the files that were named before.
+    pub(super) fn look(
+        &self,
+        expected: &[Arc<Path>],
+        environment: &dyn Environment,
+    ) -> (Result<Loaded, LoadError>, Seen) {
+        self.consistently(expected, environment, |files| {
             let content = files.content(&self.absolute()).map_err(|error| LoadError::Unreadable {
                 path: self.path.clone(),
                 source: io::Error::new(error.kind(), error),
@@ -64,23 +68,27 @@ impl Source {
     /// What these files, which an earlier load looked at, hash to now.
     pub(super) fn fingerprint(&self, seen: &[Arc<Path>], environment: &dyn Environment) -> Fingerprint {
         let read = |files: &mut Files<'_>| seen.iter().for_each(|path| drop(files.content(path)));
-        self.consistently(environment, read).1.fingerprint
+        self.consistently(&[], environment, read).1.fingerprint
     }
 
     /// Does something with files of one generation. A volume that is swapped faster than it can be read is taken as it is
-    /// after a few attempts: its next swap is an event of its own.
+    /// after some attempts: its next swap is an event of its own.
     fn consistently<T>(
         &self,
+        expected: &[Arc<Path>],
         environment: &dyn Environment,
         mut act: impl FnMut(&mut Files<'_>) -> T,
     ) -> (T, Seen) {
+        let mut ahead = expected.to_vec();
         let mut attempt = 1;
         loop {
             let mut files = Files::of(&self.path, environment);
+            files.read_ahead(&ahead);
             let done = act(&mut files);
-            if attempt == ATTEMPTS || !files.moved() {
+            if attempt == ATTEMPTS || !files.torn() {
                 return (done, Seen { files: files.paths(), fingerprint: files.fingerprint() });
             }
+            ahead = files.paths();
             attempt += 1;
         }
     }

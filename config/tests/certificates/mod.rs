@@ -70,7 +70,7 @@ pub(crate) fn write(folder: &Path, names: &[&str]) -> CertifiedIssuer<'static, K
     let certificate = server_params(names).signed_by(&key, &authority).unwrap();
     let file = |name: &str, text: String| fs::write(folder.join(name), text).unwrap();
     file("tls.crt", certificate.pem());
-    file("tls.key", key.serialize_pem());
+    file("tls.key", pem("PRIVATE KEY", key.serialized_der()));
     file("bundle.pem", key.serialize_pem() + &certificate.pem());
     file("ca.crt", authority.pem());
     file("ca.crl", revocation_list(&authority, 30));

@@ -53,9 +53,26 @@ impl SourceText {
         start + within
     }
 
+    /// Puts a sign in place of each character of a span, of the same length so that every place stays where it is.
+    pub(crate) fn hide(&mut self, span: Span) {
+        let Some(shown) = self.text.get(span.start..span.end) else { return };
+        let hidden: String = shown.chars().map(mask).collect();
+        self.text.replace_range(span.start..span.end, &hidden);
+    }
+
     /// The text of a span.
     pub(crate) fn slice(&self, span: Span) -> &str {
         self.text.get(span.start..span.end).unwrap_or_default()
+    }
+}
+
+fn mask(character: char) -> char {
+    match character.len_utf8() {
+        _ if character == '\n' => character,
+        1 => '*',
+        2 => '\u{b7}',
+        3 => '\u{2022}',
+        _ => '\u{1f512}',
     }
 }
 

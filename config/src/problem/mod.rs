@@ -155,6 +155,11 @@ impl Report {
         }
     }
 
+    /// Makes a span unreadable wherever the source is shown.
+    pub(crate) fn hide(&mut self, span: Span) {
+        self.source.hide(span);
+    }
+
     /// `line:column`, for messages that name a second place.
     pub(crate) fn spot(&self, place: &Place) -> String {
         let (line, column) = self.source.position(place.span.start);

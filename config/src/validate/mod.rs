@@ -21,6 +21,7 @@ mod route_match;
 mod shadow;
 mod tls;
 mod upstream;
+mod url;
 mod value;
 
 use crate::{

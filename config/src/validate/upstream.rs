@@ -1,14 +1,9 @@
 //! Upstreams and their endpoints.
 
-use std::{
-    net::{IpAddr, Ipv6Addr, SocketAddr},
-    time::Duration,
-};
+use std::time::Duration;
 
 use super::{
-    defaults,
-    hostname::is_dns_name,
-    name,
+    defaults, name, url,
     value::{narrow, number, time_or_off, time_over_zero, word},
 };
 use crate::{
@@ -106,14 +101,10 @@ fn endpoint(block: &EndpointBlock, report: &mut Report) -> Option<EndpointSpec> 
 }
 
 /// Why a URL is refused.
-#[derive(Debug, PartialEq, Eq)]
 enum Refusal {
+    Url(url::Refusal),
     Https,
-    Scheme(String),
-    User,
     Path(String),
-    Host,
-    Port,
 }
 
 impl Refusal {
@@ -124,27 +115,12 @@ impl Refusal {
                 "https upstreams are not supported by this version".to_owned(),
                 "write http://, or send to a TLS proxy of your own".to_owned(),
             ),
-            Self::Scheme(guess) => {
-                ("bad-url", format!("{url:?} does not begin with http://"), format!("write {guess}"))
-            }
-            Self::User => (
-                "bad-url",
-                "a URL here has no user or password".to_owned(),
-                "remove everything up to `@`".to_owned(),
-            ),
             Self::Path(base) => (
                 "bad-url",
                 "a URL here has no path, query or fragment".to_owned(),
                 format!("write {base}; `urlRewrite` of a route changes the path"),
             ),
-            Self::Host => {
-                ("bad-url", format!("{url:?} has no valid host"), "write http://host:port".to_owned())
-            }
-            Self::Port => (
-                "bad-url",
-                format!("{url:?} has no valid port"),
-                "a port is a number from 1 to 65535".to_owned(),
-            ),
+            Self::Url(refusal) => return refusal.report(url, "http://host:port", place, report),
         };
         report.error(place, code, message, help);
     }
@@ -152,92 +128,12 @@ impl Refusal {
 
 /// Reads `http://host[:port]`.
 fn parse_url(url: &str) -> Result<(EndpointAddress, String), Refusal> {
-    let (scheme, rest) = url.split_once("://").ok_or_else(|| Refusal::Scheme(format!("http://{url}")))?;
-    let scheme = scheme.to_ascii_lowercase();
-    if scheme == "https" {
+    let parsed = url::parse(url).map_err(Refusal::Url)?;
+    if parsed.secure {
         return Err(Refusal::Https);
     }
-    if scheme != "http" {
-        return Err(Refusal::Scheme(format!("http://{rest}")));
-    }
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, tail) = rest.split_at(end);
-    if authority.contains('@') {
-        return Err(Refusal::User);
-    }
-    if !matches!(tail, "" | "/") {
-        return Err(Refusal::Path(format!("http://{authority}")));
-    }
-    let (host, port) = split_port(authority)?;
-    let address = address(host, port)?;
-    let shown = host.to_ascii_lowercase();
-    Ok((address, if port == 80 { shown } else { format!("{shown}:{port}") }))
-}
-
-fn split_port(authority: &str) -> Result<(&str, u16), Refusal> {
-    let colon = authority.rfind(':').filter(|at| !authority[*at..].contains(']'));
-    let Some(colon) = colon else { return Ok((authority, 80)) };
-    let digits = &authority[colon + 1..];
-    let port = digits.parse().ok().filter(|port| *port > 0 && !digits.starts_with('+'));
-    port.map(|port| (&authority[..colon], port)).ok_or(Refusal::Port)
-}
-
-fn address(host: &str, port: u16) -> Result<EndpointAddress, Refusal> {
-    if let Some(inner) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        let ip: Ipv6Addr = inner.parse().map_err(|_| Refusal::Host)?;
-        return Ok(EndpointAddress::Socket(SocketAddr::new(ip.into(), port)));
-    }
-    if let Ok(ip) = host.parse::<IpAddr>() {
-        return if ip.is_ipv4() {
-            Ok(EndpointAddress::Socket(SocketAddr::new(ip, port)))
-        } else {
-            Err(Refusal::Host)
-        };
-    }
-    // `10.0.0` or `1.2.3.4.5` is a mistyped address, not a name.
-    let name = host.strip_suffix('.').unwrap_or(host);
-    let numeric = name.split('.').next_back().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
-    if numeric || !is_dns_name(name) {
-        return Err(Refusal::Host);
-    }
-    Ok(EndpointAddress::Host { name: host.to_ascii_lowercase().into(), port })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn urls_become_addresses_and_authorities() {
-        let socket = |text: &str| EndpointAddress::Socket(text.parse().unwrap());
-        let host = |name: &str, port| EndpointAddress::Host { name: name.into(), port };
-        for (url, expected) in [
-            ("http://a.example", Ok((host("a.example", 80), "a.example"))),
-            ("HTTP://A.Example:80", Ok((host("a.example", 80), "a.example"))),
-            ("http://a:8080/", Ok((host("a", 8080), "a:8080"))),
-            ("http://10.0.0.1:81", Ok((socket("10.0.0.1:81"), "10.0.0.1:81"))),
-            ("http://[::1]", Ok((socket("[::1]:80"), "[::1]"))),
-            ("http://[::1]:81", Ok((socket("[::1]:81"), "[::1]:81"))),
-            (
-                "http://svc.ns.svc.cluster.local.:80",
-                Ok((host("svc.ns.svc.cluster.local.", 80), "svc.ns.svc.cluster.local.")),
-            ),
-            ("https://a", Err(Refusal::Https)),
-            ("a:8080", Err(Refusal::Scheme("http://a:8080".to_owned()))),
-            ("ftp://a", Err(Refusal::Scheme("http://a".to_owned()))),
-            ("http://u:p@a", Err(Refusal::User)),
-            ("http://a/x", Err(Refusal::Path("http://a".to_owned()))),
-            ("http://a?x", Err(Refusal::Path("http://a".to_owned()))),
-            ("http://", Err(Refusal::Host)),
-            ("http://::1", Err(Refusal::Host)),
-            ("http://a b", Err(Refusal::Host)),
-            ("http://10.0.0", Err(Refusal::Host)),
-            ("http://a:0", Err(Refusal::Port)),
-            ("http://a:x", Err(Refusal::Port)),
-            ("http://a:65536", Err(Refusal::Port)),
-        ] {
-            let expected = expected.map(|(address, authority)| (address, authority.to_owned()));
-            assert_eq!(parse_url(url), expected, "{url}");
-        }
+    match parsed.tail {
+        "" | "/" => Ok((parsed.address, parsed.authority)),
+        _ => Err(Refusal::Path(format!("http://{}", parsed.authority))),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::model::{Action, Config, Route};
+use crate::model::{Action, Config, Credential, ProviderId, Requirement, Route};
 
 /// What differs between two configurations, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -10,6 +10,8 @@ use crate::model::{Action, Config, Route};
 pub struct Changes {
     /// Listeners.
     pub listeners: Names,
+    /// Token providers; one whose key set or secret was replaced is changed.
+    pub jwt_providers: Names,
     /// Upstreams; `app` is one.
     pub upstreams: Names,
     /// Routes.
@@ -37,6 +39,12 @@ pub fn diff(old: &Config, new: &Config) -> Changes {
     let routes = names(&old.routes, &new.routes, |route| &route.name, |a, b| same_route(old, a, new, b));
     Changes {
         listeners: names(&old.listeners, &new.listeners, |listener| &listener.name, PartialEq::eq),
+        jwt_providers: names(
+            &old.jwt_providers,
+            &new.jwt_providers,
+            |provider| &provider.name,
+            PartialEq::eq,
+        ),
         upstreams: names(&old.upstreams, &new.upstreams, |upstream| &upstream.name, PartialEq::eq),
         routes,
         settings: keys([
@@ -86,16 +94,34 @@ fn same_route(old: &Config, a: &Route, new: &Config, b: &Route) -> bool {
         }
         Action::Redirect(_) | Action::Respond(_) => Vec::new(),
     };
+    let credentials = |config: &Config, route: &Route| -> Vec<_> {
+        let token = |id: &ProviderId| Some(config.jwt_provider(*id).name.clone());
+        let credential = |credential: &Credential| match credential {
+            Credential::Token(id) => token(id),
+            Credential::Mtls => None,
+        };
+        match &route.auth.requirement {
+            Requirement::None => Vec::new(),
+            Requirement::AnyOf(list) | Requirement::AllOf(list) => list.iter().map(credential).collect(),
+            Requirement::Optional(list) => list.iter().map(token).collect(),
+        }
+    };
     let without_references = |route: &Route| {
         let mut route = route.clone();
         route.listeners.clear();
         if let Action::Forward(backends) = &mut route.action {
             backends.clear();
         }
+        match &mut route.auth.requirement {
+            Requirement::None => {}
+            Requirement::AnyOf(list) | Requirement::AllOf(list) => list.clear(),
+            Requirement::Optional(list) => list.clear(),
+        }
         route
     };
     listeners(old, a) == listeners(new, b)
         && backends(old, a) == backends(new, b)
+        && credentials(old, a) == credentials(new, b)
         && without_references(a) == without_references(b)
 }
 
@@ -111,9 +137,12 @@ impl Changes {
 impl fmt::Display for Changes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts = Vec::new();
-        for (kind, names) in
-            [("listeners", &self.listeners), ("upstreams", &self.upstreams), ("routes", &self.routes)]
-        {
+        for (kind, names) in [
+            ("listeners", &self.listeners),
+            ("jwtProviders", &self.jwt_providers),
+            ("upstreams", &self.upstreams),
+            ("routes", &self.routes),
+        ] {
             let signed = [("+", &names.added), ("-", &names.removed), ("~", &names.changed)];
             let words =
                 signed.iter().flat_map(|(sign, list)| list.iter().map(move |name| format!(" {sign}{name}")));

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod certificates;
+mod sample;
 
 use std::{fs, path::Path, time::Duration};
 
@@ -11,7 +12,7 @@ use outrigger_config::{
     LoadError, Loaded, default_config, effective_yaml, load_path, load_str,
     model::{Action, AppAddress, EndpointAddress, PathMatch, PathRewrite, Protocol, Workers},
 };
-use tempfile::TempDir;
+use sample::folder;
 
 const FULL: &str = include_str!("full.yaml");
 
@@ -26,14 +27,6 @@ fn load(text: &str) -> Loaded {
 fn load_as(name: &Path, text: &str) -> Loaded {
     load_str(&name.display().to_string(), text, &unset)
         .unwrap_or_else(|error| panic!("{}", error.render(false)))
-}
-
-/// A folder with the files that the full sample names.
-fn folder() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    certificates::write(&folder.path().join("tls"), &["public.example.com"]);
-    certificates::write(&folder.path().join("int"), &["*.internal.example.com"]);
-    folder
 }
 
 fn code(error: &LoadError) -> (&'static str, String) {

@@ -98,6 +98,18 @@ impl<'a> Files<'a> {
         None
     }
 
+    /// The same for a file that is read again whenever it is used: its content is no part of the fingerprint, so that a
+    /// token that is renewed every hour reloads nothing.
+    pub(crate) fn tried(&mut self, written: &At<String>, report: &mut Report) -> Option<NamedFile> {
+        let known = self.read.len();
+        let file = self.named(written, report);
+        // One that could not be read stays, so that it is waited for.
+        if file.is_some() {
+            self.read.truncate(known);
+        }
+        file
+    }
+
     /// A content without any checks: what an earlier load named, or the configuration itself.
     pub(crate) fn content(&mut self, path: &Path) -> Content {
         if let Some(known) = self.read.iter().find(|record| &*record.path == path) {

@@ -18,7 +18,7 @@ pub use app::{App, AppAddress, Readiness, ReadinessProbe};
 pub use auth::{
     Auth, Authorize, AuthorizeRule, ClaimHeader, ClaimMatch, ClaimPath, Cors, Credential, ExtAuth,
     JwtAlgorithm, JwtProvider, KeySource, Mode, OnError, OriginMatch, RemoteKeys, Requirement, RuleAction,
-    SanPattern, SecretSource, SecretText, TokenBinding, TokenLocation,
+    SanPattern, SecretOrigin, SecretSource, SecretText, TokenBinding, TokenLocation,
 };
 pub use listener::{
     Cidr, Direction, EncodedSlash, Listener, ListenerAddress, ListenerLimits, ListenerTimeouts, PathRules,

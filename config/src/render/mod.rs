@@ -1,9 +1,11 @@
 //! The effective configuration, as the admin server shows it: every default filled in.
 //!
-//! What is shown is a file again: loading it gives an equal configuration. Secrets, once there are any,
-//! have a type of their own whose rendering is `[redacted]`; nothing here ever sees their content.
+//! What is shown is a file again: loading it gives an equal configuration. Of a secret it says where
+//! it comes from; nothing here ever sees its content.
 
+mod auth;
 mod operations;
+mod provider;
 mod route;
 mod tls;
 mod value;
@@ -22,6 +24,10 @@ pub fn effective_json(config: &Config) -> Value {
     }
     let listeners = config.listeners.iter().map(operations::listener).collect();
     root.insert("listeners".to_owned(), listeners);
+    let providers: Map<_, _> = config.jwt_providers.iter().map(provider::provider).collect();
+    if !providers.is_empty() {
+        root.insert("jwtProviders".to_owned(), providers.into());
+    }
     let upstreams: Map<_, _> = config.upstreams.iter().filter_map(operations::upstream).collect();
     if !upstreams.is_empty() {
         root.insert("upstreams".to_owned(), upstreams.into());

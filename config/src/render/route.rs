@@ -4,12 +4,13 @@ use http::HeaderValue;
 use serde_json::{Map, Value};
 
 use super::{
+    auth::{self, value_match},
     tls,
     value::{Object, text, time_or_off},
 };
 use crate::model::{
-    Action, Config, DirectResponse, HeaderChanges, PathMatch, PathRewrite, Redirect, Route, RouteMatch,
-    UrlRewrite, ValueMatch, WeightedBackend,
+    Action, Config, DirectResponse, Direction, HeaderChanges, PathMatch, PathRewrite, Redirect, Route,
+    RouteMatch, UrlRewrite, WeightedBackend,
 };
 
 /// One route. Keys that would be refused on a route that answers by itself are left out there.
@@ -18,11 +19,17 @@ pub(super) fn route(config: &Config, route: &Route) -> Value {
         route.listeners.iter().map(|id| (*config.listener(*id).name).into()).collect();
     let hostnames: Vec<Value> = route.hostnames.iter().map(tls::hostname).collect();
     let matches: Vec<Value> = route.matches.iter().map(route_match).collect();
+    // Outbound routes refuse the key.
+    let inbound = route.listeners.iter().all(|id| config.listener(*id).direction == Direction::Inbound);
     let object = Object::new()
         .with("name", &*route.name)
         .with("listeners", listeners)
         .maybe("hostnames", (!hostnames.is_empty()).then_some(hostnames))
-        .with("matches", matches);
+        .with("matches", matches)
+        .maybe("auth", inbound.then(|| auth::auth(config, &route.auth)))
+        .maybe("authorize", route.authorize.as_ref().map(auth::authorize))
+        .maybe("extAuth", route.ext_auth.as_ref().map(auth::ext_auth))
+        .maybe("cors", route.cors.as_ref().map(auth::cors));
     let object = match &route.action {
         Action::Forward(backends) => forward(object, config, route, backends),
         Action::Redirect(redirect) => object.with("requestRedirect", redirect_to(redirect)),
@@ -62,15 +69,8 @@ fn route_match(item: &RouteMatch) -> Value {
         .maybe("method", item.method.as_ref().map(ToString::to_string))
         .maybe("headers", (!headers.is_empty()).then_some(headers))
         .maybe("queryParams", (!params.is_empty()).then_some(params))
+        .maybe("claims", auth::claims(&item.claims))
         .into()
-}
-
-fn value_match(value: &ValueMatch) -> Value {
-    match value {
-        ValueMatch::Exact(value) => text(value),
-        ValueMatch::Regex(pattern) => Object::new().with("regex", text(pattern.as_str())).into(),
-        ValueMatch::Present => Object::new().with("present", true).into(),
-    }
 }
 
 fn redirect_to(redirect: &Redirect) -> Object {

@@ -1,8 +1,8 @@
 //! The file as a whole.
 
 use super::{
-    AppBlock, At, DefaultsBlock, Entries, Int, LifecycleBlock, ListenerBlock, ReloadBlock, RouteBlock,
-    ServerOrOff, TelemetryBlock, UpstreamBlock, WorkersValue, block::block,
+    AppBlock, At, DefaultsBlock, Entries, Int, JwtProviderBlock, LifecycleBlock, ListenerBlock, ReloadBlock,
+    RouteBlock, ServerOrOff, TelemetryBlock, UpstreamBlock, WorkersValue, block::block,
 };
 
 block! {
@@ -16,6 +16,8 @@ block! {
         "app" app: AppBlock,
         /// Where requests come in. Default: one inbound listener on port 8000, named `in-8000`.
         "listeners" listeners: Vec<At<ListenerBlock>>,
+        /// Who issues the tokens that clients present. Declaring one makes a token mandatory on every inbound route that does not say otherwise. Names are DNS labels; `app`, `mtls` and `none` are reserved.
+        "jwtProviders" jwt_providers: Entries<JwtProviderBlock>,
         /// Named groups of endpoints outside this pod. Names are DNS labels; `app`, `mtls` and `none` are reserved.
         "upstreams" upstreams: Entries<UpstreamBlock>,
         /// What every route inherits and may override key by key.
@@ -33,5 +35,5 @@ block! {
         /// How long draining and shutting down may take. The sum must stay under the pod's grace period.
         "lifecycle" lifecycle: LifecycleBlock,
     }
-    later ["jwtProviders", "rateLimits", "redis", "logs", "monitor", "overload", "shadow"]
+    later ["rateLimits", "redis", "logs", "monitor", "overload", "shadow"]
 }

@@ -5,21 +5,26 @@
 //! show, so each says meaning, unit, default and range.
 
 mod app;
+mod auth;
 mod block;
 mod file;
 mod json;
+mod jwt;
 mod listener;
 mod operations;
 mod read;
 mod route;
+mod secret;
 mod tls;
 mod upstream;
 mod value;
 mod words;
 
 pub(crate) use app::{AppBlock, ReadinessBlock};
+pub(crate) use auth::{AuthBlock, AuthValue, AuthorizeBlock, CorsBlock, ExtAuthBlock, RuleBlock, WhenBlock};
 pub(crate) use file::File;
 pub use json::json_schema;
+pub(crate) use jwt::{JwksBlock, JwtProviderBlock, TokenLocationBlock};
 pub(crate) use listener::{
     ClientAddressBlock, LimitsBlock, ListenerBlock, ListenerTimeoutsBlock, PathsBlock,
 };
@@ -28,9 +33,10 @@ pub(crate) use operations::{
 };
 pub(crate) use read::{At, Read, Reader};
 pub(crate) use route::{
-    BackendRefBlock, DefaultsBlock, DirectResponseBlock, HeaderChangesBlock, MatchBlock, PathMatchBlock,
-    PathRewriteBlock, RedirectBlock, RouteBlock, RouteTimeoutsBlock, UrlRewriteBlock, ValueMatchBlock,
+    BackendRefBlock, DefaultsBlock, DirectResponseBlock, HeaderChangesBlock, MatchBlock, MatchValue,
+    PathMatchBlock, PathRewriteBlock, RedirectBlock, RouteBlock, RouteTimeoutsBlock, UrlRewriteBlock,
 };
+pub(crate) use secret::{SecretRef, SecretSpec};
 pub(crate) use tls::{ClientAuthBlock, SniBlock, TlsBlock};
 pub(crate) use upstream::{ConnectionsBlock, EndpointBlock, UpstreamBlock};
-pub(crate) use value::{Either, Entries, Flag, Int, Share, Size, Time, Word, Words, word_of};
+pub(crate) use value::{Either, Entries, Flag, Int, OneOrMany, Share, Size, Time, Word, Words, word_of};

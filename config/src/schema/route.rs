@@ -1,18 +1,25 @@
 //! An item of `routes`, and `defaults`.
 
-use super::{At, Either, Entries, Flag, Int, Time, Word, block::block, words::Scheme};
+use super::{
+    At, AuthValue, AuthorizeBlock, CorsBlock, Either, Entries, ExtAuthBlock, Flag, Int, Time, Word,
+    block::block, words::Scheme,
+};
 
 block! {
     /// What every route inherits and may override key by key; lists are replaced whole.
     DefaultsBlock {
         /// How long the upstream may take.
         "timeouts" timeouts: RouteTimeoutsBlock,
+        /// What clients of inbound routes must present, or `none`. Default: a token of any provider when there is one. A route that writes its own replaces this whole.
+        "auth" auth: AuthValue,
+        /// Which pages of other origins may read the answers; a route may override it key by key.
+        "cors" cors: CorsBlock,
         /// Changes to the request head sent on.
         "requestHeaders" request_headers: HeaderChangesBlock,
         /// Changes to every response.
         "responseHeaders" response_headers: HeaderChangesBlock,
     }
-    later ["auth", "retry", "rateLimits", "cors"]
+    later ["retry", "rateLimits"]
 }
 
 block! {
@@ -26,6 +33,14 @@ block! {
         "hostnames" hostnames: Vec<At<String>>,
         /// Matches, of which one must hold. Default: every path.
         "matches" matches: Vec<At<MatchBlock>>,
+        /// What a client must present, or `none` for an open route; inbound routes only. Default: that of `defaults`, else a token of any provider when there is one.
+        "auth" auth: AuthValue,
+        /// Who of those may do what. Default: everybody.
+        "authorize" authorize: AuthorizeBlock,
+        /// A service that is asked about every request, after `auth` and `authorize`.
+        "extAuth" ext_auth: ExtAuthBlock,
+        /// Which pages of other origins may read the answers.
+        "cors" cors: CorsBlock,
         /// Upstreams by weight; an item may be the plain name. Default: the app, on inbound routes.
         "backendRefs" backend_refs: Vec<At<Either<String, BackendRefBlock>>>,
         /// Changes to the path or host sent on.
@@ -43,8 +58,7 @@ block! {
     }
     required ["name"]
     later [
-        "auth", "authorize", "rateLimits", "concurrency", "extAuth", "cors", "requestMirror", "retry", "hedge",
-        "fault"
+        "rateLimits", "concurrency", "requestMirror", "retry", "hedge", "fault"
     ]
 }
 
@@ -56,11 +70,12 @@ block! {
         /// The method, in capitals.
         "method" method: String,
         /// Headers, all of which must match: a string is the exact value.
-        "headers" headers: Entries<Either<String, ValueMatchBlock>>,
+        "headers" headers: Entries<MatchValue>,
         /// Query parameters, all of which must match: a string is the exact value.
-        "queryParams" query_params: Entries<Either<String, ValueMatchBlock>>,
+        "queryParams" query_params: Entries<MatchValue>,
+        /// Claims of a verified token, all of which must match: a string is the exact value.
+        "claims" claims: Entries<MatchValue>,
     }
-    later ["claims"]
 }
 
 block! {
@@ -78,8 +93,11 @@ block! {
     one_of ["exact", "prefix", "template", "regex"]
 }
 
+/// What a header, query parameter or claim must be; a string is the exact value.
+pub(crate) type MatchValue = Either<String, ValueMatchBlock>;
+
 block! {
-    /// What a header or query parameter must be.
+    /// What a header, query parameter or claim must be.
     ValueMatchBlock {
         /// A regular expression for the whole value.
         "regex" regex: String,

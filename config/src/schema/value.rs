@@ -47,6 +47,15 @@ pub(crate) enum Either<S, M> {
     Map(M),
 }
 
+/// One value, or a list of several.
+#[derive(Debug, Clone)]
+pub(crate) enum OneOrMany<T> {
+    /// The value alone.
+    One(T),
+    /// A list, also of one.
+    Many(Vec<At<T>>),
+}
+
 /// An enumeration whose values are words.
 pub(crate) trait Words: Copy + 'static {
     /// The words.
@@ -278,6 +287,15 @@ impl<S: Read, M: Read> Read for Either<S, M> {
     }
 }
 
+impl<T: Read> Read for OneOrMany<T> {
+    fn read(node: &Node, place: &Place, reader: &mut Reader<'_>) -> Option<Self> {
+        match node.value {
+            Value::List(_) => Vec::read(node, place, reader).map(Self::Many),
+            _ => T::read(node, place, reader).map(Self::One),
+        }
+    }
+}
+
 // === impl JsonSchema ===
 
 /// Implements `JsonSchema` for a type that is written out wherever it is used.
@@ -315,6 +333,10 @@ inline_schema!([T: Words] Word<T>, |_generator| {
 });
 inline_schema!([T: JsonSchema] Entries<T>, |generator| {
     json::object(json!({ "type": "object", "additionalProperties": generator.subschema_for::<T>() }))
+});
+inline_schema!([T: JsonSchema] OneOrMany<T>, |generator| {
+    let one = generator.subschema_for::<T>();
+    json::object(json!({ "anyOf": [one, { "type": "array", "items": one }] }))
 });
 inline_schema!([S: JsonSchema, M: JsonSchema] Either<S, M>, |generator| {
     json::object(json!({ "anyOf": [generator.subschema_for::<S>(), generator.subschema_for::<M>()] }))

@@ -2,8 +2,8 @@
 
 use super::Words;
 use crate::model::{
-    AccessLogFormat, ClientAuthMode, Direction, EncodedSlash, LoadBalancerPolicy, Protocol, TlsVersion,
-    UnderscoreHeaders,
+    AccessLogFormat, ClientAuthMode, Direction, EncodedSlash, JwtAlgorithm, LoadBalancerPolicy, Mode,
+    OnError, Protocol, RuleAction, TlsVersion, TokenBinding, UnderscoreHeaders,
 };
 
 /// What a redirect's `scheme` may be.
@@ -38,4 +38,12 @@ words! {
     AccessLogFormat { "json" => Json, "ecs" => Ecs, "text" => Text }
     Scheme { "http" => Http, "https" => Https }
     Output { "stdout" => Stdout }
+    JwtAlgorithm {
+        "RS256" => Rs256, "RS384" => Rs384, "RS512" => Rs512, "PS256" => Ps256, "PS384" => Ps384, "PS512" => Ps512,
+        "ES256" => Es256, "ES384" => Es384, "EdDSA" => EdDsa, "HS256" => Hs256, "HS384" => Hs384, "HS512" => Hs512,
+    }
+    TokenBinding { "never" => Never, "whenPresent" => WhenPresent, "required" => Required }
+    Mode { "enforce" => Enforce, "report" => Report }
+    RuleAction { "allow" => Allow, "deny" => Deny }
+    OnError { "deny" => Deny, "allow" => Allow }
 }

@@ -46,6 +46,22 @@ pub(super) fn matched_name(name: &At<String>, report: &mut Report) -> Option<Hea
     Some(parsed)
 }
 
+/// Why a header is none that clients and the app agree on between themselves, and what to do instead.
+pub(super) fn not_the_apps(name: &HeaderName) -> Option<&'static str> {
+    let own = |rest: &str| {
+        matches!(rest, "request-id" | "real-ip")
+            || rest.starts_with("forwarded-")
+            || rest.starts_with("outrigger-")
+    };
+    match name.as_str() {
+        "content-length" | "transfer-encoding" => Some("the proxy frames bodies itself; use another name"),
+        "forwarded" => Some("the proxy owns it; use another name"),
+        name if name.strip_prefix("x-").is_some_and(own) => Some("the proxy owns it; use another name"),
+        name if HOP_BY_HOP.contains(&name) => Some("it belongs to one connection; use another name"),
+        _ => None,
+    }
+}
+
 /// Checks a header value.
 pub(super) fn value(text: &At<String>, report: &mut Report) -> HeaderValue {
     let visible = text.value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
@@ -108,7 +124,8 @@ fn changed_name(text: &str, place: &Place, report: &mut Report) -> Option<Header
     Some(name)
 }
 
-fn parse_name(text: &str, place: &Place, report: &mut Report) -> Option<HeaderName> {
+/// Checks the name of a header.
+pub(super) fn parse_name(text: &str, place: &Place, report: &mut Report) -> Option<HeaderName> {
     let name = HeaderName::from_bytes(text.as_bytes()).ok();
     if name.is_none() {
         let message = format!("{text:?} is not the name of a header");

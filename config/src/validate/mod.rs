@@ -7,22 +7,33 @@
 mod action;
 mod address;
 mod app;
+mod auth;
+mod authorize;
 mod cidr;
+mod claim;
+mod cors;
 mod defaults;
+mod ext_auth;
 mod headers;
 mod hostname;
+mod jwks;
+mod key_source;
 mod listener;
 mod name;
 mod operations;
 mod path;
 mod ports;
+mod provider;
 mod route;
 mod route_match;
+mod secret;
 mod shadow;
 mod tls;
 mod upstream;
 mod url;
 mod value;
+
+pub(crate) use claim::written as claim_path;
 
 use crate::{
     files::Files,
@@ -36,7 +47,14 @@ pub(crate) fn config(file: &File, files: &mut Files<'_>, report: &mut Report) ->
     let app = file.app.as_ref().map(|app| app::app(app, files.base(), report));
     let listeners = listener::listeners(file.listeners.as_ref(), files, report);
     let upstreams = upstream::upstreams(app.as_ref(), file.upstreams.as_ref(), report);
-    let context = route::Context { listeners: &listeners, upstreams: &upstreams, has_app: app.is_some() };
+    let jwt_providers = provider::providers(file.jwt_providers.as_ref(), files, report);
+    provider::bound_tokens_can_come(file.jwt_providers.as_ref(), &listeners, report);
+    let context = route::Context {
+        listeners: &listeners,
+        upstreams: &upstreams,
+        providers: &jwt_providers,
+        has_app: app.is_some(),
+    };
     let routes = route::routes(file, &context, report);
     let status = operations::status(file.status.as_ref(), report);
     let admin = operations::admin(file.admin.as_ref(), report);
@@ -45,7 +63,7 @@ pub(crate) fn config(file: &File, files: &mut Files<'_>, report: &mut Report) ->
         app,
         listeners,
         upstreams,
-        jwt_providers: Vec::new(),
+        jwt_providers,
         routes,
         telemetry: operations::telemetry(file.telemetry.as_ref()),
         status,

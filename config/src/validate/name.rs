@@ -1,6 +1,9 @@
 //! Names and references to them.
 
-use crate::problem::{Place, Report, closest};
+use crate::{
+    problem::{Place, Report, closest},
+    schema::At,
+};
 
 /// Names that mean something of their own in references.
 const RESERVED: [&str; 3] = ["app", "mtls", "none"];
@@ -62,4 +65,18 @@ fn help(name: &str) -> String {
         name.to_ascii_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     let fixed = fixed.trim_matches('-');
     if fixed.is_empty() || fixed.len() > 63 { RULE.to_owned() } else { format!("{RULE}, such as `{fixed}`") }
+}
+
+/// The items of a list without those that stand there again, which are reported.
+pub(super) fn each_once<'a>(items: &'a [At<String>], report: &mut Report) -> Vec<&'a At<String>> {
+    let mut once: Vec<&At<String>> = Vec::with_capacity(items.len());
+    for item in items {
+        if once.iter().any(|earlier| earlier.value == item.value) {
+            let message = format!("{:?} is named twice", item.value);
+            report.error(&item.place, "duplicate-reference", message, "name it once");
+        } else {
+            once.push(item);
+        }
+    }
+    once
 }

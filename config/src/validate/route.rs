@@ -3,14 +3,16 @@
 use std::collections::HashSet;
 
 use super::{
-    action, defaults, headers, hostname, name,
+    action,
+    auth::Asking,
+    authorize, cors, defaults, ext_auth, headers, hostname, name,
     path::Rules,
     route_match::{self, only_prefixes},
     value::{Field, time_or_off},
 };
 use crate::{
     model::{
-        Action, Auth, Direction, EncodedSlash, HeaderChanges, Hostname, Listener, ListenerId, Route,
+        Action, Direction, EncodedSlash, HeaderChanges, Hostname, JwtProvider, Listener, ListenerId, Route,
         RouteTimeouts, Upstream, UpstreamId, UrlRewrite, WeightedBackend,
     },
     problem::{Place, Report},
@@ -21,6 +23,7 @@ use crate::{
 pub(super) struct Context<'a> {
     pub(super) listeners: &'a [Listener],
     pub(super) upstreams: &'a [Upstream],
+    pub(super) providers: &'a [JwtProvider],
     pub(super) has_app: bool,
 }
 
@@ -33,8 +36,13 @@ impl Context<'_> {
         (0..).map(ListenerId).zip(self.listeners)
     }
 
-    fn listener(&self, id: ListenerId) -> &Listener {
+    pub(super) fn listener(&self, id: ListenerId) -> &Listener {
         &self.listeners[id.0 as usize]
+    }
+
+    /// Whether clients of a listener are asked for a certificate.
+    pub(super) fn asks_for_certificates(&self, id: ListenerId) -> bool {
+        self.listener(id).tls.as_ref().is_some_and(|tls| tls.client_auth.is_some())
     }
 }
 
@@ -42,6 +50,9 @@ impl Context<'_> {
 pub(super) fn routes(file: &File, context: &Context<'_>, report: &mut Report) -> Vec<Route> {
     let none = DefaultsBlock::default();
     let inherited = file.defaults.as_ref().map_or(&none, |defaults| &defaults.value);
+    // Also when every route writes its own.
+    let nobody = Asking { name: "", direction: Direction::Inbound, listeners: &[], context };
+    nobody.auth(None, inherited.auth.as_ref(), report);
     let Some(written) = &file.routes else {
         return default_routes(file, inherited, context, report);
     };
@@ -86,13 +97,15 @@ fn default_routes(
         let help = "add an inbound listener, or `routes` that name the outbound ones";
         report.error(&place, "missing-key", "no route leads anywhere: every listener is outbound", help);
     }
+    let asking = Asking { name: "app", direction: Direction::Inbound, listeners: &listeners, context };
+    let auth = asking.auth(None, inherited.auth.as_ref(), report);
     let route = Route {
         name: "app".into(),
         listeners,
         hostnames: Vec::new(),
         matches: vec![route_match::every_path()],
-        cors: None,
-        auth: Auth::none(),
+        cors: cors::cors(None, inherited.cors.as_ref(), report),
+        auth,
         authorize: None,
         ext_auth: None,
         url_rewrite: UrlRewrite::default(),
@@ -125,15 +138,21 @@ fn route(
     // What only matters when something is sent on has one value when nothing is.
     let inherited_timeouts = inherited.timeouts.as_ref().filter(|_| forwards);
     let inherited_changes = inherited.request_headers.as_ref().filter(|_| forwards);
+    let name = block.name.as_ref().map_or("", |name| &name.value);
+    let asking = Asking { name, direction, listeners: &listeners, context };
+    let auth = asking.auth(block.auth.as_ref(), inherited.auth.as_ref(), report);
+    let authorize =
+        block.authorize.as_ref().map(|written| authorize::authorize(written, &auth, &asking, report));
+    claims_are_known(block, direction, context, report);
     Route {
-        name: block.name.as_ref().map_or("", |name| &name.value).into(),
+        name: name.into(),
         listeners,
         hostnames: hostnames(block, report),
         matches,
-        cors: None,
-        auth: Auth::none(),
-        authorize: None,
-        ext_auth: None,
+        cors: cors::cors(block.cors.as_ref(), inherited.cors.as_ref(), report),
+        auth,
+        authorize,
+        ext_auth: block.ext_auth.as_ref().and_then(|block| ext_auth::ext_auth(&block.value, report)),
         url_rewrite: action::url_rewrite(block.url_rewrite.as_ref(), prefixes, report),
         request_headers: match forwards {
             true => headers::changes(block.request_headers.as_ref(), inherited_changes, report),
@@ -146,6 +165,23 @@ fn route(
         ),
         timeouts: timeouts(block.timeouts.as_ref().filter(|_| forwards), inherited_timeouts, report),
         action,
+    }
+}
+
+/// Claims to match are those of a token that was verified, and only inbound requests have one.
+fn claims_are_known(block: &RouteBlock, direction: Direction, context: &Context<'_>, report: &mut Report) {
+    let (message, help) = match direction {
+        Direction::Outbound => ("outbound requests have no token that is verified", "remove `claims`"),
+        Direction::Inbound if context.providers.is_empty() => (
+            "claims are those of a verified token, and this file has no token provider",
+            "add `jwtProviders`",
+        ),
+        Direction::Inbound => return,
+    };
+    for item in block.matches.as_ref().map_or(&[][..], |matches| &matches.value) {
+        if let Some(claims) = &item.value.claims {
+            report.error(&claims.place, "no-token", message, help);
+        }
     }
 }
 

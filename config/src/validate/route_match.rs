@@ -2,11 +2,11 @@
 
 use http::Method;
 
-use super::{headers, path};
+use super::{claim, headers, name, path};
 use crate::{
     model::{HeaderMatch, PathMatch, Pattern, QueryMatch, RouteMatch, ValueMatch},
     problem::Report,
-    schema::{At, Either, Entries, MatchBlock, PathMatchBlock, ValueMatchBlock},
+    schema::{At, Either, Entries, MatchBlock, MatchValue, PathMatchBlock},
 };
 
 /// What absent matches mean.
@@ -46,7 +46,7 @@ fn route_match(block: &MatchBlock, rules: path::Rules, report: &mut Report) -> R
         method: block.method.as_ref().and_then(|method| method_named(method, report)),
         headers: header_matches(block.headers.as_ref(), report),
         query_params: query_matches(block.query_params.as_ref(), report),
-        claims: Vec::new(),
+        claims: claim::matches(block.claims.as_ref(), report),
     }
 }
 
@@ -78,7 +78,8 @@ fn path_match(
     }
 }
 
-fn pattern(text: &At<String>, report: &mut Report) -> Option<Pattern> {
+/// Reads a regular expression.
+pub(super) fn pattern(text: &At<String>, report: &mut Report) -> Option<Pattern> {
     let error = match Pattern::new(&text.value) {
         Ok(pattern) => return Some(pattern),
         Err(error) => error.to_string(),
@@ -89,6 +90,17 @@ fn pattern(text: &At<String>, report: &mut Report) -> Option<Pattern> {
     let help = "it is matched against the whole value; write \\ before a character that is meant literally";
     report.error(&text.place, "bad-regex", message, help);
     None
+}
+
+/// Reads a list of methods that may be absent and is not empty.
+pub(super) fn methods(written: Option<&At<Vec<At<String>>>>, report: &mut Report) -> Vec<Method> {
+    let Some(written) = written else { return Vec::new() };
+    if written.value.is_empty() {
+        let help = "name a method, or remove the key for all";
+        report.error(&written.place, "empty-list", "there is no method", help);
+    }
+    let methods = name::each_once(&written.value, report);
+    methods.into_iter().filter_map(|method| method_named(method, report)).collect()
 }
 
 fn method_named(text: &At<String>, report: &mut Report) -> Option<Method> {
@@ -107,13 +119,10 @@ fn method_named(text: &At<String>, report: &mut Report) -> Option<Method> {
     method
 }
 
-fn header_matches(
-    written: Option<&At<Entries<Either<String, ValueMatchBlock>>>>,
-    report: &mut Report,
-) -> Vec<HeaderMatch> {
+fn header_matches(written: Option<&At<Entries<MatchValue>>>, report: &mut Report) -> Vec<HeaderMatch> {
     let mut matches = Vec::new();
     for (name, value) in written.map_or(&[][..], |written| &written.value.0) {
-        let value = value_match(value, report);
+        let value = value_match(&value.value, report);
         if let Some(name) = headers::matched_name(name, report) {
             matches.push(HeaderMatch { name, value });
         }
@@ -121,20 +130,18 @@ fn header_matches(
     matches
 }
 
-fn query_matches(
-    written: Option<&At<Entries<Either<String, ValueMatchBlock>>>>,
-    report: &mut Report,
-) -> Vec<QueryMatch> {
+fn query_matches(written: Option<&At<Entries<MatchValue>>>, report: &mut Report) -> Vec<QueryMatch> {
     let items = written.map_or(&[][..], |written| &written.value.0);
-    let one = |(name, value): &(At<String>, At<_>)| QueryMatch {
+    let one = |(name, value): &(At<String>, At<MatchValue>)| QueryMatch {
         name: name.value.as_str().into(),
-        value: value_match(value, report),
+        value: value_match(&value.value, report),
     };
     items.iter().map(one).collect()
 }
 
-fn value_match(written: &At<Either<String, ValueMatchBlock>>, report: &mut Report) -> ValueMatch {
-    let block = match &written.value {
+/// Reads what a header, parameter or claim must be.
+pub(super) fn value_match(written: &MatchValue, report: &mut Report) -> ValueMatch {
+    let block = match written {
         Either::Short(text) => return ValueMatch::Exact(text.as_str().into()),
         Either::Map(block) => block,
     };

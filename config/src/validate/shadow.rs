@@ -1,6 +1,6 @@
 //! Matches that can never win, because an earlier route has the same ones.
 //!
-//! Only identical keys are compared: same listener, host name, path, method, headers and parameters. Then
+//! Only identical keys are compared: same listener, host name, path, method, headers, parameters and claims. Then
 //! file order decides, and the later one is dead. Anything subtler is a question of specificity, which
 //! the router answers, and no mistake.
 
@@ -79,7 +79,9 @@ fn warn(route: &Route, winner: &Route, place: &Place, other: Option<&Place>, rep
 fn key(route_match: &RouteMatch) -> String {
     let mut headers: Vec<String> = route_match.headers.iter().map(|item| format!("{item:?}")).collect();
     let mut params: Vec<String> = route_match.query_params.iter().map(|item| format!("{item:?}")).collect();
+    let mut claims: Vec<String> = route_match.claims.iter().map(|item| format!("{item:?}")).collect();
+    claims.sort();
     headers.sort();
     params.sort();
-    format!("{:?} {:?} {headers:?} {params:?}", route_match.path, route_match.method)
+    format!("{:?} {:?} {headers:?} {params:?} {claims:?}", route_match.path, route_match.method)
 }

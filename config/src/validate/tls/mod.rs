@@ -7,7 +7,7 @@
 mod certificate;
 mod names;
 mod pem;
-mod trust;
+pub(super) mod trust;
 mod x509;
 
 use std::sync::Arc;

@@ -1,0 +1,229 @@
+//! `authorize` of routes: rules, and which of them can never decide anything.
+
+use http::Method;
+
+use super::{
+    auth::{Asking, may_have_token},
+    cidr, claim, name, route_match,
+    value::word,
+};
+use crate::{
+    model::{Auth, Authorize, AuthorizeRule, Cidr, ClaimMatch, Mode, RuleAction, SanPattern, ValueMatch},
+    problem::{Place, Report},
+    schema::{At, AuthorizeBlock, RuleBlock, WhenBlock},
+};
+
+/// Checks the rules of one route, whose `auth` says what they can know of a client.
+pub(super) fn authorize(
+    written: &At<AuthorizeBlock>,
+    auth: &Auth,
+    asking: &Asking<'_>,
+    report: &mut Report,
+) -> Authorize {
+    let block = &written.value;
+    let items = block.rules.as_ref().map_or(&[][..], |rules| &rules.value);
+    if let Some(empty) = block.rules.as_ref().filter(|rules| rules.value.is_empty()) {
+        let help = "add a rule, or remove `authorize` to let everybody in who passed `auth`";
+        report.error(&empty.place, "empty-list", "there is no rule", help);
+    }
+    let mut rules: Vec<AuthorizeRule> = Vec::with_capacity(items.len());
+    for (index, item) in items.iter().enumerate() {
+        if let Some(name) = &item.value.name {
+            name::check(&name.value, &name.place, report);
+            let earlier = items[..index].iter().filter_map(|item| item.value.name.as_ref());
+            let earlier = earlier.map(|name| (name.value.as_str(), &name.place));
+            name::unique("rule", &name.value, &name.place, earlier, report);
+        }
+        if let Some(when) = &item.value.when {
+            can_be_known(&when.value, auth, asking, report);
+        }
+        rules.push(rule(&item.value, report));
+    }
+    if !report.has_errors() {
+        unreachable(&rules, items, report);
+    }
+    Authorize::new(word(&block.mode, Mode::Enforce), rules)
+}
+
+fn rule(block: &RuleBlock, report: &mut Report) -> AuthorizeRule {
+    let name = block.name.as_ref().map_or("", |name| &name.value);
+    // A placeholder for what was refused.
+    let action = word(&block.action, RuleAction::Deny);
+    let mut rule = AuthorizeRule::new(name.into(), action);
+    let Some(when) = block.when.as_ref().map(|when| &when.value) else { return rule };
+    rule.methods = route_match::methods(when.methods.as_ref(), report);
+    rule.scopes = scopes(when.scopes.as_ref(), report);
+    rule.claims = claim::any_matches(when.claims.as_ref(), report);
+    rule.subject_alt_names = when.client_cert.as_ref().map_or_else(Vec::new, |block| {
+        let names = listed(block.value.subject_alt_names.as_ref(), report);
+        names.into_iter().filter_map(|name| san_pattern(name, report)).collect()
+    });
+    let ranges = listed(when.source_cidrs.as_ref(), report);
+    rule.source_cidrs =
+        ranges.into_iter().filter_map(|range| cidr::cidr(&range.value, &range.place, report)).collect();
+    rule
+}
+
+/// Reports conditions on what no request of the route can have.
+fn can_be_known(when: &WhenBlock, auth: &Auth, asking: &Asking<'_>, report: &mut Report) {
+    let of_token = [
+        ("scopes", when.scopes.as_ref().map(|at| &at.place)),
+        ("claims", when.claims.as_ref().map(|at| &at.place)),
+    ];
+    for (key, place) in of_token {
+        if let Some(place) = place.filter(|_| !may_have_token(auth)) {
+            let message = format!("`{key}` are those of a token, and `auth` of this route asks for none");
+            let help = "add `auth: { anyOf: […] }` with a token provider to the route";
+            report.error(place, "no-token", message, help);
+        }
+    }
+    if let Some(cert) = when.client_cert.as_ref().filter(|_| !asking.may_have_certificate()) {
+        let message = "no listener of this route asks for a client certificate";
+        let help = "add `tls.clientAuth` to a listener of the route";
+        report.error(&cert.place, "no-client-auth", message, help);
+    }
+}
+
+fn scopes(written: Option<&At<Vec<At<String>>>>, report: &mut Report) -> Vec<std::sync::Arc<str>> {
+    let mut scopes = Vec::new();
+    for item in listed(written, report) {
+        // RFC 6749 section 3.3: visible ASCII but `"` and `\`.
+        let good = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
+        if item.value.is_empty() || !item.value.bytes().all(good) {
+            let message = format!("{:?} is not a scope", item.value);
+            report.error(&item.place, "bad-scope", message, "write each scope as an item of its own");
+        }
+        scopes.push(item.value.as_str().into());
+    }
+    scopes
+}
+
+fn san_pattern(item: &At<String>, report: &mut Report) -> Option<SanPattern> {
+    let text = item.value.as_str();
+    let separator = if text.contains(['/', ':']) { '/' } else { '.' };
+    let whole = |segment: &str| matches!(segment, "*" | "**") || !segment.contains('*');
+    let visible = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if visible && text.split(separator).all(whole) {
+        return Some(SanPattern::new(text));
+    }
+    let message = format!("{text:?} is no pattern of a name in a certificate");
+    let help =
+        "`*` stands for a whole segment, `**` for any number: spiffe://prod/ns/*/sa/api, *.example.com";
+    report.error(&item.place, "bad-san", message, help);
+    None
+}
+
+/// The items of a list that may be absent and is not empty, each once.
+fn listed<'a>(written: Option<&'a At<Vec<At<String>>>>, report: &mut Report) -> Vec<&'a At<String>> {
+    let Some(written) = written else { return Vec::new() };
+    if written.value.is_empty() {
+        let help = "add an item, or remove the key to ask for nothing";
+        report.error(&written.place, "empty-list", "the list is empty", help);
+    }
+    name::each_once(&written.value, report)
+}
+
+/// Warns of rules that another one leaves nothing to.
+fn unreachable(rules: &[AuthorizeRule], items: &[At<RuleBlock>], report: &mut Report) {
+    for (index, rule) in rules.iter().enumerate() {
+        let wider = rules.iter().enumerate().find(|(other, wide)| {
+            let beats = wide.action == RuleAction::Deny && rule.action == RuleAction::Allow;
+            let earlier = wide.action == rule.action && *other < index;
+            (beats || earlier) && covers(wide, rule)
+        });
+        let Some((_, wide)) = wider else { continue };
+        let place = |item: &At<RuleBlock>| -> Place {
+            item.value.name.as_ref().map_or_else(|| item.place.clone(), |name| name.place.clone())
+        };
+        let message = format!(
+            "the rule `{}` never decides anything: `{}` takes all its requests",
+            rule.name, wide.name
+        );
+        let help = match wide.action == rule.action {
+            true => "remove it, or narrow the one before",
+            false => "a deny rule beats every allow rule; narrow it, or remove this one",
+        };
+        report.warning(&place(&items[index]), "unreachable-rule", message, help);
+    }
+}
+
+/// Whether `wide` takes every request that `narrow` takes.
+fn covers(wide: &AuthorizeRule, narrow: &AuthorizeRule) -> bool {
+    one_of(&wide.methods, &narrow.methods, Method::eq)
+        && wide.scopes.iter().all(|scope| narrow.scopes.contains(scope))
+        && wide.claims.iter().all(|claim| narrow.claims.iter().any(|other| claim_covers(claim, other)))
+        && one_of(&wide.subject_alt_names, &narrow.subject_alt_names, |wide, narrow| {
+            wide.as_str() == "**" || wide == narrow
+        })
+        && one_of(&wide.source_cidrs, &narrow.source_cidrs, |wide: &Cidr, narrow: &Cidr| {
+            wide.network.is_ipv4() == narrow.network.is_ipv4()
+                && wide.prefix <= narrow.prefix
+                && wide.contains(narrow.network)
+        })
+}
+
+/// Lists of which one must hold; an empty one asks for nothing.
+fn one_of<T>(wide: &[T], narrow: &[T], covers: impl Fn(&T, &T) -> bool) -> bool {
+    wide.is_empty() || (!narrow.is_empty() && narrow.iter().all(|one| wide.iter().any(|w| covers(w, one))))
+}
+
+fn claim_covers(wide: &ClaimMatch, narrow: &ClaimMatch) -> bool {
+    wide.claim == narrow.claim
+        && narrow
+            .any_of
+            .iter()
+            .all(|value| wide.any_of.contains(&ValueMatch::Present) || wide.any_of.contains(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(change: impl FnOnce(&mut AuthorizeRule)) -> AuthorizeRule {
+        let mut rule = AuthorizeRule::new("a".into(), RuleAction::Allow);
+        change(&mut rule);
+        rule
+    }
+
+    #[test]
+    fn one_rule_covers_another_when_each_of_its_conditions_asks_for_no_more() {
+        let everything = rule(|_| {});
+        let get = rule(|rule| rule.methods = vec![Method::GET]);
+        let read = rule(|rule| rule.methods = vec![Method::GET, Method::HEAD]);
+        let scope = rule(|rule| rule.scopes = vec!["a".into()]);
+        let scopes = rule(|rule| rule.scopes = vec!["b".into(), "a".into()]);
+        let range = |text: &str, prefix| {
+            rule(|rule| rule.source_cidrs = vec![Cidr::new(text.parse().unwrap(), prefix)])
+        };
+        let san = |text: &str| rule(|rule| rule.subject_alt_names = vec![SanPattern::new(text)]);
+        let claim = |values: &[&str]| {
+            let any_of = values.iter().map(|value| match *value {
+                "" => ValueMatch::Present,
+                value => ValueMatch::Exact(value.into()),
+            });
+            let claim = crate::model::ClaimPath::new(["groups".into()]);
+            let found = ClaimMatch::new(claim, any_of.collect());
+            rule(|rule| rule.claims = vec![found])
+        };
+        for (wide, narrow, expected) in [
+            (&everything, &get, true),
+            (&everything, &everything, true),
+            (&get, &everything, false),
+            (&read, &get, true),
+            (&get, &read, false),
+            (&scope, &scopes, true),
+            (&scopes, &scope, false),
+            (&scope, &get, false),
+            (&range("10.0.0.0", 8), &range("10.1.0.0", 16), true),
+            (&range("10.1.0.0", 16), &range("10.0.0.0", 8), false),
+            (&range("0.0.0.0", 0), &range("::", 0), false),
+            (&san("**"), &san("spiffe://a/*"), true),
+            (&san("spiffe://a/*"), &san("spiffe://a/b"), false),
+            (&claim(&["a", "b"]), &claim(&["b"]), true),
+            (&claim(&[""]), &claim(&["b"]), true),
+            (&claim(&["a"]), &claim(&["a", "b"]), false),
+        ] {
+            assert_eq!(covers(wide, narrow), expected, "{wide:?} {narrow:?}");
+        }
+    }
+}

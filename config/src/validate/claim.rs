@@ -1,0 +1,175 @@
+//! Claims: their names, and what they must be.
+
+use super::route_match::value_match;
+use crate::{
+    model::{ClaimMatch, ClaimPath, ValueMatch},
+    problem::{Place, Report},
+    schema::{At, Entries, MatchValue, OneOrMany},
+};
+
+/// Levels of a path; tokens are nested two or three deep.
+const MAX_MEMBERS: usize = 16;
+
+/// Reads `org.tenant`, or `["a.b"]` for a name with dots in it.
+pub(super) fn path(text: &str, place: &Place, report: &mut Report) -> Option<ClaimPath> {
+    match members(text) {
+        Ok(members) => Some(ClaimPath::new(members.into_iter().map(Into::into).collect::<Vec<_>>())),
+        Err(help) => {
+            report.error(place, "bad-claim", format!("{text:?} does not name a claim"), help);
+            None
+        }
+    }
+}
+
+/// Reads a claim behind a key: text as above, or a list of the members from outside in.
+pub(super) fn path_value(written: &At<OneOrMany<String>>, report: &mut Report) -> Option<ClaimPath> {
+    let members = match &written.value {
+        OneOrMany::One(text) => return path(text, &written.place, report),
+        OneOrMany::Many(members) => members,
+    };
+    let names: Vec<_> = members.iter().map(|member| member.value.as_str().into()).collect();
+    if names.is_empty() || names.len() > MAX_MEMBERS || members.iter().any(|member| member.value.is_empty()) {
+        let help = format!("a list holds 1 to {MAX_MEMBERS} names, from outside in");
+        report.error(&written.place, "bad-claim", "this list does not name a claim", help);
+        return None;
+    }
+    Some(ClaimPath::new(names))
+}
+
+/// Reads `claims` of a match: each value is one thing.
+pub(super) fn matches(written: Option<&At<Entries<MatchValue>>>, report: &mut Report) -> Vec<ClaimMatch> {
+    collect(written, |value, report| vec![value_match(&value.value, report)], report)
+}
+
+/// Reads `claims` of a rule: a value may be a list, of which one must hold.
+pub(super) fn any_matches(
+    written: Option<&At<Entries<OneOrMany<MatchValue>>>>,
+    report: &mut Report,
+) -> Vec<ClaimMatch> {
+    collect(written, any_of, report)
+}
+
+fn any_of(written: &At<OneOrMany<MatchValue>>, report: &mut Report) -> Vec<ValueMatch> {
+    let items = match &written.value {
+        OneOrMany::One(value) => return vec![value_match(value, report)],
+        OneOrMany::Many(items) => items,
+    };
+    if items.is_empty() {
+        report.error(&written.place, "empty-list", "no value is allowed for this claim", "name a value");
+    }
+    items.iter().map(|item| value_match(&item.value, report)).collect()
+}
+
+fn collect<T>(
+    written: Option<&At<Entries<T>>>,
+    value: impl Fn(&At<T>, &mut Report) -> Vec<ValueMatch>,
+    report: &mut Report,
+) -> Vec<ClaimMatch> {
+    let mut matches: Vec<ClaimMatch> = Vec::new();
+    for (key, written) in written.map_or(&[][..], |written| &written.value.0) {
+        let any_of = value(written, report);
+        let Some(claim) = path(&key.value, &key.place, report) else { continue };
+        if matches.iter().any(|other| other.claim == claim) {
+            let message = "this claim stands here a second time";
+            report.error(&key.place, "duplicate-key", message, "keep one of the two");
+        }
+        matches.push(ClaimMatch::new(claim, any_of));
+    }
+    matches
+}
+
+fn members(text: &str) -> Result<Vec<String>, String> {
+    const FORM: &str =
+        "write it as sub, as org.tenant for a nested one, or as [\"a.b\"] for a name with dots";
+    if text.contains("://") && !text.starts_with('[') {
+        // A dot in a URL would be taken for a step inwards, and never match.
+        return Err(format!("write [{text:?}] for a name with dots in it"));
+    }
+    let mut members = Vec::new();
+    let mut rest = text;
+    loop {
+        let (member, behind) = member(rest).ok_or(FORM)?;
+        members.push(member);
+        rest = match behind.strip_prefix('.') {
+            Some(behind) => behind,
+            None if behind.is_empty() => break,
+            None if behind.starts_with('[') => behind,
+            None => return Err(FORM.to_owned()),
+        };
+    }
+    match members.len() <= MAX_MEMBERS {
+        true => Ok(members),
+        false => Err(format!("a claim is at most {MAX_MEMBERS} levels deep")),
+    }
+}
+
+/// One member at the start of a text, and what stands behind it.
+fn member(text: &str) -> Option<(String, &str)> {
+    let Some(quoted) = text.strip_prefix('[') else {
+        let end = text.find(['.', '[']).unwrap_or(text.len());
+        let (member, behind) = text.split_at(end);
+        let plain = !member.is_empty() && !member.contains([']', '"', '\\']) && member.trim() == member;
+        return plain.then(|| (member.to_owned(), behind));
+    };
+    // A JSON string, so that quotes can be written too.
+    let mut strings = serde_json::Deserializer::from_str(quoted).into_iter::<String>();
+    let member = strings.next()?.ok().filter(|member| !member.is_empty())?;
+    let behind = quoted.get(strings.byte_offset()..)?.strip_prefix(']')?;
+    Some((member, behind))
+}
+
+/// A claim as it is written in the file.
+pub(crate) fn written(claim: &ClaimPath) -> String {
+    let mut text = String::new();
+    for member in claim.members() {
+        if members(member).is_ok_and(|members| members.len() == 1 && members[0] == **member) {
+            text.push_str(if text.is_empty() { "" } else { "." });
+            text.push_str(member);
+        } else {
+            text.push_str(&format!("[{}]", serde_json::Value::from(&**member)));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn claims_are_read_and_written_again() {
+        for (text, expected) in [
+            ("sub", &["sub"][..]),
+            ("org.tenant", &["org", "tenant"]),
+            ("[\"a.b\"]", &["a.b"]),
+            ("[\"a.b\"].c", &["a.b", "c"]),
+            ("a[\"b.c\"].d", &["a", "b.c", "d"]),
+            ("[\"a\\\"]b\"]", &["a\"]b"]),
+            ("[\"https://example.com/roles\"]", &["https://example.com/roles"]),
+            ("urn:x:y", &["urn:x:y"]),
+            ("größe", &["größe"]),
+        ] {
+            let found = members(text).unwrap_or_else(|help| panic!("{text}: {help}"));
+            assert_eq!(found, expected, "{text}");
+            let path = ClaimPath::new(found.into_iter().map(Into::into).collect::<Vec<_>>());
+            assert_eq!(written(&path), text);
+        }
+        let path = ClaimPath::new(["a".into(), " b".into(), "[".into()]);
+        assert_eq!(members(&written(&path)).unwrap(), ["a", " b", "["]);
+    }
+
+    #[test]
+    fn what_names_no_claim_is_refused() {
+        let deep = vec!["a"; MAX_MEMBERS + 1].join(".");
+        for text in [
+            "", ".", "a.", ".a", "a..b", "[a]", "[\"a\"", "[\"\"]", "[\"a\"]b", "a]", " a", "[1]", "a[",
+            &deep,
+        ] {
+            assert!(members(text).is_err(), "{text}");
+        }
+        assert_eq!(
+            members("https://example.com/roles").unwrap_err(),
+            "write [\"https://example.com/roles\"] for a name with dots in it"
+        );
+    }
+}

@@ -1,0 +1,215 @@
+//! `cors` of routes and defaults.
+
+use std::time::Duration;
+
+use http::{HeaderName, Method};
+
+use super::{
+    headers, name, route_match,
+    url::{address, split_port},
+    value::{Field, flag},
+};
+use crate::{
+    model::{Cors, EndpointAddress, OriginMatch},
+    problem::Report,
+    schema::{At, CorsBlock},
+};
+
+/// Checks what a route says about other origins; keys that it leaves out come from `defaults`.
+pub(super) fn cors(
+    route: Option<&At<CorsBlock>>,
+    defaults: Option<&At<CorsBlock>>,
+    report: &mut Report,
+) -> Option<Cors> {
+    let block = route.or(defaults)?;
+    let blocks = || [route, defaults].into_iter().flatten();
+    let origins = blocks().find_map(|block| block.value.allow_origins.as_ref());
+    let credentials = blocks().find_map(|block| block.value.allow_credentials.as_ref());
+    if origins.is_none() {
+        let help = "add `allowOrigins: [https://shop.example.com]`";
+        report.error(&block.place, "missing-key", "`cors` allows no origin", help);
+    }
+    let mut cors = Cors::new(origins.map_or_else(Vec::new, |written| allowed(written, report)));
+    cors.allow_credentials = flag(&credentials.cloned(), false);
+    if let Some(any) =
+        origins.filter(|_| cors.allow_credentials && cors.allow_origins.contains(&OriginMatch::Any))
+    {
+        let message = "with credentials every origin is too much: any page could act as the user";
+        report.error(
+            &any.place,
+            "open-credentials",
+            message,
+            "name the origins, or remove `allowCredentials`",
+        );
+    }
+    cors.allow_methods = allow_methods(blocks().find_map(|block| block.value.allow_methods.as_ref()), report);
+    cors.allow_headers = header_names(
+        blocks().find_map(|block| block.value.allow_headers.as_ref()),
+        "remove the key: a preflight is then told what it asks for",
+        report,
+    );
+    cors.expose_headers = header_names(
+        blocks().find_map(|block| block.value.expose_headers.as_ref()),
+        "name the headers",
+        report,
+    );
+    cors.max_age = max_age(&blocks().find_map(|block| block.value.max_age.clone()), report);
+    Some(cors)
+}
+
+fn allowed(written: &At<Vec<At<String>>>, report: &mut Report) -> Vec<OriginMatch> {
+    if written.value.is_empty() {
+        let help = "name an origin, such as https://shop.example.com";
+        report.error(&written.place, "empty-list", "no origin is allowed", help);
+    }
+    let mut origins: Vec<OriginMatch> = Vec::new();
+    for item in &written.value {
+        let origin = match origin(&item.value) {
+            Ok(origin) => origin,
+            Err(help) => {
+                report.error(&item.place, "bad-origin", format!("{:?} is not an origin", item.value), help);
+                continue;
+            }
+        };
+        if origins.contains(&origin) {
+            let message = format!("the origin {:?} is named twice", item.value);
+            report.error(&item.place, "duplicate-reference", message, "name it once");
+        }
+        origins.push(origin);
+    }
+    if let [_, _, ..] = origins[..]
+        && origins.contains(&OriginMatch::Any)
+    {
+        let message = "`*` takes every origin, so the others mean nothing";
+        report.error(&written.place, "conflicting-keys", message, "keep `*`, or the others");
+    }
+    origins
+}
+
+/// Reads an origin as a browser writes it (WHATWG URL, "origin"), or says how it is written.
+fn origin(text: &str) -> Result<OriginMatch, String> {
+    const FORM: &str = "write scheme and host, with a port if need be: https://shop.example.com";
+    if text == "*" {
+        return Ok(OriginMatch::Any);
+    }
+    let lower = text.to_ascii_lowercase();
+    if lower == "null" {
+        return Err("sandboxed pages of every site send null; name a real origin".to_owned());
+    }
+    let (scheme, rest) = lower.split_once("://").ok_or_else(|| match lower.contains(['/', '*', ':']) {
+        true => FORM.to_owned(),
+        false => format!("write https://{lower}"),
+    })?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+    if !scheme.starts_with(|c: char| c.is_ascii_alphabetic()) || !scheme.chars().all(plain) {
+        return Err(FORM.to_owned());
+    }
+    let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let wildcard = authority.strip_prefix("*.");
+    let (host, port) = split_port(wildcard.unwrap_or(authority)).map_err(|_| FORM.to_owned())?;
+    if host.contains('*') {
+        return Err("`*.` stands once, in front of the host: https://*.example.com".to_owned());
+    }
+    let found = address(host, port.unwrap_or(0)).map_err(|_| FORM.to_owned())?;
+    if wildcard.is_some() && matches!(found, EndpointAddress::Socket(_)) {
+        return Err("an address has no names below it".to_owned());
+    }
+    let own = match scheme {
+        "http" => Some(80),
+        "https" => Some(443),
+        _ => None,
+    };
+    let port = port.filter(|port| Some(*port) != own).map(|port| format!(":{port}")).unwrap_or_default();
+    if !tail.is_empty() {
+        let star = if wildcard.is_some() { "*." } else { "" };
+        return Err(format!("an origin has no path: write {scheme}://{star}{host}{port}"));
+    }
+    Ok(match wildcard {
+        Some(_) => OriginMatch::Wildcard {
+            scheme: format!("{scheme}://").into(),
+            suffix: format!(".{host}{port}").into(),
+        },
+        None => OriginMatch::Exact(format!("{scheme}://{host}{port}").into()),
+    })
+}
+
+fn allow_methods(written: Option<&At<Vec<At<String>>>>, report: &mut Report) -> Vec<Method> {
+    let star = written.and_then(|written| written.value.iter().find(|item| item.value == "*"));
+    if let Some(star) = star {
+        let help = "remove the key: a preflight is then told the method it asks for";
+        report.error(&star.place, "bad-method", "`*` is no method", help);
+        return Vec::new();
+    }
+    route_match::methods(written, report)
+}
+
+fn header_names(
+    written: Option<&At<Vec<At<String>>>>,
+    star_help: &str,
+    report: &mut Report,
+) -> Vec<HeaderName> {
+    let Some(written) = written else { return Vec::new() };
+    if written.value.is_empty() {
+        report.error(&written.place, "empty-list", "the list is empty", "add a header, or remove the key");
+    }
+    let mut names = Vec::new();
+    for item in name::each_once(&written.value, report) {
+        if item.value == "*" {
+            report.error(&item.place, "bad-header-name", "`*` is no header", star_help);
+        } else if let Some(name) = headers::parse_name(&item.value, &item.place, report) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// `Access-Control-Max-Age` counts seconds.
+fn max_age(written: &Field<crate::schema::Time>, report: &mut Report) -> Option<Duration> {
+    let written = written.as_ref()?;
+    let age = written.value.0;
+    if age.subsec_nanos() != 0 {
+        let message = "`maxAge` is told to browsers in whole seconds";
+        report.error(&written.place, "out-of-range", message, "write for example 10m, or 0s to keep nothing");
+    }
+    Some(age)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_read_as_browsers_write_them() {
+        let exact = |text: &str| Ok(OriginMatch::Exact(text.into()));
+        let wildcard = |scheme: &str, suffix: &str| {
+            Ok(OriginMatch::Wildcard { scheme: scheme.into(), suffix: suffix.into() })
+        };
+        for (text, expected) in [
+            ("*", Ok(OriginMatch::Any)),
+            ("https://shop.example.com", exact("https://shop.example.com")),
+            ("HTTPS://Shop.Example.com:443", exact("https://shop.example.com")),
+            ("http://localhost:3000", exact("http://localhost:3000")),
+            ("http://127.0.0.1:80", exact("http://127.0.0.1")),
+            ("https://[::1]:8443", exact("https://[::1]:8443")),
+            ("capacitor://localhost", exact("capacitor://localhost")),
+            ("https://*.example.com", wildcard("https://", ".example.com")),
+            ("https://*.example.com:8443", wildcard("https://", ".example.com:8443")),
+        ] {
+            assert_eq!(origin(text), expected, "{text}");
+        }
+        for (text, help) in [
+            ("shop.example.com", "write https://shop.example.com"),
+            ("https://shop.example.com/", "an origin has no path: write https://shop.example.com"),
+            ("https://*.a.example/x", "an origin has no path: write https://*.a.example"),
+            ("https://*", "`*.` stands once, in front of the host: https://*.example.com"),
+            ("https://a.*.example.com", "`*.` stands once, in front of the host: https://*.example.com"),
+            ("https://*.10.0.0.1", "an address has no names below it"),
+            ("null", "sandboxed pages of every site send null; name a real origin"),
+        ] {
+            assert_eq!(origin(text), Err(help.to_owned()), "{text}");
+        }
+        for text in ["", "https://", "https://user@a.example", "https://a b", "://a", "https://a:0", "a:80"] {
+            assert!(origin(text).is_err(), "{text}");
+        }
+    }
+}

@@ -21,7 +21,7 @@ pub static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-
 /// `x-forwarded-host`.
 pub static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// `x-forwarded-client-cert`.
-pub const X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
+pub static X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 
 /// What a client sent under names that a trusted peer may set; a field that stood twice is nothing.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -53,6 +53,8 @@ pub struct Forwarded {
     pub proto: HeaderValue,
     /// `x-forwarded-host`; none for HTTP/1.0 without Host.
     pub host: Option<HeaderValue>,
+    /// `x-forwarded-client-cert`; where the app is told whom a verified certificate names.
+    pub client_cert: Option<HeaderValue>,
 }
 
 impl Own {
@@ -64,6 +66,7 @@ impl Own {
             (&X_FORWARDED_FOR, forwarded.map(|forwarded| &forwarded.address)),
             (&X_FORWARDED_PROTO, forwarded.map(|forwarded| &forwarded.proto)),
             (&X_FORWARDED_HOST, forwarded.and_then(|forwarded| forwarded.host.as_ref())),
+            (&X_FORWARDED_CLIENT_CERT, forwarded.and_then(|forwarded| forwarded.client_cert.as_ref())),
         ]
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)))

@@ -31,7 +31,7 @@ impl RedirectAnswer {
         let head = &request.head;
         let authority = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let origin = Origin {
-            scheme: "http",
+            scheme: scheme(request),
             host: authority.map(framing::host_of),
             port: authority.and_then(framing::port_of),
             path: head.uri.path(),
@@ -44,6 +44,13 @@ impl RedirectAnswer {
         response.headers_mut().insert(header::LOCATION, location);
         Ok(response)
     }
+}
+
+/// What the client speaks to us, or to the trusted peer in front of us.
+fn scheme(request: &Request) -> &'static str {
+    let own = request.context.own.borrow();
+    let proto = own.as_ref().and_then(|own| own.forwarded.as_ref()).map(|forwarded| &forwarded.proto);
+    if proto.is_some_and(|proto| proto == "https") { "https" } else { "http" }
 }
 
 /// Answers with a fixed status and body.

@@ -15,5 +15,6 @@ pub mod router;
 mod rt;
 mod snapshot;
 mod telemetry;
+mod tls;
 mod upstream;
 mod worker;

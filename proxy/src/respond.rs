@@ -38,6 +38,11 @@ pub(crate) const SLOW_HEAD: Unparsed = Unparsed {
              content-length: 35\r\n\r\n{\"error\":\"request header too slow\"}",
 };
 
+/// What HTTP without TLS gets on a listener that speaks TLS; no request, so nothing but bytes.
+pub(crate) const NOT_TLS: &[u8] =
+    b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: application/json\r\n\
+      content-length: 51\r\n\r\n{\"error\":\"this port speaks TLS; use https:// here\"}";
+
 /// A head that hyper refused with an empty 400.
 pub(crate) const HTTP1_PARSE: Unparsed = Unparsed {
     status: StatusCode::BAD_REQUEST,

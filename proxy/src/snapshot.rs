@@ -7,13 +7,14 @@
 use std::{cell::OnceCell, rc::Rc, sync::Arc};
 
 use arc_swap::ArcSwap;
-use outrigger_config::model::{Config, ListenerId, RouteId};
+use outrigger_config::model::{Config, Listener, ListenerId, RouteId};
 use outrigger_filters::{access_log::Sampler, cors, service::BoxService};
 
 use crate::{
     chain,
     router::RouteTable,
     telemetry::metrics::{LocalSeries, Metrics, Shard, UpstreamCounters},
+    tls::server::{Tls, TlsError},
     upstream::{pool::Pool, registry, registry::Upstream},
 };
 
@@ -26,6 +27,8 @@ pub(crate) struct Snapshot {
     pub config: Arc<Config>,
     /// By [`ListenerId`].
     tables: Vec<RouteTable>,
+    /// By [`ListenerId`]; `None` where TLS is not spoken.
+    tls: Vec<Option<Arc<Tls>>>,
     /// By [`outrigger_config::model::UpstreamId`].
     pub upstreams: Vec<Arc<Upstream>>,
     counters: Vec<Arc<UpstreamCounters>>,
@@ -35,14 +38,45 @@ pub(crate) struct Snapshot {
 
 impl Snapshot {
     /// Builds the runtime of `config`, carrying over what `old` has and `config` did not change.
-    pub(crate) fn build(config: Arc<Config>, old: Option<&Self>, metrics: &Metrics) -> Self {
+    ///
+    /// # Errors
+    /// The TLS of a listener does not work together.
+    pub(crate) fn build(
+        config: Arc<Config>,
+        old: Option<&Self>,
+        metrics: &Metrics,
+    ) -> Result<Self, Unusable> {
         let listeners = 0..config.listeners.len() as u32;
         let tables = listeners.map(|index| RouteTable::new(&config, ListenerId(index))).collect();
+        let tls = tls(&config, old)?;
         let upstreams = registry::upstreams(&config, old.map_or(&[], |old| &old.upstreams));
         let counters = upstreams.iter().map(|one| metrics.upstream(&one.model.name)).collect();
         let cors = config.routes.iter().map(|route| route.cors.as_ref().map(cors::Policy::new)).collect();
-        Self { config, tables, upstreams, counters, cors }
+        Ok(Self { config, tables, tls, upstreams, counters, cors })
     }
+
+    /// The TLS of a listener, by its name.
+    fn tls_named(&self, name: &str) -> Option<&Arc<Tls>> {
+        let at = self.config.listeners.iter().position(|one| &*one.name == name)?;
+        self.tls[at].as_ref()
+    }
+}
+
+/// The TLS of a listener that does not work together.
+pub(crate) struct Unusable {
+    /// The listener.
+    pub listener: Arc<str>,
+    /// Why.
+    pub error: TlsError,
+}
+
+fn tls(config: &Config, old: Option<&Snapshot>) -> Result<Vec<Option<Arc<Tls>>>, Unusable> {
+    let build = |listener: &Listener| {
+        let old = old.and_then(|old| old.tls_named(&listener.name));
+        let built = listener.tls.as_ref().map(|tls| Tls::build(tls, old)).transpose();
+        built.map_err(|error| Unusable { listener: Arc::clone(&listener.name), error })
+    };
+    config.listeners.iter().map(build).collect()
 }
 
 /// One worker's side of a snapshot.
@@ -121,6 +155,11 @@ impl View {
     /// The routes of a listener.
     pub(crate) fn table(&self, listener: ListenerId) -> &RouteTable {
         &self.snapshot.tables[listener.0 as usize]
+    }
+
+    /// The TLS of a listener, where it is spoken.
+    pub(crate) fn tls(&self, listener: ListenerId) -> Option<&Arc<Tls>> {
+        self.snapshot.tls[listener.0 as usize].as_ref()
     }
 
     /// The chain of a route.

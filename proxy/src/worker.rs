@@ -28,6 +28,7 @@ use crate::{
         access_log::{LocalLog, Writer},
         metrics::{Metrics, Shard},
     },
+    tls::notes::Notes,
 };
 
 /// How long cut requests may take to leave their line in the access log.
@@ -68,6 +69,8 @@ pub(crate) struct Parts {
     pub metrics: Arc<Metrics>,
     /// The access log.
     pub log: Writer,
+    /// What is told about TLS connections that were refused.
+    pub notes: Notes,
 }
 
 /// Everything that the connections of one worker share.
@@ -79,6 +82,8 @@ pub(crate) struct Worker {
     pub metrics: Arc<Metrics>,
     /// This worker's lines.
     pub log: Rc<LocalLog>,
+    /// What is told about TLS connections that were refused.
+    pub notes: Notes,
     /// New request ids.
     pub request_ids: RequestIds,
     connections: Cell<usize>,
@@ -94,6 +99,7 @@ impl Worker {
             shard,
             metrics: parts.metrics,
             log: Rc::new(LocalLog::new(parts.log)),
+            notes: parts.notes,
             request_ids: RequestIds::new(),
             connections: Cell::new(0),
         }
@@ -171,7 +177,10 @@ async fn run(worker: Rc<Worker>, mut queue: mpsc::Receiver<Command>) {
                 inbound_ends = true;
                 listeners.values().filter(|one| one.is_inbound()).for_each(|one| one.end_connections());
             }
-            Command::Refresh => drop(worker.view()),
+            Command::Refresh => {
+                drop(worker.view());
+                listeners.values().for_each(|one| one.judge_again(&worker));
+            }
             Command::Finish(deadline, done) => {
                 listeners.values().for_each(|one| one.stop_accepting());
                 listeners.values().for_each(|one| one.end_connections());

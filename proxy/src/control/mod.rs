@@ -10,7 +10,13 @@ mod reload;
 pub(crate) mod shared;
 pub(crate) mod signal;
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use arc_swap::ArcSwap;
 use outrigger_config::model::{Config, Workers};
@@ -30,6 +36,7 @@ use crate::{
     admin,
     snapshot::{Snapshot, SnapshotCell},
     telemetry::{access_log::Writer, metrics::Metrics},
+    tls::{notes::Teller, server::TlsError},
     upstream::dns,
     worker::{self, Handle, Parts},
 };
@@ -52,6 +59,14 @@ pub(crate) enum StartError {
         address: SocketAddr,
         /// What the system says.
         source: io::Error,
+    },
+    /// What was accepted of a listener's TLS does not work together.
+    #[error("the TLS of listener {name} cannot be used: {source}")]
+    Tls {
+        /// The listener.
+        name: String,
+        /// What the library says.
+        source: TlsError,
     },
     /// A thread, signal handler or runtime could not be made.
     #[error("cannot start: {0}")]
@@ -102,6 +117,7 @@ struct Control {
     drain: Drain,
     resolving: JoinHandle<()>,
     log: Writer,
+    refused: Teller,
     /// Keys that only a restart changes are compared with this.
     started_with: Arc<Config>,
 }
@@ -117,12 +133,13 @@ impl Control {
         let mut listeners = Listeners::new(count, Arc::clone(&metrics));
         let change = listeners.prepare(&config)?;
         let servers = admin::Servers::bind(&config)?;
-        let snapshot = Arc::new(Snapshot::build(Arc::clone(&config), None, &metrics));
+        let snapshot = Arc::new(build(&config, None, &metrics)?);
         dns::resolve_new(&snapshot.upstreams, FIRST_LOOKUP).await;
         let resolving = tokio::spawn(dns::keep_resolved(snapshot.upstreams.clone()));
         let cell: Arc<SnapshotCell> = Arc::new(ArcSwap::new(snapshot));
         let log = Writer::start(io::stdout(), Arc::clone(&metrics))?;
-        let parts = Parts { cell: Arc::clone(&cell), metrics: Arc::clone(&metrics), log: log.clone() };
+        let (refused, notes) = Teller::new();
+        let parts = Parts { cell: Arc::clone(&cell), metrics: Arc::clone(&metrics), log: log.clone(), notes };
         let workers = (0..count)
             .map(|index| worker::start(index, parts.clone()).map(|(handle, _)| handle))
             .collect::<io::Result<Vec<_>>>()?;
@@ -131,6 +148,7 @@ impl Control {
         let changes = Changes::watch(reloader.as_ref(), &config.reload);
         listeners.publish(change, &workers, &shared).await;
         servers.serve(&shared);
+        shared.metrics.show_certificates(certificates(&config));
         shared.published();
         shared.set_phase(Phase::Serving);
         let drain = Drain::default();
@@ -146,6 +164,7 @@ impl Control {
             drain,
             resolving,
             log,
+            refused,
             started_with: config,
         })
     }
@@ -160,6 +179,7 @@ impl Control {
                 () = self.changes.next() => drop(self.reload(false).await),
                 Some(request) = self.requests.recv() => self.answer(request).await,
                 () = self.drain.next() => self.drain_step().await,
+                note = self.refused.next() => self.refused.tell(&note),
             }
         }
     }
@@ -176,9 +196,38 @@ impl Control {
         }
     }
 
+    /// A configuration is served now, for whoever asks.
+    fn tell_published(&self) {
+        self.shared.metrics.show_certificates(certificates(&self.config()));
+        self.shared.published();
+    }
+
     fn config(&self) -> Arc<Config> {
         Arc::clone(&self.cell.load().config)
     }
+}
+
+/// Every certificate that `config` has shown to clients, with its listener, file and end.
+fn certificates(config: &Config) -> Vec<(Arc<str>, String, u64)> {
+    let mut shown = Vec::new();
+    for listener in &config.listeners {
+        let Some(tls) = &listener.tls else { continue };
+        for one in std::iter::once(&tls.certificate).chain(tls.sni.iter().map(|item| &item.certificate)) {
+            let file = one.cert_file.display().to_string();
+            let end = one.not_after.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |end| end.as_secs());
+            // The same file for several names is one certificate.
+            if !shown.iter().any(|(name, known, _)| *name == listener.name && *known == file) {
+                shown.push((Arc::clone(&listener.name), file, end));
+            }
+        }
+    }
+    shown
+}
+
+/// The runtime of an accepted configuration.
+fn build(config: &Arc<Config>, old: Option<&Snapshot>, metrics: &Metrics) -> Result<Snapshot, StartError> {
+    let built = Snapshot::build(Arc::clone(config), old, metrics);
+    built.map_err(|one| StartError::Tls { name: one.listener.to_string(), source: one.error })
 }
 
 fn load(

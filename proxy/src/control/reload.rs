@@ -12,8 +12,8 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{Control, FIRST_LOOKUP, StartError, warn};
-use crate::{snapshot::Snapshot, upstream::dns, worker::Command};
+use super::{Control, FIRST_LOOKUP, StartError, build, warn};
+use crate::{upstream::dns, worker::Command};
 
 /// When to look at the file again.
 pub(super) struct Changes {
@@ -119,8 +119,8 @@ impl Control {
         let old = self.config();
         let config = Arc::new(loaded.config);
         let changes = diff(&old, &config);
+        let snapshot = build(&config, Some(&self.cell.load()), &self.shared.metrics)?;
         let listeners = self.listeners.prepare(&config)?;
-        let snapshot = Snapshot::build(Arc::clone(&config), Some(&self.cell.load()), &self.shared.metrics);
         dns::resolve_new(&snapshot.upstreams, FIRST_LOOKUP).await;
         self.resolving.abort();
         self.resolving = tokio::spawn(dns::keep_resolved(snapshot.upstreams.clone()));
@@ -132,7 +132,7 @@ impl Control {
         if old.reload != config.reload {
             self.changes = Changes::watch(self.reloader.as_ref(), &config.reload);
         }
-        self.shared.published();
+        self.tell_published();
         tracing::info!(generation = self.shared.metrics.generation(), "configuration reloaded: {changes}");
         self.note_restarts();
         Ok(())

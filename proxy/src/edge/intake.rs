@@ -81,7 +81,11 @@ fn identify(
     let id = request_id::keep(taken.request_id.clone(), trusted)
         .unwrap_or_else(|| client.worker.request_ids.next());
     let _ = exchange.request_id.set(id.clone());
-    let forwarded = (!outbound).then(|| forwarded(taken, address.peer_trusted, forwarded_for, host.as_ref()));
+    let proto = if client.is_secure() { "https" } else { "http" };
+    let forwarded = (!outbound).then(|| Forwarded {
+        client_cert: client.forwarded_certificate(listener),
+        ..forwarded(taken, address.peer_trusted, forwarded_for, proto, host.as_ref())
+    });
     *exchange.own.borrow_mut() = Some(Own { request_id: id, forwarded });
     if let Some(host) = host.filter(|host| headers.get(header::HOST) != Some(host)) {
         headers.insert(header::HOST, host);
@@ -90,12 +94,19 @@ fn identify(
 }
 
 /// What the app is told about the client; a trusted peer's own words count.
-fn forwarded(taken: Taken, believed: bool, address: HeaderValue, host: Option<&HeaderValue>) -> Forwarded {
+fn forwarded(
+    taken: Taken,
+    believed: bool,
+    address: HeaderValue,
+    spoken: &'static str,
+    host: Option<&HeaderValue>,
+) -> Forwarded {
     let proto = taken.forwarded_proto.filter(|_| believed);
     Forwarded {
         address,
-        proto: proto.unwrap_or_else(|| HeaderValue::from_static("http")),
+        proto: proto.unwrap_or_else(|| HeaderValue::from_static(spoken)),
         host: taken.forwarded_host.filter(|_| believed).or_else(|| host.cloned()),
+        client_cert: None,
     }
 }
 

@@ -84,7 +84,9 @@ impl Record {
         parsed: bool,
     ) -> Self {
         Self {
-            context: Rc::new(Exchange::new(Instant::now(), client.peer).identified(client.identity.clone())),
+            context: Rc::new(
+                Exchange::new(Instant::now(), client.peer).identified(client.identity(view, listener)),
+            ),
             client: Rc::clone(client),
             view: Rc::clone(view),
             listener,

@@ -7,8 +7,8 @@
 use std::{
     future::poll_fn,
     io,
-    net::{SocketAddr, TcpListener as StdListener},
-    pin::pin,
+    net::{IpAddr, SocketAddr, TcpListener as StdListener},
+    pin::{Pin, pin},
     rc::Rc,
     sync::atomic::Ordering::Relaxed,
     task::{Context, Poll, Waker},
@@ -18,10 +18,16 @@ use std::{
 use tokio::{
     net::{TcpListener, TcpStream},
     select,
-    time::sleep,
+    time::{Instant, Sleep, sleep, sleep_until},
 };
 
-use super::{ListenerLocal, client::Client, connection};
+use super::{
+    ListenerLocal,
+    client::{Client, Place},
+    connection::{self, Spoken},
+    handshake::{self, Parties, Shaken},
+    io::{ClientIo, Watch, Wire},
+};
 use crate::worker::Worker;
 
 /// Pause after an accept that failed for want of descriptors or memory.
@@ -85,13 +91,63 @@ fn begin(worker: &Rc<Worker>, listener: &Rc<ListenerLocal>, stream: TcpStream, p
     }
     let counters = &listener.shared.counters;
     counters.accepted.fetch_add(1, Relaxed);
-    let client = Client::new(Rc::clone(worker), Rc::clone(listener), permit, address);
-    tokio::task::spawn_local(async move {
-        let client = Rc::new(client);
+    let arrival = Arrival {
+        worker: Rc::clone(worker),
+        place: Place::new(worker, listener, permit),
+        listener: Rc::clone(listener),
+        peer: address,
+        watch: Rc::default(),
+    };
+    tokio::task::spawn_local(arrival.live(stream));
+}
+
+/// A connection of which nothing is known but where it comes from.
+struct Arrival {
+    worker: Rc<Worker>,
+    listener: Rc<ListenerLocal>,
+    place: Place,
+    peer: IpAddr,
+    watch: Rc<Watch>,
+}
+
+impl Arrival {
+    /// Serves it to its end, or until it is cut.
+    async fn live(self, stream: TcpStream) {
         let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
-        let listener = Rc::clone(&client.listener);
+        let (listener, watch) = (Rc::clone(&self.listener), Rc::clone(&self.watch));
         let _wake_on_ending = listener.on_ending(waker);
-        let mut serve = pin!(connection::serve(client, stream));
-        poll_fn(|cx| if listener.is_cut() { Poll::Ready(()) } else { serve.as_mut().poll(cx) }).await;
-    });
+        let mut serve = pin!(self.serve(stream));
+        let mut cut: Option<Pin<Box<Sleep>>> = None;
+        poll_fn(|cx| {
+            if listener.is_cut() || serve.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            match watch.cut_at() {
+                Some(end) => cut.get_or_insert_with(|| Box::pin(sleep_until(end))).as_mut().poll(cx),
+                None => Poll::Pending,
+            }
+        })
+        .await;
+    }
+
+    async fn serve(self, stream: TcpStream) {
+        let wire = Wire::new(stream, Rc::clone(&self.watch));
+        let (view, id) = self.listener.current(&self.worker);
+        let deadline = view.config().listener(id).timeouts.tls_handshake.map(|limit| Instant::now() + limit);
+        let tls = view.tls(id).cloned();
+        drop(view);
+        let (io, secured, spoken) = match tls {
+            None => (ClientIo::plain(wire), None, Spoken::Unknown),
+            Some(tls) => {
+                let parties = Parties { worker: &self.worker, listener: &self.listener, peer: self.peer };
+                // Boxed: a connection is seldom in its handshake, and would have the room for it all its life.
+                match Box::pin(handshake::shake(parties, &tls, wire, deadline)).await {
+                    Some(Shaken { io, secured, spoken }) => (io, Some(secured), spoken),
+                    None => return,
+                }
+            }
+        };
+        let client = Client::new(self.worker, self.place, self.peer, secured, self.watch);
+        connection::serve(Rc::new(client), io, spoken).await;
+    }
 }

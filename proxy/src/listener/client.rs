@@ -8,11 +8,39 @@ use std::{
 };
 
 use http::HeaderValue;
+use outrigger_config::model::{Listener, ListenerId};
 use outrigger_filters::identity::Identity;
 use tokio::time::Instant;
 
-use super::{ListenerLocal, Permit, io::Watch, tunnel::Tunnel};
-use crate::worker::{ConnectionGuard, Worker};
+use super::{ListenerLocal, Permit, io::Watch, secured::Secured, tunnel::Tunnel};
+use crate::{
+    snapshot::View,
+    telemetry::handshakes::Failure,
+    tls::{failure, notes::Note},
+    worker::{ConnectionGuard, Worker},
+};
+
+/// The place of one connection in all counts, from accept to its end.
+pub(crate) struct Place {
+    listener: Rc<ListenerLocal>,
+    /// Limits on connections.
+    _permit: Permit,
+    _counted: ConnectionGuard,
+}
+
+impl Place {
+    /// Counts a connection that was just accepted.
+    pub(crate) fn new(worker: &Rc<Worker>, listener: &Rc<ListenerLocal>, permit: Permit) -> Self {
+        listener.shared.counters.open.fetch_add(1, Relaxed);
+        Self { listener: Rc::clone(listener), _permit: permit, _counted: worker.connection() }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.listener.shared.counters.open.fetch_sub(1, Relaxed);
+    }
+}
 
 /// One client connection.
 pub(crate) struct Client {
@@ -24,8 +52,8 @@ pub(crate) struct Client {
     pub peer: IpAddr,
     /// The peer as a header value, for every request that is not forwarded by somebody trusted.
     pub peer_value: HeaderValue,
-    /// Who the client is by its verified certificate.
-    pub identity: Option<Arc<Identity>>,
+    /// What TLS has found out; `None` without TLS.
+    secured: Option<Secured>,
     /// What the socket tells.
     pub watch: Rc<Watch>,
     opened: Instant,
@@ -46,23 +74,27 @@ pub(crate) struct Client {
     own_resets: Cell<u64>,
     /// What a 101 leaves behind.
     tunnel: RefCell<Option<Tunnel>>,
-    _permit: Permit,
-    _counted: ConnectionGuard,
+    _place: Place,
 }
 
 impl Client {
-    /// A connection that was just accepted.
-    pub(crate) fn new(worker: Rc<Worker>, listener: Rc<ListenerLocal>, permit: Permit, peer: IpAddr) -> Self {
+    /// A connection of which it is known who the peer is.
+    pub(crate) fn new(
+        worker: Rc<Worker>,
+        place: Place,
+        peer: IpAddr,
+        secured: Option<Secured>,
+        watch: Rc<Watch>,
+    ) -> Self {
         let opened = Instant::now();
-        listener.shared.counters.open.fetch_add(1, Relaxed);
+        let listener = Rc::clone(&place.listener);
         Self {
-            _counted: worker.connection(),
             worker,
             listener,
             peer,
             peer_value: HeaderValue::try_from(peer.to_string()).expect("an IP address is ASCII"),
-            identity: None,
-            watch: Rc::default(),
+            secured,
+            watch,
             opened,
             requests: Cell::new(0),
             answered: Cell::new(false),
@@ -73,7 +105,7 @@ impl Client {
             waiting: Cell::new(0),
             own_resets: Cell::new(0),
             tunnel: RefCell::default(),
-            _permit: permit,
+            _place: place,
         }
     }
 
@@ -151,11 +183,56 @@ impl Client {
     /// Whether the next answer must be the last: the listener ends, the connection is old, or a request left it in a
     /// state that cannot be trusted.
     pub(crate) fn is_ending(&self) -> bool {
-        self.must_close.get() || self.listener.is_ending() || self.is_old()
+        if self.must_close.get() || self.listener.is_ending() {
+            return true;
+        }
+        let (view, id) = self.listener.current(&self.worker);
+        let age = view.config().listener(id).timeouts.connection_age;
+        age.is_some_and(|age| self.opened + age <= Instant::now()) || !self.is_believed(&view, id)
     }
 
-    fn is_old(&self) -> bool {
-        self.end_of_age().is_some_and(|end| end <= Instant::now())
+    /// Whether a new handshake would let the client in again. When not, the connection ends within `drainTimeout`.
+    fn is_believed(&self, view: &View, id: ListenerId) -> bool {
+        let (failure, error) = match (&self.secured, view.tls(id)) {
+            // TLS that nobody asks for any more does no harm.
+            (None, None) | (Some(_), None) => return true,
+            (None, Some(_)) => (Failure::NotTls, None),
+            (Some(secured), Some(tls)) => match secured.judge(tls.trust.as_ref()) {
+                Ok(believed) => return believed,
+                Err(error) => (failure::of(&error), Some(error)),
+            },
+        };
+        self.must_close.set(true);
+        self.watch.cut_by(Instant::now() + view.config().lifecycle.drain_timeout);
+        self.worker.notes.leave(Note {
+            listener: Arc::clone(&self.listener.shared.name),
+            peer: self.peer,
+            failure,
+            error,
+            certificate: self.secured.as_ref().and_then(|secured| secured.leaf().cloned()),
+            live: true,
+        });
+        self.listener.shared.counters.distrusted.fetch_add(1, Relaxed);
+        false
+    }
+
+    /// Whether requests come over TLS.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.secured.is_some()
+    }
+
+    /// Who the client is, by its certificate and the trust of today.
+    pub(crate) fn identity(&self, view: &View, id: ListenerId) -> Option<Arc<Identity>> {
+        let secured = self.secured.as_ref()?;
+        self.is_believed(view, id);
+        secured.identity().cloned()
+    }
+
+    /// X-Forwarded-Client-Cert, where the app is told.
+    pub(crate) fn forwarded_certificate(&self, listener: &Listener) -> Option<HeaderValue> {
+        let secured = self.secured.as_ref()?;
+        let auth = listener.tls.as_ref().and_then(|tls| tls.client_auth.as_ref());
+        auth.filter(|auth| auth.forward_identity).and_then(|_| secured.forwarded())
     }
 
     /// Makes the next answer the last.
@@ -182,11 +259,5 @@ impl Client {
     /// Takes what a 101 left behind.
     pub(crate) fn take_tunnel(&self) -> Option<Tunnel> {
         self.tunnel.borrow_mut().take()
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        self.listener.shared.counters.open.fetch_sub(1, Relaxed);
     }
 }

@@ -1,12 +1,11 @@
-//! Decides what a new connection speaks: HTTP/2 when it begins with the HTTP/2 preface (RFC 9113 section 3.4,
-//! prior knowledge), HTTP/1.1 otherwise.
+//! Decides what a new connection speaks: what TLS agreed on (RFC 7301), and without that HTTP/2 when it begins with the
+//! HTTP/2 preface (RFC 9113 section 3.4, prior knowledge), HTTP/1.1 otherwise.
 
 use std::{io, rc::Rc};
 
 use bytes::BytesMut;
 use tokio::{
     io::AsyncReadExt,
-    net::TcpStream,
     time::{Instant, timeout_at},
 };
 
@@ -17,19 +16,29 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The first read; what it takes beyond the preface is put back.
 const FIRST_READ: usize = 1024;
 
+/// What client and proxy agreed to speak before the first request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Spoken {
+    Unknown,
+    Http1,
+    Http2,
+}
+
 /// Serves one connection to its end.
-pub(crate) async fn serve(client: Rc<Client>, mut socket: TcpStream) {
+pub(crate) async fn serve(client: Rc<Client>, mut io: ClientIo, spoken: Spoken) {
     let (view, id) = client.listener.current(&client.worker);
     let timeouts = view.config().listener(id).timeouts.clone();
     drop(view);
     // A silent connection is an idle one; one that stops within the preface is a slow head.
-    let Some(mut front) = first_bytes(&client, &socket, timeouts.idle).await else { return };
-    let sniff = sniff(&mut socket, &mut front);
+    let Some(mut front) = first_bytes(&client, &mut io, timeouts.idle).await else {
+        return io.say_goodbye();
+    };
+    let sniff = sniff(&mut io, &mut front, spoken);
     let protocol = match timeouts.request_headers {
         Some(limit) => timeout_at(Instant::now() + limit, sniff).await.unwrap_or(Ok(Protocol::TooSlow)),
         None => sniff.await,
     };
-    let io = ClientIo::new(socket, front.freeze(), Rc::clone(&client.watch));
+    io.put_back(front.freeze());
     match protocol {
         Ok(Protocol::Http1) => http1::serve(client, io).await,
         Ok(Protocol::Http2) => http2::serve(client, io).await,
@@ -45,10 +54,10 @@ enum Protocol {
     TooSlow,
 }
 
-/// What comes first; `None` when nothing comes in time. Readiness can be a false alarm, so only bytes count.
+/// What comes first; `None` when nothing comes in time.
 async fn first_bytes(
     client: &Client,
-    socket: &TcpStream,
+    io: &mut ClientIo,
     idle: Option<std::time::Duration>,
 ) -> Option<BytesMut> {
     let mut front = BytesMut::with_capacity(FIRST_READ);
@@ -57,33 +66,34 @@ async fn first_bytes(
         if client.is_ending() {
             deadline = Some(Instant::now() + http1::LAST_CHANCE);
         }
-        let readable = super::or_ending(client, socket.readable());
+        let read = super::or_ending(client, io.read_buf(&mut front));
         let waited = match deadline {
-            Some(at) => timeout_at(at, readable).await,
-            None => Ok(readable.await),
+            Some(at) => timeout_at(at, read).await,
+            None => Ok(read.await),
         };
         match waited {
-            Ok(Some(Ok(()))) => match socket.try_read_buf(&mut front) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Ok(0) | Err(_) => return None,
-                Ok(_) => return Some(front),
-            },
+            Ok(Some(Ok(1..))) => return Some(front),
             Ok(None) => {} // asked to end: once more, with a short deadline
-            Ok(Some(Err(_))) | Err(_) => return None,
+            Ok(Some(_)) | Err(_) => return None,
         }
     }
 }
 
-async fn sniff(socket: &mut TcpStream, front: &mut BytesMut) -> io::Result<Protocol> {
+/// What was agreed on is not doubted: a preface that is wrong or missing is an error of that protocol. Of HTTP/2 the
+/// whole preface is waited for, since hyper has no time for it.
+async fn sniff(io: &mut ClientIo, front: &mut BytesMut, spoken: Spoken) -> io::Result<Protocol> {
+    if spoken == Spoken::Http1 {
+        return Ok(Protocol::Http1);
+    }
     loop {
         let common = front.len().min(PREFACE.len());
         if front[..common] != PREFACE[..common] {
-            return Ok(Protocol::Http1);
+            return Ok(if spoken == Spoken::Http2 { Protocol::Http2 } else { Protocol::Http1 });
         }
         if common == PREFACE.len() {
             return Ok(Protocol::Http2);
         }
-        if socket.read_buf(front).await? == 0 {
+        if io.read_buf(front).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }

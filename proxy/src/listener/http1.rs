@@ -47,11 +47,12 @@ pub(crate) async fn serve(client: Rc<Client>, mut io: ClientIo) {
         match end {
             End::Parked if io.has_front() => client.head_began(),
             End::Parked => {
-                if !wait_idle(&client, &io).await {
-                    return;
+                if !wait_idle(&client, &mut io).await {
+                    return io.say_goodbye();
                 }
             }
-            End::Closed => return,
+            End::Closed => return io.say_goodbye(),
+            End::Broken => return,
             End::Answered => return linger(io).await,
             End::SlowHead => return refuse_slow_head(&client, io).await,
             End::Tunnel => {
@@ -67,7 +68,7 @@ pub(crate) async fn serve(client: Rc<Client>, mut io: ClientIo) {
 /// Answers 408 to a head that did not come in time.
 pub(crate) async fn refuse_slow_head(client: &Rc<Client>, mut io: ClientIo) {
     edge::refuse_unparsed(client, respond::SLOW_HEAD);
-    let _ = io.write_all(respond::SLOW_HEAD.bytes).await;
+    let _ = timeout(LINGER, io.write_all(respond::SLOW_HEAD.bytes)).await;
     linger(io).await;
 }
 
@@ -77,6 +78,8 @@ enum End {
     Parked,
     /// Nothing more to do.
     Closed,
+    /// In the middle of something.
+    Broken,
     /// An answer went out while the peer may still be sending.
     Answered,
     /// A head did not come in time.
@@ -103,7 +106,7 @@ async fn serve_busy(client: &Rc<Client>, io: ClientIo) -> (End, ClientIo) {
     let mut connection = builder.serve_connection(TokioIo::new(shared.clone()), service);
     let end = poll_fn(|cx| match connection.poll_without_shutdown(cx) {
         Poll::Ready(result) => Poll::Ready(ended(client, result)),
-        Poll::Pending if client.is_answered() && shared.poll_gone(cx).is_ready() => Poll::Ready(End::Closed),
+        Poll::Pending if client.is_answered() && shared.poll_gone(cx).is_ready() => Poll::Ready(End::Broken),
         Poll::Pending => clocks.poll(cx),
     })
     .await;
@@ -112,7 +115,7 @@ async fn serve_busy(client: &Rc<Client>, io: ClientIo) -> (End, ClientIo) {
     let mut io = shared.into_inner().expect("the other share was hyper's");
     io.put_back(parts.read_buf);
     // Requests behind the last one that is answered: closing over them would reset the answer away.
-    let end = if matches!(end, End::Closed) && io.has_front() { End::Answered } else { end };
+    let end = if matches!(end, End::Closed | End::Broken) && io.has_front() { End::Answered } else { end };
     (end, io)
 }
 
@@ -142,13 +145,13 @@ fn ended(client: &Rc<Client>, result: hyper::Result<()>) -> End {
         }
         Err(error) => {
             tracing::debug!(%error, "client connection failed");
-            End::Closed
+            End::Broken
         }
     }
 }
 
 /// Waits, without buffers, for the next request; `false` when none came in time.
-async fn wait_idle(client: &Client, io: &ClientIo) -> bool {
+async fn wait_idle(client: &Client, io: &mut ClientIo) -> bool {
     let mut ending_since = None;
     loop {
         let (view, id) = client.listener.current(&client.worker);
@@ -173,11 +176,11 @@ async fn wait_idle(client: &Client, io: &ClientIo) -> bool {
 }
 
 /// Ends our side and reads what the peer still sends, within bounds.
-async fn linger(mut io: ClientIo) {
-    let _ = io.shutdown().await;
+pub(super) async fn linger(mut io: ClientIo) {
     let mut left = LINGER_BYTES;
     let mut buffer = vec![0; 16 * 1024];
     let _ = timeout(LINGER, async {
+        let _ = io.shutdown().await; // under TLS the peer must take its word
         while let Ok(read @ 1..) = io.read(&mut buffer).await {
             left = left.saturating_sub(read);
             if left == 0 {
@@ -225,7 +228,7 @@ impl<'a> Clocks<'a> {
 
     fn next_deadline(&mut self) -> Option<(Instant, End)> {
         if let Some(stuck) = self.client.watch.stuck_since() {
-            return self.timeouts.body_idle.map(|limit| (stuck + limit, End::Closed));
+            return self.timeouts.body_idle.map(|limit| (stuck + limit, End::Broken));
         }
         if self.client.requests() > 0 {
             self.head_since = None;

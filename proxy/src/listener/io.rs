@@ -1,6 +1,10 @@
-//! The client's socket as the connection tasks see it: bytes can be put back in front, and two things are watched
-//! for the clocks: whether anything was read, and since when writing has been stuck. On HTTP/2 a meter of written
-//! frame heads counts the streams that were reset as malformed: h2 tells nobody about those it refuses itself.
+//! The client's socket as the connection tasks see it, plain or under TLS: bytes can be put back in front, and two
+//! things are watched for the clocks: whether anything was read, and since when writing has been stuck. On HTTP/2 a
+//! meter of written frame heads counts the streams that were reset as malformed: h2 tells nobody about those it
+//! refuses itself.
+//!
+//! What is read is counted as the protocol sees it; whether writing is stuck is asked of the socket itself, since TLS
+//! takes what the socket does not.
 
 use std::{
     cell::Cell,
@@ -8,7 +12,7 @@ use std::{
     mem::MaybeUninit,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use bytes::{Buf, Bytes};
@@ -17,6 +21,7 @@ use tokio::{
     net::TcpStream,
     time::Instant,
 };
+use tokio_rustls::server::TlsStream;
 
 /// What is read at once of a client that is not to say anything for now.
 const OVERHEARD: usize = 256;
@@ -24,6 +29,7 @@ const OVERHEARD: usize = 256;
 /// What the connection task watches.
 #[derive(Default)]
 pub(crate) struct Watch {
+    cut_at: Cell<Option<Instant>>,
     read: Cell<u64>,
     stuck_since: Cell<Option<Instant>>,
     malformed_streams: Cell<u64>,
@@ -33,6 +39,16 @@ impl Watch {
     /// Bytes read so far.
     pub(crate) fn bytes_read(&self) -> u64 {
         self.read.get()
+    }
+
+    /// When the connection is dropped with what is in flight on it.
+    pub(crate) fn cut_at(&self) -> Option<Instant> {
+        self.cut_at.get()
+    }
+
+    /// Has the connection dropped at `end`; the first time that is named stays.
+    pub(crate) fn cut_by(&self, end: Instant) {
+        self.cut_at.set(self.cut_at.get().or(Some(end)));
     }
 
     /// Since when the peer has taken none of what is to be written.
@@ -103,9 +119,75 @@ impl FrameMeter {
     }
 }
 
+/// A TCP socket whose writes are watched.
+pub(crate) struct Wire {
+    socket: TcpStream,
+    watch: Rc<Watch>,
+}
+
+impl Wire {
+    /// Watches `socket`.
+    pub(crate) fn new(socket: TcpStream, watch: Rc<Watch>) -> Self {
+        Self { socket, watch }
+    }
+}
+
+impl Wire {
+    /// The next byte, which stays where it is; `None` when the peer has closed.
+    pub(super) async fn peek(&self) -> io::Result<Option<u8>> {
+        let mut byte = [0];
+        let peeked = self.socket.peek(&mut byte).await?;
+        Ok((peeked > 0).then_some(byte[0]))
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.socket).poll_write(cx, buf);
+        self.watch.wrote(result)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.socket).poll_write_vectored(cx, bufs);
+        self.watch.wrote(result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(())) // the socket has no buffer of its own
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}
+
+/// What is spoken on the socket.
+enum Socket {
+    Plain(Wire),
+    Tls(Box<TlsStream<Wire>>),
+}
+
 /// A client's socket.
 pub(crate) struct ClientIo {
-    socket: TcpStream,
+    socket: Socket,
     /// Read already, but not by the one who reads now.
     front: Bytes,
     watch: Rc<Watch>,
@@ -114,10 +196,16 @@ pub(crate) struct ClientIo {
 }
 
 impl ClientIo {
-    /// A socket from which `front` was read already.
-    pub(crate) fn new(socket: TcpStream, front: Bytes, watch: Rc<Watch>) -> Self {
-        watch.read.set(front.len() as u64);
-        Self { socket, front, watch, written: None }
+    /// A socket without TLS.
+    pub(crate) fn plain(wire: Wire) -> Self {
+        let watch = Rc::clone(&wire.watch);
+        Self { socket: Socket::Plain(wire), front: Bytes::new(), watch, written: None }
+    }
+
+    /// A socket after its handshake.
+    pub(crate) fn tls(stream: Box<TlsStream<Wire>>) -> Self {
+        let watch = Rc::clone(&stream.get_ref().0.watch);
+        Self { socket: Socket::Tls(stream), front: Bytes::new(), watch, written: None }
     }
 
     /// What is written from now on is HTTP/2.
@@ -163,12 +251,36 @@ impl ClientIo {
         }
     }
 
-    /// Waits until there is something to read, holding no buffer meanwhile.
+    /// Waits until there is something to read, holding no buffer meanwhile. Under TLS that may be something that is
+    /// no data, so a read may still have to wait.
     ///
     /// # Errors
     /// The socket broke.
-    pub(crate) async fn readable(&self) -> io::Result<()> {
-        if self.front.is_empty() { self.socket.readable().await } else { Ok(()) }
+    pub(crate) async fn readable(&mut self) -> io::Result<()> {
+        if !self.front.is_empty() {
+            return Ok(());
+        }
+        match &mut self.socket {
+            Socket::Plain(wire) => wire.socket.readable().await,
+            Socket::Tls(stream) => {
+                let (wire, session) = stream.get_mut();
+                // The last read may have taken more from the socket than it handed on.
+                let state = session.process_new_packets().map_err(io::Error::other)?;
+                if state.plaintext_bytes_to_read() > 0 || state.peer_has_closed() {
+                    return Ok(());
+                }
+                wire.socket.readable().await
+            }
+        }
+    }
+
+    /// Tells the peer that nothing is missing, where the protocol has a word for that. Not for connections that end
+    /// in the middle of something: a body that ends with its connection would look whole.
+    pub(crate) fn say_goodbye(&mut self) {
+        if let Socket::Tls(stream) = &mut self.socket {
+            // A peer that takes nothing more need not hear it.
+            let _ = Pin::new(stream).poll_shutdown(&mut Context::from_waker(Waker::noop()));
+        }
     }
 }
 
@@ -185,7 +297,10 @@ impl AsyncRead for ClientIo {
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.socket).poll_read(cx, buf))?;
+        ready!(match &mut self.socket {
+            Socket::Plain(wire) => Pin::new(wire).poll_read(cx, buf),
+            Socket::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        })?;
         let read = self.watch.read.get() + (buf.filled().len() - before) as u64;
         self.watch.read.set(read);
         Poll::Ready(Ok(()))
@@ -194,11 +309,14 @@ impl AsyncRead for ClientIo {
 
 impl AsyncWrite for ClientIo {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.socket).poll_write(cx, buf);
+        let result = match &mut self.socket {
+            Socket::Plain(wire) => Pin::new(wire).poll_write(cx, buf),
+            Socket::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        };
         if let Poll::Ready(Ok(written)) = result {
             self.follow(&buf[..written]);
         }
-        self.watch.wrote(result)
+        result
     }
 
     fn poll_write_vectored(
@@ -206,7 +324,10 @@ impl AsyncWrite for ClientIo {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.socket).poll_write_vectored(cx, bufs);
+        let result = match &mut self.socket {
+            Socket::Plain(wire) => Pin::new(wire).poll_write_vectored(cx, bufs),
+            Socket::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        };
         if let Poll::Ready(Ok(mut left)) = result
             && self.written.is_some()
         {
@@ -216,19 +337,25 @@ impl AsyncWrite for ClientIo {
                 left -= part;
             }
         }
-        self.watch.wrote(result)
+        result
     }
 
     fn is_write_vectored(&self) -> bool {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(())) // the socket has no buffer of its own
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.socket {
+            Socket::Plain(wire) => Pin::new(wire).poll_flush(cx),
+            Socket::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(cx)
+        match &mut self.socket {
+            Socket::Plain(wire) => Pin::new(wire).poll_shutdown(cx),
+            Socket::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
     }
 }
 

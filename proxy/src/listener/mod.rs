@@ -1,16 +1,19 @@
 //! Listeners: sockets, connections and their clocks.
 //!
-//! [`bind`] opens sockets on the control thread; [`accept`] runs on every worker; [`connection`] decides the protocol
-//! and hands over to [`http1`] or [`http2`]; [`io`] is the socket as both see it, [`shared`] while hyper has it; [`stall`]
-//! ends streams that stand still; [`tunnel`] joins two sockets after an upgrade.
+//! [`bind`] opens sockets on the control thread; [`accept`] runs on every worker; [`handshake`] and [`secured`] are TLS and
+//! what it found out; [`connection`] decides the protocol and hands over to [`http1`] or [`http2`]; [`io`] is the socket
+//! as both see it, [`shared`] while hyper has it; [`stall`] ends streams that stand still; [`tunnel`] joins two sockets
+//! after an upgrade.
 
 pub(crate) mod accept;
 pub(crate) mod bind;
 pub(crate) mod client;
 pub(crate) mod connection;
+mod handshake;
 pub(crate) mod http1;
 pub(crate) mod http2;
 pub(crate) mod io;
+mod secured;
 mod shared;
 pub(crate) mod stall;
 pub(crate) mod tunnel;
@@ -27,12 +30,17 @@ use std::{
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     task::{Poll, Waker},
+    time::Duration,
 };
 
 use outrigger_config::model::{Direction, Listener, ListenerId};
 use tokio::sync::Notify;
 
-use crate::{snapshot::View, telemetry::metrics::ListenerCounters, worker::Worker};
+use crate::{snapshot::View, telemetry::metrics::ListenerCounters, tls::server::Tls, worker::Worker};
+
+/// How many clients are judged again in one turn, and how long a turn is.
+const AT_ONCE: usize = 16;
+const TURN: Duration = Duration::from_millis(5);
 
 /// What all workers share about one listener: counts that limits look at.
 pub(crate) struct ListenerShared {
@@ -145,6 +153,8 @@ pub(crate) struct ListenerLocal {
     ending: Cell<bool>,
     cut: Cell<bool>,
     stop: Notify,
+    /// The TLS by which the clients of its connections were judged last.
+    judged: RefCell<Option<Arc<Tls>>>,
     connections: RefCell<Vec<Option<Waker>>>,
     free: RefCell<Vec<usize>>,
 }
@@ -154,6 +164,7 @@ impl ListenerLocal {
     pub(crate) fn new(shared: Arc<ListenerShared>, view: Rc<View>, id: ListenerId) -> Self {
         Self {
             shared,
+            judged: RefCell::new(view.tls(id).cloned()),
             last: RefCell::new((view, id)),
             ending: Cell::new(false),
             cut: Cell::new(false),
@@ -197,6 +208,30 @@ impl ListenerLocal {
         self.wake_connections();
     }
 
+    /// Has every connection ask again whether its client is believed, when that may have changed.
+    pub(crate) fn judge_again(self: &Rc<Self>, worker: &Worker) {
+        let (view, id) = self.current(worker);
+        let before = self.judged.replace(view.tls(id).cloned());
+        let trust = |tls: &Option<Arc<Tls>>| tls.as_ref().map(|tls| tls.trust.as_ref().map(Arc::as_ptr));
+        if trust(&before) != trust(&self.judged.borrow()) {
+            tokio::task::spawn_local(Rc::clone(self).wake_in_turns());
+        }
+    }
+
+    /// A chain takes a good part of a millisecond to verify: with thousands of connections, all in one go would hold up
+    /// the requests of this worker.
+    async fn wake_in_turns(self: Rc<Self>) {
+        let mut turn = tokio::time::interval(TURN);
+        let mut at = 0;
+        loop {
+            turn.tick().await;
+            let connections = self.connections.borrow();
+            let Some(next) = connections.get(at..).filter(|rest| !rest.is_empty()) else { return };
+            next.iter().take(AT_ONCE).flatten().for_each(Waker::wake_by_ref);
+            at += AT_ONCE;
+        }
+    }
+
     fn wake_connections(&self) {
         self.connections.borrow().iter().flatten().for_each(Waker::wake_by_ref);
     }
@@ -238,11 +273,11 @@ impl Drop for EndingGuard {
 
 /// Waits for `future`, or, once, for the moment at which connections are asked to end (`None`).
 async fn or_ending<F: Future>(client: &client::Client, future: F) -> Option<F::Output> {
-    let asked_before = client.listener.is_ending();
+    let asked_before = client.is_ending();
     let mut future = pin!(future);
     poll_fn(|cx| match future.as_mut().poll(cx) {
         Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending if !asked_before && client.listener.is_ending() => Poll::Ready(None),
+        Poll::Pending if !asked_before && client.is_ending() => Poll::Ready(None),
         Poll::Pending => Poll::Pending,
     })
     .await

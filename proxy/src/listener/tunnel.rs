@@ -36,6 +36,7 @@ impl Tunnel {
         let up = copy(&mut from_client, &mut to_upstream, &moved, &exchange.bytes_in);
         let down = async {
             to_client.write_all(&upstream.read).await?;
+            to_client.flush().await?;
             exchange.bytes_out.set(upstream.read.len() as u64);
             copy(&mut from_upstream, &mut to_client, &moved, &exchange.bytes_out).await
         };
@@ -59,6 +60,7 @@ async fn copy(
             return to.shutdown().await;
         }
         to.write_all(&buffer[..read]).await?;
+        to.flush().await?; // TLS may have taken what the socket has not
         bytes.set(bytes.get() + read as u64);
         moved.set(Instant::now());
     }

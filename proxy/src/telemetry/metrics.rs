@@ -16,7 +16,7 @@ use std::{
 
 use outrigger_filters::error::Flag;
 
-use super::names;
+use super::{handshakes::HandshakeCounters, names};
 
 /// Everything counted in this process.
 #[derive(Default)]
@@ -24,6 +24,8 @@ pub(crate) struct Metrics {
     shards: Mutex<Vec<Arc<Shard>>>,
     listeners: Mutex<BTreeMap<Arc<str>, Arc<ListenerCounters>>>,
     upstreams: Mutex<BTreeMap<Arc<str>, Arc<UpstreamCounters>>>,
+    /// Listener, file and end of every certificate that is shown now.
+    certificates: Mutex<Vec<(Arc<str>, String, u64)>>,
     rejected: Mutex<BTreeMap<&'static str, Arc<AtomicU64>>>,
     /// Access-log lines lost because stdout did not take them.
     pub access_log_dropped: AtomicU64,
@@ -80,6 +82,10 @@ pub(crate) struct ListenerCounters {
     pub open: AtomicI64,
     /// Accepted since the start.
     pub accepted: AtomicU64,
+    /// TLS handshakes.
+    pub handshakes: HandshakeCounters,
+    /// Live connections that a change of trust ended.
+    pub distrusted: AtomicU64,
 }
 
 /// What happens between us and one upstream, over all workers; written when connections change.
@@ -190,6 +196,11 @@ impl Metrics {
         Arc::clone(lock(&self.upstreams).entry(Arc::clone(name)).or_default())
     }
 
+    /// These certificates are shown from now on, each with its listener, file, and end in seconds since 1970.
+    pub(crate) fn show_certificates(&self, certificates: Vec<(Arc<str>, String, u64)>) {
+        *lock(&self.certificates) = certificates;
+    }
+
     /// Counts a refusal; `reason` comes from a closed set.
     pub(crate) fn reject(&self, reason: &'static str) {
         lock(&self.rejected).entry(reason).or_default().fetch_add(1, Relaxed);
@@ -280,6 +291,25 @@ impl Metrics {
                 one.accepted.load(Relaxed),
             );
         }
+        page.head(names::TLS_HANDSHAKES, "counter", "TLS handshakes.");
+        for (name, one) in listeners.iter() {
+            for (result, reason, count) in one.handshakes.series() {
+                let labels = [("listener", &**name), ("result", result), ("reason", reason)];
+                page.sample(names::TLS_HANDSHAKES, &labels, count);
+            }
+        }
+        page.head(
+            names::TLS_DISTRUSTED,
+            "counter",
+            "Live connections ended because a reload does not believe their client.",
+        );
+        for (name, one) in listeners.iter() {
+            page.sample(names::TLS_DISTRUSTED, &[("listener", name)], one.distrusted.load(Relaxed));
+        }
+        page.head(names::TLS_CERTIFICATE_EXPIRY, "gauge", "When a certificate expires, seconds since 1970.");
+        for (listener, file, end) in lock(&self.certificates).iter() {
+            page.sample(names::TLS_CERTIFICATE_EXPIRY, &[("listener", listener), ("file", file)], end);
+        }
         let upstreams = lock(&self.upstreams);
         page.head(names::UPSTREAM_CONNECTS, "counter", "Connects to endpoints.");
         for (name, one) in upstreams.iter() {
@@ -356,8 +386,17 @@ impl Page {
     fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
         self.0.push_str(name);
         for (i, (key, value)) in labels.iter().enumerate() {
-            // Names come from the configuration, which allows nothing that needs an escape here.
-            let _ = write!(self.0, "{}{key}=\"{value}\"", if i == 0 { '{' } else { ',' });
+            let _ = write!(self.0, "{}{key}=\"", if i == 0 { '{' } else { ',' });
+            // Only paths of files can have what needs an escape.
+            for character in value.chars() {
+                match character {
+                    '\\' => self.0.push_str("\\\\"),
+                    '"' => self.0.push_str("\\\""),
+                    '\n' => self.0.push_str("\\n"),
+                    other => self.0.push(other),
+                }
+            }
+            self.0.push('"');
         }
         self.0.push_str(if labels.is_empty() { "" } else { "}" });
         let _ = writeln!(self.0, " {value}");

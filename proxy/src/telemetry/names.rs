@@ -13,6 +13,12 @@ pub(crate) const WOULD_DENY: &str = "outrigger_would_deny_total";
 pub(crate) const DOWNSTREAM_CONNECTIONS: &str = "outrigger_downstream_connections";
 /// Counter; label `listener`. Client connections accepted.
 pub(crate) const DOWNSTREAM_CONNECTIONS_TOTAL: &str = "outrigger_downstream_connections_total";
+/// Counter; labels `listener`, `result` (`full`, `resumed`, `failed`), `reason`. TLS handshakes.
+pub(crate) const TLS_HANDSHAKES: &str = "outrigger_tls_handshakes_total";
+/// Counter; label `listener`. Live connections ended because a reload does not believe their client any more.
+pub(crate) const TLS_DISTRUSTED: &str = "outrigger_tls_distrusted_connections_total";
+/// Gauge in seconds since 1970; labels `listener`, `file`. When a certificate that is shown to clients expires.
+pub(crate) const TLS_CERTIFICATE_EXPIRY: &str = "outrigger_tls_certificate_expiry_timestamp_seconds";
 /// Counter; labels `upstream`, `result` (`ok`, `failed`). Connects to endpoints.
 pub(crate) const UPSTREAM_CONNECTS: &str = "outrigger_upstream_connects_total";
 /// Counter; label `upstream`. Requests sent a second time because the first try provably changed nothing.

@@ -22,6 +22,7 @@ const ORDER: &[&[&str]] = &[
     &["router", "chain"],
     &["answer", "forward"],
     &["upstream"],
+    &["tls"],
     &["telemetry", "rt"],
 ];
 

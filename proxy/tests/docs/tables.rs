@@ -88,6 +88,17 @@ fn every_reason_is_told() {
 }
 
 #[test]
+fn every_reason_of_a_failed_handshake_is_told() {
+    let page: BTreeSet<String> = quoted(&read("docs/operations.md").replace("```", "")).into_iter().collect();
+    let source = read("proxy/src/telemetry/handshakes.rs");
+    let words: Vec<&str> = source.split(" = \"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(words.len() > 15, "handshakes.rs has another form now: {words:?}");
+    for word in words {
+        assert!(page.contains(word), "docs/operations.md says nothing of `{word}`");
+    }
+}
+
+#[test]
 fn every_field_of_the_access_log_is_told() {
     let page = read("docs/operations.md");
     let writer = read("filters/src/access_log/json.rs");

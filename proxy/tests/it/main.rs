@@ -22,5 +22,6 @@ mod routes;
 mod smoke;
 mod streaming;
 mod support;
+mod tls;
 mod upstreams;
 mod websocket;

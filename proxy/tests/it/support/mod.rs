@@ -5,7 +5,9 @@
 pub mod client;
 pub mod frames;
 pub mod live;
+pub mod pki;
 pub mod recording;
+pub mod tls;
 pub mod wire;
 
 use std::{

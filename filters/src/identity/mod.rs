@@ -3,6 +3,10 @@
 //! Made once for each connection, from the parsed certificate of a handshake that was verified. The common name is
 //! never used (RFC 9110 section 4.3.4): names are the subject alternative names alone.
 
+mod forwarded;
+
+pub use forwarded::forwarded_client_cert;
+
 use std::sync::Arc;
 
 /// The identity of a client certificate that was verified.

@@ -1,0 +1,188 @@
+//! The TLS handshake of one connection, from its first byte to who the client is.
+
+use std::{future::poll_fn, io, net::IpAddr, pin::pin, rc::Rc, sync::Arc, task::Poll};
+
+use rustls::{Error, HandshakeKind, ServerConnection};
+use rustls_pki_types::{CertificateDer, UnixTime};
+use tokio::{
+    io::AsyncWriteExt,
+    time::{Instant, timeout_at},
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+use super::{
+    ListenerLocal,
+    connection::Spoken,
+    http1::{self, LAST_CHANCE},
+    io::{ClientIo, Wire},
+    secured::Secured,
+};
+use crate::{
+    respond,
+    telemetry::handshakes::{Failure, Handshake},
+    tls::{
+        failure, identity,
+        notes::Note,
+        server::{HTTP2, Tls},
+        verify,
+    },
+    worker::Worker,
+};
+
+/// The first byte of every TLS connection: the record type of a handshake (RFC 8446 section 5.1).
+const HANDSHAKE_RECORD: u8 = 22;
+
+/// Who shakes hands.
+pub(super) struct Parties<'a> {
+    pub(super) worker: &'a Rc<Worker>,
+    pub(super) listener: &'a Rc<ListenerLocal>,
+    /// The client.
+    pub(super) peer: IpAddr,
+}
+
+/// A connection after its handshake.
+pub(super) struct Shaken {
+    pub(super) io: ClientIo,
+    pub(super) secured: Secured,
+    /// What client and proxy agreed to speak.
+    pub(super) spoken: Spoken,
+}
+
+/// Shakes hands until `deadline`. `None`: it failed, and has been counted and told; or nothing came at all.
+pub(super) async fn shake(
+    parties: Parties<'_>,
+    tls: &Arc<Tls>,
+    wire: Wire,
+    deadline: Option<Instant>,
+) -> Option<Shaken> {
+    match first_byte(parties.listener, &wire, deadline).await {
+        First::Byte(HANDSHAKE_RECORD) => {}
+        First::Byte(first) => {
+            parties.failed(Failure::NotTls, None, None);
+            answer_in_plain(wire, first).await;
+            return None;
+        }
+        First::Nothing => return None,
+        First::TooLate => {
+            parties.failed(Failure::Timeout, None, None);
+            return None;
+        }
+    }
+    let accept = TlsAcceptor::from(Arc::clone(&tls.config)).accept(wire).into_fallible();
+    let timed = async {
+        match deadline {
+            Some(deadline) => timeout_at(deadline, accept).await.ok(),
+            None => Some(accept.await),
+        }
+    };
+    let (shaken, certificate) = verify::noting_certificate(timed).await;
+    match shaken {
+        Some(Ok(stream)) => parties.shaken(tls, Box::new(stream)),
+        Some(Err((error, wire))) => {
+            let said = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()).cloned();
+            parties.failed(failure::of_io(&error), said, certificate);
+            // The alert that says why is on its way; closing over what the client still sends would destroy it.
+            http1::linger(ClientIo::plain(wire)).await;
+            None
+        }
+        None => {
+            parties.failed(Failure::Timeout, None, certificate);
+            None
+        }
+    }
+}
+
+impl Parties<'_> {
+    /// Who the client is, once the library is content.
+    fn shaken(&self, tls: &Tls, stream: Box<TlsStream<Wire>>) -> Option<Shaken> {
+        let session = stream.get_ref().1;
+        let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
+        let chain: Vec<_> = session.peer_certificates().unwrap_or_default().to_vec();
+        let identity = match &tls.trust {
+            None => Ok(None),
+            // The library believes what the ticket says.
+            Some(trust) if resumed => trust.verify(&chain, UnixTime::now()),
+            Some(_) => chain.first().map(read).transpose(),
+        };
+        let (by, spoken) =
+            (tls.certificates.choose(session.server_name()).uris.first().cloned(), spoken(session));
+        let mut io = ClientIo::tls(stream);
+        match identity {
+            Ok(identity) => {
+                self.count(if resumed { Handshake::Resumed } else { Handshake::Full });
+                Some(Shaken { io, secured: Secured::new(chain, identity, by, tls.trust.clone()), spoken })
+            }
+            Err(error) => {
+                self.failed(failure::of(&error), Some(error), chain.into_iter().next());
+                io.say_goodbye();
+                None
+            }
+        }
+    }
+
+    fn count(&self, end: Handshake) {
+        self.listener.shared.counters.handshakes.count(end);
+    }
+
+    fn failed(&self, failure: Failure, error: Option<Error>, certificate: Option<CertificateDer<'static>>) {
+        self.count(Handshake::Failed(failure));
+        let listener = Arc::clone(&self.listener.shared.name);
+        self.worker.notes.leave(Note { listener, peer: self.peer, failure, error, certificate, live: false });
+    }
+}
+
+fn read(leaf: &CertificateDer<'static>) -> Result<outrigger_filters::identity::Identity, Error> {
+    identity::read(leaf).map_err(|_| rustls::CertificateError::BadEncoding.into())
+}
+
+fn spoken(session: &ServerConnection) -> Spoken {
+    match session.alpn_protocol() {
+        Some(protocol) if protocol == HTTP2 => Spoken::Http2,
+        Some(_) => Spoken::Http1,
+        None => Spoken::Unknown,
+    }
+}
+
+enum First {
+    Byte(u8),
+    /// The client closed without a word, as health checks do, or is not heard any more.
+    Nothing,
+    TooLate,
+}
+
+/// Waits for the first byte, and leaves it there. No buffer is held meanwhile.
+async fn first_byte(listener: &ListenerLocal, wire: &Wire, mut deadline: Option<Instant>) -> First {
+    let mut ending = false;
+    loop {
+        if listener.is_ending() && !ending {
+            ending = true;
+            deadline = Some(Instant::now() + LAST_CHANCE);
+        }
+        let mut peek = pin!(wire.peek());
+        let waited = poll_fn(|cx| match peek.as_mut().poll(cx) {
+            Poll::Ready(first) => Poll::Ready(Some(first)),
+            Poll::Pending if !ending && listener.is_ending() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        });
+        let waited = match deadline {
+            Some(at) => timeout_at(at, waited).await,
+            None => Ok(waited.await),
+        };
+        match waited {
+            Ok(Some(Ok(Some(first)))) => return First::Byte(first),
+            Ok(Some(Ok(None) | Err(_))) => return First::Nothing,
+            Ok(None) => {} // asked to end: once more, with a short deadline
+            Err(_) if ending => return First::Nothing,
+            Err(_) => return First::TooLate,
+        }
+    }
+}
+
+/// Whoever speaks HTTP here is told so; anything else is closed.
+async fn answer_in_plain(wire: Wire, first: u8) {
+    let mut io = ClientIo::plain(wire);
+    if first.is_ascii_uppercase() {
+        let _: io::Result<()> = io.write_all(respond::NOT_TLS).await;
+    }
+    http1::linger(io).await;
+}

@@ -1,0 +1,86 @@
+//! What TLS has found out about a connection, and whether that still holds.
+
+use std::{
+    cell::{Cell, OnceCell, RefCell},
+    sync::Arc,
+};
+
+use http::HeaderValue;
+use outrigger_filters::identity::{self, Identity};
+use rustls::Error;
+use rustls_pki_types::{CertificateDer, UnixTime};
+
+use crate::tls::verify::Trust;
+
+/// The client of a connection under TLS.
+pub(crate) struct Secured {
+    /// The client's certificates, leaf first; empty for one that has shown none.
+    chain: Vec<CertificateDer<'static>>,
+    identity: Option<Arc<Identity>>,
+    /// X-Forwarded-Client-Cert, made when it is first sent.
+    forwarded: OnceCell<Option<HeaderValue>>,
+    /// Who we are, in there.
+    by: Option<Arc<str>>,
+    /// By whose trust the client was judged last.
+    judge: RefCell<Option<Arc<Trust>>>,
+    /// The verdict.
+    believed: Cell<bool>,
+}
+
+impl Secured {
+    /// A connection whose handshake `judge` has accepted.
+    pub(crate) fn new(
+        chain: Vec<CertificateDer<'static>>,
+        identity: Option<Identity>,
+        by: Option<Arc<str>>,
+        judge: Option<Arc<Trust>>,
+    ) -> Self {
+        Self {
+            chain,
+            identity: identity.map(Arc::new),
+            forwarded: OnceCell::new(),
+            by,
+            judge: RefCell::new(judge),
+            believed: Cell::new(true),
+        }
+    }
+
+    /// Whether the client is still believed by `trust`; asked again only when that is another one than before.
+    ///
+    /// # Errors
+    /// The verdict has just changed.
+    pub(super) fn judge(&self, trust: Option<&Arc<Trust>>) -> Result<bool, Error> {
+        let same = match (self.judge.borrow().as_ref(), trust) {
+            (Some(last), Some(trust)) => Arc::ptr_eq(last, trust),
+            (None, None) => true,
+            _ => false,
+        };
+        // One verdict against it is the last: the connection is ending.
+        if same || !self.believed.get() {
+            return Ok(self.believed.get());
+        }
+        self.judge.replace(trust.cloned());
+        // Without trust nobody asks clients who they are, and nobody is told.
+        let Some(trust) = trust else { return Ok(true) };
+        let verdict = trust.verify(&self.chain, UnixTime::now());
+        self.believed.set(verdict.is_ok());
+        verdict.map(|_| true)
+    }
+
+    /// The leaf of the client's certificates.
+    pub(super) fn leaf(&self) -> Option<&CertificateDer<'static>> {
+        self.chain.first()
+    }
+
+    /// Who the client is, while somebody vouches for it.
+    pub(super) fn identity(&self) -> Option<&Arc<Identity>> {
+        self.identity.as_ref().filter(|_| self.believed.get() && self.judge.borrow().is_some())
+    }
+
+    /// The same for X-Forwarded-Client-Cert.
+    pub(super) fn forwarded(&self) -> Option<HeaderValue> {
+        let identity = self.identity()?;
+        let value = || identity::forwarded_client_cert(identity, self.by.as_deref());
+        self.forwarded.get_or_init(value).clone()
+    }
+}

@@ -1,0 +1,87 @@
+//! Which certificate is shown: by server name, an exact one before a wildcard, longer wildcards first (RFC 6066
+//! section 3, RFC 9525 for what a wildcard means to those who look at it).
+
+use std::{collections::HashMap, sync::Arc};
+
+use outrigger_config::model::{Certificate, Hostname, ServerTls};
+use rustls::{
+    crypto::CryptoProvider,
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
+};
+
+use super::identity;
+
+/// The certificates of one listener.
+#[derive(Debug)]
+pub(crate) struct Certificates {
+    exact: HashMap<Box<str>, Arc<Shown>>,
+    /// Suffixes with their dot, longest first.
+    wildcards: Vec<(Box<str>, Arc<Shown>)>,
+    default: Arc<Shown>,
+}
+
+/// One certificate as it is shown.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    key: Arc<CertifiedKey>,
+    /// Its URI names: who we are in X-Forwarded-Client-Cert.
+    pub uris: Vec<Arc<str>>,
+}
+
+impl Shown {
+    fn new(certificate: &Certificate, provider: &CryptoProvider) -> Result<Arc<Self>, rustls::Error> {
+        let key = provider.key_provider.load_private_key(certificate.key.der().clone_key())?;
+        let leaf = certificate.chain.first();
+        // One that cannot be read has no names; the library still shows it.
+        let uris = leaf.and_then(|leaf| identity::read(leaf).ok()).map(|identity| identity.uris);
+        Ok(Arc::new(Self {
+            key: Arc::new(CertifiedKey::new(certificate.chain.clone(), key)),
+            uris: uris.unwrap_or_default(),
+        }))
+    }
+}
+
+impl Certificates {
+    /// The certificates of the accepted configuration.
+    ///
+    /// # Errors
+    /// A key that the library cannot sign with.
+    pub(crate) fn new(model: &ServerTls, provider: &CryptoProvider) -> Result<Self, rustls::Error> {
+        let default = Shown::new(&model.certificate, provider)?;
+        let (mut exact, mut wildcards) = (HashMap::new(), Vec::new());
+        for item in &model.sni {
+            let shown = Shown::new(&item.certificate, provider)?;
+            for hostname in &item.hostnames {
+                match hostname {
+                    Hostname::Exact(name) => {
+                        exact.entry(Box::from(&**name)).or_insert_with(|| Arc::clone(&shown));
+                    }
+                    Hostname::Wildcard(suffix) => wildcards.push((Box::from(&**suffix), Arc::clone(&shown))),
+                }
+            }
+        }
+        wildcards.sort_by_key(|(suffix, _): &(Box<str>, _)| std::cmp::Reverse(suffix.len()));
+        Ok(Self { exact, wildcards, default })
+    }
+
+    /// What is shown to a client that asks for this server name, in lower case.
+    pub(crate) fn choose(&self, name: Option<&str>) -> &Arc<Shown> {
+        name.and_then(|name| self.named(name)).unwrap_or(&self.default)
+    }
+
+    fn named(&self, name: &str) -> Option<&Arc<Shown>> {
+        let wildcard = || {
+            // At least one label in front: a name that is the suffix without its dot is another one.
+            let holds = |suffix: &str| name.strip_suffix(suffix).is_some_and(|label| !label.is_empty());
+            self.wildcards.iter().find(|(suffix, _)| holds(suffix)).map(|(_, shown)| shown)
+        };
+        self.exact.get(name).or_else(wildcard)
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.choose(hello.server_name()).key))
+    }
+}

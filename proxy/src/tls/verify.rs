@@ -1,0 +1,198 @@
+//! Whether a client's certificate is believed (`docs/security.md` 15 and 16).
+//!
+//! The chain, its times and its revocation are checked by webpki; what it leaves open is closed here: a certificate
+//! without the clientAuth usage is refused, also one that names no usage at all, and so is one with two SPIFFE IDs.
+//! With revocation lists every authority of a chain needs one, each must be current, and what no list knows is refused.
+//!
+//! rustls takes a resumed session's chain as it was verified once, so [`Trust::verify`] is also asked after each resumed
+//! handshake, and for live connections when the trust has changed.
+
+use std::{
+    cell::{Cell, RefCell},
+    fmt,
+    future::Future,
+    sync::Arc,
+};
+
+use outrigger_config::model::{ClientAuth, ClientAuthMode};
+use outrigger_filters::identity::Identity;
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore,
+    SignatureScheme,
+    client::danger::HandshakeSignatureValid,
+    crypto::CryptoProvider,
+    server::{
+        VerifierBuilderError, WebPkiClientVerifier,
+        danger::{ClientCertVerified, ClientCertVerifier},
+    },
+};
+use rustls_pki_types::{CertificateDer, UnixTime};
+use tokio::task_local;
+
+use super::identity;
+
+task_local! {
+    static SEEN: Seen;
+}
+
+/// What one handshake has shown. The library calls the verifier and the tickets of all connections alike; which one it
+/// is about, only the task knows.
+struct Seen {
+    certificate: RefCell<Option<CertificateDer<'static>>>,
+    /// Until when the client's chain is valid, in seconds since 1970; without a chain for ever.
+    chain_end: Cell<u64>,
+}
+
+/// Runs a handshake; also the certificate that the client presented, believed or not.
+pub(crate) async fn noting_certificate<F: Future>(
+    handshake: F,
+) -> (F::Output, Option<CertificateDer<'static>>) {
+    let seen = Seen { certificate: RefCell::new(None), chain_end: Cell::new(u64::MAX) };
+    SEEN.scope(seen, async { (handshake.await, SEEN.with(|seen| seen.certificate.take())) }).await
+}
+
+/// Until when the chain of the handshake that runs is valid; `None` outside of one.
+pub(super) fn chain_end() -> Option<u64> {
+    SEEN.try_with(|seen| seen.chain_end.get()).ok()
+}
+
+/// The handshake that runs goes on with a chain of an earlier one.
+pub(super) fn resume_chain(end: u64) {
+    let _ = SEEN.try_with(|seen| seen.chain_end.set(end));
+}
+
+/// What webpki lets pass and we do not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refused {
+    /// Nobody could say which one counts.
+    #[error("the certificate has more than one SPIFFE ID")]
+    MultipleSpiffeIds,
+}
+
+/// Who is believed: one `clientAuth`, without what does not decide.
+pub(crate) struct Trust {
+    auth: ClientAuth,
+    webpki: Arc<dyn ClientCertVerifier>,
+}
+
+impl Trust {
+    /// Trust as the accepted configuration has it.
+    ///
+    /// # Errors
+    /// An authority or a revocation list that webpki does not take.
+    pub(crate) fn new(
+        auth: &ClientAuth,
+        provider: Arc<CryptoProvider>,
+    ) -> Result<Self, VerifierBuilderError> {
+        let mut roots = RootCertStore::empty();
+        for certificate in &auth.ca_certificates {
+            roots.add(certificate.clone()).map_err(|_| VerifierBuilderError::NoRootAnchors)?;
+        }
+        let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+            .with_crls(auth.crls.iter().cloned())
+            .enforce_revocation_expiration();
+        let builder = match auth.mode {
+            ClientAuthMode::Required => builder,
+            ClientAuthMode::Optional => builder.allow_unauthenticated(),
+        };
+        Ok(Self { auth: auth.clone(), webpki: builder.build()? })
+    }
+
+    /// Whether `auth` believes exactly the same.
+    pub(crate) fn is(&self, auth: &ClientAuth) -> bool {
+        let mine = &self.auth;
+        mine.mode == auth.mode && mine.ca_certificates == auth.ca_certificates && mine.crls == auth.crls
+    }
+
+    /// Who the client with this chain is, leaf first; `None` for one that may stay unknown.
+    ///
+    /// # Errors
+    /// It is not believed, or nobody is there who must be.
+    pub(crate) fn verify(
+        &self,
+        chain: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<Option<Identity>, Error> {
+        let Some((leaf, intermediates)) = chain.split_first() else {
+            return match self.auth.mode {
+                ClientAuthMode::Required => Err(Error::NoCertificatesPresented),
+                ClientAuthMode::Optional => Ok(None),
+            };
+        };
+        self.webpki.verify_client_cert(leaf, intermediates, now)?;
+        let certificate = identity::parse(leaf).map_err(|_| CertificateError::BadEncoding)?;
+        let usage = certificate.extended_key_usage().map_err(|_| CertificateError::BadEncoding)?;
+        if !usage.is_some_and(|usage| usage.value.client_auth) {
+            return Err(CertificateError::InvalidPurpose.into());
+        }
+        let identity = identity::of(&certificate, leaf).map_err(|_| CertificateError::BadEncoding)?;
+        if spiffe_ids(&identity) > 1 {
+            return Err(CertificateError::Other(OtherError(Arc::new(Refused::MultipleSpiffeIds))).into());
+        }
+        Ok(Some(identity))
+    }
+}
+
+/// Schemes are written in any case (RFC 3986 section 3.1).
+fn spiffe_ids(identity: &Identity) -> usize {
+    let is_spiffe =
+        |uri: &&Arc<str>| uri.get(..9).is_some_and(|scheme| scheme.eq_ignore_ascii_case("spiffe://"));
+    identity.uris.iter().filter(is_spiffe).count()
+}
+
+/// When the first certificate of a chain expires.
+fn end_of(chain: &[CertificateDer<'_>]) -> u64 {
+    let end = |der| identity::parse(der).map_or(0, |one| one.validity().not_after.timestamp());
+    chain.iter().map(end).min().map_or(0, |end| u64::try_from(end).unwrap_or(0))
+}
+
+impl fmt::Debug for Trust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trust").field("mode", &self.auth.mode).finish_non_exhaustive()
+    }
+}
+
+impl ClientCertVerifier for Trust {
+    fn client_auth_mandatory(&self) -> bool {
+        self.webpki.client_auth_mandatory()
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.webpki.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let _ = SEEN.try_with(|seen| seen.certificate.replace(Some(leaf.clone().into_owned())));
+        let chain: Vec<_> = std::iter::once(leaf).chain(intermediates).cloned().collect();
+        self.verify(&chain, now)?;
+        resume_chain(end_of(&chain));
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.webpki.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.webpki.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.webpki.supported_verify_schemes()
+    }
+}

@@ -83,6 +83,16 @@ impl Json {
 }
 
 impl JsonObject {
+    /// How many members it has.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The member with this name.
     pub fn get(&self, name: &str) -> Option<&Json> {
         let place = self.0.binary_search_by(|(member, _)| (**member).cmp(name)).ok()?;

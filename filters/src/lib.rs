@@ -14,6 +14,7 @@ pub mod grpc;
 pub mod headers;
 pub mod hop_by_hop;
 pub mod identity;
+pub mod jwt;
 pub mod owned_headers;
 pub mod path;
 pub mod redirect;

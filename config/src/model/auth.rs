@@ -116,6 +116,16 @@ impl JwtAlgorithm {
         Self::ASYMMETRIC.into_iter().chain(SYMMETRIC).find(|algorithm| algorithm.name() == name)
     }
 
+    /// The shortest secret, in bytes: as long as the hash (RFC 7518 section 3.2); 0 for those with a public key.
+    pub fn min_secret_bytes(self) -> usize {
+        match self {
+            Self::Hs256 => 32,
+            Self::Hs384 => 48,
+            Self::Hs512 => 64,
+            _ => 0,
+        }
+    }
+
     /// Whether both sides hold the same secret.
     pub fn is_symmetric(self) -> bool {
         matches!(self, Self::Hs256 | Self::Hs384 | Self::Hs512)

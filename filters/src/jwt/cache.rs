@@ -1,0 +1,190 @@
+//! Tokens that were verified before: a signature costs tens of microseconds, a look in here well under one.
+//!
+//! One for each worker, so nobody waits for anybody. An entry is the token's whole text: nothing but that text, byte by
+//! byte, finds it. It holds while its provider's configuration is equal and the key that verified it is still in the
+//! key set; times and the client's certificate are checked at every use. Refusals are never kept.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, DefaultHasher, Hasher, RandomState},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{KeySet, Refusal, VerifiedToken, Verifier, verify::Thumbprint};
+
+/// The most tokens of one worker.
+pub const MAX_TOKENS: usize = 1_000;
+
+/// The most text of tokens of one worker, in bytes: a few thousand is usual for one, 16 KiB the most.
+const MAX_TEXT: usize = 4 << 20;
+
+/// The verified tokens of one worker.
+#[derive(Debug)]
+pub struct TokenCache {
+    entries: Vec<Entry>,
+    places: HashMap<Rc<str>, usize, Tail>,
+    /// Where the search for an entry to give up goes on: a clock, which spares what was used since it came by last.
+    hand: usize,
+    text: usize,
+    max_tokens: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    text: Rc<str>,
+    token: Arc<VerifiedToken>,
+    verifier: Arc<Verifier>,
+    /// Of the key set that is known to have the token's key.
+    generation: u64,
+    used: bool,
+}
+
+impl Default for TokenCache {
+    fn default() -> Self {
+        Self::new(MAX_TOKENS)
+    }
+}
+
+impl TokenCache {
+    /// An empty cache for at most this many tokens; at least one.
+    pub fn new(max_tokens: usize) -> Self {
+        let places = HashMap::with_hasher(Tail(RandomState::new()));
+        Self { entries: Vec::new(), places, hand: 0, text: 0, max_tokens: max_tokens.max(1) }
+    }
+
+    /// How many tokens it holds.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The token with this text, when this provider verified it before with a key that it still has: what all that may
+    /// have changed since says now. `None` when it must be verified.
+    pub(super) fn get(
+        &mut self,
+        text: &str,
+        verifier: &Arc<Verifier>,
+        keys: &KeySet,
+        now: Duration,
+        certificate: Option<&Thumbprint>,
+    ) -> Option<Result<Arc<VerifiedToken>, Refusal>> {
+        let place = *self.places.get(text)?;
+        let entry = &mut self.entries[place];
+        if entry.verifier.provider().name != verifier.provider().name {
+            return None;
+        }
+        if !entry.holds_for(verifier, keys) {
+            self.remove(place);
+            return None;
+        }
+        match verifier.still_holds(&entry.token, now, certificate) {
+            Ok(()) => {
+                entry.used = true;
+                Some(Ok(Arc::clone(&entry.token)))
+            }
+            Err(refusal) => {
+                if refusal == Refusal::Expired {
+                    self.remove(place);
+                }
+                Some(Err(refusal))
+            }
+        }
+    }
+
+    /// Keeps a token that this provider has just verified with these keys.
+    pub(super) fn insert(
+        &mut self,
+        text: &str,
+        token: &Arc<VerifiedToken>,
+        verifier: &Arc<Verifier>,
+        keys: &KeySet,
+    ) {
+        if let Some(place) = self.places.get(text) {
+            self.remove(*place);
+        }
+        while self.entries.len() >= self.max_tokens || self.text + text.len() > MAX_TEXT {
+            self.give_one_up();
+        }
+        let text: Rc<str> = text.into();
+        self.text += text.len();
+        self.places.insert(Rc::clone(&text), self.entries.len());
+        self.entries.push(Entry {
+            text,
+            token: Arc::clone(token),
+            verifier: Arc::clone(verifier),
+            generation: keys.generation(),
+            used: false,
+        });
+    }
+
+    fn give_one_up(&mut self) {
+        loop {
+            self.hand %= self.entries.len();
+            if !std::mem::take(&mut self.entries[self.hand].used) {
+                return self.remove(self.hand);
+            }
+            self.hand += 1;
+        }
+    }
+
+    fn remove(&mut self, place: usize) {
+        let entry = self.entries.swap_remove(place);
+        self.text -= entry.text.len();
+        self.places.remove(&entry.text);
+        if let Some(moved) = self.entries.get(place) {
+            self.places.insert(Rc::clone(&moved.text), place);
+        }
+    }
+}
+
+impl Entry {
+    /// Whether provider and key are still what they were. After a reload or a fetch that changed neither they are
+    /// compared once.
+    fn holds_for(&mut self, verifier: &Arc<Verifier>, keys: &KeySet) -> bool {
+        if !Arc::ptr_eq(&self.verifier, verifier) {
+            if self.verifier != *verifier {
+                return false;
+            }
+            self.verifier = Arc::clone(verifier);
+        }
+        if self.generation != keys.generation() {
+            if !keys.has(self.token.key()) {
+                return false;
+            }
+            self.generation = keys.generation();
+        }
+        true
+    }
+}
+
+/// Hashes the end of a text. That is the signature, which nobody without a signing key can choose, and only what was
+/// verified gets in; hashing all of it would cost more than the rest of a look.
+#[derive(Debug, Clone)]
+struct Tail(RandomState);
+
+struct TailHasher(DefaultHasher);
+
+impl BuildHasher for Tail {
+    type Hasher = TailHasher;
+
+    fn build_hasher(&self) -> TailHasher {
+        TailHasher(self.0.build_hasher())
+    }
+}
+
+impl Hasher for TailHasher {
+    fn write(&mut self, text: &[u8]) {
+        const TAIL: usize = 32;
+        self.0.write(&text[text.len().saturating_sub(TAIL)..]);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0.finish()
+    }
+}

@@ -1,0 +1,102 @@
+//! Where a token stands in a request head.
+//!
+//! The first place that has one decides, also when what stands there is refused: a client must not get a second chance
+//! with another token. An Authorization of another scheme is no token. What stands in one place twice is refused, since
+//! the app may read the other one (docs/security.md 10).
+
+use http::{HeaderMap, HeaderValue, header::COOKIE};
+use outrigger_config::model::TokenLocation;
+
+use super::Refusal;
+
+/// The token at the first of these places that has one.
+///
+/// # Errors
+/// When that place has several, or something that cannot be a token.
+pub fn find<'a>(from: &[TokenLocation], headers: &'a HeaderMap) -> Result<Option<&'a str>, Refusal> {
+    match from.iter().map(|location| Found::at(location, headers)).find(|found| found.first.is_some()) {
+        Some(Found { again: true, .. }) => Err(Refusal::Repeated),
+        Some(Found { first, .. }) => {
+            first.map(std::str::from_utf8).transpose().map_err(|_| Refusal::Encoding)
+        }
+        None => Ok(None),
+    }
+}
+
+/// Takes away what stands at all of these places, so that the app gets no token, verified or not. Other cookies and
+/// other schemes stay.
+pub fn remove(from: &[TokenLocation], headers: &mut HeaderMap) {
+    for location in from {
+        if Found::at(location, headers).first.is_none() {
+            continue;
+        }
+        match location {
+            TokenLocation::Header { name, .. } => drop(headers.remove(name)),
+            TokenLocation::Cookie(name) => remove_cookie(name, headers),
+        }
+    }
+}
+
+fn remove_cookie(name: &str, headers: &mut HeaderMap) {
+    let lines: Vec<HeaderValue> = headers.get_all(COOKIE).iter().cloned().collect();
+    headers.remove(COOKIE);
+    for line in lines {
+        let others: Vec<&[u8]> =
+            pairs(line.as_bytes()).filter(|pair| cookie_value(pair, name).is_none()).collect();
+        // Parts of a valid value, joined with what may stand in one.
+        if let Ok(line) = HeaderValue::from_bytes(&others.join(&b"; "[..]))
+            && !line.is_empty()
+        {
+            headers.append(COOKIE, line);
+        }
+    }
+}
+
+/// What stands at one place.
+struct Found<'a> {
+    first: Option<&'a [u8]>,
+    again: bool,
+}
+
+impl<'a> Found<'a> {
+    fn at(location: &TokenLocation, headers: &'a HeaderMap) -> Self {
+        match location {
+            TokenLocation::Header { name, scheme: None } => {
+                Self::among(headers.get_all(name).iter().map(HeaderValue::as_bytes))
+            }
+            TokenLocation::Header { name, scheme: Some(scheme) } => {
+                let lines = headers.get_all(name).iter();
+                Self::among(lines.filter_map(|line| behind_scheme(line.as_bytes(), scheme)))
+            }
+            TokenLocation::Cookie(name) => {
+                let pairs = headers.get_all(COOKIE).iter().flat_map(|line| pairs(line.as_bytes()));
+                Self::among(pairs.filter_map(|pair| cookie_value(pair, name)))
+            }
+        }
+    }
+
+    fn among(mut values: impl Iterator<Item = &'a [u8]>) -> Self {
+        Self { first: values.next(), again: values.next().is_some() }
+    }
+}
+
+/// What stands behind a scheme and at least one space (RFC 9110 section 11.4); nothing behind the scheme alone.
+fn behind_scheme<'a>(line: &'a [u8], scheme: &str) -> Option<&'a [u8]> {
+    let (found, rest) = line.split_at_checked(scheme.len())?;
+    if !found.eq_ignore_ascii_case(scheme.as_bytes()) {
+        return None;
+    }
+    let token = rest.trim_ascii_start();
+    (rest.is_empty() || token.len() < rest.len()).then_some(token)
+}
+
+/// `a=1; b=2`, without the space around (RFC 6265 section 4.2.1).
+fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|byte| *byte == b';').map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty())
+}
+
+/// The value of a cookie with this name. Space before the `=` is read over, since apps read over it too.
+fn cookie_value<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let equals = pair.iter().position(|byte| *byte == b'=')?;
+    (pair[..equals].trim_ascii_end() == name.as_bytes()).then(|| &pair[equals + 1..])
+}

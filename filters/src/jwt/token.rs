@@ -1,0 +1,201 @@
+//! What a token may look like, before anybody asks who signed it (RFC 7515, RFC 7519).
+//!
+//! One compact JWS of at most 16 KiB: three segments of unpadded base64url, two of them JSON objects in which no member
+//! stands twice. Keys and addresses of keys within the header (`jwk`, `jku`, `x5u`, `x5c`) are not looked at: who
+//! signs is decided by the configuration. Nothing here was verified.
+
+use std::time::Duration;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use outrigger_config::{
+    model::JwtAlgorithm,
+    strict_json::{Json, JsonError, JsonObject},
+};
+
+use super::Refusal;
+
+/// docs/security.md 13.
+pub const MAX_BYTES: usize = 16 * 1024;
+
+/// How deep a header or payload may be nested.
+const MAX_DEPTH: usize = 16;
+
+/// A token that looks like one.
+#[derive(Debug)]
+pub struct Token<'a> {
+    /// Header and payload as they were signed.
+    signed: &'a str,
+    signature: &'a str,
+    header: Header,
+    claims: JsonObject,
+    times: Times,
+}
+
+/// What is read of the JOSE header.
+#[derive(Debug)]
+struct Header {
+    algorithm: JwtAlgorithm,
+    kid: Option<Box<str>>,
+    token_type: Option<Box<str>>,
+}
+
+/// The registered times, since the epoch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    pub(super) expires: Option<Duration>,
+    pub(super) not_before: Option<Duration>,
+    pub(super) issued: Option<Duration>,
+}
+
+impl<'a> Token<'a> {
+    /// Reads a token.
+    ///
+    /// # Errors
+    /// Whatever is wrong with its form, the types of the registered claims included.
+    pub fn parse(text: &'a str) -> Result<Self, Refusal> {
+        if text.len() > MAX_BYTES {
+            return Err(Refusal::TooLarge);
+        }
+        let (signed, signature) = text.rsplit_once('.').ok_or(Refusal::Segments)?;
+        let (header, payload) = signed.split_once('.').ok_or(Refusal::Segments)?;
+        if payload.contains('.') {
+            return Err(Refusal::Segments);
+        }
+        decode(signature)?;
+        let header = Header::read(&object(header, Refusal::Header)?)?;
+        let claims = object(payload, Refusal::Payload)?;
+        let times = Times::read(&claims)?;
+        check_types(&claims)?;
+        Ok(Self { signed, signature, header, claims, times })
+    }
+
+    /// Who is said to have issued it; chooses the provider that verifies it, and decides nothing else.
+    pub fn issuer(&self) -> Option<&str> {
+        self.claims.get("iss")?.as_str()
+    }
+
+    pub(super) fn signed(&self) -> &'a str {
+        self.signed
+    }
+
+    pub(super) fn signature(&self) -> &'a str {
+        self.signature
+    }
+
+    pub(super) fn algorithm(&self) -> JwtAlgorithm {
+        self.header.algorithm
+    }
+
+    pub(super) fn kid(&self) -> Option<&str> {
+        self.header.kid.as_deref()
+    }
+
+    /// `typ`, lower case and without `application/`.
+    pub(super) fn token_type(&self) -> Option<&str> {
+        self.header.token_type.as_deref()
+    }
+
+    pub(super) fn claims(&self) -> &JsonObject {
+        &self.claims
+    }
+
+    pub(super) fn into_claims(self) -> JsonObject {
+        self.claims
+    }
+
+    pub(super) fn times(&self) -> Times {
+        self.times
+    }
+
+    /// `aud`, which may be one text or several; `None` when it is absent.
+    pub(super) fn audiences(&self) -> Option<impl Iterator<Item = &str>> {
+        self.claims.get("aud").map(texts)
+    }
+}
+
+/// Unpadded base64url, in the one way that each text can be written: no bits are left over at the end.
+fn decode(segment: &str) -> Result<Vec<u8>, Refusal> {
+    URL_SAFE_NO_PAD.decode(segment).map_err(|_| Refusal::Encoding)
+}
+
+fn object(segment: &str, otherwise: Refusal) -> Result<JsonObject, Refusal> {
+    match Json::parse(&decode(segment)?, MAX_DEPTH) {
+        Ok(Json::Object(object)) => Ok(object),
+        Err(JsonError::Duplicate(_)) => Err(Refusal::DuplicateMember),
+        _ => Err(otherwise),
+    }
+}
+
+/// A text, or the texts of an array.
+fn texts(json: &Json) -> impl Iterator<Item = &str> {
+    json.as_array().unwrap_or_else(|| std::slice::from_ref(json)).iter().filter_map(Json::as_str)
+}
+
+fn check_types(claims: &JsonObject) -> Result<(), Refusal> {
+    let is_text = |json: &Json| json.as_str().is_some();
+    let issuer = claims.get("iss").is_none_or(is_text);
+    let audience = claims.get("aud").is_none_or(|audience| match audience.as_array() {
+        Some(audiences) => audiences.iter().all(is_text),
+        None => is_text(audience),
+    });
+    if issuer && audience { Ok(()) } else { Err(Refusal::Claim) }
+}
+
+impl Header {
+    fn read(header: &JsonObject) -> Result<Self, Refusal> {
+        // Nothing critical is understood here, an empty list is not allowed (RFC 7515 section 4.1.11), and a payload
+        // that is not encoded (RFC 7797) is none that we could read.
+        if header.get("crit").is_some() || header.get("b64").is_some_and(|b64| *b64 != Json::Bool(true)) {
+            return Err(Refusal::Critical);
+        }
+        let algorithm = text(header, "alg")?.ok_or(Refusal::Header)?;
+        let algorithm = JwtAlgorithm::named(algorithm).ok_or(Refusal::Algorithm)?;
+        let kid = text(header, "kid")?.map(Box::from);
+        let token_type = text(header, "typ")?.map(normal_type);
+        Ok(Self { algorithm, kid, token_type })
+    }
+}
+
+/// A member of the header that is a text, when it is there.
+fn text<'a>(header: &'a JsonObject, name: &str) -> Result<Option<&'a str>, Refusal> {
+    match header.get(name) {
+        None => Ok(None),
+        Some(value) => value.as_str().map(Some).ok_or(Refusal::Header),
+    }
+}
+
+/// Media types have no case, and `application/` goes without saying (RFC 7515 section 4.1.9).
+fn normal_type(token_type: &str) -> Box<str> {
+    let lower = token_type.to_ascii_lowercase();
+    lower.strip_prefix("application/").unwrap_or(&lower).into()
+}
+
+impl Times {
+    fn read(claims: &JsonObject) -> Result<Self, Refusal> {
+        Ok(Self {
+            expires: time(claims.get("exp"))?,
+            not_before: time(claims.get("nbf"))?,
+            issued: time(claims.get("iat"))?,
+        })
+    }
+}
+
+/// A NumericDate (RFC 7519 section 2): a number that is not negative, fractions allowed. Anything else is refused, where
+/// lenient readers saw no time at all and skipped the check (CVE-2026-25537).
+fn time(claim: Option<&Json>) -> Result<Option<Duration>, Refusal> {
+    let number = match claim {
+        None => return Ok(None),
+        Some(Json::Number(number)) => number,
+        Some(_) => return Err(Refusal::Time),
+    };
+    if let Some(seconds) = number.as_u64() {
+        return Ok(Some(Duration::from_secs(seconds)));
+    }
+    match number.as_f64() {
+        // What no Duration holds is further away than anything that it is compared with.
+        Some(seconds) if seconds.is_sign_positive() && seconds.is_finite() => {
+            Ok(Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)))
+        }
+        _ => Err(Refusal::Time),
+    }
+}

@@ -4,6 +4,8 @@
 //! schema says. `UPDATE_DOCS=1 cargo test -p outrigger-config --test docs` writes the reference anew; read the diff.
 #![allow(clippy::unwrap_used, reason = "a failure of a test is a panic")]
 
+#[path = "../certificates/mod.rs"]
+mod certificates;
 mod reference;
 mod yaml;
 

@@ -3,8 +3,12 @@
 use std::path::Path;
 
 use outrigger_config::{load_str, render_text};
+use tempfile::TempDir;
 
-use crate::files;
+use crate::{certificates, files};
+
+/// Where the files stand that a configuration names.
+const MOUNT: &str = "/etc/outrigger/";
 
 /// What stands in the first line of a block that is a part of a file; the rest of the file is filled in.
 const FRAGMENT: &str = "# fragment";
@@ -14,6 +18,14 @@ const MANIFEST: &str = "apiVersion:";
 
 fn environment(name: &str) -> Option<String> {
     (name == "APP_PORT").then(|| "3000".to_owned())
+}
+
+/// What readers have mounted at [`MOUNT`].
+fn mounted() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    certificates::write(&folder.path().join("tls"), &["public.example.com"]);
+    certificates::write(&folder.path().join("internal"), &["*.internal.example.com"]);
+    folder
 }
 
 /// The fenced blocks in `text` with the number of their first line.
@@ -59,11 +71,12 @@ fn embedded(text: &str) -> Vec<(usize, String)> {
         .collect()
 }
 
-fn wrong(path: &Path, (line, block): &(usize, String)) -> Option<String> {
+fn wrong(mounted: &TempDir, path: &Path, (line, block): &(usize, String)) -> Option<String> {
     let text = match block.starts_with(FRAGMENT) && !block.contains("\napp:") {
         true => format!("{block}app: {{ port: 8080 }}\n"),
         false => block.clone(),
     };
+    let text = text.replace(MOUNT, &format!("{}/", mounted.path().display()));
     let name = format!("{}:{line}", path.display());
     match load_str(&name, &text, &environment) {
         Ok(loaded) if loaded.warnings.is_empty() => None,
@@ -74,6 +87,7 @@ fn wrong(path: &Path, (line, block): &(usize, String)) -> Option<String> {
 
 #[test]
 fn every_yaml_block_in_readme_and_docs_loads() {
+    let mounted = mounted();
     let mut seen = 0;
     let mut all_wrong = String::new();
     for (path, text) in files(&[".", "docs"], "md") {
@@ -82,7 +96,7 @@ fn every_yaml_block_in_readme_and_docs_loads() {
         let inside = manifests.iter().flat_map(|(_, manifest)| embedded(manifest));
         for block in configurations.into_iter().chain(inside) {
             seen += 1;
-            all_wrong.extend(wrong(&path, &block));
+            all_wrong.extend(wrong(&mounted, &path, &block));
         }
     }
     assert!(all_wrong.is_empty(), "{all_wrong}");
@@ -91,11 +105,12 @@ fn every_yaml_block_in_readme_and_docs_loads() {
 
 #[test]
 fn every_configuration_in_deploy_loads() {
+    let mounted = mounted();
     let mut seen = 0;
     for (path, text) in files(&["deploy"], "yaml") {
         for block in embedded(&text) {
             seen += 1;
-            assert_eq!(wrong(&path, &block), None);
+            assert_eq!(wrong(&mounted, &path, &block), None);
         }
     }
     assert!(seen >= 1, "no ConfigMap with an outrigger.yaml in deploy/");

@@ -1,4 +1,4 @@
-//! R1 to R6 of `docs/operations.md`, `docs/security.md` 23.
+//! R1 to R7 of `docs/operations.md`, `docs/security.md` 23.
 
 use std::{
     net::{TcpListener, TcpStream},
@@ -180,6 +180,46 @@ fn polling_alone_notices_a_change() {
     wait_says(&proxy, "three");
     proxy.write_config(&saying(app, "four", QUICK));
     wait_says(&proxy, "four");
+}
+
+/// A key and its certificate in one PEM text.
+fn bundle() -> String {
+    let made = rcgen::generate_simple_self_signed(["a.example.com".to_owned()]).unwrap();
+    made.signing_key.serialize_pem() + &made.cert.pem()
+}
+
+/// R7. Watched only: there is no poll that could notice it too.
+#[test]
+fn a_file_that_the_configuration_names_is_watched_even_when_it_was_refused_for_it() {
+    let origin = origin();
+    let app = origin.address().port();
+    let rest = "reload: { debounce: 5ms, poll: 0s }\n";
+    let proxy = Proxy::start(&saying(app, "one", rest));
+    let tls = ", { name: tls, port: 0, tls: { bundleFile: certs/bundle.pem } }]";
+    proxy.write_config(&saying(app, "two", rest).replacen(']', tls, 1));
+    wait_for("the refusal", || proxy.stderr().contains("certs/bundle.pem").then_some(()));
+    wait_for("the metric", || (proxy.metric("outrigger_config_last_reload_successful") == 0.0).then_some(()));
+    assert!(says(&proxy, "one"));
+
+    let certs = proxy.folder().join("certs");
+    std::fs::create_dir(&certs).unwrap();
+    std::fs::write(certs.join("bundle.pem"), bundle()).unwrap();
+    wait_says(&proxy, "two");
+    let generation = || proxy.metric("outrigger_config_generation");
+    let before = generation();
+    std::fs::write(certs.join("new"), bundle()).unwrap();
+    std::fs::rename(certs.join("new"), certs.join("bundle.pem")).unwrap();
+    wait_for("the new certificate", || (generation() > before).then_some(()));
+
+    let before = generation();
+    std::fs::remove_file(certs.join("bundle.pem")).unwrap();
+    wait_for("the loss to be told", || {
+        (proxy.metric("outrigger_config_last_reload_successful") == 0.0).then_some(())
+    });
+    assert!(says(&proxy, "two"));
+    std::fs::write(certs.join("bundle.pem"), bundle()).unwrap();
+    wait_for("its return", || (generation() > before).then_some(()));
+    assert!(says(&proxy, "two"));
 }
 
 #[test]

@@ -77,7 +77,7 @@ block! {
 block! {
     /// What the client's certificate must be.
     ClientCertBlock {
-        /// Names (URI, DNS, email), one of which must be the certificate's. `*` is one segment between slashes (dots, in a DNS name), `**` any number.
+        /// URI and DNS names, one of which must be the certificate's. `*` is one segment between slashes (dots, in a DNS name), `**` any number.
         "subjectAltNames" subject_alt_names: Vec<At<String>>,
     }
     required ["subjectAltNames"]

@@ -103,6 +103,16 @@ fn san_pattern(item: &At<String>, report: &mut Report) -> Option<SanPattern> {
     let separator = if text.contains(['/', ':']) { '/' } else { '.' };
     let whole = |segment: &str| matches!(segment, "*" | "**") || !segment.contains('*');
     let visible = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if text.contains('@') && !text.contains(['/', ':']) {
+        let message = "rules look at URI and DNS names of a certificate, and this is neither";
+        report.error(
+            &item.place,
+            "bad-san",
+            message,
+            "write for example spiffe://prod/ns/ops/sa/* or *.example.com",
+        );
+        return None;
+    }
     if visible && text.split(separator).all(whole) {
         return Some(SanPattern::new(text));
     }

@@ -1,4 +1,4 @@
-//! The files that `golden/tls_*.yaml` name, one for each thing that can be wrong with one.
+//! The files that `golden/*.yaml` name, one for each thing that can be wrong with one.
 
 use std::{fs, path::Path};
 
@@ -7,8 +7,13 @@ use rustls_pki_types::{CertificateRevocationListDer, pem::PemObject as _};
 
 use crate::certificates::{self, authority, authority_params, in_days, revocation_list, server_params};
 
-/// Writes all of them into `folder/tls`.
+/// Writes certificates into `folder/tls`, and what stands in `tests/files` (key sets, secrets) into `folder/files`.
 pub(crate) fn write(folder: &Path) {
+    fs::create_dir(folder.join("files")).unwrap();
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files")).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), folder.join("files").join(entry.file_name())).unwrap();
+    }
     let folder = &folder.join("tls");
     let root = certificates::write(folder, &["public.example.com"]);
     let file = |name: &str, content: &str| fs::write(folder.join(name), content).unwrap();

@@ -74,7 +74,7 @@ fn authority(index: usize, der: &CertificateDer<'static>, written: &At<String>, 
     if !may_sign(&certificate) {
         let message =
             format!("certificate {number} in {name:?}, {who}, is not a CA: it may not sign certificates");
-        let help = "name the certificate that signed the clients' ones; it has the basic constraint CA:TRUE";
+        let help = "name the certificate that signs the others; it has the basic constraint CA:TRUE";
         report.error(place, "not-a-ca", message, help);
         return;
     }

@@ -315,6 +315,27 @@ fn what_is_named_first_leads_to_one_more_look_and_what_is_named_no_more_to_none(
 }
 
 #[test]
+fn what_cannot_be_watched_leaves_the_rest_watched() {
+    let issuer = Issuer::new();
+    let folder = folder(CONFIG, &issuer.pair(0));
+    let mut reloader = reloader(&folder);
+    let (watcher, events) = watch(&reloader);
+    symlink("loop.crt", folder.path().join("tls/loop.crt")).unwrap();
+    let config = folder.path().join("a.yaml");
+    let write_config = |text: String| {
+        fs::write(folder.path().join("new"), text).unwrap();
+        fs::rename(folder.path().join("new"), &config).unwrap();
+    };
+    write_config(CONFIG.replace("tls.crt", "loop.crt"));
+    events.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(codes(reloader.if_changed(&unset)), ["unreadable-file"]);
+    assert!(watcher.set(reloader.files()).is_err());
+    write(&folder, &issuer.pair(1));
+    write_config(CONFIG.to_owned());
+    until(1, &mut reloader, &watcher, &events);
+}
+
+#[test]
 fn a_changed_ca_or_revocation_list_is_a_new_configuration() {
     let folder = folder("", &[]);
     let yaml = "app: { port: 8080 }\nlisteners: [{ port: 8443, tls: { bundleFile: tls/bundle.pem, \

@@ -64,7 +64,6 @@ impl<'a> Files<'a> {
     }
 
     /// A variable, for what is written as `{ env: NAME }`.
-    #[allow(dead_code, reason = "the blocks with secrets follow")]
     pub(crate) fn variable(&self, name: &str) -> Option<String> {
         self.environment.get(name)
     }

@@ -35,11 +35,11 @@ impl Changes {
             // What was written between the load and the watch has no event.
             noticed.notify_one();
             let noticed = Arc::clone(&noticed);
-            let watcher = Watcher::start(reloader.files(), move || noticed.notify_one());
+            let watcher = Watcher::start([reloader.source().path()], move || noticed.notify_one());
             watcher.inspect_err(|error| tracing::warn!(%error, "cannot watch the file; polling only")).ok()
         });
         let next_poll = settings.poll.map(|poll| Instant::now() + poll);
-        Self {
+        let changes = Self {
             noticed,
             watcher,
             debounce: settings.debounce,
@@ -47,7 +47,10 @@ impl Changes {
             next_poll,
             window: None,
             has_file: reloader.is_some(),
-        }
+        };
+        // Apart from the start: what cannot be watched among these must not leave the file itself unwatched.
+        reloader.inspect(|reloader| changes.follow(reloader));
+        changes
     }
 
     /// Watches what the last look was at: another file may be named now, also by a configuration that was refused.

@@ -17,6 +17,7 @@ pub mod identity;
 pub mod jwt;
 pub mod owned_headers;
 pub mod path;
+pub mod proxy_protocol;
 pub mod redirect;
 pub mod request_id;
 pub mod rewrite;

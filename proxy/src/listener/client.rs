@@ -24,7 +24,7 @@ use crate::{
 pub(crate) struct Place {
     listener: Rc<ListenerLocal>,
     /// Limits on connections.
-    _permit: Permit,
+    pub permit: Permit,
     _counted: ConnectionGuard,
 }
 
@@ -32,7 +32,7 @@ impl Place {
     /// Counts a connection that was just accepted.
     pub(crate) fn new(worker: &Rc<Worker>, listener: &Rc<ListenerLocal>, permit: Permit) -> Self {
         listener.shared.counters.open.fetch_add(1, Relaxed);
-        Self { listener: Rc::clone(listener), _permit: permit, _counted: worker.connection() }
+        Self { listener: Rc::clone(listener), permit, _counted: worker.connection() }
     }
 }
 

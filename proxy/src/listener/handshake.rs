@@ -1,19 +1,17 @@
 //! The TLS handshake of one connection, from its first byte to who the client is.
 
-use std::{future::poll_fn, io, net::IpAddr, pin::pin, rc::Rc, sync::Arc, task::Poll};
+use std::{io, net::IpAddr, rc::Rc, sync::Arc};
 
 use rustls::{Error, HandshakeKind, ServerConnection};
 use rustls_pki_types::{CertificateDer, UnixTime};
-use tokio::{
-    io::AsyncWriteExt,
-    time::{Instant, timeout_at},
-};
+use tokio::{io::AsyncWriteExt, time::Instant};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{
     ListenerLocal,
+    arrival::{First, before, first_byte},
     connection::Spoken,
-    http1::{self, LAST_CHANCE},
+    http1,
     io::{ClientIo, Wire},
     secured::Secured,
 };
@@ -55,7 +53,7 @@ pub(super) async fn shake(
     wire: Wire,
     deadline: Option<Instant>,
 ) -> Option<Shaken> {
-    match first_byte(parties.listener, &wire, deadline).await {
+    match first_byte(parties.listener, wire.socket(), deadline).await {
         First::Byte(HANDSHAKE_RECORD) => {}
         First::Byte(first) => {
             parties.failed(Failure::NotTls, None, None);
@@ -69,13 +67,7 @@ pub(super) async fn shake(
         }
     }
     let accept = TlsAcceptor::from(Arc::clone(&tls.config)).accept(wire).into_fallible();
-    let timed = async {
-        match deadline {
-            Some(deadline) => timeout_at(deadline, accept).await.ok(),
-            None => Some(accept.await),
-        }
-    };
-    let (shaken, certificate) = verify::noting_certificate(timed).await;
+    let (shaken, certificate) = verify::noting_certificate(before(deadline, accept)).await;
     match shaken {
         Some(Ok(stream)) => parties.shaken(tls, Box::new(stream)),
         Some(Err((error, wire))) => {
@@ -140,41 +132,6 @@ fn spoken(session: &ServerConnection) -> Spoken {
         Some(protocol) if protocol == HTTP2 => Spoken::Http2,
         Some(_) => Spoken::Http1,
         None => Spoken::Unknown,
-    }
-}
-
-enum First {
-    Byte(u8),
-    /// The client closed without a word, as health checks do, or is not heard any more.
-    Nothing,
-    TooLate,
-}
-
-/// Waits for the first byte, and leaves it there. No buffer is held meanwhile.
-async fn first_byte(listener: &ListenerLocal, wire: &Wire, mut deadline: Option<Instant>) -> First {
-    let mut ending = false;
-    loop {
-        if listener.is_ending() && !ending {
-            ending = true;
-            deadline = Some(Instant::now() + LAST_CHANCE);
-        }
-        let mut peek = pin!(wire.peek());
-        let waited = poll_fn(|cx| match peek.as_mut().poll(cx) {
-            Poll::Ready(first) => Poll::Ready(Some(first)),
-            Poll::Pending if !ending && listener.is_ending() => Poll::Ready(None),
-            Poll::Pending => Poll::Pending,
-        });
-        let waited = match deadline {
-            Some(at) => timeout_at(at, waited).await,
-            None => Ok(waited.await),
-        };
-        match waited {
-            Ok(Some(Ok(Some(first)))) => return First::Byte(first),
-            Ok(Some(Ok(None) | Err(_))) => return First::Nothing,
-            Ok(None) => {} // asked to end: once more, with a short deadline
-            Err(_) if ending => return First::Nothing,
-            Err(_) => return First::TooLate,
-        }
     }
 }
 

@@ -130,14 +130,10 @@ impl Wire {
     pub(crate) fn new(socket: TcpStream, watch: Rc<Watch>) -> Self {
         Self { socket, watch }
     }
-}
 
-impl Wire {
-    /// The next byte, which stays where it is; `None` when the peer has closed.
-    pub(super) async fn peek(&self) -> io::Result<Option<u8>> {
-        let mut byte = [0];
-        let peeked = self.socket.peek(&mut byte).await?;
-        Ok((peeked > 0).then_some(byte[0]))
+    /// The socket itself.
+    pub(super) fn socket(&self) -> &TcpStream {
+        &self.socket
     }
 }
 

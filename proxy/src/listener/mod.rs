@@ -1,11 +1,13 @@
 //! Listeners: sockets, connections and their clocks.
 //!
-//! [`bind`] opens sockets on the control thread; [`accept`] runs on every worker; [`handshake`] and [`secured`] are TLS and
-//! what it found out; [`connection`] decides the protocol and hands over to [`http1`] or [`http2`]; [`io`] is the socket
-//! as both see it, [`shared`] while hyper has it; [`stall`] ends streams that stand still; [`tunnel`] joins two sockets
-//! after an upgrade.
+//! [`bind`] opens sockets on the control thread; [`accept`] runs on every worker. [`arrival`] is a connection that is no
+//! client yet: [`proxy_protocol`] says where it comes from, [`handshake`] shakes hands, [`secured`] is what that found
+//! out. [`connection`] decides the protocol and hands over to [`http1`] or [`http2`]; [`io`] is the socket as both see
+//! it, [`shared`] while hyper has it; [`stall`] ends streams that stand still; [`tunnel`] joins two sockets after an
+//! upgrade.
 
 pub(crate) mod accept;
+mod arrival;
 pub(crate) mod bind;
 pub(crate) mod client;
 pub(crate) mod connection;
@@ -13,6 +15,7 @@ mod handshake;
 pub(crate) mod http1;
 pub(crate) mod http2;
 pub(crate) mod io;
+mod proxy_protocol;
 mod secured;
 mod shared;
 pub(crate) mod stall;

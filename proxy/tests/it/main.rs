@@ -16,6 +16,7 @@ mod http2;
 mod lifecycle;
 mod limits;
 mod observability;
+mod proxy_protocol;
 mod recovery;
 mod reload;
 mod routes;

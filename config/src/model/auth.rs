@@ -352,6 +352,22 @@ pub enum Requirement {
     Optional(Vec<ProviderId>),
 }
 
+impl Requirement {
+    /// The providers whose tokens it takes, in the order they stand.
+    pub fn providers(&self) -> impl Iterator<Item = ProviderId> {
+        let (credentials, optional): (&[Credential], &[ProviderId]) = match self {
+            Self::None => (&[], &[]),
+            Self::AnyOf(all) | Self::AllOf(all) => (all, &[]),
+            Self::Optional(providers) => (&[], providers),
+        };
+        let token = |credential: &Credential| match credential {
+            Credential::Token(provider) => Some(*provider),
+            Credential::Mtls => None,
+        };
+        credentials.iter().filter_map(token).chain(optional.iter().copied())
+    }
+}
+
 /// One thing that a client may present.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Credential {

@@ -149,7 +149,7 @@ async fn through(mode: Mode, request: Request) -> Result<Response<Body>, Error> 
 
 fn with(claims: serde_json::Value) -> Request {
     let request: Request = http::Request::new(Body::Empty).into();
-    request.context.verified(Arc::new(Told(claims)));
+    request.context.claim(Told(claims));
     request
 }
 
@@ -166,7 +166,7 @@ async fn what_is_denied_never_reaches_the_next_step() {
 #[tokio::test]
 async fn the_tokens_of_a_request_count_together() {
     let request = with(json!({"groups": "sre"}));
-    request.context.verified(Arc::new(Told(json!({"scope": "write"}))));
+    request.context.claim(Told(json!({"scope": "write"})));
     assert!(through(Mode::Enforce, request).await.is_ok());
 }
 

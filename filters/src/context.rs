@@ -7,6 +7,7 @@
 //! | `memo` of `access` | route choice, auth | the same |
 //! | `tokens`, `claims` of `access` | auth | authorize, the step that hands over to the app |
 //! | `would_deny` of `access` | auth, authorize | access log, metrics |
+//! | `rule` of `access` | authorize | access log |
 //! | `route`, `prefix_len` | edge, after the route choice | rewrite, redirect, access log, metrics |
 //! | `upstream`, `endpoint`, `attempts` | forward | access log |
 //! | `request_complete`, `body_failure` | request body | timeout, forward |
@@ -86,16 +87,8 @@ struct Access {
     memo: Memo,
     tokens: RefCell<Tokens>,
     claims: RefCell<Vec<Arc<dyn Claims>>>,
-    would_deny: RefCell<Vec<WouldDeny>>,
-}
-
-/// A refusal that `mode: report` did not carry out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WouldDeny {
-    /// What the reason behind the flag would have been.
-    pub reason: &'static str,
-    /// The rule that refused, where one did.
-    pub rule: Option<Arc<str>>,
+    would_deny: RefCell<Vec<&'static str>>,
+    rule: OnceCell<Arc<str>>,
 }
 
 impl Exchange {
@@ -201,14 +194,24 @@ impl Exchange {
         self.access().claims.borrow_mut().push(Arc::new(claims));
     }
 
-    /// Records a refusal that is not carried out.
-    pub fn would_deny(&self, reason: &'static str, rule: Option<&Arc<str>>) {
-        self.access().would_deny.borrow_mut().push(WouldDeny { reason, rule: rule.cloned() });
+    /// Records a refusal that `mode: report` does not carry out, by the reason that it would have had.
+    pub fn would_deny(&self, reason: &'static str) {
+        self.access().would_deny.borrow_mut().push(reason);
     }
 
-    /// The refusals that were not carried out.
-    pub fn would_denies(&self) -> Vec<WouldDeny> {
+    /// Takes the refusals that were not carried out.
+    pub fn would_denies(&self) -> Vec<&'static str> {
         self.access.get().map(|access| access.would_deny.take()).unwrap_or_default()
+    }
+
+    /// This rule refused, or would have.
+    pub fn refused_by(&self, rule: &Arc<str>) {
+        let _ = self.access().rule.set(Arc::clone(rule));
+    }
+
+    /// The rule that refused, or would have.
+    pub fn rule(&self) -> Option<&str> {
+        self.access.get()?.rule.get().map(|rule| &**rule)
     }
 
     fn any_token(&self, holds: impl FnMut(&Arc<dyn Claims>) -> bool) -> bool {

@@ -408,7 +408,7 @@ impl Authorize {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AuthorizeRule {
-    /// Unique within its route; stands in the reason of a report.
+    /// Unique within its route; stands in the access log when the rule refuses.
     pub name: Arc<str>,
     /// What it does with a request that it takes.
     pub action: RuleAction,
@@ -472,7 +472,7 @@ pub struct ExtAuth {
     pub endpoint: EndpointSpec,
     /// What is asked for there, in origin form.
     pub path: Arc<str>,
-    /// From the start of the connect to the response head. Default 200 ms.
+    /// From the start of the connect to the whole answer. Default 200 ms.
     pub timeout: Duration,
     /// What happens when it gives no answer. Default deny.
     pub on_error: OnError,

@@ -64,7 +64,7 @@ impl Gate {
     fn settle(&self, outcome: Outcome, request: &Request) -> Result<(), Error> {
         match (outcome.settle(), self.mode) {
             (Ok(tokens), _) => request.context.let_in(tokens),
-            (Err(error), Mode::Report) => request.context.would_deny(error.reason(), None),
+            (Err(error), Mode::Report) => request.context.would_deny(error.reason()),
             (Err(error), Mode::Enforce) => return Err(error),
         }
         Ok(())

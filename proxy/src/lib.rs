@@ -4,14 +4,11 @@
 
 mod admin;
 mod answer;
-mod auth;
 mod chain;
 pub mod cli;
 mod control;
 mod edge;
-mod ext_auth;
 mod forward;
-mod jwks;
 mod listener;
 mod respond;
 pub mod router;

@@ -70,6 +70,39 @@ pub(crate) const HTTP2_PROTOCOL: Unparsed = Unparsed {
     bytes: b"",
 };
 
+impl Unparsed {
+    /// The same over HTTP/2, where GOAWAY is the answer.
+    pub(crate) const fn over_http2(self) -> Self {
+        Self { version: Version::HTTP_2, bytes: b"", ..self }
+    }
+
+    /// Too much of something on an HTTP/2 connection, which ends it with GOAWAY.
+    const fn http2_excess(reason: &'static str) -> Self {
+        Self { flag: Flag::Lim, reason, ..HTTP2_PROTOCOL }
+    }
+}
+
+/// Streams reset before their answer began, by the client or because of it.
+pub(crate) const HTTP2_RESETS: Unparsed = Unparsed::http2_excess("limit.http2_resets");
+
+/// PING beyond measure.
+pub(crate) const HTTP2_PINGS: Unparsed = Unparsed::http2_excess("limit.http2_pings");
+
+/// SETTINGS beyond measure.
+pub(crate) const HTTP2_SETTINGS: Unparsed = Unparsed::http2_excess("limit.http2_settings");
+
+/// DATA that is empty or nearly so, beyond measure.
+pub(crate) const HTTP2_DATA: Unparsed = Unparsed::http2_excess("limit.http2_data");
+
+/// A header block in more CONTINUATION than its size needs.
+pub(crate) const HTTP2_CONTINUATION: Unparsed = Unparsed::http2_excess("limit.http2_continuation");
+
+/// Fields that say far more than their bytes: the table of HPACK unfolds them.
+pub(crate) const HTTP2_FIELDS: Unparsed = Unparsed {
+    status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+    ..Unparsed::http2_excess("limit.headers")
+};
+
 /// The answer that resets a stream instead of answering it.
 #[derive(Debug)]
 pub(crate) struct Reset(h2::Error);

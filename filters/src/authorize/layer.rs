@@ -62,13 +62,10 @@ impl Guard {
         };
         let Decision::Deny { rule, reason } = self.rules.decide(&subject) else { return Ok(()) };
         let insufficient_scope = reason == INSUFFICIENT_SCOPE;
-        if let Some(rule) = rule {
-            context.refused_by(rule);
-        }
         match self.mode {
             Mode::Enforce => Err(Error::Forbidden { reason, insufficient_scope }),
             Mode::Report => {
-                context.would_deny(reason);
+                context.would_deny(reason, rule);
                 Ok(())
             }
         }

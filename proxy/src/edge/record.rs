@@ -6,13 +6,16 @@ use http::{HeaderValue, Method, Uri, Version, header, request::Parts};
 use outrigger_config::model::ListenerId;
 use outrigger_filters::{
     access_log::{self, Record as Line},
-    context::{Context, Exchange},
+    context::{Context, Exchange, WouldDeny},
     cors::Grant,
     error::{Error, Flag},
 };
 use tokio::time::Instant;
 
-use crate::{listener::client::Client, snapshot::View};
+use crate::{
+    listener::client::{Client, SLOW_READ},
+    snapshot::View,
+};
 
 /// The status that stands in log and metrics when the client went away before there was an answer (nginx's code).
 const CLIENT_GONE: u16 = 499;
@@ -149,11 +152,18 @@ impl Record {
     pub(crate) fn client_went_away(&self) {
         match self.client.listener.is_cut() {
             true => self.context.blame(Flag::Dr, "drain.timeout"),
+            false if self.client.is_slow_reader() => self.context.blame(Flag::Slow, SLOW_READ),
             false => self.context.blame(Flag::Dc, "client.gone"),
         }
     }
 
-    fn write(&self, head: &LoggedHead, took: std::time::Duration, would_deny: &[&'static str]) {
+    /// The client takes nothing of this answer, while its connection is alive.
+    pub(crate) fn stalled(&self) {
+        self.client.worker.metrics.reject(SLOW_READ);
+        self.context.blame(Flag::Slow, SLOW_READ);
+    }
+
+    fn write(&self, head: &LoggedHead, took: std::time::Duration, would_deny: &[WouldDeny]) {
         let config = self.view.config();
         let exchange = &self.context;
         let endpoint = exchange.endpoint.borrow();
@@ -170,8 +180,7 @@ impl Record {
             status: self.status.get(),
             flag: exchange.flag.get().as_str(),
             reason: exchange.reason.get(),
-            would_deny: would_deny.first().copied().unwrap_or_default(),
-            rule: exchange.rule(),
+            would_deny: would_deny.first().map_or("", |first| first.reason),
             upstream: exchange.upstream.get().map(|id| &*config.upstream(id).name),
             endpoint: endpoint.as_deref(),
             attempts: exchange.attempts.get(),
@@ -204,7 +213,7 @@ impl Drop for Record {
         let series = self.view.series(self.listener, self.context.route.get().copied());
         series.record(self.status.get(), self.context.flag.get(), took);
         let would_deny = self.context.would_denies();
-        would_deny.iter().for_each(|reason| series.would_deny(reason));
+        would_deny.iter().for_each(|one| series.would_deny(one.reason));
         if let Some(head) = &self.logged {
             self.write(head, took, &would_deny);
         }

@@ -116,7 +116,8 @@ impl Drop for ResponseBody {
             && self.left != Some(0)
             && !self.inner.is_end_stream()
         {
-            record.client_went_away();
+            let gave_up = self.taking.as_ref().is_some_and(Taking::is_over);
+            if gave_up { record.stalled() } else { record.client_went_away() }
         }
     }
 }

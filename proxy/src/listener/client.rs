@@ -42,6 +42,9 @@ impl Drop for Place {
     }
 }
 
+/// The reason for a client that takes nothing of an answer for `timeouts.bodyIdle`.
+pub(crate) const SLOW_READ: &str = "timeout.slow_read";
+
 /// One client connection.
 pub(crate) struct Client {
     /// The worker it lives on.
@@ -68,6 +71,8 @@ pub(crate) struct Client {
     idle_since: Cell<Instant>,
     /// The connection must not be used for another request.
     must_close: Cell<bool>,
+    /// The client took nothing for too long.
+    slow_reader: Cell<bool>,
     /// HTTP/2 requests that were accepted and whose task did not run yet.
     waiting: Cell<u64>,
     /// HTTP/2 streams reset for a reason that has its own line in the log.
@@ -102,6 +107,7 @@ impl Client {
             left_unread: Cell::new(false),
             idle_since: Cell::new(opened),
             must_close: Cell::new(false),
+            slow_reader: Cell::new(false),
             waiting: Cell::new(0),
             own_resets: Cell::new(0),
             tunnel: RefCell::default(),
@@ -162,7 +168,7 @@ impl Client {
     /// Streams reset as malformed that no request of ours accounts for, nor can still account for.
     pub(crate) fn unexplained_resets(&self) -> u64 {
         let explained = self.own_resets.get() + self.waiting.get() + self.requests.get() as u64;
-        self.watch.malformed_streams().saturating_sub(explained)
+        self.watch.findings().malformed.saturating_sub(explained)
     }
 
     /// Whether the one request of an HTTP/1.1 connection is being answered, so that nobody reads for now.
@@ -238,6 +244,17 @@ impl Client {
     /// Makes the next answer the last.
     pub(crate) fn close_after_answer(&self) {
         self.must_close.set(true);
+    }
+
+    /// Counts that the client took nothing for too long; what is in flight says so.
+    pub(crate) fn reads_too_slowly(&self) {
+        self.slow_reader.set(true);
+        self.worker.metrics.reject(SLOW_READ);
+    }
+
+    /// Whether it did.
+    pub(crate) fn is_slow_reader(&self) -> bool {
+        self.slow_reader.get()
     }
 
     /// Leaves the other end of an upgraded connection for the connection task.

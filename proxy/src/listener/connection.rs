@@ -9,9 +9,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{client::Client, http1, http2, io::ClientIo};
-
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+use super::{client::Client, http1, http2, io::ClientIo, meter::PREFACE};
 
 /// The first read; what it takes beyond the preface is put back.
 const FIRST_READ: usize = 1024;

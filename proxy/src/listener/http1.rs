@@ -52,7 +52,7 @@ pub(crate) async fn serve(client: Rc<Client>, mut io: ClientIo) {
                 }
             }
             End::Closed => return io.say_goodbye(),
-            End::Broken => return,
+            End::Broken | End::SlowRead => return,
             End::Answered => return linger(io).await,
             End::SlowHead => return refuse_slow_head(&client, io).await,
             End::Tunnel => {
@@ -84,6 +84,8 @@ enum End {
     Answered,
     /// A head did not come in time.
     SlowHead,
+    /// The client takes nothing.
+    SlowRead,
     /// The answer was a 101.
     Tunnel,
 }
@@ -221,6 +223,9 @@ impl<'a> Clocks<'a> {
             }
             self.armed = false;
             if deadline <= Instant::now() {
+                if matches!(end, End::SlowRead) {
+                    self.client.reads_too_slowly();
+                }
                 return Poll::Ready(end);
             }
         }
@@ -228,7 +233,7 @@ impl<'a> Clocks<'a> {
 
     fn next_deadline(&mut self) -> Option<(Instant, End)> {
         if let Some(stuck) = self.client.watch.stuck_since() {
-            return self.timeouts.body_idle.map(|limit| (stuck + limit, End::Broken));
+            return self.timeouts.body_idle.map(|limit| (stuck + limit, End::SlowRead));
         }
         if self.client.requests() > 0 {
             self.head_since = None;

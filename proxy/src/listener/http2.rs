@@ -5,7 +5,8 @@
 //! and so is a stream ([`super::stall`]).
 //!
 //! h2 refuses malformed heads by itself and tells nobody. They are counted by what is written: resets with
-//! PROTOCOL_ERROR that no request accounts for.
+//! PROTOCOL_ERROR that no request accounts for. So are streams over the limit, which it refuses. What else the frames
+//! tell ends the connection: a head that does not end in time, and frames that are nothing but work for us.
 
 use std::{
     future::{Future, poll_fn},
@@ -20,12 +21,22 @@ use hyper_util::rt::TokioIo;
 use outrigger_config::model::{Listener, ListenerTimeouts};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{client::Client, http1::LAST_CHANCE, io::ClientIo, stall::StreamExecutor};
+use super::{client::Client, http1::LAST_CHANCE, io::ClientIo, meter::Excess, stall::StreamExecutor};
 use crate::{edge, respond};
 
 /// What a client may send before we answer (`docs/security.md`, "Limits").
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 256 * 1024;
+
+/// Bytes of a frame, and of the table with which the client's fields are packed: what every peer starts with.
+const FRAME: u32 = 16 * 1024;
+const HEADER_TABLE: u32 = 4 * 1024;
+
+/// Streams that the client may reset before we have seen them, at one time (CVE-2023-44487), and streams that h2 may have
+/// to reset for what the client sent, in the life of a connection (CVE-2025-8671). What happens in a short time is
+/// metered ([`super::meter`]).
+const RESETS_UNSEEN: usize = 20;
+const RESETS_BY_H2: usize = 1024;
 
 /// Bytes of one stream's answer that are buffered while the client takes none.
 const SEND_BUFFER: usize = 64 * 1024;
@@ -33,7 +44,7 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// Serves one connection to its end.
 pub(crate) async fn serve(client: Rc<Client>, mut io: ClientIo) {
     io.meter_frames();
-    let mut told = 0;
+    let mut told = Told::default();
     let (view, id) = client.listener.current(&client.worker);
     let listener = view.config().listener(id);
     let mut clocks = Clocks::new(&client, listener.timeouts.clone());
@@ -47,16 +58,33 @@ pub(crate) async fn serve(client: Rc<Client>, mut io: ClientIo) {
         })
     };
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
+    let mut said_goodbye = false;
     poll_fn(|cx| {
         loop {
             let polled = connection.as_mut().poll(cx);
-            tell_resets(&client, &mut told);
+            told.tell(&client);
             if let Poll::Ready(result) = polled {
-                ended(&client, result);
+                ended(&client, result.err());
                 return Poll::Ready(());
+            }
+            if client.watch.is_turned_away() {
+                if said_goodbye {
+                    ended(&client, None);
+                    return Poll::Ready(());
+                }
+                said_goodbye = true; // with the next look at the socket
+                continue;
             }
             match clocks.poll(cx) {
                 Poll::Ready(Due::GoAway) => connection.as_mut().graceful_shutdown(),
+                Poll::Ready(Due::SlowHead) => {
+                    edge::refuse_unparsed(&client, respond::SLOW_HEAD.over_http2());
+                    client.watch.turn_away();
+                }
+                Poll::Ready(Due::SlowRead) => {
+                    client.reads_too_slowly();
+                    return Poll::Ready(());
+                }
                 Poll::Ready(Due::Drop) => return Poll::Ready(()),
                 Poll::Pending => return Poll::Pending,
             }
@@ -71,16 +99,33 @@ fn builder(listener: &Listener) -> http2::Builder<StreamExecutor> {
         .max_concurrent_streams(listener.limits.streams)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(FRAME)
+        .header_table_size(HEADER_TABLE)
         .max_header_list_size(header_list_size(listener.limits.header_bytes))
+        .max_pending_accept_reset_streams(RESETS_UNSEEN)
+        .max_local_error_reset_streams(RESETS_BY_H2)
         .max_send_buf_size(SEND_BUFFER);
     builder
 }
 
-/// Counts and logs the streams that h2 refused before they were requests.
-fn tell_resets(client: &Rc<Client>, told: &mut u64) {
-    while client.unexplained_resets() > *told {
-        *told += 1;
-        edge::refuse_unparsed(client, respond::HTTP2_PROTOCOL);
+/// What of the meter's findings was counted and logged.
+#[derive(Default)]
+struct Told {
+    malformed: u64,
+    refused: u64,
+}
+
+impl Told {
+    /// Counts the streams that h2 refused before they were requests, and logs those that are malformed.
+    fn tell(&mut self, client: &Rc<Client>) {
+        while client.unexplained_resets() > self.malformed {
+            self.malformed += 1;
+            edge::refuse_unparsed(client, respond::HTTP2_PROTOCOL);
+        }
+        while client.watch.findings().refused > self.refused {
+            self.refused += 1;
+            client.worker.metrics.reject("limit.streams");
+        }
     }
 }
 
@@ -90,16 +135,33 @@ fn header_list_size(limit: usize) -> u32 {
     u32::try_from(limit.saturating_mul(2)).unwrap_or(u32::MAX)
 }
 
-fn ended(client: &Rc<Client>, result: hyper::Result<()>) {
-    let Err(error) = result else { return };
-    tracing::debug!(%error, "client connection failed");
-    if respond::is_protocol_error(&error) {
-        edge::refuse_unparsed(client, respond::HTTP2_PROTOCOL);
+/// Counts and logs a connection that ends for what the client sent.
+fn ended(client: &Rc<Client>, error: Option<hyper::Error>) {
+    let found = client.watch.findings();
+    let refusal = match found.excess.or(found.told) {
+        Some(Excess::Resets) => Some(respond::HTTP2_RESETS),
+        Some(Excess::Pings) => Some(respond::HTTP2_PINGS),
+        Some(Excess::Settings) => Some(respond::HTTP2_SETTINGS),
+        Some(Excess::Data) => Some(respond::HTTP2_DATA),
+        Some(Excess::Continuation) => Some(respond::HTTP2_CONTINUATION),
+        Some(Excess::Fields) => Some(respond::HTTP2_FIELDS),
+        None if error.as_ref().is_some_and(respond::is_protocol_error) => Some(respond::HTTP2_PROTOCOL),
+        None => None,
+    };
+    if let Some(error) = error {
+        tracing::debug!(%error, "client connection failed");
+    }
+    if let Some(refusal) = refusal {
+        edge::refuse_unparsed(client, refusal);
     }
 }
 
 enum Due {
     GoAway,
+    /// A header block does not end.
+    SlowHead,
+    /// The client takes nothing.
+    SlowRead,
     Drop,
 }
 
@@ -147,7 +209,9 @@ impl<'a> Clocks<'a> {
             (None, None) => None,
         };
         let age = self.client.end_of_age().filter(|_| self.ending.is_none()).map(|end| (end, Due::GoAway));
-        let stuck = stuck.map(|(since, limit)| (since + limit, Due::Drop));
-        [stuck, idle, age].into_iter().flatten().min_by_key(|(at, _)| *at)
+        let stuck = stuck.map(|(since, limit)| (since + limit, Due::SlowRead));
+        let head = self.client.watch.findings().head_since.zip(self.timeouts.request_headers);
+        let head = head.map(|(since, limit)| (since + limit, Due::SlowHead));
+        [stuck, head, idle, age].into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 }

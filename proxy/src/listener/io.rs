@@ -1,7 +1,6 @@
 //! The client's socket as the connection tasks see it, plain or under TLS: bytes can be put back in front, and two
 //! things are watched for the clocks: whether anything was read, and since when writing has been stuck. On HTTP/2 a
-//! meter of written frame heads counts the streams that were reset as malformed: h2 tells nobody about those it
-//! refuses itself.
+//! [`Meter`] follows the frames; a client that makes it too bad gets GOAWAY, and nothing more is read.
 //!
 //! What is read is counted as the protocol sees it; whether writing is stuck is asked of the socket itself, since TLS
 //! takes what the socket does not.
@@ -23,8 +22,14 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
+use super::meter::{Findings, Meter};
+
 /// What is read at once of a client that is not to say anything for now.
 const OVERHEARD: usize = 256;
+
+/// Bytes after which a connection lets others go first, however much there is to read. What a client can have us do for
+/// each byte differs a lot.
+const TURN: usize = 128 * 1024;
 
 /// What the connection task watches.
 #[derive(Default)]
@@ -32,7 +37,8 @@ pub(crate) struct Watch {
     cut_at: Cell<Option<Instant>>,
     read: Cell<u64>,
     stuck_since: Cell<Option<Instant>>,
-    malformed_streams: Cell<u64>,
+    findings: Cell<Findings>,
+    unwelcome: Cell<bool>,
 }
 
 impl Watch {
@@ -56,9 +62,26 @@ impl Watch {
         self.stuck_since.get()
     }
 
-    /// HTTP/2 streams that were reset with PROTOCOL_ERROR.
-    pub(crate) fn malformed_streams(&self) -> u64 {
-        self.malformed_streams.get()
+    /// What the frames of HTTP/2 tell.
+    pub(crate) fn findings(&self) -> Findings {
+        self.findings.get()
+    }
+
+    /// Nothing more is read, and HTTP/2 ends with GOAWAY.
+    pub(crate) fn turn_away(&self) {
+        self.unwelcome.set(true);
+    }
+
+    /// Whether it ends so.
+    pub(crate) fn is_turned_away(&self) -> bool {
+        self.unwelcome.get()
+    }
+
+    fn found(&self, findings: Findings) {
+        self.findings.set(findings);
+        if findings.excess.is_some() {
+            self.turn_away();
+        }
     }
 
     fn wrote<T>(&self, result: Poll<T>) -> Poll<T> {
@@ -68,54 +91,6 @@ impl Watch {
             _ => {}
         }
         result
-    }
-}
-
-/// Follows the frames that are written (RFC 9113 section 4.1).
-#[derive(Default)]
-struct FrameMeter {
-    /// The head of a frame, and the error code of an RST_STREAM behind it.
-    head: [u8; Self::RESET],
-    have: usize,
-    /// Bytes of the payload still to come.
-    skip: usize,
-}
-
-impl FrameMeter {
-    const HEAD: usize = 9;
-    const RESET: usize = Self::HEAD + 4;
-    const RST_STREAM: u8 = 3;
-    const PROTOCOL_ERROR: [u8; 4] = [0, 0, 0, 1];
-
-    /// Streams that these bytes reset with PROTOCOL_ERROR.
-    fn follow(&mut self, mut bytes: &[u8]) -> u64 {
-        let mut resets = 0;
-        loop {
-            let skipped = self.skip.min(bytes.len());
-            self.skip -= skipped;
-            bytes = &bytes[skipped..];
-            if bytes.is_empty() {
-                return resets;
-            }
-            let wanted = if self.have < Self::HEAD { Self::HEAD } else { Self::RESET };
-            let taken = (wanted - self.have).min(bytes.len());
-            self.head[self.have..self.have + taken].copy_from_slice(&bytes[..taken]);
-            self.have += taken;
-            bytes = &bytes[taken..];
-            match (self.have, self.head[3]) {
-                (Self::HEAD, Self::RST_STREAM) => {}
-                (Self::HEAD, _) => {
-                    let [high, middle, low, ..] = self.head.map(usize::from);
-                    self.skip = high << 16 | middle << 8 | low;
-                    self.have = 0;
-                }
-                (Self::RESET, _) => {
-                    resets += u64::from(self.head[Self::HEAD..] == Self::PROTOCOL_ERROR);
-                    self.have = 0;
-                }
-                _ => {}
-            }
-        }
     }
 }
 
@@ -187,33 +162,49 @@ pub(crate) struct ClientIo {
     /// Read already, but not by the one who reads now.
     front: Bytes,
     watch: Rc<Watch>,
+    /// What may still be read in this turn.
+    turn: usize,
     /// On HTTP/2.
-    written: Option<FrameMeter>,
+    meter: Option<Box<Meter>>,
 }
 
 impl ClientIo {
     /// A socket without TLS.
     pub(crate) fn plain(wire: Wire) -> Self {
         let watch = Rc::clone(&wire.watch);
-        Self { socket: Socket::Plain(wire), front: Bytes::new(), watch, written: None }
+        Self { socket: Socket::Plain(wire), front: Bytes::new(), watch, turn: TURN, meter: None }
     }
 
     /// A socket after its handshake.
     pub(crate) fn tls(stream: Box<TlsStream<Wire>>) -> Self {
         let watch = Rc::clone(&stream.get_ref().0.watch);
-        Self { socket: Socket::Tls(stream), front: Bytes::new(), watch, written: None }
+        Self { socket: Socket::Tls(stream), front: Bytes::new(), watch, turn: TURN, meter: None }
     }
 
-    /// What is written from now on is HTTP/2.
+    /// What is read and written from now on is HTTP/2, from its preface on.
     pub(crate) fn meter_frames(&mut self) {
-        self.written = Some(FrameMeter::default());
+        self.meter = Some(Box::new(Meter::new()));
     }
 
-    fn follow(&mut self, bytes: &[u8]) {
-        if let Some(meter) = &mut self.written {
-            let resets = meter.follow(bytes);
-            self.watch.malformed_streams.set(self.watch.malformed_streams.get() + resets);
+    fn meter_read(&mut self, bytes: &[u8]) {
+        if let Some(meter) = &mut self.meter {
+            self.watch.found(meter.read(bytes));
         }
+    }
+
+    fn meter_written(&mut self, bytes: &[u8]) {
+        if let Some(meter) = &mut self.meter {
+            self.watch.found(meter.wrote(bytes));
+        }
+    }
+
+    /// Says GOAWAY where that is possible at once: a client that takes nothing need not hear it.
+    fn farewell(&mut self, cx: &mut Context<'_>) -> io::Error {
+        if let Some(frame) = self.meter.take().and_then(|meter| meter.go_away()) {
+            let _ = Pin::new(&mut *self).poll_write(cx, &frame);
+            let _ = Pin::new(self).poll_flush(cx);
+        }
+        io::ErrorKind::ConnectionAborted.into()
     }
 
     /// Whether bytes were put back that nobody has read since.
@@ -286,20 +277,33 @@ impl AsyncRead for ClientIo {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.watch.unwelcome.get() {
+            return Poll::Ready(Err(self.farewell(cx)));
+        }
+        let before = buf.filled().len();
         if !self.front.is_empty() {
             let count = self.front.len().min(buf.remaining());
             buf.put_slice(&self.front[..count]);
             self.front.advance(count);
-            return Poll::Ready(Ok(()));
+        } else {
+            if self.turn == 0 {
+                self.turn = TURN;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            ready!(match &mut self.socket {
+                Socket::Plain(wire) => Pin::new(wire).poll_read(cx, buf),
+                Socket::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+            })?;
+            let read = buf.filled().len() - before;
+            self.turn = self.turn.saturating_sub(read);
+            self.watch.read.set(self.watch.read.get() + read as u64);
         }
-        let before = buf.filled().len();
-        ready!(match &mut self.socket {
-            Socket::Plain(wire) => Pin::new(wire).poll_read(cx, buf),
-            Socket::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-        })?;
-        let read = self.watch.read.get() + (buf.filled().len() - before) as u64;
-        self.watch.read.set(read);
-        Poll::Ready(Ok(()))
+        self.meter_read(&buf.filled()[before..]);
+        match self.watch.unwelcome.get() {
+            true => Poll::Ready(Err(self.farewell(cx))),
+            false => Poll::Ready(Ok(())),
+        }
     }
 }
 
@@ -310,7 +314,7 @@ impl AsyncWrite for ClientIo {
             Socket::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
         };
         if let Poll::Ready(Ok(written)) = result {
-            self.follow(&buf[..written]);
+            self.meter_written(&buf[..written]);
         }
         result
     }
@@ -325,11 +329,11 @@ impl AsyncWrite for ClientIo {
             Socket::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         };
         if let Poll::Ready(Ok(mut left)) = result
-            && self.written.is_some()
+            && self.meter.is_some()
         {
             for buf in bufs {
                 let part = left.min(buf.len());
-                self.follow(&buf[..part]);
+                self.meter_written(&buf[..part]);
                 left -= part;
             }
         }
@@ -351,29 +355,6 @@ impl AsyncWrite for ClientIo {
         match &mut self.socket {
             Socket::Plain(wire) => Pin::new(wire).poll_shutdown(cx),
             Socket::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// `docs/security.md`, the introduction: what h2 refuses is counted.
-    #[test]
-    fn resets_are_counted_however_the_bytes_are_cut() {
-        let bytes = [
-            &[0, 0, 6, 4, 0, 0, 0, 0, 0, 3, 3, 3, 3, 3, 3][..], // SETTINGS whose payload looks like a type
-            &[0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 1],           // PROTOCOL_ERROR
-            &[0, 0, 0, 0, 1, 0, 0, 0, 1],                       // empty DATA
-            &[0, 0, 4, 3, 0, 0, 0, 0, 3, 0, 0, 0, 8],           // CANCEL
-            &[0, 0, 4, 3, 0, 0, 0, 0, 5, 0, 0, 0, 1],           // PROTOCOL_ERROR
-        ]
-        .concat();
-        for size in 1..=bytes.len() {
-            let mut meter = FrameMeter::default();
-            let resets: u64 = bytes.chunks(size).map(|part| meter.follow(part)).sum();
-            assert_eq!(resets, 2, "in parts of {size}");
         }
     }
 }

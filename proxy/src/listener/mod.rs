@@ -15,6 +15,7 @@ mod handshake;
 pub(crate) mod http1;
 pub(crate) mod http2;
 pub(crate) mod io;
+mod meter;
 mod proxy_protocol;
 mod secured;
 mod shared;
@@ -96,10 +97,14 @@ impl ListenerShared {
     /// Nothing is reserved: a worker to which the kernel hands no connection would keep the place from one that has
     /// connections queued. Workers that accept in the same moment may go over the limit by one each.
     async fn room(&self, limit: impl Fn() -> usize) {
+        let mut waits = false;
         loop {
             let closed = self.closed.notified();
             if self.open_connections() < limit() {
                 return;
+            }
+            if !std::mem::replace(&mut waits, true) {
+                self.counters.waits.fetch_add(1, Relaxed);
             }
             closed.await;
         }

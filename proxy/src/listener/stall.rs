@@ -24,7 +24,13 @@ task_local! {
 
 /// Since when it is the client's turn to take something; `None` while the app is waited for.
 #[derive(Clone, Default)]
-pub(crate) struct Taking(Rc<Cell<Option<Instant>>>);
+pub(crate) struct Taking(Rc<Turn>);
+
+#[derive(Default)]
+struct Turn {
+    since: Cell<Option<Instant>>,
+    over: Cell<bool>,
+}
 
 impl Taking {
     /// That of the stream whose task this is; there is none on HTTP/1.1.
@@ -34,12 +40,17 @@ impl Taking {
 
     /// There is something to take from now on.
     pub(crate) fn begin(&self) {
-        self.0.set(Some(Instant::now()));
+        self.0.since.set(Some(Instant::now()));
     }
 
     /// There is nothing to take.
     pub(crate) fn end(&self) {
-        self.0.set(None);
+        self.0.since.set(None);
+    }
+
+    /// Whether the stream is given up.
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.over.get()
     }
 }
 
@@ -68,12 +79,12 @@ async fn until_stalled(stream: impl Future, limit: Duration) {
         if stream.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
-        let Some(deadline) = taking.0.get().map(|since| since + limit) else { return Poll::Pending };
+        let Some(deadline) = taking.0.since.get().map(|since| since + limit) else { return Poll::Pending };
         let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         if timer.deadline() != deadline {
             timer.as_mut().reset(deadline);
         }
-        timer.as_mut().poll(cx)
+        timer.as_mut().poll(cx).map(|()| taking.0.over.set(true))
     })
     .await;
 }

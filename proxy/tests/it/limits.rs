@@ -13,6 +13,8 @@ use crate::support::{
     wire::{App, Wire, header, status},
 };
 
+const SLOW_READ: &str = r#"outrigger_downstream_rejected_total{reason="timeout.slow_read"}"#;
+
 /// One worker, one listener with these settings.
 fn proxy(port: u16, listener: &str) -> Proxy {
     Proxy::start(&format!("workers: 1\napp: {{ port: {port} }}\nlisteners: [{{ port: 0, {listener} }}]\n"))
@@ -111,6 +113,7 @@ fn over_the_limit_of_connections_the_next_waits_and_none_is_refused() {
     let mut waiting = Wire::connect(proxy.inbound());
     waiting.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
     assert!(waiting.is_silent_for(Duration::from_millis(300)));
+    assert!((proxy.metric(r#"outrigger_downstream_accept_waits_total{listener="in-0"}"#) - 1.0).abs() < 0.5);
     drop(held.pop());
     assert_eq!(status(&waiting.answer().0), 200);
 }
@@ -288,7 +291,8 @@ fn a_client_that_takes_nothing_is_dropped() {
     wire.head();
     let line = proxy.logged(|line| line["path"] == "/bytes/1073741824");
     assert!(line["bytesOut"].as_u64().unwrap() < 1 << 30);
-    assert_eq!(line["flag"], "DC");
+    assert_eq!((&line["flag"], &line["reason"]), (&"SLOW".into(), &"timeout.slow_read".into()));
+    assert!((proxy.metric(SLOW_READ) - 1.0).abs() < 0.5);
     wait_for("the app to be let go", || (origin.stats().open_connections == 0).then_some(()));
 }
 
@@ -309,9 +313,11 @@ async fn an_http_2_stream_that_takes_nothing_is_reset_and_the_others_go_on() {
             assert_eq!(client.get("/status/204").await.status, 204);
             line = proxy.stdout().lines().find(|line| line.contains(&path)).map(str::to_owned);
         }
-        assert!(line.unwrap().contains(r#""flag":"DC""#));
+        let line = line.unwrap();
+        assert!(line.contains(r#""flag":"SLOW","reason":"timeout.slow_read""#), "{line}");
         assert!(Answer::try_of(held).await.is_err());
     }
+    assert!((proxy.metric(SLOW_READ) - 2.0).abs() < 0.5);
     wait_for("the app to be let go", || (origin.stats().open_connections <= 1).then_some(()));
 }
 

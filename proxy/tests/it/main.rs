@@ -6,6 +6,7 @@
     reason = "tests are named as sentences, support is seen by tests alone, and a failure is a panic"
 )]
 
+mod attacks;
 mod bad_input;
 mod cli;
 mod expect;
@@ -21,7 +22,6 @@ mod recovery;
 mod reload;
 mod routes;
 mod smoke;
-mod soak;
 mod streaming;
 mod support;
 mod tls;

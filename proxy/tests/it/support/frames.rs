@@ -9,8 +9,10 @@ use super::PATIENCE;
 
 pub const DATA: u8 = 0;
 pub const HEADERS: u8 = 1;
+pub const PRIORITY: u8 = 2;
 pub const RST_STREAM: u8 = 3;
 pub const SETTINGS: u8 = 4;
+pub const PUSH_PROMISE: u8 = 5;
 pub const PING: u8 = 6;
 pub const GOAWAY: u8 = 7;
 pub const WINDOW_UPDATE: u8 = 8;
@@ -18,8 +20,16 @@ pub const CONTINUATION: u8 = 9;
 
 pub const END_STREAM: u8 = 1;
 pub const END_HEADERS: u8 = 4;
+pub const PADDED: u8 = 8;
+pub const PRIORITIZED: u8 = 0x20;
 
 pub const PROTOCOL_ERROR: u32 = 1;
+pub const FLOW_CONTROL_ERROR: u32 = 3;
+pub const STREAM_CLOSED: u32 = 5;
+pub const FRAME_SIZE_ERROR: u32 = 6;
+pub const REFUSED_STREAM: u32 = 7;
+pub const COMPRESSION_ERROR: u32 = 9;
+pub const ENHANCE_YOUR_CALM: u32 = 11;
 
 /// A name and a value, any bytes.
 pub type Field<'a> = (&'a [u8], &'a [u8]);
@@ -54,11 +64,12 @@ impl Frames {
     }
 
     pub fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-        let mut bytes = vec![length[1], length[2], length[3], kind, flags];
-        bytes.extend_from_slice(&stream.to_be_bytes());
-        bytes.extend_from_slice(payload);
-        let _ = self.stream.write_all(&bytes); // the peer may have ended already
+        self.send(&frame(kind, flags, stream, payload)); // the peer may have ended already
+    }
+
+    /// Sends bytes; whether the peer still takes them.
+    pub fn send(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).is_ok()
     }
 
     pub fn headers(&mut self, stream: u32, fields: &[Field<'_>], end: bool) {
@@ -94,7 +105,8 @@ impl Frames {
         }
     }
 
-    fn next(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {
+    /// The next frame: kind, flags, stream, payload.
+    pub fn next(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {
         let head = self.take(9)?;
         let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
         let payload = self.take(length)?;
@@ -113,7 +125,16 @@ impl Frames {
     }
 }
 
-fn number(bytes: &[u8]) -> u32 {
+/// A frame.
+pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let mut bytes = vec![length[1], length[2], length[3], kind, flags];
+    bytes.extend_from_slice(&stream.to_be_bytes());
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+pub fn number(bytes: &[u8]) -> u32 {
     u32::from_be_bytes(bytes[..4].try_into().unwrap())
 }
 

@@ -119,8 +119,13 @@ impl Arrival {
                 }
             }
         };
-        let client = Client::new(self.worker, self.place, self.peer, secured, self.watch);
-        connection::serve(Rc::new(client), io, spoken).await;
+        let client = Rc::new(Client::new(self.worker, self.place, self.peer, secured, self.watch));
+        let mut connection = pin!(connection::serve(Rc::clone(&client), io, spoken));
+        poll_fn(|cx| {
+            client.hear();
+            connection.as_mut().poll(cx)
+        })
+        .await;
     }
 
     /// Takes the PROXY header; whom it names is the peer from now on. `None`: the connection is closed.

@@ -57,6 +57,8 @@ pub(crate) struct Client {
     pub peer_value: HeaderValue,
     /// What TLS has found out; `None` without TLS.
     secured: Option<Secured>,
+    /// Changes of trust that were heard of.
+    heard: Cell<u32>,
     /// What the socket tells.
     pub watch: Rc<Watch>,
     opened: Instant,
@@ -94,6 +96,7 @@ impl Client {
         let opened = Instant::now();
         let listener = Rc::clone(&place.listener);
         Self {
+            heard: Cell::new(listener.changes.get()),
             worker,
             listener,
             peer,
@@ -195,6 +198,16 @@ impl Client {
         let (view, id) = self.listener.current(&self.worker);
         let age = view.config().listener(id).timeouts.connection_age;
         age.is_some_and(|age| self.opened + age <= Instant::now()) || !self.is_believed(&view, id)
+    }
+
+    /// Judges the client again when there was a change of trust; asked with every poll of the connection, also while it
+    /// has nobody to tell, as in the middle of a body.
+    pub(super) fn hear(&self) {
+        let changes = self.listener.changes.get();
+        if self.heard.replace(changes) != changes {
+            let (view, id) = self.listener.current(&self.worker);
+            self.is_believed(&view, id);
+        }
     }
 
     /// Whether a new handshake would let the client in again. When not, the connection ends within `drainTimeout`.

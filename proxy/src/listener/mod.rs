@@ -163,6 +163,8 @@ pub(crate) struct ListenerLocal {
     stop: Notify,
     /// The TLS by which the clients of its connections were judged last.
     judged: RefCell<Option<Arc<Tls>>>,
+    /// How often that has changed.
+    changes: Cell<u32>,
     connections: RefCell<Vec<Option<Waker>>>,
     free: RefCell<Vec<usize>>,
 }
@@ -173,6 +175,7 @@ impl ListenerLocal {
         Self {
             shared,
             judged: RefCell::new(view.tls(id).cloned()),
+            changes: Cell::new(0),
             last: RefCell::new((view, id)),
             ending: Cell::new(false),
             cut: Cell::new(false),
@@ -222,6 +225,7 @@ impl ListenerLocal {
         let before = self.judged.replace(view.tls(id).cloned());
         let trust = |tls: &Option<Arc<Tls>>| tls.as_ref().map(|tls| tls.trust.as_ref().map(Arc::as_ptr));
         if trust(&before) != trust(&self.judged.borrow()) {
+            self.changes.set(self.changes.get().wrapping_add(1));
             tokio::task::spawn_local(Rc::clone(self).wake_in_turns());
         }
     }

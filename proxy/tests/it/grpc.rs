@@ -15,7 +15,10 @@ use http::{Request as HttpRequest, Response as HttpResponse, uri::PathAndQuery};
 use hyper::{body::Incoming, client::conn::http2, server::conn::http2 as server, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use outrigger_loadtest::origin::Origin;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+};
 use tonic::{
     Code, Request, Response, Status, Streaming,
     body::Body,
@@ -26,7 +29,10 @@ use tonic::{
     },
 };
 
-use crate::support::{Proxy, client::patient};
+use crate::{
+    support::{Proxy, client::patient, tls::Maker},
+    tls::Setup,
+};
 
 /// Messages as they are.
 #[derive(Clone, Copy, Default)]
@@ -177,7 +183,13 @@ impl tower::Service<HttpRequest<Body>> for Channel {
 }
 
 async fn client(address: SocketAddr) -> Client<Channel> {
-    let stream = TcpStream::connect(address).await.unwrap();
+    client_over(TcpStream::connect(address).await.unwrap(), address).await
+}
+
+async fn client_over(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    address: SocketAddr,
+) -> Client<Channel> {
     let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
     let mut client = Client::with_origin(Channel(sender), format!("http://{address}").parse().unwrap());
@@ -221,6 +233,23 @@ async fn all_four_kinds_of_call_pass() {
     let answer =
         patient(client.client_streaming(Request::new(up), method("/test.Echo/Up"), Plain)).await.unwrap();
     assert_eq!(answer.into_inner(), "1000000");
+}
+
+#[tokio::test]
+async fn calls_pass_over_tls() {
+    let setup = Setup::in_front_of(app().await, "", |_, _| {});
+    let secure = Maker::new(&setup.ca).alpn(&["h2"]).done().stream(setup.address()).await.unwrap();
+    let mut client = client_over(secure, setup.address()).await;
+    for size in [0, 5, 3_000_000] {
+        let message = Bytes::from(vec![7; size]);
+        let answer = patient(client.unary(Request::new(message.clone()), unary(), Plain)).await.unwrap();
+        assert_eq!(answer.into_inner(), message);
+    }
+    let status = patient(client.unary(Request::new(Bytes::from("fail")), unary(), Plain)).await.unwrap_err();
+    assert_eq!(
+        (status.code(), status.metadata().get("x-detail").unwrap().as_bytes()),
+        (Code::AlreadyExists, &b"seven"[..])
+    );
 }
 
 #[tokio::test]

@@ -10,7 +10,10 @@ use hyper::{
     client::conn::{http1, http2},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
 
 use super::PATIENCE;
 
@@ -37,9 +40,22 @@ impl H2 {
     pub async fn with(builder: http2::Builder<TokioExecutor>, address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
+        Self::over(builder, stream).await
+    }
+
+    /// Over a connection that exists.
+    pub async fn over(
+        builder: http2::Builder<TokioExecutor>,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) -> Self {
         let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         Self(sender)
+    }
+
+    /// Waits until the proxy takes no more requests on it.
+    pub async fn closed(&mut self) {
+        wait_for_async("GOAWAY", || self.0.is_closed()).await;
     }
 
     pub async fn try_send(&mut self, request: Request<Body>) -> hyper::Result<Response<Incoming>> {
@@ -124,4 +140,14 @@ impl Answer {
 /// Fails the test when it takes too long.
 pub async fn patient<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(PATIENCE, future).await.expect("an answer in time")
+}
+
+/// Asks again and again until it holds, for at most [`PATIENCE`].
+pub async fn wait_for_async(what: &str, holds: impl Fn() -> bool) {
+    let asked = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, asked).await.is_ok(), "waited in vain for {what}");
 }

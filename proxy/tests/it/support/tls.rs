@@ -7,8 +7,10 @@ use std::{
 };
 
 use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion, client::Resumption,
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
+    client::Resumption,
     crypto::aws_lc_rs,
+    sign::{CertifiedKey, SingleCertAndKey},
 };
 use rustls_pki_types::ServerName;
 use tokio_rustls::TlsConnector;
@@ -100,6 +102,21 @@ impl Client {
 
     pub fn mutual(ca: &Ca, leaf: &Leaf) -> Self {
         Maker::new(ca).showing(leaf).done()
+    }
+
+    /// The same client, with the sessions it has, asking for another server.
+    pub fn named(&self, name: &str) -> Self {
+        Self { config: Arc::clone(&self.config), name: name.to_owned() }
+    }
+
+    /// The same client, with the sessions it has, after its certificate was renewed.
+    pub fn showing_instead(&self, leaf: &Leaf) -> Self {
+        let mut config = ClientConfig::clone(&self.config);
+        let provider = aws_lc_rs::default_provider();
+        let key = provider.key_provider.load_private_key(leaf.key()).unwrap();
+        let certified = Arc::new(CertifiedKey::new(leaf.chain(), key));
+        config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(certified));
+        Self { config: Arc::new(config), name: self.name.clone() }
     }
 
     fn server_name(&self) -> ServerName<'static> {

@@ -2,8 +2,13 @@
 
 mod basics;
 mod clients;
+mod protocols;
+mod sessions;
+mod trust;
 
 use std::{net::SocketAddr, path::Path};
+
+use outrigger_loadtest::origin::Origin;
 
 use crate::support::{
     Proxy, origin,
@@ -14,15 +19,16 @@ use crate::support::{
 /// Reloads only when asked, so that a test knows when one is done.
 pub const ASKED: &str = "reload: { watch: false, poll: 0s }\n";
 
-/// A proxy with one TLS listener `tls` in front of an origin, and the authority behind its certificate.
+/// A proxy with one TLS listener `tls` in front of an app, and the authority behind its certificate.
 pub struct Setup {
     pub proxy: Proxy,
     pub ca: Ca,
-    _origin: outrigger_loadtest::origin::Origin,
+    app: u16,
+    _origin: Option<Origin>,
 }
 
 impl Setup {
-    /// With these lines in `tls`, which may name files that `files` has written.
+    /// In front of an origin, with these lines in `tls`, which may name files that `files` has written.
     pub fn start(tls: &str, files: impl FnOnce(&Path, &Ca)) -> Self {
         Self::start_with(tls, "", "", files)
     }
@@ -30,13 +36,37 @@ impl Setup {
     /// And these in the listener, and in the file.
     pub fn start_with(tls: &str, listener: &str, rest: &str, files: impl FnOnce(&Path, &Ca)) -> Self {
         let origin = origin();
+        let setup = Self::begin(origin.address().port(), tls, listener, rest, files);
+        Self { _origin: Some(origin), ..setup }
+    }
+
+    /// In front of an app on this port.
+    pub fn in_front_of(app: u16, tls: &str, files: impl FnOnce(&Path, &Ca)) -> Self {
+        Self::begin(app, tls, "", "", files)
+    }
+
+    fn begin(app: u16, tls: &str, listener: &str, rest: &str, files: impl FnOnce(&Path, &Ca)) -> Self {
         let ca = Ca::new("Servers");
         let folder = tempfile::tempdir().unwrap();
         server(&ca).write(folder.path(), "tls");
         files(folder.path(), &ca);
         let file = folder.path().join("outrigger.yaml");
-        std::fs::write(&file, with_servers(&yaml(origin.address().port(), tls, listener, rest))).unwrap();
-        Self { proxy: Proxy::start_file(folder, &file), ca, _origin: origin }
+        std::fs::write(&file, with_servers(&yaml(app, tls, listener, rest))).unwrap();
+        Self { proxy: Proxy::start_file(folder, &file), ca, app, _origin: None }
+    }
+
+    /// Writes a file that the configuration names, without reading it.
+    pub fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.proxy.folder().join(name), text).unwrap();
+    }
+
+    /// Other lines in `tls`, and in the file; they must be accepted.
+    pub fn reload_with(&self, tls: &str, rest: &str) {
+        self.proxy.reload_with(&yaml(self.app, tls, "", rest));
+    }
+
+    pub fn distrusted(&self) -> f64 {
+        self.proxy.metric(r#"outrigger_tls_distrusted_connections_total{listener="tls"}"#)
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -55,7 +85,7 @@ impl Setup {
     }
 }
 
-pub fn yaml(app: u16, tls: &str, listener: &str, rest: &str) -> String {
+fn yaml(app: u16, tls: &str, listener: &str, rest: &str) -> String {
     format!(
         "app: {{ port: {app} }}\nlisteners:\n  - name: tls\n    address: 127.0.0.1:0\n    tls:\n      \
          certFile: tls.crt\n      keyFile: tls.key\n{tls}{listener}{ASKED}{rest}"

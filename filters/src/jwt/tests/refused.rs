@@ -542,6 +542,9 @@ fn secrets_that_are_short_or_wrong() {
     let stranger = Signer::Secret(vec![9; 32]).token(r#"{"alg":"HS256","kid":"any"}"#, &claims().to_string());
     assert_eq!(verify(&stranger).unwrap_err(), Refusal::Signature);
     assert_eq!(verify(&good()).unwrap_err(), Refusal::Algorithm);
+    // Nor does a secret pass for a public key, not even where both kinds are listed by mistake.
+    let refused = super::forge::verify(&provider(), &secret_keys(), &good(), None).unwrap_err();
+    assert_eq!(refused, Refusal::KeyMismatch);
 }
 
 /// A token without `kid` is tried with the keys that fit, but not with any number of them.
@@ -563,6 +566,24 @@ fn a_token_without_kid_is_tried_with_few_keys() {
     assert!(verify(vec![own.clone(), signers.rsa.jwk("rsa")], &good()).is_ok());
     assert_eq!(verify(unnamed(1), &good()).unwrap_err(), Refusal::UnknownKid);
     assert_eq!(verify([unnamed(4), vec![own]].concat(), &good()).unwrap_err(), Refusal::UnknownKid);
+}
+
+/// docs/security.md 11: nothing of a token can be changed, left out or added.
+#[test]
+fn no_character_of_a_token_can_be_changed() {
+    let (provider, keys, good) = (provider(), all_keys(), good());
+    let is_refused = |text: &str| verify(&provider, &keys, text, None).is_err();
+    for place in 0..good.len() {
+        for replacement in ['A', 'z', '-', '.', '='] {
+            let mut text = good.clone();
+            text.replace_range(place..=place, replacement.encode_utf8(&mut [0; 4]));
+            assert!(text == good || is_refused(&text), "{text}");
+            text.insert(place, replacement);
+            assert!(is_refused(&text), "{text}");
+        }
+        assert!(is_refused(&good[..place]), "the first {place}");
+        assert!(is_refused(&good[place + 1..]), "without the first {place}");
+    }
 }
 
 #[test]

@@ -251,6 +251,17 @@ fn a_token_is_looked_at_once_for_a_request_whoever_asks() {
 }
 
 #[test]
+fn every_place_is_read_on_its_own() {
+    let cookie = of("https://cookie.example/");
+    for bearer in ["nonsense", &of("https://attacker.example/"), &expired(), &unknown_kid()] {
+        let headers = head(Some(bearer), Some(&cookie));
+        assert_eq!(Gate::new().ask(&any_of(&[TOKEN, COOKIES]), &headers, None), "ok cookie", "{bearer}");
+        let headers = head(Some(&corp()), Some(bearer));
+        assert_eq!(Gate::new().ask(&any_of(&[COOKIES, TOKEN]), &headers, None), "ok corp", "{bearer}");
+    }
+}
+
+#[test]
 fn route_choice_may_ask_all_providers() {
     let gate = Gate::new();
     let any = |headers: &HeaderMap| gate.examine(headers, &Memo::default(), None).any(gate.providers.ids());

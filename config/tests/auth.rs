@@ -189,6 +189,50 @@ fn secrets_are_never_shown() {
     }
 }
 
+/// A route through which somebody could come without a certificate cannot ask for one.
+#[test]
+fn certificates_are_asked_for_where_every_listener_takes_them() {
+    let folder = tempfile::tempdir().unwrap();
+    certificates::write(&folder.path().join("tls"), &["a.example.com"]);
+    let name = folder.path().join("a.yaml").display().to_string();
+    let codes = |rest: &str| -> Vec<&'static str> {
+        let text = format!(
+            "app: {{ port: 8080 }}\nlisteners:\n  - {{ name: one, port: 8443, tls: &tls {{ bundleFile: tls/bundle.pem, \
+             clientAuth: {{ mode: optional, caFiles: [tls/ca.crt] }} }} }}\n  \
+             - {{ name: two, port: 8444, tls: *tls }}\n  - {{ name: plain, port: 8000 }}\n{rest}"
+        );
+        match load_str(&name, &text, &variables) {
+            Ok(loaded) => loaded.warnings.iter().map(|problem| problem.code).collect(),
+            Err(error) => error.problems().iter().map(|problem| problem.code).collect(),
+        }
+    };
+    let rule = "authorize: { rules: [{ name: a, action: allow, when: { clientCert: { subjectAltNames: [\"**\"] } } }] }";
+    let bound =
+        "jwtProviders: { a: { issuer: a, audiences: [b], secret: { env: SECRET }, binding: required } }";
+    for (rest, expected) in [
+        (
+            "routes: [{ name: a, listeners: [one, two], auth: { anyOf: [mtls] } }, { name: b }]".to_owned(),
+            &[][..],
+        ),
+        ("routes: [{ name: a, auth: { anyOf: [mtls] } }]".to_owned(), &["no-client-auth"]),
+        (
+            "routes: [{ name: a, listeners: [two, plain], auth: { allOf: [mtls] } }]".to_owned(),
+            &["no-client-auth"],
+        ),
+        ("defaults: { auth: { anyOf: [mtls] } }\nroutes: [{ name: a }]".to_owned(), &["no-client-auth"]),
+        ("defaults: { auth: { anyOf: [mtls] } }".to_owned(), &["no-client-auth"]),
+        // A rule may look at one where some have none: without it the rule takes nothing.
+        (format!("routes: [{{ name: a, {rule} }}]"), &[]),
+        (format!("routes: [{{ name: a, listeners: [plain], {rule} }}, {{ name: b }}]"), &["no-client-auth"]),
+        (bound.to_owned(), &[]),
+    ] {
+        assert_eq!(codes(&rest), expected, "{rest}");
+    }
+    let problem =
+        load_str(&name, &format!("app: {{ port: 1 }}\n{bound}"), &variables).unwrap_err().problems();
+    assert_eq!(problem[0].code, "no-client-auth");
+}
+
 #[test]
 fn a_secret_too_short_for_one_of_its_algorithms_is_refused() {
     for (algorithms, good) in [("[HS256]", true), ("[HS384]", false), ("[HS256, HS384]", false)] {

@@ -96,6 +96,7 @@ fn record<'a>(client_address: IpAddr) -> Record<'a> {
         flag: "",
         reason: "",
         would_deny: "",
+        rule: None,
         upstream: Some("app"),
         endpoint: Some("127.0.0.1:8080"),
         attempts: 1,

@@ -4,8 +4,10 @@
 //! |---|---|---|
 //! | `identity` | edge, from the connection | auth, authorize |
 //! | `client_address`, `request_id`, `own`, `hop` | edge | forward, request headers, respond, access log |
-//! | claims of `access` | auth | authorize |
+//! | `memo` of `access` | route choice, auth | the same |
+//! | `tokens`, `claims` of `access` | auth | authorize, the step that hands over to the app |
 //! | `would_deny` of `access` | auth, authorize | access log, metrics |
+//! | `rule` of `access` | authorize | access log |
 //! | `route`, `prefix_len` | edge, after the route choice | rewrite, redirect, access log, metrics |
 //! | `upstream`, `endpoint`, `attempts` | forward | access log |
 //! | `request_complete`, `body_failure` | request body | timeout, forward |
@@ -32,6 +34,7 @@ use crate::{
     error::{Error, Flag},
     hop_by_hop::Hop,
     identity::Identity,
+    jwt::{Memo, Tokens, VerifiedToken},
     owned_headers::Own,
 };
 
@@ -81,17 +84,11 @@ pub struct Exchange {
 /// What authentication and authorization found out.
 #[derive(Default)]
 struct Access {
-    tokens: RefCell<Vec<Arc<dyn Claims>>>,
-    would_deny: RefCell<Vec<WouldDeny>>,
-}
-
-/// A refusal that `mode: report` did not carry out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WouldDeny {
-    /// What the reason behind the flag would have been.
-    pub reason: &'static str,
-    /// The rule that refused, where one did.
-    pub rule: Option<Arc<str>>,
+    memo: Memo,
+    tokens: RefCell<Tokens>,
+    claims: RefCell<Vec<Arc<dyn Claims>>>,
+    would_deny: RefCell<Vec<&'static str>>,
+    rule: OnceCell<Arc<str>>,
 }
 
 impl Exchange {
@@ -174,27 +171,55 @@ impl Exchange {
         self.access.get_or_init(Box::default)
     }
 
-    /// A token was verified, and the client is whom it names.
-    pub fn verified(&self, token: Arc<dyn Claims>) {
-        self.access().tokens.borrow_mut().push(token);
+    /// What was found out about the tokens of this request, so that each is verified once.
+    pub fn memo(&self) -> &Memo {
+        &self.access().memo
     }
 
-    /// Records a refusal that is not carried out.
-    pub fn would_deny(&self, reason: &'static str, rule: Option<&Arc<str>>) {
-        self.access().would_deny.borrow_mut().push(WouldDeny { reason, rule: rule.cloned() });
+    /// The request was let in with these tokens.
+    pub fn let_in(&self, tokens: Tokens) {
+        let access = self.access();
+        let token = |token: &Arc<VerifiedToken>| Arc::clone(token) as Arc<dyn Claims>;
+        access.claims.borrow_mut().extend(tokens.iter().map(|granted| token(&granted.token)));
+        *access.tokens.borrow_mut() = tokens;
     }
 
-    /// The refusals that were not carried out.
-    pub fn would_denies(&self) -> Vec<WouldDeny> {
+    /// The tokens that the request was let in with.
+    pub fn take_tokens(&self) -> Tokens {
+        self.access.get().map(|access| access.tokens.take()).unwrap_or_default()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn claim(&self, claims: impl Claims + 'static) {
+        self.access().claims.borrow_mut().push(Arc::new(claims));
+    }
+
+    /// Records a refusal that `mode: report` does not carry out, by the reason that it would have had.
+    pub fn would_deny(&self, reason: &'static str) {
+        self.access().would_deny.borrow_mut().push(reason);
+    }
+
+    /// Takes the refusals that were not carried out.
+    pub fn would_denies(&self) -> Vec<&'static str> {
         self.access.get().map(|access| access.would_deny.take()).unwrap_or_default()
     }
 
+    /// This rule refused, or would have.
+    pub fn refused_by(&self, rule: &Arc<str>) {
+        let _ = self.access().rule.set(Arc::clone(rule));
+    }
+
+    /// The rule that refused, or would have.
+    pub fn rule(&self) -> Option<&str> {
+        self.access.get()?.rule.get().map(|rule| &**rule)
+    }
+
     fn any_token(&self, holds: impl FnMut(&Arc<dyn Claims>) -> bool) -> bool {
-        self.access.get().is_some_and(|access| access.tokens.borrow().iter().any(holds))
+        self.access.get().is_some_and(|access| access.claims.borrow().iter().any(holds))
     }
 }
 
-/// All tokens that were verified for this request, together: a claim is there when one of them has it.
+/// All tokens that the request was let in with, together: a claim is there when one of them has it.
 impl Claims for Exchange {
     fn has(&self, claim: &ClaimPath) -> bool {
         self.any_token(|token| token.has(claim))

@@ -4,11 +4,13 @@
 
 pub mod access_log;
 pub mod authorize;
+pub mod claim_headers;
 pub mod claims;
 pub mod client_address;
 pub mod context;
 pub mod cors;
 pub mod error;
+pub mod ext_auth;
 pub mod framing;
 pub mod grpc;
 pub mod headers;

@@ -291,6 +291,32 @@ mod tests {
         }
     }
 
+    /// Claims are written beside what the proxy owns, under names that are not its own.
+    #[test]
+    fn no_claim_is_configured_under_an_owned_name() {
+        let accepted = |name: &str| {
+            let text = format!(
+                "app: {{ port: 8080 }}\njwtProviders:\n  a: {{ issuer: \"https://a.example\", audiences: [b], \
+                 claimHeaders: {{ {name}: sub }} }}\n"
+            );
+            outrigger_config::load_str("test.yaml", &text, &|_: &str| None).is_ok()
+        };
+        for name in [
+            "x-request-id",
+            "x-forwarded-for",
+            "x-forwarded-client-cert",
+            "X-Forwarded-User",
+            "x-real-ip",
+            "forwarded",
+            "x-outrigger-user",
+        ] {
+            assert!(owns(&name.to_ascii_lowercase()) && !accepted(name), "{name}");
+        }
+        for name in ["x-user-id", "x-forwardedfor", "x-requestid", "user"] {
+            assert!(!owns(name) && accepted(name), "{name}");
+        }
+    }
+
     #[test]
     fn an_ordinary_head_is_left_alone() {
         let mut headers =

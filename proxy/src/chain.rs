@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use outrigger_config::model::{Action, Config, Route, WeightedBackend};
+use outrigger_config::model::{Action, Requirement, Route, RouteId, WeightedBackend};
 use outrigger_filters::{
     authorize::AuthorizeLayer,
     headers::RequestHeadersLayer,
@@ -17,51 +17,61 @@ use tower::ServiceBuilder;
 
 use crate::{
     answer::{DirectAnswer, RedirectAnswer},
+    auth::{AuthLayer, HandOverLayer},
+    ext_auth::ExtAuthLayer,
     forward::Forward,
-    snapshot::LocalUpstream,
+    snapshot::View,
 };
 
-/// The chain of `route`, over the upstreams of its configuration.
-pub(crate) fn build(config: &Config, route: &Route, upstreams: &Rc<[Rc<LocalUpstream>]>) -> BoxService {
+/// The chain of a route, over what its worker has for its configuration.
+pub(crate) fn build(view: &View, id: RouteId) -> BoxService {
+    let route = view.config().route(id);
     match &route.action {
         // 15: answers of our own; nothing after this step is needed.
-        Action::Redirect(redirect) => guarded(route, RedirectAnswer::new(redirect)),
-        Action::Respond(answer) => guarded(route, DirectAnswer::new(answer)),
-        Action::Forward(backends) => forward(config, route, backends, upstreams),
+        Action::Redirect(redirect) => guarded(view, id, RedirectAnswer::new(redirect)),
+        Action::Respond(answer) => guarded(view, id, DirectAnswer::new(answer)),
+        Action::Forward(backends) => forward(view, id, backends),
     }
 }
 
 /// 10 to 12: who asks, and whether he may; before anything is done for him.
-fn guarded<S>(route: &Route, service: S) -> BoxService
+fn guarded<S>(view: &View, id: RouteId, service: S) -> BoxService
 where
     S: HttpService,
     S::Future: 'static,
 {
-    let Some(rules) = &route.authorize else {
-        // Most routes are open or ask for nothing: not one more step for them.
+    let route = view.config().route(id);
+    let requirement = &route.auth.requirement;
+    let asks = *requirement != Requirement::None;
+    let ext_auth = view.ext_auth(id);
+    if !asks && route.authorize.is_none() && ext_auth.is_none() {
+        // Not one more step for routes that are open to everybody.
         return BoxService::new(service);
-    };
+    }
+    let verifiers = view.verifiers();
     let chain = ServiceBuilder::new()
+        // 10: who the client is.
+        .option_layer(asks.then(|| AuthLayer::new(&route.auth, verifiers)))
         // 11: what somebody who is known may do.
-        .layer(AuthorizeLayer::new(rules))
+        .option_layer(route.authorize.as_ref().map(AuthorizeLayer::new))
+        // 12: what somebody outside says, who sees the token as well.
+        .option_layer(ext_auth.map(|(asked, pool, counters)| ExtAuthLayer::new(asked, pool, counters)))
+        // Behind everybody who may still want to see the token.
+        .option_layer(asks.then(|| HandOverLayer::new(requirement, verifiers)))
         .service(service);
     BoxService::new(chain)
 }
 
 /// 16 to 22.
-fn forward(
-    config: &Config,
-    route: &Route,
-    backends: &[WeightedBackend],
-    upstreams: &Rc<[Rc<LocalUpstream>]>,
-) -> BoxService {
+fn forward(view: &View, id: RouteId, backends: &[WeightedBackend]) -> BoxService {
+    let route = view.config().route(id);
     let timeouts = &route.timeouts;
     // 20-22: balancing, pool, connection.
-    let forward = Forward::new(config, route, backends, Rc::clone(upstreams));
+    let forward = Forward::new(view.config(), route, backends, Rc::clone(view.upstreams()));
     if is_plain(route) && timeouts.backend_request.is_none() {
         // Most routes change nothing: the same order without its empty places, for shorter futures.
         let layer = timeouts.request.map(|limit| TimeoutLayer::new(Scope::Request, limit));
-        return guarded(route, ServiceBuilder::new().option_layer(layer).service(forward));
+        return guarded(view, id, ServiceBuilder::new().option_layer(layer).service(forward));
     }
     let chain = ServiceBuilder::new()
         // 16: after every decision was made on what the client sent, before anything is sent on.
@@ -72,7 +82,7 @@ fn forward(
         // 20: one try's share of it.
         .option_layer(timeouts.backend_request.map(|limit| TimeoutLayer::new(Scope::Backend, limit)))
         .service(forward);
-    guarded(route, chain)
+    guarded(view, id, chain)
 }
 
 fn is_plain(route: &Route) -> bool {

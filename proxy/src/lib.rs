@@ -4,11 +4,14 @@
 
 mod admin;
 mod answer;
+mod auth;
 mod chain;
 pub mod cli;
 mod control;
 mod edge;
+mod ext_auth;
 mod forward;
+mod jwks;
 mod listener;
 mod respond;
 pub mod router;

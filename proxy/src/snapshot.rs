@@ -4,19 +4,40 @@
 //! of a snapshot: chains, pools and metric series that never leave its thread. A request takes one view when its
 //! head is complete and keeps it to its last byte, so that a reload never changes a request midway.
 
-use std::{cell::OnceCell, rc::Rc, sync::Arc};
+use std::{
+    cell::{OnceCell, RefCell},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
-use outrigger_config::model::{Config, Listener, ListenerId, RouteId};
-use outrigger_filters::{access_log::Sampler, cors, service::BoxService};
+use outrigger_config::model::{
+    Config, ConnectionSettings, Direction, ExtAuth, Listener, ListenerId, RouteId,
+};
+use outrigger_filters::{
+    access_log::Sampler,
+    claim_headers::ClaimHeaders,
+    cors,
+    jwt::{Providers, TokenCache},
+    service::BoxService,
+};
 
 use crate::{
+    auth::Verifiers,
     chain,
+    jwks::{cell::KeyCell, keeper},
     router::RouteTable,
-    telemetry::metrics::{LocalSeries, Metrics, Shard, UpstreamCounters},
+    telemetry::metrics::{ExtAuthCounters, LocalSeries, Metrics, Shard, UpstreamCounters},
     tls::server::{Tls, TlsError},
-    upstream::{pool::Pool, registry, registry::Upstream},
+    upstream::{endpoint::Endpoint, pool::Pool, registry, registry::Upstream},
 };
+
+/// How long a connect to what `extAuth` asks may take; its `timeout` is mostly shorter.
+const SERVICE_CONNECT: Duration = Duration::from_secs(1);
+
+/// How long an unused connection to it is kept.
+const SERVICE_IDLE: Duration = Duration::from_secs(30);
 
 /// Where the current snapshot is found.
 pub(crate) type SnapshotCell = ArcSwap<Snapshot>;
@@ -32,6 +53,15 @@ pub(crate) struct Snapshot {
     /// By [`outrigger_config::model::UpstreamId`].
     pub upstreams: Vec<Arc<Upstream>>,
     counters: Vec<Arc<UpstreamCounters>>,
+    /// What `extAuth` asks.
+    services: Vec<Arc<Endpoint>>,
+    service_counters: Arc<UpstreamCounters>,
+    /// By [`RouteId`].
+    ext_auth: Vec<Option<Arc<ExtAuthCounters>>>,
+    /// By [`outrigger_config::model::ProviderId`].
+    pub keys: Arc<[Arc<KeyCell>]>,
+    providers: Arc<Providers>,
+    claim_headers: Option<Arc<ClaimHeaders>>,
     /// By [`RouteId`].
     cors: Vec<Option<cors::Policy>>,
 }
@@ -52,7 +82,34 @@ impl Snapshot {
         let upstreams = registry::upstreams(&config, old.map_or(&[], |old| &old.upstreams));
         let counters = upstreams.iter().map(|one| metrics.upstream(&one.model.name)).collect();
         let cors = config.routes.iter().map(|route| route.cors.as_ref().map(cors::Policy::new)).collect();
-        Ok(Self { config, tables, tls, upstreams, counters, cors })
+        let keys = keeper::cells(&config, old.map_or(&[], |old| &*old.keys), metrics).into();
+        let providers = Arc::new(Providers::new(&config.jwt_providers));
+        let claim_headers = ClaimHeaders::new(&config.jwt_providers);
+        let claim_headers = (!claim_headers.is_empty()).then(|| Arc::new(claim_headers));
+        let services = registry::services(&config, old.map_or(&[], |old| &old.services));
+        let ext_auth =
+            config.routes.iter().map(|route| route.ext_auth.as_ref().map(|_| metrics.ext_auth(&route.name)));
+        Ok(Self {
+            ext_auth: ext_auth.collect(),
+            // No upstream can have this name, which is no DNS label.
+            service_counters: metrics.upstream(&"extAuth".into()),
+            config,
+            tables,
+            tls,
+            upstreams,
+            counters,
+            services,
+            keys,
+            providers,
+            claim_headers,
+            cors,
+        })
+    }
+
+    /// Everything that connections go to.
+    pub(crate) fn endpoints(&self) -> Vec<Arc<Endpoint>> {
+        let of_upstreams = self.upstreams.iter().flat_map(|upstream| &upstream.endpoints);
+        of_upstreams.chain(&self.services).cloned().collect()
     }
 
     /// The TLS of a listener, by its name.
@@ -84,12 +141,15 @@ pub(crate) struct View {
     /// The shared side.
     pub snapshot: Arc<Snapshot>,
     upstreams: Rc<[Rc<LocalUpstream>]>,
+    /// Connections to what `extAuth` asks.
+    services: Vec<Rc<Pool>>,
     /// By [`RouteId`]; built when a route is first used, so that a reload of many routes costs a worker nothing.
     chains: Vec<OnceCell<BoxService>>,
     /// By listener and route; one more per listener for requests without route.
     series: Vec<OnceCell<Rc<LocalSeries>>>,
     shard: Arc<Shard>,
     sampler: Sampler,
+    verifiers: Rc<Verifiers>,
 }
 
 /// One upstream with this worker's connections to it.
@@ -112,9 +172,32 @@ impl LocalUpstream {
     }
 }
 
+/// One pool for each service; connections to the same ones are kept, those to others end.
+fn services(snapshot: &Snapshot, old: &[Rc<Pool>]) -> Vec<Rc<Pool>> {
+    let is_kept = |pool: &&Rc<Pool>| snapshot.services.iter().any(|one| Arc::ptr_eq(one, pool.endpoint()));
+    old.iter().filter(|pool| !is_kept(pool)).for_each(|gone| gone.retire());
+    let pool = |endpoint: &Arc<Endpoint>| {
+        let kept = old.iter().find(|pool| Arc::ptr_eq(pool.endpoint(), endpoint));
+        kept.map_or_else(
+            || {
+                let settings = ConnectionSettings::new(SERVICE_CONNECT, SERVICE_IDLE);
+                let counters = Arc::clone(&snapshot.service_counters);
+                Rc::new(Pool::new(Arc::clone(endpoint), settings, counters))
+            },
+            Rc::clone,
+        )
+    };
+    snapshot.services.iter().map(pool).collect()
+}
+
 impl View {
     /// The first view of a worker, or the next one: pools of upstreams that did not change are kept.
-    pub(crate) fn new(snapshot: Arc<Snapshot>, old: Option<&Self>, shard: Arc<Shard>) -> Self {
+    pub(crate) fn new(
+        snapshot: Arc<Snapshot>,
+        old: Option<&Self>,
+        shard: Arc<Shard>,
+        tokens: &Rc<RefCell<TokenCache>>,
+    ) -> Self {
         let upstreams: Rc<[_]> = snapshot
             .upstreams
             .iter()
@@ -130,9 +213,13 @@ impl View {
                 gone.pools.iter().for_each(|pool| pool.retire());
             }
         }
+        let services = services(&snapshot, old.map_or(&[], |old| &old.services));
         let (routes, listeners) = (snapshot.config.routes.len(), snapshot.config.listeners.len());
+        let (providers, keys) = (Arc::clone(&snapshot.providers), Arc::clone(&snapshot.keys));
         Self {
+            verifiers: Rc::new(Verifiers::new(providers, keys, Rc::clone(tokens))),
             upstreams,
+            services,
             chains: (0..routes).map(|_| OnceCell::new()).collect(),
             series: (0..listeners * (routes + 1)).map(|_| OnceCell::new()).collect(),
             shard,
@@ -164,8 +251,31 @@ impl View {
 
     /// The chain of a route.
     pub(crate) fn chain(&self, route: RouteId) -> &BoxService {
-        self.chains[route.0 as usize]
-            .get_or_init(|| chain::build(self.config(), self.config().route(route), &self.upstreams))
+        self.chains[route.0 as usize].get_or_init(|| chain::build(self, route))
+    }
+
+    /// The upstreams, by [`outrigger_config::model::UpstreamId`].
+    pub(crate) fn upstreams(&self) -> &Rc<[Rc<LocalUpstream>]> {
+        &self.upstreams
+    }
+
+    /// Connections to what a route's `extAuth` asks, and its counters; none where it has none.
+    pub(crate) fn ext_auth(&self, route: RouteId) -> Option<(&ExtAuth, Rc<Pool>, Arc<ExtAuthCounters>)> {
+        let asked = self.config().route(route).ext_auth.as_ref()?;
+        let pool = self.services.iter().find(|pool| pool.endpoint().spec == asked.endpoint)?;
+        let counters = self.snapshot.ext_auth[route.0 as usize].as_ref()?;
+        Some((asked, Rc::clone(pool), Arc::clone(counters)))
+    }
+
+    /// What tokens are verified with.
+    pub(crate) fn verifiers(&self) -> &Rc<Verifiers> {
+        &self.verifiers
+    }
+
+    /// Fields that carry claims and that no client may send, on listeners that clients come to.
+    pub(crate) fn claim_headers(&self, listener: ListenerId) -> Option<&Arc<ClaimHeaders>> {
+        let inbound = self.config().listener(listener).direction == Direction::Inbound;
+        self.snapshot.claim_headers.as_ref().filter(|_| inbound)
     }
 
     /// Who may read the answers of a route.

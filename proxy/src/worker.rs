@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use outrigger_filters::request_id::RequestIds;
+use outrigger_filters::{jwt::TokenCache, request_id::RequestIds};
 use tokio::{
     runtime::{Builder, LocalOptions},
     sync::{mpsc, oneshot},
@@ -78,6 +78,8 @@ pub(crate) struct Worker {
     cell: Arc<SnapshotCell>,
     view: RefCell<Rc<View>>,
     shard: Arc<Shard>,
+    /// Tokens that this worker has verified.
+    tokens: Rc<RefCell<TokenCache>>,
     /// Process-wide counters.
     pub metrics: Arc<Metrics>,
     /// This worker's lines.
@@ -92,11 +94,13 @@ pub(crate) struct Worker {
 impl Worker {
     fn new(parts: Parts) -> Self {
         let shard = parts.metrics.shard();
-        let view = View::new(parts.cell.load_full(), None, Arc::clone(&shard));
+        let tokens = Rc::<RefCell<TokenCache>>::default();
+        let view = View::new(parts.cell.load_full(), None, Arc::clone(&shard), &tokens);
         Self {
             cell: parts.cell,
             view: RefCell::new(Rc::new(view)),
             shard,
+            tokens,
             metrics: parts.metrics,
             log: Rc::new(LocalLog::new(parts.log)),
             notes: parts.notes,
@@ -110,7 +114,7 @@ impl Worker {
         let current = self.cell.load();
         let mut view = self.view.borrow_mut();
         if !Arc::ptr_eq(&current, &view.snapshot) {
-            let next = View::new(Arc::clone(&current), Some(&view), Arc::clone(&self.shard));
+            let next = View::new(Arc::clone(&current), Some(&view), Arc::clone(&self.shard), &self.tokens);
             *view = Rc::new(next);
         }
         Rc::clone(&view)

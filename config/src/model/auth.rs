@@ -352,6 +352,22 @@ pub enum Requirement {
     Optional(Vec<ProviderId>),
 }
 
+impl Requirement {
+    /// The providers whose tokens it takes, in the order they stand.
+    pub fn providers(&self) -> impl Iterator<Item = ProviderId> {
+        let (credentials, optional): (&[Credential], &[ProviderId]) = match self {
+            Self::None => (&[], &[]),
+            Self::AnyOf(all) | Self::AllOf(all) => (all, &[]),
+            Self::Optional(providers) => (&[], providers),
+        };
+        let token = |credential: &Credential| match credential {
+            Credential::Token(provider) => Some(*provider),
+            Credential::Mtls => None,
+        };
+        credentials.iter().filter_map(token).chain(optional.iter().copied())
+    }
+}
+
 /// One thing that a client may present.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Credential {
@@ -392,7 +408,7 @@ impl Authorize {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AuthorizeRule {
-    /// Unique within its route; stands in the reason of a report.
+    /// Unique within its route; stands in the access log when the rule refuses.
     pub name: Arc<str>,
     /// What it does with a request that it takes.
     pub action: RuleAction,
@@ -456,7 +472,7 @@ pub struct ExtAuth {
     pub endpoint: EndpointSpec,
     /// What is asked for there, in origin form.
     pub path: Arc<str>,
-    /// From the start of the connect to the response head. Default 200 ms.
+    /// From the start of the connect to the whole answer. Default 200 ms.
     pub timeout: Duration,
     /// What happens when it gives no answer. Default deny.
     pub on_error: OnError,

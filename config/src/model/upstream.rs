@@ -92,3 +92,10 @@ pub struct ConnectionSettings {
     /// Age at which a connection is not used for another request. Default off.
     pub max_age: Option<Duration>,
 }
+
+impl ConnectionSettings {
+    /// Connections of any age.
+    pub fn new(connect_timeout: Duration, idle_timeout: Duration) -> Self {
+        Self { connect_timeout, idle_timeout, max_age: None }
+    }
+}

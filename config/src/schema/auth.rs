@@ -88,7 +88,7 @@ block! {
     ExtAuthBlock {
         /// Where it is asked, such as `http://127.0.0.1:8181/v1/check`.
         "url" url: String,
-        /// From the start of the connect to the response head, over 0. Default 200ms.
+        /// From the start of the connect to the whole answer, over 0. Default 200ms.
         "timeout" timeout: Time,
         /// What happens without an answer: `deny` (503) or `allow`. Default deny.
         "onError" on_error: Word<OnError>,

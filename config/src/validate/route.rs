@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::{
     action,
     auth::Asking,
-    authorize, cors, defaults, ext_auth, headers, hostname, name,
+    authorize, claim, cors, defaults, ext_auth, headers, hostname, name,
     path::Rules,
     route_match::{self, only_prefixes},
     value::{Field, time_or_off},
@@ -144,6 +144,9 @@ fn route(
     let authorize =
         block.authorize.as_ref().map(|written| authorize::authorize(written, &auth, &asking, report));
     claims_are_known(block, direction, context, report);
+    if direction == Direction::Inbound {
+        headers_are_still_there(block, context, report);
+    }
     Route {
         name: name.into(),
         listeners,
@@ -182,6 +185,26 @@ fn claims_are_known(block: &RouteBlock, direction: Direction, context: &Context<
         if let Some(claims) = &item.value.claims {
             report.error(&claims.place, "no-token", message, help);
         }
+    }
+}
+
+/// Headers that carry claims are taken away from clients before a route is chosen, and written after.
+fn headers_are_still_there(block: &RouteBlock, context: &Context<'_>, report: &mut Report) {
+    let matches = block.matches.as_ref().map_or(&[][..], |matches| &matches.value);
+    let headers = matches.iter().filter_map(|item| item.value.headers.as_ref());
+    for (name, _) in headers.flat_map(|headers| &headers.value.0) {
+        let carried = context.providers.iter().flat_map(|provider| &provider.claim_headers);
+        let Some(header) =
+            carried.into_iter().find(|header| name.value.eq_ignore_ascii_case(header.name.as_str()))
+        else {
+            continue;
+        };
+        let message = format!(
+            "`{}` of `claimHeaders` is taken away from every client, so this never matches",
+            header.name
+        );
+        let help = format!("match the claim: `claims: {{ {}: … }}`", claim::written(&header.claim));
+        report.error(&name.place, "never-matches", message, help);
     }
 }
 

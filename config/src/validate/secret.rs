@@ -25,7 +25,7 @@ pub(super) fn shared(
     };
     let Some(secret) = secret else { return SecretText::new(*b"") };
     let longest =
-        algorithms.iter().map(|algorithm| (hash_bytes(*algorithm), *algorithm)).max_by_key(|(b, _)| *b);
+        algorithms.iter().map(|algorithm| (algorithm.min_secret_bytes(), *algorithm)).max_by_key(|(b, _)| *b);
     if let Some((needed, algorithm)) = longest
         && secret.expose().len() < needed
     {
@@ -83,15 +83,6 @@ fn check_bearer_token(token: &[u8], place: &Place, report: &mut Report) {
     if token.is_empty() || !token.iter().all(u8::is_ascii_graphic) {
         let message = "what stands there is no bearer token: one word of visible ASCII";
         report.error(place, "bad-secret", message, "look for spaces, line ends and quotes in it");
-    }
-}
-
-fn hash_bytes(algorithm: JwtAlgorithm) -> usize {
-    match algorithm {
-        JwtAlgorithm::Hs256 => 32,
-        JwtAlgorithm::Hs384 => 48,
-        JwtAlgorithm::Hs512 => 64,
-        _ => 0,
     }
 }
 

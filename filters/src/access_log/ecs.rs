@@ -45,6 +45,7 @@ pub fn write_ecs(record: &Record<'_>, out: &mut Vec<u8>) {
     push_field(out, br#","flag":"#, Some(record.flag).filter(|flag| !flag.is_empty()), MAX_NAME);
     let would_deny = Some(record.would_deny).filter(|reason| !reason.is_empty());
     push_field(out, br#","would_deny":"#, would_deny, MAX_NAME);
+    push_field(out, br#","rule":"#, record.rule, MAX_NAME);
     push_field(out, br#","upstream":"#, record.upstream, MAX_NAME);
     push_field(out, br#","endpoint":"#, record.endpoint, MAX_NAME);
     out.extend_from_slice(br#","attempts":"#);

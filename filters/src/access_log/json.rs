@@ -5,8 +5,8 @@ use super::{
     push_millis, push_number, time::push_rfc3339,
 };
 
-/// Writes one line of JSON behind `out`. What was never known is `null`; no flag and no reason are empty; `wouldDeny` stands there
-/// only when there is something to tell.
+/// Writes one line of JSON behind `out`. What was never known is `null`; no flag and no reason are empty; `wouldDeny` and `rule` stand
+/// there only when there is something to tell.
 pub fn write_json(record: &Record<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(br#"{"time":""#);
     push_rfc3339(out, record.time);
@@ -35,6 +35,10 @@ pub fn write_json(record: &Record<'_>, out: &mut Vec<u8>) {
     if !record.would_deny.is_empty() {
         out.extend_from_slice(br#","wouldDeny":"#);
         push_quoted(out, record.would_deny, MAX_NAME);
+    }
+    if let Some(rule) = record.rule {
+        out.extend_from_slice(br#","rule":"#);
+        push_quoted(out, rule, MAX_NAME);
     }
     out.extend_from_slice(br#","upstream":"#);
     push_optional(out, record.upstream, MAX_NAME);

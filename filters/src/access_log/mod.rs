@@ -64,6 +64,8 @@ pub struct Record<'a> {
     pub reason: &'a str,
     /// The reason for which `mode: report` would have refused it; empty for none, and then not written.
     pub would_deny: &'a str,
+    /// The rule that refused it, or would have; written only when there is one.
+    pub rule: Option<&'a str>,
     /// The upstream's name.
     pub upstream: Option<&'a str>,
     /// The endpoint of the last try.

@@ -21,6 +21,7 @@ fn record<'a>() -> Record<'a> {
         flag: "",
         reason: "",
         would_deny: "",
+        rule: None,
         upstream: Some("app"),
         endpoint: Some("127.0.0.1:8080"),
         attempts: 1,
@@ -122,11 +123,13 @@ fn the_text_form_reads_like_a_sentence() {
 
 #[test]
 fn a_refusal_that_was_not_carried_out_stands_in_every_form() {
-    let tried = Record { would_deny: "auth.missing_token", ..record() };
+    let tried = Record { would_deny: "auth.missing_token", rule: Some("no-bots"), ..record() };
     assert_eq!(parsed(AccessLogFormat::Json, &tried)["wouldDeny"], "auth.missing_token");
+    assert_eq!(parsed(AccessLogFormat::Json, &tried)["rule"], "no-bots");
     assert_eq!(parsed(AccessLogFormat::Ecs, &tried)["outrigger"]["would_deny"], "auth.missing_token");
+    assert_eq!(parsed(AccessLogFormat::Ecs, &tried)["outrigger"]["rule"], "no-bots");
     let text = line(AccessLogFormat::Text, &tried);
-    assert!(text.contains(" attempts=1 wouldDeny=auth.missing_token id="), "{text}");
+    assert!(text.contains(" attempts=1 wouldDeny=auth.missing_token rule=no-bots id="), "{text}");
 }
 
 /// `docs/security.md` 20.
@@ -167,6 +170,7 @@ fn a_line_is_never_longer_than_its_bound_and_what_is_cut_says_so() {
             flag: &long,
             reason: &long,
             would_deny: &long,
+            rule: Some(&long),
             upstream: Some(&long),
             endpoint: Some(&long),
             attempts: u32::MAX,

@@ -37,9 +37,12 @@ pub fn write_text(record: &Record<'_>, out: &mut Vec<u8>) {
     }
     out.extend_from_slice(b" attempts=");
     push_number(out, record.attempts);
-    for (name, text) in
-        [(" flag=", record.flag), (" reason=", record.reason), (" wouldDeny=", record.would_deny)]
-    {
+    for (name, text) in [
+        (" flag=", record.flag),
+        (" reason=", record.reason),
+        (" wouldDeny=", record.would_deny),
+        (" rule=", record.rule.unwrap_or_default()),
+    ] {
         if !text.is_empty() {
             out.extend_from_slice(name.as_bytes());
             push_word(out, text, MAX_NAME);

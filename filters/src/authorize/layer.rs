@@ -62,10 +62,13 @@ impl Guard {
         };
         let Decision::Deny { rule, reason } = self.rules.decide(&subject) else { return Ok(()) };
         let insufficient_scope = reason == INSUFFICIENT_SCOPE;
+        if let Some(rule) = rule {
+            context.refused_by(rule);
+        }
         match self.mode {
             Mode::Enforce => Err(Error::Forbidden { reason, insufficient_scope }),
             Mode::Report => {
-                context.would_deny(reason, rule);
+                context.would_deny(reason);
                 Ok(())
             }
         }

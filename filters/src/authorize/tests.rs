@@ -8,7 +8,6 @@ use tower::{Layer, Service, service_fn};
 use super::*;
 use crate::{
     claims::tests::{Told, exact, path},
-    context::WouldDeny,
     error::Error,
     service::{Body, Request},
 };
@@ -149,7 +148,7 @@ async fn through(mode: Mode, request: Request) -> Result<Response<Body>, Error> 
 
 fn with(claims: serde_json::Value) -> Request {
     let request: Request = http::Request::new(Body::Empty).into();
-    request.context.verified(Arc::new(Told(claims)));
+    request.context.claim(Told(claims));
     request
 }
 
@@ -166,7 +165,7 @@ async fn what_is_denied_never_reaches_the_next_step() {
 #[tokio::test]
 async fn the_tokens_of_a_request_count_together() {
     let request = with(json!({"groups": "sre"}));
-    request.context.verified(Arc::new(Told(json!({"scope": "write"}))));
+    request.context.claim(Told(json!({"scope": "write"})));
     assert!(through(Mode::Enforce, request).await.is_ok());
 }
 
@@ -175,5 +174,18 @@ async fn a_report_lets_through_and_tells_what_would_have_been() {
     let request = with(json!({}));
     let context = Rc::clone(&request.context);
     assert!(through(Mode::Report, request).await.is_ok());
-    assert_eq!(context.would_denies(), [WouldDeny { reason: NOT_ALLOWED, rule: None }]);
+    assert_eq!((context.would_denies(), context.rule()), (vec![NOT_ALLOWED], None));
+}
+
+#[tokio::test]
+async fn a_deny_rule_is_told_to_the_log_by_name() {
+    let no_gets = rule("no-gets", RuleAction::Deny, |rule| rule.methods = vec![Method::GET]);
+    for mode in [Mode::Enforce, Mode::Report] {
+        let layer = AuthorizeLayer::new(&model::Authorize::new(mode, vec![no_gets.clone()]));
+        let request = with(json!({}));
+        let context = Rc::clone(&request.context);
+        let inner = service_fn(async |_: Request| Ok::<_, Error>(Response::new(Body::Empty)));
+        assert_eq!(layer.layer(inner).call(request).await.is_err(), mode == Mode::Enforce);
+        assert_eq!(context.rule(), Some("no-gets"));
+    }
 }

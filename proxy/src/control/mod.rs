@@ -34,6 +34,7 @@ use self::{
 };
 use crate::{
     admin,
+    jwks::keeper::Keepers,
     snapshot::{Snapshot, SnapshotCell},
     telemetry::{access_log::Writer, metrics::Metrics},
     tls::{notes::Teller, server::TlsError},
@@ -43,6 +44,9 @@ use crate::{
 
 /// How long a start or reload waits for host names that have no address yet.
 const FIRST_LOOKUP: Duration = Duration::from_secs(1);
+
+/// How long it waits for keys of token providers.
+const FIRST_KEYS: Duration = Duration::from_secs(1);
 
 /// Why the proxy did not start.
 #[derive(Debug, thiserror::Error)]
@@ -116,6 +120,7 @@ struct Control {
     signals: Signals,
     drain: Drain,
     resolving: JoinHandle<()>,
+    keepers: Keepers,
     log: Writer,
     refused: Teller,
     /// Keys that only a restart changes are compared with this.
@@ -134,8 +139,10 @@ impl Control {
         let change = listeners.prepare(&config)?;
         let servers = admin::Servers::bind(&config)?;
         let snapshot = Arc::new(build(&config, None, &metrics)?);
-        dns::resolve_new(&snapshot.upstreams, FIRST_LOOKUP).await;
-        let resolving = tokio::spawn(dns::keep_resolved(snapshot.upstreams.clone()));
+        let mut keepers = Keepers::default();
+        let endpoints = snapshot.endpoints();
+        tokio::join!(dns::resolve_new(&endpoints, FIRST_LOOKUP), keepers.begin(&snapshot.keys, FIRST_KEYS));
+        let resolving = tokio::spawn(dns::keep_resolved(endpoints));
         let cell: Arc<SnapshotCell> = Arc::new(ArcSwap::new(snapshot));
         let log = Writer::start(io::stdout(), Arc::clone(&metrics))?;
         let (refused, notes) = Teller::new();
@@ -163,6 +170,7 @@ impl Control {
             signals,
             drain,
             resolving,
+            keepers,
             log,
             refused,
             started_with: config,

@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{Control, FIRST_LOOKUP, StartError, build, warn};
+use super::{Control, FIRST_KEYS, FIRST_LOOKUP, StartError, build, warn};
 use crate::{upstream::dns, worker::Command};
 
 /// When to look at the file again.
@@ -124,9 +124,14 @@ impl Control {
         let changes = diff(&old, &config);
         let snapshot = build(&config, Some(&self.cell.load()), &self.shared.metrics)?;
         let listeners = self.listeners.prepare(&config)?;
-        dns::resolve_new(&snapshot.upstreams, FIRST_LOOKUP).await;
+        let endpoints = snapshot.endpoints();
+        tokio::join!(
+            dns::resolve_new(&endpoints, FIRST_LOOKUP),
+            self.keepers.begin(&snapshot.keys, FIRST_KEYS)
+        );
         self.resolving.abort();
-        self.resolving = tokio::spawn(dns::keep_resolved(snapshot.upstreams.clone()));
+        self.resolving = tokio::spawn(dns::keep_resolved(endpoints));
+        self.keepers.keep_only(&snapshot.keys);
         self.cell.store(Arc::new(snapshot));
         self.listeners.publish(listeners, &self.workers, &self.shared).await;
         for worker in &self.workers {

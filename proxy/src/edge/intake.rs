@@ -4,7 +4,7 @@
 //! hop-by-hop field is left, and the headers that the proxy owns are the proxy's.
 
 use http::{HeaderMap, HeaderValue, Method, header, request::Parts};
-use outrigger_config::model::{Listener, UrlRewrite};
+use outrigger_config::model::{Listener, ListenerId, UrlRewrite};
 use outrigger_filters::{
     client_address,
     context::Exchange,
@@ -15,7 +15,7 @@ use outrigger_filters::{
 };
 
 use super::is_outbound;
-use crate::listener::client::Client;
+use crate::{listener::client::Client, snapshot::View};
 
 /// Checks a head and makes it canonical.
 ///
@@ -24,14 +24,20 @@ use crate::listener::client::Client;
 pub(super) fn admit(
     head: &mut Parts,
     client: &Client,
-    listener: &Listener,
+    view: &View,
+    listener: ListenerId,
     exchange: &Exchange,
 ) -> Result<(), Error> {
+    let claim_headers = view.claim_headers(listener);
+    let listener = view.config().listener(listener);
     framing::within_limits(head, &listener.limits)?;
     body_within_limit(&head.headers, listener.limits.body_bytes)?;
     let host = host(head)?;
     let outbound = is_outbound(listener.direction);
     identify(head, client, listener, exchange, host, outbound)?;
+    if let Some(claim_headers) = claim_headers {
+        claim_headers.strip(&mut head.headers);
+    }
     // Nominations of `Connection` go before the proxy adds what is its own (CVE-2024-45410).
     canonical_target(head, listener)?;
     Ok(())

@@ -3,6 +3,7 @@
 //! The order is that of `docs/architecture.md`: 0 request id and access-log guard, 1 limits and framing, 2 client
 //! address, 3 owned headers, 5 metrics, 7 route, 8 CORS, then the route's [`crate::chain`], and 23 and 8 on the way back.
 
+mod choice;
 mod intake;
 pub(crate) mod record;
 mod request_body;
@@ -13,11 +14,11 @@ use std::{future::ready, rc::Rc};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use outrigger_config::model::{Direction, ListenerId, RouteId};
+use outrigger_config::model::{Direction, ListenerId, ProviderId, RouteId};
 use outrigger_filters::{
     cors,
     error::Error,
-    framing, grpc, headers,
+    grpc, headers,
     service::{self, Body, ResponseFuture},
 };
 
@@ -26,7 +27,7 @@ use crate::{
     forward::UpgradedSlot,
     listener::{client::Client, tunnel::Tunnel},
     respond::{self, Reset, Unparsed},
-    router::{Choice, Head},
+    router::Choice,
     snapshot::View,
 };
 
@@ -41,7 +42,10 @@ pub(crate) async fn handle(client: Rc<Client>, request: Request<Incoming>) -> Re
     let is_grpc = grpc::is_grpc(request.headers());
     let (record, begun) = begin(&client, &view, listener, request);
     let answered = match begun {
-        Ok(answer) => answer.await,
+        Ok(Begun::Answering(answer)) => answer.await,
+        Ok(Begun::AwaitsKeys(provider, request)) => {
+            Box::pin(route_with_newer_keys(Rc::clone(&view), listener, &record, provider, *request)).await
+        }
         Err(error) => Err(error),
     };
     let response = match answered {
@@ -62,16 +66,24 @@ pub(crate) async fn handle(client: Rc<Client>, request: Request<Incoming>) -> Re
     Ok(finish(&client, &view, record, version, response))
 }
 
+/// A request that was not refused at the door.
+enum Begun {
+    /// On its way.
+    Answering(ResponseFuture),
+    /// Which route takes it depends on a token that newer keys of this provider may verify. A preflight has none.
+    AwaitsKeys(ProviderId, Box<service::Request>),
+}
+
 /// Everything before the first wait. Not part of the future above, which stays small without it.
 fn begin(
     client: &Rc<Client>,
     view: &Rc<View>,
     listener: ListenerId,
     request: Request<Incoming>,
-) -> (Record, Result<ResponseFuture, Error>) {
+) -> (Record, Result<Begun, Error>) {
     let (mut head, body) = request.into_parts();
     let record = Record::begin(client, view, listener, &head);
-    let begun = match intake::admit(&mut head, client, view.config().listener(listener), record.exchange()) {
+    let begun = match intake::admit(&mut head, client, view, listener, record.exchange()) {
         Ok(()) => route(client, view, listener, &record, head, body),
         Err(error) => {
             if !body.is_end_stream() {
@@ -92,7 +104,7 @@ pub(crate) fn refuse_unparsed(client: &Rc<Client>, refusal: Unparsed) {
     record.answered(refusal.status.as_u16());
 }
 
-/// 7 and 8: chooses the route and has its chain answer, or answers a preflight.
+/// 7: chooses the route.
 fn route(
     client: &Rc<Client>,
     view: &Rc<View>,
@@ -100,35 +112,59 @@ fn route(
     record: &Record,
     head: Parts,
     body: Incoming,
-) -> Result<ResponseFuture, Error> {
+) -> Result<Begun, Error> {
     let context = record.exchange();
     // Wrapped first: dropped without a route, it leaves word that the client may still be sending.
-    let body = RequestBody::wrap(body, head.version, client, context, view.config().listener(listener));
-    let preflight = cors::preflight(&head);
-    let choice = choose(view, listener, &head, preflight.as_ref()).ok_or(Error::NoRoute)?;
+    let (limits, claim_headers) = (view.config().listener(listener), view.claim_headers(listener));
+    let body = RequestBody::wrap(body, head.version, client, context, limits, claim_headers);
+    let request = service::Request { head, body, context: Rc::clone(context) };
+    let preflight = cors::preflight(&request.head);
+    let (choice, newer_keys) = choice::choose(view, listener, &request, preflight.as_ref());
+    match newer_keys {
+        Some(provider) => Ok(Begun::AwaitsKeys(provider, Box::new(request))),
+        None => enter(view, record, choice, preflight.is_some(), request).map(Begun::Answering),
+    }
+}
+
+/// 7 once more, when the provider's keys are as new as can be had.
+async fn route_with_newer_keys(
+    view: Rc<View>,
+    listener: ListenerId,
+    record: &Record,
+    mut provider: ProviderId,
+    request: service::Request,
+) -> Result<Response<Body>, Error> {
+    let mut asked = Vec::new();
+    let choice = loop {
+        view.verifiers().newer_keys(provider).await;
+        asked.push(provider);
+        match choice::choose(&view, listener, &request, None) {
+            (_, Some(other)) if !asked.contains(&other) => provider = other,
+            (choice, _) => break choice,
+        }
+    };
+    enter(&view, record, choice, false, request)?.await
+}
+
+/// 8 and on: answers a preflight, or has the route's chain answer.
+fn enter(
+    view: &View,
+    record: &Record,
+    choice: Option<Choice>,
+    preflight: bool,
+    request: service::Request,
+) -> Result<ResponseFuture, Error> {
+    let choice = choice.ok_or(Error::NoRoute)?;
+    let context = &request.context;
     let _ = context.route.set(choice.route);
     context.prefix_len.set(choice.prefix_len);
     if let Some(policy) = view.cors(choice.route) {
-        record.grant(policy.grant(&head.headers));
-        if preflight.is_some() {
-            return Ok(Box::pin(ready(Ok(policy.answer(&head)))));
+        record.grant(policy.grant(&request.head.headers));
+        if preflight {
+            return Ok(Box::pin(ready(Ok(policy.answer(&request.head)))));
         }
     }
-    let request = service::Request { head, body, context: Rc::clone(context) };
     Ok(view.chain(choice.route).answer(request))
-}
-
-fn choose(view: &View, listener: ListenerId, head: &Parts, preflight: Option<&Method>) -> Option<Choice> {
-    let authority = head.headers.get(header::HOST).and_then(|value| value.to_str().ok());
-    view.table(listener).choose(&Head {
-        host: authority.map(framing::host_of),
-        path: head.uri.path(),
-        query: head.uri.query(),
-        method: preflight.unwrap_or(&head.method),
-        headers: &head.headers,
-        preflight: preflight.is_some(),
-        tokens: None,
-    })
 }
 
 /// The head alone, with the length that a GET would have had: hyper drops the body of an answer to HEAD on HTTP/1.1,

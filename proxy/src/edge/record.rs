@@ -6,7 +6,7 @@ use http::{HeaderValue, Method, Uri, Version, header, request::Parts};
 use outrigger_config::model::ListenerId;
 use outrigger_filters::{
     access_log::{self, Record as Line},
-    context::{Context, Exchange, WouldDeny},
+    context::{Context, Exchange},
     cors::Grant,
     error::{Error, Flag},
 };
@@ -163,7 +163,7 @@ impl Record {
         self.context.blame(Flag::Slow, SLOW_READ);
     }
 
-    fn write(&self, head: &LoggedHead, took: std::time::Duration, would_deny: &[WouldDeny]) {
+    fn write(&self, head: &LoggedHead, took: std::time::Duration, would_deny: &[&'static str]) {
         let config = self.view.config();
         let exchange = &self.context;
         let endpoint = exchange.endpoint.borrow();
@@ -180,7 +180,8 @@ impl Record {
             status: self.status.get(),
             flag: exchange.flag.get().as_str(),
             reason: exchange.reason.get(),
-            would_deny: would_deny.first().map_or("", |first| first.reason),
+            would_deny: would_deny.first().copied().unwrap_or_default(),
+            rule: exchange.rule(),
             upstream: exchange.upstream.get().map(|id| &*config.upstream(id).name),
             endpoint: endpoint.as_deref(),
             attempts: exchange.attempts.get(),
@@ -213,7 +214,7 @@ impl Drop for Record {
         let series = self.view.series(self.listener, self.context.route.get().copied());
         series.record(self.status.get(), self.context.flag.get(), took);
         let would_deny = self.context.would_denies();
-        would_deny.iter().for_each(|one| series.would_deny(one.reason));
+        would_deny.iter().for_each(|reason| series.would_deny(reason));
         if let Some(head) = &self.logged {
             self.write(head, took, &would_deny);
         }

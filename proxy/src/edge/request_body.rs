@@ -8,6 +8,7 @@ use std::{
     io,
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context as TaskContext, Poll, Waker},
     time::Duration,
 };
@@ -18,6 +19,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use outrigger_config::model::Listener;
 use outrigger_filters::{
+    claim_headers::ClaimHeaders,
     context::Context,
     error::{Error, Malformed},
     owned_headers,
@@ -34,6 +36,7 @@ pub(super) struct RequestBody {
     version: Version,
     client: Rc<Client>,
     context: Context,
+    claim_headers: Option<Arc<ClaimHeaders>>,
     left: Option<u64>,
     idle: Option<Duration>,
     timer: Option<Pin<Box<Sleep>>>,
@@ -50,6 +53,7 @@ impl RequestBody {
         client: &Rc<Client>,
         context: &Context,
         listener: &Listener,
+        claim_headers: Option<&Arc<ClaimHeaders>>,
     ) -> Body {
         if inner.is_end_stream() {
             client.request_read();
@@ -61,6 +65,7 @@ impl RequestBody {
             version,
             client: Rc::clone(client),
             context: Rc::clone(context),
+            claim_headers: claim_headers.cloned(),
             left: listener.limits.body_bytes,
             idle: listener.timeouts.body_idle,
             timer: None,
@@ -76,7 +81,10 @@ impl RequestBody {
             if misread || trailers::bytes(fields) > trailers::MAX_BYTES {
                 return Err(Error::Malformed(Malformed::Body));
             }
-            trailers::strip_request(fields, owned_headers::owns);
+            let claims = self.claim_headers.as_deref();
+            trailers::strip_request(fields, |name| {
+                owned_headers::owns(name) || claims.is_some_and(|claims| claims.owns(name))
+            });
             return Ok(frame);
         }
         let length = frame.data_ref().map_or(0, Bytes::len) as u64;

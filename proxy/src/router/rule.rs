@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, sync::Arc};
 
 use http::Method;
-use outrigger_config::model::{Credential, ProviderId, Requirement, Route, RouteId, RouteMatch};
+use outrigger_config::model::{ProviderId, Route, RouteId, RouteMatch};
 use outrigger_filters::claims::ClaimRule;
 
 use super::{Choice, Head, header::HeaderRule, query::QueryRule};
@@ -44,7 +44,7 @@ impl Rule {
     pub(super) fn new(id: RouteId, match_index: u32, route: &Route, accepted: &RouteMatch) -> Self {
         let claims = (!accepted.claims.is_empty()).then(|| {
             let rules = accepted.claims.iter().map(ClaimRule::new).collect();
-            Arc::new(ClaimRules { rules, providers: providers(&route.auth.requirement) })
+            Arc::new(ClaimRules { rules, providers: route.auth.requirement.providers().collect() })
         });
         Self {
             rank: Rank {
@@ -86,19 +86,6 @@ impl Rule {
     /// Whether it asks for claims at all.
     pub(super) fn asks_for_claims(&self) -> bool {
         self.claims.is_some()
-    }
-}
-
-/// Whose tokens a route takes.
-fn providers(requirement: &Requirement) -> Vec<ProviderId> {
-    let token = |credential: &Credential| match credential {
-        Credential::Token(provider) => Some(*provider),
-        Credential::Mtls => None,
-    };
-    match requirement {
-        Requirement::None => Vec::new(),
-        Requirement::AnyOf(all) | Requirement::AllOf(all) => all.iter().filter_map(token).collect(),
-        Requirement::Optional(providers) => providers.clone(),
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use outrigger_filters::error::Flag;
@@ -26,6 +26,8 @@ pub(crate) struct Metrics {
     upstreams: Mutex<BTreeMap<Arc<str>, Arc<UpstreamCounters>>>,
     /// Listener, file and end of every certificate that is shown now.
     certificates: Mutex<Vec<(Arc<str>, String, u64)>>,
+    jwks: Mutex<BTreeMap<Arc<str>, Arc<JwksCounters>>>,
+    ext_auth: Mutex<BTreeMap<Arc<str>, Arc<ExtAuthCounters>>>,
     rejected: Mutex<BTreeMap<&'static str, Arc<AtomicU64>>>,
     /// Access-log lines lost because stdout did not take them.
     pub access_log_dropped: AtomicU64,
@@ -95,6 +97,93 @@ pub(crate) struct ListenerCounters {
 pub(crate) struct UpstreamCounters {
     connects: [AtomicU64; 2],
     repeats: AtomicU64,
+}
+
+/// What the service of one route's `extAuth` decided.
+#[derive(Default)]
+pub(crate) struct ExtAuthCounters([AtomicU64; ExtAuthResult::ALL.len()]);
+
+/// How a question to such a service ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ExtAuthResult {
+    /// The request goes on.
+    Allowed,
+    /// The service's answer is the client's.
+    Denied,
+    /// There was no answer.
+    Failed,
+}
+
+impl ExtAuthResult {
+    const ALL: [(Self, &str); 3] =
+        [(Self::Allowed, "allowed"), (Self::Denied, "denied"), (Self::Failed, "failed")];
+}
+
+impl ExtAuthCounters {
+    /// A question ended.
+    pub(crate) fn asked(&self, result: ExtAuthResult) {
+        self.0[result as usize].fetch_add(1, Relaxed);
+    }
+}
+
+/// The keys of one token provider, and what came of fetching them.
+#[derive(Default)]
+pub(crate) struct JwksCounters {
+    fetches: [AtomicU64; FetchResult::ALL.len()],
+    keys: AtomicU64,
+    /// Seconds since the epoch; 0 before keys were ever loaded.
+    loaded: AtomicU64,
+}
+
+/// How a fetch of keys ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // each is explained by its error
+pub(crate) enum FetchResult {
+    Ok,
+    Credentials,
+    Connect,
+    Tls,
+    Timeout,
+    Status,
+    Redirect,
+    TooLarge,
+    Protocol,
+    Discovery,
+    Keys,
+}
+
+impl FetchResult {
+    const ALL: [(Self, &str); 11] = [
+        (Self::Ok, "ok"),
+        (Self::Credentials, "credentials"),
+        (Self::Connect, "connect"),
+        (Self::Tls, "tls"),
+        (Self::Timeout, "timeout"),
+        (Self::Status, "status"),
+        (Self::Redirect, "redirect"),
+        (Self::TooLarge, "too_large"),
+        (Self::Protocol, "protocol"),
+        (Self::Discovery, "discovery"),
+        (Self::Keys, "keys"),
+    ];
+}
+
+impl JwksCounters {
+    /// A fetch ended.
+    pub(crate) fn fetched(&self, result: FetchResult) {
+        self.fetches[result as usize].fetch_add(1, Relaxed);
+    }
+
+    /// There are new keys, so many.
+    pub(crate) fn loaded(&self, keys: usize) {
+        self.keys.store(keys as u64, Relaxed);
+        self.loaded.store(now(), Relaxed);
+    }
+}
+
+/// Seconds since the epoch.
+fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 impl UpstreamCounters {
@@ -203,6 +292,16 @@ impl Metrics {
         *lock(&self.certificates) = certificates;
     }
 
+    /// The counters of a route's `extAuth`.
+    pub(crate) fn ext_auth(&self, route: &Arc<str>) -> Arc<ExtAuthCounters> {
+        Arc::clone(lock(&self.ext_auth).entry(Arc::clone(route)).or_default())
+    }
+
+    /// The counters of a token provider.
+    pub(crate) fn jwks(&self, provider: &Arc<str>) -> Arc<JwksCounters> {
+        Arc::clone(lock(&self.jwks).entry(Arc::clone(provider)).or_default())
+    }
+
     /// Counts a refusal; `reason` comes from a closed set.
     pub(crate) fn reject(&self, reason: &'static str) {
         lock(&self.rejected).entry(reason).or_default().fetch_add(1, Relaxed);
@@ -224,6 +323,7 @@ impl Metrics {
         let mut page = Page(String::with_capacity(8 * 1024));
         self.render_requests(&mut page);
         self.render_connections(&mut page);
+        self.render_jwks(&mut page);
         self.render_process(&mut page);
         page.0
     }
@@ -245,6 +345,13 @@ impl Metrics {
         page.head(names::WOULD_DENY, "counter", "Requests that a report mode let through.");
         for ((route, reason), count) in self.would_denied() {
             page.sample(names::WOULD_DENY, &[("route", &route), ("reason", reason)], count);
+        }
+        page.head(names::EXT_AUTH, "counter", "Questions to the service of extAuth.");
+        for (route, one) in lock(&self.ext_auth).iter() {
+            for ((_, result), count) in ExtAuthResult::ALL.iter().zip(&one.0) {
+                let labels = [("route", &**route), ("result", result)];
+                page.sample(names::EXT_AUTH, &labels, count.load(Relaxed));
+            }
         }
         page.head(names::DOWNSTREAM_REJECTED, "counter", "Refused for what the client sent.");
         for (reason, count) in lock(&self.rejected).iter() {
@@ -335,6 +442,28 @@ impl Metrics {
         );
         for (name, one) in upstreams.iter() {
             page.sample(names::UPSTREAM_REPEATS, &[("upstream", name)], one.repeats.load(Relaxed));
+        }
+    }
+
+    fn render_jwks(&self, page: &mut Page) {
+        let jwks = lock(&self.jwks);
+        page.head(names::JWKS_FETCHES, "counter", "Fetches of keys.");
+        for (provider, one) in jwks.iter() {
+            for ((_, result), count) in FetchResult::ALL.iter().zip(&one.fetches) {
+                let labels = [("provider", &**provider), ("result", result)];
+                page.sample(names::JWKS_FETCHES, &labels, count.load(Relaxed));
+            }
+        }
+        page.head(names::JWKS_KEYS, "gauge", "Keys that tokens are verified with.");
+        for (provider, one) in jwks.iter() {
+            page.sample(names::JWKS_KEYS, &[("provider", provider)], one.keys.load(Relaxed));
+        }
+        page.head(names::JWKS_AGE, "gauge", "Seconds since keys were last loaded.");
+        for (provider, one) in jwks.iter() {
+            let loaded = one.loaded.load(Relaxed);
+            if loaded > 0 {
+                page.sample(names::JWKS_AGE, &[("provider", provider)], now().saturating_sub(loaded));
+            }
         }
     }
 

@@ -7,6 +7,8 @@ pub(crate) const REQUESTS: &str = "outrigger_requests_total";
 pub(crate) const REQUEST_DURATION: &str = "outrigger_request_duration_seconds";
 /// Counter; label `reason`. Requests and connections refused for what the client sent.
 pub(crate) const DOWNSTREAM_REJECTED: &str = "outrigger_downstream_rejected_total";
+/// Counter; labels `route`, `result` (`allowed`, `denied`, `failed`). Questions to the service of `extAuth`.
+pub(crate) const EXT_AUTH: &str = "outrigger_ext_auth_total";
 /// Counter; labels `route`, `reason`. Requests that `mode: report` let through.
 pub(crate) const WOULD_DENY: &str = "outrigger_would_deny_total";
 /// Gauge; label `listener`. Open client connections.
@@ -25,6 +27,12 @@ pub(crate) const TLS_CERTIFICATE_EXPIRY: &str = "outrigger_tls_certificate_expir
 pub(crate) const UPSTREAM_CONNECTS: &str = "outrigger_upstream_connects_total";
 /// Counter; label `upstream`. Requests sent a second time because the first try provably changed nothing.
 pub(crate) const UPSTREAM_REPEATS: &str = "outrigger_upstream_repeats_total";
+/// Counter; labels `provider`, `result` (`ok`, or what failed). Fetches of a token provider's keys.
+pub(crate) const JWKS_FETCHES: &str = "outrigger_jwks_fetches_total";
+/// Gauge; label `provider`. Keys that tokens are verified with.
+pub(crate) const JWKS_KEYS: &str = "outrigger_jwks_keys";
+/// Gauge in seconds; label `provider`. Since keys were last loaded; absent before the first time.
+pub(crate) const JWKS_AGE: &str = "outrigger_jwks_age_seconds";
 /// Gauge, 0 or 1: whether the last reload was accepted.
 pub(crate) const CONFIG_RELOAD_OK: &str = "outrigger_config_last_reload_successful";
 /// Gauge: 1 at start, one more with every configuration published.

@@ -5,6 +5,7 @@
 //! same, and a change of trust is told to live connections by a different [`verify::Trust`].
 
 pub(crate) mod certificates;
+pub(crate) mod client;
 pub(crate) mod describe;
 pub(crate) mod failure;
 pub(crate) mod identity;

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use outrigger_config::model::EndpointAddress;
 use tokio::time::{sleep, timeout};
 
-use super::{endpoint::Endpoint, registry::Upstream};
+use super::endpoint::Endpoint;
 
 /// How often names are asked for again; the system's resolver tells no TTL.
 pub(crate) const REFRESH: Duration = Duration::from_secs(30);
@@ -20,10 +20,9 @@ const RETRY_UNRESOLVED: Duration = Duration::from_secs(2);
 /// How long the system's resolver may take.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Keeps the addresses of `upstreams` fresh until it is dropped.
-pub(crate) async fn keep_resolved(upstreams: Vec<Arc<Upstream>>) {
-    let endpoints: Vec<&Arc<Endpoint>> = upstreams.iter().flat_map(|upstream| &upstream.endpoints).collect();
-    if !upstreams.iter().any(|upstream| upstream.needs_dns()) {
+/// Keeps the addresses of `endpoints` fresh until it is dropped.
+pub(crate) async fn keep_resolved(endpoints: Vec<Arc<Endpoint>>) {
+    if !endpoints.iter().any(|endpoint| endpoint.needs_dns()) {
         return;
     }
     loop {
@@ -37,8 +36,8 @@ pub(crate) async fn keep_resolved(upstreams: Vec<Arc<Upstream>>) {
 
 /// Asks once for every name that has no address yet, within `limit`: called before a configuration is published,
 /// so that the first requests find addresses.
-pub(crate) async fn resolve_new(upstreams: &[Arc<Upstream>], limit: Duration) {
-    let missing = upstreams.iter().flat_map(|upstream| &upstream.endpoints).filter(|one| !one.is_available());
+pub(crate) async fn resolve_new(endpoints: &[Arc<Endpoint>], limit: Duration) {
+    let missing = endpoints.iter().filter(|one| !one.is_available());
     let lookups: Vec<_> =
         missing.cloned().map(|one| tokio::spawn(async move { resolve(&one).await })).collect();
     let _ = timeout(limit, async {

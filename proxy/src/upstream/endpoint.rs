@@ -56,6 +56,11 @@ impl Endpoint {
         }
     }
 
+    /// Whether it is a host name.
+    pub(crate) fn needs_dns(&self) -> bool {
+        matches!(self.spec.address, EndpointAddress::Host { .. })
+    }
+
     /// Where the next connection goes: every address, beginning with another one each time.
     pub(crate) fn connect_to(&self) -> ConnectTo {
         match &self.target {

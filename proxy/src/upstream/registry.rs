@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use outrigger_config::model::{Config, EndpointAddress, Upstream as Model};
+use outrigger_config::model::{Config, Upstream as Model};
 
 use super::{balance::Balancer, endpoint::Endpoint};
 
@@ -22,11 +22,6 @@ impl Upstream {
         let balancer = Balancer::new(model.load_balancer, model.endpoints.iter().map(|spec| spec.weight));
         Self { model: model.clone(), endpoints, balancer }
     }
-
-    /// Whether any endpoint is a host name.
-    pub(crate) fn needs_dns(&self) -> bool {
-        self.model.endpoints.iter().any(|spec| matches!(spec.address, EndpointAddress::Host { .. }))
-    }
 }
 
 /// The upstreams of `config`, in its order; those of `old` whose model value is equal are carried over with their
@@ -41,4 +36,17 @@ pub(crate) fn upstreams(config: &Config, old: &[Arc<Upstream>]) -> Vec<Arc<Upstr
             _ => Arc::new(Upstream::new(model)),
         })
         .collect()
+}
+
+/// The endpoints of `extAuth`, each once; those of `old` that are the same are carried over.
+pub(crate) fn services(config: &Config, old: &[Arc<Endpoint>]) -> Vec<Arc<Endpoint>> {
+    let mut services: Vec<Arc<Endpoint>> = Vec::new();
+    for asked in config.routes.iter().filter_map(|route| route.ext_auth.as_ref()) {
+        if services.iter().any(|one| one.spec == asked.endpoint) {
+            continue;
+        }
+        let kept = old.iter().find(|one| one.spec == asked.endpoint).cloned();
+        services.push(kept.unwrap_or_else(|| Arc::new(Endpoint::new(asked.endpoint.clone()))));
+    }
+    services
 }

@@ -20,8 +20,8 @@ const ORDER: &[&[&str]] = &[
     &["edge"],
     &["snapshot", "respond"],
     &["router", "chain"],
-    &["answer", "forward"],
-    &["upstream"],
+    &["answer", "forward", "auth", "ext_auth"],
+    &["upstream", "jwks"],
     &["tls"],
     &["telemetry", "rt"],
 ];
@@ -45,6 +45,11 @@ const SHARED: &[&str] = &["service", "error", "context", "identity", "claims", "
 /// Filter to filter, and why.
 const SIBLINGS: &[(&str, &str, &str)] = &[
     ("context", "hop_by_hop", "what was found in the head is kept for the way back, in the shared context"),
+    (
+        "context",
+        "jwt",
+        "a token is verified once for a request, and what was found out waits in the shared context",
+    ),
     (
         "context",
         "owned_headers",

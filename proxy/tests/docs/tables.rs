@@ -75,13 +75,15 @@ fn every_reason_is_told() {
     let sources = [
         "filters/src/error.rs",
         "filters/src/authorize/mod.rs",
+        "filters/src/ext_auth.rs",
+        "filters/src/jwt/refusal.rs",
         "proxy/src/respond.rs",
         "proxy/src/listener/client.rs",
         "proxy/src/listener/accept.rs",
         "proxy/src/listener/http2.rs",
-    ]
-    .map(read)
-    .concat();
+    ];
+    let without_tests = |path: &str| read(path).split("#[cfg(test)]").next().unwrap_or_default().to_owned();
+    let sources = sources.map(without_tests).concat();
     let is_word = |part: &str| {
         !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
     };
@@ -119,7 +121,7 @@ fn every_field_of_the_access_log_is_told() {
     let before = writer.split("\":").map(|text| text.rsplit('"').next().unwrap_or(""));
     let fields: Vec<&str> =
         before.filter(|name| !name.is_empty() && name.chars().all(char::is_alphanumeric)).collect();
-    assert_eq!(fields.len(), 19, "json.rs has another form now: {fields:?}");
+    assert_eq!(fields.len(), 20, "json.rs has another form now: {fields:?}");
     for field in fields {
         assert!(page.contains(&format!("`{field}`")), "docs/operations.md says nothing of {field}");
     }

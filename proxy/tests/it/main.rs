@@ -22,6 +22,7 @@ mod recovery;
 mod reload;
 mod routes;
 mod smoke;
+mod soak;
 mod streaming;
 mod support;
 mod tls;

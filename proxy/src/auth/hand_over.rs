@@ -1,0 +1,97 @@
+//! What the app gets of a client's tokens: claims as headers, and the token itself only where `forwardToken` says so.
+//!
+//! Behind every step that may still want to see the token.
+
+use std::{
+    rc::Rc,
+    task::{Context as TaskContext, Poll},
+};
+
+use http::{HeaderMap, Response};
+use outrigger_config::model::{JwtProvider, ProviderId, Requirement, TokenLocation};
+use outrigger_filters::{
+    error::Error,
+    jwt::{Tokens, extract},
+    service::{Body, HttpService, Request},
+};
+use tower::{Layer, Service};
+
+use super::Verifiers;
+
+/// Takes tokens away and puts claims in.
+#[derive(Clone)]
+pub(crate) struct HandOverLayer(Rc<Rules>);
+
+struct Rules {
+    /// Where tokens stand that are not handed on.
+    hidden: Vec<TokenLocation>,
+    verifiers: Rc<Verifiers>,
+}
+
+impl HandOverLayer {
+    /// For the tokens that a route takes.
+    pub(crate) fn new(requirement: &Requirement, verifiers: &Rc<Verifiers>) -> Self {
+        let mut hidden = Vec::new();
+        for provider in requirement.providers().map(|id| verifiers.model(id)) {
+            let places = provider.from.iter().filter(|_| !provider.forward_token);
+            hidden.extend(places.cloned());
+        }
+        Self(Rc::new(Rules { hidden, verifiers: Rc::clone(verifiers) }))
+    }
+}
+
+impl<S> Layer<S> for HandOverLayer {
+    type Service = HandOver<S>;
+
+    fn layer(&self, inner: S) -> HandOver<S> {
+        HandOver { rules: Rc::clone(&self.0), inner }
+    }
+}
+
+/// Takes tokens away and puts claims in.
+#[derive(Clone)]
+pub(crate) struct HandOver<S> {
+    rules: Rc<Rules>,
+    inner: S,
+}
+
+impl Rules {
+    fn apply(&self, tokens: &Tokens, headers: &mut HeaderMap) {
+        for place in self.hidden.iter().filter(|place| !self.is_handed_on(place, tokens)) {
+            // What stands there is taken away also when it was not looked at, or refused and only reported.
+            extract::remove(std::slice::from_ref(place), headers);
+        }
+        for (name, value) in tokens.iter().flat_map(|granted| granted.token.headers()) {
+            // The client's own are gone, so what is there is another token's, which comes first.
+            headers.entry(name).or_insert_with(|| value.clone());
+        }
+    }
+
+    /// Whether a verified token stands there whose provider hands it on, whatever others say about their own.
+    fn is_handed_on(&self, place: &TokenLocation, tokens: &Tokens) -> bool {
+        let mut providers = tokens.iter().map(|granted| self.verifiers.model(granted.provider));
+        providers.any(|provider| provider.forward_token && provider.from.contains(place))
+    }
+}
+
+impl Verifiers {
+    fn model(&self, id: ProviderId) -> &JwtProvider {
+        self.providers.get(id).provider()
+    }
+}
+
+impl<S: HttpService> Service<Request> for HandOver<S> {
+    type Response = Response<Body>;
+    type Error = Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request) -> S::Future {
+        let tokens = request.context.take_tokens();
+        self.rules.apply(&tokens, &mut request.head.headers);
+        self.inner.call(request)
+    }
+}

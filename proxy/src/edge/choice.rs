@@ -1,0 +1,77 @@
+//! Step 7: what the router looks at, claims included.
+
+use std::cell::Cell;
+
+use http::{Method, header};
+use outrigger_config::model::{ListenerId, ProviderId};
+use outrigger_filters::{
+    claims::Claims,
+    framing,
+    jwt::{Examination, NoToken},
+    service::Request,
+};
+
+use crate::{
+    auth::Verifiers,
+    router::{Choice, Head, Tokens},
+    snapshot::View,
+};
+
+/// The route that takes a request; and a provider whose newer keys may verify a token that a match asked for, so that
+/// the choice is not certain yet.
+pub(super) fn choose(
+    view: &View,
+    listener: ListenerId,
+    request: &Request,
+    preflight: Option<&Method>,
+) -> (Option<Choice>, Option<ProviderId>) {
+    let head = &request.head;
+    let authority = head.headers.get(header::HOST).and_then(|value| value.to_str().ok());
+    let looked_at = Head {
+        host: authority.map(framing::host_of),
+        path: head.uri.path(),
+        query: head.uri.query(),
+        method: preflight.unwrap_or(&head.method),
+        headers: &head.headers,
+        preflight: preflight.is_some(),
+        tokens: None,
+    };
+    let table = view.table(listener);
+    if !table.asks_for_claims() {
+        return (table.choose(&looked_at), None);
+    }
+    view.verifiers().examine(&request.context, &head.headers, |examination| {
+        let tokens = Verified { examination, verifiers: view.verifiers(), newer_keys: Cell::new(None) };
+        let choice = table.choose(&Head { tokens: Some(&tokens), ..looked_at });
+        (choice, tokens.newer_keys.get())
+    })
+}
+
+/// The tokens of a request, verified when a match first asks for them.
+struct Verified<'a> {
+    examination: &'a Examination<'a, Verifiers>,
+    verifiers: &'a Verifiers,
+    newer_keys: Cell<Option<ProviderId>>,
+}
+
+impl Verified<'_> {
+    fn one(&self, provider: ProviderId, holds: &mut dyn FnMut(&dyn Claims) -> bool) -> bool {
+        match self.examination.any(std::iter::once(provider)) {
+            Ok(granted) => holds(&*granted.token),
+            Err(NoToken::UnknownKid(provider)) => {
+                self.newer_keys.set(Some(provider));
+                false
+            }
+            Err(_) => false,
+        }
+    }
+}
+
+impl Tokens for Verified<'_> {
+    fn any(&self, providers: &[ProviderId], holds: &mut dyn FnMut(&dyn Claims) -> bool) -> bool {
+        match providers {
+            [] => self.verifiers.ids().any(|provider| self.one(provider, holds)),
+            some => some.iter().any(|provider| self.one(*provider, holds)),
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! The keys of one provider, between the thread that fetches them and the workers.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use arc_swap::{ArcSwapOption, Guard};
+use outrigger_config::model::{JwtProvider, KeySource, RemoteKeys};
+use outrigger_filters::jwt::KeySet;
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, timeout},
+};
+
+use crate::telemetry::metrics::JwksCounters;
+
+/// How often tokens with unknown keys may cause a fetch.
+pub(super) const ASKED_APART: Duration = Duration::from_secs(10);
+
+/// The keys of one provider.
+pub(crate) struct KeyCell {
+    /// The provider.
+    pub name: Arc<str>,
+    /// `iss`, by which discovery finds the keys.
+    pub(super) issuer: Arc<str>,
+    /// Where they come from.
+    pub(super) source: KeySource,
+    keys: ArcSwapOption<Loaded>,
+    pub(super) counters: Arc<JwksCounters>,
+    fetches: Fetches,
+}
+
+/// Keys, and when they were fetched.
+pub(crate) struct Loaded {
+    keys: KeySet,
+    since: Instant,
+}
+
+/// Which fetch is where, by number from 1.
+struct Fetches {
+    begun: AtomicU64,
+    ended: watch::Sender<u64>,
+    /// When a worker last asked, and for which fetch; see [`Asked`].
+    asked: AtomicU64,
+    note: Notify,
+    made: Instant,
+}
+
+/// A moment in milliseconds, and the number of a fetch, in one word: 40 and 24 bits. Zero is never.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Asked(u64);
+
+impl Asked {
+    fn new(at: Duration, fetch: u64) -> Self {
+        Self((at.as_millis() as u64) << 24 | fetch & 0xff_ffff)
+    }
+
+    fn is_recent(self, now: Duration) -> bool {
+        let at = Duration::from_millis(self.0 >> 24);
+        self.0 != 0 && now.saturating_sub(at) < ASKED_APART
+    }
+
+    /// Whether `ended` is as late as the fetch that was asked for. Numbers wrap; the two are never far apart.
+    fn is_over(self, ended: u64) -> bool {
+        ended.wrapping_sub(self.0) & 0xff_ffff < 0x80_0000
+    }
+}
+
+impl KeyCell {
+    /// A cell for a provider. Keys that stand in the configuration are there at once.
+    pub(super) fn new(provider: &JwtProvider, counters: Arc<JwksCounters>) -> Self {
+        let cell = Self {
+            name: Arc::clone(&provider.name),
+            issuer: Arc::clone(&provider.issuer),
+            source: provider.keys.clone(),
+            keys: ArcSwapOption::empty(),
+            counters,
+            fetches: Fetches {
+                begun: AtomicU64::new(0),
+                ended: watch::Sender::new(0),
+                asked: AtomicU64::new(0),
+                note: Notify::new(),
+                made: Instant::now(),
+            },
+        };
+        cell.load_configured();
+        cell
+    }
+
+    /// What stands in the configuration was checked when it was accepted, so nothing fails here that could be told.
+    fn load_configured(&self) {
+        let keys = match &self.source {
+            KeySource::Discovery(_) | KeySource::Url(..) => return,
+            KeySource::Text { jwks, .. } => KeySet::read(jwks.as_bytes()).map_err(|error| error.to_string()),
+            KeySource::Secret(secret) => KeySet::secret(secret.clone()).map_err(|error| error.to_string()),
+        };
+        match keys {
+            Ok(keys) => self.load(keys),
+            Err(error) => tracing::error!(provider = %self.name, %error, "keys cannot be used"),
+        }
+    }
+
+    /// Whether a provider of a new configuration may go on with these keys.
+    pub(super) fn is_for(&self, provider: &JwtProvider) -> bool {
+        *self.name == *provider.name && self.issuer == provider.issuer && self.source == provider.keys
+    }
+
+    /// How its keys are fetched; `None` where they stand in the configuration.
+    pub(super) fn remote(&self) -> Option<&RemoteKeys> {
+        match &self.source {
+            KeySource::Discovery(remote) | KeySource::Url(_, remote) => Some(remote),
+            KeySource::Text { .. } | KeySource::Secret(_) => None,
+        }
+    }
+
+    /// Lets `read` see the keys; `None` when none were ever loaded, or the last ones are too old.
+    pub(crate) fn with<R>(&self, read: impl FnOnce(Option<&KeySet>) -> R) -> R {
+        let loaded: Guard<Option<Arc<Loaded>>> = self.keys.load();
+        let fresh = loaded
+            .as_ref()
+            .filter(|loaded| self.remote().is_none_or(|remote| loaded.since.elapsed() <= remote.max_stale));
+        read(fresh.map(|loaded| &loaded.keys))
+    }
+
+    /// Asks for a fetch that has not begun yet, unless somebody asked a moment ago, and waits for the one that was asked
+    /// for, at most for `jwks.timeout`. Afterwards the keys may be newer.
+    pub(crate) async fn ask(&self) {
+        let Some(remote) = self.remote() else { return };
+        let mut ended = self.fetches.ended.subscribe();
+        let asked = self.fetches.ask(self.fetches.made.elapsed());
+        let _ = timeout(remote.timeout, ended.wait_for(|ended| asked.is_over(*ended))).await;
+    }
+
+    pub(super) fn load(&self, keys: KeySet) {
+        self.counters.loaded(keys.len());
+        self.keys.store(Some(Arc::new(Loaded { keys, since: Instant::now() })));
+    }
+
+    /// A fetch begins. There is only one at a time.
+    pub(super) fn begin_fetch(&self) -> u64 {
+        self.fetches.begun.fetch_add(1, SeqCst) + 1
+    }
+
+    /// It has ended, well or not.
+    pub(super) fn end_fetch(&self, number: u64) {
+        self.fetches.ended.send_replace(number);
+    }
+
+    /// Waits until the first fetch has ended.
+    pub(super) async fn first_fetch(&self) {
+        let _ = self.fetches.ended.subscribe().wait_for(|ended| *ended > 0).await;
+    }
+
+    /// Waits until a worker asks.
+    pub(super) async fn asked(&self) {
+        self.fetches.note.notified().await;
+    }
+}
+
+impl Fetches {
+    /// The fetch that somebody asked for within the last ten seconds, or else the next one.
+    fn ask(&self, now: Duration) -> Asked {
+        let now = now + Duration::from_millis(1); // zero is never
+        let mut seen = self.asked.load(SeqCst);
+        loop {
+            if Asked(seen).is_recent(now) {
+                return Asked(seen);
+            }
+            let next = Asked::new(now, self.begun.load(SeqCst) + 1);
+            match self.asked.compare_exchange(seen, next.0, SeqCst, SeqCst) {
+                Ok(_) => {
+                    self.note.notify_one();
+                    return next;
+                }
+                Err(other) => seen = other,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::Future, task::Poll};
+
+    use super::*;
+
+    fn fetches() -> Fetches {
+        Fetches {
+            begun: AtomicU64::new(0),
+            ended: watch::Sender::new(0),
+            asked: AtomicU64::new(0),
+            note: Notify::new(),
+            made: Instant::now(),
+        }
+    }
+
+    /// docs/security.md 14.
+    #[test]
+    fn whoever_asks_within_ten_seconds_waits_for_the_same_fetch() {
+        let fetches = fetches();
+        fetches.begun.store(1, SeqCst);
+        let first = fetches.ask(Duration::ZERO);
+        assert!(first.is_over(2) && first.is_over(3) && !first.is_over(1), "{first:?}");
+        fetches.begun.store(2, SeqCst);
+        assert_eq!(fetches.ask(ASKED_APART - Duration::from_millis(1)), first);
+        let second = fetches.ask(ASKED_APART);
+        assert!(second.is_over(3) && !second.is_over(2), "{second:?}");
+    }
+
+    #[tokio::test]
+    async fn one_note_is_left_however_many_ask() {
+        let fetches = fetches();
+        let first = fetches.ask(Duration::ZERO);
+        assert_eq!(fetches.ask(Duration::ZERO), first);
+        fetches.note.notified().await;
+        let mut another = std::pin::pin!(fetches.note.notified());
+        assert!(std::future::poll_fn(|cx| Poll::Ready(another.as_mut().poll(cx))).await.is_pending());
+    }
+
+    #[test]
+    fn numbers_of_fetches_wrap() {
+        let asked = Asked::new(Duration::from_secs(1), (1 << 24) + 5);
+        assert!(asked.is_over((1 << 24) + 5) && asked.is_over(1 << 25 | 6) && !asked.is_over((1 << 24) + 4));
+    }
+}

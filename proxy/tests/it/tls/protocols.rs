@@ -138,7 +138,7 @@ fn a_client_that_takes_nothing_is_dropped() {
     let setup = Setup::start_with("", "    timeouts: { bodyIdle: 500ms }\n", "", |_, _| {});
     let mut connection = Client::new(&setup.ca).connect(setup.address()).unwrap();
     connection.send("GET /bytes/100000000 HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
-    assert_eq!(setup.proxy.logged(|line| line["path"] == "/bytes/100000000")["flag"], "DC");
+    assert_eq!(setup.proxy.logged(|line| line["path"] == "/bytes/100000000")["flag"], "SLOW");
     drop(connection);
 }
 

@@ -58,7 +58,9 @@ fn of_certificate(error: &CertificateError) -> Failure {
 fn of_incompatible(error: &PeerIncompatible) -> Failure {
     use PeerIncompatible as E;
     match error {
-        E::ServerDoesNotSupportTls12Or13
+        // Required since TLS 1.2 (RFC 5246 section 7.4.1.4.1): a client without it speaks something older.
+        E::SignatureAlgorithmsExtensionRequired
+        | E::ServerDoesNotSupportTls12Or13
         | E::ServerTlsVersionIsDisabledByOurConfig
         | E::SupportedVersionsExtensionRequired
         | E::Tls12NotOffered

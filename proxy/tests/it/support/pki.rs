@@ -8,9 +8,9 @@ use std::{
 };
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
-    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType,
-    SerialNumber, SignatureAlgorithm,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer,
+    CrlDistributionPoint, DnType, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    RevokedCertParams, SanType, SerialNumber, SignatureAlgorithm,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use x509_parser::time::ASN1Time;
@@ -158,6 +158,12 @@ impl Wanted {
     pub fn valid(mut self, from: i64, to: i64) -> Self {
         self.params.not_before = moment(from).to_datetime();
         self.params.not_after = moment(to).to_datetime();
+        self
+    }
+
+    /// Names where its revocation list would be.
+    pub fn listed_at(mut self, url: &str) -> Self {
+        self.params.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![url.to_owned()] }];
         self
     }
 

@@ -4,6 +4,7 @@ mod basics;
 mod clients;
 mod protocols;
 mod sessions;
+mod tools;
 mod trust;
 
 use std::{net::SocketAddr, path::Path};

@@ -42,7 +42,6 @@ pub(super) fn listeners(
         let place = item.value.name.as_ref().map_or(&item.place, |name| &name.place);
         if item.value.name.is_some() {
             name::check(&listener.name, place, report);
-            name::not_reserved(&listener.name, place, report);
         }
         let earlier = listeners.iter().zip(&written.value[..index]);
         let earlier = earlier.map(|(l, at): (&Listener, _)| {

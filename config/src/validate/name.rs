@@ -5,7 +5,8 @@ use crate::{
     schema::At,
 };
 
-/// Names that mean something of their own in references.
+/// Names that mean something of their own where upstreams and token providers are referred to. A listener or route may
+/// have them: nothing else can stand where those are named.
 const RESERVED: [&str; 3] = ["app", "mtls", "none"];
 
 /// Checks that a name is a DNS label (RFC 1123).

@@ -64,10 +64,6 @@ pub(super) fn routes(file: &File, context: &Context<'_>, report: &mut Report) ->
     for (index, item) in written.value.iter().enumerate() {
         if let Some(name) = &item.value.name {
             name::check(&name.value, &name.place, report);
-            // `app` is what the one route of a file without routes is called, so it is no other's loss.
-            if name.value != "app" {
-                name::not_reserved(&name.value, &name.place, report);
-            }
             let earlier = written.value[..index].iter().filter_map(|route| route.value.name.as_ref());
             let earlier = earlier.map(|name| (name.value.as_str(), &name.place));
             name::unique("route", &name.value, &name.place, earlier, report);

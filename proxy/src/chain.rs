@@ -19,7 +19,7 @@ use crate::{
     answer::{DirectAnswer, RedirectAnswer},
     auth::{AuthLayer, HandOverLayer},
     ext_auth::ExtAuthLayer,
-    forward::Forward,
+    forward,
     snapshot::View,
 };
 
@@ -67,7 +67,7 @@ fn forward(view: &View, id: RouteId, backends: &[WeightedBackend]) -> BoxService
     let route = view.config().route(id);
     let timeouts = &route.timeouts;
     // 20-22: balancing, pool, connection.
-    let forward = Forward::new(view.config(), route, backends, Rc::clone(view.upstreams()));
+    let forward = forward::service(view.config(), route, backends, Rc::clone(view.upstreams()));
     if is_plain(route) && timeouts.backend_request.is_none() {
         // Most routes change nothing: the same order without its empty places, for shorter futures.
         let layer = timeouts.request.map(|limit| TimeoutLayer::new(Scope::Request, limit));

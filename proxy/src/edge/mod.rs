@@ -9,7 +9,12 @@ pub(crate) mod record;
 mod request_body;
 mod response_body;
 
-use std::{future::ready, rc::Rc};
+use std::{
+    future::{self, Future},
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
 use http_body::Body as _;
@@ -31,68 +36,113 @@ use crate::{
     snapshot::View,
 };
 
-/// Answers one request.
-///
-/// # Errors
-/// [`Reset`] for an HTTP/2 request that is malformed.
-pub(crate) async fn handle(client: Rc<Client>, request: Request<Incoming>) -> Result<Response<Body>, Reset> {
+/// Begins to answer one request: everything before the first wait.
+pub(crate) fn handle(client: &Rc<Client>, request: Request<Incoming>) -> Answer {
     let (view, listener) = client.listener.current(&client.worker);
-    let (version, only_head) = (request.version(), request.method() == Method::HEAD);
-    let expects = request.headers().contains_key(header::EXPECT);
-    let is_grpc = grpc::is_grpc(request.headers());
-    let (record, begun) = begin(&client, &view, listener, request);
-    let answered = match begun {
-        Ok(Begun::Answering(answer)) => answer.await,
-        Ok(Begun::AwaitsKeys(provider, request)) => {
-            Box::pin(route_with_newer_keys(Rc::clone(&view), listener, &record, provider, *request)).await
-        }
-        Err(error) => Err(error),
+    let (mut head, body) = request.into_parts();
+    let asked = Asked {
+        version: head.version,
+        only_head: head.method == Method::HEAD,
+        expects: head.headers.contains_key(header::EXPECT),
+        is_grpc: grpc::is_grpc(&head.headers),
     };
+    let record = Record::begin(client, &view, listener, &head);
+    let begun = match intake::admit(&mut head, client, &view, listener, record.exchange()) {
+        Ok(()) => route(client, &view, listener, &record, head, body),
+        Err(error) => {
+            if !body.is_end_stream() {
+                client.leave_unread();
+            }
+            Begun::Refused(error)
+        }
+    };
+    Answer { asked, begun, record: Some(record) }
+}
+
+/// What of a request its answer depends on.
+#[derive(Clone, Copy)]
+struct Asked {
+    version: Version,
+    only_head: bool,
+    expects: bool,
+    is_grpc: bool,
+}
+
+/// An answer in the making. hyper keeps it in a place that it has for each connection, so it is small and in no box.
+pub(crate) struct Answer {
+    asked: Asked,
+    /// Stands before the record, and so is dropped before it: a body that was broken says so when it is dropped.
+    begun: Begun,
+    /// Until there is an answer.
+    record: Option<Record>,
+}
+
+/// How far a request has come.
+enum Begun {
+    /// On its way.
+    Answering(ResponseFuture),
+    /// Which route takes it depends on a token that newer keys may verify. A preflight has none.
+    AwaitsKeys(Pin<Box<dyn Future<Output = (Option<Choice>, service::Request)>>>),
+    /// Not on its way.
+    Refused(Error),
+}
+
+impl From<Result<ResponseFuture, Error>> for Begun {
+    fn from(entered: Result<ResponseFuture, Error>) -> Self {
+        entered.map_or_else(Self::Refused, Self::Answering)
+    }
+}
+
+impl Future for Answer {
+    /// [`Reset`] for an HTTP/2 request that is malformed.
+    type Output = Result<Response<Body>, Reset>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let answered = loop {
+            match &mut this.begun {
+                Begun::Answering(answer) => break ready!(answer.as_mut().poll(cx)),
+                Begun::AwaitsKeys(chosen) => {
+                    let (choice, request) = ready!(chosen.as_mut().poll(cx));
+                    this.begun = match &this.record {
+                        Some(record) => enter(record, choice, false, request).into(),
+                        None => Begun::Refused(Error::NoRoute),
+                    };
+                }
+                Begun::Refused(error) => break Err(std::mem::replace(error, Error::NoRoute)),
+            }
+        };
+        let record = this.record.take().expect("an answer is not polled again once it is there");
+        Poll::Ready(conclude(record, this.asked, answered))
+    }
+}
+
+/// Whatever came of it is made the client's answer.
+fn conclude(
+    record: Record,
+    asked: Asked,
+    answered: Result<Response<Body>, Error>,
+) -> Result<Response<Body>, Reset> {
     let response = match answered {
         Ok(response) => response,
         Err(error) => {
             record.failed(&error);
             let request_id = record.request_id();
-            respond::respond(&error, version, is_grpc, request_id).inspect_err(|_| record.reset())?
+            respond::respond(&error, asked.version, asked.is_grpc, request_id)
+                .inspect_err(|_| record.reset())?
         }
     };
     let exchange = record.exchange();
-    if expects && version < Version::HTTP_2 && exchange.bytes_in.get() == 0 && !exchange.is_request_complete()
+    if asked.expects
+        && asked.version < Version::HTTP_2
+        && exchange.bytes_in.get() == 0
+        && !exchange.is_request_complete()
     {
         // It was never told to go on, so what it sends next could be the body or another request.
-        client.close_after_answer();
+        record.client.close_after_answer();
     }
-    let response = if only_head { without_body(response) } else { response };
-    Ok(finish(&client, &view, record, version, response))
-}
-
-/// A request that was not refused at the door.
-enum Begun {
-    /// On its way.
-    Answering(ResponseFuture),
-    /// Which route takes it depends on a token that newer keys of this provider may verify. A preflight has none.
-    AwaitsKeys(ProviderId, Box<service::Request>),
-}
-
-/// Everything before the first wait. Not part of the future above, which stays small without it.
-fn begin(
-    client: &Rc<Client>,
-    view: &Rc<View>,
-    listener: ListenerId,
-    request: Request<Incoming>,
-) -> (Record, Result<Begun, Error>) {
-    let (mut head, body) = request.into_parts();
-    let record = Record::begin(client, view, listener, &head);
-    let begun = match intake::admit(&mut head, client, view, listener, record.exchange()) {
-        Ok(()) => route(client, view, listener, &record, head, body),
-        Err(error) => {
-            if !body.is_end_stream() {
-                client.leave_unread();
-            }
-            Err(error)
-        }
-    };
-    (record, begun)
+    let response = if asked.only_head { without_body(response) } else { response };
+    Ok(finish(record, asked.version, response))
 }
 
 /// Counts and logs a head that was refused before it was a request.
@@ -112,7 +162,7 @@ fn route(
     record: &Record,
     head: Parts,
     body: Incoming,
-) -> Result<Begun, Error> {
+) -> Begun {
     let context = record.exchange();
     // Wrapped first: dropped without a route, it leaves word that the client may still be sending.
     let (limits, claim_headers) = (view.config().listener(listener), view.claim_headers(listener));
@@ -121,34 +171,34 @@ fn route(
     let preflight = cors::preflight(&request.head);
     let (choice, newer_keys) = choice::choose(view, listener, &request, preflight.as_ref());
     match newer_keys {
-        Some(provider) => Ok(Begun::AwaitsKeys(provider, Box::new(request))),
-        None => enter(view, record, choice, preflight.is_some(), request).map(Begun::Answering),
+        Some(provider) => {
+            let chosen = choose_with_newer_keys(Rc::clone(view), listener, provider, request);
+            Begun::AwaitsKeys(Box::pin(chosen))
+        }
+        None => enter(record, choice, preflight.is_some(), request).into(),
     }
 }
 
 /// 7 once more, when the provider's keys are as new as can be had.
-async fn route_with_newer_keys(
+async fn choose_with_newer_keys(
     view: Rc<View>,
     listener: ListenerId,
-    record: &Record,
     mut provider: ProviderId,
     request: service::Request,
-) -> Result<Response<Body>, Error> {
+) -> (Option<Choice>, service::Request) {
     let mut asked = Vec::new();
-    let choice = loop {
+    loop {
         view.verifiers().newer_keys(provider).await;
         asked.push(provider);
         match choice::choose(&view, listener, &request, None) {
             (_, Some(other)) if !asked.contains(&other) => provider = other,
-            (choice, _) => break choice,
+            (choice, _) => return (choice, request),
         }
-    };
-    enter(&view, record, choice, false, request)?.await
+    }
 }
 
 /// 8 and on: answers a preflight, or has the route's chain answer.
 fn enter(
-    view: &View,
     record: &Record,
     choice: Option<Choice>,
     preflight: bool,
@@ -158,10 +208,11 @@ fn enter(
     let context = &request.context;
     let _ = context.route.set(choice.route);
     context.prefix_len.set(choice.prefix_len);
+    let view = &record.view;
     if let Some(policy) = view.cors(choice.route) {
         record.grant(policy.grant(&request.head.headers));
         if preflight {
-            return Ok(Box::pin(ready(Ok(policy.answer(&request.head)))));
+            return Ok(Box::pin(future::ready(Ok(policy.answer(&request.head)))));
         }
     }
     Ok(view.chain(choice.route).answer(request))
@@ -177,17 +228,12 @@ fn without_body(response: Response<Body>) -> Response<Body> {
     Response::from_parts(head, Body::Empty)
 }
 
-/// 23, 8 and 0: response headers, who may read them, the end of the connection where it is due, and the guard that sees the last byte.
-fn finish(
-    client: &Rc<Client>,
-    view: &Rc<View>,
-    record: Record,
-    version: Version,
-    mut response: Response<Body>,
-) -> Response<Body> {
+/// 23, 8 and 0: response headers, who may read them, the end of the connection where it is due, and the guard that sees
+/// the last byte.
+fn finish(record: Record, version: Version, mut response: Response<Body>) -> Response<Body> {
     let route: Option<RouteId> = record.exchange().route.get().copied();
     let mut stream_idle = None;
-    if let Some(route) = route.map(|id| view.config().route(id)) {
+    if let Some(route) = route.map(|id| record.view.config().route(id)) {
         headers::apply(&route.response_headers, response.headers_mut());
         stream_idle = route.timeouts.stream_idle;
     }
@@ -196,11 +242,12 @@ fn finish(
     }
     // A 101 is the last answer anyway, and its Connection says something else.
     let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    if version < Version::HTTP_2 && client.is_ending() && !switches {
+    if version < Version::HTTP_2 && record.client.is_ending() && !switches {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     record.answered(response.status().as_u16());
     if let Some(upgraded) = response.extensions_mut().remove::<UpgradedSlot>().and_then(|slot| slot.take()) {
+        let client = Rc::clone(&record.client);
         client.upgrade(Tunnel::new(upgraded, record, stream_idle));
         return response;
     }

@@ -23,12 +23,14 @@ const CLIENT_GONE: u16 = 499;
 /// One exchange, from its head to the last byte of its answer.
 pub(crate) struct Record {
     context: Context,
-    client: Rc<Client>,
-    view: Rc<View>,
+    /// The connection.
+    pub(super) client: Rc<Client>,
+    /// The configuration it began under.
+    pub(super) view: Rc<View>,
     listener: ListenerId,
     status: Cell<u16>,
     /// What the access log shows of the head; kept only for requests that are logged.
-    logged: Option<LoggedHead>,
+    logged: Option<Box<LoggedHead>>,
     /// Who may read the answer, where the route says so; boxed, since few do.
     grant: Cell<Option<Box<Grant>>>,
     /// Whether a request began on the connection: not so for a head that could not be read.
@@ -54,11 +56,13 @@ impl Record {
     /// Begins with a head that was read.
     pub(crate) fn begin(client: &Rc<Client>, view: &Rc<View>, listener: ListenerId, head: &Parts) -> Self {
         client.begin_request();
-        let logged = view.is_sampled().then(|| LoggedHead {
-            method: head.method.clone(),
-            uri: head.uri.clone(),
-            host: head.headers.get(header::HOST).cloned(),
-            version: head.version,
+        let logged = view.is_sampled().then(|| {
+            Box::new(LoggedHead {
+                method: head.method.clone(),
+                uri: head.uri.clone(),
+                host: head.headers.get(header::HOST).cloned(),
+                version: head.version,
+            })
         });
         Self::new(client, view, listener, logged, true)
     }
@@ -70,11 +74,8 @@ impl Record {
         listener: ListenerId,
         version: Version,
     ) -> Self {
-        let logged = view.is_sampled().then(|| LoggedHead {
-            method: Method::default(),
-            uri: Uri::default(),
-            host: None,
-            version,
+        let logged = view.is_sampled().then(|| {
+            Box::new(LoggedHead { method: Method::default(), uri: Uri::default(), host: None, version })
         });
         Self::new(client, view, listener, logged, false)
     }
@@ -83,7 +84,7 @@ impl Record {
         client: &Rc<Client>,
         view: &Rc<View>,
         listener: ListenerId,
-        logged: Option<LoggedHead>,
+        logged: Option<Box<LoggedHead>>,
         parsed: bool,
     ) -> Self {
         Self {

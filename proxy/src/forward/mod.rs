@@ -7,23 +7,15 @@
 mod answer;
 mod prepare;
 
-use std::{
-    cell::RefCell,
-    future::{Future, poll_fn},
-    pin::Pin,
-    rc::Rc,
-    sync::Arc,
-    task::{Context as TaskContext, Poll},
-};
+use std::{cell::RefCell, future::poll_fn, rc::Rc, sync::Arc};
 
 use http::{Request, Response, StatusCode};
 use outrigger_config::model::{Config, Direction, Route, UpstreamId, WeightedBackend};
 use outrigger_filters::{
     context::Context,
     error::Error,
-    service::{self, Body},
+    service::{self, Body, HttpService},
 };
-use tower::Service;
 
 use self::{
     answer::AnswerBody,
@@ -39,16 +31,13 @@ use crate::{
     },
 };
 
-/// Sends requests of one route to its upstreams.
-#[derive(Clone)]
-pub(crate) struct Forward(Rc<Targets>);
-
+/// Where the requests of one route go.
 struct Targets {
     /// Running sums of the weights, and the upstream each belongs to.
     backends: Vec<(u32, UpstreamId)>,
     upstreams: Rc<[Rc<LocalUpstream>]>,
-    direction: Direction,
-    rewrites_host: bool,
+    /// Host on outbound routes is the endpoint's, unless the route names one.
+    endpoint_host: bool,
 }
 
 /// What a 101 leaves for the connection task, in a response extension. The `Rc` never leaves its worker.
@@ -66,9 +55,39 @@ impl UpgradedSlot {
     }
 }
 
-impl Forward {
-    /// Forwards to `backends`.
-    pub(crate) fn new(
+/// Forwards to `backends`. The future of each call has no name and no box: it lies in that of the chain around it.
+pub(crate) fn service(
+    config: &Config,
+    route: &Route,
+    backends: &[WeightedBackend],
+    upstreams: Rc<[Rc<LocalUpstream>]>,
+) -> impl HttpService<Future: 'static> + use<> {
+    let targets = Rc::new(Targets::new(config, route, backends, upstreams));
+    tower::service_fn(move |request| {
+        let sending = send(targets.begin(request));
+        debug_assert!(size_of_val(&sending) <= 1024, "every request copies this future once");
+        sending
+    })
+}
+
+/// A request on its way to an upstream that was chosen.
+struct Call {
+    upstream: Rc<LocalUpstream>,
+    endpoint_host: bool,
+    context: Context,
+    prepared: Prepared,
+}
+
+/// Why one try brought no answer.
+enum Failed {
+    /// Nothing changed at the endpoint, and the request is as it was.
+    Harmless(Error),
+    /// The end.
+    Final(Error),
+}
+
+impl Targets {
+    fn new(
         config: &Config,
         route: &Route,
         backends: &[WeightedBackend],
@@ -84,43 +103,10 @@ impl Forward {
             .collect();
         let direction =
             route.listeners.first().map_or(Direction::Inbound, |id| config.listener(*id).direction);
-        let rewrites_host = route.url_rewrite.hostname.is_some();
-        Self(Rc::new(Targets { backends, upstreams, direction, rewrites_host }))
-    }
-}
-
-impl Service<service::Request> for Forward {
-    type Response = Response<Body>;
-    type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>>>>;
-
-    fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
-        Poll::Ready(Ok(()))
+        let endpoint_host = direction == Direction::Outbound && route.url_rewrite.hostname.is_none();
+        Self { backends, upstreams, endpoint_host }
     }
 
-    fn call(&mut self, request: service::Request) -> Self::Future {
-        let sending = send(Rc::clone(&self.0), self.0.begin(request));
-        debug_assert!(size_of_val(&sending) <= 1024, "every request copies this future once");
-        Box::pin(sending)
-    }
-}
-
-/// A request on its way to an upstream that was chosen.
-struct Call {
-    upstream: Rc<LocalUpstream>,
-    context: Context,
-    prepared: Prepared,
-}
-
-/// Why one try brought no answer.
-enum Failed {
-    /// Nothing changed at the endpoint, and the request is as it was.
-    Harmless(Error),
-    /// The end.
-    Final(Error),
-}
-
-impl Targets {
     fn backend(&self) -> UpstreamId {
         let (total, last) = self.backends[self.backends.len() - 1];
         if self.backends.len() == 1 {
@@ -138,16 +124,11 @@ impl Targets {
         let service::Request { head, body, context } = request;
         context.upstream.set(Some(id));
         let prepared = prepare::prepare(Request::from_parts(head, body), &upstream.shared.model, &context);
-        Call { upstream, context, prepared }
-    }
-
-    /// Host on outbound routes is the endpoint's, unless the route names one.
-    fn sends_endpoint_host(&self) -> bool {
-        self.direction == Direction::Outbound && !self.rewrites_host
+        Call { upstream, endpoint_host: self.endpoint_host, context, prepared }
     }
 }
 
-async fn send(targets: Rc<Targets>, mut call: Call) -> Result<Response<Body>, Error> {
+async fn send(mut call: Call) -> Result<Response<Body>, Error> {
     let mut avoid = None;
     loop {
         let upstream = &call.upstream.shared;
@@ -156,7 +137,7 @@ async fn send(targets: Rc<Targets>, mut call: Call) -> Result<Response<Body>, Er
         let attempt =
             Attempt { pool: &call.upstream.pools[index], context: &call.context, first: avoid.is_none() };
         attempt.announce();
-        if targets.sends_endpoint_host() {
+        if call.endpoint_host {
             call.prepared.set_host(&attempt.pool.endpoint().spec.authority);
         }
         match attempt.run(&mut call.prepared).await {

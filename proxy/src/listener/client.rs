@@ -75,8 +75,6 @@ pub(crate) struct Client {
     must_close: Cell<bool>,
     /// The client took nothing for too long.
     slow_reader: Cell<bool>,
-    /// HTTP/2 requests that were accepted and whose task did not run yet.
-    waiting: Cell<u64>,
     /// HTTP/2 streams reset for a reason that has its own line in the log.
     own_resets: Cell<u64>,
     /// What a 101 leaves behind.
@@ -111,7 +109,6 @@ impl Client {
             idle_since: Cell::new(opened),
             must_close: Cell::new(false),
             slow_reader: Cell::new(false),
-            waiting: Cell::new(0),
             own_resets: Cell::new(0),
             tunnel: RefCell::default(),
             _place: place,
@@ -121,7 +118,6 @@ impl Client {
     /// A request begins.
     pub(crate) fn begin_request(&self) {
         self.requests.set(self.requests.get() + 1);
-        self.waiting.set(self.waiting.get().saturating_sub(1));
         self.left_unread.set(false);
     }
 
@@ -158,11 +154,6 @@ impl Client {
         self.left_unread.get()
     }
 
-    /// An HTTP/2 request was accepted; its own task begins it.
-    pub(crate) fn accept_stream(&self) {
-        self.waiting.set(self.waiting.get() + 1);
-    }
-
     /// An HTTP/2 stream is reset as malformed, and its request says so in log and metrics.
     pub(crate) fn reset_by_us(&self) {
         self.own_resets.set(self.own_resets.get() + 1);
@@ -170,7 +161,7 @@ impl Client {
 
     /// Streams reset as malformed that no request of ours accounts for, nor can still account for.
     pub(crate) fn unexplained_resets(&self) -> u64 {
-        let explained = self.own_resets.get() + self.waiting.get() + self.requests.get() as u64;
+        let explained = self.own_resets.get() + self.requests.get() as u64;
         self.watch.findings().malformed.saturating_sub(explained)
     }
 

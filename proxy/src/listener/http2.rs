@@ -52,10 +52,7 @@ pub(crate) async fn serve(client: Rc<Client>, mut io: ClientIo) {
     drop(view);
     let service = {
         let client = Rc::clone(&client);
-        hyper::service::service_fn(move |request: Request<Incoming>| {
-            client.accept_stream();
-            edge::handle(Rc::clone(&client), request)
-        })
+        hyper::service::service_fn(move |request: Request<Incoming>| edge::handle(&client, request))
     };
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
     let mut said_goodbye = false;

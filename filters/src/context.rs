@@ -41,6 +41,38 @@ use crate::{
 /// A share of the [`Exchange`].
 pub type Context = Rc<Exchange>;
 
+/// The id of one request.
+#[derive(Debug, Clone)]
+pub enum RequestId {
+    /// Made here.
+    New([u8; 36]),
+    /// Sent by a trusted peer; visible ASCII.
+    Kept(HeaderValue),
+}
+
+impl RequestId {
+    /// As it is sent.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::New(id) => id,
+            Self::Kept(id) => id.as_bytes(),
+        }
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
+    /// As a header value.
+    pub fn to_value(&self) -> HeaderValue {
+        match self {
+            Self::New(id) => HeaderValue::from_bytes(id).expect("hex digits and dashes"),
+            Self::Kept(id) => id.clone(),
+        }
+    }
+}
+
 /// One request and its response, from the last byte of the head to the last byte of the answer.
 pub struct Exchange {
     /// When the head was complete.
@@ -50,7 +82,7 @@ pub struct Exchange {
     /// The client's address: the peer, or the rightmost untrusted entry of X-Forwarded-For.
     pub client_address: Cell<IpAddr>,
     /// The request id sent to the app and shown to the client in our own answers.
-    pub request_id: OnceCell<HeaderValue>,
+    pub request_id: OnceCell<RequestId>,
     /// What the proxy says about the request, until it stands among the headers.
     pub own: RefCell<Option<Own>>,
     /// What the request's hop-by-hop fields asked for.

@@ -10,7 +10,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use outrigger_config::model::UnderscoreHeaders;
 
-use crate::error::Malformed;
+use crate::{context::RequestId, error::Malformed};
 
 /// `x-request-id`.
 pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -39,7 +39,7 @@ pub struct Taken {
 #[derive(Debug, Clone)]
 pub struct Own {
     /// `x-request-id`.
-    pub request_id: HeaderValue,
+    pub request_id: RequestId,
     /// Who the client is; not told on outbound listeners.
     pub forwarded: Option<Forwarded>,
 }
@@ -59,24 +59,27 @@ pub struct Forwarded {
 
 impl Own {
     /// The fields, in the order they are written.
-    pub fn fields(&self) -> impl Iterator<Item = (&'static HeaderName, &HeaderValue)> {
-        let forwarded = self.forwarded.as_ref();
-        [
-            (&X_REQUEST_ID, Some(&self.request_id)),
-            (&X_FORWARDED_FOR, forwarded.map(|forwarded| &forwarded.address)),
-            (&X_FORWARDED_PROTO, forwarded.map(|forwarded| &forwarded.proto)),
-            (&X_FORWARDED_HOST, forwarded.and_then(|forwarded| forwarded.host.as_ref())),
-            (&X_FORWARDED_CLIENT_CERT, forwarded.and_then(|forwarded| forwarded.client_cert.as_ref())),
-        ]
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value?)))
+    pub fn fields(&self) -> impl Iterator<Item = (&'static HeaderName, &[u8])> {
+        let id = (&X_REQUEST_ID, self.request_id.as_bytes());
+        let forwarded = self.forwarded.iter().flat_map(Forwarded::fields);
+        std::iter::once(id).chain(forwarded.map(|(name, value)| (name, value.as_bytes())))
     }
 
     /// Puts the fields among the others, for a filter that may change them and for HTTP/2.
     pub fn insert(&self, headers: &mut HeaderMap) {
-        for (name, value) in self.fields() {
+        headers.insert(&X_REQUEST_ID, self.request_id.to_value());
+        for (name, value) in self.forwarded.iter().flat_map(Forwarded::fields) {
             headers.insert(name, value.clone());
         }
+    }
+}
+
+impl Forwarded {
+    fn fields(&self) -> impl Iterator<Item = (&'static HeaderName, &HeaderValue)> {
+        let host = self.host.as_ref().map(|host| (&X_FORWARDED_HOST, host));
+        let client_cert = self.client_cert.as_ref().map(|cert| (&X_FORWARDED_CLIENT_CERT, cert));
+        let always = [(&X_FORWARDED_FOR, &self.address), (&X_FORWARDED_PROTO, &self.proto)];
+        always.into_iter().chain(host).chain(client_cert)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The request id: kept from a trusted peer, else new.
 //!
-//! A new one is a random UUID (RFC 9562, version 4) in its 36-character form, one allocation each. It names a
+//! A new one is a random UUID (RFC 9562, version 4) in its 36-character form, which takes no allocation. It names a
 //! request in logs and is no secret: the generator is fast, not cryptographic.
 
 use std::{
@@ -10,14 +10,17 @@ use std::{
 
 use http::HeaderValue;
 
+use crate::context::RequestId;
+
 /// The longest id that is kept from a trusted peer, in bytes.
 pub const MAX_KEPT: usize = 128;
 
 /// Keeps a received id when the peer is trusted and the id is 1 to [`MAX_KEPT`] visible ASCII characters.
-pub fn keep(received: Option<HeaderValue>, peer_trusted: bool) -> Option<HeaderValue> {
-    received.filter(|id| {
+pub fn keep(received: Option<HeaderValue>, peer_trusted: bool) -> Option<RequestId> {
+    let good = |id: &HeaderValue| {
         peer_trusted && (1..=MAX_KEPT).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
-    })
+    };
+    received.filter(good).map(RequestId::Kept)
 }
 
 /// Makes new ids; one for each worker thread, seeded by the operating system.
@@ -36,14 +39,14 @@ impl RequestIds {
     }
 
     /// The next id.
-    pub fn next(&self) -> HeaderValue {
+    pub fn next(&self) -> RequestId {
         /// Where each byte's two digits stand between the dashes.
         const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
         let mut text = [b'-'; 36];
         for (place, byte) in PLACES.into_iter().zip(self.next_uuid()) {
             [text[place], text[place + 1]] = HEX[usize::from(byte)];
         }
-        HeaderValue::from_bytes(&text).expect("hex digits and dashes")
+        RequestId::New(text)
     }
 
     fn next_uuid(&self) -> [u8; 16] {
@@ -100,7 +103,8 @@ mod tests {
         for _ in 0..10_000 {
             for ids in [&one, &other] {
                 let id = ids.next();
-                let text = id.to_str().unwrap().to_owned();
+                assert_eq!(id.to_value(), id.as_str());
+                let text = id.as_str().to_owned();
                 let parts: Vec<&str> = text.split('-').collect();
                 assert_eq!(parts.iter().map(|part| part.len()).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
                 assert!(text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-')), "{text}");
@@ -114,12 +118,12 @@ mod tests {
     fn an_id_is_kept_only_from_a_trusted_peer_and_only_when_short_and_visible() {
         let received = |bytes: &[u8]| Some(HeaderValue::from_bytes(bytes).unwrap());
         for good in [&b"a"[..], b"{\"id\":1}", &[b'~'; MAX_KEPT]] {
-            assert_eq!(keep(received(good), true), received(good));
-            assert_eq!(keep(received(good), false), None);
+            assert_eq!(keep(received(good), true).map(|id| id.to_value()), received(good));
+            assert!(keep(received(good), false).is_none());
         }
         for bad in [&b""[..], b"a b", b"a\tb", b"\xff", &[b'a'; MAX_KEPT + 1]] {
-            assert_eq!(keep(received(bad), true), None);
+            assert!(keep(received(bad), true).is_none());
         }
-        assert_eq!(keep(None, true), None);
+        assert!(keep(None, true).is_none());
     }
 }

@@ -8,6 +8,7 @@ use std::{error::Error as StdError, fmt};
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, Version, header};
 use outrigger_filters::{
+    context::RequestId,
     error::{Error, Flag},
     grpc,
     service::Body,
@@ -140,7 +141,7 @@ pub(crate) fn respond(
     error: &Error,
     version: Version,
     is_grpc: bool,
-    request_id: &HeaderValue,
+    request_id: &RequestId,
 ) -> Result<Response<Body>, Reset> {
     if version == Version::HTTP_2 && matches!(error, Error::Malformed(_)) {
         return Err(Reset::protocol_error());
@@ -182,12 +183,12 @@ fn ends_connection(error: &Error) -> bool {
     )
 }
 
-fn json_response(error: &Error, request_id: &HeaderValue) -> Response<Body> {
+fn json_response(error: &Error, request_id: &RequestId) -> Response<Body> {
     let mut text = String::with_capacity(96);
     text.push_str("{\"error\":\"");
     text.push_str(error.public_message());
     text.push_str("\",\"requestId\":\"");
-    for character in request_id.to_str().unwrap_or_default().chars() {
+    for character in request_id.as_str().chars() {
         if matches!(character, '"' | '\\') {
             text.push('\\'); // a kept id is visible ASCII, so nothing else needs an escape
         }

@@ -6,7 +6,7 @@ use http::{HeaderValue, Method, Uri, Version, header, request::Parts};
 use outrigger_config::model::ListenerId;
 use outrigger_filters::{
     access_log::{self, Record as Line},
-    context::{Context, Exchange},
+    context::{Context, Exchange, RequestId},
     cors::Grant,
     error::{Error, Flag},
 };
@@ -107,7 +107,7 @@ impl Record {
     }
 
     /// The request id, made now when the head was refused before it got one.
-    pub(crate) fn request_id(&self) -> &HeaderValue {
+    pub(crate) fn request_id(&self) -> &RequestId {
         self.context.request_id.get_or_init(|| self.client.worker.request_ids.next())
     }
 
@@ -145,7 +145,7 @@ impl Record {
             _ => {}
         }
         if !matches!(error, Error::NoRoute | Error::ClientGone(_)) {
-            tracing::debug!(request_id = ?self.request_id(), %error, "request failed");
+            tracing::debug!(request_id = self.request_id().as_str(), %error, "request failed");
         }
     }
 
@@ -170,7 +170,7 @@ impl Record {
         let endpoint = exchange.endpoint.borrow();
         let line = Line {
             time: std::time::SystemTime::now(),
-            request_id: exchange.request_id.get().and_then(|id| id.to_str().ok()).unwrap_or_default(),
+            request_id: exchange.request_id.get().map(RequestId::as_str).unwrap_or_default(),
             listener: &config.listener(self.listener).name,
             route: exchange.route.get().map(|route| &*config.route(*route).name),
             client_address: exchange.client_address.get(),

@@ -13,6 +13,7 @@ use std::{
 use http::{HeaderValue, Response, StatusCode};
 use outrigger_config::model::{self, OnError};
 use outrigger_filters::{
+    context::RequestId,
     error::{Error, Flag},
     ext_auth::{self, DENIED, Service as Asked},
     grpc,
@@ -71,7 +72,8 @@ impl Guard {
     /// # Errors
     /// It is refused without an answer of the service.
     async fn decide(&self, request: &Request) -> Result<Option<Response<Body>>, Error> {
-        let question = ext_auth::question(&self.asked, &request.head, request.context.request_id.get());
+        let request_id = request.context.request_id.get().map(RequestId::to_value);
+        let question = ext_auth::question(&self.asked, &request.head, request_id.as_ref());
         let answered = match timeout(self.timeout, ask::ask(&self.pool, question)).await {
             Ok(answered) => answered,
             Err(_) => Err("no whole answer within extAuth.timeout".into()),

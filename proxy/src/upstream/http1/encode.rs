@@ -52,7 +52,7 @@ pub(super) fn head(out: &mut Vec<u8>, request: &Request<Body>, own: Option<&Own>
         }
     }
     for (name, value) in own.into_iter().flat_map(Own::fields) {
-        field(out, name, value.as_bytes());
+        field(out, name, value);
     }
     let framing = framing(request);
     match framing {

@@ -14,7 +14,6 @@ use std::{
 
 use http::Response;
 use pin_project_lite::pin_project;
-use tokio::time::{Sleep, sleep_until};
 use tower::{Layer, Service};
 
 use crate::{
@@ -72,16 +71,15 @@ impl<S: HttpService> Service<Request> for Timeout<S> {
 
     fn call(&mut self, request: Request) -> Self::Future {
         let context = Rc::clone(&request.context);
-        TimeoutFuture { settings: self.settings, context, timer: None, inner: self.inner.call(request) }
+        TimeoutFuture { settings: self.settings, context, inner: self.inner.call(request) }
     }
 }
 
 pin_project! {
-    /// The answer in the making; its timer is only made when the answer is not there at once.
+    /// The answer in the making.
     pub struct TimeoutFuture<F> {
         settings: TimeoutLayer,
         context: Context,
-        timer: Option<Pin<Box<Sleep>>>,
         #[pin]
         inner: F,
     }
@@ -95,13 +93,8 @@ impl<F: Future<Output = Result<Response<Body>, Error>>> Future for TimeoutFuture
         if let Poll::Ready(answer) = this.inner.poll(cx) {
             return Poll::Ready(answer);
         }
-        if this.timer.is_none() {
-            let Some(complete) = this.context.poll_complete(cx) else { return Poll::Pending };
-            *this.timer = Some(Box::pin(sleep_until(complete + this.settings.limit)));
-        }
-        if let Some(timer) = this.timer {
-            ready!(timer.as_mut().poll(cx));
-        }
+        let Some(complete) = this.context.poll_complete(cx) else { return Poll::Pending };
+        ready!(this.context.poll_deadline(complete + this.settings.limit, cx));
         Poll::Ready(Err(match this.settings.scope {
             Scope::Request => Error::RequestTimeout,
             Scope::Backend => Error::BackendTimeout,

@@ -87,10 +87,11 @@ impl Record {
         logged: Option<Box<LoggedHead>>,
         parsed: bool,
     ) -> Self {
+        let identity = client.identity(view, listener);
+        let mut exchange = Exchange::new(Instant::now(), client.peer).identified(identity);
+        exchange.alarm = client.alarm.take().into();
         Self {
-            context: Rc::new(
-                Exchange::new(Instant::now(), client.peer).identified(client.identity(view, listener)),
-            ),
+            context: Rc::new(exchange),
             client: Rc::clone(client),
             view: Rc::clone(view),
             listener,
@@ -198,6 +199,7 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         let now = Instant::now();
+        self.client.alarm.set(self.context.alarm.take());
         if self.parsed {
             self.client.end_request(now);
         }

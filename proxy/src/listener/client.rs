@@ -9,6 +9,7 @@ use std::{
 
 use http::HeaderValue;
 use outrigger_config::model::{Listener, ListenerId};
+use outrigger_filters::context::Alarm;
 use outrigger_filters::identity::Identity;
 use tokio::time::Instant;
 
@@ -77,6 +78,8 @@ pub(crate) struct Client {
     slow_reader: Cell<bool>,
     /// HTTP/2 streams reset for a reason that has its own line in the log.
     own_resets: Cell<u64>,
+    /// Of the last request, for the next one.
+    pub alarm: Cell<Alarm>,
     /// What a 101 leaves behind.
     tunnel: RefCell<Option<Tunnel>>,
     _place: Place,
@@ -110,6 +113,7 @@ impl Client {
             must_close: Cell::new(false),
             slow_reader: Cell::new(false),
             own_resets: Cell::new(0),
+            alarm: Cell::default(),
             tunnel: RefCell::default(),
             _place: place,
         }

@@ -5,13 +5,12 @@
 //! give the buffers of an idle connection back: after [`PARK_AFTER`] without a request hyper's connection is taken
 //! apart and only made again when there is something to read.
 //!
-//! One timer serves all clocks. It is only moved when a deadline comes closer, so a busy connection does not touch it.
+//! One [`Alarm`] serves all clocks.
 
 use std::{
-    future::{Future, poll_fn},
-    pin::Pin,
+    future::poll_fn,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -19,9 +18,10 @@ use http::Request;
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::rt::TokioIo;
 use outrigger_config::model::{Listener, ListenerTimeouts};
+use outrigger_filters::context::Alarm;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    time::{Instant, Sleep, sleep_until, timeout},
+    time::{Instant, timeout},
 };
 
 use super::{client::Client, io::ClientIo, shared::SharedIo};
@@ -154,6 +154,7 @@ fn ended(client: &Rc<Client>, result: hyper::Result<()>) -> End {
 
 /// Waits, without buffers, for the next request; `false` when none came in time.
 async fn wait_idle(client: &Client, io: &mut ClientIo) -> bool {
+    drop(client.alarm.take());
     let mut ending_since = None;
     loop {
         let (view, id) = client.listener.current(&client.worker);
@@ -197,38 +198,23 @@ pub(super) async fn linger(mut io: ClientIo) {
 struct Clocks<'a> {
     client: &'a Client,
     timeouts: ListenerTimeouts,
-    timer: Option<Pin<Box<Sleep>>>,
-    armed: bool,
+    alarm: Alarm,
     head_since: Option<Instant>,
 }
 
 impl<'a> Clocks<'a> {
     fn new(client: &'a Client, timeouts: ListenerTimeouts) -> Self {
-        Self { client, timeouts, timer: None, armed: false, head_since: None }
+        Self { client, timeouts, alarm: Alarm::default(), head_since: None }
     }
 
     /// Ready when one has run out.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        loop {
-            let Some((deadline, end)) = self.next_deadline() else {
-                return Poll::Pending; // the timer may still fire once, for nothing
-            };
-            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-            if !self.armed || deadline < timer.deadline() {
-                timer.as_mut().reset(deadline);
-                self.armed = true;
-            }
-            if timer.as_mut().poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            self.armed = false;
-            if deadline <= Instant::now() {
-                if matches!(end, End::SlowRead) {
-                    self.client.reads_too_slowly();
-                }
-                return Poll::Ready(end);
-            }
+        let Some((deadline, end)) = self.next_deadline() else { return Poll::Pending };
+        ready!(self.alarm.poll(deadline, cx));
+        if matches!(end, End::SlowRead) {
+            self.client.reads_too_slowly();
         }
+        Poll::Ready(end)
     }
 
     fn next_deadline(&mut self) -> Option<(Instant, End)> {

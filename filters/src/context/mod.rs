@@ -11,18 +11,21 @@
 //! | `route`, `prefix_len` | edge, after the route choice | rewrite, redirect, access log, metrics |
 //! | `upstream`, `endpoint`, `attempts` | forward | access log |
 //! | `request_complete`, `body_failure` | request body | timeout, forward |
+//! | `alarm` | edge | timeout |
 //! | `flag`, `reason` | respond, body guards | access log, metrics |
 //! | `bytes_in`, `bytes_out` | body guards | access log |
 //!
 //! It stands in a field of [`crate::service::Request`]: an extension of `http::Request` would cost every request a map of
 //! its own, and asks for `Send + Sync`, which nothing here needs.
 
+mod alarm;
+
 use std::{
     cell::{Cell, OnceCell, RefCell},
     net::IpAddr,
     rc::Rc,
     sync::Arc,
-    task::{Context as TaskContext, Waker},
+    task::{Context as TaskContext, Poll, Waker},
 };
 
 use http::{HeaderMap, HeaderValue};
@@ -37,6 +40,8 @@ use crate::{
     jwt::{Memo, Tokens, VerifiedToken},
     owned_headers::Own,
 };
+
+pub use alarm::Alarm;
 
 /// A share of the [`Exchange`].
 pub type Context = Rc<Exchange>;
@@ -97,6 +102,8 @@ pub struct Exchange {
     pub endpoint: RefCell<Option<Arc<str>>>,
     /// Tries so far.
     pub attempts: Cell<u32>,
+    /// For everything that waits in the request's task.
+    pub alarm: RefCell<Alarm>,
     request_complete: Cell<Option<Instant>>,
     awaits_complete: Cell<Option<Waker>>,
     /// Why the request body was given up; it is the answer to whatever failed because of it.
@@ -138,6 +145,7 @@ impl Exchange {
             upstream: Cell::new(None),
             endpoint: RefCell::new(None),
             attempts: Cell::new(0),
+            alarm: RefCell::default(),
             request_complete: Cell::new(None),
             awaits_complete: Cell::new(None),
             body_failure: RefCell::new(None),
@@ -158,7 +166,9 @@ impl Exchange {
 
     /// The last byte of the request came at `now`; the timeouts run from here.
     pub fn complete_request(&self, now: Instant) {
-        self.request_complete.set(Some(now));
+        if !self.is_request_complete() {
+            self.request_complete.set(Some(now));
+        }
         if let Some(waiting) = self.awaits_complete.take() {
             waiting.wake();
         }
@@ -177,6 +187,11 @@ impl Exchange {
             self.awaits_complete.set(Some(cx.waker().clone()));
         }
         complete
+    }
+
+    /// Ready when `deadline` has passed; the task is woken at that time.
+    pub fn poll_deadline(&self, deadline: Instant, cx: &mut TaskContext<'_>) -> Poll<()> {
+        self.alarm.borrow_mut().poll(deadline, cx)
     }
 
     /// Puts what the proxy says about the request among its headers, once.

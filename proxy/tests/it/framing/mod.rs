@@ -62,6 +62,11 @@ impl Bench {
         self.proxy.stdout().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
+    /// The line of the newest request, which may come a little after its answer.
+    fn last_logged(&self) -> Value {
+        wait_for("the access-log line", || self.log().pop())
+    }
+
     fn rejected(&self, reason: &str) -> f64 {
         self.proxy.metric(&format!("outrigger_downstream_rejected_total{{reason=\"{reason}\"}}"))
     }

@@ -14,6 +14,7 @@ mod framing;
 mod grpc;
 mod http1;
 mod http2;
+mod jwks;
 mod lifecycle;
 mod limits;
 mod observability;

@@ -4,10 +4,12 @@
 
 pub mod client;
 pub mod frames;
+pub mod keys;
 pub mod live;
 pub mod pki;
 pub mod recording;
 pub mod tls;
+pub mod tokens;
 pub mod wire;
 
 use std::{

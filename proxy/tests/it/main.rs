@@ -15,6 +15,7 @@ mod grpc;
 mod http1;
 mod http2;
 mod jwks;
+mod jwt;
 mod lifecycle;
 mod limits;
 mod observability;

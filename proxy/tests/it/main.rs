@@ -7,9 +7,12 @@
 )]
 
 mod attacks;
+mod authorize;
 mod bad_input;
 mod cli;
+mod cors;
 mod expect;
+mod ext_auth;
 mod framing;
 mod grpc;
 mod http1;

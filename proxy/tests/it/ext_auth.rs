@@ -1,0 +1,255 @@
+//! A service that decides about requests, in every mood.
+
+use serde_json::{Value, json};
+
+use crate::{
+    jwt::{bearer, good},
+    support::{
+        Proxy,
+        client::{Answer, H2, full, request},
+        live::free_port,
+        recording::{Act, Message, Recording},
+        tokens::corp,
+        wire::{Wire, header, status},
+    },
+};
+
+fn act(bytes: &[u8]) -> Act {
+    Act::Answer(bytes.to_vec())
+}
+
+const ALLOW: &[u8] = b"HTTP/1.1 204 No Content\r\nx-from-service: 1\r\n\r\n";
+
+struct Setup {
+    proxy: Proxy,
+    app: Recording,
+}
+
+impl Setup {
+    fn start(service: u16, more: &str, rest: &str) -> Self {
+        let app = Recording::ok();
+        let yaml = format!(
+            "app: {{ port: {} }}\nlisteners: [{{ port: 0 }}]\n{rest}routes:\n\
+             - {{ name: app, extAuth: {{ url: \"http://127.0.0.1:{service}/v1/check?a=b\"{more} }} }}\n",
+            app.port()
+        );
+        Self { proxy: Proxy::start(&yaml), app }
+    }
+
+    fn ask(&self, request: &str) -> (String, String) {
+        Wire::connect(self.proxy.inbound()).ask(request)
+    }
+
+    fn get(&self, path: &str) -> (String, String) {
+        self.ask(&format!("GET {path} HTTP/1.1\r\nhost: api.example\r\n\r\n"))
+    }
+
+    fn asked(&self, result: &str) -> f64 {
+        self.proxy.metric(&format!(r#"outrigger_ext_auth_total{{route="app",result="{result}"}}"#))
+    }
+
+    fn logged(&self, path: &str) -> Value {
+        self.proxy.logged(|line| line["path"] == path)
+    }
+}
+
+#[test]
+fn a_2xx_lets_the_request_go_on_as_it_came() {
+    let service = Recording::answering(|_| act(ALLOW));
+    let setup = Setup::start(service.port(), "", &corp(""));
+    let token = good();
+    for number in 0..3 {
+        let (head, body) = setup.ask(&format!(
+            "POST /a//b%2Dc/{number}?card=4111 HTTP/1.1\r\nhost: api.example:8443\r\ncontent-length: 5\r\ncookie: a=b\r\n\
+             x-forwarded-uri: /forged\r\nx-forwarded-method: GET\r\n{}\r\nhello",
+            bearer(&token)
+        ));
+        assert_eq!((status(&head), &*body), (200, "ok"), "{head}");
+        assert_eq!(header(&head, "x-from-service"), None);
+    }
+    let questions = service.messages();
+    let question = &questions[0];
+    assert_eq!(question.line, "GET /v1/check?a=b HTTP/1.1");
+    let mut fields = question.fields.clone();
+    fields.sort();
+    let id = question.all("x-request-id")[0].to_owned();
+    let expected = [
+        ("authorization", format!("Bearer {token}")),
+        ("host", format!("127.0.0.1:{}", service.port())),
+        ("x-forwarded-host", "api.example:8443".to_owned()),
+        ("x-forwarded-method", "POST".to_owned()),
+        ("x-forwarded-uri", "/a/b-c/0".to_owned()),
+        ("x-request-id", id.clone()),
+    ];
+    assert_eq!(fields, expected.map(|(name, value)| (name.to_owned(), value)));
+    let messages = setup.app.messages();
+    let got = messages.iter().find(|one| one.all("x-request-id") == [&*id]).unwrap();
+    assert_eq!((&*got.body, got.target()), (&b"hello"[..], "/a/b-c/0?card=4111"));
+    assert!(got.all("authorization").is_empty(), "the service sees the token, the app does not");
+    assert_eq!((setup.asked("allowed"), setup.asked("denied"), setup.asked("failed")), (3.0, 0.0, 0.0));
+}
+
+#[test]
+fn connections_to_the_service_are_used_again() {
+    let service = Recording::answering(|_| act(ALLOW));
+    let setup = Setup::start(service.port(), "", "");
+    let mut wire = Wire::connect(setup.proxy.inbound());
+    for _ in 0..20 {
+        assert_eq!(status(&wire.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").0), 200);
+    }
+    assert_eq!((service.connections(), service.messages().len()), (1, 20));
+}
+
+#[test]
+fn a_connection_that_the_service_has_closed_is_not_a_failure() {
+    let service = Recording::answering(|message: &Message| {
+        let _ = message;
+        Act::Close(ALLOW.to_vec())
+    });
+    let setup = Setup::start(service.port(), "", "");
+    let mut wire = Wire::connect(setup.proxy.inbound());
+    for _ in 0..10 {
+        assert_eq!(status(&wire.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").0), 200);
+    }
+    assert_eq!(setup.asked("failed"), 0.0);
+}
+
+#[test]
+fn anything_else_is_the_answer_and_the_app_never_hears_of_it() {
+    let service = Recording::answering(|message: &Message| {
+        act(match message.all("x-forwarded-uri")[0] {
+            "/login" => {
+                b"HTTP/1.1 302 Found\r\nlocation: https://login.example/?rd=x\r\nset-cookie: a=1\r\nset-cookie: b=2\r\n\
+                  connection: x-hop\r\nx-hop: 1\r\nkeep-alive: timeout=5\r\ncontent-length: 0\r\n\r\n"
+            }
+            "/basic" => b"HTTP/1.1 401 X\r\nwww-authenticate: Basic realm=x\r\ncontent-type: text/plain\r\ncontent-length: 3\r\n\r\nno!",
+            "/chunks" => b"HTTP/1.1 403 X\r\ntransfer-encoding: chunked\r\ntrailer: x-t\r\n\r\n3\r\nab\n\r\n2\r\ncd\r\n0\r\nx-t: 1\r\n\r\n",
+            "/teapot" => b"HTTP/1.1 418 X\r\ncontent-length: 0\r\n\r\n",
+            _ => b"HTTP/1.1 500 X\r\ncontent-length: 4\r\n\r\nboom",
+        })
+    });
+    let setup = Setup::start(service.port(), "", "");
+    for (path, expected, text) in [
+        ("/login", 302, ""),
+        ("/basic", 401, "no!"),
+        ("/chunks", 403, "ab\ncd"),
+        ("/teapot", 418, ""),
+        ("/other", 500, "boom"),
+    ] {
+        let (head, body) = setup.get(path);
+        assert_eq!((status(&head), &*body), (expected, text), "{head}");
+        assert!(
+            !head.contains("x-hop") && !head.contains("keep-alive") && !head.contains("trailer"),
+            "{head}"
+        );
+        let line = setup.logged(path);
+        assert_eq!(
+            (&line["status"], &line["flag"], &line["reason"], &line["upstream"]),
+            (&json!(expected), &json!("UZ"), &json!("ext_auth.denied"), &Value::Null)
+        );
+    }
+    let (head, _) = setup.get("/login");
+    assert_eq!(header(&head, "location"), Some("https://login.example/?rd=x"));
+    assert_eq!(head.matches("set-cookie: ").count(), 2);
+    assert_eq!(header(&setup.get("/basic").0, "www-authenticate"), Some("Basic realm=x"));
+    let mut wire = Wire::connect(setup.proxy.inbound());
+    wire.send("HEAD /basic HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+    let (head, rest) = (wire.head(), wire.rest());
+    assert_eq!((status(&head), &*rest), (401, ""), "{head}");
+    assert_eq!((setup.app.connections(), setup.asked("allowed")), (0, 0.0));
+}
+
+#[tokio::test]
+async fn a_grpc_call_is_denied_in_its_own_way() {
+    for (answer, expected) in [
+        (&b"HTTP/1.1 401 X\r\ncontent-length: 2\r\n\r\nno"[..], "16"),
+        (b"HTTP/1.1 403 X\r\ncontent-length: 2\r\n\r\nno", "7"),
+        (b"HTTP/1.1 302 X\r\nlocation: /\r\ncontent-length: 0\r\n\r\n", "7"),
+    ] {
+        let service = Recording::answering(move |_| act(answer));
+        let setup = Setup::start(service.port(), "", "");
+        let mut client = H2::connect(setup.proxy.inbound()).await;
+        let call =
+            request("POST", "/p.S/C").header("content-type", "application/grpc").body(full("")).unwrap();
+        let answer = Answer::of(client.send(call).await).await;
+        assert_eq!((answer.status, answer.header("grpc-status"), answer.body.len()), (200, expected, 0));
+    }
+}
+
+/// What the service does, besides not answering.
+fn moods() -> Vec<Recording> {
+    let long = format!("HTTP/1.1 403 X\r\ncontent-length: 70000\r\n\r\n{}", "x".repeat(70_000));
+    let endless = format!("HTTP/1.1 403 X\r\n\r\n{}", "x".repeat(70_000));
+    vec![
+        Recording::answering(|_| act(b"")),
+        Recording::answering(|_| Act::Close(Vec::new())),
+        Recording::answering(|_| act(b"SSH-2.0-x\r\n\r\n")),
+        Recording::answering(|_| act(b"HTTP/1.1 101 Switching\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n")),
+        Recording::answering(|_| act(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab")),
+        Recording::answering(|_| Act::Close(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab".to_vec())),
+        Recording::answering(|_| {
+            act(b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n")
+        }),
+        Recording::answering(move |_| act(long.as_bytes())),
+        Recording::answering(move |_| act(endless.as_bytes())),
+    ]
+}
+
+#[test]
+fn no_answer_is_a_503_unless_on_error_allows() {
+    for (number, service) in moods().iter().enumerate() {
+        let setup = Setup::start(service.port(), ", timeout: 1s", "");
+        let (head, _) = setup.get("/x");
+        assert_eq!((status(&head), header(&head, "retry-after")), (503, Some("1")), "{number}: {head}");
+        let line = setup.logged("/x");
+        assert_eq!((&line["flag"], &line["reason"]), (&json!("UZ"), &json!("ext_auth.failed")));
+        assert_eq!((setup.asked("failed"), setup.app.connections()), (1.0, 0));
+    }
+    let nobody = free_port();
+    assert_eq!(status(&Setup::start(nobody, "", "").get("/").0), 503);
+    let open = Setup::start(nobody, ", onError: allow", "");
+    assert_eq!(status(&open.get("/").0), 200);
+    assert_eq!((open.asked("failed"), open.app.messages().len()), (1.0, 1));
+    let series = r#"outrigger_upstream_connects_total{upstream="extAuth",result="failed"}"#;
+    assert!(open.proxy.metric(series) > 0.0);
+}
+
+#[test]
+fn an_answer_of_64_kib_is_the_longest() {
+    let text = format!("HTTP/1.1 403 X\r\ncontent-length: 65536\r\n\r\n{}", "x".repeat(65_536));
+    let service = Recording::answering(move |_| act(text.as_bytes()));
+    let setup = Setup::start(service.port(), ", timeout: 5s", "");
+    let (head, body) = setup.get("/");
+    assert_eq!((status(&head), body.len()), (403, 65_536));
+}
+
+#[test]
+fn who_is_not_let_in_by_token_or_rule_is_not_asked_about() {
+    let service = Recording::answering(|_| act(ALLOW));
+    let setup = Setup::start(service.port(), "", &corp(""));
+    assert_eq!(status(&setup.get("/").0), 401);
+    assert_eq!(service.connections(), 0);
+}
+
+#[test]
+fn the_service_may_be_a_name_and_change_with_a_reload() {
+    let (first, second) = (
+        Recording::answering(|_| act(ALLOW)),
+        Recording::answering(|_| act(b"HTTP/1.1 403 X\r\ncontent-length: 0\r\n\r\n")),
+    );
+    let app = Recording::ok();
+    let yaml = |service: &Recording| {
+        format!(
+            "app: {{ port: {} }}\nlisteners: [{{ port: 0 }}]\nroutes: [{{ name: app, extAuth: {{ url: \"http://localhost:{}\" }} }}]\n",
+            app.port(),
+            service.port()
+        )
+    };
+    let proxy = Proxy::start(&yaml(&first));
+    let ask = || status(&Wire::connect(proxy.inbound()).ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").0);
+    assert_eq!(ask(), 200);
+    assert_eq!(first.messages()[0].line, "GET / HTTP/1.1");
+    proxy.reload_with(&yaml(&second));
+    assert_eq!(ask(), 403);
+    first.wait_closed(0);
+}

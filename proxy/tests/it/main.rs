@@ -22,6 +22,7 @@ mod jwt;
 mod lifecycle;
 mod limits;
 mod observability;
+mod oidc;
 mod proxy_protocol;
 mod recovery;
 mod reload;

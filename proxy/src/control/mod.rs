@@ -7,6 +7,7 @@ mod drain;
 pub(crate) mod limits;
 mod listeners;
 mod reload;
+mod reports;
 pub(crate) mod shared;
 pub(crate) mod signal;
 
@@ -29,6 +30,7 @@ use self::{
     drain::Drain,
     listeners::Listeners,
     reload::Changes,
+    reports::Reports,
     shared::{Phase, Request, Shared},
     signal::Signals,
 };
@@ -121,6 +123,7 @@ struct Control {
     drain: Drain,
     resolving: JoinHandle<()>,
     keepers: Keepers,
+    reports: Reports,
     log: Writer,
     refused: Teller,
     /// Keys that only a restart changes are compared with this.
@@ -159,6 +162,8 @@ impl Control {
         shared.published();
         shared.set_phase(Phase::Serving);
         let drain = Drain::default();
+        let mut reports = Reports::default();
+        reports.watch(&config);
         Ok(Self {
             shared,
             cell,
@@ -171,6 +176,7 @@ impl Control {
             drain,
             resolving,
             keepers,
+            reports,
             log,
             refused,
             started_with: config,
@@ -187,6 +193,7 @@ impl Control {
                 () = self.changes.next() => drop(self.reload(false).await),
                 Some(request) = self.requests.recv() => self.answer(request).await,
                 () = self.drain.next() => self.drain_step().await,
+                () = self.reports.next() => self.reports.tell(&self.shared.metrics),
                 note = self.refused.next() => self.refused.tell(&note),
             }
         }

@@ -373,7 +373,7 @@ impl Metrics {
     }
 
     /// Refusals that were not carried out, by route and reason, over all workers and listeners.
-    fn would_denied(&self) -> BTreeMap<(Arc<str>, &'static str), u64> {
+    pub(crate) fn would_denied(&self) -> BTreeMap<(Arc<str>, &'static str), u64> {
         let mut all = BTreeMap::new();
         for shard in lock(&self.shards).iter() {
             for series in lock(&shard.series).iter() {

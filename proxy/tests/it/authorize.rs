@@ -11,6 +11,7 @@ use crate::{
         recording::Recording,
         tls::Client,
         tokens::{claims_with, corp, signer},
+        wait_for,
         wire::{Wire, header, status},
     },
 };
@@ -91,6 +92,11 @@ fn a_report_lets_through_counts_and_names_the_rule() {
         let series = format!(r#"outrigger_would_deny_total{{route="app",reason="{reason}"}}"#);
         assert_eq!(setup.proxy.metric(&series), count, "{reason}");
     }
+    let told = wait_for("the operational log", || {
+        let told = setup.proxy.stderr();
+        told.contains("authorize.insufficient_scope").then_some(told)
+    });
+    assert!(told.contains("let through by mode: report") && told.contains("route=app"), "{told}");
     // A bad token is still a 401: only the rules are tried out.
     assert_eq!(setup.status("/", &bearer("x.y.z")), 401);
 }

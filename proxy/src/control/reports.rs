@@ -1,0 +1,54 @@
+//! Tells in the operational log what `mode: report` let through: a line for each route and reason, and at most one of a
+//! kind every ten seconds, whatever the traffic. Workers only count; they write no log.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use outrigger_config::model::{Config, Mode};
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use crate::telemetry::metrics::Metrics;
+
+/// How often something is told.
+const APART: Duration = Duration::from_secs(10);
+
+/// What was told so far. Wakes nobody while no route only reports.
+#[derive(Default)]
+pub(super) struct Reports {
+    told: BTreeMap<(Arc<str>, &'static str), u64>,
+    tick: Option<Interval>,
+}
+
+impl Reports {
+    /// Tells about `config` from now on.
+    pub(super) fn watch(&mut self, config: &Config) {
+        let reports = config.routes.iter().any(|route| {
+            route.auth.mode == Mode::Report
+                || route.authorize.as_ref().is_some_and(|rules| rules.mode == Mode::Report)
+        });
+        self.tick = reports.then(|| {
+            let mut tick = interval(APART);
+            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            tick
+        });
+    }
+
+    /// Waits until something may be told; for ever when there is nothing to expect.
+    pub(super) async fn next(&mut self) {
+        match &mut self.tick {
+            Some(tick) => drop(tick.tick().await),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Tells what has come since the last time.
+    pub(super) fn tell(&mut self, metrics: &Metrics) {
+        for (key, count) in metrics.would_denied() {
+            let told = self.told.entry(key.clone()).or_default();
+            if count > *told {
+                let (route, reason) = (&key.0, key.1);
+                tracing::info!(%route, %reason, requests = count - *told, "let through by mode: report");
+                *told = count;
+            }
+        }
+    }
+}

@@ -78,7 +78,7 @@ impl Tls {
             .with_protocol_versions(versions)?
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::clone(&certificates) as _);
-        config.ignore_client_order = true; // AES first: both ends have it in hardware, as good as always
+        config.ignore_client_order = true; // both ends have AES in hardware, as good as always
         config.alpn_protocols = vec![HTTP2.to_vec(), HTTP1.to_vec()];
         // Tickets alone: what the client keeps costs us no memory and works with every worker.
         config.session_storage = Arc::new(NoServerSessionStorage {});

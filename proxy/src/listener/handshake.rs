@@ -2,6 +2,7 @@
 
 use std::{io, net::IpAddr, rc::Rc, sync::Arc};
 
+use outrigger_filters::identity::Identity;
 use rustls::{Error, HandshakeKind, ServerConnection};
 use rustls_pki_types::{CertificateDer, UnixTime};
 use tokio::{io::AsyncWriteExt, time::Instant};
@@ -19,7 +20,7 @@ use crate::{
     respond,
     telemetry::handshakes::{Failure, Handshake},
     tls::{
-        failure, identity,
+        failure,
         notes::Note,
         server::{HTTP2, Tls},
         verify,
@@ -67,18 +68,18 @@ pub(super) async fn shake(
         }
     }
     let accept = TlsAcceptor::from(Arc::clone(&tls.config)).accept(wire).into_fallible();
-    let (shaken, certificate) = verify::noting_certificate(before(deadline, accept)).await;
+    let (shaken, seen) = verify::seeing(before(deadline, accept)).await;
     match shaken {
-        Some(Ok(stream)) => parties.shaken(tls, Box::new(stream)),
+        Some(Ok(stream)) => parties.shaken(tls, Box::new(stream), seen.identity),
         Some(Err((error, wire))) => {
             let said = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()).cloned();
-            parties.failed(failure::of_io(&error), said, certificate);
+            parties.failed(failure::of_io(&error), said, seen.certificate);
             // The alert that says why is on its way; closing over what the client still sends would destroy it.
             http1::linger(ClientIo::plain(wire)).await;
             None
         }
         None => {
-            parties.failed(Failure::Timeout, None, certificate);
+            parties.failed(Failure::Timeout, None, seen.certificate);
             None
         }
     }
@@ -86,15 +87,14 @@ pub(super) async fn shake(
 
 impl Parties<'_> {
     /// Who the client is, once the library is content.
-    fn shaken(&self, tls: &Tls, stream: Box<TlsStream<Wire>>) -> Option<Shaken> {
+    fn shaken(&self, tls: &Tls, stream: Box<TlsStream<Wire>>, seen: Option<Identity>) -> Option<Shaken> {
         let session = stream.get_ref().1;
         let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
         let chain: Vec<_> = session.peer_certificates().unwrap_or_default().to_vec();
         let identity = match &tls.trust {
-            None => Ok(None),
             // The library believes what the ticket says.
             Some(trust) if resumed => trust.verify(&chain, UnixTime::now()),
-            Some(_) => chain.first().map(read).transpose(),
+            _ => Ok(seen),
         };
         let (by, spoken) =
             (tls.certificates.choose(session.server_name()).uris.first().cloned(), spoken(session));
@@ -121,10 +121,6 @@ impl Parties<'_> {
         let listener = Arc::clone(&self.listener.shared.name);
         self.worker.notes.leave(Note { listener, peer: self.peer, failure, error, certificate, live: false });
     }
-}
-
-fn read(leaf: &CertificateDer<'static>) -> Result<outrigger_filters::identity::Identity, Error> {
-    identity::read(leaf).map_err(|_| rustls::CertificateError::BadEncoding.into())
 }
 
 fn spoken(session: &ServerConnection) -> Spoken {

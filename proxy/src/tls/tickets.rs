@@ -61,10 +61,10 @@ mod tests {
     use rustls::crypto::aws_lc_rs::Ticketer;
 
     use super::*;
-    use crate::tls::verify::noting_certificate;
+    use crate::tls::verify::seeing;
 
     async fn handshake<T>(body: impl FnOnce() -> T) -> T {
-        noting_certificate(async { body() }).await.0
+        seeing(async { body() }).await.0
     }
 
     /// `docs/security.md` 16.

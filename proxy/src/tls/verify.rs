@@ -28,37 +28,45 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, UnixTime};
 use tokio::task_local;
+use x509_parser::certificate::X509Certificate;
 
 use super::identity;
 
 task_local! {
-    static SEEN: Seen;
+    static NOTES: Notes;
 }
 
 /// What one handshake has shown. The library calls the verifier and the tickets of all connections alike; which one it
 /// is about, only the task knows.
-struct Seen {
-    certificate: RefCell<Option<CertificateDer<'static>>>,
+struct Notes {
+    seen: RefCell<Seen>,
     /// Until when the client's chain is valid, in seconds since 1970; without a chain for ever.
     chain_end: Cell<u64>,
 }
 
-/// Runs a handshake; also the certificate that the client presented, believed or not.
-pub(crate) async fn noting_certificate<F: Future>(
-    handshake: F,
-) -> (F::Output, Option<CertificateDer<'static>>) {
-    let seen = Seen { certificate: RefCell::new(None), chain_end: Cell::new(u64::MAX) };
-    SEEN.scope(seen, async { (handshake.await, SEEN.with(|seen| seen.certificate.take())) }).await
+/// What a handshake has shown of the client.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// The certificate that it presented, believed or not.
+    pub certificate: Option<CertificateDer<'static>>,
+    /// Whom it names, when it is.
+    pub identity: Option<Identity>,
+}
+
+/// Runs a handshake, and sees what the client shows.
+pub(crate) async fn seeing<F: Future>(handshake: F) -> (F::Output, Seen) {
+    let notes = Notes { seen: RefCell::default(), chain_end: Cell::new(u64::MAX) };
+    NOTES.scope(notes, async { (handshake.await, NOTES.with(|notes| notes.seen.take())) }).await
 }
 
 /// Until when the chain of the handshake that runs is valid; `None` outside of one.
 pub(super) fn chain_end() -> Option<u64> {
-    SEEN.try_with(|seen| seen.chain_end.get()).ok()
+    NOTES.try_with(|notes| notes.chain_end.get()).ok()
 }
 
 /// The handshake that runs goes on with a chain of an earlier one.
 pub(super) fn resume_chain(end: u64) {
-    let _ = SEEN.try_with(|seen| seen.chain_end.set(end));
+    let _ = NOTES.try_with(|notes| notes.chain_end.set(end));
 }
 
 /// What webpki lets pass and we do not.
@@ -119,6 +127,16 @@ impl Trust {
                 ClientAuthMode::Optional => Ok(None),
             };
         };
+        self.identify(leaf, intermediates, now).map(|(identity, _)| Some(identity))
+    }
+
+    /// Who that is, and when the first certificate of the chain expires.
+    fn identify(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(Identity, u64), Error> {
         self.webpki.verify_client_cert(leaf, intermediates, now)?;
         let certificate = identity::parse(leaf).map_err(|_| CertificateError::BadEncoding)?;
         let usage = certificate.extended_key_usage().map_err(|_| CertificateError::BadEncoding)?;
@@ -129,7 +147,10 @@ impl Trust {
         if spiffe_ids(&identity) > 1 {
             return Err(CertificateError::Other(OtherError(Arc::new(Refused::MultipleSpiffeIds))).into());
         }
-        Ok(Some(identity))
+        let end = |certificate: &X509Certificate<'_>| certificate.validity().not_after.timestamp();
+        let above = intermediates.iter().map(|one| identity::parse(one).map_or(0, |one| end(&one)));
+        let end = above.fold(end(&certificate), i64::min);
+        Ok((identity, u64::try_from(end).unwrap_or(0)))
     }
 }
 
@@ -138,12 +159,6 @@ fn spiffe_ids(identity: &Identity) -> usize {
     let is_spiffe =
         |uri: &&Arc<str>| uri.get(..9).is_some_and(|scheme| scheme.eq_ignore_ascii_case("spiffe://"));
     identity.uris.iter().filter(is_spiffe).count()
-}
-
-/// When the first certificate of a chain expires.
-fn end_of(chain: &[CertificateDer<'_>]) -> u64 {
-    let end = |der| identity::parse(der).map_or(0, |one| one.validity().not_after.timestamp());
-    chain.iter().map(end).min().map_or(0, |end| u64::try_from(end).unwrap_or(0))
 }
 
 impl fmt::Debug for Trust {
@@ -167,11 +182,16 @@ impl ClientCertVerifier for Trust {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        let _ = SEEN.try_with(|seen| seen.certificate.replace(Some(leaf.clone().into_owned())));
-        let chain: Vec<_> = std::iter::once(leaf).chain(intermediates).cloned().collect();
-        self.verify(&chain, now)?;
-        resume_chain(end_of(&chain));
-        Ok(ClientCertVerified::assertion())
+        let verdict = self.identify(leaf, intermediates, now);
+        let _ = NOTES.try_with(|notes| {
+            let mut seen = notes.seen.borrow_mut();
+            seen.certificate = Some(leaf.clone().into_owned());
+            if let Ok((identity, end)) = &verdict {
+                seen.identity = Some(identity.clone());
+                notes.chain_end.set(*end);
+            }
+        });
+        verdict.map(|_| ClientCertVerified::assertion())
     }
 
     fn verify_tls12_signature(

@@ -153,6 +153,24 @@ async fn http2_requests_are_judged_one_by_one() {
     }
 }
 
+/// The body of a request that is refused is neither asked for nor taken for the next request.
+#[test]
+fn a_refusal_comes_before_the_body() {
+    let setup = Setup::start(&corp(""));
+    let mut wire = Wire::connect(setup.proxy.inbound());
+    wire.send("POST /e HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 100000\r\n\r\n");
+    let head = wire.head();
+    assert_eq!((status(&head), header(&head, "connection")), (401, Some("close")), "{head}");
+
+    let mut wire = Wire::connect(setup.proxy.inbound());
+    let hidden = format!("GET /hidden HTTP/1.1\r\nhost: a\r\n{}\r\n", bearer(&good()));
+    wire.send(format!("POST /b HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{hidden}", hidden.len()));
+    assert_eq!(status(&wire.head()), 401);
+    wire.close_write();
+    assert!(!wire.rest().contains("200 OK"));
+    assert_eq!(setup.app.connections(), 0);
+}
+
 /// `docs/security.md` 10.
 #[test]
 fn two_authorization_fields_are_malformed_whatever_they_say() {

@@ -9,8 +9,8 @@ use std::{
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer,
-    CrlDistributionPoint, DnType, ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose,
-    RevokedCertParams, SanType, SerialNumber, SignatureAlgorithm,
+    CrlDistributionPoint, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyIdMethod, KeyPair,
+    KeyUsagePurpose, NameConstraints, RevokedCertParams, SanType, SerialNumber, SignatureAlgorithm,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use x509_parser::time::ASN1Time;
@@ -68,6 +68,14 @@ impl Ca {
         let mut params = authority(name);
         params.serial_number = Some(SerialNumber::from(serial));
         (Self(CertifiedIssuer::signed_by(params, KeyPair::generate().unwrap(), &self.0).unwrap()), serial)
+    }
+
+    /// One that may name hosts in this domain alone.
+    pub fn intermediate_for(&self, name: &str, domain: &str) -> Self {
+        let mut params = authority(name);
+        let permitted_subtrees = vec![GeneralSubtree::DnsName(domain.to_owned())];
+        params.name_constraints = Some(NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() });
+        Self(CertifiedIssuer::signed_by(params, KeyPair::generate().unwrap(), &self.0).unwrap())
     }
 
     pub fn pem(&self) -> String {
@@ -138,6 +146,12 @@ impl Wanted {
 
     pub fn dns(self, name: &str) -> Self {
         self.san(SanType::DnsName(name.try_into().unwrap()))
+    }
+
+    /// This name and no other.
+    pub fn only_dns(mut self, name: &str) -> Self {
+        self.params.subject_alt_names.clear();
+        self.dns(name)
     }
 
     pub fn uri(self, uri: &str) -> Self {

@@ -151,6 +151,43 @@ fn the_certificate_follows_the_server_name() {
     assert_eq!(gauges.count(), 4, "{page}");
 }
 
+/// `docs/security.md` 21.
+#[test]
+fn server_names_add_no_series() {
+    let setup = Setup::start("", |_, _| {});
+    let ask = |name: &str| {
+        // The certificate is for none of these, so the client gives up when it sees it.
+        assert!(Maker::new(&setup.ca).name(name).done().connect(setup.address()).is_err());
+    };
+    ask("first.example");
+    wait_for("the count", || (setup.failed("client_alert_bad_certificate") == 1.0).then_some(()));
+    let series = |page: String| page.lines().filter(|line| !line.starts_with('#')).count();
+    let before = series(setup.proxy.metrics());
+    for number in 0..300 {
+        ask(&format!("n{number}.example"));
+    }
+    wait_for("the count", || (setup.failed("client_alert_bad_certificate") == 301.0).then_some(()));
+    assert_eq!(series(setup.proxy.metrics()), before);
+}
+
+/// `docs/security.md`, "Limits": a handshake has its place like any connection.
+#[test]
+fn connections_in_their_handshake_count_and_the_next_one_waits() {
+    let limits = "    limits: { connections: 2 }\n    timeouts: { tlsHandshake: 1s }\nworkers: 1\n";
+    let setup = Setup::start_with("", limits, "", |_, _| {});
+    let _silent = [&[][..], &[22, 3, 1]].map(|first| {
+        let mut stream = TcpStream::connect(setup.address()).unwrap();
+        stream.write_all(first).unwrap();
+        stream
+    });
+    wait_for("both places to be taken", || {
+        (setup.proxy.metric(r#"outrigger_downstream_connections{listener="tls"}"#) == 2.0).then_some(())
+    });
+    // Served once the time of the two is over.
+    assert_eq!(Client::new(&setup.ca).get(setup.address(), "/").unwrap().status, 200);
+    assert_eq!(setup.failed("timeout"), 2.0);
+}
+
 #[test]
 fn http_without_tls_is_told_so_and_counted() {
     let setup = Setup::start("", |_, _| {});

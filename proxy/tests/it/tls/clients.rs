@@ -70,6 +70,7 @@ fn only_a_certificate_of_our_own_clients_opens_the_door() {
     let (between, _) = clients.intermediate("Between");
     let (deeper, _) = between.intermediate("Deeper");
     let impostor = Ca::new("Clients"); // the right name, another key
+    let bound = clients.intermediate_for("Bound", "shop.example");
     let setup = Setup::start(REQUIRED, |folder, _| {
         std::fs::write(folder.join("clients.crt"), clients.pem()).unwrap();
     });
@@ -94,6 +95,17 @@ fn only_a_certificate_of_our_own_clients_opens_the_door() {
             good("one between", between.sign(client()).over(&between)),
             good("two between", deeper.sign(client()).over(&deeper).over(&between)),
             good("in another order", deeper.sign(client()).over(&between).over(&deeper)),
+            good(
+                "within what its authority may name",
+                bound.sign(client().only_dns("a.shop.example")).over(&bound),
+            ),
+            bad(
+                "outside of it",
+                bound.sign(client().only_dns("a.bank.example")).over(&bound),
+                "bad_certificate",
+                "CertificateUnknown",
+                &["CN=Bound", "NameConstraint"],
+            ),
             bad(
                 "one missing between",
                 deeper.sign(client()).over(&deeper),

@@ -33,6 +33,11 @@ pub fn strip_response(headers: &mut HeaderMap) -> Hop {
     strip(headers, |_| false)
 }
 
+/// Whether a field of this name is meant for one hop only, whatever `Connection` says.
+pub fn ends_here(name: &HeaderName) -> bool {
+    Found::bit(name) != 0
+}
+
 fn strip(headers: &mut HeaderMap, keep: impl Fn(&str) -> bool) -> Hop {
     let mut hop = Hop::default();
     let Some(found) = Found::read(headers) else { return hop };

@@ -23,16 +23,17 @@ use crate::upstream::{
 };
 
 /// Removes what was meant for the hop between the upstream and us.
-pub(super) fn clean(head: &mut Parts) {
-    hop_by_hop::strip_response(&mut head.headers);
-    head.headers.remove(header::TRANSFER_ENCODING);
+pub(super) fn clean(head: &mut Parts, has_hop_fields: bool) {
+    if has_hop_fields {
+        hop_by_hop::strip_response(&mut head.headers);
+        head.headers.remove(header::TRANSFER_ENCODING);
+    }
     head.version = Version::HTTP_11;
 }
 
 /// The same for a 101, whose `Upgrade` the client must see.
 pub(super) fn clean_upgrade(head: &mut Parts) {
     let upgrade = hop_by_hop::strip_response(&mut head.headers).upgrade;
-    head.headers.remove(header::TRANSFER_ENCODING);
     head.headers.remove(header::CONTENT_LENGTH);
     head.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     if let Some(upgrade) = upgrade {

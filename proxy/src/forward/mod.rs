@@ -213,8 +213,8 @@ impl Attempt<'_> {
                 true => Ok(self.upgraded(response.head, lease.into_upgraded())),
                 false => Err(Failed::Final(self.protocol("101 without a request to upgrade"))),
             },
-            Ok(http1::Response { mut head, body, sent }) => {
-                answer::clean(&mut head);
+            Ok(http1::Response { mut head, has_hop_fields, body, sent }) => {
+                answer::clean(&mut head, has_hop_fields);
                 let rest = (!sent).then(|| (std::mem::take(request.body_mut()), sending));
                 Ok(Response::from_parts(head, AnswerBody::http1(body, rest, lease, in_flight, self)))
             }
@@ -238,7 +238,7 @@ impl Attempt<'_> {
         match stream.send(std::mem::take(&mut prepared.request)).await {
             Ok(response) => {
                 let (mut head, body) = response.into_parts();
-                answer::clean(&mut head);
+                answer::clean(&mut head, true);
                 Ok(Response::from_parts(head, AnswerBody::http2(body, stream, in_flight, self)))
             }
             Err(SendError::Unsent(request)) => {

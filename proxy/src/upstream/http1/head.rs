@@ -1,6 +1,6 @@
 //! Reads response heads, and decides how the body is framed: in one way, or not at all.
 
-use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 use http::{
@@ -8,7 +8,7 @@ use http::{
     response::{self, Parts},
 };
 
-use outrigger_filters::service::Body;
+use outrigger_filters::{hop_by_hop, service::Body};
 
 use super::decode::Decoder;
 
@@ -28,13 +28,8 @@ pub(super) struct Answer {
     pub(super) head: Parts,
     pub(super) decoder: Decoder,
     pub(super) keep_alive: bool,
-}
-
-/// Where a field stands in the head.
-#[derive(Clone, Copy, Default)]
-struct Field {
-    name: (u32, u32),
-    value: (u32, u32),
+    /// Whether fields are left that are meant for this hop only.
+    pub(super) has_hop_fields: bool,
 }
 
 /// Takes a complete head from the front of `buffer`; `None` while it is not complete.
@@ -45,77 +40,146 @@ pub(super) fn parse(
     buffer: &mut BytesMut,
     request: &mut Request<Body>,
 ) -> Result<Option<Head>, &'static str> {
-    let mut fields = [Field::default(); MOST_FIELDS];
-    let Some((length, count, status, version)) = scan(buffer, &mut fields)? else { return Ok(None) };
-    let bytes = buffer.split_to(length).freeze();
+    let Some(extent) = Extent::of(buffer) else { return Ok(None) };
+    let bytes = buffer.split_to(extent.length).freeze();
+    let mut lines = Lines { bytes: &bytes, at: extent.start };
+    let (status, version) = status_line(&mut lines)?;
     if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
+        read_fields(&mut HeaderMap::new(), lines)?;
         return Ok(Some(Head::Informational(status)));
     }
     let (mut head, ()) = response::Response::new(()).into_parts();
     head.status = status;
     head.version = version;
     head.headers = std::mem::take(request.headers_mut());
-    let persistence = read_fields(&mut head.headers, &bytes, &fields[..count])?;
-    let decoder = framing(&head, request.method())?;
-    let keep_alive = persistence.unwrap_or_else(|| keeps_alive(&head)) && !decoder.ends_with_connection();
-    Ok(Some(Head::Final(Answer { head, decoder, keep_alive })))
+    head.headers.clear();
+    head.headers.reserve(extent.fields);
+    let told = read_fields(&mut head.headers, lines)?;
+    let decoder = framing(&told, &head, request.method())?;
+    let keep_alive = keeps_alive(&told, &head) && !decoder.ends_with_connection();
+    Ok(Some(Head::Final(Answer { head, decoder, keep_alive, has_hop_fields: told.hop_fields })))
 }
 
-type Scanned = (usize, usize, StatusCode, Version);
-
-fn scan(buffer: &[u8], fields: &mut [Field; MOST_FIELDS]) -> Result<Option<Scanned>, &'static str> {
-    let mut parsed = [const { MaybeUninit::uninit() }; MOST_FIELDS];
-    let mut response = httparse::Response::new(&mut []);
-    let result = httparse::ParserConfig::default().parse_response_with_uninit_headers(
-        &mut response,
-        buffer,
-        &mut parsed,
-    );
-    let length = match result {
-        Ok(httparse::Status::Complete(length)) => length,
-        Ok(httparse::Status::Partial) => return Ok(None),
-        Err(httparse::Error::TooManyHeaders) => return Err("more than 100 response fields"),
-        Err(_) => return Err("malformed response head"),
-    };
-    let start = buffer.as_ptr() as usize;
-    let range = |part: &[u8]| {
-        let from = part.as_ptr() as usize - start;
-        (from as u32, (from + part.len()) as u32)
-    };
-    for (field, one) in fields.iter_mut().zip(response.headers.iter()) {
-        *field = Field { name: range(one.name.as_bytes()), value: range(one.value) };
-    }
-    let status =
-        response.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or("bad response status")?;
-    let version = if response.version == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 };
-    Ok(Some((length, response.headers.len(), status, version)))
+/// How far a complete head reaches.
+struct Extent {
+    /// Where the status line begins: empty lines before it are read over.
+    start: usize,
+    /// All its bytes, up to the empty line at its end.
+    length: usize,
+    /// Its lines without the status line, but no more than a head may have.
+    fields: usize,
 }
 
-/// The fields, and whether the connection stays open where that is plain. `Connection: keep-alive` and `close`, which
-/// most servers send and which nominate nothing, end here: they need not be looked up and removed again.
-fn read_fields(
-    headers: &mut HeaderMap,
-    bytes: &Bytes,
-    fields: &[Field],
-) -> Result<Option<bool>, &'static str> {
-    headers.clear();
-    headers.reserve(fields.len());
-    let mut persistence = None;
-    for field in fields {
-        let name = HeaderName::from_bytes(&bytes[field.name.0 as usize..field.name.1 as usize])
-            .map_err(|_| "malformed response field name")?;
-        let value = bytes.slice(field.value.0 as usize..field.value.1 as usize);
-        if name == header::CONNECTION
-            && let Some(stays) = plain_connection(&value)
-        {
-            persistence = Some(stays && persistence != Some(false));
-            continue;
+impl Extent {
+    /// Lines end with CR LF or with LF alone, which no field can contain (RFC 9112 section 2.2).
+    fn of(buffer: &[u8]) -> Option<Self> {
+        let (mut start, mut line, mut lines) = (0, 0, 0);
+        for end in memchr::memchr_iter(b'\n', buffer) {
+            match (&buffer[line..end], lines) {
+                ([] | b"\r", 0) => start = end + 1,
+                ([] | b"\r", _) => {
+                    return Some(Self { start, length: end + 1, fields: (lines - 1).min(MOST_FIELDS) });
+                }
+                _ => lines += 1,
+            }
+            line = end + 1;
         }
-        let value = HeaderValue::from_maybe_shared(value).map_err(|_| "malformed response field value")?;
+        None
+    }
+}
+
+/// The lines of a complete head, up to the empty one.
+struct Lines<'a> {
+    bytes: &'a Bytes,
+    at: usize,
+}
+
+impl Iterator for Lines<'_> {
+    type Item = Range<usize>;
+
+    /// Where the next line stands, without its end.
+    fn next(&mut self) -> Option<Range<usize>> {
+        let rest = &self.bytes[self.at..];
+        let line = &rest[..memchr::memchr(b'\n', rest)?];
+        let start = self.at;
+        self.at += line.len() + 1;
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        (!line.is_empty()).then_some(start..start + line.len())
+    }
+}
+
+/// `HTTP/1.1 200 OK`; what stands for `OK` may be missing.
+fn status_line(lines: &mut Lines<'_>) -> Result<(StatusCode, Version), &'static str> {
+    let line = lines.next().map_or(&b""[..], |at| &lines.bytes[at]);
+    let (version, rest) = match line.split_at_checked(b"HTTP/1.x ".len()) {
+        Some((b"HTTP/1.1 ", rest)) => (Version::HTTP_11, rest),
+        Some((b"HTTP/1.0 ", rest)) => (Version::HTTP_10, rest),
+        _ => return Err("malformed status line"),
+    };
+    let (code, reason) = rest.split_at_checked(3).ok_or("malformed status line")?;
+    let is_text = |byte: &u8| !byte.is_ascii_control() || *byte == b'\t';
+    if !matches!(reason, [] | [b' ', ..]) || !reason.iter().all(is_text) {
+        return Err("malformed status line");
+    }
+    Ok((StatusCode::from_bytes(code).map_err(|_| "bad response status")?, version))
+}
+
+/// What the fields say about the message and its connection.
+#[derive(Default)]
+struct Told {
+    /// Content-Length.
+    length: Option<u64>,
+    /// Transfer-Encoding, which ends here.
+    chunked: bool,
+    /// Whether the connection stays open, where a `Connection` says that and nothing else. Such a line ends here as
+    /// well: most servers send one, and it need not be looked up and removed again.
+    stays: Option<bool>,
+    /// A `Connection` that says something else is left.
+    nominates: bool,
+    /// Fields are left that are meant for this hop only.
+    hop_fields: bool,
+}
+
+/// One pass over the fields: into the map, and what is to be known of them.
+fn read_fields(headers: &mut HeaderMap, lines: Lines<'_>) -> Result<Told, &'static str> {
+    let mut told = Told::default();
+    let bytes = lines.bytes;
+    for (count, line) in lines.enumerate() {
+        if count == MOST_FIELDS {
+            return Err("more than 100 response fields");
+        }
+        let colon = memchr::memchr(b':', &bytes[line.clone()]).ok_or("a response field without a colon")?;
+        let name = HeaderName::from_bytes(&bytes[line.start..line.start + colon])
+            .map_err(|_| "malformed response field name")?;
+        let value = trim(&bytes[line.start + colon + 1..line.end]);
+        match name {
+            header::CONTENT_LENGTH => told.length(value)?,
+            header::TRANSFER_ENCODING => {
+                told.transfer_encoding(value)?;
+                continue;
+            }
+            header::CONNECTION => match plain_connection(value) {
+                Some(stays) => {
+                    told.stays = Some(stays && told.stays != Some(false));
+                    continue;
+                }
+                None => (told.nominates, told.hop_fields) = (true, true),
+            },
+            _ => told.hop_fields |= hop_by_hop::ends_here(&name),
+        }
+        let value = HeaderValue::from_maybe_shared(bytes.slice_ref(value))
+            .map_err(|_| "malformed response field value")?;
         headers.append(name, value);
     }
-    let mixed = headers.contains_key(header::CONNECTION);
-    Ok(persistence.filter(|stays| !(mixed && *stays)))
+    Ok(told)
+}
+
+/// Without the space and tabs around it.
+fn trim(value: &[u8]) -> &[u8] {
+    let is_text = |byte: &u8| !matches!(byte, b' ' | b'\t');
+    let Some(start) = value.iter().position(is_text) else { return &[] };
+    let end = value.iter().rposition(is_text).map_or(start, |last| last + 1);
+    &value[start..end]
 }
 
 fn plain_connection(value: &[u8]) -> Option<bool> {
@@ -123,60 +187,64 @@ fn plain_connection(value: &[u8]) -> Option<bool> {
     (stays || value.eq_ignore_ascii_case(b"close")).then_some(stays)
 }
 
+impl Told {
+    fn length(&mut self, value: &[u8]) -> Result<(), &'static str> {
+        const BAD: &str = "a Content-Length that is not one number";
+        if self.length.is_some() || value.is_empty() {
+            return Err(BAD);
+        }
+        let mut length = 0_u64;
+        for byte in value {
+            let digit = Some(byte).filter(|byte| byte.is_ascii_digit()).map(|byte| u64::from(byte - b'0'));
+            length = digit.and_then(|digit| length.checked_mul(10)?.checked_add(digit)).ok_or(BAD)?;
+        }
+        self.length = Some(length);
+        Ok(())
+    }
+
+    fn transfer_encoding(&mut self, value: &[u8]) -> Result<(), &'static str> {
+        if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
+            return Err("a Transfer-Encoding other than chunked");
+        }
+        self.chunked = true;
+        Ok(())
+    }
+}
+
 /// RFC 9112 section 6.3, without the leniency.
-fn framing(head: &Parts, method: &Method) -> Result<Decoder, &'static str> {
-    let length = content_length(&head.headers)?;
-    let chunked = is_chunked(head)?;
-    if chunked && length.is_some() {
+fn framing(told: &Told, head: &Parts, method: &Method) -> Result<Decoder, &'static str> {
+    if told.chunked && told.length.is_some() {
         return Err("Content-Length with Transfer-Encoding");
+    }
+    if told.chunked && head.version != Version::HTTP_11 {
+        return Err("Transfer-Encoding with HTTP/1.0");
     }
     let bodiless = *method == Method::HEAD
         || matches!(
             head.status,
             StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::SWITCHING_PROTOCOLS
         );
-    Ok(match length {
+    Ok(match told.length {
         _ if bodiless => Decoder::empty(),
-        _ if chunked => Decoder::chunked(),
+        _ if told.chunked => Decoder::chunked(),
         Some(length) => Decoder::length(length),
         None => Decoder::until_close(),
     })
 }
 
-fn content_length(headers: &HeaderMap) -> Result<Option<u64>, &'static str> {
-    const BAD: &str = "a Content-Length that is not one number";
-    let mut values = headers.get_all(header::CONTENT_LENGTH).iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    if values.next().is_some() || value.is_empty() || !value.as_bytes().iter().all(u8::is_ascii_digit) {
-        return Err(BAD);
+fn keeps_alive(told: &Told, head: &Parts) -> bool {
+    if told.stays == Some(false) {
+        return false;
     }
-    value.to_str().ok().and_then(|digits| digits.parse().ok()).map(Some).ok_or(BAD)
-}
-
-fn is_chunked(head: &Parts) -> Result<bool, &'static str> {
-    let mut values = head.headers.get_all(header::TRANSFER_ENCODING).iter();
-    let Some(value) = values.next() else { return Ok(false) };
-    if values.next().is_some() || !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
-        return Err("a Transfer-Encoding other than chunked");
-    }
-    if head.version != Version::HTTP_11 {
-        return Err("Transfer-Encoding with HTTP/1.0");
-    }
-    Ok(true)
-}
-
-fn keeps_alive(head: &Parts) -> bool {
-    if head.version == Version::HTTP_11 && !head.headers.contains_key(header::CONNECTION) {
-        return true;
+    let by_itself = told.stays.unwrap_or(head.version == Version::HTTP_11);
+    if !told.nominates {
+        return by_itself;
     }
     let says = |what: &str| {
         let values = head.headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
         values.flat_map(|value| value.split(',')).any(|token| token.trim().eq_ignore_ascii_case(what))
     };
-    match head.version {
-        Version::HTTP_11 => !says("close"),
-        _ => says("keep-alive") && !says("close"),
-    }
+    (by_itself || says("keep-alive")) && !says("close")
 }
 
 #[cfg(test)]
@@ -250,6 +318,80 @@ mod tests {
             assert!(parse_final(&wire, &Method::GET).is_err(), "{wire}");
         }
         assert!(parse_final("HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", &Method::GET).is_err());
+    }
+
+    #[test]
+    fn what_is_no_head_of_http_1_is_an_error() {
+        for wire in [
+            "HTTP/2.0 200 OK\r\n\r\n",
+            "http/1.1 200 OK\r\n\r\n",
+            "HTTP/1.1  200 OK\r\n\r\n",
+            "HTTP/1.1 20 OK\r\n\r\n",
+            "HTTP/1.1 2000 OK\r\n\r\n",
+            "HTTP/1.1 099 OK\r\n\r\n",
+            "HTTP/1.1 2e1 OK\r\n\r\n",
+            "HTTP/1.1 200 O\0K\r\n\r\n",
+            "HTTP/1.1 200 O\rK\r\n\r\n",
+            "\rHTTP/1.1 200 OK\r\n\r\n",
+            " HTTP/1.1 200 OK\r\n\r\n",
+            "HTTP/1.1 200 OK\r\n: b\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na\r\n\r\n",
+            "HTTP/1.1 200 OK\r\n a: b\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na: b\rc: d\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na: b\0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na\u{e9}: b\r\n\r\n",
+            "HTTP/1.1 103 Early\r\nbad name: b\r\n\r\n",
+        ] {
+            let refused = parse_final(wire, &Method::GET).map(drop);
+            assert!(refused.is_err_and(|why| why != "not complete" && why != "informational"), "{wire:?}");
+        }
+        let fields = |count| "a: b\r\n".repeat(count);
+        let wire = |count| format!("HTTP/1.1 200 OK\r\n{}\r\n", fields(count));
+        assert!(parse_final(&wire(MOST_FIELDS), &Method::GET).is_ok());
+        assert_eq!(
+            parse_final(&wire(MOST_FIELDS + 1), &Method::GET).err(),
+            Some("more than 100 response fields")
+        );
+    }
+
+    #[test]
+    fn lines_may_end_without_cr_and_space_around_a_value_is_no_part_of_it() {
+        let wire = "\r\n\nHTTP/1.1 200\nA:b\nc:\t d e \t\r\nE:\r\nf:  \n\nabc";
+        let (answer, rest) = parse_final(wire, &Method::HEAD).unwrap();
+        let fields: Vec<_> = answer
+            .head
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
+            .collect();
+        assert_eq!(fields, [("a", "b"), ("c", "d e"), ("e", ""), ("f", "")]);
+        assert_eq!((rest, answer.head.status), (3, StatusCode::OK));
+        assert_eq!(parse_final("HTTP/1.1 204 \r\n\r\n", &Method::GET).unwrap().0.head.status, 204);
+    }
+
+    #[test]
+    fn fields_for_this_hop_are_told() {
+        for (fields, expected) in [
+            ("connection: keep-alive\r\ntransfer-encoding: chunked\r\nserver: x\r\n", false),
+            ("keep-alive: timeout=5\r\n", true),
+            ("connection: x-a\r\n", true),
+            ("upgrade: websocket\r\n", true),
+            ("proxy-authenticate: Basic\r\n", true),
+        ] {
+            let wire = format!("HTTP/1.1 200 OK\r\n{fields}\r\n");
+            let (answer, _) = parse_final(&wire, &Method::GET).unwrap();
+            assert_eq!(answer.has_hop_fields, expected, "{fields}");
+            assert!(!answer.head.headers.contains_key(header::TRANSFER_ENCODING));
+        }
+    }
+
+    #[test]
+    fn a_head_is_read_the_same_however_it_arrives() {
+        let wire = "HTTP/1.1 200 OK\r\ncontent-length: 3\r\nx: y\r\n\r\n";
+        for cut in 1..wire.len() {
+            assert_eq!(parse_final(&wire[..cut], &Method::GET).err(), Some("not complete"), "{cut}");
+        }
+        assert!(parse_final(wire, &Method::GET).is_ok());
     }
 
     #[test]

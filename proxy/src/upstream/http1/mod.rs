@@ -80,8 +80,10 @@ pub(crate) enum Failure {
 
 /// A response head and how its body is read.
 pub(crate) struct Response {
-    /// Status and fields, the framing fields included.
+    /// Status and fields. Transfer-Encoding has ended here, and a `Connection` that nominates nothing.
     pub(crate) head: response::Parts,
+    /// Whether other fields are left that are meant for this hop only.
+    pub(crate) has_hop_fields: bool,
     /// How the body is read.
     pub(crate) body: Reading,
     /// Whether the request still has bytes to send.
@@ -177,10 +179,11 @@ impl Connection {
                         }
                     }
                 }
-                Ok(Head::Final(Answer { head, decoder, keep_alive })) => {
+                Ok(Head::Final(Answer { head, decoder, keep_alive, has_hop_fields })) => {
                     let body = Reading { decoder, keep_alive: keep_alive && self.deaf.is_none() };
                     return Poll::Ready(Ok(Response {
                         head,
+                        has_hop_fields,
                         body,
                         sent: sending.is_done() && self.has_flushed(),
                     }));

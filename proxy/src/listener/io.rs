@@ -27,6 +27,10 @@ use super::meter::{Findings, Meter};
 /// What is read at once of a client that is not to say anything for now.
 const OVERHEARD: usize = 256;
 
+/// Pieces that are no longer than this together are written as one: the kernel takes a list of pieces a good deal more
+/// slowly than one, and this copy costs a fraction of that.
+const JOINED: usize = 2 * 1024;
+
 /// Bytes after which a connection lets others go first, however much there is to read. What a client can have us do for
 /// each byte differs a lot.
 const TURN: usize = 128 * 1024;
@@ -133,6 +137,12 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if bufs.iter().map(|buf| buf.len()).sum::<usize>() <= JOINED {
+            let mut joined = [MaybeUninit::uninit(); JOINED];
+            let mut joined = ReadBuf::uninit(&mut joined);
+            bufs.iter().for_each(|buf| joined.put_slice(buf));
+            return self.poll_write(cx, joined.filled());
+        }
         let result = Pin::new(&mut self.socket).poll_write_vectored(cx, bufs);
         self.watch.wrote(result)
     }

@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::Cache;
 use outrigger_filters::{jwt::TokenCache, request_id::RequestIds};
 use tokio::{
     runtime::{Builder, LocalOptions},
@@ -23,7 +24,7 @@ use tokio::{
 
 use crate::{
     listener::{ListenerLocal, ListenerShared, accept},
-    snapshot::{SnapshotCell, View},
+    snapshot::{Snapshot, SnapshotCell, View},
     telemetry::{
         access_log::{LocalLog, Writer},
         metrics::{Metrics, Shard},
@@ -75,7 +76,8 @@ pub(crate) struct Parts {
 
 /// Everything that the connections of one worker share.
 pub(crate) struct Worker {
-    cell: Arc<SnapshotCell>,
+    /// Looks at the cell with one plain read while nothing changed.
+    current: RefCell<Cache<Arc<SnapshotCell>, Arc<Snapshot>>>,
     view: RefCell<Rc<View>>,
     shard: Arc<Shard>,
     /// Tokens that this worker has verified.
@@ -97,7 +99,7 @@ impl Worker {
         let tokens = Rc::<RefCell<TokenCache>>::default();
         let view = View::new(parts.cell.load_full(), None, Arc::clone(&shard), &tokens);
         Self {
-            cell: parts.cell,
+            current: RefCell::new(Cache::new(parts.cell)),
             view: RefCell::new(Rc::new(view)),
             shard,
             tokens,
@@ -111,10 +113,11 @@ impl Worker {
 
     /// The current view. One atomic read while nothing changed.
     pub(crate) fn view(&self) -> Rc<View> {
-        let current = self.cell.load();
+        let mut cache = self.current.borrow_mut();
+        let current = cache.load();
         let mut view = self.view.borrow_mut();
-        if !Arc::ptr_eq(&current, &view.snapshot) {
-            let next = View::new(Arc::clone(&current), Some(&view), Arc::clone(&self.shard), &self.tokens);
+        if !Arc::ptr_eq(current, &view.snapshot) {
+            let next = View::new(Arc::clone(current), Some(&view), Arc::clone(&self.shard), &self.tokens);
             *view = Rc::new(next);
         }
         Rc::clone(&view)

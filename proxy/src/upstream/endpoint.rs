@@ -23,7 +23,13 @@ pub(crate) struct Endpoint {
 }
 
 enum Target {
-    Addresses { known: ArcSwap<Vec<SocketAddr>>, next: AtomicUsize },
+    /// One that never changes, so that requests need not look at what may be replaced.
+    Address(SocketAddr),
+    /// Those of a name.
+    Addresses {
+        known: ArcSwap<Vec<SocketAddr>>,
+        next: AtomicUsize,
+    },
     Unix(Arc<PathBuf>),
 }
 
@@ -39,9 +45,10 @@ impl Endpoint {
     /// An endpoint as configured; a host name has no address until it was resolved.
     pub(crate) fn new(spec: EndpointSpec) -> Self {
         let (target, label): (Target, Arc<str>) = match &spec.address {
-            EndpointAddress::Socket(address) => (Target::known(vec![*address]), address.to_string().into()),
+            EndpointAddress::Socket(address) => (Target::Address(*address), address.to_string().into()),
             EndpointAddress::Host { name, port } => {
-                (Target::known(Vec::new()), format!("{name}:{port}").into())
+                let target = Target::Addresses { known: ArcSwap::default(), next: AtomicUsize::new(0) };
+                (target, format!("{name}:{port}").into())
             }
             EndpointAddress::Unix(path) => (Target::Unix(path.clone()), path.display().to_string().into()),
         };
@@ -52,7 +59,7 @@ impl Endpoint {
     pub(crate) fn is_available(&self) -> bool {
         match &self.target {
             Target::Addresses { known, .. } => !known.load().is_empty(),
-            Target::Unix(_) => true,
+            Target::Address(_) | Target::Unix(_) => true,
         }
     }
 
@@ -70,6 +77,7 @@ impl Endpoint {
                 addresses.rotate_left(next.fetch_add(1, Relaxed) % count);
                 ConnectTo::Tcp(addresses)
             }
+            Target::Address(address) => ConnectTo::Tcp(vec![*address]),
             Target::Unix(path) => ConnectTo::Unix(path.clone()),
         }
     }
@@ -97,12 +105,6 @@ impl Endpoint {
     /// Requests in flight, over all workers.
     pub(crate) fn in_flight(&self) -> u32 {
         self.in_flight.load(Relaxed)
-    }
-}
-
-impl Target {
-    fn known(addresses: Vec<SocketAddr>) -> Self {
-        Self::Addresses { known: ArcSwap::from_pointee(addresses), next: AtomicUsize::new(0) }
     }
 }
 

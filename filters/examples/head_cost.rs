@@ -5,7 +5,7 @@
 use std::{hint::black_box, net::IpAddr, time::Duration, time::SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Version, request::Parts};
-use outrigger_config::model::{ListenerLimits, PathRules, UnderscoreHeaders, UrlRewrite};
+use outrigger_config::model::{ListenerLimits, PathRules, UrlRewrite};
 use outrigger_filters::{
     access_log::{Record, write_json},
     client_address, framing, hop_by_hop, owned_headers, path,
@@ -21,17 +21,17 @@ fn main() {
     let limits = ListenerLimits::default();
     let peer: IpAddr = IpAddr::from([192, 0, 2, 1]);
     let (ids, none) = (RequestIds::new(), UrlRewrite::default());
-    let (mut plain, mut stripped) = (head.headers.clone(), head.headers.clone());
     let mut line = Vec::with_capacity(1024);
-    print("framing::within_limits", || framing::within_limits(black_box(&head), &limits).is_ok());
-    print("framing::check", || framing::check(black_box(&head)).is_ok());
+    print("framing::check", || framing::check(black_box(&head), &limits, |_, _| {}).is_ok());
+    print("the same, with all who look at names", || {
+        let (mut owned, mut hop) = (owned_headers::Found::default(), hop_by_hop::Found::default());
+        let checked = framing::check(black_box(&head), &limits, |name, _| {
+            owned.see(name);
+            hop.see(name);
+        });
+        checked.is_ok() && black_box(owned).owned()
+    });
     print("path::canonical", || path::canonical(black_box(head.uri.path()), PathRules::default()).is_ok());
-    print("owned_headers::strip", || {
-        owned_headers::strip(black_box(&mut plain), UnderscoreHeaders::Reject, false).is_ok()
-    });
-    print("hop_by_hop::strip_request", || {
-        hop_by_hop::strip_request(black_box(&mut stripped), owned_headers::owns).te_trailers
-    });
     print("client_address::decide", || {
         let lines = head.headers.get_all(&owned_headers::X_FORWARDED_FOR);
         client_address::decide(black_box(peer), &[], lines.iter()).peer_trusted

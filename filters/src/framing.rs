@@ -17,17 +17,33 @@
 
 use std::net::Ipv6Addr;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header, request::Parts, uri::Scheme};
+use http::{HeaderName, HeaderValue, Method, Uri, Version, header, request::Parts, uri::Scheme};
 use outrigger_config::model::ListenerLimits;
 
 use crate::error::{Error, Malformed};
 
-/// Checks the sizes of a head, and that the method is not CONNECT. Comes before [`check`]: what is too large is
-/// not looked at any further.
+/// What a request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Authority<'a> {
+    /// Host and port: `:authority` or those of an absolute-form target, else Host.
+    pub text: &'a str,
+    /// The Host field, where that is what it says.
+    pub host: Option<&'a HeaderValue>,
+}
+
+/// Checks a whole head and gives the authority the request is for; `None` only for HTTP/1.0 without Host. Sizes decide
+/// first: what is too large is not judged any further.
+///
+/// All is found in one pass over the fields; `see` looks at each of them in the same pass.
 ///
 /// # Errors
-/// [`Error::Connect`], [`Error::TargetTooLong`], [`Error::HeadersTooLarge`].
-pub fn within_limits(head: &Parts, limits: &ListenerLimits) -> Result<(), Error> {
+/// [`Error::Connect`], [`Error::TargetTooLong`], [`Error::HeadersTooLarge`], or [`Error::Malformed`] with the first
+/// thing that is malformed or can be read in two ways.
+pub fn check<'a>(
+    head: &'a Parts,
+    limits: &ListenerLimits,
+    see: impl FnMut(&HeaderName, &HeaderValue),
+) -> Result<Option<Authority<'a>>, Error> {
     if head.method == Method::CONNECT {
         return Err(Error::Connect);
     }
@@ -35,37 +51,18 @@ pub fn within_limits(head: &Parts, limits: &ListenerLimits) -> Result<(), Error>
         return Err(Error::TargetTooLong);
     }
     // `len` counts values: a repeated field, and each cookie crumb, counts.
-    if head.headers.len() > limits.headers || header_bytes(&head.headers) > limits.header_bytes {
+    if head.headers.len() > limits.headers {
         return Err(Error::HeadersTooLarge);
     }
-    Ok(())
-}
-
-/// Checks a whole head and gives the authority the request is for, as [`effective_authority`] does.
-///
-/// # Errors
-/// The first thing that is malformed or can be read in two ways.
-pub fn check(head: &Parts) -> Result<Option<&str>, Malformed> {
-    check_target(head)?;
-    let fields = Fields::read(head)?;
-    if fields.transfer_encoding && (head.version < Version::HTTP_11 || fields.content_length) {
-        return Err(Malformed::TransferEncoding);
+    let fields = Fields::read(head, see);
+    if fields.bytes > limits.header_bytes {
+        return Err(Error::HeadersTooLarge);
     }
-    authority(head, fields.host)
-}
-
-/// The host and port that the request is for: `:authority` or an absolute-form target, else Host. `None` only for
-/// HTTP/1.0 without Host. Everything about Host is checked; [`check`] includes this.
-///
-/// # Errors
-/// [`Malformed::Host`] or [`Malformed::AuthorityMismatch`].
-pub fn effective_authority(head: &Parts) -> Result<Option<&str>, Malformed> {
-    let mut hosts = head.headers.get_all(header::HOST).iter();
-    let host = hosts.next();
-    if hosts.next().is_some() {
-        return Err(Malformed::Host);
+    if fields.content_length.zip(limits.body_bytes).is_some_and(|(declared, limit)| declared > limit) {
+        return Err(Error::BodyTooLarge);
     }
-    authority(head, host)
+    let text = authority(head, &fields).map_err(Error::Malformed)?;
+    Ok(text.map(|text| Authority { text, host: fields.host.filter(|host| *host == text) }))
 }
 
 /// The host of a checked authority, without its port; an IPv6 address keeps its brackets.
@@ -83,10 +80,6 @@ fn target_bytes(uri: &Uri) -> usize {
     let authority = uri.authority().map_or(0, |authority| authority.as_str().len());
     let scheme = uri.scheme_str().map_or(0, |scheme| scheme.len() + "://".len());
     path + authority + scheme
-}
-
-fn header_bytes(headers: &HeaderMap) -> usize {
-    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum()
 }
 
 /// The target's form fits the method and nothing in it is invisible.
@@ -118,44 +111,60 @@ fn is_visible_ascii(bytes: &[u8]) -> bool {
 /// What one pass over the header fields found.
 #[derive(Default)]
 struct Fields<'a> {
+    /// As they stand in HTTP/1.1.
+    bytes: usize,
     host: Option<&'a HeaderValue>,
     authorization: bool,
     transfer_encoding: bool,
-    content_length: bool,
+    content_length: Option<u64>,
+    /// The first that was found.
+    malformed: Option<Malformed>,
 }
 
 impl<'a> Fields<'a> {
-    fn read(head: &'a Parts) -> Result<Self, Malformed> {
+    fn read(head: &'a Parts, mut see: impl FnMut(&HeaderName, &HeaderValue)) -> Self {
         let http2 = head.version >= Version::HTTP_2;
         let mut fields = Self::default();
         for (name, value) in &head.headers {
-            if http2 {
-                check_http2(name, value)?;
-            }
-            match *name {
-                header::HOST if fields.host.replace(value).is_some() => return Err(Malformed::Host),
-                header::AUTHORIZATION => {
-                    fields.authorization = once(fields.authorization, true, Malformed::Authorization)?;
-                }
-                header::TRANSFER_ENCODING => {
-                    let chunked = value.as_bytes().eq_ignore_ascii_case(b"chunked");
-                    fields.transfer_encoding =
-                        once(fields.transfer_encoding, chunked, Malformed::TransferEncoding)?;
-                }
-                header::CONTENT_LENGTH => {
-                    let length = is_length(value.as_bytes());
-                    fields.content_length = once(fields.content_length, length, Malformed::ContentLength)?;
-                }
-                _ => {}
+            see(name, value);
+            fields.bytes += name.as_str().len() + value.len() + ": \r\n".len();
+            if let Err(malformed) = fields.field(name, value, http2) {
+                fields.malformed.get_or_insert(malformed);
             }
         }
-        Ok(fields)
+        if fields.transfer_encoding && (head.version < Version::HTTP_11 || fields.content_length.is_some()) {
+            fields.malformed.get_or_insert(Malformed::TransferEncoding);
+        }
+        fields
+    }
+
+    fn field(&mut self, name: &HeaderName, value: &'a HeaderValue, http2: bool) -> Result<(), Malformed> {
+        if http2 {
+            check_http2(name, value)?;
+        }
+        match *name {
+            header::HOST => once(self.host.replace(value).is_some(), true, Malformed::Host),
+            header::AUTHORIZATION => {
+                once(std::mem::replace(&mut self.authorization, true), true, Malformed::Authorization)
+            }
+            header::TRANSFER_ENCODING => {
+                let chunked = value.as_bytes().eq_ignore_ascii_case(b"chunked");
+                let seen = std::mem::replace(&mut self.transfer_encoding, true);
+                once(seen, chunked, Malformed::TransferEncoding)
+            }
+            header::CONTENT_LENGTH => {
+                let length = length(value.as_bytes());
+                let seen = self.content_length.replace(length.unwrap_or(0)).is_some();
+                once(seen, length.is_some(), Malformed::ContentLength)
+            }
+            _ => Ok(()),
+        }
     }
 }
 
-/// A field that may stand once, with a good value; the result is that it was seen.
-fn once(seen: bool, good: bool, refusal: Malformed) -> Result<bool, Malformed> {
-    if seen || !good { Err(refusal) } else { Ok(true) }
+/// A field that may stand once, with a good value.
+fn once(seen: bool, good: bool, refusal: Malformed) -> Result<(), Malformed> {
+    if seen || !good { Err(refusal) } else { Ok(()) }
 }
 
 /// RFC 9113 sections 8.2.1 and 8.2.2. h2 refuses the connection-specific names itself, but not the space.
@@ -171,23 +180,20 @@ fn check_http2(name: &HeaderName, value: &HeaderValue) -> Result<(), Malformed> 
 }
 
 /// One plain decimal number that fits 64 bits: no sign, list, hex or space (RFC 9110 section 8.6).
-fn is_length(value: &[u8]) -> bool {
-    let mut length = 0_u64;
-    !value.is_empty()
-        && value.iter().all(|byte| {
-            let next = byte.is_ascii_digit().then(|| u64::from(byte - b'0'));
-            match next.and_then(|digit| length.checked_mul(10)?.checked_add(digit)) {
-                Some(next) => {
-                    length = next;
-                    true
-                }
-                None => false,
-            }
-        })
+fn length(value: &[u8]) -> Option<u64> {
+    let digits = value.iter().try_fold(0_u64, |length, byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        length.checked_mul(10)?.checked_add(digit)
+    });
+    digits.filter(|_| !value.is_empty())
 }
 
-fn authority<'a>(head: &'a Parts, host: Option<&'a HeaderValue>) -> Result<Option<&'a str>, Malformed> {
-    let host = match host {
+fn authority<'a>(head: &'a Parts, fields: &Fields<'a>) -> Result<Option<&'a str>, Malformed> {
+    check_target(head)?;
+    if let Some(malformed) = fields.malformed {
+        return Err(malformed);
+    }
+    let host = match fields.host {
         Some(value) => {
             let host = value.to_str().map_err(|_| Malformed::Host)?;
             Some(host).filter(|host| is_authority(host)).ok_or(Malformed::Host)?.into()
@@ -220,7 +226,7 @@ fn is_authority(text: &str) -> bool {
 fn split_port(authority: &str) -> (&str, Option<&str>) {
     let host_end = match authority.as_bytes() {
         [b'[', ..] => authority.find(']').map_or(authority.len(), |bracket| bracket + 1),
-        bytes => bytes.iter().position(|byte| *byte == b':').unwrap_or(bytes.len()),
+        bytes => memchr::memchr(b':', bytes).unwrap_or(bytes.len()),
     };
     match authority[host_end..].strip_prefix(':') {
         Some(port) => (&authority[..host_end], Some(port)),
@@ -231,13 +237,20 @@ fn split_port(authority: &str) -> (&str, Option<&str>) {
 fn is_host(host: &str) -> bool {
     match host.strip_prefix('[') {
         Some(rest) => rest.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
-        None => {
-            let name_byte =
-                |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-            !host.is_empty() && host.bytes().all(name_byte)
-        }
+        None => !host.is_empty() && host.bytes().all(|byte| NAME[usize::from(byte)]),
     }
 }
+
+/// What stands in names and IPv4 addresses.
+const NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+        byte += 1;
+    }
+    table
+};
 
 fn is_port(port: &str) -> bool {
     port.bytes().all(|byte| byte.is_ascii_digit())
@@ -263,6 +276,16 @@ mod tests {
         request.body(()).unwrap().into_parts().0
     }
 
+    fn check(head: &Parts) -> Result<Option<&str>, Malformed> {
+        let mut seen = 0;
+        let checked = super::check(head, &ListenerLimits::default(), |_, _| seen += 1);
+        assert_eq!(seen, head.headers.len(), "every field is shown");
+        checked.map(|authority| authority.map(|authority| authority.text)).map_err(|error| match error {
+            Error::Malformed(malformed) => malformed,
+            other => panic!("{other}"),
+        })
+    }
+
     /// Checks a GET with these fields and a Host of its own where the version wants one.
     fn check_fields(version: Version, fields: &[(&str, &[u8])]) -> Result<(), Malformed> {
         let mut all: Vec<(&str, &[u8])> = vec![("host", b"a.example")];
@@ -286,7 +309,6 @@ mod tests {
             for (version, target) in [(V10, "/"), (V11, "/"), (V11, "/a?b=c#"), (V2, "/x")] {
                 let head = head("GET", target, version, &[("host", host.as_bytes())]);
                 assert_eq!(check(&head), Ok(Some(host)), "{version:?}");
-                assert_eq!(effective_authority(&head), Ok(Some(host)));
             }
         }
         assert_eq!(host_of("[::1]:80"), "[::1]");
@@ -338,11 +360,6 @@ mod tests {
         }
         for fields in [&[][..], &[("host", &b"a"[..]), ("host", b"a")], &[("host", b"a\xc3\xa9")]] {
             assert_eq!(check(&head("GET", "/", V11, fields)), Err(Malformed::Host), "{fields:?}");
-            assert_eq!(
-                effective_authority(&head("GET", "/", V11, fields)),
-                Err(Malformed::Host),
-                "{fields:?}"
-            );
         }
     }
 
@@ -372,7 +389,6 @@ mod tests {
         assert_eq!(check(&head("OPTIONS", "*", V11, host)), Ok(Some("a")));
         assert_eq!(check(&head("GET", "*", V11, host)), Err(Malformed::Target));
         assert_eq!(check(&head("GET", "a.example:80", V11, host)), Err(Malformed::Target));
-        assert_eq!(check(&head("CONNECT", "a.example:80", V11, host)), Err(Malformed::Target));
         assert_eq!(check(&head("GET", "/é", V11, host)), Err(Malformed::Target));
         assert_eq!(check(&head("GET", "/?é", V11, host)), Err(Malformed::Target));
         let mut empty = head("GET", "/", V11, host);
@@ -471,10 +487,13 @@ mod tests {
     fn sizes_are_held_and_connect_is_not_served() {
         let mut limits = ListenerLimits::default();
         (limits.headers, limits.header_bytes, limits.target_bytes) = (2, 24, 10);
+        limits.body_bytes = Some(7);
         let verdict = |method, target, fields: &[(&str, &[u8])]| {
-            within_limits(&head(method, target, V11, fields), &limits).map_err(|error| error.reason())
+            let head = head(method, target, V11, fields);
+            super::check(&head, &limits, |_, _| {}).map(drop).map_err(|error| error.reason())
         };
-        assert_eq!(verdict("GET", "/12345678?", &[("a", b"1"), ("a", b"2")]), Ok(()));
+        assert_eq!(verdict("GET", "/12345678?", &[("host", b"1"), ("a", b"2")]), Ok(()));
+        assert_eq!(verdict("POST", "/", &[("host", b"1"), ("content-length", b"7")]), Err("limit.headers"));
         assert_eq!(verdict("GET", "/123456789?", &[]), Err("limit.target"));
         assert_eq!(verdict("GET", "http://a/12", &[]), Err("limit.target"));
         assert_eq!(verdict("GET", "/", &[("a", b"1"), ("a", b"2"), ("a", b"3")]), Err("limit.headers"));

@@ -2,16 +2,19 @@
 //!
 //! gRPC is `application/grpc`, alone or before `+` or `;`. grpc-web is not: it reads HTTP statuses.
 
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 /// Whether this head belongs to a gRPC call.
 pub fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(is_type)
+}
+
+/// Whether this content type is that of a gRPC call.
+pub fn is_type(value: &HeaderValue) -> bool {
     const TYPE: &[u8] = b"application/grpc";
-    headers.get(header::CONTENT_TYPE).is_some_and(|value| {
-        let value = value.as_bytes();
-        value.get(..TYPE.len()).is_some_and(|start| start.eq_ignore_ascii_case(TYPE))
-            && matches!(value[TYPE.len()..].trim_ascii_start(), [] | [b'+' | b';', ..])
-    })
+    let value = value.as_bytes();
+    value.get(..TYPE.len()).is_some_and(|start| start.eq_ignore_ascii_case(TYPE))
+        && matches!(value[TYPE.len()..].trim_ascii_start(), [] | [b'+' | b';', ..])
 }
 
 /// The `grpc-status` of an answer that the proxy makes itself; 2 (UNKNOWN) for what the table does not name.
@@ -31,8 +34,6 @@ pub fn status_of(status: StatusCode) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     #[test]

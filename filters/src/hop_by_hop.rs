@@ -6,7 +6,7 @@
 //! followed. Content-Length and Transfer-Encoding are left to the codec, which writes each message anew. `Trailer`
 //! stays: hyper passes on the trailers of an HTTP/1 message only when they are announced.
 //!
-//! One pass over the names finds what is there; a message without hop-by-hop fields pays for that pass alone.
+//! A pass over the names finds what is there; a message without hop-by-hop fields pays for that pass alone.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
@@ -23,14 +23,11 @@ pub struct Hop {
     pub upgrade: Option<HeaderValue>,
 }
 
-/// Strips a request. `keep` names fields that a nomination must not remove, beside those named above.
-pub fn strip_request(headers: &mut HeaderMap, keep: impl Fn(&str) -> bool) -> Hop {
-    strip(headers, keep)
-}
-
 /// Strips a response. [`Hop::upgrade`] is for a 101 to put back.
 pub fn strip_response(headers: &mut HeaderMap) -> Hop {
-    strip(headers, |_| false)
+    let mut found = Found::default();
+    headers.keys().for_each(|name| found.see(name));
+    found.strip(headers, |_| false)
 }
 
 /// Whether a field of this name is meant for one hop only, whatever `Connection` says.
@@ -38,21 +35,9 @@ pub fn ends_here(name: &HeaderName) -> bool {
     Found::bit(name) != 0
 }
 
-fn strip(headers: &mut HeaderMap, keep: impl Fn(&str) -> bool) -> Hop {
-    let mut hop = Hop::default();
-    let Some(found) = Found::read(headers) else { return hop };
-    if found.has(Found::TE) {
-        hop.te_trailers = headers.get_all(header::TE).iter().any(|value| lists(value, b"trailers"));
-    }
-    if found.has(Found::CONNECTION) && connection(headers, keep) && found.has(Found::UPGRADE) {
-        hop.upgrade = upgrade(headers);
-    }
-    found.remove(headers);
-    hop
-}
-
-/// The hop-by-hop fields that a message has, one bit each.
-struct Found(u8);
+/// The hop-by-hop fields that a pass over the names of a message has found, one bit each.
+#[derive(Debug, Default)]
+pub struct Found(u8);
 
 impl Found {
     const CONNECTION: u8 = 1;
@@ -75,9 +60,25 @@ impl Found {
         (Self::HTTP2_SETTINGS, HTTP2_SETTINGS),
     ];
 
-    fn read(headers: &HeaderMap) -> Option<Self> {
-        let found = headers.keys().fold(0, |found, name| found | Self::bit(name));
-        (found != 0).then_some(Self(found))
+    /// Looks at one name.
+    pub fn see(&mut self, name: &HeaderName) {
+        self.0 |= Self::bit(name);
+    }
+
+    /// Strips a message. `keep` names fields that a nomination must not remove, beside those named above.
+    pub fn strip(&self, headers: &mut HeaderMap, keep: impl Fn(&str) -> bool) -> Hop {
+        let mut hop = Hop::default();
+        if self.0 == 0 {
+            return hop;
+        }
+        if self.has(Self::TE) {
+            hop.te_trailers = headers.get_all(header::TE).iter().any(|value| lists(value, b"trailers"));
+        }
+        if self.has(Self::CONNECTION) && connection(headers, keep) && self.has(Self::UPGRADE) {
+            hop.upgrade = upgrade(headers);
+        }
+        self.remove(headers);
+        hop
     }
 
     fn bit(name: &HeaderName) -> u8 {
@@ -179,6 +180,12 @@ fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn strip_request(headers: &mut HeaderMap, keep: impl Fn(&str) -> bool) -> Hop {
+        let mut found = Found::default();
+        headers.keys().for_each(|name| found.see(name));
+        found.strip(headers, keep)
+    }
 
     fn map(fields: &[(&str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();

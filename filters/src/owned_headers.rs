@@ -58,28 +58,33 @@ pub struct Forwarded {
 }
 
 impl Own {
-    /// The fields, in the order they are written.
-    pub fn fields(&self) -> impl Iterator<Item = (&'static HeaderName, &[u8])> {
-        let id = (&X_REQUEST_ID, self.request_id.as_bytes());
-        let forwarded = self.forwarded.iter().flat_map(Forwarded::fields);
-        std::iter::once(id).chain(forwarded.map(|(name, value)| (name, value.as_bytes())))
+    /// Shows the fields, in the order they are written.
+    pub fn each(&self, mut show: impl FnMut(&'static HeaderName, &[u8])) {
+        show(&X_REQUEST_ID, self.request_id.as_bytes());
+        if let Some(forwarded) = &self.forwarded {
+            forwarded.each(|name, value| show(name, value.as_bytes()));
+        }
     }
 
     /// Puts the fields among the others, for a filter that may change them and for HTTP/2.
     pub fn insert(&self, headers: &mut HeaderMap) {
         headers.insert(&X_REQUEST_ID, self.request_id.to_value());
-        for (name, value) in self.forwarded.iter().flat_map(Forwarded::fields) {
-            headers.insert(name, value.clone());
+        if let Some(forwarded) = &self.forwarded {
+            forwarded.each(|name, value| drop(headers.insert(name, value.clone())));
         }
     }
 }
 
 impl Forwarded {
-    fn fields(&self) -> impl Iterator<Item = (&'static HeaderName, &HeaderValue)> {
-        let host = self.host.as_ref().map(|host| (&X_FORWARDED_HOST, host));
-        let client_cert = self.client_cert.as_ref().map(|cert| (&X_FORWARDED_CLIENT_CERT, cert));
-        let always = [(&X_FORWARDED_FOR, &self.address), (&X_FORWARDED_PROTO, &self.proto)];
-        always.into_iter().chain(host).chain(client_cert)
+    fn each(&self, mut show: impl FnMut(&'static HeaderName, &HeaderValue)) {
+        show(&X_FORWARDED_FOR, &self.address);
+        show(&X_FORWARDED_PROTO, &self.proto);
+        if let Some(host) = &self.host {
+            show(&X_FORWARDED_HOST, host);
+        }
+        if let Some(cert) = &self.client_cert {
+            show(&X_FORWARDED_CLIENT_CERT, cert);
+        }
     }
 }
 
@@ -96,30 +101,44 @@ pub fn owns(name: &str) -> bool {
     }
 }
 
-/// Removes every owned field, and deals with names that have `_`. From a trusted peer, `x-forwarded-*` fields that
-/// the proxy does not write itself (`-port`, `-prefix`) stay.
-///
-/// # Errors
-/// [`Malformed::UnderscoreHeader`] for a name with `_` where that is refused.
-pub fn strip(
-    headers: &mut HeaderMap,
-    underscores: UnderscoreHeaders,
-    peer_trusted: bool,
-) -> Result<Taken, Malformed> {
-    let mut owned = false;
-    let mut underscored = false;
-    for name in headers.keys() {
-        if is_common(name) {
-            continue;
+/// What a pass over the names of a head has found.
+#[derive(Debug, Default)]
+pub struct Found {
+    owned: bool,
+    underscored: bool,
+}
+
+impl Found {
+    /// Looks at one name.
+    pub fn see(&mut self, name: &HeaderName) {
+        if !is_common(name) {
+            let name = name.as_str();
+            self.owned |= owns(name);
+            self.underscored |= has_underscore(name);
         }
-        let name = name.as_str();
-        owned |= owns(name);
-        underscored |= has_underscore(name);
     }
-    if underscored {
-        strip_underscored(headers, underscores)?;
+
+    /// Whether any owned field is there.
+    pub fn owned(&self) -> bool {
+        self.owned
     }
-    Ok(if owned { take(headers, peer_trusted) } else { Taken::default() })
+
+    /// Removes every owned field, and deals with names that have `_`. From a trusted peer, `x-forwarded-*` fields that
+    /// the proxy does not write itself (`-port`, `-prefix`) stay.
+    ///
+    /// # Errors
+    /// [`Malformed::UnderscoreHeader`] for a name with `_` where that is refused.
+    pub fn strip(
+        &self,
+        headers: &mut HeaderMap,
+        underscores: UnderscoreHeaders,
+        peer_trusted: bool,
+    ) -> Result<Taken, Malformed> {
+        if self.underscored {
+            strip_underscored(headers, underscores)?;
+        }
+        Ok(if self.owned { take(headers, peer_trusted) } else { Taken::default() })
+    }
 }
 
 /// Fields of nearly every request, told apart by one small number: neither owned nor with `_`, so that the pass
@@ -150,7 +169,7 @@ fn is_common(name: &HeaderName) -> bool {
 }
 
 fn has_underscore(name: &str) -> bool {
-    name.bytes().any(|byte| byte == b'_')
+    memchr::memchr(b'_', name.as_bytes()).is_some()
 }
 
 #[cold]
@@ -213,6 +232,16 @@ mod tests {
             headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
         }
         headers
+    }
+
+    fn strip(
+        headers: &mut HeaderMap,
+        underscores: UnderscoreHeaders,
+        peer_trusted: bool,
+    ) -> Result<Taken, Malformed> {
+        let mut found = Found::default();
+        headers.keys().for_each(|name| found.see(name));
+        found.strip(headers, underscores, peer_trusted)
     }
 
     fn names(headers: &HeaderMap) -> Vec<&str> {

@@ -40,8 +40,9 @@ impl From<http::Request<Body>> for Request {
     /// From a client on this machine, now.
     fn from(request: http::Request<Body>) -> Self {
         let (head, body) = request.into_parts();
-        let context = crate::context::Exchange::new(tokio::time::Instant::now(), [127, 0, 0, 1].into());
-        Self { head, body, context: Rc::new(context) }
+        let (now, peer) = (tokio::time::Instant::now(), [127, 0, 0, 1].into());
+        let context = crate::context::Exchange::begin(now, peer, None, Default::default());
+        Self { head, body, context }
     }
 }
 

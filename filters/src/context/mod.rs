@@ -3,7 +3,7 @@
 //! | field | written by | read by |
 //! |---|---|---|
 //! | `identity` | edge, from the connection | auth, authorize |
-//! | `client_address`, `request_id`, `own`, `hop` | edge | forward, request headers, respond, access log |
+//! | `client_address`, `request_id`, `own`, `hop`, `is_grpc`, `expects` | edge | forward, request headers, respond, access log |
 //! | `memo` of `access` | route choice, auth | the same |
 //! | `tokens`, `claims` of `access` | auth | authorize, the step that hands over to the app |
 //! | `would_deny` of `access` | auth, authorize | access log, metrics |
@@ -92,6 +92,10 @@ pub struct Exchange {
     pub own: RefCell<Option<Own>>,
     /// What the request's hop-by-hop fields asked for.
     pub hop: OnceCell<Hop>,
+    /// The request is a gRPC call.
+    pub is_grpc: Cell<bool>,
+    /// The client expects something before it sends its body.
+    pub expects: Cell<bool>,
     /// The chosen route.
     pub route: OnceCell<RouteId>,
     /// Length of the path prefix that the route matched, without a trailing slash.
@@ -132,20 +136,22 @@ struct Access {
 
 impl Exchange {
     /// An exchange at its first step, from the peer.
-    pub fn new(started: Instant, peer: IpAddr) -> Self {
-        Self {
+    pub fn begin(started: Instant, peer: IpAddr, identity: Option<Arc<Identity>>, alarm: Alarm) -> Context {
+        Rc::new(Self {
             started,
-            identity: None,
+            identity,
             client_address: Cell::new(peer),
             request_id: OnceCell::new(),
             own: RefCell::new(None),
             hop: OnceCell::new(),
+            is_grpc: Cell::new(false),
+            expects: Cell::new(false),
             route: OnceCell::new(),
             prefix_len: Cell::new(None),
             upstream: Cell::new(None),
             endpoint: RefCell::new(None),
             attempts: Cell::new(0),
-            alarm: RefCell::default(),
+            alarm: RefCell::new(alarm),
             request_complete: Cell::new(None),
             awaits_complete: Cell::new(None),
             body_failure: RefCell::new(None),
@@ -154,14 +160,7 @@ impl Exchange {
             access: OnceCell::new(),
             bytes_in: Cell::new(0),
             bytes_out: Cell::new(0),
-        }
-    }
-
-    /// The same, from a client whose certificate was verified.
-    #[must_use]
-    pub fn identified(mut self, identity: Option<Arc<Identity>>) -> Self {
-        self.identity = identity;
-        self
+        })
     }
 
     /// The last byte of the request came at `now`; the timeouts run from here.

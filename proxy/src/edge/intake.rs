@@ -3,13 +3,14 @@
 //! Afterwards the target is in origin form with the canonical path, Host is there and is the one authority, no
 //! hop-by-hop field is left, and the headers that the proxy owns are the proxy's.
 
-use http::{HeaderMap, HeaderValue, Method, header, request::Parts};
+use http::{HeaderName, HeaderValue, Method, header, request::Parts};
 use outrigger_config::model::{Listener, ListenerId, UrlRewrite};
 use outrigger_filters::{
     client_address,
     context::Exchange,
     error::{Error, Malformed},
-    framing, hop_by_hop,
+    framing::{self, Authority},
+    grpc, hop_by_hop,
     owned_headers::{self, Forwarded, Own, Taken},
     path, request_id, rewrite,
 };
@@ -30,11 +31,10 @@ pub(super) fn admit(
 ) -> Result<(), Error> {
     let claim_headers = view.claim_headers(listener);
     let listener = view.config().listener(listener);
-    framing::within_limits(head, &listener.limits)?;
-    body_within_limit(&head.headers, listener.limits.body_bytes)?;
-    let host = host(head)?;
-    let outbound = is_outbound(listener.direction);
-    identify(head, client, listener, exchange, host, outbound)?;
+    let mut found = Found::default();
+    let authority = framing::check(head, &listener.limits, |name, value| found.see(name, value, exchange))?;
+    let host = authority.map(Host::of).transpose()?;
+    identify(head, client, listener, exchange, host, &found)?;
     if let Some(claim_headers) = claim_headers {
         claim_headers.strip(&mut head.headers);
     }
@@ -43,20 +43,40 @@ pub(super) fn admit(
     Ok(())
 }
 
-fn body_within_limit(headers: &HeaderMap, limit: Option<u64>) -> Result<(), Error> {
-    let Some(limit) = limit else { return Ok(()) };
-    let declared =
-        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if declared.is_some_and(|declared| declared > limit) { Err(Error::BodyTooLarge) } else { Ok(()) }
+/// What the one pass over the fields found for the steps here.
+#[derive(Default)]
+struct Found {
+    owned: owned_headers::Found,
+    hop: hop_by_hop::Found,
 }
 
-/// The one authority as a Host value; `None` for HTTP/1.0 without Host.
-fn host(head: &Parts) -> Result<Option<HeaderValue>, Error> {
-    let authority = framing::check(head).map_err(Error::Malformed)?;
-    let Some(authority) = authority else { return Ok(None) };
-    match head.headers.get(header::HOST) {
-        Some(host) if host.as_bytes() == authority.as_bytes() => Ok(Some(host.clone())),
-        _ => HeaderValue::from_str(authority).map(Some).map_err(|_| Error::Malformed(Malformed::Host)),
+impl Found {
+    fn see(&mut self, name: &HeaderName, value: &HeaderValue, exchange: &Exchange) {
+        self.owned.see(name);
+        self.hop.see(name);
+        match *name {
+            header::CONTENT_TYPE if grpc::is_type(value) => exchange.is_grpc.set(true),
+            header::EXPECT => exchange.expects.set(true),
+            _ => {}
+        }
+    }
+}
+
+/// The one authority as a Host value.
+struct Host {
+    value: HeaderValue,
+    /// It stands among the fields already.
+    received: bool,
+}
+
+impl Host {
+    fn of(authority: Authority<'_>) -> Result<Self, Error> {
+        match authority.host {
+            Some(host) => Ok(Self { value: host.clone(), received: true }),
+            None => HeaderValue::from_str(authority.text)
+                .map(|value| Self { value, received: false })
+                .map_err(|_| Error::Malformed(Malformed::Host)),
+        }
     }
 }
 
@@ -66,11 +86,13 @@ fn identify(
     client: &Client,
     listener: &Listener,
     exchange: &Exchange,
-    host: Option<HeaderValue>,
-    outbound: bool,
+    host: Option<Host>,
+    found: &Found,
 ) -> Result<(), Error> {
     let headers = &mut head.headers;
-    let received = || headers.get_all(&owned_headers::X_FORWARDED_FOR).iter();
+    let outbound = is_outbound(listener.direction);
+    let lines = found.owned.owned().then(|| headers.get_all(&owned_headers::X_FORWARDED_FOR));
+    let received = || lines.iter().flatten();
     let address = client_address::decide(client.peer, &listener.trusted_cidrs, received());
     exchange.client_address.set(address.address);
     let forwarded_for = match address.peer_trusted {
@@ -81,20 +103,22 @@ fn identify(
         false => client.peer_value.clone(),
     };
     let trusted = address.peer_trusted || outbound; // the app may choose the id of its own calls
-    let taken = owned_headers::strip(headers, listener.underscore_headers, address.peer_trusted)
+    let taken = found
+        .owned
+        .strip(headers, listener.underscore_headers, address.peer_trusted)
         .map_err(Error::Malformed)?;
-    let _ = exchange.hop.set(hop_by_hop::strip_request(headers, owned_headers::owns));
+    let _ = exchange.hop.set(found.hop.strip(headers, owned_headers::owns));
     let id = request_id::keep(taken.request_id.clone(), trusted)
         .unwrap_or_else(|| client.worker.request_ids.next());
     let _ = exchange.request_id.set(id.clone());
     let proto = if client.is_secure() { "https" } else { "http" };
     let forwarded = (!outbound).then(|| Forwarded {
         client_cert: client.forwarded_certificate(listener),
-        ..forwarded(taken, address.peer_trusted, forwarded_for, proto, host.as_ref())
+        ..forwarded(taken, address.peer_trusted, forwarded_for, proto, host.as_ref().map(|host| &host.value))
     });
     *exchange.own.borrow_mut() = Some(Own { request_id: id, forwarded });
-    if let Some(host) = host.filter(|host| headers.get(header::HOST) != Some(host)) {
-        headers.insert(header::HOST, host);
+    if let Some(host) = host.filter(|host| !host.received) {
+        headers.insert(header::HOST, host.value);
     }
     Ok(())
 }

@@ -40,12 +40,7 @@ use crate::{
 pub(crate) fn handle(client: &Rc<Client>, request: Request<Incoming>) -> Answer {
     let (view, listener) = client.listener.current(&client.worker);
     let (mut head, body) = request.into_parts();
-    let asked = Asked {
-        version: head.version,
-        only_head: head.method == Method::HEAD,
-        expects: head.headers.contains_key(header::EXPECT),
-        is_grpc: grpc::is_grpc(&head.headers),
-    };
+    let asked = Asked { version: head.version, only_head: head.method == Method::HEAD };
     let record = Record::begin(client, &view, listener, &head);
     let begun = match intake::admit(&mut head, client, &view, listener, record.exchange()) {
         Ok(()) => route(client, &view, listener, &record, head, body),
@@ -53,6 +48,9 @@ pub(crate) fn handle(client: &Rc<Client>, request: Request<Incoming>) -> Answer 
             if !body.is_end_stream() {
                 client.leave_unread();
             }
+            // Nobody may have looked at the fields.
+            record.exchange().is_grpc.set(grpc::is_grpc(&head.headers));
+            record.exchange().expects.set(head.headers.contains_key(header::EXPECT));
             Begun::Refused(error)
         }
     };
@@ -64,8 +62,6 @@ pub(crate) fn handle(client: &Rc<Client>, request: Request<Incoming>) -> Answer 
 struct Asked {
     version: Version,
     only_head: bool,
-    expects: bool,
-    is_grpc: bool,
 }
 
 /// An answer in the making. hyper keeps it in a place that it has for each connection, so it is small and in no box.
@@ -127,13 +123,12 @@ fn conclude(
         Ok(response) => response,
         Err(error) => {
             record.failed(&error);
-            let request_id = record.request_id();
-            respond::respond(&error, asked.version, asked.is_grpc, request_id)
-                .inspect_err(|_| record.reset())?
+            let (request_id, is_grpc) = (record.request_id(), record.exchange().is_grpc.get());
+            respond::respond(&error, asked.version, is_grpc, request_id).inspect_err(|_| record.reset())?
         }
     };
     let exchange = record.exchange();
-    if asked.expects
+    if exchange.expects.get()
         && asked.version < Version::HTTP_2
         && exchange.bytes_in.get() == 0
         && !exchange.is_request_complete()

@@ -88,10 +88,8 @@ impl Record {
         parsed: bool,
     ) -> Self {
         let identity = client.identity(view, listener);
-        let mut exchange = Exchange::new(Instant::now(), client.peer).identified(identity);
-        exchange.alarm = client.alarm.take().into();
         Self {
-            context: Rc::new(exchange),
+            context: Exchange::begin(Instant::now(), client.peer, identity, client.alarm.take()),
             client: Rc::clone(client),
             view: Rc::clone(view),
             listener,

@@ -16,7 +16,6 @@ use outrigger_filters::{
     context::RequestId,
     error::{Error, Flag},
     ext_auth::{self, DENIED, Service as Asked},
-    grpc,
     service::{Body, HttpService, Request},
 };
 use tokio::time::timeout;
@@ -100,7 +99,7 @@ impl Guard {
 
 /// The service's answer is the client's, but a gRPC call understands no other than its own form.
 fn denied(answer: Response<Body>, request: &Request) -> Result<Response<Body>, Error> {
-    if grpc::is_grpc(&request.head.headers) {
+    if request.context.is_grpc.get() {
         return Err(match answer.status() {
             StatusCode::UNAUTHORIZED => Error::Unauthenticated(DENIED),
             _ => Error::Forbidden { reason: DENIED, insufficient_scope: false },

@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version, header, uri};
 use http_body::Body as _;
 use outrigger_config::model::{Protocol, Upstream};
-use outrigger_filters::{context::Context, grpc, service::Body};
+use outrigger_filters::{context::Context, service::Body};
 
 /// What is spoken for one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,9 +38,8 @@ impl Prepared {
 
 /// Prepares a request for its first try.
 pub(super) fn prepare(mut request: Request<Body>, upstream: &Upstream, context: &Context) -> Prepared {
-    let wire = wire(upstream.protocol, request.headers());
-    let from_http2 = request.version() == Version::HTTP_2;
-    if from_http2 && wire == Wire::Http1 {
+    let wire = wire(upstream.protocol, context.is_grpc.get());
+    if request.version() == Version::HTTP_2 && wire == Wire::Http1 {
         join_cookies(request.headers_mut());
     }
     let upgrade = match wire {
@@ -50,26 +49,26 @@ pub(super) fn prepare(mut request: Request<Body>, upstream: &Upstream, context: 
             false
         }
     };
-    let repeatable = is_repeatable(&request);
+    let repeatable = !upgrade && is_repeatable(&request);
     Prepared { request, wire, upgrade, repeatable }
 }
 
-fn wire(protocol: Protocol, headers: &HeaderMap) -> Wire {
+fn wire(protocol: Protocol, is_grpc: bool) -> Wire {
     match protocol {
         Protocol::Http1 => Wire::Http1,
         Protocol::H2c => Wire::Http2,
-        Protocol::Auto if grpc::is_grpc(headers) => Wire::Http2,
+        Protocol::Auto if is_grpc => Wire::Http2,
         Protocol::Auto => Wire::Http1,
     }
 }
 
 /// The codec writes the one framing field itself. Upgrades and `TE: trailers` are the proxy's own hop again.
 fn http1_head(request: &mut Request<Body>, upstream: &Upstream, context: &Context) -> bool {
-    *request.version_mut() = Version::HTTP_11;
+    let version = std::mem::replace(request.version_mut(), Version::HTTP_11);
     let hop = context.hop.get();
     let headers = request.headers_mut();
-    if !headers.contains_key(header::HOST) {
-        // HTTP/1.0 may come without; HTTP/1.1 must not go without.
+    if version < Version::HTTP_11 && !headers.contains_key(header::HOST) {
+        // HTTP/1.0 may come without, all others are refused; HTTP/1.1 must not go without.
         let authority = upstream.endpoints.first().and_then(|one| HeaderValue::from_str(&one.authority).ok());
         headers.insert(header::HOST, authority.unwrap_or_else(|| HeaderValue::from_static("localhost")));
     }
@@ -129,7 +128,6 @@ fn join_cookies(headers: &mut HeaderMap) {
 fn is_repeatable(request: &Request<Body>) -> bool {
     matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
         && request.body().is_end_stream()
-        && !request.headers().contains_key(header::UPGRADE)
 }
 
 /// The same request once more, for repeatable ones over HTTP/2: hyper takes them away.

@@ -46,49 +46,53 @@ pub(super) fn head(out: &mut Vec<u8>, request: &Request<Body>, own: Option<&Own>
     out.push(b' ');
     out.extend_from_slice(target.as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
+    let (mut declares_length, mut expects) = (false, false);
+    let mut announced = Vec::new();
     for (name, value) in request.headers() {
-        if *name != header::CONTENT_LENGTH && *name != header::TRANSFER_ENCODING {
-            field(out, name, value.as_bytes());
+        match *name {
+            header::CONTENT_LENGTH => {
+                declares_length = true;
+                continue;
+            }
+            header::TRANSFER_ENCODING => continue,
+            header::EXPECT => expects |= value.as_bytes().eq_ignore_ascii_case(b"100-continue"),
+            header::TRAILER => announced.push(value.clone()),
+            _ => {}
         }
+        field(out, name, value.as_bytes());
     }
-    for (name, value) in own.into_iter().flat_map(Own::fields) {
-        field(out, name, value);
+    if let Some(own) = own {
+        own.each(|name, value| field(out, name, value));
     }
-    let framing = framing(request);
+    let framing = framing(request.body(), !announced.is_empty());
     match framing {
         Framing::Length(length) => length_field(out, length),
         Framing::Chunked | Framing::ChunkEnd => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
-        Framing::Done if expects_length(request) => length_field(out, 0),
+        // Without a body these methods say so (RFC 9110 section 8.6), and a declared zero stays declared.
+        Framing::Done if declares_length || has_content(request.method()) => length_field(out, 0),
         Framing::Done => {}
     }
     out.extend_from_slice(b"\r\n");
-    let held = framing != Framing::Done
-        && request
-            .headers()
-            .get(header::EXPECT)
-            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
-    let announced = request.headers().get_all(header::TRAILER).iter().cloned().collect();
-    Sending { framing, held, patience: None, announced }
+    Sending { framing, held: expects && framing != Framing::Done, patience: None, announced }
 }
 
-fn framing(request: &Request<Body>) -> Framing {
-    let body = request.body();
+fn framing(body: &Body, announces_trailers: bool) -> Framing {
     match body.size_hint().exact() {
         _ if body.is_end_stream() => Framing::Done,
         // HTTP/2 may announce trailers behind a known length; here only the chunked coding has a place for them.
-        Some(length) if !request.headers().contains_key(header::TRAILER) => Framing::Length(length),
+        Some(length) if !announces_trailers => Framing::Length(length),
         _ => Framing::Chunked,
     }
 }
 
-/// Without a body these methods say so (RFC 9110 section 8.6), and a declared zero stays declared.
-fn expects_length(request: &Request<Body>) -> bool {
-    matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH)
-        || request.headers().contains_key(header::CONTENT_LENGTH)
+fn has_content(method: &Method) -> bool {
+    matches!(*method, Method::POST | Method::PUT | Method::PATCH)
 }
 
 fn field(out: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
-    out.extend_from_slice(name.as_str().as_bytes());
+    let name = name.as_str().as_bytes();
+    out.reserve(name.len() + value.len() + ": \r\n".len());
+    out.extend_from_slice(name);
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");

@@ -21,3 +21,9 @@ mod telemetry;
 mod tls;
 mod upstream;
 mod worker;
+
+/// Entrances for the fuzz targets; no part of what others may use.
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::upstream::http1::fuzzing::{Read, read_answer, written_head};
+}

@@ -7,6 +7,7 @@
 
 mod decode;
 mod encode;
+pub(crate) mod fuzzing;
 mod head;
 
 use std::{

@@ -1,0 +1,181 @@
+//! What is fuzzed: everything that reads bytes from outside. Each target takes any bytes, and panics when a promise
+//! does not hold.
+//!
+//! The fuzzer runs them from `fuzz_targets/`; `proxy/tests/corpus.rs` runs the corpus through them with every change.
+
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue, Method, Request, Uri, Version, header};
+use outrigger::fuzzing;
+use outrigger_config::{
+    jwks, load_str,
+    model::{ListenerLimits, PathRules, UnderscoreHeaders},
+    strict_json::Json,
+};
+use outrigger_filters::{
+    framing, hop_by_hop,
+    identity::{Identity, forwarded_client_cert},
+    jwt::{KeySet, Token},
+    owned_headers, path, proxy_protocol,
+};
+
+/// A target by name; the corpus has a folder for each.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const ALL: &[Target] = &[
+    ("config", config),
+    ("token", token),
+    ("jwks", jwks_text),
+    ("path", canonical_path),
+    ("client_cert", client_cert),
+    ("proxy_header", proxy_header),
+    ("request", request),
+    ("answer", answer),
+];
+
+/// A configuration file: accepted, or refused with places and a way out.
+pub fn config(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Err(error) = load_str("fuzz.yaml", text, &|_: &str| None) {
+        assert!(!error.render(false).is_empty());
+    }
+}
+
+/// A token: what is read twice is read in the same way, and what is read is what was written.
+pub fn token(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(token) = Token::parse(text) {
+        assert_eq!(text.bytes().filter(|byte| *byte == b'.').count(), 2);
+        assert_eq!(
+            Token::parse(text).map(|again| again.issuer().map(str::to_owned)).ok(),
+            Some(token.issuer().map(str::to_owned))
+        );
+    }
+}
+
+/// A key set, and the JSON below it.
+pub fn jwks_text(data: &[u8]) {
+    let _ = Json::parse(data, 16);
+    if let Ok(set) = jwks::parse(data) {
+        assert!(!KeySet::public(set).is_empty(), "a set without a usable key is refused");
+    }
+}
+
+/// A path: the canonical form is its own canonical form, and has nothing that leads elsewhere.
+pub fn canonical_path(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let rules = PathRules::default();
+    let Ok(canonical) = path::canonical(text, rules) else { return };
+    assert_eq!(path::canonical(&canonical, rules).as_deref(), Ok(&*canonical));
+    assert!(canonical.starts_with('/') && !canonical.contains("//") && !canonical.contains('\\'));
+    assert!(!canonical.split('/').any(|segment| matches!(segment, "." | "..")));
+}
+
+/// X-Forwarded-Client-Cert from names that somebody else chose: always one element with the pairs that it should have.
+pub fn client_cert(data: &[u8]) {
+    let texts: Vec<Arc<str>> =
+        data.split(|byte| *byte == 0).map(|part| String::from_utf8_lossy(part).into()).collect();
+    let mut identity = Identity { subject: Arc::clone(&texts[0]), ..Identity::default() };
+    for (index, text) in texts[1..].iter().enumerate() {
+        if index % 2 == 0 { &mut identity.uris } else { &mut identity.dns_names }.push(Arc::clone(text));
+    }
+    let value = forwarded_client_cert(&identity, None).expect("any name can be written");
+    let (mut quoted, mut escaped, mut pairs) = (false, false, 1);
+    for byte in value.as_bytes() {
+        assert!(matches!(byte, b' '..=b'~'), "{value:?}");
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b';' if !quoted => pairs += 1,
+            b',' => assert!(quoted, "another element in {value:?}"),
+            _ => {}
+        }
+    }
+    assert!(!quoted && !escaped, "{value:?}");
+    assert_eq!(pairs, 2 + texts.len() - 1, "{value:?}"); // Hash and Subject, and one for each name
+}
+
+/// A PROXY header: more bytes never turn a refusal into something else, and never change what was read.
+pub fn proxy_header(data: &[u8]) {
+    let whole = proxy_protocol::parse(data);
+    if let Ok(Some(found)) = &whole {
+        assert!(found.length <= data.len());
+    }
+    for end in 0..data.len().min(600) {
+        match proxy_protocol::parse(&data[..end]) {
+            Ok(None) => {}
+            Ok(Some(found)) => assert_eq!(
+                proxy_protocol::parse(data).ok().flatten().map(|all| all.length),
+                Some(found.length)
+            ),
+            Err(_) => assert!(whole.is_err(), "refused after {end} bytes, and taken after all"),
+        }
+    }
+}
+
+/// A request head from HTTP/2 on its way to HTTP/1.1: refused, or written as one head that is read in one way.
+pub fn request(data: &[u8]) {
+    let Some(mut head) = request_head(data) else { return };
+    let (mut owned, mut hop) = (owned_headers::Found::default(), hop_by_hop::Found::default());
+    let see = |name: &HeaderName, _: &HeaderValue| {
+        owned.see(name);
+        hop.see(name);
+    };
+    let host = match framing::check(&head, &ListenerLimits::default(), see) {
+        Ok(Some(authority)) => HeaderValue::from_str(authority.text).expect("a checked authority is a value"),
+        Ok(None) => panic!("HTTP/2 has an authority"),
+        Err(_) => return,
+    };
+    let Ok(canonical) = path::canonical(head.uri.path(), PathRules::default()) else { return };
+    let Ok(uri) = canonical.parse::<Uri>() else { return };
+    if owned.strip(&mut head.headers, UnderscoreHeaders::Reject, false).is_err() {
+        return;
+    }
+    hop.strip(&mut head.headers, owned_headers::owns);
+    head.headers.insert(header::HOST, host);
+    head.uri = uri;
+    let written = fuzzing::written_head(head);
+    let mut fields = [httparse::EMPTY_HEADER; 256];
+    let mut read = httparse::Request::new(&mut fields);
+    let complete = read.parse(&written).expect("what we write can be read");
+    assert_eq!(complete, httparse::Status::Complete(written.len()), "one head and nothing behind it");
+    let count = |wanted: &[&str]| read.headers.iter().filter(|field| wanted.contains(&field.name)).count();
+    assert_eq!(count(&["host"]), 1);
+    assert!(count(&["content-length", "transfer-encoding"]) <= 1);
+    assert_eq!(
+        count(&["connection", "keep-alive", "upgrade", "te", "proxy-connection", "x-forwarded-for"]),
+        0
+    );
+}
+
+/// Method, path and authority in the first line, then one field a line.
+fn request_head(data: &[u8]) -> Option<http::request::Parts> {
+    let mut lines = data.split(|byte| *byte == b'\n');
+    let mut first = std::str::from_utf8(lines.next()?).ok()?.splitn(3, ' ');
+    let (method, path, authority) = (first.next()?, first.next()?, first.next()?);
+    let uri = Uri::builder().scheme("http").authority(authority).path_and_query(path).build().ok()?;
+    let (mut head, ()) = Request::new(()).into_parts();
+    (head.method, head.uri, head.version) =
+        (Method::from_bytes(method.as_bytes()).ok()?, uri, Version::HTTP_2);
+    for line in lines {
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        let name = HeaderName::from_bytes(&line[..colon]).ok()?;
+        head.headers.append(name, HeaderValue::from_bytes(&line[colon + 1..]).ok()?);
+    }
+    Some(head)
+}
+
+/// An upstream's answer: read in the same way however it is cut, and no head that another reader would refuse.
+pub fn answer(data: &[u8]) {
+    let whole = fuzzing::read_answer(data, data.len());
+    for size in [1, 2, 7] {
+        assert_eq!(fuzzing::read_answer(data, size), whole, "in pieces of {size}");
+    }
+    let first = whole.head.is_some() && !data.starts_with(b"\r") && !data.starts_with(b"\n");
+    if first && data.starts_with(b"HTTP/1.1 2") {
+        let mut fields = [httparse::EMPTY_HEADER; 128];
+        assert!(httparse::Response::new(&mut fields).parse(data).is_ok_and(|status| status.is_complete()));
+    }
+}

@@ -1,0 +1,75 @@
+//! Entrances for the fuzz targets in `fuzz/`: what the codec does with bytes, without a socket.
+
+use bytes::BytesMut;
+use http::{Method, Request, request::Parts};
+use outrigger_filters::service::Body;
+
+use super::{
+    decode::Step,
+    encode,
+    head::{self, Head},
+};
+
+/// What was read of an answer.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Read {
+    /// The status of a final head, and how many fields it has.
+    pub head: Option<(u16, usize)>,
+    /// The body so far.
+    pub body: Vec<u8>,
+    /// Whether the body ended.
+    pub ended: bool,
+    /// What was wrong.
+    pub broken: Option<&'static str>,
+}
+
+/// Reads the answer to a GET that comes in pieces of this size; at least 1.
+pub fn read_answer(bytes: &[u8], size: usize) -> Read {
+    let mut read = Read::default();
+    if let Err(broken) = read_pieces(bytes, size.max(1), &mut read) {
+        read.broken = Some(broken);
+    }
+    read
+}
+
+fn read_pieces(bytes: &[u8], size: usize, read: &mut Read) -> Result<(), &'static str> {
+    let mut request = Request::new(Body::Empty);
+    *request.method_mut() = Method::GET;
+    let (mut buffer, mut decoder) = (BytesMut::new(), None);
+    for piece in bytes.chunks(size) {
+        buffer.extend_from_slice(piece);
+        while decoder.is_none() {
+            match head::parse(&mut buffer, &mut request)? {
+                Some(Head::Final(answer)) => {
+                    read.head = Some((answer.head.status.as_u16(), answer.head.headers.len()));
+                    decoder = Some(answer.decoder);
+                }
+                Some(Head::Informational(_)) => {}
+                None => break,
+            }
+        }
+        let Some(decoder) = &mut decoder else { continue };
+        loop {
+            match decoder.next(&mut buffer)? {
+                Step::Frame(frame) => {
+                    if let Ok(data) = frame.into_data() {
+                        read.body.extend_from_slice(&data);
+                    }
+                }
+                Step::More => break,
+                Step::Done => {
+                    read.ended = true;
+                    return Ok(());
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The head of a request without a body, as it goes to an endpoint.
+pub fn written_head(head: Parts) -> Vec<u8> {
+    let mut out = Vec::new();
+    drop(encode::head(&mut out, &Request::from_parts(head, Body::Empty), None));
+    out
+}

@@ -74,6 +74,8 @@ fn accept_queued(worker: &Rc<Worker>, listener: &Rc<ListenerLocal>, socket: &Tcp
 
 fn begin(worker: &Rc<Worker>, listener: &Rc<ListenerLocal>, stream: TcpStream, peer: SocketAddr) {
     if let Some(arrival) = Arrival::new(worker, listener, peer) {
-        tokio::task::spawn_local(arrival.live(stream));
+        let connection = arrival.live(stream);
+        debug_assert!(size_of_val(&connection) <= 2048, "an idle connection costs this much");
+        tokio::task::spawn_local(connection);
     }
 }

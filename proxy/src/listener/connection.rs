@@ -39,8 +39,9 @@ pub(crate) async fn serve(client: Rc<Client>, mut io: ClientIo, spoken: Spoken) 
     io.put_back(front.freeze());
     match protocol {
         Ok(Protocol::Http1) => http1::serve(client, io).await,
-        Ok(Protocol::Http2) => http2::serve(client, io).await,
-        Ok(Protocol::TooSlow) => http1::refuse_slow_head(&client, io).await,
+        // Boxed: HTTP/1.1 would have the room for it all its life.
+        Ok(Protocol::Http2) => Box::pin(http2::serve(client, io)).await,
+        Ok(Protocol::TooSlow) => Box::pin(http1::refuse_slow_head(&client, io)).await,
         Err(error) => tracing::debug!(%error, "connection ended before its first request"),
     }
 }

@@ -44,6 +44,7 @@ pub(crate) async fn serve(client: Rc<Client>, mut io: ClientIo) {
     loop {
         let (end, rest) = Box::pin(serve_busy(&client, io)).await;
         io = rest;
+        // What comes seldom, or last, is boxed: an idle connection would have the room for it all its life.
         match end {
             End::Parked if io.has_front() => client.head_began(),
             End::Parked => {
@@ -53,11 +54,11 @@ pub(crate) async fn serve(client: Rc<Client>, mut io: ClientIo) {
             }
             End::Closed => return io.say_goodbye(),
             End::Broken | End::SlowRead => return,
-            End::Answered => return linger(io).await,
-            End::SlowHead => return refuse_slow_head(&client, io).await,
+            End::Answered => return Box::pin(linger(io)).await,
+            End::SlowHead => return Box::pin(refuse_slow_head(&client, io)).await,
             End::Tunnel => {
                 if let Some(tunnel) = client.take_tunnel() {
-                    tunnel.run(io).await;
+                    Box::pin(tunnel.run(io)).await;
                 }
                 return;
             }

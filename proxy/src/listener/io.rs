@@ -295,6 +295,9 @@ impl AsyncRead for ClientIo {
             let count = self.front.len().min(buf.remaining());
             buf.put_slice(&self.front[..count]);
             self.front.advance(count);
+            if self.front.is_empty() {
+                self.front = Bytes::new(); // an empty rest would hold on to the whole buffer
+            }
         } else {
             if self.turn == 0 {
                 self.turn = TURN;

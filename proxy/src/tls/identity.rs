@@ -2,9 +2,9 @@
 
 use std::{fmt::Write, sync::Arc};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use outrigger_filters::identity::Identity;
 use rustls_pki_types::CertificateDer;
-use sha2::{Digest, Sha256};
 use x509_parser::{
     certificate::X509Certificate,
     extensions::GeneralName,
@@ -57,7 +57,9 @@ pub(crate) fn of(certificate: &X509Certificate<'_>, der: &[u8]) -> Result<Identi
         }
     }
     let subject = distinguished_name(certificate.subject()).into();
-    Ok(Identity { sha256: Sha256::digest(der).into(), subject, uris, dns_names })
+    let mut sha256 = [0; 32];
+    sha256.copy_from_slice(digest(&SHA256, der).as_ref());
+    Ok(Identity { sha256, subject, uris, dns_names })
 }
 
 /// A name as text (RFC 4514): the last part first, as `CN=orders,O=Example`.

@@ -226,7 +226,7 @@ fn is_authority(text: &str) -> bool {
 fn split_port(authority: &str) -> (&str, Option<&str>) {
     let host_end = match authority.as_bytes() {
         [b'[', ..] => authority.find(']').map_or(authority.len(), |bracket| bracket + 1),
-        bytes => memchr::memchr(b':', bytes).unwrap_or(bytes.len()),
+        bytes => bytes.iter().position(|byte| *byte == b':').unwrap_or(bytes.len()),
     };
     match authority[host_end..].strip_prefix(':') {
         Some(port) => (&authority[..host_end], Some(port)),

@@ -6,7 +6,6 @@ use http::{Method, header};
 use outrigger_config::model::{ListenerId, ProviderId};
 use outrigger_filters::{
     claims::Claims,
-    framing,
     jwt::{Examination, NoToken},
     service::Request,
 };
@@ -26,9 +25,10 @@ pub(super) fn choose(
     preflight: Option<&Method>,
 ) -> (Option<Choice>, Option<ProviderId>) {
     let head = &request.head;
-    let authority = head.headers.get(header::HOST).and_then(|value| value.to_str().ok());
+    let table = view.table(listener);
+    let host = || head.headers.get(header::HOST)?.to_str().ok();
     let looked_at = Head {
-        host: authority.map(framing::host_of),
+        host: if table.asks_for_host() { host() } else { None },
         path: head.uri.path(),
         query: head.uri.query(),
         method: preflight.unwrap_or(&head.method),
@@ -36,7 +36,6 @@ pub(super) fn choose(
         preflight: preflight.is_some(),
         tokens: None,
     };
-    let table = view.table(listener);
     if !table.asks_for_claims() {
         return (table.choose(&looked_at), None);
     }

@@ -34,13 +34,18 @@ impl<T: Default> Hosts<T> {
         self.wildcard_lengths = lengths(&self.wildcards);
     }
 
+    /// Whether there is a table of any name.
+    pub(super) fn have_names(&self) -> bool {
+        !self.exact.is_empty() || !self.wildcards.is_empty()
+    }
+
     /// Asks the tables of all names that `host` has, most specific first, until one answers.
     pub(super) fn find<R>(&self, host: Option<&str>, ask: impl Fn(&T) -> Option<R>) -> Option<R> {
         self.named(host, &ask).or_else(|| ask(&self.any))
     }
 
     fn named<R>(&self, host: Option<&str>, ask: impl Fn(&T) -> Option<R>) -> Option<R> {
-        if self.exact.is_empty() && self.wildcards.is_empty() {
+        if !self.have_names() {
             return None;
         }
         let host = without_port(host?);

@@ -53,6 +53,11 @@ impl RouteTable {
         self.asks_for_claims
     }
 
+    /// Whether any route has host names: without them [`Head::host`] is not looked at.
+    pub fn asks_for_host(&self) -> bool {
+        self.hosts.have_names()
+    }
+
     /// The route that takes this request; `None` is a 404.
     pub fn choose(&self, head: &Head<'_>) -> Option<Choice> {
         self.hosts.find(head.host, |paths| paths.find(head))

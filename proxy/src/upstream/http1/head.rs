@@ -40,12 +40,12 @@ pub(super) fn parse(
     buffer: &mut BytesMut,
     request: &mut Request<Body>,
 ) -> Result<Option<Head>, &'static str> {
-    let Some(extent) = Extent::of(buffer) else { return Ok(None) };
-    let bytes = buffer.split_to(extent.length).freeze();
-    let mut lines = Lines { bytes: &bytes, at: extent.start };
-    let (status, version) = status_line(&mut lines)?;
+    let mut lines = Lines::default();
+    let Some(length) = lines.find(buffer)? else { return Ok(None) };
+    let bytes = buffer.split_to(length).freeze();
+    let (status, version) = status_line(&bytes[lines.status()])?;
     if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
-        read_fields(&mut HeaderMap::new(), lines)?;
+        read_fields(&mut HeaderMap::new(), &bytes, &lines)?;
         return Ok(Some(Head::Informational(status)));
     }
     let (mut head, ()) = response::Response::new(()).into_parts();
@@ -53,64 +53,58 @@ pub(super) fn parse(
     head.version = version;
     head.headers = std::mem::take(request.headers_mut());
     head.headers.clear();
-    head.headers.reserve(extent.fields);
-    let told = read_fields(&mut head.headers, lines)?;
+    head.headers.reserve(lines.count - 1);
+    let told = read_fields(&mut head.headers, &bytes, &lines)?;
     let decoder = framing(&told, &head, request.method())?;
     let keep_alive = keeps_alive(&told, &head) && !decoder.ends_with_connection();
     Ok(Some(Head::Final(Answer { head, decoder, keep_alive, has_hop_fields: told.hop_fields })))
 }
 
-/// How far a complete head reaches.
-struct Extent {
+/// Where the lines of a head end. That is CR LF or LF alone, which no field can contain (RFC 9112 section 2.2).
+struct Lines {
     /// Where the status line begins: empty lines before it are read over.
-    start: usize,
-    /// All its bytes, up to the empty line at its end.
-    length: usize,
-    /// Its lines without the status line, but no more than a head may have.
-    fields: usize,
+    start: u32,
+    count: usize,
+    /// Where each LF stands.
+    ends: [u32; MOST_FIELDS + 1],
 }
 
-impl Extent {
-    /// Lines end with CR LF or with LF alone, which no field can contain (RFC 9112 section 2.2).
-    fn of(buffer: &[u8]) -> Option<Self> {
-        let (mut start, mut line, mut lines) = (0, 0, 0);
-        for end in memchr::memchr_iter(b'\n', buffer) {
-            match (&buffer[line..end], lines) {
-                ([] | b"\r", 0) => start = end + 1,
-                ([] | b"\r", _) => {
-                    return Some(Self { start, length: end + 1, fields: (lines - 1).min(MOST_FIELDS) });
-                }
-                _ => lines += 1,
-            }
-            line = end + 1;
-        }
-        None
+impl Default for Lines {
+    fn default() -> Self {
+        Self { start: 0, count: 0, ends: [0; MOST_FIELDS + 1] }
     }
 }
 
-/// The lines of a complete head, up to the empty one.
-struct Lines<'a> {
-    bytes: &'a Bytes,
-    at: usize,
-}
+impl Lines {
+    /// Finds them, and the length of the whole head, when it is complete.
+    fn find(&mut self, buffer: &[u8]) -> Result<Option<usize>, &'static str> {
+        let mut line = 0;
+        for end in memchr::memchr_iter(b'\n', buffer) {
+            match (&buffer[line..end], self.count) {
+                ([] | b"\r", 0) => self.start = end as u32 + 1,
+                ([] | b"\r", _) => return Ok(Some(end + 1)),
+                _ => {
+                    *self.ends.get_mut(self.count).ok_or("more than 100 response fields")? = end as u32;
+                    self.count += 1;
+                }
+            }
+            line = end + 1;
+        }
+        Ok(None)
+    }
 
-impl Iterator for Lines<'_> {
-    type Item = Range<usize>;
+    fn status(&self) -> Range<usize> {
+        self.start as usize..self.ends[0] as usize
+    }
 
-    /// Where the next line stands, without its end.
-    fn next(&mut self) -> Option<Range<usize>> {
-        let rest = &self.bytes[self.at..];
-        let line = &rest[..memchr::memchr(b'\n', rest)?];
-        let start = self.at;
-        self.at += line.len() + 1;
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        (!line.is_empty()).then_some(start..start + line.len())
+    fn fields(&self) -> impl Iterator<Item = Range<usize>> {
+        self.ends[..self.count].windows(2).map(|pair| pair[0] as usize + 1..pair[1] as usize)
     }
 }
 
 /// `HTTP/1.1 200 OK`; what stands for `OK` may be missing.
-fn status_line(lines: &mut Lines<'_>) -> Result<(StatusCode, Version), &'static str> {
-    let line = lines.next().map_or(&b""[..], |at| &lines.bytes[at]);
+fn status_line(line: &[u8]) -> Result<(StatusCode, Version), &'static str> {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
     let (version, rest) = match line.split_at_checked(b"HTTP/1.x ".len()) {
         Some((b"HTTP/1.1 ", rest)) => (Version::HTTP_11, rest),
         Some((b"HTTP/1.0 ", rest)) => (Version::HTTP_10, rest),
@@ -141,17 +135,14 @@ struct Told {
 }
 
 /// One pass over the fields: into the map, and what is to be known of them.
-fn read_fields(headers: &mut HeaderMap, lines: Lines<'_>) -> Result<Told, &'static str> {
+fn read_fields(headers: &mut HeaderMap, bytes: &Bytes, lines: &Lines) -> Result<Told, &'static str> {
     let mut told = Told::default();
-    let bytes = lines.bytes;
-    for (count, line) in lines.enumerate() {
-        if count == MOST_FIELDS {
-            return Err("more than 100 response fields");
-        }
-        let colon = memchr::memchr(b':', &bytes[line.clone()]).ok_or("a response field without a colon")?;
-        let name = HeaderName::from_bytes(&bytes[line.start..line.start + colon])
-            .map_err(|_| "malformed response field name")?;
-        let value = trim(&bytes[line.start + colon + 1..line.end]);
+    for line in lines.fields() {
+        let text = &bytes[line.clone()];
+        // Names are short: a plain search is quicker than one that must get going first.
+        let colon = text.iter().position(|byte| *byte == b':').ok_or("a response field without a colon")?;
+        let name = HeaderName::from_bytes(&text[..colon]).map_err(|_| "malformed response field name")?;
+        let (start, value) = trim(text, colon + 1);
         match name {
             header::CONTENT_LENGTH => told.length(value)?,
             header::TRANSFER_ENCODING => {
@@ -167,19 +158,26 @@ fn read_fields(headers: &mut HeaderMap, lines: Lines<'_>) -> Result<Told, &'stat
             },
             _ => told.hop_fields |= hop_by_hop::ends_here(&name),
         }
-        let value = HeaderValue::from_maybe_shared(bytes.slice_ref(value))
+        let start = line.start + start;
+        let value = HeaderValue::from_maybe_shared(bytes.slice(start..start + value.len()))
             .map_err(|_| "malformed response field value")?;
         headers.append(name, value);
     }
     Ok(told)
 }
 
-/// Without the space and tabs around it.
-fn trim(value: &[u8]) -> &[u8] {
-    let is_text = |byte: &u8| !matches!(byte, b' ' | b'\t');
-    let Some(start) = value.iter().position(is_text) else { return &[] };
-    let end = value.iter().rposition(is_text).map_or(start, |last| last + 1);
-    &value[start..end]
+/// What stands in a line from `start` on, and where that begins, without space and tabs around it and without CR.
+fn trim(line: &[u8], mut start: usize) -> (usize, &[u8]) {
+    let mut value = &line[start..];
+    value = value.strip_suffix(b"\r").unwrap_or(value);
+    while let [b' ' | b'\t', rest @ ..] = value {
+        value = rest;
+        start += 1;
+    }
+    while let [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    (start, value)
 }
 
 fn plain_connection(value: &[u8]) -> Option<bool> {

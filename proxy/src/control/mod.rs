@@ -10,6 +10,8 @@ mod reload;
 mod reports;
 pub(crate) mod shared;
 pub(crate) mod signal;
+#[cfg(test)]
+mod tests;
 
 use std::{
     io,

@@ -40,6 +40,8 @@ use crate::{
 pub(crate) fn handle(client: &Rc<Client>, request: Request<Incoming>) -> Answer {
     let (view, listener) = client.listener.current(&client.worker);
     let (mut head, body) = request.into_parts();
+    #[cfg(test)]
+    assert_ne!(head.uri.path(), "/panic", "for the tests of what a panic ends");
     let asked = Asked { version: head.version, only_head: head.method == Method::HEAD };
     let record = Record::begin(client, &view, listener, &head);
     let begun = match intake::admit(&mut head, client, &view, listener, record.exchange()) {

@@ -45,10 +45,12 @@ struct LoggedHead {
 }
 
 impl LoggedHead {
-    /// What the request is for: on HTTP/2 that stands in the target.
+    /// What the request is for: on HTTP/2 that stands in the target. A password before `@` is nobody's business, even if
+    /// the request is refused for it.
     fn host(&self) -> Option<&str> {
         let authority = self.uri.authority().map(http::uri::Authority::as_str);
-        authority.or_else(|| self.host.as_ref()?.to_str().ok())
+        let host = authority.or_else(|| self.host.as_ref()?.to_str().ok())?;
+        host.rsplit('@').next()
     }
 }
 

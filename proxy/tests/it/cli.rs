@@ -293,6 +293,7 @@ fn run_without_a_file_warns_and_listens_on_8000() {
     assert_eq!((status, text.as_str()), (422, "there is no configuration file to read again\n"));
 }
 
+/// `docs/security.md` 20: a dead sink never blocks traffic, and what it cost is counted.
 #[test]
 fn a_stdout_that_is_closed_or_never_read_loses_lines_and_no_request() {
     let origin = origin();

@@ -23,6 +23,7 @@ mod lifecycle;
 mod limits;
 mod observability;
 mod oidc;
+mod operation;
 mod proxy_protocol;
 mod recovery;
 mod reload;

@@ -1,0 +1,98 @@
+//! What only a failure of our own can show.
+
+use std::{
+    io::{Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    sync::atomic::Ordering::Relaxed,
+    thread,
+};
+
+use super::*;
+use crate::{listener::ListenerShared, worker::Command};
+
+/// A worker of its own, as a start makes it, with a route that answers by itself and one on which tests panic.
+struct Bench {
+    address: SocketAddr,
+    shared: Arc<ListenerShared>,
+    metrics: Arc<Metrics>,
+    worker: Handle,
+}
+
+impl Bench {
+    fn start() -> Self {
+        let text =
+            "app: { port: 1 }\nroutes: [{ name: hello, directResponse: { status: 200, body: hello } }]\n";
+        let loaded = outrigger_config::load_str("test", text, &ProcessEnvironment).unwrap();
+        let (config, metrics) = (Arc::new(loaded.config), Arc::<Metrics>::default());
+        count_panics(Arc::clone(&metrics));
+        let snapshot = Arc::new(build(&config, None, &metrics).unwrap());
+        let parts = Parts {
+            cell: Arc::new(ArcSwap::new(snapshot)),
+            metrics: Arc::clone(&metrics),
+            log: Writer::start(io::sink(), Arc::clone(&metrics)).unwrap(),
+            notes: Teller::new().1,
+        };
+        let (worker, _) = worker::start(0, parts).unwrap();
+        let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let address = socket.local_addr().unwrap();
+        let model = &config.listeners[0];
+        let shared = ListenerShared::new(1, model, address, metrics.listener(&model.name), 100);
+        let shared = Arc::new(shared);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(worker.send(Command::Listen(Arc::clone(&shared), socket)));
+        Self { address, shared, metrics, worker }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream
+    }
+
+    fn panics(&self) -> u64 {
+        self.metrics.panics.load(Relaxed)
+    }
+}
+
+fn get(stream: &mut TcpStream, path: &str) -> String {
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n").as_bytes()).unwrap();
+    let mut answer = [0; 1024];
+    let read = stream.read(&mut answer).unwrap_or(0);
+    String::from_utf8_lossy(&answer[..read]).into_owned()
+}
+
+/// `docs/security.md` 24.
+#[test]
+fn a_panic_ends_one_connection_and_is_counted() {
+    let bench = Bench::start();
+    let mut other = bench.connect();
+    assert!(get(&mut other, "/").ends_with("hello"));
+    for turn in 1..=3 {
+        let mut unlucky = bench.connect();
+        assert!(get(&mut unlucky, "/").ends_with("hello"));
+        assert_eq!(get(&mut unlucky, "/panic"), "", "the connection ends without an answer");
+        assert_eq!(bench.panics(), turn);
+        assert!(get(&mut other, "/").ends_with("hello"), "the others go on");
+        assert!(get(&mut bench.connect(), "/").ends_with("hello"), "and new ones come");
+    }
+    // HTTP/2: all streams of that connection, and nobody else's.
+    let mut unlucky = bench.connect();
+    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00".to_vec();
+    // HEADERS of stream 1: GET, http, a, /panic (RFC 7541 appendix A).
+    bytes.extend_from_slice(b"\x00\x00\x0d\x01\x05\x00\x00\x00\x01\x82\x86\x01\x01a\x04\x06/panic");
+    unlucky.write_all(&bytes).unwrap();
+    let mut rest = Vec::new();
+    let _ = unlucky.read_to_end(&mut rest);
+    assert_eq!(bench.panics(), 4);
+    assert!(get(&mut other, "/").ends_with("hello"));
+    // No place is lost: all connections but one are gone from every count.
+    for _ in 0..2000 {
+        if bench.shared.open_connections() == 1 {
+            break;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(bench.shared.open_connections(), 1);
+    drop(bench.worker);
+}

@@ -108,7 +108,7 @@ fn a_chain_that_expires_is_not_resumed_and_a_new_certificate_is_shown_instead() 
     let setup = Setup::start(REQUIRED, |folder, _| {
         std::fs::write(folder.join("clients.crt"), clients.pem()).unwrap();
     });
-    let life = 4;
+    let life = 6;
     let short = clients.sign(Wanted::client("short").valid(-DAY, life));
     let renewed = clients.sign(Wanted::client("renewed"));
     let makers: Vec<_> = BOTH
@@ -132,7 +132,7 @@ fn a_chain_that_expires_is_not_resumed_and_a_new_certificate_is_shown_instead() 
 #[test]
 fn a_resumed_session_is_refused_when_its_chain_can_no_longer_be_judged() {
     let clients = Ca::new("Clients");
-    let due = 4;
+    let due = 8; // the proxy starts within that, also on a busy machine
     let tls = "      clientAuth: { caFiles: [clients.crt], crlFiles: [clients.crl] }\n";
     let setup = Setup::start(tls, |folder, _| {
         std::fs::write(folder.join("clients.crt"), clients.pem()).unwrap();

@@ -30,7 +30,7 @@ use crate::{
     router::RouteTable,
     telemetry::metrics::{ExtAuthCounters, LocalSeries, Metrics, Shard, UpstreamCounters},
     tls::server::{Tls, TlsError},
-    upstream::{endpoint::Endpoint, pool::Pool, registry, registry::Upstream},
+    upstream::{endpoint::Endpoint, local::LocalUpstream, pool::Pool, registry, registry::Upstream},
 };
 
 /// How long a connect to what `extAuth` asks may take; its `timeout` is mostly shorter.
@@ -108,8 +108,8 @@ impl Snapshot {
 
     /// Everything that connections go to.
     pub(crate) fn endpoints(&self) -> Vec<Arc<Endpoint>> {
-        let of_upstreams = self.upstreams.iter().flat_map(|upstream| &upstream.endpoints);
-        of_upstreams.chain(&self.services).cloned().collect()
+        let of_upstreams = self.upstreams.iter().flat_map(|upstream| upstream.set().endpoints.clone());
+        of_upstreams.chain(self.services.iter().cloned()).collect()
     }
 
     /// The TLS of a listener, by its name.
@@ -152,26 +152,6 @@ pub(crate) struct View {
     verifiers: Rc<Verifiers>,
 }
 
-/// One upstream with this worker's connections to it.
-pub(crate) struct LocalUpstream {
-    /// The shared side.
-    pub shared: Arc<Upstream>,
-    /// Which one it is in the snapshot.
-    pub counters: Arc<UpstreamCounters>,
-    /// By endpoint.
-    pub pools: Vec<Rc<Pool>>,
-}
-
-impl LocalUpstream {
-    fn new(shared: &Arc<Upstream>, counters: &Arc<UpstreamCounters>) -> Self {
-        let settings = &shared.model.connections;
-        let pool =
-            |endpoint| Rc::new(Pool::new(Arc::clone(endpoint), settings.clone(), Arc::clone(counters)));
-        let pools = shared.endpoints.iter().map(pool).collect();
-        Self { shared: Arc::clone(shared), counters: Arc::clone(counters), pools }
-    }
-}
-
 /// One pool for each service; connections to the same ones are kept, those to others end.
 fn services(snapshot: &Snapshot, old: &[Rc<Pool>]) -> Vec<Rc<Pool>> {
     let is_kept = |pool: &&Rc<Pool>| snapshot.services.iter().any(|one| Arc::ptr_eq(one, pool.endpoint()));
@@ -210,7 +190,7 @@ impl View {
             .collect();
         for gone in old.iter().flat_map(|old| old.upstreams.iter()) {
             if !upstreams.iter().any(|kept| Rc::ptr_eq(kept, gone)) {
-                gone.pools.iter().for_each(|pool| pool.retire());
+                gone.retire();
             }
         }
         let services = services(&snapshot, old.map_or(&[], |old| &old.services));

@@ -21,14 +21,11 @@ use self::{
     answer::AnswerBody,
     prepare::{Prepared, Wire},
 };
-use crate::{
-    snapshot::LocalUpstream,
-    upstream::{
-        balance::Endpoints,
-        endpoint::{Endpoint, InFlight},
-        http1::{self, Failure},
-        pool::{Lease, Pool, SendError, Upgraded},
-    },
+use crate::upstream::{
+    endpoint::InFlight,
+    http1::{self, Failure},
+    local::{LocalUpstream, Picked, Tried},
+    pool::{Lease, Pool, SendError, Upgraded},
 };
 
 /// Where the requests of one route go.
@@ -129,37 +126,33 @@ impl Targets {
 }
 
 async fn send(mut call: Call) -> Result<Response<Body>, Error> {
-    let mut avoid = None;
+    let mut tried = Tried::default();
     loop {
-        let upstream = &call.upstream.shared;
-        let chosen = upstream.balancer.choose(&EndpointsOf(&upstream.endpoints), avoid);
-        let index = chosen.ok_or_else(|| Error::NoEndpoint { upstream: Arc::clone(&upstream.model.name) })?;
-        let attempt =
-            Attempt { pool: &call.upstream.pools[index], context: &call.context, first: avoid.is_none() };
+        let Picked { pool, in_flight } = call.pick(&tried)?;
+        let attempt = Attempt { pool: &pool, context: &call.context, first: tried.is_empty() };
         attempt.announce();
         if call.endpoint_host {
-            call.prepared.set_host(&attempt.pool.endpoint().spec.authority);
+            call.prepared.set_host(&pool.endpoint().spec.authority);
         }
-        match attempt.run(&mut call.prepared).await {
+        match attempt.run(&mut call.prepared, in_flight).await {
             Ok(response) => return Ok(response),
-            Err(Failed::Harmless(_)) if avoid.is_none() => {
+            Err(Failed::Harmless(_)) if tried.is_empty() => {
                 call.upstream.counters.repeated();
-                avoid = Some(index);
+                tried.add(pool.endpoint());
             }
             Err(Failed::Harmless(error) | Failed::Final(error)) => return Err(error),
         }
     }
 }
 
-struct EndpointsOf<'a>(&'a [Arc<Endpoint>]);
-
-impl Endpoints for EndpointsOf<'_> {
-    fn is_available(&self, index: usize) -> bool {
-        self.0[index].is_available()
-    }
-
-    fn in_flight(&self, index: usize) -> u32 {
-        self.0[index].in_flight()
+impl Call {
+    /// The endpoint for the next try.
+    ///
+    /// # Errors
+    /// There is none.
+    fn pick(&self, tried: &Tried) -> Result<Picked, Error> {
+        let none = || Error::NoEndpoint { upstream: Arc::clone(&self.upstream.shared.model.name) };
+        self.upstream.pick(tried).ok_or_else(none)
     }
 }
 
@@ -176,8 +169,7 @@ impl Attempt<'_> {
         *self.context.endpoint.borrow_mut() = Some(Arc::clone(&self.pool.endpoint().label));
     }
 
-    async fn run(&self, prepared: &mut Prepared) -> Result<Response<Body>, Failed> {
-        let in_flight = InFlight::begin(self.pool.endpoint());
+    async fn run(&self, prepared: &mut Prepared, in_flight: InFlight) -> Result<Response<Body>, Failed> {
         match prepared.wire {
             Wire::Http1 => self.http1(prepared, in_flight).await,
             Wire::Http2 => Box::pin(self.http2(prepared, in_flight)).await,

@@ -14,6 +14,8 @@ use outrigger_config::model::{EndpointAddress, EndpointSpec};
 
 /// One endpoint, shared by all workers.
 pub(crate) struct Endpoint {
+    /// No other endpoint of this process has it.
+    pub id: u32,
     /// As configured.
     pub spec: EndpointSpec,
     /// As the access log shows it: `host:port`, or the path of a Unix socket.
@@ -52,7 +54,13 @@ impl Endpoint {
             }
             EndpointAddress::Unix(path) => (Target::Unix(path.clone()), path.display().to_string().into()),
         };
-        Self { spec, label, target, in_flight: AtomicU32::new(0) }
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        Self { id: NEXT.fetch_add(1, Relaxed), spec, label, target, in_flight: AtomicU32::new(0) }
+    }
+
+    /// Whether `spec` names it; its weight is the affair of the set it stands in.
+    pub(crate) fn is_at(&self, spec: &EndpointSpec) -> bool {
+        self.spec.address == spec.address && self.spec.authority == spec.authority
     }
 
     /// Whether there is somewhere to connect to.

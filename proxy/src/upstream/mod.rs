@@ -1,12 +1,13 @@
 //! Upstreams at run time: which endpoint, over which connection.
 //!
 //! Shared between workers are only atomics and `ArcSwap`s ([`registry`], [`endpoint`]); connections and pools
-//! ([`pool`]) belong to one worker and never leave it. [`dns`] runs on the control thread.
+//! ([`local`], [`pool`]) belong to one worker and never leave it. [`dns`] runs on the control thread.
 
 pub(crate) mod balance;
 pub(crate) mod connect;
 pub(crate) mod dns;
 pub(crate) mod endpoint;
 pub(crate) mod http1;
+pub(crate) mod local;
 pub(crate) mod pool;
 pub(crate) mod registry;

@@ -1,8 +1,15 @@
 //! What outlives a reload: the shared state of each upstream, by name, as long as its model value is equal.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
-use outrigger_config::model::{Config, Upstream as Model};
+use arc_swap::ArcSwap;
+use outrigger_config::model::{Config, EndpointSpec, Upstream as Model};
 
 use super::{balance::Balancer, endpoint::Endpoint};
 
@@ -10,17 +17,58 @@ use super::{balance::Balancer, endpoint::Endpoint};
 pub(crate) struct Upstream {
     /// As accepted.
     pub model: Model,
-    /// In the order of the file.
+    set: ArcSwap<EndpointSet>,
+    /// One more with every set, so that a worker sees by one plain load that its own is still the current one.
+    generation: AtomicU64,
+}
+
+/// The endpoints of an upstream and the choice among them; replaced as a whole when their names or number change.
+pub(crate) struct EndpointSet {
+    /// In the order of the file, or of the answer that named them.
     pub endpoints: Vec<Arc<Endpoint>>,
     /// Chooses among them.
     pub balancer: Balancer,
 }
 
+impl EndpointSet {
+    /// A set of these; endpoints of `old` that are the same stay, with everything that is known about them.
+    fn new(model: &Model, specs: &[EndpointSpec], old: &[Arc<Endpoint>]) -> Self {
+        let mut old = old.to_vec();
+        let endpoints = specs.iter().map(|spec| {
+            // Each is taken once: one address may stand in a list twice.
+            match old.iter().position(|one| one.is_at(spec)) {
+                Some(index) => old.swap_remove(index),
+                None => Arc::new(Endpoint::new(spec.clone())),
+            }
+        });
+        let endpoints = endpoints.collect();
+        Self { endpoints, balancer: Balancer::new(model.load_balancer, specs.iter().map(|spec| spec.weight)) }
+    }
+}
+
 impl Upstream {
     fn new(model: &Model) -> Self {
-        let endpoints = model.endpoints.iter().map(|spec| Arc::new(Endpoint::new(spec.clone()))).collect();
-        let balancer = Balancer::new(model.load_balancer, model.endpoints.iter().map(|spec| spec.weight));
-        Self { model: model.clone(), endpoints, balancer }
+        let set = EndpointSet::new(model, &model.endpoints, &[]);
+        Self { model: model.clone(), set: ArcSwap::from_pointee(set), generation: AtomicU64::new(0) }
+    }
+
+    /// The current endpoints.
+    pub(crate) fn set(&self) -> Arc<EndpointSet> {
+        self.set.load_full()
+    }
+
+    /// Which set is the current one. Read before the set itself, so that a worker at worst looks once more.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// From now on these are the endpoints. Those that stay keep what is known about them and their connections;
+    /// those that are gone get no new requests and end when theirs have ended. For one caller at a time.
+    #[allow(dead_code, reason = "names whose answers are endpoints of their own will call it")]
+    pub(crate) fn replace_endpoints(&self, specs: &[EndpointSpec]) {
+        let old = self.set();
+        self.set.store(Arc::new(EndpointSet::new(&self.model, specs, &old.endpoints)));
+        self.generation.fetch_add(1, Ordering::Release);
     }
 }
 
@@ -49,4 +97,40 @@ pub(crate) fn services(config: &Config, old: &[Arc<Endpoint>]) -> Vec<Arc<Endpoi
         services.push(kept.unwrap_or_else(|| Arc::new(Endpoint::new(asked.endpoint.clone()))));
     }
     services
+}
+
+#[cfg(test)]
+mod tests {
+    use outrigger_config::load_str;
+
+    use super::*;
+
+    fn upstream(endpoints: &str) -> Model {
+        let yaml = format!(
+            "upstreams: {{ u: {{ endpoints: [{endpoints}] }} }}\nroutes: [{{ name: r, backendRefs: [u] }}]"
+        );
+        let loaded = load_str("outrigger.yaml", &yaml, &|_: &str| None);
+        let config = loaded.unwrap_or_else(|error| panic!("{}", error.render(false))).config;
+        config.upstreams.into_iter().next().unwrap()
+    }
+
+    fn labels(set: &EndpointSet) -> Vec<&str> {
+        set.endpoints.iter().map(|one| &*one.label).collect()
+    }
+
+    #[test]
+    fn endpoints_that_stay_are_the_same_ones_and_a_new_set_has_a_new_number() {
+        let upstream = Upstream::new(&upstream("{ url: http://10.0.0.1 }, { url: http://10.0.0.2 }"));
+        let (before, number) = (upstream.set(), upstream.generation());
+        let next = self::upstream(
+            "{ url: http://10.0.0.3 }, { url: http://10.0.0.2, weight: 5 }, { url: http://10.0.0.2 }",
+        );
+        upstream.replace_endpoints(&next.endpoints);
+        let after = upstream.set();
+        assert_eq!(labels(&after), ["10.0.0.3:80", "10.0.0.2:80", "10.0.0.2:80"]);
+        assert!(Arc::ptr_eq(&before.endpoints[1], &after.endpoints[1]), "also with another weight");
+        assert!(!Arc::ptr_eq(&after.endpoints[1], &after.endpoints[2]), "but only once");
+        assert_ne!(upstream.generation(), number);
+        assert_eq!(labels(&before), ["10.0.0.1:80", "10.0.0.2:80"], "what somebody holds does not change");
+    }
 }

@@ -35,8 +35,7 @@ const AGAINST_THE_ORDER: &[(&str, &str, &str)] = &[
     ),
     ("listener", "worker", "a connection holds its worker: pools, metrics and the log of its thread"),
     ("edge", "listener", "a request sees its connection as listener::client, and leaves it a tunnel"),
-    ("chain", "snapshot", "LocalUpstream is one worker's side of an upstream, made with the view"),
-    ("forward", "snapshot", "LocalUpstream is one worker's side of an upstream, made with the view"),
+    ("chain", "snapshot", "a chain is built over what its worker has for its configuration: the view"),
 ];
 
 /// What every filter may import.

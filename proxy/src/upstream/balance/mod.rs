@@ -22,6 +22,8 @@ pub(crate) struct Balancer {
 pub(crate) trait Endpoints {
     /// Whether a request may be sent to it.
     fn is_available(&self, index: usize) -> bool;
+    /// Whether this request was sent to it before.
+    fn was_tried(&self, index: usize) -> bool;
     /// Requests in flight.
     fn in_flight(&self, index: usize) -> u32;
 }
@@ -46,18 +48,22 @@ impl Balancer {
         Self { policy, weights, sums, turns, turn }
     }
 
-    /// The endpoint for the next request, another one than `avoid` where there is one.
-    pub(crate) fn choose(&self, endpoints: &impl Endpoints, avoid: Option<usize>) -> Option<usize> {
+    /// The endpoint for the next try, one that was not tried yet where there is one.
+    pub(crate) fn choose(&self, endpoints: &impl Endpoints) -> Option<usize> {
         if self.weights.len() == 1 {
             return endpoints.is_available(0).then_some(0);
         }
-        let usable = |index: usize| Some(index) != avoid && endpoints.is_available(index);
-        let first = match self.policy {
-            LoadBalancerPolicy::RoundRobin => self.next_turn(&usable),
-            LoadBalancerPolicy::Random => self.draw_usable(&usable),
-            LoadBalancerPolicy::LeastRequest => self.less_busy(endpoints, &usable),
-        };
-        first.or_else(|| avoid.filter(|&index| endpoints.is_available(index)))
+        let untried = |index: usize| !endpoints.was_tried(index) && endpoints.is_available(index);
+        self.choose_from(endpoints, &untried)
+            .or_else(|| self.choose_from(endpoints, &|index| endpoints.is_available(index)))
+    }
+
+    fn choose_from(&self, endpoints: &impl Endpoints, usable: &impl Fn(usize) -> bool) -> Option<usize> {
+        match self.policy {
+            LoadBalancerPolicy::RoundRobin => self.next_turn(usable),
+            LoadBalancerPolicy::Random => self.draw_usable(usable),
+            LoadBalancerPolicy::LeastRequest => self.less_busy(endpoints, usable),
+        }
     }
 
     fn next_turn(&self, usable: &impl Fn(usize) -> bool) -> Option<usize> {

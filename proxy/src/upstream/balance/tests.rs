@@ -2,6 +2,7 @@ use super::*;
 
 struct Fake {
     available: Vec<bool>,
+    tried: Vec<usize>,
     in_flight: Vec<u32>,
 }
 
@@ -9,19 +10,22 @@ impl Endpoints for Fake {
     fn is_available(&self, index: usize) -> bool {
         self.available[index]
     }
+    fn was_tried(&self, index: usize) -> bool {
+        self.tried.contains(&index)
+    }
     fn in_flight(&self, index: usize) -> u32 {
         self.in_flight[index]
     }
 }
 
 fn idle(count: usize) -> Fake {
-    Fake { available: vec![true; count], in_flight: vec![0; count] }
+    Fake { available: vec![true; count], tried: Vec::new(), in_flight: vec![0; count] }
 }
 
 fn shares(balancer: &Balancer, endpoints: &Fake, rounds: usize) -> Vec<f64> {
     let mut hits = vec![0_usize; endpoints.available.len()];
     for _ in 0..rounds {
-        hits[balancer.choose(endpoints, None).unwrap()] += 1;
+        hits[balancer.choose(endpoints).unwrap()] += 1;
     }
     hits.iter().map(|&n| n as f64 / rounds as f64).collect()
 }
@@ -49,7 +53,7 @@ fn round_robin_spreads_turns_instead_of_bunching_them() {
 #[test]
 fn least_request_turns_away_from_a_busy_endpoint() {
     let balancer = Balancer::new(LoadBalancerPolicy::LeastRequest, [1, 1].into_iter());
-    let endpoints = Fake { available: vec![true, true], in_flight: vec![50, 0] };
+    let endpoints = Fake { in_flight: vec![50, 0], ..idle(2) };
     assert_eq!(shares(&balancer, &endpoints, 1000), [0.0, 1.0]);
 }
 
@@ -63,7 +67,7 @@ fn an_endpoint_without_address_is_never_chosen_and_none_is_none() {
         endpoints.available = vec![false, false, true];
         assert_eq!(shares(&balancer, &endpoints, 100), [0.0, 0.0, 1.0]);
         endpoints.available = vec![false; 3];
-        assert_eq!(balancer.choose(&endpoints, None), None);
+        assert_eq!(balancer.choose(&endpoints), None);
     }
 }
 
@@ -71,8 +75,9 @@ fn an_endpoint_without_address_is_never_chosen_and_none_is_none() {
 fn a_repeat_goes_to_another_endpoint_first_and_to_the_same_when_it_is_the_only_one() {
     let balancer = Balancer::new(LoadBalancerPolicy::RoundRobin, [1, 1].into_iter());
     for _ in 0..10 {
-        assert_eq!(balancer.choose(&idle(2), Some(0)), Some(1));
+        assert_eq!(balancer.choose(&Fake { tried: vec![0], ..idle(2) }), Some(1));
     }
-    let endpoints = Fake { available: vec![true, false], in_flight: vec![0, 0] };
-    assert_eq!(balancer.choose(&endpoints, Some(0)), Some(0));
+    let endpoints = Fake { available: vec![true, false], tried: vec![0], ..idle(2) };
+    assert_eq!(balancer.choose(&endpoints), Some(0));
+    assert!(balancer.choose(&Fake { tried: vec![0, 1], ..idle(2) }).is_some(), "all were tried: begin anew");
 }

@@ -9,10 +9,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{client::Client, http1, http2, io::ClientIo, meter::PREFACE};
-
-/// The first read; what it takes beyond the preface is put back.
-const FIRST_READ: usize = 1024;
+use super::{arrival::before, client::Client, http1, http2, io::ClientIo, meter::PREFACE};
 
 /// What client and proxy agreed to speak before the first request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,21 +56,15 @@ async fn first_bytes(
     io: &mut ClientIo,
     idle: Option<std::time::Duration>,
 ) -> Option<BytesMut> {
-    let mut front = BytesMut::with_capacity(FIRST_READ);
     let mut deadline = idle.map(|idle| Instant::now() + idle);
     loop {
         if client.is_ending() {
             deadline = Some(Instant::now() + http1::LAST_CHANCE);
         }
-        let read = super::or_ending(client, io.read_buf(&mut front));
-        let waited = match deadline {
-            Some(at) => timeout_at(at, read).await,
-            None => Ok(read.await),
-        };
-        match waited {
-            Ok(Some(Ok(1..))) => return Some(front),
-            Ok(None) => {} // asked to end: once more, with a short deadline
-            Ok(Some(_)) | Err(_) => return None,
+        match before(deadline, super::or_ending(client, |cx| io.poll_some(cx))).await {
+            Some(Some(Ok(front))) if !front.is_empty() => return Some(front),
+            Some(None) => {} // asked to end: once more, with a short deadline
+            Some(Some(_)) | None => return None,
         }
     }
 }

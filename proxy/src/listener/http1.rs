@@ -24,7 +24,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{client::Client, io::ClientIo, shared::SharedIo};
+use super::{arrival::before, client::Client, io::ClientIo, shared::SharedIo};
 use crate::{edge, respond};
 
 /// How long an idle connection keeps its buffers.
@@ -166,15 +166,10 @@ async fn wait_idle(client: &Client, io: &mut ClientIo) -> bool {
             true => Some(*ending_since.get_or_insert_with(Instant::now) + LAST_CHANCE),
             false => idle.map(|idle| client.idle_since() + idle),
         };
-        let readable = super::or_ending(client, io.readable());
-        let waited = match deadline {
-            Some(deadline) => tokio::time::timeout_at(deadline, readable).await,
-            None => Ok(readable.await),
-        };
-        match waited {
-            Ok(Some(result)) => return result.is_ok(),
-            Ok(None) => {} // asked to end: once more, with a shorter limit
-            Err(_) => return false,
+        match before(deadline, super::or_ending(client, |cx| io.poll_readable(cx))).await {
+            Some(Some(result)) => return result.is_ok(),
+            Some(None) => {} // asked to end: once more, with a shorter limit
+            None => return false,
         }
     }
 }

@@ -21,7 +21,9 @@ use hyper_util::rt::TokioIo;
 use outrigger_config::model::{Listener, ListenerTimeouts};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{client::Client, http1::LAST_CHANCE, io::ClientIo, meter::Excess, stall::StreamExecutor};
+use super::{
+    client::Client, http1::LAST_CHANCE, io::ClientIo, meter::Excess, outflow::Outflow, stall::StreamExecutor,
+};
 use crate::{edge, respond};
 
 /// What a client may send before we answer (`docs/security.md`, "Limits").
@@ -38,7 +40,7 @@ const HEADER_TABLE: u32 = 4 * 1024;
 const RESETS_UNSEEN: usize = 20;
 const RESETS_BY_H2: usize = 1024;
 
-/// Bytes of one stream's answer that are buffered while the client takes none.
+/// Bytes of one stream's answer that are buffered while the client takes none; [`super::outflow`] bounds all together.
 const SEND_BUFFER: usize = 64 * 1024;
 
 /// Serves one connection to its end.
@@ -51,8 +53,12 @@ pub(crate) async fn serve(client: Rc<Client>, mut io: ClientIo) {
     let builder = builder(listener);
     drop(view);
     let service = {
-        let client = Rc::clone(&client);
-        hyper::service::service_fn(move |request: Request<Incoming>| edge::handle(&client, request))
+        let (client, outflow) = (Rc::clone(&client), Rc::<Outflow>::default());
+        hyper::service::service_fn(move |request: Request<Incoming>| {
+            let answer = outflow.bind(edge::handle(&client, request));
+            debug_assert!(size_of_val(&answer) <= 256, "every request copies this future");
+            answer
+        })
     };
     let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
     let mut said_goodbye = false;

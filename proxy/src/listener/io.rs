@@ -14,7 +14,7 @@ use std::{
     task::{Context, Poll, Waker, ready},
 };
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -27,13 +27,18 @@ use super::meter::{Findings, Meter};
 /// What is read at once of a client that is not to say anything for now.
 const OVERHEARD: usize = 256;
 
+/// What is read at once of a client that has said nothing yet.
+const FIRST_READ: usize = 1024;
+
 /// Pieces that are no longer than this together are written as one: the kernel takes a list of pieces a good deal more
 /// slowly than one, and this copy costs a fraction of that.
 const JOINED: usize = 2 * 1024;
 
-/// Bytes after which a connection lets others go first, however much there is to read. What a client can have us do for
-/// each byte differs a lot.
+/// Bytes after which a connection lets others go first, however much there is to read.
 const TURN: usize = 128 * 1024;
+
+/// The same on HTTP/2, where a frame of thousands of tiny fields costs far more than one of a body.
+const TURN_OF_FRAMES: usize = 16 * 1024;
 
 /// What the connection task watches.
 #[derive(Default)]
@@ -172,8 +177,9 @@ pub(crate) struct ClientIo {
     /// Read already, but not by the one who reads now.
     front: Bytes,
     watch: Rc<Watch>,
-    /// What may still be read in this turn.
+    /// What may be read in a turn, and what of that is left.
     turn: usize,
+    left: usize,
     /// On HTTP/2.
     meter: Option<Box<Meter>>,
 }
@@ -182,18 +188,19 @@ impl ClientIo {
     /// A socket without TLS.
     pub(crate) fn plain(wire: Wire) -> Self {
         let watch = Rc::clone(&wire.watch);
-        Self { socket: Socket::Plain(wire), front: Bytes::new(), watch, turn: TURN, meter: None }
+        Self { socket: Socket::Plain(wire), front: Bytes::new(), watch, turn: TURN, left: TURN, meter: None }
     }
 
     /// A socket after its handshake.
     pub(crate) fn tls(stream: Box<TlsStream<Wire>>) -> Self {
         let watch = Rc::clone(&stream.get_ref().0.watch);
-        Self { socket: Socket::Tls(stream), front: Bytes::new(), watch, turn: TURN, meter: None }
+        Self { socket: Socket::Tls(stream), front: Bytes::new(), watch, turn: TURN, left: TURN, meter: None }
     }
 
     /// What is read and written from now on is HTTP/2, from its preface on.
     pub(crate) fn meter_frames(&mut self) {
         self.meter = Some(Box::new(Meter::new()));
+        (self.turn, self.left) = (TURN_OF_FRAMES, TURN_OF_FRAMES);
     }
 
     fn meter_read(&mut self, bytes: &[u8]) {
@@ -248,25 +255,30 @@ impl ClientIo {
         }
     }
 
-    /// Waits until there is something to read, holding no buffer meanwhile. Under TLS that may be something that is
-    /// no data, so a read may still have to wait.
-    ///
-    /// # Errors
-    /// The socket broke.
-    pub(crate) async fn readable(&mut self) -> io::Result<()> {
+    /// Reads what there is, holding no buffer before. Empty at the end.
+    pub(super) fn poll_some(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<BytesMut>> {
+        let mut bytes = [MaybeUninit::uninit(); FIRST_READ];
+        let mut buf = ReadBuf::uninit(&mut bytes);
+        ready!(Pin::new(self).poll_read(cx, &mut buf))?;
+        Poll::Ready(Ok(BytesMut::from(buf.filled())))
+    }
+
+    /// Whether there is something to read, holding no buffer meanwhile. Under TLS that may be something that is no
+    /// data, so a read may still have to wait.
+    pub(super) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.front.is_empty() {
-            return Ok(());
+            return Poll::Ready(Ok(()));
         }
         match &mut self.socket {
-            Socket::Plain(wire) => wire.socket.readable().await,
+            Socket::Plain(wire) => wire.socket.poll_read_ready(cx),
             Socket::Tls(stream) => {
                 let (wire, session) = stream.get_mut();
                 // The last read may have taken more from the socket than it handed on.
                 let state = session.process_new_packets().map_err(io::Error::other)?;
                 if state.plaintext_bytes_to_read() > 0 || state.peer_has_closed() {
-                    return Ok(());
+                    return Poll::Ready(Ok(()));
                 }
-                wire.socket.readable().await
+                wire.socket.poll_read_ready(cx)
             }
         }
     }
@@ -299,8 +311,8 @@ impl AsyncRead for ClientIo {
                 self.front = Bytes::new(); // an empty rest would hold on to the whole buffer
             }
         } else {
-            if self.turn == 0 {
-                self.turn = TURN;
+            if self.left == 0 {
+                self.left = self.turn;
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -309,7 +321,7 @@ impl AsyncRead for ClientIo {
                 Socket::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
             })?;
             let read = buf.filled().len() - before;
-            self.turn = self.turn.saturating_sub(read);
+            self.left = self.left.saturating_sub(read);
             self.watch.read.set(self.watch.read.get() + read as u64);
         }
         self.meter_read(&buf.filled()[before..]);

@@ -3,8 +3,8 @@
 //! [`bind`] opens sockets on the control thread; [`accept`] runs on every worker. [`arrival`] is a connection that is no
 //! client yet: [`proxy_protocol`] says where it comes from, [`handshake`] shakes hands, [`secured`] is what that found
 //! out. [`connection`] decides the protocol and hands over to [`http1`] or [`http2`]; [`io`] is the socket as both see
-//! it, [`shared`] while hyper has it; [`stall`] ends streams that stand still; [`tunnel`] joins two sockets after an
-//! upgrade.
+//! it, [`shared`] while hyper has it; [`meter`] follows HTTP/2 frames there; [`outflow`] bounds what an HTTP/2 connection
+//! holds, [`stall`] ends streams that stand still; [`tunnel`] joins two sockets after an upgrade.
 
 pub(crate) mod accept;
 mod arrival;
@@ -16,6 +16,7 @@ pub(crate) mod http1;
 pub(crate) mod http2;
 pub(crate) mod io;
 mod meter;
+mod outflow;
 mod proxy_protocol;
 mod secured;
 mod shared;
@@ -27,13 +28,12 @@ use std::{
     collections::HashMap,
     future::poll_fn,
     net::{IpAddr, SocketAddr},
-    pin::pin,
     rc::Rc,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
-    task::{Poll, Waker},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
@@ -283,14 +283,16 @@ impl Drop for EndingGuard {
     }
 }
 
-/// Waits for `future`, or, once, for the moment at which connections are asked to end (`None`).
-async fn or_ending<F: Future>(client: &client::Client, future: F) -> Option<F::Output> {
+/// Waits for what `poll` waits for, or, once, for the moment at which connections are asked to end (`None`). Idle
+/// connections are here, so the future is as small as can be.
+fn or_ending<T>(
+    client: &client::Client,
+    mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+) -> impl Future<Output = Option<T>> {
     let asked_before = client.is_ending();
-    let mut future = pin!(future);
-    poll_fn(|cx| match future.as_mut().poll(cx) {
+    poll_fn(move |cx| match poll(cx) {
         Poll::Ready(output) => Poll::Ready(Some(output)),
         Poll::Pending if !asked_before && client.is_ending() => Poll::Ready(None),
         Poll::Pending => Poll::Pending,
     })
-    .await
 }

@@ -1,4 +1,4 @@
-//! Floods over HTTP/2, frames written by hand.
+//! The limits of HTTP/2 by their numbers: the last that is allowed, and the first that is not. Frames are written by hand.
 
 use super::*;
 use crate::support::frames::{
@@ -6,27 +6,27 @@ use crate::support::frames::{
     HEADERS, Outcome, PING, REFUSED_STREAM, RST_STREAM, SETTINGS, WINDOW_UPDATE, block, frame,
 };
 
-const GET: [Field<'static>; 4] =
+pub(super) const GET: [Field<'static>; 4] =
     [(b":method", b"GET"), (b":scheme", b"http"), (b":authority", b"a"), (b":path", b"/delay/500")];
-const POST: [Field<'static>; 4] =
+pub(super) const POST: [Field<'static>; 4] =
     [(b":method", b"POST"), (b":scheme", b"http"), (b":authority", b"a"), (b":path", b"/sink")];
 
 /// Odd numbers, as a client has them.
-fn streams() -> impl Iterator<Item = u32> {
+pub(super) fn streams() -> impl Iterator<Item = u32> {
     (0..).map(|n| 2 * n + 1)
 }
 
-fn get(stream: u32) -> Vec<u8> {
+pub(super) fn get(stream: u32) -> Vec<u8> {
     frame(HEADERS, END_HEADERS | END_STREAM, stream, &block(&GET))
 }
 
 /// HEADERS and RST_STREAM right behind it.
-fn rapid_reset(stream: u32) -> Vec<u8> {
+pub(super) fn rapid_reset(stream: u32) -> Vec<u8> {
     [get(stream), frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])].concat()
 }
 
 /// HEADERS and a window that overflows, which resets the stream.
-fn made_to_reset(stream: u32) -> Vec<u8> {
+pub(super) fn made_to_reset(stream: u32) -> Vec<u8> {
     [get(stream), frame(WINDOW_UPDATE, 0, stream, &[0x7f, 0xff, 0xff, 0xff])].concat()
 }
 
@@ -96,7 +96,7 @@ fn what_h2_finds_too_much_is_told_by_its_reason() {
 
 /// `docs/security.md` 17.
 #[test]
-fn streams_that_are_reset_slowly_are_too_many_as_well() {
+pub(super) fn streams_that_are_reset_slowly_are_too_many_as_well() {
     let siege = Siege::new("");
     let mut client = Frames::connect(siege.proxy.inbound());
     let mut sent = 0;
@@ -118,7 +118,7 @@ fn streams_that_are_reset_slowly_are_too_many_as_well() {
 
 /// `docs/security.md`, "Limits": the client has read no SETTINGS of ours yet, so it may not know better.
 #[test]
-fn streams_over_the_limit_are_refused_and_counted() {
+pub(super) fn streams_over_the_limit_are_refused_and_counted() {
     let siege = Siege::new(", limits: { streams: 10 }");
     let mut client = Frames::connect(siege.proxy.inbound());
     client.send(&streams().take(12).flat_map(get).collect::<Vec<_>>());

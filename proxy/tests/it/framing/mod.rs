@@ -6,6 +6,7 @@
 mod bodies;
 mod headers;
 mod http2;
+mod http2_states;
 mod paths;
 mod refused;
 mod smuggling;

@@ -20,6 +20,7 @@ pub mod jwt;
 pub mod owned_headers;
 pub mod path;
 pub mod proxy_protocol;
+pub mod rate_limit;
 pub mod redirect;
 pub mod request_id;
 pub mod rewrite;

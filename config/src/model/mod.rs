@@ -9,6 +9,7 @@ mod auth;
 mod listener;
 mod operations;
 mod pattern;
+mod rate_limit;
 mod route;
 mod telemetry;
 mod tls;
@@ -26,6 +27,7 @@ pub use listener::{
 };
 pub use operations::{Lifecycle, Reload, ServerAddress, Workers};
 pub use pattern::{PathTemplate, Pattern, TemplateSegment};
+pub use rate_limit::{RateLimit, RateLimitKey};
 pub use route::{
     Action, DirectResponse, HeaderChanges, HeaderMatch, Hostname, PathMatch, PathRewrite, QueryMatch,
     Redirect, Route, RouteMatch, RouteTimeouts, UrlRewrite, ValueMatch, WeightedBackend,

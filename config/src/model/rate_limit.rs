@@ -1,0 +1,54 @@
+//! Rate limits: how many requests in what time, counted for whom.
+
+use std::{sync::Arc, time::Duration};
+
+use http::HeaderName;
+
+use super::{ClaimPath, Mode};
+
+/// One entry of `rateLimits`: a token bucket for each key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RateLimit {
+    /// Unique name.
+    pub name: Arc<str>,
+    /// Requests that come back in `per`, 1-1 000 000.
+    pub requests: u32,
+    /// The time in which they come back, 1 ms to 1 day.
+    pub per: Duration,
+    /// Requests that may come at once, 1-1 000 000. Default `requests`.
+    pub burst: u32,
+    /// For whom it counts.
+    pub key: RateLimitKey,
+    /// Whether a request over the limit is refused or only counted.
+    pub mode: Mode,
+}
+
+impl RateLimit {
+    /// A limit whose burst is what comes back in `per`; the fields are public for the rest.
+    pub fn new(name: Arc<str>, requests: u32, per: Duration, key: RateLimitKey) -> Self {
+        Self { name, requests, per, burst: requests, key, mode: Mode::Enforce }
+    }
+}
+
+/// For whom a limit counts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum RateLimitKey {
+    /// For everybody together.
+    Global,
+    /// For each client address; IPv6 by /64, since one client has that many addresses.
+    ClientAddress,
+    /// For each value of a header; requests without it count together.
+    Header(HeaderName),
+    /// For each value of a verified claim; requests without it count together.
+    Claim(ClaimPath),
+    /// For each first name of a client certificate, a SPIFFE ID before others; requests without one count together.
+    SubjectAltName,
+}
+
+impl RateLimitKey {
+    /// Whether the key is only known after authentication.
+    pub fn needs_identity(&self) -> bool {
+        matches!(self, Self::Claim(_) | Self::SubjectAltName)
+    }
+}

@@ -1,0 +1,154 @@
+//! One limit with a bucket for each key, shared by all workers.
+//!
+//! Keys are kept as 64-bit keyed hashes: a client can send any number of names, so none is stored. Two keys with the
+//! same hash would share a bucket; with [`KEYS`] keys that is one chance in 10^11, and nobody can aim for it.
+//!
+//! The buckets stand in shards behind locks that are held for one look-up: two workers meet on one of them rarely, and
+//! nothing waits while it is held. The one bucket of a limit without key is a plain atomic.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    num::NonZeroUsize,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use lru::LruCache;
+use outrigger_config::model::{RateLimit, RateLimitKey};
+use tokio::time::Instant;
+
+use super::{
+    bucket::{Nanos, Rate},
+    key::Key,
+};
+
+/// Buckets of one limit; the one that was used longest ago makes room.
+pub const KEYS: usize = 10_000;
+
+const SHARDS: usize = 16;
+
+/// One limit.
+#[derive(Debug)]
+pub struct Limiter {
+    rate: Rate,
+    began: Instant,
+    buckets: Buckets,
+}
+
+#[derive(Debug)]
+enum Buckets {
+    One(AtomicU64),
+    Keyed { hash: RandomState, shards: Box<[Mutex<LruCache<u64, Nanos>>]> },
+}
+
+impl Limiter {
+    /// A limit whose buckets are full.
+    pub fn new(model: &RateLimit, now: Instant) -> Self {
+        let buckets = match model.key {
+            RateLimitKey::Global => Buckets::One(AtomicU64::new(0)),
+            _ => Buckets::keyed(),
+        };
+        Self { rate: Rate::new(model.requests, model.per, model.burst), began: now, buckets }
+    }
+
+    /// Counts one request.
+    ///
+    /// # Errors
+    /// It is over the limit; after this time it would not be.
+    pub fn admit(&self, key: &Key<'_>, now: Instant) -> Result<(), Duration> {
+        let elapsed = now.saturating_duration_since(self.began).as_nanos();
+        let now = Nanos::try_from(elapsed).unwrap_or(Nanos::MAX);
+        match &self.buckets {
+            Buckets::One(full_at) => self.take_atomic(full_at, now),
+            Buckets::Keyed { hash, shards } => {
+                let hash = hash.hash_one(key);
+                let shard = &shards[(hash >> 32) as usize % shards.len()];
+                let mut buckets = shard.lock().unwrap_or_else(PoisonError::into_inner);
+                let full_at = buckets.get_or_insert_mut(hash, || 0);
+                *full_at = self.rate.take(*full_at, now)?;
+                Ok(())
+            }
+        }
+    }
+
+    fn take_atomic(&self, bucket: &AtomicU64, now: Nanos) -> Result<(), Duration> {
+        let mut full_at = bucket.load(Relaxed);
+        loop {
+            let next = self.rate.take(full_at, now)?;
+            match bucket.compare_exchange_weak(full_at, next, Relaxed, Relaxed) {
+                Ok(_) => return Ok(()),
+                Err(newer) => full_at = newer,
+            }
+        }
+    }
+}
+
+impl Buckets {
+    fn keyed() -> Self {
+        let room = NonZeroUsize::new(KEYS / SHARDS).expect("more keys than shards");
+        // Room is taken as keys come, not for all of them at once.
+        let shard = || {
+            let mut buckets = LruCache::unbounded();
+            buckets.resize(room);
+            Mutex::new(buckets)
+        };
+        Self::Keyed { hash: RandomState::new(), shards: (0..SHARDS).map(|_| shard()).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn limiter(key: RateLimitKey) -> (Limiter, Instant) {
+        let began = Instant::now();
+        let model = RateLimit::new("l".into(), 1, Duration::from_secs(1), key);
+        (Limiter::new(&model, began), began)
+    }
+
+    #[test]
+    fn each_key_has_a_bucket_of_its_own() {
+        let (limiter, now) = limiter(RateLimitKey::ClientAddress);
+        let [one, other] = [[192, 0, 2, 1], [192, 0, 2, 2]].map(|ip| Key::address(ip.into()));
+        assert!(limiter.admit(&one, now).is_ok());
+        assert_eq!(limiter.admit(&one, now), Err(Duration::from_secs(1)));
+        assert!(limiter.admit(&other, now).is_ok());
+        assert!(limiter.admit(&one, now + Duration::from_secs(1)).is_ok());
+    }
+
+    #[test]
+    fn the_global_bucket_is_exact_between_threads() {
+        let began = Instant::now();
+        let mut model = RateLimit::new("l".into(), 1, Duration::from_secs(3600), RateLimitKey::Global);
+        model.burst = 5_000;
+        let limiter = Arc::new(Limiter::new(&model, began));
+        let count = || {
+            let limiter = Arc::clone(&limiter);
+            std::thread::spawn(move || {
+                (0..5_000).filter(|_| limiter.admit(&Key::Everybody, began).is_ok()).count()
+            })
+        };
+        let threads = [count(), count()];
+        let granted: usize = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
+        assert_eq!(granted, 5_000);
+    }
+
+    #[test]
+    fn any_number_of_keys_takes_bounded_room_and_a_busy_one_is_kept() {
+        let (limiter, now) = limiter(RateLimitKey::Header(http::header::HOST));
+        let busy = Key::Text(b"busy");
+        assert!(limiter.admit(&busy, now).is_ok());
+        for number in 0..10 * KEYS as u64 {
+            let _ = limiter.admit(&Key::Text(&number.to_be_bytes()), now);
+            assert!(limiter.admit(&busy, now).is_err(), "used all the time, so never the oldest");
+        }
+        let Buckets::Keyed { shards, .. } = &limiter.buckets else { panic!("it has keys") };
+        let kept: usize = shards.iter().map(|shard| shard.lock().unwrap().len()).sum();
+        assert!(kept <= KEYS, "{kept}");
+    }
+}

@@ -14,6 +14,8 @@ pub struct Changes {
     pub jwt_providers: Names,
     /// Upstreams; `app` is one.
     pub upstreams: Names,
+    /// Rate limits.
+    pub rate_limits: Names,
     /// Routes.
     pub routes: Names,
     /// Other blocks that take effect at once: `readiness`, `telemetry`, `reload`, `lifecycle`.
@@ -46,6 +48,7 @@ pub fn diff(old: &Config, new: &Config) -> Changes {
             PartialEq::eq,
         ),
         upstreams: names(&old.upstreams, &new.upstreams, |upstream| &upstream.name, PartialEq::eq),
+        rate_limits: names(&old.rate_limits, &new.rate_limits, |limit| &limit.name, PartialEq::eq),
         routes,
         settings: keys([
             ("readiness", old.app.as_ref().map(|a| &a.readiness) != new.app.as_ref().map(|a| &a.readiness)),
@@ -106,9 +109,13 @@ fn same_route(old: &Config, a: &Route, new: &Config, b: &Route) -> bool {
             Requirement::Optional(list) => list.iter().map(token).collect(),
         }
     };
+    let limits = |config: &Config, route: &Route| -> Vec<_> {
+        route.rate_limits.iter().map(|id| config.rate_limit(*id).name.clone()).collect()
+    };
     let without_references = |route: &Route| {
         let mut route = route.clone();
         route.listeners.clear();
+        route.rate_limits.clear();
         if let Action::Forward(backends) = &mut route.action {
             backends.clear();
         }
@@ -121,6 +128,7 @@ fn same_route(old: &Config, a: &Route, new: &Config, b: &Route) -> bool {
     };
     listeners(old, a) == listeners(new, b)
         && backends(old, a) == backends(new, b)
+        && limits(old, a) == limits(new, b)
         && credentials(old, a) == credentials(new, b)
         && without_references(a) == without_references(b)
 }
@@ -141,6 +149,7 @@ impl fmt::Display for Changes {
             ("listeners", &self.listeners),
             ("jwtProviders", &self.jwt_providers),
             ("upstreams", &self.upstreams),
+            ("rateLimits", &self.rate_limits),
             ("routes", &self.routes),
         ] {
             let signed = [("+", &names.added), ("-", &names.removed), ("~", &names.changed)];

@@ -12,11 +12,12 @@ fn load(text: &str) -> Config {
 const BEFORE: &str = "
 app: { port: 8080 }
 listeners: [{ name: a, port: 8000 }, { name: b, port: 8001 }]
+rateLimits: { a: { requests: 1, per: 1s, key: global }, b: { requests: 1, per: 1s, key: global } }
 upstreams:
   one: { endpoints: [{ url: http://one }] }
   two: { endpoints: [{ url: http://two }] }
 routes:
-  - { name: r1, matches: [{ path: /1 }], backendRefs: [one] }
+  - { name: r1, matches: [{ path: /1 }], backendRefs: [one], rateLimits: [b] }
   - { name: r2, matches: [{ path: /2 }], backendRefs: [two] }
 ";
 
@@ -32,6 +33,7 @@ fn what_comes_goes_and_changes_is_named() {
     let after = "
 app: { port: 8080 }
 listeners: [{ name: c, port: 8002 }, { name: a, port: 8000, limits: { headers: 50 } }]
+rateLimits: { c: { requests: 1, per: 1s, key: global }, b: { requests: 2, per: 1s, key: global } }
 upstreams:
   two: { endpoints: [{ url: http://two:81 }] }
   three: { endpoints: [{ url: http://three }] }
@@ -45,7 +47,7 @@ admin: off
     let changes = diff(&load(BEFORE), &load(after));
     assert_eq!(
         changes.to_string(),
-        "listeners +c -b ~a; upstreams +three -one ~two; routes +r3 -r1 ~r2; changed telemetry; \
+        "listeners +c -b ~a; upstreams +three -one ~two; rateLimits +c -a ~b; routes +r3 -r1 ~r2; changed telemetry; \
          pending restart: workers, admin"
     );
     assert_eq!(changes.needs_restart, ["workers", "admin"]);
@@ -57,4 +59,9 @@ fn a_route_is_the_same_when_only_indexes_shift() {
         BEFORE.replace("upstreams:\n", "upstreams:\n  zero: { endpoints: [{ url: http://zero }] }\n");
     let changes = diff(&load(BEFORE), &load(&shifted));
     assert_eq!(changes.to_string(), "upstreams +zero");
+    let shifted =
+        BEFORE.replace("rateLimits: { a", "rateLimits: { z: { requests: 1, per: 1s, key: global }, a");
+    assert_eq!(diff(&load(BEFORE), &load(&shifted)).to_string(), "rateLimits +z");
+    let other = BEFORE.replace("rateLimits: [b]", "rateLimits: [a]");
+    assert_eq!(diff(&load(BEFORE), &load(&other)).to_string(), "routes ~r1");
 }

@@ -27,6 +27,8 @@ pub enum Flag {
     Uz,
     /// No keys to verify a token with were ever loaded.
     Jk,
+    /// Over a rate limit.
+    Rl,
     /// No healthy endpoint.
     Uh,
     /// Connect failed.
@@ -55,6 +57,7 @@ impl Flag {
             Self::Ua => "UA",
             Self::Uz => "UZ",
             Self::Jk => "JK",
+            Self::Rl => "RL",
             Self::Uh => "UH",
             Self::Uf => "UF",
             Self::Uc => "UC",
@@ -109,6 +112,9 @@ impl Malformed {
     }
 }
 
+/// The reason of a request over a rate limit, also where that is only reported.
+pub const RATE_LIMITED: &str = "rate_limit.exceeded";
+
 /// What lies behind an upstream failure, for the log.
 pub type Cause = Box<dyn StdError + Send + Sync>;
 
@@ -156,6 +162,12 @@ pub enum Error {
     /// The service of `extAuth` gave no answer.
     #[error("external authorization failed: {0}")]
     ExtAuthFailed(Cause),
+    /// Over a rate limit.
+    #[error("over a rate limit; not before {retry_after:?}")]
+    RateLimited {
+        /// When it would not be.
+        retry_after: std::time::Duration,
+    },
     /// No endpoint has an address.
     #[error("no healthy endpoint in upstream {upstream}")]
     NoEndpoint {
@@ -201,7 +213,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// RFC 9110 section 15; 431 from RFC 6585 section 5.
+    /// RFC 9110 section 15; 429 and 431 from RFC 6585 sections 4 and 5.
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Malformed(_) | Self::ClientGone(_) => StatusCode::BAD_REQUEST,
@@ -213,6 +225,7 @@ impl Error {
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
             Self::Forbidden { .. } => StatusCode::FORBIDDEN,
+            Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::NoKeys { .. } | Self::ExtAuthFailed(_) | Self::NoEndpoint { .. } => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -233,6 +246,7 @@ impl Error {
             Self::Unauthenticated(_) => Flag::Ua,
             Self::Forbidden { .. } | Self::ExtAuthFailed(_) => Flag::Uz,
             Self::NoKeys { .. } => Flag::Jk,
+            Self::RateLimited { .. } => Flag::Rl,
             Self::NoEndpoint { .. } => Flag::Uh,
             Self::ConnectFailed { .. } => Flag::Uf,
             Self::UpstreamClosed { .. } => Flag::Uc,
@@ -254,6 +268,7 @@ impl Error {
             Self::NoRoute => "route.none",
             Self::Unauthenticated(reason) | Self::Forbidden { reason, .. } => reason,
             Self::NoKeys { .. } => "auth.no_keys",
+            Self::RateLimited { .. } => RATE_LIMITED,
             Self::ExtAuthFailed(_) => "ext_auth.failed",
             Self::NoEndpoint { .. } => "upstream.no_endpoint",
             Self::ConnectFailed { .. } => "upstream.connect_failed",
@@ -279,6 +294,7 @@ impl Error {
             Self::Unauthenticated(_) => "unauthorized",
             Self::Forbidden { .. } => "forbidden",
             Self::NoKeys { .. } | Self::ExtAuthFailed(_) => "authorization unavailable",
+            Self::RateLimited { .. } => "too many requests",
             Self::NoEndpoint { .. } => "no healthy upstream",
             Self::ConnectFailed { .. } | Self::UpstreamClosed { .. } | Self::UpstreamProtocol { .. } => {
                 "upstream failed"

@@ -9,6 +9,7 @@ use outrigger_config::model::{Action, Requirement, Route, RouteId, WeightedBacke
 use outrigger_filters::{
     authorize::AuthorizeLayer,
     headers::RequestHeadersLayer,
+    rate_limit::RateLimitLayer,
     rewrite::RewriteLayer,
     service::{BoxService, HttpService},
     timeout::{Scope, TimeoutLayer},
@@ -34,8 +35,37 @@ pub(crate) fn build(view: &View, id: RouteId) -> BoxService {
     }
 }
 
-/// 10 to 12: who asks, and whether he may; before anything is done for him.
+/// 9 to 14: how often, who asks, and whether he may; before anything is done for him.
 fn guarded<S>(view: &View, id: RouteId, service: S) -> BoxService
+where
+    S: HttpService,
+    S::Future: 'static,
+{
+    let route = view.config().route(id);
+    let limits = |after_auth| {
+        let limits = view.rate_limits(id, after_auth);
+        (!limits.is_empty()).then(|| RateLimitLayer::new(limits))
+    };
+    if route.rate_limits.is_empty() {
+        // Not one more step for routes that are open to everybody.
+        let open = route.auth.requirement == Requirement::None
+            && route.authorize.is_none()
+            && view.ext_auth(id).is_none();
+        return if open { BoxService::new(service) } else { BoxService::new(identified(view, id, service)) };
+    }
+    let inner = ServiceBuilder::new()
+        // 13: by what only a token or certificate says.
+        .option_layer(limits(true))
+        .service(service);
+    let chain = ServiceBuilder::new()
+        // 9: before anything is verified for him.
+        .option_layer(limits(false))
+        .service(identified(view, id, inner));
+    BoxService::new(chain)
+}
+
+/// 10 to 12.
+fn identified<S>(view: &View, id: RouteId, service: S) -> impl HttpService<Future: 'static> + use<S>
 where
     S: HttpService,
     S::Future: 'static,
@@ -43,23 +73,19 @@ where
     let route = view.config().route(id);
     let requirement = &route.auth.requirement;
     let asks = *requirement != Requirement::None;
-    let ext_auth = view.ext_auth(id);
-    if !asks && route.authorize.is_none() && ext_auth.is_none() {
-        // Not one more step for routes that are open to everybody.
-        return BoxService::new(service);
-    }
     let verifiers = view.verifiers();
-    let chain = ServiceBuilder::new()
+    ServiceBuilder::new()
         // 10: who the client is.
         .option_layer(asks.then(|| AuthLayer::new(&route.auth, verifiers)))
         // 11: what somebody who is known may do.
         .option_layer(route.authorize.as_ref().map(AuthorizeLayer::new))
         // 12: what somebody outside says, who sees the token as well.
-        .option_layer(ext_auth.map(|(asked, pool, counters)| ExtAuthLayer::new(asked, pool, counters)))
+        .option_layer(
+            view.ext_auth(id).map(|(asked, pool, counters)| ExtAuthLayer::new(asked, pool, counters)),
+        )
         // Behind everybody who may still want to see the token.
         .option_layer(asks.then(|| HandOverLayer::new(requirement, verifiers)))
-        .service(service);
-    BoxService::new(chain)
+        .service(service)
 }
 
 /// 16 to 22.

@@ -153,11 +153,24 @@ pub(crate) fn respond(
     if let Some(challenge) = challenge(error) {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
+    if let Some(seconds) = retry_after(error) {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
     if error.status() == StatusCode::SERVICE_UNAVAILABLE {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         response.headers_mut().insert("x-outrigger-overloaded", HeaderValue::from_static("true"));
     }
     Ok(response)
+}
+
+/// When it is worth another try, in whole seconds: at least one, since more of them at once would only be refused.
+fn retry_after(error: &Error) -> Option<u64> {
+    match error {
+        Error::RateLimited { retry_after } => {
+            let begun = u64::from(retry_after.subsec_nanos() > 0);
+            Some((retry_after.as_secs() + begun).max(1))
+        }
+        _ => (error.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(1),
+    }
 }
 
 /// What a client is told about the token that it needs (RFC 6750 section 3): nothing that helps to guess one.

@@ -13,13 +13,14 @@ use std::{
 
 use arc_swap::ArcSwap;
 use outrigger_config::model::{
-    Config, ConnectionSettings, Direction, ExtAuth, Listener, ListenerId, RouteId,
+    Config, ConnectionSettings, Direction, ExtAuth, Listener, ListenerId, RateLimit, RouteId,
 };
 use outrigger_filters::{
     access_log::Sampler,
     claim_headers::ClaimHeaders,
     cors,
     jwt::{Providers, TokenCache},
+    rate_limit::Limit,
     service::BoxService,
 };
 
@@ -64,6 +65,8 @@ pub(crate) struct Snapshot {
     claim_headers: Option<Arc<ClaimHeaders>>,
     /// By [`RouteId`].
     cors: Vec<Option<cors::Policy>>,
+    /// By [`outrigger_config::model::RateLimitId`].
+    rate_limits: Vec<Arc<Limit>>,
 }
 
 impl Snapshot {
@@ -89,7 +92,9 @@ impl Snapshot {
         let services = registry::services(&config, old.map_or(&[], |old| &old.services));
         let ext_auth =
             config.routes.iter().map(|route| route.ext_auth.as_ref().map(|_| metrics.ext_auth(&route.name)));
+        let rate_limits = rate_limits(&config, old.map_or(&[], |old| &old.rate_limits));
         Ok(Self {
+            rate_limits,
             ext_auth: ext_auth.collect(),
             // No upstream can have this name, which is no DNS label.
             service_counters: metrics.upstream(&"extAuth".into()),
@@ -125,6 +130,15 @@ pub(crate) struct Unusable {
     pub listener: Arc<str>,
     /// Why.
     pub error: TlsError,
+}
+
+/// The limits of `config`; those of `old` that are the same go on with their buckets.
+fn rate_limits(config: &Config, old: &[Arc<Limit>]) -> Vec<Arc<Limit>> {
+    let limit = |model: &RateLimit| {
+        let kept = old.iter().find(|limit| limit.model() == model);
+        kept.map_or_else(|| Arc::new(Limit::new(model)), Arc::clone)
+    };
+    config.rate_limits.iter().map(limit).collect()
 }
 
 fn tls(config: &Config, old: Option<&Snapshot>) -> Result<Vec<Option<Arc<Tls>>>, Unusable> {
@@ -245,6 +259,13 @@ impl View {
         let pool = self.services.iter().find(|pool| pool.endpoint().spec == asked.endpoint)?;
         let counters = self.snapshot.ext_auth[route.0 as usize].as_ref()?;
         Some((asked, Rc::clone(pool), Arc::clone(counters)))
+    }
+
+    /// The limits of a route in their order: those that are known before it is clear who asks, or all others.
+    pub(crate) fn rate_limits(&self, route: RouteId, after_auth: bool) -> Vec<Arc<Limit>> {
+        let ids = &self.config().route(route).rate_limits;
+        let limits = ids.iter().map(|id| &self.snapshot.rate_limits[id.0 as usize]);
+        limits.filter(|limit| limit.model().key.needs_identity() == after_auth).cloned().collect()
     }
 
     /// What tokens are verified with.

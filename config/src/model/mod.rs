@@ -50,6 +50,10 @@ pub struct UpstreamId(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RouteId(pub u32);
 
+/// Index of a limit in [`Config::rate_limits`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RateLimitId(pub u32);
+
 /// Index of a token provider in [`Config::jwt_providers`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ProviderId(pub u32);
@@ -68,6 +72,8 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// Token providers in file order.
     pub jwt_providers: Vec<JwtProvider>,
+    /// Limits that routes name, in file order.
+    pub rate_limits: Vec<RateLimit>,
     /// Routes in file order. A file without routes has one, named `app`, that sends everything to the app.
     pub routes: Vec<Route>,
     /// Access log and metrics.
@@ -96,6 +102,11 @@ impl Config {
     /// The token provider with this index.
     pub fn jwt_provider(&self, id: ProviderId) -> &JwtProvider {
         &self.jwt_providers[id.0 as usize]
+    }
+
+    /// The limit with this index.
+    pub fn rate_limit(&self, id: RateLimitId) -> &RateLimit {
+        &self.rate_limits[id.0 as usize]
     }
 
     /// The route with this index.

@@ -38,9 +38,9 @@ pub enum RateLimitKey {
     Global,
     /// For each client address; IPv6 by /64, since one client has that many addresses.
     ClientAddress,
-    /// For each value of a header; requests without it count together.
+    /// For each value of a header; requests without it count together, so that leaving it out is no way around.
     Header(HeaderName),
-    /// For each value of a verified claim; requests without it count together.
+    /// For each value of a verified claim of one issuer; requests without it count together.
     Claim(ClaimPath),
     /// For each first name of a client certificate, a SPIFFE ID before others; requests without one count together.
     SubjectAltName,

@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
-use super::{Auth, Authorize, ClaimMatch, Cors, ExtAuth, ListenerId, PathTemplate, Pattern, UpstreamId};
+use super::{
+    Auth, Authorize, ClaimMatch, Cors, ExtAuth, ListenerId, PathTemplate, Pattern, RateLimitId, UpstreamId,
+};
 
 /// One route, with `defaults` already applied.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +22,8 @@ pub struct Route {
     pub matches: Vec<RouteMatch>,
     /// Which pages of other origins may read its answers.
     pub cors: Option<Cors>,
+    /// How often it may be asked; all of them hold.
+    pub rate_limits: Vec<RateLimitId>,
     /// What a client must present.
     pub auth: Auth,
     /// What it may do with that.
@@ -47,6 +51,7 @@ impl Route {
             hostnames: Vec::new(),
             matches,
             cors: None,
+            rate_limits: Vec::new(),
             auth: Auth::none(),
             authorize: None,
             ext_auth: None,

@@ -6,6 +6,7 @@
 mod auth;
 mod operations;
 mod provider;
+mod rate_limit;
 mod route;
 mod tls;
 mod value;
@@ -31,6 +32,10 @@ pub fn effective_json(config: &Config) -> Value {
     let upstreams: Map<_, _> = config.upstreams.iter().filter_map(operations::upstream).collect();
     if !upstreams.is_empty() {
         root.insert("upstreams".to_owned(), upstreams.into());
+    }
+    let rate_limits: Map<_, _> = config.rate_limits.iter().map(rate_limit::rate_limit).collect();
+    if !rate_limits.is_empty() {
+        root.insert("rateLimits".to_owned(), rate_limits.into());
     }
     root.insert("routes".to_owned(), config.routes.iter().map(|item| route::route(config, item)).collect());
     root.insert("telemetry".to_owned(), operations::telemetry(&config.telemetry));

@@ -21,11 +21,14 @@ pub(super) fn route(config: &Config, route: &Route) -> Value {
     let matches: Vec<Value> = route.matches.iter().map(route_match).collect();
     // Outbound routes refuse the key.
     let inbound = route.listeners.iter().all(|id| config.listener(*id).direction == Direction::Inbound);
+    let limits: Vec<Value> =
+        route.rate_limits.iter().map(|id| (*config.rate_limit(*id).name).into()).collect();
     let object = Object::new()
         .with("name", &*route.name)
         .with("listeners", listeners)
         .maybe("hostnames", (!hostnames.is_empty()).then_some(hostnames))
         .with("matches", matches)
+        .maybe("rateLimits", (!limits.is_empty()).then_some(limits))
         .maybe("auth", inbound.then(|| auth::auth(config, &route.auth)))
         .maybe("authorize", route.authorize.as_ref().map(auth::authorize))
         .maybe("extAuth", route.ext_auth.as_ref().map(auth::ext_auth))

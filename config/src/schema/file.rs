@@ -1,8 +1,9 @@
 //! The file as a whole.
 
 use super::{
-    AppBlock, At, DefaultsBlock, Entries, Int, JwtProviderBlock, LifecycleBlock, ListenerBlock, ReloadBlock,
-    RouteBlock, ServerOrOff, TelemetryBlock, UpstreamBlock, WorkersValue, block::block,
+    AppBlock, At, DefaultsBlock, Entries, Int, JwtProviderBlock, LifecycleBlock, ListenerBlock,
+    RateLimitBlock, ReloadBlock, RouteBlock, ServerOrOff, TelemetryBlock, UpstreamBlock, WorkersValue,
+    block::block,
 };
 
 block! {
@@ -20,6 +21,8 @@ block! {
         "jwtProviders" jwt_providers: Entries<JwtProviderBlock>,
         /// Named groups of endpoints outside this pod. Names are DNS labels; `app`, `mtls` and `none` are reserved.
         "upstreams" upstreams: Entries<UpstreamBlock>,
+        /// Limits that routes name in their own `rateLimits`. Names are DNS labels in which capitals may stand.
+        "rateLimits" rate_limits: Entries<RateLimitBlock>,
         /// What every route inherits and may override key by key.
         "defaults" defaults: DefaultsBlock,
         /// Which requests go where. The most specific match wins; file order only decides between equals. Default: everything to the app.
@@ -35,5 +38,5 @@ block! {
         /// How long draining and shutting down may take. The sum must stay under the pod's grace period.
         "lifecycle" lifecycle: LifecycleBlock,
     }
-    later ["rateLimits", "redis", "logs", "monitor", "overload", "shadow"]
+    later ["redis", "logs", "monitor", "overload", "shadow"]
 }

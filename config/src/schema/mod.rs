@@ -12,6 +12,7 @@ mod json;
 mod jwt;
 mod listener;
 mod operations;
+mod rate_limit;
 mod read;
 mod route;
 mod secret;
@@ -31,6 +32,7 @@ pub(crate) use listener::{
 pub(crate) use operations::{
     AccessLogBlock, LifecycleBlock, ReloadBlock, ServerOrOff, TelemetryBlock, WorkersValue,
 };
+pub(crate) use rate_limit::{RateLimitBlock, RateLimitKeyBlock};
 pub(crate) use read::{At, Read, Reader};
 pub(crate) use route::{
     BackendRefBlock, DefaultsBlock, DirectResponseBlock, HeaderChangesBlock, MatchBlock, MatchValue,
@@ -40,3 +42,4 @@ pub(crate) use secret::{SecretRef, SecretSpec};
 pub(crate) use tls::{ClientAuthBlock, SniBlock, TlsBlock};
 pub(crate) use upstream::{ConnectionsBlock, EndpointBlock, UpstreamBlock};
 pub(crate) use value::{Either, Entries, Flag, Int, OneOrMany, Share, Size, Time, Word, Words, word_of};
+pub(crate) use words::PlainKey;

@@ -12,6 +12,8 @@ block! {
         "timeouts" timeouts: RouteTimeoutsBlock,
         /// What clients of inbound routes must present, or `none`. Default: a token of any provider when there is one. A route that writes its own replaces this whole.
         "auth" auth: AuthValue,
+        /// Names of limits for inbound routes. A route that writes its own list, also an empty one, replaces this whole.
+        "rateLimits" rate_limits: Vec<At<String>>,
         /// Which pages of other origins may read the answers; a route may override it key by key.
         "cors" cors: CorsBlock,
         /// Changes to the request head sent on.
@@ -19,7 +21,7 @@ block! {
         /// Changes to every response.
         "responseHeaders" response_headers: HeaderChangesBlock,
     }
-    later ["retry", "rateLimits"]
+    later ["retry"]
 }
 
 block! {
@@ -33,6 +35,8 @@ block! {
         "hostnames" hostnames: Vec<At<String>>,
         /// Matches, of which one must hold. Default: every path.
         "matches" matches: Vec<At<MatchBlock>>,
+        /// Names of limits in `rateLimits`; a request must be under all of them. Default: those of `defaults`, on inbound routes.
+        "rateLimits" rate_limits: Vec<At<String>>,
         /// What a client must present, or `none` for an open route; inbound routes only. Default: that of `defaults`, else a token of any provider when there is one.
         "auth" auth: AuthValue,
         /// Who of those may do what. Default: everybody.
@@ -58,7 +62,7 @@ block! {
     }
     required ["name"]
     later [
-        "rateLimits", "concurrency", "requestMirror", "retry", "hedge", "fault"
+        "concurrency", "requestMirror", "retry", "hedge", "fault"
     ]
 }
 

@@ -19,6 +19,14 @@ pub(crate) enum Output {
     Stdout,
 }
 
+/// What a rate limit may count by without further words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PlainKey {
+    ClientAddress,
+    Global,
+    SubjectAltName,
+}
+
 macro_rules! words {
     ($($type:ident { $($word:literal => $value:ident),* $(,)? })*) => {
         $(impl Words for $type {
@@ -45,5 +53,6 @@ words! {
     TokenBinding { "never" => Never, "whenPresent" => WhenPresent, "required" => Required }
     Mode { "enforce" => Enforce, "report" => Report }
     RuleAction { "allow" => Allow, "deny" => Deny }
+    PlainKey { "clientIP" => ClientAddress, "global" => Global, "subjectAltName" => SubjectAltName }
     OnError { "deny" => Deny, "allow" => Allow }
 }

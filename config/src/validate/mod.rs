@@ -24,6 +24,7 @@ mod operations;
 mod path;
 mod ports;
 mod provider;
+mod rate_limit;
 mod route;
 mod route_match;
 mod secret;
@@ -49,10 +50,12 @@ pub(crate) fn config(file: &File, files: &mut Files<'_>, report: &mut Report) ->
     let upstreams = upstream::upstreams(app.as_ref(), file.upstreams.as_ref(), report);
     let jwt_providers = provider::providers(file.jwt_providers.as_ref(), files, report);
     provider::bound_tokens_can_come(file.jwt_providers.as_ref(), &listeners, report);
+    let rate_limits = rate_limit::rate_limits(file.rate_limits.as_ref(), report);
     let context = route::Context {
         listeners: &listeners,
         upstreams: &upstreams,
         providers: &jwt_providers,
+        rate_limits: &rate_limits,
         has_app: app.is_some(),
     };
     let routes = route::routes(file, &context, report);
@@ -64,6 +67,7 @@ pub(crate) fn config(file: &File, files: &mut Files<'_>, report: &mut Report) ->
         listeners,
         upstreams,
         jwt_providers,
+        rate_limits,
         routes,
         telemetry: operations::telemetry(file.telemetry.as_ref()),
         status,

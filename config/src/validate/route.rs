@@ -7,13 +7,14 @@ use super::{
     auth::Asking,
     authorize, claim, cors, defaults, ext_auth, headers, hostname, name,
     path::Rules,
+    rate_limit,
     route_match::{self, only_prefixes},
     value::{Field, time_or_off},
 };
 use crate::{
     model::{
-        Action, Direction, EncodedSlash, HeaderChanges, Hostname, JwtProvider, Listener, ListenerId, Route,
-        RouteTimeouts, Upstream, UpstreamId, UrlRewrite, WeightedBackend,
+        Action, Direction, EncodedSlash, HeaderChanges, Hostname, JwtProvider, Listener, ListenerId,
+        RateLimit, Route, RouteTimeouts, Upstream, UpstreamId, UrlRewrite, WeightedBackend,
     },
     problem::{Place, Report},
     schema::{At, DefaultsBlock, File, RouteBlock, RouteTimeoutsBlock},
@@ -24,6 +25,7 @@ pub(super) struct Context<'a> {
     pub(super) listeners: &'a [Listener],
     pub(super) upstreams: &'a [Upstream],
     pub(super) providers: &'a [JwtProvider],
+    pub(super) rate_limits: &'a [RateLimit],
     pub(super) has_app: bool,
 }
 
@@ -53,6 +55,7 @@ pub(super) fn routes(file: &File, context: &Context<'_>, report: &mut Report) ->
     // Also when every route writes its own.
     let nobody = Asking { name: "", direction: Direction::Inbound, listeners: &[], context };
     nobody.auth(None, inherited.auth.as_ref(), report);
+    rate_limit::named(inherited.rate_limits.as_ref(), context, report);
     let Some(written) = &file.routes else {
         return default_routes(file, inherited, context, report);
     };
@@ -95,12 +98,14 @@ fn default_routes(
     }
     let asking = Asking { name: "app", direction: Direction::Inbound, listeners: &listeners, context };
     let auth = asking.auth(None, inherited.auth.as_ref(), report);
+    let rate_limits = rate_limit::inherited(inherited.rate_limits.as_ref(), &auth, &asking, report);
     let route = Route {
         name: "app".into(),
         listeners,
         hostnames: Vec::new(),
         matches: vec![route_match::every_path()],
         cors: cors::cors(None, inherited.cors.as_ref(), report),
+        rate_limits,
         auth,
         authorize: None,
         ext_auth: None,
@@ -137,6 +142,10 @@ fn route(
     let name = block.name.as_ref().map_or("", |name| &name.value);
     let asking = Asking { name, direction, listeners: &listeners, context };
     let auth = asking.auth(block.auth.as_ref(), inherited.auth.as_ref(), report);
+    let rate_limits = match &block.rate_limits {
+        Some(own) => rate_limit::own(own, &auth, &asking, report),
+        None => rate_limit::inherited(inherited.rate_limits.as_ref(), &auth, &asking, report),
+    };
     let authorize =
         block.authorize.as_ref().map(|written| authorize::authorize(written, &auth, &asking, report));
     claims_are_known(block, direction, context, report);
@@ -149,6 +158,7 @@ fn route(
         hostnames: hostnames(block, report),
         matches,
         cors: cors::cors(block.cors.as_ref(), inherited.cors.as_ref(), report),
+        rate_limits,
         auth,
         authorize,
         ext_auth: block.ext_auth.as_ref().and_then(|block| ext_auth::ext_auth(&block.value, report)),

@@ -5,9 +5,9 @@
 //! | `identity` | edge, from the connection | auth, authorize |
 //! | `client_address`, `request_id`, `own`, `hop`, `is_grpc`, `expects` | edge | forward, request headers, respond, access log |
 //! | `memo` of `access` | route choice, auth | the same |
-//! | `tokens`, `claims` of `access` | auth | authorize, the step that hands over to the app |
-//! | `would_deny` of `access` | auth, authorize | access log, metrics |
-//! | `rule` of `access` | authorize | access log |
+//! | `tokens`, `claims` of `access` | auth | authorize, rate limits, the step that hands over to the app |
+//! | `would_deny` of `access` | auth, authorize, rate limits | access log, metrics |
+//! | `rule` of `access` | authorize, rate limits | access log |
 //! | `route`, `prefix_len` | edge, after the route choice | rewrite, redirect, access log, metrics |
 //! | `upstream`, `endpoint`, `attempts` | forward | access log |
 //! | `request_complete`, `body_failure` | request body | timeout, forward |
@@ -250,14 +250,34 @@ impl Exchange {
         self.access.get().map(|access| access.would_deny.take()).unwrap_or_default()
     }
 
-    /// This rule refused, or would have.
+    /// This rule or limit refused, or would have.
     pub fn refused_by(&self, rule: &Arc<str>) {
         let _ = self.access().rule.set(Arc::clone(rule));
     }
 
-    /// The rule that refused, or would have.
+    /// The rule or limit that refused, or would have.
     pub fn rule(&self) -> Option<&str> {
         self.access.get()?.rule.get().map(|rule| &**rule)
+    }
+
+    /// Lets `read` see the issuer and the first value of a claim, of the first token that has it.
+    pub fn with_claim<R>(
+        &self,
+        claim: &ClaimPath,
+        issuer: &ClaimPath,
+        read: impl Fn(&str, &str) -> R,
+    ) -> Option<R> {
+        let claims = self.access.get()?.claims.borrow();
+        claims.iter().find_map(|token| {
+            let mut seen = None;
+            token.any(claim, &mut |value| {
+                token.any(issuer, &mut |issuer| {
+                    seen = Some(read(issuer, value));
+                    true
+                })
+            });
+            seen
+        })
     }
 
     fn any_token(&self, holds: impl FnMut(&Arc<dyn Claims>) -> bool) -> bool {

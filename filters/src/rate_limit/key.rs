@@ -10,8 +10,15 @@ pub enum Key<'a> {
     Everybody,
     /// An address, IPv6 by /64.
     Address(IpAddr),
-    /// A header's, claim's or certificate's text.
+    /// A header's or certificate's text.
     Text(&'a [u8]),
+    /// A claim's text, and who vouches for it: two issuers may have a user of one name.
+    Claim {
+        /// The token's issuer.
+        issuer: &'a str,
+        /// The claim.
+        value: &'a str,
+    },
     /// There is none.
     Missing,
 }

@@ -1,10 +1,19 @@
 //! `rateLimits`: a token bucket for each key, shared by all workers of the process.
 //!
-//! [`bucket`] decides, [`Limiter`] keeps the buckets of one limit. Time is passed in.
+//! [`bucket`] decides, [`Limiter`] keeps the buckets of one limit, [`Limit`] says by what a request counts and what is
+//! to be done with one too many. Time is passed in.
+//!
+//! # Errors
+//!
+//! 429 with `Retry-After` (RFC 6585 section 4), unless the limit only reports.
 
 pub mod bucket;
 mod key;
+mod layer;
+mod limit;
 mod limiter;
 
 pub use key::Key;
+pub use layer::RateLimitLayer;
+pub use limit::Limit;
 pub use limiter::{KEYS, Limiter};

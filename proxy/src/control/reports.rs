@@ -21,11 +21,12 @@ pub(super) struct Reports {
 impl Reports {
     /// Tells about `config` from now on.
     pub(super) fn watch(&mut self, config: &Config) {
-        let reports = config.routes.iter().any(|route| {
+        let limits = config.rate_limits.iter().any(|limit| limit.mode == Mode::Report);
+        let routes = config.routes.iter().any(|route| {
             route.auth.mode == Mode::Report
                 || route.authorize.as_ref().is_some_and(|rules| rules.mode == Mode::Report)
         });
-        self.tick = reports.then(|| {
+        self.tick = (limits || routes).then(|| {
             let mut tick = interval(APART);
             tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
             tick

@@ -25,6 +25,7 @@ mod observability;
 mod oidc;
 mod operation;
 mod proxy_protocol;
+mod rate_limits;
 mod recovery;
 mod reload;
 mod routes;

@@ -1,0 +1,61 @@
+//! The thin shell around [`Limit`].
+
+use std::{
+    future::{Ready, ready},
+    rc::Rc,
+    sync::Arc,
+    task::{Context as TaskContext, Poll},
+};
+
+use futures_util::future::Either;
+use http::Response;
+use tower::{Layer, Service};
+
+use super::Limit;
+use crate::{
+    error::Error,
+    service::{Body, HttpService, Request},
+};
+
+/// Refuses what is over one of several limits, in their order: each counts only what those before it let through.
+#[derive(Debug, Clone)]
+pub struct RateLimitLayer(Rc<[Arc<Limit>]>);
+
+impl RateLimitLayer {
+    /// These limits.
+    pub fn new(limits: impl Into<Rc<[Arc<Limit>]>>) -> Self {
+        Self(limits.into())
+    }
+}
+
+impl<S> Layer<S> for RateLimitLayer {
+    type Service = RateLimited<S>;
+
+    fn layer(&self, inner: S) -> RateLimited<S> {
+        RateLimited { limits: Rc::clone(&self.0), inner }
+    }
+}
+
+/// Refuses what is over one of several limits.
+#[derive(Debug, Clone)]
+pub struct RateLimited<S> {
+    limits: Rc<[Arc<Limit>]>,
+    inner: S,
+}
+
+impl<S: HttpService> Service<Request> for RateLimited<S> {
+    type Response = Response<Body>;
+    type Error = Error;
+    type Future = Either<S::Future, Ready<Result<Response<Body>, Error>>>;
+
+    fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        match self.limits.iter().try_for_each(|limit| limit.admit(&request)) {
+            Ok(()) => Either::Left(self.inner.call(request)),
+            Err(error) => Either::Right(ready(Err(error))),
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! One limit as it is configured: by what a request counts, and what happens to one too many.
+
+use std::time::Duration;
+
+use http::HeaderMap;
+use outrigger_config::model::{ClaimPath, Mode, RateLimit, RateLimitKey};
+use tokio::time::Instant;
+
+use super::{Key, Limiter};
+use crate::{
+    context::Exchange,
+    error::{Error, RATE_LIMITED},
+    service::Request,
+};
+
+/// One limit with its buckets. It outlives a reload that does not change it.
+#[derive(Debug)]
+pub struct Limit {
+    model: RateLimit,
+    limiter: Limiter,
+    issuer: ClaimPath,
+}
+
+impl Limit {
+    /// A limit whose buckets are full.
+    pub fn new(model: &RateLimit) -> Self {
+        Self {
+            model: model.clone(),
+            limiter: Limiter::new(model, Instant::now()),
+            issuer: ClaimPath::new(["iss".into()]),
+        }
+    }
+
+    /// As accepted.
+    pub fn model(&self) -> &RateLimit {
+        &self.model
+    }
+
+    /// Counts a request, as of the moment when its head was complete.
+    ///
+    /// # Errors
+    /// It is one too many, and that is not only tried out.
+    pub fn admit(&self, request: &Request) -> Result<(), Error> {
+        let now = request.context.started;
+        let counted =
+            self.with_key(&request.head.headers, &request.context, |key| self.limiter.admit(key, now));
+        counted.or_else(|wait| self.refuse(&request.context, wait))
+    }
+
+    /// Lets `count` see what a request counts by.
+    pub fn with_key<R>(&self, headers: &HeaderMap, context: &Exchange, count: impl Fn(&Key<'_>) -> R) -> R {
+        match &self.model.key {
+            RateLimitKey::Global => count(&Key::Everybody),
+            RateLimitKey::ClientAddress => count(&Key::address(context.client_address.get())),
+            RateLimitKey::Header(name) => {
+                let mut values = headers.get_all(name).iter();
+                match (values.next(), values.next()) {
+                    (None, _) => count(&Key::Missing),
+                    (Some(value), None) => count(&Key::Text(value.as_bytes())),
+                    // One list (RFC 9110 section 5.3), so that no value of them goes unseen.
+                    (Some(_), Some(_)) => {
+                        let all: Vec<_> =
+                            headers.get_all(name).iter().map(|value| value.as_bytes()).collect();
+                        count(&Key::Text(&all.join(&b", "[..])))
+                    }
+                }
+            }
+            RateLimitKey::Claim(claim) => {
+                let counted = context
+                    .with_claim(claim, &self.issuer, |issuer, value| count(&Key::Claim { issuer, value }));
+                counted.unwrap_or_else(|| count(&Key::Missing))
+            }
+            RateLimitKey::SubjectAltName => {
+                let identity = context.identity.as_deref();
+                let name =
+                    identity.and_then(|one| one.spiffe_id().or_else(|| one.subject_alt_names().next()));
+                count(&name.map_or(Key::Missing, |name| Key::Text(name.as_bytes())))
+            }
+        }
+    }
+
+    /// What happens to a request that would have to wait so long.
+    ///
+    /// # Errors
+    /// It is refused.
+    pub fn refuse(&self, context: &Exchange, retry_after: Duration) -> Result<(), Error> {
+        context.refused_by(&self.model.name);
+        match self.model.mode {
+            Mode::Enforce => Err(Error::RateLimited { retry_after }),
+            Mode::Report => {
+                context.would_deny(RATE_LIMITED);
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::IpAddr, sync::Arc};
+
+    use outrigger_config::model::RateLimitKey;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        claims::tests::{Told, path},
+        context::Alarm,
+        identity::Identity,
+        service::Body,
+    };
+
+    /// One request an hour.
+    fn limit(key: RateLimitKey) -> Limit {
+        Limit::new(&RateLimit::new("l".into(), 1, Duration::from_secs(3600), key))
+    }
+
+    fn request(fields: &[(&'static str, &str)]) -> Request {
+        let mut request = http::Request::new(Body::Empty);
+        for (name, value) in fields {
+            request.headers_mut().append(*name, value.parse().unwrap());
+        }
+        request.into()
+    }
+
+    fn claiming(claims: serde_json::Value) -> Request {
+        let request = request(&[]);
+        request.context.claim(Told(claims));
+        request
+    }
+
+    fn presenting(identity: Option<Identity>) -> Request {
+        let peer: IpAddr = [127, 0, 0, 1].into();
+        let context = Exchange::begin(Instant::now(), peer, identity.map(Arc::new), Alarm::default());
+        Request { context, ..request(&[]) }
+    }
+
+    /// Whether each of these requests, in turn, is let in.
+    fn admitted<const N: usize>(limit: &Limit, requests: [Request; N]) -> [bool; N] {
+        requests.map(|request| limit.admit(&request).is_ok())
+    }
+
+    #[test]
+    fn each_value_of_a_header_has_a_bucket_and_those_without_share_one() {
+        let limit = limit(RateLimitKey::Header("x-tenant".parse().unwrap()));
+        let requests = [
+            request(&[("x-tenant", "a")]),
+            request(&[("x-tenant", "b")]),
+            request(&[("x-tenant", "a")]),
+            request(&[]),
+            request(&[("x-other", "c")]),
+            request(&[("x-tenant", "a"), ("x-tenant", "b")]),
+            request(&[("x-tenant", "a, b")]),
+        ];
+        assert_eq!(admitted(&limit, requests), [true, true, false, true, false, true, false]);
+    }
+
+    #[test]
+    fn a_claim_counts_for_each_issuer_and_an_array_by_its_first_element() {
+        let limit = limit(RateLimitKey::Claim(path(&["org", "id"])));
+        let requests = [
+            claiming(json!({ "iss": "a", "org": { "id": "x" } })),
+            claiming(json!({ "iss": "b", "org": { "id": "x" } })),
+            claiming(json!({ "iss": "a", "org": { "id": ["x", "y"] } })),
+            claiming(json!({ "iss": "a", "org": { "id": 7 } })),
+            claiming(json!({ "iss": "a", "org": { "id": "7" } })),
+            claiming(json!({ "iss": "a", "org": {} })),
+            request(&[]),
+        ];
+        assert_eq!(admitted(&limit, requests), [true, true, false, true, false, true, false]);
+    }
+
+    #[test]
+    fn a_certificate_counts_by_its_spiffe_id_before_other_names() {
+        let limit = limit(RateLimitKey::SubjectAltName);
+        let names = |uris: &[&str], dns: &[&str]| {
+            let all = |names: &[&str]| names.iter().map(|&name| name.into()).collect();
+            Some(Identity { uris: all(uris), dns_names: all(dns), ..Identity::default() })
+        };
+        let requests = [
+            presenting(names(&["https://x", "spiffe://a/b"], &["c.example"])),
+            presenting(names(&["spiffe://a/b"], &[])),
+            presenting(names(&["https://x"], &[])),
+            presenting(names(&[], &["c.example"])),
+            presenting(names(&[], &[])),
+            presenting(None),
+        ];
+        assert_eq!(admitted(&limit, requests), [true, false, true, true, true, false]);
+    }
+
+    #[test]
+    fn an_address_is_the_clients_and_global_is_everybodys() {
+        let from = |address: [u8; 4]| {
+            let request = request(&[]);
+            request.context.client_address.set(address.into());
+            request
+        };
+        let addresses = || [from([192, 0, 2, 1]), from([192, 0, 2, 2]), from([192, 0, 2, 1])];
+        assert_eq!(admitted(&limit(RateLimitKey::ClientAddress), addresses()), [true, true, false]);
+        assert_eq!(admitted(&limit(RateLimitKey::Global), addresses()), [true, false, false]);
+    }
+
+    #[test]
+    fn a_report_lets_through_and_says_so() {
+        let mut model = RateLimit::new("l".into(), 1, Duration::from_secs(3600), RateLimitKey::Global);
+        model.mode = Mode::Report;
+        let limit = Limit::new(&model);
+        let (first, second) = (request(&[]), request(&[]));
+        assert!(limit.admit(&first).is_ok() && limit.admit(&second).is_ok());
+        assert_eq!((first.context.would_denies(), first.context.rule()), (vec![], None));
+        assert_eq!((second.context.would_denies(), second.context.rule()), (vec![RATE_LIMITED], Some("l")));
+    }
+}

@@ -1,7 +1,8 @@
-//! Load generator and origin that treat every proxy, ours included, as a black box.
+//! Load generator, origin and simulator that treat every proxy, ours included, as a black box.
 
 pub mod cli;
 pub mod content;
 pub mod load;
 pub mod origin;
 mod stream;
+mod units;

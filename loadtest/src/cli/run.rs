@@ -12,6 +12,7 @@ use tokio::time::{Instant, interval};
 
 use super::{FAILED, USAGE, fail, interrupted, print, table, value};
 use crate::load::{self, Expect, Plan, PlanError, Protocol, Report, Running};
+use crate::units;
 
 /// How often the progress bar is drawn.
 const REDRAW: Duration = Duration::from_millis(100);
@@ -51,7 +52,7 @@ pub(super) struct Run {
     threads: usize,
 
     /// How long to send requests [default: 10s unless --requests is given]
-    #[arg(short, long, value_name = "TIME", value_parser = value::duration)]
+    #[arg(short, long, value_name = "TIME", value_parser = units::duration)]
     duration: Option<Duration>,
 
     /// How many requests to send
@@ -59,7 +60,7 @@ pub(super) struct Run {
     requests: Option<u64>,
 
     /// How long to send requests before counting starts
-    #[arg(short, long, value_name = "TIME", default_value = "0s", value_parser = value::duration)]
+    #[arg(short, long, value_name = "TIME", default_value = "0s", value_parser = units::duration)]
     warmup: Duration,
 
     /// Request method
@@ -71,19 +72,23 @@ pub(super) struct Run {
     headers: Vec<(HeaderName, HeaderValue)>,
 
     /// Size of the generated request body; k, m and g are powers of 1024
-    #[arg(long, value_name = "BYTES", value_parser = value::size)]
+    #[arg(long, value_name = "BYTES", value_parser = units::size)]
     body_size: Option<u64>,
 
     /// Open a new connection for every request
     #[arg(long)]
     connection_per_request: bool,
 
+    /// Number the requests from N on, in the header x-load-id
+    #[arg(long, value_name = "N")]
+    number_from: Option<u64>,
+
     /// Send a safe request again, once, when a reused connection turns out to be closed
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     retry_stale: bool,
 
     /// Limit for each request
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = value::duration)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::duration)]
     timeout: Duration,
 
     /// Acceptable statuses
@@ -91,7 +96,7 @@ pub(super) struct Run {
     expect_status: Vec<StatusCode>,
 
     /// Length every body must have
-    #[arg(long, value_name = "BYTES", value_parser = value::size)]
+    #[arg(long, value_name = "BYTES", value_parser = units::size)]
     expect_length: Option<u64>,
 
     /// SHA-256 every body must have
@@ -143,6 +148,7 @@ impl Run {
             headers: self.headers,
             body_size: self.body_size,
             connection_per_request: self.connection_per_request,
+            first_id: self.number_from,
             retry_stale: self.retry_stale,
             timeout: self.timeout,
             expect: Expect {

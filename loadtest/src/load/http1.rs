@@ -35,12 +35,12 @@ struct Driver(Option<http1::Connection<TokioIo<Counted>, Content>>);
 
 impl Client for Http1 {
     /// The connection is only put back after a complete exchange, so whatever breaks off also closes it.
-    async fn attempt(&mut self, lane: &Lane) -> Result<Answer, Broken> {
+    async fn attempt(&mut self, lane: &Lane, number: u64) -> Result<Answer, Broken> {
         let mut open = match self.idle.take() {
             Some(open) => open,
             None => Open::new(lane).await?,
         };
-        let answer = open.exchange(lane).await?;
+        let answer = open.exchange(lane, number).await?;
         if !lane.run.plan.connection_per_request && open.is_reusable().await {
             self.idle = Some(open);
         }
@@ -58,16 +58,16 @@ impl Open {
         Ok(Self { sender, driver: Driver(Some(connection)), received, reused: false })
     }
 
-    async fn exchange(&mut self, lane: &Lane) -> Result<Answer, Broken> {
+    async fn exchange(&mut self, lane: &Lane, number: u64) -> Result<Answer, Broken> {
         let before = self.received.get();
-        let response = match self.driver.run(self.sender.try_send_request(lane.run.template.request())).await
-        {
-            Ok(response) => response,
-            Err(mut error) => {
-                let sent = error.take_message().is_none();
-                return Err(self.broken(before, sent, Failure::of(error.error())));
-            }
-        };
+        let response =
+            match self.driver.run(self.sender.try_send_request(lane.run.template.request(number))).await {
+                Ok(response) => response,
+                Err(mut error) => {
+                    let sent = error.take_message().is_none();
+                    return Err(self.broken(before, sent, Failure::of(error.error())));
+                }
+            };
         let mut inspection = lane.run.verifier.inspect(&response);
         let status = response.status();
         let mut body = response.into_body();

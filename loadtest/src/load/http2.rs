@@ -34,9 +34,9 @@ struct Open {
 }
 
 impl Client for Http2 {
-    async fn attempt(&mut self, lane: &Lane) -> Result<Answer, Broken> {
+    async fn attempt(&mut self, lane: &Lane, number: u64) -> Result<Answer, Broken> {
         let mut open = self.connection(lane).await?;
-        let result = open.exchange(lane).await;
+        let result = open.exchange(lane, number).await;
         if lane.run.plan.connection_per_request
             || matches!(result, Err(Broken::Unsent | Broken::Unprocessed(_)))
         {
@@ -81,8 +81,8 @@ impl Open {
         Ok(Self { sender, proven: Rc::default() })
     }
 
-    async fn exchange(&mut self, lane: &Lane) -> Result<Answer, Broken> {
-        let response = match self.sender.try_send_request(lane.run.template.request()).await {
+    async fn exchange(&mut self, lane: &Lane, number: u64) -> Result<Answer, Broken> {
+        let response = match self.sender.try_send_request(lane.run.template.request(number)).await {
             Ok(response) => response,
             Err(mut error) => {
                 let sent = error.take_message().is_none();

@@ -30,7 +30,7 @@ use tokio::time::Instant;
 pub use self::failure::FailureKind;
 use self::http1::Http1;
 use self::http2::Http2;
-pub use self::plan::{Expect, Plan, PlanError, Protocol};
+pub use self::plan::{Expect, ID_HEADER, Plan, PlanError, Protocol};
 pub use self::report::{PERCENTILES, Report};
 use self::schedule::Schedule;
 use self::tally::Tally;

@@ -11,6 +11,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri,
 
 use crate::content::{self, CHECKSUM_HEADER, Content};
 
+/// Header with the number of a request, by which an upstream can tell a repeated request from a new one.
+pub const ID_HEADER: &str = "x-load-id";
+
 /// Everything that describes a run. Start from [`Plan::new`] and change what differs.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -40,6 +43,9 @@ pub struct Plan {
     pub body_size: Option<u64>,
     /// Opens a new connection for every request. Default off.
     pub connection_per_request: bool,
+    /// Numbers the requests from here on, in the header [`ID_HEADER`]; what repeats a request repeats its number.
+    /// Default none.
+    pub first_id: Option<u64>,
     /// Sends a safe request again, once, when the reused connection turns out to be closed. Default on.
     pub retry_stale: bool,
     /// Limit from the (intended) start of a request to the last byte of its answer. Default 10 s.
@@ -123,6 +129,7 @@ pub(super) struct Template {
     version: Version,
     headers: HeaderMap,
     body_size: u64,
+    first_id: Option<u64>,
 }
 
 impl Plan {
@@ -143,6 +150,7 @@ impl Plan {
             headers: Vec::new(),
             body_size: None,
             connection_per_request: false,
+            first_id: None,
             retry_stale: true,
             timeout: Duration::from_secs(10),
             expect: Expect::default(),
@@ -221,7 +229,8 @@ impl Plan {
             Protocol::Http2 { .. } => (Version::HTTP_2, absolute(&host, path)?),
         };
         let body_size = self.body_size.unwrap_or(0);
-        Ok(Template { method: self.method.clone(), uri, version, headers, body_size })
+        let (method, first_id) = (self.method.clone(), self.first_id);
+        Ok(Template { method, uri, version, headers, body_size, first_id })
     }
 
     /// RFC 9110 §9.2.1: repeating these changes nothing at the origin.
@@ -241,12 +250,17 @@ fn absolute(host: &HeaderValue, path: PathAndQuery) -> Result<Uri, PlanError> {
 }
 
 impl Template {
-    pub(super) fn request(&self) -> Request<Content> {
+    /// The request with this number in the schedule.
+    pub(super) fn request(&self, number: u64) -> Request<Content> {
         let mut request = Request::new(Content::new(self.body_size));
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
         *request.version_mut() = self.version;
         *request.headers_mut() = self.headers.clone();
+        if let Some(first) = self.first_id {
+            let id = HeaderValue::from(first.wrapping_add(number));
+            request.headers_mut().insert(HeaderName::from_static(ID_HEADER), id);
+        }
         request
     }
 }

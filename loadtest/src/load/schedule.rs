@@ -24,7 +24,9 @@ pub(super) struct Schedule {
     rate: Option<f64>,
     /// Number of measured requests.
     limit: Option<u64>,
-    /// Next slot (constant rate) or number of measured requests begun (closed loop with a limit).
+    /// Measured requests begun (closed loop with a limit).
+    begun: AtomicU64,
+    /// Next slot.
     next: AtomicU64,
 }
 
@@ -35,6 +37,8 @@ pub(super) struct Slot {
     pub(super) intended: Instant,
     /// Whether it counts, or belongs to the warm-up.
     pub(super) measured: bool,
+    /// Its place in the schedule, counted from 0.
+    pub(super) number: u64,
 }
 
 /// One task's view of the schedule.
@@ -53,6 +57,7 @@ impl Schedule {
             end: plan.effective_duration().map(|duration| measured_from + duration),
             rate: plan.rate,
             limit: plan.requests,
+            begun: AtomicU64::new(0),
             next: AtomicU64::new(0),
         }
     }
@@ -86,8 +91,8 @@ impl Schedule {
             return None;
         }
         match self.limit {
-            Some(limit) if measured && self.next.fetch_add(1, Ordering::Relaxed) >= limit => None,
-            _ => Some(Slot { intended: now, measured }),
+            Some(limit) if measured && self.begun.fetch_add(1, Ordering::Relaxed) >= limit => None,
+            _ => Some(Slot { intended: now, measured, number: self.next.fetch_add(1, Ordering::Relaxed) }),
         }
     }
 
@@ -101,7 +106,7 @@ impl Schedule {
         let in_warmup = (warmup * rate).ceil() as u64;
         let beyond = self.limit.is_some_and(|limit| number >= in_warmup.saturating_add(limit));
         let measured = number >= in_warmup;
-        (!beyond && !self.is_over(intended)).then_some(Slot { intended, measured })
+        (!beyond && !self.is_over(intended)).then_some(Slot { intended, measured, number })
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) struct Lane {
 /// One place from which requests are sent, one at a time: an HTTP/1.1 connection or a stream of HTTP/2. It opens its
 /// connection when it needs one. Dropping an attempt midway must leave it fit for the next.
 pub(super) trait Client {
-    async fn attempt(&mut self, lane: &Lane) -> Result<Answer, Broken>;
+    async fn attempt(&mut self, lane: &Lane, number: u64) -> Result<Answer, Broken>;
 }
 
 /// Why an attempt brought no answer.
@@ -94,16 +94,16 @@ impl Lane {
             let detail = format!("no connection was free for {timeout:?}");
             return Err(Failure::new(FailureKind::Timeout, detail));
         }
-        let answer = limit.until(deadline, self.attempts(client)).await;
+        let answer = limit.until(deadline, self.attempts(client, slot.number)).await;
         let late = || Failure::new(FailureKind::Timeout, format!("no complete answer within {timeout:?}"));
         answer.unwrap_or_else(|| Err(late()))
     }
 
     /// Sends the request until it has been sent once, and once more where that is allowed.
-    async fn attempts(&self, client: &mut impl Client) -> Result<Answer, Failure> {
+    async fn attempts(&self, client: &mut impl Client, number: u64) -> Result<Answer, Failure> {
         let mut retried = false;
         loop {
-            let (failure, may_retry) = match client.attempt(self).await {
+            let (failure, may_retry) = match client.attempt(self, number).await {
                 Ok(answer) => return Ok(answer),
                 Err(Broken::Failed(failure)) => return Err(failure),
                 Err(Broken::Unsent) => continue,

@@ -4,5 +4,6 @@ pub mod cli;
 pub mod content;
 pub mod load;
 pub mod origin;
+pub mod simulator;
 mod stream;
 mod units;

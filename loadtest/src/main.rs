@@ -1,4 +1,4 @@
-//! Command line of the load generator and origin.
+//! Command line of the load generator, the origin and the simulator.
 
 use std::process::ExitCode;
 

@@ -3,6 +3,7 @@
 
 mod origin;
 mod run;
+mod simulate;
 mod table;
 mod value;
 
@@ -20,7 +21,7 @@ const FAILED: u8 = 1;
 /// The arguments make no sense.
 const USAGE: u8 = 2;
 
-/// Load generator and origin that treat every proxy as a black box
+/// Load generator, origin and simulator that treat every proxy as a black box
 #[derive(Debug, Parser)]
 #[command(name = "outrigger-loadtest", version)]
 struct Arguments {
@@ -32,6 +33,7 @@ struct Arguments {
 enum Command {
     Run(Box<run::Run>),
     Origin(origin::Origin),
+    Simulate(simulate::Simulate),
 }
 
 /// Parses the arguments of this process and does what they say.
@@ -46,6 +48,7 @@ pub fn main() -> ExitCode {
         match arguments.command {
             Command::Run(run) => run.execute().await,
             Command::Origin(origin) => origin.execute().await,
+            Command::Simulate(simulate) => simulate.execute().await,
         }
     })
 }

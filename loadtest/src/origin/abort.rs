@@ -19,23 +19,34 @@ use crate::stream::Stream;
 
 /// The handler's side: wishes for the connection its request came on.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Wishes(Arc<Wished>);
+pub(crate) struct Wishes(Arc<Wished>);
 
 #[derive(Debug, Default)]
 struct Wished {
     reset: AtomicBool,
+    reset_when_killed: AtomicBool,
     has_prelude: AtomicBool,
     prelude: Mutex<Bytes>,
 }
 
 impl Wishes {
+    /// Resets the connection when it is dropped before it [ended](Self::ended).
+    pub(crate) fn reset_when_killed() -> Self {
+        Self(Arc::new(Wished { reset_when_killed: AtomicBool::new(true), ..Wished::default() }))
+    }
+
+    /// The connection has come to its end; a reset now could take back the last bytes of an answer.
+    pub(crate) fn ended(&self) {
+        self.0.reset_when_killed.store(false, Ordering::Relaxed);
+    }
+
     /// Resets the connection once everything written before has reached the kernel.
-    pub(super) fn reset_when_flushed(&self) {
+    pub(crate) fn reset_when_flushed(&self) {
         self.0.reset.store(true, Ordering::Relaxed);
     }
 
     /// Sends `bytes` before whatever is written next.
-    pub(super) fn send_first(&self, bytes: Bytes) {
+    pub(crate) fn send_first(&self, bytes: Bytes) {
         *self.prelude() = bytes;
         self.0.has_prelude.store(true, Ordering::Relaxed);
     }
@@ -47,14 +58,18 @@ impl Wishes {
 
 /// The connection's side: the socket, which grants the wishes.
 #[derive(Debug)]
-pub(super) struct Socket {
+pub(crate) struct Socket {
     stream: Stream,
     wishes: Wishes,
 }
 
 impl Socket {
-    pub(super) fn new(stream: Stream, wishes: Wishes) -> Self {
+    pub(crate) fn new(stream: Stream, wishes: Wishes) -> Self {
         Self { stream, wishes }
+    }
+
+    fn wants_reset(&self) -> bool {
+        self.wishes.0.reset.load(Ordering::Relaxed)
     }
 
     fn poll_prelude(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -70,6 +85,15 @@ impl Socket {
             self.wishes.0.has_prelude.store(false, Ordering::Relaxed);
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if self.wants_reset() || self.wishes.0.reset_when_killed.load(Ordering::Relaxed) {
+            // The end that a failure leaves is an orderly one, which is all that is lost.
+            let _ = self.stream.reset_on_close();
+        }
     }
 }
 
@@ -110,7 +134,7 @@ impl AsyncWrite for Socket {
 
     /// hyper and h2 call this only when their own buffers are empty, so the bytes before the reset are out.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.wishes.0.reset.load(Ordering::Relaxed) {
+        if self.wants_reset() {
             self.stream.reset_on_close()?;
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
@@ -124,7 +148,7 @@ impl AsyncWrite for Socket {
 
 /// A body that never keeps its promise: after its bytes it asks for the reset.
 #[derive(Debug)]
-pub(super) struct Aborted {
+pub(crate) struct Aborted {
     content: Content,
     wishes: Wishes,
     pause: Option<Pin<Box<Sleep>>>,
@@ -134,7 +158,7 @@ pub(super) struct Aborted {
 const QUEUE_PAUSE: Duration = Duration::from_millis(20);
 
 impl Aborted {
-    pub(super) fn after(length: u64, version: Version, wishes: Wishes) -> Self {
+    pub(crate) fn after(length: u64, version: Version, wishes: Wishes) -> Self {
         let pause = (version == Version::HTTP_2).then(|| Box::pin(sleep(QUEUE_PAUSE)));
         Self { content: Content::new(length), wishes, pause }
     }

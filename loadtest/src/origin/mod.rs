@@ -23,8 +23,8 @@
 //! | `/ws` | WebSocket echo |
 //! | `/stats` | the counters; not counted itself |
 
-mod abort;
-mod body;
+pub(crate) mod abort;
+pub(crate) mod body;
 mod listener;
 mod routes;
 mod stats;

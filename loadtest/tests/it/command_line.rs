@@ -59,3 +59,28 @@ async fn an_origin_says_where_it_listens_and_serves_there() {
     let address = line.trim_end().strip_prefix("listening address=").unwrap();
     assert_eq!(run(&format!("http://{address}/bytes/1000"), &[]).await.status.code(), Some(0));
 }
+
+#[tokio::test]
+async fn a_simulator_says_where_its_endpoints_are_and_counts_numbered_requests() {
+    let arguments = ["simulate", "--endpoint", "good body=1k", "--endpoint", "fail=100%"];
+    let mut child = tokio::process::Command::from(command(&arguments));
+    let mut child = child.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut told = Vec::new();
+    for prefix in ["listening name=good address=", "listening name=e1 address=", "listening control="] {
+        let line = lines.next_line().await.unwrap().unwrap();
+        told.push(line.strip_prefix(prefix).unwrap_or_else(|| panic!("{line}")).to_owned());
+    }
+    let number = ["--number-from", "0"];
+    assert_eq!(run(&format!("http://{}/", told[0]), &number).await.status.code(), Some(0));
+    assert_eq!(run(&format!("http://{}/", told[1]), &number).await.status.code(), Some(1));
+    let stats = run(&format!("http://{}/stats", told[2]), &["--json"]).await;
+    assert_eq!(stats.status.code(), Some(0), "{stats:?}");
+}
+
+#[test]
+fn a_behaviour_that_makes_no_sense_is_wrong_usage() {
+    let output = command(&["simulate", "--endpoint", "slow latency=soon"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("latency"), "{output:?}");
+}

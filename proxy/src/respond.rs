@@ -156,7 +156,7 @@ pub(crate) fn respond(
     if let Some(seconds) = retry_after(error) {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
-    if error.status() == StatusCode::SERVICE_UNAVAILABLE {
+    if asks_for_no_retry(error) {
         response.headers_mut().insert("x-outrigger-overloaded", HeaderValue::from_static("true"));
     }
     Ok(response)
@@ -171,6 +171,12 @@ fn retry_after(error: &Error) -> Option<u64> {
         }
         _ => (error.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(1),
     }
+}
+
+/// Whether a proxy of our kind in front of this one must not try again: there is too little to serve with, so that each try
+/// makes it worse. Keys or a decision that cannot be had are not of that kind.
+fn asks_for_no_retry(error: &Error) -> bool {
+    error.flag() == Flag::Uh
 }
 
 /// What a client is told about the token that it needs (RFC 6750 section 3): nothing that helps to guess one.

@@ -270,6 +270,7 @@ fn without_keys_a_request_that_needs_one_gets_503_and_others_are_served() {
     let token = key.token(&claims());
     let head = setup.ask(&token);
     assert_eq!((status(&head), header(&head, "retry-after")), (503, Some("1")), "{head}");
+    assert_eq!(header(&head, "x-outrigger-overloaded"), None, "another pod may have them");
     assert_eq!(status(&ask(&setup.proxy, "/open", &token)), 200);
     let line = setup.proxy.logged(|line| line["status"] == 503);
     assert_eq!((&line["flag"], &line["reason"]), (&json!("JK"), &json!("auth.no_keys")));

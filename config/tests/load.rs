@@ -43,9 +43,12 @@ fn the_whole_vocabulary_of_this_version_loads_without_a_warning() {
     let config = loaded.config;
     assert_eq!(
         config.upstreams.iter().map(|u| &*u.name).collect::<Vec<_>>(),
-        ["app", "payments", "canary", "search"]
+        ["app", "payments", "ledger", "canary", "search"]
     );
-    assert_eq!(config.upstreams[3].protocol, Protocol::H2c);
+    assert_eq!(config.upstreams[4].protocol, Protocol::H2c);
+    let ledger = &config.upstreams[2];
+    assert_eq!(ledger.host(&ledger.endpoints[1]), "ledger.example.com", "as it is compared");
+    assert_eq!(ledger.tls.as_ref().unwrap().subject_alt_names.len(), 4);
     let orders = config.routes.iter().find(|route| &*route.name == "orders").unwrap();
     assert_eq!(orders.timeouts.request, Some(Duration::from_secs(15)));
     assert_eq!(orders.timeouts.backend_request, Some(Duration::from_secs(5)));

@@ -24,6 +24,11 @@ fn the_sample_is_accepted_as_it_is_written() {
     certificates::write(&below("etc/outrigger/int"), &["a.internal.example.com"]);
     certificates::write(&below(ACCOUNT), &["kubernetes.default.svc"]);
     fs::write(below(ACCOUNT).join("token"), "header.payload.signature").unwrap();
+    fs::create_dir(below("etc/outrigger/pay")).unwrap();
+    certificates::write_client(&below("etc/outrigger/pay"), "orders");
+    fs::rename(below("etc/outrigger/pay/client.crt"), below("etc/outrigger/pay/tls.crt")).unwrap();
+    fs::rename(below("etc/outrigger/pay/client.key"), below("etc/outrigger/pay/tls.key")).unwrap();
+    fs::copy(below("etc/outrigger/tls/ca.crt"), below("etc/outrigger/pay-ca.crt")).unwrap();
     fs::create_dir(below("etc/outrigger/jwks")).unwrap();
     fs::write(below("etc/outrigger/jwks/partner.json"), KEYS).unwrap();
     // Only the root of the file system is another one.

@@ -115,6 +115,9 @@ impl Malformed {
 /// The reason of a request over a rate limit, also where that is only reported.
 pub const RATE_LIMITED: &str = "rate_limit.exceeded";
 
+/// The reason of a connect that failed before TLS, or without it.
+pub const CONNECT_FAILED: &str = "upstream.connect_failed";
+
 /// What lies behind an upstream failure, for the log.
 pub type Cause = Box<dyn StdError + Send + Sync>;
 
@@ -179,6 +182,8 @@ pub enum Error {
     ConnectFailed {
         /// The endpoint.
         endpoint: std::sync::Arc<str>,
+        /// [`CONNECT_FAILED`], or `upstream.tls_…`.
+        reason: &'static str,
         /// What happened.
         cause: Cause,
     },
@@ -271,7 +276,7 @@ impl Error {
             Self::RateLimited { .. } => RATE_LIMITED,
             Self::ExtAuthFailed(_) => "ext_auth.failed",
             Self::NoEndpoint { .. } => "upstream.no_endpoint",
-            Self::ConnectFailed { .. } => "upstream.connect_failed",
+            Self::ConnectFailed { reason, .. } => reason,
             Self::UpstreamClosed { .. } => "upstream.closed",
             Self::UpstreamProtocol { .. } => "upstream.protocol",
             Self::RequestTimeout => "timeout.request",

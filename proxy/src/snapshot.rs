@@ -30,8 +30,17 @@ use crate::{
     jwks::{cell::KeyCell, keeper},
     router::RouteTable,
     telemetry::metrics::{ExtAuthCounters, LocalSeries, Metrics, Shard, UpstreamCounters},
-    tls::server::{Tls, TlsError},
-    upstream::{endpoint::Endpoint, local::LocalUpstream, pool::Pool, registry, registry::Upstream},
+    tls::{
+        client::TrustError,
+        notes::Notes,
+        server::{Tls, TlsError},
+    },
+    upstream::{
+        endpoint::Endpoint,
+        local::LocalUpstream,
+        pool::Pool,
+        registry::{self, Untrusting, Upstream},
+    },
 };
 
 /// How long a connect to what `extAuth` asks may take; its `timeout` is mostly shorter.
@@ -73,16 +82,17 @@ impl Snapshot {
     /// Builds the runtime of `config`, carrying over what `old` has and `config` did not change.
     ///
     /// # Errors
-    /// The TLS of a listener does not work together.
+    /// The TLS of a listener does not work together, or that of an upstream cannot be spoken.
     pub(crate) fn build(
         config: Arc<Config>,
         old: Option<&Self>,
         metrics: &Metrics,
+        notes: &Notes,
     ) -> Result<Self, Unusable> {
         let listeners = 0..config.listeners.len() as u32;
         let tables = listeners.map(|index| RouteTable::new(&config, ListenerId(index))).collect();
         let tls = tls(&config, old)?;
-        let upstreams = registry::upstreams(&config, old.map_or(&[], |old| &old.upstreams));
+        let upstreams = registry::upstreams(&config, old.map_or(&[], |old| &old.upstreams), notes)?;
         let counters = upstreams.iter().map(|one| metrics.upstream(&one.model.name)).collect();
         let cors = config.routes.iter().map(|route| route.cors.as_ref().map(cors::Policy::new)).collect();
         let keys = keeper::cells(&config, old.map_or(&[], |old| &*old.keys), metrics).into();
@@ -124,12 +134,18 @@ impl Snapshot {
     }
 }
 
-/// The TLS of a listener that does not work together.
-pub(crate) struct Unusable {
-    /// The listener.
-    pub listener: Arc<str>,
-    /// Why.
-    pub error: TlsError,
+/// TLS that cannot be spoken.
+pub(crate) enum Unusable {
+    /// What was accepted of a listener's TLS does not work together.
+    Listener(Arc<str>, TlsError),
+    /// Nobody can be believed in the name of an upstream, or nothing shown.
+    Upstream(Arc<str>, TrustError),
+}
+
+impl From<Untrusting> for Unusable {
+    fn from(one: Untrusting) -> Self {
+        Self::Upstream(one.upstream, one.error)
+    }
 }
 
 /// The limits of `config`; those of `old` that are the same go on with their buckets.
@@ -145,7 +161,7 @@ fn tls(config: &Config, old: Option<&Snapshot>) -> Result<Vec<Option<Arc<Tls>>>,
     let build = |listener: &Listener| {
         let old = old.and_then(|old| old.tls_named(&listener.name));
         let built = listener.tls.as_ref().map(|tls| Tls::build(tls, old)).transpose();
-        built.map_err(|error| Unusable { listener: Arc::clone(&listener.name), error })
+        built.map_err(|error| Unusable::Listener(Arc::clone(&listener.name), error))
     };
     config.listeners.iter().map(build).collect()
 }
@@ -176,7 +192,7 @@ fn services(snapshot: &Snapshot, old: &[Rc<Pool>]) -> Vec<Rc<Pool>> {
             || {
                 let settings = ConnectionSettings::new(SERVICE_CONNECT, SERVICE_IDLE);
                 let counters = Arc::clone(&snapshot.service_counters);
-                Rc::new(Pool::new(Arc::clone(endpoint), settings, counters))
+                Rc::new(Pool::new(Arc::clone(endpoint), settings, None, counters))
             },
             Rc::clone,
         )

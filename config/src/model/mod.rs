@@ -33,7 +33,10 @@ pub use route::{
     Redirect, Route, RouteMatch, RouteTimeouts, UrlRewrite, ValueMatch, WeightedBackend,
 };
 pub use telemetry::{AccessLog, AccessLogFormat, Percent, Telemetry};
-pub use tls::{Certificate, ClientAuth, ClientAuthMode, PrivateKey, ServerTls, SniCertificate, TlsVersion};
+pub use tls::{
+    Certificate, ClientAuth, ClientAuthMode, ClientTls, PrivateKey, ServerTls, SniCertificate,
+    SubjectAltName, TlsVersion,
+};
 pub use upstream::{
     ConnectionSettings, EndpointAddress, EndpointSpec, LoadBalancerPolicy, Protocol, Upstream, UpstreamKind,
 };

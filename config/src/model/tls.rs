@@ -1,9 +1,9 @@
-//! TLS towards clients: certificates, who may connect, and what was read from the files that the configuration names.
+//! TLS: certificates, who is believed, and what was read from the files that the configuration names.
 //!
 //! Files are read and checked when the configuration is loaded, all of one generation together, so a certificate that is
 //! rotated is simply a new configuration: it is accepted as a pair or not at all.
 
-use std::{fmt, path::Path, sync::Arc, time::SystemTime};
+use std::{fmt, net::IpAddr, path::Path, sync::Arc, time::SystemTime};
 
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
@@ -100,4 +100,45 @@ pub enum ClientAuthMode {
     Required,
     /// It may; a route that needs `mtls` answers 403.
     Optional,
+}
+
+/// `upstreams.*.tls`: TLS towards endpoints, which are always verified.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct ClientTls {
+    /// Server name, name in the certificate, and Host on outbound routes. Default: each endpoint's own.
+    pub hostname: Option<Arc<str>>,
+    /// With any, the certificate must have one of these in place of the server name.
+    pub subject_alt_names: Vec<SubjectAltName>,
+    /// The certificates that sign endpoints' ones; without any the system's.
+    pub ca_certificates: Vec<CertificateDer<'static>>,
+    /// Where they were read from.
+    pub ca_files: Vec<Arc<Path>>,
+    /// What is shown to endpoints that ask for a certificate.
+    pub certificate: Option<Arc<Certificate>>,
+}
+
+impl ClientTls {
+    /// Whether the other one is written in the same way, whatever the files hold.
+    pub fn same_block(&self, other: &Self) -> bool {
+        let files = |tls: &Self| {
+            let certificate = tls.certificate.as_ref();
+            certificate.map(|one| (Arc::clone(&one.cert_file), Arc::clone(&one.key_file)))
+        };
+        self.hostname == other.hostname
+            && self.subject_alt_names == other.subject_alt_names
+            && self.ca_files == other.ca_files
+            && files(self) == files(other)
+    }
+}
+
+/// A name that a certificate may have.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum SubjectAltName {
+    /// A DNS name, in lower case.
+    Dns(Arc<str>),
+    /// An address.
+    Ip(IpAddr),
+    /// A URI, byte by byte.
+    Uri(Arc<str>),
 }

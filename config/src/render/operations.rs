@@ -85,11 +85,13 @@ pub(super) fn upstream(upstream: &Upstream) -> Option<(String, Value)> {
     if upstream.kind == UpstreamKind::App {
         return None;
     }
-    let endpoints: Vec<Value> = upstream.endpoints.iter().map(endpoint).collect();
+    let scheme = if upstream.tls.is_some() { "https" } else { "http" };
+    let endpoints: Vec<Value> = upstream.endpoints.iter().map(|one| endpoint(scheme, one)).collect();
     let ConnectionSettings { connect_timeout, idle_timeout, max_age } = &upstream.connections;
     let object = Object::new()
         .with("endpoints", endpoints)
         .with("protocol", word(upstream.protocol))
+        .maybe("tls", upstream.tls.as_deref().map(tls::client))
         .with("loadBalancer", Object::new().with("policy", word(upstream.load_balancer)))
         .with(
             "connections",
@@ -101,8 +103,9 @@ pub(super) fn upstream(upstream: &Upstream) -> Option<(String, Value)> {
     Some((upstream.name.to_string(), object.into()))
 }
 
-fn endpoint(endpoint: &EndpointSpec) -> Value {
-    Object::new().with("url", format!("http://{}", endpoint.authority)).with("weight", endpoint.weight).into()
+fn endpoint(scheme: &str, endpoint: &EndpointSpec) -> Value {
+    let url = format!("{scheme}://{}", endpoint.authority);
+    Object::new().with("url", url).with("weight", endpoint.weight).into()
 }
 
 pub(super) fn telemetry(telemetry: &Telemetry) -> Value {

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::value::{Object, text, word};
-use crate::model::{Certificate, ClientAuth, Hostname, ServerTls, SniCertificate};
+use crate::model::{Certificate, ClientAuth, ClientTls, Hostname, ServerTls, SniCertificate, SubjectAltName};
 
 pub(super) fn server(tls: &ServerTls) -> Object {
     let sni: Vec<Value> = tls.sni.iter().map(sni).collect();
@@ -43,6 +43,22 @@ fn client_auth(auth: &ClientAuth) -> Object {
         .with("caFiles", paths(&auth.ca_files))
         .with("crlFiles", paths(&auth.crl_files))
         .with("forwardIdentity", auth.forward_identity)
+}
+
+/// Towards endpoints.
+pub(super) fn client(tls: &ClientTls) -> Object {
+    let name = |name: &SubjectAltName| match name {
+        SubjectAltName::Dns(name) | SubjectAltName::Uri(name) => text(name),
+        SubjectAltName::Ip(address) => address.to_string().into(),
+    };
+    let names: Vec<Value> = tls.subject_alt_names.iter().map(name).collect();
+    let ca_files: Vec<Value> = tls.ca_files.iter().map(|file| path(file)).collect();
+    Object::new()
+        .maybe("hostname", tls.hostname.as_deref().map(text))
+        .maybe("subjectAltNames", (!names.is_empty()).then_some(names))
+        .maybe("caFiles", (!ca_files.is_empty()).then_some(ca_files))
+        .maybe("certFile", tls.certificate.as_ref().map(|one| path(&one.cert_file)))
+        .maybe("keyFile", tls.certificate.as_ref().map(|one| path(&one.key_file)))
 }
 
 pub(super) fn path(path: &Path) -> Value {

@@ -39,7 +39,7 @@ pub(crate) use route::{
     PathMatchBlock, PathRewriteBlock, RedirectBlock, RouteBlock, RouteTimeoutsBlock, UrlRewriteBlock,
 };
 pub(crate) use secret::{SecretRef, SecretSpec};
-pub(crate) use tls::{ClientAuthBlock, SniBlock, TlsBlock};
+pub(crate) use tls::{ClientAuthBlock, SniBlock, TlsBlock, UpstreamTlsBlock};
 pub(crate) use upstream::{ConnectionsBlock, EndpointBlock, UpstreamBlock};
 pub(crate) use value::{Either, Entries, Flag, Int, OneOrMany, Share, Size, Time, Word, Words, word_of};
 pub(crate) use words::PlainKey;

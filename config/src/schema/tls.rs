@@ -60,6 +60,22 @@ block! {
     required ["caFiles"]
 }
 
+block! {
+    /// TLS towards the endpoints, whose URLs begin with https. They are always verified. Files are read again when they change; a certificate and its key are taken as a pair or not at all.
+    UpstreamTlsBlock {
+        /// The server name that is asked for (SNI), that the certificate must be for, and that is Host on outbound routes. Default: the host of the endpoint's URL.
+        "hostname" hostname: String,
+        /// Names of which the certificate must have one, in place of the server name: URIs such as `spiffe://example.com/ns/pay/sa/api`, DNS names, addresses. Default: the server name.
+        "subjectAltNames" subject_alt_names: Vec<At<String>>,
+        /// PEM files with the CAs that sign the endpoints' certificates. Default: the system's roots.
+        "caFiles" ca_files: Vec<At<String>>,
+        /// PEM file with the certificate that is shown to endpoints that ask for one, first, then those that signed it. Default: none is shown.
+        "certFile" cert_file: String,
+        /// PEM file with the key of `certFile`, not encrypted: PKCS#8, PKCS#1 or SEC1; ECDSA, Ed25519, or RSA from 2048 bits.
+        "keyFile" key_file: String,
+    }
+}
+
 /// `minVersion`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Version(pub(crate) TlsVersion);

@@ -47,7 +47,7 @@ use crate::{
 pub(crate) fn config(file: &File, files: &mut Files<'_>, report: &mut Report) -> Config {
     let app = file.app.as_ref().map(|app| app::app(app, files.base(), report));
     let listeners = listener::listeners(file.listeners.as_ref(), files, report);
-    let upstreams = upstream::upstreams(app.as_ref(), file.upstreams.as_ref(), report);
+    let upstreams = upstream::upstreams(app.as_ref(), file.upstreams.as_ref(), files, report);
     let jwt_providers = provider::providers(file.jwt_providers.as_ref(), files, report);
     provider::bound_tokens_can_come(file.jwt_providers.as_ref(), &listeners, report);
     let rate_limits = rate_limit::rate_limits(file.rate_limits.as_ref(), report);

@@ -76,3 +76,13 @@ pub(crate) fn write(folder: &Path, names: &[&str]) -> CertifiedIssuer<'static, K
     file("ca.crl", revocation_list(&authority, 30));
     authority
 }
+
+/// Writes `client.crt` and `client.key`, for a client of this name.
+#[allow(dead_code, reason = "each test uses its own part")]
+pub(crate) fn write_client(folder: &Path, name: &str) {
+    let key = KeyPair::generate().unwrap();
+    let mut params = params(name, &[]);
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    fs::write(folder.join("client.crt"), params.self_signed(&key).unwrap().pem()).unwrap();
+    fs::write(folder.join("client.key"), key.serialize_pem()).unwrap();
+}

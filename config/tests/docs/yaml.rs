@@ -24,6 +24,7 @@ fn environment(name: &str) -> Option<String> {
 fn mounted() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     certificates::write(&folder.path().join("tls"), &["public.example.com"]);
+    certificates::write_client(&folder.path().join("tls"), "orders");
     certificates::write(&folder.path().join("internal"), &["*.internal.example.com"]);
     folder
 }

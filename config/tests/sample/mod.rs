@@ -11,6 +11,7 @@ pub(crate) fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     certificates::write(&folder.path().join("tls"), &["public.example.com"]);
     certificates::write(&folder.path().join("int"), &["*.internal.example.com"]);
+    certificates::write_client(&folder.path().join("tls"), "orders");
     for (name, content) in [
         ("jwks/partner.json", include_str!("../files/jwks.json")),
         ("secrets/shared.txt", include_str!("../files/secret.txt")),

@@ -39,9 +39,13 @@ use self::{
 use crate::{
     admin,
     jwks::keeper::Keepers,
-    snapshot::{Snapshot, SnapshotCell},
+    snapshot::{Snapshot, SnapshotCell, Unusable},
     telemetry::{access_log::Writer, metrics::Metrics},
-    tls::{notes::Teller, server::TlsError},
+    tls::{
+        client::TrustError,
+        notes::{Notes, Teller},
+        server::TlsError,
+    },
     upstream::dns,
     worker::{self, Handle, Parts},
 };
@@ -75,6 +79,14 @@ pub(crate) enum StartError {
         name: String,
         /// What the library says.
         source: TlsError,
+    },
+    /// Nobody can be believed in the name of an upstream, or nothing shown.
+    #[error("the TLS of upstream {name} cannot be used: {source}")]
+    UpstreamTls {
+        /// The upstream.
+        name: String,
+        /// What is missing.
+        source: TrustError,
     },
     /// A thread, signal handler or runtime could not be made.
     #[error("cannot start: {0}")]
@@ -128,6 +140,8 @@ struct Control {
     reports: Reports,
     log: Writer,
     refused: Teller,
+    /// Where workers leave notes for it.
+    notes: Notes,
     /// Keys that only a restart changes are compared with this.
     started_with: Arc<Config>,
 }
@@ -143,20 +157,25 @@ impl Control {
         let mut listeners = Listeners::new(count, Arc::clone(&metrics));
         let change = listeners.prepare(&config)?;
         let servers = admin::Servers::bind(&config)?;
-        let snapshot = Arc::new(build(&config, None, &metrics)?);
+        let (refused, notes) = Teller::new();
+        let snapshot = Arc::new(build(&config, None, &metrics, &notes)?);
         let mut keepers = Keepers::default();
         let endpoints = snapshot.endpoints();
         tokio::join!(dns::resolve_new(&endpoints, FIRST_LOOKUP), keepers.begin(&snapshot.keys, FIRST_KEYS));
         let resolving = tokio::spawn(dns::keep_resolved(endpoints));
         let cell: Arc<SnapshotCell> = Arc::new(ArcSwap::new(snapshot));
         let log = Writer::start(io::stdout(), Arc::clone(&metrics))?;
-        let (refused, notes) = Teller::new();
-        let parts = Parts { cell: Arc::clone(&cell), metrics: Arc::clone(&metrics), log: log.clone(), notes };
+        let parts = Parts {
+            cell: Arc::clone(&cell),
+            metrics: Arc::clone(&metrics),
+            log: log.clone(),
+            notes: notes.clone(),
+        };
         let workers = (0..count)
             .map(|index| worker::start(index, parts.clone()).map(|(handle, _)| handle))
             .collect::<io::Result<Vec<_>>>()?;
-        let (notes, requests) = mpsc::channel(16);
-        let shared = Arc::new(Shared::new(metrics, Arc::clone(&cell), notes));
+        let (asked, requests) = mpsc::channel(16);
+        let shared = Arc::new(Shared::new(metrics, Arc::clone(&cell), asked));
         let changes = Changes::watch(reloader.as_ref(), &config.reload);
         listeners.publish(change, &workers, &shared).await;
         servers.serve(&shared);
@@ -181,6 +200,7 @@ impl Control {
             reports,
             log,
             refused,
+            notes,
             started_with: config,
         })
     }
@@ -242,9 +262,16 @@ fn certificates(config: &Config) -> Vec<(Arc<str>, String, u64)> {
 }
 
 /// The runtime of an accepted configuration.
-fn build(config: &Arc<Config>, old: Option<&Snapshot>, metrics: &Metrics) -> Result<Snapshot, StartError> {
-    let built = Snapshot::build(Arc::clone(config), old, metrics);
-    built.map_err(|one| StartError::Tls { name: one.listener.to_string(), source: one.error })
+fn build(
+    config: &Arc<Config>,
+    old: Option<&Snapshot>,
+    metrics: &Metrics,
+    notes: &Notes,
+) -> Result<Snapshot, StartError> {
+    Snapshot::build(Arc::clone(config), old, metrics, notes).map_err(|unusable| match unusable {
+        Unusable::Listener(name, source) => StartError::Tls { name: name.to_string(), source },
+        Unusable::Upstream(name, source) => StartError::UpstreamTls { name: name.to_string(), source },
+    })
 }
 
 fn load(

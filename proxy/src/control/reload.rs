@@ -122,7 +122,7 @@ impl Control {
         let old = self.config();
         let config = Arc::new(loaded.config);
         let changes = diff(&old, &config);
-        let snapshot = build(&config, Some(&self.cell.load()), &self.shared.metrics)?;
+        let snapshot = build(&config, Some(&self.cell.load()), &self.shared.metrics, &self.notes)?;
         let listeners = self.listeners.prepare(&config)?;
         let endpoints = snapshot.endpoints();
         tokio::join!(

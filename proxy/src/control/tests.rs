@@ -25,12 +25,13 @@ impl Bench {
         let loaded = outrigger_config::load_str("test", text, &ProcessEnvironment).unwrap();
         let (config, metrics) = (Arc::new(loaded.config), Arc::<Metrics>::default());
         count_panics(Arc::clone(&metrics));
-        let snapshot = Arc::new(build(&config, None, &metrics).unwrap());
+        let (_, notes) = Teller::new();
+        let snapshot = Arc::new(build(&config, None, &metrics, &notes).unwrap());
         let parts = Parts {
             cell: Arc::new(ArcSwap::new(snapshot)),
             metrics: Arc::clone(&metrics),
             log: Writer::start(io::sink(), Arc::clone(&metrics)).unwrap(),
-            notes: Teller::new().1,
+            notes,
         };
         let (worker, _) = worker::start(0, parts).unwrap();
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();

@@ -13,13 +13,22 @@ use bytes::Bytes;
 use http::{HeaderValue, Version, header, response::Parts};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
-use outrigger_filters::{context::Context, error::Error, hop_by_hop, service::Body, trailers};
+use outrigger_filters::{
+    context::Context,
+    error::{CONNECT_FAILED, Error},
+    hop_by_hop,
+    service::Body,
+    trailers,
+};
 
 use super::Attempt;
-use crate::upstream::{
-    endpoint::InFlight,
-    http1::{Failure, Reading, Sending},
-    pool::{Lease, Stream},
+use crate::{
+    tls::client::TlsFailed,
+    upstream::{
+        endpoint::InFlight,
+        http1::{Failure, Reading, Sending},
+        pool::{Lease, Stream},
+    },
 };
 
 /// Removes what was meant for the hop between the upstream and us.
@@ -62,9 +71,17 @@ pub(super) fn failure(failure: Failure, endpoint: &Arc<str>, context: &Context) 
     let endpoint = Arc::clone(endpoint);
     match failure {
         Failure::RequestBody(error) => error,
+        // With TLS 1.3 an endpoint says only now that it does not take our certificate.
+        Failure::Closed(error) if TlsFailed::within(&error).is_some() => connect_failed(error, &endpoint),
         Failure::Closed(error) => Error::UpstreamClosed { endpoint, cause: error.into() },
         Failure::Protocol(problem) => Error::UpstreamProtocol { endpoint, cause: problem.into() },
     }
+}
+
+/// What a connect that failed means.
+pub(super) fn connect_failed(error: io::Error, endpoint: &Arc<str>) -> Error {
+    let reason = TlsFailed::within(&error).map_or(CONNECT_FAILED, |failed| failed.failure.reason());
+    Error::ConnectFailed { endpoint: Arc::clone(endpoint), reason, cause: error.into() }
 }
 
 /// The same for HTTP/2.
@@ -73,12 +90,31 @@ pub(super) fn http2_failure(error: hyper::Error, endpoint: &Arc<str>, context: &
         return cause;
     }
     let endpoint = Arc::clone(endpoint);
+    if let Some(failed) = tls_failed(&error) {
+        let reason = failed.failure.reason();
+        return Error::ConnectFailed { endpoint, reason, cause: error.into() };
+    }
     let source = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
     if source.is_some_and(|error| error.is_library()) {
         Error::UpstreamProtocol { endpoint, cause: error.into() }
     } else {
         Error::UpstreamClosed { endpoint, cause: error.into() }
     }
+}
+
+/// What TLS below the connection failed with, however deep the libraries have wrapped it.
+fn tls_failed(error: &hyper::Error) -> Option<&TlsFailed> {
+    let mut source = error.source();
+    while let Some(one) = source {
+        if let Some(error) = one.downcast_ref::<io::Error>() {
+            return TlsFailed::within(error);
+        }
+        if let Some(error) = one.downcast_ref::<h2::Error>() {
+            return error.get_io().and_then(TlsFailed::within);
+        }
+        source = one.source();
+    }
+    None
 }
 
 /// What an answer's body comes over.

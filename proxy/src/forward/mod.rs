@@ -132,7 +132,7 @@ async fn send(mut call: Call) -> Result<Response<Body>, Error> {
         let attempt = Attempt { pool: &pool, context: &call.context, first: tried.is_empty() };
         attempt.announce();
         if call.endpoint_host {
-            call.prepared.set_host(&pool.endpoint().spec.authority);
+            call.prepared.set_host(call.upstream.shared.model.host(&pool.endpoint().spec));
         }
         match attempt.run(&mut call.prepared, in_flight).await {
             Ok(response) => return Ok(response),
@@ -259,7 +259,7 @@ impl Attempt<'_> {
     }
 
     fn connect_failed(&self, error: std::io::Error) -> Error {
-        Error::ConnectFailed { endpoint: Arc::clone(&self.pool.endpoint().label), cause: error.into() }
+        answer::connect_failed(error, &self.pool.endpoint().label)
     }
 
     fn closed(&self, cause: outrigger_filters::error::Cause) -> Error {

@@ -20,6 +20,8 @@ pub(super) struct Prepared {
     pub(super) upgrade: bool,
     /// It may go out once more after its connection broke without an answer.
     pub(super) repeatable: bool,
+    /// How HTTP/2 is told what protects the request.
+    scheme: uri::Scheme,
 }
 
 impl Prepared {
@@ -31,7 +33,7 @@ impl Prepared {
                     self.request.headers_mut().insert(header::HOST, host);
                 }
             }
-            Wire::Http2 => set_authority(self.request.uri_mut(), authority),
+            Wire::Http2 => set_authority(self.request.uri_mut(), &self.scheme, authority),
         }
     }
 }
@@ -50,7 +52,7 @@ pub(super) fn prepare(mut request: Request<Body>, upstream: &Upstream, context: 
         }
     };
     let repeatable = !upgrade && is_repeatable(&request);
-    Prepared { request, wire, upgrade, repeatable }
+    Prepared { request, wire, upgrade, repeatable, scheme: scheme(upstream) }
 }
 
 fn wire(protocol: Protocol, is_grpc: bool) -> Wire {
@@ -97,12 +99,16 @@ fn http2_head(request: &mut Request<Body>, upstream: &Upstream, context: &Contex
     }
     let fallback = upstream.endpoints.first().map_or("localhost", |one| &*one.authority);
     let authority = host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or(fallback);
-    set_authority(request.uri_mut(), authority);
+    set_authority(request.uri_mut(), &scheme(upstream), authority);
 }
 
-fn set_authority(target: &mut Uri, authority: &str) {
+fn scheme(upstream: &Upstream) -> uri::Scheme {
+    if upstream.tls.is_some() { uri::Scheme::HTTPS } else { uri::Scheme::HTTP }
+}
+
+fn set_authority(target: &mut Uri, scheme: &uri::Scheme, authority: &str) {
     let mut parts = uri::Parts::default();
-    parts.scheme = Some(uri::Scheme::HTTP);
+    parts.scheme = Some(scheme.clone());
     parts.authority = authority.parse().ok();
     parts.path_and_query = target.path_and_query().cloned();
     if let Ok(absolute) = Uri::from_parts(parts) {

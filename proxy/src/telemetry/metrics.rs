@@ -16,7 +16,10 @@ use std::{
 
 use outrigger_filters::error::Flag;
 
-use super::{handshakes::HandshakeCounters, names};
+use super::{
+    handshakes::{HandshakeCounters, ServerFailure},
+    names,
+};
 
 /// Everything counted in this process.
 #[derive(Default)]
@@ -95,6 +98,8 @@ pub(crate) struct ListenerCounters {
 /// What happens between us and one upstream, over all workers; written when connections change.
 #[derive(Default)]
 pub(crate) struct UpstreamCounters {
+    /// TLS handshakes with its endpoints.
+    pub handshakes: HandshakeCounters<ServerFailure>,
     connects: [AtomicU64; 2],
     repeats: AtomicU64,
 }
@@ -433,6 +438,13 @@ impl Metrics {
             for (result, count) in ["ok", "failed"].iter().zip(&one.connects) {
                 let labels = [("upstream", &**name), ("result", result)];
                 page.sample(names::UPSTREAM_CONNECTS, &labels, count.load(Relaxed));
+            }
+        }
+        page.head(names::UPSTREAM_TLS_HANDSHAKES, "counter", "TLS handshakes with endpoints.");
+        for (name, one) in upstreams.iter() {
+            for (result, reason, count) in one.handshakes.series() {
+                let labels = [("upstream", &**name), ("result", result), ("reason", reason)];
+                page.sample(names::UPSTREAM_TLS_HANDSHAKES, &labels, count);
             }
         }
         page.head(

@@ -25,6 +25,8 @@ pub(crate) const TLS_DISTRUSTED: &str = "outrigger_tls_distrusted_connections_to
 pub(crate) const TLS_CERTIFICATE_EXPIRY: &str = "outrigger_tls_certificate_expiry_timestamp_seconds";
 /// Counter; labels `upstream`, `result` (`ok`, `failed`). Connects to endpoints.
 pub(crate) const UPSTREAM_CONNECTS: &str = "outrigger_upstream_connects_total";
+/// Counter; labels `upstream`, `result` (`full`, `resumed`, `failed`), `reason`. TLS handshakes with endpoints.
+pub(crate) const UPSTREAM_TLS_HANDSHAKES: &str = "outrigger_upstream_tls_handshakes_total";
 /// Counter; label `upstream`. Requests sent a second time because the first try provably changed nothing.
 pub(crate) const UPSTREAM_REPEATS: &str = "outrigger_upstream_repeats_total";
 /// Counter; labels `provider`, `result` (`ok`, or what failed). Fetches of a token provider's keys.

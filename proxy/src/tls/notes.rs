@@ -1,4 +1,4 @@
-//! What is told about TLS connections that were refused.
+//! What is told about TLS connections that came to nothing, with clients and with endpoints.
 //!
 //! A worker only leaves a note: writing a line may wait for whoever reads stderr, and nothing on a worker waits. The
 //! queue is bounded, lines have a rate, and what was left out is counted in the next line.
@@ -17,7 +17,7 @@ use rustls_pki_types::CertificateDer;
 use tokio::{sync::mpsc, time::Instant};
 
 use super::describe;
-use crate::telemetry::handshakes::Failure;
+use crate::telemetry::handshakes::{Failure, ServerFailure};
 
 /// Notes that wait to be told.
 const QUEUE: usize = 64;
@@ -26,7 +26,16 @@ const QUEUE: usize = 64;
 const LINES: u32 = 20;
 const STRETCH: Duration = Duration::from_secs(1);
 
-/// One connection that was refused.
+/// One connection that came to nothing.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// With a client.
+    Client(Note),
+    /// With an endpoint.
+    Upstream(UpstreamNote),
+}
+
+/// One connection of a client that was refused.
 #[derive(Debug)]
 pub(crate) struct Note {
     /// The listener.
@@ -43,17 +52,41 @@ pub(crate) struct Note {
     pub live: bool,
 }
 
+/// One connection to an endpoint that failed.
+#[derive(Debug)]
+pub(crate) struct UpstreamNote {
+    /// The upstream.
+    pub upstream: Arc<str>,
+    /// The server that was asked for.
+    pub server: Box<str>,
+    /// Why.
+    pub failure: ServerFailure,
+    /// What the library says.
+    pub error: Option<Error>,
+    /// The endpoint's certificate.
+    pub certificate: Option<CertificateDer<'static>>,
+}
+
 /// Where workers leave notes.
 #[derive(Debug, Clone)]
 pub(crate) struct Notes {
-    queue: mpsc::Sender<Note>,
+    queue: mpsc::Sender<Told>,
     lost: Arc<AtomicU64>,
 }
 
 impl Notes {
     /// Leaves one, or counts that there is no room for it.
     pub(crate) fn leave(&self, note: Note) {
-        if self.queue.try_send(note).is_err() {
+        self.put(Told::Client(note));
+    }
+
+    /// The same about an endpoint.
+    pub(crate) fn leave_upstream(&self, note: UpstreamNote) {
+        self.put(Told::Upstream(note));
+    }
+
+    fn put(&self, told: Told) {
+        if self.queue.try_send(told).is_err() {
             self.lost.fetch_add(1, Relaxed);
         }
     }
@@ -61,7 +94,7 @@ impl Notes {
 
 /// Who tells them.
 pub(crate) struct Teller {
-    queue: mpsc::Receiver<Note>,
+    queue: mpsc::Receiver<Told>,
     lost: Arc<AtomicU64>,
     rate: Rate,
 }
@@ -76,7 +109,7 @@ impl Teller {
     }
 
     /// The next note; for ever when nobody can leave one.
-    pub(crate) async fn next(&mut self) -> Note {
+    pub(crate) async fn next(&mut self) -> Told {
         match self.queue.recv().await {
             Some(note) => note,
             None => std::future::pending().await,
@@ -84,11 +117,20 @@ impl Teller {
     }
 
     /// Tells it, unless there were too many.
-    pub(crate) fn tell(&mut self, note: &Note) {
+    pub(crate) fn tell(&mut self, told: &Told) {
         if !self.rate.admits(Instant::now()) {
             self.lost.fetch_add(1, Relaxed);
             return;
         }
+        let note = match told {
+            Told::Client(note) => note,
+            Told::Upstream(note) => {
+                let (upstream, server, reason) = (&note.upstream, &note.server, note.failure.as_str());
+                let text = upstream_line(note, self.lost.swap(0, Relaxed));
+                tracing::warn!(%upstream, %server, reason, "{text}");
+                return;
+            }
+        };
         let (listener, peer, reason) = (&note.listener, note.peer, note.failure.as_str());
         let text = line(note, self.lost.swap(0, Relaxed));
         match note.failure {
@@ -106,16 +148,31 @@ fn line(note: &Note, left_out: u64) -> String {
         "TLS handshake failed: "
     });
     text.push_str(explanation(note.failure));
-    if let Some(error) = &note.error {
+    evidence(&mut text, note.error.as_ref(), note.certificate.as_ref(), left_out);
+    text
+}
+
+fn upstream_line(note: &UpstreamNote, left_out: u64) -> String {
+    let mut text = format!("no TLS with the endpoint: {}", upstream_explanation(note.failure));
+    evidence(&mut text, note.error.as_ref(), note.certificate.as_ref(), left_out);
+    text
+}
+
+fn evidence(
+    text: &mut String,
+    error: Option<&Error>,
+    certificate: Option<&CertificateDer<'_>>,
+    left_out: u64,
+) {
+    if let Some(error) = error {
         text.push_str(&format!(" ({})", describe::shown(&error.to_string())));
     }
-    if let Some(certificate) = &note.certificate {
+    if let Some(certificate) = certificate {
         text.push_str(&format!("; {}", describe::certificate(certificate)));
     }
     if left_out > 0 {
         text.push_str(&format!("; {left_out} more before it were not logged"));
     }
-    text
 }
 
 /// What it means, and what to do where something can be done.
@@ -152,6 +209,44 @@ fn explanation(failure: Failure) -> &'static str {
         Failure::Closed => "the client went away",
         Failure::Protocol => "the client broke the protocol",
         Failure::Other => "the library failed",
+    }
+}
+
+/// The same about an endpoint.
+fn upstream_explanation(failure: ServerFailure) -> &'static str {
+    match failure {
+        ServerFailure::UnknownCa => {
+            "no certificate of tls.caFiles (without it the system's roots) signed the endpoint's, or the endpoint \
+             does not send those in between"
+        }
+        ServerFailure::WrongName => {
+            "its certificate is for other names than tls.subjectAltNames or, without them, tls.hostname or the URL's \
+             host"
+        }
+        ServerFailure::Expired => "its certificate, or one above it, has expired",
+        ServerFailure::NotYetValid => {
+            "its certificate, or one above it, is not valid yet; are the clocks right?"
+        }
+        ServerFailure::WrongPurpose => {
+            "its certificate is not for servers: it lacks the extended key usage serverAuth"
+        }
+        ServerFailure::BadCertificate => "its certificate cannot be used",
+        ServerFailure::NotTls => "it does not speak TLS; should the URL begin with http://?",
+        ServerFailure::ProtocolVersion => "it speaks neither TLS 1.2 nor 1.3",
+        ServerFailure::NoSharedCipher => {
+            "it has no cipher, key exchange or signature in common with the proxy"
+        }
+        ServerFailure::NoSharedProtocol => {
+            "it does not speak the version of HTTP that is needed: HTTP/2 for gRPC, HTTP/1.1 else"
+        }
+        ServerFailure::CertificateRequired => "it wants a certificate; write tls.certFile and tls.keyFile",
+        ServerFailure::CertificateRefused => "it does not accept the certificate of tls.certFile",
+        ServerFailure::UnrecognizedName => "it knows no server of that name",
+        ServerFailure::HandshakeRefused => "it gave up; perhaps it wants a certificate",
+        ServerFailure::Timeout => "it took longer than connections.connectTimeout",
+        ServerFailure::Closed => "it went away",
+        ServerFailure::Protocol => "it broke the protocol",
+        ServerFailure::Other => "the library failed",
     }
 }
 

@@ -1,9 +1,11 @@
-//! Opens connections to endpoints: TCP or a Unix socket.
+//! Opens connections to endpoints: TCP, TLS over it, or a Unix socket.
 
 use std::{
+    cell::Cell,
     io,
     net::SocketAddr,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -15,21 +17,52 @@ use tokio::{
 };
 
 use super::endpoint::{ConnectTo, Endpoint};
+use crate::tls::client::{Connector, Encrypted, Shaken, Spoken};
 
-/// A connected socket of either kind.
+/// A connection of any kind.
 pub(crate) enum UpstreamStream {
     /// TCP, Nagle off.
     Tcp(TcpStream),
     /// A Unix socket.
     Unix(UnixStream),
+    /// TLS over TCP.
+    Tls(Encrypted),
 }
 
 impl UpstreamStream {
     /// Reads without waiting, and without a system call while nothing was announced.
-    pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(crate) fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => stream.try_read(buffer),
             Self::Unix(stream) => stream.try_read(buffer),
+            Self::Tls(stream) => stream.try_read(buffer),
+        }
+    }
+
+    /// Whether what was written may still wait in a buffer.
+    pub(crate) fn is_buffered(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
+    /// Begins to watch whether anything is written.
+    pub(crate) fn begin(&mut self) {
+        if let Self::Tls(stream) = self {
+            stream.begin();
+        }
+    }
+
+    /// Whether anything went out since [`Self::begin`], where the stream itself knows it better than its writer.
+    pub(crate) fn has_written(&self) -> Option<bool> {
+        match self {
+            Self::Tls(stream) => Some(stream.has_written()),
+            Self::Tcp(_) | Self::Unix(_) => None,
+        }
+    }
+
+    /// Says that nothing follows where the protocol has a word for it; called when the end is a good one.
+    pub(crate) fn say_goodbye(&mut self) {
+        if let Self::Tls(stream) = self {
+            stream.say_goodbye();
         }
     }
 }
@@ -40,16 +73,48 @@ pub(crate) struct Connected {
     pub stream: UpstreamStream,
     /// Where it went.
     pub address: Option<SocketAddr>,
+    /// Whether it went on from an earlier TLS session; `None` without TLS.
+    pub resumed: Option<bool>,
 }
 
-/// Connects to `endpoint`: its addresses one after the other, all within `limit`.
+/// How TLS is spoken to an endpoint, and for what.
+#[derive(Clone, Copy)]
+pub(crate) struct Secure<'a> {
+    /// With whom.
+    pub connector: &'a Arc<Connector>,
+    /// What follows.
+    pub spoken: Spoken,
+}
+
+/// Connects to `endpoint`: its addresses one after the other, and then TLS where it is spoken, all within `limit`.
 ///
 /// # Errors
-/// The last address's error, or `TimedOut`; `AddrNotAvailable` when a host name has no address.
-pub(crate) async fn connect(endpoint: &Endpoint, limit: Duration) -> io::Result<Connected> {
-    match timeout(limit, connect_any(endpoint)).await {
+/// The last address's error, or `TimedOut`; `AddrNotAvailable` when a host name has no address. What went wrong with TLS
+/// is a [`crate::tls::client::TlsFailed`] inside.
+pub(crate) async fn connect(
+    endpoint: &Endpoint,
+    secure: Option<Secure<'_>>,
+    limit: Duration,
+) -> io::Result<Connected> {
+    let shaking = Cell::new(false);
+    let connected = timeout(limit, async {
+        let connected = connect_any(endpoint).await?;
+        let Some(Secure { connector, spoken }) = secure else { return Ok(connected) };
+        let UpstreamStream::Tcp(stream) = connected.stream else {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "TLS is spoken over TCP alone"));
+        };
+        shaking.set(true);
+        let Shaken { stream, resumed } =
+            connector.shake_hands(stream, &endpoint.spec.authority, spoken).await?;
+        let stream = UpstreamStream::Tls(stream);
+        Ok(Connected { stream, address: connected.address, resumed: Some(resumed) })
+    });
+    match connected.await {
         Ok(result) => result,
-        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "no connection within connectTimeout")),
+        Err(_) => match secure.filter(|_| shaking.get()) {
+            Some(secure) => Err(secure.connector.timed_out(&endpoint.spec.authority)),
+            None => Err(io::Error::new(io::ErrorKind::TimedOut, "no connection within connectTimeout")),
+        },
     }
 }
 
@@ -58,7 +123,7 @@ async fn connect_any(endpoint: &Endpoint) -> io::Result<Connected> {
         ConnectTo::Tcp(addresses) => addresses,
         ConnectTo::Unix(path) => {
             let stream = UnixStream::connect(path.as_path()).await?;
-            return Ok(Connected { stream: UpstreamStream::Unix(stream), address: None });
+            return Ok(Connected { stream: UpstreamStream::Unix(stream), address: None, resumed: None });
         }
     };
     let mut last = io::Error::new(io::ErrorKind::AddrNotAvailable, "the host name has no address");
@@ -66,7 +131,8 @@ async fn connect_any(endpoint: &Endpoint) -> io::Result<Connected> {
         match TcpStream::connect(address).await {
             Ok(stream) => {
                 stream.set_nodelay(true)?;
-                return Ok(Connected { stream: UpstreamStream::Tcp(stream), address: Some(address) });
+                let stream = UpstreamStream::Tcp(stream);
+                return Ok(Connected { stream, address: Some(address), resumed: None });
             }
             Err(error) => last = error,
         }
@@ -83,6 +149,7 @@ impl AsyncRead for UpstreamStream {
         match &mut *self {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -92,6 +159,7 @@ impl AsyncWrite for UpstreamStream {
         match &mut *self {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
@@ -103,6 +171,7 @@ impl AsyncWrite for UpstreamStream {
         match &mut *self {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }
 
@@ -110,14 +179,18 @@ impl AsyncWrite for UpstreamStream {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(())) // sockets have no buffer of their own
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut *self {
+            Self::Tcp(_) | Self::Unix(_) => Poll::Ready(Ok(())), // sockets have no buffer of their own
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

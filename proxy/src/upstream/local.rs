@@ -116,7 +116,8 @@ impl LocalUpstream {
 }
 
 fn pool(shared: &Upstream, counters: &Arc<UpstreamCounters>, endpoint: &Arc<Endpoint>) -> Rc<Pool> {
-    Rc::new(Pool::new(Arc::clone(endpoint), shared.model.connections.clone(), Arc::clone(counters)))
+    let (settings, tls) = (shared.model.connections.clone(), shared.tls.clone());
+    Rc::new(Pool::new(Arc::clone(endpoint), settings, tls, Arc::clone(counters)))
 }
 
 /// What the balancer asks.
@@ -144,7 +145,7 @@ mod tests {
     use outrigger_config::{load_str, model};
 
     use super::*;
-    use crate::upstream::registry;
+    use crate::{tls::notes::Teller, upstream::registry};
 
     fn config(endpoints: &str) -> model::Config {
         let yaml = format!(
@@ -157,7 +158,8 @@ mod tests {
 
     #[test]
     fn a_worker_follows_a_set_that_is_replaced_and_keeps_the_pools_of_those_that_stay() {
-        let shared = registry::upstreams(&config("{ url: http://10.0.0.1 }, { url: http://10.0.0.2 }"), &[]);
+        let config_of_two = config("{ url: http://10.0.0.1 }, { url: http://10.0.0.2 }");
+        let shared = registry::upstreams(&config_of_two, &[], &Teller::new().1).unwrap();
         let local = LocalUpstream::new(&shared[0], &Arc::default());
         let stays = Rc::clone(&local.current.borrow().pools[1]);
         let busy = local.pick(&Tried::default()).unwrap();

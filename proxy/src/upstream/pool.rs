@@ -29,11 +29,15 @@ use outrigger_filters::service::Body;
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    connect::{UpstreamStream, connect},
+    connect::{Secure, UpstreamStream, connect},
     endpoint::Endpoint,
     http1::Connection,
 };
-use crate::{rt::LocalExecutor, telemetry::metrics::UpstreamCounters};
+use crate::{
+    rt::LocalExecutor,
+    telemetry::{handshakes::Handshake, metrics::UpstreamCounters},
+    tls::client::{Connector, Spoken, TlsFailed},
+};
 
 /// Upstream response heads over this are refused (`docs/security.md`, "Limits").
 const RESPONSE_HEAD_BYTES: usize = 64 * 1024;
@@ -52,6 +56,8 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 pub(crate) struct Pool {
     endpoint: Arc<Endpoint>,
     settings: ConnectionSettings,
+    /// TLS, where it is spoken: the whole of its identity, which never changes for a pool.
+    tls: Option<Arc<Connector>>,
     counters: Arc<UpstreamCounters>,
     /// Oldest in front.
     idle: RefCell<VecDeque<Idle>>,
@@ -66,6 +72,13 @@ pub(crate) struct Pool {
 struct Idle {
     connection: Box<Connection>,
     since: Instant,
+}
+
+impl Idle {
+    /// Closes it in good order.
+    fn end(mut self) {
+        self.connection.say_goodbye();
+    }
 }
 
 struct Multiplexed {
@@ -89,12 +102,14 @@ impl Pool {
     pub(crate) fn new(
         endpoint: Arc<Endpoint>,
         settings: ConnectionSettings,
+        tls: Option<Arc<Connector>>,
         counters: Arc<UpstreamCounters>,
     ) -> Self {
         Self {
             endpoint,
             idle_timeout: Cell::new(settings.idle_timeout),
             settings,
+            tls,
             counters,
             idle: RefCell::default(),
             multiplexed: RefCell::default(),
@@ -112,17 +127,19 @@ impl Pool {
     /// Closes idle connections now and busy ones after their request: the upstream is gone from the configuration.
     pub(crate) fn retire(&self) {
         self.retired.set(true);
-        self.idle.borrow_mut().clear();
+        self.idle.borrow_mut().drain(..).for_each(Idle::end);
         self.multiplexed.borrow_mut().clear();
     }
 
     /// The newest idle connection that is still good.
     pub(crate) fn checkout(self: &Rc<Self>) -> Option<Lease> {
         loop {
-            let Idle { connection, since } = self.idle.borrow_mut().pop_back()?;
-            if self.too_old(connection.opened) || !self.endpoint.still_has(connection.address) {
+            let idle = self.idle.borrow_mut().pop_back()?;
+            if self.too_old(idle.connection.opened) || !self.endpoint.still_has(idle.connection.address) {
+                idle.end();
                 continue;
             }
+            let Idle { mut connection, since } = idle;
             if connection.is_quiet() {
                 return Some(Lease { connection: Some(connection), pool: Rc::clone(self), reused: true });
             }
@@ -135,19 +152,30 @@ impl Pool {
     /// # Errors
     /// What the connect failed with.
     pub(crate) async fn open(self: &Rc<Self>) -> io::Result<Lease> {
-        let connected = self.connect().await?;
+        let connected = self.connect(Spoken::Http1).await?;
         let connection = Connection::new(connected.stream, connected.address);
         Ok(Lease { connection: Some(Box::new(connection)), pool: Rc::clone(self), reused: false })
     }
 
-    async fn connect(&self) -> io::Result<super::connect::Connected> {
-        let result = connect(&self.endpoint, self.settings.connect_timeout).await;
+    async fn connect(&self, spoken: Spoken) -> io::Result<super::connect::Connected> {
+        let secure = self.tls.as_ref().map(|connector| Secure { connector, spoken });
+        let result = connect(&self.endpoint, secure, self.settings.connect_timeout).await;
         self.counters.connected(result.is_ok());
+        let shaken = match &result {
+            Ok(connected) => {
+                connected.resumed.map(|resumed| if resumed { Handshake::Resumed } else { Handshake::Full })
+            }
+            Err(error) => TlsFailed::within(error).map(|failed| Handshake::Failed(failed.failure)),
+        };
+        if let Some(shaken) = shaken {
+            self.counters.handshakes.count(shaken);
+        }
         result
     }
 
     fn give_back(self: &Rc<Self>, connection: Box<Connection>) {
         if self.retired.get() {
+            Idle { connection, since: Instant::now() }.end();
             return;
         }
         self.idle.borrow_mut().push_back(Idle { connection, since: Instant::now() });
@@ -190,7 +218,7 @@ impl Pool {
 
     fn expire_idle(&self, now: Instant) -> Option<Instant> {
         let mut idle = self.idle.borrow_mut();
-        while let Some(oldest) = idle.front() {
+        while let Some(oldest) = idle.front_mut() {
             let expiry = oldest.since + self.idle_timeout.get();
             if expiry > now {
                 return Some(expiry);
@@ -200,7 +228,7 @@ impl Pool {
                 let raised = self.idle_timeout.get() + self.idle_timeout.get() / 4;
                 self.idle_timeout.set(raised.min(self.settings.idle_timeout));
             }
-            idle.pop_front();
+            idle.pop_front().into_iter().for_each(Idle::end);
         }
         None
     }
@@ -283,7 +311,7 @@ impl Pool {
         if let Some(stream) = self.open_stream() {
             return Ok(stream);
         }
-        let connected = self.connect().await?;
+        let connected = self.connect(Spoken::Http2).await?;
         let (sender, connection) = http2::Builder::new(LocalExecutor)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)

@@ -12,11 +12,17 @@ use arc_swap::ArcSwap;
 use outrigger_config::model::{Config, EndpointSpec, Upstream as Model};
 
 use super::{balance::Balancer, endpoint::Endpoint};
+use crate::tls::{
+    client::{Connector, SystemRoots, TrustError},
+    notes::Notes,
+};
 
 /// One upstream at run time, shared by all workers.
 pub(crate) struct Upstream {
     /// As accepted.
     pub model: Model,
+    /// TLS, where it is spoken.
+    pub tls: Option<Arc<Connector>>,
     set: ArcSwap<EndpointSet>,
     /// One more with every set, so that a worker sees by one plain load that its own is still the current one.
     generation: AtomicU64,
@@ -28,6 +34,15 @@ pub(crate) struct EndpointSet {
     pub endpoints: Vec<Arc<Endpoint>>,
     /// Chooses among them.
     pub balancer: Balancer,
+}
+
+/// The TLS of an upstream that cannot be spoken.
+#[derive(Debug)]
+pub(crate) struct Untrusting {
+    /// The upstream.
+    pub upstream: Arc<str>,
+    /// Why.
+    pub error: TrustError,
 }
 
 impl EndpointSet {
@@ -47,9 +62,15 @@ impl EndpointSet {
 }
 
 impl Upstream {
-    fn new(model: &Model) -> Self {
+    fn new(model: &Model, tls: Option<Arc<Connector>>) -> Self {
         let set = EndpointSet::new(model, &model.endpoints, &[]);
-        Self { model: model.clone(), set: ArcSwap::from_pointee(set), generation: AtomicU64::new(0) }
+        Self { model: model.clone(), tls, set: ArcSwap::from_pointee(set), generation: AtomicU64::new(0) }
+    }
+
+    /// The same upstream after a file that it names was replaced: everything but its connections stays.
+    fn renewed(&self, model: &Model, tls: Option<Arc<Connector>>) -> Self {
+        let set = ArcSwap::new(self.set());
+        Self { model: model.clone(), tls, set, generation: AtomicU64::new(0) }
     }
 
     /// The current endpoints.
@@ -73,17 +94,32 @@ impl Upstream {
 }
 
 /// The upstreams of `config`, in its order; those of `old` whose model value is equal are carried over with their
-/// counters and resolved addresses.
-pub(crate) fn upstreams(config: &Config, old: &[Arc<Upstream>]) -> Vec<Arc<Upstream>> {
+/// counters and resolved addresses. Where only the content of a file is another one, connections are new and the rest is
+/// carried over.
+///
+/// # Errors
+/// The TLS of one cannot be spoken.
+pub(crate) fn upstreams(
+    config: &Config,
+    old: &[Arc<Upstream>],
+    notes: &Notes,
+) -> Result<Vec<Arc<Upstream>>, Untrusting> {
     let old: HashMap<&str, &Arc<Upstream>> = old.iter().map(|one| (&*one.model.name, one)).collect();
-    config
-        .upstreams
-        .iter()
-        .map(|model| match old.get(&*model.name) {
-            Some(kept) if kept.model == *model => Arc::clone(kept),
-            _ => Arc::new(Upstream::new(model)),
-        })
-        .collect()
+    let mut system = SystemRoots::default();
+    let mut upstream = |model: &Model| {
+        let kept = old.get(&*model.name);
+        if let Some(same) = kept.filter(|kept| kept.model == *model) {
+            return Ok(Arc::clone(same));
+        }
+        let connector = |tls| Connector::build(&model.name, tls, &mut system, notes).map(Arc::new);
+        let tls = model.tls.as_deref().map(connector).transpose();
+        let tls = tls.map_err(|error| Untrusting { upstream: Arc::clone(&model.name), error })?;
+        Ok(Arc::new(match kept.filter(|kept| kept.model.same_block(model)) {
+            Some(kept) => kept.renewed(model, tls),
+            None => Upstream::new(model, tls),
+        }))
+    };
+    config.upstreams.iter().map(&mut upstream).collect()
 }
 
 /// The endpoints of `extAuth`, each once; those of `old` that are the same are carried over.
@@ -120,7 +156,7 @@ mod tests {
 
     #[test]
     fn endpoints_that_stay_are_the_same_ones_and_a_new_set_has_a_new_number() {
-        let upstream = Upstream::new(&upstream("{ url: http://10.0.0.1 }, { url: http://10.0.0.2 }"));
+        let upstream = Upstream::new(&upstream("{ url: http://10.0.0.1 }, { url: http://10.0.0.2 }"), None);
         let (before, number) = (upstream.set(), upstream.generation());
         let next = self::upstream(
             "{ url: http://10.0.0.3 }, { url: http://10.0.0.2, weight: 5 }, { url: http://10.0.0.2 }",

@@ -11,6 +11,7 @@ mod authorize;
 mod bad_input;
 mod cli;
 mod cors;
+mod egress;
 mod expect;
 mod ext_auth;
 mod framing;

@@ -4,6 +4,8 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use std::net::SocketAddr;
 
+use super::ClientTls;
+
 /// A named group of endpoints that a route can send to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -16,10 +18,31 @@ pub struct Upstream {
     pub endpoints: Vec<EndpointSpec>,
     /// What is spoken to the endpoints.
     pub protocol: Protocol,
+    /// TLS towards the endpoints; `None`: without.
+    pub tls: Option<Arc<ClientTls>>,
     /// How an endpoint is chosen.
     pub load_balancer: LoadBalancerPolicy,
     /// Connect, idle and age limits of connections.
     pub connections: ConnectionSettings,
+}
+
+impl Upstream {
+    /// What Host is on outbound routes.
+    pub fn host<'a>(&'a self, endpoint: &'a EndpointSpec) -> &'a str {
+        let named = self.tls.as_ref().and_then(|tls| tls.hostname.as_deref());
+        named.unwrap_or(&endpoint.authority)
+    }
+
+    /// Whether the other one is written in the same way, whatever the files hold that it names.
+    pub fn same_block(&self, other: &Self) -> bool {
+        let tls = match (&self.tls, &other.tls) {
+            (Some(one), Some(other)) => one.same_block(other),
+            (None, None) => true,
+            _ => false,
+        };
+        let without_files = |upstream: &Self| Self { tls: None, ..upstream.clone() };
+        tls && without_files(self) == without_files(other)
+    }
 }
 
 /// The app, or something outside the pod.

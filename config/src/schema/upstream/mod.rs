@@ -1,6 +1,6 @@
 //! An entry of `upstreams`.
 
-use super::{At, Int, Time, Word, block::block};
+use super::{At, Int, Time, UpstreamTlsBlock, Word, block::block};
 use crate::model::{LoadBalancerPolicy, Protocol};
 
 block! {
@@ -10,6 +10,8 @@ block! {
         "endpoints" endpoints: Vec<At<EndpointBlock>>,
         /// What is spoken to the endpoints: `auto` (HTTP/1.1, and HTTP/2 for gRPC requests), `http1` or `h2c`. Default auto.
         "protocol" protocol: Word<Protocol>,
+        /// TLS towards endpoints whose URLs begin with https. Default: their own names, verified by the system's roots.
+        "tls" tls: UpstreamTlsBlock,
         /// How an endpoint is chosen.
         "loadBalancer" load_balancer: LoadBalancerBlock,
         /// Connect, idle and age limits of connections.
@@ -17,14 +19,14 @@ block! {
     }
     required ["endpoints"]
     later [
-        "dns", "tls", "credentials", "healthCheck", "outlierDetection", "circuitBreaker", "retryBudget"
+        "dns", "credentials", "healthCheck", "outlierDetection", "circuitBreaker", "retryBudget"
     ]
 }
 
 block! {
     /// One endpoint.
     EndpointBlock {
-        /// `http://host` or `http://host:port`, without path, query or user.
+        /// `http://host:port` or `https://host:port`, without path, query or user; the port may be left out. All endpoints of an upstream have the same scheme.
         "url" url: String,
         /// Relative share, 1 to 1000. Default 1.
         "weight" weight: Int<1, 1000>,

@@ -21,8 +21,16 @@ use crate::{
     schema::At,
 };
 
+/// Whom a certificate is shown to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum ShownTo {
+    Clients,
+    Servers,
+}
+
 /// The files that a block names.
 pub(super) struct Named<'a> {
+    pub(super) shown_to: ShownTo,
     pub(super) cert: Option<&'a At<String>>,
     pub(super) key: Option<&'a At<String>>,
     pub(super) bundle: Option<&'a At<String>>,
@@ -48,12 +56,12 @@ pub(super) fn certificate(
                 report.error(&key.place, "conflicting-keys", "a bundle holds the key too", help);
             }
             let both = part(bundle, files, report)?;
-            pair(&both, &both, report)
+            pair(&both, &both, named.shown_to, report)
         }
         (Some(cert), Some(key), None) => {
             let (cert, key) = (part(cert, files, report), part(key, files, report));
             match (&cert, &key) {
-                (Some(cert), Some(key)) => pair(cert, key, report),
+                (Some(cert), Some(key)) => pair(cert, key, named.shown_to, report),
                 // Each file is looked at, so that what is wrong with it is not found one at a time.
                 (Some(cert), None) => chain(cert, report).map(|_| ()).and(None),
                 (None, Some(key)) => signing_key(key, report).map(|_| ()).and(None),
@@ -61,7 +69,12 @@ pub(super) fn certificate(
             }
         }
         (Some(cert), None, None) => {
-            let help = "add `keyFile: …`, or write `bundleFile` when the key is in the same file";
+            let help = match named.shown_to {
+                ShownTo::Clients => {
+                    "add `keyFile: …`, or write `bundleFile` when the key is in the same file"
+                }
+                ShownTo::Servers => "add `keyFile: …`, the same file when the key is in it",
+            };
             report.error(&cert.place, "missing-key", "`keyFile` is missing", help);
             part(cert, files, report).and_then(|cert| chain(&cert, report).map(|_| ())).and(None)
         }
@@ -76,7 +89,7 @@ fn part<'a>(written: &'a At<String>, files: &mut Files<'_>, report: &mut Report)
     Some(Part { written, file, sections })
 }
 
-fn pair(cert: &Part<'_>, key: &Part<'_>, report: &mut Report) -> Option<Arc<Certificate>> {
+fn pair(cert: &Part<'_>, key: &Part<'_>, shown_to: ShownTo, report: &mut Report) -> Option<Arc<Certificate>> {
     // Both before either is given up.
     let (chain, signing) = (chain(cert, report), signing_key(key, report));
     let (chain, (signing, der)) = (chain?, signing?);
@@ -85,8 +98,8 @@ fn pair(cert: &Part<'_>, key: &Part<'_>, report: &mut Report) -> Option<Arc<Cert
         return None;
     }
     in_order(cert, &chain, report)?;
-    lifetime(cert, &chain.parsed, report);
-    purpose(cert, &chain.parsed[0], report);
+    lifetime(cert, &chain.parsed, shown_to, report);
+    purpose(cert, &chain.parsed[0], shown_to, report);
     Some(Arc::new(Certificate {
         not_after: x509::system_time(chain.parsed[0].validity().not_after),
         chain: chain.certificates.to_vec(),
@@ -212,8 +225,9 @@ fn in_order(part: &Part<'_>, chain: &Chain<'_>, report: &mut Report) -> Option<(
 }
 
 /// A root may stand in the chain after its time: nobody looks at it.
-fn lifetime(part: &Part<'_>, chain: &[X509Certificate<'_>], report: &mut Report) {
+fn lifetime(part: &Part<'_>, chain: &[X509Certificate<'_>], shown_to: ShownTo, report: &mut Report) {
     let (place, name) = (&part.written.place, &part.written.value);
+    let they = shown_to.they();
     for (index, certificate) in chain.iter().enumerate() {
         if index > 0 && certificate.subject() == certificate.issuer() {
             continue;
@@ -225,16 +239,19 @@ fn lifetime(part: &Part<'_>, chain: &[X509Certificate<'_>], report: &mut Report)
         let (from, until) = (certificate.validity().not_before, certificate.validity().not_after);
         let (code, what, help) = match x509::age(from, until, SystemTime::now()) {
             Age::Ended => {
-                let help = "renew it: clients refuse it; a new one is taken up as soon as it is there";
+                let help =
+                    format!("renew it: {they} refuse it; a new one is taken up as soon as it is there");
                 ("certificate-expired", format!("expired on {}", x509::date(until)), help)
             }
             Age::Ending => {
                 let help = "renew it, and look why that did not happen by itself";
-                ("certificate-expires", format!("expires within 7 days, on {}", x509::date(until)), help)
+                let what = format!("expires within 7 days, on {}", x509::date(until));
+                ("certificate-expires", what, help.to_owned())
             }
             Age::NotYet => {
                 let what = format!("is not valid before {}", x509::date(from));
-                ("certificate-not-yet-valid", what, "wait for it, or check this machine's clock")
+                let help = "wait for it, or check this machine's clock";
+                ("certificate-not-yet-valid", what, help.to_owned())
             }
             Age::Good => continue,
         };
@@ -242,12 +259,27 @@ fn lifetime(part: &Part<'_>, chain: &[X509Certificate<'_>], report: &mut Report)
     }
 }
 
-fn purpose(part: &Part<'_>, leaf: &X509Certificate<'_>, report: &mut Report) {
-    let usage = leaf.extended_key_usage().ok().flatten();
-    if usage.is_some_and(|usage| !usage.value.server_auth && !usage.value.any) {
-        let name = &part.written.value;
-        let message = format!("the certificate in {name:?} is not meant for servers, so clients refuse it");
-        let help = "issue it with the extended key usage serverAuth";
-        report.warning(&part.written.place, "certificate-of-another-purpose", message, help);
+fn purpose(part: &Part<'_>, leaf: &X509Certificate<'_>, shown_to: ShownTo, report: &mut Report) {
+    let Some(usage) = leaf.extended_key_usage().ok().flatten().map(|usage| usage.value) else { return };
+    let (good, whom, wanted) = match shown_to {
+        ShownTo::Clients => (usage.server_auth, "servers", "serverAuth"),
+        ShownTo::Servers => (usage.client_auth, "clients", "clientAuth"),
+    };
+    if good || usage.any {
+        return;
+    }
+    let (name, they) = (&part.written.value, shown_to.they());
+    let message = format!("the certificate in {name:?} is not meant for {whom}, so {they} refuse it");
+    let help = format!("issue it with the extended key usage {wanted}");
+    report.warning(&part.written.place, "certificate-of-another-purpose", message, help);
+}
+
+impl ShownTo {
+    /// Whoever looks at it.
+    fn they(self) -> &'static str {
+        match self {
+            Self::Clients => "clients",
+            Self::Servers => "servers",
+        }
     }
 }

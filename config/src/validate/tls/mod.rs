@@ -1,10 +1,11 @@
-//! TLS towards clients: the files that a listener names, read and checked.
+//! TLS: the files that a listener or an upstream names, read and checked.
 //!
 //! What would make every handshake fail is an error: a key of another certificate, a CA that is none. What time does to
 //! a certificate is a warning, because time may also mend it: an expired one is replaced by the next rotation, and a
 //! restart in between must not take the plain listeners down with it.
 
 mod certificate;
+pub(super) mod client;
 mod names;
 mod pem;
 pub(super) mod trust;
@@ -40,6 +41,7 @@ pub(super) fn server(
     }
     let block = &written.value;
     let named = certificate::Named {
+        shown_to: certificate::ShownTo::Clients,
         cert: block.cert_file.as_ref(),
         key: block.key_file.as_ref(),
         bundle: block.bundle_file.as_ref(),
@@ -65,6 +67,7 @@ fn sni(
     for item in written.map_or(&[][..], |items| &items.value) {
         let block = &item.value;
         let named = certificate::Named {
+            shown_to: certificate::ShownTo::Clients,
             cert: block.cert_file.as_ref(),
             key: block.key_file.as_ref(),
             bundle: block.bundle_file.as_ref(),

@@ -1,17 +1,18 @@
 //! Upstreams and their endpoints.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{
-    defaults, name, url,
+    defaults, name, tls, url,
     value::{narrow, number, time_or_off, time_over_zero, word},
 };
 use crate::{
+    files::Files,
     model::{
-        App, AppAddress, ConnectionSettings, EndpointAddress, EndpointSpec, LoadBalancerPolicy, Protocol,
-        Upstream, UpstreamKind,
+        App, AppAddress, ClientTls, ConnectionSettings, EndpointAddress, EndpointSpec, LoadBalancerPolicy,
+        Protocol, Upstream, UpstreamKind,
     },
-    problem::{Place, Report},
+    problem::Report,
     schema::{At, ConnectionsBlock, EndpointBlock, Entries, UpstreamBlock},
 };
 
@@ -19,6 +20,7 @@ use crate::{
 pub(super) fn upstreams(
     app: Option<&App>,
     written: Option<&At<Entries<UpstreamBlock>>>,
+    files: &mut Files<'_>,
     report: &mut Report,
 ) -> Vec<Upstream> {
     let mut upstreams: Vec<Upstream> = app.map(app_upstream).into_iter().collect();
@@ -30,7 +32,7 @@ pub(super) fn upstreams(
     for (key, block) in &written.value.0 {
         name::check(&key.value, &key.place, report);
         name::not_reserved(&key.value, &key.place, report);
-        upstreams.push(upstream(&key.value, &block.value, report));
+        upstreams.push(upstream(&key.value, &block.value, files, report));
     }
     upstreams
 }
@@ -45,6 +47,7 @@ fn app_upstream(app: &App) -> Upstream {
         kind: UpstreamKind::App,
         endpoints: vec![EndpointSpec { address, authority: authority.into(), weight: 1 }],
         protocol: app.protocol,
+        tls: None,
         load_balancer: LoadBalancerPolicy::LeastRequest,
         connections: ConnectionSettings {
             connect_timeout: defaults::CONNECT_TIMEOUT,
@@ -54,7 +57,7 @@ fn app_upstream(app: &App) -> Upstream {
     }
 }
 
-fn upstream(name: &str, block: &UpstreamBlock, report: &mut Report) -> Upstream {
+fn upstream(name: &str, block: &UpstreamBlock, files: &mut Files<'_>, report: &mut Report) -> Upstream {
     let written = block.endpoints.as_ref();
     if let Some(empty) = written.filter(|endpoints| endpoints.value.is_empty()) {
         let help = "write `- url: http://host:port`";
@@ -64,13 +67,58 @@ fn upstream(name: &str, block: &UpstreamBlock, report: &mut Report) -> Upstream 
     let policy = block.load_balancer.as_ref().map_or(LoadBalancerPolicy::LeastRequest, |balancer| {
         word(&balancer.value.policy, LoadBalancerPolicy::LeastRequest)
     });
+    let (endpoints, secure) = endpoints(items, report);
     Upstream {
         name: name.into(),
         kind: UpstreamKind::External,
-        endpoints: items.iter().filter_map(|item| endpoint(&item.value, report)).collect(),
+        endpoints,
         protocol: word(&block.protocol, Protocol::Auto),
+        tls: tls(block, secure, files, report),
         load_balancer: policy,
         connections: connections(block.connections.as_ref(), defaults::UPSTREAM_IDLE, report),
+    }
+}
+
+/// What the endpoints are, and whether TLS is spoken to them; unknown when none of them could be read.
+fn endpoints(items: &[At<EndpointBlock>], report: &mut Report) -> (Vec<EndpointSpec>, Option<bool>) {
+    let mut endpoints = Vec::with_capacity(items.len());
+    let mut all: Option<bool> = None;
+    for item in items {
+        let Some((endpoint, secure)) = endpoint(&item.value, report) else { continue };
+        if *all.get_or_insert(secure) != secure {
+            let place = item.value.url.as_ref().map_or(&item.place, |url| &url.place);
+            let message = "http and https do not mix: what is secret would go out in the clear by chance";
+            report.error(place, "mixed-schemes", message, "make two upstreams of it");
+        }
+        endpoints.push(endpoint);
+    }
+    (endpoints, all)
+}
+
+fn tls(
+    block: &UpstreamBlock,
+    secure: Option<bool>,
+    files: &mut Files<'_>,
+    report: &mut Report,
+) -> Option<Arc<ClientTls>> {
+    let read = block.tls.as_ref().map(|tls| tls::client::client(&tls.value, files, report));
+    let written = block.tls.as_ref().map(|tls| &tls.place);
+    match (secure, written) {
+        (Some(false), Some(place)) => {
+            let message = "`tls` has no effect on endpoints whose URLs begin with http";
+            report.error(place, "conflicting-keys", message, "remove it, or write https:// in the URLs");
+            None
+        }
+        (Some(true), _) => {
+            let h2c = block.protocol.as_ref().filter(|protocol| protocol.value.0 == Protocol::H2c);
+            if let Some(protocol) = h2c {
+                let message = "h2c is HTTP/2 without TLS";
+                let help = "write `auto` (HTTP/1.1, and HTTP/2 for gRPC requests), or http:// in the URLs";
+                report.error(&protocol.place, "conflicting-keys", message, help);
+            }
+            Some(Arc::new(read.unwrap_or_default()))
+        }
+        _ => None,
     }
 }
 
@@ -88,52 +136,24 @@ fn connections(
     }
 }
 
-fn endpoint(block: &EndpointBlock, report: &mut Report) -> Option<EndpointSpec> {
+/// An endpoint, and whether TLS is spoken to it.
+fn endpoint(block: &EndpointBlock, report: &mut Report) -> Option<(EndpointSpec, bool)> {
     let url = block.url.as_ref()?;
-    let (address, authority) = match parse_url(&url.value) {
+    let parsed = match url::parse(&url.value) {
         Ok(parsed) => parsed,
         Err(refusal) => {
-            refusal.report(&url.value, &url.place, report);
+            refusal.report(&url.value, "http://host:port", &url.place, report);
             return None;
         }
     };
-    Some(EndpointSpec { address, authority: authority.into(), weight: narrow(number(&block.weight, 1)) })
-}
-
-/// Why a URL is refused.
-enum Refusal {
-    Url(url::Refusal),
-    Https,
-    Path(String),
-}
-
-impl Refusal {
-    fn report(&self, url: &str, place: &Place, report: &mut Report) {
-        let (code, message, help) = match self {
-            Self::Https => (
-                "not-supported",
-                "https upstreams are not supported by this version".to_owned(),
-                "write http://, or send to a TLS proxy of your own".to_owned(),
-            ),
-            Self::Path(base) => (
-                "bad-url",
-                "a URL here has no path, query or fragment".to_owned(),
-                format!("write {base}; `urlRewrite` of a route changes the path"),
-            ),
-            Self::Url(refusal) => return refusal.report(url, "http://host:port", place, report),
-        };
-        report.error(place, code, message, help);
+    if !matches!(parsed.tail, "" | "/") {
+        let scheme = if parsed.secure { "https" } else { "http" };
+        let message = "a URL here has no path, query or fragment";
+        let help = format!("write {scheme}://{}; `urlRewrite` of a route changes the path", parsed.authority);
+        report.error(&url.place, "bad-url", message, help);
+        return None;
     }
-}
-
-/// Reads `http://host[:port]`.
-fn parse_url(url: &str) -> Result<(EndpointAddress, String), Refusal> {
-    let parsed = url::parse(url).map_err(Refusal::Url)?;
-    if parsed.secure {
-        return Err(Refusal::Https);
-    }
-    match parsed.tail {
-        "" | "/" => Ok((parsed.address, parsed.authority)),
-        _ => Err(Refusal::Path(format!("http://{}", parsed.authority))),
-    }
+    let weight = narrow(number(&block.weight, 1));
+    let endpoint = EndpointSpec { address: parsed.address, authority: parsed.authority.into(), weight };
+    Some((endpoint, parsed.secure))
 }

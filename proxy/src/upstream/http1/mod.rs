@@ -58,6 +58,8 @@ pub(crate) struct Connection {
     out: Vec<u8>,
     out_at: usize,
     data: Bytes,
+    /// Whether something may be written that was not flushed.
+    unflushed: bool,
     /// Whether any byte of the current request was written.
     wrote: bool,
     /// The endpoint takes no more of it. It may have answered before it closed its ear, so reading tells how it ended.
@@ -123,6 +125,7 @@ impl Connection {
             out: Vec::new(),
             out_at: 0,
             data: Bytes::new(),
+            unflushed: false,
             wrote: false,
             deaf: None,
             opened: Instant::now(),
@@ -131,7 +134,7 @@ impl Connection {
     }
 
     /// Whether an idle connection is still open and silent. Costs no system call while nothing was announced.
-    pub(crate) fn is_quiet(&self) -> bool {
+    pub(crate) fn is_quiet(&mut self) -> bool {
         let nothing =
             matches!(self.stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock);
         self.read.is_empty() && nothing
@@ -139,12 +142,12 @@ impl Connection {
 
     /// Whether any byte of the current request was written.
     pub(crate) fn has_written(&self) -> bool {
-        self.wrote
+        self.stream.has_written().unwrap_or(self.wrote)
     }
 
     /// Whether the endpoint took everything that was to be written so far.
     pub(crate) fn has_flushed(&self) -> bool {
-        self.deaf.is_none() && self.out_at == self.out.len() && self.data.is_empty()
+        self.deaf.is_none() && self.out_at == self.out.len() && self.data.is_empty() && !self.unflushed
     }
 
     /// Puts the head of a request into the buffer and begins to send its body.
@@ -152,6 +155,7 @@ impl Connection {
         self.out.clear();
         self.out_at = 0;
         self.wrote = false;
+        self.stream.begin();
         encode::head(&mut self.out, request, own)
     }
 
@@ -253,9 +257,14 @@ impl Connection {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.wrote = true;
+            self.unflushed = self.stream.is_buffered();
             let of_own = written.min(own.len());
             self.out_at += of_own;
             self.data.advance(written - of_own);
+        }
+        if self.unflushed {
+            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+            self.unflushed = false;
         }
         self.out.clear();
         self.out_at = 0;
@@ -299,6 +308,11 @@ impl Connection {
     /// A whole body that was read along with its head, so that nothing more is needed of the connection.
     pub(crate) fn take_whole(&mut self, reading: &mut Reading) -> Option<Bytes> {
         reading.decoder.take_whole(&mut self.read)
+    }
+
+    /// Says that nothing follows, where the protocol has a word for it: nobody needs the idle connection any more.
+    pub(crate) fn say_goodbye(&mut self) {
+        self.stream.say_goodbye();
     }
 
     /// The socket and what was read of it, after a 101.

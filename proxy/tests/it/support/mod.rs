@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod frames;
+pub mod front;
 pub mod keys;
 pub mod live;
 pub mod pki;

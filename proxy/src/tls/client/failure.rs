@@ -1,0 +1,116 @@
+//! Why there is no TLS with an endpoint, in one word of a closed set.
+
+use std::{fmt, io};
+
+use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
+
+use crate::telemetry::handshakes::ServerFailure;
+
+/// TLS with an endpoint failed.
+#[derive(Debug)]
+pub(crate) struct TlsFailed {
+    /// Why.
+    pub failure: ServerFailure,
+    /// What the library says.
+    pub(super) error: Option<Error>,
+}
+
+impl TlsFailed {
+    pub(super) fn new(failure: ServerFailure, error: Option<Error>) -> Self {
+        Self { failure, error }
+    }
+
+    /// The one in an error of a connect.
+    pub(crate) fn within(error: &io::Error) -> Option<&Self> {
+        error.get_ref().and_then(|inner| inner.downcast_ref())
+    }
+
+    /// Whether the verifier has told it already.
+    pub(super) fn is_told(&self) -> bool {
+        matches!(self.error, Some(Error::InvalidCertificate(_)))
+    }
+}
+
+impl fmt::Display for TlsFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TLS failed: {}", self.failure.as_str())?;
+        self.error.as_ref().map_or(Ok(()), |error| write!(f, " ({error})"))
+    }
+}
+
+impl std::error::Error for TlsFailed {}
+
+/// What an error of the stream means.
+pub(super) fn of_io(error: io::Error) -> TlsFailed {
+    match library(&error) {
+        Some(error) => of(error.clone()),
+        None => TlsFailed::new(ServerFailure::Closed, None),
+    }
+}
+
+/// What the library said, when it was the library.
+pub(super) fn library(error: &io::Error) -> Option<&Error> {
+    error.get_ref().and_then(|inner| inner.downcast_ref())
+}
+
+/// The word for what the library says, and that itself.
+pub(super) fn of(error: Error) -> TlsFailed {
+    TlsFailed::new(word(&error), Some(error))
+}
+
+/// The word for what the library says.
+pub(super) fn word(error: &Error) -> ServerFailure {
+    use ServerFailure as F;
+    match error {
+        Error::InvalidCertificate(error) => of_certificate(error),
+        Error::NoCertificatesPresented => F::BadCertificate,
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => F::NotTls,
+        Error::PeerIncompatible(error) => match error {
+            PeerIncompatible::ServerDoesNotSupportTls12Or13
+            | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig => F::ProtocolVersion,
+            _ => F::NoSharedCipher,
+        },
+        Error::NoApplicationProtocol => F::NoSharedProtocol,
+        Error::AlertReceived(alert) => of_alert(*alert),
+        Error::InvalidMessage(_)
+        | Error::InappropriateMessage { .. }
+        | Error::InappropriateHandshakeMessage { .. }
+        | Error::PeerMisbehaved(_)
+        | Error::DecryptError
+        | Error::PeerSentOversizedRecord => F::Protocol,
+        _ => F::Other,
+    }
+}
+
+fn of_certificate(error: &CertificateError) -> ServerFailure {
+    use CertificateError as E;
+    use ServerFailure as F;
+    match error {
+        E::UnknownIssuer => F::UnknownCa,
+        E::NotValidForName | E::NotValidForNameContext { .. } => F::WrongName,
+        E::Expired | E::ExpiredContext { .. } => F::Expired,
+        E::NotValidYet | E::NotValidYetContext { .. } => F::NotYetValid,
+        E::InvalidPurpose | E::InvalidPurposeContext { .. } => F::WrongPurpose,
+        _ => F::BadCertificate,
+    }
+}
+
+fn of_alert(alert: AlertDescription) -> ServerFailure {
+    use AlertDescription as A;
+    use ServerFailure as F;
+    match alert {
+        A::CertificateRequired => F::CertificateRequired,
+        A::UnknownCA
+        | A::BadCertificate
+        | A::UnsupportedCertificate
+        | A::CertificateRevoked
+        | A::CertificateExpired
+        | A::CertificateUnknown
+        | A::AccessDenied => F::CertificateRefused,
+        A::UnrecognisedName => F::UnrecognizedName,
+        A::ProtocolVersion => F::ProtocolVersion,
+        A::NoApplicationProtocol => F::NoSharedProtocol,
+        A::CloseNotify | A::UserCanceled => F::Closed,
+        _ => F::HandshakeRefused,
+    }
+}

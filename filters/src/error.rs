@@ -29,6 +29,12 @@ pub enum Flag {
     Jk,
     /// Over a rate limit.
     Rl,
+    /// As many requests as may be at once (concurrency).
+    Cc,
+    /// A failure on purpose (fault injected).
+    Fi,
+    /// A delay on purpose (delay injected).
+    Di,
     /// No healthy endpoint.
     Uh,
     /// Connect failed.
@@ -58,6 +64,9 @@ impl Flag {
             Self::Uz => "UZ",
             Self::Jk => "JK",
             Self::Rl => "RL",
+            Self::Cc => "CC",
+            Self::Fi => "FI",
+            Self::Di => "DI",
             Self::Uh => "UH",
             Self::Uf => "UF",
             Self::Uc => "UC",
@@ -171,6 +180,12 @@ pub enum Error {
         /// When it would not be.
         retry_after: std::time::Duration,
     },
+    /// As many requests of the route as may be at once, and too many in the queue, or for too long.
+    #[error("no place within the route's concurrency")]
+    ConcurrencyFull,
+    /// `fault` answered.
+    #[error("a failure was asked for: {0}")]
+    FaultInjected(StatusCode),
     /// No endpoint has an address.
     #[error("no healthy endpoint in upstream {upstream}")]
     NoEndpoint {
@@ -203,7 +218,10 @@ pub enum Error {
         /// What happened.
         cause: Cause,
     },
-    /// `timeouts.request`, or `grpc-timeout` once it is built.
+    /// `grpc-timeout` of the client: the whole call.
+    #[error("the call's deadline has passed")]
+    GrpcTimeout,
+    /// `timeouts.request`.
     #[error("no response head within the request timeout")]
     RequestTimeout,
     /// `timeouts.backendRequest`.
@@ -231,13 +249,17 @@ impl Error {
             Self::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
             Self::Forbidden { .. } => StatusCode::FORBIDDEN,
             Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::NoKeys { .. } | Self::ExtAuthFailed(_) | Self::NoEndpoint { .. } => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::NoKeys { .. }
+            | Self::ExtAuthFailed(_)
+            | Self::ConcurrencyFull
+            | Self::NoEndpoint { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::FaultInjected(status) => *status,
             Self::ConnectFailed { .. } | Self::UpstreamClosed { .. } | Self::UpstreamProtocol { .. } => {
                 StatusCode::BAD_GATEWAY
             }
-            Self::RequestTimeout | Self::BackendTimeout | Self::StreamIdle => StatusCode::GATEWAY_TIMEOUT,
+            Self::GrpcTimeout | Self::RequestTimeout | Self::BackendTimeout | Self::StreamIdle => {
+                StatusCode::GATEWAY_TIMEOUT
+            }
         }
     }
 
@@ -252,11 +274,13 @@ impl Error {
             Self::Forbidden { .. } | Self::ExtAuthFailed(_) => Flag::Uz,
             Self::NoKeys { .. } => Flag::Jk,
             Self::RateLimited { .. } => Flag::Rl,
+            Self::ConcurrencyFull => Flag::Cc,
+            Self::FaultInjected(_) => Flag::Fi,
             Self::NoEndpoint { .. } => Flag::Uh,
             Self::ConnectFailed { .. } => Flag::Uf,
             Self::UpstreamClosed { .. } => Flag::Uc,
             Self::UpstreamProtocol { .. } => Flag::Upe,
-            Self::RequestTimeout | Self::BackendTimeout | Self::StreamIdle => Flag::Ut,
+            Self::GrpcTimeout | Self::RequestTimeout | Self::BackendTimeout | Self::StreamIdle => Flag::Ut,
             Self::ClientGone(_) => Flag::Dc,
         }
     }
@@ -274,11 +298,14 @@ impl Error {
             Self::Unauthenticated(reason) | Self::Forbidden { reason, .. } => reason,
             Self::NoKeys { .. } => "auth.no_keys",
             Self::RateLimited { .. } => RATE_LIMITED,
+            Self::ConcurrencyFull => "concurrency.full",
+            Self::FaultInjected(_) => "fault.abort",
             Self::ExtAuthFailed(_) => "ext_auth.failed",
             Self::NoEndpoint { .. } => "upstream.no_endpoint",
             Self::ConnectFailed { reason, .. } => reason,
             Self::UpstreamClosed { .. } => "upstream.closed",
             Self::UpstreamProtocol { .. } => "upstream.protocol",
+            Self::GrpcTimeout => "timeout.grpc",
             Self::RequestTimeout => "timeout.request",
             Self::BackendTimeout => "timeout.backend_request",
             Self::StreamIdle => "timeout.stream_idle",
@@ -299,7 +326,9 @@ impl Error {
             Self::Unauthenticated(_) => "unauthorized",
             Self::Forbidden { .. } => "forbidden",
             Self::NoKeys { .. } | Self::ExtAuthFailed(_) => "authorization unavailable",
-            Self::RateLimited { .. } => "too many requests",
+            Self::RateLimited { .. } | Self::ConcurrencyFull => "too many requests",
+            Self::FaultInjected(_) => "fault injected",
+            Self::GrpcTimeout => "deadline exceeded",
             Self::NoEndpoint { .. } => "no healthy upstream",
             Self::ConnectFailed { .. } | Self::UpstreamClosed { .. } | Self::UpstreamProtocol { .. } => {
                 "upstream failed"

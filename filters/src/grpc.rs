@@ -2,6 +2,8 @@
 //!
 //! gRPC is `application/grpc`, alone or before `+` or `;`. grpc-web is not: it reads HTTP statuses.
 
+use std::time::Duration;
+
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 /// Whether this head belongs to a gRPC call.
@@ -15,6 +17,25 @@ pub fn is_type(value: &HeaderValue) -> bool {
     let value = value.as_bytes();
     value.get(..TYPE.len()).is_some_and(|start| start.eq_ignore_ascii_case(TYPE))
         && matches!(value[TYPE.len()..].trim_ascii_start(), [] | [b'+' | b';', ..])
+}
+
+/// `grpc-timeout`: at most eight digits and a unit. `None` when it is absent or malformed, which is for the app to judge.
+pub fn timeout(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
+    if !(1..=8).contains(&digits.len()) || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let number: u64 = digits.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(number * 3600),
+        "M" => Duration::from_secs(number * 60),
+        "S" => Duration::from_secs(number),
+        "m" => Duration::from_millis(number),
+        "u" => Duration::from_micros(number),
+        "n" => Duration::from_nanos(number),
+        _ => return None,
+    })
 }
 
 /// The `grpc-status` of an answer that the proxy makes itself; 2 (UNKNOWN) for what the table does not name.
@@ -55,6 +76,32 @@ mod tests {
             assert_eq!(is_grpc(&headers), expected, "{value}");
         }
         assert!(!is_grpc(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_timeout_is_digits_and_a_unit() {
+        for (value, expected) in [
+            ("1H", Some(Duration::from_secs(3600))),
+            ("2M", Some(Duration::from_secs(120))),
+            ("99999999S", Some(Duration::from_secs(99_999_999))),
+            ("250m", Some(Duration::from_millis(250))),
+            ("7u", Some(Duration::from_micros(7))),
+            ("0n", Some(Duration::ZERO)),
+            ("", None),
+            ("S", None),
+            ("100000000S", None),
+            ("1", None),
+            ("1s", None),
+            ("1 S", None),
+            ("+1S", None),
+            ("-1S", None),
+            ("1.5S", None),
+            ("1SS", None),
+        ] {
+            let headers = HeaderMap::from_iter([("grpc-timeout".parse().unwrap(), value.parse().unwrap())]);
+            assert_eq!(timeout(&headers), expected, "{value:?}");
+        }
+        assert_eq!(timeout(&HeaderMap::new()), None);
     }
 
     #[test]

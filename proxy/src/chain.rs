@@ -8,6 +8,8 @@ use std::rc::Rc;
 use outrigger_config::model::{Action, Requirement, Route, RouteId, WeightedBackend};
 use outrigger_filters::{
     authorize::AuthorizeLayer,
+    concurrency::ConcurrencyLayer,
+    fault::FaultLayer,
     headers::RequestHeadersLayer,
     rate_limit::RateLimitLayer,
     rewrite::RewriteLayer,
@@ -46,7 +48,8 @@ where
         let limits = view.rate_limits(id, after_auth);
         (!limits.is_empty()).then(|| RateLimitLayer::new(limits))
     };
-    if route.rate_limits.is_empty() {
+    let gate = view.gate(id);
+    if route.rate_limits.is_empty() && gate.is_none() {
         // Not one more step for routes that are open to everybody.
         let open = route.auth.requirement == Requirement::None
             && route.authorize.is_none()
@@ -56,6 +59,8 @@ where
     let inner = ServiceBuilder::new()
         // 13: by what only a token or certificate says.
         .option_layer(limits(true))
+        // 14: whoever is let in may still have to wait for a place.
+        .option_layer(gate.cloned().map(ConcurrencyLayer::new))
         .service(service);
     let chain = ServiceBuilder::new()
         // 9: before anything is verified for him.
@@ -94,7 +99,7 @@ fn forward(view: &View, id: RouteId, backends: &[WeightedBackend]) -> BoxService
     let timeouts = &route.timeouts;
     // 20-22: balancing, pool, connection.
     let forward = forward::service(view.config(), route, backends, Rc::clone(view.upstreams()));
-    if is_plain(route) && timeouts.backend_request.is_none() {
+    if is_plain(route) {
         // Most routes change nothing: the same order without its empty places, for shorter futures.
         let layer = timeouts.request.map(|limit| TimeoutLayer::new(Scope::Request, limit));
         return guarded(view, id, ServiceBuilder::new().option_layer(layer).service(forward));
@@ -105,6 +110,8 @@ fn forward(view: &View, id: RouteId, backends: &[WeightedBackend]) -> BoxService
         .layer(RequestHeadersLayer::new(&route.request_headers))
         // 18: the client's patience, over all tries.
         .option_layer(timeouts.request.map(|limit| TimeoutLayer::new(Scope::Request, limit)))
+        // Where the upstream's own slowness and failures come from, so that they are felt as those are.
+        .option_layer(route.fault.as_ref().map(FaultLayer::new))
         // 20: one try's share of it.
         .option_layer(timeouts.backend_request.map(|limit| TimeoutLayer::new(Scope::Backend, limit)))
         .service(forward);
@@ -115,4 +122,6 @@ fn is_plain(route: &Route) -> bool {
     route.request_headers.is_empty()
         && route.url_rewrite.path.is_none()
         && route.url_rewrite.hostname.is_none()
+        && route.fault.is_none()
+        && route.timeouts.backend_request.is_none()
 }

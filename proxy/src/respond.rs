@@ -169,6 +169,7 @@ fn retry_after(error: &Error) -> Option<u64> {
             let begun = u64::from(retry_after.subsec_nanos() > 0);
             Some((retry_after.as_secs() + begun).max(1))
         }
+        Error::FaultInjected(_) => None,
         _ => (error.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(1),
     }
 }

@@ -13,11 +13,12 @@ use std::{
 
 use arc_swap::ArcSwap;
 use outrigger_config::model::{
-    Config, ConnectionSettings, Direction, ExtAuth, Listener, ListenerId, RateLimit, RouteId,
+    Config, ConnectionSettings, Direction, ExtAuth, Listener, ListenerId, RateLimit, Route, RouteId,
 };
 use outrigger_filters::{
     access_log::Sampler,
     claim_headers::ClaimHeaders,
+    concurrency::Gate,
     cors,
     jwt::{Providers, TokenCache},
     rate_limit::Limit,
@@ -76,6 +77,8 @@ pub(crate) struct Snapshot {
     cors: Vec<Option<cors::Policy>>,
     /// By [`outrigger_config::model::RateLimitId`].
     rate_limits: Vec<Arc<Limit>>,
+    /// By [`RouteId`].
+    gates: Vec<Option<Arc<Gate>>>,
 }
 
 impl Snapshot {
@@ -103,8 +106,10 @@ impl Snapshot {
         let ext_auth =
             config.routes.iter().map(|route| route.ext_auth.as_ref().map(|_| metrics.ext_auth(&route.name)));
         let rate_limits = rate_limits(&config, old.map_or(&[], |old| &old.rate_limits));
+        let gates = gates(&config, old);
         Ok(Self {
             rate_limits,
+            gates,
             ext_auth: ext_auth.collect(),
             // No upstream can have this name, which is no DNS label.
             service_counters: metrics.upstream(&"extAuth".into()),
@@ -119,6 +124,12 @@ impl Snapshot {
             claim_headers,
             cors,
         })
+    }
+
+    /// The gates that requests pass, by the names of their routes.
+    pub(crate) fn gates(&self) -> Vec<(Arc<str>, Arc<Gate>)> {
+        let gates = self.config.routes.iter().zip(&self.gates);
+        gates.filter_map(|(route, gate)| Some((Arc::clone(&route.name), gate.clone()?))).collect()
     }
 
     /// Everything that connections go to.
@@ -155,6 +166,21 @@ fn rate_limits(config: &Config, old: &[Arc<Limit>]) -> Vec<Arc<Limit>> {
         kept.map_or_else(|| Arc::new(Limit::new(model)), Arc::clone)
     };
     config.rate_limits.iter().map(limit).collect()
+}
+
+/// The gates of `config`; those of `old` go on where a route of the name has the same.
+fn gates(config: &Config, old: Option<&Snapshot>) -> Vec<Option<Arc<Gate>>> {
+    let of_old = |route: &Route| {
+        let old = old?;
+        let at = old.config.routes.iter().position(|one| one.name == route.name)?;
+        old.gates[at].clone()
+    };
+    let gate = |route: &Route| {
+        let model = route.concurrency.as_ref()?;
+        let kept = of_old(route).filter(|gate| gate.model() == model);
+        Some(kept.unwrap_or_else(|| Arc::new(Gate::new(model))))
+    };
+    config.routes.iter().map(gate).collect()
 }
 
 fn tls(config: &Config, old: Option<&Snapshot>) -> Result<Vec<Option<Arc<Tls>>>, Unusable> {
@@ -282,6 +308,11 @@ impl View {
         let ids = &self.config().route(route).rate_limits;
         let limits = ids.iter().map(|id| &self.snapshot.rate_limits[id.0 as usize]);
         limits.filter(|limit| limit.model().key.needs_identity() == after_auth).cloned().collect()
+    }
+
+    /// The gate that requests of a route pass.
+    pub(crate) fn gate(&self, route: RouteId) -> Option<&Arc<Gate>> {
+        self.snapshot.gates[route.0 as usize].as_ref()
     }
 
     /// What tokens are verified with.

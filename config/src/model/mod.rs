@@ -13,6 +13,7 @@ mod rate_limit;
 mod route;
 mod telemetry;
 mod tls;
+mod traffic;
 mod upstream;
 
 pub use app::{App, AppAddress, Readiness, ReadinessProbe};
@@ -37,6 +38,7 @@ pub use tls::{
     Certificate, ClientAuth, ClientAuthMode, ClientTls, PrivateKey, ServerTls, SniCertificate,
     SubjectAltName, TlsVersion,
 };
+pub use traffic::{Concurrency, Fault};
 pub use upstream::{
     ConnectionSettings, EndpointAddress, EndpointSpec, LoadBalancerPolicy, Protocol, Upstream, UpstreamKind,
 };

@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use super::{
-    Auth, Authorize, ClaimMatch, Cors, ExtAuth, ListenerId, PathTemplate, Pattern, RateLimitId, UpstreamId,
+    Auth, Authorize, ClaimMatch, Concurrency, Cors, ExtAuth, Fault, ListenerId, PathTemplate, Pattern,
+    RateLimitId, UpstreamId,
 };
 
 /// One route, with `defaults` already applied.
@@ -30,6 +31,10 @@ pub struct Route {
     pub authorize: Option<Authorize>,
     /// The service that is asked as well.
     pub ext_auth: Option<ExtAuth>,
+    /// How many requests may be with the upstream at once.
+    pub concurrency: Option<Concurrency>,
+    /// Delays and failures on purpose.
+    pub fault: Option<Fault>,
     /// Changes to the path or host sent on.
     pub url_rewrite: UrlRewrite,
     /// Changes to the request head sent on.
@@ -55,6 +60,8 @@ impl Route {
             auth: Auth::none(),
             authorize: None,
             ext_auth: None,
+            concurrency: None,
+            fault: None,
             url_rewrite: UrlRewrite::default(),
             request_headers: HeaderChanges::default(),
             response_headers: HeaderChanges::default(),

@@ -9,6 +9,7 @@ mod provider;
 mod rate_limit;
 mod route;
 mod tls;
+mod traffic;
 mod value;
 
 use serde_json::{Map, Value, json};

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     tls,
-    value::{Object, size, text, time, time_or_off, word},
+    value::{Object, percent, size, text, time, time_or_off, word},
 };
 use crate::model::{
     App, AppAddress, ConnectionSettings, EndpointSpec, Lifecycle, Listener, ListenerLimits, ReadinessProbe,
@@ -110,15 +110,10 @@ fn endpoint(scheme: &str, endpoint: &EndpointSpec) -> Value {
 
 pub(super) fn telemetry(telemetry: &Telemetry) -> Value {
     let log = &telemetry.access_log;
-    let parts = log.sample_percent.per_million();
-    let percent: Value = match parts.is_multiple_of(10_000) {
-        true => (parts / 10_000).into(),
-        false => (f64::from(parts) / 10_000.0).into(),
-    };
     let log = Object::new()
         .with("output", "stdout")
         .with("format", word(log.format))
-        .with("samplePercent", percent);
+        .with("samplePercent", percent(log.sample_percent));
     Object::new().with("accessLog", log).into()
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{
     auth::{self, value_match},
-    tls,
+    tls, traffic,
     value::{Object, text, time_or_off},
 };
 use crate::model::{
@@ -52,6 +52,8 @@ fn forward(object: Object, config: &Config, route: &Route, backends: &[WeightedB
     object
         .maybe("urlRewrite", url_rewrite(&route.url_rewrite))
         .maybe("requestHeaders", header_changes(&route.request_headers))
+        .maybe("concurrency", route.concurrency.as_ref().map(traffic::concurrency))
+        .maybe("fault", route.fault.as_ref().map(traffic::fault))
         .with("timeouts", timeouts)
         .with("backendRefs", backends.iter().map(backend).collect::<Vec<_>>())
 }

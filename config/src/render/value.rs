@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     load::environment::escape,
+    model::Percent,
     schema::{Words, word_of},
 };
 
@@ -74,6 +75,15 @@ pub(super) fn size(bytes: u64) -> Value {
         }
     }
     format!("{bytes}B").into()
+}
+
+/// A share of 100 as a plain number, whole where it is.
+pub(super) fn percent(share: Percent) -> Value {
+    let parts = share.per_million();
+    match parts.is_multiple_of(10_000) {
+        true => (parts / 10_000).into(),
+        false => (f64::from(parts) / 10_000.0).into(),
+    }
 }
 
 /// The word for a value.

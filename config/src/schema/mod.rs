@@ -17,6 +17,7 @@ mod read;
 mod route;
 mod secret;
 mod tls;
+mod traffic;
 mod upstream;
 mod value;
 mod words;
@@ -40,6 +41,7 @@ pub(crate) use route::{
 };
 pub(crate) use secret::{SecretRef, SecretSpec};
 pub(crate) use tls::{ClientAuthBlock, SniBlock, TlsBlock, UpstreamTlsBlock};
+pub(crate) use traffic::{ConcurrencyBlock, FaultBlock};
 pub(crate) use upstream::{ConnectionsBlock, EndpointBlock, UpstreamBlock};
 pub(crate) use value::{Either, Entries, Flag, Int, OneOrMany, Share, Size, Time, Word, Words, word_of};
 pub(crate) use words::PlainKey;

@@ -1,8 +1,8 @@
 //! An item of `routes`, and `defaults`.
 
 use super::{
-    At, AuthValue, AuthorizeBlock, CorsBlock, Either, Entries, ExtAuthBlock, Flag, Int, Time, Word,
-    block::block, words::Scheme,
+    At, AuthValue, AuthorizeBlock, ConcurrencyBlock, CorsBlock, Either, Entries, ExtAuthBlock, FaultBlock,
+    Flag, Int, Time, Word, block::block, words::Scheme,
 };
 
 block! {
@@ -41,6 +41,8 @@ block! {
         "auth" auth: AuthValue,
         /// Who of those may do what. Default: everybody.
         "authorize" authorize: AuthorizeBlock,
+        /// At most so many requests at once. Default: any number.
+        "concurrency" concurrency: ConcurrencyBlock,
         /// A service that is asked about every request, after `auth` and `authorize`.
         "extAuth" ext_auth: ExtAuthBlock,
         /// Which pages of other origins may read the answers.
@@ -55,6 +57,8 @@ block! {
         "responseHeaders" response_headers: HeaderChangesBlock,
         /// How long the upstream may take.
         "timeouts" timeouts: RouteTimeoutsBlock,
+        /// Delays and failures on purpose.
+        "fault" fault: FaultBlock,
         /// A fixed answer in place of an upstream.
         "directResponse" direct_response: DirectResponseBlock,
         /// A redirect in place of an upstream.
@@ -62,7 +66,7 @@ block! {
     }
     required ["name"]
     later [
-        "concurrency", "requestMirror", "retry", "hedge", "fault"
+        "requestMirror", "retry", "hedge"
     ]
 }
 

@@ -61,6 +61,8 @@ pub(super) fn without_effect(block: &RouteBlock, report: &mut Report) {
     let keys = [
         ("urlRewrite", block.url_rewrite.as_ref().map(|at| &at.place)),
         ("requestHeaders", block.request_headers.as_ref().map(|at| &at.place)),
+        ("concurrency", block.concurrency.as_ref().map(|at| &at.place)),
+        ("fault", block.fault.as_ref().map(|at| &at.place)),
         ("timeouts", block.timeouts.as_ref().map(|at| &at.place)),
     ];
     for (key, place) in keys {

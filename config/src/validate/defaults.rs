@@ -52,6 +52,8 @@ pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 pub(super) const STREAM_IDLE: Duration = Duration::from_secs(300);
 /// A service beside the app answers in a few milliseconds; clients wait for it.
 pub(super) const EXT_AUTH_TIMEOUT: Duration = Duration::from_millis(200);
+/// Longer than most requests take, shorter than anybody's patience.
+pub(super) const QUEUE_TIMEOUT: Duration = Duration::from_millis(100);
 /// A temporary redirect is the one that a wrong rule can be taken back from.
 pub(super) const REDIRECT_STATUS: u64 = 302;
 

@@ -30,6 +30,7 @@ mod route_match;
 mod secret;
 mod shadow;
 mod tls;
+mod traffic;
 mod upstream;
 mod url;
 mod value;

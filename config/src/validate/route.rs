@@ -9,6 +9,7 @@ use super::{
     path::Rules,
     rate_limit,
     route_match::{self, only_prefixes},
+    traffic,
     value::{Field, time_or_off},
 };
 use crate::{
@@ -109,6 +110,8 @@ fn default_routes(
         auth,
         authorize: None,
         ext_auth: None,
+        concurrency: None,
+        fault: None,
         url_rewrite: UrlRewrite::default(),
         request_headers: headers::changes(None, inherited.request_headers.as_ref(), report),
         response_headers: headers::changes(None, inherited.response_headers.as_ref(), report),
@@ -162,6 +165,8 @@ fn route(
         auth,
         authorize,
         ext_auth: block.ext_auth.as_ref().and_then(|block| ext_auth::ext_auth(&block.value, report)),
+        concurrency: block.concurrency.as_ref().map(|block| traffic::concurrency(&block.value, report)),
+        fault: block.fault.as_ref().map(|block| traffic::fault(block, report)),
         url_rewrite: action::url_rewrite(block.url_rewrite.as_ref(), prefixes, report),
         request_headers: match forwards {
             true => headers::changes(block.request_headers.as_ref(), inherited_changes, report),

@@ -12,6 +12,8 @@
 //! | `upstream`, `endpoint`, `attempts` | forward | access log |
 //! | `request_complete`, `body_failure` | request body | timeout, forward |
 //! | `alarm` | edge | timeout |
+//! | `deadline` | edge, from `grpc-timeout` | edge |
+//! | `held` | concurrency | nobody: it is dropped with the exchange |
 //! | `flag`, `reason` | respond, body guards | access log, metrics |
 //! | `bytes_in`, `bytes_out` | body guards | access log |
 //!
@@ -34,6 +36,7 @@ use tokio::time::Instant;
 
 use crate::{
     claims::Claims,
+    concurrency::Permit,
     error::{Error, Flag},
     hop_by_hop::Hop,
     identity::Identity,
@@ -108,6 +111,9 @@ pub struct Exchange {
     pub attempts: Cell<u32>,
     /// For everything that waits in the request's task.
     pub alarm: RefCell<Alarm>,
+    /// When a gRPC client does not want the answer any more.
+    pub deadline: Cell<Option<Instant>>,
+    held: Cell<Option<Permit>>,
     request_complete: Cell<Option<Instant>>,
     awaits_complete: Cell<Option<Waker>>,
     /// Why the request body was given up; it is the answer to whatever failed because of it.
@@ -152,6 +158,8 @@ impl Exchange {
             endpoint: RefCell::new(None),
             attempts: Cell::new(0),
             alarm: RefCell::new(alarm),
+            deadline: Cell::new(None),
+            held: Cell::new(None),
             request_complete: Cell::new(None),
             awaits_complete: Cell::new(None),
             body_failure: RefCell::new(None),
@@ -191,6 +199,16 @@ impl Exchange {
     /// Ready when `deadline` has passed; the task is woken at that time.
     pub fn poll_deadline(&self, deadline: Instant, cx: &mut TaskContext<'_>) -> Poll<()> {
         self.alarm.borrow_mut().poll(deadline, cx)
+    }
+
+    /// Keeps a place until the exchange ends.
+    pub fn hold(&self, permit: Option<Permit>) {
+        self.held.set(permit);
+    }
+
+    /// Gives up the place that it has.
+    pub fn release(&self) {
+        self.held.take();
     }
 
     /// Puts what the proxy says about the request among its headers, once.

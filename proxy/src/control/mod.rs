@@ -180,6 +180,7 @@ impl Control {
         listeners.publish(change, &workers, &shared).await;
         servers.serve(&shared);
         shared.metrics.show_certificates(certificates(&config));
+        shared.metrics.show_gates(cell.load().gates());
         shared.published();
         shared.set_phase(Phase::Serving);
         let drain = Drain::default();
@@ -236,6 +237,7 @@ impl Control {
     /// A configuration is served now, for whoever asks.
     fn tell_published(&self) {
         self.shared.metrics.show_certificates(certificates(&self.config()));
+        self.shared.metrics.show_gates(self.cell.load().gates());
         self.shared.published();
     }
 

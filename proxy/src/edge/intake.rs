@@ -33,6 +33,10 @@ pub(super) fn admit(
     let listener = view.config().listener(listener);
     let mut found = Found::default();
     let authority = framing::check(head, &listener.limits, |name, value| found.see(name, value, exchange))?;
+    if exchange.is_grpc.get() {
+        let deadline = grpc::timeout(&head.headers).and_then(|limit| exchange.started.checked_add(limit));
+        exchange.deadline.set(deadline);
+    }
     let host = authority.map(Host::of).transpose()?;
     identify(head, client, listener, exchange, host, &found)?;
     if let Some(claim_headers) = claim_headers {

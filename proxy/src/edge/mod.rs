@@ -13,7 +13,7 @@ use std::{
     future::{self, Future},
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
@@ -99,9 +99,17 @@ impl Future for Answer {
         let this = &mut *self;
         let answered = loop {
             match &mut this.begun {
-                Begun::Answering(answer) => break ready!(answer.as_mut().poll(cx)),
+                Begun::Answering(answer) => match answer.as_mut().poll(cx) {
+                    Poll::Ready(answered) => break answered,
+                    Poll::Pending if this.is_late(cx) => break this.give_up(),
+                    Poll::Pending => return Poll::Pending,
+                },
                 Begun::AwaitsKeys(chosen) => {
-                    let (choice, request) = ready!(chosen.as_mut().poll(cx));
+                    let (choice, request) = match chosen.as_mut().poll(cx) {
+                        Poll::Ready(chosen) => chosen,
+                        Poll::Pending if this.is_late(cx) => break this.give_up(),
+                        Poll::Pending => return Poll::Pending,
+                    };
                     this.begun = match &this.record {
                         Some(record) => enter(record, choice, false, request).into(),
                         None => Begun::Refused(Error::NoRoute),
@@ -112,6 +120,20 @@ impl Future for Answer {
         };
         let record = this.record.take().expect("an answer is not polled again once it is there");
         Poll::Ready(conclude(record, this.asked, answered))
+    }
+}
+
+impl Answer {
+    /// Whether a gRPC client does not want the answer any more: the one deadline that holds for the whole call.
+    fn is_late(&self, cx: &mut Context<'_>) -> bool {
+        let Some(exchange) = self.record.as_ref().map(Record::exchange) else { return false };
+        exchange.deadline.get().is_some_and(|deadline| exchange.poll_deadline(deadline, cx).is_ready())
+    }
+
+    fn give_up(&mut self) -> Result<Response<Body>, Error> {
+        // Dropped before the answer is made, and with it whatever it had of the upstream.
+        self.begun = Begun::Refused(Error::GrpcTimeout);
+        Err(Error::GrpcTimeout)
     }
 }
 
@@ -248,7 +270,7 @@ fn finish(record: Record, version: Version, mut response: Response<Body>) -> Res
         client.upgrade(Tunnel::new(upgraded, record, stream_idle));
         return response;
     }
-    response.map(|body| ResponseBody::wrap(body, record, stream_idle))
+    response.map(|body| ResponseBody::wrap(body, record, stream_idle, version))
 }
 
 /// Whether the app's own side sends here.

@@ -199,6 +199,7 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         let now = Instant::now();
+        self.context.release();
         self.client.alarm.set(self.context.alarm.take());
         if self.parsed {
             self.client.end_request(now);

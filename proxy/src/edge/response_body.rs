@@ -9,8 +9,9 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use outrigger_filters::{error::Error, service::Body};
+use outrigger_filters::{error::Error, grpc, service::Body};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::record::Record;
@@ -27,14 +28,24 @@ pub(super) struct ResponseBody {
     /// Told with the next poll: hyper throws away what it has not written when it hears of an error.
     failed: Option<Error>,
     taking: Option<Taking>,
+    version: Version,
 }
 
 impl ResponseBody {
-    pub(super) fn wrap(inner: Body, record: Record, idle: Option<Duration>) -> Body {
+    pub(super) fn wrap(inner: Body, record: Record, idle: Option<Duration>, version: Version) -> Body {
         let left = inner.size_hint().exact();
         let taking = Taking::current();
         taking.iter().for_each(Taking::begin);
-        Body::boxed(Self { inner, record: Some(record), left, idle, timer: None, failed: None, taking })
+        Body::boxed(Self {
+            inner,
+            record: Some(record),
+            left,
+            idle,
+            timer: None,
+            failed: None,
+            taking,
+            version,
+        })
     }
 
     fn took(&mut self, frame: &Frame<Bytes>) {
@@ -54,6 +65,29 @@ impl ResponseBody {
         self.failed = Some(error);
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Whether a gRPC client does not want the rest any more.
+    fn is_late(&self, cx: &mut TaskContext<'_>) -> bool {
+        let Some(exchange) = self.record.as_ref().map(Record::exchange) else { return false };
+        exchange.deadline.get().is_some_and(|deadline| exchange.poll_deadline(deadline, cx).is_ready())
+    }
+
+    /// Ends a call whose time is over: in gRPC's own way where that is possible, so that the client learns why.
+    fn give_up(&mut self, cx: &TaskContext<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let error = Error::GrpcTimeout;
+        if self.version < Version::HTTP_2 || self.left.is_some() {
+            return self.broke(error, cx);
+        }
+        if let Some(record) = self.record.take() {
+            record.failed(&error);
+        }
+        self.inner = Body::Empty;
+        let status = grpc::status_of(StatusCode::GATEWAY_TIMEOUT);
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status", HeaderValue::from(u16::from(status)));
+        trailers.insert("grpc-message", HeaderValue::from_static(error.public_message()));
+        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
 
     fn moved(&mut self) {
@@ -92,6 +126,7 @@ impl HttpBody for ResponseBody {
                 self.took(frame);
             }
             Poll::Ready(None) => drop(self.record.take()),
+            Poll::Pending if self.is_late(cx) => return self.give_up(cx),
             Poll::Pending if self.idle_too_long(cx) => return self.broke(Error::StreamIdle, cx),
             Poll::Ready(Some(Err(_))) | Poll::Pending => {}
         }

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use outrigger_filters::error::Flag;
+use outrigger_filters::{concurrency::Gate, error::Flag};
 
 use super::{
     handshakes::{HandshakeCounters, ServerFailure},
@@ -31,6 +31,8 @@ pub(crate) struct Metrics {
     certificates: Mutex<Vec<(Arc<str>, String, u64)>>,
     jwks: Mutex<BTreeMap<Arc<str>, Arc<JwksCounters>>>,
     ext_auth: Mutex<BTreeMap<Arc<str>, Arc<ExtAuthCounters>>>,
+    /// The gates that requests pass now, by route.
+    gates: Mutex<Vec<(Arc<str>, Arc<Gate>)>>,
     rejected: Mutex<BTreeMap<&'static str, Arc<AtomicU64>>>,
     /// Access-log lines lost because stdout did not take them.
     pub access_log_dropped: AtomicU64,
@@ -297,6 +299,11 @@ impl Metrics {
         *lock(&self.certificates) = certificates;
     }
 
+    /// Requests pass these gates from now on, each with its route.
+    pub(crate) fn show_gates(&self, gates: Vec<(Arc<str>, Arc<Gate>)>) {
+        *lock(&self.gates) = gates;
+    }
+
     /// The counters of a route's `extAuth`.
     pub(crate) fn ext_auth(&self, route: &Arc<str>) -> Arc<ExtAuthCounters> {
         Arc::clone(lock(&self.ext_auth).entry(Arc::clone(route)).or_default())
@@ -357,6 +364,14 @@ impl Metrics {
                 let labels = [("route", &**route), ("result", result)];
                 page.sample(names::EXT_AUTH, &labels, count.load(Relaxed));
             }
+        }
+        page.head(names::CONCURRENCY_IN_FLIGHT, "gauge", "Requests that have a place.");
+        for (route, gate) in lock(&self.gates).iter() {
+            page.sample(names::CONCURRENCY_IN_FLIGHT, &[("route", route)], gate.in_flight());
+        }
+        page.head(names::CONCURRENCY_WAITING, "gauge", "Requests that wait for a place.");
+        for (route, gate) in lock(&self.gates).iter() {
+            page.sample(names::CONCURRENCY_WAITING, &[("route", route)], gate.waiting());
         }
         page.head(names::DOWNSTREAM_REJECTED, "counter", "Refused for what the client sent.");
         for (reason, count) in lock(&self.rejected).iter() {

@@ -11,6 +11,10 @@ pub(crate) const DOWNSTREAM_REJECTED: &str = "outrigger_downstream_rejected_tota
 pub(crate) const EXT_AUTH: &str = "outrigger_ext_auth_total";
 /// Counter; labels `route`, `reason`. Requests that `mode: report` let through.
 pub(crate) const WOULD_DENY: &str = "outrigger_would_deny_total";
+/// Gauge; label `route`. Requests that have a place of the route's `concurrency`.
+pub(crate) const CONCURRENCY_IN_FLIGHT: &str = "outrigger_concurrency_in_flight";
+/// Gauge; label `route`. Requests that wait for one.
+pub(crate) const CONCURRENCY_WAITING: &str = "outrigger_concurrency_waiting";
 /// Gauge; label `listener`. Open client connections.
 pub(crate) const DOWNSTREAM_CONNECTIONS: &str = "outrigger_downstream_connections";
 /// Counter; label `listener`. Client connections accepted.

@@ -43,6 +43,7 @@ const SHARED: &[&str] = &["service", "error", "context", "identity", "claims", "
 
 /// Filter to filter, and why.
 const SIBLINGS: &[(&str, &str, &str)] = &[
+    ("context", "concurrency", "a place is kept as long as the exchange, in the shared context"),
     ("context", "hop_by_hop", "what was found in the head is kept for the way back, in the shared context"),
     (
         "context",

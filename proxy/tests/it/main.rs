@@ -35,5 +35,6 @@ mod soak;
 mod streaming;
 mod support;
 mod tls;
+mod traffic;
 mod upstreams;
 mod websocket;

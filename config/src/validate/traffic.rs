@@ -1,0 +1,60 @@
+//! `concurrency` and `fault` of routes.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::{
+    defaults,
+    value::{Field, narrow, number, time_over_zero},
+};
+use crate::{
+    model::{Concurrency, Fault, Percent},
+    problem::{Place, Report},
+    schema::{At, ConcurrencyBlock, FaultBlock, Share},
+};
+
+/// Checks `concurrency`.
+pub(super) fn concurrency(block: &ConcurrencyBlock, report: &mut Report) -> Concurrency {
+    let queue = narrow(number(&block.queue, 0));
+    if let Some(written) = block.queue_timeout.as_ref().filter(|_| queue == 0) {
+        let message = "`queueTimeout` has no effect without a queue";
+        report.error(&written.place, "conflicting-keys", message, "add `queue: …`, or remove it");
+    }
+    Concurrency {
+        max: narrow(number(&block.max, 1)),
+        queue,
+        queue_timeout: time_over_zero(&block.queue_timeout, defaults::QUEUE_TIMEOUT, report),
+    }
+}
+
+/// Checks `fault`. Of each pair of keys both are written: a share of all requests is nothing to get by leaving a key out.
+pub(super) fn fault(written: &At<FaultBlock>, report: &mut Report) -> Fault {
+    let block = &written.value;
+    let delay = block.delay.as_ref().map(|delay| &delay.place);
+    let abort = block.abort_status.as_ref().map(|status| &status.place);
+    if delay.is_none() && abort.is_none() {
+        let help = "write `delay` and `delayPercent`, or `abortStatus` and `abortPercent`";
+        report.error(&written.place, "missing-key", "`fault` does nothing", help);
+    }
+    both(("delay", delay), ("delayPercent", &block.delay_percent), report);
+    both(("abortStatus", abort), ("abortPercent", &block.abort_percent), report);
+    let share = |share: &Field<Share>| Percent(share.as_ref().map_or(0, |share| share.value.0));
+    let status = |status: u64| StatusCode::from_u16(narrow(status)).unwrap_or_default();
+    Fault {
+        delay: block.delay.is_some().then(|| {
+            (time_over_zero(&block.delay, Duration::from_millis(1), report), share(&block.delay_percent))
+        }),
+        abort: block.abort_status.as_ref().map(|one| (status(one.value.0), share(&block.abort_percent))),
+    }
+}
+
+fn both((key, place): (&str, Option<&Place>), (share, percent): (&str, &Field<Share>), report: &mut Report) {
+    let (present, missing, place) = match (place, percent) {
+        (Some(place), None) => (key, share, place),
+        (None, Some(percent)) => (share, key, &percent.place),
+        _ => return,
+    };
+    let message = format!("`{present}` without `{missing}`");
+    report.error(place, "missing-key", message, format!("add `{missing}: …`, or remove `{present}`"));
+}

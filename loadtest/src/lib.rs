@@ -4,6 +4,7 @@ pub mod cli;
 pub mod content;
 pub mod load;
 pub mod origin;
+pub mod scenarios;
 pub mod simulator;
 mod stream;
 mod units;

@@ -3,6 +3,7 @@
 
 mod origin;
 mod run;
+mod scenarios;
 mod simulate;
 mod table;
 mod value;
@@ -34,6 +35,7 @@ enum Command {
     Run(Box<run::Run>),
     Origin(origin::Origin),
     Simulate(simulate::Simulate),
+    Scenarios(scenarios::Scenarios),
 }
 
 /// Parses the arguments of this process and does what they say.
@@ -49,6 +51,7 @@ pub fn main() -> ExitCode {
             Command::Run(run) => run.execute().await,
             Command::Origin(origin) => origin.execute().await,
             Command::Simulate(simulate) => simulate.execute().await,
+            Command::Scenarios(scenarios) => scenarios.execute().await,
         }
     })
 }

@@ -54,6 +54,9 @@ const LONGEST: u64 = 3_600_000_000_000;
 /// Percentiles that are shown, with their names.
 pub const PERCENTILES: [(&str, f64); 4] = [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99.9", 99.9)];
 
+/// How many failures are told in words.
+pub(super) const MOST_EXAMPLES: usize = 5;
+
 /// An empty histogram of nanoseconds with three significant digits.
 pub(super) fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, LONGEST, 3).expect("constant bounds are valid")
@@ -83,6 +86,32 @@ impl Report {
     pub fn rate(&self) -> f64 {
         let seconds = self.elapsed.as_secs_f64();
         if seconds > 0.0 { self.passed_in_time as f64 / seconds } else { 0.0 }
+    }
+
+    /// Adds what another run found at the same time.
+    pub fn absorb(&mut self, other: Self) {
+        let Self { requests, passed, passed_in_time, failures, statuses, examples, stale, .. } = other;
+        self.requests += requests;
+        self.passed += passed;
+        self.passed_in_time += passed_in_time;
+        for (kind, count) in failures {
+            *self.failures.entry(kind).or_default() += count;
+        }
+        for (status, count) in statuses {
+            *self.statuses.entry(status).or_default() += count;
+        }
+        self.examples.extend(examples);
+        self.examples.truncate(MOST_EXAMPLES);
+        self.stale += stale;
+        self.warmup_requests += other.warmup_requests;
+        self.warmup_failures += other.warmup_failures;
+        self.connections += other.connections;
+        self.bytes_received += other.bytes_received;
+        self.bytes_sent += other.bytes_sent;
+        self.body_bytes += other.body_bytes;
+        self.latency.add(other.latency).expect("all histograms have the same bounds");
+        self.send_lag.add(other.send_lag).expect("all histograms have the same bounds");
+        self.elapsed = self.elapsed.max(other.elapsed);
     }
 
     /// The whole report as JSON; times in microseconds.

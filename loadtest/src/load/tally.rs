@@ -8,11 +8,8 @@ use http::StatusCode;
 use tokio::time::Instant;
 
 use super::failure::{Failure, FailureKind};
-use super::report::{Report, histogram};
+use super::report::{MOST_EXAMPLES, Report, histogram};
 use super::schedule::{Schedule, Slot};
-
-/// How many failures are told in words.
-const MOST_EXAMPLES: usize = 5;
 
 /// Counts of one thread.
 #[derive(Debug)]

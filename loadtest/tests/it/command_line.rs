@@ -84,3 +84,12 @@ fn a_behaviour_that_makes_no_sense_is_wrong_usage() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("latency"), "{output:?}");
 }
+
+#[test]
+fn scenarios_are_listed_and_an_unknown_one_is_wrong_usage() {
+    let output = command(&["scenarios", "--list"]).output().unwrap();
+    let list = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && list.lines().any(|line| line.starts_with("storm ")), "{list}");
+    let output = command(&["scenarios", "--only", "weather"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+}

@@ -7,6 +7,7 @@ mod misbehaviour;
 mod origin;
 mod protocols;
 mod rate;
+mod scenarios;
 mod simulator;
 mod verification;
 mod websocket;

@@ -1,0 +1,147 @@
+//! `outrigger-loadtest scenarios`: bad upstreams behind several proxies, side by side.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+
+use super::{FAILED, USAGE, fail, print};
+use crate::scenarios::{Candidate, Comparison, Results, catalogue, select};
+use crate::units;
+
+/// Where HAProxy is looked for when no path is given: the Debian package puts it where users have no path to.
+const HAPROXY_PLACES: [&str; 3] = ["/usr/sbin/haproxy", "/usr/local/sbin/haproxy", "/usr/bin/haproxy"];
+
+/// Where Envoy is.
+const ENVOY_PLACES: [&str; 2] = ["/usr/bin/envoy", "/usr/local/bin/envoy"];
+
+/// Candidates, the files they are configured by, and the language of these.
+const CONFIGURATIONS: [(&str, &str, &str); 3] = [
+    ("outrigger", "outrigger.yaml", "yaml"),
+    ("haproxy", "haproxy.cfg", "text"),
+    ("envoy", "envoy.yaml", "yaml"),
+];
+
+/// Compare what proxies make of bad upstreams
+///
+/// Every scenario sends the same load, on a fixed schedule, straight to the upstream and through each proxy, in
+/// alternating rounds, and tells success, latency and what reached the upstream. Configurations, logs, report.md and
+/// report.json are left in the folder. Exit code: 0 all held and verified, 1 not, 2 wrong usage.
+#[derive(Debug, Args)]
+pub(super) struct Scenarios {
+    /// Outrigger's binary
+    #[arg(long, value_name = "PATH")]
+    outrigger: Option<PathBuf>,
+
+    /// HAProxy's binary [default: where packages put it, if it is there]
+    #[arg(long, value_name = "PATH")]
+    haproxy: Option<PathBuf>,
+
+    /// Envoy's binary [default: where packages put it, if it is there]
+    #[arg(long, value_name = "PATH")]
+    envoy: Option<PathBuf>,
+
+    /// Only these scenarios, and those they are held against
+    #[arg(long, value_name = "NAME[,NAME]", value_delimiter = ',')]
+    only: Vec<String>,
+
+    /// How often everything is measured
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: u16,
+
+    /// Counted time of each measurement; its warm-up comes on top
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::duration)]
+    duration: Duration,
+
+    /// Folder for configurations, logs and reports
+    #[arg(long, value_name = "PATH", default_value = "scenarios")]
+    folder: PathBuf,
+
+    /// Show the scenarios and do nothing
+    #[arg(long)]
+    list: bool,
+}
+
+impl Scenarios {
+    pub(super) async fn execute(self) -> ExitCode {
+        if self.list {
+            for scenario in catalogue() {
+                print(format_args!("{:<12} {}", scenario.name, scenario.title));
+            }
+            return ExitCode::SUCCESS;
+        }
+        let scenarios = match select(&self.only) {
+            Ok(scenarios) => scenarios,
+            Err(problem) => {
+                eprintln!("outrigger-loadtest: --only: {problem}");
+                return ExitCode::from(USAGE);
+            }
+        };
+        let candidates = self.candidates();
+        let versions: Vec<_> = candidates.iter().filter_map(Candidate::version).collect();
+        let (folder, rounds, duration) = (self.folder, usize::from(self.rounds), self.duration);
+        let comparison = Comparison { scenarios, candidates, rounds, duration, folder: folder.clone() };
+        let results = comparison.run(|outcome| print(format_args!("{}", outcome.to_markdown()))).await;
+        if let Err(error) = write(&folder, &versions, &results) {
+            return fail(FAILED, &error);
+        }
+        if results.is_good() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
+    }
+
+    fn candidates(&self) -> Vec<Candidate> {
+        let mut candidates = vec![Candidate::Direct];
+        match &self.outrigger {
+            Some(path) => candidates.push(Candidate::Outrigger(path.clone())),
+            None => eprintln!(
+                "outrigger-loadtest: without --outrigger there is nothing to hold the claims against"
+            ),
+        }
+        match find(self.haproxy.as_deref(), &HAPROXY_PLACES) {
+            Some(path) => candidates.push(Candidate::Haproxy(path)),
+            None => eprintln!("outrigger-loadtest: SKIPPED haproxy: it is not installed"),
+        }
+        match find(self.envoy.as_deref(), &ENVOY_PLACES) {
+            Some(path) => candidates.push(Candidate::Envoy(path)),
+            None => eprintln!("outrigger-loadtest: SKIPPED envoy: it is not installed"),
+        }
+        candidates
+    }
+}
+
+fn find(given: Option<&Path>, places: &[&str]) -> Option<PathBuf> {
+    let found = || places.iter().map(PathBuf::from).find(|place| place.is_file());
+    given.map(Path::to_path_buf).or_else(found)
+}
+
+/// The configurations of the first scenario; those of the others stand in their folders.
+fn configurations(folder: &Path, results: &Results) -> std::io::Result<String> {
+    let Some(first) = results.outcomes.first() else { return Ok(String::new()) };
+    let mut text = format!("\n## Configurations, as for {}\n", first.scenario.name);
+    for (candidate, file, language) in CONFIGURATIONS {
+        let path = folder.join(first.scenario.name).join(candidate).join(file);
+        if path.is_file() {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "\n```{language}\n# {file}\n{}```\n", fs::read_to_string(path)?);
+        }
+    }
+    Ok(text)
+}
+
+fn write(folder: &Path, versions: &[String], results: &Results) -> std::io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let mut markdown = String::from("# Bad upstreams\n\n");
+    for version in versions {
+        let _ = writeln!(markdown, "- {version}");
+    }
+    markdown.push('\n');
+    markdown.push_str(&results.to_markdown());
+    markdown.push('\n');
+    markdown.push_str(&configurations(folder, results)?);
+    fs::write(folder.join("report.md"), markdown)?;
+    let json = json!({ "versions": versions, "scenarios": results.to_json() });
+    fs::write(folder.join("report.json"), format!("{json:#}\n"))
+}

@@ -1,0 +1,74 @@
+//! The same work, written down for each proxy. What one of them cannot do is left out and said so.
+
+mod envoy;
+mod haproxy;
+mod outrigger;
+
+use std::net::SocketAddr;
+
+pub(super) use self::envoy::envoy;
+pub(super) use self::haproxy::haproxy;
+pub(super) use self::outrigger::outrigger;
+use super::catalogue::{Scenario, Settings};
+
+/// How often an endpoint is asked for its health, in milliseconds.
+const CHECK_INTERVAL: u32 = 1000;
+
+/// How long it may take to answer that.
+const CHECK_TIMEOUT: u32 = 500;
+
+/// Errors in a row after which an endpoint is left out without being asked.
+const CONSECUTIVE_ERRORS: u32 = 5;
+
+/// How long a connection may take to open, in milliseconds.
+const CONNECT_TIMEOUT: u32 = 250;
+
+/// What a configuration is made from.
+pub(super) struct Wanted<'a> {
+    pub(super) scenario: &'a Scenario,
+    pub(super) settings: &'a Settings,
+    /// Where the proxy listens, on 127.0.0.1.
+    pub(super) port: u16,
+    /// The endpoints' addresses, in the scenario's order.
+    pub(super) endpoints: &'a [SocketAddr],
+}
+
+impl Wanted<'_> {
+    /// Name, weight and address of each endpoint.
+    fn endpoints(&self) -> impl Iterator<Item = (&'static str, u32, SocketAddr)> {
+        let addresses = self.endpoints.iter().copied();
+        self.scenario.endpoints.iter().zip(addresses).map(|(one, address)| (one.name, one.weight, address))
+    }
+}
+
+/// `[502, 503]` and the like.
+fn list<T: ToString>(items: impl IntoIterator<Item = T>, separator: &str) -> String {
+    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(separator)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::catalogue::catalogue;
+    use super::*;
+
+    #[test]
+    fn every_scenario_has_every_endpoint_in_every_configuration() {
+        let endpoints: Vec<SocketAddr> =
+            ["127.0.0.1:21001", "127.0.0.1:21002", "127.0.0.1:21003"].map(|at| at.parse().unwrap()).into();
+        for scenario in &catalogue() {
+            for variant in &scenario.variants {
+                let settings = &variant.settings;
+                let wanted = Wanted { scenario, settings, port: 21000, endpoints: &endpoints };
+                let mut texts = vec![outrigger(&wanted), envoy(&wanted)];
+                texts.extend(haproxy(&wanted));
+                assert_eq!(texts.len() == 2, settings.hedge.is_some(), "{}", scenario.name);
+                for text in texts {
+                    for port in ["21000", "21001", "21002", "21003"] {
+                        assert!(text.contains(port), "{}: {port} is missing in\n{text}", scenario.name);
+                    }
+                    assert_eq!(text.contains("healthz"), settings.health, "{}:\n{text}", scenario.name);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! One measurement: a fresh simulator, a fresh proxy, one load; then whether its figures may be believed.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use super::candidate::{Candidate, free_port};
+use super::catalogue::{CLIENT_LIMIT, Scenario, Variant};
+use super::configure::Wanted;
+use crate::load::{self, Expect, Plan, PlanError, Report};
+use crate::simulator::{Behaviour, Counts, Simulator, Spec};
+
+/// Connections of the load: more than the rate times the limit of a request can keep busy, save in a storm.
+const CONNECTIONS: usize = 900;
+
+/// The generator was too late to be believed when half of all requests began later than this.
+const LATEST: Duration = Duration::from_millis(20);
+
+/// Numbers of the loads that go straight to different endpoints lie so far apart.
+const ID_SPACE: u64 = 1 << 40;
+
+/// What one measurement found.
+#[derive(Debug, Clone)]
+pub struct Measured {
+    /// The load's side.
+    pub report: Report,
+    /// The upstream's side.
+    pub counts: Counts,
+    /// Requests the load sent, its warm-up included.
+    pub offered: u64,
+    /// How long, the warm-up included.
+    pub seconds: f64,
+}
+
+/// Why there are no figures.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Missing {
+    /// The candidate cannot do what the scenario is about.
+    Unable,
+    /// It could not be run.
+    NotRun(String),
+    /// It ran, but what it seems to have done cannot be verified.
+    Unverified(Vec<String>),
+}
+
+/// Where one measurement stands among all.
+pub(super) struct Place<'a> {
+    pub(super) scenario: &'a Scenario,
+    pub(super) variant: &'a Variant,
+    pub(super) folder: &'a Path,
+    pub(super) round: usize,
+    pub(super) duration: Duration,
+}
+
+/// Carries out one measurement.
+pub(super) async fn measure(candidate: &Candidate, place: &Place<'_>) -> Result<Measured, Missing> {
+    let not_run = |error: io::Error| Missing::NotRun(error.to_string());
+    // The same seed for all candidates of a round.
+    let simulator = Simulator::start(specs(place.scenario), 0, place.round as u64).await.map_err(not_run)?;
+    let endpoints: Vec<_> = simulator.endpoints().into_iter().map(|(_, address)| address).collect();
+    let port = free_port().map_err(not_run)?;
+    let (scenario, settings) = (place.scenario, &place.variant.settings);
+    let wanted = Wanted { scenario, settings, port, endpoints: &endpoints };
+    let mut proxy = match candidate.configuration(&wanted) {
+        Some((name, text)) => {
+            let started = candidate.start(place.folder, (name, &text), port, place.round).await;
+            Some(started.map_err(Missing::NotRun)?)
+        }
+        None if *candidate == Candidate::Direct => None,
+        None => return Err(Missing::Unable),
+    };
+    simulator.reset();
+    let targets = proxy.as_ref().map_or(endpoints, |proxy| vec![proxy.address]);
+    let plans = targets.iter().enumerate().map(|(index, target)| {
+        let part = targets.len();
+        Plan {
+            connections: CONNECTIONS / part,
+            rate: Some(scenario.rate / part as f64),
+            first_id: Some(index as u64 * ID_SPACE),
+            ..plan(place, &target.to_string())
+        }
+    });
+    let report = run_all(plans).await.map_err(|error| Missing::NotRun(error.to_string()))?;
+    let alive = proxy.as_mut().map_or(Ok(()), super::candidate::Proxy::is_alive);
+    drop(proxy);
+    let counts = simulator.counts();
+    simulator.stop().await.map_err(not_run)?;
+    let seconds = (place.duration + scenario.warmup).as_secs_f64();
+    let offered = report.requests + report.warmup_requests;
+    let measured = Measured { report, counts, offered, seconds };
+    let mut doubts = measured.doubts(scenario.rate);
+    doubts.extend(alive.err());
+    if doubts.is_empty() { Ok(measured) } else { Err(Missing::Unverified(doubts)) }
+}
+
+fn specs(scenario: &Scenario) -> Vec<Spec> {
+    let spec = |endpoint: &super::catalogue::Simulated| Spec {
+        name: endpoint.name.to_owned(),
+        port: 0,
+        behaviour: endpoint.behaviour.parse().expect("the catalogue's tests read every behaviour"),
+    };
+    scenario.endpoints.iter().map(spec).collect()
+}
+
+/// The load, but for what differs when it is spread over several targets.
+fn plan(place: &Place, target: &str) -> Plan {
+    let behaviour: Option<Behaviour> =
+        place.scenario.endpoints.first().and_then(|endpoint| endpoint.behaviour.parse().ok());
+    Plan {
+        duration: Some(place.duration),
+        warmup: place.scenario.warmup,
+        method: place.scenario.method.clone(),
+        // Whatever comes twice was repeated by the proxy.
+        retry_stale: false,
+        timeout: CLIENT_LIMIT,
+        expect: Expect { length: behaviour.map(|behaviour| behaviour.body), same: true, ..Expect::default() },
+        ..Plan::new(format!("http://{target}/"))
+    }
+}
+
+/// All loads at the same time, as one.
+async fn run_all(plans: impl Iterator<Item = Plan>) -> Result<Report, PlanError> {
+    let mut running = Vec::new();
+    for plan in plans {
+        running.push(load::start(plan)?);
+    }
+    let mut sum = None::<Report>;
+    for run in running {
+        let report = run.finish().await;
+        match &mut sum {
+            Some(sum) => sum.absorb(report),
+            None => sum = Some(report),
+        }
+    }
+    sum.ok_or(PlanError::NotPositive("targets"))
+}
+
+impl Measured {
+    /// Reasons not to believe these figures.
+    fn doubts(&self, rate: f64) -> Vec<String> {
+        let (report, attempts) = (&self.report, &self.counts.attempts);
+        let due = rate * self.seconds;
+        let lag = Duration::from_nanos(report.send_lag.value_at_quantile(0.5));
+        [
+            ((self.offered as f64 - due).abs() > due / 100.0 + 3.0)
+                .then(|| format!("{} requests were sent, {due:.0} were due", self.offered)),
+            (lag > LATEST)
+                .then(|| format!("the generator was late: half of its requests by {lag:?} or more")),
+            (attempts.unnumbered > 0)
+                .then(|| format!("{} requests came without their number", attempts.unnumbered)),
+            (attempts.distinct > self.offered).then(|| {
+                format!("{} different requests came, {} were sent", attempts.distinct, self.offered)
+            }),
+            (report.passed > attempts.answered).then(|| {
+                format!("{} good answers, but the upstream gave them to {}", report.passed, attempts.answered)
+            }),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulator::Attempts;
+
+    /// What a run of one second at ten requests per second should look like.
+    async fn measured() -> Measured {
+        let origin = crate::origin::Origin::start().await.unwrap();
+        let plan = Plan { rate: Some(100.0), requests: Some(10), ..Plan::new(origin.url("/")) };
+        let report = load::run(plan).await.unwrap();
+        assert_eq!(report.passed, 10, "{report:?}");
+        let attempts =
+            Attempts { distinct: 10, total: 12, most: 2, repeated: 2, answered: 10, unnumbered: 0 };
+        let counts = Counts { endpoints: Vec::new(), attempts };
+        Measured { report, counts, offered: 10, seconds: 1.0 }
+    }
+
+    #[tokio::test]
+    async fn figures_that_do_not_fit_together_are_doubted() {
+        let sound = measured().await;
+        let doubts = |change: fn(&mut Measured)| {
+            let mut measured = sound.clone();
+            measured.report.send_lag.reset();
+            change(&mut measured);
+            measured.doubts(10.0)
+        };
+        assert!(doubts(|_| ()).is_empty());
+        for (change, word) in [
+            ((|measured| measured.offered = 20) as fn(&mut Measured), "due"),
+            (|measured| measured.report.send_lag.record(1_000_000_000).unwrap(), "late"),
+            (|measured| measured.counts.attempts.unnumbered = 1, "number"),
+            (|measured| measured.counts.attempts.distinct = 11, "different"),
+            (|measured| measured.counts.attempts.answered = 9, "good answers"),
+        ] {
+            let doubts = doubts(change);
+            assert!(doubts.len() == 1 && doubts[0].contains(word), "{word}: {doubts:?}");
+        }
+    }
+}

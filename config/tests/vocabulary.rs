@@ -29,6 +29,8 @@ fn the_sample_is_accepted_as_it_is_written() {
     fs::rename(below("etc/outrigger/pay/client.crt"), below("etc/outrigger/pay/tls.crt")).unwrap();
     fs::rename(below("etc/outrigger/pay/client.key"), below("etc/outrigger/pay/tls.key")).unwrap();
     fs::copy(below("etc/outrigger/tls/ca.crt"), below("etc/outrigger/pay-ca.crt")).unwrap();
+    fs::create_dir_all(below("var/run/secrets/pay")).unwrap();
+    fs::write(below("var/run/secrets/pay/token"), "opaque\n").unwrap();
     fs::create_dir(below("etc/outrigger/jwks")).unwrap();
     fs::write(below("etc/outrigger/jwks/partner.json"), KEYS).unwrap();
     // Only the root of the file system is another one.

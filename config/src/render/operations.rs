@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 
 use super::{
-    tls,
+    provider, tls,
     value::{Object, percent, size, text, time, time_or_off, word},
 };
 use crate::model::{
     App, AppAddress, ConnectionSettings, EndpointSpec, Lifecycle, Listener, ListenerLimits, ReadinessProbe,
-    Reload, ServerAddress, Telemetry, Upstream, UpstreamKind, Workers,
+    Reload, SecretText, ServerAddress, Telemetry, Upstream, UpstreamKind, Workers,
 };
 
 pub(super) fn workers(workers: Workers) -> Value {
@@ -92,6 +92,7 @@ pub(super) fn upstream(upstream: &Upstream) -> Option<(String, Value)> {
         .with("endpoints", endpoints)
         .with("protocol", word(upstream.protocol))
         .maybe("tls", upstream.tls.as_deref().map(tls::client))
+        .maybe("credentials", upstream.bearer_token.as_ref().map(credentials))
         .with("loadBalancer", Object::new().with("policy", word(upstream.load_balancer)))
         .with(
             "connections",
@@ -101,6 +102,10 @@ pub(super) fn upstream(upstream: &Upstream) -> Option<(String, Value)> {
                 .with("maxAge", time_or_off(*max_age)),
         );
     Some((upstream.name.to_string(), object.into()))
+}
+
+fn credentials(token: &SecretText) -> Object {
+    Object::new().with("bearerToken", provider::origin(token.origin()))
 }
 
 fn endpoint(scheme: &str, endpoint: &EndpointSpec) -> Value {

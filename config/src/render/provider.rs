@@ -61,7 +61,7 @@ fn remote(object: Object, keys: &RemoteKeys) -> Object {
         .with("allowInsecure", keys.allow_insecure)
 }
 
-fn origin(origin: Option<&SecretOrigin>) -> Value {
+pub(super) fn origin(origin: Option<&SecretOrigin>) -> Value {
     match origin {
         Some(SecretOrigin::File(file)) => Object::new().with("file", path(file)).into(),
         Some(SecretOrigin::Env(name)) => Object::new().with("env", text(name)).into(),

@@ -61,7 +61,7 @@ block! {
 block! {
     /// What proves who asks.
     CredentialsBlock {
-        /// A bearer token; a file is read again for each use.
+        /// A bearer token, one word of visible ASCII. What its file holds now is what is sent.
         "bearerToken" bearer_token: SecretSpec,
     }
     required ["bearerToken"]

@@ -26,7 +26,7 @@ pub(crate) use app::{AppBlock, ReadinessBlock};
 pub(crate) use auth::{AuthBlock, AuthValue, AuthorizeBlock, CorsBlock, ExtAuthBlock, RuleBlock, WhenBlock};
 pub(crate) use file::File;
 pub use json::json_schema;
-pub(crate) use jwt::{JwksBlock, JwtProviderBlock, TokenLocationBlock};
+pub(crate) use jwt::{CredentialsBlock, JwksBlock, JwtProviderBlock, TokenLocationBlock};
 pub(crate) use listener::{
     ClientAddressBlock, LimitsBlock, ListenerBlock, ListenerTimeoutsBlock, PathsBlock,
 };

@@ -57,6 +57,28 @@ pub(super) fn bearer_token(
     }
 }
 
+/// A bearer token that is sent with every request; its file is a part of the configuration, which is read again when it
+/// changes.
+pub(super) fn kept_bearer_token(
+    written: &At<SecretSpec>,
+    files: &mut Files<'_>,
+    report: &mut Report,
+) -> Option<SecretText> {
+    match written.value.reference()? {
+        SecretRef::File(path) => {
+            let file = files.named(path, report)?;
+            let token = file.content.trim_ascii();
+            check_bearer_token(token, &path.place, report);
+            Some(SecretText::from(SecretOrigin::File(file.path), token))
+        }
+        SecretRef::Env(name) => {
+            let value = variable(name, files, report)?;
+            check_bearer_token(value.expose(), &name.place, report);
+            Some(value)
+        }
+    }
+}
+
 fn variable(name: &At<String>, files: &Files<'_>, report: &mut Report) -> Option<SecretText> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     if name.value.is_empty()

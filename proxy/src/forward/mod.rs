@@ -9,7 +9,7 @@ mod prepare;
 
 use std::{cell::RefCell, future::poll_fn, rc::Rc, sync::Arc};
 
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, header};
 use outrigger_config::model::{Config, Direction, Route, UpstreamId, WeightedBackend};
 use outrigger_filters::{
     context::Context,
@@ -120,7 +120,11 @@ impl Targets {
         let upstream = Rc::clone(&self.upstreams[id.0 as usize]);
         let service::Request { head, body, context } = request;
         context.upstream.set(Some(id));
-        let prepared = prepare::prepare(Request::from_parts(head, body), &upstream.shared.model, &context);
+        let mut prepared =
+            prepare::prepare(Request::from_parts(head, body), &upstream.shared.model, &context);
+        if let Some(authorization) = &upstream.authorization {
+            prepared.request.headers_mut().insert(header::AUTHORIZATION, authorization.clone());
+        }
         Call { upstream, endpoint_host: self.endpoint_host, context, prepared }
     }
 }

@@ -6,6 +6,9 @@ use std::{
     sync::Arc,
 };
 
+use http::HeaderValue;
+use outrigger_config::model::SecretText;
+
 use super::{
     balance::Endpoints,
     endpoint::{Endpoint, InFlight},
@@ -20,6 +23,8 @@ pub(crate) struct LocalUpstream {
     pub shared: Arc<Upstream>,
     /// What is counted about it.
     pub counters: Arc<UpstreamCounters>,
+    /// Authorization of every request: this worker's own, so that no request bumps a count that others do.
+    pub authorization: Option<HeaderValue>,
     current: RefCell<Current>,
     retired: Cell<bool>,
 }
@@ -69,6 +74,7 @@ impl LocalUpstream {
         Self {
             shared: Arc::clone(shared),
             counters: Arc::clone(counters),
+            authorization: shared.model.bearer_token.as_ref().and_then(bearer),
             current: RefCell::new(Current { generation, set, pools }),
             retired: Cell::new(false),
         }
@@ -113,6 +119,13 @@ impl LocalUpstream {
         current.set = set;
         current.generation = generation;
     }
+}
+
+/// The loader takes a token only that a field can carry.
+fn bearer(token: &SecretText) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_bytes(&[b"Bearer ", token.expose()].concat()).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 fn pool(shared: &Upstream, counters: &Arc<UpstreamCounters>, endpoint: &Arc<Endpoint>) -> Rc<Pool> {

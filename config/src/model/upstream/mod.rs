@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use std::net::SocketAddr;
 
-use super::ClientTls;
+use super::{ClientTls, SecretText};
 
 /// A named group of endpoints that a route can send to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct Upstream {
     pub protocol: Protocol,
     /// TLS towards the endpoints; `None`: without.
     pub tls: Option<Arc<ClientTls>>,
+    /// Authorization of every request is `Bearer` and this.
+    pub bearer_token: Option<SecretText>,
     /// How an endpoint is chosen.
     pub load_balancer: LoadBalancerPolicy,
     /// Connect, idle and age limits of connections.
@@ -40,8 +42,9 @@ impl Upstream {
             (None, None) => true,
             _ => false,
         };
-        let without_files = |upstream: &Self| Self { tls: None, ..upstream.clone() };
-        tls && without_files(self) == without_files(other)
+        let origin = |upstream: &Self| upstream.bearer_token.as_ref().map(|token| token.origin().cloned());
+        let without_files = |upstream: &Self| Self { tls: None, bearer_token: None, ..upstream.clone() };
+        tls && origin(self) == origin(other) && without_files(self) == without_files(other)
     }
 }
 

@@ -1,6 +1,6 @@
 //! An entry of `upstreams`.
 
-use super::{At, Int, Time, UpstreamTlsBlock, Word, block::block};
+use super::{At, CredentialsBlock, Int, Time, UpstreamTlsBlock, Word, block::block};
 use crate::model::{LoadBalancerPolicy, Protocol};
 
 block! {
@@ -12,6 +12,8 @@ block! {
         "protocol" protocol: Word<Protocol>,
         /// TLS towards endpoints whose URLs begin with https. Default: their own names, verified by the system's roots.
         "tls" tls: UpstreamTlsBlock,
+        /// What is sent along with each request, in place of what the client sent there. Not over http, except to this host.
+        "credentials" credentials: CredentialsBlock,
         /// How an endpoint is chosen.
         "loadBalancer" load_balancer: LoadBalancerBlock,
         /// Connect, idle and age limits of connections.
@@ -19,7 +21,7 @@ block! {
     }
     required ["endpoints"]
     later [
-        "dns", "credentials", "healthCheck", "outlierDetection", "circuitBreaker", "retryBudget"
+        "dns", "healthCheck", "outlierDetection", "circuitBreaker", "retryBudget"
     ]
 }
 

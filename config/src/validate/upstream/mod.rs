@@ -1,5 +1,7 @@
 //! Upstreams and their endpoints.
 
+mod credentials;
+
 use std::{sync::Arc, time::Duration};
 
 use super::{
@@ -48,6 +50,7 @@ fn app_upstream(app: &App) -> Upstream {
         endpoints: vec![EndpointSpec { address, authority: authority.into(), weight: 1 }],
         protocol: app.protocol,
         tls: None,
+        bearer_token: None,
         load_balancer: LoadBalancerPolicy::LeastRequest,
         connections: ConnectionSettings {
             connect_timeout: defaults::CONNECT_TIMEOUT,
@@ -71,6 +74,7 @@ fn upstream(name: &str, block: &UpstreamBlock, files: &mut Files<'_>, report: &m
     Upstream {
         name: name.into(),
         kind: UpstreamKind::External,
+        bearer_token: credentials::bearer_token(block, &endpoints, secure, files, report),
         endpoints,
         protocol: word(&block.protocol, Protocol::Auto),
         tls: tls(block, secure, files, report),

@@ -1,5 +1,6 @@
 //! From the app to the outside: TLS towards endpoints. `docs/security.md` 19 and 22.
 
+mod credentials;
 mod refused;
 mod rotation;
 mod spoken;

@@ -1,0 +1,35 @@
+//! What is sent along with each request to an upstream.
+
+use crate::{
+    files::Files,
+    model::{EndpointAddress, EndpointSpec, SecretText},
+    problem::Report,
+    schema::UpstreamBlock,
+    validate::secret,
+};
+
+/// The bearer token of an upstream; it never goes out in the clear, except to this host.
+pub(super) fn bearer_token(
+    block: &UpstreamBlock,
+    endpoints: &[EndpointSpec],
+    secure: Option<bool>,
+    files: &mut Files<'_>,
+    report: &mut Report,
+) -> Option<SecretText> {
+    let credentials = block.credentials.as_ref()?;
+    if secure == Some(false) && !endpoints.iter().all(|endpoint| is_here(&endpoint.address)) {
+        let message =
+            "credentials never go over http to another host: whoever sits on the way could use them";
+        report.error(&credentials.place, "insecure-credentials", message, "write https:// in the URLs");
+    }
+    secret::kept_bearer_token(credentials.value.bearer_token.as_ref()?, files, report)
+}
+
+fn is_here(address: &EndpointAddress) -> bool {
+    match address {
+        EndpointAddress::Socket(address) => address.ip().is_loopback(),
+        // A name may lead anywhere, but for the one that may not (RFC 6761 section 6.3).
+        EndpointAddress::Host { name, .. } => matches!(&**name, "localhost" | "localhost."),
+        EndpointAddress::Unix(_) => true,
+    }
+}

@@ -10,10 +10,15 @@ use crate::simulator::{Simulator, Spec};
 /// Serve several endpoints that are slow, broken or dead as told
 ///
 /// Each endpoint is `[NAME] [port=N] key=value ...`; without words it answers 200 at once:
-///   latency=TIME   also lognormal:MEDIAN:SIGMA[:CAP] and pareto:LEAST:ALPHA[:CAP]
-///   slots=N   fail=PERCENT%[:STATUS]   retry-after=SECONDS   hang=PERCENT%
-///   reset=PERCENT%[:head|:body]   drip=CHUNKS:TIME   down=FROM..TO (may come again)
-///   body=SIZE   checks=ok|same (whether /healthz always answers 200 or behaves like the rest)
+///   latency=TIME      or lognormal:MEDIAN:SIGMA, pareto:LEAST:ALPHA, with :CAP behind to end the tail
+///   slots=N           so many at a time
+///   fail=10%:503      status 503 when none is given; retry-after=SECONDS goes with it
+///   hang=10%          never answers
+///   reset=10%:head    or :body, in the middle of it
+///   drip=CHUNKS:TIME  the body in pieces
+///   down=FROM..TO     dead for that time; may come again
+///   body=SIZE
+///   checks=same       /healthz behaves like the rest, instead of always answering 200
 ///
 /// The control port has GET /stats, GET /endpoints, POST /reset (counters and schedules) and PUT /endpoints/NAME with
 /// other words as its body. Requests are told apart by their header x-load-id, which `run --number-from` sends.

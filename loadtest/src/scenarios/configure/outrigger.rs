@@ -30,6 +30,7 @@ upstreams:
     endpoints:
 {endpoints}    loadBalancer: {{ policy: {policy} }}
     connections: {{ connectTimeout: {CONNECT_TIMEOUT}ms }}
+    retryBudget: {{ percent: 20, minPerSecond: 10 }}
 {health}routes:
   - name: all
     matches: [{{ path: / }}]
@@ -56,7 +57,6 @@ fn health(wanted: &Wanted) -> String {
         "    healthCheck: {{ path: {CHECK_PATH}, interval: {CHECK_INTERVAL}ms, timeout: {CHECK_TIMEOUT}ms, \
          healthyThreshold: 2, unhealthyThreshold: 3 }}
     outlierDetection: {{ consecutiveErrors: {CONSECUTIVE_ERRORS}, baseEjectionTime: 30s, maxEjectionPercent: 50 }}
-    retryBudget: {{ percent: 20, minPerSecond: 10 }}
 "
     )
 }

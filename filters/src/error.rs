@@ -192,6 +192,14 @@ pub enum Error {
         /// The upstream.
         upstream: std::sync::Arc<str>,
     },
+    /// All endpoints are ejected or unhealthy.
+    #[error("no healthy endpoint in upstream {upstream}: {state}")]
+    NoHealthyEndpoint {
+        /// The upstream.
+        upstream: std::sync::Arc<str>,
+        /// What keeps each of them from being used, as numbers.
+        state: Box<str>,
+    },
     /// No connection could be made.
     #[error("connect to {endpoint} failed: {cause}")]
     ConnectFailed {
@@ -252,7 +260,8 @@ impl Error {
             Self::NoKeys { .. }
             | Self::ExtAuthFailed(_)
             | Self::ConcurrencyFull
-            | Self::NoEndpoint { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            | Self::NoEndpoint { .. }
+            | Self::NoHealthyEndpoint { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::FaultInjected(status) => *status,
             Self::ConnectFailed { .. } | Self::UpstreamClosed { .. } | Self::UpstreamProtocol { .. } => {
                 StatusCode::BAD_GATEWAY
@@ -276,7 +285,7 @@ impl Error {
             Self::RateLimited { .. } => Flag::Rl,
             Self::ConcurrencyFull => Flag::Cc,
             Self::FaultInjected(_) => Flag::Fi,
-            Self::NoEndpoint { .. } => Flag::Uh,
+            Self::NoEndpoint { .. } | Self::NoHealthyEndpoint { .. } => Flag::Uh,
             Self::ConnectFailed { .. } => Flag::Uf,
             Self::UpstreamClosed { .. } => Flag::Uc,
             Self::UpstreamProtocol { .. } => Flag::Upe,
@@ -302,6 +311,7 @@ impl Error {
             Self::FaultInjected(_) => "fault.abort",
             Self::ExtAuthFailed(_) => "ext_auth.failed",
             Self::NoEndpoint { .. } => "upstream.no_endpoint",
+            Self::NoHealthyEndpoint { .. } => "upstream.none_healthy",
             Self::ConnectFailed { reason, .. } => reason,
             Self::UpstreamClosed { .. } => "upstream.closed",
             Self::UpstreamProtocol { .. } => "upstream.protocol",
@@ -329,7 +339,7 @@ impl Error {
             Self::RateLimited { .. } | Self::ConcurrencyFull => "too many requests",
             Self::FaultInjected(_) => "fault injected",
             Self::GrpcTimeout => "deadline exceeded",
-            Self::NoEndpoint { .. } => "no healthy upstream",
+            Self::NoEndpoint { .. } | Self::NoHealthyEndpoint { .. } => "no healthy upstream",
             Self::ConnectFailed { .. } | Self::UpstreamClosed { .. } | Self::UpstreamProtocol { .. } => {
                 "upstream failed"
             }

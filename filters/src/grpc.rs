@@ -53,6 +53,12 @@ pub fn status_of(status: StatusCode) -> u8 {
     }
 }
 
+/// Whether a `grpc-status` says that the server failed, as the 5xx of HTTP do: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED,
+/// INTERNAL, UNAVAILABLE, DATA_LOSS. All others are the caller's doing.
+pub fn is_server_error(status: &HeaderValue) -> bool {
+    matches!(status.as_bytes(), b"2" | b"4" | b"12" | b"13" | b"14" | b"15")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -63,7 +63,6 @@ pub(crate) struct Snapshot {
     tls: Vec<Option<Arc<Tls>>>,
     /// By [`outrigger_config::model::UpstreamId`].
     pub upstreams: Vec<Arc<Upstream>>,
-    counters: Vec<Arc<UpstreamCounters>>,
     /// What `extAuth` asks.
     services: Vec<Arc<Endpoint>>,
     service_counters: Arc<UpstreamCounters>,
@@ -95,8 +94,7 @@ impl Snapshot {
         let listeners = 0..config.listeners.len() as u32;
         let tables = listeners.map(|index| RouteTable::new(&config, ListenerId(index))).collect();
         let tls = tls(&config, old)?;
-        let upstreams = registry::upstreams(&config, old.map_or(&[], |old| &old.upstreams), notes)?;
-        let counters = upstreams.iter().map(|one| metrics.upstream(&one.model.name)).collect();
+        let upstreams = registry::upstreams(&config, old.map_or(&[], |old| &old.upstreams), metrics, notes)?;
         let cors = config.routes.iter().map(|route| route.cors.as_ref().map(cors::Policy::new)).collect();
         let keys = keeper::cells(&config, old.map_or(&[], |old| &*old.keys), metrics).into();
         let providers = Arc::new(Providers::new(&config.jwt_providers));
@@ -117,7 +115,6 @@ impl Snapshot {
             tables,
             tls,
             upstreams,
-            counters,
             services,
             keys,
             providers,
@@ -237,11 +234,10 @@ impl View {
         let upstreams: Rc<[_]> = snapshot
             .upstreams
             .iter()
-            .zip(&snapshot.counters)
-            .map(|(shared, counters)| {
+            .map(|shared| {
                 let kept =
                     old.and_then(|old| old.upstreams.iter().find(|one| Arc::ptr_eq(&one.shared, shared)));
-                kept.map_or_else(|| Rc::new(LocalUpstream::new(shared, counters)), Rc::clone)
+                kept.map_or_else(|| Rc::new(LocalUpstream::new(shared)), Rc::clone)
             })
             .collect();
         for gone in old.iter().flat_map(|old| old.upstreams.iter()) {

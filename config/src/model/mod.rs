@@ -40,7 +40,8 @@ pub use tls::{
 };
 pub use traffic::{Concurrency, Fault};
 pub use upstream::{
-    ConnectionSettings, EndpointAddress, EndpointSpec, LoadBalancerPolicy, Protocol, Upstream, UpstreamKind,
+    ConnectionSettings, EndpointAddress, EndpointSpec, LoadBalancer, LoadBalancerPolicy, OutlierDetection,
+    Protocol, Upstream, UpstreamKind,
 };
 
 /// Index of a listener in [`Config::listeners`].

@@ -10,6 +10,7 @@ mod rate_limit;
 mod route;
 mod tls;
 mod traffic;
+mod upstream;
 mod value;
 
 use serde_json::{Map, Value, json};
@@ -30,7 +31,7 @@ pub fn effective_json(config: &Config) -> Value {
     if !providers.is_empty() {
         root.insert("jwtProviders".to_owned(), providers.into());
     }
-    let upstreams: Map<_, _> = config.upstreams.iter().filter_map(operations::upstream).collect();
+    let upstreams: Map<_, _> = config.upstreams.iter().filter_map(upstream::upstream).collect();
     if !upstreams.is_empty() {
         root.insert("upstreams".to_owned(), upstreams.into());
     }

@@ -1,14 +1,14 @@
-//! Everything but routes.
+//! Everything but routes, tokens and upstreams.
 
 use serde_json::{Value, json};
 
 use super::{
-    provider, tls,
+    tls,
     value::{Object, percent, size, text, time, time_or_off, word},
 };
 use crate::model::{
-    App, AppAddress, ConnectionSettings, EndpointSpec, Lifecycle, Listener, ListenerLimits, ReadinessProbe,
-    Reload, SecretText, ServerAddress, Telemetry, Upstream, UpstreamKind, Workers,
+    App, AppAddress, Lifecycle, Listener, ListenerLimits, ReadinessProbe, Reload, ServerAddress, Telemetry,
+    Workers,
 };
 
 pub(super) fn workers(workers: Workers) -> Value {
@@ -78,39 +78,6 @@ fn limits(limits: &ListenerLimits) -> Object {
         .maybe("connections", limits.connections)
         .with("connectionsPerAddress", limits.connections_per_address)
         .with("streams", limits.streams)
-}
-
-/// The upstream and its name; `None` for the app, which has a block of its own.
-pub(super) fn upstream(upstream: &Upstream) -> Option<(String, Value)> {
-    if upstream.kind == UpstreamKind::App {
-        return None;
-    }
-    let scheme = if upstream.tls.is_some() { "https" } else { "http" };
-    let endpoints: Vec<Value> = upstream.endpoints.iter().map(|one| endpoint(scheme, one)).collect();
-    let ConnectionSettings { connect_timeout, idle_timeout, max_age } = &upstream.connections;
-    let object = Object::new()
-        .with("endpoints", endpoints)
-        .with("protocol", word(upstream.protocol))
-        .maybe("tls", upstream.tls.as_deref().map(tls::client))
-        .maybe("credentials", upstream.bearer_token.as_ref().map(credentials))
-        .with("loadBalancer", Object::new().with("policy", word(upstream.load_balancer)))
-        .with(
-            "connections",
-            Object::new()
-                .with("connectTimeout", time(*connect_timeout))
-                .with("idleTimeout", time(*idle_timeout))
-                .with("maxAge", time_or_off(*max_age)),
-        );
-    Some((upstream.name.to_string(), object.into()))
-}
-
-fn credentials(token: &SecretText) -> Object {
-    Object::new().with("bearerToken", provider::origin(token.origin()))
-}
-
-fn endpoint(scheme: &str, endpoint: &EndpointSpec) -> Value {
-    let url = format!("{scheme}://{}", endpoint.authority);
-    Object::new().with("url", url).with("weight", endpoint.weight).into()
 }
 
 pub(super) fn telemetry(telemetry: &Telemetry) -> Value {

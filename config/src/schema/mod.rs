@@ -42,6 +42,8 @@ pub(crate) use route::{
 pub(crate) use secret::{SecretRef, SecretSpec};
 pub(crate) use tls::{ClientAuthBlock, SniBlock, TlsBlock, UpstreamTlsBlock};
 pub(crate) use traffic::{ConcurrencyBlock, FaultBlock};
-pub(crate) use upstream::{ConnectionsBlock, EndpointBlock, UpstreamBlock};
+pub(crate) use upstream::{
+    ConnectionsBlock, EndpointBlock, LoadBalancerBlock, OutlierDetectionBlock, UpstreamBlock,
+};
 pub(crate) use value::{Either, Entries, Flag, Int, OneOrMany, Share, Size, Time, Word, Words, word_of};
 pub(crate) use words::PlainKey;

@@ -46,6 +46,17 @@ pub(super) const UPSTREAM_IDLE: Duration = Duration::from_secs(30);
 /// Under the 5 s after which common app servers (Node.js, uvicorn) close an idle connection.
 pub(super) const APP_IDLE: Duration = Duration::from_secs(3);
 
+/// Envoy's default: with half of the endpoints gone the others hardly carry twice their load.
+pub(super) const PANIC_PERCENT: u64 = 50;
+/// Envoy's default: fewer happen by chance.
+pub(super) const CONSECUTIVE_ERRORS: u64 = 5;
+/// Envoy's default; about as long as a pod takes to start again.
+pub(super) const BASE_EJECTION_TIME: Duration = Duration::from_secs(30);
+/// Envoy's default.
+pub(super) const MAX_EJECTION_TIME: Duration = Duration::from_secs(300);
+/// What is left must carry the load; see [`PANIC_PERCENT`].
+pub(super) const MAX_EJECTION_PERCENT: u64 = 50;
+
 /// Envoy's default for a whole request.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// Envoy's default for a silent stream.

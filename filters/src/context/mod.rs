@@ -14,6 +14,7 @@
 //! | `alarm` | edge | timeout |
 //! | `deadline` | edge, from `grpc-timeout` | edge |
 //! | `held` | concurrency | nobody: it is dropped with the exchange |
+//! | `timed_out` | timeout | what is learnt about the endpoint |
 //! | `flag`, `reason` | respond, body guards | access log, metrics |
 //! | `bytes_in`, `bytes_out` | body guards | access log |
 //!
@@ -114,6 +115,8 @@ pub struct Exchange {
     /// When a gRPC client does not want the answer any more.
     pub deadline: Cell<Option<Instant>>,
     held: Cell<Option<Permit>>,
+    /// A timeout ended the try that is on its way, before its answer.
+    pub timed_out: Cell<bool>,
     request_complete: Cell<Option<Instant>>,
     awaits_complete: Cell<Option<Waker>>,
     /// Why the request body was given up; it is the answer to whatever failed because of it.
@@ -160,6 +163,7 @@ impl Exchange {
             alarm: RefCell::new(alarm),
             deadline: Cell::new(None),
             held: Cell::new(None),
+            timed_out: Cell::new(false),
             request_complete: Cell::new(None),
             awaits_complete: Cell::new(None),
             body_failure: RefCell::new(None),

@@ -95,6 +95,7 @@ impl<F: Future<Output = Result<Response<Body>, Error>>> Future for TimeoutFuture
         }
         let Some(complete) = this.context.poll_complete(cx) else { return Poll::Pending };
         ready!(this.context.poll_deadline(complete + this.settings.limit, cx));
+        this.context.timed_out.set(true);
         Poll::Ready(Err(match this.settings.scope {
             Scope::Request => Error::RequestTimeout,
             Scope::Backend => Error::BackendTimeout,
@@ -145,6 +146,8 @@ mod tests {
         context.complete_request(Instant::now());
         assert!(poll().await.is_pending());
         advance(Duration::from_millis(1_001)).await;
+        assert!(!context.timed_out.get());
         assert!(matches!(poll().await, Poll::Ready(Err(Error::BackendTimeout))));
+        assert!(context.timed_out.get(), "so that the endpoint is known to be slow");
     }
 }

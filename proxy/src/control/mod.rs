@@ -40,7 +40,7 @@ use crate::{
     admin,
     jwks::keeper::Keepers,
     snapshot::{Snapshot, SnapshotCell, Unusable},
-    telemetry::{access_log::Writer, metrics::Metrics},
+    telemetry::{access_log::Writer, metrics::Metrics, notes},
     tls::{
         client::TrustError,
         notes::{Notes, Teller},
@@ -142,6 +142,7 @@ struct Control {
     refused: Teller,
     /// Where workers leave notes for it.
     notes: Notes,
+    endpoints: notes::Teller,
     /// Keys that only a restart changes are compared with this.
     started_with: Arc<Config>,
 }
@@ -152,6 +153,7 @@ impl Control {
         let (config, reloader) = load(source, environment)?;
         let config = Arc::new(config);
         let metrics = Arc::<Metrics>::default();
+        let noted = metrics.take_notes();
         count_panics(Arc::clone(&metrics));
         let count = worker_count(config.workers);
         let mut listeners = Listeners::new(count, Arc::clone(&metrics));
@@ -164,6 +166,8 @@ impl Control {
         tokio::join!(dns::resolve_new(&endpoints, FIRST_LOOKUP), keepers.begin(&snapshot.keys, FIRST_KEYS));
         let resolving = tokio::spawn(dns::keep_resolved(endpoints));
         let cell: Arc<SnapshotCell> = Arc::new(ArcSwap::new(snapshot));
+        let read = Arc::clone(&cell);
+        metrics.read_upstreams(move || read.load().upstreams.iter().map(|one| one.read()).collect());
         let log = Writer::start(io::stdout(), Arc::clone(&metrics))?;
         let parts = Parts {
             cell: Arc::clone(&cell),
@@ -202,6 +206,7 @@ impl Control {
             log,
             refused,
             notes,
+            endpoints: noted,
             started_with: config,
         })
     }
@@ -218,6 +223,7 @@ impl Control {
                 () = self.drain.next() => self.drain_step().await,
                 () = self.reports.next() => self.reports.tell(&self.shared.metrics),
                 note = self.refused.next() => self.refused.tell(&note),
+                note = self.endpoints.next() => self.endpoints.tell(&note),
             }
         }
     }

@@ -25,8 +25,8 @@ use super::Attempt;
 use crate::{
     tls::client::TlsFailed,
     upstream::{
-        endpoint::InFlight,
         http1::{Failure, Reading, Sending},
+        in_flight::InFlight,
         pool::{Lease, Stream},
     },
 };
@@ -230,10 +230,17 @@ impl HttpBody for AnswerBody {
                 .poll_frame(cx)
                 .map_err(|error| http2_failure(error, &this.endpoint, &this.context)),
         };
-        if let Poll::Ready(Some(Ok(frame))) = &mut polled
-            && let Some(fields) = frame.trailers_mut()
-        {
-            trailers::strip_response(fields);
+        match &mut polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(fields) = frame.trailers_mut() {
+                    trailers::strip_response(fields);
+                    this.in_flight.iter_mut().for_each(|in_flight| in_flight.trailers(fields));
+                }
+            }
+            Poll::Ready(Some(Err(error))) => {
+                this.in_flight.iter_mut().for_each(|in_flight| in_flight.failed(error))
+            }
+            _ => {}
         }
         if matches!(polled, Poll::Ready(None)) || (polled.is_ready() && this.is_end_stream()) {
             this.release();

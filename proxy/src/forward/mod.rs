@@ -22,8 +22,8 @@ use self::{
     prepare::{Prepared, Wire},
 };
 use crate::upstream::{
-    endpoint::InFlight,
     http1::{self, Failure},
+    in_flight::InFlight,
     local::{LocalUpstream, Picked, Tried},
     pool::{Lease, Pool, SendError, Upgraded},
 };
@@ -132,7 +132,7 @@ impl Targets {
 async fn send(mut call: Call) -> Result<Response<Body>, Error> {
     let mut tried = Tried::default();
     loop {
-        let Picked { pool, in_flight } = call.pick(&tried)?;
+        let Picked { pool, in_flight } = call.upstream.pick(&tried, &call.context)?;
         let attempt = Attempt { pool: &pool, context: &call.context, first: tried.is_empty() };
         attempt.announce();
         if call.endpoint_host {
@@ -141,22 +141,11 @@ async fn send(mut call: Call) -> Result<Response<Body>, Error> {
         match attempt.run(&mut call.prepared, in_flight).await {
             Ok(response) => return Ok(response),
             Err(Failed::Harmless(_)) if tried.is_empty() => {
-                call.upstream.counters.repeated();
+                call.upstream.shared.counters.repeated();
                 tried.add(pool.endpoint());
             }
             Err(Failed::Harmless(error) | Failed::Final(error)) => return Err(error),
         }
-    }
-}
-
-impl Call {
-    /// The endpoint for the next try.
-    ///
-    /// # Errors
-    /// There is none.
-    fn pick(&self, tried: &Tried) -> Result<Picked, Error> {
-        let none = || Error::NoEndpoint { upstream: Arc::clone(&self.upstream.shared.model.name) };
-        self.upstream.pick(tried).ok_or_else(none)
     }
 }
 
@@ -180,7 +169,11 @@ impl Attempt<'_> {
         }
     }
 
-    async fn http1(&self, prepared: &mut Prepared, in_flight: InFlight) -> Result<Response<Body>, Failed> {
+    async fn http1(
+        &self,
+        prepared: &mut Prepared,
+        mut in_flight: InFlight,
+    ) -> Result<Response<Body>, Failed> {
         if !prepared.repeatable {
             // Such a request gets one chance, so let the runtime first hear of connections that have just closed.
             tokio::task::yield_now().await;
@@ -191,7 +184,7 @@ impl Attempt<'_> {
             Some(lease) => lease,
             None => Box::pin(self.pool.open())
                 .await
-                .map_err(|error| Failed::Harmless(self.connect_failed(error)))?,
+                .map_err(|error| Failed::Harmless(self.connect_failed(error, &mut in_flight)))?,
         };
         let request = &mut prepared.request;
         let mut sending = lease.connection().begin(request, self.context.own.borrow().as_ref());
@@ -206,34 +199,59 @@ impl Attempt<'_> {
         match answered {
             Ok(response) if response.head.status == StatusCode::SWITCHING_PROTOCOLS => match prepared.upgrade
             {
-                true => Ok(self.upgraded(response.head, lease.into_upgraded())),
-                false => Err(Failed::Final(self.protocol("101 without a request to upgrade"))),
+                true => {
+                    in_flight.answered(response.head.status, &response.head.headers);
+                    Ok(self.upgraded(response.head, lease.into_upgraded()))
+                }
+                false => {
+                    let error = self.protocol("101 without a request to upgrade");
+                    in_flight.failed(&error);
+                    Err(Failed::Final(error))
+                }
             },
             Ok(http1::Response { mut head, has_hop_fields, body, sent }) => {
+                in_flight.answered(head.status, &head.headers);
                 answer::clean(&mut head, has_hop_fields);
                 let rest = (!sent).then(|| (std::mem::take(request.body_mut()), sending));
                 Ok(Response::from_parts(head, AnswerBody::http1(body, rest, lease, in_flight, self)))
             }
-            Err(failure) => Err(self.broke(failure, prepared.repeatable, &mut lease)),
+            Err(failure) => Err(self.broke(failure, prepared.repeatable, &mut lease, &mut in_flight)),
         }
     }
 
     /// A request of which nothing was written can go again; so can a safe one on an old connection.
-    fn broke(&self, failure: Failure, repeatable: bool, lease: &mut Lease) -> Failed {
+    fn broke(
+        &self,
+        failure: Failure,
+        repeatable: bool,
+        lease: &mut Lease,
+        in_flight: &mut InFlight,
+    ) -> Failed {
         let closed = matches!(failure, Failure::Closed(_));
         let unsent = !lease.connection().has_written();
         let again = closed && (unsent || (repeatable && lease.is_reused() && self.first));
         let error = answer::failure(failure, &self.pool.endpoint().label, self.context);
+        if !(closed && lease.is_reused()) {
+            in_flight.failed(&error); // any endpoint may close a connection that was idle
+        }
         if again { Failed::Harmless(error) } else { Failed::Final(error) }
     }
 
-    async fn http2(&self, prepared: &mut Prepared, in_flight: InFlight) -> Result<Response<Body>, Failed> {
-        let stream =
-            self.pool.stream().await.map_err(|error| Failed::Harmless(self.connect_failed(error)))?;
+    async fn http2(
+        &self,
+        prepared: &mut Prepared,
+        mut in_flight: InFlight,
+    ) -> Result<Response<Body>, Failed> {
+        let stream = self
+            .pool
+            .stream()
+            .await
+            .map_err(|error| Failed::Harmless(self.connect_failed(error, &mut in_flight)))?;
         let copy = prepared.repeatable.then(|| prepare::copy_for_repeat(&prepared.request));
         match stream.send(std::mem::take(&mut prepared.request)).await {
             Ok(response) => {
                 let (mut head, body) = response.into_parts();
+                in_flight.answered(head.status, &head.headers);
                 answer::clean(&mut head, true);
                 Ok(Response::from_parts(head, AnswerBody::http2(body, stream, in_flight, self)))
             }
@@ -242,9 +260,12 @@ impl Attempt<'_> {
                 Err(Failed::Harmless(self.closed("closed before the request was sent".into())))
             }
             Err(SendError::Failed(error)) => {
-                let harmless = answer::is_refused_stream(&error)
-                    || (stream.is_reused() && self.first && answer::is_broken_connection(&error));
+                let stale = stream.is_reused() && answer::is_broken_connection(&error);
+                let harmless = answer::is_refused_stream(&error) || (stale && self.first);
                 let error = answer::http2_failure(error, &self.pool.endpoint().label, self.context);
+                if !stale {
+                    in_flight.failed(&error);
+                }
                 match copy.filter(|_| harmless) {
                     Some(request) => {
                         prepared.request = request;
@@ -262,8 +283,10 @@ impl Attempt<'_> {
         Response::from_parts(head, Body::Empty)
     }
 
-    fn connect_failed(&self, error: std::io::Error) -> Error {
-        answer::connect_failed(error, &self.pool.endpoint().label)
+    fn connect_failed(&self, error: std::io::Error, in_flight: &mut InFlight) -> Error {
+        let error = answer::connect_failed(error, &self.pool.endpoint().label);
+        in_flight.failed(&error);
+        error
     }
 
     fn closed(&self, cause: outrigger_filters::error::Cause) -> Error {

@@ -8,7 +8,7 @@ use std::{
     collections::BTreeMap,
     fmt::Write,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, SystemTime},
@@ -19,6 +19,7 @@ use outrigger_filters::{concurrency::Gate, error::Flag};
 use super::{
     handshakes::{HandshakeCounters, ServerFailure},
     names,
+    notes::{Note, Notes, Reading, Teller},
 };
 
 /// Everything counted in this process.
@@ -27,6 +28,10 @@ pub(crate) struct Metrics {
     shards: Mutex<Vec<Arc<Shard>>>,
     listeners: Mutex<BTreeMap<Arc<str>, Arc<ListenerCounters>>>,
     upstreams: Mutex<BTreeMap<Arc<str>, Arc<UpstreamCounters>>>,
+    /// Where notes about endpoints go.
+    notes: OnceLock<Notes>,
+    /// Reads what upstreams say of themselves.
+    readings: OnceLock<Box<dyn Fn() -> Vec<Reading> + Send + Sync>>,
     /// Listener, file and end of every certificate that is shown now.
     certificates: Mutex<Vec<(Arc<str>, String, u64)>>,
     jwks: Mutex<BTreeMap<Arc<str>, Arc<JwksCounters>>>,
@@ -102,8 +107,11 @@ pub(crate) struct ListenerCounters {
 pub(crate) struct UpstreamCounters {
     /// TLS handshakes with its endpoints.
     pub handshakes: HandshakeCounters<ServerFailure>,
+    name: Arc<str>,
+    notes: Option<Notes>,
     connects: [AtomicU64; 2],
     repeats: AtomicU64,
+    ejections: AtomicU64,
 }
 
 /// What the service of one route's `extAuth` decided.
@@ -203,6 +211,18 @@ impl UpstreamCounters {
     pub(crate) fn repeated(&self) {
         self.repeats.fetch_add(1, Relaxed);
     }
+
+    /// An endpoint was ejected.
+    pub(crate) fn ejected(&self) {
+        self.ejections.fetch_add(1, Relaxed);
+    }
+
+    /// Has the log tell what became of an endpoint, and why.
+    pub(crate) fn note(&self, endpoint: &Arc<str>, text: String) {
+        if let Some(notes) = &self.notes {
+            notes.leave(Note { upstream: Arc::clone(&self.name), endpoint: Arc::clone(endpoint), text });
+        }
+    }
 }
 
 impl Shard {
@@ -291,7 +311,23 @@ impl Metrics {
 
     /// The counters of an upstream.
     pub(crate) fn upstream(&self, name: &Arc<str>) -> Arc<UpstreamCounters> {
-        Arc::clone(lock(&self.upstreams).entry(Arc::clone(name)).or_default())
+        let new = || {
+            let (name, notes) = (Arc::clone(name), self.notes.get().cloned());
+            Arc::new(UpstreamCounters { name, notes, ..UpstreamCounters::default() })
+        };
+        Arc::clone(lock(&self.upstreams).entry(Arc::clone(name)).or_insert_with(new))
+    }
+
+    /// Who tells what is noted about endpoints from now on.
+    pub(crate) fn take_notes(&self) -> Teller {
+        let (teller, notes) = Teller::new();
+        let _ = self.notes.set(notes);
+        teller
+    }
+
+    /// What upstreams say of themselves is read so from now on.
+    pub(crate) fn read_upstreams(&self, read: impl Fn() -> Vec<Reading> + Send + Sync + 'static) {
+        let _ = self.readings.set(Box::new(read));
     }
 
     /// These certificates are shown from now on, each with its listener, file, and end in seconds since 1970.
@@ -469,6 +505,21 @@ impl Metrics {
         );
         for (name, one) in upstreams.iter() {
             page.sample(names::UPSTREAM_REPEATS, &[("upstream", name)], one.repeats.load(Relaxed));
+        }
+        page.head(names::OUTLIER_EJECTIONS, "counter", "Endpoints ejected because they failed.");
+        for (name, one) in upstreams.iter() {
+            page.sample(names::OUTLIER_EJECTIONS, &[("upstream", name)], one.ejections.load(Relaxed));
+        }
+        drop(upstreams);
+        self.render_endpoints(page);
+    }
+
+    fn render_endpoints(&self, page: &mut Page) {
+        let readings = self.readings.get().map(|read| read()).unwrap_or_default();
+        page.head(names::ENDPOINT_EJECTED, "gauge", "Whether an endpoint is ejected.");
+        for (upstream, one) in readings.iter().flat_map(Reading::each) {
+            let labels = [("upstream", upstream), ("endpoint", &*one.endpoint)];
+            page.sample(names::ENDPOINT_EJECTED, &labels, u8::from(one.ejected));
         }
     }
 

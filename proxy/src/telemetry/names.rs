@@ -33,6 +33,10 @@ pub(crate) const UPSTREAM_CONNECTS: &str = "outrigger_upstream_connects_total";
 pub(crate) const UPSTREAM_TLS_HANDSHAKES: &str = "outrigger_upstream_tls_handshakes_total";
 /// Counter; label `upstream`. Requests sent a second time because the first try provably changed nothing.
 pub(crate) const UPSTREAM_REPEATS: &str = "outrigger_upstream_repeats_total";
+/// Counter; label `upstream`. Endpoints ejected because they failed again and again.
+pub(crate) const OUTLIER_EJECTIONS: &str = "outrigger_outlier_ejections_total";
+/// Gauge, 0 or 1; labels `upstream`, `endpoint`. Whether an endpoint is ejected.
+pub(crate) const ENDPOINT_EJECTED: &str = "outrigger_endpoint_ejected";
 /// Counter; labels `provider`, `result` (`ok`, or what failed). Fetches of a token provider's keys.
 pub(crate) const JWKS_FETCHES: &str = "outrigger_jwks_fetches_total";
 /// Gauge; label `provider`. Keys that tokens are verified with.

@@ -29,7 +29,7 @@ pub(crate) async fn keep_resolved(endpoints: Vec<Arc<Endpoint>>) {
         for endpoint in &endpoints {
             resolve(endpoint).await;
         }
-        let all_known = endpoints.iter().all(|endpoint| endpoint.is_available());
+        let all_known = endpoints.iter().all(|endpoint| endpoint.has_address());
         sleep(if all_known { REFRESH } else { RETRY_UNRESOLVED }).await;
     }
 }
@@ -37,7 +37,7 @@ pub(crate) async fn keep_resolved(endpoints: Vec<Arc<Endpoint>>) {
 /// Asks once for every name that has no address yet, within `limit`: called before a configuration is published,
 /// so that the first requests find addresses.
 pub(crate) async fn resolve_new(endpoints: &[Arc<Endpoint>], limit: Duration) {
-    let missing = endpoints.iter().filter(|one| !one.is_available());
+    let missing = endpoints.iter().filter(|one| !one.has_address());
     let lookups: Vec<_> =
         missing.cloned().map(|one| tokio::spawn(async move { resolve(&one).await })).collect();
     let _ = timeout(limit, async {

@@ -12,6 +12,8 @@ use std::{
 use arc_swap::ArcSwap;
 use outrigger_config::model::{EndpointAddress, EndpointSpec};
 
+use super::outlier::Outlier;
+
 /// One endpoint, shared by all workers.
 pub(crate) struct Endpoint {
     /// No other endpoint of this process has it.
@@ -20,6 +22,8 @@ pub(crate) struct Endpoint {
     pub spec: EndpointSpec,
     /// As the access log shows it: `host:port`, or the path of a Unix socket.
     pub label: Arc<str>,
+    /// What its failures led to.
+    pub outlier: Outlier,
     target: Target,
     in_flight: AtomicU32,
 }
@@ -55,7 +59,14 @@ impl Endpoint {
             EndpointAddress::Unix(path) => (Target::Unix(path.clone()), path.display().to_string().into()),
         };
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        Self { id: NEXT.fetch_add(1, Relaxed), spec, label, target, in_flight: AtomicU32::new(0) }
+        Self {
+            id: NEXT.fetch_add(1, Relaxed),
+            spec,
+            label,
+            target,
+            outlier: Outlier::default(),
+            in_flight: AtomicU32::new(0),
+        }
     }
 
     /// Whether `spec` names it; its weight is the affair of the set it stands in.
@@ -64,11 +75,16 @@ impl Endpoint {
     }
 
     /// Whether there is somewhere to connect to.
-    pub(crate) fn is_available(&self) -> bool {
+    pub(crate) fn has_address(&self) -> bool {
         match &self.target {
             Target::Addresses { known, .. } => !known.load().is_empty(),
             Target::Address(_) | Target::Unix(_) => true,
         }
+    }
+
+    /// Whether nothing speaks against sending requests to it.
+    pub(crate) fn is_well(&self) -> bool {
+        self.has_address() && !self.outlier.is_out()
     }
 
     /// Whether it is a host name.
@@ -114,21 +130,14 @@ impl Endpoint {
     pub(crate) fn in_flight(&self) -> u32 {
         self.in_flight.load(Relaxed)
     }
-}
 
-/// Counts one request as in flight until it is dropped, with the last byte of the response body.
-pub(crate) struct InFlight(Arc<Endpoint>);
-
-impl InFlight {
-    /// Begins to count.
-    pub(crate) fn begin(endpoint: &Arc<Endpoint>) -> Self {
-        endpoint.in_flight.fetch_add(1, Relaxed);
-        Self(endpoint.clone())
+    /// One request more is in flight.
+    pub(super) fn enter(&self) {
+        self.in_flight.fetch_add(1, Relaxed);
     }
-}
 
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Relaxed);
+    /// One less.
+    pub(super) fn leave(&self) {
+        self.in_flight.fetch_sub(1, Relaxed);
     }
 }

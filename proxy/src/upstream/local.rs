@@ -7,22 +7,23 @@ use std::{
 };
 
 use http::HeaderValue;
-use outrigger_config::model::SecretText;
+use outrigger_config::model::{SecretText, UpstreamKind};
+use outrigger_filters::{context::Context, error::Error};
 
 use super::{
     balance::Endpoints,
-    endpoint::{Endpoint, InFlight},
+    clock,
+    endpoint::Endpoint,
+    in_flight::InFlight,
+    outlier::Entry,
     pool::Pool,
     registry::{EndpointSet, Upstream},
 };
-use crate::telemetry::metrics::UpstreamCounters;
 
 /// One upstream with this worker's connections to it.
 pub(crate) struct LocalUpstream {
     /// The shared side.
     pub shared: Arc<Upstream>,
-    /// What is counted about it.
-    pub counters: Arc<UpstreamCounters>,
     /// Authorization of every request: this worker's own, so that no request bumps a count that others do.
     pub authorization: Option<HeaderValue>,
     current: RefCell<Current>,
@@ -67,27 +68,47 @@ impl Tried {
 
 impl LocalUpstream {
     /// A worker's side of `shared`, without connections.
-    pub(crate) fn new(shared: &Arc<Upstream>, counters: &Arc<UpstreamCounters>) -> Self {
+    pub(crate) fn new(shared: &Arc<Upstream>) -> Self {
         let generation = shared.generation();
         let set = shared.set();
-        let pools = set.endpoints.iter().map(|endpoint| pool(shared, counters, endpoint)).collect();
+        let pools = set.endpoints.iter().map(|endpoint| pool(shared, endpoint)).collect();
         Self {
             shared: Arc::clone(shared),
-            counters: Arc::clone(counters),
             authorization: shared.model.bearer_token.as_ref().and_then(bearer),
             current: RefCell::new(Current { generation, set, pools }),
             retired: Cell::new(false),
         }
     }
 
-    /// The endpoint for the next try of a request; `None` when there is none.
-    pub(crate) fn pick(&self, tried: &Tried) -> Option<Picked> {
+    /// The endpoint for the next try of a request.
+    ///
+    /// # Errors
+    /// There is none that may be used.
+    pub(crate) fn pick(&self, tried: &Tried, context: &Context) -> Result<Picked, Error> {
         self.follow();
         let current = self.current.borrow();
-        let index = current.set.balancer.choose(&Choice { endpoints: &current.set.endpoints, tried })?;
-        let pool = Rc::clone(&current.pools[index]);
-        let in_flight = InFlight::begin(pool.endpoint());
-        Some(Picked { pool, in_flight })
+        let choice = Choice::new(&self.shared, &current.set.endpoints, tried);
+        loop {
+            let Some(index) = current.set.balancer.choose(&choice) else {
+                return Err(choice.none());
+            };
+            let pool = &current.pools[index];
+            if let Some(in_flight) = self.enter(pool.endpoint(), &choice, context) {
+                return Ok(Picked { pool: Rc::clone(pool), in_flight });
+            }
+            // Another worker has just taken the one request that may try it again; it is not available any more.
+        }
+    }
+
+    fn enter(&self, endpoint: &Arc<Endpoint>, choice: &Choice<'_>, context: &Context) -> Option<InFlight> {
+        if self.shared.model.kind == UpstreamKind::App {
+            return Some(InFlight::begin(endpoint));
+        }
+        let entry = match endpoint.outlier.enter(|| choice.now()) {
+            Entry::Closed if !choice.panics() => return None,
+            entry => entry,
+        };
+        Some(InFlight::watch(endpoint, &self.shared, context, entry))
     }
 
     /// Closes idle connections now and busy ones after their request: the upstream is gone from the configuration.
@@ -106,9 +127,8 @@ impl LocalUpstream {
         let mut current = self.current.borrow_mut();
         let old = std::mem::take(&mut current.pools);
         let kept = |endpoint: &Arc<Endpoint>| old.iter().find(|pool| Arc::ptr_eq(pool.endpoint(), endpoint));
-        let new = |endpoint: &Arc<Endpoint>| {
-            kept(endpoint).map_or_else(|| pool(&self.shared, &self.counters, endpoint), Rc::clone)
-        };
+        let new =
+            |endpoint: &Arc<Endpoint>| kept(endpoint).map_or_else(|| pool(&self.shared, endpoint), Rc::clone);
         current.pools = set.endpoints.iter().map(new).collect();
         for gone in old.iter().filter(|old| !current.pools.iter().any(|kept| Rc::ptr_eq(kept, old))) {
             gone.retire();
@@ -128,20 +148,62 @@ fn bearer(token: &SecretText) -> Option<HeaderValue> {
     Some(value)
 }
 
-fn pool(shared: &Upstream, counters: &Arc<UpstreamCounters>, endpoint: &Arc<Endpoint>) -> Rc<Pool> {
+fn pool(shared: &Upstream, endpoint: &Arc<Endpoint>) -> Rc<Pool> {
     let (settings, tls) = (shared.model.connections.clone(), shared.tls.clone());
-    Rc::new(Pool::new(Arc::clone(endpoint), settings, tls, Arc::clone(counters)))
+    Rc::new(Pool::new(Arc::clone(endpoint), settings, tls, Arc::clone(&shared.counters)))
 }
 
-/// What the balancer asks.
+/// What the balancer asks, for one try.
 struct Choice<'a> {
+    upstream: &'a Upstream,
     endpoints: &'a [Arc<Endpoint>],
     tried: &'a Tried,
+    /// Read when it is first needed: while all is well it never is.
+    now: Cell<Option<u64>>,
+    /// The same.
+    panics: Cell<Option<bool>>,
+}
+
+impl<'a> Choice<'a> {
+    fn new(upstream: &'a Upstream, endpoints: &'a [Arc<Endpoint>], tried: &'a Tried) -> Self {
+        Self { upstream, endpoints, tried, now: Cell::new(None), panics: Cell::new(None) }
+    }
+
+    fn now(&self) -> u64 {
+        let now = self.now.get().unwrap_or_else(clock::micros);
+        self.now.set(Some(now));
+        now
+    }
+
+    /// Whether so few endpoints are well that sending everything to them would end them too.
+    fn panics(&self) -> bool {
+        let panics = self.panics.get().unwrap_or_else(|| {
+            let reachable = self.endpoints.iter().filter(|one| one.has_address()).count();
+            let well = self.endpoints.iter().filter(|one| one.is_well()).count();
+            well * 100 < reachable * usize::from(self.upstream.model.load_balancer.panic_percent)
+        });
+        self.panics.set(Some(panics));
+        panics
+    }
+
+    /// Why nothing was chosen.
+    fn none(&self) -> Error {
+        let upstream = Arc::clone(&self.upstream.model.name);
+        let ejected = self.endpoints.iter().filter(|one| one.outlier.is_out()).count();
+        match ejected {
+            0 => Error::NoEndpoint { upstream },
+            _ => Error::NoHealthyEndpoint {
+                upstream,
+                state: format!("{} endpoints: {ejected} ejected", self.endpoints.len()).into(),
+            },
+        }
+    }
 }
 
 impl Endpoints for Choice<'_> {
     fn is_available(&self, index: usize) -> bool {
-        self.endpoints[index].is_available()
+        let endpoint = &self.endpoints[index];
+        endpoint.has_address() && (endpoint.outlier.admits(|| self.now()) || self.panics())
     }
 
     fn was_tried(&self, index: usize) -> bool {
@@ -156,9 +218,11 @@ impl Endpoints for Choice<'_> {
 #[cfg(test)]
 mod tests {
     use outrigger_config::{load_str, model};
+    use outrigger_filters::context::{Alarm, Exchange};
+    use tokio::time::Instant;
 
     use super::*;
-    use crate::{tls::notes::Teller, upstream::registry};
+    use crate::{telemetry::metrics::Metrics, tls::notes::Teller, upstream::registry};
 
     fn config(endpoints: &str) -> model::Config {
         let yaml = format!(
@@ -169,19 +233,24 @@ mod tests {
         loaded.unwrap_or_else(|error| panic!("{}", error.render(false))).config
     }
 
+    fn context() -> Context {
+        Exchange::begin(Instant::now(), [127, 0, 0, 1].into(), None, Alarm::default())
+    }
+
     #[test]
     fn a_worker_follows_a_set_that_is_replaced_and_keeps_the_pools_of_those_that_stay() {
         let config_of_two = config("{ url: http://10.0.0.1 }, { url: http://10.0.0.2 }");
-        let shared = registry::upstreams(&config_of_two, &[], &Teller::new().1).unwrap();
-        let local = LocalUpstream::new(&shared[0], &Arc::default());
+        let metrics = Metrics::default();
+        let shared = registry::upstreams(&config_of_two, &[], &metrics, &Teller::new().1).unwrap();
+        let local = LocalUpstream::new(&shared[0]);
         let stays = Rc::clone(&local.current.borrow().pools[1]);
-        let busy = local.pick(&Tried::default()).unwrap();
+        let pick = || local.pick(&Tried::default(), &context()).unwrap_or_else(|error| panic!("{error}"));
+        let busy = pick();
         let next = config("{ url: http://10.0.0.2 }, { url: http://10.0.0.3 }");
         shared[0].replace_endpoints(&next.upstreams[0].endpoints);
         let mut seen = Vec::new();
         for _ in 0..200 {
-            let picked = local.pick(&Tried::default()).unwrap();
-            seen.push(picked.pool.endpoint().label.to_string());
+            seen.push(pick().pool.endpoint().label.to_string());
         }
         seen.sort();
         seen.dedup();

@@ -4,10 +4,13 @@
 //! ([`local`], [`pool`]) belong to one worker and never leave it. [`dns`] runs on the control thread.
 
 pub(crate) mod balance;
+pub(crate) mod clock;
 pub(crate) mod connect;
 pub(crate) mod dns;
 pub(crate) mod endpoint;
 pub(crate) mod http1;
+pub(crate) mod in_flight;
 pub(crate) mod local;
+pub(crate) mod outlier;
 pub(crate) mod pool;
 pub(crate) mod registry;

@@ -4,17 +4,23 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
 use arc_swap::ArcSwap;
 use outrigger_config::model::{Config, EndpointSpec, Upstream as Model};
 
-use super::{balance::Balancer, endpoint::Endpoint};
-use crate::tls::{
-    client::{Connector, SystemRoots, TrustError},
-    notes::Notes,
+use super::{balance::Balancer, endpoint::Endpoint, outlier};
+use crate::{
+    telemetry::{
+        metrics::{Metrics, UpstreamCounters},
+        notes::{EndpointReading, Reading},
+    },
+    tls::{
+        client::{Connector, SystemRoots, TrustError},
+        notes::Notes,
+    },
 };
 
 /// One upstream at run time, shared by all workers.
@@ -23,9 +29,13 @@ pub(crate) struct Upstream {
     pub model: Model,
     /// TLS, where it is spoken.
     pub tls: Option<Arc<Connector>>,
+    /// What is counted about it.
+    pub counters: Arc<UpstreamCounters>,
     set: ArcSwap<EndpointSet>,
     /// One more with every set, so that a worker sees by one plain load that its own is still the current one.
     generation: AtomicU64,
+    /// Somebody is about to eject an endpoint. Nobody waits for that: the next failure is soon enough.
+    ejecting: AtomicBool,
 }
 
 /// The endpoints of an upstream and the choice among them; replaced as a whole when their names or number change.
@@ -57,20 +67,38 @@ impl EndpointSet {
             }
         });
         let endpoints = endpoints.collect();
-        Self { endpoints, balancer: Balancer::new(model.load_balancer, specs.iter().map(|spec| spec.weight)) }
+        Self {
+            endpoints,
+            balancer: Balancer::new(model.load_balancer.policy, specs.iter().map(|spec| spec.weight)),
+        }
     }
 }
 
 impl Upstream {
-    fn new(model: &Model, tls: Option<Arc<Connector>>) -> Self {
-        let set = EndpointSet::new(model, &model.endpoints, &[]);
-        Self { model: model.clone(), tls, set: ArcSwap::from_pointee(set), generation: AtomicU64::new(0) }
+    fn new(model: &Model, tls: Option<Arc<Connector>>, counters: Arc<UpstreamCounters>) -> Self {
+        let set = Arc::new(EndpointSet::new(model, &model.endpoints, &[]));
+        Self::over(set, model, tls, counters)
     }
 
     /// The same upstream after a file that it names was replaced: everything but its connections stays.
     fn renewed(&self, model: &Model, tls: Option<Arc<Connector>>) -> Self {
-        let set = ArcSwap::new(self.set());
-        Self { model: model.clone(), tls, set, generation: AtomicU64::new(0) }
+        Self::over(self.set(), model, tls, Arc::clone(&self.counters))
+    }
+
+    fn over(
+        set: Arc<EndpointSet>,
+        model: &Model,
+        tls: Option<Arc<Connector>>,
+        counters: Arc<UpstreamCounters>,
+    ) -> Self {
+        Self {
+            model: model.clone(),
+            tls,
+            counters,
+            set: ArcSwap::new(set),
+            generation: AtomicU64::new(0),
+            ejecting: AtomicBool::new(false),
+        }
     }
 
     /// The current endpoints.
@@ -91,10 +119,48 @@ impl Upstream {
         self.set.store(Arc::new(EndpointSet::new(&self.model, specs, &old.endpoints)));
         self.generation.fetch_add(1, Ordering::Release);
     }
+
+    /// The turn to eject this endpoint, if one more may be out now.
+    pub(super) fn may_eject(&self, endpoint: &Endpoint) -> Option<Ejecting<'_>> {
+        let turn = Ejecting::begin(&self.ejecting)?;
+        let set = self.set.load();
+        let out = set.endpoints.iter().filter(|one| one.outlier.is_out()).count();
+        let others = set.endpoints.iter().filter(|one| one.id != endpoint.id && one.is_well()).count();
+        let percent = self.model.outlier_detection.as_ref()?.max_ejection_percent;
+        outlier::may_eject(set.endpoints.len(), out, others, percent).then_some(turn)
+    }
+
+    /// What is known of it now.
+    pub(crate) fn read(&self) -> Reading {
+        let set = self.set.load();
+        let endpoint = |one: &Arc<Endpoint>| EndpointReading {
+            endpoint: Arc::clone(&one.label),
+            ejected: one.outlier.is_out(),
+        };
+        Reading {
+            upstream: Arc::clone(&self.model.name),
+            endpoints: set.endpoints.iter().map(endpoint).collect(),
+        }
+    }
+}
+
+/// The turn to eject an endpoint: two workers that look at once would each see room for one.
+pub(super) struct Ejecting<'a>(&'a AtomicBool);
+
+impl<'a> Ejecting<'a> {
+    fn begin(taken: &'a AtomicBool) -> Option<Self> {
+        (!taken.swap(true, Ordering::Acquire)).then_some(Self(taken))
+    }
+}
+
+impl Drop for Ejecting<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
 }
 
 /// The upstreams of `config`, in its order; those of `old` whose model value is equal are carried over with their
-/// counters and resolved addresses. Where only the content of a file is another one, connections are new and the rest is
+/// counters, resolved addresses, and what is known about their endpoints. Where only the content of a file is another one, connections are new and the rest is
 /// carried over.
 ///
 /// # Errors
@@ -102,6 +168,7 @@ impl Upstream {
 pub(crate) fn upstreams(
     config: &Config,
     old: &[Arc<Upstream>],
+    metrics: &Metrics,
     notes: &Notes,
 ) -> Result<Vec<Arc<Upstream>>, Untrusting> {
     let old: HashMap<&str, &Arc<Upstream>> = old.iter().map(|one| (&*one.model.name, one)).collect();
@@ -116,7 +183,7 @@ pub(crate) fn upstreams(
         let tls = tls.map_err(|error| Untrusting { upstream: Arc::clone(&model.name), error })?;
         Ok(Arc::new(match kept.filter(|kept| kept.model.same_block(model)) {
             Some(kept) => kept.renewed(model, tls),
-            None => Upstream::new(model, tls),
+            None => Upstream::new(model, tls, metrics.upstream(&model.name)),
         }))
     };
     config.upstreams.iter().map(&mut upstream).collect()
@@ -156,7 +223,8 @@ mod tests {
 
     #[test]
     fn endpoints_that_stay_are_the_same_ones_and_a_new_set_has_a_new_number() {
-        let upstream = Upstream::new(&upstream("{ url: http://10.0.0.1 }, { url: http://10.0.0.2 }"), None);
+        let model = upstream("{ url: http://10.0.0.1 }, { url: http://10.0.0.2 }");
+        let upstream = Upstream::new(&model, None, Arc::default());
         let (before, number) = (upstream.set(), upstream.generation());
         let next = self::upstream(
             "{ url: http://10.0.0.3 }, { url: http://10.0.0.2, weight: 5 }, { url: http://10.0.0.2 }",

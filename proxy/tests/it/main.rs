@@ -9,6 +9,7 @@
 mod attacks;
 mod authorize;
 mod bad_input;
+mod balance;
 mod cli;
 mod cors;
 mod egress;

@@ -1,10 +1,15 @@
 //! Upstreams: named groups of endpoints.
 
+mod balance;
+mod outlier;
+
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use std::net::SocketAddr;
 
 use super::{ClientTls, SecretText};
+pub use balance::{LoadBalancer, LoadBalancerPolicy};
+pub use outlier::OutlierDetection;
 
 /// A named group of endpoints that a route can send to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +28,9 @@ pub struct Upstream {
     /// Authorization of every request is `Bearer` and this.
     pub bearer_token: Option<SecretText>,
     /// How an endpoint is chosen.
-    pub load_balancer: LoadBalancerPolicy,
+    pub load_balancer: LoadBalancer,
+    /// When an endpoint that fails is ejected; `None` for the app, which has no other.
+    pub outlier_detection: Option<OutlierDetection>,
     /// Connect, idle and age limits of connections.
     pub connections: ConnectionSettings,
 }
@@ -94,17 +101,6 @@ pub enum Protocol {
     Http1,
     /// HTTP/2 with prior knowledge, without TLS.
     H2c,
-}
-
-/// How an endpoint is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum LoadBalancerPolicy {
-    /// In turn, by weight.
-    RoundRobin,
-    /// The less busy of two drawn at random by weight. The default.
-    LeastRequest,
-    /// At random, by weight.
-    Random,
 }
 
 /// Connect, idle and age limits of connections to one upstream.

@@ -1,7 +1,13 @@
 //! An entry of `upstreams`.
 
+mod balance;
+mod outlier;
+
+pub(crate) use balance::LoadBalancerBlock;
+pub(crate) use outlier::OutlierDetectionBlock;
+
 use super::{At, CredentialsBlock, Int, Time, UpstreamTlsBlock, Word, block::block};
-use crate::model::{LoadBalancerPolicy, Protocol};
+use crate::model::Protocol;
 
 block! {
     /// A named group of endpoints that a route can send to.
@@ -16,12 +22,14 @@ block! {
         "credentials" credentials: CredentialsBlock,
         /// How an endpoint is chosen.
         "loadBalancer" load_balancer: LoadBalancerBlock,
+        /// When an endpoint that fails is ejected, and for how long. On by default.
+        "outlierDetection" outlier_detection: OutlierDetectionBlock,
         /// Connect, idle and age limits of connections.
         "connections" connections: ConnectionsBlock,
     }
     required ["endpoints"]
     later [
-        "dns", "healthCheck", "outlierDetection", "circuitBreaker", "retryBudget"
+        "dns", "healthCheck", "circuitBreaker", "retryBudget"
     ]
 }
 
@@ -34,15 +42,6 @@ block! {
         "weight" weight: Int<1, 1000>,
     }
     required ["url"]
-}
-
-block! {
-    /// How an endpoint is chosen.
-    LoadBalancerBlock {
-        /// `leastRequest` (the less busy of two drawn at random), `roundRobin` or `random`. Default leastRequest.
-        "policy" policy: Word<LoadBalancerPolicy>,
-    }
-    later ["slowStart", "panicPercent", "hashOn"]
 }
 
 block! {

@@ -1,6 +1,8 @@
 //! Upstreams and their endpoints.
 
+mod balance;
 mod credentials;
+mod outlier;
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,8 +13,8 @@ use super::{
 use crate::{
     files::Files,
     model::{
-        App, AppAddress, ClientTls, ConnectionSettings, EndpointAddress, EndpointSpec, LoadBalancerPolicy,
-        Protocol, Upstream, UpstreamKind,
+        App, AppAddress, ClientTls, ConnectionSettings, EndpointAddress, EndpointSpec, Protocol, Upstream,
+        UpstreamKind,
     },
     problem::Report,
     schema::{At, ConnectionsBlock, EndpointBlock, Entries, UpstreamBlock},
@@ -51,7 +53,8 @@ fn app_upstream(app: &App) -> Upstream {
         protocol: app.protocol,
         tls: None,
         bearer_token: None,
-        load_balancer: LoadBalancerPolicy::LeastRequest,
+        load_balancer: balance::load_balancer(None),
+        outlier_detection: None,
         connections: ConnectionSettings {
             connect_timeout: defaults::CONNECT_TIMEOUT,
             idle_timeout: defaults::APP_IDLE,
@@ -67,10 +70,8 @@ fn upstream(name: &str, block: &UpstreamBlock, files: &mut Files<'_>, report: &m
         report.error(&empty.place, "empty-list", "an upstream needs at least one endpoint", help);
     }
     let items = written.map_or(&[][..], |endpoints| &endpoints.value);
-    let policy = block.load_balancer.as_ref().map_or(LoadBalancerPolicy::LeastRequest, |balancer| {
-        word(&balancer.value.policy, LoadBalancerPolicy::LeastRequest)
-    });
     let (endpoints, secure) = endpoints(items, report);
+    let outliers = block.outlier_detection.as_ref();
     Upstream {
         name: name.into(),
         kind: UpstreamKind::External,
@@ -78,7 +79,8 @@ fn upstream(name: &str, block: &UpstreamBlock, files: &mut Files<'_>, report: &m
         endpoints,
         protocol: word(&block.protocol, Protocol::Auto),
         tls: tls(block, secure, files, report),
-        load_balancer: policy,
+        load_balancer: balance::load_balancer(block.load_balancer.as_ref()),
+        outlier_detection: Some(outlier::outlier_detection(outliers, Some(items.len()), report)),
         connections: connections(block.connections.as_ref(), defaults::UPSTREAM_IDLE, report),
     }
 }

@@ -1,0 +1,57 @@
+//! Upstreams.
+
+use serde_json::Value;
+
+use super::{
+    provider, tls,
+    value::{Object, time, time_or_off, word},
+};
+use crate::model::{
+    ConnectionSettings, EndpointSpec, LoadBalancer, OutlierDetection, SecretText, Upstream, UpstreamKind,
+};
+
+/// The upstream and its name; `None` for the app, which has a block of its own.
+pub(super) fn upstream(upstream: &Upstream) -> Option<(String, Value)> {
+    if upstream.kind == UpstreamKind::App {
+        return None;
+    }
+    let scheme = if upstream.tls.is_some() { "https" } else { "http" };
+    let endpoints: Vec<Value> = upstream.endpoints.iter().map(|one| endpoint(scheme, one)).collect();
+    let ConnectionSettings { connect_timeout, idle_timeout, max_age } = &upstream.connections;
+    let object = Object::new()
+        .with("endpoints", endpoints)
+        .with("protocol", word(upstream.protocol))
+        .maybe("tls", upstream.tls.as_deref().map(tls::client))
+        .maybe("credentials", upstream.bearer_token.as_ref().map(credentials))
+        .with("loadBalancer", load_balancer(&upstream.load_balancer))
+        .maybe("outlierDetection", upstream.outlier_detection.as_ref().map(outlier_detection))
+        .with(
+            "connections",
+            Object::new()
+                .with("connectTimeout", time(*connect_timeout))
+                .with("idleTimeout", time(*idle_timeout))
+                .with("maxAge", time_or_off(*max_age)),
+        );
+    Some((upstream.name.to_string(), object.into()))
+}
+
+fn credentials(token: &SecretText) -> Object {
+    Object::new().with("bearerToken", provider::origin(token.origin()))
+}
+
+fn endpoint(scheme: &str, endpoint: &EndpointSpec) -> Value {
+    let url = format!("{scheme}://{}", endpoint.authority);
+    Object::new().with("url", url).with("weight", endpoint.weight).into()
+}
+
+fn load_balancer(balancer: &LoadBalancer) -> Object {
+    Object::new().with("policy", word(balancer.policy)).with("panicPercent", balancer.panic_percent)
+}
+
+fn outlier_detection(rules: &OutlierDetection) -> Object {
+    Object::new()
+        .with("consecutiveErrors", rules.consecutive_errors)
+        .with("baseEjectionTime", time(rules.base_ejection_time))
+        .with("maxEjectionTime", time(rules.max_ejection_time))
+        .with("maxEjectionPercent", rules.max_ejection_percent)
+}

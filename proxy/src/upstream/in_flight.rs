@@ -1,0 +1,173 @@
+//! One try at an endpoint, from the choice to the last byte of the answer, and what is learnt from it.
+//!
+//! A failure is what [Envoy counts](https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/outlier)
+//! as one: an answer from 500 on (for gRPC the statuses that mean the same), no connection, a connection that breaks, a
+//! broken protocol, no answer in time. A client that goes away says nothing about the endpoint.
+
+use std::{rc::Rc, sync::Arc};
+
+use http::{HeaderMap, StatusCode};
+use outrigger_filters::{context::Context, error::Error, grpc};
+
+use super::{
+    clock,
+    endpoint::Endpoint,
+    outlier::{Change, Entry},
+    registry::Upstream,
+};
+
+/// Counts one request as in flight until it is dropped, with the last byte of the response body.
+pub(crate) struct InFlight {
+    endpoint: Arc<Endpoint>,
+    /// Nothing is learnt about the app: there is no other one.
+    watched: Option<Watched>,
+}
+
+struct Watched {
+    upstream: Arc<Upstream>,
+    context: Context,
+    entry: Entry,
+    stage: Stage,
+}
+
+/// How far the try has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// No answer yet.
+    Waiting,
+    /// A good head came; the body may still break.
+    Answering,
+    /// The result is known.
+    Done,
+}
+
+impl InFlight {
+    /// Begins to count.
+    pub(crate) fn begin(endpoint: &Arc<Endpoint>) -> Self {
+        endpoint.enter();
+        Self { endpoint: Arc::clone(endpoint), watched: None }
+    }
+
+    /// Begins to count, and to learn about the endpoint.
+    pub(crate) fn watch(
+        endpoint: &Arc<Endpoint>,
+        upstream: &Arc<Upstream>,
+        context: &Context,
+        entry: Entry,
+    ) -> Self {
+        endpoint.enter();
+        let watched = Watched {
+            upstream: Arc::clone(upstream),
+            context: Rc::clone(context),
+            entry,
+            stage: Stage::Waiting,
+        };
+        Self { endpoint: Arc::clone(endpoint), watched: Some(watched) }
+    }
+
+    /// The head of an answer came.
+    pub(crate) fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
+        let Some(watched) = &mut self.watched else { return };
+        if status.is_server_error() || watched.grpc_failed(headers) {
+            let why = Why::Status(status);
+            watched.failed(&self.endpoint, &why);
+        } else if watched.entry == Entry::Probe {
+            watched.succeeded(&self.endpoint); // the others need not wait for the end of a long body
+        } else if watched.stage == Stage::Waiting {
+            watched.stage = Stage::Answering;
+        }
+    }
+
+    /// The trailers of the answer came.
+    pub(crate) fn trailers(&mut self, trailers: &HeaderMap) {
+        if let Some(watched) = &mut self.watched
+            && watched.grpc_failed(trailers)
+        {
+            watched.failed(&self.endpoint, &Why::Grpc);
+        }
+    }
+
+    /// The try failed. Errors that are not the endpoint's doing change nothing.
+    pub(crate) fn failed(&mut self, error: &Error) {
+        if let Some(watched) = &mut self.watched
+            && is_of_endpoint(error)
+        {
+            watched.failed(&self.endpoint, &Why::Error(error));
+        }
+    }
+}
+
+/// What happened, for the log.
+enum Why<'a> {
+    Status(StatusCode),
+    Grpc,
+    Timeout,
+    Error(&'a Error),
+}
+
+impl std::fmt::Display for Why<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "answered {}", status.as_u16()),
+            Self::Grpc => f.write_str("answered with a gRPC status that means a failure of the server"),
+            Self::Timeout => f.write_str("gave no answer in time"),
+            Self::Error(error) => write!(f, "failed: {error}"),
+        }
+    }
+}
+
+fn is_of_endpoint(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::ConnectFailed { .. } | Error::UpstreamClosed { .. } | Error::UpstreamProtocol { .. }
+    )
+}
+
+impl Watched {
+    fn grpc_failed(&self, headers: &HeaderMap) -> bool {
+        self.context.is_grpc.get() && headers.get("grpc-status").is_some_and(grpc::is_server_error)
+    }
+
+    fn succeeded(&mut self, endpoint: &Endpoint) {
+        if std::mem::replace(&mut self.stage, Stage::Done) == Stage::Done {
+            return;
+        }
+        if let Some(Change::Returned) = endpoint.outlier.succeeded(self.entry, clock::micros()) {
+            self.upstream.counters.note(&endpoint.label, "answers again, and is back in use".to_owned());
+        }
+    }
+
+    fn failed(&mut self, endpoint: &Endpoint, why: &Why<'_>) {
+        if std::mem::replace(&mut self.stage, Stage::Done) == Stage::Done {
+            return;
+        }
+        let Some(settings) = &self.upstream.model.outlier_detection else { return };
+        let may_eject = || self.upstream.may_eject(endpoint);
+        let change = endpoint.outlier.failed(self.entry, clock::micros(), settings, may_eject);
+        if let Some(Change::Ejected(errors, span)) = change {
+            self.upstream.counters.ejected();
+            let errors = match self.entry {
+                Entry::Probe => "the request that tried it again failed".to_owned(),
+                _ => format!("{errors} failures in a row"),
+            };
+            let text = format!("ejected for {} s: {errors}; the last {why}", span.as_secs_f64());
+            self.upstream.counters.note(&endpoint.label, text);
+        }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.endpoint.leave();
+        let Some(watched) = &mut self.watched else { return };
+        match watched.stage {
+            Stage::Done => {}
+            // It ended well, or the client has had enough.
+            Stage::Answering => watched.succeeded(&self.endpoint),
+            Stage::Waiting if watched.context.timed_out.get() => {
+                watched.failed(&self.endpoint, &Why::Timeout);
+            }
+            Stage::Waiting => self.endpoint.outlier.gave_up(watched.entry),
+        }
+    }
+}

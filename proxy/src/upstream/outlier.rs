@@ -1,0 +1,262 @@
+//! Passive health: an endpoint that fails again and again is ejected for a while.
+//!
+//! The state of one endpoint is a few atomics, so that workers share it without a lock; times are microseconds that the
+//! caller passes in. When an ejection is over the endpoint is not simply back: one request may try it, and only an
+//! answer to that one lets the others in.
+
+use std::{
+    sync::atomic::{
+        AtomicU32, AtomicU64,
+        Ordering::{AcqRel, Acquire, Relaxed, Release},
+    },
+    time::Duration,
+};
+
+use outrigger_config::model::OutlierDetection;
+
+/// In use.
+const IN: u64 = 0;
+/// Ejected, and a request is trying whether it works again.
+const PROBING: u64 = u64::MAX;
+
+/// What is known about the failures of one endpoint.
+#[derive(Debug, Default)]
+pub(crate) struct Outlier {
+    /// Failures without a success between them.
+    consecutive: AtomicU32,
+    /// [`IN`], [`PROBING`], or when the ejection is over.
+    until: AtomicU64,
+    /// How often it was ejected; forgotten while it behaves.
+    times: AtomicU32,
+    /// When the last ejection ended.
+    returned: AtomicU64,
+}
+
+/// How a request comes to an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// As one of many.
+    Open,
+    /// As the one that tries whether it works again.
+    Probe,
+    /// Not at all.
+    Closed,
+}
+
+/// What changes with the result of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// Out, after so many failures and for so long.
+    Ejected(u32, Duration),
+    /// Back in use.
+    Returned,
+}
+
+impl Outlier {
+    /// Whether it is ejected, or about to be tried again.
+    pub(crate) fn is_out(&self) -> bool {
+        self.until.load(Relaxed) != IN
+    }
+
+    /// Whether a request may come; `now` is asked only when that depends on it.
+    pub(crate) fn admits(&self, now: impl FnOnce() -> u64) -> bool {
+        match self.until.load(Relaxed) {
+            IN => true,
+            PROBING => false,
+            until => until <= now(),
+        }
+    }
+
+    /// A request comes. Of several that may try an endpoint again, one does.
+    pub(crate) fn enter(&self, now: impl FnOnce() -> u64) -> Entry {
+        let until = self.until.load(Acquire);
+        match until {
+            IN => Entry::Open,
+            PROBING => Entry::Closed,
+            _ if until > now() => Entry::Closed,
+            _ => match self.until.compare_exchange(until, PROBING, AcqRel, Relaxed) {
+                Ok(_) => Entry::Probe,
+                Err(_) => Entry::Closed,
+            },
+        }
+    }
+
+    /// It answered.
+    pub(crate) fn succeeded(&self, entry: Entry, now: u64) -> Option<Change> {
+        if self.consecutive.load(Relaxed) != 0 {
+            self.consecutive.store(0, Relaxed);
+        }
+        if entry != Entry::Probe {
+            return None; // what was sent before the ejection, or in a panic, says nothing about now
+        }
+        self.returned.store(now, Relaxed);
+        self.until.store(IN, Release);
+        Some(Change::Returned)
+    }
+
+    /// It failed. `may_eject` is asked only when this failure is enough, and what it gives is held meanwhile.
+    pub(crate) fn failed<T>(
+        &self,
+        entry: Entry,
+        now: u64,
+        settings: &OutlierDetection,
+        may_eject: impl FnOnce() -> Option<T>,
+    ) -> Option<Change> {
+        if entry == Entry::Probe {
+            return Some(Change::Ejected(1, self.eject(now, settings)));
+        }
+        if self.is_out() {
+            return None;
+        }
+        let errors = self.consecutive.fetch_add(1, Relaxed).saturating_add(1);
+        if errors < settings.consecutive_errors {
+            return None;
+        }
+        let _turn = may_eject()?;
+        self.consecutive.store(0, Relaxed);
+        Some(Change::Ejected(errors, self.eject(now, settings)))
+    }
+
+    /// The request that tried it ended without a result; another one may try.
+    pub(crate) fn gave_up(&self, entry: Entry) {
+        if entry == Entry::Probe {
+            self.until.store(IN + 1, Release);
+        }
+    }
+
+    /// Each time longer than the last, until it has behaved for as long again.
+    fn eject(&self, now: u64, settings: &OutlierDetection) -> Duration {
+        let base = micros(settings.base_ejection_time);
+        let behaved = match self.returned.load(Relaxed) {
+            0 => 0,
+            returned => now.saturating_sub(returned) / base.max(1),
+        };
+        let forgiven = u32::try_from(behaved).unwrap_or(u32::MAX);
+        let times = self.times.load(Relaxed).saturating_sub(forgiven).saturating_add(1);
+        self.times.store(times, Relaxed);
+        let span = base.saturating_mul(u64::from(times)).min(micros(settings.max_ejection_time)).max(1);
+        self.until.store(now.saturating_add(span).min(PROBING - 1), Release);
+        Duration::from_micros(span)
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Whether one more of `all` endpoints may be out, when `out` are already and `others` besides it can be used: never the
+/// last one, and never more than the share that is allowed.
+pub(crate) fn may_eject(all: usize, out: usize, others: usize, max_percent: u8) -> bool {
+    others > 0 && (out + 1) * 100 <= all * usize::from(max_percent)
+}
+
+#[cfg(test)]
+mod tests {
+    use outrigger_config::load_str;
+
+    use super::*;
+
+    const SECOND: u64 = 1_000_000;
+
+    fn settings(keys: &str) -> OutlierDetection {
+        let yaml = format!(
+            "upstreams: {{ u: {{ endpoints: [{{ url: http://a }}], outlierDetection: {{ {keys} }} }} }}\n\
+             routes: [{{ name: r, backendRefs: [u] }}]"
+        );
+        let config = load_str("outrigger.yaml", &yaml, &|_: &str| None).unwrap().config;
+        config.upstreams[0].outlier_detection.clone().unwrap()
+    }
+
+    /// Fails until it is ejected; for how many seconds.
+    fn until_ejected(outlier: &Outlier, now: u64, settings: &OutlierDetection) -> u64 {
+        for _ in 0..settings.consecutive_errors - 1 {
+            assert_eq!(outlier.failed(Entry::Open, now, settings, || Some(())), None);
+        }
+        match outlier.failed(Entry::Open, now, settings, || Some(())) {
+            Some(Change::Ejected(_, span)) => span.as_secs(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_fifth_failure_in_a_row_ejects_and_a_success_between_begins_anew() {
+        let (outlier, settings) = (Outlier::default(), settings(""));
+        for _ in 0..20 {
+            for _ in 0..4 {
+                assert_eq!(outlier.failed(Entry::Open, 0, &settings, || Some(())), None);
+            }
+            assert_eq!(outlier.succeeded(Entry::Open, 0), None);
+        }
+        assert!(!outlier.is_out());
+        assert_eq!(until_ejected(&outlier, SECOND, &settings), 30);
+        assert!(outlier.is_out());
+        assert_eq!(outlier.enter(|| 30 * SECOND), Entry::Closed);
+        assert_eq!(
+            outlier.failed(Entry::Open, 2 * SECOND, &settings, || Some(())),
+            None,
+            "it is out already"
+        );
+        assert_eq!(outlier.succeeded(Entry::Open, 2 * SECOND), None, "late answers do not let it in");
+        assert!(outlier.is_out());
+    }
+
+    #[test]
+    fn one_request_tries_again_and_its_answer_lets_the_others_in() {
+        let (outlier, settings) = (Outlier::default(), settings(""));
+        until_ejected(&outlier, SECOND, &settings);
+        let later = 31 * SECOND;
+        assert!(outlier.admits(|| later));
+        assert_eq!(outlier.enter(|| later), Entry::Probe);
+        assert_eq!((outlier.enter(|| later), outlier.admits(|| later)), (Entry::Closed, false));
+        outlier.gave_up(Entry::Probe);
+        assert_eq!(outlier.enter(|| later), Entry::Probe, "the client of the first went away");
+        assert_eq!(outlier.succeeded(Entry::Probe, later), Some(Change::Returned));
+        assert_eq!((outlier.enter(|| later), outlier.is_out()), (Entry::Open, false));
+    }
+
+    #[test]
+    fn each_ejection_is_longer_up_to_the_longest_and_good_behaviour_is_remembered() {
+        let (outlier, settings) = (Outlier::default(), settings("maxEjectionTime: 100s"));
+        let mut now = SECOND;
+        let mut span = until_ejected(&outlier, now, &settings);
+        for expected in [30, 60, 90, 100, 100] {
+            assert_eq!(span, expected);
+            now += span * SECOND;
+            assert_eq!(outlier.enter(|| now), Entry::Probe);
+            let Some(Change::Ejected(1, longer)) = outlier.failed(Entry::Probe, now, &settings, || Some(()))
+            else {
+                panic!("a failed try ejects at once")
+            };
+            span = longer.as_secs();
+        }
+        now += span * SECOND;
+        assert_eq!(outlier.enter(|| now), Entry::Probe);
+        outlier.succeeded(Entry::Probe, now);
+        // It was ejected six times; five base times without failure are five forgotten ejections.
+        assert_eq!(until_ejected(&outlier, now + 150 * SECOND, &settings), 60);
+    }
+
+    #[test]
+    fn never_the_last_one_and_never_more_than_the_share() {
+        for (all, out, others, percent, expected) in [
+            (1, 0, 0, 100, false),
+            (2, 0, 1, 50, true),
+            (2, 1, 0, 100, false),
+            (3, 0, 2, 50, true),
+            (3, 1, 1, 50, false),
+            (3, 1, 1, 70, true),
+            (4, 1, 2, 50, true),
+            (4, 0, 0, 50, false), // the others are unhealthy
+            (10, 0, 9, 9, false),
+            (10, 0, 9, 0, false),
+        ] {
+            assert_eq!(may_eject(all, out, others, percent), expected, "{out} of {all}, {percent} %");
+        }
+        let (outlier, settings) = (Outlier::default(), settings(""));
+        for _ in 0..50 {
+            assert_eq!(outlier.failed(Entry::Open, 0, &settings, || None::<()>), None);
+        }
+        let change = outlier.failed(Entry::Open, 0, &settings, || Some(()));
+        assert_eq!(change, Some(Change::Ejected(51, Duration::from_secs(30))), "as soon as it may be");
+    }
+}

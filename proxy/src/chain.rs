@@ -14,7 +14,7 @@ use outrigger_filters::{
     rate_limit::RateLimitLayer,
     rewrite::RewriteLayer,
     service::{BoxService, HttpService},
-    timeout::{Scope, TimeoutLayer},
+    timeout::TimeoutLayer,
 };
 use tower::ServiceBuilder;
 
@@ -96,24 +96,35 @@ where
 /// 16 to 22.
 fn forward(view: &View, id: RouteId, backends: &[WeightedBackend]) -> BoxService {
     let route = view.config().route(id);
-    let timeouts = &route.timeouts;
-    // 20-22: balancing, pool, connection.
-    let forward = forward::service(view.config(), route, backends, Rc::clone(view.upstreams()));
+    // 19-22: tries, each with its time; balancing, pool, connection.
+    let upstreams = Rc::clone(view.upstreams());
+    if forward::repeats(route) {
+        return changing(view, id, forward::repeating(view.config(), route, backends, upstreams));
+    }
+    let forward = forward::service(view.config(), route, backends, upstreams);
     if is_plain(route) {
         // Most routes change nothing: the same order without its empty places, for shorter futures.
-        let layer = timeouts.request.map(|limit| TimeoutLayer::new(Scope::Request, limit));
+        let layer = route.timeouts.request.map(TimeoutLayer::new);
         return guarded(view, id, ServiceBuilder::new().option_layer(layer).service(forward));
     }
+    changing(view, id, forward)
+}
+
+/// 16 to 18, around what sends the request.
+fn changing<S>(view: &View, id: RouteId, forward: S) -> BoxService
+where
+    S: HttpService,
+    S::Future: 'static,
+{
+    let route = view.config().route(id);
     let chain = ServiceBuilder::new()
         // 16: after every decision was made on what the client sent, before anything is sent on.
         .layer(RewriteLayer::new(&route.url_rewrite))
         .layer(RequestHeadersLayer::new(&route.request_headers))
         // 18: the client's patience, over all tries.
-        .option_layer(timeouts.request.map(|limit| TimeoutLayer::new(Scope::Request, limit)))
+        .option_layer(route.timeouts.request.map(TimeoutLayer::new))
         // Where the upstream's own slowness and failures come from, so that they are felt as those are.
         .option_layer(route.fault.as_ref().map(FaultLayer::new))
-        // 20: one try's share of it.
-        .option_layer(timeouts.backend_request.map(|limit| TimeoutLayer::new(Scope::Backend, limit)))
         .service(forward);
     guarded(view, id, chain)
 }
@@ -123,5 +134,4 @@ fn is_plain(route: &Route) -> bool {
         && route.url_rewrite.path.is_none()
         && route.url_rewrite.hostname.is_none()
         && route.fault.is_none()
-        && route.timeouts.backend_request.is_none()
 }

@@ -10,6 +10,7 @@ mod listener;
 mod operations;
 mod pattern;
 mod rate_limit;
+mod retry;
 mod route;
 mod telemetry;
 mod tls;
@@ -29,6 +30,7 @@ pub use listener::{
 pub use operations::{Lifecycle, Reload, ServerAddress, Workers};
 pub use pattern::{PathTemplate, Pattern, TemplateSegment};
 pub use rate_limit::{RateLimit, RateLimitKey};
+pub use retry::{Backoff, GrpcCode, Hedge, HedgeAfter, Retry, RetryBudget, RetryCondition, RetryMethods};
 pub use route::{
     Action, DirectResponse, HeaderChanges, HeaderMatch, Hostname, PathMatch, PathRewrite, QueryMatch,
     Redirect, Route, RouteMatch, RouteTimeouts, UrlRewrite, ValueMatch, WeightedBackend,

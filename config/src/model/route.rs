@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use super::{
-    Auth, Authorize, ClaimMatch, Concurrency, Cors, ExtAuth, Fault, ListenerId, PathTemplate, Pattern,
-    RateLimitId, UpstreamId,
+    Auth, Authorize, ClaimMatch, Concurrency, Cors, ExtAuth, Fault, Hedge, ListenerId, PathTemplate, Pattern,
+    RateLimitId, Retry, UpstreamId,
 };
 
 /// One route, with `defaults` already applied.
@@ -43,6 +43,10 @@ pub struct Route {
     pub response_headers: HeaderChanges,
     /// How long the upstream may take.
     pub timeouts: RouteTimeouts,
+    /// What is sent again when a try fails.
+    pub retry: Option<Retry>,
+    /// When a second try begins beside one that takes long.
+    pub hedge: Option<Hedge>,
     /// What answers the request.
     pub action: Action,
 }
@@ -66,6 +70,8 @@ impl Route {
             request_headers: HeaderChanges::default(),
             response_headers: HeaderChanges::default(),
             timeouts: RouteTimeouts { request: None, backend_request: None, stream_idle: None },
+            retry: None,
+            hedge: None,
             action,
         }
     }

@@ -7,6 +7,7 @@ mod auth;
 mod operations;
 mod provider;
 mod rate_limit;
+mod retry;
 mod route;
 mod tls;
 mod traffic;

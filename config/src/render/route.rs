@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{
     auth::{self, value_match},
-    tls, traffic,
+    retry, tls, traffic,
     value::{Object, text, time_or_off},
 };
 use crate::model::{
@@ -55,6 +55,8 @@ fn forward(object: Object, config: &Config, route: &Route, backends: &[WeightedB
         .maybe("concurrency", route.concurrency.as_ref().map(traffic::concurrency))
         .maybe("fault", route.fault.as_ref().map(traffic::fault))
         .with("timeouts", timeouts)
+        .maybe("retry", route.retry.as_ref().map(retry::retry))
+        .maybe("hedge", route.hedge.as_ref().map(retry::hedge))
         .with("backendRefs", backends.iter().map(backend).collect::<Vec<_>>())
 }
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    provider, tls,
+    provider, retry, tls,
     value::{Object, time, time_or_off, word},
 };
 use crate::model::{
@@ -31,7 +31,8 @@ pub(super) fn upstream(upstream: &Upstream) -> Option<(String, Value)> {
                 .with("connectTimeout", time(*connect_timeout))
                 .with("idleTimeout", time(*idle_timeout))
                 .with("maxAge", time_or_off(*max_age)),
-        );
+        )
+        .with("retryBudget", retry::budget(&upstream.retry_budget));
     Some((upstream.name.to_string(), object.into()))
 }
 

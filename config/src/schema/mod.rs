@@ -14,6 +14,7 @@ mod listener;
 mod operations;
 mod rate_limit;
 mod read;
+mod retry;
 mod route;
 mod secret;
 mod tls;
@@ -35,6 +36,9 @@ pub(crate) use operations::{
 };
 pub(crate) use rate_limit::{RateLimitBlock, RateLimitKeyBlock};
 pub(crate) use read::{At, Read, Reader};
+pub(crate) use retry::{
+    AfterValue, BackoffBlock, HedgeBlock, MethodSet, MethodsValue, RetryBlock, RetryBudgetBlock,
+};
 pub(crate) use route::{
     BackendRefBlock, DefaultsBlock, DirectResponseBlock, HeaderChangesBlock, MatchBlock, MatchValue,
     PathMatchBlock, PathRewriteBlock, RedirectBlock, RouteBlock, RouteTimeoutsBlock, UrlRewriteBlock,

@@ -2,7 +2,7 @@
 
 use super::{
     At, AuthValue, AuthorizeBlock, ConcurrencyBlock, CorsBlock, Either, Entries, ExtAuthBlock, FaultBlock,
-    Flag, Int, Time, Word, block::block, words::Scheme,
+    Flag, HedgeBlock, Int, RetryBlock, Time, Word, block::block, words::Scheme,
 };
 
 block! {
@@ -10,6 +10,8 @@ block! {
     DefaultsBlock {
         /// How long the upstream may take.
         "timeouts" timeouts: RouteTimeoutsBlock,
+        /// What is sent again when a try fails; a route may override it key by key.
+        "retry" retry: RetryBlock,
         /// What clients of inbound routes must present, or `none`. Default: a token of any provider when there is one. A route that writes its own replaces this whole.
         "auth" auth: AuthValue,
         /// Names of limits for inbound routes. A route that writes its own list, also an empty one, replaces this whole.
@@ -21,7 +23,6 @@ block! {
         /// Changes to every response.
         "responseHeaders" response_headers: HeaderChangesBlock,
     }
-    later ["retry"]
 }
 
 block! {
@@ -57,6 +58,10 @@ block! {
         "responseHeaders" response_headers: HeaderChangesBlock,
         /// How long the upstream may take.
         "timeouts" timeouts: RouteTimeoutsBlock,
+        /// What is sent again when a try fails.
+        "retry" retry: RetryBlock,
+        /// A second try beside one that takes long. Default none.
+        "hedge" hedge: HedgeBlock,
         /// Delays and failures on purpose.
         "fault" fault: FaultBlock,
         /// A fixed answer in place of an upstream.
@@ -66,7 +71,7 @@ block! {
     }
     required ["name"]
     later [
-        "requestMirror", "retry", "hedge"
+        "requestMirror"
     ]
 }
 

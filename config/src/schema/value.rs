@@ -67,7 +67,7 @@ pub(crate) trait Words: Copy + 'static {
 pub(crate) struct Word<T>(pub(crate) T);
 
 /// What GEP-2257 says a duration is.
-const TIME_PATTERN: &str = "([0-9]{1,5}(h|m|s|ms)){1,4}";
+pub(super) const TIME_PATTERN: &str = "([0-9]{1,5}(h|m|s|ms)){1,4}";
 const SIZE_PATTERN: &str = "[0-9]{1,15}(B|KiB|MiB|GiB)";
 
 /// Reads a GEP-2257 duration.

@@ -2,8 +2,8 @@
 
 use super::Words;
 use crate::model::{
-    AccessLogFormat, ClientAuthMode, Direction, EncodedSlash, JwtAlgorithm, LoadBalancerPolicy, Mode,
-    OnError, Protocol, RuleAction, TlsVersion, TokenBinding, UnderscoreHeaders,
+    AccessLogFormat, ClientAuthMode, Direction, EncodedSlash, GrpcCode, JwtAlgorithm, LoadBalancerPolicy,
+    Mode, OnError, Protocol, RetryCondition, RuleAction, TlsVersion, TokenBinding, UnderscoreHeaders,
 };
 
 /// What a redirect's `scheme` may be.
@@ -55,4 +55,15 @@ words! {
     RuleAction { "allow" => Allow, "deny" => Deny }
     PlainKey { "clientIP" => ClientAddress, "global" => Global, "subjectAltName" => SubjectAltName }
     OnError { "deny" => Deny, "allow" => Allow }
+    RetryCondition {
+        "connectFailure" => ConnectFailure, "refusedStream" => RefusedStream, "reset" => Reset, "timeout" => Timeout,
+    }
+    GrpcCode {
+        "cancelled" => Cancelled, "unknown" => Unknown, "invalidArgument" => InvalidArgument,
+        "deadlineExceeded" => DeadlineExceeded, "notFound" => NotFound, "alreadyExists" => AlreadyExists,
+        "permissionDenied" => PermissionDenied, "resourceExhausted" => ResourceExhausted,
+        "failedPrecondition" => FailedPrecondition, "aborted" => Aborted, "outOfRange" => OutOfRange,
+        "unimplemented" => Unimplemented, "internal" => Internal, "unavailable" => Unavailable,
+        "dataLoss" => DataLoss, "unauthenticated" => Unauthenticated,
+    }
 }

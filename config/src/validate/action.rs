@@ -64,6 +64,8 @@ pub(super) fn without_effect(block: &RouteBlock, report: &mut Report) {
         ("concurrency", block.concurrency.as_ref().map(|at| &at.place)),
         ("fault", block.fault.as_ref().map(|at| &at.place)),
         ("timeouts", block.timeouts.as_ref().map(|at| &at.place)),
+        ("retry", block.retry.as_ref().map(|at| &at.place)),
+        ("hedge", block.hedge.as_ref().map(|at| &at.place)),
     ];
     for (key, place) in keys {
         if let Some(place) = place {

@@ -61,6 +61,20 @@ pub(super) const MAX_EJECTION_PERCENT: u64 = 50;
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// Envoy's default for a silent stream.
 pub(super) const STREAM_IDLE: Duration = Duration::from_secs(300);
+/// One more try takes most of what is passing; more make an outage worse.
+pub(super) const RETRY_ATTEMPTS: u64 = 1;
+/// Most bodies of API calls fit; a hundred of them in flight are no burden.
+pub(super) const RETRY_BUFFER: u64 = 64 << 10;
+/// Envoy's default.
+pub(super) const RETRY_BASE: Duration = Duration::from_millis(25);
+/// Ten times `base`, as in Envoy.
+pub(super) const RETRY_MAX: Duration = Duration::from_millis(250);
+/// A fifth, as in Finagle, linkerd and Envoy: a failing upstream gets 1.2 times its load and no more.
+pub(super) const RETRY_BUDGET_PER_MILLION: u32 = 200_000;
+/// With little traffic a fifth of it is nothing.
+pub(super) const RETRY_BUDGET_MINIMUM: u64 = 10;
+/// The share that is slower than the usual `p95`.
+pub(super) const HEDGE_PER_MILLION: u32 = 50_000;
 /// A service beside the app answers in a few milliseconds; clients wait for it.
 pub(super) const EXT_AUTH_TIMEOUT: Duration = Duration::from_millis(200);
 /// Longer than most requests take, shorter than anybody's patience.

@@ -25,6 +25,7 @@ mod path;
 mod ports;
 mod provider;
 mod rate_limit;
+mod retry;
 mod route;
 mod route_match;
 mod secret;

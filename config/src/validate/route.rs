@@ -7,7 +7,7 @@ use super::{
     auth::Asking,
     authorize, claim, cors, defaults, ext_auth, headers, hostname, name,
     path::Rules,
-    rate_limit,
+    rate_limit, retry,
     route_match::{self, only_prefixes},
     traffic,
     value::{Field, time_or_off},
@@ -100,6 +100,7 @@ fn default_routes(
     let asking = Asking { name: "app", direction: Direction::Inbound, listeners: &listeners, context };
     let auth = asking.auth(None, inherited.auth.as_ref(), report);
     let rate_limits = rate_limit::inherited(inherited.rate_limits.as_ref(), &auth, &asking, report);
+    let timeouts = timeouts(None, inherited.timeouts.as_ref(), report);
     let route = Route {
         name: "app".into(),
         listeners,
@@ -115,7 +116,9 @@ fn default_routes(
         url_rewrite: UrlRewrite::default(),
         request_headers: headers::changes(None, inherited.request_headers.as_ref(), report),
         response_headers: headers::changes(None, inherited.response_headers.as_ref(), report),
-        timeouts: timeouts(None, inherited.timeouts.as_ref(), report),
+        retry: retry::retry(None, inherited.retry.as_ref(), &timeouts, report),
+        timeouts,
+        hedge: None,
         action: Action::Forward(vec![WeightedBackend { upstream: UpstreamId(0), weight: 1 }]),
     };
     let routes = vec![route];
@@ -141,6 +144,7 @@ fn route(
     }
     // What only matters when something is sent on has one value when nothing is.
     let inherited_timeouts = inherited.timeouts.as_ref().filter(|_| forwards);
+    let inherited_retry = inherited.retry.as_ref().filter(|_| forwards);
     let inherited_changes = inherited.request_headers.as_ref().filter(|_| forwards);
     let name = block.name.as_ref().map_or("", |name| &name.value);
     let asking = Asking { name, direction, listeners: &listeners, context };
@@ -151,6 +155,7 @@ fn route(
     };
     let authorize =
         block.authorize.as_ref().map(|written| authorize::authorize(written, &auth, &asking, report));
+    let timeouts = timeouts(block.timeouts.as_ref().filter(|_| forwards), inherited_timeouts, report);
     claims_are_known(block, direction, context, report);
     if direction == Direction::Inbound {
         headers_are_still_there(block, context, report);
@@ -177,7 +182,9 @@ fn route(
             inherited.response_headers.as_ref(),
             report,
         ),
-        timeouts: timeouts(block.timeouts.as_ref().filter(|_| forwards), inherited_timeouts, report),
+        retry: retry::retry(block.retry.as_ref().filter(|_| forwards), inherited_retry, &timeouts, report),
+        timeouts,
+        hedge: retry::hedge(block.hedge.as_ref().filter(|_| forwards), &action, context.upstreams, report),
         action,
     }
 }

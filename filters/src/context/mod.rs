@@ -14,7 +14,7 @@
 //! | `alarm` | edge | timeout |
 //! | `deadline` | edge, from `grpc-timeout` | edge |
 //! | `held` | concurrency | nobody: it is dropped with the exchange |
-//! | `timed_out` | timeout | what is learnt about the endpoint |
+//! | `timed_out` | timeout, forward | what is learnt about the endpoint |
 //! | `flag`, `reason` | respond, body guards | access log, metrics |
 //! | `bytes_in`, `bytes_out` | body guards | access log |
 //!
@@ -188,6 +188,11 @@ impl Exchange {
     /// Whether the last byte of the request has come.
     pub fn is_request_complete(&self) -> bool {
         self.request_complete.get().is_some()
+    }
+
+    /// When the last byte of the request came, if it has.
+    pub fn request_complete(&self) -> Option<Instant> {
+        self.request_complete.get()
     }
 
     /// When the last byte of the request came. Until then the task is woken at that moment: towards HTTP/2 the body

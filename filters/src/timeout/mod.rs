@@ -1,8 +1,8 @@
-//! `timeouts.request` and `timeouts.backendRequest`: how long an upstream may take to begin its answer.
+//! `timeouts.request`: how long an upstream may take to begin its answer.
 //!
-//! Both run from the last byte of the request (while it uploads, only `bodyIdle` runs) to the response head; the first
-//! over all tries together, the second over one. What happens to a body after its head is the affair of
-//! `streamIdle`, so that a moving download is never cut.
+//! It runs from the last byte of the request (while it uploads, only `bodyIdle` runs) to the response head, over all
+//! tries together; the time of one try, `backendRequest`, is the affair of whoever tries. What happens to a body after
+//! its head is that of `streamIdle`, so that a moving download is never cut.
 
 use std::{
     future::Future,
@@ -22,26 +22,16 @@ use crate::{
     service::{Body, HttpService, Request},
 };
 
-/// Which of the two timeouts this is.
-#[derive(Debug, Clone, Copy)]
-pub enum Scope {
-    /// All tries together.
-    Request,
-    /// One try.
-    Backend,
-}
-
 /// Puts a [`Timeout`] around a service.
 #[derive(Debug, Clone, Copy)]
 pub struct TimeoutLayer {
-    scope: Scope,
     limit: Duration,
 }
 
 impl TimeoutLayer {
     /// A timeout of `limit`.
-    pub fn new(scope: Scope, limit: Duration) -> Self {
-        Self { scope, limit }
+    pub fn new(limit: Duration) -> Self {
+        Self { limit }
     }
 }
 
@@ -49,14 +39,14 @@ impl<S> Layer<S> for TimeoutLayer {
     type Service = Timeout<S>;
 
     fn layer(&self, inner: S) -> Timeout<S> {
-        Timeout { settings: *self, inner }
+        Timeout { limit: self.limit, inner }
     }
 }
 
 /// Answers with a timeout error when the response head does not come in time.
 #[derive(Debug, Clone)]
 pub struct Timeout<S> {
-    settings: TimeoutLayer,
+    limit: Duration,
     inner: S,
 }
 
@@ -71,14 +61,14 @@ impl<S: HttpService> Service<Request> for Timeout<S> {
 
     fn call(&mut self, request: Request) -> Self::Future {
         let context = Rc::clone(&request.context);
-        TimeoutFuture { settings: self.settings, context, inner: self.inner.call(request) }
+        TimeoutFuture { limit: self.limit, context, inner: self.inner.call(request) }
     }
 }
 
 pin_project! {
     /// The answer in the making.
     pub struct TimeoutFuture<F> {
-        settings: TimeoutLayer,
+        limit: Duration,
         context: Context,
         #[pin]
         inner: F,
@@ -94,12 +84,9 @@ impl<F: Future<Output = Result<Response<Body>, Error>>> Future for TimeoutFuture
             return Poll::Ready(answer);
         }
         let Some(complete) = this.context.poll_complete(cx) else { return Poll::Pending };
-        ready!(this.context.poll_deadline(complete + this.settings.limit, cx));
+        ready!(this.context.poll_deadline(complete + *this.limit, cx));
         this.context.timed_out.set(true);
-        Poll::Ready(Err(match this.settings.scope {
-            Scope::Request => Error::RequestTimeout,
-            Scope::Backend => Error::BackendTimeout,
-        }))
+        Poll::Ready(Err(Error::RequestTimeout))
     }
 }
 
@@ -120,7 +107,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_silent_upstream_is_given_up_at_the_limit_and_not_before() {
-        let mut service = TimeoutLayer::new(Scope::Request, Duration::from_secs(15)).layer(service_fn(never));
+        let mut service = TimeoutLayer::new(Duration::from_secs(15)).layer(service_fn(never));
         let request = request();
         request.context.complete_request(Instant::now());
         let mut answer = std::pin::pin!(service.call(request));
@@ -136,7 +123,7 @@ mod tests {
     async fn the_clock_starts_with_the_last_byte_of_the_request() {
         let request = request();
         let context = Rc::clone(&request.context);
-        let mut service = TimeoutLayer::new(Scope::Backend, Duration::from_secs(1)).layer(service_fn(never));
+        let mut service = TimeoutLayer::new(Duration::from_secs(1)).layer(service_fn(never));
         let mut answer = std::pin::pin!(service.call(request));
         let mut poll = async || std::future::poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await;
         for _ in 0..100 {
@@ -147,7 +134,7 @@ mod tests {
         assert!(poll().await.is_pending());
         advance(Duration::from_millis(1_001)).await;
         assert!(!context.timed_out.get());
-        assert!(matches!(poll().await, Poll::Ready(Err(Error::BackendTimeout))));
+        assert!(matches!(poll().await, Poll::Ready(Err(Error::RequestTimeout))));
         assert!(context.timed_out.get(), "so that the endpoint is known to be slow");
     }
 }

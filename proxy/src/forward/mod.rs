@@ -1,11 +1,13 @@
 //! The end of a chain that sends a request to an endpoint and brings the answer back.
 //!
-//! Messages are written anew, raw bytes are never relayed. A request is sent a second time only when the first try
-//! provably changed nothing: no connection, a pooled connection that was closed before a byte of it was written,
-//! a stream the peer refused, or a bodiless GET, HEAD or OPTIONS on a pooled connection that broke before an answer.
+//! Messages are written anew, raw bytes are never relayed. Without `retry` a request is sent a second time only when the
+//! first try provably changed nothing: no connection, a pooled connection that was closed before a byte of it was
+//! written, a stream the peer refused, or a bodiless GET, HEAD or OPTIONS on a pooled connection that broke before an
+//! answer. Everything else about several tries stands in [`tries`].
 
 mod answer;
 mod prepare;
+mod tries;
 
 use std::{cell::RefCell, future::poll_fn, rc::Rc, sync::Arc};
 
@@ -14,15 +16,17 @@ use outrigger_config::model::{Config, Direction, Route, UpstreamId, WeightedBack
 use outrigger_filters::{
     context::Context,
     error::Error,
-    service::{self, Body, HttpService},
+    retry::{self, Failure},
+    service::{self, Body, HttpService, ResponseFuture},
 };
 
 use self::{
     answer::AnswerBody,
     prepare::{Prepared, Wire},
+    tries::Plan,
 };
 use crate::upstream::{
-    http1::{self, Failure},
+    http1,
     in_flight::InFlight,
     local::{LocalUpstream, Picked, Tried},
     pool::{Lease, Pool, SendError, Upgraded},
@@ -67,6 +71,25 @@ pub(crate) fn service(
     })
 }
 
+/// The same with `retry`, `hedge` or a time for each try: several tries in one box.
+pub(crate) fn repeating(
+    config: &Config,
+    route: &Route,
+    backends: &[WeightedBackend],
+    upstreams: Rc<[Rc<LocalUpstream>]>,
+) -> impl HttpService<Future: 'static> + use<> {
+    let plan = Rc::new(Plan::new(route, backends));
+    let targets = Rc::new(Targets::new(config, route, backends, upstreams));
+    tower::service_fn(move |request| -> ResponseFuture {
+        Box::pin(tries::send(targets.begin(request), Rc::clone(&plan)))
+    })
+}
+
+/// Whether a route needs [`repeating`].
+pub(crate) fn repeats(route: &Route) -> bool {
+    route.retry.is_some() || route.hedge.is_some() || route.timeouts.backend_request.is_some()
+}
+
 /// A request on its way to an upstream that was chosen.
 struct Call {
     upstream: Rc<LocalUpstream>,
@@ -76,11 +99,11 @@ struct Call {
 }
 
 /// Why one try brought no answer.
-enum Failed {
-    /// Nothing changed at the endpoint, and the request is as it was.
-    Harmless(Error),
-    /// The end.
-    Final(Error),
+struct Failed {
+    /// What the client is told when there is no other try.
+    error: Error,
+    /// What it means for another try.
+    failure: Failure,
 }
 
 impl Targets {
@@ -120,6 +143,7 @@ impl Targets {
         let upstream = Rc::clone(&self.upstreams[id.0 as usize]);
         let service::Request { head, body, context } = request;
         context.upstream.set(Some(id));
+        upstream.shared.budget.earn();
         let mut prepared =
             prepare::prepare(Request::from_parts(head, body), &upstream.shared.model, &context);
         if let Some(authorization) = &upstream.authorization {
@@ -133,18 +157,21 @@ async fn send(mut call: Call) -> Result<Response<Body>, Error> {
     let mut tried = Tried::default();
     loop {
         let Picked { pool, in_flight } = call.upstream.pick(&tried, &call.context)?;
-        let attempt = Attempt { pool: &pool, context: &call.context, first: tried.is_empty() };
+        let attempt = Attempt { pool: &pool, context: &call.context, may_reuse: tried.is_empty() };
         attempt.announce();
         if call.endpoint_host {
             call.prepared.set_host(call.upstream.shared.model.host(&pool.endpoint().spec));
         }
         match attempt.run(&mut call.prepared, in_flight).await {
             Ok(response) => return Ok(response),
-            Err(Failed::Harmless(_)) if tried.is_empty() => {
-                call.upstream.shared.counters.repeated();
+            Err(Failed { error, failure }) => {
+                let first = tried.is_empty() && !call.prepared.gone;
+                let reason = retry::unasked(failure).filter(|_| first);
+                if !reason.is_some_and(|reason| call.upstream.may_retry(reason)) {
+                    return Err(error);
+                }
                 tried.add(pool.endpoint());
             }
-            Err(Failed::Harmless(error) | Failed::Final(error)) => return Err(error),
         }
     }
 }
@@ -153,7 +180,8 @@ async fn send(mut call: Call) -> Result<Response<Body>, Error> {
 struct Attempt<'a> {
     pool: &'a Rc<Pool>,
     context: &'a Context,
-    first: bool,
+    /// A try after one whose connection broke does not gamble on another old one.
+    may_reuse: bool,
 }
 
 impl Attempt<'_> {
@@ -178,13 +206,12 @@ impl Attempt<'_> {
             // Such a request gets one chance, so let the runtime first hear of connections that have just closed.
             tokio::task::yield_now().await;
         }
-        // A second try does not gamble on another old connection.
-        let pooled = if self.first { self.pool.checkout() } else { None };
+        let pooled = if self.may_reuse { self.pool.checkout() } else { None };
         let mut lease = match pooled {
             Some(lease) => lease,
-            None => Box::pin(self.pool.open())
-                .await
-                .map_err(|error| Failed::Harmless(self.connect_failed(error, &mut in_flight)))?,
+            None => Box::pin(self.pool.open()).await.map_err(|error| {
+                Self::failed(Failure::NotConnected, self.connect_failed(error, &mut in_flight))
+            })?,
         };
         let request = &mut prepared.request;
         let mut sending = lease.connection().begin(request, self.context.own.borrow().as_ref());
@@ -206,7 +233,7 @@ impl Attempt<'_> {
                 false => {
                     let error = self.protocol("101 without a request to upgrade");
                     in_flight.failed(&error);
-                    Err(Failed::Final(error))
+                    Err(Self::failed(Failure::Broken, error))
                 }
             },
             Ok(http1::Response { mut head, has_hop_fields, body, sent }) => {
@@ -222,19 +249,33 @@ impl Attempt<'_> {
     /// A request of which nothing was written can go again; so can a safe one on an old connection.
     fn broke(
         &self,
-        failure: Failure,
+        failure: http1::Failure,
         repeatable: bool,
         lease: &mut Lease,
         in_flight: &mut InFlight,
     ) -> Failed {
-        let closed = matches!(failure, Failure::Closed(_));
-        let unsent = !lease.connection().has_written();
-        let again = closed && (unsent || (repeatable && lease.is_reused() && self.first));
+        let closed = matches!(failure, http1::Failure::Closed(_));
+        let kind = if closed && !lease.connection().has_written() {
+            Failure::Unsent
+        } else if closed && repeatable && lease.is_reused() {
+            Failure::Stale
+        } else {
+            Failure::Broken
+        };
         let error = answer::failure(failure, &self.pool.endpoint().label, self.context);
         if !(closed && lease.is_reused()) {
             in_flight.failed(&error); // any endpoint may close a connection that was idle
         }
-        if again { Failed::Harmless(error) } else { Failed::Final(error) }
+        Self::failed(kind, error)
+    }
+
+    /// What the client's side has done is the end, whatever it looked like from here.
+    fn failed(failure: Failure, error: Error) -> Failed {
+        let upstreams = matches!(
+            error,
+            Error::ConnectFailed { .. } | Error::UpstreamClosed { .. } | Error::UpstreamProtocol { .. }
+        );
+        Failed { error, failure: if upstreams { failure } else { Failure::Final } }
     }
 
     async fn http2(
@@ -242,12 +283,12 @@ impl Attempt<'_> {
         prepared: &mut Prepared,
         mut in_flight: InFlight,
     ) -> Result<Response<Body>, Failed> {
-        let stream = self
-            .pool
-            .stream()
-            .await
-            .map_err(|error| Failed::Harmless(self.connect_failed(error, &mut in_flight)))?;
-        let copy = prepared.repeatable.then(|| prepare::copy_for_repeat(&prepared.request));
+        let stream = self.pool.stream().await.map_err(|error| {
+            Self::failed(Failure::NotConnected, self.connect_failed(error, &mut in_flight))
+        })?;
+        let copies = prepared.repeatable && !prepared.copied;
+        let copy = copies.then(|| prepare::copy_for_repeat(&prepared.request));
+        prepared.gone = true;
         match stream.send(std::mem::take(&mut prepared.request)).await {
             Ok(response) => {
                 let (mut head, body) = response.into_parts();
@@ -256,23 +297,26 @@ impl Attempt<'_> {
                 Ok(Response::from_parts(head, AnswerBody::http2(body, stream, in_flight, self)))
             }
             Err(SendError::Unsent(request)) => {
-                prepared.request = *request;
-                Err(Failed::Harmless(self.closed("closed before the request was sent".into())))
+                (prepared.request, prepared.gone) = (*request, false);
+                Err(Self::failed(Failure::Unsent, self.closed("closed before the request was sent".into())))
             }
             Err(SendError::Failed(error)) => {
                 let stale = stream.is_reused() && answer::is_broken_connection(&error);
-                let harmless = answer::is_refused_stream(&error) || (stale && self.first);
+                let kind = if answer::is_refused_stream(&error) {
+                    Failure::Refused
+                } else if stale && self.may_reuse && prepared.repeatable {
+                    Failure::Stale
+                } else {
+                    Failure::Broken
+                };
                 let error = answer::http2_failure(error, &self.pool.endpoint().label, self.context);
                 if !stale {
                     in_flight.failed(&error);
                 }
-                match copy.filter(|_| harmless) {
-                    Some(request) => {
-                        prepared.request = request;
-                        Err(Failed::Harmless(error))
-                    }
-                    None => Err(Failed::Final(error)),
+                if let Some(request) = copy {
+                    (prepared.request, prepared.gone) = (request, false);
                 }
+                Err(Self::failed(kind, error))
             }
         }
     }

@@ -22,9 +22,24 @@ pub(super) struct Prepared {
     pub(super) repeatable: bool,
     /// How HTTP/2 is told what protects the request.
     scheme: uri::Scheme,
+    /// Somebody has a copy, so none is made for another try.
+    pub(super) copied: bool,
+    /// An HTTP/2 connection took it away.
+    pub(super) gone: bool,
 }
 
 impl Prepared {
+    /// Takes everything out, to give it to a try.
+    pub(super) fn take(&mut self) -> Self {
+        let request = std::mem::take(&mut self.request);
+        self.with(request)
+    }
+
+    /// The same for another copy of the request.
+    pub(super) fn with(&self, request: Request<Body>) -> Self {
+        Self { request, scheme: self.scheme.clone(), ..*self }
+    }
+
     /// Sends another Host.
     pub(super) fn set_host(&mut self, authority: &str) {
         match self.wire {
@@ -52,7 +67,8 @@ pub(super) fn prepare(mut request: Request<Body>, upstream: &Upstream, context: 
         }
     };
     let repeatable = !upgrade && is_repeatable(&request);
-    Prepared { request, wire, upgrade, repeatable, scheme: scheme(upstream) }
+    let scheme = scheme(upstream);
+    Prepared { request, wire, upgrade, repeatable, scheme, copied: false, gone: false }
 }
 
 fn wire(protocol: Protocol, is_grpc: bool) -> Wire {
@@ -136,7 +152,7 @@ fn is_repeatable(request: &Request<Body>) -> bool {
         && request.body().is_end_stream()
 }
 
-/// The same request once more, for repeatable ones over HTTP/2: hyper takes them away.
+/// The same request once more, without its body: hyper takes those over HTTP/2 away.
 pub(super) fn copy_for_repeat(request: &Request<Body>) -> Request<Body> {
     let mut copy = Request::new(Body::Empty);
     *copy.method_mut() = request.method().clone();

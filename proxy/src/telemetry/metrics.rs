@@ -14,7 +14,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use outrigger_filters::{concurrency::Gate, error::Flag};
+use outrigger_filters::{concurrency::Gate, error::Flag, retry::Reason};
 
 use super::{
     handshakes::{HandshakeCounters, ServerFailure},
@@ -110,7 +110,9 @@ pub(crate) struct UpstreamCounters {
     name: Arc<str>,
     notes: Option<Notes>,
     connects: [AtomicU64; 2],
-    repeats: AtomicU64,
+    retries: [AtomicU64; Reason::ALL.len()],
+    budget_exhausted: AtomicU64,
+    hedges: [AtomicU64; 2],
     ejections: AtomicU64,
 }
 
@@ -208,8 +210,18 @@ impl UpstreamCounters {
     }
 
     /// A request goes out once more.
-    pub(crate) fn repeated(&self) {
-        self.repeats.fetch_add(1, Relaxed);
+    pub(crate) fn retried(&self, reason: Reason) {
+        self.retries[reason as usize].fetch_add(1, Relaxed);
+    }
+
+    /// A request would have gone out once more, but for the budget.
+    pub(crate) fn budget_exhausted(&self) {
+        self.budget_exhausted.fetch_add(1, Relaxed);
+    }
+
+    /// A second try beside the first ended.
+    pub(crate) fn hedged(&self, won: bool) {
+        self.hedges[usize::from(!won)].fetch_add(1, Relaxed);
     }
 
     /// An endpoint was ejected.
@@ -498,14 +510,7 @@ impl Metrics {
                 page.sample(names::UPSTREAM_TLS_HANDSHAKES, &labels, count);
             }
         }
-        page.head(
-            names::UPSTREAM_REPEATS,
-            "counter",
-            "Requests sent again after a try that changed nothing.",
-        );
-        for (name, one) in upstreams.iter() {
-            page.sample(names::UPSTREAM_REPEATS, &[("upstream", name)], one.repeats.load(Relaxed));
-        }
+        render_retries(&upstreams, page);
         page.head(names::OUTLIER_EJECTIONS, "counter", "Endpoints ejected because they failed.");
         for (name, one) in upstreams.iter() {
             page.sample(names::OUTLIER_EJECTIONS, &[("upstream", name)], one.ejections.load(Relaxed));
@@ -635,6 +640,27 @@ impl Page {
         let labels = [("listener", listener), ("route", route)];
         self.sample(&format!("{}_sum", names::REQUEST_DURATION), &labels, series.micros as f64 / 1e6);
         self.sample(&format!("{}_count", names::REQUEST_DURATION), &labels, sum);
+    }
+}
+
+fn render_retries(upstreams: &BTreeMap<Arc<str>, Arc<UpstreamCounters>>, page: &mut Page) {
+    page.head(names::RETRIES, "counter", "Requests sent once more.");
+    for (name, one) in upstreams {
+        for (reason, count) in Reason::ALL.iter().zip(&one.retries) {
+            let labels = [("upstream", &**name), ("reason", reason.as_str())];
+            page.sample(names::RETRIES, &labels, count.load(Relaxed));
+        }
+    }
+    page.head(names::RETRY_BUDGET_EXHAUSTED, "counter", "Requests not sent once more for want of budget.");
+    for (name, one) in upstreams {
+        let count = one.budget_exhausted.load(Relaxed);
+        page.sample(names::RETRY_BUDGET_EXHAUSTED, &[("upstream", name)], count);
+    }
+    page.head(names::HEDGES, "counter", "Second tries beside the first.");
+    for (name, one) in upstreams {
+        for (result, count) in ["won", "lost"].iter().zip(&one.hedges) {
+            page.sample(names::HEDGES, &[("upstream", name), ("result", result)], count.load(Relaxed));
+        }
     }
 }
 

@@ -31,8 +31,12 @@ pub(crate) const TLS_CERTIFICATE_EXPIRY: &str = "outrigger_tls_certificate_expir
 pub(crate) const UPSTREAM_CONNECTS: &str = "outrigger_upstream_connects_total";
 /// Counter; labels `upstream`, `result` (`full`, `resumed`, `failed`), `reason`. TLS handshakes with endpoints.
 pub(crate) const UPSTREAM_TLS_HANDSHAKES: &str = "outrigger_upstream_tls_handshakes_total";
-/// Counter; label `upstream`. Requests sent a second time because the first try provably changed nothing.
-pub(crate) const UPSTREAM_REPEATS: &str = "outrigger_upstream_repeats_total";
+/// Counter; labels `upstream`, `reason` (why the try before failed). Requests sent once more.
+pub(crate) const RETRIES: &str = "outrigger_retries_total";
+/// Counter; label `upstream`. Requests not sent once more, because `retryBudget` was used up.
+pub(crate) const RETRY_BUDGET_EXHAUSTED: &str = "outrigger_retry_budget_exhausted_total";
+/// Counter; labels `upstream`, `result` (`won`, `lost`: whether the second try was the first to answer). Second tries of `hedge`.
+pub(crate) const HEDGES: &str = "outrigger_hedges_total";
 /// Counter; label `upstream`. Endpoints ejected because they failed again and again.
 pub(crate) const OUTLIER_EJECTIONS: &str = "outrigger_outlier_ejections_total";
 /// Gauge, 0 or 1; labels `upstream`, `endpoint`. Whether an endpoint is ejected.

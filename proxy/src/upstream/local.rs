@@ -8,7 +8,8 @@ use std::{
 
 use http::HeaderValue;
 use outrigger_config::model::{SecretText, UpstreamKind};
-use outrigger_filters::{context::Context, error::Error};
+use outrigger_filters::{context::Context, error::Error, retry::Reason};
+use tokio::time::Instant;
 
 use super::{
     balance::Endpoints,
@@ -61,7 +62,8 @@ impl Tried {
         self.0.is_empty()
     }
 
-    fn has(&self, endpoint: &Endpoint) -> bool {
+    /// Whether it went there.
+    pub(crate) fn has(&self, endpoint: &Endpoint) -> bool {
         self.0.contains(&endpoint.id)
     }
 }
@@ -109,6 +111,24 @@ impl LocalUpstream {
             entry => entry,
         };
         Some(InFlight::watch(endpoint, &self.shared, context, entry))
+    }
+
+    /// Whether a request may go out once more: the budget pays for it, and it is counted.
+    pub(crate) fn may_retry(&self, reason: Reason) -> bool {
+        let paid = self.may_hedge();
+        if paid {
+            self.shared.counters.retried(reason);
+        }
+        paid
+    }
+
+    /// The same for a second try beside the first, which is counted when it has ended.
+    pub(crate) fn may_hedge(&self) -> bool {
+        let paid = self.shared.budget.spend(Instant::now());
+        if !paid {
+            self.shared.counters.budget_exhausted();
+        }
+        paid
     }
 
     /// Closes idle connections now and busy ones after their request: the upstream is gone from the configuration.

@@ -10,6 +10,8 @@ use std::{
 
 use arc_swap::ArcSwap;
 use outrigger_config::model::{Config, EndpointSpec, Upstream as Model};
+use outrigger_filters::retry::Budget;
+use tokio::time::Instant;
 
 use super::{balance::Balancer, endpoint::Endpoint, outlier};
 use crate::{
@@ -31,6 +33,8 @@ pub(crate) struct Upstream {
     pub tls: Option<Arc<Connector>>,
     /// What is counted about it.
     pub counters: Arc<UpstreamCounters>,
+    /// What all routes and workers together may send a second time.
+    pub budget: Arc<Budget>,
     set: ArcSwap<EndpointSet>,
     /// One more with every set, so that a worker sees by one plain load that its own is still the current one.
     generation: AtomicU64,
@@ -77,12 +81,13 @@ impl EndpointSet {
 impl Upstream {
     fn new(model: &Model, tls: Option<Arc<Connector>>, counters: Arc<UpstreamCounters>) -> Self {
         let set = Arc::new(EndpointSet::new(model, &model.endpoints, &[]));
-        Self::over(set, model, tls, counters)
+        let budget = Arc::new(Budget::new(model.retry_budget, Instant::now()));
+        Self::over(set, model, tls, counters, budget)
     }
 
     /// The same upstream after a file that it names was replaced: everything but its connections stays.
     fn renewed(&self, model: &Model, tls: Option<Arc<Connector>>) -> Self {
-        Self::over(self.set(), model, tls, Arc::clone(&self.counters))
+        Self::over(self.set(), model, tls, Arc::clone(&self.counters), Arc::clone(&self.budget))
     }
 
     fn over(
@@ -90,11 +95,13 @@ impl Upstream {
         model: &Model,
         tls: Option<Arc<Connector>>,
         counters: Arc<UpstreamCounters>,
+        budget: Arc<Budget>,
     ) -> Self {
         Self {
             model: model.clone(),
             tls,
             counters,
+            budget,
             set: ArcSwap::new(set),
             generation: AtomicU64::new(0),
             ejecting: AtomicBool::new(false),

@@ -114,6 +114,18 @@ fn every_reason_of_a_failed_handshake_is_told() {
 }
 
 #[test]
+fn every_reason_of_a_retry_is_told() {
+    let page = read("docs/operations.md");
+    let source = read("filters/src/retry/policy.rs");
+    let words = source.split("=> \"").skip(1).filter_map(|rest| rest.split('"').next());
+    let words: Vec<&str> = words.collect();
+    assert_eq!(words.len(), 8, "policy.rs has another form now: {words:?}");
+    for word in words {
+        assert!(page.contains(&format!("`{word}`")), "docs/operations.md says nothing of `{word}`");
+    }
+}
+
+#[test]
 fn every_field_of_the_access_log_is_told() {
     let page = read("docs/operations.md");
     let writer = read("filters/src/access_log/json.rs");

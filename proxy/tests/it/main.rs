@@ -30,6 +30,7 @@ mod proxy_protocol;
 mod rate_limits;
 mod recovery;
 mod reload;
+mod retry;
 mod routes;
 mod smoke;
 mod soak;

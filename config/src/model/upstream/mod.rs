@@ -7,7 +7,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use std::net::SocketAddr;
 
-use super::{ClientTls, SecretText};
+use super::{ClientTls, RetryBudget, SecretText};
 pub use balance::{LoadBalancer, LoadBalancerPolicy};
 pub use outlier::OutlierDetection;
 
@@ -33,6 +33,8 @@ pub struct Upstream {
     pub outlier_detection: Option<OutlierDetection>,
     /// Connect, idle and age limits of connections.
     pub connections: ConnectionSettings,
+    /// How much is sent a second time.
+    pub retry_budget: RetryBudget,
 }
 
 impl Upstream {

@@ -6,7 +6,7 @@ mod outlier;
 pub(crate) use balance::LoadBalancerBlock;
 pub(crate) use outlier::OutlierDetectionBlock;
 
-use super::{At, CredentialsBlock, Int, Time, UpstreamTlsBlock, Word, block::block};
+use super::{At, CredentialsBlock, Int, RetryBudgetBlock, Time, UpstreamTlsBlock, Word, block::block};
 use crate::model::Protocol;
 
 block! {
@@ -26,10 +26,12 @@ block! {
         "outlierDetection" outlier_detection: OutlierDetectionBlock,
         /// Connect, idle and age limits of connections.
         "connections" connections: ConnectionsBlock,
+        /// How much is sent a second time.
+        "retryBudget" retry_budget: RetryBudgetBlock,
     }
     required ["endpoints"]
     later [
-        "dns", "healthCheck", "circuitBreaker", "retryBudget"
+        "dns", "healthCheck", "circuitBreaker"
     ]
 }
 

@@ -7,7 +7,7 @@ mod outlier;
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    defaults, name, tls, url,
+    defaults, name, retry, tls, url,
     value::{narrow, number, time_or_off, time_over_zero, word},
 };
 use crate::{
@@ -60,6 +60,7 @@ fn app_upstream(app: &App) -> Upstream {
             idle_timeout: defaults::APP_IDLE,
             max_age: None,
         },
+        retry_budget: retry::budget(None),
     }
 }
 
@@ -82,6 +83,7 @@ fn upstream(name: &str, block: &UpstreamBlock, files: &mut Files<'_>, report: &m
         load_balancer: balance::load_balancer(block.load_balancer.as_ref()),
         outlier_detection: Some(outlier::outlier_detection(outliers, Some(items.len()), report)),
         connections: connections(block.connections.as_ref(), defaults::UPSTREAM_IDLE, report),
+        retry_budget: retry::budget(block.retry_budget.as_ref()),
     }
 }
 

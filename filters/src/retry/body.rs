@@ -1,0 +1,218 @@
+//! What was sent of a request's body, kept for another try.
+
+use std::{
+    cell::RefCell,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker, ready},
+};
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+
+use crate::{error::Error, service::Body};
+
+/// The body of a request that may be sent more than once. It is kept while it streams, up to a limit; beyond that it
+/// streams on, what was kept is let go, and the request cannot be sent again.
+///
+/// A try that was given up may still be asked for its body by the task of an HTTP/2 connection. So each try has a turn,
+/// and a body whose turn is over fails, which resets its stream.
+#[derive(Debug, Clone)]
+pub struct Kept(Option<Rc<RefCell<Inner>>>);
+
+#[derive(Debug)]
+struct Inner {
+    source: Body,
+    kept: BytesMut,
+    trailers: Option<HeaderMap>,
+    limit: usize,
+    state: State,
+    /// Whether what comes is kept.
+    keeping: bool,
+    /// The first and the last turn whose body may still be read.
+    turns: (u32, u32),
+    /// Whoever waits for more of the source.
+    waiting: Option<Waker>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// More is to come.
+    Streaming,
+    /// The last byte was read.
+    Ended,
+    /// It broke, or is longer than the limit.
+    Lost,
+}
+
+impl Kept {
+    /// Keeps up to `limit` bytes of `body`; one without bytes needs no keeping.
+    pub fn new(body: Body, limit: usize) -> Self {
+        if body.is_end_stream() {
+            return Self(None);
+        }
+        let too_long = body.size_hint().lower() > limit as u64;
+        Self(Some(Rc::new(RefCell::new(Inner {
+            source: body,
+            kept: BytesMut::new(),
+            trailers: None,
+            limit,
+            state: State::Streaming,
+            keeping: !too_long,
+            turns: (0, 0),
+            waiting: None,
+        }))))
+    }
+
+    /// Whether everything that was read is still here, so that another try would send the same.
+    pub fn is_whole(&self) -> bool {
+        self.0.as_ref().is_none_or(|inner| inner.borrow().state != State::Lost)
+    }
+
+    /// Whether it is here to the last byte, so that two tries can send it at the same time.
+    pub fn is_complete(&self) -> bool {
+        self.0.as_ref().is_none_or(|inner| inner.borrow().state == State::Ended)
+    }
+
+    /// The body for the next try, and its turn; those of earlier tries end.
+    pub fn next_try(&self) -> (Body, u32) {
+        self.replay(true)
+    }
+
+    /// The body for a try beside the one that is under way.
+    pub fn beside(&self) -> (Body, u32) {
+        self.replay(false)
+    }
+
+    fn replay(&self, alone: bool) -> (Body, u32) {
+        let Some(inner) = &self.0 else { return (Body::Empty, 0) };
+        let turn = {
+            let mut inner = inner.borrow_mut();
+            let turn = inner.turns.1 + 1;
+            inner.turns = (if alone { turn } else { inner.turns.0 }, turn);
+            inner.wake();
+            turn
+        };
+        (Body::boxed(Replay { inner: Rc::clone(inner), turn, at: 0, trailers_sent: false }), turn)
+    }
+
+    /// The try of this turn is the one: nothing more is kept, and other bodies end.
+    pub fn settle(&self, turn: u32) {
+        if let Some(inner) = &self.0 {
+            let mut inner = inner.borrow_mut();
+            inner.turns = (turn, turn);
+            inner.keeping = false;
+            inner.wake();
+        }
+    }
+}
+
+impl Inner {
+    fn wake(&mut self) {
+        if let Some(waiting) = self.waiting.take() {
+            waiting.wake();
+        }
+    }
+
+    fn take(&mut self, frame: &Frame<Bytes>) {
+        if let Some(data) = frame.data_ref() {
+            if self.keeping && self.kept.len() + data.len() <= self.limit {
+                self.kept.extend_from_slice(data);
+            } else {
+                self.lose();
+            }
+        } else if let Some(trailers) = frame.trailers_ref() {
+            self.trailers = Some(trailers.clone());
+        }
+        if self.state == State::Streaming && self.source.is_end_stream() {
+            self.state = State::Ended;
+        }
+    }
+
+    fn lose(&mut self) {
+        self.kept = BytesMut::new();
+        self.keeping = false;
+        self.state = State::Lost;
+    }
+}
+
+/// The body of one try: first what was kept, then what comes.
+struct Replay {
+    inner: Rc<RefCell<Inner>>,
+    turn: u32,
+    /// Bytes of what was kept that this try has sent.
+    at: usize,
+    trailers_sent: bool,
+}
+
+impl HttpBody for Replay {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let this = &mut *self;
+        let inner = &mut *this.inner.borrow_mut();
+        if !(inner.turns.0..=inner.turns.1).contains(&this.turn) {
+            return Poll::Ready(Some(Err(Error::ClientGone("this try was given up".into()))));
+        }
+        if this.at < inner.kept.len() {
+            let data = Bytes::copy_from_slice(&inner.kept[this.at..]);
+            this.at = inner.kept.len();
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+        if inner.state == State::Ended {
+            let trailers = inner.trailers.clone().filter(|_| !this.trailers_sent);
+            this.trailers_sent = true;
+            return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
+        }
+        let polled = Pin::new(&mut inner.source).poll_frame(cx);
+        if polled.is_pending() {
+            inner.waiting = Some(cx.waker().clone());
+        }
+        match ready!(polled) {
+            Some(Ok(frame)) => {
+                inner.take(&frame);
+                this.at = inner.kept.len();
+                this.trailers_sent |= frame.is_trailers();
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Some(Err(error)) => {
+                inner.lose();
+                Poll::Ready(Some(Err(error)))
+            }
+            None => {
+                if inner.state == State::Streaming {
+                    inner.state = State::Ended;
+                }
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let inner = self.inner.borrow();
+        match inner.state {
+            State::Ended => self.at == inner.kept.len() && (self.trailers_sent || inner.trailers.is_none()),
+            State::Streaming | State::Lost => self.at == inner.kept.len() && inner.source.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let inner = self.inner.borrow();
+        let kept = (inner.kept.len() - self.at.min(inner.kept.len())) as u64;
+        let rest = match inner.state {
+            State::Ended => SizeHint::with_exact(0),
+            State::Streaming | State::Lost => inner.source.size_hint(),
+        };
+        let mut hint = SizeHint::new();
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper + kept);
+        }
+        hint.set_lower(rest.lower() + kept);
+        hint
+    }
+}

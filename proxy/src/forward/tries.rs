@@ -1,0 +1,387 @@
+//! Several tries for one request: again after a failure (`retry`), beside one that takes long (`hedge`), each within
+//! its own time (`timeouts.backendRequest`). Routes that have none of these never come here.
+//!
+//! A try owns what it sends and gives it back when it ends, so that it can be dropped at any moment: over HTTP/1.1
+//! that closes its connection, over HTTP/2 it resets its stream. All tries are polled inside the request's own future;
+//! when the client goes, all go. An answer is only looked at up to its head here: once it is handed on there is no
+//! other try.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
+    rc::Rc,
+    sync::Arc,
+    task::{Context as TaskContext, Poll},
+    time::{Duration, SystemTime},
+};
+
+use http::{HeaderName, HeaderValue, Request, Response};
+use outrigger_config::model::{Route, UpstreamId, WeightedBackend};
+use outrigger_filters::{
+    context::Context,
+    error::Error,
+    hedge::Hedging,
+    retry::{self, Failure, Kept, Policy, Reason},
+    service::Body,
+};
+use tokio::time::Instant;
+
+use super::{
+    Attempt, Call, Failed,
+    prepare::{Prepared, Wire, copy_for_repeat},
+};
+use crate::upstream::{
+    endpoint::Endpoint,
+    in_flight::InFlight,
+    local::{Picked, Tried},
+    pool::Pool,
+};
+
+/// Which try this is, for the endpoint.
+const ATTEMPT_COUNT: HeaderName = HeaderName::from_static("x-outrigger-attempt-count");
+
+/// Kept of a body that only `hedge` wants to send twice.
+const HEDGED_BODY: usize = 64 * 1024;
+
+/// Without a request timeout, an endpoint that asks for a longer pause than this is not waited for.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// What a route says about several tries, with what its worker has measured.
+pub(super) struct Plan {
+    policy: Option<Policy>,
+    /// By upstream.
+    hedging: Vec<(UpstreamId, Hedging)>,
+    /// One try.
+    per_try: Option<Duration>,
+    /// All of them.
+    request: Option<Duration>,
+}
+
+impl Plan {
+    pub(super) fn new(route: &Route, backends: &[WeightedBackend]) -> Self {
+        let hedging = |hedge| backends.iter().map(|one| (one.upstream, Hedging::new(hedge))).collect();
+        Self {
+            policy: route.retry.as_ref().map(Policy::new),
+            hedging: route.hedge.as_ref().map_or_else(Vec::new, hedging),
+            per_try: route.timeouts.backend_request,
+            request: route.timeouts.request,
+        }
+    }
+
+    fn hedging(&self, upstream: Option<UpstreamId>) -> Option<&Hedging> {
+        self.hedging.iter().find(|(id, _)| Some(*id) == upstream).map(|(_, hedging)| hedging)
+    }
+
+    /// Whether endpoints are told which try it is.
+    fn counts(&self) -> bool {
+        self.policy.is_some() || !self.hedging.is_empty()
+    }
+}
+
+/// Sends a request until there is an answer to hand on, or nothing more to try.
+pub(super) async fn send(call: Call, plan: Rc<Plan>) -> Result<Response<Body>, Error> {
+    let mut tries = Tries::begin(call, plan);
+    loop {
+        let ended = tries.once().await?;
+        match tries.again(&ended) {
+            Some(pause) => {
+                tries.take_back(ended);
+                tries.wait(pause).await;
+            }
+            None => return tries.finish(ended),
+        }
+    }
+}
+
+/// The tries of one request.
+struct Tries {
+    call: Call,
+    plan: Rc<Plan>,
+    tried: Tried,
+    retries: u32,
+    may_reuse: bool,
+    /// Whether `retry` takes such a request after a byte of it was written.
+    taken: bool,
+    /// Whether there may be a second try beside the first.
+    hedged: bool,
+    /// Only where another try may need the body.
+    kept: Option<Kept>,
+    /// The head once more, where a try takes it away.
+    spare: Option<Request<Body>>,
+}
+
+/// One try, with what it needs.
+struct Try {
+    pool: Rc<Pool>,
+    context: Context,
+    prepared: Prepared,
+    may_reuse: bool,
+    /// Which turn of the body it has.
+    turn: u32,
+}
+
+/// One try that has ended.
+struct Ended {
+    answered: Result<Response<Body>, Failed>,
+    of: Try,
+}
+
+impl Tries {
+    fn begin(mut call: Call, plan: Rc<Plan>) -> Self {
+        let prepared = &mut call.prepared;
+        let (method, headers) = (prepared.request.method(), prepared.request.headers());
+        let may = !prepared.upgrade;
+        let taken = may && plan.policy.as_ref().is_some_and(|policy| policy.takes(method, headers));
+        let hedging = plan.hedging(call.context.upstream.get());
+        let hedged = may && hedging.is_some() && retry::is_idempotent(method, headers);
+        let http2 = prepared.wire == Wire::Http2;
+        // A stream that is refused may go again whatever its method, and its body is gone by then.
+        let keeps = hedged || taken || (http2 && may && plan.policy.is_some());
+        // What the proxy says about a request must be there for every try.
+        call.context.insert_own(prepared.request.headers_mut());
+        let (mut kept, mut spare) = (None, None);
+        if keeps {
+            let limit = plan.policy.as_ref().map_or(HEDGED_BODY, Policy::buffer_bytes);
+            kept = Some(Kept::new(std::mem::take(prepared.request.body_mut()), limit));
+            spare = (http2 || hedged).then(|| copy_for_repeat(&prepared.request));
+            prepared.copied = true;
+        }
+        Self { call, plan, tried: Tried::default(), retries: 0, may_reuse: true, taken, hedged, kept, spare }
+    }
+
+    /// One try, or two beside each other.
+    ///
+    /// # Errors
+    /// There is no endpoint.
+    async fn once(&mut self) -> Result<Ended, Error> {
+        let Picked { pool, in_flight } = self.call.upstream.pick(&self.tried, &self.call.context)?;
+        let mut prepared = self.call.prepared.take();
+        if let Some(spare) = self.spare.as_ref().filter(|_| prepared.wire == Wire::Http2) {
+            (prepared.request, prepared.gone) = (copy_for_repeat(spare), false);
+        }
+        let replay = self.kept.as_ref().map(Kept::next_try);
+        let first = self.a_try(pool, prepared, replay);
+        first.attempt().announce();
+        if self.hedged && self.retries == 0 {
+            return Ok(self.hedge(first, in_flight).await);
+        }
+        Ok(first.run(in_flight, self.plan.per_try).await)
+    }
+
+    fn a_try(&self, pool: Rc<Pool>, mut prepared: Prepared, replay: Option<(Body, u32)>) -> Try {
+        let context = Rc::clone(&self.call.context);
+        let mut turn = 0;
+        if let Some((body, its_turn)) = replay {
+            *prepared.request.body_mut() = body;
+            turn = its_turn;
+        }
+        if self.plan.counts() {
+            let number = HeaderValue::from(context.attempts.get() + 1);
+            prepared.request.headers_mut().insert(ATTEMPT_COUNT, number);
+        }
+        if self.call.endpoint_host {
+            prepared.set_host(self.call.upstream.shared.model.host(&pool.endpoint().spec));
+        }
+        Try { pool, context, prepared, may_reuse: self.may_reuse, turn }
+    }
+
+    /// A try, and another one at another endpoint when it takes long.
+    async fn hedge(&self, first: Try, in_flight: InFlight) -> Ended {
+        let context = &self.call.context;
+        let limit = self.plan.per_try;
+        let Some(hedging) = self.plan.hedging(context.upstream.get()) else {
+            return first.run(in_flight, limit).await;
+        };
+        hedging.earn();
+        let started = Instant::now();
+        let asked = Arc::clone(first.pool.endpoint());
+        let mut first = Box::pin(first.run(in_flight, limit));
+        let alone = poll_fn(|cx| poll_alone(cx, first.as_mut(), context, started, hedging.delay())).await;
+        let second = match alone {
+            Some(ended) => {
+                if ended.answered.is_ok() {
+                    hedging.measured(since_sent(context, started));
+                }
+                return ended;
+            }
+            None => self.second(&asked, hedging),
+        };
+        let Some((second, in_flight)) = second else {
+            let ended = first.await;
+            hedging.measured(since_sent(context, started));
+            return ended;
+        };
+        let mut second = Box::pin(second.run(in_flight, limit));
+        let (ended, won) = self.race(first.as_mut(), second.as_mut()).await;
+        // The one that was beaten took at least this long.
+        hedging.measured(since_sent(context, started));
+        self.call.upstream.shared.counters.hedged(won);
+        *context.endpoint.borrow_mut() = Some(Arc::clone(&ended.of.pool.endpoint().label));
+        ended
+    }
+
+    /// The second try, if there may be one: at another endpoint, with the whole request at hand, within the share of
+    /// the route and the budget of the upstream.
+    fn second(&self, asked: &Endpoint, hedging: &Hedging) -> Option<(Try, InFlight)> {
+        let kept = self.kept.as_ref().filter(|kept| kept.is_complete())?;
+        let mut tried = Tried::default();
+        tried.add(asked);
+        let Picked { pool, in_flight } = self.call.upstream.pick(&tried, &self.call.context).ok()?;
+        if tried.has(pool.endpoint()) || !hedging.spend() || !self.call.upstream.may_hedge() {
+            return None;
+        }
+        let mut prepared = self.call.prepared.with(copy_for_repeat(self.spare.as_ref()?));
+        prepared.gone = false;
+        let one = self.a_try(pool, prepared, Some(kept.beside()));
+        one.attempt().announce();
+        Some((one, in_flight))
+    }
+
+    /// The first of two tries that brings an answer, else the one that failed last; and whether it is the second.
+    async fn race(
+        &self,
+        mut first: Pin<&mut impl Future<Output = Ended>>,
+        mut second: Pin<&mut impl Future<Output = Ended>>,
+    ) -> (Ended, bool) {
+        let (mut first_failed, mut second_failed) = (false, false);
+        poll_fn(|cx| {
+            if !first_failed && let Poll::Ready(ended) = first.as_mut().poll(cx) {
+                if second_failed || self.is_answer(&ended) {
+                    return Poll::Ready((ended, false));
+                }
+                first_failed = true;
+            }
+            if !second_failed && let Poll::Ready(ended) = second.as_mut().poll(cx) {
+                if first_failed || self.is_answer(&ended) {
+                    return Poll::Ready((ended, true));
+                }
+                second_failed = true;
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn is_answer(&self, ended: &Ended) -> bool {
+        ended.answered.is_ok() && self.reason(ended).is_none()
+    }
+
+    /// Why another try may end better.
+    fn reason(&self, ended: &Ended) -> Option<Reason> {
+        match (&ended.answered, &self.plan.policy) {
+            (Ok(answer), Some(policy)) => policy.after_answer(answer.status(), answer.headers(), self.taken),
+            (Ok(_), None) => None,
+            (Err(failed), Some(policy)) => policy.after_failure(failed.failure, self.taken),
+            (Err(failed), None) => retry::unasked(failed.failure),
+        }
+    }
+
+    /// How long to wait before another try, when there is to be one; it is counted then.
+    fn again(&self, ended: &Ended) -> Option<Duration> {
+        let reason = self.reason(ended)?;
+        let attempts = self.plan.policy.as_ref().map_or(1, Policy::attempts);
+        let at_hand = match &self.kept {
+            Some(kept) => kept.is_whole(),
+            // Nothing of a body was read by a try that wrote nothing.
+            None => !ended.of.prepared.gone,
+        };
+        if self.retries >= attempts || !at_hand {
+            return None;
+        }
+        let pause = self.pause(reason, ended);
+        let in_time = match (self.call.context.request_complete(), self.plan.request) {
+            (Some(complete), Some(limit)) => Instant::now() + pause < complete + limit,
+            (_, None) => pause <= PATIENCE,
+            (None, Some(limit)) => pause < limit,
+        };
+        (in_time && self.call.upstream.may_retry(reason)).then_some(pause)
+    }
+
+    fn pause(&self, reason: Reason, ended: &Ended) -> Duration {
+        let Some(policy) = &self.plan.policy else { return Duration::ZERO };
+        if matches!(reason, Reason::Unsent | Reason::Stale) {
+            return Duration::ZERO; // an old connection says nothing about the endpoint
+        }
+        let pause = retry::pause(policy.backoff(), self.retries, fastrand::f64());
+        let asked = ended.answered.as_ref().ok();
+        let asked = asked.and_then(|answer| retry::retry_after(answer.headers(), SystemTime::now()));
+        asked.map_or(pause, |asked| pause.max(asked))
+    }
+
+    /// What a failed try leaves for the next one. The body of its answer is not read: its connection closes, unless
+    /// all of it came with the head.
+    fn take_back(&mut self, ended: Ended) {
+        let Ended { answered, of } = ended;
+        self.tried.add(of.pool.endpoint());
+        self.retries += 1;
+        self.may_reuse = answered.is_ok();
+        self.call.prepared = of.prepared;
+    }
+
+    async fn wait(&self, pause: Duration) {
+        if !pause.is_zero() {
+            let until = Instant::now() + pause;
+            poll_fn(|cx| self.call.context.poll_deadline(until, cx)).await;
+        }
+    }
+
+    fn finish(self, ended: Ended) -> Result<Response<Body>, Error> {
+        if let Some(kept) = &self.kept {
+            // Whoever still sends for a try that failed is told to stop.
+            kept.settle(if ended.answered.is_ok() { ended.of.turn } else { u32::MAX });
+        }
+        ended.answered.map_err(|failed| failed.error)
+    }
+}
+
+/// Ready with a try that has ended, or with nothing when it has taken `delay` since the request was sent.
+fn poll_alone(
+    cx: &mut TaskContext<'_>,
+    first: Pin<&mut impl Future<Output = Ended>>,
+    context: &Context,
+    started: Instant,
+    delay: Option<Duration>,
+) -> Poll<Option<Ended>> {
+    if let Poll::Ready(ended) = first.poll(cx) {
+        return Poll::Ready(Some(ended));
+    }
+    match delay.zip(context.poll_complete(cx)) {
+        Some((delay, complete)) => context.poll_deadline(complete.max(started) + delay, cx).map(|()| None),
+        None => Poll::Pending,
+    }
+}
+
+/// How long a try that began at `started` has been waited for: from its last byte, or its begin when that is later.
+fn since_sent(context: &Context, started: Instant) -> Duration {
+    context.request_complete().map_or(Duration::ZERO, |complete| complete.max(started).elapsed())
+}
+
+impl Try {
+    fn attempt(&self) -> Attempt<'_> {
+        Attempt { pool: &self.pool, context: &self.context, may_reuse: self.may_reuse }
+    }
+
+    /// Runs it to the head of an answer, or until its time is over.
+    async fn run(mut self, in_flight: InFlight, limit: Option<Duration>) -> Ended {
+        let attempt = Attempt { pool: &self.pool, context: &self.context, may_reuse: self.may_reuse };
+        let started = Instant::now();
+        let answered = {
+            let mut running = pin!(attempt.run(&mut self.prepared, in_flight));
+            poll_fn(|cx| {
+                if let Poll::Ready(answered) = running.as_mut().poll(cx) {
+                    return Poll::Ready(answered);
+                }
+                let Some((limit, complete)) = limit.zip(self.context.poll_complete(cx)) else {
+                    return Poll::Pending;
+                };
+                self.context.poll_deadline(complete.max(started) + limit, cx).map(|()| {
+                    self.context.timed_out.set(true); // tells what happened to the try that is dropped next
+                    Err(Failed { error: Error::BackendTimeout, failure: Failure::TimedOut })
+                })
+            })
+            .await
+        };
+        self.context.timed_out.set(false);
+        Ended { answered, of: self }
+    }
+}

@@ -18,7 +18,7 @@ pub struct Changes {
     pub rate_limits: Names,
     /// Routes.
     pub routes: Names,
-    /// Other blocks that take effect at once: `readiness`, `telemetry`, `reload`, `lifecycle`.
+    /// Other blocks that take effect at once: `readiness`, `redis`, `telemetry`, `reload`, `lifecycle`.
     pub settings: Vec<&'static str>,
     /// Keys that only a restart changes: `workers`, `status`, `admin`.
     pub needs_restart: Vec<&'static str>,
@@ -52,6 +52,7 @@ pub fn diff(old: &Config, new: &Config) -> Changes {
         routes,
         settings: keys([
             ("readiness", old.app.as_ref().map(|a| &a.readiness) != new.app.as_ref().map(|a| &a.readiness)),
+            ("redis", old.redis != new.redis),
             ("telemetry", old.telemetry != new.telemetry),
             ("reload", old.reload != new.reload),
             ("lifecycle", old.lifecycle != new.lifecycle),

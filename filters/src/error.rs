@@ -180,6 +180,9 @@ pub enum Error {
         /// When it would not be.
         retry_after: std::time::Duration,
     },
+    /// Who keeps the rate limits of all pods gave no answer.
+    #[error("the server of shared rate limits gave no answer")]
+    RateLimitUnavailable,
     /// As many requests of the route as may be at once, and too many in the queue, or for too long.
     #[error("no place within the route's concurrency")]
     ConcurrencyFull,
@@ -259,6 +262,7 @@ impl Error {
             Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::NoKeys { .. }
             | Self::ExtAuthFailed(_)
+            | Self::RateLimitUnavailable
             | Self::ConcurrencyFull
             | Self::NoEndpoint { .. }
             | Self::NoHealthyEndpoint { .. } => StatusCode::SERVICE_UNAVAILABLE,
@@ -282,7 +286,7 @@ impl Error {
             Self::Unauthenticated(_) => Flag::Ua,
             Self::Forbidden { .. } | Self::ExtAuthFailed(_) => Flag::Uz,
             Self::NoKeys { .. } => Flag::Jk,
-            Self::RateLimited { .. } => Flag::Rl,
+            Self::RateLimited { .. } | Self::RateLimitUnavailable => Flag::Rl,
             Self::ConcurrencyFull => Flag::Cc,
             Self::FaultInjected(_) => Flag::Fi,
             Self::NoEndpoint { .. } | Self::NoHealthyEndpoint { .. } => Flag::Uh,
@@ -307,6 +311,7 @@ impl Error {
             Self::Unauthenticated(reason) | Self::Forbidden { reason, .. } => reason,
             Self::NoKeys { .. } => "auth.no_keys",
             Self::RateLimited { .. } => RATE_LIMITED,
+            Self::RateLimitUnavailable => "rate_limit.unavailable",
             Self::ConcurrencyFull => "concurrency.full",
             Self::FaultInjected(_) => "fault.abort",
             Self::ExtAuthFailed(_) => "ext_auth.failed",
@@ -337,6 +342,7 @@ impl Error {
             Self::Forbidden { .. } => "forbidden",
             Self::NoKeys { .. } | Self::ExtAuthFailed(_) => "authorization unavailable",
             Self::RateLimited { .. } | Self::ConcurrencyFull => "too many requests",
+            Self::RateLimitUnavailable => "rate limits unavailable",
             Self::FaultInjected(_) => "fault injected",
             Self::GrpcTimeout => "deadline exceeded",
             Self::NoEndpoint { .. } | Self::NoHealthyEndpoint { .. } => "no healthy upstream",

@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use outrigger_config::model::{Action, Requirement, Route, RouteId, WeightedBackend};
+use outrigger_config::model::{Action, Requirement, Route, RouteId, Store, WeightedBackend};
 use outrigger_filters::{
     authorize::AuthorizeLayer,
     concurrency::ConcurrencyLayer,
@@ -23,6 +23,7 @@ use crate::{
     auth::{AuthLayer, HandOverLayer},
     ext_auth::ExtAuthLayer,
     forward,
+    rate_limit::SharedLimitLayer,
     snapshot::View,
 };
 
@@ -45,8 +46,13 @@ where
 {
     let route = view.config().route(id);
     let limits = |after_auth| {
-        let limits = view.rate_limits(id, after_auth);
+        let limits = view.rate_limits(id, after_auth, Store::Pod);
         (!limits.is_empty()).then(|| RateLimitLayer::new(limits))
+    };
+    let shared = |after_auth| {
+        let limits = view.rate_limits(id, after_auth, Store::Redis);
+        let client = view.redis().filter(|_| !limits.is_empty())?;
+        Some(SharedLimitLayer::new(limits, Rc::clone(client)))
     };
     let gate = view.gate(id);
     if route.rate_limits.is_empty() && gate.is_none() {
@@ -59,12 +65,15 @@ where
     let inner = ServiceBuilder::new()
         // 13: by what only a token or certificate says.
         .option_layer(limits(true))
+        .option_layer(shared(true))
         // 14: whoever is let in may still have to wait for a place.
         .option_layer(gate.cloned().map(ConcurrencyLayer::new))
         .service(service);
     let chain = ServiceBuilder::new()
         // 9: before anything is verified for him.
         .option_layer(limits(false))
+        // The same over all pods: a round trip that the pod's own limits may have saved.
+        .option_layer(shared(false))
         .service(identified(view, id, inner));
     BoxService::new(chain)
 }

@@ -13,6 +13,7 @@ mod ext_auth;
 mod forward;
 mod jwks;
 mod listener;
+mod rate_limit;
 mod respond;
 pub mod router;
 mod rt;

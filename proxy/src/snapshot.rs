@@ -13,7 +13,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use outrigger_config::model::{
-    Config, ConnectionSettings, Direction, ExtAuth, Listener, ListenerId, RateLimit, Route, RouteId,
+    Config, ConnectionSettings, Direction, ExtAuth, Listener, ListenerId, RateLimit, Route, RouteId, Store,
 };
 use outrigger_filters::{
     access_log::Sampler,
@@ -29,8 +29,9 @@ use crate::{
     auth::Verifiers,
     chain,
     jwks::{cell::KeyCell, keeper},
+    rate_limit,
     router::RouteTable,
-    telemetry::metrics::{ExtAuthCounters, LocalSeries, Metrics, Shard, UpstreamCounters},
+    telemetry::metrics::{ExtAuthCounters, LocalSeries, Metrics, RedisCounters, Shard, UpstreamCounters},
     tls::{
         client::TrustError,
         notes::Notes,
@@ -68,6 +69,9 @@ pub(crate) struct Snapshot {
     service_counters: Arc<UpstreamCounters>,
     /// By [`RouteId`].
     ext_auth: Vec<Option<Arc<ExtAuthCounters>>>,
+    /// What keeps the limits of all pods.
+    redis: Option<Arc<Endpoint>>,
+    redis_counters: Arc<RedisCounters>,
     /// By [`outrigger_config::model::ProviderId`].
     pub keys: Arc<[Arc<KeyCell>]>,
     providers: Arc<Providers>,
@@ -105,7 +109,13 @@ impl Snapshot {
             config.routes.iter().map(|route| route.ext_auth.as_ref().map(|_| metrics.ext_auth(&route.name)));
         let rate_limits = rate_limits(&config, old.map_or(&[], |old| &old.rate_limits));
         let gates = gates(&config, old);
+        let redis = config.redis.as_ref().map(|redis| {
+            let kept = old.and_then(|old| old.redis.clone()).filter(|kept| kept.spec == redis.endpoint);
+            kept.unwrap_or_else(|| Arc::new(Endpoint::new(redis.endpoint.clone())))
+        });
         Ok(Self {
+            redis,
+            redis_counters: metrics.redis(),
             rate_limits,
             gates,
             ext_auth: ext_auth.collect(),
@@ -132,7 +142,7 @@ impl Snapshot {
     /// Everything that connections go to.
     pub(crate) fn endpoints(&self) -> Vec<Arc<Endpoint>> {
         let of_upstreams = self.upstreams.iter().flat_map(|upstream| upstream.set().endpoints.clone());
-        of_upstreams.chain(self.services.iter().cloned()).collect()
+        of_upstreams.chain(self.services.iter().chain(&self.redis).cloned()).collect()
     }
 
     /// The TLS of a listener, by its name.
@@ -196,6 +206,8 @@ pub(crate) struct View {
     upstreams: Rc<[Rc<LocalUpstream>]>,
     /// Connections to what `extAuth` asks.
     services: Vec<Rc<Pool>>,
+    /// The connection to redis.
+    redis: Option<Rc<rate_limit::Client>>,
     /// By [`RouteId`]; built when a route is first used, so that a reload of many routes costs a worker nothing.
     chains: Vec<OnceCell<BoxService>>,
     /// By listener and route; one more per listener for requests without route.
@@ -223,6 +235,16 @@ fn services(snapshot: &Snapshot, old: &[Rc<Pool>]) -> Vec<Rc<Pool>> {
     snapshot.services.iter().map(pool).collect()
 }
 
+/// The client of redis, that of `old` where it is for the same server.
+fn redis(snapshot: &Snapshot, old: Option<&Rc<rate_limit::Client>>) -> Option<Rc<rate_limit::Client>> {
+    let (endpoint, model) = snapshot.redis.as_ref().zip(snapshot.config.redis.as_ref())?;
+    let new = || {
+        let counters = Arc::clone(&snapshot.redis_counters);
+        Rc::new(rate_limit::Client::new(Arc::clone(endpoint), model.clone(), counters))
+    };
+    Some(old.filter(|old| old.is_for(endpoint, model)).map_or_else(new, Rc::clone))
+}
+
 impl View {
     /// The first view of a worker, or the next one: pools of upstreams that did not change are kept.
     pub(crate) fn new(
@@ -246,12 +268,14 @@ impl View {
             }
         }
         let services = services(&snapshot, old.map_or(&[], |old| &old.services));
+        let redis = redis(&snapshot, old.and_then(|old| old.redis.as_ref()));
         let (routes, listeners) = (snapshot.config.routes.len(), snapshot.config.listeners.len());
         let (providers, keys) = (Arc::clone(&snapshot.providers), Arc::clone(&snapshot.keys));
         Self {
             verifiers: Rc::new(Verifiers::new(providers, keys, Rc::clone(tokens))),
             upstreams,
             services,
+            redis,
             chains: (0..routes).map(|_| OnceCell::new()).collect(),
             series: (0..listeners * (routes + 1)).map(|_| OnceCell::new()).collect(),
             shard,
@@ -299,16 +323,23 @@ impl View {
         Some((asked, Rc::clone(pool), Arc::clone(counters)))
     }
 
-    /// The limits of a route in their order: those that are known before it is clear who asks, or all others.
-    pub(crate) fn rate_limits(&self, route: RouteId, after_auth: bool) -> Vec<Arc<Limit>> {
+    /// The limits of a route in their order, of those that one store keeps: those that are known before it is clear who
+    /// asks, or all others.
+    pub(crate) fn rate_limits(&self, route: RouteId, after_auth: bool, store: Store) -> Vec<Arc<Limit>> {
         let ids = &self.config().route(route).rate_limits;
         let limits = ids.iter().map(|id| &self.snapshot.rate_limits[id.0 as usize]);
-        limits.filter(|limit| limit.model().key.needs_identity() == after_auth).cloned().collect()
+        let is_one = |model: &RateLimit| model.key.needs_identity() == after_auth && model.store == store;
+        limits.filter(|limit| is_one(limit.model())).cloned().collect()
     }
 
     /// The gate that requests of a route pass.
     pub(crate) fn gate(&self, route: RouteId) -> Option<&Arc<Gate>> {
         self.snapshot.gates[route.0 as usize].as_ref()
+    }
+
+    /// What asks redis, where there is one.
+    pub(crate) fn redis(&self) -> Option<&Rc<rate_limit::Client>> {
+        self.redis.as_ref()
     }
 
     /// What tokens are verified with.

@@ -29,7 +29,7 @@ pub use listener::{
 };
 pub use operations::{Lifecycle, Reload, ServerAddress, Workers};
 pub use pattern::{PathTemplate, Pattern, TemplateSegment};
-pub use rate_limit::{RateLimit, RateLimitKey};
+pub use rate_limit::{RateLimit, RateLimitKey, Redis, Store};
 pub use retry::{Backoff, GrpcCode, Hedge, HedgeAfter, Retry, RetryBudget, RetryCondition, RetryMethods};
 pub use route::{
     Action, DirectResponse, HeaderChanges, HeaderMatch, Hostname, PathMatch, PathRewrite, QueryMatch,
@@ -82,6 +82,8 @@ pub struct Config {
     pub jwt_providers: Vec<JwtProvider>,
     /// Limits that routes name, in file order.
     pub rate_limits: Vec<RateLimit>,
+    /// The server of limits that all pods share.
+    pub redis: Option<Redis>,
     /// Routes in file order. A file without routes has one, named `app`, that sends everything to the app.
     pub routes: Vec<Route>,
     /// Access log and metrics.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::HeaderName;
 
-use super::{ClaimPath, Mode};
+use super::{ClaimPath, EndpointSpec, Mode, OnError};
 
 /// One entry of `rateLimits`: a token bucket for each key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,12 +22,37 @@ pub struct RateLimit {
     pub key: RateLimitKey,
     /// Whether a request over the limit is refused or only counted.
     pub mode: Mode,
+    /// Who keeps the buckets.
+    pub store: Store,
+}
+
+/// Who keeps the buckets of a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Store {
+    /// Each pod for itself. The default.
+    Pod,
+    /// Redis, for all pods.
+    Redis,
+}
+
+/// `redis`: the server of limits that all pods share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Redis {
+    /// Where it is.
+    pub endpoint: EndpointSpec,
+    /// The number of the database. Default 0.
+    pub database: u16,
+    /// How long a request waits for it. Default 50 ms.
+    pub timeout: Duration,
+    /// What happens without an answer. Default allow.
+    pub on_error: OnError,
 }
 
 impl RateLimit {
     /// A limit whose burst is what comes back in `per`; the fields are public for the rest.
     pub fn new(name: Arc<str>, requests: u32, per: Duration, key: RateLimitKey) -> Self {
-        Self { name, requests, per, burst: requests, key, mode: Mode::Enforce }
+        Self { name, requests, per, burst: requests, key, mode: Mode::Enforce, store: Store::Pod }
     }
 }
 

@@ -40,6 +40,9 @@ pub fn effective_json(config: &Config) -> Value {
     if !rate_limits.is_empty() {
         root.insert("rateLimits".to_owned(), rate_limits.into());
     }
+    if let Some(redis) = &config.redis {
+        root.insert("redis".to_owned(), rate_limit::redis(redis));
+    }
     root.insert("routes".to_owned(), config.routes.iter().map(|item| route::route(config, item)).collect());
     root.insert("telemetry".to_owned(), operations::telemetry(&config.telemetry));
     root.insert("status".to_owned(), operations::server(config.status));

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::value::{Object, time, word};
+use super::value::{Object, text, time, word};
 use crate::{
-    model::{RateLimit, RateLimitKey},
+    model::{RateLimit, RateLimitKey, Redis, Store},
     validate::claim_path,
 };
 
@@ -15,8 +15,20 @@ pub(super) fn rate_limit(limit: &RateLimit) -> (String, Value) {
         .with("per", time(limit.per))
         .with("burst", limit.burst)
         .with("key", key(&limit.key))
-        .with("mode", word(limit.mode));
+        .with("mode", word(limit.mode))
+        .maybe("store", (limit.store == Store::Redis).then_some("redis"));
     (limit.name.to_string(), block.into())
+}
+
+/// The server.
+pub(super) fn redis(redis: &Redis) -> Value {
+    let database = Some(redis.database).filter(|number| *number > 0);
+    let database = database.map_or_else(String::new, |number| format!("/{number}"));
+    Object::new()
+        .with("url", text(&format!("redis://{}{database}", redis.endpoint.authority)))
+        .with("timeout", time(redis.timeout))
+        .with("onError", word(redis.on_error))
+        .into()
 }
 
 fn key(key: &RateLimitKey) -> Value {

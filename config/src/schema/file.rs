@@ -2,8 +2,8 @@
 
 use super::{
     AppBlock, At, DefaultsBlock, Entries, Int, JwtProviderBlock, LifecycleBlock, ListenerBlock,
-    RateLimitBlock, ReloadBlock, RouteBlock, ServerOrOff, TelemetryBlock, UpstreamBlock, WorkersValue,
-    block::block,
+    RateLimitBlock, RedisBlock, ReloadBlock, RouteBlock, ServerOrOff, TelemetryBlock, UpstreamBlock,
+    WorkersValue, block::block,
 };
 
 block! {
@@ -23,6 +23,8 @@ block! {
         "upstreams" upstreams: Entries<UpstreamBlock>,
         /// Limits that routes name in their own `rateLimits`. Names are DNS labels in which capitals may stand.
         "rateLimits" rate_limits: Entries<RateLimitBlock>,
+        /// The server of limits with `store: redis`.
+        "redis" redis: RedisBlock,
         /// What every route inherits and may override key by key.
         "defaults" defaults: DefaultsBlock,
         /// Which requests go where. The most specific match wins; file order only decides between equals. Default: everything to the app.
@@ -38,5 +40,5 @@ block! {
         /// How long draining and shutting down may take. The sum must stay under the pod's grace period.
         "lifecycle" lifecycle: LifecycleBlock,
     }
-    later ["redis", "logs", "monitor", "overload", "shadow"]
+    later ["logs", "monitor", "overload", "shadow"]
 }

@@ -34,7 +34,7 @@ pub(crate) use listener::{
 pub(crate) use operations::{
     AccessLogBlock, LifecycleBlock, ReloadBlock, ServerOrOff, TelemetryBlock, WorkersValue,
 };
-pub(crate) use rate_limit::{RateLimitBlock, RateLimitKeyBlock};
+pub(crate) use rate_limit::{RateLimitBlock, RateLimitKeyBlock, RedisBlock};
 pub(crate) use read::{At, Read, Reader};
 pub(crate) use retry::{
     AfterValue, BackoffBlock, HedgeBlock, MethodSet, MethodsValue, RetryBlock, RetryBudgetBlock,
@@ -50,4 +50,4 @@ pub(crate) use upstream::{
     ConnectionsBlock, EndpointBlock, LoadBalancerBlock, OutlierDetectionBlock, UpstreamBlock,
 };
 pub(crate) use value::{Either, Entries, Flag, Int, OneOrMany, Share, Size, Time, Word, Words, word_of};
-pub(crate) use words::PlainKey;
+pub(crate) use words::{PlainKey, SharedStore};

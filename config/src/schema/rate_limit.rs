@@ -1,7 +1,11 @@
 //! An entry of `rateLimits`.
 
-use super::{Either, Int, OneOrMany, Time, Word, block::block, words::PlainKey};
-use crate::model::Mode;
+use super::{
+    Either, Int, OneOrMany, Time, Word,
+    block::block,
+    words::{PlainKey, SharedStore},
+};
+use crate::model::{Mode, OnError};
 
 block! {
     /// A limit: a token bucket for each key. Routes name it in their `rateLimits`.
@@ -16,9 +20,23 @@ block! {
         "key" key: Either<Word<PlainKey>, RateLimitKeyBlock>,
         /// `enforce`, or `report`: the request goes on, and is logged and counted. Default enforce.
         "mode" mode: Word<Mode>,
+        /// `redis`: one limit for all pods, kept by the server of `redis`. Default: each pod counts alone.
+        "store" store: Word<SharedStore>,
     }
     required ["requests", "per", "key"]
-    later ["store"]
+}
+
+block! {
+    /// The server that limits with `store: redis` are kept by, Redis 6 or newer.
+    RedisBlock {
+        /// `redis://host:port`, or `redis://host:port/number` for another database than 0. Default port 6379.
+        "url" url: String,
+        /// How long a request waits for its answers, connect included, over 0. Default 50ms.
+        "timeout" timeout: Time,
+        /// What happens without an answer: `allow`, or `deny` (503). Default allow.
+        "onError" on_error: Word<OnError>,
+    }
+    required ["url"]
 }
 
 block! {

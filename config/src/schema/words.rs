@@ -27,6 +27,12 @@ pub(crate) enum PlainKey {
     SubjectAltName,
 }
 
+/// Where a limit may be kept beside the pod itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SharedStore {
+    Redis,
+}
+
 macro_rules! words {
     ($($type:ident { $($word:literal => $value:ident),* $(,)? })*) => {
         $(impl Words for $type {
@@ -54,6 +60,7 @@ words! {
     Mode { "enforce" => Enforce, "report" => Report }
     RuleAction { "allow" => Allow, "deny" => Deny }
     PlainKey { "clientIP" => ClientAddress, "global" => Global, "subjectAltName" => SubjectAltName }
+    SharedStore { "redis" => Redis }
     OnError { "deny" => Deny, "allow" => Allow }
     RetryCondition {
         "connectFailure" => ConnectFailure, "refusedStream" => RefusedStream, "reset" => Reset, "timeout" => Timeout,

@@ -25,6 +25,7 @@ mod path;
 mod ports;
 mod provider;
 mod rate_limit;
+mod redis;
 mod retry;
 mod route;
 mod route_match;
@@ -52,7 +53,8 @@ pub(crate) fn config(file: &File, files: &mut Files<'_>, report: &mut Report) ->
     let upstreams = upstream::upstreams(app.as_ref(), file.upstreams.as_ref(), files, report);
     let jwt_providers = provider::providers(file.jwt_providers.as_ref(), files, report);
     provider::bound_tokens_can_come(file.jwt_providers.as_ref(), &listeners, report);
-    let rate_limits = rate_limit::rate_limits(file.rate_limits.as_ref(), report);
+    let redis = file.redis.as_ref().and_then(|redis| redis::redis(redis, report));
+    let rate_limits = rate_limit::rate_limits(file.rate_limits.as_ref(), file.redis.is_some(), report);
     let context = route::Context {
         listeners: &listeners,
         upstreams: &upstreams,
@@ -70,6 +72,7 @@ pub(crate) fn config(file: &File, files: &mut Files<'_>, report: &mut Report) ->
         upstreams,
         jwt_providers,
         rate_limits,
+        redis,
         routes,
         telemetry: operations::telemetry(file.telemetry.as_ref()),
         status,

@@ -9,9 +9,9 @@ use super::{
     value::{narrow, number, word},
 };
 use crate::{
-    model::{Auth, Direction, Mode, RateLimit, RateLimitId, RateLimitKey},
+    model::{Auth, Direction, Mode, RateLimit, RateLimitId, RateLimitKey, Store},
     problem::Report,
-    schema::{At, Either, Entries, PlainKey, RateLimitBlock, RateLimitKeyBlock, Time, Word},
+    schema::{At, Either, Entries, PlainKey, RateLimitBlock, RateLimitKeyBlock, SharedStore, Time, Word},
 };
 
 /// A bucket that fills more slowly is no limit of a rate, and one that fills faster needs none.
@@ -22,6 +22,7 @@ type Names = At<Vec<At<String>>>;
 /// Checks all limits.
 pub(super) fn rate_limits(
     written: Option<&At<Entries<RateLimitBlock>>>,
+    has_redis: bool,
     report: &mut Report,
 ) -> Vec<RateLimit> {
     let entries = written.map_or(&[][..], |written| &written.value.0);
@@ -30,17 +31,24 @@ pub(super) fn rate_limits(
         .map(|(name, block)| {
             // Unlike other names these may have capitals: no host name and no metric label is made of them.
             name::check(&name.value.to_ascii_lowercase(), &name.place, report);
-            rate_limit(&name.value, &block.value, report)
+            rate_limit(&name.value, &block.value, has_redis, report)
         })
         .collect()
 }
 
-fn rate_limit(name: &str, block: &RateLimitBlock, report: &mut Report) -> RateLimit {
+fn rate_limit(name: &str, block: &RateLimitBlock, has_redis: bool, report: &mut Report) -> RateLimit {
     let requests = narrow(number(&block.requests, 1));
     let key = block.key.as_ref().and_then(|written| key(written, report)).unwrap_or(RateLimitKey::Global);
     let mut limit = RateLimit::new(name.into(), requests, per(block.per.as_ref(), report), key);
     limit.burst = narrow(number(&block.burst, u64::from(requests)));
     limit.mode = word(&block.mode, Mode::Enforce);
+    if let Some(At { value: Word(SharedStore::Redis), place }) = &block.store {
+        limit.store = Store::Redis;
+        if !has_redis {
+            let help = "add `redis: { url: … }`";
+            report.error(place, "missing-key", "there is no `redis` in this file", help);
+        }
+    }
     limit
 }
 

@@ -36,22 +36,24 @@ pub(super) enum Refusal {
 
 /// Reads `http[s]://host[:port]` and what follows.
 pub(super) fn parse(url: &str) -> Result<Url<'_>, Refusal> {
+    parse_with(url, &[("http", 80), ("https", 443)])
+}
+
+/// The same for schemes with these ports.
+pub(super) fn parse_with<'a>(url: &'a str, schemes: &[(&str, u16)]) -> Result<Url<'a>, Refusal> {
     let (scheme, rest) = url.split_once("://").ok_or_else(|| Refusal::Scheme(url.to_owned()))?;
-    let secure = scheme.eq_ignore_ascii_case("https");
-    if !secure && !scheme.eq_ignore_ascii_case("http") {
-        return Err(Refusal::Scheme(rest.to_owned()));
-    }
+    let known = schemes.iter().find(|(name, _)| scheme.eq_ignore_ascii_case(name));
+    let (name, own) = *known.ok_or_else(|| Refusal::Scheme(rest.to_owned()))?;
     let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     if authority.contains('@') {
         return Err(Refusal::User);
     }
     let (host, port) = split_port(authority)?;
-    let own = if secure { 443 } else { 80 };
     let port = port.unwrap_or(own);
     let address = address(host, port)?;
     let host = host.to_ascii_lowercase();
     let authority = if port == own { host } else { format!("{host}:{port}") };
-    Ok(Url { secure, address, authority, tail })
+    Ok(Url { secure: name == "https", address, authority, tail })
 }
 
 /// Takes the port off an authority.

@@ -36,6 +36,7 @@ pub(crate) struct Metrics {
     certificates: Mutex<Vec<(Arc<str>, String, u64)>>,
     jwks: Mutex<BTreeMap<Arc<str>, Arc<JwksCounters>>>,
     ext_auth: Mutex<BTreeMap<Arc<str>, Arc<ExtAuthCounters>>>,
+    redis: Arc<RedisCounters>,
     /// The gates that requests pass now, by route.
     gates: Mutex<Vec<(Arc<str>, Arc<Gate>)>>,
     rejected: Mutex<BTreeMap<&'static str, Arc<AtomicU64>>>,
@@ -139,6 +140,39 @@ impl ExtAuthResult {
 impl ExtAuthCounters {
     /// A question ended.
     pub(crate) fn asked(&self, result: ExtAuthResult) {
+        self.0[result as usize].fetch_add(1, Relaxed);
+    }
+}
+
+/// What came of asking redis.
+#[derive(Default)]
+pub(crate) struct RedisCounters([AtomicU64; RedisResult::ALL.len()]);
+
+/// How a question to redis ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RedisResult {
+    /// With an answer.
+    Ok,
+    /// With an error, or the connection broke.
+    Failed,
+    /// Not in time.
+    Timeout,
+    /// Before it was asked: redis could not be reached a moment ago.
+    Unavailable,
+}
+
+impl RedisResult {
+    const ALL: [(Self, &str); 4] = [
+        (Self::Ok, "ok"),
+        (Self::Failed, "failed"),
+        (Self::Timeout, "timeout"),
+        (Self::Unavailable, "unavailable"),
+    ];
+}
+
+impl RedisCounters {
+    /// A question ended.
+    pub(crate) fn asked(&self, result: RedisResult) {
         self.0[result as usize].fetch_add(1, Relaxed);
     }
 }
@@ -357,6 +391,11 @@ impl Metrics {
         Arc::clone(lock(&self.ext_auth).entry(Arc::clone(route)).or_default())
     }
 
+    /// The counters of redis.
+    pub(crate) fn redis(&self) -> Arc<RedisCounters> {
+        Arc::clone(&self.redis)
+    }
+
     /// The counters of a token provider.
     pub(crate) fn jwks(&self, provider: &Arc<str>) -> Arc<JwksCounters> {
         Arc::clone(lock(&self.jwks).entry(Arc::clone(provider)).or_default())
@@ -412,6 +451,10 @@ impl Metrics {
                 let labels = [("route", &**route), ("result", result)];
                 page.sample(names::EXT_AUTH, &labels, count.load(Relaxed));
             }
+        }
+        page.head(names::REDIS, "counter", "Questions to redis.");
+        for ((_, result), count) in RedisResult::ALL.iter().zip(&self.redis.0) {
+            page.sample(names::REDIS, &[("result", result)], count.load(Relaxed));
         }
         page.head(names::CONCURRENCY_IN_FLIGHT, "gauge", "Requests that have a place.");
         for (route, gate) in lock(&self.gates).iter() {

@@ -11,6 +11,8 @@ pub(crate) const DOWNSTREAM_REJECTED: &str = "outrigger_downstream_rejected_tota
 pub(crate) const EXT_AUTH: &str = "outrigger_ext_auth_total";
 /// Counter; labels `route`, `reason`. Requests that `mode: report` let through.
 pub(crate) const WOULD_DENY: &str = "outrigger_would_deny_total";
+/// Counter; label `result` (`ok`, `failed`, `timeout`, `unavailable`). Questions to redis about shared rate limits.
+pub(crate) const REDIS: &str = "outrigger_redis_questions_total";
 /// Gauge; label `route`. Requests that have a place of the route's `concurrency`.
 pub(crate) const CONCURRENCY_IN_FLIGHT: &str = "outrigger_concurrency_in_flight";
 /// Gauge; label `route`. Requests that wait for one.

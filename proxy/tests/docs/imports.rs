@@ -20,7 +20,7 @@ const ORDER: &[&[&str]] = &[
     &["edge"],
     &["snapshot", "respond"],
     &["router", "chain"],
-    &["answer", "forward", "auth", "ext_auth"],
+    &["answer", "forward", "auth", "ext_auth", "rate_limit"],
     &["upstream", "jwks"],
     &["tls"],
     &["telemetry", "rt"],

@@ -29,6 +29,7 @@ mod operation;
 mod proxy_protocol;
 mod rate_limits;
 mod recovery;
+mod redis_limits;
 mod reload;
 mod retry;
 mod routes;

@@ -9,6 +9,7 @@ pub mod keys;
 pub mod live;
 pub mod pki;
 pub mod recording;
+pub mod redis;
 pub mod streams;
 pub mod tls;
 pub mod tokens;

@@ -1,0 +1,352 @@
+//! One worker's connection to redis: every limit that is asked goes over it, one behind the other without a wait between.
+//!
+//! Nothing here outlasts the asker's patience. While redis cannot be reached, all are told so at once, but for one that
+//! tries again now and then; so an outage costs no request more than one `redis.timeout`.
+
+use std::{cell::Cell, collections::VecDeque, future::pending, io, rc::Rc, sync::Arc, time::Duration};
+
+use bytes::BytesMut;
+use outrigger_config::model::Redis;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep_until, timeout},
+};
+
+use super::resp::{self, Reply};
+use crate::{
+    telemetry::metrics::{RedisCounters, RedisResult},
+    upstream::{
+        connect::{UpstreamStream, connect},
+        endpoint::Endpoint,
+    },
+};
+
+/// What redis runs; see there.
+const SCRIPT: &str = include_str!("gcra.lua");
+
+/// Questions of one worker that wait for an answer; one more is not asked.
+const QUESTIONS: usize = 1024;
+
+/// After a failure the next try comes so much later, doubled up to the second.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// A connection is given up when its oldest question has waited so many times `redis.timeout`.
+const STALLED: u32 = 10;
+
+/// One token of this bucket.
+#[derive(Debug)]
+pub(super) struct Bucket {
+    /// The bucket's name.
+    pub(super) key: String,
+    /// Microseconds from one token to the next, as redis reads them.
+    pub(super) interval: Arc<str>,
+    /// Microseconds from empty to full.
+    pub(super) depth: Arc<str>,
+}
+
+/// What redis said: nothing, or how long to wait for a token.
+type Answer = Result<(), Duration>;
+
+struct Question {
+    bucket: Bucket,
+    answer: oneshot::Sender<Answer>,
+    /// It was sent before, over a connection that broke.
+    again: bool,
+    /// The script goes along, since redis does not have it.
+    whole: bool,
+}
+
+/// Asks redis, from one worker.
+pub(crate) struct Client {
+    endpoint: Arc<Endpoint>,
+    model: Redis,
+    counters: Arc<RedisCounters>,
+    questions: mpsc::Sender<Question>,
+    state: Rc<State>,
+    /// Until somebody asks: a view is also made where no task can run yet.
+    idle: Cell<Option<mpsc::Receiver<Question>>>,
+}
+
+/// What the client and its connection know of each other.
+struct State {
+    /// Until then nobody tries, unless it is over and somebody does.
+    down: Cell<Option<Instant>>,
+    backoff: Cell<Duration>,
+}
+
+/// Where the answer will be.
+pub(super) struct Asked(Option<oneshot::Receiver<Answer>>);
+
+impl Client {
+    /// A client without connection; it opens one when it is first asked.
+    pub(crate) fn new(endpoint: Arc<Endpoint>, model: Redis, counters: Arc<RedisCounters>) -> Self {
+        let (questions, queue) = mpsc::channel(QUESTIONS);
+        let state = Rc::new(State { down: Cell::new(None), backoff: Cell::new(BACKOFF.0) });
+        Self { endpoint, model, counters, questions, state, idle: Cell::new(Some(queue)) }
+    }
+
+    /// Whether a new configuration may go on with it.
+    pub(crate) fn is_for(&self, endpoint: &Arc<Endpoint>, model: &Redis) -> bool {
+        Arc::ptr_eq(&self.endpoint, endpoint) && self.model == *model
+    }
+
+    /// As accepted.
+    pub(super) fn model(&self) -> &Redis {
+        &self.model
+    }
+
+    /// Asks for a token, without waiting for it.
+    pub(super) fn ask(&self, bucket: Bucket) -> Asked {
+        if !self.state.may_try(Instant::now()) {
+            return Asked(None);
+        }
+        if let Some(queue) = self.idle.take() {
+            let (endpoint, model) = (Arc::clone(&self.endpoint), self.model.clone());
+            let driver = Driver { endpoint, model, state: Rc::clone(&self.state) };
+            tokio::task::spawn_local(driver.run(queue));
+        }
+        let (answer, asked) = oneshot::channel();
+        let question = Question { bucket, answer, again: false, whole: false };
+        Asked(self.questions.try_send(question).is_ok().then_some(asked))
+    }
+
+    /// The answer; `None` when there is none within `redis.timeout`, counted from `since`.
+    pub(super) async fn answer(&self, asked: Asked, since: Instant) -> Option<Answer> {
+        let Asked(Some(asked)) = asked else {
+            self.counters.asked(RedisResult::Unavailable);
+            return None;
+        };
+        let left = (since + self.model.timeout).saturating_duration_since(Instant::now());
+        let (result, answer) = match timeout(left, asked).await {
+            Ok(Ok(answer)) => (RedisResult::Ok, Some(answer)),
+            Ok(Err(_)) => (RedisResult::Failed, None),
+            Err(_) => (RedisResult::Timeout, None),
+        };
+        self.counters.asked(result);
+        answer
+    }
+}
+
+impl State {
+    /// Whether to ask: always while all is well, else one asker when the time has come.
+    fn may_try(&self, now: Instant) -> bool {
+        match self.down.get() {
+            None => true,
+            Some(until) if now < until => false,
+            Some(_) => {
+                // Others wait for what comes of it.
+                self.down.set(Some(now + self.backoff.get()));
+                true
+            }
+        }
+    }
+
+    /// Nobody tries for a while.
+    fn put_off(&self, now: Instant) {
+        let wait = self.backoff.get();
+        self.down.set(Some(now + wait.mul_f64(0.5 + fastrand::f64())));
+        self.backoff.set((wait * 2).min(BACKOFF.1));
+    }
+
+    fn is_up(&self) {
+        self.down.set(None);
+        self.backoff.set(BACKOFF.0);
+    }
+}
+
+/// The task that owns the connection.
+struct Driver {
+    endpoint: Arc<Endpoint>,
+    model: Redis,
+    state: Rc<State>,
+}
+
+impl Driver {
+    /// Connects when somebody asks, until nobody can any more.
+    async fn run(self, mut queue: mpsc::Receiver<Question>) {
+        let mut open = VecDeque::new();
+        loop {
+            if open.is_empty() {
+                match queue.recv().await {
+                    Some(question) => open.push_back(question),
+                    None => return,
+                }
+            }
+            let error = match self.connect().await {
+                Ok(link) => link.run(&mut open, &mut queue, &self).await,
+                Err(error) => error,
+            };
+            match error {
+                // Closed while nothing was wrong: what was asked in the meantime is asked once more.
+                End::Closed => {
+                    open.retain(|question| !question.again && !question.answer.is_closed());
+                    open.iter_mut().for_each(|question| (question.again, question.whole) = (true, false));
+                }
+                End::Failed(error) => {
+                    tracing::debug!(endpoint = %self.endpoint.label, %error, "redis cannot be asked");
+                    self.state.put_off(Instant::now());
+                    open.clear();
+                    while queue.try_recv().is_ok() {}
+                }
+                End::Retired => return,
+            }
+        }
+    }
+
+    /// Opens a connection and has the script loaded.
+    async fn connect(&self) -> Result<Link, End> {
+        let opening = async {
+            let stream = connect(&self.endpoint, None, self.model.timeout).await?.stream;
+            let mut link = Link { stream, buffer: BytesMut::new(), sha: String::new() };
+            let mut set_up = Vec::new();
+            let database = self.model.database.to_string();
+            if self.model.database > 0 {
+                resp::command(&mut set_up, &[b"SELECT", database.as_bytes()]);
+            }
+            resp::command(&mut set_up, &[b"SCRIPT", b"LOAD", SCRIPT.as_bytes()]);
+            link.stream.write_all(&set_up).await?;
+            if self.model.database > 0 {
+                link.text().await?;
+            }
+            link.sha = link.text().await?;
+            Ok::<_, io::Error>(link)
+        };
+        match timeout(self.model.timeout, opening).await {
+            Ok(opened) => opened.map_err(End::Failed),
+            Err(_) => Err(End::Failed(io::ErrorKind::TimedOut.into())),
+        }
+    }
+}
+
+/// Why a connection is over.
+enum End {
+    /// By redis, in good order.
+    Closed,
+    /// Something is wrong.
+    Failed(io::Error),
+    /// The configuration does not need it any more.
+    Retired,
+}
+
+/// An open connection.
+struct Link {
+    stream: UpstreamStream,
+    buffer: BytesMut,
+    /// What redis calls the script.
+    sha: String,
+}
+
+impl Link {
+    /// Asks and answers until the end. What is left in `open` has no answer.
+    async fn run(
+        mut self,
+        open: &mut VecDeque<Question>,
+        queue: &mut mpsc::Receiver<Question>,
+        driver: &Driver,
+    ) -> End {
+        let mut sent: VecDeque<(Question, Instant)> = VecDeque::new();
+        let end = loop {
+            let mut out = Vec::new();
+            while let Some(question) = open.pop_front().or_else(|| queue.try_recv().ok()) {
+                if !question.answer.is_closed() {
+                    self.write(&question, &mut out);
+                    sent.push_back((question, Instant::now()));
+                }
+            }
+            if !out.is_empty() {
+                match timeout(driver.model.timeout, self.stream.write_all(&out)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => break End::of(error),
+                    Err(_) => break End::Failed(io::ErrorKind::TimedOut.into()),
+                }
+            }
+            let stalled = sent.front().map(|(_, since)| *since + driver.model.timeout * STALLED);
+            let stalls = async {
+                match stalled {
+                    Some(at) => sleep_until(at).await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                replied = read(&mut self.stream, &mut self.buffer) => match replied {
+                    Ok(reply) => match sent.pop_front() {
+                        Some((question, _)) => settle(question, reply, open, &driver.state),
+                        None => break End::Failed(io::ErrorKind::InvalidData.into()), // nobody asked
+                    },
+                    Err(error) => break End::of(error),
+                },
+                question = queue.recv(), if sent.len() < QUESTIONS => match question {
+                    Some(question) => open.push_back(question),
+                    None => break End::Retired,
+                },
+                () = stalls => break End::Failed(io::ErrorKind::TimedOut.into()),
+            }
+        };
+        open.extend(sent.into_iter().map(|(question, _)| question));
+        end
+    }
+
+    fn write(&self, question: &Question, out: &mut Vec<u8>) {
+        let Bucket { key, interval, depth } = &question.bucket;
+        let (name, script) = match question.whole {
+            true => (&b"EVAL"[..], SCRIPT),
+            false => (&b"EVALSHA"[..], &*self.sha),
+        };
+        let words = [name, script.as_bytes(), b"1", key.as_bytes(), interval.as_bytes(), depth.as_bytes()];
+        resp::command(out, &words);
+    }
+
+    async fn text(&mut self) -> io::Result<String> {
+        match read(&mut self.stream, &mut self.buffer).await? {
+            Reply::Text(text) => Ok(text),
+            Reply::Error(error) => Err(io::Error::other(error)),
+            Reply::Number(_) => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+}
+
+impl End {
+    fn of(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::ConnectionAborted => Self::Closed,
+            _ => Self::Failed(error),
+        }
+    }
+}
+
+/// The next reply. Nothing is lost when it is given up midway.
+async fn read(stream: &mut UpstreamStream, buffer: &mut BytesMut) -> io::Result<Reply> {
+    loop {
+        let taken = resp::take(buffer).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+        if let Some(reply) = taken {
+            return Ok(reply);
+        }
+        if stream.read_buf(buffer).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+}
+
+/// Hands a reply to who asked; a script that redis has forgotten is sent along once more.
+fn settle(mut question: Question, reply: Reply, open: &mut VecDeque<Question>, state: &State) {
+    match reply {
+        Reply::Number(wait) => {
+            state.is_up();
+            let wait = u64::try_from(wait).unwrap_or(0);
+            let answer = if wait == 0 { Ok(()) } else { Err(Duration::from_micros(wait)) };
+            let _ = question.answer.send(answer);
+        }
+        Reply::Error(error) if error.starts_with("NOSCRIPT") && !question.whole => {
+            question.whole = true;
+            open.push_back(question);
+        }
+        // Dropped, the asker learns that there is no answer.
+        Reply::Error(error) => tracing::debug!(error, "redis refused"),
+        Reply::Text(_) => {}
+    }
+}

@@ -1,0 +1,202 @@
+//! Steps 9 and 13 for limits with `store: redis`: one limit for all pods.
+//!
+//! The decision is the same as [`outrigger_filters::rate_limit`]'s, made by a script where all pods meet. All such limits
+//! of a step are asked at once, in one round trip, each by its own name in redis: the limit's, what it allows, and a
+//! digest of the key, since redis is no place for what clients send.
+
+mod client;
+mod resp;
+
+use std::{
+    fmt::Write,
+    future::Future,
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Context as TaskContext, Poll},
+};
+
+use aws_lc_rs::digest::{Context as Digest, SHA256};
+use http::Response;
+use outrigger_config::model::{Mode, OnError, RateLimit};
+use outrigger_filters::{
+    error::Error,
+    rate_limit::{Key, Limit},
+    service::{Body, HttpService, Request},
+};
+use tokio::time::Instant;
+use tower::{Layer, Service};
+
+use self::client::{Asked, Bucket};
+
+pub(crate) use client::Client;
+
+/// Refuses what is over one of several limits that all pods share.
+#[derive(Clone)]
+pub(crate) struct SharedLimitLayer(Rc<Shared>);
+
+struct Shared {
+    limits: Vec<Names>,
+    client: Rc<Client>,
+}
+
+/// A limit, and what of its buckets' names and sizes is always the same.
+struct Names {
+    limit: Arc<Limit>,
+    prefix: String,
+    interval: Arc<str>,
+    depth: Arc<str>,
+}
+
+impl SharedLimitLayer {
+    /// These limits, asked over the worker's own connection.
+    pub(crate) fn new(limits: Vec<Arc<Limit>>, client: Rc<Client>) -> Self {
+        Self(Rc::new(Shared { limits: limits.into_iter().map(Names::of).collect(), client }))
+    }
+}
+
+impl<S> Layer<S> for SharedLimitLayer {
+    type Service = SharedLimit<S>;
+
+    fn layer(&self, inner: S) -> SharedLimit<S> {
+        SharedLimit { shared: Rc::clone(&self.0), inner }
+    }
+}
+
+/// Refuses what is over one of several limits that all pods share.
+#[derive(Clone)]
+pub(crate) struct SharedLimit<S> {
+    shared: Rc<Shared>,
+    inner: S,
+}
+
+impl Names {
+    fn of(limit: Arc<Limit>) -> Self {
+        let RateLimit { name, requests, per, burst, .. } = limit.model();
+        let per_request = |tokens: u32| per.as_secs_f64() * 1e6 * f64::from(tokens) / f64::from(*requests);
+        Self {
+            // A limit that was changed begins anew, as it does in a pod.
+            prefix: format!("outrigger:{name}:{requests}/{}/{burst}", per.as_millis()),
+            interval: per_request(1).to_string().into(),
+            depth: per_request(*burst).to_string().into(),
+            limit,
+        }
+    }
+
+    fn bucket(&self, key: &Key<'_>) -> Bucket {
+        let mut name = self.prefix.clone();
+        if *key != Key::Everybody {
+            name.push(':');
+            let digest = digest(key);
+            for byte in &digest.as_ref()[..16] {
+                let _ = write!(name, "{byte:02x}"); // into a String, which takes everything
+            }
+        }
+        Bucket { key: name, interval: Arc::clone(&self.interval), depth: Arc::clone(&self.depth) }
+    }
+}
+
+/// The same on every pod, and not to be aimed at: a client cannot find a key that counts with another's.
+fn digest(key: &Key<'_>) -> aws_lc_rs::digest::Digest {
+    let mut digest = Digest::new(&SHA256);
+    match key {
+        Key::Everybody => {}
+        Key::Address(address) => digest.update(format!("a{address}").as_bytes()),
+        Key::Text(text) => {
+            digest.update(b"t");
+            digest.update(text);
+        }
+        Key::Claim { issuer, value } => {
+            digest.update(format!("c{}:", issuer.len()).as_bytes());
+            digest.update(issuer.as_bytes());
+            digest.update(value.as_bytes());
+        }
+        Key::Missing => digest.update(b"m"),
+    }
+    digest.finish()
+}
+
+impl Shared {
+    fn ask(&self, request: &Request) -> Vec<Asked> {
+        let (headers, context) = (&request.head.headers, &request.context);
+        let ask =
+            |names: &Names| names.limit.with_key(headers, context, |key| self.client.ask(names.bucket(key)));
+        self.limits.iter().map(ask).collect()
+    }
+
+    /// Waits for the answers in their order.
+    ///
+    /// # Errors
+    /// The first limit that refuses.
+    async fn admit(&self, request: &Request) -> Result<(), Error> {
+        let since = Instant::now();
+        for (names, asked) in self.limits.iter().zip(self.ask(request)) {
+            match self.client.answer(asked, since).await {
+                Some(Ok(())) => {}
+                Some(Err(wait)) => names.limit.refuse(&request.context, wait)?,
+                None if self.client.model().on_error == OnError::Allow => {}
+                None if names.limit.model().mode == Mode::Report => {}
+                None => return Err(Error::RateLimitUnavailable),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<S: HttpService> Service<Request> for SharedLimit<S> {
+    type Response = Response<Body>;
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>>>>;
+
+    fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let mut this = self.clone();
+        Box::pin(async move {
+            this.shared.admit(&request).await?;
+            this.inner.call(request).await
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use outrigger_config::model::RateLimitKey;
+
+    use super::*;
+
+    fn names(requests: u32, per: Duration) -> Names {
+        let model = RateLimit::new("l".into(), requests, per, RateLimitKey::ClientAddress);
+        Names::of(Arc::new(Limit::new(&model)))
+    }
+
+    #[test]
+    fn a_bucket_is_named_by_limit_size_and_a_digest_of_the_key() {
+        let names = names(3, Duration::from_secs(1));
+        let bucket = names.bucket(&Key::Address([192, 0, 2, 1].into()));
+        assert_eq!(&bucket.key[..21], "outrigger:l:3/1000/3:");
+        assert_eq!(bucket.key.len(), 21 + 32);
+        assert_eq!((&*bucket.interval, &*bucket.depth), ("333333.3333333333", "1000000"));
+        assert_eq!(names.bucket(&Key::Everybody).key, "outrigger:l:3/1000/3");
+    }
+
+    #[test]
+    fn no_two_kinds_of_keys_have_one_digest() {
+        let keys = [
+            Key::Address([192, 0, 2, 1].into()),
+            Key::Text(b"192.0.2.1"),
+            Key::Text(b"m"),
+            Key::Missing,
+            Key::Claim { issuer: "a", value: "bc" },
+            Key::Claim { issuer: "ab", value: "c" },
+        ];
+        let digests: Vec<_> = keys.iter().map(|key| digest(key).as_ref().to_vec()).collect();
+        for (index, one) in digests.iter().enumerate() {
+            assert!(!digests[..index].contains(one), "{:?}", keys[index]);
+        }
+    }
+}

@@ -213,8 +213,9 @@ impl Attempt<'_> {
                 Self::failed(Failure::NotConnected, self.connect_failed(error, &mut in_flight))
             })?,
         };
+        let mut sending = lease.connection().begin(&prepared.request, self.context.own.borrow().as_ref());
+        prepared.put_fields_aside();
         let request = &mut prepared.request;
-        let mut sending = lease.connection().begin(request, self.context.own.borrow().as_ref());
         let mut informational = 0;
         let answered =
             poll_fn(|cx| lease.connection().poll_response(cx, request, &mut sending, &mut informational))

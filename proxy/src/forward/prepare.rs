@@ -26,6 +26,8 @@ pub(super) struct Prepared {
     pub(super) copied: bool,
     /// An HTTP/2 connection took it away.
     pub(super) gone: bool,
+    /// Its fields, while a try is under way that may not be the last: those of an answer would take their place.
+    pub(super) fields: Option<Box<HeaderMap>>,
 }
 
 impl Prepared {
@@ -37,7 +39,21 @@ impl Prepared {
 
     /// The same for another copy of the request.
     pub(super) fn with(&self, request: Request<Body>) -> Self {
-        Self { request, scheme: self.scheme.clone(), ..*self }
+        Self { request, scheme: self.scheme.clone(), fields: None, ..*self }
+    }
+
+    /// Puts the fields aside once they are written, when another try may need them.
+    pub(super) fn put_fields_aside(&mut self) {
+        if self.copied {
+            self.fields = Some(Box::new(std::mem::take(self.request.headers_mut())));
+        }
+    }
+
+    /// Makes it whole again after a try.
+    pub(super) fn restore(&mut self) {
+        if let Some(fields) = self.fields.take() {
+            *self.request.headers_mut() = *fields;
+        }
     }
 
     /// Sends another Host.
@@ -68,7 +84,7 @@ pub(super) fn prepare(mut request: Request<Body>, upstream: &Upstream, context: 
     };
     let repeatable = !upgrade && is_repeatable(&request);
     let scheme = scheme(upstream);
-    Prepared { request, wire, upgrade, repeatable, scheme, copied: false, gone: false }
+    Prepared { request, wire, upgrade, repeatable, scheme, copied: false, gone: false, fields: None }
 }
 
 fn wire(protocol: Protocol, is_grpc: bool) -> Wire {

@@ -316,6 +316,7 @@ impl Tries {
         self.retries += 1;
         self.may_reuse = answered.is_ok();
         self.call.prepared = of.prepared;
+        self.call.prepared.restore();
     }
 
     async fn wait(&self, pause: Duration) {

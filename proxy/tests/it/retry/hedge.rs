@@ -40,6 +40,27 @@ fn the_first_answer_wins_and_the_other_try_is_cut() {
 }
 
 #[test]
+fn both_tries_are_the_same_request() {
+    let silent = Recording::answering(|_| Act::Answer(Vec::new()));
+    let fast = Recording::ok();
+    let proxy = proxy(&[silent.port(), fast.port()], BALANCER, ", hedge: { after: 50ms, maxPercent: 100 }");
+    let mut wire = Wire::connect(proxy.inbound());
+    for _ in 0..2 {
+        assert_eq!(wire.ask("GET /a HTTP/1.1\r\nhost: a\r\nx-mine: 1\r\n\r\n").1, "ok");
+    }
+    let without_id = |message: Message| {
+        let mut message = without_count(message);
+        message.fields.retain(|(name, _)| name != "x-request-id");
+        message
+    };
+    let messages: Vec<Message> =
+        [silent, fast].iter().flat_map(Recording::messages).map(without_id).collect();
+    assert!(messages.len() >= 3);
+    assert!(messages.iter().all(|message| *message == messages[0]), "{messages:?}");
+    assert_eq!(messages[0].all("x-mine"), ["1"]);
+}
+
+#[test]
 fn a_first_try_that_answers_after_all_wins() {
     // Both take a moment; the first is ahead.
     let app = || {

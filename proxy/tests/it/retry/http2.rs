@@ -27,7 +27,11 @@ fn a_refused_stream_goes_again_with_its_body_whatever_its_method() {
     assert_eq!(status(&Wire::connect(proxy.inbound()).ask(POST).0), 200);
     let seen = app.seen();
     assert_eq!(seen.iter().map(|one| &*one.body).collect::<Vec<_>>(), [b"hi"; 2]);
-    assert_eq!(seen.iter().map(|one| one.field("x-outrigger-attempt-count")).collect::<Vec<_>>(), ["1", "2"]);
+    let counts: Vec<&str> = seen.iter().map(|one| one.field("x-outrigger-attempt-count")).collect();
+    assert_eq!(counts, ["1", "2"]);
+    assert_eq!(seen[0].head.uri(), seen[1].head.uri());
+    assert_eq!(seen[0].field("x-request-id"), seen[1].field("x-request-id"));
+    assert!(!seen[1].field("x-request-id").is_empty());
     assert!((retries(&proxy, "refused_stream") - 1.0).abs() < 0.5);
 }
 

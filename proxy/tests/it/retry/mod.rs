@@ -69,6 +69,41 @@ fn an_answer_with_a_code_is_tried_again_and_each_try_says_which_it_is() {
     assert!((retries(&proxy, "code") - 2.0).abs() < 0.5);
 }
 
+/// What an app has seen of a request, but for the number of the try.
+fn without_count(mut message: Message) -> Message {
+    message.fields.retain(|(name, _)| name != "x-outrigger-attempt-count");
+    message
+}
+
+#[test]
+fn each_try_is_the_same_request() {
+    let body = "content-length: 2\r\nx-mine: 1\r\nx-mine: 2\r\nauthorization: Bearer t\r\n\r\nhi";
+    for first in [
+        BUSY,
+        "",                                                                  // closes
+        "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n", // in two ways
+        "HTTP/1.1 503 Busy\r\ncontent-length: 100\r\n\r\nnot all of it",     // is given up
+        "silence",                                                           // takes too long
+    ] {
+        let seen = AtomicUsize::new(0);
+        let app = Recording::answering(move |_| match (seen.fetch_add(1, Ordering::SeqCst), first) {
+            (0, "silence") => Act::Answer(Vec::new()),
+            (0, _) => Act::Close(first.into()),
+            _ => Act::Answer(OK.into()),
+        });
+        let route = ", timeouts: { backendRequest: 1s }, retry: { codes: [503] }";
+        let proxy = proxy(&[app.port()], "", route);
+        let request = format!("PUT /a?b=c HTTP/1.1\r\nhost: a.example\r\n{body}");
+        assert_eq!(Wire::connect(proxy.inbound()).ask(&request).1, "ok", "{first:?}");
+        let messages: Vec<Message> = app.messages().into_iter().map(without_count).collect();
+        assert_eq!(messages.len(), 2, "{first:?}");
+        assert_eq!(messages[0], messages[1], "{first:?}");
+        assert_eq!(messages[1].all("host"), ["a.example"], "{first:?}");
+        assert_eq!(messages[1].all("x-mine"), ["1", "2"], "{first:?}");
+        assert_eq!(messages[1].all("x-request-id").len(), 1, "{first:?}");
+    }
+}
+
 #[test]
 fn what_a_client_says_about_tries_is_not_believed() {
     let app = Recording::ok();

@@ -113,10 +113,15 @@ fn same_route(old: &Config, a: &Route, new: &Config, b: &Route) -> bool {
     let limits = |config: &Config, route: &Route| -> Vec<_> {
         route.rate_limits.iter().map(|id| config.rate_limit(*id).name.clone()).collect()
     };
+    let mirror = |config: &Config, route: &Route| {
+        let mirror = route.request_mirror.as_ref()?;
+        Some((config.upstream(mirror.upstream).name.clone(), mirror.percent))
+    };
     let without_references = |route: &Route| {
         let mut route = route.clone();
         route.listeners.clear();
         route.rate_limits.clear();
+        route.request_mirror = None;
         if let Action::Forward(backends) = &mut route.action {
             backends.clear();
         }
@@ -129,6 +134,7 @@ fn same_route(old: &Config, a: &Route, new: &Config, b: &Route) -> bool {
     };
     listeners(old, a) == listeners(new, b)
         && backends(old, a) == backends(new, b)
+        && mirror(old, a) == mirror(new, b)
         && limits(old, a) == limits(new, b)
         && credentials(old, a) == credentials(new, b)
         && without_references(a) == without_references(b)

@@ -3,7 +3,7 @@
 //! What comes before a route is known stands in [`crate::edge`], in the order of its lines;
 //! `docs/architecture.md` numbers the steps of both. Each chain is generic inside and boxed once, where chains meet.
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
 use outrigger_config::model::{Action, Requirement, Route, RouteId, Store, WeightedBackend};
 use outrigger_filters::{
@@ -23,6 +23,7 @@ use crate::{
     auth::{AuthLayer, HandOverLayer},
     ext_auth::ExtAuthLayer,
     forward,
+    mirror::MirrorLayer,
     rate_limit::SharedLimitLayer,
     snapshot::View,
 };
@@ -126,10 +127,15 @@ where
     S::Future: 'static,
 {
     let route = view.config().route(id);
+    let mirror = view.mirror(id).and_then(|counters| {
+        MirrorLayer::new(view.config(), route, Rc::clone(view.upstreams()), Arc::clone(counters))
+    });
     let chain = ServiceBuilder::new()
         // 16: after every decision was made on what the client sent, before anything is sent on.
         .layer(RewriteLayer::new(&route.url_rewrite))
         .layer(RequestHeadersLayer::new(&route.request_headers))
+        // 17: what is sent on goes to somebody else as well.
+        .option_layer(mirror)
         // 18: the client's patience, over all tries.
         .option_layer(route.timeouts.request.map(TimeoutLayer::new))
         // Where the upstream's own slowness and failures come from, so that they are felt as those are.
@@ -143,4 +149,5 @@ fn is_plain(route: &Route) -> bool {
         && route.url_rewrite.path.is_none()
         && route.url_rewrite.hostname.is_none()
         && route.fault.is_none()
+        && route.request_mirror.is_none()
 }

@@ -13,6 +13,7 @@ mod ext_auth;
 mod forward;
 mod jwks;
 mod listener;
+mod mirror;
 mod rate_limit;
 mod respond;
 pub mod router;

@@ -31,7 +31,9 @@ use crate::{
     jwks::{cell::KeyCell, keeper},
     rate_limit,
     router::RouteTable,
-    telemetry::metrics::{ExtAuthCounters, LocalSeries, Metrics, RedisCounters, Shard, UpstreamCounters},
+    telemetry::metrics::{
+        ExtAuthCounters, LocalSeries, Metrics, MirrorCounters, RedisCounters, Shard, UpstreamCounters,
+    },
     tls::{
         client::TrustError,
         notes::Notes,
@@ -81,6 +83,8 @@ pub(crate) struct Snapshot {
     /// By [`outrigger_config::model::RateLimitId`].
     rate_limits: Vec<Arc<Limit>>,
     /// By [`RouteId`].
+    mirrors: Vec<Option<Arc<MirrorCounters>>>,
+    /// By [`RouteId`].
     gates: Vec<Option<Arc<Gate>>>,
 }
 
@@ -109,6 +113,8 @@ impl Snapshot {
             config.routes.iter().map(|route| route.ext_auth.as_ref().map(|_| metrics.ext_auth(&route.name)));
         let rate_limits = rate_limits(&config, old.map_or(&[], |old| &old.rate_limits));
         let gates = gates(&config, old);
+        let mirrored = |route: &Route| route.request_mirror.as_ref().map(|_| metrics.mirror(&route.name));
+        let mirrors = config.routes.iter().map(mirrored).collect();
         let redis = config.redis.as_ref().map(|redis| {
             let kept = old.and_then(|old| old.redis.clone()).filter(|kept| kept.spec == redis.endpoint);
             kept.unwrap_or_else(|| Arc::new(Endpoint::new(redis.endpoint.clone())))
@@ -118,6 +124,7 @@ impl Snapshot {
             redis_counters: metrics.redis(),
             rate_limits,
             gates,
+            mirrors,
             ext_auth: ext_auth.collect(),
             // No upstream can have this name, which is no DNS label.
             service_counters: metrics.upstream(&"extAuth".into()),
@@ -330,6 +337,11 @@ impl View {
         let limits = ids.iter().map(|id| &self.snapshot.rate_limits[id.0 as usize]);
         let is_one = |model: &RateLimit| model.key.needs_identity() == after_auth && model.store == store;
         limits.filter(|limit| is_one(limit.model())).cloned().collect()
+    }
+
+    /// What counts the copies of a route's requests, where there are any.
+    pub(crate) fn mirror(&self, route: RouteId) -> Option<&Arc<MirrorCounters>> {
+        self.snapshot.mirrors[route.0 as usize].as_ref()
     }
 
     /// The gate that requests of a route pass.

@@ -40,7 +40,7 @@ pub use tls::{
     Certificate, ClientAuth, ClientAuthMode, ClientTls, PrivateKey, ServerTls, SniCertificate,
     SubjectAltName, TlsVersion,
 };
-pub use traffic::{Concurrency, Fault};
+pub use traffic::{Concurrency, Fault, Mirror};
 pub use upstream::{
     ConnectionSettings, EndpointAddress, EndpointSpec, LoadBalancer, LoadBalancerPolicy, OutlierDetection,
     Protocol, Upstream, UpstreamKind,

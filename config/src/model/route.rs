@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use super::{
-    Auth, Authorize, ClaimMatch, Concurrency, Cors, ExtAuth, Fault, Hedge, ListenerId, PathTemplate, Pattern,
-    RateLimitId, Retry, UpstreamId,
+    Auth, Authorize, ClaimMatch, Concurrency, Cors, ExtAuth, Fault, Hedge, ListenerId, Mirror, PathTemplate,
+    Pattern, RateLimitId, Retry, UpstreamId,
 };
 
 /// One route, with `defaults` already applied.
@@ -33,6 +33,8 @@ pub struct Route {
     pub ext_auth: Option<ExtAuth>,
     /// How many requests may be with the upstream at once.
     pub concurrency: Option<Concurrency>,
+    /// Where copies of some requests go.
+    pub request_mirror: Option<Mirror>,
     /// Delays and failures on purpose.
     pub fault: Option<Fault>,
     /// Changes to the path or host sent on.
@@ -65,6 +67,7 @@ impl Route {
             authorize: None,
             ext_auth: None,
             concurrency: None,
+            request_mirror: None,
             fault: None,
             url_rewrite: UrlRewrite::default(),
             request_headers: HeaderChanges::default(),
@@ -186,6 +189,13 @@ pub struct WeightedBackend {
     pub upstream: UpstreamId,
     /// Relative share, 0-1 000 000. Default 1; 0 sends nothing.
     pub weight: u32,
+}
+
+impl WeightedBackend {
+    /// An upstream and its share.
+    pub fn new(upstream: UpstreamId, weight: u32) -> Self {
+        Self { upstream, weight }
+    }
 }
 
 /// `requestRedirect`: parts that are absent are taken from the request.

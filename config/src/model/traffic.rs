@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::Percent;
+use super::{Percent, UpstreamId};
 
 /// `concurrency`: at most so many requests at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,4 +40,14 @@ impl Fault {
     pub fn new(delay: Option<(Duration, Percent)>, abort: Option<(StatusCode, Percent)>) -> Self {
         Self { delay, abort }
     }
+}
+
+/// `requestMirror`: where copies of some requests go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Mirror {
+    /// The upstream.
+    pub upstream: UpstreamId,
+    /// How many of the requests are copied. Default all.
+    pub percent: Percent,
 }

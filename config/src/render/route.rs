@@ -53,6 +53,7 @@ fn forward(object: Object, config: &Config, route: &Route, backends: &[WeightedB
         .maybe("urlRewrite", url_rewrite(&route.url_rewrite))
         .maybe("requestHeaders", header_changes(&route.request_headers))
         .maybe("concurrency", route.concurrency.as_ref().map(traffic::concurrency))
+        .maybe("requestMirror", route.request_mirror.as_ref().map(|mirror| traffic::mirror(config, mirror)))
         .maybe("fault", route.fault.as_ref().map(traffic::fault))
         .with("timeouts", timeouts)
         .maybe("retry", route.retry.as_ref().map(retry::retry))

@@ -1,7 +1,7 @@
 //! What routes do with their traffic beside sending it on.
 
 use super::value::{Object, percent, time};
-use crate::model::{Concurrency, Fault};
+use crate::model::{Concurrency, Config, Fault, Mirror};
 
 pub(super) fn concurrency(concurrency: &Concurrency) -> Object {
     Object::new()
@@ -9,6 +9,13 @@ pub(super) fn concurrency(concurrency: &Concurrency) -> Object {
         .with("queue", concurrency.queue)
         // Without a queue the key is refused.
         .maybe("queueTimeout", (concurrency.queue > 0).then(|| time(concurrency.queue_timeout)))
+}
+
+pub(super) fn mirror(config: &Config, mirror: &Mirror) -> Object {
+    let name = &*config.upstream(mirror.upstream).name;
+    Object::new()
+        .with("backendRef", Object::new().with("name", name))
+        .with("percent", percent(mirror.percent))
 }
 
 pub(super) fn fault(fault: &Fault) -> Object {

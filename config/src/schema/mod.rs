@@ -45,7 +45,7 @@ pub(crate) use route::{
 };
 pub(crate) use secret::{SecretRef, SecretSpec};
 pub(crate) use tls::{ClientAuthBlock, SniBlock, TlsBlock, UpstreamTlsBlock};
-pub(crate) use traffic::{ConcurrencyBlock, FaultBlock};
+pub(crate) use traffic::{ConcurrencyBlock, FaultBlock, MirrorBlock};
 pub(crate) use upstream::{
     ConnectionsBlock, EndpointBlock, LoadBalancerBlock, OutlierDetectionBlock, UpstreamBlock,
 };

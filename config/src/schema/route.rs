@@ -2,7 +2,7 @@
 
 use super::{
     At, AuthValue, AuthorizeBlock, ConcurrencyBlock, CorsBlock, Either, Entries, ExtAuthBlock, FaultBlock,
-    Flag, HedgeBlock, Int, RetryBlock, Time, Word, block::block, words::Scheme,
+    Flag, HedgeBlock, Int, MirrorBlock, RetryBlock, Time, Word, block::block, words::Scheme,
 };
 
 block! {
@@ -62,6 +62,8 @@ block! {
         "retry" retry: RetryBlock,
         /// A second try beside one that takes long. Default none.
         "hedge" hedge: HedgeBlock,
+        /// A copy of some requests for another upstream.
+        "requestMirror" request_mirror: MirrorBlock,
         /// Delays and failures on purpose.
         "fault" fault: FaultBlock,
         /// A fixed answer in place of an upstream.
@@ -70,9 +72,6 @@ block! {
         "requestRedirect" request_redirect: RedirectBlock,
     }
     required ["name"]
-    later [
-        "requestMirror"
-    ]
 }
 
 block! {

@@ -1,6 +1,6 @@
-//! What a route does with its traffic beside sending it on: `concurrency` and `fault`.
+//! What a route does with its traffic beside sending it on: `concurrency`, `fault` and `requestMirror`.
 
-use super::{Int, Share, Time, block::block};
+use super::{Either, Int, Share, Time, block::block};
 
 block! {
     /// At most so many requests of the route at once, over all workers.
@@ -27,4 +27,24 @@ block! {
         /// How many of 100 requests get it.
         "abortPercent" abort_percent: Share,
     }
+}
+
+block! {
+    /// A copy of some requests goes to another upstream; nobody waits for it, and its answer is thrown away.
+    MirrorBlock {
+        /// The upstream; the plain name, or a map with it.
+        "backendRef" backend_ref: Either<String, MirrorBackendBlock>,
+        /// How many of 100 requests are copied. Default 100.
+        "percent" percent: Share,
+    }
+    required ["backendRef"]
+}
+
+block! {
+    /// An upstream.
+    MirrorBackendBlock {
+        /// Name of an upstream, or `app`.
+        "name" name: String,
+    }
+    required ["name"]
 }

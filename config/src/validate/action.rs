@@ -62,6 +62,7 @@ pub(super) fn without_effect(block: &RouteBlock, report: &mut Report) {
         ("urlRewrite", block.url_rewrite.as_ref().map(|at| &at.place)),
         ("requestHeaders", block.request_headers.as_ref().map(|at| &at.place)),
         ("concurrency", block.concurrency.as_ref().map(|at| &at.place)),
+        ("requestMirror", block.request_mirror.as_ref().map(|at| &at.place)),
         ("fault", block.fault.as_ref().map(|at| &at.place)),
         ("timeouts", block.timeouts.as_ref().map(|at| &at.place)),
         ("retry", block.retry.as_ref().map(|at| &at.place)),
@@ -138,11 +139,8 @@ fn backends(references: &BackendRefs, context: &Context<'_>, report: &mut Report
                 None => continue,
             },
         };
-        match (0..).zip(context.upstreams).find(|(_, upstream)| *upstream.name == **name) {
-            Some((id, _)) => {
-                backends.push(WeightedBackend { upstream: UpstreamId(id), weight: narrow(weight) })
-            }
-            None => unresolved(name, place, context, report),
+        if let Some(upstream) = upstream(name, place, context, report) {
+            backends.push(WeightedBackend { upstream, weight: narrow(weight) });
         }
     }
     if !backends.is_empty() && backends.iter().all(|backend| backend.weight == 0) {
@@ -150,6 +148,20 @@ fn backends(references: &BackendRefs, context: &Context<'_>, report: &mut Report
         report.error(&references.place, "no-weight", "all weights are 0, so nothing is sent", help);
     }
     backends
+}
+
+/// The upstream of this name.
+pub(super) fn upstream(
+    name: &str,
+    place: &Place,
+    context: &Context<'_>,
+    report: &mut Report,
+) -> Option<UpstreamId> {
+    let found = (0..).zip(context.upstreams).find(|(_, upstream)| *upstream.name == *name);
+    if found.is_none() {
+        unresolved(name, place, context, report);
+    }
+    found.map(|(id, _)| UpstreamId(id))
 }
 
 fn unresolved(name: &str, place: &Place, context: &Context<'_>, report: &mut Report) {

@@ -81,6 +81,8 @@ pub(super) const EXT_AUTH_TIMEOUT: Duration = Duration::from_millis(200);
 pub(super) const QUEUE_TIMEOUT: Duration = Duration::from_millis(100);
 /// Envoy waits 20 ms for its rate limit service; redis is often a zone away.
 pub(super) const REDIS_TIMEOUT: Duration = Duration::from_millis(50);
+/// As in the Gateway API: whoever asks for copies gets them all.
+pub(super) const MIRROR_PER_MILLION: u32 = 1_000_000;
 /// A temporary redirect is the one that a wrong rule can be taken back from.
 pub(super) const REDIRECT_STATUS: u64 = 302;
 

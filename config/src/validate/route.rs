@@ -112,6 +112,7 @@ fn default_routes(
         authorize: None,
         ext_auth: None,
         concurrency: None,
+        request_mirror: None,
         fault: None,
         url_rewrite: UrlRewrite::default(),
         request_headers: headers::changes(None, inherited.request_headers.as_ref(), report),
@@ -171,6 +172,10 @@ fn route(
         authorize,
         ext_auth: block.ext_auth.as_ref().and_then(|block| ext_auth::ext_auth(&block.value, report)),
         concurrency: block.concurrency.as_ref().map(|block| traffic::concurrency(&block.value, report)),
+        request_mirror: block
+            .request_mirror
+            .as_ref()
+            .and_then(|block| traffic::mirror(&block.value, context, report)),
         fault: block.fault.as_ref().map(|block| traffic::fault(block, report)),
         url_rewrite: action::url_rewrite(block.url_rewrite.as_ref(), prefixes, report),
         request_headers: match forwards {

@@ -1,17 +1,18 @@
-//! `concurrency` and `fault` of routes.
+//! `concurrency`, `requestMirror` and `fault` of routes.
 
 use std::time::Duration;
 
 use http::StatusCode;
 
 use super::{
-    defaults,
+    action, defaults,
+    route::Context,
     value::{Field, narrow, number, time_over_zero},
 };
 use crate::{
-    model::{Concurrency, Fault, Percent},
+    model::{Concurrency, Fault, Mirror, Percent},
     problem::{Place, Report},
-    schema::{At, ConcurrencyBlock, FaultBlock, Share},
+    schema::{At, ConcurrencyBlock, Either, FaultBlock, MirrorBlock, Share},
 };
 
 /// Checks `concurrency`.
@@ -26,6 +27,18 @@ pub(super) fn concurrency(block: &ConcurrencyBlock, report: &mut Report) -> Conc
         queue,
         queue_timeout: time_over_zero(&block.queue_timeout, defaults::QUEUE_TIMEOUT, report),
     }
+}
+
+/// Checks `requestMirror`. `None` was reported.
+pub(super) fn mirror(block: &MirrorBlock, context: &Context<'_>, report: &mut Report) -> Option<Mirror> {
+    let written = block.backend_ref.as_ref()?;
+    let (name, place) = match &written.value {
+        Either::Short(name) => (name, &written.place),
+        Either::Map(block) => block.name.as_ref().map(|name| (&name.value, &name.place))?,
+    };
+    let upstream = action::upstream(name, place, context, report)?;
+    let percent = block.percent.as_ref().map_or(defaults::MIRROR_PER_MILLION, |share| share.value.0);
+    Some(Mirror { upstream, percent: Percent(percent) })
 }
 
 /// Checks `fault`. Of each pair of keys both are written: a share of all requests is nothing to get by leaving a key out.

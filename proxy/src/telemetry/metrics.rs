@@ -37,6 +37,7 @@ pub(crate) struct Metrics {
     jwks: Mutex<BTreeMap<Arc<str>, Arc<JwksCounters>>>,
     ext_auth: Mutex<BTreeMap<Arc<str>, Arc<ExtAuthCounters>>>,
     redis: Arc<RedisCounters>,
+    mirrors: Mutex<BTreeMap<Arc<str>, Arc<MirrorCounters>>>,
     /// The gates that requests pass now, by route.
     gates: Mutex<Vec<(Arc<str>, Arc<Gate>)>>,
     rejected: Mutex<BTreeMap<&'static str, Arc<AtomicU64>>>,
@@ -173,6 +174,39 @@ impl RedisResult {
 impl RedisCounters {
     /// A question ended.
     pub(crate) fn asked(&self, result: RedisResult) {
+        self.0[result as usize].fetch_add(1, Relaxed);
+    }
+}
+
+/// What came of the copies of one route's requests.
+#[derive(Default)]
+pub(crate) struct MirrorCounters([AtomicU64; MirrorResult::ALL.len()]);
+
+/// How a copy ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MirrorResult {
+    /// With an answer, whatever it was.
+    Answered,
+    /// Without one.
+    Failed,
+    /// Not made: too many were under way.
+    Dropped,
+    /// Not made: its body is too long.
+    TooLarge,
+}
+
+impl MirrorResult {
+    const ALL: [(Self, &str); 4] = [
+        (Self::Answered, "answered"),
+        (Self::Failed, "failed"),
+        (Self::Dropped, "dropped"),
+        (Self::TooLarge, "too_large"),
+    ];
+}
+
+impl MirrorCounters {
+    /// A copy ended.
+    pub(crate) fn ended(&self, result: MirrorResult) {
         self.0[result as usize].fetch_add(1, Relaxed);
     }
 }
@@ -396,6 +430,11 @@ impl Metrics {
         Arc::clone(&self.redis)
     }
 
+    /// The counters of a route's copies.
+    pub(crate) fn mirror(&self, route: &Arc<str>) -> Arc<MirrorCounters> {
+        Arc::clone(lock(&self.mirrors).entry(Arc::clone(route)).or_default())
+    }
+
     /// The counters of a token provider.
     pub(crate) fn jwks(&self, provider: &Arc<str>) -> Arc<JwksCounters> {
         Arc::clone(lock(&self.jwks).entry(Arc::clone(provider)).or_default())
@@ -455,6 +494,13 @@ impl Metrics {
         page.head(names::REDIS, "counter", "Questions to redis.");
         for ((_, result), count) in RedisResult::ALL.iter().zip(&self.redis.0) {
             page.sample(names::REDIS, &[("result", result)], count.load(Relaxed));
+        }
+        page.head(names::MIRRORED, "counter", "Copies of requests.");
+        for (route, one) in lock(&self.mirrors).iter() {
+            for ((_, result), count) in MirrorResult::ALL.iter().zip(&one.0) {
+                let labels = [("route", &**route), ("result", result)];
+                page.sample(names::MIRRORED, &labels, count.load(Relaxed));
+            }
         }
         page.head(names::CONCURRENCY_IN_FLIGHT, "gauge", "Requests that have a place.");
         for (route, gate) in lock(&self.gates).iter() {

@@ -13,6 +13,8 @@ pub(crate) const EXT_AUTH: &str = "outrigger_ext_auth_total";
 pub(crate) const WOULD_DENY: &str = "outrigger_would_deny_total";
 /// Counter; label `result` (`ok`, `failed`, `timeout`, `unavailable`). Questions to redis about shared rate limits.
 pub(crate) const REDIS: &str = "outrigger_redis_questions_total";
+/// Counter; labels `route`, `result` (`answered`, `failed`, `dropped`, `too_large`). Copies of requests.
+pub(crate) const MIRRORED: &str = "outrigger_mirrored_requests_total";
 /// Gauge; label `route`. Requests that have a place of the route's `concurrency`.
 pub(crate) const CONCURRENCY_IN_FLIGHT: &str = "outrigger_concurrency_in_flight";
 /// Gauge; label `route`. Requests that wait for one.

@@ -20,7 +20,7 @@ const ORDER: &[&[&str]] = &[
     &["edge"],
     &["snapshot", "respond"],
     &["router", "chain"],
-    &["answer", "forward", "auth", "ext_auth", "rate_limit"],
+    &["answer", "forward", "auth", "ext_auth", "rate_limit", "mirror"],
     &["upstream", "jwks"],
     &["tls"],
     &["telemetry", "rt"],

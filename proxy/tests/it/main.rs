@@ -23,6 +23,7 @@ mod jwks;
 mod jwt;
 mod lifecycle;
 mod limits;
+mod mirror;
 mod observability;
 mod oidc;
 mod operation;

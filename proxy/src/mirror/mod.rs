@@ -1,0 +1,204 @@
+//! Step 17: a copy of some requests goes to another upstream, and nobody waits for what comes of it.
+//!
+//! The copy is what would be sent on: path, host and headers as the steps before made them, the request id among them.
+//! It leaves when the request's body is whole, so that it never slows the request down; a body over 64 KiB, and a
+//! request that wants to upgrade, are not copied. Copies have a bound of their own; over it none is made.
+
+mod tee;
+
+use std::{
+    cell::Cell,
+    future::poll_fn,
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Context as TaskContext, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{Response, header};
+use http_body::Body as HttpBody;
+use outrigger_config::model::{Config, Percent, Route, WeightedBackend};
+use outrigger_filters::{
+    context::{Alarm, Context, Exchange},
+    error::Error,
+    hop_by_hop::Hop,
+    service::{Body, BoxService, HttpService, Request},
+};
+use tokio::time::{Instant, timeout};
+use tower::{Layer, Service};
+
+use self::tee::Tee;
+use crate::{
+    forward,
+    telemetry::metrics::{MirrorCounters, MirrorResult},
+    upstream::local::LocalUpstream,
+};
+
+/// The longest body that is copied.
+const MAX_BODY: usize = 64 * 1024;
+
+/// Copies of one route that a worker has under way at once, bodies that are being kept included.
+const IN_FLIGHT: u32 = 64;
+
+/// How long a copy may take where the route sets its requests no limit.
+const LIMIT: Duration = Duration::from_secs(15);
+
+/// What of an answer is read so that its connection can be used again.
+const DRAINED: usize = 64 * 1024;
+
+/// Copies a share of the requests.
+#[derive(Clone)]
+pub(crate) struct MirrorLayer(Rc<Mirror>);
+
+/// Where the copies of one route go.
+struct Mirror {
+    to: BoxService,
+    share: Percent,
+    limit: Duration,
+    in_flight: Cell<u32>,
+    counters: Arc<MirrorCounters>,
+}
+
+impl MirrorLayer {
+    /// `requestMirror` of a route; `None` where it has none.
+    pub(crate) fn new(
+        config: &Config,
+        route: &Route,
+        upstreams: Rc<[Rc<LocalUpstream>]>,
+        counters: Arc<MirrorCounters>,
+    ) -> Option<Self> {
+        let mirror = route.request_mirror.as_ref()?;
+        let backend = WeightedBackend::new(mirror.upstream, 1);
+        let to = BoxService::new(forward::service(config, route, &[backend], upstreams));
+        let limit = route.timeouts.request.unwrap_or(LIMIT);
+        let (share, in_flight) = (mirror.percent, Cell::new(0));
+        Some(Self(Rc::new(Mirror { to, share, limit, in_flight, counters })))
+    }
+}
+
+impl<S> Layer<S> for MirrorLayer {
+    type Service = Mirrored<S>;
+
+    fn layer(&self, inner: S) -> Mirrored<S> {
+        Mirrored { mirror: Rc::clone(&self.0), inner }
+    }
+}
+
+/// Copies a share of the requests.
+#[derive(Clone)]
+pub(crate) struct Mirrored<S> {
+    mirror: Rc<Mirror>,
+    inner: S,
+}
+
+/// One copy, from the head to the end of its answer.
+struct Copy {
+    mirror: Rc<Mirror>,
+    request: Request,
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        self.mirror.in_flight.set(self.mirror.in_flight.get() - 1);
+    }
+}
+
+impl Mirror {
+    /// The copy of a request, where one is made: its head.
+    fn copy(self: &Rc<Self>, request: &Request) -> Option<Copy> {
+        if fastrand::u32(..1_000_000) >= self.share.per_million() || upgrades(&request.context) {
+            return None;
+        }
+        if request.body.size_hint().lower() > MAX_BODY as u64 {
+            self.counters.ended(MirrorResult::TooLarge);
+            return None;
+        }
+        if self.in_flight.get() >= IN_FLIGHT {
+            self.counters.ended(MirrorResult::Dropped);
+            return None;
+        }
+        self.in_flight.set(self.in_flight.get() + 1);
+        Some(Copy { mirror: Rc::clone(self), request: head_of(request) })
+    }
+}
+
+fn upgrades(context: &Context) -> bool {
+    context.hop.get().is_some_and(|hop| hop.upgrade.is_some())
+}
+
+/// The same head, in an exchange that nobody logs.
+fn head_of(request: &Request) -> Request {
+    let (from, told) = (&request.head, &request.context);
+    let (mut head, ()) = http::Request::new(()).into_parts();
+    head.method = from.method.clone();
+    head.uri = from.uri.clone();
+    head.version = from.version;
+    head.headers = from.headers.clone();
+    head.headers.remove(header::EXPECT); // the body goes at once
+    let context = Exchange::begin(Instant::now(), told.client_address.get(), None, Alarm::default());
+    context.is_grpc.set(told.is_grpc.get());
+    context.complete_request(context.started);
+    if let Some(hop) = told.hop.get() {
+        let _ = context.hop.set(Hop { te_trailers: hop.te_trailers, upgrade: None });
+    }
+    Request { head, body: Body::Empty, context }
+}
+
+impl Copy {
+    /// Sends it, with this body, and throws away what comes back.
+    fn send(mut self, body: Bytes) {
+        self.request.body = if body.is_empty() { Body::Empty } else { Body::Full(body) };
+        tokio::task::spawn_local(async move {
+            let (head, _) = http::Request::new(()).into_parts();
+            let context = Rc::clone(&self.request.context);
+            let request = std::mem::replace(&mut self.request, Request { head, body: Body::Empty, context });
+            let answered = timeout(self.mirror.limit, async {
+                drain(self.mirror.to.answer(request).await?.into_body()).await;
+                Ok::<_, Error>(())
+            });
+            let result = match answered.await {
+                Ok(Ok(())) => MirrorResult::Answered,
+                Ok(Err(_)) | Err(_) => MirrorResult::Failed,
+            };
+            self.mirror.counters.ended(result);
+        });
+    }
+
+    fn too_large(self) {
+        self.mirror.counters.ended(MirrorResult::TooLarge);
+    }
+}
+
+/// Reads an answer, up to a bound; a longer one closes its connection.
+async fn drain(mut body: Body) {
+    let mut read = 0;
+    while let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        read += frame.data_ref().map_or(0, Bytes::len);
+        if read > DRAINED {
+            return;
+        }
+    }
+}
+
+impl<S: HttpService> Service<Request> for Mirrored<S> {
+    type Response = Response<Body>;
+    type Error = Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request) -> S::Future {
+        if let Some(copy) = self.mirror.copy(&request) {
+            if request.body.is_end_stream() {
+                copy.send(Bytes::new());
+            } else {
+                request.body = Tee::wrap(std::mem::take(&mut request.body), copy);
+            }
+        }
+        self.inner.call(request)
+    }
+}

@@ -42,8 +42,8 @@ pub use tls::{
 };
 pub use traffic::{Concurrency, Fault, Mirror};
 pub use upstream::{
-    ConnectionSettings, EndpointAddress, EndpointSpec, LoadBalancer, LoadBalancerPolicy, OutlierDetection,
-    Protocol, Upstream, UpstreamKind,
+    ConnectionSettings, EndpointAddress, EndpointSpec, HashOn, LoadBalancer, LoadBalancerPolicy,
+    OutlierDetection, Protocol, Upstream, UpstreamKind,
 };
 
 /// Index of a listener in [`Config::listeners`].

@@ -4,10 +4,11 @@ use serde_json::Value;
 
 use super::{
     provider, retry, tls,
-    value::{Object, time, time_or_off, word},
+    value::{Object, text, time, time_or_off, word},
 };
 use crate::model::{
-    ConnectionSettings, EndpointSpec, LoadBalancer, OutlierDetection, SecretText, Upstream, UpstreamKind,
+    ConnectionSettings, EndpointSpec, HashOn, LoadBalancer, OutlierDetection, SecretText, Upstream,
+    UpstreamKind,
 };
 
 /// The upstream and its name; `None` for the app, which has a block of its own.
@@ -46,7 +47,19 @@ fn endpoint(scheme: &str, endpoint: &EndpointSpec) -> Value {
 }
 
 fn load_balancer(balancer: &LoadBalancer) -> Object {
-    Object::new().with("policy", word(balancer.policy)).with("panicPercent", balancer.panic_percent)
+    Object::new()
+        .with("policy", word(balancer.policy))
+        .maybe("hashOn", balancer.hash_on.as_ref().map(hash_on))
+        .maybe("slowStart", balancer.slow_start.map(time))
+        .with("panicPercent", balancer.panic_percent)
+}
+
+fn hash_on(on: &HashOn) -> Value {
+    match on {
+        HashOn::Header(name) => Object::new().with("header", name.as_str()).into(),
+        HashOn::Cookie(name) => Object::new().with("cookie", text(name)).into(),
+        HashOn::ClientIp => "clientIP".into(),
+    }
 }
 
 fn outlier_detection(rules: &OutlierDetection) -> Object {

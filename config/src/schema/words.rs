@@ -33,6 +33,12 @@ pub(crate) enum SharedStore {
     Redis,
 }
 
+/// What an upstream may hash by without further words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ClientIp {
+    ClientIp,
+}
+
 macro_rules! words {
     ($($type:ident { $($word:literal => $value:ident),* $(,)? })*) => {
         $(impl Words for $type {
@@ -48,7 +54,10 @@ words! {
     TlsVersion { "1.2" => Tls12, "1.3" => Tls13 }
     ClientAuthMode { "required" => Required, "optional" => Optional }
     UnderscoreHeaders { "reject" => Reject, "drop" => Drop, "keep" => Keep }
-    LoadBalancerPolicy { "leastRequest" => LeastRequest, "roundRobin" => RoundRobin, "random" => Random }
+    LoadBalancerPolicy {
+        "leastRequest" => LeastRequest, "peakEwma" => PeakEwma, "roundRobin" => RoundRobin, "random" => Random,
+        "consistentHash" => ConsistentHash,
+    }
     AccessLogFormat { "json" => Json, "ecs" => Ecs, "text" => Text }
     Scheme { "http" => Http, "https" => Https }
     Output { "stdout" => Stdout }
@@ -59,6 +68,7 @@ words! {
     TokenBinding { "never" => Never, "whenPresent" => WhenPresent, "required" => Required }
     Mode { "enforce" => Enforce, "report" => Report }
     RuleAction { "allow" => Allow, "deny" => Deny }
+    ClientIp { "clientIP" => ClientIp }
     PlainKey { "clientIP" => ClientAddress, "global" => Global, "subjectAltName" => SubjectAltName }
     SharedStore { "redis" => Redis }
     OnError { "deny" => Deny, "allow" => Allow }

@@ -213,7 +213,7 @@ fn location(block: &TokenLocationBlock, report: &mut Report) -> Option<TokenLoca
 }
 
 /// A `token` of RFC 9110 section 5.6.2, which names of cookies are too.
-fn is_token(text: &str) -> bool {
+pub(super) fn is_token(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !text.is_empty() && text.bytes().all(plain)
 }

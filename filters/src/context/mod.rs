@@ -14,6 +14,7 @@
 //! | `alarm` | edge | timeout |
 //! | `deadline` | edge, from `grpc-timeout` | edge |
 //! | `held` | concurrency | nobody: it is dropped with the exchange |
+//! | `hash_key` | forward | balancing |
 //! | `timed_out` | timeout, forward | what is learnt about the endpoint |
 //! | `flag`, `reason` | respond, body guards | access log, metrics |
 //! | `bytes_in`, `bytes_out` | body guards | access log |
@@ -115,6 +116,8 @@ pub struct Exchange {
     /// When a gRPC client does not want the answer any more.
     pub deadline: Cell<Option<Instant>>,
     held: Cell<Option<Permit>>,
+    /// What the request hashes to, where its upstream goes by that.
+    pub hash_key: Cell<Option<u64>>,
     /// A timeout ended the try that is on its way, before its answer.
     pub timed_out: Cell<bool>,
     request_complete: Cell<Option<Instant>>,
@@ -163,6 +166,7 @@ impl Exchange {
             alarm: RefCell::new(alarm),
             deadline: Cell::new(None),
             held: Cell::new(None),
+            hash_key: Cell::new(None),
             timed_out: Cell::new(false),
             request_complete: Cell::new(None),
             awaits_complete: Cell::new(None),

@@ -144,6 +144,7 @@ impl Targets {
         let service::Request { head, body, context } = request;
         context.upstream.set(Some(id));
         upstream.shared.budget.earn();
+        context.hash_key.set(upstream.shared.key(&head.headers, context.client_address.get()));
         let mut prepared =
             prepare::prepare(Request::from_parts(head, body), &upstream.shared.model, &context);
         if let Some(authorization) = &upstream.authorization {

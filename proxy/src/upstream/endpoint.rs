@@ -5,14 +5,17 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
 };
 
 use arc_swap::ArcSwap;
 use outrigger_config::model::{EndpointAddress, EndpointSpec};
 
-use super::outlier::Outlier;
+use super::{
+    balance::{failures::Failures, latency::Latency},
+    outlier::Outlier,
+};
 
 /// One endpoint, shared by all workers.
 pub(crate) struct Endpoint {
@@ -24,6 +27,12 @@ pub(crate) struct Endpoint {
     pub label: Arc<str>,
     /// What its failures led to.
     pub outlier: Outlier,
+    /// How many of its last answers were failures.
+    pub failures: Failures,
+    /// How long its answers take; known with `peakEwma` alone.
+    pub latency: Latency,
+    /// When it came to the others or came back, in microseconds; 0 when it is one of them long since.
+    since: AtomicU64,
     target: Target,
     in_flight: AtomicU32,
 }
@@ -65,6 +74,9 @@ impl Endpoint {
             label,
             target,
             outlier: Outlier::default(),
+            failures: Failures::default(),
+            latency: Latency::default(),
+            since: AtomicU64::new(0),
             in_flight: AtomicU32::new(0),
         }
     }
@@ -124,6 +136,26 @@ impl Endpoint {
             (Target::Addresses { known, .. }, Some(address)) => known.load().contains(&address),
             _ => true,
         }
+    }
+
+    /// From now on it is new among the others.
+    pub(crate) fn begin_slowly(&self, now: u64) {
+        self.since.store(now, Relaxed);
+    }
+
+    /// Its share of its weight, from a tenth to 1, when new ones take `window` microseconds to get there.
+    pub(crate) fn warmth(&self, window: u64, now: impl FnOnce() -> u64) -> f64 {
+        const LEAST: f64 = 0.1;
+        let since = self.since.load(Relaxed);
+        if since == 0 {
+            return 1.0;
+        }
+        let warmth = now().saturating_sub(since) as f64 / window as f64;
+        if warmth >= 1.0 {
+            // Unless it has just come back once more.
+            let _ = self.since.compare_exchange(since, 0, Relaxed, Relaxed);
+        }
+        warmth.clamp(LEAST, 1.0)
     }
 
     /// Requests in flight, over all workers.

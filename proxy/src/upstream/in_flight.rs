@@ -28,6 +28,9 @@ struct Watched {
     context: Context,
     entry: Entry,
     stage: Stage,
+    /// When it began, where the time it takes counts for the next choice; else 0. The lower half of the microseconds
+    /// does for an hour, and keeps the futures of requests small.
+    begun: u32,
 }
 
 /// How far the try has come.
@@ -61,6 +64,7 @@ impl InFlight {
             context: Rc::clone(context),
             entry,
             stage: Stage::Waiting,
+            begun: if upstream.reads_latency() { clock::micros() as u32 | 1 } else { 0 },
         };
         Self { endpoint: Arc::clone(endpoint), watched: Some(watched) }
     }
@@ -71,7 +75,13 @@ impl InFlight {
         if status.is_server_error() || watched.grpc_failed(headers) {
             let why = Why::Status(status);
             watched.failed(&self.endpoint, &why);
-        } else if watched.entry == Entry::Probe {
+            return;
+        }
+        if watched.begun > 0 {
+            let now = clock::micros();
+            self.endpoint.latency.observe(watched.took(now), now);
+        }
+        if watched.entry == Entry::Probe {
             watched.succeeded(&self.endpoint); // the others need not wait for the end of a long body
         } else if watched.stage == Stage::Waiting {
             watched.stage = Stage::Answering;
@@ -124,6 +134,12 @@ fn is_of_endpoint(error: &Error) -> bool {
 }
 
 impl Watched {
+    /// For how long it has been on its way.
+    fn took(&self, now: u64) -> u64 {
+        let took = (now as u32).wrapping_sub(self.begun);
+        if took > u32::MAX / 2 { 0 } else { u64::from(took) } // the lowest bit may be ahead
+    }
+
     fn grpc_failed(&self, headers: &HeaderMap) -> bool {
         self.context.is_grpc.get() && headers.get("grpc-status").is_some_and(grpc::is_server_error)
     }
@@ -132,7 +148,9 @@ impl Watched {
         if std::mem::replace(&mut self.stage, Stage::Done) == Stage::Done {
             return;
         }
-        if let Some(Change::Returned) = endpoint.outlier.succeeded(self.entry, clock::micros()) {
+        endpoint.failures.record(false);
+        if let Some(Change::Returned) = endpoint.outlier.succeeded(self.entry, clock::micros) {
+            endpoint.begin_slowly(clock::micros());
             self.upstream.counters.note(&endpoint.label, "answers again, and is back in use".to_owned());
         }
     }
@@ -141,9 +159,14 @@ impl Watched {
         if std::mem::replace(&mut self.stage, Stage::Done) == Stage::Done {
             return;
         }
+        endpoint.failures.record(true);
+        let now = clock::micros();
+        if self.begun > 0 {
+            endpoint.latency.punish(self.took(now), now);
+        }
         let Some(settings) = &self.upstream.model.outlier_detection else { return };
         let may_eject = || self.upstream.may_eject(endpoint);
-        let change = endpoint.outlier.failed(self.entry, clock::micros(), settings, may_eject);
+        let change = endpoint.outlier.failed(self.entry, now, settings, may_eject);
         if let Some(Change::Ejected(errors, span)) = change {
             self.upstream.counters.ejected();
             let errors = match self.entry {

@@ -89,7 +89,7 @@ impl LocalUpstream {
     pub(crate) fn pick(&self, tried: &Tried, context: &Context) -> Result<Picked, Error> {
         self.follow();
         let current = self.current.borrow();
-        let choice = Choice::new(&self.shared, &current.set.endpoints, tried);
+        let choice = Choice::new(&self.shared, &current.set.endpoints, tried, context.hash_key.get());
         loop {
             let Some(index) = current.set.balancer.choose(&choice) else {
                 return Err(choice.none());
@@ -178,6 +178,7 @@ struct Choice<'a> {
     upstream: &'a Upstream,
     endpoints: &'a [Arc<Endpoint>],
     tried: &'a Tried,
+    key: Option<u64>,
     /// Read when it is first needed: while all is well it never is.
     now: Cell<Option<u64>>,
     /// The same.
@@ -185,8 +186,13 @@ struct Choice<'a> {
 }
 
 impl<'a> Choice<'a> {
-    fn new(upstream: &'a Upstream, endpoints: &'a [Arc<Endpoint>], tried: &'a Tried) -> Self {
-        Self { upstream, endpoints, tried, now: Cell::new(None), panics: Cell::new(None) }
+    fn new(
+        upstream: &'a Upstream,
+        endpoints: &'a [Arc<Endpoint>],
+        tried: &'a Tried,
+        key: Option<u64>,
+    ) -> Self {
+        Self { upstream, endpoints, tried, key, now: Cell::new(None), panics: Cell::new(None) }
     }
 
     fn now(&self) -> u64 {
@@ -232,6 +238,25 @@ impl Endpoints for Choice<'_> {
 
     fn in_flight(&self, index: usize) -> u32 {
         self.endpoints[index].in_flight()
+    }
+
+    fn is_failing(&self, index: usize) -> bool {
+        self.endpoints[index].failures.is_failing()
+    }
+
+    fn latency(&self, index: usize) -> Option<f64> {
+        self.endpoints[index].latency.estimate(self.now())
+    }
+
+    fn warmth(&self, index: usize) -> f64 {
+        match self.upstream.model.load_balancer.slow_start {
+            Some(window) => self.endpoints[index].warmth(window.as_micros() as u64, || self.now()),
+            None => 1.0,
+        }
+    }
+
+    fn key(&self) -> Option<u64> {
+        self.key
     }
 }
 

@@ -82,14 +82,14 @@ impl Outlier {
     }
 
     /// It answered.
-    pub(crate) fn succeeded(&self, entry: Entry, now: u64) -> Option<Change> {
+    pub(crate) fn succeeded(&self, entry: Entry, now: impl FnOnce() -> u64) -> Option<Change> {
         if self.consecutive.load(Relaxed) != 0 {
             self.consecutive.store(0, Relaxed);
         }
         if entry != Entry::Probe {
             return None; // what was sent before the ejection, or in a panic, says nothing about now
         }
-        self.returned.store(now, Relaxed);
+        self.returned.store(now(), Relaxed);
         self.until.store(IN, Release);
         Some(Change::Returned)
     }
@@ -185,7 +185,7 @@ mod tests {
             for _ in 0..4 {
                 assert_eq!(outlier.failed(Entry::Open, 0, &settings, || Some(())), None);
             }
-            assert_eq!(outlier.succeeded(Entry::Open, 0), None);
+            assert_eq!(outlier.succeeded(Entry::Open, || 0), None);
         }
         assert!(!outlier.is_out());
         assert_eq!(until_ejected(&outlier, SECOND, &settings), 30);
@@ -196,7 +196,7 @@ mod tests {
             None,
             "it is out already"
         );
-        assert_eq!(outlier.succeeded(Entry::Open, 2 * SECOND), None, "late answers do not let it in");
+        assert_eq!(outlier.succeeded(Entry::Open, || 2 * SECOND), None, "late answers do not let it in");
         assert!(outlier.is_out());
     }
 
@@ -210,7 +210,7 @@ mod tests {
         assert_eq!((outlier.enter(|| later), outlier.admits(|| later)), (Entry::Closed, false));
         outlier.gave_up(Entry::Probe);
         assert_eq!(outlier.enter(|| later), Entry::Probe, "the client of the first went away");
-        assert_eq!(outlier.succeeded(Entry::Probe, later), Some(Change::Returned));
+        assert_eq!(outlier.succeeded(Entry::Probe, || later), Some(Change::Returned));
         assert_eq!((outlier.enter(|| later), outlier.is_out()), (Entry::Open, false));
     }
 
@@ -231,7 +231,7 @@ mod tests {
         }
         now += span * SECOND;
         assert_eq!(outlier.enter(|| now), Entry::Probe);
-        outlier.succeeded(Entry::Probe, now);
+        outlier.succeeded(Entry::Probe, || now);
         // It was ejected six times; five base times without failure are five forgotten ejections.
         assert_eq!(until_ejected(&outlier, now + 150 * SECOND, &settings), 60);
     }

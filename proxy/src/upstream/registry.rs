@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -9,11 +10,17 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use outrigger_config::model::{Config, EndpointSpec, Upstream as Model};
+use http::HeaderMap;
+use outrigger_config::model::{Config, EndpointSpec, LoadBalancerPolicy, Upstream as Model};
 use outrigger_filters::retry::Budget;
 use tokio::time::Instant;
 
-use super::{balance::Balancer, endpoint::Endpoint, outlier};
+use super::{
+    balance::{Balancer, key},
+    clock,
+    endpoint::Endpoint,
+    outlier,
+};
 use crate::{
     telemetry::{
         metrics::{Metrics, UpstreamCounters},
@@ -62,19 +69,22 @@ pub(crate) struct Untrusting {
 impl EndpointSet {
     /// A set of these; endpoints of `old` that are the same stay, with everything that is known about them.
     fn new(model: &Model, specs: &[EndpointSpec], old: &[Arc<Endpoint>]) -> Self {
-        let mut old = old.to_vec();
-        let endpoints = specs.iter().map(|spec| {
+        let mut left = old.to_vec();
+        let endpoint = |spec: &EndpointSpec| {
             // Each is taken once: one address may stand in a list twice.
-            match old.iter().position(|one| one.is_at(spec)) {
-                Some(index) => old.swap_remove(index),
-                None => Arc::new(Endpoint::new(spec.clone())),
+            if let Some(index) = left.iter().position(|one| one.is_at(spec)) {
+                return left.swap_remove(index);
             }
-        });
-        let endpoints = endpoints.collect();
-        Self {
-            endpoints,
-            balancer: Balancer::new(model.load_balancer.policy, specs.iter().map(|spec| spec.weight)),
-        }
+            let new = Endpoint::new(spec.clone());
+            if !old.is_empty() {
+                new.begin_slowly(clock::micros()); // those that begin together are none of them new
+            }
+            Arc::new(new)
+        };
+        let endpoints: Vec<Arc<Endpoint>> = specs.iter().map(endpoint).collect();
+        let known = endpoints.iter().zip(specs).map(|(endpoint, spec)| (&*endpoint.label, spec.weight));
+        let balancer = Balancer::new(model.load_balancer.policy, known);
+        Self { endpoints, balancer }
     }
 }
 
@@ -125,6 +135,16 @@ impl Upstream {
         let old = self.set();
         self.set.store(Arc::new(EndpointSet::new(&self.model, specs, &old.endpoints)));
         self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Whether the time that answers take counts for the choice.
+    pub(super) fn reads_latency(&self) -> bool {
+        self.model.load_balancer.policy == LoadBalancerPolicy::PeakEwma
+    }
+
+    /// What a request hashes to; `None` where nobody asks.
+    pub(crate) fn key(&self, headers: &HeaderMap, client: IpAddr) -> Option<u64> {
+        self.model.load_balancer.hash_on.as_ref().and_then(|on| key::of_request(on, headers, client))
     }
 
     /// The turn to eject this endpoint, if one more may be out now.

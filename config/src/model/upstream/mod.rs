@@ -8,7 +8,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use std::net::SocketAddr;
 
 use super::{ClientTls, RetryBudget, SecretText};
-pub use balance::{LoadBalancer, LoadBalancerPolicy};
+pub use balance::{HashOn, LoadBalancer, LoadBalancerPolicy};
 pub use outlier::OutlierDetection;
 
 /// A named group of endpoints that a route can send to.

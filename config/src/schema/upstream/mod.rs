@@ -3,7 +3,7 @@
 mod balance;
 mod outlier;
 
-pub(crate) use balance::LoadBalancerBlock;
+pub(crate) use balance::{HashOnBlock, LoadBalancerBlock};
 pub(crate) use outlier::OutlierDetectionBlock;
 
 use super::{At, CredentialsBlock, Int, RetryBudgetBlock, Time, UpstreamTlsBlock, Word, block::block};

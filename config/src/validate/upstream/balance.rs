@@ -1,20 +1,78 @@
 //! `loadBalancer` of an upstream.
 
 use super::super::{
-    defaults,
-    value::{narrow, number, word},
+    defaults, headers,
+    provider::is_token,
+    value::{narrow, number, time_or_off, word},
 };
 use crate::{
-    model::{LoadBalancer, LoadBalancerPolicy},
-    schema::{At, LoadBalancerBlock},
+    model::{HashOn, LoadBalancer, LoadBalancerPolicy},
+    problem::Report,
+    schema::{At, ClientIp, Either, HashOnBlock, LoadBalancerBlock, Word},
 };
 
-/// The choice, with its defaults.
-pub(super) fn load_balancer(block: Option<&At<LoadBalancerBlock>>) -> LoadBalancer {
-    let none = LoadBalancerBlock::default();
-    let block = block.map_or(&none, |block| &block.value);
+/// The choice of an upstream that has no block.
+pub(super) fn least_request() -> LoadBalancer {
     LoadBalancer {
-        policy: word(&block.policy, LoadBalancerPolicy::LeastRequest),
-        panic_percent: narrow(number(&block.panic_percent, defaults::PANIC_PERCENT)),
+        policy: LoadBalancerPolicy::LeastRequest,
+        hash_on: None,
+        slow_start: None,
+        panic_percent: narrow(defaults::PANIC_PERCENT),
     }
+}
+
+/// The choice, with its defaults.
+pub(super) fn load_balancer(block: Option<&At<LoadBalancerBlock>>, report: &mut Report) -> LoadBalancer {
+    let none = LoadBalancerBlock::default();
+    let written = block.map_or(&none, |block| &block.value);
+    let policy = word(&written.policy, LoadBalancerPolicy::LeastRequest);
+    let hashes = policy == LoadBalancerPolicy::ConsistentHash;
+    match (&written.hash_on, &written.policy) {
+        (None, Some(policy)) if hashes => {
+            let help = "add `hashOn: { header: x-tenant }`, `{ cookie: NAME }` or `hashOn: clientIP`";
+            report.error(&policy.place, "missing-key", "consistentHash needs `hashOn`", help);
+        }
+        (Some(on), _) if !hashes => {
+            let help = "write `policy: consistentHash`, or remove `hashOn`";
+            report.error(&on.place, "conflicting-keys", "only consistentHash hashes", help);
+        }
+        _ => {}
+    }
+    let slow_start = time_or_off(&written.slow_start, None);
+    if let Some(slow) = written.slow_start.as_ref().filter(|_| hashes && slow_start.is_some()) {
+        let message = "with consistentHash an endpoint has its keys or not, so it cannot start slowly";
+        report.error(&slow.place, "conflicting-keys", message, "remove `slowStart`");
+    }
+    LoadBalancer {
+        policy,
+        hash_on: written.hash_on.as_ref().and_then(|on| hash_on(&on.value, report)),
+        slow_start,
+        panic_percent: narrow(number(&written.panic_percent, defaults::PANIC_PERCENT)),
+    }
+}
+
+fn hash_on(written: &Either<Word<ClientIp>, HashOnBlock>, report: &mut Report) -> Option<HashOn> {
+    let block = match written {
+        Either::Short(_) => return Some(HashOn::ClientIp),
+        Either::Map(block) => block,
+    };
+    if let Some(cookie) = &block.cookie {
+        if !is_token(&cookie.value) {
+            let message = format!("{:?} is not the name of a cookie", cookie.value);
+            report.error(&cookie.place, "bad-value", message, "use letters, digits, `-` and `_`");
+        }
+        return Some(HashOn::Cookie(cookie.value.as_str().into()));
+    }
+    let written = block.header.as_ref()?;
+    let name = headers::parse_name(&written.value, &written.place, report)?;
+    let help = match name.as_str() {
+        "cookie" => Some("write `cookie: NAME` with the name of the one cookie"),
+        "host" => Some("use a header that clients send for this"),
+        _ => headers::not_the_apps(&name),
+    };
+    if let Some(help) = help {
+        let message = format!("`{name}` cannot be hashed");
+        report.error(&written.place, "forbidden-header", message, help);
+    }
+    Some(HashOn::Header(name))
 }

@@ -53,7 +53,7 @@ fn app_upstream(app: &App) -> Upstream {
         protocol: app.protocol,
         tls: None,
         bearer_token: None,
-        load_balancer: balance::load_balancer(None),
+        load_balancer: balance::least_request(),
         outlier_detection: None,
         connections: ConnectionSettings {
             connect_timeout: defaults::CONNECT_TIMEOUT,
@@ -80,7 +80,7 @@ fn upstream(name: &str, block: &UpstreamBlock, files: &mut Files<'_>, report: &m
         endpoints,
         protocol: word(&block.protocol, Protocol::Auto),
         tls: tls(block, secure, files, report),
-        load_balancer: balance::load_balancer(block.load_balancer.as_ref()),
+        load_balancer: balance::load_balancer(block.load_balancer.as_ref(), report),
         outlier_detection: Some(outlier::outlier_detection(outliers, Some(items.len()), report)),
         connections: connections(block.connections.as_ref(), defaults::UPSTREAM_IDLE, report),
         retry_budget: retry::budget(block.retry_budget.as_ref()),

@@ -1,24 +1,37 @@
-//! Chooses an endpoint. Synchronous and total: indices in, an index out; what is not available is told by a closure.
+//! Chooses an endpoint. Synchronous and total: indices in, an index out; what is known of endpoints and of the request is
+//! told by a trait.
+//!
+//! Weights hold while nothing else speaks against them: draws follow them, and a comparison leaves the first draw only
+//! for one that is clearly better. An endpoint that fails fast has few requests in flight and short times, so what it
+//! lacks in load never counts for it ([`failures`]).
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+pub(crate) mod failures;
+pub(crate) mod key;
+pub(crate) mod latency;
+mod rendezvous;
+mod turns;
 
 use outrigger_config::model::LoadBalancerPolicy;
 
-/// Turns of a round-robin schedule; weights are scaled down to fit, so that a schedule stays small.
-const MAX_TURNS: u64 = 4096;
+use self::{rendezvous::Table, turns::Turns};
 
 /// The choice among the endpoints of one upstream.
 pub(crate) struct Balancer {
-    policy: LoadBalancerPolicy,
+    policy: Policy,
     weights: Vec<u32>,
     /// Running sums of the weights, for draws by weight.
     sums: Vec<u32>,
-    /// One smooth round; only for round robin.
-    turns: Vec<u16>,
-    turn: AtomicUsize,
 }
 
-/// What the balancer asks about an endpoint.
+enum Policy {
+    RoundRobin(Turns),
+    Random,
+    LeastRequest,
+    PeakEwma,
+    ConsistentHash(Table),
+}
+
+/// What the balancer asks about endpoints, and about the request that is to be sent.
 pub(crate) trait Endpoints {
     /// Whether a request may be sent to it.
     fn is_available(&self, index: usize) -> bool;
@@ -26,12 +39,23 @@ pub(crate) trait Endpoints {
     fn was_tried(&self, index: usize) -> bool;
     /// Requests in flight.
     fn in_flight(&self, index: usize) -> u32;
+    /// Whether a good part of its last answers were failures.
+    fn is_failing(&self, index: usize) -> bool;
+    /// How long its answers take, in microseconds; `None` while nobody knows. Asked by `peakEwma`.
+    fn latency(&self, index: usize) -> Option<f64>;
+    /// Its share of its weight, from over 0 to 1, while it is new.
+    fn warmth(&self, index: usize) -> f64;
+    /// What the request hashes to. Asked by `consistentHash`.
+    fn key(&self) -> Option<u64>;
 }
 
 impl Balancer {
-    /// A balancer over endpoints with these weights.
-    pub(crate) fn new(policy: LoadBalancerPolicy, weights: impl Iterator<Item = u32>) -> Self {
-        let weights: Vec<u32> = weights.collect();
+    /// A balancer over endpoints with these names and weights.
+    pub(crate) fn new<'a>(
+        policy: LoadBalancerPolicy,
+        endpoints: impl Iterator<Item = (&'a str, u32)> + Clone,
+    ) -> Self {
+        let weights: Vec<u32> = endpoints.clone().map(|(_, weight)| weight).collect();
         let sums = weights
             .iter()
             .scan(0, |sum, weight| {
@@ -39,13 +63,14 @@ impl Balancer {
                 Some(*sum)
             })
             .collect();
-        let turns = match policy {
-            LoadBalancerPolicy::RoundRobin => smooth_round(&weights),
-            LoadBalancerPolicy::LeastRequest | LoadBalancerPolicy::Random => Vec::new(),
+        let policy = match policy {
+            LoadBalancerPolicy::RoundRobin => Policy::RoundRobin(Turns::new(&weights)),
+            LoadBalancerPolicy::LeastRequest => Policy::LeastRequest,
+            LoadBalancerPolicy::PeakEwma => Policy::PeakEwma,
+            LoadBalancerPolicy::Random => Policy::Random,
+            LoadBalancerPolicy::ConsistentHash => Policy::ConsistentHash(Table::new(endpoints)),
         };
-        // Several proxies that start together do not all begin with the first endpoint.
-        let turn = AtomicUsize::new(fastrand::usize(..turns.len().max(1)));
-        Self { policy, weights, sums, turns, turn }
+        Self { policy, weights, sums }
     }
 
     /// The endpoint for the next try, one that was not tried yet where there is one.
@@ -59,43 +84,75 @@ impl Balancer {
     }
 
     fn choose_from(&self, endpoints: &impl Endpoints, usable: &impl Fn(usize) -> bool) -> Option<usize> {
-        match self.policy {
-            LoadBalancerPolicy::RoundRobin => self.next_turn(usable),
-            LoadBalancerPolicy::Random => self.draw_usable(usable),
-            LoadBalancerPolicy::LeastRequest => self.less_busy(endpoints, usable),
+        match &self.policy {
+            Policy::RoundRobin(turns) => turns.next(usable, |index| endpoints.warmth(index)),
+            Policy::Random => self.draw_usable(endpoints, usable),
+            Policy::LeastRequest => self.better_of_two(endpoints, usable, |_| Some(1.0)),
+            Policy::PeakEwma => self.better_of_two(endpoints, usable, |index| endpoints.latency(index)),
+            // Without a key nothing has to stay where it was.
+            Policy::ConsistentHash(table) => match endpoints.key() {
+                Some(key) => table.find(key, usable, |index| self.has_room(endpoints, index)),
+                None => self.draw_usable(endpoints, usable),
+            },
         }
     }
 
-    fn next_turn(&self, usable: &impl Fn(usize) -> bool) -> Option<usize> {
-        let count = self.turns.len();
-        (0..count)
-            .map(|_| usize::from(self.turns[self.turn.fetch_add(1, Relaxed) % count]))
-            .find(|&index| usable(index))
+    /// The first of two draws, unless the second one is better (the power of two choices).
+    fn better_of_two(
+        &self,
+        endpoints: &impl Endpoints,
+        usable: &impl Fn(usize) -> bool,
+        cost: impl Fn(usize) -> Option<f64>,
+    ) -> Option<usize> {
+        let one = self.draw_usable(endpoints, usable)?;
+        let Some(two) = self.draw_usable(endpoints, &|index| index != one && usable(index)) else {
+            return Some(one);
+        };
+        if endpoints.is_failing(two) {
+            return Some(one); // nothing that it lacks in load makes it better
+        }
+        let share = |index: usize| f64::from(self.weights[index]) * endpoints.warmth(index);
+        let (one_share, two_share) = (share(one), share(two));
+        let (one_cost, two_cost) = match (cost(one), cost(two)) {
+            (Some(one), Some(two)) => (one, two),
+            // Somebody has to find out, and one is enough.
+            (one_cost, None) if endpoints.in_flight(two) == 0 && one_cost.is_some() => return Some(two),
+            (_, None) => return Some(one),
+            (None, _) if endpoints.in_flight(one) == 0 => return Some(one),
+            (None, _) => return Some(two),
+        };
+        let (one_busy, two_busy) = (f64::from(endpoints.in_flight(one)), f64::from(endpoints.in_flight(two)));
+        // Draws follow the weights already. While neither has a whole request more than its share, and they are about
+        // as fast, nothing else is needed; to compare them by weight as well would count the weights twice.
+        let more = (one_busy / one_share - two_busy / two_share).abs() * one_share.min(two_share);
+        if more < 1.0 && one_cost <= two_cost * CLEARLY && two_cost <= one_cost * CLEARLY {
+            return Some(one);
+        }
+        // The request that is about to be added counts.
+        let load = |cost: f64, busy: f64, share: f64| cost * (busy + 1.0) / share;
+        let better = load(one_cost, one_busy, one_share) <= load(two_cost, two_busy, two_share);
+        Some(if better { one } else { two })
     }
 
-    fn less_busy(&self, endpoints: &impl Endpoints, usable: &impl Fn(usize) -> bool) -> Option<usize> {
-        let one = self.draw_usable(usable)?;
-        let two = self.draw_usable(&|index| index != one && usable(index)).unwrap_or(one);
-        // in_flight + 1: a request that is about to be added counts, and weights still matter when all are idle.
-        let load = |index: usize| u64::from(endpoints.in_flight(index)) + 1;
-        let (one_load, two_load) =
-            (load(one) * u64::from(self.weights[two]), load(two) * u64::from(self.weights[one]));
-        // Both draws already follow the weights; comparing by load per weight as well would count them twice
-        // while everything is idle, so a tie in plain requests keeps the first draw.
-        if load(one) == load(two) || one_load <= two_load { Some(one) } else { Some(two) }
-    }
-
-    /// A draw by weight; after a few misses a walk from a random place, so that one usable endpoint is always found.
-    fn draw_usable(&self, usable: &impl Fn(usize) -> bool) -> Option<usize> {
-        for _ in 0..3 {
+    /// A draw by weight. After a few misses one pass over all, so that a usable one is always found.
+    fn draw_usable(&self, endpoints: &impl Endpoints, usable: &impl Fn(usize) -> bool) -> Option<usize> {
+        const DRAWS: usize = 3;
+        for _ in 0..DRAWS {
             let drawn = self.draw();
-            if usable(drawn) {
+            if usable(drawn) && is_warm_enough(endpoints.warmth(drawn)) {
                 return Some(drawn);
             }
         }
-        let count = self.weights.len();
-        let start = fastrand::usize(..count);
-        (0..count).map(|step| (start + step) % count).find(|&index| usable(index))
+        let mut chosen = None;
+        let mut sum = 0.0;
+        for index in (0..self.weights.len()).filter(|&index| usable(index)) {
+            let share = f64::from(self.weights[index]) * endpoints.warmth(index);
+            sum += share;
+            if fastrand::f64() * sum < share {
+                chosen = Some(index);
+            }
+        }
+        chosen
     }
 
     fn draw(&self) -> usize {
@@ -103,36 +160,31 @@ impl Balancer {
         let point = fastrand::u32(..total);
         self.sums.partition_point(|&sum| sum <= point)
     }
-}
 
-/// One round in which each endpoint has as many turns as its weight, spread evenly (nginx's smooth weighted
-/// round robin).
-fn smooth_round(weights: &[u32]) -> Vec<u16> {
-    let divisor = weights.iter().copied().fold(0, gcd).max(1);
-    let mut shares: Vec<i64> = weights.iter().map(|weight| i64::from(weight / divisor)).collect();
-    let total: i64 = shares.iter().sum();
-    if total as u64 > MAX_TURNS {
-        for share in &mut shares {
-            *share = (*share * MAX_TURNS as i64 / total).max(1);
+    /// Whether one more request leaves an endpoint within its share of all that are in flight, and a quarter more
+    /// (consistent hashing with bounded loads). A handful always has room: where it belongs it finds a warm cache.
+    fn has_room(&self, endpoints: &impl Endpoints, index: usize) -> bool {
+        const HANDFUL: u32 = 8;
+        let mine = endpoints.in_flight(index);
+        if mine < HANDFUL {
+            return true;
         }
+        let all: u64 = (0..self.weights.len()).map(|index| u64::from(endpoints.in_flight(index))).sum();
+        let total = self.sums.last().copied().unwrap_or(1).max(1);
+        let share = f64::from(self.weights[index]) / f64::from(total);
+        f64::from(mine) < (1.25 * (all + 1) as f64 * share).ceil()
     }
-    let total: i64 = shares.iter().sum();
-    let mut current = vec![0_i64; shares.len()];
-    (0..total)
-        .map(|_| {
-            for (value, share) in current.iter_mut().zip(&shares) {
-                *value += share;
-            }
-            let best = (0..current.len()).max_by_key(|&i| (current[i], std::cmp::Reverse(i))).unwrap_or(0);
-            current[best] -= total;
-            best as u16
-        })
-        .collect()
 }
 
-fn gcd(a: u32, b: u32) -> u32 {
-    if b == 0 { a } else { gcd(b, a % b) }
+/// How much faster one of two is before that counts: less is chance.
+const CLEARLY: f64 = 2.0;
+
+/// An endpoint that is new takes only a share of the draws that fall on it.
+fn is_warm_enough(warmth: f64) -> bool {
+    warmth >= 1.0 || fastrand::f64() < warmth
 }
 
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;

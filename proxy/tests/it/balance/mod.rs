@@ -1,6 +1,7 @@
 //! Which endpoint gets a request, and what becomes of endpoints that fail.
 
 mod outliers;
+mod policies;
 
 use std::sync::{
     Arc,

@@ -1,0 +1,112 @@
+//! How long an endpoint takes to answer: a moving average that jumps to peaks and forgets them slowly.
+//!
+//! The idea is Finagle's Peak EWMA: an endpoint that becomes slow is noticed with its first slow answer, and tried again as
+//! its bad time fades. A failure says nothing about how long an answer takes, and must not make its endpoint
+//! look fast: it counts as twice what was known, up to a second.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// After this time an observation counts for a third of what it did, in microseconds.
+const FADES: f64 = 10_000_000.0;
+
+/// What a failure costs at least and at most, in microseconds.
+const LEAST: f64 = 1_000.0;
+const MOST: f64 = 1_000_000.0;
+
+/// An estimate of one endpoint: microseconds as `f32` in the lower half, and when it was made, in milliseconds, in the
+/// upper one. 0 while nothing is known.
+#[derive(Debug, Default)]
+pub(crate) struct Latency(AtomicU64);
+
+impl Latency {
+    /// An answer took so long.
+    pub(crate) fn observe(&self, took: u64, now: u64) {
+        let took = took as f64;
+        self.update(now, |known| match known {
+            Some((estimate, age)) if took < estimate => {
+                let kept = (-age / FADES).exp();
+                estimate * kept + took * (1.0 - kept)
+            }
+            _ => took,
+        });
+    }
+
+    /// A request failed after so long.
+    pub(crate) fn punish(&self, took: u64, now: u64) {
+        self.update(now, |known| {
+            let doubled = known.map_or(0.0, |(estimate, _)| estimate * 2.0);
+            doubled.clamp(LEAST, MOST).max(took as f64)
+        });
+    }
+
+    /// What the next answer will take, in microseconds; less and less while nobody asks. `None` while nothing is known.
+    pub(crate) fn estimate(&self, now: u64) -> Option<f64> {
+        read(self.0.load(Relaxed), now).map(|(estimate, age)| (estimate * (-age / FADES).exp()).max(1.0))
+    }
+
+    fn update(&self, now: u64, next: impl Fn(Option<(f64, f64)>) -> f64) {
+        let write = |packed| {
+            let estimate = next(read(packed, now)).max(1.0) as f32;
+            Some((now / 1000) << 32 | u64::from(estimate.to_bits()))
+        };
+        let _ = self.0.fetch_update(Relaxed, Relaxed, write);
+    }
+}
+
+/// The estimate, and how old it is in microseconds.
+fn read(packed: u64, now: u64) -> Option<(f64, f64)> {
+    // The stamp wraps around after 49 days; ages are differences.
+    let age = ((now / 1000) as u32).wrapping_sub((packed >> 32) as u32);
+    let age = if age > u32::MAX / 2 { 0 } else { age }; // another worker was a little ahead
+    let estimate = f64::from(f32::from_bits(packed as u32));
+    (packed != 0).then(|| (estimate, f64::from(age) * 1000.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000;
+
+    fn close(estimate: Option<f64>, expected: f64) {
+        let estimate = estimate.unwrap();
+        assert!((estimate / expected - 1.0).abs() < 0.02, "{estimate}, not {expected}");
+    }
+
+    #[test]
+    fn a_peak_counts_at_once_and_fades() {
+        let latency = Latency::default();
+        assert_eq!(latency.estimate(SECOND), None);
+        latency.observe(5_000, SECOND);
+        close(latency.estimate(SECOND), 5_000.0);
+        latency.observe(500_000, 2 * SECOND);
+        close(latency.estimate(2 * SECOND), 500_000.0);
+        close(latency.estimate(12 * SECOND), 500_000.0 / std::f64::consts::E);
+        for tenth in 20..1000 {
+            latency.observe(5_000, tenth * SECOND / 10);
+        }
+        close(latency.estimate(100 * SECOND), 5_000.0);
+    }
+
+    #[test]
+    fn failures_never_make_an_endpoint_look_fast() {
+        let latency = Latency::default();
+        latency.punish(50, SECOND);
+        close(latency.estimate(SECOND), 1_000.0);
+        for _ in 0..20 {
+            latency.punish(50, SECOND);
+        }
+        close(latency.estimate(SECOND), 1_000_000.0);
+        latency.punish(5_000_000, SECOND);
+        close(latency.estimate(SECOND), 5_000_000.0);
+    }
+
+    #[test]
+    fn the_stamp_may_wrap_and_clocks_of_workers_may_differ_a_little() {
+        let latency = Latency::default();
+        let late = (u64::from(u32::MAX) + 1) * 1000;
+        latency.observe(5_000, late - SECOND);
+        close(latency.estimate(late + 9 * SECOND), 5_000.0 / std::f64::consts::E);
+        close(latency.estimate(late - 2 * SECOND), 5_000.0);
+    }
+}

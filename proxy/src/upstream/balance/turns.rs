@@ -1,0 +1,82 @@
+//! Turns by weight, spread evenly.
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+/// Turns of a schedule; weights are scaled down to fit, so that a schedule stays small.
+const MAX_TURNS: u64 = 4096;
+
+/// A schedule, and whose turn it is.
+pub(super) struct Turns {
+    schedule: Vec<u16>,
+    next: AtomicUsize,
+}
+
+impl Turns {
+    pub(super) fn new(weights: &[u32]) -> Self {
+        let schedule = smooth_round(weights);
+        // Several proxies that start together do not all begin with the first endpoint.
+        let next = AtomicUsize::new(fastrand::usize(..schedule.len().max(1)));
+        Self { schedule, next }
+    }
+
+    /// The next one that can be used; one that is new misses turns, unless there is no other.
+    pub(super) fn next(
+        &self,
+        usable: &impl Fn(usize) -> bool,
+        warmth: impl Fn(usize) -> f64,
+    ) -> Option<usize> {
+        let count = self.schedule.len();
+        let mut missed = None;
+        for _ in 0..count {
+            let index = usize::from(self.schedule[self.next.fetch_add(1, Relaxed) % count]);
+            if usable(index) {
+                if super::is_warm_enough(warmth(index)) {
+                    return Some(index);
+                }
+                missed = Some(index);
+            }
+        }
+        missed
+    }
+}
+
+/// One round in which each endpoint has as many turns as its weight, spread evenly (nginx's smooth weighted
+/// round robin).
+fn smooth_round(weights: &[u32]) -> Vec<u16> {
+    let divisor = weights.iter().copied().fold(0, gcd).max(1);
+    let mut shares: Vec<i64> = weights.iter().map(|weight| i64::from(weight / divisor)).collect();
+    let total: i64 = shares.iter().sum();
+    if total as u64 > MAX_TURNS {
+        for share in &mut shares {
+            *share = (*share * MAX_TURNS as i64 / total).max(1);
+        }
+    }
+    let total: i64 = shares.iter().sum();
+    let mut current = vec![0_i64; shares.len()];
+    (0..total)
+        .map(|_| {
+            for (value, share) in current.iter_mut().zip(&shares) {
+                *value += share;
+            }
+            let best = (0..current.len()).max_by_key(|&i| (current[i], std::cmp::Reverse(i))).unwrap_or(0);
+            current[best] -= total;
+            best as u16
+        })
+        .collect()
+}
+
+fn gcd(a: u32, b: u32) -> u32 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn round_robin_spreads_turns_instead_of_bunching_them() {
+        assert_eq!(smooth_round(&[5, 1, 1]), [0, 0, 1, 0, 2, 0, 0]);
+        assert_eq!(smooth_round(&[2, 2]), [0, 1]);
+        assert!(smooth_round(&[1000, 999, 997, 991, 983]).len() <= MAX_TURNS as usize + 5);
+    }
+}

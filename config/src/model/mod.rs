@@ -42,7 +42,7 @@ pub use tls::{
 };
 pub use traffic::{Concurrency, Fault, Mirror};
 pub use upstream::{
-    ConnectionSettings, EndpointAddress, EndpointSpec, HashOn, LoadBalancer, LoadBalancerPolicy,
+    ConnectionSettings, EndpointAddress, EndpointSpec, HashOn, HealthCheck, LoadBalancer, LoadBalancerPolicy,
     OutlierDetection, Protocol, Upstream, UpstreamKind,
 };
 

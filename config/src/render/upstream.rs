@@ -7,8 +7,8 @@ use super::{
     value::{Object, text, time, time_or_off, word},
 };
 use crate::model::{
-    ConnectionSettings, EndpointSpec, HashOn, LoadBalancer, OutlierDetection, SecretText, Upstream,
-    UpstreamKind,
+    ConnectionSettings, EndpointSpec, HashOn, HealthCheck, LoadBalancer, OutlierDetection, ReadinessProbe,
+    SecretText, Upstream, UpstreamKind,
 };
 
 /// The upstream and its name; `None` for the app, which has a block of its own.
@@ -25,6 +25,7 @@ pub(super) fn upstream(upstream: &Upstream) -> Option<(String, Value)> {
         .maybe("tls", upstream.tls.as_deref().map(tls::client))
         .maybe("credentials", upstream.bearer_token.as_ref().map(credentials))
         .with("loadBalancer", load_balancer(&upstream.load_balancer))
+        .maybe("healthCheck", upstream.health_check.as_ref().map(health_check))
         .maybe("outlierDetection", upstream.outlier_detection.as_ref().map(outlier_detection))
         .with(
             "connections",
@@ -60,6 +61,19 @@ fn hash_on(on: &HashOn) -> Value {
         HashOn::Cookie(name) => Object::new().with("cookie", text(name)).into(),
         HashOn::ClientIp => "clientIP".into(),
     }
+}
+
+fn health_check(check: &HealthCheck) -> Object {
+    let object = match &check.probe {
+        ReadinessProbe::Connect => Object::new().with("tcp", true),
+        ReadinessProbe::Http { path } => Object::new().with("path", text(path)),
+        ReadinessProbe::Grpc { service } => Object::new().with("grpc", text(service)),
+    };
+    object
+        .with("interval", time(check.interval))
+        .with("timeout", time(check.timeout))
+        .with("healthyThreshold", check.healthy_threshold)
+        .with("unhealthyThreshold", check.unhealthy_threshold)
 }
 
 fn outlier_detection(rules: &OutlierDetection) -> Object {

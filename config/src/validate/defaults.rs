@@ -46,6 +46,14 @@ pub(super) const UPSTREAM_IDLE: Duration = Duration::from_secs(30);
 /// Under the 5 s after which common app servers (Node.js, uvicorn) close an idle connection.
 pub(super) const APP_IDLE: Duration = Duration::from_secs(3);
 
+/// A pod that hangs is found within half a minute, at a cost that nobody notices.
+pub(super) const HEALTH_INTERVAL: Duration = Duration::from_secs(10);
+/// The default timeout of a Kubernetes probe.
+pub(super) const HEALTH_TIMEOUT: Duration = Duration::from_secs(1);
+/// One good answer may be luck.
+pub(super) const HEALTHY_THRESHOLD: u64 = 2;
+/// The default of a Kubernetes probe.
+pub(super) const UNHEALTHY_THRESHOLD: u64 = 3;
 /// Envoy's default: with half of the endpoints gone the others hardly carry twice their load.
 pub(super) const PANIC_PERCENT: u64 = 50;
 /// Envoy's default: fewer happen by chance.

@@ -46,7 +46,7 @@ use crate::{
         notes::{Notes, Teller},
         server::TlsError,
     },
-    upstream::dns,
+    upstream::{dns, health::Checkers},
     worker::{self, Handle, Parts},
 };
 
@@ -137,6 +137,7 @@ struct Control {
     drain: Drain,
     resolving: JoinHandle<()>,
     keepers: Keepers,
+    checkers: Checkers,
     reports: Reports,
     log: Writer,
     refused: Teller,
@@ -188,6 +189,8 @@ impl Control {
         shared.published();
         shared.set_phase(Phase::Serving);
         let drain = Drain::default();
+        let mut checkers = Checkers::default();
+        checkers.follow(&cell.load().upstreams);
         let mut reports = Reports::default();
         reports.watch(&config);
         Ok(Self {
@@ -202,6 +205,7 @@ impl Control {
             drain,
             resolving,
             keepers,
+            checkers,
             reports,
             log,
             refused,

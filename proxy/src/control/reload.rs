@@ -132,6 +132,7 @@ impl Control {
         self.resolving.abort();
         self.resolving = tokio::spawn(dns::keep_resolved(endpoints));
         self.keepers.keep_only(&snapshot.keys);
+        self.checkers.follow(&snapshot.upstreams);
         self.reports.watch(&config);
         self.cell.store(Arc::new(snapshot));
         self.listeners.publish(listeners, &self.workers, &self.shared).await;

@@ -116,6 +116,7 @@ pub(crate) struct UpstreamCounters {
     budget_exhausted: AtomicU64,
     hedges: [AtomicU64; 2],
     ejections: AtomicU64,
+    health_checks: [AtomicU64; 2],
 }
 
 /// What the service of one route's `extAuth` decided.
@@ -290,6 +291,11 @@ impl UpstreamCounters {
     /// A second try beside the first ended.
     pub(crate) fn hedged(&self, won: bool) {
         self.hedges[usize::from(!won)].fetch_add(1, Relaxed);
+    }
+
+    /// An endpoint was asked whether it is well.
+    pub(crate) fn health_checked(&self, ok: bool) {
+        self.health_checks[usize::from(!ok)].fetch_add(1, Relaxed);
     }
 
     /// An endpoint was ejected.
@@ -604,6 +610,13 @@ impl Metrics {
         for (name, one) in upstreams.iter() {
             page.sample(names::OUTLIER_EJECTIONS, &[("upstream", name)], one.ejections.load(Relaxed));
         }
+        page.head(names::HEALTH_CHECKS, "counter", "Questions to endpoints whether they are well.");
+        for (name, one) in upstreams.iter() {
+            for (result, count) in ["ok", "failed"].iter().zip(&one.health_checks) {
+                let labels = [("upstream", &**name), ("result", result)];
+                page.sample(names::HEALTH_CHECKS, &labels, count.load(Relaxed));
+            }
+        }
         drop(upstreams);
         self.render_endpoints(page);
     }
@@ -614,6 +627,13 @@ impl Metrics {
         for (upstream, one) in readings.iter().flat_map(Reading::each) {
             let labels = [("upstream", upstream), ("endpoint", &*one.endpoint)];
             page.sample(names::ENDPOINT_EJECTED, &labels, u8::from(one.ejected));
+        }
+        page.head(names::ENDPOINT_HEALTHY, "gauge", "Whether an endpoint says that it is well.");
+        for (upstream, one) in readings.iter().flat_map(Reading::each) {
+            let labels = [("upstream", upstream), ("endpoint", &*one.endpoint)];
+            if let Some(healthy) = one.healthy {
+                page.sample(names::ENDPOINT_HEALTHY, &labels, u8::from(healthy));
+            }
         }
     }
 

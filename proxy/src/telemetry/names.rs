@@ -45,6 +45,10 @@ pub(crate) const HEDGES: &str = "outrigger_hedges_total";
 pub(crate) const OUTLIER_EJECTIONS: &str = "outrigger_outlier_ejections_total";
 /// Gauge, 0 or 1; labels `upstream`, `endpoint`. Whether an endpoint is ejected.
 pub(crate) const ENDPOINT_EJECTED: &str = "outrigger_endpoint_ejected";
+/// Counter; labels `upstream`, `result` (`ok`, `failed`). Questions to endpoints whether they are well.
+pub(crate) const HEALTH_CHECKS: &str = "outrigger_health_checks_total";
+/// Gauge, 0 or 1; labels `upstream`, `endpoint`. Whether an endpoint that is asked is healthy.
+pub(crate) const ENDPOINT_HEALTHY: &str = "outrigger_endpoint_healthy";
 /// Counter; labels `provider`, `result` (`ok`, or what failed). Fetches of a token provider's keys.
 pub(crate) const JWKS_FETCHES: &str = "outrigger_jwks_fetches_total";
 /// Gauge; label `provider`. Keys that tokens are verified with.

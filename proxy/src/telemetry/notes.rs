@@ -97,6 +97,8 @@ pub(crate) struct EndpointReading {
     pub endpoint: Arc<str>,
     /// Whether it is ejected.
     pub ejected: bool,
+    /// Whether it is healthy; `None` where nobody asks.
+    pub healthy: Option<bool>,
 }
 
 #[cfg(test)]

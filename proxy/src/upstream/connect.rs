@@ -1,11 +1,13 @@
 //! Opens connections to endpoints: TCP, TLS over it, or a Unix socket.
 
 use std::{
-    cell::Cell,
     io,
     net::SocketAddr,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -96,14 +98,14 @@ pub(crate) async fn connect(
     secure: Option<Secure<'_>>,
     limit: Duration,
 ) -> io::Result<Connected> {
-    let shaking = Cell::new(false);
+    let shaking = AtomicBool::new(false); // health checks wait on a runtime whose tasks may move
     let connected = timeout(limit, async {
         let connected = connect_any(endpoint).await?;
         let Some(Secure { connector, spoken }) = secure else { return Ok(connected) };
         let UpstreamStream::Tcp(stream) = connected.stream else {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "TLS is spoken over TCP alone"));
         };
-        shaking.set(true);
+        shaking.store(true, Relaxed);
         let Shaken { stream, resumed } =
             connector.shake_hands(stream, &endpoint.spec.authority, spoken).await?;
         let stream = UpstreamStream::Tls(stream);
@@ -111,7 +113,7 @@ pub(crate) async fn connect(
     });
     match connected.await {
         Ok(result) => result,
-        Err(_) => match secure.filter(|_| shaking.get()) {
+        Err(_) => match secure.filter(|_| shaking.load(Relaxed)) {
             Some(secure) => Err(secure.connector.timed_out(&endpoint.spec.authority)),
             None => Err(io::Error::new(io::ErrorKind::TimedOut, "no connection within connectTimeout")),
         },

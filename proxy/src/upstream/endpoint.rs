@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
 };
 
@@ -31,6 +31,7 @@ pub(crate) struct Endpoint {
     pub failures: Failures,
     /// How long its answers take; known with `peakEwma` alone.
     pub latency: Latency,
+    unhealthy: AtomicBool,
     /// When it came to the others or came back, in microseconds; 0 when it is one of them long since.
     since: AtomicU64,
     target: Target,
@@ -76,6 +77,7 @@ impl Endpoint {
             outlier: Outlier::default(),
             failures: Failures::default(),
             latency: Latency::default(),
+            unhealthy: AtomicBool::new(false),
             since: AtomicU64::new(0),
             in_flight: AtomicU32::new(0),
         }
@@ -96,7 +98,17 @@ impl Endpoint {
 
     /// Whether nothing speaks against sending requests to it.
     pub(crate) fn is_well(&self) -> bool {
-        self.has_address() && !self.outlier.is_out()
+        self.has_address() && self.is_healthy() && !self.outlier.is_out()
+    }
+
+    /// What its last answers to `healthCheck` amount to; true where it is not asked.
+    pub(crate) fn is_healthy(&self) -> bool {
+        !self.unhealthy.load(Relaxed)
+    }
+
+    /// What they amount to from now on.
+    pub(super) fn set_healthy(&self, healthy: bool) {
+        self.unhealthy.store(!healthy, Relaxed);
     }
 
     /// Whether it is a host name.

@@ -215,21 +215,25 @@ impl<'a> Choice<'a> {
     /// Why nothing was chosen.
     fn none(&self) -> Error {
         let upstream = Arc::clone(&self.upstream.model.name);
-        let ejected = self.endpoints.iter().filter(|one| one.outlier.is_out()).count();
-        match ejected {
-            0 => Error::NoEndpoint { upstream },
-            _ => Error::NoHealthyEndpoint {
-                upstream,
-                state: format!("{} endpoints: {ejected} ejected", self.endpoints.len()).into(),
-            },
+        let count = |what: fn(&Endpoint) -> bool| self.endpoints.iter().filter(|one| what(one)).count();
+        let lost = count(|one| !one.has_address());
+        let unhealthy = count(|one| one.has_address() && !one.is_healthy());
+        let all = self.endpoints.len();
+        if lost == all {
+            return Error::NoEndpoint { upstream };
         }
+        let ejected = all - lost - unhealthy;
+        let state =
+            format!("{all} endpoints: {ejected} ejected, {unhealthy} unhealthy, {lost} without an address");
+        Error::NoHealthyEndpoint { upstream, state: state.into() }
     }
 }
 
 impl Endpoints for Choice<'_> {
     fn is_available(&self, index: usize) -> bool {
         let endpoint = &self.endpoints[index];
-        endpoint.has_address() && (endpoint.outlier.admits(|| self.now()) || self.panics())
+        let may_come = endpoint.is_healthy() && endpoint.outlier.admits(|| self.now());
+        endpoint.has_address() && (may_come || self.panics())
     }
 
     fn was_tried(&self, index: usize) -> bool {

@@ -13,7 +13,10 @@ use arc_swap::ArcSwap;
 use http::HeaderMap;
 use outrigger_config::model::{Config, EndpointSpec, LoadBalancerPolicy, Upstream as Model};
 use outrigger_filters::retry::Budget;
-use tokio::time::Instant;
+use tokio::{
+    sync::{Notify, futures::Notified},
+    time::Instant,
+};
 
 use super::{
     balance::{Balancer, key},
@@ -47,6 +50,8 @@ pub(crate) struct Upstream {
     generation: AtomicU64,
     /// Somebody is about to eject an endpoint. Nobody waits for that: the next failure is soon enough.
     ejecting: AtomicBool,
+    /// Told of each new set.
+    changed: Notify,
 }
 
 /// The endpoints of an upstream and the choice among them; replaced as a whole when their names or number change.
@@ -115,6 +120,7 @@ impl Upstream {
             set: ArcSwap::new(set),
             generation: AtomicU64::new(0),
             ejecting: AtomicBool::new(false),
+            changed: Notify::new(),
         }
     }
 
@@ -135,6 +141,12 @@ impl Upstream {
         let old = self.set();
         self.set.store(Arc::new(EndpointSet::new(&self.model, specs, &old.endpoints)));
         self.generation.fetch_add(1, Ordering::Release);
+        self.changed.notify_waiters();
+    }
+
+    /// Ready after the next change of the set, counted from this call on.
+    pub(super) fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
     }
 
     /// Whether the time that answers take counts for the choice.
@@ -163,6 +175,7 @@ impl Upstream {
         let endpoint = |one: &Arc<Endpoint>| EndpointReading {
             endpoint: Arc::clone(&one.label),
             ejected: one.outlier.is_out(),
+            healthy: self.model.health_check.is_some().then(|| one.is_healthy()),
         };
         Reading {
             upstream: Arc::clone(&self.model.name),

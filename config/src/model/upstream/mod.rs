@@ -1,6 +1,7 @@
 //! Upstreams: named groups of endpoints.
 
 mod balance;
+mod health;
 mod outlier;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -9,6 +10,7 @@ use std::net::SocketAddr;
 
 use super::{ClientTls, RetryBudget, SecretText};
 pub use balance::{HashOn, LoadBalancer, LoadBalancerPolicy};
+pub use health::HealthCheck;
 pub use outlier::OutlierDetection;
 
 /// A named group of endpoints that a route can send to.
@@ -29,6 +31,8 @@ pub struct Upstream {
     pub bearer_token: Option<SecretText>,
     /// How an endpoint is chosen.
     pub load_balancer: LoadBalancer,
+    /// How endpoints are asked whether they are well; `None`: not.
+    pub health_check: Option<HealthCheck>,
     /// When an endpoint that fails is ejected; `None` for the app, which has no other.
     pub outlier_detection: Option<OutlierDetection>,
     /// Connect, idle and age limits of connections.

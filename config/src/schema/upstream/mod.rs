@@ -1,9 +1,11 @@
 //! An entry of `upstreams`.
 
 mod balance;
+mod health;
 mod outlier;
 
 pub(crate) use balance::{HashOnBlock, LoadBalancerBlock};
+pub(crate) use health::HealthCheckBlock;
 pub(crate) use outlier::OutlierDetectionBlock;
 
 use super::{At, CredentialsBlock, Int, RetryBudgetBlock, Time, UpstreamTlsBlock, Word, block::block};
@@ -22,6 +24,8 @@ block! {
         "credentials" credentials: CredentialsBlock,
         /// How an endpoint is chosen.
         "loadBalancer" load_balancer: LoadBalancerBlock,
+        /// How endpoints are asked whether they are well. Default: they are not asked.
+        "healthCheck" health_check: HealthCheckBlock,
         /// When an endpoint that fails is ejected, and for how long. On by default.
         "outlierDetection" outlier_detection: OutlierDetectionBlock,
         /// Connect, idle and age limits of connections.
@@ -31,7 +35,7 @@ block! {
     }
     required ["endpoints"]
     later [
-        "dns", "healthCheck", "circuitBreaker"
+        "dns", "circuitBreaker"
     ]
 }
 

@@ -2,6 +2,7 @@
 
 mod balance;
 mod credentials;
+mod health;
 mod outlier;
 
 use std::{sync::Arc, time::Duration};
@@ -54,6 +55,7 @@ fn app_upstream(app: &App) -> Upstream {
         tls: None,
         bearer_token: None,
         load_balancer: balance::least_request(),
+        health_check: None,
         outlier_detection: None,
         connections: ConnectionSettings {
             connect_timeout: defaults::CONNECT_TIMEOUT,
@@ -81,6 +83,7 @@ fn upstream(name: &str, block: &UpstreamBlock, files: &mut Files<'_>, report: &m
         protocol: word(&block.protocol, Protocol::Auto),
         tls: tls(block, secure, files, report),
         load_balancer: balance::load_balancer(block.load_balancer.as_ref(), report),
+        health_check: block.health_check.as_ref().map(|check| health::health_check(check, report)),
         outlier_detection: Some(outlier::outlier_detection(outliers, Some(items.len()), report)),
         connections: connections(block.connections.as_ref(), defaults::UPSTREAM_IDLE, report),
         retry_budget: retry::budget(block.retry_budget.as_ref()),

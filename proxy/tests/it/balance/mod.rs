@@ -1,5 +1,6 @@
 //! Which endpoint gets a request, and what becomes of endpoints that fail.
 
+mod health;
 mod outliers;
 mod policies;
 

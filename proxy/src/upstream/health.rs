@@ -1,0 +1,181 @@
+//! Active health: endpoints are asked on the control thread, each on a clock of its own.
+//!
+//! An endpoint begins healthy, so that a start waits for nobody; its very first answer alone can take it out, since nothing
+//! speaks for it yet. After that it takes several in a row, either way.
+
+use std::{sync::Arc, time::Duration};
+
+use outrigger_config::model::{HealthCheck, ReadinessProbe};
+use tokio::{
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+
+use super::{
+    clock,
+    connect::{Secure, connect},
+    endpoint::Endpoint,
+    probe::{self, Cause},
+    registry::Upstream,
+};
+use crate::tls::client::Spoken;
+
+/// The first question comes within this time, so that many endpoints are not asked at once.
+const FIRST: Duration = Duration::from_secs(1);
+
+/// The tasks that ask, one for each upstream with `healthCheck`.
+#[derive(Default)]
+pub(crate) struct Checkers(Vec<(Arc<Upstream>, Task)>);
+
+/// Ends with its handle.
+struct Task(JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Checkers {
+    /// Asks the endpoints of these upstreams from now on, and of no others.
+    pub(crate) fn follow(&mut self, upstreams: &[Arc<Upstream>]) {
+        self.0.retain(|(known, _)| upstreams.iter().any(|one| Arc::ptr_eq(one, known)));
+        for upstream in upstreams.iter().filter(|one| one.model.health_check.is_some()) {
+            if !self.0.iter().any(|(known, _)| Arc::ptr_eq(known, upstream)) {
+                let task = Task(tokio::spawn(watch(Arc::clone(upstream))));
+                self.0.push((Arc::clone(upstream), task));
+            }
+        }
+    }
+}
+
+/// One task for each endpoint that the upstream has now.
+async fn watch(upstream: Arc<Upstream>) {
+    let mut asked: Vec<(Arc<Endpoint>, Task)> = Vec::new();
+    loop {
+        let changed = upstream.changed(); // before the look, so that no change is missed
+        let set = upstream.set();
+        asked.retain(|(known, _)| set.endpoints.iter().any(|one| Arc::ptr_eq(one, known)));
+        for endpoint in &set.endpoints {
+            if !asked.iter().any(|(known, _)| Arc::ptr_eq(known, endpoint)) {
+                let task = Task(tokio::spawn(ask_for_ever(Arc::clone(&upstream), Arc::clone(endpoint))));
+                asked.push((Arc::clone(endpoint), task));
+            }
+        }
+        drop(set);
+        changed.await;
+    }
+}
+
+async fn ask_for_ever(upstream: Arc<Upstream>, endpoint: Arc<Endpoint>) {
+    let Some(rules) = &upstream.model.health_check else { return };
+    let mut judge = Judge::default();
+    sleep(FIRST.min(rules.interval).mul_f64(fastrand::f64())).await;
+    loop {
+        let answer = match timeout(rules.timeout, ask(&upstream, &endpoint, rules)).await {
+            Ok(answer) => answer.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("no answer within {:?}", rules.timeout)),
+        };
+        upstream.counters.health_checked(answer.is_ok());
+        if let Some(healthy) = judge.judge(rules, endpoint.is_healthy(), answer.is_ok()) {
+            if healthy {
+                endpoint.begin_slowly(clock::micros());
+            }
+            endpoint.set_healthy(healthy);
+            let (name, label) = (&upstream.model.name, &endpoint.label);
+            match answer {
+                Ok(()) => tracing::info!(upstream = %name, endpoint = %label, "healthy again"),
+                Err(why) => tracing::warn!(upstream = %name, endpoint = %label, "unhealthy: {why}"),
+            }
+        }
+        // Give or take a tenth, so that proxies do not ask together.
+        sleep(rules.interval.mul_f64(0.9 + 0.2 * fastrand::f64())).await;
+    }
+}
+
+async fn ask(upstream: &Upstream, endpoint: &Endpoint, rules: &HealthCheck) -> Result<(), Cause> {
+    let spoken = match rules.probe {
+        ReadinessProbe::Grpc { .. } => Spoken::Http2,
+        ReadinessProbe::Connect | ReadinessProbe::Http { .. } => Spoken::Http1,
+    };
+    let secure = upstream.tls.as_ref().map(|connector| Secure { connector, spoken });
+    let stream = connect(endpoint, secure, rules.timeout).await?.stream;
+    let host = upstream.model.host(&endpoint.spec);
+    match &rules.probe {
+        ReadinessProbe::Connect => Ok(()),
+        ReadinessProbe::Http { path } => probe::http(stream, host, path).await,
+        ReadinessProbe::Grpc { service } => {
+            let scheme = if upstream.tls.is_some() { "https" } else { "http" };
+            probe::grpc(stream, &format!("{scheme}://{host}"), service).await
+        }
+    }
+}
+
+/// What the answers of one endpoint amount to.
+#[derive(Debug, Default)]
+struct Judge {
+    answers: u64,
+    /// Of those that speak against what it is now.
+    in_a_row: u32,
+}
+
+impl Judge {
+    /// What the endpoint is from now on, when an answer changes it.
+    fn judge(&mut self, rules: &HealthCheck, healthy: bool, good: bool) -> Option<bool> {
+        self.answers += 1;
+        if good == healthy {
+            self.in_a_row = 0;
+            return None;
+        }
+        self.in_a_row += 1;
+        let enough = match good {
+            true => rules.healthy_threshold,
+            false if self.answers == 1 => 1,
+            false => rules.unhealthy_threshold,
+        };
+        if self.in_a_row < enough {
+            return None;
+        }
+        self.in_a_row = 0;
+        Some(good)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use outrigger_config::load_str;
+
+    use super::*;
+
+    fn rules() -> HealthCheck {
+        let yaml = "upstreams: { u: { endpoints: [{ url: http://a }], healthCheck: { path: / } } }\n\
+                    routes: [{ name: r, backendRefs: [u] }]";
+        let config = load_str("outrigger.yaml", yaml, &|_: &str| None).unwrap().config;
+        config.upstreams[0].health_check.clone().unwrap()
+    }
+
+    #[test]
+    fn the_first_answer_decides_alone_and_then_it_takes_some_in_a_row() {
+        let rules = rules();
+        // Answers as they come (1 is good), and what the endpoint is after each.
+        for (answers, states) in [
+            ("1111", "1111"),
+            ("0", "0"),
+            ("01", "00"),
+            ("011", "001"),
+            ("0101011", "0000001"),
+            ("1000", "1110"),
+            ("10010010001011", "11111111100001"),
+        ] {
+            let (mut judge, mut healthy) = (Judge::default(), true);
+            let seen: String = answers
+                .chars()
+                .map(|answer| {
+                    healthy = judge.judge(&rules, healthy, answer == '1').unwrap_or(healthy);
+                    if healthy { '1' } else { '0' }
+                })
+                .collect();
+            assert_eq!(seen, states, "{answers}");
+        }
+    }
+}

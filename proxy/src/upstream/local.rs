@@ -236,6 +236,10 @@ impl Endpoints for Choice<'_> {
         endpoint.has_address() && (may_come || self.panics())
     }
 
+    fn is_first_try(&self) -> bool {
+        self.tried.is_empty()
+    }
+
     fn was_tried(&self, index: usize) -> bool {
         self.tried.has(&self.endpoints[index])
     }

@@ -35,6 +35,8 @@ enum Policy {
 pub(crate) trait Endpoints {
     /// Whether a request may be sent to it.
     fn is_available(&self, index: usize) -> bool;
+    /// Whether the request is sent for the first time.
+    fn is_first_try(&self) -> bool;
     /// Whether this request was sent to it before.
     fn was_tried(&self, index: usize) -> bool;
     /// Requests in flight.
@@ -85,8 +87,11 @@ impl Balancer {
 
     fn choose_from(&self, endpoints: &impl Endpoints, usable: &impl Fn(usize) -> bool) -> Option<usize> {
         match &self.policy {
-            Policy::RoundRobin(turns) => turns.next(usable, |index| endpoints.warmth(index)),
-            Policy::Random => self.draw_usable(endpoints, usable),
+            Policy::RoundRobin(turns) if endpoints.is_first_try() => {
+                turns.next(usable, |index| endpoints.warmth(index))
+            }
+            // Another try takes no turn: with two endpoints of which one fails, every request would begin there.
+            Policy::RoundRobin(_) | Policy::Random => self.draw_usable(endpoints, usable),
             Policy::LeastRequest => self.better_of_two(endpoints, usable, |_| Some(1.0)),
             Policy::PeakEwma => self.better_of_two(endpoints, usable, |index| endpoints.latency(index)),
             // Without a key nothing has to stay where it was.

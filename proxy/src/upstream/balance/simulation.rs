@@ -33,6 +33,9 @@ impl Endpoints for World {
     fn is_available(&self, _: usize) -> bool {
         true
     }
+    fn is_first_try(&self) -> bool {
+        true
+    }
     fn was_tried(&self, _: usize) -> bool {
         false
     }

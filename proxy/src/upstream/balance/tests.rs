@@ -20,6 +20,9 @@ impl Endpoints for Fake {
     fn is_available(&self, index: usize) -> bool {
         self.available[index]
     }
+    fn is_first_try(&self) -> bool {
+        self.tried.is_empty()
+    }
     fn was_tried(&self, index: usize) -> bool {
         self.tried.contains(&index)
     }
@@ -162,4 +165,17 @@ fn a_key_stays_where_it_is_until_its_endpoint_has_more_than_its_share_and_a_quar
         let alone = balancer.choose(&Fake { in_flight: vec![0; 4], ..few.clone() });
         assert_eq!(balancer.choose(&few), alone, "a handful may stay together");
     }
+}
+
+#[test]
+fn another_try_takes_no_turn() {
+    let balancer = balancer(RoundRobin, [1, 1]);
+    let firsts: Vec<usize> = (0..10)
+        .map(|_| {
+            let first = balancer.choose(&idle(2)).unwrap();
+            assert_eq!(balancer.choose(&Fake { tried: vec![first], ..idle(2) }), Some(1 - first));
+            first
+        })
+        .collect();
+    assert_eq!(firsts.iter().filter(|first| **first == 0).count(), 5, "{firsts:?}");
 }

@@ -323,7 +323,7 @@ fn what_never_reached_an_endpoint_goes_again_whatever_its_method() {
         for _ in 0..6 {
             assert_eq!(status(&wire.ask(POST).0), 200, "{retry}");
         }
-        assert!(retries(&proxy, "connect_failure") >= 3.0, "half of them begin there");
+        assert!((retries(&proxy, "connect_failure") - 3.0).abs() < 0.5, "half of them begin there");
     }
 }
 

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use super::{
-    Auth, Authorize, ClaimMatch, Concurrency, Cors, ExtAuth, Fault, Hedge, ListenerId, Mirror, PathTemplate,
-    Pattern, RateLimitId, Retry, UpstreamId,
+    Auth, Authorize, ClaimMatch, Concurrency, Cors, ExtAuth, Fault, HashOn, Hedge, ListenerId, Mirror,
+    PathTemplate, Pattern, RateLimitId, Retry, UpstreamId,
 };
 
 /// One route, with `defaults` already applied.
@@ -33,6 +33,8 @@ pub struct Route {
     pub ext_auth: Option<ExtAuth>,
     /// How many requests may be with the upstream at once.
     pub concurrency: Option<Concurrency>,
+    /// What the choice among several upstreams goes by; `None` draws for each request.
+    pub hash_on: Option<HashOn>,
     /// Where copies of some requests go.
     pub request_mirror: Option<Mirror>,
     /// Delays and failures on purpose.
@@ -67,6 +69,7 @@ impl Route {
             authorize: None,
             ext_auth: None,
             concurrency: None,
+            hash_on: None,
             request_mirror: None,
             fault: None,
             url_rewrite: UrlRewrite::default(),

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use super::{
     auth::{self, value_match},
     retry, tls, traffic,
+    upstream::hash_on,
     value::{Object, text, time_or_off},
 };
 use crate::model::{
@@ -53,6 +54,7 @@ fn forward(object: Object, config: &Config, route: &Route, backends: &[WeightedB
         .maybe("urlRewrite", url_rewrite(&route.url_rewrite))
         .maybe("requestHeaders", header_changes(&route.request_headers))
         .maybe("concurrency", route.concurrency.as_ref().map(traffic::concurrency))
+        .maybe("hashOn", route.hash_on.as_ref().map(hash_on))
         .maybe("requestMirror", route.request_mirror.as_ref().map(|mirror| traffic::mirror(config, mirror)))
         .maybe("fault", route.fault.as_ref().map(traffic::fault))
         .with("timeouts", timeouts)

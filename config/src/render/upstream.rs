@@ -55,7 +55,7 @@ fn load_balancer(balancer: &LoadBalancer) -> Object {
         .with("panicPercent", balancer.panic_percent)
 }
 
-fn hash_on(on: &HashOn) -> Value {
+pub(super) fn hash_on(on: &HashOn) -> Value {
     match on {
         HashOn::Header(name) => Object::new().with("header", name.as_str()).into(),
         HashOn::Cookie(name) => Object::new().with("cookie", text(name)).into(),

@@ -2,7 +2,9 @@
 
 use super::{
     At, AuthValue, AuthorizeBlock, ConcurrencyBlock, CorsBlock, Either, Entries, ExtAuthBlock, FaultBlock,
-    Flag, HedgeBlock, Int, MirrorBlock, RetryBlock, Time, Word, block::block, words::Scheme,
+    Flag, HashOnBlock, HedgeBlock, Int, MirrorBlock, RetryBlock, Time, Word,
+    block::block,
+    words::{ClientIp, Scheme},
 };
 
 block! {
@@ -50,6 +52,8 @@ block! {
         "cors" cors: CorsBlock,
         /// Upstreams by weight; an item may be the plain name. Default: the app, on inbound routes.
         "backendRefs" backend_refs: Vec<At<Either<String, BackendRefBlock>>>,
+        /// What the choice among several `backendRefs` goes by, so that requests that are alike take the same one: `clientIP`, or a header or cookie. Default: at random, each request by itself.
+        "hashOn" hash_on: Either<Word<ClientIp>, HashOnBlock>,
         /// Changes to the path or host sent on.
         "urlRewrite" url_rewrite: UrlRewriteBlock,
         /// Changes to the request head sent on.

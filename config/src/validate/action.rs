@@ -5,16 +5,18 @@ use http::{HeaderValue, StatusCode};
 use super::{
     defaults, headers, hostname, name, path,
     route::Context,
+    upstream,
     value::{narrow, number},
 };
 use crate::{
     model::{
-        Action, DirectResponse, Direction, PathRewrite, Redirect, UpstreamId, UrlRewrite, WeightedBackend,
+        Action, DirectResponse, Direction, HashOn, PathRewrite, Redirect, UpstreamId, UrlRewrite,
+        WeightedBackend,
     },
     problem::{Place, Report},
     schema::{
-        At, BackendRefBlock, DirectResponseBlock, Either, PathRewriteBlock, RedirectBlock, RouteBlock,
-        UrlRewriteBlock, word_of,
+        At, BackendRefBlock, ClientIp, DirectResponseBlock, Either, HashOnBlock, PathRewriteBlock,
+        RedirectBlock, RouteBlock, UrlRewriteBlock, Word, word_of,
     },
 };
 
@@ -62,6 +64,7 @@ pub(super) fn without_effect(block: &RouteBlock, report: &mut Report) {
         ("urlRewrite", block.url_rewrite.as_ref().map(|at| &at.place)),
         ("requestHeaders", block.request_headers.as_ref().map(|at| &at.place)),
         ("concurrency", block.concurrency.as_ref().map(|at| &at.place)),
+        ("hashOn", block.hash_on.as_ref().map(|at| &at.place)),
         ("requestMirror", block.request_mirror.as_ref().map(|at| &at.place)),
         ("fault", block.fault.as_ref().map(|at| &at.place)),
         ("timeouts", block.timeouts.as_ref().map(|at| &at.place)),
@@ -74,6 +77,20 @@ pub(super) fn without_effect(block: &RouteBlock, report: &mut Report) {
             report.error(place, "conflicting-keys", message, "remove it");
         }
     }
+}
+
+/// Checks `hashOn` of a route that sends on.
+pub(super) fn hash_on(
+    written: Option<&At<Either<Word<ClientIp>, HashOnBlock>>>,
+    action: &Action,
+    report: &mut Report,
+) -> Option<HashOn> {
+    let (At { value, place }, Action::Forward(backends)) = (written?, action) else { return None };
+    if !backends.is_empty() && backends.iter().filter(|backend| backend.weight > 0).count() < 2 {
+        let help = "name several `backendRefs`, or remove it; endpoints are chosen by `loadBalancer` of the upstream";
+        report.error(place, "conflicting-keys", "`hashOn` has nothing to choose between", help);
+    }
+    upstream::hash_on(value, report)
 }
 
 /// Checks `urlRewrite`.

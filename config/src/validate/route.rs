@@ -112,6 +112,7 @@ fn default_routes(
         authorize: None,
         ext_auth: None,
         concurrency: None,
+        hash_on: None,
         request_mirror: None,
         fault: None,
         url_rewrite: UrlRewrite::default(),
@@ -172,6 +173,7 @@ fn route(
         authorize,
         ext_auth: block.ext_auth.as_ref().and_then(|block| ext_auth::ext_auth(&block.value, report)),
         concurrency: block.concurrency.as_ref().map(|block| traffic::concurrency(&block.value, report)),
+        hash_on: action::hash_on(block.hash_on.as_ref(), &action, report),
         request_mirror: block
             .request_mirror
             .as_ref()

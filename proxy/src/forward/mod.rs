@@ -12,7 +12,7 @@ mod tries;
 use std::{cell::RefCell, future::poll_fn, rc::Rc, sync::Arc};
 
 use http::{Request, Response, StatusCode, header};
-use outrigger_config::model::{Config, Direction, Route, UpstreamId, WeightedBackend};
+use outrigger_config::model::{Config, Direction, HashOn, Route, UpstreamId, WeightedBackend};
 use outrigger_filters::{
     context::Context,
     error::Error,
@@ -26,6 +26,7 @@ use self::{
     tries::Plan,
 };
 use crate::upstream::{
+    balance::key,
     http1,
     in_flight::InFlight,
     local::{LocalUpstream, Picked, Tried},
@@ -36,6 +37,8 @@ use crate::upstream::{
 struct Targets {
     /// Running sums of the weights, and the upstream each belongs to.
     backends: Vec<(u32, UpstreamId)>,
+    /// What of a request chooses among them; else each draws.
+    hash_on: Option<HashOn>,
     upstreams: Rc<[Rc<LocalUpstream>]>,
     /// Host on outbound routes is the endpoint's, unless the route names one.
     endpoint_host: bool,
@@ -113,7 +116,7 @@ impl Targets {
         backends: &[WeightedBackend],
         upstreams: Rc<[Rc<LocalUpstream>]>,
     ) -> Self {
-        let backends = backends
+        let backends: Vec<_> = backends
             .iter()
             .filter(|one| one.weight > 0)
             .scan(0, |sum, one| {
@@ -124,22 +127,31 @@ impl Targets {
         let direction =
             route.listeners.first().map_or(Direction::Inbound, |id| config.listener(*id).direction);
         let endpoint_host = direction == Direction::Outbound && route.url_rewrite.hostname.is_none();
-        Self { backends, upstreams, endpoint_host }
+        let hash_on = route.hash_on.clone().filter(|_| backends.len() > 1);
+        Self { backends, hash_on, upstreams, endpoint_host }
     }
 
-    fn backend(&self) -> UpstreamId {
+    fn backend(&self, request: &service::Request) -> UpstreamId {
         let (total, last) = self.backends[self.backends.len() - 1];
         if self.backends.len() == 1 {
             return last;
         }
-        let point = fastrand::u32(..total);
+        let hash = self
+            .hash_on
+            .as_ref()
+            .and_then(|on| key::of_request(on, &request.head.headers, request.context.client_address.get()));
+        let point = match hash {
+            // Every bit counts for it, so the upper half is as good as all.
+            Some(hash) => (((hash >> 32) * u64::from(total)) >> 32) as u32,
+            None => fastrand::u32(..total),
+        };
         let index = self.backends.partition_point(|(sum, _)| *sum <= point);
         self.backends[index].1
     }
 
     /// Everything before the first wait. Not part of the future below, which stays small without it.
     fn begin(&self, request: service::Request) -> Call {
-        let id = self.backend();
+        let id = self.backend(&request);
         let upstream = Rc::clone(&self.upstreams[id.0 as usize]);
         let service::Request { head, body, context } = request;
         context.upstream.set(Some(id));

@@ -229,3 +229,46 @@ async fn a_deadline_that_is_not_reached_or_not_understood_changes_nothing_and_is
     let sent: Vec<_> = app.messages().iter().map(|one| one.all("grpc-timeout").join(",")).collect();
     assert_eq!(sent, ["1H", "1 hour", "0", "99999999H"]);
 }
+
+/// docs/configuration.md, "How a route is chosen": a split that goes by a header, a cookie or the address.
+#[test]
+fn a_sticky_split_keeps_whoever_comes_again_and_its_weights() {
+    let (app, canary) = (
+        Recording::ok(),
+        Recording::answering(|_| {
+            crate::support::recording::Act::Answer(
+                b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\ncanary".to_vec(),
+            )
+        }),
+    );
+    let yaml = |hash_on: &str, weight: u32| {
+        format!(
+            "app: {{ port: {} }}\nlisteners: [{{ port: 0 }}]\nupstreams: {{ canary: {{ endpoints: [{{ url: \"http://127.0.0.1:{}\" }}] }} }}\n\
+             routes:\n- {{ name: app, hashOn: {hash_on}, backendRefs: [{{ name: canary, weight: {weight} }}, {{ name: app, weight: 75 }}] }}\n",
+            app.port(),
+            canary.port()
+        )
+    };
+    let proxy = Proxy::start(&yaml("{ cookie: session }", 25));
+    let mut wire = Wire::connect(proxy.inbound());
+    let mut ask = |fields: &str| {
+        let (head, body) = wire.ask(&format!("GET / HTTP/1.1\r\nhost: a\r\n{fields}\r\n"));
+        assert_eq!(status(&head), 200);
+        body == "canary"
+    };
+    let mut choices = || -> Vec<bool> {
+        (0..400).map(|number| ask(&format!("cookie: a=b; session={number}\r\n"))).collect()
+    };
+    let first = choices();
+    assert_eq!(choices(), first, "whoever comes again");
+    let share = first.iter().filter(|canary| **canary).count();
+    assert!((70..=130).contains(&share), "about a quarter of 400: {share}");
+    proxy.reload_with(&yaml("{ cookie: session }", 75));
+    let more = choices();
+    assert!(first.iter().zip(&more).all(|(before, after)| *after || !*before), "who was there stays there");
+    let drawn = (0..100).filter(|_| ask("")).count();
+    assert!((20..=80).contains(&drawn), "without the cookie each request draws: {drawn}");
+    proxy.reload_with(&yaml("clientIP", 25));
+    let address = ask("");
+    assert!((0..50).all(|_| ask("") == address));
+}

@@ -51,7 +51,11 @@ pub(super) fn load_balancer(block: Option<&At<LoadBalancerBlock>>, report: &mut 
     }
 }
 
-fn hash_on(written: &Either<Word<ClientIp>, HashOnBlock>, report: &mut Report) -> Option<HashOn> {
+/// What a choice goes by. `None` was reported.
+pub(in crate::validate) fn hash_on(
+    written: &Either<Word<ClientIp>, HashOnBlock>,
+    report: &mut Report,
+) -> Option<HashOn> {
     let block = match written {
         Either::Short(_) => return Some(HashOn::ClientIp),
         Either::Map(block) => block,

@@ -5,6 +5,8 @@ mod credentials;
 mod health;
 mod outlier;
 
+pub(super) use balance::hash_on;
+
 use std::{sync::Arc, time::Duration};
 
 use super::{

@@ -19,6 +19,14 @@ const HAPROXY_PLACES: [&str; 3] = ["/usr/sbin/haproxy", "/usr/local/sbin/haproxy
 /// Where Envoy is.
 const ENVOY_PLACES: [&str; 2] = ["/usr/bin/envoy", "/usr/local/bin/envoy"];
 
+/// How the tables are to be read.
+const LEGEND: &str = "
+Percentiles are the time within which so many of all requests had a right answer, counted from when a request was due; – where
+fewer had one at all. *received / sent* is what reached the upstream for each request of the load, warm-up included and health
+checks left out; *most* is how often the most repeated request reached it.
+
+";
+
 /// Candidates, the files they are configured by, and the language of these.
 const CONFIGURATIONS: [(&str, &str, &str); 3] = [
     ("outrigger", "outrigger.yaml", "yaml"),
@@ -137,7 +145,7 @@ fn write(folder: &Path, versions: &[String], results: &Results) -> std::io::Resu
     for version in versions {
         let _ = writeln!(markdown, "- {version}");
     }
-    markdown.push('\n');
+    markdown.push_str(LEGEND);
     markdown.push_str(&results.to_markdown());
     markdown.push('\n');
     markdown.push_str(&configurations(folder, results)?);

@@ -101,7 +101,7 @@ pub enum Claim {
     },
     /// At least this percentage of requests succeeds.
     Success(f64),
-    /// The 99th percentile is at most so many times that of Outrigger in another measurement.
+    /// The time within which 99 of 100 requests were answered is at most so many times that of another measurement.
     P99 {
         /// How many times.
         times: f64,
@@ -236,9 +236,9 @@ fn slow_ones() -> Vec<Scenario> {
         Scenario::one("slow", "One of three takes 100 ms instead of 10 ms.", "latency=100ms"),
         Scenario::one(
             "overloaded",
-            "One of three takes 100 ms and serves 5 at a time, less than its third of the load. No retries and no \
-             health checks: balancing alone.",
-            "latency=100ms slots=5",
+            "One of three takes 100 ms and serves 16 at a time, a little less than its third of the load. No retries \
+             and no health checks: balancing alone.",
+            "latency=100ms slots=16",
         )
         .variants([("roundRobin", with(Policy::RoundRobin)), ("leastRequest", with(Policy::LeastRequest))])
         .must("leastRequest", Claim::P99 { times: 1.0, of: turns }),

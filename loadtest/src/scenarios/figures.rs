@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::measure::Measured;
-use crate::load::FailureKind;
+use crate::load::{FailureKind, Report};
 
 /// All rounds of one candidate in one variant.
 #[derive(Debug, Clone)]
@@ -30,14 +30,13 @@ impl Figures {
         self.sum(|round| round.report.passed) as f64 * 100.0 / all.max(1) as f64
     }
 
-    /// A percentile of the latency in milliseconds: the median of the rounds. `None` when nothing was answered.
+    /// Within how many milliseconds so many percent of all requests had a verified answer: the median of the rounds.
+    /// `None` when fewer had one at all; a percentile of the answers alone would flatter whoever fails early.
     #[must_use]
     pub fn latency(&self, percentile: f64) -> Option<f64> {
-        let of = |round: &Measured| {
-            let latency = &round.report.latency;
-            (!latency.is_empty()).then(|| latency.value_at_percentile(percentile) as f64 / 1e6)
-        };
-        median(self.rounds.iter().filter_map(of).collect())
+        let rounds =
+            self.rounds.iter().map(|round| within(&round.report, percentile).unwrap_or(f64::INFINITY));
+        median(rounds.collect()).filter(|time| time.is_finite())
     }
 
     /// Requests that were sent, the warm-up included.
@@ -115,6 +114,16 @@ impl Figures {
     }
 }
 
+/// The time of one round. Timeouts stand in the histogram too, all of them longer than any answer.
+fn within(report: &Report, percentile: f64) -> Option<f64> {
+    let wanted = (report.requests as f64 * percentile / 100.0).ceil();
+    if wanted < 1.0 || wanted > report.passed as f64 {
+        return None;
+    }
+    let among = wanted / report.latency.len() as f64;
+    Some(report.latency.value_at_quantile(among) as f64 / 1e6)
+}
+
 /// The middle one, or the mean of the two in the middle.
 fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
@@ -125,6 +134,26 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_request_without_a_right_answer_is_never_a_quick_one() {
+        let origin = crate::origin::Origin::start().await.unwrap();
+        let plan = crate::load::Plan { requests: Some(1), ..crate::load::Plan::new(origin.url("/")) };
+        let mut report = crate::load::run(plan).await.unwrap();
+        report.latency.reset();
+        for millis in 1..=98 {
+            report.latency.record(millis * 1_000_000).unwrap();
+        }
+        (report.requests, report.passed) = (100, 98);
+        let near = |found: Option<f64>, expected: f64| (found.unwrap() / expected - 1.0).abs() < 0.01;
+        assert!(near(within(&report, 50.0), 50.0), "{:?}", within(&report, 50.0));
+        assert!(near(within(&report, 98.0), 98.0), "{:?}", within(&report, 98.0));
+        assert_eq!(within(&report, 99.0), None);
+        // Two timeouts are no answers either, however they are recorded.
+        report.latency.record_n(2_000_000_000, 2).unwrap();
+        assert!(near(within(&report, 98.0), 98.0), "{:?}", within(&report, 98.0));
+        assert_eq!(within(&report, 99.0), None);
+    }
 
     #[test]
     fn the_median_is_the_middle_of_all_rounds() {

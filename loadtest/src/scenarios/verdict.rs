@@ -59,11 +59,11 @@ pub(super) fn judge<'a>(
             Verdict::of(success >= percent, format!("{success:.3} % succeed, {percent} % needed"))
         }
         Claim::P99 { times, of } => {
-            against(of, other(of).map(Figures::p99), figures.p99(), times, "p99", "ms")
+            let time = |figures: &Figures| figures.latency(99.0).unwrap_or(f64::INFINITY);
+            against(of, other(of).map(time), time(figures), times, "p99 in ms")
         }
         Claim::Load { times, of } => {
-            let load = other(of).map(|figures| Some(figures.attempts()));
-            against(of, load, Some(figures.attempts()), times, "attempts", "per request")
+            against(of, other(of).map(Figures::attempts), figures.attempts(), times, "received / sent")
         }
         Claim::Shares(percent) => shares(percent, scenario, figures),
         Claim::Once => {
@@ -73,33 +73,27 @@ pub(super) fn judge<'a>(
     }
 }
 
-impl Figures {
-    fn p99(&self) -> Option<f64> {
-        self.latency(99.0)
-    }
-}
-
-fn against(
-    of: Reference,
-    reference: Option<Option<f64>>,
-    found: Option<f64>,
-    times: f64,
-    what: &str,
-    unit: &str,
-) -> Verdict {
+/// What has no end, such as the time within which answers came that never came, only holds against the same.
+fn against(of: Reference, reference: Option<f64>, found: f64, times: f64, what: &str) -> Verdict {
     let place = match of.variant {
         "" => of.scenario.to_owned(),
         variant => format!("{}, {variant}", of.scenario),
     };
-    match (found, reference.flatten()) {
-        (Some(found), Some(reference)) => {
+    match reference {
+        None => Verdict::NotShown(format!("no figures of {place}")),
+        Some(_) if found.is_infinite() => {
+            Verdict::Missed(format!("{what}: not even that many were answered"))
+        }
+        Some(reference) if reference.is_infinite() => {
+            Verdict::Held(format!("{what}: {found:.2}; {place} did not answer that many"))
+        }
+        Some(reference) => {
+            let ratio = found / reference;
             let text = format!(
-                "{what} {found:.2} {unit} is {:.2} × the {reference:.2} of {place}; {times} × allowed",
-                found / reference
+                "{what}: {found:.2} is {ratio:.2} × the {reference:.2} of {place}; {times} × allowed"
             );
             Verdict::of(found <= times * reference, text)
         }
-        _ => Verdict::NotShown(format!("no {what} here or of {place}")),
     }
 }
 
@@ -126,7 +120,7 @@ mod tests {
         let mut report = load::run(Plan { requests: Some(1), ..Plan::new(origin.url("/")) }).await.unwrap();
         (report.requests, report.passed) = (100, 100 - failed);
         report.latency.reset();
-        report.latency.record_n(millis * 1_000_000, 100).unwrap();
+        report.latency.record_n(millis * 1_000_000, 100 - failed).unwrap();
         let endpoint = |requests| (String::new(), Received { requests, ..Received::default() });
         let attempts = Attempts { most, ..Attempts::default() };
         let counts = Counts { endpoints: received.map(endpoint).into(), attempts };
@@ -167,7 +161,11 @@ mod tests {
             assert!(matches!(verdict(Some(&bad)), Verdict::Missed(_)), "{:?}", verdict(Some(&bad)));
             assert!(matches!(verdict(None), Verdict::NotShown(_)));
         }
-        let alone = judge(Claim::P99 { times: 2.0, of }, &weighted, Some(&reference), |_| None);
+        let claim = Claim::P99 { times: 2.0, of };
+        let failing = figures(2, [1, 1, 1], 1, 1).await;
+        assert!(matches!(judge(claim, &weighted, Some(&failing), |_| Some(&reference)), Verdict::Missed(_)));
+        assert!(judge(claim, &weighted, Some(&reference), |_| Some(&failing)).is_held());
+        let alone = judge(claim, &weighted, Some(&reference), |_| None);
         assert!(matches!(alone, Verdict::NotShown(_)), "{alone:?}");
     }
 }

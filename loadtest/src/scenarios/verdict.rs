@@ -73,7 +73,7 @@ pub(super) fn judge<'a>(
     }
 }
 
-/// What has no end, such as the time within which answers came that never came, only holds against the same.
+/// Figures are infinite where not enough was answered; such ones are no measure for others.
 fn against(of: Reference, reference: Option<f64>, found: f64, times: f64, what: &str) -> Verdict {
     let place = match of.variant {
         "" => of.scenario.to_owned(),
@@ -84,9 +84,7 @@ fn against(of: Reference, reference: Option<f64>, found: f64, times: f64, what: 
         Some(_) if found.is_infinite() => {
             Verdict::Missed(format!("{what}: not even that many were answered"))
         }
-        Some(reference) if reference.is_infinite() => {
-            Verdict::Held(format!("{what}: {found:.2}; {place} did not answer that many"))
-        }
+        Some(reference) if reference.is_infinite() => Verdict::NotShown(format!("{what}: {place} has none")),
         Some(reference) => {
             let ratio = found / reference;
             let text = format!(
@@ -164,7 +162,8 @@ mod tests {
         let claim = Claim::P99 { times: 2.0, of };
         let failing = figures(2, [1, 1, 1], 1, 1).await;
         assert!(matches!(judge(claim, &weighted, Some(&failing), |_| Some(&reference)), Verdict::Missed(_)));
-        assert!(judge(claim, &weighted, Some(&reference), |_| Some(&failing)).is_held());
+        let verdict = judge(claim, &weighted, Some(&reference), |_| Some(&failing));
+        assert!(matches!(verdict, Verdict::NotShown(_)), "{verdict:?}");
         let alone = judge(claim, &weighted, Some(&reference), |_| None);
         assert!(matches!(alone, Verdict::NotShown(_)), "{alone:?}");
     }

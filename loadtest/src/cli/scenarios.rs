@@ -45,6 +45,10 @@ pub(super) struct Scenarios {
     #[arg(long, value_name = "PATH")]
     outrigger: Option<PathBuf>,
 
+    /// Leave these keys out of Outrigger's configuration, for a version that does not have them; the report says so
+    #[arg(long, value_name = "KEY[,KEY]", value_delimiter = ',')]
+    without: Vec<String>,
+
     /// HAProxy's binary [default: where packages put it, if it is there]
     #[arg(long, value_name = "PATH")]
     haproxy: Option<PathBuf>,
@@ -90,9 +94,14 @@ impl Scenarios {
             }
         };
         let candidates = self.candidates();
-        let versions: Vec<_> = candidates.iter().filter_map(Candidate::version).collect();
-        let (folder, rounds, duration) = (self.folder, usize::from(self.rounds), self.duration);
-        let comparison = Comparison { scenarios, candidates, rounds, duration, folder: folder.clone() };
+        let mut versions: Vec<_> = candidates.iter().filter_map(Candidate::version).collect();
+        if !self.without.is_empty() {
+            versions.push(format!("Outrigger without {}", self.without.join(", ")));
+        }
+        let (without, folder) = (self.without, self.folder);
+        let (rounds, duration) = (usize::from(self.rounds), self.duration);
+        let comparison =
+            Comparison { scenarios, candidates, without, rounds, duration, folder: folder.clone() };
         let results = comparison.run(|outcome| print(format_args!("{}", outcome.to_markdown()))).await;
         if let Err(error) = write(&folder, &versions, &results) {
             return fail(FAILED, &error);

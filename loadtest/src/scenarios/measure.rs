@@ -47,6 +47,7 @@ pub enum Missing {
 pub(super) struct Place<'a> {
     pub(super) scenario: &'a Scenario,
     pub(super) variant: &'a Variant,
+    pub(super) without: &'a [String],
     pub(super) folder: &'a Path,
     pub(super) round: usize,
     pub(super) duration: Duration,
@@ -60,7 +61,7 @@ pub(super) async fn measure(candidate: &Candidate, place: &Place<'_>) -> Result<
     let endpoints: Vec<_> = simulator.endpoints().into_iter().map(|(_, address)| address).collect();
     let port = free_port().map_err(not_run)?;
     let (scenario, settings) = (place.scenario, &place.variant.settings);
-    let wanted = Wanted { scenario, settings, port, endpoints: &endpoints };
+    let wanted = Wanted { scenario, settings, port, without: place.without, endpoints: &endpoints };
     let mut proxy = match candidate.configuration(&wanted) {
         Some((name, text)) => {
             let started = candidate.start(place.folder, (name, &text), port, place.round).await;

@@ -34,6 +34,8 @@ pub struct Comparison {
     pub scenarios: Vec<Scenario>,
     /// What load is sent through.
     pub candidates: Vec<Candidate>,
+    /// Keys that are left out of Outrigger's configuration, for a version without them.
+    pub without: Vec<String>,
     /// How often everything is measured.
     pub rounds: usize,
     /// Counted time of each measurement.
@@ -105,7 +107,8 @@ impl Comparison {
         for round in 1..=self.rounds {
             for ((candidate, variant), found) in &mut runs {
                 let folder = self.folder_of(scenario, candidate, variant);
-                let place = Place { scenario, variant, folder: &folder, round, duration: self.duration };
+                let (without, folder, duration) = (&self.without, &folder, self.duration);
+                let place = Place { scenario, variant, without, folder, round, duration };
                 found.push(measure(candidate, &place).await);
             }
         }

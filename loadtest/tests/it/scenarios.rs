@@ -18,6 +18,7 @@ async fn compare(scenario: Scenario, candidates: Vec<Candidate>, folder: &Path) 
     let comparison = Comparison {
         scenarios: vec![scenario],
         candidates,
+        without: Vec::new(),
         rounds: 2,
         duration: Duration::from_secs(1),
         folder: folder.to_path_buf(),

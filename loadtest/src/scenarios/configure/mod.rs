@@ -29,6 +29,8 @@ pub(super) struct Wanted<'a> {
     pub(super) settings: &'a Settings,
     /// Where the proxy listens, on 127.0.0.1.
     pub(super) port: u16,
+    /// Keys that Outrigger does not know yet.
+    pub(super) without: &'a [String],
     /// The endpoints' addresses, in the scenario's order.
     pub(super) endpoints: &'a [SocketAddr],
 }
@@ -58,7 +60,7 @@ mod tests {
         for scenario in &catalogue() {
             for variant in &scenario.variants {
                 let settings = &variant.settings;
-                let wanted = Wanted { scenario, settings, port: 21000, endpoints: &endpoints };
+                let wanted = Wanted { scenario, settings, port: 21000, without: &[], endpoints: &endpoints };
                 let mut texts = vec![outrigger(&wanted), envoy(&wanted)];
                 texts.extend(haproxy(&wanted));
                 assert_eq!(texts.len() == 2, settings.hedge.is_some(), "{}", scenario.name);
@@ -70,5 +72,18 @@ mod tests {
                 }
             }
         }
+    }
+    #[test]
+    fn a_key_that_is_left_out_takes_what_is_under_it_along() {
+        let scenario = &catalogue()[0];
+        let endpoints = ["127.0.0.1:21001".parse().unwrap(); 3];
+        let text = |without: &[String]| {
+            let settings = &scenario.variants[0].settings;
+            outrigger(&Wanted { scenario, settings, port: 21000, without, endpoints: &endpoints })
+        };
+        let (whole, cut) = (text(&[]), text(&["healthCheck".to_owned(), "retry".to_owned()]));
+        let left_out: Vec<_> = whole.lines().filter(|line| !cut.contains(line)).map(str::trim).collect();
+        let keys: Vec<_> = left_out.iter().filter_map(|line| line.split(':').next()).collect();
+        assert_eq!(keys, ["healthCheck", "retry", "attempts", "codes", "conditions", "backoff"]);
     }
 }

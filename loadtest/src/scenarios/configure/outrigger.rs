@@ -18,7 +18,7 @@ pub(in crate::scenarios) fn outrigger(wanted: &Wanted) -> String {
         Policy::RoundRobin => "roundRobin",
         Policy::LeastRequest => "leastRequest",
     };
-    format!(
+    let text = format!(
         "version: 1
 workers: 1
 status: off
@@ -45,7 +45,28 @@ telemetry:
         health = health(wanted),
         retry = retry(wanted),
         hedge = if settings.hedge.is_some() { "    hedge: { after: p95, maxPercent: 5 }\n" } else { "" },
-    )
+    );
+    without(&text, wanted.without)
+}
+
+/// The text but for these keys and what is indented under them.
+fn without(text: &str, keys: &[String]) -> String {
+    let mut under = None;
+    let mut kept = String::with_capacity(text.len());
+    for line in text.lines() {
+        let content = line.trim_start();
+        let indent = line.len() - content.len();
+        if under.is_some_and(|under| indent > under) {
+            continue;
+        }
+        let left_out = content.split_once(':').is_some_and(|(key, _)| keys.iter().any(|one| one == key));
+        under = left_out.then_some(indent);
+        if !left_out {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    kept
 }
 
 /// Without health the detection that is always on must find nothing: no percentage of endpoints may be taken out.

@@ -304,8 +304,8 @@ fn breaking_ones() -> Vec<Scenario> {
         ),
         Scenario::one(
             "dies",
-            "One of three dies two seconds into the count and comes back four seconds later.",
-            "latency=10ms down=5s..9s",
+            "One of three dies a second into the count and comes back three seconds later.",
+            "latency=10ms down=4s..7s",
         ),
     ]
 }

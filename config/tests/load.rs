@@ -43,7 +43,7 @@ fn the_whole_vocabulary_of_this_version_loads_without_a_warning() {
     let config = loaded.config;
     assert_eq!(
         config.upstreams.iter().map(|u| &*u.name).collect::<Vec<_>>(),
-        ["app", "payments", "ledger", "canary", "search"]
+        ["app", "payments", "ledger", "canary", "search", "spread"]
     );
     assert_eq!(config.upstreams[4].protocol, Protocol::H2c);
     let ledger = &config.upstreams[2];

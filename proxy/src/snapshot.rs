@@ -40,6 +40,7 @@ use crate::{
         server::{Tls, TlsError},
     },
     upstream::{
+        dns,
         endpoint::Endpoint,
         local::LocalUpstream,
         pool::Pool,
@@ -146,10 +147,26 @@ impl Snapshot {
         gates.filter_map(|(route, gate)| Some((Arc::clone(&route.name), gate.clone()?))).collect()
     }
 
-    /// Everything that connections go to.
-    pub(crate) fn endpoints(&self) -> Vec<Arc<Endpoint>> {
-        let of_upstreams = self.upstreams.iter().flat_map(|upstream| upstream.set().endpoints.clone());
-        of_upstreams.chain(self.services.iter().chain(&self.redis).cloned()).collect()
+    /// Every name that somebody needs.
+    pub(crate) fn names(&self) -> Vec<dns::Name> {
+        let named = |endpoint: &Arc<Endpoint>, counters: Option<&Arc<UpstreamCounters>>| {
+            let user = dns::User::Endpoint(Arc::clone(endpoint));
+            endpoint.needs_dns().then(|| dns::Name { user, counters: counters.cloned() })
+        };
+        let mut names = Vec::new();
+        for upstream in &self.upstreams {
+            let counters = Some(&upstream.counters);
+            if upstream.model.dns.is_some() {
+                let user = dns::User::Upstream(Arc::clone(upstream));
+                names.push(dns::Name { user, counters: counters.cloned() });
+            } else {
+                names.extend(upstream.set().endpoints.iter().filter_map(|one| named(one, counters)));
+            }
+        }
+        names.extend(self.services.iter().filter_map(|one| named(one, Some(&self.service_counters))));
+        // What it is asked is counted by itself.
+        names.extend(self.redis.iter().filter_map(|one| named(one, None)));
+        names
     }
 
     /// The TLS of a listener, by its name.

@@ -7,8 +7,8 @@ use super::{
     value::{Object, text, time, time_or_off, word},
 };
 use crate::model::{
-    ConnectionSettings, EndpointSpec, HashOn, HealthCheck, LoadBalancer, OutlierDetection, ReadinessProbe,
-    SecretText, Upstream, UpstreamKind,
+    ConnectionSettings, DnsKind, EndpointSpec, HashOn, HealthCheck, LoadBalancer, NamedEndpoints,
+    OutlierDetection, ReadinessProbe, SecretText, Upstream, UpstreamKind,
 };
 
 /// The upstream and its name; `None` for the app, which has a block of its own.
@@ -20,7 +20,8 @@ pub(super) fn upstream(upstream: &Upstream) -> Option<(String, Value)> {
     let endpoints: Vec<Value> = upstream.endpoints.iter().map(|one| endpoint(scheme, one)).collect();
     let ConnectionSettings { connect_timeout, idle_timeout, max_age } = &upstream.connections;
     let object = Object::new()
-        .with("endpoints", endpoints)
+        .maybe("endpoints", upstream.dns.is_none().then_some(endpoints))
+        .maybe("dns", upstream.dns.as_ref().map(dns))
         .with("protocol", word(upstream.protocol))
         .maybe("tls", upstream.tls.as_deref().map(tls::client))
         .maybe("credentials", upstream.bearer_token.as_ref().map(credentials))
@@ -36,6 +37,14 @@ pub(super) fn upstream(upstream: &Upstream) -> Option<(String, Value)> {
         )
         .with("retryBudget", retry::budget(&upstream.retry_budget));
     Some((upstream.name.to_string(), object.into()))
+}
+
+fn dns(named: &NamedEndpoints) -> Object {
+    let object = Object::new().with("name", text(&named.name));
+    match named.kind {
+        DnsKind::Addresses { port } => object.with("port", port).with("type", "A"),
+        DnsKind::Services => object.with("type", "SRV"),
+    }
 }
 
 fn credentials(token: &SecretText) -> Object {

@@ -13,6 +13,13 @@ pub(crate) enum Scheme {
     Https,
 }
 
+/// What is looked up in DNS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DnsType {
+    A,
+    Srv,
+}
+
 /// Where the access log may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Output {
@@ -60,6 +67,7 @@ words! {
     }
     AccessLogFormat { "json" => Json, "ecs" => Ecs, "text" => Text }
     Scheme { "http" => Http, "https" => Https }
+    DnsType { "A" => A, "SRV" => Srv }
     Output { "stdout" => Stdout }
     JwtAlgorithm {
         "RS256" => Rs256, "RS384" => Rs384, "RS512" => Rs512, "PS256" => Ps256, "PS384" => Ps384, "PS512" => Ps512,

@@ -26,7 +26,7 @@ use outrigger_config::model::{Config, Workers};
 use outrigger_config::{
     Environment, Loaded, ProcessEnvironment, Reloader, Source, cannot_update, default_config,
 };
-use tokio::{select, sync::mpsc, task::JoinHandle};
+use tokio::{select, sync::mpsc};
 
 use self::{
     drain::Drain,
@@ -46,7 +46,7 @@ use crate::{
         notes::{Notes, Teller},
         server::TlsError,
     },
-    upstream::{dns, health::Checkers},
+    upstream::{dns::Lookups, health::Checkers},
     worker::{self, Handle, Parts},
 };
 
@@ -135,7 +135,7 @@ struct Control {
     requests: mpsc::Receiver<Request>,
     signals: Signals,
     drain: Drain,
-    resolving: JoinHandle<()>,
+    lookups: Lookups,
     keepers: Keepers,
     checkers: Checkers,
     reports: Reports,
@@ -163,9 +163,11 @@ impl Control {
         let (refused, notes) = Teller::new();
         let snapshot = Arc::new(build(&config, None, &metrics, &notes)?);
         let mut keepers = Keepers::default();
-        let endpoints = snapshot.endpoints();
-        tokio::join!(dns::resolve_new(&endpoints, FIRST_LOOKUP), keepers.begin(&snapshot.keys, FIRST_KEYS));
-        let resolving = tokio::spawn(dns::keep_resolved(endpoints));
+        let mut lookups = Lookups::default();
+        tokio::join!(
+            lookups.begin(snapshot.names(), FIRST_LOOKUP),
+            keepers.begin(&snapshot.keys, FIRST_KEYS)
+        );
         let cell: Arc<SnapshotCell> = Arc::new(ArcSwap::new(snapshot));
         let read = Arc::clone(&cell);
         metrics.read_upstreams(move || read.load().upstreams.iter().map(|one| one.read()).collect());
@@ -203,7 +205,7 @@ impl Control {
             requests,
             signals,
             drain,
-            resolving,
+            lookups,
             keepers,
             checkers,
             reports,

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{Control, FIRST_KEYS, FIRST_LOOKUP, StartError, build, warn};
-use crate::{upstream::dns, worker::Command};
+use crate::worker::Command;
 
 /// When to look at the file again.
 pub(super) struct Changes {
@@ -124,13 +124,11 @@ impl Control {
         let changes = diff(&old, &config);
         let snapshot = build(&config, Some(&self.cell.load()), &self.shared.metrics, &self.notes)?;
         let listeners = self.listeners.prepare(&config)?;
-        let endpoints = snapshot.endpoints();
         tokio::join!(
-            dns::resolve_new(&endpoints, FIRST_LOOKUP),
+            self.lookups.begin(snapshot.names(), FIRST_LOOKUP),
             self.keepers.begin(&snapshot.keys, FIRST_KEYS)
         );
-        self.resolving.abort();
-        self.resolving = tokio::spawn(dns::keep_resolved(endpoints));
+        self.lookups.keep_only(&snapshot.names());
         self.keepers.keep_only(&snapshot.keys);
         self.checkers.follow(&snapshot.upstreams);
         self.reports.watch(&config);

@@ -103,8 +103,8 @@ fn http1_head(request: &mut Request<Body>, upstream: &Upstream, context: &Contex
     let headers = request.headers_mut();
     if version < Version::HTTP_11 && !headers.contains_key(header::HOST) {
         // HTTP/1.0 may come without, all others are refused; HTTP/1.1 must not go without.
-        let authority = upstream.endpoints.first().and_then(|one| HeaderValue::from_str(&one.authority).ok());
-        headers.insert(header::HOST, authority.unwrap_or_else(|| HeaderValue::from_static("localhost")));
+        let authority = HeaderValue::from_str(upstream.authority());
+        headers.insert(header::HOST, authority.unwrap_or_else(|_| HeaderValue::from_static("localhost")));
     }
     let Some(hop) = hop else { return false };
     if let Some(upgrade) = &hop.upgrade {
@@ -129,8 +129,7 @@ fn http2_head(request: &mut Request<Body>, upstream: &Upstream, context: &Contex
     if context.hop.get().is_some_and(|hop| hop.te_trailers) {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
-    let fallback = upstream.endpoints.first().map_or("localhost", |one| &*one.authority);
-    let authority = host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or(fallback);
+    let authority = host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_else(|| upstream.authority());
     set_authority(request.uri_mut(), &scheme(upstream), authority);
 }
 

@@ -117,6 +117,7 @@ pub(crate) struct UpstreamCounters {
     hedges: [AtomicU64; 2],
     ejections: AtomicU64,
     health_checks: [AtomicU64; 2],
+    lookups: [AtomicU64; LookupResult::ALL.len()],
 }
 
 /// What the service of one route's `extAuth` decided.
@@ -272,7 +273,40 @@ fn now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
+/// How a lookup of a name ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LookupResult {
+    /// With addresses.
+    Ok,
+    /// There is no such name, or it has none.
+    NotFound,
+    /// Nobody answered.
+    Timeout,
+    /// Servers failed or cannot be understood.
+    Failed,
+}
+
+impl LookupResult {
+    const ALL: [(Self, &str); 4] = [
+        (Self::Ok, "ok"),
+        (Self::NotFound, "not_found"),
+        (Self::Timeout, "timeout"),
+        (Self::Failed, "failed"),
+    ];
+}
+
 impl UpstreamCounters {
+    /// A lookup ended.
+    pub(crate) fn looked_up(&self, result: LookupResult) {
+        self.lookups[result as usize].fetch_add(1, Relaxed);
+    }
+
+    /// Lookups that ended so.
+    #[cfg(test)]
+    pub(crate) fn lookups(&self, result: LookupResult) -> u64 {
+        self.lookups[result as usize].load(Relaxed)
+    }
+
     /// A connect ended.
     pub(crate) fn connected(&self, ok: bool) {
         self.connects[usize::from(!ok)].fetch_add(1, Relaxed);
@@ -596,6 +630,15 @@ impl Metrics {
             for (result, count) in ["ok", "failed"].iter().zip(&one.connects) {
                 let labels = [("upstream", &**name), ("result", result)];
                 page.sample(names::UPSTREAM_CONNECTS, &labels, count.load(Relaxed));
+            }
+        }
+        page.head(names::DNS_LOOKUPS, "counter", "Lookups of names.");
+        for (name, one) in upstreams.iter() {
+            for ((_, result), count) in LookupResult::ALL.iter().zip(&one.lookups) {
+                let count = count.load(Relaxed);
+                if count > 0 {
+                    page.sample(names::DNS_LOOKUPS, &[("upstream", &**name), ("result", result)], count);
+                }
             }
         }
         page.head(names::UPSTREAM_TLS_HANDSHAKES, "counter", "TLS handshakes with endpoints.");

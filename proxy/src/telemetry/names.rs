@@ -33,6 +33,8 @@ pub(crate) const TLS_DISTRUSTED: &str = "outrigger_tls_distrusted_connections_to
 pub(crate) const TLS_CERTIFICATE_EXPIRY: &str = "outrigger_tls_certificate_expiry_timestamp_seconds";
 /// Counter; labels `upstream`, `result` (`ok`, `failed`). Connects to endpoints.
 pub(crate) const UPSTREAM_CONNECTS: &str = "outrigger_upstream_connects_total";
+/// Counter; labels `upstream`, `result` (`ok`, `not_found`, `timeout`, `failed`). Lookups of names in DNS.
+pub(crate) const DNS_LOOKUPS: &str = "outrigger_dns_lookups_total";
 /// Counter; labels `upstream`, `result` (`full`, `resumed`, `failed`), `reason`. TLS handshakes with endpoints.
 pub(crate) const UPSTREAM_TLS_HANDSHAKES: &str = "outrigger_upstream_tls_handshakes_total";
 /// Counter; labels `upstream`, `reason` (why the try before failed). Requests sent once more.

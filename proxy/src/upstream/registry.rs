@@ -136,7 +136,6 @@ impl Upstream {
 
     /// From now on these are the endpoints. Those that stay keep what is known about them and their connections;
     /// those that are gone get no new requests and end when theirs have ended. For one caller at a time.
-    #[allow(dead_code, reason = "names whose answers are endpoints of their own will call it")]
     pub(crate) fn replace_endpoints(&self, specs: &[EndpointSpec]) {
         let old = self.set();
         self.set.store(Arc::new(EndpointSet::new(&self.model, specs, &old.endpoints)));

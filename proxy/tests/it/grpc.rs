@@ -30,7 +30,8 @@ use tonic::{
 };
 
 use crate::{
-    support::{Proxy, client::patient, tls::Maker},
+    egress,
+    support::{Proxy, client::patient, front, pki::Ca, tls::Maker},
     tls::Setup,
 };
 
@@ -250,6 +251,27 @@ async fn calls_pass_over_tls() {
         (status.code(), status.metadata().get("x-detail").unwrap().as_bytes()),
         (Code::AlreadyExists, &b"seven"[..])
     );
+}
+
+/// HTTP/2 on both sides of an outbound listener: with prior knowledge, and agreed on inside TLS.
+#[tokio::test]
+async fn an_app_calls_services_outside() {
+    let service = SocketAddr::from(([127, 0, 0, 1], app().await));
+    let ca = Ca::new("Outside");
+    let leaf = egress::server(&ca);
+    let front = front::Maker::new(&leaf).before(service);
+    let plain = format!("    endpoints: [{{ url: \"http://{service}\" }}]\n    protocol: h2c\n");
+    for proxy in [egress::start(&plain, |_| {}), egress::to_front(&front, &ca, "")] {
+        let mut client = client(proxy.address("out")).await;
+        for size in [0, 5, 3_000_000] {
+            let message = Bytes::from(vec![7; size]);
+            let answer = patient(client.unary(Request::new(message.clone()), unary(), Plain)).await.unwrap();
+            assert_eq!(answer.into_inner(), message);
+        }
+        let up = stream::iter((0..100).map(|_| Bytes::from(vec![0; 10_000])));
+        let call = client.client_streaming(Request::new(up), method("/test.Echo/Up"), Plain);
+        assert_eq!(patient(call).await.unwrap().into_inner(), "1000000");
+    }
 }
 
 #[tokio::test]

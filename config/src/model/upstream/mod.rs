@@ -21,8 +21,10 @@ pub struct Upstream {
     pub name: Arc<str>,
     /// The app, or something outside.
     pub kind: UpstreamKind,
-    /// At least one.
+    /// At least one; none where `dns` says which there are.
     pub endpoints: Vec<EndpointSpec>,
+    /// A name whose answer is the endpoints.
+    pub dns: Option<NamedEndpoints>,
     /// What is spoken to the endpoints.
     pub protocol: Protocol,
     /// TLS towards the endpoints; `None`: without.
@@ -46,6 +48,12 @@ impl Upstream {
     pub fn host<'a>(&'a self, endpoint: &'a EndpointSpec) -> &'a str {
         let named = self.tls.as_ref().and_then(|tls| tls.hostname.as_deref());
         named.unwrap_or(&endpoint.authority)
+    }
+
+    /// Host and port for requests that come without.
+    pub fn authority(&self) -> &str {
+        let named = self.dns.as_ref().map(|dns| &*dns.authority);
+        named.or_else(|| self.endpoints.first().map(|one| &*one.authority)).unwrap_or("localhost")
     }
 
     /// Whether the other one is written in the same way, whatever the files hold that it names.
@@ -80,6 +88,37 @@ pub struct EndpointSpec {
     pub authority: Arc<str>,
     /// Relative share, 1-1000. Default 1.
     pub weight: u32,
+}
+
+impl EndpointSpec {
+    /// An endpoint that an answer named.
+    pub fn resolved(address: SocketAddr, authority: Arc<str>, weight: u32) -> Self {
+        Self { address: EndpointAddress::Socket(address), authority, weight }
+    }
+}
+
+/// `dns`: a name whose answer is the endpoints.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NamedEndpoints {
+    /// The name; with a dot at its end no search domains are tried.
+    pub name: Arc<str>,
+    /// What is looked up.
+    pub kind: DnsKind,
+    /// Name and port as a Host header would carry them.
+    pub authority: Arc<str>,
+}
+
+/// What is looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DnsKind {
+    /// Addresses, which listen on this port.
+    Addresses {
+        /// The port.
+        port: u16,
+    },
+    /// Services, whose ports are in the answer (RFC 2782).
+    Services,
 }
 
 /// Where an endpoint is.

@@ -8,7 +8,9 @@ pub(crate) use balance::{HashOnBlock, LoadBalancerBlock};
 pub(crate) use health::HealthCheckBlock;
 pub(crate) use outlier::OutlierDetectionBlock;
 
-use super::{At, CredentialsBlock, Int, RetryBudgetBlock, Time, UpstreamTlsBlock, Word, block::block};
+use super::{
+    At, CredentialsBlock, Int, RetryBudgetBlock, Time, UpstreamTlsBlock, Word, block::block, words::DnsType,
+};
 use crate::model::Protocol;
 
 block! {
@@ -16,6 +18,8 @@ block! {
     UpstreamBlock {
         /// The endpoints, at least one.
         "endpoints" endpoints: Vec<At<EndpointBlock>>,
+        /// A name whose addresses, or services, are the endpoints; looked up again by its TTL, from 1s to 5m. With `tls` TLS is spoken to them.
+        "dns" dns: DnsBlock,
         /// What is spoken to the endpoints: `auto` (HTTP/1.1, and HTTP/2 for gRPC requests), `http1` or `h2c`. Default auto.
         "protocol" protocol: Word<Protocol>,
         /// TLS towards endpoints whose URLs begin with https. Default: their own names, verified by the system's roots.
@@ -33,10 +37,23 @@ block! {
         /// How much is sent a second time.
         "retryBudget" retry_budget: RetryBudgetBlock,
     }
-    required ["endpoints"]
+    one_of ["endpoints", "dns"]
     later [
-        "dns", "circuitBreaker"
+        "circuitBreaker"
     ]
+}
+
+block! {
+    /// A name that is looked up in DNS. The last good answer stays while it cannot be; addresses that vanish get no new requests.
+    DnsBlock {
+        /// The name, such as `search.prod.svc.cluster.local.`; without the dot at its end it goes through the search domains of resolv.conf.
+        "name" name: String,
+        /// The port of the endpoints, 1 to 65535; with SRV it comes from the answer.
+        "port" port: Int<1, 65535>,
+        /// `A`: each address is an endpoint (IPv4 where there are any, else IPv6). `SRV`: each service of the best priority is one, by its weight. Default A.
+        "type" kind: Word<DnsType>,
+    }
+    required ["name"]
 }
 
 block! {

@@ -17,10 +17,16 @@ pub(super) fn bearer_token(
     report: &mut Report,
 ) -> Option<SecretText> {
     let credentials = block.credentials.as_ref()?;
-    if secure == Some(false) && !endpoints.iter().all(|endpoint| is_here(&endpoint.address)) {
+    let here = block.dns.is_none() && endpoints.iter().all(|endpoint| is_here(&endpoint.address));
+    if secure == Some(false) && !here {
         let message =
             "credentials never go over http to another host: whoever sits on the way could use them";
-        report.error(&credentials.place, "insecure-credentials", message, "write https:// in the URLs");
+        report.error(
+            &credentials.place,
+            "insecure-credentials",
+            message,
+            "write https:// in the URLs, or `tls` beside `dns`",
+        );
     }
     secret::kept_bearer_token(credentials.value.bearer_token.as_ref()?, files, report)
 }

@@ -2,6 +2,7 @@
 
 mod balance;
 mod credentials;
+mod dns;
 mod health;
 mod outlier;
 
@@ -53,6 +54,7 @@ fn app_upstream(app: &App) -> Upstream {
         name: "app".into(),
         kind: UpstreamKind::App,
         endpoints: vec![EndpointSpec { address, authority: authority.into(), weight: 1 }],
+        dns: None,
         protocol: app.protocol,
         tls: None,
         bearer_token: None,
@@ -75,18 +77,26 @@ fn upstream(name: &str, block: &UpstreamBlock, files: &mut Files<'_>, report: &m
         report.error(&empty.place, "empty-list", "an upstream needs at least one endpoint", help);
     }
     let items = written.map_or(&[][..], |endpoints| &endpoints.value);
-    let (endpoints, secure) = endpoints(items, report);
+    let (endpoints, secure) = match block.dns {
+        // No URL says it.
+        Some(_) => (Vec::new(), Some(block.tls.is_some())),
+        None => endpoints(items, report),
+    };
+    let tls = tls(block, secure, files, report);
+    let named = block.dns.as_ref();
+    let known = block.dns.is_none().then_some(items.len());
     let outliers = block.outlier_detection.as_ref();
     Upstream {
         name: name.into(),
         kind: UpstreamKind::External,
         bearer_token: credentials::bearer_token(block, &endpoints, secure, files, report),
         endpoints,
+        dns: named.and_then(|named| dns::named(&named.value, tls.as_deref(), report)),
         protocol: word(&block.protocol, Protocol::Auto),
-        tls: tls(block, secure, files, report),
+        tls,
         load_balancer: balance::load_balancer(block.load_balancer.as_ref(), report),
         health_check: block.health_check.as_ref().map(|check| health::health_check(check, report)),
-        outlier_detection: Some(outlier::outlier_detection(outliers, Some(items.len()), report)),
+        outlier_detection: Some(outlier::outlier_detection(outliers, known, report)),
         connections: connections(block.connections.as_ref(), defaults::UPSTREAM_IDLE, report),
         retry_budget: retry::budget(block.retry_budget.as_ref()),
     }

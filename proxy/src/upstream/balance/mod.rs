@@ -77,8 +77,10 @@ impl Balancer {
 
     /// The endpoint for the next try, one that was not tried yet where there is one.
     pub(crate) fn choose(&self, endpoints: &impl Endpoints) -> Option<usize> {
-        if self.weights.len() == 1 {
-            return endpoints.is_available(0).then_some(0);
+        match self.weights.len() {
+            0 => return None, // a name that was never looked up
+            1 => return endpoints.is_available(0).then_some(0),
+            _ => {}
         }
         let untried = |index: usize| !endpoints.was_tried(index) && endpoints.is_available(index);
         self.choose_from(endpoints, &untried)

@@ -1,6 +1,7 @@
 //! From the app to the outside: TLS towards endpoints. `docs/security.md` 19 and 22.
 
 mod credentials;
+mod dns;
 mod refused;
 mod rotation;
 mod spoken;

@@ -108,6 +108,25 @@ fn grpc_goes_over_http_2() {
 }
 
 #[test]
+fn an_http_2_connection_over_its_age_carries_no_further_request() {
+    let (ca, origin) = (Ca::new("Outside"), origin());
+    let leaf = server(&ca);
+    let front = Maker::new(&leaf).before(origin.address());
+    let upstream = to_port(front.port(), "    connections: { maxAge: 1ms }\n");
+    let proxy = start(&upstream, |folder| std::fs::write(folder.join("ca.crt"), ca.pem()).unwrap());
+    block_on(async {
+        let mut client = H2::connect(proxy.address("out")).await;
+        for _ in 0..3 {
+            let request = Request::post("http://somewhere/echo").header("content-type", "application/grpc");
+            let answer = client.send(request.body(full("hi")).unwrap()).await;
+            assert_eq!(Answer::of(answer).await.text(), "hi");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    assert_eq!(front.seen().len(), 3);
+}
+
+#[test]
 fn grpc_to_an_endpoint_without_http_2_is_unavailable() {
     for alpn in [&["http/1.1"][..], &[]] {
         let setup = Setup::with("", |maker| maker.alpn(alpn));

@@ -99,8 +99,8 @@ pub struct Front {
 
 impl Front {
     fn start(config: Arc<ServerConfig>, origin: SocketAddr) -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        listener.set_nonblocking(true).unwrap();
         let front = Self {
             address: listener.local_addr().unwrap(),
             seen: Arc::default(),
@@ -110,7 +110,9 @@ impl Front {
         let (seen, refused) = (Arc::clone(&front.seen), Arc::clone(&front.refused));
         let config = Arc::clone(&front.config);
         thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
+                let listener = TcpListener::from_std(listener).unwrap();
                 loop {
                     let (socket, _) = listener.accept().await.unwrap();
                     let acceptor = TlsAcceptor::from(Arc::clone(&config.lock().unwrap()));

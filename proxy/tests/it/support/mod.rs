@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 pub mod client;
+pub mod dns;
 pub mod frames;
 pub mod front;
 pub mod keys;

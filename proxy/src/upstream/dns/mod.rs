@@ -1,0 +1,263 @@
+//! Looks names up on the control thread, as long as somebody needs them: host names in URLs, whose endpoint gets the
+//! addresses, and `dns` of upstreams, whose addresses or services are endpoints.
+//!
+//! A name is asked for when it appears and again when its answer is over, from a second to five minutes later. Whatever
+//! fails, the last good answer stays, also when the name is said to be gone: whoever cannot be asked says nothing about
+//! endpoints. A name that was never found leaves its upstream without endpoint (503 `UH`), which is no load error: it may
+//! appear later. Addresses that vanish from an answer get no new requests; what is under way there ends by itself.
+
+mod answer;
+mod hosts;
+mod resolv_conf;
+mod resolver;
+#[cfg(test)]
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "the same server stands in front of the binary"
+)]
+#[path = "../../../tests/it/support/dns.rs"]
+mod stub;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
+
+use outrigger_config::model::{DnsKind, EndpointAddress, EndpointSpec, NamedEndpoints};
+use tokio::{
+    sync::oneshot,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+
+pub(crate) use self::resolver::Resolver;
+use self::{answer::Service, resolver::Failure};
+use super::{endpoint::Endpoint, registry::Upstream};
+use crate::telemetry::metrics::{LookupResult, UpstreamCounters};
+
+/// How long an answer is used, whatever it says.
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(5 * 60);
+
+/// The wait after a failure; it doubles with each further one, up to the longest.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LAST_RETRY: Duration = Duration::from_secs(30);
+
+/// How long one lookup may take, all servers and search domains together.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A name that somebody needs, and where it is counted.
+pub(crate) struct Name {
+    /// Who needs it.
+    pub user: User,
+    /// Those of its upstream, where it is one.
+    pub counters: Option<Arc<UpstreamCounters>>,
+}
+
+/// Who needs a name.
+#[derive(Clone)]
+pub(crate) enum User {
+    /// A host name in a URL.
+    Endpoint(Arc<Endpoint>),
+    /// `dns` of an upstream.
+    Upstream(Arc<Upstream>),
+}
+
+impl User {
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Endpoint(one), Self::Endpoint(other)) => Arc::ptr_eq(one, other),
+            (Self::Upstream(one), Self::Upstream(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+}
+
+/// The tasks that look up, one for each name.
+#[derive(Default)]
+pub(crate) struct Lookups {
+    resolver: Arc<Resolver>,
+    tasks: Vec<Task>,
+}
+
+struct Task {
+    user: User,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Lookups {
+    /// With another resolver than the system's.
+    #[cfg(test)]
+    fn with(resolver: Resolver) -> Self {
+        Self { resolver: Arc::new(resolver), tasks: Vec::new() }
+    }
+
+    /// Begins with names that nobody looks up yet, and waits at most for `limit` until each of them was tried once:
+    /// called before a configuration is published, so that the first requests find addresses.
+    pub(crate) async fn begin(&mut self, names: Vec<Name>, limit: Duration) {
+        let mut tried = Vec::new();
+        for name in names {
+            if self.tasks.iter().any(|task| task.user.is(&name.user)) {
+                continue;
+            }
+            let (first, done) = oneshot::channel();
+            tried.push(done);
+            let user = name.user.clone();
+            let task = tokio::spawn(keep(name, Arc::clone(&self.resolver), first));
+            self.tasks.push(Task { user, task });
+        }
+        let _ = timeout(limit, async {
+            for done in tried {
+                let _ = done.await;
+            }
+        })
+        .await;
+    }
+
+    /// Ends the lookups of names that the published configuration does not have.
+    pub(crate) fn keep_only(&mut self, names: &[Name]) {
+        self.tasks.retain(|task| names.iter().any(|name| name.user.is(&task.user)));
+    }
+}
+
+/// Looks a name up for as long as the task lives.
+async fn keep(name: Name, resolver: Arc<Resolver>, first: oneshot::Sender<()>) {
+    let mut first = Some(first);
+    let count = |result| name.counters.iter().for_each(|counters| counters.looked_up(result));
+    let mut lookup = Lookup { user: name.user, targets: HashMap::new(), set: Vec::new() };
+    let mut failures = 0_u32;
+    loop {
+        let looked_up = timeout(LOOKUP_TIMEOUT, lookup.run(&resolver)).await;
+        let pause = match looked_up.unwrap_or(Err(Failure::Timeout)) {
+            Ok(ttl) => {
+                count(LookupResult::Ok);
+                failures = 0;
+                ttl.clamp(SHORTEST, LONGEST)
+            }
+            Err(error) => {
+                count(error.result());
+                failures = failures.saturating_add(1);
+                if failures.is_power_of_two() {
+                    let name = lookup.label();
+                    tracing::warn!(%name, %error, failures, "name not looked up; the last good answer stays");
+                }
+                retry(failures)
+            }
+        };
+        if let Some(first) = first.take() {
+            let _ = first.send(());
+        }
+        sleep(pause).await;
+    }
+}
+
+/// How long to wait behind so many failures in a row, give or take a tenth, so that pods do not ask together.
+fn retry(failures: u32) -> Duration {
+    let doubled = FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(10));
+    doubled.min(LAST_RETRY).mul_f64(0.9 + 0.2 * fastrand::f64())
+}
+
+/// One name, and what was found out about it.
+struct Lookup {
+    user: User,
+    /// The last good addresses of each target of a service.
+    targets: HashMap<Box<str>, Vec<IpAddr>>,
+    /// The endpoints that were made of it.
+    set: Vec<EndpointSpec>,
+}
+
+impl Lookup {
+    fn label(&self) -> Arc<str> {
+        match &self.user {
+            User::Endpoint(endpoint) => Arc::clone(&endpoint.label),
+            User::Upstream(upstream) => Arc::clone(&upstream.model.name),
+        }
+    }
+
+    /// Asks once, and puts the answer where it is needed; for how long that is good.
+    async fn run(&mut self, resolver: &Resolver) -> Result<Duration, Failure> {
+        match self.user.clone() {
+            User::Endpoint(endpoint) => {
+                let EndpointAddress::Host { name, port } = &endpoint.spec.address else { return Ok(LONGEST) };
+                let found = resolver.addresses(name).await?;
+                if endpoint.resolved(found.addresses.iter().map(|ip| (*ip, *port).into()).collect()) {
+                    let addresses = &found.addresses;
+                    tracing::info!(endpoint = %endpoint.label, ?addresses, "host name resolved");
+                }
+                Ok(found.ttl)
+            }
+            User::Upstream(upstream) => {
+                let Some(named) = &upstream.model.dns else { return Ok(LONGEST) };
+                let (mut set, ttl) = self.endpoints(named, resolver).await?;
+                answer::bound(&mut set);
+                if self.set != set {
+                    let addresses: Vec<_> = set.iter().map(|spec| &spec.address).collect();
+                    tracing::info!(upstream = %upstream.model.name, ?addresses, "endpoints looked up");
+                    upstream.replace_endpoints(&set);
+                    self.set = set;
+                }
+                Ok(ttl)
+            }
+        }
+    }
+
+    async fn endpoints(
+        &mut self,
+        named: &NamedEndpoints,
+        resolver: &Resolver,
+    ) -> Result<(Vec<EndpointSpec>, Duration), Failure> {
+        match named.kind {
+            DnsKind::Addresses { port } => {
+                let found = resolver.addresses(&named.name).await?;
+                Ok((answer::endpoints(&found.addresses, port, &named.authority), found.ttl))
+            }
+            DnsKind::Services => {
+                let found = resolver.services(&named.name).await?;
+                let mut ttl = found.ttl;
+                let mut services = Vec::new();
+                for service in found.services {
+                    if let Some(addresses) = self.target(&service, resolver, &mut ttl).await? {
+                        services.push((service, addresses));
+                    }
+                }
+                self.targets.retain(|target, _| services.iter().any(|(one, _)| one.target == *target));
+                if services.is_empty() {
+                    return Err(Failure::NotFound);
+                }
+                Ok((answer::service_endpoints(&services), ttl))
+            }
+        }
+    }
+
+    /// The addresses of a target, the last good ones when it cannot be asked for now; `None` when it has none.
+    async fn target(
+        &mut self,
+        service: &Service,
+        resolver: &Resolver,
+        ttl: &mut Duration,
+    ) -> Result<Option<Vec<IpAddr>>, Failure> {
+        match resolver.addresses(&service.target).await {
+            Ok(found) => {
+                *ttl = found.ttl.min(*ttl);
+                self.targets.insert(service.target.clone(), found.addresses.clone());
+                Ok(Some(found.addresses))
+            }
+            Err(Failure::NotFound) => Ok(None),
+            Err(failure) => match self.targets.get(&service.target) {
+                Some(known) => {
+                    *ttl = SHORTEST;
+                    Ok(Some(known.clone()))
+                }
+                // Without it the others would get its share: better to ask again soon.
+                None => Err(failure),
+            },
+        }
+    }
+}

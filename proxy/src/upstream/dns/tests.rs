@@ -1,0 +1,304 @@
+//! Lookups against a server that changes its mind. What these tests wait for is bounded by their patience alone.
+
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use outrigger_config::load_str;
+use tempfile::TempDir;
+use tokio::time::{Instant, sleep};
+
+use super::{
+    resolver::Places,
+    stub::{A, AAAA, Dns, Reply, SRV},
+    *,
+};
+use crate::{
+    telemetry::metrics::Metrics,
+    tls::notes::Teller,
+    upstream::{endpoint::ConnectTo, registry},
+};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server, and the files that name it.
+struct Bench {
+    dns: Dns,
+    folder: TempDir,
+    lookups: Lookups,
+    counters: Arc<UpstreamCounters>,
+}
+
+impl Bench {
+    fn start() -> Self {
+        Self::with("search first.example second.example\noptions ndots:2 timeout:1 attempts:1\n", "")
+    }
+
+    fn with(resolv_conf: &str, hosts: &str) -> Self {
+        let (dns, folder) = (Dns::start(), tempfile::tempdir().unwrap());
+        let places = Places {
+            resolv_conf: folder.path().join("resolv.conf"),
+            hosts: folder.path().join("hosts"),
+            port: dns.address.port(),
+        };
+        std::fs::write(&places.resolv_conf, format!("nameserver 127.0.0.1\n{resolv_conf}")).unwrap();
+        std::fs::write(&places.hosts, hosts).unwrap();
+        let lookups = Lookups::with(Resolver::at(places));
+        Self { dns, folder, lookups, counters: Metrics::default().upstream(&"u".into()) }
+    }
+
+    fn resolv_conf(&self) -> PathBuf {
+        self.folder.path().join("resolv.conf")
+    }
+
+    /// Looks up the host of a URL.
+    async fn endpoint(&mut self, host: &str) -> Arc<Endpoint> {
+        let shared = upstream(&format!("endpoints: [{{ url: \"http://{host}:80\" }}]"));
+        let endpoint = Arc::clone(&shared.set().endpoints[0]);
+        self.begin(User::Endpoint(Arc::clone(&endpoint))).await;
+        endpoint
+    }
+
+    /// Looks up the endpoints of an upstream.
+    async fn named(&mut self, dns: &str) -> Arc<Upstream> {
+        let shared = upstream(&format!("dns: {{ {dns} }}"));
+        self.begin(User::Upstream(Arc::clone(&shared))).await;
+        shared
+    }
+
+    async fn begin(&mut self, user: User) {
+        let name = Name { user, counters: Some(Arc::clone(&self.counters)) };
+        self.lookups.begin(vec![name], PATIENCE).await;
+    }
+
+    fn lookups(&self, result: LookupResult) -> u64 {
+        self.counters.lookups(result)
+    }
+}
+
+fn upstream(keys: &str) -> Arc<Upstream> {
+    let yaml = format!("upstreams: {{ u: {{ {keys} }} }}\nroutes: [{{ name: r, backendRefs: [u] }}]");
+    let loaded = load_str("outrigger.yaml", &yaml, &|_: &str| None);
+    let config = loaded.unwrap_or_else(|error| panic!("{}", error.render(false))).config;
+    registry::upstreams(&config, &[], &Metrics::default(), &Teller::new().1).unwrap().remove(0)
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn found(ttl: u32, addresses: &[&str]) -> Reply {
+    Reply::Addresses(ttl, addresses.iter().map(|one| ip(one)).collect())
+}
+
+/// The addresses of an endpoint, sorted.
+fn addresses(endpoint: &Endpoint) -> BTreeSet<IpAddr> {
+    match endpoint.connect_to() {
+        ConnectTo::Tcp(addresses) => addresses.iter().map(|one| one.ip()).collect(),
+        ConnectTo::Unix(_) => panic!(),
+    }
+}
+
+fn set(addresses: &[&str]) -> BTreeSet<IpAddr> {
+    addresses.iter().map(|one| ip(one)).collect()
+}
+
+/// The endpoints of an upstream, with their weights.
+fn labels(upstream: &Upstream) -> Vec<String> {
+    let set = upstream.set();
+    set.endpoints.iter().map(|one| format!("{} {}", one.label, one.spec.authority)).collect()
+}
+
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn addresses_of_both_kinds_are_followed_however_short_they_are_good() {
+    let mut bench = Bench::start();
+    bench.dns.set("a.b.example", found(0, &["10.0.0.1", "fd00::1"]));
+    let endpoint = bench.endpoint("a.b.example.").await;
+    assert_eq!(addresses(&endpoint), set(&["10.0.0.1", "fd00::1"]));
+    bench.dns.set("a.b.example", found(0, &["10.0.0.2", "10.0.0.3"]));
+    until("new addresses", || addresses(&endpoint) == set(&["10.0.0.2", "10.0.0.3"])).await;
+    assert!(!endpoint.still_has(Some((ip("10.0.0.1"), 80).into())), "its connections get no new requests");
+    // A second at least: TTL 0 is no reason to ask all the time.
+    let before = bench.dns.count("a.b.example");
+    sleep(Duration::from_millis(2500)).await;
+    assert!(bench.dns.count("a.b.example") - before <= 3);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_good_for_a_day_is_asked_for_once_and_aliases_count() {
+    let mut bench = Bench::start();
+    bench.dns.set("day.b.example", found(86_400, &["10.0.0.1"]));
+    bench.dns.set("alias.b.example", Reply::Alias(0, "real.example".into(), 86_400, vec![ip("10.0.0.2")]));
+    let (day, alias) = (bench.endpoint("day.b.example.").await, bench.endpoint("alias.b.example.").await);
+    assert_eq!((addresses(&day), addresses(&alias)), (set(&["10.0.0.1"]), set(&["10.0.0.2"])));
+    until("the alias to be asked for again", || bench.dns.count("alias.b.example") > 1).await;
+    assert_eq!(bench.dns.count("day.b.example"), 1);
+}
+
+/// Whatever goes wrong, what is known stays, and is counted.
+#[tokio::test]
+async fn the_last_good_answer_stays() {
+    let mut bench = Bench::start();
+    bench.dns.set("a.b.example", found(0, &["10.0.0.1"]));
+    let endpoint = bench.endpoint("a.b.example.").await;
+    for (reply, result) in [
+        (Reply::Error(3), LookupResult::NotFound),
+        (found(0, &[]), LookupResult::NotFound),
+        (Reply::Error(2), LookupResult::Failed),
+        (Reply::Error(5), LookupResult::Failed),
+        (Reply::Silence, LookupResult::Timeout),
+    ] {
+        let before = bench.lookups(result);
+        bench.dns.set("a.b.example", reply.clone());
+        until(&format!("{reply:?} to be counted"), || bench.lookups(result) > before).await;
+        assert_eq!(addresses(&endpoint), set(&["10.0.0.1"]), "{reply:?}");
+        bench.dns.set("a.b.example", found(0, &["10.0.0.1"]));
+        let good = bench.lookups(LookupResult::Ok);
+        until("a good answer", || bench.lookups(LookupResult::Ok) > good).await;
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_appears_later_is_found() {
+    let mut bench = Bench::start();
+    let endpoint = bench.endpoint("later.b.example.").await;
+    assert!(!endpoint.has_address());
+    bench.dns.set("later.b.example", found(60, &["10.0.0.1"]));
+    until("the address", || endpoint.has_address()).await;
+}
+
+#[tokio::test]
+async fn a_large_answer_comes_over_tcp() {
+    let mut bench = Bench::start();
+    let many: Vec<IpAddr> = (1..=100).map(|last| Ipv4Addr::new(10, 0, 1, last).into()).collect();
+    bench.dns.set("large.b.example", Reply::OverTcp(Box::new(Reply::Addresses(60, many.clone()))));
+    let endpoint = bench.endpoint("large.b.example.").await;
+    assert_eq!(addresses(&endpoint), many.into_iter().collect());
+    assert!(bench.dns.asked().contains(&("large.b.example".to_owned(), A, true)), "{:?}", bench.dns.asked());
+}
+
+#[tokio::test]
+async fn search_domains_dots_and_the_dot_at_the_end_are_as_in_resolv_conf() {
+    let mut bench = Bench::start();
+    for (name, address) in [
+        ("one.second.example", "10.0.0.1"),
+        ("a.b.c", "10.0.0.2"),
+        ("a.b.c.first.example", "10.0.0.3"),
+        ("one", "10.0.0.4"),
+    ] {
+        bench.dns.set(name, found(60, &[address]));
+    }
+    // Fewer dots than ndots: search domains first, in their order.
+    assert_eq!(addresses(&*bench.endpoint("one").await), set(&["10.0.0.1"]));
+    assert_eq!((bench.dns.count("one.first.example"), bench.dns.count("one")), (1, 0));
+    // As many as ndots: the name itself first. With a dot at the end: nothing else.
+    assert_eq!(addresses(&*bench.endpoint("a.b.c").await), set(&["10.0.0.2"]));
+    assert_eq!(addresses(&*bench.endpoint("one.").await), set(&["10.0.0.4"]));
+    assert_eq!(bench.dns.count("one.first.example"), 1, "{:?}", bench.dns.asked());
+}
+
+#[tokio::test]
+async fn the_hosts_file_needs_no_server_and_both_files_are_read_again() {
+    let mut bench = Bench::with("options timeout:1 attempts:1\n", "10.9.9.9 db\n");
+    bench.dns.set("db", found(0, &["10.0.0.1"]));
+    bench.dns.set("other", found(0, &["10.0.0.2"]));
+    let (db, other) = (bench.endpoint("db").await, bench.endpoint("other").await);
+    assert_eq!((addresses(&db), bench.dns.count("db")), (set(&["10.9.9.9"]), 0));
+    assert_eq!(addresses(&other), set(&["10.0.0.2"]));
+    // Another server, which listens on another address of this host.
+    let moved = std::net::SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), bench.dns.address.port()));
+    let second = Dns::at(moved).unwrap();
+    second.set("other", found(0, &["10.0.0.5"]));
+    std::fs::write(bench.resolv_conf(), "nameserver 127.0.0.2\noptions timeout:1 attempts:1\n").unwrap();
+    std::fs::write(bench.folder.path().join("hosts"), "10.9.9.8 db\n").unwrap();
+    until("the other server's answer", || addresses(&other) == set(&["10.0.0.5"])).await;
+    until("the other address", || addresses(&db) == set(&["10.9.9.8"])).await;
+}
+
+#[tokio::test]
+async fn each_address_of_a_name_is_an_endpoint_and_those_that_stay_are_the_same_ones() {
+    let mut bench = Bench::start();
+    bench.dns.set("search.b.example", found(0, &["10.0.0.1", "10.0.0.2", "fd00::1"]));
+    let upstream = bench.named("name: search.b.example., port: 9200").await;
+    assert_eq!(
+        labels(&upstream),
+        ["10.0.0.1:9200 search.b.example:9200", "10.0.0.2:9200 search.b.example:9200"]
+    );
+    let stays = Arc::clone(&upstream.set().endpoints[1]);
+    bench.dns.set("search.b.example", found(0, &["10.0.0.2", "10.0.0.3"]));
+    until("the new endpoints", || upstream.set().endpoints[0].label.starts_with("10.0.0.2")).await;
+    assert!(Arc::ptr_eq(&upstream.set().endpoints[0], &stays));
+    let number = upstream.generation();
+    bench.dns.set("search.b.example", Reply::Error(3));
+    let before = bench.lookups(LookupResult::NotFound);
+    until("a failure", || bench.lookups(LookupResult::NotFound) > before).await;
+    assert_eq!((upstream.set().endpoints.len(), upstream.generation()), (2, number));
+}
+
+#[tokio::test]
+async fn services_of_the_best_priority_are_endpoints_by_their_weight() {
+    let mut bench = Bench::start();
+    let service = |priority, weight, port, target: &str| (priority, weight, port, target.to_owned());
+    let first = service(10, 3, 8080, "a.b.example");
+    let second = service(10, 1, 8081, "b.b.example");
+    let both = vec![first.clone(), second, service(20, 9, 1, "late.b.example")];
+    bench.dns.set("_http._tcp.b.example", Reply::Services(0, both));
+    bench.dns.set("a.b.example", found(60, &["10.0.0.1"]));
+    bench.dns.set("b.b.example", found(60, &["fd00::2"]));
+    let upstream = bench.named("name: _http._tcp.b.example., type: SRV").await;
+    assert_eq!(labels(&upstream), ["10.0.0.1:8080 a.b.example:8080", "[fd00::2]:8081 b.b.example:8081"]);
+    let weights: Vec<u32> = upstream.set().endpoints.iter().map(|one| one.spec.weight).collect();
+    assert_eq!(weights, [180, 60], "three to one");
+    assert!(bench.dns.asked().iter().any(|(_, kind, _)| *kind == SRV));
+    assert_eq!(bench.dns.count("late.b.example"), 0, "only when the others are gone from the answer");
+    // One target cannot be asked for now: its last addresses stay, and the other's share does not grow.
+    bench.dns.set("b.b.example", Reply::Error(2));
+    sleep(Duration::from_millis(2500)).await;
+    assert_eq!(upstream.set().endpoints.len(), 2);
+    bench.dns.set("_http._tcp.b.example", Reply::Services(0, vec![first]));
+    until("the end of the other", || upstream.set().endpoints.len() == 1).await;
+    assert!(bench.dns.asked().iter().any(|(_, kind, _)| *kind == AAAA));
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_answer_are_none() {
+    let mut bench = Bench::start();
+    bench.dns.set("a.b.example", Reply::Garbage);
+    let endpoint = bench.endpoint("a.b.example.").await;
+    assert!(!endpoint.has_address());
+    assert_eq!(bench.lookups(LookupResult::Ok), 0);
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_needs_any_more_is_not_asked_for() {
+    let mut bench = Bench::start();
+    bench.dns.set("a.b.example", found(0, &["10.0.0.1"]));
+    bench.endpoint("a.b.example.").await;
+    bench.lookups.keep_only(&[]);
+    sleep(Duration::from_millis(100)).await; // what is on its way may still arrive
+    let before = bench.dns.count("a.b.example");
+    sleep(Duration::from_millis(1500)).await;
+    assert_eq!(bench.dns.count("a.b.example"), before);
+}
+
+#[test]
+fn failures_are_tried_again_less_and_less_often() {
+    for (failures, expected) in (1..).zip([1, 2, 4, 8, 16, 30, 30, 30]) {
+        for _ in 0..100 {
+            let pause = retry(failures).as_secs_f64() / f64::from(expected);
+            assert!((0.9..=1.1).contains(&pause), "{failures} failures: {pause} of {expected} s");
+        }
+    }
+    assert!(retry(u32::MAX) <= Duration::from_secs(33));
+}

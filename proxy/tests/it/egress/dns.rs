@@ -1,0 +1,110 @@
+//! Names, by the system's own settings: the proxy sees another `/etc/resolv.conf`, in a mount namespace of its own.
+//! What a server may answer stands beside the code (`proxy/src/upstream/dns/tests.rs`).
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    process::Command,
+};
+
+use super::{GET, yaml};
+use crate::support::{
+    Proxy, command,
+    dns::{Dns, Reply},
+    origin, wait_for,
+    wire::{Wire, status},
+    with_servers,
+};
+
+/// Whether this user may have a mount namespace and port 53; it is said when not.
+fn server() -> Option<Dns> {
+    let unshared = Command::new("unshare").args(["-rm", "true"]).output();
+    if !unshared.is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED: unshare -rm is not permitted or not installed");
+        return None;
+    }
+    // Loopback has many addresses; another test may have some.
+    for _ in 0..20 {
+        let address = Ipv4Addr::new(127, fastrand::u8(1..), fastrand::u8(..), fastrand::u8(1..255));
+        match Dns::at(SocketAddr::from((address, 53))) {
+            Ok(dns) => return Some(dns),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}
+            Err(error) => {
+                eprintln!("SKIPPED: port 53 of loopback cannot be bound: {error}");
+                return None;
+            }
+        }
+    }
+    eprintln!("SKIPPED: no loopback address has port 53 free");
+    None
+}
+
+/// A proxy that asks this server.
+fn start(dns: &Dns, upstream: &str) -> Proxy {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, conf) = (folder.path().join("outrigger.yaml"), folder.path().join("resolv.conf"));
+    std::fs::write(&file, with_servers(&yaml(upstream))).unwrap();
+    let settings = "search prod.example\noptions timeout:1 attempts:1\n";
+    std::fs::write(&conf, format!("nameserver {}\n{settings}", dns.address.ip())).unwrap();
+    let plain = command();
+    let mut inside = Command::new("unshare");
+    inside
+        .args(["-rm", "sh", "-c", "mount --bind \"$1\" /etc/resolv.conf && shift && exec \"$@\"", "sh"])
+        .arg(&conf)
+        .arg(plain.get_program())
+        .args(["run", "-c"])
+        .arg(&file)
+        .env_remove("OUTRIGGER_CONFIG")
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped());
+    Proxy::spawn(folder, &mut inside)
+}
+
+fn endpoint_of_next(proxy: &Proxy, path: &str) -> (u16, String) {
+    let (head, _) = Wire::connect(proxy.address("out")).ask(&GET.replace(" / ", &format!(" {path} ")));
+    let line = proxy.logged(|line| line["path"] == path);
+    (status(&head), line["endpoint"].as_str().unwrap_or_default().to_owned())
+}
+
+#[test]
+fn a_host_name_is_asked_for_where_resolv_conf_says() {
+    let Some(dns) = server() else { return };
+    let origin = origin();
+    dns.set("pay.prod.example", Reply::Addresses(0, vec![Ipv4Addr::LOCALHOST.into()]));
+    let port = origin.address().port();
+    let proxy = start(&dns, &format!("    endpoints: [{{ url: \"http://pay:{port}\" }}]\n"));
+    assert_eq!(endpoint_of_next(&proxy, "/"), (200, format!("pay:{port}")));
+    assert!(proxy.metric(r#"outrigger_dns_lookups_total{upstream="u",result="ok"}"#) >= 1.0);
+    // The server fails; nobody notices.
+    dns.set("pay.prod.example", Reply::Error(2));
+    wait_for("a lookup that fails", || {
+        // The name alone, which is tried last, does not exist.
+        let count =
+            |result: &str| format!(r#"outrigger_dns_lookups_total{{upstream="u",result="{result}"}}"#);
+        (proxy.metric(&count("failed")) + proxy.metric(&count("not_found")) >= 1.0).then_some(())
+    });
+    assert_eq!(endpoint_of_next(&proxy, "/again").0, 404, "the origin's own answer");
+}
+
+#[test]
+fn endpoints_of_a_name_come_and_go_with_its_answer() {
+    let Some(dns) = server() else { return };
+    let origin = origin();
+    let port = origin.address().port();
+    let proxy = start(&dns, &format!("    dns: {{ name: search.example., port: {port} }}\n"));
+    assert_eq!(endpoint_of_next(&proxy, "/a"), (503, String::new()), "nothing is known yet");
+    dns.set("search.example", Reply::Addresses(0, vec![Ipv4Addr::LOCALHOST.into()]));
+    let mut number = 0;
+    wait_for("the endpoint", || {
+        number += 1;
+        let (status, endpoint) = endpoint_of_next(&proxy, &format!("/bytes/{number}"));
+        (status == 200).then(|| assert_eq!(endpoint, format!("127.0.0.1:{port}")))
+    });
+    // Another place, at which nobody listens.
+    dns.set("search.example", Reply::Addresses(0, vec![Ipv4Addr::new(127, 0, 0, 9).into()]));
+    wait_for("the other place", || {
+        number += 1;
+        let (_, endpoint) = endpoint_of_next(&proxy, &format!("/bytes/{number}"));
+        (endpoint == format!("127.0.0.9:{port}")).then_some(())
+    });
+}

@@ -56,7 +56,11 @@ impl Names {
             return true;
         }
         let identity = (!self.uris.is_empty()).then(|| identity::read(leaf).ok()).flatten();
-        identity.is_some_and(|identity| identity.uris.iter().any(|uri| self.uris.contains(uri)))
+        // Who is two workloads at once is none of them (X509-SVID section 2), as with clients.
+        identity.is_some_and(|identity| {
+            let workloads = identity.uris.iter().filter(|uri| uri.starts_with("spiffe://")).count();
+            workloads <= 1 && identity.uris.iter().any(|uri| self.uris.contains(uri))
+        })
     }
 }
 

@@ -80,7 +80,11 @@ fn alternative_names_are_looked_for_in_place_of_the_server_name() {
     // A name is not enough: somebody must have signed it.
     let names = format!("      subjectAltNames: [\"{spiffe}\"]\n");
     is_refused(&to_front(&front, &Ca::new("Others"), &names), "unknown_ca", &[]);
-    // A certificate that names two workloads is that of neither, and a star takes one label.
+    // A certificate that names two workloads is that of neither.
+    let two = ca.sign(Wanted::server(&["localhost"]).uri(spiffe).uri("spiffe://example.com/other"));
+    let front = Maker::new(&two).before(origin.address());
+    is_refused(&to_front(&front, &ca, &names), "wrong_name", &["spiffe://example.com/other"]);
+    // A star in it takes one label.
     let starred = ca.sign(Wanted::server(&["*.example.com"]).san(SanType::URI(spiffe.try_into().unwrap())));
     let front = Maker::new(&starred).before(origin.address());
     let proxy = to_front(&front, &ca, "      subjectAltNames: [pay.example.com]\n");

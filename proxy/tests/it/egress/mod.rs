@@ -47,6 +47,11 @@ pub fn to_port(port: u16, tls: &str) -> String {
 pub fn start(upstream: &str, files: impl FnOnce(&Path)) -> Proxy {
     let folder = tempfile::tempdir().unwrap();
     files(folder.path());
+    start_in(folder, upstream)
+}
+
+/// The same in a folder that is there.
+pub fn start_in(folder: tempfile::TempDir, upstream: &str) -> Proxy {
     let file = folder.path().join("outrigger.yaml");
     std::fs::write(&file, with_servers(&yaml(upstream))).unwrap();
     Proxy::start_file(folder, &file)

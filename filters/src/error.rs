@@ -37,6 +37,8 @@ pub enum Flag {
     Di,
     /// No healthy endpoint.
     Uh,
+    /// As much as may be is under way to the upstream.
+    Uo,
     /// Connect failed.
     Uf,
     /// The upstream closed the connection.
@@ -68,6 +70,7 @@ impl Flag {
             Self::Fi => "FI",
             Self::Di => "DI",
             Self::Uh => "UH",
+            Self::Uo => "UO",
             Self::Uf => "UF",
             Self::Uc => "UC",
             Self::Upe => "UPE",
@@ -126,6 +129,12 @@ pub const RATE_LIMITED: &str = "rate_limit.exceeded";
 
 /// The reason of a connect that failed before TLS, or without it.
 pub const CONNECT_FAILED: &str = "upstream.connect_failed";
+
+/// `circuitBreaker.maxRequests` are under way.
+pub const MAX_REQUESTS: &str = "upstream.max_requests";
+
+/// `circuitBreaker.maxPendingRequests` wait for a connection.
+pub const MAX_PENDING_REQUESTS: &str = "upstream.max_pending_requests";
 
 /// What lies behind an upstream failure, for the log.
 pub type Cause = Box<dyn StdError + Send + Sync>;
@@ -194,6 +203,14 @@ pub enum Error {
     NoEndpoint {
         /// The upstream.
         upstream: std::sync::Arc<str>,
+    },
+    /// `circuitBreaker` lets no more through.
+    #[error("upstream {upstream} is full")]
+    Overloaded {
+        /// The upstream.
+        upstream: std::sync::Arc<str>,
+        /// [`MAX_REQUESTS`] or [`MAX_PENDING_REQUESTS`].
+        reason: &'static str,
     },
     /// All endpoints are ejected or unhealthy.
     #[error("no healthy endpoint in upstream {upstream}: {state}")]
@@ -265,7 +282,8 @@ impl Error {
             | Self::RateLimitUnavailable
             | Self::ConcurrencyFull
             | Self::NoEndpoint { .. }
-            | Self::NoHealthyEndpoint { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            | Self::NoHealthyEndpoint { .. }
+            | Self::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::FaultInjected(status) => *status,
             Self::ConnectFailed { .. } | Self::UpstreamClosed { .. } | Self::UpstreamProtocol { .. } => {
                 StatusCode::BAD_GATEWAY
@@ -290,6 +308,7 @@ impl Error {
             Self::ConcurrencyFull => Flag::Cc,
             Self::FaultInjected(_) => Flag::Fi,
             Self::NoEndpoint { .. } | Self::NoHealthyEndpoint { .. } => Flag::Uh,
+            Self::Overloaded { .. } => Flag::Uo,
             Self::ConnectFailed { .. } => Flag::Uf,
             Self::UpstreamClosed { .. } => Flag::Uc,
             Self::UpstreamProtocol { .. } => Flag::Upe,
@@ -317,6 +336,7 @@ impl Error {
             Self::ExtAuthFailed(_) => "ext_auth.failed",
             Self::NoEndpoint { .. } => "upstream.no_endpoint",
             Self::NoHealthyEndpoint { .. } => "upstream.none_healthy",
+            Self::Overloaded { reason, .. } => reason,
             Self::ConnectFailed { reason, .. } => reason,
             Self::UpstreamClosed { .. } => "upstream.closed",
             Self::UpstreamProtocol { .. } => "upstream.protocol",
@@ -346,6 +366,7 @@ impl Error {
             Self::FaultInjected(_) => "fault injected",
             Self::GrpcTimeout => "deadline exceeded",
             Self::NoEndpoint { .. } | Self::NoHealthyEndpoint { .. } => "no healthy upstream",
+            Self::Overloaded { .. } => "upstream overloaded",
             Self::ConnectFailed { .. } | Self::UpstreamClosed { .. } | Self::UpstreamProtocol { .. } => {
                 "upstream failed"
             }

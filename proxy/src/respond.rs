@@ -177,7 +177,7 @@ fn retry_after(error: &Error) -> Option<u64> {
 /// Whether a proxy of our kind in front of this one must not try again: there is too little to serve with, so that each try
 /// makes it worse. Keys or a decision that cannot be had are not of that kind.
 fn asks_for_no_retry(error: &Error) -> bool {
-    error.flag() == Flag::Uh
+    matches!(error.flag(), Flag::Uh | Flag::Uo)
 }
 
 /// What a client is told about the token that it needs (RFC 6750 section 3): nothing that helps to guess one.

@@ -251,7 +251,7 @@ fn services(snapshot: &Snapshot, old: &[Rc<Pool>]) -> Vec<Rc<Pool>> {
             || {
                 let settings = ConnectionSettings::new(SERVICE_CONNECT, SERVICE_IDLE);
                 let counters = Arc::clone(&snapshot.service_counters);
-                Rc::new(Pool::new(Arc::clone(endpoint), settings, None, counters))
+                Rc::new(Pool::new(Arc::clone(endpoint), settings, None, counters, None))
             },
             Rc::clone,
         )

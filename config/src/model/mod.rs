@@ -42,8 +42,8 @@ pub use tls::{
 };
 pub use traffic::{Concurrency, Fault, Mirror};
 pub use upstream::{
-    ConnectionSettings, DnsKind, EndpointAddress, EndpointSpec, HashOn, HealthCheck, LoadBalancer,
-    LoadBalancerPolicy, NamedEndpoints, OutlierDetection, Protocol, Upstream, UpstreamKind,
+    CircuitBreaker, ConnectionSettings, DnsKind, EndpointAddress, EndpointSpec, HashOn, HealthCheck,
+    LoadBalancer, LoadBalancerPolicy, NamedEndpoints, OutlierDetection, Protocol, Upstream, UpstreamKind,
 };
 
 /// Index of a listener in [`Config::listeners`].

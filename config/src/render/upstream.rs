@@ -7,8 +7,8 @@ use super::{
     value::{Object, text, time, time_or_off, word},
 };
 use crate::model::{
-    ConnectionSettings, DnsKind, EndpointSpec, HashOn, HealthCheck, LoadBalancer, NamedEndpoints,
-    OutlierDetection, ReadinessProbe, SecretText, Upstream, UpstreamKind,
+    CircuitBreaker, ConnectionSettings, DnsKind, EndpointSpec, HashOn, HealthCheck, LoadBalancer,
+    NamedEndpoints, OutlierDetection, ReadinessProbe, SecretText, Upstream, UpstreamKind,
 };
 
 /// The upstream and its name; `None` for the app, which has a block of its own.
@@ -26,6 +26,7 @@ pub(super) fn upstream(upstream: &Upstream) -> Option<(String, Value)> {
         .maybe("tls", upstream.tls.as_deref().map(tls::client))
         .maybe("credentials", upstream.bearer_token.as_ref().map(credentials))
         .with("loadBalancer", load_balancer(&upstream.load_balancer))
+        .maybe("circuitBreaker", upstream.circuit_breaker.as_ref().map(circuit_breaker))
         .maybe("healthCheck", upstream.health_check.as_ref().map(health_check))
         .maybe("outlierDetection", upstream.outlier_detection.as_ref().map(outlier_detection))
         .with(
@@ -70,6 +71,13 @@ pub(super) fn hash_on(on: &HashOn) -> Value {
         HashOn::Cookie(name) => Object::new().with("cookie", text(name)).into(),
         HashOn::ClientIp => "clientIP".into(),
     }
+}
+
+fn circuit_breaker(limits: &CircuitBreaker) -> Object {
+    Object::new()
+        .with("maxConnections", limits.max_connections)
+        .with("maxRequests", limits.max_requests)
+        .with("maxPendingRequests", limits.max_pending_requests)
 }
 
 fn health_check(check: &HealthCheck) -> Object {

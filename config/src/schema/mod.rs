@@ -47,8 +47,8 @@ pub(crate) use secret::{SecretRef, SecretSpec};
 pub(crate) use tls::{ClientAuthBlock, SniBlock, TlsBlock, UpstreamTlsBlock};
 pub(crate) use traffic::{ConcurrencyBlock, FaultBlock, MirrorBlock};
 pub(crate) use upstream::{
-    ConnectionsBlock, DnsBlock, EndpointBlock, HashOnBlock, HealthCheckBlock, LoadBalancerBlock,
-    OutlierDetectionBlock, UpstreamBlock,
+    CircuitBreakerBlock, ConnectionsBlock, DnsBlock, EndpointBlock, HashOnBlock, HealthCheckBlock,
+    LoadBalancerBlock, OutlierDetectionBlock, UpstreamBlock,
 };
 pub(crate) use value::{Either, Entries, Flag, Int, OneOrMany, Share, Size, Time, Word, Words, word_of};
 pub(crate) use words::{ClientIp, DnsType, PlainKey, SharedStore};

@@ -46,6 +46,8 @@ pub(super) const UPSTREAM_IDLE: Duration = Duration::from_secs(30);
 /// Under the 5 s after which common app servers (Node.js, uvicorn) close an idle connection.
 pub(super) const APP_IDLE: Duration = Duration::from_secs(3);
 
+/// Envoy's default for each of the three limits.
+pub(super) const BREAKER: u64 = 1024;
 /// A pod that hangs is found within half a minute, at a cost that nobody notices.
 pub(super) const HEALTH_INTERVAL: Duration = Duration::from_secs(10);
 /// The default timeout of a Kubernetes probe.

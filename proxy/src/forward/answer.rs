@@ -15,7 +15,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use outrigger_filters::{
     context::Context,
-    error::{CONNECT_FAILED, Error},
+    error::{CONNECT_FAILED, Error, MAX_PENDING_REQUESTS},
     hop_by_hop,
     service::Body,
     trailers,
@@ -25,6 +25,7 @@ use super::Attempt;
 use crate::{
     tls::client::TlsFailed,
     upstream::{
+        breaker::Full,
         http1::{Failure, Reading, Sending},
         in_flight::InFlight,
         pool::{Lease, Stream},
@@ -80,6 +81,9 @@ pub(super) fn failure(failure: Failure, endpoint: &Arc<str>, context: &Context) 
 
 /// What a connect that failed means.
 pub(super) fn connect_failed(error: io::Error, endpoint: &Arc<str>) -> Error {
+    if let Some(Full(upstream)) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        return Error::Overloaded { upstream: Arc::clone(upstream), reason: MAX_PENDING_REQUESTS };
+    }
     let reason = TlsFailed::within(&error).map_or(CONNECT_FAILED, |failed| failed.failure.reason());
     Error::ConnectFailed { endpoint: Arc::clone(endpoint), reason, cause: error.into() }
 }

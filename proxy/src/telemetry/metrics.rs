@@ -116,6 +116,7 @@ pub(crate) struct UpstreamCounters {
     budget_exhausted: AtomicU64,
     hedges: [AtomicU64; 2],
     ejections: AtomicU64,
+    overflows: [AtomicU64; 2],
     health_checks: [AtomicU64; 2],
     lookups: [AtomicU64; LookupResult::ALL.len()],
 }
@@ -325,6 +326,11 @@ impl UpstreamCounters {
     /// A second try beside the first ended.
     pub(crate) fn hedged(&self, won: bool) {
         self.hedges[usize::from(!won)].fetch_add(1, Relaxed);
+    }
+
+    /// A request was refused because too many are under way, or because too many wait for a connection.
+    pub(crate) fn overflowed(&self, waits: bool) {
+        self.overflows[usize::from(waits)].fetch_add(1, Relaxed);
     }
 
     /// An endpoint was asked whether it is well.
@@ -653,6 +659,13 @@ impl Metrics {
         for (name, one) in upstreams.iter() {
             page.sample(names::OUTLIER_EJECTIONS, &[("upstream", name)], one.ejections.load(Relaxed));
         }
+        page.head(names::UPSTREAM_OVERFLOWS, "counter", "Requests refused by a circuit breaker.");
+        for (name, one) in upstreams.iter() {
+            for (limit, count) in ["requests", "pending"].iter().zip(&one.overflows) {
+                let labels = [("upstream", &**name), ("limit", limit)];
+                page.sample(names::UPSTREAM_OVERFLOWS, &labels, count.load(Relaxed));
+            }
+        }
         page.head(names::HEALTH_CHECKS, "counter", "Questions to endpoints whether they are well.");
         for (name, one) in upstreams.iter() {
             for (result, count) in ["ok", "failed"].iter().zip(&one.health_checks) {
@@ -666,6 +679,13 @@ impl Metrics {
 
     fn render_endpoints(&self, page: &mut Page) {
         let readings = self.readings.get().map(|read| read()).unwrap_or_default();
+        page.head(names::UPSTREAM_IN_USE, "gauge", "What counts against the limits of a circuit breaker.");
+        for (one, in_use) in readings.iter().filter_map(|one| Some((one, one.in_use?))) {
+            for (limit, count) in ["connections", "requests", "pending"].iter().zip(in_use) {
+                let labels = [("upstream", &*one.upstream), ("limit", limit)];
+                page.sample(names::UPSTREAM_IN_USE, &labels, count);
+            }
+        }
         page.head(names::ENDPOINT_EJECTED, "gauge", "Whether an endpoint is ejected.");
         for (upstream, one) in readings.iter().flat_map(Reading::each) {
             let labels = [("upstream", upstream), ("endpoint", &*one.endpoint)];

@@ -47,6 +47,10 @@ pub(crate) const HEDGES: &str = "outrigger_hedges_total";
 pub(crate) const OUTLIER_EJECTIONS: &str = "outrigger_outlier_ejections_total";
 /// Gauge, 0 or 1; labels `upstream`, `endpoint`. Whether an endpoint is ejected.
 pub(crate) const ENDPOINT_EJECTED: &str = "outrigger_endpoint_ejected";
+/// Counter; labels `upstream`, `limit` (`requests`, `pending`). Requests refused by a circuit breaker.
+pub(crate) const UPSTREAM_OVERFLOWS: &str = "outrigger_upstream_overflows_total";
+/// Gauge; labels `upstream`, `limit` (`connections`, `requests`, `pending`). What counts against a circuit breaker.
+pub(crate) const UPSTREAM_IN_USE: &str = "outrigger_upstream_in_use";
 /// Counter; labels `upstream`, `result` (`ok`, `failed`). Questions to endpoints whether they are well.
 pub(crate) const HEALTH_CHECKS: &str = "outrigger_health_checks_total";
 /// Gauge, 0 or 1; labels `upstream`, `endpoint`. Whether an endpoint that is asked is healthy.

@@ -79,6 +79,8 @@ pub(crate) struct Reading {
     pub upstream: Arc<str>,
     /// What is known of its endpoints.
     pub endpoints: Vec<EndpointReading>,
+    /// Connections, requests, and requests that wait, where that has limits.
+    pub in_use: Option<[u32; 3]>,
 }
 
 impl Reading {

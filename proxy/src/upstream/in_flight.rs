@@ -183,6 +183,7 @@ impl Drop for InFlight {
     fn drop(&mut self) {
         self.endpoint.leave();
         let Some(watched) = &mut self.watched else { return };
+        watched.upstream.breaker.as_ref().inspect(|breaker| breaker.leave());
         match watched.stage {
             Stage::Done => {}
             // It ended well, or the client has had enough.

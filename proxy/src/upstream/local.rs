@@ -8,7 +8,11 @@ use std::{
 
 use http::HeaderValue;
 use outrigger_config::model::{SecretText, UpstreamKind};
-use outrigger_filters::{context::Context, error::Error, retry::Reason};
+use outrigger_filters::{
+    context::Context,
+    error::{Error, MAX_REQUESTS},
+    retry::Reason,
+};
 use tokio::time::Instant;
 
 use super::{
@@ -85,9 +89,23 @@ impl LocalUpstream {
     /// The endpoint for the next try of a request.
     ///
     /// # Errors
-    /// There is none that may be used.
+    /// There is none that may be used, or too much is under way already.
     pub(crate) fn pick(&self, tried: &Tried, context: &Context) -> Result<Picked, Error> {
         self.follow();
+        let breaker = self.shared.breaker.as_ref();
+        if breaker.is_some_and(|breaker| !breaker.enter()) {
+            self.shared.counters.overflowed(false);
+            let upstream = Arc::clone(&self.shared.model.name);
+            return Err(Error::Overloaded { upstream, reason: MAX_REQUESTS });
+        }
+        let picked = self.pick_one(tried, context);
+        if picked.is_err() {
+            breaker.inspect(|breaker| breaker.leave());
+        }
+        picked
+    }
+
+    fn pick_one(&self, tried: &Tried, context: &Context) -> Result<Picked, Error> {
         let current = self.current.borrow();
         let choice = Choice::new(&self.shared, &current.set.endpoints, tried, context.hash_key.get());
         loop {
@@ -170,7 +188,8 @@ fn bearer(token: &SecretText) -> Option<HeaderValue> {
 
 fn pool(shared: &Upstream, endpoint: &Arc<Endpoint>) -> Rc<Pool> {
     let (settings, tls) = (shared.model.connections.clone(), shared.tls.clone());
-    Rc::new(Pool::new(Arc::clone(endpoint), settings, tls, Arc::clone(&shared.counters)))
+    let (counters, breaker) = (Arc::clone(&shared.counters), shared.breaker.clone());
+    Rc::new(Pool::new(Arc::clone(endpoint), settings, tls, counters, breaker))
 }
 
 /// What the balancer asks, for one try.

@@ -4,6 +4,7 @@
 //! ([`local`], [`pool`]) belong to one worker and never leave it. [`dns`] runs on the control thread.
 
 pub(crate) mod balance;
+pub(crate) mod breaker;
 pub(crate) mod clock;
 pub(crate) mod connect;
 pub(crate) mod dns;

@@ -26,9 +26,13 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use outrigger_config::model::ConnectionSettings;
 use outrigger_filters::service::Body;
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep_until},
+};
 
 use super::{
+    breaker::{Breaker, Claim, Pending},
     connect::{Secure, UpstreamStream, connect},
     endpoint::Endpoint,
     http1::Connection,
@@ -59,6 +63,10 @@ pub(crate) struct Pool {
     /// TLS, where it is spoken: the whole of its identity, which never changes for a pool.
     tls: Option<Arc<Connector>>,
     counters: Arc<UpstreamCounters>,
+    /// Limits connections, where that is asked for.
+    breaker: Option<Arc<Breaker>>,
+    /// Who waits for a connection of this pool while no more may be opened.
+    waiting: RefCell<VecDeque<oneshot::Sender<Box<Connection>>>>,
     /// Oldest in front.
     idle: RefCell<VecDeque<Idle>>,
     /// At most `settings.idle_timeout`; lower where the endpoint closes earlier.
@@ -87,6 +95,7 @@ struct Multiplexed {
     opened: Instant,
     address: Option<SocketAddr>,
     last_used: Cell<Instant>,
+    _claim: Option<Claim>,
 }
 
 /// What remains of a connection after the peer agreed to an upgrade: its socket, and bytes already read.
@@ -95,6 +104,8 @@ pub(crate) struct Upgraded {
     pub stream: UpstreamStream,
     /// Bytes that the peer sent right after its 101.
     pub read: bytes::Bytes,
+    /// The right to have it open, kept to its end.
+    _claim: Option<Claim>,
 }
 
 impl Pool {
@@ -104,6 +115,7 @@ impl Pool {
         settings: ConnectionSettings,
         tls: Option<Arc<Connector>>,
         counters: Arc<UpstreamCounters>,
+        breaker: Option<Arc<Breaker>>,
     ) -> Self {
         Self {
             endpoint,
@@ -111,6 +123,8 @@ impl Pool {
             settings,
             tls,
             counters,
+            breaker,
+            waiting: RefCell::default(),
             idle: RefCell::default(),
             multiplexed: RefCell::default(),
             connecting: tokio::sync::Mutex::default(),
@@ -147,14 +161,53 @@ impl Pool {
         }
     }
 
-    /// Opens a new HTTP/1.1 connection.
+    /// Opens a new HTTP/1.1 connection, or waits for one while as many as may be are open.
     ///
     /// # Errors
-    /// What the connect failed with.
+    /// What the connect failed with, or that too many wait.
     pub(crate) async fn open(self: &Rc<Self>) -> io::Result<Lease> {
+        let claim = match self.claim().await? {
+            Granted::Connection(connection) => {
+                return Ok(Lease { connection: Some(connection), pool: Rc::clone(self), reused: true });
+            }
+            Granted::Open(claim) => claim,
+        };
         let connected = self.connect(Spoken::Http1).await?;
-        let connection = Connection::new(connected.stream, connected.address);
+        let mut connection = Connection::new(connected.stream, connected.address);
+        connection.claim = claim;
         Ok(Lease { connection: Some(Box::new(connection)), pool: Rc::clone(self), reused: false })
+    }
+
+    /// The right to open a connection, or one that somebody on this worker gives back first.
+    async fn claim(&self) -> io::Result<Granted> {
+        let Some(breaker) = &self.breaker else { return Ok(Granted::Open(None)) };
+        if let Some(claim) = breaker.try_claim() {
+            return Ok(Granted::Open(Some(claim)));
+        }
+        let _pending = self.wait(breaker)?;
+        loop {
+            let (sender, receiver) = oneshot::channel();
+            {
+                let mut waiting = self.waiting.borrow_mut();
+                waiting.retain(|one| !one.is_closed());
+                waiting.push_back(sender);
+            }
+            tokio::select! {
+                claim = breaker.claim() => return Ok(Granted::Open(Some(claim))),
+                Ok(mut connection) = receiver => {
+                    if connection.is_quiet() {
+                        return Ok(Granted::Connection(connection));
+                    }
+                }
+            }
+        }
+    }
+
+    fn wait<'a>(&self, breaker: &'a Breaker) -> io::Result<Pending<'a>> {
+        breaker.wait().map_err(|full| {
+            self.counters.overflowed(true);
+            io::Error::other(full)
+        })
     }
 
     async fn connect(&self, spoken: Spoken) -> io::Result<super::connect::Connected> {
@@ -178,8 +231,36 @@ impl Pool {
             Idle { connection, since: Instant::now() }.end();
             return;
         }
-        self.idle.borrow_mut().push_back(Idle { connection, since: Instant::now() });
+        let Some(connection) = self.hand_over(connection) else { return };
+        let idle = Idle { connection, since: Instant::now() };
+        if self.breaker.as_ref().is_some_and(|breaker| breaker.is_wanted()) {
+            return idle.end(); // somebody waits for another endpoint, or on another worker
+        }
+        self.idle.borrow_mut().push_back(idle);
         self.start_reaping();
+    }
+
+    /// To whoever waits longest; back when nobody does.
+    fn hand_over(&self, mut connection: Box<Connection>) -> Option<Box<Connection>> {
+        loop {
+            let next = self.waiting.borrow_mut().pop_front();
+            let Some(next) = next else { return Some(connection) };
+            match next.send(connection) {
+                Ok(()) => return None,
+                Err(back) => connection = back, // it has gone away
+            }
+        }
+    }
+
+    /// Closes the oldest idle connection, for somebody who waits.
+    fn make_room(&self) {
+        if let Some(oldest) = self.idle.borrow_mut().pop_front() {
+            return oldest.end();
+        }
+        let mut multiplexed = self.multiplexed.borrow_mut();
+        if let Some(unused) = multiplexed.iter().position(|one| one.streams.get() == 0) {
+            multiplexed.swap_remove(unused);
+        }
     }
 
     fn start_reaping(self: &Rc<Self>) {
@@ -235,11 +316,29 @@ impl Pool {
 }
 
 /// Ends idle connections on time. Runs only while there are any, so that an idle proxy has nothing to do.
+/// Where connections are limited, one goes early when somebody waits.
 async fn reap(pool: Rc<Pool>) {
-    while let Some(expiry) = pool.expire() {
-        sleep_until(expiry).await;
+    let breaker = pool.breaker.clone();
+    loop {
+        let wanted = breaker.as_ref().map(|breaker| breaker.wanted()); // before the look, so that nobody is missed
+        if breaker.as_ref().is_some_and(|breaker| breaker.is_wanted()) {
+            pool.make_room();
+        }
+        let Some(expiry) = pool.expire() else { break };
+        match wanted {
+            Some(wanted) => tokio::select! { () = sleep_until(expiry) => {}, () = wanted => {} },
+            None => sleep_until(expiry).await,
+        }
     }
     pool.reaping.set(false);
+}
+
+/// What a request gets that has no connection yet.
+enum Granted {
+    /// It may open one.
+    Open(Option<Claim>),
+    /// One that another request has done with.
+    Connection(Box<Connection>),
 }
 
 /// An HTTP/1.1 connection while one request uses it. Dropped midway, it closes the connection.
@@ -269,9 +368,10 @@ impl Lease {
 
     /// Takes the socket after a 101.
     pub(crate) fn into_upgraded(mut self) -> Upgraded {
-        let connection = self.connection.take().expect("a lease has its connection until it is released");
+        let mut connection = self.connection.take().expect("a lease has its connection until it is released");
+        let claim = connection.claim.take();
         let (stream, read) = connection.into_parts();
-        Upgraded { stream, read }
+        Upgraded { stream, read, _claim: claim }
     }
 }
 
@@ -311,6 +411,17 @@ impl Pool {
         if let Some(stream) = self.open_stream() {
             return Ok(stream);
         }
+        let claim = match &self.breaker {
+            None => None,
+            Some(breaker) => match (breaker.try_claim(), self.any_stream()) {
+                (Some(claim), _) => Some(claim),
+                (None, Some(stream)) => return Ok(stream), // rather crowded than waiting
+                (None, None) => {
+                    let _pending = self.wait(breaker)?;
+                    Some(breaker.claim().await)
+                }
+            },
+        };
         let connected = self.connect(Spoken::Http2).await?;
         let (sender, connection) = http2::Builder::new(LocalExecutor)
             .initial_stream_window_size(STREAM_WINDOW)
@@ -325,6 +436,7 @@ impl Pool {
             opened: Instant::now(),
             address: connected.address,
             last_used: Cell::new(Instant::now()),
+            _claim: claim,
         });
         let endpoint = self.endpoint.label.clone();
         tokio::task::spawn_local(async move {
@@ -335,6 +447,11 @@ impl Pool {
         self.multiplexed.borrow_mut().push(Rc::clone(&multiplexed));
         self.start_reaping();
         Ok(Stream::on(multiplexed, false))
+    }
+
+    fn any_stream(&self) -> Option<Stream> {
+        let least = self.multiplexed.borrow().iter().min_by_key(|one| one.streams.get()).cloned();
+        least.map(|one| Stream::on(one, true))
     }
 
     fn open_stream(&self) -> Option<Stream> {

@@ -20,6 +20,7 @@ use tokio::{
 
 use super::{
     balance::{Balancer, key},
+    breaker::Breaker,
     clock,
     endpoint::Endpoint,
     outlier,
@@ -43,6 +44,8 @@ pub(crate) struct Upstream {
     pub tls: Option<Arc<Connector>>,
     /// What is counted about it.
     pub counters: Arc<UpstreamCounters>,
+    /// What is under way to it; `None` for the app.
+    pub breaker: Option<Arc<Breaker>>,
     /// What all routes and workers together may send a second time.
     pub budget: Arc<Budget>,
     set: ArcSwap<EndpointSet>,
@@ -97,12 +100,15 @@ impl Upstream {
     fn new(model: &Model, tls: Option<Arc<Connector>>, counters: Arc<UpstreamCounters>) -> Self {
         let set = Arc::new(EndpointSet::new(model, &model.endpoints, &[]));
         let budget = Arc::new(Budget::new(model.retry_budget, Instant::now()));
-        Self::over(set, model, tls, counters, budget)
+        let breaker = model.circuit_breaker.as_ref();
+        let breaker = breaker.map(|limits| Arc::new(Breaker::new(&model.name, limits)));
+        Self::over(set, model, tls, counters, budget, breaker)
     }
 
     /// The same upstream after a file that it names was replaced: everything but its connections stays.
     fn renewed(&self, model: &Model, tls: Option<Arc<Connector>>) -> Self {
-        Self::over(self.set(), model, tls, Arc::clone(&self.counters), Arc::clone(&self.budget))
+        let (counters, budget) = (Arc::clone(&self.counters), Arc::clone(&self.budget));
+        Self::over(self.set(), model, tls, counters, budget, self.breaker.clone())
     }
 
     fn over(
@@ -111,11 +117,13 @@ impl Upstream {
         tls: Option<Arc<Connector>>,
         counters: Arc<UpstreamCounters>,
         budget: Arc<Budget>,
+        breaker: Option<Arc<Breaker>>,
     ) -> Self {
         Self {
             model: model.clone(),
             tls,
             counters,
+            breaker,
             budget,
             set: ArcSwap::new(set),
             generation: AtomicU64::new(0),
@@ -179,6 +187,7 @@ impl Upstream {
         Reading {
             upstream: Arc::clone(&self.model.name),
             endpoints: set.endpoints.iter().map(endpoint).collect(),
+            in_use: self.breaker.as_ref().map(|breaker| breaker.in_use()),
         }
     }
 }

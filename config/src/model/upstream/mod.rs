@@ -1,6 +1,7 @@
 //! Upstreams: named groups of endpoints.
 
 mod balance;
+mod breaker;
 mod health;
 mod outlier;
 
@@ -10,6 +11,7 @@ use std::net::SocketAddr;
 
 use super::{ClientTls, RetryBudget, SecretText};
 pub use balance::{HashOn, LoadBalancer, LoadBalancerPolicy};
+pub use breaker::CircuitBreaker;
 pub use health::HealthCheck;
 pub use outlier::OutlierDetection;
 
@@ -33,6 +35,8 @@ pub struct Upstream {
     pub bearer_token: Option<SecretText>,
     /// How an endpoint is chosen.
     pub load_balancer: LoadBalancer,
+    /// How much may be under way to it; `None` for the app.
+    pub circuit_breaker: Option<CircuitBreaker>,
     /// How endpoints are asked whether they are well; `None`: not.
     pub health_check: Option<HealthCheck>,
     /// When an endpoint that fails is ejected; `None` for the app, which has no other.

@@ -1,10 +1,12 @@
 //! An entry of `upstreams`.
 
 mod balance;
+mod breaker;
 mod health;
 mod outlier;
 
 pub(crate) use balance::{HashOnBlock, LoadBalancerBlock};
+pub(crate) use breaker::CircuitBreakerBlock;
 pub(crate) use health::HealthCheckBlock;
 pub(crate) use outlier::OutlierDetectionBlock;
 
@@ -28,6 +30,8 @@ block! {
         "credentials" credentials: CredentialsBlock,
         /// How an endpoint is chosen.
         "loadBalancer" load_balancer: LoadBalancerBlock,
+        /// How much may be under way, over all workers and endpoints.
+        "circuitBreaker" circuit_breaker: CircuitBreakerBlock,
         /// How endpoints are asked whether they are well. Default: they are not asked.
         "healthCheck" health_check: HealthCheckBlock,
         /// When an endpoint that fails is ejected, and for how long. On by default.
@@ -38,9 +42,6 @@ block! {
         "retryBudget" retry_budget: RetryBudgetBlock,
     }
     one_of ["endpoints", "dns"]
-    later [
-        "circuitBreaker"
-    ]
 }
 
 block! {

@@ -1,6 +1,7 @@
 //! Upstreams and their endpoints.
 
 mod balance;
+mod breaker;
 mod credentials;
 mod dns;
 mod health;
@@ -59,6 +60,7 @@ fn app_upstream(app: &App) -> Upstream {
         tls: None,
         bearer_token: None,
         load_balancer: balance::least_request(),
+        circuit_breaker: None,
         health_check: None,
         outlier_detection: None,
         connections: ConnectionSettings {
@@ -95,6 +97,7 @@ fn upstream(name: &str, block: &UpstreamBlock, files: &mut Files<'_>, report: &m
         protocol: word(&block.protocol, Protocol::Auto),
         tls,
         load_balancer: balance::load_balancer(block.load_balancer.as_ref(), report),
+        circuit_breaker: Some(breaker::circuit_breaker(block.circuit_breaker.as_ref())),
         health_check: block.health_check.as_ref().map(|check| health::health_check(check, report)),
         outlier_detection: Some(outlier::outlier_detection(outliers, known, report)),
         connections: connections(block.connections.as_ref(), defaults::UPSTREAM_IDLE, report),

@@ -32,7 +32,7 @@ use self::{
     decode::Decoder,
     head::{Answer, Head},
 };
-use super::connect::UpstreamStream;
+use super::{breaker::Claim, connect::UpstreamStream};
 
 /// Response heads over this are refused (`docs/security.md`, "Limits").
 const HEAD_BYTES: usize = 64 * 1024;
@@ -68,6 +68,8 @@ pub(crate) struct Connection {
     pub(crate) opened: Instant,
     /// Where it goes; none for a Unix socket.
     pub(crate) address: Option<SocketAddr>,
+    /// The right to have it open, where that is limited.
+    pub(crate) claim: Option<Claim>,
 }
 
 /// Why an exchange failed.
@@ -130,6 +132,7 @@ impl Connection {
             deaf: None,
             opened: Instant::now(),
             address,
+            claim: None,
         }
     }
 

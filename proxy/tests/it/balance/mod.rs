@@ -1,5 +1,6 @@
 //! Which endpoint gets a request, and what becomes of endpoints that fail.
 
+mod breaker;
 mod health;
 mod outliers;
 mod policies;

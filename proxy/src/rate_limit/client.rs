@@ -3,7 +3,9 @@
 //! Nothing here outlasts the asker's patience. While redis cannot be reached, all are told so at once, but for one that
 //! tries again now and then; so an outage costs no request more than one `redis.timeout`.
 
-use std::{cell::Cell, collections::VecDeque, future::pending, io, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::Cell, collections::VecDeque, fmt::Display, future::pending, io, rc::Rc, sync::Arc, time::Duration,
+};
 
 use bytes::BytesMut;
 use outrigger_config::model::Redis;
@@ -73,6 +75,8 @@ struct State {
     /// Until then nobody tries, unless it is over and somebody does.
     down: Cell<Option<Instant>>,
     backoff: Cell<Duration>,
+    /// It was said that there are no answers; not again before there is one.
+    told: Cell<bool>,
 }
 
 /// Where the answer will be.
@@ -82,7 +86,8 @@ impl Client {
     /// A client without connection; it opens one when it is first asked.
     pub(crate) fn new(endpoint: Arc<Endpoint>, model: Redis, counters: Arc<RedisCounters>) -> Self {
         let (questions, queue) = mpsc::channel(QUESTIONS);
-        let state = Rc::new(State { down: Cell::new(None), backoff: Cell::new(BACKOFF.0) });
+        let state =
+            Rc::new(State { down: Cell::new(None), backoff: Cell::new(BACKOFF.0), told: Cell::new(false) });
         Self { endpoint, model, counters, questions, state, idle: Cell::new(Some(queue)) }
     }
 
@@ -152,6 +157,16 @@ impl State {
     fn is_up(&self) {
         self.down.set(None);
         self.backoff.set(BACKOFF.0);
+        if self.told.take() {
+            tracing::info!("redis answers again");
+        }
+    }
+
+    /// Says once that limits with `store: redis` are not counted, and why.
+    fn tell(&self, endpoint: &Endpoint, error: &dyn Display) {
+        if !self.told.replace(true) {
+            tracing::warn!(endpoint = %endpoint.label, %error, "redis gives no answer; redis.onError decides");
+        }
     }
 }
 
@@ -184,7 +199,7 @@ impl Driver {
                     open.iter_mut().for_each(|question| (question.again, question.whole) = (true, false));
                 }
                 End::Failed(error) => {
-                    tracing::debug!(endpoint = %self.endpoint.label, %error, "redis cannot be asked");
+                    self.state.tell(&self.endpoint, &error);
                     self.state.put_off(Instant::now());
                     open.clear();
                     while queue.try_recv().is_ok() {}
@@ -272,7 +287,7 @@ impl Link {
                 biased;
                 replied = read(&mut self.stream, &mut self.buffer) => match replied {
                     Ok(reply) => match sent.pop_front() {
-                        Some((question, _)) => settle(question, reply, open, &driver.state),
+                        Some((question, _)) => settle(question, reply, open, driver),
                         None => break End::Failed(io::ErrorKind::InvalidData.into()), // nobody asked
                     },
                     Err(error) => break End::of(error),
@@ -333,10 +348,10 @@ async fn read(stream: &mut UpstreamStream, buffer: &mut BytesMut) -> io::Result<
 }
 
 /// Hands a reply to who asked; a script that redis has forgotten is sent along once more.
-fn settle(mut question: Question, reply: Reply, open: &mut VecDeque<Question>, state: &State) {
+fn settle(mut question: Question, reply: Reply, open: &mut VecDeque<Question>, driver: &Driver) {
     match reply {
         Reply::Number(wait) => {
-            state.is_up();
+            driver.state.is_up();
             let wait = u64::try_from(wait).unwrap_or(0);
             let answer = if wait == 0 { Ok(()) } else { Err(Duration::from_micros(wait)) };
             let _ = question.answer.send(answer);
@@ -346,7 +361,7 @@ fn settle(mut question: Question, reply: Reply, open: &mut VecDeque<Question>, s
             open.push_back(question);
         }
         // Dropped, the asker learns that there is no answer.
-        Reply::Error(error) => tracing::debug!(error, "redis refused"),
+        Reply::Error(error) => driver.state.tell(&driver.endpoint, &error),
         Reply::Text(_) => {}
     }
 }

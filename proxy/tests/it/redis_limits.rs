@@ -166,6 +166,12 @@ fn no_request_fails_while_redis_is_gone_and_the_limit_is_kept_again_when_it_is_b
         assert!(asked > 20, "{asked}");
         assert_eq!(failed, 0, "of {asked}");
     }
+    // Each worker says so once, however many ask.
+    let told = pod.stderr();
+    for line in ["redis gives no answer", "redis answers again"] {
+        let times = told.matches(line).count();
+        assert!((1..=3).contains(&times), "{line}: {times} times in {told}");
+    }
 }
 
 #[test]

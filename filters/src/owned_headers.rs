@@ -23,6 +23,9 @@ pub static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-h
 /// `x-forwarded-client-cert`.
 pub static X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 
+/// `x-outrigger-attempt-count`.
+pub static X_OUTRIGGER_ATTEMPT_COUNT: HeaderName = HeaderName::from_static("x-outrigger-attempt-count");
+
 /// What a client sent under names that a trusted peer may set; a field that stood twice is nothing.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Taken {
@@ -42,6 +45,8 @@ pub struct Own {
     pub request_id: RequestId,
     /// Who the client is; not told on outbound listeners.
     pub forwarded: Option<Forwarded>,
+    /// Which try this is, where a route makes several.
+    pub attempt: Option<u32>,
 }
 
 /// The `x-forwarded-*` fields.
@@ -63,6 +68,9 @@ impl Own {
         show(&X_REQUEST_ID, self.request_id.as_bytes());
         if let Some(forwarded) = &self.forwarded {
             forwarded.each(|name, value| show(name, value.as_bytes()));
+        }
+        if let Some(attempt) = self.attempt {
+            show(&X_OUTRIGGER_ATTEMPT_COUNT, itoa::Buffer::new().format(attempt).as_bytes());
         }
     }
 

@@ -108,25 +108,24 @@ fn forward(view: &View, id: RouteId, backends: &[WeightedBackend]) -> BoxService
     let route = view.config().route(id);
     // 19-22: tries, each with its time; balancing, pool, connection.
     let upstreams = Rc::clone(view.upstreams());
-    if forward::repeats(route) {
-        return changing(view, id, forward::repeating(view.config(), route, backends, upstreams));
+    match forward::repeats(route) {
+        true => around(view, id, forward::repeating(view.config(), route, backends, upstreams)),
+        false => around(view, id, forward::service(view.config(), route, backends, upstreams)),
     }
-    let forward = forward::service(view.config(), route, backends, upstreams);
-    if is_plain(route) {
-        // Most routes change nothing: the same order without its empty places, for shorter futures.
-        let layer = route.timeouts.request.map(TimeoutLayer::new);
-        return guarded(view, id, ServiceBuilder::new().option_layer(layer).service(forward));
-    }
-    changing(view, id, forward)
 }
 
 /// 16 to 18, around what sends the request.
-fn changing<S>(view: &View, id: RouteId, forward: S) -> BoxService
+fn around<S>(view: &View, id: RouteId, forward: S) -> BoxService
 where
     S: HttpService,
     S::Future: 'static,
 {
     let route = view.config().route(id);
+    if is_plain(route) {
+        // Most routes change nothing: the same order without its empty places, for shorter futures.
+        let layer = route.timeouts.request.map(TimeoutLayer::new);
+        return guarded(view, id, ServiceBuilder::new().option_layer(layer).service(forward));
+    }
     let mirror = view.mirror(id).and_then(|counters| {
         MirrorLayer::new(view.config(), route, Rc::clone(view.upstreams()), Arc::clone(counters))
     });

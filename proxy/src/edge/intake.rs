@@ -120,7 +120,7 @@ fn identify(
         client_cert: client.forwarded_certificate(listener),
         ..forwarded(taken, address.peer_trusted, forwarded_for, proto, host.as_ref().map(|host| &host.value))
     });
-    *exchange.own.borrow_mut() = Some(Own { request_id: id, forwarded });
+    *exchange.own.borrow_mut() = Some(Own { request_id: id, forwarded, attempt: None });
     if let Some(host) = host.filter(|host| !host.received) {
         headers.insert(header::HOST, host.value);
     }

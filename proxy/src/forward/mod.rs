@@ -170,7 +170,8 @@ async fn send(mut call: Call) -> Result<Response<Body>, Error> {
     let mut tried = Tried::default();
     loop {
         let Picked { pool, in_flight } = call.upstream.pick(&tried, &call.context)?;
-        let attempt = Attempt { pool: &pool, context: &call.context, may_reuse: tried.is_empty() };
+        let attempt =
+            Attempt { pool: &pool, context: &call.context, may_reuse: tried.is_empty(), number: None };
         attempt.announce();
         if call.endpoint_host {
             call.prepared.set_host(call.upstream.shared.model.host(&pool.endpoint().spec));
@@ -195,6 +196,8 @@ struct Attempt<'a> {
     context: &'a Context,
     /// A try after one whose connection broke does not gamble on another old one.
     may_reuse: bool,
+    /// Told to an HTTP/1.1 endpoint.
+    number: Option<u32>,
 }
 
 impl Attempt<'_> {
@@ -226,6 +229,9 @@ impl Attempt<'_> {
                 Self::failed(Failure::NotConnected, self.connect_failed(error, &mut in_flight))
             })?,
         };
+        if let (Some(own), Some(number)) = (self.context.own.borrow_mut().as_mut(), self.number) {
+            own.attempt = Some(number);
+        }
         let mut sending = lease.connection().begin(&prepared.request, self.context.own.borrow().as_ref());
         prepared.put_fields_aside();
         let request = &mut prepared.request;
@@ -233,7 +239,7 @@ impl Attempt<'_> {
         let answered =
             poll_fn(|cx| lease.connection().poll_response(cx, request, &mut sending, &mut informational))
                 .await;
-        if answered.is_ok() {
+        if answered.is_ok() && !prepared.copied {
             // It holds on to the client's head, and with it to the buffer that the next request is to be read into.
             self.context.own.take();
         }

@@ -15,12 +15,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use http::{HeaderName, HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response};
 use outrigger_config::model::{Route, UpstreamId, WeightedBackend};
 use outrigger_filters::{
     context::Context,
     error::Error,
     hedge::Hedging,
+    owned_headers::X_OUTRIGGER_ATTEMPT_COUNT,
     retry::{self, Failure, Kept, Policy, Reason},
     service::Body,
 };
@@ -36,9 +37,6 @@ use crate::upstream::{
     local::{Picked, Tried},
     pool::Pool,
 };
-
-/// Which try this is, for the endpoint.
-const ATTEMPT_COUNT: HeaderName = HeaderName::from_static("x-outrigger-attempt-count");
 
 /// Kept of a body that only `hedge` wants to send twice.
 const HEDGED_BODY: usize = 64 * 1024;
@@ -118,6 +116,8 @@ struct Try {
     may_reuse: bool,
     /// Which turn of the body it has.
     turn: u32,
+    /// Which one it is, where that is written behind the fields.
+    number: Option<u32>,
 }
 
 /// One try that has ended.
@@ -137,8 +137,6 @@ impl Tries {
         let http2 = prepared.wire == Wire::Http2;
         // A stream that is refused may go again whatever its method, and its body is gone by then.
         let keeps = hedged || taken || (http2 && may && plan.policy.is_some());
-        // What the proxy says about a request must be there for every try.
-        call.context.insert_own(prepared.request.headers_mut());
         let (mut kept, mut spare) = (None, None);
         if keeps {
             let limit = plan.policy.as_ref().map_or(HEDGED_BODY, Policy::buffer_bytes);
@@ -170,19 +168,25 @@ impl Tries {
 
     fn a_try(&self, pool: Rc<Pool>, mut prepared: Prepared, replay: Option<(Body, u32)>) -> Try {
         let context = Rc::clone(&self.call.context);
-        let mut turn = 0;
+        let (mut turn, mut number) = (0, None);
         if let Some((body, its_turn)) = replay {
             *prepared.request.body_mut() = body;
             turn = its_turn;
         }
         if self.plan.counts() {
-            let number = HeaderValue::from(context.attempts.get() + 1);
-            prepared.request.headers_mut().insert(ATTEMPT_COUNT, number);
+            let count = context.attempts.get() + 1;
+            match prepared.wire == Wire::Http1 && context.own.borrow().is_some() {
+                true => number = Some(count),
+                false => {
+                    let fields = prepared.request.headers_mut();
+                    fields.insert(&X_OUTRIGGER_ATTEMPT_COUNT, HeaderValue::from(count));
+                }
+            }
         }
         if self.call.endpoint_host {
             prepared.set_host(self.call.upstream.shared.model.host(&pool.endpoint().spec));
         }
-        Try { pool, context, prepared, may_reuse: self.may_reuse, turn }
+        Try { pool, context, prepared, may_reuse: self.may_reuse, turn, number }
     }
 
     /// A try, and another one at another endpoint when it takes long.
@@ -331,6 +335,8 @@ impl Tries {
             // Whoever still sends for a try that failed is told to stop.
             kept.settle(if ended.answered.is_ok() { ended.of.turn } else { u32::MAX });
         }
+        // It holds on to the client's head, and with it to the buffer that the next request is to be read into.
+        self.call.context.own.take();
         ended.answered.map_err(|failed| failed.error)
     }
 }
@@ -359,12 +365,14 @@ fn since_sent(context: &Context, started: Instant) -> Duration {
 
 impl Try {
     fn attempt(&self) -> Attempt<'_> {
-        Attempt { pool: &self.pool, context: &self.context, may_reuse: self.may_reuse }
+        let Self { pool, context, may_reuse, number, .. } = self;
+        Attempt { pool, context, may_reuse: *may_reuse, number: *number }
     }
 
     /// Runs it to the head of an answer, or until its time is over.
     async fn run(mut self, in_flight: InFlight, limit: Option<Duration>) -> Ended {
-        let attempt = Attempt { pool: &self.pool, context: &self.context, may_reuse: self.may_reuse };
+        let (may_reuse, number) = (self.may_reuse, self.number);
+        let attempt = Attempt { pool: &self.pool, context: &self.context, may_reuse, number };
         let started = Instant::now();
         let answered = {
             let mut running = pin!(attempt.run(&mut self.prepared, in_flight));

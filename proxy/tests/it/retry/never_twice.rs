@@ -10,7 +10,10 @@ use std::{
 };
 
 use super::*;
-use crate::support::frames::{DATA, END_HEADERS, END_STREAM, HEADERS, SETTINGS, frame};
+use crate::support::{
+    frames::{DATA, END_HEADERS, END_STREAM, HEADERS, SETTINGS, frame},
+    wait_for,
+};
 
 /// How a connection dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,8 +231,11 @@ fn at_every_death(
 
 /// The bytes that the proxy makes of a request, a few more when a number in it has two digits.
 fn length_of(origin: &Mortal, proxy: &Proxy, request: &str) -> usize {
-    origin.dies(Death { read: usize::MAX, wrote: OK.len(), end: End::Close });
-    assert_eq!(status(&Wire::connect(proxy.inbound()).ask(request).0), 200);
+    // It closes right behind its answer, and what it has not read by then may reset the answer away.
+    wait_for("an answer", || {
+        origin.dies(Death { read: usize::MAX, wrote: OK.len(), end: End::Close });
+        (status(&Wire::connect(proxy.inbound()).ask(request).0) == 200).then_some(())
+    });
     origin.came.lock().unwrap()[0]
 }
 

@@ -92,7 +92,7 @@ pub struct Must {
 /// What is held against a figure.
 #[derive(Debug, Clone, Copy)]
 pub enum Claim {
-    /// At most this many times the offered load, and this much per second, reaches the upstream.
+    /// At most this many times the offered load, and this much per second (one second of it may be in hand), reaches the upstream.
     Received {
         /// Times the offered load.
         times: f64,

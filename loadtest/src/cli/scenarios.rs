@@ -31,7 +31,7 @@ checks left out; *most* is how often the most repeated request reached it.
 const CONFIGURATIONS: [(&str, &str, &str); 3] = [
     ("outrigger", "outrigger.yaml", "yaml"),
     ("haproxy", "haproxy.cfg", "text"),
-    ("envoy", "envoy.yaml", "yaml"),
+    ("envoy", "envoy.yaml", "text"),
 ];
 
 /// Compare what proxies make of bad upstreams

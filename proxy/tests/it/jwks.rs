@@ -186,7 +186,7 @@ fn a_bearer_token_is_read_from_its_file_for_each_fetch_and_sent_over_tls() {
     setup.wait_fetched("credentials");
     assert_eq!(setup.status(&key.token(&claims_of(issuer))), 200, "the last good keys stay");
     let told = setup.proxy.stderr() + &setup.proxy.admin("GET", "/config").1 + &setup.proxy.metrics();
-    assert!(!told.contains("first") && !told.contains("token-two"));
+    assert!(!told.contains("token-one") && !told.contains("token-two"));
 }
 
 #[test]

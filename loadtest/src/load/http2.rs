@@ -13,7 +13,8 @@ use tokio::task::spawn_local;
 use super::failure::{Failure, is_unprocessed};
 use super::tally::Answer;
 use super::turn::{Broken, Client, Lane};
-use crate::content::Content;
+use super::verify::announced;
+use crate::content::{CHECKSUM_HEADER, Content};
 
 /// Credit given to the peer; the default of 64 KiB would measure round trips.
 const STREAM_WINDOW: u32 = 1 << 20;
@@ -90,8 +91,9 @@ impl Open {
             }
         };
         self.proven.set(true);
-        let mut inspection = lane.run.verifier.inspect(&response);
         let status = response.status();
+        let mut inspection =
+            lane.run.verifier.inspect(status, announced(response.headers(), CHECKSUM_HEADER));
         let mut body = response.into_body();
         while let Some(frame) = body.frame().await {
             inspection.frame(&frame.map_err(|error| Broken::Failed(Failure::of(&error)))?);

@@ -15,7 +15,6 @@ mod tally;
 mod turn;
 mod verify;
 
-use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -167,7 +166,7 @@ fn share(total: usize, parts: usize, index: usize) -> usize {
 
 /// Runs one thread's connections to their end.
 fn work_thread(runtime: &Runtime, run: Arc<Run>, halt: watch::Receiver<bool>, connections: usize) -> Tally {
-    let lane = Rc::new(Lane { run, halt, traffic: Rc::default(), tally: RefCell::new(Tally::new()) });
+    let lane = Rc::new(Lane::new(run, halt));
     // Not a LocalRuntime: it is no faster here, and could only be built on the thread, too late to refuse the plan.
     let tasks = LocalSet::new();
     tasks.block_on(runtime, work_connections(Rc::clone(&lane), connections));

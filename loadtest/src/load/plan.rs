@@ -1,11 +1,11 @@
 //! What load to put on which URL and what answer to expect.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::header::{CONNECTION, HOST};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
@@ -130,6 +130,8 @@ pub(super) struct Template {
     headers: HeaderMap,
     body_size: u64,
     first_id: Option<u64>,
+    /// The head as HTTP/1.1 writes it, without the empty line.
+    wire: Vec<u8>,
 }
 
 impl Plan {
@@ -230,7 +232,9 @@ impl Plan {
         };
         let body_size = self.body_size.unwrap_or(0);
         let (method, first_id) = (self.method.clone(), self.first_id);
-        Ok(Template { method, uri, version, headers, body_size, first_id })
+        let mut template = Template { method, uri, version, headers, body_size, first_id, wire: Vec::new() };
+        template.wire = template.render(self.body_size.is_some());
+        Ok(template)
     }
 
     /// RFC 9110 §9.2.1: repeating these changes nothing at the origin.
@@ -250,9 +254,46 @@ fn absolute(host: &HeaderValue, path: PathAndQuery) -> Result<Uri, PlanError> {
 }
 
 impl Template {
+    /// Start line and headers (RFC 9112 §3 and §5).
+    fn render(&self, has_body: bool) -> Vec<u8> {
+        let mut wire = format!("{} {} HTTP/1.1\r\n", self.method, self.uri).into_bytes();
+        let mut field = |name: &HeaderName, value: &HeaderValue| {
+            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+                wire.extend_from_slice(part);
+            }
+        };
+        for (name, value) in &self.headers {
+            field(name, value);
+        }
+        // RFC 9110 §8.6: methods that usually have a body say so when they have none.
+        let expected = [Method::POST, Method::PUT, Method::PATCH].contains(&self.method);
+        if (has_body || expected) && !self.headers.contains_key(CONTENT_LENGTH) {
+            field(&CONTENT_LENGTH, &HeaderValue::from(self.body_size));
+        }
+        wire
+    }
+
+    /// The head of the request with this number in the schedule, as HTTP/1.1 writes it; `rendered` is where it is put
+    /// together.
+    pub(super) fn head<'a>(&self, number: u64, rendered: &'a mut Vec<u8>) -> &'a [u8] {
+        rendered.clear();
+        rendered.extend_from_slice(&self.wire);
+        if let Some(first) = self.first_id {
+            // Writing to a vector cannot fail.
+            let _ = write!(rendered, "{ID_HEADER}: {}\r\n", first.wrapping_add(number));
+        }
+        rendered.extend_from_slice(b"\r\n");
+        rendered
+    }
+
+    /// The body of every request.
+    pub(super) fn content(&self) -> Content {
+        Content::new(self.body_size)
+    }
+
     /// The request with this number in the schedule.
     pub(super) fn request(&self, number: u64) -> Request<Content> {
-        let mut request = Request::new(Content::new(self.body_size));
+        let mut request = Request::new(self.content());
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
         *request.version_mut() = self.version;

@@ -12,6 +12,7 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::connect::{Counted, Traffic, connect};
 use super::failure::{Failure, FailureKind};
+use super::http1::{Memo, READ_BUFFER};
 use super::plan::{Endpoint, Plan, Template};
 use super::schedule::{Schedule, Slot};
 use super::tally::{Answer, Tally};
@@ -38,6 +39,9 @@ pub(super) struct Lane {
     pub(super) halt: watch::Receiver<bool>,
     pub(super) traffic: Rc<Traffic>,
     pub(super) tally: RefCell<Tally>,
+    /// What HTTP/1.1 connections read into, one after the other.
+    pub(super) read_buffer: RefCell<Box<[u8]>>,
+    pub(super) heads: RefCell<Memo>,
 }
 
 /// One place from which requests are sent, one at a time: an HTTP/1.1 connection or a stream of HTTP/2. It opens its
@@ -60,6 +64,17 @@ pub(super) enum Broken {
 }
 
 impl Lane {
+    pub(super) fn new(run: Arc<Run>, halt: watch::Receiver<bool>) -> Self {
+        Self {
+            run,
+            halt,
+            traffic: Rc::default(),
+            tally: RefCell::new(Tally::new()),
+            read_buffer: RefCell::new(vec![0; READ_BUFFER].into_boxed_slice()),
+            heads: RefCell::default(),
+        }
+    }
+
     pub(super) async fn connect(&self) -> Result<Counted, Broken> {
         connect(&self.run.endpoint, &self.traffic).await.map_err(Broken::Failed)
     }

@@ -3,13 +3,13 @@
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use http_body::Frame;
 use sha2::{Digest, Sha256};
 
 use super::failure::{Failure, FailureKind};
 use super::plan::{Expect, Plan};
-use crate::content::{self, CHECKSUM_HEADER, CHECKSUM_TRAILER};
+use crate::content::{self, CHECKSUM_TRAILER};
 
 /// What all answers of a run are held against.
 #[derive(Debug)]
@@ -46,12 +46,17 @@ impl Verifier {
         Self { expect, bodiless: plan.method == Method::HEAD, first: OnceLock::new() }
     }
 
-    /// Begins with the head of an answer.
-    pub(super) fn inspect<B>(&self, response: &Response<B>) -> Inspection<'_> {
+    /// Whether answers describe a body that does not come.
+    pub(super) fn is_bodiless(&self) -> bool {
+        self.bodiless
+    }
+
+    /// Begins with what the head of an answer says: its status, and the checksum of its body.
+    pub(super) fn inspect(&self, status: StatusCode, announced: Option<u32>) -> Inspection<'_> {
         Inspection {
             verifier: self,
-            status: response.status(),
-            announced: announced(response.headers(), CHECKSUM_HEADER),
+            status,
+            announced,
             length: 0,
             crc: crc32fast::Hasher::new(),
             sha256: self.expect.sha256.map(|_| Sha256::new()),
@@ -63,14 +68,24 @@ impl Inspection<'_> {
     /// Takes the next frame of the body.
     pub(super) fn frame(&mut self, frame: &Frame<Bytes>) {
         if let Some(data) = frame.data_ref() {
-            self.length += data.len() as u64;
-            self.crc.update(data);
-            if let Some(sha256) = &mut self.sha256 {
-                sha256.update(data);
-            }
+            self.data(data);
         } else if let Some(trailers) = frame.trailers_ref() {
-            self.announced = self.announced.or_else(|| announced(trailers, CHECKSUM_TRAILER));
+            self.trailer(announced(trailers, CHECKSUM_TRAILER));
         }
+    }
+
+    /// Takes the next bytes of the body.
+    pub(super) fn data(&mut self, data: &[u8]) {
+        self.length += data.len() as u64;
+        self.crc.update(data);
+        if let Some(sha256) = &mut self.sha256 {
+            sha256.update(data);
+        }
+    }
+
+    /// Takes the checksum from the trailers; that of the head comes first.
+    pub(super) fn trailer(&mut self, announced: Option<u32>) {
+        self.announced = self.announced.or(announced);
     }
 
     pub(super) fn length(&self) -> u64 {
@@ -104,7 +119,7 @@ impl Inspection<'_> {
 }
 
 /// A value that does not parse is not a checksum of ours: foreign origins may use the same name.
-fn announced(headers: &HeaderMap, name: &str) -> Option<u32> {
+pub(super) fn announced(headers: &HeaderMap, name: &str) -> Option<u32> {
     content::parse_hex(headers.get(name)?.as_bytes())
 }
 
@@ -133,16 +148,20 @@ fn check_sha256(got: [u8; 32], wanted: [u8; 32]) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderName;
+
     use super::*;
+    use crate::content::CHECKSUM_HEADER;
 
     fn verdicts(expect: Expect, answers: &[(u16, &str, Option<&str>)]) -> Vec<Option<FailureKind>> {
         let verifier = Verifier::new(&Plan { expect, ..Plan::new("http://unused/") });
         let judge = |&(status, body, announced): &(u16, &str, Option<&str>)| {
-            let mut response = Response::builder().status(status).body(()).unwrap();
-            if let Some(value) = announced {
-                response.headers_mut().insert(CHECKSUM_HEADER, value.parse().unwrap());
-            }
-            let mut inspection = verifier.inspect(&response);
+            let status = StatusCode::from_u16(status).unwrap();
+            let headers: HeaderMap = announced
+                .map(|value| (HeaderName::from_static(CHECKSUM_HEADER), value.parse().unwrap()))
+                .into_iter()
+                .collect();
+            let mut inspection = verifier.inspect(status, super::announced(&headers, CHECKSUM_HEADER));
             inspection.frame(&Frame::data(Bytes::copy_from_slice(body.as_bytes())));
             inspection.verdict().err().map(|failure| failure.kind)
         };
@@ -191,10 +210,10 @@ mod tests {
     #[test]
     fn a_trailer_is_held_against_the_body_too() {
         let verifier = Verifier::new(&Plan::new("http://unused/"));
-        let mut inspection = verifier.inspect(&Response::new(()));
+        let mut inspection = verifier.inspect(StatusCode::OK, None);
         inspection.frame(&Frame::data(Bytes::from_static(b"123456780")));
         inspection.frame(&Frame::trailers(HeaderMap::from_iter([(
-            http::HeaderName::from_static(CHECKSUM_TRAILER),
+            HeaderName::from_static(CHECKSUM_TRAILER),
             "cbf43926".parse().unwrap(),
         )])));
         assert_eq!(inspection.verdict().unwrap_err().kind, FailureKind::Checksum);

@@ -61,11 +61,19 @@ impl Wishes {
 pub(crate) struct Socket {
     stream: Stream,
     wishes: Wishes,
+    /// What somebody else has read from it already.
+    read: Bytes,
 }
 
 impl Socket {
     pub(crate) fn new(stream: Stream, wishes: Wishes) -> Self {
-        Self { stream, wishes }
+        Self { stream, wishes, read: Bytes::new() }
+    }
+
+    /// Puts bytes that were read from the stream back in front of it.
+    pub(crate) fn having_read(mut self, read: Bytes) -> Self {
+        self.read = read;
+        self
     }
 
     fn wants_reset(&self) -> bool {
@@ -103,6 +111,11 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.read.is_empty() {
+            let count = self.read.len().min(buf.remaining());
+            buf.put_slice(&self.read.split_to(count));
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }

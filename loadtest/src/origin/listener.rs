@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::time::sleep;
 
 use super::abort::{Socket, Wishes};
-use super::{Shared, routes};
+use super::{Shared, quick, routes};
 use crate::stream::Stream;
 
 /// Where an origin listens.
@@ -100,8 +100,12 @@ pub(super) async fn accept_loop(listener: &Listener, shared: Arc<Shared>) {
 
 async fn serve(stream: Stream, shared: Arc<Shared>) {
     let _open = shared.counters.connection();
+    // Peers that break off end here, as they do below.
+    let Ok(Some((stream, read))) = quick::serve(stream, &shared).await else {
+        return;
+    };
     let wishes = Wishes::default();
-    let io = TokioIo::new(Socket::new(stream, wishes.clone()));
+    let io = TokioIo::new(Socket::new(stream, wishes.clone()).having_read(read));
     let service = service_fn(move |request| {
         let (shared, wishes) = (Arc::clone(&shared), wishes.clone());
         async move { routes::answer(&shared, &wishes, request).await }

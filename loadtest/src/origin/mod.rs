@@ -26,6 +26,7 @@
 pub(crate) mod abort;
 pub(crate) mod body;
 mod listener;
+mod quick;
 mod routes;
 mod stats;
 mod websocket;

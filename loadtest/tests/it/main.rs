@@ -6,6 +6,7 @@ mod command_line;
 mod misbehaviour;
 mod origin;
 mod protocols;
+mod quick;
 mod rate;
 mod scenarios;
 mod simulator;

@@ -138,3 +138,65 @@ async fn an_answer_that_is_not_http_is_a_failure_of_the_protocol() {
         assert!(!report.examples.is_empty());
     }
 }
+
+#[tokio::test]
+async fn bytes_that_belong_to_no_answer_are_found_out() {
+    let surplus = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok!";
+    let report = against(surplus).await;
+    assert_eq!(report.failed_by(FailureKind::Protocol), 3, "{report:?}");
+    // The same a moment later, when the connection waits for the next request.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = [0; 1024];
+        let _ = stream.read(&mut request).await.unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nko").await.unwrap();
+        let _ = stream.read(&mut request).await;
+    });
+    let plan = Plan { connections: 1, requests: Some(2), rate: Some(2.0), ..Plan::new(url) };
+    let report = load::run(plan).await.unwrap();
+    assert_eq!((report.passed, report.failed_by(FailureKind::Protocol)), (1, 1), "{report:?}");
+}
+
+#[tokio::test]
+async fn interim_answers_and_answers_in_pieces_are_understood() {
+    let interim =
+        b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+    assert!(against(interim).await.is_clean());
+    let until_end = b"HTTP/1.1 200 OK\r\nx-body-crc32: cbf43926\r\n\r\n123456789";
+    assert!(against(until_end).await.is_clean());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let answer = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\r\n123456789\r\n0\r\nx-checksum: cbf43926\r\n\r\n";
+        while stream.read(&mut [0; 1024]).await.unwrap() > 0 {
+            for byte in answer {
+                stream.write_all(&[*byte]).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+    let plan = Plan { connections: 1, requests: Some(5), ..Plan::new(url) };
+    let report = load::run(plan).await.unwrap();
+    assert!(report.is_clean() && report.connections == 1, "{report:?}");
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_before_the_body_is_sent_is_an_answer() {
+    let origin = Origin::start().await.unwrap();
+    let mut plan = forty(&origin, "/early", Protocol::Http1);
+    plan.method = http::Method::POST;
+    plan.body_size = Some(20_000_000);
+    plan.expect.statuses = vec![StatusCode::PAYLOAD_TOO_LARGE];
+    plan.requests = Some(4);
+    let report = load::run(plan).await.unwrap();
+    assert!(
+        report.statuses.get(&413).copied().unwrap_or(0) + report.failed_by(FailureKind::Reset) == 4,
+        "{report:?}"
+    );
+}

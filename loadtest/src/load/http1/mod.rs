@@ -1,0 +1,233 @@
+//! HTTP/1.1: one connection, one request at a time.
+//!
+//! A client of its own rather than a library's, so that it costs the processor it shares with the origin little: the
+//! request's bytes are rendered once, all connections of a thread read into one buffer, and an answer's head that has
+//! been seen before is recognised by its bytes. Every answer is verified all the same.
+
+mod answer;
+mod chunks;
+mod head;
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::mem;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use self::answer::Reading;
+pub(super) use self::head::Memo;
+use super::connect::Counted;
+use super::failure::{Failure, FailureKind};
+use super::tally::Answer;
+use super::turn::{Broken, Client, Lane};
+use crate::content::Content;
+
+/// Size of the buffer that the connections of a thread share for reading.
+pub(super) const READ_BUFFER: usize = 128 * 1024;
+
+/// A status line that may come unasked: the peer is tired of waiting (RFC 9110 §15.5.9) and is about to close.
+const IDLE_TIMEOUT: &[u8] = b"HTTP/1.1 408";
+
+/// A client with at most one open connection.
+#[derive(Default)]
+pub(super) struct Http1 {
+    idle: Option<Open>,
+    /// The head of the request in hand, when each has one of its own.
+    rendered: Vec<u8>,
+}
+
+struct Open {
+    stream: Counted,
+    received: Rc<Cell<u64>>,
+    reused: bool,
+    /// Bytes that came too early to be understood; empty nearly always.
+    partial: Vec<u8>,
+}
+
+/// What is still to be sent of a request.
+struct Outgoing<'a> {
+    head: &'a [u8],
+    frame: Bytes,
+    content: Content,
+    /// Why nothing more can be sent. The answer to what has been sent may come nevertheless.
+    broken: Option<io::Error>,
+}
+
+/// What became of a connection while nobody used it.
+enum Idle {
+    Open,
+    Closed,
+    Spoken,
+}
+
+impl Client for Http1 {
+    /// The connection is only put back after a complete exchange, so whatever breaks off also closes it.
+    async fn attempt(&mut self, lane: &Lane, number: u64) -> Result<Answer, Broken> {
+        let mut open = match self.idle.take() {
+            Some(mut open) => open.still_usable(lane).await.map(|()| open)?,
+            None => Open::new(lane).await?,
+        };
+        let head = lane.run.template.head(number, &mut self.rendered);
+        let outgoing = Outgoing::new(head, lane.run.template.content());
+        let (answer, reusable) = open.exchange(lane, outgoing).await?;
+        if reusable && !lane.run.plan.connection_per_request {
+            open.reused = true;
+            self.idle = Some(open);
+        }
+        Ok(answer)
+    }
+}
+
+impl Open {
+    async fn new(lane: &Lane) -> Result<Self, Broken> {
+        let stream = lane.connect().await?;
+        let received = stream.received();
+        Ok(Self { stream, received, reused: false, partial: Vec::new() })
+    }
+
+    async fn still_usable(&mut self, lane: &Lane) -> Result<(), Broken> {
+        match poll_fn(|cx| Poll::Ready(self.look(lane, cx))).await {
+            Idle::Open => Ok(()),
+            Idle::Closed => Err(Broken::Unsent),
+            Idle::Spoken => {
+                let detail = "bytes came on an idle connection, before any request";
+                Err(Broken::Failed(Failure::new(FailureKind::Protocol, detail)))
+            }
+        }
+    }
+
+    /// Costs no system call unless the kernel has announced something.
+    fn look(&mut self, lane: &Lane, cx: &mut Context<'_>) -> Idle {
+        let mut buffer = lane.read_buffer.borrow_mut();
+        let mut buffer = ReadBuf::new(&mut buffer);
+        match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+            Poll::Pending => Idle::Open,
+            Poll::Ready(Err(_)) => Idle::Closed,
+            Poll::Ready(Ok(())) => match buffer.filled() {
+                told if told.is_empty() || told.starts_with(IDLE_TIMEOUT) => Idle::Closed,
+                _ => Idle::Spoken,
+            },
+        }
+    }
+
+    /// The answer, and whether the connection can take another request.
+    async fn exchange(&mut self, lane: &Lane, mut outgoing: Outgoing<'_>) -> Result<(Answer, bool), Broken> {
+        let before = self.received.get();
+        let mut reading = Reading::new(&lane.run.verifier);
+        let outcome = poll_fn(|cx| {
+            self.poll_send(cx, &mut outgoing);
+            self.poll_receive(lane, cx, &mut reading)
+        })
+        .await;
+        match outcome {
+            Ok(()) => {
+                let reusable = reading.keeps_connection() && outgoing.is_sent();
+                Ok((reading.into_answer(), reusable))
+            }
+            Err(failure) => {
+                let silent = self.received.get() == before;
+                let failure = outgoing.broken.filter(|_| silent).map_or(failure, |error| Failure::of(&error));
+                let ended = matches!(failure.kind, FailureKind::Closed | FailureKind::Reset);
+                Err(match self.reused && silent && ended {
+                    true => Broken::Stale(failure),
+                    false => Broken::Failed(failure),
+                })
+            }
+        }
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, outgoing: &mut Outgoing<'_>) {
+        if outgoing.broken.is_none()
+            && let Poll::Ready(Err(error)) = self.poll_write(cx, outgoing)
+        {
+            outgoing.broken = Some(error);
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, outgoing: &mut Outgoing<'_>) -> Poll<io::Result<()>> {
+        let mut written = false;
+        while !outgoing.is_sent() {
+            let parts = [IoSlice::new(outgoing.head), IoSlice::new(&outgoing.frame)];
+            let count = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, &parts))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            outgoing.advance(count);
+            written = true;
+        }
+        match written {
+            true => Pin::new(&mut self.stream).poll_flush(cx),
+            false => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Reads until the answer is complete. The buffer belongs to all connections of the thread, so what cannot be
+    /// understood yet is put aside before another may use it.
+    fn poll_receive(
+        &mut self,
+        lane: &Lane,
+        cx: &mut Context<'_>,
+        reading: &mut Reading<'_>,
+    ) -> Poll<Result<(), Failure>> {
+        let mut buffer = lane.read_buffer.borrow_mut();
+        let mut filled = self.partial.len();
+        buffer[..filled].copy_from_slice(&mem::take(&mut self.partial));
+        loop {
+            let mut space = ReadBuf::new(&mut buffer[filled..]);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut space) {
+                Poll::Pending => {
+                    self.partial.extend_from_slice(&buffer[..filled]);
+                    return Poll::Pending;
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(Failure::of(&error))),
+                Poll::Ready(Ok(())) => {}
+            }
+            let count = space.filled().len();
+            if count == 0 {
+                return Poll::Ready(reading.end());
+            }
+            filled += count;
+            let taken = match reading.take(&buffer[..filled], &lane.heads) {
+                Ok(taken) => taken,
+                Err(failure) => return Poll::Ready(Err(failure)),
+            };
+            if reading.is_complete() {
+                return Poll::Ready(match filled - taken {
+                    0 => Ok(()),
+                    surplus => Err(too_much(surplus)),
+                });
+            }
+            buffer.copy_within(taken..filled, 0);
+            filled -= taken;
+        }
+    }
+}
+
+fn too_much(surplus: usize) -> Failure {
+    Failure::new(FailureKind::Protocol, format!("{surplus} bytes after the end of the answer"))
+}
+
+impl<'a> Outgoing<'a> {
+    /// The first frame is at hand from the start, so that it leaves together with the head.
+    fn new(head: &'a [u8], mut content: Content) -> Self {
+        Self { head, frame: content.next_frame().unwrap_or_default(), content, broken: None }
+    }
+
+    fn is_sent(&self) -> bool {
+        self.head.is_empty() && self.frame.is_empty()
+    }
+
+    fn advance(&mut self, count: usize) {
+        let of_head = count.min(self.head.len());
+        self.head = &self.head[of_head..];
+        self.frame.advance(count - of_head);
+        if self.is_sent() {
+            self.frame = self.content.next_frame().unwrap_or_default();
+        }
+    }
+}

@@ -95,6 +95,7 @@ fn record<'a>(client_address: IpAddr) -> Record<'a> {
         status: 200,
         flag: "",
         reason: "",
+        detail: None,
         would_deny: "",
         rule: None,
         upstream: Some("app"),

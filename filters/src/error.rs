@@ -199,18 +199,22 @@ pub enum Error {
     #[error("a failure was asked for: {0}")]
     FaultInjected(StatusCode),
     /// No endpoint has an address.
-    #[error("no healthy endpoint in upstream {upstream}")]
+    #[error("no endpoint in upstream {upstream}: {state}")]
     NoEndpoint {
         /// The upstream.
         upstream: std::sync::Arc<str>,
+        /// How many there are.
+        state: Box<str>,
     },
     /// `circuitBreaker` lets no more through.
-    #[error("upstream {upstream} is full")]
+    #[error("upstream {upstream} is full: {state}")]
     Overloaded {
         /// The upstream.
         upstream: std::sync::Arc<str>,
         /// [`MAX_REQUESTS`] or [`MAX_PENDING_REQUESTS`].
         reason: &'static str,
+        /// What is under way, as numbers.
+        state: Box<str>,
     },
     /// All endpoints are ejected or unhealthy.
     #[error("no healthy endpoint in upstream {upstream}: {state}")]
@@ -345,6 +349,16 @@ impl Error {
             Self::BackendTimeout => "timeout.backend_request",
             Self::StreamIdle => "timeout.stream_idle",
             Self::ClientGone(_) => "client.gone",
+        }
+    }
+
+    /// The numbers behind the reason, for the access log alone; few errors have any.
+    pub fn detail(&self) -> Option<&str> {
+        match self {
+            Self::NoEndpoint { state, .. }
+            | Self::NoHealthyEndpoint { state, .. }
+            | Self::Overloaded { state, .. } => Some(state),
+            _ => None,
         }
     }
 

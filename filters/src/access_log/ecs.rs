@@ -43,6 +43,7 @@ pub fn write_ecs(record: &Record<'_>, out: &mut Vec<u8>) {
     push_quoted(out, record.listener, MAX_NAME);
     push_field(out, br#","route":"#, record.route, MAX_NAME);
     push_field(out, br#","flag":"#, Some(record.flag).filter(|flag| !flag.is_empty()), MAX_NAME);
+    push_field(out, br#","detail":"#, record.detail, MAX_NAME);
     let would_deny = Some(record.would_deny).filter(|reason| !reason.is_empty());
     push_field(out, br#","would_deny":"#, would_deny, MAX_NAME);
     push_field(out, br#","rule":"#, record.rule, MAX_NAME);

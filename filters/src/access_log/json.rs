@@ -5,8 +5,8 @@ use super::{
     push_millis, push_number, time::push_rfc3339,
 };
 
-/// Writes one line of JSON behind `out`. What was never known is `null`; no flag and no reason are empty; `wouldDeny` and `rule` stand
-/// there only when there is something to tell.
+/// Writes one line of JSON behind `out`. What was never known is `null`; no flag and no reason are empty; `detail`, `wouldDeny` and
+/// `rule` stand there only when there is something to tell.
 pub fn write_json(record: &Record<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(br#"{"time":""#);
     push_rfc3339(out, record.time);
@@ -32,6 +32,10 @@ pub fn write_json(record: &Record<'_>, out: &mut Vec<u8>) {
     push_quoted(out, record.flag, MAX_NAME);
     out.extend_from_slice(br#","reason":"#);
     push_quoted(out, record.reason, MAX_NAME);
+    if let Some(detail) = record.detail {
+        out.extend_from_slice(br#","detail":"#);
+        push_quoted(out, detail, MAX_NAME);
+    }
     if !record.would_deny.is_empty() {
         out.extend_from_slice(br#","wouldDeny":"#);
         push_quoted(out, record.would_deny, MAX_NAME);

@@ -62,6 +62,8 @@ pub struct Record<'a> {
     pub flag: &'a str,
     /// The exact reason behind the flag; empty for none.
     pub reason: &'a str,
+    /// The numbers behind the reason; written only when there are any.
+    pub detail: Option<&'a str>,
     /// The reason for which `mode: report` would have refused it; empty for none, and then not written.
     pub would_deny: &'a str,
     /// The rule that refused it, or would have; written only when there is one.

@@ -20,6 +20,7 @@ fn record<'a>() -> Record<'a> {
         status: 200,
         flag: "",
         reason: "",
+        detail: None,
         would_deny: "",
         rule: None,
         upstream: Some("app"),
@@ -119,6 +120,16 @@ fn the_text_form_reads_like_a_sentence() {
         "2026-01-02T03:04:05.678Z 0 - - - HTTP/2 7.089ms in=12 out=3456 client=192.0.2.1 listener=public route=- \
          upstream=- endpoint=- attempts=1 flag=DC reason=client.gone id=5f0c\n"
     );
+}
+
+#[test]
+fn the_numbers_behind_a_reason_stand_in_every_form() {
+    let detail = Some("3 endpoints: 2 ejected, 1 unhealthy");
+    let refused = Record { flag: "UH", reason: "upstream.none_healthy", detail, ..record() };
+    assert_eq!(parsed(AccessLogFormat::Json, &refused)["detail"], detail.unwrap());
+    assert_eq!(parsed(AccessLogFormat::Ecs, &refused)["outrigger"]["detail"], detail.unwrap());
+    let text = line(AccessLogFormat::Text, &refused);
+    assert!(text.contains(" detail=\"3 endpoints: 2 ejected, 1 unhealthy\" id="), "{text}");
 }
 
 #[test]

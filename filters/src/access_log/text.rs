@@ -40,6 +40,7 @@ pub fn write_text(record: &Record<'_>, out: &mut Vec<u8>) {
     for (name, text) in [
         (" flag=", record.flag),
         (" reason=", record.reason),
+        (" detail=", record.detail.unwrap_or_default()),
         (" wouldDeny=", record.would_deny),
         (" rule=", record.rule.unwrap_or_default()),
     ] {

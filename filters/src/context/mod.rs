@@ -128,7 +128,7 @@ pub struct Exchange {
     pub flag: Cell<Flag>,
     /// The exact reason behind the flag.
     pub reason: Cell<&'static str>,
-    /// What only routes that ask who the client is need; made when it is first needed.
+    /// What only few requests need; made when it is first needed.
     access: OnceCell<Box<Access>>,
     /// Bytes of the request body so far.
     pub bytes_in: Cell<u64>,
@@ -136,7 +136,7 @@ pub struct Exchange {
     pub bytes_out: Cell<u64>,
 }
 
-/// What authentication and authorization found out.
+/// What authentication and authorization found out, and what is to be told of a request that failed.
 #[derive(Default)]
 struct Access {
     memo: Memo,
@@ -144,6 +144,7 @@ struct Access {
     claims: RefCell<Vec<Arc<dyn Claims>>>,
     would_deny: RefCell<Vec<&'static str>>,
     rule: OnceCell<Arc<str>>,
+    detail: OnceCell<Box<str>>,
 }
 
 impl Exchange {
@@ -241,7 +242,15 @@ impl Exchange {
 
     /// The same, from an error.
     pub fn blame_error(&self, error: &Error) {
+        if let Some(detail) = error.detail().filter(|_| self.flag.get() == Flag::None) {
+            let _ = self.access().detail.set(detail.into());
+        }
         self.blame(error.flag(), error.reason());
+    }
+
+    /// The numbers behind the reason, where it has any.
+    pub fn detail(&self) -> Option<&str> {
+        self.access.get()?.detail.get().map(|detail| &**detail)
     }
 
     fn access(&self) -> &Access {

@@ -3,8 +3,8 @@
 
 mod readiness;
 mod routes;
-
 mod status;
+mod upstreams;
 
 use std::{
     convert::Infallible, future::Future, io, net::TcpListener as StdListener, sync::Arc, time::Duration,

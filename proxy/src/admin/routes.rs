@@ -11,10 +11,10 @@ use outrigger_config::effective_json;
 use outrigger_filters::framing::host_of;
 use serde_json::{Value, json};
 
-use super::{Answer, method_not_allowed, text, with_type};
+use super::{Answer, method_not_allowed, text, upstreams::upstreams, with_type};
 use crate::control::shared::{Request as Ask, Shared};
 
-const INDEX: &str = "outrigger admin\n\n  GET  /status   phase, addresses, last reload\n  GET  /config   the \
+const INDEX: &str = "outrigger admin\n\n  GET  /status   phase, addresses, last reload, upstreams\n  GET  /config   the \
                      configuration that is served\n  POST /reload   read the file again\n  POST /drain    begin to drain\n";
 
 pub(super) async fn answer(shared: &Shared, request: &Request<Incoming>) -> Answer {
@@ -55,6 +55,7 @@ fn status(shared: &Shared) -> Value {
             "lastError": shared.last_error(),
             "pendingRestart": shared.pending_restart(),
         },
+        "upstreams": upstreams(&shared.cell.load().upstreams),
     })
 }
 

@@ -182,6 +182,7 @@ impl Record {
             status: self.status.get(),
             flag: exchange.flag.get().as_str(),
             reason: exchange.reason.get(),
+            detail: exchange.detail(),
             would_deny: would_deny.first().copied().unwrap_or_default(),
             rule: exchange.rule(),
             upstream: exchange.upstream.get().map(|id| &*config.upstream(id).name),

@@ -81,8 +81,9 @@ pub(super) fn failure(failure: Failure, endpoint: &Arc<str>, context: &Context) 
 
 /// What a connect that failed means.
 pub(super) fn connect_failed(error: io::Error, endpoint: &Arc<str>) -> Error {
-    if let Some(Full(upstream)) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
-        return Error::Overloaded { upstream: Arc::clone(upstream), reason: MAX_PENDING_REQUESTS };
+    if let Some(Full { upstream, state }) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        let (upstream, state) = (Arc::clone(upstream), state.clone());
+        return Error::Overloaded { upstream, reason: MAX_PENDING_REQUESTS, state };
     }
     let reason = TlsFailed::within(&error).map_or(CONNECT_FAILED, |failed| failed.failure.reason());
     Error::ConnectFailed { endpoint: Arc::clone(endpoint), reason, cause: error.into() }

@@ -34,7 +34,12 @@ pub(crate) struct Pending<'a>(&'a Breaker);
 
 /// Too many wait already.
 #[derive(Debug)]
-pub(crate) struct Full(pub Arc<str>);
+pub(crate) struct Full {
+    /// For the upstream of this name.
+    pub upstream: Arc<str>,
+    /// What is under way, as numbers.
+    pub state: Box<str>,
+}
 
 impl fmt::Display for Full {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -62,6 +67,11 @@ impl Breaker {
         enter(&self.requests, self.limits.max_requests)
     }
 
+    /// Why no more may go, as numbers.
+    pub(crate) fn too_many(&self) -> Box<str> {
+        format!("requests under way: {}", self.requests.load(Relaxed)).into()
+    }
+
     /// A request ended.
     pub(crate) fn leave(&self) {
         self.requests.fetch_sub(1, Relaxed);
@@ -86,7 +96,9 @@ impl Breaker {
     /// There are too many.
     pub(crate) fn wait(&self) -> Result<Pending<'_>, Full> {
         if !enter(&self.pending, self.limits.max_pending_requests) {
-            return Err(Full(Arc::clone(&self.upstream)));
+            let [open, _, waiting] = self.in_use();
+            let state = format!("connections open: {open}, requests waiting: {waiting}");
+            return Err(Full { upstream: Arc::clone(&self.upstream), state: state.into() });
         }
         self.wanted.notify_waiters();
         Ok(Pending(self))

@@ -14,6 +14,7 @@ use outrigger_config::model::{EndpointAddress, EndpointSpec};
 
 use super::{
     balance::{failures::Failures, latency::Latency},
+    dns::LastLookup,
     outlier::Outlier,
 };
 
@@ -36,6 +37,9 @@ pub(crate) struct Endpoint {
     since: AtomicU64,
     target: Target,
     in_flight: AtomicU32,
+    connections: AtomicU32,
+    /// Where it is a host name: when that was last looked up.
+    pub lookup: LastLookup,
 }
 
 enum Target {
@@ -80,6 +84,8 @@ impl Endpoint {
             unhealthy: AtomicBool::new(false),
             since: AtomicU64::new(0),
             in_flight: AtomicU32::new(0),
+            connections: AtomicU32::new(0),
+            lookup: LastLookup::default(),
         }
     }
 
@@ -130,6 +136,14 @@ impl Endpoint {
         }
     }
 
+    /// The addresses of a host name; none where it is none.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        match &self.target {
+            Target::Addresses { known, .. } => known.load().as_ref().clone(),
+            Target::Address(_) | Target::Unix(_) => Vec::new(),
+        }
+    }
+
     /// Replaces the addresses of a host name; says whether they changed.
     pub(crate) fn resolved(&self, mut addresses: Vec<SocketAddr>) -> bool {
         let Target::Addresses { known, .. } = &self.target else { return false };
@@ -175,6 +189,11 @@ impl Endpoint {
         self.in_flight.load(Relaxed)
     }
 
+    /// Open connections, of all workers; those of health checks are none of them.
+    pub(crate) fn connections(&self) -> u32 {
+        self.connections.load(Relaxed)
+    }
+
     /// One request more is in flight.
     pub(super) fn enter(&self) {
         self.in_flight.fetch_add(1, Relaxed);
@@ -183,5 +202,22 @@ impl Endpoint {
     /// One less.
     pub(super) fn leave(&self) {
         self.in_flight.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Counts a connection to an endpoint for as long as it is open.
+pub(crate) struct Open(Arc<Endpoint>);
+
+impl Open {
+    /// One more.
+    pub(crate) fn begin(endpoint: &Arc<Endpoint>) -> Self {
+        endpoint.connections.fetch_add(1, Relaxed);
+        Self(Arc::clone(endpoint))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Relaxed);
     }
 }

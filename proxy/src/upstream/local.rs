@@ -93,10 +93,10 @@ impl LocalUpstream {
     pub(crate) fn pick(&self, tried: &Tried, context: &Context) -> Result<Picked, Error> {
         self.follow();
         let breaker = self.shared.breaker.as_ref();
-        if breaker.is_some_and(|breaker| !breaker.enter()) {
+        if let Some(full) = breaker.filter(|breaker| !breaker.enter()) {
             self.shared.counters.overflowed(false);
             let upstream = Arc::clone(&self.shared.model.name);
-            return Err(Error::Overloaded { upstream, reason: MAX_REQUESTS });
+            return Err(Error::Overloaded { upstream, reason: MAX_REQUESTS, state: full.too_many() });
         }
         let picked = self.pick_one(tried, context);
         if picked.is_err() {
@@ -238,13 +238,23 @@ impl<'a> Choice<'a> {
         let lost = count(|one| !one.has_address());
         let unhealthy = count(|one| one.has_address() && !one.is_healthy());
         let all = self.endpoints.len();
-        if lost == all {
-            return Error::NoEndpoint { upstream };
+        let state = counted(all, [all - lost - unhealthy, unhealthy, lost]);
+        match lost == all {
+            true => Error::NoEndpoint { upstream, state },
+            false => Error::NoHealthyEndpoint { upstream, state },
         }
-        let ejected = all - lost - unhealthy;
-        let state =
-            format!("{all} endpoints: {ejected} ejected, {unhealthy} unhealthy, {lost} without an address");
-        Error::NoHealthyEndpoint { upstream, state: state.into() }
+    }
+}
+
+/// What keeps each of `all` endpoints from being used: those that are ejected, unhealthy, and without an address.
+fn counted(all: usize, [ejected, unhealthy, lost]: [usize; 3]) -> Box<str> {
+    let kinds = [(ejected, "ejected"), (unhealthy, "unhealthy"), (lost, "without an address")];
+    let kinds: Vec<_> = kinds.iter().filter(|(count, _)| *count > 0).collect();
+    let kinds: Vec<String> = kinds.iter().map(|(count, what)| format!("{count} {what}")).collect();
+    match all {
+        0 => "no answer has named an endpoint yet".into(),
+        1 => format!("1 endpoint: {}", kinds.join(", ")).into(),
+        _ => format!("{all} endpoints: {}", kinds.join(", ")).into(),
     }
 }
 
@@ -307,6 +317,13 @@ mod tests {
 
     fn context() -> Context {
         Exchange::begin(Instant::now(), [127, 0, 0, 1].into(), None, Alarm::default())
+    }
+
+    #[test]
+    fn what_keeps_endpoints_from_being_used_is_counted() {
+        assert_eq!(&*counted(3, [2, 1, 0]), "3 endpoints: 2 ejected, 1 unhealthy");
+        assert_eq!(&*counted(1, [0, 0, 1]), "1 endpoint: 1 without an address");
+        assert_eq!(&*counted(0, [0; 3]), "no answer has named an endpoint yet");
     }
 
     #[test]

@@ -32,6 +32,15 @@ pub(crate) struct Outlier {
     returned: AtomicU64,
 }
 
+/// An ejection, for whoever looks.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Ejection {
+    /// How long it lasts yet; none at all once a request may try it again, `None` while one does.
+    pub left: Option<Duration>,
+    /// How often it was ejected; what it behaves after that is forgiven at the next one.
+    pub times: u32,
+}
+
 /// How a request comes to an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Entry {
@@ -56,6 +65,16 @@ impl Outlier {
     /// Whether it is ejected, or about to be tried again.
     pub(crate) fn is_out(&self) -> bool {
         self.until.load(Relaxed) != IN
+    }
+
+    /// The ejection that it is in, if it is in one.
+    pub(crate) fn ejection(&self, now: u64) -> Option<Ejection> {
+        let times = self.times.load(Relaxed);
+        match self.until.load(Relaxed) {
+            IN => None,
+            PROBING => Some(Ejection { left: None, times }),
+            until => Some(Ejection { left: Some(Duration::from_micros(until.saturating_sub(now))), times }),
+        }
     }
 
     /// Whether a request may come; `now` is asked only when that depends on it.
@@ -205,13 +224,18 @@ mod tests {
         let (outlier, settings) = (Outlier::default(), settings(""));
         until_ejected(&outlier, SECOND, &settings);
         let later = 31 * SECOND;
+        let left = |now| outlier.ejection(now).map(|ejection| (ejection.left, ejection.times));
+        assert_eq!(left(SECOND), Some((Some(Duration::from_secs(30)), 1)));
+        assert_eq!(left(later), Some((Some(Duration::ZERO), 1)));
         assert!(outlier.admits(|| later));
         assert_eq!(outlier.enter(|| later), Entry::Probe);
         assert_eq!((outlier.enter(|| later), outlier.admits(|| later)), (Entry::Closed, false));
+        assert_eq!(left(later), Some((None, 1)), "it is being tried");
         outlier.gave_up(Entry::Probe);
         assert_eq!(outlier.enter(|| later), Entry::Probe, "the client of the first went away");
         assert_eq!(outlier.succeeded(Entry::Probe, || later), Some(Change::Returned));
         assert_eq!((outlier.enter(|| later), outlier.is_out()), (Entry::Open, false));
+        assert_eq!(left(later), None);
     }
 
     #[test]

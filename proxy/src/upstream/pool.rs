@@ -34,7 +34,7 @@ use tokio::{
 use super::{
     breaker::{Breaker, Claim, Pending},
     connect::{Secure, UpstreamStream, connect},
-    endpoint::Endpoint,
+    endpoint::{Endpoint, Open},
     http1::Connection,
 };
 use crate::{
@@ -96,6 +96,7 @@ struct Multiplexed {
     address: Option<SocketAddr>,
     last_used: Cell<Instant>,
     _claim: Option<Claim>,
+    _open: Open,
 }
 
 /// What remains of a connection after the peer agreed to an upgrade: its socket, and bytes already read.
@@ -106,6 +107,7 @@ pub(crate) struct Upgraded {
     pub read: bytes::Bytes,
     /// The right to have it open, kept to its end.
     _claim: Option<Claim>,
+    _open: Option<Open>,
 }
 
 impl Pool {
@@ -175,6 +177,7 @@ impl Pool {
         let connected = self.connect(Spoken::Http1).await?;
         let mut connection = Connection::new(connected.stream, connected.address);
         connection.claim = claim;
+        connection.open = Some(Open::begin(&self.endpoint));
         Ok(Lease { connection: Some(Box::new(connection)), pool: Rc::clone(self), reused: false })
     }
 
@@ -369,9 +372,9 @@ impl Lease {
     /// Takes the socket after a 101.
     pub(crate) fn into_upgraded(mut self) -> Upgraded {
         let mut connection = self.connection.take().expect("a lease has its connection until it is released");
-        let claim = connection.claim.take();
+        let (claim, open) = (connection.claim.take(), connection.open.take());
         let (stream, read) = connection.into_parts();
-        Upgraded { stream, read, _claim: claim }
+        Upgraded { stream, read, _claim: claim, _open: open }
     }
 }
 
@@ -437,6 +440,7 @@ impl Pool {
             address: connected.address,
             last_used: Cell::new(Instant::now()),
             _claim: claim,
+            _open: Open::begin(&self.endpoint),
         });
         let endpoint = self.endpoint.label.clone();
         tokio::task::spawn_local(async move {

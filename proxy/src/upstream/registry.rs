@@ -22,6 +22,7 @@ use super::{
     balance::{Balancer, key},
     breaker::Breaker,
     clock,
+    dns::LastLookup,
     endpoint::Endpoint,
     outlier,
 };
@@ -55,12 +56,16 @@ pub(crate) struct Upstream {
     ejecting: AtomicBool,
     /// Told of each new set.
     changed: Notify,
+    /// With `dns`: when that was last looked up.
+    pub lookup: LastLookup,
 }
 
 /// The endpoints of an upstream and the choice among them; replaced as a whole when their names or number change.
 pub(crate) struct EndpointSet {
     /// In the order of the file, or of the answer that named them.
     pub endpoints: Vec<Arc<Endpoint>>,
+    /// Their shares, in the same order.
+    pub weights: Vec<u32>,
     /// Chooses among them.
     pub balancer: Balancer,
 }
@@ -92,7 +97,8 @@ impl EndpointSet {
         let endpoints: Vec<Arc<Endpoint>> = specs.iter().map(endpoint).collect();
         let known = endpoints.iter().zip(specs).map(|(endpoint, spec)| (&*endpoint.label, spec.weight));
         let balancer = Balancer::new(model.load_balancer.policy, known);
-        Self { endpoints, balancer }
+        let weights = specs.iter().map(|spec| spec.weight).collect();
+        Self { endpoints, weights, balancer }
     }
 }
 
@@ -129,6 +135,7 @@ impl Upstream {
             generation: AtomicU64::new(0),
             ejecting: AtomicBool::new(false),
             changed: Notify::new(),
+            lookup: LastLookup::default(),
         }
     }
 

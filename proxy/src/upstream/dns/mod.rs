@@ -8,6 +8,7 @@
 
 mod answer;
 mod hosts;
+mod last;
 mod resolv_conf;
 mod resolver;
 #[cfg(test)]
@@ -31,8 +32,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-pub(crate) use self::resolver::Resolver;
 use self::{answer::Service, resolver::Failure};
+pub(crate) use self::{last::LastLookup, resolver::Resolver};
 use super::{endpoint::Endpoint, registry::Upstream};
 use crate::telemetry::metrics::{LookupResult, UpstreamCounters};
 
@@ -139,10 +140,13 @@ async fn keep(name: Name, resolver: Arc<Resolver>, first: oneshot::Sender<()>) {
             Ok(ttl) => {
                 count(LookupResult::Ok);
                 failures = 0;
-                ttl.clamp(SHORTEST, LONGEST)
+                let good = ttl.clamp(SHORTEST, LONGEST);
+                lookup.last().answered(good);
+                good
             }
             Err(error) => {
                 count(error.result());
+                lookup.last().failed(error.to_string());
                 failures = failures.saturating_add(1);
                 if failures.is_power_of_two() {
                     let name = lookup.label();
@@ -178,6 +182,14 @@ impl Lookup {
         match &self.user {
             User::Endpoint(endpoint) => Arc::clone(&endpoint.label),
             User::Upstream(upstream) => Arc::clone(&upstream.model.name),
+        }
+    }
+
+    /// Where it is noted for whoever looks.
+    fn last(&self) -> &LastLookup {
+        match &self.user {
+            User::Endpoint(endpoint) => &endpoint.lookup,
+            User::Upstream(upstream) => &upstream.lookup,
         }
     }
 

@@ -32,7 +32,7 @@ use self::{
     decode::Decoder,
     head::{Answer, Head},
 };
-use super::{breaker::Claim, connect::UpstreamStream};
+use super::{breaker::Claim, connect::UpstreamStream, endpoint::Open};
 
 /// Response heads over this are refused (`docs/security.md`, "Limits").
 const HEAD_BYTES: usize = 64 * 1024;
@@ -70,6 +70,8 @@ pub(crate) struct Connection {
     pub(crate) address: Option<SocketAddr>,
     /// The right to have it open, where that is limited.
     pub(crate) claim: Option<Claim>,
+    /// Counts it.
+    pub(crate) open: Option<Open>,
 }
 
 /// Why an exchange failed.
@@ -133,6 +135,7 @@ impl Connection {
             opened: Instant::now(),
             address,
             claim: None,
+            open: None,
         }
     }
 

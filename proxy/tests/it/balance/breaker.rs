@@ -22,7 +22,7 @@ fn asked(proxy: &Proxy) -> Wire {
     wire
 }
 
-fn assert_refused(proxy: &Proxy, head: &str, reason: &str, limit: &str) {
+fn assert_refused(proxy: &Proxy, head: &str, reason: &str, detail: &str, limit: &str) {
     assert_eq!(status(head), 503, "{head}");
     assert_eq!(
         (header(head, "retry-after"), header(head, "x-outrigger-overloaded")),
@@ -30,6 +30,7 @@ fn assert_refused(proxy: &Proxy, head: &str, reason: &str, limit: &str) {
     );
     let line = proxy.logged(|line| line["status"] == 503);
     assert_eq!((&line["flag"], &line["reason"]), (&"UO".into(), &reason.into()));
+    assert_eq!(line["detail"], detail, "{line}");
     let counted =
         proxy.metric(&format!("outrigger_upstream_overflows_total{{upstream=\"u\",limit=\"{limit}\"}}"));
     assert!((counted - 1.0).abs() < 0.5, "{counted}");
@@ -45,7 +46,7 @@ fn requests_over_the_limit_get_503_uo_until_one_has_ended() {
     let mut third = Wire::connect(proxy.inbound());
     let (head, body) = third.ask(GET);
     assert!(body.contains("upstream overloaded"), "{body}");
-    assert_refused(&proxy, &head, "upstream.max_requests", "requests");
+    assert_refused(&proxy, &head, "upstream.max_requests", "requests under way: 2", "requests");
     origin.resume();
     held.iter_mut().for_each(|wire| assert_eq!(status(&wire.answer().0), 200));
     assert_eq!(status(&third.ask(GET).0), 200);
@@ -63,7 +64,8 @@ fn requests_wait_for_a_connection_and_take_over_the_one_there_is() {
     let mut waiting = [asked(&proxy), asked(&proxy)];
     wait_for("two that wait", || (in_use(&proxy, "pending") > 1.5).then_some(()));
     let (head, _) = Wire::connect(proxy.inbound()).ask(GET);
-    assert_refused(&proxy, &head, "upstream.max_pending_requests", "pending");
+    let detail = "connections open: 1, requests waiting: 2";
+    assert_refused(&proxy, &head, "upstream.max_pending_requests", detail, "pending");
     assert!((in_use(&proxy, "connections") - 1.0).abs() < 0.5);
     origin.resume();
     assert_eq!(status(&first.answer().0), 200);
@@ -80,7 +82,8 @@ fn with_nobody_allowed_to_wait_the_limit_of_connections_is_the_end() {
     let mut first = asked(&proxy);
     wait_for("it to be under way", || (origin.hits() == 1).then_some(()));
     let (head, _) = Wire::connect(proxy.inbound()).ask(GET);
-    assert_refused(&proxy, &head, "upstream.max_pending_requests", "pending");
+    let detail = "connections open: 1, requests waiting: 0";
+    assert_refused(&proxy, &head, "upstream.max_pending_requests", detail, "pending");
     origin.resume();
     assert_eq!(status(&first.answer().0), 200);
 }

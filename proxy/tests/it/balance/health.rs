@@ -1,6 +1,8 @@
 //! Endpoints are asked whether they are well, and those that are not get nothing.
 
 use std::{
+    convert::Infallible,
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering},
@@ -9,9 +11,13 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
+use http::{HeaderMap, Response};
+use http_body_util::{BodyExt, Full, combinators::BoxBody};
+
 use super::{Backend, failures, statuses, yaml};
 use crate::support::{
-    Proxy, live, wait_for,
+    Proxy, front, live, wait_for,
     wire::{App, Wire, header, status},
 };
 
@@ -117,7 +123,86 @@ fn an_endpoint_that_hangs_is_unhealthy_after_the_timeout() {
 }
 
 #[test]
-fn a_grpc_health_service_is_asked() {
+fn a_grpc_health_service_says_whether_it_serves() {
+    let states = [HealthService::start(SERVING), HealthService::start(SERVING)];
+    let urls = states.each_ref().map(HealthService::url);
+    let proxy = with_check(&urls, "grpc: orders.v1", "");
+    wait_for("a few checks", || {
+        (proxy.metric("outrigger_health_checks_total{upstream=\"u\",result=\"ok\"}") > 3.0).then_some(())
+    });
+    assert!(healthy(&proxy, &urls[0]) && healthy(&proxy, &urls[1]));
+    for bad in [NOT_SERVING, SERVICE_UNKNOWN, UNKNOWN] {
+        states[0].say(bad);
+        wait_for("the bad news", || (!healthy(&proxy, &urls[0])).then_some(()));
+        assert!(healthy(&proxy, &urls[1]));
+        states[0].say(SERVING);
+        wait_for("the good news", || healthy(&proxy, &urls[0]).then_some(()));
+    }
+    wait_for("the line about it", || {
+        proxy.stderr().contains("unhealthy: the health service says NOT_SERVING").then_some(())
+    });
+    // Who knows nothing of the service says so by a status.
+    states[1].say(NOT_FOUND);
+    wait_for("the bad news", || (!healthy(&proxy, &urls[1])).then_some(()));
+    wait_for("the line about it", || {
+        proxy.stderr().contains("refused; is the service name known to it?").then_some(())
+    });
+}
+
+/// `grpc.health.v1.HealthCheckResponse.ServingStatus`.
+const UNKNOWN: u16 = 0;
+const SERVING: u16 = 1;
+const NOT_SERVING: u16 = 2;
+const SERVICE_UNKNOWN: u16 = 3;
+/// No answer but the gRPC status of this number, over 100.
+const NOT_FOUND: u16 = 105;
+
+/// Answers checks of the service `orders.v1` as it is told to, as a gRPC library does.
+struct HealthService {
+    address: SocketAddr,
+    says: Arc<AtomicU16>,
+}
+
+impl HealthService {
+    fn start(first: u16) -> Self {
+        let says = Arc::new(AtomicU16::new(first));
+        let told = Arc::clone(&says);
+        let address = front::serve_http2(move |request| {
+            let told = told.load(Ordering::SeqCst);
+            async move {
+                assert_eq!(request.uri().path(), "/grpc.health.v1.Health/Check");
+                let asked = request.into_body().collect().await.unwrap().to_bytes();
+                assert_eq!(&asked[..], b"\0\0\0\0\x0b\x0a\x09orders.v1");
+                answer(told)
+            }
+        });
+        Self { address, says }
+    }
+
+    fn say(&self, state: u16) {
+        self.says.store(state, Ordering::SeqCst);
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+fn answer(state: u16) -> Response<BoxBody<Bytes, Infallible>> {
+    let (message, status) = match state {
+        // proto3 leaves a field out that has its default.
+        UNKNOWN => (&b"\0\0\0\0\0"[..], 0),
+        1..=99 => (&[0, 0, 0, 0, 2, 8, state as u8][..], 0),
+        _ => (&[][..], state - 100),
+    };
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", status.into());
+    let body = Full::new(Bytes::copy_from_slice(message)).with_trailers(async move { Some(Ok(trailers)) });
+    Response::builder().header("content-type", "application/grpc").body(body.boxed()).unwrap()
+}
+
+#[test]
+fn an_endpoint_without_a_grpc_health_service_is_unhealthy() {
     // An HTTP/2 endpoint without the service: it answers 404, which is no SERVING.
     let origin = crate::support::origin();
     let urls = [origin.url("")];
@@ -142,6 +227,7 @@ fn with_none_that_is_well_all_are_used_or_with_panic_percent_0_the_answer_is_503
             );
             let line = proxy.logged(|line| line["status"] == 503);
             assert_eq!((&line["flag"], &line["reason"]), (&"UH".into(), &"upstream.none_healthy".into()));
+            assert_eq!(line["detail"], "2 endpoints: 2 unhealthy");
         }
     }
 }

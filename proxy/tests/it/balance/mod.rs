@@ -4,6 +4,7 @@ mod breaker;
 mod health;
 mod outliers;
 mod policies;
+mod state;
 
 use std::sync::{
     Arc,

@@ -35,6 +35,9 @@ fn named() -> Vec<outrigger_loadtest::origin::Origin> {
         .collect()
 }
 
+/// Enough for a fifth of them to be about a fifth.
+const KEYS: usize = 300;
+
 #[test]
 fn equal_keys_go_to_one_endpoint_and_when_it_dies_the_others_stay() {
     for (on, field) in
@@ -47,15 +50,15 @@ fn equal_keys_go_to_one_endpoint_and_when_it_dies_the_others_stay() {
             &format!(", loadBalancer: {{ policy: consistentHash, hashOn: {on} }}"),
         ));
         let place = |key: usize| served_by(&proxy, &field.replace("KEY", &format!("tenant-{key}")));
-        let before: Vec<u16> = (0..60).map(place).collect();
-        assert_eq!(before, (0..60).map(place).collect::<Vec<_>>());
+        let before: Vec<u16> = (0..KEYS).map(place).collect();
+        assert_eq!(before, (0..KEYS).map(place).collect::<Vec<_>>());
         assert!((0..5).all(|number| before.contains(&number)), "{before:?}");
         drop(origins.remove(2));
-        let after: Vec<u16> = (0..60).map(place).collect();
-        assert!(
-            before.iter().zip(&after).all(|(before, after)| before == after || *before == 2),
-            "{after:?}"
-        );
+        let after: Vec<u16> = (0..KEYS).map(place).collect();
+        let moved: Vec<_> = before.iter().zip(&after).filter(|(before, after)| before != after).collect();
+        assert!(moved.iter().all(|(before, _)| **before == 2), "only those of the one that died: {moved:?}");
+        // A fifth of 300 are 60, give or take five times the 7 that chance makes of it.
+        assert!((25..=95).contains(&moved.len()), "{} of {KEYS} moved", moved.len());
         let without: Vec<u16> = (0..60).map(|_| served_by(&proxy, "")).collect();
         assert!((0..5).filter(|number| without.contains(number)).count() == 4, "anywhere: {without:?}");
     }

@@ -75,8 +75,14 @@ fn a_host_name_is_asked_for_where_resolv_conf_says() {
     let proxy = start(&dns, &format!("    endpoints: [{{ url: \"http://pay:{port}\" }}]\n"));
     assert_eq!(endpoint_of_next(&proxy, "/"), (200, format!("pay:{port}")));
     assert!(proxy.metric(r#"outrigger_dns_lookups_total{upstream="u",result="ok"}"#) >= 1.0);
+    let told = || proxy.status()["upstreams"]["u"]["endpoints"][0]["dns"].clone();
+    assert_eq!(told()["addresses"], serde_json::json!([format!("127.0.0.1:{port}")]));
+    assert_eq!(told()["ttlSeconds"], 1.0, "of 0");
+    assert!(told()["ageSeconds"].as_f64().is_some() && told().get("failure").is_none(), "{}", told());
     // The server fails; nobody notices.
     dns.set("pay.prod.example", Reply::Error(2));
+    wait_for("the failure to be told", || told().get("failure").is_some().then_some(()));
+    assert_eq!(told()["addresses"], serde_json::json!([format!("127.0.0.1:{port}")]));
     wait_for("a lookup that fails", || {
         // The name alone, which is tried last, does not exist.
         let count =
@@ -93,6 +99,7 @@ fn endpoints_of_a_name_come_and_go_with_its_answer() {
     let port = origin.address().port();
     let proxy = start(&dns, &format!("    dns: {{ name: search.example., port: {port} }}\n"));
     assert_eq!(endpoint_of_next(&proxy, "/a"), (503, String::new()), "nothing is known yet");
+    assert_eq!(proxy.logged(|line| line["path"] == "/a")["detail"], "no answer has named an endpoint yet");
     dns.set("search.example", Reply::Addresses(0, vec![Ipv4Addr::LOCALHOST.into()]));
     let mut number = 0;
     wait_for("the endpoint", || {
@@ -107,4 +114,7 @@ fn endpoints_of_a_name_come_and_go_with_its_answer() {
         let (_, endpoint) = endpoint_of_next(&proxy, &format!("/bytes/{number}"));
         (endpoint == format!("127.0.0.9:{port}")).then_some(())
     });
+    let told = &proxy.status()["upstreams"]["u"];
+    assert_eq!((&told["dns"]["name"], &told["dns"]["type"]), (&"search.example.".into(), &"A".into()));
+    assert_eq!(told["endpoints"][0]["endpoint"], format!("127.0.0.9:{port}"));
 }

@@ -1,6 +1,8 @@
 //! TLS in front of an origin: it shakes hands as a test wants, notes what it saw, and hands bytes on.
 
 use std::{
+    convert::Infallible,
+    future::Future,
     io,
     net::{Ipv4Addr, SocketAddr},
     sync::{
@@ -10,6 +12,11 @@ use std::{
     thread,
 };
 
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::combinators::BoxBody;
+use hyper::{body::Incoming, server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{
     HandshakeKind, RootCertStore, ServerConfig, SupportedProtocolVersion, crypto::aws_lc_rs,
     server::WebPkiClientVerifier,
@@ -195,4 +202,32 @@ async fn serve(
     };
     tokio::join!(up, down);
     Ok(())
+}
+
+/// Serves HTTP/2 with prior knowledge for as long as the process lives; where it listens.
+pub fn serve_http2<F, A>(answer: F) -> SocketAddr
+where
+    F: Fn(Request<Incoming>) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = Response<BoxBody<Bytes, Infallible>>> + Send + 'static,
+{
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async move {
+            let listener = TcpListener::from_std(listener).unwrap();
+            loop {
+                let (socket, _) = listener.accept().await.unwrap();
+                let answer = answer.clone();
+                let service = service_fn(move |request| {
+                    let answer = answer(request);
+                    async move { Ok::<_, Infallible>(answer.await) }
+                });
+                let serving = http2::Builder::new(TokioExecutor::new());
+                tokio::spawn(async move { serving.serve_connection(TokioIo::new(socket), service).await });
+            }
+        });
+    });
+    address
 }

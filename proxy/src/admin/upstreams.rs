@@ -1,0 +1,98 @@
+//! What is known of upstreams and their endpoints, for `GET /status`.
+
+use std::{sync::Arc, time::Duration};
+
+use outrigger_config::model::DnsKind;
+use serde_json::{Map, Value, json};
+
+use crate::upstream::{
+    clock,
+    dns::LastLookup,
+    endpoint::Endpoint,
+    outlier::Ejection,
+    registry::{EndpointSet, Upstream},
+};
+
+/// Each upstream by its name.
+pub(super) fn upstreams(upstreams: &[Arc<Upstream>]) -> Value {
+    upstreams.iter().map(|one| (one.model.name.to_string(), upstream(one))).collect::<Map<_, _>>().into()
+}
+
+fn upstream(upstream: &Upstream) -> Value {
+    let set = upstream.set();
+    let mut told = Map::new();
+    if let Some(named) = &upstream.model.dns {
+        let kind = match named.kind {
+            DnsKind::Addresses { .. } => "A",
+            DnsKind::Services => "SRV",
+        };
+        let mut dns = lookup(&upstream.lookup);
+        dns.insert("name".to_owned(), json!(&*named.name));
+        dns.insert("type".to_owned(), json!(kind));
+        told.insert("dns".to_owned(), dns.into());
+    }
+    if let Some([connections, requests, pending]) = upstream.breaker.as_ref().map(|one| one.in_use()) {
+        let in_use = json!({ "connections": connections, "requests": requests, "pending": pending });
+        told.insert("inUse".to_owned(), in_use);
+    }
+    told.insert("endpoints".to_owned(), endpoints(upstream, &set).into());
+    told.into()
+}
+
+fn endpoints(upstream: &Upstream, set: &EndpointSet) -> Vec<Value> {
+    let each = set.endpoints.iter().zip(&set.weights);
+    each.map(|(one, weight)| endpoint(upstream, one, *weight)).collect()
+}
+
+fn endpoint(upstream: &Upstream, endpoint: &Endpoint, weight: u32) -> Value {
+    let now = clock::micros();
+    let mut told = Map::new();
+    let mut tell = |key: &str, value: Value| {
+        told.insert(key.to_owned(), value);
+    };
+    tell("endpoint", json!(&*endpoint.label));
+    tell("weight", json!(weight));
+    tell("inFlight", json!(endpoint.in_flight()));
+    tell("connections", json!(endpoint.connections()));
+    if upstream.model.health_check.is_some() {
+        tell("healthy", json!(endpoint.is_healthy()));
+    }
+    if upstream.model.outlier_detection.is_some() {
+        tell("ejected", endpoint.outlier.ejection(now).map_or(Value::Null, |ejection| ejected(&ejection)));
+    }
+    if let Some(window) = upstream.model.load_balancer.slow_start {
+        let warmth = endpoint.warmth(window.as_micros() as u64, || now);
+        tell("slowStartPercent", json!((warmth * 100.0).round()));
+    }
+    if endpoint.needs_dns() {
+        let mut dns = lookup(&endpoint.lookup);
+        dns.insert("addresses".to_owned(), json!(endpoint.addresses()));
+        tell("dns", dns.into());
+    }
+    told.into()
+}
+
+fn ejected(ejection: &Ejection) -> Value {
+    match ejection.left {
+        Some(left) => json!({ "secondsLeft": seconds(left), "times": ejection.times }),
+        None => json!({ "beingTried": true, "times": ejection.times }),
+    }
+}
+
+fn lookup(last: &LastLookup) -> Map<String, Value> {
+    let last = last.read();
+    let mut told = Map::new();
+    if let Some((at, good)) = last.answer {
+        told.insert("ageSeconds".to_owned(), json!(seconds(at.elapsed())));
+        told.insert("ttlSeconds".to_owned(), json!(seconds(good)));
+    }
+    if let Some(failure) = last.failure {
+        told.insert("failure".to_owned(), json!(failure));
+    }
+    told
+}
+
+/// With three decimals, as people read it.
+fn seconds(time: Duration) -> f64 {
+    time.as_millis() as f64 / 1_000.0
+}

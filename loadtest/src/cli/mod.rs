@@ -2,6 +2,7 @@
 //! the work could not be done, 2 wrong usage.
 
 mod origin;
+mod process;
 mod run;
 mod scenarios;
 mod simulate;
@@ -15,6 +16,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tokio::runtime::Builder as RuntimeBuilder;
 use tokio::signal::unix::{SignalKind, signal};
+
+use self::process::Placement;
 
 /// A request failed, or the work could not be done.
 const FAILED: u8 = 1;
@@ -38,10 +41,25 @@ enum Command {
     Scenarios(scenarios::Scenarios),
 }
 
+impl Command {
+    fn placement(&self) -> Placement {
+        match self {
+            Self::Run(run) => run.placement(),
+            Self::Origin(origin) => origin.placement(),
+            Self::Simulate(simulate) => simulate.placement(),
+            Self::Scenarios(_) => Placement::default(),
+        }
+    }
+}
+
 /// Parses the arguments of this process and does what they say.
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    // Before the runtime: its threads inherit the place.
+    if let Err(error) = arguments.command.placement().take() {
+        return fail(USAGE, &error);
+    }
     let runtime = match RuntimeBuilder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(FAILED, &error),

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::process::{Placement, raise_descriptors};
 use super::{FAILED, fail, interrupted, print};
 use crate::origin::{self, Listen};
 
@@ -26,10 +27,19 @@ pub(super) struct Origin {
     /// Answer with `x-origin: NAME`, to tell several origins apart
     #[arg(long, value_name = "NAME", value_parser = name)]
     name: Option<String>,
+
+    #[command(flatten)]
+    placement: Placement,
 }
 
 impl Origin {
+    pub(super) fn placement(&self) -> Placement {
+        self.placement
+    }
+
     pub(super) async fn execute(self) -> ExitCode {
+        // As many connections as come; a limit that is met shows at the proxy.
+        raise_descriptors();
         let mut builder = origin::Origin::builder().listen(match self.unix {
             Some(path) => Listen::Unix(path),
             None => Listen::Tcp(self.listen),

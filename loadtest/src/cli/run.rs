@@ -10,6 +10,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::{Instant, interval};
 
+use super::process::{Placement, need_descriptors};
 use super::{FAILED, USAGE, fail, interrupted, print, table, value};
 use crate::load::{self, Expect, Plan, PlanError, Protocol, Report, Running};
 use crate::units;
@@ -22,6 +23,12 @@ const REDRAW: Duration = Duration::from_millis(100);
 /// Without --rate each connection (or stream) sends its next request when the last is answered. With --rate requests
 /// are due on a fixed schedule, and both latency and time limit count from when a request was due, so that a stall
 /// shows in the figures. Exit code: 0 all fine, 1 any request failed, 2 wrong usage.
+///
+/// The report as JSON: `requests` that ended in the measured part, `passed` and `failed` of them, `failures` by kind,
+/// `statuses`, `examples` of failures in words, `elapsed_s`, `requests_per_s` (verified answers), `latency_us` with min,
+/// mean, p50, p90, p99, p99.9 and max in microseconds, with --rate also `send_lag_us`; and of the whole run, the warm-up
+/// included, `connections` opened, those found `stale`, and `bytes` received and sent (on the wire) and of verified bodies;
+/// `warmup` has the requests of the warm-up.
 #[derive(Debug, Args)]
 pub(super) struct Run {
     /// Where to send requests: `http://host:port/path`; the port may be left out
@@ -110,12 +117,23 @@ pub(super) struct Run {
     /// Print the report as JSON on stdout instead of the table
     #[arg(long)]
     json: bool,
+
+    #[command(flatten)]
+    placement: Placement,
 }
 
 impl Run {
+    pub(super) fn placement(&self) -> Placement {
+        self.placement
+    }
+
     pub(super) async fn execute(self: Box<Self>) -> ExitCode {
         let json = self.json;
         let plan = self.into_plan();
+        if let Err(problem) = need_descriptors(plan.descriptors()) {
+            eprintln!("outrigger-loadtest: {problem}");
+            return ExitCode::from(USAGE);
+        }
         let running = match load::start(plan.clone()) {
             Ok(running) => running,
             Err(error @ PlanError::Start(_)) => return fail(FAILED, &error),

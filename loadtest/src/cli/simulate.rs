@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::process::Placement;
 use super::{FAILED, USAGE, fail, interrupted, print};
 use crate::simulator::{Simulator, Spec};
 
@@ -36,9 +37,16 @@ pub(super) struct Simulate {
     /// Where all chance begins
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+
+    #[command(flatten)]
+    placement: Placement,
 }
 
 impl Simulate {
+    pub(super) fn placement(&self) -> Placement {
+        self.placement
+    }
+
     pub(super) async fn execute(self) -> ExitCode {
         let specs = match self.endpoints.iter().enumerate().map(|(index, words)| spec(index, words)).collect()
         {

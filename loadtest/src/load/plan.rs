@@ -168,6 +168,18 @@ impl Plan {
         }
     }
 
+    /// Descriptors that are open at a time: a connection each, and at a constant rate a timer for each place from which
+    /// requests are sent.
+    #[must_use]
+    pub fn descriptors(&self) -> u64 {
+        let streams = match self.protocol {
+            Protocol::Http1 => 1,
+            Protocol::Http2 { streams } => streams,
+        };
+        let timers = if self.rate.is_some() { self.connections.saturating_mul(streams) } else { 0 };
+        self.connections.saturating_add(timers) as u64
+    }
+
     pub(super) fn check_numbers(&self) -> Result<(), PlanError> {
         let streams = match self.protocol {
             Protocol::Http1 => 1,

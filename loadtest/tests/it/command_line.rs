@@ -93,3 +93,25 @@ fn scenarios_are_listed_and_an_unknown_one_is_wrong_usage() {
     let output = command(&["scenarios", "--only", "weather"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{output:?}");
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_process_can_be_kept_on_one_processor() {
+    for subcommand in [&["origin"][..], &["simulate", "--endpoint", "body=1"]] {
+        let arguments = [subcommand, &["--cpu", "0"]].concat();
+        let mut child = tokio::process::Command::from(command(&arguments));
+        let mut child = child.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).await.unwrap();
+        let process = format!("/proc/{}/task", child.id().unwrap());
+        for thread in std::fs::read_dir(process).unwrap() {
+            let status = std::fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
+            assert!(status.contains("Cpus_allowed_list:\t0\n"), "{subcommand:?}: {status}");
+        }
+    }
+    let origin = Origin::start().await.unwrap();
+    assert_eq!(run(&origin.url("/"), &["--cpu", "0"]).await.status.code(), Some(0));
+    let nowhere = run(&origin.url("/"), &["--cpu", "1023"]).await;
+    assert_eq!(nowhere.status.code(), Some(2), "{nowhere:?}");
+    assert!(String::from_utf8_lossy(&nowhere.stderr).contains("CPU 1023"), "{nowhere:?}");
+}

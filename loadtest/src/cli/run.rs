@@ -12,13 +12,13 @@ use tokio::time::{Instant, interval};
 
 use super::process::{Placement, need_descriptors};
 use super::{FAILED, USAGE, fail, interrupted, print, table, value};
-use crate::load::{self, Expect, Plan, PlanError, Protocol, Report, Running};
+use crate::load::{self, Expect, Plan, PlanError, Protocol, Report, Running, TlsPlan};
 use crate::units;
 
 /// How often the progress bar is drawn.
 const REDRAW: Duration = Duration::from_millis(100);
 
-/// Put load on an http:// URL and verify every answer
+/// Put load on an http:// or https:// URL and verify every answer
 ///
 /// Without --rate each connection (or stream) sends its next request when the last is answered. With --rate requests
 /// are due on a fixed schedule, and both latency and time limit count from when a request was due, so that a stall
@@ -27,16 +27,37 @@ const REDRAW: Duration = Duration::from_millis(100);
 /// The report as JSON: `requests` that ended in the measured part, `passed` and `failed` of them, `failures` by kind,
 /// `statuses`, `examples` of failures in words, `elapsed_s`, `requests_per_s` (verified answers), `latency_us` with min,
 /// mean, p50, p90, p99, p99.9 and max in microseconds, with --rate also `send_lag_us`; and of the whole run, the warm-up
-/// included, `connections` opened, those found `stale`, and `bytes` received and sent (on the wire) and of verified bodies;
+/// included, `connections` opened, TLS `handshakes` completed and resumed, those found `stale`, and `bytes` received and sent (on the wire) and of verified bodies;
 /// `warmup` has the requests of the warm-up.
 #[derive(Debug, Args)]
 pub(super) struct Run {
-    /// Where to send requests: `http://host:port/path`; the port may be left out
+    /// Where to send requests: `http://host:port/path` or `https://host:port/path`; the port may be left out
     url: String,
 
     /// Connect to this Unix socket; the URL then only gives host and path
     #[arg(long, value_name = "PATH")]
     unix: Option<PathBuf>,
+
+    /// Certificates (PEM) that may vouch for the peer of an https:// URL, which is always verified
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+
+    /// Name to ask for (SNI) and to verify instead of the URL's host
+    #[arg(long, value_name = "NAME", requires = "ca")]
+    server_name: Option<String>,
+
+    /// Certificate chain (PEM) of the client, for mTLS
+    #[arg(long, value_name = "FILE", requires_all = ["ca", "key"])]
+    cert: Option<PathBuf>,
+
+    /// Key (PEM) of the client's certificate
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
+
+    /// Resume TLS sessions; a handshake that could have been resumed but was not fails, and so does a run that
+    /// resumed none
+    #[arg(long, requires = "ca")]
+    resume: bool,
 
     /// Connections kept open
     #[arg(short, long, value_name = "N", default_value_t = 16)]
@@ -46,7 +67,7 @@ pub(super) struct Run {
     #[arg(short, long, value_name = "R")]
     rate: Option<f64>,
 
-    /// Speak HTTP/2 with prior knowledge
+    /// Speak HTTP/2: with prior knowledge, over TLS by ALPN
     #[arg(long)]
     http2: bool,
 
@@ -149,7 +170,11 @@ impl Run {
     }
 
     fn into_plan(self) -> Plan {
+        let (server_name, resume) = (self.server_name, self.resume);
+        let identity = self.cert.zip(self.key);
+        let tls = self.ca.map(|ca| TlsPlan { ca, server_name, identity, resume });
         Plan {
+            tls,
             url: self.url,
             unix: self.unix,
             protocol: match self.http2 {

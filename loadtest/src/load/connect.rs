@@ -8,17 +8,35 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::client::TlsStream;
 
 use super::failure::{Failure, FailureKind};
 use super::plan::Endpoint;
+use super::tls::{Tls, TlsPlace};
+use super::turn::{Broken, Lane, Run};
 use crate::stream::Stream;
 
 /// What all connections of a thread have moved.
 #[derive(Debug, Default)]
 pub(super) struct Traffic {
     pub(super) connections: Cell<u64>,
+    pub(super) handshakes: Cell<u64>,
+    pub(super) resumed: Cell<u64>,
     pub(super) received: Cell<u64>,
     pub(super) sent: Cell<u64>,
+}
+
+/// A place from which connections are opened, one after the other.
+pub(super) struct Dialer {
+    tls: Option<TlsPlace>,
+    /// Whether a session could be resumed from here.
+    known: Cell<bool>,
+}
+
+/// A connection, with or without TLS.
+pub(super) enum Wire {
+    Plain(Counted),
+    Tls(Box<TlsStream<Counted>>),
 }
 
 /// A connection that counts its bytes.
@@ -29,20 +47,51 @@ pub(super) struct Counted {
     traffic: Rc<Traffic>,
 }
 
-/// Opens a connection.
-pub(super) async fn connect(endpoint: &Endpoint, traffic: &Rc<Traffic>) -> Result<Counted, Failure> {
-    let opened = match endpoint {
-        Endpoint::Tcp(address) => TcpStream::connect(address).await.and_then(Stream::tcp),
-        Endpoint::Unix(path) => UnixStream::connect(path).await.map(Stream::Unix),
-    };
-    let stream = opened.map_err(|error| Failure::new(FailureKind::Connect, error.to_string()))?;
-    add(&traffic.connections, 1);
-    Ok(Counted { stream, received: Rc::default(), traffic: Rc::clone(traffic) })
+impl Dialer {
+    pub(super) fn new(run: &Run) -> Self {
+        Self { tls: run.tls.as_ref().map(Tls::place), known: Cell::new(false) }
+    }
+
+    /// Opens a connection.
+    pub(super) async fn connect(&self, lane: &Lane) -> Result<Wire, Broken> {
+        let (traffic, run) = (&lane.traffic, &lane.run);
+        let opened = match &run.endpoint {
+            Endpoint::Tcp(address) => TcpStream::connect(address).await.and_then(Stream::tcp),
+            Endpoint::Unix(path) => UnixStream::connect(path).await.map(Stream::Unix),
+        };
+        let stream =
+            opened.map_err(|error| Broken::Failed(Failure::new(FailureKind::Connect, error.to_string())))?;
+        add(&traffic.connections, 1);
+        let stream = Counted { stream, received: Rc::default(), traffic: Rc::clone(traffic) };
+        match &self.tls {
+            None => Ok(Wire::Plain(stream)),
+            Some(tls) => self.secure(tls, stream, traffic).await.map_err(Broken::Failed),
+        }
+    }
+
+    async fn secure(&self, tls: &TlsPlace, stream: Counted, traffic: &Traffic) -> Result<Wire, Failure> {
+        let (stream, resumed) = tls.handshake(stream).await?;
+        add(&traffic.handshakes, 1);
+        add(&traffic.resumed, usize::from(resumed));
+        if tls.resume && self.known.replace(true) && !resumed {
+            return Err(Failure::new(FailureKind::NotResumed, "a full handshake after an earlier one"));
+        }
+        Ok(Wire::Tls(Box::new(stream)))
+    }
+}
+
+impl Wire {
+    /// The bytes this one connection has received, for as long as anybody wants to know.
+    pub(super) fn received(&self) -> Rc<Cell<u64>> {
+        match self {
+            Self::Plain(stream) => stream.received(),
+            Self::Tls(stream) => stream.get_ref().0.received(),
+        }
+    }
 }
 
 impl Counted {
-    /// The bytes this one connection has received, for as long as anybody wants to know.
-    pub(super) fn received(&self) -> Rc<Cell<u64>> {
+    fn received(&self) -> Rc<Cell<u64>> {
         Rc::clone(&self.received)
     }
 
@@ -98,5 +147,50 @@ impl AsyncWrite for Counted {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// Calls the same method on whichever connection this is.
+macro_rules! either {
+    ($wire:expr, $method:ident($($argument:expr),*)) => {
+        match $wire {
+            Wire::Plain(stream) => Pin::new(stream).$method($($argument),*),
+            Wire::Tls(stream) => Pin::new(stream).$method($($argument),*),
+        }
+    };
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        either!(self.get_mut(), poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        either!(self.get_mut(), poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        either!(self.get_mut(), poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self.get_mut(), poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        either!(self.get_mut(), poll_shutdown(cx))
     }
 }

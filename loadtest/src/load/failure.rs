@@ -4,11 +4,17 @@ use std::error::Error;
 use std::fmt::{self, Write};
 use std::io;
 
+use super::tls::is_of_tls;
+
 /// The closed set of ways a request fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FailureKind {
     /// No connection could be opened.
     Connect,
+    /// TLS failed: a certificate that does not hold, an alert of the peer, another protocol than the one asked for.
+    Tls,
+    /// A session that could have been resumed was not.
+    NotResumed,
     /// The connection or the stream was reset.
     Reset,
     /// The connection was closed in the orderly way, but before the answer was complete.
@@ -50,6 +56,8 @@ impl fmt::Display for FailureKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connect => f.write_str("connect"),
+            Self::Tls => f.write_str("tls"),
+            Self::NotResumed => f.write_str("not resumed"),
             Self::Reset => f.write_str("reset"),
             Self::Closed => f.write_str("closed"),
             Self::Stale => f.write_str("stale"),
@@ -91,6 +99,7 @@ fn kind_of_io(error: &io::Error) -> Option<FailureKind> {
     match error.kind() {
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Some(FailureKind::Reset),
         io::ErrorKind::UnexpectedEof => Some(FailureKind::Closed),
+        _ if is_of_tls(error) => Some(FailureKind::Tls),
         _ => None,
     }
 }

@@ -1,4 +1,4 @@
-//! HTTP/2 with prior knowledge: several streams share one connection, which runs as a task of its own.
+//! HTTP/2, with prior knowledge or by ALPN: several streams share one connection, which runs as a task of its own.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -10,6 +10,7 @@ use hyper_util::rt::TokioIo;
 use tokio::sync::Mutex;
 use tokio::task::spawn_local;
 
+use super::connect::Dialer;
 use super::failure::{Failure, is_unprocessed};
 use super::tally::Answer;
 use super::turn::{Broken, Client, Lane};
@@ -21,8 +22,9 @@ const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 1 << 24;
 
 /// One of the streams that share a connection.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Http2 {
+    dialer: Rc<Dialer>,
     /// Locked while a connection is being opened, so that the streams open one and not one each.
     shared: Rc<Mutex<Option<Open>>>,
 }
@@ -48,14 +50,18 @@ impl Client for Http2 {
 }
 
 impl Http2 {
+    pub(super) fn new(dialer: Dialer) -> Self {
+        Self { dialer: Rc::new(dialer), shared: Rc::default() }
+    }
+
     async fn connection(&self, lane: &Lane) -> Result<Open, Broken> {
         if lane.run.plan.connection_per_request {
-            return Open::new(lane).await;
+            return Open::new(&self.dialer, lane).await;
         }
         let mut shared = self.shared.lock().await;
         match &*shared {
             Some(open) if !open.sender.is_closed() => Ok(open.clone()),
-            _ => Ok(shared.insert(Open::new(lane).await?).clone()),
+            _ => Ok(shared.insert(Open::new(&self.dialer, lane).await?).clone()),
         }
     }
 
@@ -69,8 +75,8 @@ impl Http2 {
 }
 
 impl Open {
-    async fn new(lane: &Lane) -> Result<Self, Broken> {
-        let stream = lane.connect().await?;
+    async fn new(dialer: &Dialer, lane: &Lane) -> Result<Self, Broken> {
+        let stream = dialer.connect(lane).await?;
         let (sender, connection) = http2::Builder::new(LocalExecutor)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)

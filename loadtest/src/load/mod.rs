@@ -12,6 +12,7 @@ mod plan;
 mod report;
 mod schedule;
 mod tally;
+mod tls;
 mod turn;
 mod verify;
 
@@ -26,13 +27,15 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::Instant;
 
+use self::connect::Dialer;
 pub use self::failure::FailureKind;
 use self::http1::Http1;
 use self::http2::Http2;
 pub use self::plan::{Expect, ID_HEADER, Plan, PlanError, Protocol};
-pub use self::report::{PERCENTILES, Report};
+pub use self::report::{Handshakes, PERCENTILES, Report};
 use self::schedule::Schedule;
 use self::tally::Tally;
+pub use self::tls::{TlsError, TlsPlan};
 use self::turn::{Lane, Run};
 use self::verify::Verifier;
 
@@ -70,11 +73,14 @@ pub fn start(plan: Plan) -> Result<Running, PlanError> {
     plan.check_numbers()?;
     let uri = plan.uri()?;
     let count = plan.threads.min(plan.connections);
+    let (endpoint, tls, template) = (plan.endpoint(&uri)?, plan.tls(&uri)?, plan.template(&uri)?);
+    // Last: a runtime cannot be dropped where futures run.
     let runtimes: Vec<_> =
         (0..count).map(|_| runtime()).collect::<Result<_, _>>().map_err(PlanError::Start)?;
     let run = Arc::new(Run {
-        endpoint: plan.endpoint(&uri)?,
-        template: plan.template(&uri)?,
+        endpoint,
+        tls,
+        template,
         verifier: Verifier::new(&plan),
         schedule: Schedule::new(&plan, Instant::now()),
         ended: AtomicU64::new(0),
@@ -151,7 +157,7 @@ impl Running {
         for thread in self.threads {
             tallies.push(thread.tally.await.expect("a load thread panicked"));
         }
-        Tally::report(tallies, &self.run.schedule)
+        Tally::report(tallies, &self.run)
     }
 }
 
@@ -177,6 +183,7 @@ fn work_thread(runtime: &Runtime, run: Arc<Run>, halt: watch::Receiver<bool>, co
     let mut tally = lane.tally.replace(Tally::new());
     tally.ended = Some(ended);
     tally.connections = traffic.connections.get();
+    tally.handshakes = Handshakes { completed: traffic.handshakes.get(), resumed: traffic.resumed.get() };
     tally.bytes_received = traffic.received.get();
     tally.bytes_sent = traffic.sent.get();
     tally
@@ -185,13 +192,14 @@ fn work_thread(runtime: &Runtime, run: Arc<Run>, halt: watch::Receiver<bool>, co
 async fn work_connections(lane: Rc<Lane>, connections: usize) {
     let mut tasks = JoinSet::new();
     for _ in 0..connections {
+        let dialer = Dialer::new(&lane.run);
         match lane.run.plan.protocol {
             Protocol::Http1 => {
                 let lane = Rc::clone(&lane);
-                tasks.spawn_local(async move { lane.work(Http1::default()).await });
+                tasks.spawn_local(async move { lane.work(Http1::new(dialer)).await });
             }
             Protocol::Http2 { streams } => {
-                let connection = Http2::default();
+                let connection = Http2::new(dialer);
                 for _ in 0..streams {
                     let (lane, stream) = (Rc::clone(&lane), connection.clone());
                     tasks.spawn_local(async move { lane.work(stream).await });

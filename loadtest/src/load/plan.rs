@@ -9,6 +9,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
+use super::tls::{Tls, TlsError, TlsPlan};
 use crate::content::{self, CHECKSUM_HEADER, Content};
 
 /// Header with the number of a request, by which an upstream can tell a repeated request from a new one.
@@ -17,10 +18,12 @@ pub const ID_HEADER: &str = "x-load-id";
 /// Everything that describes a run. Start from [`Plan::new`] and change what differs.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// An `http://` URL.
+    /// An `http://` or `https://` URL.
     pub url: String,
     /// Connect to this Unix socket; the URL then only gives `host` and path.
     pub unix: Option<PathBuf>,
+    /// How to speak TLS; an `https://` URL needs it, an `http://` URL must not have it. Default none.
+    pub tls: Option<TlsPlan>,
     /// HTTP version. Default HTTP/1.1.
     pub protocol: Protocol,
     /// Connections kept open. Default 16.
@@ -59,7 +62,7 @@ pub struct Plan {
 pub enum Protocol {
     /// HTTP/1.1, one request at a time on each connection.
     Http1,
-    /// HTTP/2 with prior knowledge.
+    /// HTTP/2, with prior knowledge or by ALPN.
     Http2 {
         /// Concurrent requests on each connection.
         streams: usize,
@@ -91,9 +94,15 @@ pub enum PlanError {
         #[source]
         source: http::uri::InvalidUri,
     },
-    /// The URL is not of the form `http://host[:port]/path`.
-    #[error("{0:?}: only http://host[:port]/path is supported")]
+    /// The URL is not of the form `http://host[:port]/path` or `https://host[:port]/path`.
+    #[error("{0:?}: only http://host[:port]/path and https://host[:port]/path are supported")]
     NotHttp(String),
+    /// Two parts of the plan do not go together.
+    #[error("{0}")]
+    Combination(&'static str),
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The `host` header cannot be the authority of an HTTP/2 request.
     #[error("header host: {0:?} is not a host name")]
     Host(HeaderValue),
@@ -141,6 +150,7 @@ impl Plan {
         Self {
             url: url.into(),
             unix: None,
+            tls: None,
             protocol: Protocol::Http1,
             connections: 16,
             threads: 1,
@@ -204,7 +214,7 @@ impl Plan {
             return Ok(Endpoint::Unix(path.clone()));
         }
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-        let port = uri.port_u16().unwrap_or(80);
+        let port = uri.port_u16().unwrap_or_else(|| if is_https(uri) { 443 } else { 80 });
         let failed = |source| PlanError::Resolve { host: format!("{host}:{port}"), source };
         let first = (host, port).to_socket_addrs().map_err(failed)?.next();
         first.map(Endpoint::Tcp).ok_or_else(|| failed(io::ErrorKind::NotFound.into()))
@@ -212,8 +222,26 @@ impl Plan {
 
     pub(super) fn uri(&self) -> Result<Uri, PlanError> {
         let uri: Uri = self.url.parse().map_err(|source| PlanError::Url { url: self.url.clone(), source })?;
-        let complete = uri.scheme() == Some(&Scheme::HTTP) && uri.host().is_some_and(|host| !host.is_empty());
+        let known = uri.scheme() == Some(&Scheme::HTTP) || is_https(&uri);
+        let complete = known && uri.host().is_some_and(|host| !host.is_empty());
         if complete { Ok(uri) } else { Err(PlanError::NotHttp(self.url.clone())) }
+    }
+
+    /// TLS when the URL asks for it.
+    pub(super) fn tls(&self, uri: &Uri) -> Result<Option<Tls>, PlanError> {
+        match (&self.tls, is_https(uri)) {
+            (None, false) => Ok(None),
+            (None, true) => {
+                Err(PlanError::Combination("https:// needs the CA that vouches for the peer (--ca FILE)"))
+            }
+            (Some(_), false) => {
+                Err(PlanError::Combination("--ca, --server-name, --cert, --key and --resume need https://"))
+            }
+            (Some(tls), true) => {
+                let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+                Ok(Some(Tls::new(tls, self, host)?))
+            }
+        }
     }
 
     /// The request: origin-form with `host` on HTTP/1.1, pseudo-headers on HTTP/2.
@@ -240,7 +268,7 @@ impl Plan {
                 }
                 (Version::HTTP_11, Uri::from(path))
             }
-            Protocol::Http2 { .. } => (Version::HTTP_2, absolute(&host, path)?),
+            Protocol::Http2 { .. } => (Version::HTTP_2, absolute(uri.scheme(), &host, path)?),
         };
         let body_size = self.body_size.unwrap_or(0);
         let (method, first_id) = (self.method.clone(), self.first_id);
@@ -255,10 +283,14 @@ impl Plan {
     }
 }
 
-fn absolute(host: &HeaderValue, path: PathAndQuery) -> Result<Uri, PlanError> {
+fn is_https(uri: &Uri) -> bool {
+    uri.scheme() == Some(&Scheme::HTTPS)
+}
+
+fn absolute(scheme: Option<&Scheme>, host: &HeaderValue, path: PathAndQuery) -> Result<Uri, PlanError> {
     let authority = Authority::try_from(host.as_bytes()).map_err(|_| PlanError::Host(host.clone()))?;
     Uri::builder()
-        .scheme(Scheme::HTTP)
+        .scheme(scheme.cloned().unwrap_or(Scheme::HTTP))
         .authority(authority)
         .path_and_query(path)
         .build()

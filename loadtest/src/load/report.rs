@@ -32,6 +32,10 @@ pub struct Report {
     pub warmup_failures: u64,
     /// Connections opened.
     pub connections: u64,
+    /// TLS handshakes, those of the warm-up included; `None` for `http://`.
+    pub handshakes: Option<Handshakes>,
+    /// Whether the run was meant to resume sessions; it is not clean when it resumed none.
+    pub resumption_claimed: bool,
     /// Bytes received, heads and framing included.
     pub bytes_received: u64,
     /// Bytes sent, heads and framing included.
@@ -46,6 +50,22 @@ pub struct Report {
     pub send_lag: Histogram<u64>,
     /// Length of the measured part.
     pub elapsed: Duration,
+}
+
+/// TLS handshakes of a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Handshakes {
+    /// Handshakes that came to their end.
+    pub completed: u64,
+    /// Those of them that resumed an earlier session.
+    pub resumed: u64,
+}
+
+impl Handshakes {
+    pub(super) fn absorb(&mut self, other: Self) {
+        self.completed += other.completed;
+        self.resumed += other.resumed;
+    }
 }
 
 /// Longest latency the histograms can tell apart: an hour.
@@ -75,10 +95,12 @@ impl Report {
         self.failures.get(&kind).copied().unwrap_or(0)
     }
 
-    /// Whether there were requests and none failed, in the warm-up neither.
+    /// Whether there were requests and none failed, in the warm-up neither, and sessions were resumed if they had to be.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.requests > 0 && self.failed() == 0 && self.warmup_failures == 0
+        let resumed = self.handshakes.is_some_and(|handshakes| handshakes.resumed > 0);
+        let sound = resumed || !self.resumption_claimed;
+        sound && self.requests > 0 && self.failed() == 0 && self.warmup_failures == 0
     }
 
     /// Verified answers per second.
@@ -106,6 +128,10 @@ impl Report {
         self.warmup_requests += other.warmup_requests;
         self.warmup_failures += other.warmup_failures;
         self.connections += other.connections;
+        if let Some(others) = other.handshakes {
+            self.handshakes.get_or_insert_default().absorb(others);
+        }
+        self.resumption_claimed |= other.resumption_claimed;
         self.bytes_received += other.bytes_received;
         self.bytes_sent += other.bytes_sent;
         self.body_bytes += other.body_bytes;
@@ -129,6 +155,9 @@ impl Report {
             "stale": self.stale,
             "warmup": { "requests": self.warmup_requests, "failed": self.warmup_failures },
             "connections": self.connections,
+            "handshakes": self.handshakes.map(|handshakes| {
+                json!({ "completed": handshakes.completed, "resumed": handshakes.resumed })
+            }),
             "bytes": { "received": self.bytes_received, "sent": self.bytes_sent, "body": self.body_bytes },
             "elapsed_s": self.elapsed.as_secs_f64(),
             "requests_per_s": self.rate(),

@@ -8,8 +8,9 @@ use http::StatusCode;
 use tokio::time::Instant;
 
 use super::failure::{Failure, FailureKind};
-use super::report::{MOST_EXAMPLES, Report, histogram};
+use super::report::{Handshakes, MOST_EXAMPLES, Report, histogram};
 use super::schedule::{Schedule, Slot};
+use super::turn::Run;
 
 /// Counts of one thread.
 #[derive(Debug)]
@@ -28,6 +29,7 @@ pub(super) struct Tally {
     /// When the thread had nothing more to do; filled in then, like the traffic below.
     pub(super) ended: Option<Instant>,
     pub(super) connections: u64,
+    pub(super) handshakes: Handshakes,
     pub(super) bytes_received: u64,
     pub(super) bytes_sent: u64,
 }
@@ -56,6 +58,7 @@ impl Tally {
             send_lag: histogram(),
             ended: None,
             connections: 0,
+            handshakes: Handshakes::default(),
             bytes_received: 0,
             bytes_sent: 0,
         }
@@ -142,15 +145,16 @@ impl Tally {
         self.send_lag.add(other.send_lag).expect("all histograms have the same bounds");
         self.ended = self.ended.max(other.ended);
         self.connections += other.connections;
+        self.handshakes.absorb(other.handshakes);
         self.bytes_received += other.bytes_received;
         self.bytes_sent += other.bytes_sent;
     }
 
     /// Adds up the threads of a run.
-    pub(super) fn report(tallies: impl IntoIterator<Item = Self>, schedule: &Schedule) -> Report {
+    pub(super) fn report(tallies: impl IntoIterator<Item = Self>, run: &Run) -> Report {
         let mut sum = Self::new();
         tallies.into_iter().for_each(|tally| sum.absorb(tally));
-        let elapsed = sum.ended.map_or(Duration::ZERO, |ended| schedule.measured_until(ended));
+        let elapsed = sum.ended.map_or(Duration::ZERO, |ended| run.schedule.measured_until(ended));
         sum.examples.sort();
         Report {
             requests: sum.passed + sum.failures.values().sum::<u64>(),
@@ -163,6 +167,8 @@ impl Tally {
             warmup_requests: sum.warmup_requests,
             warmup_failures: sum.warmup_failures,
             connections: sum.connections,
+            handshakes: run.tls.is_some().then_some(sum.handshakes),
+            resumption_claimed: run.plan.tls.as_ref().is_some_and(|tls| tls.resume),
             bytes_received: sum.bytes_received,
             bytes_sent: sum.bytes_sent,
             body_bytes: sum.body_bytes,

@@ -10,12 +10,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
-use super::connect::{Counted, Traffic, connect};
+use super::connect::Traffic;
 use super::failure::{Failure, FailureKind};
 use super::http1::{Memo, READ_BUFFER};
 use super::plan::{Endpoint, Plan, Template};
 use super::schedule::{Schedule, Slot};
 use super::tally::{Answer, Tally};
+use super::tls::Tls;
 use super::verify::Verifier;
 
 /// Pause of a connection in a closed loop after it could not be opened: a refusal comes back in microseconds.
@@ -26,6 +27,7 @@ const CONNECT_PAUSE: Duration = Duration::from_millis(10);
 pub(super) struct Run {
     pub(super) plan: Plan,
     pub(super) endpoint: Endpoint,
+    pub(super) tls: Option<Tls>,
     pub(super) template: Template,
     pub(super) verifier: Verifier,
     pub(super) schedule: Schedule,
@@ -73,10 +75,6 @@ impl Lane {
             read_buffer: RefCell::new(vec![0; READ_BUFFER].into_boxed_slice()),
             heads: RefCell::default(),
         }
-    }
-
-    pub(super) async fn connect(&self) -> Result<Counted, Broken> {
-        connect(&self.run.endpoint, &self.traffic).await.map_err(Broken::Failed)
     }
 
     /// Works off turns until there are no more.

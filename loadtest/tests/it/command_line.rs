@@ -33,7 +33,17 @@ async fn the_exit_code_tells_good_from_failed_from_wrong_usage() {
         let output = run(&origin.url(path), more).await;
         assert_eq!(output.status.code(), Some(code), "{path} {more:?}: {output:?}");
     }
-    assert_eq!(run("https://127.0.0.1/", &[]).await.status.code(), Some(2));
+    let missing = "/nowhere/ca.pem";
+    for (url, more) in [
+        ("https://127.0.0.1/", &[][..]),
+        ("https://127.0.0.1/", &["--ca", missing]),
+        ("https://127.0.0.1/", &["--ca", missing, "--cert", missing]),
+        ("https://127.0.0.1/", &["--server-name", "a"]),
+        ("http://127.0.0.1/", &["--ca", missing]),
+    ] {
+        let output = run(url, more).await;
+        assert_eq!(output.status.code(), Some(2), "{url} {more:?}: {output:?}");
+    }
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod quick;
 mod rate;
 mod scenarios;
 mod simulator;
+mod tls;
 mod verification;
 mod websocket;
 

@@ -21,7 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use self::answer::Reading;
 pub(super) use self::head::Memo;
-use super::connect::Counted;
+use super::connect::{Dialer, Wire};
 use super::failure::{Failure, FailureKind};
 use super::tally::Answer;
 use super::turn::{Broken, Client, Lane};
@@ -34,15 +34,15 @@ pub(super) const READ_BUFFER: usize = 128 * 1024;
 const IDLE_TIMEOUT: &[u8] = b"HTTP/1.1 408";
 
 /// A client with at most one open connection.
-#[derive(Default)]
 pub(super) struct Http1 {
+    dialer: Dialer,
     idle: Option<Open>,
     /// The head of the request in hand, when each has one of its own.
     rendered: Vec<u8>,
 }
 
 struct Open {
-    stream: Counted,
+    stream: Wire,
     received: Rc<Cell<u64>>,
     reused: bool,
     /// Bytes that came too early to be understood; empty nearly always.
@@ -54,6 +54,8 @@ struct Outgoing<'a> {
     head: &'a [u8],
     frame: Bytes,
     content: Content,
+    /// Whether what has been written has left; TLS may hold some of it back.
+    flushed: bool,
     /// Why nothing more can be sent. The answer to what has been sent may come nevertheless.
     broken: Option<io::Error>,
 }
@@ -65,12 +67,18 @@ enum Idle {
     Spoken,
 }
 
+impl Http1 {
+    pub(super) fn new(dialer: Dialer) -> Self {
+        Self { dialer, idle: None, rendered: Vec::new() }
+    }
+}
+
 impl Client for Http1 {
     /// The connection is only put back after a complete exchange, so whatever breaks off also closes it.
     async fn attempt(&mut self, lane: &Lane, number: u64) -> Result<Answer, Broken> {
         let mut open = match self.idle.take() {
             Some(mut open) => open.still_usable(lane).await.map(|()| open)?,
-            None => Open::new(lane).await?,
+            None => Open::new(&self.dialer, lane).await?,
         };
         let head = lane.run.template.head(number, &mut self.rendered);
         let outgoing = Outgoing::new(head, lane.run.template.content());
@@ -84,8 +92,8 @@ impl Client for Http1 {
 }
 
 impl Open {
-    async fn new(lane: &Lane) -> Result<Self, Broken> {
-        let stream = lane.connect().await?;
+    async fn new(dialer: &Dialer, lane: &Lane) -> Result<Self, Broken> {
+        let stream = dialer.connect(lane).await?;
         let received = stream.received();
         Ok(Self { stream, received, reused: false, partial: Vec::new() })
     }
@@ -150,7 +158,6 @@ impl Open {
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, outgoing: &mut Outgoing<'_>) -> Poll<io::Result<()>> {
-        let mut written = false;
         while !outgoing.is_sent() {
             let parts = [IoSlice::new(outgoing.head), IoSlice::new(&outgoing.frame)];
             let count = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, &parts))?;
@@ -158,12 +165,12 @@ impl Open {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             outgoing.advance(count);
-            written = true;
         }
-        match written {
-            true => Pin::new(&mut self.stream).poll_flush(cx),
-            false => Poll::Ready(Ok(())),
+        if !outgoing.flushed {
+            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+            outgoing.flushed = true;
         }
+        Poll::Ready(Ok(()))
     }
 
     /// Reads until the answer is complete. The buffer belongs to all connections of the thread, so what cannot be
@@ -215,7 +222,7 @@ fn too_much(surplus: usize) -> Failure {
 impl<'a> Outgoing<'a> {
     /// The first frame is at hand from the start, so that it leaves together with the head.
     fn new(head: &'a [u8], mut content: Content) -> Self {
-        Self { head, frame: content.next_frame().unwrap_or_default(), content, broken: None }
+        Self { head, frame: content.next_frame().unwrap_or_default(), content, flushed: false, broken: None }
     }
 
     fn is_sent(&self) -> bool {

@@ -1,6 +1,9 @@
 //! What a reload changes, in words for the log.
 
-use std::fmt;
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+};
 
 use crate::model::{Action, Config, Credential, ProviderId, Requirement, Route};
 
@@ -70,19 +73,17 @@ fn keys<const N: usize>(keys: [(&'static str, bool); N]) -> Vec<&'static str> {
 }
 
 fn names<T>(old: &[T], new: &[T], name: impl Fn(&T) -> &str, same: impl Fn(&T, &T) -> bool) -> Names {
-    let find = |items, wanted: &str| -> Option<usize> {
-        let items: &[T] = items;
-        items.iter().position(|item| name(item) == wanted)
-    };
+    let known: HashMap<&str, &T> = old.iter().map(|item| (name(item), item)).collect();
     let mut names = Names::default();
     for item in new {
-        match find(old, name(item)) {
+        match known.get(name(item)) {
             None => names.added.push(name(item).to_owned()),
-            Some(at) if !same(&old[at], item) => names.changed.push(name(item).to_owned()),
+            Some(old) if !same(old, item) => names.changed.push(name(item).to_owned()),
             Some(_) => {}
         }
     }
-    let gone = old.iter().filter(|item| find(new, name(item)).is_none());
+    let left: HashSet<&str> = new.iter().map(&name).collect();
+    let gone = old.iter().filter(|item| !left.contains(name(item)));
     names.removed = gone.map(|item| name(item).to_owned()).collect();
     names
 }

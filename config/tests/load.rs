@@ -226,8 +226,41 @@ fn nothing_that_is_cut_off_anywhere_panics() {
 
 #[test]
 fn a_file_with_far_too_many_values_is_refused_at_once() {
-    let text = format!("app: {{ port: 8080 }}\na: [{}1]\n", "1,".repeat(60_000));
+    let text = format!("app: {{ port: 8080 }}\na: [{}1]\n", "1,".repeat(250_000));
     assert_eq!(code(&load_str("t", &text, &unset).unwrap_err()).0, "too-complex");
+}
+
+/// As many as fit into a file of the largest size, in either form.
+#[test]
+fn ten_thousand_routes_load() {
+    let flow = |number| {
+        format!(
+            "- {{ name: r{number}, matches: [{{ path: /v1/r{number}, method: GET }}], backendRefs: [a] }}\n"
+        )
+    };
+    let block = |number| {
+        format!(
+            "- name: r{number}\n  matches:\n  - path: /v1/r{number}\n    method: GET\n  backendRefs: [a]\n"
+        )
+    };
+    let head = "upstreams: { a: { endpoints: [{ url: http://a }] } }\nroutes:\n";
+    for routes in [(0..10_000).map(flow).collect::<String>(), (0..10_000).map(block).collect()] {
+        let loaded = load(&format!("{head}{routes}"));
+        assert_eq!(loaded.config.routes.len(), 10_000);
+        assert!(loaded.warnings.is_empty());
+    }
+    // What only compares with what was there before is found among many all the same.
+    let mut routes: String = (0..10_000).map(flow).collect();
+    routes.push_str("- { name: r7, matches: [{ path: /v1/r8, method: GET }], backendRefs: [a] }\n");
+    let error = load_str("t", &format!("{head}{routes}"), &unset).unwrap_err();
+    let (code, message) = code(&error);
+    assert_eq!(code, "duplicate-name");
+    assert!(message.contains("the first is at 10:"), "{message}");
+    let last = load(&format!(
+        "{head}{}",
+        routes.replace("name: r7, matches: [{ path: /v1/r8", "name: z, matches: [{ path: /v1/r8")
+    ));
+    assert!(last.warnings[0].message.contains("route `r8` (11:"), "{:?}", last.warnings);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 use std::{
     cell::{OnceCell, RefCell},
+    collections::HashMap,
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -201,14 +202,14 @@ fn rate_limits(config: &Config, old: &[Arc<Limit>]) -> Vec<Arc<Limit>> {
 
 /// The gates of `config`; those of `old` go on where a route of the name has the same.
 fn gates(config: &Config, old: Option<&Snapshot>) -> Vec<Option<Arc<Gate>>> {
-    let of_old = |route: &Route| {
-        let old = old?;
-        let at = old.config.routes.iter().position(|one| one.name == route.name)?;
-        old.gates[at].clone()
-    };
+    let known: HashMap<&str, &Arc<Gate>> = old
+        .iter()
+        .flat_map(|old| old.config.routes.iter().zip(&old.gates))
+        .filter_map(|(route, gate)| Some((&*route.name, gate.as_ref()?)))
+        .collect();
     let gate = |route: &Route| {
         let model = route.concurrency.as_ref()?;
-        let kept = of_old(route).filter(|gate| gate.model() == model);
+        let kept = known.get(&*route.name).copied().filter(|gate| gate.model() == model).cloned();
         Some(kept.unwrap_or_else(|| Arc::new(Gate::new(model))))
     };
     config.routes.iter().map(gate).collect()

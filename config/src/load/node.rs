@@ -14,8 +14,9 @@ use super::{Span, source_text::char_start};
 
 /// Levels of nesting; the deepest key of the vocabulary is at level 9.
 const MAX_DEPTH: usize = 64;
-/// Nodes in a document: thousands of routes. The parser's time grows with the square of this.
-const MAX_NODES: usize = 50_000;
+/// Nodes in a document: ten thousand routes of twenty-five values each. A document of the largest size that has more is no
+/// configuration, and each costs a few hundred bytes while it is read.
+const MAX_NODES: usize = 250_000;
 /// Nodes that aliases may add.
 const MAX_ALIASED_NODES: usize = 50_000;
 

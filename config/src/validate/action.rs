@@ -174,11 +174,11 @@ pub(super) fn upstream(
     context: &Context<'_>,
     report: &mut Report,
 ) -> Option<UpstreamId> {
-    let found = (0..).zip(context.upstreams).find(|(_, upstream)| *upstream.name == *name);
+    let found = context.upstream_ids.get(name).copied();
     if found.is_none() {
         unresolved(name, place, context, report);
     }
-    found.map(|(id, _)| UpstreamId(id))
+    found.map(UpstreamId)
 }
 
 fn unresolved(name: &str, place: &Place, context: &Context<'_>, report: &mut Report) {

@@ -27,12 +27,11 @@ pub(super) fn authorize(
         report.error(&empty.place, "empty-list", "there is no rule", help);
     }
     let mut rules: Vec<AuthorizeRule> = Vec::with_capacity(items.len());
-    for (index, item) in items.iter().enumerate() {
+    let mut taken = name::Taken::of("rule");
+    for item in items {
         if let Some(name) = &item.value.name {
             name::check(&name.value, &name.place, report);
-            let earlier = items[..index].iter().filter_map(|item| item.value.name.as_ref());
-            let earlier = earlier.map(|name| (name.value.as_str(), &name.place));
-            name::unique("rule", &name.value, &name.place, earlier, report);
+            taken.take(&name.value, &name.place, report);
         }
         if let Some(when) = &item.value.when {
             can_be_known(&when.value, auth, asking, report);

@@ -35,7 +35,8 @@ pub(super) fn listeners(
         report.error(&written.place, "empty-list", "there is no listener", help);
     }
     let mut listeners = Vec::with_capacity(written.value.len());
-    for (index, item) in written.value.iter().enumerate() {
+    let mut taken = name::Taken::of("listener");
+    for item in &written.value {
         let direction = word(&item.value.direction, Direction::Inbound);
         let address = listener_address(&item.value, direction, report);
         let listener = listener(&item.value, direction, address, files, report);
@@ -43,11 +44,7 @@ pub(super) fn listeners(
         if item.value.name.is_some() {
             name::check(&listener.name, place, report);
         }
-        let earlier = listeners.iter().zip(&written.value[..index]);
-        let earlier = earlier.map(|(l, at): (&Listener, _)| {
-            (&*l.name, at.value.name.as_ref().map_or(&at.place, |name| &name.place))
-        });
-        name::unique("listener", &listener.name, place, earlier, report);
+        taken.take(&listener.name, place, report);
         listeners.push(listener);
     }
     listeners

@@ -61,6 +61,8 @@ pub(crate) fn config(file: &File, files: &mut Files<'_>, report: &mut Report) ->
         providers: &jwt_providers,
         rate_limits: &rate_limits,
         has_app: app.is_some(),
+        upstream_ids: name::by_name(&upstreams, |one| &one.name),
+        rate_limit_ids: name::by_name(&rate_limits, |one| &one.name),
     };
     let routes = route::routes(file, &context, report);
     let status = operations::status(file.status.as_ref(), report);

@@ -1,5 +1,7 @@
 //! Names and references to them.
 
+use std::collections::HashMap;
+
 use crate::{
     problem::{Place, Report, closest},
     schema::At,
@@ -27,21 +29,42 @@ pub(super) fn not_reserved(name: &str, place: &Place, report: &mut Report) {
     }
 }
 
-/// Reports a name that is used a second time for the same kind of thing.
-pub(super) fn unique<'a>(
-    kind: &str,
-    name: &str,
-    place: &Place,
-    earlier: impl Iterator<Item = (&'a str, &'a Place)>,
-    report: &mut Report,
-) {
-    let mut earlier = earlier;
-    if let Some((_, first)) = earlier.find(|(other, _)| *other == name) {
+/// The names of one kind of thing, each of which is to be used once.
+pub(super) struct Taken<'a> {
+    kind: &'static str,
+    first: HashMap<String, &'a Place>,
+}
+
+impl<'a> Taken<'a> {
+    /// None yet.
+    pub(super) fn of(kind: &'static str) -> Self {
+        Self { kind, first: HashMap::new() }
+    }
+
+    /// One more; reported when it is there already.
+    pub(super) fn take(&mut self, name: &str, place: &'a Place, report: &mut Report) {
+        let kind = self.kind;
+        let Some(first) = self.first.get(name) else {
+            self.first.insert(name.to_owned(), place);
+            return;
+        };
         let message =
             format!("a second {kind} has the name `{name}`; the first is at {}", report.spot(first));
         report.error(place, "duplicate-name", message, format!("give each {kind} its own `name`"));
     }
 }
+
+/// Where each thing stands, by its name; the first of a name counts.
+pub(super) fn by_name<'a, T>(things: &'a [T], name: impl Fn(&'a T) -> &'a str) -> HashMap<&'a str, u32> {
+    let mut found = HashMap::with_capacity(things.len());
+    for (index, thing) in (0..).zip(things) {
+        found.entry(name(thing)).or_insert(index);
+    }
+    found
+}
+
+/// So many names are told to whoever has named something else.
+const TOLD: usize = 20;
 
 /// Reports a reference to something that does not exist.
 pub(super) fn unresolved<'a>(
@@ -55,6 +78,9 @@ pub(super) fn unresolved<'a>(
     let help = match closest(name, known.iter().copied()) {
         Some(meant) => format!("did you mean `{meant}`?"),
         None if known.is_empty() => format!("there is no {kind} in this file"),
+        None if known.len() > TOLD => {
+            format!("the file has: {} and {} more", known[..TOLD].join(", "), known.len() - TOLD)
+        }
         None => format!("the file has: {}", known.join(", ")),
     };
     report.error(place, "unresolved-reference", format!("there is no {kind} named `{name}`"), help);

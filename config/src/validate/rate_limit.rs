@@ -93,8 +93,8 @@ fn resolved<'a>(
     let names = names.map_or(&[][..], |names| &names.value);
     let mut found = Vec::with_capacity(names.len());
     for written in name::each_once(names, report) {
-        match (0..).zip(context.rate_limits).find(|(_, limit)| *limit.name == *written.value) {
-            Some((id, _)) => found.push((RateLimitId(id), written)),
+        match context.rate_limit_ids.get(written.value.as_str()) {
+            Some(id) => found.push((RateLimitId(*id), written)),
             None => {
                 let known = context.rate_limits.iter().map(|limit| &*limit.name);
                 name::unresolved("rate limit", &written.value, &written.place, known, report);

@@ -1,6 +1,6 @@
 //! Routes: names, listeners, timeouts; matches and actions have their own files.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::{
     action,
@@ -28,6 +28,10 @@ pub(super) struct Context<'a> {
     pub(super) providers: &'a [JwtProvider],
     pub(super) rate_limits: &'a [RateLimit],
     pub(super) has_app: bool,
+    /// Where each upstream stands.
+    pub(super) upstream_ids: HashMap<&'a str, u32>,
+    /// Where each limit stands.
+    pub(super) rate_limit_ids: HashMap<&'a str, u32>,
 }
 
 impl Context<'_> {
@@ -65,12 +69,11 @@ pub(super) fn routes(file: &File, context: &Context<'_>, report: &mut Report) ->
         report.error(&written.place, "empty-list", "there is no route", help);
     }
     let mut routes: Vec<Route> = Vec::with_capacity(written.value.len());
-    for (index, item) in written.value.iter().enumerate() {
+    let mut taken = name::Taken::of("route");
+    for item in &written.value {
         if let Some(name) = &item.value.name {
             name::check(&name.value, &name.place, report);
-            let earlier = written.value[..index].iter().filter_map(|route| route.value.name.as_ref());
-            let earlier = earlier.map(|name| (name.value.as_str(), &name.place));
-            name::unique("route", &name.value, &name.place, earlier, report);
+            taken.take(&name.value, &name.place, report);
         }
         routes.push(route(item, inherited, context, report));
     }

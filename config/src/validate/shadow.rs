@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use crate::{
-    model::{Config, Route, RouteMatch},
+    model::{Config, Hostname, ListenerId, Route, RouteMatch},
     problem::{Place, Report},
     schema::{At, File, RouteBlock},
 };
@@ -15,12 +15,11 @@ use crate::{
 /// Warns of matches that can never win.
 pub(super) fn check(file: &File, config: &Config, report: &mut Report) {
     let Some(written) = &file.routes else { return };
-    // For each match, the routes so far that have it.
-    let mut taken: HashMap<String, Vec<usize>> = HashMap::new();
+    let mut taken: HashMap<String, Winners<'_>> = HashMap::new();
     for (index, (route, item)) in config.routes.iter().zip(&written.value).enumerate() {
         for (number, route_match) in route.matches.iter().enumerate() {
             let earlier = taken.entry(key(route_match)).or_default();
-            if let Some(winner) = winner(config, earlier, route) {
+            if let Some(winner) = winner(earlier, route) {
                 let other = written.value.get(winner).and_then(|item| item.value.name.as_ref());
                 warn(
                     route,
@@ -30,26 +29,27 @@ pub(super) fn check(file: &File, config: &Config, report: &mut Report) {
                     report,
                 );
             }
-            earlier.push(index);
+            for place in places_of(route) {
+                earlier.entry(place).or_insert(index);
+            }
         }
     }
 }
 
+/// The first route that has a match, by where that counts: a listener and a host name, or any host.
+type Winners<'a> = HashMap<(ListenerId, Option<&'a Hostname>), usize>;
+
+fn places_of(route: &Route) -> impl Iterator<Item = (ListenerId, Option<&Hostname>)> {
+    let any = route.hostnames.is_empty().then_some(None);
+    let hosts = move || any.into_iter().chain(route.hostnames.iter().map(Some));
+    route.listeners.iter().flat_map(move |listener| hosts().map(|host| (*listener, host)))
+}
+
 /// The earlier route that wins wherever this one could, when there is always one.
-fn winner(config: &Config, earlier: &[usize], route: &Route) -> Option<usize> {
-    let any_host = [None];
-    let hostnames: Vec<_> = route.hostnames.iter().map(Some).collect();
-    let hostnames = if hostnames.is_empty() { &any_host[..] } else { &hostnames };
+fn winner(earlier: &Winners<'_>, route: &Route) -> Option<usize> {
     let mut last = None;
-    for listener in &route.listeners {
-        for hostname in hostnames {
-            let wins = |other: &&usize| {
-                let other = &config.routes[**other];
-                let host = hostname.map_or(other.hostnames.is_empty(), |host| other.hostnames.contains(host));
-                host && other.listeners.contains(listener)
-            };
-            last = last.max(Some(*earlier.iter().find(wins)?));
-        }
+    for place in places_of(route) {
+        last = last.max(Some(*earlier.get(&place)?));
     }
     last
 }

@@ -124,10 +124,10 @@ fn the_text_form_reads_like_a_sentence() {
 
 #[test]
 fn the_numbers_behind_a_reason_stand_in_every_form() {
-    let detail = Some("3 endpoints: 2 ejected, 1 unhealthy");
-    let refused = Record { flag: "UH", reason: "upstream.none_healthy", detail, ..record() };
-    assert_eq!(parsed(AccessLogFormat::Json, &refused)["detail"], detail.unwrap());
-    assert_eq!(parsed(AccessLogFormat::Ecs, &refused)["outrigger"]["detail"], detail.unwrap());
+    let detail = "3 endpoints: 2 ejected, 1 unhealthy";
+    let refused = Record { flag: "UH", reason: "upstream.none_healthy", detail: Some(detail), ..record() };
+    assert_eq!(parsed(AccessLogFormat::Json, &refused)["detail"], detail);
+    assert_eq!(parsed(AccessLogFormat::Ecs, &refused)["outrigger"]["detail"], detail);
     let text = line(AccessLogFormat::Text, &refused);
     assert!(text.contains(" detail=\"3 endpoints: 2 ejected, 1 unhealthy\" id="), "{text}");
 }

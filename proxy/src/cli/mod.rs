@@ -9,7 +9,7 @@ mod drain;
 mod log;
 mod run;
 
-use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, io::IsTerminal, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -67,7 +67,12 @@ struct FileArgument {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    run(std::env::args_os())
+}
+
+/// Runs a command line, whose first word is the name of the program.
+pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = Arguments::parse_from(words);
     log::start(arguments.log_level, arguments.log_format);
     let code = match arguments.command {
         Command::Run(file) => run::run(file.config),

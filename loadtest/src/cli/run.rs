@@ -107,6 +107,15 @@ pub(super) struct Run {
     #[arg(long)]
     connection_per_request: bool,
 
+    /// Make TLS handshakes and no requests: connect, shake hands, say goodbye and wait until the peer has done so too.
+    /// The report then counts handshakes where it says requests
+    #[arg(long, requires = "ca", conflicts_with_all = ["http2", "connection_per_request", "body_size", "unix"])]
+    handshakes: bool,
+
+    /// Send the bearer tokens in this file, one a line, one after the other
+    #[arg(long, value_name = "FILE")]
+    bearer_file: Option<PathBuf>,
+
     /// Number the requests from N on, in the header x-load-id
     #[arg(long, value_name = "N")]
     number_from: Option<u64>,
@@ -150,7 +159,14 @@ impl Run {
 
     pub(super) async fn execute(self: Box<Self>) -> ExitCode {
         let json = self.json;
-        let plan = self.into_plan();
+        let bearer_tokens = match self.bearer_file.as_deref().map(value::tokens).transpose() {
+            Ok(tokens) => tokens.unwrap_or_default(),
+            Err(problem) => {
+                eprintln!("outrigger-loadtest: --bearer-file: {problem}");
+                return ExitCode::from(USAGE);
+            }
+        };
+        let plan = Plan { bearer_tokens, ..self.into_plan() };
         if let Err(problem) = need_descriptors(plan.descriptors()) {
             eprintln!("outrigger-loadtest: {problem}");
             return ExitCode::from(USAGE);
@@ -191,6 +207,8 @@ impl Run {
             headers: self.headers,
             body_size: self.body_size,
             connection_per_request: self.connection_per_request,
+            handshakes: self.handshakes,
+            bearer_tokens: Vec::new(),
             first_id: self.number_from,
             retry_stale: self.retry_stale,
             timeout: self.timeout,

@@ -1,4 +1,6 @@
-//! Reads single argument values: headers, digests.
+//! Reads single argument values: headers, digests, files of tokens.
+
+use std::path::Path;
 
 use http::{HeaderName, HeaderValue};
 
@@ -22,6 +24,20 @@ pub(super) fn sha256(text: &str) -> Result<[u8; 32], String> {
     Ok(digest)
 }
 
+/// A token on each line of a file; empty lines are passed over.
+pub(super) fn tokens(path: &Path) -> Result<Vec<HeaderValue>, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let lines = text.lines().map(str::trim).enumerate().filter(|(_, line)| !line.is_empty());
+    let tokens: Vec<_> = lines
+        .map(|(index, line)| match line.parse::<HeaderValue>() {
+            // RFC 6750 §2.1: a token has no spaces.
+            Ok(token) if !line.contains(char::is_whitespace) => Ok(token),
+            _ => Err(format!("{}, line {}: not a token", path.display(), index + 1)),
+        })
+        .collect::<Result<_, _>>()?;
+    if tokens.is_empty() { Err(format!("{}: no token in it", path.display())) } else { Ok(tokens) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -32,5 +48,18 @@ mod tests {
         assert!(header("na me: value").is_err());
         assert!(sha256("é".repeat(32).as_str()).is_err());
         assert_eq!(sha256(&"0f".repeat(32)), Ok([0x0f; 32]));
+    }
+
+    #[test]
+    fn tokens_stand_one_to_a_line() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let read = |text: &str| {
+            std::fs::write(file.path(), text).unwrap();
+            tokens(file.path())
+        };
+        assert_eq!(read("a.b.c\n\n d \r\n").unwrap(), ["a.b.c", "d"]);
+        assert!(read("\n").unwrap_err().ends_with("no token in it"));
+        assert!(read("a\nb c\n").unwrap_err().ends_with("line 2: not a token"));
+        assert!(tokens(Path::new("/nowhere/tokens")).is_err());
     }
 }

@@ -104,7 +104,7 @@ impl Open {
         while let Some(frame) = body.frame().await {
             inspection.frame(&frame.map_err(|error| Broken::Failed(Failure::of(&error)))?);
         }
-        Ok(Answer { status, length: inspection.length(), verdict: inspection.verdict() })
+        Ok(Answer { status: Some(status), length: inspection.length(), verdict: inspection.verdict() })
     }
 
     fn broken(&self, sent: bool, error: &hyper::Error) -> Broken {

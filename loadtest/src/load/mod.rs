@@ -6,6 +6,7 @@
 mod alarm;
 mod connect;
 mod failure;
+mod handshake;
 mod http1;
 mod http2;
 mod plan;
@@ -29,6 +30,7 @@ use tokio::time::Instant;
 
 use self::connect::Dialer;
 pub use self::failure::FailureKind;
+use self::handshake::Handshake;
 use self::http1::Http1;
 use self::http2::Http2;
 pub use self::plan::{Expect, ID_HEADER, Plan, PlanError, Protocol};
@@ -71,6 +73,7 @@ pub async fn run_until(plan: Plan, stop: impl Future<Output = ()>) -> Result<Rep
 /// When the plan cannot be begun.
 pub fn start(plan: Plan) -> Result<Running, PlanError> {
     plan.check_numbers()?;
+    plan.check_combinations()?;
     let uri = plan.uri()?;
     let count = plan.threads.min(plan.connections);
     let (endpoint, tls, template) = (plan.endpoint(&uri)?, plan.tls(&uri)?, plan.template(&uri)?);
@@ -194,6 +197,10 @@ async fn work_connections(lane: Rc<Lane>, connections: usize) {
     for _ in 0..connections {
         let dialer = Dialer::new(&lane.run);
         match lane.run.plan.protocol {
+            _ if lane.run.plan.handshakes => {
+                let lane = Rc::clone(&lane);
+                tasks.spawn_local(async move { lane.work(Handshake::new(dialer)).await });
+            }
             Protocol::Http1 => {
                 let lane = Rc::clone(&lane);
                 tasks.spawn_local(async move { lane.work(Http1::new(dialer)).await });

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
@@ -46,6 +46,10 @@ pub struct Plan {
     pub body_size: Option<u64>,
     /// Opens a new connection for every request. Default off.
     pub connection_per_request: bool,
+    /// Makes TLS handshakes and no requests; the report counts handshakes where it says requests. Default off.
+    pub handshakes: bool,
+    /// Bearer tokens for `authorization`, sent one after the other. Default none.
+    pub bearer_tokens: Vec<HeaderValue>,
     /// Numbers the requests from here on, in the header [`ID_HEADER`]; what repeats a request repeats its number.
     /// Default none.
     pub first_id: Option<u64>,
@@ -139,6 +143,8 @@ pub(super) struct Template {
     headers: HeaderMap,
     body_size: u64,
     first_id: Option<u64>,
+    /// Values of `authorization`, of which each request has the next.
+    credentials: Vec<HeaderValue>,
     /// The head as HTTP/1.1 writes it, without the empty line.
     wire: Vec<u8>,
 }
@@ -162,6 +168,8 @@ impl Plan {
             headers: Vec::new(),
             body_size: None,
             connection_per_request: false,
+            handshakes: false,
+            bearer_tokens: Vec::new(),
             first_id: None,
             retry_stale: true,
             timeout: Duration::from_secs(10),
@@ -188,6 +196,29 @@ impl Plan {
         };
         let timers = if self.rate.is_some() { self.connections.saturating_mul(streams) } else { 0 };
         self.connections.saturating_add(timers) as u64
+    }
+
+    /// What goes together and what does not.
+    pub(super) fn check_combinations(&self) -> Result<(), PlanError> {
+        let http2 = self.protocol != Protocol::Http1;
+        let resumes = self.tls.as_ref().is_some_and(|tls| tls.resume);
+        let has_authorization = self.headers.iter().any(|(name, _)| name == AUTHORIZATION);
+        let wrong = [
+            (self.handshakes && self.tls.is_none(), "--handshakes needs https://"),
+            (self.handshakes && http2, "--handshakes makes no requests; leave --http2 out"),
+            (
+                resumes && !self.handshakes && !self.connection_per_request,
+                "--resume needs --handshakes or --connection-per-request: a connection that is kept has one handshake",
+            ),
+            (
+                has_authorization && !self.bearer_tokens.is_empty(),
+                "--bearer-file and a header authorization exclude each other",
+            ),
+        ];
+        match wrong.into_iter().find(|(applies, _)| *applies) {
+            Some((_, problem)) => Err(PlanError::Combination(problem)),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn check_numbers(&self) -> Result<(), PlanError> {
@@ -272,7 +303,9 @@ impl Plan {
         };
         let body_size = self.body_size.unwrap_or(0);
         let (method, first_id) = (self.method.clone(), self.first_id);
-        let mut template = Template { method, uri, version, headers, body_size, first_id, wire: Vec::new() };
+        let credentials = self.bearer_tokens.iter().map(bearer).collect();
+        let mut template =
+            Template { method, uri, version, headers, body_size, first_id, credentials, wire: Vec::new() };
         template.wire = template.render(self.body_size.is_some());
         Ok(template)
     }
@@ -281,6 +314,11 @@ impl Plan {
     pub(super) fn may_retry(&self) -> bool {
         self.retry_stale && self.method.is_safe()
     }
+}
+
+fn bearer(token: &HeaderValue) -> HeaderValue {
+    let value = [b"Bearer ", token.as_bytes()].concat();
+    HeaderValue::from_bytes(&value).expect("a value behind a word is one")
 }
 
 fn is_https(uri: &Uri) -> bool {
@@ -326,8 +364,18 @@ impl Template {
             // Writing to a vector cannot fail.
             let _ = write!(rendered, "{ID_HEADER}: {}\r\n", first.wrapping_add(number));
         }
+        if let Some(value) = self.credential(number) {
+            for part in [b"authorization: ", value.as_bytes(), b"\r\n"] {
+                rendered.extend_from_slice(part);
+            }
+        }
         rendered.extend_from_slice(b"\r\n");
         rendered
+    }
+
+    fn credential(&self, number: u64) -> Option<&HeaderValue> {
+        let count = self.credentials.len() as u64;
+        self.credentials.get(number.checked_rem(count)? as usize)
     }
 
     /// The body of every request.
@@ -345,6 +393,9 @@ impl Template {
         if let Some(first) = self.first_id {
             let id = HeaderValue::from(first.wrapping_add(number));
             request.headers_mut().insert(HeaderName::from_static(ID_HEADER), id);
+        }
+        if let Some(value) = self.credential(number) {
+            request.headers_mut().insert(AUTHORIZATION, value.clone());
         }
         request
     }

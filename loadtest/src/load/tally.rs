@@ -37,7 +37,8 @@ pub(super) struct Tally {
 /// A complete answer and the judgement on it.
 #[derive(Debug)]
 pub(super) struct Answer {
-    pub(super) status: StatusCode,
+    /// `None` for a handshake.
+    pub(super) status: Option<StatusCode>,
     pub(super) length: u64,
     pub(super) verdict: Result<(), Failure>,
 }
@@ -106,7 +107,9 @@ impl Tally {
     }
 
     fn answered(&mut self, answer: &Answer) {
-        *self.statuses.entry(answer.status.as_u16()).or_default() += 1;
+        if let Some(status) = answer.status {
+            *self.statuses.entry(status.as_u16()).or_default() += 1;
+        }
         if answer.verdict.is_ok() {
             self.body_bytes += answer.length;
         }

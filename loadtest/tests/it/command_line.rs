@@ -40,6 +40,10 @@ async fn the_exit_code_tells_good_from_failed_from_wrong_usage() {
         ("https://127.0.0.1/", &["--ca", missing, "--cert", missing]),
         ("https://127.0.0.1/", &["--server-name", "a"]),
         ("http://127.0.0.1/", &["--ca", missing]),
+        ("http://127.0.0.1/", &["--handshakes"]),
+        ("https://127.0.0.1/", &["--ca", missing, "--handshakes", "--http2"]),
+        ("https://127.0.0.1/", &["--ca", missing, "--resume"]),
+        ("http://127.0.0.1/", &["--bearer-file", missing]),
     ] {
         let output = run(url, more).await;
         assert_eq!(output.status.code(), Some(2), "{url} {more:?}: {output:?}");

@@ -11,6 +11,7 @@ mod rate;
 mod scenarios;
 mod simulator;
 mod tls;
+mod tokens;
 mod verification;
 mod websocket;
 

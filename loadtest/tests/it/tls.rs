@@ -201,7 +201,12 @@ async fn resumption_that_is_claimed_is_checked() {
     // One handshake each: none can have been resumed, so the claim is wrong.
     let mut plan = over_tls(&ca, resuming, Protocol::Http1);
     plan.tls.as_mut().unwrap().resume = true;
+    assert!(load::run(plan.clone()).await.is_err(), "kept connections cannot show resumption");
+    plan.connection_per_request = true;
+    plan.requests = Some(4);
+    plan.url = format!("https://{resuming}/delay/100");
     let report = load::run(plan).await.unwrap();
+    assert_eq!(report.handshakes, Some(Handshakes { completed: 4, resumed: 0 }));
     assert!(report.failed() == 0 && !report.is_clean(), "{report:?}");
 }
 
@@ -218,4 +223,34 @@ async fn tls_without_a_ca_and_a_ca_without_tls_are_refused() {
     std::fs::write(ca.file("empty.pem"), "nothing").unwrap();
     let tls = Some(TlsPlan { ca: ca.file("empty.pem"), ..ca.plan() });
     assert!(load::run(Plan { tls, ..plan }).await.is_err());
+}
+
+#[tokio::test]
+async fn handshakes_are_made_and_counted_without_a_request() {
+    let (ca, origin) = (Ca::new(), Origin::start().await.unwrap());
+    let address = ca.serve(&origin, ORDINARY).await;
+    let mut plan = Plan { handshakes: true, ..over_tls(&ca, address, Protocol::Http1) };
+    let report = load::run(plan.clone()).await.unwrap();
+    assert!(report.is_clean(), "{report:?}");
+    assert_eq!(report.handshakes, Some(Handshakes { completed: 40, resumed: 0 }));
+    assert_eq!((report.requests, report.connections, report.latency.len()), (40, 40, 40));
+    plan.tls.as_mut().unwrap().resume = true;
+    let report = load::run(plan.clone()).await.unwrap();
+    assert!(report.is_clean(), "{report:?}");
+    assert_eq!(report.handshakes, Some(Handshakes { completed: 40, resumed: 36 }));
+    assert!(report.statuses.is_empty() && origin.hits() == 0);
+    let forgetful = ca.serve(&origin, Settings { tickets: 0, ..ORDINARY }).await;
+    let report = load::run(Plan { url: format!("https://{forgetful}/"), ..plan }).await.unwrap();
+    assert_eq!((report.passed, report.failed_by(FailureKind::NotResumed)), (4, 36), "{report:?}");
+}
+
+#[tokio::test]
+async fn a_handshake_counts_only_when_the_peer_has_taken_it() {
+    let (ca, origin) = (Ca::new(), Origin::start().await.unwrap());
+    let address = ca.serve(&origin, Settings { wants_client: true, ..ORDINARY }).await;
+    let mut plan = Plan { handshakes: true, ..over_tls(&ca, address, Protocol::Http1) };
+    let report = load::run(plan.clone()).await.unwrap();
+    assert_eq!((report.passed, report.failed()), (0, 40), "{report:?}");
+    plan.tls.as_mut().unwrap().identity = Some(ca.client());
+    assert!(load::run(plan).await.unwrap().is_clean());
 }

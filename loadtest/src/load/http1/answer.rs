@@ -97,7 +97,7 @@ impl<'a> Reading<'a> {
         let State::Complete(Body { head, inspection, .. }) = self.state else {
             unreachable!("only complete answers are judged");
         };
-        Answer { status: head.status, length: inspection.length(), verdict: inspection.verdict() }
+        Answer { status: Some(head.status), length: inspection.length(), verdict: inspection.verdict() }
     }
 }
 

@@ -82,9 +82,24 @@ pub fn parse_hex(text: &[u8]) -> Option<u32> {
     u32::from_str_radix(std::str::from_utf8(text).ok()?, 16).ok()
 }
 
+/// A gRPC message of the first `length` bytes of the pattern, uncompressed, with its prefix of five bytes.
+#[must_use]
+pub fn message(length: u32) -> Bytes {
+    let mut message = Vec::with_capacity(5 + length as usize);
+    message.push(0);
+    message.extend_from_slice(&length.to_be_bytes());
+    let mut content = Content::new(length.into());
+    while let Some(frame) = content.next_frame() {
+        message.extend_from_slice(&frame);
+    }
+    message.into()
+}
+
 /// The first N bytes of the pattern as a body of known length.
 #[derive(Debug, Clone)]
 pub struct Content {
+    /// Comes before the pattern.
+    lead: Bytes,
     sent: u64,
     length: u64,
     frame: u64,
@@ -100,11 +115,20 @@ impl Content {
     /// A body of `length` bytes in frames of at most `frame` bytes.
     #[must_use]
     pub fn in_frames(length: u64, frame: u64) -> Self {
-        Self { sent: 0, length, frame: frame.max(1) }
+        Self { lead: Bytes::new(), sent: 0, length, frame: frame.max(1) }
+    }
+
+    /// A body of these bytes and nothing else, in one frame.
+    #[must_use]
+    pub fn of(lead: Bytes) -> Self {
+        Self { lead, ..Self::new(0) }
     }
 
     /// The next frame, `None` when everything has been handed out.
     pub fn next_frame(&mut self) -> Option<Bytes> {
+        if !self.lead.is_empty() {
+            return Some(std::mem::take(&mut self.lead));
+        }
         let left = self.length - self.sent;
         if left == 0 {
             return None;
@@ -128,11 +152,11 @@ impl Body for Content {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.sent == self.length
+        self.lead.is_empty() && self.sent == self.length
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.length - self.sent)
+        SizeHint::with_exact(self.lead.len() as u64 + self.length - self.sent)
     }
 }
 

@@ -14,6 +14,9 @@ use crate::origin::{self, Listen};
 ///
 /// Paths: /  /bytes/N  /chunked/N  /echo  /sink  /headers  /delay/MS  /drip/N/MS  /sse/N/MS  /trailers
 /// /status/CODE  /abort/N  /close-before  /early  /informational  /ws  /stats
+///
+/// A unary gRPC call to any path has its message sent back. GETs of / and /bytes/N and small uploads to /sink over
+/// HTTP/1.1 cost the least.
 #[derive(Debug, Args)]
 pub(super) struct Origin {
     /// Address to listen on; port 0 lets the kernel choose

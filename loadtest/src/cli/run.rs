@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::{Instant, interval};
@@ -30,6 +30,7 @@ const REDRAW: Duration = Duration::from_millis(100);
 /// included, `connections` opened, TLS `handshakes` completed and resumed, those found `stale`, and `bytes` received and sent (on the wire) and of verified bodies;
 /// `warmup` has the requests of the warm-up.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("multiplexed").multiple(true)))]
 pub(super) struct Run {
     /// Where to send requests: `http://host:port/path` or `https://host:port/path`; the port may be left out
     url: String,
@@ -68,11 +69,15 @@ pub(super) struct Run {
     rate: Option<f64>,
 
     /// Speak HTTP/2: with prior knowledge, over TLS by ALPN
-    #[arg(long)]
+    #[arg(long, group = "multiplexed")]
     http2: bool,
 
+    /// Make unary gRPC calls, over HTTP/2: a message of --body-size bytes has to come back with grpc-status 0
+    #[arg(long, group = "multiplexed", conflicts_with_all = ["method", "handshakes"])]
+    grpc: bool,
+
     /// Concurrent requests on each connection
-    #[arg(long, value_name = "M", default_value_t = 1, requires = "http2")]
+    #[arg(long, value_name = "M", default_value_t = 1, requires = "multiplexed")]
     streams: usize,
 
     /// Threads the connections are spread over
@@ -193,7 +198,7 @@ impl Run {
             tls,
             url: self.url,
             unix: self.unix,
-            protocol: match self.http2 {
+            protocol: match self.http2 || self.grpc {
                 true => Protocol::Http2 { streams: self.streams },
                 false => Protocol::Http1,
             },
@@ -207,6 +212,7 @@ impl Run {
             headers: self.headers,
             body_size: self.body_size,
             connection_per_request: self.connection_per_request,
+            grpc: self.grpc,
             handshakes: self.handshakes,
             bearer_tokens: Vec::new(),
             first_id: self.number_from,

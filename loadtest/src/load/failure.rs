@@ -25,6 +25,8 @@ pub enum FailureKind {
     Timeout,
     /// The answer has a status nobody expected.
     Status(u16),
+    /// The call came to its end with another `grpc-status` than 0.
+    GrpcStatus(u32),
     /// The body has the wrong length.
     Length,
     /// The body has the right length but not the right bytes.
@@ -63,6 +65,7 @@ impl fmt::Display for FailureKind {
             Self::Stale => f.write_str("stale"),
             Self::Timeout => f.write_str("timeout"),
             Self::Status(status) => write!(f, "status {status}"),
+            Self::GrpcStatus(status) => write!(f, "grpc status {status}"),
             Self::Length => f.write_str("length"),
             Self::Checksum => f.write_str("checksum"),
             Self::Protocol => f.write_str("protocol"),

@@ -100,6 +100,7 @@ impl Open {
         let status = response.status();
         let mut inspection =
             lane.run.verifier.inspect(status, announced(response.headers(), CHECKSUM_HEADER));
+        inspection.grpc(response.headers());
         let mut body = response.into_body();
         while let Some(frame) = body.frame().await {
             inspection.frame(&frame.map_err(|error| Broken::Failed(Failure::of(&error)))?);

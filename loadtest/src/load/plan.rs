@@ -5,7 +5,8 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST};
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version};
 
@@ -14,6 +15,9 @@ use crate::content::{self, CHECKSUM_HEADER, Content};
 
 /// Header with the number of a request, by which an upstream can tell a repeated request from a new one.
 pub const ID_HEADER: &str = "x-load-id";
+
+/// Largest gRPC message: it is held as a whole.
+const LARGEST_MESSAGE: u64 = 64 << 20;
 
 /// Everything that describes a run. Start from [`Plan::new`] and change what differs.
 #[derive(Debug, Clone)]
@@ -46,6 +50,9 @@ pub struct Plan {
     pub body_size: Option<u64>,
     /// Opens a new connection for every request. Default off.
     pub connection_per_request: bool,
+    /// Makes unary gRPC calls: POST with a message of `body_size` bytes, which has to come back with `grpc-status: 0`.
+    /// Needs HTTP/2. Default off.
+    pub grpc: bool,
     /// Makes TLS handshakes and no requests; the report counts handshakes where it says requests. Default off.
     pub handshakes: bool,
     /// Bearer tokens for `authorization`, sent one after the other. Default none.
@@ -142,6 +149,8 @@ pub(super) struct Template {
     version: Version,
     headers: HeaderMap,
     body_size: u64,
+    /// The whole body, when it is a gRPC message.
+    message: Option<Bytes>,
     first_id: Option<u64>,
     /// Values of `authorization`, of which each request has the next.
     credentials: Vec<HeaderValue>,
@@ -168,6 +177,7 @@ impl Plan {
             headers: Vec::new(),
             body_size: None,
             connection_per_request: false,
+            grpc: false,
             handshakes: false,
             bearer_tokens: Vec::new(),
             first_id: None,
@@ -205,6 +215,11 @@ impl Plan {
         let has_authorization = self.headers.iter().any(|(name, _)| name == AUTHORIZATION);
         let wrong = [
             (self.handshakes && self.tls.is_none(), "--handshakes needs https://"),
+            (self.grpc && !http2, "gRPC needs HTTP/2"),
+            (
+                self.grpc && self.body_size.is_some_and(|size| size > LARGEST_MESSAGE),
+                "--body-size: a gRPC message has at most 64m",
+            ),
             (self.handshakes && http2, "--handshakes makes no requests; leave --http2 out"),
             (
                 resumes && !self.handshakes && !self.connection_per_request,
@@ -281,7 +296,12 @@ impl Plan {
         for (name, value) in &self.headers {
             headers.append(name.clone(), value.clone());
         }
-        if let Some(size) = self.body_size {
+        let (mut method, message) = (self.method.clone(), self.message());
+        if message.is_some() {
+            method = Method::POST;
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+            headers.insert(TE, HeaderValue::from_static("trailers"));
+        } else if let Some(size) = self.body_size {
             let announced = content::hex(content::checksum(size));
             headers.insert(CHECKSUM_HEADER, HeaderValue::from_str(&announced).expect("hexadecimal digits"));
         }
@@ -302,17 +322,24 @@ impl Plan {
             Protocol::Http2 { .. } => (Version::HTTP_2, absolute(uri.scheme(), &host, path)?),
         };
         let body_size = self.body_size.unwrap_or(0);
-        let (method, first_id) = (self.method.clone(), self.first_id);
+        let first_id = self.first_id;
         let credentials = self.bearer_tokens.iter().map(bearer).collect();
+        let wire = Vec::new();
         let mut template =
-            Template { method, uri, version, headers, body_size, first_id, credentials, wire: Vec::new() };
+            Template { method, uri, version, headers, body_size, message, first_id, credentials, wire };
         template.wire = template.render(self.body_size.is_some());
         Ok(template)
     }
 
+    /// The message of every call, its prefix included.
+    pub(super) fn message(&self) -> Option<Bytes> {
+        let length = self.body_size.unwrap_or(0).min(LARGEST_MESSAGE) as u32;
+        self.grpc.then(|| content::message(length))
+    }
+
     /// RFC 9110 §9.2.1: repeating these changes nothing at the origin.
     pub(super) fn may_retry(&self) -> bool {
-        self.retry_stale && self.method.is_safe()
+        self.retry_stale && self.method.is_safe() && !self.grpc
     }
 }
 
@@ -380,7 +407,10 @@ impl Template {
 
     /// The body of every request.
     pub(super) fn content(&self) -> Content {
-        Content::new(self.body_size)
+        match &self.message {
+            Some(message) => Content::of(message.clone()),
+            None => Content::new(self.body_size),
+        }
     }
 
     /// The request with this number in the schedule.

@@ -3,7 +3,8 @@
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body::Frame;
 use sha2::{Digest, Sha256};
 
@@ -18,6 +19,8 @@ pub(super) struct Verifier {
     /// Answers to HEAD describe a body that does not come (RFC 9110 §9.3.2).
     bodiless: bool,
     first: OnceLock<Seen>,
+    /// The message that has to come back (gRPC).
+    message: Option<Seen>,
 }
 
 /// Length and checksum of one body.
@@ -35,6 +38,14 @@ pub(super) struct Inspection<'a> {
     length: u64,
     crc: crc32fast::Hasher,
     sha256: Option<Sha256>,
+    grpc: Grpc,
+}
+
+/// What an answer says of a gRPC call.
+#[derive(Debug, Clone, Copy, Default)]
+struct Grpc {
+    is_typed: bool,
+    status: Option<u32>,
 }
 
 impl Verifier {
@@ -43,7 +54,11 @@ impl Verifier {
         if expect.statuses.is_empty() {
             expect.statuses.push(StatusCode::OK);
         }
-        Self { expect, bodiless: plan.method == Method::HEAD, first: OnceLock::new() }
+        let bodiless = plan.method == Method::HEAD && !plan.grpc;
+        let message = plan
+            .message()
+            .map(|message| Seen { length: message.len() as u64, crc: crc32fast::hash(&message) });
+        Self { expect, bodiless, first: OnceLock::new(), message }
     }
 
     /// Whether answers describe a body that does not come.
@@ -60,17 +75,28 @@ impl Verifier {
             length: 0,
             crc: crc32fast::Hasher::new(),
             sha256: self.expect.sha256.map(|_| Sha256::new()),
+            grpc: Grpc::default(),
         }
     }
 }
 
 impl Inspection<'_> {
+    /// Takes what a head says of a gRPC call; one that fails at once has its status there.
+    pub(super) fn grpc(&mut self, headers: &HeaderMap) {
+        if self.verifier.message.is_some() {
+            let kind = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+            self.grpc =
+                Grpc { is_typed: kind.starts_with(b"application/grpc"), status: grpc_status(headers) };
+        }
+    }
+
     /// Takes the next frame of the body.
     pub(super) fn frame(&mut self, frame: &Frame<Bytes>) {
         if let Some(data) = frame.data_ref() {
             self.data(data);
         } else if let Some(trailers) = frame.trailers_ref() {
             self.trailer(announced(trailers, CHECKSUM_TRAILER));
+            self.grpc.status = self.grpc.status.or_else(|| grpc_status(trailers));
         }
     }
 
@@ -100,6 +126,11 @@ impl Inspection<'_> {
             let detail = format!("status {} with a body of {} bytes", self.status, seen.length);
             return Err(Failure::new(FailureKind::Status(self.status.as_u16()), detail));
         }
+        if let Some(sent) = self.verifier.message {
+            self.grpc.check()?;
+            check_length(seen.length, sent.length)?;
+            check_checksum(seen.crc, sent.crc, "that of the message that was sent")?;
+        }
         if let Some(wanted) = expect.length {
             check_length(seen.length, wanted)?;
         }
@@ -116,6 +147,23 @@ impl Inspection<'_> {
         }
         Ok(())
     }
+}
+
+impl Grpc {
+    fn check(self) -> Result<(), Failure> {
+        match self.status {
+            _ if !self.is_typed => {
+                Err(Failure::new(FailureKind::Protocol, "the answer is not application/grpc"))
+            }
+            None => Err(Failure::new(FailureKind::Protocol, "an answer without grpc-status")),
+            Some(0) => Ok(()),
+            Some(status) => Err(Failure::new(FailureKind::GrpcStatus(status), "the call failed")),
+        }
+    }
+}
+
+fn grpc_status(headers: &HeaderMap) -> Option<u32> {
+    headers.get("grpc-status")?.to_str().ok()?.parse().ok()
 }
 
 /// A value that does not parse is not a checksum of ours: foreign origins may use the same name.

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRAILER};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Incoming;
 use serde_json::json;
 use tokio::time::sleep;
@@ -41,6 +41,7 @@ pub(super) async fn answer(
         shared.wait_while_stalled().await;
     }
     let mut response = match (first, number(second), number(third)) {
+        _ if is_grpc(&request) => grpc(request).await?,
         ("", ..) => Response::new(full(HELLO)),
         ("bytes", Some(length), _) => bytes(length),
         ("chunked", Some(length), _) => chunked(length),
@@ -130,7 +131,7 @@ fn echo(request: Request<Incoming>) -> Response<Body> {
     let mut response = Response::new(boxed(body));
     for name in [CONTENT_TYPE.as_str(), TRAILER.as_str(), CHECKSUM_HEADER] {
         if let Some(value) = head.headers.get(name) {
-            response.headers_mut().insert(http::HeaderName::from_static(name), value.clone());
+            response.headers_mut().insert(HeaderName::from_static(name), value.clone());
         }
     }
     response
@@ -152,6 +153,25 @@ async fn sink(request: Request<Incoming>) -> io::Result<Response<Body>> {
     if announced.is_some_and(|value| content::parse_hex(value.as_bytes()) != Some(crc)) {
         *response.status_mut() = StatusCode::BAD_REQUEST;
     }
+    Ok(response)
+}
+
+fn is_grpc(request: &Request<Incoming>) -> bool {
+    let kind = request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    request.method() == Method::POST && kind.is_some_and(|kind| kind.starts_with(b"application/grpc"))
+}
+
+/// Sends the message of a unary call back. What is not one whole message gets status 13, INTERNAL, as gRPC has it.
+async fn grpc(request: Request<Incoming>) -> io::Result<Response<Body>> {
+    let message = request.into_body().collect().await.map_err(io::Error::other)?.to_bytes();
+    let length = message.get(1..5).and_then(|length| length.try_into().ok()).map(u32::from_be_bytes);
+    let is_whole = length.is_some_and(|length| message.len() - 5 == length as usize);
+    let (message, status) = if is_whole { (message, "0") } else { (Bytes::new(), "13") };
+    let trailers =
+        HeaderMap::from_iter([(HeaderName::from_static("grpc-status"), HeaderValue::from_static(status))]);
+    let body = Full::new(message).with_trailers(async move { Some(Ok(trailers)) });
+    let mut response = Response::new(boxed(body));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     Ok(response)
 }
 

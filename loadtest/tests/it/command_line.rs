@@ -19,10 +19,12 @@ async fn run(url: &str, more: &[&str]) -> Output {
 #[tokio::test]
 async fn the_exit_code_tells_good_from_failed_from_wrong_usage() {
     let origin = Origin::start().await.unwrap();
-    let cases: [(&str, &[&str], i32); 8] = [
+    let cases: [(&str, &[&str], i32); 10] = [
         ("/", &[], 0),
         ("/", &["--http2", "--streams", "4", "--expect-same", "--expect-length", "13"], 0),
         ("/echo", &["--method", "POST", "--body-size", "64k", "--header", "x-a: b", "--threads", "2"], 0),
+        ("/a/b", &["--grpc", "--http2", "--streams", "4", "--body-size", "100"], 0),
+        ("/a/b", &["--grpc", "--method", "POST"], 2),
         ("/status/404", &["--expect-status", "200,404"], 0),
         ("/status/404", &[], 1),
         ("/", &["--expect-length", "12"], 1),

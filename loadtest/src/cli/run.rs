@@ -27,7 +27,7 @@ const REDRAW: Duration = Duration::from_millis(100);
 /// The report as JSON: `requests` that ended in the measured part, `passed` and `failed` of them, `failures` by kind,
 /// `statuses`, `examples` of failures in words, `elapsed_s`, `requests_per_s` (verified answers), `latency_us` with min,
 /// mean, p50, p90, p99, p99.9 and max in microseconds, with --rate also `send_lag_us`; and of the whole run, the warm-up
-/// included, `connections` opened, TLS `handshakes` completed and resumed, those found `stale`, and `bytes` received and sent (on the wire) and of verified bodies;
+/// included, `connections` opened, TLS `handshakes` completed and resumed, with --hold `held`, those found `stale`, and `bytes` received and sent (on the wire) and of verified bodies;
 /// `warmup` has the requests of the warm-up.
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("multiplexed").multiple(true)))]
@@ -111,6 +111,16 @@ pub(super) struct Run {
     /// Open a new connection for every request
     #[arg(long)]
     connection_per_request: bool,
+
+    /// Open all connections, make one request on each, and keep them open for this long. A line on stderr, `holding
+    /// connections=N failed=F`, says when all are open; one that does not stay open is a failure
+    #[arg(long, value_name = "TIME", value_parser = units::duration,
+        conflicts_with_all = ["duration", "requests", "rate", "warmup", "handshakes", "connection_per_request", "streams"])]
+    hold: Option<Duration>,
+
+    /// Let connections come from N addresses, 127.0.0.1 and those after it, in turn
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), conflicts_with = "unix")]
+    source_addresses: Option<u32>,
 
     /// Make TLS handshakes and no requests: connect, shake hands, say goodbye and wait until the peer has done so too.
     /// The report then counts handshakes where it says requests
@@ -212,6 +222,8 @@ impl Run {
             headers: self.headers,
             body_size: self.body_size,
             connection_per_request: self.connection_per_request,
+            hold: self.hold,
+            source_addresses: self.source_addresses,
             grpc: self.grpc,
             handshakes: self.handshakes,
             bearer_tokens: Vec::new(),
@@ -233,7 +245,7 @@ fn bar(plan: &Plan) -> ProgressBar {
     if !stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let length = match (plan.effective_duration(), plan.requests) {
+    let length = match (plan.hold.or_else(|| plan.effective_duration()), plan.requests) {
         (Some(duration), _) => millis(plan.warmup + duration),
         (None, requests) => requests.unwrap_or(0),
     };
@@ -251,13 +263,17 @@ async fn watch(running: &Running, plan: &Plan, bar: &ProgressBar) {
     let begun = Instant::now();
     let mut redraw = interval(REDRAW);
     let mut interrupted = std::pin::pin!(interrupted());
+    let mut told = false;
     while !running.is_finished() {
         tokio::select! {
             _ = redraw.tick() => {}
             _ = &mut interrupted => return,
         }
         let progress = running.progress();
-        let by_time = plan.effective_duration().is_some();
+        if let Some(held) = progress.held.filter(|_| !std::mem::replace(&mut told, progress.held.is_some())) {
+            bar.suspend(|| eprintln!("holding connections={} failed={}", held.open, held.failed));
+        }
+        let by_time = plan.hold.is_some() || plan.effective_duration().is_some();
         bar.set_position(if by_time { millis(begun.elapsed()) } else { progress.ended });
         bar.set_message(format!("{} requests, {} failed", progress.ended, progress.failed));
     }

@@ -15,6 +15,9 @@ pub(super) fn render(report: &Report) -> String {
     lines.add("received", traffic(report.bytes_received, report.body_bytes));
     lines.add("sent", bytes(report.bytes_sent));
     lines.add("connections", format!("{} opened, {} found stale", report.connections, report.stale));
+    if let Some(held) = report.held {
+        lines.add("held", format!("{} open to the end, {} not", held.open, held.failed));
+    }
     if let Some(handshakes) = report.handshakes {
         let text = format!("{} completed, {} of them resumed", handshakes.completed, handshakes.resumed);
         lines.add("handshakes", text);

@@ -2,12 +2,13 @@
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
 
 use super::failure::{Failure, FailureKind};
@@ -28,6 +29,7 @@ pub(super) struct Traffic {
 
 /// A place from which connections are opened, one after the other.
 pub(super) struct Dialer {
+    source: Option<Ipv4Addr>,
     tls: Option<TlsPlace>,
     /// Whether a session could be resumed from here.
     known: Cell<bool>,
@@ -48,15 +50,17 @@ pub(super) struct Counted {
 }
 
 impl Dialer {
-    pub(super) fn new(run: &Run) -> Self {
-        Self { tls: run.tls.as_ref().map(Tls::place), known: Cell::new(false) }
+    /// The places of a run are counted.
+    pub(super) fn new(run: &Run, place: usize) -> Self {
+        let source = run.plan.source(place);
+        Self { source, tls: run.tls.as_ref().map(Tls::place), known: Cell::new(false) }
     }
 
     /// Opens a connection.
     pub(super) async fn connect(&self, lane: &Lane) -> Result<Wire, Broken> {
         let (traffic, run) = (&lane.traffic, &lane.run);
         let opened = match &run.endpoint {
-            Endpoint::Tcp(address) => TcpStream::connect(address).await.and_then(Stream::tcp),
+            Endpoint::Tcp(address) => self.reach(*address).await.and_then(Stream::tcp),
             Endpoint::Unix(path) => UnixStream::connect(path).await.map(Stream::Unix),
         };
         let stream =
@@ -67,6 +71,15 @@ impl Dialer {
             None => Ok(Wire::Plain(stream)),
             Some(tls) => self.secure(tls, stream, traffic).await.map_err(Broken::Failed),
         }
+    }
+
+    async fn reach(&self, address: SocketAddr) -> io::Result<TcpStream> {
+        let Some(source) = self.source else {
+            return TcpStream::connect(address).await;
+        };
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((source, 0).into())?;
+        socket.connect(address).await
     }
 
     async fn secure(&self, tls: &TlsPlace, stream: Counted, traffic: &Traffic) -> Result<Wire, Failure> {

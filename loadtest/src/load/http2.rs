@@ -47,6 +47,10 @@ impl Client for Http2 {
         }
         result
     }
+
+    async fn is_open(&mut self, _: &Lane) -> bool {
+        self.shared.lock().await.as_ref().is_some_and(|open| !open.sender.is_closed())
+    }
 }
 
 impl Http2 {

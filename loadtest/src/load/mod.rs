@@ -7,6 +7,7 @@ mod alarm;
 mod connect;
 mod failure;
 mod handshake;
+mod hold;
 mod http1;
 mod http2;
 mod plan;
@@ -18,10 +19,12 @@ mod turn;
 mod verify;
 
 use std::io;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use tokio::runtime::{Builder as RuntimeBuilder, Runtime};
 use tokio::sync::{oneshot, watch};
@@ -31,6 +34,8 @@ use tokio::time::Instant;
 use self::connect::Dialer;
 pub use self::failure::FailureKind;
 use self::handshake::Handshake;
+pub use self::hold::Held;
+use self::hold::Holding;
 use self::http1::Http1;
 use self::http2::Http2;
 pub use self::plan::{Expect, ID_HEADER, Plan, PlanError, Protocol};
@@ -38,7 +43,7 @@ pub use self::report::{Handshakes, PERCENTILES, Report};
 use self::schedule::Schedule;
 use self::tally::Tally;
 pub use self::tls::{TlsError, TlsPlan};
-use self::turn::{Lane, Run};
+use self::turn::{Client, Lane, Run};
 use self::verify::Verifier;
 
 /// Carries out a plan to its end.
@@ -86,6 +91,7 @@ pub fn start(plan: Plan) -> Result<Running, PlanError> {
         template,
         verifier: Verifier::new(&plan),
         schedule: Schedule::new(&plan, Instant::now()),
+        holding: Holding::new(plan.connections),
         ended: AtomicU64::new(0),
         failed: AtomicU64::new(0),
         plan,
@@ -96,9 +102,11 @@ pub fn start(plan: Plan) -> Result<Running, PlanError> {
         let (sender, tally) = oneshot::channel();
         let (run, halt) = (Arc::clone(&run), halt.subscribe());
         let connections = share(run.plan.connections, count, index);
+        let before: usize = (0..index).map(|index| share(run.plan.connections, count, index)).sum();
+        let places = before..before + connections;
         let work = move || {
             // Nobody listens any more when the run was dropped.
-            let _ = sender.send(work_thread(&runtime, run, halt, connections));
+            let _ = sender.send(work_thread(&runtime, run, halt, places));
         };
         let handle =
             thread::Builder::new().name(format!("load-{index}")).spawn(work).map_err(PlanError::Start)?;
@@ -128,6 +136,8 @@ pub struct Progress {
     pub ended: u64,
     /// Requests that failed.
     pub failed: u64,
+    /// With [`Plan::hold`], once all connections have been tried: how many are open.
+    pub held: Option<Held>,
 }
 
 impl Running {
@@ -137,6 +147,7 @@ impl Running {
         Progress {
             ended: self.run.ended.load(Ordering::Relaxed),
             failed: self.run.failed.load(Ordering::Relaxed),
+            held: self.run.plan.hold.and_then(|_| self.run.holding.held()),
         }
     }
 
@@ -174,11 +185,11 @@ fn share(total: usize, parts: usize, index: usize) -> usize {
 }
 
 /// Runs one thread's connections to their end.
-fn work_thread(runtime: &Runtime, run: Arc<Run>, halt: watch::Receiver<bool>, connections: usize) -> Tally {
+fn work_thread(runtime: &Runtime, run: Arc<Run>, halt: watch::Receiver<bool>, places: Range<usize>) -> Tally {
     let lane = Rc::new(Lane::new(run, halt));
     // Not a LocalRuntime: it is no faster here, and could only be built on the thread, too late to refuse the plan.
     let tasks = LocalSet::new();
-    tasks.block_on(runtime, work_connections(Rc::clone(&lane), connections));
+    tasks.block_on(runtime, work_places(Rc::clone(&lane), places));
     let ended = Instant::now();
     // Closes the connections of HTTP/2, which are tasks of their own.
     drop(tasks);
@@ -192,29 +203,38 @@ fn work_thread(runtime: &Runtime, run: Arc<Run>, halt: watch::Receiver<bool>, co
     tally
 }
 
-async fn work_connections(lane: Rc<Lane>, connections: usize) {
+async fn work_places(lane: Rc<Lane>, places: Range<usize>) {
     let mut tasks = JoinSet::new();
-    for _ in 0..connections {
-        let dialer = Dialer::new(&lane.run);
-        match lane.run.plan.protocol {
-            _ if lane.run.plan.handshakes => {
-                let lane = Rc::clone(&lane);
-                tasks.spawn_local(async move { lane.work(Handshake::new(dialer)).await });
-            }
-            Protocol::Http1 => {
-                let lane = Rc::clone(&lane);
-                tasks.spawn_local(async move { lane.work(Http1::new(dialer)).await });
-            }
-            Protocol::Http2 { streams } => {
+    for place in places {
+        let dialer = Dialer::new(&lane.run, place);
+        match (lane.run.plan.protocol, lane.run.plan.hold) {
+            _ if lane.run.plan.handshakes => work(&mut tasks, &lane, Handshake::new(dialer)),
+            (Protocol::Http1, None) => work(&mut tasks, &lane, Http1::new(dialer)),
+            (Protocol::Http1, Some(time)) => hold(&mut tasks, &lane, Http1::new(dialer), place, time),
+            (Protocol::Http2 { .. }, Some(time)) => hold(&mut tasks, &lane, Http2::new(dialer), place, time),
+            (Protocol::Http2 { streams }, None) => {
                 let connection = Http2::new(dialer);
-                for _ in 0..streams {
-                    let (lane, stream) = (Rc::clone(&lane), connection.clone());
-                    tasks.spawn_local(async move { lane.work(stream).await });
-                }
+                (0..streams).for_each(|_| work(&mut tasks, &lane, connection.clone()));
             }
         }
     }
     while let Some(ended) = tasks.join_next().await {
         ended.expect("a load task panicked");
     }
+}
+
+fn work(tasks: &mut JoinSet<()>, lane: &Rc<Lane>, client: impl Client + 'static) {
+    let lane = Rc::clone(lane);
+    tasks.spawn_local(async move { lane.work(client).await });
+}
+
+fn hold(
+    tasks: &mut JoinSet<()>,
+    lane: &Rc<Lane>,
+    client: impl Client + 'static,
+    place: usize,
+    time: Duration,
+) {
+    let lane = Rc::clone(lane);
+    tasks.spawn_local(async move { lane.hold(client, place as u64, time).await });
 }

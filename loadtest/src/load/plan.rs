@@ -1,7 +1,7 @@
 //! What load to put on which URL and what answer to expect.
 
 use std::io::{self, Write};
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +18,9 @@ pub const ID_HEADER: &str = "x-load-id";
 
 /// Largest gRPC message: it is held as a whole.
 const LARGEST_MESSAGE: u64 = 64 << 20;
+
+/// Most addresses connections can come from.
+const MOST_SOURCES: u32 = 1_000_000;
 
 /// Everything that describes a run. Start from [`Plan::new`] and change what differs.
 #[derive(Debug, Clone)]
@@ -57,6 +60,11 @@ pub struct Plan {
     pub handshakes: bool,
     /// Bearer tokens for `authorization`, sent one after the other. Default none.
     pub bearer_tokens: Vec<HeaderValue>,
+    /// Opens all connections, makes one request on each, and keeps them open for this long. Default off.
+    pub hold: Option<Duration>,
+    /// Connections come from this many addresses, 127.0.0.1 and those after it, in turn; the peer's must be one of
+    /// 127.0.0.0/8 too. Default: the kernel chooses.
+    pub source_addresses: Option<u32>,
     /// Numbers the requests from here on, in the header [`ID_HEADER`]; what repeats a request repeats its number.
     /// Default none.
     pub first_id: Option<u64>,
@@ -177,6 +185,8 @@ impl Plan {
             headers: Vec::new(),
             body_size: None,
             connection_per_request: false,
+            hold: None,
+            source_addresses: None,
             grpc: false,
             handshakes: false,
             bearer_tokens: Vec::new(),
@@ -187,11 +197,11 @@ impl Plan {
         }
     }
 
-    /// The duration in force: 10 s when the plan names no end at all.
+    /// The duration in force: 10 s when the plan names no end at all. What is held ends by itself.
     #[must_use]
     pub fn effective_duration(&self) -> Option<Duration> {
         match (self.duration, self.requests) {
-            (None, None) => Some(Duration::from_secs(10)),
+            (None, None) if self.hold.is_none() => Some(Duration::from_secs(10)),
             (duration, _) => duration,
         }
     }
@@ -215,6 +225,21 @@ impl Plan {
         let has_authorization = self.headers.iter().any(|(name, _)| name == AUTHORIZATION);
         let wrong = [
             (self.handshakes && self.tls.is_none(), "--handshakes needs https://"),
+            (
+                self.hold.is_some()
+                    && (self.duration.is_some()
+                        || self.requests.is_some()
+                        || self.rate.is_some()
+                        || !self.warmup.is_zero()
+                        || self.handshakes
+                        || self.connection_per_request),
+                "--hold makes one request on each connection; leave out --duration, --requests, --rate, --warmup, \
+                 --handshakes and --connection-per-request",
+            ),
+            (
+                self.source_addresses.is_some_and(|count| !(1..=MOST_SOURCES).contains(&count)),
+                "--source-addresses: from 1 to 1000000",
+            ),
             (self.grpc && !http2, "gRPC needs HTTP/2"),
             (
                 self.grpc && self.body_size.is_some_and(|size| size > LARGEST_MESSAGE),
@@ -257,13 +282,20 @@ impl Plan {
     /// Resolves the URL's host; the first address is used for the whole run.
     pub(super) fn endpoint(&self, uri: &Uri) -> Result<Endpoint, PlanError> {
         if let Some(path) = &self.unix {
+            if self.source_addresses.is_some() {
+                return Err(PlanError::Combination("--source-addresses: a Unix socket has none"));
+            }
             return Ok(Endpoint::Unix(path.clone()));
         }
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
         let port = uri.port_u16().unwrap_or_else(|| if is_https(uri) { 443 } else { 80 });
         let failed = |source| PlanError::Resolve { host: format!("{host}:{port}"), source };
         let first = (host, port).to_socket_addrs().map_err(failed)?.next();
-        first.map(Endpoint::Tcp).ok_or_else(|| failed(io::ErrorKind::NotFound.into()))
+        let address = first.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+        if self.source_addresses.is_some() && !(address.is_ipv4() && address.ip().is_loopback()) {
+            return Err(PlanError::Combination("--source-addresses: the peer is not in 127.0.0.0/8"));
+        }
+        Ok(Endpoint::Tcp(address))
     }
 
     pub(super) fn uri(&self) -> Result<Uri, PlanError> {
@@ -329,6 +361,12 @@ impl Plan {
             Template { method, uri, version, headers, body_size, message, first_id, credentials, wire };
         template.wire = template.render(self.body_size.is_some());
         Ok(template)
+    }
+
+    /// Where the connections of this place come from.
+    pub(super) fn source(&self, place: usize) -> Option<Ipv4Addr> {
+        let offset = place as u64 % u64::from(self.source_addresses?);
+        Some(Ipv4Addr::from_bits(Ipv4Addr::LOCALHOST.to_bits() + offset as u32))
     }
 
     /// The message of every call, its prefix included.

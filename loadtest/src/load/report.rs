@@ -7,6 +7,7 @@ use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 use super::failure::FailureKind;
+use super::hold::Held;
 
 /// What a run found. Requests of the warm-up are only in the two `warmup_` counts, the examples and the traffic.
 #[derive(Debug, Clone)]
@@ -32,6 +33,8 @@ pub struct Report {
     pub warmup_failures: u64,
     /// Connections opened.
     pub connections: u64,
+    /// Connections that were kept open until the end ([`Plan::hold`](super::Plan::hold)), and those that were not.
+    pub held: Option<Held>,
     /// TLS handshakes, those of the warm-up included; `None` for `http://`.
     pub handshakes: Option<Handshakes>,
     /// Whether the run was meant to resume sessions; it is not clean when it resumed none.
@@ -131,6 +134,12 @@ impl Report {
         if let Some(others) = other.handshakes {
             self.handshakes.get_or_insert_default().absorb(others);
         }
+        self.held = match (self.held, other.held) {
+            (Some(one), Some(other)) => {
+                Some(Held { open: one.open + other.open, failed: one.failed + other.failed })
+            }
+            (one, other) => one.or(other),
+        };
         self.resumption_claimed |= other.resumption_claimed;
         self.bytes_received += other.bytes_received;
         self.bytes_sent += other.bytes_sent;
@@ -155,6 +164,7 @@ impl Report {
             "stale": self.stale,
             "warmup": { "requests": self.warmup_requests, "failed": self.warmup_failures },
             "connections": self.connections,
+            "held": self.held.map(|held| json!({ "connections": held.open + held.failed, "open": held.open })),
             "handshakes": self.handshakes.map(|handshakes| {
                 json!({ "completed": handshakes.completed, "resumed": handshakes.resumed })
             }),

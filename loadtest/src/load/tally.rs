@@ -170,6 +170,7 @@ impl Tally {
             warmup_requests: sum.warmup_requests,
             warmup_failures: sum.warmup_failures,
             connections: sum.connections,
+            held: run.plan.hold.and_then(|_| run.holding.held()),
             handshakes: run.tls.is_some().then_some(sum.handshakes),
             resumption_claimed: run.plan.tls.as_ref().is_some_and(|tls| tls.resume),
             bytes_received: sum.bytes_received,

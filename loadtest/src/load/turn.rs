@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::connect::Traffic;
 use super::failure::{Failure, FailureKind};
+use super::hold::{Holding, turnstile};
 use super::http1::{Memo, READ_BUFFER};
 use super::plan::{Endpoint, Plan, Template};
 use super::schedule::{Schedule, Slot};
@@ -31,6 +32,7 @@ pub(super) struct Run {
     pub(super) template: Template,
     pub(super) verifier: Verifier,
     pub(super) schedule: Schedule,
+    pub(super) holding: Holding,
     pub(super) ended: AtomicU64,
     pub(super) failed: AtomicU64,
 }
@@ -44,12 +46,17 @@ pub(super) struct Lane {
     /// What HTTP/1.1 connections read into, one after the other.
     pub(super) read_buffer: RefCell<Box<[u8]>>,
     pub(super) heads: RefCell<Memo>,
+    /// Who may open a connection that is to be held.
+    pub(super) turnstile: Semaphore,
 }
 
 /// One place from which requests are sent, one at a time: an HTTP/1.1 connection or a stream of HTTP/2. It opens its
 /// connection when it needs one. Dropping an attempt midway must leave it fit for the next.
 pub(super) trait Client {
     async fn attempt(&mut self, lane: &Lane, number: u64) -> Result<Answer, Broken>;
+
+    /// Whether a connection is open and waits for the next request.
+    async fn is_open(&mut self, lane: &Lane) -> bool;
 }
 
 /// Why an attempt brought no answer.
@@ -74,6 +81,7 @@ impl Lane {
             tally: RefCell::new(Tally::new()),
             read_buffer: RefCell::new(vec![0; READ_BUFFER].into_boxed_slice()),
             heads: RefCell::default(),
+            turnstile: turnstile(),
         }
     }
 
@@ -88,14 +96,14 @@ impl Lane {
             }
             let outcome = self.request(&mut client, &mut limit, slot).await;
             let refused = matches!(&outcome, Err(failure) if failure.kind == FailureKind::Connect);
-            self.enter(slot, outcome);
+            self.enter(slot, Instant::now(), outcome);
             if refused && !schedule.is_paced() {
                 sleep(CONNECT_PAUSE).await;
             }
         }
     }
 
-    async fn request(
+    pub(super) async fn request(
         &self,
         client: &mut impl Client,
         limit: &mut TimeLimit,
@@ -131,8 +139,8 @@ impl Lane {
         }
     }
 
-    fn enter(&self, slot: Slot, outcome: Result<Answer, Failure>) {
-        let failed = self.tally.borrow_mut().record(&self.run.schedule, slot, Instant::now(), outcome);
+    pub(super) fn enter(&self, slot: Slot, finished: Instant, outcome: Result<Answer, Failure>) {
+        let failed = self.tally.borrow_mut().record(&self.run.schedule, slot, finished, outcome);
         self.run.ended.fetch_add(1, Ordering::Relaxed);
         if failed {
             self.run.failed.fetch_add(1, Ordering::Relaxed);
@@ -141,10 +149,10 @@ impl Lane {
 }
 
 /// One timer for all requests of a task: moving a deadline forward costs far less than a new timer.
-struct TimeLimit(Pin<Box<Sleep>>);
+pub(super) struct TimeLimit(Pin<Box<Sleep>>);
 
 impl TimeLimit {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(Box::pin(sleep_until(Instant::now())))
     }
 

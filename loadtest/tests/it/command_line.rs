@@ -46,6 +46,8 @@ async fn the_exit_code_tells_good_from_failed_from_wrong_usage() {
         ("https://127.0.0.1/", &["--ca", missing, "--handshakes", "--http2"]),
         ("https://127.0.0.1/", &["--ca", missing, "--resume"]),
         ("http://127.0.0.1/", &["--bearer-file", missing]),
+        ("http://127.0.0.1/", &["--hold", "1s"]),
+        ("http://127.0.0.1/", &["--source-addresses", "0"]),
     ] {
         let output = run(url, more).await;
         assert_eq!(output.status.code(), Some(2), "{url} {more:?}: {output:?}");
@@ -130,4 +132,23 @@ async fn a_process_can_be_kept_on_one_processor() {
     let nowhere = run(&origin.url("/"), &["--cpu", "1023"]).await;
     assert_eq!(nowhere.status.code(), Some(2), "{nowhere:?}");
     assert!(String::from_utf8_lossy(&nowhere.stderr).contains("CPU 1023"), "{nowhere:?}");
+}
+
+#[tokio::test]
+async fn a_run_that_holds_says_when_all_connections_are_open() {
+    let origin = Origin::start().await.unwrap();
+    let url = origin.url("/");
+    let arguments = ["run", &url, "--hold", "600s", "--connections", "20", "--json"];
+    let mut child = tokio::process::Command::from(command(&arguments));
+    let mut child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).await.unwrap();
+    assert_eq!(line, "holding connections=20 failed=0\n");
+    assert_eq!(origin.stats().open_connections, 20);
+    let interrupt = Command::new("kill").arg(child.id().unwrap().to_string()).status().unwrap();
+    assert!(interrupt.success());
+    let output = child.wait_with_output().await.unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["held"]["connections"], &report["held"]["open"]), (&20.into(), &20.into()));
+    assert_eq!(output.status.code(), Some(0), "{report}");
 }

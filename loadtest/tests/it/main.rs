@@ -4,6 +4,7 @@
 
 mod command_line;
 mod grpc;
+mod hold;
 mod misbehaviour;
 mod origin;
 mod protocols;

@@ -89,6 +89,13 @@ impl Client for Http1 {
         }
         Ok(answer)
     }
+
+    async fn is_open(&mut self, lane: &Lane) -> bool {
+        match &mut self.idle {
+            Some(open) => open.still_usable(lane).await.is_ok(),
+            None => false,
+        }
+    }
 }
 
 impl Open {

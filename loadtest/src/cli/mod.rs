@@ -1,6 +1,7 @@
 //! The command line. Each subcommand has a file; all of them end in an exit code: 0 all fine, 1 a request failed or
 //! the work could not be done, 2 wrong usage.
 
+mod compare;
 mod origin;
 mod process;
 mod run;
@@ -39,6 +40,7 @@ enum Command {
     Origin(origin::Origin),
     Simulate(simulate::Simulate),
     Scenarios(scenarios::Scenarios),
+    Compare(Box<compare::Compare>),
 }
 
 impl Command {
@@ -47,7 +49,7 @@ impl Command {
             Self::Run(run) => run.placement(),
             Self::Origin(origin) => origin.placement(),
             Self::Simulate(simulate) => simulate.placement(),
-            Self::Scenarios(_) => Placement::default(),
+            Self::Scenarios(_) | Self::Compare(_) => Placement::default(),
         }
     }
 }
@@ -70,6 +72,7 @@ pub fn main() -> ExitCode {
             Command::Origin(origin) => origin.execute().await,
             Command::Simulate(simulate) => simulate.execute().await,
             Command::Scenarios(scenarios) => scenarios.execute().await,
+            Command::Compare(compare) => compare.execute().await,
         }
     })
 }

@@ -9,15 +9,10 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
-use super::{FAILED, USAGE, fail, print};
+use super::{FAILED, USAGE, fail, interrupted, print};
+use crate::candidate::find;
 use crate::scenarios::{Candidate, Comparison, Results, catalogue, select};
 use crate::units;
-
-/// Where HAProxy is looked for when no path is given: the Debian package puts it where users have no path to.
-const HAPROXY_PLACES: [&str; 3] = ["/usr/sbin/haproxy", "/usr/local/sbin/haproxy", "/usr/bin/haproxy"];
-
-/// Where Envoy is.
-const ENVOY_PLACES: [&str; 2] = ["/usr/bin/envoy", "/usr/local/bin/envoy"];
 
 /// How the tables are to be read.
 const LEGEND: &str = "
@@ -102,7 +97,12 @@ impl Scenarios {
         let (rounds, duration) = (usize::from(self.rounds), self.duration);
         let comparison =
             Comparison { scenarios, candidates, without, rounds, duration, folder: folder.clone() };
-        let results = comparison.run(|outcome| print(format_args!("{}", outcome.to_markdown()))).await;
+        let run = comparison.run(|outcome| print(format_args!("{}", outcome.to_markdown())));
+        // The proxies are in process groups of their own: only dropping the run ends them.
+        let results = tokio::select! {
+            results = run => results,
+            _ = interrupted() => return ExitCode::from(FAILED),
+        };
         if let Err(error) = write(&folder, &versions, &results) {
             return fail(FAILED, &error);
         }
@@ -117,21 +117,16 @@ impl Scenarios {
                 "outrigger-loadtest: without --outrigger there is nothing to hold the claims against"
             ),
         }
-        match find(self.haproxy.as_deref(), &HAPROXY_PLACES) {
+        match find(self.haproxy.as_deref(), "haproxy") {
             Some(path) => candidates.push(Candidate::Haproxy(path)),
             None => eprintln!("outrigger-loadtest: SKIPPED haproxy: it is not installed"),
         }
-        match find(self.envoy.as_deref(), &ENVOY_PLACES) {
+        match find(self.envoy.as_deref(), "envoy") {
             Some(path) => candidates.push(Candidate::Envoy(path)),
             None => eprintln!("outrigger-loadtest: SKIPPED envoy: it is not installed"),
         }
         candidates
     }
-}
-
-fn find(given: Option<&Path>, places: &[&str]) -> Option<PathBuf> {
-    let found = || places.iter().map(PathBuf::from).find(|place| place.is_file());
-    given.map(Path::to_path_buf).or_else(found)
 }
 
 /// The configurations of the first scenario; those of the others stand in their folders.

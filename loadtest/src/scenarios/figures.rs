@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::measure::Measured;
 use crate::load::{FailureKind, Report};
+use crate::stats::median;
 
 /// All rounds of one candidate in one variant.
 #[derive(Debug, Clone)]
@@ -124,13 +125,6 @@ fn within(report: &Report, percentile: f64) -> Option<f64> {
     Some(report.latency.value_at_quantile(among) as f64 / 1e6)
 }
 
-/// The middle one, or the mean of the two in the middle.
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let (low, high) = (values.len().checked_sub(1)? / 2, values.len() / 2);
-    Some(f64::midpoint(values[low], values[high]))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,14 +147,5 @@ mod tests {
         report.latency.record_n(2_000_000_000, 2).unwrap();
         assert!(near(within(&report, 98.0), 98.0), "{:?}", within(&report, 98.0));
         assert_eq!(within(&report, 99.0), None);
-    }
-
-    #[test]
-    fn the_median_is_the_middle_of_all_rounds() {
-        let cases: [(&[f64], Option<f64>); 4] =
-            [(&[], None), (&[3.0], Some(3.0)), (&[9.0, 1.0], Some(5.0)), (&[9.0, 1.0, 2.0], Some(2.0))];
-        for (values, expected) in cases {
-            assert_eq!(median(values.to_vec()), expected);
-        }
     }
 }

@@ -1,13 +1,15 @@
 //! One measurement: a fresh simulator, a fresh proxy, one load; then whether its figures may be believed.
 
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use super::candidate::{Candidate, free_port};
 use super::catalogue::{CLIENT_LIMIT, Scenario, Variant};
-use super::configure::Wanted;
+use super::configure::{Wanted, configuration};
+use crate::candidate::Candidate;
 use crate::load::{self, Expect, Plan, PlanError, Report};
+use crate::process::{Process, free_port};
 use crate::simulator::{Behaviour, Counts, Simulator, Spec};
 
 /// Connections of the load: more than the rate times the limit of a request can keep busy, save in a storm.
@@ -62,16 +64,20 @@ pub(super) async fn measure(candidate: &Candidate, place: &Place<'_>) -> Result<
     let port = free_port().map_err(not_run)?;
     let (scenario, settings) = (place.scenario, &place.variant.settings);
     let wanted = Wanted { scenario, settings, port, without: place.without, endpoints: &endpoints };
-    let mut proxy = match candidate.configuration(&wanted) {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let mut proxy = match configuration(candidate, &wanted) {
         Some((name, text)) => {
-            let started = candidate.start(place.folder, (name, &text), port, place.round).await;
-            Some(started.map_err(Missing::NotRun)?)
+            let log = format!("round-{}.log", place.round);
+            let started = candidate.spawn(place.folder, (name, &text), &log);
+            let mut proxy = started.map_err(Missing::NotRun)?;
+            proxy.listens(address).await.map_err(Missing::NotRun)?;
+            Some(proxy)
         }
         None if *candidate == Candidate::Direct => None,
         None => return Err(Missing::Unable),
     };
     simulator.reset();
-    let targets = proxy.as_ref().map_or(endpoints, |proxy| vec![proxy.address]);
+    let targets = if proxy.is_some() { vec![address] } else { endpoints };
     let plans = targets.iter().enumerate().map(|(index, target)| {
         let part = targets.len();
         Plan {
@@ -82,7 +88,7 @@ pub(super) async fn measure(candidate: &Candidate, place: &Place<'_>) -> Result<
         }
     });
     let report = run_all(plans).await.map_err(|error| Missing::NotRun(error.to_string()))?;
-    let alive = proxy.as_mut().map_or(Ok(()), super::candidate::Proxy::is_alive);
+    let alive = proxy.as_mut().map_or(Ok(()), Process::is_alive);
     drop(proxy);
     let counts = simulator.counts();
     simulator.stop().await.map_err(not_run)?;

@@ -4,7 +4,6 @@
 //! and the same load on a fixed schedule; rounds of all candidates alternate, so that a busy machine weighs on all of
 //! them. Figures that cannot be verified (see [`Missing`]) are not reported.
 
-mod candidate;
 mod catalogue;
 mod configure;
 mod figures;
@@ -17,7 +16,6 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-pub use self::candidate::Candidate;
 pub use self::catalogue::{
     CLIENT_LIMIT, Claim, Hedge, Must, Policy, Reference, Scenario, Settings, Simulated, Variant, catalogue,
 };
@@ -26,6 +24,7 @@ pub use self::measure::{Measured, Missing};
 use self::measure::{Place, measure};
 pub use self::verdict::Verdict;
 use self::verdict::judge;
+pub use crate::candidate::Candidate;
 
 /// What is to be measured.
 #[derive(Debug, Clone)]

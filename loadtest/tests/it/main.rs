@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests; clippy's own exemption does not reach their helper functions")]
 
 mod command_line;
+mod compare;
 mod grpc;
 mod hold;
 mod misbehaviour;

@@ -6,10 +6,11 @@ mod outrigger;
 
 use std::net::SocketAddr;
 
-pub(super) use self::envoy::envoy;
-pub(super) use self::haproxy::haproxy;
-pub(super) use self::outrigger::outrigger;
+use self::envoy::envoy;
+use self::haproxy::haproxy;
+use self::outrigger::outrigger;
 use super::catalogue::{Scenario, Settings};
+use crate::candidate::Candidate;
 
 /// How often an endpoint is asked for its health, in milliseconds.
 const CHECK_INTERVAL: u32 = 1000;
@@ -33,6 +34,17 @@ pub(super) struct Wanted<'a> {
     pub(super) without: &'a [String],
     /// The endpoints' addresses, in the scenario's order.
     pub(super) endpoints: &'a [SocketAddr],
+}
+
+/// The configuration, with the name of its file; `None` when this candidate cannot do what is wanted, or is not made to
+/// here.
+pub(super) fn configuration(candidate: &Candidate, wanted: &Wanted) -> Option<(&'static str, String)> {
+    match candidate {
+        Candidate::Outrigger(_) => Some(("outrigger.yaml", outrigger(wanted))),
+        Candidate::Haproxy(_) => haproxy(wanted).map(|text| ("haproxy.cfg", text)),
+        Candidate::Envoy(_) => Some(("envoy.yaml", envoy(wanted))),
+        Candidate::Direct | Candidate::Nginx(_) | Candidate::Caddy(_) | Candidate::Pingora(_) => None,
+    }
 }
 
 impl Wanted<'_> {

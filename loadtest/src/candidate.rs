@@ -1,0 +1,134 @@
+//! What load is sent through: nothing at all, or a proxy that is started for a measurement and killed after it.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::process::Process;
+
+/// Where programs are looked for beside `$PATH`: packages put servers where users have no path to.
+const PLACES: [&str; 4] = ["/usr/sbin", "/usr/local/sbin", "/usr/bin", "/usr/local/bin"];
+
+/// One way from the load to the upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Candidate {
+    /// Straight to the endpoints, each with its part of the load.
+    Direct,
+    /// Outrigger, at this path.
+    Outrigger(PathBuf),
+    /// HAProxy, at this path.
+    Haproxy(PathBuf),
+    /// nginx, at this path.
+    Nginx(PathBuf),
+    /// Envoy, at this path.
+    Envoy(PathBuf),
+    /// Caddy, at this path.
+    Caddy(PathBuf),
+    /// The proxy made from Pingora, at this path.
+    Pingora(PathBuf),
+}
+
+impl Candidate {
+    /// Its name in tables.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Outrigger(_) => "outrigger",
+            Self::Haproxy(_) => "haproxy",
+            Self::Nginx(_) => "nginx",
+            Self::Envoy(_) => "envoy",
+            Self::Caddy(_) => "caddy",
+            Self::Pingora(_) => "pingora",
+        }
+    }
+
+    /// Its binary.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Direct => None,
+            Self::Outrigger(path)
+            | Self::Haproxy(path)
+            | Self::Nginx(path)
+            | Self::Envoy(path)
+            | Self::Caddy(path)
+            | Self::Pingora(path) => Some(path),
+        }
+    }
+
+    /// The first line it says about its version.
+    #[must_use]
+    pub fn version(&self) -> Option<String> {
+        let argument = match self {
+            Self::Haproxy(_) | Self::Nginx(_) => "-v",
+            Self::Caddy(_) => "version",
+            _ => "--version",
+        };
+        let output = Command::new(self.path()?).arg(argument).stdin(Stdio::null()).output().ok()?;
+        // nginx tells it where errors go.
+        let text = [output.stdout, output.stderr].map(|part| String::from_utf8_lossy(&part).into_owned());
+        let line = text.iter().flat_map(|part| part.lines()).map(str::trim).find(|line| !line.is_empty())?;
+        Some(if line.starts_with(|c: char| c.is_ascii_digit()) {
+            format!("{} {line}", self.name())
+        } else {
+            line.to_owned()
+        })
+    }
+
+    /// The arguments before the configuration file, and what the environment must say.
+    fn invocation(&self) -> (&'static [&'static str], Option<(&'static str, &'static str)>) {
+        match self {
+            Self::Direct | Self::Pingora(_) => (&[], None),
+            Self::Outrigger(_) => (&["run", "-c"], None),
+            Self::Haproxy(_) => (&["-db", "-f"], None),
+            Self::Nginx(_) => (&["-c"], None),
+            Self::Envoy(_) => (&["--concurrency", "1", "--disable-hot-restart", "-l", "warning", "-c"], None),
+            // One thread that runs Go code, as all others have one that works.
+            Self::Caddy(_) => (&["run", "--adapter", "caddyfile", "--config"], Some(("GOMAXPROCS", "1"))),
+        }
+    }
+
+    /// The command line in words, for reports.
+    #[must_use]
+    pub fn command_line(&self, file: &str) -> String {
+        let (arguments, variable) = self.invocation();
+        let variable = variable.map_or_else(String::new, |(name, value)| format!("{name}={value} "));
+        let words: Vec<_> = [self.name()].iter().chain(arguments).copied().collect();
+        format!("{variable}{} {file}", words.join(" "))
+    }
+
+    /// Writes the configuration and starts the proxy with it.
+    pub(crate) fn spawn(
+        &self,
+        folder: &Path,
+        (name, text): (&str, &str),
+        log: &str,
+    ) -> Result<Process, String> {
+        let path = self.path().ok_or("has no command")?;
+        let problem = |error: std::io::Error| format!("{}: {error}", folder.display());
+        fs::create_dir_all(folder).map_err(problem)?;
+        // Whoever resolves paths by its own folder needs them whole.
+        let folder = fs::canonicalize(folder).map_err(problem)?;
+        let file = folder.join(name);
+        fs::write(&file, text).map_err(problem)?;
+        let (arguments, variable) = self.invocation();
+        let mut command = Command::new(path);
+        // Caddy keeps state in the folders of its user.
+        command.args(arguments).arg(&file).env("XDG_DATA_HOME", &folder).env("XDG_CONFIG_HOME", &folder);
+        command.envs(variable);
+        Process::spawn(command, &folder.join(log))
+    }
+}
+
+/// A program by the path that was given, else by its name where programs are.
+#[must_use]
+pub(crate) fn find(given: Option<&Path>, name: &str) -> Option<PathBuf> {
+    if let Some(given) = given {
+        return Some(given.to_path_buf());
+    }
+    let paths = env::var_os("PATH").unwrap_or_default();
+    let folders = env::split_paths(&paths).chain(PLACES.iter().map(PathBuf::from));
+    folders.map(|folder| folder.join(name)).find(|place| place.is_file())
+}

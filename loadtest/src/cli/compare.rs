@@ -1,0 +1,255 @@
+//! `outrigger-loadtest compare`: several proxies, the same work, one run.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, SystemTime};
+use std::{env, fs};
+
+use clap::Args;
+use sha2::{Digest, Sha256};
+
+use super::{FAILED, USAGE, fail, interrupted, print};
+use crate::candidate::find;
+use crate::compare::{
+    About, Candidate, Comparison, Cpus, MEMORY, OUTRIGGER, REFERENCE, catalogue, machine, select, sweeps,
+};
+use crate::units;
+
+/// Rounds, duration and idle connections of `--quick`: to see that everything works, not for figures.
+const QUICK: (u16, Duration, usize) = (2, Duration::from_millis(500), 500);
+
+/// Compare what a request costs several proxies
+///
+/// Starts an origin, Outrigger and every other proxy that is installed, all set up for the same work, pins the proxy and
+/// the load to different CPUs, checks that every candidate does what it should, and measures them in alternating rounds:
+/// CPU per request, latency, rate, memory. Configurations, logs, report.md, report.json and report.html (with plots) are
+/// left in the folder. Exit code: 0 all ran and answered rightly, 1 not, 2 wrong usage.
+#[derive(Debug, Args)]
+pub(super) struct Compare {
+    /// Outrigger's binary
+    #[arg(long, value_name = "PATH")]
+    outrigger: Option<PathBuf>,
+
+    /// HAProxy's binary [default: where programs are, if it is there; so for the next three]
+    #[arg(long, value_name = "PATH")]
+    haproxy: Option<PathBuf>,
+
+    /// nginx's binary
+    #[arg(long, value_name = "PATH")]
+    nginx: Option<PathBuf>,
+
+    /// Envoy's binary
+    #[arg(long, value_name = "PATH")]
+    envoy: Option<PathBuf>,
+
+    /// Caddy's binary
+    #[arg(long, value_name = "PATH")]
+    caddy: Option<PathBuf>,
+
+    /// The proxy made from Pingora, built in loadtest/peers/pingora
+    #[arg(long, value_name = "PATH")]
+    pingora: Option<PathBuf>,
+
+    /// Only these candidates: direct, outrigger, haproxy, nginx, envoy, caddy, pingora
+    #[arg(long, value_name = "NAME[,NAME]", value_delimiter = ',')]
+    candidates: Vec<String>,
+
+    /// Only these scenarios and sweeps
+    #[arg(long, value_name = "NAME[,NAME]", value_delimiter = ',')]
+    only: Vec<String>,
+
+    /// The sweeps too: how cost grows with routes, filters, connections, bodies, endpoints
+    #[arg(long)]
+    growth: bool,
+
+    /// Candidates of the sweeps
+    #[arg(long, value_name = "NAME[,NAME]", value_delimiter = ',', default_value = "outrigger,haproxy")]
+    swept: Vec<String>,
+
+    /// How often everything is measured
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: u16,
+
+    /// Time of each measurement
+    #[arg(long, value_name = "TIME", default_value = "1500ms", value_parser = units::duration)]
+    duration: Duration,
+
+    /// Idle connections whose memory is measured
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = positive)]
+    connections: usize,
+
+    /// Two short rounds, to see that everything works: not for figures
+    #[arg(long)]
+    quick: bool,
+
+    /// CPU of the proxies [default: the last that may be used]
+    #[arg(long, value_name = "CPU")]
+    proxy_cpu: Option<usize>,
+
+    /// CPUs of load and origin [default: all others]
+    #[arg(long, value_name = "CPU[,CPU]", value_delimiter = ',')]
+    load_cpus: Vec<usize>,
+
+    /// What Outrigger was built from [default: what git says about the current folder]
+    #[arg(long, value_name = "TEXT")]
+    commit: Option<String>,
+
+    /// Folder for configurations, logs and reports
+    #[arg(long, value_name = "DIR", default_value = "compare")]
+    out: PathBuf,
+
+    /// Show the scenarios and sweeps and do nothing
+    #[arg(long)]
+    list: bool,
+}
+
+impl Compare {
+    pub(super) async fn execute(mut self) -> ExitCode {
+        if self.list {
+            list();
+            return ExitCode::SUCCESS;
+        }
+        if self.quick {
+            (self.rounds, self.duration, self.connections) = QUICK;
+        }
+        let comparison = match self.comparison() {
+            Ok(comparison) => comparison,
+            Err(problem) => {
+                eprintln!("outrigger-loadtest: {problem}");
+                return ExitCode::from(USAGE);
+            }
+        };
+        let about = self.about(&comparison);
+        if let Err(error) = fs::create_dir_all(&self.out) {
+            return fail(FAILED, &error);
+        }
+        let run = comparison.run(|text| print(format_args!("{text}")));
+        // Dropping the run ends every process it has started.
+        let results = tokio::select! {
+            results = run => results,
+            _ = interrupted() => {
+                eprintln!("outrigger-loadtest: interrupted; there is no report");
+                return ExitCode::from(FAILED);
+            }
+        };
+        let results = match results {
+            Ok(results) => results,
+            Err(error) => return fail(FAILED, &error),
+        };
+        if let Err(error) = results.write(&about, &self.out) {
+            return fail(FAILED, &error);
+        }
+        print(format_args!("{}", self.out.join("report.html").display()));
+        if results.is_good() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
+    }
+
+    fn comparison(&self) -> Result<Comparison, String> {
+        let (scenarios, sweeps, memory) =
+            select(&self.only, self.growth).map_err(|problem| format!("--only: {problem}"))?;
+        Ok(Comparison {
+            program: env::current_exe().map_err(|error| error.to_string())?,
+            candidates: self.candidates()?,
+            scenarios,
+            sweeps,
+            swept: self.swept.clone(),
+            memory,
+            connections: self.connections,
+            rounds: usize::from(self.rounds),
+            duration: self.duration,
+            cpus: Cpus::choose(self.proxy_cpu, &self.load_cpus),
+            folder: self.out.clone(),
+        })
+    }
+
+    fn candidates(&self) -> Result<Vec<Candidate>, String> {
+        type Make = fn(PathBuf) -> Candidate;
+        let known: [(&str, Option<&Path>, Make); 6] = [
+            (OUTRIGGER, self.outrigger.as_deref(), Candidate::Outrigger),
+            (REFERENCE, self.haproxy.as_deref(), Candidate::Haproxy),
+            ("nginx", self.nginx.as_deref(), Candidate::Nginx),
+            ("envoy", self.envoy.as_deref(), Candidate::Envoy),
+            ("caddy", self.caddy.as_deref(), Candidate::Caddy),
+            ("pingora", self.pingora.as_deref(), Candidate::Pingora),
+        ];
+        let is_known = |name: &&String| *name == "direct" || known.iter().any(|(one, ..)| one == name);
+        if let Some(unknown) = self.candidates.iter().chain(&self.swept).find(|name| !is_known(name)) {
+            return Err(format!("{unknown:?} is no candidate"));
+        }
+        let wanted = |name: &str| self.candidates.is_empty() || self.candidates.iter().any(|one| one == name);
+        let mut candidates = Vec::new();
+        if wanted("direct") {
+            candidates.push(Candidate::Direct);
+        }
+        for (name, given, make) in known.into_iter().filter(|(name, ..)| wanted(name)) {
+            // Only what was built is meant by ours and the proxy made from Pingora: neither is looked for.
+            let found = match name {
+                OUTRIGGER | "pingora" => given.map(Path::to_path_buf),
+                _ => find(given, name),
+            };
+            match found {
+                Some(path) => candidates.push(make(path)),
+                None => eprintln!(
+                    "outrigger-loadtest: SKIPPED {name}: it is not installed and --{name} is not given"
+                ),
+            }
+        }
+        if candidates.is_empty() { Err("there is no candidate".to_owned()) } else { Ok(candidates) }
+    }
+
+    fn about(&self, comparison: &Comparison) -> About {
+        let mut about = About::default();
+        let words: Vec<_> = env::args().skip(1).collect();
+        about.add("date", httpdate::fmt_http_date(SystemTime::now()));
+        about.add("repeated by", format!("outrigger-loadtest {}", words.join(" ")));
+        if self.quick {
+            about.add("note", "--quick: these figures only show that everything works");
+        }
+        about.add("rounds", format!("{} of {:?}, alternating", comparison.rounds, comparison.duration));
+        let cpus = &comparison.cpus;
+        let apart = if cpus.are_apart() { "" } else { ": they SHARE a CPU, so figures mean little" };
+        about.add("CPUs", format!("proxy on {}, load and origin on {:?}{apart}", cpus.proxy, cpus.load));
+        for (name, value) in machine() {
+            about.add(name, value);
+        }
+        if let Some(commit) = self.commit.clone().or_else(described) {
+            about.add("commit", commit);
+        }
+        for candidate in &comparison.candidates {
+            if let Some(path) = candidate.path() {
+                let version = candidate.version().unwrap_or_else(|| "says nothing of its version".to_owned());
+                about.add(candidate.name(), format!("{version}; SHA-256 {}", digest(path)));
+            }
+        }
+        about
+    }
+}
+
+fn list() {
+    for scenario in catalogue() {
+        print(format_args!("{:<20} {}", scenario.name, scenario.title));
+    }
+    print(format_args!("{MEMORY:<20} memory and CPU at rest, memory of idle connections"));
+    for sweep in sweeps() {
+        print(format_args!("{:<20} {}", sweep.name, sweep.title));
+    }
+}
+
+fn positive(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "expected a number from 1".to_owned())
+}
+
+/// The commit of the current folder, if git knows one.
+fn described() -> Option<String> {
+    let mut git = Command::new("git");
+    git.args(["describe", "--always", "--dirty"]).stdin(Stdio::null()).stderr(Stdio::null());
+    let output = git.output().ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// The beginning of a program's digest, by which builds of the same version are told apart.
+fn digest(path: &Path) -> String {
+    match fs::read(path) {
+        Ok(program) => Sha256::digest(&program).iter().take(8).map(|byte| format!("{byte:02x}")).collect(),
+        Err(error) => error.to_string(),
+    }
+}

@@ -1,0 +1,319 @@
+//! What is compared.
+
+use super::configure::{FILTERS, Listen, Setup, Upstream, route};
+use super::load::{Handshake, Load, Tokens};
+use super::material::Algorithm;
+
+/// One load on one set-up, the same for every candidate.
+#[derive(Debug, Clone)]
+pub struct Scenario {
+    /// By which it is chosen.
+    pub name: String,
+    /// What is done.
+    pub title: String,
+    /// What the proxies are to do.
+    pub setup: Setup,
+    /// What is sent.
+    pub load: Load,
+    /// What Outrigger must show here.
+    pub goals: Vec<Goal>,
+}
+
+/// What Outrigger must show, as a ratio to the reference in the same round.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Goal {
+    /// Of what.
+    pub metric: Metric,
+    /// What must never be exceeded.
+    pub hold: f64,
+    /// What is aimed at.
+    pub goal: f64,
+}
+
+/// A figure that goals are set for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Metric {
+    /// CPU time of the proxy for each request or handshake.
+    Cpu,
+    /// Half of all requests are answered within it.
+    P50,
+}
+
+/// Scenarios that differ in one number.
+#[derive(Debug, Clone)]
+pub struct Sweep {
+    /// By which it is chosen.
+    pub name: &'static str,
+    /// What grows.
+    pub title: &'static str,
+    /// What stands along the horizontal axis.
+    pub axis: &'static str,
+    /// What the fit is told as.
+    pub fit: Fit,
+    /// The number and what is measured at it.
+    pub points: Vec<(f64, Scenario)>,
+}
+
+/// The curve through the points of a sweep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fit {
+    /// `y = c * x^e`: both axes are logarithmic.
+    Power,
+    /// `y = a + b * x`.
+    Line,
+}
+
+impl Scenario {
+    fn new(name: &str, title: &str, setup: Setup, load: Load) -> Self {
+        Self { name: name.to_owned(), title: title.to_owned(), setup, load, goals: Vec::new() }
+    }
+
+    fn goal(mut self, metric: Metric, hold: f64, goal: f64) -> Self {
+        self.goals.push(Goal { metric, hold, goal });
+        self
+    }
+
+    fn cpu(self, hold: f64, goal: f64) -> Self {
+        self.goal(Metric::Cpu, hold, goal)
+    }
+
+    /// What one unit of work is.
+    #[must_use]
+    pub fn unit(&self) -> &'static str {
+        if self.load.handshakes.is_some() { "handshake" } else { "request" }
+    }
+
+    /// Whether the same load can go to the origin without a proxy.
+    #[must_use]
+    pub fn has_direct(&self) -> bool {
+        let setup = &self.setup;
+        setup.listen == Listen::Plain
+            && !setup.tokens
+            && setup.routes == 0
+            && matches!(setup.upstream, Upstream::Http | Upstream::Grpc)
+    }
+}
+
+impl Metric {
+    /// Its name in tables.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "CPU",
+            Self::P50 => "p50",
+        }
+    }
+}
+
+/// All scenarios, in the order in which they are measured.
+#[must_use]
+pub fn catalogue() -> Vec<Scenario> {
+    let plain = Setup::PLAIN;
+    let tls = Setup { listen: Listen::Tls, ..plain.clone() };
+    let mtls = Setup { listen: Listen::Mtls, ..plain.clone() };
+    let tokens = Setup { tokens: true, ..plain.clone() };
+    let small = Load::small;
+    let shake = |kind| Load { handshakes: Some(kind), connections: 8, length: None, ..small() };
+    let token = |tokens| Load { tokens: Some(tokens), ..small() };
+    let (rsa, ecdsa) = (Algorithm::Rs256, Algorithm::Es256);
+    let new = Scenario::new;
+    vec![
+        new("h1", "HTTP/1.1, 64 kept connections, GET of 13 bytes", plain.clone(), small()).cpu(1.12, 0.92),
+        new(
+            "h1-headers",
+            "the same with 16 request headers, about 1 KiB",
+            plain.clone(),
+            Load { headers: true, ..small() },
+        )
+        .cpu(1.15, 0.92),
+        new(
+            "h1-unix",
+            "the same as h1 with the app on a Unix socket; HAProxy stays on TCP",
+            Setup { upstream: Upstream::Socket, ..plain.clone() },
+            small(),
+        )
+        .cpu(0.95, 0.75),
+        new("tls", "TLS 1.3, HTTP/1.1, 64 kept connections, GET of 13 bytes", tls.clone(), small())
+            .cpu(1.00, 0.80),
+        new("mtls", "the same with a client certificate", mtls.clone(), small()).cpu(1.00, 0.82),
+        new(
+            "h2",
+            "HTTP/2 over TLS 1.3, 8 connections with 32 streams each",
+            tls.clone(),
+            Load { connections: 8, streams: 32, ..small() },
+        )
+        .cpu(1.25, 1.05),
+        new(
+            "handshake",
+            "full TLS 1.3 handshakes, 8 at a time, no request",
+            tls.clone(),
+            shake(Handshake::Full),
+        )
+        .cpu(0.62, 0.55),
+        new(
+            "handshake-resumed",
+            "TLS 1.3 handshakes resumed by ticket",
+            Setup { resumption: true, ..tls.clone() },
+            shake(Handshake::Resumed),
+        ),
+        new("handshake-mtls", "full handshakes with a client certificate", mtls, shake(Handshake::Full))
+            .cpu(0.60, 0.53),
+        new(
+            "rs256-first",
+            "a token signed with RS256, always another one (2 500)",
+            tokens.clone(),
+            token(Tokens::First(rsa)),
+        )
+        .cpu(1.00, 0.90),
+        new(
+            "es256-first",
+            "a token signed with ES256, always another one (2 500)",
+            tokens.clone(),
+            token(Tokens::First(ecdsa)),
+        )
+        .cpu(0.90, 0.78),
+        new(
+            "rs256",
+            "a token signed with RS256, always the same",
+            tokens.clone(),
+            token(Tokens::Repeated(rsa)),
+        )
+        .cpu(0.42, 0.35),
+        new("es256", "a token signed with ES256, always the same", tokens, token(Tokens::Repeated(ecdsa)))
+            .cpu(0.20, 0.16),
+        new(
+            "64k",
+            "HTTP/1.1, 64 kept connections, bodies of 64 KiB",
+            plain.clone(),
+            Load { path: "/bytes/65536".to_owned(), length: Some(65536), ..small() },
+        )
+        .cpu(0.95, 0.80),
+        new("close", "a new connection for every request", plain.clone(), Load { fresh: true, ..small() })
+            .cpu(1.20, 1.05),
+        new(
+            "one",
+            "one connection, one request at a time",
+            plain.clone(),
+            Load { connections: 1, ..small() },
+        )
+        .cpu(1.00, 0.85)
+        .goal(Metric::P50, 1.00, 1.00),
+        new(
+            "rate",
+            "4 000 requests per second on a fixed schedule, 16 connections",
+            plain.clone(),
+            Load { connections: 16, rate: Some(4000.0), ..small() },
+        )
+        .cpu(1.10, 0.92),
+        new(
+            "grpc",
+            "gRPC calls over HTTP/2 without TLS, 8 connections with 32 streams each",
+            Setup { upstream: Upstream::Grpc, ..plain.clone() },
+            Load {
+                path: "/echo.Echo/Unary".to_owned(),
+                connections: 8,
+                streams: 32,
+                grpc: true,
+                length: None,
+                ..small()
+            },
+        ),
+        new(
+            "retries",
+            "two endpoints, one fails a fifth of its requests, which are repeated at the other",
+            Setup { upstream: Upstream::Failing, ..plain.clone() },
+            Load { length: None, ..small() },
+        ),
+        routes(1000, "routes", "1 000 routes with exact paths, requests to the last"),
+    ]
+}
+
+fn routes(count: usize, name: &str, title: &str) -> Scenario {
+    let load = Load { path: route(count - 1), length: None, ..Load::small() };
+    Scenario::new(name, title, Setup { routes: count, ..Setup::PLAIN }, load)
+}
+
+/// All sweeps.
+#[must_use]
+pub fn sweeps() -> Vec<Sweep> {
+    let point = |x: f64, setup: Setup, load: Load| (x, Scenario::new(&x.to_string(), "", setup, load));
+    let plain = |x: f64, load: Load| point(x, Setup::PLAIN, load);
+    let body = |bytes: u64| Load {
+        path: format!("/bytes/{bytes}"),
+        // The generator verifies every byte: more at a time would only wait for it.
+        connections: if bytes > 1 << 20 { 4 } else { 16 },
+        length: Some(bytes),
+        ..Load::small()
+    };
+    let with_filters = |count: usize| {
+        let jwt = count == FILTERS.len();
+        let load = Load { tokens: jwt.then_some(Tokens::Repeated(Algorithm::Es256)), ..Load::small() };
+        point(count as f64, Setup { filters: count, ..Setup::PLAIN }, load)
+    };
+    vec![
+        Sweep {
+            name: "growth-routes",
+            title: "CPU per request by number of routes, requests to the last",
+            axis: "routes",
+            fit: Fit::Power,
+            points: [1, 10, 100, 1000, 10_000].map(|n| (n as f64, routes(n, "", ""))).into(),
+        },
+        Sweep {
+            name: "growth-filters",
+            title: "CPU per request by number of filters on the route",
+            axis: "filters",
+            fit: Fit::Line,
+            points: (0..=FILTERS.len()).map(with_filters).collect(),
+        },
+        Sweep {
+            name: "growth-connections",
+            title: "CPU per request by connections, all of them busy",
+            axis: "connections",
+            fit: Fit::Power,
+            points: [1, 8, 64, 512, 4096, 10_000]
+                .map(|connections| plain(connections as f64, Load { connections, ..Load::small() }))
+                .into(),
+        },
+        Sweep {
+            name: "growth-bodies",
+            title: "CPU per request by size of the body",
+            axis: "bytes of the body",
+            fit: Fit::Power,
+            points: [0, 1 << 10, 16 << 10, 64 << 10, 1 << 20, 10 << 20, 100 << 20]
+                .map(|bytes| plain(bytes as f64, body(bytes)))
+                .into(),
+        },
+        Sweep {
+            name: "growth-endpoints",
+            title: "CPU per request by number of endpoints, round robin",
+            axis: "endpoints",
+            fit: Fit::Power,
+            points: [1, 10, 100, 1000]
+                .map(|n| {
+                    let setup = Setup { upstream: Upstream::Endpoints(n), ..Setup::PLAIN };
+                    point(f64::from(n), setup, Load { length: None, ..Load::small() })
+                })
+                .into(),
+        },
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_goals_are_below_what_must_hold() {
+        let all = catalogue();
+        let mut names: Vec<_> = all.iter().map(|scenario| scenario.name.clone()).collect();
+        names.extend(sweeps().iter().map(|sweep| sweep.name.to_owned()));
+        let count = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count);
+        for scenario in &all {
+            assert!(scenario.goals.iter().all(|goal| goal.goal <= goal.hold), "{}", scenario.name);
+        }
+        assert_eq!(all.iter().filter(|scenario| !scenario.goals.is_empty()).count(), 16);
+    }
+}

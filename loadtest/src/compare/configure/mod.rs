@@ -1,0 +1,221 @@
+//! The same work, written down for each proxy as its own manual would advise. What one of them cannot do is said.
+//!
+//! Everywhere: one worker or thread, connections kept open towards clients and upstream, no access log, no limit that the
+//! load could meet, TLS 1.2 and 1.3 with one P-256 certificate, no session resumption unless that is what is measured.
+
+mod caddy;
+mod envoy;
+mod haproxy;
+mod nginx;
+mod outrigger;
+mod pingora;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use crate::candidate::Candidate;
+
+/// Connections and requests that no configuration may refuse.
+const PLENTY: u32 = 12_000;
+
+/// What a proxy is to do in a scenario.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setup {
+    /// What clients speak.
+    pub listen: Listen,
+    /// Whether sessions may be resumed.
+    pub resumption: bool,
+    /// What stands behind it.
+    pub upstream: Upstream,
+    /// Whether every request needs a token, signed with RS256 or ES256.
+    pub tokens: bool,
+    /// Routes, each with a path of its own; 0 is one for all paths.
+    pub routes: usize,
+    /// So many of Outrigger's filters on that route, in the order of the sweep.
+    pub filters: usize,
+}
+
+/// What clients speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listen {
+    /// No TLS.
+    Plain,
+    /// TLS.
+    Tls,
+    /// TLS with a certificate of the client.
+    Mtls,
+}
+
+/// What stands behind a proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Upstream {
+    /// An origin on a port.
+    Http,
+    /// The same on a Unix socket; HAProxy, the measure of all, stays on the port.
+    Socket,
+    /// An origin that is spoken to in HTTP/2.
+    Grpc,
+    /// Two endpoints, of which the first fails now and then; requests are to be repeated at the second.
+    Failing,
+    /// The origin under so many addresses.
+    Endpoints(u32),
+}
+
+impl Setup {
+    /// Plain HTTP/1.1 to an origin on a port.
+    pub const PLAIN: Self = Self {
+        listen: Listen::Plain,
+        resumption: false,
+        upstream: Upstream::Http,
+        tokens: false,
+        routes: 0,
+        filters: 0,
+    };
+}
+
+/// What a configuration is made from.
+#[derive(Debug)]
+pub(super) struct Wanted<'a> {
+    pub(super) setup: &'a Setup,
+    /// Where the proxy listens.
+    pub(super) listen: SocketAddr,
+    /// What stands behind it.
+    pub(super) upstreams: &'a [SocketAddr],
+    /// The origin's other address.
+    pub(super) socket: &'a Path,
+    /// Folder of certificates and keys.
+    pub(super) material: &'a Path,
+    /// The proxy's own folder.
+    pub(super) folder: &'a Path,
+}
+
+/// Files by name; the first is the configuration.
+pub(super) type Files = Vec<(&'static str, String)>;
+
+/// Filters of Outrigger in the order in which they are added, and the line of each in a route.
+pub(super) const FILTERS: [(&str, &str); 13] = [
+    ("request headers", "    requestHeaders: { set: { x-api: v2 }, remove: [x-debug] }\n"),
+    ("response headers", "    responseHeaders: { set: { x-frame-options: DENY } }\n"),
+    ("CORS", "    cors: { allowOrigins: [\"https://shop.example.com\"], maxAge: 10m }\n"),
+    ("authorize", ""),
+    ("rate limit by address", ""),
+    ("rate limit for all", ""),
+    ("concurrency", "    concurrency: { max: 20000 }\n"),
+    ("per-try timeout", "    timeouts: { request: 15s, backendRequest: 5s }\n"),
+    ("fault, at 0 %", "    fault: { abortStatus: 503, abortPercent: 0 }\n"),
+    ("retry", "    retry: { attempts: 2, codes: [502, 503, 504] }\n"),
+    ("hedge", "    hedge: { after: 5s, maxPercent: 1 }\n"),
+    ("rewrite", "    urlRewrite: { path: { replacePrefixMatch: / } }\n"),
+    ("JWT, a known token", ""),
+];
+
+/// The files of a configuration.
+///
+/// # Errors
+/// Why this candidate cannot do what is wanted.
+pub(super) fn configuration(candidate: &Candidate, wanted: &Wanted) -> Result<Files, &'static str> {
+    if wanted.setup.filters > 0 && !matches!(candidate, Candidate::Outrigger(_)) {
+        return Err("these filters are Outrigger's");
+    }
+    match candidate {
+        Candidate::Direct => Err("is no proxy"),
+        Candidate::Outrigger(_) => Ok(outrigger::files(wanted)),
+        Candidate::Haproxy(_) => Ok(haproxy::files(wanted)),
+        Candidate::Nginx(_) => nginx::files(wanted),
+        Candidate::Envoy(_) => Ok(envoy::files(wanted)),
+        Candidate::Caddy(_) => caddy::files(wanted),
+        Candidate::Pingora(_) => pingora::files(wanted),
+    }
+}
+
+impl Wanted<'_> {
+    /// The path of a certificate, key or key set.
+    fn file(&self, name: &str) -> String {
+        self.material.join(name).display().to_string()
+    }
+
+    /// The path of a file in the proxy's own folder.
+    fn own(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    fn tls(&self) -> bool {
+        self.setup.listen != Listen::Plain
+    }
+
+    fn grpc(&self) -> bool {
+        self.setup.upstream == Upstream::Grpc
+    }
+
+    /// Whether more than one endpoint has to be chosen from.
+    fn several(&self) -> bool {
+        matches!(self.setup.upstream, Upstream::Failing | Upstream::Endpoints(_))
+    }
+
+    fn failing(&self) -> bool {
+        self.setup.upstream == Upstream::Failing
+    }
+
+    /// The paths of all routes.
+    fn routes(&self) -> impl Iterator<Item = String> {
+        (0..self.setup.routes).map(route)
+    }
+
+    /// One piece of text for each endpoint.
+    fn endpoints(&self, text: impl Fn(&SocketAddr) -> String) -> String {
+        self.upstreams.iter().map(text).collect()
+    }
+}
+
+/// The path of a route, no beginning of any other; the origin answers with `200`.
+pub(super) fn route(number: usize) -> String {
+    format!("/status/200/r{number:05}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_configuration_has_its_ports_and_leaves_out_only_what_cannot_be_done() {
+        let upstreams: Vec<SocketAddr> =
+            ["127.0.0.1:9001", "127.0.0.1:9002"].map(|address| address.parse().unwrap()).into();
+        let peers = [
+            Candidate::Outrigger(PathBuf::new()),
+            Candidate::Haproxy(PathBuf::new()),
+            Candidate::Nginx(PathBuf::new()),
+            Candidate::Envoy(PathBuf::new()),
+            Candidate::Caddy(PathBuf::new()),
+            Candidate::Pingora(PathBuf::new()),
+        ];
+        for setup in [
+            Setup::PLAIN,
+            Setup { listen: Listen::Mtls, ..Setup::PLAIN },
+            Setup { listen: Listen::Tls, resumption: true, ..Setup::PLAIN },
+            Setup { upstream: Upstream::Grpc, ..Setup::PLAIN },
+            Setup { upstream: Upstream::Failing, ..Setup::PLAIN },
+            Setup { tokens: true, ..Setup::PLAIN },
+            Setup { routes: 3, ..Setup::PLAIN },
+        ] {
+            let wanted = Wanted {
+                setup: &setup,
+                listen: "127.0.0.1:8000".parse().unwrap(),
+                upstreams: if setup.upstream == Upstream::Failing { &upstreams } else { &upstreams[..1] },
+                socket: Path::new("/run/app.sock"),
+                material: Path::new("/material"),
+                folder: Path::new("/own"),
+            };
+            for peer in &peers {
+                let Ok(files) = configuration(peer, &wanted) else {
+                    assert!(!matches!(peer, Candidate::Outrigger(_) | Candidate::Haproxy(_)), "{setup:?}");
+                    continue;
+                };
+                let text: String = files.iter().map(|(_, text)| text.as_str()).collect();
+                assert!(text.contains("8000") && text.contains("9001"), "{}:\n{text}", peer.name());
+                assert_eq!(text.contains("9002"), setup.upstream == Upstream::Failing, "{text}");
+                assert_eq!(text.contains("/material/ca.crt"), setup.listen == Listen::Mtls, "{text}");
+                assert_eq!(text.contains("r00002"), setup.routes == 3, "{}:\n{text}", peer.name());
+            }
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! What was measured.
+
+use serde_json::{Value, json};
+
+use super::catalogue::{Goal, Metric, Scenario};
+use super::usage::middle;
+use crate::stats::Spread;
+
+/// The candidate that all others are held against.
+pub const REFERENCE: &str = "haproxy";
+
+/// The candidate that goals are for.
+pub const OUTRIGGER: &str = "outrigger";
+
+/// Within this of a goal counts as reached: differences below it are not shown by one run.
+pub const MARGIN: f64 = 0.05;
+
+/// One round of one candidate.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Round {
+    /// Requests or handshakes, those of the warm-up too.
+    pub requests: f64,
+    /// Right answers per second.
+    pub rate: f64,
+    /// CPU time of the proxy for each, in microseconds. `None` without a proxy.
+    pub cpu: Option<f64>,
+    /// Of it in the program.
+    pub user: Option<f64>,
+    /// Microseconds: least, p50, p90, p99, p99.9, greatest.
+    pub latency: Option<[f64; 6]>,
+    /// Resident memory under load, KiB.
+    pub resident: Option<f64>,
+    /// How busy the proxy's CPU was, with whatever ran there, 0 to 1.
+    pub busy: f64,
+    /// Part of that CPU which other guests of the machine took, 0 to 1.
+    pub steal: f64,
+}
+
+/// All rounds of one candidate.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Figures {
+    /// In order.
+    pub rounds: Vec<Round>,
+    /// Resident memory before the first request, KiB.
+    pub idle: Option<f64>,
+}
+
+/// Why there are no figures.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Missing {
+    /// The candidate cannot do this.
+    Unable(&'static str),
+    /// It could not be run.
+    NotRun(String),
+    /// It did something else than was asked of it.
+    Wrong(String),
+}
+
+/// One candidate in one scenario.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// The candidate's name.
+    pub candidate: &'static str,
+    /// Its figures, or why there are none.
+    pub figures: Result<Figures, Missing>,
+}
+
+/// What came out of one scenario.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The scenario.
+    pub scenario: Scenario,
+    /// By candidate.
+    pub rows: Vec<Row>,
+}
+
+/// How a goal came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// At the goal or below.
+    Reached,
+    /// Above it by no more than [`MARGIN`].
+    Near,
+    /// Further above.
+    Missed,
+    /// There are no figures.
+    NotShown,
+}
+
+impl Verdict {
+    /// Holds a ratio against a goal.
+    #[must_use]
+    pub fn of(found: Option<f64>, goal: f64) -> Self {
+        match found {
+            None => Self::NotShown,
+            Some(found) if found <= goal => Self::Reached,
+            Some(found) if found <= goal + MARGIN => Self::Near,
+            Some(_) => Self::Missed,
+        }
+    }
+
+    /// In words.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Reached => "reached",
+            Self::Near => "within 0.05",
+            Self::Missed => "missed",
+            Self::NotShown => "not shown",
+        }
+    }
+}
+
+impl Missing {
+    /// In words.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self {
+            Self::Unable(why) => format!("left out: {why}"),
+            Self::NotRun(why) => format!("not run: {why}"),
+            Self::Wrong(what) => format!("WRONG: {what}"),
+        }
+        .replace('|', "/")
+    }
+}
+
+impl Round {
+    /// A figure that goals are set for.
+    #[must_use]
+    pub fn metric(&self, metric: Metric) -> Option<f64> {
+        match metric {
+            Metric::Cpu => self.cpu,
+            Metric::P50 => self.latency.map(|latency| latency[1]),
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "requests": self.requests,
+            "requests_per_s": self.rate,
+            "cpu_us": self.cpu,
+            "cpu_user_us": self.user,
+            "cpu_system_us": self.cpu.zip(self.user).map(|(cpu, user)| cpu - user),
+            "latency_us": self.latency.map(|[min, p50, p90, p99, p999, max]| {
+                json!({ "min": min, "p50": p50, "p90": p90, "p99": p99, "p99.9": p999, "max": max })
+            }),
+            "rss_kib": self.resident,
+            "cpu_busy": self.busy,
+            "cpu_steal": self.steal,
+        })
+    }
+}
+
+impl Figures {
+    /// Middle, least and greatest of the rounds.
+    #[must_use]
+    pub fn spread(&self, of: impl Fn(&Round) -> Option<f64>) -> Option<Spread> {
+        Spread::of(self.rounds.iter().filter_map(of))
+    }
+
+    /// The middle of the rounds.
+    #[must_use]
+    pub fn median(&self, of: impl Fn(&Round) -> Option<f64>) -> Option<f64> {
+        middle(self.rounds.iter().map(of))
+    }
+
+    /// The ratio to another candidate in the same rounds.
+    #[must_use]
+    pub fn ratio(&self, to: &Self, metric: Metric) -> Option<Spread> {
+        let pairs = self.rounds.iter().zip(&to.rounds);
+        let ratios = pairs.filter_map(|(one, other)| Some(one.metric(metric)? / other.metric(metric)?));
+        Spread::of(ratios.filter(|ratio| ratio.is_finite()))
+    }
+
+    /// Most resident memory under load, KiB.
+    #[must_use]
+    pub fn loaded(&self) -> Option<f64> {
+        self.rounds.iter().filter_map(|round| round.resident).reduce(f64::max)
+    }
+}
+
+impl Outcome {
+    /// The figures of a candidate, if there are any.
+    #[must_use]
+    pub fn figures(&self, candidate: &str) -> Option<&Figures> {
+        self.rows.iter().find(|row| row.candidate == candidate)?.figures.as_ref().ok()
+    }
+
+    /// Ratio of a candidate to the reference in the same rounds.
+    #[must_use]
+    pub fn ratio(&self, candidate: &str, metric: Metric) -> Option<Spread> {
+        self.figures(candidate)?.ratio(self.figures(REFERENCE)?, metric)
+    }
+
+    /// Outrigger's ratio for a goal and how it came out.
+    #[must_use]
+    pub fn judge(&self, goal: &Goal) -> (Option<Spread>, Verdict) {
+        let ratio = self.ratio(OUTRIGGER, goal.metric);
+        (ratio, Verdict::of(ratio.map(|ratio| ratio.median), goal.goal))
+    }
+
+    /// Whether a candidate answered wrongly or did not run.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.rows.iter().all(|row| matches!(row.figures, Ok(_) | Err(Missing::Unable(_))))
+    }
+
+    pub(super) fn to_json(&self) -> Value {
+        let spread = |spread: Option<Spread>| {
+            spread.map(|one| json!({ "median": one.median, "min": one.least, "max": one.most }))
+        };
+        let rows = self.rows.iter().map(|row| match &row.figures {
+            Err(missing) => json!({ "candidate": row.candidate, "missing": missing.text() }),
+            Ok(figures) => json!({
+                "candidate": row.candidate,
+                "cpu_us": spread(figures.spread(|round| round.cpu)),
+                "cpu_ratio": spread(self.ratio(row.candidate, Metric::Cpu)),
+                "p50_ratio": spread(self.ratio(row.candidate, Metric::P50)),
+                "requests_per_s": spread(figures.spread(|round| Some(round.rate))),
+                "rss_idle_kib": figures.idle,
+                "rss_loaded_kib": figures.loaded(),
+                "rounds": figures.rounds.iter().map(Round::to_json).collect::<Vec<_>>(),
+            }),
+        });
+        let goals = self.scenario.goals.iter().map(|goal| {
+            let (ratio, verdict) = self.judge(goal);
+            json!({
+                "metric": goal.metric.name(), "hold": goal.hold, "goal": goal.goal, "ratio": spread(ratio),
+                "held": ratio.map(|ratio| ratio.median <= goal.hold), "verdict": verdict.text(),
+            })
+        });
+        json!({
+            "scenario": self.scenario.name,
+            "title": self.scenario.title,
+            "unit": self.scenario.unit(),
+            "goals": goals.collect::<Vec<_>>(),
+            "rows": rows.collect::<Vec<_>>(),
+        })
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::super::catalogue::catalogue;
+    use super::*;
+
+    /// A candidate whose rounds cost this much.
+    pub(in crate::compare) fn row(candidate: &'static str, cpu: &[f64]) -> Row {
+        let round = |cpu: &f64| Round {
+            requests: 1000.0,
+            rate: 1e6 / cpu,
+            cpu: Some(*cpu),
+            user: Some(cpu / 4.0),
+            latency: Some([5.0, 10.0 * cpu, 20.0 * cpu, 30.0 * cpu, 40.0 * cpu, 50.0 * cpu]),
+            resident: Some(8192.0),
+            busy: 0.9,
+            steal: 0.0,
+        };
+        let figures = Figures { rounds: cpu.iter().map(round).collect(), idle: Some(6000.0) };
+        Row { candidate, figures: Ok(figures) }
+    }
+
+    #[test]
+    fn ratios_are_taken_round_by_round() {
+        let scenario = catalogue().remove(0);
+        // The machine was half as fast in the second round.
+        let rows = vec![row("outrigger", &[9.0, 18.0, 10.0]), row("haproxy", &[10.0, 20.0, 10.0])];
+        let mut outcome = Outcome { scenario, rows };
+        let ratio = outcome.ratio("outrigger", Metric::Cpu).unwrap();
+        assert_eq!((ratio.median, ratio.least, ratio.most), (0.9, 0.9, 1.0));
+        assert_eq!(outcome.judge(&outcome.scenario.goals[0]).1, Verdict::Reached);
+        assert!(outcome.is_good());
+        outcome.rows[1].figures = Err(Missing::Wrong("a|b".to_owned()));
+        assert_eq!(outcome.judge(&outcome.scenario.goals[0]), (None, Verdict::NotShown));
+        assert!(!outcome.is_good());
+        // A reason cannot break a table.
+        assert_eq!(Missing::Wrong("a|b".to_owned()).text(), "WRONG: a/b");
+    }
+
+    #[test]
+    fn a_goal_is_reached_near_or_missed() {
+        let verdict = |found| Verdict::of(Some(found), 0.90);
+        assert_eq!([0.9, 0.95, 0.96].map(verdict), [Verdict::Reached, Verdict::Near, Verdict::Missed]);
+    }
+}

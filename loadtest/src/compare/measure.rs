@@ -1,0 +1,235 @@
+//! One scenario: every candidate is started and checked, warmed up, and measured in turn, round by round.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::catalogue::Scenario;
+use super::check::{Asked, came_through};
+use super::configure::{Listen, Upstream};
+use super::figures::{Figures, Missing, Outcome, Round, Row};
+use super::load::{Ran, finish, spawn};
+use super::stage::{Behind, Stage, Started};
+use super::usage::{CpuTicks, CpuTime, resident};
+use crate::candidate::Candidate;
+
+/// Load before the first round, which is not recorded.
+const WARM_UP: Duration = Duration::from_millis(500);
+
+/// Quiet after the candidates have started, before their idle memory is read.
+const SETTLE: Duration = Duration::from_millis(500);
+
+/// A load that has not ended so long after its time is given up.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// With so many connections opening them is a part of the work that must not be counted: see [`Steady`].
+const MANY_CONNECTIONS: usize = 1000;
+
+/// How long so many connections may take to open.
+const OPENING_MANY: Duration = Duration::from_secs(5);
+
+/// How long the handshakes of kept connections may take; these must not be counted either.
+const OPENING_TLS: Duration = Duration::from_millis(400);
+
+/// Times of a comparison.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    pub(super) rounds: usize,
+    pub(super) duration: Duration,
+}
+
+/// A candidate that takes part.
+struct Ready<'a> {
+    candidate: &'a Candidate,
+    started: Option<Started>,
+    figures: Figures,
+}
+
+/// Measures a scenario.
+pub(super) async fn scenario(
+    stage: &Stage,
+    scenario: &Scenario,
+    candidates: &[Candidate],
+    times: Times,
+    place: &str,
+) -> Outcome {
+    let behind = match stage.behind(&scenario.setup).await {
+        Ok(behind) => behind,
+        Err(problem) => {
+            let row = |candidate: &Candidate| Row {
+                candidate: candidate.name(),
+                figures: Err(Missing::NotRun(problem.clone())),
+            };
+            return Outcome { scenario: scenario.clone(), rows: candidates.iter().map(row).collect() };
+        }
+    };
+    let bench = Bench { stage, scenario, behind: &behind, times, place };
+    let mut all = Vec::new();
+    let takes_part = |candidate: &&Candidate| **candidate != Candidate::Direct || scenario.has_direct();
+    for candidate in candidates.iter().filter(takes_part) {
+        all.push((candidate.name(), bench.ready(candidate).await));
+    }
+    sleep(SETTLE).await;
+    for (_, ready) in &mut all {
+        let warmed = match ready {
+            Ok(ready) => bench.warm_up(ready).await,
+            Err(_) => Ok(()),
+        };
+        if let Err(missing) = warmed {
+            *ready = Err(missing);
+        }
+    }
+    for _ in 0..times.rounds {
+        for (_, ready) in &mut all {
+            let measured = match ready {
+                Ok(ready) => bench.round(ready).await,
+                Err(_) => Ok(()),
+            };
+            if let Err(missing) = measured {
+                *ready = Err(missing);
+            }
+        }
+    }
+    let row = |(candidate, ready): (_, Result<Ready<'_>, Missing>)| Row {
+        candidate,
+        figures: ready.map(|ready| ready.figures),
+    };
+    Outcome { scenario: scenario.clone(), rows: all.into_iter().map(row).collect() }
+}
+
+struct Bench<'a> {
+    stage: &'a Stage,
+    scenario: &'a Scenario,
+    behind: &'a Behind<'a>,
+    times: Times,
+    place: &'a str,
+}
+
+impl Bench<'_> {
+    /// Starts and checks a candidate.
+    async fn ready<'a>(&self, candidate: &'a Candidate) -> Result<Ready<'a>, Missing> {
+        let started = match candidate {
+            Candidate::Direct => None,
+            _ => {
+                let setup = &self.scenario.setup;
+                Some(self.stage.start(candidate, setup, self.behind, self.place).await?)
+            }
+        };
+        let ready = Ready { candidate, started, figures: Figures::default() };
+        self.asked(&ready)?.check().await?;
+        Ok(ready)
+    }
+
+    fn asked(&self, ready: &Ready<'_>) -> Result<Asked<'_>, Missing> {
+        let origin = self.stage.reached(self.behind, &self.scenario.setup, ready.candidate);
+        let address = match &ready.started {
+            Some(started) => started.address,
+            None => *self.behind.addresses().first().ok_or(Missing::Unable("there is no origin"))?,
+        };
+        Ok(Asked { stage: self.stage, scenario: self.scenario, address, origin })
+    }
+
+    async fn warm_up(&self, ready: &mut Ready<'_>) -> Result<(), Missing> {
+        ready.figures.idle = ready.started.as_ref().map(|started| resident(started.process.group()) as f64);
+        let before = CpuTime::default();
+        self.load(ready, WARM_UP.min(self.times.duration), before).await.map(|_| ())
+    }
+
+    async fn round(&self, ready: &mut Ready<'_>) -> Result<(), Missing> {
+        let before = ready.started.as_ref().map(|started| CpuTime::of(started.process.group()));
+        let round = self.load(ready, self.times.duration, before.unwrap_or_default()).await?;
+        ready.figures.rounds.push(round);
+        Ok(())
+    }
+
+    /// One load and what was used meanwhile; an error when a single request failed or was not what it should be.
+    async fn load(&self, ready: &mut Ready<'_>, time: Duration, before: CpuTime) -> Result<Round, Missing> {
+        let asked = self.asked(ready)?;
+        let load = &self.scenario.load;
+        let wrong = Missing::Wrong;
+        let group = ready.started.as_ref().map(|started| started.process.group());
+        let kept = load.handshakes.is_none() && !load.fresh;
+        let warm_up = match self.scenario.setup.listen {
+            _ if kept && load.connections >= MANY_CONNECTIONS => OPENING_MANY,
+            Listen::Tls | Listen::Mtls if kept => OPENING_TLS,
+            _ => Duration::ZERO,
+        };
+        let mut words = load.arguments(&self.scenario.setup, asked.address, &self.stage.material);
+        let millis = |time: Duration| format!("{}ms", time.as_millis());
+        words.extend(["--duration".to_owned(), millis(time), "--warmup".to_owned(), millis(warm_up)]);
+        let received = asked.origin.received().await.map_err(wrong)?;
+        let ticks = CpuTicks::of(self.stage.cpus.proxy);
+        let child = spawn(&self.stage.program, &words).map_err(Missing::NotRun)?;
+        let limit = warm_up + time + GRACE;
+        let watched = async {
+            let mut steady = None;
+            if let (true, Some(group)) = (warm_up > Duration::ZERO, group) {
+                sleep(warm_up + time.mul_f64(0.1)).await;
+                let from = Steady::now(&asked, group).await?;
+                sleep(time.mul_f64(0.8)).await;
+                steady = Some((from, Steady::now(&asked, group).await?));
+            } else {
+                sleep(time.mul_f64(0.7)).await;
+            }
+            Ok::<_, String>((steady, group.map(resident)))
+        };
+        let (ran, watched) = tokio::join!(finish(child, limit), watched);
+        let (ran, (steady, memory)) = (ran.map_err(Missing::NotRun)?, watched.map_err(wrong)?);
+        let spent = group.map(|group| CpuTime::of(group).since(before));
+        let (busy, steal) = CpuTicks::of(self.stage.cpus.proxy).since(ticks);
+        if let Some(started) = &mut ready.started {
+            started.process.is_alive().map_err(wrong)?;
+        }
+        if let Some(trouble) = ran.trouble {
+            return Err(wrong(trouble));
+        }
+        asked.is_true(&ran, load.connections).map_err(wrong)?;
+        let received = asked.origin.received().await.map_err(wrong)? - received;
+        came_through(load, ran.requests, received).map_err(wrong)?;
+        self.repeated(&ran, received).map_err(wrong)?;
+        let cpu = match steady {
+            Some((from, to)) => to.per_request(from),
+            None => spent.map(|spent| spent.micros / ran.requests.max(1.0)),
+        };
+        Ok(Round {
+            requests: ran.requests,
+            rate: ran.rate,
+            cpu,
+            user: cpu.zip(spent).map(|(cpu, spent)| cpu * spent.user),
+            latency: ran.latency,
+            resident: memory.map(|kib| kib as f64),
+            busy,
+            steal,
+        })
+    }
+
+    /// Where endpoints fail, no failure may mean only that the failing one was left out: a tenth must have come twice.
+    fn repeated(&self, ran: &Ran, received: f64) -> Result<(), String> {
+        if self.scenario.setup.upstream == Upstream::Failing && received < ran.requests * 1.05 {
+            let requests = ran.requests;
+            return Err(format!(
+                "{received} requests reached the endpoints for {requests}: too few were repeated"
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// A moment in the middle of a load: what the proxy has used and what the origin has received until then.
+#[derive(Debug, Clone, Copy)]
+struct Steady {
+    cpu: CpuTime,
+    received: f64,
+}
+
+impl Steady {
+    async fn now(asked: &Asked<'_>, group: u32) -> Result<Self, String> {
+        let received = asked.origin.received().await?;
+        Ok(Self { cpu: CpuTime::of(group), received })
+    }
+
+    fn per_request(self, from: Self) -> Option<f64> {
+        let requests = self.received - from.received;
+        (requests > 0.0).then(|| self.cpu.since(from.cpu).micros / requests)
+    }
+}

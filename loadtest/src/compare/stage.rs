@@ -1,0 +1,219 @@
+//! What every scenario needs around the candidates: origins, certificates, tokens, folders, CPUs.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
+
+use super::configure::{Setup, Upstream, Wanted, configuration};
+use super::pin::Cpus;
+use super::{Missing, StartError, material};
+use crate::candidate::Candidate;
+use crate::process::{Process, free_port};
+
+/// How long an origin may take to tell its counters.
+const STATS_LIMIT: Duration = Duration::from_secs(10);
+
+/// The Unix socket of the origin, in the folder of the run. Its path must be short.
+const SOCKET: &str = "origin.sock";
+
+/// What stands ready as long as this lives.
+#[derive(Debug)]
+pub(super) struct Stage {
+    /// Our own program, which is load and origin too.
+    pub(super) program: PathBuf,
+    pub(super) cpus: Cpus,
+    pub(super) folder: PathBuf,
+    pub(super) material: PathBuf,
+    origin: Origin,
+    unix: Origin,
+}
+
+/// A process that answers, and how to ask what it was asked.
+#[derive(Debug)]
+pub(super) struct Origin {
+    // Ends the process when dropped.
+    _process: Process,
+    addresses: Vec<SocketAddr>,
+    stats: Stats,
+}
+
+#[derive(Debug)]
+enum Stats {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+/// What a proxy sends to in one scenario: an origin of the stage, or one of its own.
+#[derive(Debug)]
+pub(super) enum Behind<'a> {
+    Shared(&'a Origin),
+    Own(Origin),
+}
+
+/// A proxy that runs.
+#[derive(Debug)]
+pub(super) struct Started {
+    pub(super) process: Process,
+    pub(super) address: SocketAddr,
+}
+
+impl Stage {
+    /// Makes the folder and everything in it, and starts the origins.
+    pub(super) async fn set(program: PathBuf, folder: &Path, cpus: Cpus) -> Result<Self, StartError> {
+        let material = folder.join("material");
+        material::make(&material)?;
+        let problem = |source: io::Error| StartError::Folder { path: folder.to_path_buf(), source };
+        let folder = std::fs::canonicalize(folder).map_err(problem)?;
+        let material = folder.join("material");
+        cpus.stay();
+        let socket = folder.join(SOCKET);
+        // One that was left behind by a run that was killed.
+        let _ = std::fs::remove_file(&socket);
+        let (log, words) = (folder.join("origin.log"), ["--listen", "127.0.0.1:0"]);
+        let origin = Origin::start(&program, &words, &log, None).await.map_err(StartError::Origin)?;
+        let (log, path) = (folder.join("unix.log"), socket.display().to_string());
+        let (words, stats) = (["--unix", &path], Some(Stats::Unix(socket)));
+        let unix = Origin::start(&program, &words, &log, stats).await.map_err(StartError::Origin)?;
+        Ok(Self { program, cpus, folder, material, origin, unix })
+    }
+
+    /// What a scenario's proxies send to.
+    pub(super) async fn behind(&self, setup: &Setup) -> Result<Behind<'_>, String> {
+        let log = self.folder.join("endpoints.log");
+        match setup.upstream {
+            Upstream::Http | Upstream::Grpc | Upstream::Socket => Ok(Behind::Shared(&self.origin)),
+            Upstream::Failing => {
+                let words = ["a fail=20%", "b"].map(str::to_owned);
+                Origin::endpoints(&self.program, &words, &log).await.map(Behind::Own)
+            }
+            Upstream::Endpoints(count) => {
+                let words: Vec<_> = (0..count).map(|number| format!("e{number}")).collect();
+                Origin::endpoints(&self.program, &words, &log).await.map(Behind::Own)
+            }
+        }
+    }
+
+    /// The origin that this candidate's requests reach in this scenario.
+    pub(super) fn reached<'a>(
+        &'a self,
+        behind: &'a Behind<'_>,
+        setup: &Setup,
+        candidate: &Candidate,
+    ) -> &'a Origin {
+        match candidate {
+            Candidate::Haproxy(_) | Candidate::Direct => behind.origin(),
+            _ if setup.upstream == Upstream::Socket => &self.unix,
+            _ => behind.origin(),
+        }
+    }
+
+    /// Starts a candidate on the proxy's CPU.
+    pub(super) async fn start(
+        &self,
+        candidate: &Candidate,
+        setup: &Setup,
+        behind: &Behind<'_>,
+        place: &str,
+    ) -> Result<Started, Missing> {
+        let not_run = |error: io::Error| Missing::NotRun(error.to_string());
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port().map_err(not_run)?));
+        let folder = self.folder.join(place).join(candidate.name());
+        std::fs::create_dir_all(&folder).map_err(not_run)?;
+        let Stats::Unix(socket) = &self.unix.stats else { return Err(Missing::Unable("has no socket")) };
+        let wanted = Wanted {
+            setup,
+            listen: address,
+            upstreams: behind.addresses(),
+            socket,
+            material: &self.material,
+            folder: &folder,
+        };
+        let files = configuration(candidate, &wanted).map_err(Missing::Unable)?;
+        let Some((main, others)) = files.split_first() else { return Err(Missing::Unable("has no files")) };
+        for (name, text) in others {
+            std::fs::write(folder.join(name), text).map_err(not_run)?;
+        }
+        let spawned = self
+            .cpus
+            .for_proxy(|| candidate.spawn(&folder, (main.0, &main.1), &format!("{}.log", candidate.name())));
+        let mut process = spawned.map_err(Missing::NotRun)?;
+        process.listens(address).await.map_err(Missing::NotRun)?;
+        Ok(Started { process, address })
+    }
+}
+
+impl Origin {
+    async fn start(program: &Path, words: &[&str], log: &Path, stats: Option<Stats>) -> Result<Self, String> {
+        let mut command = Command::new(program);
+        command.arg("origin").args(words);
+        let mut process = Process::spawn(command, log)?;
+        match stats {
+            Some(stats) => {
+                process.says("listening unix=").await?;
+                Ok(Self { _process: process, addresses: Vec::new(), stats })
+            }
+            None => {
+                let address = process.says("listening address=").await?;
+                let address = address.parse().map_err(|_| format!("{address:?} is no address"))?;
+                Ok(Self { _process: process, addresses: vec![address], stats: Stats::Tcp(address) })
+            }
+        }
+    }
+
+    /// Simulated endpoints, as `outrigger-loadtest simulate` has them.
+    async fn endpoints(program: &Path, words: &[String], log: &Path) -> Result<Self, String> {
+        let mut command = Command::new(program);
+        command.arg("simulate");
+        words.iter().for_each(|word| {
+            command.args(["--endpoint", word]);
+        });
+        let mut process = Process::spawn(command, log)?;
+        let control = process.says("listening control=").await?;
+        let control = control.parse().map_err(|_| format!("{control:?} is no address"))?;
+        let lines = process.said("listening name=");
+        let addresses = lines.iter().filter_map(|line| line.split_once("address=")?.1.parse().ok()).collect();
+        Ok(Self { _process: process, addresses, stats: Stats::Tcp(control) })
+    }
+
+    /// Requests that it has received so far.
+    pub(super) async fn received(&self) -> Result<f64, String> {
+        let asked = async {
+            match &self.stats {
+                Stats::Tcp(address) => ask(TcpStream::connect(address).await?).await,
+                Stats::Unix(path) => ask(UnixStream::connect(path).await?).await,
+            }
+        };
+        let text = timeout(STATS_LIMIT, asked).await.map_err(|_| "the origin does not answer".to_owned())?;
+        let text = text.map_err(|error| format!("the origin: {error}"))?;
+        let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        let value: Value = serde_json::from_str(body).map_err(|error| format!("the origin: {error}"))?;
+        value["requests"].as_f64().ok_or_else(|| "the origin does not count".to_owned())
+    }
+}
+
+async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<String> {
+    stream.write_all(b"GET /stats HTTP/1.1\r\nhost: origin\r\nconnection: close\r\n\r\n").await?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await?;
+    Ok(text)
+}
+
+impl Behind<'_> {
+    pub(super) fn origin(&self) -> &Origin {
+        match self {
+            Self::Shared(origin) => origin,
+            Self::Own(origin) => origin,
+        }
+    }
+
+    pub(super) fn addresses(&self) -> &[SocketAddr] {
+        &self.origin().addresses
+    }
+}

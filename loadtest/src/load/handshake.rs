@@ -7,7 +7,7 @@ use std::pin::Pin;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 
 use super::connect::{Dialer, Wire};
-use super::failure::{Failure, FailureKind};
+use super::failure::Failure;
 use super::tally::Answer;
 use super::turn::{Broken, Client, Lane};
 
@@ -37,11 +37,16 @@ impl Client for Handshake {
 
 async fn goodbye(mut stream: Wire) -> Result<(), Failure> {
     poll_fn(|cx| Pin::new(&mut stream).poll_shutdown(cx)).await.map_err(|error| Failure::of(&error))?;
-    match stream.read(&mut [0; 64]).await {
-        Ok(0) => Ok(()),
-        // Many close without a goodbye of TLS; nothing is lost by that here.
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(()),
-        Err(error) => Err(Failure::of(&error)),
-        Ok(_) => Err(Failure::new(FailureKind::Protocol, "the peer spoke before it was asked")),
+    let mut spoken = false;
+    loop {
+        match stream.read(&mut [0; 1024]).await {
+            Ok(0) => return Ok(()),
+            // Some answer a goodbye without a request by an error; they have taken the handshake all the same.
+            Ok(_) => spoken = true,
+            Err(_) if spoken => return Ok(()),
+            // Many close without a goodbye of TLS; nothing is lost by that here.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+            Err(error) => return Err(Failure::of(&error)),
+        }
     }
 }

@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use tempfile::TempDir;
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
@@ -30,10 +30,17 @@ pub(super) struct Settings {
     pub(super) tickets: usize,
     pub(super) wants_client: bool,
     pub(super) alpn: &'static [&'static str],
+    /// Answers a goodbye that no request came before.
+    pub(super) complains: bool,
 }
 
-pub(super) const ORDINARY: Settings =
-    Settings { name: "127.0.0.1", tickets: 2, wants_client: false, alpn: &["h2", "http/1.1"] };
+pub(super) const ORDINARY: Settings = Settings {
+    name: "127.0.0.1",
+    tickets: 2,
+    wants_client: false,
+    alpn: &["h2", "http/1.1"],
+    complains: false,
+};
 
 impl Ca {
     pub(super) fn new() -> Self {
@@ -95,6 +102,12 @@ impl Ca {
                 let acceptor = acceptor.clone();
                 tokio::spawn(async move {
                     if let Ok(mut stream) = acceptor.accept(stream).await {
+                        if settings.complains {
+                            assert_eq!(stream.read(&mut [0; 64]).await.unwrap(), 0);
+                            stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+                            let _ = stream.shutdown().await;
+                            return;
+                        }
                         let mut onward = TcpStream::connect(to).await.unwrap();
                         let _ = copy_bidirectional(&mut stream, &mut onward).await;
                     }
@@ -239,6 +252,9 @@ async fn handshakes_are_made_and_counted_without_a_request() {
     assert!(report.is_clean(), "{report:?}");
     assert_eq!(report.handshakes, Some(Handshakes { completed: 40, resumed: 36 }));
     assert!(report.statuses.is_empty() && origin.hits() == 0);
+    let complaining = ca.serve(&origin, Settings { complains: true, ..ORDINARY }).await;
+    let report = load::run(Plan { url: format!("https://{complaining}/"), ..plan.clone() }).await.unwrap();
+    assert!(report.is_clean(), "{report:?}");
     let forgetful = ca.serve(&origin, Settings { tickets: 0, ..ORDINARY }).await;
     let report = load::run(Plan { url: format!("https://{forgetful}/"), ..plan }).await.unwrap();
     assert_eq!((report.passed, report.failed_by(FailureKind::NotResumed)), (4, 36), "{report:?}");

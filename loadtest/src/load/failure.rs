@@ -90,12 +90,7 @@ fn kind_of(error: &(dyn Error + 'static)) -> Option<FailureKind> {
     if let Some(error) = error.downcast_ref::<io::Error>() {
         return kind_of_io(error);
     }
-    if let Some(error) = error.downcast_ref::<h2::Error>() {
-        return kind_of_h2(error);
-    }
-    let error = error.downcast_ref::<hyper::Error>()?;
-    let closed = error.is_incomplete_message() || error.is_canceled() || error.is_closed();
-    closed.then_some(FailureKind::Closed)
+    error.downcast_ref::<h2::Error>().and_then(kind_of_h2)
 }
 
 fn kind_of_io(error: &io::Error) -> Option<FailureKind> {

@@ -354,12 +354,17 @@ impl Plan {
             Protocol::Http2 { .. } => (Version::HTTP_2, absolute(uri.scheme(), &host, path)?),
         };
         let body_size = self.body_size.unwrap_or(0);
+        // RFC 9110 §8.6: methods that usually have a body say so when they have none. gRPC never does.
+        let expected = [Method::POST, Method::PUT, Method::PATCH].contains(&method);
+        if message.is_none() && (self.body_size.is_some() || expected) {
+            headers.entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(body_size));
+        }
         let first_id = self.first_id;
         let credentials = self.bearer_tokens.iter().map(bearer).collect();
         let wire = Vec::new();
         let mut template =
             Template { method, uri, version, headers, body_size, message, first_id, credentials, wire };
-        template.wire = template.render(self.body_size.is_some());
+        template.wire = template.render();
         Ok(template)
     }
 
@@ -402,7 +407,7 @@ fn absolute(scheme: Option<&Scheme>, host: &HeaderValue, path: PathAndQuery) -> 
 
 impl Template {
     /// Start line and headers (RFC 9112 §3 and §5).
-    fn render(&self, has_body: bool) -> Vec<u8> {
+    fn render(&self) -> Vec<u8> {
         let mut wire = format!("{} {} HTTP/1.1\r\n", self.method, self.uri).into_bytes();
         let mut field = |name: &HeaderName, value: &HeaderValue| {
             for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
@@ -411,11 +416,6 @@ impl Template {
         };
         for (name, value) in &self.headers {
             field(name, value);
-        }
-        // RFC 9110 §8.6: methods that usually have a body say so when they have none.
-        let expected = [Method::POST, Method::PUT, Method::PATCH].contains(&self.method);
-        if (has_body || expected) && !self.headers.contains_key(CONTENT_LENGTH) {
-            field(&CONTENT_LENGTH, &HeaderValue::from(self.body_size));
         }
         wire
     }

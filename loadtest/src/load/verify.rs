@@ -2,10 +2,8 @@
 
 use std::sync::OnceLock;
 
-use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use http_body::Frame;
 use sha2::{Digest, Sha256};
 
 use super::failure::{Failure, FailureKind};
@@ -90,16 +88,6 @@ impl Inspection<'_> {
         }
     }
 
-    /// Takes the next frame of the body.
-    pub(super) fn frame(&mut self, frame: &Frame<Bytes>) {
-        if let Some(data) = frame.data_ref() {
-            self.data(data);
-        } else if let Some(trailers) = frame.trailers_ref() {
-            self.trailer(announced(trailers, CHECKSUM_TRAILER));
-            self.grpc.status = self.grpc.status.or_else(|| grpc_status(trailers));
-        }
-    }
-
     /// Takes the next bytes of the body.
     pub(super) fn data(&mut self, data: &[u8]) {
         self.length += data.len() as u64;
@@ -112,6 +100,12 @@ impl Inspection<'_> {
     /// Takes the checksum from the trailers; that of the head comes first.
     pub(super) fn trailer(&mut self, announced: Option<u32>) {
         self.announced = self.announced.or(announced);
+    }
+
+    /// Takes what the trailers say, of the body and of a gRPC call.
+    pub(super) fn trailers(&mut self, trailers: &HeaderMap) {
+        self.trailer(announced(trailers, CHECKSUM_TRAILER));
+        self.grpc.status = self.grpc.status.or_else(|| grpc_status(trailers));
     }
 
     pub(super) fn length(&self) -> u64 {
@@ -210,7 +204,7 @@ mod tests {
                 .into_iter()
                 .collect();
             let mut inspection = verifier.inspect(status, super::announced(&headers, CHECKSUM_HEADER));
-            inspection.frame(&Frame::data(Bytes::copy_from_slice(body.as_bytes())));
+            inspection.data(body.as_bytes());
             inspection.verdict().err().map(|failure| failure.kind)
         };
         answers.iter().map(judge).collect()
@@ -259,11 +253,11 @@ mod tests {
     fn a_trailer_is_held_against_the_body_too() {
         let verifier = Verifier::new(&Plan::new("http://unused/"));
         let mut inspection = verifier.inspect(StatusCode::OK, None);
-        inspection.frame(&Frame::data(Bytes::from_static(b"123456780")));
-        inspection.frame(&Frame::trailers(HeaderMap::from_iter([(
+        inspection.data(b"123456780");
+        inspection.trailers(&HeaderMap::from_iter([(
             HeaderName::from_static(CHECKSUM_TRAILER),
             "cbf43926".parse().unwrap(),
-        )])));
+        )]));
         assert_eq!(inspection.verdict().unwrap_err().kind, FailureKind::Checksum);
     }
 }

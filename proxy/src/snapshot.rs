@@ -46,6 +46,7 @@ use crate::{
         local::LocalUpstream,
         pool::Pool,
         registry::{self, Untrusting, Upstream},
+        service::{self, Service},
     },
 };
 
@@ -69,12 +70,12 @@ pub(crate) struct Snapshot {
     /// By [`outrigger_config::model::UpstreamId`].
     pub upstreams: Vec<Arc<Upstream>>,
     /// What `extAuth` asks.
-    services: Vec<Arc<Endpoint>>,
+    services: Vec<Arc<Service>>,
     service_counters: Arc<UpstreamCounters>,
     /// By [`RouteId`].
     ext_auth: Vec<Option<Arc<ExtAuthCounters>>>,
     /// What keeps the limits of all pods.
-    redis: Option<Arc<Endpoint>>,
+    redis: Option<Arc<Service>>,
     redis_counters: Arc<RedisCounters>,
     /// By [`outrigger_config::model::ProviderId`].
     pub keys: Arc<[Arc<KeyCell>]>,
@@ -110,17 +111,14 @@ impl Snapshot {
         let providers = Arc::new(Providers::new(&config.jwt_providers));
         let claim_headers = ClaimHeaders::new(&config.jwt_providers);
         let claim_headers = (!claim_headers.is_empty()).then(|| Arc::new(claim_headers));
-        let services = registry::services(&config, old.map_or(&[], |old| &old.services));
+        let services = service::asked(&config, old.map_or(&[], |old| &old.services), notes)?;
         let ext_auth =
             config.routes.iter().map(|route| route.ext_auth.as_ref().map(|_| metrics.ext_auth(&route.name)));
         let rate_limits = rate_limits(&config, old.map_or(&[], |old| &old.rate_limits));
         let gates = gates(&config, old);
         let mirrored = |route: &Route| route.request_mirror.as_ref().map(|_| metrics.mirror(&route.name));
         let mirrors = config.routes.iter().map(mirrored).collect();
-        let redis = config.redis.as_ref().map(|redis| {
-            let kept = old.and_then(|old| old.redis.clone()).filter(|kept| kept.spec == redis.endpoint);
-            kept.unwrap_or_else(|| Arc::new(Endpoint::new(redis.endpoint.clone())))
-        });
+        let redis = service::redis(&config, old.and_then(|old| old.redis.as_ref()), notes)?;
         Ok(Self {
             redis,
             redis_counters: metrics.redis(),
@@ -128,8 +126,7 @@ impl Snapshot {
             gates,
             mirrors,
             ext_auth: ext_auth.collect(),
-            // No upstream can have this name, which is no DNS label.
-            service_counters: metrics.upstream(&"extAuth".into()),
+            service_counters: metrics.upstream(&service::EXT_AUTH.into()),
             config,
             tables,
             tls,
@@ -164,9 +161,10 @@ impl Snapshot {
                 names.extend(upstream.set().endpoints.iter().filter_map(|one| named(one, counters)));
             }
         }
-        names.extend(self.services.iter().filter_map(|one| named(one, Some(&self.service_counters))));
+        let counters = Some(&self.service_counters);
+        names.extend(self.services.iter().filter_map(|one| named(&one.endpoint, counters)));
         // What it is asked is counted by itself.
-        names.extend(self.redis.iter().filter_map(|one| named(one, None)));
+        names.extend(self.redis.iter().filter_map(|one| named(&one.endpoint, None)));
         names
     }
 
@@ -230,7 +228,7 @@ pub(crate) struct View {
     pub snapshot: Arc<Snapshot>,
     upstreams: Rc<[Rc<LocalUpstream>]>,
     /// Connections to what `extAuth` asks.
-    services: Vec<Rc<Pool>>,
+    services: Vec<(Arc<Service>, Rc<Pool>)>,
     /// The connection to redis.
     redis: Option<Rc<rate_limit::Client>>,
     /// By [`RouteId`]; built when a route is first used, so that a reload of many routes costs a worker nothing.
@@ -243,31 +241,29 @@ pub(crate) struct View {
 }
 
 /// One pool for each service; connections to the same ones are kept, those to others end.
-fn services(snapshot: &Snapshot, old: &[Rc<Pool>]) -> Vec<Rc<Pool>> {
-    let is_kept = |pool: &&Rc<Pool>| snapshot.services.iter().any(|one| Arc::ptr_eq(one, pool.endpoint()));
-    old.iter().filter(|pool| !is_kept(pool)).for_each(|gone| gone.retire());
-    let pool = |endpoint: &Arc<Endpoint>| {
-        let kept = old.iter().find(|pool| Arc::ptr_eq(pool.endpoint(), endpoint));
-        kept.map_or_else(
-            || {
-                let settings = ConnectionSettings::new(SERVICE_CONNECT, SERVICE_IDLE);
-                let counters = Arc::clone(&snapshot.service_counters);
-                Rc::new(Pool::new(Arc::clone(endpoint), settings, None, counters, None))
-            },
-            Rc::clone,
-        )
+fn services(snapshot: &Snapshot, old: &[(Arc<Service>, Rc<Pool>)]) -> Vec<(Arc<Service>, Rc<Pool>)> {
+    let is_kept = |known: &Arc<Service>| snapshot.services.iter().any(|one| Arc::ptr_eq(one, known));
+    old.iter().filter(|(known, _)| !is_kept(known)).for_each(|(_, gone)| gone.retire());
+    let pool = |service: &Arc<Service>| {
+        let kept = old.iter().find(|(known, _)| Arc::ptr_eq(known, service));
+        let new = || {
+            let settings = ConnectionSettings::new(SERVICE_CONNECT, SERVICE_IDLE);
+            let (endpoint, tls) = (Arc::clone(&service.endpoint), service.tls.clone());
+            Rc::new(Pool::new(endpoint, settings, tls, Arc::clone(&snapshot.service_counters), None))
+        };
+        (Arc::clone(service), kept.map_or_else(new, |(_, pool)| Rc::clone(pool)))
     };
     snapshot.services.iter().map(pool).collect()
 }
 
 /// The client of redis, that of `old` where it is for the same server.
 fn redis(snapshot: &Snapshot, old: Option<&Rc<rate_limit::Client>>) -> Option<Rc<rate_limit::Client>> {
-    let (endpoint, model) = snapshot.redis.as_ref().zip(snapshot.config.redis.as_ref())?;
+    let (server, model) = snapshot.redis.as_ref().zip(snapshot.config.redis.as_ref())?;
     let new = || {
         let counters = Arc::clone(&snapshot.redis_counters);
-        Rc::new(rate_limit::Client::new(Arc::clone(endpoint), model.clone(), counters))
+        Rc::new(rate_limit::Client::new(Arc::clone(server), model.clone(), counters))
     };
-    Some(old.filter(|old| old.is_for(endpoint, model)).map_or_else(new, Rc::clone))
+    Some(old.filter(|old| old.is_for(server, model)).map_or_else(new, Rc::clone))
 }
 
 impl View {
@@ -343,7 +339,8 @@ impl View {
     /// Connections to what a route's `extAuth` asks, and its counters; none where it has none.
     pub(crate) fn ext_auth(&self, route: RouteId) -> Option<(&ExtAuth, Rc<Pool>, Arc<ExtAuthCounters>)> {
         let asked = self.config().route(route).ext_auth.as_ref()?;
-        let pool = self.services.iter().find(|pool| pool.endpoint().spec == asked.endpoint)?;
+        let is_asked = |one: &Service| one.is_for(&asked.endpoint, asked.tls.as_ref());
+        let (_, pool) = self.services.iter().find(|(one, _)| is_asked(one))?;
         let counters = self.snapshot.ext_auth[route.0 as usize].as_ref()?;
         Some((asked, Rc::clone(pool), Arc::clone(counters)))
     }

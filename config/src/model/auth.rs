@@ -5,7 +5,7 @@ use std::{fmt, path::Path, sync::Arc, time::Duration};
 use http::{HeaderName, Method, StatusCode, Uri, header::AUTHORIZATION};
 use rustls_pki_types::CertificateDer;
 
-use super::{Cidr, EndpointSpec, ProviderId, ValueMatch};
+use super::{Cidr, ClientTls, EndpointSpec, ProviderId, ValueMatch};
 
 /// One entry of `jwtProviders`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -470,12 +470,21 @@ impl SanPattern {
 pub struct ExtAuth {
     /// Where it is.
     pub endpoint: EndpointSpec,
+    /// TLS, where it is spoken.
+    pub tls: Option<Arc<ClientTls>>,
     /// What is asked for there, in origin form.
     pub path: Arc<str>,
     /// From the start of the connect to the whole answer. Default 200 ms.
     pub timeout: Duration,
     /// What happens when it gives no answer. Default deny.
     pub on_error: OnError,
+}
+
+impl ExtAuth {
+    /// Host of what is asked.
+    pub fn host(&self) -> &str {
+        self.tls.as_ref().and_then(|tls| tls.hostname.as_deref()).unwrap_or(&self.endpoint.authority)
+    }
 }
 
 /// What happens when a service that decides gives no answer.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::HeaderName;
 
-use super::{ClaimPath, EndpointSpec, Mode, OnError};
+use super::{ClaimPath, ClientTls, EndpointSpec, Mode, OnError, SecretText};
 
 /// One entry of `rateLimits`: a token bucket for each key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +41,12 @@ pub enum Store {
 pub struct Redis {
     /// Where it is.
     pub endpoint: EndpointSpec,
+    /// TLS, where it is spoken.
+    pub tls: Option<Arc<ClientTls>>,
+    /// The user of the password, where it is another than redis's own.
+    pub username: Option<Arc<str>>,
+    /// What each connection begins with.
+    pub password: Option<SecretText>,
     /// The number of the database. Default 0.
     pub database: u16,
     /// How long a request waits for it. Default 50 ms.

@@ -2,11 +2,14 @@
 
 use serde_json::{Map, Value};
 
-use super::value::{Object, text, time, word};
+use super::{
+    tls,
+    value::{Object, text, time, word},
+};
 use crate::{
     model::{
-        Auth, Authorize, AuthorizeRule, ClaimMatch, Config, Cors, Credential, ExtAuth, OriginMatch,
-        ProviderId, Requirement, ValueMatch,
+        Auth, Authorize, AuthorizeRule, ClaimMatch, ClientTls, Config, Cors, Credential, ExtAuth,
+        OriginMatch, ProviderId, Requirement, ValueMatch,
     },
     validate::claim_path,
 };
@@ -68,8 +71,11 @@ pub(super) fn value_match(value: &ValueMatch) -> Value {
 }
 
 pub(super) fn ext_auth(service: &ExtAuth) -> Object {
+    let scheme = if service.tls.is_some() { "https" } else { "http" };
+    let tls = service.tls.as_deref().filter(|tls| **tls != ClientTls::default());
     Object::new()
-        .with("url", text(&format!("http://{}{}", service.endpoint.authority, service.path)))
+        .with("url", text(&format!("{scheme}://{}{}", service.endpoint.authority, service.path)))
+        .maybe("tls", tls.map(tls::client))
         .with("timeout", time(service.timeout))
         .with("onError", word(service.on_error))
 }

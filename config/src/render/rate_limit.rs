@@ -2,9 +2,12 @@
 
 use serde_json::Value;
 
-use super::value::{Object, text, time, word};
+use super::{
+    provider, tls,
+    value::{Object, text, time, word},
+};
 use crate::{
-    model::{RateLimit, RateLimitKey, Redis, Store},
+    model::{ClientTls, RateLimit, RateLimitKey, Redis, Store},
     validate::claim_path,
 };
 
@@ -24,8 +27,13 @@ pub(super) fn rate_limit(limit: &RateLimit) -> (String, Value) {
 pub(super) fn redis(redis: &Redis) -> Value {
     let database = Some(redis.database).filter(|number| *number > 0);
     let database = database.map_or_else(String::new, |number| format!("/{number}"));
+    let scheme = if redis.tls.is_some() { "rediss" } else { "redis" };
+    let tls = redis.tls.as_deref().filter(|tls| **tls != ClientTls::default());
     Object::new()
-        .with("url", text(&format!("redis://{}{database}", redis.endpoint.authority)))
+        .with("url", text(&format!("{scheme}://{}{database}", redis.endpoint.authority)))
+        .maybe("username", redis.username.as_deref().map(text))
+        .maybe("password", redis.password.as_ref().map(|secret| provider::origin(secret.origin())))
+        .maybe("tls", tls.map(tls::client))
         .with("timeout", time(redis.timeout))
         .with("onError", word(redis.on_error))
         .into()

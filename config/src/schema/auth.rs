@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::{
-    At, Entries, Flag, MatchValue, OneOrMany, Read, Time, Word, block::block, json, read::Reader,
-    value::inline_schema,
+    At, Entries, Flag, MatchValue, OneOrMany, Read, Time, UpstreamTlsBlock, Word, block::block, json,
+    read::Reader, value::inline_schema,
 };
 use crate::{
     load::node::{Node, Value},
@@ -86,8 +86,10 @@ block! {
 block! {
     /// A service that is asked about every request: 2xx lets it go on, anything else is the answer.
     ExtAuthBlock {
-        /// Where it is asked, such as `http://127.0.0.1:8181/v1/check`.
+        /// Where it is asked, such as `http://127.0.0.1:8181/v1/check`, or with https.
         "url" url: String,
+        /// TLS towards it, where the URL begins with https: who is believed, and what is shown.
+        "tls" tls: UpstreamTlsBlock,
         /// From the start of the connect to the whole answer, over 0. Default 200ms.
         "timeout" timeout: Time,
         /// What happens without an answer: `deny` (503) or `allow`. Default deny.

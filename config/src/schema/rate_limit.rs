@@ -1,7 +1,7 @@
 //! An entry of `rateLimits`.
 
 use super::{
-    Either, Int, OneOrMany, Time, Word,
+    Either, Int, OneOrMany, SecretSpec, Time, UpstreamTlsBlock, Word,
     block::block,
     words::{PlainKey, SharedStore},
 };
@@ -29,8 +29,14 @@ block! {
 block! {
     /// The server that limits with `store: redis` are kept by, Redis 6 or newer.
     RedisBlock {
-        /// `redis://host:port`, or `redis://host:port/number` for another database than 0. Default port 6379.
+        /// `redis://host:port`, or `redis://host:port/number` for another database than 0; `rediss://` with TLS. Default port 6379.
         "url" url: String,
+        /// The user of `password`. Default: redis's own, `default`.
+        "username" username: String,
+        /// What it is told at the beginning of each connection (AUTH). A file is read again when it changes.
+        "password" password: SecretSpec,
+        /// TLS towards it, where the URL begins with `rediss`: who is believed, and what is shown.
+        "tls" tls: UpstreamTlsBlock,
         /// How long a request waits for its answers, connect included, over 0. Default 50ms.
         "timeout" timeout: Time,
         /// What happens without an answer: `allow`, or `deny` (503). Default allow.

@@ -3,28 +3,31 @@
 use http::uri::PathAndQuery;
 
 use super::{
-    defaults, path, url,
+    defaults, path, tls, url,
     value::{time_over_zero, word},
 };
 use crate::{
+    files::Files,
     model::{EndpointSpec, ExtAuth, OnError},
     problem::Report,
     schema::{At, ExtAuthBlock},
 };
 
 /// Checks the service that a route asks. `None` was reported.
-pub(super) fn ext_auth(block: &ExtAuthBlock, report: &mut Report) -> Option<ExtAuth> {
+pub(super) fn ext_auth(block: &ExtAuthBlock, files: &mut Files<'_>, report: &mut Report) -> Option<ExtAuth> {
     let timeout = time_over_zero(&block.timeout, defaults::EXT_AUTH_TIMEOUT, report);
     let on_error = word(&block.on_error, OnError::Deny);
     if let Some(written) = block.on_error.as_ref().filter(|_| on_error == OnError::Allow) {
         let message = "whoever makes this service fail or wait gets past it";
         report.warning(&written.place, "fails-open", message, "write onError: deny, or leave it out");
     }
-    let (endpoint, path) = endpoint(block.url.as_ref()?, report)?;
-    Some(ExtAuth { endpoint, path: path.into(), timeout, on_error })
+    let (endpoint, secure, path) = endpoint(block.url.as_ref()?, report)?;
+    let tls = tls::client::of_url(block.tls.as_ref(), secure, "https", files, report);
+    Some(ExtAuth { endpoint, tls, path: path.into(), timeout, on_error })
 }
 
-fn endpoint(written: &At<String>, report: &mut Report) -> Option<(EndpointSpec, String)> {
+/// Where it is, whether TLS is spoken to it, and what is asked for.
+fn endpoint(written: &At<String>, report: &mut Report) -> Option<(EndpointSpec, bool, String)> {
     let parsed = match url::parse(&written.value) {
         Ok(parsed) => parsed,
         Err(refusal) => {
@@ -32,11 +35,6 @@ fn endpoint(written: &At<String>, report: &mut Report) -> Option<(EndpointSpec, 
             return None;
         }
     };
-    if parsed.secure {
-        let help = "write http:// to a service in this pod, or to a TLS proxy of your own";
-        report.error(&written.place, "not-supported", "https is not supported here by this version", help);
-        return None;
-    }
     // A query may follow the host at once.
     let target =
         if parsed.tail.starts_with('/') { parsed.tail.to_owned() } else { format!("/{}", parsed.tail) };
@@ -47,5 +45,5 @@ fn endpoint(written: &At<String>, report: &mut Report) -> Option<(EndpointSpec, 
     }
     path::target(&At { value: target.clone(), place: written.place.clone() }, report);
     let endpoint = EndpointSpec { address: parsed.address, authority: parsed.authority.into(), weight: 1 };
-    Some((endpoint, target))
+    Some((endpoint, parsed.secure, target))
 }

@@ -53,7 +53,7 @@ pub(crate) fn config(file: &File, files: &mut Files<'_>, report: &mut Report) ->
     let upstreams = upstream::upstreams(app.as_ref(), file.upstreams.as_ref(), files, report);
     let jwt_providers = provider::providers(file.jwt_providers.as_ref(), files, report);
     provider::bound_tokens_can_come(file.jwt_providers.as_ref(), &listeners, report);
-    let redis = file.redis.as_ref().and_then(|redis| redis::redis(redis, report));
+    let redis = file.redis.as_ref().and_then(|redis| redis::redis(redis, files, report));
     let rate_limits = rate_limit::rate_limits(file.rate_limits.as_ref(), file.redis.is_some(), report);
     let context = route::Context {
         listeners: &listeners,
@@ -64,7 +64,7 @@ pub(crate) fn config(file: &File, files: &mut Files<'_>, report: &mut Report) ->
         upstream_ids: name::by_name(&upstreams, |one| &one.name),
         rate_limit_ids: name::by_name(&rate_limits, |one| &one.name),
     };
-    let routes = route::routes(file, &context, report);
+    let routes = route::routes(file, &context, files, report);
     let status = operations::status(file.status.as_ref(), report);
     let admin = operations::admin(file.admin.as_ref(), report);
     let config = Config {

@@ -1,10 +1,13 @@
 //! `redis`: the server of limits that all pods share.
 
+use std::sync::Arc;
+
 use super::{
-    defaults, url,
+    defaults, secret, tls, url,
     value::{time_over_zero, word},
 };
 use crate::{
+    files::Files,
     model::{EndpointSpec, OnError, Redis},
     problem::Report,
     schema::{At, RedisBlock},
@@ -14,29 +17,50 @@ use crate::{
 const FORM: &str = "redis://host:6379";
 
 /// Checks the server. `None` was reported.
-pub(super) fn redis(block: &At<RedisBlock>, report: &mut Report) -> Option<Redis> {
+pub(super) fn redis(block: &At<RedisBlock>, files: &mut Files<'_>, report: &mut Report) -> Option<Redis> {
     let block = &block.value;
     let timeout = time_over_zero(&block.timeout, defaults::REDIS_TIMEOUT, report);
     let on_error = word(&block.on_error, OnError::Allow);
-    let (endpoint, database) = server(block.url.as_ref()?, report)?;
-    Some(Redis { endpoint, database, timeout, on_error })
+    let username = block.username.as_ref().and_then(|name| username(name, block, report));
+    let password = block.password.as_ref().and_then(|written| secret::password(written, files, report));
+    let (endpoint, secure, database) = server(block.url.as_ref()?, report)?;
+    if let Some(written) = block.password.as_ref().filter(|_| !secure && !endpoint.address.is_here()) {
+        let message = "the password goes over the network as it is, and whoever sits on the way can read it";
+        report.warning(
+            &written.place,
+            "insecure-credentials",
+            message,
+            "write rediss:// where redis speaks TLS",
+        );
+    }
+    let tls = tls::client::of_url(block.tls.as_ref(), secure, "rediss", files, report);
+    Some(Redis { endpoint, tls, username, password, database, timeout, on_error })
 }
 
-fn server(written: &At<String>, report: &mut Report) -> Option<(EndpointSpec, u16)> {
+fn username(written: &At<String>, block: &RedisBlock, report: &mut Report) -> Option<Arc<str>> {
+    if block.password.is_none() {
+        let help = "add `password: { file: … }`, or remove `username`";
+        report.error(&written.place, "missing-key", "`password` is missing", help);
+    }
+    if written.value.is_empty() || written.value.contains(char::is_whitespace) {
+        let message = format!("{:?} is no name of a user", written.value);
+        report.error(&written.place, "bad-name", message, "write the name of a redis user, without spaces");
+        return None;
+    }
+    Some(written.value.as_str().into())
+}
+
+/// Where it is, whether TLS is spoken to it, and the number of the database.
+fn server(written: &At<String>, report: &mut Report) -> Option<(EndpointSpec, bool, u16)> {
     let (text, place) = (&written.value, &written.place);
     if text.contains('@') {
         report.hide(place.span);
-        let message =
-            "a password in a URL would show in every dump, and no other is supported by this version";
-        report.error(place, "bad-url", message, "remove everything up to `@`");
+        let message = "a password in a URL would show in every dump";
+        let help = "remove everything up to `@`, and write `password: { file: … }` or `{ env: … }`";
+        report.error(place, "bad-url", message, help);
         return None;
     }
-    if text.get(..9).is_some_and(|scheme| scheme.eq_ignore_ascii_case("rediss://")) {
-        let help = "write redis:// to a server that only pods reach, or to a TLS proxy of your own";
-        report.error(place, "not-supported", "TLS to redis is not supported by this version", help);
-        return None;
-    }
-    let parsed = match url::parse_with(text, &[("redis", 6379)]) {
+    let parsed = match url::parse_with(text, &[("redis", 6379), ("rediss", 6379)]) {
         Ok(parsed) => parsed,
         Err(refusal) => {
             refusal.report(text, FORM, place, report);
@@ -49,7 +73,7 @@ fn server(written: &At<String>, report: &mut Report) -> Option<(EndpointSpec, u1
         return None;
     };
     let endpoint = EndpointSpec { address: parsed.address, authority: parsed.authority.into(), weight: 1 };
-    Some((endpoint, database))
+    Some((endpoint, parsed.secure, database))
 }
 
 /// What may stand behind the host: nothing, or a number.

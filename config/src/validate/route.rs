@@ -13,6 +13,7 @@ use super::{
     value::{Field, time_or_off},
 };
 use crate::{
+    files::Files,
     model::{
         Action, Direction, EncodedSlash, HeaderChanges, Hostname, JwtProvider, Listener, ListenerId,
         RateLimit, Route, RouteTimeouts, Upstream, UpstreamId, UrlRewrite, WeightedBackend,
@@ -54,7 +55,12 @@ impl Context<'_> {
 }
 
 /// Checks all routes; without any, everything goes to the app.
-pub(super) fn routes(file: &File, context: &Context<'_>, report: &mut Report) -> Vec<Route> {
+pub(super) fn routes(
+    file: &File,
+    context: &Context<'_>,
+    files: &mut Files<'_>,
+    report: &mut Report,
+) -> Vec<Route> {
     let none = DefaultsBlock::default();
     let inherited = file.defaults.as_ref().map_or(&none, |defaults| &defaults.value);
     // Also when every route writes its own.
@@ -75,7 +81,7 @@ pub(super) fn routes(file: &File, context: &Context<'_>, report: &mut Report) ->
             name::check(&name.value, &name.place, report);
             taken.take(&name.value, &name.place, report);
         }
-        routes.push(route(item, inherited, context, report));
+        routes.push(route(item, inherited, context, files, report));
     }
     unused_listeners(file, context, &routes, report);
     routes
@@ -135,6 +141,7 @@ fn route(
     item: &At<RouteBlock>,
     inherited: &DefaultsBlock,
     context: &Context<'_>,
+    files: &mut Files<'_>,
     report: &mut Report,
 ) -> Route {
     let block = &item.value;
@@ -174,7 +181,7 @@ fn route(
         rate_limits,
         auth,
         authorize,
-        ext_auth: block.ext_auth.as_ref().and_then(|block| ext_auth::ext_auth(&block.value, report)),
+        ext_auth: block.ext_auth.as_ref().and_then(|block| ext_auth::ext_auth(&block.value, files, report)),
         concurrency: block.concurrency.as_ref().map(|block| traffic::concurrency(&block.value, report)),
         hash_on: action::hash_on(block.hash_on.as_ref(), &action, report),
         request_mirror: block

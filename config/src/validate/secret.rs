@@ -79,6 +79,25 @@ pub(super) fn kept_bearer_token(
     }
 }
 
+/// A password; its file is a part of the configuration, which is read again when it changes.
+pub(super) fn password(
+    written: &At<SecretSpec>,
+    files: &mut Files<'_>,
+    report: &mut Report,
+) -> Option<SecretText> {
+    let secret = match written.value.reference()? {
+        SecretRef::File(path) => {
+            let file = files.named(path, report)?;
+            SecretText::from(SecretOrigin::File(file.path), one_line_end_off(&file.content))
+        }
+        SecretRef::Env(name) => variable(name, files, report)?,
+    };
+    if secret.expose().is_empty() {
+        report.error(&written.place, "bad-secret", "the password is empty", "write one, or remove the key");
+    }
+    Some(secret)
+}
+
 fn variable(name: &At<String>, files: &Files<'_>, report: &mut Report) -> Option<SecretText> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     if name.value.is_empty()

@@ -53,7 +53,7 @@ pub(super) fn parse_with<'a>(url: &'a str, schemes: &[(&str, u16)]) -> Result<Ur
     let address = address(host, port)?;
     let host = host.to_ascii_lowercase();
     let authority = if port == own { host } else { format!("{host}:{port}") };
-    Ok(Url { secure: name == "https", address, authority, tail })
+    Ok(Url { secure: matches!(name, "https" | "rediss"), address, authority, tail })
 }
 
 /// Takes the port off an authority.

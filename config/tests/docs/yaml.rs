@@ -1,6 +1,6 @@
 //! Every piece of YAML that a reader may copy loads without an error or a warning.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use outrigger_config::{load_str, render_text};
 use tempfile::TempDir;
@@ -26,6 +26,8 @@ fn mounted() -> TempDir {
     certificates::write(&folder.path().join("tls"), &["public.example.com"]);
     certificates::write_client(&folder.path().join("tls"), "orders");
     certificates::write(&folder.path().join("internal"), &["*.internal.example.com"]);
+    certificates::write(&folder.path().join("redis"), &["limits.infra"]);
+    fs::write(folder.path().join("redis/password"), "word\n").unwrap();
     folder
 }
 

@@ -162,8 +162,8 @@ impl Control {
         let servers = admin::Servers::bind(&config)?;
         let (refused, notes) = Teller::new();
         let snapshot = Arc::new(build(&config, None, &metrics, &notes)?);
-        let mut keepers = Keepers::default();
         let mut lookups = Lookups::default();
+        let mut keepers = Keepers::new(lookups.resolver());
         tokio::join!(
             lookups.begin(snapshot.names(), FIRST_LOOKUP),
             keepers.begin(&snapshot.keys, FIRST_KEYS)

@@ -41,7 +41,7 @@ struct Guard {
 impl ExtAuthLayer {
     /// `extAuth` of a route, over connections to its endpoint.
     pub(crate) fn new(accepted: &model::ExtAuth, pool: Rc<Pool>, counters: Arc<ExtAuthCounters>) -> Self {
-        let authority = HeaderValue::from_str(&accepted.endpoint.authority);
+        let authority = HeaderValue::from_str(accepted.host());
         let asked = Asked {
             target: accepted.path.parse().unwrap_or_default(),
             authority: authority.unwrap_or_else(|_| HeaderValue::from_static("localhost")),

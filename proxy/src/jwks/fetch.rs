@@ -13,7 +13,7 @@ use rustls::ClientConfig;
 use tokio::time::timeout;
 
 use super::{cell::KeyCell, http};
-use crate::{telemetry::metrics::FetchResult, tls};
+use crate::{telemetry::metrics::FetchResult, tls, upstream::dns::Resolver};
 
 /// How many redirects in a row are followed.
 const MAX_REDIRECTS: usize = 3;
@@ -74,8 +74,9 @@ pub(super) async fn fetch(
     cell: &KeyCell,
     remote: &RemoteKeys,
     trust: &mut Trust,
+    resolver: &Resolver,
 ) -> Result<KeySet, FetchError> {
-    let fetching = Fetch::begin(remote, trust)?.keys(cell);
+    let fetching = Fetch::begin(remote, trust, resolver)?.keys(cell);
     timeout(remote.timeout, fetching).await.map_err(|_| FetchError::Timeout)?
 }
 
@@ -86,13 +87,18 @@ pub(super) struct Trust(Option<Arc<ClientConfig>>);
 struct Fetch<'a> {
     remote: &'a RemoteKeys,
     trust: &'a mut Trust,
+    resolver: &'a Resolver,
     bearer: Option<HeaderValue>,
 }
 
 impl<'a> Fetch<'a> {
-    fn begin(remote: &'a RemoteKeys, trust: &'a mut Trust) -> Result<Self, FetchError> {
+    fn begin(
+        remote: &'a RemoteKeys,
+        trust: &'a mut Trust,
+        resolver: &'a Resolver,
+    ) -> Result<Self, FetchError> {
         let bearer = remote.bearer_token.as_ref().map(bearer).transpose().map_err(FetchError::Credentials)?;
-        Ok(Self { remote, trust, bearer })
+        Ok(Self { remote, trust, resolver, bearer })
     }
 
     async fn keys(mut self, cell: &KeyCell) -> Result<KeySet, FetchError> {
@@ -132,7 +138,7 @@ impl<'a> Fetch<'a> {
             }
             let tls = if encrypted { Some(self.trust.of(self.remote, &url)?) } else { None };
             let bearer = self.bearer.clone().filter(|_| encrypted);
-            let answer = http::get(&url, tls, bearer).await?;
+            let answer = http::get(&url, tls, bearer, self.resolver).await?;
             match answer.status {
                 200 => return Ok((url, answer.body)),
                 301 | 302 | 303 | 307 | 308 => {

@@ -9,13 +9,11 @@ use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use outrigger_config::jwks::MAX_BYTES;
 use rustls::{ClientConfig, pki_types::ServerName};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 
 use super::fetch::FetchError;
+use crate::upstream::{dns::Resolver, race};
 
 /// A response head over this is refused.
 const HEAD_BYTES: usize = 16 * 1024;
@@ -35,11 +33,12 @@ pub(super) async fn get(
     url: &Uri,
     tls: Option<Arc<ClientConfig>>,
     bearer: Option<HeaderValue>,
+    resolver: &Resolver,
 ) -> Result<Answer, FetchError> {
     let host = url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
     let port = url.port_u16().unwrap_or_else(|| if tls.is_some() { 443 } else { 80 });
-    let connected = connect(&host, port).await;
-    let stream = connected.map_err(|source| FetchError::Connect { host: host.clone(), source })?;
+    let connected = async { race::connect(resolver.sockets(&host, port).await?).await };
+    let (stream, _) = connected.await.map_err(|source| FetchError::Connect { host: host.clone(), source })?;
     let Some(tls) = tls else { return exchange(url, stream, bearer).await };
     let name = ServerName::try_from(host.clone()).map_err(io::Error::other);
     let encrypted = match name {
@@ -47,18 +46,6 @@ pub(super) async fn get(
         Err(error) => Err(error),
     };
     exchange(url, encrypted.map_err(|source| FetchError::Tls { host, source })?, bearer).await
-}
-
-/// The addresses of a host one after the other. The system's resolver runs on a thread of its own.
-async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
-    let mut last = io::Error::new(io::ErrorKind::AddrNotAvailable, "the host name has no address");
-    for address in tokio::net::lookup_host((host, port)).await? {
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
 }
 
 async fn exchange<S>(url: &Uri, stream: S, bearer: Option<HeaderValue>) -> Result<Answer, FetchError>

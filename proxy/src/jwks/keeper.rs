@@ -9,7 +9,10 @@ use super::{
     cell::KeyCell,
     fetch::{self, FetchError, Trust},
 };
-use crate::telemetry::metrics::{FetchResult, Metrics};
+use crate::{
+    telemetry::metrics::{FetchResult, Metrics},
+    upstream::dns::Resolver,
+};
 
 /// The first wait after a failure; it doubles with each further one.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -27,8 +30,10 @@ pub(crate) fn cells(config: &Config, old: &[Arc<KeyCell>], metrics: &Metrics) ->
 }
 
 /// The tasks that fetch.
-#[derive(Default)]
-pub(crate) struct Keepers(Vec<Keeper>);
+pub(crate) struct Keepers {
+    resolver: Arc<Resolver>,
+    all: Vec<Keeper>,
+}
 
 struct Keeper {
     cell: Arc<KeyCell>,
@@ -42,17 +47,22 @@ impl Drop for Keeper {
 }
 
 impl Keepers {
+    /// None yet; hosts are looked up as those of upstreams are.
+    pub(crate) fn new(resolver: &Arc<Resolver>) -> Self {
+        Self { resolver: Arc::clone(resolver), all: Vec::new() }
+    }
+
     /// Begins to fetch for cells that nobody fetches for yet, and waits at most for `limit` until each of them was
     /// tried once: called before a configuration is published, so that the first requests find keys.
     pub(crate) async fn begin(&mut self, cells: &[Arc<KeyCell>], limit: Duration) {
         let is_new = |cell: &&Arc<KeyCell>| {
-            cell.remote().is_some() && !self.0.iter().any(|keeper| Arc::ptr_eq(&keeper.cell, cell))
+            cell.remote().is_some() && !self.all.iter().any(|keeper| Arc::ptr_eq(&keeper.cell, cell))
         };
         let new: Vec<Arc<KeyCell>> = cells.iter().filter(is_new).cloned().collect();
-        self.0.extend(
-            new.iter()
-                .map(|cell| Keeper { cell: Arc::clone(cell), task: tokio::spawn(keep(Arc::clone(cell))) }),
-        );
+        self.all.extend(new.iter().map(|cell| {
+            let task = tokio::spawn(keep(Arc::clone(cell), Arc::clone(&self.resolver)));
+            Keeper { cell: Arc::clone(cell), task }
+        }));
         let _ = timeout(limit, async {
             for cell in &new {
                 cell.first_fetch().await;
@@ -63,18 +73,18 @@ impl Keepers {
 
     /// Ends the fetches for cells that the published configuration does not have.
     pub(crate) fn keep_only(&mut self, cells: &[Arc<KeyCell>]) {
-        self.0.retain(|keeper| cells.iter().any(|cell| Arc::ptr_eq(cell, &keeper.cell)));
+        self.all.retain(|keeper| cells.iter().any(|cell| Arc::ptr_eq(cell, &keeper.cell)));
     }
 }
 
 /// Fetches for as long as the task lives.
-async fn keep(cell: Arc<KeyCell>) {
+async fn keep(cell: Arc<KeyCell>, resolver: Arc<Resolver>) {
     let Some(remote) = cell.remote() else { return };
     let mut trust = Trust::default();
     let mut failures = None; // nothing was tried yet
     loop {
         let number = cell.begin_fetch();
-        match fetch::fetch(&cell, remote, &mut trust).await {
+        match fetch::fetch(&cell, remote, &mut trust, &resolver).await {
             Ok(keys) => {
                 cell.counters.fetched(FetchResult::Ok);
                 if failures != Some(0) {

@@ -18,9 +18,11 @@ use tokio::{
 use super::resp::{self, Reply};
 use crate::{
     telemetry::metrics::{RedisCounters, RedisResult},
+    tls::client::Spoken,
     upstream::{
-        connect::{UpstreamStream, connect},
+        connect::{Secure, UpstreamStream, connect},
         endpoint::Endpoint,
+        service::Service,
     },
 };
 
@@ -61,7 +63,7 @@ struct Question {
 
 /// Asks redis, from one worker.
 pub(crate) struct Client {
-    endpoint: Arc<Endpoint>,
+    server: Arc<Service>,
     model: Redis,
     counters: Arc<RedisCounters>,
     questions: mpsc::Sender<Question>,
@@ -84,16 +86,16 @@ pub(super) struct Asked(Option<oneshot::Receiver<Answer>>);
 
 impl Client {
     /// A client without connection; it opens one when it is first asked.
-    pub(crate) fn new(endpoint: Arc<Endpoint>, model: Redis, counters: Arc<RedisCounters>) -> Self {
+    pub(crate) fn new(server: Arc<Service>, model: Redis, counters: Arc<RedisCounters>) -> Self {
         let (questions, queue) = mpsc::channel(QUESTIONS);
         let state =
             Rc::new(State { down: Cell::new(None), backoff: Cell::new(BACKOFF.0), told: Cell::new(false) });
-        Self { endpoint, model, counters, questions, state, idle: Cell::new(Some(queue)) }
+        Self { server, model, counters, questions, state, idle: Cell::new(Some(queue)) }
     }
 
     /// Whether a new configuration may go on with it.
-    pub(crate) fn is_for(&self, endpoint: &Arc<Endpoint>, model: &Redis) -> bool {
-        Arc::ptr_eq(&self.endpoint, endpoint) && self.model == *model
+    pub(crate) fn is_for(&self, server: &Arc<Service>, model: &Redis) -> bool {
+        Arc::ptr_eq(&self.server, server) && self.model == *model
     }
 
     /// As accepted.
@@ -107,8 +109,8 @@ impl Client {
             return Asked(None);
         }
         if let Some(queue) = self.idle.take() {
-            let (endpoint, model) = (Arc::clone(&self.endpoint), self.model.clone());
-            let driver = Driver { endpoint, model, state: Rc::clone(&self.state) };
+            let (server, model) = (Arc::clone(&self.server), self.model.clone());
+            let driver = Driver { server, model, state: Rc::clone(&self.state) };
             tokio::task::spawn_local(driver.run(queue));
         }
         let (answer, asked) = oneshot::channel();
@@ -172,7 +174,7 @@ impl State {
 
 /// The task that owns the connection.
 struct Driver {
-    endpoint: Arc<Endpoint>,
+    server: Arc<Service>,
     model: Redis,
     state: Rc<State>,
 }
@@ -199,7 +201,7 @@ impl Driver {
                     open.iter_mut().for_each(|question| (question.again, question.whole) = (true, false));
                 }
                 End::Failed(error) => {
-                    self.state.tell(&self.endpoint, &error);
+                    self.state.tell(&self.server.endpoint, &error);
                     self.state.put_off(Instant::now());
                     open.clear();
                     while queue.try_recv().is_ok() {}
@@ -209,19 +211,16 @@ impl Driver {
         }
     }
 
-    /// Opens a connection and has the script loaded.
+    /// Opens a connection, says who asks, and has the script loaded.
     async fn connect(&self) -> Result<Link, End> {
         let opening = async {
-            let stream = connect(&self.endpoint, None, self.model.timeout).await?.stream;
+            let secure =
+                self.server.tls.as_ref().map(|connector| Secure { connector, spoken: Spoken::Other });
+            let stream = connect(&self.server.endpoint, secure, self.model.timeout).await?.stream;
             let mut link = Link { stream, buffer: BytesMut::new(), sha: String::new() };
-            let mut set_up = Vec::new();
-            let database = self.model.database.to_string();
-            if self.model.database > 0 {
-                resp::command(&mut set_up, &[b"SELECT", database.as_bytes()]);
-            }
-            resp::command(&mut set_up, &[b"SCRIPT", b"LOAD", SCRIPT.as_bytes()]);
-            link.stream.write_all(&set_up).await?;
-            if self.model.database > 0 {
+            let (set_up, before) = self.set_up();
+            link.send(&set_up).await?;
+            for _ in 0..before {
                 link.text().await?;
             }
             link.sha = link.text().await?;
@@ -231,6 +230,24 @@ impl Driver {
             Ok(opened) => opened.map_err(End::Failed),
             Err(_) => Err(End::Failed(io::ErrorKind::TimedOut.into())),
         }
+    }
+
+    /// What a connection begins with, in one go, and how many replies come before that of the script.
+    fn set_up(&self) -> (Vec<u8>, usize) {
+        let (mut out, mut before) = (Vec::new(), 0);
+        if let Some(password) = &self.model.password {
+            let user = self.model.username.as_ref().map(|name| name.as_bytes());
+            let words: Vec<&[u8]> =
+                [Some(&b"AUTH"[..]), user, Some(password.expose())].into_iter().flatten().collect();
+            resp::command(&mut out, &words);
+            before += 1;
+        }
+        if self.model.database > 0 {
+            resp::command(&mut out, &[b"SELECT", self.model.database.to_string().as_bytes()]);
+            before += 1;
+        }
+        resp::command(&mut out, &[b"SCRIPT", b"LOAD", SCRIPT.as_bytes()]);
+        (out, before)
     }
 }
 
@@ -270,7 +287,7 @@ impl Link {
                 }
             }
             if !out.is_empty() {
-                match timeout(driver.model.timeout, self.stream.write_all(&out)).await {
+                match timeout(driver.model.timeout, self.send(&out)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => break End::of(error),
                     Err(_) => break End::Failed(io::ErrorKind::TimedOut.into()),
@@ -311,6 +328,12 @@ impl Link {
         };
         let words = [name, script.as_bytes(), b"1", key.as_bytes(), interval.as_bytes(), depth.as_bytes()];
         resp::command(out, &words);
+    }
+
+    /// Writes all of it, past what TLS holds back.
+    async fn send(&mut self, out: &[u8]) -> io::Result<()> {
+        self.stream.write_all(out).await?;
+        self.stream.flush().await
     }
 
     async fn text(&mut self) -> io::Result<String> {
@@ -361,7 +384,7 @@ fn settle(mut question: Question, reply: Reply, open: &mut VecDeque<Question>, d
             open.push_back(question);
         }
         // Dropped, the asker learns that there is no answer.
-        Reply::Error(error) => driver.state.tell(&driver.endpoint, &error),
+        Reply::Error(error) => driver.state.tell(&driver.server.endpoint, &error),
         Reply::Text(_) => {}
     }
 }

@@ -18,7 +18,10 @@ use tokio::{
     time::timeout,
 };
 
-use super::endpoint::{ConnectTo, Endpoint};
+use super::{
+    endpoint::{ConnectTo, Endpoint},
+    race,
+};
 use crate::tls::client::{Connector, Encrypted, Shaken, Spoken};
 
 /// A connection of any kind.
@@ -88,7 +91,7 @@ pub(crate) struct Secure<'a> {
     pub spoken: Spoken,
 }
 
-/// Connects to `endpoint`: its addresses one after the other, and then TLS where it is spoken, all within `limit`.
+/// Connects to `endpoint`: to the first of its addresses that accepts, and then TLS where it is spoken, all within `limit`.
 ///
 /// # Errors
 /// The last address's error, or `TimedOut`; `AddrNotAvailable` when a host name has no address. What went wrong with TLS
@@ -128,18 +131,9 @@ async fn connect_any(endpoint: &Endpoint) -> io::Result<Connected> {
             return Ok(Connected { stream: UpstreamStream::Unix(stream), address: None, resumed: None });
         }
     };
-    let mut last = io::Error::new(io::ErrorKind::AddrNotAvailable, "the host name has no address");
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
-                stream.set_nodelay(true)?;
-                let stream = UpstreamStream::Tcp(stream);
-                return Ok(Connected { stream, address: Some(address), resumed: None });
-            }
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
+    let (stream, address) = race::connect(addresses).await?;
+    stream.set_nodelay(true)?;
+    Ok(Connected { stream: UpstreamStream::Tcp(stream), address: Some(address), resumed: None })
 }
 
 impl AsyncRead for UpstreamStream {

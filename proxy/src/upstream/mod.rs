@@ -16,4 +16,6 @@ pub(crate) mod local;
 pub(crate) mod outlier;
 pub(crate) mod pool;
 pub(crate) mod probe;
+pub(crate) mod race;
 pub(crate) mod registry;
+pub(crate) mod service;

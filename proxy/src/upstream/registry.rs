@@ -244,19 +244,6 @@ pub(crate) fn upstreams(
     config.upstreams.iter().map(&mut upstream).collect()
 }
 
-/// The endpoints of `extAuth`, each once; those of `old` that are the same are carried over.
-pub(crate) fn services(config: &Config, old: &[Arc<Endpoint>]) -> Vec<Arc<Endpoint>> {
-    let mut services: Vec<Arc<Endpoint>> = Vec::new();
-    for asked in config.routes.iter().filter_map(|route| route.ext_auth.as_ref()) {
-        if services.iter().any(|one| one.spec == asked.endpoint) {
-            continue;
-        }
-        let kept = old.iter().find(|one| one.spec == asked.endpoint).cloned();
-        services.push(kept.unwrap_or_else(|| Arc::new(Endpoint::new(asked.endpoint.clone()))));
-    }
-    services
-}
-
 #[cfg(test)]
 mod tests {
     use outrigger_config::load_str;

@@ -4,8 +4,11 @@
 //! This binary is also the proxy that is counted (see [`the_proxy_that_is_counted`]): its allocator counts, and what client
 //! and app allocate is in another process.
 
+// Helpers of tests are tests too.
+#![allow(clippy::unwrap_used)]
+
 #[path = "../it/support/mod.rs"]
-#[allow(missing_docs, reason = "shared with another test")]
+#[allow(missing_docs, unreachable_pub, reason = "shared with another test")]
 mod support;
 
 use std::{

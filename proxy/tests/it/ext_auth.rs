@@ -7,10 +7,13 @@ use crate::{
     support::{
         Proxy,
         client::{Answer, H2, full, request},
+        front::{Front, Maker},
         live::free_port,
+        pki::{Ca, Wanted},
         recording::{Act, Message, Recording},
         tokens::corp,
         wire::{Wire, header, status},
+        with_servers,
     },
 };
 
@@ -252,4 +255,70 @@ fn the_service_may_be_a_name_and_change_with_a_reload() {
     proxy.reload_with(&yaml(&second));
     assert_eq!(ask(), 403);
     first.wait_closed(0);
+}
+
+/// A proxy whose service stands behind TLS, with this block, in a folder that holds `ca.crt`.
+fn over_tls(front: &Front, ca: &Ca, tls: &str) -> (Proxy, Recording) {
+    let (app, folder) = (Recording::ok(), tempfile::tempdir().unwrap());
+    std::fs::write(folder.path().join("ca.crt"), ca.pem()).unwrap();
+    let file = folder.path().join("outrigger.yaml");
+    let yaml = format!(
+        "workers: 1\napp: {{ port: {} }}\nlisteners: [{{ port: 0 }}]\nroutes:\n\
+         - {{ name: app, extAuth: {{ url: \"https://localhost:{}/check\", tls: {tls}, timeout: 20s }} }}\n",
+        app.port(),
+        front.address.port()
+    );
+    std::fs::write(&file, with_servers(&yaml)).unwrap();
+    (Proxy::start_file(folder, &file), app)
+}
+
+fn get(proxy: &Proxy) -> u16 {
+    status(&Wire::connect(proxy.inbound()).ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").0)
+}
+
+#[test]
+fn over_https_the_service_is_verified_and_its_answer_counts() {
+    let (ca, other) = (Ca::new("service"), Ca::new("other"));
+    let service = Recording::answering(|message| match message.line.contains("/check") {
+        true => act(ALLOW),
+        false => act(b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n"),
+    });
+    let leaf = ca.sign(Wanted::server(&["localhost"]));
+    let front = Maker::new(&leaf).before(([127, 0, 0, 1], service.port()).into());
+    let (proxy, app) = over_tls(&front, &ca, "{ caFiles: [ca.crt] }");
+    assert_eq!([get(&proxy), get(&proxy)], [200, 200]);
+    assert_eq!((service.messages().len(), app.messages().len()), (2, 2));
+    let seen = front.seen();
+    assert_eq!(seen.len(), 1, "one connection for both");
+    assert_eq!(
+        (seen[0].server_name.as_deref(), seen[0].alpn.as_deref()),
+        (Some("localhost"), Some("http/1.1"))
+    );
+    let shaken = r#"outrigger_upstream_tls_handshakes_total{upstream="extAuth",result="full",reason=""}"#;
+    assert!((proxy.metric(shaken) - 1.0).abs() < 0.5, "{}", proxy.metrics());
+
+    // Whom nobody believes decides nothing, and neither does one of another name.
+    for (authority, tls) in
+        [(&other, "{ caFiles: [ca.crt] }"), (&ca, "{ caFiles: [ca.crt], hostname: auth.example }")]
+    {
+        let asked = service.messages().len();
+        let (proxy, app) = over_tls(&front, authority, tls);
+        assert_eq!(get(&proxy), 503);
+        let line = proxy.logged(|line| line["status"] == 503);
+        assert_eq!((&line["flag"], &line["reason"]), (&json!("UZ"), &json!("ext_auth.failed")));
+        assert_eq!((service.messages().len(), app.messages().len()), (asked, 0));
+    }
+}
+
+#[test]
+fn a_service_that_wants_a_certificate_gets_ours() {
+    let ca = Ca::new("service");
+    let service = Recording::answering(|_| act(ALLOW));
+    let leaf = ca.sign(Wanted::server(&["localhost"]));
+    let front = Maker::new(&leaf).clients(&ca).before(([127, 0, 0, 1], service.port()).into());
+    let own = tempfile::tempdir().unwrap();
+    let (cert, key) = ca.sign(Wanted::client("orders")).write(own.path(), "own");
+    let block = format!("{{ caFiles: [ca.crt], certFile: {}, keyFile: {} }}", cert.display(), key.display());
+    assert_eq!(get(&over_tls(&front, &ca, &block).0), 200);
+    assert_eq!(get(&over_tls(&front, &ca, "{ caFiles: [ca.crt] }").0), 503);
 }

@@ -15,10 +15,12 @@ use serde_json::{Value, json};
 use crate::support::{
     Proxy,
     live::free_port,
+    pki::{Ca, Wanted},
     recording::Recording,
     redis::Redis,
     wait_for,
     wire::{App, Wire, header, status},
+    with_servers,
 };
 
 /// A proxy with one limit `a` and the rest of the file.
@@ -235,4 +237,72 @@ fn a_server_that_hangs_is_given_up_and_found_again() {
         thread::sleep(Duration::from_millis(20));
         (questions(&pod, "ok") > before).then_some(())
     });
+}
+
+/// A proxy with one limit of one request an hour, and this `redis` block, in a folder that is there.
+fn limited_by(app: &Recording, folder: tempfile::TempDir, redis: &str) -> Proxy {
+    let file = folder.path().join("outrigger.yaml");
+    let yaml = format!(
+        "app: {{ port: {} }}\nlisteners: [{{ port: 0 }}]\nrateLimits:\n  \
+         a: {{ requests: 1, per: 1h, key: {{ header: x-tenant }}, store: redis }}\n\
+         redis: {{ {redis}, timeout: 20s, onError: deny }}\ndefaults: {{ rateLimits: [a] }}\n",
+        app.port()
+    );
+    std::fs::write(&file, with_servers(&yaml)).unwrap();
+    Proxy::start_file(folder, &file)
+}
+
+#[test]
+fn a_password_is_told_and_read_again_when_its_file_changes() {
+    let Some(redis) = Redis::with_password("hunter2 first") else { return };
+    let (app, folder) = (Recording::ok(), tempfile::tempdir().unwrap());
+    std::fs::write(folder.path().join("password"), "hunter2 first\n").unwrap();
+    let url = format!("url: \"redis://localhost:{}/3\", password: {{ file: password }}", redis.port);
+    let proxy = limited_by(&app, folder, &url);
+    assert_eq!([ask(&proxy, "x-tenant: a\r\n"), ask(&proxy, "x-tenant: a\r\n")], [200, 429]);
+    // Another password, and connections with the old one are closed.
+    let change = "AUTH \"hunter2 first\"\r\nCONFIG SET requirepass hunter2-second\r\nCLIENT KILL TYPE normal SKIPME yes";
+    assert!(redis.command(change).starts_with("+OK"), "redis takes the change");
+    wait_for("a refusal", || (ask(&proxy, "x-tenant: b\r\n") == 503).then_some(()));
+    wait_for("the reason", || proxy.stderr().contains("WRONGPASS").then_some(()));
+    std::fs::write(proxy.folder().join("password"), "hunter2-second\n").unwrap();
+    wait_for("the new password", || (ask(&proxy, "x-tenant: c\r\n") == 200).then_some(()));
+    for told in [proxy.stderr(), proxy.admin("GET", "/config").1, proxy.metrics()] {
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+}
+
+#[test]
+fn a_user_of_redis_is_told_with_the_password() {
+    let Some(redis) = Redis::start() else { return };
+    assert!(redis.command("ACL SETUSER limits on >word ~* +@all").starts_with("+OK"));
+    assert!(redis.command("ACL SETUSER default off").starts_with("+OK"));
+    for (name, expected) in [("limits", 200), ("nobody", 503)] {
+        let (app, folder) = (Recording::ok(), tempfile::tempdir().unwrap());
+        std::fs::write(folder.path().join("password"), "word").unwrap();
+        let keys = format!(
+            "url: \"redis://127.0.0.1:{}\", username: {name}, password: {{ file: password }}",
+            redis.port
+        );
+        assert_eq!(ask(&limited_by(&app, folder, &keys), ""), expected, "{name}");
+    }
+}
+
+#[test]
+fn over_tls_redis_is_verified() {
+    let (ca, other) = (Ca::new("redis"), Ca::new("other"));
+    let servers = tempfile::tempdir().unwrap();
+    ca.sign(Wanted::server(&["localhost"])).write(servers.path(), "tls");
+    std::fs::write(servers.path().join("ca.crt"), ca.pem()).unwrap();
+    let Some(redis) = Redis::over_tls(servers.path()) else { return };
+    for (authority, expected) in [(&ca, [200, 429]), (&other, [503, 503])] {
+        let (app, folder) = (Recording::ok(), tempfile::tempdir().unwrap());
+        std::fs::write(folder.path().join("ca.crt"), authority.pem()).unwrap();
+        let url = format!("url: \"rediss://localhost:{}\", tls: {{ caFiles: [ca.crt] }}", redis.port);
+        let proxy = limited_by(&app, folder, &url);
+        assert_eq!([ask(&proxy, ""), ask(&proxy, "")], expected);
+        if expected == [503, 503] {
+            wait_for("the reason", || proxy.stderr().contains("UnknownIssuer").then_some(()));
+        }
+    }
 }

@@ -141,6 +141,18 @@ pub enum EndpointAddress {
     Unix(Arc<PathBuf>),
 }
 
+impl EndpointAddress {
+    /// Whether nobody else can sit on the way.
+    pub(crate) fn is_here(&self) -> bool {
+        match self {
+            Self::Socket(address) => address.ip().is_loopback(),
+            // A name may lead anywhere, but for the one that may not (RFC 6761 section 6.3).
+            Self::Host { name, .. } => matches!(&**name, "localhost" | "localhost."),
+            Self::Unix(_) => true,
+        }
+    }
+}
+
 /// What is spoken to an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Protocol {

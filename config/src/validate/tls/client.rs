@@ -27,6 +27,23 @@ pub(in crate::validate) fn client(
     }
 }
 
+/// TLS towards what one URL names: spoken when its scheme says so, and then the block may be left out.
+pub(in crate::validate) fn of_url(
+    written: Option<&At<UpstreamTlsBlock>>,
+    secure: bool,
+    scheme: &str,
+    files: &mut Files<'_>,
+    report: &mut Report,
+) -> Option<Arc<ClientTls>> {
+    let read = written.map(|tls| client(&tls.value, files, report));
+    if let Some(written) = written.filter(|_| !secure) {
+        let message = "`tls` has no effect on a URL without TLS";
+        let help = format!("remove it, or write {scheme}:// in the URL");
+        report.error(&written.place, "conflicting-keys", message, help);
+    }
+    secure.then(|| Arc::new(read.unwrap_or_default()))
+}
+
 /// A DNS name in lower case, or an address as it is written in URLs.
 fn server_name(written: &At<String>, report: &mut Report) -> Option<Arc<str>> {
     match written.value.parse() {

@@ -2,7 +2,7 @@
 
 use crate::{
     files::Files,
-    model::{EndpointAddress, EndpointSpec, SecretText},
+    model::{EndpointSpec, SecretText},
     problem::Report,
     schema::UpstreamBlock,
     validate::secret,
@@ -17,7 +17,7 @@ pub(super) fn bearer_token(
     report: &mut Report,
 ) -> Option<SecretText> {
     let credentials = block.credentials.as_ref()?;
-    let here = block.dns.is_none() && endpoints.iter().all(|endpoint| is_here(&endpoint.address));
+    let here = block.dns.is_none() && endpoints.iter().all(|endpoint| endpoint.address.is_here());
     if secure == Some(false) && !here {
         let message =
             "credentials never go over http to another host: whoever sits on the way could use them";
@@ -29,13 +29,4 @@ pub(super) fn bearer_token(
         );
     }
     secret::kept_bearer_token(credentials.value.bearer_token.as_ref()?, files, report)
-}
-
-fn is_here(address: &EndpointAddress) -> bool {
-    match address {
-        EndpointAddress::Socket(address) => address.ip().is_loopback(),
-        // A name may lead anywhere, but for the one that may not (RFC 6761 section 6.3).
-        EndpointAddress::Host { name, .. } => matches!(&**name, "localhost" | "localhost."),
-        EndpointAddress::Unix(_) => true,
-    }
 }

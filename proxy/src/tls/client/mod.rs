@@ -107,6 +107,8 @@ pub(crate) enum Spoken {
     Http1,
     /// HTTP/2, which both must have said.
     Http2,
+    /// No HTTP: nothing is said of it.
+    Other,
 }
 
 /// How TLS is spoken to the endpoints of one upstream, and with whom.
@@ -178,11 +180,13 @@ impl Connector {
         spoken: Spoken,
     ) -> io::Result<Shaken> {
         let name = self.server_name(authority).map_err(|error| self.fail(authority, error))?;
-        let protocol: &[u8] = match spoken {
-            Spoken::Http1 => b"http/1.1",
-            Spoken::Http2 => b"h2",
+        let protocol: Option<&[u8]> = match spoken {
+            Spoken::Http1 => Some(b"http/1.1"),
+            Spoken::Http2 => Some(b"h2"),
+            Spoken::Other => None,
         };
-        let shaking = self.config.with_alpn(vec![protocol.to_vec()]).connect(name.clone(), Wire::new(stream));
+        let protocols = protocol.iter().map(|one| one.to_vec()).collect();
+        let shaking = self.config.with_alpn(protocols).connect(name.clone(), Wire::new(stream));
         let stream = shaking.await.map_err(|error| self.fail(authority, failure::of_io(error)))?;
         let session = stream.get_ref().1;
         let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
@@ -194,7 +198,7 @@ impl Connector {
                 return Err(self.fail(authority, failure::of(error)));
             }
         }
-        if spoken == Spoken::Http2 && session.alpn_protocol() != Some(protocol) {
+        if spoken == Spoken::Http2 && session.alpn_protocol() != protocol {
             let error = rustls::Error::NoApplicationProtocol;
             return Err(self.fail(authority, failure::of(error)));
         }

@@ -94,6 +94,11 @@ impl Drop for Task {
 }
 
 impl Lookups {
+    /// What looks names up, for whoever does that itself.
+    pub(crate) fn resolver(&self) -> &Arc<Resolver> {
+        &self.resolver
+    }
+
     /// With another resolver than the system's.
     #[cfg(test)]
     fn with(resolver: Resolver) -> Self {

@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     path::PathBuf,
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -153,6 +153,18 @@ impl Resolver {
             return Err(Failure::NotFound);
         }
         Ok(Addresses { addresses, ttl: ttl(records) })
+    }
+
+    /// Addresses of a host in a URL, which may be one itself, with this port.
+    ///
+    /// # Errors
+    /// The name has none, or nobody says so.
+    pub(crate) async fn sockets(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return Ok(vec![(address, port).into()]);
+        }
+        let found = self.addresses(host).await.map_err(io::Error::other)?;
+        Ok(found.addresses.into_iter().map(|address| (address, port).into()).collect())
     }
 
     /// The services behind a name that have the best priority.

@@ -10,7 +10,10 @@ use super::{GET, yaml};
 use crate::support::{
     Proxy, command,
     dns::{Dns, Reply},
-    origin, wait_for,
+    keys::KeyServer,
+    origin,
+    tokens::{ISSUER, jwks, signer},
+    wait_for,
     wire::{Wire, status},
     with_servers,
 };
@@ -117,4 +120,28 @@ fn endpoints_of_a_name_come_and_go_with_its_answer() {
     let told = &proxy.status()["upstreams"]["u"];
     assert_eq!((&told["dns"]["name"], &told["dns"]["type"]), (&"search.example.".into(), &"A".into()));
     assert_eq!(told["endpoints"][0]["endpoint"], format!("127.0.0.9:{port}"));
+}
+
+#[test]
+fn the_host_of_a_key_set_is_looked_up_in_the_same_way() {
+    let Some(dns) = server() else { return };
+    dns.set("keys.prod.example", Reply::Addresses(0, vec![Ipv4Addr::LOCALHOST.into()]));
+    let keys = KeyServer::plain(jwks(&[signer()]));
+    let port = keys.address.port();
+    // Nobody answers at the first address of the name; the next one is tried.
+    dns.set(
+        "keys.prod.example",
+        Reply::Addresses(0, vec![Ipv4Addr::new(127, 0, 0, 9).into(), Ipv4Addr::LOCALHOST.into()]),
+    );
+    let origin = origin();
+    let proxy = start(
+        &dns,
+        &format!(
+            "    endpoints: [{{ url: \"{}\" }}]\njwtProviders:\n  corp: {{ issuer: {ISSUER}, audiences: [orders-api], \
+             jwks: {{ url: \"http://keys:{port}/set\", allowInsecure: true, timeout: 5s }} }}\n",
+            origin.url("").trim_end_matches('/')
+        ),
+    );
+    wait_for("the keys", || (proxy.metric(r#"outrigger_jwks_keys{provider="corp"}"#) > 0.5).then_some(()));
+    assert_eq!(keys.requests(), 1);
 }

@@ -1,0 +1,98 @@
+//! Servers that the proxy itself asks and that are no upstreams: those of `extAuth`, and redis.
+
+use std::sync::Arc;
+
+use outrigger_config::model::{ClientTls, Config, EndpointSpec};
+
+use super::{endpoint::Endpoint, registry::Untrusting};
+use crate::tls::{
+    client::{Connector, SystemRoots},
+    notes::Notes,
+};
+
+/// The name under which those of `extAuth` are counted and told; no upstream can have it, since it is no DNS label.
+pub(crate) const EXT_AUTH: &str = "extAuth";
+
+/// The same of redis: an upstream may have this name, but nothing is counted under it here.
+const REDIS: &str = "redis";
+
+/// One server.
+pub(crate) struct Service {
+    /// Where it is.
+    pub endpoint: Arc<Endpoint>,
+    /// TLS, where it is spoken.
+    pub tls: Option<Arc<Connector>>,
+    model: Option<Arc<ClientTls>>,
+}
+
+impl Service {
+    /// Whether it is what was written so, with the same files.
+    pub(crate) fn is_for(&self, spec: &EndpointSpec, tls: Option<&Arc<ClientTls>>) -> bool {
+        self.endpoint.spec == *spec && self.model.as_ref() == tls
+    }
+
+    /// The one of `old` that is the same, else a new one; its addresses are carried over where only TLS is another.
+    fn new(
+        name: &'static str,
+        spec: &EndpointSpec,
+        tls: Option<&Arc<ClientTls>>,
+        old: &[Arc<Self>],
+        made: &mut Making<'_>,
+    ) -> Result<Arc<Self>, Untrusting> {
+        if let Some(same) = old.iter().find(|one| one.is_for(spec, tls)) {
+            return Ok(Arc::clone(same));
+        }
+        let known = old.iter().find(|one| one.endpoint.spec == *spec).map(|one| Arc::clone(&one.endpoint));
+        let name: Arc<str> = name.into();
+        let connector = |tls: &Arc<ClientTls>| Connector::build(&name, tls, &mut made.system, made.notes);
+        let connector = tls.map(connector).transpose();
+        let connector = connector.map_err(|error| Untrusting { upstream: Arc::clone(&name), error })?;
+        Ok(Arc::new(Self {
+            endpoint: known.unwrap_or_else(|| Arc::new(Endpoint::new(spec.clone()))),
+            tls: connector.map(Arc::new),
+            model: tls.cloned(),
+        }))
+    }
+}
+
+struct Making<'a> {
+    system: SystemRoots,
+    notes: &'a Notes,
+}
+
+/// Those of `extAuth`, each once.
+///
+/// # Errors
+/// The TLS of one cannot be spoken.
+pub(crate) fn asked(
+    config: &Config,
+    old: &[Arc<Service>],
+    notes: &Notes,
+) -> Result<Vec<Arc<Service>>, Untrusting> {
+    let mut making = Making { system: SystemRoots::default(), notes };
+    let mut services: Vec<Arc<Service>> = Vec::new();
+    for asked in config.routes.iter().filter_map(|route| route.ext_auth.as_ref()) {
+        let tls = asked.tls.as_ref();
+        if !services.iter().any(|one| one.is_for(&asked.endpoint, tls)) {
+            services.push(Service::new(EXT_AUTH, &asked.endpoint, tls, old, &mut making)?);
+        }
+    }
+    Ok(services)
+}
+
+/// The server of limits that all pods share.
+///
+/// # Errors
+/// Its TLS cannot be spoken.
+pub(crate) fn redis(
+    config: &Config,
+    old: Option<&Arc<Service>>,
+    notes: &Notes,
+) -> Result<Option<Arc<Service>>, Untrusting> {
+    let mut making = Making { system: SystemRoots::default(), notes };
+    let old = old.map_or(&[][..], std::slice::from_ref);
+    let server = |redis: &outrigger_config::model::Redis| {
+        Service::new(REDIS, &redis.endpoint, redis.tls.as_ref(), old, &mut making)
+    };
+    config.redis.as_ref().map(server).transpose()
+}

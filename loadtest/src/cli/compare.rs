@@ -126,11 +126,13 @@ impl Compare {
         let run = comparison.run(|text| print(format_args!("{text}")));
         // Dropping the run ends every process it has started.
         let results = tokio::select! {
-            results = run => results,
+            biased;
+            // First, so that signals are heard before anything is started.
             _ = interrupted() => {
                 eprintln!("outrigger-loadtest: interrupted; there is no report");
                 return ExitCode::from(FAILED);
             }
+            results = run => results,
         };
         let results = match results {
             Ok(results) => results,

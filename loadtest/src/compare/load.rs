@@ -168,7 +168,12 @@ pub(super) async fn finish(child: Child, limit: Duration) -> Result<Ran, String>
         .map_err(|_| format!("the load has no report ({}): {}", output.status, telling(&errors)))?;
     let mut ran = Ran::read(&report);
     if ran.trouble.is_none() && !output.status.success() {
-        ran.trouble = Some(format!("the load ended with {}: {}", output.status, telling(&errors)));
+        let (shaken, resumed) = (ran.handshakes, ran.resumed);
+        let said = telling(&errors);
+        ran.trouble = Some(format!(
+            "the load ended with {}: {said}; {shaken} handshakes, {resumed} resumed",
+            output.status
+        ));
     }
     Ok(ran)
 }

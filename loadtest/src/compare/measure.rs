@@ -14,7 +14,7 @@ use super::usage::{CpuTicks, CpuTime, resident};
 use crate::candidate::Candidate;
 
 /// Load before the first round, which is not recorded.
-const WARM_UP: Duration = Duration::from_millis(500);
+const WARM_UP: Duration = Duration::from_secs(1);
 
 /// Quiet after the candidates have started, before their idle memory is read.
 const SETTLE: Duration = Duration::from_millis(500);
@@ -188,7 +188,10 @@ impl Bench<'_> {
         came_through(load, ran.requests, received).map_err(wrong)?;
         self.repeated(&ran, received).map_err(wrong)?;
         let cpu = match steady {
-            Some((from, to)) => to.per_request(from),
+            Some((from, to)) => {
+                let nothing = || wrong("the origin received nothing while it was measured".to_owned());
+                Some(to.per_request(from).ok_or_else(nothing)?)
+            }
             None => spent.map(|spent| spent.micros / ran.requests.max(1.0)),
         };
         Ok(Round {

@@ -19,7 +19,7 @@ async fn compare(names: &[&str], candidates: Vec<Candidate>, folder: &Path) -> R
         candidates,
         scenarios,
         sweeps,
-        swept: Vec::new(),
+        swept: vec!["haproxy".to_owned()],
         memory,
         connections: 50,
         rounds: 2,
@@ -130,6 +130,12 @@ async fn haproxy_is_measured_where_it_is_installed() {
         }
     }
     assert_eq!(results.configurations.len(), 4);
+    let candidates = vec![Candidate::Haproxy("/usr/sbin/haproxy".into())];
+    let results = compare(&["memory", "growth-endpoints"], candidates, folder.path()).await;
+    assert!(results.is_good(), "{results:?}");
+    assert!(results.held.iter().all(|row| row.figures.as_ref().is_ok_and(|grown| grown.connections == 50)));
+    assert_eq!(results.growth[0].points("haproxy").len(), 4);
+    assert!(results.growth[0].fit("haproxy").unwrap().abs() < 3.0);
     assert_eq!(left_running(folder.path()), [""; 0]);
 }
 
@@ -140,8 +146,8 @@ fn an_interrupted_comparison_leaves_nothing_running() {
     let mut command = Command::new(PROGRAM);
     command.args(["compare", "--candidates", "direct,haproxy", "--only", "h1", "--duration", "60s", "--out"]);
     let mut child = command.arg(&out).stdout(Stdio::null()).spawn().unwrap();
-    // The origin on the socket names the folder.
-    while left_running(&out).len() < 2 {
+    // The origin on the socket names the folder; it is the second that is started.
+    while !left_running(&out).iter().any(|line| line.contains(" --unix ")) {
         assert_eq!(child.try_wait().unwrap(), None);
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -42,7 +42,7 @@ listeners:
     }
     for (number, path) in wanted.routes().enumerate() {
         text.push_str(&format!(
-            "  - {{ name: r{number}, matches: [{{ path: {{ exact: {path} }} }}], backendRefs: [{target}] }}\n"
+            "  - {{ name: r{number}, matches: [{{ path: {{ exact: {path} }} }}] }}\n"
         ));
     }
     text.push_str("telemetry: { accessLog: { samplePercent: 0 } }\n");

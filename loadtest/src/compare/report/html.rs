@@ -161,6 +161,9 @@ fn section(outcome: &Outcome) -> String {
     let mut rows = vec![Outcome::headings().map(str::to_owned)];
     rows.extend(outcome.rows.iter().map(|row| outcome.cells(row)));
     text.push_str(&table(&rows));
+    if let Some(added) = outcome.added_text() {
+        let _ = writeln!(text, "<p>{}.</p>", escape(&added));
+    }
     text.push_str("</section>\n");
     text
 }

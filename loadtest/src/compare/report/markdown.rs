@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::About;
-use crate::compare::figures::{Missing, Outcome, Row, Verdict};
+use crate::compare::figures::{DIRECT, Missing, Outcome, Row, Verdict, is_within};
 use crate::compare::memory::{Grown, KINDS, Rest};
 use crate::compare::{Fit, Goal, Growth, Metric, OUTRIGGER, REFERENCE, Results};
 use crate::markdown::aligned;
@@ -126,7 +126,7 @@ impl Results {
     }
 
     /// A heading and one line for each candidate.
-    pub(super) fn memory_rows(&self) -> Vec<[String; 7]> {
+    pub(super) fn memory_rows(&self) -> Vec<[String; 8]> {
         let count =
             self.held.iter().find_map(|row| row.figures.as_ref().ok()).map_or(0, |one| one.connections);
         let headings = [
@@ -136,6 +136,7 @@ impl Results {
             format!("KiB each, {count} {}", KINDS[0].name()),
             KINDS[1].name().to_owned(),
             KINDS[2].name().to_owned(),
+            "RSS loaded MiB, h1 / tls / h2".to_owned(),
             "".to_owned(),
         ];
         let mut rows = vec![headings];
@@ -158,10 +159,21 @@ impl Results {
                 each(KINDS[0]),
                 each(KINDS[1]),
                 each(KINDS[2]),
+                self.loaded(name),
                 trouble.map_or_else(String::new, Missing::text),
             ]);
         }
         rows
+    }
+
+    /// Resident memory under the loads of these three scenarios.
+    fn loaded(&self, candidate: &str) -> String {
+        let one = |name: &str| {
+            let outcome = self.outcomes.iter().find(|outcome| outcome.scenario.name == name);
+            let figures = outcome.and_then(|outcome| outcome.figures(candidate));
+            number(figures.and_then(|figures| figures.loaded()).map(|kib| kib / 1024.0), 1)
+        };
+        ["h1", "tls", "h2"].map(one).join(" / ")
     }
 
     /// Whoever's memory was looked at.
@@ -186,12 +198,34 @@ impl Outcome {
         let mut rows = vec![HEADINGS.map(str::to_owned)];
         rows.extend(self.rows.iter().map(|row| self.cells(row)));
         text.push_str(&aligned(&rows));
+        if let Some(added) = self.added_text() {
+            let _ = writeln!(text, "- {added}");
+        }
         if self.figures(OUTRIGGER).is_some() {
             for goal in &scenario.goals {
                 let _ = writeln!(text, "- {}", self.goal_text(goal));
             }
         }
         text
+    }
+
+    /// What each proxy adds to the latency, where few enough requests are under way for that to mean something.
+    pub(super) fn added_text(&self) -> Option<String> {
+        let load = &self.scenario.load;
+        if load.connections > 1 && load.rate.is_none() {
+            return None;
+        }
+        let others = self.rows.iter().filter(|row| row.candidate != DIRECT);
+        let added: Vec<_> = others
+            .filter_map(|row| {
+                let added = self.added(row.candidate)?;
+                Some(format!(
+                    "{} {:.0} [{:.0} to {:.0}]",
+                    row.candidate, added.median, added.least, added.most
+                ))
+            })
+            .collect();
+        (!added.is_empty()).then(|| format!("p50 above that without a proxy, us: {}", added.join(", ")))
     }
 
     fn goal_text(&self, goal: &Goal) -> String {
@@ -327,7 +361,7 @@ pub(super) fn number(value: Option<f64>, digits: usize) -> String {
 fn held(found: Option<f64>, hold: f64) -> &'static str {
     match found {
         None => "not shown",
-        Some(found) if found <= hold => "yes",
+        Some(found) if is_within(found, hold) => "yes",
         Some(_) => "NO",
     }
 }

@@ -1,0 +1,210 @@
+//! Counters of this process and the Prometheus text they make.
+//!
+//! What changes with every request lives in one [`Shard`] per worker, written by that worker alone (plain load and
+//! store, no locked instruction) and summed when somebody scrapes. What changes rarely is shared.
+
+mod asked;
+mod jwks;
+mod listener;
+mod page;
+mod render;
+mod shard;
+mod upstream;
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use outrigger_filters::concurrency::Gate;
+
+use self::shard::Merged;
+pub(crate) use self::{
+    asked::{ExtAuthCounters, ExtAuthResult, MirrorCounters, MirrorResult, RedisCounters, RedisResult},
+    jwks::{FetchResult, JwksCounters},
+    listener::ListenerCounters,
+    shard::{LocalSeries, Shard},
+    upstream::{LookupResult, UpstreamCounters},
+};
+use super::notes::{Notes, Reading, Teller};
+
+/// Everything counted in this process.
+#[derive(Default)]
+pub(crate) struct Metrics {
+    shards: Mutex<Vec<Arc<Shard>>>,
+    listeners: Mutex<BTreeMap<Arc<str>, Arc<ListenerCounters>>>,
+    upstreams: Mutex<BTreeMap<Arc<str>, Arc<UpstreamCounters>>>,
+    /// Where notes about endpoints go.
+    notes: OnceLock<Notes>,
+    /// Reads what upstreams say of themselves.
+    readings: OnceLock<Box<dyn Fn() -> Vec<Reading> + Send + Sync>>,
+    /// Listener, file and end of every certificate that is shown now.
+    certificates: Mutex<Vec<(Arc<str>, String, u64)>>,
+    jwks: Mutex<BTreeMap<Arc<str>, Arc<JwksCounters>>>,
+    ext_auth: Mutex<BTreeMap<Arc<str>, Arc<ExtAuthCounters>>>,
+    redis: Arc<RedisCounters>,
+    mirrors: Mutex<BTreeMap<Arc<str>, Arc<MirrorCounters>>>,
+    /// The gates that requests pass now, by route.
+    gates: Mutex<Vec<(Arc<str>, Arc<Gate>)>>,
+    rejected: Mutex<BTreeMap<&'static str, Arc<AtomicU64>>>,
+    /// Access-log lines lost because stdout did not take them.
+    pub access_log_dropped: AtomicU64,
+    /// Panics that ended a connection.
+    pub panics: AtomicU64,
+    /// Configurations published.
+    pub generation: AtomicU64,
+    /// Whether the last reload was refused.
+    pub reload_failed: AtomicBool,
+    /// Reloads accepted and refused.
+    pub reloads: [AtomicU64; 2],
+    /// Whether a drain has begun.
+    pub draining: AtomicBool,
+}
+
+/// Nothing panics while it holds one of these locks; if it ever did, counters stay usable.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Metrics {
+    /// A new worker's shard.
+    pub(crate) fn shard(&self) -> Arc<Shard> {
+        let shard = Arc::<Shard>::default();
+        lock(&self.shards).push(Arc::clone(&shard));
+        shard
+    }
+
+    /// The counters of a listener.
+    pub(crate) fn listener(&self, name: &Arc<str>) -> Arc<ListenerCounters> {
+        Arc::clone(lock(&self.listeners).entry(Arc::clone(name)).or_default())
+    }
+
+    /// The counters of an upstream.
+    pub(crate) fn upstream(&self, name: &Arc<str>) -> Arc<UpstreamCounters> {
+        let new = || {
+            let (name, notes) = (Arc::clone(name), self.notes.get().cloned());
+            Arc::new(UpstreamCounters { name, notes, ..UpstreamCounters::default() })
+        };
+        Arc::clone(lock(&self.upstreams).entry(Arc::clone(name)).or_insert_with(new))
+    }
+
+    /// Who tells what is noted about endpoints from now on.
+    pub(crate) fn take_notes(&self) -> Teller {
+        let (teller, notes) = Teller::new();
+        let _ = self.notes.set(notes);
+        teller
+    }
+
+    /// What upstreams say of themselves is read so from now on.
+    pub(crate) fn read_upstreams(&self, read: impl Fn() -> Vec<Reading> + Send + Sync + 'static) {
+        let _ = self.readings.set(Box::new(read));
+    }
+
+    /// These certificates are shown from now on, each with its listener, file, and end in seconds since 1970.
+    pub(crate) fn show_certificates(&self, certificates: Vec<(Arc<str>, String, u64)>) {
+        *lock(&self.certificates) = certificates;
+    }
+
+    /// Requests pass these gates from now on, each with its route.
+    pub(crate) fn show_gates(&self, gates: Vec<(Arc<str>, Arc<Gate>)>) {
+        *lock(&self.gates) = gates;
+    }
+
+    /// The counters of a route's `extAuth`.
+    pub(crate) fn ext_auth(&self, route: &Arc<str>) -> Arc<ExtAuthCounters> {
+        Arc::clone(lock(&self.ext_auth).entry(Arc::clone(route)).or_default())
+    }
+
+    /// The counters of redis.
+    pub(crate) fn redis(&self) -> Arc<RedisCounters> {
+        Arc::clone(&self.redis)
+    }
+
+    /// The counters of a route's copies.
+    pub(crate) fn mirror(&self, route: &Arc<str>) -> Arc<MirrorCounters> {
+        Arc::clone(lock(&self.mirrors).entry(Arc::clone(route)).or_default())
+    }
+
+    /// The counters of a token provider.
+    pub(crate) fn jwks(&self, provider: &Arc<str>) -> Arc<JwksCounters> {
+        Arc::clone(lock(&self.jwks).entry(Arc::clone(provider)).or_default())
+    }
+
+    /// Counts a refusal; `reason` comes from a closed set.
+    pub(crate) fn reject(&self, reason: &'static str) {
+        lock(&self.rejected).entry(reason).or_default().fetch_add(1, Relaxed);
+    }
+
+    /// Configurations published so far.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Relaxed)
+    }
+
+    /// A reload ended.
+    pub(crate) fn reloaded(&self, ok: bool) {
+        self.reload_failed.store(!ok, Relaxed);
+        self.reloads[usize::from(!ok)].fetch_add(1, Relaxed);
+    }
+
+    fn merged(&self) -> BTreeMap<(Arc<str>, Arc<str>), Merged> {
+        let mut merged = BTreeMap::<_, Merged>::new();
+        for shard in lock(&self.shards).iter() {
+            for series in lock(&shard.series).iter() {
+                merged
+                    .entry((Arc::clone(&series.listener), Arc::clone(&series.route)))
+                    .or_default()
+                    .add(series);
+            }
+        }
+        merged
+    }
+
+    /// Refusals that were not carried out, by route and reason, over all workers and listeners.
+    pub(crate) fn would_denied(&self) -> BTreeMap<(Arc<str>, &'static str), u64> {
+        let mut all = BTreeMap::new();
+        for shard in lock(&self.shards).iter() {
+            for series in lock(&shard.series).iter() {
+                for one in lock(&series.would_deny).iter() {
+                    let key = (Arc::clone(&series.route), one.reason);
+                    *all.entry(key).or_default() += one.count.load(Relaxed);
+                }
+            }
+        }
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use outrigger_filters::error::Flag;
+
+    use super::*;
+
+    #[test]
+    fn shards_of_two_workers_are_summed_in_one_page() {
+        let metrics = Metrics::default();
+        let (listener, route): (Arc<str>, Arc<str>) = ("in-8000".into(), "app".into());
+        for _ in 0..2 {
+            let series = metrics.shard().series(&listener, &route);
+            series.record(200, Flag::None, Duration::from_millis(3));
+            series.record(503, Flag::Uh, Duration::from_secs(20));
+        }
+        let page = metrics.render();
+        for line in [
+            r#"outrigger_requests_total{listener="in-8000",route="app",status="200",flag=""} 2"#,
+            r#"outrigger_requests_total{listener="in-8000",route="app",status="503",flag="UH"} 2"#,
+            r#"outrigger_request_duration_seconds_bucket{listener="in-8000",route="app",le="0.001"} 0"#,
+            r#"outrigger_request_duration_seconds_bucket{listener="in-8000",route="app",le="0.005"} 2"#,
+            r#"outrigger_request_duration_seconds_bucket{listener="in-8000",route="app",le="+Inf"} 4"#,
+            r#"outrigger_request_duration_seconds_count{listener="in-8000",route="app"} 4"#,
+            "outrigger_config_last_reload_successful 1",
+        ] {
+            assert!(page.lines().any(|one| one == line), "{line} is missing in\n{page}");
+        }
+    }
+}

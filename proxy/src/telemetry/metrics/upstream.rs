@@ -1,0 +1,107 @@
+//! What happens between us and one upstream.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use outrigger_filters::retry::Reason;
+
+use crate::telemetry::{
+    handshakes::{HandshakeCounters, ServerFailure},
+    notes::{Note, Notes},
+};
+
+/// What happens between us and one upstream, over all workers; written when connections change.
+#[derive(Default)]
+pub(crate) struct UpstreamCounters {
+    /// TLS handshakes with its endpoints.
+    pub handshakes: HandshakeCounters<ServerFailure>,
+    pub(super) name: Arc<str>,
+    pub(super) notes: Option<Notes>,
+    pub(super) connects: [AtomicU64; 2],
+    pub(super) retries: [AtomicU64; Reason::ALL.len()],
+    pub(super) budget_exhausted: AtomicU64,
+    pub(super) hedges: [AtomicU64; 2],
+    pub(super) ejections: AtomicU64,
+    pub(super) overflows: [AtomicU64; 2],
+    pub(super) health_checks: [AtomicU64; 2],
+    pub(super) lookups: [AtomicU64; LookupResult::ALL.len()],
+}
+
+/// How a lookup of a name ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LookupResult {
+    /// With addresses.
+    Ok,
+    /// There is no such name, or it has none.
+    NotFound,
+    /// Nobody answered.
+    Timeout,
+    /// Servers failed or cannot be understood.
+    Failed,
+}
+
+impl LookupResult {
+    pub(super) const ALL: [(Self, &str); 4] = [
+        (Self::Ok, "ok"),
+        (Self::NotFound, "not_found"),
+        (Self::Timeout, "timeout"),
+        (Self::Failed, "failed"),
+    ];
+}
+
+impl UpstreamCounters {
+    /// A lookup ended.
+    pub(crate) fn looked_up(&self, result: LookupResult) {
+        self.lookups[result as usize].fetch_add(1, Relaxed);
+    }
+
+    /// Lookups that ended so.
+    #[cfg(test)]
+    pub(crate) fn lookups(&self, result: LookupResult) -> u64 {
+        self.lookups[result as usize].load(Relaxed)
+    }
+
+    /// A connect ended.
+    pub(crate) fn connected(&self, ok: bool) {
+        self.connects[usize::from(!ok)].fetch_add(1, Relaxed);
+    }
+
+    /// A request goes out once more.
+    pub(crate) fn retried(&self, reason: Reason) {
+        self.retries[reason as usize].fetch_add(1, Relaxed);
+    }
+
+    /// A request would have gone out once more, but for the budget.
+    pub(crate) fn budget_exhausted(&self) {
+        self.budget_exhausted.fetch_add(1, Relaxed);
+    }
+
+    /// A second try beside the first ended.
+    pub(crate) fn hedged(&self, won: bool) {
+        self.hedges[usize::from(!won)].fetch_add(1, Relaxed);
+    }
+
+    /// A request was refused because too many are under way, or because too many wait for a connection.
+    pub(crate) fn overflowed(&self, waits: bool) {
+        self.overflows[usize::from(waits)].fetch_add(1, Relaxed);
+    }
+
+    /// An endpoint was asked whether it is well.
+    pub(crate) fn health_checked(&self, ok: bool) {
+        self.health_checks[usize::from(!ok)].fetch_add(1, Relaxed);
+    }
+
+    /// An endpoint was ejected.
+    pub(crate) fn ejected(&self) {
+        self.ejections.fetch_add(1, Relaxed);
+    }
+
+    /// Has the log tell what became of an endpoint, and why.
+    pub(crate) fn note(&self, endpoint: &Arc<str>, text: String) {
+        if let Some(notes) = &self.notes {
+            notes.leave(Note { upstream: Arc::clone(&self.name), endpoint: Arc::clone(endpoint), text });
+        }
+    }
+}

@@ -1,8 +1,9 @@
 //! Bodies of the origin's answers: boxed into one type, and paced where a route asks for it.
 
 use std::io;
+use std::iter::Peekable;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -44,22 +45,21 @@ impl<B: http_body::Body + Unpin> http_body::Body for Unsized<B> {
 }
 
 /// Sends one chunk at once and each further one after a fixed pause.
-pub(super) struct Paced {
-    chunk: fn(u64) -> Bytes,
-    sent: u64,
-    count: u64,
+pub(crate) struct Paced<I: Iterator> {
+    chunks: Peekable<I>,
     pause: Duration,
-    timer: Pin<Box<Sleep>>,
+    /// None before the first chunk.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl Paced {
-    /// `count` chunks made by `chunk` from their number, `pause` apart.
-    pub(super) fn new(count: u64, pause: Duration, chunk: fn(u64) -> Bytes) -> Self {
-        Self { chunk, sent: 0, count, pause, timer: Box::pin(sleep(Duration::ZERO)) }
+impl<I: Iterator<Item = Bytes>> Paced<I> {
+    /// These chunks, `pause` apart.
+    pub(crate) fn new(chunks: I, pause: Duration) -> Self {
+        Self { chunks: chunks.peekable(), pause, timer: None }
     }
 }
 
-impl http_body::Body for Paced {
+impl<I: Iterator<Item = Bytes> + Unpin> http_body::Body for Paced<I> {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -67,16 +67,17 @@ impl http_body::Body for Paced {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        if self.sent == self.count {
+        if self.chunks.peek().is_none() {
             return Poll::Ready(None);
         }
-        if self.sent > 0 && self.timer.as_mut().poll(cx).is_pending() {
-            return Poll::Pending;
-        }
         let pause = self.pause;
-        self.timer.as_mut().reset(Instant::now() + pause);
-        let chunk = (self.chunk)(self.sent);
-        self.sent += 1;
-        Poll::Ready(Some(Ok(Frame::data(chunk))))
+        match &mut self.timer {
+            None => self.timer = Some(Box::pin(sleep(pause))),
+            Some(timer) => {
+                ready!(timer.as_mut().poll(cx));
+                timer.as_mut().reset(Instant::now() + pause);
+            }
+        }
+        Poll::Ready(self.chunks.next().map(|chunk| Ok(Frame::data(chunk))))
     }
 }

@@ -196,12 +196,12 @@ async fn delay(pause: Duration) -> Response<Body> {
 }
 
 fn drip(count: u64, pause: Duration) -> Response<Body> {
-    Response::new(boxed(Paced::new(count, pause, |number| Bytes::from(format!("drip {number}\n")))))
+    Response::new(boxed(Paced::new((0..count).map(|number| Bytes::from(format!("drip {number}\n"))), pause)))
 }
 
 fn events(count: u64, pause: Duration) -> Response<Body> {
     let event = |number| Bytes::from(format!("id: {number}\ndata: event {number}\n\n"));
-    let mut response = Response::new(boxed(Paced::new(count, pause, event)));
+    let mut response = Response::new(boxed(Paced::new((0..count).map(event), pause)));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     response
 }

@@ -2,25 +2,20 @@
 
 use std::future::pending;
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
-use bytes::Bytes;
 use fastrand::Rng;
 use http::header::{CONTENT_LENGTH, RETRY_AFTER};
 use http::{HeaderValue, Request, Response};
-use http_body::Frame;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::sleep;
 
-use super::behaviour::{Behaviour, Drip, Fail, Reset, ResetAt};
+use super::behaviour::{Behaviour, Fail, Reset, ResetAt};
 use super::endpoint::Endpoint;
 use crate::content::{self, CHECKSUM_HEADER, Content};
 use crate::load::ID_HEADER;
 use crate::origin::abort::{Aborted, Wishes};
-use crate::origin::body::{Body, boxed, full};
+use crate::origin::body::{Body, Paced, boxed, full};
 
 /// The path of health checks.
 pub const CHECK_PATH: &str = "/healthz";
@@ -117,7 +112,10 @@ pub(super) async fn answer(
 
 fn whole(behaviour: &Behaviour) -> Body {
     match behaviour.drip {
-        Some(drip) => boxed(Dripping::new(behaviour.body, drip)),
+        Some(drip) => {
+            let mut content = Content::in_frames(behaviour.body, behaviour.body.div_ceil(drip.chunks));
+            boxed(Paced::new(std::iter::from_fn(move || content.next_frame()), drip.pause))
+        }
         None => boxed(Content::new(behaviour.body)),
     }
 }
@@ -130,35 +128,6 @@ fn sized(behaviour: &Behaviour, body: Body) -> Response<Body> {
     response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(behaviour.body));
     response.headers_mut().insert(CHECKSUM_HEADER, checksum);
     response
-}
-
-/// The body in pieces: one at once and each further one after a pause.
-struct Dripping {
-    content: Content,
-    pause: Duration,
-    timer: Pin<Box<Sleep>>,
-}
-
-impl Dripping {
-    fn new(length: u64, drip: Drip) -> Self {
-        let content = Content::in_frames(length, length.div_ceil(drip.chunks));
-        Self { content, pause: drip.pause, timer: Box::pin(sleep(Duration::ZERO)) }
-    }
-}
-
-impl http_body::Body for Dripping {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        ready!(self.timer.as_mut().poll(cx));
-        let pause = self.pause;
-        self.timer.as_mut().reset(Instant::now() + pause);
-        Poll::Ready(self.content.next_frame().map(|bytes| Ok(Frame::data(bytes))))
-    }
 }
 
 #[cfg(test)]

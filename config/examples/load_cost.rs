@@ -4,6 +4,8 @@
 //! Every route has a name, a host name, a path, a method and one of a hundred upstreams: as much as ten thousand of them
 //! have room for in a file of the largest size.
 
+#![allow(clippy::disallowed_types, reason = "there is no clock of a test here, and no tokio")]
+
 use std::{fmt::Write, time::Instant};
 
 fn main() {

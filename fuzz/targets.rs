@@ -32,6 +32,7 @@ pub const ALL: &[Target] = &[
     ("proxy_header", proxy_header),
     ("request", request),
     ("answer", answer),
+    ("client", client),
 ];
 
 /// A configuration file: accepted, or refused with places and a way out.
@@ -177,5 +178,29 @@ pub fn answer(data: &[u8]) {
     if first && data.starts_with(b"HTTP/1.1 2") {
         let mut fields = [httparse::EMPTY_HEADER; 128];
         assert!(httparse::Response::new(&mut fields).parse(data).is_ok_and(|status| status.is_complete()));
+    }
+}
+
+/// What a client sends: the same requests however it is cut, and each as another reader reads it.
+pub fn client(data: &[u8]) {
+    let whole = fuzzing::read_requests(data, data.len());
+    for size in [1, 2, 7] {
+        assert_eq!(fuzzing::read_requests(data, size), whole, "in pieces of {size}");
+    }
+    let places: Vec<usize> = data.iter().map(|byte| usize::from(*byte) * 3).collect();
+    assert_eq!(fuzzing::read_requests_cut_at(data, &places), whole, "cut at {places:?}");
+    let Some(first) = whole.all.first() else { return };
+    let mut fields = [httparse::EMPTY_HEADER; 128];
+    let mut read = httparse::Request::new(&mut fields);
+    assert!(read.parse(data).is_ok_and(|status| status.is_complete()), "another reader refuses {first:?}");
+    assert_eq!((read.method, read.version), (Some(first.method.as_str()), Some(u8::from(first.is_http11))));
+    assert_eq!(read.headers.len(), first.fields.len());
+    for field in read.headers.iter() {
+        assert!(first.fields.get_all(field.name).iter().any(|value| value == field.value), "{}", field.name);
+    }
+    let lengths = first.fields.get_all(header::CONTENT_LENGTH).iter().count();
+    let encodings = first.fields.get_all(header::TRANSFER_ENCODING).iter().count();
+    if first.ended && first.is_http11 && lengths + encodings == 0 {
+        assert!(first.body.is_empty() && first.trailers.is_empty());
     }
 }

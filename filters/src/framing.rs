@@ -1,14 +1,14 @@
 //! What a request head must be before anything else looks at it: one Host, one framing, one target.
 //!
-//! hyper 1.12 and h2 0.4 refuse most of `docs/security.md` 2 and 4 themselves. What they let through is refused here:
-//! everything about Host (RFC 9112 section 3.2), repeated or listed Transfer-Encoding, CONNECT, target forms that the
-//! method does not take, control and non-ASCII bytes in the target (`http::Uri` takes UTF-8), space at the ends of an
-//! HTTP/2 value, `:authority` that contradicts `host`, repeated Authorization. What they already refuse is checked
-//! again where that is free, so that another codec under the same chain changes nothing.
+//! The HTTP/1.1 codec and h2 0.4 refuse most of `docs/security.md` 2 and 4 themselves. What they let through is refused
+//! here: everything about Host (RFC 9112 section 3.2), repeated or listed Transfer-Encoding,
+//! Content-Length beside Transfer-Encoding, CONNECT, target forms that the method does not take, non-ASCII bytes
+//! in the target (`http::Uri` takes UTF-8), space at the ends of an HTTP/2 value, `:authority` that contradicts `host`,
+//! repeated Authorization. What they already refuse is checked again where that is free, so that another codec under the
+//! same chain changes nothing.
 //!
-//! Not visible here: hyper cuts a fragment (`#…`) off the target, drops a repeated equal Content-Length and one that
-//! stands beside Transfer-Encoding, and closes the connection after the latter; h2 drops `:scheme` when there is no
-//! `:authority`.
+//! Not visible here: the codec takes a repeated equal Content-Length away (RFC 9110 section 8.6); h2 drops `:scheme` when
+//! there is no `:authority`.
 //!
 //! Chosen where the RFC leaves it open: HTTP/1.0 without Host passes and has no authority, so that only routes
 //! without hostnames take it; HTTP/2 with `host` and no `:authority` passes (RFC 9113 section 8.3.1, gateways from

@@ -4,7 +4,7 @@
 //! Host, Authorization, framing fields, or what the caller keeps: a client must not be able to switch off a header
 //! that the app trusts (CVE-2024-45410, CVE-2025-48865). `Upgrade: h2c` and HTTP2-Settings are dropped, never
 //! followed. Content-Length and Transfer-Encoding are left to the codec, which writes each message anew. `Trailer`
-//! stays: hyper passes on the trailers of an HTTP/1 message only when they are announced.
+//! stays: the trailers of an HTTP/1 message pass only when they are announced.
 //!
 //! A pass over the names finds what is there; a message without hop-by-hop fields pays for that pass alone.
 

@@ -14,7 +14,6 @@ use std::{
 use bytes::Bytes;
 use http::{Response, request::Parts};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::body::Incoming;
 use tower::Service;
 
 use crate::{context::Context, error::Error};
@@ -109,8 +108,6 @@ pub enum Body {
     Empty,
     /// All of it at once.
     Full(Bytes),
-    /// Straight from a client connection.
-    Incoming(Incoming),
     /// Wrapped by a step of the chain.
     Boxed(BoxBody),
 }
@@ -127,7 +124,6 @@ impl fmt::Debug for Body {
         f.write_str(match self {
             Self::Empty => "Body::Empty",
             Self::Full(_) => "Body::Full",
-            Self::Incoming(_) => "Body::Incoming",
             Self::Boxed(_) => "Body::Boxed",
         })
     }
@@ -153,9 +149,6 @@ impl HttpBody for Body {
                 Self::Full(bytes) if !bytes.is_empty() => Poll::Ready(Some(Ok(Frame::data(bytes)))),
                 _ => Poll::Ready(None),
             },
-            Self::Incoming(body) => {
-                Pin::new(body).poll_frame(cx).map_err(|error| Error::ClientGone(error.into()))
-            }
             Self::Boxed(body) => body.as_mut().poll_frame(cx),
         }
     }
@@ -164,7 +157,6 @@ impl HttpBody for Body {
         match self {
             Self::Empty => true,
             Self::Full(bytes) => bytes.is_empty(),
-            Self::Incoming(body) => body.is_end_stream(),
             Self::Boxed(body) => body.is_end_stream(),
         }
     }
@@ -173,7 +165,6 @@ impl HttpBody for Body {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Self::Incoming(body) => body.size_hint(),
             Self::Boxed(body) => body.size_hint(),
         }
     }

@@ -7,6 +7,7 @@ mod answer;
 mod auth;
 mod chain;
 pub mod cli;
+mod codec;
 mod control;
 mod edge;
 mod ext_auth;
@@ -27,5 +28,8 @@ mod worker;
 /// Entrances for the fuzz targets; no part of what others may use.
 #[doc(hidden)]
 pub mod fuzzing {
-    pub use crate::upstream::http1::fuzzing::{Read, read_answer, written_head};
+    pub use crate::{
+        listener::http1::fuzzing::{Received, Requests, read_requests, read_requests_cut_at},
+        upstream::http1::fuzzing::{Read, read_answer, written_head},
+    };
 }

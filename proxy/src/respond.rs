@@ -25,7 +25,7 @@ pub(crate) struct Unparsed {
     pub reason: &'static str,
     /// What the client speaks.
     pub version: Version,
-    /// The answer, where we and not hyper write it.
+    /// The answer, where it is always the same.
     pub bytes: &'static [u8],
 }
 
@@ -44,7 +44,7 @@ pub(crate) const NOT_TLS: &[u8] =
     b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: application/json\r\n\
       content-length: 51\r\n\r\n{\"error\":\"this port speaks TLS; use https:// here\"}";
 
-/// A head that hyper refused with an empty 400.
+/// A head that cannot be read, or not in one way only; answered with an empty 400.
 pub(crate) const HTTP1_PARSE: Unparsed = Unparsed {
     status: StatusCode::BAD_REQUEST,
     flag: Flag::Dpe,
@@ -53,7 +53,7 @@ pub(crate) const HTTP1_PARSE: Unparsed = Unparsed {
     bytes: b"",
 };
 
-/// A head that hyper refused with an empty 431 or 414.
+/// A head with more bytes or fields than the listener takes.
 pub(crate) const HTTP1_TOO_LARGE: Unparsed = Unparsed {
     status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
     flag: Flag::Lim,
@@ -61,6 +61,10 @@ pub(crate) const HTTP1_TOO_LARGE: Unparsed = Unparsed {
     version: Version::HTTP_11,
     bytes: b"",
 };
+
+/// A target that is longer than one can be.
+pub(crate) const HTTP1_TARGET_TOO_LONG: Unparsed =
+    Unparsed { status: StatusCode::URI_TOO_LONG, ..HTTP1_TOO_LARGE };
 
 /// A stream that h2 reset, or a connection that it ended with GOAWAY.
 pub(crate) const HTTP2_PROTOCOL: Unparsed = Unparsed {

@@ -23,7 +23,7 @@ use tokio::{
 };
 
 use crate::{
-    listener::{ListenerLocal, ListenerShared, accept},
+    listener::{ListenerLocal, ListenerShared, accept, http1::Spares},
     snapshot::{Snapshot, SnapshotCell, View},
     telemetry::{
         access_log::{LocalLog, Writer},
@@ -90,6 +90,8 @@ pub(crate) struct Worker {
     pub notes: Notes,
     /// New request ids.
     pub request_ids: RequestIds,
+    /// Rooms for requests over HTTP/1.1 that no connection needs for now.
+    pub spares: Spares,
     connections: Cell<usize>,
 }
 
@@ -107,6 +109,7 @@ impl Worker {
             log: Rc::new(LocalLog::new(parts.log)),
             notes: parts.notes,
             request_ids: RequestIds::new(),
+            spares: Spares::default(),
             connections: Cell::new(0),
         }
     }

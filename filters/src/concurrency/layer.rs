@@ -78,8 +78,7 @@ impl<F: Future<Output = Result<Response<Body>, Error>>> Future for Admitted<F> {
 
 /// Whether the upstream still works on it: its body is not whole, or a tunnel begins.
 fn goes_on(response: &Response<Body>) -> bool {
-    matches!(response.body(), Body::Boxed(_) | Body::Incoming(_))
-        || response.status() == StatusCode::SWITCHING_PROTOCOLS
+    matches!(response.body(), Body::Boxed(_)) || response.status() == StatusCode::SWITCHING_PROTOCOLS
 }
 
 type Waiting = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>>>>;

@@ -16,9 +16,8 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
+use http::{HeaderValue, Method, Response, StatusCode, Version, header, request::Parts};
 use http_body::Body as _;
-use hyper::body::Incoming;
 use outrigger_config::model::{Direction, ListenerId, ProviderId, RouteId};
 use outrigger_filters::{
     cors,
@@ -27,6 +26,7 @@ use outrigger_filters::{
     service::{self, Body, ResponseFuture},
 };
 
+pub(crate) use self::request_body::Received;
 use self::{record::Record, request_body::RequestBody, response_body::ResponseBody};
 use crate::{
     forward::UpgradedSlot,
@@ -37,9 +37,8 @@ use crate::{
 };
 
 /// Begins to answer one request: everything before the first wait.
-pub(crate) fn handle(client: &Rc<Client>, request: Request<Incoming>) -> Answer {
+pub(crate) fn handle(client: &Rc<Client>, mut head: Parts, body: Received) -> Answer {
     let (view, listener) = client.listener.current(&client.worker);
-    let (mut head, body) = request.into_parts();
     #[cfg(test)]
     assert_ne!(head.uri.path(), "/panic", "for the tests of what a panic ends");
     let asked = Asked { version: head.version, only_head: head.method == Method::HEAD };
@@ -47,9 +46,6 @@ pub(crate) fn handle(client: &Rc<Client>, request: Request<Incoming>) -> Answer 
     let begun = match intake::admit(&mut head, client, &view, listener, record.exchange()) {
         Ok(()) => route(client, &view, listener, &record, head, body),
         Err(error) => {
-            if !body.is_end_stream() {
-                client.leave_unread();
-            }
             // Nobody may have looked at the fields.
             record.exchange().is_grpc.set(grpc::is_grpc(&head.headers));
             record.exchange().expects.set(head.headers.contains_key(header::EXPECT));
@@ -66,7 +62,7 @@ struct Asked {
     only_head: bool,
 }
 
-/// An answer in the making. hyper keeps it in a place that it has for each connection, so it is small and in no box.
+/// An answer in the making. Each connection has a place for it, so it is small and in no box.
 pub(crate) struct Answer {
     asked: Asked,
     /// Stands before the record, and so is dropped before it: a body that was broken says so when it is dropped.
@@ -180,10 +176,9 @@ fn route(
     listener: ListenerId,
     record: &Record,
     head: Parts,
-    body: Incoming,
+    body: Received,
 ) -> Begun {
     let context = record.exchange();
-    // Wrapped first: dropped without a route, it leaves word that the client may still be sending.
     let (limits, claim_headers) = (view.config().listener(listener), view.claim_headers(listener));
     let body = RequestBody::wrap(body, head.version, client, context, limits, claim_headers);
     let request = service::Request { head, body, context: Rc::clone(context) };
@@ -237,8 +232,7 @@ fn enter(
     Ok(view.chain(choice.route).answer(request))
 }
 
-/// The head alone, with the length that a GET would have had: hyper drops the body of an answer to HEAD on HTTP/1.1,
-/// but not on HTTP/2.
+/// The head alone, with the length that a GET would have had.
 fn without_body(response: Response<Body>) -> Response<Body> {
     let (mut head, body) = response.into_parts();
     if let Some(length) = body.size_hint().exact().filter(|_| !body.is_end_stream()) {

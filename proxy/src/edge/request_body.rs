@@ -1,11 +1,10 @@
 //! The request body on its way to the upstream: counted, bounded, and given up when the client stops sending.
 //!
-//! A body that hyper or h2 finds broken is the client's fault: [`Malformed::Body`], not an upstream's failure. h2
+//! A body that the codec or h2 finds broken is the client's fault: [`Malformed::Body`], not an upstream's failure. h2
 //! resets such a stream itself and hyper then drops the request, so the reason is looked for once more in `drop`.
 
 use std::{
     future::Future,
-    io,
     pin::Pin,
     rc::Rc,
     sync::Arc,
@@ -28,11 +27,50 @@ use outrigger_filters::{
 };
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::listener::client::Client;
+use crate::listener::{
+    client::Client,
+    http1::{self, Broken},
+};
+
+/// A request body as it comes off its connection.
+pub(crate) enum Received {
+    /// There is none.
+    Nothing,
+    /// HTTP/1.1.
+    Http1(http1::Incoming),
+    /// HTTP/2.
+    Http2(Incoming),
+}
+
+impl Received {
+    fn poll_frame(&mut self, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match self {
+            Self::Nothing => Poll::Ready(None),
+            Self::Http1(body) => body.poll_frame(cx).map_err(broken),
+            Self::Http2(body) => Pin::new(body).poll_frame(cx).map_err(read_error),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Http1(body) => body.is_end_stream(),
+            Self::Http2(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Nothing => SizeHint::with_exact(0),
+            Self::Http1(body) => body.size_hint(),
+            Self::Http2(body) => body.size_hint(),
+        }
+    }
+}
 
 /// A request body under the listener's limits.
 pub(super) struct RequestBody {
-    inner: Incoming,
+    inner: Received,
     version: Version,
     client: Rc<Client>,
     context: Context,
@@ -48,7 +86,7 @@ pub(super) struct RequestBody {
 impl RequestBody {
     /// Wraps a body that has bytes; one without is complete already.
     pub(super) fn wrap(
-        inner: Incoming,
+        inner: Received,
         version: Version,
         client: &Rc<Client>,
         context: &Context,
@@ -56,7 +94,6 @@ impl RequestBody {
         claim_headers: Option<&Arc<ClaimHeaders>>,
     ) -> Body {
         if inner.is_end_stream() {
-            client.request_read();
             context.complete_request(context.started);
             return Body::Empty;
         }
@@ -76,9 +113,7 @@ impl RequestBody {
 
     fn take(&mut self, mut frame: Frame<Bytes>) -> Result<Frame<Bytes>, Error> {
         if let Some(fields) = frame.trailers_mut() {
-            // hyper makes none of a body without trailers; an empty set is a bare LF where the body should end.
-            let misread = self.version < Version::HTTP_2 && fields.is_empty();
-            if misread || trailers::bytes(fields) > trailers::MAX_BYTES {
+            if trailers::bytes(fields) > trailers::MAX_BYTES {
                 return Err(Error::Malformed(Malformed::Body));
             }
             let claims = self.claim_headers.as_deref();
@@ -97,7 +132,6 @@ impl RequestBody {
 
     fn completed(&mut self) {
         self.complete = true;
-        self.client.request_read();
         self.context.complete_request(Instant::now());
     }
 
@@ -114,11 +148,9 @@ impl RequestBody {
     fn was_malformed(&mut self) -> bool {
         let mut cx = TaskContext::from_waker(Waker::noop());
         loop {
-            match Pin::new(&mut self.inner).poll_frame(&mut cx) {
+            match self.inner.poll_frame(&mut cx) {
                 Poll::Ready(Some(Ok(_))) => {} // came before the reset
-                Poll::Ready(Some(Err(error))) => {
-                    return matches!(read_error(error), Error::Malformed(_));
-                }
+                Poll::Ready(Some(Err(error))) => return matches!(error, Error::Malformed(_)),
                 Poll::Ready(None) | Poll::Pending => return false,
             }
         }
@@ -139,7 +171,7 @@ impl HttpBody for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut TaskContext<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        let polled = self.inner.poll_frame(cx);
         if polled.is_ready() {
             self.timer = None;
         }
@@ -151,7 +183,7 @@ impl HttpBody for RequestBody {
                 }
                 Poll::Ready(Some(taken.map_err(|error| self.give_up(error))))
             }
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(self.give_up(read_error(error))))),
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(self.give_up(error)))),
             Poll::Ready(None) => {
                 self.completed();
                 Poll::Ready(None)
@@ -172,26 +204,29 @@ impl HttpBody for RequestBody {
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
-        if !self.complete && !self.inner.is_end_stream() {
-            self.client.leave_unread();
-            // Not for HTTP/1.1, where asking for the body would answer 100 Continue.
-            if self.version == Version::HTTP_2 && self.was_malformed() {
-                *self.context.body_failure.borrow_mut() = Some(Error::Malformed(Malformed::Body));
-            }
+        // Not for HTTP/1.1, where asking for the body would answer 100 Continue.
+        let unread = !self.complete && !self.inner.is_end_stream();
+        if unread && self.version == Version::HTTP_2 && self.was_malformed() {
+            *self.context.body_failure.borrow_mut() = Some(Error::Malformed(Malformed::Body));
         }
     }
 }
 
-/// Tells a broken body from a client that went away: hyper's decoder reports the first as invalid input, h2 as a
-/// PROTOCOL_ERROR of its own making.
+/// Why an HTTP/1.1 body did not come to its end.
+fn broken(why: Broken) -> Error {
+    match why {
+        Broken::Malformed(problem) => {
+            tracing::debug!(problem, "malformed request body");
+            Error::Malformed(Malformed::Body)
+        }
+        Broken::Gone(error) => Error::ClientGone(error.into()),
+    }
+}
+
+/// Tells a broken HTTP/2 body from a client that went away: h2 reports the first as a PROTOCOL_ERROR of its own making.
 fn read_error(error: hyper::Error) -> Error {
     let mut source = std::error::Error::source(&error);
     while let Some(cause) = source {
-        if let Some(cause) = cause.downcast_ref::<io::Error>()
-            && matches!(cause.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)
-        {
-            return Error::Malformed(Malformed::Body);
-        }
         if let Some(cause) = cause.downcast_ref::<h2::Error>()
             && cause.is_library()
             && cause.reason() == Some(h2::Reason::PROTOCOL_ERROR)

@@ -25,7 +25,7 @@ pub(super) struct ResponseBody {
     left: Option<u64>,
     idle: Option<Duration>,
     timer: Option<Pin<Box<Sleep>>>,
-    /// Told with the next poll: hyper throws away what it has not written when it hears of an error.
+    /// Told with the next poll: hyper throws away what it has not written over HTTP/2 when it hears of an error.
     failed: Option<Error>,
     taking: Option<Taking>,
     version: Version,

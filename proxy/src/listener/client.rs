@@ -64,12 +64,6 @@ pub(crate) struct Client {
     pub watch: Rc<Watch>,
     opened: Instant,
     requests: Cell<usize>,
-    /// A request has been read to its last byte, and its answer has not been given to its last byte.
-    answered: Cell<bool>,
-    /// Bytes read when the last request ended; other bytes are the beginning of a head.
-    read_when_idle: Cell<u64>,
-    /// The last request's body was not read to its end.
-    left_unread: Cell<bool>,
     /// When the last request ended, or the connection began.
     idle_since: Cell<Instant>,
     /// The connection must not be used for another request.
@@ -106,9 +100,6 @@ impl Client {
             watch,
             opened,
             requests: Cell::new(0),
-            answered: Cell::new(false),
-            read_when_idle: Cell::new(0),
-            left_unread: Cell::new(false),
             idle_since: Cell::new(opened),
             must_close: Cell::new(false),
             slow_reader: Cell::new(false),
@@ -122,40 +113,12 @@ impl Client {
     /// A request begins.
     pub(crate) fn begin_request(&self) {
         self.requests.set(self.requests.get() + 1);
-        self.left_unread.set(false);
-    }
-
-    /// A request was read to its last byte.
-    pub(crate) fn request_read(&self) {
-        self.answered.set(true);
     }
 
     /// A request has ended, with the last byte of its answer.
     pub(crate) fn end_request(&self, now: Instant) {
         self.requests.set(self.requests.get() - 1);
-        self.answered.set(false);
         self.idle_since.set(now);
-        self.read_when_idle.set(self.watch.bytes_read());
-    }
-
-    /// Whether a request head has begun and is not complete. Only meaningful between requests.
-    pub(crate) fn is_in_head(&self) -> bool {
-        self.watch.bytes_read() != self.read_when_idle.get()
-    }
-
-    /// What was read already is the beginning of a head.
-    pub(crate) fn head_began(&self) {
-        self.read_when_idle.set(u64::MAX);
-    }
-
-    /// The request's body was given up before its end.
-    pub(crate) fn leave_unread(&self) {
-        self.left_unread.set(true);
-    }
-
-    /// Whether the peer may still be sending a body that nobody reads.
-    pub(crate) fn left_unread(&self) -> bool {
-        self.left_unread.get()
     }
 
     /// An HTTP/2 stream is reset as malformed, and its request says so in log and metrics.
@@ -167,11 +130,6 @@ impl Client {
     pub(crate) fn unexplained_resets(&self) -> u64 {
         let explained = self.own_resets.get() + self.requests.get() as u64;
         self.watch.findings().malformed.saturating_sub(explained)
-    }
-
-    /// Whether the one request of an HTTP/1.1 connection is being answered, so that nobody reads for now.
-    pub(crate) fn is_answered(&self) -> bool {
-        self.answered.get()
     }
 
     /// Requests that have not ended.

@@ -24,7 +24,10 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::{
     client::Client, http1::LAST_CHANCE, io::ClientIo, meter::Excess, outflow::Outflow, stall::StreamExecutor,
 };
-use crate::{edge, respond};
+use crate::{
+    edge::{self, Received},
+    respond,
+};
 
 /// What a client may send before we answer (`docs/security.md`, "Limits").
 const STREAM_WINDOW: u32 = 64 * 1024;
@@ -55,7 +58,8 @@ pub(crate) async fn serve(client: Rc<Client>, mut io: ClientIo) {
     let service = {
         let (client, outflow) = (Rc::clone(&client), Rc::<Outflow>::default());
         hyper::service::service_fn(move |request: Request<Incoming>| {
-            let answer = outflow.bind(edge::handle(&client, request));
+            let (head, body) = request.into_parts();
+            let answer = outflow.bind(edge::handle(&client, head, Received::Http2(body)));
             debug_assert!(size_of_val(&answer) <= 256, "every request copies this future");
             answer
         })

@@ -1,9 +1,6 @@
-//! The client's socket as the connection tasks see it, plain or under TLS: bytes can be put back in front, and two
-//! things are watched for the clocks: whether anything was read, and since when writing has been stuck. On HTTP/2 a
-//! [`Meter`] follows the frames; a client that makes it too bad gets GOAWAY, and nothing more is read.
-//!
-//! What is read is counted as the protocol sees it; whether writing is stuck is asked of the socket itself, since TLS
-//! takes what the socket does not.
+//! The client's socket as the connection tasks see it, plain or under TLS: bytes can be put back in front, and it is
+//! watched for the clocks since when writing has been stuck, by the socket itself, since TLS takes what the socket does
+//! not. On HTTP/2 a [`Meter`] follows the frames; a client that makes it too bad gets GOAWAY, and nothing more is read.
 
 use std::{
     cell::Cell,
@@ -24,9 +21,6 @@ use tokio_rustls::server::TlsStream;
 
 use super::meter::{Findings, Meter};
 
-/// What is read at once of a client that is not to say anything for now.
-const OVERHEARD: usize = 256;
-
 /// What is read at once of a client that has said nothing yet.
 const FIRST_READ: usize = 1024;
 
@@ -44,18 +38,12 @@ const TURN_OF_FRAMES: usize = 16 * 1024;
 #[derive(Default)]
 pub(crate) struct Watch {
     cut_at: Cell<Option<Instant>>,
-    read: Cell<u64>,
     stuck_since: Cell<Option<Instant>>,
     findings: Cell<Findings>,
     unwelcome: Cell<bool>,
 }
 
 impl Watch {
-    /// Bytes read so far.
-    pub(crate) fn bytes_read(&self) -> u64 {
-        self.read.get()
-    }
-
     /// When the connection is dropped with what is in flight on it.
     pub(crate) fn cut_at(&self) -> Option<Instant> {
         self.cut_at.get()
@@ -238,21 +226,9 @@ impl ClientIo {
         };
     }
 
-    /// Ready when the client closed or reset the connection. What it sends instead stays for the next who reads, and
-    /// then nothing more is heard of its end until that was read.
-    pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.has_front() {
-            return Poll::Pending;
-        }
-        let mut overheard = [MaybeUninit::uninit(); OVERHEARD];
-        let mut buf = ReadBuf::uninit(&mut overheard);
-        match ready!(Pin::new(&mut *self).poll_read(cx, &mut buf)) {
-            Ok(()) if !buf.filled().is_empty() => {
-                self.front = Bytes::copy_from_slice(buf.filled());
-                Poll::Pending
-            }
-            Ok(()) | Err(_) => Poll::Ready(()),
-        }
+    /// Takes what was put back.
+    pub(super) fn take_front(&mut self) -> BytesMut {
+        std::mem::take(&mut self.front).into()
     }
 
     /// Reads what there is, holding no buffer before. Empty at the end.
@@ -261,26 +237,6 @@ impl ClientIo {
         let mut buf = ReadBuf::uninit(&mut bytes);
         ready!(Pin::new(self).poll_read(cx, &mut buf))?;
         Poll::Ready(Ok(BytesMut::from(buf.filled())))
-    }
-
-    /// Whether there is something to read, holding no buffer meanwhile. Under TLS that may be something that is no
-    /// data, so a read may still have to wait.
-    pub(super) fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.front.is_empty() {
-            return Poll::Ready(Ok(()));
-        }
-        match &mut self.socket {
-            Socket::Plain(wire) => wire.socket.poll_read_ready(cx),
-            Socket::Tls(stream) => {
-                let (wire, session) = stream.get_mut();
-                // The last read may have taken more from the socket than it handed on.
-                let state = session.process_new_packets().map_err(io::Error::other)?;
-                if state.plaintext_bytes_to_read() > 0 || state.peer_has_closed() {
-                    return Poll::Ready(Ok(()));
-                }
-                wire.socket.poll_read_ready(cx)
-            }
-        }
     }
 
     /// Tells the peer that nothing is missing, where the protocol has a word for that. Not for connections that end
@@ -322,7 +278,6 @@ impl AsyncRead for ClientIo {
             })?;
             let read = buf.filled().len() - before;
             self.left = self.left.saturating_sub(read);
-            self.watch.read.set(self.watch.read.get() + read as u64);
         }
         self.meter_read(&buf.filled()[before..]);
         match self.watch.unwelcome.get() {

@@ -3,8 +3,8 @@
 //! [`bind`] opens sockets on the control thread; [`accept`] runs on every worker. [`arrival`] is a connection that is no
 //! client yet: [`proxy_protocol`] says where it comes from, [`handshake`] shakes hands, [`secured`] is what that found
 //! out. [`connection`] decides the protocol and hands over to [`http1`] or [`http2`]; [`io`] is the socket as both see
-//! it, [`shared`] while hyper has it; [`meter`] follows HTTP/2 frames there; [`outflow`] bounds what an HTTP/2 connection
-//! holds, [`stall`] ends streams that stand still; [`tunnel`] joins two sockets after an upgrade.
+//! it; [`meter`] follows HTTP/2 frames there; [`outflow`] bounds what an HTTP/2 connection holds, [`stall`] ends streams that
+//! stand still; [`tunnel`] joins two sockets after an upgrade.
 
 pub(crate) mod accept;
 mod arrival;
@@ -19,7 +19,6 @@ mod meter;
 mod outflow;
 mod proxy_protocol;
 mod secured;
-mod shared;
 pub(crate) mod stall;
 pub(crate) mod tunnel;
 

@@ -44,11 +44,6 @@ impl UpstreamStream {
         }
     }
 
-    /// Whether what was written may still wait in a buffer.
-    pub(crate) fn is_buffered(&self) -> bool {
-        matches!(self, Self::Tls(_))
-    }
-
     /// Begins to watch whether anything is written.
     pub(crate) fn begin(&mut self) {
         if let Self::Tls(stream) = self {

@@ -23,7 +23,7 @@ const ORDER: &[&[&str]] = &[
     &["answer", "forward", "auth", "ext_auth", "rate_limit", "mirror"],
     &["upstream", "jwks"],
     &["tls"],
-    &["telemetry", "rt"],
+    &["telemetry", "rt", "codec"],
 ];
 
 /// Who imports against the order, and why it may.

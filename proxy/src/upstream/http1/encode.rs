@@ -2,17 +2,18 @@
 
 use std::{
     future::Future,
-    io::Write,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
+use http::{HeaderMap, HeaderValue, Method, Request, header};
 use http_body::Body as _;
 use outrigger_filters::{error::Error, owned_headers::Own, service::Body};
 use tokio::time::{Sleep, sleep};
+
+use crate::codec::{fields, outgoing::Outgoing};
 
 /// How long a body waits for `100 Continue`; an endpoint that says nothing gets it after this time, as curl does it.
 const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
@@ -33,8 +34,6 @@ enum Framing {
     Length(u64),
     /// Until the body ends.
     Chunked,
-    /// A chunk's data is on its way; its CRLF comes next.
-    ChunkEnd,
     /// Everything is in the buffer or sent.
     Done,
 }
@@ -59,17 +58,17 @@ pub(super) fn head(out: &mut Vec<u8>, request: &Request<Body>, own: Option<&Own>
             header::TRAILER => announced.push(value.clone()),
             _ => {}
         }
-        field(out, name, value.as_bytes());
+        fields::write(out, name, value.as_bytes());
     }
     if let Some(own) = own {
-        own.each(|name, value| field(out, name, value));
+        own.each(|name, value| fields::write(out, name, value));
     }
     let framing = framing(request.body(), !announced.is_empty());
     match framing {
-        Framing::Length(length) => length_field(out, length),
-        Framing::Chunked | Framing::ChunkEnd => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+        Framing::Length(length) => fields::write_length(out, length),
+        Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
         // Without a body these methods say so (RFC 9110 section 8.6), and a declared zero stays declared.
-        Framing::Done if declares_length || has_content(request.method()) => length_field(out, 0),
+        Framing::Done if declares_length || has_content(request.method()) => fields::write_length(out, 0),
         Framing::Done => {}
     }
     out.extend_from_slice(b"\r\n");
@@ -89,21 +88,6 @@ fn has_content(method: &Method) -> bool {
     matches!(*method, Method::POST | Method::PUT | Method::PATCH)
 }
 
-fn field(out: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
-    let name = name.as_str().as_bytes();
-    out.reserve(name.len() + value.len() + ": \r\n".len());
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
-}
-
-fn length_field(out: &mut Vec<u8>, length: u64) {
-    out.extend_from_slice(b"content-length: ");
-    out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
-    out.extend_from_slice(b"\r\n");
-}
-
 impl Sending {
     /// Whether everything is in the buffer or sent.
     pub(crate) fn is_done(&self) -> bool {
@@ -115,23 +99,19 @@ impl Sending {
         self.held = false;
     }
 
-    /// Puts the next piece into `out`, or gives it back as data that comes right after `out`.
+    /// Puts the next piece into `out`.
     pub(super) fn poll_next(
         &mut self,
         cx: &mut Context<'_>,
         body: &mut Body,
-        out: &mut Vec<u8>,
-    ) -> Poll<Result<Option<Bytes>, Error>> {
+        out: &mut Outgoing,
+    ) -> Poll<Result<(), Error>> {
         ready!(self.poll_go_on(cx));
-        if self.framing == Framing::ChunkEnd {
-            out.extend_from_slice(b"\r\n");
-            self.framing = Framing::Chunked;
-        }
         match ready!(Pin::new(body).poll_frame(cx)).transpose()? {
-            None => self.end(None, out).map(|()| None),
+            None => self.end(None, out),
             Some(frame) => match frame.into_data() {
                 Ok(data) => self.data(data, out),
-                Err(frame) => self.end(frame.into_trailers().ok().as_ref(), out).map(|()| None),
+                Err(frame) => self.end(frame.into_trailers().ok().as_ref(), out),
             },
         }
         .into()
@@ -146,9 +126,9 @@ impl Sending {
         Poll::Ready(())
     }
 
-    fn data(&mut self, data: Bytes, out: &mut Vec<u8>) -> Result<Option<Bytes>, Error> {
+    fn data(&mut self, data: Bytes, out: &mut Outgoing) -> Result<(), Error> {
         if data.is_empty() {
-            return Ok(None); // an empty chunk would be the last
+            return Ok(()); // an empty chunk would be the last
         }
         match &mut self.framing {
             Framing::Length(left) => {
@@ -156,32 +136,21 @@ impl Sending {
                 if *left == 0 {
                     self.framing = Framing::Done;
                 }
+                out.push(data, b"");
             }
             _ => {
-                let _ = write!(out, "{:x}\r\n", data.len()); // a Vec takes everything
-                self.framing = Framing::ChunkEnd;
+                fields::write_chunk_size(out.own(), data.len());
+                out.push(data, b"\r\n");
             }
         }
-        Ok(Some(data))
+        Ok(())
     }
 
-    /// A recipient may ignore what was not announced, or take it for something else; so it is not sent at all.
-    fn announces(&self, name: &HeaderName) -> bool {
-        let values = self.announced.iter().filter_map(|value| value.to_str().ok());
-        values
-            .flat_map(|value| value.split(','))
-            .any(|token| token.trim().eq_ignore_ascii_case(name.as_str()))
-    }
-
-    fn end(&mut self, trailers: Option<&HeaderMap>, out: &mut Vec<u8>) -> Result<(), Error> {
+    fn end(&mut self, trailers: Option<&HeaderMap>, out: &mut Outgoing) -> Result<(), Error> {
         match self.framing {
             Framing::Length(_) => return Err(contradiction()),
-            Framing::Chunked | Framing::ChunkEnd => {
-                out.extend_from_slice(b"0\r\n");
-                for (name, value) in trailers.into_iter().flatten().filter(|(name, _)| self.announces(name)) {
-                    field(out, name, value.as_bytes());
-                }
-                out.extend_from_slice(b"\r\n");
+            Framing::Chunked => {
+                fields::write_last_chunk(out.own(), trailers, &self.announced);
             }
             Framing::Done => {}
         }

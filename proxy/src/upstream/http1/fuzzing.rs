@@ -5,10 +5,10 @@ use http::{Method, Request, request::Parts};
 use outrigger_filters::service::Body;
 
 use super::{
-    decode::Step,
     encode,
     head::{self, Head},
 };
+use crate::codec::decode::Step;
 
 /// What was read of an answer.
 #[derive(Debug, Default, PartialEq, Eq)]

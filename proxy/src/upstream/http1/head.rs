@@ -4,13 +4,15 @@ use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Version, header,
+    HeaderMap, HeaderValue, Method, Request, StatusCode, Version, header,
     response::{self, Parts},
 };
-
 use outrigger_filters::{hop_by_hop, service::Body};
 
-use super::decode::Decoder;
+use crate::codec::{
+    decode::{Decoder, ENDPOINT_LINE},
+    fields, names,
+};
 
 /// Fields of a response.
 const MOST_FIELDS: usize = 100;
@@ -141,8 +143,8 @@ fn read_fields(headers: &mut HeaderMap, bytes: &Bytes, lines: &Lines) -> Result<
         let text = &bytes[line.clone()];
         // Names are short: a plain search is quicker than one that must get going first.
         let colon = text.iter().position(|byte| *byte == b':').ok_or("a response field without a colon")?;
-        let name = HeaderName::from_bytes(&text[..colon]).map_err(|_| "malformed response field name")?;
-        let (start, value) = trim(text, colon + 1);
+        let name = names::name(&text[..colon]).ok_or("malformed response field name")?;
+        let (start, value) = fields::trim(text, colon + 1);
         match name {
             header::CONTENT_LENGTH => told.length(value)?,
             header::TRANSFER_ENCODING => {
@@ -166,20 +168,6 @@ fn read_fields(headers: &mut HeaderMap, bytes: &Bytes, lines: &Lines) -> Result<
     Ok(told)
 }
 
-/// What stands in a line from `start` on, and where that begins, without space and tabs around it and without CR.
-fn trim(line: &[u8], mut start: usize) -> (usize, &[u8]) {
-    let mut value = &line[start..];
-    value = value.strip_suffix(b"\r").unwrap_or(value);
-    while let [b' ' | b'\t', rest @ ..] = value {
-        value = rest;
-        start += 1;
-    }
-    while let [rest @ .., b' ' | b'\t'] = value {
-        value = rest;
-    }
-    (start, value)
-}
-
 fn plain_connection(value: &[u8]) -> Option<bool> {
     let stays = value.eq_ignore_ascii_case(b"keep-alive");
     (stays || value.eq_ignore_ascii_case(b"close")).then_some(stays)
@@ -188,15 +176,10 @@ fn plain_connection(value: &[u8]) -> Option<bool> {
 impl Told {
     fn length(&mut self, value: &[u8]) -> Result<(), &'static str> {
         const BAD: &str = "a Content-Length that is not one number";
-        if self.length.is_some() || value.is_empty() {
+        if self.length.is_some() {
             return Err(BAD);
         }
-        let mut length = 0_u64;
-        for byte in value {
-            let digit = Some(byte).filter(|byte| byte.is_ascii_digit()).map(|byte| u64::from(byte - b'0'));
-            length = digit.and_then(|digit| length.checked_mul(10)?.checked_add(digit)).ok_or(BAD)?;
-        }
-        self.length = Some(length);
+        self.length = Some(fields::length(value).ok_or(BAD)?);
         Ok(())
     }
 
@@ -224,7 +207,7 @@ fn framing(told: &Told, head: &Parts, method: &Method) -> Result<Decoder, &'stat
         );
     Ok(match told.length {
         _ if bodiless => Decoder::empty(),
-        _ if told.chunked => Decoder::chunked(),
+        _ if told.chunked => Decoder::chunked(ENDPOINT_LINE),
         Some(length) => Decoder::length(length),
         None => Decoder::until_close(),
     })
@@ -239,8 +222,8 @@ fn keeps_alive(told: &Told, head: &Parts) -> bool {
         return by_itself;
     }
     let says = |what: &str| {
-        let values = head.headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).any(|token| token.trim().eq_ignore_ascii_case(what))
+        let mut values = head.headers.get_all(header::CONNECTION).iter();
+        values.any(|value| fields::lists(value.as_bytes(), what.as_bytes()))
     };
     (by_itself || says("keep-alive")) && !says("close")
 }
@@ -398,7 +381,7 @@ mod tests {
             parse_final("HTTP/1.1 200 Fine\r\ncontent-length: 3\r\n\r\nabc", &Method::GET).unwrap();
         assert_eq!((answer.head.status, rest), (StatusCode::OK, 3));
         assert_eq!(
-            answer.head.headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(),
+            answer.head.headers.keys().map(http::HeaderName::as_str).collect::<Vec<_>>(),
             ["content-length"]
         );
         assert_eq!(parse_final("HTTP/1.1 200 OK\r\ncontent-le", &Method::GET).err(), Some("not complete"));

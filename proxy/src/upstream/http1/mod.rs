@@ -5,7 +5,6 @@
 //! future; there is no task and no channel. Request body and response run at the same time, so that an early answer is
 //! seen and a two-way stream flows.
 
-mod decode;
 mod encode;
 pub(crate) mod fuzzing;
 mod head;
@@ -14,25 +13,23 @@ use std::{
     future::Future,
     io,
     net::SocketAddr,
-    pin::{Pin, pin},
+    pin::pin,
     task::{Context, Poll, ready},
 };
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use http::{Request, StatusCode, response};
 use http_body::Frame;
 use outrigger_filters::{error::Error, owned_headers::Own, service::Body};
-use tokio::{
-    io::{AsyncReadExt, AsyncWrite},
-    time::Instant,
-};
+use tokio::{io::AsyncReadExt, time::Instant};
 
 pub(crate) use self::encode::Sending;
-use self::{
-    decode::Decoder,
-    head::{Answer, Head},
-};
+use self::head::{Answer, Head};
 use super::{breaker::Claim, connect::UpstreamStream, endpoint::Open};
+use crate::codec::{
+    decode::{Decoder, Step},
+    outgoing::Outgoing,
+};
 
 /// Response heads over this are refused (`docs/security.md`, "Limits").
 const HEAD_BYTES: usize = 64 * 1024;
@@ -54,14 +51,7 @@ pub(crate) struct Connection {
     stream: UpstreamStream,
     /// Read, not yet used.
     read: BytesMut,
-    /// To be written: bytes of our own, then data of a body.
-    out: Vec<u8>,
-    out_at: usize,
-    data: Bytes,
-    /// Whether something may be written that was not flushed.
-    unflushed: bool,
-    /// Whether any byte of the current request was written.
-    wrote: bool,
+    out: Outgoing,
     /// The endpoint takes no more of it. It may have answered before it closed its ear, so reading tells how it ended.
     deaf: Option<io::Error>,
     /// When the connection was opened.
@@ -126,11 +116,7 @@ impl Connection {
         Self {
             stream,
             read: BytesMut::new(),
-            out: Vec::new(),
-            out_at: 0,
-            data: Bytes::new(),
-            unflushed: false,
-            wrote: false,
+            out: Outgoing::default(),
             deaf: None,
             opened: Instant::now(),
             address,
@@ -148,21 +134,19 @@ impl Connection {
 
     /// Whether any byte of the current request was written.
     pub(crate) fn has_written(&self) -> bool {
-        self.stream.has_written().unwrap_or(self.wrote)
+        self.stream.has_written().unwrap_or_else(|| self.out.has_begun())
     }
 
     /// Whether the endpoint took everything that was to be written so far.
     pub(crate) fn has_flushed(&self) -> bool {
-        self.deaf.is_none() && self.out_at == self.out.len() && self.data.is_empty() && !self.unflushed
+        self.deaf.is_none() && self.out.is_empty()
     }
 
     /// Puts the head of a request into the buffer and begins to send its body.
     pub(crate) fn begin(&mut self, request: &Request<Body>, own: Option<&Own>) -> Sending {
         self.out.clear();
-        self.out_at = 0;
-        self.wrote = false;
         self.stream.begin();
-        encode::head(&mut self.out, request, own)
+        encode::head(self.out.own(), request, own)
     }
 
     /// Sends what there is of the request and waits for the response head.
@@ -232,48 +216,15 @@ impl Connection {
         sending: &mut Sending,
     ) -> Poll<Result<(), Failure>> {
         while self.deaf.is_none() {
-            if let Err(error) = ready!(self.poll_flush(cx)) {
+            if let Err(error) = ready!(self.out.poll_write(cx, &mut self.stream)) {
                 self.deaf = Some(error);
                 break;
             }
             if sending.is_done() {
                 return Poll::Ready(Ok(()));
             }
-            let next = ready!(sending.poll_next(cx, body, &mut self.out)).map_err(Failure::RequestBody)?;
-            if let Some(data) = next {
-                self.data = data;
-            }
+            ready!(sending.poll_next(cx, body, &mut self.out)).map_err(Failure::RequestBody)?;
         }
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.out_at < self.out.len() || !self.data.is_empty() {
-            let own = &self.out[self.out_at..];
-            let stream = Pin::new(&mut self.stream);
-            let written = match (own.is_empty(), self.data.is_empty()) {
-                (false, false) => {
-                    let both = [io::IoSlice::new(own), io::IoSlice::new(&self.data)];
-                    ready!(stream.poll_write_vectored(cx, &both))?
-                }
-                (false, true) => ready!(stream.poll_write(cx, own))?,
-                _ => ready!(stream.poll_write(cx, &self.data))?,
-            };
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.wrote = true;
-            self.unflushed = self.stream.is_buffered();
-            let of_own = written.min(own.len());
-            self.out_at += of_own;
-            self.data.advance(written - of_own);
-        }
-        if self.unflushed {
-            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-            self.unflushed = false;
-        }
-        self.out.clear();
-        self.out_at = 0;
         Poll::Ready(Ok(()))
     }
 
@@ -293,9 +244,9 @@ impl Connection {
     ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         loop {
             match reading.decoder.next(&mut self.read) {
-                Ok(decode::Step::Frame(frame)) => return Poll::Ready(Some(Ok(frame))),
-                Ok(decode::Step::Done) => return Poll::Ready(None),
-                Ok(decode::Step::More) => {}
+                Ok(Step::Frame(frame)) => return Poll::Ready(Some(Ok(frame))),
+                Ok(Step::Done) => return Poll::Ready(None),
+                Ok(Step::More) => {}
                 Err(problem) => return Poll::Ready(Some(Err(Failure::Protocol(problem)))),
             }
             let room = reading

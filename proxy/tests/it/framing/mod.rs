@@ -9,6 +9,7 @@ mod http2;
 mod http2_states;
 mod paths;
 mod refused;
+mod requests;
 mod smuggling;
 mod upstream;
 
@@ -40,7 +41,7 @@ struct Bench {
 #[derive(Clone, Copy)]
 struct Refusal(u16, &'static str);
 
-/// hyper or httparse refused before there was a request.
+/// The codec refused before there was a request.
 const UNPARSED: Refusal = Refusal(400, "http1_parse");
 
 impl Bench {

@@ -86,6 +86,9 @@ fn an_ambiguous_length_is_refused() {
             post(b"Content-Length: 5\r\nTransfer-Encoding: gzip, chunked"),
             ENCODING,
         ),
+        (1, "length and chunked", post(b"Content-Length: 5\r\nTransfer-Encoding: chunked"), ENCODING),
+        (1, "chunked and length", post(b"Transfer-Encoding: chunked\r\nContent-Length: 5"), ENCODING),
+        (1, "chunked and a bad length", post(b"Transfer-Encoding: chunked\r\nContent-Length: x"), LENGTH),
         (1, "length and identity", post(b"Content-Length: 5\r\nTransfer-Encoding: identity"), UNPARSED),
         (1, "identity and length", post(b"Transfer-Encoding: identity\r\nContent-Length: 5"), UNPARSED),
     ];
@@ -96,6 +99,19 @@ fn an_ambiguous_length_is_refused() {
 fn a_malformed_head_is_refused() {
     let cases = [
         (2, "space before a colon", get(b"X : y"), UNPARSED),
+        (2, "only a colon", get(b":"), UNPARSED),
+        (2, "a quote in a name", get(b"X\"Y: z"), UNPARSED),
+        (2, "a method of 65 bytes", line(&bytes(&[&[b'M'; 65], b" / HTTP/1.1"])), UNPARSED),
+        (2, "a method without an end", vec![b'M'; 65], UNPARSED),
+        (2, "something else without an end", b"\0".to_vec(), UNPARSED),
+        (2, "HTTP/0.9, the real one", b"GET /\r\n".to_vec(), UNPARSED),
+        (2, "HTTP/1", line(b"GET / HTTP/1"), UNPARSED),
+        (2, "HTTP/1.1 in full width", line("GET / \u{ff28}TTP/1.1".as_bytes()), UNPARSED),
+        (2, "no target", line(b"GET HTTP/1.1"), UNPARSED),
+        (2, "an empty target", line(b"GET  HTTP/1.1"), UNPARSED),
+        (2, "CR CR LF behind a field", get(b"X: a\r"), UNPARSED),
+        (2, "CR before the request", b"\rGET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), UNPARSED),
+        (2, "a space before the request", b" GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), UNPARSED),
         (2, "tab before a colon", get(b"X\t: y"), UNPARSED),
         (2, "space before the colon of a length", post(b"Content-Length : 5"), UNPARSED),
         (2, "space before the colon of an encoding", post(b"Transfer-Encoding : chunked"), UNPARSED),
@@ -144,6 +160,8 @@ fn a_malformed_head_is_refused() {
         (2, "a query alone", line(b"GET ?a HTTP/1.1"), UNPARSED),
         (2, "an unknown scheme", line(b"GET ftp://a/ HTTP/1.1"), Refusal(400, "request.target")),
         (2, "a fragment alone", line(b"GET # HTTP/1.1"), UNPARSED),
+        (2, "a fragment behind a path", line(b"GET /a#b HTTP/1.1"), UNPARSED),
+        (2, "a fragment behind a query", line(b"GET /a?b#/../c HTTP/1.1"), UNPARSED),
         (2, "an absolute form without an authority", line(b"GET http:/// HTTP/1.1"), UNPARSED),
     ];
     table(&Bench::new(), &cases);

@@ -1,22 +1,30 @@
 //! Reads response bodies: by length, by chunks (RFC 9112 section 7.1), or to the end of the connection.
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use bytes::{Buf, Bytes, BytesMut};
+use http::HeaderMap;
 use http_body::Frame;
 
-/// The longest chunk-size line, its extensions included.
-const SIZE_LINE_BYTES: usize = 256;
+use super::fields;
 
 /// All chunk extensions of a message together.
 const EXTENSION_BYTES: usize = 16 * 1024;
 
+/// The longest chunk-size line of an endpoint, its extensions included.
+pub(crate) const ENDPOINT_LINE: usize = 256;
+
+/// The same of a client, whose extensions are bounded by all together.
+pub(crate) const CLIENT_LINE: usize = EXTENSION_BYTES + 32;
+
 /// All trailers of a message together, and how many.
 const TRAILER_BYTES: usize = 8 * 1024;
-const TRAILER_FIELDS: usize = 64;
+const TRAILER_FIELDS: usize = 100;
 
 /// Where a body stands.
-pub(super) struct Decoder {
+#[derive(Debug)]
+pub(crate) struct Decoder {
     state: State,
+    /// The longest chunk-size line.
+    line: usize,
     /// Bytes of extensions so far.
     extensions: usize,
 }
@@ -33,7 +41,7 @@ enum State {
 }
 
 /// What comes next.
-pub(super) enum Step {
+pub(crate) enum Step {
     /// A piece.
     Frame(Frame<Bytes>),
     /// Nothing in the buffer yet.
@@ -44,31 +52,36 @@ pub(super) enum Step {
 
 impl Decoder {
     fn new(state: State) -> Self {
-        Self { state, extensions: 0 }
+        Self { state, line: 0, extensions: 0 }
     }
 
-    pub(super) fn empty() -> Self {
+    /// No body.
+    pub(crate) fn empty() -> Self {
         Self::new(State::Done)
     }
 
-    pub(super) fn length(length: u64) -> Self {
+    /// So many bytes.
+    pub(crate) fn length(length: u64) -> Self {
         Self::new(if length == 0 { State::Done } else { State::Length(length) })
     }
 
-    pub(super) fn chunked() -> Self {
-        Self::new(State::ChunkSize)
+    /// Chunks whose size lines have at most `line` bytes.
+    pub(crate) fn chunked(line: usize) -> Self {
+        Self { line, ..Self::new(State::ChunkSize) }
     }
 
-    pub(super) fn until_close() -> Self {
+    /// Everything that comes.
+    pub(crate) fn until_close() -> Self {
         Self::new(State::UntilClose)
     }
 
-    pub(super) fn is_done(&self) -> bool {
+    /// Whether the last byte was read.
+    pub(crate) fn is_done(&self) -> bool {
         self.state == State::Done
     }
 
     /// Bytes still to come, when that is known.
-    pub(super) fn left(&self) -> Option<u64> {
+    pub(crate) fn left(&self) -> Option<u64> {
         match self.state {
             State::Length(left) => Some(left),
             State::Done => Some(0),
@@ -77,12 +90,12 @@ impl Decoder {
     }
 
     /// Whether only the end of the connection ends the body.
-    pub(super) fn ends_with_connection(&self) -> bool {
+    pub(crate) fn ends_with_connection(&self) -> bool {
         self.state == State::UntilClose
     }
 
     /// The whole body, when its length is known and all of it is in `buffer`.
-    pub(super) fn take_whole(&mut self, buffer: &mut BytesMut) -> Option<Bytes> {
+    pub(crate) fn take_whole(&mut self, buffer: &mut BytesMut) -> Option<Bytes> {
         let State::Length(length) = self.state else { return None };
         let length = usize::try_from(length).ok().filter(|length| *length <= buffer.len())?;
         self.state = State::Done;
@@ -90,7 +103,7 @@ impl Decoder {
     }
 
     /// Takes the next piece from the front of `buffer`.
-    pub(super) fn next(&mut self, buffer: &mut BytesMut) -> Result<Step, &'static str> {
+    pub(crate) fn next(&mut self, buffer: &mut BytesMut) -> Result<Step, &'static str> {
         loop {
             let moved = match self.state {
                 State::Done => return Ok(Step::Done),
@@ -127,8 +140,9 @@ impl Decoder {
     }
 
     fn chunk_size(&mut self, buffer: &mut BytesMut) -> Result<bool, &'static str> {
-        let Some(end) = buffer.iter().take(SIZE_LINE_BYTES).position(|byte| *byte == b'\n') else {
-            return if buffer.len() < SIZE_LINE_BYTES {
+        let within = &buffer[..buffer.len().min(self.line)];
+        let Some(end) = memchr::memchr(b'\n', within) else {
+            return if buffer.len() < self.line {
                 Ok(false)
             } else {
                 Err("a chunk-size line that does not end")
@@ -152,41 +166,22 @@ impl Decoder {
     }
 
     fn chunk_end(&mut self, buffer: &mut BytesMut) -> Result<bool, &'static str> {
-        if buffer.len() < 2 {
-            return Ok(false);
-        }
-        if &buffer.split_to(2)[..] != b"\r\n" {
-            return Err("a chunk that does not end where it said");
+        match buffer[..] {
+            [] | [b'\r'] => return Ok(false),
+            [b'\r', b'\n', ..] => buffer.advance(2),
+            _ => return Err("a chunk that does not end where it said"),
         }
         self.state = State::ChunkSize;
         Ok(true)
     }
 
     fn trailers(&mut self, buffer: &mut BytesMut) -> Result<Option<HeaderMap>, &'static str> {
-        let mut fields = [httparse::EMPTY_HEADER; TRAILER_FIELDS];
-        let (length, trailers) = match httparse::parse_headers(buffer, &mut fields) {
-            Ok(httparse::Status::Complete((length, fields))) => (length, collect(fields)?),
-            Ok(httparse::Status::Partial) if buffer.len() < TRAILER_BYTES => return Ok(None),
-            Ok(httparse::Status::Partial) => return Err("trailers over 8 KiB"),
-            Err(_) => return Err("malformed trailers"),
-        };
-        if length > TRAILER_BYTES {
-            return Err("trailers over 8 KiB");
+        let trailers = fields::take_section(buffer, TRAILER_BYTES, TRAILER_FIELDS)?;
+        if trailers.is_some() {
+            self.state = State::Done;
         }
-        let _ = buffer.split_to(length);
-        self.state = State::Done;
-        Ok(Some(trailers))
+        Ok(trailers)
     }
-}
-
-fn collect(fields: &[httparse::Header<'_>]) -> Result<HeaderMap, &'static str> {
-    let mut trailers = HeaderMap::with_capacity(fields.len());
-    for field in fields {
-        let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| "malformed trailers")?;
-        let value = HeaderValue::from_bytes(field.value).map_err(|_| "malformed trailers")?;
-        trailers.append(name, value);
-    }
-    Ok(trailers)
 }
 
 fn parse_hex(digits: &[u8]) -> Option<u64> {
@@ -226,14 +221,15 @@ mod tests {
     fn a_chunked_body_reads_the_same_however_it_arrives() {
         let wire = b"5\r\nhello\r\n1;name=\"value\"\r\n \r\nA\r\n0123456789\r\n0\r\nx-sum: 1\r\n\r\nnext";
         for step in 1..wire.len() {
-            let (data, trailers, left) = decode(Decoder::chunked(), &wire[..wire.len() - 4], step).unwrap();
+            let (data, trailers, left) =
+                decode(Decoder::chunked(ENDPOINT_LINE), &wire[..wire.len() - 4], step).unwrap();
             assert_eq!(
                 (&data[..], &trailers[..], left),
                 (&b"hello 0123456789"[..], &["x-sum".to_owned()][..], 0)
             );
         }
         assert_eq!(
-            decode(Decoder::chunked(), wire, wire.len()).unwrap().2,
+            decode(Decoder::chunked(ENDPOINT_LINE), wire, wire.len()).unwrap().2,
             4,
             "the rest stays in the buffer"
         );
@@ -248,7 +244,7 @@ mod tests {
 
     #[test]
     fn chunks_that_can_be_read_in_two_ways_are_errors() {
-        let long = format!("1;{}\r\na\r\n0\r\n\r\n", "x".repeat(SIZE_LINE_BYTES));
+        let long = format!("1;{}\r\na\r\n0\r\n\r\n", "x".repeat(ENDPOINT_LINE));
         let trailer = format!("0\r\nx: {}\r\n\r\n", "y".repeat(TRAILER_BYTES));
         let many = "1;aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\nb\r\n".repeat(400);
         for wire in [
@@ -265,11 +261,13 @@ mod tests {
             "fffffffffffffffff\r\n",
             "0\r\nbad name: x\r\n\r\n",
             "0\r\n: x\r\n\r\n",
+            "0\r\n\n",
+            "0\r\nx: 1\n\r\n",
             &long,
             &trailer,
             &many,
         ] {
-            assert!(decode(Decoder::chunked(), wire.as_bytes(), 7).is_err(), "{wire:.60}");
+            assert!(decode(Decoder::chunked(ENDPOINT_LINE), wire.as_bytes(), 7).is_err(), "{wire:.60}");
         }
     }
 }

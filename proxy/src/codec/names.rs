@@ -1,0 +1,129 @@
+//! Names of fields as they were last spelt. Clients and apps send the same names again and again; what is known need be
+//! neither judged nor copied anew.
+//!
+//! Each worker has its own table, of a fixed size: who sends ever new names pays for them as without it.
+
+use std::cell::RefCell;
+
+use http::HeaderName;
+
+/// Names that are longer are seldom.
+const LONGEST: usize = 31;
+
+/// A power of two. Two names that are used in turns may share one.
+const SLOTS: usize = 128;
+
+/// One name as it was spelt, and what that means.
+struct Known {
+    length: u8,
+    spelt: [u8; LONGEST],
+    name: HeaderName,
+}
+
+thread_local! {
+    /// Made when it is first needed: most threads read no messages.
+    static KNOWN: RefCell<Box<[[Option<Known>; 2]]>> = RefCell::new((0..SLOTS).map(|_| [None, None]).collect());
+}
+
+/// The name that is spelt so; `None` when it is none.
+pub(crate) fn name(spelt: &[u8]) -> Option<HeaderName> {
+    if spelt.len() > LONGEST {
+        return HeaderName::from_bytes(spelt).ok();
+    }
+    KNOWN.with_borrow_mut(|known| {
+        let slot = &mut known[slot(spelt)];
+        if let Some(known) = slot.iter().flatten().find(|known| known.spelt() == spelt) {
+            return Some(known.name.clone());
+        }
+        let name = HeaderName::from_bytes(spelt).ok()?;
+        slot.swap(0, 1); // the older one goes
+        slot[0] = Some(Known::new(spelt, name.clone()));
+        Some(name)
+    })
+}
+
+impl Known {
+    fn new(spelt: &[u8], name: HeaderName) -> Self {
+        let mut known = Self { length: spelt.len() as u8, spelt: [0; LONGEST], name };
+        known.spelt[..spelt.len()].copy_from_slice(spelt);
+        known
+    }
+
+    fn spelt(&self) -> &[u8] {
+        &self.spelt[..usize::from(self.length)]
+    }
+}
+
+/// Quick, and good enough for names that mean well.
+fn slot(spelt: &[u8]) -> usize {
+    const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut hash = spelt.len() as u64;
+    let (words, rest) = spelt.as_chunks::<8>();
+    for word in words {
+        hash = (hash ^ u64::from_le_bytes(*word)).wrapping_mul(MIX).rotate_left(23);
+    }
+    for byte in rest {
+        hash = (hash ^ u64::from(*byte)).wrapping_mul(MIX).rotate_left(23);
+    }
+    hash as usize % SLOTS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_means_the_same_the_first_time_and_later() {
+        let long = "x".repeat(LONGEST + 1);
+        for _ in 0..3 {
+            for spelt in ["Host", "HOST", "host", "X-Custom-Name", "x-custom-name", "x", &long] {
+                assert_eq!(name(spelt.as_bytes()).unwrap().as_str(), spelt.to_ascii_lowercase(), "{spelt}");
+            }
+            for bad in ["", " ", "a b", "a:", "\u{e9}", "a\0", "a\r"] {
+                assert_eq!(name(bad.as_bytes()), None, "{bad:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn more_names_than_are_kept_are_still_themselves() {
+        for a_pair in [["x-a", "x-b"], ["Host", "HOST"]] {
+            a_pair.iter().for_each(|spelt| assert!(name(spelt.as_bytes()).is_some()));
+        }
+        for round in 0..2 {
+            for number in 0..10 * SLOTS {
+                let spelt = format!("X-{number}");
+                assert_eq!(name(spelt.as_bytes()).unwrap().as_str(), format!("x-{number}"), "{round}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_of_every_day_all_have_a_place() {
+        let names = [
+            "Host",
+            "User-Agent",
+            "Accept",
+            "Accept-Encoding",
+            "Accept-Language",
+            "Cookie",
+            "Referer",
+            "Content-Type",
+            "Content-Length",
+            "Authorization",
+            "Cache-Control",
+            "Connection",
+            "X-Forwarded-For",
+            "Date",
+            "Server",
+            "ETag",
+            "Last-Modified",
+            "Vary",
+            "Set-Cookie",
+            "Location",
+        ];
+        let mut slots: Vec<_> = names.iter().map(|name| slot(name.as_bytes())).collect();
+        slots.sort_unstable();
+        assert!(slots.windows(3).all(|three| three[0] != three[2]), "{slots:?}");
+    }
+}

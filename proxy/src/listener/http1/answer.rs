@@ -1,0 +1,456 @@
+//! Writes answers: the head with the one framing that fits the body, then the body as it comes.
+//!
+//! Names and values come from types that hold neither CR nor LF, the status line and the framing are our own words; so
+//! nothing that an app says can begin another message.
+
+use std::{
+    cell::{Cell, RefCell},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, Version, header, response::Parts};
+use http_body::{Body as _, Frame};
+use outrigger_filters::service::Body;
+
+use crate::codec::{fields, outgoing::Outgoing};
+
+/// Most heads fit in this.
+const ROOM: usize = 512;
+
+/// What of a request its answer depends on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    pub(super) version: Version,
+    pub(super) only_head: bool,
+    /// Whether the client wants to use the connection again.
+    pub(super) keep_alive: bool,
+    /// Whether it takes trailers.
+    pub(super) trailers: bool,
+}
+
+impl Asked {
+    /// For a head that could not be read.
+    pub(super) const UNREAD: Self =
+        Self { version: Version::HTTP_11, only_head: false, keep_alive: false, trailers: false };
+}
+
+/// What is still to be written of an answer.
+#[derive(Debug)]
+pub(super) struct Sending {
+    framing: Framing,
+    /// The connection is not used again.
+    pub(super) last: bool,
+    /// The values of `Trailer`, for a client that takes trailers.
+    announced: Vec<HeaderValue>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Framing {
+    /// So many bytes are left.
+    Length(u64),
+    Chunked,
+    /// The end of the connection ends the body.
+    UntilClose,
+    /// Nothing follows, whatever the body has.
+    Done,
+}
+
+/// The body does not have the length that its head has told.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Contradiction;
+
+/// Writes a head; its body is written by the [`Sending`].
+pub(super) fn begin(
+    out: &mut Vec<u8>,
+    head: &mut Parts,
+    body: &Body,
+    asked: Asked,
+    today: &Today,
+) -> Sending {
+    if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
+        // Nothing in the proxy answers so; the client would wait for another answer.
+        head.status = StatusCode::INTERNAL_SERVER_ERROR;
+        head.headers.clear();
+    }
+    let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
+    let framing = framing(head, body, asked);
+    let last = switches || !asked.keep_alive || framing == Framing::UntilClose;
+    let mut sending = Sending { framing, last, announced: Vec::new() };
+    out.reserve(ROOM);
+    status_line(out, head.status, asked.version);
+    let told = sending.fields(out, head, asked);
+    if !told.length {
+        match framing {
+            Framing::Length(length) => fields::write_length(out, length),
+            Framing::Done if has_length(head.status) && !asked.only_head => fields::write_length(out, 0),
+            Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+            Framing::Done | Framing::UntilClose => {}
+        }
+    }
+    match asked.version {
+        Version::HTTP_11 if sending.last && !told.close && !switches => {
+            out.extend_from_slice(b"connection: close\r\n");
+        }
+        Version::HTTP_10 if !sending.last => out.extend_from_slice(b"connection: keep-alive\r\n"),
+        _ => {}
+    }
+    if !told.date {
+        out.extend_from_slice(b"date: ");
+        out.extend_from_slice(&today.now());
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+    sending
+}
+
+/// RFC 9112 section 6.3, for answers.
+fn framing(head: &Parts, body: &Body, asked: Asked) -> Framing {
+    if asked.only_head || body.is_end_stream() || !has_length(head.status) {
+        return Framing::Done;
+    }
+    let declared =
+        || head.headers.get(header::CONTENT_LENGTH).and_then(|value| fields::length(value.as_bytes()));
+    match body.size_hint().exact().or_else(declared) {
+        Some(length) => Framing::Length(length),
+        None if asked.version < Version::HTTP_11 => Framing::UntilClose,
+        None => Framing::Chunked,
+    }
+}
+
+/// Whether an answer of this status has a body, or at least none that it says is empty.
+fn has_length(status: StatusCode) -> bool {
+    !status.is_informational() && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+fn status_line(out: &mut Vec<u8>, status: StatusCode, version: Version) {
+    if version == Version::HTTP_11 && status == StatusCode::OK {
+        return out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+    }
+    out.extend_from_slice(if version < Version::HTTP_11 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
+    out.extend_from_slice(status.as_str().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// What of the fields that we would write ourselves stood among the others.
+#[derive(Default)]
+struct Told {
+    length: bool,
+    close: bool,
+    date: bool,
+}
+
+impl Sending {
+    fn fields(&mut self, out: &mut Vec<u8>, head: &Parts, asked: Asked) -> Told {
+        let mut told = Told::default();
+        for (name, value) in &head.headers {
+            match *name {
+                header::CONTENT_LENGTH => {
+                    self.length_field(out, head.status, value, asked, &mut told);
+                    continue;
+                }
+                header::TRANSFER_ENCODING => continue,
+                header::TRAILER if self.framing != Framing::Chunked => continue,
+                header::TRAILER if asked.trailers => self.announced.push(value.clone()),
+                header::CONNECTION if fields::lists(value.as_bytes(), b"close") => {
+                    (self.last, told.close) = (true, true);
+                }
+                header::DATE => told.date = true,
+                _ => {}
+            }
+            fields::write(out, name, value.as_bytes());
+        }
+        told
+    }
+
+    /// Content-Length where it stood, with the length that the body has. The answer to HEAD tells that of a GET.
+    fn length_field(
+        &self,
+        out: &mut Vec<u8>,
+        status: StatusCode,
+        value: &HeaderValue,
+        asked: Asked,
+        told: &mut Told,
+    ) {
+        if std::mem::replace(&mut told.length, true) {
+            return;
+        }
+        match self.framing {
+            Framing::Length(length) => fields::write_length(out, length),
+            Framing::Done if asked.only_head && has_length(status) => {
+                fields::write(out, &header::CONTENT_LENGTH, value.as_bytes());
+            }
+            _ => told.length = false,
+        }
+    }
+
+    /// Whether the last byte is written, or among what is to be written.
+    pub(super) fn is_done(&self) -> bool {
+        self.framing == Framing::Done
+    }
+
+    /// Whether only the end of the connection ends the body.
+    pub(super) fn ends_with_connection(&self) -> bool {
+        self.framing == Framing::UntilClose
+    }
+
+    /// Adds a frame of the body; `is_end` when none follows.
+    pub(super) fn frame(
+        &mut self,
+        frame: Frame<Bytes>,
+        is_end: bool,
+        out: &mut Outgoing,
+    ) -> Result<(), Contradiction> {
+        match frame.into_data() {
+            Ok(data) if data.is_empty() => Ok(()), // an empty chunk would be the last
+            Ok(data) => self.data(data, is_end, out),
+            Err(frame) => self.end(frame.into_trailers().ok().as_ref(), out),
+        }
+    }
+
+    fn data(&mut self, data: Bytes, is_end: bool, out: &mut Outgoing) -> Result<(), Contradiction> {
+        match &mut self.framing {
+            Framing::Length(left) => {
+                *left = left.checked_sub(data.len() as u64).ok_or(Contradiction)?;
+                if *left == 0 {
+                    self.framing = Framing::Done;
+                }
+                out.push(data, b"");
+            }
+            Framing::Chunked => {
+                fields::write_chunk_size(out.own(), data.len());
+                out.push(data, if is_end { b"\r\n0\r\n\r\n" } else { b"\r\n" });
+                if is_end {
+                    self.framing = Framing::Done;
+                }
+            }
+            Framing::UntilClose => out.push(data, b""),
+            Framing::Done => {}
+        }
+        Ok(())
+    }
+
+    /// The body has ended.
+    pub(super) fn end(
+        &mut self,
+        trailers: Option<&HeaderMap>,
+        out: &mut Outgoing,
+    ) -> Result<(), Contradiction> {
+        match self.framing {
+            Framing::Length(_) => return Err(Contradiction),
+            Framing::Chunked => fields::write_last_chunk(out.own(), trailers, &self.announced),
+            Framing::UntilClose | Framing::Done => {}
+        }
+        self.framing = Framing::Done;
+        Ok(())
+    }
+}
+
+/// "Sun, 06 Nov 1994 08:49:37 GMT".
+const DATE_BYTES: usize = 29;
+
+/// The date as answers carry it, written anew once in a second.
+#[derive(Debug)]
+pub(crate) struct Today {
+    text: RefCell<[u8; DATE_BYTES]>,
+    second: Cell<u64>,
+}
+
+impl Default for Today {
+    fn default() -> Self {
+        Self { text: RefCell::new([0; DATE_BYTES]), second: Cell::new(u64::MAX) }
+    }
+}
+
+impl Today {
+    fn now(&self) -> [u8; DATE_BYTES] {
+        let second = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        if self.second.replace(second) != second {
+            let text = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(second));
+            if let Ok(text) = text.as_bytes().try_into() {
+                self.text.replace(text);
+            }
+        }
+        *self.text.borrow()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::Pin,
+        task::{Context, Poll},
+    };
+
+    use http::Response;
+
+    use super::*;
+
+    const ASKED: Asked =
+        Asked { version: Version::HTTP_11, only_head: false, keep_alive: true, trailers: false };
+
+    /// A body of unknown length.
+    struct Unknown;
+
+    impl http_body::Body for Unknown {
+        type Data = Bytes;
+        type Error = outrigger_filters::error::Error;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            Poll::Pending
+        }
+    }
+
+    fn written(
+        asked: Asked,
+        status: u16,
+        lines: &[(&'static str, &'static str)],
+        body: &Body,
+    ) -> (String, Sending) {
+        let (mut head, ()) = Response::builder().status(status).body(()).unwrap().into_parts();
+        head.headers.insert("date", HeaderValue::from_static("now"));
+        for (name, value) in lines {
+            head.headers.append(*name, HeaderValue::from_static(value));
+        }
+        let mut out = Vec::new();
+        let sending = begin(&mut out, &mut head, body, asked, &Today::default());
+        (String::from_utf8(out).unwrap(), sending)
+    }
+
+    #[test]
+    fn the_framing_fits_request_status_and_body() {
+        let (full, unknown) = (Body::from("hello"), || Body::boxed(Unknown));
+        let head = Asked { only_head: true, ..ASKED };
+        let old = Asked { version: Version::HTTP_10, ..ASKED };
+        let length = [("content-length", "5")];
+        for (asked, status, lines, body, expected, last) in [
+            (ASKED, 200, &[][..], &full, "HTTP/1.1 200 OK\r\ndate: now\r\ncontent-length: 5\r\n\r\n", false),
+            (
+                ASKED,
+                200,
+                &length[..],
+                &full,
+                "HTTP/1.1 200 OK\r\ndate: now\r\ncontent-length: 5\r\n\r\n",
+                false,
+            ),
+            (
+                ASKED,
+                200,
+                &[("content-length", "9")][..],
+                &full,
+                "HTTP/1.1 200 OK\r\ndate: now\r\ncontent-length: 5\r\n\r\n",
+                false,
+            ),
+            (
+                ASKED,
+                200,
+                &length,
+                &unknown(),
+                "HTTP/1.1 200 OK\r\ndate: now\r\ncontent-length: 5\r\n\r\n",
+                false,
+            ),
+            (
+                ASKED,
+                200,
+                &[("transfer-encoding", "gzip")],
+                &unknown(),
+                "HTTP/1.1 200 OK\r\ndate: now\r\ntransfer-encoding: chunked\r\n\r\n",
+                false,
+            ),
+            (
+                ASKED,
+                404,
+                &[],
+                &Body::Empty,
+                "HTTP/1.1 404 Not Found\r\ndate: now\r\ncontent-length: 0\r\n\r\n",
+                false,
+            ),
+            (ASKED, 204, &length, &Body::Empty, "HTTP/1.1 204 No Content\r\ndate: now\r\n\r\n", false),
+            (ASKED, 304, &length, &full, "HTTP/1.1 304 Not Modified\r\ndate: now\r\n\r\n", false),
+            (ASKED, 799, &[], &Body::Empty, "HTTP/1.1 799 \r\ndate: now\r\ncontent-length: 0\r\n\r\n", false),
+            (
+                head,
+                200,
+                &[("content-length", "7")],
+                &Body::Empty,
+                "HTTP/1.1 200 OK\r\ndate: now\r\ncontent-length: 7\r\n\r\n",
+                false,
+            ),
+            (head, 200, &[], &unknown(), "HTTP/1.1 200 OK\r\ndate: now\r\n\r\n", false),
+            (
+                old,
+                200,
+                &[],
+                &full,
+                "HTTP/1.0 200 OK\r\ndate: now\r\ncontent-length: 5\r\nconnection: keep-alive\r\n\r\n",
+                false,
+            ),
+            (old, 200, &[], &unknown(), "HTTP/1.0 200 OK\r\ndate: now\r\n\r\n", true),
+            (
+                Asked { keep_alive: false, ..ASKED },
+                200,
+                &[],
+                &Body::Empty,
+                "HTTP/1.1 200 OK\r\ndate: now\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+                true,
+            ),
+            (
+                ASKED,
+                200,
+                &[("connection", "close")],
+                &Body::Empty,
+                "HTTP/1.1 200 OK\r\ndate: now\r\nconnection: close\r\ncontent-length: 0\r\n\r\n",
+                true,
+            ),
+            (
+                ASKED,
+                101,
+                &[("connection", "upgrade"), ("upgrade", "x")],
+                &Body::Empty,
+                "HTTP/1.1 101 Switching Protocols\r\ndate: now\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n",
+                true,
+            ),
+            (
+                ASKED,
+                103,
+                &[("link", "x")],
+                &Body::Empty,
+                "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n",
+                false,
+            ),
+        ] {
+            let (text, sending) = written(asked, status, lines, body);
+            let (text, expected) = match status {
+                103 => (&text[..expected.len()], expected),
+                _ => (&*text, expected),
+            };
+            assert_eq!((text, sending.last), (expected, last));
+        }
+    }
+
+    #[test]
+    fn a_length_that_was_told_is_kept_to() {
+        let out = &mut Outgoing::default();
+        let data = |text: &'static str| Frame::data(Bytes::from_static(text.as_bytes()));
+        let sending = || written(ASKED, 200, &[("content-length", "5")], &Body::boxed(Unknown)).1;
+        let mut exact = sending();
+        assert!(exact.frame(data("hel"), false, out).is_ok() && !exact.is_done());
+        assert!(exact.frame(data("lo"), false, out).is_ok() && exact.is_done());
+        assert!(sending().frame(data("hello!"), false, out).is_err(), "more");
+        let mut less = sending();
+        assert!(less.frame(data("hell"), true, out).is_ok() && less.end(None, out).is_err(), "less");
+    }
+
+    #[test]
+    fn a_date_is_written_once_in_a_second() {
+        let today = Today::default();
+        let text = String::from_utf8(today.now().to_vec()).unwrap();
+        let parsed = httpdate::parse_http_date(&text).unwrap();
+        assert!(SystemTime::now().duration_since(parsed).unwrap() < Duration::from_secs(60), "{text}");
+    }
+}

@@ -1,0 +1,409 @@
+//! Reads request heads: one way to read each, or none (RFC 9112 sections 2 to 5).
+//!
+//! Lines are found as they come, so a byte is looked at once however slowly a head arrives, and what can be no head is
+//! refused with its first line. What can be judged by the text alone is judged here: line ends, the request line, names
+//! and values, lengths and encodings that frame no body. The rest, about Host and targets, is
+//! `outrigger_filters::framing`, which is the same for HTTP/2.
+
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header, request::Parts};
+
+use super::answer::Asked;
+use crate::codec::{
+    decode::{CLIENT_LINE, Decoder},
+    fields, names,
+};
+
+/// The longest method: those of all registered ones have 17 bytes at most.
+const METHOD_BYTES: usize = 64;
+
+/// The longest target that can be kept; `limits.targetBytes` comes later and says less.
+const TARGET_BYTES: usize = 65_534;
+
+/// A complete head.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) parts: Parts,
+    /// How the body is read.
+    pub(super) decoder: Decoder,
+    /// What the answer is to know.
+    pub(super) asked: Asked,
+    /// The client waits to be told before it sends its body (RFC 9110 section 10.1.1).
+    pub(super) expects: bool,
+}
+
+/// Why a head is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// It cannot be read, or not in one way only.
+    Malformed,
+    /// HTTP/2 begins so (RFC 9113 section 3.4), and whoever speaks that does not understand an answer.
+    Preface,
+    /// More bytes or fields than the listener takes.
+    TooLarge,
+    /// A target that is longer than one can be.
+    TargetTooLong,
+}
+
+/// What the listener takes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) bytes: usize,
+    pub(super) fields: usize,
+}
+
+/// How far a head has been looked at. The offsets are those of the buffer's front.
+#[derive(Debug, Default)]
+pub(super) struct Scan {
+    /// What was looked at for line ends.
+    at: usize,
+    /// Where the line begins that has not ended yet.
+    line: usize,
+    request: Option<RequestLine>,
+    /// Where the LF of the request line and of each field stands.
+    ends: Vec<u32>,
+}
+
+/// Where the parts of a request line stand.
+#[derive(Debug)]
+struct RequestLine {
+    method: Range<usize>,
+    target: Range<usize>,
+    version: Version,
+}
+
+impl Scan {
+    /// Begins with the next head.
+    pub(super) fn restart(&mut self) {
+        (self.at, self.line, self.request) = (0, 0, None);
+        self.ends.clear();
+    }
+
+    /// Takes a complete head from the front of `buffer`; `None` while it is not complete. Its fields go into `fields`,
+    /// which is taken then and had better be empty.
+    pub(super) fn take(
+        &mut self,
+        buffer: &mut BytesMut,
+        fields: &mut HeaderMap,
+        limits: Limits,
+    ) -> Result<Option<Head>, Refused> {
+        let Some(length) = self.find_end(buffer, limits)? else { return Ok(None) };
+        let bytes = buffer.split_to(length).freeze();
+        let head = self.read(&bytes, fields);
+        self.restart();
+        head.map(Some)
+    }
+
+    /// The length of the whole head, when it is complete.
+    fn find_end(&mut self, buffer: &[u8], limits: Limits) -> Result<Option<usize>, Refused> {
+        let from = self.at;
+        for end in memchr::memchr_iter(b'\n', &buffer[from..]) {
+            let end = from + end;
+            if end >= limits.bytes {
+                return Err(self.too_large(buffer));
+            }
+            // A bare LF ends no line: whoever is in front of us may not have taken it for one.
+            let [text @ .., b'\r'] = &buffer[self.line..end] else { return Err(Refused::Malformed) };
+            match (text, &self.request) {
+                ([], None) => {} // RFC 9112 section 2.2: empty lines before a request are read over
+                ([], Some(_)) => return Ok(Some(end + 1)),
+                (_, None) => {
+                    self.request = Some(RequestLine::read(text, self.line)?);
+                    self.ends.push(end as u32);
+                }
+                (_, Some(_)) if self.ends.len() > limits.fields => return Err(Refused::TooLarge),
+                (_, Some(_)) => self.ends.push(end as u32),
+            }
+            self.line = end + 1;
+        }
+        self.at = buffer.len();
+        match self.too_large(buffer) {
+            refused @ Refused::TooLarge if buffer.len() >= limits.bytes => Err(refused),
+            Refused::TooLarge => Ok(None),
+            refused => Err(refused),
+        }
+    }
+
+    /// What a head that is too large is refused for: also that it can be none, which would have been said earlier had it
+    /// come more slowly.
+    fn too_large(&self, buffer: &[u8]) -> Refused {
+        let can_be_one = self.request.is_some() || begins_well(&buffer[self.line..]);
+        if can_be_one { Refused::TooLarge } else { Refused::Malformed }
+    }
+
+    fn read(&self, bytes: &Bytes, fields: &mut HeaderMap) -> Result<Head, Refused> {
+        let line = self.request.as_ref().ok_or(Refused::Malformed)?;
+        let method = Method::from_bytes(&bytes[line.method.clone()]).map_err(|_| Refused::Malformed)?;
+        if line.target.len() > TARGET_BYTES {
+            return Err(Refused::TargetTooLong);
+        }
+        let target = bytes.slice(line.target.clone());
+        let uri = Uri::from_maybe_shared(target).map_err(|_| Refused::Malformed)?;
+        let mut told = Told::default();
+        fields.try_reserve(self.ends.len()).map_err(|_| Refused::TooLarge)?;
+        for pair in self.ends.windows(2) {
+            told.field(bytes, pair[0] as usize + 1..pair[1] as usize, line.version, fields)?;
+        }
+        let decoder = told.decoder()?;
+        let asked = Asked {
+            version: line.version,
+            only_head: method == Method::HEAD,
+            keep_alive: !told.close && (line.version == Version::HTTP_11 || told.keep_alive),
+            trailers: told.te_trailers,
+        };
+        let expects = told.expects && line.version == Version::HTTP_11 && !decoder.is_done();
+        let (mut parts, ()) = Request::new(()).into_parts();
+        (parts.method, parts.uri, parts.version) = (method, uri, line.version);
+        parts.headers = std::mem::take(fields);
+        Ok(Head { parts, decoder, asked, expects })
+    }
+}
+
+impl RequestLine {
+    /// Method, target and version with one space between them (RFC 9112 section 3).
+    fn read(text: &[u8], at: usize) -> Result<Self, Refused> {
+        let (version, rest) = match text.split_last_chunk::<9>() {
+            Some((rest, b" HTTP/1.1")) => (Version::HTTP_11, rest),
+            Some((rest, b" HTTP/1.0")) => (Version::HTTP_10, rest),
+            _ if text == b"PRI * HTTP/2.0" => return Err(Refused::Preface),
+            _ => return Err(Refused::Malformed),
+        };
+        let space = rest.iter().position(|byte| *byte == b' ').ok_or(Refused::Malformed)?;
+        let target = &rest[space + 1..];
+        // Without an early exit, so that it runs on whole vectors. A fragment is never sent (RFC 9112 section 3.2), and
+        // whoever cuts it off sees another target than whoever does not.
+        let bad = target.iter().fold(false, |bad, byte| bad | (*byte <= b' ') | matches!(byte, b'#' | 0x7f));
+        if bad || target.is_empty() || !begins_well(&rest[..=space]) {
+            return Err(Refused::Malformed);
+        }
+        Ok(Self { method: at..at + space, target: at + space + 1..at + rest.len(), version })
+    }
+}
+
+/// Whether this can become a request line, as far as its method tells.
+fn begins_well(text: &[u8]) -> bool {
+    let method = text.iter().take(METHOD_BYTES + 1).take_while(|byte| is_token(**byte)).count();
+    match text.get(method) {
+        _ if method > METHOD_BYTES => false,
+        None => true,
+        Some(b' ') => method > 0,
+        Some(b'\r') => method == 0 && text.len() == 1,
+        Some(_) => false,
+    }
+}
+
+/// RFC 9110 section 5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
+}
+
+/// What the fields say about the message and its connection.
+#[derive(Default)]
+struct Told {
+    length: Option<u64>,
+    /// Whether the last Transfer-Encoding ends with `chunked`.
+    chunked: Option<bool>,
+    close: bool,
+    keep_alive: bool,
+    expects: bool,
+    te_trailers: bool,
+}
+
+impl Told {
+    /// One field, with its CR, into the map, and what is to be known of it.
+    fn field(
+        &mut self,
+        bytes: &Bytes,
+        line: Range<usize>,
+        version: Version,
+        fields: &mut HeaderMap,
+    ) -> Result<(), Refused> {
+        let text = &bytes[line.clone()];
+        // Names are short: a plain search is quicker than one that must get going first.
+        let colon = text.iter().position(|byte| *byte == b':').ok_or(Refused::Malformed)?;
+        // A folded line begins with a space, and a space before the colon ends a name: neither is in one.
+        let name = names::name(&text[..colon]).ok_or(Refused::Malformed)?;
+        let (start, value) = fields::trim(text, colon + 1);
+        if !self.see(&name, value, version)? {
+            return Ok(());
+        }
+        let start = line.start + start;
+        let value = HeaderValue::from_maybe_shared(bytes.slice(start..start + value.len()))
+            .map_err(|_| Refused::Malformed)?;
+        fields.try_append(name, value).map(drop).map_err(|_| Refused::TooLarge)
+    }
+
+    /// Whether the field stays. Transfer-Encoding does, so that what is wrong with it, or with a length beside it, is
+    /// refused with its own reason.
+    fn see(&mut self, name: &HeaderName, value: &[u8], version: Version) -> Result<bool, Refused> {
+        match *name {
+            // RFC 9110 section 8.6: the same number once more is one number.
+            header::CONTENT_LENGTH => {
+                let length = fields::length(value).ok_or(Refused::Malformed)?;
+                return match self.length.replace(length) {
+                    None => Ok(true),
+                    Some(before) if before == length => Ok(false),
+                    Some(_) => Err(Refused::Malformed),
+                };
+            }
+            header::TRANSFER_ENCODING if version < Version::HTTP_11 => return Err(Refused::Malformed),
+            header::TRANSFER_ENCODING => {
+                let last = fields::tokens(value).last();
+                self.chunked = Some(last.is_some_and(|last| last.eq_ignore_ascii_case(b"chunked")));
+            }
+            header::CONNECTION => {
+                self.close |= fields::lists(value, b"close");
+                self.keep_alive |= fields::lists(value, b"keep-alive");
+            }
+            header::EXPECT => self.expects = value.eq_ignore_ascii_case(b"100-continue"),
+            header::TE => self.te_trailers |= fields::lists(value, b"trailers"),
+            _ => {}
+        }
+        Ok(true)
+    }
+
+    /// RFC 9112 section 6.3, for requests.
+    fn decoder(&self) -> Result<Decoder, Refused> {
+        match (self.chunked, self.length) {
+            (Some(false), _) => Err(Refused::Malformed),
+            (Some(true), _) => Ok(Decoder::chunked(CLIENT_LINE)),
+            (None, length) => Ok(Decoder::length(length.unwrap_or(0))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { bytes: 1024, fields: 4 };
+
+    fn take(bytes: &[u8]) -> Result<Option<(Head, usize)>, Refused> {
+        let mut buffer = BytesMut::from(bytes);
+        let head = Scan::default().take(&mut buffer, &mut HeaderMap::new(), LIMITS)?;
+        Ok(head.map(|head| (head, buffer.len())))
+    }
+
+    fn taken(text: &str) -> Head {
+        take(text.as_bytes()).unwrap().unwrap().0
+    }
+
+    #[test]
+    fn a_head_is_taken_to_the_byte_and_the_rest_is_left() {
+        let (head, left) =
+            take(b"\r\n\r\nGET /a?b HTTP/1.1\r\nHost:a\r\nX: \t y z \t\r\nX:\r\n\r\nGET").unwrap().unwrap();
+        assert_eq!((head.parts.method, head.parts.uri.to_string(), left), (Method::GET, "/a?b".into(), 3));
+        assert_eq!(head.parts.headers["host"], "a");
+        assert_eq!(head.parts.headers.get_all("x").iter().collect::<Vec<_>>(), ["y z", ""]);
+        assert!(head.asked.keep_alive && head.decoder.is_done() && !head.expects);
+    }
+
+    #[test]
+    fn limits_hold_to_the_byte_and_the_field() {
+        let of = |length: usize| {
+            let text = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(length - 23));
+            assert_eq!(text.len(), length);
+            take(text.as_bytes()).map(|head| head.is_some())
+        };
+        assert_eq!((of(1024), of(1025)), (Ok(true), Err(Refused::TooLarge)));
+        assert_eq!(
+            take(&[b"GET / HTTP/1.1\r\nx: ".as_slice(), &[b'y'; 1005]].concat()).map(|_| ()),
+            Err(Refused::TooLarge)
+        );
+        let fields = |count| take(format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(count)).as_bytes());
+        assert!(fields(4).unwrap().is_some());
+        assert_eq!(fields(5).map(|_| ()), Err(Refused::TooLarge));
+        let long = format!("GET /{} HTTP/1.1\r\n\r\n", "p".repeat(TARGET_BYTES));
+        let limits = Limits { bytes: 1 << 20, fields: 4 };
+        let refused = Scan::default().take(&mut BytesMut::from(&*long), &mut HeaderMap::new(), limits);
+        assert_eq!(refused.map(|_| ()), Err(Refused::TargetTooLong));
+    }
+
+    #[test]
+    fn what_can_be_no_head_is_refused_before_it_ends() {
+        for text in [
+            "\x16",
+            "\n",
+            "GET\t",
+            "G\0",
+            "GET / HTTP/1.1\n",
+            "GET / HTTP/2.0\r\n",
+            "\rG",
+            " ",
+            "GET / HTTP/1.1\r\nX: y\n",
+        ] {
+            assert_eq!(take(text.as_bytes()).map(|_| ()), Err(Refused::Malformed), "{text:?}");
+        }
+        for text in [
+            "\r",
+            "\r\n",
+            "\r\n\r",
+            "G",
+            "GET",
+            "GET ",
+            "GET / HTTP/1.1\r",
+            "GET / HTTP/1.1\r\n",
+            "GET / HTTP/1.1\r\n\r",
+        ] {
+            assert!(take(text.as_bytes()).unwrap().is_none(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_client_says_how_its_connection_goes_on() {
+        for (version, fields, keeps) in [
+            ("1.1", "", true),
+            ("1.1", "Connection: Close\r\n", false),
+            ("1.1", "Connection: x, close\r\n", false),
+            ("1.1", "Connection: close\r\nConnection: keep-alive\r\n", false),
+            ("1.1", "Connection: closed\r\n", true),
+            ("1.0", "", false),
+            ("1.0", "Connection: keep-alive\r\n", true),
+            ("1.0", "Connection: x\r\nConnection: Keep-Alive\r\n", true),
+            ("1.0", "Connection: keep-alive, close\r\n", false),
+        ] {
+            let head = taken(&format!("GET / HTTP/{version}\r\n{fields}\r\n"));
+            assert_eq!(head.asked.keep_alive, keeps, "{version} {fields}");
+        }
+        let post = |version, fields| taken(&format!("POST / HTTP/{version}\r\n{fields}\r\n"));
+        assert!(post("1.1", "Expect: 100-Continue\r\nContent-Length: 1\r\n").expects);
+        assert!(!post("1.1", "Expect: 100-continue\r\n").expects, "there is no body to wait for");
+        assert!(!post("1.0", "Expect: 100-continue\r\nContent-Length: 1\r\n").expects);
+        assert!(post("1.1", "TE: gzip, Trailers\r\n").asked.trailers);
+        assert_eq!(post("1.1", "Transfer-Encoding: Chunked\r\n").decoder.left(), None);
+        assert_eq!(post("1.1", "Content-Length: 007\r\n").decoder.left(), Some(7));
+    }
+
+    #[test]
+    fn one_map_serves_many_heads() {
+        let mut fields = HeaderMap::with_capacity(8);
+        let mut scan = Scan::default();
+        let mut buffer = BytesMut::from("GET / HTTP/1.1\r\na: 1\r\n\r\nGET / HTTP/1.1\r\nb: 2\r\n\r\n");
+        for name in ["a", "b"] {
+            let head = scan.take(&mut buffer, &mut fields, LIMITS).unwrap().unwrap();
+            assert_eq!(head.parts.headers.keys().collect::<Vec<_>>(), [name]);
+            assert!(head.parts.headers.capacity() >= 8);
+            fields = head.parts.headers;
+            fields.clear();
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! The socket of a connection and what was read of it, within reach of two: the connection task, and the body of the
+//! request that it answers.
+//!
+//! A body reads the socket itself when somebody asks it, so the slower side sets the pace and nothing waits in between.
+//! Never both read: the task leaves the socket's reading side alone until the body has ended or was let go, and hears of
+//! that also when the body is read by another task, that of an HTTP/2 connection to an upstream.
+
+use std::{
+    cell::{Cell, RefCell},
+    io,
+    mem::MaybeUninit,
+    pin::{Pin, pin},
+    rc::Rc,
+    task::{Context, Poll, Waker, ready},
+};
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+
+use super::spare::READ;
+use crate::{
+    codec::{
+        decode::{Decoder, Step},
+        outgoing::Outgoing,
+    },
+    listener::io::ClientIo,
+};
+
+/// A read with less room than this gets a new buffer.
+const ENOUGH: usize = 1024;
+
+/// Read at once while a body moves.
+const READ_BODY: usize = 64 * 1024;
+
+/// What is read at once of a client that is not to say anything for now.
+const OVERHEARD: usize = 256;
+
+/// What may be thrown away of a body that nobody wants, so that the connection can be used again.
+const THROWN_AWAY: usize = 64 * 1024;
+
+/// Why a body did not come to its end.
+#[derive(Debug)]
+pub(crate) enum Broken {
+    /// It cannot be read, or not in one way only.
+    Malformed(&'static str),
+    /// The client went away, or the connection is over.
+    Gone(io::Error),
+}
+
+/// Whether the client is to be told that its body is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Continue {
+    /// It does not wait for that, or has been told.
+    No,
+    /// It waits, and nobody has asked for the body.
+    Waits,
+    /// Somebody has.
+    Due,
+}
+
+/// See above.
+pub(super) struct Link {
+    inner: RefCell<Inner>,
+    go_on: Cell<Continue>,
+    /// A body is out there.
+    lent: Cell<bool>,
+    /// Whether the connection task is running now, and whom to wake when it is not.
+    running: Cell<bool>,
+    task: Cell<Option<Waker>>,
+}
+
+struct Inner {
+    /// Until the connection is over.
+    io: Option<ClientIo>,
+    /// Read, not yet used.
+    read: BytesMut,
+    decoder: Decoder,
+    /// Which request the decoder is for.
+    message: u64,
+    broken: bool,
+    /// The buffer has grown for something that seldom comes.
+    grown: bool,
+}
+
+impl Link {
+    pub(super) fn new(mut io: ClientIo) -> Rc<Self> {
+        let read = io.take_front();
+        Rc::new(Self {
+            inner: RefCell::new(Inner {
+                io: Some(io),
+                read,
+                decoder: Decoder::empty(),
+                message: 0,
+                broken: false,
+                grown: false,
+            }),
+            go_on: Cell::new(Continue::No),
+            lent: Cell::new(false),
+            running: Cell::new(false),
+            task: Cell::new(None),
+        })
+    }
+
+    /// The connection task begins to run.
+    pub(super) fn enter(&self) {
+        self.running.set(true);
+    }
+
+    /// The connection task goes to sleep; a body that is out there wakes it.
+    pub(super) fn leave(&self, cx: &Context<'_>) {
+        self.running.set(false);
+        if self.lent.get() {
+            let task = self.task.take().filter(|task| task.will_wake(cx.waker()));
+            self.task.set(Some(task.unwrap_or_else(|| cx.waker().clone())));
+        }
+    }
+
+    fn wake(&self) {
+        if !self.running.get()
+            && let Some(task) = self.task.take()
+        {
+            task.wake();
+        }
+    }
+
+    /// Lends room for what is read; what was read before comes along.
+    pub(super) fn furnish(&self, room: &mut BytesMut) {
+        let read = &mut self.inner.borrow_mut().read;
+        room.reserve(READ.max(read.len()));
+        room.extend_from_slice(read);
+        *read = std::mem::take(room);
+    }
+
+    /// Takes the room back that has nothing in it, unless it has grown.
+    pub(super) fn clear_out(&self) -> BytesMut {
+        let inner = &mut *self.inner.borrow_mut();
+        let read = std::mem::take(&mut inner.read);
+        if std::mem::take(&mut inner.grown) { BytesMut::new() } else { read }
+    }
+
+    /// Whether nothing is left that was read and not used.
+    pub(super) fn is_drained(&self) -> bool {
+        self.inner.borrow().read.is_empty()
+    }
+
+    /// Lets `take` take something from the front of what was read.
+    pub(super) fn with_read<R>(&self, take: impl FnOnce(&mut BytesMut) -> R) -> R {
+        take(&mut self.inner.borrow_mut().read)
+    }
+
+    /// Reads more of a head.
+    pub(super) fn poll_read(&self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.inner.borrow_mut().poll_read(cx, READ)
+    }
+
+    /// Begins with the body of the next request.
+    pub(super) fn begin(self: &Rc<Self>, decoder: Decoder, expects: bool) -> Option<Incoming> {
+        let mut inner = self.inner.borrow_mut();
+        inner.message += 1;
+        let whole = decoder.is_done();
+        inner.decoder = decoder;
+        if whole {
+            return None;
+        }
+        self.go_on.set(if expects { Continue::Waits } else { Continue::No });
+        self.lent.set(true);
+        Some(Incoming { link: Rc::clone(self), message: inner.message })
+    }
+
+    /// Whether the client is to be told now to go on; it is told once.
+    pub(super) fn take_go_on(&self) -> bool {
+        let due = self.go_on.get() == Continue::Due;
+        if due {
+            self.go_on.set(Continue::No);
+        }
+        due
+    }
+
+    /// The answer begins, so the client is not told any more.
+    pub(super) fn answer_begins(&self) {
+        if self.go_on.get() == Continue::Waits {
+            self.go_on.set(Continue::No);
+        }
+    }
+
+    /// Whether the request was read to its last byte.
+    pub(super) fn is_read(&self) -> bool {
+        self.inner.borrow().decoder.is_done()
+    }
+
+    /// Whether somebody may still ask for more of the body.
+    pub(super) fn is_awaited(&self) -> bool {
+        let inner = self.inner.borrow();
+        self.lent.get() && !inner.decoder.is_done() && !inner.broken
+    }
+
+    /// Throws away what has come of a body that nobody wants; whether that was its end.
+    pub(super) fn throw_away(&self, cx: &mut Context<'_>) -> bool {
+        self.inner.borrow_mut().throw_away(cx)
+    }
+
+    /// Ready when the client closed or reset the connection. What it sends instead stays for the next request, and then
+    /// nothing more is heard of its end until that was read.
+    pub(super) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let inner = &mut *self.inner.borrow_mut();
+        if !inner.read.is_empty() {
+            return Poll::Pending;
+        }
+        let Some(io) = &mut inner.io else { return Poll::Ready(()) };
+        let mut overheard = [MaybeUninit::uninit(); OVERHEARD];
+        let mut buf = ReadBuf::uninit(&mut overheard);
+        match ready!(Pin::new(io).poll_read(cx, &mut buf)) {
+            Ok(()) if !buf.filled().is_empty() => {
+                inner.read.extend_from_slice(buf.filled());
+                Poll::Pending
+            }
+            Ok(()) | Err(_) => Poll::Ready(()),
+        }
+    }
+
+    /// Writes.
+    pub(super) fn poll_write(&self, cx: &mut Context<'_>, out: &mut Outgoing) -> Poll<io::Result<()>> {
+        match &mut self.inner.borrow_mut().io {
+            Some(io) => out.poll_write(cx, io),
+            None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+        }
+    }
+
+    /// The socket, with what was read of it in front. Whoever still reads a body is told that the client is gone.
+    pub(super) fn take_io(&self) -> Option<ClientIo> {
+        let mut inner = self.inner.borrow_mut();
+        let read = std::mem::take(&mut inner.read).freeze();
+        let mut io = inner.io.take()?;
+        io.put_back(read);
+        Some(io)
+    }
+}
+
+impl Inner {
+    fn poll_read(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<io::Result<usize>> {
+        let Some(io) = &mut self.io else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
+        if self.read.capacity() - self.read.len() < room.min(ENOUGH) {
+            self.read.reserve(room);
+            self.grown |= room > READ || self.read.len() > READ;
+        }
+        pin!(io.read_buf(&mut self.read)).poll(cx)
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        if self.broken {
+            return Poll::Ready(None);
+        }
+        loop {
+            match self.decoder.next(&mut self.read) {
+                Ok(Step::Frame(frame)) => return Poll::Ready(Some(Ok(frame))),
+                Ok(Step::Done) => return Poll::Ready(None),
+                Ok(Step::More) => {}
+                Err(problem) => return Poll::Ready(Some(Err(Broken::Malformed(problem)))),
+            }
+            let room = self
+                .decoder
+                .left()
+                .map_or(READ_BODY, |left| left.clamp(READ as u64, READ_BODY as u64) as usize);
+            match ready!(self.poll_read(cx, room)) {
+                Ok(0) => {
+                    let error = io::Error::new(io::ErrorKind::UnexpectedEof, "closed within a request body");
+                    return Poll::Ready(Some(Err(Broken::Gone(error))));
+                }
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(Some(Err(Broken::Gone(error)))),
+            }
+        }
+    }
+
+    fn throw_away(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut thrown = 0;
+        while thrown < THROWN_AWAY && !self.decoder.is_done() {
+            match self.poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => thrown += frame.data_ref().map_or(0, Bytes::len),
+                Poll::Ready(None) => break,
+                Poll::Ready(Some(Err(_))) | Poll::Pending => return false,
+            }
+        }
+        self.decoder.is_done()
+    }
+}
+
+/// The body of a request, read off its connection when it is asked for.
+pub(crate) struct Incoming {
+    link: Rc<Link>,
+    message: u64,
+}
+
+impl Incoming {
+    /// The next frame; the client is told first that its body is wanted, if it waits for that.
+    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let link = &*self.link;
+        let mut inner = link.inner.borrow_mut();
+        if inner.message != self.message {
+            return Poll::Ready(None); // it has ended, or nothing else would be read by now
+        }
+        if link.go_on.get() == Continue::Waits {
+            link.go_on.set(Continue::Due);
+            link.wake();
+        }
+        let polled = inner.poll_frame(cx);
+        if let Poll::Ready(Some(Err(_))) = &polled {
+            inner.broken = true;
+        }
+        if inner.broken || inner.decoder.is_done() {
+            link.wake();
+        }
+        polled
+    }
+
+    /// Whether it was read to its end.
+    pub(crate) fn is_end_stream(&self) -> bool {
+        let inner = self.link.inner.borrow();
+        inner.message != self.message || inner.decoder.is_done()
+    }
+
+    /// How much is still to come.
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        let inner = self.link.inner.borrow();
+        match inner.message == self.message {
+            true => inner.decoder.left().map_or_else(SizeHint::default, SizeHint::with_exact),
+            false => SizeHint::with_exact(0),
+        }
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        if self.link.inner.borrow().message == self.message {
+            self.link.lent.set(false);
+            self.link.wake();
+        }
+    }
+}

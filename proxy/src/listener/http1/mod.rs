@@ -1,0 +1,458 @@
+//! HTTP/1.1 towards the client: our own codec (RFC 9112).
+//!
+//! One task serves a connection, one request after the other: [`head`] reads it, [`edge::handle`] answers it, [`answer`]
+//! writes what comes of that. Request and answer run at the same time, polled by the same task; the request's body reads
+//! the socket itself when it is asked ([`link`]). Between requests a connection has nothing but its socket and one timer:
+//! what is needed to read and to answer is a [`spare::Room`] of its worker, taken when there is something to read.
+//!
+//! What the wire leaves open is decided for one reading: bare LF, folded lines, a fragment in the target, a length beside
+//! chunks are refused, and behind a refusal nothing is read as a request.
+
+mod answer;
+pub(crate) mod fuzzing;
+mod head;
+mod link;
+mod spare;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use http::Response;
+use http_body::Body as _;
+use outrigger_config::model::ListenerTimeouts;
+use outrigger_filters::service::Body;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::{Instant, timeout},
+};
+
+use self::{
+    answer::{Asked, Sending},
+    head::{Head, Limits, Refused},
+    link::Link,
+    spare::Room,
+};
+pub(crate) use self::{
+    link::{Broken, Incoming},
+    spare::Spares,
+};
+use super::{client::Client, io::ClientIo};
+use crate::{
+    edge::{self, Received},
+    respond::{self, Unparsed},
+};
+
+/// How long an idle connection that is asked to end may still bring one more request. A request that crosses our
+/// close would be lost without it.
+pub(crate) const LAST_CHANCE: Duration = Duration::from_secs(1);
+
+/// How long, and for how many bytes, a closing connection is still read, so that the peer sees our answer and not
+/// a reset.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 1024 * 1024;
+
+/// Tells a client that its body is wanted.
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// Serves requests until one side ends the connection.
+pub(crate) async fn serve(client: Rc<Client>, io: ClientIo) {
+    let mut connection = Connection::new(&client, io);
+    let end = poll_fn(|cx| connection.poll(cx)).await;
+    let Some(mut io) = connection.into_io() else { return };
+    // Bytes behind the last request that is answered: closing over them would reset the answer away.
+    let unread = io.has_front();
+    // What comes last is boxed: an idle connection would have the room for it all its life.
+    match end {
+        End::Cut => {}
+        End::Broken if !unread => {}
+        End::Closed if !unread => io.say_goodbye(),
+        End::Broken | End::Closed | End::Answered => Box::pin(linger(io)).await,
+        End::SlowHead => Box::pin(refuse_slow_head(&client, io)).await,
+        End::Tunnel => {
+            if let Some(tunnel) = client.take_tunnel() {
+                Box::pin(tunnel.run(io)).await;
+            }
+        }
+    }
+}
+
+/// Answers 408 to a head that did not come in time.
+pub(crate) async fn refuse_slow_head(client: &Rc<Client>, mut io: ClientIo) {
+    edge::refuse_unparsed(client, respond::SLOW_HEAD);
+    let _ = timeout(LINGER, io.write_all(respond::SLOW_HEAD.bytes)).await;
+    linger(io).await;
+}
+
+/// Ends our side and reads what the peer still sends, within bounds.
+pub(super) async fn linger(mut io: ClientIo) {
+    let mut left = LINGER_BYTES;
+    let mut buffer = vec![0; 16 * 1024];
+    let _ = timeout(LINGER, async {
+        let _ = io.shutdown().await; // under TLS the peer must take its word
+        while let Ok(read @ 1..) = io.read(&mut buffer).await {
+            left = left.saturating_sub(read);
+            if left == 0 {
+                break;
+            }
+        }
+    })
+    .await;
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    /// Nothing more to do.
+    Closed,
+    /// In the middle of something.
+    Broken,
+    /// In the middle of something whose end would look like a good one.
+    Cut,
+    /// An answer went out while the peer may still be sending.
+    Answered,
+    /// A head did not come in time.
+    SlowHead,
+    /// The answer was a 101.
+    Tunnel,
+}
+
+/// One connection between its first request and its end.
+struct Connection {
+    client: Rc<Client>,
+    link: Rc<Link>,
+    /// While there is something to read or to answer.
+    room: Option<Box<Room>>,
+    stage: Stage,
+    asked: Asked,
+    /// Since when a head is incomplete.
+    head_since: Option<Instant>,
+    /// Since when the idle connection is asked to end.
+    ending_since: Option<Instant>,
+}
+
+/// What a connection does.
+enum Stage {
+    /// It waits for a head, or for the rest of one.
+    Head,
+    /// The answer is awaited.
+    Answering(edge::Answer),
+    /// The answer goes out.
+    Sending(Reply),
+    /// The answer is out, and somebody still takes the request's body.
+    Rest,
+}
+
+/// An answer on its way.
+struct Reply {
+    /// Until its end is among what is to be written.
+    body: Option<Body>,
+    sending: Sending,
+    after: After,
+}
+
+/// What follows an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum After {
+    /// Another request, where nothing speaks against it.
+    Next,
+    /// The tunnel.
+    Tunnel,
+    /// Nothing: it refuses what could not be read.
+    Refused,
+    /// Nothing: its body broke off.
+    Broken,
+}
+
+/// The next stage, or the end.
+type Step = Poll<Result<Stage, End>>;
+
+impl Connection {
+    fn new(client: &Rc<Client>, io: ClientIo) -> Self {
+        Self {
+            client: Rc::clone(client),
+            link: Link::new(io),
+            room: None,
+            stage: Stage::Head,
+            asked: Asked::UNREAD,
+            head_since: None,
+            ending_since: None,
+        }
+    }
+
+    /// Gives up what is in flight, and the socket back.
+    fn into_io(mut self) -> Option<ClientIo> {
+        self.stage = Stage::Rest;
+        let io = self.link.take_io();
+        if let Some(mut room) = self.room.take() {
+            room.read = self.link.clear_out();
+            self.client.worker.spares.put(room);
+        }
+        io
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        self.link.enter();
+        let polled = self.run(cx);
+        self.link.leave(cx);
+        polled
+    }
+
+    fn run(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        loop {
+            let step = match self.stage {
+                Stage::Head => self.poll_head(cx),
+                Stage::Answering(_) => self.poll_answer(cx),
+                Stage::Sending(_) => self.poll_send(cx),
+                Stage::Rest => self.poll_rest(cx),
+            };
+            match step {
+                Poll::Ready(Ok(stage)) => self.stage = stage,
+                Poll::Ready(Err(end)) => return Poll::Ready(end),
+                Poll::Pending => return self.poll_clocks(cx),
+            }
+        }
+    }
+
+    /// The room of this connection, taken now if it has none.
+    fn room(&mut self) -> &mut Room {
+        let (spares, link) = (&self.client.worker.spares, &self.link);
+        self.room.get_or_insert_with(|| {
+            let mut room = spares.take();
+            link.furnish(&mut room.read);
+            room
+        })
+    }
+
+    /// An idle connection keeps nothing.
+    fn give_back(&mut self) {
+        if let Some(mut room) = self.room.take() {
+            room.read = self.link.clear_out();
+            self.client.worker.spares.put(room);
+        }
+    }
+
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Step {
+        loop {
+            if !self.link.is_drained() {
+                match self.take_head() {
+                    Ok(Some(head)) => return Poll::Ready(Ok(self.begin(head))),
+                    Ok(None) => {}
+                    Err(refused) => return Poll::Ready(self.refuse(refused)),
+                }
+            }
+            self.room();
+            match self.link.poll_read(cx) {
+                Poll::Ready(Ok(1..)) => {}
+                Poll::Ready(Ok(_)) if self.link.is_drained() => return Poll::Ready(Err(End::Closed)),
+                Poll::Ready(_) => return Poll::Ready(Err(End::Broken)),
+                Poll::Pending => {
+                    if self.link.is_drained() {
+                        self.give_back();
+                    } else {
+                        self.head_since.get_or_insert_with(Instant::now);
+                    }
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    fn take_head(&mut self) -> Result<Option<Head>, Refused> {
+        let (view, id) = self.client.listener.current(&self.client.worker);
+        let limits = &view.config().listener(id).limits;
+        let limits = Limits { bytes: limits.header_bytes, fields: limits.headers };
+        let link = Rc::clone(&self.link);
+        let room = self.room();
+        link.with_read(|read| room.scan.take(read, &mut room.fields, limits))
+    }
+
+    fn begin(&mut self, head: Head) -> Stage {
+        (self.head_since, self.ending_since) = (None, None);
+        self.asked = head.asked;
+        let body = self.link.begin(head.decoder, head.expects).map_or(Received::Nothing, Received::Http1);
+        let answer = edge::handle(&self.client, head.parts, body);
+        debug_assert!(size_of_val(&answer) <= 256, "every request moves this future");
+        Stage::Answering(answer)
+    }
+
+    /// Counts, logs and answers a head that is none.
+    fn refuse(&mut self, refused: Refused) -> Result<Stage, End> {
+        self.head_since = None;
+        let refusal: Unparsed = match refused {
+            Refused::Malformed | Refused::Preface => respond::HTTP1_PARSE,
+            Refused::TooLarge => respond::HTTP1_TOO_LARGE,
+            Refused::TargetTooLong => respond::HTTP1_TARGET_TOO_LONG,
+        };
+        edge::refuse_unparsed(&self.client, refusal);
+        if refused == Refused::Preface {
+            return Err(End::Answered);
+        }
+        let mut response = Response::new(Body::Empty);
+        *response.status_mut() = refusal.status;
+        self.asked = Asked::UNREAD;
+        Ok(self.reply(response, Asked::UNREAD, After::Refused))
+    }
+
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Step {
+        let Stage::Answering(answer) = &mut self.stage else { return Poll::Ready(Err(End::Broken)) };
+        match Pin::new(answer).poll(cx) {
+            Poll::Ready(Ok(response)) => Poll::Ready(Ok(self.answer(cx, response))),
+            Poll::Ready(Err(_)) => Poll::Ready(Err(End::Broken)), // only HTTP/2 has streams to reset
+            Poll::Pending => {
+                self.say_continue();
+                let link = Rc::clone(&self.link);
+                let out = &mut self.room().out;
+                if !out.is_empty()
+                    && let Poll::Ready(Err(_)) = link.poll_write(cx, out)
+                {
+                    return Poll::Ready(Err(End::Broken));
+                }
+                self.poll_gone(cx)
+            }
+        }
+    }
+
+    /// Tells the client to go on, when somebody has just asked for the body that it holds back.
+    fn say_continue(&mut self) {
+        if self.link.take_go_on() {
+            self.room().out.own().extend_from_slice(CONTINUE);
+        }
+    }
+
+    /// Listens for a client that goes away, while nobody reads.
+    fn poll_gone(&self, cx: &mut Context<'_>) -> Step {
+        if self.link.is_read() {
+            ready!(self.link.poll_gone(cx));
+            return Poll::Ready(Err(End::Broken));
+        }
+        Poll::Pending
+    }
+
+    fn answer(&mut self, cx: &mut Context<'_>, response: Response<Body>) -> Stage {
+        self.say_continue();
+        self.link.answer_begins();
+        let wasted = !self.link.is_read() && !self.link.is_awaited() && !self.link.throw_away(cx);
+        let asked = Asked { keep_alive: self.asked.keep_alive && !wasted, ..self.asked };
+        let after = if self.client.has_tunnel() { After::Tunnel } else { After::Next };
+        self.reply(response, asked, after)
+    }
+
+    fn reply(&mut self, response: Response<Body>, asked: Asked, after: After) -> Stage {
+        let client = Rc::clone(&self.client);
+        let (mut head, body) = response.into_parts();
+        let room = self.room();
+        let sending = answer::begin(room.out.own(), &mut head, &body, asked, &client.worker.spares.today);
+        head.headers.clear();
+        room.fields = head.headers;
+        Stage::Sending(Reply { body: Some(body), sending, after })
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Step {
+        loop {
+            let (Stage::Sending(reply), Some(room)) = (&mut self.stage, &mut self.room) else {
+                return Poll::Ready(Err(End::Broken));
+            };
+            let waits = reply.fill(cx, room).is_pending();
+            match self.link.poll_write(cx, &mut room.out) {
+                Poll::Ready(Ok(())) if reply.body.is_none() => return Poll::Ready(self.sent(cx)),
+                Poll::Ready(Ok(())) if waits => return self.poll_gone(cx),
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(End::Broken)),
+                Poll::Pending => return self.poll_gone(cx),
+            }
+        }
+    }
+
+    /// The answer is out.
+    fn sent(&self, cx: &mut Context<'_>) -> Result<Stage, End> {
+        let Stage::Sending(reply) = &self.stage else { return Err(End::Broken) };
+        match reply.after {
+            After::Tunnel => Err(End::Tunnel),
+            After::Refused => Err(End::Answered),
+            After::Broken if reply.sending.ends_with_connection() => Err(End::Cut),
+            After::Broken => Err(End::Broken),
+            After::Next if reply.sending.last && self.link.is_read() => Err(End::Closed),
+            After::Next if reply.sending.last => Err(End::Answered),
+            After::Next => self.next(cx),
+        }
+    }
+
+    /// Another request, once this one was read to its end.
+    fn next(&self, cx: &mut Context<'_>) -> Result<Stage, End> {
+        if self.link.is_awaited() {
+            return Ok(Stage::Rest);
+        }
+        if self.link.is_read() || self.link.throw_away(cx) { Ok(Stage::Head) } else { Err(End::Answered) }
+    }
+
+    fn poll_rest(&self, cx: &mut Context<'_>) -> Step {
+        if self.link.is_awaited() { Poll::Pending } else { Poll::Ready(self.next(cx)) }
+    }
+
+    /// Ready when a clock has run out.
+    fn poll_clocks(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let Some((deadline, end)) = self.next_deadline() else { return Poll::Pending };
+        let mut alarm = self.client.alarm.take();
+        let rung = alarm.poll(deadline, cx);
+        self.client.alarm.set(alarm);
+        ready!(rung);
+        if matches!(end, End::Cut) {
+            self.client.reads_too_slowly();
+        }
+        Poll::Ready(end)
+    }
+
+    fn timeout(&self, of: impl Fn(&ListenerTimeouts) -> Option<Duration>) -> Option<Duration> {
+        let (view, id) = self.client.listener.current(&self.client.worker);
+        of(&view.config().listener(id).timeouts)
+    }
+
+    fn next_deadline(&mut self) -> Option<(Instant, End)> {
+        let stuck = self.client.watch.stuck_since();
+        let (Stage::Head, None) = (&self.stage, stuck) else {
+            return stuck
+                .and_then(|since| self.timeout(|of| of.body_idle).map(|limit| (since + limit, End::Cut)));
+        };
+        if let Some(since) = self.head_since {
+            return self.timeout(|of| of.request_headers).map(|limit| (since + limit, End::SlowHead));
+        }
+        if self.client.is_ending() {
+            // Counted from now, however long it has been idle: a request may be on its way.
+            let since = *self.ending_since.get_or_insert_with(Instant::now);
+            return Some((since + LAST_CHANCE, End::Closed));
+        }
+        self.timeout(|of| of.idle).map(|limit| (self.client.idle_since() + limit, End::Closed))
+    }
+}
+
+impl Reply {
+    /// Adds what there is of the body to what is to be written; pending when that is all for now.
+    fn fill(&mut self, cx: &mut Context<'_>, room: &mut Room) -> Poll<()> {
+        while let Some(body) = &mut self.body
+            && room.out.has_room()
+        {
+            let sent = match self.sending.is_done() {
+                true => Ok(()),
+                false => match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+                    Some(Ok(frame)) => self.sending.frame(frame, body.is_end_stream(), &mut room.out),
+                    None => self.sending.end(None, &mut room.out),
+                    Some(Err(_)) => Err(answer::Contradiction),
+                },
+            };
+            if sent.is_err() {
+                self.after = After::Broken;
+            }
+            if sent.is_err() || self.sending.is_done() {
+                self.body = None;
+            }
+        }
+        Poll::Ready(())
+    }
+}

@@ -1,0 +1,64 @@
+//! What a connection needs only while there is something to read or to answer. A worker keeps some of it for whoever is
+//! next, so that an idle connection has none and a busy one asks the allocator for none.
+
+use std::cell::RefCell;
+
+use bytes::BytesMut;
+use http::HeaderMap;
+
+use super::{answer::Today, head::Scan};
+use crate::codec::outgoing::Outgoing;
+
+/// Read at once while a head is expected.
+pub(super) const READ: usize = 4 * 1024;
+
+/// What grew beyond these for a large head is not kept.
+const MOST_WRITTEN: usize = 8 * 1024;
+const MOST_FIELDS: usize = 128;
+
+/// How many a worker keeps.
+const KEPT: usize = 128;
+
+/// The room in which one request is read and answered.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    /// What is read goes here; lent to the [`super::link::Link`] meanwhile.
+    pub(super) read: BytesMut,
+    pub(super) scan: Scan,
+    /// The map of one answer, for the fields of the next request.
+    pub(super) fields: HeaderMap,
+    pub(super) out: Outgoing,
+}
+
+/// The rooms that nobody needs for now, and the date for all answers of a worker.
+#[derive(Debug, Default)]
+#[expect(
+    clippy::vec_box,
+    reason = "a connection holds its room in a box, which goes from one to the next as it is"
+)]
+pub(crate) struct Spares {
+    rooms: RefCell<Vec<Box<Room>>>,
+    pub(super) today: Today,
+}
+
+impl Spares {
+    /// A room, used or new.
+    pub(super) fn take(&self) -> Box<Room> {
+        self.rooms.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Gives it back for the next.
+    pub(super) fn put(&self, mut room: Box<Room>) {
+        let mut rooms = self.rooms.borrow_mut();
+        if rooms.len() == KEPT {
+            return;
+        }
+        if room.fields.capacity() > MOST_FIELDS {
+            room.fields = HeaderMap::new();
+        }
+        room.scan.restart();
+        room.out.clear();
+        room.out.shrink_to(MOST_WRITTEN);
+        rooms.push(room);
+    }
+}

@@ -248,7 +248,10 @@ pub fn sweeps() -> Vec<Sweep> {
     let with_filters = |count: usize| {
         let jwt = count == FILTERS.len();
         let load = Load { tokens: jwt.then_some(Tokens::Repeated(Algorithm::Es256)), ..Load::small() };
-        point(count as f64, Setup { filters: count, ..Setup::PLAIN }, load)
+        let (x, mut scenario) = point(count as f64, Setup { filters: count, ..Setup::PLAIN }, load);
+        scenario.title =
+            count.checked_sub(1).map_or_else(String::new, |last| format!("with {}", FILTERS[last].0));
+        (x, scenario)
     };
     vec![
         Sweep {

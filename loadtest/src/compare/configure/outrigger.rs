@@ -41,9 +41,7 @@ listeners:
         text.push_str(&format!("    backendRefs: [{target}]\n"));
     }
     for (number, path) in wanted.routes().enumerate() {
-        text.push_str(&format!(
-            "  - {{ name: r{number}, matches: [{{ path: {{ exact: {path} }} }}] }}\n"
-        ));
+        text.push_str(&format!("  - {{ name: r{number}, matches: [{{ path: {{ exact: {path} }} }}] }}\n"));
     }
     text.push_str("telemetry: { accessLog: { samplePercent: 0 } }\n");
     text

@@ -313,7 +313,9 @@ impl Growth {
             let able = |row: &&Row| !matches!(row.figures, Err(Missing::Unable(_)));
             for row in outcome.rows.iter().filter(able) {
                 let (cpu, remark) = match &row.figures {
-                    Ok(figures) => (spread(figures.spread(|round| round.cpu), 1), String::new()),
+                    Ok(figures) => {
+                        (spread(figures.spread(|round| round.cpu), 1), outcome.scenario.title.clone())
+                    }
                     Err(missing) => (NOTHING.to_owned(), missing.text()),
                 };
                 rows.push([x.to_string(), row.candidate.to_owned(), cpu, remark]);

@@ -71,7 +71,7 @@ pub(super) struct Compare {
     rounds: u16,
 
     /// Time of each measurement
-    #[arg(long, value_name = "TIME", default_value = "1500ms", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = units::duration)]
     duration: Duration,
 
     /// Idle connections whose memory is measured

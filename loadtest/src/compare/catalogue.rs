@@ -1,5 +1,7 @@
 //! What is compared.
 
+use rustix::process::{Resource, getrlimit};
+
 use super::configure::{FILTERS, Listen, Setup, Upstream, route};
 use super::load::{Handshake, Load, Tokens};
 use super::material::Algorithm;
@@ -233,6 +235,13 @@ fn routes(count: usize, name: &str, title: &str) -> Scenario {
     Scenario::new(name, title, Setup { routes: count, ..Setup::PLAIN }, load)
 }
 
+/// Ten thousand, or what a proxy has descriptors for: one for the client of each and one for the origin.
+fn most_connections() -> usize {
+    let descriptors = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+    // The rest is for files, listeners and what else a proxy opens.
+    usize::try_from(descriptors.saturating_sub(1000) / 2).unwrap_or(usize::MAX).clamp(1000, 10_000)
+}
+
 /// All sweeps.
 #[must_use]
 pub fn sweeps() -> Vec<Sweep> {
@@ -273,7 +282,7 @@ pub fn sweeps() -> Vec<Sweep> {
             title: "CPU per request by connections, all of them busy",
             axis: "connections",
             fit: Fit::Power,
-            points: [1, 8, 64, 512, 4096, 10_000]
+            points: [1, 8, 64, 512, 4096, most_connections()]
                 .map(|connections| plain(connections as f64, Load { connections, ..Load::small() }))
                 .into(),
         },

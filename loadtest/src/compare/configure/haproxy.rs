@@ -1,7 +1,7 @@
 //! HAProxy 2.6 with one thread: connections shared between requests, large pools, session cache and tickets off, routes
 //! in a map, which it keeps as a tree. Clients that shake hands and go get no error message.
 
-use super::{Files, Listen, PLENTY, Upstream, Wanted};
+use super::{Files, Listen, PLENTY, Wanted};
 
 pub(super) fn files(wanted: &Wanted) -> Files {
     let mut files = vec![("haproxy.cfg", text(wanted))];
@@ -26,7 +26,6 @@ fn text(wanted: &Wanted) -> String {
         _ => format!("  use_backend %[path,map_str({})]\n", wanted.own("routes.map").display()),
     };
     let tokens = if setup.tokens { token_rules(wanted) } else { String::new() };
-    let many = if matches!(setup.upstream, Upstream::Endpoints(_)) { 16 } else { 1024 };
     let h2 = if wanted.grpc() { " proto h2" } else { "" };
     let mut number = 0;
     let servers: String = wanted
@@ -34,7 +33,7 @@ fn text(wanted: &Wanted) -> String {
         .iter()
         .map(|address| {
             number += 1;
-            format!("  server s{number} {address} pool-max-conn {many} pool-purge-delay 600s{h2}\n")
+            format!("  server s{number} {address} pool-max-conn {PLENTY} pool-purge-delay 600s{h2}\n")
         })
         .collect();
     format!(
@@ -43,7 +42,8 @@ fn text(wanted: &Wanted) -> String {
   maxconn {PLENTY}
   no strict-limits
   no-memory-trimming
-  tune.pool-low-fd-ratio 50
+  tune.pool-low-fd-ratio 90
+  tune.pool-high-fd-ratio 95
 {resumption}defaults
   mode http
   timeout client 600s

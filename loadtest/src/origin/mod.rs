@@ -21,7 +21,7 @@
 //! | `/early` | 413 without reading the body |
 //! | `/informational` | 103, then 200 (HTTP/1.1) |
 //! | `/ws` | WebSocket echo |
-//! | any, by POST with `content-type: application/grpc` | the message comes back, `grpc-status` in the trailers |
+//! | `/` and any other, by POST with `content-type: application/grpc` | the message comes back, `grpc-status` in the trailers |
 //! | `/stats` | the counters; not counted itself |
 
 pub(crate) mod abort;

@@ -41,7 +41,7 @@ pub(super) async fn answer(
         shared.wait_while_stalled().await;
     }
     let mut response = match (first, number(second), number(third)) {
-        _ if is_grpc(&request) => grpc(request).await?,
+        ("", ..) if is_grpc(&request) => grpc(request).await?,
         ("", ..) => Response::new(full(HELLO)),
         ("bytes", Some(length), _) => bytes(length),
         ("chunked", Some(length), _) => chunked(length),
@@ -59,6 +59,7 @@ pub(super) async fn answer(
         ("ws", ..) => websocket::accept(request),
         ("informational", ..) => informational(request.version(), wishes),
         ("stats", ..) => json_body(&shared.counters.snapshot().to_json()),
+        _ if is_grpc(&request) => grpc(request).await?,
         _ => with_status(StatusCode::NOT_FOUND, full("no such behaviour\n")),
     };
     if let Some(name) = &shared.name {

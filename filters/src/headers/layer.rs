@@ -50,8 +50,10 @@ impl<S: HttpService> Service<Request> for RequestHeaders<S> {
     }
 
     fn call(&mut self, mut request: Request) -> S::Future {
-        request.context.insert_own(&mut request.head.headers); // a route may change these as well
-        super::apply(&self.changes, &mut request.head.headers);
+        if !self.changes.is_empty() {
+            request.context.insert_own(&mut request.head.headers); // a route may change these as well
+            super::apply(&self.changes, &mut request.head.headers);
+        }
         self.inner.call(request)
     }
 }

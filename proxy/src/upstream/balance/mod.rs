@@ -1,8 +1,8 @@
 //! Chooses an endpoint. Synchronous and total: indices in, an index out; what is known of endpoints and of the request is
 //! told by a trait.
 //!
-//! Weights hold while nothing else speaks against them: draws follow them, and a comparison leaves the first draw only
-//! for one that is clearly better. An endpoint that fails fast has few requests in flight and short times, so what it
+//! Weights hold while nothing else speaks against them: turns and draws follow them, a comparison leaves the endpoint
+//! whose turn it is only for one that is clearly better, and that one gives its own next turn for it. An endpoint that fails fast has few requests in flight and short times, so what it
 //! lacks in load never counts for it ([`failures`]).
 
 pub(crate) mod failures;
@@ -26,8 +26,8 @@ pub(crate) struct Balancer {
 enum Policy {
     RoundRobin(Turns),
     Random,
-    LeastRequest,
-    PeakEwma,
+    LeastRequest(Turns),
+    PeakEwma(Turns),
     ConsistentHash(Table),
 }
 
@@ -67,8 +67,8 @@ impl Balancer {
             .collect();
         let policy = match policy {
             LoadBalancerPolicy::RoundRobin => Policy::RoundRobin(Turns::new(&weights)),
-            LoadBalancerPolicy::LeastRequest => Policy::LeastRequest,
-            LoadBalancerPolicy::PeakEwma => Policy::PeakEwma,
+            LoadBalancerPolicy::LeastRequest => Policy::LeastRequest(Turns::new(&weights)),
+            LoadBalancerPolicy::PeakEwma => Policy::PeakEwma(Turns::new(&weights)),
             LoadBalancerPolicy::Random => Policy::Random,
             LoadBalancerPolicy::ConsistentHash => Policy::ConsistentHash(Table::new(endpoints)),
         };
@@ -94,8 +94,10 @@ impl Balancer {
             }
             // Another try takes no turn: with two endpoints of which one fails, every request would begin there.
             Policy::RoundRobin(_) | Policy::Random => self.draw_usable(endpoints, usable),
-            Policy::LeastRequest => self.better_of_two(endpoints, usable, |_| Some(1.0)),
-            Policy::PeakEwma => self.better_of_two(endpoints, usable, |index| endpoints.latency(index)),
+            Policy::LeastRequest(turns) => self.better_of_two(turns, endpoints, usable, |_| Some(1.0)),
+            Policy::PeakEwma(turns) => {
+                self.better_of_two(turns, endpoints, usable, |index| endpoints.latency(index))
+            }
             // Without a key nothing has to stay where it was.
             Policy::ConsistentHash(table) => match endpoints.key() {
                 Some(key) => table.find(key, usable, |index| self.has_room(endpoints, index)),
@@ -104,41 +106,59 @@ impl Balancer {
         }
     }
 
-    /// The first of two draws, unless the second one is better (the power of two choices).
+    /// The one whose turn it is, unless one that is drawn beside it is better (the power of two choices).
     fn better_of_two(
         &self,
+        turns: &Turns,
         endpoints: &impl Endpoints,
         usable: &impl Fn(usize) -> bool,
         cost: impl Fn(usize) -> Option<f64>,
     ) -> Option<usize> {
-        let one = self.draw_usable(endpoints, usable)?;
+        let first = endpoints.is_first_try();
+        let one = match first {
+            true => turns.next(usable, |index| endpoints.warmth(index))?,
+            false => self.draw_usable(endpoints, usable)?,
+        };
         let Some(two) = self.draw_usable(endpoints, &|index| index != one && usable(index)) else {
             return Some(one);
         };
-        if endpoints.is_failing(two) {
-            return Some(one); // nothing that it lacks in load makes it better
+        // Nothing that one which fails lacks in load makes it better.
+        if endpoints.is_failing(two) || !self.is_better(two, one, endpoints, cost) {
+            return Some(one);
         }
+        if first {
+            turns.lend(one, two);
+        }
+        Some(two)
+    }
+
+    /// Whether `two` is clearly better than `one`, whose turn it is.
+    fn is_better(
+        &self,
+        two: usize,
+        one: usize,
+        endpoints: &impl Endpoints,
+        cost: impl Fn(usize) -> Option<f64>,
+    ) -> bool {
         let share = |index: usize| f64::from(self.weights[index]) * endpoints.warmth(index);
         let (one_share, two_share) = (share(one), share(two));
         let (one_cost, two_cost) = match (cost(one), cost(two)) {
             (Some(one), Some(two)) => (one, two),
             // Somebody has to find out, and one is enough.
-            (one_cost, None) if endpoints.in_flight(two) == 0 && one_cost.is_some() => return Some(two),
-            (_, None) => return Some(one),
-            (None, _) if endpoints.in_flight(one) == 0 => return Some(one),
-            (None, _) => return Some(two),
+            (one_cost, None) if endpoints.in_flight(two) == 0 && one_cost.is_some() => return true,
+            (_, None) => return false,
+            (None, _) => return endpoints.in_flight(one) > 0,
         };
         let (one_busy, two_busy) = (f64::from(endpoints.in_flight(one)), f64::from(endpoints.in_flight(two)));
-        // Draws follow the weights already. While neither has a whole request more than its share, and they are about
+        // Turns follow the weights already. While neither has a whole request more than its share, and they are about
         // as fast, nothing else is needed; to compare them by weight as well would count the weights twice.
         let more = (one_busy / one_share - two_busy / two_share).abs() * one_share.min(two_share);
         if more < 1.0 && one_cost <= two_cost * CLEARLY && two_cost <= one_cost * CLEARLY {
-            return Some(one);
+            return false;
         }
         // The request that is about to be added counts.
         let load = |cost: f64, busy: f64, share: f64| cost * (busy + 1.0) / share;
-        let better = load(one_cost, one_busy, one_share) <= load(two_cost, two_busy, two_share);
-        Some(if better { one } else { two })
+        load(two_cost, two_busy, two_share) < load(one_cost, one_busy, one_share)
     }
 
     /// A draw by weight. After a few misses one pass over all, so that a usable one is always found.

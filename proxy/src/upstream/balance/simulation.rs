@@ -12,6 +12,8 @@ use super::{Balancer, Endpoints, failures::Failures, latency::Latency};
 enum Server {
     /// All requests at once, each within so much on average (exponentially distributed).
     Parallel(f64),
+    /// All requests at once, each within this.
+    Even(u64),
     /// One after the other, each for so long.
     OneByOne(u64),
     /// Fails so fast.
@@ -109,6 +111,7 @@ fn run(policy: LoadBalancerPolicy, servers: &[(u32, Server)], rate: f64, request
         world.endpoints[index].in_flight.set(world.endpoints[index].in_flight.get() + 1);
         let end = match servers[index].1 {
             Server::Parallel(mean) => now + exponential(mean),
+            Server::Even(each) => now + each,
             Server::OneByOne(each) => {
                 free_at[index] = now.max(free_at[index]) + each;
                 free_at[index]
@@ -126,15 +129,15 @@ fn run(policy: LoadBalancerPolicy, servers: &[(u32, Server)], rate: f64, request
 
 #[test]
 fn weights_hold_within_two_percent_at_any_load() {
-    let servers =
-        [(3, Server::Parallel(5_000.0)), (1, Server::Parallel(5_000.0)), (1, Server::Parallel(5_000.0))];
-    // The last one goes by times as well, which differ by chance.
+    // Where times differ by chance, the last one goes by that as well.
     for (policy, within) in [(RoundRobin, 0.02), (Random, 0.02), (LeastRequest, 0.02), (PeakEwma, 0.06)] {
-        for rate in [10.0, 200.0, 2_000.0, 20_000.0] {
-            let outcome = run(policy, &servers, rate, 100_000);
-            for (index, expected) in [0.6, 0.2, 0.2].into_iter().enumerate() {
-                let share = outcome.share(index);
-                assert!((share - expected).abs() < within, "{policy:?} at {rate}/s: {:?}", outcome.hits);
+        for rate in [10.0, 100.0, 200.0, 500.0, 1_000.0, 2_000.0, 20_000.0] {
+            for server in [Server::Parallel(5_000.0), Server::Even(5_000)] {
+                let outcome = run(policy, &[(3, server), (1, server), (1, server)], rate, 100_000);
+                for (index, expected) in [0.6, 0.2, 0.2].into_iter().enumerate() {
+                    let share = outcome.share(index);
+                    assert!((share - expected).abs() < within, "{policy:?} at {rate}/s: {:?}", outcome.hits);
+                }
             }
         }
     }

@@ -1,6 +1,6 @@
-//! Turns by weight, spread evenly.
+//! Turns by weight, spread evenly, and what is owed of them.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 /// Turns of a schedule; weights are scaled down to fit, so that a schedule stays small.
 const MAX_TURNS: u64 = 4096;
@@ -9,14 +9,19 @@ const MAX_TURNS: u64 = 4096;
 pub(super) struct Turns {
     schedule: Vec<u16>,
     next: AtomicUsize,
+    /// For each endpoint, the one whose turn it was given, plus one; 0 for none.
+    owed: Box<[AtomicU32]>,
 }
+
+const NOBODY: u32 = 0;
 
 impl Turns {
     pub(super) fn new(weights: &[u32]) -> Self {
         let schedule = smooth_round(weights);
         // Several proxies that start together do not all begin with the first endpoint.
         let next = AtomicUsize::new(fastrand::usize(..schedule.len().max(1)));
-        Self { schedule, next }
+        let owed = weights.iter().map(|_| AtomicU32::new(NOBODY)).collect();
+        Self { schedule, next, owed }
     }
 
     /// The next one that can be used; one that is new misses turns, unless there is no other.
@@ -28,7 +33,8 @@ impl Turns {
         let count = self.schedule.len();
         let mut missed = None;
         for _ in 0..count {
-            let index = usize::from(self.schedule[self.next.fetch_add(1, Relaxed) % count]);
+            let turn = usize::from(self.schedule[self.next.fetch_add(1, Relaxed) % count]);
+            let index = self.give_back(turn).filter(|&owed| usable(owed)).unwrap_or(turn);
             if usable(index) {
                 if super::is_warm_enough(warmth(index)) {
                     return Some(index);
@@ -37,6 +43,21 @@ impl Turns {
             }
         }
         missed
+    }
+
+    /// `to` gets the turn of `from`, and gives its own next one for it, so that weights hold in the long run whatever is
+    /// chosen at the moment. It owes one at most: an endpoint that is slow for long is not owed for all that time.
+    pub(super) fn lend(&self, from: usize, to: usize) {
+        let _ = self.owed[to].compare_exchange(NOBODY, from as u32 + 1, Relaxed, Relaxed);
+    }
+
+    /// Whom the turn of this one belongs to; nothing is owed any more.
+    fn give_back(&self, turn: usize) -> Option<usize> {
+        let owed = &self.owed[turn];
+        if owed.load(Relaxed) == NOBODY {
+            return None;
+        }
+        (owed.swap(NOBODY, Relaxed) as usize).checked_sub(1)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{future::poll_fn, rc::Rc};
 
 use bytes::{Bytes, BytesMut};
-use http::{Request, Response, StatusCode, header, response::Parts};
+use http::{HeaderMap, Request, Response, StatusCode, header, request, response::Parts};
 use outrigger_filters::{error::Cause, ext_auth::MAX_BODY, hop_by_hop, service::Body};
 
 use crate::upstream::{
@@ -15,15 +15,16 @@ use crate::upstream::{
 ///
 /// # Errors
 /// There is no whole answer.
-pub(super) async fn ask(pool: &Rc<Pool>, mut question: Request<Body>) -> Result<Response<Body>, Cause> {
+pub(super) async fn ask(pool: &Rc<Pool>, question: Request<Body>) -> Result<Response<Body>, Cause> {
+    let (head, mut content) = question.into_parts();
     if let Some(lease) = pool.checkout() {
-        match exchange(lease, &mut question).await {
+        match exchange(lease, &head, &mut content).await {
             Err(Failure::Closed(_)) => {}
             answered => return answered.map_err(told),
         }
     }
     let lease = pool.open().await?;
-    exchange(lease, &mut question).await.map_err(told)
+    exchange(lease, &head, &mut content).await.map_err(told)
 }
 
 fn told(failure: Failure) -> Cause {
@@ -34,12 +35,17 @@ fn told(failure: Failure) -> Cause {
     }
 }
 
-async fn exchange(mut lease: Lease, question: &mut Request<Body>) -> Result<Response<Body>, Failure> {
-    let mut sending = lease.connection().begin(question, None);
-    let mut informational = 0;
-    let response =
-        poll_fn(|cx| lease.connection().poll_response(cx, question, &mut sending, &mut informational))
-            .await?;
+async fn exchange(
+    mut lease: Lease,
+    head: &request::Parts,
+    content: &mut Body,
+) -> Result<Response<Body>, Failure> {
+    let mut sending = lease.connection().begin(head, content, None);
+    let (mut fields, mut informational) = (HeaderMap::new(), 0);
+    let response = poll_fn(|cx| {
+        lease.connection().poll_response(cx, content, &mut fields, &mut sending, &mut informational)
+    })
+    .await?;
     if response.head.status == StatusCode::SWITCHING_PROTOCOLS {
         return Err(Failure::Protocol("101 without a request to upgrade"));
     }

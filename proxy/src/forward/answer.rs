@@ -185,7 +185,7 @@ impl AnswerBody {
             source,
             in_flight: Some(in_flight),
             endpoint: Arc::clone(&attempt.pool.endpoint().label),
-            context: Rc::clone(attempt.context),
+            context: Rc::clone(&attempt.call.context),
         })
     }
 

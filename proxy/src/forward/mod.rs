@@ -7,11 +7,12 @@
 
 mod answer;
 mod prepare;
+mod spare;
 mod tries;
 
 use std::{cell::RefCell, future::poll_fn, rc::Rc, sync::Arc};
 
-use http::{Request, Response, StatusCode, header};
+use http::{HeaderMap, Response, StatusCode, header};
 use outrigger_config::model::{Config, Direction, HashOn, Route, UpstreamId, WeightedBackend};
 use outrigger_filters::{
     context::Context,
@@ -22,7 +23,7 @@ use outrigger_filters::{
 
 use self::{
     answer::AnswerBody,
-    prepare::{Prepared, Wire},
+    prepare::{Prepared, Told, Wire},
     tries::Plan,
 };
 use crate::upstream::{
@@ -68,8 +69,10 @@ pub(crate) fn service(
 ) -> impl HttpService<Future: 'static> + use<> {
     let targets = Rc::new(Targets::new(config, route, backends, upstreams));
     tower::service_fn(move |request| {
-        let sending = send(targets.begin(request));
-        debug_assert!(size_of_val(&sending) <= 1024, "every request copies this future once");
+        let (call, body) = targets.begin(request);
+        let sending = send(call, body);
+        let size = size_of_val(&sending);
+        debug_assert!(size <= 768, "{size} bytes: every request copies this future once");
         sending
     })
 }
@@ -84,7 +87,8 @@ pub(crate) fn repeating(
     let plan = Rc::new(Plan::new(route, backends));
     let targets = Rc::new(Targets::new(config, route, backends, upstreams));
     tower::service_fn(move |request| -> ResponseFuture {
-        Box::pin(tries::send(targets.begin(request), Rc::clone(&plan)))
+        let (call, body) = targets.begin(request);
+        Box::pin(tries::send(call, body, Rc::clone(&plan)))
     })
 }
 
@@ -150,41 +154,39 @@ impl Targets {
     }
 
     /// Everything before the first wait. Not part of the future below, which stays small without it.
-    fn begin(&self, request: service::Request) -> Call {
+    fn begin(&self, request: service::Request) -> (Call, Body) {
         let id = self.backend(&request);
         let upstream = Rc::clone(&self.upstreams[id.0 as usize]);
-        let service::Request { head, body, context } = request;
+        let service::Request { mut head, body, context } = request;
         context.upstream.set(Some(id));
         upstream.shared.budget.earn();
         context.hash_key.set(upstream.shared.key(&head.headers, context.client_address.get()));
-        let mut prepared =
-            prepare::prepare(Request::from_parts(head, body), &upstream.shared.model, &context);
         if let Some(authorization) = &upstream.authorization {
-            prepared.request.headers_mut().insert(header::AUTHORIZATION, authorization.clone());
+            head.headers.insert(header::AUTHORIZATION, authorization.clone());
         }
-        Call { upstream, endpoint_host: self.endpoint_host, context, prepared }
+        let prepared = prepare::prepare(head, &body, &upstream.shared.model, &context);
+        (Call { upstream, endpoint_host: self.endpoint_host, context, prepared }, body)
     }
 }
 
-async fn send(mut call: Call) -> Result<Response<Body>, Error> {
-    let mut tried = Tried::default();
-    loop {
-        let Picked { pool, in_flight } = call.upstream.pick(&tried, &call.context)?;
-        let attempt =
-            Attempt { pool: &pool, context: &call.context, may_reuse: tried.is_empty(), number: None };
-        attempt.announce();
-        if call.endpoint_host {
-            call.prepared.set_host(call.upstream.shared.model.host(&pool.endpoint().spec));
-        }
-        match attempt.run(&mut call.prepared, in_flight).await {
-            Ok(response) => return Ok(response),
-            Err(Failed { error, failure }) => {
-                let first = tried.is_empty() && !call.prepared.gone;
-                let reason = retry::unasked(failure).filter(|_| first);
-                if !reason.is_some_and(|reason| call.upstream.may_retry(reason)) {
-                    return Err(error);
+#[expect(clippy::manual_async_fn, reason = "an async fn has room for its arguments twice")]
+fn send(call: Call, mut body: Body) -> impl Future<Output = Result<Response<Body>, Error>> {
+    async move {
+        let mut tried = Tried::default();
+        loop {
+            let Picked { pool, in_flight } = call.upstream.pick(&tried, &call.context)?;
+            let attempt = Attempt { pool: &pool, call: &call, may_reuse: tried.is_empty(), number: None };
+            attempt.announce();
+            match attempt.run(&mut body, None, in_flight).await {
+                Ok(response) => return Ok(response),
+                Err(Failed { error, failure }) => {
+                    let first = tried.is_empty() && !call.prepared.gone.get();
+                    let reason = retry::unasked(failure).filter(|_| first);
+                    if !reason.is_some_and(|reason| call.upstream.may_retry(reason)) {
+                        return Err(error);
+                    }
+                    tried.add(pool.endpoint());
                 }
-                tried.add(pool.endpoint());
             }
         }
     }
@@ -193,96 +195,111 @@ async fn send(mut call: Call) -> Result<Response<Body>, Error> {
 /// One try at one endpoint.
 struct Attempt<'a> {
     pool: &'a Rc<Pool>,
-    context: &'a Context,
+    call: &'a Call,
     /// A try after one whose connection broke does not gamble on another old one.
     may_reuse: bool,
-    /// Told to an HTTP/1.1 endpoint.
+    /// Which one it is, where endpoints are told.
     number: Option<u32>,
 }
 
 impl Attempt<'_> {
     fn announce(&self) {
-        self.context.attempts.set(self.context.attempts.get() + 1);
-        *self.context.endpoint.borrow_mut() = Some(Arc::clone(&self.pool.endpoint().label));
+        let context = &self.call.context;
+        context.attempts.set(context.attempts.get() + 1);
+        *context.endpoint.borrow_mut() = Some(Arc::clone(&self.pool.endpoint().label));
     }
 
-    async fn run(&self, prepared: &mut Prepared, in_flight: InFlight) -> Result<Response<Body>, Failed> {
-        match prepared.wire {
-            Wire::Http1 => self.http1(prepared, in_flight).await,
-            Wire::Http2 => Box::pin(self.http2(prepared, in_flight)).await,
-        }
+    fn told(&self) -> Told<'_> {
+        let model = &self.call.upstream.shared.model;
+        let host = self.call.endpoint_host.then(|| model.host(&self.pool.endpoint().spec));
+        Told { host, number: self.number }
     }
 
-    async fn http1(
+    /// Runs to the head of an answer. The fields of that answer go into `fields`, or where the request's were.
+    #[expect(clippy::manual_async_fn, reason = "an async fn has room for its arguments twice")]
+    fn run(
         &self,
-        prepared: &mut Prepared,
-        mut in_flight: InFlight,
-    ) -> Result<Response<Body>, Failed> {
-        if !prepared.repeatable {
-            // Such a request gets one chance, so let the runtime first hear of connections that have just closed.
-            tokio::task::yield_now().await;
-        }
-        let pooled = if self.may_reuse { self.pool.checkout() } else { None };
-        let mut lease = match pooled {
-            Some(lease) => lease,
-            None => Box::pin(self.pool.open()).await.map_err(|error| {
-                Self::failed(Failure::NotConnected, self.connect_failed(error, &mut in_flight))
-            })?,
-        };
-        if let (Some(own), Some(number)) = (self.context.own.borrow_mut().as_mut(), self.number) {
-            own.attempt = Some(number);
-        }
-        let mut sending = lease.connection().begin(&prepared.request, self.context.own.borrow().as_ref());
-        prepared.put_fields_aside();
-        let request = &mut prepared.request;
-        let mut informational = 0;
-        let answered =
-            poll_fn(|cx| lease.connection().poll_response(cx, request, &mut sending, &mut informational))
-                .await;
-        if answered.is_ok() && !prepared.copied {
-            // It holds on to the client's head, and with it to the buffer that the next request is to be read into.
-            self.context.own.take();
-        }
-        match answered {
-            Ok(response) if response.head.status == StatusCode::SWITCHING_PROTOCOLS => match prepared.upgrade
-            {
-                true => {
-                    in_flight.answered(response.head.status, &response.head.headers);
-                    Ok(self.upgraded(response.head, lease.into_upgraded()))
-                }
-                false => {
-                    let error = self.protocol("101 without a request to upgrade");
-                    in_flight.failed(&error);
-                    Err(Self::failed(Failure::Broken, error))
-                }
-            },
-            Ok(http1::Response { mut head, has_hop_fields, body, sent }) => {
-                in_flight.answered(head.status, &head.headers);
-                answer::clean(&mut head, has_hop_fields);
-                let rest = (!sent).then(|| (std::mem::take(request.body_mut()), sending));
-                Ok(Response::from_parts(head, AnswerBody::http1(body, rest, lease, in_flight, self)))
+        body: &mut Body,
+        fields: Option<&mut HeaderMap>,
+        in_flight: InFlight,
+    ) -> impl Future<Output = Result<Response<Body>, Failed>> {
+        async move {
+            match self.call.prepared.wire {
+                Wire::Http1 => self.http1(body, fields, in_flight).await,
+                Wire::Http2 => Box::pin(self.http2(body, in_flight)).await,
             }
-            Err(failure) => Err(self.broke(failure, prepared.repeatable, &mut lease, &mut in_flight)),
+        }
+    }
+
+    #[expect(clippy::manual_async_fn, reason = "an async fn has room for its arguments twice")]
+    fn http1(
+        &self,
+        body: &mut Body,
+        mut fields: Option<&mut HeaderMap>,
+        mut in_flight: InFlight,
+    ) -> impl Future<Output = Result<Response<Body>, Failed>> {
+        async move {
+            let Call { context, prepared, .. } = self.call;
+            if !prepared.repeatable {
+                // Such a request gets one chance, so let the runtime first hear of connections that have just closed.
+                tokio::task::yield_now().await;
+            }
+            let pooled = if self.may_reuse { self.pool.checkout() } else { None };
+            let mut lease = match pooled {
+                Some(lease) => lease,
+                None => Box::pin(self.pool.open()).await.map_err(|error| {
+                    Self::failed(Failure::NotConnected, self.connect_failed(error, &mut in_flight))
+                })?,
+            };
+            let mut sending =
+                prepared.write(self.told(), context, |head, own| lease.connection().begin(head, body, own));
+            let mut informational = 0;
+            let answered = poll_fn(|cx| {
+                prepared.with_answer_fields(fields.as_deref_mut(), |fields| {
+                    lease.connection().poll_response(cx, body, fields, &mut sending, &mut informational)
+                })
+            })
+            .await;
+            if answered.is_ok() && !prepared.keeps {
+                // It holds on to the client's head, and with it to the buffer that the next request is to be read into.
+                context.own.take();
+            }
+            match answered {
+                Ok(response) if response.head.status == StatusCode::SWITCHING_PROTOCOLS => {
+                    match prepared.upgrade {
+                        true => {
+                            in_flight.answered(response.head.status, &response.head.headers);
+                            Ok(self.upgraded(response.head, lease.into_upgraded()))
+                        }
+                        false => {
+                            let error = self.protocol("101 without a request to upgrade");
+                            in_flight.failed(&error);
+                            Err(Self::failed(Failure::Broken, error))
+                        }
+                    }
+                }
+                Ok(http1::Response { mut head, has_hop_fields, body: reading, sent }) => {
+                    in_flight.answered(head.status, &head.headers);
+                    answer::clean(&mut head, has_hop_fields);
+                    let rest = (!sent).then(|| (std::mem::take(body), sending));
+                    Ok(Response::from_parts(head, AnswerBody::http1(reading, rest, lease, in_flight, self)))
+                }
+                Err(failure) => Err(self.broke(failure, &mut lease, &mut in_flight)),
+            }
         }
     }
 
     /// A request of which nothing was written can go again; so can a safe one on an old connection.
-    fn broke(
-        &self,
-        failure: http1::Failure,
-        repeatable: bool,
-        lease: &mut Lease,
-        in_flight: &mut InFlight,
-    ) -> Failed {
+    fn broke(&self, failure: http1::Failure, lease: &mut Lease, in_flight: &mut InFlight) -> Failed {
         let closed = matches!(failure, http1::Failure::Closed(_));
         let kind = if closed && !lease.connection().has_written() {
             Failure::Unsent
-        } else if closed && repeatable && lease.is_reused() {
+        } else if closed && self.call.prepared.repeatable && lease.is_reused() {
             Failure::Stale
         } else {
             Failure::Broken
         };
-        let error = answer::failure(failure, &self.pool.endpoint().label, self.context);
+        let error = answer::failure(failure, &self.pool.endpoint().label, &self.call.context);
         if !(closed && lease.is_reused()) {
             in_flight.failed(&error); // any endpoint may close a connection that was idle
         }
@@ -298,18 +315,12 @@ impl Attempt<'_> {
         Failed { error, failure: if upstreams { failure } else { Failure::Final } }
     }
 
-    async fn http2(
-        &self,
-        prepared: &mut Prepared,
-        mut in_flight: InFlight,
-    ) -> Result<Response<Body>, Failed> {
+    async fn http2(&self, body: &mut Body, mut in_flight: InFlight) -> Result<Response<Body>, Failed> {
+        let prepared = &self.call.prepared;
         let stream = self.pool.stream().await.map_err(|error| {
             Self::failed(Failure::NotConnected, self.connect_failed(error, &mut in_flight))
         })?;
-        let copies = prepared.repeatable && !prepared.copied;
-        let copy = copies.then(|| prepare::copy_for_repeat(&prepared.request));
-        prepared.gone = true;
-        match stream.send(std::mem::take(&mut prepared.request)).await {
+        match stream.send(prepared.request(self.told(), std::mem::take(body))).await {
             Ok(response) => {
                 let (mut head, body) = response.into_parts();
                 in_flight.answered(head.status, &head.headers);
@@ -317,7 +328,7 @@ impl Attempt<'_> {
                 Ok(Response::from_parts(head, AnswerBody::http2(body, stream, in_flight, self)))
             }
             Err(SendError::Unsent(request)) => {
-                (prepared.request, prepared.gone) = (*request, false);
+                *body = prepared.came_back(*request);
                 Err(Self::failed(Failure::Unsent, self.closed("closed before the request was sent".into())))
             }
             Err(SendError::Failed(error)) => {
@@ -329,12 +340,9 @@ impl Attempt<'_> {
                 } else {
                     Failure::Broken
                 };
-                let error = answer::http2_failure(error, &self.pool.endpoint().label, self.context);
+                let error = answer::http2_failure(error, &self.pool.endpoint().label, &self.call.context);
                 if !stale {
                     in_flight.failed(&error);
-                }
-                if let Some(request) = copy {
-                    (prepared.request, prepared.gone) = (request, false);
                 }
                 Err(Self::failed(kind, error))
             }

@@ -1,9 +1,15 @@
 //! Makes a request ready for the wire: what HTTP/1.1 and HTTP/2 each want of a head.
 
-use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version, header, uri};
+use std::cell::{Cell, RefCell};
+
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version, header, request::Parts, uri};
 use http_body::Body as _;
 use outrigger_config::model::{Protocol, Upstream};
-use outrigger_filters::{context::Context, service::Body};
+use outrigger_filters::{
+    context::Context,
+    owned_headers::{Own, X_OUTRIGGER_ATTEMPT_COUNT},
+    service::Body,
+};
 
 /// What is spoken for one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,9 +18,11 @@ pub(super) enum Wire {
     Http2,
 }
 
-/// A request that can be sent.
+/// A request that can be sent, without its body.
+///
+/// Its tries share it: each reads the head when it writes, which takes no time, and none takes it away.
 pub(super) struct Prepared {
-    pub(super) request: Request<Body>,
+    head: RefCell<Parts>,
     pub(super) wire: Wire,
     /// The client asked to upgrade, and the upstream is told.
     pub(super) upgrade: bool,
@@ -22,69 +30,123 @@ pub(super) struct Prepared {
     pub(super) repeatable: bool,
     /// How HTTP/2 is told what protects the request.
     scheme: uri::Scheme,
-    /// Somebody has a copy, so none is made for another try.
-    pub(super) copied: bool,
-    /// An HTTP/2 connection took it away.
-    pub(super) gone: bool,
-    /// Its fields, while a try is under way that may not be the last: those of an answer would take their place.
-    pub(super) fields: Option<Box<HeaderMap>>,
+    /// Somebody may want it once more after an answer, or while a try is under way.
+    pub(super) keeps: bool,
+    /// A try took it away, and its body: there cannot be another one.
+    pub(super) gone: Cell<bool>,
+}
+
+/// What one try says about itself.
+#[derive(Clone, Copy)]
+pub(super) struct Told<'a> {
+    /// Another Host than the client's.
+    pub(super) host: Option<&'a str>,
+    /// Which try it is, where endpoints are told.
+    pub(super) number: Option<u32>,
 }
 
 impl Prepared {
-    /// Takes everything out, to give it to a try.
-    pub(super) fn take(&mut self) -> Self {
-        let request = std::mem::take(&mut self.request);
-        self.with(request)
-    }
-
-    /// The same for another copy of the request.
-    pub(super) fn with(&self, request: Request<Body>) -> Self {
-        Self { request, scheme: self.scheme.clone(), fields: None, ..*self }
-    }
-
-    /// Puts the fields aside once they are written, when another try may need them.
-    pub(super) fn put_fields_aside(&mut self) {
-        if self.copied {
-            self.fields = Some(Box::new(std::mem::take(self.request.headers_mut())));
+    /// Lets `write` see the head for HTTP/1.1, and what the proxy says about the request behind its fields.
+    pub(super) fn write<R>(
+        &self,
+        told: Told<'_>,
+        context: &Context,
+        write: impl FnOnce(&Parts, Option<&Own>) -> R,
+    ) -> R {
+        let head = &mut *self.head.borrow_mut();
+        if let Some(Ok(host)) = told.host.map(HeaderValue::from_str) {
+            head.headers.insert(header::HOST, host);
         }
-    }
-
-    /// Makes it whole again after a try.
-    pub(super) fn restore(&mut self) {
-        if let Some(fields) = self.fields.take() {
-            *self.request.headers_mut() = *fields;
-        }
-    }
-
-    /// Sends another Host.
-    pub(super) fn set_host(&mut self, authority: &str) {
-        match self.wire {
-            Wire::Http1 => {
-                if let Ok(host) = HeaderValue::from_str(authority) {
-                    self.request.headers_mut().insert(header::HOST, host);
-                }
+        let mut own = context.own.borrow_mut();
+        match (told.number, own.as_mut()) {
+            (None, _) => {}
+            (Some(number), Some(own)) => own.attempt = Some(number),
+            (Some(number), None) => {
+                head.headers.insert(&X_OUTRIGGER_ATTEMPT_COUNT, HeaderValue::from(number));
             }
-            Wire::Http2 => set_authority(self.request.uri_mut(), &self.scheme, authority),
         }
+        write(head, own.as_ref())
+    }
+
+    /// The map for the fields of an answer: `other`, or that of the request, which has been written and goes nowhere
+    /// again.
+    pub(super) fn with_answer_fields<R>(
+        &self,
+        other: Option<&mut HeaderMap>,
+        read: impl FnOnce(&mut HeaderMap) -> R,
+    ) -> R {
+        match other {
+            Some(other) => read(other),
+            None => read(&mut self.head.borrow_mut().headers),
+        }
+    }
+
+    /// The request for HTTP/2, whose connection takes it: a copy where there may be another try.
+    pub(super) fn request(&self, told: Told<'_>, body: Body) -> Request<Body> {
+        let mut head = match self.keeps || self.repeatable {
+            true => self.copy(),
+            false => {
+                self.gone.set(true);
+                self.head.replace(Request::new(()).into_parts().0)
+            }
+        };
+        if let Some(host) = told.host {
+            set_authority(&mut head.uri, &self.scheme, host);
+        }
+        if let Some(number) = told.number {
+            head.headers.insert(&X_OUTRIGGER_ATTEMPT_COUNT, HeaderValue::from(number));
+        }
+        Request::from_parts(head, body)
+    }
+
+    fn copy(&self) -> Parts {
+        let of = self.head.borrow();
+        let (mut head, ()) = Request::new(()).into_parts();
+        head.method = of.method.clone();
+        head.uri = of.uri.clone();
+        head.version = of.version;
+        head.headers = of.headers.clone();
+        head
+    }
+
+    /// A connection gives it back, unsent: the head stands here again. Gives the body.
+    pub(super) fn came_back(&self, request: Request<Body>) -> Body {
+        let (head, body) = request.into_parts();
+        if self.gone.replace(false) {
+            self.head.replace(head);
+        }
+        body
+    }
+
+    /// Whether `takes` a request with this method and these fields.
+    pub(super) fn is(&self, takes: impl FnOnce(&Method, &HeaderMap) -> bool) -> bool {
+        let head = self.head.borrow();
+        takes(&head.method, &head.headers)
+    }
+
+    /// Its fields, when it is not needed any more.
+    pub(super) fn into_fields(self) -> HeaderMap {
+        self.head.into_inner().headers
     }
 }
 
 /// Prepares a request for its first try.
-pub(super) fn prepare(mut request: Request<Body>, upstream: &Upstream, context: &Context) -> Prepared {
+pub(super) fn prepare(mut head: Parts, body: &Body, upstream: &Upstream, context: &Context) -> Prepared {
     let wire = wire(upstream.protocol, context.is_grpc.get());
-    if request.version() == Version::HTTP_2 && wire == Wire::Http1 {
-        join_cookies(request.headers_mut());
+    if head.version == Version::HTTP_2 && wire == Wire::Http1 {
+        join_cookies(&mut head.headers);
     }
     let upgrade = match wire {
-        Wire::Http1 => http1_head(&mut request, upstream, context),
+        Wire::Http1 => http1_head(&mut head, upstream, context),
         Wire::Http2 => {
-            http2_head(&mut request, upstream, context);
+            http2_head(&mut head, upstream, context);
             false
         }
     };
-    let repeatable = !upgrade && is_repeatable(&request);
+    let repeatable = !upgrade && is_repeatable(&head.method, body);
     let scheme = scheme(upstream);
-    Prepared { request, wire, upgrade, repeatable, scheme, copied: false, gone: false, fields: None }
+    let (head, gone) = (RefCell::new(head), Cell::new(false));
+    Prepared { head, wire, upgrade, repeatable, scheme, keeps: false, gone }
 }
 
 fn wire(protocol: Protocol, is_grpc: bool) -> Wire {
@@ -97,10 +159,10 @@ fn wire(protocol: Protocol, is_grpc: bool) -> Wire {
 }
 
 /// The codec writes the one framing field itself. Upgrades and `TE: trailers` are the proxy's own hop again.
-fn http1_head(request: &mut Request<Body>, upstream: &Upstream, context: &Context) -> bool {
-    let version = std::mem::replace(request.version_mut(), Version::HTTP_11);
+fn http1_head(head: &mut Parts, upstream: &Upstream, context: &Context) -> bool {
+    let version = std::mem::replace(&mut head.version, Version::HTTP_11);
     let hop = context.hop.get();
-    let headers = request.headers_mut();
+    let headers = &mut head.headers;
     if version < Version::HTTP_11 && !headers.contains_key(header::HOST) {
         // HTTP/1.0 may come without, all others are refused; HTTP/1.1 must not go without.
         let authority = HeaderValue::from_str(upstream.authority());
@@ -119,9 +181,9 @@ fn http1_head(request: &mut Request<Body>, upstream: &Upstream, context: &Contex
     false
 }
 
-fn http2_head(request: &mut Request<Body>, upstream: &Upstream, context: &Context) {
-    *request.version_mut() = Version::HTTP_2;
-    let headers = request.headers_mut();
+fn http2_head(head: &mut Parts, upstream: &Upstream, context: &Context) {
+    head.version = Version::HTTP_2;
+    let headers = &mut head.headers;
     context.insert_own(headers);
     headers.remove(header::TRANSFER_ENCODING);
     headers.remove(header::EXPECT); // hyper shows no informational answers here, so the body goes at once
@@ -130,7 +192,7 @@ fn http2_head(request: &mut Request<Body>, upstream: &Upstream, context: &Contex
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
     let authority = host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_else(|| upstream.authority());
-    set_authority(request.uri_mut(), &scheme(upstream), authority);
+    set_authority(&mut head.uri, &scheme(upstream), authority);
 }
 
 fn scheme(upstream: &Upstream) -> uri::Scheme {
@@ -162,17 +224,6 @@ fn join_cookies(headers: &mut HeaderMap) {
 }
 
 /// Whether a request may go out once more after its connection broke without an answer: a safe method, no body.
-fn is_repeatable(request: &Request<Body>) -> bool {
-    matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS)
-        && request.body().is_end_stream()
-}
-
-/// The same request once more, without its body: hyper takes those over HTTP/2 away.
-pub(super) fn copy_for_repeat(request: &Request<Body>) -> Request<Body> {
-    let mut copy = Request::new(Body::Empty);
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.version_mut() = request.version();
-    *copy.headers_mut() = request.headers().clone();
-    copy
+fn is_repeatable(method: &Method, body: &Body) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) && body.is_end_stream()
 }

@@ -1,7 +1,7 @@
 //! Several tries for one request: again after a failure (`retry`), beside one that takes long (`hedge`), each within
 //! its own time (`timeouts.backendRequest`). Routes that have none of these never come here.
 //!
-//! A try owns what it sends and gives it back when it ends, so that it can be dropped at any moment: over HTTP/1.1
+//! All tries read one head, and each has a body of its own, so that a try can be dropped at any moment: over HTTP/1.1
 //! that closes its connection, over HTTP/2 it resets its stream. All tries are polled inside the request's own future;
 //! when the client goes, all go. An answer is only looked at up to its head here: once it is handed on there is no
 //! other try.
@@ -15,22 +15,18 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use http::{HeaderValue, Request, Response};
+use http::Response;
 use outrigger_config::model::{Route, UpstreamId, WeightedBackend};
 use outrigger_filters::{
     context::Context,
     error::Error,
     hedge::Hedging,
-    owned_headers::X_OUTRIGGER_ATTEMPT_COUNT,
     retry::{self, Failure, Kept, Policy, Reason},
     service::Body,
 };
 use tokio::time::Instant;
 
-use super::{
-    Attempt, Call, Failed,
-    prepare::{Prepared, Wire, copy_for_repeat},
-};
+use super::{Attempt, Call, Failed, prepare::Wire, spare};
 use crate::upstream::{
     endpoint::Endpoint,
     in_flight::InFlight,
@@ -77,16 +73,23 @@ impl Plan {
 }
 
 /// Sends a request until there is an answer to hand on, or nothing more to try.
-pub(super) async fn send(call: Call, plan: Rc<Plan>) -> Result<Response<Body>, Error> {
-    let mut tries = Tries::begin(call, plan);
-    loop {
-        let ended = tries.once().await?;
-        match tries.again(&ended) {
-            Some(pause) => {
-                tries.take_back(ended);
-                tries.wait(pause).await;
+#[expect(clippy::manual_async_fn, reason = "an async fn has room for its arguments twice")]
+pub(super) fn send(
+    call: Call,
+    body: Body,
+    plan: Rc<Plan>,
+) -> impl Future<Output = Result<Response<Body>, Error>> {
+    async move {
+        let mut tries = Tries::begin(call, body, plan);
+        loop {
+            let ended = tries.once().await?;
+            match tries.again(&ended) {
+                Some(pause) => {
+                    tries.take_back(ended);
+                    tries.wait(pause).await;
+                }
+                None => return tries.finish(ended),
             }
-            None => return tries.finish(ended),
         }
     }
 }
@@ -94,6 +97,8 @@ pub(super) async fn send(call: Call, plan: Rc<Plan>) -> Result<Response<Body>, E
 /// The tries of one request.
 struct Tries {
     call: Call,
+    /// Where none is kept, and until a try takes it.
+    body: Body,
     plan: Rc<Plan>,
     tried: Tried,
     retries: u32,
@@ -104,20 +109,17 @@ struct Tries {
     hedged: bool,
     /// Only where another try may need the body.
     kept: Option<Kept>,
-    /// The head once more, where a try takes it away.
-    spare: Option<Request<Body>>,
 }
 
-/// One try, with what it needs.
+/// One try, with what it needs beside the head.
 struct Try {
     pool: Rc<Pool>,
-    context: Context,
-    prepared: Prepared,
-    may_reuse: bool,
+    body: Body,
     /// Which turn of the body it has.
     turn: u32,
-    /// Which one it is, where that is written behind the fields.
+    /// Which one it is, where endpoints are told.
     number: Option<u32>,
+    may_reuse: bool,
 }
 
 /// One try that has ended.
@@ -127,24 +129,21 @@ struct Ended {
 }
 
 impl Tries {
-    fn begin(mut call: Call, plan: Rc<Plan>) -> Self {
+    fn begin(mut call: Call, mut body: Body, plan: Rc<Plan>) -> Self {
         let prepared = &mut call.prepared;
-        let (method, headers) = (prepared.request.method(), prepared.request.headers());
         let may = !prepared.upgrade;
-        let taken = may && plan.policy.as_ref().is_some_and(|policy| policy.takes(method, headers));
+        let takes = |policy: &Policy| prepared.is(|method, fields| policy.takes(method, fields));
+        let taken = may && plan.policy.as_ref().is_some_and(takes);
         let hedging = plan.hedging(call.context.upstream.get());
-        let hedged = may && hedging.is_some() && retry::is_idempotent(method, headers);
+        let hedged = may && hedging.is_some() && prepared.is(retry::is_idempotent);
         let http2 = prepared.wire == Wire::Http2;
         // A stream that is refused may go again whatever its method, and its body is gone by then.
-        let keeps = hedged || taken || (http2 && may && plan.policy.is_some());
-        let (mut kept, mut spare) = (None, None);
-        if keeps {
+        prepared.keeps = hedged || taken || (http2 && may && plan.policy.is_some());
+        let kept = prepared.keeps.then(|| {
             let limit = plan.policy.as_ref().map_or(HEDGED_BODY, Policy::buffer_bytes);
-            kept = Some(Kept::new(std::mem::take(prepared.request.body_mut()), limit));
-            spare = (http2 || hedged).then(|| copy_for_repeat(&prepared.request));
-            prepared.copied = true;
-        }
-        Self { call, plan, tried: Tried::default(), retries: 0, may_reuse: true, taken, hedged, kept, spare }
+            Kept::new(std::mem::take(&mut body), limit)
+        });
+        Self { call, body, plan, tried: Tried::default(), retries: 0, may_reuse: true, taken, hedged, kept }
     }
 
     /// One try, or two beside each other.
@@ -153,53 +152,35 @@ impl Tries {
     /// There is no endpoint.
     async fn once(&mut self) -> Result<Ended, Error> {
         let Picked { pool, in_flight } = self.call.upstream.pick(&self.tried, &self.call.context)?;
-        let mut prepared = self.call.prepared.take();
-        if let Some(spare) = self.spare.as_ref().filter(|_| prepared.wire == Wire::Http2) {
-            (prepared.request, prepared.gone) = (copy_for_repeat(spare), false);
-        }
-        let replay = self.kept.as_ref().map(Kept::next_try);
-        let first = self.a_try(pool, prepared, replay);
-        first.attempt().announce();
+        let (body, turn) = match &self.kept {
+            Some(kept) => kept.next_try(),
+            None => (std::mem::take(&mut self.body), 0),
+        };
+        let first = self.a_try(pool, body, turn);
         if self.hedged && self.retries == 0 {
             return Ok(self.hedge(first, in_flight).await);
         }
-        Ok(first.run(in_flight, self.plan.per_try).await)
+        Ok(first.run(&self.call, in_flight, self.plan.per_try).await)
     }
 
-    fn a_try(&self, pool: Rc<Pool>, mut prepared: Prepared, replay: Option<(Body, u32)>) -> Try {
-        let context = Rc::clone(&self.call.context);
-        let (mut turn, mut number) = (0, None);
-        if let Some((body, its_turn)) = replay {
-            *prepared.request.body_mut() = body;
-            turn = its_turn;
-        }
-        if self.plan.counts() {
-            let count = context.attempts.get() + 1;
-            match prepared.wire == Wire::Http1 && context.own.borrow().is_some() {
-                true => number = Some(count),
-                false => {
-                    let fields = prepared.request.headers_mut();
-                    fields.insert(&X_OUTRIGGER_ATTEMPT_COUNT, HeaderValue::from(count));
-                }
-            }
-        }
-        if self.call.endpoint_host {
-            prepared.set_host(self.call.upstream.shared.model.host(&pool.endpoint().spec));
-        }
-        Try { pool, context, prepared, may_reuse: self.may_reuse, turn, number }
+    fn a_try(&self, pool: Rc<Pool>, body: Body, turn: u32) -> Try {
+        let number = self.plan.counts().then(|| self.call.context.attempts.get() + 1);
+        let one = Try { pool, body, turn, number, may_reuse: self.may_reuse };
+        one.attempt(&self.call).announce();
+        one
     }
 
     /// A try, and another one at another endpoint when it takes long.
     async fn hedge(&self, first: Try, in_flight: InFlight) -> Ended {
-        let context = &self.call.context;
-        let limit = self.plan.per_try;
+        let (call, limit) = (&self.call, self.plan.per_try);
+        let context = &call.context;
         let Some(hedging) = self.plan.hedging(context.upstream.get()) else {
-            return first.run(in_flight, limit).await;
+            return first.run(call, in_flight, limit).await;
         };
         hedging.earn();
         let started = Instant::now();
         let asked = Arc::clone(first.pool.endpoint());
-        let mut first = Box::pin(first.run(in_flight, limit));
+        let mut first = pin!(first.run(call, in_flight, limit));
         let alone = poll_fn(|cx| poll_alone(cx, first.as_mut(), context, started, hedging.delay())).await;
         let second = match alone {
             Some(ended) => {
@@ -215,7 +196,7 @@ impl Tries {
             hedging.measured(since_sent(context, started));
             return ended;
         };
-        let mut second = Box::pin(second.run(in_flight, limit));
+        let mut second = Box::pin(second.run(call, in_flight, limit));
         let (ended, won) = self.race(first.as_mut(), second.as_mut()).await;
         // The one that was beaten took at least this long.
         hedging.measured(since_sent(context, started));
@@ -234,11 +215,8 @@ impl Tries {
         if tried.has(pool.endpoint()) || !hedging.spend() || !self.call.upstream.may_hedge() {
             return None;
         }
-        let mut prepared = self.call.prepared.with(copy_for_repeat(self.spare.as_ref()?));
-        prepared.gone = false;
-        let one = self.a_try(pool, prepared, Some(kept.beside()));
-        one.attempt().announce();
-        Some((one, in_flight))
+        let (body, turn) = kept.beside();
+        Some((self.a_try(pool, body, turn), in_flight))
     }
 
     /// The first of two tries that brings an answer, else the one that failed last; and whether it is the second.
@@ -287,7 +265,7 @@ impl Tries {
         let at_hand = match &self.kept {
             Some(kept) => kept.is_whole(),
             // Nothing of a body was read by a try that wrote nothing.
-            None => !ended.of.prepared.gone,
+            None => !self.call.prepared.gone.get(),
         };
         if self.retries >= attempts || !at_hand {
             return None;
@@ -319,8 +297,7 @@ impl Tries {
         self.tried.add(of.pool.endpoint());
         self.retries += 1;
         self.may_reuse = answered.is_ok();
-        self.call.prepared = of.prepared;
-        self.call.prepared.restore();
+        self.body = of.body;
     }
 
     async fn wait(&self, pause: Duration) {
@@ -335,8 +312,11 @@ impl Tries {
             // Whoever still sends for a try that failed is told to stop.
             kept.settle(if ended.answered.is_ok() { ended.of.turn } else { u32::MAX });
         }
-        // It holds on to the client's head, and with it to the buffer that the next request is to be read into.
+        // They hold on to the client's head, and with it to the buffer that the next request is to be read into.
         self.call.context.own.take();
+        if self.call.prepared.keeps {
+            spare::give_back(self.call.prepared.into_fields());
+        }
         ended.answered.map_err(|failed| failed.error)
     }
 }
@@ -364,33 +344,42 @@ fn since_sent(context: &Context, started: Instant) -> Duration {
 }
 
 impl Try {
-    fn attempt(&self) -> Attempt<'_> {
-        let Self { pool, context, may_reuse, number, .. } = self;
-        Attempt { pool, context, may_reuse: *may_reuse, number: *number }
+    fn attempt<'a>(&'a self, call: &'a Call) -> Attempt<'a> {
+        Attempt { pool: &self.pool, call, may_reuse: self.may_reuse, number: self.number }
     }
 
     /// Runs it to the head of an answer, or until its time is over.
-    async fn run(mut self, in_flight: InFlight, limit: Option<Duration>) -> Ended {
-        let (may_reuse, number) = (self.may_reuse, self.number);
-        let attempt = Attempt { pool: &self.pool, context: &self.context, may_reuse, number };
-        let started = Instant::now();
-        let answered = {
-            let mut running = pin!(attempt.run(&mut self.prepared, in_flight));
-            poll_fn(|cx| {
-                if let Poll::Ready(answered) = running.as_mut().poll(cx) {
-                    return Poll::Ready(answered);
-                }
-                let Some((limit, complete)) = limit.zip(self.context.poll_complete(cx)) else {
-                    return Poll::Pending;
-                };
-                self.context.poll_deadline(complete.max(started) + limit, cx).map(|()| {
-                    self.context.timed_out.set(true); // tells what happened to the try that is dropped next
-                    Err(Failed { error: Error::BackendTimeout, failure: Failure::TimedOut })
+    #[expect(clippy::manual_async_fn, reason = "an async fn has room for its arguments twice")]
+    fn run(
+        mut self,
+        call: &Call,
+        in_flight: InFlight,
+        limit: Option<Duration>,
+    ) -> impl Future<Output = Ended> {
+        async move {
+            let started = Instant::now();
+            let mut fields = call.prepared.keeps.then(spare::take);
+            let context = &call.context;
+            let answered = {
+                let attempt =
+                    Attempt { pool: &self.pool, call, may_reuse: self.may_reuse, number: self.number };
+                let mut running = pin!(attempt.run(&mut self.body, fields.as_mut(), in_flight));
+                poll_fn(|cx| {
+                    if let Poll::Ready(answered) = running.as_mut().poll(cx) {
+                        return Poll::Ready(answered);
+                    }
+                    let Some((limit, complete)) = limit.zip(context.poll_complete(cx)) else {
+                        return Poll::Pending;
+                    };
+                    context.poll_deadline(complete.max(started) + limit, cx).map(|()| {
+                        context.timed_out.set(true); // tells what happened to the try that is dropped next
+                        Err(Failed { error: Error::BackendTimeout, failure: Failure::TimedOut })
+                    })
                 })
-            })
-            .await
-        };
-        self.context.timed_out.set(false);
-        Ended { answered, of: self }
+                .await
+            };
+            context.timed_out.set(false);
+            Ended { answered, of: self }
+        }
     }
 }

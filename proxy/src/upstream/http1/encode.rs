@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, header};
+use http::{HeaderMap, HeaderValue, Method, header, request::Parts};
 use http_body::Body as _;
 use outrigger_filters::{error::Error, owned_headers::Own, service::Body};
 use tokio::time::{Sleep, sleep};
@@ -26,6 +26,8 @@ pub(crate) struct Sending {
     patience: Option<Pin<Box<Sleep>>>,
     /// The values of `Trailer`: only what they name is sent behind the body.
     announced: Vec<HeaderValue>,
+    /// The request is a HEAD.
+    is_head: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,15 +41,15 @@ enum Framing {
 }
 
 /// Writes the head, with the one framing field that fits the body.
-pub(super) fn head(out: &mut Vec<u8>, request: &Request<Body>, own: Option<&Own>) -> Sending {
-    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
-    out.extend_from_slice(request.method().as_str().as_bytes());
+pub(super) fn head(out: &mut Vec<u8>, head: &Parts, body: &Body, own: Option<&Own>) -> Sending {
+    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+    out.extend_from_slice(head.method.as_str().as_bytes());
     out.push(b' ');
     out.extend_from_slice(target.as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
     let (mut declares_length, mut expects) = (false, false);
     let mut announced = Vec::new();
-    for (name, value) in request.headers() {
+    for (name, value) in &head.headers {
         match *name {
             header::CONTENT_LENGTH => {
                 declares_length = true;
@@ -63,16 +65,22 @@ pub(super) fn head(out: &mut Vec<u8>, request: &Request<Body>, own: Option<&Own>
     if let Some(own) = own {
         own.each(|name, value| fields::write(out, name, value));
     }
-    let framing = framing(request.body(), !announced.is_empty());
+    let framing = framing(body, !announced.is_empty());
     match framing {
         Framing::Length(length) => fields::write_length(out, length),
         Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
         // Without a body these methods say so (RFC 9110 section 8.6), and a declared zero stays declared.
-        Framing::Done if declares_length || has_content(request.method()) => fields::write_length(out, 0),
+        Framing::Done if declares_length || has_content(&head.method) => fields::write_length(out, 0),
         Framing::Done => {}
     }
     out.extend_from_slice(b"\r\n");
-    Sending { framing, held: expects && framing != Framing::Done, patience: None, announced }
+    Sending {
+        framing,
+        held: expects && framing != Framing::Done,
+        patience: None,
+        announced,
+        is_head: head.method == Method::HEAD,
+    }
 }
 
 fn framing(body: &Body, announces_trailers: bool) -> Framing {
@@ -92,6 +100,11 @@ impl Sending {
     /// Whether everything is in the buffer or sent.
     pub(crate) fn is_done(&self) -> bool {
         self.framing == Framing::Done
+    }
+
+    /// Whether an answer has no body whatever its fields say.
+    pub(super) fn answers_are_bodiless(&self) -> bool {
+        self.is_head
     }
 
     /// The endpoint asked for the body.

@@ -1,7 +1,7 @@
 //! Entrances for the fuzz targets in `fuzz/`: what the codec does with bytes, without a socket.
 
 use bytes::BytesMut;
-use http::{Method, Request, request::Parts};
+use http::{HeaderMap, request::Parts};
 use outrigger_filters::service::Body;
 
 use super::{
@@ -33,13 +33,12 @@ pub fn read_answer(bytes: &[u8], size: usize) -> Read {
 }
 
 fn read_pieces(bytes: &[u8], size: usize, read: &mut Read) -> Result<(), &'static str> {
-    let mut request = Request::new(Body::Empty);
-    *request.method_mut() = Method::GET;
+    let mut fields = HeaderMap::new();
     let (mut buffer, mut decoder) = (BytesMut::new(), None);
     for piece in bytes.chunks(size) {
         buffer.extend_from_slice(piece);
         while decoder.is_none() {
-            match head::parse(&mut buffer, &mut request)? {
+            match head::parse(&mut buffer, &mut fields, false)? {
                 Some(Head::Final(answer)) => {
                     read.head = Some((answer.head.status.as_u16(), answer.head.headers.len()));
                     decoder = Some(answer.decoder);
@@ -70,6 +69,6 @@ fn read_pieces(bytes: &[u8], size: usize, read: &mut Read) -> Result<(), &'stati
 /// The head of a request without a body, as it goes to an endpoint.
 pub fn written_head(head: Parts) -> Vec<u8> {
     let mut out = Vec::new();
-    drop(encode::head(&mut out, &Request::from_parts(head, Body::Empty), None));
+    drop(encode::head(&mut out, &head, &Body::Empty, None));
     out
 }

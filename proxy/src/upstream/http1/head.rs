@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 use http::{
-    HeaderMap, HeaderValue, Method, Request, StatusCode, Version, header,
+    HeaderMap, HeaderValue, StatusCode, Version, header,
     response::{self, Parts},
 };
-use outrigger_filters::{hop_by_hop, service::Body};
+use outrigger_filters::hop_by_hop;
 
 use crate::codec::{
     decode::{Decoder, ENDPOINT_LINE},
@@ -36,11 +36,11 @@ pub(super) struct Answer {
 
 /// Takes a complete head from the front of `buffer`; `None` while it is not complete.
 ///
-/// The fields of a final answer go where those of `request` were: it has been sent and goes nowhere again. hyper uses
-/// the map of an answer for the next request, so one map serves a client connection for all its life.
+/// `fields` becomes the map of a final answer, which has no body when it is `bodiless`.
 pub(super) fn parse(
     buffer: &mut BytesMut,
-    request: &mut Request<Body>,
+    fields: &mut HeaderMap,
+    bodiless: bool,
 ) -> Result<Option<Head>, &'static str> {
     let mut lines = Lines::default();
     let Some(length) = lines.find(buffer)? else { return Ok(None) };
@@ -53,11 +53,11 @@ pub(super) fn parse(
     let (mut head, ()) = response::Response::new(()).into_parts();
     head.status = status;
     head.version = version;
-    head.headers = std::mem::take(request.headers_mut());
+    head.headers = std::mem::take(fields);
     head.headers.clear();
     head.headers.reserve(lines.count - 1);
     let told = read_fields(&mut head.headers, &bytes, &lines)?;
-    let decoder = framing(&told, &head, request.method())?;
+    let decoder = framing(&told, &head, bodiless)?;
     let keep_alive = keeps_alive(&told, &head) && !decoder.ends_with_connection();
     Ok(Some(Head::Final(Answer { head, decoder, keep_alive, has_hop_fields: told.hop_fields })))
 }
@@ -193,14 +193,14 @@ impl Told {
 }
 
 /// RFC 9112 section 6.3, without the leniency.
-fn framing(told: &Told, head: &Parts, method: &Method) -> Result<Decoder, &'static str> {
+fn framing(told: &Told, head: &Parts, bodiless: bool) -> Result<Decoder, &'static str> {
     if told.chunked && told.length.is_some() {
         return Err("Content-Length with Transfer-Encoding");
     }
     if told.chunked && head.version != Version::HTTP_11 {
         return Err("Transfer-Encoding with HTTP/1.0");
     }
-    let bodiless = *method == Method::HEAD
+    let bodiless = bodiless
         || matches!(
             head.status,
             StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::SWITCHING_PROTOCOLS
@@ -230,14 +230,15 @@ fn keeps_alive(told: &Told, head: &Parts) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use http::Method;
+
     use super::*;
 
     fn parse_final(wire: &str, method: &Method) -> Result<(Answer, usize), &'static str> {
         let mut buffer = BytesMut::from(wire);
-        let mut request = Request::new(Body::Empty);
-        *request.method_mut() = method.clone();
-        request.headers_mut().insert("x-of-the-request", HeaderValue::from_static("gone"));
-        match parse(&mut buffer, &mut request)? {
+        let mut fields = HeaderMap::new();
+        fields.insert("x-of-the-request", HeaderValue::from_static("gone"));
+        match parse(&mut buffer, &mut fields, *method == Method::HEAD)? {
             Some(Head::Final(answer)) => Ok((answer, buffer.len())),
             Some(Head::Informational(_)) => Err("informational"),
             None => Err("not complete"),

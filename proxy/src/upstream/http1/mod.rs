@@ -18,7 +18,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{Request, StatusCode, response};
+use http::{HeaderMap, StatusCode, request, response};
 use http_body::Frame;
 use outrigger_filters::{error::Error, owned_headers::Own, service::Body};
 use tokio::{io::AsyncReadExt, time::Instant};
@@ -142,26 +142,30 @@ impl Connection {
         self.deaf.is_none() && self.out.is_empty()
     }
 
-    /// Puts the head of a request into the buffer and begins to send its body.
-    pub(crate) fn begin(&mut self, request: &Request<Body>, own: Option<&Own>) -> Sending {
+    /// Puts the head of a request into the buffer; `body` follows with [`poll_response`](Self::poll_response).
+    pub(crate) fn begin(&mut self, head: &request::Parts, body: &Body, own: Option<&Own>) -> Sending {
         self.out.clear();
         self.stream.begin();
-        encode::head(self.out.own(), request, own)
+        encode::head(self.out.own(), head, body, own)
     }
 
     /// Sends what there is of the request and waits for the response head.
+    ///
+    /// The fields of the answer take the place of those in `fields`. hyper uses the map of an answer for the next request,
+    /// so one map serves a client connection for all its life.
     pub(crate) fn poll_response(
         &mut self,
         cx: &mut Context<'_>,
-        request: &mut Request<Body>,
+        body: &mut Body,
+        fields: &mut HeaderMap,
         sending: &mut Sending,
         informational: &mut usize,
     ) -> Poll<Result<Response, Failure>> {
-        if let Poll::Ready(Err(failure)) = self.poll_send(cx, request.body_mut(), sending) {
+        if let Poll::Ready(Err(failure)) = self.poll_send(cx, body, sending) {
             return Poll::Ready(Err(failure));
         }
         loop {
-            match ready!(self.poll_head(cx, request)) {
+            match ready!(self.poll_head(cx, fields, sending.answers_are_bodiless())) {
                 Ok(Head::Informational(status)) => {
                     *informational += 1;
                     if *informational > MOST_INFORMATIONAL {
@@ -169,7 +173,7 @@ impl Connection {
                     }
                     if status == StatusCode::CONTINUE {
                         sending.go_on();
-                        if let Poll::Ready(Err(failure)) = self.poll_send(cx, request.body_mut(), sending) {
+                        if let Poll::Ready(Err(failure)) = self.poll_send(cx, body, sending) {
                             return Poll::Ready(Err(failure));
                         }
                     }
@@ -191,11 +195,14 @@ impl Connection {
     fn poll_head(
         &mut self,
         cx: &mut Context<'_>,
-        request: &mut Request<Body>,
+        fields: &mut HeaderMap,
+        bodiless: bool,
     ) -> Poll<Result<Head, Failure>> {
         loop {
             if !self.read.is_empty() {
-                if let Some(head) = head::parse(&mut self.read, request).map_err(Failure::Protocol)? {
+                if let Some(head) =
+                    head::parse(&mut self.read, fields, bodiless).map_err(Failure::Protocol)?
+                {
                     return Poll::Ready(Ok(head));
                 }
                 if self.read.len() >= HEAD_BYTES {

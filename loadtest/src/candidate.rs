@@ -70,11 +70,11 @@ impl Candidate {
         // nginx tells it where errors go.
         let text = [output.stdout, output.stderr].map(|part| String::from_utf8_lossy(&part).into_owned());
         let line = text.iter().flat_map(|part| part.lines()).map(str::trim).find(|line| !line.is_empty())?;
-        Some(if line.starts_with(|c: char| c.is_ascii_digit()) {
-            format!("{} {line}", self.name())
-        } else {
-            line.to_owned()
-        })
+        // Envoy tells where it lies, Caddy not even its name.
+        let line = line.replace(&*self.path()?.to_string_lossy(), "");
+        let line = line.trim();
+        let named = line.to_lowercase().starts_with(self.name());
+        Some(if named { line.to_owned() } else { format!("{} {line}", self.name()) })
     }
 
     /// The arguments before the configuration file, and what the environment must say.

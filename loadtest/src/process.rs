@@ -98,7 +98,9 @@ impl Process {
         let lines = || log.lines().map(str::trim).filter(|line| !line.is_empty());
         let telling = lines().find(|line| line.to_lowercase().contains("error"));
         let words = telling.or_else(|| lines().next()).unwrap_or("it said nothing");
-        words.chars().take(LONGEST_WORDS).collect()
+        // Where our folder lies is nothing that a report need say.
+        let folder = self.log.parent().map_or_else(String::new, |folder| format!("{}/", folder.display()));
+        words.replace(&folder, "").chars().take(LONGEST_WORDS).collect()
     }
 }
 

@@ -200,7 +200,9 @@ impl Compare {
 
     fn about(&self, comparison: &Comparison) -> About {
         let mut about = About::default();
-        let words: Vec<_> = env::args().skip(1).collect();
+        // Where programs lie differs from machine to machine.
+        let name = |word: String| word.rsplit('/').next().unwrap_or_default().to_owned();
+        let words: Vec<_> = env::args().skip(1).map(name).collect();
         about.add("date", httpdate::fmt_http_date(SystemTime::now()));
         about.add("repeated by", format!("outrigger-loadtest {}", words.join(" ")));
         if self.quick {

@@ -184,6 +184,7 @@ fn grown(growth: &Growth) -> String {
         escape(sweep.axis),
         escape(sweep.title)
     );
+    text.push_str("<div class=\"pair\">\n");
     let scale = if sweep.fit == Fit::Power { Scale::Log } else { Scale::Linear };
     let is_bytes = sweep.axis.starts_with("bytes");
     let series: Vec<_> = growth
@@ -199,7 +200,7 @@ fn grown(growth: &Growth) -> String {
         let names: Vec<_> = series.iter().map(|one| one.candidate.as_str()).collect();
         let _ = writeln!(text, "<figure>{}{}</figure>", lines(x, y, &series), legend(&names));
     }
-    text.push_str("<ul>\n");
+    text.push_str("<div>\n<ul>\n");
     for one in &series {
         if let Some(fit) = growth.fit_text(&one.candidate) {
             let _ = writeln!(text, "<li>{}: {}</li>", escape(&one.candidate), escape(&fit));
@@ -207,7 +208,7 @@ fn grown(growth: &Growth) -> String {
     }
     text.push_str("</ul>\n");
     text.push_str(&table(&growth.rows()));
-    text.push_str("</section>\n");
+    text.push_str("</div>\n</div>\n</section>\n");
     text
 }
 

@@ -49,6 +49,8 @@ pub(super) fn table<const N: usize>(rows: &[[String; N]]) -> String {
             let _ = match place {
                 0 => write!(text, "<th scope=\"{}\">{content}</th>", if number == 0 { "col" } else { "row" }),
                 _ if remark => continue,
+                // What stands behind the figures is text.
+                _ if *column == N - 1 && number > 0 => write!(text, "<td class=\"remark\">{content}</td>"),
                 _ => write!(text, "<{cell}>{content}</{cell}>"),
             };
         }
@@ -72,7 +74,7 @@ mod tests {
 
     #[test]
     fn text_is_never_markup_and_a_remark_takes_the_room_of_what_is_missing() {
-        let rows = [["", "a<b", "", ""], ["x", "1", "", ""], ["y", "", "", "left out: \"&\""]];
+        let rows = [["", "a<b", "", "why"], ["x", "1", "", ""], ["y", "", "", "left out: \"&\""]];
         let text = table(&rows.map(|row| row.map(str::to_owned)));
         assert!(text.contains("<th>a&lt;b</th>") && text.contains("<td>1</td>"), "{text}");
         assert!(

@@ -151,8 +151,9 @@ fn front(data: &[u8]) -> Front<'_> {
     let Some(known) = known(method, path, body > 0).filter(|_| body <= LARGEST_BODY && has_host) else {
         return Front::Other;
     };
+    // A request counts when its head is there; who waits for the rest of it does so the long way.
     let Some(body) = data[head..].get(..body) else {
-        return Front::Incomplete;
+        return Front::Other;
     };
     let known = match known {
         Known::Sink { .. } if length.is_none() => return Front::Other,

@@ -4,6 +4,7 @@
 //! of a chain is an `Rc`.
 
 use std::{
+    cell::RefCell,
     fmt,
     future::Future,
     pin::Pin,
@@ -61,13 +62,16 @@ trait DynService {
     fn answer(&self, request: Request) -> ResponseFuture;
 }
 
-impl<S> DynService for S
+/// A chain that is called in place: none of its steps waits before it hands on or answers.
+struct Chain<S>(RefCell<S>);
+
+impl<S> DynService for Chain<S>
 where
     S: HttpService,
     S::Future: 'static,
 {
     fn answer(&self, request: Request) -> ResponseFuture {
-        Box::pin(self.clone().call(request))
+        Box::pin(self.0.borrow_mut().call(request))
     }
 }
 
@@ -82,10 +86,10 @@ impl BoxService {
         S: HttpService,
         S::Future: 'static,
     {
-        Self(Rc::new(service))
+        Self(Rc::new(Chain(RefCell::new(service))))
     }
 
-    /// Answers one request, on a clone of the boxed chain.
+    /// Answers one request.
     pub fn answer(&self, request: Request) -> ResponseFuture {
         self.0.answer(request)
     }

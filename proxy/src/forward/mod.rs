@@ -88,7 +88,9 @@ pub(crate) fn repeating(
     let targets = Rc::new(Targets::new(config, route, backends, upstreams));
     tower::service_fn(move |request| -> ResponseFuture {
         let (call, body) = targets.begin(request);
-        Box::pin(tries::send(call, body, Rc::clone(&plan)))
+        let sending = tries::send(call, body, Rc::clone(&plan));
+        debug_assert!(size_of_val(&sending) <= tries::SMALL, "{} bytes for all tries", size_of_val(&sending));
+        Box::pin(sending)
     })
 }
 

@@ -37,6 +37,9 @@ use crate::upstream::{
 /// Kept of a body that only `hedge` wants to send twice.
 const HEDGED_BODY: usize = 64 * 1024;
 
+/// What the allocator has at hand without a search (glibc).
+pub(super) const SMALL: usize = 1032;
+
 /// Without a request timeout, an endpoint that asks for a longer pause than this is not waited for.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -73,14 +76,16 @@ impl Plan {
 }
 
 /// Sends a request until there is an answer to hand on, or nothing more to try.
-#[expect(clippy::manual_async_fn, reason = "an async fn has room for its arguments twice")]
+///
+/// Three boxes, the future of this one among them, since each is small enough for what the allocator keeps at hand, and
+/// one for everything is not.
 pub(super) fn send(
     call: Call,
     body: Body,
     plan: Rc<Plan>,
 ) -> impl Future<Output = Result<Response<Body>, Error>> {
+    let mut tries = Box::new(Tries::begin(call, body, plan));
     async move {
-        let mut tries = Tries::begin(call, body, plan);
         loop {
             let ended = tries.once().await?;
             match tries.again(&ended) {
@@ -156,11 +161,16 @@ impl Tries {
             Some(kept) => kept.next_try(),
             None => (std::mem::take(&mut self.body), 0),
         };
-        let first = self.a_try(pool, body, turn);
-        if self.hedged && self.retries == 0 {
-            return Ok(self.hedge(first, in_flight).await);
+        let hedging = self.plan.hedging(self.call.context.upstream.get());
+        let hedging = hedging.filter(|_| self.hedged && self.retries == 0);
+        let asked = hedging.map(|hedging| (hedging, Arc::clone(pool.endpoint())));
+        let running = self.a_try(pool, body, turn).run(&self.call, in_flight, self.plan.per_try);
+        debug_assert!(size_of_val(&running) <= SMALL, "{} bytes for one try", size_of_val(&running));
+        let first = Box::pin(running);
+        match asked {
+            Some((hedging, asked)) => Ok(self.hedge(first, &asked, hedging).await),
+            None => Ok(first.await),
         }
-        Ok(first.run(&self.call, in_flight, self.plan.per_try).await)
     }
 
     fn a_try(&self, pool: Rc<Pool>, body: Body, turn: u32) -> Try {
@@ -171,37 +181,41 @@ impl Tries {
     }
 
     /// A try, and another one at another endpoint when it takes long.
-    async fn hedge(&self, first: Try, in_flight: InFlight) -> Ended {
-        let (call, limit) = (&self.call, self.plan.per_try);
-        let context = &call.context;
-        let Some(hedging) = self.plan.hedging(context.upstream.get()) else {
-            return first.run(call, in_flight, limit).await;
-        };
+    async fn hedge(
+        &self,
+        mut first: Pin<Box<impl Future<Output = Ended>>>,
+        asked: &Endpoint,
+        hedging: &Hedging,
+    ) -> Ended {
+        let context = &self.call.context;
         hedging.earn();
         let started = Instant::now();
-        let asked = Arc::clone(first.pool.endpoint());
-        let mut first = pin!(first.run(call, in_flight, limit));
         let alone = poll_fn(|cx| poll_alone(cx, first.as_mut(), context, started, hedging.delay())).await;
-        let second = match alone {
-            Some(ended) => {
-                if ended.answered.is_ok() {
-                    hedging.measured(since_sent(context, started));
-                }
-                return ended;
+        if let Some(ended) = alone {
+            if ended.answered.is_ok() {
+                hedging.measured(since_sent(context, started));
             }
-            None => self.second(&asked, hedging),
-        };
-        let Some((second, in_flight)) = second else {
-            let ended = first.await;
-            hedging.measured(since_sent(context, started));
             return ended;
-        };
-        let mut second = Box::pin(second.run(call, in_flight, limit));
-        let (ended, won) = self.race(first.as_mut(), second.as_mut()).await;
+        }
+        // Seldom, so that all others need no room for it.
+        let ended = Box::pin(self.beside(first, asked, hedging)).await;
         // The one that was beaten took at least this long.
         hedging.measured(since_sent(context, started));
+        ended
+    }
+
+    /// The first try goes on, and another one beside it where there may be one.
+    async fn beside(
+        &self,
+        mut first: Pin<Box<impl Future<Output = Ended>>>,
+        asked: &Endpoint,
+        hedging: &Hedging,
+    ) -> Ended {
+        let Some((second, in_flight)) = self.second(asked, hedging) else { return first.await };
+        let mut second = pin!(second.run(&self.call, in_flight, self.plan.per_try));
+        let (ended, won) = self.race(first.as_mut(), second.as_mut()).await;
         self.call.upstream.shared.counters.hedged(won);
-        *context.endpoint.borrow_mut() = Some(Arc::clone(&ended.of.pool.endpoint().label));
+        *self.call.context.endpoint.borrow_mut() = Some(Arc::clone(&ended.of.pool.endpoint().label));
         ended
     }
 

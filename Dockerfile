@@ -9,8 +9,9 @@ FROM docker.io/library/rust:${RUST_VERSION}-slim-bookworm AS build
 WORKDIR /src
 COPY . .
 # An explicit --target keeps the static C library away from build scripts and procedural macros, which must load.
+# Relative relocations are packed: half a MiB less to read at the start (docs/performance.md, "Memory and idleness").
 RUN host="$(rustc -vV | sed -n 's/^host: //p')" \
- && RUSTFLAGS="-C target-feature=+crt-static" \
+ && RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs" \
     cargo build --release --locked --package outrigger --bin outrigger --target "$host" \
  && mkdir -p /image/etc \
  && install -m 0755 "target/$host/release/outrigger" /image/outrigger \

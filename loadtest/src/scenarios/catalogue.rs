@@ -314,7 +314,8 @@ fn weights() -> Scenario {
     let with = |policy| Settings { policy, ..Settings::default() };
     let mut scenario = Scenario::all("weights", "Weights 3, 1 and 1.", "latency=5ms")
         .variants([("roundRobin", with(Policy::RoundRobin)), ("leastRequest", with(Policy::LeastRequest))])
-        .must("roundRobin", Claim::Shares(2.0));
+        .must("roundRobin", Claim::Shares(2.0))
+        .must("leastRequest", Claim::Shares(2.0));
     scenario.endpoints[0].weight = 3;
     scenario
 }

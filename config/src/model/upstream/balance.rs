@@ -23,9 +23,9 @@ pub struct LoadBalancer {
 pub enum LoadBalancerPolicy {
     /// In turn, by weight.
     RoundRobin,
-    /// The less busy of two drawn at random by weight. The default.
+    /// Whose turn it is by weight, unless one that is drawn beside it is less busy. The default.
     LeastRequest,
-    /// The faster and less busy of two drawn at random by weight.
+    /// The same by how long answers take and how many are awaited.
     PeakEwma,
     /// At random, by weight.
     Random,

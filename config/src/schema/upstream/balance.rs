@@ -6,7 +6,7 @@ use crate::model::LoadBalancerPolicy;
 block! {
     /// How an endpoint is chosen.
     LoadBalancerBlock {
-        /// `leastRequest` (the less busy of two drawn at random), `peakEwma` (the faster and less busy of two), `roundRobin`, `random`, or `consistentHash` (the same endpoint for requests that are alike, while it has no more than its share). Default leastRequest.
+        /// `leastRequest` (whose turn it is by weight, unless one drawn beside it is less busy), `peakEwma` (the same by time and load), `roundRobin`, `random`, or `consistentHash` (the same endpoint for requests that are alike, while it has no more than its share). Default leastRequest.
         "policy" policy: Word<LoadBalancerPolicy>,
         /// What `consistentHash` goes by: `clientIP`, or a header or cookie. Requests without it go anywhere. Required with that policy.
         "hashOn" hash_on: Either<Word<ClientIp>, HashOnBlock>,

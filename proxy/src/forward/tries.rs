@@ -164,11 +164,12 @@ impl Tries {
         let hedging = self.plan.hedging(self.call.context.upstream.get());
         let hedging = hedging.filter(|_| self.hedged && self.retries == 0);
         let asked = hedging.map(|hedging| (hedging, Arc::clone(pool.endpoint())));
-        let running = self.a_try(pool, body, turn).run(&self.call, in_flight, self.plan.per_try);
+        let started = Instant::now();
+        let running = self.a_try(pool, body, turn).run(&self.call, in_flight, self.plan.per_try, started);
         debug_assert!(size_of_val(&running) <= SMALL, "{} bytes for one try", size_of_val(&running));
         let first = Box::pin(running);
         match asked {
-            Some((hedging, asked)) => Ok(self.hedge(first, &asked, hedging).await),
+            Some((hedging, asked)) => Ok(self.hedge(first, started, &asked, hedging).await),
             None => Ok(first.await),
         }
     }
@@ -181,27 +182,30 @@ impl Tries {
     }
 
     /// A try, and another one at another endpoint when it takes long.
-    async fn hedge(
+    #[expect(clippy::manual_async_fn, reason = "an async fn has room for its arguments twice")]
+    fn hedge(
         &self,
         mut first: Pin<Box<impl Future<Output = Ended>>>,
+        started: Instant,
         asked: &Endpoint,
         hedging: &Hedging,
-    ) -> Ended {
-        let context = &self.call.context;
-        hedging.earn();
-        let started = Instant::now();
-        let alone = poll_fn(|cx| poll_alone(cx, first.as_mut(), context, started, hedging.delay())).await;
-        if let Some(ended) = alone {
-            if ended.answered.is_ok() {
-                hedging.measured(since_sent(context, started));
+    ) -> impl Future<Output = Ended> {
+        async move {
+            let context = &self.call.context;
+            hedging.earn();
+            let alone = poll_fn(|cx| poll_alone(cx, first.as_mut(), context, started, hedging.delay())).await;
+            if let Some(ended) = alone {
+                if ended.answered.is_ok() {
+                    hedging.measured(since_sent(context, started));
+                }
+                return ended;
             }
-            return ended;
+            // Seldom, so that all others need no room for it.
+            let ended = Box::pin(self.beside(first, asked, hedging)).await;
+            // The one that was beaten took at least this long.
+            hedging.measured(since_sent(context, started));
+            ended
         }
-        // Seldom, so that all others need no room for it.
-        let ended = Box::pin(self.beside(first, asked, hedging)).await;
-        // The one that was beaten took at least this long.
-        hedging.measured(since_sent(context, started));
-        ended
     }
 
     /// The first try goes on, and another one beside it where there may be one.
@@ -212,7 +216,7 @@ impl Tries {
         hedging: &Hedging,
     ) -> Ended {
         let Some((second, in_flight)) = self.second(asked, hedging) else { return first.await };
-        let mut second = pin!(second.run(&self.call, in_flight, self.plan.per_try));
+        let mut second = pin!(second.run(&self.call, in_flight, self.plan.per_try, Instant::now()));
         let (ended, won) = self.race(first.as_mut(), second.as_mut()).await;
         self.call.upstream.shared.counters.hedged(won);
         *self.call.context.endpoint.borrow_mut() = Some(Arc::clone(&ended.of.pool.endpoint().label));
@@ -362,16 +366,16 @@ impl Try {
         Attempt { pool: &self.pool, call, may_reuse: self.may_reuse, number: self.number }
     }
 
-    /// Runs it to the head of an answer, or until its time is over.
+    /// Runs it, from `started` on, to the head of an answer, or until its time is over.
     #[expect(clippy::manual_async_fn, reason = "an async fn has room for its arguments twice")]
     fn run(
         mut self,
         call: &Call,
         in_flight: InFlight,
         limit: Option<Duration>,
+        started: Instant,
     ) -> impl Future<Output = Ended> {
         async move {
-            let started = Instant::now();
             let mut fields = call.prepared.keeps.then(spare::take);
             let context = &call.context;
             let answered = {

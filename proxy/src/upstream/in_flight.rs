@@ -51,12 +51,13 @@ impl InFlight {
         Self { endpoint: Arc::clone(endpoint), watched: None }
     }
 
-    /// Begins to count, and to learn about the endpoint.
+    /// Begins to count, and to learn about the endpoint; `now` in microseconds.
     pub(crate) fn watch(
         endpoint: &Arc<Endpoint>,
         upstream: &Arc<Upstream>,
         context: &Context,
         entry: Entry,
+        now: impl FnOnce() -> u64,
     ) -> Self {
         endpoint.enter();
         let watched = Watched {
@@ -64,7 +65,7 @@ impl InFlight {
             context: Rc::clone(context),
             entry,
             stage: Stage::Waiting,
-            begun: if upstream.reads_latency() { clock::micros() as u32 | 1 } else { 0 },
+            begun: if upstream.reads_latency() { now() as u32 | 1 } else { 0 },
         };
         Self { endpoint: Arc::clone(endpoint), watched: Some(watched) }
     }

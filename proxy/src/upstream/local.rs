@@ -128,7 +128,7 @@ impl LocalUpstream {
             Entry::Closed if !choice.panics() => return None,
             entry => entry,
         };
-        Some(InFlight::watch(endpoint, &self.shared, context, entry))
+        Some(InFlight::watch(endpoint, &self.shared, context, entry, || choice.now()))
     }
 
     /// Whether a request may go out once more: the budget pays for it, and it is counted.

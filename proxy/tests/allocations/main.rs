@@ -159,7 +159,7 @@ fn a_get_through_every_filter() {
         corp("    claimHeaders: { x-user: sub }\n")
     );
     let counted = Counted::start(&yaml);
-    hold("every filter", counted.per_get(&format!("origin: https://a.example\r\n{}", bearer())), 12.5);
+    hold("every filter", counted.per_get(&format!("origin: https://a.example\r\n{}", bearer())), 14.5);
 }
 
 #[test]

@@ -228,7 +228,7 @@ fn written(candidate: &Candidate, setup: &Setup) -> Option<Vec<(String, String)>
         upstreams: &upstreams[..count],
         socket: Path::new("/run/origin.sock"),
         material: Path::new("/material"),
-        folder: Path::new("/work"),
+        folder: Path::new("/folder"),
     };
     let files = configuration(candidate, &wanted).ok()?;
     Some(files.into_iter().map(|(name, text)| (name.to_owned(), text)).collect())

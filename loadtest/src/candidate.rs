@@ -17,6 +17,8 @@ pub enum Candidate {
     Direct,
     /// Outrigger, at this path.
     Outrigger(PathBuf),
+    /// Outrigger again, at the same path, without what a scenario measures the price of.
+    Bare(PathBuf),
     /// HAProxy, at this path.
     Haproxy(PathBuf),
     /// nginx, at this path.
@@ -36,11 +38,29 @@ impl Candidate {
         match self {
             Self::Direct => "direct",
             Self::Outrigger(_) => "outrigger",
+            Self::Bare(_) => "outrigger-bare",
             Self::Haproxy(_) => "haproxy",
             Self::Nginx(_) => "nginx",
             Self::Envoy(_) => "envoy",
             Self::Caddy(_) => "caddy",
             Self::Pingora(_) => "pingora",
+        }
+    }
+
+    /// Itself with less to do: what Outrigger is held against where its own work is measured.
+    #[must_use]
+    pub fn bare(&self) -> Option<Self> {
+        match self {
+            Self::Outrigger(path) => Some(Self::Bare(path.clone())),
+            _ => None,
+        }
+    }
+
+    /// The name of its program.
+    fn program(&self) -> &'static str {
+        match self {
+            Self::Bare(_) => "outrigger",
+            other => other.name(),
         }
     }
 
@@ -50,6 +70,7 @@ impl Candidate {
         match self {
             Self::Direct => None,
             Self::Outrigger(path)
+            | Self::Bare(path)
             | Self::Haproxy(path)
             | Self::Nginx(path)
             | Self::Envoy(path)
@@ -73,15 +94,15 @@ impl Candidate {
         // Envoy tells where it lies, Caddy not even its name.
         let line = line.replace(&*self.path()?.to_string_lossy(), "");
         let line = line.trim();
-        let named = line.to_lowercase().starts_with(self.name());
-        Some(if named { line.to_owned() } else { format!("{} {line}", self.name()) })
+        let named = line.to_lowercase().starts_with(self.program());
+        Some(if named { line.to_owned() } else { format!("{} {line}", self.program()) })
     }
 
     /// The arguments before the configuration file, and what the environment must say.
     fn invocation(&self) -> (&'static [&'static str], Option<(&'static str, &'static str)>) {
         match self {
             Self::Direct | Self::Pingora(_) => (&[], None),
-            Self::Outrigger(_) => (&["run", "-c"], None),
+            Self::Outrigger(_) | Self::Bare(_) => (&["run", "-c"], None),
             Self::Haproxy(_) => (&["-db", "-f"], None),
             Self::Nginx(_) => (&["-c"], None),
             Self::Envoy(_) => (&["--concurrency", "1", "--disable-hot-restart", "-l", "warning", "-c"], None),
@@ -95,7 +116,7 @@ impl Candidate {
     pub fn command_line(&self, file: &str) -> String {
         let (arguments, variable) = self.invocation();
         let variable = variable.map_or_else(String::new, |(name, value)| format!("{name}={value} "));
-        let words: Vec<_> = [self.name()].iter().chain(arguments).copied().collect();
+        let words: Vec<_> = [self.program()].iter().chain(arguments).copied().collect();
         format!("{variable}{} {file}", words.join(" "))
     }
 

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::{FAILED, USAGE, fail, interrupted, print};
 use crate::candidate::find;
 use crate::compare::{
-    About, Candidate, Comparison, Cpus, MEMORY, OUTRIGGER, REFERENCE, catalogue, machine, select, sweeps,
+    About, Candidate, Comparison, Cpus, MEMORY, OUTRIGGER, catalogue, machine, select, sweeps,
 };
 use crate::units;
 
@@ -167,7 +167,7 @@ impl Compare {
         type Make = fn(PathBuf) -> Candidate;
         let known: [(&str, Option<&Path>, Make); 6] = [
             (OUTRIGGER, self.outrigger.as_deref(), Candidate::Outrigger),
-            (REFERENCE, self.haproxy.as_deref(), Candidate::Haproxy),
+            ("haproxy", self.haproxy.as_deref(), Candidate::Haproxy),
             ("nginx", self.nginx.as_deref(), Candidate::Nginx),
             ("envoy", self.envoy.as_deref(), Candidate::Envoy),
             ("caddy", self.caddy.as_deref(), Candidate::Caddy),

@@ -5,6 +5,7 @@ use rustix::process::{Resource, getrlimit};
 use super::configure::{FILTERS, Listen, Setup, Upstream, route};
 use super::load::{Handshake, Load, Tokens};
 use super::material::Algorithm;
+use crate::candidate::Candidate;
 
 /// One load on one set-up, the same for every candidate.
 #[derive(Debug, Clone)]
@@ -19,6 +20,15 @@ pub struct Scenario {
     pub load: Load,
     /// What Outrigger must show here.
     pub goals: Vec<Goal>,
+}
+
+/// Whom everybody in a scenario is held against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reference {
+    /// HAProxy, which does the same work.
+    Haproxy,
+    /// Outrigger without what the scenario measures the price of.
+    Bare,
 }
 
 /// What Outrigger must show, as a ratio to the reference in the same round.
@@ -85,6 +95,23 @@ impl Scenario {
         if self.load.handshakes.is_some() { "handshake" } else { "request" }
     }
 
+    /// Whom everybody is held against.
+    #[must_use]
+    pub fn reference(&self) -> Reference {
+        if self.setup.policy { Reference::Bare } else { Reference::Haproxy }
+    }
+
+    /// Whoever of these has a row: nobody goes without a proxy where that cannot be, and Outrigger comes with what it is
+    /// held against.
+    pub(super) fn taking_part(&self, candidates: &[Candidate]) -> Vec<Candidate> {
+        let takes_part = |candidate: &&Candidate| **candidate != Candidate::Direct || self.has_direct();
+        let with_bare = |candidate: &Candidate| {
+            let bare = candidate.bare().filter(|_| self.reference() == Reference::Bare);
+            [Some(candidate.clone()), bare].into_iter().flatten()
+        };
+        candidates.iter().filter(takes_part).flat_map(with_bare).collect()
+    }
+
     /// Whether the same load can go to the origin without a proxy.
     #[must_use]
     pub fn has_direct(&self) -> bool {
@@ -93,6 +120,29 @@ impl Scenario {
             && !setup.tokens
             && setup.routes == 0
             && matches!(setup.upstream, Upstream::Http | Upstream::Grpc)
+    }
+}
+
+impl Reference {
+    /// All, in the order in which they are told.
+    pub(super) const ALL: [Self; 2] = [Self::Haproxy, Self::Bare];
+
+    /// The candidate's name.
+    #[must_use]
+    pub fn candidate(self) -> &'static str {
+        match self {
+            Self::Haproxy => "haproxy",
+            Self::Bare => "outrigger-bare",
+        }
+    }
+
+    /// Its name in text.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Haproxy => "HAProxy",
+            Self::Bare => self.candidate(),
+        }
     }
 }
 
@@ -114,6 +164,7 @@ pub fn catalogue() -> Vec<Scenario> {
     let tls = Setup { listen: Listen::Tls, ..plain.clone() };
     let mtls = Setup { listen: Listen::Mtls, ..plain.clone() };
     let tokens = Setup { tokens: true, ..plain.clone() };
+    let policy = Setup { upstream: Upstream::Pair, policy: true, ..plain.clone() };
     let small = Load::small;
     let shake = |kind| Load { handshakes: Some(kind), connections: 8, length: None, ..small() };
     let token = |tokens| Load { tokens: Some(tokens), ..small() };
@@ -227,6 +278,20 @@ pub fn catalogue() -> Vec<Scenario> {
             Load { length: None, ..small() },
         ),
         routes(1000, "routes", "1 000 routes with exact paths, requests to the last"),
+        new(
+            "policy",
+            "two endpoints and all of the traffic policy, beside Outrigger with nothing of it, GET of 13 bytes",
+            policy.clone(),
+            small(),
+        )
+        .cpu(1.10, 1.10),
+        new(
+            "policy-headers",
+            "the same with 16 request headers, about 1 KiB",
+            policy,
+            Load { headers: true, ..small() },
+        )
+        .cpu(1.10, 1.10),
     ]
 }
 
@@ -326,6 +391,28 @@ mod tests {
         for scenario in &all {
             assert!(scenario.goals.iter().all(|goal| goal.goal <= goal.hold), "{}", scenario.name);
         }
-        assert_eq!(all.iter().filter(|scenario| !scenario.goals.is_empty()).count(), 16);
+        assert_eq!(all.iter().filter(|scenario| !scenario.goals.is_empty()).count(), 18);
+    }
+
+    #[test]
+    fn outrigger_comes_with_what_it_is_held_against_in_scenarios_of_its_policy_only() {
+        let candidates =
+            [Candidate::Direct, Candidate::Outrigger("a".into()), Candidate::Haproxy("b".into())];
+        for scenario in catalogue() {
+            let rows = scenario.taking_part(&candidates);
+            let names: Vec<_> = rows.iter().map(Candidate::name).collect();
+            let reference = scenario.reference().candidate();
+            if scenario.name.starts_with("policy") {
+                assert_eq!(names, ["outrigger", "outrigger-bare", "haproxy"]);
+                assert_eq!(rows[0].path(), rows[1].path());
+                assert_eq!(reference, "outrigger-bare");
+            } else {
+                let proxies = names.strip_prefix(&["direct"]).unwrap_or(&names);
+                assert_eq!(proxies, ["outrigger", "haproxy"], "{}", scenario.name);
+                assert_eq!(reference, "haproxy", "{}", scenario.name);
+            }
+        }
+        let last: Vec<_> = catalogue().into_iter().rev().take(2).map(|one| one.name).collect();
+        assert_eq!(last, ["policy-headers", "policy"]);
     }
 }

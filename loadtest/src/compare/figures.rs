@@ -6,9 +6,6 @@ use super::catalogue::{Goal, Metric, Scenario};
 use super::usage::middle;
 use crate::stats::Spread;
 
-/// The candidate that all others are held against.
-pub const REFERENCE: &str = "haproxy";
-
 /// The candidate that goals are for.
 pub const OUTRIGGER: &str = "outrigger";
 
@@ -198,7 +195,7 @@ impl Outcome {
     /// Ratio of a candidate to the reference in the same rounds.
     #[must_use]
     pub fn ratio(&self, candidate: &str, metric: Metric) -> Option<Spread> {
-        self.figures(candidate)?.ratio(self.figures(REFERENCE)?, metric)
+        self.figures(candidate)?.ratio(self.figures(self.scenario.reference().candidate())?, metric)
     }
 
     /// How much later half of all answers come than without a proxy in the same rounds, in microseconds.
@@ -253,6 +250,7 @@ impl Outcome {
             "scenario": self.scenario.name,
             "title": self.scenario.title,
             "unit": self.scenario.unit(),
+            "reference": self.scenario.reference().candidate(),
             "goals": goals.collect::<Vec<_>>(),
             "rows": rows.collect::<Vec<_>>(),
         })
@@ -295,6 +293,20 @@ pub(super) mod tests {
         assert!(!outcome.is_good());
         // A reason cannot break a table.
         assert_eq!(Missing::Wrong("a|b".to_owned()).text(), "WRONG: a/b");
+    }
+
+    #[test]
+    fn what_policy_costs_is_a_ratio_to_outrigger_without_it() {
+        let scenario = catalogue().into_iter().find(|scenario| scenario.name == "policy").unwrap();
+        let rows = vec![row("outrigger", &[11.2]), row("outrigger-bare", &[10.0]), row("haproxy", &[100.0])];
+        let outcome = Outcome { scenario, rows };
+        let ratio = outcome.ratio("outrigger", Metric::Cpu).unwrap();
+        assert!((ratio.median - 1.12).abs() < 1e-9, "{ratio:?}");
+        let json = outcome.to_json();
+        assert_eq!(
+            (&json["reference"], &json["goals"][0]["held"]),
+            (&"outrigger-bare".into(), &false.into())
+        );
     }
 
     #[test]

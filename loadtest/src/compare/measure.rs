@@ -53,6 +53,7 @@ pub(super) async fn scenario(
     times: Times,
     place: &str,
 ) -> Outcome {
+    let candidates = scenario.taking_part(candidates);
     let behind = match stage.behind(&scenario.setup).await {
         Ok(behind) => behind,
         Err(problem) => {
@@ -65,8 +66,7 @@ pub(super) async fn scenario(
     };
     let bench = Bench { stage, scenario, behind: &behind, times, place };
     let mut all = Vec::new();
-    let takes_part = |candidate: &&Candidate| **candidate != Candidate::Direct || scenario.has_direct();
-    for candidate in candidates.iter().filter(takes_part) {
+    for candidate in &candidates {
         all.push((candidate.name(), bench.ready(candidate).await));
     }
     sleep(SETTLE).await;

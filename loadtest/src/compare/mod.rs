@@ -28,10 +28,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-pub use self::catalogue::{Fit, Goal, Metric, Scenario, Sweep, catalogue, sweeps};
+pub use self::catalogue::{Fit, Goal, Metric, Reference, Scenario, Sweep, catalogue, sweeps};
 pub use self::configure::{Listen, Setup, Upstream};
 use self::configure::{Wanted, configuration};
-pub use self::figures::{Figures, MARGIN, Missing, OUTRIGGER, Outcome, REFERENCE, Round, Row, Verdict};
+pub use self::figures::{Figures, MARGIN, Missing, OUTRIGGER, Outcome, Round, Row, Verdict};
 pub use self::load::{Handshake, Load, Tokens};
 pub use self::material::{Algorithm, MaterialError};
 use self::measure::Times;
@@ -196,9 +196,10 @@ impl Comparison {
     /// Every configuration once, with the scenarios that share it; those of sweeps are the same but for their number.
     fn configurations(&self) -> Vec<Configured> {
         let mut found: Vec<Configured> = Vec::new();
-        for candidate in &self.candidates {
+        let bare = self.candidates.iter().filter_map(Candidate::bare);
+        for candidate in self.candidates.iter().cloned().chain(bare) {
             for scenario in &self.scenarios {
-                let Some(files) = written(candidate, &scenario.setup) else { continue };
+                let Some(files) = written(&candidate, &scenario.setup) else { continue };
                 let same = |one: &&mut Configured| one.candidate == candidate.name() && one.files == files;
                 match found.iter_mut().find(same) {
                     Some(one) => one.scenarios.push(scenario.name.clone()),
@@ -221,7 +222,7 @@ fn written(candidate: &Candidate, setup: &Setup) -> Option<Vec<(String, String)>
     let upstreams = [at(9001), at(9002)];
     // The first routes tell what all of them look like.
     let setup = &Setup { routes: setup.routes.min(SHOWN_ROUTES), ..setup.clone() };
-    let count = if setup.upstream == Upstream::Failing { 2 } else { 1 };
+    let count = if matches!(setup.upstream, Upstream::Failing | Upstream::Pair) { 2 } else { 1 };
     let wanted = Wanted {
         setup,
         listen: at(8000),

@@ -23,6 +23,9 @@ const STATS_LIMIT: Duration = Duration::from_secs(10);
 /// The Unix socket of the origin, in the folder of the run. Its path must be short.
 const SOCKET: &str = "origin.sock";
 
+/// What an origin is told that is to be on a port.
+const ON_A_PORT: [&str; 2] = ["--listen", "127.0.0.1:0"];
+
 /// What stands ready as long as this lives.
 #[derive(Debug)]
 pub(super) struct Stage {
@@ -32,16 +35,17 @@ pub(super) struct Stage {
     pub(super) folder: PathBuf,
     pub(super) material: PathBuf,
     origin: Origin,
+    socket: PathBuf,
     unix: Origin,
 }
 
-/// A process that answers, and how to ask what it was asked.
+/// Processes that answer, and how to ask what they were asked.
 #[derive(Debug)]
 pub(super) struct Origin {
-    // Ends the process when dropped.
-    _process: Process,
+    // Ends the processes when dropped.
+    processes: Vec<Process>,
     addresses: Vec<SocketAddr>,
-    stats: Stats,
+    stats: Vec<Stats>,
 }
 
 #[derive(Debug)]
@@ -76,12 +80,12 @@ impl Stage {
         let socket = folder.join(SOCKET);
         // One that was left behind by a run that was killed.
         let _ = std::fs::remove_file(&socket);
-        let (log, words) = (folder.join("origin.log"), ["--listen", "127.0.0.1:0"]);
-        let origin = Origin::start(&program, &words, &log, None).await.map_err(StartError::Origin)?;
+        let log = folder.join("origin.log");
+        let origin = Origin::start(&program, &ON_A_PORT, &log, None).await.map_err(StartError::Origin)?;
         let (log, path) = (folder.join("unix.log"), socket.display().to_string());
-        let (words, stats) = (["--unix", &path], Some(Stats::Unix(socket)));
+        let (words, stats) = (["--unix", &path], Some(Stats::Unix(socket.clone())));
         let unix = Origin::start(&program, &words, &log, stats).await.map_err(StartError::Origin)?;
-        Ok(Self { program, cpus, folder, material, origin, unix })
+        Ok(Self { program, cpus, folder, material, origin, socket, unix })
     }
 
     /// What a scenario's proxies send to.
@@ -93,6 +97,7 @@ impl Stage {
                 let words = ["a fail=20%", "b"].map(str::to_owned);
                 Origin::endpoints(&self.program, &words, &log).await.map(Behind::Own)
             }
+            Upstream::Pair => Origin::pair(&self.program, &self.folder).await.map(Behind::Own),
             Upstream::Endpoints(count) => {
                 let words: Vec<_> = (0..count).map(|number| format!("e{number}")).collect();
                 Origin::endpoints(&self.program, &words, &log).await.map(Behind::Own)
@@ -126,12 +131,11 @@ impl Stage {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port().map_err(not_run)?));
         let folder = self.folder.join(place).join(candidate.name());
         std::fs::create_dir_all(&folder).map_err(not_run)?;
-        let Stats::Unix(socket) = &self.unix.stats else { return Err(Missing::Unable("has no socket")) };
         let wanted = Wanted {
             setup,
             listen: address,
             upstreams: behind.addresses(),
-            socket,
+            socket: &self.socket,
             material: &self.material,
             folder: &folder,
         };
@@ -157,14 +161,25 @@ impl Origin {
         match stats {
             Some(stats) => {
                 process.says("listening unix=").await?;
-                Ok(Self { _process: process, addresses: Vec::new(), stats })
+                Ok(Self { processes: vec![process], addresses: Vec::new(), stats: vec![stats] })
             }
             None => {
                 let address = process.says("listening address=").await?;
                 let address = address.parse().map_err(|_| format!("{address:?} is no address"))?;
-                Ok(Self { _process: process, addresses: vec![address], stats: Stats::Tcp(address) })
+                let (addresses, stats) = (vec![address], vec![Stats::Tcp(address)]);
+                Ok(Self { processes: vec![process], addresses, stats })
             }
         }
+    }
+
+    /// Two as the stage has them.
+    async fn pair(program: &Path, folder: &Path) -> Result<Self, String> {
+        let mut both = Self::start(program, &ON_A_PORT, &folder.join("first.log"), None).await?;
+        let second = Self::start(program, &ON_A_PORT, &folder.join("second.log"), None).await?;
+        both.processes.extend(second.processes);
+        both.addresses.extend(second.addresses);
+        both.stats.extend(second.stats);
+        Ok(both)
     }
 
     /// Simulated endpoints, as `outrigger-loadtest simulate` has them.
@@ -179,15 +194,26 @@ impl Origin {
         let control = control.parse().map_err(|_| format!("{control:?} is no address"))?;
         let lines = process.said("listening name=");
         let addresses = lines.iter().filter_map(|line| line.split_once("address=")?.1.parse().ok()).collect();
-        Ok(Self { _process: process, addresses, stats: Stats::Tcp(control) })
+        Ok(Self { processes: vec![process], addresses, stats: vec![Stats::Tcp(control)] })
     }
 
     /// Requests that it has received so far.
     pub(super) async fn received(&self) -> Result<f64, String> {
+        let mut all = 0.0;
+        for stats in &self.stats {
+            all += stats.requests().await?;
+        }
+        Ok(all)
+    }
+}
+
+impl Stats {
+    /// Requests that were counted so far.
+    async fn requests(&self) -> Result<f64, String> {
         let asked = async {
-            match &self.stats {
-                Stats::Tcp(address) => ask(TcpStream::connect(address).await?).await,
-                Stats::Unix(path) => ask(UnixStream::connect(path).await?).await,
+            match self {
+                Self::Tcp(address) => ask(TcpStream::connect(address).await?).await,
+                Self::Unix(path) => ask(UnixStream::connect(path).await?).await,
             }
         };
         let text = timeout(STATS_LIMIT, asked).await.map_err(|_| "the origin does not answer".to_owned())?;

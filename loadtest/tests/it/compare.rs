@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use outrigger_loadtest::compare::{About, Candidate, Comparison, Cpus, Missing, Results, select};
+use outrigger_loadtest::compare::{About, Candidate, Comparison, Cpus, Missing, Outcome, Results, select};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_outrigger-loadtest");
 
@@ -31,7 +31,11 @@ async fn compare(names: &[&str], candidates: Vec<Candidate>, folder: &Path) -> R
 }
 
 fn wrong(results: &Results, row: usize) -> String {
-    match &results.outcomes[0].rows[row].figures {
+    missing(&results.outcomes[0], row)
+}
+
+fn missing(outcome: &Outcome, row: usize) -> String {
+    match &outcome.rows[row].figures {
         Err(missing) => missing.text(),
         Ok(figures) => panic!("{figures:?}"),
     }
@@ -150,6 +154,41 @@ async fn haproxy_is_measured_where_it_is_installed() {
     nothing_stays(folder.path());
 }
 
+#[tokio::test]
+async fn outrigger_is_held_against_itself_without_its_policy_where_it_was_built() {
+    // Built by the same run of cargo, when the whole workspace is tested.
+    let path = Path::new(PROGRAM).with_file_name("outrigger");
+    if !path.is_file() {
+        eprintln!("SKIPPED: {} is not built", path.display());
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let candidates = vec![Candidate::Outrigger(path), Candidate::Haproxy("/bin/false".into())];
+    let results = compare(&["policy", "policy-headers"], candidates, folder.path()).await;
+    assert!(results.is_good(), "{results:?}");
+    for outcome in &results.outcomes {
+        let rows: Vec<_> = outcome.rows.iter().map(|row| row.candidate).collect();
+        assert_eq!(rows, ["outrigger", "outrigger-bare", "haproxy"]);
+        let [with, without] = ["outrigger", "outrigger-bare"].map(|name| outcome.figures(name).unwrap());
+        assert_eq!((with.rounds.len(), without.rounds.len()), (2, 2));
+        assert!(missing(outcome, 2).starts_with("left out: "), "{outcome:?}");
+        // No bound: this is a build for tests, on a machine that does other things.
+        let (ratio, _) = outcome.judge(&outcome.scenario.goals[0]);
+        assert!(ratio.unwrap().median > 0.0, "{outcome:?}");
+    }
+    // Both were written down, and were what ran.
+    assert_eq!(results.configurations.len(), 2, "{:?}", results.configurations);
+    for (name, has) in [("outrigger", true), ("outrigger-bare", false)] {
+        let file = folder.path().join("policy").join(name).join("outrigger.yaml");
+        assert_eq!(fs::read_to_string(file).unwrap().contains("hedge"), has, "{name}");
+        let shown = results.configurations.iter().find(|one| one.candidate == name).unwrap();
+        assert_eq!(shown.files[0].1.contains("hedge"), has, "{name}");
+        assert_eq!(shown.scenarios, ["policy", "policy-headers"]);
+        assert_eq!(shown.command, "outrigger run -c outrigger.yaml");
+    }
+    nothing_stays(folder.path());
+}
+
 #[test]
 fn an_interrupted_comparison_leaves_nothing_running() {
     let folder = tempfile::tempdir().unwrap();
@@ -177,7 +216,10 @@ fn wrong_names_are_wrong_usage() {
     let output = Command::new(PROGRAM).args(["compare", "--list"]).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(
-        text.contains("handshake-mtls ") && text.contains("memory ") && text.contains("growth-routes "),
+        text.contains("handshake-mtls ")
+            && text.contains("policy-headers ")
+            && text.contains("memory ")
+            && text.contains("growth-routes "),
         "{text}"
     );
 }

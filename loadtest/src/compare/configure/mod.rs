@@ -11,6 +11,7 @@ mod outrigger;
 mod pingora;
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use crate::candidate::Candidate;
@@ -33,6 +34,8 @@ pub struct Setup {
     pub routes: usize,
     /// So many of Outrigger's filters on that route, in the order of the sweep.
     pub filters: usize,
+    /// All of Outrigger's traffic policy, on that route and its upstream.
+    pub policy: bool,
 }
 
 /// What clients speak.
@@ -57,6 +60,8 @@ pub enum Upstream {
     Grpc,
     /// Two endpoints, of which the first fails now and then; requests are to be repeated at the second.
     Failing,
+    /// Two origins, as quick as the one.
+    Pair,
     /// The origin under so many addresses.
     Endpoints(u32),
 }
@@ -70,7 +75,13 @@ impl Setup {
         tokens: false,
         routes: 0,
         filters: 0,
+        policy: false,
     };
+
+    /// The filters of the route.
+    fn filters(&self) -> &'static [(&'static str, &'static str)] {
+        if self.policy { &FILTERS[POLICY] } else { &FILTERS[..self.filters] }
+    }
 }
 
 /// What a configuration is made from.
@@ -93,7 +104,7 @@ pub(super) struct Wanted<'a> {
 pub(super) type Files = Vec<(&'static str, String)>;
 
 /// Filters of Outrigger in the order in which they are added, and the line of each in a route.
-pub(super) const FILTERS: [(&str, &str); 13] = [
+pub(super) static FILTERS: [(&str, &str); 13] = [
     ("request headers", "    requestHeaders: { set: { x-api: v2 }, remove: [x-debug] }\n"),
     ("response headers", "    responseHeaders: { set: { x-frame-options: DENY } }\n"),
     ("CORS", "    cors: { allowOrigins: [\"https://shop.example.com\"], maxAge: 10m }\n"),
@@ -109,6 +120,9 @@ pub(super) const FILTERS: [(&str, &str); 13] = [
     ("JWT, a known token", ""),
 ];
 
+/// Those of them that are traffic policy.
+const POLICY: RangeInclusive<usize> = 4..=10;
+
 /// The files of a configuration.
 ///
 /// # Errors
@@ -117,9 +131,17 @@ pub(super) fn configuration(candidate: &Candidate, wanted: &Wanted) -> Result<Fi
     if wanted.setup.filters > 0 && !matches!(candidate, Candidate::Outrigger(_)) {
         return Err("these filters are Outrigger's");
     }
+    if wanted.setup.policy && !matches!(candidate, Candidate::Outrigger(_) | Candidate::Bare(_)) {
+        return Err("this policy is Outrigger's");
+    }
     match candidate {
         Candidate::Direct => Err("is no proxy"),
         Candidate::Outrigger(_) => Ok(outrigger::files(wanted)),
+        Candidate::Bare(_) if wanted.setup.policy => {
+            let setup = Setup { policy: false, ..wanted.setup.clone() };
+            Ok(outrigger::files(&Wanted { setup: &setup, ..*wanted }))
+        }
+        Candidate::Bare(_) => Err("there is nothing to leave out"),
         Candidate::Haproxy(_) => Ok(haproxy::files(wanted)),
         Candidate::Nginx(_) => nginx::files(wanted),
         Candidate::Envoy(_) => Ok(envoy::files(wanted)),
@@ -149,7 +171,7 @@ impl Wanted<'_> {
 
     /// Whether more than one endpoint has to be chosen from.
     fn several(&self) -> bool {
-        matches!(self.setup.upstream, Upstream::Failing | Upstream::Endpoints(_))
+        matches!(self.setup.upstream, Upstream::Failing | Upstream::Pair | Upstream::Endpoints(_))
     }
 
     fn failing(&self) -> bool {
@@ -216,6 +238,54 @@ mod tests {
                 assert_eq!(text.contains("/material/ca.crt"), setup.listen == Listen::Mtls, "{text}");
                 assert_eq!(text.contains("r00002"), setup.routes == 3, "{}:\n{text}", peer.name());
             }
+        }
+    }
+
+    #[test]
+    fn the_two_outriggers_of_a_policy_scenario_differ_in_the_policy_and_nothing_else() {
+        let upstreams: Vec<SocketAddr> =
+            ["127.0.0.1:9001", "127.0.0.1:9002"].map(|address| address.parse().unwrap()).into();
+        let setup = Setup { upstream: Upstream::Pair, policy: true, ..Setup::PLAIN };
+        let wanted = Wanted {
+            setup: &setup,
+            listen: "127.0.0.1:8000".parse().unwrap(),
+            upstreams: &upstreams,
+            socket: Path::new("/run/app.sock"),
+            material: Path::new("/material"),
+            folder: Path::new("/own"),
+        };
+        let text = |candidate: Candidate| configuration(&candidate, &wanted).unwrap().remove(0).1;
+        let with = text(Candidate::Outrigger(PathBuf::new()));
+        let without = text(Candidate::Bare(PathBuf::new()));
+        let policy = [
+            "byAddress: { requests: 1000000, per: 1s, key: clientIP }",
+            "forAll: { requests: 1000000, per: 1s, key: global }",
+            "rateLimits: [byAddress, forAll]",
+            "concurrency: { max: 20000 }",
+            "backendRequest: 5s",
+            "retry: { attempts: 2, codes: [502, 503, 504] }",
+            "hedge: { after: 5s, maxPercent: 1 }",
+            "fault: { abortStatus: 503, abortPercent: 0 }",
+            "policy: peakEwma, slowStart: ",
+            "healthCheck: { path: ",
+            "outlierDetection: { consecutiveErrors: ",
+            "circuitBreaker: { maxConnections: ",
+            "retryBudget: { percent: ",
+        ];
+        for piece in policy {
+            assert!(with.contains(piece) && !without.contains(piece), "{piece}:\n{with}\n{without}");
+        }
+        assert!(with.contains("timeouts: { request: 15s,") && without.contains("timeouts: { request: 15s }"));
+        // Whatever else is written is written in both.
+        let is_policy = |line: &str| policy.iter().any(|piece| line.contains(piece));
+        let rest = |text: &str| {
+            let lines = text.lines().filter(|line| !is_policy(line) && !line.contains("request: 15s"));
+            lines.filter(|line| *line != "rateLimits:").map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(rest(&with), rest(&without));
+        assert!(without.contains("9001") && without.contains("9002"), "{without}");
+        for other in [Candidate::Haproxy(PathBuf::new()), Candidate::Envoy(PathBuf::new())] {
+            assert_eq!(configuration(&other, &wanted), Err("this policy is Outrigger's"));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Outrigger. Its chain has no parts that can be left out: framing checks, canonical path, request id and the rest run in
 //! every scenario. It has no switch for session resumption either: it issues tickets where the others are told not to.
 
-use super::{FILTERS, Files, Listen, PLENTY, Upstream, Wanted};
+use super::{Files, Listen, PLENTY, Upstream, Wanted};
 
 pub(super) fn files(wanted: &Wanted) -> Files {
     vec![("outrigger.yaml", text(wanted))]
@@ -9,7 +9,7 @@ pub(super) fn files(wanted: &Wanted) -> Files {
 
 fn text(wanted: &Wanted) -> String {
     let setup = wanted.setup;
-    let has = |name: &str| FILTERS.iter().take(setup.filters).any(|(filter, _)| *filter == name);
+    let has = |name: &str| setup.filters().iter().any(|(filter, _)| *filter == name);
     let tokens = setup.tokens || has("JWT, a known token");
     let mut text = format!(
         "version: 1
@@ -34,7 +34,11 @@ listeners:
     if setup.routes == 0 {
         text.push_str("  - name: all\n");
         text.push_str(auth);
-        text.push_str(&filters(setup.filters));
+        text.push_str(&filters(setup.filters()));
+        if setup.upstream == Upstream::Pair && !setup.policy {
+            // That of the policy, so that both have it.
+            text.push_str("    timeouts: { request: 15s }\n");
+        }
         if wanted.failing() {
             text.push_str("    retry: { attempts: 3, codes: [503], backoff: { base: 1ms, max: 1ms } }\n");
         }
@@ -79,9 +83,33 @@ fn upstream(wanted: &Wanted) -> String {
     circuitBreaker: {{ maxConnections: {PLENTY}, maxRequests: {PLENTY}, maxPendingRequests: {PLENTY} }}
     retryBudget: {{ percent: 20, minPerSecond: 10 }}
 ",
-            wanted.endpoints(|address| format!("      - {{ url: \"http://{address}\" }}\n"))
+            endpoints(wanted)
+        ),
+        Upstream::Pair => format!(
+            "upstreams:
+  origin:
+    endpoints:
+{}{}",
+            endpoints(wanted),
+            if wanted.setup.policy { upstream_policy() } else { String::new() }
         ),
     }
+}
+
+fn endpoints(wanted: &Wanted) -> String {
+    wanted.endpoints(|address| format!("      - {{ url: \"http://{address}\" }}\n"))
+}
+
+/// What an upstream has of the traffic policy. The origin does not count who asks for its counters.
+fn upstream_policy() -> String {
+    format!(
+        "    loadBalancer: {{ policy: peakEwma, slowStart: 30s }}
+    healthCheck: {{ path: /stats, interval: 5s }}
+    outlierDetection: {{ consecutiveErrors: 5, baseEjectionTime: 30s, maxEjectionPercent: 50 }}
+    circuitBreaker: {{ maxConnections: {PLENTY}, maxRequests: {PLENTY}, maxPendingRequests: {PLENTY} }}
+    retryBudget: {{ percent: 20, minPerSecond: 10 }}
+"
+    )
 }
 
 fn provider(wanted: &Wanted) -> String {
@@ -103,10 +131,11 @@ fn limits(by_address: bool, for_all: bool) -> String {
     }
 }
 
-/// The first so many filters of the list.
-fn filters(count: usize) -> String {
+/// The lines of these filters.
+fn filters(chosen: &[(&str, &str)]) -> String {
     let mut text = String::new();
-    for (name, line) in FILTERS.iter().take(count) {
+    let for_all = chosen.iter().any(|(name, _)| *name == "rate limit for all");
+    for (name, line) in chosen {
         match *name {
             "authorize" => text.push_str(
                 "    authorize:
@@ -114,7 +143,7 @@ fn filters(count: usize) -> String {
         - { name: local, action: allow, when: { methods: [GET], sourceCIDRs: [127.0.0.0/8] } }
 ",
             ),
-            "rate limit by address" if count < 6 => text.push_str("    rateLimits: [byAddress]\n"),
+            "rate limit by address" if !for_all => text.push_str("    rateLimits: [byAddress]\n"),
             "rate limit for all" => text.push_str("    rateLimits: [byAddress, forAll]\n"),
             "JWT, a known token" => text.push_str("    auth: { anyOf: [bench] }\n"),
             _ => text.push_str(line),

@@ -7,7 +7,7 @@ use super::page::{escape, page, table};
 use super::plot::{Axis, Scale, Series, Unit, bars, legend, lines, ratios};
 use crate::compare::figures::Outcome;
 use crate::compare::memory::KINDS;
-use crate::compare::{Configured, Fit, Growth, Metric, REFERENCE, Results, SHOWN_ROUTES};
+use crate::compare::{Configured, Fit, Growth, Metric, Reference, Results, SHOWN_ROUTES};
 use crate::stats::Spread;
 
 /// How everything was measured and how it is to be read.
@@ -17,8 +17,8 @@ Every candidate was first seen to do what is asked (right status and body, answe
 certificate or without a good token, where these are needed), and a single failed request in a measured round takes its figures away.</p>
 <p><b>CPU</b> is the scheduler's run time of all processes and threads of the proxy, divided by the requests of the same time; the \
 kernel's work for them is inside. It is the figure to trust: rates and latencies also depend on what load and origin, and on a virtual \
-machine the neighbours, leave. <b>× HAProxy</b> is the ratio in the same round, as median and [least-greatest] of the rounds; \
-differences below 0.05 are not shown by one run. Where the proxy's CPU is less than 95 % busy, load and origin were the limit: the rate is \
+machine the neighbours, leave. <b>× HAProxy</b> is the ratio in the same round, as median and [least-greatest] of the rounds (<b>× outrigger-bare</b>: to Outrigger \
+without what the scenario measures the price of); differences below 0.05 are not shown by one run. Where the proxy's CPU is less than 95 % busy, load and origin were the limit: the rate is \
 then no upper bound. Latency is counted from the intended start of a request, and at 64 connections it is waiting in line.</p>\n";
 
 impl Results {
@@ -42,23 +42,8 @@ impl Results {
 
     fn overview(&self) -> String {
         let mut text = "<h2>Overview</h2>\n".to_owned();
-        let row = |outcome: &Outcome| {
-            let ratio = |name: &'static str| Some((name.to_owned(), outcome.ratio(name, Metric::Cpu)?));
-            let names = outcome.rows.iter().map(|row| row.candidate);
-            let found: Vec<_> = names.filter_map(ratio).collect();
-            (found.len() > 1).then(|| (outcome.scenario.name.clone(), found))
-        };
-        let rows: Vec<_> = self.outcomes.iter().filter_map(row).collect();
-        if !rows.is_empty() {
-            let mut names: Vec<&str> = Vec::new();
-            for (name, _) in rows.iter().flat_map(|(_, row)| row) {
-                if !names.contains(&name.as_str()) {
-                    names.push(name);
-                }
-            }
-            text.push_str(&legend(&names));
-            let plot = ratios("CPU per request, × HAProxy in the same round (less is better)", &rows);
-            text.push_str(&figure(&plot, "Medians; the bar is the range of Outrigger's rounds."));
+        for reference in Reference::ALL {
+            text.push_str(&self.ratios_to(reference));
         }
         let goals = self.goal_rows();
         if !goals.is_empty() {
@@ -68,6 +53,30 @@ impl Results {
             text.push_str(&coloured(&table(&rows)));
         }
         text
+    }
+
+    /// A plot of all scenarios in which everybody is held against this one.
+    fn ratios_to(&self, reference: Reference) -> String {
+        let row = |outcome: &Outcome| {
+            let ratio = |name: &'static str| Some((name.to_owned(), outcome.ratio(name, Metric::Cpu)?));
+            let names = outcome.rows.iter().map(|row| row.candidate);
+            let found: Vec<_> = names.filter_map(ratio).collect();
+            (found.len() > 1).then(|| (outcome.scenario.name.clone(), found))
+        };
+        let held_against = |outcome: &&Outcome| outcome.scenario.reference() == reference;
+        let rows: Vec<_> = self.outcomes.iter().filter(held_against).filter_map(row).collect();
+        if rows.is_empty() {
+            return String::new();
+        }
+        let mut names: Vec<&str> = Vec::new();
+        for (name, _) in rows.iter().flat_map(|(_, row)| row) {
+            if !names.contains(&name.as_str()) {
+                names.push(name);
+            }
+        }
+        let title = format!("CPU per request, × {} in the same round (less is better)", reference.title());
+        let plot = figure(&ratios(&title, &rows), "Medians; the bar is the range of Outrigger's rounds.");
+        legend(&names) + &plot
     }
 
     fn memory(&self) -> String {
@@ -158,7 +167,7 @@ fn section(outcome: &Outcome) -> String {
         }
         text.push_str("</div>\n");
     }
-    let mut rows = vec![Outcome::headings().map(str::to_owned)];
+    let mut rows = vec![outcome.headings()];
     rows.extend(outcome.rows.iter().map(|row| outcome.cells(row)));
     text.push_str(&table(&rows));
     if let Some(added) = outcome.added_text() {
@@ -218,7 +227,7 @@ fn configurations(all: &[Configured]) -> String {
     }
     let mut text = format!(
         "<h2>Configurations</h2>\n<p>As for a listener on port 8000 and an origin on 9001; of many routes the first \
-         {SHOWN_ROUTES}. {REFERENCE} is what all are held against.</p>\n"
+         {SHOWN_ROUTES}.</p>\n"
     );
     for one in all {
         let _ = writeln!(
@@ -248,6 +257,7 @@ mod tests {
                 row("direct", &[1.0]),
                 row("outrigger", &[9.0 * factor, 9.5]),
                 row("haproxy", &[10.0 * factor, 10.0]),
+                row("outrigger-bare", &[8.0 * factor, 8.0]),
                 Row { candidate: "caddy", figures: Err(Missing::Wrong("<b>".to_owned())) },
             ]
         };
@@ -313,6 +323,10 @@ mod tests {
         for sweep in sweeps() {
             assert!(text.contains(&format!("<section id=\"{}\">", sweep.name)), "{}", sweep.name);
         }
+        for title in ["HAProxy", "outrigger-bare"] {
+            let plot = format!("aria-label=\"CPU per request, × {title} in the same round");
+            assert_eq!(text.matches(&plot).count(), 1, "{title}");
+        }
         assert!(!text.contains("NaN") && !text.contains("inf"), "a figure is none");
         assert!(!text.contains("http://") && !text.contains("https://") && !text.contains("<script"));
         assert!(text.contains("run &amp; see") && text.contains("--only &lt;all&gt;"));
@@ -326,11 +340,18 @@ mod tests {
             text.contains("CPU: 0.93 [0.90-0.95] × HAProxy; to hold 1.12: yes; goal 0.92: within 0.05"),
             "{text}"
         );
-        assert!(text.contains("| h2, CPU") && text.contains("reached") && text.contains("missed"));
+        assert!(text.contains("| h2, CPU × HAProxy ") && text.contains("reached") && text.contains("missed"));
         assert!(text.contains("| RSS idle, MiB"));
+        assert!(text.contains("| policy, CPU × outrigger-bare "), "{text}");
+        // 1.125 and 1.1875 of Outrigger without it.
+        let (_, policy) = text.split_once("## policy\n").unwrap();
+        assert!(
+            policy.contains("CPU: 1.16 [1.12-1.19] × outrigger-bare; to hold 1.10: NO; goal 1.10: missed"),
+            "{policy}"
+        );
         let json = results().to_json();
         assert_eq!(json["scenarios"][0]["goals"][0]["verdict"], "within 0.05");
-        assert_eq!(json["scenarios"][0]["rows"][3]["missing"], "WRONG: <b>");
+        assert_eq!(json["scenarios"][0]["rows"][4]["missing"], "WRONG: <b>");
         assert!(json["growth"][0]["fits"][1]["fit"].is_number());
     }
 

@@ -5,23 +5,12 @@ use std::fmt::Write;
 use super::About;
 use crate::compare::figures::{DIRECT, Missing, Outcome, Row, Verdict, is_within};
 use crate::compare::memory::{Grown, KINDS, Rest};
-use crate::compare::{Fit, Goal, Growth, Metric, OUTRIGGER, REFERENCE, Results};
+use crate::compare::{Fit, Goal, Growth, Metric, OUTRIGGER, Results};
 use crate::markdown::aligned;
 use crate::stats::Spread;
 
-const HEADINGS: [&str; 11] = [
-    "",
-    "per second",
-    "CPU us (user + system)",
-    "× HAProxy [min-max]",
-    "p50 us",
-    "p90",
-    "p99",
-    "p99.9",
-    "RSS idle / loaded MiB",
-    "CPU busy / steal",
-    "",
-];
+/// Columns of a scenario's table.
+const COLUMNS: usize = 11;
 
 /// Where nothing was measured.
 const NOTHING: &str = "–";
@@ -58,7 +47,12 @@ impl Results {
             for goal in &outcome.scenario.goals {
                 let (ratio, verdict) = outcome.judge(goal);
                 rows.push([
-                    format!("{}, {}", outcome.scenario.name, goal.metric.name()),
+                    format!(
+                        "{}, {} × {}",
+                        outcome.scenario.name,
+                        goal.metric.name(),
+                        outcome.scenario.reference().title()
+                    ),
                     spread(ratio, 2),
                     format!("{:.2}", goal.hold),
                     held(ratio.map(|ratio| ratio.median), goal.hold).to_owned(),
@@ -110,8 +104,7 @@ impl Results {
     }
 
     fn goals_to_markdown(&self) -> String {
-        let mut rows =
-            vec![["", "× HAProxy [min-max]", "hold", "held", "goal", "outcome"].map(str::to_owned)];
+        let mut rows = vec![["", "found [min-max]", "hold", "held", "goal", "outcome"].map(str::to_owned)];
         rows.extend(self.goal_rows());
         if rows.len() == 1 { String::new() } else { aligned(&rows) }
     }
@@ -195,7 +188,7 @@ impl Outcome {
         let scenario = &self.scenario;
         let mut text =
             format!("## {}\n\n{}; figures for one {}.\n\n", scenario.name, scenario.title, scenario.unit());
-        let mut rows = vec![HEADINGS.map(str::to_owned)];
+        let mut rows = vec![self.headings()];
         rows.extend(self.rows.iter().map(|row| self.cells(row)));
         text.push_str(&aligned(&rows));
         if let Some(added) = self.added_text() {
@@ -231,9 +224,10 @@ impl Outcome {
     fn goal_text(&self, goal: &Goal) -> String {
         let (ratio, verdict) = self.judge(goal);
         format!(
-            "{}: {} × HAProxy; to hold {:.2}: {}; goal {:.2}: {}",
+            "{}: {} × {}; to hold {:.2}: {}; goal {:.2}: {}",
             goal.metric.name(),
             spread(ratio, 2),
+            self.scenario.reference().title(),
             goal.hold,
             held(ratio.map(|ratio| ratio.median), goal.hold),
             goal.goal,
@@ -241,14 +235,14 @@ impl Outcome {
         )
     }
 
-    /// The cells of a row, under [`HEADINGS`].
-    pub(super) fn cells(&self, row: &Row) -> [String; HEADINGS.len()] {
+    /// The cells of a row, under the [`headings`](Self::headings).
+    pub(super) fn cells(&self, row: &Row) -> [String; COLUMNS] {
         let figures = match &row.figures {
             Ok(figures) => figures,
             Err(missing) => {
-                let mut cells: [String; HEADINGS.len()] = Default::default();
+                let mut cells: [String; COLUMNS] = Default::default();
                 cells[0] = row.candidate.to_owned();
-                cells[HEADINGS.len() - 1] = missing.text();
+                cells[COLUMNS - 1] = missing.text();
                 return cells;
             }
         };
@@ -260,7 +254,7 @@ impl Outcome {
         let mib = |kib: Option<f64>| number(kib.map(|kib| kib / 1024.0), 1);
         let percent = |share: Option<f64>| number(share.map(|share| share * 100.0), 0);
         let ratio = match row.candidate {
-            REFERENCE => "1".to_owned(),
+            name if name == self.scenario.reference().candidate() => "1".to_owned(),
             name => spread(self.ratio(name, Metric::Cpu), 2),
         };
         [
@@ -286,8 +280,22 @@ impl Outcome {
     }
 
     /// The headings of [`cells`](Self::cells).
-    pub(super) fn headings() -> [&'static str; HEADINGS.len()] {
-        HEADINGS
+    pub(super) fn headings(&self) -> [String; COLUMNS] {
+        let ratio = format!("× {} [min-max]", self.scenario.reference().title());
+        [
+            "",
+            "per second",
+            "CPU us (user + system)",
+            &ratio,
+            "p50 us",
+            "p90",
+            "p99",
+            "p99.9",
+            "RSS idle / loaded MiB",
+            "CPU busy / steal",
+            "",
+        ]
+        .map(str::to_owned)
     }
 }
 

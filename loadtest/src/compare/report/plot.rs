@@ -10,7 +10,7 @@ use crate::stats::Spread;
 const WIDTH: f64 = 560.0;
 
 /// Room for names on the left.
-const LEFT: f64 = 92.0;
+const LEFT: f64 = 104.0;
 
 /// Room for values on the right of a chart of rows.
 const RIGHT: f64 = 118.0;
@@ -150,7 +150,7 @@ fn short(number: f64, unit: Unit) -> String {
 
 /// What a candidate looks like: its place among all, which decides colour and mark.
 fn look(candidate: &str) -> usize {
-    let known = ["outrigger", "haproxy", "nginx", "envoy", "caddy", "pingora", "direct"];
+    let known = ["outrigger", "haproxy", "nginx", "envoy", "caddy", "pingora", "outrigger-bare", "direct"];
     known.iter().position(|one| *one == candidate).unwrap_or(known.len() - 1)
 }
 
@@ -175,6 +175,7 @@ fn mark(candidate: &str, x: f64, y: f64) -> String {
             y - m - 1.0,
             y + m + 1.0
         ),
+        6 => format!("<circle class=\"open\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{m:.1}\"/>"),
         _ => format!(
             "<path class=\"open\" d=\"M{0:.1} {2:.1}L{1:.1} {3:.1}M{0:.1} {3:.1}L{1:.1} {2:.1}\"/>",
             x - m,
@@ -395,7 +396,8 @@ mod tests {
 
     #[test]
     fn candidates_differ_in_mark_and_colour() {
-        let names = ["outrigger", "haproxy", "nginx", "envoy", "caddy", "pingora", "direct"];
+        let names =
+            ["outrigger", "haproxy", "nginx", "envoy", "caddy", "pingora", "outrigger-bare", "direct"];
         let marks: std::collections::HashSet<_> = names.map(|name| mark(name, 0.0, 0.0)).into();
         assert_eq!(marks.len(), names.len());
     }

@@ -43,7 +43,11 @@ pub(super) fn configuration(candidate: &Candidate, wanted: &Wanted) -> Option<(&
         Candidate::Outrigger(_) => Some(("outrigger.yaml", outrigger(wanted))),
         Candidate::Haproxy(_) => haproxy(wanted).map(|text| ("haproxy.cfg", text)),
         Candidate::Envoy(_) => Some(("envoy.yaml", envoy(wanted))),
-        Candidate::Direct | Candidate::Nginx(_) | Candidate::Caddy(_) | Candidate::Pingora(_) => None,
+        Candidate::Direct
+        | Candidate::Bare(_)
+        | Candidate::Nginx(_)
+        | Candidate::Caddy(_)
+        | Candidate::Pingora(_) => None,
     }
 }
 

@@ -7,7 +7,10 @@ use outrigger_config::model::{Backoff, Retry, RetryCondition, RetryMethods};
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// What a peer proxy says about a refusal for overload.
-const OVERLOADED: HeaderName = HeaderName::from_static("x-outrigger-overloaded");
+static OVERLOADED: HeaderName = HeaderName::from_static("x-outrigger-overloaded");
+
+/// Where a gRPC answer that failed at once has its status.
+static GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// How a try failed, as far as it matters for another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,13 +173,19 @@ impl Policy {
     /// Whether an answer is worth another try. One that a peer proxy gave for overload never is: it is alive, and
     /// asks for less.
     pub fn after_answer(&self, status: StatusCode, headers: &HeaderMap, taken: bool) -> Option<Reason> {
-        if !taken || headers.get(OVERLOADED).is_some_and(|value| value == "true") {
-            return None;
-        }
-        if self.codes.contains(&status) {
-            return Some(Reason::Code);
-        }
-        let grpc = headers.get("grpc-status").filter(|_| !self.grpc_codes.is_empty())?;
-        self.grpc_codes.iter().any(|code| grpc == code.as_str()).then_some(Reason::GrpcCode)
+        let reason = if self.codes.contains(&status) {
+            Reason::Code
+        } else if !self.grpc_codes.is_empty() && self.has_grpc_code(headers) {
+            Reason::GrpcCode
+        } else {
+            return None; // most answers, before anything is looked up
+        };
+        let asks_for_less = || headers.get(&OVERLOADED).is_some_and(|value| value == "true");
+        (taken && !asks_for_less()).then_some(reason)
+    }
+
+    fn has_grpc_code(&self, headers: &HeaderMap) -> bool {
+        let status = headers.get(&GRPC_STATUS);
+        status.is_some_and(|status| self.grpc_codes.iter().any(|code| status == code.as_str()))
     }
 }

@@ -24,7 +24,7 @@ impl Latency {
         let took = took as f64;
         self.update(now, |known| match known {
             Some((estimate, age)) if took < estimate => {
-                let kept = (-age / FADES).exp();
+                let kept = kept(age);
                 estimate * kept + took * (1.0 - kept)
             }
             _ => took,
@@ -41,7 +41,7 @@ impl Latency {
 
     /// What the next answer will take, in microseconds; less and less while nobody asks. `None` while nothing is known.
     pub(crate) fn estimate(&self, now: u64) -> Option<f64> {
-        read(self.0.load(Relaxed), now).map(|(estimate, age)| (estimate * (-age / FADES).exp()).max(1.0))
+        read(self.0.load(Relaxed), now).map(|(estimate, age)| (estimate * kept(age)).max(1.0))
     }
 
     fn update(&self, now: u64, next: impl Fn(Option<(f64, f64)>) -> f64) {
@@ -51,6 +51,13 @@ impl Latency {
         };
         let _ = self.0.fetch_update(Relaxed, Relaxed, write);
     }
+}
+
+/// What counts of an observation after so long. A busy endpoint is asked again within milliseconds, where the first terms
+/// of the series are exact enough: off by 2 in 10 million at most.
+fn kept(age: f64) -> f64 {
+    let x = age / FADES;
+    if x < 0.01 { 1.0 - x + x * x / 2.0 } else { (-x).exp() }
 }
 
 /// The estimate, and how old it is in microseconds.

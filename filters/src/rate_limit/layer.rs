@@ -11,7 +11,7 @@ use futures_util::future::Either;
 use http::Response;
 use tower::{Layer, Service};
 
-use super::Limit;
+use super::{Limit, limiter::nanos};
 use crate::{
     error::Error,
     service::{Body, HttpService, Request},
@@ -53,7 +53,8 @@ impl<S: HttpService> Service<Request> for RateLimited<S> {
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        match self.limits.iter().try_for_each(|limit| limit.admit(&request)) {
+        let now = nanos(request.context.started);
+        match self.limits.iter().try_for_each(|limit| limit.admit(&request, now)) {
             Ok(()) => Either::Left(self.inner.call(request)),
             Err(error) => Either::Right(ready(Err(error))),
         }

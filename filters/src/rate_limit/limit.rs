@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use outrigger_config::model::{ClaimPath, Mode, RateLimit, RateLimitKey};
-use tokio::time::Instant;
 
-use super::{Key, Limiter};
+use super::{Key, Limiter, bucket::Nanos};
 use crate::{
     context::Exchange,
     error::{Error, RATE_LIMITED},
@@ -24,11 +23,7 @@ pub struct Limit {
 impl Limit {
     /// A limit whose buckets are full.
     pub fn new(model: &RateLimit) -> Self {
-        Self {
-            model: model.clone(),
-            limiter: Limiter::new(model, Instant::now()),
-            issuer: ClaimPath::new(["iss".into()]),
-        }
+        Self { model: model.clone(), limiter: Limiter::new(model), issuer: ClaimPath::new(["iss".into()]) }
     }
 
     /// As accepted.
@@ -40,8 +35,7 @@ impl Limit {
     ///
     /// # Errors
     /// It is one too many, and that is not only tried out.
-    pub fn admit(&self, request: &Request) -> Result<(), Error> {
-        let now = request.context.started;
+    pub fn admit(&self, request: &Request, now: Nanos) -> Result<(), Error> {
         let counted =
             self.with_key(&request.head.headers, &request.context, |key| self.limiter.admit(key, now));
         counted.or_else(|wait| self.refuse(&request.context, wait))
@@ -101,6 +95,7 @@ mod tests {
 
     use outrigger_config::model::RateLimitKey;
     use serde_json::json;
+    use tokio::time::Instant;
 
     use super::*;
     use crate::{
@@ -137,7 +132,7 @@ mod tests {
 
     /// Whether each of these requests, in turn, is let in.
     fn admitted<const N: usize>(limit: &Limit, requests: [Request; N]) -> [bool; N] {
-        requests.map(|request| limit.admit(&request).is_ok())
+        requests.map(|request| limit.admit(&request, 0).is_ok())
     }
 
     #[test]
@@ -206,7 +201,7 @@ mod tests {
         model.mode = Mode::Report;
         let limit = Limit::new(&model);
         let (first, second) = (request(&[]), request(&[]));
-        assert!(limit.admit(&first).is_ok() && limit.admit(&second).is_ok());
+        assert!(limit.admit(&first, 0).is_ok() && limit.admit(&second, 0).is_ok());
         assert_eq!((first.context.would_denies(), first.context.rule()), (vec![], None));
         assert_eq!((second.context.would_denies(), second.context.rule()), (vec![RATE_LIMITED], Some("l")));
     }

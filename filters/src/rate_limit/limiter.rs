@@ -8,11 +8,11 @@
 //! nothing waits while it is held. The one bucket of a limit without key is a plain atomic.
 
 use std::{
-    hash::{BuildHasher, RandomState},
+    hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState},
     net::IpAddr,
     num::NonZeroUsize,
     sync::{
-        Mutex, PoisonError,
+        Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -32,37 +32,66 @@ pub const KEYS: usize = 10_000;
 
 const SHARDS: usize = 16;
 
+/// What [`nanos`] counts from: when it was first asked.
+static BEGAN: OnceLock<Instant> = OnceLock::new();
+
+/// A moment as all limits count it.
+pub(super) fn nanos(at: Instant) -> Nanos {
+    let began = *BEGAN.get_or_init(|| at);
+    // Those of a request that began before count from the same moment.
+    Nanos::try_from(at.saturating_duration_since(began).as_nanos()).unwrap_or(Nanos::MAX)
+}
+
 /// One limit.
 #[derive(Debug)]
 pub struct Limiter {
     rate: Rate,
-    began: Instant,
     buckets: Buckets,
 }
 
 #[derive(Debug)]
 enum Buckets {
     One(AtomicU64),
-    Keyed { hash: Hash, shards: Box<[Mutex<LruCache<u64, Nanos>>]> },
+    Keyed { hash: Hash, shards: Box<[Mutex<Shard>]> },
+}
+
+type Shard = LruCache<u64, Nanos, BuildHasherDefault<Hashed>>;
+
+/// A key that is a hash already.
+#[derive(Debug, Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl Limiter {
     /// A limit whose buckets are full.
-    pub fn new(model: &RateLimit, now: Instant) -> Self {
+    pub fn new(model: &RateLimit) -> Self {
         let buckets = match model.key {
             RateLimitKey::Global => Buckets::One(AtomicU64::new(0)),
             _ => Buckets::keyed(),
         };
-        Self { rate: Rate::new(model.requests, model.per, model.burst), began: now, buckets }
+        Self { rate: Rate::new(model.requests, model.per, model.burst), buckets }
     }
 
-    /// Counts one request.
+    /// Counts one request, at a moment of [`nanos`].
     ///
     /// # Errors
     /// It is over the limit; after this time it would not be.
-    pub fn admit(&self, key: &Key<'_>, now: Instant) -> Result<(), Duration> {
-        let elapsed = now.saturating_duration_since(self.began).as_nanos();
-        let now = Nanos::try_from(elapsed).unwrap_or(Nanos::MAX);
+    pub fn admit(&self, key: &Key<'_>, now: Nanos) -> Result<(), Duration> {
         match &self.buckets {
             Buckets::One(full_at) => self.take_atomic(full_at, now),
             Buckets::Keyed { hash, shards } => {
@@ -123,7 +152,7 @@ impl Buckets {
         let room = NonZeroUsize::new(KEYS / SHARDS).expect("more keys than shards");
         // Room is taken as keys come, not for all of them at once.
         let shard = || {
-            let mut buckets = LruCache::unbounded();
+            let mut buckets = Shard::unbounded_with_hasher(BuildHasherDefault::new());
             buckets.resize(room);
             Mutex::new(buckets)
         };
@@ -137,32 +166,31 @@ mod tests {
 
     use super::*;
 
-    fn limiter(key: RateLimitKey) -> (Limiter, Instant) {
-        let began = Instant::now();
-        let model = RateLimit::new("l".into(), 1, Duration::from_secs(1), key);
-        (Limiter::new(&model, began), began)
+    const SECOND: Nanos = 1_000_000_000;
+
+    fn limiter(key: RateLimitKey) -> Limiter {
+        Limiter::new(&RateLimit::new("l".into(), 1, Duration::from_secs(1), key))
     }
 
     #[test]
     fn each_key_has_a_bucket_of_its_own() {
-        let (limiter, now) = limiter(RateLimitKey::ClientAddress);
+        let (limiter, now) = (limiter(RateLimitKey::ClientAddress), SECOND);
         let [one, other] = [[192, 0, 2, 1], [192, 0, 2, 2]].map(|ip| Key::address(ip.into()));
         assert!(limiter.admit(&one, now).is_ok());
         assert_eq!(limiter.admit(&one, now), Err(Duration::from_secs(1)));
         assert!(limiter.admit(&other, now).is_ok());
-        assert!(limiter.admit(&one, now + Duration::from_secs(1)).is_ok());
+        assert!(limiter.admit(&one, now + SECOND).is_ok());
     }
 
     #[test]
     fn the_global_bucket_is_exact_between_threads() {
-        let began = Instant::now();
         let mut model = RateLimit::new("l".into(), 1, Duration::from_secs(3600), RateLimitKey::Global);
         model.burst = 5_000;
-        let limiter = Arc::new(Limiter::new(&model, began));
+        let limiter = Arc::new(Limiter::new(&model));
         let count = || {
             let limiter = Arc::clone(&limiter);
             std::thread::spawn(move || {
-                (0..5_000).filter(|_| limiter.admit(&Key::Everybody, began).is_ok()).count()
+                (0..5_000).filter(|_| limiter.admit(&Key::Everybody, SECOND).is_ok()).count()
             })
         };
         let threads = [count(), count()];
@@ -172,7 +200,7 @@ mod tests {
 
     #[test]
     fn any_number_of_keys_takes_bounded_room_and_a_busy_one_is_kept() {
-        let (limiter, now) = limiter(RateLimitKey::Header(http::header::HOST));
+        let (limiter, now) = (limiter(RateLimitKey::Header(http::header::HOST)), SECOND);
         let busy = Key::Text(b"busy");
         assert!(limiter.admit(&busy, now).is_ok());
         for number in 0..10 * KEYS as u64 {

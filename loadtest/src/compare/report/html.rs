@@ -133,7 +133,9 @@ fn coloured(table: &str) -> String {
     [("reached", "good"), ("within 0.05", "good"), ("missed", "bad"), ("NO", "bad")].iter().fold(
         table.to_owned(),
         |text, (word, class)| {
-            text.replace(&format!("<td>{word}</td>"), &format!("<td class=\"{class}\">{word}</td>"))
+            let (cell, remark) = (format!("<td>{word}</td>"), format!("<td class=\"remark\">{word}</td>"));
+            text.replace(&cell, &format!("<td class=\"{class}\">{word}</td>"))
+                .replace(&remark, &format!("<td class=\"remark {class}\">{word}</td>"))
         },
     )
 }
@@ -322,6 +324,11 @@ mod tests {
         }
         for sweep in sweeps() {
             assert!(text.contains(&format!("<section id=\"{}\">", sweep.name)), "{}", sweep.name);
+        }
+        for outcome in
+            ["remark good\">reached", "remark good\">within 0.05", "remark bad\">missed", "bad\">NO"]
+        {
+            assert!(text.contains(outcome), "{outcome}");
         }
         for title in ["HAProxy", "outrigger-bare"] {
             let plot = format!("aria-label=\"CPU per request, × {title} in the same round");

@@ -1,6 +1,6 @@
 //! The filters of the request chain: for each a pure decision core and, where it lasts as long as the call, a
 //! thin tower layer. A filter never imports a sibling; what they share is [`service`], [`error`],
-//! [`context`], [`identity`], [`claims`] and [`path`].
+//! [`context`], [`identity`], [`claims`], [`path`] and [`place`].
 
 pub mod access_log;
 pub mod authorize;
@@ -22,6 +22,7 @@ pub mod identity;
 pub mod jwt;
 pub mod owned_headers;
 pub mod path;
+pub mod place;
 pub mod proxy_protocol;
 pub mod rate_limit;
 pub mod redirect;

@@ -6,7 +6,6 @@
 use std::{
     cell::RefCell,
     fmt,
-    future::Future,
     pin::Pin,
     rc::Rc,
     task::{Context as TaskContext, Poll},
@@ -17,12 +16,16 @@ use http::{Response, request::Parts};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tower::Service;
 
-use crate::{context::Context, error::Error};
+use crate::{
+    context::Context,
+    error::Error,
+    place::{Placed, Places, Settled},
+};
 
 /// A request on its way through a chain.
 pub struct Request {
-    /// Method, target, version and fields.
-    pub head: Parts,
+    /// Method, target, version and fields; in a box, since every step of a chain moves the request.
+    pub head: Box<Parts>,
     /// The body.
     pub body: Body,
     /// What the steps tell each other.
@@ -42,7 +45,7 @@ impl From<http::Request<Body>> for Request {
         let (head, body) = request.into_parts();
         let (now, peer) = (tokio::time::Instant::now(), [127, 0, 0, 1].into());
         let context = crate::context::Exchange::begin(now, peer, None, Default::default());
-        Self { head, body, context }
+        Self { head: Box::new(head), body, context }
     }
 }
 
@@ -55,15 +58,18 @@ pub trait HttpService: Service<Request, Response = Response<Body>, Error = Error
 impl<S> HttpService for S where S: Service<Request, Response = Response<Body>, Error = Error> + Clone + 'static
 {}
 
-/// A boxed answer in the making.
-pub type ResponseFuture = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>>>>;
+/// An answer in the making, in its place on the heap.
+pub type ResponseFuture = Placed<dyn Settled<Output = Result<Response<Body>, Error>>>;
 
 trait DynService {
     fn answer(&self, request: Request) -> ResponseFuture;
 }
 
 /// A chain that is called in place: none of its steps waits before it hands on or answers.
-struct Chain<S>(RefCell<S>);
+struct Chain<S: HttpService> {
+    service: RefCell<S>,
+    places: Places<S::Future>,
+}
 
 impl<S> DynService for Chain<S>
 where
@@ -71,7 +77,7 @@ where
     S::Future: 'static,
 {
     fn answer(&self, request: Request) -> ResponseFuture {
-        Box::pin(self.0.borrow_mut().call(request))
+        self.places.settle(self.service.borrow_mut().call(request)).erase()
     }
 }
 
@@ -86,12 +92,26 @@ impl BoxService {
         S: HttpService,
         S::Future: 'static,
     {
-        Self(Rc::new(Chain(RefCell::new(service))))
+        Self(Rc::new(Chain { service: RefCell::new(service), places: Places::default() }))
     }
 
     /// Answers one request.
     pub fn answer(&self, request: Request) -> ResponseFuture {
         self.0.answer(request)
+    }
+}
+
+impl Service<Request> for BoxService {
+    type Response = Response<Body>;
+    type Error = Error;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> ResponseFuture {
+        self.answer(request)
     }
 }
 

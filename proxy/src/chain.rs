@@ -55,13 +55,12 @@ where
         let client = view.redis().filter(|_| !limits.is_empty())?;
         Some(SharedLimitLayer::new(limits, Rc::clone(client)))
     };
+    if is_open(view, id) {
+        return BoxService::new(service);
+    }
     let gate = view.gate(id);
     if route.rate_limits.is_empty() && gate.is_none() {
-        // Not one more step for routes that are open to everybody.
-        let open = route.auth.requirement == Requirement::None
-            && route.authorize.is_none()
-            && view.ext_auth(id).is_none();
-        return if open { BoxService::new(service) } else { BoxService::new(identified(view, id, service)) };
+        return BoxService::new(identified(view, id, service));
     }
     let inner = ServiceBuilder::new()
         // 13: by what only a token or certificate says.
@@ -77,6 +76,16 @@ where
         .option_layer(shared(false))
         .service(identified(view, id, inner));
     BoxService::new(chain)
+}
+
+/// Whether everybody may use a route, as often as he likes.
+fn is_open(view: &View, id: RouteId) -> bool {
+    let route = view.config().route(id);
+    route.rate_limits.is_empty()
+        && view.gate(id).is_none()
+        && route.auth.requirement == Requirement::None
+        && route.authorize.is_none()
+        && view.ext_auth(id).is_none()
 }
 
 /// 10 to 12.
@@ -121,18 +130,27 @@ where
     S::Future: 'static,
 {
     let route = view.config().route(id);
-    if is_plain(route) {
-        // Most routes change nothing: the same order without its empty places, for shorter futures.
+    if is_plain(route) && is_open(view, id) {
+        // Most routes: the same order without its empty places, so that there is one short future in one place.
         let layer = route.timeouts.request.map(TimeoutLayer::new);
-        return guarded(view, id, ServiceBuilder::new().option_layer(layer).service(forward));
+        return BoxService::new(ServiceBuilder::new().option_layer(layer).service(forward));
     }
+    // Each step moves the future of the next one, so that the longest has a place of its own.
+    changed(view, id, BoxService::new(forward))
+}
+
+/// The same, with all that a route may change of a request.
+fn changed(view: &View, id: RouteId, forward: BoxService) -> BoxService {
+    let route = view.config().route(id);
     let mirror = view.mirror(id).and_then(|counters| {
         MirrorLayer::new(view.config(), route, Rc::clone(view.upstreams()), Arc::clone(counters))
     });
     let chain = ServiceBuilder::new()
         // 16: after every decision was made on what the client sent, before anything is sent on.
-        .layer(RewriteLayer::new(&route.url_rewrite))
-        .layer(RequestHeadersLayer::new(&route.request_headers))
+        .option_layer(rewrites(route).then(|| RewriteLayer::new(&route.url_rewrite)))
+        .option_layer(
+            (!route.request_headers.is_empty()).then(|| RequestHeadersLayer::new(&route.request_headers)),
+        )
         // 17: what is sent on goes to somebody else as well.
         .option_layer(mirror)
         // 18: the client's patience, over all tries.
@@ -145,8 +163,11 @@ where
 
 fn is_plain(route: &Route) -> bool {
     route.request_headers.is_empty()
-        && route.url_rewrite.path.is_none()
-        && route.url_rewrite.hostname.is_none()
+        && !rewrites(route)
         && route.fault.is_none()
         && route.request_mirror.is_none()
+}
+
+fn rewrites(route: &Route) -> bool {
+    route.url_rewrite.path.is_some() || route.url_rewrite.hostname.is_some()
 }

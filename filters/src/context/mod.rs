@@ -120,6 +120,7 @@ pub struct Exchange {
     pub hash_key: Cell<Option<u64>>,
     /// A timeout ended the try that is on its way, before its answer.
     pub timed_out: Cell<bool>,
+    moment: Cell<Option<Instant>>,
     request_complete: Cell<Option<Instant>>,
     awaits_complete: Cell<Option<Waker>>,
     /// Why the request body was given up; it is the answer to whatever failed because of it.
@@ -169,6 +170,7 @@ impl Exchange {
             held: Cell::new(None),
             hash_key: Cell::new(None),
             timed_out: Cell::new(false),
+            moment: Cell::new(None),
             request_complete: Cell::new(None),
             awaits_complete: Cell::new(None),
             body_failure: RefCell::new(None),
@@ -178,6 +180,19 @@ impl Exchange {
             bytes_in: Cell::new(0),
             bytes_out: Cell::new(0),
         })
+    }
+
+    /// The time, which stands still until the request waits: to read the clock costs more than most of what needs it.
+    /// Only for what is polled with the answer.
+    pub fn now(&self) -> Instant {
+        let now = self.moment.get().unwrap_or_else(Instant::now);
+        self.moment.set(Some(now));
+        now
+    }
+
+    /// The request waits, so time passes.
+    pub fn waits(&self) {
+        self.moment.set(None);
     }
 
     /// The last byte of the request came at `now`; the timeouts run from here.

@@ -23,13 +23,14 @@ use outrigger_filters::{
     cors,
     error::Error,
     grpc, headers,
+    place::Placed,
     service::{self, Body, ResponseFuture},
 };
 
 pub(crate) use self::request_body::Received;
 use self::{record::Record, request_body::RequestBody, response_body::ResponseBody};
 use crate::{
-    forward::UpgradedSlot,
+    forward::{UpgradedSlot, spare},
     listener::{client::Client, tunnel::Tunnel},
     respond::{self, Reset, Unparsed},
     router::Choice,
@@ -93,26 +94,10 @@ impl Future for Answer {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let answered = loop {
-            match &mut this.begun {
-                Begun::Answering(answer) => match answer.as_mut().poll(cx) {
-                    Poll::Ready(answered) => break answered,
-                    Poll::Pending if this.is_late(cx) => break this.give_up(),
-                    Poll::Pending => return Poll::Pending,
-                },
-                Begun::AwaitsKeys(chosen) => {
-                    let (choice, request) = match chosen.as_mut().poll(cx) {
-                        Poll::Ready(chosen) => chosen,
-                        Poll::Pending if this.is_late(cx) => break this.give_up(),
-                        Poll::Pending => return Poll::Pending,
-                    };
-                    this.begun = match &this.record {
-                        Some(record) => enter(record, choice, false, request).into(),
-                        None => Begun::Refused(Error::NoRoute),
-                    };
-                }
-                Begun::Refused(error) => break Err(std::mem::replace(error, Error::NoRoute)),
-            }
+        let polled = this.poll_begun(cx);
+        let Poll::Ready(answered) = polled else {
+            this.record.iter().for_each(|record| record.exchange().waits());
+            return Poll::Pending;
         };
         let record = this.record.take().expect("an answer is not polled again once it is there");
         Poll::Ready(conclude(record, this.asked, answered))
@@ -120,6 +105,30 @@ impl Future for Answer {
 }
 
 impl Answer {
+    fn poll_begun(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<Body>, Error>> {
+        loop {
+            match &mut self.begun {
+                Begun::Answering(answer) => match Pin::new(answer).poll(cx) {
+                    Poll::Ready(answered) => return Poll::Ready(answered),
+                    Poll::Pending if self.is_late(cx) => return Poll::Ready(self.give_up()),
+                    Poll::Pending => return Poll::Pending,
+                },
+                Begun::AwaitsKeys(chosen) => {
+                    let (choice, request) = match chosen.as_mut().poll(cx) {
+                        Poll::Ready(chosen) => chosen,
+                        Poll::Pending if self.is_late(cx) => return Poll::Ready(self.give_up()),
+                        Poll::Pending => return Poll::Pending,
+                    };
+                    self.begun = match &self.record {
+                        Some(record) => enter(record, choice, false, request).into(),
+                        None => Begun::Refused(Error::NoRoute),
+                    };
+                }
+                Begun::Refused(error) => return Poll::Ready(Err(std::mem::replace(error, Error::NoRoute))),
+            }
+        }
+    }
+
     /// Whether a gRPC client does not want the answer any more: the one deadline that holds for the whole call.
     fn is_late(&self, cx: &mut Context<'_>) -> bool {
         let Some(exchange) = self.record.as_ref().map(Record::exchange) else { return false };
@@ -181,7 +190,7 @@ fn route(
     let context = record.exchange();
     let (limits, claim_headers) = (view.config().listener(listener), view.claim_headers(listener));
     let body = RequestBody::wrap(body, head.version, client, context, limits, claim_headers);
-    let request = service::Request { head, body, context: Rc::clone(context) };
+    let request = service::Request { head: spare::head(head), body, context: Rc::clone(context) };
     let preflight = cors::preflight(&request.head);
     let (choice, newer_keys) = choice::choose(view, listener, &request, preflight.as_ref());
     match newer_keys {
@@ -226,7 +235,7 @@ fn enter(
     if let Some(policy) = view.cors(choice.route) {
         record.grant(policy.grant(&request.head.headers));
         if preflight {
-            return Ok(Box::pin(future::ready(Ok(policy.answer(&request.head)))));
+            return Ok(Placed::alone(future::ready(Ok(policy.answer(&request.head)))).erase());
         }
     }
     Ok(view.chain(choice.route).answer(request))

@@ -7,7 +7,7 @@
 
 mod answer;
 mod prepare;
-mod spare;
+pub(crate) mod spare;
 mod tries;
 
 use std::{cell::RefCell, future::poll_fn, rc::Rc, sync::Arc};
@@ -18,7 +18,7 @@ use outrigger_filters::{
     context::Context,
     error::Error,
     retry::{self, Failure},
-    service::{self, Body, HttpService, ResponseFuture},
+    service::{self, Body, HttpService},
 };
 
 use self::{
@@ -77,7 +77,7 @@ pub(crate) fn service(
     })
 }
 
-/// The same with `retry`, `hedge` or a time for each try: several tries in one box.
+/// The same with `retry`, `hedge` or a time for each try.
 pub(crate) fn repeating(
     config: &Config,
     route: &Route,
@@ -86,11 +86,9 @@ pub(crate) fn repeating(
 ) -> impl HttpService<Future: 'static> + use<> {
     let plan = Rc::new(Plan::new(route, backends));
     let targets = Rc::new(Targets::new(config, route, backends, upstreams));
-    tower::service_fn(move |request| -> ResponseFuture {
+    tower::service_fn(move |request| {
         let (call, body) = targets.begin(request);
-        let sending = tries::send(call, body, Rc::clone(&plan));
-        debug_assert!(size_of_val(&sending) <= tries::SMALL, "{} bytes for all tries", size_of_val(&sending));
-        Box::pin(sending)
+        tries::send(call, body, Rc::clone(&plan))
     })
 }
 
@@ -180,7 +178,10 @@ fn send(call: Call, mut body: Body) -> impl Future<Output = Result<Response<Body
             let attempt = Attempt { pool: &pool, call: &call, may_reuse: tried.is_empty(), number: None };
             attempt.announce();
             match attempt.run(&mut body, None, in_flight).await {
-                Ok(response) => return Ok(response),
+                Ok(response) => {
+                    call.prepared.let_go();
+                    return Ok(response);
+                }
                 Err(Failed { error, failure }) => {
                     let first = tried.is_empty() && !call.prepared.gone.get();
                     let reason = retry::unasked(failure).filter(|_| first);

@@ -11,6 +11,8 @@ use outrigger_filters::{
     service::Body,
 };
 
+use super::spare;
+
 /// What is spoken for one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wire {
@@ -22,7 +24,7 @@ pub(super) enum Wire {
 ///
 /// Its tries share it: each reads the head when it writes, which takes no time, and none takes it away.
 pub(super) struct Prepared {
-    head: RefCell<Parts>,
+    head: RefCell<Box<Parts>>,
     pub(super) wire: Wire,
     /// The client asked to upgrade, and the upstream is told.
     pub(super) upgrade: bool,
@@ -87,7 +89,7 @@ impl Prepared {
             true => self.copy(),
             false => {
                 self.gone.set(true);
-                self.head.replace(Request::new(()).into_parts().0)
+                std::mem::replace(&mut **self.head.borrow_mut(), spare::empty_head())
             }
         };
         if let Some(host) = told.host {
@@ -101,7 +103,7 @@ impl Prepared {
 
     fn copy(&self) -> Parts {
         let of = self.head.borrow();
-        let (mut head, ()) = Request::new(()).into_parts();
+        let mut head = spare::empty_head();
         head.method = of.method.clone();
         head.uri = of.uri.clone();
         head.version = of.version;
@@ -113,7 +115,7 @@ impl Prepared {
     pub(super) fn came_back(&self, request: Request<Body>) -> Body {
         let (head, body) = request.into_parts();
         if self.gone.replace(false) {
-            self.head.replace(head);
+            **self.head.borrow_mut() = head;
         }
         body
     }
@@ -124,14 +126,14 @@ impl Prepared {
         takes(&head.method, &head.headers)
     }
 
-    /// Its fields, when it is not needed any more.
-    pub(super) fn into_fields(self) -> HeaderMap {
-        self.head.into_inner().headers
+    /// It is not needed any more.
+    pub(super) fn let_go(self) {
+        spare::give_back_head(self.head.into_inner());
     }
 }
 
 /// Prepares a request for its first try.
-pub(super) fn prepare(mut head: Parts, body: &Body, upstream: &Upstream, context: &Context) -> Prepared {
+pub(super) fn prepare(mut head: Box<Parts>, body: &Body, upstream: &Upstream, context: &Context) -> Prepared {
     let wire = wire(upstream.protocol, context.is_grpc.get());
     if head.version == Version::HTTP_2 && wire == Wire::Http1 {
         join_cookies(&mut head.headers);

@@ -1,20 +1,56 @@
-//! Maps for the fields of answers, where those of the request may be needed for another try.
+//! Heads of requests, and maps for the fields of answers, that are used again.
 //!
-//! The map of a request has no use left once its answer is handed on, and a new one costs two allocations; so each
-//! worker keeps a few for its next answers.
+//! A request's head is of no use once its answer is handed on, and so is the map of its fields where an answer could not
+//! take it because another try might have needed it. New ones would cost every request up to three allocations, so each
+//! worker keeps a few for its next requests.
 
 use std::cell::RefCell;
 
-use http::HeaderMap;
+use http::{HeaderMap, Request, request::Parts};
 
-/// Kept by one worker.
+/// Kept by one worker, of each.
 const MOST: usize = 64;
 
 /// A map with room for more fields than this is let go.
 const LARGEST: usize = 64;
 
 thread_local! {
+    #[expect(clippy::vec_box, reason = "it is the boxes that are used again")]
+    static HEADS: RefCell<Vec<Box<Parts>>> = const { RefCell::new(Vec::new()) };
     static MAPS: RefCell<Vec<HeaderMap>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A place for a head, with this one in it.
+pub(crate) fn head(head: Parts) -> Box<Parts> {
+    match HEADS.with_borrow_mut(Vec::pop) {
+        Some(mut place) => {
+            *place = head;
+            place
+        }
+        None => Box::new(head),
+    }
+}
+
+/// Nobody needs this head any more.
+pub(super) fn give_back_head(mut head: Box<Parts>) {
+    if head.headers.capacity() > 0 {
+        give_back(std::mem::take(&mut head.headers));
+    }
+    // What holds memory of the client's is let go now.
+    head.uri = http::Uri::default();
+    if !head.extensions.is_empty() {
+        head.extensions.clear();
+    }
+    HEADS.with_borrow_mut(|heads| {
+        if heads.len() < MOST {
+            heads.push(head);
+        }
+    });
+}
+
+/// An empty head, as one that was taken away leaves it.
+pub(super) fn empty_head() -> Parts {
+    Request::new(()).into_parts().0
 }
 
 /// An empty map.
@@ -23,7 +59,7 @@ pub(super) fn take() -> HeaderMap {
 }
 
 /// Nobody needs these fields any more.
-pub(super) fn give_back(mut fields: HeaderMap) {
+fn give_back(mut fields: HeaderMap) {
     if fields.capacity() <= LARGEST {
         fields.clear();
         MAPS.with_borrow_mut(|maps| {

@@ -20,7 +20,7 @@ use outrigger_config::model::{Route, UpstreamId, WeightedBackend};
 use outrigger_filters::{
     context::Context,
     error::Error,
-    hedge::Hedging,
+    hedge::{Hedging, Turn},
     retry::{self, Failure, Kept, Policy, Reason},
     service::Body,
 };
@@ -36,9 +36,6 @@ use crate::upstream::{
 
 /// Kept of a body that only `hedge` wants to send twice.
 const HEDGED_BODY: usize = 64 * 1024;
-
-/// What the allocator has at hand without a search (glibc).
-pub(super) const SMALL: usize = 1032;
 
 /// Without a request timeout, an endpoint that asks for a longer pause than this is not waited for.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -76,28 +73,29 @@ impl Plan {
 }
 
 /// Sends a request until there is an answer to hand on, or nothing more to try.
-///
-/// Three boxes, the future of this one among them, since each is small enough for what the allocator keeps at hand, and
-/// one for everything is not.
 pub(super) fn send(
     call: Call,
     body: Body,
     plan: Rc<Plan>,
 ) -> impl Future<Output = Result<Response<Body>, Error>> {
-    let mut tries = Box::new(Tries::begin(call, body, plan));
+    let mut tries = Tries::begin(call, body, plan);
     async move {
         loop {
-            let ended = tries.once().await?;
-            match tries.again(&ended) {
-                Some(pause) => {
-                    tries.take_back(ended);
-                    tries.wait(pause).await;
-                }
-                None => return tries.finish(ended),
-            }
+            let (mut one, in_flight) = tries.next()?;
+            let answered = tries.once(&mut one, in_flight).await;
+            let Some(pause) = tries.again(&answered) else {
+                tries.finish(one.turn, answered.is_ok());
+                return answered.map_err(|failed| failed.error);
+            };
+            tries.take_back(one, answered.is_ok());
+            drop(answered);
+            tries.wait(pause).await;
         }
     }
 }
+
+/// The head of an answer, or why there is none.
+type Answered = Result<Response<Body>, Failed>;
 
 /// The tries of one request.
 struct Tries {
@@ -127,12 +125,6 @@ struct Try {
     may_reuse: bool,
 }
 
-/// One try that has ended.
-struct Ended {
-    answered: Result<Response<Body>, Failed>,
-    of: Try,
-}
-
 impl Tries {
     fn begin(mut call: Call, mut body: Body, plan: Rc<Plan>) -> Self {
         let prepared = &mut call.prepared;
@@ -151,27 +143,17 @@ impl Tries {
         Self { call, body, plan, tried: Tried::default(), retries: 0, may_reuse: true, taken, hedged, kept }
     }
 
-    /// One try, or two beside each other.
+    /// The next try.
     ///
     /// # Errors
     /// There is no endpoint.
-    async fn once(&mut self) -> Result<Ended, Error> {
+    fn next(&mut self) -> Result<(Try, InFlight), Error> {
         let Picked { pool, in_flight } = self.call.upstream.pick(&self.tried, &self.call.context)?;
         let (body, turn) = match &self.kept {
             Some(kept) => kept.next_try(),
             None => (std::mem::take(&mut self.body), 0),
         };
-        let hedging = self.plan.hedging(self.call.context.upstream.get());
-        let hedging = hedging.filter(|_| self.hedged && self.retries == 0);
-        let asked = hedging.map(|hedging| (hedging, Arc::clone(pool.endpoint())));
-        let started = Instant::now();
-        let running = self.a_try(pool, body, turn).run(&self.call, in_flight, self.plan.per_try, started);
-        debug_assert!(size_of_val(&running) <= SMALL, "{} bytes for one try", size_of_val(&running));
-        let first = Box::pin(running);
-        match asked {
-            Some((hedging, asked)) => Ok(self.hedge(first, started, &asked, hedging).await),
-            None => Ok(first.await),
-        }
+        Ok((self.a_try(pool, body, turn), in_flight))
     }
 
     fn a_try(&self, pool: Rc<Pool>, body: Body, turn: u32) -> Try {
@@ -181,46 +163,71 @@ impl Tries {
         one
     }
 
-    /// A try, and another one at another endpoint when it takes long.
+    /// One try, or two beside each other; it is the one that has ended then.
+    fn once(&self, one: &mut Try, in_flight: InFlight) -> impl Future<Output = Answered> {
+        let hedging = self.plan.hedging(self.call.context.upstream.get());
+        let hedging = hedging.filter(|_| self.hedged && self.retries == 0);
+        async move {
+            let started = self.call.context.now();
+            let Some(hedging) = hedging else {
+                return one.run(&self.call, in_flight, self.plan.per_try, started).await;
+            };
+            let (answered, second) = self.hedge(one, in_flight, started, hedging).await;
+            if let Some(second) = second {
+                *one = second;
+            }
+            answered
+        }
+    }
+
+    /// A try, and another one at another endpoint when it takes long: which is given when it is the one that ended.
     #[expect(clippy::manual_async_fn, reason = "an async fn has room for its arguments twice")]
     fn hedge(
         &self,
-        mut first: Pin<Box<impl Future<Output = Ended>>>,
+        one: &mut Try,
+        in_flight: InFlight,
         started: Instant,
-        asked: &Endpoint,
         hedging: &Hedging,
-    ) -> impl Future<Output = Ended> {
+    ) -> impl Future<Output = (Answered, Option<Try>)> {
         async move {
-            let context = &self.call.context;
             hedging.earn();
-            let alone = poll_fn(|cx| poll_alone(cx, first.as_mut(), context, started, hedging.delay())).await;
-            if let Some(ended) = alone {
-                if ended.answered.is_ok() {
+            let (asked, context) = (Rc::clone(&one.pool), &self.call.context);
+            let mut first = pin!(one.run(&self.call, in_flight, self.plan.per_try, started));
+            let alone = {
+                let mut turn = None;
+                poll_fn(|cx| poll_alone(cx, first.as_mut(), context, started, hedging, &mut turn)).await
+            };
+            if let Some(answered) = alone {
+                if answered.is_ok() {
                     hedging.measured(since_sent(context, started));
                 }
-                return ended;
+                return (answered, None);
             }
             // Seldom, so that all others need no room for it.
-            let ended = Box::pin(self.beside(first, asked, hedging)).await;
+            let ended = Box::pin(self.beside(first, asked.endpoint(), hedging)).await;
             // The one that was beaten took at least this long.
             hedging.measured(since_sent(context, started));
             ended
         }
     }
 
-    /// The first try goes on, and another one beside it where there may be one.
+    /// The first try goes on, and another one beside it where there may be one: which is given when it is the one that
+    /// ended.
     async fn beside(
         &self,
-        mut first: Pin<Box<impl Future<Output = Ended>>>,
+        mut first: Pin<&mut impl Future<Output = Answered>>,
         asked: &Endpoint,
         hedging: &Hedging,
-    ) -> Ended {
-        let Some((second, in_flight)) = self.second(asked, hedging) else { return first.await };
-        let mut second = pin!(second.run(&self.call, in_flight, self.plan.per_try, Instant::now()));
-        let (ended, won) = self.race(first.as_mut(), second.as_mut()).await;
+    ) -> (Answered, Option<Try>) {
+        let Some((mut other, in_flight)) = self.second(asked, hedging) else { return (first.await, None) };
+        let (answered, won) = {
+            let second = other.run(&self.call, in_flight, self.plan.per_try, Instant::now());
+            self.race(first.as_mut(), pin!(second)).await
+        };
         self.call.upstream.shared.counters.hedged(won);
-        *self.call.context.endpoint.borrow_mut() = Some(Arc::clone(&ended.of.pool.endpoint().label));
-        ended
+        let ended = if won { other.pool.endpoint() } else { asked };
+        *self.call.context.endpoint.borrow_mut() = Some(Arc::clone(&ended.label));
+        (answered, won.then_some(other))
     }
 
     /// The second try, if there may be one: at another endpoint, with the whole request at hand, within the share of
@@ -240,20 +247,20 @@ impl Tries {
     /// The first of two tries that brings an answer, else the one that failed last; and whether it is the second.
     async fn race(
         &self,
-        mut first: Pin<&mut impl Future<Output = Ended>>,
-        mut second: Pin<&mut impl Future<Output = Ended>>,
-    ) -> (Ended, bool) {
+        mut first: Pin<&mut impl Future<Output = Answered>>,
+        mut second: Pin<&mut impl Future<Output = Answered>>,
+    ) -> (Answered, bool) {
         let (mut first_failed, mut second_failed) = (false, false);
         poll_fn(|cx| {
-            if !first_failed && let Poll::Ready(ended) = first.as_mut().poll(cx) {
-                if second_failed || self.is_answer(&ended) {
-                    return Poll::Ready((ended, false));
+            if !first_failed && let Poll::Ready(answered) = first.as_mut().poll(cx) {
+                if second_failed || self.is_answer(&answered) {
+                    return Poll::Ready((answered, false));
                 }
                 first_failed = true;
             }
-            if !second_failed && let Poll::Ready(ended) = second.as_mut().poll(cx) {
-                if first_failed || self.is_answer(&ended) {
-                    return Poll::Ready((ended, true));
+            if !second_failed && let Poll::Ready(answered) = second.as_mut().poll(cx) {
+                if first_failed || self.is_answer(&answered) {
+                    return Poll::Ready((answered, true));
                 }
                 second_failed = true;
             }
@@ -262,13 +269,13 @@ impl Tries {
         .await
     }
 
-    fn is_answer(&self, ended: &Ended) -> bool {
-        ended.answered.is_ok() && self.reason(ended).is_none()
+    fn is_answer(&self, answered: &Answered) -> bool {
+        answered.is_ok() && self.reason(answered).is_none()
     }
 
     /// Why another try may end better.
-    fn reason(&self, ended: &Ended) -> Option<Reason> {
-        match (&ended.answered, &self.plan.policy) {
+    fn reason(&self, answered: &Answered) -> Option<Reason> {
+        match (answered, &self.plan.policy) {
             (Ok(answer), Some(policy)) => policy.after_answer(answer.status(), answer.headers(), self.taken),
             (Ok(_), None) => None,
             (Err(failed), Some(policy)) => policy.after_failure(failed.failure, self.taken),
@@ -277,8 +284,8 @@ impl Tries {
     }
 
     /// How long to wait before another try, when there is to be one; it is counted then.
-    fn again(&self, ended: &Ended) -> Option<Duration> {
-        let reason = self.reason(ended)?;
+    fn again(&self, answered: &Answered) -> Option<Duration> {
+        let reason = self.reason(answered)?;
         let attempts = self.plan.policy.as_ref().map_or(1, Policy::attempts);
         let at_hand = match &self.kept {
             Some(kept) => kept.is_whole(),
@@ -288,7 +295,7 @@ impl Tries {
         if self.retries >= attempts || !at_hand {
             return None;
         }
-        let pause = self.pause(reason, ended);
+        let pause = self.pause(reason, answered);
         let in_time = match (self.call.context.request_complete(), self.plan.request) {
             (Some(complete), Some(limit)) => Instant::now() + pause < complete + limit,
             (_, None) => pause <= PATIENCE,
@@ -297,25 +304,24 @@ impl Tries {
         (in_time && self.call.upstream.may_retry(reason)).then_some(pause)
     }
 
-    fn pause(&self, reason: Reason, ended: &Ended) -> Duration {
+    fn pause(&self, reason: Reason, answered: &Answered) -> Duration {
         let Some(policy) = &self.plan.policy else { return Duration::ZERO };
         if matches!(reason, Reason::Unsent | Reason::Stale) {
             return Duration::ZERO; // an old connection says nothing about the endpoint
         }
         let pause = retry::pause(policy.backoff(), self.retries, fastrand::f64());
-        let asked = ended.answered.as_ref().ok();
+        let asked = answered.as_ref().ok();
         let asked = asked.and_then(|answer| retry::retry_after(answer.headers(), SystemTime::now()));
         asked.map_or(pause, |asked| pause.max(asked))
     }
 
-    /// What a failed try leaves for the next one. The body of its answer is not read: its connection closes, unless
-    /// all of it came with the head.
-    fn take_back(&mut self, ended: Ended) {
-        let Ended { answered, of } = ended;
-        self.tried.add(of.pool.endpoint());
+    /// What a try that failed, or whose answer is not taken, leaves for the next one. The body of that answer is not
+    /// read: its connection closes, unless all of it came with the head.
+    fn take_back(&mut self, one: Try, answered: bool) {
+        self.tried.add(one.pool.endpoint());
         self.retries += 1;
-        self.may_reuse = answered.is_ok();
-        self.body = of.body;
+        self.may_reuse = answered;
+        self.body = one.body;
     }
 
     async fn wait(&self, pause: Duration) {
@@ -325,40 +331,45 @@ impl Tries {
         }
     }
 
-    fn finish(self, ended: Ended) -> Result<Response<Body>, Error> {
+    /// The try of this turn was the last one.
+    fn finish(self, turn: u32, answered: bool) {
         if let Some(kept) = &self.kept {
             // Whoever still sends for a try that failed is told to stop.
-            kept.settle(if ended.answered.is_ok() { ended.of.turn } else { u32::MAX });
+            kept.settle(if answered { turn } else { u32::MAX });
         }
         // They hold on to the client's head, and with it to the buffer that the next request is to be read into.
         self.call.context.own.take();
-        if self.call.prepared.keeps {
-            spare::give_back(self.call.prepared.into_fields());
-        }
-        ended.answered.map_err(|failed| failed.error)
+        self.call.prepared.let_go();
     }
 }
 
-/// Ready with a try that has ended, or with nothing when it has taken `delay` since the request was sent.
-fn poll_alone(
+/// Ready with a try that has ended, or with nothing when it has taken so long that there may be another one.
+fn poll_alone<'a>(
     cx: &mut TaskContext<'_>,
-    first: Pin<&mut impl Future<Output = Ended>>,
+    first: Pin<&mut impl Future<Output = Answered>>,
     context: &Context,
     started: Instant,
-    delay: Option<Duration>,
-) -> Poll<Option<Ended>> {
-    if let Poll::Ready(ended) = first.poll(cx) {
-        return Poll::Ready(Some(ended));
+    hedging: &'a Hedging,
+    turn: &mut Option<Turn<'a>>,
+) -> Poll<Option<Answered>> {
+    if let Poll::Ready(answered) = first.poll(cx) {
+        return Poll::Ready(Some(answered));
     }
-    match delay.zip(context.poll_complete(cx)) {
-        Some((delay, complete)) => context.poll_deadline(complete.max(started) + delay, cx).map(|()| None),
-        None => Poll::Pending,
+    if turn.is_none() {
+        let Some((delay, complete)) = hedging.delay().zip(context.poll_complete(cx)) else {
+            return Poll::Pending;
+        };
+        *turn = Some(hedging.line.join(complete.max(started) + delay, cx));
+        return Poll::Pending;
     }
+    turn.as_ref().map_or(Poll::Pending, |turn| turn.poll(cx).map(|()| None))
 }
 
 /// How long a try that began at `started` has been waited for: from its last byte, or its begin when that is later.
 fn since_sent(context: &Context, started: Instant) -> Duration {
-    context.request_complete().map_or(Duration::ZERO, |complete| complete.max(started).elapsed())
+    context
+        .request_complete()
+        .map_or(Duration::ZERO, |complete| context.now().saturating_duration_since(complete.max(started)))
 }
 
 impl Try {
@@ -369,12 +380,12 @@ impl Try {
     /// Runs it, from `started` on, to the head of an answer, or until its time is over.
     #[expect(clippy::manual_async_fn, reason = "an async fn has room for its arguments twice")]
     fn run(
-        mut self,
+        &mut self,
         call: &Call,
         in_flight: InFlight,
         limit: Option<Duration>,
         started: Instant,
-    ) -> impl Future<Output = Ended> {
+    ) -> impl Future<Output = Answered> {
         async move {
             let mut fields = call.prepared.keeps.then(spare::take);
             let context = &call.context;
@@ -397,7 +408,7 @@ impl Try {
                 .await
             };
             context.timed_out.set(false);
-            Ended { answered, of: self }
+            answered
         }
     }
 }

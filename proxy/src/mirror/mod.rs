@@ -143,7 +143,7 @@ fn head_of(request: &Request) -> Request {
     if let Some(hop) = told.hop.get() {
         let _ = context.hop.set(Hop { te_trailers: hop.te_trailers, upgrade: None });
     }
-    Request { head, body: Body::Empty, context }
+    Request { head: Box::new(head), body: Body::Empty, context }
 }
 
 impl Copy {
@@ -151,7 +151,7 @@ impl Copy {
     fn send(mut self, body: Bytes) {
         self.request.body = if body.is_empty() { Body::Empty } else { Body::Full(body) };
         tokio::task::spawn_local(async move {
-            let (head, _) = http::Request::new(()).into_parts();
+            let head = Box::new(http::Request::new(()).into_parts().0);
             let context = Rc::clone(&self.request.context);
             let request = std::mem::replace(&mut self.request, Request { head, body: Body::Empty, context });
             let answered = timeout(self.mirror.limit, async {

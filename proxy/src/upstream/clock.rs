@@ -11,5 +11,11 @@ const HEAD_START: u64 = 1_000_000;
 
 /// Microseconds since this process began to count.
 pub(crate) fn micros() -> u64 {
-    HEAD_START + BEGIN.get_or_init(Instant::now).elapsed().as_micros() as u64
+    at(Instant::now())
+}
+
+/// The same for a moment that was read before.
+pub(crate) fn at(moment: Instant) -> u64 {
+    let begin = *BEGIN.get_or_init(|| moment);
+    HEAD_START + moment.saturating_duration_since(begin).as_micros() as u64
 }

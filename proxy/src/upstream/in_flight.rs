@@ -79,7 +79,7 @@ impl InFlight {
             return;
         }
         if watched.begun > 0 {
-            let now = clock::micros();
+            let now = clock::at(watched.context.now());
             self.endpoint.latency.observe(watched.took(now), now);
         }
         if watched.entry == Entry::Probe {

@@ -107,7 +107,7 @@ impl LocalUpstream {
 
     fn pick_one(&self, tried: &Tried, context: &Context) -> Result<Picked, Error> {
         let current = self.current.borrow();
-        let choice = Choice::new(&self.shared, &current.set.endpoints, tried, context.hash_key.get());
+        let choice = Choice::new(&self.shared, &current.set.endpoints, tried, context);
         loop {
             let Some(index) = current.set.balancer.choose(&choice) else {
                 return Err(choice.none());
@@ -197,7 +197,7 @@ struct Choice<'a> {
     upstream: &'a Upstream,
     endpoints: &'a [Arc<Endpoint>],
     tried: &'a Tried,
-    key: Option<u64>,
+    context: &'a Context,
     /// Read when it is first needed: while all is well it never is.
     now: Cell<Option<u64>>,
     /// The same.
@@ -209,13 +209,13 @@ impl<'a> Choice<'a> {
         upstream: &'a Upstream,
         endpoints: &'a [Arc<Endpoint>],
         tried: &'a Tried,
-        key: Option<u64>,
+        context: &'a Context,
     ) -> Self {
-        Self { upstream, endpoints, tried, key, now: Cell::new(None), panics: Cell::new(None) }
+        Self { upstream, endpoints, tried, context, now: Cell::new(None), panics: Cell::new(None) }
     }
 
     fn now(&self) -> u64 {
-        let now = self.now.get().unwrap_or_else(clock::micros);
+        let now = self.now.get().unwrap_or_else(|| clock::at(self.context.now()));
         self.now.set(Some(now));
         now
     }
@@ -293,7 +293,7 @@ impl Endpoints for Choice<'_> {
     }
 
     fn key(&self) -> Option<u64> {
-        self.key
+        self.context.hash_key.get()
     }
 }
 

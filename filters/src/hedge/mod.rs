@@ -4,12 +4,16 @@
 //! another one answers them sooner. The price is load, so there is a share of requests that is never exceeded, and
 //! each second try also spends the upstream's retry budget. One worker measures and decides for its own requests.
 
+mod line;
+
 use std::{
     cell::{Cell, RefCell},
     time::Duration,
 };
 
 use outrigger_config::model::{Hedge, HedgeAfter};
+
+pub use line::{Line, Turn};
 
 /// Before this many answers nobody knows what is slow.
 const ENOUGH: u32 = 100;
@@ -35,6 +39,8 @@ pub struct Hedging {
     earned: Cell<u64>,
     times: RefCell<Times>,
     known: Cell<Option<Duration>>,
+    /// First tries that are under way.
+    pub line: Line,
 }
 
 impl Hedging {
@@ -46,6 +52,7 @@ impl Hedging {
             earned: Cell::new(0),
             times: RefCell::default(),
             known: Cell::new(None),
+            line: Line::default(),
         }
     }
 

@@ -115,7 +115,7 @@ pub(super) static FILTERS: [(&str, &str); 13] = [
     ("per-try timeout", "    timeouts: { request: 15s, backendRequest: 5s }\n"),
     ("fault, at 0 %", "    fault: { abortStatus: 503, abortPercent: 0 }\n"),
     ("retry", "    retry: { attempts: 2, codes: [502, 503, 504] }\n"),
-    ("hedge", "    hedge: { after: 5s, maxPercent: 1 }\n"),
+    ("hedge", "    hedge: { after: p95, maxPercent: 1 }\n"),
     ("rewrite", "    urlRewrite: { path: { replacePrefixMatch: / } }\n"),
     ("JWT, a known token", ""),
 ];
@@ -264,7 +264,7 @@ mod tests {
             "concurrency: { max: 20000 }",
             "backendRequest: 5s",
             "retry: { attempts: 2, codes: [502, 503, 504] }",
-            "hedge: { after: 5s, maxPercent: 1 }",
+            "hedge: { after: p95, maxPercent: 1 }",
             "fault: { abortStatus: 503, abortPercent: 0 }",
             "policy: peakEwma, slowStart: ",
             "healthCheck: { path: ",

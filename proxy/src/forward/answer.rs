@@ -150,7 +150,7 @@ impl AnswerBody {
         mut reading: Reading,
         rest: Option<(Body, Sending)>,
         mut lease: Lease,
-        in_flight: InFlight,
+        in_flight: Option<InFlight>,
         attempt: &Attempt<'_>,
     ) -> Body {
         let whole = match reading.is_done() {
@@ -171,7 +171,7 @@ impl AnswerBody {
     pub(super) fn http2(
         incoming: Incoming,
         stream: Stream,
-        in_flight: InFlight,
+        in_flight: Option<InFlight>,
         attempt: &Attempt<'_>,
     ) -> Body {
         if incoming.is_end_stream() {
@@ -180,10 +180,10 @@ impl AnswerBody {
         Self::wrap(Source::Http2 { incoming, _stream: stream }, in_flight, attempt)
     }
 
-    fn wrap(source: Source, in_flight: InFlight, attempt: &Attempt<'_>) -> Body {
+    fn wrap(source: Source, in_flight: Option<InFlight>, attempt: &Attempt<'_>) -> Body {
         Body::boxed(Self {
             source,
-            in_flight: Some(in_flight),
+            in_flight,
             endpoint: Arc::clone(&attempt.pool.endpoint().label),
             context: Rc::clone(&attempt.call.context),
         })

@@ -72,7 +72,7 @@ pub(crate) fn service(
         let (call, body) = targets.begin(request);
         let sending = send(call, body);
         let size = size_of_val(&sending);
-        debug_assert!(size <= 768, "{size} bytes: every request copies this future once");
+        debug_assert!(size <= 512, "{size} bytes: every request copies this future once");
         sending
     })
 }
@@ -88,7 +88,10 @@ pub(crate) fn repeating(
     let targets = Rc::new(Targets::new(config, route, backends, upstreams));
     tower::service_fn(move |request| {
         let (call, body) = targets.begin(request);
-        tries::send(call, body, Rc::clone(&plan))
+        let sending = tries::send(call, body, Rc::clone(&plan));
+        let size = size_of_val(&sending);
+        debug_assert!(size <= 896, "{size} bytes: every request copies this future once");
+        sending
     })
 }
 
@@ -175,9 +178,10 @@ fn send(call: Call, mut body: Body) -> impl Future<Output = Result<Response<Body
         let mut tried = Tried::default();
         loop {
             let Picked { pool, in_flight } = call.upstream.pick(&tried, &call.context)?;
+            let mut in_flight = Some(in_flight);
             let attempt = Attempt { pool: &pool, call: &call, may_reuse: tried.is_empty(), number: None };
             attempt.announce();
-            match attempt.run(&mut body, None, in_flight).await {
+            match attempt.run(&mut body, &mut in_flight).await {
                 Ok(response) => {
                     call.prepared.let_go();
                     return Ok(response);
@@ -218,17 +222,16 @@ impl Attempt<'_> {
         Told { host, number: self.number }
     }
 
-    /// Runs to the head of an answer. The fields of that answer go into `fields`, or where the request's were.
+    /// Runs to the head of an answer, whose body takes `in_flight` along.
     #[expect(clippy::manual_async_fn, reason = "an async fn has room for its arguments twice")]
     fn run(
         &self,
         body: &mut Body,
-        fields: Option<&mut HeaderMap>,
-        in_flight: InFlight,
+        in_flight: &mut Option<InFlight>,
     ) -> impl Future<Output = Result<Response<Body>, Failed>> {
         async move {
             match self.call.prepared.wire {
-                Wire::Http1 => self.http1(body, fields, in_flight).await,
+                Wire::Http1 => self.http1(body, in_flight).await,
                 Wire::Http2 => Box::pin(self.http2(body, in_flight)).await,
             }
         }
@@ -238,8 +241,7 @@ impl Attempt<'_> {
     fn http1(
         &self,
         body: &mut Body,
-        mut fields: Option<&mut HeaderMap>,
-        mut in_flight: InFlight,
+        in_flight: &mut Option<InFlight>,
     ) -> impl Future<Output = Result<Response<Body>, Failed>> {
         async move {
             let Call { context, prepared, .. } = self.call;
@@ -251,14 +253,14 @@ impl Attempt<'_> {
             let mut lease = match pooled {
                 Some(lease) => lease,
                 None => Box::pin(self.pool.open()).await.map_err(|error| {
-                    Self::failed(Failure::NotConnected, self.connect_failed(error, &mut in_flight))
+                    Self::failed(Failure::NotConnected, self.connect_failed(error, in_flight))
                 })?,
             };
             let mut sending =
                 prepared.write(self.told(), context, |head, own| lease.connection().begin(head, body, own));
             let mut informational = 0;
             let answered = poll_fn(|cx| {
-                prepared.with_answer_fields(fields.as_deref_mut(), |fields| {
+                prepared.with_answer_fields(|fields| {
                     lease.connection().poll_response(cx, body, fields, &mut sending, &mut informational)
                 })
             })
@@ -271,29 +273,30 @@ impl Attempt<'_> {
                 Ok(response) if response.head.status == StatusCode::SWITCHING_PROTOCOLS => {
                     match prepared.upgrade {
                         true => {
-                            in_flight.answered(response.head.status, &response.head.headers);
+                            answered_with(in_flight, response.head.status, &response.head.headers);
                             Ok(self.upgraded(response.head, lease.into_upgraded()))
                         }
                         false => {
                             let error = self.protocol("101 without a request to upgrade");
-                            in_flight.failed(&error);
+                            failed_with(in_flight, &error);
                             Err(Self::failed(Failure::Broken, error))
                         }
                     }
                 }
                 Ok(http1::Response { mut head, has_hop_fields, body: reading, sent }) => {
-                    in_flight.answered(head.status, &head.headers);
+                    answered_with(in_flight, head.status, &head.headers);
                     answer::clean(&mut head, has_hop_fields);
                     let rest = (!sent).then(|| (std::mem::take(body), sending));
-                    Ok(Response::from_parts(head, AnswerBody::http1(reading, rest, lease, in_flight, self)))
+                    let body = AnswerBody::http1(reading, rest, lease, in_flight.take(), self);
+                    Ok(Response::from_parts(head, body))
                 }
-                Err(failure) => Err(self.broke(failure, &mut lease, &mut in_flight)),
+                Err(failure) => Err(self.broke(failure, &mut lease, in_flight)),
             }
         }
     }
 
     /// A request of which nothing was written can go again; so can a safe one on an old connection.
-    fn broke(&self, failure: http1::Failure, lease: &mut Lease, in_flight: &mut InFlight) -> Failed {
+    fn broke(&self, failure: http1::Failure, lease: &mut Lease, in_flight: &mut Option<InFlight>) -> Failed {
         let closed = matches!(failure, http1::Failure::Closed(_));
         let kind = if closed && !lease.connection().has_written() {
             Failure::Unsent
@@ -304,7 +307,7 @@ impl Attempt<'_> {
         };
         let error = answer::failure(failure, &self.pool.endpoint().label, &self.call.context);
         if !(closed && lease.is_reused()) {
-            in_flight.failed(&error); // any endpoint may close a connection that was idle
+            failed_with(in_flight, &error); // any endpoint may close a connection that was idle
         }
         Self::failed(kind, error)
     }
@@ -318,17 +321,22 @@ impl Attempt<'_> {
         Failed { error, failure: if upstreams { failure } else { Failure::Final } }
     }
 
-    async fn http2(&self, body: &mut Body, mut in_flight: InFlight) -> Result<Response<Body>, Failed> {
+    async fn http2(
+        &self,
+        body: &mut Body,
+        in_flight: &mut Option<InFlight>,
+    ) -> Result<Response<Body>, Failed> {
         let prepared = &self.call.prepared;
-        let stream = self.pool.stream().await.map_err(|error| {
-            Self::failed(Failure::NotConnected, self.connect_failed(error, &mut in_flight))
-        })?;
+        let stream =
+            self.pool.stream().await.map_err(|error| {
+                Self::failed(Failure::NotConnected, self.connect_failed(error, in_flight))
+            })?;
         match stream.send(prepared.request(self.told(), std::mem::take(body))).await {
             Ok(response) => {
                 let (mut head, body) = response.into_parts();
-                in_flight.answered(head.status, &head.headers);
+                answered_with(in_flight, head.status, &head.headers);
                 answer::clean(&mut head, true);
-                Ok(Response::from_parts(head, AnswerBody::http2(body, stream, in_flight, self)))
+                Ok(Response::from_parts(head, AnswerBody::http2(body, stream, in_flight.take(), self)))
             }
             Err(SendError::Unsent(request)) => {
                 *body = prepared.came_back(*request);
@@ -345,7 +353,7 @@ impl Attempt<'_> {
                 };
                 let error = answer::http2_failure(error, &self.pool.endpoint().label, &self.call.context);
                 if !stale {
-                    in_flight.failed(&error);
+                    failed_with(in_flight, &error);
                 }
                 Err(Self::failed(kind, error))
             }
@@ -358,9 +366,9 @@ impl Attempt<'_> {
         Response::from_parts(head, Body::Empty)
     }
 
-    fn connect_failed(&self, error: std::io::Error, in_flight: &mut InFlight) -> Error {
+    fn connect_failed(&self, error: std::io::Error, in_flight: &mut Option<InFlight>) -> Error {
         let error = answer::connect_failed(error, &self.pool.endpoint().label);
-        in_flight.failed(&error);
+        failed_with(in_flight, &error);
         error
     }
 
@@ -370,5 +378,19 @@ impl Attempt<'_> {
 
     fn protocol(&self, problem: &'static str) -> Error {
         Error::UpstreamProtocol { endpoint: Arc::clone(&self.pool.endpoint().label), cause: problem.into() }
+    }
+}
+
+/// The head of an answer came.
+fn answered_with(in_flight: &mut Option<InFlight>, status: StatusCode, fields: &HeaderMap) {
+    if let Some(in_flight) = in_flight {
+        in_flight.answered(status, fields);
+    }
+}
+
+/// The try failed.
+fn failed_with(in_flight: &mut Option<InFlight>, error: &Error) {
+    if let Some(in_flight) = in_flight {
+        in_flight.failed(error);
     }
 }

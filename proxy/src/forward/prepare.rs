@@ -70,17 +70,18 @@ impl Prepared {
         write(head, own.as_ref())
     }
 
-    /// The map for the fields of an answer: `other`, or that of the request, which has been written and goes nowhere
-    /// again.
-    pub(super) fn with_answer_fields<R>(
-        &self,
-        other: Option<&mut HeaderMap>,
-        read: impl FnOnce(&mut HeaderMap) -> R,
-    ) -> R {
-        match other {
-            Some(other) => read(other),
-            None => read(&mut self.head.borrow_mut().headers),
+    /// Lets `read` fill a map with the fields of an answer: that of the request, which has been written and goes nowhere
+    /// again, or another one where it may. It is filled at once, when the whole head has come.
+    pub(super) fn with_answer_fields<R>(&self, read: impl FnOnce(&mut HeaderMap) -> R) -> R {
+        if !self.keeps {
+            return read(&mut self.head.borrow_mut().headers);
         }
+        let mut fields = spare::take();
+        let read = read(&mut fields);
+        if fields.capacity() > 0 {
+            spare::give_back(fields); // no head yet, or it was not understood
+        }
+        read
     }
 
     /// The request for HTTP/2, whose connection takes it: a copy where there may be another try.

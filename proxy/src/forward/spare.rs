@@ -59,7 +59,7 @@ pub(super) fn take() -> HeaderMap {
 }
 
 /// Nobody needs these fields any more.
-fn give_back(mut fields: HeaderMap) {
+pub(super) fn give_back(mut fields: HeaderMap) {
     if fields.capacity() <= LARGEST {
         fields.clear();
         MAPS.with_borrow_mut(|maps| {

@@ -26,7 +26,7 @@ use outrigger_filters::{
 };
 use tokio::time::Instant;
 
-use super::{Attempt, Call, Failed, prepare::Wire, spare};
+use super::{Attempt, Call, Failed, prepare::Wire};
 use crate::upstream::{
     endpoint::Endpoint,
     in_flight::InFlight,
@@ -81,14 +81,29 @@ pub(super) fn send(
     let mut tries = Tries::begin(call, body, plan);
     async move {
         loop {
-            let (mut one, in_flight) = tries.next()?;
-            let answered = tries.once(&mut one, in_flight).await;
-            let Some(pause) = tries.again(&answered) else {
-                tries.finish(one.turn, answered.is_ok());
-                return answered.map_err(|failed| failed.error);
+            let mut one = tries.next()?;
+            // In a block of its own, so that the future has no room for an answer beside a pause.
+            let pause = {
+                let started = tries.call.context.now();
+                let mut other = None;
+                let answered = match tries.hedging() {
+                    None => one.run(&tries.call, tries.plan.per_try, started).await,
+                    Some(hedging) => tries.hedge(&mut one, &mut other, started, hedging).await,
+                };
+                if let Some(other) = other {
+                    one = *other;
+                }
+                match tries.again(&answered) {
+                    Some(pause) => {
+                        tries.take_back(one, answered.is_ok());
+                        pause
+                    }
+                    None => {
+                        tries.finish(one.turn, answered.is_ok());
+                        return answered.map_err(|failed| failed.error);
+                    }
+                }
             };
-            tries.take_back(one, answered.is_ok());
-            drop(answered);
             tries.wait(pause).await;
         }
     }
@@ -117,6 +132,8 @@ struct Tries {
 /// One try, with what it needs beside the head.
 struct Try {
     pool: Rc<Pool>,
+    /// Until an answer's body has it.
+    in_flight: Option<InFlight>,
     body: Body,
     /// Which turn of the body it has.
     turn: u32,
@@ -147,101 +164,92 @@ impl Tries {
     ///
     /// # Errors
     /// There is no endpoint.
-    fn next(&mut self) -> Result<(Try, InFlight), Error> {
-        let Picked { pool, in_flight } = self.call.upstream.pick(&self.tried, &self.call.context)?;
+    fn next(&mut self) -> Result<Try, Error> {
+        let picked = self.call.upstream.pick(&self.tried, &self.call.context)?;
         let (body, turn) = match &self.kept {
             Some(kept) => kept.next_try(),
             None => (std::mem::take(&mut self.body), 0),
         };
-        Ok((self.a_try(pool, body, turn), in_flight))
+        Ok(self.a_try(picked, body, turn))
     }
 
-    fn a_try(&self, pool: Rc<Pool>, body: Body, turn: u32) -> Try {
+    fn a_try(&self, picked: Picked, body: Body, turn: u32) -> Try {
         let number = self.plan.counts().then(|| self.call.context.attempts.get() + 1);
-        let one = Try { pool, body, turn, number, may_reuse: self.may_reuse };
+        let Picked { pool, in_flight } = picked;
+        let one = Try { pool, in_flight: Some(in_flight), body, turn, number, may_reuse: self.may_reuse };
         one.attempt(&self.call).announce();
         one
     }
 
-    /// One try, or two beside each other; it is the one that has ended then.
-    fn once(&self, one: &mut Try, in_flight: InFlight) -> impl Future<Output = Answered> {
+    /// When a second try beside the next one may begin, if it may.
+    fn hedging(&self) -> Option<&Hedging> {
         let hedging = self.plan.hedging(self.call.context.upstream.get());
-        let hedging = hedging.filter(|_| self.hedged && self.retries == 0);
-        async move {
-            let started = self.call.context.now();
-            let Some(hedging) = hedging else {
-                return one.run(&self.call, in_flight, self.plan.per_try, started).await;
-            };
-            let (answered, second) = self.hedge(one, in_flight, started, hedging).await;
-            if let Some(second) = second {
-                *one = second;
-            }
-            answered
-        }
+        hedging.filter(|_| self.hedged && self.retries == 0)
     }
 
-    /// A try, and another one at another endpoint when it takes long: which is given when it is the one that ended.
+    /// One try, and another one at another endpoint when it takes long: `other`, when it is the one that ended.
     #[expect(clippy::manual_async_fn, reason = "an async fn has room for its arguments twice")]
     fn hedge(
         &self,
         one: &mut Try,
-        in_flight: InFlight,
+        other: &mut Option<Box<Try>>,
         started: Instant,
         hedging: &Hedging,
-    ) -> impl Future<Output = (Answered, Option<Try>)> {
+    ) -> impl Future<Output = Answered> {
         async move {
             hedging.earn();
             let (asked, context) = (Rc::clone(&one.pool), &self.call.context);
-            let mut first = pin!(one.run(&self.call, in_flight, self.plan.per_try, started));
-            let alone = {
-                let mut turn = None;
-                poll_fn(|cx| poll_alone(cx, first.as_mut(), context, started, hedging, &mut turn)).await
+            let mut first = pin!(one.run(&self.call, self.plan.per_try, started));
+            let mut turn = None;
+            let alone = |cx: &mut TaskContext<'_>| {
+                poll_alone(cx, first.as_mut(), context, started, hedging, &mut turn)
             };
-            if let Some(answered) = alone {
+            if let Some(answered) = poll_fn(alone).await {
                 if answered.is_ok() {
                     hedging.measured(since_sent(context, started));
                 }
-                return (answered, None);
+                return answered;
             }
             // Seldom, so that all others need no room for it.
-            let ended = Box::pin(self.beside(first, asked.endpoint(), hedging)).await;
+            let answered = Box::pin(self.beside(first, other, asked.endpoint(), hedging)).await;
             // The one that was beaten took at least this long.
             hedging.measured(since_sent(context, started));
-            ended
+            answered
         }
     }
 
-    /// The first try goes on, and another one beside it where there may be one: which is given when it is the one that
-    /// ended.
+    /// The first try goes on, and another one beside it where there may be one.
     async fn beside(
         &self,
         mut first: Pin<&mut impl Future<Output = Answered>>,
+        other: &mut Option<Box<Try>>,
         asked: &Endpoint,
         hedging: &Hedging,
-    ) -> (Answered, Option<Try>) {
-        let Some((mut other, in_flight)) = self.second(asked, hedging) else { return (first.await, None) };
+    ) -> Answered {
+        let Some(mut second) = self.second(asked, hedging) else { return first.await };
         let (answered, won) = {
-            let second = other.run(&self.call, in_flight, self.plan.per_try, Instant::now());
-            self.race(first.as_mut(), pin!(second)).await
+            let running = second.run(&self.call, self.plan.per_try, Instant::now());
+            self.race(first.as_mut(), pin!(running)).await
         };
         self.call.upstream.shared.counters.hedged(won);
-        let ended = if won { other.pool.endpoint() } else { asked };
+        let ended = if won { second.pool.endpoint() } else { asked };
         *self.call.context.endpoint.borrow_mut() = Some(Arc::clone(&ended.label));
-        (answered, won.then_some(other))
+        *other = won.then(|| Box::new(second));
+        answered
     }
 
     /// The second try, if there may be one: at another endpoint, with the whole request at hand, within the share of
     /// the route and the budget of the upstream.
-    fn second(&self, asked: &Endpoint, hedging: &Hedging) -> Option<(Try, InFlight)> {
+    fn second(&self, asked: &Endpoint, hedging: &Hedging) -> Option<Try> {
         let kept = self.kept.as_ref().filter(|kept| kept.is_complete())?;
         let mut tried = Tried::default();
         tried.add(asked);
-        let Picked { pool, in_flight } = self.call.upstream.pick(&tried, &self.call.context).ok()?;
-        if tried.has(pool.endpoint()) || !hedging.spend() || !self.call.upstream.may_hedge() {
+        let picked = self.call.upstream.pick(&tried, &self.call.context).ok()?;
+        if tried.has(picked.pool.endpoint()) || !hedging.spend() || !self.call.upstream.may_hedge() {
             return None;
         }
         let (body, turn) = kept.beside();
-        Some((self.a_try(pool, body, turn), in_flight))
+        Some(self.a_try(picked, body, turn))
     }
 
     /// The first of two tries that brings an answer, else the one that failed last; and whether it is the second.
@@ -382,17 +390,15 @@ impl Try {
     fn run(
         &mut self,
         call: &Call,
-        in_flight: InFlight,
         limit: Option<Duration>,
         started: Instant,
     ) -> impl Future<Output = Answered> {
         async move {
-            let mut fields = call.prepared.keeps.then(spare::take);
             let context = &call.context;
             let answered = {
                 let attempt =
                     Attempt { pool: &self.pool, call, may_reuse: self.may_reuse, number: self.number };
-                let mut running = pin!(attempt.run(&mut self.body, fields.as_mut(), in_flight));
+                let mut running = pin!(attempt.run(&mut self.body, &mut self.in_flight));
                 poll_fn(|cx| {
                     if let Poll::Ready(answered) = running.as_mut().poll(cx) {
                         return Poll::Ready(answered);
@@ -401,12 +407,13 @@ impl Try {
                         return Poll::Pending;
                     };
                     context.poll_deadline(complete.max(started) + limit, cx).map(|()| {
-                        context.timed_out.set(true); // tells what happened to the try that is dropped next
+                        context.timed_out.set(true); // tells what happened to the try that ends here
                         Err(Failed { error: Error::BackendTimeout, failure: Failure::TimedOut })
                     })
                 })
                 .await
             };
+            self.in_flight = None;
             context.timed_out.set(false);
             answered
         }

@@ -1,21 +1,20 @@
-//! The shell around [`Gate`]: it holds a place as long as the call.
+//! The shell around [`Gate`]: a request that is let in has its place in the exchange, until its answer is whole or the
+//! exchange ends. Whoever hands the answer on gives the place back ([`goes_on`]), so that no future is wrapped for it.
 
 use std::{
     future::Future,
     pin::Pin,
     rc::Rc,
     sync::Arc,
-    task::{Context as TaskContext, Poll, ready},
+    task::{Context as TaskContext, Poll},
 };
 
 use futures_util::future::Either;
 use http::{Response, StatusCode};
-use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use super::{Gate, Permit};
+use super::Gate;
 use crate::{
-    context::Context,
     error::Error,
     service::{Body, HttpService, Request},
 };
@@ -46,38 +45,8 @@ pub struct Limited<S> {
     inner: S,
 }
 
-pin_project! {
-    /// An answer in the making that has a place.
-    pub struct Admitted<F> {
-        permit: Option<Permit>,
-        context: Context,
-        #[pin]
-        inner: F,
-    }
-}
-
-impl<F> Admitted<F> {
-    fn new(permit: Permit, context: Context, inner: F) -> Self {
-        Self { permit: Some(permit), context, inner }
-    }
-}
-
-impl<F: Future<Output = Result<Response<Body>, Error>>> Future for Admitted<F> {
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let answered = ready!(this.inner.poll(cx));
-        let permit = this.permit.take();
-        if answered.as_ref().is_ok_and(goes_on) {
-            this.context.hold(permit);
-        }
-        Poll::Ready(answered)
-    }
-}
-
 /// Whether the upstream still works on it: its body is not whole, or a tunnel begins.
-fn goes_on(response: &Response<Body>) -> bool {
+pub fn goes_on(response: &Response<Body>) -> bool {
     matches!(response.body(), Body::Boxed(_)) || response.status() == StatusCode::SWITCHING_PROTOCOLS
 }
 
@@ -89,7 +58,7 @@ where
 {
     type Response = Response<Body>;
     type Error = Error;
-    type Future = Either<Admitted<S::Future>, Waiting>;
+    type Future = Either<S::Future, Waiting>;
 
     fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_ready(cx)
@@ -98,12 +67,14 @@ where
     fn call(&mut self, request: Request) -> Self::Future {
         let context = Rc::clone(&request.context);
         if let Some(permit) = self.gate.enter() {
-            return Either::Left(Admitted::new(permit, context, self.inner.call(request)));
+            context.hold(permit);
+            return Either::Left(self.inner.call(request));
         }
         let mut this = self.clone();
         Either::Right(Box::pin(async move {
             let permit = this.gate.wait().await.map_err(|_| Error::ConcurrencyFull)?;
-            Admitted::new(permit, context, this.inner.call(request)).await
+            context.hold(permit);
+            this.inner.call(request).await
         }))
     }
 }
@@ -126,42 +97,43 @@ mod tests {
         http::Request::new(Body::Empty).into()
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_body_that_goes_on_keeps_the_place_and_one_that_is_whole_does_not() {
-        let (gate, layer) = layer(0);
-        for (body, status, kept) in [
-            (Body::boxed(Body::from("x")), 200, 1),
-            (Body::from("x"), 200, 0),
-            (Body::Empty, 204, 0),
-            (Body::Empty, 101, 1),
+    #[test]
+    fn an_answer_goes_on_while_its_body_comes_or_a_tunnel_begins() {
+        for (body, status, expected) in [
+            (Body::boxed(Body::from("x")), 200, true),
+            (Body::from("x"), 200, false),
+            (Body::Empty, 204, false),
+            (Body::Empty, 101, true),
         ] {
             let response = Response::builder().status(status).body(body).unwrap();
-            let answer = std::cell::Cell::new(Some(response));
-            let answer = Rc::new(answer);
-            let mut service = layer.layer(service_fn(move |_: Request| {
-                let answer = answer.take().expect("asked once");
-                async move { Ok::<_, Error>(answer) }
-            }));
-            let request = request();
-            let context = Rc::clone(&request.context);
-            let response = service.call(request).await.unwrap();
-            assert_eq!(gate.in_flight(), kept, "{status}");
-            drop((response, context));
-            assert_eq!(gate.in_flight(), 0, "{status}");
+            assert_eq!(goes_on(&response), expected, "{status}");
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_failure_and_a_call_that_is_given_up_leave_their_place() {
+    async fn a_place_lasts_as_long_as_its_exchange_or_until_it_is_released() {
+        let (gate, layer) = layer(1);
+        let mut hanging = layer.layer(service_fn(async |_: Request| std::future::pending().await));
+        let first = request();
+        let context = Rc::clone(&first.context);
+        let call = hanging.call(first);
+        assert_eq!(gate.in_flight(), 1);
+        let mut second = std::pin::pin!(hanging.call(request()));
+        let mut poll = async || std::future::poll_fn(|cx| Poll::Ready(second.as_mut().poll(cx))).await;
+        assert!(poll().await.is_pending());
+        assert!(matches!(hanging.clone().call(request()).await, Err(Error::ConcurrencyFull)));
+        context.release();
+        assert!(poll().await.is_pending(), "let in, and on its way");
+        assert_eq!((gate.in_flight(), gate.waiting()), (1, 0));
+        drop((call, context));
+        assert_eq!(gate.in_flight(), 1, "the second one's");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_exchange_that_ends_leaves_its_place() {
         let (gate, layer) = layer(0);
         let mut failing = layer.layer(service_fn(async |_: Request| Err(Error::BodyIdle)));
         assert!(failing.call(request()).await.is_err());
-        assert_eq!(gate.in_flight(), 0);
-        let mut hanging = layer.layer(service_fn(async |_: Request| std::future::pending().await));
-        let call = hanging.call(request());
-        assert_eq!(gate.in_flight(), 1);
-        assert!(matches!(failing.call(request()).await, Err(Error::ConcurrencyFull)));
-        drop(call);
         assert_eq!(gate.in_flight(), 0);
     }
 }

@@ -10,7 +10,7 @@
 
 mod layer;
 
-pub use layer::ConcurrencyLayer;
+pub use layer::{ConcurrencyLayer, goes_on};
 
 use std::{
     sync::{

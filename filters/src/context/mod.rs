@@ -13,7 +13,7 @@
 //! | `request_complete`, `body_failure` | request body | timeout, forward |
 //! | `alarm` | edge | timeout |
 //! | `deadline` | edge, from `grpc-timeout` | edge |
-//! | `held` | concurrency | nobody: it is dropped with the exchange |
+//! | `held` | concurrency | edge, which gives it back |
 //! | `hash_key` | forward | balancing |
 //! | `timed_out` | timeout, forward | what is learnt about the endpoint |
 //! | `flag`, `reason` | respond, body guards | access log, metrics |
@@ -230,9 +230,9 @@ impl Exchange {
         self.alarm.borrow_mut().poll(deadline, cx)
     }
 
-    /// Keeps a place until the exchange ends.
-    pub fn hold(&self, permit: Option<Permit>) {
-        self.held.set(permit);
+    /// Keeps a place until it is released, or the exchange ends.
+    pub fn hold(&self, permit: Permit) {
+        self.held.set(Some(permit));
     }
 
     /// Gives up the place that it has.

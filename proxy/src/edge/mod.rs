@@ -20,7 +20,7 @@ use http::{HeaderValue, Method, Response, StatusCode, Version, header, request::
 use http_body::Body as _;
 use outrigger_config::model::{Direction, ListenerId, ProviderId, RouteId};
 use outrigger_filters::{
-    cors,
+    concurrency, cors,
     error::Error,
     grpc, headers,
     place::Placed,
@@ -157,6 +157,9 @@ fn conclude(
         }
     };
     let exchange = record.exchange();
+    if !concurrency::goes_on(&response) {
+        exchange.release();
+    }
     if exchange.expects.get()
         && asked.version < Version::HTTP_2
         && exchange.bytes_in.get() == 0

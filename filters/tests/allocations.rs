@@ -56,9 +56,11 @@ fn a_token_that_was_seen_before_costs_no_allocation() {
     let region = Region::new(ALLOCATOR);
     ask();
     assert!(region.change().allocations > 0, "the first use must be counted");
-    let region = Region::new(ALLOCATOR);
-    for _ in 0..100 {
-        ask();
-    }
-    assert_eq!(region.change().allocations, 0);
+    // The harness has a thread of its own that allocates now and then; what `ask` needs shows in every turn.
+    let least = (0..10).map(|_| {
+        let region = Region::new(ALLOCATOR);
+        (0..10).for_each(|_| ask());
+        region.change().allocations
+    });
+    assert_eq!(least.min(), Some(0));
 }

@@ -87,7 +87,7 @@ impl Limiter {
         Self { rate: Rate::new(model.requests, model.per, model.burst), buckets }
     }
 
-    /// Counts one request, at a moment of [`nanos`].
+    /// Counts one request, at a moment as all limits count it.
     ///
     /// # Errors
     /// It is over the limit; after this time it would not be.

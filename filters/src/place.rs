@@ -51,12 +51,6 @@ impl<F> Default for Places<F> {
     }
 }
 
-impl<F> Clone for Places<F> {
-    fn clone(&self) -> Self {
-        Self(Rc::clone(&self.0))
-    }
-}
-
 impl<F> fmt::Debug for Places<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Places").field("empty", &self.0.0.borrow().len()).finish()

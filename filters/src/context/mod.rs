@@ -120,7 +120,7 @@ pub struct Exchange {
     pub hash_key: Cell<Option<u64>>,
     /// A timeout ended the try that is on its way, before its answer.
     pub timed_out: Cell<bool>,
-    moment: Cell<Option<Instant>>,
+    clock: Cell<Clock>,
     request_complete: Cell<Option<Instant>>,
     awaits_complete: Cell<Option<Waker>>,
     /// Why the request body was given up; it is the answer to whatever failed because of it.
@@ -135,6 +135,17 @@ pub struct Exchange {
     pub bytes_in: Cell<u64>,
     /// Bytes of the response body so far.
     pub bytes_out: Cell<u64>,
+}
+
+/// How [`Exchange::now`] is answered.
+#[derive(Clone, Copy)]
+enum Clock {
+    /// By the clock.
+    Runs,
+    /// By the clock, and then by what it said.
+    Unread,
+    /// By what it said.
+    Stands(Instant),
 }
 
 /// What authentication and authorization found out, and what is to be told of a request that failed.
@@ -170,7 +181,7 @@ impl Exchange {
             held: Cell::new(None),
             hash_key: Cell::new(None),
             timed_out: Cell::new(false),
-            moment: Cell::new(None),
+            clock: Cell::new(Clock::Runs),
             request_complete: Cell::new(None),
             awaits_complete: Cell::new(None),
             body_failure: RefCell::new(None),
@@ -182,17 +193,25 @@ impl Exchange {
         })
     }
 
-    /// The time, which stands still until the request waits: to read the clock costs more than most of what needs it.
-    /// Only for what is polled with the answer.
+    /// The time. While the answer is polled it stands still: to read the clock costs more than most of what needs it.
     pub fn now(&self) -> Instant {
-        let now = self.moment.get().unwrap_or_else(Instant::now);
-        self.moment.set(Some(now));
-        now
+        match self.clock.get() {
+            Clock::Runs => Instant::now(),
+            Clock::Stands(moment) => moment,
+            Clock::Unread => {
+                let now = Instant::now();
+                self.clock.set(Clock::Stands(now));
+                now
+            }
+        }
     }
 
-    /// The request waits, so time passes.
-    pub fn waits(&self) {
-        self.moment.set(None);
+    /// Does what takes no time: whatever asks [`now`](Self::now) meanwhile gets the same answer.
+    pub fn at_once<R>(&self, what: impl FnOnce() -> R) -> R {
+        self.clock.set(Clock::Unread);
+        let done = what();
+        self.clock.set(Clock::Runs);
+        done
     }
 
     /// The last byte of the request came at `now`; the timeouts run from here.
@@ -352,5 +371,29 @@ impl Claims for Exchange {
 
     fn has_scope(&self, scope: &str) -> bool {
         self.any_token(|token| token.has_scope(scope))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_stands_still_only_for_what_is_done_at_once() {
+        let exchange = Exchange::begin(Instant::now(), [127, 0, 0, 1].into(), None, Alarm::default());
+        let passes = |since: Instant| while Instant::now() == since {};
+        for _ in 0..2 {
+            let before = exchange.now();
+            passes(before);
+            let within = exchange.at_once(|| {
+                let first = exchange.now();
+                passes(first);
+                assert_eq!(exchange.now(), first);
+                first
+            });
+            assert!(within > before, "read when it is first asked for");
+            passes(within);
+            assert!(exchange.now() > within);
+        }
     }
 }

@@ -68,21 +68,20 @@ impl Turn<'_> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         let Some(index) = self.number.checked_sub(self.line.left.get()) else { return };
-        if let Some((_, waker)) = self.line.waiting.borrow_mut().get_mut(index as usize) {
-            *waker = None;
-        }
-        self.line.move_up();
+        // What a waker drops or wakes may come back here, so nothing is borrowed meanwhile.
+        let gone = self.line.waiting.borrow_mut().get_mut(index as usize).and_then(|(_, waker)| waker.take());
+        drop(gone);
+        while self.line.leave(|(_, waker)| waker.is_none()).is_some() {}
     }
 }
 
 impl Standing {
-    /// Whoever has ended leaves the front.
-    fn move_up(&self) {
+    /// The first one leaves, if `goes` says so.
+    fn leave(&self, goes: impl Fn(&(Instant, Option<Waker>)) -> bool) -> Option<Option<Waker>> {
         let mut waiting = self.waiting.borrow_mut();
-        while waiting.front().is_some_and(|(_, waker)| waker.is_none()) {
-            waiting.pop_front();
-            self.left.set(self.left.get() + 1);
-        }
+        waiting.front().filter(|first| goes(first))?;
+        self.left.set(self.left.get() + 1);
+        waiting.pop_front().map(|(_, waker)| waker)
     }
 
     /// When the first one's turn comes.
@@ -92,12 +91,8 @@ impl Standing {
 
     /// Calls everybody whose turn has come by `now`.
     fn call(&self, now: Instant) {
-        let mut waiting = self.waiting.borrow_mut();
-        while waiting.front().is_some_and(|(at, waker)| waker.is_none() || *at <= now) {
-            self.left.set(self.left.get() + 1);
-            if let Some((_, Some(waker))) = waiting.pop_front() {
-                waker.wake();
-            }
+        while let Some(called) = self.leave(|(at, waker)| waker.is_none() || *at <= now) {
+            called.into_iter().for_each(Waker::wake);
         }
     }
 }

@@ -13,7 +13,7 @@ use std::{
     future::{self, Future},
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use http::{HeaderValue, Method, Response, StatusCode, Version, header, request::Parts};
@@ -94,52 +94,46 @@ impl Future for Answer {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let polled = this.poll_begun(cx);
-        let Poll::Ready(answered) = polled else {
-            this.record.iter().for_each(|record| record.exchange().waits());
-            return Poll::Pending;
-        };
-        let record = this.record.take().expect("an answer is not polled again once it is there");
-        Poll::Ready(conclude(record, this.asked, answered))
+        let record = this.record.as_ref().expect("an answer is not polled again once it is there");
+        let answered = ready!(record.exchange().at_once(|| this.begun.poll(record, cx)));
+        let record = this.record.take();
+        record.map_or(Poll::Pending, |record| Poll::Ready(conclude(record, this.asked, answered)))
     }
 }
 
-impl Answer {
-    fn poll_begun(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<Body>, Error>> {
+impl Begun {
+    fn poll(&mut self, record: &Record, cx: &mut Context<'_>) -> Poll<Result<Response<Body>, Error>> {
         loop {
-            match &mut self.begun {
-                Begun::Answering(answer) => match Pin::new(answer).poll(cx) {
+            match self {
+                Self::Answering(answer) => match Pin::new(answer).poll(cx) {
                     Poll::Ready(answered) => return Poll::Ready(answered),
-                    Poll::Pending if self.is_late(cx) => return Poll::Ready(self.give_up()),
+                    Poll::Pending if is_late(record, cx) => return Poll::Ready(self.give_up()),
                     Poll::Pending => return Poll::Pending,
                 },
-                Begun::AwaitsKeys(chosen) => {
+                Self::AwaitsKeys(chosen) => {
                     let (choice, request) = match chosen.as_mut().poll(cx) {
                         Poll::Ready(chosen) => chosen,
-                        Poll::Pending if self.is_late(cx) => return Poll::Ready(self.give_up()),
+                        Poll::Pending if is_late(record, cx) => return Poll::Ready(self.give_up()),
                         Poll::Pending => return Poll::Pending,
                     };
-                    self.begun = match &self.record {
-                        Some(record) => enter(record, choice, false, request).into(),
-                        None => Begun::Refused(Error::NoRoute),
-                    };
+                    *self = enter(record, choice, false, request).into();
                 }
-                Begun::Refused(error) => return Poll::Ready(Err(std::mem::replace(error, Error::NoRoute))),
+                Self::Refused(error) => return Poll::Ready(Err(std::mem::replace(error, Error::NoRoute))),
             }
         }
     }
 
-    /// Whether a gRPC client does not want the answer any more: the one deadline that holds for the whole call.
-    fn is_late(&self, cx: &mut Context<'_>) -> bool {
-        let Some(exchange) = self.record.as_ref().map(Record::exchange) else { return false };
-        exchange.deadline.get().is_some_and(|deadline| exchange.poll_deadline(deadline, cx).is_ready())
-    }
-
     fn give_up(&mut self) -> Result<Response<Body>, Error> {
         // Dropped before the answer is made, and with it whatever it had of the upstream.
-        self.begun = Begun::Refused(Error::GrpcTimeout);
+        *self = Self::Refused(Error::GrpcTimeout);
         Err(Error::GrpcTimeout)
     }
+}
+
+/// Whether a gRPC client does not want the answer any more: the one deadline that holds for the whole call.
+fn is_late(record: &Record, cx: &mut Context<'_>) -> bool {
+    let exchange = record.exchange();
+    exchange.deadline.get().is_some_and(|deadline| exchange.poll_deadline(deadline, cx).is_ready())
 }
 
 /// Whatever came of it is made the client's answer.

@@ -6,6 +6,7 @@
 use std::{
     cell::RefCell,
     fmt,
+    future::{Future, ready},
     pin::Pin,
     rc::Rc,
     task::{Context as TaskContext, Poll},
@@ -14,7 +15,7 @@ use std::{
 use bytes::Bytes;
 use http::{Response, request::Parts};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use tower::Service;
+use tower::{Layer, Service};
 
 use crate::{
     context::Context,
@@ -61,17 +62,84 @@ impl<S> HttpService for S where S: Service<Request, Response = Response<Body>, E
 /// An answer in the making, in its place on the heap.
 pub type ResponseFuture = Placed<dyn Settled<Output = Result<Response<Body>, Error>>>;
 
+/// What a step of a chain hands requests on to.
+///
+/// The answer in the making has its place already, so that a step which only decides hands it back as it is: nothing is
+/// moved, and nobody polls it but the request itself.
+pub trait Next: HttpService<Future = ResponseFuture> {}
+
+impl<S> Next for S where S: HttpService<Future = ResponseFuture> {}
+
+/// The answer of a step that does not hand the request on.
+pub fn refused(error: Error) -> ResponseFuture {
+    later(ready(Err(error)))
+}
+
+/// The answer of a step that has to wait before it knows.
+pub fn later(answer: impl Future<Output = Result<Response<Body>, Error>> + 'static) -> ResponseFuture {
+    Placed::alone(answer).erase()
+}
+
+/// A step that is there or not.
+pub fn optional<L>(layer: Option<L>) -> Optional<L> {
+    Optional(layer)
+}
+
+/// A step that is there or not.
+#[derive(Debug, Clone)]
+pub struct Optional<L>(Option<L>);
+
+/// What follows, with or without the step in front of it.
+#[derive(Debug, Clone)]
+pub enum Perhaps<A, B> {
+    /// With it.
+    Step(A),
+    /// Without.
+    Next(B),
+}
+
+impl<L: Layer<S>, S> Layer<S> for Optional<L> {
+    type Service = Perhaps<L::Service, S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        match &self.0 {
+            Some(layer) => Perhaps::Step(layer.layer(inner)),
+            None => Perhaps::Next(inner),
+        }
+    }
+}
+
+impl<A: Next, B: Next> Service<Request> for Perhaps<A, B> {
+    type Response = Response<Body>;
+    type Error = Error;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> ResponseFuture {
+        match self {
+            Self::Step(step) => step.call(request),
+            Self::Next(next) => next.call(request),
+        }
+    }
+}
+
 trait DynService {
     fn answer(&self, request: Request) -> ResponseFuture;
 }
 
-/// A chain that is called in place: none of its steps waits before it hands on or answers.
-struct Chain<S: HttpService> {
+/// The end of a chain, whose futures have their places here. It is called in place: it does not wait before it answers.
+struct Leaf<S: HttpService> {
     service: RefCell<S>,
     places: Places<S::Future>,
 }
 
-impl<S> DynService for Chain<S>
+/// Steps in front of it, called in place as well.
+struct Steps<S>(RefCell<S>);
+
+impl<S> DynService for Leaf<S>
 where
     S: HttpService,
     S::Future: 'static,
@@ -81,18 +149,29 @@ where
     }
 }
 
-/// A whole chain behind one pointer.
+impl<S: Next> DynService for Steps<S> {
+    fn answer(&self, request: Request) -> ResponseFuture {
+        self.0.borrow_mut().call(request)
+    }
+}
+
+/// A chain, or the end of one, behind one pointer.
 #[derive(Clone)]
 pub struct BoxService(Rc<dyn DynService>);
 
 impl BoxService {
-    /// Boxes a chain.
+    /// Boxes the end of a chain.
     pub fn new<S>(service: S) -> Self
     where
         S: HttpService,
         S::Future: 'static,
     {
-        Self(Rc::new(Chain { service: RefCell::new(service), places: Places::default() }))
+        Self(Rc::new(Leaf { service: RefCell::new(service), places: Places::default() }))
+    }
+
+    /// Boxes steps that end in what was boxed before.
+    pub fn steps(service: impl Next) -> Self {
+        Self(Rc::new(Steps(RefCell::new(service))))
     }
 
     /// Answers one request.

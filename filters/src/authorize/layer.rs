@@ -1,12 +1,10 @@
 //! The thin shell around [`super::Rules`].
 
 use std::{
-    future::{Ready, ready},
     rc::Rc,
     task::{Context as TaskContext, Poll},
 };
 
-use futures_util::future::Either;
 use http::Response;
 use outrigger_config::model::{self, Mode};
 use tower::{Layer, Service};
@@ -14,7 +12,7 @@ use tower::{Layer, Service};
 use super::{Decision, INSUFFICIENT_SCOPE, Rules, Subject};
 use crate::{
     error::Error,
-    service::{Body, HttpService, Request},
+    service::{Body, Next, Request, ResponseFuture, refused},
 };
 
 /// Refuses what the rules of a route deny.
@@ -75,10 +73,10 @@ impl Guard {
     }
 }
 
-impl<S: HttpService> Service<Request> for Authorize<S> {
+impl<S: Next> Service<Request> for Authorize<S> {
     type Response = Response<Body>;
     type Error = Error;
-    type Future = Either<S::Future, Ready<Result<Response<Body>, Error>>>;
+    type Future = ResponseFuture;
 
     fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_ready(cx)
@@ -86,8 +84,8 @@ impl<S: HttpService> Service<Request> for Authorize<S> {
 
     fn call(&mut self, request: Request) -> Self::Future {
         match self.guard.admit(&request) {
-            Ok(()) => Either::Left(self.inner.call(request)),
-            Err(error) => Either::Right(ready(Err(error))),
+            Ok(()) => self.inner.call(request),
+            Err(error) => refused(error),
         }
     }
 }

@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     claims::tests::{Told, exact, path},
     error::Error,
-    service::{Body, Request},
+    service::{Body, BoxService, Request},
 };
 
 fn rule(name: &str, action: RuleAction, set: impl FnOnce(&mut AuthorizeRule)) -> AuthorizeRule {
@@ -142,7 +142,7 @@ async fn through(mode: Mode, request: Request) -> Result<Response<Body>, Error> 
         rule.scopes = vec!["write".into()];
     });
     let layer = AuthorizeLayer::new(&model::Authorize::new(mode, vec![only]));
-    let inner = service_fn(async |_: Request| Ok::<_, Error>(Response::new(Body::Empty)));
+    let inner = BoxService::new(service_fn(async |_: Request| Ok::<_, Error>(Response::new(Body::Empty))));
     layer.layer(inner).call(request).await
 }
 
@@ -184,7 +184,8 @@ async fn a_deny_rule_is_told_to_the_log_by_name() {
         let layer = AuthorizeLayer::new(&model::Authorize::new(mode, vec![no_gets.clone()]));
         let request = with(json!({}));
         let context = Rc::clone(&request.context);
-        let inner = service_fn(async |_: Request| Ok::<_, Error>(Response::new(Body::Empty)));
+        let inner =
+            BoxService::new(service_fn(async |_: Request| Ok::<_, Error>(Response::new(Body::Empty))));
         assert_eq!(layer.layer(inner).call(request).await.is_err(), mode == Mode::Enforce);
         assert_eq!(context.rule(), Some("no-gets"));
     }

@@ -2,21 +2,18 @@
 //! exchange ends. Whoever hands the answer on gives the place back ([`goes_on`]), so that no future is wrapped for it.
 
 use std::{
-    future::Future,
-    pin::Pin,
     rc::Rc,
     sync::Arc,
     task::{Context as TaskContext, Poll},
 };
 
-use futures_util::future::Either;
 use http::{Response, StatusCode};
 use tower::{Layer, Service};
 
 use super::Gate;
 use crate::{
     error::Error,
-    service::{Body, HttpService, Request},
+    service::{Body, Next, Request, ResponseFuture, later},
 };
 
 /// Lets in as many requests as there are places.
@@ -50,15 +47,10 @@ pub fn goes_on(response: &Response<Body>) -> bool {
     matches!(response.body(), Body::Boxed(_)) || response.status() == StatusCode::SWITCHING_PROTOCOLS
 }
 
-type Waiting = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>>>>;
-
-impl<S: HttpService> Service<Request> for Limited<S>
-where
-    S::Future: 'static,
-{
+impl<S: Next> Service<Request> for Limited<S> {
     type Response = Response<Body>;
     type Error = Error;
-    type Future = Either<S::Future, Waiting>;
+    type Future = ResponseFuture;
 
     fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_ready(cx)
@@ -68,14 +60,14 @@ where
         let context = Rc::clone(&request.context);
         if let Some(permit) = self.gate.enter() {
             context.hold(permit);
-            return Either::Left(self.inner.call(request));
+            return self.inner.call(request);
         }
         let mut this = self.clone();
-        Either::Right(Box::pin(async move {
+        later(async move {
             let permit = this.gate.wait().await.map_err(|_| Error::ConcurrencyFull)?;
             context.hold(permit);
             this.inner.call(request).await
-        }))
+        })
     }
 }
 
@@ -87,6 +79,7 @@ mod tests {
     use tower::service_fn;
 
     use super::*;
+    use crate::service::BoxService;
 
     fn layer(queue: u32) -> (Arc<Gate>, ConcurrencyLayer) {
         let gate = Arc::new(Gate::new(&Concurrency::new(1, queue, Duration::from_millis(100))));
@@ -113,7 +106,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_place_lasts_as_long_as_its_exchange_or_until_it_is_released() {
         let (gate, layer) = layer(1);
-        let mut hanging = layer.layer(service_fn(async |_: Request| std::future::pending().await));
+        let mut hanging =
+            layer.layer(BoxService::new(service_fn(async |_: Request| std::future::pending().await)));
         let first = request();
         let context = Rc::clone(&first.context);
         let call = hanging.call(first);
@@ -132,7 +126,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_exchange_that_ends_leaves_its_place() {
         let (gate, layer) = layer(0);
-        let mut failing = layer.layer(service_fn(async |_: Request| Err(Error::BodyIdle)));
+        let mut failing = layer.layer(BoxService::new(service_fn(async |_: Request| Err(Error::BodyIdle))));
         assert!(failing.call(request()).await.is_err());
         assert_eq!(gate.in_flight(), 0);
     }

@@ -11,7 +11,7 @@ use tower::{Layer, Service};
 
 use crate::{
     error::Error,
-    service::{Body, HttpService, Request},
+    service::{Body, Next, Request, ResponseFuture},
 };
 
 /// Changes the headers of requests.
@@ -40,20 +40,18 @@ pub struct RequestHeaders<S> {
     inner: S,
 }
 
-impl<S: HttpService> Service<Request> for RequestHeaders<S> {
+impl<S: Next> Service<Request> for RequestHeaders<S> {
     type Response = Response<Body>;
     type Error = Error;
-    type Future = S::Future;
+    type Future = ResponseFuture;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request) -> S::Future {
-        if !self.changes.is_empty() {
-            request.context.insert_own(&mut request.head.headers); // a route may change these as well
-            super::apply(&self.changes, &mut request.head.headers);
-        }
+    fn call(&mut self, mut request: Request) -> ResponseFuture {
+        request.context.insert_own(&mut request.head.headers); // a route may change these as well
+        super::apply(&self.changes, &mut request.head.headers);
         self.inner.call(request)
     }
 }

@@ -1,20 +1,18 @@
 //! The thin shell around [`Limit`].
 
 use std::{
-    future::{Ready, ready},
     rc::Rc,
     sync::Arc,
     task::{Context as TaskContext, Poll},
 };
 
-use futures_util::future::Either;
 use http::Response;
 use tower::{Layer, Service};
 
 use super::{Limit, limiter::nanos};
 use crate::{
     error::Error,
-    service::{Body, HttpService, Request},
+    service::{Body, Next, Request, ResponseFuture, refused},
 };
 
 /// Refuses what is over one of several limits, in their order: each counts only what those before it let through.
@@ -43,10 +41,10 @@ pub struct RateLimited<S> {
     inner: S,
 }
 
-impl<S: HttpService> Service<Request> for RateLimited<S> {
+impl<S: Next> Service<Request> for RateLimited<S> {
     type Response = Response<Body>;
     type Error = Error;
-    type Future = Either<S::Future, Ready<Result<Response<Body>, Error>>>;
+    type Future = ResponseFuture;
 
     fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_ready(cx)
@@ -55,8 +53,8 @@ impl<S: HttpService> Service<Request> for RateLimited<S> {
     fn call(&mut self, request: Request) -> Self::Future {
         let now = nanos(request.context.started);
         match self.limits.iter().try_for_each(|limit| limit.admit(&request, now)) {
-            Ok(()) => Either::Left(self.inner.call(request)),
-            Err(error) => Either::Right(ready(Err(error))),
+            Ok(()) => self.inner.call(request),
+            Err(error) => refused(error),
         }
     }
 }

@@ -1,19 +1,17 @@
 //! The thin shell around [`super::target`] and [`super::host`].
 
 use std::{
-    future::{Ready, ready},
     rc::Rc,
     task::{Context as TaskContext, Poll},
 };
 
-use futures_util::future::Either;
 use http::Response;
 use outrigger_config::model::UrlRewrite;
 use tower::{Layer, Service};
 
 use crate::{
     error::{Error, Malformed},
-    service::{Body, HttpService, Request},
+    service::{Body, Next, Request, ResponseFuture, refused},
 };
 
 /// Rewrites target and Host of requests.
@@ -53,10 +51,10 @@ impl<S> Rewrite<S> {
     }
 }
 
-impl<S: HttpService> Service<Request> for Rewrite<S> {
+impl<S: Next> Service<Request> for Rewrite<S> {
     type Response = Response<Body>;
     type Error = Error;
-    type Future = Either<S::Future, Ready<Result<Response<Body>, Error>>>;
+    type Future = ResponseFuture;
 
     fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_ready(cx)
@@ -64,8 +62,8 @@ impl<S: HttpService> Service<Request> for Rewrite<S> {
 
     fn call(&mut self, mut request: Request) -> Self::Future {
         match self.apply(&mut request) {
-            Ok(()) => Either::Left(self.inner.call(request)),
-            Err(malformed) => Either::Right(ready(Err(Error::Malformed(malformed)))),
+            Ok(()) => self.inner.call(request),
+            Err(malformed) => refused(Error::Malformed(malformed)),
         }
     }
 }

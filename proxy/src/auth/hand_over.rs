@@ -12,7 +12,7 @@ use outrigger_config::model::{JwtProvider, ProviderId, Requirement, TokenLocatio
 use outrigger_filters::{
     error::Error,
     jwt::{Tokens, extract},
-    service::{Body, HttpService, Request},
+    service::{Body, Next, Request, ResponseFuture},
 };
 use tower::{Layer, Service};
 
@@ -80,16 +80,16 @@ impl Verifiers {
     }
 }
 
-impl<S: HttpService> Service<Request> for HandOver<S> {
+impl<S: Next> Service<Request> for HandOver<S> {
     type Response = Response<Body>;
     type Error = Error;
-    type Future = S::Future;
+    type Future = ResponseFuture;
 
     fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request) -> S::Future {
+    fn call(&mut self, mut request: Request) -> ResponseFuture {
         let tokens = request.context.take_tokens();
         self.rules.apply(&tokens, &mut request.head.headers);
         self.inner.call(request)

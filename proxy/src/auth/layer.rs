@@ -1,19 +1,16 @@
 //! `auth` of a route.
 
 use std::{
-    future::{Future, Ready, ready},
-    pin::Pin,
     rc::Rc,
     task::{Context as TaskContext, Poll},
 };
 
-use futures_util::future::Either;
 use http::Response;
 use outrigger_config::model::{Auth, Mode, ProviderId, Requirement};
 use outrigger_filters::{
     error::Error,
     jwt::Outcome,
-    service::{Body, HttpService, Request},
+    service::{Body, Next, Request, ResponseFuture, later, refused},
 };
 use tower::{Layer, Service};
 
@@ -84,15 +81,10 @@ impl Gate {
     }
 }
 
-type Answer = Result<Response<Body>, Error>;
-
-impl<S: HttpService> Service<Request> for Authenticate<S>
-where
-    S::Future: 'static,
-{
+impl<S: Next> Service<Request> for Authenticate<S> {
     type Response = Response<Body>;
     type Error = Error;
-    type Future = Either<S::Future, Either<Ready<Answer>, Pin<Box<dyn Future<Output = Answer>>>>>;
+    type Future = ResponseFuture;
 
     fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_ready(cx)
@@ -102,15 +94,15 @@ where
         let outcome = self.gate.examine(&request);
         if let Outcome::NeedsKeys(provider) = outcome {
             let mut this = self.clone();
-            return Either::Right(Either::Right(Box::pin(async move {
+            return later(async move {
                 let outcome = this.gate.examine_with_newer_keys(provider, &request).await;
                 this.gate.settle(outcome, &request)?;
                 this.inner.call(request).await
-            })));
+            });
         }
         match self.gate.settle(outcome, &request) {
-            Ok(()) => Either::Left(self.inner.call(request)),
-            Err(error) => Either::Right(Either::Left(ready(Err(error)))),
+            Ok(()) => self.inner.call(request),
+            Err(error) => refused(error),
         }
     }
 }

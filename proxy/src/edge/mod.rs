@@ -23,7 +23,6 @@ use outrigger_filters::{
     concurrency, cors,
     error::Error,
     grpc, headers,
-    place::Placed,
     service::{self, Body, ResponseFuture},
 };
 
@@ -232,7 +231,7 @@ fn enter(
     if let Some(policy) = view.cors(choice.route) {
         record.grant(policy.grant(&request.head.headers));
         if preflight {
-            return Ok(Placed::alone(future::ready(Ok(policy.answer(&request.head)))).erase());
+            return Ok(service::later(future::ready(Ok(policy.answer(&request.head)))));
         }
     }
     Ok(view.chain(choice.route).answer(request))

@@ -3,8 +3,6 @@
 mod ask;
 
 use std::{
-    future::Future,
-    pin::Pin,
     rc::Rc,
     sync::Arc,
     task::{Context as TaskContext, Poll},
@@ -16,7 +14,7 @@ use outrigger_filters::{
     context::RequestId,
     error::{Error, Flag},
     ext_auth::{self, DENIED, Service as Asked},
-    service::{Body, HttpService, Request},
+    service::{Body, Next, Request, ResponseFuture, later},
 };
 use tokio::time::timeout;
 use tower::{Layer, Service};
@@ -109,10 +107,10 @@ fn denied(answer: Response<Body>, request: &Request) -> Result<Response<Body>, E
     Ok(answer)
 }
 
-impl<S: HttpService> Service<Request> for ExtAuth<S> {
+impl<S: Next> Service<Request> for ExtAuth<S> {
     type Response = Response<Body>;
     type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>>>>;
+    type Future = ResponseFuture;
 
     fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_ready(cx)
@@ -120,7 +118,7 @@ impl<S: HttpService> Service<Request> for ExtAuth<S> {
 
     fn call(&mut self, request: Request) -> Self::Future {
         let mut this = self.clone();
-        Box::pin(async move {
+        later(async move {
             match this.guard.decide(&request).await? {
                 Some(answer) => Ok(answer),
                 None => this.inner.call(request).await,

@@ -24,7 +24,7 @@ use outrigger_filters::{
     context::{Alarm, Context, Exchange},
     error::Error,
     hop_by_hop::Hop,
-    service::{Body, BoxService, HttpService, Request},
+    service::{Body, BoxService, Next, Request, ResponseFuture},
 };
 use tokio::time::{Instant, timeout};
 use tower::{Layer, Service};
@@ -182,16 +182,16 @@ async fn drain(mut body: Body) {
     }
 }
 
-impl<S: HttpService> Service<Request> for Mirrored<S> {
+impl<S: Next> Service<Request> for Mirrored<S> {
     type Response = Response<Body>;
     type Error = Error;
-    type Future = S::Future;
+    type Future = ResponseFuture;
 
     fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request) -> S::Future {
+    fn call(&mut self, mut request: Request) -> ResponseFuture {
         if let Some(copy) = self.mirror.copy(&request) {
             if request.body.is_end_stream() {
                 copy.send(Bytes::new());

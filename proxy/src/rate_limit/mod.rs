@@ -9,8 +9,6 @@ mod resp;
 
 use std::{
     fmt::Write,
-    future::Future,
-    pin::Pin,
     rc::Rc,
     sync::Arc,
     task::{Context as TaskContext, Poll},
@@ -22,7 +20,7 @@ use outrigger_config::model::{Mode, OnError, RateLimit};
 use outrigger_filters::{
     error::Error,
     rate_limit::{Key, Limit},
-    service::{Body, HttpService, Request},
+    service::{Body, Next, Request, ResponseFuture, later},
 };
 use tokio::time::Instant;
 use tower::{Layer, Service};
@@ -143,10 +141,10 @@ impl Shared {
     }
 }
 
-impl<S: HttpService> Service<Request> for SharedLimit<S> {
+impl<S: Next> Service<Request> for SharedLimit<S> {
     type Response = Response<Body>;
     type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Error>>>>;
+    type Future = ResponseFuture;
 
     fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_ready(cx)
@@ -154,7 +152,7 @@ impl<S: HttpService> Service<Request> for SharedLimit<S> {
 
     fn call(&mut self, request: Request) -> Self::Future {
         let mut this = self.clone();
-        Box::pin(async move {
+        later(async move {
             this.shared.admit(&request).await?;
             this.inner.call(request).await
         })

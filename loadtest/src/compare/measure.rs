@@ -1,10 +1,12 @@
-//! One scenario: every candidate is started and checked, warmed up, and measured in turn, round by round.
+//! One scenario: every candidate is started and checked, warmed up, and measured in turn, round by round. Where a program
+//! is held against itself, both are started anew for each round and measured at once.
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::time::sleep;
 
-use super::catalogue::Scenario;
+use super::catalogue::{Reference, Scenario};
 use super::check::{Asked, came_through};
 use super::configure::{Listen, Upstream};
 use super::figures::{Figures, Missing, Outcome, Round, Row};
@@ -65,36 +67,11 @@ pub(super) async fn scenario(
         }
     };
     let bench = Bench { stage, scenario, behind: &behind, times, place };
-    let mut all = Vec::new();
-    for candidate in &candidates {
-        all.push((candidate.name(), bench.ready(candidate).await));
-    }
-    sleep(SETTLE).await;
-    for (_, ready) in &mut all {
-        let warmed = match ready {
-            Ok(ready) => bench.warm_up(ready).await,
-            Err(_) => Ok(()),
-        };
-        if let Err(missing) = warmed {
-            *ready = Err(missing);
-        }
-    }
-    for _ in 0..times.rounds {
-        for (_, ready) in &mut all {
-            let measured = match ready {
-                Ok(ready) => bench.round(ready).await,
-                Err(_) => Ok(()),
-            };
-            if let Err(missing) = measured {
-                *ready = Err(missing);
-            }
-        }
-    }
-    let row = |(candidate, ready): (_, Result<Ready<'_>, Missing>)| Row {
-        candidate,
-        figures: ready.map(|ready| ready.figures),
+    let rows = match scenario.reference() {
+        Reference::Haproxy => bench.in_turn(&candidates).await,
+        Reference::Bare => bench.at_once(&candidates).await,
     };
-    Outcome { scenario: scenario.clone(), rows: all.into_iter().map(row).collect() }
+    Outcome { scenario: scenario.clone(), rows }
 }
 
 struct Bench<'a> {
@@ -106,6 +83,97 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
+    /// All rounds over the same processes, one candidate after the other in each.
+    async fn in_turn(&self, candidates: &[Candidate]) -> Vec<Row> {
+        let mut all = self.warm(candidates).await;
+        for _ in 0..self.times.rounds {
+            for (_, ready) in &mut all {
+                let measured = match ready {
+                    Ok(ready) => self.round(ready).await,
+                    Err(_) => Ok(()),
+                };
+                if let Err(missing) = measured {
+                    *ready = Err(missing);
+                }
+            }
+        }
+        let row = |(candidate, ready): (_, Result<Ready<'_>, Missing>)| Row {
+            candidate,
+            figures: ready.map(|ready| ready.figures),
+        };
+        all.into_iter().map(row).collect()
+    }
+
+    /// New processes for each round, in which all candidates are under load at the same time.
+    ///
+    /// A price of some percent cannot be told from candidates that are measured in turn: what a machine with neighbours
+    /// does from one second to the next is a multiple of it. At once, both share it; and since memory lies differently
+    /// in each process, which counts as well, every round has new ones.
+    async fn at_once(&self, candidates: &[Candidate]) -> Vec<Row> {
+        let figures =
+            |candidate: &Candidate| Row { candidate: candidate.name(), figures: Ok(Figures::default()) };
+        let mut rows: Vec<_> = candidates.iter().map(figures).collect();
+        for _ in 0..self.times.rounds {
+            let all = self.warm(candidates).await;
+            for (row, measured) in rows.iter_mut().zip(self.together(all).await) {
+                let Ok(figures) = &mut row.figures else { continue };
+                match measured {
+                    Ok(one) => {
+                        figures.rounds.extend(one.rounds);
+                        figures.idle = figures.idle.or(one.idle);
+                    }
+                    Err(missing) => row.figures = Err(missing),
+                }
+            }
+        }
+        rows
+    }
+
+    /// One round of all at the same time.
+    async fn together(
+        &self,
+        all: Vec<(&'static str, Result<Ready<'_>, Missing>)>,
+    ) -> Vec<Result<Figures, Missing>> {
+        let received = self.behind.origin().received().await;
+        let rounds = all.into_iter().map(async |(_, ready)| {
+            let mut ready = ready?;
+            self.round(&mut ready).await?;
+            Ok(ready.figures)
+        });
+        let measured = join_all(rounds).await;
+        // In each round the origin has received what the others asked as well; only the sum tells whether all came through.
+        let came = async {
+            let requests =
+                measured.iter().flatten().flat_map(|one| &one.rounds).map(|round| round.requests).sum();
+            came_through(&self.scenario.load, requests, self.behind.origin().received().await? - received?)
+        };
+        match came.await {
+            Ok(()) => measured,
+            Err(wrong) => {
+                measured.into_iter().map(|one| one.and_then(|_| Err(Missing::Wrong(wrong.clone())))).collect()
+            }
+        }
+    }
+
+    /// Starts, checks and warms up everybody.
+    async fn warm<'a>(&self, candidates: &'a [Candidate]) -> Vec<(&'static str, Result<Ready<'a>, Missing>)> {
+        let mut all = Vec::new();
+        for candidate in candidates {
+            all.push((candidate.name(), self.ready(candidate).await));
+        }
+        sleep(SETTLE).await;
+        for (_, ready) in &mut all {
+            let warmed = match ready {
+                Ok(ready) => self.warm_up(ready).await,
+                Err(_) => Ok(()),
+            };
+            if let Err(missing) = warmed {
+                *ready = Err(missing);
+            }
+        }
+        all
+    }
+
     /// Starts and checks a candidate.
     async fn ready<'a>(&self, candidate: &'a Candidate) -> Result<Ready<'a>, Missing> {
         let started = match candidate {

@@ -3,6 +3,7 @@
 //! One origin and one load generator share the CPUs that the proxies do not have; each proxy has one worker on a CPU
 //! that all of them use in turn. For every scenario of the [`catalogue()`] all candidates are started, checked and warmed
 //! up, and then measured round by round, each in every round, so that whatever else the machine does weighs on all of them.
+//! Outrigger and itself without its policy, which differ by less than that, are measured at the same time.
 //! CPU time comes from the scheduler and survives a busy machine better than rates and latencies do, and a ratio to
 //! the reference in the same round survives it best.
 //!

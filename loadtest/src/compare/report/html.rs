@@ -18,7 +18,8 @@ certificate or without a good token, where these are needed), and a single faile
 <p><b>CPU</b> is the scheduler's run time of all processes and threads of the proxy, divided by the requests of the same time; the \
 kernel's work for them is inside. It is the figure to trust: rates and latencies also depend on what load and origin, and on a virtual \
 machine the neighbours, leave. <b>× HAProxy</b> is the ratio in the same round, as median and [least-greatest] of the rounds (<b>× outrigger-bare</b>: to Outrigger \
-without what the scenario measures the price of); differences below 0.05 are not shown by one run. Where the proxy's CPU is less than 95 % busy, load and origin were the limit: the rate is \
+without what the scenario measures the price of; these two are started anew for each round and measured at the same time, since they differ by less than \
+the machine from one second to the next); differences below 0.05 are not shown by one run. Where the proxy's CPU is less than 95 % busy, load and origin were the limit: the rate is \
 then no upper bound. Latency is counted from the intended start of a request, and at 64 connections it is waiting in line.</p>\n";
 
 impl Results {

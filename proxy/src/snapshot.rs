@@ -71,12 +71,12 @@ pub(crate) struct Snapshot {
     pub upstreams: Vec<Arc<Upstream>>,
     /// What `extAuth` asks.
     services: Vec<Arc<Service>>,
-    service_counters: Arc<UpstreamCounters>,
+    service_counters: Option<Arc<UpstreamCounters>>,
     /// By [`RouteId`].
     ext_auth: Vec<Option<Arc<ExtAuthCounters>>>,
     /// What keeps the limits of all pods.
     redis: Option<Arc<Service>>,
-    redis_counters: Arc<RedisCounters>,
+    redis_counters: Option<Arc<RedisCounters>>,
     /// By [`outrigger_config::model::ProviderId`].
     pub keys: Arc<[Arc<KeyCell>]>,
     providers: Arc<Providers>,
@@ -120,13 +120,13 @@ impl Snapshot {
         let mirrors = config.routes.iter().map(mirrored).collect();
         let redis = service::redis(&config, old.and_then(|old| old.redis.as_ref()), notes)?;
         Ok(Self {
+            redis_counters: redis.as_ref().map(|_| metrics.redis()),
             redis,
-            redis_counters: metrics.redis(),
             rate_limits,
             gates,
             mirrors,
             ext_auth: ext_auth.collect(),
-            service_counters: metrics.upstream(&service::EXT_AUTH.into()),
+            service_counters: (!services.is_empty()).then(|| metrics.upstream(&service::EXT_AUTH.into())),
             config,
             tables,
             tls,
@@ -161,7 +161,7 @@ impl Snapshot {
                 names.extend(upstream.set().endpoints.iter().filter_map(|one| named(one, counters)));
             }
         }
-        let counters = Some(&self.service_counters);
+        let counters = self.service_counters.as_ref();
         names.extend(self.services.iter().filter_map(|one| named(&one.endpoint, counters)));
         // What it is asked is counted by itself.
         names.extend(self.redis.iter().filter_map(|one| named(&one.endpoint, None)));
@@ -244,12 +244,13 @@ pub(crate) struct View {
 fn services(snapshot: &Snapshot, old: &[(Arc<Service>, Rc<Pool>)]) -> Vec<(Arc<Service>, Rc<Pool>)> {
     let is_kept = |known: &Arc<Service>| snapshot.services.iter().any(|one| Arc::ptr_eq(one, known));
     old.iter().filter(|(known, _)| !is_kept(known)).for_each(|(_, gone)| gone.retire());
+    let Some(counters) = &snapshot.service_counters else { return Vec::new() };
     let pool = |service: &Arc<Service>| {
         let kept = old.iter().find(|(known, _)| Arc::ptr_eq(known, service));
         let new = || {
             let settings = ConnectionSettings::new(SERVICE_CONNECT, SERVICE_IDLE);
             let (endpoint, tls) = (Arc::clone(&service.endpoint), service.tls.clone());
-            Rc::new(Pool::new(endpoint, settings, tls, Arc::clone(&snapshot.service_counters), None))
+            Rc::new(Pool::new(endpoint, settings, tls, Arc::clone(counters), None))
         };
         (Arc::clone(service), kept.map_or_else(new, |(_, pool)| Rc::clone(pool)))
     };
@@ -259,10 +260,8 @@ fn services(snapshot: &Snapshot, old: &[(Arc<Service>, Rc<Pool>)]) -> Vec<(Arc<S
 /// The client of redis, that of `old` where it is for the same server.
 fn redis(snapshot: &Snapshot, old: Option<&Rc<rate_limit::Client>>) -> Option<Rc<rate_limit::Client>> {
     let (server, model) = snapshot.redis.as_ref().zip(snapshot.config.redis.as_ref())?;
-    let new = || {
-        let counters = Arc::clone(&snapshot.redis_counters);
-        Rc::new(rate_limit::Client::new(Arc::clone(server), model.clone(), counters))
-    };
+    let counters = snapshot.redis_counters.as_ref()?;
+    let new = || Rc::new(rate_limit::Client::new(Arc::clone(server), model.clone(), Arc::clone(counters)));
     Some(old.filter(|old| old.is_for(server, model)).map_or_else(new, Rc::clone))
 }
 

@@ -126,6 +126,10 @@ fn metrics_tell_requests_durations_connections_and_refusals() {
     }
     let (code, page) = get(proxy.address("status"), "/metrics");
     assert_eq!(code, 200);
+    // Nothing is told of what is not configured.
+    for absent in [r#"upstream="extAuth""#, "outrigger_redis_questions_total{"] {
+        assert!(!page.contains(absent), "{page}");
+    }
     for line in page.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         let (_, value) = line.rsplit_once(' ').unwrap();
         value.parse::<f64>().unwrap_or_else(|_| panic!("{line} has no number"));

@@ -45,7 +45,7 @@ pub(crate) struct Metrics {
     certificates: Mutex<Vec<(Arc<str>, String, u64)>>,
     jwks: Mutex<BTreeMap<Arc<str>, Arc<JwksCounters>>>,
     ext_auth: Mutex<BTreeMap<Arc<str>, Arc<ExtAuthCounters>>>,
-    redis: Arc<RedisCounters>,
+    redis: OnceLock<Arc<RedisCounters>>,
     mirrors: Mutex<BTreeMap<Arc<str>, Arc<MirrorCounters>>>,
     /// The gates that requests pass now, by route.
     gates: Mutex<Vec<(Arc<str>, Arc<Gate>)>>,
@@ -82,7 +82,7 @@ impl Metrics {
         Arc::clone(lock(&self.listeners).entry(Arc::clone(name)).or_default())
     }
 
-    /// The counters of an upstream.
+    /// The counters of an upstream, which are shown from now on.
     pub(crate) fn upstream(&self, name: &Arc<str>) -> Arc<UpstreamCounters> {
         let new = || {
             let (name, notes) = (Arc::clone(name), self.notes.get().cloned());
@@ -118,9 +118,9 @@ impl Metrics {
         Arc::clone(lock(&self.ext_auth).entry(Arc::clone(route)).or_default())
     }
 
-    /// The counters of redis.
+    /// The counters of redis, which are shown from now on.
     pub(crate) fn redis(&self) -> Arc<RedisCounters> {
-        Arc::clone(&self.redis)
+        Arc::clone(self.redis.get_or_init(Arc::default))
     }
 
     /// The counters of a route's copies.

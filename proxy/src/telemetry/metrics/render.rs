@@ -54,8 +54,10 @@ impl Metrics {
             }
         }
         page.head(names::REDIS, "counter", "Questions to redis.");
-        for ((_, result), count) in RedisResult::ALL.iter().zip(&self.redis.0) {
-            page.sample(names::REDIS, &[("result", result)], count.load(Relaxed));
+        if let Some(one) = self.redis.get() {
+            for ((_, result), count) in RedisResult::ALL.iter().zip(&one.0) {
+                page.sample(names::REDIS, &[("result", result)], count.load(Relaxed));
+            }
         }
         page.head(names::MIRRORED, "counter", "Copies of requests.");
         for (route, one) in lock(&self.mirrors).iter() {

@@ -95,7 +95,15 @@ impl Refusal {
         let (message, help) = match self {
             Self::Scheme(rest) => {
                 let scheme = form.split("://").next().unwrap_or_default();
-                (format!("{url:?} does not begin with {scheme}://"), format!("write {scheme}://{rest}"))
+                match scheme {
+                    "https" => {
+                        (format!("{url:?} does not begin with https://"), format!("write https://{rest}"))
+                    }
+                    plain => (
+                        format!("{url:?} begins with neither {plain}:// nor {plain}s://"),
+                        format!("write {plain}://{rest}, or {plain}s://{rest} where TLS is spoken"),
+                    ),
+                }
             }
             Self::User => {
                 report.hide(place.span);

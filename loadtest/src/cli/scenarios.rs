@@ -65,8 +65,8 @@ pub(super) struct Scenarios {
     duration: Duration,
 
     /// Folder for configurations, logs and reports
-    #[arg(long, value_name = "PATH", default_value = "scenarios")]
-    folder: PathBuf,
+    #[arg(long, value_name = "DIR", default_value = "scenarios")]
+    out: PathBuf,
 
     /// Show the scenarios and do nothing
     #[arg(long)]
@@ -93,7 +93,7 @@ impl Scenarios {
         if !self.without.is_empty() {
             versions.push(format!("Outrigger without {}", self.without.join(", ")));
         }
-        let (without, folder) = (self.without, self.folder);
+        let (without, folder) = (self.without, self.out);
         let (rounds, duration) = (usize::from(self.rounds), self.duration);
         let comparison =
             Comparison { scenarios, candidates, without, rounds, duration, folder: folder.clone() };

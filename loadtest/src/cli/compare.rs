@@ -74,6 +74,10 @@ pub(super) struct Compare {
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = units::duration)]
     duration: Duration,
 
+    /// All candidates at the same time, each started anew for every round: ratios hold on a busy machine, times do not
+    #[arg(long)]
+    at_once: bool,
+
     /// Idle connections whose memory is measured
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = positive)]
     connections: usize,
@@ -158,6 +162,7 @@ impl Compare {
             connections: self.connections,
             rounds: usize::from(self.rounds),
             duration: self.duration,
+            at_once: self.at_once,
             cpus: Cpus::choose(self.proxy_cpu, &self.load_cpus),
             folder: self.out.clone(),
         })
@@ -208,7 +213,8 @@ impl Compare {
         if self.quick {
             about.add("note", "--quick: these figures only show that everything works");
         }
-        about.add("rounds", format!("{} of {:?}, alternating", comparison.rounds, comparison.duration));
+        let how = if self.at_once { "all candidates at once" } else { "alternating" };
+        about.add("rounds", format!("{} of {:?}, {how}", comparison.rounds, comparison.duration));
         let cpus = &comparison.cpus;
         let apart = if cpus.are_apart() { "" } else { ": they SHARE a CPU, so figures mean little" };
         about.add("CPUs", format!("proxy on {}, load and origin on {:?}{apart}", cpus.proxy, cpus.load));

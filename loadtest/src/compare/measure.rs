@@ -1,5 +1,5 @@
-//! One scenario: every candidate is started and checked, warmed up, and measured in turn, round by round. Where a program
-//! is held against itself, both are started anew for each round and measured at once.
+//! One scenario: every candidate is started and checked, warmed up, and measured in turn, round by round. Where it is wanted, and
+//! where a program is held against itself, all are started anew for each round and measured at once.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::catalogue::{Reference, Scenario};
 use super::check::{Asked, came_through};
 use super::configure::{Listen, Upstream};
 use super::figures::{Figures, Missing, Outcome, Round, Row};
-use super::load::{Ran, finish, spawn};
+use super::load::{finish, spawn};
 use super::stage::{Behind, Stage, Started};
 use super::usage::{CpuTicks, CpuTime, resident};
 use crate::candidate::Candidate;
@@ -38,6 +38,7 @@ const OPENING_TLS: Duration = Duration::from_millis(400);
 pub(super) struct Times {
     pub(super) rounds: usize,
     pub(super) duration: Duration,
+    pub(super) at_once: bool,
 }
 
 /// A candidate that takes part.
@@ -67,9 +68,9 @@ pub(super) async fn scenario(
         }
     };
     let bench = Bench { stage, scenario, behind: &behind, times, place };
-    let rows = match scenario.reference() {
-        Reference::Haproxy => bench.in_turn(&candidates).await,
-        Reference::Bare => bench.at_once(&candidates).await,
+    let rows = match times.at_once || scenario.reference() == Reference::Bare {
+        true => bench.at_once(&candidates).await,
+        false => bench.in_turn(&candidates).await,
     };
     Outcome { scenario: scenario.clone(), rows }
 }
@@ -134,7 +135,7 @@ impl Bench<'_> {
         &self,
         all: Vec<(&'static str, Result<Ready<'_>, Missing>)>,
     ) -> Vec<Result<Figures, Missing>> {
-        let received = self.behind.origin().received().await;
+        let before = self.stage.received(self.behind).await;
         let rounds = all.into_iter().map(async |(_, ready)| {
             let mut ready = ready?;
             self.round(&mut ready).await?;
@@ -145,7 +146,9 @@ impl Bench<'_> {
         let came = async {
             let requests =
                 measured.iter().flatten().flat_map(|one| &one.rounds).map(|round| round.requests).sum();
-            came_through(&self.scenario.load, requests, self.behind.origin().received().await? - received?)
+            let received = self.stage.received(self.behind).await? - before?;
+            came_through(&self.scenario.load, requests, received)?;
+            self.repeated(requests, received)
         };
         match came.await {
             Ok(()) => measured,
@@ -254,7 +257,7 @@ impl Bench<'_> {
         asked.is_true(&ran, load.connections).map_err(wrong)?;
         let received = asked.origin.received().await.map_err(wrong)? - received;
         came_through(load, ran.requests, received).map_err(wrong)?;
-        self.repeated(&ran, received).map_err(wrong)?;
+        self.repeated(ran.requests, received).map_err(wrong)?;
         let cpu = match steady {
             Some((from, to)) => {
                 let nothing = || wrong("the origin received nothing while it was measured".to_owned());
@@ -275,9 +278,8 @@ impl Bench<'_> {
     }
 
     /// Where endpoints fail, no failure may mean only that the failing one was left out: a tenth must have come twice.
-    fn repeated(&self, ran: &Ran, received: f64) -> Result<(), String> {
-        if self.scenario.setup.upstream == Upstream::Failing && received < ran.requests * 1.05 {
-            let requests = ran.requests;
+    fn repeated(&self, requests: f64, received: f64) -> Result<(), String> {
+        if self.scenario.setup.upstream == Upstream::Failing && received < requests * 1.05 {
             return Err(format!(
                 "{received} requests reached the endpoints for {requests}: too few were repeated"
             ));

@@ -70,6 +70,8 @@ pub struct Comparison {
     pub rounds: usize,
     /// Time of each measurement.
     pub duration: Duration,
+    /// Whether all candidates are measured at the same time, on the CPU that they share, and started anew for each round.
+    pub at_once: bool,
     /// Who runs where.
     pub cpus: Cpus,
     /// Where configurations, logs and reports go.
@@ -163,7 +165,7 @@ impl Comparison {
     /// When there is no origin, folder or certificate to begin with.
     pub async fn run(&self, mut told: impl FnMut(&str)) -> Result<Results, StartError> {
         let stage = Stage::set(self.program.clone(), &self.folder, self.cpus.clone()).await?;
-        let times = Times { rounds: self.rounds, duration: self.duration };
+        let times = Times { rounds: self.rounds, duration: self.duration, at_once: self.at_once };
         let mut results = Results { configurations: self.configurations(), ..Results::default() };
         for scenario in &self.scenarios {
             let outcome = measure::scenario(&stage, scenario, &self.candidates, times, &scenario.name).await;

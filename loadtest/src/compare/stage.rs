@@ -119,6 +119,11 @@ impl Stage {
         }
     }
 
+    /// Requests that all origins of a scenario have received so far.
+    pub(super) async fn received(&self, behind: &Behind<'_>) -> Result<f64, String> {
+        Ok(behind.origin().received().await? + self.unix.received().await?)
+    }
+
     /// Starts a candidate on the proxy's CPU.
     pub(super) async fn start(
         &self,

@@ -12,9 +12,13 @@ use outrigger_loadtest::compare::{About, Candidate, Comparison, Cpus, Missing, O
 const PROGRAM: &str = env!("CARGO_BIN_EXE_outrigger-loadtest");
 
 async fn compare(names: &[&str], candidates: Vec<Candidate>, folder: &Path) -> Results {
+    comparison(names, candidates, folder).run(|_| ()).await.unwrap()
+}
+
+fn comparison(names: &[&str], candidates: Vec<Candidate>, folder: &Path) -> Comparison {
     let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
     let (scenarios, sweeps, memory) = select(&names, false).unwrap();
-    let comparison = Comparison {
+    Comparison {
         program: PROGRAM.into(),
         candidates,
         scenarios,
@@ -24,10 +28,10 @@ async fn compare(names: &[&str], candidates: Vec<Candidate>, folder: &Path) -> R
         connections: 50,
         rounds: 2,
         duration: Duration::from_millis(300),
+        at_once: false,
         cpus: Cpus::choose(None, &[]),
         folder: folder.to_path_buf(),
-    };
-    comparison.run(|_| ()).await.unwrap()
+    }
 }
 
 fn wrong(results: &Results, row: usize) -> String {
@@ -125,6 +129,19 @@ async fn a_proxy_that_breaks_down_has_no_figures() {
     let results = compare(&["h1"], vec![pretender(folder.path(), &script)], folder.path()).await;
     let wrong = wrong(&results, 0);
     assert!(wrong.contains("WRONG: ") && wrong.contains("failed"), "{wrong}");
+}
+
+#[tokio::test]
+async fn at_once_whoever_breaks_down_takes_no_figures_from_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = format!("exec {PROGRAM} simulate --endpoint \"e port=$port reset=100%:head\"");
+    let candidates = vec![Candidate::Direct, pretender(folder.path(), &script)];
+    let at_once = Comparison { at_once: true, ..comparison(&["h1"], candidates, folder.path()) };
+    let results = at_once.run(|_| ()).await.unwrap();
+    assert!(missing(&results.outcomes[0], 1).contains("WRONG: "), "{results:?}");
+    let rounds = &results.outcomes[0].figures("direct").unwrap().rounds;
+    assert!(rounds.len() == 2 && rounds.iter().all(|round| round.requests > 0.0), "{rounds:?}");
+    nothing_stays(folder.path());
 }
 
 #[tokio::test]

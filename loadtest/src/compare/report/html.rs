@@ -11,8 +11,9 @@ use crate::compare::{Configured, Fit, Growth, Metric, Reference, Results, SHOWN_
 use crate::stats::Spread;
 
 /// How everything was measured and how it is to be read.
-const READING: &str = "<p>One proxy at a time does its work on a CPU of its own, with one worker or thread; origin and load \
-generator share the others. All candidates of a scenario are running before it begins and are measured in turn, round by round. \
+const READING: &str = "<p>Proxies do their work on a CPU of their own, one at a time, with one worker or thread; origin and load \
+generator share the others. All candidates of a scenario are running before it begins and are measured in turn, round by round; where \
+<b>rounds</b> above says so, all at the same time and started anew for each round. \
 Every candidate was first seen to do what is asked (right status and body, answered by the origin; no answer without TLS, without a \
 certificate or without a good token, where these are needed), and a single failed request in a measured round takes its figures away.</p>
 <p><b>CPU</b> is the scheduler's run time of all processes and threads of the proxy, divided by the requests of the same time; the \

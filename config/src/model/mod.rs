@@ -6,12 +6,16 @@
 
 mod app;
 mod auth;
+mod cors;
+mod ext_auth;
+mod jwt;
 mod listener;
 mod operations;
 mod pattern;
 mod rate_limit;
 mod retry;
 mod route;
+mod secret;
 mod telemetry;
 mod tls;
 mod traffic;
@@ -19,9 +23,12 @@ mod upstream;
 
 pub use app::{App, AppAddress, Readiness, ReadinessProbe};
 pub use auth::{
-    Auth, Authorize, AuthorizeRule, ClaimHeader, ClaimMatch, ClaimPath, Cors, Credential, ExtAuth,
-    JwtAlgorithm, JwtProvider, KeySource, Mode, OnError, OriginMatch, RemoteKeys, Requirement, RuleAction,
-    SanPattern, SecretOrigin, SecretSource, SecretText, TokenBinding, TokenLocation,
+    Auth, Authorize, AuthorizeRule, ClaimMatch, Credential, Mode, Requirement, RuleAction, SanPattern,
+};
+pub use cors::{Cors, OriginMatch};
+pub use ext_auth::{ExtAuth, OnError};
+pub use jwt::{
+    ClaimHeader, ClaimPath, JwtAlgorithm, JwtProvider, KeySource, RemoteKeys, TokenBinding, TokenLocation,
 };
 pub use listener::{
     Cidr, Direction, EncodedSlash, Listener, ListenerAddress, ListenerLimits, ListenerTimeouts, PathRules,
@@ -35,6 +42,7 @@ pub use route::{
     Action, DirectResponse, HeaderChanges, HeaderMatch, Hostname, PathMatch, PathRewrite, QueryMatch,
     Redirect, Route, RouteMatch, RouteTimeouts, UrlRewrite, ValueMatch, WeightedBackend,
 };
+pub use secret::{SecretOrigin, SecretSource, SecretText};
 pub use telemetry::{AccessLog, AccessLogFormat, Percent, Telemetry};
 pub use tls::{
     Certificate, ClientAuth, ClientAuthMode, ClientTls, PrivateKey, ServerTls, SniCertificate,

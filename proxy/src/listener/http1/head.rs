@@ -1,7 +1,7 @@
 //! Reads request heads: one way to read each, or none (RFC 9112 sections 2 to 5).
 //!
-//! Lines are found as they come, so a byte is looked at once however slowly a head arrives, and what can be no head is
-//! refused with its first line. What can be judged by the text alone is judged here: line ends, the request line, names
+//! Lines are found as they come, so the work for a byte does not grow with the number of pieces a head arrives in. Bytes
+//! that no head can have are refused when they arrive, not at the end of the head. What can be judged by the text alone is judged here: line ends, the request line, names
 //! and values, lengths and encodings that frame no body. The rest, about Host and targets, is
 //! `outrigger_filters::framing`, which is the same for HTTP/2.
 
@@ -61,6 +61,8 @@ pub(super) struct Scan {
     at: usize,
     /// Where the line begins that has not ended yet.
     line: usize,
+    /// Spaces in the request line, while it has not ended.
+    spaces: usize,
     request: Option<RequestLine>,
     /// Where the LF of the request line and of each field stands.
     ends: Vec<u32>,
@@ -77,7 +79,7 @@ struct RequestLine {
 impl Scan {
     /// Begins with the next head.
     pub(super) fn restart(&mut self) {
-        (self.at, self.line, self.request) = (0, 0, None);
+        (self.at, self.line, self.spaces, self.request) = (0, 0, 0, None);
         self.ends.clear();
     }
 
@@ -98,7 +100,7 @@ impl Scan {
 
     /// The length of the whole head, when it is complete.
     fn find_end(&mut self, buffer: &[u8], limits: Limits) -> Result<Option<usize>, Refused> {
-        let from = self.at;
+        let (from, known) = (self.at, self.ends.len());
         for end in memchr::memchr_iter(b'\n', &buffer[from..]) {
             let end = from + end;
             if end >= limits.bytes {
@@ -120,10 +122,42 @@ impl Scan {
         }
         self.at = buffer.len();
         match self.too_large(buffer) {
-            refused @ Refused::TooLarge if buffer.len() >= limits.bytes => Err(refused),
-            Refused::TooLarge => Ok(None),
-            refused => Err(refused),
+            Refused::TooLarge if buffer.len() >= limits.bytes => Err(Refused::TooLarge),
+            Refused::TooLarge if self.can_go_on(buffer, from, known) => Ok(None),
+            _ => Err(Refused::Malformed),
         }
+    }
+
+    /// Whether a head that is not complete can still become one. Looks at what is new: the bytes from `from` on, and the
+    /// lines behind the first `known` ones. Without this a client that waits for its answer would wait until the time
+    /// for the head is over.
+    fn can_go_on(&mut self, buffer: &[u8], from: usize, known: usize) -> bool {
+        // The byte before may be a CR that waits for its LF.
+        let new = &buffer[from.saturating_sub(1)..];
+        let whole_lines = self.ends[known.saturating_sub(1)..].windows(2);
+        has_only_line_ends_and_text(new)
+            && whole_lines.map(|pair| &buffer[pair[0] as usize + 1..]).all(begins_a_field)
+            && (self.request.is_some() || self.request_line_can_go_on(buffer, from))
+    }
+
+    /// The same for a request line that has not ended.
+    fn request_line_can_go_on(&mut self, buffer: &[u8], from: usize) -> bool {
+        let line = &buffer[self.line..];
+        let new = &buffer[from.max(self.line)..];
+        self.spaces += new.iter().filter(|byte| **byte == b' ').count();
+        let version_fits = match self.spaces {
+            0 | 1 => true,
+            2 => {
+                let version = line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
+                let known: &[&[u8]] = match line.starts_with(b"PRI * ") {
+                    true => &[b"HTTP/1.1\r", b"HTTP/1.0\r", b"HTTP/2.0\r"],
+                    false => &[b"HTTP/1.1\r", b"HTTP/1.0\r"],
+                };
+                known.iter().any(|known| known.starts_with(version))
+            }
+            _ => false,
+        };
+        version_fits && !new.contains(&b'\t')
     }
 
     /// What a head that is too large is refused for: also that it can be none, which would have been said earlier had it
@@ -192,6 +226,22 @@ fn begins_well(text: &[u8]) -> bool {
         Some(b'\r') => method == 0 && text.len() == 1,
         Some(_) => false,
     }
+}
+
+/// Whether no byte is one that no line has: a control byte, or a CR without LF behind it unless the LF may still come. LF
+/// is not looked at.
+fn has_only_line_ends_and_text(bytes: &[u8]) -> bool {
+    // Without an early exit, so that it runs on whole vectors.
+    let control = bytes.iter().fold(false, |bad, byte| {
+        bad | ((*byte < b' ') & !matches!(byte, b'\t' | b'\r' | b'\n')) | (*byte == 0x7f)
+    });
+    !control && memchr::memchr_iter(b'\r', bytes).all(|cr| matches!(bytes.get(cr + 1), None | Some(b'\n')))
+}
+
+/// Whether a line begins with a name and a colon.
+fn begins_a_field(line: &[u8]) -> bool {
+    let name = line.iter().take_while(|byte| is_token(**byte)).count();
+    name > 0 && line.get(name) == Some(&b':')
 }
 
 /// RFC 9110 section 5.6.2.
@@ -350,8 +400,42 @@ mod tests {
             "\rG",
             " ",
             "GET / HTTP/1.1\r\nX: y\n",
+            "GET /a\rb",
+            "GET /\r ",
+            "GET /a\0",
+            "GET /a\t",
+            "GET /a\x7f",
+            "GET / HTTP/1.1\rX",
+            "GET / HTTP/1.1\r\r",
+            "\r\nGET /a\rb",
+            "GET / a",
+            "GET / http",
+            "GET / HTTP/2",
+            "GET / HTTP/1.2",
+            "GET / HTTP/1.10",
+            "GET / HTTP/1.1 ",
+            "GET / HTTP/1.1\t",
+            "GET /a b ",
+            "PRI / HTTP/2",
+            "GET / HTTP/1.1\r\nX: a\rb",
+            "GET / HTTP/1.1\r\nX\r:",
+            "GET / HTTP/1.1\r\nX: a\rb\r\n",
+            "GET / HTTP/1.1\r\nX: a\0",
+            "GET / HTTP/1.1\r\nX: a\x1bb\r\nY: c\r\n",
+            "GET / HTTP/1.1\r\nX: a\x7f",
+            "GET / HTTP/1.1\r\nX\r\n",
+            "GET / HTTP/1.1\r\n: y\r\n",
+            "GET / HTTP/1.1\r\nX : y\r\n",
+            "GET / HTTP/1.1\r\nX: y\r\n z\r\n",
         ] {
             assert_eq!(take(text.as_bytes()).map(|_| ()), Err(Refused::Malformed), "{text:?}");
+            // The same byte by byte, and refused with the last one at the latest.
+            let (mut scan, mut buffer) = (Scan::default(), BytesMut::new());
+            let refused = text.bytes().find_map(|byte| {
+                buffer.extend_from_slice(&[byte]);
+                scan.take(&mut buffer, &mut HeaderMap::new(), LIMITS).err()
+            });
+            assert_eq!(refused, Some(Refused::Malformed), "{text:?} byte by byte");
         }
         for text in [
             "\r",
@@ -363,6 +447,12 @@ mod tests {
             "GET / HTTP/1.1\r",
             "GET / HTTP/1.1\r\n",
             "GET / HTTP/1.1\r\n\r",
+            "GET /a#",
+            "GET / ",
+            "GET / HTTP/1.0\r",
+            "PRI * HTTP/2.0\r",
+            "GET / HTTP/1.1\r\nX: a\r",
+            "GET / HTTP/1.1\r\nX:\ta \u{e9}\r\nY",
         ] {
             assert!(take(text.as_bytes()).unwrap().is_none(), "{text:?}");
         }

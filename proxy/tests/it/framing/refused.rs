@@ -257,3 +257,41 @@ fn what_is_too_slow_is_refused() {
     report.case(2, "half a preface", bench.refuses(b"PRI * HTTP/2.0\r\n", slow));
     report.finish();
 }
+
+/// What can be no head any more is answered at once: the client, which may wait for an answer before it sends more, does
+/// not wait until the time for the head is over.
+#[test]
+fn what_can_be_no_head_any_more_is_refused_before_it_ends() {
+    let field = |text: &str| format!("GET / HTTP/1.1\r\nHost: a\r\n{text}");
+    let cases: Vec<(&str, String)> = vec![
+        ("a bare CR in the target", "GET /a\rb".into()),
+        ("a bare CR behind the method", "GET\r".into()),
+        ("a bare CR behind the version", "GET / HTTP/1.1\rHost: a".into()),
+        ("a bare CR before the end of the line", "GET / HTTP/1.1\r\r".into()),
+        ("a bare CR after an empty line", "\r\nGET /a\rb".into()),
+        ("NUL in the target", "GET /a\0".into()),
+        ("a tab in the target", "GET /a\tb".into()),
+        ("DEL in the target", "GET /a\x7f".into()),
+        ("a line without spaces", "GET/HTTP/1.1\r\n".into()),
+        ("a line with one space", "GET /\r\n".into()),
+        ("a third space", "GET /a b HTTP".into()),
+        ("no version", "GET / a".into()),
+        ("a version in lower case", "GET / http".into()),
+        ("HTTP/1.2", "GET / HTTP/1.2".into()),
+        ("HTTP/2", "GET / HTTP/2".into()),
+        ("a bare CR in a value", field("X: a\rb")),
+        ("a bare CR in a value of a whole line", field("X: a\rb\r\nY: c\r\n")),
+        ("a bare CR in a name", field("X\rY")),
+        ("NUL in a value", field("X: a\0")),
+        ("a line without a colon", field("X\r\n")),
+        ("space before a colon", field("X : y\r\n")),
+        ("a folded line", field("X: y\r\n z\r\n")),
+    ];
+    let bench = Bench::new();
+    let mut report = Report::default();
+    for (name, text) in &cases {
+        // 408 would be the answer when the time for a head is over.
+        report.case(2, name, bench.refuses(text.as_bytes(), UNPARSED));
+    }
+    report.finish();
+}

@@ -22,6 +22,10 @@ use outrigger_config::model::ListenerLimits;
 
 use crate::error::{Error, Malformed};
 
+/// The most crumbs into which a client may split its Cookie over HTTP/2. Browsers keep about 180 cookies for a domain, and
+/// some of them as many again for a page within another one.
+pub const MAX_CRUMBS: usize = 500;
+
 /// What a request is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Authority<'a> {
@@ -50,8 +54,7 @@ pub fn check<'a>(
     if target_bytes(&head.uri) > limits.target_bytes {
         return Err(Error::TargetTooLong);
     }
-    // `len` counts values: a repeated field, and each cookie crumb, counts.
-    if head.headers.len() > limits.headers {
+    if has_too_many_fields(head, limits.headers) {
         return Err(Error::HeadersTooLarge);
     }
     let fields = Fields::read(head, see);
@@ -80,6 +83,20 @@ fn target_bytes(uri: &Uri) -> usize {
     let authority = uri.authority().map_or(0, |authority| authority.as_str().len());
     let scheme = uri.scheme_str().map_or(0, |scheme| scheme.len() + "://".len());
     path + authority + scheme
+}
+
+/// Whether there are more fields than `limit`. A field that is repeated counts each time, but the crumbs of a Cookie over
+/// HTTP/2 are one field (RFC 9113 section 8.2.3) with a bound of their own.
+fn has_too_many_fields(head: &Parts, limit: usize) -> bool {
+    let fields = head.headers.len(); // of values, not of names
+    if fields <= limit.min(MAX_CRUMBS) {
+        return false;
+    }
+    let crumbs = match head.version >= Version::HTTP_2 {
+        true => head.headers.get_all(header::COOKIE).iter().count(),
+        false => 0,
+    };
+    crumbs > MAX_CRUMBS || fields - crumbs.saturating_sub(1) > limit
 }
 
 /// The target's form fits the method and nothing in it is invisible.
@@ -480,6 +497,39 @@ mod tests {
         assert_eq!(head_of("/", None), Err(Malformed::Host));
         assert_eq!(head_of("https://u@a.example/", None), Err(Malformed::Host));
         assert_eq!(head_of("ftp://a.example/", None), Err(Malformed::Target));
+    }
+
+    /// `docs/security.md`, "Limits".
+    #[test]
+    fn over_http_2_cookie_crumbs_are_one_field_and_have_a_bound_of_their_own() {
+        let verdict = |version, crumbs: usize, others: usize, limit: usize| {
+            let mut fields: Vec<(&str, &[u8])> = vec![("cookie", b"a=b"); crumbs];
+            fields.resize(crumbs + others, ("x", b"y"));
+            let target = if version == V2 { "https://a.example/" } else { "/" };
+            let mut limits = ListenerLimits::default();
+            limits.headers = limit;
+            let head = head("GET", target, version, &fields);
+            let result = super::check(&head, &limits, |_, _| {}).map(drop);
+            !matches!(result, Err(Error::HeadersTooLarge))
+        };
+        for (version, crumbs, others, limit, passes) in [
+            (V2, 0, 100, 100, true),
+            (V2, 0, 101, 100, false),
+            (V2, 1, 99, 100, true),
+            (V2, 1, 100, 100, false),
+            (V2, 90, 15, 100, true),
+            (V2, 500, 99, 100, true),
+            (V2, 500, 100, 100, false),
+            (V2, 501, 0, 100, false),
+            (V2, 501, 0, 1000, false),
+            (V2, 400, 600, 1000, true),
+            (V2, 500, 0, 1, true),
+            (V11, 90, 10, 100, true),
+            (V11, 90, 15, 100, false),
+        ] {
+            let what = format!("{version:?}, {crumbs} crumbs, {others} others, at most {limit}");
+            assert_eq!(verdict(version, crumbs, others, limit), passes, "{what}");
+        }
     }
 
     /// `docs/security.md` 3 and "Limits".

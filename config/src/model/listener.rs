@@ -102,7 +102,7 @@ impl Cidr {
 pub struct ListenerLimits {
     /// Bytes of a request head. Default 64 KiB.
     pub header_bytes: usize,
-    /// Header fields, HTTP/2 cookie crumbs counted one by one. Default 100.
+    /// Header fields; the cookie crumbs of HTTP/2 are one. Default 100.
     pub headers: usize,
     /// Bytes of the request target. Default 16 KiB.
     pub target_bytes: usize,

@@ -45,7 +45,7 @@ block! {
     LimitsBlock {
         /// Bytes of a request head, 8KiB to 1MiB. Default 64KiB; over it 431.
         "headerBytes" header_bytes: Size,
-        /// Header fields of a request, 1 to 1000. Default 100; over it 431.
+        /// Header fields of a request, 1 to 1000; the cookies of an HTTP/2 request are one field, of at most 500 crumbs. Default 100; over it 431.
         "headers" headers: Int<1, 1000>,
         /// Bytes of the request target, 64B to 64KiB. Default 16KiB; over it 414.
         "targetBytes" target_bytes: Size,

@@ -393,11 +393,15 @@ fn forbidden_trailers_are_dropped() {
 #[test]
 fn what_is_too_large_or_not_served_gets_its_status() {
     let bench = Bench::listener(", limits: { bodyBytes: 1KiB, targetBytes: 1KiB }");
-    let many: Vec<Field<'_>> = with(&[(&b"cookie"[..], &b"a=b"[..]); 101]);
+    let many: Vec<Field<'_>> = with(&[(&b"x"[..], &b"a"[..]); 101]);
+    let crumbs: Vec<Field<'_>> = with(&[(&b"cookie"[..], &b"a=b"[..]); 1_000]);
+    let beside: Vec<Field<'_>> = [crumbs[..4 + 90].to_vec(), vec![(&b"x"[..], &b"a"[..]); 100]].concat();
     let path = [b"/".as_slice(), &[b'p'; 2000]].concat();
     let lengthy = with(&[(b"content-length", b"9000")]);
     for (name, fields, body, status, reason) in [
-        ("101 crumbs", many, None, 431, "limit.headers"),
+        ("101 fields", many, None, 431, "limit.headers"),
+        ("1 000 crumbs", crumbs, None, 431, "limit.headers"),
+        ("100 fields beside crumbs", beside, None, 431, "limit.headers"),
         ("long target", target(&path), None, 414, "limit.target"),
         (
             "CONNECT",
@@ -432,4 +436,24 @@ fn a_reset_midway_cuts_the_upstream_connection() {
     client.headers(3, &BASE, true);
     assert_eq!(client.outcome(3), Outcome::Status(200));
     assert_eq!(bench.origin.connections(), 2);
+}
+
+/// Crumbs are one field (RFC 9113 section 8.2.3), and so they are for the limit on the number of fields: a browser with many
+/// cookies sends each in a crumb of its own.
+#[test]
+fn cookie_crumbs_count_as_one_field() {
+    let bench = Bench::new();
+    let mut report = Report::default();
+    for (crumbs, fields) in [(90, 15), (101, 0), (180, 50), (500, 0), (500, 99)] {
+        let cookies: Vec<String> = (0..crumbs).map(|n| format!("c{n}={n}")).collect();
+        let mut all = with(&[]);
+        all.extend(cookies.iter().map(|cookie| (&b"cookie"[..], cookie.as_bytes())));
+        all.extend(std::iter::repeat_n((&b"x"[..], &b"a"[..]), fields));
+        let result = bench.takes(&all, None).and_then(|message| match message.all("cookie")[..] {
+            [one] if one == cookies.join("; ") && message.all("x").len() == fields => Ok(()),
+            _ => Err(format!("{message:?}")),
+        });
+        report.case(4, &format!("{crumbs} crumbs beside {fields} fields"), result);
+    }
+    report.finish();
 }

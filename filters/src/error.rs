@@ -92,8 +92,10 @@ pub enum Malformed {
     TransferEncoding,
     /// A Content-Length that is not one plain number.
     ContentLength,
-    /// Control or non-ASCII bytes, a fragment, or a form that the method does not take.
+    /// Control or non-ASCII bytes, a fragment, an unknown scheme, or a form that the method does not take.
     Target,
+    /// Over HTTP/2: `:path` is no path, or `:authority` has userinfo.
+    PseudoHeader,
     /// Dot segments, `%00`, `%2f`, `%5c`, `\` or a broken escape.
     Path,
     /// A header name with `_`.
@@ -104,6 +106,8 @@ pub enum Malformed {
     Authorization,
     /// A broken chunk, length or trailer in the body.
     Body,
+    /// Trailers over their limit.
+    Trailers,
 }
 
 impl Malformed {
@@ -115,11 +119,31 @@ impl Malformed {
             Self::TransferEncoding => "request.transfer_encoding",
             Self::ContentLength => "request.content_length",
             Self::Target => "request.target",
+            Self::PseudoHeader => "request.pseudo_header",
             Self::Path => "request.path",
             Self::UnderscoreHeader => "request.underscore_header",
             Self::Header => "request.header",
             Self::Authorization => "request.authorization",
-            Self::Body => "request.body",
+            Self::Body | Self::Trailers => "request.body",
+        }
+    }
+
+    /// Whether RFC 9113 calls an HTTP/2 request with this malformed (sections 8.1.1, 8.2 and 8.3), so that its stream is
+    /// reset. Everything else is a rule of ours, and the client is told in an answer.
+    pub fn resets_stream(self) -> bool {
+        match self {
+            Self::AuthorityMismatch
+            | Self::TransferEncoding
+            | Self::ContentLength
+            | Self::PseudoHeader
+            | Self::Header
+            | Self::Body => true,
+            Self::Host
+            | Self::Target
+            | Self::Path
+            | Self::UnderscoreHeader
+            | Self::Authorization
+            | Self::Trailers => false,
         }
     }
 }

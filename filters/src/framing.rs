@@ -108,6 +108,9 @@ fn check_target(head: &Parts) -> Result<(), Malformed> {
         // Authority form, an empty URI, `http://host?query`.
         _ => false,
     };
+    if !form_fits && head.version >= Version::HTTP_2 {
+        return Err(Malformed::PseudoHeader); // RFC 9113 section 8.3.1
+    }
     let scheme_fits = match head.uri.scheme() {
         // An authority without a scheme is the form that only CONNECT takes.
         None => head.uri.authority().is_none(),
@@ -134,7 +137,7 @@ struct Fields<'a> {
     authorization: bool,
     transfer_encoding: bool,
     content_length: Option<u64>,
-    /// The first that was found.
+    /// The worst that was found.
     malformed: Option<Malformed>,
 }
 
@@ -146,11 +149,11 @@ impl<'a> Fields<'a> {
             see(name, value);
             fields.bytes += name.as_str().len() + value.len() + ": \r\n".len();
             if let Err(malformed) = fields.field(name, value, http2) {
-                fields.malformed.get_or_insert(malformed);
+                fields.malformed = worst([fields.malformed, Some(malformed)]);
             }
         }
         if fields.transfer_encoding && (head.version < Version::HTTP_11 || fields.content_length.is_some()) {
-            fields.malformed.get_or_insert(Malformed::TransferEncoding);
+            fields.malformed = worst([fields.malformed, Some(Malformed::TransferEncoding)]);
         }
         fields
     }
@@ -176,6 +179,17 @@ impl<'a> Fields<'a> {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// The first problem that makes an HTTP/2 request malformed for RFC 9113, which must reset its stream; else the first.
+fn worst<const N: usize>(found: [Option<Malformed>; N]) -> Option<Malformed> {
+    let mut all = found.into_iter().flatten();
+    let first = all.next()?;
+    if first.resets_stream() {
+        Some(first)
+    } else {
+        Some(all.find(|one| one.resets_stream()).unwrap_or(first))
     }
 }
 
@@ -206,10 +220,15 @@ fn length(value: &[u8]) -> Option<u64> {
 }
 
 fn authority<'a>(head: &'a Parts, fields: &Fields<'a>) -> Result<Option<&'a str>, Malformed> {
-    check_target(head)?;
-    if let Some(malformed) = fields.malformed {
-        return Err(malformed);
+    let named = named(head, fields);
+    match worst([check_target(head).err(), fields.malformed, named.err()]) {
+        Some(malformed) => Err(malformed),
+        None => named,
     }
+}
+
+/// What `:authority`, an absolute-form target and Host say together.
+fn named<'a>(head: &'a Parts, fields: &Fields<'a>) -> Result<Option<&'a str>, Malformed> {
     let host = match fields.host {
         Some(value) => {
             let host = value.to_str().map_err(|_| Malformed::Host)?;
@@ -218,6 +237,9 @@ fn authority<'a>(head: &'a Parts, fields: &Fields<'a>) -> Result<Option<&'a str>
         None => None,
     };
     match head.uri.authority() {
+        Some(authority) if head.version >= Version::HTTP_2 && authority.as_str().contains('@') => {
+            Err(Malformed::PseudoHeader) // RFC 9113 section 8.3.1
+        }
         Some(authority) if !is_authority(authority.as_str()) => Err(Malformed::Host),
         Some(authority) => match host {
             Some(host)
@@ -495,8 +517,10 @@ mod tests {
         assert_eq!(head_of("https://a.example/", Some("a.example:443")), Err(Malformed::AuthorityMismatch));
         assert_eq!(head_of("/", Some("a.example")), Ok(Some("a.example".into())));
         assert_eq!(head_of("/", None), Err(Malformed::Host));
-        assert_eq!(head_of("https://u@a.example/", None), Err(Malformed::Host));
+        assert_eq!(head_of("https://u@a.example/", None), Err(Malformed::PseudoHeader));
         assert_eq!(head_of("ftp://a.example/", None), Err(Malformed::Target));
+        assert_eq!(head_of("ftp://a.example/", Some("b.example")), Err(Malformed::AuthorityMismatch));
+        assert_eq!(head_of("https://a.example/\u{e9}", Some("b.example")), Err(Malformed::AuthorityMismatch));
     }
 
     /// `docs/security.md`, "Limits".
@@ -530,6 +554,21 @@ mod tests {
             let what = format!("{version:?}, {crumbs} crumbs, {others} others, at most {limit}");
             assert_eq!(verdict(version, crumbs, others, limit), passes, "{what}");
         }
+    }
+
+    /// `docs/security.md` 4: what must reset a stream is not answered because a rule of ours refuses the request as well.
+    #[test]
+    fn what_rfc_9113_calls_malformed_decides_before_a_rule_of_ours() {
+        let padded: (&str, &[u8]) = ("x", b" a");
+        let twice = [("authorization", &b"a"[..]), ("authorization", b"b")];
+        assert_eq!(check_fields(V2, &[twice[0], twice[1], padded]), Err(Malformed::Header));
+        assert_eq!(check_fields(V2, &[padded, twice[0], twice[1]]), Err(Malformed::Header));
+        let bad_target =
+            |fields: &[(&str, &[u8])]| check(&head("GET", "https://a/\u{e9}", V2, fields)).map(drop);
+        assert_eq!(bad_target(&[padded]), Err(Malformed::Header));
+        assert_eq!(bad_target(&twice), Err(Malformed::Target));
+        let star = head("GET", "*", V2, &[("host", b"a"), twice[0], twice[1]]);
+        assert_eq!(check(&star), Err(Malformed::PseudoHeader));
     }
 
     /// `docs/security.md` 3 and "Limits".

@@ -1,7 +1,8 @@
 //! Turns an [`Error`] into an answer: the only place that does.
 //!
-//! HTTP gets a status and one short JSON object, gRPC the same as `grpc-status` in a trailers-only response, a
-//! malformed HTTP/2 request a reset stream. The exact reason stays in the access log and metrics.
+//! HTTP gets a status and one short JSON object, gRPC the same as `grpc-status` in a trailers-only response. An HTTP/2
+//! request that RFC 9113 calls malformed gets no answer: its stream is reset. The exact reason stays in the access log
+//! and metrics.
 
 use std::{error::Error as StdError, fmt};
 
@@ -17,8 +18,8 @@ use outrigger_filters::{
 /// What a refused head gets before it is a request, and how it is counted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Unparsed {
-    /// The status that the client sees.
-    pub status: StatusCode,
+    /// The status that the client sees; `None` over HTTP/2, where it sees RST_STREAM or GOAWAY.
+    pub status: Option<StatusCode>,
     /// The response flag.
     pub flag: Flag,
     /// The value of `outrigger_downstream_rejected_total{reason}`.
@@ -31,7 +32,7 @@ pub(crate) struct Unparsed {
 
 /// A head that did not come within `timeouts.requestHeaders`.
 pub(crate) const SLOW_HEAD: Unparsed = Unparsed {
-    status: StatusCode::REQUEST_TIMEOUT,
+    status: Some(StatusCode::REQUEST_TIMEOUT),
     flag: Flag::Slow,
     reason: "timeout.request_headers",
     version: Version::HTTP_11,
@@ -46,7 +47,7 @@ pub(crate) const NOT_TLS: &[u8] =
 
 /// A head that cannot be read, or not in one way only; answered with an empty 400.
 pub(crate) const HTTP1_PARSE: Unparsed = Unparsed {
-    status: StatusCode::BAD_REQUEST,
+    status: Some(StatusCode::BAD_REQUEST),
     flag: Flag::Dpe,
     reason: "http1_parse",
     version: Version::HTTP_11,
@@ -55,7 +56,7 @@ pub(crate) const HTTP1_PARSE: Unparsed = Unparsed {
 
 /// A head with more bytes or fields than the listener takes.
 pub(crate) const HTTP1_TOO_LARGE: Unparsed = Unparsed {
-    status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+    status: Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
     flag: Flag::Lim,
     reason: "http1_too_large",
     version: Version::HTTP_11,
@@ -64,11 +65,11 @@ pub(crate) const HTTP1_TOO_LARGE: Unparsed = Unparsed {
 
 /// A target that is longer than one can be.
 pub(crate) const HTTP1_TARGET_TOO_LONG: Unparsed =
-    Unparsed { status: StatusCode::URI_TOO_LONG, ..HTTP1_TOO_LARGE };
+    Unparsed { status: Some(StatusCode::URI_TOO_LONG), ..HTTP1_TOO_LARGE };
 
 /// A stream that h2 reset, or a connection that it ended with GOAWAY.
 pub(crate) const HTTP2_PROTOCOL: Unparsed = Unparsed {
-    status: StatusCode::BAD_REQUEST,
+    status: None,
     flag: Flag::Dpe,
     reason: "http2_protocol",
     version: Version::HTTP_2,
@@ -78,7 +79,7 @@ pub(crate) const HTTP2_PROTOCOL: Unparsed = Unparsed {
 impl Unparsed {
     /// The same over HTTP/2, where GOAWAY is the answer.
     pub(crate) const fn over_http2(self) -> Self {
-        Self { version: Version::HTTP_2, bytes: b"", ..self }
+        Self { status: None, version: Version::HTTP_2, bytes: b"", ..self }
     }
 
     /// Too much of something on an HTTP/2 connection, which ends it with GOAWAY.
@@ -103,10 +104,7 @@ pub(crate) const HTTP2_DATA: Unparsed = Unparsed::http2_excess("limit.http2_data
 pub(crate) const HTTP2_CONTINUATION: Unparsed = Unparsed::http2_excess("limit.http2_continuation");
 
 /// Fields that say far more than their bytes: the table of HPACK unfolds them.
-pub(crate) const HTTP2_FIELDS: Unparsed = Unparsed {
-    status: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-    ..Unparsed::http2_excess("limit.headers")
-};
+pub(crate) const HTTP2_FIELDS: Unparsed = Unparsed::http2_excess("limit.headers");
 
 /// The answer that resets a stream instead of answering it.
 #[derive(Debug)]
@@ -140,14 +138,14 @@ pub(crate) fn is_protocol_error(error: &hyper::Error) -> bool {
 /// The answer to a request that failed with `error`.
 ///
 /// # Errors
-/// [`Reset`] for a malformed HTTP/2 request.
+/// [`Reset`] for an HTTP/2 request that RFC 9113 calls malformed.
 pub(crate) fn respond(
     error: &Error,
     version: Version,
     is_grpc: bool,
     request_id: &RequestId,
 ) -> Result<Response<Body>, Reset> {
-    if version == Version::HTTP_2 && matches!(error, Error::Malformed(_)) {
+    if version == Version::HTTP_2 && matches!(error, Error::Malformed(what) if what.resets_stream()) {
         return Err(Reset::protocol_error());
     }
     let mut response = if is_grpc { grpc_response(error) } else { json_response(error, request_id) };

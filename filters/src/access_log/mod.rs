@@ -56,7 +56,7 @@ pub struct Record<'a> {
     pub path: Option<&'a str>,
     /// The version the client spoke.
     pub protocol: Version,
-    /// The status sent; 0 when none was.
+    /// The status sent; 0 when an HTTP/2 stream was reset, or its connection ended, instead.
     pub status: u16,
     /// The response flag; empty for none.
     pub flag: &'a str,

@@ -103,6 +103,8 @@ fn the_ecs_form_uses_the_names_of_the_schema() {
     let unknown = parsed(AccessLogFormat::Ecs, &unknown());
     assert_eq!(unknown["url"], json!({}));
     assert_eq!(unknown["event"]["reason"], "client.gone");
+    assert_eq!(unknown["event"]["outcome"], "failure");
+    assert_eq!(unknown["http"]["response"]["status_code"], 0);
     assert_eq!(unknown["http"]["version"], "2");
     let only_host = Record { path: None, host: Some("[::1]"), ..record() };
     assert_eq!(parsed(AccessLogFormat::Ecs, &only_host)["url"], json!({ "domain": "[::1]" }));

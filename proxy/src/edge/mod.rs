@@ -171,7 +171,10 @@ pub(crate) fn refuse_unparsed(client: &Rc<Client>, refusal: Unparsed) {
     client.worker.metrics.reject(refusal.reason);
     let record = Record::unparsed(client, &view, listener, refusal.version);
     record.exchange().blame(refusal.flag, refusal.reason);
-    record.answered(refusal.status.as_u16());
+    match refusal.status {
+        Some(status) => record.answered(status.as_u16()),
+        None => record.not_answered(),
+    }
 }
 
 /// 7: chooses the route.

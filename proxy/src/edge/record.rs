@@ -8,7 +8,7 @@ use outrigger_filters::{
     access_log::{self, Record as Line},
     context::{Context, Exchange, RequestId},
     cors::Grant,
-    error::{Error, Flag},
+    error::{Error, Flag, Malformed},
 };
 use tokio::time::Instant;
 
@@ -19,6 +19,9 @@ use crate::{
 
 /// The status that stands in log and metrics when the client went away before there was an answer (nginx's code).
 const CLIENT_GONE: u16 = 499;
+
+/// The status that stands in log and metrics when the stream was reset, or its connection ended, instead of an answer.
+const NO_ANSWER: u16 = 0;
 
 /// One exchange, from its head to the last byte of its answer.
 pub(crate) struct Record {
@@ -130,7 +133,12 @@ impl Record {
     /// The stream is reset instead of answered.
     pub(crate) fn reset(&self) {
         self.client.reset_by_us();
-        self.answered(400);
+        self.not_answered();
+    }
+
+    /// The stream or its connection ends instead of being answered.
+    pub(super) fn not_answered(&self) {
+        self.answered(NO_ANSWER);
     }
 
     /// The request failed: the reason for log and metrics, and a warning where it is ours or the upstream's.
@@ -207,7 +215,7 @@ impl Drop for Record {
         }
         if self.status.get() == CLIENT_GONE {
             // h2 may have reset the stream for a malformed body before anybody could answer.
-            if let Some(error @ Error::Malformed(_)) = self.context.body_failure.take() {
+            if let Some(error @ Error::Malformed(Malformed::Body)) = self.context.body_failure.take() {
                 self.failed(&error);
                 self.reset();
             }

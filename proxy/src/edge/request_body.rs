@@ -114,7 +114,7 @@ impl RequestBody {
     fn take(&mut self, mut frame: Frame<Bytes>) -> Result<Frame<Bytes>, Error> {
         if let Some(fields) = frame.trailers_mut() {
             if trailers::bytes(fields) > trailers::MAX_BYTES {
-                return Err(Error::Malformed(Malformed::Body));
+                return Err(Error::Malformed(Malformed::Trailers));
             }
             let claims = self.claim_headers.as_deref();
             trailers::strip_request(fields, |name| {

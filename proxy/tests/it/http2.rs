@@ -134,15 +134,43 @@ async fn a_malformed_request_resets_its_stream_and_nothing_else() {
     let origin = Origin::start().await.unwrap();
     let proxy = proxy(origin.address().port(), "auto");
     let mut client = H2::connect(proxy.inbound()).await;
-    let error = client.try_send(request("GET", "/a/../b").body(full("")).unwrap()).await.unwrap_err();
+    let bad = request("GET", "/bad").header("host", "another").body(full("")).unwrap();
+    let error = client.try_send(bad).await.unwrap_err();
     let cause = std::error::Error::source(&error).unwrap().downcast_ref::<h2::Error>().unwrap();
     assert_eq!(cause.reason(), Some(h2::Reason::PROTOCOL_ERROR));
-    let line = proxy.logged(|line| line["path"] == "/a/../b");
+    let line = proxy.logged(|line| line["path"] == "/bad");
     assert_eq!(
         (&line["status"], &line["flag"], &line["reason"]),
-        (&400.into(), &"DPE".into(), &"request.path".into())
+        (&0.into(), &"DPE".into(), &"request.authority_mismatch".into())
     );
     assert_eq!(client.get("/").await.status, 200);
+}
+
+/// A rule of ours is told in an answer, with its body still to come or not.
+#[tokio::test]
+async fn a_refused_path_is_answered_and_a_grpc_call_in_its_own_way() {
+    let origin = Origin::start().await.unwrap();
+    let proxy = proxy(origin.address().port(), "auto");
+    let mut client = H2::connect(proxy.inbound()).await;
+    for (path, body) in [("/a/../b", ""), ("/a%2Fb", "abc"), ("/%00", &"x".repeat(300_000)), ("/a\\b", "")] {
+        let asked = request("POST", "/").uri(format!("http://a.example{path}")).body(full(body.to_owned()));
+        let answer = Answer::of(client.send(asked.unwrap()).await).await;
+        assert_eq!((answer.status, &answer.json()["error"]), (400, &"bad request".into()), "{path}");
+        let line = proxy.logged(|line| line["path"] == path);
+        assert_eq!(
+            (&line["status"], &line["flag"], &line["reason"]),
+            (&400.into(), &"DPE".into(), &"request.path".into())
+        );
+        assert_eq!(line["requestId"], answer.json()["requestId"]);
+    }
+    let call =
+        request("POST", "/a/../Call").header("content-type", "application/grpc").body(full("\0\0\0\0\0"));
+    let answer = Answer::of(client.send(call.unwrap()).await).await;
+    assert_eq!((answer.status, answer.header("grpc-status"), answer.text()), (200, "13", ""));
+    let line = proxy.logged(|line| line["path"] == "/a/../Call");
+    assert_eq!((&line["status"], &line["reason"]), (&200.into(), &"request.path".into()));
+    assert_eq!(client.get("/").await.status, 200);
+    assert_eq!(origin.stats().requests, 1, "only the good one");
 }
 
 #[tokio::test]

@@ -24,7 +24,7 @@ use std::{
     time::Duration,
 };
 
-use http::Response;
+use http::{Response, StatusCode};
 use http_body::Body as _;
 use outrigger_config::model::ListenerTimeouts;
 use outrigger_filters::service::Body;
@@ -295,7 +295,7 @@ impl Connection {
             return Err(End::Answered);
         }
         let mut response = Response::new(Body::Empty);
-        *response.status_mut() = refusal.status;
+        *response.status_mut() = refusal.status.unwrap_or(StatusCode::BAD_REQUEST);
         self.asked = Asked::UNREAD;
         Ok(self.reply(response, Asked::UNREAD, After::Refused))
     }

@@ -28,14 +28,64 @@ impl Bench {
         }
         drop(client);
         let line = self.one_line(lines)?;
-        if line["reason"] != reason {
-            return Err(format!("logged as {line}, not {reason}"));
+        if line["reason"] != reason || line["status"] != 0 {
+            return Err(format!("logged as {line}, not {reason} without a status"));
         }
+        self.is_counted(lines + 1)?;
         if self.rejected(reason) != count + 1.0 {
             return Err(format!("{reason} counted {} times", self.rejected(reason) - count));
         }
         if self.origin.messages().len() != reached {
             return Err(format!("reached the origin: {:?}", self.origin.messages().last()));
+        }
+        Ok(())
+    }
+
+    /// Requirements on a request that a rule of ours refuses: an answer, nothing upstream, one line, one count.
+    fn answers_400(&self, reason: &str, fields: &[Field<'_>]) -> Result<(), String> {
+        let (lines, count, reached) = (self.log().len(), self.rejected(reason), self.origin.messages().len());
+        let mut client = Frames::connect(self.proxy.address("in-0"));
+        client.headers(1, fields, true);
+        let outcome = client.outcome(1);
+        if outcome != Outcome::Status(400) {
+            return Err(format!("ended with {outcome:?}; log {:?}", self.log().last()));
+        }
+        let line = self.one_line(lines)?;
+        if line["reason"] != reason || line["status"] != 400 || line["flag"] != "DPE" {
+            return Err(format!("logged as {line}, not {reason} with 400"));
+        }
+        self.is_counted(lines + 1)?;
+        if self.rejected(reason) != count + 1.0 {
+            return Err(format!("{reason} counted {} times", self.rejected(reason) - count));
+        }
+        if self.origin.messages().len() != reached {
+            return Err(format!("reached the origin: {:?}", self.origin.messages().last()));
+        }
+        client.headers(3, &BASE, true);
+        match client.outcome(3) {
+            Outcome::Status(200) => {
+                wait_for("the line of the next request", || (self.log().len() > lines + 1).then_some(()));
+                self.one_message(reached).map(drop)
+            }
+            other => Err(format!("the next request of the connection ended with {other:?}")),
+        }
+    }
+
+    /// Whether as many requests are counted with each status as the access log has lines with it.
+    fn is_counted(&self, lines: usize) -> Result<(), String> {
+        let log = self.log();
+        let page = self.proxy.metrics();
+        for status in [0, 400] {
+            let labels = format!("status=\"{status}\",flag=\"DPE\"}}");
+            let series = page
+                .lines()
+                .filter(|line| line.starts_with("outrigger_requests_total{") && line.contains(&labels));
+            let counted: f64 =
+                series.map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()).sum();
+            let logged = log[..lines].iter().filter(|line| line["status"] == status).count();
+            if counted != logged as f64 {
+                return Err(format!("{counted} counted with status {status}, {logged} logged"));
+            }
         }
         Ok(())
     }
@@ -54,6 +104,7 @@ impl Bench {
 fn a_malformed_head_resets_the_stream_and_reaches_nobody() {
     const H2: &str = "http2_protocol";
     const HEADER: &str = "request.header";
+    const PSEUDO: &str = "request.pseudo_header";
     let long = vec![b'x'; 300];
     let cases: Vec<(u8, &str, &str, Vec<Field<'_>>)> = vec![
         (4, "connection", H2, with(&[(b"connection", b"close")])),
@@ -106,20 +157,15 @@ fn a_malformed_head_resets_the_stream_and_reaches_nobody() {
         (4, "no :method", H2, vec![(b":scheme", b"http"), (b":authority", b"a"), (b":path", b"/")]),
         (4, "no :path", H2, vec![(b":method", b"GET"), (b":scheme", b"http"), (b":authority", b"a")]),
         (4, "no :scheme", H2, vec![(b":method", b"GET"), (b":authority", b"a"), (b":path", b"/")]),
-        (
-            4,
-            "no :authority and no host",
-            "request.host",
-            vec![(b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/")],
-        ),
         (4, "empty :path", H2, target(b"")),
         (4, ":path without a slash", H2, target(b"a")),
         (4, ":path that is a URL", H2, target(b"http://a/")),
-        (4, ":path is *", "request.target", target(b"*")),
+        (4, ":path is *", PSEUDO, target(b"*")),
+        (4, ":path is * with a query", H2, target(b"*?a")),
+        (4, ":path is a query", PSEUDO, target(b"?a")),
         (4, "space in :path", H2, target(b"/a b")),
         (4, "a request line in :path", H2, target(b"/ HTTP/1.1\r\nHost: b\r\n\r\nGET /evil")),
         (4, "NUL in :path", H2, target(b"/\0")),
-        (4, "UTF-8 in :path", "request.target", target(b"/\xc3\xa9")),
         (
             4,
             "space in :method",
@@ -145,14 +191,8 @@ fn a_malformed_head_resets_the_stream_and_reaches_nobody() {
         ),
         (
             4,
-            "unknown :scheme",
-            "request.target",
-            vec![(b":method", b"GET"), (b":scheme", b"ftp"), (b":authority", b"a"), (b":path", b"/")],
-        ),
-        (
-            4,
             "userinfo in :authority",
-            "request.host",
+            PSEUDO,
             vec![(b":method", b"GET"), (b":scheme", b"http"), (b":authority", b"u@a"), (b":path", b"/")],
         ),
         (
@@ -168,23 +208,36 @@ fn a_malformed_head_resets_the_stream_and_reaches_nobody() {
         ),
         (4, "host differs", "request.authority_mismatch", with(&[(b"host", b"b")])),
         (4, "host differs in its port", "request.authority_mismatch", with(&[(b"host", b"a:81")])),
-        (2, "host twice", "request.host", with(&[(b"host", b"a"), (b"host", b"a")])),
         (4, "a length with END_STREAM", H2, with(&[(b"content-length", b"5")])),
+        (
+            2,
+            "a length twice",
+            "request.content_length",
+            with(&[(b"content-length", b"0"), (b"content-length", b"0")]),
+        ),
         (2, "a bad length", H2, with(&[(b"content-length", b"x")])),
         (2, "a signed length", H2, with(&[(b"content-length", b"+0")])),
-        (6, "a name with _", "request.underscore_header", with(&[(b"x_y", b"1")])),
-        (6, "transfer_encoding", "request.underscore_header", with(&[(b"transfer_encoding", b"chunked")])),
+        // Beside what a rule of ours refuses, whatever stands first.
+        (4, "space before a value, and %2f", HEADER, {
+            let mut fields = target(b"/a%2fb");
+            fields.push((b"x", b" a"));
+            fields
+        }),
+        (4, "space before a value, and a name with _", HEADER, with(&[(b"x_y", b"1"), (b"x", b" a")])),
         (
-            10,
-            "two authorizations",
-            "request.authorization",
-            with(&[(b"authorization", b"a"), (b"authorization", b"b")]),
+            4,
+            "space before a value, and two authorizations",
+            HEADER,
+            with(&[(b"authorization", b"a"), (b"authorization", b"b"), (b"x", b"a ")]),
         ),
-        (9, "%2f", "request.path", target(b"/a%2fb")),
-        (9, "dot segment", "request.path", target(b"/a/../b")),
-        (9, "encoded dot segment", "request.path", target(b"/%2e%2e/b")),
-        (9, "backslash", "request.path", target(b"/a\\b")),
-        (9, "%00", "request.path", target(b"/%00")),
+        (4, "host differs, and two authorizations", "request.authority_mismatch", {
+            with(&[(b"authorization", b"a"), (b"authorization", b"b"), (b"host", b"b")])
+        }),
+        (4, "host differs, and UTF-8 in :path", "request.authority_mismatch", {
+            let mut fields = target(b"/\xc3\xa9");
+            fields.push((b"host", b"b"));
+            fields
+        }),
     ];
     let bench = Bench::new();
     let mut report = Report::default();
@@ -194,6 +247,71 @@ fn a_malformed_head_resets_the_stream_and_reaches_nobody() {
     report.case(4, "a good request afterwards", bench.takes(&BASE, None).map(drop));
     report.case(4, "nothing else, however late", bench.only_one_reached());
     report.finish();
+}
+
+/// What RFC 9113 does not call malformed is refused with an answer, as over HTTP/1.1: a client shows it, and repeats nothing.
+#[test]
+fn what_a_rule_of_ours_refuses_is_answered_with_400() {
+    const HOST: &str = "request.host";
+    const TARGET: &str = "request.target";
+    const PATH: &str = "request.path";
+    const UNDERSCORE: &str = "request.underscore_header";
+    fn authority(of: &[u8]) -> Vec<Field<'_>> {
+        vec![BASE[0], BASE[1], (b":authority", of), BASE[3]]
+    }
+    let without_authority = |more: &[Field<'static>]| [&[BASE[0], BASE[1], BASE[3]], more].concat();
+    let scheme = |scheme| vec![BASE[0], (&b":scheme"[..], scheme), BASE[2], BASE[3]];
+    let cases: Vec<(u8, &str, &str, Vec<Field<'_>>)> = vec![
+        (2, "no :authority and no host", HOST, without_authority(&[])),
+        (2, "a bad host and no :authority", HOST, without_authority(&[(b"host", b"a,b")])),
+        (2, "userinfo in host", HOST, without_authority(&[(b"host", b"u@a")])),
+        (2, "host twice", HOST, with(&[(b"host", b"a"), (b"host", b"a")])),
+        (2, "a bad port in :authority", HOST, authority(b"a:0")),
+        (2, "a list in :authority", HOST, authority(b"a,b")),
+        (2, "UTF-8 in :path", TARGET, target(b"/\xc3\xa9")),
+        (2, "UTF-8 in the query", TARGET, target(b"/?\xc3\xa9")),
+        (2, "unknown :scheme", TARGET, scheme(b"ftp")),
+        (6, "a name with _", UNDERSCORE, with(&[(b"x_y", b"1")])),
+        (6, "transfer_encoding", UNDERSCORE, with(&[(b"transfer_encoding", b"chunked")])),
+        (
+            10,
+            "two authorizations",
+            "request.authorization",
+            with(&[(b"authorization", b"a"), (b"authorization", b"b")]),
+        ),
+        (9, "%2f", PATH, target(b"/a%2fb")),
+        (9, "%5c", PATH, target(b"/a%5Cb")),
+        (9, "dot segment", PATH, target(b"/a/../b")),
+        (9, "dot segment behind a slash", PATH, target(b"/a/./")),
+        (9, "encoded dot segment", PATH, target(b"/%2e%2e/b")),
+        (9, "backslash", PATH, target(b"/a\\b")),
+        (9, "%00", PATH, target(b"/%00")),
+        (9, "a broken escape", PATH, target(b"/%zz")),
+    ];
+    let bench = Bench::new();
+    let mut report = Report::default();
+    for (requirement, name, reason, fields) in &cases {
+        report.case(*requirement, name, bench.answers_400(reason, fields));
+    }
+    report.finish();
+}
+
+/// Trailers over 8 KiB are a limit of ours as well.
+#[test]
+fn trailers_that_are_too_large_are_answered_with_400() {
+    let bench = Bench::new();
+    let mut client = Frames::connect(bench.proxy.address("in-0"));
+    client.headers(1, &[(b":method", b"POST"), BASE[1], BASE[2], BASE[3]], false);
+    client.data(1, b"abc", false);
+    let long = vec![b'x'; 9_000];
+    client.headers(1, &[(b"x-sum", &long)], true);
+    assert_eq!(client.outcome(1), Outcome::Status(400));
+    let line = bench.one_line(0).unwrap();
+    assert_eq!((&line["status"], &line["reason"]), (&400.into(), &"request.body".into()), "{line}");
+    bench.origin.wait_closed(0);
+    assert!(bench.origin.messages().is_empty(), "{:?}", bench.origin.bytes());
+    client.headers(3, &BASE, true);
+    assert_eq!(client.outcome(3), Outcome::Status(200));
 }
 
 #[test]

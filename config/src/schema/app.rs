@@ -24,7 +24,7 @@ block! {
 block! {
     /// How /readyz asks the app. Without `path` and `grpc`: a connection can be made.
     ReadinessBlock {
-        /// Ready when GET on this path answers 200 to 399.
+        /// Ready when GET on this path answers 200 to 399, over HTTP/2 with `protocol: h2c`, else over HTTP/1.1.
         "path" path: String,
         /// Ready when the gRPC health check of this service answers SERVING; empty for the server as a whole.
         "grpc" grpc: String,

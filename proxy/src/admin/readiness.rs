@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use outrigger_config::model::{App, AppAddress, ReadinessProbe};
+use outrigger_config::model::{App, AppAddress, Protocol, ReadinessProbe};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
@@ -10,7 +10,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use crate::upstream::probe::{self, Cause};
+use crate::upstream::probe::{self, Asked, Cause};
 
 /// The last answer. The lock also makes many askers wait for one question.
 #[derive(Default)]
@@ -48,7 +48,11 @@ fn keep(known: &Known, interval: Duration) -> Duration {
 
 async fn ask(app: &App) -> Result<(), Cause> {
     match &app.address {
-        AppAddress::Tcp(address) => speak(TcpStream::connect(address).await?, app).await,
+        AppAddress::Tcp(address) => {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?; // HTTP/2 begins with several small frames
+            speak(stream, app).await
+        }
         AppAddress::Unix(path) => speak(UnixStream::connect(path.as_path()).await?, app).await,
     }
 }
@@ -57,9 +61,14 @@ async fn speak<S>(stream: S, app: &App) -> Result<(), Cause>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let asked = Asked { scheme: "http", host: "localhost" };
     match &app.readiness.probe {
         ReadinessProbe::Connect => Ok(()),
-        ReadinessProbe::Http { path } => probe::http(stream, "localhost", path).await,
-        ReadinessProbe::Grpc { service } => probe::grpc(stream, "http://localhost", service).await,
+        ReadinessProbe::Http { path } => match app.protocol {
+            // As for requests that are not gRPC.
+            Protocol::Auto | Protocol::Http1 => probe::http1(stream, asked, path).await,
+            Protocol::H2c => probe::http2(stream, asked, path).await,
+        },
+        ReadinessProbe::Grpc { service } => probe::grpc(stream, asked, service).await,
     }
 }

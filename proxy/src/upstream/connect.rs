@@ -75,6 +75,14 @@ pub(crate) struct Connected {
     pub address: Option<SocketAddr>,
     /// Whether it went on from an earlier TLS session; `None` without TLS.
     pub resumed: Option<bool>,
+    /// Whether HTTP/2 was agreed on inside TLS.
+    pub http2: bool,
+}
+
+impl Connected {
+    fn plain(stream: UpstreamStream, address: Option<SocketAddr>) -> Self {
+        Self { stream, address, resumed: None, http2: false }
+    }
 }
 
 /// How TLS is spoken to an endpoint, and for what.
@@ -104,10 +112,10 @@ pub(crate) async fn connect(
             return Err(io::Error::new(io::ErrorKind::Unsupported, "TLS is spoken over TCP alone"));
         };
         shaking.store(true, Relaxed);
-        let Shaken { stream, resumed } =
+        let Shaken { stream, resumed, http2 } =
             connector.shake_hands(stream, &endpoint.spec.authority, spoken).await?;
         let stream = UpstreamStream::Tls(stream);
-        Ok(Connected { stream, address: connected.address, resumed: Some(resumed) })
+        Ok(Connected { stream, address: connected.address, resumed: Some(resumed), http2 })
     });
     match connected.await {
         Ok(result) => result,
@@ -123,12 +131,12 @@ async fn connect_any(endpoint: &Endpoint) -> io::Result<Connected> {
         ConnectTo::Tcp(addresses) => addresses,
         ConnectTo::Unix(path) => {
             let stream = UnixStream::connect(path.as_path()).await?;
-            return Ok(Connected { stream: UpstreamStream::Unix(stream), address: None, resumed: None });
+            return Ok(Connected::plain(UpstreamStream::Unix(stream), None));
         }
     };
     let (stream, address) = race::connect(addresses).await?;
     stream.set_nodelay(true)?;
-    Ok(Connected { stream: UpstreamStream::Tcp(stream), address: Some(address), resumed: None })
+    Ok(Connected::plain(UpstreamStream::Tcp(stream), Some(address)))
 }
 
 impl AsyncRead for UpstreamStream {

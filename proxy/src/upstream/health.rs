@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use outrigger_config::model::{HealthCheck, ReadinessProbe};
+use outrigger_config::model::{HealthCheck, Protocol, ReadinessProbe};
 use tokio::{
     task::JoinHandle,
     time::{sleep, timeout},
@@ -15,7 +15,7 @@ use super::{
     clock,
     connect::{Secure, connect},
     endpoint::Endpoint,
-    probe::{self, Cause},
+    probe::{self, Asked, Cause},
     registry::Upstream,
 };
 use crate::tls::client::Spoken;
@@ -94,20 +94,28 @@ async fn ask_for_ever(upstream: Arc<Upstream>, endpoint: Arc<Endpoint>) {
 }
 
 async fn ask(upstream: &Upstream, endpoint: &Endpoint, rules: &HealthCheck) -> Result<(), Cause> {
-    let spoken = match rules.probe {
-        ReadinessProbe::Grpc { .. } => Spoken::Http2,
-        ReadinessProbe::Connect | ReadinessProbe::Http { .. } => Spoken::Http1,
-    };
-    let secure = upstream.tls.as_ref().map(|connector| Secure { connector, spoken });
-    let stream = connect(endpoint, secure, rules.timeout).await?.stream;
-    let host = upstream.model.host(&endpoint.spec);
+    let protocol = upstream.model.protocol;
+    let secure =
+        upstream.tls.as_ref().map(|connector| Secure { connector, spoken: inside_tls(protocol, rules) });
+    let connected = connect(endpoint, secure, rules.timeout).await?;
+    let scheme = if upstream.tls.is_some() { "https" } else { "http" };
+    let asked = Asked { scheme, host: upstream.model.host(&endpoint.spec) };
     match &rules.probe {
         ReadinessProbe::Connect => Ok(()),
-        ReadinessProbe::Http { path } => probe::http(stream, host, path).await,
-        ReadinessProbe::Grpc { service } => {
-            let scheme = if upstream.tls.is_some() { "https" } else { "http" };
-            probe::grpc(stream, &format!("{scheme}://{host}"), service).await
+        ReadinessProbe::Http { path } if connected.http2 || protocol == Protocol::H2c => {
+            probe::http2(connected.stream, asked, path).await
         }
+        ReadinessProbe::Http { path } => probe::http1(connected.stream, asked, path).await,
+        ReadinessProbe::Grpc { service } => probe::grpc(connected.stream, asked, service).await,
+    }
+}
+
+/// What is offered inside TLS: for gRPC HTTP/2 alone, else whatever requests to the upstream may be spoken in.
+fn inside_tls(protocol: Protocol, rules: &HealthCheck) -> Spoken {
+    match (&rules.probe, protocol) {
+        (ReadinessProbe::Grpc { .. }, _) => Spoken::Http2,
+        (_, Protocol::Auto) => Spoken::Either,
+        (_, Protocol::Http1 | Protocol::H2c) => Spoken::Http1, // h2c has no TLS
     }
 }
 

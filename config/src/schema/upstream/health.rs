@@ -5,7 +5,7 @@ use super::super::{Flag, Int, Time, block::block};
 block! {
     /// How endpoints are asked whether they are well. One that is not gets no requests.
     HealthCheckBlock {
-        /// Well when GET on this path answers 200 to 399.
+        /// Well when GET on this path answers 200 to 399, over HTTP/2 with `protocol: h2c`, else over HTTP/1.1; with `auto` inside TLS over what the endpoint chooses.
         "path" path: String,
         /// `true`: well when a connection can be made, TLS included where it is spoken.
         "tcp" tcp: Flag,

@@ -100,6 +100,10 @@ impl SystemRoots {
     }
 }
 
+/// What HTTP is called in ALPN (RFC 7301 section 6, RFC 9113 section 3.2).
+const HTTP1: &[u8] = b"http/1.1";
+const HTTP2: &[u8] = b"h2";
+
 /// What is spoken inside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Spoken {
@@ -107,6 +111,8 @@ pub(crate) enum Spoken {
     Http1,
     /// HTTP/2, which both must have said.
     Http2,
+    /// HTTP/1.1 or HTTP/2, as the server chooses; one that does not know ALPN speaks HTTP/1.1.
+    Either,
     /// No HTTP: nothing is said of it.
     Other,
 }
@@ -127,6 +133,8 @@ pub(crate) struct Shaken {
     pub stream: Encrypted,
     /// Whether it went on from an earlier session.
     pub resumed: bool,
+    /// Whether HTTP/2 was agreed on.
+    pub http2: bool,
 }
 
 impl Connector {
@@ -180,12 +188,13 @@ impl Connector {
         spoken: Spoken,
     ) -> io::Result<Shaken> {
         let name = self.server_name(authority).map_err(|error| self.fail(authority, error))?;
-        let protocol: Option<&[u8]> = match spoken {
-            Spoken::Http1 => Some(b"http/1.1"),
-            Spoken::Http2 => Some(b"h2"),
-            Spoken::Other => None,
+        let protocols: &[&[u8]] = match spoken {
+            Spoken::Http1 => &[HTTP1],
+            Spoken::Http2 => &[HTTP2],
+            Spoken::Either => &[HTTP1, HTTP2],
+            Spoken::Other => &[],
         };
-        let protocols = protocol.iter().map(|one| one.to_vec()).collect();
+        let protocols = protocols.iter().map(|one| one.to_vec()).collect();
         let shaking = self.config.with_alpn(protocols).connect(name.clone(), Wire::new(stream));
         let stream = shaking.await.map_err(|error| self.fail(authority, failure::of_io(error)))?;
         let session = stream.get_ref().1;
@@ -198,11 +207,12 @@ impl Connector {
                 return Err(self.fail(authority, failure::of(error)));
             }
         }
-        if spoken == Spoken::Http2 && session.alpn_protocol() != protocol {
+        let http2 = session.alpn_protocol() == Some(HTTP2);
+        if spoken == Spoken::Http2 && !http2 {
             let error = rustls::Error::NoApplicationProtocol;
             return Err(self.fail(authority, failure::of(error)));
         }
-        Ok(Shaken { stream: Encrypted::new(stream, Arc::clone(self), authority), resumed })
+        Ok(Shaken { stream: Encrypted::new(stream, Arc::clone(self), authority), resumed, http2 })
     }
 
     /// Tells that connectTimeout was over in the middle of it.

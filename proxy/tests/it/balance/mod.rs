@@ -4,6 +4,7 @@ mod breaker;
 mod health;
 mod outliers;
 mod policies;
+mod probes;
 mod state;
 
 use std::sync::{

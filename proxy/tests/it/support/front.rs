@@ -5,6 +5,7 @@ use std::{
     future::Future,
     io,
     net::{Ipv4Addr, SocketAddr},
+    path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -23,8 +24,8 @@ use rustls::{
 };
 use rustls_pki_types::CertificateDer;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, split},
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split},
+    net::{TcpListener, TcpStream, UnixListener},
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -213,21 +214,47 @@ where
     let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async move {
-            let listener = TcpListener::from_std(listener).unwrap();
-            loop {
-                let (socket, _) = listener.accept().await.unwrap();
-                let answer = answer.clone();
-                let service = service_fn(move |request| {
-                    let answer = answer(request);
-                    async move { Ok::<_, Infallible>(answer.await) }
-                });
-                let serving = http2::Builder::new(TokioExecutor::new());
-                tokio::spawn(async move { serving.serve_connection(TokioIo::new(socket), service).await });
-            }
-        });
+    in_background(async move {
+        let listener = TcpListener::from_std(listener).unwrap();
+        loop {
+            let (socket, _) = listener.accept().await.unwrap();
+            tokio::spawn(answer_http2(socket, answer.clone()));
+        }
     });
     address
+}
+
+/// The same on a Unix socket.
+pub fn serve_http2_at<F, A>(path: &Path, answer: F)
+where
+    F: Fn(Request<Incoming>) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = Response<BoxBody<Bytes, Infallible>>> + Send + 'static,
+{
+    let listener = std::os::unix::net::UnixListener::bind(path).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    in_background(async move {
+        let listener = UnixListener::from_std(listener).unwrap();
+        loop {
+            let (socket, _) = listener.accept().await.unwrap();
+            tokio::spawn(answer_http2(socket, answer.clone()));
+        }
+    });
+}
+
+fn in_background(serving: impl Future<Output = ()> + Send + 'static) {
+    thread::spawn(|| {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(serving);
+    });
+}
+
+async fn answer_http2<F, A>(socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, answer: F)
+where
+    F: Fn(Request<Incoming>) -> A + Send + 'static,
+    A: Future<Output = Response<BoxBody<Bytes, Infallible>>> + Send + 'static,
+{
+    let service = service_fn(move |request| {
+        let answer = answer(request);
+        async move { Ok::<_, Infallible>(answer.await) }
+    });
+    let _ = http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(socket), service).await;
 }

@@ -1,0 +1,126 @@
+//! `grpc.health.v1.Health/Check`, as the gRPC health checking protocol describes it.
+//!
+//! The messages are written down here and not generated: there are two, with one field each. What an answer has beside
+//! that field is passed over, wherever it stands.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{body::Incoming, client::conn::http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use prost::Message;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::{Asked, Cause, Driver, USER_AGENT};
+
+/// More than any health answer needs.
+const MOST_BYTES: usize = 64 * 1024;
+
+/// `grpc-status` of a service that the health service does not know.
+const NOT_FOUND: u32 = 5;
+
+#[derive(Clone, PartialEq, Message)]
+struct HealthCheckRequest {
+    #[prost(string, tag = "1")]
+    service: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct HealthCheckResponse {
+    #[prost(enumeration = "ServingStatus", tag = "1")]
+    status: i32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, prost::Enumeration)]
+#[repr(i32)]
+enum ServingStatus {
+    Unknown = 0,
+    Serving = 1,
+    NotServing = 2,
+    ServiceUnknown = 3,
+}
+
+/// Whether the health service says that `service` serves.
+///
+/// # Errors
+/// It does not say so.
+pub(crate) async fn grpc<S>(stream: S, asked: Asked<'_>, service: &str) -> Result<(), Cause>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
+    let _driver = Driver::spawn(connection);
+    let request = Request::builder()
+        .method(Method::POST)
+        .uri(format!("{}://{}/grpc.health.v1.Health/Check", asked.scheme, asked.host))
+        .header(header::CONTENT_TYPE, "application/grpc")
+        .header(header::TE, "trailers")
+        .header(header::USER_AGENT, USER_AGENT)
+        .body(Full::new(question(service)))?;
+    judge(sender.send_request(request).await?).await
+}
+
+/// The one message of the call.
+fn question(service: &str) -> Bytes {
+    let message = HealthCheckRequest { service: service.to_owned() }.encode_to_vec();
+    let mut frame = BytesMut::with_capacity(5 + message.len());
+    frame.put_u8(0); // not compressed
+    frame.put_u32(message.len() as u32); // the name is a line of the configuration, far below 4 GiB
+    frame.put_slice(&message);
+    frame.freeze()
+}
+
+async fn judge(answer: Response<Incoming>) -> Result<(), Cause> {
+    if answer.status() != StatusCode::OK {
+        return Err(format!("the health service answered {}", answer.status().as_u16()).into());
+    }
+    let early = grpc_status(answer.headers());
+    let body = Limited::new(answer.into_body(), MOST_BYTES).collect().await?;
+    match early.or_else(|| body.trailers().and_then(grpc_status)) {
+        Some(0) => {}
+        Some(NOT_FOUND) => {
+            return Err("the health service refused; is the service name known to it?".into());
+        }
+        Some(other) => return Err(format!("the health service answered grpc-status {other}").into()),
+        None => return Err("the health service answered no grpc-status".into()),
+    }
+    let says = HealthCheckResponse::decode(only_message(&body.to_bytes())?)
+        .map_err(|error| format!("the health service was not understood: {error}"))?;
+    match ServingStatus::try_from(says.status) {
+        Ok(ServingStatus::Serving) => Ok(()),
+        Ok(other) => Err(format!("the health service says {}", name(other)).into()),
+        Err(_) => Err(format!("the health service says {}", says.status).into()),
+    }
+}
+
+fn grpc_status(headers: &HeaderMap) -> Option<u32> {
+    headers.get("grpc-status")?.to_str().ok()?.parse().ok()
+}
+
+/// The message of an answer that has one and not more.
+fn only_message(body: &[u8]) -> Result<&[u8], Cause> {
+    let Some((&[flag, length @ ..], message)) = body.split_first_chunk::<5>() else {
+        let problem = if body.is_empty() { "answered no message" } else { "answered a message that is cut" };
+        return Err(format!("the health service {problem}").into());
+    };
+    if flag != 0 {
+        // Nothing in the question allows that.
+        return Err("the health service answered a compressed message".into());
+    }
+    let length = u32::from_be_bytes(length) as usize;
+    match message.len() {
+        got if got < length => Err("the health service answered a message that is cut".into()),
+        got if got > length => Err("the health service answered more than one message".into()),
+        _ => Ok(message),
+    }
+}
+
+/// As it stands in the protocol.
+fn name(status: ServingStatus) -> &'static str {
+    match status {
+        ServingStatus::Unknown => "UNKNOWN",
+        ServingStatus::Serving => "SERVING",
+        ServingStatus::NotServing => "NOT_SERVING",
+        ServingStatus::ServiceUnknown => "SERVICE_UNKNOWN",
+    }
+}

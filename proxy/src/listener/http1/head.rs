@@ -144,7 +144,7 @@ impl Scan {
     fn request_line_can_go_on(&mut self, buffer: &[u8], from: usize) -> bool {
         let line = &buffer[self.line..];
         let new = &buffer[from.max(self.line)..];
-        self.spaces += new.iter().filter(|byte| **byte == b' ').count();
+        self.spaces += memchr::memchr_iter(b' ', new).count();
         let version_fits = match self.spaces {
             0 | 1 => true,
             2 => {
@@ -157,7 +157,7 @@ impl Scan {
             }
             _ => false,
         };
-        version_fits && !new.contains(&b'\t')
+        version_fits && memchr::memchr(b'\t', new).is_none()
     }
 
     /// What a head that is too large is refused for: also that it can be none, which would have been said earlier had it
@@ -228,14 +228,27 @@ fn begins_well(text: &[u8]) -> bool {
     }
 }
 
-/// Whether no byte is one that no line has: a control byte, or a CR without LF behind it unless the LF may still come. LF
-/// is not looked at.
+/// Whether every CR has its LF, unless that may still come, and no other control byte is there but tabs. LF is not looked
+/// at.
 fn has_only_line_ends_and_text(bytes: &[u8]) -> bool {
-    // Without an early exit, so that it runs on whole vectors.
-    let control = bytes.iter().fold(false, |bad, byte| {
-        bad | ((*byte < b' ') & !matches!(byte, b'\t' | b'\r' | b'\n')) | (*byte == 0x7f)
+    memchr::memchr_iter(b'\r', bytes).all(|cr| matches!(bytes.get(cr + 1), None | Some(b'\n')))
+        && !has_control(bytes)
+}
+
+/// Whether there is a control byte other than tab, CR and LF. Eight bytes at a time: a client can make us look at many.
+fn has_control(bytes: &[u8]) -> bool {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let is_control = |byte: &u8| (*byte < b' ' && !matches!(byte, b'\t' | b'\r' | b'\n')) || *byte == 0x7f;
+    let (words, rest) = bytes.as_chunks::<8>();
+    let in_words = words.iter().any(|eight| {
+        let word = u64::from_le_bytes(*eight);
+        // The highest bit of a byte that is below a space, and of one that is DEL.
+        let low = word.wrapping_sub(EACH * 0x20) & !word;
+        let other_than_del = word ^ (EACH * 0x7f);
+        let del = other_than_del.wrapping_sub(EACH) & !other_than_del;
+        (low | del) & (EACH * 0x80) != 0 && eight.iter().any(is_control)
     });
-    !control && memchr::memchr_iter(b'\r', bytes).all(|cr| matches!(bytes.get(cr + 1), None | Some(b'\n')))
+    in_words || rest.iter().any(is_control)
 }
 
 /// Whether a line begins with a name and a colon.
@@ -455,6 +468,18 @@ mod tests {
             "GET / HTTP/1.1\r\nX:\ta \u{e9}\r\nY",
         ] {
             assert!(take(text.as_bytes()).unwrap().is_none(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_control_byte_is_found_wherever_it_stands() {
+        let text = "Caf\u{e9} \t ~!\u{ff}\r\n a";
+        for byte in 0..=255_u8 {
+            for place in 0..=text.len() {
+                let bytes = [&text.as_bytes()[..place], &[byte], &text.as_bytes()[place..]].concat();
+                let expected = (byte < b' ' && !matches!(byte, b'\t' | b'\r' | b'\n')) || byte == 0x7f;
+                assert_eq!(has_control(&bytes), expected, "{byte:#x} at {place}");
+            }
         }
     }
 

@@ -181,7 +181,7 @@ pub enum Error {
     /// A body over `limits.bodyBytes`.
     #[error("request body over the limit")]
     BodyTooLarge,
-    /// No byte of the request body for `timeouts.bodyIdle`.
+    /// No byte of the request body for `timeouts.bodyIdle`, before the response head.
     #[error("request body idle for too long")]
     BodyIdle,
     /// No route matches.
@@ -283,7 +283,7 @@ pub enum Error {
     /// `timeouts.backendRequest`.
     #[error("no response head within the per-try timeout")]
     BackendTimeout,
-    /// `timeouts.streamIdle`; the head is out, so the stream is cut.
+    /// Neither body moved for `timeouts.streamIdle`; the head is out, so the stream is cut.
     #[error("response body idle for too long")]
     StreamIdle,
     /// The client went away, or its connection broke.

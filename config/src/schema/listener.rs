@@ -67,7 +67,7 @@ block! {
         "tlsHandshake" tls_handshake: Time,
         /// From the first byte of a request head to its last. Default 10s; then 408.
         "requestHeaders" request_headers: Time,
-        /// Between two reads of a request body or two writes of a response body. Default 30s.
+        /// Without a byte of a request body that is awaited before the response head (408), or without a byte that the client takes of a response. Default 30s.
         "bodyIdle" body_idle: Time,
         /// Between two requests of one connection. Default 60s.
         "idle" idle: Time,

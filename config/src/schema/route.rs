@@ -170,11 +170,11 @@ block! {
 block! {
     /// How long the upstream may take; 0s switches one off.
     RouteTimeoutsBlock {
-        /// From the last byte of the request to the response head, all tries together. Default 15s.
+        /// From the last byte of the request to the response head, all tries together. Default 15s. A gRPC server sends its head with its first message; until then this and the listener's `bodyIdle` apply, also to a streaming call.
         "request" request: Time,
         /// The same for one try, at most `request`. Default off.
         "backendRequest" backend_request: Time,
-        /// Between two frames of a response body. Default 5m.
+        /// From the response head on: without a byte in either direction, request body or response body. Default 5m.
         "streamIdle" stream_idle: Time,
     }
 }

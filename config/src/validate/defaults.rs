@@ -34,7 +34,7 @@ pub(super) const STREAMS: u64 = 128;
 pub(super) const TLS_HANDSHAKE: Duration = Duration::from_secs(10);
 /// Long enough for a slow phone, short enough against slow-header attacks.
 pub(super) const REQUEST_HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
-/// Between two reads of a body.
+/// Long enough for a client on a poor network, short enough against slow bodies.
 pub(super) const BODY_IDLE: Duration = Duration::from_secs(30);
 /// Over the 50 to 60 s that load balancers keep connections, so that they close first.
 pub(super) const IDLE: Duration = Duration::from_secs(60);

@@ -11,6 +11,7 @@
 //! | `route`, `prefix_len` | edge, after the route choice | rewrite, redirect, access log, metrics |
 //! | `upstream`, `endpoint`, `attempts` | forward | access log |
 //! | `request_complete`, `body_failure` | request body | timeout, forward |
+//! | `progress` | edge, body guards | body guards |
 //! | `alarm` | edge | timeout |
 //! | `deadline` | edge, from `grpc-timeout` | edge |
 //! | `held` | concurrency | edge, which gives it back |
@@ -23,6 +24,7 @@
 //! its own, and asks for `Send + Sync`, which nothing here needs.
 
 mod alarm;
+pub mod progress;
 
 use std::{
     cell::{Cell, OnceCell, RefCell},
@@ -47,6 +49,7 @@ use crate::{
 };
 
 pub use alarm::Alarm;
+use progress::Progress;
 
 /// A share of the [`Exchange`].
 pub type Context = Rc<Exchange>;
@@ -120,6 +123,8 @@ pub struct Exchange {
     pub hash_key: Cell<Option<u64>>,
     /// A timeout ended the try that is on its way, before its answer.
     pub timed_out: Cell<bool>,
+    /// When its bodies moved.
+    pub progress: Progress,
     clock: Cell<Clock>,
     request_complete: Cell<Option<Instant>>,
     awaits_complete: Cell<Option<Waker>>,
@@ -181,6 +186,7 @@ impl Exchange {
             held: Cell::new(None),
             hash_key: Cell::new(None),
             timed_out: Cell::new(false),
+            progress: Progress::new(started),
             clock: Cell::new(Clock::Runs),
             request_complete: Cell::new(None),
             awaits_complete: Cell::new(None),

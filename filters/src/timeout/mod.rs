@@ -2,7 +2,7 @@
 //!
 //! It runs from the last byte of the request (while it uploads, only `bodyIdle` runs) to the response head, over all
 //! tries together; the time of one try, `backendRequest`, is the affair of whoever tries. What happens to a body after
-//! its head is that of `streamIdle`, so that a moving download is never cut.
+//! its head is that of `streamIdle`, so that an exchange that moves in either direction is never cut.
 
 use std::{
     future::Future,

@@ -267,6 +267,7 @@ fn finish(record: Record, version: Version, mut response: Response<Body>) -> Res
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     record.answered(response.status().as_u16());
+    record.exchange().progress.begin_response();
     if let Some(upgraded) = response.extensions_mut().remove::<UpgradedSlot>().and_then(|slot| slot.take()) {
         let client = Rc::clone(&record.client);
         client.upgrade(Tunnel::new(upgraded, record, stream_idle));

@@ -209,6 +209,7 @@ impl Drop for Record {
     fn drop(&mut self) {
         let now = Instant::now();
         self.context.release();
+        self.context.progress.end_response(now);
         self.client.alarm.set(self.context.alarm.take());
         if self.parsed {
             self.client.end_request(now);

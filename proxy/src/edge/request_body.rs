@@ -4,7 +4,6 @@
 //! resets such a stream itself and hyper then drops the request, so the reason is looked for once more in `drop`.
 
 use std::{
-    future::Future,
     pin::Pin,
     rc::Rc,
     sync::Arc,
@@ -19,13 +18,13 @@ use hyper::body::Incoming;
 use outrigger_config::model::Listener;
 use outrigger_filters::{
     claim_headers::ClaimHeaders,
-    context::Context,
+    context::{Alarm, Context, progress::Response},
     error::{Error, Malformed},
     owned_headers,
     service::Body,
     trailers,
 };
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::Instant;
 
 use crate::listener::{
     client::Client,
@@ -77,7 +76,10 @@ pub(super) struct RequestBody {
     claim_headers: Option<Arc<ClaimHeaders>>,
     left: Option<u64>,
     idle: Option<Duration>,
-    timer: Option<Pin<Box<Sleep>>>,
+    /// Since when the client is awaited.
+    waits_since: Option<Instant>,
+    /// Not that of the exchange: an HTTP/2 connection to an upstream reads the body in a task of its own.
+    alarm: Alarm,
     complete: bool,
     /// Other streams go on when this body is given up.
     shares_connection: bool,
@@ -105,7 +107,8 @@ impl RequestBody {
             claim_headers: claim_headers.cloned(),
             left: listener.limits.body_bytes,
             idle: listener.timeouts.body_idle,
-            timer: None,
+            waits_since: None,
+            alarm: Alarm::default(),
             complete: false,
             shares_connection: version >= Version::HTTP_2,
         })
@@ -132,7 +135,7 @@ impl RequestBody {
 
     fn completed(&mut self) {
         self.complete = true;
-        self.context.complete_request(Instant::now());
+        self.context.complete_request(self.context.now());
     }
 
     /// Keeps the reason for whoever fails because of it, and hands on that there is one.
@@ -156,10 +159,29 @@ impl RequestBody {
         }
     }
 
+    /// Something came, or the end.
+    fn moved(&mut self) {
+        self.waits_since = None;
+        if self.context.progress.response() == Response::Begun {
+            self.context.progress.move_at(self.context.now());
+        }
+    }
+
+    /// Whether the client has sent nothing for too long. Between the head and the end of the response only the response
+    /// body decides that, since it also sees what the upstream sends.
     fn idle_too_long(&mut self, cx: &mut TaskContext<'_>) -> bool {
         let Some(limit) = self.idle else { return false };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
-        timer.as_mut().poll(cx).is_ready()
+        let since = *self.waits_since.get_or_insert_with(|| self.context.now());
+        let progress = &self.context.progress;
+        let since = match progress.response() {
+            Response::Awaited => since,
+            Response::Begun => {
+                progress.await_end(cx);
+                return false;
+            }
+            Response::Ended => since.max(progress.moved()),
+        };
+        self.alarm.poll(since + limit, cx).is_ready()
     }
 }
 
@@ -173,7 +195,7 @@ impl HttpBody for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let polled = self.inner.poll_frame(cx);
         if polled.is_ready() {
-            self.timer = None;
+            self.moved();
         }
         match polled {
             Poll::Ready(Some(Ok(frame))) => {

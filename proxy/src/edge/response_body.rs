@@ -2,7 +2,6 @@
 //! an exchange is seen, however it ends.
 
 use std::{
-    future::Future,
     pin::Pin,
     task::{Context as TaskContext, Poll},
     time::Duration,
@@ -12,7 +11,6 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use outrigger_filters::{error::Error, grpc, service::Body};
-use tokio::time::{Instant, Sleep, sleep};
 
 use super::record::Record;
 use crate::listener::stall::Taking;
@@ -24,7 +22,8 @@ pub(super) struct ResponseBody {
     /// Bytes still to come, when the length is known: the client's side stops asking after the last.
     left: Option<u64>,
     idle: Option<Duration>,
-    timer: Option<Pin<Box<Sleep>>>,
+    /// Whether the last poll was pending: the upstream is awaited.
+    waits: bool,
     /// Told with the next poll: hyper throws away what it has not written over HTTP/2 when it hears of an error.
     failed: Option<Error>,
     taking: Option<Taking>,
@@ -41,7 +40,7 @@ impl ResponseBody {
             record: Some(record),
             left,
             idle,
-            timer: None,
+            waits: false,
             failed: None,
             taking,
             version,
@@ -90,17 +89,22 @@ impl ResponseBody {
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
 
-    fn moved(&mut self) {
-        if let Some((timer, idle)) = self.timer.as_mut().zip(self.idle) {
-            timer.as_mut().reset(Instant::now() + idle);
+    /// Whether neither body has moved for too long. The time in which the client takes what came does not count: [`Taking`]
+    /// and the connection's own timer bound that.
+    fn idle_too_long(&mut self, cx: &mut TaskContext<'_>) -> bool {
+        let Some((limit, record)) = self.idle.zip(self.record.as_ref()) else { return false };
+        let exchange = record.exchange();
+        if !std::mem::replace(&mut self.waits, true) {
+            exchange.progress.move_at(exchange.now());
         }
+        exchange.poll_deadline(exchange.progress.moved() + limit, cx).is_ready()
     }
 
-    fn idle_too_long(&mut self, cx: &mut TaskContext<'_>) -> bool {
-        let Some(limit) = self.idle else { return false };
-        match &mut self.timer {
-            Some(timer) => timer.as_mut().poll(cx).is_ready(),
-            None => self.timer.insert(Box::pin(sleep(limit))).as_mut().poll(cx).is_ready(),
+    fn poll_inner(&mut self, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let inner = Pin::new(&mut self.inner);
+        match &self.record {
+            Some(record) => record.exchange().at_once(|| inner.poll_frame(cx)),
+            None => inner.poll_frame(cx),
         }
     }
 }
@@ -116,13 +120,13 @@ impl HttpBody for ResponseBody {
         if let Some(error) = self.failed.take() {
             return Poll::Ready(Some(Err(error)));
         }
-        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        let polled = self.poll_inner(cx);
         if let Some(taking) = &self.taking {
             if polled.is_ready() { taking.begin() } else { taking.end() }
         }
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
-                self.moved();
+                self.waits = false;
                 self.took(frame);
             }
             Poll::Ready(None) => drop(self.record.take()),

@@ -31,13 +31,14 @@ use tonic::{
 
 use crate::{
     egress,
+    idle::grpc as idle,
     support::{Proxy, client::patient, front, pki::Ca, tls::Maker},
     tls::Setup,
 };
 
 /// Messages as they are.
 #[derive(Clone, Copy, Default)]
-struct Plain;
+pub struct Plain;
 
 impl Codec for Plain {
     type Encode = Bytes;
@@ -77,7 +78,7 @@ impl Decoder for Plain {
 #[derive(Clone, Copy)]
 struct Echo;
 
-type Messages = Pin<Box<dyn Stream<Item = Result<Bytes, Status>> + Send>>;
+pub type Messages = Pin<Box<dyn Stream<Item = Result<Bytes, Status>> + Send>>;
 
 impl UnaryService<Bytes> for Echo {
     type Response = Bytes;
@@ -146,12 +147,14 @@ async fn serve(request: HttpRequest<Incoming>) -> Result<HttpResponse<Body>, Inf
         "/test.Echo/Down" => grpc.server_streaming(Echo, request).await,
         "/test.Echo/Up" => grpc.client_streaming(Echo, request).await,
         "/test.Echo/Both" => grpc.streaming(Echo, request).await,
+        "/test.Idle/Down" => grpc.streaming(idle::Down, request).await,
+        "/test.Idle/Up" => grpc.streaming(idle::Up, request).await,
         _ => Status::unimplemented("no such method").into_http(),
     })
 }
 
 /// A gRPC app on a free port, until the test's runtime ends.
-async fn app() -> u16 {
+pub async fn app() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -167,7 +170,7 @@ async fn app() -> u16 {
 
 /// hyper's connection as the service that tonic's client wants.
 #[derive(Clone)]
-struct Channel(http2::SendRequest<Body>);
+pub struct Channel(http2::SendRequest<Body>);
 
 impl tower::Service<HttpRequest<Body>> for Channel {
     type Response = HttpResponse<Incoming>;
@@ -183,11 +186,11 @@ impl tower::Service<HttpRequest<Body>> for Channel {
     }
 }
 
-async fn client(address: SocketAddr) -> Client<Channel> {
+pub async fn client(address: SocketAddr) -> Client<Channel> {
     client_over(TcpStream::connect(address).await.unwrap(), address).await
 }
 
-async fn client_over(
+pub async fn client_over(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     address: SocketAddr,
 ) -> Client<Channel> {
@@ -198,7 +201,7 @@ async fn client_over(
     client
 }
 
-fn method(name: &'static str) -> PathAndQuery {
+pub fn method(name: &'static str) -> PathAndQuery {
     PathAndQuery::from_static(name)
 }
 

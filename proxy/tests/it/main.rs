@@ -19,6 +19,7 @@ mod framing;
 mod grpc;
 mod http1;
 mod http2;
+mod idle;
 mod jwks;
 mod jwt;
 mod lifecycle;

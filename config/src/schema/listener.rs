@@ -67,7 +67,7 @@ block! {
         "tlsHandshake" tls_handshake: Time,
         /// From the first byte of a request head to its last. Default 10s; then 408.
         "requestHeaders" request_headers: Time,
-        /// Without a byte of a request body that is awaited before the response head (408), or without a byte that the client takes of a response. Default 30s.
+        /// Without a byte of a request body, before the response head (408) or after the end of the response; or without a byte that the client takes of a response. Default 30s.
         "bodyIdle" body_idle: Time,
         /// Between two requests of one connection. Default 60s.
         "idle" idle: Time,

@@ -16,7 +16,10 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
-use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, ReadBuf},
+    time::Instant,
+};
 
 use super::spare::READ;
 use crate::{
@@ -65,6 +68,8 @@ pub(super) struct Link {
     go_on: Cell<Continue>,
     /// A body is out there.
     lent: Cell<bool>,
+    /// When the reader of the body last asked for more, once the answer is out before the end of the body.
+    asked: Cell<Option<Instant>>,
     /// Whether the connection task is running now, and whom to wake when it is not.
     running: Cell<bool>,
     task: Cell<Option<Waker>>,
@@ -97,6 +102,7 @@ impl Link {
             }),
             go_on: Cell::new(Continue::No),
             lent: Cell::new(false),
+            asked: Cell::new(None),
             running: Cell::new(false),
             task: Cell::new(None),
         })
@@ -165,6 +171,7 @@ impl Link {
         }
         self.go_on.set(if expects { Continue::Waits } else { Continue::No });
         self.lent.set(true);
+        self.asked.set(None);
         Some(Incoming { link: Rc::clone(self), message: inner.message })
     }
 
@@ -193,6 +200,16 @@ impl Link {
     pub(super) fn is_awaited(&self) -> bool {
         let inner = self.inner.borrow();
         self.lent.get() && !inner.decoder.is_done() && !inner.broken
+    }
+
+    /// The answer is out, and the body still has a reader.
+    pub(super) fn rest_begins(&self) {
+        self.asked.set(Some(Instant::now()));
+    }
+
+    /// When the reader last asked for more of a body whose answer is out.
+    pub(super) fn asked(&self) -> Option<Instant> {
+        self.asked.get()
     }
 
     /// Throws away what has come of a body that nobody wants; whether that was its end.
@@ -299,6 +316,9 @@ impl Incoming {
         let mut inner = link.inner.borrow_mut();
         if inner.message != self.message {
             return Poll::Ready(None); // it has ended, or nothing else would be read by now
+        }
+        if link.asked.get().is_some() {
+            link.rest_begins();
         }
         if link.go_on.get() == Continue::Waits {
             link.go_on.set(Continue::Due);

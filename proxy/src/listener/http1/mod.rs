@@ -387,6 +387,7 @@ impl Connection {
     /// Another request, once this one was read to its end.
     fn next(&self, cx: &mut Context<'_>) -> Result<Stage, End> {
         if self.link.is_awaited() {
+            self.link.rest_begins();
             return Ok(Stage::Rest);
         }
         if self.link.is_read() || self.link.throw_away(cx) { Ok(Stage::Head) } else { Err(End::Answered) }
@@ -415,11 +416,16 @@ impl Connection {
     }
 
     fn next_deadline(&mut self) -> Option<(Instant, End)> {
-        let stuck = self.client.watch.stuck_since();
-        let (Stage::Head, None) = (&self.stage, stuck) else {
-            return stuck
-                .and_then(|since| self.timeout(|of| of.body_idle).map(|limit| (since + limit, End::Cut)));
-        };
+        let body = |since, end| self.timeout(|of| of.body_idle).map(|limit| (since + limit, end));
+        if let Some(since) = self.client.watch.stuck_since() {
+            return body(since, End::Cut);
+        }
+        match self.stage {
+            Stage::Head => {}
+            Stage::Answering(_) | Stage::Sending(_) => return None, // the bodies have their own timers
+            // The body's own timer bounds the silence of the client. It is not polled while the upstream takes nothing.
+            Stage::Rest => return self.link.asked().and_then(|since| body(since, End::Answered)),
+        }
         if let Some(since) = self.head_since {
             return self.timeout(|of| of.request_headers).map(|limit| (since + limit, End::SlowHead));
         }

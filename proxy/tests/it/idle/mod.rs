@@ -4,6 +4,7 @@
 //! `streamIdle` bounds the time in which neither side moves.
 
 pub mod grpc;
+mod rest;
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 

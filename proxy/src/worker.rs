@@ -93,6 +93,8 @@ pub(crate) struct Worker {
     /// Rooms for requests over HTTP/1.1 that no connection needs for now.
     pub spares: Spares,
     connections: Cell<usize>,
+    /// This worker's side of every listener.
+    listeners: RefCell<HashMap<u64, Rc<ListenerLocal>>>,
 }
 
 impl Worker {
@@ -111,6 +113,7 @@ impl Worker {
             request_ids: RequestIds::new(),
             spares: Spares::default(),
             connections: Cell::new(0),
+            listeners: RefCell::default(),
         }
     }
 
@@ -124,6 +127,11 @@ impl Worker {
             *view = Rc::new(next);
         }
         Rc::clone(&view)
+    }
+
+    /// The listeners of this process.
+    pub(crate) fn listeners(&self) -> Vec<Rc<ListenerLocal>> {
+        self.listeners.borrow().values().cloned().collect()
     }
 
     /// Counts a connection until the guard is dropped.
@@ -163,7 +171,6 @@ pub(crate) fn start(index: usize, parts: Parts) -> io::Result<(Handle, thread::J
 }
 
 async fn run(worker: Rc<Worker>, mut queue: mpsc::Receiver<Command>) {
-    let mut listeners: HashMap<u64, Rc<ListenerLocal>> = HashMap::new();
     let mut inbound_ends = false;
     while let Some(command) = queue.recv().await {
         match command {
@@ -174,29 +181,34 @@ async fn run(worker: Rc<Worker>, mut queue: mpsc::Receiver<Command>) {
                 if inbound_ends && local.is_inbound() {
                     local.end_connections(); // a reload in the middle of a drain
                 }
-                listeners.insert(shared.id, Rc::clone(&local));
+                worker.listeners.borrow_mut().insert(shared.id, Rc::clone(&local));
                 tokio::task::spawn_local(accept::run(Rc::clone(&worker), local, socket));
             }
             Command::Close(shared) => {
-                if let Some(local) = listeners.remove(&shared.id) {
+                let closed = worker.listeners.borrow_mut().remove(&shared.id);
+                if let Some(local) = closed {
                     local.stop_accepting();
                     local.end_connections();
                 }
             }
             Command::EndInbound => {
                 inbound_ends = true;
-                listeners.values().filter(|one| one.is_inbound()).for_each(|one| one.end_connections());
+                worker
+                    .listeners()
+                    .iter()
+                    .filter(|one| one.is_inbound())
+                    .for_each(|one| one.end_connections());
             }
             Command::Refresh => {
                 drop(worker.view());
-                listeners.values().for_each(|one| one.judge_again(&worker));
+                worker.listeners().iter().for_each(|one| one.judge_again(&worker));
             }
             Command::Finish(deadline, done) => {
-                listeners.values().for_each(|one| one.stop_accepting());
-                listeners.values().for_each(|one| one.end_connections());
+                worker.listeners().iter().for_each(|one| one.stop_accepting());
+                worker.listeners().iter().for_each(|one| one.end_connections());
                 let left = connections_until(deadline, &worker).await;
                 if left > 0 {
-                    listeners.values().for_each(|one| one.cut_connections());
+                    worker.listeners().iter().for_each(|one| one.cut_connections());
                     connections_until(Instant::now() + CUT, &worker).await;
                 }
                 worker.log.hand_over();

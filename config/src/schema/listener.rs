@@ -51,9 +51,9 @@ block! {
         "targetBytes" target_bytes: Size,
         /// Bytes of a request body. Default unlimited; over it 413.
         "bodyBytes" body_bytes: Size,
-        /// Open connections over all workers, from 1. Default: the least of 10 000, half the fd limit, and the memory limit / 64KiB.
+        /// Open connections over all workers, from 1. At the limit the connections that have been idle longest are closed for a new one; while all are busy it waits. Default: the least of 10 000, half the fd limit, and the memory limit / 64KiB.
         "connections" connections: Int<1, 10_000_000>,
-        /// Open connections of one client address, from 1; trusted CIDRs are exempt. Default 1000.
+        /// Open connections of one client address, from 1; trusted CIDRs are exempt. At the limit the connections of the address that have been idle longest are closed for a new one; while all are busy it is closed. Default 1000.
         "connectionsPerAddress" connections_per_address: Int<1, 10_000_000>,
         /// Concurrent HTTP/2 streams of one connection, 1 to 10000. Default 128.
         "streams" streams: Int<1, 10_000>,

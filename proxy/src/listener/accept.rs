@@ -1,29 +1,53 @@
 //! The accept loop of one worker on one listener.
 //!
-//! When the limit on connections is reached it waits instead of refusing: the kernel's queue fills and clients see a
-//! slow connect, not an error. When the listener ends, what the kernel has queued is still accepted, so that no
-//! client that was already connected is reset.
+//! At the limit on connections those that have been idle longest are closed for a new one. While all are busy that one waits
+//! instead of being refused, and the kernel's queue fills behind it: clients see a slow answer, not an error. The same where
+//! descriptors run out, and a little before that, since a request needs one more to reach its endpoint.
+//!
+//! When the listener ends, what the kernel has queued is still accepted, so that no client that was already connected is
+//! reset.
 
 use std::{
     io,
     net::{SocketAddr, TcpListener as StdListener},
+    os::fd::AsRawFd,
     pin::pin,
     rc::Rc,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, Waker},
     time::Duration,
 };
 
+use rustix::{
+    io::Errno,
+    process::{Resource, getrlimit},
+};
 use tokio::{
     net::{TcpListener, TcpStream},
     select,
-    time::sleep,
+    time::{sleep, timeout},
 };
 
-use super::{ListenerLocal, arrival::Arrival};
-use crate::worker::Worker;
+use super::{
+    ListenerLocal, ListenerShared,
+    arrival::Arrival,
+    seats::{Count, share},
+};
+use crate::{telemetry::metrics::Limit, worker::Worker};
 
-/// Pause after an accept that failed for want of descriptors or memory.
+/// Pause after an accept that failed for want of descriptors or memory, unless a connection is closed before.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// Accepts that fail are told once in this time.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// How many idle connections are closed at least where descriptors run out.
+const SPARE: usize = 8;
+
+/// How many descriptors are kept free, by how many there are. A new connection with a high number stays while older ones go, so
+/// up to 16 of these are used until it is among the oldest ([`share`]).
+const FEWEST_FREE: usize = 16 + SPARE;
+const MOST_FREE: usize = 64;
 
 /// Accepts on `socket` until the listener is asked to stop.
 pub(crate) async fn run(worker: Rc<Worker>, listener: Rc<ListenerLocal>, socket: StdListener) {
@@ -31,19 +55,40 @@ pub(crate) async fn run(worker: Rc<Worker>, listener: Rc<ListenerLocal>, socket:
         Ok(socket) => socket,
         Err(error) => return tracing::error!(listener = %listener.shared.name, %error, "cannot accept"),
     };
+    let descriptors = spared_from();
     let mut stopped = pin!(listener.stop.notified());
     loop {
         let next = select! {
             biased;
             () = &mut stopped => break,
-            next = next(&worker, &listener, &socket) => next,
+            next = socket.accept() => next,
         };
         match next {
-            Ok((stream, peer)) => begin(&worker, &listener, stream, peer),
+            Ok((stream, peer)) => {
+                let stops = select! {
+                    biased;
+                    () = listener.shared.room(|| connection_limit(&worker, &listener)) => false,
+                    () = &mut stopped => true,
+                };
+                let closed = listener.shared.closed.notified();
+                // The kernel takes the lowest number that is free.
+                let spares = stream.as_raw_fd() >= descriptors && spare_descriptors(&worker);
+                begin(&worker, &listener, stream, peer);
+                if stops {
+                    break;
+                }
+                if spares {
+                    let _ = timeout(PAUSE, closed).await; // the next one would take what is made free for this one
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                tracing::warn!(listener = %listener.shared.name, %error, "accept failed");
-                sleep(PAUSE).await;
+                let closed = listener.shared.closed.notified();
+                listener.shared.accept_failed(&error);
+                if lacks_descriptors(&error) {
+                    spare_descriptors(&worker);
+                }
+                let _ = timeout(PAUSE, closed).await;
             }
         }
     }
@@ -51,13 +96,74 @@ pub(crate) async fn run(worker: Rc<Worker>, listener: Rc<ListenerLocal>, socket:
     accept_queued(&worker, &listener, &socket);
 }
 
-async fn next(
-    worker: &Worker,
-    listener: &ListenerLocal,
-    socket: &TcpListener,
-) -> io::Result<(TcpStream, SocketAddr)> {
-    listener.shared.room(|| connection_limit(worker, listener)).await;
-    socket.accept().await
+/// The descriptor from which on there are too few left.
+fn spared_from() -> i32 {
+    let granted = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let granted = usize::try_from(granted).unwrap_or(usize::MAX);
+    let free = share(granted).clamp(FEWEST_FREE, MOST_FREE);
+    i32::try_from(granted.saturating_sub(free)).unwrap_or(i32::MAX)
+}
+
+/// Closes those connections of all listeners that have been idle longest, since descriptors are the process's. `false` where
+/// all are busy.
+fn spare_descriptors(worker: &Worker) -> bool {
+    let listeners = worker.listeners();
+    if listeners.iter().any(|one| one.shared.ledger().leaving() > 0) {
+        return true;
+    }
+    let open: usize = listeners.iter().map(|one| one.shared.open_connections()).sum();
+    let most = share(open).max(SPARE);
+    let mut idle: Vec<_> =
+        listeners.iter().flat_map(|one| one.shared.ledger().idle(ListenerShared::now())).collect();
+    idle.sort_unstable();
+    let Some(until) = idle.get(..most).unwrap_or(&idle).last().copied() else { return false };
+    let count = Count { most, fresh: most, until };
+    let make_room =
+        |one: &ListenerShared| one.ledger().make_room(Limit::Descriptors, count, ListenerShared::now());
+    listeners.iter().filter(|one| make_room(&one.shared) > 0).count() > 0
+}
+
+fn lacks_descriptors(error: &io::Error) -> bool {
+    [Errno::MFILE, Errno::NFILE].iter().any(|lacks| error.raw_os_error() == Some(lacks.raw_os_error()))
+}
+
+/// How many accepts failed since that was told last; `None` before the first, and after a while without any.
+#[derive(Default)]
+pub(super) struct Failures(Mutex<Option<u64>>);
+
+impl Failures {
+    /// One more; whether it is the first.
+    fn count(&self) -> bool {
+        let mut count = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *count = Some(count.map_or(0, |count| count + 1));
+        *count == Some(0)
+    }
+
+    /// Those since the last time; `None` when there were none, and the next one is the first again.
+    fn take(&self) -> Option<u64> {
+        let mut count = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = count.filter(|count| *count > 0);
+        *count = taken.map(|_| 0);
+        taken
+    }
+}
+
+impl ListenerShared {
+    /// Tells it, now if it is the first one, else all together.
+    fn accept_failed(self: &Arc<Self>, error: &io::Error) {
+        if !self.failures.count() {
+            return;
+        }
+        tracing::warn!(listener = %self.name, %error, "accept failed");
+        let shared = Arc::clone(self);
+        tokio::task::spawn_local(async move {
+            loop {
+                sleep(SILENCE).await;
+                let Some(times) = shared.failures.take() else { return };
+                tracing::warn!(listener = %shared.name, times, "accept failed again in the last ten seconds");
+            }
+        });
+    }
 }
 
 fn connection_limit(worker: &Worker, listener: &ListenerLocal) -> usize {

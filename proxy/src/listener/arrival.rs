@@ -7,7 +7,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     pin::{Pin, pin},
     rc::Rc,
-    sync::atomic::Ordering::Relaxed,
+    sync::{Arc, atomic::Ordering::Relaxed},
     task::Poll,
 };
 
@@ -24,6 +24,7 @@ use super::{
     handshake::{self, Parties, Shaken},
     http1::LAST_CHANCE,
     io::{ClientIo, Watch, Wire},
+    permit::{Admission, Waiting},
     proxy_protocol,
 };
 use crate::worker::Worker;
@@ -35,6 +36,15 @@ pub(super) struct Arrival {
     place: Place,
     peer: IpAddr,
     watch: Rc<Watch>,
+    /// Until others of the same address have left for it.
+    waiting: Option<Waiting>,
+}
+
+/// A client that has not said anything yet.
+struct Arrived {
+    client: Rc<Client>,
+    io: ClientIo,
+    spoken: Spoken,
 }
 
 impl Arrival {
@@ -47,6 +57,7 @@ impl Arrival {
             listener: Rc::clone(listener),
             peer: peer.ip().to_canonical(),
             watch: Rc::default(),
+            waiting: None,
         };
         let (view, id) = listener.current(worker);
         let model = view.config().listener(id);
@@ -58,27 +69,55 @@ impl Arrival {
                 return None;
             }
             true => {}
-            false if !arrival.admit(model) => return None,
-            false => {}
+            false => match arrival.admit(model, true) {
+                Admission::Granted => {}
+                Admission::Soon(waiting) => arrival.waiting = Some(waiting),
+                Admission::Refused => return None,
+            },
         }
         listener.shared.counters.accepted.fetch_add(1, Relaxed);
         Some(arrival)
     }
 
-    /// Counts the connection for its address; `false`, counted as well, when that one has too many.
-    fn admit(&mut self, model: &Listener) -> bool {
-        let limit = model.limits.connections_per_address;
-        let admitted = is_trusted(model, self.peer) || self.place.permit.admit(self.peer, limit);
-        if !admitted {
-            self.worker.metrics.reject("limit.connections_per_address");
+    /// Counts the connection for its address, or counts that it is refused: that one has too many, and all are busy.
+    fn admit(&mut self, model: &Listener, new: bool) -> Admission {
+        if is_trusted(model, self.peer) {
+            return Admission::Granted;
         }
-        admitted
+        let admission = self.place.permit.admit(self.peer, model.limits.connections_per_address, new);
+        if matches!(admission, Admission::Refused) {
+            self.refused();
+        }
+        admission
+    }
+
+    fn refused(&self) {
+        self.worker.metrics.reject("limit.connections_per_address");
+    }
+
+    /// Waits for the place that others make, if it must; whether it is let in.
+    async fn admitted(&mut self) -> bool {
+        let Some(mut waiting) = self.waiting.take() else { return true };
+        let deadline = Waiting::deadline();
+        loop {
+            if !waiting.over(deadline).await {
+                self.refused();
+                return false;
+            }
+            let (view, id) = self.listener.current(&self.worker);
+            match self.admit(view.config().listener(id), false) {
+                Admission::Granted => return true,
+                Admission::Soon(again) => waiting = again,
+                Admission::Refused => return false,
+            }
+        }
     }
 
     /// Serves it to its end, or until it is cut.
     pub(super) async fn live(self, stream: TcpStream) {
         let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
         let (listener, watch) = (Rc::clone(&self.listener), Rc::clone(&self.watch));
+        self.place.permit.begun(waker.clone());
         let _wake_on_ending = listener.on_ending(waker);
         let mut serve = pin!(self.serve(stream));
         let mut cut: Option<Pin<Box<Sleep>>> = None;
@@ -94,14 +133,38 @@ impl Arrival {
         .await;
     }
 
-    async fn serve(mut self, mut stream: TcpStream) {
+    async fn serve(self, stream: TcpStream) {
+        let seat = Arc::clone(self.place.permit.seat());
+        let arrived = {
+            let mut arrive = pin!(self.arrive(stream));
+            // A connection that has not said anything is not told that it makes room for another one.
+            poll_fn(|cx| match arrive.as_mut().poll(cx) {
+                Poll::Pending if seat.is_evicted() => Poll::Ready(None),
+                polled => polled,
+            })
+            .await
+        };
+        let Some(Arrived { client, io, spoken }) = arrived else { return };
+        let mut connection = pin!(connection::serve(Rc::clone(&client), io, spoken));
+        poll_fn(|cx| {
+            client.hear();
+            connection.as_mut().poll(cx)
+        })
+        .await;
+    }
+
+    /// `None`: the connection is closed.
+    async fn arrive(mut self, mut stream: TcpStream) -> Option<Arrived> {
         let (view, id) = self.listener.current(&self.worker);
         let model = view.config().listener(id);
         let deadline = model.timeouts.tls_handshake.map(|limit| Instant::now() + limit);
         let has_header = model.proxy_protocol;
         drop(view);
-        if has_header && Box::pin(self.proxied(&mut stream, deadline)).await.is_none() {
-            return;
+        if self.waiting.is_some() && !Box::pin(self.admitted()).await {
+            return None;
+        }
+        if has_header {
+            Box::pin(self.proxied(&mut stream, deadline)).await?;
         }
         // The view of now: a certificate may have been rotated since.
         let (view, id) = self.listener.current(&self.worker);
@@ -113,19 +176,13 @@ impl Arrival {
             Some(tls) => {
                 let parties = Parties { worker: &self.worker, listener: &self.listener, peer: self.peer };
                 // Boxed: a connection is seldom in its handshake, and would have the room for it all its life.
-                match Box::pin(handshake::shake(parties, &tls, wire, deadline)).await {
-                    Some(Shaken { io, secured, spoken }) => (io, Some(secured), spoken),
-                    None => return,
-                }
+                let Shaken { io, secured, spoken } =
+                    Box::pin(handshake::shake(parties, &tls, wire, deadline)).await?;
+                (io, Some(secured), spoken)
             }
         };
         let client = Rc::new(Client::new(self.worker, self.place, self.peer, secured, self.watch));
-        let mut connection = pin!(connection::serve(Rc::clone(&client), io, spoken));
-        poll_fn(|cx| {
-            client.hear();
-            connection.as_mut().poll(cx)
-        })
-        .await;
+        Some(Arrived { client, io, spoken })
     }
 
     /// Takes the PROXY header; whom it names is the peer from now on. `None`: the connection is closed.
@@ -139,7 +196,15 @@ impl Arrival {
             Some(Ok(source)) => {
                 self.peer = source.unwrap_or(self.peer);
                 let (view, id) = self.listener.current(&self.worker);
-                self.admit(view.config().listener(id)).then_some(())
+                match self.admit(view.config().listener(id), true) {
+                    Admission::Granted => Some(()),
+                    Admission::Soon(waiting) => {
+                        drop(view);
+                        self.waiting = Some(waiting);
+                        self.admitted().await.then_some(())
+                    }
+                    Admission::Refused => None,
+                }
             }
             Some(Err(error)) => {
                 self.worker.metrics.reject("proxy_protocol.malformed");

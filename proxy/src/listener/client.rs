@@ -5,6 +5,7 @@ use std::{
     net::IpAddr,
     rc::Rc,
     sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
 };
 
 use http::HeaderValue;
@@ -13,7 +14,7 @@ use outrigger_filters::context::Alarm;
 use outrigger_filters::identity::Identity;
 use tokio::time::Instant;
 
-use super::{ListenerLocal, Permit, io::Watch, secured::Secured, tunnel::Tunnel};
+use super::{ListenerLocal, http1::LAST_CHANCE, io::Watch, permit::Permit, secured::Secured, tunnel::Tunnel};
 use crate::{
     snapshot::View,
     telemetry::handshakes::Failure,
@@ -25,13 +26,13 @@ use crate::{
 pub(crate) struct Place {
     listener: Rc<ListenerLocal>,
     /// Limits on connections.
-    pub permit: Permit,
+    pub(super) permit: Permit,
     _counted: ConnectionGuard,
 }
 
 impl Place {
     /// Counts a connection that was just accepted.
-    pub(crate) fn new(worker: &Rc<Worker>, listener: &Rc<ListenerLocal>, permit: Permit) -> Self {
+    pub(super) fn new(worker: &Rc<Worker>, listener: &Rc<ListenerLocal>, permit: Permit) -> Self {
         listener.shared.counters.open.fetch_add(1, Relaxed);
         Self { listener: Rc::clone(listener), permit, _counted: worker.connection() }
     }
@@ -45,6 +46,10 @@ impl Drop for Place {
 
 /// The reason for a client that takes nothing of an answer for `timeouts.bodyIdle`.
 pub(crate) const SLOW_READ: &str = "timeout.slow_read";
+
+/// How long an HTTP/2 connection that makes room for another one has after GOAWAY: its client may have sent a request
+/// before it heard of that.
+const FAREWELL: Duration = Duration::from_millis(250);
 
 /// One client connection.
 pub(crate) struct Client {
@@ -66,6 +71,10 @@ pub(crate) struct Client {
     requests: Cell<usize>,
     /// When the last request ended, or the connection began.
     idle_since: Cell<Instant>,
+    /// No request has ended yet.
+    silent: Cell<bool>,
+    /// It is HTTP/2: what is between two requests is idle. HTTP/1.1 may still have to write the answer.
+    multiplexed: Cell<bool>,
     /// The connection must not be used for another request.
     must_close: Cell<bool>,
     /// The client took nothing for too long.
@@ -76,7 +85,7 @@ pub(crate) struct Client {
     pub alarm: Cell<Alarm>,
     /// What a 101 leaves behind.
     tunnel: RefCell<Option<Tunnel>>,
-    _place: Place,
+    place: Place,
 }
 
 impl Client {
@@ -101,24 +110,67 @@ impl Client {
             opened,
             requests: Cell::new(0),
             idle_since: Cell::new(opened),
+            silent: Cell::new(true),
+            multiplexed: Cell::new(false),
             must_close: Cell::new(false),
             slow_reader: Cell::new(false),
             own_resets: Cell::new(0),
             alarm: Cell::default(),
             tunnel: RefCell::default(),
-            _place: place,
+            place,
         }
     }
 
     /// A request begins.
     pub(crate) fn begin_request(&self) {
         self.requests.set(self.requests.get() + 1);
+        self.works();
     }
 
     /// A request has ended, with the last byte of its answer.
     pub(crate) fn end_request(&self, now: Instant) {
         self.requests.set(self.requests.get() - 1);
         self.idle_since.set(now);
+        self.silent.set(false);
+        if self.multiplexed.get() {
+            self.rests();
+        }
+    }
+
+    /// Something of a request has come: the connection is not idle, and need not make room for another one.
+    pub(super) fn works(&self) {
+        self.place.permit.work();
+    }
+
+    /// The connection is idle, unless a request is in flight: it may have to make room for another one.
+    pub(super) fn rests(&self) {
+        if self.requests.get() == 0 {
+            self.place.permit.rest(self.idle_since.get(), self.silent.get());
+        }
+    }
+
+    /// The connection is HTTP/2 from now on.
+    pub(super) fn multiplexes(&self) {
+        self.multiplexed.set(true);
+        self.rests();
+    }
+
+    /// Whether the connection must make room for another one. `unread`: whether something has come that nobody has read.
+    pub(super) fn is_evicted(&self, unread: impl FnOnce() -> bool) -> bool {
+        if !self.place.permit.seat().is_evicted() {
+            return false;
+        }
+        // An answer that still waits to be taken is not to be lost either.
+        let stays = self.watch.stuck_since().is_some() || unread();
+        if stays {
+            self.place.permit.stay(self.silent.get());
+        }
+        !stays
+    }
+
+    /// How long a connection that is asked to end may still bring one more request.
+    pub(super) fn last_chance(&self) -> Duration {
+        if self.place.permit.seat().is_evicted() { FAREWELL } else { LAST_CHANCE }
     }
 
     /// An HTTP/2 stream is reset as malformed, and its request says so in log and metrics.
@@ -142,10 +194,10 @@ impl Client {
         self.idle_since.get()
     }
 
-    /// Whether the next answer must be the last: the listener ends, the connection is old, or a request left it in a
-    /// state that cannot be trusted.
+    /// Whether the next answer must be the last: the listener ends, the connection is old or makes room for another one,
+    /// or a request left it in a state that cannot be trusted.
     pub(crate) fn is_ending(&self) -> bool {
-        if self.must_close.get() || self.listener.is_ending() {
+        if self.must_close.get() || self.listener.is_ending() || self.is_evicted(|| false) {
             return true;
         }
         let (view, id) = self.listener.current(&self.worker);

@@ -28,6 +28,7 @@ pub(crate) async fn serve(client: Rc<Client>, mut io: ClientIo, spoken: Spoken) 
     let Some(mut front) = first_bytes(&client, &mut io, timeouts.idle).await else {
         return io.say_goodbye();
     };
+    client.works();
     let sniff = sniff(&mut io, &mut front, spoken);
     let protocol = match timeouts.request_headers {
         Some(limit) => timeout_at(Instant::now() + limit, sniff).await.unwrap_or(Ok(Protocol::TooSlow)),
@@ -37,7 +38,10 @@ pub(crate) async fn serve(client: Rc<Client>, mut io: ClientIo, spoken: Spoken) 
     match protocol {
         Ok(Protocol::Http1) => http1::serve(client, io).await,
         // Boxed: HTTP/1.1 would have the room for it all its life.
-        Ok(Protocol::Http2) => Box::pin(http2::serve(client, io)).await,
+        Ok(Protocol::Http2) => {
+            client.multiplexes();
+            Box::pin(http2::serve(client, io)).await;
+        }
         Ok(Protocol::TooSlow) => Box::pin(http1::refuse_slow_head(&client, io)).await,
         Err(error) => tracing::debug!(%error, "connection ended before its first request"),
     }
@@ -58,6 +62,9 @@ async fn first_bytes(
 ) -> Option<BytesMut> {
     let mut deadline = idle.map(|idle| Instant::now() + idle);
     loop {
+        if client.is_evicted(|| io.has_unread()) {
+            return None;
+        }
         if client.is_ending() {
             deadline = Some(Instant::now() + http1::LAST_CHANCE);
         }

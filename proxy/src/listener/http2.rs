@@ -21,9 +21,7 @@ use hyper_util::rt::TokioIo;
 use outrigger_config::model::{Listener, ListenerTimeouts};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{
-    client::Client, http1::LAST_CHANCE, io::ClientIo, meter::Excess, outflow::Outflow, stall::StreamExecutor,
-};
+use super::{client::Client, io::ClientIo, meter::Excess, outflow::Outflow, stall::StreamExecutor};
 use crate::{
     edge::{self, Received},
     respond,
@@ -211,7 +209,9 @@ impl<'a> Clocks<'a> {
         let quiet = self.client.requests() == 0;
         let idle = match (self.ending, self.timeouts.idle) {
             // A peer that ignores GOAWAY is dropped when it has nothing in flight.
-            (Some(since), _) => quiet.then(|| (since.max(self.client.idle_since()) + LAST_CHANCE, Due::Drop)),
+            (Some(since), _) => {
+                quiet.then(|| (since.max(self.client.idle_since()) + self.client.last_chance(), Due::Drop))
+            }
             (None, Some(idle)) => quiet.then(|| (self.client.idle_since() + idle, Due::GoAway)),
             (None, None) => None,
         };

@@ -12,6 +12,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes, BytesMut};
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -215,6 +216,15 @@ impl ClientIo {
     /// Whether bytes were put back that nobody has read since.
     pub(crate) fn has_front(&self) -> bool {
         !self.front.is_empty()
+    }
+
+    /// Whether the kernel has bytes of the peer. The kernel itself is asked: the runtime may not have looked for a while.
+    pub(super) fn has_unread(&self) -> bool {
+        let socket = match &self.socket {
+            Socket::Plain(wire) => wire.socket(),
+            Socket::Tls(stream) => stream.get_ref().0.socket(),
+        };
+        SockRef::from(socket).peek(&mut [MaybeUninit::uninit()]).is_ok_and(|bytes| bytes > 0)
     }
 
     /// Puts bytes back that were read too early, before those that nobody has read yet.

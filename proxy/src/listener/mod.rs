@@ -4,7 +4,8 @@
 //! client yet: [`proxy_protocol`] says where it comes from, [`handshake`] shakes hands, [`secured`] is what that found
 //! out. [`connection`] decides the protocol and hands over to [`http1`] or [`http2`]; [`io`] is the socket as both see
 //! it; [`meter`] follows HTTP/2 frames there; [`outflow`] bounds what an HTTP/2 connection holds, [`stall`] ends streams that
-//! stand still; [`tunnel`] joins two sockets after an upgrade.
+//! stand still; [`tunnel`] joins two sockets after an upgrade. [`permit`] is a connection's place in the limits, [`seats`]
+//! says which connection makes room for another one.
 
 pub(crate) mod accept;
 mod arrival;
@@ -17,19 +18,20 @@ pub(crate) mod http2;
 pub(crate) mod io;
 mod meter;
 mod outflow;
+mod permit;
 mod proxy_protocol;
+mod seats;
 mod secured;
 pub(crate) mod stall;
 pub(crate) mod tunnel;
 
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
     future::poll_fn,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     rc::Rc,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, LazyLock, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll, Waker},
@@ -37,13 +39,32 @@ use std::{
 };
 
 use outrigger_config::model::{Direction, Listener, ListenerId};
-use tokio::sync::Notify;
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout},
+};
 
-use crate::{snapshot::View, telemetry::metrics::ListenerCounters, tls::server::Tls, worker::Worker};
+use self::{
+    accept::Failures,
+    permit::Permit,
+    seats::{Count, Ledger},
+};
+use crate::{
+    snapshot::View,
+    telemetry::metrics::{Limit, ListenerCounters},
+    tls::server::Tls,
+    worker::Worker,
+};
 
 /// How many clients are judged again in one turn, and how long a turn is.
 const AT_ONCE: usize = 16;
 const TURN: Duration = Duration::from_millis(5);
+
+/// How often a worker that waits for room looks for idle connections.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// What ledgers count time from, so that those of all listeners can be compared.
+static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// What all workers share about one listener: counts that limits look at.
 pub(crate) struct ListenerShared {
@@ -61,7 +82,9 @@ pub(crate) struct ListenerShared {
     pub default_connections: usize,
     open: AtomicUsize,
     closed: Notify,
-    per_address: Mutex<HashMap<IpAddr, usize>>,
+    ledger: Mutex<Ledger>,
+    /// Accepts that failed.
+    failures: Failures,
 }
 
 impl ListenerShared {
@@ -82,7 +105,8 @@ impl ListenerShared {
             default_connections,
             open: AtomicUsize::new(0),
             closed: Notify::new(),
-            per_address: Mutex::default(),
+            ledger: Mutex::default(),
+            failures: Failures::default(),
         }
     }
 
@@ -91,63 +115,48 @@ impl ListenerShared {
         self.open.load(Relaxed)
     }
 
-    /// Waits until fewer than `limit` connections are open.
+    /// Waits with a new connection until fewer than `limit` are open; the longest idle ones leave for it.
     ///
-    /// Nothing is reserved: a worker to which the kernel hands no connection would keep the place from one that has
-    /// connections queued. Workers that accept in the same moment may go over the limit by one each.
+    /// Nothing is reserved, so workers that accept in the same moment may go over the limit by one each.
     async fn room(&self, limit: impl Fn() -> usize) {
         let mut waits = false;
         loop {
             let closed = self.closed.notified();
-            if self.open_connections() < limit() {
+            let limit = limit();
+            if self.open_connections() < limit {
                 return;
             }
-            if !std::mem::replace(&mut waits, true) {
+            let leaving = {
+                let mut ledger = self.ledger();
+                if self.open_connections() < limit {
+                    return;
+                }
+                ledger.make_room(Limit::Listener, Count::at(limit), Self::now())
+            };
+            if leaving == 0 && !std::mem::replace(&mut waits, true) {
                 self.counters.waits.fetch_add(1, Relaxed);
             }
-            closed.await;
+            let _ = timeout(LOOK_AGAIN, closed).await;
         }
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A time as ledgers count it.
+    fn moment(at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(*BEGAN).as_micros()).unwrap_or(0)
+    }
+
+    fn now() -> u64 {
+        Self::moment(Instant::now())
     }
 
     /// Counts one more connection.
     fn permit(self: &Arc<Self>) -> Permit {
         self.open.fetch_add(1, Relaxed);
-        Permit { shared: Arc::clone(self), address: None }
-    }
-}
-
-/// One open connection as the limits count it.
-pub(crate) struct Permit {
-    shared: Arc<ListenerShared>,
-    address: Option<IpAddr>,
-}
-
-impl Permit {
-    /// Counts the connection for its client address as well; `false` when that one has `limit` already.
-    fn admit(&mut self, address: IpAddr, limit: usize) -> bool {
-        let mut counts = self.shared.per_address.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(address).or_default();
-        if *count >= limit {
-            return false;
-        }
-        *count += 1;
-        self.address = Some(address);
-        true
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.shared.open.fetch_sub(1, Relaxed);
-        self.shared.closed.notify_waiters(); // each worker may have connections queued
-        let Some(address) = self.address else { return };
-        let mut counts = self.shared.per_address.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&address) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&address);
-            }
-        }
+        Permit::new(self)
     }
 }
 

@@ -23,7 +23,9 @@ pub(crate) const CONCURRENCY_WAITING: &str = "outrigger_concurrency_waiting";
 pub(crate) const DOWNSTREAM_CONNECTIONS: &str = "outrigger_downstream_connections";
 /// Counter; label `listener`. Client connections accepted.
 pub(crate) const DOWNSTREAM_CONNECTIONS_TOTAL: &str = "outrigger_downstream_connections_total";
-/// Counter; label `listener`. Times that a worker waited with accept, because `limits.connections` were open.
+/// Counter; labels `listener`, `limit` (`connections`, `connections_per_address`, `descriptors`). Idle connections closed for new ones.
+pub(crate) const DOWNSTREAM_EVICTIONS: &str = "outrigger_downstream_evictions_total";
+/// Counter; label `listener`. Times that a worker waited with accept: `limits.connections` were open, and none was idle.
 pub(crate) const DOWNSTREAM_ACCEPT_WAITS: &str = "outrigger_downstream_accept_waits_total";
 /// Counter; labels `listener`, `result` (`full`, `resumed`, `failed`), `reason`. TLS handshakes.
 pub(crate) const TLS_HANDSHAKES: &str = "outrigger_tls_handshakes_total";

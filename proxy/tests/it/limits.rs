@@ -103,22 +103,6 @@ fn heads_over_a_limit_are_refused_by_the_limit_that_they_break() {
 }
 
 #[test]
-fn over_the_limit_of_connections_the_next_waits_and_none_is_refused() {
-    let origin = origin();
-    let proxy = proxy(origin.address().port(), "limits: { connections: 2 }");
-    let mut held: Vec<_> = (0..2).map(|_| Wire::connect(proxy.inbound())).collect();
-    for wire in &mut held {
-        assert_eq!(status(&wire.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").0), 200);
-    }
-    let mut waiting = Wire::connect(proxy.inbound());
-    waiting.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
-    assert!(waiting.is_silent_for(Duration::from_millis(300)));
-    assert!((proxy.metric(r#"outrigger_downstream_accept_waits_total{listener="in-0"}"#) - 1.0).abs() < 0.5);
-    drop(held.pop());
-    assert_eq!(status(&waiting.answer().0), 200);
-}
-
-#[test]
 fn a_worker_that_waits_for_connections_keeps_no_place_from_the_other() {
     let origin = origin();
     let proxy = Proxy::start(&format!(
@@ -130,26 +114,6 @@ fn a_worker_that_waits_for_connections_keeps_no_place_from_the_other() {
         let answer = http(proxy.inbound(), "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
-}
-
-#[test]
-fn connections_of_one_address_over_the_limit_are_closed() {
-    let origin = origin();
-    let proxy = proxy(origin.address().port(), "limits: { connectionsPerAddress: 2 }");
-    let mut held: Vec<_> = (0..2).map(|_| Wire::connect(proxy.inbound())).collect();
-    for wire in &mut held {
-        assert_eq!(status(&wire.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").0), 200);
-    }
-    assert_eq!(Wire::connect(proxy.inbound()).rest(), "");
-    let refused = r#"outrigger_downstream_rejected_total{reason="limit.connections_per_address"}"#;
-    wait_for("the count", || (proxy.metric(refused) > 0.5).then_some(()));
-    held.clear();
-    wait_for("a place", || {
-        let mut wire = Wire::connect(proxy.inbound());
-        wire.try_send("GET / HTTP/1.1\r\nhost: a\r\n\r\n")
-            .then(|| status(&wire.head()))
-            .filter(|status| *status == 200)
-    });
 }
 
 #[tokio::test]

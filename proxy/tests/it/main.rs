@@ -13,6 +13,7 @@ mod balance;
 mod cli;
 mod cors;
 mod egress;
+mod eviction;
 mod expect;
 mod ext_auth;
 mod framing;

@@ -119,11 +119,16 @@ fn a_connection_without_header_is_closed_and_so_is_one_of_a_stranger() {
 
 #[test]
 fn the_limit_for_an_address_counts_the_source() {
-    let (proxy, _origin) = behind("127.0.0.0/8", "    limits: { connectionsPerAddress: 2 }\n");
+    let (proxy, origin) = behind("127.0.0.0/8", "    limits: { connectionsPerAddress: 2 }\n");
+    origin.stall(); // all are busy
     let open = |source: &str| {
         let mut wire = Wire::connect(proxy.address("in"));
+        let before = origin.hits();
         wire.send(format!("PROXY TCP4 {source} 127.0.0.1 1 2\r\n{REQUEST}"));
-        let served = !wire.head().is_empty();
+        let served = wait_for("a request or a refusal", || {
+            let served = origin.hits() > before;
+            (served || !wire.is_silent_for(Duration::from_millis(10))).then_some(served)
+        });
         (wire, served)
     };
     let kept: Vec<_> = ["192.0.2.1", "192.0.2.1", "192.0.2.2", "127.0.0.1", "127.0.0.1", "127.0.0.1"]

@@ -150,6 +150,11 @@ impl Link {
         self.inner.borrow().read.is_empty()
     }
 
+    /// Whether the kernel has bytes that nobody has read.
+    pub(super) fn has_unread(&self) -> bool {
+        self.inner.borrow().io.as_ref().is_some_and(ClientIo::has_unread)
+    }
+
     /// Lets `take` take something from the front of what was read.
     pub(super) fn with_read<R>(&self, take: impl FnOnce(&mut BytesMut) -> R) -> R {
         take(&mut self.inner.borrow_mut().read)

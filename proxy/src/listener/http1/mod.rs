@@ -255,8 +255,10 @@ impl Connection {
                 Poll::Pending => {
                     if self.link.is_drained() {
                         self.give_back();
+                        self.client.rests();
                     } else {
                         self.head_since.get_or_insert_with(Instant::now);
+                        self.client.works();
                     }
                     return Poll::Pending;
                 }
@@ -285,6 +287,7 @@ impl Connection {
     /// Counts, logs and answers a head that is none.
     fn refuse(&mut self, refused: Refused) -> Result<Stage, End> {
         self.head_since = None;
+        self.client.works();
         let refusal: Unparsed = match refused {
             Refused::Malformed | Refused::Preface => respond::HTTP1_PARSE,
             Refused::TooLarge => respond::HTTP1_TOO_LARGE,
@@ -399,6 +402,9 @@ impl Connection {
 
     /// Ready when a clock has run out.
     fn poll_clocks(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        if self.client.is_evicted(|| self.link.has_unread()) {
+            return Poll::Ready(End::Closed); // it is idle, or else it would not be asked
+        }
         let Some((deadline, end)) = self.next_deadline() else { return Poll::Pending };
         let mut alarm = self.client.alarm.take();
         let rung = alarm.poll(deadline, cx);
@@ -434,6 +440,7 @@ impl Connection {
             let since = *self.ending_since.get_or_insert_with(Instant::now);
             return Some((since + LAST_CHANCE, End::Closed));
         }
+        self.ending_since = None;
         self.timeout(|of| of.idle).map(|limit| (self.client.idle_since() + limit, End::Closed))
     }
 }

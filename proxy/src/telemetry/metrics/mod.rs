@@ -25,7 +25,7 @@ use self::shard::Merged;
 pub(crate) use self::{
     asked::{ExtAuthCounters, ExtAuthResult, MirrorCounters, MirrorResult, RedisCounters, RedisResult},
     jwks::{FetchResult, JwksCounters},
-    listener::ListenerCounters,
+    listener::{Limit, ListenerCounters},
     shard::{LocalSeries, Shard},
     upstream::{LookupResult, UpstreamCounters},
 };

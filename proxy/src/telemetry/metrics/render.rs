@@ -8,7 +8,7 @@ use std::{
 use outrigger_filters::retry::Reason;
 
 use super::{
-    Metrics,
+    Limit, Metrics,
     asked::{ExtAuthResult, MirrorResult, RedisResult},
     jwks::{FetchResult, now},
     lock,
@@ -112,6 +112,13 @@ impl Metrics {
         page.head(names::TLS_CERTIFICATE_EXPIRY, "gauge", "When a certificate expires, seconds since 1970.");
         for (listener, file, end) in lock(&self.certificates).iter() {
             page.sample(names::TLS_CERTIFICATE_EXPIRY, &[("listener", listener), ("file", file)], end);
+        }
+        page.head(names::DOWNSTREAM_EVICTIONS, "counter", "Idle client connections closed to make room.");
+        for (name, one) in listeners.iter() {
+            for limit in Limit::ALL {
+                let labels = [("listener", &**name), ("limit", limit.name())];
+                page.sample(names::DOWNSTREAM_EVICTIONS, &labels, one.evicted[limit as usize].load(Relaxed));
+            }
         }
         page.head(
             names::DOWNSTREAM_ACCEPT_WAITS,

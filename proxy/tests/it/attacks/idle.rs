@@ -8,6 +8,7 @@ use std::{
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::*;
+use crate::support::wire::{Wire, status};
 
 const CONNECTIONS: usize = 10_000;
 
@@ -69,4 +70,33 @@ fn hold_and_let_go(siege: &Siege, address: SocketAddr) -> u64 {
         thread::sleep(PAUSE);
     }
     memory
+}
+
+/// A load balancer that hides its clients: whoever comes behind it must not be kept out by those who do nothing.
+#[test]
+fn ten_thousand_idle_connections_keep_no_client_of_the_same_address_out() {
+    if descriptors() < CONNECTIONS as u64 + 1000 {
+        eprintln!("SKIPPED: {CONNECTIONS} connections need as many descriptors, see `ulimit -Hn`");
+        return;
+    }
+    let _alone = FIELD.lock().unwrap_or_else(PoisonError::into_inner);
+    let siege = Siege::new("");
+    let address = siege.proxy.inbound();
+    let mut held = Vec::with_capacity(CONNECTIONS);
+    for n in 0..CONNECTIONS {
+        let mut stream = TcpStream::connect(address).unwrap();
+        if n % 10 == 0 {
+            let _ = stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+        }
+        held.push(stream);
+    }
+    for turn in 0..20 {
+        let mut wire = Wire::connect(address);
+        assert_eq!(status(&wire.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").0), 200, "client {turn}");
+    }
+    assert_eq!(siege.rejected("limit.connections_per_address"), 0.0);
+    let evictions =
+        r#"outrigger_downstream_evictions_total{listener="in-0",limit="connections_per_address"}"#;
+    assert!(siege.proxy.metric(evictions) >= CONNECTIONS as f64 - 1000.0);
+    assert!(siege.proxy.metric(r#"outrigger_downstream_connections{listener="in-0"}"#) < 1001.5);
 }

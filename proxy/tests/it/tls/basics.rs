@@ -172,7 +172,7 @@ fn server_names_add_no_series() {
 
 /// `docs/security.md`, "Limits": a handshake has its place like any connection.
 #[test]
-fn connections_in_their_handshake_count_and_the_next_one_waits() {
+fn connections_in_their_handshake_count_and_the_oldest_makes_room_for_the_next_one() {
     let limits = "    limits: { connections: 2 }\n    timeouts: { tlsHandshake: 1s }\nworkers: 1\n";
     let setup = Setup::start_with("", limits, "", |_, _| {});
     let _silent = [&[][..], &[22, 3, 1]].map(|first| {
@@ -183,9 +183,11 @@ fn connections_in_their_handshake_count_and_the_next_one_waits() {
     wait_for("both places to be taken", || {
         (setup.proxy.metric(r#"outrigger_downstream_connections{listener="tls"}"#) == 2.0).then_some(())
     });
-    // Served once the time of the two is over.
     assert_eq!(Client::new(&setup.ca).get(setup.address(), "/").unwrap().status, 200);
-    assert_eq!(setup.failed("timeout"), 2.0);
+    let evicted = r#"outrigger_downstream_evictions_total{listener="tls",limit="connections"}"#;
+    assert_eq!(setup.proxy.metric(evicted), 1.0);
+    // The other one had all its time.
+    wait_for("the count", || (setup.failed("timeout") == 1.0).then_some(()));
 }
 
 #[test]

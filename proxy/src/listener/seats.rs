@@ -1,0 +1,414 @@
+//! Which connections a listener has, how long each has been idle, and which of them make room for new ones.
+//!
+//! One [`Ledger`] for each listener, shared by all workers under a lock that is taken when a connection comes, when it
+//! goes, and at a limit; never for a request. What a connection does stands in its [`Seat`]: one word, which its own
+//! worker writes. At a limit the worker that has the new connection looks at those words, marks the connections that
+//! have been idle longest, and wakes their tasks. Each closes on its own worker, and a request that comes first takes
+//! the mark away.
+//!
+//! A look costs as much as there are connections, so each marks a share of them ([`share`]).
+
+use std::{
+    cell::Cell,
+    collections::HashMap,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{
+            AtomicU64, AtomicUsize,
+            Ordering::{AcqRel, Relaxed},
+        },
+    },
+    task::Waker,
+};
+
+use tokio::sync::Semaphore;
+
+use crate::telemetry::metrics::Limit;
+
+/// A request is in flight, or the head of one.
+const BUSY: u64 = u64::MAX;
+
+/// The marks of evicted connections, by the limit; all other words below [`BUSY`] are times.
+const MARKS: u64 = BUSY - Limit::ALL.len() as u64;
+
+/// No request yet. Connections that had one are evicted first, so this is the highest bit of the order.
+const SILENT: u64 = 1 << 62;
+
+/// Silent connections younger than this, in µs, are about to speak: no more of them are evicted than are needed.
+const FRESH: u64 = 1_000_000;
+
+/// For how long, in µs, a look that found nothing is not repeated: of one address, and of the listener.
+const VAIN: u64 = 10_000;
+const VAIN_LISTENER: u64 = 50_000;
+
+/// How many connections leave at once where `limit` is reached.
+pub(super) fn share(limit: usize) -> usize {
+    (limit / 16).max(1)
+}
+
+/// What one connection does, as the limits see it.
+pub(super) struct Seat {
+    /// [`BUSY`], a mark, or since when it is idle: µs in the life of the process, with [`SILENT`].
+    state: AtomicU64,
+    /// Its place in the ledger's list; changed under the ledger's lock.
+    index: AtomicUsize,
+}
+
+impl Seat {
+    /// A connection that was accepted at this time.
+    pub(super) fn new(now: u64) -> Arc<Self> {
+        Arc::new(Self { state: AtomicU64::new(now | SILENT), index: AtomicUsize::new(0) })
+    }
+
+    /// It is not idle; the limit for which it was to leave, if it was.
+    pub(super) fn work(&self) -> Option<Limit> {
+        match self.state.load(Relaxed) {
+            BUSY => None,
+            _ => evicted_by(self.state.swap(BUSY, AcqRel)),
+        }
+    }
+
+    /// It has been idle since then, if it was busy.
+    pub(super) fn rest(&self, since: u64, silent: bool) {
+        if self.state.load(Relaxed) == BUSY {
+            self.state.store(idle(since, silent), Relaxed); // nobody else changes a busy one
+        }
+    }
+
+    /// It does not leave after all, and counts as idle since now; the limit for which it was to leave.
+    pub(super) fn stay(&self, now: u64, silent: bool) -> Option<Limit> {
+        evicted_by(self.state.swap(idle(now, silent), AcqRel))
+    }
+
+    /// Whether it must leave.
+    pub(super) fn is_evicted(&self) -> bool {
+        evicted_by(self.state.load(Relaxed)).is_some()
+    }
+
+    fn evict(&self, seen: u64, limit: Limit) -> bool {
+        self.state.compare_exchange(seen, MARKS + limit as u64, AcqRel, Relaxed).is_ok()
+    }
+}
+
+fn idle(since: u64, silent: bool) -> u64 {
+    if silent { since | SILENT } else { since }
+}
+
+fn evicted_by(state: u64) -> Option<Limit> {
+    state.checked_sub(MARKS).and_then(|number| Limit::ALL.get(number as usize)).copied()
+}
+
+/// The connections of one listener.
+#[derive(Default)]
+pub(super) struct Ledger {
+    /// By the address for which they count; `None`: for none.
+    groups: HashMap<Option<IpAddr>, Group>,
+    /// Evicted and not yet gone.
+    leaving: usize,
+    /// Until when no look is worth while.
+    vain: u64,
+}
+
+#[derive(Default)]
+struct Group {
+    seats: Vec<Seated>,
+    /// The same of this group.
+    leaving: Cell<usize>,
+    /// New ones that wait for those.
+    waiting: usize,
+    /// Tells these; a permit says that it is worth while to ask again.
+    room: Option<Arc<Semaphore>>,
+    vain: u64,
+}
+
+struct Seated {
+    seat: Arc<Seat>,
+    /// Once it has begun.
+    task: Option<Waker>,
+}
+
+/// Whether one more connection of an address may be.
+pub(super) enum Place {
+    Free,
+    /// Soon, by this.
+    Soon(Arc<Semaphore>),
+    /// All are busy.
+    None,
+}
+
+impl Ledger {
+    /// One more.
+    pub(super) fn sit(&mut self, address: Option<IpAddr>, seat: &Arc<Seat>, task: Option<Waker>) {
+        let seats = &mut self.groups.entry(address).or_default().seats;
+        seat.index.store(seats.len(), Relaxed);
+        seats.push(Seated { seat: Arc::clone(seat), task });
+    }
+
+    /// It counts for another address.
+    pub(super) fn move_to(&mut self, from: Option<IpAddr>, to: Option<IpAddr>, seat: &Arc<Seat>) {
+        let (task, leaves) = self.take(from, seat);
+        self.sit(to, seat, task);
+        if leaves && let Some(group) = self.groups.get(&to) {
+            group.leaving.set(group.leaving.get() + 1);
+        }
+    }
+
+    /// The task that is woken when it must leave.
+    pub(super) fn begun(&mut self, address: Option<IpAddr>, seat: &Seat, task: Waker) {
+        if let Some(group) = self.groups.get_mut(&address) {
+            group.seats[seat.index.load(Relaxed)].task = Some(task);
+        }
+    }
+
+    /// It is gone; the limit for which it had to go.
+    pub(super) fn leave(&mut self, address: Option<IpAddr>, seat: &Seat) -> Option<Limit> {
+        let evicted = evicted_by(seat.state.load(Relaxed));
+        self.take(address, seat);
+        self.leaving -= usize::from(evicted.is_some());
+        self.tell(address);
+        evicted
+    }
+
+    /// One that was evicted does not leave.
+    pub(super) fn stays(&mut self, address: Option<IpAddr>) {
+        self.leaving -= 1;
+        if let Some(group) = self.groups.get(&address) {
+            group.leaving.set(group.leaving.get() - 1);
+        }
+        self.tell(address); // it must look for another one
+    }
+
+    fn take(&mut self, address: Option<IpAddr>, seat: &Seat) -> (Option<Waker>, bool) {
+        let Some(group) = self.groups.get_mut(&address) else { return (None, false) };
+        let index = seat.index.load(Relaxed);
+        let Seated { seat, task } = group.seats.swap_remove(index);
+        if let Some(moved) = group.seats.get(index) {
+            moved.seat.index.store(index, Relaxed);
+        }
+        let leaves = seat.is_evicted();
+        group.leaving.set(group.leaving.get() - usize::from(leaves));
+        self.forget_empty(address);
+        (task, leaves)
+    }
+
+    fn tell(&self, address: Option<IpAddr>) {
+        if let Some(Group { waiting, room: Some(room), .. }) = self.groups.get(&address)
+            && room.available_permits() < *waiting
+        {
+            room.add_permits(1);
+        }
+    }
+
+    fn forget_empty(&mut self, address: Option<IpAddr>) {
+        if self.groups.get(&address).is_some_and(|group| group.seats.is_empty() && group.waiting == 0) {
+            self.groups.remove(&address);
+        }
+    }
+
+    /// Whether this address may have one more connection; at the limit its longest idle ones leave for it. Who waits is
+    /// counted until [`Self::waited`], and then has the places that are free before those that are `new`.
+    pub(super) fn place(&mut self, address: Option<IpAddr>, limit: usize, new: bool, now: u64) -> Place {
+        let Some(group) = self.groups.get_mut(&address) else { return Place::Free };
+        let free = limit.saturating_sub(group.seats.len());
+        let before = if new { group.waiting } else { 0 };
+        if free > before {
+            return Place::Free;
+        }
+        let lacking = |group: &Group| (group.waiting + 1).saturating_sub(free + group.leaving.get());
+        if lacking(group) > 0 && group.vain <= now {
+            let lacks = lacking(group);
+            let count = Count { most: share(limit).max(lacks), fresh: lacks, ..Count::at(limit) };
+            let evicted = evict(std::iter::once(&*group), count, Limit::Address, now);
+            self.leaving += evicted;
+            if evicted == 0 {
+                group.vain = now + VAIN;
+            }
+        }
+        if lacking(group) > 0 {
+            return Place::None;
+        }
+        group.waiting += 1;
+        Place::Soon(Arc::clone(group.room.get_or_insert_with(|| Arc::new(Semaphore::new(0)))))
+    }
+
+    /// It waits no more.
+    pub(super) fn waited(&mut self, address: Option<IpAddr>) {
+        if let Some(group) = self.groups.get_mut(&address) {
+            group.waiting -= 1;
+        }
+        self.forget_empty(address);
+    }
+
+    /// Has the longest idle connections leave, unless some already do; how many leave. None where all are busy.
+    pub(super) fn make_room(&mut self, limit: Limit, count: Count, now: u64) -> usize {
+        if self.leaving == 0 && self.vain <= now {
+            self.leaving = evict(self.groups.values(), count, limit, now);
+            if self.leaving == 0 {
+                self.vain = now + VAIN_LISTENER;
+            }
+        }
+        self.leaving
+    }
+
+    /// How many connections leave.
+    pub(super) fn leaving(&self) -> usize {
+        self.leaving
+    }
+
+    /// Since when those are idle that are; the lowest number is to leave first.
+    pub(super) fn idle(&self, now: u64) -> Vec<u64> {
+        if self.vain > now {
+            return Vec::new();
+        }
+        let states =
+            self.groups.values().flat_map(|group| &group.seats).map(|one| one.seat.state.load(Relaxed));
+        states.filter(|state| *state < MARKS).collect()
+    }
+}
+
+/// How many connections leave.
+#[derive(Clone, Copy)]
+pub(super) struct Count {
+    /// At most.
+    pub(super) most: usize,
+    /// Of those that are about to speak ([`FRESH`]), when no others are left.
+    pub(super) fresh: usize,
+    /// Only those whose number is not higher ([`Ledger::idle`]).
+    pub(super) until: u64,
+}
+
+impl Count {
+    /// Where one more is wanted at this limit.
+    pub(super) fn at(limit: usize) -> Self {
+        Self { most: share(limit), fresh: 1, until: u64::MAX }
+    }
+}
+
+/// Marks and wakes those that have been idle longest; how many.
+fn evict<'a>(groups: impl Iterator<Item = &'a Group>, count: Count, limit: Limit, now: u64) -> usize {
+    let mut idle: Vec<(u64, &Seated, &Cell<usize>)> = Vec::new();
+    for group in groups {
+        let states = group.seats.iter().map(|one| (one.seat.state.load(Relaxed), one, &group.leaving));
+        idle.extend(states.filter(|(state, ..)| *state < MARKS && *state <= count.until));
+    }
+    if idle.len() > count.most {
+        idle.select_nth_unstable_by_key(count.most, |(state, ..)| *state);
+        idle.truncate(count.most);
+    }
+    idle.sort_unstable_by_key(|(state, ..)| *state);
+    let fresh = SILENT | now.saturating_sub(FRESH);
+    let mut evicted = 0;
+    for (state, one, leaving) in idle {
+        if (state < fresh || evicted < count.fresh) && one.seat.evict(state, limit) {
+            evicted += 1;
+            leaving.set(leaving.get() + 1);
+            if let Some(task) = &one.task {
+                task.wake_by_ref();
+            }
+        }
+    }
+    evicted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOME: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
+    const SECOND: u64 = 1_000_000;
+    const ONE: Count = Count { most: 1, fresh: 1, until: u64::MAX };
+
+    /// Connections of one address that were accepted each a second after the other.
+    fn seated(ledger: &mut Ledger, count: u64) -> Vec<Arc<Seat>> {
+        let seats: Vec<_> = (0..count).map(|n| Seat::new(n * SECOND)).collect();
+        seats.iter().for_each(|seat| ledger.sit(HOME, seat, None));
+        seats
+    }
+
+    fn serve(seat: &Seat, until: u64) {
+        seat.work();
+        seat.rest(until, false);
+    }
+
+    fn leaving(seats: &[Arc<Seat>]) -> Vec<usize> {
+        (0..seats.len()).filter(|index| seats[*index].is_evicted()).collect()
+    }
+
+    #[test]
+    fn the_longest_idle_leaves_keep_alive_before_silent_and_busy_ones_never() {
+        let mut ledger = Ledger::default();
+        let seats = seated(&mut ledger, 4);
+        let now = 100 * SECOND;
+        serve(&seats[1], 20 * SECOND);
+        serve(&seats[2], 10 * SECOND);
+        seats[3].work();
+        let mut order = Vec::new();
+        for _ in 0..3 {
+            assert_eq!(ledger.make_room(Limit::Listener, ONE, now), 1);
+            let next = leaving(&seats).into_iter().find(|index| !order.contains(index)).unwrap();
+            order.push(next);
+            assert!(matches!(ledger.leave(HOME, &seats[next]), Some(Limit::Listener)));
+        }
+        assert_eq!(order, [2, 1, 0]);
+        assert_eq!(ledger.make_room(Limit::Listener, ONE, now), 0, "the last one is busy");
+        seats[3].rest(now, false);
+        assert_eq!(ledger.make_room(Limit::Listener, ONE, now), 0, "a moment ago there was none");
+        assert_eq!(ledger.make_room(Limit::Listener, ONE, now + VAIN_LISTENER), 1);
+        ledger.leave(HOME, &seats[3]);
+        assert!(ledger.groups.is_empty());
+    }
+
+    #[test]
+    fn a_share_leaves_at_once_but_not_those_that_are_about_to_speak() {
+        let mut ledger = Ledger::default();
+        let seats = seated(&mut ledger, 32);
+        assert_eq!(share(32), 2);
+        assert!(matches!(ledger.place(HOME, 32, true, 32 * SECOND), Place::Soon(_)));
+        assert_eq!(leaving(&seats), [0, 1]);
+        assert!(
+            matches!(ledger.place(HOME, 32, true, 32 * SECOND), Place::Soon(_)),
+            "for the second that leaves"
+        );
+        assert_eq!(leaving(&seats), [0, 1]);
+        // All others have just come.
+        seats[2..].iter().for_each(|seat| seat.state.store(idle(31 * SECOND + 1, true), Relaxed));
+        seats[9].state.store(idle(31 * SECOND, true), Relaxed);
+        assert!(matches!(ledger.place(HOME, 32, true, 32 * SECOND), Place::Soon(_)));
+        assert_eq!(leaving(&seats), [0, 1, 9]);
+    }
+
+    #[test]
+    fn a_request_takes_the_mark_away_and_whoever_waits_looks_for_another_one() {
+        let mut ledger = Ledger::default();
+        let seats = seated(&mut ledger, 2);
+        let now = 5 * SECOND;
+        assert!(matches!(ledger.place(HOME, 2, true, now), Place::Soon(_)));
+        assert_eq!(leaving(&seats), [0]);
+        assert!(matches!(seats[0].work(), Some(Limit::Address)));
+        ledger.stays(HOME);
+        ledger.waited(HOME);
+        assert!(matches!(ledger.place(HOME, 2, false, now), Place::Soon(_)));
+        assert_eq!(leaving(&seats), [1]);
+        ledger.leave(HOME, &seats[1]);
+        assert!(matches!(ledger.place(HOME, 2, true, now), Place::None), "the place is for who waits");
+        ledger.waited(HOME);
+        assert!(matches!(ledger.place(HOME, 2, false, now), Place::Free));
+        assert!(matches!(ledger.place(HOME, 2, true, now), Place::Free), "it was not taken");
+        assert!(matches!(ledger.place(HOME, 1, true, now), Place::None));
+    }
+
+    #[test]
+    fn counts_follow_a_connection_to_the_address_that_a_header_names() {
+        let mut ledger = Ledger::default();
+        let seats: Vec<_> = (0..3).map(Seat::new).collect();
+        seats.iter().for_each(|seat| ledger.sit(None, seat, None));
+        assert_eq!(ledger.make_room(Limit::Listener, ONE, SECOND), 1);
+        seats.iter().for_each(|seat| ledger.move_to(None, HOME, seat));
+        assert_eq!((ledger.leaving, ledger.groups[&HOME].leaving.get()), (1, 1));
+        for seat in &seats {
+            ledger.leave(HOME, seat);
+        }
+        assert_eq!((ledger.leaving, ledger.groups.len()), (0, 0));
+    }
+}

@@ -129,7 +129,7 @@ impl Malformed {
     }
 
     /// Whether RFC 9113 calls an HTTP/2 request with this malformed (sections 8.1.1, 8.2 and 8.3), so that its stream is
-    /// reset. Everything else is a rule of ours, and the client is told in an answer.
+    /// reset. Everything else is a rule of ours, and gets an answer.
     pub fn resets_stream(self) -> bool {
         match self {
             Self::AuthorityMismatch
@@ -292,6 +292,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// What a library says of an upstream that failed.
+    pub fn cause(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::UpstreamClosed { cause, .. } | Self::UpstreamProtocol { cause, .. } => Some(&**cause),
+            _ => None,
+        }
+    }
+
     /// RFC 9110 section 15; 429 and 431 from RFC 6585 sections 4 and 5.
     pub fn status(&self) -> StatusCode {
         match self {

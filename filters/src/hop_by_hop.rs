@@ -81,6 +81,11 @@ impl Found {
         hop
     }
 
+    /// Whether there is any.
+    pub fn any(&self) -> bool {
+        self.0 != 0
+    }
+
     fn bit(name: &HeaderName) -> u8 {
         // Every field of every message comes by here: the length alone rules most of them out.
         if !matches!(name.as_str().len(), 2 | 7 | 10 | 14 | 16 | 18 | 19) {

@@ -76,7 +76,10 @@ impl Own {
 
     /// Puts the fields among the others, for a filter that may change them and for HTTP/2.
     pub fn insert(&self, headers: &mut HeaderMap) {
-        headers.insert(&X_REQUEST_ID, self.request_id.to_value());
+        let mut id = self.request_id.to_value();
+        // No two are the same: HPACK would push what repeats out of its table for each of them.
+        id.set_sensitive(true);
+        headers.insert(&X_REQUEST_ID, id);
         if let Some(forwarded) = &self.forwarded {
             forwarded.each(|name, value| drop(headers.insert(name, value.clone())));
         }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Response, request::Parts};
+use http::{HeaderMap, Response, request::Parts};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tower::{Layer, Service};
 
@@ -211,11 +211,22 @@ pub enum Body {
     Empty,
     /// All of it at once.
     Full(Bytes),
+    /// The same with the trailers behind it.
+    Trailed(Box<(Bytes, HeaderMap)>),
     /// Wrapped by a step of the chain.
     Boxed(BoxBody),
 }
 
 impl Body {
+    /// A body that is all there.
+    pub fn whole(data: Bytes, trailers: Option<HeaderMap>) -> Self {
+        match trailers {
+            Some(trailers) => Self::Trailed(Box::new((data, trailers))),
+            None if data.is_empty() => Self::Empty,
+            None => Self::Full(data),
+        }
+    }
+
     /// Boxes a body.
     pub fn boxed(body: impl HttpBody<Data = Bytes, Error = Error> + 'static) -> Self {
         Self::Boxed(Box::pin(body))
@@ -227,6 +238,7 @@ impl fmt::Debug for Body {
         f.write_str(match self {
             Self::Empty => "Body::Empty",
             Self::Full(_) => "Body::Full",
+            Self::Trailed(_) => "Body::Trailed",
             Self::Boxed(_) => "Body::Boxed",
         })
     }
@@ -252,6 +264,15 @@ impl HttpBody for Body {
                 Self::Full(bytes) if !bytes.is_empty() => Poll::Ready(Some(Ok(Frame::data(bytes)))),
                 _ => Poll::Ready(None),
             },
+            Self::Trailed(whole) => {
+                let (data, trailers) = &mut **whole;
+                if !data.is_empty() {
+                    return Poll::Ready(Some(Ok(Frame::data(std::mem::take(data)))));
+                }
+                let trailers = std::mem::take(trailers);
+                *self = Self::Empty;
+                Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+            }
             Self::Boxed(body) => body.as_mut().poll_frame(cx),
         }
     }
@@ -260,6 +281,7 @@ impl HttpBody for Body {
         match self {
             Self::Empty => true,
             Self::Full(bytes) => bytes.is_empty(),
+            Self::Trailed(_) => false,
             Self::Boxed(body) => body.is_end_stream(),
         }
     }
@@ -268,6 +290,7 @@ impl HttpBody for Body {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Trailed(_) => SizeHint::default(), // a message of a known length has no room for trailers in HTTP/1.1
             Self::Boxed(body) => body.size_hint(),
         }
     }

@@ -18,7 +18,6 @@ mod mirror;
 mod rate_limit;
 mod respond;
 pub mod router;
-mod rt;
 mod snapshot;
 mod telemetry;
 mod tls;

@@ -19,6 +19,9 @@
 //! | `timed_out` | timeout, forward | what is learnt about the endpoint |
 //! | `flag`, `reason` | respond, body guards | access log, metrics |
 //! | `bytes_in`, `bytes_out` | body guards | access log |
+//! | `stalled` | the client's side | response body |
+//! | `body_wanted` | request body | the client's side, for 100-continue |
+//! | `upload` | forward, when the answer begins before the request ends | the answer's body, the client's side |
 //!
 //! It stands in a field of [`crate::service::Request`]: an extension of `http::Request` would cost every request a map of
 //! its own, and asks for `Send + Sync`, which nothing here needs.
@@ -28,7 +31,9 @@ pub mod progress;
 
 use std::{
     cell::{Cell, OnceCell, RefCell},
+    future::Future,
     net::IpAddr,
+    pin::Pin,
     rc::Rc,
     sync::Arc,
     task::{Context as TaskContext, Poll, Waker},
@@ -140,7 +145,16 @@ pub struct Exchange {
     pub bytes_in: Cell<u64>,
     /// Bytes of the response body so far.
     pub bytes_out: Cell<u64>,
+    /// The client takes nothing of the answer, and the stream is given up.
+    pub stalled: Cell<bool>,
+    /// The request body was asked for.
+    body_wanted: Cell<bool>,
+    /// What is still to be sent of a request whose answer has begun.
+    upload: RefCell<Option<Upload>>,
 }
+
+/// Sends the rest of a request.
+pub type Upload = Pin<Box<dyn Future<Output = ()>>>;
 
 /// How [`Exchange::now`] is answered.
 #[derive(Clone, Copy)]
@@ -196,6 +210,9 @@ impl Exchange {
             access: OnceCell::new(),
             bytes_in: Cell::new(0),
             bytes_out: Cell::new(0),
+            stalled: Cell::new(false),
+            body_wanted: Cell::new(false),
+            upload: RefCell::new(None),
         })
     }
 
@@ -253,6 +270,35 @@ impl Exchange {
     /// Ready when `deadline` has passed; the task is woken at that time.
     pub fn poll_deadline(&self, deadline: Instant, cx: &mut TaskContext<'_>) -> Poll<()> {
         self.alarm.borrow_mut().poll(deadline, cx)
+    }
+
+    /// The upstream's side asks for the request body.
+    pub fn want_body(&self) {
+        self.body_wanted.set(true);
+    }
+
+    /// Whether the request body was asked for: a client that waits for that can be told to go on.
+    pub fn is_body_wanted(&self) -> bool {
+        self.body_wanted.get()
+    }
+
+    /// Leaves the rest of the request to what polls the answer.
+    pub fn leave_upload(&self, upload: Upload) {
+        *self.upload.borrow_mut() = Some(upload);
+    }
+
+    /// Sends what can be sent of the rest of the request. Called by everything that is polled while the answer is under way,
+    /// also while the client takes none of it: the endpoint may wait for the request to go on.
+    pub fn poll_upload(&self, cx: &mut TaskContext<'_>) {
+        let Ok(mut upload) = self.upload.try_borrow_mut() else { return };
+        if upload.as_mut().is_some_and(|upload| upload.as_mut().poll(cx).is_ready()) {
+            *upload = None;
+        }
+    }
+
+    /// Takes the rest of the request away from those who poll the answer.
+    pub fn take_upload(&self) -> Option<Upload> {
+        self.upload.try_borrow_mut().ok().and_then(|mut upload| upload.take())
     }
 
     /// Keeps a place until it is released, or the exchange ends.

@@ -5,7 +5,9 @@
 //! that were read before, [`outgoing`] is what waits to be written. Bytes go in,
 //! and what they mean comes out in one way or not at all.
 
+pub(crate) mod date;
 pub(crate) mod decode;
 pub(crate) mod fields;
+pub(crate) mod http2;
 pub(crate) mod names;
 pub(crate) mod outgoing;

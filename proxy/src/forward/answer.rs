@@ -1,18 +1,18 @@
 //! The upstream's answer: checked, cleaned, and its body with the connection it comes over.
 
 use std::{
-    error::Error as StdError,
+    future::poll_fn,
     io,
     pin::Pin,
     rc::Rc,
     sync::Arc,
     task::{Context as TaskContext, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Version, header, response::Parts};
+use http::{HeaderMap, HeaderValue, Version, header, response::Parts};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::body::Incoming;
 use outrigger_filters::{
     context::Context,
     error::{CONNECT_FAILED, Error, MAX_PENDING_REQUESTS},
@@ -20,9 +20,14 @@ use outrigger_filters::{
     service::Body,
     trailers,
 };
+use tokio::time::timeout_at;
 
 use super::Attempt;
 use crate::{
+    codec::http2::{
+        incoming::{Arrived, Incoming},
+        sending::{self, Stopped},
+    },
     tls::client::TlsFailed,
     upstream::{
         breaker::Full,
@@ -51,19 +56,6 @@ pub(super) fn clean_upgrade(head: &mut Parts) {
     }
 }
 
-/// Whether the peer refused the stream before doing anything with it (RFC 9113 section 8.7).
-pub(super) fn is_refused_stream(error: &hyper::Error) -> bool {
-    let source = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
-    source.is_some_and(|error| error.reason() == Some(h2::Reason::REFUSED_STREAM))
-}
-
-/// Whether the whole HTTP/2 connection ended, and not this stream alone.
-pub(super) fn is_broken_connection(error: &hyper::Error) -> bool {
-    let Some(source) = error.source() else { return error.is_closed() || error.is_canceled() };
-    // hyper takes h2's I/O errors out of their wrapping.
-    source.is::<io::Error>() || source.downcast_ref::<h2::Error>().is_some_and(h2::Error::is_go_away)
-}
-
 /// What a failed HTTP/1.1 exchange means. A request body that was given up explains everything after it.
 pub(super) fn failure(failure: Failure, endpoint: &Arc<str>, context: &Context) -> Error {
     if let Some(cause) = context.body_failure.borrow_mut().take() {
@@ -90,36 +82,29 @@ pub(super) fn connect_failed(error: io::Error, endpoint: &Arc<str>) -> Error {
 }
 
 /// The same for HTTP/2.
-pub(super) fn http2_failure(error: hyper::Error, endpoint: &Arc<str>, context: &Context) -> Error {
+pub(super) fn http2_failure(error: h2::Error, endpoint: &Arc<str>, context: &Context) -> Error {
     if let Some(cause) = context.body_failure.borrow_mut().take() {
         return cause;
     }
     let endpoint = Arc::clone(endpoint);
-    if let Some(failed) = tls_failed(&error) {
-        let reason = failed.failure.reason();
-        return Error::ConnectFailed { endpoint, reason, cause: error.into() };
-    }
-    let source = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
-    if source.is_some_and(|error| error.is_library()) {
+    let flooded = error.get_io().is_some_and(|error| error.kind() == io::ErrorKind::InvalidData);
+    if error.is_library() || flooded {
         Error::UpstreamProtocol { endpoint, cause: error.into() }
     } else {
         Error::UpstreamClosed { endpoint, cause: error.into() }
     }
 }
 
-/// What TLS below the connection failed with, however deep the libraries have wrapped it.
-fn tls_failed(error: &hyper::Error) -> Option<&TlsFailed> {
-    let mut source = error.source();
-    while let Some(one) = source {
-        if let Some(error) = one.downcast_ref::<io::Error>() {
-            return TlsFailed::within(error);
-        }
-        if let Some(error) = one.downcast_ref::<h2::Error>() {
-            return error.get_io().and_then(TlsFailed::within);
-        }
-        source = one.source();
+/// Sends the rest of a request whose answer has begun. A body that fails resets the stream.
+pub(super) async fn upload(mut rest: sending::Sending<Bytes>, mut body: Body) {
+    let sent = poll_fn(|cx| match rest.poll(cx, &mut body) {
+        // An endpoint that wants no more of it resets the stream, which is seen nowhere else once it has answered.
+        Poll::Pending => rest.stream().poll_reset(cx).map(|_| Err(Stopped::Stream)),
+        sent => sent,
+    });
+    if let Err(Stopped::Body(_)) = sent.await {
+        rest.stream().send_reset(h2::Reason::CANCEL);
     }
-    None
 }
 
 /// What an answer's body comes over.
@@ -132,8 +117,9 @@ enum Source {
         rest: Option<(Body, Sending)>,
     },
     Http2 {
-        incoming: Incoming,
-        _stream: Stream,
+        /// Both until the last byte.
+        incoming: Option<Incoming>,
+        stream: Option<Stream>,
     },
 }
 
@@ -169,15 +155,28 @@ impl AnswerBody {
     }
 
     pub(super) fn http2(
-        incoming: Incoming,
+        arrived: Arrived,
         stream: Stream,
-        in_flight: Option<InFlight>,
+        mut in_flight: Option<InFlight>,
         attempt: &Attempt<'_>,
     ) -> Body {
-        if incoming.is_end_stream() {
-            return Body::Empty;
+        match arrived {
+            Arrived::Nothing => {
+                finish_upload(stream, &attempt.call.context);
+                Body::Empty
+            }
+            Arrived::Whole(data, mut trailers) => {
+                finish_upload(stream, &attempt.call.context);
+                if let Some(fields) = &mut trailers {
+                    handed_on(fields, &mut in_flight);
+                }
+                Body::whole(data, trailers)
+            }
+            Arrived::Some(incoming) => {
+                let source = Source::Http2 { incoming: Some(incoming), stream: Some(stream) };
+                Self::wrap(source, in_flight, attempt)
+            }
         }
-        Self::wrap(Source::Http2 { incoming, _stream: stream }, in_flight, attempt)
     }
 
     fn wrap(source: Source, in_flight: Option<InFlight>, attempt: &Attempt<'_>) -> Body {
@@ -192,12 +191,44 @@ impl AnswerBody {
     /// With the last byte: the connection is free, or closes when it cannot be used again.
     fn release(&mut self) {
         self.in_flight = None;
+        if let Source::Http2 { incoming, stream } = &mut self.source {
+            *incoming = None;
+            if let Some(stream) = stream.take() {
+                finish_upload(stream, &self.context);
+            }
+        }
         if let Source::Http1 { lease, reading, rest } = &mut self.source
             && let Some(lease) = lease.take().filter(|_| rest.is_none() && reading.keeps_alive())
         {
             lease.release();
         }
     }
+}
+
+/// How long an endpoint whose answer has ended may take nothing of the rest of a request.
+const REST: Duration = Duration::from_secs(30);
+
+/// Sends the rest of a request whose answer has ended, by a task of its own: the exchange is not polled any more.
+fn finish_upload(stream: Stream, context: &Context) {
+    let Some(mut upload) = context.take_upload() else { return };
+    let context = Rc::clone(context);
+    tokio::task::spawn_local(async move {
+        let _stream = stream; // it has its place on the connection to the last byte
+        loop {
+            let moved = context.progress.moved();
+            match timeout_at(moved + REST, &mut upload).await {
+                Ok(()) => break,
+                Err(_) if context.progress.moved() == moved => break,
+                Err(_) => {}
+            }
+        }
+    });
+}
+
+/// The trailers of an answer, as they are handed on and as they are counted.
+fn handed_on(fields: &mut HeaderMap, in_flight: &mut Option<InFlight>) {
+    trailers::strip_response(fields);
+    in_flight.iter_mut().for_each(|in_flight| in_flight.trailers(fields));
 }
 
 /// Sends what is left of the request, then reads.
@@ -219,6 +250,13 @@ fn poll_http1(
     lease.connection().poll_frame(cx, reading)
 }
 
+impl Drop for AnswerBody {
+    fn drop(&mut self) {
+        // An answer that is given up: the upload holds the exchange, which holds the upload.
+        drop(self.context.take_upload());
+    }
+}
+
 impl HttpBody for AnswerBody {
     type Data = Bytes;
     type Error = Error;
@@ -231,15 +269,16 @@ impl HttpBody for AnswerBody {
         let mut polled = match &mut this.source {
             Source::Http1 { lease, reading, rest } => poll_http1(cx, lease, reading, rest)
                 .map_err(|error| failure(error, &this.endpoint, &this.context)),
-            Source::Http2 { incoming, .. } => Pin::new(incoming)
-                .poll_frame(cx)
-                .map_err(|error| http2_failure(error, &this.endpoint, &this.context)),
+            Source::Http2 { incoming, .. } => {
+                this.context.poll_upload(cx);
+                let polled = incoming.as_mut().map_or(Poll::Ready(None), |incoming| incoming.poll_frame(cx));
+                polled.map_err(|error| http2_failure(error, &this.endpoint, &this.context))
+            }
         };
         match &mut polled {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(fields) = frame.trailers_mut() {
-                    trailers::strip_response(fields);
-                    this.in_flight.iter_mut().for_each(|in_flight| in_flight.trailers(fields));
+                    handed_on(fields, &mut this.in_flight);
                 }
             }
             Poll::Ready(Some(Err(error))) => {
@@ -256,7 +295,7 @@ impl HttpBody for AnswerBody {
     fn is_end_stream(&self) -> bool {
         match &self.source {
             Source::Http1 { reading, .. } => reading.is_done(),
-            Source::Http2 { incoming, .. } => incoming.is_end_stream(),
+            Source::Http2 { incoming, .. } => incoming.as_ref().is_none_or(Incoming::is_end_stream),
         }
     }
 
@@ -265,7 +304,9 @@ impl HttpBody for AnswerBody {
             Source::Http1 { reading, .. } => {
                 reading.left().map_or_else(SizeHint::default, SizeHint::with_exact)
             }
-            Source::Http2 { incoming, .. } => incoming.size_hint(),
+            Source::Http2 { incoming, .. } => {
+                incoming.as_ref().map_or_else(|| SizeHint::with_exact(0), Incoming::size_hint)
+            }
         }
     }
 }

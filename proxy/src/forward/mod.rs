@@ -13,6 +13,7 @@ mod tries;
 use std::{cell::RefCell, future::poll_fn, rc::Rc, sync::Arc};
 
 use http::{HeaderMap, Response, StatusCode, header};
+use http_body::Body as _;
 use outrigger_config::model::{Config, Direction, HashOn, Route, UpstreamId, WeightedBackend};
 use outrigger_filters::{
     context::Context,
@@ -28,10 +29,10 @@ use self::{
 };
 use crate::upstream::{
     balance::key,
-    http1,
+    http1, http2,
     in_flight::InFlight,
     local::{LocalUpstream, Picked, Tried},
-    pool::{Lease, Pool, SendError, Upgraded},
+    pool::{Lease, Pool, Stream, Upgraded},
 };
 
 /// Where the requests of one route go.
@@ -331,33 +332,59 @@ impl Attempt<'_> {
             self.pool.stream().await.map_err(|error| {
                 Self::failed(Failure::NotConnected, self.connect_failed(error, in_flight))
             })?;
-        match stream.send(prepared.request(self.told(), std::mem::take(body))).await {
-            Ok(response) => {
-                let (mut head, body) = response.into_parts();
+        let mut exchange = match stream.send(prepared.request(self.told()), body.is_end_stream()) {
+            Ok(exchange) => exchange,
+            Err(error) if error.is_io() || error.is_go_away() => {
+                return Err(Self::failed(Failure::Unsent, self.closed(error.into())));
+            }
+            Err(error) => return Err(self.broke_http2(error, &stream, in_flight)),
+        };
+        if self.call.context.expects.get() && !self.call.context.is_request_complete() {
+            exchange.hold();
+        }
+        match poll_fn(|cx| exchange.poll(cx, body)).await {
+            Ok(http2::Answered { mut head, body: arrived, rest }) => {
                 answered_with(in_flight, head.status, &head.headers);
                 answer::clean(&mut head, true);
-                Ok(Response::from_parts(head, AnswerBody::http2(body, stream, in_flight.take(), self)))
-            }
-            Err(SendError::Unsent(request)) => {
-                *body = prepared.came_back(*request);
-                Err(Self::failed(Failure::Unsent, self.closed("closed before the request was sent".into())))
-            }
-            Err(SendError::Failed(error)) => {
-                let stale = stream.is_reused() && answer::is_broken_connection(&error);
-                let kind = if answer::is_refused_stream(&error) {
-                    Failure::Refused
-                } else if stale && self.may_reuse && prepared.repeatable {
-                    Failure::Stale
-                } else {
-                    Failure::Broken
-                };
-                let error = answer::http2_failure(error, &self.pool.endpoint().label, &self.call.context);
-                if !stale {
-                    failed_with(in_flight, &error);
+                if let Some(rest) = rest {
+                    let upload = answer::upload(rest, std::mem::take(body));
+                    self.call.context.leave_upload(Box::pin(upload));
                 }
-                Err(Self::failed(kind, error))
+                Ok(Response::from_parts(head, AnswerBody::http2(arrived, stream, in_flight.take(), self)))
+            }
+            Err(http2::Failure::RequestBody(error)) => {
+                let error = self.call.context.body_failure.borrow_mut().take().unwrap_or(error);
+                failed_with(in_flight, &error);
+                Err(Self::failed(Failure::Broken, error))
+            }
+            Err(http2::Failure::Stream(error)) => {
+                match exchange.body_again(std::mem::take(body)) {
+                    Some(again) => *body = again,
+                    None => prepared.gone.set(true),
+                }
+                Err(self.broke_http2(error, &stream, in_flight))
             }
         }
+    }
+
+    /// What the endpoint has not looked at can go again; so can a safe request on an old connection.
+    fn broke_http2(&self, error: h2::Error, stream: &Stream, in_flight: &mut Option<InFlight>) -> Failed {
+        let unseen = error.is_go_away() && error.is_remote();
+        let stale = stream.is_reused() && error.is_io();
+        let kind = if unseen {
+            Failure::Unsent
+        } else if error.reason() == Some(h2::Reason::REFUSED_STREAM) {
+            Failure::Refused
+        } else if stale && self.may_reuse && self.call.prepared.repeatable {
+            Failure::Stale
+        } else {
+            Failure::Broken
+        };
+        let error = answer::http2_failure(error, &self.pool.endpoint().label, &self.call.context);
+        if !(unseen || stale) {
+            failed_with(in_flight, &error);
+        }
+        Self::failed(kind, error)
     }
 
     fn upgraded(&self, mut head: http::response::Parts, upgraded: Upgraded) -> Response<Body> {

@@ -34,7 +34,7 @@ pub(super) struct Prepared {
     scheme: uri::Scheme,
     /// Somebody may want it once more after an answer, or while a try is under way.
     pub(super) keeps: bool,
-    /// A try took it away, and its body: there cannot be another one.
+    /// A try took some of its body away, which was not kept: there cannot be another one.
     pub(super) gone: Cell<bool>,
 }
 
@@ -84,22 +84,17 @@ impl Prepared {
         read
     }
 
-    /// The request for HTTP/2, whose connection takes it: a copy where there may be another try.
-    pub(super) fn request(&self, told: Told<'_>, body: Body) -> Request<Body> {
-        let mut head = match self.keeps || self.repeatable {
-            true => self.copy(),
-            false => {
-                self.gone.set(true);
-                std::mem::replace(&mut **self.head.borrow_mut(), spare::empty_head())
-            }
-        };
+    /// The request for HTTP/2: a copy, since the connection takes it away, and what the endpoint does not look at goes
+    /// again.
+    pub(super) fn request(&self, told: Told<'_>) -> Request<()> {
+        let mut head = self.copy();
         if let Some(host) = told.host {
             set_authority(&mut head.uri, &self.scheme, host);
         }
         if let Some(number) = told.number {
             head.headers.insert(&X_OUTRIGGER_ATTEMPT_COUNT, HeaderValue::from(number));
         }
-        Request::from_parts(head, body)
+        Request::from_parts(head, ())
     }
 
     fn copy(&self) -> Parts {
@@ -110,15 +105,6 @@ impl Prepared {
         head.version = of.version;
         head.headers = of.headers.clone();
         head
-    }
-
-    /// A connection gives it back, unsent: the head stands here again. Gives the body.
-    pub(super) fn came_back(&self, request: Request<Body>) -> Body {
-        let (head, body) = request.into_parts();
-        if self.gone.replace(false) {
-            **self.head.borrow_mut() = head;
-        }
-        body
     }
 
     /// Whether `takes` a request with this method and these fields.
@@ -189,7 +175,9 @@ fn http2_head(head: &mut Parts, upstream: &Upstream, context: &Context) {
     let headers = &mut head.headers;
     context.insert_own(headers);
     headers.remove(header::TRANSFER_ENCODING);
-    headers.remove(header::EXPECT); // hyper shows no informational answers here, so the body goes at once
+    if context.is_request_complete() {
+        headers.remove(header::EXPECT); // its client did not wait
+    }
     let host = headers.remove(header::HOST);
     if context.hop.get().is_some_and(|hop| hop.te_trailers) {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));

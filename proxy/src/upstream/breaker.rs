@@ -82,6 +82,11 @@ impl Breaker {
         Arc::clone(&self.connections).try_acquire_owned().ok().map(Claim)
     }
 
+    /// Whether [`Self::try_claim`] would give it.
+    pub(crate) fn may_claim(&self) -> bool {
+        self.connections.available_permits() > 0
+    }
+
     /// Waits for it.
     pub(crate) async fn claim(&self) -> Claim {
         match Arc::clone(&self.connections).acquire_owned().await {

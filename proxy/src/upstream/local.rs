@@ -131,9 +131,10 @@ impl LocalUpstream {
         Some(InFlight::watch(endpoint, &self.shared, context, entry, || choice.now()))
     }
 
-    /// Whether a request may go out once more: the budget pays for it, and it is counted.
+    /// Whether a request may go out once more, which is counted. The budget pays for it, unless the endpoint has not even looked
+    /// at the first try: that made no work, and an app that restarts may leave many of them at once.
     pub(crate) fn may_retry(&self, reason: Reason) -> bool {
-        let paid = self.may_hedge();
+        let paid = reason == Reason::Unsent || self.may_hedge();
         if paid {
             self.shared.counters.retried(reason);
         }

@@ -11,6 +11,7 @@ pub(crate) mod dns;
 pub(crate) mod endpoint;
 pub(crate) mod health;
 pub(crate) mod http1;
+pub(crate) mod http2;
 pub(crate) mod in_flight;
 pub(crate) mod local;
 pub(crate) mod outlier;

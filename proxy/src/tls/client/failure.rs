@@ -7,7 +7,7 @@ use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerInco
 use crate::telemetry::handshakes::ServerFailure;
 
 /// TLS with an endpoint failed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct TlsFailed {
     /// Why.
     pub failure: ServerFailure,

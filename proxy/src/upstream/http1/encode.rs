@@ -16,7 +16,7 @@ use tokio::time::{Sleep, sleep};
 use crate::codec::{fields, outgoing::Outgoing};
 
 /// How long a body waits for `100 Continue`; an endpoint that says nothing gets it after this time, as curl does it.
-const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
+pub(crate) const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What is still to be sent of a request.
 pub(crate) struct Sending {

@@ -23,7 +23,7 @@ use http_body::Frame;
 use outrigger_filters::{error::Error, owned_headers::Own, service::Body};
 use tokio::{io::AsyncReadExt, time::Instant};
 
-pub(crate) use self::encode::Sending;
+pub(crate) use self::encode::{CONTINUE_PATIENCE, Sending};
 use self::head::{Answer, Head};
 use super::{breaker::Claim, connect::UpstreamStream, endpoint::Open};
 use crate::codec::{
@@ -151,8 +151,8 @@ impl Connection {
 
     /// Sends what there is of the request and waits for the response head.
     ///
-    /// The fields of the answer take the place of those in `fields`. hyper uses the map of an answer for the next request,
-    /// so one map serves a client connection for all its life.
+    /// The fields of the answer take the place of those in `fields`. The map of an answer
+    /// serves the next request, so one map serves a client connection for all its life.
     pub(crate) fn poll_response(
         &mut self,
         cx: &mut Context<'_>,

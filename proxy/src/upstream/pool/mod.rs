@@ -3,58 +3,43 @@
 //! HTTP/1.1 connections run inside the request's own future (no task, no channel to cross): a [`Lease`] owns the
 //! connection while a request uses it and gives it back when the response body ended and the request was sent to
 //! its last byte. Idle ones are kept newest first; the oldest leave after the idle timeout, which is
-//! lowered when the endpoint closes earlier than we do. HTTP/2 connections are shared and driven by a task.
+//! lowered when the endpoint closes earlier than we do. HTTP/2 connections are shared ([`multiplexed`]).
 //!
 //! A connection is looked at before it is used again, so that one which the peer closed, or on which it answered
 //! without being asked, never carries a request.
+
+mod multiplexed;
 
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
     io,
-    net::SocketAddr,
     rc::Rc,
     sync::Arc,
     time::Duration,
 };
 
-use http::{Request, Response};
-use hyper::{
-    body::Incoming,
-    client::conn::{TrySendError, http2},
-};
-use hyper_util::rt::TokioIo;
 use outrigger_config::model::ConnectionSettings;
-use outrigger_filters::service::Body;
 use tokio::{
     sync::oneshot,
     time::{Instant, sleep_until},
 };
 
+use self::multiplexed::Connections;
+pub(crate) use self::multiplexed::Stream;
 use super::{
     breaker::{Breaker, Claim, Pending},
-    connect::{Secure, UpstreamStream, connect},
+    connect::{Connected, Secure, UpstreamStream, connect},
     endpoint::{Endpoint, Open},
     http1::Connection,
 };
 use crate::{
-    rt::LocalExecutor,
     telemetry::{handshakes::Handshake, metrics::UpstreamCounters},
     tls::client::{Connector, Spoken, TlsFailed},
 };
 
-/// Upstream response heads over this are refused (`docs/security.md`, "Limits").
-const RESPONSE_HEAD_BYTES: usize = 64 * 1024;
-
 /// The idle timeout is never lowered below this.
 const SHORTEST_IDLE: Duration = Duration::from_millis(100);
-
-/// Streams on one HTTP/2 connection before another is opened.
-const STREAMS_PER_CONNECTION: usize = 100;
-
-/// Our HTTP/2 windows towards upstreams: enough for a fast local peer, small enough for a 64 MiB container.
-const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
 /// The connections of one worker to one endpoint.
 pub(crate) struct Pool {
@@ -71,8 +56,7 @@ pub(crate) struct Pool {
     idle: RefCell<VecDeque<Idle>>,
     /// At most `settings.idle_timeout`; lower where the endpoint closes earlier.
     idle_timeout: Cell<Duration>,
-    multiplexed: RefCell<Vec<Rc<Multiplexed>>>,
-    connecting: tokio::sync::Mutex<()>,
+    http2: Connections,
     reaping: Cell<bool>,
     retired: Cell<bool>,
 }
@@ -87,16 +71,6 @@ impl Idle {
     fn end(mut self) {
         self.connection.say_goodbye();
     }
-}
-
-struct Multiplexed {
-    sender: RefCell<http2::SendRequest<Body>>,
-    streams: Cell<usize>,
-    opened: Instant,
-    address: Option<SocketAddr>,
-    last_used: Cell<Instant>,
-    _claim: Option<Claim>,
-    _open: Open,
 }
 
 /// What remains of a connection after the peer agreed to an upgrade: its socket, and bytes already read.
@@ -128,8 +102,7 @@ impl Pool {
             breaker,
             waiting: RefCell::default(),
             idle: RefCell::default(),
-            multiplexed: RefCell::default(),
-            connecting: tokio::sync::Mutex::default(),
+            http2: Connections::default(),
             reaping: Cell::new(false),
             retired: Cell::new(false),
         }
@@ -144,7 +117,7 @@ impl Pool {
     pub(crate) fn retire(&self) {
         self.retired.set(true);
         self.idle.borrow_mut().drain(..).for_each(Idle::end);
-        self.multiplexed.borrow_mut().clear();
+        self.retire_http2();
     }
 
     /// The newest idle connection that is still good.
@@ -213,10 +186,16 @@ impl Pool {
         })
     }
 
-    async fn connect(&self, spoken: Spoken) -> io::Result<super::connect::Connected> {
+    async fn connect(&self, spoken: Spoken) -> io::Result<Connected> {
+        let result = self.connect_uncounted(spoken).await;
+        self.counters.connected(result.is_ok());
+        result
+    }
+
+    /// A socket, whose success is not counted yet; the TLS handshake is.
+    async fn connect_uncounted(&self, spoken: Spoken) -> io::Result<Connected> {
         let secure = self.tls.as_ref().map(|connector| Secure { connector, spoken });
         let result = connect(&self.endpoint, secure, self.settings.connect_timeout).await;
-        self.counters.connected(result.is_ok());
         let shaken = match &result {
             Ok(connected) => {
                 connected.resumed.map(|resumed| if resumed { Handshake::Resumed } else { Handshake::Full })
@@ -260,10 +239,7 @@ impl Pool {
         if let Some(oldest) = self.idle.borrow_mut().pop_front() {
             return oldest.end();
         }
-        let mut multiplexed = self.multiplexed.borrow_mut();
-        if let Some(unused) = multiplexed.iter().position(|one| one.streams.get() == 0) {
-            multiplexed.swap_remove(unused);
-        }
+        self.close_unused();
     }
 
     fn start_reaping(self: &Rc<Self>) {
@@ -287,17 +263,7 @@ impl Pool {
     /// Drops what expired; the time of the next expiry, if any.
     fn expire(&self) -> Option<Instant> {
         let now = Instant::now();
-        [self.expire_idle(now), self.expire_multiplexed(now)].into_iter().flatten().min()
-    }
-
-    fn expire_multiplexed(&self, now: Instant) -> Option<Instant> {
-        let mut connections = self.multiplexed.borrow_mut();
-        let expiry = |one: &Multiplexed| match one.streams.get() {
-            0 => one.last_used.get() + self.settings.idle_timeout,
-            _ => now + self.settings.idle_timeout,
-        };
-        connections.retain(|one| expiry(one) > now && !one.sender.borrow().is_closed());
-        connections.iter().map(|one| expiry(one)).min()
+        [self.expire_idle(now), self.expire_http2(now)].into_iter().flatten().min()
     }
 
     fn expire_idle(&self, now: Instant) -> Option<Instant> {
@@ -375,125 +341,5 @@ impl Lease {
         let (claim, open) = (connection.claim.take(), connection.open.take());
         let (stream, read) = connection.into_parts();
         Upgraded { stream, read, _claim: claim, _open: open }
-    }
-}
-
-/// Why no response head came over HTTP/2.
-pub(crate) enum SendError {
-    /// Nothing of the request was written; here it is again.
-    Unsent(Box<Request<Body>>),
-    /// Something may have been written.
-    Failed(hyper::Error),
-}
-
-impl From<TrySendError<Request<Body>>> for SendError {
-    fn from(mut error: TrySendError<Request<Body>>) -> Self {
-        match error.take_message() {
-            Some(request) => Self::Unsent(Box::new(request)),
-            None => Self::Failed(error.into_error()),
-        }
-    }
-}
-
-/// A place for one stream on a shared HTTP/2 connection.
-pub(crate) struct Stream {
-    connection: Rc<Multiplexed>,
-    reused: bool,
-}
-
-impl Pool {
-    /// A stream on an HTTP/2 connection with room, or on a new one; requests that wait share one connect.
-    ///
-    /// # Errors
-    /// What the connect failed with.
-    pub(crate) async fn stream(self: &Rc<Self>) -> io::Result<Stream> {
-        if let Some(stream) = self.open_stream() {
-            return Ok(stream);
-        }
-        let _one_at_a_time = self.connecting.lock().await;
-        if let Some(stream) = self.open_stream() {
-            return Ok(stream);
-        }
-        let claim = match &self.breaker {
-            None => None,
-            Some(breaker) => match (breaker.try_claim(), self.any_stream()) {
-                (Some(claim), _) => Some(claim),
-                (None, Some(stream)) => return Ok(stream), // rather crowded than waiting
-                (None, None) => {
-                    let _pending = self.wait(breaker)?;
-                    Some(breaker.claim().await)
-                }
-            },
-        };
-        let connected = self.connect(Spoken::Http2).await?;
-        let (sender, connection) = http2::Builder::new(LocalExecutor)
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_header_list_size(RESPONSE_HEAD_BYTES as u32)
-            .handshake(TokioIo::new(connected.stream))
-            .await
-            .map_err(io::Error::other)?;
-        let multiplexed = Rc::new(Multiplexed {
-            sender: RefCell::new(sender),
-            streams: Cell::new(0),
-            opened: Instant::now(),
-            address: connected.address,
-            last_used: Cell::new(Instant::now()),
-            _claim: claim,
-            _open: Open::begin(&self.endpoint),
-        });
-        let endpoint = self.endpoint.label.clone();
-        tokio::task::spawn_local(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%endpoint, %error, "HTTP/2 connection to upstream ended");
-            }
-        });
-        self.multiplexed.borrow_mut().push(Rc::clone(&multiplexed));
-        self.start_reaping();
-        Ok(Stream::on(multiplexed, false))
-    }
-
-    fn any_stream(&self) -> Option<Stream> {
-        let least = self.multiplexed.borrow().iter().min_by_key(|one| one.streams.get()).cloned();
-        least.map(|one| Stream::on(one, true))
-    }
-
-    fn open_stream(&self) -> Option<Stream> {
-        let mut connections = self.multiplexed.borrow_mut();
-        connections.retain(|one| {
-            !one.sender.borrow().is_closed()
-                && !self.too_old(one.opened)
-                && self.endpoint.still_has(one.address)
-        });
-        let open = connections.iter().find(|one| one.streams.get() < STREAMS_PER_CONNECTION).cloned();
-        open.map(|one| Stream::on(one, true))
-    }
-}
-
-impl Stream {
-    fn on(connection: Rc<Multiplexed>, reused: bool) -> Self {
-        connection.streams.set(connection.streams.get() + 1);
-        Self { connection, reused }
-    }
-
-    /// Whether the connection was opened for an earlier request.
-    pub(crate) fn is_reused(&self) -> bool {
-        self.reused
-    }
-
-    /// Sends the request and waits for the response head.
-    ///
-    /// # Errors
-    /// The stream failed; [`SendError`] says whether the request may have been sent.
-    pub(crate) async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>, SendError> {
-        let response = self.connection.sender.borrow_mut().try_send_request(request);
-        response.await.map_err(SendError::from)
-    }
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        self.connection.streams.set(self.connection.streams.get() - 1);
-        self.connection.last_used.set(Instant::now());
     }
 }

@@ -1,0 +1,62 @@
+//! The `Date` of answers that have none (RFC 9110 section 6.6.1), made once a second.
+
+use std::{
+    cell::{Cell, RefCell},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use http::HeaderValue;
+
+/// Bytes of a date.
+const BYTES: usize = 29;
+
+/// The date as text, written anew once in a second.
+#[derive(Debug)]
+pub(crate) struct Today {
+    text: RefCell<[u8; BYTES]>,
+    second: Cell<u64>,
+}
+
+impl Default for Today {
+    fn default() -> Self {
+        Self { text: RefCell::new([0; BYTES]), second: Cell::new(u64::MAX) }
+    }
+}
+
+impl Today {
+    /// As it stands in a head.
+    pub(crate) fn now(&self) -> [u8; BYTES] {
+        let second = second();
+        if self.second.replace(second) != second
+            && let Ok(text) = text(second).as_bytes().try_into()
+        {
+            self.text.replace(text);
+        }
+        *self.text.borrow()
+    }
+}
+
+thread_local! {
+    static VALUE: RefCell<(u64, HeaderValue)> = const { RefCell::new((u64::MAX, HeaderValue::from_static(""))) };
+}
+
+/// As a field's value; those of one second on one worker share their bytes.
+pub(crate) fn value() -> HeaderValue {
+    let second = second();
+    VALUE.with_borrow_mut(|(known, value)| {
+        if *known != second
+            && let Ok(fresh) = HeaderValue::try_from(text(second))
+        {
+            (*known, *value) = (second, fresh);
+        }
+        value.clone()
+    })
+}
+
+fn second() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+fn text(second: u64) -> String {
+    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(second))
+}

@@ -1,0 +1,261 @@
+//! HTTP/2 connections of one worker to one endpoint, and which of them the next stream goes to.
+//!
+//! A stream goes to a connection that has room by the endpoint's own limit on streams. Without one it waits, and
+//! connections are opened for all that wait, each by a task of its own, so that a client that goes away cancels none.
+//! All that wait are served first come first served by whatever brings room: a stream that ends, a new connection, a
+//! higher limit. A connect that fails fails all of them at once, unless another connection can still serve them. They
+//! count as pending requests of the circuit breaker.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    io,
+    rc::Rc,
+};
+
+use http::Request;
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout_at},
+};
+
+use super::{Breaker, Claim, Open, Pool, Spoken};
+use crate::{
+    tls::client::TlsFailed,
+    upstream::http2::{self, Connection, Exchange},
+};
+
+/// Connections that are opened at the same time.
+const OPENED_AT_ONCE: usize = 32;
+
+/// Until an endpoint has told its limit, one connection is opened for so many streams that wait.
+const STREAMS_UNTOLD: usize = 100;
+
+/// The HTTP/2 side of a pool.
+#[derive(Default)]
+pub(super) struct Connections {
+    open: RefCell<Vec<Rc<Connection>>>,
+    waiting: RefCell<VecDeque<oneshot::Sender<io::Result<Stream>>>>,
+    /// Connects under way, or waiting for the right to begin.
+    connecting: Cell<usize>,
+    /// The limit that the endpoint has told last; 0 before.
+    told: Cell<usize>,
+}
+
+/// A place for one stream on a shared HTTP/2 connection.
+pub(crate) struct Stream {
+    connection: Rc<Connection>,
+    pool: Rc<Pool>,
+    reused: bool,
+}
+
+impl Connections {
+    /// Streams that one more connection will take.
+    fn streams_expected(&self) -> usize {
+        match self.told.get() {
+            0 => STREAMS_UNTOLD,
+            told => told.min(STREAMS_UNTOLD),
+        }
+    }
+}
+
+impl Pool {
+    /// A stream on an HTTP/2 connection.
+    ///
+    /// # Errors
+    /// What the connect failed with, or that too many wait.
+    pub(crate) async fn stream(self: &Rc<Self>) -> io::Result<Stream> {
+        if self.http2.waiting.borrow().is_empty()
+            && let Some(stream) = self.open_stream()
+        {
+            return Ok(stream);
+        }
+        let _pending = self.breaker.as_deref().map(|breaker| self.wait(breaker)).transpose()?;
+        let (sender, receiver) = oneshot::channel();
+        self.http2.waiting.borrow_mut().push_back(sender);
+        self.serve_waiting();
+        receiver.await.unwrap_or_else(|_| Err(io::ErrorKind::ConnectionAborted.into()))
+    }
+
+    /// A stream on a connection that has room.
+    fn open_stream(self: &Rc<Self>) -> Option<Stream> {
+        let mut open = self.http2.open.borrow_mut();
+        open.retain(|one| {
+            !one.has_ended() && !self.too_old(one.opened) && self.endpoint.still_has(one.address)
+        });
+        let connection = open.iter().find(|one| one.has_room()).or_else(|| {
+            let may_open = self.breaker.as_deref().is_none_or(Breaker::may_claim);
+            let crowded = open.iter().filter(|one| one.has_room_at_endpoint());
+            crowded.min_by_key(|one| one.streams()).filter(|_| !may_open) // rather crowded than waiting
+        });
+        let connection = Rc::clone(connection?);
+        drop(open);
+        Some(Stream { reused: connection.enter(), connection, pool: Rc::clone(self) })
+    }
+
+    /// Hands streams to those that wait, and opens connections for the others.
+    fn serve_waiting(self: &Rc<Self>) {
+        loop {
+            {
+                let mut waiting = self.http2.waiting.borrow_mut();
+                while waiting.front().is_some_and(oneshot::Sender::is_closed) {
+                    waiting.pop_front();
+                }
+                if waiting.is_empty() {
+                    return;
+                }
+            }
+            let Some(stream) = self.open_stream() else { break };
+            let first = self.http2.waiting.borrow_mut().pop_front();
+            if let Some(first) = first {
+                drop(first.send(Ok(stream)));
+            }
+        }
+        self.open_for_waiting();
+    }
+
+    fn open_for_waiting(self: &Rc<Self>) {
+        if self.http2.open.borrow().iter().any(|one| one.is_barred()) {
+            return; // a further connection would allow no stream either; the endpoint says when it does
+        }
+        let waiting = self.http2.waiting.borrow().iter().filter(|one| !one.is_closed()).count();
+        let wanted = waiting.div_ceil(self.http2.streams_expected()).min(OPENED_AT_ONCE);
+        while self.http2.connecting.get() < wanted {
+            self.http2.connecting.set(self.http2.connecting.get() + 1);
+            tokio::task::spawn_local(Rc::clone(self).run_connection());
+        }
+    }
+
+    /// The task of one connection, from its connect to its end.
+    async fn run_connection(self: Rc<Self>) {
+        let opened = self.open_http2().await;
+        self.http2.connecting.set(self.http2.connecting.get() - 1);
+        match opened {
+            Ok(Some((connection, driver))) => {
+                self.http2.told.set(connection.told());
+                self.http2.open.borrow_mut().push(Rc::new(connection));
+                self.serve_waiting();
+                self.start_reaping();
+                let (pool, endpoint) = (Rc::downgrade(&self), self.endpoint.label.clone());
+                drop(self);
+                let serve = || {
+                    if let Some(pool) = pool.upgrade() {
+                        pool.serve_waiting();
+                    }
+                };
+                if let Err(error) = driver.run(serve).await {
+                    tracing::debug!(%endpoint, %error, "HTTP/2 connection to upstream ended");
+                }
+                serve();
+            }
+            Ok(None) => {}
+            Err(error) => self.connect_failed(&error),
+        }
+    }
+
+    /// A new connection, while a request waits for one.
+    async fn open_http2(self: &Rc<Self>) -> io::Result<Option<(Connection, http2::Driver)>> {
+        let claim = match &self.breaker {
+            None => None,
+            Some(breaker) => match breaker.try_claim() {
+                Some(claim) => Some(claim),
+                None => Some(breaker.claim().await),
+            },
+        };
+        if self.http2.waiting.borrow().iter().all(oneshot::Sender::is_closed) {
+            return Ok(None);
+        }
+        let deadline = Instant::now() + self.settings.connect_timeout;
+        let connected = self.connect_uncounted(Spoken::Http2).await;
+        let result = match connected {
+            Ok(connected) => match timeout_at(deadline, self.handshake(connected, claim)).await {
+                Ok(result) => result,
+                Err(_) => Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "no SETTINGS of HTTP/2 within connectTimeout; is HTTP/2 spoken there?",
+                )),
+            },
+            Err(error) => Err(error),
+        };
+        self.counters.connected(result.is_ok());
+        result.map(Some)
+    }
+
+    async fn handshake(
+        &self,
+        connected: crate::upstream::connect::Connected,
+        claim: Option<Claim>,
+    ) -> io::Result<(Connection, http2::Driver)> {
+        http2::handshake(connected, claim, Open::begin(&self.endpoint)).await
+    }
+
+    /// Fails all that wait, but for those that the connects still under way are for.
+    fn connect_failed(&self, error: &io::Error) {
+        let failed = {
+            let mut waiting = self.http2.waiting.borrow_mut();
+            waiting.retain(|one| !one.is_closed());
+            let others = self.http2.connecting.get() * self.http2.streams_expected();
+            let kept = others.min(waiting.len());
+            waiting.split_off(kept)
+        };
+        for one in failed {
+            drop(one.send(Err(copy_of(error))));
+        }
+    }
+
+    /// Closes an HTTP/2 connection that is unused: a request waits for the right to open another one.
+    pub(super) fn close_unused(&self) {
+        let mut open = self.http2.open.borrow_mut();
+        if let Some(unused) = open.iter().position(|one| one.streams() == 0) {
+            open.swap_remove(unused);
+        }
+    }
+
+    /// Forgets all connections: they end with their last streams.
+    pub(super) fn retire_http2(&self) {
+        self.http2.open.borrow_mut().clear();
+    }
+
+    /// Drops what expired; the time of the next expiry, if any.
+    pub(super) fn expire_http2(&self, now: Instant) -> Option<Instant> {
+        let mut open = self.http2.open.borrow_mut();
+        let expiry = |one: &Connection| match one.streams() {
+            0 => one.last_used() + self.settings.idle_timeout,
+            _ => now + self.settings.idle_timeout,
+        };
+        open.retain(|one| expiry(one) > now && !one.has_ended());
+        open.iter().map(|one| expiry(one)).min()
+    }
+}
+
+/// The same error for another one who waits.
+fn copy_of(error: &io::Error) -> io::Error {
+    match TlsFailed::within(error) {
+        Some(failed) => io::Error::new(error.kind(), failed.clone()),
+        None => io::Error::new(error.kind(), error.to_string()),
+    }
+}
+
+impl Stream {
+    /// Whether the connection was opened for an earlier request.
+    pub(crate) fn is_reused(&self) -> bool {
+        self.reused
+    }
+
+    /// Sends the head of a request; the end of the head ends it when there is no body.
+    ///
+    /// # Errors
+    /// Nothing was sent.
+    pub(crate) fn send(&self, request: Request<()>, ends: bool) -> Result<Exchange, h2::Error> {
+        self.connection.send(request, ends)
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.connection.leave();
+        if !self.pool.http2.waiting.borrow().is_empty() {
+            self.pool.serve_waiting();
+        }
+    }
+}

@@ -4,8 +4,6 @@
 //! request that RFC 9113 calls malformed gets no answer: its stream is reset. The exact reason stays in the access log
 //! and metrics.
 
-use std::{error::Error as StdError, fmt};
-
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, Version, header};
 use outrigger_filters::{
@@ -106,33 +104,13 @@ pub(crate) const HTTP2_CONTINUATION: Unparsed = Unparsed::http2_excess("limit.ht
 /// Fields that say far more than their bytes: the table of HPACK unfolds them.
 pub(crate) const HTTP2_FIELDS: Unparsed = Unparsed::http2_excess("limit.headers");
 
-/// The answer that resets a stream instead of answering it.
+/// In place of an answer: the stream of a malformed request is reset with PROTOCOL_ERROR (RFC 9113 section 8.1.1).
 #[derive(Debug)]
-pub(crate) struct Reset(h2::Error);
-
-impl Reset {
-    /// PROTOCOL_ERROR, for a request that is malformed (RFC 9113 section 8.1.1).
-    pub(crate) fn protocol_error() -> Self {
-        Self(h2::Reason::PROTOCOL_ERROR.into())
-    }
-}
-
-impl fmt::Display for Reset {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("malformed request")
-    }
-}
-
-impl StdError for Reset {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        Some(&self.0) // where hyper looks for the reason of the reset
-    }
-}
+pub(crate) struct Reset;
 
 /// Whether h2 ended the connection because of what the peer sent.
-pub(crate) fn is_protocol_error(error: &hyper::Error) -> bool {
-    let source = error.source().and_then(|source| source.downcast_ref::<h2::Error>());
-    source.is_some_and(|error| error.is_go_away() && error.is_library())
+pub(crate) fn is_protocol_error(error: &h2::Error) -> bool {
+    error.is_go_away() && error.is_library()
 }
 
 /// The answer to a request that failed with `error`.
@@ -146,7 +124,7 @@ pub(crate) fn respond(
     request_id: &RequestId,
 ) -> Result<Response<Body>, Reset> {
     if version == Version::HTTP_2 && matches!(error, Error::Malformed(what) if what.resets_stream()) {
-        return Err(Reset::protocol_error());
+        return Err(Reset);
     }
     let mut response = if is_grpc { grpc_response(error) } else { json_response(error, request_id) };
     if version < Version::HTTP_2 && ends_connection(error) {

@@ -20,7 +20,9 @@ use http::{HeaderValue, Method, Response, StatusCode, Version, header, request::
 use http_body::Body as _;
 use outrigger_config::model::{Direction, ListenerId, ProviderId, RouteId};
 use outrigger_filters::{
-    concurrency, cors,
+    concurrency,
+    context::Context as ExchangeContext,
+    cors,
     error::Error,
     grpc, headers,
     service::{self, Body, ResponseFuture},
@@ -84,6 +86,13 @@ enum Begun {
 impl From<Result<ResponseFuture, Error>> for Begun {
     fn from(entered: Result<ResponseFuture, Error>) -> Self {
         entered.map_or_else(Self::Refused, Self::Answering)
+    }
+}
+
+impl Answer {
+    /// What the steps of the request tell each other.
+    pub(crate) fn exchange(&self) -> ExchangeContext {
+        Rc::clone(self.record.as_ref().expect("an answer that was not polled has its record").exchange())
     }
 }
 

@@ -1,7 +1,7 @@
 //! The request body on its way to the upstream: counted, bounded, and given up when the client stops sending.
 //!
 //! A body that the codec or h2 finds broken is the client's fault: [`Malformed::Body`], not an upstream's failure. h2
-//! resets such a stream itself and hyper then drops the request, so the reason is looked for once more in `drop`.
+//! resets such a stream itself, and its task may end before the body is read again: so the reason is looked for once more in `drop`.
 
 use std::{
     pin::Pin,
@@ -12,9 +12,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::Version;
+use http::{HeaderMap, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::body::Incoming;
 use outrigger_config::model::Listener;
 use outrigger_filters::{
     claim_headers::ClaimHeaders,
@@ -26,9 +25,12 @@ use outrigger_filters::{
 };
 use tokio::time::Instant;
 
-use crate::listener::{
-    client::Client,
-    http1::{self, Broken},
+use crate::{
+    codec::http2::incoming::Incoming,
+    listener::{
+        client::Client,
+        http1::{self, Broken},
+    },
 };
 
 /// A request body as it comes off its connection.
@@ -37,8 +39,10 @@ pub(crate) enum Received {
     Nothing,
     /// HTTP/1.1.
     Http1(http1::Incoming),
-    /// HTTP/2.
+    /// HTTP/2, what is still arriving.
     Http2(Incoming),
+    /// HTTP/2, all of it and its trailers.
+    Whole(Bytes, Option<Box<HeaderMap>>),
 }
 
 impl Received {
@@ -46,7 +50,15 @@ impl Received {
         match self {
             Self::Nothing => Poll::Ready(None),
             Self::Http1(body) => body.poll_frame(cx).map_err(broken),
-            Self::Http2(body) => Pin::new(body).poll_frame(cx).map_err(read_error),
+            Self::Http2(body) => body.poll_frame(cx).map_err(read_error),
+            Self::Whole(data, trailers) => {
+                let data = std::mem::take(data);
+                let frame = match data.is_empty() {
+                    false => Some(Frame::data(data)),
+                    true => trailers.take().map(|trailers| Frame::trailers(*trailers)),
+                };
+                Poll::Ready(frame.map(Ok))
+            }
         }
     }
 
@@ -55,6 +67,7 @@ impl Received {
             Self::Nothing => true,
             Self::Http1(body) => body.is_end_stream(),
             Self::Http2(body) => body.is_end_stream(),
+            Self::Whole(data, trailers) => data.is_empty() && trailers.is_none(),
         }
     }
 
@@ -63,6 +76,8 @@ impl Received {
             Self::Nothing => SizeHint::with_exact(0),
             Self::Http1(body) => body.size_hint(),
             Self::Http2(body) => body.size_hint(),
+            Self::Whole(data, None) => SizeHint::with_exact(data.len() as u64),
+            Self::Whole(_, Some(_)) => SizeHint::default(),
         }
     }
 }
@@ -95,10 +110,10 @@ impl RequestBody {
         listener: &Listener,
         claim_headers: Option<&Arc<ClaimHeaders>>,
     ) -> Body {
-        if inner.is_end_stream() {
-            context.complete_request(context.started);
-            return Body::Empty;
-        }
+        let inner = match whole(inner, context, listener) {
+            Ok(body) => return body,
+            Err(inner) => inner,
+        };
         Body::boxed(Self {
             inner,
             version,
@@ -193,6 +208,7 @@ impl HttpBody for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut TaskContext<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        self.context.want_body();
         let polled = self.inner.poll_frame(cx);
         if polled.is_ready() {
             self.moved();
@@ -234,6 +250,22 @@ impl Drop for RequestBody {
     }
 }
 
+/// A body that is all there and within the limits, with nothing to be watched any more.
+fn whole(inner: Received, context: &Context, listener: &Listener) -> Result<Body, Received> {
+    let body = match inner {
+        Received::Whole(data, None)
+            if listener.limits.body_bytes.is_none_or(|limit| data.len() as u64 <= limit) =>
+        {
+            context.bytes_in.set(data.len() as u64);
+            Body::whole(data, None)
+        }
+        inner if inner.is_end_stream() => Body::Empty,
+        inner => return Err(inner),
+    };
+    context.complete_request(context.started);
+    Ok(body)
+}
+
 /// Why an HTTP/1.1 body did not come to its end.
 fn broken(why: Broken) -> Error {
     match why {
@@ -245,17 +277,11 @@ fn broken(why: Broken) -> Error {
     }
 }
 
-/// Tells a broken HTTP/2 body from a client that went away: h2 reports the first as a PROTOCOL_ERROR of its own making.
-fn read_error(error: hyper::Error) -> Error {
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        if let Some(cause) = cause.downcast_ref::<h2::Error>()
-            && cause.is_library()
-            && cause.reason() == Some(h2::Reason::PROTOCOL_ERROR)
-        {
-            return Error::Malformed(Malformed::Body);
-        }
-        source = cause.source();
+/// Tells a broken HTTP/2 body from a client that went away: the first is a
+/// PROTOCOL_ERROR that the client has not said.
+fn read_error(error: h2::Error) -> Error {
+    if !error.is_remote() && error.reason() == Some(h2::Reason::PROTOCOL_ERROR) {
+        return Error::Malformed(Malformed::Body);
     }
     Error::ClientGone(error.into())
 }

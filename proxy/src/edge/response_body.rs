@@ -13,7 +13,6 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use outrigger_filters::{error::Error, grpc, service::Body};
 
 use super::record::Record;
-use crate::listener::stall::Taking;
 
 /// A response body with the guard of its exchange.
 pub(super) struct ResponseBody {
@@ -24,27 +23,15 @@ pub(super) struct ResponseBody {
     idle: Option<Duration>,
     /// Whether the last poll was pending: the upstream is awaited.
     waits: bool,
-    /// Told with the next poll: hyper throws away what it has not written over HTTP/2 when it hears of an error.
+    /// Returned by the next poll: over HTTP/2 a reset throws away what was not written.
     failed: Option<Error>,
-    taking: Option<Taking>,
     version: Version,
 }
 
 impl ResponseBody {
     pub(super) fn wrap(inner: Body, record: Record, idle: Option<Duration>, version: Version) -> Body {
         let left = inner.size_hint().exact();
-        let taking = Taking::current();
-        taking.iter().for_each(Taking::begin);
-        Body::boxed(Self {
-            inner,
-            record: Some(record),
-            left,
-            idle,
-            waits: false,
-            failed: None,
-            taking,
-            version,
-        })
+        Body::boxed(Self { inner, record: Some(record), left, idle, waits: false, failed: None, version })
     }
 
     fn took(&mut self, frame: &Frame<Bytes>) {
@@ -121,9 +108,6 @@ impl HttpBody for ResponseBody {
             return Poll::Ready(Some(Err(error)));
         }
         let polled = self.poll_inner(cx);
-        if let Some(taking) = &self.taking {
-            if polled.is_ready() { taking.begin() } else { taking.end() }
-        }
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 self.waits = false;
@@ -155,8 +139,7 @@ impl Drop for ResponseBody {
             && self.left != Some(0)
             && !self.inner.is_end_stream()
         {
-            let gave_up = self.taking.as_ref().is_some_and(Taking::is_over);
-            if gave_up { record.stalled() } else { record.client_went_away() }
+            if record.exchange().stalled.get() { record.stalled() } else { record.client_went_away() }
         }
     }
 }

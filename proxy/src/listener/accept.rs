@@ -38,7 +38,7 @@ use crate::{telemetry::metrics::Limit, worker::Worker};
 /// Pause after an accept that failed for want of descriptors or memory, unless a connection is closed before.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Accepts that fail are told once in this time.
+/// Failed accepts are logged once in this time.
 const SILENCE: Duration = Duration::from_secs(10);
 
 /// How many idle connections are closed at least where descriptors run out.

@@ -9,7 +9,13 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{arrival::before, client::Client, http1, http2, io::ClientIo, meter::PREFACE};
+use super::{
+    arrival::before,
+    client::Client,
+    http1,
+    http2::{self, PREFACE},
+    io::ClientIo,
+};
 
 /// What client and proxy agreed to speak before the first request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +83,7 @@ async fn first_bytes(
 }
 
 /// What was agreed on is not doubted: a preface that is wrong or missing is an error of that protocol. Of HTTP/2 the
-/// whole preface is waited for, since hyper has no time for it.
+/// whole preface is waited for, since h2 has no time limit for it.
 async fn sniff(io: &mut ClientIo, front: &mut BytesMut, spoken: Spoken) -> io::Result<Protocol> {
     if spoken == Spoken::Http1 {
         return Ok(Protocol::Http1);

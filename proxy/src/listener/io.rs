@@ -20,7 +20,8 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-use super::meter::{Findings, Meter};
+use super::http2::{Findings, Meter};
+use crate::codec::http2::incoming::Streams;
 
 /// What is read at once of a client that has said nothing yet.
 const FIRST_READ: usize = 1024;
@@ -160,11 +161,16 @@ enum Socket {
     Tls(Box<TlsStream<Wire>>),
 }
 
-/// A client's socket.
-pub(crate) struct ClientIo {
+/// Where bytes come from: those that were put back, then the socket.
+struct Source {
     socket: Socket,
     /// Read already, but not by the one who reads now.
     front: Bytes,
+}
+
+/// A client's socket.
+pub(crate) struct ClientIo {
+    source: Source,
     watch: Rc<Watch>,
     /// What may be read in a turn, and what of that is left.
     turn: usize,
@@ -177,25 +183,24 @@ impl ClientIo {
     /// A socket without TLS.
     pub(crate) fn plain(wire: Wire) -> Self {
         let watch = Rc::clone(&wire.watch);
-        Self { socket: Socket::Plain(wire), front: Bytes::new(), watch, turn: TURN, left: TURN, meter: None }
+        Self::new(Socket::Plain(wire), watch)
     }
 
     /// A socket after its handshake.
     pub(crate) fn tls(stream: Box<TlsStream<Wire>>) -> Self {
         let watch = Rc::clone(&stream.get_ref().0.watch);
-        Self { socket: Socket::Tls(stream), front: Bytes::new(), watch, turn: TURN, left: TURN, meter: None }
+        Self::new(Socket::Tls(stream), watch)
     }
 
-    /// What is read and written from now on is HTTP/2, from its preface on.
-    pub(crate) fn meter_frames(&mut self) {
-        self.meter = Some(Box::new(Meter::new()));
+    fn new(socket: Socket, watch: Rc<Watch>) -> Self {
+        let source = Source { socket, front: Bytes::new() };
+        Self { source, watch, turn: TURN, left: TURN, meter: None }
+    }
+
+    /// What is read and written from now on is HTTP/2, from its preface on; `bodies` are those of its requests.
+    pub(crate) fn meter_frames(&mut self, bodies: Rc<Streams>) {
+        self.meter = Some(Box::new(Meter::new(bodies)));
         (self.turn, self.left) = (TURN_OF_FRAMES, TURN_OF_FRAMES);
-    }
-
-    fn meter_read(&mut self, bytes: &[u8]) {
-        if let Some(meter) = &mut self.meter {
-            self.watch.found(meter.read(bytes));
-        }
     }
 
     fn meter_written(&mut self, bytes: &[u8]) {
@@ -215,12 +220,12 @@ impl ClientIo {
 
     /// Whether bytes were put back that nobody has read since.
     pub(crate) fn has_front(&self) -> bool {
-        !self.front.is_empty()
+        !self.source.front.is_empty()
     }
 
     /// Whether the kernel has bytes of the peer. The kernel itself is asked: the runtime may not have looked for a while.
     pub(super) fn has_unread(&self) -> bool {
-        let socket = match &self.socket {
+        let socket = match &self.source.socket {
             Socket::Plain(wire) => wire.socket(),
             Socket::Tls(stream) => stream.get_ref().0.socket(),
         };
@@ -229,16 +234,17 @@ impl ClientIo {
 
     /// Puts bytes back that were read too early, before those that nobody has read yet.
     pub(crate) fn put_back(&mut self, bytes: Bytes) {
-        self.front = match (bytes.is_empty(), self.front.is_empty()) {
+        let front = &mut self.source.front;
+        *front = match (bytes.is_empty(), front.is_empty()) {
             (true, _) => return,
             (_, true) => bytes,
-            _ => [&bytes[..], &self.front].concat().into(),
+            _ => [&bytes[..], front].concat().into(),
         };
     }
 
     /// Takes what was put back.
     pub(super) fn take_front(&mut self) -> BytesMut {
-        std::mem::take(&mut self.front).into()
+        std::mem::take(&mut self.source.front).into()
     }
 
     /// Reads what there is, holding no buffer before. Empty at the end.
@@ -252,10 +258,32 @@ impl ClientIo {
     /// Tells the peer that nothing is missing, where the protocol has a word for that. Not for connections that end
     /// in the middle of something: a body that ends with its connection would look whole.
     pub(crate) fn say_goodbye(&mut self) {
-        if let Socket::Tls(stream) = &mut self.socket {
+        if let Socket::Tls(stream) = &mut self.source.socket {
             // A peer that takes nothing more need not hear it.
             let _ = Pin::new(stream).poll_shutdown(&mut Context::from_waker(Waker::noop()));
         }
+    }
+}
+
+impl AsyncRead for Source {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.front.is_empty() {
+            return match &mut self.socket {
+                Socket::Plain(wire) => Pin::new(wire).poll_read(cx, buf),
+                Socket::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+            };
+        }
+        let count = self.front.len().min(buf.remaining());
+        buf.put_slice(&self.front[..count]);
+        self.front.advance(count);
+        if self.front.is_empty() {
+            self.front = Bytes::new(); // an empty rest would hold on to the whole buffer
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -268,28 +296,22 @@ impl AsyncRead for ClientIo {
         if self.watch.unwelcome.get() {
             return Poll::Ready(Err(self.farewell(cx)));
         }
-        let before = buf.filled().len();
-        if !self.front.is_empty() {
-            let count = self.front.len().min(buf.remaining());
-            buf.put_slice(&self.front[..count]);
-            self.front.advance(count);
-            if self.front.is_empty() {
-                self.front = Bytes::new(); // an empty rest would hold on to the whole buffer
-            }
-        } else {
-            if self.left == 0 {
-                self.left = self.turn;
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            ready!(match &mut self.socket {
-                Socket::Plain(wire) => Pin::new(wire).poll_read(cx, buf),
-                Socket::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-            })?;
-            let read = buf.filled().len() - before;
-            self.left = self.left.saturating_sub(read);
+        if self.left == 0 {
+            self.left = self.turn;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
-        self.meter_read(&buf.filled()[before..]);
+        let before = buf.filled().len();
+        let Self { source, meter, watch, .. } = &mut *self;
+        match meter {
+            None => ready!(Pin::new(source).poll_read(cx, buf))?,
+            Some(meter) => {
+                let polled = meter.poll_read(cx, source, buf);
+                watch.found(meter.findings()); // a head may have begun without its end
+                ready!(polled)?;
+            }
+        }
+        self.left = self.left.saturating_sub(buf.filled().len() - before);
         match self.watch.unwelcome.get() {
             true => Poll::Ready(Err(self.farewell(cx))),
             false => Poll::Ready(Ok(())),
@@ -299,7 +321,7 @@ impl AsyncRead for ClientIo {
 
 impl AsyncWrite for ClientIo {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let result = match &mut self.socket {
+        let result = match &mut self.source.socket {
             Socket::Plain(wire) => Pin::new(wire).poll_write(cx, buf),
             Socket::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
         };
@@ -314,7 +336,7 @@ impl AsyncWrite for ClientIo {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let result = match &mut self.socket {
+        let result = match &mut self.source.socket {
             Socket::Plain(wire) => Pin::new(wire).poll_write_vectored(cx, bufs),
             Socket::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         };
@@ -335,14 +357,14 @@ impl AsyncWrite for ClientIo {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.socket {
+        match &mut self.source.socket {
             Socket::Plain(wire) => Pin::new(wire).poll_flush(cx),
             Socket::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.socket {
+        match &mut self.source.socket {
             Socket::Plain(wire) => Pin::new(wire).poll_shutdown(cx),
             Socket::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }

@@ -3,8 +3,7 @@
 //! [`bind`] opens sockets on the control thread; [`accept`] runs on every worker. [`arrival`] is a connection that is no
 //! client yet: [`proxy_protocol`] says where it comes from, [`handshake`] shakes hands, [`secured`] is what that found
 //! out. [`connection`] decides the protocol and hands over to [`http1`] or [`http2`]; [`io`] is the socket as both see
-//! it; [`meter`] follows HTTP/2 frames there; [`outflow`] bounds what an HTTP/2 connection holds, [`stall`] ends streams that
-//! stand still; [`tunnel`] joins two sockets after an upgrade. [`permit`] is a connection's place in the limits, [`seats`]
+//! it; [`tunnel`] joins two sockets after an upgrade. [`permit`] is a connection's place in the limits, [`seats`]
 //! says which connection makes room for another one.
 
 pub(crate) mod accept;
@@ -16,13 +15,10 @@ mod handshake;
 pub(crate) mod http1;
 pub(crate) mod http2;
 pub(crate) mod io;
-mod meter;
-mod outflow;
 mod permit;
 mod proxy_protocol;
 mod seats;
 mod secured;
-pub(crate) mod stall;
 pub(crate) mod tunnel;
 
 use std::{

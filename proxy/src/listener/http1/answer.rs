@@ -3,17 +3,12 @@
 //! Names and values come from types that hold neither CR nor LF, the status line and the framing are our own words; so
 //! nothing that an app says can begin another message.
 
-use std::{
-    cell::{Cell, RefCell},
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
-
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, Version, header, response::Parts};
 use http_body::{Body as _, Frame};
 use outrigger_filters::service::Body;
 
-use crate::codec::{fields, outgoing::Outgoing};
+use crate::codec::{date::Today, fields, outgoing::Outgoing};
 
 /// Most heads fit in this.
 const ROOM: usize = 512;
@@ -248,40 +243,12 @@ impl Sending {
     }
 }
 
-/// "Sun, 06 Nov 1994 08:49:37 GMT".
-const DATE_BYTES: usize = 29;
-
-/// The date as answers carry it, written anew once in a second.
-#[derive(Debug)]
-pub(crate) struct Today {
-    text: RefCell<[u8; DATE_BYTES]>,
-    second: Cell<u64>,
-}
-
-impl Default for Today {
-    fn default() -> Self {
-        Self { text: RefCell::new([0; DATE_BYTES]), second: Cell::new(u64::MAX) }
-    }
-}
-
-impl Today {
-    fn now(&self) -> [u8; DATE_BYTES] {
-        let second = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        if self.second.replace(second) != second {
-            let text = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(second));
-            if let Ok(text) = text.as_bytes().try_into() {
-                self.text.replace(text);
-            }
-        }
-        *self.text.borrow()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::{
         pin::Pin,
         task::{Context, Poll},
+        time::{Duration, SystemTime},
     };
 
     use http::Response;

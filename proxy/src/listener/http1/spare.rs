@@ -6,8 +6,8 @@ use std::cell::RefCell;
 use bytes::BytesMut;
 use http::HeaderMap;
 
-use super::{answer::Today, head::Scan};
-use crate::codec::outgoing::Outgoing;
+use super::head::Scan;
+use crate::codec::{date::Today, outgoing::Outgoing};
 
 /// Read at once while a head is expected.
 pub(super) const READ: usize = 4 * 1024;

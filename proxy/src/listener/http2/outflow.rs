@@ -6,18 +6,14 @@
 
 use std::{
     cell::{Cell, RefCell},
-    future::Future,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, Waker, ready},
 };
 
 use bytes::{Buf, Bytes};
-use http::Response;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use outrigger_filters::{error::Error, service::Body};
-
-use crate::{edge::Answer, respond::Reset};
 
 /// Bytes that a connection holds before its streams wait: as many as its client may send us unasked.
 const MOST: usize = 256 * 1024;
@@ -30,29 +26,10 @@ pub(super) struct Outflow {
 }
 
 impl Outflow {
-    /// An answer of this connection.
-    pub(super) fn bind(self: &Rc<Self>, answer: Answer) -> BoundedAnswer {
-        BoundedAnswer { answer, connection: Rc::clone(self) }
-    }
-
-    fn bound(self: &Rc<Self>, response: Response<Body>) -> Response<Bounded> {
+    /// The body of an answer on this connection.
+    pub(super) fn bound(self: &Rc<Self>, inner: Body) -> Bounded {
         let stream = Stream { connection: Rc::clone(self), held: Cell::new(0), waiting: Cell::default() };
-        response.map(|inner| Bounded { inner, stream: Rc::new(stream) })
-    }
-}
-
-/// An answer in the making.
-pub(super) struct BoundedAnswer {
-    answer: Answer,
-    connection: Rc<Outflow>,
-}
-
-impl Future for BoundedAnswer {
-    type Output = Result<Response<Bounded>, Reset>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let answer = ready!(Pin::new(&mut self.answer).poll(cx));
-        Poll::Ready(answer.map(|response| self.connection.bound(response)))
+        Bounded { inner, stream: Rc::new(stream) }
     }
 }
 
@@ -103,6 +80,13 @@ pub(super) struct Bounded {
     stream: Rc<Stream>,
 }
 
+impl Bounded {
+    /// Whether it waits for the client to take what was sent.
+    pub(super) fn must_wait(&self) -> bool {
+        self.stream.must_wait()
+    }
+}
+
 impl HttpBody for Bounded {
     type Data = Held;
     type Error = Error;
@@ -118,7 +102,7 @@ impl HttpBody for Bounded {
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
         let hold = |bytes: Bytes| {
             self.stream.holds(bytes.len());
-            Held { size: bytes.len(), bytes, stream: Rc::clone(&self.stream) }
+            Held { size: bytes.len(), bytes, stream: Some(Rc::clone(&self.stream)) }
         };
         Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(hold))))
     }
@@ -133,10 +117,12 @@ impl HttpBody for Bounded {
 }
 
 /// A piece of an answer, until it is written or given up.
+#[derive(Default)]
 pub(super) struct Held {
     bytes: Bytes,
     size: usize,
-    stream: Rc<Stream>,
+    /// None for a piece without bytes.
+    stream: Option<Rc<Stream>>,
 }
 
 impl Buf for Held {
@@ -159,7 +145,9 @@ impl Buf for Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.stream.lets_go(self.size);
+        if let Some(stream) = &self.stream {
+            stream.lets_go(self.size);
+        }
     }
 }
 
@@ -197,7 +185,7 @@ mod tests {
     /// A body without end.
     fn endless(outflow: &Rc<Outflow>) -> Bounded {
         let frames = futures_util::stream::repeat_with(|| Ok(Frame::data(Bytes::from(vec![0; PIECE]))));
-        outflow.bound(Response::new(Body::boxed(StreamBody::new(frames)))).into_body()
+        outflow.bound(Body::boxed(StreamBody::new(frames)))
     }
 
     fn take(body: &mut Bounded, waker: &Waker) -> Option<Held> {

@@ -1,15 +1,30 @@
-//! What the frames of an HTTP/2 connection tell that neither hyper nor h2 does (RFC 9113 section 4.1).
+//! What the frames of an HTTP/2 connection tell that h2 does not (RFC 9113 section 4.1).
 //!
 //! Both directions are followed by their frame heads alone. From them are known: streams that were reset as malformed or
 //! refused, a header block that stops midway, and a client that makes work for nothing (`docs/security.md` 17): it
-//! resets streams before their answer begins, or has us reset them, or floods us with PING or SETTINGS.
+//! resets streams before their answer begins, or has us reset them, or floods us with PING, SETTINGS or empty DATA.
 
-use std::time::Duration;
+use std::{
+    io,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use tokio::time::Instant;
+use tokio::{
+    io::{AsyncRead, ReadBuf},
+    time::Instant,
+};
+
+use crate::codec::http2::{
+    SMALL,
+    frames::{EmptyData, Frame, Frames, See, Sieve},
+    incoming::Streams,
+    trailers::TrailerBlock,
+};
 
 /// What a client's side begins with.
-pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(in crate::listener) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Over how long excess is counted.
 const WINDOW: Duration = Duration::from_secs(10);
@@ -35,7 +50,7 @@ pub(crate) enum Excess {
     Pings,
     /// SETTINGS.
     Settings,
-    /// DATA that is empty or nearly so.
+    /// DATA that is empty.
     Data,
     /// CONTINUATION of one header block.
     Continuation,
@@ -49,7 +64,6 @@ impl Excess {
         let all = [
             (&b"too_many_resets"[..], Self::Resets),
             (b"too_many_internal_resets", Self::Resets),
-            (b"too_many_data_frames", Self::Data),
             (b"too_many_continuations", Self::Continuation),
             (b"header_list_way_too_large", Self::Fields),
         ];
@@ -73,10 +87,19 @@ pub(crate) struct Findings {
 }
 
 /// Follows both directions of a connection.
-#[derive(Default)]
-pub(super) struct Meter {
-    read: Frames,
+pub(in crate::listener) struct Meter {
+    read: Sieve,
     written: Frames,
+    seen: Seen,
+}
+
+/// What both directions have told.
+#[derive(Default)]
+struct Seen {
+    /// The request bodies that arrive.
+    bodies: Rc<Streams>,
+    empty: EmptyData,
+    trailers: TrailerBlock,
     /// Streams that the client has opened and whose answer has not begun.
     waiting: Vec<u32>,
     last_stream: u32,
@@ -111,50 +134,95 @@ impl Window {
 
 impl Meter {
     /// Begins with the client's preface (RFC 9113 section 3.4).
-    pub(super) fn new() -> Self {
-        let mut meter = Self::default();
-        meter.read.skip = PREFACE.len();
-        meter
+    pub(in crate::listener) fn new(bodies: Rc<Streams>) -> Self {
+        let mut read = Sieve::default();
+        read.skip(PREFACE.len());
+        Self { read, written: Frames::default(), seen: Seen { bodies, ..Seen::default() } }
     }
 
-    /// The client has sent these bytes.
-    pub(super) fn read(&mut self, bytes: &[u8]) -> Findings {
-        let mut frames = std::mem::take(&mut self.read);
-        frames.follow(bytes, |frame| self.client_sent(&frame));
-        if !self.in_block && !frames.is_within_head() {
+    /// Reads what the client sends. Nothing is read while small pieces of bodies are to be brought together first.
+    pub(in crate::listener) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        inner: &mut (impl AsyncRead + Unpin),
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<Findings>> {
+        if self.seen.bodies.is_due() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let Self { read, seen, .. } = self;
+        let polled = read.poll_read(cx, inner, buf, seen);
+        seen.note_head(read.is_within_head());
+        polled.map_ok(|()| self.seen.findings)
+    }
+
+    /// What was found so far.
+    pub(in crate::listener) fn findings(&self) -> Findings {
+        self.seen.findings
+    }
+
+    /// We have sent these bytes.
+    pub(in crate::listener) fn wrote(&mut self, bytes: &[u8]) -> Findings {
+        let Self { written, seen, .. } = self;
+        written.follow(bytes, &mut |frame: &Frame<'_>| seen.we_sent(frame));
+        self.seen.findings
+    }
+
+    /// A GOAWAY with ENHANCE_YOUR_CALM; `None` while a frame of ours is half written.
+    pub(in crate::listener) fn go_away(&self) -> Option<[u8; 17]> {
+        let [a, b, c, d] = self.seen.last_stream.to_be_bytes();
+        let frame = [0, 0, 8, Frame::GOAWAY, 0, 0, 0, 0, 0, a, b, c, d, 0, 0, 0, 11];
+        self.written.is_between_frames().then_some(frame)
+    }
+}
+
+impl See for Seen {
+    fn frame(&mut self, frame: &Frame<'_>) -> bool {
+        self.client_sent(frame)
+    }
+
+    fn payload(&mut self, bytes: &[u8], last: bool) {
+        if let Some((stream, fields)) = self.trailers.take(bytes, last) {
+            self.bodies.saw_trailers(stream, fields);
+        }
+    }
+}
+
+impl Seen {
+    /// Since when a head is incomplete.
+    fn note_head(&mut self, is_within_head: bool) {
+        if !self.in_block && !is_within_head {
             self.findings.head_since = None;
         } else if self.findings.head_since.is_none() {
             self.findings.head_since = Some(Instant::now());
         }
-        self.read = frames;
-        self.findings
     }
 
-    /// We have sent these bytes.
-    pub(super) fn wrote(&mut self, bytes: &[u8]) -> Findings {
-        let mut frames = std::mem::take(&mut self.written);
-        frames.follow(bytes, |frame| self.we_sent(&frame));
-        self.written = frames;
-        self.findings
-    }
-
-    /// A GOAWAY with ENHANCE_YOUR_CALM; `None` while a frame of ours is half written.
-    pub(super) fn go_away(&self) -> Option<[u8; 17]> {
-        let [a, b, c, d] = self.last_stream.to_be_bytes();
-        let frame = [0, 0, 8, Frame::GOAWAY, 0, 0, 0, 0, 0, a, b, c, d, 0, 0, 0, 11];
-        self.written.is_between_frames().then_some(frame)
-    }
-
-    fn client_sent(&mut self, frame: &Frame<'_>) {
+    /// Whether the payload is to be shown: that of trailers.
+    fn client_sent(&mut self, frame: &Frame<'_>) -> bool {
         if !self.in_block {
             self.findings.head_since = None; // what stops midway, if anything does, begins here
         }
+        self.empty.see(frame);
         match frame.kind {
+            Frame::DATA => {
+                if frame.length > 0 && frame.length < SMALL {
+                    self.bodies.saw_small_frame();
+                }
+                self.note(Excess::Data, self.empty.is_flood());
+            }
             Frame::HEADERS => {
                 self.in_block = frame.flags & Frame::END_HEADERS == 0;
-                self.opened(frame.stream);
+                if !self.opened(frame.stream) {
+                    self.trailers.begin(frame);
+                    return true;
+                }
             }
-            Frame::CONTINUATION => self.in_block = frame.flags & Frame::END_HEADERS == 0,
+            Frame::CONTINUATION => {
+                self.in_block = frame.flags & Frame::END_HEADERS == 0;
+                return self.trailers.goes_on(frame);
+            }
             Frame::RST_STREAM if self.forget(frame.stream) => self.reset(),
             Frame::PING => {
                 let window = self.window.current(&self.waiting);
@@ -170,6 +238,7 @@ impl Meter {
             }
             _ => {}
         }
+        false
     }
 
     fn we_sent(&mut self, frame: &Frame<'_>) {
@@ -202,15 +271,17 @@ impl Meter {
         }
     }
 
-    /// HEADERS came: of a new stream, or trailers.
-    fn opened(&mut self, stream: u32) {
-        if stream > self.last_stream {
-            self.last_stream = stream;
-            self.window.current(&self.waiting).streams += 1;
-            if self.waiting.len() < REMEMBERED {
-                self.waiting.push(stream);
-            }
+    /// HEADERS came: whether of a new stream; else they are trailers.
+    fn opened(&mut self, stream: u32) -> bool {
+        if stream <= self.last_stream {
+            return false;
         }
+        self.last_stream = stream;
+        self.window.current(&self.waiting).streams += 1;
+        if self.waiting.len() < REMEMBERED {
+            self.waiting.push(stream);
+        }
+        true
     }
 
     /// Whether the answer on this stream had not begun.
@@ -233,108 +304,6 @@ impl Meter {
     }
 }
 
-/// A frame.
-struct Frame<'a> {
-    kind: u8,
-    flags: u8,
-    stream: u32,
-    /// The beginning of the payload, of those frames that say something there.
-    payload: &'a [u8],
-}
-
-impl Frame<'_> {
-    const DATA: u8 = 0;
-    const HEADERS: u8 = 1;
-    const RST_STREAM: u8 = 3;
-    const SETTINGS: u8 = 4;
-    const PING: u8 = 6;
-    const GOAWAY: u8 = 7;
-    const CONTINUATION: u8 = 9;
-
-    const END_HEADERS: u8 = 4;
-
-    const NO_ERROR: u32 = 0;
-    const PROTOCOL_ERROR: u32 = 1;
-    const REFUSED_STREAM: u32 = 7;
-    const ENHANCE_YOUR_CALM: u32 = 11;
-
-    /// A number of four bytes in the payload.
-    fn number_at(&self, at: usize) -> Option<u32> {
-        let bytes = self.payload.get(at..at + 4)?.try_into().ok()?;
-        Some(u32::from_be_bytes(bytes))
-    }
-}
-
-/// Finds frames, however the bytes are cut.
-struct Frames {
-    /// The head of a frame, and the beginning of its payload where that is looked at.
-    frame: [u8; Self::MOST],
-    have: usize,
-    /// Bytes of the payload still to come.
-    skip: usize,
-}
-
-impl Default for Frames {
-    fn default() -> Self {
-        Self { frame: [0; Self::MOST], have: 0, skip: 0 }
-    }
-}
-
-impl Frames {
-    const HEAD: usize = 9;
-    /// A GOAWAY with a few words.
-    const MOST: usize = Self::HEAD + 8 + 32;
-
-    fn follow(&mut self, mut bytes: &[u8], mut found: impl FnMut(Frame<'_>)) {
-        loop {
-            let skipped = self.skip.min(bytes.len());
-            self.skip -= skipped;
-            bytes = &bytes[skipped..];
-            if bytes.is_empty() {
-                return;
-            }
-            let wanted = self.wanted();
-            let taken = (wanted - self.have).min(bytes.len());
-            self.frame[self.have..self.have + taken].copy_from_slice(&bytes[..taken]);
-            self.have += taken;
-            bytes = &bytes[taken..];
-            if self.have == self.wanted() {
-                self.skip = Self::HEAD + self.length() - self.have;
-                found(self.found());
-                self.have = 0;
-            }
-        }
-    }
-
-    /// How many bytes of this frame are looked at, as far as is known.
-    fn wanted(&self) -> usize {
-        if self.have < Self::HEAD || !matches!(self.frame[3], Frame::RST_STREAM | Frame::GOAWAY) {
-            return Self::HEAD;
-        }
-        (Self::HEAD + self.length()).min(Self::MOST)
-    }
-
-    fn length(&self) -> usize {
-        let [high, middle, low, ..] = self.frame.map(usize::from);
-        high << 16 | middle << 8 | low
-    }
-
-    fn found(&self) -> Frame<'_> {
-        let [_, _, _, kind, flags, s0, s1, s2, s3, ..] = self.frame;
-        let stream = u32::from_be_bytes([s0 & 0x7f, s1, s2, s3]); // the first bit is reserved
-        Frame { kind, flags, stream, payload: &self.frame[Self::HEAD..self.have] }
-    }
-
-    fn is_between_frames(&self) -> bool {
-        self.have == 0 && self.skip == 0
-    }
-
-    /// Whether the last bytes end within the head of a frame, or within a part of a header block.
-    fn is_within_head(&self) -> bool {
-        self.have > 0 || (self.skip > 0 && matches!(self.frame[3], Frame::HEADERS | Frame::CONTINUATION))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -349,8 +318,22 @@ mod tests {
         bytes
     }
 
+    impl Meter {
+        /// What the client sends, in one piece.
+        fn read(&mut self, mut bytes: &[u8]) -> Findings {
+            let cx = &mut Context::from_waker(std::task::Waker::noop());
+            while !bytes.is_empty() {
+                let mut place = [0; 64];
+                let polled = self.poll_read(cx, &mut bytes, &mut ReadBuf::new(&mut place));
+                // Pending is what may be the beginning of empty DATA.
+                assert!(!matches!(polled, Poll::Ready(Err(_))), "a slice never fails");
+            }
+            self.seen.findings
+        }
+    }
+
     fn begun() -> Meter {
-        let mut meter = Meter::new();
+        let mut meter = Meter::new(Rc::default());
         meter.read(PREFACE);
         meter
     }
@@ -412,7 +395,7 @@ mod tests {
         for stream in streams(2000).filter(|stream| stream % 4 == 1) {
             assert_eq!(resets(&mut meter, stream), None, "{stream}");
         }
-        assert_eq!(meter.waiting, [0; 0]);
+        assert_eq!(meter.seen.waiting, [0; 0]);
     }
 
     /// `docs/security.md` 17: MadeYouReset (CVE-2025-8671).
@@ -434,12 +417,12 @@ mod tests {
         let mut meter = begun();
         for (n, stream) in streams(600).enumerate() {
             if n % 200 == 0 {
-                meter.window.since = meter.window.since.map(|since| since - WINDOW);
+                meter.seen.window.since = meter.seen.window.since.map(|since| since - WINDOW);
             }
             opens(&mut meter, stream);
             assert_eq!(resets(&mut meter, stream), None, "{stream}");
         }
-        assert_eq!(meter.window.resets, 200);
+        assert_eq!(meter.seen.window.resets, 200);
     }
 
     #[test]
@@ -503,7 +486,7 @@ mod tests {
         for stream in streams(5000) {
             opens(&mut meter, stream);
         }
-        assert_eq!(meter.waiting.len(), REMEMBERED);
+        assert_eq!(meter.seen.waiting.len(), REMEMBERED);
     }
 
     #[test]
@@ -514,7 +497,7 @@ mod tests {
             let ping = frame(Frame::PING, 0, 0, &[0; 8]);
             meter.read(&[frame(RST_STREAM, 0, 1, &vec![0; length]), ping].concat());
         }
-        assert_eq!((meter.window.resets, meter.window.pings), (1, 5));
+        assert_eq!((meter.seen.window.resets, meter.seen.window.pings), (1, 5));
     }
 
     #[test]
@@ -523,11 +506,11 @@ mod tests {
             frame(Frame::GOAWAY, 0, 0, &[&[0, 0, 0, 1, 0, 0, 0, code], words.as_bytes()].concat())
         };
         for (code, words, told) in [
-            (11, "too_many_data_frames", Some(Excess::Data)),
+            (11, "too_many_continuations", Some(Excess::Continuation)),
             (11, "header_list_way_too_large", Some(Excess::Fields)),
             (11, "", None),
             (11, "something that is new and longer than all that we know", None),
-            (1, "too_many_data_frames", None),
+            (1, "too_many_continuations", None),
         ] {
             let bytes = goaway(code, words);
             for size in 1..bytes.len() {

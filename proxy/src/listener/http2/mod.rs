@@ -2,27 +2,47 @@
 //!
 //! Limits are set explicitly (`docs/security.md` 17). A connection without streams for the idle timeout, one that is too
 //! old, and one whose listener ends are asked to end by GOAWAY; one that takes nothing of what we write is dropped,
-//! and so is a stream ([`super::stall`]).
+//! and so is a stream ([`stream`]).
+//!
+//! The `h2` crate is driven here: one task reads and writes the connection, and one for each stream answers it.
+//! [`meter`] follows the frames, [`outflow`] bounds what the connection holds of its answers.
 //!
 //! h2 refuses malformed heads by itself and tells nobody. They are counted by what is written: resets with
 //! PROTOCOL_ERROR that no request accounts for. So are streams over the limit, which it refuses. What else the frames
 //! tell ends the connection: a head that does not end in time, and frames that are nothing but work for us.
 
+mod meter;
+mod outflow;
+mod stream;
+
 use std::{
     future::{Future, poll_fn},
-    pin::{Pin, pin},
+    pin::Pin,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
+    time::Duration,
 };
 
-use http::Request;
-use hyper::{body::Incoming, server::conn::http2};
-use hyper_util::rt::TokioIo;
+use h2::{
+    RecvStream,
+    server::{self, SendResponse},
+};
+use http::{Request, header};
 use outrigger_config::model::{Listener, ListenerTimeouts};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{client::Client, io::ClientIo, meter::Excess, outflow::Outflow, stall::StreamExecutor};
+pub(super) use self::meter::{Findings, Meter, PREFACE};
+use self::{
+    meter::Excess,
+    outflow::{Held, Outflow},
+    stream::RequestStream,
+};
+use super::{client::Client, io::ClientIo};
 use crate::{
+    codec::{
+        fields,
+        http2::incoming::{self, Arrived, Streams},
+    },
     edge::{self, Received},
     respond,
 };
@@ -45,28 +65,17 @@ const RESETS_BY_H2: usize = 1024;
 const SEND_BUFFER: usize = 64 * 1024;
 
 /// Serves one connection to its end.
-pub(crate) async fn serve(client: Rc<Client>, mut io: ClientIo) {
-    io.meter_frames();
+pub(crate) async fn serve(client: Rc<Client>, io: ClientIo) {
     let mut told = Told::default();
     let (view, id) = client.listener.current(&client.worker);
     let listener = view.config().listener(id);
     let mut clocks = Clocks::new(&client, listener.timeouts.clone());
-    let builder = builder(listener);
+    let mut connection = Connection::new(&client, io, listener);
     drop(view);
-    let service = {
-        let (client, outflow) = (Rc::clone(&client), Rc::<Outflow>::default());
-        hyper::service::service_fn(move |request: Request<Incoming>| {
-            let (head, body) = request.into_parts();
-            let answer = outflow.bind(edge::handle(&client, head, Received::Http2(body)));
-            debug_assert!(size_of_val(&answer) <= 256, "every request copies this future");
-            answer
-        })
-    };
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
     let mut said_goodbye = false;
     poll_fn(|cx| {
         loop {
-            let polled = connection.as_mut().poll(cx);
+            let polled = connection.poll(cx);
             told.tell(&client);
             if let Poll::Ready(result) = polled {
                 ended(&client, result.err());
@@ -81,7 +90,7 @@ pub(crate) async fn serve(client: Rc<Client>, mut io: ClientIo) {
                 continue;
             }
             match clocks.poll(cx) {
-                Poll::Ready(Due::GoAway) => connection.as_mut().graceful_shutdown(),
+                Poll::Ready(Due::GoAway) => connection.end(),
                 Poll::Ready(Due::SlowHead) => {
                     edge::refuse_unparsed(&client, respond::SLOW_HEAD.over_http2());
                     client.watch.turn_away();
@@ -98,19 +107,102 @@ pub(crate) async fn serve(client: Rc<Client>, mut io: ClientIo) {
     .await;
 }
 
-fn builder(listener: &Listener) -> http2::Builder<StreamExecutor> {
-    let mut builder = http2::Builder::new(StreamExecutor { limit: listener.timeouts.body_idle });
+fn builder(listener: &Listener) -> server::Builder {
+    let mut builder = server::Builder::new();
     builder
         .max_concurrent_streams(listener.limits.streams)
-        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_frame_size(FRAME)
         .header_table_size(HEADER_TABLE)
         .max_header_list_size(header_list_size(listener.limits.header_bytes))
         .max_pending_accept_reset_streams(RESETS_UNSEEN)
-        .max_local_error_reset_streams(RESETS_BY_H2)
-        .max_send_buf_size(SEND_BUFFER);
+        .max_local_error_reset_streams(Some(RESETS_BY_H2))
+        .max_send_buffer_size(SEND_BUFFER)
+        .data_frame_budget(usize::MAX); // small frames are brought together instead
     builder
+}
+
+/// A connection and what its streams share.
+struct Connection {
+    client: Rc<Client>,
+    stage: Stage,
+    /// It is asked to end as soon as it has begun.
+    ends: bool,
+    bodies: Rc<Streams>,
+    outflow: Rc<Outflow>,
+    /// `timeouts.bodyIdle`: how long a client may take nothing of an answer.
+    limit: Option<Duration>,
+}
+
+enum Stage {
+    Handshaking(server::Handshake<ClientIo, Held>),
+    Serving(server::Connection<ClientIo, Held>),
+}
+
+impl Connection {
+    fn new(client: &Rc<Client>, mut io: ClientIo, listener: &Listener) -> Self {
+        let bodies = Rc::<Streams>::default();
+        io.meter_frames(Rc::clone(&bodies));
+        Self {
+            client: Rc::clone(client),
+            stage: Stage::Handshaking(builder(listener).handshake(io)),
+            ends: false,
+            bodies,
+            outflow: Rc::default(),
+            limit: listener.timeouts.body_idle,
+        }
+    }
+
+    /// Asks the client to end the connection, by GOAWAY.
+    fn end(&mut self) {
+        match &mut self.stage {
+            Stage::Handshaking(_) => self.ends = true,
+            Stage::Serving(connection) => connection.graceful_shutdown(),
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
+        loop {
+            match &mut self.stage {
+                Stage::Handshaking(handshake) => {
+                    let mut connection = ready!(Pin::new(handshake).poll(cx))?;
+                    if self.ends {
+                        connection.graceful_shutdown();
+                    }
+                    self.stage = Stage::Serving(connection);
+                }
+                Stage::Serving(connection) => {
+                    let accepted = connection.poll_accept(cx);
+                    if self.bodies.is_due() {
+                        self.bodies.bring_together();
+                    }
+                    match ready!(accepted) {
+                        Some(Ok((request, respond))) => self.begin(request, respond),
+                        Some(Err(error)) => return Poll::Ready(Err(error)),
+                        None => return Poll::Ready(Ok(())),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Begins to answer a request; the rest is done by a task of its own.
+    fn begin(&self, request: Request<RecvStream>, respond: SendResponse<Held>) {
+        let (head, recv) = request.into_parts();
+        let length = head.headers.get(header::CONTENT_LENGTH);
+        let length = length.and_then(|value| fields::length(value.as_bytes()));
+        let body = match incoming::begin(recv, length, &self.bodies) {
+            Arrived::Nothing => Received::Nothing,
+            Arrived::Whole(data, trailers) => Received::Whole(data, trailers.map(Box::new)),
+            Arrived::Some(incoming) => Received::Http2(incoming),
+        };
+        let answer = edge::handle(&self.client, head, body);
+        debug_assert!(size_of_val(&answer) <= 256, "every request copies this future");
+        let stream = RequestStream::new(answer, respond, Rc::clone(&self.outflow), self.limit);
+        // In a box: the runtime moves the future of a task several times.
+        drop(tokio::task::spawn_local(Box::pin(stream.serve())));
+    }
 }
 
 /// What of the meter's findings was counted and logged.
@@ -141,7 +233,7 @@ fn header_list_size(limit: usize) -> u32 {
 }
 
 /// Counts and logs a connection that ends for what the client sent.
-fn ended(client: &Rc<Client>, error: Option<hyper::Error>) {
+fn ended(client: &Rc<Client>, error: Option<h2::Error>) {
     let found = client.watch.findings();
     let refusal = match found.excess.or(found.told) {
         Some(Excess::Resets) => Some(respond::HTTP2_RESETS),

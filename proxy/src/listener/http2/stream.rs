@@ -1,0 +1,186 @@
+//! One stream: its request is answered and the answer written, by one task.
+//!
+//! A client that takes nothing of an answer for `timeouts.bodyIdle` loses the stream: it waits for room in the client's
+//! window, while the connection may be alive and other streams go on.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use h2::{Reason, server::SendResponse};
+use http::{HeaderValue, Response, StatusCode, header, response::Parts};
+use http_body::Body as _;
+use outrigger_filters::{
+    context::Context as ExchangeContext,
+    hop_by_hop::{self, Found},
+    service::Body,
+};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::outflow::{Bounded, Held, Outflow};
+use crate::{
+    codec::{
+        date,
+        http2::{
+            handed_on,
+            sending::{Sending, Stopped},
+        },
+    },
+    edge::Answer,
+};
+
+/// One stream, until its answer is handed to the connection.
+pub(super) struct RequestStream {
+    respond: SendResponse<Held>,
+    exchange: ExchangeContext,
+    outflow: Rc<Outflow>,
+    stage: Stage,
+    /// How long the client may take nothing of an answer.
+    limit: Option<Duration>,
+    /// Since when it takes nothing.
+    stuck_since: Option<Instant>,
+    /// Made only when a stream waits for its client.
+    timer: Option<Pin<Box<Sleep>>>,
+    /// A client that waits was told to send its body.
+    continued: bool,
+}
+
+enum Stage {
+    Answering(Answer),
+    Sending(Sending<Held>, Bounded),
+}
+
+impl RequestStream {
+    /// A request whose answer is in the making.
+    pub(super) fn new(
+        answer: Answer,
+        respond: SendResponse<Held>,
+        outflow: Rc<Outflow>,
+        limit: Option<Duration>,
+    ) -> Self {
+        let exchange = answer.exchange();
+        let continued = !exchange.expects.get();
+        let stage = Stage::Answering(answer);
+        Self { respond, exchange, outflow, stage, limit, stuck_since: None, timer: None, continued }
+    }
+
+    /// Serves it to its end, or until the client resets it.
+    pub(super) fn serve(mut self) -> impl Future<Output = ()> {
+        poll_fn(move |cx| self.poll(cx))
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match &mut self.stage {
+                Stage::Answering(answer) => match Pin::new(answer).poll(cx) {
+                    Poll::Ready(Ok(response)) => match self.begin(response) {
+                        Some((sending, body)) => self.stage = Stage::Sending(sending, body),
+                        None => return Poll::Ready(()),
+                    },
+                    Poll::Ready(Err(_)) => {
+                        self.respond.send_reset(Reason::PROTOCOL_ERROR);
+                        return Poll::Ready(());
+                    }
+                    Poll::Pending => {
+                        self.go_on();
+                        return self.respond.poll_reset(cx).map(drop);
+                    }
+                },
+                Stage::Sending(sending, body) => {
+                    let polled = sending.poll(cx, body);
+                    match polled {
+                        Poll::Ready(Ok(()) | Err(Stopped::Stream)) => return Poll::Ready(()),
+                        Poll::Ready(Err(Stopped::Body(error))) => {
+                            let reason = handed_on(&error).unwrap_or(Reason::INTERNAL_ERROR);
+                            sending.stream().send_reset(reason);
+                            return Poll::Ready(());
+                        }
+                        Poll::Pending => {}
+                    }
+                    if sending.stream().poll_reset(cx).is_ready() {
+                        return Poll::Ready(());
+                    }
+                    let stuck = sending.waits_for_room() || body.must_wait();
+                    return self.poll_stuck(stuck, cx);
+                }
+            }
+        }
+    }
+
+    /// Sends 100 to a client that waits with its body, when the upstream asks for it.
+    fn go_on(&mut self) {
+        if !self.continued && self.exchange.is_body_wanted() {
+            self.continued = true;
+            let mut response = Response::new(());
+            *response.status_mut() = StatusCode::CONTINUE;
+            // A stream that was reset meanwhile is found to be so by the next look at it.
+            let _ = self.respond.send_informational(response);
+        }
+    }
+
+    /// Sends the head; the body follows where there is one.
+    fn begin(&mut self, response: Response<Body>) -> Option<(Sending<Held>, Bounded)> {
+        let (mut head, body) = response.into_parts();
+        clean(&mut head);
+        let ends = body.is_end_stream();
+        if !ends
+            && let Some(length) = body.size_hint().exact()
+            && !head.headers.contains_key(header::CONTENT_LENGTH)
+        {
+            head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        match self.respond.send_response(Response::from_parts(head, ()), ends) {
+            Ok(stream) if !ends => Some((Sending::new(stream), self.outflow.bound(body))),
+            Ok(_) => None,
+            Err(error) => {
+                tracing::debug!(%error, "the head of an answer could not be sent");
+                self.respond.send_reset(Reason::INTERNAL_ERROR);
+                None
+            }
+        }
+    }
+
+    /// Ready when the client has taken nothing for too long. The rest of the request goes on meanwhile.
+    fn poll_stuck(&mut self, stuck: bool, cx: &mut Context<'_>) -> Poll<()> {
+        if !stuck {
+            self.stuck_since = None;
+            return Poll::Pending;
+        }
+        self.exchange.poll_upload(cx);
+        let Some(limit) = self.limit else { return Poll::Pending };
+        let deadline = *self.stuck_since.get_or_insert_with(Instant::now) + limit;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if timer.deadline() != deadline {
+            timer.as_mut().reset(deadline);
+        }
+        timer.as_mut().poll(cx).map(|()| self.exchange.stalled.set(true))
+    }
+}
+
+/// The head as HTTP/2 takes it: without fields that are for one connection (RFC 9113 section 8.2.2), with a date.
+fn clean(head: &mut Parts) {
+    if head.status.is_informational() {
+        // Nothing in the proxy answers so; the client would wait for another answer.
+        head.status = StatusCode::INTERNAL_SERVER_ERROR;
+        head.headers.clear();
+    }
+    let mut found = Found::default();
+    let mut encoded = false;
+    for name in head.headers.keys() {
+        found.see(name);
+        encoded |= *name == header::TRANSFER_ENCODING;
+    }
+    if encoded {
+        head.headers.remove(header::TRANSFER_ENCODING);
+    }
+    if found.any() {
+        hop_by_hop::strip_response(&mut head.headers);
+    }
+    if !head.headers.contains_key(header::DATE) {
+        head.headers.insert(header::DATE, date::value());
+    }
+}

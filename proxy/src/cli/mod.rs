@@ -32,10 +32,31 @@ struct Arguments {
     command: Command,
     /// Least severe operational messages to show, on stderr
     #[arg(long, global = true, value_name = "LEVEL", default_value = "info")]
-    log_level: tracing::Level,
+    log_level: LogLevel,
     /// Form of operational messages
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,
+}
+
+/// Least severe of the operational messages. There is no `trace`: what libraries would say there is compiled out, since
+/// asking for it costs every HTTP/2 frame.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+}
+
+impl From<LogLevel> for tracing::Level {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Error => Self::ERROR,
+            LogLevel::Warn => Self::WARN,
+            LogLevel::Info => Self::INFO,
+            LogLevel::Debug => Self::DEBUG,
+        }
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -73,7 +94,7 @@ pub fn main() -> ExitCode {
 /// Runs a command line, whose first word is the name of the program.
 pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = Arguments::parse_from(words);
-    log::start(arguments.log_level, arguments.log_format);
+    log::start(arguments.log_level.into(), arguments.log_format);
     let code = match arguments.command {
         Command::Run(file) => run::run(file.config),
         Command::Check(arguments) => check::check(&arguments),

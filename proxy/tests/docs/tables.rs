@@ -80,7 +80,7 @@ fn every_reason_is_told() {
         "proxy/src/respond.rs",
         "proxy/src/listener/client.rs",
         "proxy/src/listener/accept.rs",
-        "proxy/src/listener/http2.rs",
+        "proxy/src/listener/http2/mod.rs",
     ];
     let without_tests = |path: &str| read(path).split("#[cfg(test)]").next().unwrap_or_default().to_owned();
     let sources = sources.map(without_tests).concat();

@@ -38,7 +38,7 @@ use crate::{
 
 /// Messages as they are.
 #[derive(Clone, Copy, Default)]
-pub struct Plain;
+pub(crate) struct Plain;
 
 impl Codec for Plain {
     type Encode = Bytes;
@@ -78,7 +78,7 @@ impl Decoder for Plain {
 #[derive(Clone, Copy)]
 struct Echo;
 
-pub type Messages = Pin<Box<dyn Stream<Item = Result<Bytes, Status>> + Send>>;
+pub(crate) type Messages = Pin<Box<dyn Stream<Item = Result<Bytes, Status>> + Send>>;
 
 impl UnaryService<Bytes> for Echo {
     type Response = Bytes;
@@ -170,7 +170,7 @@ pub async fn app() -> u16 {
 
 /// hyper's connection as the service that tonic's client wants.
 #[derive(Clone)]
-pub struct Channel(http2::SendRequest<Body>);
+pub(crate) struct Channel(http2::SendRequest<Body>);
 
 impl tower::Service<HttpRequest<Body>> for Channel {
     type Response = HttpResponse<Incoming>;
@@ -186,11 +186,11 @@ impl tower::Service<HttpRequest<Body>> for Channel {
     }
 }
 
-pub async fn client(address: SocketAddr) -> Client<Channel> {
+pub(crate) async fn client(address: SocketAddr) -> Client<Channel> {
     client_over(TcpStream::connect(address).await.unwrap(), address).await
 }
 
-pub async fn client_over(
+pub(crate) async fn client_over(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     address: SocketAddr,
 ) -> Client<Channel> {

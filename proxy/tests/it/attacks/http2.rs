@@ -88,7 +88,7 @@ fn what_h2_finds_too_much_is_told_by_its_reason() {
         let count = siege.rejected(reason);
         let mut client = Frames::connect(siege.proxy.inbound());
         client.send(begin);
-        client.send(&next.repeat(if next.len() < 100 { 150 } else { 1 }));
+        client.send(&next.repeat(if next.len() < 100 { 300 } else { 1 }));
         assert_eq!(client.outcome(1), Outcome::GoAway(ENHANCE_YOUR_CALM), "{reason}");
         siege.wait_rejected(reason, count + 1.0);
     }

@@ -1,9 +1,11 @@
 //! HTTP/2 by hand: frames as bytes and header blocks of literals, for what no client library would send.
 
 use std::{
-    io::{Read, Write},
+    io::{ErrorKind, Read, Write},
     net::{SocketAddr, TcpStream},
 };
+
+use tokio::time::Instant;
 
 use super::PATIENCE;
 
@@ -23,11 +25,14 @@ pub const END_HEADERS: u8 = 4;
 pub const PADDED: u8 = 8;
 pub const PRIORITIZED: u8 = 0x20;
 
+pub const NO_ERROR: u32 = 0;
 pub const PROTOCOL_ERROR: u32 = 1;
+pub const INTERNAL_ERROR: u32 = 2;
 pub const FLOW_CONTROL_ERROR: u32 = 3;
 pub const STREAM_CLOSED: u32 = 5;
 pub const FRAME_SIZE_ERROR: u32 = 6;
 pub const REFUSED_STREAM: u32 = 7;
+pub const CANCEL: u32 = 8;
 pub const COMPRESSION_ERROR: u32 = 9;
 pub const ENHANCE_YOUR_CALM: u32 = 11;
 
@@ -47,7 +52,41 @@ pub enum Outcome {
     Closed,
 }
 
-/// A client connection with prior knowledge.
+/// What a client's side of a connection begins with.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// One frame.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    pub kind: u8,
+    pub flags: u8,
+    pub stream: u32,
+    pub payload: Vec<u8>,
+}
+
+impl Frame {
+    /// Whether nothing follows on its stream.
+    pub fn ends(&self) -> bool {
+        matches!(self.kind, DATA | HEADERS) && self.flags & END_STREAM != 0
+    }
+
+    /// The error code of RST_STREAM or GOAWAY.
+    pub fn code(&self) -> u32 {
+        number(&self.payload[if self.kind == GOAWAY { 4 } else { 0 }..])
+    }
+}
+
+/// What the next read of a connection found.
+#[derive(Debug, Clone)]
+pub enum Event {
+    Frame(Frame),
+    /// Nothing until the deadline.
+    Late,
+    /// The end of the connection.
+    End,
+}
+
+/// A connection with prior knowledge.
 pub struct Frames {
     stream: TcpStream,
     read: Vec<u8>,
@@ -57,10 +96,41 @@ impl Frames {
     pub fn connect(address: SocketAddr) -> Self {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+        stream.write_all(PREFACE).unwrap();
         let mut client = Self { stream, read: Vec::new() };
         client.frame(SETTINGS, 0, 0, &[]);
         client
+    }
+
+    /// The client's side with these settings as its first.
+    pub fn connect_with(address: SocketAddr, settings: &[(u16, u32)]) -> Self {
+        let mut client = Self::over(TcpStream::connect(address).unwrap());
+        client.send(PREFACE);
+        client.settings(settings);
+        client
+    }
+
+    /// The server's side of a connection, once the client's preface was read; nothing was sent yet.
+    pub fn accept(stream: TcpStream) -> Option<Self> {
+        let mut server = Self::over(stream);
+        server.take(PREFACE.len()).filter(|preface| preface == PREFACE)?;
+        Some(server)
+    }
+
+    fn over(stream: TcpStream) -> Self {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream, read: Vec::new() }
+    }
+
+    /// Sends SETTINGS.
+    pub fn settings(&mut self, settings: &[(u16, u32)]) {
+        let payload: Vec<u8> = settings
+            .iter()
+            .flat_map(|(name, value)| [&name.to_be_bytes()[..], &value.to_be_bytes()].concat())
+            .collect();
+        self.frame(SETTINGS, 0, 0, &payload);
     }
 
     pub fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
@@ -103,6 +173,42 @@ impl Frames {
                 return Outcome::Status(status);
             }
         }
+    }
+
+    /// The next frame if it is there before `deadline`; a deadline that has passed means: if it is there now.
+    pub fn next_until(&mut self, deadline: Instant) -> Event {
+        loop {
+            if let [a, b, c, _, _, ..] = self.read[..] {
+                let length = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+                if self.read.len() >= 9 + length {
+                    let (kind, flags, stream, payload) = self.next().unwrap();
+                    return Event::Frame(Frame { kind, flags, stream, payload });
+                }
+            }
+            let mut buffer = [0; 16 * 1024];
+            match self.read_until(deadline, &mut buffer) {
+                Ok(0) => return Event::End,
+                Ok(read) => self.read.extend_from_slice(&buffer[..read]),
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    return Event::Late;
+                }
+                Err(_) => return Event::End,
+            }
+        }
+    }
+
+    fn read_until(&mut self, deadline: Instant, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            self.stream.set_nonblocking(true)?;
+            let read = self.stream.read(buffer);
+            self.stream.set_nonblocking(false)?;
+            return read;
+        }
+        self.stream.set_read_timeout(Some(left))?;
+        let read = self.stream.read(buffer);
+        self.stream.set_read_timeout(Some(PATIENCE))?;
+        read
     }
 
     /// The next frame: kind, flags, stream, payload.
@@ -166,7 +272,7 @@ fn string(block: &mut Vec<u8>, text: &[u8]) {
 }
 
 /// The status at the front of a first header block: an entry of the static table, or a literal of three digits.
-fn status_of(block: &[u8]) -> u16 {
+pub fn status_of(block: &[u8]) -> u16 {
     // A change of the table's size may stand in front.
     let block = if block[0] & 0xe0 == 0x20 { &block[1..] } else { block };
     match block[0] {

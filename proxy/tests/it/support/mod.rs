@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod dns;
+pub mod flow;
 pub mod frames;
 pub mod front;
 pub mod keys;

@@ -1,9 +1,11 @@
 //! JSON Web Key Sets (RFC 7517): text into public keys that can verify, and words for those that cannot.
 //!
 //! The same reader serves `jwks.file` and `jwks.inline` when the configuration is checked, and every answer of a key
-//! server later. A set is refused as a whole when it is no set, is too large, or when it is not clear which
-//! key a name stands for. One key that is of no use here is left out and told: providers publish encryption keys
-//! and curves of their own beside the keys that we need. A set that leaves nothing is refused.
+//! server later. A set is rejected as a whole when it is not a set or is too large. A key that cannot verify is
+//! left out and reported: providers publish encryption keys and curves of their own beside the keys that we need. A
+//! set without a usable key is rejected.
+//!
+//! Several keys may share a `kid` (RFC 7517 section 4.5); the verifier selects among them by algorithm.
 //!
 //! Secrets have no place in a set: `oct` keys and private members are left out (`secret` is for HS256 and its kin).
 
@@ -30,7 +32,7 @@ const MAX_DEPTH: usize = 8;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Jwks {
-    /// What can verify, in the order of the set; at least one, no `kid` twice.
+    /// What can verify, in the order of the set; at least one. Several keys may share a `kid`.
     pub keys: Vec<Jwk>,
     /// What was left out.
     pub skipped: Vec<SkippedKey>,
@@ -88,9 +90,6 @@ pub enum JwksError {
     /// Over [`MAX_KEYS`].
     #[error("it has {0} keys; 100 are the most")]
     TooManyKeys(usize),
-    /// Two keys have one name.
-    #[error("two keys have the kid {0:?}")]
-    DuplicateKid(Arc<str>),
     /// Nothing in it can verify a token.
     #[error("none of its keys can be used{}", listed(.0))]
     NoUsableKey(Vec<SkippedKey>),
@@ -112,7 +111,7 @@ fn listed(skipped: &[SkippedKey]) -> String {
 /// Reads a set.
 ///
 /// # Errors
-/// When the text is no set, is too large, has one name for two keys, or no key that can verify.
+/// When the text is not a set, is too large, or has no key that can verify.
 pub fn parse(text: &[u8]) -> Result<Jwks, JwksError> {
     if text.len() > MAX_BYTES {
         return Err(JwksError::TooLarge);
@@ -123,16 +122,9 @@ pub fn parse(text: &[u8]) -> Result<Jwks, JwksError> {
     if listed.len() > MAX_KEYS {
         return Err(JwksError::TooManyKeys(listed.len()));
     }
-    let (mut keys, mut skipped, mut kids) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut keys, mut skipped) = (Vec::new(), Vec::new());
     for (index, json) in listed.iter().enumerate() {
         let kid = key::kid(json);
-        if let Some(kid) = &kid {
-            // Also among keys that are left out: a set that uses one name twice is not to be trusted with names.
-            if kids.contains(kid) {
-                return Err(JwksError::DuplicateKid(Arc::clone(kid)));
-            }
-            kids.push(Arc::clone(kid));
-        }
         match Jwk::read(json, kid.clone()) {
             Ok(key) => keys.push(key),
             Err(why) => skipped.push(SkippedKey { index, kid, why }),

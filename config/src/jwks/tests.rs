@@ -133,14 +133,23 @@ fn a_set_has_a_largest_size_and_number() {
     assert_eq!(refused(text), "it is larger than 1 MiB");
 }
 
-/// docs/security.md 12.
+/// RFC 7517 section 4.5 allows one `kid` for keys of several types, and providers publish them.
 #[test]
-fn one_name_for_two_keys_refuses_the_set() {
-    let named = |key, kid: &str| with(key, "kid", kid.into());
-    assert_eq!(refused(set(&[named(p256(), "a"), named(rsa(), "a")])), "two keys have the kid \"a\"");
-    let encryption = with(named(p256(), "a"), "use", "enc".into());
-    assert_eq!(refused(set(&[encryption, named(rsa(), "a")])), "two keys have the kid \"a\"");
-    assert_eq!(parse(&set(&[named(p256(), "a"), named(rsa(), "A"), p256(), p256()])).unwrap().keys.len(), 4);
+fn keys_that_share_a_kid_are_all_kept_and_only_the_unusable_are_left_out() {
+    let named = |key| with(key, "kid", "a".into());
+    let encryption = with(named(p256()), "use", "enc".into());
+    let post_quantum = json!({ "kty": "AKP", "alg": "ML-DSA-65", "kid": "a", "pub": "AAAA" });
+    for (keys, kept, left_out) in [
+        (vec![named(p256()), named(rsa())], 2, 0),
+        (vec![named(p256()), named(p256()), named(p256())], 3, 0),
+        (vec![encryption.clone(), named(rsa())], 1, 1),
+        (vec![named(rsa()), encryption], 1, 1),
+        (vec![post_quantum.clone(), named(ed25519()), post_quantum], 1, 2),
+    ] {
+        let set = parse(&set(&keys)).unwrap_or_else(|error| panic!("{keys:?}: {error}"));
+        assert_eq!((set.keys.len(), set.skipped.len()), (kept, left_out), "{keys:?}");
+        assert!(set.keys.iter().all(|key| key.kid.as_deref() == Some("a")), "{set:?}");
+    }
 }
 
 /// docs/security.md 12: RSA under 2048 bits, `use: enc` and their like.

@@ -98,5 +98,10 @@ fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// The value of a cookie with this name. Space before the `=` is read over, since apps read over it too.
 fn cookie_value<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let equals = pair.iter().position(|byte| *byte == b'=')?;
-    (pair[..equals].trim_ascii_end() == name.as_bytes()).then(|| &pair[equals + 1..])
+    (pair[..equals].trim_ascii_end() == name.as_bytes()).then(|| unquoted(&pair[equals + 1..]))
+}
+
+/// A value without the pair of quotes that may be around it (RFC 6265 section 4.1.1).
+fn unquoted(value: &[u8]) -> &[u8] {
+    value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value)
 }

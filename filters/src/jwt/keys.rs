@@ -16,7 +16,7 @@ use outrigger_config::{
 
 use super::{Refusal, Token};
 
-/// How many keys are tried for a token that names none. Each try costs a verification.
+/// How many keys are tried for one token. Each try costs a verification.
 const MAX_TRIED: usize = 4;
 
 /// The keys of one provider.
@@ -53,10 +53,16 @@ impl PartialEq for Key {
 }
 
 impl KeySet {
-    /// The public keys of a set.
+    /// The public keys of a set. A key that the set lists twice is kept once, so that it is tried once.
     pub fn public(set: Jwks) -> Self {
         let unusable = set.skipped.into_iter().filter_map(|key| key.kid).collect();
-        Self::new(set.keys.into_iter().map(Key::public).collect(), unusable)
+        let mut distinct: Vec<Jwk> = Vec::with_capacity(set.keys.len());
+        for key in set.keys {
+            if !distinct.contains(&key) {
+                distinct.push(key);
+            }
+        }
+        Self::new(distinct.into_iter().map(Key::public).collect(), unusable)
     }
 
     /// Reads the text of a set.
@@ -106,21 +112,17 @@ impl KeySet {
 
     /// The key that signed the token.
     ///
-    /// A token that names a key is for that key, or else for one without a name; one that names none is tried with
-    /// each that fits its algorithm. At most [`MAX_TRIED`] are tried, and nothing at all when more would have to be.
+    /// A token with a `kid` is tried with the keys of that `kid`, which several keys may share (RFC 7517 section 4.5).
+    /// If the set has no such key, it is tried with the keys without `kid`. A token without `kid` is tried with all
+    /// keys. Only keys that fit the token's algorithm are tried. If more than [`MAX_TRIED`] keys fit, none is tried.
     ///
     /// # Errors
     /// When there is none. [`Refusal::UnknownKid`] may end with newer keys; nothing else will.
     pub(super) fn verify(&self, token: &Token<'_>) -> Result<Arc<Key>, Refusal> {
         let Some(kid) = token.kid() else { return self.try_each(token, |_| true) };
-        if let Some(key) = self.keys.iter().find(|key| key.kid() == Some(kid)) {
-            return if !key.fits(token.algorithm()) {
-                Err(Refusal::KeyMismatch)
-            } else if key.signed(token) {
-                Ok(Arc::clone(key))
-            } else {
-                Err(Refusal::Signature)
-            };
+        let has_kid = |key: &Key| key.kid() == Some(kid);
+        if self.keys.iter().any(|key| has_kid(key)) {
+            return self.try_each(token, has_kid);
         }
         if self.unusable.iter().any(|unusable| **unusable == *kid) {
             return Err(Refusal::UnusableKey);

@@ -59,11 +59,11 @@ pub enum Refusal {
     BindingMismatch,
     /// No key has its `kid`.
     UnknownKid,
-    /// The key with its `kid` is in the set, but of no use here.
+    /// The only keys with its `kid` cannot verify.
     UnusableKey,
-    /// The key with its `kid` is for another algorithm, or no key is for this one.
+    /// No key with its `kid`, or no key at all, is for its algorithm.
     KeyMismatch,
-    /// No `kid`, and too many keys that it could mean.
+    /// More keys than are tried fit its `kid`, if it has one, and its algorithm.
     AmbiguousKey,
     /// The signature is wrong.
     Signature,

@@ -316,7 +316,7 @@ fn the_last_good_keys_stay_while_the_server_fails_until_they_are_too_old() {
 
 #[test]
 fn answers_that_are_no_set_are_refused_and_told() {
-    let (a, same_name) = (Signer::new("a"), Signer::new("a"));
+    let a = Signer::new("a");
     let weak = json!({ "keys": [{ "kty": "RSA", "kid": "w", "n": "AQAB", "e": "AQAB" }] }).to_string();
     let many: Vec<Signer> = (0..101).map(|number| Signer::new(&number.to_string())).collect();
     let many = jwks(&many.iter().collect::<Vec<_>>());
@@ -324,7 +324,6 @@ fn answers_that_are_no_set_are_refused_and_told() {
         (answer(200, "text/html", "<!doctype html><title>Sign in</title>"), "keys", "this is HTML"),
         (Reply::Json(String::new()), "keys", "empty"),
         (Reply::Json("{}".to_owned()), "keys", "without a list of keys"),
-        (Reply::Json(jwks(&[&a, &same_name])), "keys", "two keys have the kid"),
         (Reply::Json(weak), "keys", "none of its keys can be used"),
         (Reply::Json(many), "keys", "101 keys"),
         (Reply::Endless, "too_large", "1 MiB"),
@@ -341,6 +340,30 @@ fn answers_that_are_no_set_are_refused_and_told() {
         assert!(setup.proxy.stderr().contains(told), "{result}: {told} is not in\n{}", setup.proxy.stderr());
         assert_eq!(setup.status(&a.token(&claims())), 503);
     }
+}
+
+/// RFC 7517 section 4.5. The day a provider adds such a key, no token may be refused for it.
+#[test]
+fn a_kid_that_several_keys_share_refuses_no_token() {
+    let (key, same_kind, rsa) = (Signer::new("a"), Signer::new("a"), Signer::rsa("a"));
+    let mut encryption = Signer::rsa("a").jwk();
+    encryption["use"] = "enc".into();
+    let post_quantum = json!({ "kty": "AKP", "alg": "ML-DSA-65", "kid": "a", "pub": "AAAA" });
+    let before = jwks(&[&key]);
+    let after = json!({ "keys": [encryption, post_quantum, rsa.jwk(), same_kind.jwk(), key.jwk()] });
+    let server = KeyServer::plain(before);
+    let setup = Setup::start(&by_url(&server, ", refresh: 1s"));
+    assert_eq!(setup.status(&key.token(&claims())), 200);
+    server.publish(after.to_string());
+    wait_for("the new keys", || (setup.status(&rsa.token(&claims())) == 200).then_some(()));
+    for signer in [&key, &same_kind, &rsa] {
+        assert_eq!(setup.status(&signer.token(&claims())), 200);
+    }
+    assert_eq!(setup.status(&Signer::new("a").token(&claims())), 401);
+    assert_eq!(
+        (setup.fetched("keys"), setup.proxy.metric(r#"outrigger_jwks_keys{provider="corp"}"#)),
+        (0.0, 3.0)
+    );
 }
 
 #[test]

@@ -568,6 +568,48 @@ fn a_token_without_kid_is_tried_with_few_keys() {
     assert_eq!(verify([unnamed(4), vec![own]].concat(), &good()).unwrap_err(), Refusal::UnknownKid);
 }
 
+/// The `kid` narrows the keys down, then `alg` does; what still could be meant is tried, at most four keys.
+#[test]
+fn keys_that_share_a_kid_are_chosen_by_algorithm_and_then_tried() {
+    let signers = signers();
+    let named = |signer: &Signer| signer.jwk("p256");
+    let with = |mut jwk: Value, name: &str, value: &str| {
+        jwk[name] = value.into();
+        jwk
+    };
+    let others = |count: usize| -> Vec<Value> { (0..count).map(|_| named(&Signer::new_p256())).collect() };
+    let own = || vec![named(&signers.p256)];
+    let (rsa, good) = (named(&signers.rsa), good());
+    let by_rsa = signers.rsa.token(r#"{"alg":"RS256","kid":"p256"}"#, &claims().to_string());
+    let verify = |keys: &[Vec<Value>], text: &str| verify(&provider(), &key_set(&keys.concat()), text, None);
+    let encryption = with(rsa.clone(), "use", "enc");
+    let post_quantum = json!({ "kty": "AKP", "alg": "ML-DSA-65", "kid": "p256", "pub": "AAAA" });
+    for (keys, text) in [
+        (vec![own(), vec![rsa.clone()]], &good),
+        (vec![vec![rsa.clone()], own()], &good),
+        (vec![own(), vec![rsa.clone()]], &by_rsa),
+        (vec![vec![encryption, post_quantum], own()], &good),
+        (vec![others(3), own()], &good),
+        (vec![own(), others(3)], &good),
+        // Keys of another type, and keys for another algorithm, do not count.
+        (vec![vec![rsa.clone(); 5], own(), others(3)], &good),
+        (vec![vec![with(rsa.clone(), "alg", "PS256"), with(rsa.clone(), "alg", "RS256")]], &by_rsa),
+        // The same key listed twice is one key.
+        (vec![own(), own(), own(), own(), own()], &good),
+    ] {
+        assert!(verify(&keys, text).is_ok(), "{keys:?}");
+    }
+    for (keys, text, expected) in [
+        (vec![others(2)], &good, Refusal::Signature),
+        (vec![others(4), own()], &good, Refusal::AmbiguousKey),
+        (vec![vec![rsa], vec![named(&signers.p384)]], &good, Refusal::KeyMismatch),
+        // A key without a kid is not tried where the kid is known.
+        (vec![others(1), vec![signers.p256.jwk("")]], &good, Refusal::Signature),
+    ] {
+        assert_eq!(verify(&keys, text).unwrap_err(), expected, "{keys:?}");
+    }
+}
+
 /// docs/security.md 11: nothing of a token can be changed, left out or added.
 #[test]
 fn no_character_of_a_token_can_be_changed() {

@@ -244,7 +244,11 @@ fn the_first_place_that_has_a_token_decides() {
         (format!("authorization: Bearer {good}\r\n"), 401),
         (format!("cookie: Session={good}\r\n"), 401),
         (format!("cookie: xsession={good}\r\n"), 401),
-        (format!("cookie: session=\"{good}\"\r\n"), 401),
+        (format!("cookie: session=\"{good}\"\r\n"), 200),
+        (format!("cookie: a=\"b\"; session=\"{good}\"; c=d\r\n"), 200),
+        (format!("cookie: session=\"{good}\r\n"), 401),
+        (format!("cookie: session=\"{bad}\"\r\n"), 401),
+        (format!("cookie: session=\"{good}\"; session={good}\r\n"), 401),
     ] {
         assert_eq!(setup.status("/", &fields), expected, "{fields}");
     }

@@ -12,6 +12,7 @@ mod key;
 mod layer;
 mod limit;
 mod limiter;
+mod shard;
 
 pub use key::Key;
 pub use layer::RateLimitLayer;

@@ -74,6 +74,30 @@ fn each_value_of_a_header_counts_alone_and_requests_without_it_together() {
 }
 
 #[test]
+fn ten_thousand_other_keys_do_not_refill_the_bucket_of_a_client() {
+    const BATCH: usize = 100;
+    let app = Recording::ok();
+    let limits = "a: { requests: 2, per: 1h, key: { header: x-tenant } }";
+    let routes = "routes: [{ name: r, rateLimits: [a], directResponse: { status: 200 } }]\n";
+    let proxy = Proxy::start(&limited(&app, limits, routes));
+    let debtor = "x-tenant: debtor\r\n";
+    assert_eq!(statuses(proxy.inbound(), [debtor; 3]), [200, 200, 429]);
+    let mut wire = Wire::connect(proxy.inbound());
+    for batch in 0..105 {
+        let keys = (0..BATCH).map(|one| batch * BATCH + one);
+        let requests: String =
+            keys.map(|key| format!("GET / HTTP/1.1\r\nhost: a\r\nx-tenant: {key}\r\n\r\n")).collect();
+        wire.send(requests);
+        for _ in 0..BATCH {
+            let head = wire.head();
+            assert_eq!(status(&head), 200, "{head}");
+            wire.exactly(header(&head, "content-length").unwrap_or("0").parse().unwrap());
+        }
+    }
+    assert_eq!(statuses(proxy.inbound(), [debtor]), [429]);
+}
+
+#[test]
 fn an_address_counts_behind_a_trusted_peer_and_cannot_be_made_up() {
     let app = Recording::ok();
     let limits = "a: { requests: 1, per: 1h, key: clientIP }";

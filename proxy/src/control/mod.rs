@@ -40,7 +40,7 @@ use crate::{
     admin,
     jwks::keeper::Keepers,
     snapshot::{Snapshot, SnapshotCell, Unusable},
-    telemetry::{access_log::Writer, metrics::Metrics, notes},
+    telemetry::{access_log::Writer, metrics::Metrics, notes, stdout::Stdout},
     tls::{
         client::TrustError,
         notes::{Notes, Teller},
@@ -171,7 +171,7 @@ impl Control {
         let cell: Arc<SnapshotCell> = Arc::new(ArcSwap::new(snapshot));
         let read = Arc::clone(&cell);
         metrics.read_upstreams(move || read.load().upstreams.iter().map(|one| one.read()).collect());
-        let log = Writer::start(io::stdout(), Arc::clone(&metrics))?;
+        let log = Writer::start(Stdout::new()?, Arc::clone(&metrics))?;
         let parts = Parts {
             cell: Arc::clone(&cell),
             metrics: Arc::clone(&metrics),

@@ -1,12 +1,12 @@
 //! Carries access-log lines from the workers to stdout without ever holding a request up.
 //!
 //! Each worker collects lines in a buffer of its own and hands it over when it is large or a little later; one
-//! thread writes. The queue between them is bounded: when stdout does not take lines any more, they are dropped and
-//! counted, and traffic goes on (`docs/security.md` 20).
+//! thread writes, and waits where stdout is full. The queue between them is bounded: when it is full too, lines are dropped
+//! and counted, and traffic goes on (`docs/security.md` 20). A line is written whole or not at all.
 
 use std::{
     cell::{Cell, RefCell},
-    io::Write,
+    io::{self, ErrorKind, Write},
     rc::Rc,
     sync::{
         Arc,
@@ -50,7 +50,7 @@ impl Writer {
     ///
     /// # Errors
     /// No thread could be started.
-    pub(crate) fn start(output: impl Write + Send + 'static, metrics: Arc<Metrics>) -> std::io::Result<Self> {
+    pub(crate) fn start(output: impl Write + Send + 'static, metrics: Arc<Metrics>) -> io::Result<Self> {
         let (queue, messages) = sync_channel(QUEUE);
         thread::Builder::new().name("access-log".into()).spawn({
             let metrics = Arc::clone(&metrics);
@@ -89,16 +89,64 @@ fn lost(lines: &[u8], metrics: &Metrics) {
     metrics.access_log_dropped.fetch_add(count, Relaxed);
 }
 
-fn write_all(messages: &Receiver<Message>, mut output: impl Write, metrics: &Metrics) {
+fn write_all(messages: &Receiver<Message>, output: impl Write, metrics: &Metrics) {
+    let mut sink = Sink { output, rest: Vec::new(), told: false };
     while let Ok(message) = messages.recv() {
         match message {
-            Message::Lines(lines) => {
-                // A closed stdout loses lines, never the process.
-                if output.write_all(&lines).and_then(|()| output.flush()).is_err() {
-                    lost(&lines, metrics);
-                }
-            }
+            Message::Lines(lines) => sink.write(lines, metrics),
             Message::Flush(done) => drop(done.try_send(())),
+        }
+    }
+}
+
+/// What the lines are written to.
+struct Sink<W> {
+    output: W,
+    /// The rest of a line whose first part was written when the output failed; it is written before anything else.
+    rest: Vec<u8>,
+    /// Whether a failure was logged: one line is enough, the metric counts the others.
+    told: bool,
+}
+
+impl<W: Write> Sink<W> {
+    /// Writes whole lines, and counts those that are lost because the output fails.
+    fn write(&mut self, lines: Vec<u8>, metrics: &Metrics) {
+        let within_line = !self.rest.is_empty();
+        let lines = if within_line { [std::mem::take(&mut self.rest), lines].concat() } else { lines };
+        let (written, end) = self.write_some(&lines);
+        let Err(error) = end else { return };
+        let mut left = &lines[written..];
+        if written.checked_sub(1).map_or(within_line, |last| lines[last] != b'\n') {
+            let line = left.iter().position(|&byte| byte == b'\n').map_or(left.len(), |end| end + 1);
+            self.rest.extend_from_slice(&left[..line]);
+            left = &left[line..];
+        }
+        lost(left, metrics);
+        self.tell(&error);
+    }
+
+    /// Writes up to the first failure: how many bytes, and the failure.
+    fn write_some(&mut self, bytes: &[u8]) -> (usize, io::Result<()>) {
+        let mut written = 0;
+        while written < bytes.len() {
+            match self.output.write(&bytes[written..]) {
+                Ok(0) => return (written, Err(ErrorKind::WriteZero.into())),
+                Ok(count) => written += count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return (written, Err(error)),
+            }
+        }
+        (written, self.output.flush())
+    }
+
+    /// A closed stdout loses lines, never the process.
+    fn tell(&mut self, error: &io::Error) {
+        if std::mem::replace(&mut self.told, true) {
+            return;
+        }
+        match error.kind() {
+            ErrorKind::BrokenPipe => tracing::warn!("stdout is closed: access-log lines are dropped"),
+            _ => tracing::warn!(%error, "stdout cannot be written: access-log lines are dropped"),
         }
     }
 }
@@ -138,6 +186,53 @@ impl LocalLog {
         let lines = std::mem::take(&mut *self.lines.borrow_mut());
         if !lines.is_empty() {
             self.writer.hand_over(lines);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes as many bytes at each write as it is told to, or fails.
+    struct Scripted {
+        takes: std::vec::IntoIter<Option<usize>>,
+        taken: Vec<u8>,
+    }
+
+    impl Write for Scripted {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let count = self.takes.next().unwrap_or(Some(usize::MAX)).ok_or(ErrorKind::StorageFull)?;
+            let count = count.min(bytes.len());
+            self.taken.extend_from_slice(&bytes[..count]);
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_output_that_fails_now_and_then_gets_whole_lines_and_the_others_are_counted() {
+        const CHUNKS: [&str; 3] = ["one\ntwo\nthree\n", "four\n", "five\n"];
+        for (takes, expected, dropped) in [
+            (vec![Some(1); 100], "one\ntwo\nthree\nfour\nfive\n", 0),
+            (vec![Some(6), None], "one\ntwo\nfour\nfive\n", 1),
+            (vec![Some(6), None, None, Some(1)], "one\ntwo\nfive\n", 2),
+            (vec![Some(6), None, Some(2), None], "one\ntwo\nfive\n", 2),
+            (vec![Some(6), None, Some(4), None], "one\ntwo\nfour\nfive\n", 1),
+            (vec![Some(4), None], "one\nfour\nfive\n", 2),
+            (vec![None, None], "five\n", 4),
+        ] {
+            let metrics = Metrics::default();
+            let output = Scripted { takes: takes.clone().into_iter(), taken: Vec::new() };
+            let mut sink = Sink { output, rest: Vec::new(), told: false };
+            for chunk in CHUNKS {
+                sink.write(chunk.into(), &metrics);
+            }
+            let taken = String::from_utf8(sink.output.taken).unwrap();
+            assert_eq!((&*taken, metrics.access_log_dropped.load(Relaxed)), (expected, dropped), "{takes:?}");
         }
     }
 }

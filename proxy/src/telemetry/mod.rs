@@ -5,3 +5,4 @@ pub(crate) mod handshakes;
 pub(crate) mod metrics;
 pub(crate) mod names;
 pub(crate) mod notes;
+pub(crate) mod stdout;

@@ -40,6 +40,7 @@ mod retry;
 mod routes;
 mod smoke;
 mod soak;
+mod stdout;
 mod streaming;
 mod support;
 mod tls;

@@ -83,7 +83,8 @@ impl Proxy {
     /// Runs a command line that ends in a running proxy.
     pub fn spawn(folder: TempDir, command: &mut Command) -> Self {
         let mut child = command.spawn().unwrap();
-        let stdout = collect(child.stdout.take().unwrap());
+        // A test may have its own stdout.
+        let stdout = child.stdout.take().map_or_else(Default::default, collect);
         let stderr = collect(child.stderr.take().unwrap());
         let mut proxy = Self { child, folder, stdout, stderr, addresses: HashMap::new() };
         wait_for("the proxy to start", || {

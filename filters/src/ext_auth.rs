@@ -2,11 +2,12 @@
 //!
 //! The question is a GET of the configured path. What the request is stands in the fields that other proxies use for it:
 //! `x-forwarded-method`, `x-forwarded-host`, `x-forwarded-uri`, beside the request's own `authorization`. The path is the
-//! canonical one, which is also matched and sent on; the query string is nobody's business but the app's.
+//! canonical one, which is also matched and sent on, and so is the host; the query string is nobody's business but the app's.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri, header, request::Parts};
+use outrigger_config::model::Scheme;
 
-use crate::service::Body;
+use crate::{host, service::Body};
 
 /// An answer to the client may have a body of so many bytes; a longer one is no answer.
 pub const MAX_BODY: usize = 64 * 1024;
@@ -28,17 +29,24 @@ pub struct Service {
     pub authority: HeaderValue,
 }
 
-/// The question about a request.
-pub fn question(service: &Service, head: &Parts, request_id: Option<&HeaderValue>) -> Request<Body> {
+/// The question about a request that its client sent over `scheme`.
+pub fn question(
+    service: &Service,
+    head: &Parts,
+    scheme: Scheme,
+    request_id: Option<&HeaderValue>,
+) -> Request<Body> {
     let mut question = Request::new(Body::Empty);
     *question.uri_mut() = service.target.clone();
     let headers = question.headers_mut();
     headers.insert(header::HOST, service.authority.clone());
     let method = HeaderValue::from_str(head.method.as_str()).ok();
     let path = HeaderValue::from_str(head.uri.path()).ok();
+    let host = head.headers.get(header::HOST).map(|host| host::canonical_value(host, scheme));
+    let host = host.and_then(|host| HeaderValue::from_bytes(&host).ok());
     for (name, value) in [
         (X_FORWARDED_METHOD, method.as_ref()),
-        (X_FORWARDED_HOST, head.headers.get(header::HOST)),
+        (X_FORWARDED_HOST, host.as_ref()),
         (X_FORWARDED_URI, path.as_ref()),
         (header::AUTHORIZATION, head.headers.get(header::AUTHORIZATION)),
         (X_REQUEST_ID, request_id),
@@ -70,13 +78,13 @@ mod tests {
             authority: HeaderValue::from_static("127.0.0.1:8181"),
         };
         let request = Request::post("/orders/7?card=4111")
-            .header("host", "api.example")
+            .header("host", "API.example.:80")
             .header("authorization", "Bearer x")
             .header("cookie", "a=b")
             .header("content-length", "12")
             .header("x-other", "1");
         let head = request.body(()).unwrap().into_parts().0;
-        let question = question(&service, &head, Some(&HeaderValue::from_static("id-1")));
+        let question = question(&service, &head, Scheme::Http, Some(&HeaderValue::from_static("id-1")));
         assert_eq!((question.method().as_str(), question.uri().to_string()), ("GET", "/v1/check".to_owned()));
         let mut fields: Vec<String> = question
             .headers()

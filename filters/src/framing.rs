@@ -13,14 +13,16 @@
 //! Chosen where the RFC leaves it open: HTTP/1.0 without Host passes and has no authority, so that only routes
 //! without hostnames take it; HTTP/2 with `host` and no `:authority` passes (RFC 9113 section 8.3.1, gateways from
 //! HTTP/1 send it), without both it is refused; an absolute-form target decides and Host must merely be valid
-//! (RFC 9112 section 3.2.2); a Host with characters that no DNS name or address has is refused, as is an empty port.
-
-use std::net::Ipv6Addr;
+//! (RFC 9112 section 3.2.2); a Host that no DNS name or address can be is refused, as is an empty port
+//! (`crate::host`); over HTTP/2 `host` and `:authority` agree when their canonical forms do.
 
 use http::{HeaderName, HeaderValue, Method, Uri, Version, header, request::Parts, uri::Scheme};
-use outrigger_config::model::ListenerLimits;
+use outrigger_config::model::{self, ListenerLimits};
 
-use crate::error::{Error, Malformed};
+use crate::{
+    error::{Error, Malformed},
+    host::{canonical, is_authority},
+};
 
 /// The most crumbs into which a client may split its Cookie over HTTP/2. Browsers keep about 180 cookies for a domain, and
 /// some of them as many again for a page within another one.
@@ -66,16 +68,6 @@ pub fn check<'a>(
     }
     let text = authority(head, &fields).map_err(Error::Malformed)?;
     Ok(text.map(|text| Authority { text, host: fields.host.filter(|host| *host == text) }))
-}
-
-/// The host of a checked authority, without its port; an IPv6 address keeps its brackets.
-pub fn host_of(authority: &str) -> &str {
-    split_port(authority).0
-}
-
-/// The port of a checked authority.
-pub fn port_of(authority: &str) -> Option<u16> {
-    split_port(authority).1.and_then(|port| port.parse().ok())
 }
 
 fn target_bytes(uri: &Uri) -> usize {
@@ -243,7 +235,8 @@ fn named<'a>(head: &'a Parts, fields: &Fields<'a>) -> Result<Option<&'a str>, Ma
         Some(authority) if !is_authority(authority.as_str()) => Err(Malformed::Host),
         Some(authority) => match host {
             Some(host)
-                if head.version >= Version::HTTP_2 && !host.eq_ignore_ascii_case(authority.as_str()) =>
+                if head.version >= Version::HTTP_2
+                    && !is_same(host, authority.as_str(), head.uri.scheme()) =>
             {
                 Err(Malformed::AuthorityMismatch)
             }
@@ -255,46 +248,13 @@ fn named<'a>(head: &'a Parts, fields: &Fields<'a>) -> Result<Option<&'a str>, Ma
     }
 }
 
-/// `host[:port]` with a DNS name, an IPv4 address or a bracketed IPv6 address; no userinfo, list, path or zone.
-fn is_authority(text: &str) -> bool {
-    let (host, port) = split_port(text);
-    is_host(host) && port.is_none_or(is_port)
-}
-
-/// Splits at the colon behind the host; text without one, or with a malformed bracket, is all host.
-fn split_port(authority: &str) -> (&str, Option<&str>) {
-    let host_end = match authority.as_bytes() {
-        [b'[', ..] => authority.find(']').map_or(authority.len(), |bracket| bracket + 1),
-        bytes => bytes.iter().position(|byte| *byte == b':').unwrap_or(bytes.len()),
+/// Whether two authorities are one after normalization by the scheme (RFC 9113 section 8.3.1).
+fn is_same(host: &str, authority: &str, scheme: Option<&Scheme>) -> bool {
+    let scheme = match scheme {
+        Some(scheme) if *scheme == Scheme::HTTPS => model::Scheme::Https,
+        _ => model::Scheme::Http,
     };
-    match authority[host_end..].strip_prefix(':') {
-        Some(port) => (&authority[..host_end], Some(port)),
-        None => (authority, None),
-    }
-}
-
-fn is_host(host: &str) -> bool {
-    match host.strip_prefix('[') {
-        Some(rest) => rest.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
-        None => !host.is_empty() && host.bytes().all(|byte| NAME[usize::from(byte)]),
-    }
-}
-
-/// What stands in names and IPv4 addresses.
-const NAME: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0_u8;
-    while byte < 128 {
-        table[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-        byte += 1;
-    }
-    table
-};
-
-fn is_port(port: &str) -> bool {
-    port.bytes().all(|byte| byte.is_ascii_digit())
-        && port.len() <= 5
-        && port.parse::<u16>().is_ok_and(|port| port > 0)
+    host == authority || canonical(host, scheme) == canonical(authority, scheme)
 }
 
 #[cfg(test)]
@@ -350,9 +310,6 @@ mod tests {
                 assert_eq!(check(&head), Ok(Some(host)), "{version:?}");
             }
         }
-        assert_eq!(host_of("[::1]:80"), "[::1]");
-        assert_eq!(host_of("a:80"), "a");
-        assert_eq!((port_of("a:80"), port_of("[::1]"), port_of("[::1]:8")), (Some(80), None, Some(8)));
     }
 
     /// `docs/security.md` 2.
@@ -514,7 +471,8 @@ mod tests {
         assert_eq!(head_of("https://a.example/", None), Ok(Some("a.example".into())));
         assert_eq!(head_of("https://a.example/", Some("A.EXAMPLE")), Ok(Some("a.example".into())));
         assert_eq!(head_of("https://a.example/", Some("b.example")), Err(Malformed::AuthorityMismatch));
-        assert_eq!(head_of("https://a.example/", Some("a.example:443")), Err(Malformed::AuthorityMismatch));
+        assert_eq!(head_of("https://a.example/", Some("A.example.:443")), Ok(Some("a.example".into())));
+        assert_eq!(head_of("https://a.example/", Some("a.example:80")), Err(Malformed::AuthorityMismatch));
         assert_eq!(head_of("/", Some("a.example")), Ok(Some("a.example".into())));
         assert_eq!(head_of("/", None), Err(Malformed::Host));
         assert_eq!(head_of("https://u@a.example/", None), Err(Malformed::PseudoHeader));

@@ -1,6 +1,6 @@
 //! The filters of the request chain: for each a pure decision core and, where it lasts as long as the call, a
 //! thin tower layer. A filter never imports a sibling; what they share is [`service`], [`error`],
-//! [`context`], [`identity`], [`claims`], [`path`] and [`place`].
+//! [`context`], [`identity`], [`claims`], [`host`], [`path`] and [`place`].
 
 pub mod access_log;
 pub mod authorize;
@@ -18,6 +18,7 @@ pub mod grpc;
 pub mod headers;
 pub mod hedge;
 pub mod hop_by_hop;
+pub mod host;
 pub mod identity;
 pub mod jwt;
 pub mod owned_headers;

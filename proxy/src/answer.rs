@@ -11,7 +11,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use outrigger_config::model::{DirectResponse, Redirect};
 use outrigger_filters::{
     error::Error,
-    framing,
+    host,
     redirect::{self, Origin},
     service::{Body, Request},
 };
@@ -31,9 +31,9 @@ impl RedirectAnswer {
         let head = &request.head;
         let authority = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let origin = Origin {
-            scheme: scheme(request),
-            host: authority.map(framing::host_of),
-            port: authority.and_then(framing::port_of),
+            scheme: request.context.scheme.get().as_str(),
+            host: authority.map(host::host_of),
+            port: authority.and_then(host::port_of),
             path: head.uri.path(),
             query: head.uri.query(),
             prefix_len: request.context.prefix_len.get(),
@@ -44,13 +44,6 @@ impl RedirectAnswer {
         response.headers_mut().insert(header::LOCATION, location);
         Ok(response)
     }
-}
-
-/// What the client speaks to us, or to the trusted peer in front of us.
-fn scheme(request: &Request) -> &'static str {
-    let own = request.context.own.borrow();
-    let proto = own.as_ref().and_then(|own| own.forwarded.as_ref()).map(|forwarded| &forwarded.proto);
-    if proto.is_some_and(|proto| proto == "https") { "https" } else { "http" }
 }
 
 /// Answers with a fixed status and body.

@@ -40,7 +40,7 @@ pub use rate_limit::{RateLimit, RateLimitKey, Redis, Store};
 pub use retry::{Backoff, GrpcCode, Hedge, HedgeAfter, Retry, RetryBudget, RetryCondition, RetryMethods};
 pub use route::{
     Action, DirectResponse, HeaderChanges, HeaderMatch, Hostname, PathMatch, PathRewrite, QueryMatch,
-    Redirect, Route, RouteMatch, RouteTimeouts, UrlRewrite, ValueMatch, WeightedBackend,
+    Redirect, Route, RouteMatch, RouteTimeouts, Scheme, UrlRewrite, ValueMatch, WeightedBackend,
 };
 pub use secret::{SecretOrigin, SecretSource, SecretText};
 pub use telemetry::{AccessLog, AccessLogFormat, Percent, Telemetry};

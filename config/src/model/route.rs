@@ -83,7 +83,35 @@ impl Route {
     }
 }
 
-/// A host name without port, lower case.
+/// What a client speaks to the first proxy on its way, or a redirect leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Scheme {
+    /// Without TLS.
+    #[default]
+    Http,
+    /// With TLS.
+    Https,
+}
+
+impl Scheme {
+    /// As it stands in a URL.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    /// The port of a URL that names none (RFC 9110 section 4.2).
+    pub fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
+/// A host name without port and without a dot at its end, lower case.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Hostname {
     /// `api.example.com`.

@@ -1,10 +1,10 @@
 //! An item of `routes`, and `defaults`.
 
+use crate::model::Scheme;
+
 use super::{
     At, AuthValue, AuthorizeBlock, ConcurrencyBlock, CorsBlock, Either, Entries, ExtAuthBlock, FaultBlock,
-    Flag, HashOnBlock, HedgeBlock, Int, MirrorBlock, RetryBlock, Time, Word,
-    block::block,
-    words::{ClientIp, Scheme},
+    Flag, HashOnBlock, HedgeBlock, Int, MirrorBlock, RetryBlock, Time, Word, block::block, words::ClientIp,
 };
 
 block! {
@@ -34,7 +34,7 @@ block! {
         "name" name: String,
         /// Names of the listeners it serves. Default: all inbound ones.
         "listeners" listeners: Vec<At<String>>,
-        /// Host names, exact or `*.example.com` (one or more labels). Default: every host.
+        /// Host names, exact or `*.example.com` (one or more labels); a dot at the end means the same name. Default: every host.
         "hostnames" hostnames: Vec<At<String>>,
         /// Matches, of which one must hold. Default: every path.
         "matches" matches: Vec<At<MatchBlock>>,

@@ -3,15 +3,8 @@
 use super::Words;
 use crate::model::{
     AccessLogFormat, ClientAuthMode, Direction, EncodedSlash, GrpcCode, JwtAlgorithm, LoadBalancerPolicy,
-    Mode, OnError, Protocol, RetryCondition, RuleAction, TlsVersion, TokenBinding, UnderscoreHeaders,
+    Mode, OnError, Protocol, RetryCondition, RuleAction, Scheme, TlsVersion, TokenBinding, UnderscoreHeaders,
 };
-
-/// What a redirect's `scheme` may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Scheme {
-    Http,
-    Https,
-}
 
 /// What is looked up in DNS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,12 +6,12 @@ use crate::{
     schema::At,
 };
 
-/// Reads an item of `hostnames`.
+/// Reads an item of `hostnames`. A dot at the end means the same name (RFC 1034 section 3.1), and goes.
 pub(super) fn pattern(text: &At<String>, report: &mut Report) -> Option<Hostname> {
     let lower = text.value.to_ascii_lowercase();
     let (name, wildcard) = match lower.strip_prefix("*.") {
-        Some(suffix) => (suffix, true),
-        None => (lower.as_str(), false),
+        Some(suffix) => (without_dot(suffix), true),
+        None => (without_dot(&lower), false),
     };
     if !checked(name, &text.value, &text.place, report) {
         return None;
@@ -19,10 +19,15 @@ pub(super) fn pattern(text: &At<String>, report: &mut Report) -> Option<Hostname
     Some(if wildcard { Hostname::Wildcard(format!(".{name}").into()) } else { Hostname::Exact(name.into()) })
 }
 
-/// Reads one plain host name, in lower case.
+/// Reads one plain host name, in lower case and without a dot at its end.
 pub(super) fn exact(text: &At<String>, report: &mut Report) -> Option<String> {
-    let name = text.value.to_ascii_lowercase();
-    checked(&name, &text.value, &text.place, report).then_some(name)
+    let lower = text.value.to_ascii_lowercase();
+    let name = without_dot(&lower);
+    checked(name, &text.value, &text.place, report).then(|| name.to_owned())
+}
+
+fn without_dot(name: &str) -> &str {
+    name.strip_suffix('.').unwrap_or(name)
 }
 
 /// Whether a text is a DNS name; `_` occurs in real ones.
@@ -58,7 +63,7 @@ fn help(name: &str, written: &str) -> String {
         return "write it in its ASCII form, which begins with xn--".to_owned();
     }
     if name.ends_with('.') && is_dns_name(name.trim_end_matches('.')) {
-        return format!("leave out the dot at the end: {}", name.trim_end_matches('.'));
+        return format!("leave out the dots at the end: {}", name.trim_end_matches('.'));
     }
     match name.split_once(':') {
         Some((host, port)) if port.parse::<u16>().is_ok() => {

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `identity` | edge, from the connection | auth, authorize |
 //! | `client_address`, `request_id`, `own`, `hop`, `is_grpc`, `expects` | edge | forward, request headers, respond, access log |
+//! | `scheme` | edge | route choice, redirect, everything that compares hosts, access log |
 //! | `memo` of `access` | route choice, auth | the same |
 //! | `tokens`, `claims` of `access` | auth | authorize, rate limits, the step that hands over to the app |
 //! | `would_deny` of `access` | auth, authorize, rate limits | access log, metrics |
@@ -40,7 +41,7 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderValue};
-use outrigger_config::model::{ClaimPath, RouteId, UpstreamId};
+use outrigger_config::model::{ClaimPath, RouteId, Scheme, UpstreamId};
 use tokio::time::Instant;
 
 use crate::{
@@ -99,6 +100,8 @@ pub struct Exchange {
     pub identity: Option<Arc<Identity>>,
     /// The client's address: the peer, or the rightmost untrusted entry of X-Forwarded-For.
     pub client_address: Cell<IpAddr>,
+    /// What the client speaks, to the proxy or to the trusted peer in front of it.
+    pub scheme: Cell<Scheme>,
     /// The request id sent to the app and shown to the client in our own answers.
     pub request_id: OnceCell<RequestId>,
     /// What the proxy says about the request, until it stands among the headers.
@@ -185,6 +188,7 @@ impl Exchange {
             started,
             identity,
             client_address: Cell::new(peer),
+            scheme: Cell::default(),
             request_id: OnceCell::new(),
             own: RefCell::new(None),
             hop: OnceCell::new(),

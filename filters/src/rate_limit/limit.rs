@@ -9,6 +9,7 @@ use super::{Key, Limiter, bucket::Nanos};
 use crate::{
     context::Exchange,
     error::{Error, RATE_LIMITED},
+    host,
     service::Request,
 };
 
@@ -47,14 +48,13 @@ impl Limit {
             RateLimitKey::Global => count(&Key::Everybody),
             RateLimitKey::ClientAddress => count(&Key::address(context.client_address.get())),
             RateLimitKey::Header(name) => {
-                let mut values = headers.get_all(name).iter();
+                let mut values = host::values(headers, name, context.scheme.get());
                 match (values.next(), values.next()) {
                     (None, _) => count(&Key::Missing),
-                    (Some(value), None) => count(&Key::Text(value.as_bytes())),
+                    (Some(value), None) => count(&Key::Text(&value)),
                     // One list (RFC 9110 section 5.3), so that no value of them goes unseen.
-                    (Some(_), Some(_)) => {
-                        let all: Vec<_> =
-                            headers.get_all(name).iter().map(|value| value.as_bytes()).collect();
+                    (Some(first), Some(second)) => {
+                        let all: Vec<_> = [first, second].into_iter().chain(values).collect();
                         count(&Key::Text(&all.join(&b", "[..])))
                     }
                 }

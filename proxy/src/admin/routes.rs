@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use hyper::body::Incoming;
 use outrigger_config::effective_json;
-use outrigger_filters::framing::host_of;
+use outrigger_filters::host::name_of;
 use serde_json::{Value, json};
 
 use super::{Answer, method_not_allowed, text, upstreams::upstreams, with_type};
@@ -36,7 +36,7 @@ pub(super) async fn answer(shared: &Shared, request: &Request<Incoming>) -> Answ
 }
 
 fn is_local(headers: &HeaderMap) -> bool {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).map_or("", host_of);
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).map_or("", name_of);
     let literal = host.trim_start_matches('[').trim_end_matches(']');
     let loopback = literal.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
     (loopback || host.eq_ignore_ascii_case("localhost")) && !headers.contains_key(header::ORIGIN)

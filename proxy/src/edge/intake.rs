@@ -4,7 +4,7 @@
 //! hop-by-hop field is left, and the headers that the proxy owns are the proxy's.
 
 use http::{HeaderName, HeaderValue, Method, header, request::Parts};
-use outrigger_config::model::{Listener, ListenerId, UrlRewrite};
+use outrigger_config::model::{Listener, ListenerId, Scheme, UrlRewrite};
 use outrigger_filters::{
     client_address,
     context::Exchange,
@@ -115,10 +115,11 @@ fn identify(
     let id = request_id::keep(taken.request_id.clone(), trusted)
         .unwrap_or_else(|| client.worker.request_ids.next());
     let _ = exchange.request_id.set(id.clone());
-    let proto = if client.is_secure() { "https" } else { "http" };
+    let spoken = if client.is_secure() { Scheme::Https } else { Scheme::Http };
+    exchange.scheme.set(scheme(&taken, address.peer_trusted, spoken));
     let forwarded = (!outbound).then(|| Forwarded {
         client_cert: client.forwarded_certificate(listener),
-        ..forwarded(taken, address.peer_trusted, forwarded_for, proto, host.as_ref().map(|host| &host.value))
+        ..forwarded(taken, address.peer_trusted, forwarded_for, spoken, host.as_ref().map(|host| &host.value))
     });
     *exchange.own.borrow_mut() = Some(Own { request_id: id, forwarded, attempt: None });
     if let Some(host) = host.filter(|host| !host.received) {
@@ -132,15 +133,26 @@ fn forwarded(
     taken: Taken,
     believed: bool,
     address: HeaderValue,
-    spoken: &'static str,
+    spoken: Scheme,
     host: Option<&HeaderValue>,
 ) -> Forwarded {
     let proto = taken.forwarded_proto.filter(|_| believed);
     Forwarded {
         address,
-        proto: proto.unwrap_or_else(|| HeaderValue::from_static(spoken)),
+        proto: proto.unwrap_or_else(|| HeaderValue::from_static(spoken.as_str())),
         host: taken.forwarded_host.filter(|_| believed).or_else(|| host.cloned()),
         client_cert: None,
+    }
+}
+
+/// What the client speaks to the first of us: what a trusted peer says about it, where it says one of the two. A
+/// WebSocket's scheme is that of the request that began it.
+fn scheme(taken: &Taken, believed: bool, spoken: Scheme) -> Scheme {
+    let told = taken.forwarded_proto.as_ref().filter(|_| believed);
+    match told.map(|proto| proto.as_bytes().to_ascii_lowercase()).as_deref() {
+        None => spoken,
+        Some(b"https" | b"wss") => Scheme::Https,
+        Some(_) => Scheme::Http,
     }
 }
 

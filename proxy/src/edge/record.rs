@@ -1,14 +1,15 @@
 //! The guard of one exchange: whatever happens to a request, its end is counted and logged once.
 
-use std::{cell::Cell, rc::Rc};
+use std::{borrow::Cow, cell::Cell, rc::Rc};
 
 use http::{HeaderValue, Method, Uri, Version, header, request::Parts};
-use outrigger_config::model::ListenerId;
+use outrigger_config::model::{ListenerId, Scheme};
 use outrigger_filters::{
     access_log::{self, Record as Line},
     context::{Context, Exchange, RequestId},
     cors::Grant,
     error::{Error, Flag, Malformed},
+    host,
 };
 use tokio::time::Instant;
 
@@ -48,12 +49,13 @@ struct LoggedHead {
 }
 
 impl LoggedHead {
-    /// What the request is for: on HTTP/2 that stands in the target. A password before `@` is nobody's business, even if
-    /// the request is refused for it.
-    fn host(&self) -> Option<&str> {
+    /// What the request is for: on HTTP/2 that stands in the target. In its one form, or as it was sent where it is no
+    /// host. A password before `@` is nobody's business, even if the request is refused for it.
+    fn host(&self, scheme: Scheme) -> Option<Cow<'_, str>> {
         let authority = self.uri.authority().map(http::uri::Authority::as_str);
-        let host = authority.or_else(|| self.host.as_ref()?.to_str().ok())?;
-        host.rsplit('@').next()
+        let text = authority.or_else(|| self.host.as_ref()?.to_str().ok())?;
+        let text = text.rsplit('@').next()?;
+        Some(if host::is_authority(text) { host::canonical(text, scheme) } else { Cow::Borrowed(text) })
     }
 }
 
@@ -177,6 +179,7 @@ impl Record {
         let config = self.view.config();
         let exchange = &self.context;
         let endpoint = exchange.endpoint.borrow();
+        let host = head.host(exchange.scheme.get());
         let line = Line {
             time: std::time::SystemTime::now(),
             request_id: exchange.request_id.get().map(RequestId::as_str).unwrap_or_default(),
@@ -184,7 +187,7 @@ impl Record {
             route: exchange.route.get().map(|route| &*config.route(*route).name),
             client_address: exchange.client_address.get(),
             method: self.parsed.then(|| head.method.as_str()),
-            host: head.host(),
+            host: host.as_deref(),
             path: self.parsed.then(|| head.uri.path()),
             protocol: head.version,
             status: self.status.get(),

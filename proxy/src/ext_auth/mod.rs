@@ -70,7 +70,8 @@ impl Guard {
     /// It is refused without an answer of the service.
     async fn decide(&self, request: &Request) -> Result<Option<Response<Body>>, Error> {
         let request_id = request.context.request_id.get().map(RequestId::to_value);
-        let question = ext_auth::question(&self.asked, &request.head, request_id.as_ref());
+        let scheme = request.context.scheme.get();
+        let question = ext_auth::question(&self.asked, &request.head, scheme, request_id.as_ref());
         let answered = match timeout(self.timeout, ask::ask(&self.pool, question)).await {
             Ok(answered) => answered,
             Err(_) => Err("no whole answer within extAuth.timeout".into()),

@@ -1,10 +1,11 @@
 //! One table for each host name, and the order in which a host looks at them.
 
 use outrigger_config::model::Hostname;
+use outrigger_filters::host;
 
 use super::lookup::{TextMap, lengths};
 
-/// A DNS name has at most 253 characters; a longer host matches no name.
+/// A DNS name has at most 253 characters; a request for a longer one was refused.
 const MAX_HOST: usize = 255;
 
 /// `T` by host name.
@@ -48,7 +49,7 @@ impl<T: Default> Hosts<T> {
         if !self.have_names() {
             return None;
         }
-        let host = without_port(host?);
+        let host = host::name_of(host?);
         let mut buffer = [0; MAX_HOST];
         let host = lower_case(host, &mut buffer)?;
         self.exact.get(host).and_then(&ask).or_else(|| self.wildcard(host, ask))
@@ -62,14 +63,6 @@ impl<T: Default> Hosts<T> {
             .filter(|at| host.as_bytes()[*at] == b'.')
             .find_map(|at| self.wildcards.get(&host[at..]).and_then(&ask))
     }
-}
-
-fn without_port(host: &str) -> &str {
-    let end = match host.as_bytes() {
-        [b'[', ..] => host.find(']').map(|bracket| bracket + 1),
-        bytes => bytes.iter().position(|byte| *byte == b':'),
-    };
-    end.map_or(host, |end| &host[..end])
 }
 
 /// The host itself when it is in lower case already, as nearly always.

@@ -35,7 +35,7 @@ pub use table::RouteTable;
 /// What a choice looks at.
 #[derive(Clone, Copy)]
 pub struct Head<'a> {
-    /// Host as it was sent; case and port do not matter.
+    /// Host as it was sent; case, port and a dot at the end do not matter.
     pub host: Option<&'a str>,
     /// The canonical path.
     pub path: &'a str,

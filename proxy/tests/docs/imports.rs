@@ -39,7 +39,7 @@ const AGAINST_THE_ORDER: &[(&str, &str, &str)] = &[
 ];
 
 /// What every filter may import.
-const SHARED: &[&str] = &["service", "error", "context", "identity", "claims", "path", "place"];
+const SHARED: &[&str] = &["service", "error", "context", "identity", "claims", "host", "path", "place"];
 
 /// Filter to filter, and why.
 const SIBLINGS: &[(&str, &str, &str)] = &[

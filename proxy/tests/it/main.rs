@@ -19,6 +19,7 @@ mod ext_auth;
 mod framing;
 mod grpc;
 mod grpc_interop;
+mod hosts;
 mod http1;
 mod http2;
 mod http2_upstream;

@@ -34,7 +34,7 @@ fn a_json_line_has_every_field() {
         ("route", "app"),
         ("clientAddress", "127.0.0.1"),
         ("method", "POST"),
-        ("host", "a.example:80"),
+        ("host", "a.example"),
         ("protocol", "HTTP/1.1"),
         ("flag", ""),
         ("reason", ""),

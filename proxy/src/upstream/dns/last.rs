@@ -16,7 +16,7 @@ pub(crate) struct LastLookup(Mutex<Last>);
 pub(crate) struct Last {
     /// When an answer last came, and for how long that is good.
     pub answer: Option<(Instant, Duration)>,
-    /// What has failed since then.
+    /// What has failed since then, or did not come with it.
     pub failure: Option<String>,
 }
 
@@ -27,10 +27,15 @@ impl LastLookup {
 
     /// An answer came, and is good for so long.
     pub(super) fn answered(&self, good: Duration) {
-        *self.lock() = Last { answer: Some((Instant::now(), good)), failure: None };
+        self.lock().answer = Some((Instant::now(), good));
     }
 
-    /// None came.
+    /// Nothing is missing of the answer.
+    pub(super) fn complete(&self) {
+        self.lock().failure = None;
+    }
+
+    /// None came, or not for each family.
     pub(super) fn failed(&self, why: String) {
         self.lock().failure = Some(why);
     }

@@ -3,12 +3,14 @@
 //!
 //! A name is asked for when it appears and again when its answer is over, from a second to five minutes later. Whatever
 //! fails, the last good answer stays, also when the name is said to be gone: whoever cannot be asked says nothing about
-//! endpoints. A name that was never found leaves its upstream without endpoint (503 `UH`), which is no load error: it may
+//! endpoints. IPv4 and IPv6 addresses are asked for separately, and each family keeps what it last had. A name that was never found leaves its upstream without endpoint (503 `UH`), which is no load error: it may
 //! appear later. Addresses that vanish from an answer get no new requests; what is under way there ends by itself.
 
 mod answer;
+mod families;
 mod hosts;
 mod last;
+mod lookup;
 mod resolv_conf;
 mod resolver;
 #[cfg(test)]
@@ -23,17 +25,16 @@ mod stub;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use outrigger_config::model::{DnsKind, EndpointAddress, EndpointSpec, NamedEndpoints};
 use tokio::{
     sync::oneshot,
     task::JoinHandle,
-    time::{sleep, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 
-use self::{answer::Service, resolver::Failure};
 pub(crate) use self::{last::LastLookup, resolver::Resolver};
+use self::{lookup::Lookup, resolver::Failure};
 use super::{endpoint::Endpoint, registry::Upstream};
 use crate::telemetry::metrics::{LookupResult, UpstreamCounters};
 
@@ -137,17 +138,16 @@ impl Lookups {
 async fn keep(name: Name, resolver: Arc<Resolver>, first: oneshot::Sender<()>) {
     let mut first = Some(first);
     let count = |result| name.counters.iter().for_each(|counters| counters.looked_up(result));
-    let mut lookup = Lookup { user: name.user, targets: HashMap::new(), set: Vec::new() };
-    let mut failures = 0_u32;
+    let mut lookup = Lookup::new(name.user);
+    let (mut failures, mut incomplete) = (0_u32, 0_u32);
     loop {
         let looked_up = timeout(LOOKUP_TIMEOUT, lookup.run(&resolver)).await;
-        let pause = match looked_up.unwrap_or(Err(Failure::Timeout)) {
-            Ok(ttl) => {
+        let answer = match looked_up.unwrap_or(Err(Failure::Timeout)) {
+            Ok(answer) => {
                 count(LookupResult::Ok);
                 failures = 0;
-                let good = ttl.clamp(SHORTEST, LONGEST);
-                lookup.last().answered(good);
-                good
+                lookup.last().answered(good_for(answer.ttl));
+                Some(answer)
             }
             Err(error) => {
                 count(error.result());
@@ -157,124 +157,27 @@ async fn keep(name: Name, resolver: Arc<Resolver>, first: oneshot::Sender<()>) {
                     let name = lookup.label();
                     tracing::warn!(%name, %error, failures, "name not looked up; the last good answer stays");
                 }
-                retry(failures)
+                None
             }
         };
         if let Some(first) = first.take() {
             let _ = first.send(());
         }
-        sleep(pause).await;
+        let again = match answer {
+            Some(answer) => lookup.rest(answer, &mut incomplete).await,
+            None => Instant::now() + retry(failures),
+        };
+        sleep_until(again).await;
     }
+}
+
+/// How long an answer with this TTL is used.
+fn good_for(ttl: Duration) -> Duration {
+    ttl.clamp(SHORTEST, LONGEST)
 }
 
 /// How long to wait behind so many failures in a row, give or take a tenth, so that pods do not ask together.
 fn retry(failures: u32) -> Duration {
     let doubled = FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(10));
     doubled.min(LAST_RETRY).mul_f64(0.9 + 0.2 * fastrand::f64())
-}
-
-/// One name, and what was found out about it.
-struct Lookup {
-    user: User,
-    /// The last good addresses of each target of a service.
-    targets: HashMap<Box<str>, Vec<IpAddr>>,
-    /// The endpoints that were made of it.
-    set: Vec<EndpointSpec>,
-}
-
-impl Lookup {
-    fn label(&self) -> Arc<str> {
-        match &self.user {
-            User::Endpoint(endpoint) => Arc::clone(&endpoint.label),
-            User::Upstream(upstream) => Arc::clone(&upstream.model.name),
-        }
-    }
-
-    /// Where it is noted for whoever looks.
-    fn last(&self) -> &LastLookup {
-        match &self.user {
-            User::Endpoint(endpoint) => &endpoint.lookup,
-            User::Upstream(upstream) => &upstream.lookup,
-        }
-    }
-
-    /// Asks once, and puts the answer where it is needed; for how long that is good.
-    async fn run(&mut self, resolver: &Resolver) -> Result<Duration, Failure> {
-        match self.user.clone() {
-            User::Endpoint(endpoint) => {
-                let EndpointAddress::Host { name, port } = &endpoint.spec.address else { return Ok(LONGEST) };
-                let found = resolver.addresses(name).await?;
-                if endpoint.resolved(found.addresses.iter().map(|ip| (*ip, *port).into()).collect()) {
-                    let addresses = &found.addresses;
-                    tracing::info!(endpoint = %endpoint.label, ?addresses, "host name resolved");
-                }
-                Ok(found.ttl)
-            }
-            User::Upstream(upstream) => {
-                let Some(named) = &upstream.model.dns else { return Ok(LONGEST) };
-                let (mut set, ttl) = self.endpoints(named, resolver).await?;
-                answer::bound(&mut set);
-                if self.set != set {
-                    let addresses: Vec<_> = set.iter().map(|spec| &spec.address).collect();
-                    tracing::info!(upstream = %upstream.model.name, ?addresses, "endpoints looked up");
-                    upstream.replace_endpoints(&set);
-                    self.set = set;
-                }
-                Ok(ttl)
-            }
-        }
-    }
-
-    async fn endpoints(
-        &mut self,
-        named: &NamedEndpoints,
-        resolver: &Resolver,
-    ) -> Result<(Vec<EndpointSpec>, Duration), Failure> {
-        match named.kind {
-            DnsKind::Addresses { port } => {
-                let found = resolver.addresses(&named.name).await?;
-                Ok((answer::endpoints(&found.addresses, port, &named.authority), found.ttl))
-            }
-            DnsKind::Services => {
-                let found = resolver.services(&named.name).await?;
-                let mut ttl = found.ttl;
-                let mut services = Vec::new();
-                for service in found.services {
-                    if let Some(addresses) = self.target(&service, resolver, &mut ttl).await? {
-                        services.push((service, addresses));
-                    }
-                }
-                self.targets.retain(|target, _| services.iter().any(|(one, _)| one.target == *target));
-                if services.is_empty() {
-                    return Err(Failure::NotFound);
-                }
-                Ok((answer::service_endpoints(&services), ttl))
-            }
-        }
-    }
-
-    /// The addresses of a target, the last good ones when it cannot be asked for now; `None` when it has none.
-    async fn target(
-        &mut self,
-        service: &Service,
-        resolver: &Resolver,
-        ttl: &mut Duration,
-    ) -> Result<Option<Vec<IpAddr>>, Failure> {
-        match resolver.addresses(&service.target).await {
-            Ok(found) => {
-                *ttl = found.ttl.min(*ttl);
-                self.targets.insert(service.target.clone(), found.addresses.clone());
-                Ok(Some(found.addresses))
-            }
-            Err(Failure::NotFound) => Ok(None),
-            Err(failure) => match self.targets.get(&service.target) {
-                Some(known) => {
-                    *ttl = SHORTEST;
-                    Ok(Some(known.clone()))
-                }
-                // Without it the others would get its share: better to ask again soon.
-                None => Err(failure),
-            },
-        }
-    }
 }

@@ -4,16 +4,13 @@ use std::{
     fs, io,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use hickory_resolver::{
     TokioResolver,
-    config::{
-        ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig,
-        ServerOrderingStrategy,
-    },
+    config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ServerOrderingStrategy},
     net::{DnsError, NetError, runtime::TokioRuntimeProvider},
     proto::{
         op::ResponseCode,
@@ -23,6 +20,7 @@ use hickory_resolver::{
 
 use super::{
     answer::{self, Service},
+    families::{self, Found, Known},
     hosts::Hosts,
     resolv_conf::ResolvConf,
 };
@@ -84,14 +82,6 @@ impl From<NetError> for Failure {
     }
 }
 
-/// Addresses, and for how long they are good.
-#[derive(Debug)]
-pub(super) struct Addresses {
-    /// At least one, sorted.
-    pub(super) addresses: Vec<IpAddr>,
-    pub(super) ttl: Duration,
-}
-
 /// Services, and for how long they are good.
 pub(super) struct Services {
     /// At least one.
@@ -109,8 +99,33 @@ pub(crate) struct Resolver {
 struct Made {
     /// What the files held.
     settings: [Vec<u8>; 2],
+    current: Arc<Current>,
+}
+
+/// What those files say.
+struct Current {
     resolver: TokioResolver,
-    hosts: std::sync::Arc<Hosts>,
+    hosts: Hosts,
+    /// Domains behind a name that has fewer dots than `ndots`.
+    search: Vec<Name>,
+    ndots: usize,
+}
+
+impl Current {
+    /// The names that a name may stand for, in the order in which they are asked for (resolv.conf(5)).
+    fn candidates(&self, name: &str) -> Result<Vec<Name>, Failure> {
+        let name = Name::from_ascii(name).map_err(|error| Failure::Name(error.to_string()))?;
+        if name.is_fqdn() {
+            return Ok(vec![name]);
+        }
+        let mut plain = name.clone();
+        plain.set_fqdn(true);
+        let mut candidates: Vec<Name> =
+            self.search.iter().filter_map(|domain| name.clone().append_domain(domain).ok()).collect();
+        let first = usize::from(name.num_labels()) > self.ndots || name.is_localhost();
+        candidates.insert(if first { 0 } else { candidates.len() }, plain);
+        Ok(candidates)
+    }
 }
 
 impl Resolver {
@@ -121,38 +136,44 @@ impl Resolver {
     }
 
     /// The resolver for the settings as they are now. Reads two small files: on the control thread alone.
-    fn current(&self) -> Result<(TokioResolver, std::sync::Arc<Hosts>), Failure> {
+    fn current(&self) -> Result<Arc<Current>, Failure> {
         let settings = [read(&self.places.resolv_conf), read(&self.places.hosts)];
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(made) = made.as_ref().filter(|made| made.settings == settings) {
-            return Ok((made.resolver.clone(), made.hosts.clone()));
+            return Ok(Arc::clone(&made.current));
         }
         let conf = ResolvConf::parse(&String::from_utf8_lossy(&settings[0]));
-        let resolver = build(&conf, self.places.port)?;
-        let hosts = std::sync::Arc::new(Hosts::parse(&String::from_utf8_lossy(&settings[1])));
         tracing::debug!(?conf, "DNS servers");
-        *made = Some(Made { settings, resolver: resolver.clone(), hosts: hosts.clone() });
-        Ok((resolver, hosts))
+        let current = Arc::new(Current {
+            resolver: build(&conf, self.places.port)?,
+            hosts: Hosts::parse(&String::from_utf8_lossy(&settings[1])),
+            search: conf.search.iter().filter_map(|domain| rooted(domain)).collect(),
+            ndots: conf.ndots,
+        });
+        *made = Some(Made { settings, current: Arc::clone(&current) });
+        Ok(current)
     }
 
-    /// The addresses of a name: of the hosts file, else of the first search domain that has it.
-    pub(super) async fn addresses(&self, name: &str) -> Result<Addresses, Failure> {
-        let (resolver, hosts) = self.current()?;
-        if let Some(known) = hosts.get(name) {
+    /// Asks for the addresses of a name and takes them over: those of the hosts file, else of the first search domain that
+    /// has the name. While the domain that had it fails, no later one takes its place.
+    pub(super) async fn addresses(&self, name: &str, known: &mut Known) -> Result<Found, Failure> {
+        let current = self.current()?;
+        if let Some(addresses) = current.hosts.get(name) {
+            known.replace(addresses);
             // The file is looked at again soon, since it costs nothing.
-            let mut addresses = known.to_vec();
-            addresses.sort_unstable();
-            return Ok(Addresses { addresses, ttl: super::SHORTEST * 5 });
+            return Ok(Found { ttl: super::SHORTEST * 5, missing: None, late: None });
         }
-        let found = resolver.lookup_ip(parsed(name)?).await?;
-        let records = found.as_lookup().answers();
-        let mut addresses: Vec<IpAddr> = records.iter().filter_map(|one| one.data.ip_addr()).collect();
-        addresses.sort_unstable();
-        addresses.dedup();
-        if addresses.is_empty() {
-            return Err(Failure::NotFound);
+        let mut failure = Failure::NotFound;
+        for candidate in current.candidates(name)? {
+            let answers = families::ask(&current.resolver, &candidate).await;
+            match known.take(&candidate, answers) {
+                Ok(found) => return Ok(found),
+                Err(Failure::NotFound) => {}
+                Err(other) if known.is_of(&candidate) => return Err(other),
+                Err(other) => failure = other,
+            }
         }
-        Ok(Addresses { addresses, ttl: ttl(records) })
+        Err(failure)
     }
 
     /// Addresses of a host in a URL, which may be one itself, with this port.
@@ -163,38 +184,58 @@ impl Resolver {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(vec![(address, port).into()]);
         }
-        let found = self.addresses(host).await.map_err(io::Error::other)?;
-        Ok(found.addresses.into_iter().map(|address| (address, port).into()).collect())
+        let mut known = Known::default();
+        self.addresses(host, &mut known).await.map_err(io::Error::other)?;
+        Ok(known.addresses().into_iter().map(|address| (address, port).into()).collect())
     }
 
-    /// The services behind a name that have the best priority.
-    pub(super) async fn services(&self, name: &str) -> Result<Services, Failure> {
-        let (resolver, _) = self.current()?;
-        let found = resolver.lookup(parsed(name)?, RecordType::SRV).await?;
-        let records = found.answers();
-        let service = |record: &Record| match &record.data {
-            RData::SRV(srv) => Some(Service {
-                priority: srv.priority,
-                weight: srv.weight,
-                port: srv.port,
-                target: srv.target.to_ascii().to_ascii_lowercase().into(),
-            }),
-            _ => None,
-        };
-        let services = answer::best(records.iter().filter_map(service).collect());
-        if services.is_empty() {
-            return Err(Failure::NotFound);
+    /// The services behind a name that have the best priority. `last` is the name, with its search domain, that had some:
+    /// while that one fails, no later one takes its place.
+    pub(super) async fn services(&self, name: &str, last: &mut Option<Name>) -> Result<Services, Failure> {
+        let current = self.current()?;
+        let mut failure = Failure::NotFound;
+        for candidate in current.candidates(name)? {
+            let answer = current.resolver.lookup(candidate.clone(), RecordType::SRV).await;
+            match answer.map_err(Failure::from) {
+                Ok(found) => {
+                    let services = services(found.answers())?;
+                    *last = Some(candidate);
+                    return Ok(services);
+                }
+                Err(Failure::NotFound) => {}
+                Err(other) if last.as_ref() == Some(&candidate) => return Err(other),
+                Err(other) => failure = other,
+            }
         }
-        Ok(Services { services, ttl: ttl(records) })
+        Err(failure)
     }
 }
 
-fn parsed(name: &str) -> Result<Name, Failure> {
-    Name::from_ascii(name).map_err(|error| Failure::Name(error.to_string()))
+fn services(records: &[Record]) -> Result<Services, Failure> {
+    let service = |record: &Record| match &record.data {
+        RData::SRV(srv) => Some(Service {
+            priority: srv.priority,
+            weight: srv.weight,
+            port: srv.port,
+            target: srv.target.to_ascii().to_ascii_lowercase().into(),
+        }),
+        _ => None,
+    };
+    match answer::best(records.iter().filter_map(service).collect()) {
+        none if none.is_empty() => Err(Failure::NotFound),
+        services => Ok(Services { services, ttl: ttl(records) }),
+    }
+}
+
+/// A domain of the search list.
+fn rooted(domain: &str) -> Option<Name> {
+    let mut domain = Name::from_ascii(domain).ok()?;
+    domain.set_fqdn(true);
+    Some(domain)
 }
 
 /// An answer is as good as its shortest record, aliases included.
-fn ttl(records: &[Record]) -> Duration {
+pub(super) fn ttl(records: &[Record]) -> Duration {
     Duration::from_secs(records.iter().map(|record| record.ttl).min().unwrap_or(0).into())
 }
 
@@ -209,11 +250,6 @@ fn read(path: &std::path::Path) -> Vec<u8> {
 }
 
 fn build(conf: &ResolvConf, port: u16) -> Result<TokioResolver, Failure> {
-    let search = conf.search.iter().filter_map(|domain| {
-        let mut domain = Name::from_ascii(domain).ok()?;
-        domain.set_fqdn(true);
-        Some(domain)
-    });
     let server = |ip: &IpAddr| {
         let mut connections = vec![ConnectionConfig::tcp()];
         if !conf.use_vc {
@@ -223,10 +259,9 @@ fn build(conf: &ResolvConf, port: u16) -> Result<TokioResolver, Failure> {
         NameServerConfig::new(*ip, true, connections)
     };
     let servers = conf.servers.iter().map(server).collect();
-    let config = ResolverConfig::from_parts(None, search.collect(), servers);
+    let config = ResolverConfig::from_parts(None, Vec::new(), servers);
     let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
     let options = builder.options_mut();
-    options.ndots = conf.ndots;
     options.timeout = conf.timeout;
     options.attempts = conf.attempts;
     options.edns0 = conf.edns0;
@@ -234,7 +269,6 @@ fn build(conf: &ResolvConf, port: u16) -> Result<TokioResolver, Failure> {
         true => ServerOrderingStrategy::RoundRobin,
         false => ServerOrderingStrategy::UserProvidedOrder,
     };
-    options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
     options.use_hosts_file = ResolveHosts::Never; // ours is asked first
     options.cache_size = 0; // a name is asked for when its answer is over
     Ok(builder.build()?)

@@ -169,6 +169,129 @@ async fn the_last_good_answer_stays() {
     }
 }
 
+/// Each way in which a question for one family can fail, beside a new answer for the other one.
+#[tokio::test]
+async fn while_one_family_fails_its_last_addresses_stay() {
+    let mut bench = Bench::start();
+    bench.dns.set("a.b.example", found(0, &["10.0.0.1", "fd00::1"]));
+    let endpoint = bench.endpoint("a.b.example.").await;
+    let mut last = 1;
+    for failure in [Reply::Error(2), Reply::Error(5), Reply::Silence, Reply::Garbage] {
+        last += 1;
+        let (v4, v6) = (format!("10.0.0.{last}"), format!("fd00::{last}"));
+        let before = addresses(&endpoint);
+        let old_v4 = before.iter().find(|one| one.is_ipv4()).copied().unwrap().to_string();
+        bench.dns.set("a.b.example", Reply::per_family(failure.clone(), found(0, &[&v6])));
+        until(&format!("{v6} beside {failure:?}"), || addresses(&endpoint).contains(&ip(&v6))).await;
+        assert_eq!(addresses(&endpoint), set(&[&old_v4, &v6]), "A: {failure:?}");
+        bench.dns.set("a.b.example", Reply::per_family(found(0, &[&v4]), failure.clone()));
+        until(&format!("{v4} beside {failure:?}"), || addresses(&endpoint).contains(&ip(&v4))).await;
+        assert_eq!(addresses(&endpoint), set(&[&v4, &v6]), "AAAA: {failure:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_family_that_has_no_addresses_any_more_is_believed() {
+    let mut bench = Bench::start();
+    for none in [found(0, &[]), Reply::Error(3)] {
+        bench.dns.set("a.b.example", found(0, &["10.0.0.1", "fd00::1"]));
+        let endpoint = bench.endpoint("a.b.example.").await;
+        until("both families", || addresses(&endpoint) == set(&["10.0.0.1", "fd00::1"])).await;
+        bench.dns.set("a.b.example", Reply::per_family(found(0, &["10.0.0.1"]), none.clone()));
+        until(&format!("the end of IPv6: {none:?}"), || addresses(&endpoint) == set(&["10.0.0.1"])).await;
+    }
+}
+
+#[tokio::test]
+async fn endpoints_of_dns_do_not_move_to_ipv6_while_a_fails() {
+    let mut bench = Bench::start();
+    bench.dns.set("search.b.example", found(0, &["10.0.0.1", "fd00::1"]));
+    let upstream = bench.named("name: search.b.example., port: 9200").await;
+    assert_eq!(labels(&upstream), ["10.0.0.1:9200 search.b.example:9200"]);
+    let failing = Reply::per_family(Reply::Error(2), found(0, &["fd00::2"]));
+    bench.dns.set("search.b.example", failing);
+    until("the failure of A to be noted", || upstream.lookup.read().failure.is_some()).await;
+    assert_eq!(labels(&upstream), ["10.0.0.1:9200 search.b.example:9200"]);
+    let failure = upstream.lookup.read().failure.unwrap();
+    assert!(failure.starts_with("A records: "), "{failure}");
+    bench.dns.set("search.b.example", Reply::per_family(found(0, &[]), found(0, &["fd00::2"])));
+    until("IPv6, when A has none", || labels(&upstream) == ["[fd00::2]:9200 search.b.example:9200"]).await;
+    until("the failure to be over", || upstream.lookup.read().failure.is_none()).await;
+}
+
+/// The resolver keeps its default patience of 5 s, three times: longer than any lookup may take.
+#[tokio::test]
+async fn one_family_is_enough_to_start_and_the_other_one_joins_later() {
+    let mut bench = Bench::with("", "");
+    for (host, one, rest) in [("a.b.example", "10.0.0.1", "fd00::1"), ("b.b.example", "fd00::1", "10.0.0.1")]
+    {
+        let reply = |silent: Reply| match ip(one).is_ipv4() {
+            true => Reply::per_family(found(1, &[one]), silent),
+            false => Reply::per_family(silent, found(1, &[one])),
+        };
+        bench.dns.set(host, reply(Reply::Silence));
+        let endpoint = bench.endpoint(&format!("{host}.")).await;
+        assert_eq!(addresses(&endpoint), set(&[one]), "{:?}", bench.dns.asked());
+        bench.dns.set(host, reply(found(60, &[rest])));
+        until("the other family", || addresses(&endpoint) == set(&[one, rest])).await;
+    }
+    bench.dns.set("c.b.example", Reply::per_family(found(60, &["10.0.0.1"]), Reply::Silence));
+    let upstream = bench.named("name: c.b.example., port: 9200").await;
+    assert_eq!(labels(&upstream), ["10.0.0.1:9200 c.b.example:9200"]);
+    // The key set of a token provider, which nobody keeps looking up.
+    let found = bench.lookups.resolver().sockets("c.b.example.", 443).await.unwrap();
+    assert_eq!(found, [(ip("10.0.0.1"), 443).into()]);
+}
+
+#[tokio::test]
+async fn a_family_that_is_never_answered_is_asked_for_less_and_less_often() {
+    let mut bench = Bench::start();
+    bench.dns.set("a.b.example", Reply::per_family(found(300, &["10.0.0.1"]), Reply::Silence));
+    let endpoint = bench.endpoint("a.b.example.").await;
+    until("the failure of AAAA to be noted", || endpoint.lookup.read().failure.is_some()).await;
+    let failure = endpoint.lookup.read().failure.unwrap();
+    assert!(failure.starts_with("AAAA records: "), "{failure}");
+    // One lookup with all its repetitions; the next one waits for a second, the one after that for two.
+    assert!(bench.dns.asked().len() < 40, "{:?}", bench.dns.asked());
+    until("another lookup, long before the answer is over", || bench.dns.count("a.b.example") > 1).await;
+}
+
+#[tokio::test]
+async fn a_target_of_a_service_needs_one_family_and_keeps_the_other() {
+    let mut bench = Bench::start();
+    let service = (10, 1, 8080, "a.b.example".to_owned());
+    bench.dns.set("_http._tcp.b.example", Reply::Services(0, vec![service]));
+    bench.dns.set("a.b.example", Reply::per_family(found(0, &["10.0.0.1"]), Reply::Silence));
+    let upstream = bench.named("name: _http._tcp.b.example., type: SRV").await;
+    assert_eq!(labels(&upstream), ["10.0.0.1:8080 a.b.example:8080"]);
+    let asked = bench.dns.asked().len();
+    bench.dns.set("a.b.example", Reply::per_family(Reply::Error(2), found(0, &["fd00::1"])));
+    until("two more lookups", || bench.dns.asked().len() > asked + 12).await;
+    assert_eq!(labels(&upstream), ["10.0.0.1:8080 a.b.example:8080"]);
+}
+
+/// Else the failure of one domain would hand the traffic to another service of that name.
+#[tokio::test]
+async fn while_a_search_domain_fails_the_next_one_does_not_take_its_place() {
+    let mut bench = Bench::start();
+    bench.dns.set("db.first.example", found(0, &["10.0.0.1"]));
+    bench.dns.set("db.second.example", found(0, &["10.0.0.2"]));
+    let endpoint = bench.endpoint("db").await;
+    assert_eq!(addresses(&endpoint), set(&["10.0.0.1"]));
+    for failure in [Reply::Error(2), Reply::per_family(Reply::Error(2), found(0, &[]))] {
+        let before = bench.lookups(LookupResult::Failed);
+        bench.dns.set("db.first.example", failure.clone());
+        until("a failure", || bench.lookups(LookupResult::Failed) > before).await;
+        assert_eq!(addresses(&endpoint), set(&["10.0.0.1"]), "{failure:?}");
+        bench.dns.set("db.first.example", found(0, &["10.0.0.1"]));
+        let good = bench.lookups(LookupResult::Ok);
+        until("a good answer", || bench.lookups(LookupResult::Ok) > good).await;
+    }
+    bench.dns.set("db.first.example", Reply::Error(3));
+    until("the next domain, when the first has no such name", || addresses(&endpoint) == set(&["10.0.0.2"]))
+        .await;
+}
+
 #[tokio::test]
 async fn a_name_that_appears_later_is_found() {
     let mut bench = Bench::start();

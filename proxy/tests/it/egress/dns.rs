@@ -2,7 +2,7 @@
 //! What a server may answer stands beside the code (`proxy/src/upstream/dns/tests.rs`).
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     process::Command,
 };
 
@@ -41,12 +41,16 @@ fn server() -> Option<Dns> {
     None
 }
 
-/// A proxy that asks this server.
+/// A proxy that asks this server, and gives up soon.
 fn start(dns: &Dns, upstream: &str) -> Proxy {
+    start_with(dns, "search prod.example\noptions timeout:1 attempts:1\n", upstream)
+}
+
+/// The same with these settings.
+fn start_with(dns: &Dns, settings: &str, upstream: &str) -> Proxy {
     let folder = tempfile::tempdir().unwrap();
     let (file, conf) = (folder.path().join("outrigger.yaml"), folder.path().join("resolv.conf"));
     std::fs::write(&file, with_servers(&yaml(upstream))).unwrap();
-    let settings = "search prod.example\noptions timeout:1 attempts:1\n";
     std::fs::write(&conf, format!("nameserver {}\n{settings}", dns.address.ip())).unwrap();
     let plain = command();
     let mut inside = Command::new("unshare");
@@ -120,6 +124,50 @@ fn endpoints_of_a_name_come_and_go_with_its_answer() {
     let told = &proxy.status()["upstreams"]["u"];
     assert_eq!((&told["dns"]["name"], &told["dns"]["type"]), (&"search.example.".into(), &"A".into()));
     assert_eq!(told["endpoints"][0]["endpoint"], format!("127.0.0.9:{port}"));
+}
+
+/// With the resolver's own patience of 5 s for each of three tries.
+#[test]
+fn a_server_that_never_answers_for_ipv6_delays_nobody() {
+    let Some(dns) = server() else { return };
+    let origin = origin();
+    let port = origin.address().port();
+    let answered = || Reply::Addresses(60, vec![Ipv4Addr::LOCALHOST.into()]);
+    dns.set("pay.prod.example", Reply::per_family(answered(), Reply::Silence));
+    for upstream in [
+        format!("endpoints: [{{ url: \"http://pay:{port}\" }}]"),
+        format!("dns: {{ name: pay, port: {port} }}"),
+    ] {
+        let asked = dns.asked().len();
+        let proxy = start_with(&dns, "search prod.example\n", &format!("    {upstream}\n"));
+        wait_for("the first answer", || {
+            let (status, _) = endpoint_of_next(&proxy, "/");
+            assert!(status == 200 || status == 503, "{status}");
+            (status == 200).then_some(())
+        });
+        // Repetitions of the one question, not a lookup after the other.
+        assert!(dns.asked().len() - asked < 20, "{:?}", &dns.asked()[asked..]);
+    }
+}
+
+#[test]
+fn traffic_does_not_move_to_ipv6_while_the_answer_for_ipv4_fails() {
+    let Some(dns) = server() else { return };
+    let origin = origin();
+    let port = origin.address().port();
+    let v6 = || Reply::Addresses(0, vec![Ipv6Addr::LOCALHOST.into()]);
+    let v4 = || Reply::Addresses(0, vec![Ipv4Addr::LOCALHOST.into()]);
+    for failure in [Reply::Error(2), Reply::Error(5), Reply::Silence] {
+        dns.set("pay.example", Reply::per_family(v4(), v6()));
+        let proxy = start(&dns, &format!("    dns: {{ name: pay.example., port: {port} }}\n"));
+        let place = (200, format!("127.0.0.1:{port}"));
+        assert_eq!(endpoint_of_next(&proxy, "/bytes/1"), place);
+        dns.set("pay.example", Reply::per_family(failure.clone(), v6()));
+        let told = || proxy.status()["upstreams"]["u"]["dns"]["failure"].as_str().map(str::to_owned);
+        let failed = wait_for("the failure to be told", told);
+        assert!(failed.starts_with("A records: "), "{failed}");
+        assert_eq!(endpoint_of_next(&proxy, "/bytes/2"), place, "{failure:?}");
+    }
 }
 
 #[test]

@@ -29,6 +29,15 @@ pub enum Reply {
     Garbage,
     /// Over UDP only that TCP should be asked.
     OverTcp(Box<Self>),
+    /// The first to questions for A, the second to those for AAAA.
+    PerFamily(Box<Self>, Box<Self>),
+}
+
+impl Reply {
+    /// Replies that differ by family.
+    pub fn per_family(a: Self, aaaa: Self) -> Self {
+        Self::PerFamily(Box::new(a), Box::new(aaaa))
+    }
 }
 
 /// A question that was asked: name in lower case, type, and whether over TCP.
@@ -119,13 +128,18 @@ fn answer(
     asked.lock().unwrap().push((name.clone(), kind, over_tcp));
     let reply = names.lock().unwrap().get(&name).cloned().unwrap_or(Reply::Error(3));
     let reply = match reply {
+        Reply::PerFamily(a, _) if kind == A => *a,
+        Reply::PerFamily(_, aaaa) => *aaaa,
+        other => other,
+    };
+    let reply = match reply {
         Reply::OverTcp(inner) if over_tcp => *inner,
         other => other,
     };
     let mut records = Vec::new();
     let (mut code, mut truncated) = (0, 0);
     match reply {
-        Reply::Silence => return None,
+        Reply::Silence | Reply::PerFamily(..) => return None,
         Reply::Garbage => return Some(question[..12.min(question.len())].repeat(2)),
         Reply::Error(error) => code = error,
         Reply::OverTcp(_) => truncated = 0x02,

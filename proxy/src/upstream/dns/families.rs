@@ -1,0 +1,240 @@
+//! The two questions about a name, for its IPv4 and its IPv6 addresses, and what each of them last brought.
+//!
+//! A server may answer one and fail the other, for a moment or for good. So each family stands for itself: its last addresses
+//! stay until it is answered again, be it with none, and its answer waits for the other one only a moment (RFC 8305 section 3).
+
+use std::{fmt, future::Future, net::IpAddr, pin::Pin, time::Duration};
+
+use hickory_resolver::{
+    TokioResolver,
+    lookup::Lookup,
+    net::{DnsError, NetError},
+    proto::{
+        op::ResponseCode,
+        rr::{Name, RecordType},
+    },
+};
+use tokio::time::timeout;
+
+use super::resolver::{Failure, ttl};
+
+/// How long the addresses of one family wait for those of the other one.
+const GRACE: Duration = Duration::from_millis(50);
+
+/// What became of a question.
+enum Said {
+    /// These addresses, and for how long they are good.
+    Found(Vec<IpAddr>, Duration),
+    /// The name has none in this family.
+    Empty,
+    /// There is no such name.
+    Gone,
+    /// No answer that counts.
+    Failed(Failure),
+}
+
+impl From<Result<Lookup, NetError>> for Said {
+    fn from(answer: Result<Lookup, NetError>) -> Self {
+        let error = match answer {
+            Ok(found) => {
+                let addresses: Vec<_> = found.answers().iter().filter_map(|one| one.data.ip_addr()).collect();
+                return match addresses.is_empty() {
+                    true => Self::Empty,
+                    false => Self::Found(addresses, ttl(found.answers())),
+                };
+            }
+            Err(error) => error,
+        };
+        let gone = matches!(&error, NetError::Dns(DnsError::NoRecordsFound(none)) if none.response_code == ResponseCode::NXDomain);
+        match Failure::from(error) {
+            Failure::NotFound if gone => Self::Gone,
+            Failure::NotFound => Self::Empty,
+            failure => Self::Failed(failure),
+        }
+    }
+}
+
+/// A question for one family.
+pub(super) struct Question {
+    family: RecordType,
+    state: State,
+}
+
+enum State {
+    UnderWay(Pin<Box<dyn Future<Output = Said> + Send>>),
+    Over(Said),
+}
+
+impl Question {
+    fn begin(resolver: &TokioResolver, name: &Name, family: RecordType) -> Self {
+        let (resolver, name) = (resolver.clone(), name.clone());
+        let answer = async move { resolver.lookup(name, family).await.into() };
+        Self { family, state: State::UnderWay(Box::pin(answer)) }
+    }
+
+    /// Until it is over. May be dropped and called again.
+    pub(super) async fn end(&mut self) {
+        if let State::UnderWay(answer) = &mut self.state {
+            self.state = State::Over(answer.as_mut().await);
+        }
+    }
+
+    fn found(&self) -> bool {
+        matches!(self.state, State::Over(Said::Found(..)))
+    }
+
+    fn gone(&self) -> bool {
+        matches!(self.state, State::Over(Said::Gone))
+    }
+}
+
+/// Asks for both families, until one has addresses and the other one had its moment, or both are over. That there is no such
+/// name counts for both only where the question for A says so: some servers say it to AAAA of each name (RFC 4074 section 4.2).
+pub(super) async fn ask(resolver: &TokioResolver, name: &Name) -> [Question; 2] {
+    let mut v4 = Question::begin(resolver, name, RecordType::A);
+    let mut v6 = Question::begin(resolver, name, RecordType::AAAA);
+    tokio::select! {
+        () = v4.end() => {}
+        () = v6.end() => {}
+    }
+    let enough = v4.found() || v6.found() || v4.gone();
+    let both = async {
+        v4.end().await;
+        v6.end().await;
+    };
+    match enough {
+        true => drop(timeout(GRACE, both).await),
+        false => both.await,
+    }
+    [v4, v6]
+}
+
+/// An answer that has addresses of one family at least.
+pub(super) struct Found {
+    /// For how long they are good.
+    pub(super) ttl: Duration,
+    /// What the other family failed with.
+    pub(super) missing: Option<Missing>,
+    /// The question for the other family, while it is under way.
+    pub(super) late: Option<Late>,
+}
+
+/// A question whose answer is awaited beside the use of the other family's.
+pub(super) struct Late {
+    name: Name,
+    question: Question,
+}
+
+impl Late {
+    /// Until its answer is there. May be dropped and called again.
+    pub(super) async fn end(&mut self) {
+        self.question.end().await;
+    }
+}
+
+/// A family without an answer, and why.
+#[derive(Debug)]
+pub(super) struct Missing {
+    family: RecordType,
+    failure: Failure,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} records: {}", self.family, self.failure)
+    }
+}
+
+/// What each family of a name last said.
+#[derive(Default)]
+pub(super) struct Known {
+    /// The name with its search domain; none for a name of the hosts file.
+    name: Option<Name>,
+    v4: Vec<IpAddr>,
+    v6: Vec<IpAddr>,
+}
+
+impl Known {
+    /// All of them, sorted.
+    pub(super) fn addresses(&self) -> Vec<IpAddr> {
+        let mut addresses = [&self.v4[..], &self.v6[..]].concat();
+        addresses.sort_unstable();
+        addresses.dedup();
+        addresses
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.v4.is_empty() && self.v6.is_empty()
+    }
+
+    /// Whether these are addresses of this very name.
+    pub(super) fn is_of(&self, name: &Name) -> bool {
+        !self.is_empty() && self.name.as_ref() == Some(name)
+    }
+
+    /// The hosts file has these: both families at once.
+    pub(super) fn replace(&mut self, addresses: &[IpAddr]) {
+        let (v4, v6) = addresses.iter().partition(|one| one.is_ipv4());
+        *self = Self { name: None, v4, v6 };
+    }
+
+    /// Takes the answers about a name over. Without addresses in any of them nothing changes.
+    ///
+    /// # Errors
+    /// No family has addresses, or none says so.
+    pub(super) fn take(&mut self, name: &Name, [v4, v6]: [Question; 2]) -> Result<Found, Failure> {
+        if !v4.found() && !v6.found() {
+            return Err(neither(v4, v6));
+        }
+        if self.name.as_ref() != Some(name) {
+            *self = Self { name: Some(name.clone()), ..Self::default() };
+        }
+        let mut found = Found { ttl: Duration::MAX, missing: None, late: None };
+        for question in [v4, v6] {
+            self.family(question, &mut found);
+        }
+        Ok(found)
+    }
+
+    /// Takes an answer over that came late, or not until now; `None` when another name is looked up by now.
+    pub(super) fn take_late(&mut self, late: Late) -> Option<Found> {
+        if self.name.as_ref() != Some(&late.name) {
+            return None;
+        }
+        let mut question = late.question;
+        if let State::UnderWay(_) = question.state {
+            question.state = State::Over(Said::Failed(Failure::Timeout));
+        }
+        let mut found = Found { ttl: Duration::MAX, missing: None, late: None };
+        self.family(question, &mut found);
+        Some(found)
+    }
+
+    fn family(&mut self, Question { family, state }: Question, found: &mut Found) {
+        let addresses = match family {
+            RecordType::A => &mut self.v4,
+            _ => &mut self.v6,
+        };
+        match state {
+            State::Over(Said::Found(new, ttl)) => {
+                *addresses = new;
+                found.ttl = found.ttl.min(ttl);
+            }
+            State::Over(Said::Empty | Said::Gone) => addresses.clear(),
+            State::Over(Said::Failed(failure)) => found.missing = Some(Missing { family, failure }),
+            State::UnderWay(_) => {
+                let name = self.name.clone().unwrap_or_default();
+                found.late = Some(Late { name, question: Question { family, state } });
+            }
+        }
+    }
+}
+
+/// Why there are no addresses: a family that failed may have some.
+fn neither(v4: Question, v6: Question) -> Failure {
+    match (v4.state, v6.state) {
+        (State::Over(Said::Gone), _) => Failure::NotFound,
+        (State::Over(Said::Failed(failure)), _) | (_, State::Over(Said::Failed(failure))) => failure,
+        _ => Failure::NotFound,
+    }
+}

@@ -56,6 +56,7 @@ fn the_whole_vocabulary_of_this_version_loads_without_a_warning() {
     let pay = config.routes.iter().find(|route| &*route.name == "pay-out").unwrap();
     assert_eq!(&*config.listener(pay.listeners[0]).name, "egress");
     assert_eq!(pay.timeouts.stream_idle, Some(Duration::from_secs(300)));
+    assert_eq!(pay.timeouts.upgrade_idle, Some(Duration::from_secs(3600)));
 }
 
 #[test]

@@ -286,6 +286,9 @@ pub enum Error {
     /// Neither body moved for `timeouts.streamIdle`; the head is out, so the stream is cut.
     #[error("response body idle for too long")]
     StreamIdle,
+    /// On an upgraded connection no byte for `timeouts.upgradeIdle` in either direction; it is closed.
+    #[error("upgraded connection idle for too long")]
+    UpgradeIdle,
     /// The client went away, or its connection broke.
     #[error("client went away: {0}")]
     ClientGone(Cause),
@@ -324,9 +327,11 @@ impl Error {
             Self::ConnectFailed { .. } | Self::UpstreamClosed { .. } | Self::UpstreamProtocol { .. } => {
                 StatusCode::BAD_GATEWAY
             }
-            Self::GrpcTimeout | Self::RequestTimeout | Self::BackendTimeout | Self::StreamIdle => {
-                StatusCode::GATEWAY_TIMEOUT
-            }
+            Self::GrpcTimeout
+            | Self::RequestTimeout
+            | Self::BackendTimeout
+            | Self::StreamIdle
+            | Self::UpgradeIdle => StatusCode::GATEWAY_TIMEOUT,
         }
     }
 
@@ -348,7 +353,11 @@ impl Error {
             Self::ConnectFailed { .. } => Flag::Uf,
             Self::UpstreamClosed { .. } => Flag::Uc,
             Self::UpstreamProtocol { .. } => Flag::Upe,
-            Self::GrpcTimeout | Self::RequestTimeout | Self::BackendTimeout | Self::StreamIdle => Flag::Ut,
+            Self::GrpcTimeout
+            | Self::RequestTimeout
+            | Self::BackendTimeout
+            | Self::StreamIdle
+            | Self::UpgradeIdle => Flag::Ut,
             Self::ClientGone(_) => Flag::Dc,
         }
     }
@@ -380,6 +389,7 @@ impl Error {
             Self::RequestTimeout => "timeout.request",
             Self::BackendTimeout => "timeout.backend_request",
             Self::StreamIdle => "timeout.stream_idle",
+            Self::UpgradeIdle => "timeout.upgrade_idle",
             Self::ClientGone(_) => "client.gone",
         }
     }
@@ -416,7 +426,9 @@ impl Error {
             Self::ConnectFailed { .. } | Self::UpstreamClosed { .. } | Self::UpstreamProtocol { .. } => {
                 "upstream failed"
             }
-            Self::RequestTimeout | Self::BackendTimeout | Self::StreamIdle => "upstream timed out",
+            Self::RequestTimeout | Self::BackendTimeout | Self::StreamIdle | Self::UpgradeIdle => {
+                "upstream timed out"
+            }
         }
     }
 }

@@ -75,7 +75,12 @@ impl Route {
             url_rewrite: UrlRewrite::default(),
             request_headers: HeaderChanges::default(),
             response_headers: HeaderChanges::default(),
-            timeouts: RouteTimeouts { request: None, backend_request: None, stream_idle: None },
+            timeouts: RouteTimeouts {
+                request: None,
+                backend_request: None,
+                stream_idle: None,
+                upgrade_idle: None,
+            },
             retry: None,
             hedge: None,
             action,
@@ -317,4 +322,6 @@ pub struct RouteTimeouts {
     pub backend_request: Option<Duration>,
     /// Between two frames of a response body. Default 5 min.
     pub stream_idle: Option<Duration>,
+    /// On an upgraded connection, without a byte in either direction. Default 1 h.
+    pub upgrade_idle: Option<Duration>,
 }

@@ -49,7 +49,8 @@ fn forward(object: Object, config: &Config, route: &Route, backends: &[WeightedB
     let timeouts = Object::new()
         .with("request", time_or_off(route.timeouts.request))
         .with("backendRequest", time_or_off(route.timeouts.backend_request))
-        .with("streamIdle", time_or_off(route.timeouts.stream_idle));
+        .with("streamIdle", time_or_off(route.timeouts.stream_idle))
+        .with("upgradeIdle", time_or_off(route.timeouts.upgrade_idle));
     object
         .maybe("urlRewrite", url_rewrite(&route.url_rewrite))
         .maybe("requestHeaders", header_changes(&route.request_headers))

@@ -176,6 +176,8 @@ block! {
         "backendRequest" backend_request: Time,
         /// From the response head on: without a byte in either direction, request body or response body. Default 5m.
         "streamIdle" stream_idle: Time,
+        /// How long an upgraded connection (WebSocket and others, after the 101) may stay without a byte in either direction, before the proxy closes it. `streamIdle` does not apply to it. Default 1h.
+        "upgradeIdle" upgrade_idle: Time,
     }
 }
 

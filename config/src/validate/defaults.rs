@@ -71,6 +71,8 @@ pub(super) const MAX_EJECTION_PERCENT: u64 = 50;
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// Envoy's default for a silent stream.
 pub(super) const STREAM_IDLE: Duration = Duration::from_secs(300);
+/// Longer than the pauses of people and of common keep-alive messages; a connection whose peer vanished still ends.
+pub(super) const UPGRADE_IDLE: Duration = Duration::from_secs(3600);
 /// One more try takes most of what is passing; more make an outage worse.
 pub(super) const RETRY_ATTEMPTS: u64 = 1;
 /// Most bodies of API calls fit; a hundred of them in flight are no burden.

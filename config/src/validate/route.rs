@@ -331,6 +331,7 @@ fn timeouts(
         request: time_or_off(&request, Some(defaults::REQUEST_TIMEOUT)),
         backend_request: time_or_off(&backend, None),
         stream_idle: time_or_off(&pick(|block| &block.stream_idle), Some(defaults::STREAM_IDLE)),
+        upgrade_idle: time_or_off(&pick(|block| &block.upgrade_idle), Some(defaults::UPGRADE_IDLE)),
     };
     if let (Some(one), Some(all)) = (timeouts.backend_request, timeouts.request)
         && one > all

@@ -262,10 +262,10 @@ fn without_body(response: Response<Body>) -> Response<Body> {
 /// the last byte.
 fn finish(record: Record, version: Version, mut response: Response<Body>) -> Response<Body> {
     let route: Option<RouteId> = record.exchange().route.get().copied();
-    let mut stream_idle = None;
+    let (mut stream_idle, mut upgrade_idle) = (None, None);
     if let Some(route) = route.map(|id| record.view.config().route(id)) {
         headers::apply(&route.response_headers, response.headers_mut());
-        stream_idle = route.timeouts.stream_idle;
+        (stream_idle, upgrade_idle) = (route.timeouts.stream_idle, route.timeouts.upgrade_idle);
     }
     if let Some(grant) = record.take_grant() {
         grant.write(response.headers_mut());
@@ -279,7 +279,7 @@ fn finish(record: Record, version: Version, mut response: Response<Body>) -> Res
     record.exchange().progress.begin_response();
     if let Some(upgraded) = response.extensions_mut().remove::<UpgradedSlot>().and_then(|slot| slot.take()) {
         let client = Rc::clone(&record.client);
-        client.upgrade(Tunnel::new(upgraded, record, stream_idle));
+        client.upgrade(Tunnel::new(upgraded, record, upgrade_idle));
         return response;
     }
     response.map(|body| ResponseBody::wrap(body, record, stream_idle, version))

@@ -1,4 +1,4 @@
-//! Joins client and upstream after a 101, byte for byte, until one side ends or nothing moves for a while.
+//! Joins client and upstream after a 101, byte for byte, until one side ends or nothing moves for `timeouts.upgradeIdle`.
 
 use std::{cell::Cell, io, time::Duration};
 
@@ -6,6 +6,8 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split},
     time::{Instant, sleep_until},
 };
+
+use outrigger_filters::error::Error;
 
 use super::io::ClientIo;
 use crate::{edge::record::Record, upstream::pool::Upgraded};
@@ -42,7 +44,7 @@ impl Tunnel {
         };
         tokio::select! {
             _ = async { tokio::try_join!(up, down) } => {}
-            () = nothing_moves(&moved, idle) => {}
+            () = nothing_moves(&moved, idle) => record.failed(&Error::UpgradeIdle),
         }
     }
 }

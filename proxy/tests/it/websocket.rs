@@ -137,21 +137,52 @@ fn either_side_may_end_first_and_the_other_still_be_heard() {
     assert_eq!(wire.rest(), "you said hi");
 }
 
-#[test]
-fn a_silent_tunnel_ends_after_stream_idle() {
+/// A proxy with these `timeouts`, in front of an app that switches protocols and sends back each line.
+fn echo_behind(timeouts: &str) -> (App, Proxy) {
     let app = App::start(|mut wire, _| {
         wire.head();
         wire.send(SWITCHING);
-        wire.rest();
+        loop {
+            match wire.line() {
+                end if end.is_empty() => break,
+                line => wire.send(line),
+            }
+        }
     });
     let proxy = Proxy::start(&format!(
-        "app: {{ port: {} }}\nlisteners: [{{ port: 0 }}]\ndefaults: {{ timeouts: {{ streamIdle: 300ms }} }}\n",
+        "app: {{ port: {} }}\nlisteners: [{{ port: 0 }}]\ndefaults: {{ timeouts: {timeouts} }}\n",
         app.port()
     ));
+    (app, proxy)
+}
+
+#[test]
+fn a_silent_upgraded_connection_ends_after_upgrade_idle_and_the_log_says_why() {
+    let (_app, proxy) = echo_behind("{ streamIdle: 1h, upgradeIdle: 300ms }");
     let mut wire = Wire::connect(proxy.inbound());
     wire.send(UPGRADE);
     assert_eq!(status(&wire.head()), 101);
     assert_eq!(wire.rest(), "");
+    let line = proxy.logged(|line| line["path"] == "/tunnel");
+    assert_eq!(
+        (&line["status"], &line["flag"], &line["reason"]),
+        (&101.into(), &"UT".into(), &"timeout.upgrade_idle".into())
+    );
+    let counted = r#"outrigger_requests_total{listener="in-0",route="app",status="101",flag="UT"}"#;
+    assert!((proxy.metric(counted) - 1.0).abs() < 0.5);
+}
+
+#[test]
+fn stream_idle_does_not_end_a_silent_upgraded_connection() {
+    for timeouts in ["{ streamIdle: 100ms }", "{ streamIdle: 100ms, upgradeIdle: 0s }"] {
+        let (_app, proxy) = echo_behind(timeouts);
+        let mut wire = Wire::connect(proxy.inbound());
+        wire.send(UPGRADE);
+        assert_eq!(status(&wire.head()), 101);
+        assert!(wire.is_silent_for(Duration::from_millis(500)), "{timeouts}");
+        wire.send("hello\n");
+        assert_eq!(wire.line(), "hello\n", "{timeouts}");
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Response, request::Parts};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use tower::{Layer, Service};
+use tower::Service;
 
 use crate::{
     context::Context,
@@ -80,52 +80,6 @@ pub fn later(answer: impl Future<Output = Result<Response<Body>, Error>> + 'stat
     Placed::alone(answer).erase()
 }
 
-/// A step that is there or not.
-pub fn optional<L>(layer: Option<L>) -> Optional<L> {
-    Optional(layer)
-}
-
-/// A step that is there or not.
-#[derive(Debug, Clone)]
-pub struct Optional<L>(Option<L>);
-
-/// What follows, with or without the step in front of it.
-#[derive(Debug, Clone)]
-pub enum Perhaps<A, B> {
-    /// With it.
-    Step(A),
-    /// Without.
-    Next(B),
-}
-
-impl<L: Layer<S>, S> Layer<S> for Optional<L> {
-    type Service = Perhaps<L::Service, S>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        match &self.0 {
-            Some(layer) => Perhaps::Step(layer.layer(inner)),
-            None => Perhaps::Next(inner),
-        }
-    }
-}
-
-impl<A: Next, B: Next> Service<Request> for Perhaps<A, B> {
-    type Response = Response<Body>;
-    type Error = Error;
-    type Future = ResponseFuture;
-
-    fn poll_ready(&mut self, _: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request) -> ResponseFuture {
-        match self {
-            Self::Step(step) => step.call(request),
-            Self::Next(next) => next.call(request),
-        }
-    }
-}
-
 trait DynService {
     fn answer(&self, request: Request) -> ResponseFuture;
 }
@@ -169,8 +123,8 @@ impl BoxService {
         Self(Rc::new(Leaf { service: RefCell::new(service), places: Places::default() }))
     }
 
-    /// Boxes steps that end in what was boxed before.
-    pub fn steps(service: impl Next) -> Self {
+    /// Boxes steps that end in what was boxed before; see [`crate::steps`].
+    pub(crate) fn steps(service: impl Next) -> Self {
         Self(Rc::new(Steps(RefCell::new(service))))
     }
 

@@ -14,7 +14,8 @@ use outrigger_filters::{
     headers::RequestHeadersLayer,
     rate_limit::RateLimitLayer,
     rewrite::RewriteLayer,
-    service::{BoxService, HttpService, optional},
+    service::{BoxService, HttpService},
+    steps::Steps,
     timeout::TimeoutLayer,
 };
 use tower::ServiceBuilder;
@@ -57,34 +58,25 @@ fn guarded(view: &View, id: RouteId, end: BoxService) -> BoxService {
     };
     let asked = view.ext_auth(id).map(|(asked, pool, counters)| ExtAuthLayer::new(asked, pool, counters));
     let gate = view.gate(id).cloned();
-    let is_open = route.rate_limits.is_empty()
-        && !asks
-        && route.authorize.is_none()
-        && asked.is_none()
-        && gate.is_none();
-    if is_open {
-        return end;
-    }
-    let steps = ServiceBuilder::new()
+    Steps::default()
         // 9: before anything is verified for him.
-        .layer(optional(limits(false)))
+        .then(limits(false))
         // The same over all pods: a round trip that the pod's own limits may have saved.
-        .layer(optional(shared(false)))
+        .then(shared(false))
         // 10: who the client is.
-        .layer(optional(asks.then(|| AuthLayer::new(&route.auth, verifiers))))
+        .then(asks.then(|| AuthLayer::new(&route.auth, verifiers)))
         // 11: what somebody who is known may do.
-        .layer(optional(route.authorize.as_ref().map(AuthorizeLayer::new)))
+        .then(route.authorize.as_ref().map(AuthorizeLayer::new))
         // 12: what somebody outside says, who sees the token as well.
-        .layer(optional(asked))
+        .then(asked)
         // Behind everybody who may still want to see the token.
-        .layer(optional(asks.then(|| HandOverLayer::new(requirement, verifiers))))
+        .then(asks.then(|| HandOverLayer::new(requirement, verifiers)))
         // 13: by what only a token or certificate says.
-        .layer(optional(limits(true)))
-        .layer(optional(shared(true)))
+        .then(limits(true))
+        .then(shared(true))
         // 14: whoever is let in may still have to wait for a place.
-        .layer(optional(gate.map(ConcurrencyLayer::new)))
-        .service(end);
-    BoxService::steps(steps)
+        .then(gate.map(ConcurrencyLayer::new))
+        .around(end)
 }
 
 /// 16 and 17: after every decision was made on what the client sent, before anything is sent on.
@@ -95,17 +87,13 @@ fn changed(view: &View, id: RouteId, end: BoxService) -> BoxService {
     let mirror = view.mirror(id).and_then(|counters| {
         MirrorLayer::new(view.config(), route, Rc::clone(view.upstreams()), Arc::clone(counters))
     });
-    if !rewrites && !changes && mirror.is_none() {
-        return end;
-    }
-    let steps = ServiceBuilder::new()
+    Steps::default()
         // 16
-        .layer(optional(rewrites.then(|| RewriteLayer::new(&route.url_rewrite))))
-        .layer(optional(changes.then(|| RequestHeadersLayer::new(&route.request_headers))))
+        .then(rewrites.then(|| RewriteLayer::new(&route.url_rewrite)))
+        .then(changes.then(|| RequestHeadersLayer::new(&route.request_headers)))
         // 17: what is sent on goes to somebody else as well.
-        .layer(optional(mirror))
-        .service(end);
-    BoxService::steps(steps)
+        .then(mirror)
+        .around(end)
 }
 
 /// 18 to 22.

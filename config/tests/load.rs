@@ -60,6 +60,14 @@ fn the_whole_vocabulary_of_this_version_loads_without_a_warning() {
 }
 
 #[test]
+fn the_access_log_is_switched_off_by_off_as_the_servers_are() {
+    let load = |text: &str| load_str("test.yaml", text, &unset).map(|loaded| loaded.config.telemetry);
+    let off = load("app: { port: 8080 }\ntelemetry: { accessLog: off }\n").unwrap();
+    let none = load("app: { port: 8080 }\ntelemetry: { accessLog: { samplePercent: 0 } }\n").unwrap();
+    assert_eq!(off, none);
+}
+
+#[test]
 fn the_effective_configuration_loads_again_to_an_equal_one() {
     let small =
         ["app: { port: 8080 }", "app: { socket: run/app.sock }", "app: { port: 80, host: ::1 }\nstatus: off"];

@@ -24,7 +24,7 @@ macro_rules! block {
         }
 
         impl $name {
-            const KEYS: $crate::schema::read::Keys = $crate::schema::read::Keys {
+            const BLOCK: $crate::schema::read::Keys = $crate::schema::read::Keys {
                 all: &[$($key),*],
                 required: &[$($($required),*)?],
                 one_of: &[$($($one_of),*)?],
@@ -33,12 +33,14 @@ macro_rules! block {
         }
 
         impl $crate::schema::read::Read for $name {
+            const KEYS: Option<&'static $crate::schema::read::Keys> = Some(&Self::BLOCK);
+
             fn read(
                 node: &$crate::load::node::Node,
                 place: &$crate::problem::Place,
                 reader: &mut $crate::schema::read::Reader<'_>,
             ) -> Option<Self> {
-                let fields = $crate::schema::read::Fields::open(node, place, &Self::KEYS, reader)?;
+                let fields = $crate::schema::read::Fields::open(node, place, &Self::BLOCK, reader)?;
                 Some(Self { $( $field: fields.take($key, reader), )* })
             }
         }
@@ -51,7 +53,7 @@ macro_rules! block {
             fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
                 $crate::schema::json::block(
                     [$($doc),*].concat(),
-                    &Self::KEYS,
+                    &Self::BLOCK,
                     vec![$((
                         $key,
                         [$($field_doc),*].concat(),

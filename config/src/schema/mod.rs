@@ -31,9 +31,7 @@ pub(crate) use jwt::{CredentialsBlock, JwksBlock, JwtProviderBlock, TokenLocatio
 pub(crate) use listener::{
     ClientAddressBlock, LimitsBlock, ListenerBlock, ListenerTimeoutsBlock, PathsBlock,
 };
-pub(crate) use operations::{
-    AccessLogBlock, LifecycleBlock, ReloadBlock, ServerOrOff, TelemetryBlock, WorkersValue,
-};
+pub(crate) use operations::{LifecycleBlock, ReloadBlock, ServerOrOff, TelemetryBlock, WorkersValue};
 pub(crate) use rate_limit::{RateLimitBlock, RateLimitKeyBlock, RedisBlock};
 pub(crate) use read::{At, Read, Reader};
 pub(crate) use retry::{
@@ -51,4 +49,4 @@ pub(crate) use upstream::{
     LoadBalancerBlock, OutlierDetectionBlock, UpstreamBlock,
 };
 pub(crate) use value::{Either, Entries, Flag, Int, OneOrMany, Share, Size, Time, Word, Words, word_of};
-pub(crate) use words::{ClientIp, DnsType, PlainKey, SharedStore};
+pub(crate) use words::{ClientIp, DnsType, Off, PlainKey, SharedStore};

@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::{
-    Flag, Read, Share, Time, Word, block::block, json, read::Reader, value::inline_schema, words::Output,
+    Either, Flag, Off, Read, Share, Time, Word, block::block, json, read::Reader, value::inline_schema,
+    words::Output,
 };
 use crate::{
     load::node::{Node, Value},
@@ -14,8 +15,8 @@ use crate::{
 block! {
     /// Access log.
     TelemetryBlock {
-        /// The access log.
-        "accessLog" access_log: AccessLogBlock,
+        /// The access log, or `off`.
+        "accessLog" access_log: Either<Word<Off>, AccessLogBlock>,
     }
     later ["metrics", "tracing"]
 }

@@ -25,6 +25,9 @@ pub(crate) struct Reader<'a> {
 
 /// A type that reads itself from a node.
 pub(crate) trait Read: Sized {
+    /// The keys of a value that is only ever a block, so that messages do not suggest a scalar.
+    const KEYS: Option<&'static Keys> = None;
+
     /// Reads the value, or reports what is wrong and returns `None`.
     fn read(node: &Node, place: &Place, reader: &mut Reader<'_>) -> Option<Self>;
 }
@@ -147,8 +150,13 @@ pub(crate) fn report_duplicates(entries: &[(Key, Node)], place: &Place, report: 
     }
 }
 
+/// A key that a block of this kind needs.
+fn first_key(keys: &Keys) -> Option<&'static str> {
+    keys.required.first().or_else(|| keys.one_of.first()).copied()
+}
+
 fn example(keys: &Keys) -> String {
-    match keys.required.first().or_else(|| keys.one_of.first()) {
+    match first_key(keys) {
         Some(key) => format!("write `{key}: …` inside it"),
         None => format!("write `key: value`; the keys are {}", keys.all.join(", ")),
     }
@@ -245,8 +253,13 @@ impl<T: Read> Read for Vec<At<T>> {
             let text = reader.report.source().slice(node.span);
             let scalar = !matches!(node.value, Value::Map(_));
             let one_line = scalar && !text.contains('\n') && text.len() <= 40;
-            let help =
-                if one_line { format!("write [{text}]") } else { "begin each item with `- `".to_owned() };
+            let help = match T::KEYS {
+                Some(keys) => {
+                    format!("begin each item with `- `, such as `- {}: …`", first_key(keys).unwrap_or("key"))
+                }
+                None if one_line => format!("write [{text}]"),
+                None => "begin each item with `- `".to_owned(),
+            };
             reader.mismatch(node, place, "a list", &help);
             return None;
         };

@@ -13,6 +13,12 @@ pub(crate) enum DnsType {
     Srv,
 }
 
+/// What switches something off that is described by a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Off {
+    Off,
+}
+
 /// Where the access log may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Output {
@@ -61,6 +67,7 @@ words! {
     AccessLogFormat { "json" => Json, "ecs" => Ecs, "text" => Text }
     Scheme { "http" => Http, "https" => Https }
     DnsType { "A" => A, "SRV" => Srv }
+    Off { "off" => Off }
     Output { "stdout" => Stdout }
     JwtAlgorithm {
         "RS256" => Rs256, "RS384" => Rs384, "RS512" => Rs512, "PS256" => Ps256, "PS384" => Ps384, "PS512" => Ps512,

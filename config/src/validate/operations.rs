@@ -9,7 +9,7 @@ use super::{
 use crate::{
     model::{AccessLog, AccessLogFormat, Lifecycle, Percent, Reload, ServerAddress, Telemetry, Workers},
     problem::Report,
-    schema::{AccessLogBlock, At, LifecycleBlock, ReloadBlock, ServerOrOff, TelemetryBlock, WorkersValue},
+    schema::{At, Either, LifecycleBlock, Off, ReloadBlock, ServerOrOff, TelemetryBlock, Word, WorkersValue},
 };
 
 pub(super) fn workers(written: Option<&At<WorkersValue>>) -> Workers {
@@ -20,11 +20,15 @@ pub(super) fn workers(written: Option<&At<WorkersValue>>) -> Workers {
 }
 
 pub(super) fn telemetry(written: Option<&At<TelemetryBlock>>) -> Telemetry {
-    let none = AccessLogBlock::default();
-    let block = written.and_then(|telemetry| telemetry.value.access_log.as_ref());
-    let block = block.map_or(&none, |block| &block.value);
-    let share = block.sample_percent.as_ref().map_or(defaults::SAMPLE_PER_MILLION, |share| share.value.0);
-    let format = word(&block.format, AccessLogFormat::Json);
+    let (share, format) = match written.and_then(|telemetry| telemetry.value.access_log.as_ref()) {
+        None => (None, AccessLogFormat::Json),
+        Some(At { value: Either::Short(Word(Off::Off)), .. }) => (Some(0), AccessLogFormat::Json),
+        Some(At { value: Either::Map(block), .. }) => {
+            let share = block.sample_percent.as_ref().map(|share| share.value.0);
+            (share, word(&block.format, AccessLogFormat::Json))
+        }
+    };
+    let share = share.unwrap_or(defaults::SAMPLE_PER_MILLION);
     Telemetry { access_log: AccessLog { format, sample_percent: Percent(share) } }
 }
 

@@ -13,6 +13,7 @@ mod cidr;
 mod claim;
 mod cors;
 mod defaults;
+mod effect;
 mod ext_auth;
 mod headers;
 mod hostname;
@@ -87,6 +88,7 @@ pub(crate) fn config(file: &File, files: &mut Files<'_>, report: &mut Report) ->
     // What is half accepted gives warnings that are not true.
     if !report.has_errors() {
         shadow::check(file, &config, report);
+        effect::check(file, &config, report);
         tls::probes(file, &config, report);
     }
     config

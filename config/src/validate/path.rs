@@ -25,7 +25,23 @@ const ANY: Rules = Rules { encoded_slash: EncodedSlash::Keep, double_slash: true
 
 /// Checks a path that requests are matched against.
 pub(super) fn matched(path: &At<String>, rules: Rules, report: &mut Report) {
+    literal_star(path, report);
     check(path, &path.value, rules, report);
+}
+
+/// Warns of a `*` that looks like a wildcard.
+fn literal_star(path: &At<String>, report: &mut Report) {
+    if !path.value.split('/').any(|element| element.ends_with('*')) {
+        return;
+    }
+    let message = format!("the `*` in {:?} is literal: it matches no other character", path.value);
+    let help = match path.value.split_once('*') {
+        Some((prefix, "")) if prefix.ends_with('/') => {
+            format!("write {:?}: a path is a prefix and takes all paths below it", trimmed(prefix))
+        }
+        _ => "write { template: \"/a/{name}/b\" } for one element, or { regex: … }".to_owned(),
+    };
+    report.warning(&path.place, "literal-star", message, help);
 }
 
 /// Checks a path that is sent on.
@@ -49,6 +65,7 @@ pub(super) fn trimmed(prefix: &str) -> &str {
 
 /// Reads a template.
 pub(super) fn template(path: &At<String>, rules: Rules, report: &mut Report) -> PathTemplate {
+    literal_star(path, report);
     let mut variables: Vec<&str> = Vec::new();
     let mut segments = Vec::new();
     for segment in path.value.strip_prefix('/').unwrap_or(&path.value).split('/') {

@@ -1,0 +1,200 @@
+//! What is accepted and yet does not do what its author expects: warnings.
+
+use std::{
+    collections::HashSet,
+    net::{IpAddr, Ipv4Addr},
+};
+
+use super::name;
+use crate::{
+    model::{
+        Action, Config, EndpointAddress, Hostname, Listener, PathMatch, PathRewrite, Redirect, Route,
+        RouteMatch,
+    },
+    problem::{Place, Report},
+    schema::File,
+};
+
+/// Warns of upstreams and rate limits that no route uses, of upstreams that are a listener of this proxy, and of redirects
+/// to themselves.
+pub(super) fn check(file: &File, config: &Config, report: &mut Report) {
+    unused_upstreams(file, config, report);
+    unused_rate_limits(file, config, report);
+    own_listeners(file, config, report);
+    redirects(file, config, report);
+}
+
+fn unused_upstreams(file: &File, config: &Config, report: &mut Report) {
+    let mut used = vec![false; config.upstreams.len()];
+    for route in &config.routes {
+        let mirror = route.request_mirror.iter().map(|mirror| mirror.upstream);
+        let backends = match &route.action {
+            Action::Forward(backends) => &backends[..],
+            Action::Redirect(_) | Action::Respond(_) => &[],
+        };
+        for id in backends.iter().map(|backend| backend.upstream).chain(mirror) {
+            if let Some(used) = used.get_mut(id.0 as usize) {
+                *used = true;
+            }
+        }
+    }
+    let ids = name::by_name(&config.upstreams, |upstream| &upstream.name);
+    for (key, _) in file.upstreams.iter().flat_map(|written| &written.value.0) {
+        if ids.get(&*key.value).is_some_and(|id| !used[*id as usize]) {
+            let message = format!("no route uses the upstream `{}`", key.value);
+            let help = format!("name it in a route: `backendRefs: [{}]`; or remove it", key.value);
+            report.warning(&key.place, "unused-upstream", message, help);
+        }
+    }
+}
+
+fn unused_rate_limits(file: &File, config: &Config, report: &mut Report) {
+    let ids = name::by_name(&config.rate_limits, |limit| &limit.name);
+    let used: HashSet<u32> =
+        config.routes.iter().flat_map(|route| &route.rate_limits).map(|id| id.0).collect();
+    for (key, _) in file.rate_limits.iter().flat_map(|written| &written.value.0) {
+        let Some(id) = ids.get(&*key.value) else { continue };
+        if !used.contains(id) {
+            let message = format!("no route uses the rate limit `{}`", key.value);
+            let help =
+                format!("name it in a route or in `defaults`: `rateLimits: [{}]`; or remove it", key.value);
+            report.warning(&key.place, "unused-rate-limit", message, help);
+        }
+    }
+}
+
+fn own_listeners(file: &File, config: &Config, report: &mut Report) {
+    let ids = name::by_name(&config.upstreams, |upstream| &upstream.name);
+    for (key, block) in file.upstreams.iter().flat_map(|written| &written.value.0) {
+        let Some(upstream) = ids.get(&*key.value).map(|id| &config.upstreams[*id as usize]) else { continue };
+        let places = block.value.endpoints.iter().flat_map(|written| &written.value);
+        for (endpoint, written) in upstream.endpoints.iter().zip(places) {
+            let Some(listener) = config.listeners.iter().find(|one| is_at(one, &endpoint.address)) else {
+                continue;
+            };
+            let message = format!(
+                "this endpoint of upstream `{}` is the listener `{}` of this proxy: a request may loop",
+                key.value, listener.name
+            );
+            let help = "write the address of the service itself";
+            report.warning(&written.place, "own-listener", message, help);
+        }
+    }
+}
+
+/// Whether a connection to this address arrives at the listener. Other addresses of the pod are not known here.
+fn is_at(listener: &Listener, address: &EndpointAddress) -> bool {
+    let (ip, port) = match address {
+        EndpointAddress::Socket(socket) => (socket.ip(), socket.port()),
+        EndpointAddress::Host { name, port } if &**name == "localhost" => (Ipv4Addr::LOCALHOST.into(), *port),
+        EndpointAddress::Host { .. } | EndpointAddress::Unix(_) => return false,
+    };
+    let own = listener.address.socket;
+    let is_local = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
+    own.port() == port && port != 0 && (own.ip() == ip || (own.ip().is_unspecified() && is_local(ip)))
+}
+
+fn redirects(file: &File, config: &Config, report: &mut Report) {
+    let Some(written) = &file.routes else { return };
+    for (index, (route, item)) in config.routes.iter().zip(&written.value).enumerate() {
+        let Action::Redirect(redirect) = &route.action else { continue };
+        let is_loop = |route_match: &RouteMatch| {
+            Target::of(config, route, redirect, route_match)
+                .is_some_and(|target| !taken_elsewhere(config, index, route_match, &target))
+        };
+        if !route.matches.iter().any(is_loop) {
+            continue;
+        }
+        let block = item.value.request_redirect.as_ref();
+        let place: &Place = block.map_or(&item.place, |block| &block.place);
+        let message = format!("the redirect of route `{}` leads to the same route again: a loop", route.name);
+        let help = "change `scheme`, `hostname` or `path` so that another route or service takes the request";
+        report.warning(place, "redirect-loop", message, help);
+    }
+}
+
+/// Where a redirect leads, when that is the match it came from. `path` is absent where it stays the same.
+struct Target<'a> {
+    path: Option<&'a str>,
+    host: Option<&'a str>,
+}
+
+impl<'a> Target<'a> {
+    fn of(config: &Config, route: &Route, redirect: &'a Redirect, route_match: &RouteMatch) -> Option<Self> {
+        // What depends on more than the address may be different the second time.
+        let only_path = route_match.method.is_none()
+            && route_match.headers.is_empty()
+            && route_match.query_params.is_empty()
+            && route_match.claims.is_empty();
+        let same_scheme = route.listeners.iter().any(|id| {
+            let own = if config.listener(*id).tls.is_some() { "https" } else { "http" };
+            redirect.scheme.as_deref().is_none_or(|scheme| scheme == own)
+        });
+        let same_host = redirect.hostname.as_deref().is_none_or(|host| takes_host(&route.hostnames, host));
+        if !only_path || !same_scheme || !same_host || redirect.port.is_some() {
+            return None;
+        }
+        let path = redirect.path.as_ref().map(|path| match path {
+            PathRewrite::ReplaceFull(path) | PathRewrite::ReplacePrefixMatch(path) => &**path,
+        });
+        let host = redirect.hostname.as_deref();
+        path.is_none_or(|path| takes_path(&route_match.path, path)).then_some(Self { path, host })
+    }
+}
+
+fn takes_host(hostnames: &[Hostname], host: &str) -> bool {
+    hostnames.is_empty()
+        || hostnames.iter().any(|one| match one {
+            Hostname::Exact(name) => **name == *host,
+            Hostname::Wildcard(suffix) => host.ends_with(&**suffix),
+        })
+}
+
+/// Whether one host may be taken by both; wildcards are not compared.
+fn may_share_host(one: &[Hostname], other: &[Hostname]) -> bool {
+    let is_open = |names: &[Hostname]| {
+        names.is_empty() || names.iter().any(|name| matches!(name, Hostname::Wildcard(_)))
+    };
+    is_open(one) || is_open(other) || one.iter().any(|name| other.contains(name))
+}
+
+/// Whether it certainly takes the path; templates and expressions are not evaluated.
+fn takes_path(path_match: &PathMatch, path: &str) -> bool {
+    match path_match {
+        PathMatch::Exact(exact) => **exact == *path,
+        PathMatch::Prefix(prefix) => {
+            let rest = path.strip_prefix(prefix.trim_end_matches('/'));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        }
+        PathMatch::Template(_) | PathMatch::Regex(_) => false,
+    }
+}
+
+/// Whether another route may take the target, so that the loop is not certain.
+fn taken_elsewhere(config: &Config, index: usize, own: &RouteMatch, target: &Target<'_>) -> bool {
+    let route = &config.routes[index];
+    let others = config.routes.iter().enumerate().filter(|(other, _)| *other != index);
+    others.map(|(_, other)| other).any(|other| {
+        // A route for every host yields to one that names the host.
+        let yields = other.hostnames.is_empty() && !route.hostnames.is_empty();
+        let other_hosts = !other.hostnames.is_empty() && other.hostnames != route.hostnames;
+        let meets = other.listeners.iter().any(|listener| route.listeners.contains(listener));
+        let host = match target.host {
+            Some(host) => takes_host(&other.hostnames, host),
+            None => may_share_host(&other.hostnames, &route.hostnames),
+        };
+        meets && host && !yields && other.matches.iter().any(|one| may_win(one, own, target, other_hosts))
+    })
+}
+
+fn may_win(other: &RouteMatch, own: &RouteMatch, target: &Target<'_>, other_hosts: bool) -> bool {
+    // With the same host and path it is the same request, which this route took before.
+    let Some(path) = target.path else { return other_hosts && target.host.is_some() };
+    let unknown = matches!(other.path, PathMatch::Template(_) | PathMatch::Regex(_));
+    let is_wider = match (&other.path, &own.path) {
+        (PathMatch::Prefix(other), PathMatch::Prefix(own)) => other.len() < own.len(),
+        (PathMatch::Prefix(_), PathMatch::Exact(_)) => true,
+        _ => false,
+    };
+    (unknown || takes_path(&other.path, path)) && (other_hosts || !is_wider)
+}

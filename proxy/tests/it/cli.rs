@@ -42,9 +42,14 @@ fn version_and_help_are_0_and_everything_that_is_no_command_is_2() {
     for word in ["run", "check", "schema", "drain", "demo", "--log-level", "--log-format"] {
         assert!(out.contains(word), "{word} is missing in\n{out}");
     }
-    for arguments in
-        [&[][..], &["runn"], &["run", "--nope"], &["run", "x.yaml"], &["--log-level", "loud", "run"]]
-    {
+    for arguments in [
+        &[][..],
+        &["runn"],
+        &["run", "--nope"],
+        &["run", "x.yaml"],
+        &["--log-level", "loud", "run"],
+        &["--log-level", "trace", "run"],
+    ] {
         let (code, out, err) = run(arguments);
         assert_eq!((code, out.as_str()), (2, ""), "{arguments:?}");
         assert!(err.contains("Usage") || err.contains("'--help'"), "{err}");

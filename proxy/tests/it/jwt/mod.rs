@@ -397,7 +397,7 @@ fn no_token_stands_in_a_log_or_metric() {
     let yaml = format!("app: {{ port: {} }}\nlisteners: [{{ port: 0 }}]\n{}", app.port(), corp(""));
     std::fs::write(&file, crate::support::with_servers(&yaml)).unwrap();
     let mut command = crate::support::command();
-    let proxy = Proxy::spawn(folder, command.arg("run").arg("-c").arg(&file).args(["--log-level", "trace"]));
+    let proxy = Proxy::spawn(folder, command.arg("run").arg("-c").arg(&file).args(["--log-level", "debug"]));
     let tokens = [
         good(),
         signer().token(&claims_with(json!({ "exp": 1 }))),

@@ -74,6 +74,22 @@ impl Own {
         }
     }
 
+    /// The value of a field that is not yet among the others.
+    pub fn get(&self, name: &HeaderName) -> Option<&[u8]> {
+        if *name == X_REQUEST_ID {
+            return Some(self.request_id.as_bytes());
+        }
+        let forwarded = self.forwarded.as_ref()?;
+        let value = match name {
+            name if *name == X_FORWARDED_FOR => Some(&forwarded.address),
+            name if *name == X_FORWARDED_PROTO => Some(&forwarded.proto),
+            name if *name == X_FORWARDED_HOST => forwarded.host.as_ref(),
+            name if *name == X_FORWARDED_CLIENT_CERT => forwarded.client_cert.as_ref(),
+            _ => None,
+        };
+        value.map(HeaderValue::as_bytes)
+    }
+
     /// Puts the fields among the others, for a filter that may change them and for HTTP/2.
     pub fn insert(&self, headers: &mut HeaderMap) {
         let mut id = self.request_id.to_value();

@@ -7,7 +7,8 @@ use std::{hint::black_box, time::Duration};
 use http::{HeaderMap, Method, StatusCode};
 use outrigger::router::{Head, RouteTable};
 use outrigger_config::model::{
-    Action, DirectResponse, Hostname, ListenerId, PathMatch, PathTemplate, Route, RouteMatch, TemplateSegment,
+    Action, DirectResponse, Hostname, ListenerId, PathMatch, PathTemplate, Route, RouteMatch, Scheme,
+    TemplateSegment,
 };
 use tokio::time::Instant;
 
@@ -73,7 +74,9 @@ fn nanos_per_choice(table: &RouteTable, host: &str, path: &str) -> f64 {
         path,
         query: None,
         method: &Method::GET,
+        scheme: Scheme::Http,
         headers: &headers,
+        own: None,
         preflight: false,
         tokens: None,
     };

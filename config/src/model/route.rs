@@ -133,6 +133,8 @@ pub struct RouteMatch {
     pub path: PathMatch,
     /// The method, when one is named.
     pub method: Option<Method>,
+    /// What the client speaks, when that is named.
+    pub scheme: Option<Scheme>,
     /// Headers, all of which must match.
     pub headers: Vec<HeaderMatch>,
     /// Query parameters, all of which must match.
@@ -144,7 +146,14 @@ pub struct RouteMatch {
 impl RouteMatch {
     /// A match on the path alone.
     pub fn new(path: PathMatch) -> Self {
-        Self { path, method: None, headers: Vec::new(), query_params: Vec::new(), claims: Vec::new() }
+        Self {
+            path,
+            method: None,
+            scheme: None,
+            headers: Vec::new(),
+            query_params: Vec::new(),
+            claims: Vec::new(),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::model::{
     Action, Config, DirectResponse, Direction, HeaderChanges, PathMatch, PathRewrite, Redirect, Route,
-    RouteMatch, UrlRewrite, WeightedBackend,
+    RouteMatch, Scheme, UrlRewrite, WeightedBackend,
 };
 
 /// One route. Keys that would be refused on a route that answers by itself are left out there.
@@ -78,6 +78,7 @@ fn route_match(item: &RouteMatch) -> Value {
     Object::new()
         .with("path", Object::new().with(path.0, path.1))
         .maybe("method", item.method.as_ref().map(ToString::to_string))
+        .maybe("scheme", item.scheme.map(Scheme::as_str))
         .maybe("headers", (!headers.is_empty()).then_some(headers))
         .maybe("queryParams", (!params.is_empty()).then_some(params))
         .maybe("claims", auth::claims(&item.claims))

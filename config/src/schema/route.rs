@@ -85,7 +85,9 @@ block! {
         "path" path: Either<String, PathMatchBlock>,
         /// The method, in capitals.
         "method" method: String,
-        /// Headers, all of which must match: a string is the exact value.
+        /// `http` or `https`: what the client speaks to the proxy, or to the trusted peer in front of it (`x-forwarded-proto`).
+        "scheme" scheme: Word<Scheme>,
+        /// Headers, all of which must match: a string is the exact value. `x-forwarded-proto`, `-host`, `-for` and `x-request-id` are seen as the app will see them.
         "headers" headers: Entries<MatchValue>,
         /// Query parameters, all of which must match: a string is the exact value.
         "queryParams" query_params: Entries<MatchValue>,

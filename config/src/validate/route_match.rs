@@ -14,6 +14,7 @@ pub(super) fn every_path() -> RouteMatch {
     RouteMatch {
         path: PathMatch::Prefix("/".into()),
         method: None,
+        scheme: None,
         headers: Vec::new(),
         query_params: Vec::new(),
         claims: Vec::new(),
@@ -44,6 +45,7 @@ fn route_match(block: &MatchBlock, rules: path::Rules, report: &mut Report) -> R
     RouteMatch {
         path: path.map_or_else(|| every_path().path, |path| path_match(path, rules, report)),
         method: block.method.as_ref().and_then(|method| method_named(method, report)),
+        scheme: block.scheme.as_ref().map(|scheme| scheme.value.0),
         headers: header_matches(block.headers.as_ref(), report),
         query_params: query_matches(block.query_params.as_ref(), report),
         claims: claim::matches(block.claims.as_ref(), report),

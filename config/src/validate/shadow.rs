@@ -1,6 +1,6 @@
 //! Matches that can never win, because an earlier route has the same ones.
 //!
-//! Only identical keys are compared: same listener, host name, path, method, headers, parameters and claims. Then
+//! Only identical keys are compared: same listener, host name, path, method, scheme, headers, parameters and claims. Then
 //! file order decides, and the later one is dead. Anything subtler is a question of specificity, which
 //! the router answers, and no mistake.
 
@@ -83,5 +83,6 @@ fn key(route_match: &RouteMatch) -> String {
     claims.sort();
     headers.sort();
     params.sort();
-    format!("{:?} {:?} {headers:?} {params:?} {claims:?}", route_match.path, route_match.method)
+    let RouteMatch { path, method, scheme, .. } = route_match;
+    format!("{path:?} {method:?} {scheme:?} {headers:?} {params:?} {claims:?}")
 }

@@ -27,12 +27,15 @@ pub(super) fn choose(
     let head = &request.head;
     let table = view.table(listener);
     let host = || head.headers.get(header::HOST)?.to_str().ok();
+    let own = request.context.own.borrow();
     let looked_at = Head {
         host: if table.asks_for_host() { host() } else { None },
         path: head.uri.path(),
         query: head.uri.query(),
         method: preflight.unwrap_or(&head.method),
+        scheme: request.context.scheme.get(),
         headers: &head.headers,
+        own: own.as_ref(),
         preflight: preflight.is_some(),
         tokens: None,
     };

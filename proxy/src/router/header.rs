@@ -1,14 +1,22 @@
 //! A condition on a header: one of its values must hold, so that several lines cannot hide one.
+//!
+//! Fields that the proxy writes itself are seen as the app will see them. Only `x-forwarded-host` is compared in the one form
+//! that every host has, so that no spelling of it leads around a condition.
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderName;
 use outrigger_config::model::{HeaderMatch, ValueMatch};
+use outrigger_filters::{host, owned_headers};
 use regex::Regex;
+
+use super::Head;
 
 #[derive(Debug, Clone)]
 pub(super) struct HeaderRule {
     name: HeaderName,
+    /// The proxy writes it itself.
+    owned: bool,
     value: ValueRule,
 }
 
@@ -32,16 +40,36 @@ impl ValueRule {
 
 impl HeaderRule {
     pub(super) fn new(accepted: &HeaderMatch) -> Self {
-        Self { name: accepted.name.clone(), value: ValueRule::new(&accepted.value) }
+        Self {
+            name: accepted.name.clone(),
+            owned: owned_headers::owns(accepted.name.as_str()),
+            value: ValueRule::new(&accepted.value),
+        }
     }
 
-    pub(super) fn holds(&self, headers: &HeaderMap) -> bool {
-        headers.get_all(&self.name).iter().any(|value| match &self.value {
+    pub(super) fn holds(&self, head: &Head<'_>) -> bool {
+        head.headers.get_all(&self.name).iter().any(|value| self.takes(value.as_bytes()))
+            || (self.owned && self.takes_own(head))
+    }
+
+    fn takes_own(&self, head: &Head<'_>) -> bool {
+        let Some(value) = head.own.and_then(|own| own.get(&self.name)) else { return false };
+        if self.name != owned_headers::X_FORWARDED_HOST {
+            return self.takes(value);
+        }
+        let one_form = |text| host::canonical(text, head.scheme);
+        let Ok(sent) = std::str::from_utf8(value).map(one_form) else { return self.takes(value) };
+        match &self.value {
+            ValueRule::Exact(text) => sent == one_form(text),
+            _ => self.takes(sent.as_bytes()),
+        }
+    }
+
+    fn takes(&self, value: &[u8]) -> bool {
+        match &self.value {
             ValueRule::Present => true,
-            ValueRule::Exact(text) => value.as_bytes() == text.as_bytes(),
-            ValueRule::Regex(regex) => {
-                std::str::from_utf8(value.as_bytes()).is_ok_and(|text| regex.is_match(text))
-            }
-        })
+            ValueRule::Exact(text) => value == text.as_bytes(),
+            ValueRule::Regex(regex) => std::str::from_utf8(value).is_ok_and(|text| regex.is_match(text)),
+        }
     }
 }

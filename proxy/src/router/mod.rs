@@ -2,7 +2,7 @@
 //!
 //! All (hostname, match) pairs that match the whole request are candidates, the most specific wins, so a better
 //! hostname without a matching path falls through. The order: hostname (exact, then wildcard, longer first, then none),
-//! then path (exact, template, regex longer first, prefix longer first), then a named method, the number of headers,
+//! then path (exact, template, regex longer first, prefix longer first), then a named method, a named scheme, the number of headers,
 //! the number of query parameters, the number of claims, the place in the file.
 //!
 //! A preflight of another origin (`cors`) is looked up with the method that it asks for, and without regard to headers and
@@ -27,8 +27,8 @@ mod table;
 mod template;
 
 use http::{HeaderMap, Method};
-use outrigger_config::model::{ProviderId, RouteId};
-use outrigger_filters::claims::Claims;
+use outrigger_config::model::{ProviderId, RouteId, Scheme};
+use outrigger_filters::{claims::Claims, owned_headers::Own};
 
 pub use table::RouteTable;
 
@@ -43,8 +43,12 @@ pub struct Head<'a> {
     pub query: Option<&'a str>,
     /// The method; of a preflight the one that it asks for.
     pub method: &'a Method,
-    /// The header fields.
+    /// What the client speaks.
+    pub scheme: Scheme,
+    /// The header fields that were received.
     pub headers: &'a HeaderMap,
+    /// Those that the proxy itself will write.
+    pub own: Option<&'a Own>,
     /// Whether it is a preflight.
     pub preflight: bool,
     /// The tokens of the request; none match nothing.

@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, sync::Arc};
 
 use http::Method;
-use outrigger_config::model::{ProviderId, Route, RouteId, RouteMatch};
+use outrigger_config::model::{ProviderId, Route, RouteId, RouteMatch, Scheme};
 use outrigger_filters::claims::ClaimRule;
 
 use super::{Choice, Head, header::HeaderRule, query::QueryRule};
@@ -16,6 +16,7 @@ pub(super) type Rules = Vec<Rule>;
 pub(super) struct Rule {
     pub(super) rank: Rank,
     method: Option<Method>,
+    scheme: Option<Scheme>,
     headers: Arc<[HeaderRule]>,
     query: Arc<[QueryRule]>,
     claims: Option<Arc<ClaimRules>>,
@@ -33,6 +34,7 @@ struct ClaimRules {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
     method: Reverse<bool>,
+    scheme: Reverse<bool>,
     headers: Reverse<usize>,
     query: Reverse<usize>,
     claims: Reverse<usize>,
@@ -49,6 +51,7 @@ impl Rule {
         Self {
             rank: Rank {
                 method: Reverse(accepted.method.is_some()),
+                scheme: Reverse(accepted.scheme.is_some()),
                 headers: Reverse(accepted.headers.len()),
                 query: Reverse(accepted.query_params.len()),
                 claims: Reverse(accepted.claims.len()),
@@ -56,6 +59,7 @@ impl Rule {
                 match_index,
             },
             method: accepted.method.clone(),
+            scheme: accepted.scheme,
             headers: accepted.headers.iter().map(HeaderRule::new).collect(),
             query: accepted.query_params.iter().map(QueryRule::new).collect(),
             claims,
@@ -69,7 +73,8 @@ impl Rule {
     /// Everything but [`has_claims`](Self::has_claims).
     pub(super) fn holds(&self, head: &Head<'_>) -> bool {
         self.method.as_ref().is_none_or(|method| method == head.method)
-            && (head.preflight || self.headers.iter().all(|rule| rule.holds(head.headers)))
+            && self.scheme.is_none_or(|scheme| scheme == head.scheme)
+            && (head.preflight || self.headers.iter().all(|rule| rule.holds(head)))
             && self.query.iter().all(|rule| rule.holds(head.query))
     }
 

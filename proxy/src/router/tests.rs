@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use outrigger_config::model::{
     Action, Auth, ClaimMatch, ClaimPath, Credential, DirectResponse, HeaderMatch, Hostname, ListenerId, Mode,
     PathMatch, PathTemplate, Pattern, ProviderId, QueryMatch, Requirement, Route, RouteId, RouteMatch,
-    TemplateSegment, ValueMatch,
+    Scheme, TemplateSegment, ValueMatch,
 };
 use outrigger_filters::claims::Claims;
 
@@ -89,6 +89,7 @@ impl Tokens for Vec<Token> {
 #[derive(Debug)]
 struct Request {
     method: Method,
+    scheme: Scheme,
     host: Option<String>,
     path: String,
     query: Option<String>,
@@ -103,6 +104,7 @@ impl Request {
             target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
         Self {
             method: Method::GET,
+            scheme: Scheme::Http,
             host: Some(host.to_owned()).filter(|host| !host.is_empty()),
             path: path.to_owned(),
             query: query.map(str::to_owned),
@@ -128,7 +130,9 @@ impl Request {
             path: &self.path,
             query: self.query.as_deref(),
             method: &self.method,
+            scheme: self.scheme,
             headers: &self.headers,
+            own: None,
             preflight: self.preflight,
             tokens: Some(&self.tokens),
         }
@@ -154,7 +158,7 @@ fn one_route_for_everything_takes_everything() {
 }
 
 #[test]
-fn hosts_go_from_exact_over_longer_wildcards_to_none_and_ignore_case_and_port() {
+fn hosts_go_from_exact_over_longer_wildcards_to_none_and_ignore_case_port_and_a_dot_at_the_end() {
     let routes = [
         route(&[], vec![on("/")]),
         route(&["*.example.com"], vec![on("/")]),
@@ -175,7 +179,9 @@ fn hosts_go_from_exact_over_longer_wildcards_to_none_and_ignore_case_and_port() 
         ("A.B.Example.COM:8443", 3),
         ("C.b.example.com:1", 2),
         ("OTHER", 3),
-        ("other.", 0),
+        ("other.", 3),
+        ("C.B.example.com.:1", 2),
+        ("example.com.", 0),
         ("[::1]:443", 0),
     ] {
         assert_eq!(chosen(&routes, &Request::get(host, "/")), Some(expected), "{host}");
@@ -452,6 +458,9 @@ impl Random {
         if self.below(4) == 0 {
             matched.method = Some(self.one(&[Method::GET, Method::POST]));
         }
+        if self.below(4) == 0 {
+            matched.scheme = Some(self.one(&[Scheme::Http, Scheme::Https]));
+        }
         let names = ["x", "y"];
         if self.below(3) == 0 {
             matched.headers = (0..self.below(3)).map(|_| header(self.one(&names), self.value())).collect();
@@ -473,6 +482,7 @@ impl Random {
         let host = self.one(&HOSTS);
         let mut request = Request::get(host, &format!("{}{query}", self.path()));
         request.method = self.one(&[Method::GET, Method::GET, Method::POST, Method::PUT]);
+        request.scheme = self.one(&[Scheme::Http, Scheme::Https]);
         for _ in 0..self.below(3) {
             request = request.with(self.one(&["x", "y"]), self.one(&["1", "2", ""]));
         }
@@ -509,6 +519,7 @@ mod reference {
                     if rest_holds(matched, head) && claims_hold(route, matched, head) {
                         let rest = (
                             Reverse(matched.method.is_some()),
+                            Reverse(matched.scheme.is_some()),
                             Reverse(matched.headers.len()),
                             Reverse(matched.query_params.len()),
                             Reverse(matched.claims.len()),
@@ -528,6 +539,7 @@ mod reference {
     fn host_rank(name: &Hostname, host: &str) -> Option<(u8, Reverse<usize>)> {
         let host = host.to_ascii_lowercase();
         let host = if host.starts_with('[') { &host } else { host.split(':').next().unwrap() };
+        let host = host.strip_suffix('.').unwrap_or(host);
         match name {
             Hostname::Exact(name) => (host == &**name).then_some((0, Reverse(0))),
             Hostname::Wildcard(suffix) => {
@@ -561,6 +573,7 @@ mod reference {
 
     fn rest_holds(matched: &RouteMatch, head: &Head<'_>) -> bool {
         matched.method.as_ref().is_none_or(|method| method == head.method)
+            && matched.scheme.is_none_or(|scheme| scheme == head.scheme)
             && matched.headers.iter().all(|condition| {
                 let mut values = head.headers.get_all(&condition.name).iter();
                 head.preflight || values.any(|value| value_holds(&condition.value, value.as_bytes()))

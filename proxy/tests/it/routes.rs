@@ -131,6 +131,73 @@ fn fixed_answers_have_their_status_and_text() {
     assert_eq!(wire.ask("GET /old HTTP/1.1\r\nhost: a\r\n\r\n").1, "gone");
 }
 
+/// What the app is told about a client decides, and never what a stranger says about itself.
+#[test]
+fn a_route_is_chosen_by_what_the_app_will_see_of_the_proxys_own_fields() {
+    let when = |name: &str, field: &str, value: &str| {
+        named(name, &format!("matches: [{{ headers: {{ {field}: {value} }} }}]"))
+    };
+    let routes = [
+        when("proto", "x-forwarded-proto", "https"),
+        when("host", "x-forwarded-host", "shop.example"),
+        when("for", "x-forwarded-for", "{ regex: \"192[.]0[.]2[.]1, .*\" }"),
+        when("id", "x-request-id", "chosen"),
+        when("any", "x-forwarded-for", "{ present: true }"),
+    ]
+    .concat();
+    let start = |more: &str| {
+        Proxy::start(&format!("app: {{ port: 1 }}\nlisteners: [{{ port: 0{more} }}]\nroutes:\n{routes}"))
+    };
+    let trusting = start(", clientAddress: { trustedCIDRs: [127.0.0.0/8] }");
+    let distrusting = start("");
+    for (fields, trusted, stranger) in [
+        ("host: a", "any", "any"),
+        ("host: a\r\nx-forwarded-proto: https", "proto", "any"),
+        ("host: a\r\nx-forwarded-proto: http", "any", "any"),
+        ("host: a\r\nx-forwarded-host: shop.example", "host", "any"),
+        ("host: a\r\nx-forwarded-host: Shop.Example.", "host", "any"),
+        ("host: Shop.example.:80", "host", "host"),
+        ("host: a\r\nx-forwarded-for: 192.0.2.1", "for", "any"),
+        ("host: a\r\nx-request-id: chosen", "id", "any"),
+    ] {
+        for (proxy, expected) in [(&trusting, trusted), (&distrusting, stranger)] {
+            let request = format!("GET / HTTP/1.1\r\n{fields}\r\n\r\n");
+            assert_eq!(Wire::connect(proxy.inbound()).ask(&request).1, expected, "{fields}");
+        }
+    }
+}
+
+#[test]
+fn a_scheme_is_what_the_client_speaks_to_the_trusted_peer() {
+    let routes = "- { name: to-https, matches: [{ scheme: http }], requestRedirect: { scheme: https } }\n\
+        - { name: reports, matches: [{ path: /reports, scheme: https }], directResponse: { status: 503 } }\n\
+        - { name: rest, directResponse: { status: 204 } }\n";
+    let start = |more: &str| {
+        Proxy::start(&format!("app: {{ port: 1 }}\nlisteners: [{{ port: 0{more} }}]\nroutes:\n{routes}"))
+    };
+    let trusting = start(", clientAddress: { trustedCIDRs: [127.0.0.0/8] }");
+    let distrusting = start("");
+    for (path, proto, trusted, stranger) in [
+        ("/x?q=1", "", 302, 302),
+        ("/x", "x-forwarded-proto: https\r\n", 204, 302),
+        ("/x", "x-forwarded-proto: HTTPS\r\n", 204, 302),
+        ("/x", "x-forwarded-proto: wss\r\n", 204, 302),
+        ("/x", "x-forwarded-proto: http\r\n", 302, 302),
+        ("/reports", "x-forwarded-proto: https\r\n", 503, 302),
+        ("/reports", "", 302, 302),
+    ] {
+        for (proxy, expected) in [(&trusting, trusted), (&distrusting, stranger)] {
+            let request = format!("GET {path} HTTP/1.1\r\nhost: a.test\r\n{proto}\r\n");
+            let (head, _) = Wire::connect(proxy.inbound()).ask(&request);
+            assert_eq!(status(&head), expected, "{path} {proto}");
+            if expected == 302 {
+                let location = format!("https://a.test{path}");
+                assert_eq!(header(&head, "location"), Some(&*location));
+            }
+        }
+    }
+}
+
 /// What the app saw: target and headers.
 fn seen(body: &str) -> (String, HashMap<String, String>) {
     let body: Value = serde_json::from_str(body).unwrap();

@@ -90,7 +90,7 @@ fn chains(folder: &Path, root: &CertifiedIssuer<'_, KeyPair>) {
 fn trust(folder: &Path) {
     let file = |name: &str, content: String| fs::write(folder.join(name), content).unwrap();
     let mut signs_nothing = authority_params("Signs Nothing");
-    signs_nothing.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    signs_nothing.key_usages = vec![KeyUsagePurpose::CrlSign];
     file("signs-nothing.crt", signs_nothing.self_signed(&KeyPair::generate().unwrap()).unwrap().pem());
     let mut expired = authority_params("Old CA");
     expired.not_before = in_days(-400).to_datetime();

@@ -30,7 +30,7 @@ pub(super) enum FetchError {
     Insecure { url: Uri },
     #[error("no connection to {host}: {source}")]
     Connect { host: String, source: io::Error },
-    #[error("no TLS with {host}: {source}")]
+    #[error("no TLS with {host}: {}", tls::words::of_io(.source))]
     Tls { host: String, source: io::Error },
     #[error("no whole answer within jwks.timeout")]
     Timeout,

@@ -49,6 +49,7 @@ fn of_certificate(error: &CertificateError) -> Failure {
         E::InvalidPurpose | E::InvalidPurposeContext { .. } => Failure::WrongPurpose,
         E::Other(error) => match error.0.downcast_ref::<Refused>() {
             Some(Refused::MultipleSpiffeIds) => Failure::MultipleSpiffeIds,
+            Some(Refused::KeyUsage) => Failure::WrongPurpose,
             None => Failure::BadCertificate,
         },
         _ => Failure::BadCertificate,

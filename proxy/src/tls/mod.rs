@@ -4,6 +4,7 @@
 //! one of that moment. What outlives a reload is in there too: ticket keys stay while the trust in clients stays the
 //! same, and a change of trust is told to live connections by a different [`verify::Trust`].
 
+mod anchors;
 pub(crate) mod certificates;
 pub(crate) mod client;
 pub(crate) mod describe;
@@ -13,6 +14,7 @@ pub(crate) mod notes;
 pub(crate) mod server;
 mod tickets;
 pub(crate) mod verify;
+pub(crate) mod words;
 
 use std::sync::{Arc, LazyLock};
 

@@ -16,7 +16,7 @@ use rustls::Error;
 use rustls_pki_types::CertificateDer;
 use tokio::{sync::mpsc, time::Instant};
 
-use super::describe;
+use super::{describe, words};
 use crate::telemetry::handshakes::{Failure, ServerFailure};
 
 /// Notes that wait to be told.
@@ -164,8 +164,8 @@ fn evidence(
     certificate: Option<&CertificateDer<'_>>,
     left_out: u64,
 ) {
-    if let Some(error) = error {
-        text.push_str(&format!(" ({})", describe::shown(&error.to_string())));
+    if let Some(words) = error.and_then(words::of) {
+        text.push_str(&format!(" ({})", describe::shown(&words)));
     }
     if let Some(certificate) = certificate {
         text.push_str(&format!("; {}", describe::certificate(certificate)));
@@ -194,7 +194,8 @@ fn explanation(failure: Failure) -> &'static str {
             "the revocation list that speaks for the client's certificate is out of date; renew it"
         }
         Failure::WrongPurpose => {
-            "the client's certificate is not for clients: it lacks the extended key usage clientAuth"
+            "the client's certificate is not for clients: it lacks the extended key usage clientAuth, or its key usage \
+             lacks digitalSignature"
         }
         Failure::MultipleSpiffeIds => "the client's certificate has more than one SPIFFE ID",
         Failure::BadCertificate => "the client's certificate cannot be used",
@@ -228,7 +229,8 @@ fn upstream_explanation(failure: ServerFailure) -> &'static str {
             "its certificate, or one above it, is not valid yet; are the clocks right?"
         }
         ServerFailure::WrongPurpose => {
-            "its certificate is not for servers: it lacks the extended key usage serverAuth"
+            "its certificate is not for servers: it lacks the extended key usage serverAuth, or its key usage lacks \
+             digitalSignature"
         }
         ServerFailure::BadCertificate => "its certificate cannot be used",
         ServerFailure::NotTls => "it does not speak TLS; should the URL begin with http://?",

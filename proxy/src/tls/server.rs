@@ -10,7 +10,7 @@ use rustls::{
     version,
 };
 
-use super::{certificates::Certificates, provider, tickets::ChainTickets, verify::Trust};
+use super::{certificates::Certificates, provider, tickets::ChainTickets, verify::Trust, words};
 
 /// Tickets that a client gets with TLS 1.3 when its handshake ends. A sidecar's clients keep their connections, so one
 /// is enough to come back.
@@ -24,7 +24,7 @@ const HTTP1: &[u8] = b"http/1.1";
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TlsError {
     /// The key, the versions or the suites do not go together.
-    #[error("{0}")]
+    #[error("certificate, key, versions and cipher suites do not go together{}", words::behind(.0))]
     Library(#[from] rustls::Error),
     /// An authority or a revocation list was not taken.
     #[error("clientAuth: {0}")]

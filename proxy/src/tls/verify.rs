@@ -17,10 +17,9 @@ use std::{
 use outrigger_config::model::{ClientAuth, ClientAuthMode};
 use outrigger_filters::identity::Identity;
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, RootCertStore,
-    SignatureScheme,
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
     client::danger::HandshakeSignatureValid,
-    crypto::CryptoProvider,
+    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
     server::{
         VerifierBuilderError, WebPkiClientVerifier,
         danger::{ClientCertVerified, ClientCertVerifier},
@@ -28,9 +27,14 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, UnixTime};
 use tokio::task_local;
-use x509_parser::certificate::X509Certificate;
+use x509_parser::{
+    certificate::X509Certificate, prelude::FromDer, revocation_list::CertificateRevocationList,
+};
 
-use super::identity;
+use super::{
+    anchors::{self, Anchors, Purpose},
+    identity,
+};
 
 task_local! {
     static NOTES: Notes;
@@ -75,12 +79,19 @@ pub(crate) enum Refused {
     /// Nobody could say which one counts.
     #[error("the certificate has more than one SPIFFE ID")]
     MultipleSpiffeIds,
+    /// It is one of `caFiles`, and its key is not for this.
+    #[error("its key usage lacks digitalSignature")]
+    KeyUsage,
 }
 
 /// Who is believed: one `clientAuth`, without what does not decide.
 pub(crate) struct Trust {
     auth: ClientAuth,
-    webpki: Arc<dyn ClientCertVerifier>,
+    anchors: Anchors,
+    /// For chains; `None` without any CA.
+    webpki: Option<Arc<dyn ClientCertVerifier>>,
+    provider: Arc<CryptoProvider>,
+    hints: Vec<DistinguishedName>,
 }
 
 impl Trust {
@@ -92,18 +103,18 @@ impl Trust {
         auth: &ClientAuth,
         provider: Arc<CryptoProvider>,
     ) -> Result<Self, VerifierBuilderError> {
-        let mut roots = RootCertStore::empty();
-        for certificate in &auth.ca_certificates {
-            roots.add(certificate.clone()).map_err(|_| VerifierBuilderError::NoRootAnchors)?;
-        }
-        let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-            .with_crls(auth.crls.iter().cloned())
-            .enforce_revocation_expiration();
-        let builder = match auth.mode {
-            ClientAuthMode::Required => builder,
-            ClientAuthMode::Optional => builder.allow_unauthenticated(),
+        let anchors = Anchors::new(&auth.ca_certificates).map_err(|_| VerifierBuilderError::NoRootAnchors)?;
+        let webpki = match anchors.store.is_empty() {
+            true => None,
+            false => {
+                let roots = Arc::clone(&anchors.store);
+                let builder = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider));
+                let lists = auth.crls.iter().cloned();
+                Some(builder.with_crls(lists).enforce_revocation_expiration().build()?)
+            }
         };
-        Ok(Self { auth: auth.clone(), webpki: builder.build()? })
+        let hints = anchors.subjects();
+        Ok(Self { auth: auth.clone(), anchors, webpki, provider, hints })
     }
 
     /// Whether `auth` believes exactly the same.
@@ -137,8 +148,16 @@ impl Trust {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<(Identity, u64), Error> {
-        self.webpki.verify_client_cert(leaf, intermediates, now)?;
+        let named = self.anchors.name(leaf);
+        match &self.webpki {
+            _ if named => anchors::check(leaf, now, Purpose::Client),
+            Some(webpki) => webpki.verify_client_cert(leaf, intermediates, now).map(|_| ()),
+            None => Err(CertificateError::UnknownIssuer.into()),
+        }?;
         let certificate = identity::parse(leaf).map_err(|_| CertificateError::BadEncoding)?;
+        if named {
+            self.not_revoked(&certificate)?;
+        }
         let usage = certificate.extended_key_usage().map_err(|_| CertificateError::BadEncoding)?;
         if !usage.is_some_and(|usage| usage.value.client_auth) {
             return Err(CertificateError::InvalidPurpose.into());
@@ -151,6 +170,25 @@ impl Trust {
         let above = intermediates.iter().map(|one| identity::parse(one).map_or(0, |one| end(&one)));
         let end = above.fold(end(&certificate), i64::min);
         Ok((identity, u64::try_from(end).unwrap_or(0)))
+    }
+}
+
+impl Trust {
+    /// Whether a certificate of `caFiles` that a client shows is in no revocation list. Nobody stands above one that it signed
+    /// itself, so that no list need know it; it is taken back by removing it from the file.
+    fn not_revoked(&self, certificate: &X509Certificate<'_>) -> Result<(), Error> {
+        let issuer = certificate.issuer().as_raw();
+        let lists = self.auth.crls.iter().filter_map(|der| CertificateRevocationList::from_der(der).ok());
+        for (_, list) in lists.filter(|(_, list)| list.issuer().as_raw() == issuer) {
+            let mut revoked = list.iter_revoked_certificates();
+            if revoked.any(|one| one.raw_serial() == certificate.raw_serial()) {
+                return Err(CertificateError::Revoked.into());
+            }
+        }
+        match self.auth.crls.is_empty() || issuer == certificate.subject().as_raw() {
+            true => Ok(()),
+            false => Err(CertificateError::UnknownRevocationStatus.into()),
+        }
     }
 }
 
@@ -169,11 +207,11 @@ impl fmt::Debug for Trust {
 
 impl ClientCertVerifier for Trust {
     fn client_auth_mandatory(&self) -> bool {
-        self.webpki.client_auth_mandatory()
+        self.auth.mode == ClientAuthMode::Required
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.webpki.root_hint_subjects()
+        &self.hints
     }
 
     fn verify_client_cert(
@@ -200,7 +238,7 @@ impl ClientCertVerifier for Trust {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.webpki.verify_tls12_signature(message, certificate, signed)
+        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn verify_tls13_signature(
@@ -209,10 +247,10 @@ impl ClientCertVerifier for Trust {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.webpki.verify_tls13_signature(message, certificate, signed)
+        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.webpki.supported_verify_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }

@@ -15,7 +15,7 @@ use crate::{files::Files, problem::Report, schema::At};
 /// What `caFiles` hold.
 #[derive(Default)]
 pub(crate) struct Authorities {
-    /// The certificates, each of a CA.
+    /// The certificates, each of a CA or of a peer itself.
     pub(crate) certificates: Vec<CertificateDer<'static>>,
     /// Where they were read from.
     pub(crate) files: Vec<Arc<Path>>,
@@ -29,7 +29,7 @@ pub(super) struct Revocation {
 }
 
 /// Reads a list of files with CA certificates. It is not empty, none of the files is, and each certificate may sign
-/// others; whatever is not so is reported.
+/// others or is self-signed and stands for its owner; whatever is not so is reported.
 pub(crate) fn authorities(
     written: Option<&At<Vec<At<String>>>>,
     files: &mut Files<'_>,
@@ -71,10 +71,11 @@ fn authority(index: usize, der: &CertificateDer<'static>, written: &At<String>, 
         return;
     };
     let who = x509::shown(certificate.subject());
-    if !may_sign(&certificate) {
+    if !may_sign(&certificate) && !is_its_own(&certificate) {
         let message =
             format!("certificate {number} in {name:?}, {who}, is not a CA: it may not sign certificates");
-        let help = "name the certificate that signs the others; it has the basic constraint CA:TRUE";
+        let help = "name the certificate that signs the others, which has the basic constraint CA:TRUE; only a \
+                    self-signed certificate may stand for its owner alone";
         report.error(place, "not-a-ca", message, help);
         return;
     }
@@ -99,6 +100,14 @@ fn authority(index: usize, der: &CertificateDer<'static>, written: &At<String>, 
 fn may_sign(certificate: &X509Certificate<'_>) -> bool {
     let usage = certificate.key_usage().ok().flatten();
     certificate.is_ca() && usage.is_none_or(|usage| usage.value.key_cert_sign())
+}
+
+/// Whether nobody else signed it, and its key may sign a handshake (RFC 8446 section 4.4.2.2). The signature need not be
+/// looked at: who writes the file says whom to believe.
+fn is_its_own(certificate: &X509Certificate<'_>) -> bool {
+    let usage = certificate.key_usage().ok().flatten();
+    certificate.subject().as_raw() == certificate.issuer().as_raw()
+        && usage.is_none_or(|usage| usage.value.digital_signature())
 }
 
 /// Reads a list of files with revocation lists.
@@ -189,7 +198,8 @@ fn each_has_a_list(
 ) {
     let lists: Vec<_> =
         revocation.lists.iter().filter_map(|der| CertificateRevocationList::from_der(der).ok()).collect();
-    for certificate in authorities.certificates.iter().filter_map(|der| x509::parse(der)) {
+    let parsed = authorities.certificates.iter().filter_map(|der| x509::parse(der));
+    for certificate in parsed.filter(may_sign) {
         let subject = certificate.subject();
         if lists.iter().all(|(_, list)| list.issuer().as_raw() != subject.as_raw()) {
             let who = x509::shown(certificate.subject());

@@ -4,7 +4,10 @@ use std::{fmt, io};
 
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
 
-use crate::telemetry::handshakes::ServerFailure;
+use crate::{
+    telemetry::handshakes::ServerFailure,
+    tls::{verify::Refused, words},
+};
 
 /// TLS with an endpoint failed.
 #[derive(Debug, Clone)]
@@ -34,7 +37,7 @@ impl TlsFailed {
 impl fmt::Display for TlsFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TLS failed: {}", self.failure.as_str())?;
-        self.error.as_ref().map_or(Ok(()), |error| write!(f, " ({error})"))
+        self.error.as_ref().and_then(words::of).map_or(Ok(()), |words| write!(f, " ({words})"))
     }
 }
 
@@ -91,6 +94,7 @@ fn of_certificate(error: &CertificateError) -> ServerFailure {
         E::Expired | E::ExpiredContext { .. } => F::Expired,
         E::NotValidYet | E::NotValidYetContext { .. } => F::NotYetValid,
         E::InvalidPurpose | E::InvalidPurposeContext { .. } => F::WrongPurpose,
+        E::Other(error) if error.0.is::<Refused>() => F::WrongPurpose,
         _ => F::BadCertificate,
     }
 }

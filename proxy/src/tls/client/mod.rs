@@ -23,24 +23,25 @@ use self::{
     stream::Wire,
     verify::{Names, Verifier},
 };
-use super::notes::{Notes, UpstreamNote};
+use super::{
+    anchors::Anchors,
+    notes::{Notes, UpstreamNote},
+    words,
+};
 use crate::telemetry::handshakes::ServerFailure;
 
 /// Why no server could be believed, or nothing could be shown to it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TrustError {
     /// A certificate among the configured ones cannot be one of a CA.
-    #[error("a certificate of caFiles cannot be used: {0}")]
+    #[error("a certificate of caFiles cannot be used{}", words::behind(.0))]
     Certificate(rustls::Error),
     /// The system has no roots; says where they were looked for.
     #[error("the system has no CA certificates (SSL_CERT_FILE names a file of them): {0}")]
     NoRoots(String),
     /// No version or suite is left, or the certificate cannot be shown.
-    #[error("TLS cannot be set up: {0}")]
+    #[error("TLS cannot be set up{}", words::behind(.0))]
     Setup(rustls::Error),
-    /// No verifier can be made of the roots.
-    #[error("TLS cannot be set up: {0}")]
-    Verifier(#[from] rustls::client::VerifierBuilderError),
 }
 
 impl From<TrustError> for io::Error {
@@ -55,24 +56,21 @@ impl From<TrustError> for io::Error {
 /// # Errors
 /// Nobody could be believed.
 pub(crate) fn trusting(certificates: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>, TrustError> {
-    let roots = if certificates.is_empty() { system_roots()? } else { roots(certificates)? };
+    let anchors = match certificates.is_empty() {
+        true => Arc::new(system_roots()?).into(),
+        false => Anchors::new(certificates).map_err(TrustError::Certificate)?,
+    };
+    let verifier = Verifier::new(anchors, Names::new(&[]), None);
     let mut config = ClientConfig::builder_with_provider(super::provider())
         .with_safe_default_protocol_versions()
         .map_err(TrustError::Setup)?
-        .with_root_certificates(roots)
+        .dangerous() // as the library calls a verifier that it has not written
+        .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     // A fetch every few minutes gains nothing from an earlier session.
     config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
-}
-
-fn roots(certificates: &[CertificateDer<'static>]) -> Result<RootCertStore, TrustError> {
-    let mut store = RootCertStore::empty();
-    for certificate in certificates {
-        store.add(certificate.clone()).map_err(TrustError::Certificate)?;
-    }
-    Ok(store)
 }
 
 /// Every root that can be used; systems carry some that cannot.
@@ -148,12 +146,12 @@ impl Connector {
         system: &mut SystemRoots,
         notes: &Notes,
     ) -> Result<Self, TrustError> {
-        let roots = match model.ca_certificates.is_empty() {
-            true => system.get()?,
-            false => Arc::new(roots(&model.ca_certificates)?),
+        let anchors = match model.ca_certificates.is_empty() {
+            true => system.get()?.into(),
+            false => Anchors::new(&model.ca_certificates).map_err(TrustError::Certificate)?,
         };
         let names = Names::new(&model.subject_alt_names);
-        let verifier = Arc::new(Verifier::new(upstream, roots, names, notes)?);
+        let verifier = Arc::new(Verifier::new(anchors, names, Some((Arc::clone(upstream), notes.clone()))));
         let builder = ClientConfig::builder_with_provider(super::provider())
             .with_safe_default_protocol_versions()
             .map_err(TrustError::Setup)?

@@ -5,18 +5,19 @@ use std::{net::IpAddr, sync::Arc};
 
 use outrigger_config::model::SubjectAltName;
 use rustls::{
-    CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    CertificateError, DigitallySignedStruct, Error, SignatureScheme,
     client::{
-        VerifierBuilderError, WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         verify_server_cert_signed_by_trust_anchor, verify_server_name,
     },
+    crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature},
     server::ParsedCertificate,
 };
 use rustls_pki_types::{CertificateDer, DnsName, ServerName, UnixTime};
 
 use super::failure;
 use crate::tls::{
+    anchors::{self, Anchors, Purpose},
     identity,
     notes::{Notes, UpstreamNote},
 };
@@ -71,23 +72,17 @@ fn ip(address: IpAddr) -> ServerName<'static> {
 /// Verifies the endpoints of one upstream.
 #[derive(Debug)]
 pub(super) struct Verifier {
-    upstream: Arc<str>,
-    roots: Arc<RootCertStore>,
-    library: Arc<WebPkiServerVerifier>,
+    anchors: Anchors,
     names: Names,
-    notes: Notes,
+    algorithms: WebPkiSupportedAlgorithms,
+    /// The upstream, and where it is told why one of its endpoints is not believed.
+    told: Option<(Arc<str>, Notes)>,
 }
 
 impl Verifier {
-    pub(super) fn new(
-        upstream: &Arc<str>,
-        roots: Arc<RootCertStore>,
-        names: Names,
-        notes: &Notes,
-    ) -> Result<Self, VerifierBuilderError> {
-        let provider = crate::tls::provider();
-        let library = WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), provider).build()?;
-        Ok(Self { upstream: Arc::clone(upstream), roots, library, names, notes: notes.clone() })
+    pub(super) fn new(anchors: Anchors, names: Names, told: Option<(Arc<str>, Notes)>) -> Self {
+        let algorithms = crate::tls::provider().signature_verification_algorithms;
+        Self { anchors, names, algorithms, told }
     }
 
     /// Verifies the chain of a session that goes on: time has passed since it began.
@@ -105,15 +100,19 @@ impl Verifier {
         leaf: &CertificateDer<'_>,
         between: &[CertificateDer<'_>],
         server: &ServerName<'_>,
-        ocsp: &[u8],
         now: UnixTime,
     ) -> Result<(), Error> {
-        if self.names.is_empty() {
-            return self.library.verify_server_cert(leaf, between, server, ocsp, now).map(drop);
-        }
         let parsed = ParsedCertificate::try_from(leaf)?;
-        let algorithms = crate::tls::provider().signature_verification_algorithms.all;
-        verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, between, now, algorithms)?;
+        match self.anchors.name(leaf) {
+            true => anchors::check(leaf, now, Purpose::Server)?,
+            false => {
+                let (store, algorithms) = (&self.anchors.store, self.algorithms.all);
+                verify_server_cert_signed_by_trust_anchor(&parsed, store, between, now, algorithms)?;
+            }
+        }
+        if self.names.is_empty() {
+            return verify_server_name(&parsed, server);
+        }
         match self.names.hold(leaf, &parsed) {
             true => Ok(()),
             false => Err(CertificateError::NotValidForName.into()),
@@ -127,20 +126,22 @@ impl ServerCertVerifier for Verifier {
         leaf: &CertificateDer<'_>,
         between: &[CertificateDer<'_>],
         server: &ServerName<'_>,
-        ocsp: &[u8],
+        _ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        match self.verify(leaf, between, server, ocsp, now) {
+        match self.verify(leaf, between, server, now) {
             Ok(()) => Ok(ServerCertVerified::assertion()),
             Err(error) => {
                 // Only here the certificate is at hand.
-                self.notes.leave_upstream(UpstreamNote {
-                    upstream: Arc::clone(&self.upstream),
-                    server: server.to_str().into(),
-                    failure: failure::word(&error),
-                    error: Some(error.clone()),
-                    certificate: Some(leaf.clone().into_owned()),
-                });
+                if let Some((upstream, notes)) = &self.told {
+                    notes.leave_upstream(UpstreamNote {
+                        upstream: Arc::clone(upstream),
+                        server: server.to_str().into(),
+                        failure: failure::word(&error),
+                        error: Some(error.clone()),
+                        certificate: Some(leaf.clone().into_owned()),
+                    });
+                }
                 Err(error)
             }
         }
@@ -152,7 +153,7 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.library.verify_tls12_signature(message, certificate, signed)
+        verify_tls12_signature(message, certificate, signed, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -161,10 +162,10 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.library.verify_tls13_signature(message, certificate, signed)
+        verify_tls13_signature(message, certificate, signed, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.library.supported_verify_schemes()
+        self.algorithms.supported_schemes()
     }
 }

@@ -2,6 +2,7 @@
 
 mod credentials;
 mod dns;
+mod named;
 mod refused;
 mod rotation;
 mod spoken;

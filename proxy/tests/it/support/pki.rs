@@ -148,6 +148,31 @@ impl Wanted {
         self.san(SanType::DnsName(name.try_into().unwrap()))
     }
 
+    /// It may sign others, as `openssl req -x509` makes it.
+    pub fn signing(mut self) -> Self {
+        self.params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        self
+    }
+
+    /// It is made for these uses of its key alone.
+    pub fn key_usages(mut self, usages: &[KeyUsagePurpose]) -> Self {
+        self.params.key_usages = usages.to_vec();
+        self
+    }
+
+    /// Signed by nobody else.
+    pub fn by_itself(self) -> Leaf {
+        let key = KeyPair::generate_for(self.key).unwrap();
+        let made = self.params.self_signed(&key).unwrap();
+        Leaf {
+            certificate: made.der().clone(),
+            serial: self.serial,
+            between: Vec::new(),
+            pem: made.pem(),
+            key,
+        }
+    }
+
     /// This name and no other.
     pub fn only_dns(mut self, name: &str) -> Self {
         self.params.subject_alt_names.clear();

@@ -104,7 +104,7 @@ fn only_a_certificate_of_our_own_clients_opens_the_door() {
                 bound.sign(client().only_dns("a.bank.example")).over(&bound),
                 "bad_certificate",
                 "CertificateUnknown",
-                &["CN=Bound", "NameConstraint"],
+                &["CN=Bound", "may not sign for its names"],
             ),
             bad(
                 "one missing between",
@@ -270,4 +270,35 @@ fn the_app_is_told_who_a_verified_client_is_and_nobody_else_can_say_so() {
 fn sha256(bytes: &[u8]) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
     digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Certificates that nobody else signed, and `caFiles` names themselves.
+#[test]
+fn a_client_whose_own_certificate_is_in_ca_files_is_believed_and_checked() {
+    let clients = Ca::new("Clients");
+    let client = |name: &str| Wanted::client(name).uri(&format!("spiffe://prod/{name}"));
+    let (signing, plain) = (client("a").signing().by_itself(), client("b").by_itself());
+    let (revoked, ended) = (client("c").by_itself(), client("d").signing().valid(-9 * DAY, -DAY).by_itself());
+    let aimless = client("e").signing().usages(&[]).by_itself();
+    let double = client("f").uri("spiffe://prod/other").by_itself();
+    let named = [&signing, &plain, &revoked, &ended, &aimless, &double];
+    let pem: String = named.iter().map(|leaf| leaf.chain_pem()).collect();
+    let setup = Setup::start(REQUIRED, |folder, _| {
+        std::fs::write(folder.join("clients.crt"), clients.pem() + &pem).unwrap();
+    });
+    check(
+        &setup,
+        &[
+            good("one that may sign", signing),
+            good("one that may not", plain),
+            good("one of the CA beside them", clients.sign(client("g"))),
+            bad("one that has ended", ended, "expired", "CertificateExpired", &["CN=d", "has expired"]),
+            bad("one for no usage", aimless, "wrong_purpose", "UnsupportedCertificate", &["clientAuth"]),
+            bad("two workloads", double, "multiple_spiffe_ids", "CertificateUnknown", &["CN=f"]),
+            bad("another of that name", client("b").by_itself(), "unknown_ca", "UnknownCA", &["caFiles"]),
+        ],
+    );
+    for raw in ["Other(", "OtherError", "CaUsed", "UnknownIssuer", "InvalidPurpose", "Context"] {
+        assert!(!setup.proxy.stderr().contains(raw), "{raw}: {}", setup.proxy.stderr());
+    }
 }

@@ -278,10 +278,10 @@ fn a_client_whose_own_certificate_is_in_ca_files_is_believed_and_checked() {
     let clients = Ca::new("Clients");
     let client = |name: &str| Wanted::client(name).uri(&format!("spiffe://prod/{name}"));
     let (signing, plain) = (client("a").signing().by_itself(), client("b").by_itself());
-    let (revoked, ended) = (client("c").by_itself(), client("d").signing().valid(-9 * DAY, -DAY).by_itself());
+    let ended = client("d").signing().valid(-9 * DAY, -DAY).by_itself();
     let aimless = client("e").signing().usages(&[]).by_itself();
     let double = client("f").uri("spiffe://prod/other").by_itself();
-    let named = [&signing, &plain, &revoked, &ended, &aimless, &double];
+    let named = [&signing, &plain, &ended, &aimless, &double];
     let pem: String = named.iter().map(|leaf| leaf.chain_pem()).collect();
     let setup = Setup::start(REQUIRED, |folder, _| {
         std::fs::write(folder.join("clients.crt"), clients.pem() + &pem).unwrap();
@@ -301,4 +301,26 @@ fn a_client_whose_own_certificate_is_in_ca_files_is_believed_and_checked() {
     for raw in ["Other(", "OtherError", "CaUsed", "UnknownIssuer", "InvalidPurpose", "Context"] {
         assert!(!setup.proxy.stderr().contains(raw), "{raw}: {}", setup.proxy.stderr());
     }
+}
+
+#[test]
+fn a_revocation_list_takes_a_certificate_of_ca_files_back_and_the_others_need_none() {
+    let (revoked, other) =
+        (Wanted::client("c").signing().by_itself(), Wanted::client("d").signing().by_itself());
+    let list = Ca::new("c").crl(&[revoked.serial], DAY);
+    let setup = Setup::start(
+        "      clientAuth: { caFiles: [clients.crt], crlFiles: [clients.crl] }\n",
+        |folder, _| {
+            std::fs::write(folder.join("clients.crt"), revoked.chain_pem() + &other.chain_pem()).unwrap();
+            std::fs::write(folder.join("clients.crl"), list).unwrap();
+        },
+    );
+    let told = &["CN=c", "was revoked"];
+    check(
+        &setup,
+        &[
+            bad("one that was taken back", revoked, "revoked", "CertificateRevoked", told),
+            good("another one", other),
+        ],
+    );
 }

@@ -254,7 +254,9 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         self.connection.leave();
-        if !self.pool.http2.waiting.borrow().is_empty() {
+        // At the end of a worker its tasks are dropped where no other can be spawned.
+        let is_running = || tokio::runtime::Handle::try_current().is_ok();
+        if !self.pool.http2.waiting.borrow().is_empty() && is_running() {
             self.pool.serve_waiting();
         }
     }

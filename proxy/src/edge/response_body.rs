@@ -76,7 +76,7 @@ impl ResponseBody {
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
 
-    /// Whether neither body has moved for too long. The time in which the client takes what came does not count: [`Taking`]
+    /// Whether neither body has moved for too long. The time in which the client takes what came does not count: its stream
     /// and the connection's own timer bound that.
     fn idle_too_long(&mut self, cx: &mut TaskContext<'_>) -> bool {
         let Some((limit, record)) = self.idle.zip(self.record.as_ref()) else { return false };

@@ -57,11 +57,11 @@ const HEADER_TABLE: u32 = 4 * 1024;
 
 /// Streams that the client may reset before we have seen them, at one time (CVE-2023-44487), and streams that h2 may have
 /// to reset for what the client sent, in the life of a connection (CVE-2025-8671). What happens in a short time is
-/// metered ([`super::meter`]).
+/// metered ([`meter`]).
 const RESETS_UNSEEN: usize = 20;
 const RESETS_BY_H2: usize = 1024;
 
-/// Bytes of one stream's answer that are buffered while the client takes none; [`super::outflow`] bounds all together.
+/// Bytes of one stream's answer that are buffered while the client takes none; [`outflow`] bounds all together.
 const SEND_BUFFER: usize = 64 * 1024;
 
 /// Serves one connection to its end.

@@ -302,7 +302,7 @@ fn over_tls_redis_is_verified() {
         let proxy = limited_by(&app, folder, &url);
         assert_eq!([ask(&proxy, ""), ask(&proxy, "")], expected);
         if expected == [503, 503] {
-            wait_for("the reason", || proxy.stderr().contains("UnknownIssuer").then_some(()));
+            wait_for("the reason", || proxy.stderr().contains("TLS failed: unknown_ca").then_some(()));
         }
     }
 }

@@ -102,7 +102,7 @@ fn may_sign(certificate: &X509Certificate<'_>) -> bool {
     certificate.is_ca() && usage.is_none_or(|usage| usage.value.key_cert_sign())
 }
 
-/// Whether nobody else signed it, and its key may sign a handshake (RFC 8446 section 4.4.2.2). The signature need not be
+/// Whether it is self-signed, and its key may sign a handshake (RFC 8446 section 4.4.2.2). The signature need not be
 /// looked at: who writes the file says whom to believe.
 fn is_its_own(certificate: &X509Certificate<'_>) -> bool {
     let usage = certificate.key_usage().ok().flatten();

@@ -146,7 +146,7 @@ impl Meter {
         cx: &mut Context<'_>,
         inner: &mut (impl AsyncRead + Unpin),
         buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<Findings>> {
+    ) -> Poll<io::Result<()>> {
         if self.seen.bodies.is_due() {
             cx.waker().wake_by_ref();
             return Poll::Pending;
@@ -154,7 +154,7 @@ impl Meter {
         let Self { read, seen, .. } = self;
         let polled = read.poll_read(cx, inner, buf, seen);
         seen.note_head(read.is_within_head());
-        polled.map_ok(|()| self.seen.findings)
+        polled
     }
 
     /// What was found so far.

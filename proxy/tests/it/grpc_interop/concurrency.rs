@@ -1,4 +1,4 @@
-//! Many calls at once to a grpcio server that allows few streams on a connection.
+//! Many calls at once to a grpcio server that allows few streams on a connection, or ends its connections early.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -75,4 +75,14 @@ async fn watches_that_use_all_streams_of_grpcio_leave_other_calls_alone() {
     }
     // The default of `timeouts.request` is 15 s.
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}
+
+/// RFC 9113 section 6.8: calls cross each GOAWAY.
+#[tokio::test]
+async fn calls_to_grpcio_that_ends_its_connections_all_the_time_are_all_answered() {
+    let Some(python) = python() else { return };
+    let route = Way::Inbound("h2c").lay(|_| Service::short_lived(&python));
+    for round in 0..30 {
+        assert_eq!(ends(&route, 40, "50").await, BTreeMap::from([("Ok".to_owned(), 40)]), "round {round}");
+    }
 }

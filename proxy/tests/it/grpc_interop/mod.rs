@@ -107,6 +107,13 @@ impl Service {
         Self::started(peer(python, &["serve", &streams.to_string()]))
     }
 
+    /// grpcio that says GOAWAY on every connection after 200 ms.
+    fn short_lived(python: &Path) -> Self {
+        let mut command = peer(python, &["serve", "0"]);
+        command.env("MAX_CONNECTION_AGE_MS", "200");
+        Self::started(command)
+    }
+
     fn started(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
         let mut told = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);

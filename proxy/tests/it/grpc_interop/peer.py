@@ -7,6 +7,7 @@ The service is the same as in service.rs, and the cases are the same as in cases
 """
 
 import asyncio
+import os
 import sys
 import threading
 import time
@@ -108,6 +109,9 @@ async def serve(streams=None, cert=None, key=None):
     options = [("grpc.so_reuseport", 0)]
     if streams and int(streams):
         options.append(("grpc.max_concurrent_streams", int(streams)))
+    if age := os.environ.get("MAX_CONNECTION_AGE_MS"):
+        # Give or take a tenth; then GOAWAY in two steps, and calls in flight may end.
+        options += [("grpc.max_connection_age_ms", int(age)), ("grpc.max_connection_age_grace_ms", 60_000)]
     server = grpc.aio.server(handlers=[Interop()], options=options)
     if cert:
         pair = open(key, "rb").read(), open(cert, "rb").read()

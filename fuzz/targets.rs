@@ -33,6 +33,7 @@ pub const ALL: &[Target] = &[
     ("request", request),
     ("answer", answer),
     ("client", client),
+    ("hpack", hpack),
 ];
 
 /// A configuration file: accepted, or refused with places and a way out.
@@ -205,5 +206,17 @@ pub fn client(data: &[u8]) {
     let encodings = first.fields.get_all(header::TRANSFER_ENCODING).iter().count();
     if first.ended && first.is_http11 && lengths + encodings == 0 {
         assert!(first.body.is_empty() && first.trailers.is_empty());
+    }
+}
+
+/// Header blocks, each behind a byte with its length: what is read can be written and read again, the dynamic table
+/// keeps its limit, and does not depend on how many fields are wanted.
+pub fn hpack(data: &[u8]) {
+    let all = fuzzing::read_blocks(data, usize::MAX);
+    assert_eq!(all.fields, all.again);
+    assert!(all.table_size <= 4096 && all.fields.len() <= data.len());
+    for most in [0, 1, 3] {
+        let some = fuzzing::read_blocks(data, most);
+        assert_eq!((some.table_size, some.broken), (all.table_size, all.broken), "{most} fields");
     }
 }

@@ -65,7 +65,7 @@ pub(crate) const HTTP1_TOO_LARGE: Unparsed = Unparsed {
 pub(crate) const HTTP1_TARGET_TOO_LONG: Unparsed =
     Unparsed { status: Some(StatusCode::URI_TOO_LONG), ..HTTP1_TOO_LARGE };
 
-/// A stream that h2 reset, or a connection that it ended with GOAWAY.
+/// A stream that was reset, or a connection that was ended with GOAWAY, for what RFC 9113 calls an error.
 pub(crate) const HTTP2_PROTOCOL: Unparsed = Unparsed {
     status: None,
     flag: Flag::Dpe,
@@ -107,11 +107,6 @@ pub(crate) const HTTP2_FIELDS: Unparsed = Unparsed::http2_excess("limit.headers"
 /// In place of an answer: the stream of a malformed request is reset with PROTOCOL_ERROR (RFC 9113 section 8.1.1).
 #[derive(Debug)]
 pub(crate) struct Reset;
-
-/// Whether h2 ended the connection because of what the peer sent.
-pub(crate) fn is_protocol_error(error: &h2::Error) -> bool {
-    error.is_go_away() && error.is_library()
-}
 
 /// The answer to a request that failed with `error`.
 ///

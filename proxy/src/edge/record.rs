@@ -134,7 +134,6 @@ impl Record {
 
     /// The stream is reset instead of answered.
     pub(crate) fn reset(&self) {
-        self.client.reset_by_us();
         self.not_answered();
     }
 

@@ -1,6 +1,6 @@
 //! The request body on its way to the upstream: counted, bounded, and given up when the client stops sending.
 //!
-//! A body that the codec or h2 finds broken is the client's fault: [`Malformed::Body`], not an upstream's failure. h2
+//! A body that the codec finds broken is the client's fault: [`Malformed::Body`], not an upstream's failure. HTTP/2
 //! resets such a stream itself, and its task may end before the body is read again: so the reason is looked for once more in `drop`.
 
 use std::{
@@ -26,7 +26,7 @@ use outrigger_filters::{
 use tokio::time::Instant;
 
 use crate::{
-    codec::http2::incoming::Incoming,
+    codec::http2::{self, Reason, incoming::Incoming},
     listener::{
         client::Client,
         http1::{self, Broken},
@@ -162,7 +162,7 @@ impl RequestBody {
         Error::ClientGone("the request body was given up".into())
     }
 
-    /// Whether the stream was reset by h2 because of what the client sent.
+    /// Whether the stream was reset because of what the client sent.
     fn was_malformed(&mut self) -> bool {
         let mut cx = TaskContext::from_waker(Waker::noop());
         loop {
@@ -277,11 +277,11 @@ fn broken(why: Broken) -> Error {
     }
 }
 
-/// Tells a broken HTTP/2 body from a client that went away: the first is a
-/// PROTOCOL_ERROR that the client has not said.
-fn read_error(error: h2::Error) -> Error {
-    if !error.is_remote() && error.reason() == Some(h2::Reason::PROTOCOL_ERROR) {
-        return Error::Malformed(Malformed::Body);
+/// Tells a broken HTTP/2 body from a client that went away: the first is an error that the client has not said itself.
+fn read_error(error: http2::Error) -> Error {
+    match error {
+        http2::Error::Stream(Reason::PROTOCOL_ERROR, _)
+        | http2::Error::Connection(Reason::PROTOCOL_ERROR, _) => Error::Malformed(Malformed::Body),
+        other => Error::ClientGone(other.into()),
     }
-    Error::ClientGone(error.into())
 }

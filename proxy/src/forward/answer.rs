@@ -25,6 +25,7 @@ use tokio::time::timeout_at;
 use super::Attempt;
 use crate::{
     codec::http2::{
+        self, Reason,
         incoming::{Arrived, Incoming},
         sending::{self, Stopped},
     },
@@ -82,13 +83,12 @@ pub(super) fn connect_failed(error: io::Error, endpoint: &Arc<str>) -> Error {
 }
 
 /// The same for HTTP/2.
-pub(super) fn http2_failure(error: h2::Error, endpoint: &Arc<str>, context: &Context) -> Error {
+pub(super) fn http2_failure(error: http2::Error, endpoint: &Arc<str>, context: &Context) -> Error {
     if let Some(cause) = context.body_failure.borrow_mut().take() {
         return cause;
     }
     let endpoint = Arc::clone(endpoint);
-    let flooded = error.get_io().is_some_and(|error| error.kind() == io::ErrorKind::InvalidData);
-    if error.is_library() || flooded {
+    if error.is_protocol() {
         Error::UpstreamProtocol { endpoint, cause: error.into() }
     } else {
         Error::UpstreamClosed { endpoint, cause: error.into() }
@@ -96,14 +96,14 @@ pub(super) fn http2_failure(error: h2::Error, endpoint: &Arc<str>, context: &Con
 }
 
 /// Sends the rest of a request whose answer has begun. A body that fails resets the stream.
-pub(super) async fn upload(mut rest: sending::Sending<Bytes>, mut body: Body) {
+pub(super) async fn upload(mut rest: sending::Sending, mut body: Body) {
     let sent = poll_fn(|cx| match rest.poll(cx, &mut body) {
         // An endpoint that wants no more of it resets the stream, which is seen nowhere else once it has answered.
-        Poll::Pending => rest.stream().poll_reset(cx).map(|_| Err(Stopped::Stream)),
+        Poll::Pending => rest.stream().poll_reset(cx).map(|()| Err(Stopped::Stream)),
         sent => sent,
     });
     if let Err(Stopped::Body(_)) = sent.await {
-        rest.stream().send_reset(h2::Reason::CANCEL);
+        rest.reset(Reason::CANCEL);
     }
 }
 

@@ -27,12 +27,15 @@ use self::{
     prepare::{Prepared, Told, Wire},
     tries::Plan,
 };
-use crate::upstream::{
-    balance::key,
-    http1, http2,
-    in_flight::InFlight,
-    local::{LocalUpstream, Picked, Tried},
-    pool::{Lease, Pool, Stream, Upgraded},
+use crate::{
+    codec,
+    upstream::{
+        balance::key,
+        http1, http2,
+        in_flight::InFlight,
+        local::{LocalUpstream, Picked, Tried},
+        pool::{Lease, Pool, Stream, Upgraded},
+    },
 };
 
 /// Where the requests of one route go.
@@ -332,9 +335,9 @@ impl Attempt<'_> {
             self.pool.stream().await.map_err(|error| {
                 Self::failed(Failure::NotConnected, self.connect_failed(error, in_flight))
             })?;
-        let mut exchange = match stream.send(prepared.request(self.told()), body.is_end_stream()) {
+        let mut exchange = match stream.send(&prepared.request(self.told()), body.is_end_stream()) {
             Ok(exchange) => exchange,
-            Err(error) if error.is_io() || error.is_go_away() => {
+            Err(error) if error.is_io() || error.is_unprocessed() => {
                 return Err(Self::failed(Failure::Unsent, self.closed(error.into())));
             }
             Err(error) => return Err(self.broke_http2(error, &stream, in_flight)),
@@ -368,12 +371,17 @@ impl Attempt<'_> {
     }
 
     /// What the endpoint has not looked at can go again; so can a safe request on an old connection.
-    fn broke_http2(&self, error: h2::Error, stream: &Stream, in_flight: &mut Option<InFlight>) -> Failed {
-        let unseen = error.is_go_away() && error.is_remote();
+    fn broke_http2(
+        &self,
+        error: codec::http2::Error,
+        stream: &Stream,
+        in_flight: &mut Option<InFlight>,
+    ) -> Failed {
+        let unseen = error.is_unprocessed();
         let stale = stream.is_reused() && error.is_io();
         let kind = if unseen {
             Failure::Unsent
-        } else if error.reason() == Some(h2::Reason::REFUSED_STREAM) {
+        } else if error.is_refused() {
             Failure::Refused
         } else if stale && self.may_reuse && self.call.prepared.repeatable {
             Failure::Stale

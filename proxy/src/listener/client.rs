@@ -79,8 +79,6 @@ pub(crate) struct Client {
     must_close: Cell<bool>,
     /// The client took nothing for too long.
     slow_reader: Cell<bool>,
-    /// HTTP/2 streams reset for a reason that has its own line in the log.
-    own_resets: Cell<u64>,
     /// Of the last request, for the next one.
     pub alarm: Cell<Alarm>,
     /// What a 101 leaves behind.
@@ -114,7 +112,6 @@ impl Client {
             multiplexed: Cell::new(false),
             must_close: Cell::new(false),
             slow_reader: Cell::new(false),
-            own_resets: Cell::new(0),
             alarm: Cell::default(),
             tunnel: RefCell::default(),
             place,
@@ -171,17 +168,6 @@ impl Client {
     /// How long a connection that is asked to end may still bring one more request.
     pub(super) fn last_chance(&self) -> Duration {
         if self.place.permit.seat().is_evicted() { FAREWELL } else { LAST_CHANCE }
-    }
-
-    /// An HTTP/2 stream is reset as malformed, and its request says so in log and metrics.
-    pub(crate) fn reset_by_us(&self) {
-        self.own_resets.set(self.own_resets.get() + 1);
-    }
-
-    /// Streams reset as malformed that no request of ours accounts for, nor can still account for.
-    pub(crate) fn unexplained_resets(&self) -> u64 {
-        let explained = self.own_resets.get() + self.requests.get() as u64;
-        self.watch.findings().malformed.saturating_sub(explained)
     }
 
     /// Requests that have not ended.

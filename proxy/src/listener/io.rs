@@ -1,6 +1,6 @@
 //! The client's socket as the connection tasks see it, plain or under TLS: bytes can be put back in front, and it is
 //! watched for the clocks since when writing has been stuck, by the socket itself, since TLS takes what the socket does
-//! not. On HTTP/2 a [`Meter`] follows the frames; a client that makes it too bad gets GOAWAY, and nothing more is read.
+//! not.
 
 use std::{
     cell::Cell,
@@ -20,9 +20,6 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-use super::http2::{Findings, Meter};
-use crate::codec::http2::incoming::Streams;
-
 /// What is read at once of a client that has said nothing yet.
 const FIRST_READ: usize = 1024;
 
@@ -33,16 +30,11 @@ const JOINED: usize = 2 * 1024;
 /// Bytes after which a connection lets others go first, however much there is to read.
 const TURN: usize = 128 * 1024;
 
-/// The same on HTTP/2, where a frame of thousands of tiny fields costs far more than one of a body.
-const TURN_OF_FRAMES: usize = 16 * 1024;
-
 /// What the connection task watches.
 #[derive(Default)]
 pub(crate) struct Watch {
     cut_at: Cell<Option<Instant>>,
     stuck_since: Cell<Option<Instant>>,
-    findings: Cell<Findings>,
-    unwelcome: Cell<bool>,
 }
 
 impl Watch {
@@ -59,28 +51,6 @@ impl Watch {
     /// Since when the peer has taken none of what is to be written.
     pub(crate) fn stuck_since(&self) -> Option<Instant> {
         self.stuck_since.get()
-    }
-
-    /// What the frames of HTTP/2 tell.
-    pub(crate) fn findings(&self) -> Findings {
-        self.findings.get()
-    }
-
-    /// Nothing more is read, and HTTP/2 ends with GOAWAY.
-    pub(crate) fn turn_away(&self) {
-        self.unwelcome.set(true);
-    }
-
-    /// Whether it ends so.
-    pub(crate) fn is_turned_away(&self) -> bool {
-        self.unwelcome.get()
-    }
-
-    fn found(&self, findings: Findings) {
-        self.findings.set(findings);
-        if findings.excess.is_some() {
-            self.turn_away();
-        }
     }
 
     fn wrote<T>(&self, result: Poll<T>) -> Poll<T> {
@@ -171,51 +141,24 @@ struct Source {
 /// A client's socket.
 pub(crate) struct ClientIo {
     source: Source,
-    watch: Rc<Watch>,
-    /// What may be read in a turn, and what of that is left.
-    turn: usize,
+    /// What may still be read in this turn.
     left: usize,
-    /// On HTTP/2.
-    meter: Option<Box<Meter>>,
 }
 
 impl ClientIo {
     /// A socket without TLS.
     pub(crate) fn plain(wire: Wire) -> Self {
-        let watch = Rc::clone(&wire.watch);
-        Self::new(Socket::Plain(wire), watch)
+        Self::new(Socket::Plain(wire))
     }
 
     /// A socket after its handshake.
     pub(crate) fn tls(stream: Box<TlsStream<Wire>>) -> Self {
-        let watch = Rc::clone(&stream.get_ref().0.watch);
-        Self::new(Socket::Tls(stream), watch)
+        Self::new(Socket::Tls(stream))
     }
 
-    fn new(socket: Socket, watch: Rc<Watch>) -> Self {
+    fn new(socket: Socket) -> Self {
         let source = Source { socket, front: Bytes::new() };
-        Self { source, watch, turn: TURN, left: TURN, meter: None }
-    }
-
-    /// What is read and written from now on is HTTP/2, from its preface on; `bodies` are those of its requests.
-    pub(crate) fn meter_frames(&mut self, bodies: Rc<Streams>) {
-        self.meter = Some(Box::new(Meter::new(bodies)));
-        (self.turn, self.left) = (TURN_OF_FRAMES, TURN_OF_FRAMES);
-    }
-
-    fn meter_written(&mut self, bytes: &[u8]) {
-        if let Some(meter) = &mut self.meter {
-            self.watch.found(meter.wrote(bytes));
-        }
-    }
-
-    /// Says GOAWAY where that is possible at once: a client that takes nothing need not hear it.
-    fn farewell(&mut self, cx: &mut Context<'_>) -> io::Error {
-        if let Some(frame) = self.meter.take().and_then(|meter| meter.go_away()) {
-            let _ = Pin::new(&mut *self).poll_write(cx, &frame);
-            let _ = Pin::new(self).poll_flush(cx);
-        }
-        io::ErrorKind::ConnectionAborted.into()
+        Self { source, left: TURN }
     }
 
     /// Whether bytes were put back that nobody has read since.
@@ -293,42 +236,24 @@ impl AsyncRead for ClientIo {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.watch.unwelcome.get() {
-            return Poll::Ready(Err(self.farewell(cx)));
-        }
         if self.left == 0 {
-            self.left = self.turn;
+            self.left = TURN;
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         let before = buf.filled().len();
-        let Self { source, meter, watch, .. } = &mut *self;
-        match meter {
-            None => ready!(Pin::new(source).poll_read(cx, buf))?,
-            Some(meter) => {
-                let polled = meter.poll_read(cx, source, buf);
-                watch.found(meter.findings()); // a head may have begun without its end
-                ready!(polled)?;
-            }
-        }
+        ready!(Pin::new(&mut self.source).poll_read(cx, buf))?;
         self.left = self.left.saturating_sub(buf.filled().len() - before);
-        match self.watch.unwelcome.get() {
-            true => Poll::Ready(Err(self.farewell(cx))),
-            false => Poll::Ready(Ok(())),
-        }
+        Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for ClientIo {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let result = match &mut self.source.socket {
+        match &mut self.source.socket {
             Socket::Plain(wire) => Pin::new(wire).poll_write(cx, buf),
             Socket::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-        };
-        if let Poll::Ready(Ok(written)) = result {
-            self.meter_written(&buf[..written]);
         }
-        result
     }
 
     fn poll_write_vectored(
@@ -336,20 +261,10 @@ impl AsyncWrite for ClientIo {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let result = match &mut self.source.socket {
+        match &mut self.source.socket {
             Socket::Plain(wire) => Pin::new(wire).poll_write_vectored(cx, bufs),
             Socket::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        };
-        if let Poll::Ready(Ok(mut left)) = result
-            && self.meter.is_some()
-        {
-            for buf in bufs {
-                let part = left.min(buf.len());
-                self.meter_written(&buf[..part]);
-                left -= part;
-            }
         }
-        result
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -1,30 +1,145 @@
-//! What both sides of HTTP/2 need around the `h2` crate (RFC 9113), the same for clients (`listener::http2`) and for
-//! endpoints (`upstream::http2`).
+//! HTTP/2 (RFC 9113): one implementation for both sides, for clients (`listener::http2`) and for endpoints
+//! (`upstream::http2`).
 //!
-//! [`frames`] follows frames by their heads and removes empty DATA before `h2` sees it, [`incoming`] reads the body of
-//! a stream and keeps small pieces together, [`sending`] writes a body to a stream as its window allows, [`trailers`] sees
-//! what trailers must not name.
+//! A connection is one state ([`connection`]) that its task and the handles of its streams share; all of them live on one
+//! worker, so there is no lock. The task alone reads and writes the socket ([`driver`]): what was read changes the state
+//! ([`receive`]), and what streams send is written to a common buffer ([`send`], [`outbox`]) that the task empties, so
+//! the answers of many streams leave in one write.
+//!
+//! What a connection holds is bounded. Data that arrives is bounded by the windows that we give and is kept by its
+//! bytes, whatever the size of its frames. Each stream holds one piece of data that its peer does not take yet. An idle
+//! connection has no buffer: bytes are read to the stack, and only the beginning of a frame is kept.
+//!
+//! A header block is decoded by [`hpack`] and becomes a message in [`message`]. [`excess`] counts what a peer does that is
+//! nothing but work for us.
 
-pub(crate) mod frames;
+pub(crate) mod connection;
+pub(crate) mod driver;
+mod excess;
+mod frame;
+pub(crate) mod hpack;
 pub(crate) mod incoming;
+mod message;
+mod outbox;
+mod receive;
+mod send;
 pub(crate) mod sending;
-pub(crate) mod trailers;
+mod stream;
 
-use h2::Reason;
-use outrigger_filters::error::Error;
+use std::{
+    fmt::{self, Display},
+    io,
+    sync::Arc,
+};
 
-/// Bytes of DATA below which a frame counts as small. `h2` keeps a record of a few hundred bytes for each frame that was
-/// not read yet, whatever its size.
-pub(crate) const SMALL: usize = 256;
+use outrigger_filters::error::Error as FilterError;
 
-/// Small frames that may arrive on a connection before what `h2` holds of them is brought together ([`incoming`]).
-pub(crate) const SMALL_FRAMES: usize = 512;
+pub(crate) use self::{excess::Excess, stream::StreamRef};
+
+/// What a client's side begins with (RFC 9113 section 3.4).
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// An error code (RFC 9113 section 7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reason(pub(crate) u32);
+
+impl Reason {
+    pub(crate) const NO_ERROR: Self = Self(0);
+    pub(crate) const PROTOCOL_ERROR: Self = Self(1);
+    pub(crate) const INTERNAL_ERROR: Self = Self(2);
+    pub(crate) const FLOW_CONTROL_ERROR: Self = Self(3);
+    pub(crate) const STREAM_CLOSED: Self = Self(5);
+    pub(crate) const FRAME_SIZE_ERROR: Self = Self(6);
+    pub(crate) const REFUSED_STREAM: Self = Self(7);
+    pub(crate) const CANCEL: Self = Self(8);
+    pub(crate) const COMPRESSION_ERROR: Self = Self(9);
+    pub(crate) const ENHANCE_YOUR_CALM: Self = Self(11);
+}
+
+impl Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const NAMES: [&str; 14] = [
+            "NO_ERROR",
+            "PROTOCOL_ERROR",
+            "INTERNAL_ERROR",
+            "FLOW_CONTROL_ERROR",
+            "SETTINGS_TIMEOUT",
+            "STREAM_CLOSED",
+            "FRAME_SIZE_ERROR",
+            "REFUSED_STREAM",
+            "CANCEL",
+            "COMPRESSION_ERROR",
+            "CONNECT_ERROR",
+            "ENHANCE_YOUR_CALM",
+            "INADEQUATE_SECURITY",
+            "HTTP_1_1_REQUIRED",
+        ];
+        match NAMES.get(self.0 as usize) {
+            Some(name) => f.write_str(name),
+            None => write!(f, "error code {:#x}", self.0),
+        }
+    }
+}
+
+/// Why a stream or a connection ended.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum Error {
+    /// The peer reset the stream.
+    #[error("the peer reset the stream with {0}")]
+    Reset(Reason),
+    /// The stream was reset by us, for what the peer sent on it.
+    #[error("the stream was reset with {0}: {1}")]
+    Stream(Reason, &'static str),
+    /// The stream was reset by us, which is no fault of the peer.
+    #[error("the stream was given up with {0}")]
+    GivenUp(Reason),
+    /// The peer ends the connection and has not looked at the stream (RFC 9113 section 6.8).
+    #[error("the peer ended the connection with GOAWAY {0} and has not processed the stream")]
+    Unprocessed(Reason),
+    /// The connection was ended by us, for what the peer sent on it.
+    #[error("the connection was ended with {0}: {1}")]
+    Connection(Reason, &'static str),
+    /// The socket failed, or the peer closed it.
+    #[error("{1}")]
+    Io(io::ErrorKind, Arc<str>),
+}
+
+impl Error {
+    fn io(error: &io::Error) -> Self {
+        Self::Io(error.kind(), error.to_string().into())
+    }
+
+    fn closed() -> Self {
+        Self::Io(io::ErrorKind::UnexpectedEof, "the peer closed the connection".into())
+    }
+
+    /// Whether the peer ends the connection and has not looked at the stream.
+    pub(crate) fn is_unprocessed(&self) -> bool {
+        matches!(self, Self::Unprocessed(_))
+    }
+
+    /// Whether the peer has not looked at the stream for another reason (RFC 9113 section 8.7).
+    pub(crate) fn is_refused(&self) -> bool {
+        matches!(self, Self::Reset(Reason::REFUSED_STREAM))
+    }
+
+    /// Whether the peer broke the protocol.
+    pub(crate) fn is_protocol(&self) -> bool {
+        matches!(self, Self::Stream(..) | Self::Connection(..))
+    }
+
+    /// Whether the socket failed or was closed.
+    pub(crate) fn is_io(&self) -> bool {
+        matches!(self, Self::Io(..))
+    }
+}
 
 /// The reason of a reset in the middle of a message, where it has a meaning for the other side as well: the peer has no more
 /// interest. Every other reason speaks of the connection it came over; NO_ERROR has a meaning only behind a whole response,
 /// and some clients take it for the end of one.
-pub(crate) fn handed_on(error: &Error) -> Option<Reason> {
-    let error = error.cause()?.downcast_ref::<h2::Error>()?;
-    let reason = error.reason().filter(|_| error.is_reset() && error.is_remote())?;
-    (reason == Reason::CANCEL).then_some(reason)
+pub(crate) fn handed_on(error: &FilterError) -> Option<Reason> {
+    match error.cause()?.downcast_ref()? {
+        Error::Reset(Reason::CANCEL) => Some(Reason::CANCEL),
+        _ => None,
+    }
 }

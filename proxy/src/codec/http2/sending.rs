@@ -1,23 +1,20 @@
-//! A body on its way into a stream, as fast as the peer's window allows.
-//!
-//! A piece is taken from the body before room is asked for, and then one byte of room: asking ahead would keep the
-//! window of the connection from streams that have something to send.
+//! A body on its way into a stream, as fast as the peer takes it.
 
 use std::{
     pin::Pin,
     task::{Context, Poll, ready},
 };
 
-use bytes::Buf;
-use h2::SendStream;
+use bytes::Bytes;
 use http_body::Body;
 use outrigger_filters::error::Error;
 
+use super::{Reason, StreamRef};
+
 /// What is left to be sent on one stream.
-pub(crate) struct Sending<B: Buf> {
-    stream: SendStream<B>,
-    /// A piece that waits for room, and whether it is the last.
-    waiting: Option<(B, bool)>,
+pub(crate) struct Sending {
+    stream: StreamRef,
+    /// All of the body was taken.
     ended: bool,
 }
 
@@ -30,79 +27,91 @@ pub(crate) enum Stopped {
     Stream,
 }
 
-impl<B: Buf + Default> Sending<B> {
-    /// Nothing of a body was sent on this stream.
-    pub(crate) fn new(stream: SendStream<B>) -> Self {
-        Self { stream, waiting: None, ended: false }
+impl Sending {
+    /// The head was sent on this stream, and nothing of the body.
+    pub(crate) fn new(stream: StreamRef) -> Self {
+        Self { stream, ended: false }
     }
 
-    /// Whether a piece waits for the peer to make room for it.
+    /// Whether a piece waits for the peer to take it.
     pub(crate) fn waits_for_room(&self) -> bool {
-        self.waiting.is_some()
+        let mut state = self.stream.connection.state();
+        state.stream(self.stream.key).sending.has_piece
+    }
+
+    /// Bytes that were sent, for those who watch whether that moves.
+    pub(crate) fn moved(&self) -> u64 {
+        self.stream.connection.state().stream(self.stream.key).sending.moved
     }
 
     /// The stream.
-    pub(crate) fn stream(&mut self) -> &mut SendStream<B> {
-        &mut self.stream
+    pub(crate) fn stream(&self) -> &StreamRef {
+        &self.stream
     }
 
-    /// Sends what there is; ready when that was all.
+    /// Sends what there is; ready when that was all, and the connection has all of it.
     ///
     /// # Errors
     /// What it was stopped by.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        body: &mut (impl Body<Data = B, Error = Error> + Unpin),
+        body: &mut (impl Body<Data = Bytes, Error = Error> + Unpin),
     ) -> Poll<Result<(), Stopped>> {
-        while !self.ended {
-            if self.waiting.is_some() {
-                ready!(self.poll_room(cx))?;
-                if let Some((data, last)) = self.waiting.take() {
-                    self.send(data, last)?;
-                }
-                continue;
+        loop {
+            ready!(self.poll_room(cx))?;
+            if self.ended {
+                return Poll::Ready(Ok(()));
             }
             match ready!(Pin::new(&mut *body).poll_frame(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => self.take(data, body.is_end_stream())?,
+                    Ok(data) => self.send(data, body.is_end_stream())?,
                     Err(frame) => {
                         let trailers = frame.into_trailers().unwrap_or_default();
-                        self.stream.send_trailers(trailers).map_err(|_| Stopped::Stream)?;
                         self.ended = true;
+                        self.open()?.send_trailers(self.stream.key, trailers);
                     }
                 },
                 Some(Err(error)) => return Poll::Ready(Err(Stopped::Body(error))),
-                None => self.send(B::default(), true)?,
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    fn take(&mut self, data: B, last: bool) -> Result<(), Stopped> {
-        match data.has_remaining() {
-            false if last => self.send(data, true),
-            false => Ok(()), // it says nothing, and some peers allow only a few of them
-            true => {
-                self.stream.reserve_capacity(1);
-                self.waiting = Some((data, last));
-                Ok(())
+                None => self.send(Bytes::new(), true)?,
             }
         }
     }
 
-    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Stopped>> {
-        while self.stream.capacity() == 0 {
-            if !matches!(ready!(self.stream.poll_capacity(cx)), Some(Ok(_))) {
-                return Poll::Ready(Err(Stopped::Stream));
-            }
+    /// Ready when the peer, or the connection, has taken the piece that was sent last.
+    fn poll_room(&self, cx: &Context<'_>) -> Poll<Result<(), Stopped>> {
+        let mut state = self.stream.connection.state();
+        let stream = state.stream(self.stream.key);
+        if !stream.sending.has_piece && (stream.error.is_none() || stream.sending.ended) {
+            return Poll::Ready(Ok(()));
         }
-        Poll::Ready(Ok(()))
+        if stream.error.is_some() {
+            return Poll::Ready(Err(Stopped::Stream));
+        }
+        stream.sending.wait(cx);
+        Poll::Pending
     }
 
-    fn send(&mut self, data: B, last: bool) -> Result<(), Stopped> {
-        self.stream.send_data(data, last).map_err(|_| Stopped::Stream)?;
+    fn send(&mut self, data: Bytes, last: bool) -> Result<(), Stopped> {
+        if data.is_empty() && !last {
+            return Ok(()); // it says nothing, and some peers allow only a few of them
+        }
         self.ended = last;
+        self.open()?.send(self.stream.key, data, last);
         Ok(())
+    }
+
+    /// The connection, where the stream can still be sent on.
+    fn open(&self) -> Result<std::cell::RefMut<'_, super::connection::State>, Stopped> {
+        let mut state = self.stream.connection.state();
+        match state.stream(self.stream.key).error.is_some() {
+            true => Err(Stopped::Stream),
+            false => Ok(state),
+        }
+    }
+
+    /// Resets the stream: what was to be sent cannot be had.
+    pub(crate) fn reset(&self, reason: Reason) {
+        self.stream.reset(reason);
     }
 }

@@ -6,13 +6,11 @@
 use std::{
     future::{Future, poll_fn},
     pin::Pin,
-    rc::Rc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use h2::{Reason, server::SendResponse};
-use http::{HeaderValue, Response, StatusCode, header, response::Parts};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header, response::Parts};
 use http_body::Body as _;
 use outrigger_filters::{
     context::Context as ExchangeContext,
@@ -21,12 +19,11 @@ use outrigger_filters::{
 };
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::outflow::{Bounded, Held, Outflow};
 use crate::{
     codec::{
         date,
         http2::{
-            handed_on,
+            Reason, StreamRef, handed_on,
             sending::{Sending, Stopped},
         },
     },
@@ -35,14 +32,15 @@ use crate::{
 
 /// One stream, until its answer is handed to the connection.
 pub(super) struct RequestStream {
-    respond: SendResponse<Held>,
+    stream: StreamRef,
     exchange: ExchangeContext,
-    outflow: Rc<Outflow>,
     stage: Stage,
     /// How long the client may take nothing of an answer.
     limit: Option<Duration>,
     /// Since when it takes nothing.
     stuck_since: Option<Instant>,
+    /// Bytes that it had taken then.
+    moved: u64,
     /// Made only when a stream waits for its client.
     timer: Option<Pin<Box<Sleep>>>,
     /// A client that waits was told to send its body.
@@ -51,21 +49,16 @@ pub(super) struct RequestStream {
 
 enum Stage {
     Answering(Answer),
-    Sending(Sending<Held>, Bounded),
+    Sending(Sending, Body),
 }
 
 impl RequestStream {
     /// A request whose answer is in the making.
-    pub(super) fn new(
-        answer: Answer,
-        respond: SendResponse<Held>,
-        outflow: Rc<Outflow>,
-        limit: Option<Duration>,
-    ) -> Self {
+    pub(super) fn new(answer: Answer, stream: StreamRef, limit: Option<Duration>) -> Self {
         let exchange = answer.exchange();
         let continued = !exchange.expects.get();
         let stage = Stage::Answering(answer);
-        Self { respond, exchange, outflow, stage, limit, stuck_since: None, timer: None, continued }
+        Self { stream, exchange, stage, limit, stuck_since: None, moved: 0, timer: None, continued }
     }
 
     /// Serves it to its end, or until the client resets it.
@@ -82,12 +75,12 @@ impl RequestStream {
                         None => return Poll::Ready(()),
                     },
                     Poll::Ready(Err(_)) => {
-                        self.respond.send_reset(Reason::PROTOCOL_ERROR);
+                        self.stream.reset(Reason::PROTOCOL_ERROR);
                         return Poll::Ready(());
                     }
                     Poll::Pending => {
                         self.go_on();
-                        return self.respond.poll_reset(cx).map(drop);
+                        return self.stream.poll_reset(cx);
                     }
                 },
                 Stage::Sending(sending, body) => {
@@ -96,7 +89,7 @@ impl RequestStream {
                         Poll::Ready(Ok(()) | Err(Stopped::Stream)) => return Poll::Ready(()),
                         Poll::Ready(Err(Stopped::Body(error))) => {
                             let reason = handed_on(&error).unwrap_or(Reason::INTERNAL_ERROR);
-                            sending.stream().send_reset(reason);
+                            sending.reset(reason);
                             return Poll::Ready(());
                         }
                         Poll::Pending => {}
@@ -104,7 +97,7 @@ impl RequestStream {
                     if sending.stream().poll_reset(cx).is_ready() {
                         return Poll::Ready(());
                     }
-                    let stuck = sending.waits_for_room() || body.must_wait();
+                    let stuck = sending.waits_for_room().then(|| sending.moved());
                     return self.poll_stuck(stuck, cx);
                 }
             }
@@ -115,15 +108,12 @@ impl RequestStream {
     fn go_on(&mut self) {
         if !self.continued && self.exchange.is_body_wanted() {
             self.continued = true;
-            let mut response = Response::new(());
-            *response.status_mut() = StatusCode::CONTINUE;
-            // A stream that was reset meanwhile is found to be so by the next look at it.
-            let _ = self.respond.send_informational(response);
+            self.stream.respond(StatusCode::CONTINUE, &HeaderMap::new(), false);
         }
     }
 
     /// Sends the head; the body follows where there is one.
-    fn begin(&mut self, response: Response<Body>) -> Option<(Sending<Held>, Bounded)> {
+    fn begin(&mut self, response: Response<Body>) -> Option<(Sending, Body)> {
         let (mut head, body) = response.into_parts();
         clean(&mut head);
         let ends = body.is_end_stream();
@@ -133,25 +123,22 @@ impl RequestStream {
         {
             head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         }
-        match self.respond.send_response(Response::from_parts(head, ()), ends) {
-            Ok(stream) if !ends => Some((Sending::new(stream), self.outflow.bound(body))),
-            Ok(_) => None,
-            Err(error) => {
-                tracing::debug!(%error, "the head of an answer could not be sent");
-                self.respond.send_reset(Reason::INTERNAL_ERROR);
-                None
-            }
-        }
+        self.stream.respond(head.status, &head.headers, ends);
+        (!ends).then(|| (Sending::new(self.stream.clone()), body))
     }
 
-    /// Ready when the client has taken nothing for too long. The rest of the request goes on meanwhile.
-    fn poll_stuck(&mut self, stuck: bool, cx: &mut Context<'_>) -> Poll<()> {
-        if !stuck {
+    /// Ready when the client has taken nothing for too long. `stuck`: it is awaited, and has taken so many bytes before. The
+    /// rest of the request goes on meanwhile.
+    fn poll_stuck(&mut self, stuck: Option<u64>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(moved) = stuck else {
             self.stuck_since = None;
             return Poll::Pending;
-        }
+        };
         self.exchange.poll_upload(cx);
         let Some(limit) = self.limit else { return Poll::Pending };
+        if std::mem::replace(&mut self.moved, moved) != moved {
+            self.stuck_since = None;
+        }
         let deadline = *self.stuck_since.get_or_insert_with(Instant::now) + limit;
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         if timer.deadline() != deadline {

@@ -3,24 +3,20 @@
 use std::{
     future::Future,
     pin::Pin,
-    rc::Rc,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
-use h2::{Reason, SendStream, client::ResponseFuture};
-use http::{HeaderMap, StatusCode, header, response::Parts};
+use http::{HeaderMap, StatusCode, response::Parts};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use outrigger_filters::{error::Error, service::Body};
 use tokio::time::{Sleep, sleep};
 
 use crate::{
-    codec::{
-        fields,
-        http2::{
-            incoming::{self, Arrived, Streams},
-            sending::{Sending, Stopped},
-        },
+    codec::http2::{
+        self, Reason, StreamRef,
+        incoming::{self, Arrived},
+        sending::{Sending, Stopped},
     },
     upstream::http1::CONTINUE_PATIENCE,
 };
@@ -31,13 +27,12 @@ const KEPT: usize = 64 * 1024;
 
 /// A stream until the head of its answer.
 pub(crate) struct Exchange {
-    response: ResponseFuture,
+    stream: StreamRef,
     /// What of the request is still to be sent.
-    sending: Option<Sending<Bytes>>,
+    sending: Option<Sending>,
     kept: Kept,
     /// While the body waits for the endpoint to ask for it.
     held: Option<Pin<Box<Sleep>>>,
-    bodies: Rc<Streams>,
 }
 
 /// The head of an answer.
@@ -47,7 +42,7 @@ pub(crate) struct Answered {
     /// What has arrived of its body.
     pub(crate) body: Arrived,
     /// The stream, when some of the request is still to be sent.
-    pub(crate) rest: Option<Sending<Bytes>>,
+    pub(crate) rest: Option<Sending>,
 }
 
 /// Why there is no answer.
@@ -56,17 +51,14 @@ pub(crate) enum Failure {
     /// The request's own body failed.
     RequestBody(Error),
     /// The stream or its connection ended.
-    Stream(h2::Error),
+    Stream(http2::Error),
 }
 
 impl Exchange {
-    pub(super) fn new(
-        response: ResponseFuture,
-        stream: Option<SendStream<Bytes>>,
-        bodies: &Rc<Streams>,
-    ) -> Self {
-        let sending = stream.map(Sending::new);
-        Self { response, sending, kept: Kept::default(), held: None, bodies: Rc::clone(bodies) }
+    /// A stream on which the head of a request was sent; `ends`: it has no body.
+    pub(super) fn new(stream: StreamRef, ends: bool) -> Self {
+        let sending = (!ends).then(|| Sending::new(stream.clone()));
+        Self { stream, sending, kept: Kept::default(), held: None }
     }
 
     /// Holds the body back until the endpoint says `100 Continue`, or nothing for a while.
@@ -77,10 +69,10 @@ impl Exchange {
     /// Whether the body is still held back.
     fn is_held(&mut self, cx: &mut Context<'_>) -> bool {
         while let Some(timer) = &mut self.held {
-            match self.response.poll_informational(cx) {
-                Poll::Ready(Some(Ok(head))) if head.status() != StatusCode::CONTINUE => {}
-                Poll::Ready(Some(Ok(_))) => self.held = None,
-                Poll::Ready(_) => return true, // the final answer, or none
+            match self.stream.poll_interim(cx) {
+                Poll::Ready(Some(status)) if status != StatusCode::CONTINUE => {}
+                Poll::Ready(Some(_)) => self.held = None,
+                Poll::Ready(None) => return true, // the final answer, or none
                 Poll::Pending if timer.as_mut().poll(cx).is_ready() => self.held = None,
                 Poll::Pending => return true,
             }
@@ -96,11 +88,8 @@ impl Exchange {
         if let Err(error) = self.poll_send(cx, body) {
             return Poll::Ready(Err(Failure::RequestBody(error)));
         }
-        let (head, recv) =
-            ready!(Pin::new(&mut self.response).poll(cx)).map_err(Failure::Stream)?.into_parts();
-        let length = head.headers.get(header::CONTENT_LENGTH);
-        let length = length.and_then(|value| fields::length(value.as_bytes()));
-        let body = incoming::begin(recv, length, &self.bodies);
+        let head = ready!(self.stream.poll_response(cx)).map_err(Failure::Stream)?;
+        let body = incoming::begin(self.stream.clone());
         let rest = self.sending.take().filter(|_| self.held.is_none()); // what was never asked for is not sent
         Poll::Ready(Ok(Answered { head, body, rest }))
     }
@@ -118,7 +107,7 @@ impl Exchange {
                 Ok(())
             }
             Poll::Ready(Err(Stopped::Body(error))) => {
-                sending.stream().send_reset(Reason::CANCEL);
+                sending.reset(Reason::CANCEL);
                 Err(error)
             }
         }

@@ -246,7 +246,11 @@ impl Stream {
     ///
     /// # Errors
     /// Nothing was sent.
-    pub(crate) fn send(&self, request: Request<()>, ends: bool) -> Result<Exchange, h2::Error> {
+    pub(crate) fn send(
+        &self,
+        request: &Request<()>,
+        ends: bool,
+    ) -> Result<Exchange, crate::codec::http2::Error> {
         self.connection.send(request, ends)
     }
 }

@@ -1,0 +1,87 @@
+//! HPACK, the compression of fields in HTTP/2 (RFC 7541).
+//!
+//! [`Decoder`] reads header blocks with the whole of HPACK: indexes, a dynamic table and Huffman codes. [`encoder`]
+//! writes header blocks with the static table and plain literals only. Whether a message is valid is not decided here:
+//! a field that is malformed in itself is marked, and the connection ends only for an [`Error`].
+
+mod decoder;
+pub(crate) mod encoder;
+mod entry;
+pub(crate) mod fuzzing;
+mod huffman;
+mod static_table;
+mod table;
+
+#[cfg(test)]
+mod reference;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod vectors;
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
+
+pub(crate) use self::decoder::Decoder;
+
+/// One field of a header block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Field {
+    /// A pseudo-header field (RFC 9113 section 8.3) with its value as sent.
+    Pseudo(Pseudo, Bytes),
+    /// Any other field. The value is sensitive if it was sent as a never-indexed literal.
+    Regular(HeaderName, HeaderValue),
+    /// A field that no HTTP/2 message may have: the name is empty, has an upper case letter or is no token, or the value
+    /// has a control character.
+    Malformed,
+}
+
+/// The name of a pseudo-header field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pseudo {
+    Method,
+    Scheme,
+    Authority,
+    Path,
+    Status,
+    /// Of an extended CONNECT (RFC 8441).
+    Protocol,
+    /// A name that this proxy does not know.
+    Unknown,
+}
+
+impl Pseudo {
+    /// The pseudo-header field with this name, without its colon.
+    fn named(name: &[u8]) -> Self {
+        match name {
+            b"method" => Self::Method,
+            b"scheme" => Self::Scheme,
+            b"authority" => Self::Authority,
+            b"path" => Self::Path,
+            b"status" => Self::Status,
+            b"protocol" => Self::Protocol,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// The block cannot be decoded: COMPRESSION_ERROR, the connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Error(&'static str);
+
+impl Error {
+    /// What is wrong.
+    pub(crate) fn reason(self) -> &'static str {
+        self.0
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Error {}

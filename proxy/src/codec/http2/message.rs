@@ -1,0 +1,215 @@
+//! A header block as a message (RFC 9113 section 8): which fields there may be, and what they mean.
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header, request, response,
+    uri::{Authority, PathAndQuery, Scheme},
+};
+
+use super::hpack::{Field, Pseudo};
+use crate::codec::fields;
+
+/// What RFC 9113 section 8.1.1 calls malformed: the stream is reset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Malformed(pub(super) &'static str);
+
+/// The fields of a header block.
+#[derive(Debug)]
+pub(super) struct Fields {
+    method: Option<Bytes>,
+    scheme: Option<Bytes>,
+    authority: Option<Bytes>,
+    path: Option<Bytes>,
+    status: Option<Bytes>,
+    headers: HeaderMap,
+    /// Bytes as RFC 9113 section 6.5.2 counts them, and how many are kept.
+    size: usize,
+    most: usize,
+    malformed: Option<Malformed>,
+}
+
+/// Fields that most heads have room for.
+const USUAL: usize = 16;
+
+impl Fields {
+    /// None yet; fields beyond `most` bytes are counted and not kept.
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            method: None,
+            scheme: None,
+            authority: None,
+            path: None,
+            status: None,
+            headers: HeaderMap::new(),
+            size: 0,
+            most,
+            malformed: None,
+        }
+    }
+
+    pub(super) fn size(&self) -> usize {
+        self.size
+    }
+
+    pub(super) fn take(&mut self, field: Field, size: usize) {
+        // One field is kept beyond what is allowed, so that the head is found to be too large.
+        let is_kept = self.size <= self.most;
+        self.size += size;
+        let result = match field {
+            Field::Malformed => Err(Malformed("a name or value that no field can have")),
+            Field::Pseudo(pseudo, value) => self.pseudo(pseudo, value),
+            Field::Regular(name, value) if is_kept => self.regular(name, value),
+            Field::Regular(..) => Ok(()),
+        };
+        if let Err(malformed) = result {
+            self.malformed.get_or_insert(malformed);
+        }
+    }
+
+    fn pseudo(&mut self, pseudo: Pseudo, value: Bytes) -> Result<(), Malformed> {
+        if !self.headers.is_empty() {
+            return Err(Malformed("a pseudo-header field behind others"));
+        }
+        let place = match pseudo {
+            Pseudo::Method => &mut self.method,
+            Pseudo::Scheme => &mut self.scheme,
+            Pseudo::Authority => &mut self.authority,
+            Pseudo::Path => &mut self.path,
+            Pseudo::Status => &mut self.status,
+            Pseudo::Protocol | Pseudo::Unknown => return Err(Malformed("an unknown pseudo-header field")),
+        };
+        match place.replace(value) {
+            None => Ok(()),
+            Some(_) => Err(Malformed("a pseudo-header field twice")),
+        }
+    }
+
+    fn regular(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), Malformed> {
+        if self.headers.capacity() == 0 {
+            self.headers.reserve(USUAL);
+        }
+        match name.as_str() {
+            "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "upgrade" => {
+                return Err(Malformed("a field that is for one connection of HTTP/1.1"));
+            }
+            "te" if value != "trailers" => return Err(Malformed("TE is not trailers")),
+            _ => {}
+        }
+        match self.headers.try_append(name, value) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Malformed("more fields than anything can hold")),
+        }
+    }
+
+    fn has_pseudo(&self) -> bool {
+        [&self.method, &self.scheme, &self.authority, &self.path, &self.status]
+            .into_iter()
+            .any(Option::is_some)
+    }
+
+    /// The length of the body, where it is said in one way.
+    fn length(&self) -> Result<Option<u64>, Malformed> {
+        match self.headers.get(header::CONTENT_LENGTH) {
+            None => Ok(None),
+            Some(value) => {
+                fields::length(value.as_bytes()).map(Some).ok_or(Malformed("a bad Content-Length"))
+            }
+        }
+    }
+}
+
+/// The head of a request, and the length of its body where it is said.
+///
+/// # Errors
+/// The request is malformed.
+pub(super) fn request(mut fields: Fields, ends: bool) -> Result<(request::Parts, Option<u64>), Malformed> {
+    if let Some(malformed) = fields.malformed {
+        return Err(malformed);
+    }
+    if fields.status.is_some() {
+        return Err(Malformed(":status in a request"));
+    }
+    let length = fields.length()?;
+    if ends && length.is_some_and(|length| length > 0) {
+        return Err(Malformed("a Content-Length without a body"));
+    }
+    let method = fields.method.take().ok_or(Malformed("no :method"))?;
+    let method = Method::from_bytes(&method).map_err(|_| Malformed("a bad :method"))?;
+    let uri = target(&mut fields, &method)?;
+    let (mut head, ()) = http::Request::new(()).into_parts();
+    (head.method, head.uri, head.version, head.headers) = (method, uri, Version::HTTP_2, fields.headers);
+    Ok((head, length))
+}
+
+fn target(fields: &mut Fields, method: &Method) -> Result<Uri, Malformed> {
+    let mut parts = http::uri::Parts::default();
+    if let Some(authority) = fields.authority.take() {
+        let authority = Authority::from_maybe_shared(authority);
+        parts.authority = Some(authority.map_err(|_| Malformed("a bad :authority"))?);
+    }
+    if *method == Method::CONNECT {
+        if fields.scheme.is_some() || fields.path.is_some() || parts.authority.is_none() {
+            return Err(Malformed("a bad CONNECT"));
+        }
+        return Uri::from_parts(parts).map_err(|_| Malformed("a bad CONNECT"));
+    }
+    let scheme = fields.scheme.take().ok_or(Malformed("no :scheme"))?;
+    let path = fields.path.take().ok_or(Malformed("no :path"))?;
+    let scheme = match &scheme[..] {
+        b"http" => Scheme::HTTP,
+        b"https" => Scheme::HTTPS,
+        other => Scheme::try_from(other).map_err(|_| Malformed("a bad :scheme"))?,
+    };
+    if !matches!(path.first(), Some(b'/' | b'?')) && path != "*" {
+        return Err(Malformed("a bad :path"));
+    }
+    let path = PathAndQuery::from_maybe_shared(path).map_err(|_| Malformed("a bad :path"))?;
+    parts.path_and_query = Some(path);
+    if parts.authority.is_some() {
+        parts.scheme = Some(scheme); // a Uri has no scheme without an authority
+    }
+    Uri::from_parts(parts).map_err(|_| Malformed("a bad target"))
+}
+
+/// The head of a response, and the length of its body where it is said. `only_head`: it answers HEAD.
+///
+/// # Errors
+/// The response is malformed.
+pub(super) fn response(
+    fields: Fields,
+    ends: bool,
+    only_head: bool,
+) -> Result<(response::Parts, Option<u64>), Malformed> {
+    if let Some(malformed) = fields.malformed {
+        return Err(malformed);
+    }
+    let Some(status) = &fields.status else { return Err(Malformed("no :status")) };
+    let status = StatusCode::from_bytes(status).map_err(|_| Malformed("a bad :status"))?;
+    let asks = [&fields.method, &fields.scheme, &fields.authority, &fields.path];
+    if asks.into_iter().any(Option::is_some) {
+        return Err(Malformed("a pseudo-header field of requests"));
+    }
+    if status == StatusCode::SWITCHING_PROTOCOLS || (status.is_informational() && ends) {
+        return Err(Malformed("an interim response that is the last, or 101"));
+    }
+    let has_no_body = only_head || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let length = if has_no_body { Some(0) } else { fields.length()? };
+    if ends && length.is_some_and(|length| length > 0) {
+        return Err(Malformed("a Content-Length without a body"));
+    }
+    let (mut head, ()) = http::Response::new(()).into_parts();
+    (head.status, head.version, head.headers) = (status, Version::HTTP_2, fields.headers);
+    Ok((head, length))
+}
+
+/// Trailers.
+///
+/// # Errors
+/// They have pseudo-header fields, or others that are malformed.
+pub(super) fn trailers(fields: Fields) -> Result<HeaderMap, Malformed> {
+    match fields.malformed {
+        Some(malformed) => Err(malformed),
+        None if fields.has_pseudo() => Err(Malformed("a pseudo-header field in trailers")),
+        None => Ok(fields.headers),
+    }
+}

@@ -1,0 +1,233 @@
+//! What we send: heads at once, data as far as the windows of the peer and the buffer of the connection allow (RFC 9113
+//! section 5.2).
+//!
+//! A stream gives one piece of data at a time. What of it the peer does not take stays with the stream, which stands in
+//! a queue while it could be sent: streams take turns, one frame each.
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode, Uri};
+
+use super::{
+    Error, Reason,
+    connection::{Side, State},
+    frame::{END_HEADERS, END_STREAM, Head, LONGEST, kind},
+    hpack::{Pseudo, encoder},
+    stream::Stream,
+};
+
+impl State {
+    /// Opens a stream with the head of a request.
+    pub(super) fn request(&mut self, head: &Request<()>, last: bool) -> Result<usize, Error> {
+        if let Some(error) = &self.error {
+            return Err(error.clone());
+        }
+        if self.peer_goes {
+            return Err(Error::Unprocessed(Reason::NO_ERROR));
+        }
+        let id = if self.newest == 0 { 1 } else { self.newest + 2 };
+        let key = self.add(id);
+        let stream = self.stream(key);
+        stream.receiving.only_head = head.method() == Method::HEAD;
+        (stream.sending.begun, stream.sending.ended) = (true, last);
+        self.write_head(id, last, |out| {
+            encoder::pseudo(out, Pseudo::Method, head.method().as_str().as_bytes());
+            write_target(out, head.uri());
+            write_fields(out, head.headers());
+        });
+        Ok(key)
+    }
+
+    /// Sends the head of a response. A stream that was reset meanwhile is found to be so by the next look at it.
+    pub(super) fn respond(&mut self, key: usize, status: StatusCode, fields: &HeaderMap, last: bool) {
+        let stream = self.stream(key);
+        if stream.is_closed() || stream.sending.begun {
+            return;
+        }
+        let id = stream.id;
+        if !status.is_informational() {
+            (stream.sending.begun, stream.sending.ended) = (true, last);
+        }
+        self.write_head(id, last, |out| {
+            encoder::status(out, status);
+            write_fields(out, fields);
+        });
+        self.close_if_done(key);
+    }
+
+    /// Sends data, or takes it to send it later: the stream must have nothing that waits.
+    pub(super) fn send(&mut self, key: usize, data: Bytes, last: bool) {
+        let sending = &mut self.stream(key).sending;
+        debug_assert!(!sending.has_piece && sending.begun && !sending.ended, "out of turn");
+        let is_end = data.is_empty();
+        (sending.piece, sending.has_piece, sending.last) = (data, true, last);
+        if is_end {
+            self.send_frame(key); // it needs no window
+        } else {
+            self.enqueue(key);
+            self.pump();
+        }
+    }
+
+    /// Sends trailers, behind what waits.
+    pub(super) fn send_trailers(&mut self, key: usize, trailers: HeaderMap) {
+        let stream = self.stream(key);
+        if stream.sending.has_piece {
+            stream.sending.trailers = Some(Box::new(trailers));
+            return;
+        }
+        self.write_trailers(key, &trailers);
+        self.sent_to_the_end(key);
+    }
+
+    fn write_trailers(&mut self, key: usize, trailers: &HeaderMap) {
+        let stream = self.stream(key);
+        stream.sending.ended = true;
+        let id = stream.id;
+        self.write_head(id, true, |out| write_fields(out, trailers));
+    }
+
+    /// Puts a stream into the queue if it has something that the peer would take.
+    pub(super) fn enqueue(&mut self, key: usize) {
+        let sending = &mut self.stream(key).sending;
+        if sending.has_piece && sending.window > 0 && !sending.queued {
+            sending.queued = true;
+            self.queue.push_back(key);
+        }
+    }
+
+    /// Sends what the streams in the queue have, as long as there is room.
+    pub(super) fn pump(&mut self) {
+        while self.out.has_room()
+            && let Some(key) = self.queue.pop_front()
+        {
+            self.stream(key).sending.queued = false;
+            if !self.send_frame(key) {
+                // The connection's window is used up: this one is the first to go on.
+                self.stream(key).sending.queued = true;
+                self.queue.push_front(key);
+                return;
+            }
+        }
+    }
+
+    /// Sends a frame of a stream that has something; `false` when the connection's window has no room for it.
+    fn send_frame(&mut self, key: usize) -> bool {
+        let most = self.peer_frame.min(LONGEST) as i64;
+        let window = self.send_window;
+        let stream = self.stream(key);
+        let sending = &mut stream.sending;
+        if !sending.has_piece {
+            return true; // the stream was reset
+        }
+        let room = most.min(window).min(sending.window).max(0) as usize;
+        let length = sending.piece.len().min(room);
+        if length == 0 && !sending.piece.is_empty() {
+            return sending.window <= 0; // it comes again with WINDOW_UPDATE
+        }
+        let data = sending.piece.split_to(length);
+        sending.window -= length as i64;
+        sending.moved += length as u64;
+        let is_done = sending.piece.is_empty();
+        let last = is_done && sending.last;
+        let id = stream.id;
+        self.send_window -= length as i64;
+        if length > 0 || last {
+            let flags = if last { END_STREAM } else { 0 };
+            Head { length, kind: kind::DATA, flags, stream: id }.write(self.out.own());
+            self.out.add(data);
+            self.counts.sent();
+            self.wake();
+        }
+        if is_done {
+            self.piece_done(key, last)
+        } else {
+            self.enqueue(key)
+        }
+        true
+    }
+
+    fn piece_done(&mut self, key: usize, last: bool) {
+        let sending = &mut self.stream(key).sending;
+        (sending.piece, sending.has_piece) = (Bytes::new(), false);
+        sending.ended = last;
+        sending.wake();
+        if let Some(trailers) = sending.trailers.take() {
+            self.write_trailers(key, &trailers);
+        }
+        self.sent_to_the_end(key);
+    }
+
+    /// What is left to do when a message may have been sent to its end.
+    fn sent_to_the_end(&mut self, key: usize) {
+        let side = self.settings.side;
+        let stream = self.stream(key);
+        if is_left_behind(stream) && side == Side::Server {
+            self.give_up(key, Reason::NO_ERROR); // the client need not send the rest
+        } else {
+            self.close_if_done(key);
+        }
+    }
+
+    /// Writes a head or trailers, in as many frames as they need.
+    fn write_head(&mut self, id: u32, last: bool, write: impl FnOnce(&mut Vec<u8>)) {
+        let tell_table = std::mem::take(&mut self.tell_table);
+        let most = self.peer_frame.min(LONGEST);
+        let flags = if last { END_STREAM } else { 0 };
+        let out = self.out.own();
+        let begin = out.len();
+        let head = Head { length: 0, kind: kind::HEADERS, flags: flags | END_HEADERS, stream: id };
+        head.write(out);
+        if tell_table {
+            encoder::size_update(out);
+        }
+        write(out);
+        let length = out.len() - begin - Head::SIZE;
+        if length <= most {
+            let [_, l0, l1, l2] = (length as u32).to_be_bytes();
+            out[begin..begin + 3].copy_from_slice(&[l0, l1, l2]);
+        } else {
+            let block = out.split_off(begin + Head::SIZE);
+            out.truncate(begin);
+            write_in_parts(out, head, &block, most);
+        }
+        self.counts.sent();
+        self.wake();
+    }
+}
+
+/// Whether a message was sent to its end, nobody holds the stream, and the peer still sends.
+fn is_left_behind(stream: &Stream) -> bool {
+    stream.sending.ended && stream.handles == 0 && !stream.receiving.ended && stream.error.is_none()
+}
+
+fn write_in_parts(out: &mut Vec<u8>, head: Head, block: &[u8], most: usize) {
+    let mut parts = block.chunks(most).peekable();
+    let mut frame = Head { flags: head.flags & !END_HEADERS, ..head };
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            frame.flags |= END_HEADERS;
+        }
+        frame.length = part.len();
+        frame.write(out);
+        out.extend_from_slice(part);
+        frame = Head { kind: kind::CONTINUATION, flags: 0, ..frame };
+    }
+}
+
+fn write_target(out: &mut Vec<u8>, uri: &Uri) {
+    if let Some(scheme) = uri.scheme_str() {
+        encoder::pseudo(out, Pseudo::Scheme, scheme.as_bytes());
+    }
+    if let Some(authority) = uri.authority() {
+        encoder::pseudo(out, Pseudo::Authority, authority.as_str().as_bytes());
+    }
+    if let Some(path) = uri.path_and_query() {
+        encoder::pseudo(out, Pseudo::Path, path.as_str().as_bytes());
+    }
+}
+
+fn write_fields(out: &mut Vec<u8>, fields: &HeaderMap) {
+    for (name, value) in fields {
+        encoder::field(out, name, value.as_bytes(), value.is_sensitive());
+    }
+}

@@ -3,7 +3,7 @@
 //! A stderr that nobody reads any more loses lines, never the process: without `log_internal_errors(false)` the
 //! subscriber would tell stderr that stderr is broken, and that panics.
 //!
-//! What libraries have to say is for those who look for it: h2 warns of frames, so a client could write our log, and
+//! What libraries have to say is for those who look for it: some of them warn of frames, so a client could write our log, and
 //! have a worker wait for whoever reads it.
 
 use tracing::Level;

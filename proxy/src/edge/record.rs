@@ -217,7 +217,7 @@ impl Drop for Record {
             self.client.end_request(now);
         }
         if self.status.get() == CLIENT_GONE {
-            // h2 may have reset the stream for a malformed body before anybody could answer.
+            // The stream may have been reset for a malformed body before there was an answer.
             if let Some(error @ Error::Malformed(Malformed::Body)) = self.context.body_failure.take() {
                 self.failed(&error);
                 self.reset();

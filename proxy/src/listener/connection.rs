@@ -83,7 +83,7 @@ async fn first_bytes(
 }
 
 /// What was agreed on is not doubted: a preface that is wrong or missing is an error of that protocol. Of HTTP/2 the
-/// whole preface is waited for, since h2 has no time limit for it.
+/// whole preface is waited for, for as long as a head may take.
 async fn sniff(io: &mut ClientIo, front: &mut BytesMut, spoken: Spoken) -> io::Result<Protocol> {
     if spoken == Spoken::Http1 {
         return Ok(Protocol::Http1);

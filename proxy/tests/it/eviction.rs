@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::{
     support::{
         Proxy, command,
-        frames::{Frames, GOAWAY, Outcome, number},
+        frames::{DATA, Frames, GOAWAY, HEADERS, Outcome, WINDOW_UPDATE, number},
         origin,
         tls::{Client, Secure},
         wait_for,
@@ -244,6 +244,29 @@ fn a_slow_head_and_an_upload_are_not_idle() {
     for mut wire in [head, first_head] {
         wire.send("TP/1.1\r\nhost: a\r\n\r\n");
         assert_eq!(status(&wire.answer().0), 200);
+    }
+}
+
+/// The client has shut its window: the response has come from the app, and has not left.
+#[test]
+fn a_response_that_its_client_has_not_taken_is_not_idle() {
+    let origin = origin();
+    for (limit, label) in LIMITS {
+        const INITIAL_WINDOW_SIZE: u16 = 4;
+        let proxy = proxy(&origin, 1, limit);
+        let mut slow = Frames::connect_with(proxy.inbound(), &[(INITIAL_WINDOW_SIZE, 0)]);
+        let fields: [(&[u8], &[u8]); 4] =
+            [(b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"a")];
+        slow.headers(1, &fields, true);
+        let is_head = |(kind, ..): &(u8, u8, u32, Vec<u8>)| *kind == HEADERS;
+        while !is_head(&slow.next().expect("no end")) {}
+        let mut idle = newcomer(proxy.inbound());
+        newcomer(proxy.inbound());
+        assert_eq!(idle.rest(), "");
+        assert_eq!(evicted(&proxy, "in-0", label), 1.0, "{limit}");
+        slow.frame(WINDOW_UPDATE, 0, 1, &1000_u32.to_be_bytes());
+        let is_data = |(kind, ..): &(u8, u8, u32, Vec<u8>)| *kind == DATA;
+        while !is_data(&slow.next().expect("no end")) {}
     }
 }
 

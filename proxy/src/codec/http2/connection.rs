@@ -192,11 +192,6 @@ impl Shared {
         self.state().head_since
     }
 
-    /// Whether a stream is not closed: there may be data that the peer has not taken.
-    pub(crate) fn has_streams(&self) -> bool {
-        !self.state().open.is_empty()
-    }
-
     /// Whether the peer's SETTINGS came.
     pub(crate) fn has_settings(&self) -> bool {
         self.state().has_settings

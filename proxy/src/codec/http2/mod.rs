@@ -25,6 +25,8 @@ mod receive;
 mod send;
 pub(crate) mod sending;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::{
     fmt::{self, Display},

@@ -20,6 +20,9 @@ const RESETS_UNSEEN: usize = 20;
 /// A header block may unfold into so many times what a head may have. What is a little too large is answered.
 const UNFOLDS: usize = 4;
 
+/// Interim responses (1xx) before the response, as over HTTP/1.1.
+const INTERIMS: u8 = 10;
+
 /// The largest window (RFC 9113 section 6.9.1).
 const LARGEST_WINDOW: i64 = 0x7fff_ffff;
 
@@ -413,6 +416,10 @@ impl State {
         let receiving = &mut self.stream(key).receiving;
         if head.status.is_informational() {
             receiving.interim = Some(head.status);
+            receiving.interims += 1;
+            if receiving.interims > INTERIMS {
+                return self.reset(key, Reason::PROTOCOL_ERROR, "too many interim responses");
+            }
         } else {
             (receiving.begun, receiving.ended) = (true, ends);
             // Without a body the length is that of another response.

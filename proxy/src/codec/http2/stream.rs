@@ -36,6 +36,8 @@ pub(super) struct Receiving {
     pub(super) response: Option<Box<response::Parts>>,
     /// The last interim response (1xx) that nobody has looked at.
     pub(super) interim: Option<StatusCode>,
+    /// How many came.
+    pub(super) interims: u8,
     /// Whether the head of the message came: what follows is trailers.
     pub(super) begun: bool,
     /// What was not read yet.
@@ -90,6 +92,7 @@ impl Stream {
             receiving: Receiving {
                 response: None,
                 interim: None,
+                interims: 0,
                 begun: false,
                 data: Pieces::default(),
                 trailers: None,

@@ -216,8 +216,7 @@ impl<'a> Clocks<'a> {
 
     fn next_deadline(&self, connection: &Shared) -> Option<(Instant, Due)> {
         let stuck = self.client.watch.stuck_since().zip(self.timeouts.body_idle);
-        // A response that waits for its client is not over.
-        let quiet = self.client.requests() == 0 && !connection.has_streams();
+        let quiet = self.client.requests() == 0;
         let idle = match (self.ending, self.timeouts.idle) {
             // A peer that ignores GOAWAY is dropped when it has nothing in flight.
             (Some(since), _) => {

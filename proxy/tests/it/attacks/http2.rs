@@ -72,9 +72,9 @@ fn resets_that_are_just_allowed_are_served_and_one_more_ends_the_connection() {
     siege.wait_rejected("limit.http2_resets", 1.0);
 }
 
-/// `docs/security.md` 17: the bounds that h2 keeps.
+/// `docs/security.md` 17: each kind of excess has its reason.
 #[test]
-fn what_h2_finds_too_much_is_told_by_its_reason() {
+fn what_is_too_much_is_logged_by_its_reason() {
     let siege = Siege::new("");
     let begin = [frame(HEADERS, END_HEADERS, 1, &block(&POST)), frame(HEADERS, END_STREAM, 1, &block(&GET))];
     let [post, get] = &begin;

@@ -20,10 +20,10 @@ const UNKNOWN_KIND: u8 = 0x16;
 /// The longest frame that we let a client send.
 const LONGEST: usize = 16 * 1024;
 
-/// The errors that RFC 9113 and RFC 7541 ask for, and the coarser one that h2 says for whatever it cannot decode.
-const SIZE: &[u32] = &[FRAME_SIZE_ERROR, PROTOCOL_ERROR];
-const COMPRESSION: &[u32] = &[COMPRESSION_ERROR, PROTOCOL_ERROR];
-const FLOW: &[u32] = &[FLOW_CONTROL_ERROR, PROTOCOL_ERROR];
+/// The errors that RFC 9113 and RFC 7541 ask for.
+const SIZE: &[u32] = &[FRAME_SIZE_ERROR];
+const COMPRESSION: &[u32] = &[COMPRESSION_ERROR];
+const FLOW: &[u32] = &[FLOW_CONTROL_ERROR];
 
 /// Settings of RFC 9113 section 6.5.2.
 const ENABLE_PUSH: u16 = 2;

@@ -84,7 +84,7 @@ fn alpn_decides_the_protocol() {
 #[test]
 fn what_was_agreed_on_is_not_doubted() {
     let setup = Setup::start("", |_, _| {});
-    // HTTP/1.1 where HTTP/2 was agreed on: h2 says GOAWAY.
+    // HTTP/1.1 where HTTP/2 was agreed on: GOAWAY.
     let mut connection = Maker::new(&setup.ca).alpn(&["h2"]).done().connect(setup.address()).unwrap();
     connection.send("GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
     assert!(!connection.rest().unwrap_or_default().contains("200 OK"));

@@ -2,8 +2,8 @@
 //! (`listener::http1`) and that of the endpoints (`upstream::http1`).
 //!
 //! [`decode`] reads bodies, [`fields`] reads and writes single fields, [`names`] knows those
-//! that were read before, [`outgoing`] is what waits to be written. Bytes go in,
-//! and what they mean comes out in one way or not at all.
+//! that were read before, [`target`] encodes what no target may have, [`outgoing`] is what waits to be written. Bytes go
+//! in, and what they mean comes out in one way or not at all.
 
 pub(crate) mod date;
 pub(crate) mod decode;
@@ -11,3 +11,5 @@ pub(crate) mod fields;
 pub(crate) mod http2;
 pub(crate) mod names;
 pub(crate) mod outgoing;
+#[allow(dead_code, reason = "the codecs begin to call it one by one")]
+pub(crate) mod target;

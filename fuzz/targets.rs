@@ -70,7 +70,9 @@ pub fn canonical_path(data: &[u8]) {
     let rules = PathRules::default();
     let Ok(canonical) = path::canonical(text, rules) else { return };
     assert_eq!(path::canonical(&canonical, rules).as_deref(), Ok(&*canonical));
-    assert!(canonical.starts_with('/') && !canonical.contains("//") && !canonical.contains('\\'));
+    assert!(
+        canonical.starts_with('/') && !canonical.contains("//") && !canonical.contains(['\\', '{', '"', '<'])
+    );
     assert!(!canonical.split('/').any(|segment| matches!(segment, "." | "..")));
 }
 
@@ -193,7 +195,12 @@ pub fn client(data: &[u8]) {
     let Some(first) = whole.all.first() else { return };
     let mut fields = [httparse::EMPTY_HEADER; 128];
     let mut read = httparse::Request::new(&mut fields);
-    assert!(read.parse(data).is_ok_and(|status| status.is_complete()), "another reader refuses {first:?}");
+    let complete = read.parse(data).is_ok_and(|status| status.is_complete());
+    if !complete && first.target.contains('%') {
+        return; // bytes that are not UTF-8 are encoded in the target, and that reader refuses them
+    }
+    assert!(complete, "another reader refuses {first:?}");
+    assert!(first.target.bytes().all(|byte| byte.is_ascii_graphic()), "{first:?}");
     assert_eq!((read.method, read.version), (Some(first.method.as_str()), Some(u8::from(first.is_http11))));
     // An equal Content-Length that stands there once more is taken away (RFC 9110 section 8.6).
     let is_length = |field: &&httparse::Header<'_>| field.name.eq_ignore_ascii_case("content-length");

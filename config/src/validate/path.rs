@@ -163,7 +163,9 @@ fn escaped(element: &str) -> String {
         at += if decoded.is_some() { 3 } else { 1 };
         let plain = decoded.unwrap_or(byte);
         let unreserved = plain.is_ascii_alphanumeric() || b"-._~".contains(&plain);
-        let keep = if decoded.is_some() { unreserved } else { plain.is_ascii_graphic() && plain != b'%' };
+        // RFC 3986 section 2 has these nowhere; requests that have them are encoded.
+        let raw = plain.is_ascii_graphic() && !b"%\"<>^`{|}".contains(&plain);
+        let keep = if decoded.is_some() { unreserved } else { raw };
         if keep {
             out.push(char::from(plain));
         } else {
@@ -204,6 +206,7 @@ mod tests {
             ("/%c3%a4", "/%C3%A4"),
             ("/ä b", "/%C3%A4%20b"),
             ("/100%", "/100%25"),
+            ("/{a}|\"<>^`", "/%7Ba%7D%7C%22%3C%3E%5E%60"),
         ] {
             assert!(problem(path, STRICT).is_some(), "{path}");
             assert_eq!(canonical(path, STRICT), expected, "{path}");

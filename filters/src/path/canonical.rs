@@ -1,13 +1,14 @@
 //! The one canonical form of a request path: what is matched, authorized and forwarded.
 //!
-//! Unreserved percent-escapes are decoded, hex digits upper-cased, `//` merged (RFC 3986 section 6.2.2). Refused is
+//! Unreserved percent-escapes are decoded, hex digits upper-cased, `//` merged (RFC 3986 section 6.2.2); printable
+//! characters that no URI may have are encoded, so that a route's path has one spelling. Refused is
 //! whatever another server could read in a second way: dot segments after decoding, also with `;` behind them (a
 //! servlet container takes `/..;/` for `/../`) or bounded by `%2F`; `%00`, `%5c`, `\`; `%2f` unless it is kept;
 //! broken escapes; `#` and `?`, which end a path (CVE-2021-29492, CVE-2026-26205).
 //!
 //! Invariant: the result of [`canonical`] is its own canonical form, since every rewritten path is scanned again.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt::Write};
 
 use outrigger_config::model::{EncodedSlash, PathRules};
 
@@ -42,6 +43,8 @@ enum Class {
     Unreserved,
     Slash,
     Percent,
+    /// In no URI as it is (RFC 3986 section 2): percent-encoded.
+    Encoded,
     /// Never inside a path.
     Refused,
     /// Never inside a target.
@@ -59,6 +62,7 @@ const fn classes() -> [Class; 256] {
             b'/' => Class::Slash,
             b'%' => Class::Percent,
             b'\\' | b'#' | b'?' => Class::Refused,
+            b'"' | b'<' | b'>' | b'^' | b'`' | b'{' | b'|' | b'}' => Class::Encoded,
             0x21..=0x7e => Class::Reserved,
             _ => Class::Unprintable,
         };
@@ -92,6 +96,7 @@ fn scan(path: &[u8], rules: PathRules) -> Result<Scan, Malformed> {
                 }
                 Escape::Keep { .. } | Escape::Decode(_) => return Ok(Scan::DiffersAt(at)),
             },
+            Class::Encoded => return Ok(Scan::DiffersAt(at)),
             Class::Refused => return Err(Malformed::Path),
             Class::Unprintable => return Err(Malformed::Target),
         }
@@ -112,6 +117,9 @@ fn rewrite(path: &str, differs_at: usize, rules: PathRules) -> Result<String, Ma
             Class::Reserved | Class::Unreserved => out.push(char::from(byte)),
             Class::Slash if rules.merge_slashes && out.ends_with('/') => {}
             Class::Slash => out.push('/'),
+            Class::Encoded => {
+                let _ = write!(out, "%{byte:02X}"); // writing into a String cannot fail
+            }
             Class::Percent => {
                 match escape(&bytes[at..], rules)? {
                     Escape::Decode(decoded) => out.push(char::from(decoded)),
@@ -225,6 +233,7 @@ mod tests {
             ("/a%252e%252e", "/a%252e%252e"),
             ("/a/%2eb", "/a/.b"),
             ("/%3a%3A:", "/%3A%3A:"),
+            ("/a{b}%7b|/\"<>^`", "/a%7Bb%7D%7B%7C/%22%3C%3E%5E%60"),
         ] {
             assert_eq!(canonical(path, strict()).unwrap(), expected, "{path}");
         }
@@ -288,9 +297,9 @@ mod tests {
     /// Any path over a small hostile alphabet: canonical twice is canonical once, and nothing dangerous is left.
     #[test]
     fn canonical_is_idempotent_and_leaves_nothing_ambiguous() {
-        const PIECES: [&str; 24] = [
+        const PIECES: [&str; 26] = [
             "/", "//", ".", "..", "%2e", "%2E", "%2f", "%2F", "%41", "%", "%25", "a", "B", ";", "%5c", "\\",
-            "%00", "%c3", "~", ":", "%7E", "2", "F", "é",
+            "%00", "%c3", "~", ":", "%7E", "2", "F", "é", "{", "\"",
         ];
         let mut random = 0x9e37_79b9_7f4a_7c15_u64;
         let mut accepted = 0;
@@ -307,6 +316,7 @@ mod tests {
                     "{path}"
                 );
                 assert!(once.bytes().all(|byte| byte.is_ascii_graphic()), "{path}");
+                assert!(!once.contains(['{', '"']), "{path}");
                 assert!(!once.contains("%2e") && !once.contains("%2f") && !once.contains('\\'), "{path}");
                 let dots = |segment: &str| matches!(segment.split(';').next(), Some("." | ".."));
                 assert!(!once.split('/').any(dots), "{path}");

@@ -11,5 +11,4 @@ pub(crate) mod fields;
 pub(crate) mod http2;
 pub(crate) mod names;
 pub(crate) mod outgoing;
-#[allow(dead_code, reason = "the codecs begin to call it one by one")]
 pub(crate) mod target;

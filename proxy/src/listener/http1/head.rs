@@ -5,15 +5,18 @@
 //! and values, lengths and encodings that frame no body. The rest, about Host and targets, is
 //! `outrigger_filters::framing`, which is the same for HTTP/2.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header, request::Parts};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header, request::Parts,
+    uri::PathAndQuery,
+};
 
 use super::answer::Asked;
 use crate::codec::{
     decode::{CLIENT_LINE, Decoder},
-    fields, names,
+    fields, names, target,
 };
 
 /// The longest method: those of all registered ones have 17 bytes at most.
@@ -170,11 +173,7 @@ impl Scan {
     fn read(&self, bytes: &Bytes, fields: &mut HeaderMap) -> Result<Head, Refused> {
         let line = self.request.as_ref().ok_or(Refused::Malformed)?;
         let method = Method::from_bytes(&bytes[line.method.clone()]).map_err(|_| Refused::Malformed)?;
-        if line.target.len() > TARGET_BYTES {
-            return Err(Refused::TargetTooLong);
-        }
-        let target = bytes.slice(line.target.clone());
-        let uri = Uri::from_maybe_shared(target).map_err(|_| Refused::Malformed)?;
+        let uri = read_target(bytes, &line.target, &method)?;
         let mut told = Told::default();
         fields.try_reserve(self.ends.len()).map_err(|_| Refused::TooLarge)?;
         for pair in self.ends.windows(2) {
@@ -214,6 +213,26 @@ impl RequestLine {
         }
         Ok(Self { method: at..at + space, target: at + space + 1..at + rest.len(), version })
     }
+}
+
+/// The target as it is looked at and sent on: what no URI may have is encoded, and an absolute form with OPTIONS that names
+/// neither path nor query is `*` (RFC 9112 section 3.2.4).
+fn read_target(bytes: &Bytes, place: &Range<usize>, method: &Method) -> Result<Uri, Refused> {
+    let target = match target::encoded(&bytes[place.clone()]) {
+        Cow::Borrowed(_) => bytes.slice(place.clone()),
+        Cow::Owned(encoded) => Bytes::from(encoded),
+    };
+    if target.len() > TARGET_BYTES {
+        return Err(Refused::TargetTooLong);
+    }
+    let is_server = *method == Method::OPTIONS && target::has_only_authority(&target);
+    let uri = Uri::from_maybe_shared(target).map_err(|_| Refused::Malformed)?;
+    if !is_server {
+        return Ok(uri);
+    }
+    let mut parts = uri.into_parts();
+    parts.path_and_query = Some(PathAndQuery::from_static("*"));
+    Uri::from_parts(parts).map_err(|_| Refused::Malformed)
 }
 
 /// Whether this can become a request line, as far as its method tells.
@@ -378,6 +397,29 @@ mod tests {
         assert_eq!(head.parts.headers["host"], "a");
         assert_eq!(head.parts.headers.get_all("x").iter().collect::<Vec<_>>(), ["y z", ""]);
         assert!(head.asked.keep_alive && head.decoder.is_done() && !head.expects);
+    }
+
+    #[test]
+    fn a_target_is_read_as_it_is_sent_on() {
+        for (method, target, wanted) in [
+            ("GET", "/{a}?\"\u{e9}", "/%7Ba%7D?%22%C3%A9"),
+            ("GET", "http://h?q=1", "/?q=1"),
+            ("GET", "http://h", "/"),
+            ("OPTIONS", "http://h:81", "*"),
+            ("OPTIONS", "http://h/", "/"),
+            ("OPTIONS", "http://h?", "/?"),
+            ("OPTIONS", "*", "*"),
+            ("OPTIONS", "/", "/"),
+        ] {
+            let uri = taken(&format!("{method} {target} HTTP/1.1\r\n\r\n")).parts.uri;
+            assert_eq!(uri.path_and_query().unwrap().as_str(), wanted, "{method} {target}");
+            assert_eq!(uri.host(), target.starts_with("http").then_some("h"), "{method} {target}");
+        }
+        // What is encoded counts as it is sent on.
+        let long = format!("GET /{} HTTP/1.1\r\n\r\n", "{".repeat(TARGET_BYTES / 2));
+        let limits = Limits { bytes: 1 << 20, fields: 4 };
+        let refused = Scan::default().take(&mut BytesMut::from(&*long), &mut HeaderMap::new(), limits);
+        assert_eq!(refused.map(|_| ()), Err(Refused::TargetTooLong));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
 use super::fuzzing::{Received, Requests, read_requests, read_requests_cut_at};
+use crate::codec::target;
 
 /// Pieces of which requests are made, good ones more often than bad ones.
 const LINES: &[&str] = &[
@@ -26,6 +27,7 @@ const LINES: &[&str] = &[
     "GET / HTTP/1.1\n",
     "CONNECT a:1 HTTP/1.1\r\n",
     "GET /\u{e9} HTTP/1.1\r\n",
+    "GET /{a}?{b}| HTTP/1.1\r\n",
 ];
 const FIELDS: &[&str] = &[
     "Host: a\r\n",
@@ -128,7 +130,7 @@ async fn read_by_hyper(bytes: &[u8]) -> Vec<Received> {
     all.take()
 }
 
-/// How hyper would show what we read: it takes a length away that stands beside chunks.
+/// How hyper would show what we read: it takes a length away that stands beside chunks, and encodes no target.
 fn agrees(ours: &Received, theirs: &Received) -> bool {
     let lengths = |one: &Received| one.fields.get_all("content-length").iter().count();
     let others = |one: &Received| {
@@ -136,10 +138,11 @@ fn agrees(ours: &Received, theirs: &Received) -> bool {
         fields.remove("content-length");
         fields
     };
+    let target = target::encoded(theirs.target.as_bytes());
     // What stands beside chunks is refused by `framing`, in front of which both stand.
     let refused_later = lengths(ours) > 0 && ours.fields.contains_key("transfer-encoding");
-    (&ours.method, &ours.target, ours.is_http11, others(ours))
-        == (&theirs.method, &theirs.target, theirs.is_http11, others(theirs))
+    (&ours.method, ours.target.as_bytes(), ours.is_http11, others(ours))
+        == (&theirs.method, &*target, theirs.is_http11, others(theirs))
         && (refused_later || (lengths(ours) == lengths(theirs) && theirs.body.starts_with(&ours.body)))
         && (refused_later || !ours.ended || (theirs.body == ours.body && ours.trailers == theirs.trailers))
 }
@@ -157,7 +160,9 @@ async fn whatever_is_read_hyper_reads_in_the_same_way() {
             assert!(agrees(ours, theirs), "{:?}\n{ours:?}\n{theirs:?}", String::from_utf8_lossy(&bytes));
             accepted += 1;
         }
-        assert!(ours.all.is_empty() || !theirs.is_empty(), "{:?}", String::from_utf8_lossy(&bytes));
+        // It refuses some of the bytes that are encoded in targets.
+        let refuses = ours.all.first().is_none_or(|first| first.target.contains('%'));
+        assert!(refuses || !theirs.is_empty(), "{:?}", String::from_utf8_lossy(&bytes));
         refused += usize::from(ours.refused.is_some());
     }
     assert!(accepted > 1000 && refused > 500, "{accepted} and {refused}");

@@ -15,6 +15,8 @@ fn a_path_with_a_second_reading_is_refused() {
         "/a%5cb",
         "/a%5Cb",
         "/a\\b",
+        "/{\\}",
+        "/..\\a?b",
         "/a%00",
         "/%00",
         "/a/../b",
@@ -70,7 +72,15 @@ fn any_other_path_reaches_the_origin_in_its_canonical_form() {
         ("/a%3bb", "/a%3Bb"),
         ("/a?b=%2f..//%00", "/a?b=%2f..//%00"),
         ("/?", "/?"),
+        ("/a?{\"b\":1}<>|^`\\", "/a?%7B%22b%22:1%7D%3C%3E%7C%5E%60%5C"),
+        ("/{\"a\":1}<>|^`", "/%7B%22a%22:1%7D%3C%3E%7C%5E%60"),
+        ("/%7b%7c%3c", "/%7B%7C%3C"),
+        ("/caf\u{e9}?\u{20ac}", "/caf%C3%A9?%E2%82%AC"),
+        ("http://a/{x}?{y}", "/%7Bx%7D?%7By%7D"),
         ("http://a/x//y?z", "/x/y?z"),
+        ("http://a?q=1", "/?q=1"),
+        ("http://a?", "/?"),
+        ("http://a?q={/x//y}", "/?q=%7B/x//y%7D"),
         ("http://a", "/"),
         ("HTTP://a/x", "/x"),
     ] {
@@ -136,6 +146,37 @@ fn an_absolute_form_target_sets_host() {
         assert_eq!((message.all("host"), message.all("x-forwarded-host")), (vec![host], vec![host]));
         assert_eq!(message.target(), "/x");
     }
-    let star = bench.accepts(b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
-    assert_eq!(star.target(), "*");
+}
+
+/// RFC 9112 section 3.2.4: the last proxy writes `*` for an absolute form with neither path nor query.
+#[test]
+fn options_for_a_whole_server_is_an_asterisk() {
+    let bench = Bench::new();
+    for (target, host, wanted) in [
+        ("*", "a", "*"),
+        ("http://b.example:81", "b.example:81", "*"),
+        ("http://b.example/", "b.example", "/"),
+        ("http://b.example?x", "b.example", "/?x"),
+    ] {
+        let message =
+            bench.accepts(format!("OPTIONS {target} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).unwrap();
+        assert_eq!((message.target(), message.all("host")), (wanted, vec![host]), "{target}");
+    }
+}
+
+/// Requirement 9: a rule for a path holds however the path is spelt.
+#[test]
+fn routing_looks_at_the_encoded_path() {
+    let origin = Recording::ok();
+    let yaml = format!(
+        "app: {{ port: {} }}\nworkers: 1\nlisteners: [{{ port: 0 }}]\nroutes:\n  - {{ name: secret, matches: [{{ path: {{ exact: \"/%7Bid%7D\" }} }}], directResponse: {{ status: 403 }} }}\n  - {{ name: rest }}\n",
+        origin.port()
+    );
+    let bench = Bench { proxy: Proxy::start(&yaml), origin };
+    for target in ["/{id}", "/%7bid%7d", "/%7Bid}", "http://a/{id}?{"] {
+        let answer = bench.ask(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert!(answer.starts_with("HTTP/1.1 403 "), "requirement 9, {target}: {answer}");
+    }
+    assert_eq!(bench.origin.total_bytes(), 0);
 }

@@ -184,6 +184,9 @@ pub enum Error {
     /// No byte of the request body for `timeouts.bodyIdle`, before the response head.
     #[error("request body idle for too long")]
     BodyIdle,
+    /// The host of the request has another certificate than the server name of the handshake.
+    #[error("the host has another certificate than the server name that the client asked for")]
+    Misdirected,
     /// No route matches.
     #[error("no route matches")]
     NoRoute,
@@ -312,6 +315,7 @@ impl Error {
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyIdle => StatusCode::REQUEST_TIMEOUT,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
             Self::Forbidden { .. } => StatusCode::FORBIDDEN,
@@ -341,7 +345,7 @@ impl Error {
             Self::Malformed(_) | Self::Connect => Flag::Dpe,
             Self::HeadersTooLarge | Self::TargetTooLong | Self::BodyTooLarge => Flag::Lim,
             Self::BodyIdle => Flag::Slow,
-            Self::NoRoute => Flag::Nr,
+            Self::Misdirected | Self::NoRoute => Flag::Nr,
             Self::Unauthenticated(_) => Flag::Ua,
             Self::Forbidden { .. } | Self::ExtAuthFailed(_) => Flag::Uz,
             Self::NoKeys { .. } => Flag::Jk,
@@ -371,6 +375,7 @@ impl Error {
             Self::TargetTooLong => "limit.target",
             Self::BodyTooLarge => "limit.body",
             Self::BodyIdle => "timeout.body_idle",
+            Self::Misdirected => "tls.misdirected",
             Self::NoRoute => "route.none",
             Self::Unauthenticated(reason) | Self::Forbidden { reason, .. } => reason,
             Self::NoKeys { .. } => "auth.no_keys",
@@ -413,6 +418,7 @@ impl Error {
             Self::TargetTooLong => "request target too long",
             Self::BodyTooLarge => "request body too large",
             Self::BodyIdle => "request body too slow",
+            Self::Misdirected => "misdirected request",
             Self::NoRoute => "no route",
             Self::Unauthenticated(_) => "unauthorized",
             Self::Forbidden { .. } => "forbidden",

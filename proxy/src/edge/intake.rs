@@ -21,24 +21,29 @@ use crate::{listener::client::Client, snapshot::View};
 /// Checks a head and makes it canonical.
 ///
 /// # Errors
-/// Too large, malformed, or to be read in two ways.
+/// Too large, malformed, to be read in two ways, or for a host that the connection was not opened for.
 pub(super) fn admit(
     head: &mut Parts,
     client: &Client,
     view: &View,
-    listener: ListenerId,
+    id: ListenerId,
     exchange: &Exchange,
 ) -> Result<(), Error> {
-    let claim_headers = view.claim_headers(listener);
-    let listener = view.config().listener(listener);
+    let claim_headers = view.claim_headers(id);
+    let listener = view.config().listener(id);
     let mut found = Found::default();
     let authority = framing::check(head, &listener.limits, |name, value| found.see(name, value, exchange))?;
     if exchange.is_grpc.get() {
         let deadline = grpc::timeout(&head.headers).and_then(|limit| exchange.started.checked_add(limit));
         exchange.deadline.set(deadline);
     }
+    let misdirected = authority.is_some_and(|authority| client.is_misdirected(view, id, authority.text));
     let host = authority.map(Host::of).transpose()?;
-    identify(head, client, listener, exchange, host, &found)?;
+    let peer_trusted = identify(head, client, listener, exchange, host, &found)?;
+    // A proxy in front of us names the hop in SNI, and hands on the Host of its client.
+    if misdirected && !peer_trusted {
+        return Err(Error::Misdirected);
+    }
     if let Some(claim_headers) = claim_headers {
         claim_headers.strip(&mut head.headers);
     }
@@ -84,7 +89,7 @@ impl Host {
     }
 }
 
-/// 2 and 3: who the client is, and only our own words about it.
+/// 2 and 3: who the client is, and only our own words about it. Whether its peer is trusted.
 fn identify(
     head: &mut Parts,
     client: &Client,
@@ -92,7 +97,7 @@ fn identify(
     exchange: &Exchange,
     host: Option<Host>,
     found: &Found,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let headers = &mut head.headers;
     let outbound = is_outbound(listener.direction);
     let lines = found.owned.owned().then(|| headers.get_all(&owned_headers::X_FORWARDED_FOR));
@@ -125,7 +130,7 @@ fn identify(
     if let Some(host) = host.filter(|host| !host.received) {
         headers.insert(header::HOST, host.value);
     }
-    Ok(())
+    Ok(address.peer_trusted)
 }
 
 /// What the app is told about the client; a trusted peer's own words count.

@@ -151,7 +151,8 @@ impl Record {
             | Error::HeadersTooLarge
             | Error::TargetTooLong
             | Error::BodyTooLarge
-            | Error::BodyIdle => self.client.worker.metrics.reject(error.reason()),
+            | Error::BodyIdle
+            | Error::Misdirected => self.client.worker.metrics.reject(error.reason()),
             _ => {}
         }
         if !matches!(error, Error::NoRoute | Error::ClientGone(_)) {

@@ -9,16 +9,15 @@ use std::{
 };
 
 use http::HeaderValue;
-use outrigger_config::model::{Listener, ListenerId};
-use outrigger_filters::context::Alarm;
-use outrigger_filters::identity::Identity;
+use outrigger_config::model::{Listener, ListenerId, Scheme};
+use outrigger_filters::{context::Alarm, host, identity::Identity};
 use tokio::time::Instant;
 
 use super::{ListenerLocal, http1::LAST_CHANCE, io::Watch, permit::Permit, secured::Secured, tunnel::Tunnel};
 use crate::{
     snapshot::View,
     telemetry::handshakes::Failure,
-    tls::{failure, notes::Note},
+    tls::{failure, notes::Note, server::Tls},
     worker::{ConnectionGuard, Worker},
 };
 
@@ -229,6 +228,16 @@ impl Client {
     /// Whether requests come over TLS.
     pub(crate) fn is_secure(&self) -> bool {
         self.secured.is_some()
+    }
+
+    /// Whether a new connection for this authority would get another certificate than the server name that the client has
+    /// asked for. Allocates only where the two are different names, and the authority is not in lower case.
+    pub(crate) fn is_misdirected(&self, view: &View, id: ListenerId, authority: &str) -> bool {
+        let Some(asked) = self.secured.as_ref().and_then(Secured::server_name) else { return false };
+        let name = host::name_of(authority);
+        let differs =
+            |tls: &Arc<Tls>| !tls.certificates.are_one(asked, &host::canonical(name, Scheme::Https));
+        !name.eq_ignore_ascii_case(asked) && view.tls(id).is_some_and(differs)
     }
 
     /// Who the client is, by its certificate and the trust of today.

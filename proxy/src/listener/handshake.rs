@@ -96,17 +96,17 @@ impl Parties<'_> {
             Some(trust) if resumed => trust.verify(&chain, UnixTime::now()),
             _ => Ok(seen),
         };
-        let (by, spoken) =
-            (tls.certificates.choose(session.server_name()).uris.first().cloned(), spoken(session));
-        let mut io = ClientIo::tls(stream);
         match identity {
             Ok(identity) => {
                 self.count(if resumed { Handshake::Resumed } else { Handshake::Full });
-                Some(Shaken { io, secured: Secured::new(chain, identity, by, tls.trust.clone()), spoken })
+                let (name, spoken) = (session.server_name(), spoken(session));
+                let by = tls.certificates.choose(name).uris.first().cloned();
+                let secured = Secured::new(chain, identity, name, by, tls.trust.clone());
+                Some(Shaken { io: ClientIo::tls(stream), secured, spoken })
             }
             Err(error) => {
                 self.failed(failure::of(&error), Some(error), chain.into_iter().next());
-                io.say_goodbye();
+                ClientIo::tls(stream).say_goodbye();
                 None
             }
         }

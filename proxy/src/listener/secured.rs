@@ -6,7 +6,11 @@ use std::{
 };
 
 use http::HeaderValue;
-use outrigger_filters::identity::{self, Identity};
+use outrigger_config::model::Scheme;
+use outrigger_filters::{
+    host,
+    identity::{self, Identity},
+};
 use rustls::Error;
 use rustls_pki_types::{CertificateDer, UnixTime};
 
@@ -17,6 +21,8 @@ pub(crate) struct Secured {
     /// The client's certificates, leaf first; empty for one that has shown none.
     chain: Vec<CertificateDer<'static>>,
     identity: Option<Arc<Identity>>,
+    /// The server name that the client asked for, in lower case and without a dot at its end.
+    server_name: Option<Box<str>>,
     /// X-Forwarded-Client-Cert, made when it is first sent.
     forwarded: OnceCell<Option<HeaderValue>>,
     /// Who we are, in there.
@@ -32,12 +38,14 @@ impl Secured {
     pub(crate) fn new(
         chain: Vec<CertificateDer<'static>>,
         identity: Option<Identity>,
+        server_name: Option<&str>,
         by: Option<Arc<str>>,
         judge: Option<Arc<Trust>>,
     ) -> Self {
         Self {
             chain,
             identity: identity.map(Arc::new),
+            server_name: server_name.map(|name| host::canonical(name, Scheme::Https).into()),
             forwarded: OnceCell::new(),
             by,
             judge: RefCell::new(judge),
@@ -65,6 +73,11 @@ impl Secured {
         let verdict = trust.verify(&self.chain, UnixTime::now());
         self.believed.set(verdict.is_ok());
         verdict.map(|_| true)
+    }
+
+    /// The server name that the client asked for.
+    pub(super) fn server_name(&self) -> Option<&str> {
+        self.server_name.as_deref()
     }
 
     /// The leaf of the client's certificates.

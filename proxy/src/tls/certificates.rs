@@ -70,6 +70,12 @@ impl Certificates {
         name.and_then(|name| self.named(name)).unwrap_or(&self.default)
     }
 
+    /// Whether both names, in lower case, get the same certificate.
+    pub(crate) fn are_one(&self, one: &str, other: &str) -> bool {
+        let (one, other) = (self.choose(Some(one)), self.choose(Some(other)));
+        Arc::ptr_eq(one, other) || one.key.cert == other.key.cert
+    }
+
     fn named(&self, name: &str) -> Option<&Arc<Shown>> {
         let wildcard = || {
             // At least one label in front: a name that is the suffix without its dot is another one.

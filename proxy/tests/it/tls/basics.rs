@@ -133,7 +133,8 @@ fn the_certificate_follows_the_server_name() {
                 .subject()
                 .to_string();
                 assert_eq!(shown, format!("CN={common_name}"), "{name}");
-                assert_eq!(connection.get("/").unwrap().status, 200);
+                connection.send(format!("GET / HTTP/1.1\r\nhost: {name}\r\n\r\n")).unwrap();
+                assert_eq!(connection.answer().unwrap().status, 200);
             }
             // The client refuses the default certificate, which is not for this name.
             Err(error) => {

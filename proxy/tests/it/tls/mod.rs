@@ -2,6 +2,7 @@
 
 mod basics;
 mod clients;
+mod misdirected;
 mod protocols;
 mod sessions;
 mod tools;

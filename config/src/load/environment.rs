@@ -1,6 +1,10 @@
-//! `${env:NAME}` and `${env:NAME:-default}` in scalar values.
+//! `${env:NAME}` and `${env:NAME:-default}` in scalar values. A default may have variables itself; what a variable holds
+//! is not looked at again.
 //!
 //! Substitution happens after parsing, so a variable can change a value and never the structure.
+
+/// How deep defaults may stand within defaults. More is a mistake, and must not exhaust the stack.
+const MAX_DEPTH: usize = 8;
 
 /// Where variables come from; passed in so that nothing has to change the process's own.
 pub trait Environment {
@@ -31,10 +35,20 @@ pub(crate) enum SubstitutionError {
     Unset(String),
     /// `${` that is not `${env:NAME}`.
     Malformed(String),
+    /// Defaults within defaults, too many of them.
+    TooDeep,
 }
 
 /// The text with variables in place; `None` when there is nothing to replace.
 pub(crate) fn substitute(
+    text: &str,
+    environment: &dyn Environment,
+) -> Result<Option<String>, SubstitutionError> {
+    substitute_at(0, text, environment)
+}
+
+fn substitute_at(
+    depth: usize,
     text: &str,
     environment: &dyn Environment,
 ) -> Result<Option<String>, SubstitutionError> {
@@ -51,11 +65,14 @@ pub(crate) fn substitute(
             continue;
         }
         out.push_str(&rest[..at]);
-        let Some(end) = rest[at..].find('}') else {
+        if depth == MAX_DEPTH {
+            return Err(SubstitutionError::TooDeep);
+        }
+        let Some(length) = reference_length(&rest[at..]) else {
             return Err(SubstitutionError::Malformed(rest[at..].to_owned()));
         };
-        out.push_str(&expand(&rest[at..=at + end], environment)?);
-        rest = &rest[at + end + 1..];
+        out.push_str(&expand(depth, &rest[at..at + length], environment)?);
+        rest = &rest[at + length..];
     }
     out.push_str(rest);
     Ok(Some(out))
@@ -66,7 +83,28 @@ pub(crate) fn escape(text: &str) -> String {
     text.replace("${", "$${")
 }
 
-fn expand(reference: &str, environment: &dyn Environment) -> Result<String, SubstitutionError> {
+/// The length of the reference that begins with the text: to the `}` that belongs to its `${`. `None` when there is none.
+pub(crate) fn reference_length(text: &str) -> Option<usize> {
+    let (mut depth, mut at) = (0_usize, 0);
+    loop {
+        let rest = &text[at..];
+        match (rest.as_bytes().first()?, depth) {
+            _ if rest.starts_with("$${") => at += "$${".len(),
+            _ if rest.starts_with("${") => {
+                depth += 1;
+                at += "${".len();
+            }
+            (b'}', 0 | 1) => return Some(at + 1),
+            (b'}', _) => {
+                depth -= 1;
+                at += 1;
+            }
+            _ => at += rest.chars().next()?.len_utf8(),
+        }
+    }
+}
+
+fn expand(depth: usize, reference: &str, environment: &dyn Environment) -> Result<String, SubstitutionError> {
     let malformed = || SubstitutionError::Malformed(reference.to_owned());
     let inner =
         reference.strip_prefix("${env:").and_then(|inner| inner.strip_suffix('}')).ok_or_else(malformed)?;
@@ -78,11 +116,16 @@ fn expand(reference: &str, environment: &dyn Environment) -> Result<String, Subs
     if !first_is_letter || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
         return Err(malformed());
     }
+    let default = default.map(|default| {
+        substitute_at(depth + 1, default, environment).map(|put| put.unwrap_or_else(|| default.to_owned()))
+    });
     match (environment.get(name), default) {
+        // A mistake in a default is one also where it is not needed today.
+        (_, Some(Err(error @ (SubstitutionError::Malformed(_) | SubstitutionError::TooDeep)))) => Err(error),
         // As in a shell, `:-` also stands in for an empty value.
-        (Some(value), Some(default)) if value.is_empty() => Ok(default.to_owned()),
+        (Some(value), Some(default)) if value.is_empty() => default,
         (Some(value), _) => Ok(value),
-        (None, Some(default)) => Ok(default.to_owned()),
+        (None, Some(default)) => default,
         (None, None) => Err(SubstitutionError::Unset(name.to_owned())),
     }
 }
@@ -113,6 +156,13 @@ mod tests {
             ("$${env:PORT}", Some("${env:PORT}")),
             ("$$${env:PORT}", Some("$${env:PORT}")),
             ("${env:TRICK}", Some("a: ${env:PORT}")),
+            ("${env:NONE:-${env:PORT}}", Some("9000")),
+            ("${env:NONE:-${env:NOPE:-x}}", Some("x")),
+            ("${env:EMPTY:-${env:NOPE:-}y}-${env:NONE:-a${env:PORT}b}", Some("y-a9000b")),
+            ("${env:NONE:-${env:TRICK}}", Some("a: ${env:PORT}")),
+            ("${env:PORT:-${env:NOPE}}", Some("9000")),
+            ("${env:NONE:-{\u{e9}}}", Some("{\u{e9}}")),
+            ("${env:NONE:-$${x}}", Some("${x}")),
         ] {
             assert_eq!(substitute(text, &variables), Ok(expected.map(str::to_owned)), "{text}");
         }
@@ -121,7 +171,25 @@ mod tests {
     #[test]
     fn mistakes_are_told_apart() {
         assert_eq!(substitute("${env:NOPE}", &variables), Err(SubstitutionError::Unset("NOPE".to_owned())));
-        for text in ["${PORT}", "${env:}", "${env:9A}", "${env:PORT", "${env:A B}"] {
+        assert_eq!(
+            substitute("${env:NONE:-${env:NOPE}}", &variables),
+            Err(SubstitutionError::Unset("NOPE".to_owned()))
+        );
+        let nested = |count: usize| "${env:NONE:-".repeat(count) + "x" + &"}".repeat(count);
+        assert_eq!(substitute(&nested(MAX_DEPTH), &variables), Ok(Some("x".to_owned())));
+        for count in [MAX_DEPTH + 1, 50_000] {
+            assert_eq!(substitute(&nested(count), &variables), Err(SubstitutionError::TooDeep));
+        }
+        for text in [
+            "${PORT}",
+            "${env:}",
+            "${env:9A}",
+            "${env:PORT",
+            "${env:A B}",
+            "${env:NONE:-${env:PORT}",
+            "${env:PORT:-${PORT}}",
+            "${env:${env:PORT}}",
+        ] {
             assert!(matches!(substitute(text, &variables), Err(SubstitutionError::Malformed(_))), "{text}");
         }
     }

@@ -2,7 +2,7 @@
 
 use serde_saphyr::Error;
 
-use super::{LoadError, SourceText, Span, node::byte_span};
+use super::{LoadError, SourceText, Span, environment::reference_length, node::byte_span};
 use crate::problem::{Place, Report};
 
 const SYNTAX: &str = "yaml-syntax";
@@ -102,12 +102,38 @@ pub(super) fn report(name: &str, text: &str, error: &Error) -> LoadError {
     let error = error.without_snippet();
     let source = SourceText::new(name, text);
     let found = error.to_string();
-    let place = Place { span: span(error, &source, &found), ..Place::root() };
-    let (code, message, help) = words(&found);
+    let span = span(error, &source, &found);
+    let bare = bare_variable(source.text(), span.start).filter(|_| found.contains("expected ',' or"));
     let mut report = Report::new(source);
+    if let Some(bare) = bare {
+        let word = report.source().slice(bare);
+        let quote = if word.contains('"') { '\'' } else { '"' };
+        let message = format!("`{word}` needs quotes within `{{ }}` and `[ ]`");
+        let help = format!("write {quote}{word}{quote}");
+        report.error(&Place { span: bare, ..Place::root() }, SYNTAX, message, help);
+        let (problems, text) = report.finish();
+        return LoadError::Rejected { problems, text };
+    }
+    let place = Place { span, ..Place::root() };
+    let (code, message, help) = words(&found);
     report.error(&place, code, message, help);
     let (problems, text) = report.finish();
     LoadError::Rejected { problems, text }
+}
+
+/// The word around a `${…}` whose brace stands at `at`: without quotes, YAML takes that brace for the begin of a map.
+fn bare_variable(text: &str, at: usize) -> Option<Span> {
+    let (before, from) = (text.get(..at)?, text.get(at..)?);
+    if !before.ends_with('$') || !from.starts_with('{') {
+        return None;
+    }
+    let ends_word = |c: char| c.is_ascii_whitespace() || matches!(c, ',' | '[' | ']' | '{' | '}');
+    let start = before.rfind(ends_word).map_or(0, |before| before + 1);
+    let line = text[at - 1..].lines().next()?;
+    // What is not closed on its line is shown to the end of it.
+    let length = reference_length(line).unwrap_or_else(|| line.trim_end().len());
+    let rest = line[length..].find(ends_word).unwrap_or(line.len() - length);
+    Some(Span { start, end: at - 1 + length + rest })
 }
 
 /// Scanner errors have a line and column only.

@@ -187,6 +187,11 @@ impl Reader<'_> {
                 self.report.error(place, "unset-variable", message, help);
                 None
             }
+            Err(SubstitutionError::TooDeep) => {
+                let message = "too many defaults stand within defaults";
+                self.report.error(place, "bad-variable", message, "8 within each other are the most");
+                None
+            }
             Err(SubstitutionError::Malformed(text)) => {
                 let message = format!("`{text}` is not a variable");
                 let help = "write ${env:NAME} or ${env:NAME:-default}; a literal `${` is written `$${`";

@@ -6,6 +6,7 @@
 
 #[path = "../certificates/mod.rs"]
 mod certificates;
+mod manifests;
 mod reference;
 mod yaml;
 

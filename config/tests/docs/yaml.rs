@@ -32,7 +32,7 @@ fn mounted() -> TempDir {
 }
 
 /// The fenced blocks in `text` with the number of their first line.
-fn blocks(text: &str) -> Vec<(usize, String)> {
+pub(crate) fn blocks(text: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     let mut open: Option<(usize, String)> = None;
     for (index, line) in text.lines().enumerate() {
@@ -128,6 +128,9 @@ fn ports_and_grace_period_of_a_manifest_fit_its_configuration() {
                 let wanted = format!("containerPort: {port}");
                 assert!(text.contains(&wanted), "{}: no `{wanted}`", path.display());
             }
+            // Numbers, not names (`crate::manifests`), so they must be right.
+            let wanted = format!("targetPort: {} ", config.listeners[0].address.socket.port());
+            assert!(text.contains(&wanted), "{}: no `{wanted}`", path.display());
             let grace = text.split("terminationGracePeriodSeconds: ").nth(1).unwrap();
             let grace: u64 = grace.lines().next().unwrap().trim().parse().unwrap();
             let life = &config.lifecycle;

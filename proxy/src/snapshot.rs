@@ -14,7 +14,8 @@ use std::{
 
 use arc_swap::ArcSwap;
 use outrigger_config::model::{
-    Config, ConnectionSettings, Direction, ExtAuth, Listener, ListenerId, RateLimit, Route, RouteId, Store,
+    Action, Config, ConnectionSettings, Direction, ExtAuth, Listener, ListenerId, RateLimit, Route, RouteId,
+    Store, UpstreamId,
 };
 use outrigger_filters::{
     access_log::Sampler,
@@ -33,7 +34,8 @@ use crate::{
     rate_limit,
     router::RouteTable,
     telemetry::metrics::{
-        ExtAuthCounters, LocalSeries, Metrics, MirrorCounters, RedisCounters, Shard, UpstreamCounters,
+        ExtAuthCounters, LocalSeries, Metrics, MirrorCounters, NO_UPSTREAM, RedisCounters, Shard,
+        UpstreamCounters,
     },
     tls::{
         client::TrustError,
@@ -234,11 +236,14 @@ pub(crate) struct View {
     /// By [`RouteId`]; built when a route is first used, so that a reload of many routes costs a worker nothing.
     chains: Vec<OnceCell<BoxService>>,
     /// By listener and route; one more per listener for requests without route.
-    series: Vec<OnceCell<Rc<LocalSeries>>>,
+    series: Vec<OnceCell<SeriesOfRoute>>,
     shard: Arc<Shard>,
     sampler: Sampler,
     verifiers: Rc<Verifiers>,
 }
+
+/// By the backends of a route, in their order; one more for requests that no upstream was chosen for.
+type SeriesOfRoute = Box<[OnceCell<LocalSeries>]>;
 
 /// One pool for each service; connections to the same ones are kept, those to others end.
 fn services(snapshot: &Snapshot, old: &[(Arc<Service>, Rc<Pool>)]) -> Vec<(Arc<Service>, Rc<Pool>)> {
@@ -389,13 +394,30 @@ impl View {
         self.sampler.sample()
     }
 
-    /// The series in which a request of this listener and route is counted.
-    pub(crate) fn series(&self, listener: ListenerId, route: Option<RouteId>) -> &LocalSeries {
+    /// The series in which a request of this listener, route and upstream is counted. Looks up names only for the first
+    /// one of its kind.
+    pub(crate) fn series(
+        &self,
+        listener: ListenerId,
+        route: Option<RouteId>,
+        upstream: Option<UpstreamId>,
+    ) -> &LocalSeries {
         let config = self.config();
+        let backends = match route.map(|id| &config.route(id).action) {
+            Some(Action::Forward(backends)) => &backends[..],
+            _ => &[],
+        };
         let column = route.map_or(config.routes.len(), |route| route.0 as usize);
-        self.series[listener.0 as usize * (config.routes.len() + 1) + column].get_or_init(|| {
+        let of_route = self.series[listener.0 as usize * (config.routes.len() + 1) + column]
+            .get_or_init(|| (0..=backends.len()).map(|_| OnceCell::new()).collect());
+        let place = upstream.and_then(|id| backends.iter().position(|one| one.upstream == id));
+        of_route[place.unwrap_or(backends.len())].get_or_init(|| {
             let route = route.map_or_else(|| "".into(), |route| Arc::clone(&config.route(route).name));
-            Rc::new(self.shard.series(&config.listener(listener).name, &route))
+            let upstream = place.map_or_else(
+                || NO_UPSTREAM.into(),
+                |place| Arc::clone(&config.upstream(backends[place].upstream).name),
+            );
+            self.shard.series(&config.listener(listener).name, &route, &upstream)
         })
     }
 }

@@ -168,6 +168,7 @@ impl Control {
             lookups.begin(snapshot.names(), FIRST_LOOKUP),
             keepers.begin(&snapshot.keys, FIRST_KEYS)
         );
+        metrics.name(&config);
         let cell: Arc<SnapshotCell> = Arc::new(ArcSwap::new(snapshot));
         let read = Arc::clone(&cell);
         metrics.read_upstreams(move || read.load().upstreams.iter().map(|one| one.read()).collect());

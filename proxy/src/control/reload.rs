@@ -132,6 +132,7 @@ impl Control {
         self.keepers.keep_only(&snapshot.keys);
         self.checkers.follow(&snapshot.upstreams);
         self.reports.watch(&config);
+        self.shared.metrics.name(&config);
         self.cell.store(Arc::new(snapshot));
         self.listeners.publish(listeners, &self.workers, &self.shared).await;
         for worker in &self.workers {

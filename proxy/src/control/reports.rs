@@ -45,6 +45,8 @@ impl Reports {
     pub(super) fn tell(&mut self, metrics: &Metrics) {
         for (key, count) in metrics.would_denied() {
             let told = self.told.entry(key.clone()).or_default();
+            // A route that was gone for a while is counted anew.
+            *told = (*told).min(count);
             if count > *told {
                 let (route, reason) = (&key.0, key.1);
                 tracing::info!(%route, %reason, requests = count - *told, "let through by mode: report");

@@ -228,7 +228,8 @@ impl Drop for Record {
             self.client_went_away(); // also a tunnel, which does not say how it ends
         }
         let took = now.saturating_duration_since(self.context.started);
-        let series = self.view.series(self.listener, self.context.route.get().copied());
+        let (route, upstream) = (self.context.route.get().copied(), self.context.upstream.get());
+        let series = self.view.series(self.listener, route, upstream);
         series.record(self.status.get(), self.context.flag.get(), took);
         let would_deny = self.context.would_denies();
         would_deny.iter().for_each(|reason| series.would_deny(reason));

@@ -1,9 +1,9 @@
 //! Every metric name, with its unit and labels. Labels come from the configuration or from closed sets, never from
 //! a request (`docs/security.md` 21).
 
-/// Counter; labels `listener`, `route`, `status`, `flag`. Requests answered, also by ourselves.
+/// Counter; labels `listener`, `route`, `upstream`, `status`, `flag`. Requests answered, also by ourselves.
 pub(crate) const REQUESTS: &str = "outrigger_requests_total";
-/// Histogram in seconds; labels `listener`, `route`. From the whole request head to the last byte of the answer.
+/// Histogram in seconds; labels `listener`, `route`, `upstream`. From the whole request head to the last byte of the answer.
 pub(crate) const REQUEST_DURATION: &str = "outrigger_request_duration_seconds";
 /// Counter; label `reason`. Requests and connections refused for what the client sent.
 pub(crate) const DOWNSTREAM_REJECTED: &str = "outrigger_downstream_rejected_total";

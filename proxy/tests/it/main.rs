@@ -39,6 +39,7 @@ mod redis_limits;
 mod reload;
 mod retry;
 mod routes;
+mod series;
 mod smoke;
 mod soak;
 mod stdout;

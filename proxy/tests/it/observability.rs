@@ -95,7 +95,8 @@ fn what_is_not_sampled_is_counted_but_not_logged() {
         ask(&proxy, "GET / HTTP/1.1\r\nhost: a\r\n\r\n");
     }
     http(proxy.inbound(), "BAD\r\n\r\n");
-    let series = r#"outrigger_requests_total{listener="in-0",route="app",status="200",flag=""}"#;
+    let series =
+        r#"outrigger_requests_total{listener="in-0",route="app",upstream="app",status="200",flag=""}"#;
     wait_for("the count", || (proxy.metric(series) > 2.5).then_some(()));
     assert_eq!(proxy.stdout(), "");
 }
@@ -112,10 +113,10 @@ fn metrics_tell_requests_durations_connections_and_refusals() {
     wire.ask("GET /none HTTP/1.1\r\nhost: a\r\n\r\n");
     http(proxy.inbound(), "GET / HTTP/1.1\r\n\r\n");
     for series in [
-        r#"outrigger_requests_total{listener="in-0",route="some",status="200",flag=""}"#,
-        r#"outrigger_requests_total{listener="in-0",route="",status="404",flag="NR"}"#,
-        r#"outrigger_requests_total{listener="in-0",route="",status="400",flag="DPE"}"#,
-        r#"outrigger_request_duration_seconds_count{listener="in-0",route="some"}"#,
+        r#"outrigger_requests_total{listener="in-0",route="some",upstream="app",status="200",flag=""}"#,
+        r#"outrigger_requests_total{listener="in-0",route="",upstream="none",status="404",flag="NR"}"#,
+        r#"outrigger_requests_total{listener="in-0",route="",upstream="none",status="400",flag="DPE"}"#,
+        r#"outrigger_request_duration_seconds_count{listener="in-0",route="some",upstream="app"}"#,
         r#"outrigger_downstream_rejected_total{reason="request.host"}"#,
         r#"outrigger_upstream_connects_total{upstream="app",result="ok"}"#,
         r#"outrigger_downstream_connections{listener="in-0"}"#,

@@ -95,7 +95,8 @@ fn a_hundred_thousand_random_paths_hosts_and_methods_add_no_series() {
         assert_ne!(status(&wire.head()), 0, "{request}");
     }
     wait_for("the counts", || {
-        let seen = r#"outrigger_requests_total{listener="in-0",route="",status="404",flag="NR"}"#;
+        let seen =
+            r#"outrigger_requests_total{listener="in-0",route="",upstream="none",status="404",flag="NR"}"#;
         (proxy.metric(seen) > 0.5).then_some(())
     });
     let before = series(&proxy);
@@ -133,8 +134,9 @@ fn a_hundred_thousand_random_paths_hosts_and_methods_add_no_series() {
         assert_eq!(client.outcome(2 * n + 1), Outcome::Status(404));
     }
     assert_eq!(series(&proxy), before);
-    let counted =
-        proxy.metric(r#"outrigger_requests_total{listener="in-0",route="",status="404",flag="NR"}"#);
+    let counted = proxy.metric(
+        r#"outrigger_requests_total{listener="in-0",route="",upstream="none",status="404",flag="NR"}"#,
+    );
     assert!(counted > f64::from(REQUESTS), "{counted}");
 }
 

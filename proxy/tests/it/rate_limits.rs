@@ -50,7 +50,8 @@ fn a_burst_passes_and_the_next_request_gets_429_and_never_reaches_the_app() {
     );
     assert_eq!(app.messages().len(), 3);
     wait_for("the last refusal to be counted", || {
-        let series = r#"outrigger_requests_total{listener="in-0",route="app",status="429",flag="RL"}"#;
+        let series =
+            r#"outrigger_requests_total{listener="in-0",route="app",upstream="none",status="429",flag="RL"}"#;
         (proxy.metric(series) == 2.0).then_some(())
     });
 }

@@ -11,7 +11,9 @@ fn a_request_reaches_the_app_and_is_logged_and_counted() {
     assert_eq!(line["bytesOut"], 5);
     let metrics = proxy.metrics();
     assert!(
-        metrics.contains(r#"outrigger_requests_total{listener="in-0",route="app",status="200",flag=""} 1"#),
+        metrics.contains(
+            r#"outrigger_requests_total{listener="in-0",route="app",upstream="app",status="200",flag=""} 1"#
+        ),
         "{metrics}"
     );
 }

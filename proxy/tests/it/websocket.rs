@@ -37,7 +37,8 @@ async fn messages_come_back_and_the_tunnel_is_logged_and_counted_at_its_end() {
     );
     assert!(line["bytesIn"].as_u64().unwrap() > 300_000, "{line}");
     assert!(line["bytesOut"].as_u64().unwrap() > 300_000, "{line}");
-    let counted = r#"outrigger_requests_total{listener="in-0",route="app",status="101",flag=""}"#;
+    let counted =
+        r#"outrigger_requests_total{listener="in-0",route="app",upstream="app",status="101",flag=""}"#;
     assert!((proxy.metric(counted) - 1.0).abs() < 0.5);
 }
 
@@ -168,7 +169,8 @@ fn a_silent_upgraded_connection_ends_after_upgrade_idle_and_the_log_says_why() {
         (&line["status"], &line["flag"], &line["reason"]),
         (&101.into(), &"UT".into(), &"timeout.upgrade_idle".into())
     );
-    let counted = r#"outrigger_requests_total{listener="in-0",route="app",status="101",flag="UT"}"#;
+    let counted =
+        r#"outrigger_requests_total{listener="in-0",route="app",upstream="app",status="101",flag="UT"}"#;
     assert!((proxy.metric(counted) - 1.0).abs() < 0.5);
 }
 

@@ -6,6 +6,7 @@
 mod asked;
 mod jwks;
 mod listener;
+mod named;
 mod page;
 mod render;
 mod shard;
@@ -19,22 +20,25 @@ use std::{
     },
 };
 
+use outrigger_config::model::Config;
 use outrigger_filters::concurrency::Gate;
 
-use self::shard::Merged;
 pub(crate) use self::{
     asked::{ExtAuthCounters, ExtAuthResult, MirrorCounters, MirrorResult, RedisCounters, RedisResult},
     jwks::{FetchResult, JwksCounters},
     listener::{Limit, ListenerCounters},
-    shard::{LocalSeries, Shard},
+    shard::{LocalSeries, NO_UPSTREAM, Shard},
     upstream::{LookupResult, UpstreamCounters},
 };
+use self::{named::Named, shard::Merged};
 use super::notes::{Notes, Reading, Teller};
 
 /// Everything counted in this process.
 #[derive(Default)]
 pub(crate) struct Metrics {
     shards: Mutex<Vec<Arc<Shard>>>,
+    /// Of which requests are counted; `None` before a configuration was published.
+    named: Mutex<Option<Named>>,
     listeners: Mutex<BTreeMap<Arc<str>, Arc<ListenerCounters>>>,
     upstreams: Mutex<BTreeMap<Arc<str>, Arc<UpstreamCounters>>>,
     /// Where notes about endpoints go.
@@ -75,6 +79,30 @@ impl Metrics {
         let shard = Arc::<Shard>::default();
         lock(&self.shards).push(Arc::clone(&shard));
         shard
+    }
+
+    /// Only requests of what `config` names are counted from now on. To be said before a worker has heard of `config`:
+    /// a series that a worker has begun, and that is not named yet, would be lost.
+    pub(crate) fn name(&self, config: &Config) {
+        *lock(&self.named) = Some(Named::new(config));
+    }
+
+    /// Drops what the current configuration does not name, and what nothing counts in any more.
+    fn forget(&self) {
+        if let Some(named) = &*lock(&self.named) {
+            for shard in lock(&self.shards).iter() {
+                lock(&shard.series).retain(|one| named.has(one));
+            }
+        }
+        // What is configured is held by its snapshot.
+        fn used<K: Ord, T>(all: &Mutex<BTreeMap<K, Arc<T>>>) {
+            lock(all).retain(|_, one| Arc::strong_count(one) > 1);
+        }
+        used(&self.listeners);
+        used(&self.upstreams);
+        used(&self.jwks);
+        used(&self.ext_auth);
+        used(&self.mirrors);
     }
 
     /// The counters of a listener.
@@ -149,14 +177,13 @@ impl Metrics {
         self.reloads[usize::from(!ok)].fetch_add(1, Relaxed);
     }
 
-    fn merged(&self) -> BTreeMap<(Arc<str>, Arc<str>), Merged> {
+    /// By listener, route and upstream.
+    fn merged(&self) -> BTreeMap<[Arc<str>; 3], Merged> {
         let mut merged = BTreeMap::<_, Merged>::new();
         for shard in lock(&self.shards).iter() {
             for series in lock(&shard.series).iter() {
-                merged
-                    .entry((Arc::clone(&series.listener), Arc::clone(&series.route)))
-                    .or_default()
-                    .add(series);
+                let key = [&series.listener, &series.route, &series.upstream].map(Arc::clone);
+                merged.entry(key).or_default().add(series);
             }
         }
         merged
@@ -188,20 +215,20 @@ mod tests {
     #[test]
     fn shards_of_two_workers_are_summed_in_one_page() {
         let metrics = Metrics::default();
-        let (listener, route): (Arc<str>, Arc<str>) = ("in-8000".into(), "app".into());
+        let (listener, app): (Arc<str>, Arc<str>) = ("in-8000".into(), "app".into());
         for _ in 0..2 {
-            let series = metrics.shard().series(&listener, &route);
+            let series = metrics.shard().series(&listener, &app, &app);
             series.record(200, Flag::None, Duration::from_millis(3));
             series.record(503, Flag::Uh, Duration::from_secs(20));
         }
         let page = metrics.render();
         for line in [
-            r#"outrigger_requests_total{listener="in-8000",route="app",status="200",flag=""} 2"#,
-            r#"outrigger_requests_total{listener="in-8000",route="app",status="503",flag="UH"} 2"#,
-            r#"outrigger_request_duration_seconds_bucket{listener="in-8000",route="app",le="0.001"} 0"#,
-            r#"outrigger_request_duration_seconds_bucket{listener="in-8000",route="app",le="0.005"} 2"#,
-            r#"outrigger_request_duration_seconds_bucket{listener="in-8000",route="app",le="+Inf"} 4"#,
-            r#"outrigger_request_duration_seconds_count{listener="in-8000",route="app"} 4"#,
+            r#"outrigger_requests_total{listener="in-8000",route="app",upstream="app",status="200",flag=""} 2"#,
+            r#"outrigger_requests_total{listener="in-8000",route="app",upstream="app",status="503",flag="UH"} 2"#,
+            r#"outrigger_request_duration_seconds_bucket{listener="in-8000",route="app",upstream="app",le="0.001"} 0"#,
+            r#"outrigger_request_duration_seconds_bucket{listener="in-8000",route="app",upstream="app",le="0.005"} 2"#,
+            r#"outrigger_request_duration_seconds_bucket{listener="in-8000",route="app",upstream="app",le="+Inf"} 4"#,
+            r#"outrigger_request_duration_seconds_count{listener="in-8000",route="app",upstream="app"} 4"#,
             "outrigger_config_last_reload_successful 1",
         ] {
             assert!(page.lines().any(|one| one == line), "{line} is missing in\n{page}");

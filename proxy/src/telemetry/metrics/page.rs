@@ -41,15 +41,15 @@ impl Page {
     }
 
     /// The lines of one histogram.
-    pub(super) fn histogram(&mut self, listener: &str, route: &str, series: &Merged) {
+    pub(super) fn histogram(&mut self, labels: [(&str, &str); 3], series: &Merged) {
         let bucket = format!("{}_bucket", names::REQUEST_DURATION);
         let mut sum = 0;
         for (i, count) in series.buckets.iter().enumerate() {
             sum += count;
             let bound = names::DURATION_BUCKETS.get(i).map_or_else(|| "+Inf".to_owned(), f64::to_string);
-            self.sample(&bucket, &[("listener", listener), ("route", route), ("le", &bound)], sum);
+            let [listener, route, upstream] = labels;
+            self.sample(&bucket, &[listener, route, upstream, ("le", &bound)], sum);
         }
-        let labels = [("listener", listener), ("route", route)];
         self.sample(&format!("{}_sum", names::REQUEST_DURATION), &labels, series.micros as f64 / 1e6);
         self.sample(&format!("{}_count", names::REQUEST_DURATION), &labels, sum);
     }

@@ -20,6 +20,7 @@ use crate::telemetry::{names, notes::Reading};
 impl Metrics {
     /// The Prometheus text, format 0.0.4.
     pub(crate) fn render(&self) -> String {
+        self.forget();
         let mut page = Page(String::with_capacity(8 * 1024));
         self.render_requests(&mut page);
         self.render_connections(&mut page);
@@ -31,16 +32,21 @@ impl Metrics {
     fn render_requests(&self, page: &mut Page) {
         let merged = self.merged();
         page.head(names::REQUESTS, "counter", "Requests answered, also by the proxy itself.");
-        for ((listener, route), series) in &merged {
+        for ([listener, route, upstream], series) in &merged {
             for ((status, flag), count) in &series.outcomes {
-                let labels =
-                    [("listener", &**listener), ("route", route), ("status", status), ("flag", flag)];
+                let labels = [
+                    ("listener", &**listener),
+                    ("route", route),
+                    ("upstream", upstream),
+                    ("status", status),
+                    ("flag", flag),
+                ];
                 page.sample(names::REQUESTS, &labels, count);
             }
         }
         page.head(names::REQUEST_DURATION, "histogram", "Seconds from the request head to the last byte.");
-        for ((listener, route), series) in &merged {
-            page.histogram(listener, route, series);
+        for ([listener, route, upstream], series) in &merged {
+            page.histogram([("listener", &**listener), ("route", route), ("upstream", upstream)], series);
         }
         page.head(names::WOULD_DENY, "counter", "Requests that a report mode let through.");
         for ((route, reason), count) in self.would_denied() {

@@ -15,16 +15,20 @@ use outrigger_filters::error::Flag;
 use super::lock;
 use crate::telemetry::names;
 
+/// The label `upstream` of requests that the proxy answered without choosing one. No upstream may have this name.
+pub(crate) const NO_UPSTREAM: &str = "none";
+
 /// The series of one worker.
 #[derive(Default)]
 pub(crate) struct Shard {
     pub(super) series: Mutex<Vec<Arc<Series>>>,
 }
 
-/// Requests of one listener and route, in one shard.
+/// Requests of one listener, route and upstream, in one shard.
 pub(super) struct Series {
     pub(super) listener: Arc<str>,
     pub(super) route: Arc<str>,
+    pub(super) upstream: Arc<str>,
     pub(super) outcomes: Mutex<Vec<Arc<Outcome>>>,
     pub(super) would_deny: Mutex<Vec<Arc<WouldDeny>>>,
     pub(super) buckets: [AtomicU64; names::DURATION_BUCKETS.len() + 1],
@@ -50,14 +54,18 @@ pub(crate) struct LocalSeries {
 }
 
 impl Shard {
-    /// The series of this listener and route.
-    pub(crate) fn series(&self, listener: &Arc<str>, route: &Arc<str>) -> LocalSeries {
+    /// The series of this listener, route and upstream.
+    pub(crate) fn series(&self, listener: &Arc<str>, route: &Arc<str>, upstream: &Arc<str>) -> LocalSeries {
         let mut all = lock(&self.series);
-        let found = all.iter().find(|one| one.listener == *listener && one.route == *route).cloned();
+        let is_it = |one: &&Arc<Series>| {
+            one.listener == *listener && one.route == *route && one.upstream == *upstream
+        };
+        let found = all.iter().find(is_it).cloned();
         let series = found.unwrap_or_else(|| {
             let new = Arc::new(Series {
                 listener: Arc::clone(listener),
                 route: Arc::clone(route),
+                upstream: Arc::clone(upstream),
                 outcomes: Mutex::default(),
                 would_deny: Mutex::default(),
                 buckets: Default::default(),

@@ -21,6 +21,13 @@ impl ClaimHeaders {
         Self(names)
     }
 
+    /// These, and other names that are as much the proxy's.
+    #[must_use]
+    pub fn and<'a>(mut self, others: impl Iterator<Item = &'a HeaderName>) -> Self {
+        self.0.extend(others.cloned());
+        self
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -44,7 +51,8 @@ impl ClaimHeaders {
     }
 }
 
-fn reads_like(own: &str, name: &str) -> bool {
+/// Whether names differ in `_` and `-` alone.
+pub(crate) fn reads_like(own: &str, name: &str) -> bool {
     let dashed = |byte: u8| if byte == b'_' { b'-' } else { byte };
     own.len() == name.len() && own.bytes().map(dashed).eq(name.bytes().map(dashed))
 }

@@ -9,6 +9,7 @@ pub mod claims;
 pub mod client_address;
 pub mod concurrency;
 pub mod context;
+pub mod cookie;
 pub mod cors;
 pub mod error;
 pub mod ext_auth;

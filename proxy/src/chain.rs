@@ -10,6 +10,7 @@ use outrigger_config::model::{Action, Requirement, Route, RouteId, Store, Weight
 use outrigger_filters::{
     authorize::AuthorizeLayer,
     concurrency::ConcurrencyLayer,
+    ext_auth,
     fault::FaultLayer,
     headers::RequestHeadersLayer,
     rate_limit::RateLimitLayer,
@@ -71,6 +72,8 @@ fn guarded(view: &View, id: RouteId, end: BoxService) -> BoxService {
         .then(asked)
         // Behind everybody who may still want to see the token.
         .then(asks.then(|| HandOverLayer::new(requirement, verifiers)))
+        // What the service said for the app, which neither the client nor a token that is taken away may stand in for.
+        .then(ext_auth::HandOverLayer::new(view.config(), route))
         // 13: by what only a token or certificate says.
         .then(limits(true))
         .then(shared(true))

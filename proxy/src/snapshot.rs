@@ -21,7 +21,7 @@ use outrigger_filters::{
     access_log::Sampler,
     claim_headers::ClaimHeaders,
     concurrency::Gate,
-    cors,
+    cors, ext_auth,
     jwt::{Providers, TokenCache},
     rate_limit::Limit,
     service::BoxService,
@@ -83,6 +83,8 @@ pub(crate) struct Snapshot {
     pub keys: Arc<[Arc<KeyCell>]>,
     providers: Arc<Providers>,
     claim_headers: Option<Arc<ClaimHeaders>>,
+    /// Those, and what `extAuth` hands to the app.
+    identity_trailers: Option<Arc<ClaimHeaders>>,
     /// By [`RouteId`].
     cors: Vec<Option<cors::Policy>>,
     /// By [`outrigger_config::model::RateLimitId`].
@@ -112,7 +114,9 @@ impl Snapshot {
         let keys = keeper::cells(&config, old.map_or(&[], |old| &*old.keys), metrics).into();
         let providers = Arc::new(Providers::new(&config.jwt_providers));
         let claim_headers = ClaimHeaders::new(&config.jwt_providers);
-        let claim_headers = (!claim_headers.is_empty()).then(|| Arc::new(claim_headers));
+        let identity_trailers = claim_headers.clone().and(ext_auth::owned(&config));
+        let shared = |names: ClaimHeaders| (!names.is_empty()).then(|| Arc::new(names));
+        let (claim_headers, identity_trailers) = (shared(claim_headers), shared(identity_trailers));
         let services = service::asked(&config, old.map_or(&[], |old| &old.services), notes)?;
         let ext_auth =
             config.routes.iter().map(|route| route.ext_auth.as_ref().map(|_| metrics.ext_auth(&route.name)));
@@ -137,6 +141,7 @@ impl Snapshot {
             keys,
             providers,
             claim_headers,
+            identity_trailers,
             cors,
         })
     }
@@ -382,6 +387,12 @@ impl View {
     pub(crate) fn claim_headers(&self, listener: ListenerId) -> Option<&Arc<ClaimHeaders>> {
         let inbound = self.config().listener(listener).direction == Direction::Inbound;
         self.snapshot.claim_headers.as_ref().filter(|_| inbound)
+    }
+
+    /// Fields that no client may send behind a body, on listeners that clients come to.
+    pub(crate) fn identity_trailers(&self, listener: ListenerId) -> Option<&Arc<ClaimHeaders>> {
+        let inbound = self.config().listener(listener).direction == Direction::Inbound;
+        self.snapshot.identity_trailers.as_ref().filter(|_| inbound)
     }
 
     /// Who may read the answers of a route.

@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use http::HeaderName;
+
 use super::{ClientTls, EndpointSpec};
 
 /// `extAuth`: a service that is asked about every request of a route.
@@ -18,6 +20,14 @@ pub struct ExtAuth {
     pub timeout: Duration,
     /// What happens when it gives no answer. Default deny.
     pub on_error: OnError,
+    /// Headers of the request that are sent to it, beside `authorization`.
+    pub request_headers: Vec<HeaderName>,
+    /// Headers of a 2xx answer that are handed on: `set-cookie` to the client, the others to the app.
+    pub response_headers: Vec<HeaderName>,
+    /// Whether it sees the query string.
+    pub include_query: bool,
+    /// Whether it sees the client's address.
+    pub include_client_address: bool,
 }
 
 impl ExtAuth {

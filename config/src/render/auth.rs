@@ -78,6 +78,10 @@ pub(super) fn ext_auth(service: &ExtAuth) -> Object {
         .maybe("tls", tls.map(tls::client))
         .with("timeout", time(service.timeout))
         .with("onError", word(service.on_error))
+        .maybe("requestHeaders", list(&service.request_headers, |name| name.as_str().into()))
+        .maybe("responseHeaders", list(&service.response_headers, |name| name.as_str().into()))
+        .with("includeQuery", service.include_query)
+        .with("includeClientAddress", service.include_client_address)
 }
 
 pub(super) fn cors(cors: &Cors) -> Object {

@@ -94,6 +94,14 @@ block! {
         "timeout" timeout: Time,
         /// What happens without an answer: `deny` (503) or `allow`. Default deny.
         "onError" on_error: Word<OnError>,
+        /// Headers of the request that are sent to the service, beside `authorization`. One of `claimHeaders` has the claim of the verified token. Default none.
+        "requestHeaders" request_headers: Vec<At<String>>,
+        /// Headers of a 2xx answer that are handed on: `set-cookie` to the client, every other one to the app. What clients send under such a name never reaches the app. Default none.
+        "responseHeaders" response_headers: Vec<At<String>>,
+        /// Whether `x-forwarded-uri` has the query string. Default false.
+        "includeQuery" include_query: Flag,
+        /// Whether the client's address is sent, as `x-forwarded-for`. Default false.
+        "includeClientAddress" include_client_address: Flag,
     }
     required ["url"]
 }

@@ -103,7 +103,8 @@ fn values(map: Option<&At<Entries<String>>>, report: &mut Report) -> Vec<(Header
     pairs
 }
 
-fn once(again: bool, place: &Place, report: &mut Report) {
+/// Reports a name that stands in a list for a second time.
+pub(super) fn once(again: bool, place: &Place, report: &mut Report) {
     if again {
         let help = "names of headers have no case; keep one";
         report.error(place, "duplicate-key", "this header stands here a second time", help);

@@ -181,7 +181,10 @@ fn route(
         rate_limits,
         auth,
         authorize,
-        ext_auth: block.ext_auth.as_ref().and_then(|block| ext_auth::ext_auth(&block.value, files, report)),
+        ext_auth: block
+            .ext_auth
+            .as_ref()
+            .and_then(|block| ext_auth::ext_auth(&block.value, context.providers, files, report)),
         concurrency: block.concurrency.as_ref().map(|block| traffic::concurrency(&block.value, report)),
         hash_on: action::hash_on(block.hash_on.as_ref(), &action, report),
         request_mirror: block

@@ -6,8 +6,9 @@
 //! | `client_address`, `request_id`, `own`, `hop`, `is_grpc`, `expects` | edge | forward, request headers, respond, access log |
 //! | `scheme` | edge | route choice, redirect, everything that compares hosts, access log |
 //! | `memo` of `access` | route choice, auth | the same |
-//! | `tokens`, `claims` of `access` | auth | authorize, rate limits, the step that hands over to the app |
+//! | `tokens`, `claims` of `access` | auth | authorize, `extAuth`, rate limits, the step that hands over to the app |
 //! | `would_deny` of `access` | auth, authorize, rate limits | access log, metrics |
+//! | `granted` of `access` | `extAuth` | the step that hands over to the app, edge on the way back |
 //! | `rule` of `access` | authorize, rate limits | access log |
 //! | `route`, `prefix_len` | edge, after the route choice | rewrite, redirect, access log, metrics |
 //! | `upstream`, `endpoint`, `attempts` | forward | access log |
@@ -40,7 +41,7 @@ use std::{
     task::{Context as TaskContext, Poll, Waker},
 };
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use outrigger_config::model::{ClaimPath, RouteId, Scheme, UpstreamId};
 use tokio::time::Instant;
 
@@ -48,6 +49,7 @@ use crate::{
     claims::Claims,
     concurrency::Permit,
     error::{Error, Flag},
+    ext_auth::Granted,
     hop_by_hop::Hop,
     identity::Identity,
     jwt::{Memo, Tokens, VerifiedToken},
@@ -179,6 +181,7 @@ struct Access {
     would_deny: RefCell<Vec<&'static str>>,
     rule: OnceCell<Arc<str>>,
     detail: OnceCell<Box<str>>,
+    granted: RefCell<Granted>,
 }
 
 impl Exchange {
@@ -365,9 +368,35 @@ impl Exchange {
         self.access.get().map(|access| access.tokens.take()).unwrap_or_default()
     }
 
+    /// What the app is to read under this name of `claimHeaders`, of the first token that has it.
+    pub fn claim_header(&self, name: &HeaderName) -> Option<HeaderValue> {
+        let tokens = self.access.get()?.tokens.borrow();
+        let mut fields = tokens.iter().flat_map(|granted| granted.token.headers());
+        fields.find(|(field, _)| field == name).map(|(_, value)| value.clone())
+    }
+
     #[cfg(test)]
     pub(crate) fn claim(&self, claims: impl Claims + 'static) {
         self.access().claims.borrow_mut().push(Arc::new(claims));
+    }
+
+    /// The service of `extAuth` let the request go on, and handed this on.
+    pub fn grant(&self, granted: Granted) {
+        if granted != Granted::default() {
+            *self.access().granted.borrow_mut() = granted;
+        }
+    }
+
+    /// Takes the fields that the service of `extAuth` said for the app.
+    pub fn take_for_app(&self) -> Vec<(HeaderName, HeaderValue)> {
+        let take = |access: &Box<Access>| std::mem::take(&mut access.granted.borrow_mut().for_app);
+        self.access.get().map(take).unwrap_or_default()
+    }
+
+    /// Takes the cookies that the service of `extAuth` said for the client.
+    pub fn take_cookies(&self) -> Vec<HeaderValue> {
+        let take = |access: &Box<Access>| std::mem::take(&mut access.granted.borrow_mut().cookies);
+        self.access.get().map(take).unwrap_or_default()
     }
 
     /// Records a refusal that `mode: report` does not carry out, by the reason that it would have had.

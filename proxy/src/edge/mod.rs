@@ -196,8 +196,8 @@ fn route(
     body: Received,
 ) -> Begun {
     let context = record.exchange();
-    let (limits, claim_headers) = (view.config().listener(listener), view.claim_headers(listener));
-    let body = RequestBody::wrap(body, head.version, client, context, limits, claim_headers);
+    let (limits, owned) = (view.config().listener(listener), view.identity_trailers(listener));
+    let body = RequestBody::wrap(body, head.version, client, context, limits, owned);
     let request = service::Request { head: spare::head(head), body, context: Rc::clone(context) };
     let preflight = cors::preflight(&request.head);
     let (choice, newer_keys) = choice::choose(view, listener, &request, preflight.as_ref());
@@ -262,6 +262,9 @@ fn without_body(response: Response<Body>) -> Response<Body> {
 /// the last byte.
 fn finish(record: Record, version: Version, mut response: Response<Body>) -> Response<Body> {
     let route: Option<RouteId> = record.exchange().route.get().copied();
+    for cookie in record.exchange().take_cookies() {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
     let (mut stream_idle, mut upgrade_idle) = (None, None);
     if let Some(route) = route.map(|id| record.view.config().route(id)) {
         headers::apply(&route.response_headers, response.headers_mut());

@@ -88,7 +88,7 @@ pub(super) struct RequestBody {
     version: Version,
     client: Rc<Client>,
     context: Context,
-    claim_headers: Option<Arc<ClaimHeaders>>,
+    identity_trailers: Option<Arc<ClaimHeaders>>,
     left: Option<u64>,
     idle: Option<Duration>,
     /// Since when the client is awaited.
@@ -108,7 +108,7 @@ impl RequestBody {
         client: &Rc<Client>,
         context: &Context,
         listener: &Listener,
-        claim_headers: Option<&Arc<ClaimHeaders>>,
+        identity_trailers: Option<&Arc<ClaimHeaders>>,
     ) -> Body {
         let inner = match whole(inner, context, listener) {
             Ok(body) => return body,
@@ -119,7 +119,7 @@ impl RequestBody {
             version,
             client: Rc::clone(client),
             context: Rc::clone(context),
-            claim_headers: claim_headers.cloned(),
+            identity_trailers: identity_trailers.cloned(),
             left: listener.limits.body_bytes,
             idle: listener.timeouts.body_idle,
             waits_since: None,
@@ -134,9 +134,9 @@ impl RequestBody {
             if trailers::bytes(fields) > trailers::MAX_BYTES {
                 return Err(Error::Malformed(Malformed::Trailers));
             }
-            let claims = self.claim_headers.as_deref();
+            let identity = self.identity_trailers.as_deref();
             trailers::strip_request(fields, |name| {
-                owned_headers::owns(name) || claims.is_some_and(|claims| claims.owns(name))
+                owned_headers::owns(name) || identity.is_some_and(|names| names.owns(name))
             });
             return Ok(frame);
         }

@@ -8,10 +8,9 @@ use std::{
     task::{Context as TaskContext, Poll},
 };
 
-use http::{HeaderValue, Response, StatusCode};
+use http::{Response, StatusCode};
 use outrigger_config::model::{self, OnError};
 use outrigger_filters::{
-    context::RequestId,
     error::{Error, Flag},
     ext_auth::{self, DENIED, Service as Asked},
     service::{Body, Next, Request, ResponseFuture, later},
@@ -39,11 +38,7 @@ struct Guard {
 impl ExtAuthLayer {
     /// `extAuth` of a route, over connections to its endpoint.
     pub(crate) fn new(accepted: &model::ExtAuth, pool: Rc<Pool>, counters: Arc<ExtAuthCounters>) -> Self {
-        let authority = HeaderValue::from_str(accepted.host());
-        let asked = Asked {
-            target: accepted.path.parse().unwrap_or_default(),
-            authority: authority.unwrap_or_else(|_| HeaderValue::from_static("localhost")),
-        };
+        let asked = Asked::new(accepted);
         Self(Rc::new(Guard { asked, pool, timeout: accepted.timeout, on_error: accepted.on_error, counters }))
     }
 }
@@ -69,9 +64,7 @@ impl Guard {
     /// # Errors
     /// It is refused without an answer of the service.
     async fn decide(&self, request: &Request) -> Result<Option<Response<Body>>, Error> {
-        let request_id = request.context.request_id.get().map(RequestId::to_value);
-        let scheme = request.context.scheme.get();
-        let question = ext_auth::question(&self.asked, &request.head, scheme, request_id.as_ref());
+        let question = self.asked.question(&request.head, &request.context);
         let answered = match timeout(self.timeout, ask::ask(&self.pool, question)).await {
             Ok(answered) => answered,
             Err(_) => Err("no whole answer within extAuth.timeout".into()),
@@ -79,11 +72,12 @@ impl Guard {
         match answered {
             Ok(answer) if ext_auth::allows(answer.status()) => {
                 self.counters.asked(ExtAuthResult::Allowed);
+                request.context.grant(self.asked.granted(answer.headers()));
                 Ok(None)
             }
             Ok(answer) => {
                 self.counters.asked(ExtAuthResult::Denied);
-                denied(answer, request).map(Some)
+                denied(self.asked.denial(answer), request).map(Some)
             }
             Err(cause) => {
                 self.counters.asked(ExtAuthResult::Failed);

@@ -7,6 +7,7 @@ use http_body::Body as _;
 use outrigger_config::model::{Protocol, Upstream};
 use outrigger_filters::{
     context::Context,
+    cookie,
     owned_headers::{Own, X_OUTRIGGER_ATTEMPT_COUNT},
     service::Body,
 };
@@ -202,14 +203,10 @@ fn set_authority(target: &mut Uri, scheme: &uri::Scheme, authority: &str) {
 
 /// HTTP/2 may split one Cookie into crumbs; HTTP/1.1 has one (RFC 9113 section 8.2.3).
 fn join_cookies(headers: &mut HeaderMap) {
-    let mut crumbs = headers.get_all(header::COOKIE).iter();
-    let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) else { return };
-    let mut joined = first.as_bytes().to_vec();
-    for crumb in std::iter::once(second).chain(crumbs) {
-        joined.extend_from_slice(b"; ");
-        joined.extend_from_slice(crumb.as_bytes());
+    if headers.get_all(header::COOKIE).iter().nth(1).is_none() {
+        return;
     }
-    if let Ok(joined) = HeaderValue::from_bytes(&joined) {
+    if let Some(joined) = cookie::joined(headers) {
         headers.insert(header::COOKIE, joined);
     }
 }

@@ -39,11 +39,17 @@ const AGAINST_THE_ORDER: &[(&str, &str, &str)] = &[
 ];
 
 /// What every filter may import.
-const SHARED: &[&str] = &["service", "error", "context", "identity", "claims", "host", "path", "place"];
+const SHARED: &[&str] =
+    &["service", "error", "context", "identity", "claims", "host", "path", "place", "cookie"];
 
 /// Filter to filter, and why.
 const SIBLINGS: &[(&str, &str, &str)] = &[
     ("context", "concurrency", "a place is kept as long as the exchange, in the shared context"),
+    (
+        "context",
+        "ext_auth",
+        "what the service handed on waits in the shared context, for the app and for the client",
+    ),
     ("context", "hop_by_hop", "what was found in the head is kept for the way back, in the shared context"),
     (
         "context",
@@ -55,6 +61,7 @@ const SIBLINGS: &[(&str, &str, &str)] = &[
         "owned_headers",
         "what the proxy says about a request waits in the shared context until it is sent",
     ),
+    ("ext_auth", "claim_headers", "names that an app reads as one name are one for both"),
 ];
 
 /// What each crate may use, without and with its tests.

@@ -75,7 +75,7 @@ fn every_reason_is_told() {
     let sources = [
         "filters/src/error.rs",
         "filters/src/authorize/mod.rs",
-        "filters/src/ext_auth.rs",
+        "filters/src/ext_auth/mod.rs",
         "filters/src/jwt/refusal.rs",
         "proxy/src/respond.rs",
         "proxy/src/listener/client.rs",

@@ -81,6 +81,7 @@ fn a_2xx_lets_the_request_go_on_as_it_came() {
         ("host", format!("127.0.0.1:{}", service.port())),
         ("x-forwarded-host", "api.example:8443".to_owned()),
         ("x-forwarded-method", "POST".to_owned()),
+        ("x-forwarded-proto", "http".to_owned()),
         ("x-forwarded-uri", "/a/b-c/0".to_owned()),
         ("x-request-id", id.clone()),
     ];
@@ -90,6 +91,152 @@ fn a_2xx_lets_the_request_go_on_as_it_came() {
     assert_eq!((&*got.body, got.target()), (&b"hello"[..], "/a/b-c/0?card=4111"));
     assert!(got.all("authorization").is_empty(), "the service sees the token, the app does not");
     assert_eq!((setup.asked("allowed"), setup.asked("denied"), setup.asked("failed")), (3.0, 0.0, 0.0));
+}
+
+#[tokio::test]
+async fn the_service_sees_the_headers_the_query_and_the_address_that_the_route_names() {
+    let service = Recording::answering(|_| act(ALLOW));
+    let more = ", requestHeaders: [cookie, x-tenant], includeQuery: true, includeClientAddress: true";
+    let setup = Setup::start(service.port(), more, "");
+    let (head, _) = setup.ask(
+        "GET /a?b=c HTTP/1.1\r\nhost: a\r\ncookie: a=1; b=2\r\nx-tenant: 1\r\nX-Tenant: 2\r\nx-other: 1\r\n\
+         x-forwarded-for: 192.0.2.1\r\n\r\n",
+    );
+    assert_eq!(status(&head), 200, "{head}");
+    let mut client = H2::connect(setup.proxy.inbound()).await;
+    let crumbs =
+        request("GET", "/a?b=c").header("cookie", "a=1").header("cookie", "b=2").body(full("")).unwrap();
+    assert_eq!(client.send(crumbs).await.status(), 200);
+    let questions = service.messages();
+    for question in &questions {
+        assert_eq!(question.all("cookie"), ["a=1; b=2"], "one field over HTTP/1.1");
+        assert_eq!(question.all("x-forwarded-uri"), ["/a?b=c"]);
+        assert_eq!(question.all("x-forwarded-for"), ["127.0.0.1"], "not what a stranger says");
+        assert!(question.all("x-other").is_empty());
+    }
+    assert_eq!((questions[0].all("x-tenant"), questions[1].all("x-tenant")), (vec!["1", "2"], vec![]));
+    assert_eq!(
+        setup.app.messages()[0].all("x-tenant"),
+        ["1", "2"],
+        "what is sent to the service is not taken away"
+    );
+}
+
+#[test]
+fn a_claim_header_that_the_service_sees_is_that_of_the_verified_token() {
+    let service = Recording::answering(|_| act(ALLOW));
+    let claims = corp("    claimHeaders: { x-user-id: sub, x-absent: nothing }\n");
+    let setup = Setup::start(service.port(), ", requestHeaders: [x-user-id, x-absent]", &claims);
+    let (head, _) = setup.ask(&format!(
+        "GET / HTTP/1.1\r\nhost: a\r\nx-user-id: root\r\nx-absent: root\r\n{}\r\n",
+        bearer(&good())
+    ));
+    assert_eq!(status(&head), 200, "{head}");
+    let question = &service.messages()[0];
+    assert_eq!((question.all("x-user-id"), question.all("x-absent")), (vec!["alice"], vec![]));
+    assert_eq!(setup.app.messages()[0].all("x-user-id"), ["alice"]);
+}
+
+/// An answer that lets a request go on, with fields for app and client.
+const GRANT: &[u8] =
+    b"HTTP/1.1 200 OK\r\nx-user: ann\r\nx-groups: a\r\nx-groups: b\r\nauthorization: Bearer inner\r\n\
+    set-cookie: s=1\r\nset-cookie: t=2\r\nx-internal: 1\r\ncontent-length: 0\r\n\r\n";
+
+const HANDED_ON: &str = ", responseHeaders: [x-user, X-Groups, x-absent, authorization, set-cookie]";
+
+#[test]
+fn headers_of_its_answer_go_to_the_app_and_cookies_to_the_client() {
+    let service = Recording::answering(|_| act(GRANT));
+    let setup = Setup::start(service.port(), HANDED_ON, &corp(""));
+    let token = good();
+    let (head, _) = setup.ask(&format!(
+        "GET / HTTP/1.1\r\nhost: a\r\nx-user: root\r\nX-User: root\r\nx-groups: root\r\nx-absent: root\r\nx-internal: mine\r\n{}\r\n",
+        bearer(&token)
+    ));
+    assert_eq!(status(&head), 200, "{head}");
+    assert_eq!(head.matches("set-cookie: ").count(), 2, "{head}");
+    assert!(!head.contains("x-user") && !head.contains("x-internal"), "{head}");
+    let seen = &setup.app.messages()[0];
+    assert_eq!((seen.all("x-user"), seen.all("x-groups")), (vec!["ann"], vec!["a", "b"]));
+    assert!(seen.all("x-absent").is_empty(), "what the service did not say is not the client's to say");
+    assert_eq!(
+        seen.all("authorization"),
+        ["Bearer inner"],
+        "the token was taken away, this one is the service's"
+    );
+    assert_eq!((seen.all("x-internal"), seen.all("set-cookie")), (vec!["mine"], vec![]));
+    assert_eq!(service.messages()[0].all("authorization"), [format!("Bearer {token}")]);
+}
+
+/// The app cannot know which route a request took.
+#[test]
+fn a_client_forges_none_of_them_on_any_route() {
+    let service = Recording::answering(|_| act(ALLOW));
+    let app = Recording::ok();
+    let proxy = Proxy::start(&format!(
+        "app: {{ port: {} }}\nlisteners: [{{ port: 0, underscoreHeaders: keep }}]\nroutes:\n\
+         - {{ name: asks, matches: [{{ path: /asks }}], extAuth: {{ url: \"http://127.0.0.1:{}\"{HANDED_ON} }} }}\n\
+         - {{ name: fails, matches: [{{ path: /fails }}], extAuth: {{ url: \"http://127.0.0.1:{}\", onError: allow{HANDED_ON} }} }}\n\
+         - {{ name: open }}\n",
+        app.port(),
+        service.port(),
+        free_port()
+    ));
+    for path in ["/asks", "/fails", "/open"] {
+        let (head, _) = Wire::connect(proxy.inbound()).ask(&format!(
+            "POST {path} HTTP/1.1\r\nhost: a\r\nx-user: root\r\nx_user: root\r\nx-groups: root\r\nauthorization: Basic x\r\n\
+             transfer-encoding: chunked\r\ntrailer: x-user\r\n\r\n1\r\na\r\n0\r\nx-user: root\r\nx-sum: 1\r\n\r\n"
+        ));
+        assert_eq!(status(&head), 200, "{path}: {head}");
+    }
+    let messages = app.messages();
+    for path in ["/asks", "/fails", "/open"] {
+        let message = messages.iter().find(|message| message.target() == path).unwrap();
+        let mut names: Vec<&str> = message.fields.iter().map(|(name, _)| name.as_str()).collect();
+        names.extend(message.trailers.iter().map(|(name, _)| name.as_str()));
+        assert!(
+            !names.iter().any(|name| ["x-user", "x_user", "x-groups"].contains(name)),
+            "{path}: {names:?}"
+        );
+        let credentials = message.all("authorization");
+        assert_eq!(credentials, if path == "/open" { vec!["Basic x"] } else { vec![] }, "{path}");
+    }
+}
+
+#[test]
+fn cookies_reach_the_client_beside_those_of_the_app_and_on_our_own_answers() {
+    let service = Recording::answering(|_| act(GRANT));
+    let app = Recording::answering(|message: &Message| match message.target() {
+        "/broken" => act(b"SSH-2.0\r\n\r\n"),
+        _ => act(b"HTTP/1.1 200 OK\r\nset-cookie: app=1\r\ncontent-length: 0\r\n\r\n"),
+    });
+    let proxy = Proxy::start(&format!(
+        "app: {{ port: {} }}\nlisteners: [{{ port: 0 }}]\nroutes: [{{ name: app, extAuth: {{ url: \"http://127.0.0.1:{}\"{HANDED_ON} }} }}]\n",
+        app.port(),
+        service.port()
+    ));
+    for (path, expected, cookies) in
+        [("/", 200, &["app=1", "s=1", "t=2"][..]), ("/broken", 502, &["s=1", "t=2"])]
+    {
+        let (head, _) =
+            Wire::connect(proxy.inbound()).ask(&format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n"));
+        let set: Vec<&str> = head.lines().filter_map(|line| line.strip_prefix("set-cookie: ")).collect();
+        assert_eq!((status(&head), &set[..]), (expected, cookies), "{head}");
+    }
+}
+
+#[test]
+fn a_denial_does_not_show_the_client_what_the_app_would_have_got() {
+    let service = Recording::answering(|_| {
+        act(b"HTTP/1.1 302 Found\r\nlocation: /login\r\nset-cookie: state=1\r\nx-user: ann\r\nx-hint: 1\r\ncontent-length: 0\r\n\r\n")
+    });
+    for more in [HANDED_ON, ", responseHeaders: [x-user]"] {
+        let setup = Setup::start(service.port(), more, "");
+        let (head, _) = setup.get("/");
+        assert_eq!((status(&head), header(&head, "location")), (302, Some("/login")), "{head}");
+        assert_eq!((header(&head, "set-cookie"), header(&head, "x-hint")), (Some("state=1"), Some("1")));
+        assert_eq!((header(&head, "x-user"), setup.app.connections()), (None, 0));
+    }
 }
 
 #[test]

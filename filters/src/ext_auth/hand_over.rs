@@ -1,0 +1,149 @@
+//! What the app gets of the service's answer.
+//!
+//! An app that believes a field cannot know which route a request took. So what a client sends under a name of any route's
+//! `responseHeaders` is taken away on every inbound route, also where the service was not asked or gave no answer. Credentials
+//! (`authorization`, `cookie`) are the exception: they are taken away only where the route's own service may replace them.
+
+use std::{
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use http::{HeaderMap, HeaderName, Response, header};
+use outrigger_config::model::{Config, Direction, Route};
+use tower::{Layer, Service};
+
+use crate::{
+    claim_headers::reads_like,
+    error::Error,
+    service::{Body, Next, Request, ResponseFuture},
+};
+
+/// Takes away what a client must not send, and puts in what the service said.
+#[derive(Debug, Clone)]
+pub struct HandOverLayer(Rc<[HeaderName]>);
+
+impl HandOverLayer {
+    /// For a route; `None` where it has nothing to do.
+    pub fn new(config: &Config, route: &Route) -> Option<Self> {
+        let names = names(config, route);
+        (!names.is_empty()).then(|| Self(names.into()))
+    }
+}
+
+/// What no client sends to the app on any inbound route.
+pub fn owned(config: &Config) -> impl Iterator<Item = &HeaderName> {
+    let inbound = config.routes.iter().filter(|route| is_inbound(config, route));
+    inbound
+        .flat_map(of_route)
+        .filter(|name| !matches!(**name, header::AUTHORIZATION | header::COOKIE | header::SET_COOKIE))
+}
+
+fn of_route(route: &Route) -> impl Iterator<Item = &HeaderName> {
+    route.ext_auth.iter().flat_map(|service| &service.response_headers)
+}
+
+fn is_inbound(config: &Config, route: &Route) -> bool {
+    route.listeners.iter().any(|id| config.listener(*id).direction == Direction::Inbound)
+}
+
+/// What no client of this route sends to the app.
+fn names(config: &Config, route: &Route) -> Vec<HeaderName> {
+    let own = of_route(route).filter(|name| **name != header::SET_COOKIE);
+    let others = owned(config).filter(|_| is_inbound(config, route));
+    let mut names: Vec<HeaderName> = own.chain(others).cloned().collect();
+    names.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+    names.dedup();
+    names
+}
+
+/// Takes away every field that has such a name, or one that reads like it.
+fn strip(names: &[HeaderName], headers: &mut HeaderMap) {
+    let is_one = |name: &HeaderName| names.iter().any(|own| reads_like(own.as_str(), name.as_str()));
+    let found: Vec<HeaderName> = headers.keys().filter(|name| is_one(name)).cloned().collect();
+    for name in found {
+        headers.remove(name);
+    }
+}
+
+impl<S> Layer<S> for HandOverLayer {
+    type Service = HandOver<S>;
+
+    fn layer(&self, inner: S) -> HandOver<S> {
+        HandOver { names: Rc::clone(&self.0), inner }
+    }
+}
+
+/// Takes away what a client must not send, and puts in what the service said.
+#[derive(Debug, Clone)]
+pub struct HandOver<S> {
+    names: Rc<[HeaderName]>,
+    inner: S,
+}
+
+impl<S: Next> Service<Request> for HandOver<S> {
+    type Response = Response<Body>;
+    type Error = Error;
+    type Future = ResponseFuture;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request) -> ResponseFuture {
+        strip(&self.names, &mut request.head.headers);
+        for (name, value) in request.context.take_for_app() {
+            request.head.headers.append(name, value);
+        }
+        self.inner.call(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn config() -> Config {
+        let text = "\
+app: { port: 8080 }
+listeners: [{ port: 8000 }, { name: egress, port: 9001, direction: outbound }]
+upstreams: { out: { endpoints: [{ url: \"http://a.example\" }] } }
+routes:
+  - name: asks
+    matches: [{ path: /asks }]
+    extAuth: { url: \"http://127.0.0.1:1\", responseHeaders: [x-user, authorization, set-cookie] }
+  - { name: other, matches: [{ path: /other }], extAuth: { url: \"http://127.0.0.1:1\", responseHeaders: [x-tenant] } }
+  - { name: open }
+  - { name: out, listeners: [egress], backendRefs: [out] }
+";
+        outrigger_config::load_str("test.yaml", text, &|_: &str| None).unwrap().config
+    }
+
+    #[test]
+    fn names_are_taken_away_on_every_inbound_route_but_credentials_only_where_they_are_replaced() {
+        let config = config();
+        for (route, expected) in [
+            ("asks", &["authorization", "x-tenant", "x-user"][..]),
+            ("other", &["x-tenant", "x-user"]),
+            ("open", &["x-tenant", "x-user"]),
+            ("out", &[]),
+        ] {
+            let route = config.routes.iter().find(|one| &*one.name == route).unwrap();
+            assert_eq!(names(&config, route), expected, "{}", route.name);
+            assert_eq!(HandOverLayer::new(&config, route).is_some(), !expected.is_empty());
+        }
+    }
+
+    #[test]
+    fn every_spelling_is_taken_away() {
+        let mut headers = HeaderMap::new();
+        for name in ["x-user-id", "x_user_id", "x-user_id", "x-user"] {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static("1"));
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static("2"));
+        }
+        strip(&[HeaderName::from_static("x-user-id")], &mut headers);
+        assert_eq!(headers.keys().collect::<Vec<_>>(), ["x-user"]);
+    }
+}

@@ -89,7 +89,7 @@ block! {
         "scheme" scheme: Word<Scheme>,
         /// Headers, all of which must match: a string is the exact value. `x-forwarded-proto`, `-host`, `-for` and `x-request-id` are seen as the app will see them.
         "headers" headers: Entries<MatchValue>,
-        /// Query parameters, all of which must match: a string is the exact value.
+        /// Query parameters, all of which must match: a string is the exact value. The first value of a name counts, decoded: `+` and `%20` are a space, `%2B` is a plus.
         "queryParams" query_params: Entries<MatchValue>,
         /// Claims of a verified token, all of which must match: a string is the exact value.
         "claims" claims: Entries<MatchValue>,

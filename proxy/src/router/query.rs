@@ -1,6 +1,7 @@
-//! A condition on a query parameter: its first value, percent-decoded, must hold.
+//! A condition on a query parameter: its first value, decoded, must hold.
 //!
-//! `+` stands for itself; a broken escape does too, and a value that is not UTF-8 matches no regex.
+//! Names and values are decoded as `application/x-www-form-urlencoded` (WHATWG URL section 5.1): `+` is a space and `%2B` a
+//! plus, since that is what the app reads. A broken escape stands for itself, and a value that is not UTF-8 matches no regex.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -44,6 +45,7 @@ fn decoded(text: &str) -> impl Iterator<Item = u8> {
                 Some((high, low)) => (high << 4 | low, after),
                 None => (b'%', &rest[1..]),
             },
+            [b'+', after @ ..] => (b' ', after),
             [byte, after @ ..] => (*byte, after),
             [] => return None,
         };
@@ -53,7 +55,7 @@ fn decoded(text: &str) -> impl Iterator<Item = u8> {
 }
 
 fn decoded_text(text: &str) -> Option<Cow<'_, str>> {
-    if text.contains('%') {
+    if text.contains(['%', '+']) {
         String::from_utf8(decoded(text).collect()).ok().map(Cow::Owned)
     } else {
         Some(text.into())

@@ -3,7 +3,7 @@
 //! Each variant knows its status, its response flag, the exact reason for log and metrics, and the one sentence
 //! a client may see. `proxy::respond` is the only place that turns an error into a response.
 
-use std::error::Error as StdError;
+use std::{borrow::Cow, error::Error as StdError};
 
 use http::StatusCode;
 
@@ -399,12 +399,13 @@ impl Error {
         }
     }
 
-    /// The numbers behind the reason, for the access log alone; few errors have any.
-    pub fn detail(&self) -> Option<&str> {
+    /// What is behind the reason, numbers or what was wrong, for the access log alone; few errors have any.
+    pub fn detail(&self) -> Option<Cow<'_, str>> {
         match self {
             Self::NoEndpoint { state, .. }
             | Self::NoHealthyEndpoint { state, .. }
-            | Self::Overloaded { state, .. } => Some(state),
+            | Self::Overloaded { state, .. } => Some((&**state).into()),
+            Self::UpstreamProtocol { cause, .. } => Some(cause.to_string().into()),
             _ => None,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use super::Protocol;
+use super::{Protocol, UpstreamLimits};
 
 /// The `app` block.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub struct App {
     pub protocol: Protocol,
     /// How `/readyz` finds out whether the app is ready.
     pub readiness: Readiness,
+    /// Limits on what it may send.
+    pub limits: UpstreamLimits,
 }
 
 /// Where the app listens.

@@ -52,6 +52,7 @@ pub use traffic::{Concurrency, Fault, Mirror};
 pub use upstream::{
     CircuitBreaker, ConnectionSettings, DnsKind, EndpointAddress, EndpointSpec, HashOn, HealthCheck,
     LoadBalancer, LoadBalancerPolicy, NamedEndpoints, OutlierDetection, Protocol, Upstream, UpstreamKind,
+    UpstreamLimits,
 };
 
 /// Index of a listener in [`Config::listeners`].

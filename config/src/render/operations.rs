@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    tls,
+    tls, upstream,
     value::{Object, percent, size, text, time, time_or_off, word},
 };
 use crate::model::{
@@ -32,7 +32,8 @@ pub(super) fn app(app: &App) -> Value {
     };
     let readiness =
         readiness.with("interval", time(app.readiness.interval)).with("timeout", time(app.readiness.timeout));
-    object.with("protocol", word(app.protocol)).with("readiness", readiness).into()
+    let limits = upstream::limits(app.limits);
+    object.with("protocol", word(app.protocol)).with("readiness", readiness).with("limits", limits).into()
 }
 
 pub(super) fn listener(listener: &Listener) -> Value {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::model::{
     CircuitBreaker, ConnectionSettings, DnsKind, EndpointSpec, HashOn, HealthCheck, LoadBalancer,
-    NamedEndpoints, OutlierDetection, ReadinessProbe, SecretText, Upstream, UpstreamKind,
+    NamedEndpoints, OutlierDetection, ReadinessProbe, SecretText, Upstream, UpstreamKind, UpstreamLimits,
 };
 
 /// The upstream and its name; `None` for the app, which has a block of its own.
@@ -36,8 +36,13 @@ pub(super) fn upstream(upstream: &Upstream) -> Option<(String, Value)> {
                 .with("idleTimeout", time(*idle_timeout))
                 .with("maxAge", time_or_off(*max_age)),
         )
+        .with("limits", limits(upstream.limits))
         .with("retryBudget", retry::budget(&upstream.retry_budget));
     Some((upstream.name.to_string(), object.into()))
+}
+
+pub(super) fn limits(limits: UpstreamLimits) -> Object {
+    Object::new().with("headers", limits.headers)
 }
 
 fn dns(named: &NamedEndpoints) -> Object {

@@ -1,6 +1,6 @@
 //! The `app` block.
 
-use super::{Int, Time, Word, block::block};
+use super::{Int, Time, UpstreamLimitsBlock, Word, block::block};
 use crate::model::Protocol;
 
 block! {
@@ -16,6 +16,8 @@ block! {
         "protocol" protocol: Word<Protocol>,
         /// How /readyz finds out whether the app is ready. Default: a TCP connect.
         "readiness" readiness: ReadinessBlock,
+        /// Limits on what the app may send.
+        "limits" limits: UpstreamLimitsBlock,
     }
     one_of ["port", "socket"]
     later ["tls", "retry", "connections", "circuitBreaker"]

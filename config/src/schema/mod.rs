@@ -46,7 +46,7 @@ pub(crate) use tls::{ClientAuthBlock, SniBlock, TlsBlock, UpstreamTlsBlock};
 pub(crate) use traffic::{ConcurrencyBlock, FaultBlock, MirrorBlock};
 pub(crate) use upstream::{
     CircuitBreakerBlock, ConnectionsBlock, DnsBlock, EndpointBlock, HashOnBlock, HealthCheckBlock,
-    LoadBalancerBlock, OutlierDetectionBlock, UpstreamBlock,
+    LoadBalancerBlock, OutlierDetectionBlock, UpstreamBlock, UpstreamLimitsBlock,
 };
 pub(crate) use value::{Either, Entries, Flag, Int, OneOrMany, Share, Size, Time, Word, Words, word_of};
 pub(crate) use words::{ClientIp, DnsType, Off, PlainKey, SharedStore};

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    defaults, path,
+    defaults, path, upstream,
     value::{narrow, time_over_zero, word},
 };
 use crate::{
@@ -26,6 +26,7 @@ pub(super) fn app(app: &At<AppBlock>, base: &Path, report: &mut Report) -> App {
         address: address(app, base, report),
         protocol: word(&app.protocol, Protocol::Auto),
         readiness: readiness(app.readiness.as_ref(), report),
+        limits: upstream::limits(app.limits.as_ref()),
     }
 }
 

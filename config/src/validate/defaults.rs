@@ -23,6 +23,8 @@ pub(super) const READINESS_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) const HEADER_BYTES: u64 = 64 << 10;
 /// hyper's own default.
 pub(super) const HEADERS: u64 = 100;
+/// As Envoy and HAProxy have it.
+pub(super) const RESPONSE_HEADERS: u64 = 100;
 /// Longer than any browser sends.
 pub(super) const TARGET_BYTES: u64 = 16 << 10;
 /// One client behind no NAT has no use for more.

@@ -335,13 +335,14 @@ impl Exchange {
 
     /// The same, from an error.
     pub fn blame_error(&self, error: &Error) {
-        if let Some(detail) = error.detail().filter(|_| self.flag.get() == Flag::None) {
-            let _ = self.access().detail.set(detail.into());
+        let first = self.flag.get() == Flag::None;
+        if let Some(detail) = first.then(|| error.detail()).flatten() {
+            let _ = self.access().detail.set(Box::from(&*detail));
         }
         self.blame(error.flag(), error.reason());
     }
 
-    /// The numbers behind the reason, where it has any.
+    /// What is behind the reason, where that is known.
     pub fn detail(&self) -> Option<&str> {
         self.access.get()?.detail.get().map(|detail| &**detail)
     }

@@ -43,11 +43,18 @@ async fn exchange(
     let mut sending = lease.connection().begin(head, content, None);
     let (mut fields, mut informational) = (HeaderMap::new(), 0);
     let response = poll_fn(|cx| {
-        lease.connection().poll_response(cx, content, &mut fields, &mut sending, &mut informational)
+        lease.connection().poll_response(
+            cx,
+            content,
+            &mut fields,
+            &mut sending,
+            &mut informational,
+            MOST_FIELDS,
+        )
     })
     .await?;
     if response.head.status == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(Failure::Protocol("101 without a request to upgrade"));
+        return Err(Failure::Protocol("101 without a request to upgrade".into()));
     }
     let mut reading = response.body;
     let body = read(&mut lease, &mut reading).await?;
@@ -60,17 +67,22 @@ async fn exchange(
     ))
 }
 
-const TOO_LONG: Failure = Failure::Protocol("the body of its answer is over 64 KiB");
+/// Header fields of an answer, as many as an upstream's by default.
+const MOST_FIELDS: u16 = 100;
+
+fn too_long() -> Failure {
+    Failure::Protocol("the body of its answer is over 64 KiB".into())
+}
 
 async fn read(lease: &mut Lease, reading: &mut Reading) -> Result<Bytes, Failure> {
     if let Some(whole) = lease.connection().take_whole(reading) {
-        return if whole.len() > MAX_BODY { Err(TOO_LONG) } else { Ok(whole) };
+        return if whole.len() > MAX_BODY { Err(too_long()) } else { Ok(whole) };
     }
     let mut body = BytesMut::new();
     while let Some(frame) = poll_fn(|cx| lease.connection().poll_frame(cx, reading)).await {
         let Ok(data) = frame?.into_data() else { continue };
         if body.len() + data.len() > MAX_BODY {
-            return Err(TOO_LONG);
+            return Err(too_long());
         }
         body.extend_from_slice(&data);
     }

@@ -263,9 +263,17 @@ impl Attempt<'_> {
             let mut sending =
                 prepared.write(self.told(), context, |head, own| lease.connection().begin(head, body, own));
             let mut informational = 0;
+            let limit = self.most_fields();
             let answered = poll_fn(|cx| {
                 prepared.with_answer_fields(|fields| {
-                    lease.connection().poll_response(cx, body, fields, &mut sending, &mut informational)
+                    lease.connection().poll_response(
+                        cx,
+                        body,
+                        fields,
+                        &mut sending,
+                        &mut informational,
+                        limit,
+                    )
                 })
             })
             .await;
@@ -281,7 +289,7 @@ impl Attempt<'_> {
                             Ok(self.upgraded(response.head, lease.into_upgraded()))
                         }
                         false => {
-                            let error = self.protocol("101 without a request to upgrade");
+                            let error = self.protocol("101 without a request to upgrade".into());
                             failed_with(in_flight, &error);
                             Err(Self::failed(Failure::Broken, error))
                         }
@@ -346,6 +354,11 @@ impl Attempt<'_> {
             exchange.hold();
         }
         match poll_fn(|cx| exchange.poll(cx, body)).await {
+            Ok(http2::Answered { head, .. }) if head.headers.len() > usize::from(self.most_fields()) => {
+                let error = self.protocol(http1::too_many(self.most_fields().into()));
+                failed_with(in_flight, &error);
+                Err(Self::failed(Failure::Broken, error))
+            }
             Ok(http2::Answered { mut head, body: arrived, rest }) => {
                 answered_with(in_flight, head.status, &head.headers);
                 answer::clean(&mut head, true);
@@ -411,7 +424,12 @@ impl Attempt<'_> {
         Error::UpstreamClosed { endpoint: Arc::clone(&self.pool.endpoint().label), cause }
     }
 
-    fn protocol(&self, problem: &'static str) -> Error {
+    /// Header fields that a response may have.
+    fn most_fields(&self) -> u16 {
+        self.call.upstream.shared.model.limits.headers
+    }
+
+    fn protocol(&self, problem: http1::Problem) -> Error {
         Error::UpstreamProtocol { endpoint: Arc::clone(&self.pool.endpoint().label), cause: problem.into() }
     }
 }

@@ -217,4 +217,41 @@ fn the_reason_of_a_failure_stands_in_log_and_metrics_alone() {
     assert!(!body.contains("ontent-"), "{body}");
     let line = proxy.logged(|line| line["status"] == 502);
     assert_eq!((&line["flag"], &line["reason"]), (&"UPE".into(), &"upstream.protocol".into()));
+    assert_eq!(line["detail"], "the response field content-length is there twice");
+}
+
+#[test]
+fn an_answer_has_as_many_fields_as_the_limit_says() {
+    for (count, limits, expected) in [
+        (100, "", 204),
+        (101, "", 502),
+        (101, ", limits: { headers: 101 }", 204),
+        (1000, ", limits: { headers: 1000 }", 204),
+        (1001, ", limits: { headers: 1000 }", 502),
+    ] {
+        let app = App::answering(format!("HTTP/1.1 204 X\r\n{}\r\n", "a: b\r\n".repeat(count)));
+        let yaml = format!("app: {{ port: {}{limits} }}\nlisteners: [{{ port: 0 }}]\n", app.port());
+        let proxy = Proxy::start(&yaml);
+        let (head, _) = ask(&proxy, "GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+        assert_eq!(status(&head), expected, "{count}{limits}: {head}");
+        if expected == 502 {
+            let limit = count - 1;
+            let detail = format!("the response has more than {limit} header fields (limits.headers)");
+            assert_eq!(proxy.logged(|line| line["status"] == 502)["detail"], detail);
+        }
+    }
+}
+
+#[test]
+fn the_limit_of_an_upstream_is_its_own() {
+    let app = App::answering(format!("HTTP/1.1 204 X\r\n{}\r\n", "a: b\r\n".repeat(3)));
+    let proxy = Proxy::start(&format!(
+        "listeners: [{{ port: 0 }}]\nupstreams:\n  a: {{ endpoints: [{{ url: \"http://127.0.0.1:{0}\" }}], limits: {{ headers: 2 }} }}\n\
+         \x20 b: {{ endpoints: [{{ url: \"http://127.0.0.1:{0}\" }}] }}\nroutes:\n\
+         - {{ name: a, matches: [{{ path: /a }}], backendRefs: [a] }}\n- {{ name: b, backendRefs: [b] }}\n",
+        app.port()
+    ));
+    for (path, expected) in [("/a", 502), ("/b", 204)] {
+        assert_eq!(status(&ask(&proxy, &format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n")).0), expected);
+    }
 }

@@ -43,6 +43,8 @@ pub struct Upstream {
     pub outlier_detection: Option<OutlierDetection>,
     /// Connect, idle and age limits of connections.
     pub connections: ConnectionSettings,
+    /// Limits on what an endpoint may send.
+    pub limits: UpstreamLimits,
     /// How much is sent a second time.
     pub retry_budget: RetryBudget,
 }
@@ -71,6 +73,14 @@ impl Upstream {
         let without_files = |upstream: &Self| Self { tls: None, bearer_token: None, ..upstream.clone() };
         tls && origin(self) == origin(other) && without_files(self) == without_files(other)
     }
+}
+
+/// Limits on what an endpoint may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct UpstreamLimits {
+    /// Header fields of a response. Default 100.
+    pub headers: u16,
 }
 
 /// The app, or something outside the pod.

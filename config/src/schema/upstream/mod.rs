@@ -38,6 +38,8 @@ block! {
         "outlierDetection" outlier_detection: OutlierDetectionBlock,
         /// Connect, idle and age limits of connections.
         "connections" connections: ConnectionsBlock,
+        /// Limits on what an endpoint may send.
+        "limits" limits: UpstreamLimitsBlock,
         /// How much is sent a second time.
         "retryBudget" retry_budget: RetryBudgetBlock,
     }
@@ -77,5 +79,13 @@ block! {
         "idleTimeout" idle_timeout: Time,
         /// Age at which a connection is not used for another request. Default 0s, which is off.
         "maxAge" max_age: Time,
+    }
+}
+
+block! {
+    /// Limits on what an endpoint may send.
+    UpstreamLimitsBlock {
+        /// Header fields of a response, 1 to 1000. Default 100; over it 502.
+        "headers" headers: Int<1, 1000>,
     }
 }

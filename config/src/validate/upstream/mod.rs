@@ -19,10 +19,10 @@ use crate::{
     files::Files,
     model::{
         App, AppAddress, ClientTls, ConnectionSettings, EndpointAddress, EndpointSpec, Protocol, Upstream,
-        UpstreamKind,
+        UpstreamKind, UpstreamLimits,
     },
     problem::Report,
-    schema::{At, ConnectionsBlock, EndpointBlock, Entries, UpstreamBlock},
+    schema::{At, ConnectionsBlock, EndpointBlock, Entries, UpstreamBlock, UpstreamLimitsBlock},
 };
 
 /// All upstreams: the app first, then in file order.
@@ -68,6 +68,7 @@ fn app_upstream(app: &App) -> Upstream {
             idle_timeout: defaults::APP_IDLE,
             max_age: None,
         },
+        limits: app.limits,
         retry_budget: retry::budget(None),
     }
 }
@@ -101,8 +102,15 @@ fn upstream(name: &str, block: &UpstreamBlock, files: &mut Files<'_>, report: &m
         health_check: block.health_check.as_ref().map(|check| health::health_check(check, report)),
         outlier_detection: Some(outlier::outlier_detection(outliers, known, report)),
         connections: connections(block.connections.as_ref(), defaults::UPSTREAM_IDLE, report),
+        limits: limits(block.limits.as_ref()),
         retry_budget: retry::budget(block.retry_budget.as_ref()),
     }
+}
+
+/// Checks what an endpoint may send.
+pub(super) fn limits(block: Option<&At<UpstreamLimitsBlock>>) -> UpstreamLimits {
+    let headers = block.and_then(|block| block.value.headers.as_ref());
+    UpstreamLimits { headers: headers.map_or(defaults::RESPONSE_HEADERS, |number| number.value.0) as u16 }
 }
 
 /// What the endpoints are, and whether TLS is spoken to them; unknown when none of them could be read.

@@ -6,7 +6,7 @@ use outrigger_filters::service::Body;
 
 use super::{
     encode,
-    head::{self, Head},
+    head::{self, Head, Problem},
 };
 use crate::codec::decode::Step;
 
@@ -20,7 +20,7 @@ pub struct Read {
     /// Whether the body ended.
     pub ended: bool,
     /// What was wrong.
-    pub broken: Option<&'static str>,
+    pub broken: Option<Problem>,
 }
 
 /// Reads the answer to a GET that comes in pieces of this size; at least 1.
@@ -32,13 +32,13 @@ pub fn read_answer(bytes: &[u8], size: usize) -> Read {
     read
 }
 
-fn read_pieces(bytes: &[u8], size: usize, read: &mut Read) -> Result<(), &'static str> {
+fn read_pieces(bytes: &[u8], size: usize, read: &mut Read) -> Result<(), Problem> {
     let mut fields = HeaderMap::new();
     let (mut buffer, mut decoder) = (BytesMut::new(), None);
     for piece in bytes.chunks(size) {
         buffer.extend_from_slice(piece);
         while decoder.is_none() {
-            match head::parse(&mut buffer, &mut fields, false)? {
+            match head::parse(&mut buffer, &mut fields, false, 100)? {
                 Some(Head::Final(answer)) => {
                     read.head = Some((answer.head.status.as_u16(), answer.head.headers.len()));
                     decoder = Some(answer.decoder);

@@ -1,10 +1,12 @@
 //! Reads response heads, and decides how the body is framed: in one way, or not at all.
+//!
+//! What is wrong is said with the name of the field, for the log. Values stay out of it: they may be secrets.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 use bytes::{Bytes, BytesMut};
 use http::{
-    HeaderMap, HeaderValue, StatusCode, Version, header,
+    HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header,
     response::{self, Parts},
 };
 use outrigger_filters::hop_by_hop;
@@ -14,8 +16,14 @@ use crate::codec::{
     fields, names,
 };
 
-/// Fields of a response.
-const MOST_FIELDS: usize = 100;
+/// Fields of a response whose places are kept without an allocation; `limits.headers` has this default.
+const USUAL_FIELDS: usize = 100;
+
+/// Bytes of a name that is none which are shown.
+const SHOWN: usize = 32;
+
+/// What is wrong with an answer.
+pub(crate) type Problem = Cow<'static, str>;
 
 /// A complete head.
 pub(super) enum Head {
@@ -36,14 +44,15 @@ pub(super) struct Answer {
 
 /// Takes a complete head from the front of `buffer`; `None` while it is not complete.
 ///
-/// `fields` becomes the map of a final answer, which has no body when it is `bodiless`.
+/// `fields` becomes the map of a final answer, which has no body when it is `bodiless`. It has at most `limit` fields.
 pub(super) fn parse(
     buffer: &mut BytesMut,
     fields: &mut HeaderMap,
     bodiless: bool,
-) -> Result<Option<Head>, &'static str> {
+    limit: u16,
+) -> Result<Option<Head>, Problem> {
     let mut lines = Lines::default();
-    let Some(length) = lines.find(buffer)? else { return Ok(None) };
+    let Some(length) = lines.find(buffer, usize::from(limit))? else { return Ok(None) };
     let bytes = buffer.split_to(length).freeze();
     let (status, version) = status_line(&bytes[lines.status()])?;
     if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
@@ -68,31 +77,39 @@ struct Lines {
     start: u32,
     count: usize,
     /// Where each LF stands.
-    ends: [u32; MOST_FIELDS + 1],
+    ends: [u32; USUAL_FIELDS + 1],
+    /// Where those behind them stand.
+    more: Vec<u32>,
 }
 
 impl Default for Lines {
     fn default() -> Self {
-        Self { start: 0, count: 0, ends: [0; MOST_FIELDS + 1] }
+        Self { start: 0, count: 0, ends: [0; USUAL_FIELDS + 1], more: Vec::new() }
     }
 }
 
 impl Lines {
     /// Finds them, and the length of the whole head, when it is complete.
-    fn find(&mut self, buffer: &[u8]) -> Result<Option<usize>, &'static str> {
+    fn find(&mut self, buffer: &[u8], limit: usize) -> Result<Option<usize>, Problem> {
         let mut line = 0;
         for end in memchr::memchr_iter(b'\n', buffer) {
             match (&buffer[line..end], self.count) {
                 ([] | b"\r", 0) => self.start = end as u32 + 1,
                 ([] | b"\r", _) => return Ok(Some(end + 1)),
-                _ => {
-                    *self.ends.get_mut(self.count).ok_or("more than 100 response fields")? = end as u32;
-                    self.count += 1;
-                }
+                _ if self.count > limit => return Err(too_many(limit)),
+                _ => self.push(end as u32),
             }
             line = end + 1;
         }
         Ok(None)
+    }
+
+    fn push(&mut self, end: u32) {
+        match self.ends.get_mut(self.count) {
+            Some(place) => *place = end,
+            None => self.more.push(end),
+        }
+        self.count += 1;
     }
 
     fn status(&self) -> Range<usize> {
@@ -100,22 +117,30 @@ impl Lines {
     }
 
     fn fields(&self) -> impl Iterator<Item = Range<usize>> {
-        self.ends[..self.count].windows(2).map(|pair| pair[0] as usize + 1..pair[1] as usize)
+        let ends = self.ends[..self.count.min(self.ends.len())].iter().chain(&self.more);
+        ends.clone().zip(ends.skip(1)).map(|(before, end)| *before as usize + 1..*end as usize)
     }
 }
 
+/// Says that a head has more fields than it may.
+pub(crate) fn too_many(limit: usize) -> Problem {
+    format!("the response has more than {limit} header fields (limits.headers)").into()
+}
+
+const BAD_STATUS: &str = "malformed status line";
+
 /// `HTTP/1.1 200 OK`; what stands for `OK` may be missing.
-fn status_line(line: &[u8]) -> Result<(StatusCode, Version), &'static str> {
+fn status_line(line: &[u8]) -> Result<(StatusCode, Version), Problem> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let (version, rest) = match line.split_at_checked(b"HTTP/1.x ".len()) {
         Some((b"HTTP/1.1 ", rest)) => (Version::HTTP_11, rest),
         Some((b"HTTP/1.0 ", rest)) => (Version::HTTP_10, rest),
-        _ => return Err("malformed status line"),
+        _ => return Err(BAD_STATUS.into()),
     };
-    let (code, reason) = rest.split_at_checked(3).ok_or("malformed status line")?;
+    let (code, reason) = rest.split_at_checked(3).ok_or(BAD_STATUS)?;
     let is_text = |byte: &u8| !byte.is_ascii_control() || *byte == b'\t';
     if !matches!(reason, [] | [b' ', ..]) || !reason.iter().all(is_text) {
-        return Err("malformed status line");
+        return Err(BAD_STATUS.into());
     }
     Ok((StatusCode::from_bytes(code).map_err(|_| "bad response status")?, version))
 }
@@ -137,13 +162,13 @@ struct Told {
 }
 
 /// One pass over the fields: into the map, and what is to be known of them.
-fn read_fields(headers: &mut HeaderMap, bytes: &Bytes, lines: &Lines) -> Result<Told, &'static str> {
+fn read_fields(headers: &mut HeaderMap, bytes: &Bytes, lines: &Lines) -> Result<Told, Problem> {
     let mut told = Told::default();
     for line in lines.fields() {
         let text = &bytes[line.clone()];
         // Names are short: a plain search is quicker than one that must get going first.
-        let colon = text.iter().position(|byte| *byte == b':').ok_or("a response field without a colon")?;
-        let name = names::name(&text[..colon]).ok_or("malformed response field name")?;
+        let colon = text.iter().position(|byte| *byte == b':').ok_or_else(|| no_field(text, "no colon"))?;
+        let name = names::name(&text[..colon]).ok_or_else(|| no_field(&text[..colon], "a malformed name"))?;
         let (start, value) = fields::trim(text, colon + 1);
         match name {
             header::CONTENT_LENGTH => told.length(value)?,
@@ -162,10 +187,25 @@ fn read_fields(headers: &mut HeaderMap, bytes: &Bytes, lines: &Lines) -> Result<
         }
         let start = line.start + start;
         let value = HeaderValue::from_maybe_shared(bytes.slice(start..start + value.len()))
-            .map_err(|_| "malformed response field value")?;
+            .map_err(|_| wrong(&name, "has a control character in its value"))?;
         headers.append(name, value);
     }
     Ok(told)
+}
+
+fn wrong(name: &HeaderName, what: &str) -> Problem {
+    format!("the response field {name} {what}").into()
+}
+
+/// The start of what should be a name is shown. A folded line is not: it goes on with a value.
+fn no_field(text: &[u8], what: &str) -> Problem {
+    if matches!(text, [b' ' | b'\t', ..]) {
+        return "a response field is folded over two lines".into();
+    }
+    let shown = text.split(|byte| *byte == b':').next().unwrap_or_default();
+    let shown = shown.strip_suffix(b"\r").unwrap_or(shown);
+    let shown = shown[..shown.len().min(SHOWN)].escape_ascii();
+    format!("a response field has {what}: \"{shown}\"").into()
 }
 
 fn plain_connection(value: &[u8]) -> Option<bool> {
@@ -174,18 +214,21 @@ fn plain_connection(value: &[u8]) -> Option<bool> {
 }
 
 impl Told {
-    fn length(&mut self, value: &[u8]) -> Result<(), &'static str> {
-        const BAD: &str = "a Content-Length that is not one number";
+    fn length(&mut self, value: &[u8]) -> Result<(), Problem> {
         if self.length.is_some() {
-            return Err(BAD);
+            return Err(wrong(&header::CONTENT_LENGTH, "is there twice"));
         }
-        self.length = Some(fields::length(value).ok_or(BAD)?);
+        let length = fields::length(value);
+        self.length = Some(length.ok_or_else(|| wrong(&header::CONTENT_LENGTH, "is not one number"))?);
         Ok(())
     }
 
-    fn transfer_encoding(&mut self, value: &[u8]) -> Result<(), &'static str> {
-        if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
-            return Err("a Transfer-Encoding other than chunked");
+    fn transfer_encoding(&mut self, value: &[u8]) -> Result<(), Problem> {
+        if self.chunked {
+            return Err(wrong(&header::TRANSFER_ENCODING, "is there twice"));
+        }
+        if !value.eq_ignore_ascii_case(b"chunked") {
+            return Err(wrong(&header::TRANSFER_ENCODING, "is not chunked"));
         }
         self.chunked = true;
         Ok(())
@@ -193,12 +236,12 @@ impl Told {
 }
 
 /// RFC 9112 section 6.3, without the leniency.
-fn framing(told: &Told, head: &Parts, bodiless: bool) -> Result<Decoder, &'static str> {
+fn framing(told: &Told, head: &Parts, bodiless: bool) -> Result<Decoder, Problem> {
     if told.chunked && told.length.is_some() {
-        return Err("Content-Length with Transfer-Encoding");
+        return Err("the response has content-length and transfer-encoding".into());
     }
     if told.chunked && head.version != Version::HTTP_11 {
-        return Err("Transfer-Encoding with HTTP/1.0");
+        return Err("the response has transfer-encoding with HTTP/1.0".into());
     }
     let bodiless = bodiless
         || matches!(
@@ -234,14 +277,16 @@ mod tests {
 
     use super::*;
 
-    fn parse_final(wire: &str, method: &Method) -> Result<(Answer, usize), &'static str> {
+    const LIMIT: u16 = USUAL_FIELDS as u16;
+
+    fn parse_final(wire: &str, method: &Method) -> Result<(Answer, usize), Problem> {
         let mut buffer = BytesMut::from(wire);
         let mut fields = HeaderMap::new();
         fields.insert("x-of-the-request", HeaderValue::from_static("gone"));
-        match parse(&mut buffer, &mut fields, *method == Method::HEAD)? {
+        match parse(&mut buffer, &mut fields, *method == Method::HEAD, LIMIT)? {
             Some(Head::Final(answer)) => Ok((answer, buffer.len())),
-            Some(Head::Informational(_)) => Err("informational"),
-            None => Err("not complete"),
+            Some(Head::Informational(_)) => Err("informational".into()),
+            None => Err("not complete".into()),
         }
     }
 
@@ -327,13 +372,51 @@ mod tests {
             let refused = parse_final(wire, &Method::GET).map(drop);
             assert!(refused.is_err_and(|why| why != "not complete" && why != "informational"), "{wire:?}");
         }
-        let fields = |count| "a: b\r\n".repeat(count);
-        let wire = |count| format!("HTTP/1.1 200 OK\r\n{}\r\n", fields(count));
-        assert!(parse_final(&wire(MOST_FIELDS), &Method::GET).is_ok());
-        assert_eq!(
-            parse_final(&wire(MOST_FIELDS + 1), &Method::GET).err(),
-            Some("more than 100 response fields")
-        );
+    }
+
+    #[test]
+    fn a_head_has_as_many_fields_as_the_limit_says() {
+        let read = |count: usize, limit| {
+            let fields: String = (0..count).map(|number| format!("a: {number}\r\n")).collect();
+            let mut wire = BytesMut::from(&*format!("HTTP/1.1 200 OK\r\n{fields}\r\n"));
+            match parse(&mut wire, &mut HeaderMap::new(), true, limit)? {
+                Some(Head::Final(answer)) => Ok(answer.head.headers),
+                _ => Err(Problem::from("not complete")),
+            }
+        };
+        for (count, limit) in [(0, 1), (1, 1), (99, 100), (100, 100), (101, 101), (102, 102), (1000, 1000)] {
+            let fields = read(count, limit).unwrap();
+            let values = fields.values().map(|value| value.to_str().unwrap().parse::<usize>().unwrap());
+            assert!(values.eq(0..count), "{count}");
+        }
+        for (count, limit) in [(2, 1), (101, 100), (102, 101), (1001, 1000)] {
+            let expected = format!("the response has more than {limit} header fields (limits.headers)");
+            assert_eq!(read(count, limit).err().unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_names_the_field_and_shows_no_value() {
+        for (fields, expected) in [
+            (
+                "content-length: 1\r\ncontent-length: 1\r\n",
+                "the response field content-length is there twice",
+            ),
+            ("content-length: 1, 1\r\n", "the response field content-length is not one number"),
+            ("Transfer-Encoding: gzip, chunked\r\n", "the response field transfer-encoding is not chunked"),
+            ("x-a: secret\0\r\n", "the response field x-a has a control character in its value"),
+            ("x-a: b\r\n secret\r\n", "a response field is folded over two lines"),
+            ("x-a\r\n", "a response field has no colon: \"x-a\""),
+            ("x a\u{1}: secret\r\n", "a response field has a malformed name: \"x a\\x01\""),
+            ("set-cookie : secret\r\n", "a response field has a malformed name: \"set-cookie \""),
+            (
+                &format!("x{}\r\n", "y".repeat(100)),
+                &format!("a response field has no colon: \"x{}\"", "y".repeat(31)),
+            ),
+        ] {
+            let wire = format!("HTTP/1.1 200 OK\r\n{fields}\r\n");
+            assert_eq!(parse_final(&wire, &Method::GET).err().unwrap(), expected);
+        }
     }
 
     #[test]
@@ -371,7 +454,7 @@ mod tests {
     fn a_head_is_read_the_same_however_it_arrives() {
         let wire = "HTTP/1.1 200 OK\r\ncontent-length: 3\r\nx: y\r\n\r\n";
         for cut in 1..wire.len() {
-            assert_eq!(parse_final(&wire[..cut], &Method::GET).err(), Some("not complete"), "{cut}");
+            assert_eq!(parse_final(&wire[..cut], &Method::GET).err(), Some("not complete".into()), "{cut}");
         }
         assert!(parse_final(wire, &Method::GET).is_ok());
     }
@@ -385,10 +468,13 @@ mod tests {
             answer.head.headers.keys().map(http::HeaderName::as_str).collect::<Vec<_>>(),
             ["content-length"]
         );
-        assert_eq!(parse_final("HTTP/1.1 200 OK\r\ncontent-le", &Method::GET).err(), Some("not complete"));
+        assert_eq!(
+            parse_final("HTTP/1.1 200 OK\r\ncontent-le", &Method::GET).err(),
+            Some("not complete".into())
+        );
         assert_eq!(
             parse_final("HTTP/1.1 103 Early Hints\r\n\r\n", &Method::GET).err(),
-            Some("informational")
+            Some("informational".into())
         );
     }
 }

@@ -25,6 +25,7 @@ use tokio::{io::AsyncReadExt, time::Instant};
 
 pub(crate) use self::encode::{CONTINUE_PATIENCE, Sending};
 use self::head::{Answer, Head};
+pub(crate) use self::head::{Problem, too_many};
 use super::{breaker::Claim, connect::UpstreamStream, endpoint::Open};
 use crate::codec::{
     decode::{Decoder, Step},
@@ -70,7 +71,7 @@ pub(crate) enum Failure {
     /// The endpoint closed or reset the connection.
     Closed(io::Error),
     /// Its answer cannot be understood, or not in one way only.
-    Protocol(&'static str),
+    Protocol(Problem),
     /// The request's own body failed.
     RequestBody(Error),
 }
@@ -152,7 +153,7 @@ impl Connection {
     /// Sends what there is of the request and waits for the response head.
     ///
     /// The fields of the answer take the place of those in `fields`. The map of an answer
-    /// serves the next request, so one map serves a client connection for all its life.
+    /// serves the next request, so one map serves a client connection for all its life. There are at most `limit` of them.
     pub(crate) fn poll_response(
         &mut self,
         cx: &mut Context<'_>,
@@ -160,16 +161,17 @@ impl Connection {
         fields: &mut HeaderMap,
         sending: &mut Sending,
         informational: &mut usize,
+        limit: u16,
     ) -> Poll<Result<Response, Failure>> {
         if let Poll::Ready(Err(failure)) = self.poll_send(cx, body, sending) {
             return Poll::Ready(Err(failure));
         }
         loop {
-            match ready!(self.poll_head(cx, fields, sending.answers_are_bodiless())) {
+            match ready!(self.poll_head(cx, fields, sending.answers_are_bodiless(), limit)) {
                 Ok(Head::Informational(status)) => {
                     *informational += 1;
                     if *informational > MOST_INFORMATIONAL {
-                        return Poll::Ready(Err(Failure::Protocol("too many informational answers")));
+                        return Poll::Ready(Err(Failure::Protocol("too many informational answers".into())));
                     }
                     if status == StatusCode::CONTINUE {
                         sending.go_on();
@@ -197,16 +199,17 @@ impl Connection {
         cx: &mut Context<'_>,
         fields: &mut HeaderMap,
         bodiless: bool,
+        limit: u16,
     ) -> Poll<Result<Head, Failure>> {
         loop {
             if !self.read.is_empty() {
                 if let Some(head) =
-                    head::parse(&mut self.read, fields, bodiless).map_err(Failure::Protocol)?
+                    head::parse(&mut self.read, fields, bodiless, limit).map_err(Failure::Protocol)?
                 {
                     return Poll::Ready(Ok(head));
                 }
                 if self.read.len() >= HEAD_BYTES {
-                    return Poll::Ready(Err(Failure::Protocol("response head over 64 KiB")));
+                    return Poll::Ready(Err(Failure::Protocol("response head over 64 KiB".into())));
                 }
             }
             if ready!(self.poll_read(cx, READ))? == 0 {
@@ -254,7 +257,7 @@ impl Connection {
                 Ok(Step::Frame(frame)) => return Poll::Ready(Some(Ok(frame))),
                 Ok(Step::Done) => return Poll::Ready(None),
                 Ok(Step::More) => {}
-                Err(problem) => return Poll::Ready(Some(Err(Failure::Protocol(problem)))),
+                Err(problem) => return Poll::Ready(Some(Err(Failure::Protocol(problem.into())))),
             }
             let room = reading
                 .decoder

@@ -5,6 +5,7 @@ mod connect;
 mod empty_frames;
 mod expect;
 mod goaway;
+mod heads;
 mod reset;
 mod small_frames;
 mod trailers;

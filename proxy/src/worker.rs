@@ -8,7 +8,7 @@ use std::{
     collections::HashMap,
     io,
     net::TcpListener as StdListener,
-    rc::Rc,
+    rc::{Rc, Weak},
     sync::Arc,
     thread,
     time::Duration,
@@ -95,6 +95,8 @@ pub(crate) struct Worker {
     connections: Cell<usize>,
     /// This worker's side of every listener.
     listeners: RefCell<HashMap<u64, Rc<ListenerLocal>>>,
+    /// Those that a reload has removed, as long as they have connections.
+    removed: RefCell<Vec<Weak<ListenerLocal>>>,
 }
 
 impl Worker {
@@ -114,6 +116,7 @@ impl Worker {
             spares: Spares::default(),
             connections: Cell::new(0),
             listeners: RefCell::default(),
+            removed: RefCell::default(),
         }
     }
 
@@ -132,6 +135,22 @@ impl Worker {
     /// The listeners of this process.
     pub(crate) fn listeners(&self) -> Vec<Rc<ListenerLocal>> {
         self.listeners.borrow().values().cloned().collect()
+    }
+
+    /// Those, and those that a reload has removed and that still have connections.
+    fn listeners_with_connections(&self) -> Vec<Rc<ListenerLocal>> {
+        let mut all = self.listeners();
+        all.extend(self.removed.borrow().iter().filter_map(Weak::upgrade));
+        all
+    }
+
+    /// A reload has removed a listener.
+    fn remove(&self, shared: &ListenerShared) -> Option<Rc<ListenerLocal>> {
+        let local = self.listeners.borrow_mut().remove(&shared.id)?;
+        let mut removed = self.removed.borrow_mut();
+        removed.retain(|one| one.strong_count() > 0);
+        removed.push(Rc::downgrade(&local));
+        Some(local)
     }
 
     /// Counts a connection until the guard is dropped.
@@ -185,8 +204,7 @@ async fn run(worker: Rc<Worker>, mut queue: mpsc::Receiver<Command>) {
                 tokio::task::spawn_local(accept::run(Rc::clone(&worker), local, socket));
             }
             Command::Close(shared) => {
-                let closed = worker.listeners.borrow_mut().remove(&shared.id);
-                if let Some(local) = closed {
+                if let Some(local) = worker.remove(&shared) {
                     local.stop_accepting();
                     local.end_connections();
                 }
@@ -194,10 +212,10 @@ async fn run(worker: Rc<Worker>, mut queue: mpsc::Receiver<Command>) {
             Command::EndInbound => {
                 inbound_ends = true;
                 worker
-                    .listeners()
+                    .listeners_with_connections()
                     .iter()
                     .filter(|one| one.is_inbound())
-                    .for_each(|one| one.end_connections());
+                    .for_each(|one| one.drain_connections());
             }
             Command::Refresh => {
                 drop(worker.view());
@@ -205,10 +223,11 @@ async fn run(worker: Rc<Worker>, mut queue: mpsc::Receiver<Command>) {
             }
             Command::Finish(deadline, done) => {
                 worker.listeners().iter().for_each(|one| one.stop_accepting());
-                worker.listeners().iter().for_each(|one| one.end_connections());
+                let listeners = worker.listeners_with_connections();
+                listeners.iter().for_each(|one| one.drain_connections());
                 let left = connections_until(deadline, &worker).await;
                 if left > 0 {
-                    worker.listeners().iter().for_each(|one| one.cut_connections());
+                    listeners.iter().for_each(|one| one.cut_connections());
                     connections_until(Instant::now() + CUT, &worker).await;
                 }
                 worker.log.hand_over();

@@ -61,7 +61,7 @@ block! {
     LifecycleBlock {
         /// Between the start of a drain and the first connection that is asked to end. Default 5s.
         "shutdownDelay" shutdown_delay: Time,
-        /// For requests in flight after that. Default 20s.
+        /// For requests in flight after that, and for peers of WebSockets to answer the close frame. Default 20s.
         "drainTimeout" drain_timeout: Time,
         /// For the access log to reach stdout at exit. Default 1s.
         "logFlushTimeout" log_flush_timeout: Time,

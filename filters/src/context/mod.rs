@@ -390,14 +390,14 @@ impl Exchange {
 
     /// Takes the fields that the service of `extAuth` said for the app.
     pub fn take_for_app(&self) -> Vec<(HeaderName, HeaderValue)> {
-        let take = |access: &Box<Access>| std::mem::take(&mut access.granted.borrow_mut().for_app);
-        self.access.get().map(take).unwrap_or_default()
+        let Some(access) = self.access.get() else { return Vec::new() };
+        std::mem::take(&mut access.granted.borrow_mut().for_app)
     }
 
     /// Takes the cookies that the service of `extAuth` said for the client.
     pub fn take_cookies(&self) -> Vec<HeaderValue> {
-        let take = |access: &Box<Access>| std::mem::take(&mut access.granted.borrow_mut().cookies);
-        self.access.get().map(take).unwrap_or_default()
+        let Some(access) = self.access.get() else { return Vec::new() };
+        std::mem::take(&mut access.granted.borrow_mut().cookies)
     }
 
     /// Records a refusal that `mode: report` does not carry out, by the reason that it would have had.

@@ -34,7 +34,7 @@ const X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Where and as whom the service is asked, what it sees, and what of its answers is handed on.
+/// Where the service is and which Host it is asked under, what it sees, and what of its answers is handed on.
 #[derive(Debug, Clone)]
 pub struct Service {
     /// What is asked for there.

@@ -282,7 +282,9 @@ fn finish(record: Record, version: Version, mut response: Response<Body>) -> Res
     record.exchange().progress.begin_response();
     if let Some(upgraded) = response.extensions_mut().remove::<UpgradedSlot>().and_then(|slot| slot.take()) {
         let client = Rc::clone(&record.client);
-        client.upgrade(Tunnel::new(upgraded, record, upgrade_idle));
+        let upgrade = response.headers().get(header::UPGRADE);
+        let is_websocket = upgrade.is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"));
+        client.upgrade(Tunnel::new(upgraded, record, upgrade_idle, is_websocket));
         return response;
     }
     response.map(|body| ResponseBody::wrap(body, record, stream_idle, version))

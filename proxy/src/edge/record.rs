@@ -163,10 +163,15 @@ impl Record {
     /// Nobody takes the answer any more: the client went away, or the end of the process cut it.
     pub(crate) fn client_went_away(&self) {
         match self.client.listener.is_cut() {
-            true => self.context.blame(Flag::Dr, "drain.timeout"),
+            true => self.drained(),
             false if self.client.is_slow_reader() => self.context.blame(Flag::Slow, SLOW_READ),
             false => self.context.blame(Flag::Dc, "client.gone"),
         }
+    }
+
+    /// It was still in flight when `drainTimeout` was over.
+    pub(crate) fn drained(&self) {
+        self.context.blame(Flag::Dr, "drain.timeout");
     }
 
     /// The client takes nothing of this answer, while its connection is alive.

@@ -280,6 +280,11 @@ impl Client {
         self.tunnel.borrow().is_some()
     }
 
+    /// Whether the connection is cut at a time that is set already, since its client is not believed any more.
+    pub(super) fn must_go(&self) -> bool {
+        self.watch.cut_at().is_some()
+    }
+
     /// When the connection is asked to end for its age.
     pub(crate) fn end_of_age(&self) -> Option<Instant> {
         let (view, id) = self.listener.current(&self.worker);

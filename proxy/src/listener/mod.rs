@@ -163,6 +163,8 @@ pub(crate) struct ListenerLocal {
     /// The newest view that has this listener; a removed listener's connections end on its last one.
     last: RefCell<(Rc<View>, ListenerId)>,
     ending: Cell<bool>,
+    /// How often upgraded connections were asked to end.
+    drains: Cell<u32>,
     cut: Cell<bool>,
     stop: Notify,
     /// The TLS by which the clients of its connections were judged last.
@@ -182,6 +184,7 @@ impl ListenerLocal {
             changes: Cell::new(0),
             last: RefCell::new((view, id)),
             ending: Cell::new(false),
+            drains: Cell::new(0),
             cut: Cell::new(false),
             stop: Notify::new(),
             connections: RefCell::default(),
@@ -215,6 +218,17 @@ impl ListenerLocal {
     pub(crate) fn end_connections(&self) {
         self.ending.set(true);
         self.wake_connections();
+    }
+
+    /// Asks every connection to end, and upgraded ones as well, of those that there are now.
+    pub(crate) fn drain_connections(&self) {
+        self.drains.set(self.drains.get().wrapping_add(1));
+        self.end_connections();
+    }
+
+    /// How often upgraded connections were asked to end.
+    pub(crate) fn drains(&self) -> u32 {
+        self.drains.get()
     }
 
     /// Drops every connection with what is in flight on it: its time is over.

@@ -49,3 +49,4 @@ mod tls;
 mod traffic;
 mod upstreams;
 mod websocket;
+mod websocket_drain;

@@ -77,7 +77,7 @@ pub(crate) async fn serve(client: Rc<Client>, io: ClientIo) {
         End::SlowHead => Box::pin(refuse_slow_head(&client, io)).await,
         End::Tunnel => {
             if let Some(tunnel) = client.take_tunnel() {
-                Box::pin(tunnel.run(io)).await;
+                Box::pin(tunnel.run(&client, io)).await;
             }
         }
     }

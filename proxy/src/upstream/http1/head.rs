@@ -465,7 +465,7 @@ mod tests {
             parse_final("HTTP/1.1 200 Fine\r\ncontent-length: 3\r\n\r\nabc", &Method::GET).unwrap();
         assert_eq!((answer.head.status, rest), (StatusCode::OK, 3));
         assert_eq!(
-            answer.head.headers.keys().map(http::HeaderName::as_str).collect::<Vec<_>>(),
+            answer.head.headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(),
             ["content-length"]
         );
         assert_eq!(

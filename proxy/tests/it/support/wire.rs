@@ -56,6 +56,12 @@ impl Wire {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        self.0.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
     /// One chunk of a chunked body; the last one is empty.
     pub fn chunk(&mut self) -> String {
         let size = self.line();

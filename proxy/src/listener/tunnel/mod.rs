@@ -1,0 +1,273 @@
+//! Joins client and upstream after a 101, byte for byte, until one side ends or nothing moves for `timeouts.upgradeIdle`.
+//!
+//! A drain says goodbye inside a WebSocket: each side gets a close frame as soon as a frame for it is whole ([`frames`]), and
+//! nothing behind it. Then both have `drainTimeout` to close. Where a peer has begun to close by itself nothing is added. Of
+//! other protocols nothing is known, so that they go on until they are cut. A client that is not believed any more hears the
+//! goodbye as well, and is cut at the time that was set for that.
+
+mod frames;
+
+use std::{
+    cell::Cell,
+    future::{pending, poll_fn},
+    io,
+    pin::Pin,
+    task::{Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf, split},
+    sync::Notify,
+    time::{Instant, sleep, sleep_until},
+};
+
+use outrigger_filters::error::Error;
+
+use self::frames::Frames;
+use super::{client::Client, io::ClientIo};
+use crate::{edge::record::Record, upstream::pool::Upgraded};
+
+/// Bytes read at once in each direction.
+const BUFFER: usize = 16 * 1024;
+
+/// The upstream end of an upgraded connection, waiting for the client's.
+pub(crate) struct Tunnel {
+    upstream: Upgraded,
+    record: Record,
+    idle: Option<Duration>,
+    /// Whether it is a WebSocket.
+    has_frames: bool,
+}
+
+impl Tunnel {
+    /// A tunnel to `upstream` that ends after `idle` without a byte in either direction.
+    pub(crate) fn new(upstream: Upgraded, record: Record, idle: Option<Duration>, has_frames: bool) -> Self {
+        Self { upstream, record, idle, has_frames }
+    }
+
+    /// Copies until one side fails, both have ended, nothing moves, or a drain has waited long enough.
+    pub(crate) async fn run(self, client: &Client, io: ClientIo) {
+        let Self { upstream, record, idle, has_frames } = self;
+        let shared = Shared::new(client, has_frames);
+        let (from_client, to_client) = split(io);
+        let (from_upstream, to_upstream) = split(upstream.stream);
+        let frames = || has_frames.then(Frames::default);
+        let exchange = record.exchange();
+        let up = Way {
+            from: from_client,
+            to: to_upstream,
+            bytes: &exchange.bytes_in,
+            frames: frames(),
+            goodbye: || frames::masked_goodbye(key()),
+            parted: false,
+            ended: &shared.client_ended,
+            other_ended: &shared.upstream_ended,
+            shared: &shared,
+        };
+        let down = Way {
+            from: from_upstream,
+            to: to_client,
+            bytes: &exchange.bytes_out,
+            frames: frames(),
+            goodbye: frames::goodbye,
+            parted: false,
+            ended: &shared.upstream_ended,
+            other_ended: &shared.client_ended,
+            shared: &shared,
+        };
+        tokio::select! {
+            _ = async { tokio::try_join!(up.copy(&[]), down.copy(&upstream.read)) } => {}
+            () = shared.nothing_moves(idle) => record.failed(&Error::UpgradeIdle),
+            () = shared.drain_is_over() => record.drained(),
+        }
+    }
+}
+
+/// A key that the app cannot foresee (RFC 6455 section 5.3).
+fn key() -> [u8; 4] {
+    let mut key = [0; 4];
+    // Without random bytes the frame is still masked; its payload is fixed, so that no peer has chosen it.
+    let _ = aws_lc_rs::rand::fill(&mut key);
+    key
+}
+
+/// What both directions know.
+struct Shared<'a> {
+    client: &'a Client,
+    has_frames: bool,
+    /// Drains of the listener before this began.
+    drains: u32,
+    moved: Cell<Instant>,
+    /// A peer's own close frame was handed on.
+    closing: Cell<bool>,
+    /// The client has sent its close frame, or its end.
+    client_ended: Notify,
+    /// The upstream has.
+    upstream_ended: Notify,
+}
+
+impl<'a> Shared<'a> {
+    fn new(client: &'a Client, has_frames: bool) -> Self {
+        Self {
+            client,
+            has_frames,
+            drains: client.listener.drains(),
+            moved: Cell::new(Instant::now()),
+            closing: Cell::new(false),
+            client_ended: Notify::new(),
+            upstream_ended: Notify::new(),
+        }
+    }
+
+    /// Whether the WebSocket is to end. The task is woken when that changes.
+    fn is_parting(&self) -> bool {
+        self.has_frames && (self.is_drained() || self.client.must_go())
+    }
+
+    fn is_drained(&self) -> bool {
+        self.client.listener.drains() != self.drains
+    }
+
+    async fn nothing_moves(&self, idle: Option<Duration>) {
+        let Some(idle) = idle else { return pending().await };
+        loop {
+            let end = self.moved.get() + idle;
+            if end <= Instant::now() {
+                break;
+            }
+            sleep_until(end).await;
+        }
+        if self.is_parting() {
+            pending::<()>().await; // the drain has a limit of its own
+        }
+    }
+
+    async fn drain_is_over(&self) {
+        let drained = || self.has_frames && self.is_drained();
+        poll_fn(|_| if drained() { Poll::Ready(()) } else { Poll::Pending }).await;
+        let (view, _) = self.client.listener.current(&self.client.worker);
+        let limit = view.config().lifecycle.drain_timeout;
+        drop(view);
+        sleep(limit).await;
+    }
+}
+
+/// One direction.
+struct Way<'a, R, W, G> {
+    from: R,
+    to: W,
+    /// What was handed on.
+    bytes: &'a Cell<u64>,
+    /// Of a WebSocket.
+    frames: Option<Frames>,
+    /// Makes the close frame for the receiver.
+    goodbye: G,
+    /// Whether the receiver got it, so that nothing may follow.
+    parted: bool,
+    /// Told when the sender has sent its close frame, or its end.
+    ended: &'a Notify,
+    /// Told when the receiver has.
+    other_ended: &'a Notify,
+    shared: &'a Shared<'a>,
+}
+
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, G: Fn() -> Vec<u8>> Way<'_, R, W, G> {
+    /// Hands on `first` and all that follows, to its end or to the goodbye.
+    async fn copy(mut self, first: &[u8]) -> io::Result<()> {
+        let mut buffer = vec![0; BUFFER];
+        self.hand_on(first).await?;
+        while !self.parted {
+            match self.read(&mut buffer).await? {
+                None => self.part().await,
+                Some(0) => {
+                    self.ended.notify_one();
+                    return self.to.shutdown().await;
+                }
+                Some(read) => self.hand_on(&buffer[..read]).await?,
+            }
+        }
+        let Self { mut from, mut to, frames, ended, other_ended, .. } = self;
+        let receiver_ends = async {
+            other_ended.notified().await;
+            to.shutdown().await
+        };
+        tokio::join!(hear_out(&mut from, frames, ended, &mut buffer), receiver_ends).1
+    }
+
+    /// Reads what there is; `None` when it is time for the goodbye.
+    async fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        poll_fn(|cx| {
+            if self.frames.as_ref().is_some_and(|frames| is_due(frames, self.shared)) {
+                return Poll::Ready(Ok(None));
+            }
+            let mut buffer = ReadBuf::new(buffer);
+            ready!(Pin::new(&mut self.from).poll_read(cx, &mut buffer))?;
+            Poll::Ready(Ok(Some(buffer.filled().len())))
+        })
+        .await
+    }
+
+    /// Hands on `bytes`, or those in front of the goodbye.
+    async fn hand_on(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let count = self.follow(bytes);
+        self.to.write_all(&bytes[..count]).await?;
+        self.to.flush().await?; // TLS may have taken what the socket has not
+        self.bytes.set(self.bytes.get() + count as u64);
+        self.shared.moved.set(Instant::now());
+        if count < bytes.len() {
+            self.part().await;
+            self.skip(&bytes[count..]);
+        }
+        Ok(())
+    }
+
+    /// How many of these bytes stand in front of the goodbye.
+    fn follow(&mut self, bytes: &[u8]) -> usize {
+        let Some(frames) = &mut self.frames else { return bytes.len() };
+        let mut count = 0;
+        while count < bytes.len() && !is_due(frames, self.shared) {
+            count += frames.step(&bytes[count..]);
+        }
+        if frames.are_closing() {
+            self.shared.closing.set(true);
+        }
+        count
+    }
+
+    /// Says goodbye. A receiver that takes it no more has ended, which the other direction finds out.
+    async fn part(&mut self) {
+        self.parted = true;
+        if self.to.write_all(&(self.goodbye)()).await.is_ok() {
+            let _ = self.to.flush().await;
+        }
+    }
+
+    fn skip(&mut self, bytes: &[u8]) {
+        if let Some(frames) = &mut self.frames {
+            frames.skip(bytes);
+        }
+    }
+}
+
+/// Whether the goodbye stands right here: between two frames, while neither peer has begun to close by itself.
+fn is_due(frames: &Frames, shared: &Shared<'_>) -> bool {
+    shared.is_parting() && frames.are_whole() && !frames.are_closing() && !shared.closing.get()
+}
+
+/// Reads what the sender still sends, to its close frame or its end. It is not handed on any more.
+async fn hear_out(
+    from: &mut (impl AsyncRead + Unpin),
+    frames: Option<Frames>,
+    ended: &Notify,
+    buffer: &mut [u8],
+) {
+    let mut frames = frames.unwrap_or_default();
+    while !frames.are_closed() {
+        match from.read(buffer).await {
+            Ok(read @ 1..) => frames.skip(&buffer[..read]),
+            _ => break,
+        }
+    }
+    ended.notify_one();
+}

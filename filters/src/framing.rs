@@ -1,13 +1,13 @@
 //! What a request head must be before anything else looks at it: one Host, one framing, one target.
 //!
-//! The HTTP/1.1 codec and h2 0.4 refuse most of `docs/security.md` 2 and 4 themselves. What they let through is refused
+//! The codecs refuse most of `docs/security.md` 2 and 4 themselves. What they let through is refused
 //! here: everything about Host (RFC 9112 section 3.2), repeated or listed Transfer-Encoding,
 //! Content-Length beside Transfer-Encoding, CONNECT, target forms that the method does not take, non-ASCII bytes
 //! in the target (`http::Uri` takes UTF-8), space at the ends of an HTTP/2 value, `:authority` that contradicts `host`,
 //! repeated Authorization. What they already refuse is checked again where that is free, so that another codec under the
 //! same chain changes nothing.
 //!
-//! Not visible here: the codec takes a repeated equal Content-Length away (RFC 9110 section 8.6); h2 drops `:scheme` when
+//! Not visible here: the codec takes a repeated equal Content-Length away (RFC 9110 section 8.6); the one of HTTP/2 drops `:scheme` when
 //! there is no `:authority`.
 //!
 //! Chosen where the RFC leaves it open: HTTP/1.0 without Host passes and has no authority, so that only routes
@@ -84,11 +84,13 @@ fn has_too_many_fields(head: &Parts, limit: usize) -> bool {
     if fields <= limit.min(MAX_CRUMBS) {
         return false;
     }
-    let crumbs = match head.version >= Version::HTTP_2 {
-        true => head.headers.get_all(header::COOKIE).iter().count(),
-        false => 0,
-    };
-    crumbs > MAX_CRUMBS || fields - crumbs.saturating_sub(1) > limit
+    if head.version < Version::HTTP_2 {
+        return true;
+    }
+    let crumbs = head.headers.get_all(header::COOKIE).iter().count();
+    // `:authority` is no field, and the codec writes it down as Host as well.
+    let host = usize::from(head.uri.authority().is_some() && head.headers.contains_key(header::HOST));
+    crumbs > MAX_CRUMBS || fields - host - crumbs.saturating_sub(1) > limit
 }
 
 /// The target's form fits the method and nothing in it is invisible.
@@ -190,7 +192,7 @@ fn once(seen: bool, good: bool, refusal: Malformed) -> Result<(), Malformed> {
     if seen || !good { Err(refusal) } else { Ok(()) }
 }
 
-/// RFC 9113 sections 8.2.1 and 8.2.2. h2 refuses the connection-specific names itself, but not the space.
+/// RFC 9113 sections 8.2.1 and 8.2.2. The codec refuses the connection-specific names itself, but not the space.
 fn check_http2(name: &HeaderName, value: &HeaderValue) -> Result<(), Malformed> {
     let value = value.as_bytes();
     let padded = matches!(value, [b' ' | b'\t', ..] | [.., b' ' | b'\t']);

@@ -31,7 +31,8 @@ use outrigger_filters::{
 pub(crate) use self::request_body::Received;
 use self::{record::Record, request_body::RequestBody, response_body::ResponseBody};
 use crate::{
-    forward::{UpgradedSlot, spare},
+    codec::spare,
+    forward::UpgradedSlot,
     listener::{client::Client, tunnel::Tunnel},
     respond::{self, Reset, Unparsed},
     router::Choice,

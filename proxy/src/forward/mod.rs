@@ -7,7 +7,6 @@
 
 mod answer;
 mod prepare;
-pub(crate) mod spare;
 mod tries;
 
 use std::{cell::RefCell, future::poll_fn, rc::Rc, sync::Arc};
@@ -18,6 +17,7 @@ use outrigger_config::model::{Config, Direction, HashOn, Route, UpstreamId, Weig
 use outrigger_filters::{
     context::Context,
     error::Error,
+    hop_by_hop,
     retry::{self, Failure},
     service::{self, Body, HttpService},
 };
@@ -343,7 +343,9 @@ impl Attempt<'_> {
             self.pool.stream().await.map_err(|error| {
                 Self::failed(Failure::NotConnected, self.connect_failed(error, in_flight))
             })?;
-        let mut exchange = match stream.send(&prepared.request(self.told()), body.is_end_stream()) {
+        let mut exchange = match stream.send(&prepared.method(), body.is_end_stream(), |block| {
+            prepared.write_http2(self.told(), &self.call.context, block);
+        }) {
             Ok(exchange) => exchange,
             Err(error) if error.is_io() || error.is_unprocessed() => {
                 return Err(Self::failed(Failure::Unsent, self.closed(error.into())));
@@ -361,7 +363,12 @@ impl Attempt<'_> {
             }
             Ok(http2::Answered { mut head, body: arrived, rest }) => {
                 answered_with(in_flight, head.status, &head.headers);
-                answer::clean(&mut head, true);
+                if !prepared.keeps {
+                    self.call.context.own.take(); // as over HTTP/1.1
+                }
+                let mut hop = hop_by_hop::Found::default();
+                head.headers.keys().for_each(|name| hop.see(name));
+                answer::clean(&mut head, hop.any());
                 if let Some(rest) = rest {
                     let upload = answer::upload(rest, std::mem::take(body));
                     self.call.context.leave_upload(Box::pin(upload));

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version, header, request::Parts, uri};
+use http::{HeaderMap, HeaderValue, Method, Version, header, request::Parts};
 use http_body::Body as _;
 use outrigger_config::model::{Protocol, Upstream};
 use outrigger_filters::{
@@ -12,7 +12,7 @@ use outrigger_filters::{
     service::Body,
 };
 
-use super::spare;
+use crate::codec::{http2::Block, spare};
 
 /// What is spoken for one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,9 @@ pub(super) struct Prepared {
     /// It may go out once more after its connection broke without an answer.
     pub(super) repeatable: bool,
     /// How HTTP/2 is told what protects the request.
-    scheme: uri::Scheme,
+    scheme: &'static str,
+    /// HTTP/2 is told that trailers are understood.
+    te_trailers: bool,
     /// Somebody may want it once more after an answer, or while a try is under way.
     pub(super) keeps: bool,
     /// A try took some of its body away, which was not kept: there cannot be another one.
@@ -49,7 +51,7 @@ pub(super) struct Told<'a> {
 }
 
 impl Prepared {
-    /// Lets `write` see the head for HTTP/1.1, and what the proxy says about the request behind its fields.
+    /// Lets `write` see the head, and what the proxy says about the request behind its fields.
     pub(super) fn write<R>(
         &self,
         told: Told<'_>,
@@ -85,27 +87,28 @@ impl Prepared {
         read
     }
 
-    /// The request for HTTP/2: a copy, since the connection takes it away, and what the endpoint does not look at goes
-    /// again.
-    pub(super) fn request(&self, told: Told<'_>) -> Request<()> {
-        let mut head = self.copy();
-        if let Some(host) = told.host {
-            set_authority(&mut head.uri, &self.scheme, host);
-        }
-        if let Some(number) = told.number {
-            head.headers.insert(&X_OUTRIGGER_ATTEMPT_COUNT, HeaderValue::from(number));
-        }
-        Request::from_parts(head, ())
+    /// Writes the head for HTTP/2.
+    pub(super) fn write_http2(&self, told: Told<'_>, context: &Context, block: &mut Block<'_>) {
+        self.write(told, context, |head, own| {
+            let fields = &head.headers;
+            let authority = fields.get(header::HOST).map_or(&b""[..], HeaderValue::as_bytes);
+            let path = head.uri.path_and_query().map_or("/", |target| target.as_str());
+            block.request(&head.method, self.scheme, authority, path);
+            for (name, value) in fields.iter().filter(|(name, _)| *name != header::HOST) {
+                block.field(name, value.as_bytes());
+            }
+            if self.te_trailers {
+                block.field(&header::TE, b"trailers");
+            }
+            if let Some(own) = own {
+                own.each(|name, value| block.field(name, value));
+            }
+        });
     }
 
-    fn copy(&self) -> Parts {
-        let of = self.head.borrow();
-        let mut head = spare::empty_head();
-        head.method = of.method.clone();
-        head.uri = of.uri.clone();
-        head.version = of.version;
-        head.headers = of.headers.clone();
-        head
+    /// Its method.
+    pub(super) fn method(&self) -> Method {
+        self.head.borrow().method.clone()
     }
 
     /// Whether `takes` a request with this method and these fields.
@@ -134,9 +137,10 @@ pub(super) fn prepare(mut head: Box<Parts>, body: &Body, upstream: &Upstream, co
         }
     };
     let repeatable = !upgrade && is_repeatable(&head.method, body);
-    let scheme = scheme(upstream);
+    let scheme = if upstream.tls.is_some() { "https" } else { "http" };
+    let te_trailers = context.hop.get().is_some_and(|hop| hop.te_trailers);
     let (head, gone) = (RefCell::new(head), Cell::new(false));
-    Prepared { head, wire, upgrade, repeatable, scheme, keeps: false, gone }
+    Prepared { head, wire, upgrade, repeatable, scheme, te_trailers, keeps: false, gone }
 }
 
 fn wire(protocol: Protocol, is_grpc: bool) -> Wire {
@@ -174,30 +178,14 @@ fn http1_head(head: &mut Parts, upstream: &Upstream, context: &Context) -> bool 
 fn http2_head(head: &mut Parts, upstream: &Upstream, context: &Context) {
     head.version = Version::HTTP_2;
     let headers = &mut head.headers;
-    context.insert_own(headers);
     headers.remove(header::TRANSFER_ENCODING);
     if context.is_request_complete() {
         headers.remove(header::EXPECT); // its client did not wait
     }
-    let host = headers.remove(header::HOST);
-    if context.hop.get().is_some_and(|hop| hop.te_trailers) {
-        headers.insert(header::TE, HeaderValue::from_static("trailers"));
-    }
-    let authority = host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_else(|| upstream.authority());
-    set_authority(&mut head.uri, &scheme(upstream), authority);
-}
-
-fn scheme(upstream: &Upstream) -> uri::Scheme {
-    if upstream.tls.is_some() { uri::Scheme::HTTPS } else { uri::Scheme::HTTP }
-}
-
-fn set_authority(target: &mut Uri, scheme: &uri::Scheme, authority: &str) {
-    let mut parts = uri::Parts::default();
-    parts.scheme = Some(scheme.clone());
-    parts.authority = authority.parse().ok();
-    parts.path_and_query = target.path_and_query().cloned();
-    if let Ok(absolute) = Uri::from_parts(parts) {
-        *target = absolute;
+    if !headers.contains_key(header::HOST)
+        && let Ok(authority) = HeaderValue::from_str(upstream.authority())
+    {
+        headers.insert(header::HOST, authority); // HTTP/1.0 may come without
     }
 }
 

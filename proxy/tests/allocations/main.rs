@@ -159,7 +159,7 @@ fn a_get_through_every_filter() {
         corp("    claimHeaders: { x-user: sub }\n")
     );
     let counted = Counted::start(&yaml);
-    hold("every filter", counted.per_get(&format!("origin: https://a.example\r\n{}", bearer())), 10.5);
+    hold("every filter", counted.per_get(&format!("origin: https://a.example\r\n{}", bearer())), 10.2);
 }
 
 #[test]
@@ -174,5 +174,5 @@ fn a_get_over_http2() {
             assert_eq!(support::client::Answer::of(answer).await.status, 200);
         });
     });
-    hold("HTTP/2", found, 9.5);
+    hold("HTTP/2", found, 8.3);
 }

@@ -8,7 +8,7 @@ use std::{
     task::{Context, Waker},
 };
 
-use http::request;
+use http::{Method, request};
 use tokio::time::Instant;
 
 use super::{
@@ -16,6 +16,7 @@ use super::{
     excess::Counts,
     frame::{self, setting},
     hpack::Decoder,
+    message::Block,
     outbox::Outbox,
     receive::Reading,
     stream::{Stream, StreamRef},
@@ -29,6 +30,9 @@ const HEADER_TABLE: usize = 4 * 1024;
 
 /// Streams that we reset and whose frames may still be on their way.
 const RESET_LATELY: usize = 128;
+
+/// Room for streams that a connection without any keeps.
+const STREAMS_KEPT: usize = 8;
 
 /// The last number that a stream can have.
 const LAST_STREAM: u32 = 0x7fff_ffff;
@@ -208,12 +212,17 @@ impl Shared {
         state.error.is_some() || state.peer_goes || state.newest >= LAST_STREAM - 1
     }
 
-    /// Opens a stream with the head of a request; `last` when nothing follows.
+    /// Opens a stream with the head of a request, which `write` writes; `last` when nothing follows.
     ///
     /// # Errors
     /// The connection has ended, and nothing was sent.
-    pub(crate) fn open(self: &Rc<Self>, head: &http::Request<()>, last: bool) -> Result<StreamRef, Error> {
-        let key = self.state().request(head, last)?;
+    pub(crate) fn open(
+        self: &Rc<Self>,
+        method: &Method,
+        last: bool,
+        write: impl FnOnce(&mut Block<'_>),
+    ) -> Result<StreamRef, Error> {
+        let key = self.state().request(method, last, write)?;
         Ok(StreamRef { connection: Rc::clone(self), key })
     }
 }
@@ -343,7 +352,7 @@ impl State {
         self.release_connection(unread);
         self.streams[key] = None;
         self.free.push(key);
-        if self.free.len() == self.streams.len() && self.streams.len() > 1 {
+        if self.free.len() == self.streams.len() && self.streams.len() > STREAMS_KEPT {
             // What many streams needed is not kept while there are none.
             (self.streams, self.free) = (Vec::new(), Vec::new());
         }

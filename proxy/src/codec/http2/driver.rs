@@ -96,6 +96,9 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Driver<I> {
             }
             state.pump();
             if state.out.is_empty() {
+                if state.open.is_empty() {
+                    state.out.rest();
+                }
                 return false;
             }
         }

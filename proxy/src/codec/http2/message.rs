@@ -1,13 +1,15 @@
 //! A header block as a message (RFC 9113 section 8): which fields there may be, and what they mean.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header, request, response,
     uri::{Authority, PathAndQuery, Scheme},
 };
 
-use super::hpack::{Field, Pseudo};
-use crate::codec::fields;
+use super::hpack::{Field, Pseudo, encoder};
+use crate::codec::{fields, spare, target};
 
 /// What RFC 9113 section 8.1.1 calls malformed: the stream is reset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,9 +29,6 @@ pub(super) struct Fields {
     most: usize,
     malformed: Option<Malformed>,
 }
-
-/// Fields that most heads have room for.
-const USUAL: usize = 16;
 
 impl Fields {
     /// None yet; fields beyond `most` bytes are counted and not kept.
@@ -86,7 +85,7 @@ impl Fields {
 
     fn regular(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), Malformed> {
         if self.headers.capacity() == 0 {
-            self.headers.reserve(USUAL);
+            self.headers = spare::take();
         }
         match name.as_str() {
             "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "upgrade" => {
@@ -135,16 +134,24 @@ pub(super) fn request(mut fields: Fields, ends: bool) -> Result<(request::Parts,
     }
     let method = fields.method.take().ok_or(Malformed("no :method"))?;
     let method = Method::from_bytes(&method).map_err(|_| Malformed("a bad :method"))?;
-    let uri = target(&mut fields, &method)?;
+    let uri = uri(&mut fields, &method)?;
+    let is_host =
+        |authority: &Bytes| !authority.contains(&b'@') && !fields.headers.contains_key(header::HOST);
+    if let Some(authority) = fields.authority.take().filter(is_host)
+        && let Ok(host) = HeaderValue::from_maybe_shared(authority)
+    {
+        // The same bytes, so that no copy is made of them behind this (RFC 9113 section 8.3.1).
+        fields.headers.insert(header::HOST, host);
+    }
     let (mut head, ()) = http::Request::new(()).into_parts();
     (head.method, head.uri, head.version, head.headers) = (method, uri, Version::HTTP_2, fields.headers);
     Ok((head, length))
 }
 
-fn target(fields: &mut Fields, method: &Method) -> Result<Uri, Malformed> {
+fn uri(fields: &mut Fields, method: &Method) -> Result<Uri, Malformed> {
     let mut parts = http::uri::Parts::default();
-    if let Some(authority) = fields.authority.take() {
-        let authority = Authority::from_maybe_shared(authority);
+    if let Some(authority) = &fields.authority {
+        let authority = Authority::from_maybe_shared(authority.clone());
         parts.authority = Some(authority.map_err(|_| Malformed("a bad :authority"))?);
     }
     if *method == Method::CONNECT {
@@ -163,7 +170,11 @@ fn target(fields: &mut Fields, method: &Method) -> Result<Uri, Malformed> {
     if !matches!(path.first(), Some(b'/' | b'?')) && path != "*" {
         return Err(Malformed("a bad :path"));
     }
-    let path = PathAndQuery::from_maybe_shared(path).map_err(|_| Malformed("a bad :path"))?;
+    let path = match target::encoded(&path) {
+        Cow::Borrowed(_) => PathAndQuery::from_maybe_shared(path),
+        Cow::Owned(encoded) => PathAndQuery::from_maybe_shared(encoded),
+    };
+    let path = path.map_err(|_| Malformed("a bad :path"))?;
     parts.path_and_query = Some(path);
     if parts.authority.is_some() {
         parts.scheme = Some(scheme); // a Uri has no scheme without an authority
@@ -211,5 +222,39 @@ pub(super) fn trailers(fields: Fields) -> Result<HeaderMap, Malformed> {
         Some(malformed) => Err(malformed),
         None if fields.has_pseudo() => Err(Malformed("a pseudo-header field in trailers")),
         None => Ok(fields.headers),
+    }
+}
+
+/// A header block that is written.
+pub(crate) struct Block<'a>(&'a mut Vec<u8>);
+
+impl<'a> Block<'a> {
+    pub(super) fn new(out: &'a mut Vec<u8>) -> Self {
+        Self(out)
+    }
+
+    /// What a request begins with.
+    pub(crate) fn request(&mut self, method: &Method, scheme: &str, authority: &[u8], path: &str) {
+        encoder::pseudo(self.0, Pseudo::Method, method.as_str().as_bytes());
+        encoder::pseudo(self.0, Pseudo::Scheme, scheme.as_bytes());
+        if !authority.is_empty() {
+            encoder::pseudo(self.0, Pseudo::Authority, authority);
+        }
+        encoder::pseudo(self.0, Pseudo::Path, path.as_bytes());
+    }
+
+    pub(super) fn status(&mut self, status: StatusCode) {
+        encoder::status(self.0, status);
+    }
+
+    /// A field behind those.
+    pub(crate) fn field(&mut self, name: &HeaderName, value: &[u8]) {
+        encoder::field(self.0, name, value, false);
+    }
+
+    pub(super) fn fields(&mut self, fields: &HeaderMap) {
+        for (name, value) in fields {
+            encoder::field(self.0, name, value.as_bytes(), value.is_sensitive());
+        }
     }
 }

@@ -16,7 +16,7 @@ const COPIED: usize = 2 * 1024;
 /// Above this no more data is added before something was written.
 const ENOUGH: usize = 32 * 1024;
 
-/// Room that an empty buffer keeps.
+/// Room that an empty buffer keeps while its connection is idle.
 const KEPT: usize = 4 * 1024;
 
 /// Pieces that are written at once.
@@ -90,13 +90,17 @@ impl Outbox {
         }
         self.own.clear();
         self.at = 0;
-        if self.own.capacity() > KEPT {
+        Poll::Ready(Ok(()))
+    }
+
+    /// Keeps no more room than an idle connection may.
+    pub(super) fn rest(&mut self) {
+        if self.is_empty() && self.own.capacity() > KEPT {
             self.own = Vec::new();
         }
-        if self.large.capacity() > PIECES {
+        if self.large.is_empty() && self.large.capacity() > PIECES {
             self.large = VecDeque::new();
         }
-        Poll::Ready(Ok(()))
     }
 
     fn poll_write_pieces(

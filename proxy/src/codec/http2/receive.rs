@@ -424,7 +424,7 @@ impl State {
             (receiving.begun, receiving.ended) = (true, ends);
             // Without a body the length is that of another response.
             (receiving.left, receiving.unread) = (length, length.filter(|length| *length > 0));
-            receiving.response = Some(Box::new(head));
+            receiving.response = Some(head);
         }
         receiving.wake();
         self.close_if_done(key);

@@ -5,19 +5,26 @@
 //! a queue while it could be sent: streams take turns, one frame each.
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, StatusCode, Uri};
+use http::{HeaderMap, Method, StatusCode};
 
 use super::{
     Error, Reason,
     connection::{Side, State},
     frame::{END_HEADERS, END_STREAM, Head, LONGEST, kind},
-    hpack::{Pseudo, encoder},
+    hpack::encoder,
+    message::Block,
     stream::Stream,
 };
+use crate::codec::spare;
 
 impl State {
     /// Opens a stream with the head of a request.
-    pub(super) fn request(&mut self, head: &Request<()>, last: bool) -> Result<usize, Error> {
+    pub(super) fn request(
+        &mut self,
+        method: &Method,
+        last: bool,
+        write: impl FnOnce(&mut Block<'_>),
+    ) -> Result<usize, Error> {
         if let Some(error) = &self.error {
             return Err(error.clone());
         }
@@ -27,13 +34,9 @@ impl State {
         let id = if self.newest == 0 { 1 } else { self.newest + 2 };
         let key = self.add(id);
         let stream = self.stream(key);
-        stream.receiving.only_head = head.method() == Method::HEAD;
+        stream.receiving.only_head = *method == Method::HEAD;
         (stream.sending.begun, stream.sending.ended) = (true, last);
-        self.write_head(id, last, |out| {
-            encoder::pseudo(out, Pseudo::Method, head.method().as_str().as_bytes());
-            write_target(out, head.uri());
-            write_fields(out, head.headers());
-        });
+        self.write_head(id, last, write);
         Ok(key)
     }
 
@@ -47,9 +50,9 @@ impl State {
         if !status.is_informational() {
             (stream.sending.begun, stream.sending.ended) = (true, last);
         }
-        self.write_head(id, last, |out| {
-            encoder::status(out, status);
-            write_fields(out, fields);
+        self.write_head(id, last, |block| {
+            block.status(status);
+            block.fields(fields);
         });
         self.close_if_done(key);
     }
@@ -75,15 +78,16 @@ impl State {
             stream.sending.trailers = Some(Box::new(trailers));
             return;
         }
-        self.write_trailers(key, &trailers);
+        self.write_trailers(key, trailers);
         self.sent_to_the_end(key);
     }
 
-    fn write_trailers(&mut self, key: usize, trailers: &HeaderMap) {
+    fn write_trailers(&mut self, key: usize, trailers: HeaderMap) {
         let stream = self.stream(key);
         stream.sending.ended = true;
         let id = stream.id;
-        self.write_head(id, true, |out| write_fields(out, trailers));
+        self.write_head(id, true, |block| block.fields(&trailers));
+        spare::give_back(trailers);
     }
 
     /// Puts a stream into the queue if it has something that the peer would take.
@@ -152,7 +156,7 @@ impl State {
         sending.ended = last;
         sending.wake();
         if let Some(trailers) = sending.trailers.take() {
-            self.write_trailers(key, &trailers);
+            self.write_trailers(key, *trailers);
         }
         self.sent_to_the_end(key);
     }
@@ -169,7 +173,7 @@ impl State {
     }
 
     /// Writes a head or trailers, in as many frames as they need.
-    fn write_head(&mut self, id: u32, last: bool, write: impl FnOnce(&mut Vec<u8>)) {
+    fn write_head(&mut self, id: u32, last: bool, write: impl FnOnce(&mut Block<'_>)) {
         let tell_table = std::mem::take(&mut self.tell_table);
         let most = self.peer_frame.min(LONGEST);
         let flags = if last { END_STREAM } else { 0 };
@@ -180,7 +184,7 @@ impl State {
         if tell_table {
             encoder::size_update(out);
         }
-        write(out);
+        write(&mut Block::new(out));
         let length = out.len() - begin - Head::SIZE;
         if length <= most {
             let [_, l0, l1, l2] = (length as u32).to_be_bytes();
@@ -211,23 +215,5 @@ fn write_in_parts(out: &mut Vec<u8>, head: Head, block: &[u8], most: usize) {
         frame.write(out);
         out.extend_from_slice(part);
         frame = Head { kind: kind::CONTINUATION, flags: 0, ..frame };
-    }
-}
-
-fn write_target(out: &mut Vec<u8>, uri: &Uri) {
-    if let Some(scheme) = uri.scheme_str() {
-        encoder::pseudo(out, Pseudo::Scheme, scheme.as_bytes());
-    }
-    if let Some(authority) = uri.authority() {
-        encoder::pseudo(out, Pseudo::Authority, authority.as_str().as_bytes());
-    }
-    if let Some(path) = uri.path_and_query() {
-        encoder::pseudo(out, Pseudo::Path, path.as_str().as_bytes());
-    }
-}
-
-fn write_fields(out: &mut Vec<u8>, fields: &HeaderMap) {
-    for (name, value) in fields {
-        encoder::field(out, name, value.as_bytes(), value.is_sensitive());
     }
 }

@@ -33,7 +33,7 @@ pub(super) struct Stream {
 #[derive(Debug)]
 pub(super) struct Receiving {
     /// The head of a response; a request is handed on when it comes.
-    pub(super) response: Option<Box<response::Parts>>,
+    pub(super) response: Option<response::Parts>,
     /// The last interim response (1xx) that nobody has looked at.
     pub(super) interim: Option<StatusCode>,
     /// How many came.
@@ -299,7 +299,7 @@ impl StreamRef {
         let mut state = self.connection.state();
         let stream = state.stream(self.key);
         if let Some(head) = stream.receiving.response.take() {
-            return Poll::Ready(Ok(*head));
+            return Poll::Ready(Ok(head));
         }
         if let Some(error) = &stream.error {
             return Poll::Ready(Err(error.clone()));

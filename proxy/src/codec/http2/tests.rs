@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::{
     Error, Reason, StreamRef,
@@ -181,8 +181,8 @@ fn value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap()
 }
 
-fn get(path: &str) -> Request<()> {
-    Request::get(format!("http://app{path}")).body(()).unwrap()
+fn open(client: &Rc<Shared>, path: &str, last: bool) -> Result<StreamRef, Error> {
+    client.open(&Method::GET, last, |block| block.request(&Method::GET, "http", b"app", path))
 }
 
 fn body(random: &mut fastrand::Rng) -> Vec<u8> {
@@ -215,7 +215,7 @@ fn every_message_arrives_whole_whatever_the_order_of_events() {
         for n in 0..random.usize(1..20) {
             let (request, trailers) = (body(&mut random), random.bool());
             let ends = request.is_empty() && !trailers;
-            let stream = pair.client.open(&get(&format!("/{n}")), ends).unwrap();
+            let stream = open(&pair.client, &format!("/{n}"), ends).unwrap();
             let upload = (!ends).then(|| Outgoing::new(stream.clone(), request.clone(), trailers));
             let response = body(&mut random);
             exchanges.push(Exchange { request, response, trailers, stream, upload, download: None });
@@ -287,7 +287,7 @@ fn streams_that_are_given_up_leave_nothing_behind() {
         for _ in 0..60 {
             match random.u8(..8) {
                 0 | 1 => {
-                    let stream = pair.client.open(&get("/"), random.bool()).unwrap();
+                    let stream = open(&pair.client, "/", random.bool()).unwrap();
                     held.push(stream);
                 }
                 2 if !held.is_empty() => {
@@ -325,7 +325,7 @@ fn streams_that_are_given_up_leave_nothing_behind() {
 #[test]
 fn data_waits_for_a_window_that_was_taken_back() {
     let mut pair = Pair::new();
-    let stream = pair.client.open(&get("/"), false).unwrap();
+    let stream = open(&pair.client, "/", false).unwrap();
     pair.exchange(usize::MAX);
     pair.client.state().send(stream.key, vec![1; 1000].into(), false);
     pair.exchange(usize::MAX);
@@ -353,8 +353,8 @@ fn data_waits_for_a_window_that_was_taken_back() {
 /// RFC 9113 section 5.2: who takes much does not keep the others waiting.
 #[test]
 fn streams_take_turns() {
-    let mut pair = Pair::new();
-    let streams: Vec<StreamRef> = (0..4).map(|_| pair.client.open(&get("/"), false).unwrap()).collect();
+    let pair = Pair::new();
+    let streams: Vec<StreamRef> = (0..4).map(|_| open(&pair.client, "/", false).unwrap()).collect();
     for stream in &streams {
         pair.client.state().send(stream.key, vec![0; 60_000].into(), false);
     }
@@ -383,13 +383,13 @@ fn id_of(stream: &StreamRef) -> u32 {
 #[test]
 fn a_connection_ends_with_its_last_stream() {
     let mut pair = Pair::new();
-    let early = pair.client.open(&get("/early"), true).unwrap();
+    let early = open(&pair.client, "/early", true).unwrap();
     pair.exchange(usize::MAX);
     pair.server.go_away();
     // It was sent before the client could know.
-    let late = pair.client.open(&get("/late"), true).unwrap();
+    let late = open(&pair.client, "/late", true).unwrap();
     pair.exchange(usize::MAX);
-    assert!(pair.client.has_ended() && pair.client.open(&get("/"), true).is_err());
+    assert!(pair.client.has_ended() && open(&pair.client, "/", true).is_err());
     assert_eq!(pair.requests.len(), 2);
     assert!(!pair.server.state().is_done());
     for request in std::mem::take(&mut pair.requests) {
@@ -405,8 +405,8 @@ fn a_connection_ends_with_its_last_stream() {
 /// RFC 9113 section 6.8: the client may send again what a GOAWAY leaves out.
 #[test]
 fn what_a_goaway_leaves_out_is_told_apart() {
-    let mut pair = Pair::new();
-    let streams: Vec<StreamRef> = (0..3).map(|_| pair.client.open(&get("/"), true).unwrap()).collect();
+    let pair = Pair::new();
+    let streams: Vec<StreamRef> = (0..3).map(|_| open(&pair.client, "/", true).unwrap()).collect();
     let mut bytes = Vec::new();
     super::frame::write_go_away(&mut bytes, 3, Reason::NO_ERROR);
     pair.client.state().receive(&bytes);
@@ -421,9 +421,9 @@ fn what_a_goaway_leaves_out_is_told_apart() {
 fn bytes_that_mean_nothing_do_no_harm() {
     for seed in 0..2000 {
         let mut random = fastrand::Rng::with_seed(seed);
-        let mut pair = Pair::new();
+        let pair = Pair::new();
         let _streams: Vec<StreamRef> =
-            (0..3).map(|_| pair.client.open(&get("/"), random.bool()).unwrap()).collect();
+            (0..3).map(|_| open(&pair.client, "/", random.bool()).unwrap()).collect();
         let mut bytes = Vec::new();
         for _ in 0..random.usize(1..30) {
             let length = random.usize(..40);

@@ -26,6 +26,7 @@ use crate::{
             Reason, StreamRef, handed_on,
             sending::{Sending, Stopped},
         },
+        spare,
     },
     edge::Answer,
 };
@@ -124,6 +125,7 @@ impl RequestStream {
             head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         }
         self.stream.respond(head.status, &head.headers, ends);
+        spare::give_back(head.headers);
         (!ends).then(|| (Sending::new(self.stream.clone()), body))
     }
 

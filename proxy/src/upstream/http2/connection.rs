@@ -9,13 +9,13 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::Request;
+use http::Method;
 use tokio::time::Instant;
 
 use super::exchange::Exchange;
 use crate::{
     codec::http2::{
-        Error,
+        Block, Error,
         connection::{Settings, Shared, Side},
         driver,
     },
@@ -112,12 +112,17 @@ impl Connection {
         self.last_used.set(Instant::now());
     }
 
-    /// Opens a stream; the end of the head ends it when there is no body.
+    /// Opens a stream with the head that `write` writes; its end ends the stream when there is no body.
     ///
     /// # Errors
     /// Nothing was sent.
-    pub(crate) fn send(&self, request: &Request<()>, ends: bool) -> Result<Exchange, Error> {
-        Ok(Exchange::new(self.shared.open(request, ends)?, ends))
+    pub(crate) fn send(
+        &self,
+        method: &Method,
+        ends: bool,
+        write: impl FnOnce(&mut Block<'_>),
+    ) -> Result<Exchange, Error> {
+        Ok(Exchange::new(self.shared.open(method, ends, write)?, ends))
     }
 }
 

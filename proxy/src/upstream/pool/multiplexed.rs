@@ -13,7 +13,7 @@ use std::{
     rc::Rc,
 };
 
-use http::Request;
+use http::Method;
 use tokio::{
     sync::oneshot,
     time::{Instant, timeout_at},
@@ -21,6 +21,7 @@ use tokio::{
 
 use super::{Breaker, Claim, Open, Pool, Spoken};
 use crate::{
+    codec::http2::{Block, Error},
     tls::client::TlsFailed,
     upstream::http2::{self, Connection, Exchange},
 };
@@ -242,16 +243,17 @@ impl Stream {
         self.reused
     }
 
-    /// Sends the head of a request; the end of the head ends it when there is no body.
+    /// Sends the head of a request, which `write` writes; its end ends the request when there is no body.
     ///
     /// # Errors
     /// Nothing was sent.
     pub(crate) fn send(
         &self,
-        request: &Request<()>,
+        method: &Method,
         ends: bool,
-    ) -> Result<Exchange, crate::codec::http2::Error> {
-        self.connection.send(request, ends)
+        write: impl FnOnce(&mut Block<'_>),
+    ) -> Result<Exchange, Error> {
+        self.connection.send(method, ends, write)
     }
 }
 

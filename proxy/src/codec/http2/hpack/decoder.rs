@@ -21,6 +21,9 @@ const NEVER_INDEXED: u8 = 0x10;
 /// At the beginning of a block: the smallest size between two blocks, and the last one (RFC 7541 section 4.2).
 const MOST_SIZE_UPDATES: usize = 2;
 
+/// Bytes of a block behind a string that hold hardly another one.
+const FEW: usize = 32;
+
 /// Reads the header blocks of one connection, in their order.
 ///
 /// Between blocks it holds only the dynamic table, whose entries own exactly their bytes. The values of literals that are
@@ -206,6 +209,9 @@ impl<'a> Reader<'a> {
     /// The bytes of the string that was read last, as a part of the arena.
     fn share(&mut self, text: Text<'a>) -> Bytes {
         if let Text::Plain(string) = text {
+            if self.arena.capacity() == 0 && self.rest.len() < FEW {
+                return Bytes::copy_from_slice(string); // an arena would be one allocation more
+            }
             self.arena.reserve(string.len() + huffman::most_decoded(self.rest.len()));
             self.arena.extend_from_slice(string);
         }

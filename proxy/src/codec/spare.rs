@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 
-use http::{HeaderMap, Request, request::Parts};
+use http::{HeaderMap, request::Parts};
 
 /// Kept by one worker, of each.
 const MOST: usize = 64;
@@ -32,7 +32,7 @@ pub(crate) fn head(head: Parts) -> Box<Parts> {
 }
 
 /// Nobody needs this head any more.
-pub(super) fn give_back_head(mut head: Box<Parts>) {
+pub(crate) fn give_back_head(mut head: Box<Parts>) {
     if head.headers.capacity() > 0 {
         give_back(std::mem::take(&mut head.headers));
     }
@@ -48,18 +48,13 @@ pub(super) fn give_back_head(mut head: Box<Parts>) {
     });
 }
 
-/// An empty head, as one that was taken away leaves it.
-pub(super) fn empty_head() -> Parts {
-    Request::new(()).into_parts().0
-}
-
 /// An empty map.
-pub(super) fn take() -> HeaderMap {
+pub(crate) fn take() -> HeaderMap {
     MAPS.with_borrow_mut(Vec::pop).unwrap_or_default()
 }
 
 /// Nobody needs these fields any more.
-pub(super) fn give_back(mut fields: HeaderMap) {
+pub(crate) fn give_back(mut fields: HeaderMap) {
     if fields.capacity() <= LARGEST {
         fields.clear();
         MAPS.with_borrow_mut(|maps| {

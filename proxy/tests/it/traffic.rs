@@ -1,6 +1,6 @@
 //! `concurrency`, `fault`, and deadlines of gRPC clients, over real sockets.
 
-use std::{net::SocketAddr, sync::mpsc, thread, time::Duration};
+use std::{net::SocketAddr, sync::mpsc};
 
 use serde_json::{Value, json};
 
@@ -189,7 +189,7 @@ fn hanging(answer: &'static str) -> App {
     App::start(move |mut wire, _| {
         wire.head();
         wire.send(answer);
-        thread::sleep(Duration::from_secs(3600));
+        wire.rest();
     })
 }
 

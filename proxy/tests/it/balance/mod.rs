@@ -34,7 +34,9 @@ impl Backend {
             while !wire.head().is_empty() {
                 count.fetch_add(1, Ordering::SeqCst);
                 let status = now.load(Ordering::SeqCst);
-                wire.send(format!("HTTP/1.1 {status} Told\r\ncontent-length: 2\r\n\r\nok"));
+                if !wire.try_send(format!("HTTP/1.1 {status} Told\r\ncontent-length: 2\r\n\r\nok")) {
+                    return;
+                }
             }
         });
         Self { app, status, hits }

@@ -4,6 +4,7 @@ use h2::Reason;
 
 use super::*;
 use crate::support::{
+    cast::Cast,
     client::{Answer, H2, full, patient, request},
     streams::{Play, Streams},
 };
@@ -95,7 +96,8 @@ fn a_try_that_takes_too_long_resets_its_stream_and_the_connection_stays() {
     let shared = Arc::clone(&resets);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    thread::spawn(move || {
+    let cast = Cast::default();
+    cast.stage().spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async move {
             listener.set_nonblocking(true).unwrap();

@@ -11,6 +11,7 @@ use std::{
 
 use super::*;
 use crate::support::{
+    cast::Cast,
     frames::{DATA, END_HEADERS, END_STREAM, HEADERS, SETTINGS, frame},
     wait_for,
 };
@@ -38,6 +39,7 @@ struct Mortal {
     death: Arc<Mutex<Death>>,
     /// For each connection since then: bytes of the request under test.
     came: Arc<Mutex<Vec<usize>>>,
+    _cast: Cast,
 }
 
 impl Mortal {
@@ -48,10 +50,12 @@ impl Mortal {
         let death = Arc::new(Mutex::new(Death { read: 0, wrote: 0, end: End::Close }));
         let came = Arc::<Mutex<Vec<usize>>>::default();
         let (how, counts) = (Arc::clone(&death), Arc::clone(&came));
+        let cast = Cast::default();
+        let stage = cast.stage();
         thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
                 let (how, counts) = (Arc::clone(&how), Arc::clone(&counts));
-                thread::spawn(move || {
+                stage.spawn(move || {
                     let mut place = None;
                     play(&mut stream, &how, &mut |bytes| {
                         let mut counts = counts.lock().unwrap();
@@ -67,7 +71,7 @@ impl Mortal {
                 });
             }
         });
-        Self { port, death, came }
+        Self { port, death, came, _cast: cast }
     }
 
     /// From now on connections die so, and what comes is counted anew.

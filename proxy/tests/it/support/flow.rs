@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::{
     PATIENCE,
+    cast::Cast,
     frames::{
         DATA, END_HEADERS, Event, Field, Frame, Frames, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS,
         WINDOW_UPDATE, frame, number, status_of,
@@ -192,10 +193,11 @@ impl Flow {
     }
 }
 
-/// An HTTP/2 app each of whose connections is played by a function, on a thread of its own.
+/// An HTTP/2 app each of whose connections is played by a function, on a thread of its own; a panic of it fails the test.
 pub struct Server {
     pub address: SocketAddr,
     accepted: Arc<AtomicUsize>,
+    _cast: Cast,
 }
 
 impl Server {
@@ -205,17 +207,19 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let accepted = Arc::new(AtomicUsize::new(0));
         let (count, play) = (Arc::clone(&accepted), Arc::new(play));
+        let cast = Cast::default();
+        let stage = cast.stage();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (play, number) = (Arc::clone(&play), count.fetch_add(1, Ordering::SeqCst));
-                thread::spawn(move || {
+                stage.spawn(move || {
                     if let Some(flow) = accept(stream) {
                         play(flow, number);
                     }
                 });
             }
         });
-        Self { address, accepted }
+        Self { address, accepted, _cast: cast }
     }
 
     pub fn port(&self) -> u16 {

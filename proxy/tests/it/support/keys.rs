@@ -13,7 +13,7 @@ use std::{
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned, crypto::aws_lc_rs};
 
-use super::pki::Leaf;
+use super::{cast::Cast, pki::Leaf};
 
 /// What happens to a request.
 #[derive(Clone)]
@@ -47,7 +47,7 @@ pub fn answer(status: u16, kind: &str, body: &str) -> Reply {
 
 type Script = Arc<dyn Fn(&str) -> Reply + Send + Sync>;
 
-/// The server.
+/// The server; a panic of its script fails the test.
 #[derive(Clone)]
 pub struct KeyServer {
     pub address: SocketAddr,
@@ -55,6 +55,8 @@ pub struct KeyServer {
     script: Arc<Mutex<Script>>,
     encrypted: bool,
     ended: Arc<AtomicBool>,
+    /// None where the server's own threads have it, which end with the others.
+    cast: Option<Arc<Cast>>,
 }
 
 impl KeyServer {
@@ -94,15 +96,17 @@ impl KeyServer {
             script: Arc::new(Mutex::new(Arc::new(script))),
             encrypted: tls.is_some(),
             ended: Arc::default(),
+            cast: Some(Arc::default()),
         };
-        let this = server.clone();
+        let stage = server.cast.as_ref().unwrap().stage();
+        let this = Self { cast: None, ..server.clone() };
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 if this.ended.load(Ordering::SeqCst) {
                     return; // the listener goes with it
                 }
                 let (this, tls) = (this.clone(), tls.clone());
-                thread::spawn(move || match tls {
+                stage.spawn(move || match tls {
                     Some(tls) => this.serve(StreamOwned::new(ServerConnection::new(tls).unwrap(), stream)),
                     None => this.serve(stream),
                 });

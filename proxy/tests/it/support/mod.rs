@@ -2,6 +2,7 @@
 //! [`live`] has what tests of a long life need: load, connections that stay open, and what `/status` says now.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod cast;
 pub mod client;
 pub mod dns;
 pub mod flow;

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::wait_for;
+use super::{cast::Cast, wait_for};
 
 /// What the origin does next on a connection.
 pub enum Act {
@@ -46,11 +46,12 @@ impl Message {
     }
 }
 
-/// A recording origin on a free port.
+/// A recording origin on a free port; a panic of its script fails the test.
 #[derive(Clone)]
 pub struct Recording {
     address: SocketAddr,
     connections: Arc<Mutex<Vec<Connection>>>,
+    _cast: Arc<Cast>,
 }
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -76,6 +77,8 @@ impl Recording {
         let address = listener.local_addr().unwrap();
         let connections = Arc::<Mutex<Vec<Connection>>>::default();
         let (shared, script) = (Arc::clone(&connections), Arc::new(script));
+        let cast = Arc::new(Cast::default());
+        let stage = cast.stage();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let index = {
@@ -84,7 +87,7 @@ impl Recording {
                     all.len() - 1
                 };
                 let (shared, script) = (Arc::clone(&shared), Arc::clone(&script));
-                thread::spawn(move || {
+                stage.spawn(move || {
                     serve(stream, early, &*script, |bytes| {
                         let one = &mut shared.lock().unwrap()[index];
                         match bytes {
@@ -95,7 +98,7 @@ impl Recording {
                 });
             }
         });
-        Self { address, connections }
+        Self { address, connections, _cast: cast }
     }
 
     pub fn port(&self) -> u16 {

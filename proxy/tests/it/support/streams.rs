@@ -11,6 +11,8 @@ use h2::{Reason, RecvStream, server};
 use http::{Request, Response};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::cast::{Cast, Stage};
+
 /// What the app does with a stream.
 pub enum Play {
     /// This status and these fields, without a body.
@@ -32,10 +34,11 @@ impl Seen {
     }
 }
 
-/// An app on a free port.
+/// An app on a free port; a panic of its function fails the test.
 pub struct Streams {
     pub address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
+    _cast: Cast,
 }
 
 impl Streams {
@@ -45,16 +48,18 @@ impl Streams {
         let address = listener.local_addr().unwrap();
         let seen = Arc::<Mutex<Vec<Seen>>>::default();
         let (shared, play) = (Arc::clone(&seen), Arc::new(play));
+        let cast = Cast::default();
+        let stage = cast.stage();
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
                 let listener = TcpListener::from_std(listener).unwrap();
                 while let Ok((stream, _)) = listener.accept().await {
-                    tokio::spawn(serve(stream, Arc::clone(&shared), Arc::clone(&play)));
+                    tokio::spawn(serve(stream, stage.clone(), Arc::clone(&shared), Arc::clone(&play)));
                 }
             });
         });
-        Self { address, seen }
+        Self { address, seen, _cast: cast }
     }
 
     /// Every request that was read to its last byte.
@@ -65,13 +70,15 @@ impl Streams {
 
 async fn serve(
     stream: TcpStream,
+    stage: Stage,
     seen: Arc<Mutex<Vec<Seen>>>,
     play: Arc<impl Fn(&Seen) -> Play + Send + Sync + 'static>,
 ) {
     let Ok(mut connection) = server::handshake(stream).await else { return };
     while let Some(Ok((request, mut respond))) = connection.accept().await {
-        let (seen, play) = (Arc::clone(&seen), Arc::clone(&play));
+        let (part, seen, play) = (stage.begin(), Arc::clone(&seen), Arc::clone(&play));
         tokio::spawn(async move {
+            let _part = part;
             let (head, body) = request.into_parts();
             let Some(body) = read(body).await else { return };
             let one = Seen { head: Arc::new(Request::from_parts(head, ())), body };

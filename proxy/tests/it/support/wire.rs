@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use super::PATIENCE;
+use super::{PATIENCE, cast::Cast};
 
 /// One connection.
 pub struct Wire(BufReader<TcpStream>);
@@ -133,10 +133,11 @@ pub fn status(head: &str) -> u16 {
     head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
 }
 
-/// An app whose every connection is played by a function, on a thread of its own.
+/// An app whose every connection is played by a function, on a thread of its own; a panic of it fails the test.
 pub struct App {
     pub address: SocketAddr,
     connections: Arc<AtomicUsize>,
+    _cast: Cast,
 }
 
 impl App {
@@ -146,13 +147,15 @@ impl App {
         let address = listener.local_addr().unwrap();
         let connections = Arc::new(AtomicUsize::new(0));
         let (count, play) = (Arc::clone(&connections), Arc::new(play));
+        let cast = Cast::default();
+        let stage = cast.stage();
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let (play, number) = (Arc::clone(&play), count.fetch_add(1, Ordering::SeqCst));
-                thread::spawn(move || play(Wire::over(stream.unwrap()), number));
+                stage.spawn(move || play(Wire::over(stream.unwrap()), number));
             }
         });
-        Self { address, connections }
+        Self { address, connections, _cast: cast }
     }
 
     /// Answers every request without body with these bytes.

@@ -8,7 +8,7 @@ use outrigger_loadtest::origin::Origin;
 
 use crate::support::{
     Proxy,
-    client::{Answer, H2, full, request},
+    client::{Answer, H2, full, request, wait_for_async},
     wait_for,
     wire::{App, header},
 };
@@ -181,13 +181,9 @@ async fn a_stream_that_the_client_resets_ends_its_request_at_the_app() {
         let mut client = H2::connect(proxy.inbound()).await;
         let response = client.send(request("GET", "/drip/1000000/10").body(full("")).unwrap()).await;
         drop(response);
-        let mut logged = None;
         // The client's connection must be driven meanwhile.
-        while logged.is_none() {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-            logged = proxy.stdout().lines().find(|line| line.contains("drip")).map(str::to_owned);
-        }
-        assert!(logged.unwrap().contains("\"flag\":\"DC\""));
+        wait_for_async("the access-log line", || proxy.stdout().contains("drip")).await;
+        assert_eq!(proxy.logged(|line| line["path"] == "/drip/1000000/10")["flag"], "DC");
         if protocol == "http1" {
             wait_for("the app's connection to end", || (origin.stats().open_connections == 0).then_some(()));
         }

@@ -1,18 +1,21 @@
 //! L1 to L8 of `docs/operations.md`: drain, signals and the end.
 
-use std::{io::Write, net::TcpStream, thread, time::Duration};
+use std::{net::TcpStream, thread, time::Duration};
 
 use outrigger_loadtest::{load::Protocol, origin::Origin};
 use tokio::time::Instant;
 
 use crate::support::{
-    Proxy, command, get,
-    live::{KeepAlive, failed_after_connect, free_port, goaway_comes, http2, run_to_end, steady, stop},
+    PATIENCE, Proxy, command, get,
+    live::{
+        KeepAlive, failed_after_connect, free_port, goaway_comes, goaway_comes_before_pong, http2,
+        run_to_end, steady, stop,
+    },
     origin, wait_for,
 };
 
-/// Room for a busy machine on top of what was configured.
-const SLACK: Duration = Duration::from_secs(8);
+/// Room for a busy machine; times that must not pass before it are far longer.
+const SLACK: Duration = PATIENCE;
 
 /// An inbound listener `in`, an outbound one `out`, and these times.
 fn proxy(origin: &Origin, delay: &str, drain: &str) -> Proxy {
@@ -28,7 +31,7 @@ fn proxy(origin: &Origin, delay: &str, drain: &str) -> Proxy {
 
 fn sigterm_under_load(protocol: Protocol) {
     let origin = origin();
-    let mut proxy = proxy(&origin, "500ms", "10s");
+    let mut proxy = proxy(&origin, "500ms", "300s");
     let load = steady(proxy.url("in", "/bytes/500"), protocol, 300.0);
     wait_for("load", || (load.progress().ended > 50).then_some(()));
     let begun = Instant::now();
@@ -42,7 +45,6 @@ fn sigterm_under_load(protocol: Protocol) {
     assert!(served >= Duration::from_millis(500), "new connections were refused after {served:?}");
     assert_eq!(failed_after_connect(&report), 0, "{:#}", report.to_json());
     assert_eq!(proxy.wait_exit(SLACK).code(), Some(0));
-    println!("ended {:?} after SIGTERM", begun.elapsed());
     assert!(proxy.stderr().contains("ended"), "{}", proxy.stderr());
 }
 
@@ -59,7 +61,7 @@ fn sigterm_under_http2_load_fails_no_request() {
 #[test]
 fn a_request_in_flight_at_sigterm_is_finished() {
     let origin = origin();
-    let mut proxy = proxy(&origin, "0s", "20s");
+    let mut proxy = proxy(&origin, "0s", "300s");
     let mut slow = KeepAlive::new(proxy.address("in"));
     slow.begin("/drip/10/100");
     let mut silent = KeepAlive::new(proxy.address("in"));
@@ -78,7 +80,7 @@ fn a_request_in_flight_at_sigterm_is_finished() {
 #[test]
 fn sigint_does_not_wait_for_shutdown_delay() {
     let origin = origin();
-    let mut proxy = proxy(&origin, "60s", "5s");
+    let mut proxy = proxy(&origin, "300s", "300s");
     assert_eq!(get(proxy.address("in"), "/").0, 200);
     proxy.signal("INT");
     assert_eq!(proxy.wait_exit(SLACK).code(), Some(0));
@@ -89,8 +91,8 @@ fn sigint_does_not_wait_for_shutdown_delay() {
 fn a_second_signal_ends_at_once_with_1() {
     let origin = origin();
     // Within shutdownDelay, and while requests finish.
-    for (delay, second) in [("60s", "TERM"), ("0s", "INT")] {
-        let mut proxy = proxy(&origin, delay, "60s");
+    for (delay, second) in [("300s", "TERM"), ("0s", "INT")] {
+        let mut proxy = proxy(&origin, delay, "300s");
         let mut slow = KeepAlive::new(proxy.address("in"));
         slow.begin("/drip/1000/100");
         slow.head();
@@ -128,9 +130,23 @@ fn requests_that_outlast_drain_timeout_are_cut_and_the_exit_is_on_time() {
 }
 
 #[test]
+fn a_drain_ends_no_connection_within_the_delay() {
+    let origin = origin();
+    let proxy = proxy(&origin, "300s", "20s");
+    let mut kept = KeepAlive::new(proxy.address("in"));
+    assert_eq!(kept.get("/").status, 200);
+    assert_eq!(proxy.admin("POST", "/drain").0, 202);
+    let mut new = KeepAlive::new(proxy.address("in"));
+    for answer in [new.get("/"), kept.get("/"), new.get("/"), kept.get("/")] {
+        assert!(answer.status == 200 && !answer.head.contains("connection: close"), "{answer:?}");
+    }
+    assert_eq!(proxy.status()["phase"], "draining");
+}
+
+#[test]
 fn a_drain_ends_inbound_connections_after_the_delay_and_leaves_outbound_ones() {
     let origin = origin();
-    let mut proxy = proxy(&origin, "1500ms", "20s");
+    let mut proxy = proxy(&origin, "1500ms", "300s");
     let (inbound, outbound) = (proxy.address("in"), proxy.address("out"));
     let mut kept = KeepAlive::new(inbound);
     let mut app = KeepAlive::new(outbound);
@@ -144,12 +160,6 @@ fn a_drain_ends_inbound_connections_after_the_delay_and_leaves_outbound_ones() {
     assert_eq!(get(proxy.address("status"), "/livez").0, 200);
     assert_eq!(proxy.metric("outrigger_draining"), 1.0);
     let mut new = KeepAlive::new(inbound);
-    for answer in [new.get("/"), kept.get("/")] {
-        assert_eq!(answer.status, 200);
-        if begun.elapsed() < Duration::from_millis(1000) {
-            assert!(!answer.head.contains("connection: close"), "within shutdownDelay: {answer:?}");
-        }
-    }
     assert_eq!(proxy.admin("POST", "/drain").0, 202, "once more changes nothing");
 
     wait_for("the delay to end", || proxy.stderr().contains("inbound connections end").then_some(()));
@@ -169,15 +179,11 @@ fn a_drain_ends_inbound_connections_after_the_delay_and_leaves_outbound_ones() {
 
     let answer = app.get("/");
     assert!(answer.status == 200 && !answer.head.contains("connection: close"), "{answer:?}");
-    app_multiplexed.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
-    app_multiplexed.write_all(&[]).unwrap();
-    assert!(!goaway_comes(&mut app_multiplexed), "an outbound connection was ended");
+    assert!(!goaway_comes_before_pong(&mut app_multiplexed), "an outbound connection was ended");
     assert_eq!(proxy.admin("POST", "/drain").0, 202);
     drop((app, app_multiplexed));
-    let ended = Instant::now();
     proxy.signal("TERM");
     assert_eq!(proxy.wait_exit(SLACK).code(), Some(0));
-    println!("drained before: ended {:?} after SIGTERM", ended.elapsed());
 }
 
 #[test]
@@ -200,9 +206,9 @@ fn a_listener_that_a_reload_adds_while_draining_ends_its_connections_too() {
 #[test]
 fn the_drain_command_waits_until_no_inbound_connection_is_left() {
     let origin = origin();
-    let proxy = proxy(&origin, "200ms", "20s");
+    let proxy = proxy(&origin, "200ms", "300s");
     let mut slow = KeepAlive::new(proxy.address("in"));
-    slow.begin("/drip/15/100");
+    slow.begin("/drip/15/400");
     slow.head();
     let admin = proxy.address("admin").to_string();
     let at_once = run_to_end(command().args(["drain", "--admin", &admin]));
@@ -245,7 +251,7 @@ fn the_drain_command_takes_the_address_from_the_file_and_fails_when_nobody_is_th
 #[test]
 fn a_drain_asked_for_after_sigterm_is_answered_and_its_wait_ends_with_the_proxy() {
     let origin = origin();
-    let mut proxy = proxy(&origin, "1500ms", "20s");
+    let mut proxy = proxy(&origin, "6s", "300s");
     proxy.signal("TERM");
     proxy.wait_phase("draining");
     assert_eq!(proxy.admin("POST", "/drain").0, 202);
@@ -259,14 +265,16 @@ fn a_drain_asked_for_after_sigterm_is_answered_and_its_wait_ends_with_the_proxy(
 #[test]
 fn sigterm_right_after_a_drain_waits_for_the_rest_of_the_delay() {
     let origin = origin();
-    let mut proxy = proxy(&origin, "2s", "5s");
+    let patient = proxy(&origin, "300s", "300s");
+    assert_eq!(patient.admin("POST", "/drain").0, 202);
+    patient.signal("TERM");
+    wait_for("SIGTERM", || (patient.admin("POST", "/reload").0 == 422).then_some(()));
+    assert_eq!(get(patient.address("in"), "/").0, 200, "clients have not heard of the drain yet");
+
+    let mut proxy = proxy(&origin, "2s", "300s");
     let begun = Instant::now();
     assert_eq!(proxy.admin("POST", "/drain").0, 202);
     proxy.signal("TERM");
-    thread::sleep(Duration::from_millis(300));
-    if begun.elapsed() < Duration::from_millis(1500) {
-        assert_eq!(get(proxy.address("in"), "/").0, 200, "clients have not heard of the drain yet");
-    }
     assert_eq!(proxy.wait_exit(SLACK).code(), Some(0));
     assert!(begun.elapsed() >= Duration::from_secs(2));
 }

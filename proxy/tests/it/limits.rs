@@ -5,10 +5,11 @@ use std::{net::TcpStream, thread, time::Duration};
 use hyper::client::conn::http2;
 use hyper_util::rt::TokioExecutor;
 use outrigger_loadtest::origin::Origin;
+use tokio::time::Instant;
 
 use crate::support::{
-    Proxy,
-    client::{Answer, H2, full, request},
+    PATIENCE, Proxy,
+    client::{Answer, H2, full, request, wait_for_async},
     http, origin, wait_for,
     wire::{App, Wire, header, status},
 };
@@ -129,16 +130,17 @@ async fn streams_over_the_limit_wait_their_turn() {
             tokio::spawn(async move { client.get("/bytes/1").await.status })
         })
         .collect();
-    let mut most = 0;
-    for _ in 0..30 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-        most = most.max(origin.hits_of("bytes"));
-    }
-    assert_eq!(most, 2);
+    wait_for_async("two of them", || origin.hits_of("bytes") >= 2).await;
+    // A request that comes after all of them goes past those that wait: there is one worker.
+    let mut other = H2::connect(proxy.inbound()).await;
+    let control = tokio::spawn(async move { other.get("/status/204").await.status });
+    wait_for_async("the control", || origin.hits_of("status") == 1).await;
+    assert_eq!(origin.hits_of("bytes"), 2);
     origin.resume();
     for answer in waiting {
         assert_eq!(answer.await.unwrap(), 200);
     }
+    assert_eq!(control.await.unwrap(), 204);
 }
 
 #[test]
@@ -183,12 +185,12 @@ fn a_slow_body_gets_408() {
 #[test]
 fn a_body_that_keeps_moving_is_not_too_slow() {
     let origin = origin();
-    let proxy =
-        proxy(origin.address().port(), "timeouts: { bodyIdle: 1s, requestHeaders: 500ms, idle: 500ms }");
+    // In all it takes longer than each of them, and each pause is far shorter.
+    let proxy = proxy(origin.address().port(), "timeouts: { bodyIdle: 5s, requestHeaders: 5s, idle: 5s }");
     let mut wire = Wire::connect(proxy.inbound());
     wire.send("POST /sink HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\n");
     for _ in 0..10 {
-        thread::sleep(Duration::from_millis(200));
+        thread::sleep(Duration::from_millis(550));
         wire.send("x");
     }
     assert_eq!(status(&wire.answer().0), 200);
@@ -197,14 +199,13 @@ fn a_body_that_keeps_moving_is_not_too_slow() {
 #[test]
 fn an_idle_connection_is_closed() {
     let origin = origin();
-    let proxy = proxy(origin.address().port(), "timeouts: { idle: 1s }");
-    let mut silent = Wire::connect(proxy.inbound());
-    assert_eq!(silent.rest(), "");
-    let mut wire = Wire::connect(proxy.inbound());
-    for _ in 0..2 {
+    let proxy = proxy(origin.address().port(), "timeouts: { idle: 5s }");
+    let (mut silent, mut wire) = (Wire::connect(proxy.inbound()), Wire::connect(proxy.inbound()));
+    for _ in 0..5 {
         assert_eq!(status(&wire.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").0), 200);
-        thread::sleep(Duration::from_millis(700)); // its buffers are given back meanwhile
+        thread::sleep(Duration::from_millis(1_100)); // its buffers are given back meanwhile
     }
+    assert_eq!(silent.rest(), "");
     assert_eq!(wire.rest(), "");
     assert!(!proxy.stdout().contains("\"status\":408"));
 }
@@ -215,22 +216,19 @@ async fn an_idle_http_2_connection_is_closed() {
     let proxy = proxy(origin.address().port(), "timeouts: { idle: 300ms }");
     let mut client = H2::connect(proxy.inbound()).await;
     assert_eq!(client.get("/").await.status, 200);
-    let mut open = r#"outrigger_downstream_connections{listener="in-0"}"#;
-    while proxy.metric(open) > 0.5 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        open = open.trim();
-    }
+    let open = r#"outrigger_downstream_connections{listener="in-0"}"#;
+    wait_for_async("the end of the connection", || proxy.metric(open) < 0.5).await;
     assert!(client.try_send(request("GET", "/").body(full("")).unwrap()).await.is_err());
 }
 
 #[test]
 fn an_old_connection_ends_with_its_next_answer() {
     let origin = origin();
-    let proxy = proxy(origin.address().port(), "timeouts: { connectionAge: 1s }");
+    let proxy = proxy(origin.address().port(), "timeouts: { connectionAge: 5s }");
     let mut wire = Wire::connect(proxy.inbound());
     let (head, _) = wire.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
     assert_eq!(header(&head, "connection"), None, "{head}");
-    thread::sleep(Duration::from_millis(1100));
+    thread::sleep(Duration::from_millis(5_100));
     let (head, _) = wire.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
     assert_eq!(header(&head, "connection"), Some("close"), "{head}");
     assert_eq!(wire.rest(), "");
@@ -239,9 +237,9 @@ fn an_old_connection_ends_with_its_next_answer() {
 #[tokio::test]
 async fn an_old_http_2_connection_is_asked_to_end_and_finishes_what_it_began() {
     let origin = Origin::start().await.unwrap();
-    let proxy = proxy(origin.address().port(), "timeouts: { connectionAge: 500ms }");
+    let proxy = proxy(origin.address().port(), "timeouts: { connectionAge: 5s }");
     let mut client = H2::connect(proxy.inbound()).await;
-    assert_eq!(client.get("/drip/4/300").await.text().lines().count(), 4);
+    assert_eq!(client.get("/drip/7/1000").await.text().lines().count(), 7);
     // The GOAWAY came meanwhile.
     assert!(client.try_send(request("GET", "/").body(full("")).unwrap()).await.is_err());
 }
@@ -271,13 +269,15 @@ async fn an_http_2_stream_that_takes_nothing_is_reset_and_the_others_go_on() {
         let path = format!("/bytes/{}", 10_000_000 + window);
         let held = client.send(request("GET", &path).body(full("")).unwrap()).await;
         assert_eq!(held.status(), 200);
-        let mut line = None;
-        while line.is_none() {
+        let deadline = Instant::now() + PATIENCE;
+        let line = loop {
             tokio::time::sleep(Duration::from_millis(50)).await;
             assert_eq!(client.get("/status/204").await.status, 204);
-            line = proxy.stdout().lines().find(|line| line.contains(&path)).map(str::to_owned);
-        }
-        let line = line.unwrap();
+            if let Some(line) = proxy.stdout().lines().find(|line| line.contains(&path)) {
+                break line.to_owned();
+            }
+            assert!(Instant::now() < deadline, "it is not reset");
+        };
         assert!(line.contains(r#""flag":"SLOW","reason":"timeout.slow_read""#), "{line}");
         assert!(Answer::try_of(held).await.is_err());
     }

@@ -6,7 +6,6 @@ use std::{
 };
 
 use outrigger_loadtest::load::{self, Plan, Protocol};
-use tokio::time::Instant;
 
 use crate::support::{
     PATIENCE, Proxy, get,
@@ -52,9 +51,8 @@ fn a_thousand_reloads_under_load_fail_no_request_and_keep_memory_flat() {
     ];
     let mut client = KeepAlive::new(proxy.address("in"));
     let failures = || proxy.metric(r#"outrigger_config_reloads_total{result="failed"}"#);
-    let (mut took, mut early) = (Vec::new(), 0);
+    let mut early = 0;
     for round in 1..=ROUNDS {
-        let written = Instant::now();
         match round % 3 {
             0 => {
                 let before = failures();
@@ -68,7 +66,6 @@ fn a_thousand_reloads_under_load_fail_no_request_and_keep_memory_flat() {
         }
         let wanted = format!("round {round}");
         wait_for("a reload", || (client.get("/said").body == wanted).then_some(()));
-        took.push(written.elapsed());
         if round < 100 {
             early = proxy.rss_kib();
         }
@@ -78,12 +75,6 @@ fn a_thousand_reloads_under_load_fail_no_request_and_keep_memory_flat() {
     for report in loads.map(stop) {
         assert!(report.is_clean(), "{:#}", report.to_json());
     }
-    took.sort();
-    let (median, worst) = (took[took.len() / 2], took[took.len() - 1]);
-    println!(
-        "{ROUNDS} reloads: active after {median:?} (median), {worst:?} (worst); {early} KiB early, {late} KiB late"
-    );
-    assert!(took[took.len() * 95 / 100] < Duration::from_secs(1), "{worst:?}");
     assert!(late < early + 6 * 1024, "{early} KiB became {late} KiB");
     let connections = origin.stats().connections;
     assert!(connections < 40, "{connections} connections to an app that never changed");
@@ -105,10 +96,18 @@ fn a_bad_file_keeps_the_old_one_and_says_where_in_log_metric_and_admin() {
     assert!(status["config"]["lastError"].as_str().unwrap().contains(place), "{status}");
     assert!(says(&proxy, "old"));
     assert_eq!(get(proxy.address("status"), "/readyz").0, 200);
-    for broken in ["", "app: {", "[]", "\u{0}"] {
+    for (broken, told) in [
+        ("", "the file is empty"),
+        ("app: {", "unclosed bracket"),
+        ("[]", "found a list"),
+        ("\u{0}", "a control character"),
+    ] {
         proxy.write_config_as_is(broken);
-        std::thread::sleep(Duration::from_millis(30));
-        assert!(says(&proxy, "old"));
+        wait_for(told, || {
+            let error = proxy.status()["config"]["lastError"].clone();
+            error.as_str().is_some_and(|error| error.contains(told)).then_some(())
+        });
+        assert!(says(&proxy, "old"), "{told}");
     }
     proxy.write_config(&saying(app, "new", QUICK));
     wait_says(&proxy, "new");
@@ -120,10 +119,14 @@ fn a_bad_file_keeps_the_old_one_and_says_where_in_log_metric_and_admin() {
 fn a_reload_can_be_asked_for_by_sighup_and_by_admin() {
     let origin = origin();
     let app = origin.address().port();
-    let proxy = Proxy::start(&saying(app, "one", ASKED));
-    proxy.write_config(&saying(app, "two", ASKED));
-    std::thread::sleep(Duration::from_millis(200));
+    let (proxy, control) =
+        (Proxy::start(&saying(app, "one", ASKED)), Proxy::start(&saying(app, "one", QUICK)));
+    for one in [&proxy, &control] {
+        one.write_config(&saying(app, "two", ASKED));
+    }
+    wait_says(&control, "two");
     assert!(says(&proxy, "one"), "neither watched nor polled, and yet reloaded");
+    assert_eq!(proxy.generation(), 1);
     proxy.signal("HUP");
     wait_says(&proxy, "two");
     proxy.write_config(&saying(app, "three", ASKED));

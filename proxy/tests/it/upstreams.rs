@@ -20,6 +20,9 @@ use crate::support::{
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
+/// Between two looks at what happens.
+const TICK: Duration = Duration::from_millis(10);
+
 fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
@@ -125,18 +128,23 @@ fn a_post_is_never_sent_twice_once_a_byte_was_written() {
 
 #[test]
 fn a_post_after_the_app_closed_its_idle_connection_goes_to_a_fresh_one() {
-    let app = App::start(|mut wire, _| {
+    let closed = Arc::<AtomicUsize>::default();
+    let count = Arc::clone(&closed);
+    let app = App::start(move |mut wire, _| {
         // Answers once, then closes while the connection is idle.
         let head = wire.head();
         header(&head, "content-length").map(|length| wire.exactly(length.parse().unwrap()));
         wire.send(OK);
+        drop(wire);
+        count.fetch_add(1, Ordering::SeqCst);
     });
     let proxy = to_endpoints(&[format!("http://127.0.0.1:{}", app.port())], "");
     let mut wire = Wire::connect(proxy.inbound());
     for turn in 1..=10 {
         let (head, body) = wire.ask("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhello");
         assert_eq!((status(&head), &*body), (200, "ok"), "turn {turn}: {head}");
-        thread::sleep(Duration::from_millis(5)); // the close reaches the proxy
+        // Then the close is in the proxy's socket, whether the proxy has looked at it or not.
+        wait_for("the close", || (closed.load(Ordering::SeqCst) == turn).then_some(()));
     }
     assert_eq!(app.connections(), 10);
 }
@@ -174,21 +182,21 @@ fn least_request_avoids_an_endpoint_that_is_busy() {
     let (busy, free) = (origin(), origin());
     let proxy = to_endpoints(&[busy.url(""), free.url("")], "");
     busy.stall();
-    let mut held;
-    // One after the other, until one hangs at the busy endpoint.
-    loop {
-        held = Wire::connect(proxy.inbound());
-        held.send(GET);
-        if held.is_silent_for(Duration::from_millis(500)) {
-            break;
-        }
-    }
+    // One after the other, until one has come to the busy endpoint and hangs there.
+    let hanging = wait_for("a request to the busy one", || {
+        let hits = busy.hits();
+        let mut one = Wire::connect(proxy.inbound());
+        one.send(GET);
+        wait_for("its endpoint", || (busy.hits() > hits || !one.is_silent_for(TICK)).then_some(()));
+        (busy.hits() > hits).then_some(one)
+    });
     let before = busy.hits();
     let mut wire = Wire::connect(proxy.inbound());
     for _ in 0..50 {
         assert_eq!(status(&wire.ask(GET).0), 200);
     }
     assert_eq!(busy.hits(), before);
+    drop(hanging);
     busy.resume();
 }
 

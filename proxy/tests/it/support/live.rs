@@ -12,7 +12,11 @@ use std::{
 use outrigger_loadtest::load::{self, FailureKind, Plan, Protocol, Report, Running};
 use serde_json::Value;
 
-use super::{PATIENCE, Proxy, wait_for};
+use super::{
+    PATIENCE, Proxy,
+    frames::{GOAWAY, PING, frame},
+    wait_for,
+};
 
 /// Runs a future of the load library to its end.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -225,20 +229,36 @@ impl KeepAlive {
     }
 }
 
-/// Opens an HTTP/2 connection by prior knowledge and waits for GOAWAY or the end.
+/// Waits for GOAWAY, or the end, on an HTTP/2 connection.
 pub fn goaway_comes(stream: &mut TcpStream) -> bool {
-    const GOAWAY: u8 = 7;
-    loop {
-        let mut head = [0; 9];
-        if stream.read_exact(&mut head).is_err() {
-            return false;
-        }
-        let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
-        stream.read_exact(&mut vec![0; length]).unwrap();
-        if head[3] == GOAWAY {
+    while let Some((kind, _)) = next_frame(stream) {
+        if kind == GOAWAY {
             return true;
         }
     }
+    false
+}
+
+/// Whether GOAWAY, or the end, is there by now: what the peer has sent comes before its answer to a PING.
+pub fn goaway_comes_before_pong(stream: &mut TcpStream) -> bool {
+    const ACK: u8 = 1;
+    stream.write_all(&frame(PING, 0, 0, &[7; 8])).unwrap();
+    loop {
+        match next_frame(stream) {
+            Some((PING, ACK)) => return false,
+            Some((GOAWAY, _)) | None => return true,
+            Some(_) => {}
+        }
+    }
+}
+
+/// Kind and flags of the next frame.
+fn next_frame(stream: &mut TcpStream) -> Option<(u8, u8)> {
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).ok()?;
+    let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+    stream.read_exact(&mut vec![0; length]).unwrap();
+    Some((head[3], head[4]))
 }
 
 /// The client's preface with empty SETTINGS.

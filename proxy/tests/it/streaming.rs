@@ -3,8 +3,6 @@
 use std::{
     io::{Read, Write},
     net::TcpStream,
-    sync::atomic::{AtomicBool, Ordering},
-    thread,
     time::Duration,
 };
 
@@ -18,10 +16,10 @@ use crate::support::{
     wire::{App, Wire, header, status},
 };
 
-/// What the proxy may have resident while bodies pass.
-const MOST_KIB: u64 = 40 * 1024;
+/// What memory may grow by while a body of [`LARGE`] passes, in KiB.
+const GROWTH: u64 = 24 * 1024;
 
-const LARGE: u64 = 1 << 30;
+const LARGE: u64 = 256 << 20;
 
 /// The same over HTTP/2, where a debug build moves some 50 MB/s.
 const LARGE_HTTP2: u64 = 128 << 20;
@@ -51,25 +49,12 @@ fn each_event_reaches_the_client_before_the_next_is_made() {
 }
 
 #[test]
-fn events_of_a_living_stream_are_not_held_back() {
-    let origin = origin();
-    let proxy = Proxy::in_front_of(&origin);
-    let mut wire = Wire::connect(proxy.inbound());
-    let begun = tokio::time::Instant::now();
-    wire.send("GET /sse/3/400 HTTP/1.1\r\nhost: a\r\n\r\n");
-    wire.head();
-    let mut times = Vec::new();
-    for number in 0..3 {
-        assert_eq!(wire.chunk(), format!("id: {number}\ndata: event {number}\n\n"));
-        times.push(begun.elapsed());
-    }
-    assert!(times[2] - times[0] > Duration::from_millis(400), "they came together: {times:?}");
-}
-
-#[test]
 fn a_client_that_reads_nothing_holds_the_app_back() {
     let origin = origin();
-    let proxy = Proxy::in_front_of(&origin);
+    let proxy = Proxy::start(&format!(
+        "workers: 1\napp: {{ port: {} }}\nlisteners: [{{ port: 0 }}]\n",
+        origin.address().port()
+    ));
     let before = proxy.rss_kib();
     let mut stalled = Vec::new();
     for _ in 0..4 {
@@ -78,7 +63,9 @@ fn a_client_that_reads_nothing_holds_the_app_back() {
         assert_eq!(status(&wire.head()), 200);
         stalled.push(wire);
     }
-    thread::sleep(Duration::from_millis(500)); // time in which a proxy without back-pressure would fill up
+    // Without back-pressure each of them would get about as much meanwhile as one that reads.
+    let mut control = Wire::connect(proxy.inbound());
+    assert_eq!(control.ask("GET /bytes/100000000 HTTP/1.1\r\nhost: a\r\n\r\n").0[9..12], *"200");
     let after = proxy.rss_kib();
     assert!(after < before + 8 * 1024, "{before} KiB became {after} KiB");
     // And it goes on when the client does.
@@ -88,11 +75,11 @@ fn a_client_that_reads_nothing_holds_the_app_back() {
 }
 
 #[test]
-fn a_gigabyte_down_fits_in_little_memory() {
+fn a_large_body_down_fits_in_little_memory() {
     let origin = origin();
     let proxy = Proxy::in_front_of(&origin);
     let length = LARGE;
-    let (most, took) = with_rss(&proxy, || {
+    grows_little(&proxy, || {
         let mut stream = TcpStream::connect(proxy.inbound()).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         write!(stream, "GET /bytes/{length} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").unwrap();
@@ -103,17 +90,15 @@ fn a_gigabyte_down_fits_in_little_memory() {
         }
         assert!(total > length, "{total} bytes of {length}");
     });
-    eprintln!("{} MiB down in {took:?}, at most {most} KiB resident", length >> 20);
-    assert!(most < MOST_KIB, "{most} KiB");
     assert_eq!(proxy.logged(|line| line["status"] == 200)["bytesOut"], length);
 }
 
 #[test]
-fn a_gigabyte_up_fits_in_little_memory() {
+fn a_large_body_up_fits_in_little_memory() {
     let origin = origin();
     let proxy = Proxy::in_front_of(&origin);
     let length = LARGE;
-    let (most, took) = with_rss(&proxy, || {
+    grows_little(&proxy, || {
         let mut wire = Wire::connect(proxy.inbound());
         wire.send(format!("POST /sink HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n"));
         let piece = vec![7; 256 * 1024];
@@ -122,8 +107,6 @@ fn a_gigabyte_up_fits_in_little_memory() {
         assert_eq!(status(&head), 200);
         assert!(body.contains(&format!("\"bytes\":{length}")), "{body}");
     });
-    eprintln!("{} MiB up in {took:?}, at most {most} KiB resident", length >> 20);
-    assert!(most < MOST_KIB, "{most} KiB");
     assert_eq!(proxy.logged(|line| line["status"] == 200)["bytesIn"], length);
 }
 
@@ -135,7 +118,7 @@ fn large_bodies_over_http_2_fit_in_little_memory() {
             "app: {{ port: {}, protocol: {protocol} }}\nlisteners: [{{ port: 0 }}]\n",
             origin.address().port()
         ));
-        let (most, took) = with_rss(&proxy, || {
+        grows_little(&proxy, || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let mut client = H2::connect(proxy.inbound()).await;
@@ -152,32 +135,16 @@ fn large_bodies_over_http_2_fit_in_little_memory() {
                 assert_eq!(Answer::of(answer).await.json()["bytes"], LARGE_HTTP2);
             });
         });
-        eprintln!(
-            "{} MiB down and up over HTTP/2 to {protocol} in {took:?}, at most {most} KiB",
-            LARGE_HTTP2 >> 20
-        );
-        assert!(most < MOST_KIB, "{most} KiB");
     }
 }
 
-/// The most that was resident while `work` ran, and how long it took.
-fn with_rss(proxy: &Proxy, work: impl FnOnce()) -> (u64, Duration) {
-    let (done, begun) = (AtomicBool::new(false), tokio::time::Instant::now());
-    let most = thread::scope(|scope| {
-        let watch = scope.spawn(|| {
-            let mut most = 0;
-            while !done.load(Ordering::Relaxed) {
-                most = most.max(proxy.rss_kib());
-                thread::sleep(Duration::from_millis(20));
-            }
-            most
-        });
-        let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
-        done.store(true, Ordering::Relaxed);
-        worked.unwrap();
-        watch.join().unwrap()
-    });
-    (most, begun.elapsed())
+/// Does `work`, during which memory may grow by [`GROWTH`].
+fn grows_little(proxy: &Proxy, work: impl FnOnce()) {
+    let before = proxy.rss_kib();
+    proxy.forget_peak();
+    work();
+    let grown = proxy.peak_kib().saturating_sub(before);
+    assert!(grown <= GROWTH, "memory grew by {grown} KiB");
 }
 
 #[test]
@@ -247,7 +214,7 @@ fn a_client_that_breaks_off_its_upload_is_the_one_to_blame() {
 fn a_stalled_answer_is_cut_after_stream_idle() {
     let origin = origin();
     let proxy = Proxy::start(&format!(
-        "app: {{ port: {} }}\nlisteners: [{{ port: 0 }}]\ndefaults: {{ timeouts: {{ streamIdle: 300ms }} }}\n",
+        "app: {{ port: {} }}\nlisteners: [{{ port: 0 }}]\ndefaults: {{ timeouts: {{ streamIdle: 2s }} }}\n",
         origin.address().port()
     ));
     let mut wire = Wire::connect(proxy.inbound());
@@ -259,7 +226,7 @@ fn a_stalled_answer_is_cut_after_stream_idle() {
     assert_eq!((&line["flag"], &line["reason"]), (&"UT".into(), &"timeout.stream_idle".into()));
     wait_for("the app to be let go", || (origin.stats().open_connections == 0).then_some(()));
     let mut wire = Wire::connect(proxy.inbound());
-    wire.send("GET /drip/6/100 HTTP/1.1\r\nhost: a\r\n\r\n");
+    wire.send("GET /drip/8/400 HTTP/1.1\r\nhost: a\r\n\r\n");
     wire.head();
-    assert!(wire.chunks().ends_with("drip 5\n"), "a slow stream that moves is not cut");
+    assert!(wire.chunks().ends_with("drip 7\n"), "a slow stream that moves is not cut");
 }

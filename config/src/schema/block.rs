@@ -4,7 +4,8 @@
 ///
 /// Each field is `"key" field: Type`, with a doc comment that also becomes the key's description in the
 /// JSON Schema. From the same list come the struct, the keys that the reader accepts and the properties
-/// of the schema, so that none can know a key that another does not.
+/// of the schema, so that none can know a key that another does not. A field that nothing reads is a
+/// warning of the compiler, so that no key is accepted and ignored.
 macro_rules! block {
     (
         $(#[doc = $doc:literal])*
@@ -17,8 +18,6 @@ macro_rules! block {
     ) => {
         $(#[doc = $doc])*
         #[derive(Debug, Clone, Default)]
-        // A key with one value only is checked by its type and read by nobody.
-        #[allow(dead_code)]
         pub(crate) struct $name {
             $( $(#[doc = $field_doc])* pub(crate) $field: Option<$crate::schema::At<$type>>, )*
         }

@@ -49,6 +49,7 @@ use crate::{
 
 /// Checks a whole file. The result is only good when the report has no error.
 pub(crate) fn config(file: &File, files: &mut Files<'_>, report: &mut Report) -> Config {
+    let _ = &file.version; // its type has checked the one value
     let app = file.app.as_ref().map(|app| app::app(app, files.base(), report));
     let listeners = listener::listeners(file.listeners.as_ref(), files, report);
     let upstreams = upstream::upstreams(app.as_ref(), file.upstreams.as_ref(), files, report);

@@ -24,6 +24,7 @@ pub(super) fn telemetry(written: Option<&At<TelemetryBlock>>) -> Telemetry {
         None => (None, AccessLogFormat::Json),
         Some(At { value: Either::Short(Word(Off::Off)), .. }) => (Some(0), AccessLogFormat::Json),
         Some(At { value: Either::Map(block), .. }) => {
+            let _ = &block.output; // its type has checked the one value
             let share = block.sample_percent.as_ref().map(|share| share.value.0);
             (share, word(&block.format, AccessLogFormat::Json))
         }

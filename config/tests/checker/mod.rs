@@ -9,7 +9,7 @@ pub(crate) fn violations(schema: &Value, value: &Value) -> Vec<String> {
     found
 }
 
-fn fits(root: &Value, schema: &Value, value: &Value) -> bool {
+pub(crate) fn fits(root: &Value, schema: &Value, value: &Value) -> bool {
     let mut found = Vec::new();
     check(root, schema, value, "", &mut found);
     found.is_empty()

@@ -122,60 +122,75 @@ pub(crate) fn respond(
         return Err(Reset);
     }
     let mut response = if is_grpc { grpc_response(error) } else { json_response(error, request_id) };
-    if version < Version::HTTP_2 && ends_connection(error) {
+    let manner = manner(error);
+    if version < Version::HTTP_2 && manner.ends_connection {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    if let Some(challenge) = challenge(error) {
+    if let Some(challenge) = manner.challenge {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
-    if let Some(seconds) = retry_after(error) {
+    if let Some(seconds) = manner.retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
-    if asks_for_no_retry(error) {
+    if manner.overloaded {
         response.headers_mut().insert("x-outrigger-overloaded", HeaderValue::from_static("true"));
     }
     Ok(response)
 }
 
-/// When it is worth another try, in whole seconds: at least one, since more of them at once would only be refused.
-fn retry_after(error: &Error) -> Option<u64> {
+/// What an answer says beside its status and text.
+struct Manner {
+    /// Whether the rest of the client's bytes can no longer be trusted, or is not wanted.
+    ends_connection: bool,
+    /// What the answer says about the token that the client needs (RFC 6750 section 3): nothing that helps to guess one.
+    challenge: Option<&'static str>,
+    /// When it is worth another try, in whole seconds: at least one, since more of them at once would only be refused.
+    retry_after: Option<u64>,
+    /// Whether a proxy of our kind in front of this one must not try again: there is too little to serve with, so that each
+    /// try makes it worse. Keys or a decision that cannot be had are not of that kind.
+    overloaded: bool,
+}
+
+const PLAIN: Manner =
+    Manner { ends_connection: false, challenge: None, retry_after: None, overloaded: false };
+
+/// No wildcard: what is new must decide.
+fn manner(error: &Error) -> Manner {
     match error {
+        Error::Malformed(_)
+        | Error::Connect
+        | Error::HeadersTooLarge
+        | Error::TargetTooLong
+        | Error::BodyTooLarge
+        | Error::BodyIdle
+        | Error::ClientGone(_) => Manner { ends_connection: true, ..PLAIN },
+        Error::Unauthenticated(_) => Manner { challenge: Some("Bearer error=\"invalid_token\""), ..PLAIN },
+        Error::Forbidden { insufficient_scope, .. } => {
+            let challenge = insufficient_scope.then_some("Bearer error=\"insufficient_scope\"");
+            Manner { challenge, ..PLAIN }
+        }
         Error::RateLimited { retry_after } => {
             let begun = u64::from(retry_after.subsec_nanos() > 0);
-            Some((retry_after.as_secs() + begun).max(1))
+            Manner { retry_after: Some((retry_after.as_secs() + begun).max(1)), ..PLAIN }
         }
-        Error::FaultInjected(_) => None,
-        _ => (error.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(1),
+        Error::NoKeys { .. }
+        | Error::ExtAuthFailed(_)
+        | Error::RateLimitUnavailable
+        | Error::ConcurrencyFull => Manner { retry_after: Some(1), ..PLAIN },
+        Error::NoEndpoint { .. } | Error::NoHealthyEndpoint { .. } | Error::Overloaded { .. } => {
+            Manner { retry_after: Some(1), overloaded: true, ..PLAIN }
+        }
+        Error::NoRoute
+        | Error::FaultInjected(_)
+        | Error::ConnectFailed { .. }
+        | Error::UpstreamClosed { .. }
+        | Error::UpstreamProtocol { .. }
+        | Error::GrpcTimeout
+        | Error::RequestTimeout
+        | Error::BackendTimeout
+        | Error::StreamIdle
+        | Error::UpgradeIdle => PLAIN,
     }
-}
-
-/// Whether a proxy of our kind in front of this one must not try again: there is too little to serve with, so that each try
-/// makes it worse. Keys or a decision that cannot be had are not of that kind.
-fn asks_for_no_retry(error: &Error) -> bool {
-    matches!(error.flag(), Flag::Uh | Flag::Uo)
-}
-
-/// What a client is told about the token that it needs (RFC 6750 section 3): nothing that helps to guess one.
-fn challenge(error: &Error) -> Option<&'static str> {
-    match error {
-        Error::Unauthenticated(_) => Some("Bearer error=\"invalid_token\""),
-        Error::Forbidden { insufficient_scope: true, .. } => Some("Bearer error=\"insufficient_scope\""),
-        _ => None,
-    }
-}
-
-/// Whether the rest of the client's bytes can no longer be trusted, or is not wanted.
-fn ends_connection(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Malformed(_)
-            | Error::Connect
-            | Error::HeadersTooLarge
-            | Error::TargetTooLong
-            | Error::BodyTooLarge
-            | Error::BodyIdle
-            | Error::ClientGone(_)
-    )
 }
 
 fn json_response(error: &Error, request_id: &RequestId) -> Response<Body> {

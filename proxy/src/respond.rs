@@ -181,6 +181,7 @@ fn manner(error: &Error) -> Manner {
             Manner { retry_after: Some(1), overloaded: true, ..PLAIN }
         }
         Error::NoRoute
+        | Error::Misdirected
         | Error::FaultInjected(_)
         | Error::ConnectFailed { .. }
         | Error::UpstreamClosed { .. }

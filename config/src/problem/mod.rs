@@ -131,6 +131,35 @@ impl Report {
         self.push(Severity::Error, place, code, message.into(), help.into());
     }
 
+    /// That keys of a block are missing, told at the block or at another of its keys. A key that is written and cannot be
+    /// read is not missing: it has an error of its own, which says what to do.
+    pub(crate) fn missing(
+        &mut self,
+        place: &Place,
+        keys: &[&str],
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let parent = place.path.rsplit_once('.').map_or("", |(parent, _)| parent);
+        let unreadable = |key: &&str| {
+            let written = [format!("{}.{key}", place.path), format!("{parent}.{key}")];
+            written.iter().any(|path| self.has_error_at(path))
+        };
+        if !keys.iter().any(unreadable) {
+            self.error(place, "missing-key", message, help);
+        }
+    }
+
+    /// Whether the value there, or something in it, is refused.
+    fn has_error_at(&self, path: &str) -> bool {
+        self.problems.iter().filter(|problem| problem.severity == Severity::Error).any(|problem| {
+            problem
+                .path
+                .strip_prefix(path)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        })
+    }
+
     pub(crate) fn warning(
         &mut self,
         place: &Place,

@@ -102,7 +102,7 @@ pub(super) fn url_rewrite(
     let Some(At { value: block, place }) = block else { return UrlRewrite::default() };
     if block.hostname.is_none() && block.path.is_none() {
         let help = "give it `hostname` or `path`, or remove it";
-        report.error(place, "missing-key", "`urlRewrite` changes nothing", help);
+        report.missing(place, &["hostname", "path"], "`urlRewrite` changes nothing", help);
     }
     UrlRewrite {
         hostname: block.hostname.as_ref().map(|text| host_header(text, report)),
@@ -210,7 +210,7 @@ fn redirect_to(redirect: &At<RedirectBlock>, prefixes: bool, report: &mut Report
     if block.scheme.is_none() && block.hostname.is_none() && block.port.is_none() && block.path.is_none() {
         let message = "the redirect leads back to where it came from";
         let help = "give it `scheme`, `hostname`, `port` or `path`";
-        report.error(&redirect.place, "missing-key", message, help);
+        report.missing(&redirect.place, &["scheme", "hostname", "port", "path"], message, help);
     }
     let status = number(&block.status_code, defaults::REDIRECT_STATUS);
     if let Some(code) = block.status_code.as_ref().filter(|_| ![301, 302, 303, 307, 308].contains(&status)) {

@@ -27,7 +27,7 @@ pub(super) fn cors(
     let credentials = blocks().find_map(|block| block.value.allow_credentials.as_ref());
     if origins.is_none() {
         let help = "add `allowOrigins: [https://shop.example.com]`";
-        report.error(&block.place, "missing-key", "`cors` allows no origin", help);
+        report.missing(&block.place, &["allowOrigins"], "`cors` allows no origin", help);
     }
     let mut cors = Cors::new(origins.map_or_else(Vec::new, |written| allowed(written, report)));
     cors.allow_credentials = flag(&credentials.cloned(), false);

@@ -117,7 +117,7 @@ fn algorithms(block: &JwtProviderBlock, report: &mut Report) -> Vec<JwtAlgorithm
     match (algorithms.first().is_some_and(|first| first.is_symmetric()), &block.secret) {
         (true, None) => {
             let help = "add `secret: { file: … }` or `secret: { env: … }`";
-            report.error(&written.place, "missing-key", "HS256 and its kin need a `secret`", help);
+            report.missing(&written.place, &["secret"], "HS256 and its kin need a `secret`", help);
         }
         (false, Some(secret)) if !algorithms.is_empty() => {
             let message = "a `secret` is for HS256, HS384 and HS512 only";

@@ -40,7 +40,7 @@ pub(super) fn redis(block: &At<RedisBlock>, files: &mut Files<'_>, report: &mut 
 fn username(written: &At<String>, block: &RedisBlock, report: &mut Report) -> Option<Arc<str>> {
     if block.password.is_none() {
         let help = "add `password: { file: … }`, or remove `username`";
-        report.error(&written.place, "missing-key", "`password` is missing", help);
+        report.missing(&written.place, &["password"], "`password` is missing", help);
     }
     if written.value.is_empty() || written.value.contains(char::is_whitespace) {
         let message = format!("{:?} is no name of a user", written.value);

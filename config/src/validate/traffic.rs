@@ -12,7 +12,7 @@ use super::{
 use crate::{
     model::{Concurrency, Fault, Mirror, Percent},
     problem::{Place, Report},
-    schema::{At, ConcurrencyBlock, Either, FaultBlock, MirrorBlock, Share},
+    schema::{At, ConcurrencyBlock, Either, FaultBlock, MirrorBlock, Share, Time},
 };
 
 /// Checks `concurrency`.
@@ -48,18 +48,28 @@ pub(super) fn fault(written: &At<FaultBlock>, report: &mut Report) -> Fault {
     let abort = block.abort_status.as_ref().map(|status| &status.place);
     if delay.is_none() && abort.is_none() {
         let help = "write `delay` and `delayPercent`, or `abortStatus` and `abortPercent`";
-        report.error(&written.place, "missing-key", "`fault` does nothing", help);
+        report.missing(&written.place, &["delay", "abortStatus"], "`fault` does nothing", help);
     }
     both(("delay", delay), ("delayPercent", &block.delay_percent), report);
     both(("abortStatus", abort), ("abortPercent", &block.abort_percent), report);
     let share = |share: &Field<Share>| Percent(share.as_ref().map_or(0, |share| share.value.0));
     let status = |status: u64| StatusCode::from_u16(narrow(status)).unwrap_or_default();
     Fault {
-        delay: block.delay.is_some().then(|| {
-            (time_over_zero(&block.delay, Duration::from_millis(1), report), share(&block.delay_percent))
-        }),
+        delay: block
+            .delay
+            .as_ref()
+            .map(|written| (delay_over_zero(written, report), share(&block.delay_percent))),
         abort: block.abort_status.as_ref().map(|one| (status(one.value.0), share(&block.abort_percent))),
     }
+}
+
+/// It has no default that could be had by removing it.
+fn delay_over_zero(written: &At<Time>, report: &mut Report) -> Duration {
+    if written.value.0.is_zero() {
+        let help = "write a duration over 0s, or remove `delay` and `delayPercent`";
+        report.error(&written.place, "out-of-range", "a delay of 0s holds no request back", help);
+    }
+    written.value.0
 }
 
 fn both((key, place): (&str, Option<&Place>), (share, percent): (&str, &Field<Share>), report: &mut Report) {
@@ -69,5 +79,6 @@ fn both((key, place): (&str, Option<&Place>), (share, percent): (&str, &Field<Sh
         _ => return,
     };
     let message = format!("`{present}` without `{missing}`");
-    report.error(place, "missing-key", message, format!("add `{missing}: …`, or remove `{present}`"));
+    let help = format!("add `{missing}: …`, or remove `{present}`");
+    report.missing(place, &[missing], message, help);
 }

@@ -75,7 +75,7 @@ pub(super) fn certificate(
                 }
                 ShownTo::Servers => "add `keyFile: …`, the same file when the key is in it",
             };
-            report.error(&cert.place, "missing-key", "`keyFile` is missing", help);
+            report.missing(&cert.place, &["keyFile"], "`keyFile` is missing", help);
             part(cert, files, report).and_then(|cert| chain(&cert, report).map(|_| ())).and(None)
         }
         // Neither or both: the block said so.

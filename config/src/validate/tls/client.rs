@@ -98,7 +98,7 @@ fn certificate(
 ) -> Option<Arc<Certificate>> {
     if let (None, Some(key)) = (&block.cert_file, &block.key_file) {
         let help = "add `certFile: …`, or remove `keyFile` when no certificate is shown";
-        report.error(&key.place, "missing-key", "`certFile` is missing", help);
+        report.missing(&key.place, &["certFile"], "`certFile` is missing", help);
     }
     let named = certificate::Named {
         shown_to: certificate::ShownTo::Servers,

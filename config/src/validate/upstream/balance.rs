@@ -30,7 +30,7 @@ pub(super) fn load_balancer(block: Option<&At<LoadBalancerBlock>>, report: &mut 
     match (&written.hash_on, &written.policy) {
         (None, Some(policy)) if hashes => {
             let help = "add `hashOn: { header: x-tenant }`, `{ cookie: NAME }` or `hashOn: clientIP`";
-            report.error(&policy.place, "missing-key", "consistentHash needs `hashOn`", help);
+            report.missing(&policy.place, &["hashOn"], "consistentHash needs `hashOn`", help);
         }
         (Some(on), _) if !hashes => {
             let help = "write `policy: consistentHash`, or remove `hashOn`";

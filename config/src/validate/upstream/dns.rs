@@ -39,7 +39,7 @@ fn kind(block: &DnsBlock, tls: Option<&ClientTls>, report: &mut Report) -> Optio
         (DnsType::A, None) => {
             if let Some(At { place, .. }) = &block.name {
                 let help = "add `port: …`, or `type: SRV` when the answer says it";
-                report.error(place, "missing-key", "`port` is missing", help);
+                report.missing(place, &["port"], "`port` is missing", help);
             }
             None
         }

@@ -143,11 +143,18 @@ impl Candidate {
     }
 }
 
+/// Outrigger by the path that was given, else where a build leaves it: beside this program.
+#[must_use]
+pub(crate) fn find_outrigger(given: Option<&Path>) -> Option<PathBuf> {
+    let beside = || env::current_exe().ok().map(|program| program.with_file_name("outrigger"));
+    given.map(Path::to_path_buf).or_else(beside).filter(|path| path.is_file())
+}
+
 /// A program by the path that was given, else by its name where programs are.
 #[must_use]
 pub(crate) fn find(given: Option<&Path>, name: &str) -> Option<PathBuf> {
     if let Some(given) = given {
-        return Some(given.to_path_buf());
+        return Some(given.to_path_buf()).filter(|path| path.is_file());
     }
     let paths = env::var_os("PATH").unwrap_or_default();
     let folders = env::split_paths(&paths).chain(PLACES.iter().map(PathBuf::from));

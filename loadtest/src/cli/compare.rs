@@ -9,7 +9,7 @@ use clap::Args;
 use sha2::{Digest, Sha256};
 
 use super::{FAILED, USAGE, fail, interrupted, print};
-use crate::candidate::find;
+use crate::candidate::{find, find_outrigger};
 use crate::compare::{
     About, Candidate, Comparison, Cpus, MEMORY, OUTRIGGER, catalogue, machine, select, sweeps,
 };
@@ -26,7 +26,7 @@ const QUICK: (u16, Duration, usize) = (2, Duration::from_millis(500), 500);
 /// left in the folder. Exit code: 0 all ran and answered rightly, 1 not, 2 wrong usage.
 #[derive(Debug, Args)]
 pub(super) struct Compare {
-    /// Outrigger's binary
+    /// Outrigger's binary [default: `outrigger` beside this program]
     #[arg(long, value_name = "PATH")]
     outrigger: Option<PathBuf>,
 
@@ -50,7 +50,7 @@ pub(super) struct Compare {
     #[arg(long, value_name = "PATH")]
     pingora: Option<PathBuf>,
 
-    /// Only these candidates: direct, outrigger, haproxy, nginx, envoy, caddy, pingora
+    /// Only these candidates, each of which must be there: direct, outrigger, haproxy, nginx, envoy, caddy, pingora
     #[arg(long, value_name = "NAME[,NAME]", value_delimiter = ',')]
     candidates: Vec<String>,
 
@@ -188,16 +188,19 @@ impl Compare {
             candidates.push(Candidate::Direct);
         }
         for (name, given, make) in known.into_iter().filter(|(name, ..)| wanted(name)) {
-            // Only what was built is meant by ours and the proxy made from Pingora: neither is looked for.
+            // Only what was built is meant by ours and the proxy made from Pingora: no other is looked for.
             let found = match name {
-                OUTRIGGER | "pingora" => given.map(Path::to_path_buf),
+                OUTRIGGER => find_outrigger(given),
+                "pingora" => given.map(Path::to_path_buf).filter(|path| path.is_file()),
                 _ => find(given, name),
             };
             match found {
                 Some(path) => candidates.push(make(path)),
-                None => eprintln!(
-                    "outrigger-loadtest: SKIPPED {name}: it is not installed and --{name} is not given"
-                ),
+                None if given.is_some() => return Err(format!("--{name}: {}", missing(name, given))),
+                None if !self.candidates.is_empty() => {
+                    return Err(format!("--candidates: {name} {}", missing(name, given)));
+                }
+                None => eprintln!("outrigger-loadtest: SKIPPED {name}: it {}", missing(name, given)),
             }
         }
         if candidates.is_empty() { Err("there is no candidate".to_owned()) } else { Ok(candidates) }
@@ -231,6 +234,21 @@ impl Compare {
             }
         }
         about
+    }
+}
+
+/// Why a candidate cannot be started, and what to do.
+fn missing(name: &str, given: Option<&Path>) -> String {
+    match (given, name) {
+        (Some(path), _) => format!("there is no file {}", path.display()),
+        (None, OUTRIGGER) => {
+            "is not beside this program; build it (`cargo build --release`), or give --outrigger PATH"
+                .to_owned()
+        }
+        (None, "pingora") => {
+            "is not looked for; build it in loadtest/peers/pingora and give --pingora PATH".to_owned()
+        }
+        (None, _) => format!("is not installed; install it, or give --{name} PATH"),
     }
 }
 

@@ -10,7 +10,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{FAILED, USAGE, fail, interrupted, print};
-use crate::candidate::find;
+use crate::candidate::{find, find_outrigger};
 use crate::scenarios::{Candidate, Comparison, Results, catalogue, select};
 use crate::units;
 
@@ -36,7 +36,7 @@ const CONFIGURATIONS: [(&str, &str, &str); 3] = [
 /// report.json are left in the folder. Exit code: 0 all held and verified, 1 not, 2 wrong usage.
 #[derive(Debug, Args)]
 pub(super) struct Scenarios {
-    /// Outrigger's binary
+    /// Outrigger's binary [default: `outrigger` beside this program]
     #[arg(long, value_name = "PATH")]
     outrigger: Option<PathBuf>,
 
@@ -88,7 +88,13 @@ impl Scenarios {
                 return ExitCode::from(USAGE);
             }
         };
-        let candidates = self.candidates();
+        let candidates = match self.candidates() {
+            Ok(candidates) => candidates,
+            Err(problem) => {
+                eprintln!("outrigger-loadtest: {problem}");
+                return ExitCode::from(USAGE);
+            }
+        };
         let mut versions: Vec<_> = candidates.iter().filter_map(Candidate::version).collect();
         if !self.without.is_empty() {
             versions.push(format!("Outrigger without {}", self.without.join(", ")));
@@ -109,12 +115,20 @@ impl Scenarios {
         if results.is_good() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
     }
 
-    fn candidates(&self) -> Vec<Candidate> {
+    fn candidates(&self) -> Result<Vec<Candidate>, String> {
+        for (name, given) in
+            [("outrigger", &self.outrigger), ("haproxy", &self.haproxy), ("envoy", &self.envoy)]
+        {
+            if let Some(path) = given.as_ref().filter(|path| !path.is_file()) {
+                return Err(format!("--{name}: there is no file {}", path.display()));
+            }
+        }
         let mut candidates = vec![Candidate::Direct];
-        match &self.outrigger {
-            Some(path) => candidates.push(Candidate::Outrigger(path.clone())),
+        match find_outrigger(self.outrigger.as_deref()) {
+            Some(path) => candidates.push(Candidate::Outrigger(path)),
             None => eprintln!(
-                "outrigger-loadtest: without --outrigger there is nothing to hold the claims against"
+                "outrigger-loadtest: SKIPPED outrigger: it is not beside this program and --outrigger is not given, so \
+                 there is nothing to hold the claims against"
             ),
         }
         match find(self.haproxy.as_deref(), "haproxy") {
@@ -125,7 +139,7 @@ impl Scenarios {
             Some(path) => candidates.push(Candidate::Envoy(path)),
             None => eprintln!("outrigger-loadtest: SKIPPED envoy: it is not installed"),
         }
-        candidates
+        Ok(candidates)
     }
 }
 

@@ -112,6 +112,50 @@ fn scenarios_are_listed_and_an_unknown_one_is_wrong_usage() {
     assert_eq!(output.status.code(), Some(2), "{output:?}");
 }
 
+/// The binary in a folder of its own, with nothing beside it and nothing in the path.
+fn alone(folder: &std::path::Path, arguments: &[&str]) -> Output {
+    let program = folder.join("outrigger-loadtest");
+    if !program.exists() {
+        std::fs::copy(env!("CARGO_BIN_EXE_outrigger-loadtest"), &program).unwrap();
+    }
+    let mut command = Command::new(program);
+    command.args(arguments).args(["--only", "h1", "--quick", "--out"]).arg(folder.join("out"));
+    command.env("PATH", "").output().unwrap()
+}
+
+#[test]
+fn a_candidate_that_is_named_and_missing_is_wrong_usage_and_one_that_is_not_named_is_skipped() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, help) in [("outrigger", "--outrigger PATH"), ("pingora", "loadtest/peers/pingora")] {
+        let output = alone(folder.path(), &["compare", "--candidates", &format!("direct,{name}")]);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.contains(&format!("--candidates: {name} ")) && told.contains(help), "{told}");
+    }
+    let given = ["compare", "--candidates", "haproxy", "--haproxy", "/nowhere/haproxy"];
+    let output = alone(folder.path(), &given);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("/nowhere/haproxy"), "{told}");
+
+    let output = alone(folder.path(), &["compare"]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("SKIPPED outrigger: ") && told.contains("SKIPPED pingora: "), "{told}");
+    assert!(!told.contains("--candidates"), "{told}");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_outrigger_beside_it_is_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink("/bin/false", folder.path().join("outrigger")).unwrap();
+    let output = alone(folder.path(), &["compare", "--candidates", "outrigger"]);
+    // It was started, and ended.
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(told.contains("outrigger"), "{told}");
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_process_can_be_kept_on_one_processor() {

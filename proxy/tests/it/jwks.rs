@@ -288,7 +288,9 @@ fn a_key_server_that_never_answers_does_not_hold_up_the_start() {
     assert_eq!(status(&ask(&setup.proxy, "/open", "x")), 200);
     assert_eq!(setup.status(&Signer::new("a").token(&claims())), 503);
     setup.wait_fetched("timeout");
-    let told = setup.proxy.stderr();
+    // Counted first, and logged behind it.
+    let told =
+        wait_for("the line", || Some(setup.proxy.stderr()).filter(|told| told.contains("keys not fetched")));
     let place = |text| told.find(text).unwrap_or_else(|| panic!("{text} is not in\n{told}"));
     assert!(place("listening") < place("keys not fetched"), "it waited for the whole timeout:\n{told}");
 }
@@ -337,7 +339,7 @@ fn answers_that_are_no_set_are_refused_and_told() {
         let server = KeyServer::answering(move |_| reply.clone());
         let setup = Setup::start(&by_url(&server, ", timeout: 500ms"));
         setup.wait_fetched(result);
-        assert!(setup.proxy.stderr().contains(told), "{result}: {told} is not in\n{}", setup.proxy.stderr());
+        wait_for(told, || setup.proxy.stderr().contains(told).then_some(()));
         assert_eq!(setup.status(&a.token(&claims())), 503);
     }
 }

@@ -13,11 +13,7 @@ mod static_table;
 mod table;
 
 #[cfg(test)]
-mod reference;
-#[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod vectors;
 
 use std::fmt;
 

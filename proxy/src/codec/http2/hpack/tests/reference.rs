@@ -1,6 +1,6 @@
 //! HPACK as plainly as it can be written, to compare the decoder with: no tables but the RFC's, one bit at a time.
 
-use super::{huffman, static_table::ENTRIES, static_table::NAMES};
+use super::super::{huffman, static_table::ENTRIES, static_table::NAMES};
 
 type Text = (Vec<u8>, Vec<u8>);
 

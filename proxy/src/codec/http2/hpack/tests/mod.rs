@@ -1,15 +1,15 @@
 //! The decoder against the RFC, against another implementation, against a plain one, and against random bytes.
 
+mod reference;
+mod vectors;
+
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 
+use self::reference::Reference;
 use super::{
-    Decoder, Error, Field, Pseudo, encoder,
-    fuzzing::read_blocks,
-    huffman::tests::encoded,
-    reference::{self, Reference},
+    Decoder, Error, Field, Pseudo, encoder, fuzzing::read_blocks, huffman::tests::encoded,
     static_table::NAMES,
-    vectors,
 };
 
 fn hex(text: &str) -> Vec<u8> {

@@ -34,6 +34,7 @@ pub const ALL: &[Target] = &[
     ("answer", answer),
     ("client", client),
     ("hpack", hpack),
+    ("frames", frames),
 ];
 
 /// A configuration file: accepted, or refused with places and a way out.
@@ -225,5 +226,19 @@ pub fn hpack(data: &[u8]) {
     for most in [0, 1, 3] {
         let some = fuzzing::read_blocks(data, most);
         assert_eq!((some.table_size, some.broken), (all.table_size, all.broken), "{most} fields");
+    }
+}
+
+/// HTTP/2 from a client (an even first byte) or from an endpoint: the bytes mean the same however they are cut, and no more
+/// of bodies is kept than the windows allow.
+pub fn frames(data: &[u8]) {
+    let Some((side, bytes)) = data.split_first() else { return };
+    let as_endpoint = side & 1 == 1;
+    let mut all = if as_endpoint { Vec::new() } else { b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec() };
+    all.extend_from_slice(bytes);
+    let whole = fuzzing::take_frames(&all, as_endpoint, usize::MAX);
+    assert!(whole.kept <= 256 * 1024);
+    for piece in [1, 7, 100] {
+        assert_eq!(fuzzing::take_frames(&all, as_endpoint, piece), whole, "in pieces of {piece}");
     }
 }

@@ -28,6 +28,7 @@ mod worker;
 #[doc(hidden)]
 pub mod fuzzing {
     pub use crate::{
+        codec::http2::fuzzing::{Understood, take_frames},
         codec::http2::hpack::fuzzing::{Blocks, read_blocks},
         listener::http1::fuzzing::{Received, Requests, read_requests, read_requests_cut_at},
         upstream::http1::fuzzing::{Read, read_answer, written_head},

@@ -17,6 +17,7 @@ pub(crate) mod connection;
 pub(crate) mod driver;
 mod excess;
 mod frame;
+pub(crate) mod fuzzing;
 pub(crate) mod hpack;
 pub(crate) mod incoming;
 mod message;

@@ -444,3 +444,38 @@ fn bytes_that_mean_nothing_do_no_harm() {
         }
     }
 }
+
+/// The promise of the fuzz target, for frames that a peer could send and some that it may not.
+#[test]
+fn frames_mean_the_same_however_they_are_cut() {
+    for seed in 0..300 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let as_client = random.bool();
+        let mut bytes = if as_client { Vec::new() } else { super::PREFACE.to_vec() };
+        super::frame::write_settings(&mut bytes, &[]);
+        for _ in 0..random.usize(1..20) {
+            let mut block = Vec::new();
+            match as_client {
+                true => super::hpack::encoder::status(&mut block, StatusCode::OK),
+                false => super::message::Block::new(&mut block).request(&Method::PUT, "http", b"a", "/"),
+            }
+            let kinds: [(u8, &[u8]); 6] = [
+                (super::frame::kind::HEADERS, &block),
+                (super::frame::kind::HEADERS, &[0, 1, b'x', 1, b'y']),
+                (super::frame::kind::DATA, &[7; 300]),
+                (super::frame::kind::DATA, &[]),
+                (super::frame::kind::RST_STREAM, &[0, 0, 0, 8]),
+                (super::frame::kind::WINDOW_UPDATE, &[0, 0, 1, 0]),
+            ];
+            let (kind, payload) = kinds[random.usize(..kinds.len())];
+            let flags = if kind < 2 { random.u8(..2) | 4 } else { 0 };
+            let stream = random.u32(..4) * 2 + 1;
+            super::frame::Head { length: payload.len(), kind, flags, stream }.write(&mut bytes);
+            bytes.extend_from_slice(payload);
+        }
+        let whole = super::fuzzing::take_frames(&bytes, as_client, usize::MAX);
+        for piece in [1, 5, 33] {
+            assert_eq!(super::fuzzing::take_frames(&bytes, as_client, piece), whole, "seed {seed}");
+        }
+    }
+}

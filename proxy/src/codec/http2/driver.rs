@@ -30,6 +30,13 @@ pub(crate) struct Driver<I> {
     ending: bool,
 }
 
+impl<I> Drop for Driver<I> {
+    /// Without a task the streams would wait for ever.
+    fn drop(&mut self) {
+        self.shared.state().end(Error::closed());
+    }
+}
+
 impl<I: AsyncRead + AsyncWrite + Unpin> Driver<I> {
     /// Drives `shared` over `io`; after `turn` bytes the task lets others go first.
     pub(crate) fn new(io: I, shared: Rc<Shared>, turn: usize) -> Self {
@@ -124,7 +131,6 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Driver<I> {
         };
         // What TLS has to say at the end, if that can be said at once.
         let _ = Pin::new(&mut self.io).poll_shutdown(cx);
-        self.shared.state().end(Error::closed());
         Poll::Ready(error.map_or(Ok(()), Err))
     }
 

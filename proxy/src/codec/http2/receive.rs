@@ -313,7 +313,7 @@ impl State {
         if head.stream & 1 == 0 {
             return Err(Fault::protocol("HEADERS on a stream that the peer cannot open"));
         }
-        let block = frame::strip(head, payload).ok_or(match head.has(PADDED) {
+        let block = frame::strip(head, payload).ok_or_else(|| match head.has(PADDED) {
             true => Fault::protocol("padding is longer than its frame"),
             false => Fault::new(Reason::FRAME_SIZE_ERROR, "HEADERS without their priority"),
         })?;

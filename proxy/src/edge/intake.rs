@@ -16,7 +16,7 @@ use outrigger_filters::{
 };
 
 use super::is_outbound;
-use crate::{listener::client::Client, snapshot::View};
+use crate::{codec::http2::Truncated, listener::client::Client, snapshot::View};
 
 /// Checks a head and makes it canonical.
 ///
@@ -29,6 +29,9 @@ pub(super) fn admit(
     id: ListenerId,
     exchange: &Exchange,
 ) -> Result<(), Error> {
+    if head.extensions.get::<Truncated>().is_some() {
+        return Err(Error::HeadersTooLarge);
+    }
     let claim_headers = view.claim_headers(id);
     let listener = view.config().listener(id);
     let mut found = Found::default();

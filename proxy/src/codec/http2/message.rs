@@ -24,11 +24,15 @@ pub(super) struct Fields {
     path: Option<Bytes>,
     status: Option<Bytes>,
     headers: HeaderMap,
-    /// Bytes as RFC 9113 section 6.5.2 counts them, and how many are kept.
+    /// Bytes as RFC 9113 section 6.5.2 counts them, and beyond how many no field is kept.
     size: usize,
     most: usize,
     malformed: Option<Malformed>,
 }
+
+/// Stands among the extensions of a request whose head is so large that not all fields were kept.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Truncated;
 
 impl Fields {
     /// None yet; fields beyond `most` bytes are counted and not kept.
@@ -51,13 +55,11 @@ impl Fields {
     }
 
     pub(super) fn take(&mut self, field: Field, size: usize) {
-        // One field is kept beyond what is allowed, so that the head is found to be too large.
-        let is_kept = self.size <= self.most;
         self.size += size;
         let result = match field {
             Field::Malformed => Err(Malformed("a name or value that no field can have")),
             Field::Pseudo(pseudo, value) => self.pseudo(pseudo, value),
-            Field::Regular(name, value) if is_kept => self.regular(name, value),
+            Field::Regular(name, value) if !self.is_truncated() => self.regular(name, value),
             Field::Regular(..) => Ok(()),
         };
         if let Err(malformed) = result {
@@ -98,6 +100,10 @@ impl Fields {
             Ok(_) => Ok(()),
             Err(_) => Err(Malformed("more fields than anything can hold")),
         }
+    }
+
+    fn is_truncated(&self) -> bool {
+        self.size > self.most
     }
 
     fn has_pseudo(&self) -> bool {
@@ -144,6 +150,9 @@ pub(super) fn request(mut fields: Fields, ends: bool) -> Result<(request::Parts,
         fields.headers.insert(header::HOST, host);
     }
     let (mut head, ()) = http::Request::new(()).into_parts();
+    if fields.is_truncated() {
+        head.extensions.insert(Truncated);
+    }
     (head.method, head.uri, head.version, head.headers) = (method, uri, Version::HTTP_2, fields.headers);
     Ok((head, length))
 }
@@ -194,6 +203,9 @@ pub(super) fn response(
     if let Some(malformed) = fields.malformed {
         return Err(malformed);
     }
+    if fields.is_truncated() {
+        return Err(Malformed("a head that is too large"));
+    }
     let Some(status) = &fields.status else { return Err(Malformed("no :status")) };
     let status = StatusCode::from_bytes(status).map_err(|_| Malformed("a bad :status"))?;
     let asks = [&fields.method, &fields.scheme, &fields.authority, &fields.path];
@@ -220,6 +232,7 @@ pub(super) fn response(
 pub(super) fn trailers(fields: Fields) -> Result<HeaderMap, Malformed> {
     match fields.malformed {
         Some(malformed) => Err(malformed),
+        None if fields.is_truncated() => Err(Malformed("trailers that are too large")),
         None if fields.has_pseudo() => Err(Malformed("a pseudo-header field in trailers")),
         None => Ok(fields.headers),
     }
@@ -255,6 +268,55 @@ impl<'a> Block<'a> {
     pub(super) fn fields(&mut self, fields: &HeaderMap) {
         for (name, value) in fields {
             encoder::field(self.0, name, value.as_bytes(), value.is_sensitive());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A head of a request or response, and two fields.
+    fn fields(most: usize, pseudo: &[(Pseudo, &'static str)]) -> Fields {
+        let mut fields = Fields::new(most);
+        for (pseudo, value) in pseudo {
+            fields.take(Field::Pseudo(*pseudo, Bytes::from_static(value.as_bytes())), 40);
+        }
+        for name in ["x-a", "x-b"] {
+            let (name, value) = (HeaderName::from_static(name), HeaderValue::from_static("1"));
+            fields.take(Field::Regular(name, value), 36);
+        }
+        fields
+    }
+
+    const REQUEST: [(Pseudo, &str); 4] =
+        [(Pseudo::Method, "GET"), (Pseudo::Scheme, "http"), (Pseudo::Authority, "a"), (Pseudo::Path, "/")];
+
+    #[test]
+    fn a_head_of_which_not_all_was_kept_never_looks_whole() {
+        for (most, is_whole) in [(40 * 4 + 36 * 2, true), (40 * 4 + 36, false)] {
+            let (head, _) = request(fields(most, &REQUEST), true).unwrap();
+            assert_eq!(head.extensions.get::<Truncated>().is_none(), is_whole);
+            assert_eq!(head.headers.contains_key("x-b"), is_whole);
+        }
+        let status = [(Pseudo::Status, "200")];
+        for (most, is_whole) in [(40 + 36 * 2, true), (40 + 36, false)] {
+            assert_eq!(response(fields(most, &status), true, false).is_ok(), is_whole);
+        }
+        for (most, is_whole) in [(36 * 2, true), (36, false)] {
+            assert_eq!(trailers(fields(most, &[])).is_ok(), is_whole);
+        }
+    }
+
+    #[test]
+    fn a_response_without_a_body_may_name_the_length_of_another() {
+        for (status, only_head, left) in
+            [("200", true, 0), ("304", false, 0), ("204", false, 0), ("200", false, 5)]
+        {
+            let mut fields = fields(1000, &[(Pseudo::Status, status)]);
+            fields.take(Field::Regular(header::CONTENT_LENGTH, HeaderValue::from_static("5")), 50);
+            let (_, length) = response(fields, false, only_head).unwrap();
+            assert_eq!(length, Some(left), "{status} {only_head}");
         }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::support::{
     Proxy,
     flow::Server,
-    frames::{END_HEADERS, END_STREAM, Event, HEADERS, block, frame},
+    frames::{CONTINUATION, END_HEADERS, END_STREAM, Event, HEADERS, block, frame},
     wire::{Wire, status},
 };
 
@@ -57,6 +57,34 @@ fn a_head_has_as_many_fields_as_the_limit_says() {
             let shown = (&line["flag"], &line["reason"], &line["detail"]);
             assert_eq!(shown, (&json!("UPE"), &json!("upstream.protocol"), &json!(detail)));
         }
+    }
+}
+
+/// `docs/security.md`, "Limits": 64 KiB.
+#[test]
+fn a_head_that_is_too_large_is_not_cut_to_what_fits() {
+    for (count, expected) in [(60, 200), (70, 502)] {
+        let app = Server::start(move |mut flow, _| {
+            flow.settings(&[]);
+            loop {
+                match flow.next() {
+                    Event::Frame(request) if request.ends() => {
+                        let head = block(&[(b":status", b"200")]);
+                        flow.send(&frame(HEADERS, END_STREAM, request.stream, &head));
+                        // Ten fields of about a kilobyte each, as often as that.
+                        let fields = block(&[(b"x-a", &[b'y'; 1000])]).repeat(10);
+                        for part in 1..=count / 10 {
+                            let flags = if part == count / 10 { END_HEADERS } else { 0 };
+                            flow.send(&frame(CONTINUATION, flags, request.stream, &fields));
+                        }
+                    }
+                    Event::Frame(_) | Event::Late => {}
+                    Event::End => return,
+                }
+            }
+        });
+        let (status, line) = outcome(app.port(), "");
+        assert_eq!(status, expected, "{count}: {line}");
     }
 }
 

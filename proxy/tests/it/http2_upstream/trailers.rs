@@ -28,6 +28,7 @@ fn malformed() -> Vec<(&'static str, Vec<u8>)> {
         ("a literal with a name of its own", block(&[(b":path", b"/")])),
         ("a literal with a name that is Huffman coded", vec![0, 0x84, 0xb9, 0x58, 0xd3, 0x3f, 1, b'/']),
         ("a pseudo-field behind another field", behind_another),
+        ("a pseudo-field that is not defined", block(&[(b":evil", b"1")])),
     ]
 }
 
@@ -84,4 +85,32 @@ fn a_request_with_pseudo_fields_in_its_trailers_is_not_whole_for_an_app_of_http_
         // It may see a head that is reset, or nothing at all.
         assert_eq!(whole.load(Ordering::SeqCst), 1, "{what}");
     }
+}
+
+/// The same in a response: the client sees that it is not whole.
+#[test]
+fn a_response_with_pseudo_fields_in_its_trailers_is_not_whole() {
+    let app = Server::start(move |mut flow, _| {
+        flow.settings(&[]);
+        loop {
+            match flow.next() {
+                Event::Frame(request) if request.ends() => {
+                    let stream = request.stream;
+                    flow.send(&frame(HEADERS, END_HEADERS, stream, &block(&[(b":status", b"200")])));
+                    flow.data(stream, b"hi", false);
+                    let trailers = block(&[(b"x-sum", b"1"), (b":status", b"200")]);
+                    flow.send(&frame(HEADERS, END_HEADERS | END_STREAM, stream, &trailers));
+                }
+                Event::Frame(_) | Event::Late => {}
+                Event::End => return,
+            }
+        }
+    });
+    let proxy = in_front_of(app.port());
+    let mut client = Client::wide(proxy.inbound());
+    post(&mut client, 1, &block(&[(b"x-sum", b"1")]));
+    let came = client.over(1).expect("the connection stays");
+    assert!(came.reset.is_some(), "{came:?}");
+    let line = proxy.logged(|line| line["path"] == "/sink");
+    assert_eq!(line["reason"], "upstream.protocol", "{line}");
 }

@@ -66,10 +66,11 @@ const SIBLINGS: &[(&str, &str, &str)] = &[
 
 /// What each crate may use, without and with its tests.
 const CRATES: &[(&str, &[&str], &[&str])] = &[
-    ("config", &[], &[]),
-    ("filters", &["outrigger-config"], &[]),
-    ("proxy", &["outrigger-config", "outrigger-filters"], &["outrigger-loadtest"]),
-    ("loadtest", &[], &[]),
+    ("config", &[], &["outrigger-features"]),
+    ("filters", &["outrigger-config"], &["outrigger-features"]),
+    ("proxy", &["outrigger-config", "outrigger-filters"], &["outrigger-features", "outrigger-loadtest"]),
+    ("loadtest", &[], &["outrigger-features"]),
+    ("features", &[], &[]),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -1,7 +1,8 @@
-//! What README and docs say about commands, metrics and flags is true, and imports point one way.
+//! What README and docs say about commands, metrics and flags is true, imports point one way, and members share their libraries.
 #![allow(clippy::unwrap_used, reason = "a failure of a test is a panic")]
 
 mod commands;
+mod features;
 mod imports;
 mod tables;
 

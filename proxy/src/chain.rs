@@ -28,7 +28,7 @@ use crate::{
     forward,
     mirror::MirrorLayer,
     rate_limit::SharedLimitLayer,
-    snapshot::View,
+    view::View,
 };
 
 /// The chain of a route, over what its worker has for its configuration.

@@ -22,6 +22,7 @@ mod snapshot;
 mod telemetry;
 mod tls;
 mod upstream;
+mod view;
 mod worker;
 
 /// Entrances for the fuzz targets; no part of what others may use.

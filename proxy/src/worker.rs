@@ -24,12 +24,13 @@ use tokio::{
 
 use crate::{
     listener::{ListenerLocal, ListenerShared, accept, http1::Spares},
-    snapshot::{Snapshot, SnapshotCell, View},
+    snapshot::{Snapshot, SnapshotCell},
     telemetry::{
         access_log::{LocalLog, Writer},
         metrics::{Metrics, Shard},
     },
     tls::notes::Notes,
+    view::View,
 };
 
 /// How long cut requests may take to leave their line in the access log.

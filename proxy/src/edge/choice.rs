@@ -13,7 +13,7 @@ use outrigger_filters::{
 use crate::{
     auth::Verifiers,
     router::{Choice, Head, Tokens},
-    snapshot::View,
+    view::View,
 };
 
 /// The route that takes a request; and a provider whose newer keys may verify a token that a match asked for, so that

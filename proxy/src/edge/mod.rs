@@ -36,7 +36,7 @@ use crate::{
     listener::{client::Client, tunnel::Tunnel},
     respond::{self, Reset, Unparsed},
     router::Choice,
-    snapshot::View,
+    view::View,
 };
 
 /// Begins to answer one request: everything before the first wait.

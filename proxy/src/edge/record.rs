@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::{
     listener::client::{Client, SLOW_READ},
-    snapshot::View,
+    view::View,
 };
 
 /// The status that stands in log and metrics when the client went away before there was an answer (nginx's code).

@@ -15,9 +15,9 @@ use tokio::time::Instant;
 
 use super::{ListenerLocal, http1::LAST_CHANCE, io::Watch, permit::Permit, secured::Secured, tunnel::Tunnel};
 use crate::{
-    snapshot::View,
     telemetry::handshakes::Failure,
     tls::{failure, notes::Note, server::Tls},
+    view::View,
     worker::{ConnectionGuard, Worker},
 };
 

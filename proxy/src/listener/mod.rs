@@ -46,9 +46,9 @@ use self::{
     seats::{Count, Ledger},
 };
 use crate::{
-    snapshot::View,
     telemetry::metrics::{Limit, ListenerCounters},
     tls::server::Tls,
+    view::View,
     worker::Worker,
 };
 

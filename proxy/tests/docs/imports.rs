@@ -18,7 +18,8 @@ const ORDER: &[&[&str]] = &[
     &["worker"],
     &["listener"],
     &["edge"],
-    &["snapshot", "respond"],
+    &["view", "respond"],
+    &["snapshot"],
     &["router", "chain"],
     &["answer", "forward", "auth", "ext_auth", "rate_limit", "mirror"],
     &["upstream", "jwks"],
@@ -35,7 +36,7 @@ const AGAINST_THE_ORDER: &[(&str, &str, &str)] = &[
     ),
     ("listener", "worker", "a connection holds its worker: pools, metrics and the log of its thread"),
     ("edge", "listener", "a request sees its connection as listener::client, and leaves it a tunnel"),
-    ("chain", "snapshot", "a chain is built over what its worker has for its configuration: the view"),
+    ("chain", "view", "a chain is built over what its worker has for its configuration: the view"),
 ];
 
 /// What every filter may import.

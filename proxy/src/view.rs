@@ -1,0 +1,239 @@
+//! One worker's side of a snapshot: chains, pools and metric series that never leave its thread.
+//!
+//! A request takes one view when its head is complete and keeps it to its last byte, so that a reload never changes a
+//! request midway.
+
+use std::{
+    cell::{OnceCell, RefCell},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use outrigger_config::model::{
+    Action, Config, ConnectionSettings, Direction, ExtAuth, ListenerId, RateLimit, RouteId, Store, UpstreamId,
+};
+use outrigger_filters::{
+    access_log::Sampler, claim_headers::ClaimHeaders, concurrency::Gate, cors, jwt::TokenCache,
+    rate_limit::Limit, service::BoxService,
+};
+
+use crate::{
+    auth::Verifiers,
+    chain, rate_limit,
+    router::RouteTable,
+    snapshot::Snapshot,
+    telemetry::metrics::{ExtAuthCounters, LocalSeries, MirrorCounters, NO_UPSTREAM, Shard},
+    tls::server::Tls,
+    upstream::{local::LocalUpstream, pool::Pool, service::Service},
+};
+
+/// How long a connect to what `extAuth` asks may take; its `timeout` is mostly shorter.
+const SERVICE_CONNECT: Duration = Duration::from_secs(1);
+
+/// How long an unused connection to it is kept.
+const SERVICE_IDLE: Duration = Duration::from_secs(30);
+
+/// One worker's side of a snapshot.
+pub(crate) struct View {
+    /// The shared side.
+    pub snapshot: Arc<Snapshot>,
+    upstreams: Rc<[Rc<LocalUpstream>]>,
+    /// Connections to what `extAuth` asks.
+    services: Vec<(Arc<Service>, Rc<Pool>)>,
+    /// The connection to redis.
+    redis: Option<Rc<rate_limit::Client>>,
+    /// By [`RouteId`]; built when a route is first used, so that a reload of many routes costs a worker nothing.
+    chains: Vec<OnceCell<BoxService>>,
+    /// By listener and route; one more per listener for requests without route.
+    series: Vec<OnceCell<SeriesOfRoute>>,
+    shard: Arc<Shard>,
+    sampler: Sampler,
+    verifiers: Rc<Verifiers>,
+}
+
+/// By the backends of a route, in their order; one more for requests that no upstream was chosen for.
+type SeriesOfRoute = Box<[OnceCell<LocalSeries>]>;
+
+/// One pool for each service; connections to the same ones are kept, those to others end.
+fn services(snapshot: &Snapshot, old: &[(Arc<Service>, Rc<Pool>)]) -> Vec<(Arc<Service>, Rc<Pool>)> {
+    let is_kept = |known: &Arc<Service>| snapshot.services.iter().any(|one| Arc::ptr_eq(one, known));
+    old.iter().filter(|(known, _)| !is_kept(known)).for_each(|(_, gone)| gone.retire());
+    let Some(counters) = &snapshot.service_counters else { return Vec::new() };
+    let pool = |service: &Arc<Service>| {
+        let kept = old.iter().find(|(known, _)| Arc::ptr_eq(known, service));
+        let new = || {
+            let settings = ConnectionSettings::new(SERVICE_CONNECT, SERVICE_IDLE);
+            let (endpoint, tls) = (Arc::clone(&service.endpoint), service.tls.clone());
+            Rc::new(Pool::new(endpoint, settings, tls, Arc::clone(counters), None))
+        };
+        (Arc::clone(service), kept.map_or_else(new, |(_, pool)| Rc::clone(pool)))
+    };
+    snapshot.services.iter().map(pool).collect()
+}
+
+/// The client of redis, that of `old` where it is for the same server.
+fn redis(snapshot: &Snapshot, old: Option<&Rc<rate_limit::Client>>) -> Option<Rc<rate_limit::Client>> {
+    let (server, model) = snapshot.redis.as_ref().zip(snapshot.config.redis.as_ref())?;
+    let counters = snapshot.redis_counters.as_ref()?;
+    let new = || Rc::new(rate_limit::Client::new(Arc::clone(server), model.clone(), Arc::clone(counters)));
+    Some(old.filter(|old| old.is_for(server, model)).map_or_else(new, Rc::clone))
+}
+
+impl View {
+    /// The first view of a worker, or the next one: pools of upstreams that did not change are kept.
+    pub(crate) fn new(
+        snapshot: Arc<Snapshot>,
+        old: Option<&Self>,
+        shard: Arc<Shard>,
+        tokens: &Rc<RefCell<TokenCache>>,
+    ) -> Self {
+        let upstreams: Rc<[_]> = snapshot
+            .upstreams
+            .iter()
+            .map(|shared| {
+                let kept =
+                    old.and_then(|old| old.upstreams.iter().find(|one| Arc::ptr_eq(&one.shared, shared)));
+                kept.map_or_else(|| Rc::new(LocalUpstream::new(shared)), Rc::clone)
+            })
+            .collect();
+        for gone in old.iter().flat_map(|old| old.upstreams.iter()) {
+            if !upstreams.iter().any(|kept| Rc::ptr_eq(kept, gone)) {
+                gone.retire();
+            }
+        }
+        let services = services(&snapshot, old.map_or(&[], |old| &old.services));
+        let redis = redis(&snapshot, old.and_then(|old| old.redis.as_ref()));
+        let (routes, listeners) = (snapshot.config.routes.len(), snapshot.config.listeners.len());
+        let (providers, keys) = (Arc::clone(&snapshot.providers), Arc::clone(&snapshot.keys));
+        Self {
+            verifiers: Rc::new(Verifiers::new(providers, keys, Rc::clone(tokens))),
+            upstreams,
+            services,
+            redis,
+            chains: (0..routes).map(|_| OnceCell::new()).collect(),
+            series: (0..listeners * (routes + 1)).map(|_| OnceCell::new()).collect(),
+            shard,
+            sampler: Sampler::new(snapshot.config.telemetry.access_log.sample_percent),
+            snapshot,
+        }
+    }
+
+    /// The accepted configuration.
+    pub(crate) fn config(&self) -> &Config {
+        &self.snapshot.config
+    }
+
+    /// The listener of this name, when this configuration has one.
+    pub(crate) fn listener_named(&self, name: &str) -> Option<ListenerId> {
+        let found = self.config().listeners.iter().position(|one| &*one.name == name);
+        found.map(|index| ListenerId(index as u32))
+    }
+
+    /// The routes of a listener.
+    pub(crate) fn table(&self, listener: ListenerId) -> &RouteTable {
+        &self.snapshot.listener(listener).table
+    }
+
+    /// The TLS of a listener, where it is spoken.
+    pub(crate) fn tls(&self, listener: ListenerId) -> Option<&Arc<Tls>> {
+        self.snapshot.listener(listener).tls.as_ref()
+    }
+
+    /// The chain of a route.
+    pub(crate) fn chain(&self, route: RouteId) -> &BoxService {
+        self.chains[route.0 as usize].get_or_init(|| chain::build(self, route))
+    }
+
+    /// The upstreams, by [`outrigger_config::model::UpstreamId`].
+    pub(crate) fn upstreams(&self) -> &Rc<[Rc<LocalUpstream>]> {
+        &self.upstreams
+    }
+
+    /// Connections to what a route's `extAuth` asks, and its counters; none where it has none.
+    pub(crate) fn ext_auth(&self, route: RouteId) -> Option<(&ExtAuth, Rc<Pool>, Arc<ExtAuthCounters>)> {
+        let asked = self.config().route(route).ext_auth.as_ref()?;
+        let is_asked = |one: &Service| one.is_for(&asked.endpoint, asked.tls.as_ref());
+        let (_, pool) = self.services.iter().find(|(one, _)| is_asked(one))?;
+        let counters = self.snapshot.route(route).ext_auth.as_ref()?;
+        Some((asked, Rc::clone(pool), Arc::clone(counters)))
+    }
+
+    /// The limits of a route in their order, of those that one store keeps: those that are known before it is clear who
+    /// asks, or all others.
+    pub(crate) fn rate_limits(&self, route: RouteId, after_auth: bool, store: Store) -> Vec<Arc<Limit>> {
+        let ids = &self.config().route(route).rate_limits;
+        let limits = ids.iter().map(|id| &self.snapshot.rate_limits[id.0 as usize]);
+        let is_one = |model: &RateLimit| model.key.needs_identity() == after_auth && model.store == store;
+        limits.filter(|limit| is_one(limit.model())).cloned().collect()
+    }
+
+    /// What counts the copies of a route's requests, where there are any.
+    pub(crate) fn mirror(&self, route: RouteId) -> Option<&Arc<MirrorCounters>> {
+        self.snapshot.route(route).mirror.as_ref()
+    }
+
+    /// The gate that requests of a route pass.
+    pub(crate) fn gate(&self, route: RouteId) -> Option<&Arc<Gate>> {
+        self.snapshot.route(route).gate.as_ref()
+    }
+
+    /// What asks redis, where there is one.
+    pub(crate) fn redis(&self) -> Option<&Rc<rate_limit::Client>> {
+        self.redis.as_ref()
+    }
+
+    /// What tokens are verified with.
+    pub(crate) fn verifiers(&self) -> &Rc<Verifiers> {
+        &self.verifiers
+    }
+
+    /// Fields that carry claims and that no client may send, on listeners that clients come to.
+    pub(crate) fn claim_headers(&self, listener: ListenerId) -> Option<&Arc<ClaimHeaders>> {
+        let inbound = self.config().listener(listener).direction == Direction::Inbound;
+        self.snapshot.claim_headers.as_ref().filter(|_| inbound)
+    }
+
+    /// Fields that no client may send behind a body, on listeners that clients come to.
+    pub(crate) fn identity_trailers(&self, listener: ListenerId) -> Option<&Arc<ClaimHeaders>> {
+        let inbound = self.config().listener(listener).direction == Direction::Inbound;
+        self.snapshot.identity_trailers.as_ref().filter(|_| inbound)
+    }
+
+    /// Who may read the answers of a route.
+    pub(crate) fn cors(&self, route: RouteId) -> Option<&cors::Policy> {
+        self.snapshot.route(route).cors.as_ref()
+    }
+
+    /// Whether the next request stands in the access log.
+    pub(crate) fn is_sampled(&self) -> bool {
+        self.sampler.sample()
+    }
+
+    /// The series in which a request of this listener, route and upstream is counted. Looks up names only for the first
+    /// one of its kind.
+    pub(crate) fn series(
+        &self,
+        listener: ListenerId,
+        route: Option<RouteId>,
+        upstream: Option<UpstreamId>,
+    ) -> &LocalSeries {
+        let config = self.config();
+        let backends = match route.map(|id| &config.route(id).action) {
+            Some(Action::Forward(backends)) => &backends[..],
+            _ => &[],
+        };
+        let column = route.map_or(config.routes.len(), |route| route.0 as usize);
+        let of_route = self.series[listener.0 as usize * (config.routes.len() + 1) + column]
+            .get_or_init(|| (0..=backends.len()).map(|_| OnceCell::new()).collect());
+        let place = upstream.and_then(|id| backends.iter().position(|one| one.upstream == id));
+        of_route[place.unwrap_or(backends.len())].get_or_init(|| {
+            let route = route.map_or_else(|| "".into(), |route| Arc::clone(&config.route(route).name));
+            let upstream = place.map_or_else(
+                || NO_UPSTREAM.into(),
+                |place| Arc::clone(&config.upstream(backends[place].upstream).name),
+            );
+            self.shard.series(&config.listener(listener).name, &route, &upstream)
+        })
+    }
+}

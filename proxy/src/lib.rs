@@ -1,6 +1,6 @@
 //! Outrigger: listeners, routing, upstreams, lifecycle and command line.
 //!
-//! Imports point one way: control → worker → listener → edge → router → chain → forward → upstream.
+//! Imports point one way: control → serve → listener → edge → worker → view → router → chain → forward → upstream.
 
 mod admin;
 mod answer;
@@ -18,6 +18,7 @@ mod mirror;
 mod rate_limit;
 mod respond;
 pub mod router;
+mod serve;
 mod snapshot;
 mod telemetry;
 mod tls;

@@ -20,7 +20,7 @@ use super::{
     shared::{Phase, Request},
     signal::Signal,
 };
-use crate::worker::Command;
+use crate::serve::Command;
 
 /// How often an ending drain looks whether connections are left.
 const LOOK: Duration = Duration::from_millis(50);

@@ -15,8 +15,8 @@ use crate::{
         ListenerShared,
         bind::{self, Bound},
     },
+    serve::{Command, Handle},
     telemetry::metrics::Metrics,
-    worker::{Command, Handle},
 };
 
 /// The listeners that are bound now.

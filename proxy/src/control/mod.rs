@@ -39,6 +39,7 @@ use self::{
 use crate::{
     admin,
     jwks::keeper::Keepers,
+    serve::{self, Handle},
     snapshot::{Snapshot, SnapshotCell, Unusable},
     telemetry::{access_log::Writer, metrics::Metrics, notes, stdout::Stdout},
     tls::{
@@ -47,7 +48,7 @@ use crate::{
         server::TlsError,
     },
     upstream::{dns::Lookups, health::Checkers},
-    worker::{self, Handle, Parts},
+    worker::Parts,
 };
 
 /// How long a start or reload waits for host names that have no address yet.
@@ -180,7 +181,7 @@ impl Control {
             notes: notes.clone(),
         };
         let workers = (0..count)
-            .map(|index| worker::start(index, parts.clone()).map(|(handle, _)| handle))
+            .map(|index| serve::start(index, parts.clone()).map(|(handle, _)| handle))
             .collect::<io::Result<Vec<_>>>()?;
         let (asked, requests) = mpsc::channel(16);
         let shared = Arc::new(Shared::new(metrics, Arc::clone(&cell), asked));

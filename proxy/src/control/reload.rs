@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{Control, FIRST_KEYS, FIRST_LOOKUP, StartError, build, warn};
-use crate::worker::Command;
+use crate::serve::Command;
 
 /// When to look at the file again.
 pub(super) struct Changes {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::*;
-use crate::{listener::ListenerShared, worker::Command};
+use crate::{listener::ListenerShared, serve::Command};
 
 /// A worker of its own, as a start makes it, with a route that answers by itself and one on which tests panic.
 struct Bench {
@@ -33,7 +33,7 @@ impl Bench {
             log: Writer::start(io::sink(), Arc::clone(&metrics)).unwrap(),
             notes,
         };
-        let (worker, _) = worker::start(0, parts).unwrap();
+        let (worker, _) = serve::start(0, parts).unwrap();
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         socket.set_nonblocking(true).unwrap();
         let address = socket.local_addr().unwrap();

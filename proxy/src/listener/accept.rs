@@ -31,6 +31,7 @@ use tokio::{
 use super::{
     ListenerLocal, ListenerShared,
     arrival::Arrival,
+    open::Listeners,
     seats::{Count, share},
 };
 use crate::{telemetry::metrics::Limit, worker::Worker};
@@ -50,7 +51,12 @@ const FEWEST_FREE: usize = 16 + SPARE;
 const MOST_FREE: usize = 64;
 
 /// Accepts on `socket` until the listener is asked to stop.
-pub(crate) async fn run(worker: Rc<Worker>, listener: Rc<ListenerLocal>, socket: StdListener) {
+pub(crate) async fn run(
+    worker: Rc<Worker>,
+    listeners: Rc<Listeners>,
+    listener: Rc<ListenerLocal>,
+    socket: StdListener,
+) {
     let socket = match TcpListener::from_std(socket) {
         Ok(socket) => socket,
         Err(error) => return tracing::error!(listener = %listener.shared.name, %error, "cannot accept"),
@@ -72,7 +78,7 @@ pub(crate) async fn run(worker: Rc<Worker>, listener: Rc<ListenerLocal>, socket:
                 };
                 let closed = listener.shared.closed.notified();
                 // The kernel takes the lowest number that is free.
-                let spares = stream.as_raw_fd() >= descriptors && spare_descriptors(&worker);
+                let spares = stream.as_raw_fd() >= descriptors && spare_descriptors(&listeners);
                 begin(&worker, &listener, stream, peer);
                 if stops {
                     break;
@@ -86,7 +92,7 @@ pub(crate) async fn run(worker: Rc<Worker>, listener: Rc<ListenerLocal>, socket:
                 let closed = listener.shared.closed.notified();
                 listener.shared.accept_failed(&error);
                 if lacks_descriptors(&error) {
-                    spare_descriptors(&worker);
+                    spare_descriptors(&listeners);
                 }
                 let _ = timeout(PAUSE, closed).await;
             }
@@ -106,8 +112,8 @@ fn spared_from() -> i32 {
 
 /// Closes those connections of all listeners that have been idle longest, since descriptors are the process's. `false` where
 /// all are busy.
-fn spare_descriptors(worker: &Worker) -> bool {
-    let listeners = worker.listeners();
+fn spare_descriptors(listeners: &Listeners) -> bool {
+    let listeners = listeners.all();
     if listeners.iter().any(|one| one.shared.ledger().leaving() > 0) {
         return true;
     }

@@ -4,7 +4,7 @@
 //! client yet: [`proxy_protocol`] says where it comes from, [`handshake`] shakes hands, [`secured`] is what that found
 //! out. [`connection`] decides the protocol and hands over to [`http1`] or [`http2`]; [`io`] is the socket as both see
 //! it; [`tunnel`] joins two sockets after an upgrade. [`permit`] is a connection's place in the limits, [`seats`]
-//! says which connection makes room for another one.
+//! says which connection makes room for another one. [`open`] has all listeners of a worker.
 
 pub(crate) mod accept;
 mod arrival;
@@ -15,6 +15,7 @@ mod handshake;
 pub(crate) mod http1;
 pub(crate) mod http2;
 pub(crate) mod io;
+pub(crate) mod open;
 mod permit;
 mod proxy_protocol;
 mod seats;

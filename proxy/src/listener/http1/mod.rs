@@ -33,15 +33,12 @@ use tokio::{
     time::{Instant, timeout},
 };
 
+pub(crate) use self::link::{Broken, Incoming};
 use self::{
     answer::{Asked, Sending},
     head::{Head, Limits, Refused},
     link::Link,
     spare::Room,
-};
-pub(crate) use self::{
-    link::{Broken, Incoming},
-    spare::Spares,
 };
 use super::{client::Client, io::ClientIo};
 use crate::{
@@ -192,7 +189,7 @@ impl Connection {
         let io = self.link.take_io();
         if let Some(mut room) = self.room.take() {
             room.read = self.link.clear_out();
-            self.client.worker.spares.put(room);
+            spare::put(room);
         }
         io
     }
@@ -222,9 +219,9 @@ impl Connection {
 
     /// The room of this connection, taken now if it has none.
     fn room(&mut self) -> &mut Room {
-        let (spares, link) = (&self.client.worker.spares, &self.link);
+        let link = &self.link;
         self.room.get_or_insert_with(|| {
-            let mut room = spares.take();
+            let mut room = spare::take();
             link.furnish(&mut room.read);
             room
         })
@@ -234,7 +231,7 @@ impl Connection {
     fn give_back(&mut self) {
         if let Some(mut room) = self.room.take() {
             room.read = self.link.clear_out();
-            self.client.worker.spares.put(room);
+            spare::put(room);
         }
     }
 
@@ -348,10 +345,10 @@ impl Connection {
     }
 
     fn reply(&mut self, response: Response<Body>, asked: Asked, after: After) -> Stage {
-        let client = Rc::clone(&self.client);
         let (mut head, body) = response.into_parts();
         let room = self.room();
-        let sending = answer::begin(room.out.own(), &mut head, &body, asked, &client.worker.spares.today);
+        let sending =
+            spare::with_today(|today| answer::begin(room.out.own(), &mut head, &body, asked, today));
         head.headers.clear();
         room.fields = head.headers;
         Stage::Sending(Reply { body: Some(body), sending, after })

@@ -30,26 +30,25 @@ pub(super) struct Room {
     pub(super) out: Outgoing,
 }
 
-/// The rooms that nobody needs for now, and the date for all answers of a worker.
-#[derive(Debug, Default)]
-#[expect(
-    clippy::vec_box,
-    reason = "a connection holds its room in a box, which goes from one to the next as it is"
-)]
-pub(crate) struct Spares {
-    rooms: RefCell<Vec<Box<Room>>>,
-    pub(super) today: Today,
+thread_local! {
+    /// The rooms that nobody needs for now.
+    #[expect(
+        clippy::vec_box,
+        reason = "a connection holds its room in a box, which goes from one to the next as it is"
+    )]
+    static ROOMS: RefCell<Vec<Box<Room>>> = const { RefCell::new(Vec::new()) };
+    /// The date for all answers of a worker.
+    static TODAY: Today = Today::default();
 }
 
-impl Spares {
-    /// A room, used or new.
-    pub(super) fn take(&self) -> Box<Room> {
-        self.rooms.borrow_mut().pop().unwrap_or_default()
-    }
+/// A room, used or new.
+pub(super) fn take() -> Box<Room> {
+    ROOMS.with_borrow_mut(Vec::pop).unwrap_or_default()
+}
 
-    /// Gives it back for the next.
-    pub(super) fn put(&self, mut room: Box<Room>) {
-        let mut rooms = self.rooms.borrow_mut();
+/// Gives it back for the next.
+pub(super) fn put(mut room: Box<Room>) {
+    ROOMS.with_borrow_mut(|rooms| {
         if rooms.len() == KEPT {
             return;
         }
@@ -60,5 +59,10 @@ impl Spares {
         room.out.clear();
         room.out.shrink_to(MOST_WRITTEN);
         rooms.push(room);
-    }
+    });
+}
+
+/// Writes an answer that may need the date.
+pub(super) fn with_today<R>(write: impl FnOnce(&Today) -> R) -> R {
+    TODAY.with(write)
 }

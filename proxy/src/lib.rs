@@ -1,6 +1,6 @@
 //! Outrigger: listeners, routing, upstreams, lifecycle and command line.
 //!
-//! Imports point one way: control → serve → listener → edge → worker → view → router → chain → forward → upstream.
+//! Imports point one way: control → serve → listener → edge → connection → worker → view → router → chain → forward → upstream.
 
 mod admin;
 mod answer;
@@ -8,6 +8,7 @@ mod auth;
 mod chain;
 pub mod cli;
 mod codec;
+mod connection;
 mod control;
 mod edge;
 mod ext_auth;

@@ -12,7 +12,8 @@ use tokio::{
 };
 
 use crate::{
-    listener::{ListenerLocal, ListenerShared, accept, open::Listeners},
+    connection::listener::{ListenerLocal, ListenerShared},
+    listener::{accept, open::Listeners},
     worker::{Parts, Worker},
 };
 

@@ -11,10 +11,8 @@ use outrigger_config::model::{Config, Direction, Listener, ListenerAddress};
 
 use super::{StartError, limits, shared::Shared};
 use crate::{
-    listener::{
-        ListenerShared,
-        bind::{self, Bound},
-    },
+    connection::listener::ListenerShared,
+    listener::bind::{self, Bound},
     serve::{Command, Handle},
     telemetry::metrics::Metrics,
 };

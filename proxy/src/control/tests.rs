@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::*;
-use crate::{listener::ListenerShared, serve::Command};
+use crate::{connection::listener::ListenerShared, serve::Command};
 
 /// A worker of its own, as a start makes it, with a route that answers by itself and one on which tests panic.
 struct Bench {

@@ -16,7 +16,7 @@ use outrigger_filters::{
 };
 
 use super::is_outbound;
-use crate::{codec::http2::Truncated, listener::client::Client, view::View};
+use crate::{codec::http2::Truncated, connection::client::Client, view::View};
 
 /// Checks a head and makes it canonical.
 ///

@@ -32,8 +32,8 @@ pub(crate) use self::request_body::Received;
 use self::{record::Record, request_body::RequestBody, response_body::ResponseBody};
 use crate::{
     codec::spare,
+    connection::{client::Client, tunnel::Tunnel},
     forward::UpgradedSlot,
-    listener::{client::Client, tunnel::Tunnel},
     respond::{self, Reset, Unparsed},
     router::Choice,
     view::View,
@@ -285,7 +285,12 @@ fn finish(record: Record, version: Version, mut response: Response<Body>) -> Res
         let client = Rc::clone(&record.client);
         let upgrade = response.headers().get(header::UPGRADE);
         let is_websocket = upgrade.is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"));
-        client.upgrade(Tunnel::new(upgraded, record, upgrade_idle, is_websocket));
+        client.upgrade(Tunnel {
+            upstream: upgraded,
+            guard: Box::new(record),
+            idle: upgrade_idle,
+            has_frames: is_websocket,
+        });
         return response;
     }
     response.map(|body| ResponseBody::wrap(body, record, stream_idle, version))

@@ -14,7 +14,10 @@ use outrigger_filters::{
 use tokio::time::Instant;
 
 use crate::{
-    listener::client::{Client, SLOW_READ},
+    connection::{
+        client::{Client, SLOW_READ},
+        tunnel::Guard,
+    },
     view::View,
 };
 
@@ -210,6 +213,20 @@ impl Record {
         };
         let format = config.telemetry.access_log.format;
         self.client.worker.log.line(|out| access_log::write(format, &line, out));
+    }
+}
+
+impl Guard for Record {
+    fn context(&self) -> &Context {
+        self.exchange()
+    }
+
+    fn failed(&self, error: &Error) {
+        Self::failed(self, error);
+    }
+
+    fn drained(&self) {
+        Self::drained(self);
     }
 }
 

@@ -27,9 +27,9 @@ use tokio::time::Instant;
 
 use crate::{
     codec::http2::{self, Reason, incoming::Incoming},
-    listener::{
+    connection::{
         client::Client,
-        http1::{self, Broken},
+        link::{self, Broken},
     },
 };
 
@@ -38,7 +38,7 @@ pub(crate) enum Received {
     /// There is none.
     Nothing,
     /// HTTP/1.1.
-    Http1(http1::Incoming),
+    Http1(link::Incoming),
     /// HTTP/2, what is still arriving.
     Http2(Incoming),
     /// HTTP/2, all of it and its trailers.

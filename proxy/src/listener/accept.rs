@@ -13,7 +13,7 @@ use std::{
     os::fd::AsRawFd,
     pin::pin,
     rc::Rc,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -28,13 +28,15 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{
-    ListenerLocal, ListenerShared,
-    arrival::Arrival,
-    open::Listeners,
-    seats::{Count, share},
+use super::{arrival::Arrival, open::Listeners};
+use crate::{
+    connection::{
+        listener::{ListenerLocal, ListenerShared},
+        seats::{Count, share},
+    },
+    telemetry::metrics::Limit,
+    worker::Worker,
 };
-use crate::{telemetry::metrics::Limit, worker::Worker};
 
 /// Pause after an accept that failed for want of descriptors or memory, unless a connection is closed before.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -90,7 +92,7 @@ pub(crate) async fn run(
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 let closed = listener.shared.closed.notified();
-                listener.shared.accept_failed(&error);
+                accept_failed(&listener.shared, &error);
                 if lacks_descriptors(&error) {
                     spare_descriptors(&listeners);
                 }
@@ -133,43 +135,20 @@ fn lacks_descriptors(error: &io::Error) -> bool {
     [Errno::MFILE, Errno::NFILE].iter().any(|lacks| error.raw_os_error() == Some(lacks.raw_os_error()))
 }
 
-/// How many accepts failed since that was told last; `None` before the first, and after a while without any.
-#[derive(Default)]
-pub(super) struct Failures(Mutex<Option<u64>>);
-
-impl Failures {
-    /// One more; whether it is the first.
-    fn count(&self) -> bool {
-        let mut count = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *count = Some(count.map_or(0, |count| count + 1));
-        *count == Some(0)
+/// Tells it, now if it is the first one, else all together.
+fn accept_failed(shared: &Arc<ListenerShared>, error: &io::Error) {
+    if !shared.failures.count() {
+        return;
     }
-
-    /// Those since the last time; `None` when there were none, and the next one is the first again.
-    fn take(&self) -> Option<u64> {
-        let mut count = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = count.filter(|count| *count > 0);
-        *count = taken.map(|_| 0);
-        taken
-    }
-}
-
-impl ListenerShared {
-    /// Tells it, now if it is the first one, else all together.
-    fn accept_failed(self: &Arc<Self>, error: &io::Error) {
-        if !self.failures.count() {
-            return;
+    tracing::warn!(listener = %shared.name, %error, "accept failed");
+    let shared = Arc::clone(shared);
+    tokio::task::spawn_local(async move {
+        loop {
+            sleep(SILENCE).await;
+            let Some(times) = shared.failures.take() else { return };
+            tracing::warn!(listener = %shared.name, times, "accept failed again in the last ten seconds");
         }
-        tracing::warn!(listener = %self.name, %error, "accept failed");
-        let shared = Arc::clone(self);
-        tokio::task::spawn_local(async move {
-            loop {
-                sleep(SILENCE).await;
-                let Some(times) = shared.failures.take() else { return };
-                tracing::warn!(listener = %shared.name, times, "accept failed again in the last ten seconds");
-            }
-        });
-    }
+    });
 }
 
 fn connection_limit(worker: &Worker, listener: &ListenerLocal) -> usize {

@@ -18,16 +18,20 @@ use tokio::{
 };
 
 use super::{
-    ListenerLocal,
-    client::{Client, Place},
-    connection::{self, Spoken},
     handshake::{self, Parties, Shaken},
-    http1::LAST_CHANCE,
-    io::{ClientIo, Watch, Wire},
-    permit::{Admission, Waiting},
+    protocol::{self, Spoken},
     proxy_protocol,
 };
-use crate::worker::Worker;
+use crate::{
+    connection::{
+        client::{Client, LAST_CHANCE, Place},
+        io::{ClientIo, Wire},
+        listener::ListenerLocal,
+        permit::{Admission, Permit, Waiting},
+        stall::Watch,
+    },
+    worker::Worker,
+};
 
 /// A connection of which nothing is known but where it comes from.
 pub(super) struct Arrival {
@@ -50,7 +54,7 @@ struct Arrived {
 impl Arrival {
     /// A connection that was just accepted; `None` for one that is not let in.
     pub(super) fn new(worker: &Rc<Worker>, listener: &Rc<ListenerLocal>, peer: SocketAddr) -> Option<Self> {
-        let permit = listener.shared.permit();
+        let permit = Permit::new(&listener.shared);
         let mut arrival = Self {
             worker: Rc::clone(worker),
             place: Place::new(worker, listener, permit),
@@ -145,7 +149,7 @@ impl Arrival {
             .await
         };
         let Some(Arrived { client, io, spoken }) = arrived else { return };
-        let mut connection = pin!(connection::serve(Rc::clone(&client), io, spoken));
+        let mut connection = pin!(protocol::serve(Rc::clone(&client), io, spoken));
         poll_fn(|cx| {
             client.hear();
             connection.as_mut().poll(cx)

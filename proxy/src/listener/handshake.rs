@@ -9,14 +9,16 @@ use tokio::{io::AsyncWriteExt, time::Instant};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{
-    ListenerLocal,
     arrival::{First, before, first_byte},
-    connection::Spoken,
     http1,
-    io::{ClientIo, Wire},
-    secured::Secured,
+    protocol::Spoken,
 };
 use crate::{
+    connection::{
+        io::{ClientIo, Wire},
+        listener::ListenerLocal,
+        secured::Secured,
+    },
     respond,
     telemetry::handshakes::{Failure, Handshake},
     tls::{

@@ -6,7 +6,7 @@ use std::{
     rc::{Rc, Weak},
 };
 
-use super::{ListenerLocal, ListenerShared};
+use crate::connection::listener::{ListenerLocal, ListenerShared};
 
 /// This worker's side of every listener.
 #[derive(Default)]

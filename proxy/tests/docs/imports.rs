@@ -18,6 +18,7 @@ const ORDER: &[&[&str]] = &[
     &["serve"],
     &["listener"],
     &["edge"],
+    &["connection"],
     &["worker"],
     &["view", "respond"],
     &["snapshot"],
@@ -35,7 +36,6 @@ const AGAINST_THE_ORDER: &[(&str, &str, &str)] = &[
         "control",
         "the servers show control::shared and leave notes for the control loop, which starts them",
     ),
-    ("edge", "listener", "a request sees its connection as listener::client, and leaves it a tunnel"),
     ("chain", "view", "a chain is built over what its worker has for its configuration: the view"),
 ];
 

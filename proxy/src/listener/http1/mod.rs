@@ -2,7 +2,7 @@
 //!
 //! One task serves a connection, one request after the other: [`head`] reads it, [`edge::handle`] answers it, [`answer`]
 //! writes what comes of that. Request and answer run at the same time, polled by the same task; the request's body reads
-//! the socket itself when it is asked ([`link`]). Between requests a connection has nothing but its socket and one timer:
+//! the socket itself when it is asked ([`crate::connection::link`]). Between requests a connection has nothing but its socket and one timer:
 //! what is needed to read and to answer is a [`spare::Room`] of its worker, taken when there is something to read.
 //!
 //! What the wire leaves open is decided for one reading: bare LF, folded lines, a fragment in the target, a length beside
@@ -11,7 +11,6 @@
 mod answer;
 pub(crate) mod fuzzing;
 mod head;
-mod link;
 mod spare;
 #[cfg(test)]
 mod tests;
@@ -33,22 +32,21 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-pub(crate) use self::link::{Broken, Incoming};
 use self::{
     answer::{Asked, Sending},
     head::{Head, Limits, Refused},
-    link::Link,
     spare::Room,
 };
-use super::{client::Client, io::ClientIo};
+use super::tunnel;
 use crate::{
+    connection::{
+        client::{Client, LAST_CHANCE},
+        io::ClientIo,
+        link::Link,
+    },
     edge::{self, Received},
     respond::{self, Unparsed},
 };
-
-/// How long an idle connection that is asked to end may still bring one more request. A request that crosses our
-/// close would be lost without it.
-pub(crate) const LAST_CHANCE: Duration = Duration::from_secs(1);
 
 /// How long, and for how many bytes, a closing connection is still read, so that the peer sees our answer and not
 /// a reset.
@@ -74,7 +72,7 @@ pub(crate) async fn serve(client: Rc<Client>, io: ClientIo) {
         End::SlowHead => Box::pin(refuse_slow_head(&client, io)).await,
         End::Tunnel => {
             if let Some(tunnel) = client.take_tunnel() {
-                Box::pin(tunnel.run(&client, io)).await;
+                Box::pin(tunnel::run(tunnel, &client, io)).await;
             }
         }
     }

@@ -9,9 +9,6 @@ use http::HeaderMap;
 use super::head::Scan;
 use crate::codec::{date::Today, outgoing::Outgoing};
 
-/// Read at once while a head is expected.
-pub(super) const READ: usize = 4 * 1024;
-
 /// What grew beyond these for a large head is not kept.
 const MOST_WRITTEN: usize = 8 * 1024;
 const MOST_FIELDS: usize = 128;
@@ -22,7 +19,7 @@ const KEPT: usize = 128;
 /// The room in which one request is read and answered.
 #[derive(Debug, Default)]
 pub(super) struct Room {
-    /// What is read goes here; lent to the [`super::link::Link`] meanwhile.
+    /// What is read goes here; lent to the [`crate::connection::link::Link`] meanwhile.
     pub(super) read: BytesMut,
     pub(super) scan: Scan,
     /// The map of one answer, for the fields of the next request.

@@ -22,7 +22,6 @@ use outrigger_config::model::{Listener, ListenerTimeouts};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use self::stream::RequestStream;
-use super::{client::Client, io::ClientIo};
 use crate::{
     codec::http2::{
         Error, Excess, Reason,
@@ -30,6 +29,7 @@ use crate::{
         driver::Driver,
         incoming::{self, Arrived},
     },
+    connection::{client::Client, io::ClientIo},
     edge::{self, Received},
     respond::{self, Unparsed},
 };

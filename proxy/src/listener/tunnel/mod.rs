@@ -25,62 +25,45 @@ use tokio::{
 use outrigger_filters::error::Error;
 
 use self::frames::Frames;
-use super::{client::Client, io::ClientIo};
-use crate::{edge::record::Record, upstream::pool::Upgraded};
+use crate::connection::{client::Client, io::ClientIo, tunnel::Tunnel};
 
 /// Bytes read at once in each direction.
 const BUFFER: usize = 16 * 1024;
 
-/// The upstream end of an upgraded connection, waiting for the client's.
-pub(crate) struct Tunnel {
-    upstream: Upgraded,
-    record: Record,
-    idle: Option<Duration>,
-    /// Whether it is a WebSocket.
-    has_frames: bool,
-}
-
-impl Tunnel {
-    /// A tunnel to `upstream` that ends after `idle` without a byte in either direction.
-    pub(crate) fn new(upstream: Upgraded, record: Record, idle: Option<Duration>, has_frames: bool) -> Self {
-        Self { upstream, record, idle, has_frames }
-    }
-
-    /// Copies until one side fails, both have ended, nothing moves, or a drain has waited long enough.
-    pub(crate) async fn run(self, client: &Client, io: ClientIo) {
-        let Self { upstream, record, idle, has_frames } = self;
-        let shared = Shared::new(client, has_frames);
-        let (from_client, to_client) = split(io);
-        let (from_upstream, to_upstream) = split(upstream.stream);
-        let frames = || has_frames.then(Frames::default);
-        let exchange = record.exchange();
-        let up = Way {
-            from: from_client,
-            to: to_upstream,
-            bytes: &exchange.bytes_in,
-            frames: frames(),
-            goodbye: || frames::masked_goodbye(key()),
-            parted: false,
-            ended: &shared.client_ended,
-            other_ended: &shared.upstream_ended,
-            shared: &shared,
-        };
-        let down = Way {
-            from: from_upstream,
-            to: to_client,
-            bytes: &exchange.bytes_out,
-            frames: frames(),
-            goodbye: frames::goodbye,
-            parted: false,
-            ended: &shared.upstream_ended,
-            other_ended: &shared.client_ended,
-            shared: &shared,
-        };
-        tokio::select! {
-            _ = async { tokio::try_join!(up.copy(&[]), down.copy(&upstream.read)) } => {}
-            () = shared.nothing_moves(idle) => record.failed(&Error::UpgradeIdle),
-            () = shared.drain_is_over() => record.drained(),
-        }
+/// Copies until one side fails, both have ended, nothing moves, or a drain has waited long enough.
+pub(super) async fn run(tunnel: Tunnel, client: &Client, io: ClientIo) {
+    let Tunnel { upstream, guard, idle, has_frames } = tunnel;
+    let shared = Shared::new(client, has_frames);
+    let (from_client, to_client) = split(io);
+    let (from_upstream, to_upstream) = split(upstream.stream);
+    let frames = || has_frames.then(Frames::default);
+    let exchange = guard.context();
+    let up = Way {
+        from: from_client,
+        to: to_upstream,
+        bytes: &exchange.bytes_in,
+        frames: frames(),
+        goodbye: || frames::masked_goodbye(key()),
+        parted: false,
+        ended: &shared.client_ended,
+        other_ended: &shared.upstream_ended,
+        shared: &shared,
+    };
+    let down = Way {
+        from: from_upstream,
+        to: to_client,
+        bytes: &exchange.bytes_out,
+        frames: frames(),
+        goodbye: frames::goodbye,
+        parted: false,
+        ended: &shared.upstream_ended,
+        other_ended: &shared.client_ended,
+        shared: &shared,
+    };
+    tokio::select! {
+        _ = async { tokio::try_join!(up.copy(&[]), down.copy(&upstream.read)) } => {}
+        () = shared.nothing_moves(idle) => guard.failed(&Error::UpgradeIdle),
+        () = shared.drain_is_over() => guard.drained(),
     }
 }
 

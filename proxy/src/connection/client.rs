@@ -13,7 +13,7 @@ use outrigger_config::model::{Listener, ListenerId, Scheme};
 use outrigger_filters::{context::Alarm, host, identity::Identity};
 use tokio::time::Instant;
 
-use super::{ListenerLocal, http1::LAST_CHANCE, io::Watch, permit::Permit, secured::Secured, tunnel::Tunnel};
+use super::{listener::ListenerLocal, permit::Permit, secured::Secured, stall::Watch, tunnel::Tunnel};
 use crate::{
     telemetry::handshakes::Failure,
     tls::{failure, notes::Note, server::Tls},
@@ -25,13 +25,13 @@ use crate::{
 pub(crate) struct Place {
     listener: Rc<ListenerLocal>,
     /// Limits on connections.
-    pub(super) permit: Permit,
+    pub(crate) permit: Permit,
     _counted: ConnectionGuard,
 }
 
 impl Place {
     /// Counts a connection that was just accepted.
-    pub(super) fn new(worker: &Rc<Worker>, listener: &Rc<ListenerLocal>, permit: Permit) -> Self {
+    pub(crate) fn new(worker: &Rc<Worker>, listener: &Rc<ListenerLocal>, permit: Permit) -> Self {
         listener.shared.counters.open.fetch_add(1, Relaxed);
         Self { listener: Rc::clone(listener), permit, _counted: worker.connection() }
     }
@@ -45,6 +45,10 @@ impl Drop for Place {
 
 /// The reason for a client that takes nothing of an answer for `timeouts.bodyIdle`.
 pub(crate) const SLOW_READ: &str = "timeout.slow_read";
+
+/// How long an idle connection that is asked to end may still bring one more request. A request that crosses our
+/// close would be lost without it.
+pub(crate) const LAST_CHANCE: Duration = Duration::from_secs(1);
 
 /// How long an HTTP/2 connection that makes room for another one has after GOAWAY: its client may have sent a request
 /// before it heard of that.
@@ -134,25 +138,25 @@ impl Client {
     }
 
     /// Something of a request has come: the connection is not idle, and need not make room for another one.
-    pub(super) fn works(&self) {
+    pub(crate) fn works(&self) {
         self.place.permit.work();
     }
 
     /// The connection is idle, unless a request is in flight: it may have to make room for another one.
-    pub(super) fn rests(&self) {
+    pub(crate) fn rests(&self) {
         if self.requests.get() == 0 {
             self.place.permit.rest(self.idle_since.get(), self.silent.get());
         }
     }
 
     /// The connection is HTTP/2 from now on.
-    pub(super) fn multiplexes(&self) {
+    pub(crate) fn multiplexes(&self) {
         self.multiplexed.set(true);
         self.rests();
     }
 
     /// Whether the connection must make room for another one. `unread`: whether something has come that nobody has read.
-    pub(super) fn is_evicted(&self, unread: impl FnOnce() -> bool) -> bool {
+    pub(crate) fn is_evicted(&self, unread: impl FnOnce() -> bool) -> bool {
         if !self.place.permit.seat().is_evicted() {
             return false;
         }
@@ -165,7 +169,7 @@ impl Client {
     }
 
     /// How long a connection that is asked to end may still bring one more request.
-    pub(super) fn last_chance(&self) -> Duration {
+    pub(crate) fn last_chance(&self) -> Duration {
         if self.place.permit.seat().is_evicted() { FAREWELL } else { LAST_CHANCE }
     }
 
@@ -192,7 +196,7 @@ impl Client {
 
     /// Judges the client again when there was a change of trust; asked with every poll of the connection, also while it
     /// has nobody to tell, as in the middle of a body.
-    pub(super) fn hear(&self) {
+    pub(crate) fn hear(&self) {
         let changes = self.listener.changes.get();
         if self.heard.replace(changes) != changes {
             let (view, id) = self.listener.current(&self.worker);
@@ -281,7 +285,7 @@ impl Client {
     }
 
     /// Whether the connection is cut at a time that is set already, since its client is not believed any more.
-    pub(super) fn must_go(&self) -> bool {
+    pub(crate) fn must_go(&self) -> bool {
         self.watch.cut_at().is_some()
     }
 

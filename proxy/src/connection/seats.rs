@@ -43,12 +43,12 @@ const VAIN: u64 = 10_000;
 const VAIN_LISTENER: u64 = 50_000;
 
 /// How many connections leave at once where `limit` is reached.
-pub(super) fn share(limit: usize) -> usize {
+pub(crate) fn share(limit: usize) -> usize {
     (limit / 16).max(1)
 }
 
 /// What one connection does, as the limits see it.
-pub(super) struct Seat {
+pub(crate) struct Seat {
     /// [`BUSY`], a mark, or since when it is idle: µs in the life of the process, with [`SILENT`].
     state: AtomicU64,
     /// Its place in the ledger's list; changed under the ledger's lock.
@@ -57,12 +57,12 @@ pub(super) struct Seat {
 
 impl Seat {
     /// A connection that was accepted at this time.
-    pub(super) fn new(now: u64) -> Arc<Self> {
+    pub(crate) fn new(now: u64) -> Arc<Self> {
         Arc::new(Self { state: AtomicU64::new(now | SILENT), index: AtomicUsize::new(0) })
     }
 
     /// It is not idle; the limit for which it was to leave, if it was.
-    pub(super) fn work(&self) -> Option<Limit> {
+    pub(crate) fn work(&self) -> Option<Limit> {
         match self.state.load(Relaxed) {
             BUSY => None,
             _ => evicted_by(self.state.swap(BUSY, AcqRel)),
@@ -70,19 +70,19 @@ impl Seat {
     }
 
     /// It has been idle since then, if it was busy.
-    pub(super) fn rest(&self, since: u64, silent: bool) {
+    pub(crate) fn rest(&self, since: u64, silent: bool) {
         if self.state.load(Relaxed) == BUSY {
             self.state.store(idle(since, silent), Relaxed); // nobody else changes a busy one
         }
     }
 
     /// It does not leave after all, and counts as idle since now; the limit for which it was to leave.
-    pub(super) fn stay(&self, now: u64, silent: bool) -> Option<Limit> {
+    pub(crate) fn stay(&self, now: u64, silent: bool) -> Option<Limit> {
         evicted_by(self.state.swap(idle(now, silent), AcqRel))
     }
 
     /// Whether it must leave.
-    pub(super) fn is_evicted(&self) -> bool {
+    pub(crate) fn is_evicted(&self) -> bool {
         evicted_by(self.state.load(Relaxed)).is_some()
     }
 
@@ -101,7 +101,7 @@ fn evicted_by(state: u64) -> Option<Limit> {
 
 /// The connections of one listener.
 #[derive(Default)]
-pub(super) struct Ledger {
+pub(crate) struct Ledger {
     /// By the address for which they count; `None`: for none.
     groups: HashMap<Option<IpAddr>, Group>,
     /// Evicted and not yet gone.
@@ -129,7 +129,7 @@ struct Seated {
 }
 
 /// Whether one more connection of an address may be.
-pub(super) enum Place {
+pub(crate) enum Place {
     Free,
     /// Soon, by this.
     Soon(Arc<Semaphore>),
@@ -139,14 +139,14 @@ pub(super) enum Place {
 
 impl Ledger {
     /// One more.
-    pub(super) fn sit(&mut self, address: Option<IpAddr>, seat: &Arc<Seat>, task: Option<Waker>) {
+    pub(crate) fn sit(&mut self, address: Option<IpAddr>, seat: &Arc<Seat>, task: Option<Waker>) {
         let seats = &mut self.groups.entry(address).or_default().seats;
         seat.index.store(seats.len(), Relaxed);
         seats.push(Seated { seat: Arc::clone(seat), task });
     }
 
     /// It counts for another address.
-    pub(super) fn move_to(&mut self, from: Option<IpAddr>, to: Option<IpAddr>, seat: &Arc<Seat>) {
+    pub(crate) fn move_to(&mut self, from: Option<IpAddr>, to: Option<IpAddr>, seat: &Arc<Seat>) {
         let (task, leaves) = self.take(from, seat);
         self.sit(to, seat, task);
         if leaves && let Some(group) = self.groups.get(&to) {
@@ -155,14 +155,14 @@ impl Ledger {
     }
 
     /// The task that is woken when it must leave.
-    pub(super) fn begun(&mut self, address: Option<IpAddr>, seat: &Seat, task: Waker) {
+    pub(crate) fn begun(&mut self, address: Option<IpAddr>, seat: &Seat, task: Waker) {
         if let Some(group) = self.groups.get_mut(&address) {
             group.seats[seat.index.load(Relaxed)].task = Some(task);
         }
     }
 
     /// It is gone; the limit for which it had to go.
-    pub(super) fn leave(&mut self, address: Option<IpAddr>, seat: &Seat) -> Option<Limit> {
+    pub(crate) fn leave(&mut self, address: Option<IpAddr>, seat: &Seat) -> Option<Limit> {
         let evicted = evicted_by(seat.state.load(Relaxed));
         self.take(address, seat);
         self.leaving -= usize::from(evicted.is_some());
@@ -171,7 +171,7 @@ impl Ledger {
     }
 
     /// One that was evicted does not leave.
-    pub(super) fn stays(&mut self, address: Option<IpAddr>) {
+    pub(crate) fn stays(&mut self, address: Option<IpAddr>) {
         self.leaving -= 1;
         if let Some(group) = self.groups.get(&address) {
             group.leaving.set(group.leaving.get() - 1);
@@ -208,7 +208,7 @@ impl Ledger {
 
     /// Whether this address may have one more connection; at the limit its longest idle ones leave for it. Who waits is
     /// counted until [`Self::waited`], and then has the places that are free before those that are `new`.
-    pub(super) fn place(&mut self, address: Option<IpAddr>, limit: usize, new: bool, now: u64) -> Place {
+    pub(crate) fn place(&mut self, address: Option<IpAddr>, limit: usize, new: bool, now: u64) -> Place {
         let Some(group) = self.groups.get_mut(&address) else { return Place::Free };
         let free = limit.saturating_sub(group.seats.len());
         let before = if new { group.waiting } else { 0 };
@@ -233,7 +233,7 @@ impl Ledger {
     }
 
     /// It waits no more.
-    pub(super) fn waited(&mut self, address: Option<IpAddr>) {
+    pub(crate) fn waited(&mut self, address: Option<IpAddr>) {
         if let Some(group) = self.groups.get_mut(&address) {
             group.waiting -= 1;
         }
@@ -241,7 +241,7 @@ impl Ledger {
     }
 
     /// Has the longest idle connections leave, unless some already do; how many leave. None where all are busy.
-    pub(super) fn make_room(&mut self, limit: Limit, count: Count, now: u64) -> usize {
+    pub(crate) fn make_room(&mut self, limit: Limit, count: Count, now: u64) -> usize {
         if self.leaving == 0 && self.vain <= now {
             self.leaving = evict(self.groups.values(), count, limit, now);
             if self.leaving == 0 {
@@ -252,12 +252,12 @@ impl Ledger {
     }
 
     /// How many connections leave.
-    pub(super) fn leaving(&self) -> usize {
+    pub(crate) fn leaving(&self) -> usize {
         self.leaving
     }
 
     /// Since when those are idle that are; the lowest number is to leave first.
-    pub(super) fn idle(&self, now: u64) -> Vec<u64> {
+    pub(crate) fn idle(&self, now: u64) -> Vec<u64> {
         if self.vain > now {
             return Vec::new();
         }
@@ -269,18 +269,18 @@ impl Ledger {
 
 /// How many connections leave.
 #[derive(Clone, Copy)]
-pub(super) struct Count {
+pub(crate) struct Count {
     /// At most.
-    pub(super) most: usize,
+    pub(crate) most: usize,
     /// Of those that are about to speak ([`FRESH`]), when no others are left.
-    pub(super) fresh: usize,
+    pub(crate) fresh: usize,
     /// Only those whose number is not higher ([`Ledger::idle`]).
-    pub(super) until: u64,
+    pub(crate) until: u64,
 }
 
 impl Count {
     /// Where one more is wanted at this limit.
-    pub(super) fn at(limit: usize) -> Self {
+    pub(crate) fn at(limit: usize) -> Self {
         Self { most: share(limit), fresh: 1, until: u64::MAX }
     }
 }

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{
-    ListenerShared,
+    listener::ListenerShared,
     seats::{Place, Seat},
 };
 
@@ -29,7 +29,7 @@ pub(crate) struct Permit {
 }
 
 /// Whether a connection is let in.
-pub(super) enum Admission {
+pub(crate) enum Admission {
     Granted,
     /// Others leave for it.
     Soon(Waiting),
@@ -38,20 +38,21 @@ pub(super) enum Admission {
 
 impl Permit {
     /// Counts one more connection.
-    pub(super) fn new(shared: &Arc<ListenerShared>) -> Self {
+    pub(crate) fn new(shared: &Arc<ListenerShared>) -> Self {
+        shared.open.fetch_add(1, Relaxed);
         let seat = Seat::new(ListenerShared::now());
         shared.ledger().sit(None, &seat, None);
         Self { shared: Arc::clone(shared), seat, address: None }
     }
 
     /// The task that serves the connection.
-    pub(super) fn begun(&self, task: Waker) {
+    pub(crate) fn begun(&self, task: Waker) {
         self.shared.ledger().begun(self.address, &self.seat, task);
     }
 
     /// Counts the connection for its client address as well, unless that one has `limit` already and all are busy. `new`:
     /// it has not waited.
-    pub(super) fn admit(&mut self, address: IpAddr, limit: usize, new: bool) -> Admission {
+    pub(crate) fn admit(&mut self, address: IpAddr, limit: usize, new: bool) -> Admission {
         let mut ledger = self.shared.ledger();
         match ledger.place(Some(address), limit, new, ListenerShared::now()) {
             Place::Free => {
@@ -67,26 +68,26 @@ impl Permit {
     }
 
     /// The connection is not idle.
-    pub(super) fn work(&self) {
+    pub(crate) fn work(&self) {
         if self.seat.work().is_some() {
             self.shared.ledger().stays(self.address);
         }
     }
 
     /// It has been idle since then, if it was busy; `silent`: it had no request.
-    pub(super) fn rest(&self, since: Instant, silent: bool) {
+    pub(crate) fn rest(&self, since: Instant, silent: bool) {
         self.seat.rest(ListenerShared::moment(since), silent);
     }
 
     /// It need not leave: something has come.
-    pub(super) fn stay(&self, silent: bool) {
+    pub(crate) fn stay(&self, silent: bool) {
         if self.seat.stay(ListenerShared::now(), silent).is_some() {
             self.shared.ledger().stays(self.address);
         }
     }
 
     /// What the connection does.
-    pub(super) fn seat(&self) -> &Arc<Seat> {
+    pub(crate) fn seat(&self) -> &Arc<Seat> {
         &self.seat
     }
 }
@@ -104,7 +105,7 @@ impl Drop for Permit {
 }
 
 /// A new connection while it waits.
-pub(super) struct Waiting {
+pub(crate) struct Waiting {
     shared: Arc<ListenerShared>,
     address: Option<IpAddr>,
     room: Arc<Semaphore>,
@@ -112,12 +113,12 @@ pub(super) struct Waiting {
 
 impl Waiting {
     /// Until when it may.
-    pub(super) fn deadline() -> Instant {
+    pub(crate) fn deadline() -> Instant {
         Instant::now() + WAIT
     }
 
     /// Waits until it is worth while to ask again; `false` when it was too long.
-    pub(super) async fn over(self, deadline: Instant) -> bool {
+    pub(crate) async fn over(self, deadline: Instant) -> bool {
         match timeout_at(deadline, self.room.acquire()).await {
             Ok(Ok(told)) => {
                 told.forget();

@@ -1,7 +1,12 @@
 //! Decides what a new connection speaks: what TLS agreed on (RFC 7301), and without that HTTP/2 when it begins with the
 //! HTTP/2 preface (RFC 9113 section 3.4, prior knowledge), HTTP/1.1 otherwise.
 
-use std::{io, rc::Rc};
+use std::{
+    future::poll_fn,
+    io,
+    rc::Rc,
+    task::{Context, Poll},
+};
 
 use bytes::BytesMut;
 use tokio::{
@@ -11,9 +16,11 @@ use tokio::{
 
 use super::{
     arrival::before,
-    client::Client,
     http1,
     http2::{self, PREFACE},
+};
+use crate::connection::{
+    client::{Client, LAST_CHANCE},
     io::ClientIo,
 };
 
@@ -72,9 +79,9 @@ async fn first_bytes(
             return None;
         }
         if client.is_ending() {
-            deadline = Some(Instant::now() + http1::LAST_CHANCE);
+            deadline = Some(Instant::now() + LAST_CHANCE);
         }
-        match before(deadline, super::or_ending(client, |cx| io.poll_some(cx))).await {
+        match before(deadline, or_ending(client, |cx| io.poll_some(cx))).await {
             Some(Some(Ok(front))) if !front.is_empty() => return Some(front),
             Some(None) => {} // asked to end: once more, with a short deadline
             Some(Some(_)) | None => return None,
@@ -100,4 +107,18 @@ async fn sniff(io: &mut ClientIo, front: &mut BytesMut, spoken: Spoken) -> io::R
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
+}
+
+/// Waits for what `poll` waits for, or, once, for the moment at which connections are asked to end (`None`). Idle
+/// connections are here, so the future is as small as can be.
+fn or_ending<T>(
+    client: &Client,
+    mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+) -> impl Future<Output = Option<T>> {
+    let asked_before = client.is_ending();
+    poll_fn(move |cx| match poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending if !asked_before && client.is_ending() => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    })
 }

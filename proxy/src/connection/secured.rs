@@ -57,7 +57,7 @@ impl Secured {
     ///
     /// # Errors
     /// The verdict has just changed.
-    pub(super) fn judge(&self, trust: Option<&Arc<Trust>>) -> Result<bool, Error> {
+    pub(crate) fn judge(&self, trust: Option<&Arc<Trust>>) -> Result<bool, Error> {
         let same = match (self.judge.borrow().as_ref(), trust) {
             (Some(last), Some(trust)) => Arc::ptr_eq(last, trust),
             (None, None) => true,
@@ -76,22 +76,22 @@ impl Secured {
     }
 
     /// The server name that the client asked for.
-    pub(super) fn server_name(&self) -> Option<&str> {
+    pub(crate) fn server_name(&self) -> Option<&str> {
         self.server_name.as_deref()
     }
 
     /// The leaf of the client's certificates.
-    pub(super) fn leaf(&self) -> Option<&CertificateDer<'static>> {
+    pub(crate) fn leaf(&self) -> Option<&CertificateDer<'static>> {
         self.chain.first()
     }
 
     /// Who the client is, while somebody vouches for it.
-    pub(super) fn identity(&self) -> Option<&Arc<Identity>> {
+    pub(crate) fn identity(&self) -> Option<&Arc<Identity>> {
         self.identity.as_ref().filter(|_| self.believed.get() && self.judge.borrow().is_some())
     }
 
     /// The same for X-Forwarded-Client-Cert.
-    pub(super) fn forwarded(&self) -> Option<HeaderValue> {
+    pub(crate) fn forwarded(&self) -> Option<HeaderValue> {
         let identity = self.identity()?;
         let value = || identity::forwarded_client_cert(identity, self.by.as_deref());
         self.forwarded.get_or_init(value).clone()

@@ -3,7 +3,6 @@
 //! not.
 
 use std::{
-    cell::Cell,
     io,
     mem::MaybeUninit,
     pin::Pin,
@@ -16,9 +15,10 @@ use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    time::Instant,
 };
 use tokio_rustls::server::TlsStream;
+
+use super::stall::Watch;
 
 /// What is read at once of a client that has said nothing yet.
 const FIRST_READ: usize = 1024;
@@ -29,39 +29,6 @@ const JOINED: usize = 2 * 1024;
 
 /// Bytes after which a connection lets others go first, however much there is to read.
 const TURN: usize = 128 * 1024;
-
-/// What the connection task watches.
-#[derive(Default)]
-pub(crate) struct Watch {
-    cut_at: Cell<Option<Instant>>,
-    stuck_since: Cell<Option<Instant>>,
-}
-
-impl Watch {
-    /// When the connection is dropped with what is in flight on it.
-    pub(crate) fn cut_at(&self) -> Option<Instant> {
-        self.cut_at.get()
-    }
-
-    /// Has the connection dropped at `end`; the first time that is named stays.
-    pub(crate) fn cut_by(&self, end: Instant) {
-        self.cut_at.set(self.cut_at.get().or(Some(end)));
-    }
-
-    /// Since when the peer has taken none of what is to be written.
-    pub(crate) fn stuck_since(&self) -> Option<Instant> {
-        self.stuck_since.get()
-    }
-
-    fn wrote<T>(&self, result: Poll<T>) -> Poll<T> {
-        match (&result, self.stuck_since.get()) {
-            (Poll::Ready(_), Some(_)) => self.stuck_since.set(None),
-            (Poll::Pending, None) => self.stuck_since.set(Some(Instant::now())),
-            _ => {}
-        }
-        result
-    }
-}
 
 /// A TCP socket whose writes are watched.
 pub(crate) struct Wire {
@@ -76,7 +43,7 @@ impl Wire {
     }
 
     /// The socket itself.
-    pub(super) fn socket(&self) -> &TcpStream {
+    pub(crate) fn socket(&self) -> &TcpStream {
         &self.socket
     }
 }
@@ -167,7 +134,7 @@ impl ClientIo {
     }
 
     /// Whether the kernel has bytes of the peer. The kernel itself is asked: the runtime may not have looked for a while.
-    pub(super) fn has_unread(&self) -> bool {
+    pub(crate) fn has_unread(&self) -> bool {
         let socket = match &self.source.socket {
             Socket::Plain(wire) => wire.socket(),
             Socket::Tls(stream) => stream.get_ref().0.socket(),
@@ -186,12 +153,12 @@ impl ClientIo {
     }
 
     /// Takes what was put back.
-    pub(super) fn take_front(&mut self) -> BytesMut {
+    pub(crate) fn take_front(&mut self) -> BytesMut {
         std::mem::take(&mut self.source.front).into()
     }
 
     /// Reads what there is, holding no buffer before. Empty at the end.
-    pub(super) fn poll_some(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<BytesMut>> {
+    pub(crate) fn poll_some(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<BytesMut>> {
         let mut bytes = [MaybeUninit::uninit(); FIRST_READ];
         let mut buf = ReadBuf::uninit(&mut bytes);
         ready!(Pin::new(self).poll_read(cx, &mut buf))?;

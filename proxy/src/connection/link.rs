@@ -21,14 +21,14 @@ use tokio::{
     time::Instant,
 };
 
-use super::spare::READ;
-use crate::{
-    codec::{
-        decode::{Decoder, Step},
-        outgoing::Outgoing,
-    },
-    listener::io::ClientIo,
+use super::io::ClientIo;
+use crate::codec::{
+    decode::{Decoder, Step},
+    outgoing::Outgoing,
 };
+
+/// Read at once while a head is expected.
+const READ: usize = 4 * 1024;
 
 /// A read with less room than this gets a new buffer.
 const ENOUGH: usize = 1024;
@@ -63,7 +63,7 @@ enum Continue {
 }
 
 /// See above.
-pub(super) struct Link {
+pub(crate) struct Link {
     inner: RefCell<Inner>,
     go_on: Cell<Continue>,
     /// A body is out there.
@@ -89,7 +89,7 @@ struct Inner {
 }
 
 impl Link {
-    pub(super) fn new(mut io: ClientIo) -> Rc<Self> {
+    pub(crate) fn new(mut io: ClientIo) -> Rc<Self> {
         let read = io.take_front();
         Rc::new(Self {
             inner: RefCell::new(Inner {
@@ -109,12 +109,12 @@ impl Link {
     }
 
     /// The connection task begins to run.
-    pub(super) fn enter(&self) {
+    pub(crate) fn enter(&self) {
         self.running.set(true);
     }
 
     /// The connection task goes to sleep; a body that is out there wakes it.
-    pub(super) fn leave(&self, cx: &Context<'_>) {
+    pub(crate) fn leave(&self, cx: &Context<'_>) {
         self.running.set(false);
         if self.lent.get() {
             let task = self.task.take().filter(|task| task.will_wake(cx.waker()));
@@ -131,7 +131,7 @@ impl Link {
     }
 
     /// Lends room for what is read; what was read before comes along.
-    pub(super) fn furnish(&self, room: &mut BytesMut) {
+    pub(crate) fn furnish(&self, room: &mut BytesMut) {
         let read = &mut self.inner.borrow_mut().read;
         room.reserve(READ.max(read.len()));
         room.extend_from_slice(read);
@@ -139,34 +139,34 @@ impl Link {
     }
 
     /// Takes the room back that has nothing in it, unless it has grown.
-    pub(super) fn clear_out(&self) -> BytesMut {
+    pub(crate) fn clear_out(&self) -> BytesMut {
         let inner = &mut *self.inner.borrow_mut();
         let read = std::mem::take(&mut inner.read);
         if std::mem::take(&mut inner.grown) { BytesMut::new() } else { read }
     }
 
     /// Whether nothing is left that was read and not used.
-    pub(super) fn is_drained(&self) -> bool {
+    pub(crate) fn is_drained(&self) -> bool {
         self.inner.borrow().read.is_empty()
     }
 
     /// Whether the kernel has bytes that nobody has read.
-    pub(super) fn has_unread(&self) -> bool {
+    pub(crate) fn has_unread(&self) -> bool {
         self.inner.borrow().io.as_ref().is_some_and(ClientIo::has_unread)
     }
 
     /// Lets `take` take something from the front of what was read.
-    pub(super) fn with_read<R>(&self, take: impl FnOnce(&mut BytesMut) -> R) -> R {
+    pub(crate) fn with_read<R>(&self, take: impl FnOnce(&mut BytesMut) -> R) -> R {
         take(&mut self.inner.borrow_mut().read)
     }
 
     /// Reads more of a head.
-    pub(super) fn poll_read(&self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_read(&self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         self.inner.borrow_mut().poll_read(cx, READ)
     }
 
     /// Begins with the body of the next request.
-    pub(super) fn begin(self: &Rc<Self>, decoder: Decoder, expects: bool) -> Option<Incoming> {
+    pub(crate) fn begin(self: &Rc<Self>, decoder: Decoder, expects: bool) -> Option<Incoming> {
         let mut inner = self.inner.borrow_mut();
         inner.message += 1;
         let whole = decoder.is_done();
@@ -181,7 +181,7 @@ impl Link {
     }
 
     /// Whether the client is to be told now to go on; it is told once.
-    pub(super) fn take_go_on(&self) -> bool {
+    pub(crate) fn take_go_on(&self) -> bool {
         let due = self.go_on.get() == Continue::Due;
         if due {
             self.go_on.set(Continue::No);
@@ -190,41 +190,41 @@ impl Link {
     }
 
     /// The answer begins, so the client is not told any more.
-    pub(super) fn answer_begins(&self) {
+    pub(crate) fn answer_begins(&self) {
         if self.go_on.get() == Continue::Waits {
             self.go_on.set(Continue::No);
         }
     }
 
     /// Whether the request was read to its last byte.
-    pub(super) fn is_read(&self) -> bool {
+    pub(crate) fn is_read(&self) -> bool {
         self.inner.borrow().decoder.is_done()
     }
 
     /// Whether somebody may still ask for more of the body.
-    pub(super) fn is_awaited(&self) -> bool {
+    pub(crate) fn is_awaited(&self) -> bool {
         let inner = self.inner.borrow();
         self.lent.get() && !inner.decoder.is_done() && !inner.broken
     }
 
     /// The answer is out, and the body still has a reader.
-    pub(super) fn rest_begins(&self) {
+    pub(crate) fn rest_begins(&self) {
         self.asked.set(Some(Instant::now()));
     }
 
     /// When the reader last asked for more of a body whose answer is out.
-    pub(super) fn asked(&self) -> Option<Instant> {
+    pub(crate) fn asked(&self) -> Option<Instant> {
         self.asked.get()
     }
 
     /// Throws away what has come of a body that nobody wants; whether that was its end.
-    pub(super) fn throw_away(&self, cx: &mut Context<'_>) -> bool {
+    pub(crate) fn throw_away(&self, cx: &mut Context<'_>) -> bool {
         self.inner.borrow_mut().throw_away(cx)
     }
 
     /// Ready when the client closed or reset the connection. What it sends instead stays for the next request, and then
     /// nothing more is heard of its end until that was read.
-    pub(super) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
         let inner = &mut *self.inner.borrow_mut();
         if !inner.read.is_empty() {
             return Poll::Pending;
@@ -242,7 +242,7 @@ impl Link {
     }
 
     /// Writes.
-    pub(super) fn poll_write(&self, cx: &mut Context<'_>, out: &mut Outgoing) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_write(&self, cx: &mut Context<'_>, out: &mut Outgoing) -> Poll<io::Result<()>> {
         match &mut self.inner.borrow_mut().io {
             Some(io) => out.poll_write(cx, io),
             None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
@@ -250,7 +250,7 @@ impl Link {
     }
 
     /// The socket, with what was read of it in front. Whoever still reads a body is told that the client is gone.
-    pub(super) fn take_io(&self) -> Option<ClientIo> {
+    pub(crate) fn take_io(&self) -> Option<ClientIo> {
         let mut inner = self.inner.borrow_mut();
         let read = std::mem::take(&mut inner.read).freeze();
         let mut io = inner.io.take()?;

@@ -1,5 +1,5 @@
 //! The filters of the request chain: for each a pure decision core and, where it lasts as long as the call, a
-//! thin tower layer. A filter never imports a sibling; what they share is [`service`], [`steps`], [`error`],
+//! thin tower layer. A filter never imports a sibling; what they share is [`service`], [`step`], [`steps`], [`error`],
 //! [`context`], [`identity`], [`claims`], [`host`], [`path`] and [`place`].
 
 pub mod access_log;
@@ -32,6 +32,7 @@ pub mod request_id;
 pub mod retry;
 pub mod rewrite;
 pub mod service;
+pub mod step;
 pub mod steps;
 pub mod timeout;
 pub mod trailers;

@@ -80,7 +80,9 @@ pub fn later(answer: impl Future<Output = Result<Response<Body>, Error>> + 'stat
     Placed::alone(answer).erase()
 }
 
-trait DynService {
+/// What a [`BoxService`] has behind its pointer.
+pub(crate) trait Answering {
+    /// Answers one request.
     fn answer(&self, request: Request) -> ResponseFuture;
 }
 
@@ -93,7 +95,7 @@ struct Leaf<S: HttpService> {
 /// Steps in front of it, called in place as well.
 struct Steps<S>(RefCell<S>);
 
-impl<S> DynService for Leaf<S>
+impl<S> Answering for Leaf<S>
 where
     S: HttpService,
     S::Future: 'static,
@@ -103,7 +105,7 @@ where
     }
 }
 
-impl<S: Next> DynService for Steps<S> {
+impl<S: Next> Answering for Steps<S> {
     fn answer(&self, request: Request) -> ResponseFuture {
         self.0.borrow_mut().call(request)
     }
@@ -111,7 +113,7 @@ impl<S: Next> DynService for Steps<S> {
 
 /// A chain, or the end of one, behind one pointer.
 #[derive(Clone)]
-pub struct BoxService(Rc<dyn DynService>);
+pub struct BoxService(Rc<dyn Answering>);
 
 impl BoxService {
     /// Boxes the end of a chain.
@@ -121,6 +123,11 @@ impl BoxService {
         S::Future: 'static,
     {
         Self(Rc::new(Leaf { service: RefCell::new(service), places: Places::default() }))
+    }
+
+    /// Boxes what answers in place.
+    pub(crate) fn over(service: impl Answering + 'static) -> Self {
+        Self(Rc::new(service))
     }
 
     /// Boxes steps that end in what was boxed before; see [`crate::steps`].

@@ -12,10 +12,11 @@ use outrigger_filters::{
     concurrency::ConcurrencyLayer,
     ext_auth,
     fault::FaultLayer,
-    headers::RequestHeadersLayer,
+    headers::RequestHeadersStep,
     rate_limit::RateLimitLayer,
-    rewrite::RewriteLayer,
+    rewrite::RewriteStep,
     service::{BoxService, HttpService},
+    step::{self, Step},
     steps::Steps,
     timeout::TimeoutLayer,
 };
@@ -26,7 +27,7 @@ use crate::{
     auth::{AuthLayer, HandOverLayer},
     ext_auth::ExtAuthLayer,
     forward,
-    mirror::MirrorLayer,
+    mirror::MirrorStep,
     rate_limit::SharedLimitLayer,
     view::View,
 };
@@ -84,19 +85,46 @@ fn guarded(view: &View, id: RouteId, end: BoxService) -> BoxService {
 
 /// 16 and 17: after every decision was made on what the client sent, before anything is sent on.
 fn changed(view: &View, id: RouteId, end: BoxService) -> BoxService {
-    let route = view.config().route(id);
-    let rewrites = route.url_rewrite.path.is_some() || route.url_rewrite.hostname.is_some();
-    let changes = !route.request_headers.is_empty();
-    let mirror = view.mirror(id).and_then(|counters| {
-        MirrorLayer::new(view.config(), route, Rc::clone(view.upstreams()), Arc::clone(counters))
-    });
-    Steps::default()
-        // 16
-        .then(rewrites.then(|| RewriteLayer::new(&route.url_rewrite)))
-        .then(changes.then(|| RequestHeadersLayer::new(&route.request_headers)))
-        // 17: what is sent on goes to somebody else as well.
-        .then(mirror)
-        .around(end)
+    let of = Parts { view, id, route: view.config().route(id) };
+    CHANGES.iter().filter_map(|line| line(&of)).collect::<step::Steps>().around(end)
+}
+
+/// What a line of the list makes its step of.
+struct Parts<'a> {
+    view: &'a View,
+    id: RouteId,
+    route: &'a Route,
+}
+
+/// One line of the list: the step, for a route that has it.
+type Line = fn(&Parts<'_>) -> Option<Box<dyn Step>>;
+
+const CHANGES: &[Line] = &[
+    // 16
+    rewrite,
+    // Before a copy is made, which has the same fields.
+    request_headers,
+    // 17: what is sent on goes to another upstream as well.
+    mirror,
+];
+
+fn boxed(step: impl Step + 'static) -> Box<dyn Step> {
+    Box::new(step)
+}
+
+fn rewrite(of: &Parts<'_>) -> Option<Box<dyn Step>> {
+    let change = &of.route.url_rewrite;
+    (change.path.is_some() || change.hostname.is_some()).then(|| boxed(RewriteStep::new(change)))
+}
+
+fn request_headers(of: &Parts<'_>) -> Option<Box<dyn Step>> {
+    let changes = &of.route.request_headers;
+    (!changes.is_empty()).then(|| boxed(RequestHeadersStep::new(changes)))
+}
+
+fn mirror(of: &Parts<'_>) -> Option<Box<dyn Step>> {
+    let (upstreams, counters) = (Rc::clone(of.view.upstreams()), of.view.mirror(of.id)?);
+    MirrorStep::new(of.view.config(), of.route, upstreams, Arc::clone(counters)).map(boxed)
 }
 
 /// 18 to 22.

@@ -2,12 +2,12 @@
 //!
 //! Which names may stand there is checked when the file is read; this step applies them as they are.
 
-mod layer;
+mod step;
 
 use http::HeaderMap;
 use outrigger_config::model::HeaderChanges;
 
-pub use layer::{RequestHeaders, RequestHeadersLayer};
+pub use step::RequestHeadersStep;
 
 /// Applies the changes; free when there are none.
 pub fn apply(changes: &HeaderChanges, headers: &mut HeaderMap) {

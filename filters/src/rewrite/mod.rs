@@ -3,7 +3,7 @@
 //! The query is never touched. The common case (an origin-form target that is canonical already, and no rewrite)
 //! costs a comparison.
 
-mod layer;
+mod step;
 
 use bytes::Bytes;
 use http::{
@@ -14,7 +14,7 @@ use outrigger_config::model::{PathRewrite, UrlRewrite};
 
 use crate::{error::Malformed, path::push_replaced};
 
-pub use layer::{Rewrite, RewriteLayer};
+pub use step::RewriteStep;
 
 /// The target to send on, `None` when it is the received one. `prefix_len` is the length of the prefix that matched,
 /// without a trailing slash (0 for `/`).

@@ -6,28 +6,20 @@
 
 mod tee;
 
-use std::{
-    cell::Cell,
-    future::poll_fn,
-    pin::Pin,
-    rc::Rc,
-    sync::Arc,
-    task::{Context as TaskContext, Poll},
-    time::Duration,
-};
+use std::{cell::Cell, future::poll_fn, pin::Pin, rc::Rc, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Response, header};
+use http::header;
 use http_body::Body as HttpBody;
 use outrigger_config::model::{Config, Percent, Route, WeightedBackend};
 use outrigger_filters::{
     context::{Alarm, Context, Exchange},
     error::Error,
     hop_by_hop::Hop,
-    service::{Body, BoxService, Next, Request, ResponseFuture},
+    service::{Body, BoxService, Request},
+    step::{Step, Verdict},
 };
 use tokio::time::{Instant, timeout};
-use tower::{Layer, Service};
 
 use self::tee::Tee;
 use crate::{
@@ -49,8 +41,7 @@ const LIMIT: Duration = Duration::from_secs(15);
 const DRAINED: usize = 64 * 1024;
 
 /// Copies a share of the requests.
-#[derive(Clone)]
-pub(crate) struct MirrorLayer(Rc<Mirror>);
+pub(crate) struct MirrorStep(Rc<Mirror>);
 
 /// Where the copies of one route go.
 struct Mirror {
@@ -61,7 +52,7 @@ struct Mirror {
     counters: Arc<MirrorCounters>,
 }
 
-impl MirrorLayer {
+impl MirrorStep {
     /// `requestMirror` of a route; `None` where it has none.
     pub(crate) fn new(
         config: &Config,
@@ -76,21 +67,6 @@ impl MirrorLayer {
         let (share, in_flight) = (mirror.percent, Cell::new(0));
         Some(Self(Rc::new(Mirror { to, share, limit, in_flight, counters })))
     }
-}
-
-impl<S> Layer<S> for MirrorLayer {
-    type Service = Mirrored<S>;
-
-    fn layer(&self, inner: S) -> Mirrored<S> {
-        Mirrored { mirror: Rc::clone(&self.0), inner }
-    }
-}
-
-/// Copies a share of the requests.
-#[derive(Clone)]
-pub(crate) struct Mirrored<S> {
-    mirror: Rc<Mirror>,
-    inner: S,
 }
 
 /// One copy, from the head to the end of its answer.
@@ -182,23 +158,15 @@ async fn drain(mut body: Body) {
     }
 }
 
-impl<S: Next> Service<Request> for Mirrored<S> {
-    type Response = Response<Body>;
-    type Error = Error;
-    type Future = ResponseFuture;
-
-    fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: Request) -> ResponseFuture {
-        if let Some(copy) = self.mirror.copy(&request) {
+impl Step for MirrorStep {
+    fn on_request(&self, request: &mut Request) -> Verdict {
+        if let Some(copy) = self.0.copy(request) {
             if request.body.is_end_stream() {
                 copy.send(Bytes::new());
             } else {
                 request.body = Tee::wrap(std::mem::take(&mut request.body), copy);
             }
         }
-        self.inner.call(request)
+        Verdict::Pass
     }
 }

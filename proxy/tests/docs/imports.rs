@@ -41,7 +41,7 @@ const AGAINST_THE_ORDER: &[(&str, &str, &str)] = &[
 
 /// What every filter may import.
 const SHARED: &[&str] =
-    &["service", "error", "context", "identity", "claims", "host", "path", "place", "cookie"];
+    &["service", "step", "error", "context", "identity", "claims", "host", "path", "place", "cookie"];
 
 /// Filter to filter, and why.
 const SIBLINGS: &[(&str, &str, &str)] = &[

@@ -26,6 +26,14 @@ use crate::{
 pub trait Step {
     /// Looks at a request, and may change it.
     fn on_request(&self, request: &mut Request) -> Verdict;
+
+    /// As a list has it.
+    fn boxed(self) -> Box<dyn Step>
+    where
+        Self: Sized + 'static,
+    {
+        Box::new(self)
+    }
 }
 
 /// What a step says about a request.
@@ -186,7 +194,7 @@ mod tests {
     }
 
     fn noting(seen: &Seen, name: &'static str, verdict: impl Fn() -> Verdict + 'static) -> Box<dyn Step> {
-        Box::new(Noting { name, seen: Rc::clone(seen), verdict })
+        Noting { name, seen: Rc::clone(seen), verdict }.boxed()
     }
 
     /// What answers in the end; it notes that as well.
@@ -282,8 +290,7 @@ mod tests {
                 ready(Ok::<_, Error>(Response::new(Body::Empty)))
             }))
         };
-        let step: Box<dyn Step> = Box::new(Sets);
-        Steps::from_iter([step]).around(end).answer(request()).await.unwrap();
+        Steps::from_iter([Sets.boxed()]).around(end).answer(request()).await.unwrap();
         assert_eq!(*paths.borrow(), ["/changed"]);
     }
 }

@@ -8,86 +8,63 @@ use std::{rc::Rc, sync::Arc};
 
 use outrigger_config::model::{Action, Requirement, Route, RouteId, Store, WeightedBackend};
 use outrigger_filters::{
-    authorize::AuthorizeLayer,
-    concurrency::ConcurrencyLayer,
+    authorize::AuthorizeStep,
+    concurrency::ConcurrencyStep,
     ext_auth,
     fault::FaultLayer,
     headers::RequestHeadersStep,
-    rate_limit::RateLimitLayer,
+    rate_limit::RateLimitStep,
     rewrite::RewriteStep,
     service::{BoxService, HttpService},
-    step::{self, Step},
-    steps::Steps,
+    step::{Step, Steps},
     timeout::TimeoutLayer,
 };
 use tower::ServiceBuilder;
 
 use crate::{
     answer::{DirectAnswer, RedirectAnswer},
-    auth::{AuthLayer, HandOverLayer},
-    ext_auth::ExtAuthLayer,
+    auth::{AuthStep, HandOverStep},
+    ext_auth::ExtAuthStep,
     forward,
     mirror::MirrorStep,
-    rate_limit::SharedLimitLayer,
+    rate_limit::SharedLimitStep,
     view::View,
 };
 
-/// The chain of a route, over what its worker has for its configuration.
-pub(crate) fn build(view: &View, id: RouteId) -> BoxService {
-    let route = view.config().route(id);
-    let end = match &route.action {
-        // 15: answers of our own; nothing after this step is needed.
-        Action::Redirect(redirect) => BoxService::new(RedirectAnswer::new(redirect)),
-        Action::Respond(answer) => BoxService::new(DirectAnswer::new(answer)),
-        Action::Forward(backends) => changed(view, id, forward(view, id, backends)),
-    };
-    guarded(view, id, end)
-}
+/// The steps that a route may have, in the order in which a request meets them, each with its number.
+const STEPS: &[(u8, Line)] = &[
+    // Before anything is verified for the client.
+    (9, limits_before_auth),
+    // The same over all pods: a round trip that the pod's own limits may have saved.
+    (9, shared_limits_before_auth),
+    // Who the client is.
+    (10, auth),
+    // What a client that is known may do.
+    (11, authorize),
+    // What a service outside says, which sees the token as well.
+    (12, ext_auth),
+    // Behind every step that may still want to see the token.
+    (12, hand_over),
+    // What the service said for the app: neither the client nor a token that is taken away may stand in for it.
+    (12, ext_auth_hand_over),
+    // By what only a token or certificate says.
+    (13, limits_after_auth),
+    (13, shared_limits_after_auth),
+    // A request that is allowed may still have to wait for a place.
+    (14, concurrency),
+    // After every decision was made on what the client sent, before anything is sent on.
+    (16, rewrite),
+    // Before a copy is made, which has the same fields.
+    (16, request_headers),
+    // What is sent on goes to another upstream as well.
+    (17, mirror),
+];
 
-/// 9 to 14: how often, who asks, and whether he may; before anything is done for him.
-fn guarded(view: &View, id: RouteId, end: BoxService) -> BoxService {
-    let route = view.config().route(id);
-    let requirement = &route.auth.requirement;
-    let (asks, verifiers) = (*requirement != Requirement::None, view.verifiers());
-    let limits = |after_auth| {
-        let limits = view.rate_limits(id, after_auth, Store::Pod);
-        (!limits.is_empty()).then(|| RateLimitLayer::new(limits))
-    };
-    let shared = |after_auth| {
-        let limits = view.rate_limits(id, after_auth, Store::Redis);
-        let client = view.redis().filter(|_| !limits.is_empty())?;
-        Some(SharedLimitLayer::new(limits, Rc::clone(client)))
-    };
-    let asked = view.ext_auth(id).map(|(asked, pool, counters)| ExtAuthLayer::new(asked, pool, counters));
-    let gate = view.gate(id).cloned();
-    Steps::default()
-        // 9: before anything is verified for him.
-        .then(limits(false))
-        // The same over all pods: a round trip that the pod's own limits may have saved.
-        .then(shared(false))
-        // 10: who the client is.
-        .then(asks.then(|| AuthLayer::new(&route.auth, verifiers)))
-        // 11: what somebody who is known may do.
-        .then(route.authorize.as_ref().map(AuthorizeLayer::new))
-        // 12: what somebody outside says, who sees the token as well.
-        .then(asked)
-        // Behind everybody who may still want to see the token.
-        .then(asks.then(|| HandOverLayer::new(requirement, verifiers)))
-        // What the service said for the app, which neither the client nor a token that is taken away may stand in for.
-        .then(ext_auth::HandOverLayer::new(view.config(), route))
-        // 13: by what only a token or certificate says.
-        .then(limits(true))
-        .then(shared(true))
-        // 14: whoever is let in may still have to wait for a place.
-        .then(gate.map(ConcurrencyLayer::new))
-        .around(end)
-}
+/// An answer of our own; only the steps before it are needed.
+const ANSWER: u8 = 15;
 
-/// 16 and 17: after every decision was made on what the client sent, before anything is sent on.
-fn changed(view: &View, id: RouteId, end: BoxService) -> BoxService {
-    let of = Parts { view, id, route: view.config().route(id) };
-    CHANGES.iter().filter_map(|line| line(&of)).collect::<step::Steps>().around(end)
-}
+/// One line of the list: the step, for a route that has it.
+type Line = fn(&Parts<'_>) -> Option<Box<dyn Step>>;
 
 /// What a line of the list makes its step of.
 struct Parts<'a> {
@@ -96,35 +73,92 @@ struct Parts<'a> {
     route: &'a Route,
 }
 
-/// One line of the list: the step, for a route that has it.
-type Line = fn(&Parts<'_>) -> Option<Box<dyn Step>>;
+/// The chain of a route, over what its worker has for its configuration.
+pub(crate) fn build(view: &View, id: RouteId) -> BoxService {
+    let parts = Parts { view, id, route: view.config().route(id) };
+    let steps = |before: u8| -> Steps {
+        STEPS.iter().filter(|(number, _)| *number < before).filter_map(|(_, line)| line(&parts)).collect()
+    };
+    match &parts.route.action {
+        Action::Redirect(redirect) => steps(ANSWER).around(BoxService::new(RedirectAnswer::new(redirect))),
+        Action::Respond(answer) => steps(ANSWER).around(BoxService::new(DirectAnswer::new(answer))),
+        Action::Forward(backends) => steps(u8::MAX).around(forward(view, id, backends)),
+    }
+}
 
-const CHANGES: &[Line] = &[
-    // 16
-    rewrite,
-    // Before a copy is made, which has the same fields.
-    request_headers,
-    // 17: what is sent on goes to another upstream as well.
-    mirror,
-];
+impl Parts<'_> {
+    fn limits(&self, after_auth: bool) -> Option<Box<dyn Step>> {
+        let limits = self.view.rate_limits(self.id, after_auth, Store::Pod);
+        (!limits.is_empty()).then(|| RateLimitStep::new(limits).boxed())
+    }
 
-fn boxed(step: impl Step + 'static) -> Box<dyn Step> {
-    Box::new(step)
+    fn shared_limits(&self, after_auth: bool) -> Option<Box<dyn Step>> {
+        let limits = self.view.rate_limits(self.id, after_auth, Store::Redis);
+        let client = self.view.redis().filter(|_| !limits.is_empty())?;
+        Some(SharedLimitStep::new(limits, Rc::clone(client)).boxed())
+    }
+
+    /// Whether the route looks at tokens or certificates.
+    fn authenticates(&self) -> bool {
+        self.route.auth.requirement != Requirement::None
+    }
+}
+
+fn limits_before_auth(of: &Parts<'_>) -> Option<Box<dyn Step>> {
+    of.limits(false)
+}
+
+fn shared_limits_before_auth(of: &Parts<'_>) -> Option<Box<dyn Step>> {
+    of.shared_limits(false)
+}
+
+fn auth(of: &Parts<'_>) -> Option<Box<dyn Step>> {
+    of.authenticates().then(|| AuthStep::new(&of.route.auth, of.view.verifiers()).boxed())
+}
+
+fn authorize(of: &Parts<'_>) -> Option<Box<dyn Step>> {
+    of.route.authorize.as_ref().map(|rules| AuthorizeStep::new(rules).boxed())
+}
+
+fn ext_auth(of: &Parts<'_>) -> Option<Box<dyn Step>> {
+    let (asked, pool, counters) = of.view.ext_auth(of.id)?;
+    Some(ExtAuthStep::new(asked, pool, counters).boxed())
+}
+
+fn hand_over(of: &Parts<'_>) -> Option<Box<dyn Step>> {
+    let (requirement, verifiers) = (&of.route.auth.requirement, of.view.verifiers());
+    of.authenticates().then(|| HandOverStep::new(requirement, verifiers).boxed())
+}
+
+fn ext_auth_hand_over(of: &Parts<'_>) -> Option<Box<dyn Step>> {
+    ext_auth::HandOverStep::new(of.view.config(), of.route).map(Step::boxed)
+}
+
+fn limits_after_auth(of: &Parts<'_>) -> Option<Box<dyn Step>> {
+    of.limits(true)
+}
+
+fn shared_limits_after_auth(of: &Parts<'_>) -> Option<Box<dyn Step>> {
+    of.shared_limits(true)
+}
+
+fn concurrency(of: &Parts<'_>) -> Option<Box<dyn Step>> {
+    of.view.gate(of.id).map(|gate| ConcurrencyStep::new(Arc::clone(gate)).boxed())
 }
 
 fn rewrite(of: &Parts<'_>) -> Option<Box<dyn Step>> {
     let change = &of.route.url_rewrite;
-    (change.path.is_some() || change.hostname.is_some()).then(|| boxed(RewriteStep::new(change)))
+    (change.path.is_some() || change.hostname.is_some()).then(|| RewriteStep::new(change).boxed())
 }
 
 fn request_headers(of: &Parts<'_>) -> Option<Box<dyn Step>> {
     let changes = &of.route.request_headers;
-    (!changes.is_empty()).then(|| boxed(RequestHeadersStep::new(changes)))
+    (!changes.is_empty()).then(|| RequestHeadersStep::new(changes).boxed())
 }
 
 fn mirror(of: &Parts<'_>) -> Option<Box<dyn Step>> {
     let (upstreams, counters) = (Rc::clone(of.view.upstreams()), of.view.mirror(of.id)?);
-    MirrorStep::new(of.view.config(), of.route, upstreams, Arc::clone(counters)).map(boxed)
+    MirrorStep::new(of.view.config(), of.route, upstreams, Arc::clone(counters)).map(Step::boxed)
 }
 
 /// 18 to 22.
@@ -151,5 +185,17 @@ where
         None => BoxService::new(end.service(forward)),
         // Where the upstream's own slowness and failures come from, so that they are felt as those are.
         Some(fault) => BoxService::new(end.layer(FaultLayer::new(fault)).service(forward)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_stand_in_the_order_of_their_numbers_and_none_beside_an_answer_of_our_own() {
+        let numbers: Vec<u8> = STEPS.iter().map(|(number, _)| *number).collect();
+        assert!(numbers.is_sorted(), "{numbers:?}");
+        assert!(!numbers.contains(&ANSWER));
     }
 }

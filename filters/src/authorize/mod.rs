@@ -7,8 +7,8 @@
 //!
 //! A denied request gets 403 and never learns which rule it was.
 
-mod layer;
 mod san;
+mod step;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -21,7 +21,7 @@ use crate::{
     identity::Identity,
 };
 
-pub use layer::{Authorize, AuthorizeLayer};
+pub use step::AuthorizeStep;
 
 /// A deny rule took the request.
 pub const DENIED: &str = "authorize.denied";

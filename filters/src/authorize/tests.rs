@@ -3,13 +3,14 @@ use std::rc::Rc;
 use http::Response;
 use outrigger_config::model::{ClaimMatch, Mode, SanPattern};
 use serde_json::json;
-use tower::{Layer, Service, service_fn};
+use tower::service_fn;
 
 use super::*;
 use crate::{
     claims::tests::{Told, exact, path},
     error::Error,
     service::{Body, BoxService, Request},
+    step::{Step, Steps},
 };
 
 fn rule(name: &str, action: RuleAction, set: impl FnOnce(&mut AuthorizeRule)) -> AuthorizeRule {
@@ -135,15 +136,20 @@ fn another_allow_rule_is_tried_when_one_lacks_scopes() {
     assert_eq!(decide(&rules, "POST", json!({"scope": "b"}), "", "::1"), INSUFFICIENT_SCOPE);
 }
 
-/// The shell with one rule in front of a service that answers 200.
+/// The step with this rule in front of a service that answers 200.
+async fn answer(mode: Mode, only: AuthorizeRule, request: Request) -> Result<Response<Body>, Error> {
+    let step = AuthorizeStep::new(&model::Authorize::new(mode, vec![only]));
+    let end = BoxService::new(service_fn(async |_: Request| Ok::<_, Error>(Response::new(Body::Empty))));
+    Steps::from_iter([step.boxed()]).around(end).answer(request).await
+}
+
+/// The same with a rule for a claim and a scope.
 async fn through(mode: Mode, request: Request) -> Result<Response<Body>, Error> {
     let only = rule("sre", RuleAction::Allow, |rule| {
         rule.claims = vec![claim("groups", "sre")];
         rule.scopes = vec!["write".into()];
     });
-    let layer = AuthorizeLayer::new(&model::Authorize::new(mode, vec![only]));
-    let inner = BoxService::new(service_fn(async |_: Request| Ok::<_, Error>(Response::new(Body::Empty))));
-    layer.layer(inner).call(request).await
+    answer(mode, only, request).await
 }
 
 fn with(claims: serde_json::Value) -> Request {
@@ -181,12 +187,9 @@ async fn a_report_lets_through_and_tells_what_would_have_been() {
 async fn a_deny_rule_is_told_to_the_log_by_name() {
     let no_gets = rule("no-gets", RuleAction::Deny, |rule| rule.methods = vec![Method::GET]);
     for mode in [Mode::Enforce, Mode::Report] {
-        let layer = AuthorizeLayer::new(&model::Authorize::new(mode, vec![no_gets.clone()]));
         let request = with(json!({}));
         let context = Rc::clone(&request.context);
-        let inner =
-            BoxService::new(service_fn(async |_: Request| Ok::<_, Error>(Response::new(Body::Empty))));
-        assert_eq!(layer.layer(inner).call(request).await.is_err(), mode == Mode::Enforce);
+        assert_eq!(answer(mode, no_gets.clone(), request).await.is_err(), mode == Mode::Enforce);
         assert_eq!(context.rule(), Some("no-gets"));
     }
 }

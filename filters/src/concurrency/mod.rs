@@ -8,9 +8,9 @@
 //!
 //! 503 with `Retry-After` when the queue is full, or a place did not get free in time.
 
-mod layer;
+mod step;
 
-pub use layer::{ConcurrencyLayer, goes_on};
+pub use step::{ConcurrencyStep, goes_on};
 
 use std::{
     sync::{

@@ -4,30 +4,24 @@
 //! `responseHeaders` is taken away on every inbound route, also where the service was not asked or gave no answer. Credentials
 //! (`authorization`, `cookie`) are the exception: they are taken away only where the route's own service may replace them.
 
-use std::{
-    rc::Rc,
-    task::{Context, Poll},
-};
-
-use http::{HeaderMap, HeaderName, Response, header};
+use http::{HeaderMap, HeaderName, header};
 use outrigger_config::model::{Config, Direction, Route};
-use tower::{Layer, Service};
 
 use crate::{
     claim_headers::reads_like,
-    error::Error,
-    service::{Body, Next, Request, ResponseFuture},
+    service::Request,
+    step::{Step, Verdict},
 };
 
 /// Takes away what a client must not send, and puts in what the service said.
-#[derive(Debug, Clone)]
-pub struct HandOverLayer(Rc<[HeaderName]>);
+#[derive(Debug)]
+pub struct HandOverStep(Vec<HeaderName>);
 
-impl HandOverLayer {
+impl HandOverStep {
     /// For a route; `None` where it has nothing to do.
     pub fn new(config: &Config, route: &Route) -> Option<Self> {
         let names = names(config, route);
-        (!names.is_empty()).then(|| Self(names.into()))
+        (!names.is_empty()).then(|| Self(names))
     }
 }
 
@@ -66,36 +60,13 @@ fn strip(names: &[HeaderName], headers: &mut HeaderMap) {
     }
 }
 
-impl<S> Layer<S> for HandOverLayer {
-    type Service = HandOver<S>;
-
-    fn layer(&self, inner: S) -> HandOver<S> {
-        HandOver { names: Rc::clone(&self.0), inner }
-    }
-}
-
-/// Takes away what a client must not send, and puts in what the service said.
-#[derive(Debug, Clone)]
-pub struct HandOver<S> {
-    names: Rc<[HeaderName]>,
-    inner: S,
-}
-
-impl<S: Next> Service<Request> for HandOver<S> {
-    type Response = Response<Body>;
-    type Error = Error;
-    type Future = ResponseFuture;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: Request) -> ResponseFuture {
-        strip(&self.names, &mut request.head.headers);
+impl Step for HandOverStep {
+    fn on_request(&self, request: &mut Request) -> Verdict {
+        strip(&self.0, &mut request.head.headers);
         for (name, value) in request.context.take_for_app() {
             request.head.headers.append(name, value);
         }
-        self.inner.call(request)
+        Verdict::Pass
     }
 }
 
@@ -132,7 +103,7 @@ routes:
         ] {
             let route = config.routes.iter().find(|one| &*one.name == route).unwrap();
             assert_eq!(names(&config, route), expected, "{}", route.name);
-            assert_eq!(HandOverLayer::new(&config, route).is_some(), !expected.is_empty());
+            assert_eq!(HandOverStep::new(&config, route).is_some(), !expected.is_empty());
         }
     }
 

@@ -6,7 +6,7 @@
 //! `authorization` and what `requestHeaders` names. The path is the canonical one, which is also matched and sent on, and so
 //! is the host; the query string and the client's address are sent only where the route says so.
 //!
-//! What a 2xx hands on goes to the app in place of the client's own fields of that name ([`HandOverLayer`]).
+//! What a 2xx hands on goes to the app in place of the client's own fields of that name ([`HandOverStep`]).
 
 mod hand_over;
 
@@ -19,7 +19,7 @@ use crate::{
     service::Body,
 };
 
-pub use hand_over::{HandOver, HandOverLayer, owned};
+pub use hand_over::{HandOverStep, owned};
 
 /// An answer to the client may have a body of so many bytes; a longer one is no answer.
 pub const MAX_BODY: usize = 64 * 1024;

@@ -9,12 +9,12 @@
 
 pub mod bucket;
 mod key;
-mod layer;
 mod limit;
 mod limiter;
 mod shard;
+mod step;
 
 pub use key::Key;
-pub use layer::RateLimitLayer;
 pub use limit::Limit;
 pub use limiter::{KEYS, Limiter};
+pub use step::RateLimitStep;

@@ -2,33 +2,26 @@
 //!
 //! Behind every step that may still want to see the token.
 
-use std::{
-    rc::Rc,
-    task::{Context as TaskContext, Poll},
-};
+use std::rc::Rc;
 
-use http::{HeaderMap, Response};
+use http::HeaderMap;
 use outrigger_config::model::{JwtProvider, ProviderId, Requirement, TokenLocation};
 use outrigger_filters::{
-    error::Error,
     jwt::{Tokens, extract},
-    service::{Body, Next, Request, ResponseFuture},
+    service::Request,
+    step::{Step, Verdict},
 };
-use tower::{Layer, Service};
 
 use super::Verifiers;
 
 /// Takes tokens away and puts claims in.
-#[derive(Clone)]
-pub(crate) struct HandOverLayer(Rc<Rules>);
-
-struct Rules {
+pub(crate) struct HandOverStep {
     /// Where tokens stand that are not handed on.
     hidden: Vec<TokenLocation>,
     verifiers: Rc<Verifiers>,
 }
 
-impl HandOverLayer {
+impl HandOverStep {
     /// For the tokens that a route takes.
     pub(crate) fn new(requirement: &Requirement, verifiers: &Rc<Verifiers>) -> Self {
         let mut hidden = Vec::new();
@@ -36,26 +29,9 @@ impl HandOverLayer {
             let places = provider.from.iter().filter(|_| !provider.forward_token);
             hidden.extend(places.cloned());
         }
-        Self(Rc::new(Rules { hidden, verifiers: Rc::clone(verifiers) }))
+        Self { hidden, verifiers: Rc::clone(verifiers) }
     }
-}
 
-impl<S> Layer<S> for HandOverLayer {
-    type Service = HandOver<S>;
-
-    fn layer(&self, inner: S) -> HandOver<S> {
-        HandOver { rules: Rc::clone(&self.0), inner }
-    }
-}
-
-/// Takes tokens away and puts claims in.
-#[derive(Clone)]
-pub(crate) struct HandOver<S> {
-    rules: Rc<Rules>,
-    inner: S,
-}
-
-impl Rules {
     fn apply(&self, tokens: &Tokens, headers: &mut HeaderMap) {
         for place in self.hidden.iter().filter(|place| !self.is_handed_on(place, tokens)) {
             // What stands there is taken away also when it was not looked at, or refused and only reported.
@@ -80,18 +56,10 @@ impl Verifiers {
     }
 }
 
-impl<S: Next> Service<Request> for HandOver<S> {
-    type Response = Response<Body>;
-    type Error = Error;
-    type Future = ResponseFuture;
-
-    fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: Request) -> ResponseFuture {
+impl Step for HandOverStep {
+    fn on_request(&self, request: &mut Request) -> Verdict {
         let tokens = request.context.take_tokens();
-        self.rules.apply(&tokens, &mut request.head.headers);
-        self.inner.call(request)
+        self.apply(&tokens, &mut request.head.headers);
+        Verdict::Pass
     }
 }

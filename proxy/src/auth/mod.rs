@@ -2,7 +2,7 @@
 //! for newer keys, and what the app gets of it.
 
 mod hand_over;
-mod layer;
+mod step;
 
 use std::{cell::RefCell, rc::Rc, sync::Arc, time::SystemTime};
 
@@ -15,8 +15,8 @@ use outrigger_filters::{
 
 use crate::jwks::cell::KeyCell;
 
-pub(crate) use hand_over::HandOverLayer;
-pub(crate) use layer::AuthLayer;
+pub(crate) use hand_over::HandOverStep;
+pub(crate) use step::AuthStep;
 
 /// What one worker verifies tokens with.
 pub(crate) struct Verifiers {

@@ -2,21 +2,18 @@
 
 mod ask;
 
-use std::{
-    rc::Rc,
-    sync::Arc,
-    task::{Context as TaskContext, Poll},
-};
+use std::{rc::Rc, sync::Arc};
 
 use http::{Response, StatusCode};
 use outrigger_config::model::{self, OnError};
 use outrigger_filters::{
+    context::Exchange,
     error::{Error, Flag},
     ext_auth::{self, DENIED, Service as Asked},
-    service::{Body, Next, Request, ResponseFuture, later},
+    service::{Body, Request},
+    step::{Step, Verdict},
 };
 use tokio::time::timeout;
-use tower::{Layer, Service};
 
 use crate::{
     telemetry::metrics::{ExtAuthCounters, ExtAuthResult},
@@ -24,8 +21,7 @@ use crate::{
 };
 
 /// Asks before a request goes on.
-#[derive(Clone)]
-pub(crate) struct ExtAuthLayer(Rc<Guard>);
+pub(crate) struct ExtAuthStep(Rc<Guard>);
 
 struct Guard {
     asked: Asked,
@@ -35,7 +31,7 @@ struct Guard {
     counters: Arc<ExtAuthCounters>,
 }
 
-impl ExtAuthLayer {
+impl ExtAuthStep {
     /// `extAuth` of a route, over connections to its endpoint.
     pub(crate) fn new(accepted: &model::ExtAuth, pool: Rc<Pool>, counters: Arc<ExtAuthCounters>) -> Self {
         let asked = Asked::new(accepted);
@@ -43,28 +39,9 @@ impl ExtAuthLayer {
     }
 }
 
-impl<S> Layer<S> for ExtAuthLayer {
-    type Service = ExtAuth<S>;
-
-    fn layer(&self, inner: S) -> ExtAuth<S> {
-        ExtAuth { guard: Rc::clone(&self.0), inner }
-    }
-}
-
-/// Asks before a request goes on.
-#[derive(Clone)]
-pub(crate) struct ExtAuth<S> {
-    guard: Rc<Guard>,
-    inner: S,
-}
-
 impl Guard {
-    /// `None` lets the request go on; else the answer to it.
-    ///
-    /// # Errors
-    /// It is refused without an answer of the service.
-    async fn decide(&self, request: &Request) -> Result<Option<Response<Body>>, Error> {
-        let question = self.asked.question(&request.head, &request.context);
+    /// What the service's answer to a question about a request comes to.
+    async fn decide(&self, question: http::Request<Body>, context: &Exchange) -> Verdict {
         let answered = match timeout(self.timeout, ask::ask(&self.pool, question)).await {
             Ok(answered) => answered,
             Err(_) => Err("no whole answer within extAuth.timeout".into()),
@@ -72,18 +49,18 @@ impl Guard {
         match answered {
             Ok(answer) if ext_auth::allows(answer.status()) => {
                 self.counters.asked(ExtAuthResult::Allowed);
-                request.context.grant(self.asked.granted(answer.headers()));
-                Ok(None)
+                context.grant(self.asked.granted(answer.headers()));
+                Verdict::Pass
             }
             Ok(answer) => {
                 self.counters.asked(ExtAuthResult::Denied);
-                denied(self.asked.denial(answer), request).map(Some)
+                denied(self.asked.denial(answer), context)
             }
             Err(cause) => {
                 self.counters.asked(ExtAuthResult::Failed);
                 match self.on_error {
-                    OnError::Deny => Err(Error::ExtAuthFailed(cause)),
-                    OnError::Allow => Ok(None),
+                    OnError::Deny => Verdict::Refuse(Error::ExtAuthFailed(cause)),
+                    OnError::Allow => Verdict::Pass,
                 }
             }
         }
@@ -91,33 +68,21 @@ impl Guard {
 }
 
 /// The service's answer is the client's, but a gRPC call understands no other than its own form.
-fn denied(answer: Response<Body>, request: &Request) -> Result<Response<Body>, Error> {
-    if request.context.is_grpc.get() {
-        return Err(match answer.status() {
+fn denied(answer: Response<Body>, context: &Exchange) -> Verdict {
+    if context.is_grpc.get() {
+        return Verdict::Refuse(match answer.status() {
             StatusCode::UNAUTHORIZED => Error::Unauthenticated(DENIED),
             _ => Error::Forbidden { reason: DENIED, insufficient_scope: false },
         });
     }
-    request.context.blame(Flag::Uz, DENIED);
-    Ok(answer)
+    context.blame(Flag::Uz, DENIED);
+    Verdict::Answer(answer)
 }
 
-impl<S: Next> Service<Request> for ExtAuth<S> {
-    type Response = Response<Body>;
-    type Error = Error;
-    type Future = ResponseFuture;
-
-    fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request) -> Self::Future {
-        let mut this = self.clone();
-        later(async move {
-            match this.guard.decide(&request).await? {
-                Some(answer) => Ok(answer),
-                None => this.inner.call(request).await,
-            }
-        })
+impl Step for ExtAuthStep {
+    fn on_request(&self, request: &mut Request) -> Verdict {
+        let question = self.0.asked.question(&request.head, &request.context);
+        let (guard, context) = (Rc::clone(&self.0), Rc::clone(&request.context));
+        Verdict::wait(async move { guard.decide(question, &context).await })
     }
 }

@@ -7,31 +7,25 @@
 mod client;
 mod resp;
 
-use std::{
-    fmt::Write,
-    rc::Rc,
-    sync::Arc,
-    task::{Context as TaskContext, Poll},
-};
+use std::{fmt::Write, rc::Rc, sync::Arc};
 
 use aws_lc_rs::digest::{Context as Digest, SHA256};
-use http::Response;
 use outrigger_config::model::{Mode, OnError, RateLimit};
 use outrigger_filters::{
+    context::Exchange,
     error::Error,
     rate_limit::{Key, Limit},
-    service::{Body, Next, Request, ResponseFuture, later},
+    service::Request,
+    step::{Step, Verdict},
 };
 use tokio::time::Instant;
-use tower::{Layer, Service};
 
 use self::client::{Asked, Bucket};
 
 pub(crate) use client::Client;
 
 /// Refuses what is over one of several limits that all pods share.
-#[derive(Clone)]
-pub(crate) struct SharedLimitLayer(Rc<Shared>);
+pub(crate) struct SharedLimitStep(Rc<Shared>);
 
 struct Shared {
     limits: Vec<Names>,
@@ -46,26 +40,11 @@ struct Names {
     depth: Arc<str>,
 }
 
-impl SharedLimitLayer {
+impl SharedLimitStep {
     /// These limits, asked over the worker's own connection.
     pub(crate) fn new(limits: Vec<Arc<Limit>>, client: Rc<Client>) -> Self {
         Self(Rc::new(Shared { limits: limits.into_iter().map(Names::of).collect(), client }))
     }
-}
-
-impl<S> Layer<S> for SharedLimitLayer {
-    type Service = SharedLimit<S>;
-
-    fn layer(&self, inner: S) -> SharedLimit<S> {
-        SharedLimit { shared: Rc::clone(&self.0), inner }
-    }
-}
-
-/// Refuses what is over one of several limits that all pods share.
-#[derive(Clone)]
-pub(crate) struct SharedLimit<S> {
-    shared: Rc<Shared>,
-    inner: S,
 }
 
 impl Names {
@@ -126,12 +105,11 @@ impl Shared {
     ///
     /// # Errors
     /// The first limit that refuses.
-    async fn admit(&self, request: &Request) -> Result<(), Error> {
-        let since = Instant::now();
-        for (names, asked) in self.limits.iter().zip(self.ask(request)) {
+    async fn admit(&self, asked: Vec<Asked>, since: Instant, context: &Exchange) -> Result<(), Error> {
+        for (names, asked) in self.limits.iter().zip(asked) {
             match self.client.answer(asked, since).await {
                 Some(Ok(())) => {}
-                Some(Err(wait)) => names.limit.refuse(&request.context, wait)?,
+                Some(Err(wait)) => names.limit.refuse(context, wait)?,
                 None if self.client.model().on_error == OnError::Allow => {}
                 None if names.limit.model().mode == Mode::Report => {}
                 None => return Err(Error::RateLimitUnavailable),
@@ -141,21 +119,11 @@ impl Shared {
     }
 }
 
-impl<S: Next> Service<Request> for SharedLimit<S> {
-    type Response = Response<Body>;
-    type Error = Error;
-    type Future = ResponseFuture;
-
-    fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request) -> Self::Future {
-        let mut this = self.clone();
-        later(async move {
-            this.shared.admit(&request).await?;
-            this.inner.call(request).await
-        })
+impl Step for SharedLimitStep {
+    fn on_request(&self, request: &mut Request) -> Verdict {
+        let (since, asked) = (Instant::now(), self.0.ask(request));
+        let (shared, context) = (Rc::clone(&self.0), Rc::clone(&request.context));
+        Verdict::wait(async move { shared.admit(asked, since, &context).await.into() })
     }
 }
 

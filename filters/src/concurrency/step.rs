@@ -1,45 +1,26 @@
-//! The shell around [`Gate`]: a request that is let in has its place in the exchange, until its answer is whole or the
+//! The step around [`Gate`]: a request that is let in has its place in the exchange, until its answer is whole or the
 //! exchange ends. Whoever hands the answer on gives the place back ([`goes_on`]), so that no future is wrapped for it.
 
-use std::{
-    rc::Rc,
-    sync::Arc,
-    task::{Context as TaskContext, Poll},
-};
+use std::{rc::Rc, sync::Arc};
 
 use http::{Response, StatusCode};
-use tower::{Layer, Service};
 
 use super::Gate;
 use crate::{
     error::Error,
-    service::{Body, Next, Request, ResponseFuture, later},
+    service::{Body, Request},
+    step::{Step, Verdict},
 };
 
 /// Lets in as many requests as there are places.
-#[derive(Debug, Clone)]
-pub struct ConcurrencyLayer(Arc<Gate>);
+#[derive(Debug)]
+pub struct ConcurrencyStep(Arc<Gate>);
 
-impl ConcurrencyLayer {
+impl ConcurrencyStep {
     /// Requests that pass this gate.
     pub fn new(gate: Arc<Gate>) -> Self {
         Self(gate)
     }
-}
-
-impl<S> Layer<S> for ConcurrencyLayer {
-    type Service = Limited<S>;
-
-    fn layer(&self, inner: S) -> Limited<S> {
-        Limited { gate: Arc::clone(&self.0), inner }
-    }
-}
-
-/// Lets in as many requests as there are places.
-#[derive(Debug, Clone)]
-pub struct Limited<S> {
-    gate: Arc<Gate>,
-    inner: S,
 }
 
 /// Whether the upstream still works on it: its body is not whole, or a tunnel begins.
@@ -47,43 +28,38 @@ pub fn goes_on(response: &Response<Body>) -> bool {
     matches!(response.body(), Body::Boxed(_)) || response.status() == StatusCode::SWITCHING_PROTOCOLS
 }
 
-impl<S: Next> Service<Request> for Limited<S> {
-    type Response = Response<Body>;
-    type Error = Error;
-    type Future = ResponseFuture;
-
-    fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request) -> Self::Future {
-        let context = Rc::clone(&request.context);
-        if let Some(permit) = self.gate.enter() {
-            context.hold(permit);
-            return self.inner.call(request);
+impl Step for ConcurrencyStep {
+    fn on_request(&self, request: &mut Request) -> Verdict {
+        if let Some(permit) = self.0.enter() {
+            request.context.hold(permit);
+            return Verdict::Pass;
         }
-        let mut this = self.clone();
-        later(async move {
-            let permit = this.gate.wait().await.map_err(|_| Error::ConcurrencyFull)?;
-            context.hold(permit);
-            this.inner.call(request).await
+        let (gate, context) = (Arc::clone(&self.0), Rc::clone(&request.context));
+        Verdict::wait(async move {
+            let entered = gate.wait().await.map(|permit| context.hold(permit));
+            entered.map_err(|_| Error::ConcurrencyFull).into()
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{future::Future, task::Poll, time::Duration};
 
     use outrigger_config::model::Concurrency;
     use tower::service_fn;
 
     use super::*;
-    use crate::service::BoxService;
+    use crate::{service::BoxService, step::Steps};
 
-    fn layer(queue: u32) -> (Arc<Gate>, ConcurrencyLayer) {
+    /// A gate with one place, and what stands behind it.
+    fn gated<F>(queue: u32, end: impl Fn(Request) -> F + Clone + 'static) -> (Arc<Gate>, BoxService)
+    where
+        F: Future<Output = Result<Response<Body>, Error>> + 'static,
+    {
         let gate = Arc::new(Gate::new(&Concurrency::new(1, queue, Duration::from_millis(100))));
-        (Arc::clone(&gate), ConcurrencyLayer::new(gate))
+        let steps = Steps::from_iter([ConcurrencyStep::new(Arc::clone(&gate)).boxed()]);
+        (gate, steps.around(BoxService::new(service_fn(end))))
     }
 
     fn request() -> Request {
@@ -105,17 +81,18 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_place_lasts_as_long_as_its_exchange_or_until_it_is_released() {
-        let (gate, layer) = layer(1);
-        let mut hanging =
-            layer.layer(BoxService::new(service_fn(async |_: Request| std::future::pending().await)));
+        let (gate, hanging) = gated(1, |request| async move {
+            let _under_way = request;
+            std::future::pending().await
+        });
         let first = request();
         let context = Rc::clone(&first.context);
-        let call = hanging.call(first);
+        let call = hanging.answer(first);
         assert_eq!(gate.in_flight(), 1);
-        let mut second = std::pin::pin!(hanging.call(request()));
+        let mut second = std::pin::pin!(hanging.answer(request()));
         let mut poll = async || std::future::poll_fn(|cx| Poll::Ready(second.as_mut().poll(cx))).await;
         assert!(poll().await.is_pending());
-        assert!(matches!(hanging.clone().call(request()).await, Err(Error::ConcurrencyFull)));
+        assert!(matches!(hanging.answer(request()).await, Err(Error::ConcurrencyFull)));
         context.release();
         assert!(poll().await.is_pending(), "let in, and on its way");
         assert_eq!((gate.in_flight(), gate.waiting()), (1, 0));
@@ -125,9 +102,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_exchange_that_ends_leaves_its_place() {
-        let (gate, layer) = layer(0);
-        let mut failing = layer.layer(BoxService::new(service_fn(async |_: Request| Err(Error::BodyIdle))));
-        assert!(failing.call(request()).await.is_err());
+        let (gate, failing) = gated(0, |_| std::future::ready(Err(Error::BodyIdle)));
+        assert!(failing.answer(request()).await.is_err());
         assert_eq!(gate.in_flight(), 0);
     }
 }

@@ -1,0 +1,27 @@
+//! The step around [`Limit`].
+
+use std::sync::Arc;
+
+use super::{Limit, limiter::nanos};
+use crate::{
+    service::Request,
+    step::{Step, Verdict},
+};
+
+/// Refuses what is over one of several limits, in their order: each counts only what those before it let through.
+#[derive(Debug)]
+pub struct RateLimitStep(Vec<Arc<Limit>>);
+
+impl RateLimitStep {
+    /// These limits.
+    pub fn new(limits: Vec<Arc<Limit>>) -> Self {
+        Self(limits)
+    }
+}
+
+impl Step for RateLimitStep {
+    fn on_request(&self, request: &mut Request) -> Verdict {
+        let now = nanos(request.context.started);
+        self.0.iter().try_for_each(|limit| limit.admit(request, now)).into()
+    }
+}

@@ -1,0 +1,83 @@
+//! `auth` of a route.
+
+use std::rc::Rc;
+
+use http::HeaderMap;
+use outrigger_config::model::{Auth, Mode, ProviderId, Requirement};
+use outrigger_filters::{
+    context::Exchange,
+    error::Error,
+    jwt::Outcome,
+    service::Request,
+    step::{Step, Verdict},
+};
+
+use super::Verifiers;
+
+/// Refuses requests that do not meet the route's requirement.
+pub(crate) struct AuthStep(Rc<Gate>);
+
+struct Gate {
+    requirement: Requirement,
+    mode: Mode,
+    verifiers: Rc<Verifiers>,
+}
+
+impl AuthStep {
+    /// `auth` of a route.
+    pub(crate) fn new(auth: &Auth, verifiers: &Rc<Verifiers>) -> Self {
+        let requirement = auth.requirement.clone();
+        Self(Rc::new(Gate { requirement, mode: auth.mode, verifiers: Rc::clone(verifiers) }))
+    }
+}
+
+impl Gate {
+    fn examine(&self, context: &Exchange, headers: &HeaderMap) -> Outcome {
+        self.verifiers.examine(context, headers, |one| one.require(&self.requirement))
+    }
+
+    /// The end of an examination.
+    ///
+    /// # Errors
+    /// Why the request is refused, unless that is only tried out.
+    fn settle(&self, outcome: Outcome, context: &Exchange) -> Result<(), Error> {
+        match (outcome.settle(), self.mode) {
+            (Ok(tokens), _) => context.let_in(tokens),
+            (Err(error), Mode::Report) => context.would_deny(error.reason()),
+            (Err(error), Mode::Enforce) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Newer keys may have the one that a token names. Each provider is asked at most once for a request.
+    async fn examine_with_newer_keys(
+        &self,
+        mut provider: ProviderId,
+        context: &Exchange,
+        headers: &HeaderMap,
+    ) -> Outcome {
+        let mut asked = Vec::new();
+        loop {
+            self.verifiers.newer_keys(provider).await;
+            asked.push(provider);
+            match self.examine(context, headers) {
+                Outcome::NeedsKeys(other) if !asked.contains(&other) => provider = other,
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
+impl Step for AuthStep {
+    fn on_request(&self, request: &mut Request) -> Verdict {
+        let (context, headers) = (&request.context, &request.head.headers);
+        let outcome = self.0.examine(context, headers);
+        let Outcome::NeedsKeys(provider) = outcome else { return self.0.settle(outcome, context).into() };
+        // The fields are copied only here: the head stays with the request, and a key that is not known is rare.
+        let (gate, context, headers) = (Rc::clone(&self.0), Rc::clone(context), headers.clone());
+        Verdict::wait(async move {
+            let outcome = gate.examine_with_newer_keys(provider, &context, &headers).await;
+            gate.settle(outcome, &context).into()
+        })
+    }
+}

@@ -1,5 +1,5 @@
-//! The filters of the request chain: for each a pure decision core and, where it lasts as long as the call, a
-//! thin tower layer. A filter never imports a sibling; what they share is [`service`], [`step`], [`steps`], [`error`],
+//! The filters of the request chain: for each a pure decision core and a thin [`step`]; where it lasts as long as the
+//! call, a tower layer. A filter never imports a sibling; what they share is [`service`], [`step`], [`error`],
 //! [`context`], [`identity`], [`claims`], [`host`], [`path`] and [`place`].
 
 pub mod access_log;
@@ -33,6 +33,5 @@ pub mod retry;
 pub mod rewrite;
 pub mod service;
 pub mod step;
-pub mod steps;
 pub mod timeout;
 pub mod trailers;

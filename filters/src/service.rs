@@ -59,16 +59,9 @@ pub trait HttpService: Service<Request, Response = Response<Body>, Error = Error
 impl<S> HttpService for S where S: Service<Request, Response = Response<Body>, Error = Error> + Clone + 'static
 {}
 
-/// An answer in the making, in its place on the heap.
+/// An answer in the making, in its place on the heap: what passes a request on hands it back as it is. Nothing is moved, and
+/// only the request itself polls it.
 pub type ResponseFuture = Placed<dyn Settled<Output = Result<Response<Body>, Error>>>;
-
-/// What a step of a chain hands requests on to.
-///
-/// The answer in the making has its place already, so that a step which only decides hands it back as it is: nothing is
-/// moved, and nobody polls it but the request itself.
-pub trait Next: HttpService<Future = ResponseFuture> {}
-
-impl<S> Next for S where S: HttpService<Future = ResponseFuture> {}
 
 /// The answer of a step that does not hand the request on.
 pub fn refused(error: Error) -> ResponseFuture {
@@ -92,9 +85,6 @@ struct Leaf<S: HttpService> {
     places: Places<S::Future>,
 }
 
-/// Steps in front of it, called in place as well.
-struct Steps<S>(RefCell<S>);
-
 impl<S> Answering for Leaf<S>
 where
     S: HttpService,
@@ -102,12 +92,6 @@ where
 {
     fn answer(&self, request: Request) -> ResponseFuture {
         self.places.settle(self.service.borrow_mut().call(request)).erase()
-    }
-}
-
-impl<S: Next> Answering for Steps<S> {
-    fn answer(&self, request: Request) -> ResponseFuture {
-        self.0.borrow_mut().call(request)
     }
 }
 
@@ -128,11 +112,6 @@ impl BoxService {
     /// Boxes what answers in place.
     pub(crate) fn over(service: impl Answering + 'static) -> Self {
         Self(Rc::new(service))
-    }
-
-    /// Boxes steps that end in what was boxed before; see [`crate::steps`].
-    pub(crate) fn steps(service: impl Next) -> Self {
-        Self(Rc::new(Steps(RefCell::new(service))))
     }
 
     /// Answers one request.

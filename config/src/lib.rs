@@ -3,24 +3,25 @@
 //! A setting has three lives: `schema` is what was written, [`model`] is what was accepted, and the
 //! runtime in `outrigger-filters` and `outrigger` is what serves requests. Each step only goes forward.
 
+mod block;
 mod diff;
 mod files;
 pub mod jwks;
 mod load;
 pub mod model;
-mod problem;
 mod reload;
 mod render;
 mod schema;
 pub mod strict_json;
 mod validate;
 
+pub use block::{
+    Environment, ProcessEnvironment, SourceText,
+    problem::{Problem, Severity, render_json, render_text},
+};
 pub use diff::{Changes, Names, diff};
 pub use files::Fingerprint;
-pub use load::{
-    Environment, LoadError, Loaded, ProcessEnvironment, SourceText, default_config, load_path, load_str,
-};
-pub use problem::{Problem, Severity, render_json, render_text};
+pub use load::{LoadError, Loaded, default_config, load_path, load_str};
 pub use reload::{Reloader, Source, Watcher, cannot_update};
 pub use render::{effective_json, effective_yaml};
 pub use schema::json_schema;

@@ -18,7 +18,7 @@ use std::{
 
 pub use fingerprint::Fingerprint;
 
-use crate::{load::Environment, problem::Report, schema::At};
+use crate::block::{At, Environment, problem::Report};
 
 /// The files of one load.
 pub(crate) struct Files<'a> {

@@ -3,8 +3,10 @@ use std::{
     os::unix::fs::{PermissionsExt as _, symlink},
 };
 
-use super::*;
-use crate::{load::SourceText, problem::Place};
+use crate::{
+    block::{SourceText, problem::Place},
+    files::*,
+};
 
 fn unset(_: &str) -> Option<String> {
     None

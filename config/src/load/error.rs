@@ -2,10 +2,12 @@
 
 use std::{io, path::PathBuf};
 
-use super::SourceText;
 use crate::{
+    block::{
+        SourceText,
+        problem::{Place, Problem, Report, Severity, render_text},
+    },
     files::content,
-    problem::{Place, Problem, Report, render_text},
 };
 
 /// Why a configuration was not accepted.
@@ -63,7 +65,7 @@ impl LoadError {
 }
 
 fn summary(problems: &[Problem]) -> String {
-    let mut errors = problems.iter().filter(|problem| problem.severity == crate::Severity::Error);
+    let mut errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
     let first = errors.next().map(ToString::to_string).unwrap_or_default();
     match errors.count() {
         0 => first,

@@ -4,25 +4,22 @@
 //! Everything that is wrong is reported in one go, each problem with its place; only a syntax error
 //! comes alone, because nothing behind it can be trusted.
 
-pub(crate) mod environment;
 mod error;
-pub(crate) mod node;
-mod source_text;
 mod syntax;
 
 use std::{path::Path, sync::Arc};
 
-pub use environment::{Environment, ProcessEnvironment};
 pub use error::LoadError;
-pub use source_text::SourceText;
-pub(crate) use source_text::Span;
 
 use crate::{
+    block::{
+        Environment, Read, Reader, SourceText, Span, node,
+        problem::{Place, Problem, Report, render_text},
+    },
     files::{Files, Fingerprint, content::MAX_BYTES},
     model::Config,
-    problem::{Place, Problem, Report, render_text},
     reload::Source,
-    schema::{File, Read, Reader},
+    schema::File,
     validate,
 };
 

@@ -2,8 +2,15 @@
 
 use serde_saphyr::Error;
 
-use super::{LoadError, SourceText, Span, environment::reference_length, node::byte_span};
-use crate::problem::{Place, Report};
+use crate::{
+    block::{
+        SourceText, Span,
+        environment::reference_length,
+        node::byte_span,
+        problem::{Place, Report},
+    },
+    load::LoadError,
+};
 
 const SYNTAX: &str = "yaml-syntax";
 const TOO_COMPLEX: &str = "too-complex";

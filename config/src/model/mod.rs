@@ -21,6 +21,7 @@ mod tls;
 mod traffic;
 mod upstream;
 
+pub use crate::block::Percent;
 pub use app::{App, AppAddress, Readiness, ReadinessProbe};
 pub use auth::{
     Auth, Authorize, AuthorizeRule, ClaimMatch, Credential, Mode, Requirement, RuleAction, SanPattern,
@@ -43,7 +44,7 @@ pub use route::{
     Redirect, Route, RouteMatch, RouteTimeouts, Scheme, UrlRewrite, ValueMatch, WeightedBackend,
 };
 pub use secret::{SecretOrigin, SecretSource, SecretText};
-pub use telemetry::{AccessLog, AccessLogFormat, Percent, Telemetry};
+pub use telemetry::{AccessLog, AccessLogFormat, Telemetry};
 pub use tls::{
     Certificate, ClientAuth, ClientAuthMode, ClientTls, PrivateKey, ServerTls, SniCertificate,
     SubjectAltName, TlsVersion,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 
-use super::Percent;
+use crate::block::Percent;
 
 /// `retry` of a route. Without it only what provably never reached an endpoint goes again, once.
 #[derive(Debug, Clone, PartialEq, Eq)]

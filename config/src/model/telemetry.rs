@@ -1,5 +1,7 @@
 //! Access log.
 
+use crate::block::Percent;
+
 /// The `telemetry` block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -16,22 +18,6 @@ pub struct AccessLog {
     pub format: AccessLogFormat,
     /// How many of 100 requests are logged, 0-100, fractions allowed; 0 switches it off. Default 100.
     pub sample_percent: Percent,
-}
-
-/// A share of 100 in parts per million, so that it can be compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Percent(pub(crate) u32);
-
-impl Percent {
-    /// A share in parts of 1 000 000, at most all of them.
-    pub fn of_million(parts: u32) -> Self {
-        Self(parts.min(1_000_000))
-    }
-
-    /// The share as parts of 1 000 000.
-    pub fn per_million(self) -> u32 {
-        self.0
-    }
 }
 
 /// One access-log line's form.

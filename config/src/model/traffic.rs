@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::{Percent, UpstreamId};
+use crate::{block::Percent, model::UpstreamId};
 
 /// `concurrency`: at most so many requests at once.
 #[derive(Debug, Clone, PartialEq, Eq)]

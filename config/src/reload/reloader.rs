@@ -2,8 +2,11 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{Source, source::Seen};
-use crate::load::{Environment, LoadError, Loaded};
+use crate::{
+    block::Environment,
+    load::{LoadError, Loaded},
+    reload::{Source, source::Seen},
+};
 
 /// Remembers what was seen last, so that the same content is neither loaded nor reported twice.
 #[derive(Debug)]

@@ -7,8 +7,9 @@ use std::{
 };
 
 use crate::{
+    block::Environment,
     files::{Files, Fingerprint},
-    load::{Environment, LoadError, Loaded, load_bytes},
+    load::{LoadError, Loaded, load_bytes},
 };
 
 /// How often a load starts again when a volume was swapped below it: a swap takes microseconds, and so does reading.

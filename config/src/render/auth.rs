@@ -2,15 +2,13 @@
 
 use serde_json::{Map, Value};
 
-use super::{
-    tls,
-    value::{Object, text, time, word},
-};
 use crate::{
+    block::show::{Object, text, time, word},
     model::{
         Auth, Authorize, AuthorizeRule, ClaimMatch, ClientTls, Config, Cors, Credential, ExtAuth,
         OriginMatch, ProviderId, Requirement, ValueMatch,
     },
+    render::tls,
     validate::claim_path,
 };
 

@@ -12,7 +12,6 @@ mod route;
 mod tls;
 mod traffic;
 mod upstream;
-mod value;
 
 use serde_json::{Map, Value, json};
 

@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::{
-    tls, upstream,
-    value::{Object, percent, size, text, time, time_or_off, word},
-};
-use crate::model::{
-    App, AppAddress, Lifecycle, Listener, ListenerLimits, ReadinessProbe, Reload, ServerAddress, Telemetry,
-    Workers,
+use crate::{
+    block::show::{Object, percent, size, text, time, time_or_off, word},
+    model::{
+        App, AppAddress, Lifecycle, Listener, ListenerLimits, ReadinessProbe, Reload, ServerAddress,
+        Telemetry, Workers,
+    },
+    render::{tls, upstream},
 };
 
 pub(super) fn workers(workers: Workers) -> Value {

@@ -2,12 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::{
-    tls::path,
-    value::{Object, text, time, time_or_off, word},
-};
 use crate::{
+    block::show::{Object, text, time, time_or_off, word},
     model::{ClaimHeader, JwtProvider, KeySource, RemoteKeys, SecretOrigin, SecretSource, TokenLocation},
+    render::tls::path,
     validate::claim_path,
 };
 

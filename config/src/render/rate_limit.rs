@@ -2,12 +2,10 @@
 
 use serde_json::Value;
 
-use super::{
-    provider, tls,
-    value::{Object, text, time, word},
-};
 use crate::{
+    block::show::{Object, text, time, word},
     model::{ClientTls, RateLimit, RateLimitKey, Redis, Store},
+    render::{provider, tls},
     validate::claim_path,
 };
 

@@ -2,8 +2,10 @@
 
 use serde_json::Value;
 
-use super::value::{Object, percent, size, time, word};
-use crate::model::{Hedge, HedgeAfter, Retry, RetryBudget, RetryMethods};
+use crate::{
+    block::show::{Object, percent, size, time, word},
+    model::{Hedge, HedgeAfter, Retry, RetryBudget, RetryMethods},
+};
 
 pub(super) fn retry(retry: &Retry) -> Object {
     let codes: Vec<Value> = retry.codes.iter().map(|code| code.as_u16().into()).collect();

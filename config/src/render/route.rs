@@ -3,15 +3,17 @@
 use http::HeaderValue;
 use serde_json::{Map, Value};
 
-use super::{
-    auth::{self, value_match},
-    retry, tls, traffic,
-    upstream::hash_on,
-    value::{Object, text, time_or_off},
-};
-use crate::model::{
-    Action, Config, DirectResponse, Direction, HeaderChanges, PathMatch, PathRewrite, Redirect, Route,
-    RouteMatch, Scheme, UrlRewrite, WeightedBackend,
+use crate::{
+    block::show::{Object, text, time_or_off},
+    model::{
+        Action, Config, DirectResponse, Direction, HeaderChanges, PathMatch, PathRewrite, Redirect, Route,
+        RouteMatch, Scheme, UrlRewrite, WeightedBackend,
+    },
+    render::{
+        auth::{self, value_match},
+        retry, tls, traffic,
+        upstream::hash_on,
+    },
 };
 
 /// One route. Keys that would be refused on a route that answers by itself are left out there.

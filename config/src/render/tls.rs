@@ -4,8 +4,10 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::value::{Object, text, word};
-use crate::model::{Certificate, ClientAuth, ClientTls, Hostname, ServerTls, SniCertificate, SubjectAltName};
+use crate::{
+    block::show::{Object, text, word},
+    model::{Certificate, ClientAuth, ClientTls, Hostname, ServerTls, SniCertificate, SubjectAltName},
+};
 
 pub(super) fn server(tls: &ServerTls) -> Object {
     let sni: Vec<Value> = tls.sni.iter().map(sni).collect();

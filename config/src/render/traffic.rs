@@ -1,7 +1,9 @@
 //! What routes do with their traffic beside sending it on.
 
-use super::value::{Object, percent, time};
-use crate::model::{Concurrency, Config, Fault, Mirror};
+use crate::{
+    block::show::{Object, percent, time},
+    model::{Concurrency, Config, Fault, Mirror},
+};
 
 pub(super) fn concurrency(concurrency: &Concurrency) -> Object {
     Object::new()

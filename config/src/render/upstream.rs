@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 
-use super::{
-    provider, retry, tls,
-    value::{Object, text, time, time_or_off, word},
-};
-use crate::model::{
-    CircuitBreaker, ConnectionSettings, DnsKind, EndpointSpec, HashOn, HealthCheck, LoadBalancer,
-    NamedEndpoints, OutlierDetection, ReadinessProbe, SecretText, Upstream, UpstreamKind, UpstreamLimits,
+use crate::{
+    block::show::{Object, text, time, time_or_off, word},
+    model::{
+        CircuitBreaker, ConnectionSettings, DnsKind, EndpointSpec, HashOn, HealthCheck, LoadBalancer,
+        NamedEndpoints, OutlierDetection, ReadinessProbe, SecretText, Upstream, UpstreamKind, UpstreamLimits,
+    },
+    render::{provider, retry, tls},
 };
 
 /// The upstream and its name; `None` for the app, which has a block of its own.

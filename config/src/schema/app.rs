@@ -1,7 +1,10 @@
 //! The `app` block.
 
-use super::{Int, Time, UpstreamLimitsBlock, Word, block::block};
-use crate::model::Protocol;
+use crate::{
+    block::{Int, Time, Word, block},
+    model::Protocol,
+    schema::UpstreamLimitsBlock,
+};
 
 block! {
     /// The application in this pod: a loopback port or a Unix socket.

@@ -2,14 +2,14 @@
 
 use serde_json::json;
 
-use super::{
-    At, Entries, Flag, MatchValue, OneOrMany, Read, Time, UpstreamTlsBlock, Word, block::block, json,
-    read::Reader, value::inline_schema,
-};
 use crate::{
-    load::node::{Node, Value},
+    block::{
+        At, Entries, Flag, OneOrMany, Read, Reader, Time, Word, block, inline_schema, json,
+        node::{Node, Value},
+        problem::Place,
+    },
     model::{Mode, OnError, RuleAction},
-    problem::Place,
+    schema::{MatchValue, UpstreamTlsBlock},
 };
 
 block! {

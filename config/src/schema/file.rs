@@ -1,9 +1,11 @@
 //! The file as a whole.
 
-use super::{
-    AppBlock, At, DefaultsBlock, Entries, Int, JwtProviderBlock, LifecycleBlock, ListenerBlock,
-    RateLimitBlock, RedisBlock, ReloadBlock, RouteBlock, ServerOrOff, TelemetryBlock, UpstreamBlock,
-    WorkersValue, block::block,
+use crate::{
+    block::{At, Entries, Int, block, json},
+    schema::{
+        AppBlock, DefaultsBlock, JwtProviderBlock, LifecycleBlock, ListenerBlock, RateLimitBlock, RedisBlock,
+        ReloadBlock, RouteBlock, ServerOrOff, TelemetryBlock, UpstreamBlock, WorkersValue,
+    },
 };
 
 block! {
@@ -41,4 +43,11 @@ block! {
         "lifecycle" lifecycle: LifecycleBlock,
     }
     later ["logs", "monitor", "overload", "shadow"]
+}
+
+/// The JSON Schema (2020-12) of a configuration file. It accepts every file that the reader accepts, and
+/// refuses unknown keys, wrong types and misspelt words; references and ranges across keys are left to
+/// the loader.
+pub fn json_schema() -> serde_json::Value {
+    json::root::<File>("Outrigger configuration, version 1")
 }

@@ -1,7 +1,10 @@
 //! An entry of `jwtProviders`.
 
-use super::{At, Entries, Flag, OneOrMany, SecretSpec, Time, Word, block::block};
-use crate::model::{JwtAlgorithm, TokenBinding};
+use crate::{
+    block::{At, Entries, Flag, OneOrMany, Time, Word, block},
+    model::{JwtAlgorithm, TokenBinding},
+    schema::SecretSpec,
+};
 
 block! {
     /// Who issues tokens, and what its tokens must be like. Without `jwks` and `secret` its keys are found by OpenID Connect discovery.

@@ -1,7 +1,10 @@
 //! An item of `listeners`.
 
-use super::{At, Flag, Int, Size, Time, TlsBlock, Word, block::block};
-use crate::model::{Direction, EncodedSlash, UnderscoreHeaders};
+use crate::{
+    block::{At, Flag, Int, Size, Time, Word, block},
+    model::{Direction, EncodedSlash, UnderscoreHeaders},
+    schema::TlsBlock,
+};
 
 block! {
     /// Where requests come in.

@@ -6,34 +6,29 @@
 
 mod app;
 mod auth;
-mod block;
 mod file;
-mod json;
 mod jwt;
 mod listener;
 mod operations;
 mod rate_limit;
-mod read;
 mod retry;
 mod route;
 mod secret;
 mod tls;
 mod traffic;
 mod upstream;
-mod value;
 mod words;
 
 pub(crate) use app::{AppBlock, ReadinessBlock};
 pub(crate) use auth::{AuthBlock, AuthValue, AuthorizeBlock, CorsBlock, ExtAuthBlock, RuleBlock, WhenBlock};
 pub(crate) use file::File;
-pub use json::json_schema;
+pub use file::json_schema;
 pub(crate) use jwt::{CredentialsBlock, JwksBlock, JwtProviderBlock, TokenLocationBlock};
 pub(crate) use listener::{
     ClientAddressBlock, LimitsBlock, ListenerBlock, ListenerTimeoutsBlock, PathsBlock,
 };
 pub(crate) use operations::{LifecycleBlock, ReloadBlock, ServerOrOff, TelemetryBlock, WorkersValue};
 pub(crate) use rate_limit::{RateLimitBlock, RateLimitKeyBlock, RedisBlock};
-pub(crate) use read::{At, Read, Reader};
 pub(crate) use retry::{
     AfterValue, BackoffBlock, HedgeBlock, MethodSet, MethodsValue, RetryBlock, RetryBudgetBlock,
 };
@@ -48,5 +43,4 @@ pub(crate) use upstream::{
     CircuitBreakerBlock, ConnectionsBlock, DnsBlock, EndpointBlock, HashOnBlock, HealthCheckBlock,
     LoadBalancerBlock, OutlierDetectionBlock, UpstreamBlock, UpstreamLimitsBlock,
 };
-pub(crate) use value::{Either, Entries, Flag, Int, OneOrMany, Share, Size, Time, Word, Words, word_of};
 pub(crate) use words::{ClientIp, DnsType, Off, PlainKey, SharedStore};

@@ -2,14 +2,14 @@
 
 use serde_json::json;
 
-use super::{
-    Either, Flag, Off, Read, Share, Time, Word, block::block, json, read::Reader, value::inline_schema,
-    words::Output,
-};
 use crate::{
-    load::node::{Node, Value},
+    block::{
+        Either, Flag, Read, Reader, Share, Time, Word, block, inline_schema, json,
+        node::{Node, Value},
+        problem::Place,
+    },
     model::AccessLogFormat,
-    problem::Place,
+    schema::{Off, words::Output},
 };
 
 block! {

@@ -1,11 +1,13 @@
 //! An entry of `rateLimits`.
 
-use super::{
-    Either, Int, OneOrMany, SecretSpec, Time, UpstreamTlsBlock, Word,
-    block::block,
-    words::{PlainKey, SharedStore},
+use crate::{
+    block::{Either, Int, OneOrMany, Time, Word, block},
+    model::{Mode, OnError},
+    schema::{
+        SecretSpec, UpstreamTlsBlock,
+        words::{PlainKey, SharedStore},
+    },
 };
-use crate::model::{Mode, OnError};
 
 block! {
     /// A limit: a token bucket for each key. Routes name it in their `rateLimits`.

@@ -4,17 +4,14 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{
-    At, Int, Read, Share, Size, Time, Word, Words,
-    block::block,
-    json,
-    read::Reader,
-    value::{TIME_PATTERN, inline_schema, parse_time},
-};
 use crate::{
-    load::node::{Node, Value},
+    block::{
+        At, Int, Read, Reader, Share, Size, Time, Word, Words, block, inline_schema, json,
+        node::{Node, Value},
+        problem::Place,
+        value::{TIME_PATTERN, parse_time},
+    },
     model::{GrpcCode, RetryCondition},
-    problem::Place,
 };
 
 block! {

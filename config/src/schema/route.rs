@@ -1,10 +1,12 @@
 //! An item of `routes`, and `defaults`.
 
-use crate::model::Scheme;
-
-use super::{
-    At, AuthValue, AuthorizeBlock, ConcurrencyBlock, CorsBlock, Either, Entries, ExtAuthBlock, FaultBlock,
-    Flag, HashOnBlock, HedgeBlock, Int, MirrorBlock, RetryBlock, Time, Word, block::block, words::ClientIp,
+use crate::{
+    block::{At, Either, Entries, Flag, Int, Time, Word, block},
+    model::Scheme,
+    schema::{
+        AuthValue, AuthorizeBlock, ConcurrencyBlock, CorsBlock, ExtAuthBlock, FaultBlock, HashOnBlock,
+        HedgeBlock, MirrorBlock, RetryBlock, words::ClientIp,
+    },
 };
 
 block! {

@@ -1,8 +1,8 @@
 //! Secrets: named by a file or a variable, never written out.
 
-use super::{At, Read, block::block, read::Reader, value::inline_schema};
-use crate::{
-    load::node::{Node, Value},
+use crate::block::{
+    At, Read, Reader, block, inline_schema,
+    node::{Node, Value},
     problem::Place,
 };
 

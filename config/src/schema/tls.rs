@@ -2,12 +2,13 @@
 
 use serde_json::json;
 
-use super::{At, Flag, Word, block::block, json, value::inline_schema};
 use crate::{
-    load::node::{Node, Value},
+    block::{
+        At, Flag, Read, Reader, Word, Words, block, inline_schema, json,
+        node::{Node, Value},
+        problem::Place,
+    },
     model::{ClientAuthMode, TlsVersion},
-    problem::Place,
-    schema::{Read, Reader, Words},
 };
 
 block! {

@@ -1,6 +1,6 @@
 //! What a route does with its traffic beside sending it on: `concurrency`, `fault` and `requestMirror`.
 
-use super::{Either, Int, Share, Time, block::block};
+use crate::block::{Either, Int, Share, Time, block};
 
 block! {
     /// At most so many requests of the route at once, over all workers.

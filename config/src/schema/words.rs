@@ -1,9 +1,12 @@
 //! The words of the vocabulary and what they mean.
 
-use super::Words;
-use crate::model::{
-    AccessLogFormat, ClientAuthMode, Direction, EncodedSlash, GrpcCode, JwtAlgorithm, LoadBalancerPolicy,
-    Mode, OnError, Protocol, RetryCondition, RuleAction, Scheme, TlsVersion, TokenBinding, UnderscoreHeaders,
+use crate::{
+    block::words,
+    model::{
+        AccessLogFormat, ClientAuthMode, Direction, EncodedSlash, GrpcCode, JwtAlgorithm, LoadBalancerPolicy,
+        Mode, OnError, Protocol, RetryCondition, RuleAction, Scheme, TlsVersion, TokenBinding,
+        UnderscoreHeaders,
+    },
 };
 
 /// What is looked up in DNS.
@@ -43,14 +46,6 @@ pub(crate) enum SharedStore {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ClientIp {
     ClientIp,
-}
-
-macro_rules! words {
-    ($($type:ident { $($word:literal => $value:ident),* $(,)? })*) => {
-        $(impl Words for $type {
-            const WORDS: &'static [(&'static str, Self)] = &[$(($word, Self::$value)),*];
-        })*
-    };
 }
 
 words! {

@@ -2,22 +2,23 @@
 
 use http::{HeaderValue, StatusCode};
 
-use super::{
-    defaults, headers, hostname, name, path,
-    route::Context,
-    upstream,
-    value::{narrow, number},
-};
 use crate::{
+    block::{
+        At, Either, Word,
+        field::{narrow, number},
+        name,
+        problem::{Place, Report},
+        word_of,
+    },
     model::{
         Action, DirectResponse, Direction, HashOn, PathRewrite, Redirect, UpstreamId, UrlRewrite,
         WeightedBackend,
     },
-    problem::{Place, Report},
     schema::{
-        At, BackendRefBlock, ClientIp, DirectResponseBlock, Either, HashOnBlock, PathRewriteBlock,
-        RedirectBlock, RouteBlock, UrlRewriteBlock, Word, word_of,
+        BackendRefBlock, ClientIp, DirectResponseBlock, HashOnBlock, PathRewriteBlock, RedirectBlock,
+        RouteBlock, UrlRewriteBlock,
     },
+    validate::{defaults, headers, hostname, path, route::Context, upstream},
 };
 
 type BackendRefs = At<Vec<At<Either<String, BackendRefBlock>>>>;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::{problem::Report, schema::At};
+use crate::block::{At, problem::Report};
 
 /// Reads `IP:PORT`.
 pub(super) fn socket(text: &At<String>, report: &mut Report) -> Option<SocketAddr> {

@@ -6,14 +6,15 @@ use std::{
     sync::Arc,
 };
 
-use super::{
-    defaults, path, upstream,
-    value::{narrow, time_over_zero, word},
-};
 use crate::{
+    block::{
+        At,
+        field::{narrow, time_over_zero, word},
+        problem::Report,
+    },
     model::{App, AppAddress, Protocol, Readiness, ReadinessProbe},
-    problem::Report,
-    schema::{AppBlock, At, ReadinessBlock},
+    schema::{AppBlock, ReadinessBlock},
+    validate::{defaults, path, upstream},
 };
 
 /// Bytes of a Unix socket's path: `sun_path` with its closing zero.

@@ -3,11 +3,14 @@
 //! A route that writes no `auth` has that of `defaults`, and without it any token of any provider. It can only ask
 //! for less by saying so itself.
 
-use super::{name, route::Context};
 use crate::{
+    block::{
+        At, field, name,
+        problem::{Place, Report},
+    },
     model::{Auth, Credential, Direction, ListenerId, Mode, ProviderId, Requirement},
-    problem::{Place, Report},
-    schema::{At, AuthBlock, AuthValue},
+    schema::{AuthBlock, AuthValue},
+    validate::route::Context,
 };
 
 /// The name of a client certificate among those of providers.
@@ -55,7 +58,7 @@ impl Asking<'_> {
     }
 
     fn asked(&self, block: &AuthBlock, report: &mut Report) -> Auth {
-        let mode = super::value::word(&block.mode, Mode::Enforce);
+        let mode = field::word(&block.mode, Mode::Enforce);
         let requirement = if let Some(written) = &block.any_of {
             Requirement::AnyOf(self.credentials(written, report))
         } else if let Some(written) = &block.all_of {

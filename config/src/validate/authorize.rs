@@ -2,15 +2,19 @@
 
 use http::Method;
 
-use super::{
-    auth::{Asking, may_have_token},
-    cidr, claim, name, route_match,
-    value::word,
-};
 use crate::{
+    block::{
+        At,
+        field::word,
+        name,
+        problem::{Place, Report},
+    },
     model::{Auth, Authorize, AuthorizeRule, Cidr, ClaimMatch, Mode, RuleAction, SanPattern, ValueMatch},
-    problem::{Place, Report},
-    schema::{At, AuthorizeBlock, RuleBlock, WhenBlock},
+    schema::{AuthorizeBlock, RuleBlock, WhenBlock},
+    validate::{
+        auth::{Asking, may_have_token},
+        cidr, claim, route_match,
+    },
 };
 
 /// Checks the rules of one route, whose `auth` says what they can know of a client.

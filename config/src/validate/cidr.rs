@@ -3,8 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::{
+    block::problem::{Place, Report},
     model::Cidr,
-    problem::{Place, Report},
 };
 
 /// Reads `10.0.0.0/8` or `fd00::/8`.

@@ -1,10 +1,13 @@
 //! Claims: their names, and what they must be.
 
-use super::route_match::value_match;
 use crate::{
+    block::{
+        At, Entries, OneOrMany,
+        problem::{Place, Report},
+    },
     model::{ClaimMatch, ClaimPath, ValueMatch},
-    problem::{Place, Report},
-    schema::{At, Entries, MatchValue, OneOrMany},
+    schema::MatchValue,
+    validate::route_match::value_match,
 };
 
 /// Levels of a path; tokens are nested two or three deep.

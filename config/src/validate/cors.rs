@@ -4,15 +4,19 @@ use std::time::Duration;
 
 use http::{HeaderName, Method};
 
-use super::{
-    headers, name, route_match,
-    url::{address, split_port},
-    value::{Field, flag},
-};
 use crate::{
+    block::{
+        At, Time,
+        field::{Field, flag},
+        name,
+        problem::Report,
+    },
     model::{Cors, EndpointAddress, OriginMatch},
-    problem::Report,
-    schema::{At, CorsBlock},
+    schema::CorsBlock,
+    validate::{
+        headers, route_match,
+        url::{address, split_port},
+    },
 };
 
 /// Checks what a route says about other origins; keys that it leaves out come from `defaults`.
@@ -164,7 +168,7 @@ fn header_names(
 }
 
 /// `Access-Control-Max-Age` counts seconds.
-fn max_age(written: &Field<crate::schema::Time>, report: &mut Report) -> Option<Duration> {
+fn max_age(written: &Field<Time>, report: &mut Report) -> Option<Duration> {
     let written = written.as_ref()?;
     let age = written.value.0;
     if age.subsec_nanos() != 0 {

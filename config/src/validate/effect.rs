@@ -5,13 +5,15 @@ use std::{
     net::{IpAddr, Ipv4Addr},
 };
 
-use super::name;
 use crate::{
+    block::{
+        name,
+        problem::{Place, Report},
+    },
     model::{
         Action, Config, EndpointAddress, Hostname, Listener, PathMatch, PathRewrite, Redirect, Route,
         RouteMatch,
     },
-    problem::{Place, Report},
     schema::File,
 };
 

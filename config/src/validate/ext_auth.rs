@@ -2,15 +2,16 @@
 
 use http::{HeaderName, header, uri::PathAndQuery};
 
-use super::{
-    defaults, headers, path, tls, url,
-    value::{flag, time_over_zero, word},
-};
 use crate::{
+    block::{
+        At,
+        field::{flag, time_over_zero, word},
+        problem::Report,
+    },
     files::Files,
     model::{EndpointSpec, ExtAuth, JwtProvider, OnError},
-    problem::Report,
-    schema::{At, ExtAuthBlock},
+    schema::ExtAuthBlock,
+    validate::{defaults, headers, path, tls, url},
 };
 
 /// Checks the service that a route asks. `None` was reported.

@@ -3,9 +3,12 @@
 use http::{HeaderName, HeaderValue};
 
 use crate::{
+    block::{
+        At, Entries,
+        problem::{Place, Report},
+    },
     model::HeaderChanges,
-    problem::{Place, Report},
-    schema::{At, Entries, HeaderChangesBlock},
+    schema::HeaderChangesBlock,
 };
 
 /// Headers that belong to one connection (RFC 9110 section 7.6.1) and are the proxy's business.

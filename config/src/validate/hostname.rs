@@ -1,9 +1,11 @@
 //! Host names of routes, endpoints and rewrites.
 
 use crate::{
+    block::{
+        At,
+        problem::{Place, Report},
+    },
     model::Hostname,
-    problem::{Place, Report},
-    schema::At,
 };
 
 /// Reads an item of `hostnames`. A dot at the end means the same name (RFC 1034 section 3.1), and goes.

@@ -1,9 +1,9 @@
 //! Key sets that stand in the configuration, or in a file that it names.
 
 use crate::{
+    block::problem::{Place, Report},
     jwks::{self, Jwk},
     model::JwtAlgorithm,
-    problem::{Place, Report},
 };
 
 /// Checks that a set can verify tokens of these algorithms; `name` is that of its file.

@@ -4,17 +4,16 @@ use std::time::Duration;
 
 use http::Uri;
 
-use super::{
-    jwks, secret,
-    tls::trust,
-    url,
-    value::{Field, flag, time_over_zero},
-};
 use crate::{
+    block::{
+        At, Time,
+        field::{Field, flag, time_over_zero},
+        problem::Report,
+    },
     files::Files,
     model::{JwtAlgorithm, KeySource, RemoteKeys},
-    problem::Report,
-    schema::{At, JwksBlock, JwtProviderBlock, Time},
+    schema::{JwksBlock, JwtProviderBlock},
+    validate::{jwks, secret, tls::trust, url},
 };
 
 /// A key set that is asked for more often is an attack on who answers.

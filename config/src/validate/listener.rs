@@ -2,18 +2,20 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::{
-    address, cidr, defaults, name, tls,
-    value::{Field, flag, narrow, number, size_between, time_or_off, word},
-};
 use crate::{
+    block::{
+        At,
+        field::{Field, flag, narrow, number, size_between, time_or_off, word},
+        name,
+        problem::Report,
+    },
     files::Files,
     model::{
         Cidr, Direction, EncodedSlash, Listener, ListenerAddress, ListenerLimits, ListenerTimeouts,
         PathRules, UnderscoreHeaders,
     },
-    problem::Report,
-    schema::{At, ClientAddressBlock, LimitsBlock, ListenerBlock, ListenerTimeoutsBlock, PathsBlock},
+    schema::{ClientAddressBlock, LimitsBlock, ListenerBlock, ListenerTimeoutsBlock, PathsBlock},
+    validate::{address, cidr, defaults, tls},
 };
 
 /// hyper refuses a smaller buffer.

@@ -20,7 +20,6 @@ mod hostname;
 mod jwks;
 mod key_source;
 mod listener;
-mod name;
 mod operations;
 mod path;
 mod ports;
@@ -36,14 +35,16 @@ mod tls;
 mod traffic;
 mod upstream;
 mod url;
-mod value;
 
 pub(crate) use claim::written as claim_path;
 
 use crate::{
+    block::{
+        name,
+        problem::{Place, Report},
+    },
     files::Files,
     model::Config,
-    problem::{Place, Report},
     schema::File,
 };
 

@@ -2,14 +2,15 @@
 
 use std::net::SocketAddr;
 
-use super::{
-    address, defaults,
-    value::{flag, time, time_or_off, word},
-};
 use crate::{
-    model::{AccessLog, AccessLogFormat, Lifecycle, Percent, Reload, ServerAddress, Telemetry, Workers},
-    problem::Report,
-    schema::{At, Either, LifecycleBlock, Off, ReloadBlock, ServerOrOff, TelemetryBlock, Word, WorkersValue},
+    block::{
+        At, Either, Percent, Word,
+        field::{flag, time, time_or_off, word},
+        problem::Report,
+    },
+    model::{AccessLog, AccessLogFormat, Lifecycle, Reload, ServerAddress, Telemetry, Workers},
+    schema::{LifecycleBlock, Off, ReloadBlock, ServerOrOff, TelemetryBlock, WorkersValue},
+    validate::{address, defaults},
 };
 
 pub(super) fn workers(written: Option<&At<WorkersValue>>) -> Workers {

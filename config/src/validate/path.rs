@@ -6,9 +6,8 @@
 use std::fmt::Write as _;
 
 use crate::{
+    block::{At, problem::Report},
     model::{EncodedSlash, PathTemplate, TemplateSegment},
-    problem::Report,
-    schema::At,
 };
 
 /// How lenient the listeners are through which a path may come.

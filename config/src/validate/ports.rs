@@ -3,9 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::{
+    block::{
+        At,
+        problem::{Place, Report},
+    },
     model::{AppAddress, Config},
-    problem::{Place, Report},
-    schema::{At, File, ServerOrOff},
+    schema::{File, ServerOrOff},
 };
 
 /// Something that holds an address while the proxy runs.

@@ -4,15 +4,18 @@ use std::{sync::Arc, time::Duration};
 
 use http::{HeaderName, header};
 
-use super::{
-    claim, headers, key_source, name,
-    value::{Field, flag, time, time_or_off, word},
-};
 use crate::{
+    block::{
+        At, Entries, OneOrMany, Time,
+        field::{Field, flag, time, time_or_off, word},
+        name,
+        problem::Report,
+        word_of,
+    },
     files::Files,
     model::{ClaimHeader, JwtAlgorithm, JwtProvider, Listener, TokenBinding, TokenLocation},
-    problem::Report,
-    schema::{At, Entries, JwtProviderBlock, OneOrMany, Time, TokenLocationBlock, word_of},
+    schema::{JwtProviderBlock, TokenLocationBlock},
+    validate::{claim, headers, key_source},
 };
 
 /// `docs/security.md` 13.

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use super::{
-    auth::Asking,
-    claim, headers, name,
-    route::Context,
-    value::{narrow, number, word},
-};
 use crate::{
+    block::{
+        At, Either, Entries, Time, Word,
+        field::{narrow, number, word},
+        name,
+        problem::Report,
+    },
     model::{Auth, Direction, Mode, RateLimit, RateLimitId, RateLimitKey, Store},
-    problem::Report,
-    schema::{At, Either, Entries, PlainKey, RateLimitBlock, RateLimitKeyBlock, SharedStore, Time, Word},
+    schema::{PlainKey, RateLimitBlock, RateLimitKeyBlock, SharedStore},
+    validate::{auth::Asking, claim, headers, route::Context},
 };
 
 /// A bucket that fills more slowly is no limit of a rate, and one that fills faster needs none.

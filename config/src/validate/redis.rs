@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use super::{
-    defaults, secret, tls, url,
-    value::{time_over_zero, word},
-};
 use crate::{
+    block::{
+        At,
+        field::{time_over_zero, word},
+        problem::Report,
+    },
     files::Files,
     model::{EndpointSpec, OnError, Redis},
-    problem::Report,
-    schema::{At, RedisBlock},
+    schema::RedisBlock,
+    validate::{defaults, secret, tls, url},
 };
 
 /// How such a URL is written.

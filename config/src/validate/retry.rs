@@ -2,20 +2,18 @@
 
 use http::StatusCode;
 
-use super::{
-    defaults, route_match,
-    value::{Field, narrow, number, size_between, time},
-};
 use crate::{
+    block::{
+        At, Int, Percent, Share, Word,
+        field::{Field, narrow, number, size_between, time},
+        problem::{Place, Report},
+    },
     model::{
-        Action, Backoff, Hedge, HedgeAfter, Percent, Retry, RetryBudget, RetryCondition, RetryMethods,
-        RouteTimeouts, Upstream, WeightedBackend,
+        Action, Backoff, Hedge, HedgeAfter, Retry, RetryBudget, RetryCondition, RetryMethods, RouteTimeouts,
+        Upstream, WeightedBackend,
     },
-    problem::{Place, Report},
-    schema::{
-        AfterValue, At, BackoffBlock, HedgeBlock, Int, MethodSet, MethodsValue, RetryBlock, RetryBudgetBlock,
-        Share, Word,
-    },
+    schema::{AfterValue, BackoffBlock, HedgeBlock, MethodSet, MethodsValue, RetryBlock, RetryBudgetBlock},
+    validate::{defaults, route_match},
 };
 
 /// Checks what a route repeats; keys that it leaves out come from `defaults`. `None` where neither says anything.

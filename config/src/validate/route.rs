@@ -2,24 +2,28 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{
-    action,
-    auth::Asking,
-    authorize, claim, cors, defaults, ext_auth, headers, hostname, name,
-    path::Rules,
-    rate_limit, retry,
-    route_match::{self, only_prefixes},
-    traffic,
-    value::{Field, time_or_off},
-};
 use crate::{
+    block::{
+        At, Time,
+        field::{Field, time_or_off},
+        name,
+        problem::{Place, Report},
+    },
     files::Files,
     model::{
         Action, Direction, EncodedSlash, HeaderChanges, Hostname, JwtProvider, Listener, ListenerId,
         RateLimit, Route, RouteTimeouts, Upstream, UpstreamId, UrlRewrite, WeightedBackend,
     },
-    problem::{Place, Report},
-    schema::{At, DefaultsBlock, File, RouteBlock, RouteTimeoutsBlock},
+    schema::{DefaultsBlock, File, RouteBlock, RouteTimeoutsBlock},
+    validate::{
+        action,
+        auth::Asking,
+        authorize, claim, cors, defaults, ext_auth, headers, hostname,
+        path::Rules,
+        rate_limit, retry,
+        route_match::{self, only_prefixes},
+        traffic,
+    },
 };
 
 /// What routes refer to.
@@ -324,7 +328,7 @@ fn timeouts(
     inherited: Option<&At<RouteTimeoutsBlock>>,
     report: &mut Report,
 ) -> RouteTimeouts {
-    type Key = fn(&RouteTimeoutsBlock) -> &Field<crate::schema::Time>;
+    type Key = fn(&RouteTimeoutsBlock) -> &Field<Time>;
     let pick = |key: Key| {
         let blocks = [route, inherited].into_iter().flatten();
         blocks.map(|block| key(&block.value)).find(|field| field.is_some()).cloned().flatten()

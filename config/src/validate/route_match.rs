@@ -2,11 +2,11 @@
 
 use http::Method;
 
-use super::{claim, headers, name, path};
 use crate::{
+    block::{At, Either, Entries, name, problem::Report},
     model::{HeaderMatch, PathMatch, Pattern, QueryMatch, RouteMatch, ValueMatch},
-    problem::Report,
-    schema::{At, Either, Entries, MatchBlock, MatchValue, PathMatchBlock},
+    schema::{MatchBlock, MatchValue, PathMatchBlock},
+    validate::{claim, headers, path},
 };
 
 /// What absent matches mean.

@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use crate::{
+    block::{
+        At,
+        problem::{Place, Report},
+        word_of,
+    },
     files::Files,
     model::{JwtAlgorithm, SecretOrigin, SecretSource, SecretText},
-    problem::{Place, Report},
-    schema::{At, SecretRef, SecretSpec, word_of},
+    schema::{SecretRef, SecretSpec},
 };
 
 /// A secret that signs tokens; long enough for each of the algorithms (RFC 7518 section 3.2).

@@ -7,9 +7,12 @@
 use std::collections::HashMap;
 
 use crate::{
+    block::{
+        At,
+        problem::{Place, Report},
+    },
     model::{Config, Hostname, ListenerId, Route, RouteMatch},
-    problem::{Place, Report},
-    schema::{At, File, RouteBlock},
+    schema::{File, RouteBlock},
 };
 
 /// Warns of matches that can never win.

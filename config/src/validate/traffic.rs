@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::{
-    action, defaults,
-    route::Context,
-    value::{Field, narrow, number, time_over_zero},
-};
 use crate::{
-    model::{Concurrency, Fault, Mirror, Percent},
-    problem::{Place, Report},
-    schema::{At, ConcurrencyBlock, Either, FaultBlock, MirrorBlock, Share, Time},
+    block::{
+        At, Either, Percent, Share, Time,
+        field::{Field, narrow, number, time_over_zero},
+        problem::{Place, Report},
+    },
+    model::{Concurrency, Fault, Mirror},
+    schema::{ConcurrencyBlock, FaultBlock, MirrorBlock},
+    validate::{action, defaults, route::Context},
 };
 
 /// Checks `concurrency`.

@@ -2,10 +2,10 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use super::hostname::is_dns_name;
 use crate::{
+    block::problem::{Place, Report},
     model::EndpointAddress,
-    problem::{Place, Report},
+    validate::hostname::is_dns_name,
 };
 
 /// A URL in its parts.

@@ -1,7 +1,10 @@
 //! `loadBalancer` of an upstream.
 
-use super::super::{Either, Int, Time, Word, block::block, words::ClientIp};
-use crate::model::LoadBalancerPolicy;
+use crate::{
+    block::{Either, Int, Time, Word, block},
+    model::LoadBalancerPolicy,
+    schema::words::ClientIp,
+};
 
 block! {
     /// How an endpoint is chosen.

@@ -1,6 +1,6 @@
 //! `circuitBreaker` of an upstream.
 
-use super::super::{Int, block::block};
+use crate::block::{Int, block};
 
 block! {
     /// How much may be under way to an upstream, over all workers and endpoints. What is more gets 503.

@@ -1,6 +1,6 @@
 //! `healthCheck` of an upstream.
 
-use super::super::{Flag, Int, Time, block::block};
+use crate::block::{Flag, Int, Time, block};
 
 block! {
     /// How endpoints are asked whether they are well. One that is not gets no requests.

@@ -10,10 +10,11 @@ pub(crate) use breaker::CircuitBreakerBlock;
 pub(crate) use health::HealthCheckBlock;
 pub(crate) use outlier::OutlierDetectionBlock;
 
-use super::{
-    At, CredentialsBlock, Int, RetryBudgetBlock, Time, UpstreamTlsBlock, Word, block::block, words::DnsType,
+use crate::{
+    block::{At, Int, Time, Word, block},
+    model::Protocol,
+    schema::{CredentialsBlock, RetryBudgetBlock, UpstreamTlsBlock, words::DnsType},
 };
-use crate::model::Protocol;
 
 block! {
     /// A named group of endpoints that a route can send to.

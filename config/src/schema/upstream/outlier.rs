@@ -1,6 +1,6 @@
 //! `outlierDetection` of an upstream.
 
-use super::super::{Int, Time, block::block};
+use crate::block::{Int, Time, block};
 
 block! {
     /// When an endpoint that fails is ejected, and for how long.

@@ -10,15 +10,14 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::prelude::X509Certificate;
 
-use super::{
-    pem::{self, Sections},
-    x509::{self, Age},
-};
 use crate::{
+    block::{At, problem::Report},
     files::{Files, NamedFile},
     model::{Certificate, PrivateKey},
-    problem::Report,
-    schema::At,
+    validate::tls::{
+        pem::{self, Sections},
+        x509::{self, Age},
+    },
 };
 
 /// Whom a certificate is shown to.

@@ -2,13 +2,15 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use super::{certificate, trust};
 use crate::{
+    block::{At, problem::Report},
     files::Files,
     model::{Certificate, ClientTls, SubjectAltName},
-    problem::Report,
-    schema::{At, UpstreamTlsBlock},
-    validate::hostname,
+    schema::UpstreamTlsBlock,
+    validate::{
+        hostname,
+        tls::{certificate, trust},
+    },
 };
 
 /// Checks the `tls` block of an upstream. What is wrong in it was reported.

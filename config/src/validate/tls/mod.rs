@@ -13,18 +13,19 @@ mod x509;
 
 use std::sync::Arc;
 
-use super::{
-    hostname,
-    value::{flag, word},
-};
 use crate::{
+    block::{
+        At,
+        field::{flag, word},
+        problem::{Place, Report},
+    },
     files::Files,
     model::{
         Certificate, ClientAuth, ClientAuthMode, Config, Direction, Hostname, ServerTls, SniCertificate,
         TlsVersion,
     },
-    problem::{Place, Report},
-    schema::{At, ClientAuthBlock, File, SniBlock, TlsBlock},
+    schema::{ClientAuthBlock, File, SniBlock, TlsBlock},
+    validate::hostname,
 };
 
 /// Checks the `tls` block of a listener; `None` when something in it is wrong, which was reported.

@@ -6,8 +6,11 @@ use rustls_pki_types::{
 };
 use x509_parser::prelude::{CertificateRevocationList, FromDer as _};
 
-use super::x509;
-use crate::{files::NamedFile, problem::Report, schema::At};
+use crate::{
+    block::{At, problem::Report},
+    files::NamedFile,
+    validate::tls::x509,
+};
 
 /// What a PEM file holds, each kind in file order.
 #[derive(Default)]

@@ -6,11 +6,14 @@ use rustls::{RootCertStore, crypto::aws_lc_rs, server::WebPkiClientVerifier};
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, TrustAnchor};
 use x509_parser::prelude::{CertificateRevocationList, FromDer as _, X509Certificate};
 
-use super::{
-    pem,
-    x509::{self, Age},
+use crate::{
+    block::{At, problem::Report},
+    files::Files,
+    validate::tls::{
+        pem,
+        x509::{self, Age},
+    },
 };
-use crate::{files::Files, problem::Report, schema::At};
 
 /// What `caFiles` hold.
 #[derive(Default)]

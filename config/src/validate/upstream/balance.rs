@@ -1,14 +1,14 @@
 //! `loadBalancer` of an upstream.
 
-use super::super::{
-    defaults, headers,
-    provider::is_token,
-    value::{narrow, number, time_or_off, word},
-};
 use crate::{
+    block::{
+        At, Either, Word,
+        field::{narrow, number, time_or_off, word},
+        problem::Report,
+    },
     model::{HashOn, LoadBalancer, LoadBalancerPolicy},
-    problem::Report,
-    schema::{At, ClientIp, Either, HashOnBlock, LoadBalancerBlock, Word},
+    schema::{ClientIp, HashOnBlock, LoadBalancerBlock},
+    validate::{defaults, headers, provider::is_token},
 };
 
 /// The choice of an upstream that has no block.

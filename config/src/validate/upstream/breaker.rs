@@ -1,12 +1,13 @@
 //! `circuitBreaker` of an upstream.
 
-use super::super::{
-    defaults,
-    value::{narrow, number},
-};
 use crate::{
+    block::{
+        At,
+        field::{narrow, number},
+    },
     model::CircuitBreaker,
-    schema::{At, CircuitBreakerBlock},
+    schema::CircuitBreakerBlock,
+    validate::defaults,
 };
 
 /// The limits, with their defaults.

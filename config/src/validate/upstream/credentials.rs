@@ -1,9 +1,9 @@
 //! What is sent along with each request to an upstream.
 
 use crate::{
+    block::problem::Report,
     files::Files,
     model::{EndpointSpec, SecretText},
-    problem::Report,
     schema::UpstreamBlock,
     validate::secret,
 };

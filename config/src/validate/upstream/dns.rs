@@ -1,13 +1,14 @@
 //! A name whose answer is the endpoints of an upstream.
 
 use crate::{
-    model::{ClientTls, DnsKind, EndpointAddress, NamedEndpoints},
-    problem::Report,
-    schema::{At, DnsBlock, DnsType},
-    validate::{
-        url,
-        value::{narrow, word},
+    block::{
+        At,
+        field::{narrow, word},
+        problem::Report,
     },
+    model::{ClientTls, DnsKind, EndpointAddress, NamedEndpoints},
+    schema::{DnsBlock, DnsType},
+    validate::url,
 };
 
 /// Checks `dns`; `None` was reported.

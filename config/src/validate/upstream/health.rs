@@ -1,13 +1,14 @@
 //! `healthCheck` of an upstream.
 
-use super::super::{
-    defaults, path,
-    value::{narrow, number, time_over_zero},
-};
 use crate::{
+    block::{
+        At,
+        field::{narrow, number, time_over_zero},
+        problem::Report,
+    },
     model::{HealthCheck, ReadinessProbe},
-    problem::Report,
-    schema::{At, HealthCheckBlock},
+    schema::HealthCheckBlock,
+    validate::{defaults, path},
 };
 
 /// What endpoints are asked.

@@ -11,18 +11,20 @@ pub(super) use balance::hash_on;
 
 use std::{sync::Arc, time::Duration};
 
-use super::{
-    defaults, name, retry, tls, url,
-    value::{narrow, number, time_or_off, time_over_zero, word},
-};
 use crate::{
+    block::{
+        At, Entries,
+        field::{narrow, number, time_or_off, time_over_zero, word},
+        name,
+        problem::Report,
+    },
     files::Files,
     model::{
         App, AppAddress, ClientTls, ConnectionSettings, EndpointAddress, EndpointSpec, Protocol, Upstream,
         UpstreamKind, UpstreamLimits,
     },
-    problem::Report,
-    schema::{At, ConnectionsBlock, EndpointBlock, Entries, UpstreamBlock, UpstreamLimitsBlock},
+    schema::{ConnectionsBlock, EndpointBlock, UpstreamBlock, UpstreamLimitsBlock},
+    validate::{defaults, retry, tls, url},
 };
 
 /// All upstreams: the app first, then in file order.

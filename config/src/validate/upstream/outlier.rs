@@ -1,13 +1,14 @@
 //! `outlierDetection` of an upstream.
 
-use super::super::{
-    defaults,
-    value::{narrow, number, time_over_zero},
-};
 use crate::{
+    block::{
+        At,
+        field::{narrow, number, time_over_zero},
+        problem::Report,
+    },
     model::OutlierDetection,
-    problem::Report,
-    schema::{At, OutlierDetectionBlock},
+    schema::OutlierDetectionBlock,
+    validate::defaults,
 };
 
 /// The rules for an upstream with so many endpoints, as far as their number is known.

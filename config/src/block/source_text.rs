@@ -77,7 +77,7 @@ fn mask(character: char) -> char {
 }
 
 /// Where the character that holds this byte begins, or the end of the text.
-pub(super) fn char_start(text: &str, offset: usize) -> usize {
+pub(crate) fn char_start(text: &str, offset: usize) -> usize {
     let offset = offset.min(text.len());
     (0..=offset).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default()
 }

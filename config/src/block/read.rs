@@ -2,11 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::{
-    load::{
-        environment::{Environment, SubstitutionError, substitute},
-        node::{Key, Node, Value},
-    },
+use crate::block::{
+    environment::{Environment, SubstitutionError, substitute},
+    node::{Key, Node, Value},
     problem::{Place, Report, closest},
 };
 

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::{
+use crate::block::{
+    At,
     problem::{Place, Report, closest},
-    schema::At,
 };
 
 /// Names that mean something of their own where upstreams and token providers are referred to. A listener or route may
@@ -12,7 +12,7 @@ use crate::{
 const RESERVED: [&str; 3] = ["app", "mtls", "none"];
 
 /// Checks that a name is a DNS label (RFC 1123).
-pub(super) fn check(name: &str, place: &Place, report: &mut Report) {
+pub(crate) fn check(name: &str, place: &Place, report: &mut Report) {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let ends = name.bytes().next().is_some_and(plain) && name.bytes().last().is_some_and(plain);
     if !ends || name.len() > 63 || !name.bytes().all(|byte| plain(byte) || byte == b'-') {
@@ -22,7 +22,7 @@ pub(super) fn check(name: &str, place: &Place, report: &mut Report) {
 }
 
 /// Checks that a name is not one of the reserved ones.
-pub(super) fn not_reserved(name: &str, place: &Place, report: &mut Report) {
+pub(crate) fn not_reserved(name: &str, place: &Place, report: &mut Report) {
     if RESERVED.contains(&name) {
         let message = format!("the name `{name}` is reserved");
         report.error(place, "reserved-name", message, "choose another name");
@@ -30,19 +30,19 @@ pub(super) fn not_reserved(name: &str, place: &Place, report: &mut Report) {
 }
 
 /// The names of one kind of thing, each of which is to be used once.
-pub(super) struct Taken<'a> {
+pub(crate) struct Taken<'a> {
     kind: &'static str,
     first: HashMap<String, &'a Place>,
 }
 
 impl<'a> Taken<'a> {
     /// None yet.
-    pub(super) fn of(kind: &'static str) -> Self {
+    pub(crate) fn of(kind: &'static str) -> Self {
         Self { kind, first: HashMap::new() }
     }
 
     /// One more; reported when it is there already.
-    pub(super) fn take(&mut self, name: &str, place: &'a Place, report: &mut Report) {
+    pub(crate) fn take(&mut self, name: &str, place: &'a Place, report: &mut Report) {
         let kind = self.kind;
         let Some(first) = self.first.get(name) else {
             self.first.insert(name.to_owned(), place);
@@ -55,7 +55,7 @@ impl<'a> Taken<'a> {
 }
 
 /// Where each thing stands, by its name; the first of a name counts.
-pub(super) fn by_name<'a, T>(things: &'a [T], name: impl Fn(&'a T) -> &'a str) -> HashMap<&'a str, u32> {
+pub(crate) fn by_name<'a, T>(things: &'a [T], name: impl Fn(&'a T) -> &'a str) -> HashMap<&'a str, u32> {
     let mut found = HashMap::with_capacity(things.len());
     for (index, thing) in (0..).zip(things) {
         found.entry(name(thing)).or_insert(index);
@@ -67,7 +67,7 @@ pub(super) fn by_name<'a, T>(things: &'a [T], name: impl Fn(&'a T) -> &'a str) -
 const TOLD: usize = 20;
 
 /// Reports a reference to something that does not exist.
-pub(super) fn unresolved<'a>(
+pub(crate) fn unresolved<'a>(
     kind: &str,
     name: &str,
     place: &Place,
@@ -95,7 +95,7 @@ fn help(name: &str) -> String {
 }
 
 /// The items of a list without those that stand there again, which are reported.
-pub(super) fn each_once<'a>(items: &'a [At<String>], report: &mut Report) -> Vec<&'a At<String>> {
+pub(crate) fn each_once<'a>(items: &'a [At<String>], report: &mut Report) -> Vec<&'a At<String>> {
     let mut once: Vec<&At<String>> = Vec::with_capacity(items.len());
     for item in items {
         if once.iter().any(|earlier| earlier.value == item.value) {

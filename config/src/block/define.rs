@@ -19,11 +19,11 @@ macro_rules! block {
         $(#[doc = $doc])*
         #[derive(Debug, Clone, Default)]
         pub(crate) struct $name {
-            $( $(#[doc = $field_doc])* pub(crate) $field: Option<$crate::schema::At<$type>>, )*
+            $( $(#[doc = $field_doc])* pub(crate) $field: Option<$crate::block::At<$type>>, )*
         }
 
         impl $name {
-            const BLOCK: $crate::schema::read::Keys = $crate::schema::read::Keys {
+            const BLOCK: $crate::block::read::Keys = $crate::block::read::Keys {
                 all: &[$($key),*],
                 required: &[$($($required),*)?],
                 one_of: &[$($($one_of),*)?],
@@ -31,15 +31,15 @@ macro_rules! block {
             };
         }
 
-        impl $crate::schema::read::Read for $name {
-            const KEYS: Option<&'static $crate::schema::read::Keys> = Some(&Self::BLOCK);
+        impl $crate::block::read::Read for $name {
+            const KEYS: Option<&'static $crate::block::read::Keys> = Some(&Self::BLOCK);
 
             fn read(
-                node: &$crate::load::node::Node,
-                place: &$crate::problem::Place,
-                reader: &mut $crate::schema::read::Reader<'_>,
+                node: &$crate::block::node::Node,
+                place: &$crate::block::problem::Place,
+                reader: &mut $crate::block::read::Reader<'_>,
             ) -> Option<Self> {
-                let fields = $crate::schema::read::Fields::open(node, place, &Self::BLOCK, reader)?;
+                let fields = $crate::block::read::Fields::open(node, place, &Self::BLOCK, reader)?;
                 Some(Self { $( $field: fields.take($key, reader), )* })
             }
         }
@@ -50,7 +50,7 @@ macro_rules! block {
             }
 
             fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                $crate::schema::json::block(
+                $crate::block::json::block(
                     [$($doc),*].concat(),
                     &Self::BLOCK,
                     vec![$((
@@ -64,4 +64,4 @@ macro_rules! block {
     };
 }
 
-pub(super) use block;
+pub(crate) use block;

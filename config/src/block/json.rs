@@ -3,25 +3,23 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
-use super::{At, File, read::Keys};
+use crate::block::{At, read::Keys};
 
 /// A string that holds a variable: allowed wherever the value itself is checked by a pattern.
-pub(super) const VARIABLE: &str = r"\$\{env:[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}";
+pub(crate) const VARIABLE: &str = r"\$\{env:[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}";
 
-/// The JSON Schema (2020-12) of a configuration file. It accepts every file that the reader accepts, and
-/// refuses unknown keys, wrong types and misspelt words; references and ranges across keys are left to
-/// the loader.
-pub fn json_schema() -> Value {
+/// The JSON Schema (2020-12) of a file whose outermost block is `T`.
+pub(crate) fn root<T: JsonSchema>(title: &str) -> Value {
     let settings = SchemaSettings::draft2020_12();
-    let mut schema = settings.into_generator().into_root_schema_for::<File>().to_value();
+    let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
     if let Some(root) = schema.as_object_mut() {
-        root.insert("title".to_owned(), "Outrigger configuration, version 1".into());
+        root.insert("title".to_owned(), title.into());
     }
     schema
 }
 
 /// The schema of one block, made from the same list that the reader uses.
-pub(super) fn block(description: String, keys: &Keys, fields: Vec<(&str, String, Schema)>) -> Schema {
+pub(crate) fn block(description: String, keys: &Keys, fields: Vec<(&str, String, Schema)>) -> Schema {
     let mut properties = Map::new();
     for (key, description, schema) in fields {
         let mut schema = schema.to_value();
@@ -46,17 +44,17 @@ pub(super) fn block(description: String, keys: &Keys, fields: Vec<(&str, String,
 }
 
 /// A string that fits `pattern`, or holds a variable.
-pub(super) fn text(pattern: &str) -> Schema {
+pub(crate) fn text(pattern: &str) -> Schema {
     object(json!({ "type": "string", "pattern": format!("^({pattern}|.*{VARIABLE}.*)$") }))
 }
 
 /// A value that fits `schema`, or a string that holds a variable.
-pub(super) fn or_variable(schema: Value) -> Schema {
+pub(crate) fn or_variable(schema: Value) -> Schema {
     object(json!({ "anyOf": [schema, { "type": "string", "pattern": VARIABLE }] }))
 }
 
 /// A schema from its JSON, which is an object.
-pub(super) fn object(schema: Value) -> Schema {
+pub(crate) fn object(schema: Value) -> Schema {
     Schema::try_from(schema).unwrap_or_default()
 }
 

@@ -10,7 +10,7 @@ use serde_saphyr::{
     options::{DuplicateKeyPolicy, MergeKeyPolicy},
 };
 
-use super::{Span, source_text::char_start};
+use crate::block::{Span, source_text::char_start};
 
 /// Levels of nesting; the deepest key of the vocabulary is at level 9.
 const MAX_DEPTH: usize = 64;
@@ -109,7 +109,7 @@ fn place(raw: Spanned<Raw>, text: &str) -> Node {
     Node { span, value }
 }
 
-pub(super) fn byte_span(location: serde_saphyr::Location, text: &str) -> Span {
+pub(crate) fn byte_span(location: serde_saphyr::Location, text: &str) -> Span {
     let span = location.span();
     let start = span.byte_offset().and_then(|start| usize::try_from(start).ok()).unwrap_or_default();
     let length = span.byte_len().and_then(|length| usize::try_from(length).ok()).unwrap_or_default();

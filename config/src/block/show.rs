@@ -4,31 +4,27 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::{
-    load::environment::escape,
-    model::Percent,
-    schema::{Words, word_of},
-};
+use crate::block::{Percent, Words, environment::escape, word_of};
 
 /// An object that leaves out what is absent.
 #[derive(Default)]
-pub(super) struct Object(Map<String, Value>);
+pub(crate) struct Object(Map<String, Value>);
 
 impl Object {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::default()
     }
 
-    pub(super) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+    pub(crate) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.0.insert(key.to_owned(), value.into());
         self
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    pub(super) fn maybe(self, key: &str, value: Option<impl Into<Value>>) -> Self {
+    pub(crate) fn maybe(self, key: &str, value: Option<impl Into<Value>>) -> Self {
         match value {
             Some(value) => self.with(key, value),
             None => self,
@@ -43,12 +39,12 @@ impl From<Object> for Value {
 }
 
 /// A text in which nothing is a variable any more.
-pub(super) fn text(text: &str) -> Value {
+pub(crate) fn text(text: &str) -> Value {
     escape(text).into()
 }
 
 /// A duration of the model, which came from GEP-2257 and fits it again.
-pub(super) fn time(duration: Duration) -> Value {
+pub(crate) fn time(duration: Duration) -> Value {
     let mut rest = duration.as_millis();
     let mut out = String::new();
     for (unit, millis) in [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)] {
@@ -63,12 +59,12 @@ pub(super) fn time(duration: Duration) -> Value {
 }
 
 /// A duration, or `0s` where it is switched off.
-pub(super) fn time_or_off(duration: Option<Duration>) -> Value {
+pub(crate) fn time_or_off(duration: Option<Duration>) -> Value {
     time(duration.unwrap_or_default())
 }
 
 /// A size in the largest unit that divides it.
-pub(super) fn size(bytes: u64) -> Value {
+pub(crate) fn size(bytes: u64) -> Value {
     for (unit, shift) in [("GiB", 30), ("MiB", 20), ("KiB", 10)] {
         if bytes > 0 && bytes.is_multiple_of(1 << shift) {
             return format!("{}{unit}", bytes >> shift).into();
@@ -78,7 +74,7 @@ pub(super) fn size(bytes: u64) -> Value {
 }
 
 /// A share of 100 as a plain number, whole where it is.
-pub(super) fn percent(share: Percent) -> Value {
+pub(crate) fn percent(share: Percent) -> Value {
     let parts = share.per_million();
     match parts.is_multiple_of(10_000) {
         true => (parts / 10_000).into(),
@@ -87,6 +83,6 @@ pub(super) fn percent(share: Percent) -> Value {
 }
 
 /// The word for a value.
-pub(super) fn word<T: Words + PartialEq>(value: T) -> Value {
+pub(crate) fn word<T: Words + PartialEq>(value: T) -> Value {
     word_of(value).into()
 }

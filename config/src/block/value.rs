@@ -5,13 +5,11 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde_json::json;
 
-use super::{
-    At, json,
-    read::{Read, Reader, report_duplicates},
-};
-use crate::{
-    load::node::{Node, Value},
+use crate::block::{
+    At, Read, Reader, json,
+    node::{Node, Value},
     problem::{Place, closest},
+    read::report_duplicates,
 };
 
 /// A whole number from `MIN` to `MAX`.
@@ -67,7 +65,7 @@ pub(crate) trait Words: Copy + 'static {
 pub(crate) struct Word<T>(pub(crate) T);
 
 /// What GEP-2257 says a duration is.
-pub(super) const TIME_PATTERN: &str = "([0-9]{1,5}(h|m|s|ms)){1,4}";
+pub(crate) const TIME_PATTERN: &str = "([0-9]{1,5}(h|m|s|ms)){1,4}";
 const SIZE_PATTERN: &str = "[0-9]{1,15}(B|KiB|MiB|GiB)";
 
 /// Reads a GEP-2257 duration.
@@ -110,6 +108,16 @@ pub(crate) fn parse_share(text: &str) -> Option<u32> {
     // At most 1 000 000, and rounded: the cast is exact.
     (0.0..=100.0).contains(&share).then(|| (share * 10_000.0).round() as u32)
 }
+
+/// Says which words the values of an enumeration are.
+macro_rules! words {
+    ($($type:ident { $($word:literal => $value:ident),* $(,)? })*) => {
+        $(impl $crate::block::Words for $type {
+            const WORDS: &'static [(&'static str, Self)] = &[$(($word, Self::$value)),*];
+        })*
+    };
+}
+pub(crate) use words;
 
 // === impl Word ===
 
@@ -316,7 +324,7 @@ macro_rules! inline_schema {
         }
     };
 }
-pub(super) use inline_schema;
+pub(crate) use inline_schema;
 
 inline_schema!([const MIN: u64, const MAX: u64] Int<MIN, MAX>, |_generator| {
     json::or_variable(json!({ "type": "integer", "minimum": MIN, "maximum": MAX }))

@@ -2,36 +2,33 @@
 
 use std::time::Duration;
 
-use crate::{
-    problem::Report,
-    schema::{At, Flag, Int, Size, Time, Word},
-};
+use crate::block::{At, Flag, Int, Size, Time, Word, problem::Report};
 
 /// An optional field of a schema block.
-pub(super) type Field<T> = Option<At<T>>;
+pub(crate) type Field<T> = Option<At<T>>;
 
 /// A word, or the default.
-pub(super) fn word<T: Copy>(field: &Field<Word<T>>, default: T) -> T {
+pub(crate) fn word<T: Copy>(field: &Field<Word<T>>, default: T) -> T {
     field.as_ref().map_or(default, |word| word.value.0)
 }
 
 /// A flag, or the default.
-pub(super) fn flag(field: &Field<Flag>, default: bool) -> bool {
+pub(crate) fn flag(field: &Field<Flag>, default: bool) -> bool {
     field.as_ref().map_or(default, |flag| flag.value.0)
 }
 
 /// A number, or the default.
-pub(super) fn number<const MIN: u64, const MAX: u64>(field: &Field<Int<MIN, MAX>>, default: u64) -> u64 {
+pub(crate) fn number<const MIN: u64, const MAX: u64>(field: &Field<Int<MIN, MAX>>, default: u64) -> u64 {
     field.as_ref().map_or(default, |number| number.value.0)
 }
 
 /// A number as a narrower type that has room for `MAX`.
-pub(super) fn narrow<T: TryFrom<u64>>(number: u64) -> T {
+pub(crate) fn narrow<T: TryFrom<u64>>(number: u64) -> T {
     T::try_from(number).ok().expect("the schema's range fits the model's type")
 }
 
 /// A size within a range, or the default.
-pub(super) fn size_between(
+pub(crate) fn size_between(
     field: &Field<Size>,
     default: u64,
     (min, max): (u64, u64),
@@ -48,12 +45,12 @@ pub(super) fn size_between(
 }
 
 /// A duration, or the default.
-pub(super) fn time(field: &Field<Time>, default: Duration) -> Duration {
+pub(crate) fn time(field: &Field<Time>, default: Duration) -> Duration {
     field.as_ref().map_or(default, |time| time.value.0)
 }
 
 /// A duration that `0s` switches off.
-pub(super) fn time_or_off(field: &Field<Time>, default: Option<Duration>) -> Option<Duration> {
+pub(crate) fn time_or_off(field: &Field<Time>, default: Option<Duration>) -> Option<Duration> {
     match field {
         Some(time) => Some(time.value.0).filter(|time| !time.is_zero()),
         None => default,
@@ -61,7 +58,7 @@ pub(super) fn time_or_off(field: &Field<Time>, default: Option<Duration>) -> Opt
 }
 
 /// A duration that cannot be switched off.
-pub(super) fn time_over_zero(field: &Field<Time>, default: Duration, report: &mut Report) -> Duration {
+pub(crate) fn time_over_zero(field: &Field<Time>, default: Duration, report: &mut Report) -> Duration {
     if let Some(time) = field.as_ref().filter(|time| time.value.0.is_zero()) {
         let help = "write a duration over 0s, or remove the key for the default";
         report.error(&time.place, "out-of-range", "this cannot be switched off with 0s", help);

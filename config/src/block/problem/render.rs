@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::{Problem, Severity};
+use crate::block::problem::{Problem, Severity};
 
 /// Columns of a source line that are shown; a longer line is cut around the mark.
 const WIDTH: usize = 110;

@@ -11,6 +11,7 @@ mod load;
 pub mod model;
 mod reload;
 mod render;
+mod route;
 mod schema;
 pub mod strict_json;
 mod validate;

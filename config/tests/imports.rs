@@ -12,10 +12,8 @@ const ORDER: &[&[&str]] = &[
     // A file is loaded, and loaded again.
     &["load", "reload"],
     // What is written, accepted, checked and shown.
-    &["render", "validate", "schema", "diff"],
-    &["jwks"],
-    &["model", "strict_json"],
-    &["files"],
+    &["diff", "model", "render", "validate", "schema", "route", "jwks"],
+    &["files", "strict_json"],
     // What every block stands on.
     &["block"],
 ];

@@ -6,7 +6,6 @@
 
 mod app;
 mod auth;
-mod cors;
 mod ext_auth;
 mod jwt;
 mod listener;
@@ -18,15 +17,19 @@ mod route;
 mod secret;
 mod telemetry;
 mod tls;
-mod traffic;
 mod upstream;
-
 pub use crate::block::Percent;
+pub use crate::route::{
+    concurrency::Concurrency,
+    cors::{Cors, OriginMatch},
+    fault::Fault,
+    mirror::Mirror,
+    timeouts::RouteTimeouts,
+};
 pub use app::{App, AppAddress, Readiness, ReadinessProbe};
 pub use auth::{
     Auth, Authorize, AuthorizeRule, ClaimMatch, Credential, Mode, Requirement, RuleAction, SanPattern,
 };
-pub use cors::{Cors, OriginMatch};
 pub use ext_auth::{ExtAuth, OnError};
 pub use jwt::{
     ClaimHeader, ClaimPath, JwtAlgorithm, JwtProvider, KeySource, RemoteKeys, TokenBinding, TokenLocation,
@@ -41,7 +44,7 @@ pub use rate_limit::{RateLimit, RateLimitKey, Redis, Store};
 pub use retry::{Backoff, GrpcCode, Hedge, HedgeAfter, Retry, RetryBudget, RetryCondition, RetryMethods};
 pub use route::{
     Action, DirectResponse, HeaderChanges, HeaderMatch, Hostname, PathMatch, PathRewrite, QueryMatch,
-    Redirect, Route, RouteMatch, RouteTimeouts, Scheme, UrlRewrite, ValueMatch, WeightedBackend,
+    Redirect, Route, RouteMatch, Scheme, UrlRewrite, ValueMatch, WeightedBackend,
 };
 pub use secret::{SecretOrigin, SecretSource, SecretText};
 pub use telemetry::{AccessLog, AccessLogFormat, Telemetry};
@@ -49,7 +52,6 @@ pub use tls::{
     Certificate, ClientAuth, ClientAuthMode, ClientTls, PrivateKey, ServerTls, SniCertificate,
     SubjectAltName, TlsVersion,
 };
-pub use traffic::{Concurrency, Fault, Mirror};
 pub use upstream::{
     CircuitBreaker, ConnectionSettings, DnsKind, EndpointAddress, EndpointSpec, HashOn, HealthCheck,
     LoadBalancer, LoadBalancerPolicy, NamedEndpoints, OutlierDetection, Protocol, Upstream, UpstreamKind,

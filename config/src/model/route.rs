@@ -1,12 +1,15 @@
 //! Routes: which requests they take and what happens to them.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
-use super::{
-    Auth, Authorize, ClaimMatch, Concurrency, Cors, ExtAuth, Fault, HashOn, Hedge, ListenerId, Mirror,
-    PathTemplate, Pattern, RateLimitId, Retry, UpstreamId,
+use crate::{
+    model::{
+        Auth, Authorize, ClaimMatch, ExtAuth, HashOn, Hedge, ListenerId, PathTemplate, Pattern, RateLimitId,
+        Retry, UpstreamId,
+    },
+    route::{concurrency::Concurrency, cors::Cors, fault::Fault, mirror::Mirror, timeouts::RouteTimeouts},
 };
 
 /// One route, with `defaults` already applied.
@@ -319,18 +322,4 @@ impl HeaderChanges {
     pub fn is_empty(&self) -> bool {
         self.remove.is_empty() && self.set.is_empty() && self.add.is_empty()
     }
-}
-
-/// How long the upstream may take; `None` where the file says `0s`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RouteTimeouts {
-    /// From the last byte of the request to the response head, all tries together. Default 15 s.
-    pub request: Option<Duration>,
-    /// The same for one try. Default off; never over `request`.
-    pub backend_request: Option<Duration>,
-    /// Between two frames of a response body. Default 5 min.
-    pub stream_idle: Option<Duration>,
-    /// On an upgraded connection, without a byte in either direction. Default 1 h.
-    pub upgrade_idle: Option<Duration>,
 }

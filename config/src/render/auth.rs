@@ -5,14 +5,14 @@ use serde_json::{Map, Value};
 use crate::{
     block::show::{Object, text, time, word},
     model::{
-        Auth, Authorize, AuthorizeRule, ClaimMatch, ClientTls, Config, Cors, Credential, ExtAuth,
-        OriginMatch, ProviderId, Requirement, ValueMatch,
+        Auth, Authorize, AuthorizeRule, ClaimMatch, ClientTls, Config, Credential, ExtAuth, ProviderId,
+        Requirement, ValueMatch,
     },
     render::tls,
     validate::claim_path,
 };
 
-pub(super) fn auth(config: &Config, auth: &Auth) -> Value {
+pub(crate) fn auth(config: &Config, auth: &Auth) -> Value {
     let provider = |id: &ProviderId| -> Value { (*config.jwt_provider(*id).name).into() };
     let credential = |credential: &Credential| match credential {
         Credential::Token(id) => provider(id),
@@ -27,7 +27,7 @@ pub(super) fn auth(config: &Config, auth: &Auth) -> Value {
     Object::new().with(key, names).with("mode", word(auth.mode)).into()
 }
 
-pub(super) fn authorize(authorize: &Authorize) -> Object {
+pub(crate) fn authorize(authorize: &Authorize) -> Object {
     let rules: Vec<Value> = authorize.rules.iter().map(rule).collect();
     Object::new().with("mode", word(authorize.mode)).with("rules", rules)
 }
@@ -49,7 +49,7 @@ fn rule(rule: &AuthorizeRule) -> Value {
 }
 
 /// Claims by name; one value stands alone, several in a list.
-pub(super) fn claims(claims: &[ClaimMatch]) -> Option<Map<String, Value>> {
+pub(crate) fn claims(claims: &[ClaimMatch]) -> Option<Map<String, Value>> {
     let one = |claim: &ClaimMatch| {
         let value = match &claim.any_of[..] {
             [value] => value_match(value),
@@ -60,7 +60,7 @@ pub(super) fn claims(claims: &[ClaimMatch]) -> Option<Map<String, Value>> {
     (!claims.is_empty()).then(|| claims.iter().map(one).collect())
 }
 
-pub(super) fn value_match(value: &ValueMatch) -> Value {
+pub(crate) fn value_match(value: &ValueMatch) -> Value {
     match value {
         ValueMatch::Exact(value) => text(value),
         ValueMatch::Regex(pattern) => Object::new().with("regex", text(pattern.as_str())).into(),
@@ -68,7 +68,7 @@ pub(super) fn value_match(value: &ValueMatch) -> Value {
     }
 }
 
-pub(super) fn ext_auth(service: &ExtAuth) -> Object {
+pub(crate) fn ext_auth(service: &ExtAuth) -> Object {
     let scheme = if service.tls.is_some() { "https" } else { "http" };
     let tls = service.tls.as_deref().filter(|tls| **tls != ClientTls::default());
     Object::new()
@@ -82,25 +82,6 @@ pub(super) fn ext_auth(service: &ExtAuth) -> Object {
         .with("includeClientAddress", service.include_client_address)
 }
 
-pub(super) fn cors(cors: &Cors) -> Object {
-    let origins: Vec<Value> = cors.allow_origins.iter().map(origin).collect();
-    Object::new()
-        .with("allowOrigins", origins)
-        .with("allowCredentials", cors.allow_credentials)
-        .maybe("allowMethods", list(&cors.allow_methods, |method| method.as_str().into()))
-        .maybe("allowHeaders", list(&cors.allow_headers, |name| name.as_str().into()))
-        .maybe("exposeHeaders", list(&cors.expose_headers, |name| name.as_str().into()))
-        .maybe("maxAge", cors.max_age.map(time))
-}
-
-fn origin(origin: &OriginMatch) -> Value {
-    match origin {
-        OriginMatch::Any => "*".into(),
-        OriginMatch::Exact(origin) => text(origin),
-        OriginMatch::Wildcard { scheme, suffix } => text(&format!("{scheme}*{suffix}")),
-    }
-}
-
-fn list<T>(items: &[T], show: impl Fn(&T) -> Value) -> Option<Vec<Value>> {
+pub(crate) fn list<T>(items: &[T], show: impl Fn(&T) -> Value) -> Option<Vec<Value>> {
     (!items.is_empty()).then(|| items.iter().map(show).collect())
 }

@@ -3,15 +3,14 @@
 //! What is shown is a file again: loading it gives an equal configuration. Of a secret it says where
 //! it comes from; nothing here ever sees its content.
 
-mod auth;
-mod operations;
-mod provider;
-mod rate_limit;
-mod retry;
-mod route;
-mod tls;
-mod traffic;
-mod upstream;
+pub(crate) mod auth;
+pub(crate) mod operations;
+pub(crate) mod provider;
+pub(crate) mod rate_limit;
+pub(crate) mod retry;
+pub(crate) mod route;
+pub(crate) mod tls;
+pub(crate) mod upstream;
 
 use serde_json::{Map, Value, json};
 

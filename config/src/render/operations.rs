@@ -11,14 +11,14 @@ use crate::{
     render::{tls, upstream},
 };
 
-pub(super) fn workers(workers: Workers) -> Value {
+pub(crate) fn workers(workers: Workers) -> Value {
     match workers {
         Workers::Auto => "auto".into(),
         Workers::Fixed(number) => number.into(),
     }
 }
 
-pub(super) fn app(app: &App) -> Value {
+pub(crate) fn app(app: &App) -> Value {
     let object = match &app.address {
         AppAddress::Tcp(socket) => {
             Object::new().with("port", socket.port()).with("host", socket.ip().to_string())
@@ -36,7 +36,7 @@ pub(super) fn app(app: &App) -> Value {
     object.with("protocol", word(app.protocol)).with("readiness", readiness).with("limits", limits).into()
 }
 
-pub(super) fn listener(listener: &Listener) -> Value {
+pub(crate) fn listener(listener: &Listener) -> Value {
     let socket = listener.address.socket;
     let object = Object::new().with("name", &*listener.name).with("direction", word(listener.direction));
     let object = match listener.address.dual_stack {
@@ -81,7 +81,7 @@ fn limits(limits: &ListenerLimits) -> Object {
         .with("streams", limits.streams)
 }
 
-pub(super) fn telemetry(telemetry: &Telemetry) -> Value {
+pub(crate) fn telemetry(telemetry: &Telemetry) -> Value {
     let log = &telemetry.access_log;
     let log = Object::new()
         .with("output", "stdout")
@@ -90,14 +90,14 @@ pub(super) fn telemetry(telemetry: &Telemetry) -> Value {
     Object::new().with("accessLog", log).into()
 }
 
-pub(super) fn server(server: Option<ServerAddress>) -> Value {
+pub(crate) fn server(server: Option<ServerAddress>) -> Value {
     match server {
         Some(server) => json!({ "address": server.socket.to_string() }),
         None => "off".into(),
     }
 }
 
-pub(super) fn reload(reload: &Reload) -> Value {
+pub(crate) fn reload(reload: &Reload) -> Value {
     Object::new()
         .with("watch", reload.watch)
         .with("debounce", time(reload.debounce))
@@ -105,7 +105,7 @@ pub(super) fn reload(reload: &Reload) -> Value {
         .into()
 }
 
-pub(super) fn lifecycle(lifecycle: &Lifecycle) -> Value {
+pub(crate) fn lifecycle(lifecycle: &Lifecycle) -> Value {
     Object::new()
         .with("shutdownDelay", time(lifecycle.shutdown_delay))
         .with("drainTimeout", time(lifecycle.drain_timeout))

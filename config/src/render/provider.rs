@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The provider and its name.
-pub(super) fn provider(provider: &JwtProvider) -> (String, Value) {
+pub(crate) fn provider(provider: &JwtProvider) -> (String, Value) {
     let texts =
         |texts: &[std::sync::Arc<str>]| -> Vec<Value> { texts.iter().map(|item| text(item)).collect() };
     let algorithms: Vec<Value> = provider.algorithms.iter().map(|algorithm| word(*algorithm)).collect();
@@ -59,7 +59,7 @@ fn remote(object: Object, keys: &RemoteKeys) -> Object {
         .with("allowInsecure", keys.allow_insecure)
 }
 
-pub(super) fn origin(origin: Option<&SecretOrigin>) -> Value {
+pub(crate) fn origin(origin: Option<&SecretOrigin>) -> Value {
     match origin {
         Some(SecretOrigin::File(file)) => Object::new().with("file", path(file)).into(),
         Some(SecretOrigin::Env(name)) => Object::new().with("env", text(name)).into(),

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// One entry of `rateLimits`.
-pub(super) fn rate_limit(limit: &RateLimit) -> (String, Value) {
+pub(crate) fn rate_limit(limit: &RateLimit) -> (String, Value) {
     let block = Object::new()
         .with("requests", limit.requests)
         .with("per", time(limit.per))
@@ -22,7 +22,7 @@ pub(super) fn rate_limit(limit: &RateLimit) -> (String, Value) {
 }
 
 /// The server.
-pub(super) fn redis(redis: &Redis) -> Value {
+pub(crate) fn redis(redis: &Redis) -> Value {
     let database = Some(redis.database).filter(|number| *number > 0);
     let database = database.map_or_else(String::new, |number| format!("/{number}"));
     let scheme = if redis.tls.is_some() { "rediss" } else { "redis" };

@@ -7,7 +7,7 @@ use crate::{
     model::{Hedge, HedgeAfter, Retry, RetryBudget, RetryMethods},
 };
 
-pub(super) fn retry(retry: &Retry) -> Object {
+pub(crate) fn retry(retry: &Retry) -> Object {
     let codes: Vec<Value> = retry.codes.iter().map(|code| code.as_u16().into()).collect();
     let backoff = Object::new().with("base", time(retry.backoff.base)).with("max", time(retry.backoff.max));
     let methods: Value = match &retry.methods {
@@ -25,7 +25,7 @@ pub(super) fn retry(retry: &Retry) -> Object {
         .with("bufferBytes", size(retry.buffer_bytes as u64))
 }
 
-pub(super) fn hedge(hedge: &Hedge) -> Object {
+pub(crate) fn hedge(hedge: &Hedge) -> Object {
     let after = match hedge.after {
         HedgeAfter::Time(after) => time(after),
         HedgeAfter::Percentile(number) => format!("p{number}").into(),
@@ -33,6 +33,6 @@ pub(super) fn hedge(hedge: &Hedge) -> Object {
     Object::new().with("after", after).with("maxPercent", percent(hedge.max_percent))
 }
 
-pub(super) fn budget(budget: &RetryBudget) -> Object {
+pub(crate) fn budget(budget: &RetryBudget) -> Object {
     Object::new().with("percent", percent(budget.percent)).with("minPerSecond", budget.min_per_second)
 }

@@ -4,20 +4,21 @@ use http::HeaderValue;
 use serde_json::{Map, Value};
 
 use crate::{
-    block::show::{Object, text, time_or_off},
+    block::show::{Object, text},
     model::{
         Action, Config, DirectResponse, Direction, HeaderChanges, PathMatch, PathRewrite, Redirect, Route,
         RouteMatch, Scheme, UrlRewrite, WeightedBackend,
     },
     render::{
         auth::{self, value_match},
-        retry, tls, traffic,
+        retry, tls,
         upstream::hash_on,
     },
+    route::{concurrency, cors, fault, mirror, timeouts},
 };
 
 /// One route. Keys that would be refused on a route that answers by itself are left out there.
-pub(super) fn route(config: &Config, route: &Route) -> Value {
+pub(crate) fn route(config: &Config, route: &Route) -> Value {
     let listeners: Vec<Value> =
         route.listeners.iter().map(|id| (*config.listener(*id).name).into()).collect();
     let hostnames: Vec<Value> = route.hostnames.iter().map(tls::hostname).collect();
@@ -35,7 +36,7 @@ pub(super) fn route(config: &Config, route: &Route) -> Value {
         .maybe("auth", inbound.then(|| auth::auth(config, &route.auth)))
         .maybe("authorize", route.authorize.as_ref().map(auth::authorize))
         .maybe("extAuth", route.ext_auth.as_ref().map(auth::ext_auth))
-        .maybe("cors", route.cors.as_ref().map(auth::cors));
+        .maybe("cors", route.cors.as_ref().map(cors::show));
     let object = match &route.action {
         Action::Forward(backends) => forward(object, config, route, backends),
         Action::Redirect(redirect) => object.with("requestRedirect", redirect_to(redirect)),
@@ -48,19 +49,20 @@ fn forward(object: Object, config: &Config, route: &Route, backends: &[WeightedB
     let backend = |item: &WeightedBackend| -> Value {
         Object::new().with("name", &*config.upstream(item.upstream).name).with("weight", item.weight).into()
     };
-    let timeouts = Object::new()
-        .with("request", time_or_off(route.timeouts.request))
-        .with("backendRequest", time_or_off(route.timeouts.backend_request))
-        .with("streamIdle", time_or_off(route.timeouts.stream_idle))
-        .with("upgradeIdle", time_or_off(route.timeouts.upgrade_idle));
     object
         .maybe("urlRewrite", url_rewrite(&route.url_rewrite))
         .maybe("requestHeaders", header_changes(&route.request_headers))
-        .maybe("concurrency", route.concurrency.as_ref().map(traffic::concurrency))
+        .maybe("concurrency", route.concurrency.as_ref().map(concurrency::show))
         .maybe("hashOn", route.hash_on.as_ref().map(hash_on))
-        .maybe("requestMirror", route.request_mirror.as_ref().map(|mirror| traffic::mirror(config, mirror)))
-        .maybe("fault", route.fault.as_ref().map(traffic::fault))
-        .with("timeouts", timeouts)
+        .maybe(
+            "requestMirror",
+            route
+                .request_mirror
+                .as_ref()
+                .map(|mirror| mirror::show(mirror, &config.upstream(mirror.upstream).name)),
+        )
+        .maybe("fault", route.fault.as_ref().map(fault::show))
+        .with("timeouts", timeouts::show(&route.timeouts))
         .maybe("retry", route.retry.as_ref().map(retry::retry))
         .maybe("hedge", route.hedge.as_ref().map(retry::hedge))
         .with("backendRefs", backends.iter().map(backend).collect::<Vec<_>>())

@@ -9,7 +9,7 @@ use crate::{
     model::{Certificate, ClientAuth, ClientTls, Hostname, ServerTls, SniCertificate, SubjectAltName},
 };
 
-pub(super) fn server(tls: &ServerTls) -> Object {
+pub(crate) fn server(tls: &ServerTls) -> Object {
     let sni: Vec<Value> = tls.sni.iter().map(sni).collect();
     certificate(Object::new(), &tls.certificate)
         .with("minVersion", word(tls.min_version))
@@ -22,7 +22,7 @@ fn sni(entry: &SniCertificate) -> Value {
     certificate(Object::new().with("hostnames", hostnames), &entry.certificate).into()
 }
 
-pub(super) fn hostname(hostname: &Hostname) -> Value {
+pub(crate) fn hostname(hostname: &Hostname) -> Value {
     match hostname {
         Hostname::Exact(name) => text(name),
         Hostname::Wildcard(suffix) => text(&format!("*{suffix}")),
@@ -48,7 +48,7 @@ fn client_auth(auth: &ClientAuth) -> Object {
 }
 
 /// Towards endpoints.
-pub(super) fn client(tls: &ClientTls) -> Object {
+pub(crate) fn client(tls: &ClientTls) -> Object {
     let name = |name: &SubjectAltName| match name {
         SubjectAltName::Dns(name) | SubjectAltName::Uri(name) => text(name),
         SubjectAltName::Ip(address) => address.to_string().into(),
@@ -63,6 +63,6 @@ pub(super) fn client(tls: &ClientTls) -> Object {
         .maybe("keyFile", tls.certificate.as_ref().map(|one| path(&one.key_file)))
 }
 
-pub(super) fn path(path: &Path) -> Value {
+pub(crate) fn path(path: &Path) -> Value {
     text(&path.to_string_lossy())
 }

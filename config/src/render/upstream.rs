@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The upstream and its name; `None` for the app, which has a block of its own.
-pub(super) fn upstream(upstream: &Upstream) -> Option<(String, Value)> {
+pub(crate) fn upstream(upstream: &Upstream) -> Option<(String, Value)> {
     if upstream.kind == UpstreamKind::App {
         return None;
     }
@@ -41,7 +41,7 @@ pub(super) fn upstream(upstream: &Upstream) -> Option<(String, Value)> {
     Some((upstream.name.to_string(), object.into()))
 }
 
-pub(super) fn limits(limits: UpstreamLimits) -> Object {
+pub(crate) fn limits(limits: UpstreamLimits) -> Object {
     Object::new().with("headers", limits.headers)
 }
 
@@ -70,7 +70,7 @@ fn load_balancer(balancer: &LoadBalancer) -> Object {
         .with("panicPercent", balancer.panic_percent)
 }
 
-pub(super) fn hash_on(on: &HashOn) -> Value {
+pub(crate) fn hash_on(on: &HashOn) -> Value {
     match on {
         HashOn::Header(name) => Object::new().with("header", name.as_str()).into(),
         HashOn::Cookie(name) => Object::new().with("cookie", text(name)).into(),

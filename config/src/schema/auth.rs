@@ -106,24 +106,6 @@ block! {
     required ["url"]
 }
 
-block! {
-    /// Which pages of other origins may read the answers (CORS). Preflights are answered by the proxy.
-    CorsBlock {
-        /// Origins such as `https://shop.example.com`, `https://*.example.com` (one or more labels) or `*`; at least one.
-        "allowOrigins" allow_origins: Vec<At<String>>,
-        /// Whether cookies and Authorization may come along; never with the origin `*`. Default false.
-        "allowCredentials" allow_credentials: Flag,
-        /// Methods that a preflight is told. Default: the one it asks for.
-        "allowMethods" allow_methods: Vec<At<String>>,
-        /// Headers that a preflight is told. Default: those it asks for.
-        "allowHeaders" allow_headers: Vec<At<String>>,
-        /// Headers of an answer that a page may read beside the safe ones. Default none.
-        "exposeHeaders" expose_headers: Vec<At<String>>,
-        /// How long a browser may keep a preflight's answer, in whole seconds. Default: as the browser does.
-        "maxAge" max_age: Time,
-    }
-}
-
 impl Read for AuthValue {
     fn read(node: &Node, place: &Place, reader: &mut Reader<'_>) -> Option<Self> {
         const EXPECTED: &str = "a map, or none";

@@ -15,12 +15,10 @@ mod retry;
 mod route;
 mod secret;
 mod tls;
-mod traffic;
 mod upstream;
 mod words;
-
 pub(crate) use app::{AppBlock, ReadinessBlock};
-pub(crate) use auth::{AuthBlock, AuthValue, AuthorizeBlock, CorsBlock, ExtAuthBlock, RuleBlock, WhenBlock};
+pub(crate) use auth::{AuthBlock, AuthValue, AuthorizeBlock, ExtAuthBlock, RuleBlock, WhenBlock};
 pub(crate) use file::File;
 pub use file::json_schema;
 pub(crate) use jwt::{CredentialsBlock, JwksBlock, JwtProviderBlock, TokenLocationBlock};
@@ -34,11 +32,10 @@ pub(crate) use retry::{
 };
 pub(crate) use route::{
     BackendRefBlock, DefaultsBlock, DirectResponseBlock, HeaderChangesBlock, MatchBlock, MatchValue,
-    PathMatchBlock, PathRewriteBlock, RedirectBlock, RouteBlock, RouteTimeoutsBlock, UrlRewriteBlock,
+    PathMatchBlock, PathRewriteBlock, RedirectBlock, RouteBlock, UrlRewriteBlock,
 };
 pub(crate) use secret::{SecretRef, SecretSpec};
 pub(crate) use tls::{ClientAuthBlock, SniBlock, TlsBlock, UpstreamTlsBlock};
-pub(crate) use traffic::{ConcurrencyBlock, FaultBlock, MirrorBlock};
 pub(crate) use upstream::{
     CircuitBreakerBlock, ConnectionsBlock, DnsBlock, EndpointBlock, HashOnBlock, HealthCheckBlock,
     LoadBalancerBlock, OutlierDetectionBlock, UpstreamBlock, UpstreamLimitsBlock,

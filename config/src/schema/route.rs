@@ -1,12 +1,13 @@
 //! An item of `routes`, and `defaults`.
 
 use crate::{
-    block::{At, Either, Entries, Flag, Int, Time, Word, block},
+    block::{At, Either, Entries, Flag, Int, Word, block},
     model::Scheme,
-    schema::{
-        AuthValue, AuthorizeBlock, ConcurrencyBlock, CorsBlock, ExtAuthBlock, FaultBlock, HashOnBlock,
-        HedgeBlock, MirrorBlock, RetryBlock, words::ClientIp,
+    route::{
+        concurrency::ConcurrencyBlock, cors::CorsBlock, fault::FaultBlock, mirror::MirrorBlock,
+        timeouts::RouteTimeoutsBlock,
     },
+    schema::{AuthValue, AuthorizeBlock, ExtAuthBlock, HashOnBlock, HedgeBlock, RetryBlock, words::ClientIp},
 };
 
 block! {
@@ -168,20 +169,6 @@ block! {
         "add" add: Entries<String>,
         /// Names of headers that are removed.
         "remove" remove: Vec<At<String>>,
-    }
-}
-
-block! {
-    /// How long the upstream may take; 0s switches one off.
-    RouteTimeoutsBlock {
-        /// From the last byte of the request to the response head, all tries together. Default 15s. A gRPC server sends its head with its first message; until then this and the listener's `bodyIdle` apply, also to a streaming call.
-        "request" request: Time,
-        /// The same for one try, at most `request`. Default off.
-        "backendRequest" backend_request: Time,
-        /// From the response head on: without a byte in either direction, request body or response body. Default 5m.
-        "streamIdle" stream_idle: Time,
-        /// How long an upgraded connection (WebSocket and others, after the 101) may stay without a byte in either direction, before the proxy closes it. `streamIdle` does not apply to it. Default 1h.
-        "upgradeIdle" upgrade_idle: Time,
     }
 }
 

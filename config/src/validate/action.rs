@@ -6,7 +6,6 @@ use crate::{
     block::{
         At, Either, Word,
         field::{narrow, number},
-        name,
         problem::{Place, Report},
         word_of,
     },
@@ -14,17 +13,18 @@ use crate::{
         Action, DirectResponse, Direction, HashOn, PathRewrite, Redirect, UpstreamId, UrlRewrite,
         WeightedBackend,
     },
+    route::context::{self, Context},
     schema::{
         BackendRefBlock, ClientIp, DirectResponseBlock, HashOnBlock, PathRewriteBlock, RedirectBlock,
         RouteBlock, UrlRewriteBlock,
     },
-    validate::{defaults, headers, hostname, path, route::Context, upstream},
+    validate::{defaults, headers, hostname, path, upstream},
 };
 
 type BackendRefs = At<Vec<At<Either<String, BackendRefBlock>>>>;
 
 /// The one action of a route.
-pub(super) fn action(
+pub(crate) fn action(
     route: &At<RouteBlock>,
     direction: Direction,
     prefixes: bool,
@@ -60,7 +60,7 @@ pub(super) fn action(
 }
 
 /// Reports keys that change nothing on a route that answers by itself.
-pub(super) fn without_effect(block: &RouteBlock, report: &mut Report) {
+pub(crate) fn without_effect(block: &RouteBlock, report: &mut Report) {
     let keys = [
         ("urlRewrite", block.url_rewrite.as_ref().map(|at| &at.place)),
         ("requestHeaders", block.request_headers.as_ref().map(|at| &at.place)),
@@ -81,7 +81,7 @@ pub(super) fn without_effect(block: &RouteBlock, report: &mut Report) {
 }
 
 /// Checks `hashOn` of a route that sends on.
-pub(super) fn hash_on(
+pub(crate) fn hash_on(
     written: Option<&At<Either<Word<ClientIp>, HashOnBlock>>>,
     action: &Action,
     report: &mut Report,
@@ -95,7 +95,7 @@ pub(super) fn hash_on(
 }
 
 /// Checks `urlRewrite`.
-pub(super) fn url_rewrite(
+pub(crate) fn url_rewrite(
     block: Option<&At<UrlRewriteBlock>>,
     prefixes: bool,
     report: &mut Report,
@@ -157,7 +157,7 @@ fn backends(references: &BackendRefs, context: &Context<'_>, report: &mut Report
                 None => continue,
             },
         };
-        if let Some(upstream) = upstream(name, place, context, report) {
+        if let Some(upstream) = context::upstream(name, place, context, report) {
             backends.push(WeightedBackend { upstream, weight: narrow(weight) });
         }
     }
@@ -166,30 +166,6 @@ fn backends(references: &BackendRefs, context: &Context<'_>, report: &mut Report
         report.error(&references.place, "no-weight", "all weights are 0, so nothing is sent", help);
     }
     backends
-}
-
-/// The upstream of this name.
-pub(super) fn upstream(
-    name: &str,
-    place: &Place,
-    context: &Context<'_>,
-    report: &mut Report,
-) -> Option<UpstreamId> {
-    let found = context.upstream_ids.get(name).copied();
-    if found.is_none() {
-        unresolved(name, place, context, report);
-    }
-    found.map(UpstreamId)
-}
-
-fn unresolved(name: &str, place: &Place, context: &Context<'_>, report: &mut Report) {
-    if name == "app" {
-        let help = "add `app: { port: 8080 }` with the port of the application in this pod";
-        report.error(place, "unresolved-reference", "there is no `app` in this file", help);
-    } else {
-        let known = context.upstreams.iter().map(|upstream| &*upstream.name);
-        name::unresolved("upstream", name, place, known, report);
-    }
 }
 
 fn respond(block: &DirectResponseBlock, report: &mut Report) -> DirectResponse {

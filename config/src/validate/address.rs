@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use crate::block::{At, problem::Report};
 
 /// Reads `IP:PORT`.
-pub(super) fn socket(text: &At<String>, report: &mut Report) -> Option<SocketAddr> {
+pub(crate) fn socket(text: &At<String>, report: &mut Report) -> Option<SocketAddr> {
     let address = text.value.parse().ok();
     if address.is_none() {
         let message = format!("{:?} is not an address and port", text.value);

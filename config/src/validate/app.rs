@@ -21,7 +21,7 @@ use crate::{
 const MAX_SOCKET_PATH: usize = 107;
 
 /// Checks the `app` block.
-pub(super) fn app(app: &At<AppBlock>, base: &Path, report: &mut Report) -> App {
+pub(crate) fn app(app: &At<AppBlock>, base: &Path, report: &mut Report) -> App {
     let app = &app.value;
     App {
         address: address(app, base, report),

@@ -9,25 +9,25 @@ use crate::{
         problem::{Place, Report},
     },
     model::{Auth, Credential, Direction, ListenerId, Mode, ProviderId, Requirement},
+    route::context::Context,
     schema::{AuthBlock, AuthValue},
-    validate::route::Context,
 };
 
 /// The name of a client certificate among those of providers.
 const MTLS: &str = "mtls";
 
 /// What one route asks for.
-pub(super) struct Asking<'a> {
+pub(crate) struct Asking<'a> {
     /// The route, for messages about what it inherits.
-    pub(super) name: &'a str,
-    pub(super) direction: Direction,
-    pub(super) listeners: &'a [ListenerId],
-    pub(super) context: &'a Context<'a>,
+    pub(crate) name: &'a str,
+    pub(crate) direction: Direction,
+    pub(crate) listeners: &'a [ListenerId],
+    pub(crate) context: &'a Context<'a>,
 }
 
 impl Asking<'_> {
     /// The route's own `auth`, or what it inherits.
-    pub(super) fn auth(
+    pub(crate) fn auth(
         &self,
         own: Option<&At<AuthValue>>,
         inherited: Option<&At<AuthValue>>,
@@ -53,7 +53,7 @@ impl Asking<'_> {
     }
 
     /// Whether some listener asks for certificates; without one nobody ever has any.
-    pub(super) fn may_have_certificate(&self) -> bool {
+    pub(crate) fn may_have_certificate(&self) -> bool {
         self.listeners.iter().any(|id| self.context.asks_for_certificates(*id))
     }
 
@@ -157,7 +157,7 @@ impl Asking<'_> {
 }
 
 /// Whether a request that comes through may have a token that was verified.
-pub(super) fn may_have_token(auth: &Auth) -> bool {
+pub(crate) fn may_have_token(auth: &Auth) -> bool {
     match &auth.requirement {
         Requirement::None => false,
         Requirement::Optional(_) => true,

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Checks the rules of one route, whose `auth` says what they can know of a client.
-pub(super) fn authorize(
+pub(crate) fn authorize(
     written: &At<AuthorizeBlock>,
     auth: &Auth,
     asking: &Asking<'_>,

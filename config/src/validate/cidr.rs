@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Reads `10.0.0.0/8` or `fd00::/8`.
-pub(super) fn cidr(text: &str, place: &Place, report: &mut Report) -> Option<Cidr> {
+pub(crate) fn cidr(text: &str, place: &Place, report: &mut Report) -> Option<Cidr> {
     match parse(text) {
         Ok(cidr) => Some(cidr),
         Err(help) => {

@@ -14,7 +14,7 @@ use crate::{
 const MAX_MEMBERS: usize = 16;
 
 /// Reads `org.tenant`, or `["a.b"]` for a name with dots in it.
-pub(super) fn path(text: &str, place: &Place, report: &mut Report) -> Option<ClaimPath> {
+pub(crate) fn path(text: &str, place: &Place, report: &mut Report) -> Option<ClaimPath> {
     match members(text) {
         Ok(members) => Some(ClaimPath::new(members.into_iter().map(Into::into).collect::<Vec<_>>())),
         Err(help) => {
@@ -25,7 +25,7 @@ pub(super) fn path(text: &str, place: &Place, report: &mut Report) -> Option<Cla
 }
 
 /// Reads a claim behind a key: text as above, or a list of the members from outside in.
-pub(super) fn path_value(written: &At<OneOrMany<String>>, report: &mut Report) -> Option<ClaimPath> {
+pub(crate) fn path_value(written: &At<OneOrMany<String>>, report: &mut Report) -> Option<ClaimPath> {
     let members = match &written.value {
         OneOrMany::One(text) => return path(text, &written.place, report),
         OneOrMany::Many(members) => members,
@@ -40,12 +40,12 @@ pub(super) fn path_value(written: &At<OneOrMany<String>>, report: &mut Report) -
 }
 
 /// Reads `claims` of a match: each value is one thing.
-pub(super) fn matches(written: Option<&At<Entries<MatchValue>>>, report: &mut Report) -> Vec<ClaimMatch> {
+pub(crate) fn matches(written: Option<&At<Entries<MatchValue>>>, report: &mut Report) -> Vec<ClaimMatch> {
     collect(written, |value, report| vec![value_match(&value.value, report)], report)
 }
 
 /// Reads `claims` of a rule: a value may be a list, of which one must hold.
-pub(super) fn any_matches(
+pub(crate) fn any_matches(
     written: Option<&At<Entries<OneOrMany<MatchValue>>>>,
     report: &mut Report,
 ) -> Vec<ClaimMatch> {

@@ -19,7 +19,7 @@ use crate::{
 
 /// Warns of upstreams and rate limits that no route uses, of upstreams that are a listener of this proxy, and of redirects
 /// to themselves.
-pub(super) fn check(file: &File, config: &Config, report: &mut Report) {
+pub(crate) fn check(file: &File, config: &Config, report: &mut Report) {
     unused_upstreams(file, config, report);
     unused_rate_limits(file, config, report);
     own_listeners(file, config, report);

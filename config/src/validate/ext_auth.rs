@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Checks the service that a route asks. `None` was reported.
-pub(super) fn ext_auth(
+pub(crate) fn ext_auth(
     block: &ExtAuthBlock,
     providers: &[JwtProvider],
     files: &mut Files<'_>,

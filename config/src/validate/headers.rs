@@ -24,7 +24,7 @@ const HOP_BY_HOP: [&str; 8] = [
 ];
 
 /// Checks header changes of a route; keys that it leaves out come from `defaults`.
-pub(super) fn changes(
+pub(crate) fn changes(
     route: Option<&At<HeaderChangesBlock>>,
     defaults: Option<&At<HeaderChangesBlock>>,
     report: &mut Report,
@@ -40,7 +40,7 @@ pub(super) fn changes(
 }
 
 /// Checks a header name that requests are matched by.
-pub(super) fn matched_name(name: &At<String>, report: &mut Report) -> Option<HeaderName> {
+pub(crate) fn matched_name(name: &At<String>, report: &mut Report) -> Option<HeaderName> {
     let parsed = parse_name(&name.value, &name.place, report)?;
     if parsed == http::header::HOST {
         let message = "the host is not matched as a header";
@@ -50,7 +50,7 @@ pub(super) fn matched_name(name: &At<String>, report: &mut Report) -> Option<Hea
 }
 
 /// Why a header is none that clients and the app agree on between themselves, and what to do instead.
-pub(super) fn not_the_apps(name: &HeaderName) -> Option<&'static str> {
+pub(crate) fn not_the_apps(name: &HeaderName) -> Option<&'static str> {
     let own = |rest: &str| {
         matches!(rest, "request-id" | "real-ip")
             || rest.starts_with("forwarded-")
@@ -66,7 +66,7 @@ pub(super) fn not_the_apps(name: &HeaderName) -> Option<&'static str> {
 }
 
 /// Checks a header value.
-pub(super) fn value(text: &At<String>, report: &mut Report) -> HeaderValue {
+pub(crate) fn value(text: &At<String>, report: &mut Report) -> HeaderValue {
     let visible = text.value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
     let good = visible && text.value.trim() == text.value;
     let parsed = HeaderValue::from_str(&text.value).ok().filter(|_| good);
@@ -107,7 +107,7 @@ fn values(map: Option<&At<Entries<String>>>, report: &mut Report) -> Vec<(Header
 }
 
 /// Reports a name that stands in a list for a second time.
-pub(super) fn once(again: bool, place: &Place, report: &mut Report) {
+pub(crate) fn once(again: bool, place: &Place, report: &mut Report) {
     if again {
         let help = "names of headers have no case; keep one";
         report.error(place, "duplicate-key", "this header stands here a second time", help);
@@ -129,7 +129,7 @@ fn changed_name(text: &str, place: &Place, report: &mut Report) -> Option<Header
 }
 
 /// Checks the name of a header.
-pub(super) fn parse_name(text: &str, place: &Place, report: &mut Report) -> Option<HeaderName> {
+pub(crate) fn parse_name(text: &str, place: &Place, report: &mut Report) -> Option<HeaderName> {
     let name = HeaderName::from_bytes(text.as_bytes()).ok();
     if name.is_none() {
         let message = format!("{text:?} is not the name of a header");

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Reads an item of `hostnames`. A dot at the end means the same name (RFC 1034 section 3.1), and goes.
-pub(super) fn pattern(text: &At<String>, report: &mut Report) -> Option<Hostname> {
+pub(crate) fn pattern(text: &At<String>, report: &mut Report) -> Option<Hostname> {
     let lower = text.value.to_ascii_lowercase();
     let (name, wildcard) = match lower.strip_prefix("*.") {
         Some(suffix) => (without_dot(suffix), true),
@@ -22,7 +22,7 @@ pub(super) fn pattern(text: &At<String>, report: &mut Report) -> Option<Hostname
 }
 
 /// Reads one plain host name, in lower case and without a dot at its end.
-pub(super) fn exact(text: &At<String>, report: &mut Report) -> Option<String> {
+pub(crate) fn exact(text: &At<String>, report: &mut Report) -> Option<String> {
     let lower = text.value.to_ascii_lowercase();
     let name = without_dot(&lower);
     checked(name, &text.value, &text.place, report).then(|| name.to_owned())
@@ -33,7 +33,7 @@ fn without_dot(name: &str) -> &str {
 }
 
 /// Whether a text is a DNS name; `_` occurs in real ones.
-pub(super) fn is_dns_name(name: &str) -> bool {
+pub(crate) fn is_dns_name(name: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
             && !label.starts_with('-')

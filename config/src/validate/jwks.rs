@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// Checks that a set can verify tokens of these algorithms; `name` is that of its file.
-pub(super) fn check(
+pub(crate) fn check(
     text: &[u8],
     name: Option<&str>,
     algorithms: &[JwtAlgorithm],

@@ -22,7 +22,7 @@ const MIN_REFRESH: Duration = Duration::from_secs(1);
 const MAX_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The one source of a provider's keys.
-pub(super) fn keys(
+pub(crate) fn keys(
     block: &JwtProviderBlock,
     algorithms: &[JwtAlgorithm],
     files: &mut Files<'_>,

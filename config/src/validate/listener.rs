@@ -23,7 +23,7 @@ const HEADER_BYTES: (u64, u64) = (8 << 10, 1 << 20);
 const TARGET_BYTES: (u64, u64) = (64, 64 << 10);
 
 /// Checks all listeners; there is one when the file names none.
-pub(super) fn listeners(
+pub(crate) fn listeners(
     written: Option<&At<Vec<At<ListenerBlock>>>>,
     files: &mut Files<'_>,
     report: &mut Report,

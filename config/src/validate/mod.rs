@@ -4,38 +4,35 @@
 //! way. Where a value is refused, a default or placeholder takes its place so that the rest is checked
 //! too; that is safe because a report with an error never leaves [`crate::load`] as a configuration.
 
-mod action;
-mod address;
-mod app;
-mod auth;
-mod authorize;
-mod cidr;
-mod claim;
-mod cors;
-mod defaults;
-mod effect;
-mod ext_auth;
-mod headers;
-mod hostname;
-mod jwks;
-mod key_source;
-mod listener;
-mod operations;
-mod path;
-mod ports;
-mod provider;
-mod rate_limit;
-mod redis;
-mod retry;
-mod route;
-mod route_match;
-mod secret;
-mod shadow;
-mod tls;
-mod traffic;
-mod upstream;
-mod url;
-
+pub(crate) mod action;
+pub(crate) mod address;
+pub(crate) mod app;
+pub(crate) mod auth;
+pub(crate) mod authorize;
+pub(crate) mod cidr;
+pub(crate) mod claim;
+pub(crate) mod defaults;
+pub(crate) mod effect;
+pub(crate) mod ext_auth;
+pub(crate) mod headers;
+pub(crate) mod hostname;
+pub(crate) mod jwks;
+pub(crate) mod key_source;
+pub(crate) mod listener;
+pub(crate) mod operations;
+pub(crate) mod path;
+pub(crate) mod ports;
+pub(crate) mod provider;
+pub(crate) mod rate_limit;
+pub(crate) mod redis;
+pub(crate) mod retry;
+pub(crate) mod route;
+pub(crate) mod route_match;
+pub(crate) mod secret;
+pub(crate) mod shadow;
+pub(crate) mod tls;
+pub(crate) mod upstream;
+pub(crate) mod url;
 pub(crate) use claim::written as claim_path;
 
 use crate::{
@@ -45,6 +42,7 @@ use crate::{
     },
     files::Files,
     model::Config,
+    route::context::Context,
     schema::File,
 };
 
@@ -58,7 +56,7 @@ pub(crate) fn config(file: &File, files: &mut Files<'_>, report: &mut Report) ->
     provider::bound_tokens_can_come(file.jwt_providers.as_ref(), &listeners, report);
     let redis = file.redis.as_ref().and_then(|redis| redis::redis(redis, files, report));
     let rate_limits = rate_limit::rate_limits(file.rate_limits.as_ref(), file.redis.is_some(), report);
-    let context = route::Context {
+    let context = Context {
         listeners: &listeners,
         upstreams: &upstreams,
         providers: &jwt_providers,

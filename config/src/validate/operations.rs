@@ -13,14 +13,14 @@ use crate::{
     validate::{address, defaults},
 };
 
-pub(super) fn workers(written: Option<&At<WorkersValue>>) -> Workers {
+pub(crate) fn workers(written: Option<&At<WorkersValue>>) -> Workers {
     match written.map(|workers| workers.value) {
         Some(WorkersValue::Fixed(number)) => Workers::Fixed(number),
         Some(WorkersValue::Auto) | None => Workers::Auto,
     }
 }
 
-pub(super) fn telemetry(written: Option<&At<TelemetryBlock>>) -> Telemetry {
+pub(crate) fn telemetry(written: Option<&At<TelemetryBlock>>) -> Telemetry {
     let (share, format) = match written.and_then(|telemetry| telemetry.value.access_log.as_ref()) {
         None => (None, AccessLogFormat::Json),
         Some(At { value: Either::Short(Word(Off::Off)), .. }) => (Some(0), AccessLogFormat::Json),
@@ -34,12 +34,12 @@ pub(super) fn telemetry(written: Option<&At<TelemetryBlock>>) -> Telemetry {
     Telemetry { access_log: AccessLog { format, sample_percent: Percent(share) } }
 }
 
-pub(super) fn status(written: Option<&At<ServerOrOff>>, report: &mut Report) -> Option<ServerAddress> {
+pub(crate) fn status(written: Option<&At<ServerOrOff>>, report: &mut Report) -> Option<ServerAddress> {
     server(written, defaults::STATUS, report)
 }
 
 /// The admin server, which must be on loopback.
-pub(super) fn admin(written: Option<&At<ServerOrOff>>, report: &mut Report) -> Option<ServerAddress> {
+pub(crate) fn admin(written: Option<&At<ServerOrOff>>, report: &mut Report) -> Option<ServerAddress> {
     let server = server(written, defaults::ADMIN, report)?;
     if !server.socket.ip().is_loopback() {
         let place = written.and_then(|written| match &written.value {
@@ -69,7 +69,7 @@ fn server(
     Some(ServerAddress { socket: socket.unwrap_or(default) })
 }
 
-pub(super) fn reload(written: Option<&At<ReloadBlock>>) -> Reload {
+pub(crate) fn reload(written: Option<&At<ReloadBlock>>) -> Reload {
     let none = ReloadBlock::default();
     let block = written.map_or(&none, |block| &block.value);
     Reload {
@@ -79,7 +79,7 @@ pub(super) fn reload(written: Option<&At<ReloadBlock>>) -> Reload {
     }
 }
 
-pub(super) fn lifecycle(written: Option<&At<LifecycleBlock>>) -> Lifecycle {
+pub(crate) fn lifecycle(written: Option<&At<LifecycleBlock>>) -> Lifecycle {
     let none = LifecycleBlock::default();
     let block = written.map_or(&none, |block| &block.value);
     Lifecycle {

@@ -12,18 +12,18 @@ use crate::{
 
 /// How lenient the listeners are through which a path may come.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rules {
+pub(crate) struct Rules {
     /// Some listener keeps `%2F`.
-    pub(super) encoded_slash: EncodedSlash,
+    pub(crate) encoded_slash: EncodedSlash,
     /// Some listener keeps `//`.
-    pub(super) double_slash: bool,
+    pub(crate) double_slash: bool,
 }
 
 /// What is sent to the app can be any path.
 const ANY: Rules = Rules { encoded_slash: EncodedSlash::Keep, double_slash: true };
 
 /// Checks a path that requests are matched against.
-pub(super) fn matched(path: &At<String>, rules: Rules, report: &mut Report) {
+pub(crate) fn matched(path: &At<String>, rules: Rules, report: &mut Report) {
     literal_star(path, report);
     check(path, &path.value, rules, report);
 }
@@ -44,18 +44,18 @@ fn literal_star(path: &At<String>, report: &mut Report) {
 }
 
 /// Checks a path that is sent on.
-pub(super) fn sent(path: &At<String>, report: &mut Report) {
+pub(crate) fn sent(path: &At<String>, report: &mut Report) {
     check(path, &path.value, ANY, report);
 }
 
 /// Checks a path with an optional query that is asked for.
-pub(super) fn target(path: &At<String>, report: &mut Report) {
+pub(crate) fn target(path: &At<String>, report: &mut Report) {
     let only_path = path.value.split_once('?').map_or(path.value.as_str(), |(path, _)| path);
     check(path, only_path, ANY, report);
 }
 
 /// A prefix without the slash at its end, which means nothing (Gateway API, `PathPrefix`).
-pub(super) fn trimmed(prefix: &str) -> &str {
+pub(crate) fn trimmed(prefix: &str) -> &str {
     match prefix.trim_end_matches('/') {
         "" => "/",
         trimmed => trimmed,
@@ -63,7 +63,7 @@ pub(super) fn trimmed(prefix: &str) -> &str {
 }
 
 /// Reads a template.
-pub(super) fn template(path: &At<String>, rules: Rules, report: &mut Report) -> PathTemplate {
+pub(crate) fn template(path: &At<String>, rules: Rules, report: &mut Report) -> PathTemplate {
     literal_star(path, report);
     let mut variables: Vec<&str> = Vec::new();
     let mut segments = Vec::new();

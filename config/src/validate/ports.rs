@@ -22,7 +22,7 @@ struct Holder {
 }
 
 /// Reports every pair of holders that cannot both have what they want.
-pub(super) fn check(file: &File, config: &Config, report: &mut Report) {
+pub(crate) fn check(file: &File, config: &Config, report: &mut Report) {
     let holders = holders(file, config);
     for (index, later) in holders.iter().enumerate() {
         let Some(earlier) = holders[..index].iter().find(|earlier| overlap(earlier, later)) else { continue };

@@ -24,7 +24,7 @@ const MAX_CLOCK_SKEW: Duration = Duration::from_secs(300);
 const MAX_TOKEN_TYPE: usize = 100;
 
 /// All providers, in file order.
-pub(super) fn providers(
+pub(crate) fn providers(
     written: Option<&At<Entries<JwtProviderBlock>>>,
     files: &mut Files<'_>,
     report: &mut Report,
@@ -216,7 +216,7 @@ fn location(block: &TokenLocationBlock, report: &mut Report) -> Option<TokenLoca
 }
 
 /// A `token` of RFC 9110 section 5.6.2, which names of cookies are too.
-pub(super) fn is_token(text: &str) -> bool {
+pub(crate) fn is_token(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !text.is_empty() && text.bytes().all(plain)
 }
@@ -256,7 +256,7 @@ fn not_for_claims(name: &HeaderName) -> Option<&'static str> {
 }
 
 /// A token that is bound to a certificate needs one that comes with it.
-pub(super) fn bound_tokens_can_come(
+pub(crate) fn bound_tokens_can_come(
     written: Option<&At<Entries<JwtProviderBlock>>>,
     listeners: &[Listener],
     report: &mut Report,

@@ -10,8 +10,9 @@ use crate::{
         problem::Report,
     },
     model::{Auth, Direction, Mode, RateLimit, RateLimitId, RateLimitKey, Store},
+    route::context::Context,
     schema::{PlainKey, RateLimitBlock, RateLimitKeyBlock, SharedStore},
-    validate::{auth::Asking, claim, headers, route::Context},
+    validate::{auth::Asking, claim, headers},
 };
 
 /// A bucket that fills more slowly is no limit of a rate, and one that fills faster needs none.
@@ -20,7 +21,7 @@ const PER: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs
 type Names = At<Vec<At<String>>>;
 
 /// Checks all limits.
-pub(super) fn rate_limits(
+pub(crate) fn rate_limits(
     written: Option<&At<Entries<RateLimitBlock>>>,
     has_redis: bool,
     report: &mut Report,
@@ -81,7 +82,7 @@ fn key(written: &At<Either<Word<PlainKey>, RateLimitKeyBlock>>, report: &mut Rep
 }
 
 /// The limits of these names.
-pub(super) fn named(names: Option<&Names>, context: &Context<'_>, report: &mut Report) -> Vec<RateLimitId> {
+pub(crate) fn named(names: Option<&Names>, context: &Context<'_>, report: &mut Report) -> Vec<RateLimitId> {
     resolved(names, context, report).into_iter().map(|(id, _)| id).collect()
 }
 
@@ -105,7 +106,7 @@ fn resolved<'a>(
 }
 
 /// What a route names itself: each must be able to count something.
-pub(super) fn own(names: &Names, auth: &Auth, asking: &Asking<'_>, report: &mut Report) -> Vec<RateLimitId> {
+pub(crate) fn own(names: &Names, auth: &Auth, asking: &Asking<'_>, report: &mut Report) -> Vec<RateLimitId> {
     let context = asking.context;
     let mut ids = Vec::new();
     for (id, written) in resolved(Some(names), context, report) {
@@ -120,7 +121,7 @@ pub(super) fn own(names: &Names, auth: &Auth, asking: &Asking<'_>, report: &mut 
 }
 
 /// What a route inherits: of inbound routes those that can count something there.
-pub(super) fn inherited(
+pub(crate) fn inherited(
     names: Option<&Names>,
     auth: &Auth,
     asking: &Asking<'_>,

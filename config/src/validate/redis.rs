@@ -18,7 +18,7 @@ use crate::{
 const FORM: &str = "redis://host:6379";
 
 /// Checks the server. `None` was reported.
-pub(super) fn redis(block: &At<RedisBlock>, files: &mut Files<'_>, report: &mut Report) -> Option<Redis> {
+pub(crate) fn redis(block: &At<RedisBlock>, files: &mut Files<'_>, report: &mut Report) -> Option<Redis> {
     let block = &block.value;
     let timeout = time_over_zero(&block.timeout, defaults::REDIS_TIMEOUT, report);
     let on_error = word(&block.on_error, OnError::Allow);

@@ -9,15 +9,16 @@ use crate::{
         problem::{Place, Report},
     },
     model::{
-        Action, Backoff, Hedge, HedgeAfter, Retry, RetryBudget, RetryCondition, RetryMethods, RouteTimeouts,
-        Upstream, WeightedBackend,
+        Action, Backoff, Hedge, HedgeAfter, Retry, RetryBudget, RetryCondition, RetryMethods, Upstream,
+        WeightedBackend,
     },
+    route::timeouts::RouteTimeouts,
     schema::{AfterValue, BackoffBlock, HedgeBlock, MethodSet, MethodsValue, RetryBlock, RetryBudgetBlock},
     validate::{defaults, route_match},
 };
 
 /// Checks what a route repeats; keys that it leaves out come from `defaults`. `None` where neither says anything.
-pub(super) fn retry(
+pub(crate) fn retry(
     route: Option<&At<RetryBlock>>,
     inherited: Option<&At<RetryBlock>>,
     timeouts: &RouteTimeouts,
@@ -130,7 +131,7 @@ fn backoff(block: Option<&At<BackoffBlock>>, report: &mut Report) -> Backoff {
 }
 
 /// Checks when a route sends a second request beside the first. `None` was reported, or nothing was written.
-pub(super) fn hedge(
+pub(crate) fn hedge(
     block: Option<&At<HedgeBlock>>,
     action: &Action,
     upstreams: &[Upstream],
@@ -163,7 +164,7 @@ pub(super) fn hedge(
 }
 
 /// The budget of an upstream.
-pub(super) fn budget(block: Option<&At<RetryBudgetBlock>>) -> RetryBudget {
+pub(crate) fn budget(block: Option<&At<RetryBudgetBlock>>) -> RetryBudget {
     let none = RetryBudgetBlock::default();
     let block = block.map_or(&none, |block| &block.value);
     RetryBudget {

@@ -1,65 +1,31 @@
 //! Routes: names, listeners, timeouts; matches and actions have their own files.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use crate::{
     block::{
-        At, Time,
-        field::{Field, time_or_off},
-        name,
+        At, name,
         problem::{Place, Report},
     },
     files::Files,
     model::{
-        Action, Direction, EncodedSlash, HeaderChanges, Hostname, JwtProvider, Listener, ListenerId,
-        RateLimit, Route, RouteTimeouts, Upstream, UpstreamId, UrlRewrite, WeightedBackend,
+        Action, Direction, EncodedSlash, HeaderChanges, Hostname, ListenerId, Route, UpstreamId, UrlRewrite,
+        WeightedBackend,
     },
-    schema::{DefaultsBlock, File, RouteBlock, RouteTimeoutsBlock},
+    route::{concurrency, context::Context, cors, fault, mirror, timeouts},
+    schema::{DefaultsBlock, File, RouteBlock},
     validate::{
         action,
         auth::Asking,
-        authorize, claim, cors, defaults, ext_auth, headers, hostname,
+        authorize, claim, ext_auth, headers, hostname,
         path::Rules,
         rate_limit, retry,
         route_match::{self, only_prefixes},
-        traffic,
     },
 };
 
-/// What routes refer to.
-pub(super) struct Context<'a> {
-    pub(super) listeners: &'a [Listener],
-    pub(super) upstreams: &'a [Upstream],
-    pub(super) providers: &'a [JwtProvider],
-    pub(super) rate_limits: &'a [RateLimit],
-    pub(super) has_app: bool,
-    /// Where each upstream stands.
-    pub(super) upstream_ids: HashMap<&'a str, u32>,
-    /// Where each limit stands.
-    pub(super) rate_limit_ids: HashMap<&'a str, u32>,
-}
-
-impl Context<'_> {
-    fn inbound(&self) -> Vec<ListenerId> {
-        self.ids().filter(|(_, l)| l.direction == Direction::Inbound).map(|(id, _)| id).collect()
-    }
-
-    fn ids(&self) -> impl Iterator<Item = (ListenerId, &Listener)> {
-        (0..).map(ListenerId).zip(self.listeners)
-    }
-
-    pub(super) fn listener(&self, id: ListenerId) -> &Listener {
-        &self.listeners[id.0 as usize]
-    }
-
-    /// Whether clients of a listener are asked for a certificate.
-    pub(super) fn asks_for_certificates(&self, id: ListenerId) -> bool {
-        self.listener(id).tls.as_ref().is_some_and(|tls| tls.client_auth.is_some())
-    }
-}
-
 /// Checks all routes; without any, everything goes to the app.
-pub(super) fn routes(
+pub(crate) fn routes(
     file: &File,
     context: &Context<'_>,
     files: &mut Files<'_>,
@@ -113,13 +79,13 @@ fn default_routes(
     let asking = Asking { name: "app", direction: Direction::Inbound, listeners: &listeners, context };
     let auth = asking.auth(None, inherited.auth.as_ref(), report);
     let rate_limits = rate_limit::inherited(inherited.rate_limits.as_ref(), &auth, &asking, report);
-    let timeouts = timeouts(None, inherited.timeouts.as_ref(), report);
+    let timeouts = timeouts::accept(None, inherited.timeouts.as_ref(), report);
     let route = Route {
         name: "app".into(),
         listeners,
         hostnames: Vec::new(),
         matches: vec![route_match::every_path()],
-        cors: cors::cors(None, inherited.cors.as_ref(), report),
+        cors: cors::accept(None, inherited.cors.as_ref(), report),
         rate_limits,
         auth,
         authorize: None,
@@ -171,7 +137,7 @@ fn route(
     };
     let authorize =
         block.authorize.as_ref().map(|written| authorize::authorize(written, &auth, &asking, report));
-    let timeouts = timeouts(block.timeouts.as_ref().filter(|_| forwards), inherited_timeouts, report);
+    let timeouts = timeouts::accept(block.timeouts.as_ref().filter(|_| forwards), inherited_timeouts, report);
     claims_are_known(block, direction, context, report);
     if direction == Direction::Inbound {
         headers_are_still_there(block, context, report);
@@ -181,7 +147,7 @@ fn route(
         listeners,
         hostnames: hostnames(block, report),
         matches,
-        cors: cors::cors(block.cors.as_ref(), inherited.cors.as_ref(), report),
+        cors: cors::accept(block.cors.as_ref(), inherited.cors.as_ref(), report),
         rate_limits,
         auth,
         authorize,
@@ -189,13 +155,13 @@ fn route(
             .ext_auth
             .as_ref()
             .and_then(|block| ext_auth::ext_auth(&block.value, context.providers, files, report)),
-        concurrency: block.concurrency.as_ref().map(|block| traffic::concurrency(&block.value, report)),
+        concurrency: block.concurrency.as_ref().map(|block| concurrency::accept(&block.value, report)),
         hash_on: action::hash_on(block.hash_on.as_ref(), &action, report),
         request_mirror: block
             .request_mirror
             .as_ref()
-            .and_then(|block| traffic::mirror(&block.value, context, report)),
-        fault: block.fault.as_ref().map(|block| traffic::fault(block, report)),
+            .and_then(|block| mirror::accept(&block.value, context, report)),
+        fault: block.fault.as_ref().map(|block| fault::accept(block, report)),
         url_rewrite: action::url_rewrite(block.url_rewrite.as_ref(), prefixes, report),
         request_headers: match forwards {
             true => headers::changes(block.request_headers.as_ref(), inherited_changes, report),
@@ -321,37 +287,6 @@ fn hostnames(block: &RouteBlock, report: &mut Report) -> Vec<Hostname> {
         }
     }
     hostnames
-}
-
-fn timeouts(
-    route: Option<&At<RouteTimeoutsBlock>>,
-    inherited: Option<&At<RouteTimeoutsBlock>>,
-    report: &mut Report,
-) -> RouteTimeouts {
-    type Key = fn(&RouteTimeoutsBlock) -> &Field<Time>;
-    let pick = |key: Key| {
-        let blocks = [route, inherited].into_iter().flatten();
-        blocks.map(|block| key(&block.value)).find(|field| field.is_some()).cloned().flatten()
-    };
-    let (request, backend) = (pick(|block| &block.request), pick(|block| &block.backend_request));
-    let timeouts = RouteTimeouts {
-        request: time_or_off(&request, Some(defaults::REQUEST_TIMEOUT)),
-        backend_request: time_or_off(&backend, None),
-        stream_idle: time_or_off(&pick(|block| &block.stream_idle), Some(defaults::STREAM_IDLE)),
-        upgrade_idle: time_or_off(&pick(|block| &block.upgrade_idle), Some(defaults::UPGRADE_IDLE)),
-    };
-    if let (Some(one), Some(all)) = (timeouts.backend_request, timeouts.request)
-        && one > all
-    {
-        // Whichever of the two this route wrote itself is the one to change.
-        let own = [&backend, &request].into_iter().flatten();
-        let place = own.min_by_key(|at| !at.place.path.starts_with("routes")).map(|at| &at.place);
-        let anywhere = Place::root();
-        let message = "`backendRequest` is longer than `request`, which holds all tries together";
-        let help = "shorten `backendRequest` or lengthen `request` (default 15s)";
-        report.error(place.unwrap_or(&anywhere), "timeout-order", message, help);
-    }
-    timeouts
 }
 
 fn unused_listeners(file: &File, context: &Context<'_>, routes: &[Route], report: &mut Report) {

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// What absent matches mean.
-pub(super) fn every_path() -> RouteMatch {
+pub(crate) fn every_path() -> RouteMatch {
     RouteMatch {
         path: PathMatch::Prefix("/".into()),
         method: None,
@@ -22,7 +22,7 @@ pub(super) fn every_path() -> RouteMatch {
 }
 
 /// Checks the matches of a route.
-pub(super) fn matches(
+pub(crate) fn matches(
     written: Option<&At<Vec<At<MatchBlock>>>>,
     rules: path::Rules,
     report: &mut Report,
@@ -36,7 +36,7 @@ pub(super) fn matches(
 }
 
 /// Whether `replacePrefixMatch` has a prefix to replace in every match.
-pub(super) fn only_prefixes(matches: &[RouteMatch]) -> bool {
+pub(crate) fn only_prefixes(matches: &[RouteMatch]) -> bool {
     matches.iter().all(|item| matches!(item.path, PathMatch::Prefix(_)))
 }
 
@@ -81,7 +81,7 @@ fn path_match(
 }
 
 /// Reads a regular expression.
-pub(super) fn pattern(text: &At<String>, report: &mut Report) -> Option<Pattern> {
+pub(crate) fn pattern(text: &At<String>, report: &mut Report) -> Option<Pattern> {
     let error = match Pattern::new(&text.value) {
         Ok(pattern) => return Some(pattern),
         Err(error) => error.to_string(),
@@ -95,7 +95,7 @@ pub(super) fn pattern(text: &At<String>, report: &mut Report) -> Option<Pattern>
 }
 
 /// Reads a list of methods that may be absent and is not empty.
-pub(super) fn methods(written: Option<&At<Vec<At<String>>>>, report: &mut Report) -> Vec<Method> {
+pub(crate) fn methods(written: Option<&At<Vec<At<String>>>>, report: &mut Report) -> Vec<Method> {
     let Some(written) = written else { return Vec::new() };
     if written.value.is_empty() {
         let help = "name a method, or remove the key for all";
@@ -142,7 +142,7 @@ fn query_matches(written: Option<&At<Entries<MatchValue>>>, report: &mut Report)
 }
 
 /// Reads what a header, parameter or claim must be.
-pub(super) fn value_match(written: &MatchValue, report: &mut Report) -> ValueMatch {
+pub(crate) fn value_match(written: &MatchValue, report: &mut Report) -> ValueMatch {
     let block = match written {
         Either::Short(text) => return ValueMatch::Exact(text.as_str().into()),
         Either::Map(block) => block,

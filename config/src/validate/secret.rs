@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// A secret that signs tokens; long enough for each of the algorithms (RFC 7518 section 3.2).
-pub(super) fn shared(
+pub(crate) fn shared(
     written: &At<SecretSpec>,
     algorithms: &[JwtAlgorithm],
     files: &mut Files<'_>,
@@ -42,7 +42,7 @@ pub(super) fn shared(
 }
 
 /// A bearer token that is sent along; a file is read whenever it is used, so here it is only tried.
-pub(super) fn bearer_token(
+pub(crate) fn bearer_token(
     written: &At<SecretSpec>,
     files: &mut Files<'_>,
     report: &mut Report,
@@ -63,7 +63,7 @@ pub(super) fn bearer_token(
 
 /// A bearer token that is sent with every request; its file is a part of the configuration, which is read again when it
 /// changes.
-pub(super) fn kept_bearer_token(
+pub(crate) fn kept_bearer_token(
     written: &At<SecretSpec>,
     files: &mut Files<'_>,
     report: &mut Report,
@@ -84,7 +84,7 @@ pub(super) fn kept_bearer_token(
 }
 
 /// A password; its file is a part of the configuration, which is read again when it changes.
-pub(super) fn password(
+pub(crate) fn password(
     written: &At<SecretSpec>,
     files: &mut Files<'_>,
     report: &mut Report,

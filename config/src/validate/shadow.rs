@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Warns of matches that can never win.
-pub(super) fn check(file: &File, config: &Config, report: &mut Report) {
+pub(crate) fn check(file: &File, config: &Config, report: &mut Report) {
     let Some(written) = &file.routes else { return };
     let mut taken: HashMap<String, Winners<'_>> = HashMap::new();
     for (index, (route, item)) in config.routes.iter().zip(&written.value).enumerate() {

@@ -10,20 +10,20 @@ use crate::{
 
 /// A URL in its parts.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Url<'a> {
+pub(crate) struct Url<'a> {
     /// Whether the scheme is https.
-    pub(super) secure: bool,
+    pub(crate) secure: bool,
     /// Where it is.
-    pub(super) address: EndpointAddress,
+    pub(crate) address: EndpointAddress,
     /// Host and port as a Host header carries them: lower case, without the scheme's own port.
-    pub(super) authority: String,
+    pub(crate) authority: String,
     /// Path, query and fragment as they were written; may be empty.
-    pub(super) tail: &'a str,
+    pub(crate) tail: &'a str,
 }
 
 /// Why a text is no such URL.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// Neither http nor https; what stands behind the scheme.
     Scheme(String),
     /// A user or password.
@@ -35,12 +35,12 @@ pub(super) enum Refusal {
 }
 
 /// Reads `http[s]://host[:port]` and what follows.
-pub(super) fn parse(url: &str) -> Result<Url<'_>, Refusal> {
+pub(crate) fn parse(url: &str) -> Result<Url<'_>, Refusal> {
     parse_with(url, &[("http", 80), ("https", 443)])
 }
 
 /// The same for schemes with these ports.
-pub(super) fn parse_with<'a>(url: &'a str, schemes: &[(&str, u16)]) -> Result<Url<'a>, Refusal> {
+pub(crate) fn parse_with<'a>(url: &'a str, schemes: &[(&str, u16)]) -> Result<Url<'a>, Refusal> {
     let (scheme, rest) = url.split_once("://").ok_or_else(|| Refusal::Scheme(url.to_owned()))?;
     let known = schemes.iter().find(|(name, _)| scheme.eq_ignore_ascii_case(name));
     let (name, own) = *known.ok_or_else(|| Refusal::Scheme(rest.to_owned()))?;
@@ -57,7 +57,7 @@ pub(super) fn parse_with<'a>(url: &'a str, schemes: &[(&str, u16)]) -> Result<Ur
 }
 
 /// Takes the port off an authority.
-pub(super) fn split_port(authority: &str) -> Result<(&str, Option<u16>), Refusal> {
+pub(crate) fn split_port(authority: &str) -> Result<(&str, Option<u16>), Refusal> {
     let colon = authority.rfind(':').filter(|at| !authority[*at..].contains(']'));
     let Some(colon) = colon else { return Ok((authority, None)) };
     let digits = &authority[colon + 1..];
@@ -66,7 +66,7 @@ pub(super) fn split_port(authority: &str) -> Result<(&str, Option<u16>), Refusal
 }
 
 /// Reads a host: a name, an IPv4 address, or an IPv6 address in brackets.
-pub(super) fn address(host: &str, port: u16) -> Result<EndpointAddress, Refusal> {
+pub(crate) fn address(host: &str, port: u16) -> Result<EndpointAddress, Refusal> {
     if let Some(inner) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         let ip: Ipv6Addr = inner.parse().map_err(|_| Refusal::Host)?;
         return Ok(EndpointAddress::Socket(SocketAddr::new(ip.into(), port)));
@@ -91,7 +91,7 @@ pub(super) fn address(host: &str, port: u16) -> Result<EndpointAddress, Refusal>
 
 impl Refusal {
     /// Reports it; `form` is how such a URL is written.
-    pub(super) fn report(&self, url: &str, form: &str, place: &Place, report: &mut Report) {
+    pub(crate) fn report(&self, url: &str, form: &str, place: &Place, report: &mut Report) {
         let (message, help) = match self {
             Self::Scheme(rest) => {
                 let scheme = form.split("://").next().unwrap_or_default();

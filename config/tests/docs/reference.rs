@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::workspace;
 
 const MARKER: &str =
-    "<!-- Generated from config/src/schema. UPDATE_DOCS=1 cargo test -p outrigger-config --test docs -->\n";
+    "<!-- Generated from config/src. UPDATE_DOCS=1 cargo test -p outrigger-config --test docs -->\n";
 
 /// Writes blocks in the order in which a reader meets them; one that appears twice is linked the second time.
 struct Reference<'a> {

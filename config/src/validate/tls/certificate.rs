@@ -22,17 +22,17 @@ use crate::{
 
 /// Whom a certificate is shown to.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum ShownTo {
+pub(crate) enum ShownTo {
     Clients,
     Servers,
 }
 
 /// The files that a block names.
-pub(super) struct Named<'a> {
-    pub(super) shown_to: ShownTo,
-    pub(super) cert: Option<&'a At<String>>,
-    pub(super) key: Option<&'a At<String>>,
-    pub(super) bundle: Option<&'a At<String>>,
+pub(crate) struct Named<'a> {
+    pub(crate) shown_to: ShownTo,
+    pub(crate) cert: Option<&'a At<String>>,
+    pub(crate) key: Option<&'a At<String>>,
+    pub(crate) bundle: Option<&'a At<String>>,
 }
 
 /// A file that was read, and where its name stands.
@@ -43,7 +43,7 @@ struct Part<'a> {
 }
 
 /// Reads a chain and its key and checks that they are a pair; `None` when something is wrong, which was reported.
-pub(super) fn certificate(
+pub(crate) fn certificate(
     named: &Named<'_>,
     files: &mut Files<'_>,
     report: &mut Report,

@@ -14,11 +14,7 @@ use crate::{
 };
 
 /// Checks the `tls` block of an upstream. What is wrong in it was reported.
-pub(in crate::validate) fn client(
-    block: &UpstreamTlsBlock,
-    files: &mut Files<'_>,
-    report: &mut Report,
-) -> ClientTls {
+pub(crate) fn client(block: &UpstreamTlsBlock, files: &mut Files<'_>, report: &mut Report) -> ClientTls {
     let authorities = trust::authorities(block.ca_files.as_ref(), files, report);
     ClientTls {
         hostname: block.hostname.as_ref().and_then(|written| server_name(written, report)),
@@ -30,7 +26,7 @@ pub(in crate::validate) fn client(
 }
 
 /// TLS towards what one URL names: spoken when its scheme says so, and then the block may be left out.
-pub(in crate::validate) fn of_url(
+pub(crate) fn of_url(
     written: Option<&At<UpstreamTlsBlock>>,
     secure: bool,
     scheme: &str,

@@ -4,12 +4,12 @@
 //! a certificate is a warning, because time may also mend it: an expired one is replaced by the next rotation, and a
 //! restart in between must not take the plain listeners down with it.
 
-mod certificate;
-pub(super) mod client;
-mod names;
-mod pem;
-pub(super) mod trust;
-mod x509;
+pub(crate) mod certificate;
+pub(crate) mod client;
+pub(crate) mod names;
+pub(crate) mod pem;
+pub(crate) mod trust;
+pub(crate) mod x509;
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Checks the `tls` block of a listener; `None` when something in it is wrong, which was reported.
-pub(super) fn server(
+pub(crate) fn server(
     written: &At<TlsBlock>,
     direction: Direction,
     files: &mut Files<'_>,
@@ -124,7 +124,7 @@ fn client_auth(block: &ClientAuthBlock, files: &mut Files<'_>, report: &mut Repo
 
 /// Kubelet has no client certificate: where one is required, its probes fail for ever. Who writes `status` knows where
 /// they belong; who does not, or switched it off, is told.
-pub(super) fn probes(file: &File, config: &Config, report: &mut Report) {
+pub(crate) fn probes(file: &File, config: &Config, report: &mut Report) {
     let known = file.status.is_some() && config.status.is_some();
     let written = file.listeners.as_ref().map_or(&[][..], |listeners| &listeners.value);
     for (item, listener) in written.iter().zip(&config.listeners).filter(|_| !known) {

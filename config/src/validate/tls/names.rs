@@ -7,7 +7,7 @@ use crate::model::{Certificate, Hostname};
 
 /// Whether clients that ask for a name of `hostname` take the certificate: RFC 9525 section 6.3, the common name is not
 /// looked at.
-pub(super) fn covers(certificate: &Certificate, hostname: &Hostname) -> bool {
+pub(crate) fn covers(certificate: &Certificate, hostname: &Hostname) -> bool {
     let Some(leaf) = certificate.chain.first().and_then(|der| x509::parse(der)) else { return false };
     let names = leaf.subject_alternative_name().ok().flatten();
     let names = names.iter().flat_map(|names| &names.value.general_names);

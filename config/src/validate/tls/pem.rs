@@ -14,18 +14,18 @@ use crate::{
 
 /// What a PEM file holds, each kind in file order.
 #[derive(Default)]
-pub(super) struct Sections {
-    pub(super) certificates: Vec<CertificateDer<'static>>,
-    pub(super) keys: Vec<PrivateKeyDer<'static>>,
-    pub(super) lists: Vec<CertificateRevocationListDer<'static>>,
+pub(crate) struct Sections {
+    pub(crate) certificates: Vec<CertificateDer<'static>>,
+    pub(crate) keys: Vec<PrivateKeyDer<'static>>,
+    pub(crate) lists: Vec<CertificateRevocationListDer<'static>>,
     /// A private key behind a password.
-    pub(super) encrypted: bool,
+    pub(crate) encrypted: bool,
     /// What else is there, in words.
     others: Vec<&'static str>,
 }
 
 /// Reads a PEM file; `None` when it is none, which was reported.
-pub(super) fn sections(file: &NamedFile, written: &At<String>, report: &mut Report) -> Option<Sections> {
+pub(crate) fn sections(file: &NamedFile, written: &At<String>, report: &mut Report) -> Option<Sections> {
     let name = &written.value;
     if !contains(&file.content, b"-----BEGIN") {
         let (message, help) = not_pem(&file.content, name);
@@ -57,7 +57,7 @@ pub(super) fn sections(file: &NamedFile, written: &At<String>, report: &mut Repo
 }
 
 /// Reports a key behind a password.
-pub(super) fn encrypted(written: &At<String>, report: &mut Report) {
+pub(crate) fn encrypted(written: &At<String>, report: &mut Report) {
     let name = &written.value;
     let message =
         format!("the private key in {name:?} is encrypted, and there is nobody to ask for a password");
@@ -80,7 +80,7 @@ impl Sections {
     }
 
     /// What is there in place of what was looked for.
-    pub(super) fn found(&self) -> String {
+    pub(crate) fn found(&self) -> String {
         let mut found = self.others.clone();
         found.extend((!self.certificates.is_empty()).then_some("a certificate"));
         found.extend((!self.keys.is_empty() || self.encrypted).then_some("a private key"));

@@ -26,9 +26,9 @@ pub(crate) struct Authorities {
 
 /// What `crlFiles` hold.
 #[derive(Default)]
-pub(super) struct Revocation {
-    pub(super) lists: Vec<CertificateRevocationListDer<'static>>,
-    pub(super) files: Vec<Arc<Path>>,
+pub(crate) struct Revocation {
+    pub(crate) lists: Vec<CertificateRevocationListDer<'static>>,
+    pub(crate) files: Vec<Arc<Path>>,
 }
 
 /// Reads a list of files with CA certificates. It is not empty, none of the files is, and each certificate may sign
@@ -114,7 +114,7 @@ fn is_its_own(certificate: &X509Certificate<'_>) -> bool {
 }
 
 /// Reads a list of files with revocation lists.
-pub(super) fn revocation(
+pub(crate) fn revocation(
     written: Option<&At<Vec<At<String>>>>,
     authorities: &Authorities,
     files: &mut Files<'_>,

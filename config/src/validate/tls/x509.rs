@@ -9,7 +9,7 @@ use x509_parser::{
 };
 
 /// A certificate in DER, and nothing behind it.
-pub(super) fn parse(der: &[u8]) -> Option<X509Certificate<'_>> {
+pub(crate) fn parse(der: &[u8]) -> Option<X509Certificate<'_>> {
     X509Certificate::from_der(der)
         .ok()
         .filter(|(rest, _)| rest.is_empty())
@@ -17,27 +17,27 @@ pub(super) fn parse(der: &[u8]) -> Option<X509Certificate<'_>> {
 }
 
 /// A name in quotes, on one line and not too long, whatever somebody wrote into it.
-pub(super) fn shown(name: &X509Name<'_>) -> String {
+pub(crate) fn shown(name: &X509Name<'_>) -> String {
     const LONGEST: usize = 100;
     let text: String = name.to_string().chars().take(LONGEST).collect();
     if text.is_empty() { "without a subject".to_owned() } else { format!("{text:?}") }
 }
 
 /// A moment as people write it.
-pub(super) fn date(time: ASN1Time) -> String {
+pub(crate) fn date(time: ASN1Time) -> String {
     let time = time.to_datetime();
     let (year, month, day) = (time.year(), u8::from(time.month()), time.day());
     format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", time.hour(), time.minute())
 }
 
 /// The same moment for programs; what lies before 1970 is 1970.
-pub(super) fn system_time(time: ASN1Time) -> SystemTime {
+pub(crate) fn system_time(time: ASN1Time) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(time.timestamp()).unwrap_or_default())
 }
 
 /// What time has done, or soon does, to something with an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Age {
+pub(crate) enum Age {
     /// It begins later.
     NotYet,
     /// It holds for a while.
@@ -52,7 +52,7 @@ pub(super) enum Age {
 const NOTICE: i64 = 7 * 24 * 3600;
 
 /// The age at `now` of what holds from `from` to `until`, both included.
-pub(super) fn age(from: ASN1Time, until: ASN1Time, now: SystemTime) -> Age {
+pub(crate) fn age(from: ASN1Time, until: ASN1Time, now: SystemTime) -> Age {
     let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let now = i64::try_from(now).unwrap_or(i64::MAX);
     let (from, until) = (from.timestamp(), until.timestamp());

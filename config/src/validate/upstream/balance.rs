@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The choice of an upstream that has no block.
-pub(super) fn least_request() -> LoadBalancer {
+pub(crate) fn least_request() -> LoadBalancer {
     LoadBalancer {
         policy: LoadBalancerPolicy::LeastRequest,
         hash_on: None,
@@ -22,7 +22,7 @@ pub(super) fn least_request() -> LoadBalancer {
 }
 
 /// The choice, with its defaults.
-pub(super) fn load_balancer(block: Option<&At<LoadBalancerBlock>>, report: &mut Report) -> LoadBalancer {
+pub(crate) fn load_balancer(block: Option<&At<LoadBalancerBlock>>, report: &mut Report) -> LoadBalancer {
     let none = LoadBalancerBlock::default();
     let written = block.map_or(&none, |block| &block.value);
     let policy = word(&written.policy, LoadBalancerPolicy::LeastRequest);
@@ -52,10 +52,7 @@ pub(super) fn load_balancer(block: Option<&At<LoadBalancerBlock>>, report: &mut 
 }
 
 /// What a choice goes by. `None` was reported.
-pub(in crate::validate) fn hash_on(
-    written: &Either<Word<ClientIp>, HashOnBlock>,
-    report: &mut Report,
-) -> Option<HashOn> {
+pub(crate) fn hash_on(written: &Either<Word<ClientIp>, HashOnBlock>, report: &mut Report) -> Option<HashOn> {
     let block = match written {
         Either::Short(_) => return Some(HashOn::ClientIp),
         Either::Map(block) => block,

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The limits, with their defaults.
-pub(super) fn circuit_breaker(block: Option<&At<CircuitBreakerBlock>>) -> CircuitBreaker {
+pub(crate) fn circuit_breaker(block: Option<&At<CircuitBreakerBlock>>) -> CircuitBreaker {
     let none = CircuitBreakerBlock::default();
     let block = block.map_or(&none, |block| &block.value);
     CircuitBreaker {

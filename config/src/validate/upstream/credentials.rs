@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The bearer token of an upstream; it never goes out in the clear, except to this host.
-pub(super) fn bearer_token(
+pub(crate) fn bearer_token(
     block: &UpstreamBlock,
     endpoints: &[EndpointSpec],
     secure: Option<bool>,

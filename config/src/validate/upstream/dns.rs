@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Checks `dns`; `None` was reported.
-pub(super) fn named(
+pub(crate) fn named(
     block: &DnsBlock,
     tls: Option<&ClientTls>,
     report: &mut Report,

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What endpoints are asked.
-pub(super) fn health_check(block: &At<HealthCheckBlock>, report: &mut Report) -> HealthCheck {
+pub(crate) fn health_check(block: &At<HealthCheckBlock>, report: &mut Report) -> HealthCheck {
     let block = &block.value;
     let probe = if let Some(target) = &block.path {
         path::target(target, report);

@@ -1,13 +1,13 @@
 //! Upstreams and their endpoints.
 
-mod balance;
-mod breaker;
-mod credentials;
-mod dns;
-mod health;
-mod outlier;
+pub(crate) mod balance;
+pub(crate) mod breaker;
+pub(crate) mod credentials;
+pub(crate) mod dns;
+pub(crate) mod health;
+pub(crate) mod outlier;
 
-pub(super) use balance::hash_on;
+pub(crate) use balance::hash_on;
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// All upstreams: the app first, then in file order.
-pub(super) fn upstreams(
+pub(crate) fn upstreams(
     app: Option<&App>,
     written: Option<&At<Entries<UpstreamBlock>>>,
     files: &mut Files<'_>,
@@ -110,7 +110,7 @@ fn upstream(name: &str, block: &UpstreamBlock, files: &mut Files<'_>, report: &m
 }
 
 /// Checks what an endpoint may send.
-pub(super) fn limits(block: Option<&At<UpstreamLimitsBlock>>) -> UpstreamLimits {
+pub(crate) fn limits(block: Option<&At<UpstreamLimitsBlock>>) -> UpstreamLimits {
     let headers = block.and_then(|block| block.value.headers.as_ref());
     UpstreamLimits { headers: headers.map_or(defaults::RESPONSE_HEADERS, |number| number.value.0) as u16 }
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The rules for an upstream with so many endpoints, as far as their number is known.
-pub(super) fn outlier_detection(
+pub(crate) fn outlier_detection(
     block: Option<&At<OutlierDetectionBlock>>,
     endpoints: Option<usize>,
     report: &mut Report,

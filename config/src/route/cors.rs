@@ -1,26 +1,97 @@
-//! `cors` of routes and defaults.
+//! `cors` of a route and of `defaults`: which pages of other origins may read the answers.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use http::{HeaderName, Method};
+use http::{HeaderName, Method, StatusCode};
+use serde_json::Value;
 
 use crate::{
     block::{
-        At, Time,
+        At, Flag, Time, block,
         field::{Field, flag},
         name,
         problem::Report,
+        show::{Object, text, time},
     },
-    model::{Cors, EndpointAddress, OriginMatch},
-    schema::CorsBlock,
+    model::EndpointAddress,
+    render::auth::list,
     validate::{
         headers, route_match,
         url::{address, split_port},
     },
 };
 
+block! {
+    /// Which pages of other origins may read the answers (CORS). Preflights are answered by the proxy.
+    CorsBlock {
+        /// Origins such as `https://shop.example.com`, `https://*.example.com` (one or more labels) or `*`; at least one.
+        "allowOrigins" allow_origins: Vec<At<String>>,
+        /// Whether cookies and Authorization may come along; never with the origin `*`. Default false.
+        "allowCredentials" allow_credentials: Flag,
+        /// Methods that a preflight is told. Default: the one it asks for.
+        "allowMethods" allow_methods: Vec<At<String>>,
+        /// Headers that a preflight is told. Default: those it asks for.
+        "allowHeaders" allow_headers: Vec<At<String>>,
+        /// Headers of an answer that a page may read beside the safe ones. Default none.
+        "exposeHeaders" expose_headers: Vec<At<String>>,
+        /// How long a browser may keep a preflight's answer, in whole seconds. Default: as the browser does.
+        "maxAge" max_age: Time,
+    }
+}
+
+/// `cors` of a route (WHATWG Fetch, "CORS protocol").
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Cors {
+    /// The origins that may read answers; at least one.
+    pub allow_origins: Vec<OriginMatch>,
+    /// Methods that a preflight is told; empty: the one that it asks for.
+    pub allow_methods: Vec<Method>,
+    /// Headers that a preflight is told; empty: those that it asks for.
+    pub allow_headers: Vec<HeaderName>,
+    /// Headers of an answer that a page may read beside the safe ones.
+    pub expose_headers: Vec<HeaderName>,
+    /// Whether cookies and Authorization may come along. Default false.
+    pub allow_credentials: bool,
+    /// How long a preflight's answer may be kept; `None` leaves that to the browser.
+    pub max_age: Option<Duration>,
+}
+
+impl Cors {
+    /// These origins and nothing else; the fields are public for the rest.
+    pub fn new(allow_origins: Vec<OriginMatch>) -> Self {
+        Self {
+            allow_origins,
+            allow_methods: Vec::new(),
+            allow_headers: Vec::new(),
+            expose_headers: Vec::new(),
+            allow_credentials: false,
+            max_age: None,
+        }
+    }
+
+    /// The status of a preflight's answer.
+    pub const PREFLIGHT_STATUS: StatusCode = StatusCode::NO_CONTENT;
+}
+
+/// An origin: `https://shop.example.com`, lower case, the scheme's own port left out.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum OriginMatch {
+    /// Every origin; never with credentials.
+    Any,
+    /// Exactly this one.
+    Exact(Arc<str>),
+    /// `https://*.example.com`: one or more labels in place of the star.
+    Wildcard {
+        /// `https://`.
+        scheme: Arc<str>,
+        /// `.example.com`, with the port when it has one.
+        suffix: Arc<str>,
+    },
+}
+
 /// Checks what a route says about other origins; keys that it leaves out come from `defaults`.
-pub(super) fn cors(
+pub(crate) fn accept(
     route: Option<&At<CorsBlock>>,
     defaults: Option<&At<CorsBlock>>,
     report: &mut Report,
@@ -176,6 +247,26 @@ fn max_age(written: &Field<Time>, report: &mut Report) -> Option<Duration> {
         report.error(&written.place, "out-of-range", message, "write for example 10m, or 0s to keep nothing");
     }
     Some(age)
+}
+
+/// Shows what was accepted.
+pub(crate) fn show(cors: &Cors) -> Object {
+    let origins: Vec<Value> = cors.allow_origins.iter().map(show_origin).collect();
+    Object::new()
+        .with("allowOrigins", origins)
+        .with("allowCredentials", cors.allow_credentials)
+        .maybe("allowMethods", list(&cors.allow_methods, |method| method.as_str().into()))
+        .maybe("allowHeaders", list(&cors.allow_headers, |name| name.as_str().into()))
+        .maybe("exposeHeaders", list(&cors.expose_headers, |name| name.as_str().into()))
+        .maybe("maxAge", cors.max_age.map(time))
+}
+
+fn show_origin(origin: &OriginMatch) -> Value {
+    match origin {
+        OriginMatch::Any => "*".into(),
+        OriginMatch::Exact(origin) => text(origin),
+        OriginMatch::Wildcard { scheme, suffix } => text(&format!("{scheme}*{suffix}")),
+    }
 }
 
 #[cfg(test)]

@@ -1,48 +1,49 @@
-//! `concurrency`, `requestMirror` and `fault` of routes.
+//! `fault` of a route: delays and failures on purpose.
 
 use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::{
-    block::{
-        At, Either, Percent, Share, Time,
-        field::{Field, narrow, number, time_over_zero},
-        problem::{Place, Report},
-    },
-    model::{Concurrency, Fault, Mirror},
-    schema::{ConcurrencyBlock, FaultBlock, MirrorBlock},
-    validate::{action, defaults, route::Context},
+use crate::block::{
+    At, Int, Percent, Share, Time, block,
+    field::{Field, narrow},
+    problem::{Place, Report},
+    show::{Object, percent, time},
 };
 
-/// Checks `concurrency`.
-pub(super) fn concurrency(block: &ConcurrencyBlock, report: &mut Report) -> Concurrency {
-    let queue = narrow(number(&block.queue, 0));
-    if let Some(written) = block.queue_timeout.as_ref().filter(|_| queue == 0) {
-        let message = "`queueTimeout` has no effect without a queue";
-        report.error(&written.place, "conflicting-keys", message, "add `queue: …`, or remove it");
-    }
-    Concurrency {
-        max: narrow(number(&block.max, 1)),
-        queue,
-        queue_timeout: time_over_zero(&block.queue_timeout, defaults::QUEUE_TIMEOUT, report),
+block! {
+    /// Delays and failures on purpose, for game days.
+    FaultBlock {
+        /// How long a request is held back, over 0.
+        "delay" delay: Time,
+        /// How many of 100 requests are held back.
+        "delayPercent" delay_percent: Share,
+        /// The status of an answer that the upstream is not asked for, 400 to 599.
+        "abortStatus" abort_status: Int<400, 599>,
+        /// How many of 100 requests get it.
+        "abortPercent" abort_percent: Share,
     }
 }
 
-/// Checks `requestMirror`. `None` was reported.
-pub(super) fn mirror(block: &MirrorBlock, context: &Context<'_>, report: &mut Report) -> Option<Mirror> {
-    let written = block.backend_ref.as_ref()?;
-    let (name, place) = match &written.value {
-        Either::Short(name) => (name, &written.place),
-        Either::Map(block) => block.name.as_ref().map(|name| (&name.value, &name.place))?,
-    };
-    let upstream = action::upstream(name, place, context, report)?;
-    let percent = block.percent.as_ref().map_or(defaults::MIRROR_PER_MILLION, |share| share.value.0);
-    Some(Mirror { upstream, percent: Percent(percent) })
+/// `fault`: delays and failures on purpose; at least one of the two.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Fault {
+    /// How long, and for what share of the requests.
+    pub delay: Option<(Duration, Percent)>,
+    /// Which status, 400-599, and for what share.
+    pub abort: Option<(StatusCode, Percent)>,
 }
 
-/// Checks `fault`. Of each pair of keys both are written: a share of all requests is nothing to get by leaving a key out.
-pub(super) fn fault(written: &At<FaultBlock>, report: &mut Report) -> Fault {
+impl Fault {
+    /// A fault of these parts.
+    pub fn new(delay: Option<(Duration, Percent)>, abort: Option<(StatusCode, Percent)>) -> Self {
+        Self { delay, abort }
+    }
+}
+
+/// Checks what was written. Of each pair of keys both are written: a share of all requests is nothing to get by leaving a key out.
+pub(crate) fn accept(written: &At<FaultBlock>, report: &mut Report) -> Fault {
     let block = &written.value;
     let delay = block.delay.as_ref().map(|delay| &delay.place);
     let abort = block.abort_status.as_ref().map(|status| &status.place);
@@ -81,4 +82,13 @@ fn both((key, place): (&str, Option<&Place>), (share, percent): (&str, &Field<Sh
     let message = format!("`{present}` without `{missing}`");
     let help = format!("add `{missing}: …`, or remove `{present}`");
     report.missing(place, &[missing], message, help);
+}
+
+/// Shows what was accepted.
+pub(crate) fn show(fault: &Fault) -> Object {
+    Object::new()
+        .maybe("delay", fault.delay.map(|(delay, _)| time(delay)))
+        .maybe("delayPercent", fault.delay.map(|(_, share)| percent(share)))
+        .maybe("abortStatus", fault.abort.map(|(status, _)| status.as_u16()))
+        .maybe("abortPercent", fault.abort.map(|(_, share)| percent(share)))
 }

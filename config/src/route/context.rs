@@ -1,0 +1,67 @@
+//! What routes refer to: the parts of the file that are checked before them.
+
+use std::collections::HashMap;
+
+use crate::{
+    block::{
+        name,
+        problem::{Place, Report},
+    },
+    model::{Direction, JwtProvider, Listener, ListenerId, RateLimit, Upstream, UpstreamId},
+};
+
+/// What routes refer to.
+pub(crate) struct Context<'a> {
+    pub(crate) listeners: &'a [Listener],
+    pub(crate) upstreams: &'a [Upstream],
+    pub(crate) providers: &'a [JwtProvider],
+    pub(crate) rate_limits: &'a [RateLimit],
+    pub(crate) has_app: bool,
+    /// Where each upstream stands.
+    pub(crate) upstream_ids: HashMap<&'a str, u32>,
+    /// Where each limit stands.
+    pub(crate) rate_limit_ids: HashMap<&'a str, u32>,
+}
+
+impl Context<'_> {
+    pub(crate) fn inbound(&self) -> Vec<ListenerId> {
+        self.ids().filter(|(_, l)| l.direction == Direction::Inbound).map(|(id, _)| id).collect()
+    }
+
+    pub(crate) fn ids(&self) -> impl Iterator<Item = (ListenerId, &Listener)> {
+        (0..).map(ListenerId).zip(self.listeners)
+    }
+
+    pub(crate) fn listener(&self, id: ListenerId) -> &Listener {
+        &self.listeners[id.0 as usize]
+    }
+
+    /// Whether clients of a listener are asked for a certificate.
+    pub(crate) fn asks_for_certificates(&self, id: ListenerId) -> bool {
+        self.listener(id).tls.as_ref().is_some_and(|tls| tls.client_auth.is_some())
+    }
+}
+
+/// The upstream of this name.
+pub(crate) fn upstream(
+    name: &str,
+    place: &Place,
+    context: &Context<'_>,
+    report: &mut Report,
+) -> Option<UpstreamId> {
+    let found = context.upstream_ids.get(name).copied();
+    if found.is_none() {
+        unresolved(name, place, context, report);
+    }
+    found.map(UpstreamId)
+}
+
+fn unresolved(name: &str, place: &Place, context: &Context<'_>, report: &mut Report) {
+    if name == "app" {
+        let help = "add `app: { port: 8080 }` with the port of the application in this pod";
+        report.error(place, "unresolved-reference", "there is no `app` in this file", help);
+    } else {
+        let known = context.upstreams.iter().map(|upstream| &*upstream.name);
+        name::unresolved("upstream", name, place, known, report);
+    }
+}

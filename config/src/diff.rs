@@ -5,7 +5,10 @@ use std::{
     fmt,
 };
 
-use crate::model::{Action, Config, Credential, ProviderId, Requirement, Route};
+use crate::{
+    model::{Action, Config, Credential, Requirement, Route},
+    part::id::ProviderId,
+};
 
 /// What differs between two configurations, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

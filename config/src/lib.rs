@@ -9,6 +9,7 @@ mod files;
 pub mod jwks;
 mod load;
 pub mod model;
+mod part;
 mod reload;
 mod render;
 mod route;

@@ -13,6 +13,8 @@ const ORDER: &[&[&str]] = &[
     &["load", "reload"],
     // What is written, accepted, checked and shown.
     &["diff", "model", "render", "validate", "schema", "route", "jwks"],
+    // What several blocks are made of.
+    &["part"],
     &["files", "strict_json"],
     // What every block stands on.
     &["block"],

@@ -86,3 +86,8 @@ pub(crate) fn percent(share: Percent) -> Value {
 pub(crate) fn word<T: Words + PartialEq>(value: T) -> Value {
     word_of(value).into()
 }
+
+/// A list, absent where it is empty.
+pub(crate) fn list<T>(items: &[T], show: impl Fn(&T) -> Value) -> Option<Vec<Value>> {
+    (!items.is_empty()).then(|| items.iter().map(show).collect())
+}

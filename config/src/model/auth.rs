@@ -4,24 +4,7 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::{Cidr, ClaimPath, ProviderId, ValueMatch};
-
-/// A match on a verified claim. An array holds when one of its elements does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ClaimMatch {
-    /// The claim.
-    pub claim: ClaimPath,
-    /// What it must be: one of these. Numbers and booleans are compared as JSON writes them.
-    pub any_of: Vec<ValueMatch>,
-}
-
-impl ClaimMatch {
-    /// A match on one claim.
-    pub fn new(claim: ClaimPath, any_of: Vec<ValueMatch>) -> Self {
-        Self { claim, any_of }
-    }
-}
+use crate::part::{cidr::Cidr, claim::ClaimMatch, id::ProviderId, words::Mode};
 
 /// `auth` of a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,16 +64,6 @@ pub enum Credential {
     Token(ProviderId),
     /// A verified client certificate.
     Mtls,
-}
-
-/// Whether a refusal is carried out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Mode {
-    /// The request is refused.
-    #[default]
-    Enforce,
-    /// The request goes on; the refusal is logged and counted.
-    Report,
 }
 
 /// `authorize` of a route: deny beats allow; with any allow rule, no match is deny.

@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use http::HeaderName;
 
-use super::{ClientTls, EndpointSpec};
+use crate::{
+    model::ClientTls,
+    part::{url::EndpointSpec, words::OnError},
+};
 
 /// `extAuth`: a service that is asked about every request of a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,13 +38,4 @@ impl ExtAuth {
     pub fn host(&self) -> &str {
         self.tls.as_ref().and_then(|tls| tls.hostname.as_deref()).unwrap_or(&self.endpoint.authority)
     }
-}
-
-/// What happens when a service that decides gives no answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum OnError {
-    /// The request is refused.
-    Deny,
-    /// The request goes on.
-    Allow,
 }

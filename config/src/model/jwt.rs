@@ -5,7 +5,10 @@ use std::{path::Path, sync::Arc, time::Duration};
 use http::{HeaderName, Uri, header::AUTHORIZATION};
 use rustls_pki_types::CertificateDer;
 
-use super::{SecretSource, SecretText};
+use crate::{
+    model::{SecretSource, SecretText},
+    part::claim::ClaimPath,
+};
 
 /// One entry of `jwtProviders`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -223,21 +226,5 @@ impl ClaimHeader {
     /// A claim as a header.
     pub fn new(name: HeaderName, claim: ClaimPath) -> Self {
         Self { name, claim }
-    }
-}
-
-/// A claim by name: `org.tenant` is `tenant` within `org`; `["a.b"]` is the one member `a.b`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ClaimPath(Arc<[Arc<str>]>);
-
-impl ClaimPath {
-    /// The path of these members; at least one.
-    pub fn new(members: impl Into<Arc<[Arc<str>]>>) -> Self {
-        Self(members.into())
-    }
-
-    /// The members, outermost first.
-    pub fn members(&self) -> &[Arc<str>] {
-        &self.0
     }
 }

@@ -1,12 +1,11 @@
 //! Listeners: where requests come in and what is refused at the door.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use super::ServerTls;
+use crate::{
+    model::ServerTls,
+    part::{cidr::Cidr, path::EncodedSlash},
+};
 
 /// One listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,49 +50,6 @@ pub struct ListenerAddress {
     pub socket: SocketAddr,
     /// `port: N` inbound: `[::]:N` that also takes IPv4, or `0.0.0.0:N` where the host has no IPv6.
     pub dual_stack: bool,
-}
-
-/// An address range.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct Cidr {
-    /// The network address, host bits zero.
-    pub network: IpAddr,
-    /// Prefix length, 0-32 or 0-128.
-    pub prefix: u8,
-}
-
-impl Cidr {
-    /// The range that holds `network`; host bits are cleared and a longer prefix than the address has is cut.
-    pub fn new(network: IpAddr, prefix: u8) -> Self {
-        match network {
-            IpAddr::V4(address) => {
-                let prefix = prefix.min(32);
-                let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
-                Self { network: IpAddr::V4((u32::from(address) & mask).into()), prefix }
-            }
-            IpAddr::V6(address) => {
-                let prefix = prefix.min(128);
-                let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
-                Self { network: IpAddr::V6((u128::from(address) & mask).into()), prefix }
-            }
-        }
-    }
-
-    /// Whether `address` lies in this range. An IPv4-mapped IPv6 address counts as IPv4.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.network, address.to_canonical()) {
-            (IpAddr::V4(network), IpAddr::V4(address)) => {
-                let shift = 32 - u32::from(self.prefix);
-                u32::from(network).checked_shr(shift) == u32::from(address).checked_shr(shift)
-            }
-            (IpAddr::V6(network), IpAddr::V6(address)) => {
-                let shift = 128 - u32::from(self.prefix);
-                u128::from(network).checked_shr(shift) == u128::from(address).checked_shr(shift)
-            }
-            _ => false,
-        }
-    }
 }
 
 /// Limits on what a peer may send; each has its own answer (`docs/operations.md`, "Flags").
@@ -162,15 +118,6 @@ impl Default for PathRules {
     fn default() -> Self {
         Self { encoded_slash: EncodedSlash::Reject, merge_slashes: true }
     }
-}
-
-/// What happens to `%2f` in a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EncodedSlash {
-    /// 400.
-    Reject,
-    /// Stays encoded, as `%2F`.
-    Keep,
 }
 
 /// What happens to a request header name with `_` in it.

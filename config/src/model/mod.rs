@@ -10,7 +10,6 @@ mod ext_auth;
 mod jwt;
 mod listener;
 mod operations;
-mod pattern;
 mod rate_limit;
 mod retry;
 mod route;
@@ -18,7 +17,18 @@ mod secret;
 mod telemetry;
 mod tls;
 mod upstream;
+
 pub use crate::block::Percent;
+pub use crate::part::cidr::Cidr;
+pub use crate::part::claim::{ClaimMatch, ClaimPath};
+pub use crate::part::hostname::Hostname;
+pub use crate::part::id::{ListenerId, ProviderId, RateLimitId, RouteId, UpstreamId};
+pub use crate::part::path::{EncodedSlash, PathTemplate, TemplateSegment};
+pub use crate::part::scheme::Scheme;
+pub use crate::part::url::{EndpointAddress, EndpointSpec};
+pub use crate::part::value_match::{Pattern, ValueMatch};
+pub use crate::part::words::{Mode, OnError};
+pub use crate::route::header_changes::HeaderChanges;
 pub use crate::route::{
     concurrency::Concurrency,
     cors::{Cors, OriginMatch},
@@ -27,24 +37,18 @@ pub use crate::route::{
     timeouts::RouteTimeouts,
 };
 pub use app::{App, AppAddress, Readiness, ReadinessProbe};
-pub use auth::{
-    Auth, Authorize, AuthorizeRule, ClaimMatch, Credential, Mode, Requirement, RuleAction, SanPattern,
-};
-pub use ext_auth::{ExtAuth, OnError};
-pub use jwt::{
-    ClaimHeader, ClaimPath, JwtAlgorithm, JwtProvider, KeySource, RemoteKeys, TokenBinding, TokenLocation,
-};
+pub use auth::{Auth, Authorize, AuthorizeRule, Credential, Requirement, RuleAction, SanPattern};
+pub use ext_auth::ExtAuth;
+pub use jwt::{ClaimHeader, JwtAlgorithm, JwtProvider, KeySource, RemoteKeys, TokenBinding, TokenLocation};
 pub use listener::{
-    Cidr, Direction, EncodedSlash, Listener, ListenerAddress, ListenerLimits, ListenerTimeouts, PathRules,
-    UnderscoreHeaders,
+    Direction, Listener, ListenerAddress, ListenerLimits, ListenerTimeouts, PathRules, UnderscoreHeaders,
 };
 pub use operations::{Lifecycle, Reload, ServerAddress, Workers};
-pub use pattern::{PathTemplate, Pattern, TemplateSegment};
 pub use rate_limit::{RateLimit, RateLimitKey, Redis, Store};
 pub use retry::{Backoff, GrpcCode, Hedge, HedgeAfter, Retry, RetryBudget, RetryCondition, RetryMethods};
 pub use route::{
-    Action, DirectResponse, HeaderChanges, HeaderMatch, Hostname, PathMatch, PathRewrite, QueryMatch,
-    Redirect, Route, RouteMatch, Scheme, UrlRewrite, ValueMatch, WeightedBackend,
+    Action, DirectResponse, HeaderMatch, PathMatch, PathRewrite, QueryMatch, Redirect, Route, RouteMatch,
+    UrlRewrite, WeightedBackend,
 };
 pub use secret::{SecretOrigin, SecretSource, SecretText};
 pub use telemetry::{AccessLog, AccessLogFormat, Telemetry};
@@ -53,30 +57,9 @@ pub use tls::{
     SubjectAltName, TlsVersion,
 };
 pub use upstream::{
-    CircuitBreaker, ConnectionSettings, DnsKind, EndpointAddress, EndpointSpec, HashOn, HealthCheck,
-    LoadBalancer, LoadBalancerPolicy, NamedEndpoints, OutlierDetection, Protocol, Upstream, UpstreamKind,
-    UpstreamLimits,
+    CircuitBreaker, ConnectionSettings, DnsKind, HashOn, HealthCheck, LoadBalancer, LoadBalancerPolicy,
+    NamedEndpoints, OutlierDetection, Protocol, Upstream, UpstreamKind, UpstreamLimits,
 };
-
-/// Index of a listener in [`Config::listeners`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ListenerId(pub u32);
-
-/// Index of an upstream in [`Config::upstreams`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct UpstreamId(pub u32);
-
-/// Index of a route in [`Config::routes`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RouteId(pub u32);
-
-/// Index of a limit in [`Config::rate_limits`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RateLimitId(pub u32);
-
-/// Index of a token provider in [`Config::jwt_providers`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ProviderId(pub u32);
 
 /// One whole accepted configuration.
 #[derive(Debug, Clone, PartialEq)]

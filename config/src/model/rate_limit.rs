@@ -4,7 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use http::HeaderName;
 
-use super::{ClaimPath, ClientTls, EndpointSpec, Mode, OnError, SecretText};
+use crate::{
+    model::{ClientTls, SecretText},
+    part::{
+        claim::ClaimPath,
+        url::EndpointSpec,
+        words::{Mode, OnError},
+    },
+};
 
 /// One entry of `rateLimits`: a token bucket for each key.
 #[derive(Debug, Clone, PartialEq, Eq)]

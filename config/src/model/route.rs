@@ -5,11 +5,19 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use crate::{
-    model::{
-        Auth, Authorize, ClaimMatch, ExtAuth, HashOn, Hedge, ListenerId, PathTemplate, Pattern, RateLimitId,
-        Retry, UpstreamId,
+    model::{Auth, Authorize, ExtAuth, HashOn, Hedge, Retry},
+    part::{
+        claim::ClaimMatch,
+        hostname::Hostname,
+        id::{ListenerId, RateLimitId, UpstreamId},
+        path::PathTemplate,
+        scheme::Scheme,
+        value_match::{Pattern, ValueMatch},
     },
-    route::{concurrency::Concurrency, cors::Cors, fault::Fault, mirror::Mirror, timeouts::RouteTimeouts},
+    route::{
+        concurrency::Concurrency, cors::Cors, fault::Fault, header_changes::HeaderChanges, mirror::Mirror,
+        timeouts::RouteTimeouts,
+    },
 };
 
 /// One route, with `defaults` already applied.
@@ -91,43 +99,6 @@ impl Route {
     }
 }
 
-/// What a client speaks to the first proxy on its way, or a redirect leads to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Scheme {
-    /// Without TLS.
-    #[default]
-    Http,
-    /// With TLS.
-    Https,
-}
-
-impl Scheme {
-    /// As it stands in a URL.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Https => "https",
-        }
-    }
-
-    /// The port of a URL that names none (RFC 9110 section 4.2).
-    pub fn default_port(self) -> u16 {
-        match self {
-            Self::Http => 80,
-            Self::Https => 443,
-        }
-    }
-}
-
-/// A host name without port and without a dot at its end, lower case.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Hostname {
-    /// `api.example.com`.
-    Exact(Arc<str>),
-    /// `*.example.com`: one or more labels in front; the suffix is kept with its dot, `.example.com`.
-    Wildcard(Arc<str>),
-}
-
 /// One item of `matches`; everything in it must hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -205,17 +176,6 @@ impl QueryMatch {
     pub fn new(name: Arc<str>, value: ValueMatch) -> Self {
         Self { name, value }
     }
-}
-
-/// What a header or parameter must be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ValueMatch {
-    /// Exactly this.
-    Exact(Arc<str>),
-    /// Matches as a whole.
-    Regex(Pattern),
-    /// Anything, as long as it is there.
-    Present,
 }
 
 /// What answers a request.
@@ -303,23 +263,4 @@ pub enum PathRewrite {
     ReplacePrefixMatch(Arc<str>),
     /// The whole path becomes this.
     ReplaceFull(Arc<str>),
-}
-
-/// `requestHeaders` or `responseHeaders`, applied in the order remove, set, add.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct HeaderChanges {
-    /// Removed, all values.
-    pub remove: Vec<HeaderName>,
-    /// Replace all values.
-    pub set: Vec<(HeaderName, HeaderValue)>,
-    /// Added beside existing values.
-    pub add: Vec<(HeaderName, HeaderValue)>,
-}
-
-impl HeaderChanges {
-    /// Whether nothing changes.
-    pub fn is_empty(&self) -> bool {
-        self.remove.is_empty() && self.set.is_empty() && self.add.is_empty()
-    }
 }

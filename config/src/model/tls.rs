@@ -7,7 +7,7 @@ use std::{fmt, net::IpAddr, path::Path, sync::Arc, time::SystemTime};
 
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
-use super::Hostname;
+use crate::part::hostname::Hostname;
 
 /// `listeners[].tls`.
 #[derive(Debug, Clone, PartialEq, Eq)]

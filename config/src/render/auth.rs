@@ -1,15 +1,12 @@
 //! What routes ask of their clients.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::{
-    block::show::{Object, text, time, word},
-    model::{
-        Auth, Authorize, AuthorizeRule, ClaimMatch, ClientTls, Config, Credential, ExtAuth, ProviderId,
-        Requirement, ValueMatch,
-    },
+    block::show::{Object, list, text, time, word},
+    model::{Auth, Authorize, AuthorizeRule, ClientTls, Config, Credential, ExtAuth, Requirement},
+    part::{claim, id::ProviderId},
     render::tls,
-    validate::claim_path,
 };
 
 pub(crate) fn auth(config: &Config, auth: &Auth) -> Value {
@@ -38,7 +35,7 @@ fn rule(rule: &AuthorizeRule) -> Value {
     let when = Object::new()
         .maybe("methods", list(&rule.methods, |method| method.as_str().into()))
         .maybe("scopes", list(&rule.scopes, |scope| text(scope)))
-        .maybe("claims", claims(&rule.claims))
+        .maybe("claims", claim::show(&rule.claims))
         .maybe("clientCert", cert.map(|names| Object::new().with("subjectAltNames", names)))
         .maybe("sourceCIDRs", ranges);
     Object::new()
@@ -46,26 +43,6 @@ fn rule(rule: &AuthorizeRule) -> Value {
         .with("action", word(rule.action))
         .maybe("when", (!when.is_empty()).then_some(when))
         .into()
-}
-
-/// Claims by name; one value stands alone, several in a list.
-pub(crate) fn claims(claims: &[ClaimMatch]) -> Option<Map<String, Value>> {
-    let one = |claim: &ClaimMatch| {
-        let value = match &claim.any_of[..] {
-            [value] => value_match(value),
-            values => values.iter().map(value_match).collect(),
-        };
-        (claim_path(&claim.claim), value)
-    };
-    (!claims.is_empty()).then(|| claims.iter().map(one).collect())
-}
-
-pub(crate) fn value_match(value: &ValueMatch) -> Value {
-    match value {
-        ValueMatch::Exact(value) => text(value),
-        ValueMatch::Regex(pattern) => Object::new().with("regex", text(pattern.as_str())).into(),
-        ValueMatch::Present => Object::new().with("present", true).into(),
-    }
 }
 
 pub(crate) fn ext_auth(service: &ExtAuth) -> Object {
@@ -80,8 +57,4 @@ pub(crate) fn ext_auth(service: &ExtAuth) -> Object {
         .maybe("responseHeaders", list(&service.response_headers, |name| name.as_str().into()))
         .with("includeQuery", service.include_query)
         .with("includeClientAddress", service.include_client_address)
-}
-
-pub(crate) fn list<T>(items: &[T], show: impl Fn(&T) -> Value) -> Option<Vec<Value>> {
-    (!items.is_empty()).then(|| items.iter().map(show).collect())
 }

@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 use crate::{
     block::show::{Object, text, time, time_or_off, word},
     model::{ClaimHeader, JwtProvider, KeySource, RemoteKeys, SecretOrigin, SecretSource, TokenLocation},
+    part::claim::written as claim_path,
     render::tls::path,
-    validate::claim_path,
 };
 
 /// The provider and its name.

@@ -5,8 +5,8 @@ use serde_json::Value;
 use crate::{
     block::show::{Object, text, time, word},
     model::{ClientTls, RateLimit, RateLimitKey, Redis, Store},
+    part::claim::written as claim_path,
     render::{provider, tls},
-    validate::claim_path,
 };
 
 /// One entry of `rateLimits`.

@@ -1,27 +1,23 @@
 //! Routes.
 
-use http::HeaderValue;
 use serde_json::{Map, Value};
 
 use crate::{
     block::show::{Object, text},
     model::{
-        Action, Config, DirectResponse, Direction, HeaderChanges, PathMatch, PathRewrite, Redirect, Route,
-        RouteMatch, Scheme, UrlRewrite, WeightedBackend,
+        Action, Config, DirectResponse, Direction, PathMatch, PathRewrite, Redirect, Route, RouteMatch,
+        UrlRewrite, WeightedBackend,
     },
-    render::{
-        auth::{self, value_match},
-        retry, tls,
-        upstream::hash_on,
-    },
-    route::{concurrency, cors, fault, mirror, timeouts},
+    part::{claim, headers, hostname, scheme::Scheme, value_match},
+    render::{auth, retry, upstream::hash_on},
+    route::{concurrency, cors, fault, header_changes, mirror, timeouts},
 };
 
 /// One route. Keys that would be refused on a route that answers by itself are left out there.
 pub(crate) fn route(config: &Config, route: &Route) -> Value {
     let listeners: Vec<Value> =
         route.listeners.iter().map(|id| (*config.listener(*id).name).into()).collect();
-    let hostnames: Vec<Value> = route.hostnames.iter().map(tls::hostname).collect();
+    let hostnames: Vec<Value> = route.hostnames.iter().map(hostname::show).collect();
     let matches: Vec<Value> = route.matches.iter().map(route_match).collect();
     // Outbound routes refuse the key.
     let inbound = route.listeners.iter().all(|id| config.listener(*id).direction == Direction::Inbound);
@@ -42,7 +38,7 @@ pub(crate) fn route(config: &Config, route: &Route) -> Value {
         Action::Redirect(redirect) => object.with("requestRedirect", redirect_to(redirect)),
         Action::Respond(response) => object.with("directResponse", respond(response)),
     };
-    object.maybe("responseHeaders", header_changes(&route.response_headers)).into()
+    object.maybe("responseHeaders", header_changes::show(&route.response_headers)).into()
 }
 
 fn forward(object: Object, config: &Config, route: &Route, backends: &[WeightedBackend]) -> Object {
@@ -51,7 +47,7 @@ fn forward(object: Object, config: &Config, route: &Route, backends: &[WeightedB
     };
     object
         .maybe("urlRewrite", url_rewrite(&route.url_rewrite))
-        .maybe("requestHeaders", header_changes(&route.request_headers))
+        .maybe("requestHeaders", header_changes::show(&route.request_headers))
         .maybe("concurrency", route.concurrency.as_ref().map(concurrency::show))
         .maybe("hashOn", route.hash_on.as_ref().map(hash_on))
         .maybe(
@@ -75,17 +71,23 @@ fn route_match(item: &RouteMatch) -> Value {
         PathMatch::Template(template) => ("template", text(&template.source)),
         PathMatch::Regex(pattern) => ("regex", text(pattern.as_str())),
     };
-    let headers: Map<_, _> =
-        item.headers.iter().map(|header| (header.name.to_string(), value_match(&header.value))).collect();
-    let params: Map<_, _> =
-        item.query_params.iter().map(|param| (param.name.to_string(), value_match(&param.value))).collect();
+    let headers: Map<_, _> = item
+        .headers
+        .iter()
+        .map(|header| (header.name.to_string(), value_match::show(&header.value)))
+        .collect();
+    let params: Map<_, _> = item
+        .query_params
+        .iter()
+        .map(|param| (param.name.to_string(), value_match::show(&param.value)))
+        .collect();
     Object::new()
         .with("path", Object::new().with(path.0, path.1))
         .maybe("method", item.method.as_ref().map(ToString::to_string))
         .maybe("scheme", item.scheme.map(Scheme::as_str))
         .maybe("headers", (!headers.is_empty()).then_some(headers))
         .maybe("queryParams", (!params.is_empty()).then_some(params))
-        .maybe("claims", auth::claims(&item.claims))
+        .maybe("claims", claim::show(&item.claims))
         .into()
 }
 
@@ -104,7 +106,7 @@ fn respond(response: &DirectResponse) -> Object {
 
 fn url_rewrite(rewrite: &UrlRewrite) -> Option<Object> {
     let object = Object::new()
-        .maybe("hostname", rewrite.hostname.as_ref().map(header_value))
+        .maybe("hostname", rewrite.hostname.as_ref().map(headers::show))
         .maybe("path", rewrite.path.as_ref().map(path_rewrite));
     (rewrite != &UrlRewrite::default()).then_some(object)
 }
@@ -114,23 +116,4 @@ fn path_rewrite(rewrite: &PathRewrite) -> Object {
         PathRewrite::ReplacePrefixMatch(path) => Object::new().with("replacePrefixMatch", text(path)),
         PathRewrite::ReplaceFull(path) => Object::new().with("replaceFull", text(path)),
     }
-}
-
-fn header_changes(changes: &HeaderChanges) -> Option<Object> {
-    let map = |pairs: &[(http::HeaderName, HeaderValue)]| -> Option<Map<String, Value>> {
-        let pairs: Map<_, _> =
-            pairs.iter().map(|(name, value)| (name.to_string(), header_value(value))).collect();
-        (!pairs.is_empty()).then_some(pairs)
-    };
-    let names: Vec<Value> = changes.remove.iter().map(|name| name.as_str().into()).collect();
-    let object = Object::new()
-        .maybe("remove", (!names.is_empty()).then_some(names))
-        .maybe("set", map(&changes.set))
-        .maybe("add", map(&changes.add));
-    (!changes.is_empty()).then_some(object)
-}
-
-/// The loader only takes visible ASCII.
-fn header_value(value: &HeaderValue) -> Value {
-    text(value.to_str().unwrap_or_default())
 }

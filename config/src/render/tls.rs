@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use crate::{
     block::show::{Object, text, word},
-    model::{Certificate, ClientAuth, ClientTls, Hostname, ServerTls, SniCertificate, SubjectAltName},
+    model::{Certificate, ClientAuth, ClientTls, ServerTls, SniCertificate, SubjectAltName},
+    part::hostname,
 };
 
 pub(crate) fn server(tls: &ServerTls) -> Object {
@@ -18,15 +19,8 @@ pub(crate) fn server(tls: &ServerTls) -> Object {
 }
 
 fn sni(entry: &SniCertificate) -> Value {
-    let hostnames: Vec<Value> = entry.hostnames.iter().map(hostname).collect();
+    let hostnames: Vec<Value> = entry.hostnames.iter().map(hostname::show).collect();
     certificate(Object::new().with("hostnames", hostnames), &entry.certificate).into()
-}
-
-pub(crate) fn hostname(hostname: &Hostname) -> Value {
-    match hostname {
-        Hostname::Exact(name) => text(name),
-        Hostname::Wildcard(suffix) => text(&format!("*{suffix}")),
-    }
 }
 
 fn certificate(object: Object, certificate: &Certificate) -> Object {

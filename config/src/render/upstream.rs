@@ -5,9 +5,10 @@ use serde_json::Value;
 use crate::{
     block::show::{Object, text, time, time_or_off, word},
     model::{
-        CircuitBreaker, ConnectionSettings, DnsKind, EndpointSpec, HashOn, HealthCheck, LoadBalancer,
-        NamedEndpoints, OutlierDetection, ReadinessProbe, SecretText, Upstream, UpstreamKind, UpstreamLimits,
+        CircuitBreaker, ConnectionSettings, DnsKind, HashOn, HealthCheck, LoadBalancer, NamedEndpoints,
+        OutlierDetection, ReadinessProbe, SecretText, Upstream, UpstreamKind, UpstreamLimits,
     },
+    part::url::EndpointSpec,
     render::{provider, retry, tls},
 };
 

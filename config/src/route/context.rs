@@ -7,7 +7,8 @@ use crate::{
         name,
         problem::{Place, Report},
     },
-    model::{Direction, JwtProvider, Listener, ListenerId, RateLimit, Upstream, UpstreamId},
+    model::{Direction, JwtProvider, Listener, RateLimit, Upstream},
+    part::id::{ListenerId, UpstreamId},
 };
 
 /// What routes refer to.

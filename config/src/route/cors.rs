@@ -11,13 +11,11 @@ use crate::{
         field::{Field, flag},
         name,
         problem::Report,
-        show::{Object, text, time},
+        show::{Object, list, text, time},
     },
-    model::EndpointAddress,
-    render::auth::list,
-    validate::{
-        headers, route_match,
-        url::{address, split_port},
+    part::{
+        headers, method,
+        url::{EndpointAddress, address, split_port},
     },
 };
 
@@ -215,7 +213,7 @@ fn allow_methods(written: Option<&At<Vec<At<String>>>>, report: &mut Report) -> 
         report.error(&star.place, "bad-method", "`*` is no method", help);
         return Vec::new();
     }
-    route_match::methods(written, report)
+    method::list(written, report)
 }
 
 fn header_names(

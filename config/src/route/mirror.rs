@@ -6,7 +6,7 @@ use crate::{
         problem::Report,
         show::{Object, percent},
     },
-    model::UpstreamId,
+    part::id::UpstreamId,
     route::context::{self, Context},
 };
 

@@ -4,5 +4,6 @@ pub(crate) mod concurrency;
 pub(crate) mod context;
 pub(crate) mod cors;
 pub(crate) mod fault;
+pub(crate) mod header_changes;
 pub(crate) mod mirror;
 pub(crate) mod timeouts;

@@ -8,8 +8,12 @@ use crate::{
         node::{Node, Value},
         problem::Place,
     },
-    model::{Mode, OnError, RuleAction},
-    schema::{MatchValue, UpstreamTlsBlock},
+    model::RuleAction,
+    part::{
+        value_match::MatchValue,
+        words::{Mode, OnError},
+    },
+    schema::UpstreamTlsBlock,
 };
 
 block! {

@@ -2,7 +2,8 @@
 
 use crate::{
     block::{At, Flag, Int, Size, Time, Word, block},
-    model::{Direction, EncodedSlash, UnderscoreHeaders},
+    model::{Direction, UnderscoreHeaders},
+    part::path::EncodedSlash,
     schema::TlsBlock,
 };
 

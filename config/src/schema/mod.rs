@@ -17,6 +17,7 @@ mod secret;
 mod tls;
 mod upstream;
 mod words;
+
 pub(crate) use app::{AppBlock, ReadinessBlock};
 pub(crate) use auth::{AuthBlock, AuthValue, AuthorizeBlock, ExtAuthBlock, RuleBlock, WhenBlock};
 pub(crate) use file::File;
@@ -31,8 +32,8 @@ pub(crate) use retry::{
     AfterValue, BackoffBlock, HedgeBlock, MethodSet, MethodsValue, RetryBlock, RetryBudgetBlock,
 };
 pub(crate) use route::{
-    BackendRefBlock, DefaultsBlock, DirectResponseBlock, HeaderChangesBlock, MatchBlock, MatchValue,
-    PathMatchBlock, PathRewriteBlock, RedirectBlock, RouteBlock, UrlRewriteBlock,
+    BackendRefBlock, DefaultsBlock, DirectResponseBlock, MatchBlock, PathMatchBlock, PathRewriteBlock,
+    RedirectBlock, RouteBlock, UrlRewriteBlock,
 };
 pub(crate) use secret::{SecretRef, SecretSpec};
 pub(crate) use tls::{ClientAuthBlock, SniBlock, TlsBlock, UpstreamTlsBlock};
@@ -40,4 +41,4 @@ pub(crate) use upstream::{
     CircuitBreakerBlock, ConnectionsBlock, DnsBlock, EndpointBlock, HashOnBlock, HealthCheckBlock,
     LoadBalancerBlock, OutlierDetectionBlock, UpstreamBlock, UpstreamLimitsBlock,
 };
-pub(crate) use words::{ClientIp, DnsType, Off, PlainKey, SharedStore};
+pub(crate) use words::{DnsType, PlainKey, SharedStore};

@@ -9,7 +9,8 @@ use crate::{
         problem::Place,
     },
     model::AccessLogFormat,
-    schema::{Off, words::Output},
+    part::words::Off,
+    schema::words::Output,
 };
 
 block! {

@@ -2,7 +2,7 @@
 
 use crate::{
     block::{Either, Int, OneOrMany, Time, Word, block},
-    model::{Mode, OnError},
+    part::words::{Mode, OnError},
     schema::{
         SecretSpec, UpstreamTlsBlock,
         words::{PlainKey, SharedStore},

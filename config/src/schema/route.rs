@@ -1,13 +1,13 @@
 //! An item of `routes`, and `defaults`.
 
 use crate::{
-    block::{At, Either, Entries, Flag, Int, Word, block},
-    model::Scheme,
+    block::{At, Either, Entries, Int, Word, block},
+    part::{scheme::Scheme, value_match::MatchValue, words::ClientIp},
     route::{
-        concurrency::ConcurrencyBlock, cors::CorsBlock, fault::FaultBlock, mirror::MirrorBlock,
-        timeouts::RouteTimeoutsBlock,
+        concurrency::ConcurrencyBlock, cors::CorsBlock, fault::FaultBlock,
+        header_changes::HeaderChangesBlock, mirror::MirrorBlock, timeouts::RouteTimeoutsBlock,
     },
-    schema::{AuthValue, AuthorizeBlock, ExtAuthBlock, HashOnBlock, HedgeBlock, RetryBlock, words::ClientIp},
+    schema::{AuthValue, AuthorizeBlock, ExtAuthBlock, HashOnBlock, HedgeBlock, RetryBlock},
 };
 
 block! {
@@ -114,20 +114,6 @@ block! {
     one_of ["exact", "prefix", "template", "regex"]
 }
 
-/// What a header, query parameter or claim must be; a string is the exact value.
-pub(crate) type MatchValue = Either<String, ValueMatchBlock>;
-
-block! {
-    /// What a header, query parameter or claim must be.
-    ValueMatchBlock {
-        /// A regular expression for the whole value.
-        "regex" regex: String,
-        /// `true`: any value, as long as it is there.
-        "present" present: Flag,
-    }
-    one_of ["regex", "present"]
-}
-
 block! {
     /// An upstream and its share.
     BackendRefBlock {
@@ -158,18 +144,6 @@ block! {
         "replaceFull" replace_full: String,
     }
     one_of ["replacePrefixMatch", "replaceFull"]
-}
-
-block! {
-    /// Changes to headers, applied in the order remove, set, add.
-    HeaderChangesBlock {
-        /// Headers that replace all values.
-        "set" set: Entries<String>,
-        /// Headers that are added beside existing values.
-        "add" add: Entries<String>,
-        /// Names of headers that are removed.
-        "remove" remove: Vec<At<String>>,
-    }
 }
 
 block! {

@@ -3,9 +3,8 @@
 use crate::{
     block::words,
     model::{
-        AccessLogFormat, ClientAuthMode, Direction, EncodedSlash, GrpcCode, JwtAlgorithm, LoadBalancerPolicy,
-        Mode, OnError, Protocol, RetryCondition, RuleAction, Scheme, TlsVersion, TokenBinding,
-        UnderscoreHeaders,
+        AccessLogFormat, ClientAuthMode, Direction, GrpcCode, JwtAlgorithm, LoadBalancerPolicy, Protocol,
+        RetryCondition, RuleAction, TlsVersion, TokenBinding, UnderscoreHeaders,
     },
 };
 
@@ -14,12 +13,6 @@ use crate::{
 pub(crate) enum DnsType {
     A,
     Srv,
-}
-
-/// What switches something off that is described by a block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Off {
-    Off,
 }
 
 /// Where the access log may go.
@@ -42,16 +35,9 @@ pub(crate) enum SharedStore {
     Redis,
 }
 
-/// What an upstream may hash by without further words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ClientIp {
-    ClientIp,
-}
-
 words! {
     Protocol { "auto" => Auto, "http1" => Http1, "h2c" => H2c }
     Direction { "inbound" => Inbound, "outbound" => Outbound }
-    EncodedSlash { "reject" => Reject, "keep" => Keep }
     TlsVersion { "1.2" => Tls12, "1.3" => Tls13 }
     ClientAuthMode { "required" => Required, "optional" => Optional }
     UnderscoreHeaders { "reject" => Reject, "drop" => Drop, "keep" => Keep }
@@ -60,21 +46,16 @@ words! {
         "consistentHash" => ConsistentHash,
     }
     AccessLogFormat { "json" => Json, "ecs" => Ecs, "text" => Text }
-    Scheme { "http" => Http, "https" => Https }
     DnsType { "A" => A, "SRV" => Srv }
-    Off { "off" => Off }
     Output { "stdout" => Stdout }
     JwtAlgorithm {
         "RS256" => Rs256, "RS384" => Rs384, "RS512" => Rs512, "PS256" => Ps256, "PS384" => Ps384, "PS512" => Ps512,
         "ES256" => Es256, "ES384" => Es384, "EdDSA" => EdDsa, "HS256" => Hs256, "HS384" => Hs384, "HS512" => Hs512,
     }
     TokenBinding { "never" => Never, "whenPresent" => WhenPresent, "required" => Required }
-    Mode { "enforce" => Enforce, "report" => Report }
     RuleAction { "allow" => Allow, "deny" => Deny }
-    ClientIp { "clientIP" => ClientIp }
     PlainKey { "clientIP" => ClientAddress, "global" => Global, "subjectAltName" => SubjectAltName }
     SharedStore { "redis" => Redis }
-    OnError { "deny" => Deny, "allow" => Allow }
     RetryCondition {
         "connectFailure" => ConnectFailure, "refusedStream" => RefusedStream, "reset" => Reset, "timeout" => Timeout,
     }

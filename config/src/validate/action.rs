@@ -9,16 +9,14 @@ use crate::{
         problem::{Place, Report},
         word_of,
     },
-    model::{
-        Action, DirectResponse, Direction, HashOn, PathRewrite, Redirect, UpstreamId, UrlRewrite,
-        WeightedBackend,
-    },
+    model::{Action, DirectResponse, Direction, HashOn, PathRewrite, Redirect, UrlRewrite, WeightedBackend},
+    part::{headers, hostname, id::UpstreamId, path, words::ClientIp},
     route::context::{self, Context},
     schema::{
-        BackendRefBlock, ClientIp, DirectResponseBlock, HashOnBlock, PathRewriteBlock, RedirectBlock,
-        RouteBlock, UrlRewriteBlock,
+        BackendRefBlock, DirectResponseBlock, HashOnBlock, PathRewriteBlock, RedirectBlock, RouteBlock,
+        UrlRewriteBlock,
     },
-    validate::{defaults, headers, hostname, path, upstream},
+    validate::{defaults, upstream},
 };
 
 type BackendRefs = At<Vec<At<Either<String, BackendRefBlock>>>>;

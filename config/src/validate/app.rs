@@ -13,8 +13,9 @@ use crate::{
         problem::Report,
     },
     model::{App, AppAddress, Protocol, Readiness, ReadinessProbe},
+    part::path,
     schema::{AppBlock, ReadinessBlock},
-    validate::{defaults, path, upstream},
+    validate::{defaults, upstream},
 };
 
 /// Bytes of a Unix socket's path: `sun_path` with its closing zero.

@@ -8,7 +8,11 @@ use crate::{
         At, field, name,
         problem::{Place, Report},
     },
-    model::{Auth, Credential, Direction, ListenerId, Mode, ProviderId, Requirement},
+    model::{Auth, Credential, Direction, Requirement},
+    part::{
+        id::{ListenerId, ProviderId},
+        words::Mode,
+    },
     route::context::Context,
     schema::{AuthBlock, AuthValue},
 };

@@ -9,12 +9,16 @@ use crate::{
         name,
         problem::{Place, Report},
     },
-    model::{Auth, Authorize, AuthorizeRule, Cidr, ClaimMatch, Mode, RuleAction, SanPattern, ValueMatch},
-    schema::{AuthorizeBlock, RuleBlock, WhenBlock},
-    validate::{
-        auth::{Asking, may_have_token},
-        cidr, claim, route_match,
+    model::{Auth, Authorize, AuthorizeRule, RuleAction, SanPattern},
+    part::{
+        cidr::{self, Cidr},
+        claim::{self, ClaimMatch},
+        method,
+        value_match::ValueMatch,
+        words::Mode,
     },
+    schema::{AuthorizeBlock, RuleBlock, WhenBlock},
+    validate::auth::{Asking, may_have_token},
 };
 
 /// Checks the rules of one route, whose `auth` says what they can know of a client.
@@ -54,7 +58,7 @@ fn rule(block: &RuleBlock, report: &mut Report) -> AuthorizeRule {
     let action = word(&block.action, RuleAction::Deny);
     let mut rule = AuthorizeRule::new(name.into(), action);
     let Some(when) = block.when.as_ref().map(|when| &when.value) else { return rule };
-    rule.methods = route_match::methods(when.methods.as_ref(), report);
+    rule.methods = method::list(when.methods.as_ref(), report);
     rule.scopes = scopes(when.scopes.as_ref(), report);
     rule.claims = claim::any_matches(when.claims.as_ref(), report);
     rule.subject_alt_names = when.client_cert.as_ref().map_or_else(Vec::new, |block| {
@@ -63,7 +67,7 @@ fn rule(block: &RuleBlock, report: &mut Report) -> AuthorizeRule {
     });
     let ranges = listed(when.source_cidrs.as_ref(), report);
     rule.source_cidrs =
-        ranges.into_iter().filter_map(|range| cidr::cidr(&range.value, &range.place, report)).collect();
+        ranges.into_iter().filter_map(|range| cidr::accept(&range.value, &range.place, report)).collect();
     rule
 }
 

@@ -10,10 +10,8 @@ use crate::{
         name,
         problem::{Place, Report},
     },
-    model::{
-        Action, Config, EndpointAddress, Hostname, Listener, PathMatch, PathRewrite, Redirect, Route,
-        RouteMatch,
-    },
+    model::{Action, Config, Listener, PathMatch, PathRewrite, Redirect, Route, RouteMatch},
+    part::{hostname::Hostname, url::EndpointAddress},
     schema::File,
 };
 

@@ -9,9 +9,14 @@ use crate::{
         problem::Report,
     },
     files::Files,
-    model::{EndpointSpec, ExtAuth, JwtProvider, OnError},
+    model::{ExtAuth, JwtProvider},
+    part::{
+        headers, path,
+        url::{self, EndpointSpec},
+        words::OnError,
+    },
     schema::ExtAuthBlock,
-    validate::{defaults, headers, path, tls, url},
+    validate::{defaults, tls},
 };
 
 /// Checks the service that a route asks. `None` was reported.

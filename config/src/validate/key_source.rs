@@ -12,8 +12,9 @@ use crate::{
     },
     files::Files,
     model::{JwtAlgorithm, KeySource, RemoteKeys},
+    part::url,
     schema::{JwksBlock, JwtProviderBlock},
-    validate::{jwks, secret, tls::trust, url},
+    validate::{jwks, secret, tls::trust},
 };
 
 /// A key set that is asked for more often is an attack on who answers.

@@ -11,15 +11,20 @@ use crate::{
     },
     files::Files,
     model::{
-        Cidr, Direction, EncodedSlash, Listener, ListenerAddress, ListenerLimits, ListenerTimeouts,
-        PathRules, UnderscoreHeaders,
+        Direction, Listener, ListenerAddress, ListenerLimits, ListenerTimeouts, PathRules, UnderscoreHeaders,
+    },
+    part::{
+        address,
+        cidr::{self, Cidr},
+        path::EncodedSlash,
     },
     schema::{ClientAddressBlock, LimitsBlock, ListenerBlock, ListenerTimeoutsBlock, PathsBlock},
-    validate::{address, cidr, defaults, tls},
+    validate::{defaults, tls},
 };
 
 /// hyper refuses a smaller buffer.
 const HEADER_BYTES: (u64, u64) = (8 << 10, 1 << 20);
+
 const TARGET_BYTES: (u64, u64) = (64, 64 << 10);
 
 /// Checks all listeners; there is one when the file names none.
@@ -103,7 +108,7 @@ fn listener_address(block: &ListenerBlock, direction: Direction, report: &mut Re
 fn trusted_cidrs(block: Option<&At<ClientAddressBlock>>, report: &mut Report) -> Vec<Cidr> {
     let written = block.and_then(|block| block.value.trusted_cidrs.as_ref());
     let items = written.map_or(&[][..], |items| &items.value);
-    items.iter().filter_map(|item| cidr::cidr(&item.value, &item.place, report)).collect()
+    items.iter().filter_map(|item| cidr::accept(&item.value, &item.place, report)).collect()
 }
 
 /// Whoever may send the header may claim any address, so nobody may who is not named.

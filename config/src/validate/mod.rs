@@ -5,22 +5,16 @@
 //! too; that is safe because a report with an error never leaves [`crate::load`] as a configuration.
 
 pub(crate) mod action;
-pub(crate) mod address;
 pub(crate) mod app;
 pub(crate) mod auth;
 pub(crate) mod authorize;
-pub(crate) mod cidr;
-pub(crate) mod claim;
 pub(crate) mod defaults;
 pub(crate) mod effect;
 pub(crate) mod ext_auth;
-pub(crate) mod headers;
-pub(crate) mod hostname;
 pub(crate) mod jwks;
 pub(crate) mod key_source;
 pub(crate) mod listener;
 pub(crate) mod operations;
-pub(crate) mod path;
 pub(crate) mod ports;
 pub(crate) mod provider;
 pub(crate) mod rate_limit;
@@ -32,8 +26,6 @@ pub(crate) mod secret;
 pub(crate) mod shadow;
 pub(crate) mod tls;
 pub(crate) mod upstream;
-pub(crate) mod url;
-pub(crate) use claim::written as claim_path;
 
 use crate::{
     block::{

@@ -9,8 +9,9 @@ use crate::{
         problem::Report,
     },
     model::{AccessLog, AccessLogFormat, Lifecycle, Reload, ServerAddress, Telemetry, Workers},
-    schema::{LifecycleBlock, Off, ReloadBlock, ServerOrOff, TelemetryBlock, WorkersValue},
-    validate::{address, defaults},
+    part::{address, words::Off},
+    schema::{LifecycleBlock, ReloadBlock, ServerOrOff, TelemetryBlock, WorkersValue},
+    validate::defaults,
 };
 
 pub(crate) fn workers(written: Option<&At<WorkersValue>>) -> Workers {

@@ -14,8 +14,9 @@ use crate::{
     },
     files::Files,
     model::{ClaimHeader, JwtAlgorithm, JwtProvider, Listener, TokenBinding, TokenLocation},
+    part::{claim, headers},
     schema::{JwtProviderBlock, TokenLocationBlock},
-    validate::{claim, headers, key_source},
+    validate::key_source,
 };
 
 /// `docs/security.md` 13.

@@ -9,10 +9,11 @@ use crate::{
         name,
         problem::Report,
     },
-    model::{Auth, Direction, Mode, RateLimit, RateLimitId, RateLimitKey, Store},
+    model::{Auth, Direction, RateLimit, RateLimitKey, Store},
+    part::{claim, headers, id::RateLimitId, words::Mode},
     route::context::Context,
     schema::{PlainKey, RateLimitBlock, RateLimitKeyBlock, SharedStore},
-    validate::{auth::Asking, claim, headers},
+    validate::auth::Asking,
 };
 
 /// A bucket that fills more slowly is no limit of a rate, and one that fills faster needs none.

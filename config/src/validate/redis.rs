@@ -9,9 +9,13 @@ use crate::{
         problem::Report,
     },
     files::Files,
-    model::{EndpointSpec, OnError, Redis},
+    model::Redis,
+    part::{
+        url::{self, EndpointSpec},
+        words::OnError,
+    },
     schema::RedisBlock,
-    validate::{defaults, secret, tls, url},
+    validate::{defaults, secret, tls},
 };
 
 /// How such a URL is written.

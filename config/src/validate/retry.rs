@@ -12,9 +12,10 @@ use crate::{
         Action, Backoff, Hedge, HedgeAfter, Retry, RetryBudget, RetryCondition, RetryMethods, Upstream,
         WeightedBackend,
     },
+    part::method,
     route::timeouts::RouteTimeouts,
     schema::{AfterValue, BackoffBlock, HedgeBlock, MethodSet, MethodsValue, RetryBlock, RetryBudgetBlock},
-    validate::{defaults, route_match},
+    validate::defaults,
 };
 
 /// Checks what a route repeats; keys that it leaves out come from `defaults`. `None` where neither says anything.
@@ -112,7 +113,7 @@ fn methods(written: Option<&At<MethodsValue>>, report: &mut Report) -> RetryMeth
         MethodsValue::Word(MethodSet::Any) => RetryMethods::Any,
         MethodsValue::List(list) => {
             let list = At { value: list.clone(), place: place.clone() };
-            RetryMethods::Only(route_match::methods(Some(&list), report))
+            RetryMethods::Only(method::list(Some(&list), report))
         }
     }
 }

@@ -8,18 +8,25 @@ use crate::{
         problem::{Place, Report},
     },
     files::Files,
-    model::{
-        Action, Direction, EncodedSlash, HeaderChanges, Hostname, ListenerId, Route, UpstreamId, UrlRewrite,
-        WeightedBackend,
+    model::{Action, Direction, Route, UrlRewrite, WeightedBackend},
+    part::{
+        claim,
+        hostname::{self, Hostname},
+        id::{ListenerId, UpstreamId},
+        path::{EncodedSlash, Rules},
     },
-    route::{concurrency, context::Context, cors, fault, mirror, timeouts},
+    route::{
+        concurrency,
+        context::Context,
+        cors, fault,
+        header_changes::{self, HeaderChanges},
+        mirror, timeouts,
+    },
     schema::{DefaultsBlock, File, RouteBlock},
     validate::{
         action,
         auth::Asking,
-        authorize, claim, ext_auth, headers, hostname,
-        path::Rules,
-        rate_limit, retry,
+        authorize, ext_auth, rate_limit, retry,
         route_match::{self, only_prefixes},
     },
 };
@@ -95,8 +102,8 @@ fn default_routes(
         request_mirror: None,
         fault: None,
         url_rewrite: UrlRewrite::default(),
-        request_headers: headers::changes(None, inherited.request_headers.as_ref(), report),
-        response_headers: headers::changes(None, inherited.response_headers.as_ref(), report),
+        request_headers: header_changes::accept(None, inherited.request_headers.as_ref(), report),
+        response_headers: header_changes::accept(None, inherited.response_headers.as_ref(), report),
         retry: retry::retry(None, inherited.retry.as_ref(), &timeouts, report),
         timeouts,
         hedge: None,
@@ -164,10 +171,10 @@ fn route(
         fault: block.fault.as_ref().map(|block| fault::accept(block, report)),
         url_rewrite: action::url_rewrite(block.url_rewrite.as_ref(), prefixes, report),
         request_headers: match forwards {
-            true => headers::changes(block.request_headers.as_ref(), inherited_changes, report),
+            true => header_changes::accept(block.request_headers.as_ref(), inherited_changes, report),
             false => HeaderChanges::default(),
         },
-        response_headers: headers::changes(
+        response_headers: header_changes::accept(
             block.response_headers.as_ref(),
             inherited.response_headers.as_ref(),
             report,

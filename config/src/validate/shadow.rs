@@ -11,7 +11,8 @@ use crate::{
         At,
         problem::{Place, Report},
     },
-    model::{Config, Hostname, ListenerId, Route, RouteMatch},
+    model::{Config, Route, RouteMatch},
+    part::{hostname::Hostname, id::ListenerId},
     schema::{File, RouteBlock},
 };
 

@@ -5,15 +5,17 @@ mod breaker;
 mod health;
 mod outlier;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
-
-use std::net::SocketAddr;
-
-use super::{ClientTls, RetryBudget, SecretText};
 pub use balance::{HashOn, LoadBalancer, LoadBalancerPolicy};
 pub use breaker::CircuitBreaker;
 pub use health::HealthCheck;
 pub use outlier::OutlierDetection;
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    model::{ClientTls, RetryBudget, SecretText},
+    part::url::EndpointSpec,
+};
 
 /// A named group of endpoints that a route can send to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,25 +94,6 @@ pub enum UpstreamKind {
     External,
 }
 
-/// One endpoint as configured.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct EndpointSpec {
-    /// Where it is.
-    pub address: EndpointAddress,
-    /// Host and port as a Host header would carry them (port left out when it is the scheme's).
-    pub authority: Arc<str>,
-    /// Relative share, 1-1000. Default 1.
-    pub weight: u32,
-}
-
-impl EndpointSpec {
-    /// An endpoint that an answer named.
-    pub fn resolved(address: SocketAddr, authority: Arc<str>, weight: u32) -> Self {
-        Self { address: EndpointAddress::Socket(address), authority, weight }
-    }
-}
-
 /// `dns`: a name whose answer is the endpoints.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -133,34 +116,6 @@ pub enum DnsKind {
     },
     /// Services, whose ports are in the answer (RFC 2782).
     Services,
-}
-
-/// Where an endpoint is.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum EndpointAddress {
-    /// A literal address.
-    Socket(SocketAddr),
-    /// A host name, resolved while running.
-    Host {
-        /// The name.
-        name: Arc<str>,
-        /// The port.
-        port: u16,
-    },
-    /// A Unix socket.
-    Unix(Arc<PathBuf>),
-}
-
-impl EndpointAddress {
-    /// Whether nobody else can sit on the way.
-    pub(crate) fn is_here(&self) -> bool {
-        match self {
-            Self::Socket(address) => address.ip().is_loopback(),
-            // A name may lead anywhere, but for the one that may not (RFC 6761 section 6.3).
-            Self::Host { name, .. } => matches!(&**name, "localhost" | "localhost."),
-            Self::Unix(_) => true,
-        }
-    }
 }
 
 /// What is spoken to an upstream.

@@ -3,7 +3,7 @@
 use crate::{
     block::{Either, Int, Time, Word, block},
     model::LoadBalancerPolicy,
-    schema::words::ClientIp,
+    part::words::ClientIp,
 };
 
 block! {

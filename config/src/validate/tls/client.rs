@@ -6,11 +6,9 @@ use crate::{
     block::{At, problem::Report},
     files::Files,
     model::{Certificate, ClientTls, SubjectAltName},
+    part::hostname,
     schema::UpstreamTlsBlock,
-    validate::{
-        hostname,
-        tls::{certificate, trust},
-    },
+    validate::tls::{certificate, trust},
 };
 
 /// Checks the `tls` block of an upstream. What is wrong in it was reported.

@@ -21,11 +21,10 @@ use crate::{
     },
     files::Files,
     model::{
-        Certificate, ClientAuth, ClientAuthMode, Config, Direction, Hostname, ServerTls, SniCertificate,
-        TlsVersion,
+        Certificate, ClientAuth, ClientAuthMode, Config, Direction, ServerTls, SniCertificate, TlsVersion,
     },
+    part::hostname::{self, Hostname},
     schema::{ClientAuthBlock, File, SniBlock, TlsBlock},
-    validate::hostname,
 };
 
 /// Checks the `tls` block of a listener; `None` when something in it is wrong, which was reported.

@@ -2,8 +2,7 @@
 
 use x509_parser::extensions::GeneralName;
 
-use super::x509;
-use crate::model::{Certificate, Hostname};
+use crate::{model::Certificate, part::hostname::Hostname, validate::tls::x509};
 
 /// Whether clients that ask for a name of `hostname` take the certificate: RFC 9525 section 6.3, the common name is not
 /// looked at.

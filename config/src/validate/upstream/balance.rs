@@ -7,8 +7,9 @@ use crate::{
         problem::Report,
     },
     model::{HashOn, LoadBalancer, LoadBalancerPolicy},
-    schema::{ClientIp, HashOnBlock, LoadBalancerBlock},
-    validate::{defaults, headers, provider::is_token},
+    part::{headers, words::ClientIp},
+    schema::{HashOnBlock, LoadBalancerBlock},
+    validate::{defaults, provider::is_token},
 };
 
 /// The choice of an upstream that has no block.

@@ -1,10 +1,7 @@
 //! What is sent along with each request to an upstream.
 
 use crate::{
-    block::problem::Report,
-    files::Files,
-    model::{EndpointSpec, SecretText},
-    schema::UpstreamBlock,
+    block::problem::Report, files::Files, model::SecretText, part::url::EndpointSpec, schema::UpstreamBlock,
     validate::secret,
 };
 

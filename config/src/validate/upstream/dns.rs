@@ -6,9 +6,9 @@ use crate::{
         field::{narrow, word},
         problem::Report,
     },
-    model::{ClientTls, DnsKind, EndpointAddress, NamedEndpoints},
+    model::{ClientTls, DnsKind, NamedEndpoints},
+    part::url::{self, EndpointAddress},
     schema::{DnsBlock, DnsType},
-    validate::url,
 };
 
 /// Checks `dns`; `None` was reported.

@@ -7,8 +7,9 @@ use crate::{
         problem::Report,
     },
     model::{HealthCheck, ReadinessProbe},
+    part::path,
     schema::HealthCheckBlock,
-    validate::{defaults, path},
+    validate::defaults,
 };
 
 /// What endpoints are asked.

@@ -20,11 +20,11 @@ use crate::{
     },
     files::Files,
     model::{
-        App, AppAddress, ClientTls, ConnectionSettings, EndpointAddress, EndpointSpec, Protocol, Upstream,
-        UpstreamKind, UpstreamLimits,
+        App, AppAddress, ClientTls, ConnectionSettings, Protocol, Upstream, UpstreamKind, UpstreamLimits,
     },
+    part::url::{self, EndpointAddress, EndpointSpec},
     schema::{ConnectionsBlock, EndpointBlock, UpstreamBlock, UpstreamLimitsBlock},
-    validate::{defaults, retry, tls, url},
+    validate::{defaults, retry, tls},
 };
 
 /// All upstreams: the app first, then in file order.

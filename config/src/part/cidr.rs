@@ -1,14 +1,54 @@
-//! Address ranges.
+//! Ranges of addresses.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::{
-    block::problem::{Place, Report},
-    model::Cidr,
-};
+use crate::block::problem::{Place, Report};
+
+/// An address range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Cidr {
+    /// The network address, host bits zero.
+    pub network: IpAddr,
+    /// Prefix length, 0-32 or 0-128.
+    pub prefix: u8,
+}
+
+impl Cidr {
+    /// The range that holds `network`; host bits are cleared and a longer prefix than the address has is cut.
+    pub fn new(network: IpAddr, prefix: u8) -> Self {
+        match network {
+            IpAddr::V4(address) => {
+                let prefix = prefix.min(32);
+                let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
+                Self { network: IpAddr::V4((u32::from(address) & mask).into()), prefix }
+            }
+            IpAddr::V6(address) => {
+                let prefix = prefix.min(128);
+                let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
+                Self { network: IpAddr::V6((u128::from(address) & mask).into()), prefix }
+            }
+        }
+    }
+
+    /// Whether `address` lies in this range. An IPv4-mapped IPv6 address counts as IPv4.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.network, address.to_canonical()) {
+            (IpAddr::V4(network), IpAddr::V4(address)) => {
+                let shift = 32 - u32::from(self.prefix);
+                u32::from(network).checked_shr(shift) == u32::from(address).checked_shr(shift)
+            }
+            (IpAddr::V6(network), IpAddr::V6(address)) => {
+                let shift = 128 - u32::from(self.prefix);
+                u128::from(network).checked_shr(shift) == u128::from(address).checked_shr(shift)
+            }
+            _ => false,
+        }
+    }
+}
 
 /// Reads `10.0.0.0/8` or `fd00::/8`.
-pub(crate) fn cidr(text: &str, place: &Place, report: &mut Report) -> Option<Cidr> {
+pub(crate) fn accept(text: &str, place: &Place, report: &mut Report) -> Option<Cidr> {
     match parse(text) {
         Ok(cidr) => Some(cidr),
         Err(help) => {

@@ -1,12 +1,23 @@
-//! Host names of routes, endpoints and rewrites.
+//! Host names.
 
-use crate::{
-    block::{
-        At,
-        problem::{Place, Report},
-    },
-    model::Hostname,
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::block::{
+    At,
+    problem::{Place, Report},
+    show::text,
 };
+
+/// A host name without port and without a dot at its end, lower case.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Hostname {
+    /// `api.example.com`.
+    Exact(Arc<str>),
+    /// `*.example.com`: one or more labels in front; the suffix is kept with its dot, `.example.com`.
+    Wildcard(Arc<str>),
+}
 
 /// Reads an item of `hostnames`. A dot at the end means the same name (RFC 1034 section 3.1), and goes.
 pub(crate) fn pattern(text: &At<String>, report: &mut Report) -> Option<Hostname> {
@@ -72,5 +83,13 @@ fn help(name: &str, written: &str) -> String {
             format!("leave out the port, which is ignored when hosts are compared: {host}")
         }
         _ => "write a name such as api.example.com or *.example.com".to_owned(),
+    }
+}
+
+/// Shows it.
+pub(crate) fn show(hostname: &Hostname) -> Value {
+    match hostname {
+        Hostname::Exact(name) => text(name),
+        Hostname::Wildcard(suffix) => text(&format!("*{suffix}")),
     }
 }

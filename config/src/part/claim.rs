@@ -1,14 +1,49 @@
-//! Claims: their names, and what they must be.
+//! Claims of a token: their names, and what they must be.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
 
 use crate::{
     block::{
         At, Entries, OneOrMany,
         problem::{Place, Report},
     },
-    model::{ClaimMatch, ClaimPath, ValueMatch},
-    schema::MatchValue,
-    validate::route_match::value_match,
+    part::value_match::{self, MatchValue, ValueMatch},
 };
+
+/// A claim by name: `org.tenant` is `tenant` within `org`; `["a.b"]` is the one member `a.b`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ClaimPath(Arc<[Arc<str>]>);
+
+impl ClaimPath {
+    /// The path of these members; at least one.
+    pub fn new(members: impl Into<Arc<[Arc<str>]>>) -> Self {
+        Self(members.into())
+    }
+
+    /// The members, outermost first.
+    pub fn members(&self) -> &[Arc<str>] {
+        &self.0
+    }
+}
+
+/// A match on a verified claim. An array holds when one of its elements does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ClaimMatch {
+    /// The claim.
+    pub claim: ClaimPath,
+    /// What it must be: one of these. Numbers and booleans are compared as JSON writes them.
+    pub any_of: Vec<ValueMatch>,
+}
+
+impl ClaimMatch {
+    /// A match on one claim.
+    pub fn new(claim: ClaimPath, any_of: Vec<ValueMatch>) -> Self {
+        Self { claim, any_of }
+    }
+}
 
 /// Levels of a path; tokens are nested two or three deep.
 const MAX_MEMBERS: usize = 16;
@@ -41,7 +76,7 @@ pub(crate) fn path_value(written: &At<OneOrMany<String>>, report: &mut Report) -
 
 /// Reads `claims` of a match: each value is one thing.
 pub(crate) fn matches(written: Option<&At<Entries<MatchValue>>>, report: &mut Report) -> Vec<ClaimMatch> {
-    collect(written, |value, report| vec![value_match(&value.value, report)], report)
+    collect(written, |value, report| vec![value_match::accept(&value.value, report)], report)
 }
 
 /// Reads `claims` of a rule: a value may be a list, of which one must hold.
@@ -54,13 +89,13 @@ pub(crate) fn any_matches(
 
 fn any_of(written: &At<OneOrMany<MatchValue>>, report: &mut Report) -> Vec<ValueMatch> {
     let items = match &written.value {
-        OneOrMany::One(value) => return vec![value_match(value, report)],
+        OneOrMany::One(value) => return vec![value_match::accept(value, report)],
         OneOrMany::Many(items) => items,
     };
     if items.is_empty() {
         report.error(&written.place, "empty-list", "no value is allowed for this claim", "name a value");
     }
-    items.iter().map(|item| value_match(&item.value, report)).collect()
+    items.iter().map(|item| value_match::accept(&item.value, report)).collect()
 }
 
 fn collect<T>(
@@ -129,10 +164,22 @@ pub(crate) fn written(claim: &ClaimPath) -> String {
             text.push_str(if text.is_empty() { "" } else { "." });
             text.push_str(member);
         } else {
-            text.push_str(&format!("[{}]", serde_json::Value::from(&**member)));
+            text.push_str(&format!("[{}]", Value::from(&**member)));
         }
     }
     text
+}
+
+/// Claims by name; one value stands alone, several in a list.
+pub(crate) fn show(claims: &[ClaimMatch]) -> Option<Map<String, Value>> {
+    let one = |claim: &ClaimMatch| {
+        let value = match &claim.any_of[..] {
+            [value] => value_match::show(value),
+            values => values.iter().map(value_match::show).collect(),
+        };
+        (written(&claim.claim), value)
+    };
+    (!claims.is_empty()).then(|| claims.iter().map(one).collect())
 }
 
 #[cfg(test)]

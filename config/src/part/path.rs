@@ -3,12 +3,48 @@
 //! A path that is not canonical would match nothing, silently; so it is refused, and the help shows the
 //! canonical form.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, sync::Arc};
 
-use crate::{
-    block::{At, problem::Report},
-    model::{EncodedSlash, PathTemplate, TemplateSegment},
-};
+use crate::block::{At, problem::Report, words};
+
+/// What happens to `%2f` in a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EncodedSlash {
+    /// 400.
+    Reject,
+    /// Stays encoded, as `%2F`.
+    Keep,
+}
+
+words! {
+    EncodedSlash { "reject" => Reject, "keep" => Keep }
+}
+
+/// `/users/{id}/orders`: a whole path in which `{name}` stands for one non-empty element.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct PathTemplate {
+    /// As it was written.
+    pub source: Arc<str>,
+    /// The elements between the slashes.
+    pub segments: Vec<TemplateSegment>,
+}
+
+impl PathTemplate {
+    /// A template whose elements were accepted.
+    pub fn new(source: Arc<str>, segments: Vec<TemplateSegment>) -> Self {
+        Self { source, segments }
+    }
+}
+
+/// One element of a [`PathTemplate`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum TemplateSegment {
+    /// This text, in canonical form.
+    Literal(Arc<str>),
+    /// Any one non-empty element.
+    Variable(Arc<str>),
+}
 
 /// How lenient the listeners are through which a path may come.
 #[derive(Debug, Clone, Copy)]

@@ -1,18 +1,16 @@
-//! Header names, values and changes.
+//! Names and values of headers.
 
 use http::{HeaderName, HeaderValue};
+use serde_json::Value;
 
-use crate::{
-    block::{
-        At, Entries,
-        problem::{Place, Report},
-    },
-    model::HeaderChanges,
-    schema::HeaderChangesBlock,
+use crate::block::{
+    At,
+    problem::{Place, Report},
+    show::text,
 };
 
 /// Headers that belong to one connection (RFC 9110 section 7.6.1) and are the proxy's business.
-const HOP_BY_HOP: [&str; 8] = [
+pub(crate) const HOP_BY_HOP: [&str; 8] = [
     "connection",
     "keep-alive",
     "proxy-authenticate",
@@ -22,22 +20,6 @@ const HOP_BY_HOP: [&str; 8] = [
     "trailer",
     "upgrade",
 ];
-
-/// Checks header changes of a route; keys that it leaves out come from `defaults`.
-pub(crate) fn changes(
-    route: Option<&At<HeaderChangesBlock>>,
-    defaults: Option<&At<HeaderChangesBlock>>,
-    report: &mut Report,
-) -> HeaderChanges {
-    let pick = |key: fn(&HeaderChangesBlock) -> bool| {
-        let of_route = route.filter(|block| key(&block.value));
-        of_route.or(defaults).map(|block| &block.value)
-    };
-    let set = pick(|block| block.set.is_some()).and_then(|block| block.set.as_ref());
-    let add = pick(|block| block.add.is_some()).and_then(|block| block.add.as_ref());
-    let remove = pick(|block| block.remove.is_some()).and_then(|block| block.remove.as_ref());
-    HeaderChanges { remove: names(remove, report), set: values(set, report), add: values(add, report) }
-}
 
 /// Checks a header name that requests are matched by.
 pub(crate) fn matched_name(name: &At<String>, report: &mut Report) -> Option<HeaderName> {
@@ -78,54 +60,12 @@ pub(crate) fn value(text: &At<String>, report: &mut Report) -> HeaderValue {
     })
 }
 
-fn names(list: Option<&At<Vec<At<String>>>>, report: &mut Report) -> Vec<HeaderName> {
-    let mut names: Vec<HeaderName> = Vec::new();
-    for item in list.map_or(&[][..], |list| &list.value) {
-        if let Some(name) = changed_name(&item.value, &item.place, report) {
-            once(names.contains(&name), &item.place, report);
-            names.push(name);
-        }
-    }
-    names
-}
-
-fn values(map: Option<&At<Entries<String>>>, report: &mut Report) -> Vec<(HeaderName, HeaderValue)> {
-    let mut pairs: Vec<(HeaderName, HeaderValue)> = Vec::new();
-    let entries = map.map_or(&[][..], |map| &map.value.0);
-    for (index, (key, text)) in entries.iter().enumerate() {
-        let value = value(text, report);
-        // The same spelling twice was reported when the map was read.
-        let again = |(other, _): &(At<String>, _)| {
-            other.value != key.value && other.value.eq_ignore_ascii_case(&key.value)
-        };
-        once(entries[..index].iter().any(again), &key.place, report);
-        if let Some(name) = changed_name(&key.value, &key.place, report) {
-            pairs.push((name, value));
-        }
-    }
-    pairs
-}
-
 /// Reports a name that stands in a list for a second time.
 pub(crate) fn once(again: bool, place: &Place, report: &mut Report) {
     if again {
         let help = "names of headers have no case; keep one";
         report.error(place, "duplicate-key", "this header stands here a second time", help);
     }
-}
-
-/// A header that a route may change.
-fn changed_name(text: &str, place: &Place, report: &mut Report) -> Option<HeaderName> {
-    let name = parse_name(text, place, report)?;
-    let help = match name.as_str() {
-        "host" => "use `urlRewrite.hostname`",
-        "content-length" | "transfer-encoding" => "the proxy frames bodies itself",
-        name if HOP_BY_HOP.contains(&name) => "it belongs to one connection and is never sent on",
-        _ => return Some(name),
-    };
-    let message = format!("`{name}` cannot be changed by a route");
-    report.error(place, "forbidden-header", message, help);
-    Some(name)
 }
 
 /// Checks the name of a header.
@@ -136,4 +76,9 @@ pub(crate) fn parse_name(text: &str, place: &Place, report: &mut Report) -> Opti
         report.error(place, "bad-header-name", message, "use letters, digits and `-`, such as x-tenant");
     }
     name
+}
+
+/// Shows a value; the loader only takes visible ASCII.
+pub(crate) fn show(value: &HeaderValue) -> Value {
+    text(value.to_str().unwrap_or_default())
 }

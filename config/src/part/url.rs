@@ -1,12 +1,62 @@
-//! URLs of servers that the proxy itself asks or sends to.
+//! Addresses and URLs of servers that the proxy itself asks or sends to.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use crate::{
     block::problem::{Place, Report},
-    model::EndpointAddress,
-    validate::hostname::is_dns_name,
+    part::hostname::is_dns_name,
 };
+
+/// Where an endpoint is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum EndpointAddress {
+    /// A literal address.
+    Socket(SocketAddr),
+    /// A host name, resolved while running.
+    Host {
+        /// The name.
+        name: Arc<str>,
+        /// The port.
+        port: u16,
+    },
+    /// A Unix socket.
+    Unix(Arc<PathBuf>),
+}
+
+impl EndpointAddress {
+    /// Whether nobody else can sit on the way.
+    pub(crate) fn is_here(&self) -> bool {
+        match self {
+            Self::Socket(address) => address.ip().is_loopback(),
+            // A name may lead anywhere, but for the one that may not (RFC 6761 section 6.3).
+            Self::Host { name, .. } => matches!(&**name, "localhost" | "localhost."),
+            Self::Unix(_) => true,
+        }
+    }
+}
+
+/// One endpoint as configured.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct EndpointSpec {
+    /// Where it is.
+    pub address: EndpointAddress,
+    /// Host and port as a Host header would carry them (port left out when it is the scheme's).
+    pub authority: Arc<str>,
+    /// Relative share, 1-1000. Default 1.
+    pub weight: u32,
+}
+
+impl EndpointSpec {
+    /// An endpoint that an answer named.
+    pub fn resolved(address: SocketAddr, authority: Arc<str>, weight: u32) -> Self {
+        Self { address: EndpointAddress::Socket(address), authority, weight }
+    }
+}
 
 /// A URL in its parts.
 #[derive(Debug, PartialEq, Eq)]
@@ -86,8 +136,6 @@ pub(crate) fn address(host: &str, port: u16) -> Result<EndpointAddress, Refusal>
     }
     Ok(EndpointAddress::Host { name: host.to_ascii_lowercase().into(), port })
 }
-
-// === impl Refusal ===
 
 impl Refusal {
     /// Reports it; `form` is how such a URL is written.

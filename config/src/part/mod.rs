@@ -1,0 +1,14 @@
+//! What blocks of several kinds are made of: names, addresses, paths, and what something must be.
+
+pub(crate) mod address;
+pub(crate) mod cidr;
+pub(crate) mod claim;
+pub(crate) mod headers;
+pub(crate) mod hostname;
+pub(crate) mod id;
+pub(crate) mod method;
+pub(crate) mod path;
+pub(crate) mod scheme;
+pub(crate) mod url;
+pub(crate) mod value_match;
+pub(crate) mod words;

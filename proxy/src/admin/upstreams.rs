@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::upstream::{
     clock,
-    dns::LastLookup,
+    dns::last::LastLookup,
     endpoint::Endpoint,
     outlier::Ejection,
     registry::{EndpointSet, Upstream},

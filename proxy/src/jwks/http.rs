@@ -12,7 +12,7 @@ use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 
-use super::fetch::FetchError;
+use super::error::FetchError;
 use crate::upstream::{dns::Resolver, race};
 
 /// A response head over this is refused.

@@ -7,7 +7,8 @@ use tokio::{select, task::JoinHandle, time::timeout};
 
 use super::{
     cell::KeyCell,
-    fetch::{self, FetchError, Trust},
+    error::FetchError,
+    fetch::{self, Trust},
 };
 use crate::{
     telemetry::metrics::{FetchResult, Metrics},

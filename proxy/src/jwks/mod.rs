@@ -8,6 +8,7 @@
 //! (`docs/security.md` 14).
 
 pub(crate) mod cell;
+mod error;
 mod fetch;
 mod http;
 pub(crate) mod keeper;

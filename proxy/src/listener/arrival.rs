@@ -14,17 +14,18 @@ use std::{
 use outrigger_config::model::Listener;
 use tokio::{
     net::TcpStream,
-    time::{Instant, Sleep, sleep_until, timeout_at},
+    time::{Instant, Sleep, sleep_until},
 };
 
 use super::{
+    first::{First, before, first_byte},
     handshake::{self, Parties, Shaken},
     protocol::{self, Spoken},
     proxy_protocol,
 };
 use crate::{
     connection::{
-        client::{Client, LAST_CHANCE, Place},
+        client::{Client, Place},
         io::{ClientIo, Wire},
         listener::ListenerLocal,
         permit::{Admission, Permit, Waiting},
@@ -225,54 +226,4 @@ impl Arrival {
 
 fn is_trusted(model: &Listener, address: IpAddr) -> bool {
     model.trusted_cidrs.iter().any(|range| range.contains(address))
-}
-
-/// `None` when it is not done in time.
-pub(super) async fn before<F: Future>(deadline: Option<Instant>, future: F) -> Option<F::Output> {
-    match deadline {
-        Some(deadline) => timeout_at(deadline, future).await.ok(),
-        None => Some(future.await),
-    }
-}
-
-/// What came first.
-pub(super) enum First {
-    /// It is still to be read.
-    Byte(u8),
-    /// The client closed without a word, as health checks do, or is not waited for any more.
-    Nothing,
-    /// Nothing, in the time there was.
-    TooLate,
-}
-
-/// Waits for the first byte, and leaves it there. No buffer is held meanwhile.
-pub(super) async fn first_byte(
-    listener: &ListenerLocal,
-    stream: &TcpStream,
-    mut deadline: Option<Instant>,
-) -> First {
-    let mut ending = false;
-    loop {
-        if listener.is_ending() && !ending {
-            ending = true;
-            deadline = Some(Instant::now() + LAST_CHANCE);
-        }
-        let mut byte = [0];
-        let waited = {
-            let mut peek = pin!(stream.peek(&mut byte));
-            let peeked = poll_fn(|cx| match peek.as_mut().poll(cx) {
-                Poll::Ready(peeked) => Poll::Ready(Some(peeked)),
-                Poll::Pending if !ending && listener.is_ending() => Poll::Ready(None),
-                Poll::Pending => Poll::Pending,
-            });
-            before(deadline, peeked).await
-        };
-        match waited {
-            Some(Some(Ok(1..))) => return First::Byte(byte[0]),
-            Some(Some(_)) => return First::Nothing,
-            Some(None) => {} // asked to end: once more, with a short deadline
-            None if ending => return First::Nothing,
-            None => return First::TooLate,
-        }
-    }
 }

@@ -9,7 +9,7 @@ use tokio::{io::AsyncWriteExt, time::Instant};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::{
-    arrival::{First, before, first_byte},
+    first::{First, before, first_byte},
     http1,
     protocol::Spoken,
 };

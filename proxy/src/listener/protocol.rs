@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::{
-    arrival::before,
+    first::before,
     http1,
     http2::{self, PREFACE},
 };

@@ -13,7 +13,7 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, UnixTime};
 use x509_parser::certificate::X509Certificate;
 
-use super::{identity, verify::Refused};
+use super::{identity, refused::Refused};
 
 /// What a key must be for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

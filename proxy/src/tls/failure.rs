@@ -4,7 +4,7 @@ use std::io;
 
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
 
-use super::verify::Refused;
+use super::refused::Refused;
 use crate::telemetry::handshakes::Failure;
 
 /// The word for what ended a handshake.

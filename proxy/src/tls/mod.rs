@@ -11,6 +11,7 @@ pub(crate) mod describe;
 pub(crate) mod failure;
 pub(crate) mod identity;
 pub(crate) mod notes;
+pub(crate) mod refused;
 pub(crate) mod server;
 mod tickets;
 pub(crate) mod verify;

@@ -34,6 +34,7 @@ use x509_parser::{
 use super::{
     anchors::{self, Anchors, Purpose},
     identity,
+    refused::Refused,
 };
 
 task_local! {
@@ -71,17 +72,6 @@ pub(super) fn chain_end() -> Option<u64> {
 /// The handshake that runs goes on with a chain of an earlier one.
 pub(super) fn resume_chain(end: u64) {
     let _ = NOTES.try_with(|notes| notes.chain_end.set(end));
-}
-
-/// What webpki lets pass and we do not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refused {
-    /// Nobody could say which one counts.
-    #[error("the certificate has more than one SPIFFE ID")]
-    MultipleSpiffeIds,
-    /// It is one of `caFiles`, and its key is not for this.
-    #[error("its key usage lacks digitalSignature")]
-    KeyUsage,
 }
 
 /// Who is believed: one `clientAuth`, without what does not decide.

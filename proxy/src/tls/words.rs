@@ -5,7 +5,7 @@ use std::{fmt::Debug, io};
 
 use rustls::{CertificateError, Error};
 
-use super::verify::Refused;
+use super::refused::Refused;
 
 /// What an error adds to the word for it; `None` where that word says it all.
 pub(crate) fn of(error: &Error) -> Option<String> {

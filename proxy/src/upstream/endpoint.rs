@@ -14,7 +14,7 @@ use outrigger_config::model::{EndpointAddress, EndpointSpec};
 
 use super::{
     balance::{failures::Failures, latency::Latency},
-    dns::LastLookup,
+    dns::last::LastLookup,
     outlier::Outlier,
 };
 

@@ -22,7 +22,7 @@ use super::{
     balance::{Balancer, key},
     breaker::Breaker,
     clock,
-    dns::LastLookup,
+    dns::last::LastLookup,
     endpoint::Endpoint,
     outlier,
 };

@@ -74,7 +74,8 @@ const CRATES: &[(&str, &[&str], &[&str])] = &[
     ("features", &[], &[]),
 ];
 
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+/// All sources below a folder.
+pub(crate) fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {

@@ -1,6 +1,7 @@
 //! What README and docs say about commands, metrics and flags is true, imports point one way, and members share their libraries.
 #![allow(clippy::unwrap_used, reason = "a failure of a test is a panic")]
 
+mod circles;
 mod commands;
 mod features;
 mod imports;

@@ -6,7 +6,7 @@ use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerInco
 
 use crate::{
     telemetry::handshakes::ServerFailure,
-    tls::{verify::Refused, words},
+    tls::{refused::Refused, words},
 };
 
 /// TLS with an endpoint failed.

@@ -11,12 +11,12 @@ use hickory_resolver::{
     net::{DnsError, NetError},
     proto::{
         op::ResponseCode,
-        rr::{Name, RecordType},
+        rr::{Name, Record, RecordType},
     },
 };
 use tokio::time::timeout;
 
-use super::resolver::{Failure, ttl};
+use super::failure::Failure;
 
 /// How long the addresses of one family wait for those of the other one.
 const GRACE: Duration = Duration::from_millis(50);
@@ -237,4 +237,9 @@ fn neither(v4: Question, v6: Question) -> Failure {
         (State::Over(Said::Failed(failure)), _) | (_, State::Over(Said::Failed(failure))) => failure,
         _ => Failure::NotFound,
     }
+}
+
+/// An answer is as good as its shortest record, aliases included.
+pub(super) fn ttl(records: &[Record]) -> Duration {
+    Duration::from_secs(records.iter().map(|record| record.ttl).min().unwrap_or(0).into())
 }

@@ -8,11 +8,13 @@ use outrigger_config::model::{DnsKind, EndpointAddress, EndpointSpec, NamedEndpo
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    LONGEST, LOOKUP_TIMEOUT, LastLookup, SHORTEST, User,
+    LONGEST, LOOKUP_TIMEOUT, SHORTEST, User,
     answer::{self, Service},
+    failure::Failure,
     families::{Found, Known, Late, Missing},
     good_for,
-    resolver::{Failure, Resolver},
+    last::LastLookup,
+    resolver::Resolver,
     retry,
 };
 

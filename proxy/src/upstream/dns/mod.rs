@@ -7,9 +7,10 @@
 //! appear later. Addresses that vanish from an answer get no new requests; what is under way there ends by itself.
 
 mod answer;
+mod failure;
 mod families;
 mod hosts;
-mod last;
+pub(crate) mod last;
 mod lookup;
 mod resolv_conf;
 mod resolver;
@@ -33,8 +34,8 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-pub(crate) use self::{last::LastLookup, resolver::Resolver};
-use self::{lookup::Lookup, resolver::Failure};
+pub(crate) use self::resolver::Resolver;
+use self::{failure::Failure, lookup::Lookup};
 use super::{endpoint::Endpoint, registry::Upstream};
 use crate::telemetry::metrics::{LookupResult, UpstreamCounters};
 

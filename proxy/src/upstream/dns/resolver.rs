@@ -11,20 +11,17 @@ use std::{
 use hickory_resolver::{
     TokioResolver,
     config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ServerOrderingStrategy},
-    net::{DnsError, NetError, runtime::TokioRuntimeProvider},
-    proto::{
-        op::ResponseCode,
-        rr::{Name, RData, Record, RecordType},
-    },
+    net::runtime::TokioRuntimeProvider,
+    proto::rr::{Name, RData, Record, RecordType},
 };
 
 use super::{
     answer::{self, Service},
-    families::{self, Found, Known},
+    failure::Failure,
+    families::{self, Found, Known, ttl},
     hosts::Hosts,
     resolv_conf::ResolvConf,
 };
-use crate::telemetry::metrics::LookupResult;
 
 /// Files of the system, and where servers listen.
 #[derive(Debug, Clone)]
@@ -37,48 +34,6 @@ pub(super) struct Places {
 impl Default for Places {
     fn default() -> Self {
         Self { resolv_conf: "/etc/resolv.conf".into(), hosts: "/etc/hosts".into(), port: 53 }
-    }
-}
-
-/// Why a name has no answer now.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
-    /// It does not exist, or has no such records.
-    #[error("there is no such name, or it has no address")]
-    NotFound,
-    /// Nobody answered.
-    #[error("no answer in time")]
-    Timeout,
-    /// Something else.
-    #[error("{0}")]
-    Server(NetError),
-    /// The name cannot be asked for.
-    #[error("this is no name: {0}")]
-    Name(String),
-}
-
-impl Failure {
-    /// As a label has it.
-    pub(super) fn result(&self) -> LookupResult {
-        match self {
-            Self::NotFound => LookupResult::NotFound,
-            Self::Timeout => LookupResult::Timeout,
-            Self::Server(_) | Self::Name(_) => LookupResult::Failed,
-        }
-    }
-}
-
-impl From<NetError> for Failure {
-    fn from(error: NetError) -> Self {
-        match &error {
-            NetError::Timeout => Self::Timeout,
-            NetError::Dns(DnsError::NoRecordsFound(none))
-                if matches!(none.response_code, ResponseCode::NXDomain | ResponseCode::NoError) =>
-            {
-                Self::NotFound
-            }
-            _ => Self::Server(error),
-        }
     }
 }
 
@@ -232,11 +187,6 @@ fn rooted(domain: &str) -> Option<Name> {
     let mut domain = Name::from_ascii(domain).ok()?;
     domain.set_fqdn(true);
     Some(domain)
-}
-
-/// An answer is as good as its shortest record, aliases included.
-pub(super) fn ttl(records: &[Record]) -> Duration {
-    Duration::from_secs(records.iter().map(|record| record.ttl).min().unwrap_or(0).into())
 }
 
 fn read(path: &std::path::Path) -> Vec<u8> {

@@ -22,13 +22,13 @@ fn read(path: &str) -> String {
     fs::read_to_string(workspace().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// README and every page of docs.
+/// README, CONTRIBUTING and every page of docs.
 fn pages() -> Vec<(String, String)> {
     let docs = fs::read_dir(workspace().join("docs")).unwrap();
     let mut names: Vec<String> = docs
         .map(|entry| format!("docs/{}", entry.unwrap().file_name().to_string_lossy()))
         .filter(|name| name.ends_with(".md"))
         .collect();
-    names.push("README.md".to_owned());
+    names.extend(["README.md", "CONTRIBUTING.md"].map(str::to_owned));
     names.into_iter().map(|name| (name.clone(), read(&name))).collect()
 }

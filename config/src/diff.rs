@@ -6,8 +6,12 @@ use std::{
 };
 
 use crate::{
-    model::{Action, Config, Credential, Requirement, Route},
+    model::{Config, Route},
     part::id::ProviderId,
+    route::{
+        action::Action,
+        auth::{Credential, Requirement},
+    },
 };
 
 /// What differs between two configurations, by name.

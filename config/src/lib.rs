@@ -3,19 +3,27 @@
 //! A setting has three lives: `schema` is what was written, [`model`] is what was accepted, and the
 //! runtime in `outrigger-filters` and `outrigger` is what serves requests. Each step only goes forward.
 
+mod app;
 mod block;
 mod diff;
 mod files;
 pub mod jwks;
+mod lifecycle;
+mod listener;
 mod load;
 pub mod model;
 mod part;
 mod reload;
+mod reloading;
 mod render;
 mod route;
 mod schema;
+mod server;
 pub mod strict_json;
+mod telemetry;
+mod upstream;
 mod validate;
+mod workers;
 
 pub use block::{
     Environment, ProcessEnvironment, SourceText,

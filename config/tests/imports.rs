@@ -12,7 +12,23 @@ const ORDER: &[&[&str]] = &[
     // A file is loaded, and loaded again.
     &["load", "reload"],
     // What is written, accepted, checked and shown.
-    &["diff", "model", "render", "validate", "schema", "route", "jwks"],
+    &[
+        "diff",
+        "model",
+        "render",
+        "validate",
+        "schema",
+        "route",
+        "jwks",
+        "app",
+        "listener",
+        "upstream",
+        "telemetry",
+        "server",
+        "workers",
+        "reloading",
+        "lifecycle",
+    ],
     // What several blocks are made of.
     &["part"],
     &["files", "strict_json"],

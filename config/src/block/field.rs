@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::block::{At, Flag, Int, Size, Time, Word, problem::Report};
+use http::StatusCode;
+
+use crate::block::{At, Flag, Int, Percent, Share, Size, Time, Word, problem::Report};
 
 /// An optional field of a schema block.
 pub(crate) type Field<T> = Option<At<T>>;
@@ -65,4 +67,14 @@ pub(crate) fn time_over_zero(field: &Field<Time>, default: Duration, report: &mu
         return default;
     }
     time(field, default)
+}
+
+/// A share, or the default in parts of a million.
+pub(crate) fn share(field: &Field<Share>, default: u32) -> Percent {
+    Percent::of_million(field.as_ref().map_or(default, |share| share.value.0))
+}
+
+/// A status code whose range was checked.
+pub(crate) fn status_code(status: u64) -> StatusCode {
+    StatusCode::from_u16(narrow(status)).unwrap_or_default()
 }

@@ -1,6 +1,6 @@
 //! Single values as they are written in the file.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use serde_json::{Map, Value};
 
@@ -90,4 +90,9 @@ pub(crate) fn word<T: Words + PartialEq>(value: T) -> Value {
 /// A list, absent where it is empty.
 pub(crate) fn list<T>(items: &[T], show: impl Fn(&T) -> Value) -> Option<Vec<Value>> {
     (!items.is_empty()).then(|| items.iter().map(show).collect())
+}
+
+/// A path of a file.
+pub(crate) fn path(path: &Path) -> Value {
+    text(&path.to_string_lossy())
 }

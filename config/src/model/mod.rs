@@ -4,31 +4,45 @@
 //! from text; everyone else reads them through `&` or `Arc`. The few public constructors take accepted values. Equality is structural: the registry of what outlives a
 //! reload compares model values to decide what may be carried over.
 
-mod app;
-mod auth;
-mod ext_auth;
 mod jwt;
-mod listener;
-mod operations;
 mod rate_limit;
-mod retry;
 mod route;
 mod secret;
-mod telemetry;
 mod tls;
 mod upstream;
 
+pub use crate::app::{App, AppAddress, Readiness};
 pub use crate::block::Percent;
+pub use crate::lifecycle::Lifecycle;
+pub use crate::listener::direction::Direction;
+pub use crate::listener::limits::ListenerLimits;
+pub use crate::listener::paths::PathRules;
+pub use crate::listener::timeouts::ListenerTimeouts;
+pub use crate::listener::{Listener, ListenerAddress, UnderscoreHeaders};
 pub use crate::part::cidr::Cidr;
 pub use crate::part::claim::{ClaimMatch, ClaimPath};
+pub use crate::part::hash_on::HashOn;
 pub use crate::part::hostname::Hostname;
 pub use crate::part::id::{ListenerId, ProviderId, RateLimitId, RouteId, UpstreamId};
 pub use crate::part::path::{EncodedSlash, PathTemplate, TemplateSegment};
+pub use crate::part::probe::ReadinessProbe;
 pub use crate::part::scheme::Scheme;
 pub use crate::part::url::{EndpointAddress, EndpointSpec};
 pub use crate::part::value_match::{Pattern, ValueMatch};
 pub use crate::part::words::{Mode, OnError};
+pub use crate::reloading::Reload;
+pub use crate::route::action::Action;
+pub use crate::route::auth::{Auth, Credential, Requirement};
+pub use crate::route::authorize::{Authorize, AuthorizeRule, RuleAction, SanPattern};
+pub use crate::route::backends::WeightedBackend;
+pub use crate::route::ext_auth::ExtAuth;
 pub use crate::route::header_changes::HeaderChanges;
+pub use crate::route::hedge::{Hedge, HedgeAfter};
+pub use crate::route::matches::{HeaderMatch, PathMatch, QueryMatch, RouteMatch};
+pub use crate::route::redirect::Redirect;
+pub use crate::route::response::DirectResponse;
+pub use crate::route::retry::{Backoff, GrpcCode, Retry, RetryCondition, RetryMethods};
+pub use crate::route::rewrite::{PathRewrite, UrlRewrite};
 pub use crate::route::{
     concurrency::Concurrency,
     cors::{Cors, OriginMatch},
@@ -36,30 +50,27 @@ pub use crate::route::{
     mirror::Mirror,
     timeouts::RouteTimeouts,
 };
-pub use app::{App, AppAddress, Readiness, ReadinessProbe};
-pub use auth::{Auth, Authorize, AuthorizeRule, Credential, Requirement, RuleAction, SanPattern};
-pub use ext_auth::ExtAuth;
+pub use crate::server::ServerAddress;
+pub use crate::telemetry::{AccessLog, AccessLogFormat, Telemetry};
+pub use crate::upstream::balance::{LoadBalancer, LoadBalancerPolicy};
+pub use crate::upstream::breaker::CircuitBreaker;
+pub use crate::upstream::connections::ConnectionSettings;
+pub use crate::upstream::dns::{DnsKind, NamedEndpoints};
+pub use crate::upstream::health::HealthCheck;
+pub use crate::upstream::limits::UpstreamLimits;
+pub use crate::upstream::outlier::OutlierDetection;
+pub use crate::upstream::protocol::Protocol;
+pub use crate::upstream::retry_budget::RetryBudget;
+pub use crate::workers::Workers;
 pub use jwt::{ClaimHeader, JwtAlgorithm, JwtProvider, KeySource, RemoteKeys, TokenBinding, TokenLocation};
-pub use listener::{
-    Direction, Listener, ListenerAddress, ListenerLimits, ListenerTimeouts, PathRules, UnderscoreHeaders,
-};
-pub use operations::{Lifecycle, Reload, ServerAddress, Workers};
 pub use rate_limit::{RateLimit, RateLimitKey, Redis, Store};
-pub use retry::{Backoff, GrpcCode, Hedge, HedgeAfter, Retry, RetryBudget, RetryCondition, RetryMethods};
-pub use route::{
-    Action, DirectResponse, HeaderMatch, PathMatch, PathRewrite, QueryMatch, Redirect, Route, RouteMatch,
-    UrlRewrite, WeightedBackend,
-};
+pub use route::Route;
 pub use secret::{SecretOrigin, SecretSource, SecretText};
-pub use telemetry::{AccessLog, AccessLogFormat, Telemetry};
 pub use tls::{
     Certificate, ClientAuth, ClientAuthMode, ClientTls, PrivateKey, ServerTls, SniCertificate,
     SubjectAltName, TlsVersion,
 };
-pub use upstream::{
-    CircuitBreaker, ConnectionSettings, DnsKind, HashOn, HealthCheck, LoadBalancer, LoadBalancerPolicy,
-    NamedEndpoints, OutlierDetection, Protocol, Upstream, UpstreamKind, UpstreamLimits,
-};
+pub use upstream::{Upstream, UpstreamKind};
 
 /// One whole accepted configuration.
 #[derive(Debug, Clone, PartialEq)]

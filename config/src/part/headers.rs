@@ -82,3 +82,9 @@ pub(crate) fn parse_name(text: &str, place: &Place, report: &mut Report) -> Opti
 pub(crate) fn show(value: &HeaderValue) -> Value {
     text(value.to_str().unwrap_or_default())
 }
+
+/// A `token` of RFC 9110 section 5.6.2, which names of cookies are too.
+pub(crate) fn is_token(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(plain)
+}

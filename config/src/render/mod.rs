@@ -3,28 +3,25 @@
 //! What is shown is a file again: loading it gives an equal configuration. Of a secret it says where
 //! it comes from; nothing here ever sees its content.
 
-pub(crate) mod auth;
-pub(crate) mod operations;
 pub(crate) mod provider;
 pub(crate) mod rate_limit;
-pub(crate) mod retry;
 pub(crate) mod route;
 pub(crate) mod tls;
 pub(crate) mod upstream;
 
 use serde_json::{Map, Value, json};
 
-use crate::model::Config;
+use crate::{app, lifecycle, listener, model::Config, reloading, server, telemetry, workers};
 
 /// The effective configuration as JSON with the keys of the file.
 pub fn effective_json(config: &Config) -> Value {
     let mut root = Map::new();
     root.insert("version".to_owned(), 1.into());
-    root.insert("workers".to_owned(), operations::workers(config.workers));
+    root.insert("workers".to_owned(), workers::show(config.workers));
     if let Some(app) = &config.app {
-        root.insert("app".to_owned(), operations::app(app));
+        root.insert("app".to_owned(), app::show(app));
     }
-    let listeners = config.listeners.iter().map(operations::listener).collect();
+    let listeners = config.listeners.iter().map(listener::show).collect();
     root.insert("listeners".to_owned(), listeners);
     let providers: Map<_, _> = config.jwt_providers.iter().map(provider::provider).collect();
     if !providers.is_empty() {
@@ -42,11 +39,11 @@ pub fn effective_json(config: &Config) -> Value {
         root.insert("redis".to_owned(), rate_limit::redis(redis));
     }
     root.insert("routes".to_owned(), config.routes.iter().map(|item| route::route(config, item)).collect());
-    root.insert("telemetry".to_owned(), operations::telemetry(&config.telemetry));
-    root.insert("status".to_owned(), operations::server(config.status));
-    root.insert("admin".to_owned(), operations::server(config.admin));
-    root.insert("reload".to_owned(), operations::reload(&config.reload));
-    root.insert("lifecycle".to_owned(), operations::lifecycle(&config.lifecycle));
+    root.insert("telemetry".to_owned(), telemetry::show(&config.telemetry));
+    root.insert("status".to_owned(), server::show(config.status));
+    root.insert("admin".to_owned(), server::show(config.admin));
+    root.insert("reload".to_owned(), reloading::show(&config.reload));
+    root.insert("lifecycle".to_owned(), lifecycle::show(&config.lifecycle));
     json!(root)
 }
 

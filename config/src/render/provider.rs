@@ -3,10 +3,9 @@
 use serde_json::{Map, Value};
 
 use crate::{
-    block::show::{Object, text, time, time_or_off, word},
+    block::show::{Object, path, text, time, time_or_off, word},
     model::{ClaimHeader, JwtProvider, KeySource, RemoteKeys, SecretOrigin, SecretSource, TokenLocation},
     part::claim::written as claim_path,
-    render::tls::path,
 };
 
 /// The provider and its name.

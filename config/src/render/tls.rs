@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::{
-    block::show::{Object, text, word},
+    block::show::{Object, path, text, word},
     model::{Certificate, ClientAuth, ClientTls, ServerTls, SniCertificate, SubjectAltName},
     part::hostname,
 };
@@ -55,8 +55,4 @@ pub(crate) fn client(tls: &ClientTls) -> Object {
         .maybe("caFiles", (!ca_files.is_empty()).then_some(ca_files))
         .maybe("certFile", tls.certificate.as_ref().map(|one| path(&one.cert_file)))
         .maybe("keyFile", tls.certificate.as_ref().map(|one| path(&one.key_file)))
-}
-
-pub(crate) fn path(path: &Path) -> Value {
-    text(&path.to_string_lossy())
 }

@@ -7,7 +7,8 @@ use crate::{
         name,
         problem::{Place, Report},
     },
-    model::{Direction, JwtProvider, Listener, RateLimit, Upstream},
+    listener::{Listener, direction::Direction},
+    model::{JwtProvider, RateLimit, Upstream},
     part::id::{ListenerId, UpstreamId},
 };
 

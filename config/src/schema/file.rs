@@ -1,11 +1,15 @@
 //! The file as a whole.
 
 use crate::{
+    app::AppBlock,
     block::{At, Entries, Int, block, json},
-    schema::{
-        AppBlock, DefaultsBlock, JwtProviderBlock, LifecycleBlock, ListenerBlock, RateLimitBlock, RedisBlock,
-        ReloadBlock, RouteBlock, ServerOrOff, TelemetryBlock, UpstreamBlock, WorkersValue,
-    },
+    lifecycle::LifecycleBlock,
+    listener::ListenerBlock,
+    reloading::ReloadBlock,
+    schema::{DefaultsBlock, JwtProviderBlock, RateLimitBlock, RedisBlock, RouteBlock, UpstreamBlock},
+    server::ServerOrOff,
+    telemetry::TelemetryBlock,
+    workers::WorkersValue,
 };
 
 block! {

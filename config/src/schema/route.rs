@@ -1,13 +1,15 @@
 //! An item of `routes`, and `defaults`.
 
 use crate::{
-    block::{At, Either, Entries, Int, Word, block},
-    part::{scheme::Scheme, value_match::MatchValue, words::ClientIp},
+    block::{At, Either, Word, block},
+    part::{hash_on::HashOnBlock, words::ClientIp},
     route::{
-        concurrency::ConcurrencyBlock, cors::CorsBlock, fault::FaultBlock,
-        header_changes::HeaderChangesBlock, mirror::MirrorBlock, timeouts::RouteTimeoutsBlock,
+        auth::AuthValue, authorize::AuthorizeBlock, backends::BackendRefBlock, concurrency::ConcurrencyBlock,
+        cors::CorsBlock, ext_auth::ExtAuthBlock, fault::FaultBlock, header_changes::HeaderChangesBlock,
+        hedge::HedgeBlock, matches::MatchBlock, mirror::MirrorBlock, redirect::RedirectBlock,
+        response::DirectResponseBlock, retry::RetryBlock, rewrite::UrlRewriteBlock,
+        timeouts::RouteTimeoutsBlock,
     },
-    schema::{AuthValue, AuthorizeBlock, ExtAuthBlock, HashOnBlock, HedgeBlock, RetryBlock},
 };
 
 block! {
@@ -79,96 +81,4 @@ block! {
         "requestRedirect" request_redirect: RedirectBlock,
     }
     required ["name"]
-}
-
-block! {
-    /// One match; everything in it must hold.
-    MatchBlock {
-        /// The canonical path: a string is a prefix of whole elements, or a map says which kind.
-        "path" path: Either<String, PathMatchBlock>,
-        /// The method, in capitals.
-        "method" method: String,
-        /// `http` or `https`: what the client speaks to the proxy, or to the trusted peer in front of it (`x-forwarded-proto`).
-        "scheme" scheme: Word<Scheme>,
-        /// Headers, all of which must match: a string is the exact value. `x-forwarded-proto`, `-host`, `-for` and `x-request-id` are seen as the app will see them.
-        "headers" headers: Entries<MatchValue>,
-        /// Query parameters, all of which must match: a string is the exact value. The first value of a name counts, decoded: `+` and `%20` are a space, `%2B` is a plus.
-        "queryParams" query_params: Entries<MatchValue>,
-        /// Claims of a verified token, all of which must match: a string is the exact value.
-        "claims" claims: Entries<MatchValue>,
-    }
-}
-
-block! {
-    /// One kind of path match.
-    PathMatchBlock {
-        /// The whole path.
-        "exact" exact: String,
-        /// Whole leading elements: /abc takes /abc and /abc/d, not /abcd.
-        "prefix" prefix: String,
-        /// The whole path, in which {name} stands for one element: /users/{id}/orders.
-        "template" template: String,
-        /// A regular expression for the whole path.
-        "regex" regex: String,
-    }
-    one_of ["exact", "prefix", "template", "regex"]
-}
-
-block! {
-    /// An upstream and its share.
-    BackendRefBlock {
-        /// Name of an upstream, or `app`.
-        "name" name: String,
-        /// Relative share, 0 to 1000000; 0 sends nothing. Default 1.
-        "weight" weight: Int<0, 1_000_000>,
-    }
-    required ["name"]
-}
-
-block! {
-    /// Changes to the path or host sent on.
-    UrlRewriteBlock {
-        /// The Host sent on.
-        "hostname" hostname: String,
-        /// Changes to the path.
-        "path" path: PathRewriteBlock,
-    }
-}
-
-block! {
-    /// Changes to a path; the query is left untouched.
-    PathRewriteBlock {
-        /// What the matched prefix becomes; all matches of the route must be prefixes.
-        "replacePrefixMatch" replace_prefix_match: String,
-        /// What the whole path becomes.
-        "replaceFull" replace_full: String,
-    }
-    one_of ["replacePrefixMatch", "replaceFull"]
-}
-
-block! {
-    /// A fixed answer.
-    DirectResponseBlock {
-        /// Status code, 200 to 599.
-        "status" status: Int<200, 599>,
-        /// Text of the body. Default empty.
-        "body" body: String,
-    }
-    required ["status"]
-}
-
-block! {
-    /// A redirect; what is absent is taken from the request.
-    RedirectBlock {
-        /// `http` or `https`.
-        "scheme" scheme: Word<Scheme>,
-        /// The host.
-        "hostname" hostname: String,
-        /// The port. Default: the scheme's own when `scheme` is given, else the request's.
-        "port" port: Int<1, 65535>,
-        /// Changes to the path.
-        "path" path: PathRewriteBlock,
-        /// 301, 302, 303, 307 or 308. Default 302.
-        "statusCode" status_code: Int<301, 308>,
-    }
 }

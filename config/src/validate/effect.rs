@@ -10,8 +10,15 @@ use crate::{
         name,
         problem::{Place, Report},
     },
-    model::{Action, Config, Listener, PathMatch, PathRewrite, Redirect, Route, RouteMatch},
+    listener::Listener,
+    model::{Config, Route},
     part::{hostname::Hostname, url::EndpointAddress},
+    route::{
+        action::Action,
+        matches::{PathMatch, RouteMatch},
+        redirect::Redirect,
+        rewrite::PathRewrite,
+    },
     schema::File,
 };
 

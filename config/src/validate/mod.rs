@@ -4,45 +4,40 @@
 //! way. Where a value is refused, a default or placeholder takes its place so that the rest is checked
 //! too; that is safe because a report with an error never leaves [`crate::load`] as a configuration.
 
-pub(crate) mod action;
-pub(crate) mod app;
-pub(crate) mod auth;
-pub(crate) mod authorize;
 pub(crate) mod defaults;
 pub(crate) mod effect;
-pub(crate) mod ext_auth;
 pub(crate) mod jwks;
 pub(crate) mod key_source;
-pub(crate) mod listener;
-pub(crate) mod operations;
 pub(crate) mod ports;
 pub(crate) mod provider;
 pub(crate) mod rate_limit;
 pub(crate) mod redis;
-pub(crate) mod retry;
 pub(crate) mod route;
-pub(crate) mod route_match;
 pub(crate) mod secret;
 pub(crate) mod shadow;
 pub(crate) mod tls;
 pub(crate) mod upstream;
 
 use crate::{
+    app,
     block::{
         name,
         problem::{Place, Report},
     },
     files::Files,
+    lifecycle, listener,
     model::Config,
+    reloading,
     route::context::Context,
     schema::File,
+    server, telemetry, workers,
 };
 
 /// Checks a whole file. The result is only good when the report has no error.
 pub(crate) fn config(file: &File, files: &mut Files<'_>, report: &mut Report) -> Config {
     let _ = &file.version; // its type has checked the one value
-    let app = file.app.as_ref().map(|app| app::app(app, files.base(), report));
-    let listeners = listener::listeners(file.listeners.as_ref(), files, report);
+    let app = file.app.as_ref().map(|app| app::accept(app, files.base(), report));
+    let listeners = listener::accept(file.listeners.as_ref(), files, report);
     let upstreams = upstream::upstreams(app.as_ref(), file.upstreams.as_ref(), files, report);
     let jwt_providers = provider::providers(file.jwt_providers.as_ref(), files, report);
     provider::bound_tokens_can_come(file.jwt_providers.as_ref(), &listeners, report);
@@ -58,10 +53,10 @@ pub(crate) fn config(file: &File, files: &mut Files<'_>, report: &mut Report) ->
         rate_limit_ids: name::by_name(&rate_limits, |one| &one.name),
     };
     let routes = route::routes(file, &context, files, report);
-    let status = operations::status(file.status.as_ref(), report);
-    let admin = operations::admin(file.admin.as_ref(), report);
+    let status = server::status(file.status.as_ref(), report);
+    let admin = server::admin(file.admin.as_ref(), report);
     let config = Config {
-        workers: operations::workers(file.workers.as_ref()),
+        workers: workers::accept(file.workers.as_ref()),
         app,
         listeners,
         upstreams,
@@ -69,11 +64,11 @@ pub(crate) fn config(file: &File, files: &mut Files<'_>, report: &mut Report) ->
         rate_limits,
         redis,
         routes,
-        telemetry: operations::telemetry(file.telemetry.as_ref()),
+        telemetry: telemetry::accept(file.telemetry.as_ref()),
         status,
         admin,
-        reload: operations::reload(file.reload.as_ref()),
-        lifecycle: operations::lifecycle(file.lifecycle.as_ref()),
+        reload: reloading::accept(file.reload.as_ref()),
+        lifecycle: lifecycle::accept(file.lifecycle.as_ref()),
     };
     something_to_proxy(file, report);
     ports::check(file, &config, report);

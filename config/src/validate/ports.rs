@@ -3,12 +3,14 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::{
+    app::AppAddress,
     block::{
         At,
         problem::{Place, Report},
     },
-    model::{AppAddress, Config},
-    schema::{File, ServerOrOff},
+    model::Config,
+    schema::File,
+    server::ServerOrOff,
 };
 
 /// Something that holds an address while the proxy runs.

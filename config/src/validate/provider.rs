@@ -13,14 +13,19 @@ use crate::{
         word_of,
     },
     files::Files,
-    model::{ClaimHeader, JwtAlgorithm, JwtProvider, Listener, TokenBinding, TokenLocation},
-    part::{claim, headers},
+    listener::Listener,
+    model::{ClaimHeader, JwtAlgorithm, JwtProvider, TokenBinding, TokenLocation},
+    part::{
+        claim,
+        headers::{self, is_token},
+    },
     schema::{JwtProviderBlock, TokenLocationBlock},
     validate::key_source,
 };
 
 /// `docs/security.md` 13.
 const MAX_CLOCK_SKEW: Duration = Duration::from_secs(300);
+
 /// Media types in `typ` are short; this only keeps nonsense out.
 const MAX_TOKEN_TYPE: usize = 100;
 
@@ -214,12 +219,6 @@ fn location(block: &TokenLocationBlock, report: &mut Report) -> Option<TokenLoca
     // RFC 9110 section 11.6.2: in Authorization there is always a scheme.
     let scheme = scheme.or_else(|| (name == header::AUTHORIZATION).then_some("Bearer"));
     Some(TokenLocation::Header { name, scheme: scheme.map(Into::into) })
-}
-
-/// A `token` of RFC 9110 section 5.6.2, which names of cookies are too.
-pub(crate) fn is_token(text: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !text.is_empty() && text.bytes().all(plain)
 }
 
 fn claim_headers(written: Option<&At<Entries<OneOrMany<String>>>>, report: &mut Report) -> Vec<ClaimHeader> {

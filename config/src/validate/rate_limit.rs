@@ -9,11 +9,14 @@ use crate::{
         name,
         problem::Report,
     },
-    model::{Auth, Direction, RateLimit, RateLimitKey, Store},
+    listener::direction::Direction,
+    model::{RateLimit, RateLimitKey, Store},
     part::{claim, headers, id::RateLimitId, words::Mode},
-    route::context::Context,
+    route::{
+        auth::{Asking, Auth},
+        context::Context,
+    },
     schema::{PlainKey, RateLimitBlock, RateLimitKeyBlock, SharedStore},
-    validate::auth::Asking,
 };
 
 /// A bucket that fills more slowly is no limit of a rate, and one that fills faster needs none.

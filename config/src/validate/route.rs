@@ -8,27 +8,30 @@ use crate::{
         problem::{Place, Report},
     },
     files::Files,
-    model::{Action, Direction, Route, UrlRewrite, WeightedBackend},
+    listener::direction::Direction,
+    model::Route,
     part::{
-        claim,
         hostname::{self, Hostname},
         id::{ListenerId, UpstreamId},
         path::{EncodedSlash, Rules},
     },
     route::{
+        action::{self, Action},
+        auth::Asking,
+        authorize,
+        backends::WeightedBackend,
         concurrency,
         context::Context,
-        cors, fault,
+        cors, ext_auth, fault, hash_on,
         header_changes::{self, HeaderChanges},
-        mirror, timeouts,
+        hedge,
+        matches::{self, only_prefixes},
+        mirror, retry,
+        rewrite::{self, UrlRewrite},
+        timeouts,
     },
     schema::{DefaultsBlock, File, RouteBlock},
-    validate::{
-        action,
-        auth::Asking,
-        authorize, ext_auth, rate_limit, retry,
-        route_match::{self, only_prefixes},
-    },
+    validate::rate_limit,
 };
 
 /// Checks all routes; without any, everything goes to the app.
@@ -91,7 +94,7 @@ fn default_routes(
         name: "app".into(),
         listeners,
         hostnames: Vec::new(),
-        matches: vec![route_match::every_path()],
+        matches: vec![matches::every_path()],
         cors: cors::accept(None, inherited.cors.as_ref(), report),
         rate_limits,
         auth,
@@ -104,7 +107,7 @@ fn default_routes(
         url_rewrite: UrlRewrite::default(),
         request_headers: header_changes::accept(None, inherited.request_headers.as_ref(), report),
         response_headers: header_changes::accept(None, inherited.response_headers.as_ref(), report),
-        retry: retry::retry(None, inherited.retry.as_ref(), &timeouts, report),
+        retry: retry::accept(None, inherited.retry.as_ref(), &timeouts, report),
         timeouts,
         hedge: None,
         action: Action::Forward(vec![WeightedBackend { upstream: UpstreamId(0), weight: 1 }]),
@@ -124,12 +127,19 @@ fn route(
     let block = &item.value;
     let (listeners, direction) = listeners(item, context, report);
     let rules = path_rules(&listeners, context);
-    let matches = route_match::matches(block.matches.as_ref(), rules, report);
+    let matches = matches::accept(block.matches.as_ref(), rules, report);
     let prefixes = only_prefixes(&matches);
-    let action = action::action(item, direction, prefixes, context, report);
+    let place = block.name.as_ref().map_or(&item.place, |name| &name.place);
+    let written = action::Written {
+        backend_refs: block.backend_refs.as_ref(),
+        direct_response: block.direct_response.as_ref(),
+        request_redirect: block.request_redirect.as_ref(),
+        place,
+    };
+    let action = action::accept(&written, direction, prefixes, context, report);
     let forwards = matches!(action, Action::Forward(_));
     if !forwards {
-        action::without_effect(block, report);
+        without_effect(block, report);
     }
     // What only matters when something is sent on has one value when nothing is.
     let inherited_timeouts = inherited.timeouts.as_ref().filter(|_| forwards);
@@ -143,11 +153,11 @@ fn route(
         None => rate_limit::inherited(inherited.rate_limits.as_ref(), &auth, &asking, report),
     };
     let authorize =
-        block.authorize.as_ref().map(|written| authorize::authorize(written, &auth, &asking, report));
+        block.authorize.as_ref().map(|written| authorize::accept(written, &auth, &asking, report));
     let timeouts = timeouts::accept(block.timeouts.as_ref().filter(|_| forwards), inherited_timeouts, report);
-    claims_are_known(block, direction, context, report);
+    matches::claims_are_known(block.matches.as_ref(), direction, context, report);
     if direction == Direction::Inbound {
-        headers_are_still_there(block, context, report);
+        matches::headers_are_still_there(block.matches.as_ref(), context, report);
     }
     Route {
         name: name.into(),
@@ -161,15 +171,15 @@ fn route(
         ext_auth: block
             .ext_auth
             .as_ref()
-            .and_then(|block| ext_auth::ext_auth(&block.value, context.providers, files, report)),
+            .and_then(|block| ext_auth::accept(&block.value, context.providers, files, report)),
         concurrency: block.concurrency.as_ref().map(|block| concurrency::accept(&block.value, report)),
-        hash_on: action::hash_on(block.hash_on.as_ref(), &action, report),
+        hash_on: hash_on::accept(block.hash_on.as_ref(), &action, report),
         request_mirror: block
             .request_mirror
             .as_ref()
             .and_then(|block| mirror::accept(&block.value, context, report)),
         fault: block.fault.as_ref().map(|block| fault::accept(block, report)),
-        url_rewrite: action::url_rewrite(block.url_rewrite.as_ref(), prefixes, report),
+        url_rewrite: rewrite::accept(block.url_rewrite.as_ref(), prefixes, report),
         request_headers: match forwards {
             true => header_changes::accept(block.request_headers.as_ref(), inherited_changes, report),
             false => HeaderChanges::default(),
@@ -179,47 +189,10 @@ fn route(
             inherited.response_headers.as_ref(),
             report,
         ),
-        retry: retry::retry(block.retry.as_ref().filter(|_| forwards), inherited_retry, &timeouts, report),
+        retry: retry::accept(block.retry.as_ref().filter(|_| forwards), inherited_retry, &timeouts, report),
         timeouts,
-        hedge: retry::hedge(block.hedge.as_ref().filter(|_| forwards), &action, context.upstreams, report),
+        hedge: hedge::accept(block.hedge.as_ref().filter(|_| forwards), &action, context.upstreams, report),
         action,
-    }
-}
-
-/// Claims to match are those of a token that was verified, and only inbound requests have one.
-fn claims_are_known(block: &RouteBlock, direction: Direction, context: &Context<'_>, report: &mut Report) {
-    let (message, help) = match direction {
-        Direction::Outbound => ("outbound requests have no token that is verified", "remove `claims`"),
-        Direction::Inbound if context.providers.is_empty() => (
-            "claims are those of a verified token, and this file has no token provider",
-            "add `jwtProviders`",
-        ),
-        Direction::Inbound => return,
-    };
-    for item in block.matches.as_ref().map_or(&[][..], |matches| &matches.value) {
-        if let Some(claims) = &item.value.claims {
-            report.error(&claims.place, "no-token", message, help);
-        }
-    }
-}
-
-/// Headers that carry claims are taken away from clients before a route is chosen, and written after.
-fn headers_are_still_there(block: &RouteBlock, context: &Context<'_>, report: &mut Report) {
-    let matches = block.matches.as_ref().map_or(&[][..], |matches| &matches.value);
-    let headers = matches.iter().filter_map(|item| item.value.headers.as_ref());
-    for (name, _) in headers.flat_map(|headers| &headers.value.0) {
-        let carried = context.providers.iter().flat_map(|provider| &provider.claim_headers);
-        let Some(header) =
-            carried.into_iter().find(|header| name.value.eq_ignore_ascii_case(header.name.as_str()))
-        else {
-            continue;
-        };
-        let message = format!(
-            "`{}` of `claimHeaders` is taken away from every client, so this never matches",
-            header.name
-        );
-        let help = format!("match the claim: `claims: {{ {}: … }}`", claim::written(&header.claim));
-        report.error(&name.place, "never-matches", message, help);
     }
 }
 
@@ -307,5 +280,26 @@ fn unused_listeners(file: &File, context: &Context<'_>, routes: &[Route], report
             format!("no route serves the listener `{}`; it answers everything with 404", listener.name);
         let help = format!("add `listeners: [{}]` to a route, or remove the listener", listener.name);
         report.warning(&place, "unused-listener", message, help);
+    }
+}
+
+/// Reports keys that change nothing on a route that answers by itself.
+fn without_effect(block: &RouteBlock, report: &mut Report) {
+    let keys = [
+        ("urlRewrite", block.url_rewrite.as_ref().map(|at| &at.place)),
+        ("requestHeaders", block.request_headers.as_ref().map(|at| &at.place)),
+        ("concurrency", block.concurrency.as_ref().map(|at| &at.place)),
+        ("hashOn", block.hash_on.as_ref().map(|at| &at.place)),
+        ("requestMirror", block.request_mirror.as_ref().map(|at| &at.place)),
+        ("fault", block.fault.as_ref().map(|at| &at.place)),
+        ("timeouts", block.timeouts.as_ref().map(|at| &at.place)),
+        ("retry", block.retry.as_ref().map(|at| &at.place)),
+        ("hedge", block.hedge.as_ref().map(|at| &at.place)),
+    ];
+    for (key, place) in keys {
+        if let Some(place) = place {
+            let message = format!("`{key}` has no effect on a route that answers by itself");
+            report.error(place, "conflicting-keys", message, "remove it");
+        }
     }
 }

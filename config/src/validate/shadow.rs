@@ -11,8 +11,9 @@ use crate::{
         At,
         problem::{Place, Report},
     },
-    model::{Config, Route, RouteMatch},
+    model::{Config, Route},
     part::{hostname::Hostname, id::ListenerId},
+    route::matches::RouteMatch,
     schema::{File, RouteBlock},
 };
 

@@ -1,20 +1,15 @@
 //! Upstreams: named groups of endpoints.
 
-mod balance;
-mod breaker;
-mod health;
-mod outlier;
-
-pub use balance::{HashOn, LoadBalancer, LoadBalancerPolicy};
-pub use breaker::CircuitBreaker;
-pub use health::HealthCheck;
-pub use outlier::OutlierDetection;
-
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use crate::{
-    model::{ClientTls, RetryBudget, SecretText},
+    model::{ClientTls, SecretText},
     part::url::EndpointSpec,
+    upstream::{
+        balance::LoadBalancer, breaker::CircuitBreaker, connections::ConnectionSettings, dns::NamedEndpoints,
+        health::HealthCheck, limits::UpstreamLimits, outlier::OutlierDetection, protocol::Protocol,
+        retry_budget::RetryBudget,
+    },
 };
 
 /// A named group of endpoints that a route can send to.
@@ -77,14 +72,6 @@ impl Upstream {
     }
 }
 
-/// Limits on what an endpoint may send.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct UpstreamLimits {
-    /// Header fields of a response. Default 100.
-    pub headers: u16,
-}
-
 /// The app, or something outside the pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum UpstreamKind {
@@ -92,58 +79,4 @@ pub enum UpstreamKind {
     App,
     /// An entry of `upstreams`.
     External,
-}
-
-/// `dns`: a name whose answer is the endpoints.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct NamedEndpoints {
-    /// The name; with a dot at its end no search domains are tried.
-    pub name: Arc<str>,
-    /// What is looked up.
-    pub kind: DnsKind,
-    /// Name and port as a Host header would carry them.
-    pub authority: Arc<str>,
-}
-
-/// What is looked up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DnsKind {
-    /// Addresses, which listen on this port.
-    Addresses {
-        /// The port.
-        port: u16,
-    },
-    /// Services, whose ports are in the answer (RFC 2782).
-    Services,
-}
-
-/// What is spoken to an upstream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Protocol {
-    /// HTTP/1.1, and HTTP/2 for gRPC requests. The default.
-    Auto,
-    /// HTTP/1.1 only.
-    Http1,
-    /// HTTP/2 with prior knowledge, without TLS.
-    H2c,
-}
-
-/// Connect, idle and age limits of connections to one upstream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ConnectionSettings {
-    /// From the first SYN to an open connection. Default 1 s.
-    pub connect_timeout: Duration,
-    /// How long an unused connection is kept. Default 30 s; 3 s for the app.
-    pub idle_timeout: Duration,
-    /// Age at which a connection is not used for another request. Default off.
-    pub max_age: Option<Duration>,
-}
-
-impl ConnectionSettings {
-    /// Connections of any age.
-    pub fn new(connect_timeout: Duration, idle_timeout: Duration) -> Self {
-        Self { connect_timeout, idle_timeout, max_age: None }
-    }
 }

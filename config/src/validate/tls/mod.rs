@@ -20,9 +20,8 @@ use crate::{
         problem::{Place, Report},
     },
     files::Files,
-    model::{
-        Certificate, ClientAuth, ClientAuthMode, Config, Direction, ServerTls, SniCertificate, TlsVersion,
-    },
+    listener::direction::Direction,
+    model::{Certificate, ClientAuth, ClientAuthMode, Config, ServerTls, SniCertificate, TlsVersion},
     part::hostname::{self, Hostname},
     schema::{ClientAuthBlock, File, SniBlock, TlsBlock},
 };

@@ -1,30 +1,21 @@
 //! Upstreams and their endpoints.
 
-pub(crate) mod balance;
-pub(crate) mod breaker;
 pub(crate) mod credentials;
-pub(crate) mod dns;
-pub(crate) mod health;
-pub(crate) mod outlier;
 
-pub(crate) use balance::hash_on;
-
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use crate::{
-    block::{
-        At, Entries,
-        field::{narrow, number, time_or_off, time_over_zero, word},
-        name,
-        problem::Report,
-    },
+    app::{App, AppAddress},
+    block::{At, Entries, field::word, name, problem::Report},
     files::Files,
-    model::{
-        App, AppAddress, ClientTls, ConnectionSettings, Protocol, Upstream, UpstreamKind, UpstreamLimits,
+    model::{ClientTls, Upstream, UpstreamKind},
+    part::url::{EndpointAddress, EndpointSpec},
+    schema::UpstreamBlock,
+    upstream::{
+        balance, breaker, connections, dns, endpoint, health, limits, outlier, protocol::Protocol,
+        retry_budget,
     },
-    part::url::{self, EndpointAddress, EndpointSpec},
-    schema::{ConnectionsBlock, EndpointBlock, UpstreamBlock, UpstreamLimitsBlock},
-    validate::{defaults, retry, tls},
+    validate::tls,
 };
 
 /// All upstreams: the app first, then in file order.
@@ -65,13 +56,9 @@ fn app_upstream(app: &App) -> Upstream {
         circuit_breaker: None,
         health_check: None,
         outlier_detection: None,
-        connections: ConnectionSettings {
-            connect_timeout: defaults::CONNECT_TIMEOUT,
-            idle_timeout: defaults::APP_IDLE,
-            max_age: None,
-        },
+        connections: connections::of_app(),
         limits: app.limits,
-        retry_budget: retry::budget(None),
+        retry_budget: retry_budget::accept(None),
     }
 }
 
@@ -85,7 +72,7 @@ fn upstream(name: &str, block: &UpstreamBlock, files: &mut Files<'_>, report: &m
     let (endpoints, secure) = match block.dns {
         // No URL says it.
         Some(_) => (Vec::new(), Some(block.tls.is_some())),
-        None => endpoints(items, report),
+        None => endpoint::accept(items, report),
     };
     let tls = tls(block, secure, files, report);
     let named = block.dns.as_ref();
@@ -96,39 +83,17 @@ fn upstream(name: &str, block: &UpstreamBlock, files: &mut Files<'_>, report: &m
         kind: UpstreamKind::External,
         bearer_token: credentials::bearer_token(block, &endpoints, secure, files, report),
         endpoints,
-        dns: named.and_then(|named| dns::named(&named.value, tls.as_deref(), report)),
+        dns: named.and_then(|named| dns::accept(&named.value, tls.as_deref(), report)),
         protocol: word(&block.protocol, Protocol::Auto),
         tls,
-        load_balancer: balance::load_balancer(block.load_balancer.as_ref(), report),
-        circuit_breaker: Some(breaker::circuit_breaker(block.circuit_breaker.as_ref())),
-        health_check: block.health_check.as_ref().map(|check| health::health_check(check, report)),
-        outlier_detection: Some(outlier::outlier_detection(outliers, known, report)),
-        connections: connections(block.connections.as_ref(), defaults::UPSTREAM_IDLE, report),
-        limits: limits(block.limits.as_ref()),
-        retry_budget: retry::budget(block.retry_budget.as_ref()),
+        load_balancer: balance::accept(block.load_balancer.as_ref(), report),
+        circuit_breaker: Some(breaker::accept(block.circuit_breaker.as_ref())),
+        health_check: block.health_check.as_ref().map(|check| health::accept(check, report)),
+        outlier_detection: Some(outlier::accept(outliers, known, report)),
+        connections: connections::accept(block.connections.as_ref(), report),
+        limits: limits::accept(block.limits.as_ref()),
+        retry_budget: retry_budget::accept(block.retry_budget.as_ref()),
     }
-}
-
-/// Checks what an endpoint may send.
-pub(crate) fn limits(block: Option<&At<UpstreamLimitsBlock>>) -> UpstreamLimits {
-    let headers = block.and_then(|block| block.value.headers.as_ref());
-    UpstreamLimits { headers: headers.map_or(defaults::RESPONSE_HEADERS, |number| number.value.0) as u16 }
-}
-
-/// What the endpoints are, and whether TLS is spoken to them; unknown when none of them could be read.
-fn endpoints(items: &[At<EndpointBlock>], report: &mut Report) -> (Vec<EndpointSpec>, Option<bool>) {
-    let mut endpoints = Vec::with_capacity(items.len());
-    let mut all: Option<bool> = None;
-    for item in items {
-        let Some((endpoint, secure)) = endpoint(&item.value, report) else { continue };
-        if *all.get_or_insert(secure) != secure {
-            let place = item.value.url.as_ref().map_or(&item.place, |url| &url.place);
-            let message = "http and https do not mix: what is secret would go out in the clear by chance";
-            report.error(place, "mixed-schemes", message, "make two upstreams of it");
-        }
-        endpoints.push(endpoint);
-    }
-    (endpoints, all)
 }
 
 fn tls(
@@ -156,40 +121,4 @@ fn tls(
         }
         _ => None,
     }
-}
-
-fn connections(
-    block: Option<&At<ConnectionsBlock>>,
-    idle: Duration,
-    report: &mut Report,
-) -> ConnectionSettings {
-    let none = ConnectionsBlock::default();
-    let block = block.map_or(&none, |block| &block.value);
-    ConnectionSettings {
-        connect_timeout: time_over_zero(&block.connect_timeout, defaults::CONNECT_TIMEOUT, report),
-        idle_timeout: time_over_zero(&block.idle_timeout, idle, report),
-        max_age: time_or_off(&block.max_age, None),
-    }
-}
-
-/// An endpoint, and whether TLS is spoken to it.
-fn endpoint(block: &EndpointBlock, report: &mut Report) -> Option<(EndpointSpec, bool)> {
-    let url = block.url.as_ref()?;
-    let parsed = match url::parse(&url.value) {
-        Ok(parsed) => parsed,
-        Err(refusal) => {
-            refusal.report(&url.value, "http://host:port", &url.place, report);
-            return None;
-        }
-    };
-    if !matches!(parsed.tail, "" | "/") {
-        let scheme = if parsed.secure { "https" } else { "http" };
-        let message = "a URL here has no path, query or fragment";
-        let help = format!("write {scheme}://{}; `urlRewrite` of a route changes the path", parsed.authority);
-        report.error(&url.place, "bad-url", message, help);
-        return None;
-    }
-    let weight = narrow(number(&block.weight, 1));
-    let endpoint = EndpointSpec { address: parsed.address, authority: parsed.authority.into(), weight };
-    Some((endpoint, parsed.secure))
 }

@@ -1,0 +1,215 @@
+//! `listeners`: where requests come in; each of its blocks has a file of its own.
+
+pub(crate) mod client_address;
+pub(crate) mod direction;
+pub(crate) mod limits;
+pub(crate) mod paths;
+pub(crate) mod timeouts;
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+};
+
+use serde_json::Value;
+
+use crate::{
+    block::{
+        At, Int, Word, block,
+        field::{narrow, word},
+        name,
+        problem::Report,
+        show::{self, Object},
+        words,
+    },
+    files::Files,
+    listener::{
+        client_address::ClientAddressBlock,
+        direction::Direction,
+        limits::{LimitsBlock, ListenerLimits},
+        paths::{PathRules, PathsBlock},
+        timeouts::{ListenerTimeouts, ListenerTimeoutsBlock},
+    },
+    model::ServerTls,
+    part::{address, cidr::Cidr},
+    schema::TlsBlock,
+    validate::tls,
+};
+
+block! {
+    /// Where requests come in.
+    ListenerBlock {
+        /// A DNS label, unique among listeners. Default `in-PORT` or `out-PORT`.
+        "name" name: String,
+        /// `inbound` from outside towards the app, `outbound` from the app to the outside. Default inbound. An outbound listener serves only routes that name it.
+        "direction" direction: Word<Direction>,
+        /// Port to bind: on all addresses when inbound, on 127.0.0.1 when outbound. 0 is any free port.
+        "port" port: Int<0, 65535>,
+        /// Address and port to bind, such as `127.0.0.1:8443` or `[::1]:8443`.
+        "address" address: String,
+        /// TLS towards clients. Default: plain text. Inbound listeners only.
+        "tls" tls: TlsBlock,
+        /// Whose word about the client's address is believed.
+        "clientAddress" client_address: ClientAddressBlock,
+        /// Limits on what a peer may send.
+        "limits" limits: LimitsBlock,
+        /// How long a peer may take.
+        "timeouts" timeouts: ListenerTimeoutsBlock,
+        /// How request paths are made canonical.
+        "paths" paths: PathsBlock,
+        /// What happens to a request header name with `_` in it: `reject` (400), `drop` or `keep`. Default reject.
+        "underscoreHeaders" underscore_headers: Word<UnderscoreHeaders>,
+    }
+    one_of ["port", "address"]
+}
+
+/// One listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Listener {
+    /// Unique name; `in-PORT` or `out-PORT` by default.
+    pub name: Arc<str>,
+    /// Whether requests come from outside the pod or from the app.
+    pub direction: Direction,
+    /// What is bound.
+    pub address: ListenerAddress,
+    /// TLS, when it is spoken here.
+    pub tls: Option<Arc<ServerTls>>,
+    /// Whether every connection begins with a PROXY header (v1 or v2), which only trusted peers may send.
+    pub proxy_protocol: bool,
+    /// Peers whose X-Forwarded-For and X-Request-Id are believed.
+    pub trusted_cidrs: Vec<Cidr>,
+    /// Limits on what a peer may send.
+    pub limits: ListenerLimits,
+    /// How long a peer may take.
+    pub timeouts: ListenerTimeouts,
+    /// How request paths are made canonical.
+    pub paths: PathRules,
+    /// What happens to a request header name with `_` in it. Default reject.
+    pub underscore_headers: UnderscoreHeaders,
+}
+
+/// What a listener binds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct ListenerAddress {
+    /// Address and port; port 0 is a free port, the same for all workers and kept over reloads.
+    pub socket: SocketAddr,
+    /// `port: N` inbound: `[::]:N` that also takes IPv4, or `0.0.0.0:N` where the host has no IPv6.
+    pub dual_stack: bool,
+}
+
+/// What happens to a request header name with `_` in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnderscoreHeaders {
+    /// 400.
+    Reject,
+    /// The header is removed.
+    Drop,
+    /// The header passes, unless it looks like one that the proxy owns.
+    Keep,
+}
+
+words! {
+    UnderscoreHeaders { "reject" => Reject, "drop" => Drop, "keep" => Keep }
+}
+
+/// The port of the one listener of a file without listeners; unprivileged, and not the app's usual 8080.
+const LISTENER_PORT: u16 = 8000;
+
+/// Checks all listeners; there is one when the file names none.
+pub(crate) fn accept(
+    written: Option<&At<Vec<At<ListenerBlock>>>>,
+    files: &mut Files<'_>,
+    report: &mut Report,
+) -> Vec<Listener> {
+    let Some(written) = written else {
+        let address = bind(Direction::Inbound, LISTENER_PORT);
+        return vec![listener(&ListenerBlock::default(), Direction::Inbound, address, files, report)];
+    };
+    if written.value.is_empty() {
+        let help = "add a listener, or remove the key for one on port 8000";
+        report.error(&written.place, "empty-list", "there is no listener", help);
+    }
+    let mut listeners = Vec::with_capacity(written.value.len());
+    let mut taken = name::Taken::of("listener");
+    for item in &written.value {
+        let direction = word(&item.value.direction, Direction::Inbound);
+        let address = listener_address(&item.value, direction, report);
+        let listener = listener(&item.value, direction, address, files, report);
+        let place = item.value.name.as_ref().map_or(&item.place, |name| &name.place);
+        if item.value.name.is_some() {
+            name::check(&listener.name, place, report);
+        }
+        taken.take(&listener.name, place, report);
+        listeners.push(listener);
+    }
+    listeners
+}
+
+fn listener(
+    block: &ListenerBlock,
+    direction: Direction,
+    address: ListenerAddress,
+    files: &mut Files<'_>,
+    report: &mut Report,
+) -> Listener {
+    let prefix = if direction == Direction::Inbound { "in" } else { "out" };
+    let default_name = || format!("{prefix}-{}", address.socket.port());
+    let client_address = block.client_address.as_ref();
+    Listener {
+        name: block.name.as_ref().map_or_else(default_name, |name| name.value.clone()).into(),
+        direction,
+        address,
+        tls: block.tls.as_ref().and_then(|written| tls::server(written, direction, files, report)),
+        proxy_protocol: client_address::proxy_protocol(client_address, direction, report),
+        trusted_cidrs: client_address::trusted_cidrs(client_address, report),
+        limits: limits::accept(block.limits.as_ref().map(|at| &at.value), report),
+        timeouts: timeouts::accept(block.timeouts.as_ref().map(|at| &at.value)),
+        paths: paths::accept(block.paths.as_ref().map(|at| &at.value)),
+        underscore_headers: word(&block.underscore_headers, UnderscoreHeaders::Reject),
+    }
+}
+
+fn bind(direction: Direction, port: u16) -> ListenerAddress {
+    match direction {
+        Direction::Inbound => ListenerAddress {
+            socket: SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port),
+            dual_stack: true,
+        },
+        Direction::Outbound => ListenerAddress {
+            socket: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port),
+            dual_stack: false,
+        },
+    }
+}
+
+fn listener_address(block: &ListenerBlock, direction: Direction, report: &mut Report) -> ListenerAddress {
+    let port = block.port.as_ref().map_or(0, |port| narrow(port.value.0));
+    let Some(written) = &block.address else { return bind(direction, port) };
+    let Some(socket) = address::socket(written, report) else { return bind(direction, 0) };
+    if direction == Direction::Outbound && !socket.ip().is_loopback() {
+        let message = "an outbound listener off loopback lets other pods send through this one";
+        report.warning(&written.place, "outbound-not-loopback", message, "bind 127.0.0.1 or [::1]");
+    }
+    ListenerAddress { socket, dual_stack: false }
+}
+
+/// Shows one that was accepted.
+pub(crate) fn show(listener: &Listener) -> Value {
+    let socket = listener.address.socket;
+    let object =
+        Object::new().with("name", &*listener.name).with("direction", show::word(listener.direction));
+    let object = match listener.address.dual_stack {
+        true => object.with("port", socket.port()),
+        false => object.with("address", socket.to_string()),
+    };
+    object
+        .maybe("tls", listener.tls.as_deref().map(crate::render::tls::server))
+        .with("clientAddress", client_address::show(&listener.trusted_cidrs, listener.proxy_protocol))
+        .with("limits", limits::show(&listener.limits))
+        .with("timeouts", timeouts::show(&listener.timeouts))
+        .with("paths", paths::show(&listener.paths))
+        .with("underscoreHeaders", show::word(listener.underscore_headers))
+        .into()
+}

@@ -1,0 +1,33 @@
+//! `limits` of an upstream and of the app: what an endpoint may send.
+
+use crate::block::{At, Int, block, show::Object};
+
+block! {
+    /// Limits on what an endpoint may send.
+    UpstreamLimitsBlock {
+        /// Header fields of a response, 1 to 1000. Default 100; over it 502.
+        "headers" headers: Int<1, 1000>,
+    }
+}
+
+/// Limits on what an endpoint may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct UpstreamLimits {
+    /// Header fields of a response. Default 100.
+    pub headers: u16,
+}
+
+/// As Envoy and HAProxy have it.
+const RESPONSE_HEADERS: u64 = 100;
+
+/// Checks what an endpoint may send.
+pub(crate) fn accept(block: Option<&At<UpstreamLimitsBlock>>) -> UpstreamLimits {
+    let headers = block.and_then(|block| block.value.headers.as_ref());
+    UpstreamLimits { headers: headers.map_or(RESPONSE_HEADERS, |number| number.value.0) as u16 }
+}
+
+/// Shows what was accepted.
+pub(crate) fn show(limits: UpstreamLimits) -> Object {
+    Object::new().with("headers", limits.headers)
+}

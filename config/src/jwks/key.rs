@@ -8,7 +8,7 @@ use aws_lc_rs::signature::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::{
-    model::JwtAlgorithm,
+    part::algorithm::JwtAlgorithm,
     strict_json::{Json, JsonObject},
 };
 

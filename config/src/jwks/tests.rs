@@ -8,8 +8,7 @@ use aws_lc_rs::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use super::*;
-use crate::model::JwtAlgorithm;
+use crate::{jwks::*, part::algorithm::JwtAlgorithm};
 
 /// The set of RFC 7517 appendix A.1: an EC key for encryption, and an RSA key.
 const RFC_7517_A1: &str = r#"{"keys":[

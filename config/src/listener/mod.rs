@@ -5,6 +5,7 @@ pub(crate) mod direction;
 pub(crate) mod limits;
 pub(crate) mod paths;
 pub(crate) mod timeouts;
+pub(crate) mod tls;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -29,11 +30,9 @@ use crate::{
         limits::{LimitsBlock, ListenerLimits},
         paths::{PathRules, PathsBlock},
         timeouts::{ListenerTimeouts, ListenerTimeoutsBlock},
+        tls::{ServerTls, TlsBlock},
     },
-    model::ServerTls,
     part::{address, cidr::Cidr},
-    schema::TlsBlock,
-    validate::tls,
 };
 
 block! {
@@ -161,7 +160,7 @@ fn listener(
         name: block.name.as_ref().map_or_else(default_name, |name| name.value.clone()).into(),
         direction,
         address,
-        tls: block.tls.as_ref().and_then(|written| tls::server(written, direction, files, report)),
+        tls: block.tls.as_ref().and_then(|written| tls::accept(written, direction, files, report)),
         proxy_protocol: client_address::proxy_protocol(client_address, direction, report),
         trusted_cidrs: client_address::trusted_cidrs(client_address, report),
         limits: limits::accept(block.limits.as_ref().map(|at| &at.value), report),
@@ -205,7 +204,7 @@ pub(crate) fn show(listener: &Listener) -> Value {
         false => object.with("address", socket.to_string()),
     };
     object
-        .maybe("tls", listener.tls.as_deref().map(crate::render::tls::server))
+        .maybe("tls", listener.tls.as_deref().map(tls::show))
         .with("clientAddress", client_address::show(&listener.trusted_cidrs, listener.proxy_protocol))
         .with("limits", limits::show(&listener.limits))
         .with("timeouts", timeouts::show(&listener.timeouts))

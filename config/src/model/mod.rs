@@ -4,12 +4,7 @@
 //! from text; everyone else reads them through `&` or `Arc`. The few public constructors take accepted values. Equality is structural: the registry of what outlives a
 //! reload compares model values to decide what may be carried over.
 
-mod jwt;
-mod rate_limit;
 mod route;
-mod secret;
-mod tls;
-mod upstream;
 
 pub use crate::app::{App, AppAddress, Readiness};
 pub use crate::block::Percent;
@@ -18,7 +13,9 @@ pub use crate::listener::direction::Direction;
 pub use crate::listener::limits::ListenerLimits;
 pub use crate::listener::paths::PathRules;
 pub use crate::listener::timeouts::ListenerTimeouts;
+pub use crate::listener::tls::{ClientAuth, ClientAuthMode, ServerTls, SniCertificate, TlsVersion};
 pub use crate::listener::{Listener, ListenerAddress, UnderscoreHeaders};
+pub use crate::part::algorithm::JwtAlgorithm;
 pub use crate::part::cidr::Cidr;
 pub use crate::part::claim::{ClaimMatch, ClaimPath};
 pub use crate::part::hash_on::HashOn;
@@ -30,6 +27,12 @@ pub use crate::part::scheme::Scheme;
 pub use crate::part::url::{EndpointAddress, EndpointSpec};
 pub use crate::part::value_match::{Pattern, ValueMatch};
 pub use crate::part::words::{Mode, OnError};
+pub use crate::provider::claim_headers::ClaimHeader;
+pub use crate::provider::keys::{KeySource, RemoteKeys};
+pub use crate::provider::location::TokenLocation;
+pub use crate::provider::{JwtProvider, TokenBinding};
+pub use crate::rate_limit::{RateLimit, RateLimitKey, Store};
+pub use crate::redis::Redis;
 pub use crate::reloading::Reload;
 pub use crate::route::action::Action;
 pub use crate::route::auth::{Auth, Credential, Requirement};
@@ -50,8 +53,11 @@ pub use crate::route::{
     mirror::Mirror,
     timeouts::RouteTimeouts,
 };
+pub use crate::secret::{SecretOrigin, SecretSource, SecretText};
 pub use crate::server::ServerAddress;
 pub use crate::telemetry::{AccessLog, AccessLogFormat, Telemetry};
+pub use crate::tls::certificate::{Certificate, PrivateKey};
+pub use crate::tls::client::{ClientTls, SubjectAltName};
 pub use crate::upstream::balance::{LoadBalancer, LoadBalancerPolicy};
 pub use crate::upstream::breaker::CircuitBreaker;
 pub use crate::upstream::connections::ConnectionSettings;
@@ -61,16 +67,9 @@ pub use crate::upstream::limits::UpstreamLimits;
 pub use crate::upstream::outlier::OutlierDetection;
 pub use crate::upstream::protocol::Protocol;
 pub use crate::upstream::retry_budget::RetryBudget;
+pub use crate::upstream::{Upstream, UpstreamKind};
 pub use crate::workers::Workers;
-pub use jwt::{ClaimHeader, JwtAlgorithm, JwtProvider, KeySource, RemoteKeys, TokenBinding, TokenLocation};
-pub use rate_limit::{RateLimit, RateLimitKey, Redis, Store};
 pub use route::Route;
-pub use secret::{SecretOrigin, SecretSource, SecretText};
-pub use tls::{
-    Certificate, ClientAuth, ClientAuthMode, ClientTls, PrivateKey, ServerTls, SniCertificate,
-    SubjectAltName, TlsVersion,
-};
-pub use upstream::{Upstream, UpstreamKind};
 
 /// One whole accepted configuration.
 #[derive(Debug, Clone, PartialEq)]

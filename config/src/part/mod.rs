@@ -1,6 +1,7 @@
 //! What blocks of several kinds are made of: names, addresses, paths, and what something must be.
 
 pub(crate) mod address;
+pub(crate) mod algorithm;
 pub(crate) mod cidr;
 pub(crate) mod claim;
 pub(crate) mod hash_on;

@@ -3,15 +3,14 @@
 //! What is shown is a file again: loading it gives an equal configuration. Of a secret it says where
 //! it comes from; nothing here ever sees its content.
 
-pub(crate) mod provider;
-pub(crate) mod rate_limit;
 pub(crate) mod route;
-pub(crate) mod tls;
-pub(crate) mod upstream;
 
 use serde_json::{Map, Value, json};
 
-use crate::{app, lifecycle, listener, model::Config, reloading, server, telemetry, workers};
+use crate::{
+    app, lifecycle, listener, model::Config, provider, rate_limit, redis, reloading, server, telemetry,
+    upstream, workers,
+};
 
 /// The effective configuration as JSON with the keys of the file.
 pub fn effective_json(config: &Config) -> Value {
@@ -23,20 +22,20 @@ pub fn effective_json(config: &Config) -> Value {
     }
     let listeners = config.listeners.iter().map(listener::show).collect();
     root.insert("listeners".to_owned(), listeners);
-    let providers: Map<_, _> = config.jwt_providers.iter().map(provider::provider).collect();
+    let providers: Map<_, _> = config.jwt_providers.iter().map(provider::show).collect();
     if !providers.is_empty() {
         root.insert("jwtProviders".to_owned(), providers.into());
     }
-    let upstreams: Map<_, _> = config.upstreams.iter().filter_map(upstream::upstream).collect();
+    let upstreams: Map<_, _> = config.upstreams.iter().filter_map(upstream::show).collect();
     if !upstreams.is_empty() {
         root.insert("upstreams".to_owned(), upstreams.into());
     }
-    let rate_limits: Map<_, _> = config.rate_limits.iter().map(rate_limit::rate_limit).collect();
+    let rate_limits: Map<_, _> = config.rate_limits.iter().map(rate_limit::show).collect();
     if !rate_limits.is_empty() {
         root.insert("rateLimits".to_owned(), rate_limits.into());
     }
     if let Some(redis) = &config.redis {
-        root.insert("redis".to_owned(), rate_limit::redis(redis));
+        root.insert("redis".to_owned(), redis::show(redis));
     }
     root.insert("routes".to_owned(), config.routes.iter().map(|item| route::route(config, item)).collect());
     root.insert("telemetry".to_owned(), telemetry::show(&config.telemetry));

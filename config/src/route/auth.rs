@@ -13,11 +13,11 @@ use crate::{
         show::{self, Object},
     },
     listener::direction::Direction,
-    model::JwtProvider,
     part::{
         id::{ListenerId, ProviderId},
         words::Mode,
     },
+    provider::JwtProvider,
     route::context::Context,
 };
 

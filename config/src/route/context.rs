@@ -8,8 +8,10 @@ use crate::{
         problem::{Place, Report},
     },
     listener::{Listener, direction::Direction},
-    model::{JwtProvider, RateLimit, Upstream},
     part::id::{ListenerId, UpstreamId},
+    provider::JwtProvider,
+    rate_limit::RateLimit,
+    upstream::Upstream,
 };
 
 /// What routes refer to.

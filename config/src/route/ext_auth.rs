@@ -12,14 +12,13 @@ use crate::{
         show::{self, Object, list, text, time},
     },
     files::Files,
-    model::{ClientTls, JwtProvider},
     part::{
         headers, path,
         url::{self, EndpointSpec},
         words::OnError,
     },
-    schema::UpstreamTlsBlock,
-    validate::tls,
+    provider::JwtProvider,
+    tls::client::{self, ClientTls, UpstreamTlsBlock},
 };
 
 block! {
@@ -96,7 +95,7 @@ pub(crate) fn accept(
         report.warning(&written.place, "fails-open", message, "write onError: deny, or leave it out");
     }
     let (endpoint, secure, path) = endpoint(block.url.as_ref()?, report)?;
-    let tls = tls::client::of_url(block.tls.as_ref(), secure, "https", files, report);
+    let tls = client::of_url(block.tls.as_ref(), secure, "https", files, report);
     Some(ExtAuth {
         endpoint,
         tls,
@@ -185,7 +184,7 @@ pub(crate) fn show(service: &ExtAuth) -> Object {
     let tls = service.tls.as_deref().filter(|tls| **tls != ClientTls::default());
     Object::new()
         .with("url", text(&format!("{scheme}://{}{}", service.endpoint.authority, service.path)))
-        .maybe("tls", tls.map(crate::render::tls::client))
+        .maybe("tls", tls.map(client::show))
         .with("timeout", time(service.timeout))
         .with("onError", show::word(service.on_error))
         .maybe("requestHeaders", list(&service.request_headers, |name| name.as_str().into()))

@@ -12,8 +12,8 @@ use crate::{
         show::{self, Object, percent},
         value::{TIME_PATTERN, parse_time},
     },
-    model::Upstream,
     route::{action::Action, backends::WeightedBackend},
+    upstream::Upstream,
 };
 
 block! {

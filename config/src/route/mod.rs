@@ -14,6 +14,7 @@ pub(crate) mod header_changes;
 pub(crate) mod hedge;
 pub(crate) mod matches;
 pub(crate) mod mirror;
+pub(crate) mod rate_limits;
 pub(crate) mod redirect;
 pub(crate) mod response;
 pub(crate) mod retry;

@@ -5,10 +5,14 @@ use crate::{
     block::{At, Entries, Int, block, json},
     lifecycle::LifecycleBlock,
     listener::ListenerBlock,
+    provider::JwtProviderBlock,
+    rate_limit::RateLimitBlock,
+    redis::RedisBlock,
     reloading::ReloadBlock,
-    schema::{DefaultsBlock, JwtProviderBlock, RateLimitBlock, RedisBlock, RouteBlock, UpstreamBlock},
+    schema::{DefaultsBlock, RouteBlock},
     server::ServerOrOff,
     telemetry::TelemetryBlock,
+    upstream::UpstreamBlock,
     workers::WorkersValue,
 };
 

@@ -10,8 +10,8 @@ use crate::{
         show::{Object, text},
         words,
     },
-    model::ClientTls,
     part::url::{self, EndpointAddress},
+    tls::client::ClientTls,
 };
 
 block! {

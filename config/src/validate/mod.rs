@@ -4,19 +4,11 @@
 //! way. Where a value is refused, a default or placeholder takes its place so that the rest is checked
 //! too; that is safe because a report with an error never leaves [`crate::load`] as a configuration.
 
-pub(crate) mod defaults;
 pub(crate) mod effect;
-pub(crate) mod jwks;
-pub(crate) mod key_source;
 pub(crate) mod ports;
-pub(crate) mod provider;
-pub(crate) mod rate_limit;
-pub(crate) mod redis;
+pub(crate) mod probes;
 pub(crate) mod route;
-pub(crate) mod secret;
 pub(crate) mod shadow;
-pub(crate) mod tls;
-pub(crate) mod upstream;
 
 use crate::{
     app,
@@ -27,10 +19,10 @@ use crate::{
     files::Files,
     lifecycle, listener,
     model::Config,
-    reloading,
+    provider, rate_limit, redis, reloading,
     route::context::Context,
     schema::File,
-    server, telemetry, workers,
+    server, telemetry, upstream, workers,
 };
 
 /// Checks a whole file. The result is only good when the report has no error.
@@ -38,11 +30,11 @@ pub(crate) fn config(file: &File, files: &mut Files<'_>, report: &mut Report) ->
     let _ = &file.version; // its type has checked the one value
     let app = file.app.as_ref().map(|app| app::accept(app, files.base(), report));
     let listeners = listener::accept(file.listeners.as_ref(), files, report);
-    let upstreams = upstream::upstreams(app.as_ref(), file.upstreams.as_ref(), files, report);
-    let jwt_providers = provider::providers(file.jwt_providers.as_ref(), files, report);
+    let upstreams = upstream::accept(app.as_ref(), file.upstreams.as_ref(), files, report);
+    let jwt_providers = provider::accept(file.jwt_providers.as_ref(), files, report);
     provider::bound_tokens_can_come(file.jwt_providers.as_ref(), &listeners, report);
-    let redis = file.redis.as_ref().and_then(|redis| redis::redis(redis, files, report));
-    let rate_limits = rate_limit::rate_limits(file.rate_limits.as_ref(), file.redis.is_some(), report);
+    let redis = file.redis.as_ref().and_then(|redis| redis::accept(redis, files, report));
+    let rate_limits = rate_limit::accept(file.rate_limits.as_ref(), file.redis.is_some(), report);
     let context = Context {
         listeners: &listeners,
         upstreams: &upstreams,
@@ -76,7 +68,7 @@ pub(crate) fn config(file: &File, files: &mut Files<'_>, report: &mut Report) ->
     if !report.has_errors() {
         shadow::check(file, &config, report);
         effect::check(file, &config, report);
-        tls::probes(file, &config, report);
+        probes::check(file, &config, report);
     }
     config
 }

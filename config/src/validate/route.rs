@@ -26,12 +26,11 @@ use crate::{
         header_changes::{self, HeaderChanges},
         hedge,
         matches::{self, only_prefixes},
-        mirror, retry,
+        mirror, rate_limits, retry,
         rewrite::{self, UrlRewrite},
         timeouts,
     },
     schema::{DefaultsBlock, File, RouteBlock},
-    validate::rate_limit,
 };
 
 /// Checks all routes; without any, everything goes to the app.
@@ -46,7 +45,7 @@ pub(crate) fn routes(
     // Also when every route writes its own.
     let nobody = Asking { name: "", direction: Direction::Inbound, listeners: &[], context };
     nobody.auth(None, inherited.auth.as_ref(), report);
-    rate_limit::named(inherited.rate_limits.as_ref(), context, report);
+    rate_limits::named(inherited.rate_limits.as_ref(), context, report);
     let Some(written) = &file.routes else {
         return default_routes(file, inherited, context, report);
     };
@@ -88,7 +87,7 @@ fn default_routes(
     }
     let asking = Asking { name: "app", direction: Direction::Inbound, listeners: &listeners, context };
     let auth = asking.auth(None, inherited.auth.as_ref(), report);
-    let rate_limits = rate_limit::inherited(inherited.rate_limits.as_ref(), &auth, &asking, report);
+    let rate_limits = rate_limits::inherited(inherited.rate_limits.as_ref(), &auth, &asking, report);
     let timeouts = timeouts::accept(None, inherited.timeouts.as_ref(), report);
     let route = Route {
         name: "app".into(),
@@ -149,8 +148,8 @@ fn route(
     let asking = Asking { name, direction, listeners: &listeners, context };
     let auth = asking.auth(block.auth.as_ref(), inherited.auth.as_ref(), report);
     let rate_limits = match &block.rate_limits {
-        Some(own) => rate_limit::own(own, &auth, &asking, report),
-        None => rate_limit::inherited(inherited.rate_limits.as_ref(), &auth, &asking, report),
+        Some(own) => rate_limits::own(own, &auth, &asking, report),
+        None => rate_limits::inherited(inherited.rate_limits.as_ref(), &auth, &asking, report),
     };
     let authorize =
         block.authorize.as_ref().map(|written| authorize::accept(written, &auth, &asking, report));

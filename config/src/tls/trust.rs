@@ -9,7 +9,7 @@ use x509_parser::prelude::{CertificateRevocationList, FromDer as _, X509Certific
 use crate::{
     block::{At, problem::Report},
     files::Files,
-    validate::tls::{
+    tls::{
         pem,
         x509::{self, Age},
     },

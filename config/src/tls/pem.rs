@@ -9,7 +9,7 @@ use x509_parser::prelude::{CertificateRevocationList, FromDer as _};
 use crate::{
     block::{At, problem::Report},
     files::NamedFile,
-    validate::tls::x509,
+    tls::x509,
 };
 
 /// What a PEM file holds, each kind in file order.

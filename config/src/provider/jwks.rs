@@ -3,7 +3,7 @@
 use crate::{
     block::problem::{Place, Report},
     jwks::{self, Jwk},
-    model::JwtAlgorithm,
+    part::algorithm::JwtAlgorithm,
 };
 
 /// Checks that a set can verify tokens of these algorithms; `name` is that of its file.

@@ -1,43 +1,130 @@
-//! Where a provider's keys are.
+//! `jwks` and `secret` of a token provider: where its keys are.
 
-use std::time::Duration;
+use std::{path::Path, sync::Arc, time::Duration};
 
 use http::Uri;
+use rustls_pki_types::CertificateDer;
+use serde_json::Value;
 
 use crate::{
     block::{
-        At, Time,
+        At, Flag, Time, block,
         field::{Field, flag, time_over_zero},
         problem::Report,
+        show::{Object, path, text, time},
     },
     files::Files,
-    model::{JwtAlgorithm, KeySource, RemoteKeys},
-    part::url,
-    schema::{JwksBlock, JwtProviderBlock},
-    validate::{jwks, secret, tls::trust},
+    part::{algorithm::JwtAlgorithm, url},
+    provider::jwks,
+    secret::{self, CredentialsBlock, SecretSource, SecretSpec, SecretText},
+    tls::trust,
 };
+
+block! {
+    /// Where a provider's public keys are: at most one of `url`, `file` and `inline`; without them discovery finds them.
+    JwksBlock {
+        /// URL of the key set (JWKS), https unless `allowInsecure`.
+        "url" url: String,
+        /// Path of a file that holds the key set, relative to this file. Read again when it changes.
+        "file" file: String,
+        /// The key set itself, as JSON text.
+        "inline" inline: String,
+        /// How often keys are fetched again, from 1s, give or take a tenth. Default 10m.
+        "refresh" refresh: Time,
+        /// From the start of the connect to the whole answer, over 0 and at most 5s. Default 2s.
+        "timeout" timeout: Time,
+        /// How long keys are used after the last fetch that worked, at least `refresh`. Default 24h.
+        "maxStale" max_stale: Time,
+        /// PEM files with the CAs that sign the certificate of the server that is asked. Default: the system's roots.
+        "caFiles" ca_files: Vec<At<String>>,
+        /// What is sent along with a fetch; never over http.
+        "credentials" credentials: CredentialsBlock,
+        /// Whether http is allowed: whoever sits on the way can then replace the keys. Default false.
+        "allowInsecure" allow_insecure: Flag,
+    }
+}
+
+/// Where a provider's keys are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySource {
+    /// At a URL that the issuer's discovery document names (OpenID Connect Discovery 1.0 section 4).
+    Discovery(RemoteKeys),
+    /// At this URL.
+    Url(Uri, RemoteKeys),
+    /// In a file beside the configuration, or in the configuration itself; the text of a JWKS.
+    Text {
+        /// The JWKS, which can be read and has at least one key.
+        jwks: Arc<str>,
+        /// Where it was read from; `None` for `inline`.
+        file: Option<Arc<Path>>,
+    },
+    /// One shared secret, for HS256 and its kin.
+    Secret(SecretText),
+}
+
+/// How keys are fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RemoteKeys {
+    /// How often keys are fetched again, give or take a tenth. Default 10 min.
+    pub refresh: Duration,
+    /// From the start of the connect to the whole answer. Default 2 s, at most 5 s.
+    pub timeout: Duration,
+    /// How long keys are used after the last fetch that worked. Default 24 h.
+    pub max_stale: Duration,
+    /// Whether `http` is allowed. Default false.
+    pub allow_insecure: bool,
+    /// Who signs the server's certificate; empty: the system's roots.
+    pub ca_certificates: Vec<CertificateDer<'static>>,
+    /// Where they were read from.
+    pub ca_files: Vec<Arc<Path>>,
+    /// What is sent along.
+    pub bearer_token: Option<SecretSource>,
+}
+
+impl Default for RemoteKeys {
+    fn default() -> Self {
+        Self {
+            refresh: Duration::from_secs(600),
+            timeout: Duration::from_secs(2),
+            max_stale: Duration::from_secs(24 * 3600),
+            allow_insecure: false,
+            ca_certificates: Vec::new(),
+            ca_files: Vec::new(),
+            bearer_token: None,
+        }
+    }
+}
 
 /// A key set that is asked for more often is an attack on who answers.
 const MIN_REFRESH: Duration = Duration::from_secs(1);
+
 /// `docs/security.md` 14.
 const MAX_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What a provider says about them.
+pub(crate) struct Written<'a> {
+    pub(crate) secret: Option<&'a At<SecretSpec>>,
+    pub(crate) jwks: Option<&'a At<JwksBlock>>,
+    pub(crate) issuer: Option<&'a At<String>>,
+}
+
 /// The one source of a provider's keys.
-pub(crate) fn keys(
-    block: &JwtProviderBlock,
+pub(crate) fn accept(
+    written: &Written<'_>,
     algorithms: &[JwtAlgorithm],
     files: &mut Files<'_>,
     report: &mut Report,
 ) -> KeySource {
-    if let Some(written) = &block.secret {
-        if let Some(jwks) = &block.jwks {
+    if let Some(secret) = written.secret {
+        if let Some(jwks) = written.jwks {
             let message = "`secret` and `jwks` exclude each other";
             report.error(&jwks.place, "conflicting-keys", message, "keep exactly one of them");
         }
-        return KeySource::Secret(secret::shared(written, algorithms, files, report));
+        return KeySource::Secret(secret::shared(secret, algorithms, files, report));
     }
     let none = JwksBlock::default();
-    let jwks = block.jwks.as_ref().map_or(&none, |jwks| &jwks.value);
+    let jwks = written.jwks.map_or(&none, |jwks| &jwks.value);
     at_most_one(jwks, report);
     if let Some(inline) = &jwks.inline {
         without_effect(jwks, report);
@@ -60,7 +147,7 @@ pub(crate) fn keys(
             KeySource::Url(uri.unwrap_or_default(), remote)
         }
         None => {
-            if let Some(issuer) = block.issuer.as_ref().filter(|issuer| !issuer.value.is_empty()) {
+            if let Some(issuer) = written.issuer.filter(|issuer| !issuer.value.is_empty()) {
                 discovered(issuer, jwks, report);
             }
             KeySource::Discovery(remote)
@@ -207,4 +294,23 @@ fn without_effect(jwks: &JwksBlock, report: &mut Report) {
             report.error(place, "conflicting-keys", message, "remove it");
         }
     }
+}
+
+/// Shows those that are fetched.
+pub(crate) fn show_remote(object: Object, keys: &RemoteKeys) -> Object {
+    let ca_files: Vec<Value> = keys.ca_files.iter().map(|file| path(file)).collect();
+    let credentials = keys.bearer_token.as_ref().map(|token| {
+        let token = match token {
+            SecretSource::File(file) => Object::new().with("file", path(file)),
+            SecretSource::Env { name, .. } => Object::new().with("env", text(name)),
+        };
+        Object::new().with("bearerToken", token)
+    });
+    object
+        .with("refresh", time(keys.refresh))
+        .with("timeout", time(keys.timeout))
+        .with("maxStale", time(keys.max_stale))
+        .maybe("caFiles", (!ca_files.is_empty()).then_some(ca_files))
+        .maybe("credentials", credentials)
+        .with("allowInsecure", keys.allow_insecure)
 }

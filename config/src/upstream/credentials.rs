@@ -1,20 +1,23 @@
-//! What is sent along with each request to an upstream.
+//! `credentials` of an upstream: what is sent along with each request.
 
 use crate::{
-    block::problem::Report, files::Files, model::SecretText, part::url::EndpointSpec, schema::UpstreamBlock,
-    validate::secret,
+    block::{At, problem::Report, show::Object},
+    files::Files,
+    part::url::EndpointSpec,
+    secret::{self, CredentialsBlock, SecretText},
 };
 
 /// The bearer token of an upstream; it never goes out in the clear, except to this host.
-pub(crate) fn bearer_token(
-    block: &UpstreamBlock,
+pub(crate) fn accept(
+    written: Option<&At<CredentialsBlock>>,
+    named: bool,
     endpoints: &[EndpointSpec],
     secure: Option<bool>,
     files: &mut Files<'_>,
     report: &mut Report,
 ) -> Option<SecretText> {
-    let credentials = block.credentials.as_ref()?;
-    let here = block.dns.is_none() && endpoints.iter().all(|endpoint| endpoint.address.is_here());
+    let credentials = written?;
+    let here = !named && endpoints.iter().all(|endpoint| endpoint.address.is_here());
     if secure == Some(false) && !here {
         let message =
             "credentials never go over http to another host: whoever sits on the way could use them";
@@ -26,4 +29,9 @@ pub(crate) fn bearer_token(
         );
     }
     secret::kept_bearer_token(credentials.value.bearer_token.as_ref()?, files, report)
+}
+
+/// Shows what was accepted.
+pub(crate) fn show(token: &SecretText) -> Object {
+    Object::new().with("bearerToken", secret::show(token.origin()))
 }

@@ -2,7 +2,10 @@
 
 use x509_parser::extensions::GeneralName;
 
-use crate::{model::Certificate, part::hostname::Hostname, validate::tls::x509};
+use crate::{
+    part::hostname::Hostname,
+    tls::{certificate::Certificate, x509},
+};
 
 /// Whether clients that ask for a name of `hostname` take the certificate: RFC 9525 section 6.3, the common name is not
 /// looked at.

@@ -1,27 +1,130 @@
-//! `jwtProviders`: who issues tokens, and what its tokens must be like.
+//! `jwtProviders`: who issues tokens; each of its blocks has a file of its own.
+
+pub(crate) mod claim_headers;
+pub(crate) mod jwks;
+pub(crate) mod keys;
+pub(crate) mod location;
 
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderName, header};
+use http::{HeaderName, header::AUTHORIZATION};
+use serde_json::{Map, Value};
 
 use crate::{
     block::{
-        At, Entries, OneOrMany, Time,
+        At, Entries, Flag, OneOrMany, Time, Word, block,
         field::{Field, flag, time, time_or_off, word},
         name,
         problem::Report,
-        word_of,
+        show::{self, Object, path, text},
+        word_of, words,
     },
     files::Files,
     listener::Listener,
-    model::{ClaimHeader, JwtAlgorithm, JwtProvider, TokenBinding, TokenLocation},
-    part::{
-        claim,
-        headers::{self, is_token},
+    part::algorithm::JwtAlgorithm,
+    provider::{
+        claim_headers::ClaimHeader,
+        keys::{JwksBlock, KeySource},
+        location::{TokenLocation, TokenLocationBlock},
     },
-    schema::{JwtProviderBlock, TokenLocationBlock},
-    validate::key_source,
+    secret::{self, SecretSpec},
 };
+
+block! {
+    /// Who issues tokens, and what its tokens must be like. Without `jwks` and `secret` its keys are found by OpenID Connect discovery.
+    JwtProviderBlock {
+        /// `iss` of its tokens, byte by byte; unique among providers, which are told apart by it.
+        "issuer" issuer: String,
+        /// What `aud` of a token may be: one of these must stand in it.
+        "audiences" audiences: Vec<At<String>>,
+        /// Signature algorithms it may use. Default: all asymmetric ones (each fits one type of key only); HS256 with `secret`.
+        "algorithms" algorithms: Vec<At<Word<JwtAlgorithm>>>,
+        /// Where its public keys are. Default: where `issuer` + `/.well-known/openid-configuration` says.
+        "jwks" jwks: JwksBlock,
+        /// The shared secret for HS256, HS384 and HS512, as long as the hash at least (32, 48, 64 bytes).
+        "secret" secret: SecretSpec,
+        /// What `typ` of a token may be, whatever the case; a token without `typ` passes. Default `[JWT, at+jwt]`.
+        "tokenTypes" token_types: Vec<At<String>>,
+        /// How far `exp`, `nbf` and `iat` may be off, at most 300s. Default 30s.
+        "clockSkew" clock_skew: Time,
+        /// The longest time from `iat` to `exp`; a token without `iat` is then refused. Default 0s, which is off.
+        "maxLifetime" max_lifetime: Time,
+        /// Whether a token is bound to the client's certificate by `cnf` (RFC 8705): `never` (not looked at), `whenPresent` or `required`. Default whenPresent.
+        "binding" binding: Word<TokenBinding>,
+        /// Where a token may stand; the first place that is present decides. Default the Authorization header with the scheme Bearer.
+        "from" from: Vec<At<TokenLocationBlock>>,
+        /// Whether the token is sent on to the app. Default false.
+        "forwardToken" forward_token: Flag,
+        /// Headers towards the app and the claims that they carry, such as `x-tenant: org.tenant`; taken away from every client, on every route. A name with dots is written `'["a.b"]'`.
+        "claimHeaders" claim_headers: Entries<OneOrMany<String>>,
+    }
+    required ["issuer", "audiences"]
+}
+
+/// One entry of `jwtProviders`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct JwtProvider {
+    /// Unique name.
+    pub name: Arc<str>,
+    /// `iss` of its tokens, byte by byte.
+    pub issuer: Arc<str>,
+    /// One of these must stand in `aud`; at least one.
+    pub audiences: Vec<Arc<str>>,
+    /// The algorithms it may use; all asymmetric, or all symmetric.
+    pub algorithms: Vec<JwtAlgorithm>,
+    /// Where its keys are.
+    pub keys: KeySource,
+    /// What `typ` may be, lower case and without `application/`; an absent `typ` is always fine. Default `jwt`, `at+jwt`.
+    pub token_types: Vec<Arc<str>>,
+    /// How far `exp`, `nbf` and `iat` may be off. Default 30 s, at most 300 s.
+    pub clock_skew: Duration,
+    /// The longest time from `iat` to `exp`; `None` is any.
+    pub max_lifetime: Option<Duration>,
+    /// Whether tokens are bound to the client's certificate (RFC 8705). Default when present.
+    pub binding: TokenBinding,
+    /// Where a token may stand; the first that is present decides. Default the Authorization header, scheme Bearer.
+    pub from: Vec<TokenLocation>,
+    /// Whether the app gets the token. Default false.
+    pub forward_token: bool,
+    /// Claims that the app gets as headers.
+    pub claim_headers: Vec<ClaimHeader>,
+}
+
+impl JwtProvider {
+    /// A provider with every default; the fields are public for the rest.
+    pub fn new(name: Arc<str>, issuer: Arc<str>, audiences: Vec<Arc<str>>, keys: KeySource) -> Self {
+        Self {
+            name,
+            issuer,
+            audiences,
+            algorithms: JwtAlgorithm::ASYMMETRIC.to_vec(),
+            keys,
+            token_types: vec!["jwt".into(), "at+jwt".into()],
+            clock_skew: Duration::from_secs(30),
+            max_lifetime: None,
+            binding: TokenBinding::WhenPresent,
+            from: vec![TokenLocation::Header { name: AUTHORIZATION, scheme: Some("Bearer".into()) }],
+            forward_token: false,
+            claim_headers: Vec::new(),
+        }
+    }
+}
+
+/// Whether tokens are bound to the client's certificate by `cnf` (RFC 8705 section 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TokenBinding {
+    /// `cnf` is not looked at.
+    Never,
+    /// A token with `cnf` needs the certificate that it names.
+    WhenPresent,
+    /// A token without `cnf` is refused.
+    Required,
+}
+
+words! {
+    TokenBinding { "never" => Never, "whenPresent" => WhenPresent, "required" => Required }
+}
 
 /// `docs/security.md` 13.
 const MAX_CLOCK_SKEW: Duration = Duration::from_secs(300);
@@ -30,7 +133,7 @@ const MAX_CLOCK_SKEW: Duration = Duration::from_secs(300);
 const MAX_TOKEN_TYPE: usize = 100;
 
 /// All providers, in file order.
-pub(crate) fn providers(
+pub(crate) fn accept(
     written: Option<&At<Entries<JwtProviderBlock>>>,
     files: &mut Files<'_>,
     report: &mut Report,
@@ -53,7 +156,12 @@ pub(crate) fn providers(
 
 fn provider(name: &str, block: &JwtProviderBlock, files: &mut Files<'_>, report: &mut Report) -> JwtProvider {
     let algorithms = algorithms(block, report);
-    let keys = key_source::keys(block, &algorithms, files, report);
+    let written = keys::Written {
+        secret: block.secret.as_ref(),
+        jwks: block.jwks.as_ref(),
+        issuer: block.issuer.as_ref(),
+    };
+    let keys = keys::accept(&written, &algorithms, files, report);
     let audiences = texts(block.audiences.as_ref(), "audience", report);
     let mut provider = JwtProvider::new(name.into(), issuer(block, report), audiences, keys);
     provider.algorithms = algorithms;
@@ -64,10 +172,10 @@ fn provider(name: &str, block: &JwtProviderBlock, files: &mut Files<'_>, report:
     provider.max_lifetime = time_or_off(&block.max_lifetime, None);
     provider.binding = word(&block.binding, provider.binding);
     if let Some(written) = &block.from {
-        provider.from = locations(written, report);
+        provider.from = location::accept(written, report);
     }
     provider.forward_token = flag(&block.forward_token, provider.forward_token);
-    provider.claim_headers = claim_headers(block.claim_headers.as_ref(), report);
+    provider.claim_headers = claim_headers::accept(block.claim_headers.as_ref(), report);
     provider
 }
 
@@ -172,89 +280,6 @@ fn clock_skew(written: &Field<Time>, default: Duration, report: &mut Report) -> 
     skew
 }
 
-fn locations(written: &At<Vec<At<TokenLocationBlock>>>, report: &mut Report) -> Vec<TokenLocation> {
-    if written.value.is_empty() {
-        let help = "name a place, or remove the key for the Authorization header";
-        report.error(&written.place, "empty-list", "a token stands nowhere", help);
-    }
-    let mut locations = Vec::new();
-    for item in &written.value {
-        let Some(location) = location(&item.value, report) else { continue };
-        if locations.contains(&location) {
-            report.error(&item.place, "duplicate-reference", "this place is named twice", "name it once");
-        }
-        locations.push(location);
-    }
-    locations
-}
-
-fn location(block: &TokenLocationBlock, report: &mut Report) -> Option<TokenLocation> {
-    if let Some(cookie) = &block.cookie {
-        if let Some(scheme) = &block.scheme {
-            let help = "remove `scheme`";
-            report.error(&scheme.place, "conflicting-keys", "a cookie has no scheme", help);
-        }
-        if !is_token(&cookie.value) {
-            let message = format!("{:?} is not the name of a cookie", cookie.value);
-            report.error(&cookie.place, "bad-value", message, "use letters, digits, `-` and `_`");
-        }
-        return Some(TokenLocation::Cookie(cookie.value.as_str().into()));
-    }
-    let written = block.header.as_ref()?;
-    let name = headers::parse_name(&written.value, &written.place, report)?;
-    let help = match name.as_str() {
-        "cookie" => Some("write `cookie: NAME` with the name of the one cookie"),
-        "set-cookie" | "host" => Some("use a header of its own"),
-        _ => headers::not_the_apps(&name),
-    };
-    if let Some(help) = help {
-        let message = format!("a token cannot stand in `{name}`");
-        report.error(&written.place, "forbidden-header", message, help);
-    }
-    if let Some(scheme) = block.scheme.as_ref().filter(|scheme| !is_token(&scheme.value)) {
-        let message = format!("{:?} is not a scheme", scheme.value);
-        report.error(&scheme.place, "bad-value", message, "write one word, such as Bearer");
-    }
-    let scheme = block.scheme.as_ref().map(|scheme| scheme.value.as_str());
-    // RFC 9110 section 11.6.2: in Authorization there is always a scheme.
-    let scheme = scheme.or_else(|| (name == header::AUTHORIZATION).then_some("Bearer"));
-    Some(TokenLocation::Header { name, scheme: scheme.map(Into::into) })
-}
-
-fn claim_headers(written: Option<&At<Entries<OneOrMany<String>>>>, report: &mut Report) -> Vec<ClaimHeader> {
-    let mut found: Vec<ClaimHeader> = Vec::new();
-    for (key, claim) in written.map_or(&[][..], |written| &written.value.0) {
-        let claim = claim::path_value(claim, report);
-        let Some(name) = headers::parse_name(&key.value, &key.place, report) else { continue };
-        if let Some(help) = not_for_claims(&name) {
-            let message = format!("a claim cannot be sent as `{name}`");
-            report.error(&key.place, "forbidden-header", message, help);
-        }
-        if found.iter().any(|other| other.name == name) {
-            let help = "names of headers have no case; keep one";
-            report.error(&key.place, "duplicate-key", "this header stands here a second time", help);
-        }
-        found.extend(claim.map(|claim| ClaimHeader::new(name, claim)));
-    }
-    found
-}
-
-/// Why a header, which is taken away from every client, carries no claim.
-fn not_for_claims(name: &HeaderName) -> Option<&'static str> {
-    match name.as_str() {
-        "host" | "authorization" | "cookie" | "origin" | "content-type" | "expect" | "accept" => {
-            Some("clients send it for another reason; use a name of its own, such as x-user-id")
-        }
-        name if name.contains('_') => {
-            Some("many apps read `_` as `-`, so that clients could send it too; use `-`")
-        }
-        name if name.starts_with("access-control-") => {
-            Some("it belongs to CORS; use a name such as x-user-id")
-        }
-        _ => headers::not_the_apps(name),
-    }
-}
-
 /// A token that is bound to a certificate needs one that comes with it.
 pub(crate) fn bound_tokens_can_come(
     written: Option<&At<Entries<JwtProviderBlock>>>,
@@ -311,4 +336,35 @@ fn stripped_before_they_are_read(
             }
         }
     }
+}
+
+/// The provider and its name.
+pub(crate) fn show(provider: &JwtProvider) -> (String, Value) {
+    let texts = |texts: &[Arc<str>]| -> Vec<Value> { texts.iter().map(|item| text(item)).collect() };
+    let algorithms: Vec<Value> = provider.algorithms.iter().map(|algorithm| show::word(*algorithm)).collect();
+    let object = Object::new()
+        .with("issuer", text(&provider.issuer))
+        .with("audiences", texts(&provider.audiences))
+        .with("algorithms", algorithms);
+    let object = match &provider.keys {
+        KeySource::Discovery(keys) => object.with("jwks", keys::show_remote(Object::new(), keys)),
+        KeySource::Url(url, keys) => {
+            object.with("jwks", keys::show_remote(Object::new().with("url", text(&url.to_string())), keys))
+        }
+        KeySource::Text { file: Some(file), .. } => {
+            object.with("jwks", Object::new().with("file", path(file)))
+        }
+        KeySource::Text { jwks, file: None } => object.with("jwks", Object::new().with("inline", text(jwks))),
+        KeySource::Secret(secret) => object.with("secret", secret::show(secret.origin())),
+    };
+    let claims: Map<_, _> = provider.claim_headers.iter().map(claim_headers::show).collect();
+    let object = object
+        .with("tokenTypes", texts(&provider.token_types))
+        .with("clockSkew", show::time(provider.clock_skew))
+        .with("maxLifetime", show::time_or_off(provider.max_lifetime))
+        .with("binding", show::word(provider.binding))
+        .with("from", provider.from.iter().map(location::show).collect::<Vec<Value>>())
+        .with("forwardToken", provider.forward_token)
+        .maybe("claimHeaders", (!claims.is_empty()).then_some(claims));
+    (provider.name.to_string(), object.into())
 }

@@ -1,6 +1,6 @@
 //! A certificate chain with its key.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{fmt, path::Path, sync::Arc, time::SystemTime};
 
 use rustls::{
     Error, InconsistentKeys,
@@ -11,14 +11,50 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::prelude::X509Certificate;
 
 use crate::{
-    block::{At, problem::Report},
+    block::{
+        At,
+        problem::Report,
+        show::{Object, path},
+    },
     files::{Files, NamedFile},
-    model::{Certificate, PrivateKey},
-    validate::tls::{
+    tls::{
         pem::{self, Sections},
         x509::{self, Age},
     },
 };
+
+/// A certificate chain with its key. The key fits, and the library can sign with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Certificate {
+    /// The leaf first.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// The leaf's key.
+    pub key: PrivateKey,
+    /// When the leaf is not valid any more.
+    pub not_after: SystemTime,
+    /// Where the chain was read from.
+    pub cert_file: Arc<Path>,
+    /// Where the key was read from; the same file for a bundle.
+    pub key_file: Arc<Path>,
+}
+
+/// A private key; never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PrivateKey(pub(crate) Arc<PrivateKeyDer<'static>>);
+
+impl PrivateKey {
+    /// The key, for whoever signs with it.
+    pub fn der(&self) -> &PrivateKeyDer<'static> {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
 
 /// Whom a certificate is shown to.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -43,7 +79,7 @@ struct Part<'a> {
 }
 
 /// Reads a chain and its key and checks that they are a pair; `None` when something is wrong, which was reported.
-pub(crate) fn certificate(
+pub(crate) fn accept(
     named: &Named<'_>,
     files: &mut Files<'_>,
     report: &mut Report,
@@ -279,6 +315,16 @@ impl ShownTo {
         match self {
             Self::Clients => "clients",
             Self::Servers => "servers",
+        }
+    }
+}
+
+/// Shows its files.
+pub(crate) fn show(object: Object, certificate: &Certificate) -> Object {
+    match certificate.cert_file == certificate.key_file {
+        true => object.with("bundleFile", path(&certificate.cert_file)),
+        false => {
+            object.with("certFile", path(&certificate.cert_file)).with("keyFile", path(&certificate.key_file))
         }
     }
 }

@@ -1,17 +1,152 @@
-//! Secrets: read from where they are named, and never told.
+//! Secrets: named by a file or a variable, never written out, never shown.
 
-use std::sync::Arc;
+use std::{fmt, path::Path, sync::Arc};
+
+use serde_json::Value as Json;
 
 use crate::{
     block::{
-        At,
+        At, Read, Reader, block, inline_schema,
+        node::{Node, Value},
         problem::{Place, Report},
+        show::{Object, path, text},
         word_of,
     },
     files::Files,
-    model::{JwtAlgorithm, SecretOrigin, SecretSource, SecretText},
-    schema::{SecretRef, SecretSpec},
+    part::algorithm::JwtAlgorithm,
 };
+
+block! {
+    /// Where a secret comes from; it is never written into the file itself.
+    SecretBlock {
+        /// Path of a file that holds the secret and nothing else, relative to this file; one line end behind it does not count. Read again when it changes.
+        "file" file: String,
+        /// Name of an environment variable that holds the secret.
+        "env" env: String,
+    }
+    one_of ["file", "env"]
+}
+
+/// A [`SecretBlock`] whose place is hidden when somebody wrote the secret itself there.
+#[derive(Debug, Clone)]
+pub(crate) struct SecretSpec(pub(crate) SecretBlock);
+
+/// The two ways to name a secret.
+pub(crate) enum SecretRef<'a> {
+    File(&'a At<String>),
+    Env(&'a At<String>),
+}
+
+impl SecretSpec {
+    /// Where it is; `None` when what stands there was reported.
+    pub(crate) fn reference(&self) -> Option<SecretRef<'_>> {
+        let file = self.0.file.as_ref().map(SecretRef::File);
+        file.or_else(|| self.0.env.as_ref().map(SecretRef::Env))
+    }
+}
+
+/// A list or map has the span of its first character only, so each value in it is hidden for itself.
+fn hide(node: &Node, reader: &mut Reader<'_>) {
+    match &node.value {
+        Value::List(items) => items.iter().for_each(|item| hide(item, reader)),
+        Value::Map(entries) => entries.iter().for_each(|(_, value)| hide(value, reader)),
+        _ => reader.report.hide(node.span),
+    }
+}
+
+impl Read for SecretSpec {
+    fn read(node: &Node, place: &Place, reader: &mut Reader<'_>) -> Option<Self> {
+        if let Value::Map(entries) = &node.value {
+            for (_, other) in entries.iter().filter(|(key, _)| !matches!(key.name.as_str(), "file" | "env")) {
+                hide(other, reader);
+            }
+            return SecretBlock::read(node, place, reader).map(Self);
+        }
+        let variable = match &node.value {
+            Value::Text(text) => text.strip_prefix("${env:").and_then(|rest| rest.strip_suffix('}')),
+            _ => None,
+        };
+        let help = match variable {
+            Some(name) => format!("write {{ env: {} }}", name.split(":-").next().unwrap_or_default()),
+            None => "write { file: PATH } or { env: NAME }, and change a secret that was shown".to_owned(),
+        };
+        // The line is shown below the message, and with it what nobody may see.
+        hide(node, reader);
+        let message = "a secret is not written into the configuration: dumps, logs and backups would show it";
+        reader.invalid(place, "literal-secret", message.to_owned(), help);
+        // There is a secret all the same, so that nothing else is said to be missing.
+        Some(Self(SecretBlock::default()))
+    }
+}
+
+inline_schema!([] SecretSpec, |generator| generator.subschema_for::<SecretBlock>());
+
+block! {
+    /// What proves who asks.
+    CredentialsBlock {
+        /// A bearer token, one word of visible ASCII. What its file holds now is what is sent.
+        "bearerToken" bearer_token: SecretSpec,
+    }
+    required ["bearerToken"]
+}
+
+/// Where a secret that may change while running comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// A file, read whenever the secret is used.
+    File(Arc<Path>),
+    /// The environment, read when the configuration was loaded.
+    Env {
+        /// The variable.
+        name: Arc<str>,
+        /// What it held.
+        value: SecretText,
+    },
+}
+
+/// A secret; never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretText {
+    secret: Arc<[u8]>,
+    origin: Option<SecretOrigin>,
+}
+
+/// Where a secret was read from when the configuration was loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretOrigin {
+    /// A file.
+    File(Arc<Path>),
+    /// A variable of the environment.
+    Env(Arc<str>),
+}
+
+impl SecretText {
+    /// Keeps a secret.
+    pub fn new(secret: impl Into<Arc<[u8]>>) -> Self {
+        Self { secret: secret.into(), origin: None }
+    }
+
+    /// Keeps a secret that was read from somewhere.
+    pub(crate) fn from(origin: SecretOrigin, secret: &[u8]) -> Self {
+        Self { secret: secret.into(), origin: Some(origin) }
+    }
+
+    /// Where it was read from.
+    pub fn origin(&self) -> Option<&SecretOrigin> {
+        self.origin.as_ref()
+    }
+
+    /// The secret itself.
+    pub fn expose(&self) -> &[u8] {
+        &self.secret
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
 
 /// A secret that signs tokens; long enough for each of the algorithms (RFC 7518 section 3.2).
 pub(crate) fn shared(
@@ -135,4 +270,14 @@ fn check_bearer_token(token: &[u8], place: &Place, report: &mut Report) {
 fn one_line_end_off(content: &[u8]) -> &[u8] {
     let content = content.strip_suffix(b"\n").unwrap_or(content);
     content.strip_suffix(b"\r").unwrap_or(content)
+}
+
+/// Shows where it comes from.
+pub(crate) fn show(origin: Option<&SecretOrigin>) -> Json {
+    match origin {
+        Some(SecretOrigin::File(file)) => Object::new().with("file", path(file)).into(),
+        Some(SecretOrigin::Env(name)) => Object::new().with("env", text(name)).into(),
+        // One that was made without a file.
+        None => "[redacted]".into(),
+    }
 }

@@ -6,9 +6,10 @@ use std::{
 };
 
 use crate::{
-    model::{Config, Route},
+    file::Config,
     part::id::ProviderId,
     route::{
+        Route,
         action::Action,
         auth::{Credential, Requirement},
     },

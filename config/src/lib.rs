@@ -1,11 +1,14 @@
 //! Reads, checks, watches and shows Outrigger's one configuration file.
 //!
-//! A setting has three lives: `schema` is what was written, [`model`] is what was accepted, and the
-//! runtime in `outrigger-filters` and `outrigger` is what serves requests. Each step only goes forward.
+//! A setting has three lives: what was written, what was accepted ([`model`]), and the runtime in
+//! `outrigger-filters` and `outrigger`, which serves requests. Each step only goes forward. The first two of a block,
+//! how it is checked and how it is shown stand in one file.
 
 mod app;
 mod block;
+mod check;
 mod diff;
+mod file;
 mod files;
 pub mod jwks;
 mod lifecycle;
@@ -18,16 +21,13 @@ mod rate_limit;
 mod redis;
 mod reload;
 mod reloading;
-mod render;
 mod route;
-mod schema;
 mod secret;
 mod server;
 pub mod strict_json;
 mod telemetry;
 mod tls;
 mod upstream;
-mod validate;
 mod workers;
 
 pub use block::{
@@ -35,8 +35,7 @@ pub use block::{
     problem::{Problem, Severity, render_json, render_text},
 };
 pub use diff::{Changes, Names, diff};
+pub use file::{effective_json, effective_yaml, json_schema};
 pub use files::Fingerprint;
 pub use load::{LoadError, Loaded, default_config, load_path, load_str};
 pub use reload::{Reloader, Source, Watcher, cannot_update};
-pub use render::{effective_json, effective_yaml};
-pub use schema::json_schema;

@@ -11,28 +11,18 @@ const ORDER: &[&[&str]] = &[
     &["lib"],
     // A file is loaded, and loaded again.
     &["load", "reload"],
-    // What is written, accepted, checked and shown.
-    &[
-        "diff",
-        "model",
-        "render",
-        "validate",
-        "schema",
-        "route",
-        "app",
-        "listener",
-        "upstream",
-        "provider",
-        "rate_limit",
-        "redis",
-        "telemetry",
-        "server",
-        "workers",
-        "reloading",
-        "lifecycle",
-    ],
+    // What other crates see of an accepted configuration.
+    &["model"],
+    &["diff"],
+    // The file as a whole: checked, and what it is.
+    &["check"],
+    &["file"],
+    // Its blocks.
+    &["route"],
+    &["provider", "rate_limit", "redis", "upstream", "app", "listener"],
+    &["telemetry", "server", "workers", "reloading", "lifecycle"],
+    // What several blocks have.
     &["jwks", "secret", "tls"],
-    // What several blocks are made of.
     &["part"],
     &["files", "strict_json"],
     // What every block stands on.

@@ -7,20 +7,19 @@
 mod error;
 mod syntax;
 
-use std::{path::Path, sync::Arc};
-
 pub use error::LoadError;
+
+use std::{path::Path, sync::Arc};
 
 use crate::{
     block::{
         Environment, Read, Reader, SourceText, Span, node,
         problem::{Place, Problem, Report, render_text},
     },
+    check,
+    file::{Config, File},
     files::{Files, Fingerprint, content::MAX_BYTES},
-    model::Config,
     reload::Source,
-    schema::File,
-    validate,
 };
 
 /// What behaves as if there were a file, when there is none.
@@ -90,7 +89,7 @@ pub(crate) fn load_bytes(
     }
     let file = File::read(&tree, &Place { span: tree.span, ..Place::root() }, &mut reader);
     let mut report = reader.report;
-    let config = file.map(|file| validate::config(&file, files, &mut report));
+    let config = file.map(|file| check::config(&file, files, &mut report));
     match config {
         Some(config) if !report.has_errors() => {
             let (warnings, text) = report.finish();

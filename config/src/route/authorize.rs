@@ -350,6 +350,7 @@ fn show_rule(rule: &AuthorizeRule) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::part::claim::ClaimPath;
 
     fn rule(change: impl FnOnce(&mut AuthorizeRule)) -> AuthorizeRule {
         let mut rule = AuthorizeRule::new("a".into(), RuleAction::Allow);
@@ -373,7 +374,7 @@ mod tests {
                 "" => ValueMatch::Present,
                 value => ValueMatch::Exact(value.into()),
             });
-            let claim = crate::model::ClaimPath::new(["groups".into()]);
+            let claim = ClaimPath::new(["groups".into()]);
             let found = ClaimMatch::new(claim, any_of.collect());
             rule(|rule| rule.claims = vec![found])
         };

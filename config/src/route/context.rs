@@ -69,3 +69,18 @@ fn unresolved(name: &str, place: &Place, context: &Context<'_>, report: &mut Rep
         name::unresolved("upstream", name, place, known, report);
     }
 }
+
+/// The lists that accepted routes refer to.
+pub(crate) struct Lists<'a> {
+    pub(crate) listeners: &'a [Listener],
+    pub(crate) upstreams: &'a [Upstream],
+    pub(crate) providers: &'a [JwtProvider],
+    pub(crate) rate_limits: &'a [RateLimit],
+}
+
+impl Lists<'_> {
+    /// The name of an upstream.
+    pub(crate) fn upstream(&self, id: UpstreamId) -> &str {
+        &self.upstreams[id.0 as usize].name
+    }
+}

@@ -1,5 +1,7 @@
 //! `hashOn` of a route: what the choice among several `backendRefs` goes by.
 
+pub(crate) use crate::part::hash_on::show;
+
 use crate::{
     block::{At, Either, Word, problem::Report},
     part::{

@@ -1,4 +1,4 @@
-//! `routes` and `defaults`: one file for each block, what may be written, what is accepted, how it is checked and shown.
+//! `routes`: which requests are taken and what happens to them; each of its blocks has a file of its own.
 
 pub(crate) mod action;
 pub(crate) mod auth;
@@ -7,11 +7,14 @@ pub(crate) mod backends;
 pub(crate) mod concurrency;
 pub(crate) mod context;
 pub(crate) mod cors;
+pub(crate) mod defaults;
 pub(crate) mod ext_auth;
 pub(crate) mod fault;
 pub(crate) mod hash_on;
 pub(crate) mod header_changes;
 pub(crate) mod hedge;
+pub(crate) mod hostnames;
+pub(crate) mod listeners;
 pub(crate) mod matches;
 pub(crate) mod mirror;
 pub(crate) mod rate_limits;
@@ -20,3 +23,410 @@ pub(crate) mod response;
 pub(crate) mod retry;
 pub(crate) mod rewrite;
 pub(crate) mod timeouts;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::{
+    block::{
+        At, Either, Word, block, name,
+        problem::{Place, Report},
+        show::Object,
+    },
+    files::Files,
+    listener::direction::Direction,
+    part::{
+        hash_on::{HashOn, HashOnBlock},
+        hostname::{self, Hostname},
+        id::{ListenerId, RateLimitId, UpstreamId},
+        words::ClientIp,
+    },
+    route::{
+        action::Action,
+        auth::{Asking, Auth, AuthValue},
+        authorize::{Authorize, AuthorizeBlock},
+        backends::{BackendRefBlock, WeightedBackend},
+        concurrency::{Concurrency, ConcurrencyBlock},
+        context::{Context, Lists},
+        cors::{Cors, CorsBlock},
+        defaults::DefaultsBlock,
+        ext_auth::{ExtAuth, ExtAuthBlock},
+        fault::{Fault, FaultBlock},
+        header_changes::{HeaderChanges, HeaderChangesBlock},
+        hedge::{Hedge, HedgeBlock},
+        matches::{MatchBlock, RouteMatch, only_prefixes},
+        mirror::{Mirror, MirrorBlock},
+        redirect::RedirectBlock,
+        response::DirectResponseBlock,
+        retry::{Retry, RetryBlock},
+        rewrite::{UrlRewrite, UrlRewriteBlock},
+        timeouts::{RouteTimeouts, RouteTimeoutsBlock},
+    },
+};
+
+block! {
+    /// Which requests are taken and what happens to them.
+    RouteBlock {
+        /// A DNS label, unique among routes.
+        "name" name: String,
+        /// Names of the listeners it serves. Default: all inbound ones.
+        "listeners" listeners: Vec<At<String>>,
+        /// Host names, exact or `*.example.com` (one or more labels); a dot at the end means the same name. Default: every host.
+        "hostnames" hostnames: Vec<At<String>>,
+        /// Matches, of which one must hold. Default: every path.
+        "matches" matches: Vec<At<MatchBlock>>,
+        /// Names of limits in `rateLimits`; a request must be under all of them. Default: those of `defaults`, on inbound routes.
+        "rateLimits" rate_limits: Vec<At<String>>,
+        /// What a client must present, or `none` for an open route; inbound routes only. Default: that of `defaults`, else a token of any provider when there is one.
+        "auth" auth: AuthValue,
+        /// Who of those may do what. Default: everybody.
+        "authorize" authorize: AuthorizeBlock,
+        /// At most so many requests at once. Default: any number.
+        "concurrency" concurrency: ConcurrencyBlock,
+        /// A service that is asked about every request, after `auth` and `authorize`.
+        "extAuth" ext_auth: ExtAuthBlock,
+        /// Which pages of other origins may read the answers.
+        "cors" cors: CorsBlock,
+        /// Upstreams by weight; an item may be the plain name. Default: the app, on inbound routes.
+        "backendRefs" backend_refs: Vec<At<Either<String, BackendRefBlock>>>,
+        /// What the choice among several `backendRefs` goes by, so that requests that are alike take the same one: `clientIP`, or a header or cookie. Default: at random, each request by itself.
+        "hashOn" hash_on: Either<Word<ClientIp>, HashOnBlock>,
+        /// Changes to the path or host sent on.
+        "urlRewrite" url_rewrite: UrlRewriteBlock,
+        /// Changes to the request head sent on.
+        "requestHeaders" request_headers: HeaderChangesBlock,
+        /// Changes to every response, our own answers included.
+        "responseHeaders" response_headers: HeaderChangesBlock,
+        /// How long the upstream may take.
+        "timeouts" timeouts: RouteTimeoutsBlock,
+        /// What is sent again when a try fails.
+        "retry" retry: RetryBlock,
+        /// A second try beside one that takes long. Default none.
+        "hedge" hedge: HedgeBlock,
+        /// A copy of some requests for another upstream.
+        "requestMirror" request_mirror: MirrorBlock,
+        /// Delays and failures on purpose.
+        "fault" fault: FaultBlock,
+        /// A fixed answer in place of an upstream.
+        "directResponse" direct_response: DirectResponseBlock,
+        /// A redirect in place of an upstream.
+        "requestRedirect" request_redirect: RedirectBlock,
+    }
+    required ["name"]
+}
+
+/// One route, with `defaults` already applied.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Route {
+    /// Unique name.
+    pub name: Arc<str>,
+    /// The listeners it serves, resolved; all inbound ones when the file names none.
+    pub listeners: Vec<ListenerId>,
+    /// Host names; empty takes every host.
+    pub hostnames: Vec<Hostname>,
+    /// Matches, of which one must hold; never empty (absent matches are one that takes all paths).
+    pub matches: Vec<RouteMatch>,
+    /// Which pages of other origins may read its answers.
+    pub cors: Option<Cors>,
+    /// How often it may be asked; all of them hold.
+    pub rate_limits: Vec<RateLimitId>,
+    /// What a client must present.
+    pub auth: Auth,
+    /// What it may do with that.
+    pub authorize: Option<Authorize>,
+    /// The service that is asked as well.
+    pub ext_auth: Option<ExtAuth>,
+    /// How many requests may be with the upstream at once.
+    pub concurrency: Option<Concurrency>,
+    /// What the choice among several upstreams goes by; `None` draws for each request.
+    pub hash_on: Option<HashOn>,
+    /// Where copies of some requests go.
+    pub request_mirror: Option<Mirror>,
+    /// Delays and failures on purpose.
+    pub fault: Option<Fault>,
+    /// Changes to the path or host sent on.
+    pub url_rewrite: UrlRewrite,
+    /// Changes to the request head sent on.
+    pub request_headers: HeaderChanges,
+    /// Changes to every response, our own answers included.
+    pub response_headers: HeaderChanges,
+    /// How long the upstream may take.
+    pub timeouts: RouteTimeouts,
+    /// What is sent again when a try fails.
+    pub retry: Option<Retry>,
+    /// When a second try begins beside one that takes long.
+    pub hedge: Option<Hedge>,
+    /// What answers the request.
+    pub action: Action,
+}
+
+impl Route {
+    /// An open route that changes nothing on the way and has no timeouts; the fields are public for the rest.
+    pub fn new(name: Arc<str>, listeners: Vec<ListenerId>, matches: Vec<RouteMatch>, action: Action) -> Self {
+        Self {
+            name,
+            listeners,
+            hostnames: Vec::new(),
+            matches,
+            cors: None,
+            rate_limits: Vec::new(),
+            auth: Auth::none(),
+            authorize: None,
+            ext_auth: None,
+            concurrency: None,
+            hash_on: None,
+            request_mirror: None,
+            fault: None,
+            url_rewrite: UrlRewrite::default(),
+            request_headers: HeaderChanges::default(),
+            response_headers: HeaderChanges::default(),
+            timeouts: RouteTimeouts {
+                request: None,
+                backend_request: None,
+                stream_idle: None,
+                upgrade_idle: None,
+            },
+            retry: None,
+            hedge: None,
+            action,
+        }
+    }
+}
+
+/// Other keys of the file, where something may have to be added.
+pub(crate) struct Beside<'a> {
+    pub(crate) upstreams: Option<&'a Place>,
+    pub(crate) listeners: Option<&'a Place>,
+}
+
+/// Checks all routes; without any, everything goes to the app.
+pub(crate) fn accept(
+    written: Option<&At<Vec<At<RouteBlock>>>>,
+    defaults: Option<&At<DefaultsBlock>>,
+    beside: &Beside<'_>,
+    context: &Context<'_>,
+    files: &mut Files<'_>,
+    report: &mut Report,
+) -> Vec<Route> {
+    let none = DefaultsBlock::default();
+    let inherited = defaults.map_or(&none, |defaults| &defaults.value);
+    // Also when every route writes its own.
+    let nobody = Asking { name: "", direction: Direction::Inbound, listeners: &[], context };
+    nobody.auth(None, inherited.auth.as_ref(), report);
+    rate_limits::named(inherited.rate_limits.as_ref(), context, report);
+    let Some(written) = written else {
+        return default_routes(beside, inherited, context, report);
+    };
+    if written.value.is_empty() {
+        let help = "add a route, or remove the key to send everything to the app";
+        report.error(&written.place, "empty-list", "there is no route", help);
+    }
+    let mut routes: Vec<Route> = Vec::with_capacity(written.value.len());
+    let mut taken = name::Taken::of("route");
+    for item in &written.value {
+        if let Some(name) = &item.value.name {
+            name::check(&name.value, &name.place, report);
+            taken.take(&name.value, &name.place, report);
+        }
+        routes.push(route(item, inherited, context, files, report));
+    }
+    routes
+}
+
+fn default_routes(
+    beside: &Beside<'_>,
+    inherited: &DefaultsBlock,
+    context: &Context<'_>,
+    report: &mut Report,
+) -> Vec<Route> {
+    let listeners = context.inbound();
+    if !context.has_app {
+        if let Some(upstreams) = beside.upstreams {
+            let help = "add `routes`, or an `app` that everything goes to";
+            report.error(upstreams, "missing-key", "no route leads to these upstreams", help);
+        }
+        return Vec::new();
+    }
+    if listeners.is_empty() {
+        let place = beside.listeners.cloned().unwrap_or_else(Place::root);
+        let help = "add an inbound listener, or `routes` that name the outbound ones";
+        report.error(&place, "missing-key", "no route leads anywhere: every listener is outbound", help);
+    }
+    let asking = Asking { name: "app", direction: Direction::Inbound, listeners: &listeners, context };
+    let auth = asking.auth(None, inherited.auth.as_ref(), report);
+    let rate_limits = rate_limits::inherited(inherited.rate_limits.as_ref(), &auth, &asking, report);
+    let timeouts = timeouts::accept(None, inherited.timeouts.as_ref(), report);
+    let route = Route {
+        name: "app".into(),
+        listeners,
+        hostnames: Vec::new(),
+        matches: vec![matches::every_path()],
+        cors: cors::accept(None, inherited.cors.as_ref(), report),
+        rate_limits,
+        auth,
+        authorize: None,
+        ext_auth: None,
+        concurrency: None,
+        hash_on: None,
+        request_mirror: None,
+        fault: None,
+        url_rewrite: UrlRewrite::default(),
+        request_headers: header_changes::accept(None, inherited.request_headers.as_ref(), report),
+        response_headers: header_changes::accept(None, inherited.response_headers.as_ref(), report),
+        retry: retry::accept(None, inherited.retry.as_ref(), &timeouts, report),
+        timeouts,
+        hedge: None,
+        action: Action::Forward(vec![WeightedBackend { upstream: UpstreamId(0), weight: 1 }]),
+    };
+    vec![route]
+}
+
+fn route(
+    item: &At<RouteBlock>,
+    inherited: &DefaultsBlock,
+    context: &Context<'_>,
+    files: &mut Files<'_>,
+    report: &mut Report,
+) -> Route {
+    let block = &item.value;
+    let place = block.name.as_ref().map_or(&item.place, |name| &name.place);
+    let (listeners, direction) = listeners::accept(block.listeners.as_ref(), place, context, report);
+    let rules = listeners::path_rules(&listeners, context);
+    let matches = matches::accept(block.matches.as_ref(), rules, report);
+    let prefixes = only_prefixes(&matches);
+    let written = action::Written {
+        backend_refs: block.backend_refs.as_ref(),
+        direct_response: block.direct_response.as_ref(),
+        request_redirect: block.request_redirect.as_ref(),
+        place,
+    };
+    let action = action::accept(&written, direction, prefixes, context, report);
+    let forwards = matches!(action, Action::Forward(_));
+    if !forwards {
+        without_effect(block, report);
+    }
+    // What only matters when something is sent on has one value when nothing is.
+    let inherited_timeouts = inherited.timeouts.as_ref().filter(|_| forwards);
+    let inherited_retry = inherited.retry.as_ref().filter(|_| forwards);
+    let inherited_changes = inherited.request_headers.as_ref().filter(|_| forwards);
+    let name = block.name.as_ref().map_or("", |name| &name.value);
+    let asking = Asking { name, direction, listeners: &listeners, context };
+    let auth = asking.auth(block.auth.as_ref(), inherited.auth.as_ref(), report);
+    let rate_limits = match &block.rate_limits {
+        Some(own) => rate_limits::own(own, &auth, &asking, report),
+        None => rate_limits::inherited(inherited.rate_limits.as_ref(), &auth, &asking, report),
+    };
+    let authorize =
+        block.authorize.as_ref().map(|written| authorize::accept(written, &auth, &asking, report));
+    let timeouts = timeouts::accept(block.timeouts.as_ref().filter(|_| forwards), inherited_timeouts, report);
+    matches::claims_are_known(block.matches.as_ref(), direction, context, report);
+    if direction == Direction::Inbound {
+        matches::headers_are_still_there(block.matches.as_ref(), context, report);
+    }
+    Route {
+        name: name.into(),
+        listeners,
+        hostnames: hostnames::accept(block.hostnames.as_ref(), report),
+        matches,
+        cors: cors::accept(block.cors.as_ref(), inherited.cors.as_ref(), report),
+        rate_limits,
+        auth,
+        authorize,
+        ext_auth: block
+            .ext_auth
+            .as_ref()
+            .and_then(|block| ext_auth::accept(&block.value, context.providers, files, report)),
+        concurrency: block.concurrency.as_ref().map(|block| concurrency::accept(&block.value, report)),
+        hash_on: hash_on::accept(block.hash_on.as_ref(), &action, report),
+        request_mirror: block
+            .request_mirror
+            .as_ref()
+            .and_then(|block| mirror::accept(&block.value, context, report)),
+        fault: block.fault.as_ref().map(|block| fault::accept(block, report)),
+        url_rewrite: rewrite::accept(block.url_rewrite.as_ref(), prefixes, report),
+        request_headers: match forwards {
+            true => header_changes::accept(block.request_headers.as_ref(), inherited_changes, report),
+            false => HeaderChanges::default(),
+        },
+        response_headers: header_changes::accept(
+            block.response_headers.as_ref(),
+            inherited.response_headers.as_ref(),
+            report,
+        ),
+        retry: retry::accept(block.retry.as_ref().filter(|_| forwards), inherited_retry, &timeouts, report),
+        timeouts,
+        hedge: hedge::accept(block.hedge.as_ref().filter(|_| forwards), &action, context.upstreams, report),
+        action,
+    }
+}
+
+/// Reports keys that change nothing on a route that answers by itself.
+fn without_effect(block: &RouteBlock, report: &mut Report) {
+    let keys = [
+        ("urlRewrite", block.url_rewrite.as_ref().map(|at| &at.place)),
+        ("requestHeaders", block.request_headers.as_ref().map(|at| &at.place)),
+        ("concurrency", block.concurrency.as_ref().map(|at| &at.place)),
+        ("hashOn", block.hash_on.as_ref().map(|at| &at.place)),
+        ("requestMirror", block.request_mirror.as_ref().map(|at| &at.place)),
+        ("fault", block.fault.as_ref().map(|at| &at.place)),
+        ("timeouts", block.timeouts.as_ref().map(|at| &at.place)),
+        ("retry", block.retry.as_ref().map(|at| &at.place)),
+        ("hedge", block.hedge.as_ref().map(|at| &at.place)),
+    ];
+    for (key, place) in keys {
+        if let Some(place) = place {
+            let message = format!("`{key}` has no effect on a route that answers by itself");
+            report.error(place, "conflicting-keys", message, "remove it");
+        }
+    }
+}
+
+/// One route. Keys that would be refused on a route that answers by itself are left out there.
+pub(crate) fn show(route: &Route, lists: &Lists<'_>) -> Value {
+    let listeners: Vec<Value> =
+        route.listeners.iter().map(|id| (*lists.listeners[id.0 as usize].name).into()).collect();
+    let hostnames: Vec<Value> = route.hostnames.iter().map(hostname::show).collect();
+    let matches: Vec<Value> = route.matches.iter().map(matches::show).collect();
+    // Outbound routes refuse the key.
+    let inbound =
+        route.listeners.iter().all(|id| lists.listeners[id.0 as usize].direction == Direction::Inbound);
+    let limits: Vec<Value> =
+        route.rate_limits.iter().map(|id| (*lists.rate_limits[id.0 as usize].name).into()).collect();
+    let object = Object::new()
+        .with("name", &*route.name)
+        .with("listeners", listeners)
+        .maybe("hostnames", (!hostnames.is_empty()).then_some(hostnames))
+        .with("matches", matches)
+        .maybe("rateLimits", (!limits.is_empty()).then_some(limits))
+        .maybe("auth", inbound.then(|| auth::show(&route.auth, lists.providers)))
+        .maybe("authorize", route.authorize.as_ref().map(authorize::show))
+        .maybe("extAuth", route.ext_auth.as_ref().map(ext_auth::show))
+        .maybe("cors", route.cors.as_ref().map(cors::show));
+    let object = match &route.action {
+        Action::Forward(backends) => forward(object, lists, route, backends),
+        Action::Redirect(redirect) => object.with("requestRedirect", redirect::show(redirect)),
+        Action::Respond(response) => object.with("directResponse", response::show(response)),
+    };
+    object.maybe("responseHeaders", header_changes::show(&route.response_headers)).into()
+}
+
+fn forward(object: Object, lists: &Lists<'_>, route: &Route, backends: &[WeightedBackend]) -> Object {
+    let backend =
+        |item: &WeightedBackend| -> Value { backends::show(item, lists.upstream(item.upstream)).into() };
+    object
+        .maybe("urlRewrite", rewrite::show(&route.url_rewrite))
+        .maybe("requestHeaders", header_changes::show(&route.request_headers))
+        .maybe("concurrency", route.concurrency.as_ref().map(concurrency::show))
+        .maybe("hashOn", route.hash_on.as_ref().map(hash_on::show))
+        .maybe(
+            "requestMirror",
+            route.request_mirror.as_ref().map(|mirror| mirror::show(mirror, lists.upstream(mirror.upstream))),
+        )
+        .maybe("fault", route.fault.as_ref().map(fault::show))
+        .with("timeouts", timeouts::show(&route.timeouts))
+        .maybe("retry", route.retry.as_ref().map(retry::show))
+        .maybe("hedge", route.hedge.as_ref().map(hedge::show))
+        .with("backendRefs", backends.iter().map(backend).collect::<Vec<_>>())
+}

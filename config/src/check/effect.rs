@@ -10,16 +10,16 @@ use crate::{
         name,
         problem::{Place, Report},
     },
+    file::{Config, File},
     listener::Listener,
-    model::{Config, Route},
     part::{hostname::Hostname, url::EndpointAddress},
     route::{
+        Route,
         action::Action,
         matches::{PathMatch, RouteMatch},
         redirect::Redirect,
         rewrite::PathRewrite,
     },
-    schema::File,
 };
 
 /// Warns of upstreams and rate limits that no route uses, of upstreams that are a listener of this proxy, and of redirects

@@ -8,8 +8,7 @@ use crate::{
         At,
         problem::{Place, Report},
     },
-    model::Config,
-    schema::File,
+    file::{Config, File},
     server::ServerOrOff,
 };
 

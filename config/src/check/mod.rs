@@ -1,14 +1,15 @@
-//! From what was written to what is accepted.
+//! From the file as it is written to the configuration that is accepted: each block by itself, then what only the whole
+//! file shows.
 //!
-//! Each function turns one block into its model value and reports everything it does not like on the
-//! way. Where a value is refused, a default or placeholder takes its place so that the rest is checked
-//! too; that is safe because a report with an error never leaves [`crate::load`] as a configuration.
+//! Each block turns itself into its model value and reports everything it does not like on the way. Where a value is
+//! refused, a default or placeholder takes its place so that the rest is checked too; that is safe because a report with
+//! an error never leaves `load` as a configuration.
 
 pub(crate) mod effect;
 pub(crate) mod ports;
 pub(crate) mod probes;
-pub(crate) mod route;
 pub(crate) mod shadow;
+pub(crate) mod unserved;
 
 use crate::{
     app,
@@ -16,12 +17,10 @@ use crate::{
         name,
         problem::{Place, Report},
     },
+    file::{Config, File},
     files::Files,
-    lifecycle, listener,
-    model::Config,
-    provider, rate_limit, redis, reloading,
-    route::context::Context,
-    schema::File,
+    lifecycle, listener, provider, rate_limit, redis, reloading,
+    route::{self, Beside, context::Context},
     server, telemetry, upstream, workers,
 };
 
@@ -44,7 +43,13 @@ pub(crate) fn config(file: &File, files: &mut Files<'_>, report: &mut Report) ->
         upstream_ids: name::by_name(&upstreams, |one| &one.name),
         rate_limit_ids: name::by_name(&rate_limits, |one| &one.name),
     };
-    let routes = route::routes(file, &context, files, report);
+    let beside = Beside {
+        upstreams: file.upstreams.as_ref().map(|at| &at.place),
+        listeners: file.listeners.as_ref().map(|at| &at.place),
+    };
+    let (written, defaults) = (file.routes.as_ref(), file.defaults.as_ref());
+    let routes = route::accept(written, defaults, &beside, &context, files, report);
+    unserved::check(file, &context, &routes, report);
     let status = server::status(file.status.as_ref(), report);
     let admin = server::admin(file.admin.as_ref(), report);
     let config = Config {

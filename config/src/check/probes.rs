@@ -1,6 +1,10 @@
 //! Probes of kubelet, which has no client certificate.
 
-use crate::{block::problem::Report, listener::tls::ClientAuthMode, model::Config, schema::File};
+use crate::{
+    block::problem::Report,
+    file::{Config, File},
+    listener::tls::ClientAuthMode,
+};
 
 /// Kubelet has no client certificate: where one is required, its probes fail for ever. Who writes `status` knows where
 /// they belong; who does not, or switched it off, is told.

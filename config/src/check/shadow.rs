@@ -11,10 +11,9 @@ use crate::{
         At,
         problem::{Place, Report},
     },
-    model::{Config, Route},
+    file::{Config, File},
     part::{hostname::Hostname, id::ListenerId},
-    route::matches::RouteMatch,
-    schema::{File, RouteBlock},
+    route::{Route, RouteBlock, matches::RouteMatch},
 };
 
 /// Warns of matches that can never win.

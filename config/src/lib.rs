@@ -37,5 +37,5 @@ pub use block::{
 pub use diff::{Changes, Names, diff};
 pub use file::{effective_json, effective_yaml, json_schema};
 pub use files::Fingerprint;
-pub use load::{LoadError, Loaded, default_config, load_path, load_str};
-pub use reload::{Reloader, Source, Watcher, cannot_update};
+pub use load::{LoadError, Loaded, default_config, load_str};
+pub use reload::{Reloader, Source, Watcher, cannot_update, load_path};

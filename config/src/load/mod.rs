@@ -19,7 +19,6 @@ use crate::{
     check,
     file::{Config, File},
     files::{Files, Fingerprint, content::MAX_BYTES},
-    reload::Source,
 };
 
 /// What behaves as if there were a file, when there is none.
@@ -46,14 +45,6 @@ impl Loaded {
     pub fn render_warnings(&self, color: bool) -> String {
         render_text(&self.warnings, self.text.text(), color)
     }
-}
-
-/// Reads, checks and accepts a file.
-///
-/// # Errors
-/// The file cannot be read, or has at least one error.
-pub fn load_path(path: &Path, environment: &dyn Environment) -> Result<Loaded, LoadError> {
-    Source::new(path).load(environment)
 }
 
 /// Checks and accepts a text; `name` stands in messages, and relative paths are relative to its folder.

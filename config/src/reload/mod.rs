@@ -11,5 +11,5 @@ mod watcher;
 
 pub use mount::cannot_update;
 pub use reloader::Reloader;
-pub use source::Source;
+pub use source::{Source, load_path};
 pub use watcher::Watcher;

@@ -30,6 +30,14 @@ pub(super) struct Seen {
     pub(super) fingerprint: Fingerprint,
 }
 
+/// Reads, checks and accepts a file.
+///
+/// # Errors
+/// The file cannot be read, or has at least one error.
+pub fn load_path(path: &Path, environment: &dyn Environment) -> Result<Loaded, LoadError> {
+    Source::new(path).load(environment)
+}
+
 impl Source {
     /// The file at `path`; it is looked at when it is read.
     pub fn new(path: impl Into<PathBuf>) -> Self {

@@ -137,21 +137,14 @@ fn ranges_hold_for_the_address_that_may_be_believed() {
 #[test]
 fn names_of_certificates_are_matched_segment_by_segment() {
     let (servers, clients) = (Ca::new("Servers"), Ca::new("Clients"));
-    let folder = tempfile::tempdir().unwrap();
-    servers.sign(Wanted::server(&["localhost"])).write(folder.path(), "tls");
-    std::fs::write(folder.path().join("clients.pem"), clients.pem()).unwrap();
     let app = Recording::ok();
-    let file = folder.path().join("outrigger.yaml");
-    let yaml = format!(
-        "app: {{ port: {} }}\nlisteners:\n  - port: 0\n    tls:\n      certFile: tls.crt\n      keyFile: tls.key\n      \
-         clientAuth: {{ mode: optional, caFiles: [clients.pem] }}\n\
-         routes:\n- name: app\n  auth: {{ anyOf: [mtls] }}\n  authorize:\n    rules:\n\
-         \x20   - {{ name: ops, action: allow, when: {{ clientCert: {{ subjectAltNames: [\"spiffe://prod/ns/ops/sa/*\", \"**.ops.example\"] }} }} }}\n\
-         \x20   - {{ name: old, action: deny, when: {{ clientCert: {{ subjectAltNames: [\"spiffe://prod/**/old\"] }} }} }}\n",
-        app.port()
+    let proxy = Proxy::asking_clients(
+        (&servers, &clients),
+        app.port(),
+        "routes:\n- name: app\n  auth: { anyOf: [mtls] }\n  authorize:\n    rules:\n\
+         \x20   - { name: ops, action: allow, when: { clientCert: { subjectAltNames: [\"spiffe://prod/ns/ops/sa/*\", \"**.ops.example\"] } } }\n\
+         \x20   - { name: old, action: deny, when: { clientCert: { subjectAltNames: [\"spiffe://prod/**/old\"] } } }\n",
     );
-    std::fs::write(&file, crate::support::with_servers(&yaml)).unwrap();
-    let proxy = Proxy::start_file(folder, &file);
     for (wanted, expected) in [
         (Wanted::client("a").uri("spiffe://prod/ns/ops/sa/api"), 200),
         (Wanted::client("a").uri("spiffe://prod/ns/ops/sa/api/x"), 403),

@@ -8,20 +8,11 @@ use std::{
 
 use super::{server, start_in, to_port};
 use crate::support::{
-    Proxy,
+    Proxy, is_there,
     live::free_port,
     pki::{Ca, Wanted},
     wait_for,
 };
-
-fn is_there(program: &str) -> bool {
-    let there = Command::new("sh").args(["-c", &format!("command -v {program}")]).output();
-    let there = there.is_ok_and(|output| output.status.success());
-    if !there {
-        eprintln!("SKIPPED: {program} is not installed");
-    }
-    there
-}
 
 /// Ended with the test.
 struct Server(Child);

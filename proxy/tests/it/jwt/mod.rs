@@ -337,22 +337,12 @@ fn a_token_that_was_verified_before_is_refused_once_it_has_expired() {
 fn a_bound_token_needs_its_certificate_also_when_it_was_verified_before() {
     let (servers, clients) = (Ca::new("Servers"), Ca::new("Clients"));
     let (mine, theirs) = (clients.sign(Wanted::client("me")), clients.sign(Wanted::client("they")));
-    let folder = tempfile::tempdir().unwrap();
-    servers.sign(Wanted::server(&["localhost"])).write(folder.path(), "tls");
-    std::fs::write(folder.path().join("clients.pem"), clients.pem()).unwrap();
     let app = Recording::ok();
-    let file = folder.path().join("outrigger.yaml");
-    let yaml = format!(
-        "app: {{ port: {} }}\nlisteners:\n  - port: 0\n    tls:\n      certFile: tls.crt\n      keyFile: tls.key\n      \
-         clientAuth: {{ mode: optional, caFiles: [clients.pem] }}\n{}",
-        app.port(),
-        corp(
-            "routes:\n- { name: both, matches: [{ path: /both }], auth: { allOf: [corp, mtls] } }\n\
-             - { name: either, matches: [{ path: /either }], auth: { anyOf: [corp, mtls] } }\n- { name: app }\n"
-        )
+    let rest = corp(
+        "routes:\n- { name: both, matches: [{ path: /both }], auth: { allOf: [corp, mtls] } }\n\
+         - { name: either, matches: [{ path: /either }], auth: { anyOf: [corp, mtls] } }\n- { name: app }\n",
     );
-    std::fs::write(&file, crate::support::with_servers(&yaml)).unwrap();
-    let proxy = Proxy::start_file(folder, &file);
+    let proxy = Proxy::asking_clients((&servers, &clients), app.port(), &rest);
     let thumbprint = encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, mine.certificate.as_ref()));
     let bound = signer().token(&claims_with(json!({ "cnf": { "x5t#S256": thumbprint } })));
     let other = signer().token(&claims_with(json!({ "cnf": { "jkt": thumbprint } })));

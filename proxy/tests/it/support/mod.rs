@@ -34,6 +34,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
+use self::pki::{Ca, Wanted};
+
 /// How long anything may take before a test gives up; generous, since the machine may be busy.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -71,9 +73,26 @@ impl Proxy {
     /// Runs `yaml`; `status` and `admin` get free ports unless it names them.
     pub fn start(yaml: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        Self::start_in(folder, yaml)
+    }
+
+    fn start_in(folder: TempDir, yaml: &str) -> Self {
         let file = folder.path().join("outrigger.yaml");
         std::fs::write(&file, with_servers(yaml)).unwrap();
         Self::start_file(folder, &file)
+    }
+
+    /// Starts over TLS, with certificates of the first authority for the proxy and, where they show one, of the second for
+    /// clients; `rest` of the configuration stands behind the listener.
+    pub fn asking_clients((servers, clients): (&Ca, &Ca), app: u16, rest: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        servers.sign(Wanted::server(&["localhost"])).write(folder.path(), "tls");
+        std::fs::write(folder.path().join("clients.pem"), clients.pem()).unwrap();
+        let yaml = format!(
+            "app: {{ port: {app} }}\nlisteners:\n  - port: 0\n    tls:\n      certFile: tls.crt\n      keyFile: tls.key\n      \
+             clientAuth: {{ mode: optional, caFiles: [clients.pem] }}\n{rest}"
+        );
+        Self::start_in(folder, &yaml)
     }
 
     /// Runs a file in a folder that lives as long as the proxy.
@@ -253,6 +272,16 @@ fn collect(stream: impl Read + Send + 'static) -> Arc<Mutex<String>> {
         }
     });
     text
+}
+
+/// Whether a program is installed; a test that needs it is skipped, loudly, where it is not.
+pub fn is_there(program: &str) -> bool {
+    let there = Command::new("sh").args(["-c", &format!("command -v {program}")]).output();
+    let there = there.is_ok_and(|output| output.status.success());
+    if !there {
+        eprintln!("SKIPPED: {program} is not installed");
+    }
+    there
 }
 
 /// Asks again and again until there is an answer, for at most [`PATIENCE`].

@@ -9,21 +9,13 @@ use std::{
 
 use super::Setup;
 use crate::support::{
+    is_there,
     pki::{Ca, DAY, Wanted},
     wait_for,
 };
 
 /// How long testssl.sh may take; it connects many hundred times.
 const SCAN: Duration = Duration::from_secs(900);
-
-fn is_there(program: &str) -> bool {
-    let there = Command::new("sh").args(["-c", &format!("command -v {program}")]).output();
-    let there = there.is_ok_and(|output| output.status.success());
-    if !there {
-        eprintln!("SKIPPED: {program} is not installed");
-    }
-    there
-}
 
 const REQUIRED: &str = "      clientAuth: { caFiles: [clients.crt] }\n";
 

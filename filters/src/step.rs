@@ -197,6 +197,8 @@ mod tests {
         Noting { name, seen: Rc::clone(seen), verdict }.boxed()
     }
 
+    type Says = fn() -> Verdict;
+
     /// What answers in the end; it notes that as well.
     fn end(seen: &Seen) -> BoxService {
         let seen = Rc::clone(seen);
@@ -243,7 +245,7 @@ mod tests {
     #[tokio::test]
     async fn a_request_that_is_refused_or_answered_goes_no_further() {
         let refused = Error::NoRoute.reason();
-        let stops: [(fn() -> Verdict, Result<u16, &str>); 4] = [
+        let stops: [(Says, Result<u16, &str>); 4] = [
             (|| Verdict::Refuse(Error::NoRoute), Err(refused)),
             (teapot, Ok(418)),
             (|| Verdict::wait(async { Verdict::Refuse(Error::NoRoute) }), Err(refused)),
@@ -257,7 +259,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_that_had_to_wait_goes_on_with_the_step_behind() {
-        let waits: [fn() -> Verdict; 3] = [
+        let waits: [Says; 3] = [
             || Verdict::Pass,
             || Verdict::wait(async { Verdict::Pass }),
             || {

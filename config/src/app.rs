@@ -189,7 +189,7 @@ pub(crate) fn show(app: &App) -> Value {
     };
     let readiness =
         readiness.with("interval", time(app.readiness.interval)).with("timeout", time(app.readiness.timeout));
-    let limits = limits::show(app.limits);
+    let limits = app.limits.show();
     object
         .with("protocol", show::word(app.protocol))
         .with("readiness", readiness)

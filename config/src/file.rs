@@ -8,13 +8,13 @@ use serde_json::{Map, Value, json};
 use crate::{
     app::{self, App, AppBlock},
     block::{At, Entries, Int, block, json},
-    lifecycle::{self, Lifecycle, LifecycleBlock},
+    lifecycle::{Lifecycle, LifecycleBlock},
     listener::{self, Listener, ListenerBlock},
     part::id::{ListenerId, ProviderId, RateLimitId, RouteId, UpstreamId},
     provider::{self, JwtProvider, JwtProviderBlock},
     rate_limit::{self, RateLimit, RateLimitBlock},
     redis::{self, Redis, RedisBlock},
-    reloading::{self, Reload, ReloadBlock},
+    reloading::{Reload, ReloadBlock},
     route::{self, Route, RouteBlock, context::Lists, defaults::DefaultsBlock},
     server::{self, ServerAddress, ServerOrOff},
     telemetry::{self, Telemetry, TelemetryBlock},
@@ -160,8 +160,8 @@ pub fn effective_json(config: &Config) -> Value {
     root.insert("telemetry".to_owned(), telemetry::show(&config.telemetry));
     root.insert("status".to_owned(), server::show(config.status));
     root.insert("admin".to_owned(), server::show(config.admin));
-    root.insert("reload".to_owned(), reloading::show(&config.reload));
-    root.insert("lifecycle".to_owned(), lifecycle::show(&config.lifecycle));
+    root.insert("reload".to_owned(), config.reload.show().into());
+    root.insert("lifecycle".to_owned(), config.lifecycle.show().into());
     json!(root)
 }
 

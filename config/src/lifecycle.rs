@@ -2,13 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
-use crate::block::{
-    At, Time, block,
-    field::time,
-    show::{self, Object},
-};
+use crate::block::{At, Time, block, field::time};
 
 block! {
     /// How long draining and shutting down may take.
@@ -20,6 +14,7 @@ block! {
         /// For the access log to reach stdout at exit. Default 1s.
         "logFlushTimeout" log_flush_timeout: Time,
     }
+    shown_as Lifecycle
 }
 
 /// The `lifecycle` block.
@@ -52,13 +47,4 @@ pub(crate) fn accept(written: Option<&At<LifecycleBlock>>) -> Lifecycle {
         drain_timeout: time(&block.drain_timeout, DRAIN_TIMEOUT),
         log_flush_timeout: time(&block.log_flush_timeout, LOG_FLUSH_TIMEOUT),
     }
-}
-
-/// Shows what was accepted.
-pub(crate) fn show(lifecycle: &Lifecycle) -> Value {
-    Object::new()
-        .with("shutdownDelay", show::time(lifecycle.shutdown_delay))
-        .with("drainTimeout", show::time(lifecycle.drain_timeout))
-        .with("logFlushTimeout", show::time(lifecycle.log_flush_timeout))
-        .into()
 }

@@ -2,12 +2,9 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
 use crate::block::{
     At, Flag, Time, block,
     field::{flag, time, time_or_off},
-    show::{self, Object},
 };
 
 block! {
@@ -21,6 +18,7 @@ block! {
         "poll" poll: Time,
     }
     later ["probation"]
+    shown_as Reload
 }
 
 /// The `reload` block.
@@ -50,13 +48,4 @@ pub(crate) fn accept(written: Option<&At<ReloadBlock>>) -> Reload {
         debounce: time(&block.debounce, RELOAD_DEBOUNCE),
         poll: time_or_off(&block.poll, Some(RELOAD_POLL)),
     }
-}
-
-/// Shows what was accepted.
-pub(crate) fn show(reload: &Reload) -> Value {
-    Object::new()
-        .with("watch", reload.watch)
-        .with("debounce", show::time(reload.debounce))
-        .with("poll", show::time_or_off(reload.poll))
-        .into()
 }

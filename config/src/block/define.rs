@@ -6,6 +6,8 @@
 /// JSON Schema. From the same list come the struct, the keys that the reader accepts and the properties
 /// of the schema, so that none can know a key that another does not. A field that nothing reads is a
 /// warning of the compiler, so that no key is accepted and ignored.
+///
+/// `shown_as Model` says that what is accepted has the same fields: then `Model::show` writes the block again.
 macro_rules! block {
     (
         $(#[doc = $doc:literal])*
@@ -15,7 +17,10 @@ macro_rules! block {
         $( required [$($required:literal),*] )?
         $( one_of [$($one_of:literal),*] )?
         $( later [$($later:literal),*] )?
+        $( shown_as $model:ident )?
     ) => {
+        $crate::block::shown!([$($model)?] $( $key $field: $type, )*);
+
         $(#[doc = $doc])*
         #[derive(Debug, Clone, Default)]
         pub(crate) struct $name {
@@ -64,4 +69,19 @@ macro_rules! block {
     };
 }
 
+/// Writes what was accepted of a block, where its fields are those of the block.
+macro_rules! shown {
+    ([] $($rest:tt)*) => {};
+    ([$model:ident] $( $key:literal $field:ident: $type:ty, )*) => {
+        impl $model {
+            /// Shows it as it would be written.
+            pub(crate) fn show(&self) -> $crate::block::show::Object {
+                $crate::block::show::Object::new()
+                    $( .with($key, <$type as $crate::block::show::Shows<_>>::show(&self.$field)) )*
+            }
+        }
+    };
+}
+
 pub(crate) use block;
+pub(crate) use shown;

@@ -17,7 +17,7 @@ pub(crate) mod show;
 pub(crate) mod source_text;
 pub(crate) mod value;
 
-pub(crate) use define::block;
+pub(crate) use define::{block, shown};
 pub use environment::{Environment, ProcessEnvironment};
 pub use percent::Percent;
 pub(crate) use read::{At, Read, Reader};

@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use serde_json::{Map, Value};
 
-use crate::block::{Percent, Words, environment::escape, word_of};
+use crate::block::{Flag, Int, Percent, Share, Time, Word, Words, environment::escape, word_of};
 
 /// An object that leaves out what is absent.
 #[derive(Default)]
@@ -95,4 +95,46 @@ pub(crate) fn list<T>(items: &[T], show: impl Fn(&T) -> Value) -> Option<Vec<Val
 /// A path of a file.
 pub(crate) fn path(path: &Path) -> Value {
     text(&path.to_string_lossy())
+}
+
+/// What may stand behind a key, shown from a value that was accepted there.
+pub(crate) trait Shows<T> {
+    /// The value as it would be written.
+    fn show(value: &T) -> Value;
+}
+
+impl<const MIN: u64, const MAX: u64, T: Copy + Into<Value>> Shows<T> for Int<MIN, MAX> {
+    fn show(value: &T) -> Value {
+        (*value).into()
+    }
+}
+
+impl Shows<bool> for Flag {
+    fn show(value: &bool) -> Value {
+        (*value).into()
+    }
+}
+
+impl Shows<Duration> for Time {
+    fn show(value: &Duration) -> Value {
+        time(*value)
+    }
+}
+
+impl Shows<Option<Duration>> for Time {
+    fn show(value: &Option<Duration>) -> Value {
+        time_or_off(*value)
+    }
+}
+
+impl Shows<Percent> for Share {
+    fn show(value: &Percent) -> Value {
+        percent(*value)
+    }
+}
+
+impl<T: Words + PartialEq> Shows<T> for Word<T> {
+    fn show(value: &T) -> Value {
+        word(*value)
+    }
 }

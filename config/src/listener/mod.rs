@@ -207,8 +207,8 @@ pub(crate) fn show(listener: &Listener) -> Value {
         .maybe("tls", listener.tls.as_deref().map(tls::show))
         .with("clientAddress", client_address::show(&listener.trusted_cidrs, listener.proxy_protocol))
         .with("limits", limits::show(&listener.limits))
-        .with("timeouts", timeouts::show(&listener.timeouts))
-        .with("paths", paths::show(&listener.paths))
+        .with("timeouts", listener.timeouts.show())
+        .with("paths", listener.paths.show())
         .with("underscoreHeaders", show::word(listener.underscore_headers))
         .into()
 }

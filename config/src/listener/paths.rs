@@ -4,7 +4,6 @@ use crate::{
     block::{
         Flag, Word, block,
         field::{flag, word},
-        show::{self, Object},
     },
     part::path::EncodedSlash,
 };
@@ -17,6 +16,7 @@ block! {
         /// Whether // becomes /. Default true.
         "mergeSlashes" merge_slashes: Flag,
     }
+    shown_as PathRules
 }
 
 /// How request paths are made canonical.
@@ -43,11 +43,4 @@ pub(crate) fn accept(block: Option<&PathsBlock>) -> PathRules {
             .map_or(EncodedSlash::Reject, |block| word(&block.encoded_slash, EncodedSlash::Reject)),
         merge_slashes: block.is_none_or(|block| flag(&block.merge_slashes, true)),
     }
-}
-
-/// Shows what was accepted.
-pub(crate) fn show(paths: &PathRules) -> Object {
-    Object::new()
-        .with("encodedSlash", show::word(paths.encoded_slash))
-        .with("mergeSlashes", paths.merge_slashes)
 }

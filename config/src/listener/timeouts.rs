@@ -5,7 +5,6 @@ use std::time::Duration;
 use crate::block::{
     Time, block,
     field::{Field, time_or_off},
-    show::{self, Object},
 };
 
 block! {
@@ -22,6 +21,7 @@ block! {
         /// Age at which a connection is asked to end. Default 0s, which is off.
         "connectionAge" connection_age: Time,
     }
+    shown_as ListenerTimeouts
 }
 
 /// How long a peer may take. Zero in the file disables a timeout and is `None` here.
@@ -65,14 +65,4 @@ pub(crate) fn accept(block: Option<&ListenerTimeoutsBlock>) -> ListenerTimeouts 
         idle: field(|block| &block.idle, Some(IDLE)),
         connection_age: field(|block| &block.connection_age, None),
     }
-}
-
-/// Shows what was accepted.
-pub(crate) fn show(timeouts: &ListenerTimeouts) -> Object {
-    Object::new()
-        .with("tlsHandshake", show::time_or_off(timeouts.tls_handshake))
-        .with("requestHeaders", show::time_or_off(timeouts.request_headers))
-        .with("bodyIdle", show::time_or_off(timeouts.body_idle))
-        .with("idle", show::time_or_off(timeouts.idle))
-        .with("connectionAge", show::time_or_off(timeouts.connection_age))
 }

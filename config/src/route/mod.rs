@@ -425,7 +425,7 @@ fn forward(object: Object, lists: &Lists<'_>, route: &Route, backends: &[Weighte
             route.request_mirror.as_ref().map(|mirror| mirror::show(mirror, lists.upstream(mirror.upstream))),
         )
         .maybe("fault", route.fault.as_ref().map(fault::show))
-        .with("timeouts", timeouts::show(&route.timeouts))
+        .with("timeouts", route.timeouts.show())
         .maybe("retry", route.retry.as_ref().map(retry::show))
         .maybe("hedge", route.hedge.as_ref().map(hedge::show))
         .with("backendRefs", backends.iter().map(backend).collect::<Vec<_>>())

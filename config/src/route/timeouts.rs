@@ -6,7 +6,6 @@ use crate::block::{
     At, Time, block,
     field::{Field, time_or_off},
     problem::{Place, Report},
-    show::{self, Object},
 };
 
 block! {
@@ -21,6 +20,7 @@ block! {
         /// How long an upgraded connection (WebSocket and others, after the 101) may stay without a byte in either direction, before the proxy closes it. `streamIdle` does not apply to it. Default 1h.
         "upgradeIdle" upgrade_idle: Time,
     }
+    shown_as RouteTimeouts
 }
 
 /// How long the upstream may take; `None` where the file says `0s`.
@@ -76,13 +76,4 @@ pub(crate) fn accept(
         report.error(place.unwrap_or(&anywhere), "timeout-order", message, help);
     }
     timeouts
-}
-
-/// Shows what was accepted.
-pub(crate) fn show(timeouts: &RouteTimeouts) -> Object {
-    Object::new()
-        .with("request", show::time_or_off(timeouts.request))
-        .with("backendRequest", show::time_or_off(timeouts.backend_request))
-        .with("streamIdle", show::time_or_off(timeouts.stream_idle))
-        .with("upgradeIdle", show::time_or_off(timeouts.upgrade_idle))
 }

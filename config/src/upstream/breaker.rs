@@ -3,7 +3,6 @@
 use crate::block::{
     At, Int, block,
     field::{narrow, number},
-    show::Object,
 };
 
 block! {
@@ -16,6 +15,7 @@ block! {
         /// Requests that wait for a connection, 0 to 1000000. Default 1024.
         "maxPendingRequests" max_pending_requests: Int<0, 1_000_000>,
     }
+    shown_as CircuitBreaker
 }
 
 /// How much may be under way to an upstream, over all workers and endpoints.
@@ -42,12 +42,4 @@ pub(crate) fn accept(block: Option<&At<CircuitBreakerBlock>>) -> CircuitBreaker 
         max_requests: narrow(number(&block.max_requests, BREAKER)),
         max_pending_requests: narrow(number(&block.max_pending_requests, BREAKER)),
     }
-}
-
-/// Shows what was accepted.
-pub(crate) fn show(limits: &CircuitBreaker) -> Object {
-    Object::new()
-        .with("maxConnections", limits.max_connections)
-        .with("maxRequests", limits.max_requests)
-        .with("maxPendingRequests", limits.max_pending_requests)
 }

@@ -6,7 +6,6 @@ use crate::block::{
     At, Time, block,
     field::{time_or_off, time_over_zero},
     problem::Report,
-    show::{self, Object},
 };
 
 block! {
@@ -19,6 +18,7 @@ block! {
         /// Age at which a connection is not used for another request. Default 0s, which is off.
         "maxAge" max_age: Time,
     }
+    shown_as ConnectionSettings
 }
 
 /// Connect, idle and age limits of connections to one upstream.
@@ -63,13 +63,4 @@ pub(crate) fn accept(block: Option<&At<ConnectionsBlock>>, report: &mut Report) 
 /// What the app gets, which has no such block.
 pub(crate) fn of_app() -> ConnectionSettings {
     ConnectionSettings { connect_timeout: CONNECT_TIMEOUT, idle_timeout: APP_IDLE, max_age: None }
-}
-
-/// Shows what was accepted.
-pub(crate) fn show(settings: &ConnectionSettings) -> Object {
-    let ConnectionSettings { connect_timeout, idle_timeout, max_age } = settings;
-    Object::new()
-        .with("connectTimeout", show::time(*connect_timeout))
-        .with("idleTimeout", show::time(*idle_timeout))
-        .with("maxAge", show::time_or_off(*max_age))
 }

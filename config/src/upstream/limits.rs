@@ -1,6 +1,6 @@
 //! `limits` of an upstream and of the app: what an endpoint may send.
 
-use crate::block::{At, Int, block, show::Object};
+use crate::block::{At, Int, block};
 
 block! {
     /// Limits on what an endpoint may send.
@@ -8,6 +8,7 @@ block! {
         /// Header fields of a response, 1 to 1000. Default 100; over it 502.
         "headers" headers: Int<1, 1000>,
     }
+    shown_as UpstreamLimits
 }
 
 /// Limits on what an endpoint may send.
@@ -25,9 +26,4 @@ const RESPONSE_HEADERS: u64 = 100;
 pub(crate) fn accept(block: Option<&At<UpstreamLimitsBlock>>) -> UpstreamLimits {
     let headers = block.and_then(|block| block.value.headers.as_ref());
     UpstreamLimits { headers: headers.map_or(RESPONSE_HEADERS, |number| number.value.0) as u16 }
-}
-
-/// Shows what was accepted.
-pub(crate) fn show(limits: UpstreamLimits) -> Object {
-    Object::new().with("headers", limits.headers)
 }

@@ -269,11 +269,11 @@ pub(crate) fn show(upstream: &Upstream) -> Option<(String, Value)> {
         .maybe("tls", upstream.tls.as_deref().map(client::show))
         .maybe("credentials", upstream.bearer_token.as_ref().map(credentials::show))
         .with("loadBalancer", balance::show(&upstream.load_balancer))
-        .maybe("circuitBreaker", upstream.circuit_breaker.as_ref().map(breaker::show))
+        .maybe("circuitBreaker", upstream.circuit_breaker.as_ref().map(CircuitBreaker::show))
         .maybe("healthCheck", upstream.health_check.as_ref().map(health::show))
-        .maybe("outlierDetection", upstream.outlier_detection.as_ref().map(outlier::show))
-        .with("connections", connections::show(&upstream.connections))
-        .with("limits", limits::show(upstream.limits))
-        .with("retryBudget", retry_budget::show(&upstream.retry_budget));
+        .maybe("outlierDetection", upstream.outlier_detection.as_ref().map(OutlierDetection::show))
+        .with("connections", upstream.connections.show())
+        .with("limits", upstream.limits.show())
+        .with("retryBudget", upstream.retry_budget.show());
     Some((upstream.name.to_string(), object.into()))
 }

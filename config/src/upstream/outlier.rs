@@ -6,7 +6,6 @@ use crate::block::{
     At, Int, Time, block,
     field::{narrow, number, time_over_zero},
     problem::Report,
-    show::{Object, time},
 };
 
 block! {
@@ -21,6 +20,7 @@ block! {
         /// At most this share of the endpoints at a time, and never the last one, 0 to 100. Default 50; 0 ejects none.
         "maxEjectionPercent" max_ejection_percent: Int<0, 100>,
     }
+    shown_as OutlierDetection
 }
 
 /// When an endpoint that fails is ejected, and for how long.
@@ -80,13 +80,4 @@ pub(crate) fn accept(
         max_ejection_time: longest,
         max_ejection_percent: narrow(percent),
     }
-}
-
-/// Shows what was accepted.
-pub(crate) fn show(rules: &OutlierDetection) -> Object {
-    Object::new()
-        .with("consecutiveErrors", rules.consecutive_errors)
-        .with("baseEjectionTime", time(rules.base_ejection_time))
-        .with("maxEjectionTime", time(rules.max_ejection_time))
-        .with("maxEjectionPercent", rules.max_ejection_percent)
 }

@@ -3,7 +3,6 @@
 use crate::block::{
     At, Int, Percent, Share, block,
     field::{narrow, number, share},
-    show::{Object, percent},
 };
 
 block! {
@@ -14,6 +13,7 @@ block! {
         /// So many in a second in any case, 0 to 100000. Default 10.
         "minPerSecond" min_per_second: Int<0, 100_000>,
     }
+    shown_as RetryBudget
 }
 
 /// `retryBudget` of an upstream: all that is sent to it a second time, by all routes.
@@ -47,9 +47,4 @@ pub(crate) fn accept(block: Option<&At<RetryBudgetBlock>>) -> RetryBudget {
         percent: share(&block.percent, PER_MILLION),
         min_per_second: narrow(number(&block.min_per_second, MINIMUM)),
     }
-}
-
-/// Shows what was accepted.
-pub(crate) fn show(budget: &RetryBudget) -> Object {
-    Object::new().with("percent", percent(budget.percent)).with("minPerSecond", budget.min_per_second)
 }

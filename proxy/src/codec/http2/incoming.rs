@@ -78,7 +78,7 @@ impl Incoming {
 }
 
 impl Drop for Incoming {
-    /// What nobody reads is thrown away, and does not keep the window of the connection from other streams.
+    /// Data that has no reader is dropped, and does not keep the window of the connection from other streams.
     fn drop(&mut self) {
         let mut state = self.0.connection.state();
         let receiving = &mut state.stream(self.0.key).receiving;

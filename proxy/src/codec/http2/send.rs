@@ -199,7 +199,7 @@ impl State {
     }
 }
 
-/// Whether a message was sent to its end, nobody holds the stream, and the peer still sends.
+/// Whether a message was sent to its end, the stream has no handle, and the peer still sends.
 fn is_left_behind(stream: &Stream) -> bool {
     stream.sending.ended && stream.handles == 0 && !stream.receiving.ended && stream.error.is_none()
 }

@@ -34,7 +34,7 @@ pub(super) struct Stream {
 pub(super) struct Receiving {
     /// The head of a response; a request is handed on when it comes.
     pub(super) response: Option<response::Parts>,
-    /// The last interim response (1xx) that nobody has looked at.
+    /// The last interim response (1xx) that was not read yet.
     pub(super) interim: Option<StatusCode>,
     /// How many came.
     pub(super) interims: u8,

@@ -104,11 +104,13 @@ fn who_waits_gets_the_next_place_whatever_its_worker_and_not_for_ever() {
     // One goes away, and makes room.
     drop(queued.remove(1));
     waiting(2.0);
-    for mut wire in queued {
+    for wire in &mut queued {
         app.go.send(()).unwrap();
-        assert_eq!(half(&mut wire), 200, "in the order in which they came");
+        assert_eq!(half(wire), 200, "in the order in which they came");
     }
     app.go.send(()).unwrap();
+    // Only then has the app taken this word for it, and not the next request.
+    assert_eq!(queued[1].exactly(2), "lf");
     let mut held = Wire::connect(proxy.inbound());
     held.send("GET /brief HTTP/1.1\r\nhost: a\r\n\r\n");
     assert_eq!(half(&mut held), 200);

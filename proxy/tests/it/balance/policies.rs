@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Backend, failures, statuses, yaml};
 use crate::support::{
-    Proxy, origin,
+    Proxy, origin, wait_for,
     wire::{Wire, header, status},
 };
 
@@ -106,7 +106,10 @@ fn a_new_one_among_them_is_found_by_every_policy() {
         let urls = backends.each_ref().map(Backend::url);
         let settings = format!(", loadBalancer: {{ policy: {policy}, slowStart: 1s }}");
         let proxy = Proxy::start(&yaml(&urls, &settings));
-        assert_eq!(failures(&statuses(&proxy, 90)), 0);
-        assert!(backends.iter().all(|one| one.hits() >= 5), "{policy}: {:?}", backends.map(|one| one.hits()));
+        // On a busy machine peakEwma may see one slow answer, and come back to that endpoint only later.
+        wait_for("every endpoint to be found", || {
+            assert_eq!(failures(&statuses(&proxy, 90)), 0, "{policy}");
+            backends.iter().all(|one| one.hits() >= 5).then_some(())
+        });
     }
 }

@@ -8,7 +8,7 @@ use crate::support::{
     flow::{Client, Flow, Server},
     frames::{CANCEL, DATA, Event, Frame, HEADERS, INTERNAL_ERROR, NO_ERROR, RST_STREAM},
     wait_for,
-    wire::{Wire, status},
+    wire::{Wire, header, status},
 };
 
 /// What has come to the app.
@@ -195,6 +195,9 @@ fn a_response_that_is_whole_before_its_request_reaches_the_client_with_no_error(
     let mut wire = Wire::connect(proxy.inbound());
     wire.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 8\r\n\r\npart");
     let (head, body) = wire.answer();
+    // A body that came behind its head is chunked.
+    let is_chunked = header(&head, "transfer-encoding").is_some();
+    let body = if is_chunked { wire.chunk() } else { body };
     assert_eq!((status(&head), &*body), (200, "done"));
 }
 

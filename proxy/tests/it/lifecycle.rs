@@ -45,7 +45,7 @@ fn sigterm_under_load(protocol: Protocol) {
     assert!(served >= Duration::from_millis(500), "new connections were refused after {served:?}");
     assert_eq!(failed_after_connect(&report), 0, "{:#}", report.to_json());
     assert_eq!(proxy.wait_exit(SLACK).code(), Some(0));
-    assert!(proxy.stderr().contains("ended"), "{}", proxy.stderr());
+    proxy.wait_stderr("ended");
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn requests_that_outlast_drain_timeout_are_cut_and_the_exit_is_on_time() {
     proxy.signal("TERM");
     assert_eq!(proxy.wait_exit(SLACK).code(), Some(0));
     assert!(begun.elapsed() >= Duration::from_millis(500), "{:?}", begun.elapsed());
-    assert!(proxy.stderr().contains("drainTimeout passed with requests in flight"), "{}", proxy.stderr());
+    proxy.wait_stderr("drainTimeout passed with requests in flight");
     for path in ["/drip/1000/100", "/drip/1001/100", "/ws"] {
         let line = proxy.logged(|line| line["path"] == path);
         assert_eq!((&line["flag"], &line["reason"]), (&"DR".into(), &"drain.timeout".into()), "{line}");

@@ -89,7 +89,7 @@ fn a_bad_file_keeps_the_old_one_and_says_where_in_log_metric_and_admin() {
     proxy.write_config("app: { port: 8080 }\nroutes: [{ nam: x }]\n");
     let place = "outrigger.yaml:2:12";
     wait_for("the refusal", || proxy.stderr().contains(place).then_some(()));
-    assert!(proxy.stderr().contains("did you mean `name`?"), "{}", proxy.stderr());
+    proxy.wait_stderr("did you mean `name`?");
     wait_for("the metric", || (proxy.metric("outrigger_config_last_reload_successful") == 0.0).then_some(()));
     let status = proxy.status();
     assert_eq!(status["config"]["lastReloadSuccessful"], false);
@@ -253,7 +253,7 @@ fn listeners_come_and_go_and_port_0_keeps_its_port() {
     assert_ne!(a, b);
     assert_eq!(proxy.address_now("a"), Some(a));
     assert_eq!((get(a, "/").0, get(b, "/").0), (200, 200));
-    assert!(proxy.stderr().contains(&format!("name=b address=[::]:{}", b.port())), "{}", proxy.stderr());
+    proxy.wait_stderr(&format!("name=b address=[::]:{}", b.port()));
     // Limits of a listener that stays apply at once, without a new socket.
     proxy.reload_with(&yaml("{ name: a, port: 0, limits: { targetBytes: 64B } }, { name: b, port: 0 }"));
     assert_eq!(get(a, &"/x".repeat(40)).0, 414);
@@ -388,7 +388,7 @@ fn keys_that_need_a_restart_are_told_as_pending_until_they_are_taken_back() {
     assert_eq!(pending(), serde_json::json!([]));
     proxy.reload_with(&yaml("workers: 2\nstatus: off\nadmin: off\n"));
     assert_eq!(pending(), serde_json::json!(["workers", "status", "admin"]));
-    assert!(proxy.stderr().contains("wait for a restart: workers, status, admin"), "{}", proxy.stderr());
+    proxy.wait_stderr("wait for a restart: workers, status, admin");
     assert_eq!(get(proxy.address("status"), "/livez").0, 200);
     proxy.reload_with(&yaml("workers: 1\n"));
     assert_eq!(pending(), serde_json::json!([]));

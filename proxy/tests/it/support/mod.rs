@@ -163,6 +163,11 @@ impl Proxy {
         self.stdout.lock().unwrap().clone()
     }
 
+    /// Waits until stderr has this: it is read by a thread of its own.
+    pub fn wait_stderr(&self, text: &str) {
+        wait_for(text, || self.stderr().contains(text).then_some(()));
+    }
+
     pub fn stderr(&self) -> String {
         self.stderr.lock().unwrap().clone()
     }

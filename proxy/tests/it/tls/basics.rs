@@ -203,7 +203,7 @@ fn http_without_tls_is_told_so_and_counted() {
     assert_eq!(http(setup.address(), "\u{1}nonsense"), "");
     assert_eq!(setup.failed("not_tls"), 2.0);
     wait_for("the line", || setup.proxy.stderr().contains("reason=\"not_tls\"").then_some(()));
-    assert!(setup.proxy.stderr().contains("the client does not speak TLS"), "{}", setup.proxy.stderr());
+    setup.proxy.wait_stderr("the client does not speak TLS");
     assert_eq!(Client::new(&setup.ca).get(setup.address(), "/").unwrap().status, 200);
 }
 

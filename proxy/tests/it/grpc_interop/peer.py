@@ -115,7 +115,8 @@ async def serve(streams=None, cert=None, key=None):
     server = grpc.aio.server(handlers=[Interop()], options=options)
     if cert:
         pair = open(key, "rb").read(), open(cert, "rb").read()
-        port = server.add_secure_port("localhost:0", grpc.ssl_server_credentials([pair]))
+        # Not localhost: of its two addresses one may have that port taken already, and the other server answers there.
+        port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
     else:
         port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

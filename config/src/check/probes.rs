@@ -6,8 +6,8 @@ use crate::{
     listener::tls::ClientAuthMode,
 };
 
-/// Kubelet has no client certificate: where one is required, its probes fail for ever. Who writes `status` knows where
-/// they belong; who does not, or switched it off, is told.
+/// The kubelet has no client certificate: where one is required, its probes always fail. A configuration with `status` has a
+/// place for probes; without it, or with `status: off`, there is a warning.
 pub(crate) fn check(file: &File, config: &Config, report: &mut Report) {
     let known = file.status.is_some() && config.status.is_some();
     let written = file.listeners.as_ref().map_or(&[][..], |listeners| &listeners.value);

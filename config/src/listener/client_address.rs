@@ -23,8 +23,8 @@ pub(crate) fn trusted_cidrs(block: Option<&At<ClientAddressBlock>>, report: &mut
     items.iter().filter_map(|item| cidr::accept(&item.value, &item.place, report)).collect()
 }
 
-/// Whoever may send the header may claim any address, so nobody may who is not named.
-/// Checks whether connections begin with a PROXY header.
+/// Checks whether connections begin with a PROXY header. A peer that may send one may claim any address, so the peers
+/// must be named.
 pub(crate) fn proxy_protocol(
     block: Option<&At<ClientAddressBlock>>,
     direction: Direction,
@@ -36,7 +36,7 @@ pub(crate) fn proxy_protocol(
         let message = "an outbound listener takes requests from the app, which sends no PROXY header";
         report.error(&written.place, "proxy-protocol-outbound", message, "remove `proxyProtocol`");
     } else if block.trusted_cidrs.as_ref().is_none_or(|cidrs| cidrs.value.is_empty()) {
-        let message = "anybody could claim any address: nobody is named that may send the PROXY header";
+        let message = "any client could claim any address: no peer is named that may send the PROXY header";
         let help = "write the load balancer's addresses as `trustedCIDRs: [10.0.0.0/8]` beside it";
         report.error(&written.place, "proxy-protocol-untrusted", message, help);
     }

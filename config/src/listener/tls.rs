@@ -68,7 +68,7 @@ block! {
         "caFiles" ca_files: Vec<At<String>>,
         /// PEM files with certificate revocation lists. With any, every CA in a client's chain needs one that is current, else the client is refused. Default none.
         "crlFiles" crl_files: Vec<At<String>>,
-        /// Whether the app is told who the client is, in X-Forwarded-Client-Cert. Default false; from clients that header is always removed.
+        /// Whether the client's identity is forwarded to the app in X-Forwarded-Client-Cert. Default false; that header is always removed from clients' requests.
         "forwardIdentity" forward_identity: Flag,
     }
     required ["caFiles"]
@@ -156,7 +156,7 @@ pub struct ClientAuth {
     pub crls: Vec<CertificateRevocationListDer<'static>>,
     /// Where they were read from.
     pub crl_files: Vec<Arc<Path>>,
-    /// Whether the app is told in X-Forwarded-Client-Cert. Default false.
+    /// Whether the client's identity is forwarded to the app in X-Forwarded-Client-Cert. Default false.
     pub forward_identity: bool,
 }
 

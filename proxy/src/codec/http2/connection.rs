@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::{
     Error, Excess, PREFACE, Reason,
     excess::Counts,
+    fault::Fault,
     frame::{self, setting},
     hpack::Decoder,
     message::Block,
@@ -505,35 +506,5 @@ impl State {
             frame::write_window_update(self.out.own(), 0, more);
             self.wake();
         }
-    }
-}
-
-/// What ends a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub(super) reason: Reason,
-    pub(super) why: &'static str,
-    pub(super) excess: Option<Excess>,
-}
-
-impl Fault {
-    pub(super) const fn new(reason: Reason, why: &'static str) -> Self {
-        Self { reason, why, excess: None }
-    }
-
-    pub(super) const fn protocol(why: &'static str) -> Self {
-        Self::new(Reason::PROTOCOL_ERROR, why)
-    }
-
-    pub(super) fn excess(excess: Excess) -> Self {
-        let why = match excess {
-            Excess::Resets => "too many streams were reset",
-            Excess::Pings => "too many PING",
-            Excess::Settings => "too many SETTINGS",
-            Excess::Data => "a flood of empty DATA",
-            Excess::Continuation => "too many CONTINUATION",
-            Excess::Fields => "a header block that unfolds into too much",
-        };
-        Self { reason: Reason::ENHANCE_YOUR_CALM, why, excess: Some(excess) }
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! A connection is one state ([`connection`]) that its task and the handles of its streams share; all of them live on one
 //! worker, so there is no lock. The task alone reads and writes the socket ([`driver`]): what was read changes the state
-//! ([`receive`]), and what streams send is written to a common buffer ([`send`], [`outbox`]) that the task empties, so
+//! ([`receive`], [`heads`], [`control`]), and what streams send is written to a common buffer ([`send`], [`outbox`]) that the task empties, so
 //! the answers of many streams leave in one write.
 //!
 //! What a connection holds is bounded. Data that arrives is bounded by the windows that we give and is kept by its
@@ -14,10 +14,13 @@
 //! nothing but work for us.
 
 pub(crate) mod connection;
+mod control;
 pub(crate) mod driver;
 mod excess;
+mod fault;
 mod frame;
 pub(crate) mod fuzzing;
+mod heads;
 pub(crate) mod hpack;
 pub(crate) mod incoming;
 mod message;

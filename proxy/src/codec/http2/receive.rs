@@ -1,30 +1,16 @@
-//! What the peer sends: bytes become frames, and frames change the state (RFC 9113 sections 4 to 6).
+//! What the peer sends: bytes become frames, and frames change the state (RFC 9113 section 4).
 //!
-//! DATA is taken as it comes, however it is cut. Other frames are small and are looked at when they are whole.
+//! DATA is taken as it comes, however it is cut. Other frames are small and are looked at when they are whole: those with
+//! header blocks in [`super::heads`], the others in [`super::control`].
 
 use tokio::time::Instant;
 
 use super::{
-    Error, Excess, PREFACE, Reason,
-    connection::{FAREWELL, Fault, Going, Side, State},
-    frame::{self, ACK, END_HEADERS, END_STREAM, Head, LONGEST, PADDED, kind, number, setting},
-    message::{self, Fields, Malformed},
+    Error, PREFACE, Reason,
+    connection::{Side, State},
+    fault::Fault,
+    frame::{self, END_STREAM, Head, LONGEST, PADDED, kind},
 };
-
-/// Frames of CONTINUATION in one header block.
-const CONTINUATIONS: usize = 16;
-
-/// Requests that may be reset before we have seen them, at one time (CVE-2023-44487).
-const RESETS_UNSEEN: usize = 20;
-
-/// A header block may unfold into so many times what a head may have. What is a little too large is answered.
-const UNFOLDS: usize = 4;
-
-/// Interim responses (1xx) before the response, as over HTTP/1.1.
-const INTERIMS: u8 = 10;
-
-/// The largest window (RFC 9113 section 6.9.1).
-const LARGEST_WINDOW: i64 = 0x7fff_ffff;
 
 /// How far reading is.
 #[derive(Debug)]
@@ -40,16 +26,16 @@ pub(super) struct Reading {
     /// Where they belong; none when the stream is closed.
     data_stream: u32,
     data_ends: bool,
-    block: Option<Block>,
+    pub(super) block: Option<Block>,
 }
 
 /// A header block that goes on in CONTINUATION.
 #[derive(Debug)]
-struct Block {
-    stream: u32,
-    ends: bool,
-    bytes: Vec<u8>,
-    frames: usize,
+pub(super) struct Block {
+    pub(super) stream: u32,
+    pub(super) ends: bool,
+    pub(super) bytes: Vec<u8>,
+    pub(super) frames: usize,
 }
 
 impl Reading {
@@ -203,7 +189,7 @@ impl State {
         match head.kind {
             kind::DATA => self.padded_data(head, payload),
             kind::HEADERS => self.headers(head, payload),
-            kind::PRIORITY => priority(head, payload),
+            kind::PRIORITY => Self::priority(head, payload),
             kind::RST_STREAM => self.reset_came(head, payload),
             kind::SETTINGS => self.settings_came(head, payload),
             kind::PUSH_PROMISE => Err(Fault::protocol("a push that was not asked for")),
@@ -214,8 +200,6 @@ impl State {
             _ => Ok(()), // RFC 9113 section 4.1
         }
     }
-
-    // === DATA ===
 
     /// The head of DATA came; its payload is taken piece by piece.
     fn begin_data(&mut self, head: Head) -> Result<(), Fault> {
@@ -298,321 +282,12 @@ impl State {
         if ends { self.data_ended(key) } else { Ok(()) }
     }
 
-    fn data_ended(&mut self, key: usize) -> Result<(), Fault> {
+    pub(super) fn data_ended(&mut self, key: usize) -> Result<(), Fault> {
         if !self.stream(key).receiving.end() {
             self.stream(key).receiving.ended = false;
             return self.reset(key, Reason::PROTOCOL_ERROR, "less data than Content-Length says");
         }
         self.close_if_done(key);
         Ok(())
-    }
-
-    // === HEADERS ===
-
-    fn headers(&mut self, head: Head, payload: &[u8]) -> Result<(), Fault> {
-        if head.stream & 1 == 0 {
-            return Err(Fault::protocol("HEADERS on a stream that the peer cannot open"));
-        }
-        let block = frame::strip(head, payload).ok_or_else(|| match head.has(PADDED) {
-            true => Fault::protocol("padding is longer than its frame"),
-            false => Fault::new(Reason::FRAME_SIZE_ERROR, "HEADERS without their priority"),
-        })?;
-        let ends = head.has(END_STREAM);
-        if head.has(END_HEADERS) {
-            return self.header_block(head.stream, ends, block);
-        }
-        self.reading.block = Some(Block { stream: head.stream, ends, bytes: block.to_vec(), frames: 0 });
-        Ok(())
-    }
-
-    fn continuation(&mut self, head: Head, payload: &[u8]) -> Result<(), Fault> {
-        let most = self.settings.header_list as usize + LONGEST;
-        let Some(block) = &mut self.reading.block else {
-            return Err(Fault::protocol("CONTINUATION without HEADERS"));
-        };
-        block.frames += 1;
-        if block.frames > CONTINUATIONS || block.bytes.len() + payload.len() > most {
-            return Err(Fault::excess(Excess::Continuation));
-        }
-        block.bytes.extend_from_slice(payload);
-        if head.has(END_HEADERS)
-            && let Some(block) = self.reading.block.take()
-        {
-            return self.header_block(block.stream, block.ends, &block.bytes);
-        }
-        Ok(())
-    }
-
-    fn header_block(&mut self, id: u32, ends: bool, block: &[u8]) -> Result<(), Fault> {
-        match (self.find(id), self.settings.side) {
-            (Some(key), Side::Server) => self.trailers(key, ends, block),
-            (Some(key), Side::Client) if self.stream(key).receiving.begun => self.trailers(key, ends, block),
-            (Some(key), Side::Client) => self.response(key, ends, block),
-            (None, Side::Server) if id > self.newest => self.new_request(id, ends, block),
-            (None, Side::Server) if !self.reset_lately.contains(&id) => {
-                Err(Fault::new(Reason::STREAM_CLOSED, "HEADERS on a stream that is closed"))
-            }
-            (None, Side::Client) if id > self.newest => {
-                Err(Fault::protocol("HEADERS on a stream that was not opened"))
-            }
-            // The block counts for the table all the same.
-            (None, _) => self.decode(block).map(drop),
-        }
-    }
-
-    fn decode(&mut self, block: &[u8]) -> Result<Fields, Fault> {
-        let most = self.settings.header_list as usize;
-        let mut fields = Fields::new(most);
-        let decoded = self.decoder.decode(block, &mut |field, size| {
-            fields.take(field, size);
-            fields.size() <= most * UNFOLDS
-        });
-        match decoded {
-            Err(error) => Err(Fault::new(Reason::COMPRESSION_ERROR, error.reason())),
-            Ok(()) if fields.size() > most * UNFOLDS => Err(Fault::excess(Excess::Fields)),
-            Ok(()) => Ok(fields),
-        }
-    }
-
-    fn new_request(&mut self, id: u32, ends: bool, block: &[u8]) -> Result<(), Fault> {
-        self.counts.stream();
-        let fields = self.decode(block)?;
-        if matches!(self.going, Going::Since(last) if id > last) {
-            self.newest = id;
-            self.pass_over(id);
-            return Ok(());
-        }
-        if self.open.len() >= self.settings.streams as usize {
-            self.newest = id;
-            self.refusals.streams += 1;
-            self.write_reset(id, Reason::REFUSED_STREAM);
-            return Ok(());
-        }
-        let (head, length) = match message::request(fields, ends) {
-            Ok(request) => request,
-            Err(Malformed(why)) => {
-                tracing::debug!(why, "malformed HTTP/2 request");
-                self.newest = id;
-                self.refusals.malformed += 1;
-                self.write_reset(id, Reason::PROTOCOL_ERROR);
-                return self.count_reset();
-            }
-        };
-        let key = self.add(id);
-        let receiving = &mut self.stream(key).receiving;
-        (receiving.begun, receiving.ended) = (true, ends);
-        (receiving.left, receiving.unread) = (length, length);
-        self.arrived.push_back((head, key));
-        Ok(())
-    }
-
-    fn response(&mut self, key: usize, ends: bool, block: &[u8]) -> Result<(), Fault> {
-        let fields = self.decode(block)?;
-        let only_head = self.stream(key).receiving.only_head;
-        let (head, length) = match message::response(fields, ends, only_head) {
-            Ok(response) => response,
-            Err(Malformed(why)) => return self.reset(key, Reason::PROTOCOL_ERROR, why),
-        };
-        let receiving = &mut self.stream(key).receiving;
-        if head.status.is_informational() {
-            receiving.interim = Some(head.status);
-            receiving.interims += 1;
-            if receiving.interims > INTERIMS {
-                return self.reset(key, Reason::PROTOCOL_ERROR, "too many interim responses");
-            }
-        } else {
-            (receiving.begun, receiving.ended) = (true, ends);
-            // Without a body the length is that of another response.
-            (receiving.left, receiving.unread) = (length, length.filter(|length| *length > 0));
-            receiving.response = Some(head);
-        }
-        receiving.wake();
-        self.close_if_done(key);
-        Ok(())
-    }
-
-    fn trailers(&mut self, key: usize, ends: bool, block: &[u8]) -> Result<(), Fault> {
-        let fields = self.decode(block)?;
-        self.counts.progress();
-        if self.stream(key).receiving.ended {
-            return self.reset(key, Reason::STREAM_CLOSED, "HEADERS behind the end");
-        }
-        if !ends {
-            return self.reset(key, Reason::PROTOCOL_ERROR, "a second head");
-        }
-        match message::trailers(fields) {
-            Ok(trailers) => {
-                self.stream(key).receiving.trailers = Some(trailers);
-                self.data_ended(key)
-            }
-            Err(Malformed(why)) => self.reset(key, Reason::PROTOCOL_ERROR, why),
-        }
-    }
-
-    // === the others ===
-
-    fn reset_came(&mut self, head: Head, payload: &[u8]) -> Result<(), Fault> {
-        let code = payload.try_into().map_err(|_| Fault::new(Reason::FRAME_SIZE_ERROR, "RST_STREAM"))?;
-        if self.is_idle(head.stream) {
-            return Err(Fault::protocol("RST_STREAM on a stream that is not open"));
-        }
-        let reason = Reason(u32::from_be_bytes(code));
-        let Some(key) = self.find(head.stream) else { return Ok(()) };
-        let begun = self.stream(key).sending.begun;
-        self.stream(key).fail(Error::Reset(reason));
-        self.close_if_done(key);
-        if begun || self.settings.side == Side::Client {
-            return Ok(());
-        }
-        if self.arrived.iter().any(|(_, one)| *one == key) {
-            self.unseen_resets += 1;
-            if self.unseen_resets > RESETS_UNSEEN {
-                return Err(Fault::excess(Excess::Resets));
-            }
-        }
-        self.count_reset()
-    }
-
-    fn settings_came(&mut self, head: Head, payload: &[u8]) -> Result<(), Fault> {
-        if head.stream != 0 {
-            return Err(Fault::protocol("SETTINGS on a stream"));
-        }
-        if !payload.len().is_multiple_of(6) || (head.has(ACK) && !payload.is_empty()) {
-            return Err(Fault::new(Reason::FRAME_SIZE_ERROR, "SETTINGS"));
-        }
-        if head.has(ACK) {
-            return Ok(());
-        }
-        if self.settings.side == Side::Server {
-            self.counts.settings().map_err(Fault::excess)?;
-        }
-        for one in payload.as_chunks::<6>().0 {
-            let [n0, n1, v0, v1, v2, v3] = *one;
-            self.set(u16::from_be_bytes([n0, n1]), u32::from_be_bytes([v0, v1, v2, v3]))?;
-        }
-        self.has_settings = true;
-        frame::write_settings_ack(self.out.own());
-        Ok(())
-    }
-
-    fn set(&mut self, name: u16, value: u32) -> Result<(), Fault> {
-        match name {
-            setting::HEADER_TABLE_SIZE => self.tell_table |= value < 4096,
-            setting::ENABLE_PUSH if value > 1 || (value == 1 && self.settings.side == Side::Client) => {
-                return Err(Fault::protocol("ENABLE_PUSH"));
-            }
-            setting::MAX_CONCURRENT_STREAMS => self.peer_streams = value as usize,
-            setting::INITIAL_WINDOW_SIZE => self.set_first_window(i64::from(value))?,
-            setting::MAX_FRAME_SIZE if !(LONGEST..1 << 24).contains(&(value as usize)) => {
-                return Err(Fault::protocol("MAX_FRAME_SIZE"));
-            }
-            setting::MAX_FRAME_SIZE => self.peer_frame = value as usize,
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// The windows of all streams change with that of new ones (RFC 9113 section 6.9.2).
-    fn set_first_window(&mut self, window: i64) -> Result<(), Fault> {
-        const TOO_LARGE: Fault = Fault::new(Reason::FLOW_CONTROL_ERROR, "INITIAL_WINDOW_SIZE");
-        if window > LARGEST_WINDOW {
-            return Err(TOO_LARGE);
-        }
-        let more = window - std::mem::replace(&mut self.peer_window, window);
-        for place in 0..self.open.len() {
-            let key = self.open[place].1;
-            let sending = &mut self.stream(key).sending;
-            sending.window += more;
-            if sending.window > LARGEST_WINDOW {
-                return Err(TOO_LARGE);
-            }
-            self.enqueue(key);
-        }
-        self.pump();
-        Ok(())
-    }
-
-    fn ping(&mut self, head: Head, payload: &[u8]) -> Result<(), Fault> {
-        let payload = payload.try_into().map_err(|_| Fault::new(Reason::FRAME_SIZE_ERROR, "PING"))?;
-        if head.stream != 0 {
-            return Err(Fault::protocol("PING on a stream"));
-        }
-        if self.settings.side == Side::Server {
-            let own = head.has(ACK) && payload == FAREWELL && self.going == Going::Told;
-            if !own {
-                self.counts.ping().map_err(Fault::excess)?;
-            }
-        }
-        match head.has(ACK) {
-            true if payload == FAREWELL => self.farewell_confirmed(),
-            true => {}
-            false => frame::write_ping(self.out.own(), ACK, payload),
-        }
-        Ok(())
-    }
-
-    fn go_away_came(&mut self, head: Head, payload: &[u8]) -> Result<(), Fault> {
-        let Some((last, rest)) = payload.split_first_chunk() else {
-            return Err(Fault::new(Reason::FRAME_SIZE_ERROR, "GOAWAY"));
-        };
-        let Some(code) = rest.first_chunk() else {
-            return Err(Fault::new(Reason::FRAME_SIZE_ERROR, "GOAWAY"));
-        };
-        if head.stream != 0 {
-            return Err(Fault::protocol("GOAWAY on a stream"));
-        }
-        self.peer_goes = true;
-        let (last, reason) = (number(*last), Reason(u32::from_be_bytes(*code)));
-        tracing::debug!(last, %reason, words = %rest[4..].escape_ascii(), "the peer sent GOAWAY");
-        if self.settings.side == Side::Client {
-            while let Some((id, key)) = self.open.back().copied().filter(|(id, _)| *id > last) {
-                self.stream(key).fail(Error::Unprocessed(reason));
-                self.close_if_done(key);
-                debug_assert!(self.find(id).is_none());
-            }
-        }
-        Ok(())
-    }
-
-    fn window_update(&mut self, head: Head, payload: &[u8]) -> Result<(), Fault> {
-        let more = payload.try_into().map_err(|_| Fault::new(Reason::FRAME_SIZE_ERROR, "WINDOW_UPDATE"))?;
-        let more = i64::from(number(more));
-        if head.stream == 0 {
-            self.send_window += more;
-            if more == 0 {
-                return Err(Fault::protocol("a window of nothing more"));
-            }
-            if self.send_window > LARGEST_WINDOW {
-                return Err(Fault::new(Reason::FLOW_CONTROL_ERROR, "the connection's window is too large"));
-            }
-            self.pump();
-            return Ok(());
-        }
-        if self.is_idle(head.stream) {
-            return Err(Fault::protocol("WINDOW_UPDATE on a stream that is not open"));
-        }
-        let Some(key) = self.find(head.stream) else { return Ok(()) };
-        if more == 0 {
-            return self.reset(key, Reason::PROTOCOL_ERROR, "a window of nothing more");
-        }
-        let sending = &mut self.stream(key).sending;
-        sending.window += more;
-        if sending.window > LARGEST_WINDOW {
-            return self.reset(key, Reason::FLOW_CONTROL_ERROR, "the stream's window is too large");
-        }
-        self.enqueue(key);
-        self.pump();
-        Ok(())
-    }
-}
-
-/// Priorities are not used (RFC 9113 section 5.3.2).
-fn priority(head: Head, payload: &[u8]) -> Result<(), Fault> {
-    let depends_on: Option<[u8; 4]> = payload.first_chunk().copied();
-    match depends_on {
-        _ if head.stream == 0 => Err(Fault::protocol("PRIORITY on the connection")),
-        Some(on) if payload.len() == 5 && number(on) != head.stream => Ok(()),
-        Some(_) if payload.len() == 5 => Err(Fault::protocol("a stream that depends on itself")),
-        _ => Err(Fault::new(Reason::FRAME_SIZE_ERROR, "PRIORITY")),
     }
 }

@@ -39,7 +39,9 @@ pub const ALL: &[Target] = &[
 
 /// A configuration file: accepted, or refused with places and a way out.
 pub fn config(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
     if let Err(error) = load_str("fuzz.yaml", text, &|_: &str| None) {
         assert!(!error.render(false).is_empty());
     }
@@ -47,11 +49,15 @@ pub fn config(data: &[u8]) {
 
 /// A token: what is read twice is read in the same way, and what is read is what was written.
 pub fn token(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
     if let Ok(token) = Token::parse(text) {
         assert_eq!(text.bytes().filter(|byte| *byte == b'.').count(), 2);
         assert_eq!(
-            Token::parse(text).map(|again| again.issuer().map(str::to_owned)).ok(),
+            Token::parse(text)
+                .map(|again| again.issuer().map(str::to_owned))
+                .ok(),
             Some(token.issuer().map(str::to_owned))
         );
     }
@@ -61,29 +67,55 @@ pub fn token(data: &[u8]) {
 pub fn jwks_text(data: &[u8]) {
     let _ = Json::parse(data, 16);
     if let Ok(set) = jwks::parse(data) {
-        assert!(!KeySet::public(set).is_empty(), "a set without a usable key is refused");
+        assert!(
+            !KeySet::public(set).is_empty(),
+            "a set without a usable key is refused"
+        );
     }
 }
 
 /// A path: the canonical form is its own canonical form, and has nothing that leads elsewhere.
 pub fn canonical_path(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
     let rules = PathRules::default();
-    let Ok(canonical) = path::canonical(text, rules) else { return };
-    assert_eq!(path::canonical(&canonical, rules).as_deref(), Ok(&*canonical));
-    assert!(
-        canonical.starts_with('/') && !canonical.contains("//") && !canonical.contains(['\\', '{', '"', '<'])
+    let Ok(canonical) = path::canonical(text, rules) else {
+        return;
+    };
+    assert_eq!(
+        path::canonical(&canonical, rules).as_deref(),
+        Ok(&*canonical)
     );
-    assert!(!canonical.split('/').any(|segment| matches!(segment, "." | "..")));
+    assert!(
+        canonical.starts_with('/')
+            && !canonical.contains("//")
+            && !canonical.contains(['\\', '{', '"', '<'])
+    );
+    assert!(
+        !canonical
+            .split('/')
+            .any(|segment| matches!(segment, "." | ".."))
+    );
 }
 
 /// X-Forwarded-Client-Cert from names that somebody else chose: always one element with the pairs that it should have.
 pub fn client_cert(data: &[u8]) {
-    let texts: Vec<Arc<str>> =
-        data.split(|byte| *byte == 0).map(|part| String::from_utf8_lossy(part).into()).collect();
-    let mut identity = Identity { subject: Arc::clone(&texts[0]), ..Identity::default() };
+    let texts: Vec<Arc<str>> = data
+        .split(|byte| *byte == 0)
+        .map(|part| String::from_utf8_lossy(part).into())
+        .collect();
+    let mut identity = Identity {
+        subject: Arc::clone(&texts[0]),
+        ..Identity::default()
+    };
     for (index, text) in texts[1..].iter().enumerate() {
-        if index % 2 == 0 { &mut identity.uris } else { &mut identity.dns_names }.push(Arc::clone(text));
+        if index % 2 == 0 {
+            &mut identity.uris
+        } else {
+            &mut identity.dns_names
+        }
+        .push(Arc::clone(text));
     }
     let value = forwarded_client_cert(&identity, None).expect("any name can be written");
     let (mut quoted, mut escaped, mut pairs) = (false, false, 1);
@@ -112,30 +144,50 @@ pub fn proxy_header(data: &[u8]) {
         match proxy_protocol::parse(&data[..end]) {
             Ok(None) => {}
             Ok(Some(found)) => assert_eq!(
-                proxy_protocol::parse(data).ok().flatten().map(|all| all.length),
+                proxy_protocol::parse(data)
+                    .ok()
+                    .flatten()
+                    .map(|all| all.length),
                 Some(found.length)
             ),
-            Err(_) => assert!(whole.is_err(), "refused after {end} bytes, and taken after all"),
+            Err(_) => assert!(
+                whole.is_err(),
+                "refused after {end} bytes, and taken after all"
+            ),
         }
     }
 }
 
 /// A request head from HTTP/2 on its way to HTTP/1.1: refused, or written as one head that is read in one way.
 pub fn request(data: &[u8]) {
-    let Some(mut head) = request_head(data) else { return };
-    let (mut owned, mut hop) = (owned_headers::Found::default(), hop_by_hop::Found::default());
+    let Some(mut head) = request_head(data) else {
+        return;
+    };
+    let (mut owned, mut hop) = (
+        owned_headers::Found::default(),
+        hop_by_hop::Found::default(),
+    );
     let see = |name: &HeaderName, _: &HeaderValue| {
         owned.see(name);
         hop.see(name);
     };
     let host = match framing::check(&head, &ListenerLimits::default(), see) {
-        Ok(Some(authority)) => HeaderValue::from_str(authority.text).expect("a checked authority is a value"),
+        Ok(Some(authority)) => {
+            HeaderValue::from_str(authority.text).expect("a checked authority is a value")
+        }
         Ok(None) => panic!("HTTP/2 has an authority"),
         Err(_) => return,
     };
-    let Ok(canonical) = path::canonical(head.uri.path(), PathRules::default()) else { return };
-    let Ok(uri) = canonical.parse::<Uri>() else { return };
-    if owned.strip(&mut head.headers, UnderscoreHeaders::Reject, false).is_err() {
+    let Ok(canonical) = path::canonical(head.uri.path(), PathRules::default()) else {
+        return;
+    };
+    let Ok(uri) = canonical.parse::<Uri>() else {
+        return;
+    };
+    if owned
+        .strip(&mut head.headers, UnderscoreHeaders::Reject, false)
+        .is_err()
+    {
         return;
     }
     hop.strip(&mut head.headers, owned_headers::owns);
@@ -145,12 +197,28 @@ pub fn request(data: &[u8]) {
     let mut fields = [httparse::EMPTY_HEADER; 256];
     let mut read = httparse::Request::new(&mut fields);
     let complete = read.parse(&written).expect("what we write can be read");
-    assert_eq!(complete, httparse::Status::Complete(written.len()), "one head and nothing behind it");
-    let count = |wanted: &[&str]| read.headers.iter().filter(|field| wanted.contains(&field.name)).count();
+    assert_eq!(
+        complete,
+        httparse::Status::Complete(written.len()),
+        "one head and nothing behind it"
+    );
+    let count = |wanted: &[&str]| {
+        read.headers
+            .iter()
+            .filter(|field| wanted.contains(&field.name))
+            .count()
+    };
     assert_eq!(count(&["host"]), 1);
     assert!(count(&["content-length", "transfer-encoding"]) <= 1);
     assert_eq!(
-        count(&["connection", "keep-alive", "upgrade", "te", "proxy-connection", "x-forwarded-for"]),
+        count(&[
+            "connection",
+            "keep-alive",
+            "upgrade",
+            "te",
+            "proxy-connection",
+            "x-forwarded-for"
+        ]),
         0
     );
 }
@@ -160,14 +228,23 @@ fn request_head(data: &[u8]) -> Option<http::request::Parts> {
     let mut lines = data.split(|byte| *byte == b'\n');
     let mut first = std::str::from_utf8(lines.next()?).ok()?.splitn(3, ' ');
     let (method, path, authority) = (first.next()?, first.next()?, first.next()?);
-    let uri = Uri::builder().scheme("http").authority(authority).path_and_query(path).build().ok()?;
+    let uri = Uri::builder()
+        .scheme("http")
+        .authority(authority)
+        .path_and_query(path)
+        .build()
+        .ok()?;
     let (mut head, ()) = Request::new(()).into_parts();
-    (head.method, head.uri, head.version) =
-        (Method::from_bytes(method.as_bytes()).ok()?, uri, Version::HTTP_2);
+    (head.method, head.uri, head.version) = (
+        Method::from_bytes(method.as_bytes()).ok()?,
+        uri,
+        Version::HTTP_2,
+    );
     for line in lines {
         let colon = line.iter().position(|byte| *byte == b':')?;
         let name = HeaderName::from_bytes(&line[..colon]).ok()?;
-        head.headers.append(name, HeaderValue::from_bytes(&line[colon + 1..]).ok()?);
+        head.headers
+            .append(name, HeaderValue::from_bytes(&line[colon + 1..]).ok()?);
     }
     Some(head)
 }
@@ -176,12 +253,20 @@ fn request_head(data: &[u8]) -> Option<http::request::Parts> {
 pub fn answer(data: &[u8]) {
     let whole = fuzzing::read_answer(data, data.len());
     for size in [1, 2, 7] {
-        assert_eq!(fuzzing::read_answer(data, size), whole, "in pieces of {size}");
+        assert_eq!(
+            fuzzing::read_answer(data, size),
+            whole,
+            "in pieces of {size}"
+        );
     }
     let first = whole.head.is_some() && !data.starts_with(b"\r") && !data.starts_with(b"\n");
     if first && data.starts_with(b"HTTP/1.1 2") {
         let mut fields = [httparse::EMPTY_HEADER; 128];
-        assert!(httparse::Response::new(&mut fields).parse(data).is_ok_and(|status| status.is_complete()));
+        assert!(
+            httparse::Response::new(&mut fields)
+                .parse(data)
+                .is_ok_and(|status| status.is_complete())
+        );
     }
 }
 
@@ -189,11 +274,21 @@ pub fn answer(data: &[u8]) {
 pub fn client(data: &[u8]) {
     let whole = fuzzing::read_requests(data, data.len());
     for size in [1, 2, 7] {
-        assert_eq!(fuzzing::read_requests(data, size), whole, "in pieces of {size}");
+        assert_eq!(
+            fuzzing::read_requests(data, size),
+            whole,
+            "in pieces of {size}"
+        );
     }
     let places: Vec<usize> = data.iter().map(|byte| usize::from(*byte) * 3).collect();
-    assert_eq!(fuzzing::read_requests_cut_at(data, &places), whole, "cut at {places:?}");
-    let Some(first) = whole.all.first() else { return };
+    assert_eq!(
+        fuzzing::read_requests_cut_at(data, &places),
+        whole,
+        "cut at {places:?}"
+    );
+    let Some(first) = whole.all.first() else {
+        return;
+    };
     let mut fields = [httparse::EMPTY_HEADER; 128];
     let mut read = httparse::Request::new(&mut fields);
     let complete = read.parse(data).is_ok_and(|status| status.is_complete());
@@ -201,17 +296,41 @@ pub fn client(data: &[u8]) {
         return; // bytes that are not UTF-8 are encoded in the target, and that reader refuses them
     }
     assert!(complete, "another reader refuses {first:?}");
-    assert!(first.target.bytes().all(|byte| byte.is_ascii_graphic()), "{first:?}");
-    assert_eq!((read.method, read.version), (Some(first.method.as_str()), Some(u8::from(first.is_http11))));
+    assert!(
+        first.target.bytes().all(|byte| byte.is_ascii_graphic()),
+        "{first:?}"
+    );
+    assert_eq!(
+        (read.method, read.version),
+        (Some(first.method.as_str()), Some(u8::from(first.is_http11)))
+    );
     // An equal Content-Length that stands there once more is taken away (RFC 9110 section 8.6).
-    let is_length = |field: &&httparse::Header<'_>| field.name.eq_ignore_ascii_case("content-length");
-    let repeated = read.headers.iter().filter(is_length).count().saturating_sub(1);
+    let is_length =
+        |field: &&httparse::Header<'_>| field.name.eq_ignore_ascii_case("content-length");
+    let repeated = read
+        .headers
+        .iter()
+        .filter(is_length)
+        .count()
+        .saturating_sub(1);
     assert_eq!(read.headers.len() - repeated, first.fields.len());
     for field in read.headers.iter() {
-        assert!(first.fields.get_all(field.name).iter().any(|value| value == field.value), "{}", field.name);
+        assert!(
+            first
+                .fields
+                .get_all(field.name)
+                .iter()
+                .any(|value| value == field.value),
+            "{}",
+            field.name
+        );
     }
     let lengths = first.fields.get_all(header::CONTENT_LENGTH).iter().count();
-    let encodings = first.fields.get_all(header::TRANSFER_ENCODING).iter().count();
+    let encodings = first
+        .fields
+        .get_all(header::TRANSFER_ENCODING)
+        .iter()
+        .count();
     if first.ended && first.is_http11 && lengths + encodings == 0 {
         assert!(first.body.is_empty() && first.trailers.is_empty());
     }
@@ -225,20 +344,34 @@ pub fn hpack(data: &[u8]) {
     assert!(all.table_size <= 4096 && all.fields.len() <= data.len());
     for most in [0, 1, 3] {
         let some = fuzzing::read_blocks(data, most);
-        assert_eq!((some.table_size, some.broken), (all.table_size, all.broken), "{most} fields");
+        assert_eq!(
+            (some.table_size, some.broken),
+            (all.table_size, all.broken),
+            "{most} fields"
+        );
     }
 }
 
 /// HTTP/2 from a client (an even first byte) or from an endpoint: the bytes mean the same however they are cut, and no more
 /// of bodies is kept than the windows allow.
 pub fn frames(data: &[u8]) {
-    let Some((side, bytes)) = data.split_first() else { return };
+    let Some((side, bytes)) = data.split_first() else {
+        return;
+    };
     let as_endpoint = side & 1 == 1;
-    let mut all = if as_endpoint { Vec::new() } else { b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec() };
+    let mut all = if as_endpoint {
+        Vec::new()
+    } else {
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec()
+    };
     all.extend_from_slice(bytes);
     let whole = fuzzing::take_frames(&all, as_endpoint, usize::MAX);
     assert!(whole.kept <= 256 * 1024);
     for piece in [1, 7, 100] {
-        assert_eq!(fuzzing::take_frames(&all, as_endpoint, piece), whole, "in pieces of {piece}");
+        assert_eq!(
+            fuzzing::take_frames(&all, as_endpoint, piece),
+            whole,
+            "in pieces of {piece}"
+        );
     }
 }

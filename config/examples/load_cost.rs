@@ -4,7 +4,10 @@
 //! Every route has a name, a host name, a path, a method and one of a hundred upstreams: as much as ten thousand of them
 //! have room for in a file of the largest size.
 
-#![allow(clippy::disallowed_types, reason = "there is no clock of a test here, and no tokio")]
+#![allow(
+    clippy::disallowed_types,
+    reason = "there is no clock of a test here, and no tokio"
+)]
 
 use std::{fmt::Write, time::Instant};
 
@@ -13,7 +16,11 @@ fn main() {
     for routes in [10, 100, 1_000, 10_000] {
         let text = file(routes);
         let best = (0..5).map(|_| millis(&text)).fold(f64::INFINITY, f64::min);
-        println!("| {routes} | {} | {best:.1} | {:.1} |", text.len() / 1024, best * 1_000.0 / routes as f64);
+        println!(
+            "| {routes} | {} | {best:.1} | {:.1} |",
+            text.len() / 1024,
+            best * 1_000.0 / routes as f64
+        );
     }
 }
 
@@ -21,7 +28,10 @@ fn main() {
 fn file(routes: usize) -> String {
     let mut text = "upstreams:\n".to_owned();
     for number in 0..100.min(routes) {
-        let _ = writeln!(text, "  u{number}: {{ endpoints: [{{ url: http://u{number} }}] }}");
+        let _ = writeln!(
+            text,
+            "  u{number}: {{ endpoints: [{{ url: http://u{number} }}] }}"
+        );
     }
     text.push_str("routes:\n");
     for number in 0..routes {

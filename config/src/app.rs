@@ -116,19 +116,32 @@ pub(crate) fn accept(app: &At<AppBlock>, base: &Path, report: &mut Report) -> Ap
 }
 
 fn address(app: &AppBlock, base: &Path, report: &mut Report) -> AppAddress {
-    let host = app.host.as_ref().map_or(APP_HOST, |host| loopback(host, report));
+    let host = app
+        .host
+        .as_ref()
+        .map_or(APP_HOST, |host| loopback(host, report));
     let Some(socket) = &app.socket else {
         let port = app.port.as_ref().map_or(0, |port| narrow(port.value.0));
         return AppAddress::Tcp(SocketAddr::new(host, port));
     };
     if let Some(host) = &app.host {
         let help = "remove `host`, or write `port` in place of `socket`";
-        report.error(&host.place, "conflicting-keys", "a socket has no host", help);
+        report.error(
+            &host.place,
+            "conflicting-keys",
+            "a socket has no host",
+            help,
+        );
     }
     let path = base.join(&socket.value);
     if socket.value.is_empty() || path.as_os_str().len() > MAX_SOCKET_PATH {
         let message = format!("the path of a socket has 1 to {MAX_SOCKET_PATH} bytes");
-        report.error(&socket.place, "bad-path", message, "write a shorter path such as /run/app.sock");
+        report.error(
+            &socket.place,
+            "bad-path",
+            message,
+            "write a shorter path such as /run/app.sock",
+        );
     }
     AppAddress::Unix(Arc::new(path))
 }
@@ -139,7 +152,10 @@ fn loopback(host: &At<String>, report: &mut Report) -> IpAddr {
     }
     let address = host.value.parse().ok().filter(IpAddr::is_loopback);
     address.unwrap_or_else(|| {
-        let message = format!("the app is in this pod, and {:?} is not a loopback address", host.value);
+        let message = format!(
+            "the app is in this pod, and {:?} is not a loopback address",
+            host.value
+        );
         let help = "write 127.0.0.1 or ::1; what runs elsewhere belongs under `upstreams`";
         report.error(&host.place, "not-loopback", message, help);
         APP_HOST
@@ -157,14 +173,23 @@ fn readiness(block: Option<&At<ReadinessBlock>>, report: &mut Report) -> Readine
     let probe = match (&block.path, &block.grpc) {
         (Some(_), Some(grpc)) => {
             let help = "keep exactly one of them";
-            report.error(&grpc.place, "conflicting-keys", "`path` and `grpc` exclude each other", help);
+            report.error(
+                &grpc.place,
+                "conflicting-keys",
+                "`path` and `grpc` exclude each other",
+                help,
+            );
             ReadinessProbe::Connect
         }
         (Some(target), None) => {
             path::target(target, report);
-            ReadinessProbe::Http { path: target.value.clone() }
+            ReadinessProbe::Http {
+                path: target.value.clone(),
+            }
         }
-        (None, Some(service)) => ReadinessProbe::Grpc { service: service.value.clone() },
+        (None, Some(service)) => ReadinessProbe::Grpc {
+            service: service.value.clone(),
+        },
         (None, None) => ReadinessProbe::Connect,
     };
     Readiness {
@@ -177,9 +202,9 @@ fn readiness(block: Option<&At<ReadinessBlock>>, report: &mut Report) -> Readine
 /// Shows what was accepted.
 pub(crate) fn show(app: &App) -> Value {
     let object = match &app.address {
-        AppAddress::Tcp(socket) => {
-            Object::new().with("port", socket.port()).with("host", socket.ip().to_string())
-        }
+        AppAddress::Tcp(socket) => Object::new()
+            .with("port", socket.port())
+            .with("host", socket.ip().to_string()),
         AppAddress::Unix(path) => Object::new().with("socket", text(&path.to_string_lossy())),
     };
     let readiness = match &app.readiness.probe {
@@ -187,8 +212,9 @@ pub(crate) fn show(app: &App) -> Value {
         ReadinessProbe::Http { path } => Object::new().with("path", text(path)),
         ReadinessProbe::Grpc { service } => Object::new().with("grpc", text(service)),
     };
-    let readiness =
-        readiness.with("interval", time(app.readiness.interval)).with("timeout", time(app.readiness.timeout));
+    let readiness = readiness
+        .with("interval", time(app.readiness.interval))
+        .with("timeout", time(app.readiness.timeout));
     let limits = app.limits.show();
     object
         .with("protocol", show::word(app.protocol))

@@ -49,20 +49,43 @@ pub struct Names {
 
 /// Compares two configurations.
 pub fn diff(old: &Config, new: &Config) -> Changes {
-    let routes = names(&old.routes, &new.routes, |route| &route.name, |a, b| same_route(old, a, new, b));
+    let routes = names(
+        &old.routes,
+        &new.routes,
+        |route| &route.name,
+        |a, b| same_route(old, a, new, b),
+    );
     Changes {
-        listeners: names(&old.listeners, &new.listeners, |listener| &listener.name, PartialEq::eq),
+        listeners: names(
+            &old.listeners,
+            &new.listeners,
+            |listener| &listener.name,
+            PartialEq::eq,
+        ),
         jwt_providers: names(
             &old.jwt_providers,
             &new.jwt_providers,
             |provider| &provider.name,
             PartialEq::eq,
         ),
-        upstreams: names(&old.upstreams, &new.upstreams, |upstream| &upstream.name, PartialEq::eq),
-        rate_limits: names(&old.rate_limits, &new.rate_limits, |limit| &limit.name, PartialEq::eq),
+        upstreams: names(
+            &old.upstreams,
+            &new.upstreams,
+            |upstream| &upstream.name,
+            PartialEq::eq,
+        ),
+        rate_limits: names(
+            &old.rate_limits,
+            &new.rate_limits,
+            |limit| &limit.name,
+            PartialEq::eq,
+        ),
         routes,
         settings: keys([
-            ("readiness", old.app.as_ref().map(|a| &a.readiness) != new.app.as_ref().map(|a| &a.readiness)),
+            (
+                "readiness",
+                old.app.as_ref().map(|a| &a.readiness) != new.app.as_ref().map(|a| &a.readiness),
+            ),
             ("redis", old.redis != new.redis),
             ("telemetry", old.telemetry != new.telemetry),
             ("reload", old.reload != new.reload),
@@ -77,10 +100,18 @@ pub fn diff(old: &Config, new: &Config) -> Changes {
 }
 
 fn keys<const N: usize>(keys: [(&'static str, bool); N]) -> Vec<&'static str> {
-    keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+    keys.into_iter()
+        .filter(|(_, differs)| *differs)
+        .map(|(key, _)| key)
+        .collect()
 }
 
-fn names<T>(old: &[T], new: &[T], name: impl Fn(&T) -> &str, same: impl Fn(&T, &T) -> bool) -> Names {
+fn names<T>(
+    old: &[T],
+    new: &[T],
+    name: impl Fn(&T) -> &str,
+    same: impl Fn(&T, &T) -> bool,
+) -> Names {
     let known: HashMap<&str, &T> = old.iter().map(|item| (name(item), item)).collect();
     let mut names = Names::default();
     for item in new {
@@ -99,12 +130,17 @@ fn names<T>(old: &[T], new: &[T], name: impl Fn(&T) -> &str, same: impl Fn(&T, &
 /// Compares two routes by the names of what they refer to: indexes shift when something is added before.
 fn same_route(old: &Config, a: &Route, new: &Config, b: &Route) -> bool {
     let listeners = |config: &Config, route: &Route| -> Vec<_> {
-        route.listeners.iter().map(|id| config.listener(*id).name.clone()).collect()
+        route
+            .listeners
+            .iter()
+            .map(|id| config.listener(*id).name.clone())
+            .collect()
     };
     let backends = |config: &Config, route: &Route| match &route.action {
-        Action::Forward(backends) => {
-            backends.iter().map(|item| (config.upstream(item.upstream).name.clone(), item.weight)).collect()
-        }
+        Action::Forward(backends) => backends
+            .iter()
+            .map(|item| (config.upstream(item.upstream).name.clone(), item.weight))
+            .collect(),
         Action::Redirect(_) | Action::Respond(_) => Vec::new(),
     };
     let credentials = |config: &Config, route: &Route| -> Vec<_> {
@@ -115,16 +151,25 @@ fn same_route(old: &Config, a: &Route, new: &Config, b: &Route) -> bool {
         };
         match &route.auth.requirement {
             Requirement::None => Vec::new(),
-            Requirement::AnyOf(list) | Requirement::AllOf(list) => list.iter().map(credential).collect(),
+            Requirement::AnyOf(list) | Requirement::AllOf(list) => {
+                list.iter().map(credential).collect()
+            }
             Requirement::Optional(list) => list.iter().map(token).collect(),
         }
     };
     let limits = |config: &Config, route: &Route| -> Vec<_> {
-        route.rate_limits.iter().map(|id| config.rate_limit(*id).name.clone()).collect()
+        route
+            .rate_limits
+            .iter()
+            .map(|id| config.rate_limit(*id).name.clone())
+            .collect()
     };
     let mirror = |config: &Config, route: &Route| {
         let mirror = route.request_mirror.as_ref()?;
-        Some((config.upstream(mirror.upstream).name.clone(), mirror.percent))
+        Some((
+            config.upstream(mirror.upstream).name.clone(),
+            mirror.percent,
+        ))
     };
     let without_references = |route: &Route| {
         let mut route = route.clone();
@@ -168,9 +213,14 @@ impl fmt::Display for Changes {
             ("rateLimits", &self.rate_limits),
             ("routes", &self.routes),
         ] {
-            let signed = [("+", &names.added), ("-", &names.removed), ("~", &names.changed)];
-            let words =
-                signed.iter().flat_map(|(sign, list)| list.iter().map(move |name| format!(" {sign}{name}")));
+            let signed = [
+                ("+", &names.added),
+                ("-", &names.removed),
+                ("~", &names.changed),
+            ];
+            let words = signed
+                .iter()
+                .flat_map(|(sign, list)| list.iter().map(move |name| format!(" {sign}{name}")));
             let words: String = words.collect();
             if !words.is_empty() {
                 parts.push(format!("{kind}{words}"));
@@ -180,9 +230,16 @@ impl fmt::Display for Changes {
             parts.push(format!("changed {}", self.settings.join(", ")));
         }
         if !self.needs_restart.is_empty() {
-            parts.push(format!("pending restart: {}", self.needs_restart.join(", ")));
+            parts.push(format!(
+                "pending restart: {}",
+                self.needs_restart.join(", ")
+            ));
         }
-        f.write_str(if parts.is_empty() { "nothing changed" } else { "" })?;
+        f.write_str(if parts.is_empty() {
+            "nothing changed"
+        } else {
+            ""
+        })?;
         f.write_str(&parts.join("; "))
     }
 }

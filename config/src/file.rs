@@ -156,7 +156,14 @@ pub fn effective_json(config: &Config) -> Value {
         providers: &config.jwt_providers,
         rate_limits: &config.rate_limits,
     };
-    root.insert("routes".to_owned(), config.routes.iter().map(|item| route::show(item, &lists)).collect());
+    root.insert(
+        "routes".to_owned(),
+        config
+            .routes
+            .iter()
+            .map(|item| route::show(item, &lists))
+            .collect(),
+    );
     root.insert("telemetry".to_owned(), telemetry::show(&config.telemetry));
     root.insert("status".to_owned(), server::show(config.status));
     root.insert("admin".to_owned(), server::show(config.admin));

@@ -102,7 +102,15 @@ pub enum Store {
 impl RateLimit {
     /// A limit whose burst is what comes back in `per`; the fields are public for the rest.
     pub fn new(name: Arc<str>, requests: u32, per: Duration, key: RateLimitKey) -> Self {
-        Self { name, requests, per, burst: requests, key, mode: Mode::Enforce, store: Store::Pod }
+        Self {
+            name,
+            requests,
+            per,
+            burst: requests,
+            key,
+            mode: Mode::Enforce,
+            store: Store::Pod,
+        }
     }
 }
 
@@ -148,32 +156,64 @@ pub(crate) fn accept(
         .collect()
 }
 
-fn rate_limit(name: &str, block: &RateLimitBlock, has_redis: bool, report: &mut Report) -> RateLimit {
+fn rate_limit(
+    name: &str,
+    block: &RateLimitBlock,
+    has_redis: bool,
+    report: &mut Report,
+) -> RateLimit {
     let requests = narrow(number(&block.requests, 1));
-    let key = block.key.as_ref().and_then(|written| key(written, report)).unwrap_or(RateLimitKey::Global);
+    let key = block
+        .key
+        .as_ref()
+        .and_then(|written| key(written, report))
+        .unwrap_or(RateLimitKey::Global);
     let mut limit = RateLimit::new(name.into(), requests, per(block.per.as_ref(), report), key);
     limit.burst = narrow(number(&block.burst, u64::from(requests)));
     limit.mode = word(&block.mode, Mode::Enforce);
-    if let Some(At { value: Word(SharedStore::Redis), place }) = &block.store {
+    if let Some(At {
+        value: Word(SharedStore::Redis),
+        place,
+    }) = &block.store
+    {
         limit.store = Store::Redis;
         if !has_redis {
             let help = "add `redis: { url: … }`";
-            report.error(place, "missing-key", "there is no `redis` in this file", help);
+            report.error(
+                place,
+                "missing-key",
+                "there is no `redis` in this file",
+                help,
+            );
         }
     }
     limit
 }
 
 fn per(written: Option<&At<Time>>, report: &mut Report) -> Duration {
-    let Some(At { value: Time(per), place }) = written else { return PER.1 };
+    let Some(At {
+        value: Time(per),
+        place,
+    }) = written
+    else {
+        return PER.1;
+    };
     if !(PER.0..=PER.1).contains(per) {
         let help = "write a time from 1ms to 24h";
-        report.error(place, "out-of-range", "the time of a rate limit is out of range", help);
+        report.error(
+            place,
+            "out-of-range",
+            "the time of a rate limit is out of range",
+            help,
+        );
     }
     *per
 }
 
-fn key(written: &At<Either<Word<PlainKey>, RateLimitKeyBlock>>, report: &mut Report) -> Option<RateLimitKey> {
+fn key(
+    written: &At<Either<Word<PlainKey>, RateLimitKeyBlock>>,
+    report: &mut Report,
+) -> Option<RateLimitKey> {
     let block = match &written.value {
         Either::Short(Word(PlainKey::Global)) => return Some(RateLimitKey::Global),
         Either::Short(Word(PlainKey::ClientAddress)) => return Some(RateLimitKey::ClientAddress),

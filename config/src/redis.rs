@@ -66,15 +66,30 @@ const REDIS_TIMEOUT: Duration = Duration::from_millis(50);
 const FORM: &str = "redis://host:6379";
 
 /// Checks the server. `None` was reported.
-pub(crate) fn accept(block: &At<RedisBlock>, files: &mut Files<'_>, report: &mut Report) -> Option<Redis> {
+pub(crate) fn accept(
+    block: &At<RedisBlock>,
+    files: &mut Files<'_>,
+    report: &mut Report,
+) -> Option<Redis> {
     let block = &block.value;
     let timeout = time_over_zero(&block.timeout, REDIS_TIMEOUT, report);
     let on_error = word(&block.on_error, OnError::Allow);
-    let username = block.username.as_ref().and_then(|name| username(name, block, report));
-    let password = block.password.as_ref().and_then(|written| secret::password(written, files, report));
+    let username = block
+        .username
+        .as_ref()
+        .and_then(|name| username(name, block, report));
+    let password = block
+        .password
+        .as_ref()
+        .and_then(|written| secret::password(written, files, report));
     let (endpoint, secure, database) = server(block.url.as_ref()?, report)?;
-    if let Some(written) = block.password.as_ref().filter(|_| !secure && !endpoint.address.is_here()) {
-        let message = "the password goes over the network as it is, and whoever sits on the way can read it";
+    if let Some(written) = block
+        .password
+        .as_ref()
+        .filter(|_| !secure && !endpoint.address.is_here())
+    {
+        let message =
+            "the password goes over the network as it is, and whoever sits on the way can read it";
         report.warning(
             &written.place,
             "insecure-credentials",
@@ -83,7 +98,15 @@ pub(crate) fn accept(block: &At<RedisBlock>, files: &mut Files<'_>, report: &mut
         );
     }
     let tls = client::of_url(block.tls.as_ref(), secure, "rediss", files, report);
-    Some(Redis { endpoint, tls, username, password, database, timeout, on_error })
+    Some(Redis {
+        endpoint,
+        tls,
+        username,
+        password,
+        database,
+        timeout,
+        on_error,
+    })
 }
 
 fn username(written: &At<String>, block: &RedisBlock, report: &mut Report) -> Option<Arc<str>> {
@@ -93,7 +116,12 @@ fn username(written: &At<String>, block: &RedisBlock, report: &mut Report) -> Op
     }
     if written.value.is_empty() || written.value.contains(char::is_whitespace) {
         let message = format!("{:?} is no name of a user", written.value);
-        report.error(&written.place, "bad-name", message, "write the name of a redis user, without spaces");
+        report.error(
+            &written.place,
+            "bad-name",
+            message,
+            "write the name of a redis user, without spaces",
+        );
         return None;
     }
     Some(written.value.as_str().into())
@@ -118,10 +146,19 @@ fn server(written: &At<String>, report: &mut Report) -> Option<(EndpointSpec, bo
     };
     let Some(database) = database(parsed.tail) else {
         let message = format!("{text:?} does not name a database");
-        report.error(place, "bad-url", message, format!("write {FORM}, or {FORM}/1 for another database"));
+        report.error(
+            place,
+            "bad-url",
+            message,
+            format!("write {FORM}, or {FORM}/1 for another database"),
+        );
         return None;
     };
-    let endpoint = EndpointSpec { address: parsed.address, authority: parsed.authority.into(), weight: 1 };
+    let endpoint = EndpointSpec {
+        address: parsed.address,
+        authority: parsed.authority.into(),
+        weight: 1,
+    };
     Some((endpoint, parsed.secure, database))
 }
 
@@ -140,12 +177,31 @@ fn database(tail: &str) -> Option<u16> {
 pub(crate) fn show(redis: &Redis) -> Value {
     let database = Some(redis.database).filter(|number| *number > 0);
     let database = database.map_or_else(String::new, |number| format!("/{number}"));
-    let scheme = if redis.tls.is_some() { "rediss" } else { "redis" };
-    let tls = redis.tls.as_deref().filter(|tls| **tls != ClientTls::default());
+    let scheme = if redis.tls.is_some() {
+        "rediss"
+    } else {
+        "redis"
+    };
+    let tls = redis
+        .tls
+        .as_deref()
+        .filter(|tls| **tls != ClientTls::default());
     Object::new()
-        .with("url", text(&format!("{scheme}://{}{database}", redis.endpoint.authority)))
+        .with(
+            "url",
+            text(&format!(
+                "{scheme}://{}{database}",
+                redis.endpoint.authority
+            )),
+        )
         .maybe("username", redis.username.as_deref().map(text))
-        .maybe("password", redis.password.as_ref().map(|secret| secret::show(secret.origin())))
+        .maybe(
+            "password",
+            redis
+                .password
+                .as_ref()
+                .map(|secret| secret::show(secret.origin())),
+        )
         .maybe("tls", tls.map(client::show))
         .with("timeout", time(redis.timeout))
         .with("onError", show::word(redis.on_error))

@@ -57,22 +57,32 @@ fn hide(node: &Node, reader: &mut Reader<'_>) {
 impl Read for SecretSpec {
     fn read(node: &Node, place: &Place, reader: &mut Reader<'_>) -> Option<Self> {
         if let Value::Map(entries) = &node.value {
-            for (_, other) in entries.iter().filter(|(key, _)| !matches!(key.name.as_str(), "file" | "env")) {
+            for (_, other) in entries
+                .iter()
+                .filter(|(key, _)| !matches!(key.name.as_str(), "file" | "env"))
+            {
                 hide(other, reader);
             }
             return SecretBlock::read(node, place, reader).map(Self);
         }
         let variable = match &node.value {
-            Value::Text(text) => text.strip_prefix("${env:").and_then(|rest| rest.strip_suffix('}')),
+            Value::Text(text) => text
+                .strip_prefix("${env:")
+                .and_then(|rest| rest.strip_suffix('}')),
             _ => None,
         };
         let help = match variable {
-            Some(name) => format!("write {{ env: {} }}", name.split(":-").next().unwrap_or_default()),
-            None => "write { file: PATH } or { env: NAME }, and change a secret that was shown".to_owned(),
+            Some(name) => format!(
+                "write {{ env: {} }}",
+                name.split(":-").next().unwrap_or_default()
+            ),
+            None => "write { file: PATH } or { env: NAME }, and change a secret that was shown"
+                .to_owned(),
         };
         // The line is shown below the message, and with it what nobody may see.
         hide(node, reader);
-        let message = "a secret is not written into the configuration: dumps, logs and backups would show it";
+        let message =
+            "a secret is not written into the configuration: dumps, logs and backups would show it";
         reader.invalid(place, "literal-secret", message.to_owned(), help);
         // There is a secret all the same, so that nothing else is said to be missing.
         Some(Self(SecretBlock::default()))
@@ -123,12 +133,18 @@ pub enum SecretOrigin {
 impl SecretText {
     /// Keeps a secret.
     pub fn new(secret: impl Into<Arc<[u8]>>) -> Self {
-        Self { secret: secret.into(), origin: None }
+        Self {
+            secret: secret.into(),
+            origin: None,
+        }
     }
 
     /// Keeps a secret that was read from somewhere.
     pub(crate) fn from(origin: SecretOrigin, secret: &[u8]) -> Self {
-        Self { secret: secret.into(), origin: Some(origin) }
+        Self {
+            secret: secret.into(),
+            origin: Some(origin),
+        }
     }
 
     /// Where it was read from.
@@ -157,19 +173,28 @@ pub(crate) fn shared(
 ) -> SecretText {
     let secret = match written.value.reference() {
         Some(SecretRef::File(path)) => files.named(path, report).map(|file| {
-            SecretText::from(SecretOrigin::File(Arc::clone(&file.path)), one_line_end_off(&file.content))
+            SecretText::from(
+                SecretOrigin::File(Arc::clone(&file.path)),
+                one_line_end_off(&file.content),
+            )
         }),
         Some(SecretRef::Env(name)) => variable(name, files, report),
         None => None,
     };
-    let Some(secret) = secret else { return SecretText::new(*b"") };
-    let longest =
-        algorithms.iter().map(|algorithm| (algorithm.min_secret_bytes(), *algorithm)).max_by_key(|(b, _)| *b);
+    let Some(secret) = secret else {
+        return SecretText::new(*b"");
+    };
+    let longest = algorithms
+        .iter()
+        .map(|algorithm| (algorithm.min_secret_bytes(), *algorithm))
+        .max_by_key(|(b, _)| *b);
     if let Some((needed, algorithm)) = longest
         && secret.expose().len() < needed
     {
-        let message =
-            format!("the secret is shorter than {needed} bytes, which {} needs", word_of(algorithm));
+        let message = format!(
+            "the secret is shorter than {needed} bytes, which {} needs",
+            word_of(algorithm)
+        );
         let help = format!("make a random one: openssl rand -base64 {needed}");
         report.error(&written.place, "short-secret", message, help);
     }
@@ -191,7 +216,10 @@ pub(crate) fn bearer_token(
         SecretRef::Env(name) => {
             let value = variable(name, files, report)?;
             check_bearer_token(value.expose(), &name.place, report);
-            Some(SecretSource::Env { name: name.value.as_str().into(), value })
+            Some(SecretSource::Env {
+                name: name.value.as_str().into(),
+                value,
+            })
         }
     }
 }
@@ -227,12 +255,20 @@ pub(crate) fn password(
     let secret = match written.value.reference()? {
         SecretRef::File(path) => {
             let file = files.named(path, report)?;
-            SecretText::from(SecretOrigin::File(file.path), one_line_end_off(&file.content))
+            SecretText::from(
+                SecretOrigin::File(file.path),
+                one_line_end_off(&file.content),
+            )
         }
         SecretRef::Env(name) => variable(name, files, report)?,
     };
     if secret.expose().is_empty() {
-        report.error(&written.place, "bad-secret", "the password is empty", "write one, or remove the key");
+        report.error(
+            &written.place,
+            "bad-secret",
+            "the password is empty",
+            "write one, or remove the key",
+        );
     }
     Some(secret)
 }
@@ -246,7 +282,12 @@ fn variable(name: &At<String>, files: &Files<'_>, report: &mut Report) -> Option
         // Perhaps it is the secret itself.
         report.hide(name.place.span);
         let message = "this is not the name of a variable";
-        report.error(&name.place, "bad-variable", message, "write the name alone, such as TOKEN_SECRET");
+        report.error(
+            &name.place,
+            "bad-variable",
+            message,
+            "write the name alone, such as TOKEN_SECRET",
+        );
         return None;
     }
     let value = files.variable(&name.value);
@@ -255,14 +296,24 @@ fn variable(name: &At<String>, files: &Files<'_>, report: &mut Report) -> Option
         let help = "set it for this process, or write { file: PATH }";
         report.error(&name.place, "unset-variable", message, help);
     }
-    value.map(|value| SecretText::from(SecretOrigin::Env(name.value.as_str().into()), value.as_bytes()))
+    value.map(|value| {
+        SecretText::from(
+            SecretOrigin::Env(name.value.as_str().into()),
+            value.as_bytes(),
+        )
+    })
 }
 
 /// `b64token` of RFC 6750 section 2.1, as far as it matters: nothing that ends a header or begins another token.
 fn check_bearer_token(token: &[u8], place: &Place, report: &mut Report) {
     if token.is_empty() || !token.iter().all(u8::is_ascii_graphic) {
         let message = "what stands there is no bearer token: one word of visible ASCII";
-        report.error(place, "bad-secret", message, "look for spaces, line ends and quotes in it");
+        report.error(
+            place,
+            "bad-secret",
+            message,
+            "look for spaces, line ends and quotes in it",
+        );
     }
 }
 

@@ -70,12 +70,18 @@ const STATUS: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 99
 /// The admin server can drain and reload, so it never leaves loopback.
 const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
 
-pub(crate) fn status(written: Option<&At<ServerOrOff>>, report: &mut Report) -> Option<ServerAddress> {
+pub(crate) fn status(
+    written: Option<&At<ServerOrOff>>,
+    report: &mut Report,
+) -> Option<ServerAddress> {
     server(written, STATUS, report)
 }
 
 /// The admin server, which must be on loopback.
-pub(crate) fn admin(written: Option<&At<ServerOrOff>>, report: &mut Report) -> Option<ServerAddress> {
+pub(crate) fn admin(
+    written: Option<&At<ServerOrOff>>,
+    report: &mut Report,
+) -> Option<ServerAddress> {
     let server = server(written, ADMIN, report)?;
     if !server.socket.ip().is_loopback() {
         let place = written.and_then(|written| match &written.value {
@@ -101,8 +107,13 @@ fn server(
         Some(ServerOrOff::On(block)) => block,
         None => return Some(ServerAddress { socket: default }),
     };
-    let socket = block.address.as_ref().and_then(|text| address::socket(text, report));
-    Some(ServerAddress { socket: socket.unwrap_or(default) })
+    let socket = block
+        .address
+        .as_ref()
+        .and_then(|text| address::socket(text, report));
+    Some(ServerAddress {
+        socket: socket.unwrap_or(default),
+    })
 }
 
 /// Shows what was accepted.

@@ -52,7 +52,11 @@ impl Json {
     pub fn parse(text: &[u8], depth: usize) -> Result<Self, JsonError> {
         let refused = RefCell::new(None);
         let mut reader = serde_json::Deserializer::from_slice(text);
-        let value = Value { depth, refused: &refused }.deserialize(&mut reader);
+        let value = Value {
+            depth,
+            refused: &refused,
+        }
+        .deserialize(&mut reader);
         let whole = value.and_then(|value| reader.end().map(|()| value));
         whole.map_err(|error| refused.take().unwrap_or(JsonError::Syntax(error)))
     }
@@ -95,7 +99,10 @@ impl JsonObject {
 
     /// The member with this name.
     pub fn get(&self, name: &str) -> Option<&Json> {
-        let place = self.0.binary_search_by(|(member, _)| (**member).cmp(name)).ok()?;
+        let place = self
+            .0
+            .binary_search_by(|(member, _)| (**member).cmp(name))
+            .ok()?;
         Some(&self.0[place].1)
     }
 }
@@ -156,7 +163,9 @@ impl<'de> Visitor<'de> for Value<'_> {
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Json, E> {
-        Number::from_f64(value).map(Json::Number).ok_or_else(|| E::custom("a number without a value"))
+        Number::from_f64(value)
+            .map(Json::Number)
+            .ok_or_else(|| E::custom("a number without a value"))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Json, E> {
@@ -213,7 +222,10 @@ mod tests {
     fn nesting_has_a_bound_and_depth_of_any_kind_does_not_end_the_process() {
         assert!(Json::parse(b"[[[[1]]]]", 4).is_ok());
         assert_eq!(refused("[[[[[1]]]]]"), "it is nested too deep");
-        assert_eq!(refused(r#"{"a":{"a":{"a":{"a":{}}}}}"#), "it is nested too deep");
+        assert_eq!(
+            refused(r#"{"a":{"a":{"a":{"a":{}}}}}"#),
+            "it is nested too deep"
+        );
         let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
         assert_eq!(refused(&deep), "it is nested too deep");
         assert!(Json::parse(deep.as_bytes(), usize::MAX).is_err());
@@ -250,7 +262,11 @@ mod tests {
             "/* a */1",
             "undefined",
         ] {
-            assert!(refused(text).starts_with("this is not JSON: "), "{text:?}: {}", refused(text));
+            assert!(
+                refused(text).starts_with("this is not JSON: "),
+                "{text:?}: {}",
+                refused(text)
+            );
         }
         assert!(Json::parse(b"\"\xff\"", 4).is_err());
         assert!(Json::parse(b"{}\0", 4).is_err());
@@ -258,16 +274,25 @@ mod tests {
 
     #[test]
     fn values_are_what_they_were_and_members_are_found() {
-        let json =
-            Json::parse(br#" {"s":"\u00e9","n":null,"t":true,"i":7,"m":-7,"f":1.5,"a":[1]} "#, 2).unwrap();
+        let json = Json::parse(
+            br#" {"s":"\u00e9","n":null,"t":true,"i":7,"m":-7,"f":1.5,"a":[1]} "#,
+            2,
+        )
+        .unwrap();
         let object = json.as_object().unwrap();
         assert_eq!(object.get("s").and_then(Json::as_str), Some("é"));
         assert_eq!(object.get("n"), Some(&Json::Null));
         assert_eq!(object.get("t"), Some(&Json::Bool(true)));
         assert_eq!(object.get("i"), Some(&Json::Number(7.into())));
         assert_eq!(object.get("m"), Some(&Json::Number((-7).into())));
-        assert_eq!(object.get("f"), Some(&Json::Number(Number::from_f64(1.5).unwrap())));
-        assert_eq!(object.get("a").and_then(Json::as_array), Some(&[Json::Number(1.into())][..]));
+        assert_eq!(
+            object.get("f"),
+            Some(&Json::Number(Number::from_f64(1.5).unwrap()))
+        );
+        assert_eq!(
+            object.get("a").and_then(Json::as_array),
+            Some(&[Json::Number(1.into())][..])
+        );
         assert_eq!(object.get("x"), None);
     }
 }

@@ -81,15 +81,26 @@ const SAMPLE_PER_MILLION: u32 = 1_000_000;
 pub(crate) fn accept(written: Option<&At<TelemetryBlock>>) -> Telemetry {
     let (share, format) = match written.and_then(|telemetry| telemetry.value.access_log.as_ref()) {
         None => (None, AccessLogFormat::Json),
-        Some(At { value: Either::Short(Word(Off::Off)), .. }) => (Some(0), AccessLogFormat::Json),
-        Some(At { value: Either::Map(block), .. }) => {
+        Some(At {
+            value: Either::Short(Word(Off::Off)),
+            ..
+        }) => (Some(0), AccessLogFormat::Json),
+        Some(At {
+            value: Either::Map(block),
+            ..
+        }) => {
             let _ = &block.output; // its type has checked the one value
             let share = block.sample_percent.as_ref().map(|share| share.value.0);
             (share, word(&block.format, AccessLogFormat::Json))
         }
     };
     let share = share.unwrap_or(SAMPLE_PER_MILLION);
-    Telemetry { access_log: AccessLog { format, sample_percent: Percent(share) } }
+    Telemetry {
+        access_log: AccessLog {
+            format,
+            sample_percent: Percent(share),
+        },
+    }
 }
 
 /// Shows what was accepted.

@@ -21,9 +21,22 @@ impl Read for WorkersValue {
         if matches!(&node.value, Value::Text(text) if text == "auto") {
             return Some(Self::Auto);
         }
-        let text = reader.typed(node, place, EXPECTED, "write auto, or a number without quotes")?;
-        let number = text.trim().parse().ok().filter(|number| (1..=64).contains(number));
-        let value = if text.trim() == "auto" { Some(Self::Auto) } else { number.map(Self::Fixed) };
+        let text = reader.typed(
+            node,
+            place,
+            EXPECTED,
+            "write auto, or a number without quotes",
+        )?;
+        let number = text
+            .trim()
+            .parse()
+            .ok()
+            .filter(|number| (1..=64).contains(number));
+        let value = if text.trim() == "auto" {
+            Some(Self::Auto)
+        } else {
+            number.map(Self::Fixed)
+        };
         if value.is_none() {
             let message = format!("{} is not {EXPECTED}", text.trim());
             reader.invalid(place, "out-of-range", message, format!("write {EXPECTED}"));

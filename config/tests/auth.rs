@@ -11,8 +11,8 @@ use std::time::Duration;
 use outrigger_config::{
     Loaded, diff, effective_json, effective_yaml, load_str,
     model::{
-        Auth, ClaimPath, Config, Credential, JwtAlgorithm, KeySource, Mode, OriginMatch, ProviderId,
-        Requirement, Route, SecretSource, TokenBinding, TokenLocation, ValueMatch,
+        Auth, ClaimPath, Config, Credential, JwtAlgorithm, KeySource, Mode, OriginMatch,
+        ProviderId, Requirement, Route, SecretSource, TokenBinding, TokenLocation, ValueMatch,
     },
 };
 use tempfile::TempDir;
@@ -28,7 +28,8 @@ fn variables(name: &str) -> Option<String> {
 }
 
 fn loaded(text: &str) -> Loaded {
-    load_str("test.yaml", text, &variables).unwrap_or_else(|error| panic!("{}", error.render(false)))
+    load_str("test.yaml", text, &variables)
+        .unwrap_or_else(|error| panic!("{}", error.render(false)))
 }
 
 /// The full sample, with the folder of its files.
@@ -36,7 +37,12 @@ fn full() -> (TempDir, Config) {
     let folder = sample::folder();
     let name = folder.path().join("a.yaml").display().to_string();
     let loaded = load_str(&name, include_str!("full.yaml"), &variables);
-    (folder, loaded.unwrap_or_else(|error| panic!("{}", error.render(false))).config)
+    (
+        folder,
+        loaded
+            .unwrap_or_else(|error| panic!("{}", error.render(false)))
+            .config,
+    )
 }
 
 fn load(text: &str) -> Config {
@@ -44,11 +50,18 @@ fn load(text: &str) -> Config {
 }
 
 fn route<'a>(config: &'a Config, name: &str) -> &'a Route {
-    config.routes.iter().find(|route| &*route.name == name).unwrap()
+    config
+        .routes
+        .iter()
+        .find(|route| &*route.name == name)
+        .unwrap()
 }
 
 fn any_of(providers: &[u32]) -> Auth {
-    let tokens = providers.iter().map(|id| Credential::Token(ProviderId(*id))).collect();
+    let tokens = providers
+        .iter()
+        .map(|id| Credential::Token(ProviderId(*id)))
+        .collect();
     Auth::new(Requirement::AnyOf(tokens), Mode::Enforce)
 }
 
@@ -62,7 +75,11 @@ jwtProviders:
 #[test]
 fn a_provider_makes_a_token_mandatory_on_every_inbound_route() {
     let config = load(PROVIDERS);
-    assert_eq!(route(&config, "app").auth, any_of(&[0, 1]), "also on the route that nobody wrote");
+    assert_eq!(
+        route(&config, "app").auth,
+        any_of(&[0, 1]),
+        "also on the route that nobody wrote"
+    );
     let config = load(&format!(
         "{PROVIDERS}listeners: [{{ port: 8000 }}, {{ name: egress, direction: outbound, port: 9001 }}]\n\
          routes:\n  - {{ name: a, matches: [{{ path: /a }}] }}\n  \
@@ -89,7 +106,10 @@ fn only_a_route_that_writes_auth_asks_for_less() {
          - {{ name: own, matches: [{{ path: /own }}], auth: {{ anyOf: [partner] }} }}\n  \
          - {{ name: maybe, matches: [{{ path: /m }}], auth: {{ optional: [partner] }} }}\n"
     ));
-    let inherited = Auth::new(Requirement::AllOf(vec![Credential::Token(ProviderId(0))]), Mode::Report);
+    let inherited = Auth::new(
+        Requirement::AllOf(vec![Credential::Token(ProviderId(0))]),
+        Mode::Report,
+    );
     for name in ["all", "exact", "ruled"] {
         assert_eq!(route(&config, name).auth, inherited, "{name}");
     }
@@ -106,14 +126,29 @@ fn only_a_route_that_writes_auth_asks_for_less() {
 fn a_provider_has_the_documented_defaults() {
     let provider = &load(PROVIDERS).jwt_providers[0];
     assert_eq!(provider.algorithms, JwtAlgorithm::ASYMMETRIC);
-    let KeySource::Discovery(keys) = &provider.keys else { panic!("{:?}", provider.keys) };
+    let KeySource::Discovery(keys) = &provider.keys else {
+        panic!("{:?}", provider.keys)
+    };
     let seconds = [keys.refresh, keys.timeout, keys.max_stale].map(|time| time.as_secs());
     assert_eq!(seconds, [600, 2, 86_400]);
     assert!(!keys.allow_insecure && keys.bearer_token.is_none());
-    assert_eq!(provider.token_types.iter().map(|item| &**item).collect::<Vec<_>>(), ["jwt", "at+jwt"]);
-    assert_eq!((provider.clock_skew, provider.max_lifetime), (Duration::from_secs(30), None));
+    assert_eq!(
+        provider
+            .token_types
+            .iter()
+            .map(|item| &**item)
+            .collect::<Vec<_>>(),
+        ["jwt", "at+jwt"]
+    );
+    assert_eq!(
+        (provider.clock_skew, provider.max_lifetime),
+        (Duration::from_secs(30), None)
+    );
     assert_eq!(provider.binding, TokenBinding::WhenPresent);
-    let bearer = TokenLocation::Header { name: http::header::AUTHORIZATION, scheme: Some("Bearer".into()) };
+    let bearer = TokenLocation::Header {
+        name: http::header::AUTHORIZATION,
+        scheme: Some("Bearer".into()),
+    };
     assert_eq!(provider.from, std::slice::from_ref(&bearer));
     assert!(!provider.forward_token && provider.claim_headers.is_empty());
 
@@ -127,32 +162,77 @@ fn a_provider_has_the_documented_defaults() {
     assert_eq!(provider.algorithms, [JwtAlgorithm::Hs256]);
     let types: Vec<&str> = provider.token_types.iter().map(|item| &**item).collect();
     assert_eq!(types, ["at+jwt", "secevent+jwt"]);
-    let token = TokenLocation::Header { name: "x-token".parse().unwrap(), scheme: None };
-    assert_eq!(provider.from, [bearer, token, TokenLocation::Cookie("session".into())]);
-    let headers: Vec<_> =
-        provider.claim_headers.iter().map(|header| (header.name.as_str(), &header.claim)).collect();
+    let token = TokenLocation::Header {
+        name: "x-token".parse().unwrap(),
+        scheme: None,
+    };
+    assert_eq!(
+        provider.from,
+        [bearer, token, TokenLocation::Cookie("session".into())]
+    );
+    let headers: Vec<_> = provider
+        .claim_headers
+        .iter()
+        .map(|header| (header.name.as_str(), &header.claim))
+        .collect();
     let dotted = ClaimPath::new(["a.b".into(), "c".into()]);
     let nested = ClaimPath::new(["org".into(), "tenant".into()]);
-    assert_eq!(headers, [("x-tenant", &nested), ("x-roles", &dotted), ("x-team", &dotted)]);
+    assert_eq!(
+        headers,
+        [
+            ("x-tenant", &nested),
+            ("x-roles", &dotted),
+            ("x-team", &dotted)
+        ]
+    );
 }
 
 #[test]
 fn keys_come_from_where_the_file_says() {
     let (_folder, config) = full();
-    let provider = |name: &str| config.jwt_providers.iter().find(|provider| &*provider.name == name).unwrap();
-    let KeySource::Url(url, _) = &provider("corp").keys else { panic!() };
+    let provider = |name: &str| {
+        config
+            .jwt_providers
+            .iter()
+            .find(|provider| &*provider.name == name)
+            .unwrap()
+    };
+    let KeySource::Url(url, _) = &provider("corp").keys else {
+        panic!()
+    };
     assert_eq!(url, "https://login.example.com/keys");
-    let KeySource::Url(_, keys) = &provider("cluster").keys else { panic!() };
-    let Some(SecretSource::File(path)) = &keys.bearer_token else { panic!("{keys:?}") };
+    let KeySource::Url(_, keys) = &provider("cluster").keys else {
+        panic!()
+    };
+    let Some(SecretSource::File(path)) = &keys.bearer_token else {
+        panic!("{keys:?}")
+    };
     assert!(path.ends_with("secrets/token.txt") && path.is_absolute());
     assert_eq!((keys.ca_certificates.len(), keys.ca_files.len()), (1, 1));
-    let KeySource::Discovery(keys) = &provider("local").keys else { panic!() };
+    let KeySource::Discovery(keys) = &provider("local").keys else {
+        panic!()
+    };
     assert!(keys.allow_insecure);
-    let KeySource::Text { jwks, file: Some(path) } = &provider("partner").keys else { panic!() };
+    let KeySource::Text {
+        jwks,
+        file: Some(path),
+    } = &provider("partner").keys
+    else {
+        panic!()
+    };
     assert!(jwks.contains("rfc-8037") && path.is_absolute());
-    assert!(matches!(provider("written").keys, KeySource::Text { file: None, .. }));
-    let KeySource::Secret(secret) = &provider("shared").keys else { panic!() };
-    assert_eq!(secret.expose().len(), 64, "the line end at the end is none of it");
+    assert!(matches!(
+        provider("written").keys,
+        KeySource::Text { file: None, .. }
+    ));
+    let KeySource::Secret(secret) = &provider("shared").keys else {
+        panic!()
+    };
+    assert_eq!(
+        secret.expose().len(),
+        64,
+        "the line end at the end is none of it"
+    );
 }
 
 /// `docs/security.md` 22: no secret in a dump; and none in a message or a log line either.
@@ -166,12 +246,20 @@ fn secrets_are_never_shown() {
     );
     let file_secret = "a-secret-for-tests";
     let yaml = effective_yaml(&config);
-    for shown in [&yaml, &format!("{config:?}"), &effective_json(&config).to_string()] {
+    for shown in [
+        &yaml,
+        &format!("{config:?}"),
+        &effective_json(&config).to_string(),
+    ] {
         for secret in [SECRET, "a-token", file_secret] {
             assert!(!shown.contains(secret), "{shown}");
         }
     }
-    assert!(yaml.contains("SECRET") && yaml.contains("TOKEN") && yaml.contains("tests/files/secret.txt"));
+    assert!(
+        yaml.contains("SECRET")
+            && yaml.contains("TOKEN")
+            && yaml.contains("tests/files/secret.txt")
+    );
     assert_eq!(load(&yaml), config, "{yaml}");
 
     for text in [
@@ -183,8 +271,15 @@ fn secrets_are_never_shown() {
         "app: { port: 1 }\njwtProviders:\n  a:\n    secret: |\n      hunter2\n      hunter3\n",
     ] {
         let error = load_str("test.yaml", text, &variables).unwrap_err();
-        for shown in [error.render(true), error.to_string(), format!("{:?}", error.problems())] {
-            assert!(!shown.contains("hunter") && !shown.contains("4711"), "{shown}");
+        for shown in [
+            error.render(true),
+            error.to_string(),
+            format!("{:?}", error.problems()),
+        ] {
+            assert!(
+                !shown.contains("hunter") && !shown.contains("4711"),
+                "{shown}"
+            );
         }
     }
 }
@@ -203,44 +298,69 @@ fn certificates_are_asked_for_where_every_listener_takes_them() {
         );
         match load_str(&name, &text, &variables) {
             Ok(loaded) => loaded.warnings.iter().map(|problem| problem.code).collect(),
-            Err(error) => error.problems().iter().map(|problem| problem.code).collect(),
+            Err(error) => error
+                .problems()
+                .iter()
+                .map(|problem| problem.code)
+                .collect(),
         }
     };
     let rule = "authorize: { rules: [{ name: a, action: allow, when: { clientCert: { subjectAltNames: [\"**\"] } } }] }";
-    let bound =
-        "jwtProviders: { a: { issuer: a, audiences: [b], secret: { env: SECRET }, binding: required } }";
+    let bound = "jwtProviders: { a: { issuer: a, audiences: [b], secret: { env: SECRET }, binding: required } }";
     for (rest, expected) in [
         (
-            "routes: [{ name: a, listeners: [one, two], auth: { anyOf: [mtls] } }, { name: b }]".to_owned(),
+            "routes: [{ name: a, listeners: [one, two], auth: { anyOf: [mtls] } }, { name: b }]"
+                .to_owned(),
             &[][..],
         ),
-        ("routes: [{ name: a, auth: { anyOf: [mtls] } }]".to_owned(), &["no-client-auth"]),
+        (
+            "routes: [{ name: a, auth: { anyOf: [mtls] } }]".to_owned(),
+            &["no-client-auth"],
+        ),
         (
             "routes: [{ name: a, listeners: [two, plain], auth: { allOf: [mtls] } }]".to_owned(),
             &["no-client-auth"],
         ),
-        ("defaults: { auth: { anyOf: [mtls] } }\nroutes: [{ name: a }]".to_owned(), &["no-client-auth"]),
-        ("defaults: { auth: { anyOf: [mtls] } }".to_owned(), &["no-client-auth"]),
+        (
+            "defaults: { auth: { anyOf: [mtls] } }\nroutes: [{ name: a }]".to_owned(),
+            &["no-client-auth"],
+        ),
+        (
+            "defaults: { auth: { anyOf: [mtls] } }".to_owned(),
+            &["no-client-auth"],
+        ),
         // A rule may look at one where some have none: without it the rule takes nothing.
         (format!("routes: [{{ name: a, {rule} }}]"), &[]),
-        (format!("routes: [{{ name: a, listeners: [plain], {rule} }}, {{ name: b }}]"), &["no-client-auth"]),
+        (
+            format!("routes: [{{ name: a, listeners: [plain], {rule} }}, {{ name: b }}]"),
+            &["no-client-auth"],
+        ),
         (bound.to_owned(), &[]),
     ] {
         assert_eq!(codes(&rest), expected, "{rest}");
     }
-    let problem =
-        load_str(&name, &format!("app: {{ port: 1 }}\n{bound}"), &variables).unwrap_err().problems();
+    let problem = load_str(&name, &format!("app: {{ port: 1 }}\n{bound}"), &variables)
+        .unwrap_err()
+        .problems();
     assert_eq!(problem[0].code, "no-client-auth");
 }
 
 #[test]
 fn a_secret_too_short_for_one_of_its_algorithms_is_refused() {
-    for (algorithms, good) in [("[HS256]", true), ("[HS384]", false), ("[HS256, HS384]", false)] {
+    for (algorithms, good) in [
+        ("[HS256]", true),
+        ("[HS384]", false),
+        ("[HS256, HS384]", false),
+    ] {
         let text = format!(
             "app: {{ port: 1 }}\njwtProviders: {{ a: {{ issuer: a, audiences: [b], algorithms: {algorithms}, \
              secret: {{ env: SECRET }} }} }}"
         );
-        assert_eq!(load_str("test.yaml", &text, &variables).is_ok(), good, "{algorithms}");
+        assert_eq!(
+            load_str("test.yaml", &text, &variables).is_ok(),
+            good,
+            "{algorithms}"
+        );
     }
 }
 
@@ -253,12 +373,21 @@ fn cors_merges_with_its_defaults_key_by_key() {
     );
     let cors = |name| route(&config, name).cors.clone().unwrap();
     let exact = OriginMatch::Exact("https://a.example".into());
-    assert_eq!((cors("a").allow_origins, cors("a").allow_credentials), (vec![exact.clone()], false));
+    assert_eq!(
+        (cors("a").allow_origins, cors("a").allow_credentials),
+        (vec![exact.clone()], false)
+    );
     assert_eq!(cors("a").max_age, Some(Duration::from_secs(600)));
-    assert_eq!((cors("b").allow_origins, cors("b").allow_credentials), (vec![exact], true));
+    assert_eq!(
+        (cors("b").allow_origins, cors("b").allow_credentials),
+        (vec![exact], true)
+    );
     assert_eq!(cors("b").max_age, Some(Duration::ZERO));
     assert_eq!(cors("c").allow_origins, [OriginMatch::Any]);
-    assert_eq!((cors("b").allow_methods.len(), cors("c").allow_methods.len()), (2, 1));
+    assert_eq!(
+        (cors("b").allow_methods.len(), cors("c").allow_methods.len()),
+        (2, 1)
+    );
     assert_eq!(load("app: { port: 1 }").routes[0].cors, None);
 }
 
@@ -267,25 +396,45 @@ fn rules_and_services_are_read() {
     let (_folder, config) = full();
     let authorize = route(&config, "admin").authorize.as_ref().unwrap();
     let rule = &authorize.rules[1];
-    assert_eq!((&*rule.name, rule.methods.len(), rule.scopes.len()), ("sre-write", 3, 1));
+    assert_eq!(
+        (&*rule.name, rule.methods.len(), rule.scopes.len()),
+        ("sre-write", 3, 1)
+    );
     let groups = &rule.claims[0];
-    assert_eq!(groups.any_of, [ValueMatch::Exact("sre".into()), ValueMatch::Exact("ops".into())]);
+    assert_eq!(
+        groups.any_of,
+        [
+            ValueMatch::Exact("sre".into()),
+            ValueMatch::Exact("ops".into())
+        ]
+    );
     assert_eq!(rule.claims[2].any_of, [ValueMatch::Present]);
     let service = route(&config, "feed").ext_auth.as_ref().unwrap();
-    assert_eq!((&*service.endpoint.authority, &*service.path), ("127.0.0.1:8181", "/v1/check"));
+    assert_eq!(
+        (&*service.endpoint.authority, &*service.path),
+        ("127.0.0.1:8181", "/v1/check")
+    );
     let claims = &route(&config, "orders-beta").matches[0].claims;
     assert_eq!(claims[1].claim, ClaimPath::new(["a.b".into(), "c".into()]));
-    let config = load("app: { port: 1 }\nroutes: [{ name: a, extAuth: { url: \"http://Auth.local?x=1\" } }]");
+    let config = load(
+        "app: { port: 1 }\nroutes: [{ name: a, extAuth: { url: \"http://Auth.local?x=1\" } }]",
+    );
     let service = config.routes[0].ext_auth.as_ref().unwrap();
-    assert_eq!((&*service.endpoint.authority, &*service.path), ("auth.local", "/?x=1"));
+    assert_eq!(
+        (&*service.endpoint.authority, &*service.path),
+        ("auth.local", "/?x=1")
+    );
     assert_eq!(service.timeout, Duration::from_millis(200));
 }
 
 #[test]
 fn a_reload_names_the_providers_that_changed() {
     let old = load(PROVIDERS);
-    let new =
-        load(&PROVIDERS.replace("  partner", "  other").replace("[orders] }\n  other", "[x] }\n  other"));
+    let new = load(
+        &PROVIDERS
+            .replace("  partner", "  other")
+            .replace("[orders] }\n  other", "[x] }\n  other"),
+    );
     assert_eq!(
         diff(&old, &new).to_string(),
         "jwtProviders +other -partner ~corp; routes ~app",
@@ -294,15 +443,26 @@ fn a_reload_names_the_providers_that_changed() {
     // A provider in front moves the indexes of the others, and changes no route that names its own.
     let routes = "routes: [{ name: a, auth: { anyOf: [corp] } }]\n";
     let old = load(&format!("{PROVIDERS}{routes}"));
-    let front = PROVIDERS
-        .replace("  corp", "  first: { issuer: f, audiences: [a], secret: { env: SECRET } }\n  corp");
-    assert_eq!(diff(&old, &load(&format!("{front}{routes}"))).to_string(), "jwtProviders +first");
+    let front = PROVIDERS.replace(
+        "  corp",
+        "  first: { issuer: f, audiences: [a], secret: { env: SECRET } }\n  corp",
+    );
+    assert_eq!(
+        diff(&old, &load(&format!("{front}{routes}"))).to_string(),
+        "jwtProviders +first"
+    );
 }
 
 /// Nothing is accepted and ignored: no header is logged, so there is none to leave out.
 #[test]
 fn headers_to_leave_out_of_the_log_are_an_unknown_key() {
     let text = "app: { port: 1 }\ntelemetry: { accessLog: { redactHeaders: [authorization] } }";
-    let problem = load_str("test.yaml", text, &variables).unwrap_err().problems().remove(0);
-    assert_eq!((problem.code, &*problem.path), ("unknown-key", "telemetry.accessLog.redactHeaders"));
+    let problem = load_str("test.yaml", text, &variables)
+        .unwrap_err()
+        .problems()
+        .remove(0);
+    assert_eq!(
+        (problem.code, &*problem.path),
+        ("unknown-key", "telemetry.accessLog.redactHeaders")
+    );
 }

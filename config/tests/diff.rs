@@ -6,7 +6,9 @@
 use outrigger_config::{diff, load_str, model::Config};
 
 fn load(text: &str) -> Config {
-    load_str("t", text, &|_: &str| None).unwrap_or_else(|error| panic!("{}", error.render(false))).config
+    load_str("t", text, &|_: &str| None)
+        .unwrap_or_else(|error| panic!("{}", error.render(false)))
+        .config
 }
 
 const BEFORE: &str = "
@@ -55,13 +57,20 @@ admin: off
 
 #[test]
 fn a_route_is_the_same_when_only_indexes_shift() {
-    let shifted =
-        BEFORE.replace("upstreams:\n", "upstreams:\n  zero: { endpoints: [{ url: http://zero }] }\n");
+    let shifted = BEFORE.replace(
+        "upstreams:\n",
+        "upstreams:\n  zero: { endpoints: [{ url: http://zero }] }\n",
+    );
     let changes = diff(&load(BEFORE), &load(&shifted));
     assert_eq!(changes.to_string(), "upstreams +zero");
-    let shifted =
-        BEFORE.replace("rateLimits: { a", "rateLimits: { z: { requests: 1, per: 1s, key: global }, a");
-    assert_eq!(diff(&load(BEFORE), &load(&shifted)).to_string(), "rateLimits +z");
+    let shifted = BEFORE.replace(
+        "rateLimits: { a",
+        "rateLimits: { z: { requests: 1, per: 1s, key: global }, a",
+    );
+    assert_eq!(
+        diff(&load(BEFORE), &load(&shifted)).to_string(),
+        "rateLimits +z"
+    );
     let other = BEFORE.replace("rateLimits: [b]", "rateLimits: [a]");
     assert_eq!(diff(&load(BEFORE), &load(&other)).to_string(), "routes ~r1");
 }

@@ -33,14 +33,18 @@ fn rendered(folder: &Path, name: &str, text: &str) -> String {
         Err(error) => error.render(false),
     };
     let date = Regex::new(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC").unwrap();
-    date.replace_all(&rendered.replace(&path, name), "DATE").into_owned()
+    date.replace_all(&rendered.replace(&path, name), "DATE")
+        .into_owned()
 }
 
 fn cases() -> Vec<PathBuf> {
     let mut cases: Vec<PathBuf> = fs::read_dir(folder())
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "yaml")
+        })
         .collect();
     cases.sort();
     cases
@@ -64,7 +68,12 @@ fn each_bad_file_is_answered_with_the_expected_text() {
             wrong.push(format!("--- {name}\n{actual}"));
         }
     }
-    assert!(wrong.is_empty(), "{}\n{} files differ", wrong.join("\n"), wrong.len());
+    assert!(
+        wrong.is_empty(),
+        "{}\n{} files differ",
+        wrong.join("\n"),
+        wrong.len()
+    );
 }
 
 #[test]
@@ -82,10 +91,22 @@ fn every_problem_points_into_its_file_and_offers_a_way_out() {
         };
         let lines = text.lines().count().max(1);
         for problem in &problems {
-            assert!((1..=lines + 1).contains(&problem.line), "{case:?} {problem:?}");
-            assert!((problem.end_line, problem.end_column) >= (problem.line, problem.column), "{case:?}");
+            assert!(
+                (1..=lines + 1).contains(&problem.line),
+                "{case:?} {problem:?}"
+            );
+            assert!(
+                (problem.end_line, problem.end_column) >= (problem.line, problem.column),
+                "{case:?}"
+            );
             assert!(!problem.help.is_empty(), "{case:?} {problem:?}");
-            assert!(problem.code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{case:?}");
+            assert!(
+                problem
+                    .code
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte == b'-'),
+                "{case:?}"
+            );
         }
         let sorted = problems.is_sorted_by_key(|problem| (problem.line, problem.column));
         assert!(sorted, "{case:?}: {problems:?}");
@@ -99,12 +120,23 @@ fn programs_get_the_same_problems_as_json() {
     assert_eq!(json["valid"], false);
     let problem = &json["problems"][0];
     let keys: Vec<&String> = problem.as_object().unwrap().keys().collect();
-    let expected =
-        ["severity", "code", "file", "line", "column", "endLine", "endColumn", "path", "message", "help"];
+    let expected = [
+        "severity",
+        "code",
+        "file",
+        "line",
+        "column",
+        "endLine",
+        "endColumn",
+        "path",
+        "message",
+        "help",
+    ];
     assert_eq!(keys, expected);
     assert_eq!(problem["severity"], "error");
     assert_eq!(problem["path"], "app.prot");
-    let place = ["line", "column", "endLine", "endColumn"].map(|key| problem[key].as_u64().unwrap());
+    let place =
+        ["line", "column", "endLine", "endColumn"].map(|key| problem[key].as_u64().unwrap());
     assert_eq!(place, [1, 8, 1, 12]);
 }
 
@@ -113,5 +145,10 @@ fn colour_is_only_there_when_it_is_asked_for() {
     let error = load_str("a.yaml", "app: { prot: 8080 }\n", &variables).unwrap_err();
     assert!(error.render(true).contains("\x1b[1;31m"));
     assert!(!error.render(false).contains('\x1b'));
-    assert!(error.problems().iter().all(|problem| problem.severity == Severity::Error));
+    assert!(
+        error
+            .problems()
+            .iter()
+            .all(|problem| problem.severity == Severity::Error)
+    );
 }

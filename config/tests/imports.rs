@@ -23,7 +23,14 @@ const ORDER: &[&[&str]] = &[
     &["file"],
     // Its blocks.
     &["route"],
-    &["provider", "rate_limit", "redis", "upstream", "app", "listener"],
+    &[
+        "provider",
+        "rate_limit",
+        "redis",
+        "upstream",
+        "app",
+        "listener",
+    ],
     &["telemetry", "server", "workers", "reloading", "lifecycle"],
     // What several blocks have.
     &["jwks", "secret", "tls"],
@@ -46,17 +53,30 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 
 /// The paths behind `crate::` in code; a braced list is taken apart.
 fn paths(code: &str) -> Vec<String> {
-    code.split("crate::").skip(1).flat_map(|rest| taken_apart("", rest)).collect()
+    code.split("crate::")
+        .skip(1)
+        .flat_map(|rest| taken_apart("", rest))
+        .collect()
 }
 
 /// The paths that begin a text, each behind `before`.
 fn taken_apart(before: &str, text: &str) -> Vec<String> {
     let text = text.trim_start();
     if let Some(list) = text.strip_prefix('{') {
-        return items(list).iter().flat_map(|item| taken_apart(before, item)).collect();
+        return items(list)
+            .iter()
+            .flat_map(|item| taken_apart(before, item))
+            .collect();
     }
-    let word: String = text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-    let path = if before.is_empty() { word.clone() } else { format!("{before}::{word}") };
+    let word: String = text
+        .chars()
+        .take_while(|c| c.is_alphanumeric() || *c == '_')
+        .collect();
+    let path = if before.is_empty() {
+        word.clone()
+    } else {
+        format!("{before}::{word}")
+    };
     match text[word.len()..].strip_prefix("::") {
         Some(rest) => taken_apart(&path, rest),
         None => vec![path.trim_end_matches("::self").to_owned()],
@@ -91,14 +111,26 @@ fn modules() -> BTreeMap<String, String> {
     sources(&root, &mut files);
     let mut modules = BTreeMap::new();
     for file in files {
-        let inside = file.strip_prefix(&root).unwrap().with_extension("").display().to_string();
+        let inside = file
+            .strip_prefix(&root)
+            .unwrap()
+            .with_extension("")
+            .display()
+            .to_string();
         let module = inside.trim_end_matches("/mod").replace('/', "::");
         let text = fs::read_to_string(&file).unwrap();
-        let code: Vec<&str> = text.lines().map(|line| line.split("//").next().unwrap_or("")).collect();
+        let code: Vec<&str> = text
+            .lines()
+            .map(|line| line.split("//").next().unwrap_or(""))
+            .collect();
         let parent = module.rsplit_once("::").map_or("", |(parent, _)| parent);
         // Within `mod tests` it is the file itself.
         let code = code.join("\n").replace("super::*", "");
-        let above = if parent.is_empty() { "crate::".to_owned() } else { format!("crate::{parent}::") };
+        let above = if parent.is_empty() {
+            "crate::".to_owned()
+        } else {
+            format!("crate::{parent}::")
+        };
         modules.insert(module, code.replace("super::", &above));
     }
     modules
@@ -109,7 +141,12 @@ fn re_exports(modules: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for (module, code) in modules {
         for statement in code.split("\npub").skip(1) {
-            let Some(rest) = statement.trim_start_matches("(crate)").strip_prefix(" use ") else { continue };
+            let Some(rest) = statement
+                .trim_start_matches("(crate)")
+                .strip_prefix(" use ")
+            else {
+                continue;
+            };
             let inner = rest.strip_prefix("crate::");
             let before = if inner.is_some() { "" } else { module };
             for path in taken_apart(before, inner.unwrap_or(rest)) {
@@ -136,8 +173,9 @@ fn imports() -> BTreeMap<String, BTreeSet<String>> {
         Some(path)
     };
     let of = |code: &str| -> BTreeSet<String> {
-        let private =
-            code.split("\npub use ").map(|part| part.split_once(';').map_or(part, |(_, rest)| rest));
+        let private = code
+            .split("\npub use ")
+            .map(|part| part.split_once(';').map_or(part, |(_, rest)| rest));
         let first = code.split("\npub use ").next().unwrap_or_default();
         let code: String = std::iter::once(first).chain(private.skip(1)).collect();
         paths(&code).into_iter().filter_map(file).collect()
@@ -164,7 +202,12 @@ fn every_file_imports_downwards() {
     assert!(count > 300, "the use lines have another form now");
     let mut wrong = Vec::new();
     for (from, found) in &imports {
-        wrong.extend(found.iter().filter(|to| place(from) > place(to)).map(|to| (from, to)));
+        wrong.extend(
+            found
+                .iter()
+                .filter(|to| place(from) > place(to))
+                .map(|to| (from, to)),
+        );
     }
     assert!(wrong.is_empty(), "these point upwards: {wrong:#?}");
 }
@@ -184,11 +227,19 @@ fn no_file_stands_in_a_circle() {
         }
         done.iter().for_each(|module| drop(left.remove(module)));
     }
-    assert!(left.is_empty(), "these stand in circles, or above one: {:#?}", left.keys());
+    assert!(
+        left.is_empty(),
+        "these stand in circles, or above one: {:#?}",
+        left.keys()
+    );
 }
 
 #[test]
 fn paths_are_taken_out_of_lists() {
-    let code = "use crate::{ a::{b, c::{self, D}}, e::f, G };\nuse crate::h::i;\nlet x = crate::j::k();";
-    assert_eq!(paths(code), ["a::b", "a::c", "a::c::D", "e::f", "G", "h::i", "j::k"]);
+    let code =
+        "use crate::{ a::{b, c::{self, D}}, e::f, G };\nuse crate::h::i;\nlet x = crate::j::k();";
+    assert_eq!(
+        paths(code),
+        ["a::b", "a::c", "a::c::D", "e::f", "G", "h::i", "j::k"]
+    );
 }

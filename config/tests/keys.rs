@@ -49,7 +49,11 @@ const OTHER: &[(&str, &str, &str)] = &[
     ("AppBlock", "host", "\"::1\""),
     ("BackendRefBlock", "name", "ledger"),
     ("ClientAuthBlock", "caFiles", "[other/ca.crt]"),
-    ("ClientCertBlock", "subjectAltNames", "[\"spiffe://other/*\"]"),
+    (
+        "ClientCertBlock",
+        "subjectAltNames",
+        "[\"spiffe://other/*\"]",
+    ),
     ("File", "workers", "3"),
     ("HeaderChangesBlock", "add", "{ x-added: \"1\" }"),
     ("HedgeBlock", "after", "50ms"),
@@ -73,8 +77,16 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
 const WITHOUT_EFFECT: &[(&str, &str, &str)] = &[
     ("AccessLogBlock", "output", "there is one value"),
     ("File", "version", "there is one value"),
-    ("HealthCheckBlock", "tcp", "there is one value, and it stands for the kind of check"),
-    ("ValueMatchBlock", "present", "there is one value, and it stands for the kind of match"),
+    (
+        "HealthCheckBlock",
+        "tcp",
+        "there is one value, and it stands for the kind of check",
+    ),
+    (
+        "ValueMatchBlock",
+        "present",
+        "there is one value, and it stands for the kind of match",
+    ),
 ];
 
 type Key = (String, String);
@@ -100,10 +112,18 @@ impl<'a> Walk<'a> {
     fn value(&mut self, block: &str, schema: &'a Value, value: &Value, at: &str) {
         if let Some(target) = schema["$ref"].as_str() {
             let name = target.rsplit('/').next().unwrap();
-            self.value(name, self.root.pointer(target.trim_start_matches('#')).unwrap(), value, at);
+            self.value(
+                name,
+                self.root.pointer(target.trim_start_matches('#')).unwrap(),
+                value,
+                at,
+            );
         }
         let alternatives = schema["anyOf"].as_array().into_iter().flatten();
-        if let Some(fitting) = alternatives.into_iter().find(|one| fits(self.root, one, value)) {
+        if let Some(fitting) = alternatives
+            .into_iter()
+            .find(|one| fits(self.root, one, value))
+        {
             self.value(block, fitting, value, at);
         }
         for (index, item) in value.as_array().into_iter().flatten().enumerate() {
@@ -121,22 +141,33 @@ impl<'a> Walk<'a> {
     }
 
     fn place(&mut self, block: &str, schema: &Value, key: &str, at: &str) {
-        let listed = |list: &Value| list.as_array().is_some_and(|list| list.iter().any(|one| one == key));
+        let listed = |list: &Value| {
+            list.as_array()
+                .is_some_and(|list| list.iter().any(|one| one == key))
+        };
         let one_of = schema["oneOf"].as_array().into_iter().flatten();
-        let required = listed(&schema["required"]) || one_of.into_iter().any(|one| listed(&one["required"]));
+        let required =
+            listed(&schema["required"]) || one_of.into_iter().any(|one| listed(&one["required"]));
         let place = Place {
             sample: self.sample,
             block: at.to_owned(),
             required,
             schema: schema["properties"][key].clone(),
         };
-        self.found.entry((block.to_owned(), key.to_owned())).or_default().push(place);
+        self.found
+            .entry((block.to_owned(), key.to_owned()))
+            .or_default()
+            .push(place);
     }
 }
 
 /// All keys of all blocks.
 fn keys(schema: &Value) -> BTreeSet<Key> {
-    let blocks = schema["$defs"].as_object().unwrap().iter().map(|(name, block)| (name.as_str(), block));
+    let blocks = schema["$defs"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(name, block)| (name.as_str(), block));
     let pairs = blocks.chain([("File", schema)]).flat_map(|(name, block)| {
         let keys = block["properties"].as_object().into_iter().flatten();
         keys.map(move |(key, _)| (name.to_owned(), key.clone()))
@@ -148,13 +179,19 @@ fn keys(schema: &Value) -> BTreeSet<Key> {
 fn words(schema: &Value, found: &mut Vec<Value>) {
     found.extend(schema["enum"].as_array().into_iter().flatten().cloned());
     found.extend(schema.get("const").cloned());
-    schema["anyOf"].as_array().into_iter().flatten().for_each(|one| words(one, found));
+    schema["anyOf"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .for_each(|one| words(one, found));
 }
 
 /// Values that may be allowed instead of one.
 fn others(key: &Key, schema: &Value, value: &Value) -> Vec<Value> {
     let mut found = Vec::new();
-    let written = OTHER.iter().filter(|(block, name, _)| (*block, *name) == (&*key.0, &*key.1));
+    let written = OTHER
+        .iter()
+        .filter(|(block, name, _)| (*block, *name) == (&*key.0, &*key.1));
     found.extend(written.map(|(_, _, text)| serde_saphyr::from_str::<Value>(text).unwrap()));
     words(schema, &mut found);
     match value {
@@ -172,7 +209,10 @@ fn others(key: &Key, schema: &Value, value: &Value) -> Vec<Value> {
         }
         Value::Array(items) => {
             found.extend((0..items.len()).map(|left_out| {
-                let kept = items.iter().enumerate().filter(|(index, _)| *index != left_out);
+                let kept = items
+                    .iter()
+                    .enumerate()
+                    .filter(|(index, _)| *index != left_out);
                 kept.map(|(_, item)| item.clone()).collect()
             }));
         }
@@ -197,7 +237,9 @@ impl Samples {
             _ => None,
         };
         let loaded = load_str(&name, &tree.to_string(), &environment);
-        loaded.map(|loaded| loaded.config).map_err(|error| error.render(false))
+        loaded
+            .map(|loaded| loaded.config)
+            .map_err(|error| error.render(false))
     }
 
     fn new() -> Self {
@@ -212,7 +254,11 @@ impl Samples {
         let configs = trees
             .iter()
             .map(|tree| Self::load(folder.path(), tree).unwrap_or_else(|error| panic!("{error}")));
-        Self { configs: configs.collect(), trees, folder }
+        Self {
+            configs: configs.collect(),
+            trees,
+            folder,
+        }
     }
 
     /// Whether another value there, or none, is another configuration.
@@ -221,7 +267,11 @@ impl Samples {
         let value = &tree.pointer(&place.block).unwrap()[&key.1];
         let with = |other: Option<Value>| {
             let mut tree = tree.clone();
-            let block = tree.pointer_mut(&place.block).unwrap().as_object_mut().unwrap();
+            let block = tree
+                .pointer_mut(&place.block)
+                .unwrap()
+                .as_object_mut()
+                .unwrap();
             match other {
                 Some(other) => block.insert(key.1.clone(), other),
                 None => block.remove(&key.1),
@@ -235,7 +285,9 @@ impl Samples {
             Err(_) if !place.required => return true,
             _ => {}
         }
-        let refused = REFUSED.iter().filter(|(block, name, ..)| (*block, *name) == (&*key.0, &*key.1));
+        let refused = REFUSED
+            .iter()
+            .filter(|(block, name, ..)| (*block, *name) == (&*key.0, &*key.1));
         let mut refused = refused.map(|(_, _, other, error)| (with(Some((*other).into())), error));
         refused.any(|(result, error)| result.is_err_and(|told| told.contains(error)))
             || others(key, &place.schema, value)
@@ -249,9 +301,17 @@ fn every_key_of_every_block_changes_what_is_accepted() {
     let (schema, samples) = (json_schema(), Samples::new());
     let mut places = BTreeMap::new();
     for (sample, tree) in samples.trees.iter().enumerate() {
-        Walk { root: &schema, sample, found: &mut places }.value("File", &schema, tree, "");
+        Walk {
+            root: &schema,
+            sample,
+            found: &mut places,
+        }
+        .value("File", &schema, tree, "");
     }
-    let missing: Vec<_> = keys(&schema).into_iter().filter(|key| !places.contains_key(key)).collect();
+    let missing: Vec<_> = keys(&schema)
+        .into_iter()
+        .filter(|key| !places.contains_key(key))
+        .collect();
     assert!(missing.is_empty(), "in no sample: {missing:#?}");
     let mattering: Vec<(&Key, String)> = places
         .iter()
@@ -267,9 +327,14 @@ fn every_key_of_every_block_changes_what_is_accepted() {
                 mattering.iter().any(|(_, at)| at.starts_with(&below))
             })
     };
-    let ignored: BTreeSet<_> =
-        places.iter().filter(|place| !matters(*place)).map(|(key, _)| key.clone()).collect();
-    let expected: BTreeSet<_> =
-        WITHOUT_EFFECT.iter().map(|(block, key, _)| ((*block).to_owned(), (*key).to_owned())).collect();
+    let ignored: BTreeSet<_> = places
+        .iter()
+        .filter(|place| !matters(*place))
+        .map(|(key, _)| key.clone())
+        .collect();
+    let expected: BTreeSet<_> = WITHOUT_EFFECT
+        .iter()
+        .map(|(block, key, _)| ((*block).to_owned(), (*key).to_owned()))
+        .collect();
     assert_eq!(ignored, expected, "accepted and ignored");
 }

@@ -42,18 +42,40 @@ fn the_whole_vocabulary_of_this_version_loads_without_a_warning() {
     assert_eq!(loaded.warnings, []);
     let config = loaded.config;
     assert_eq!(
-        config.upstreams.iter().map(|u| &*u.name).collect::<Vec<_>>(),
+        config
+            .upstreams
+            .iter()
+            .map(|u| &*u.name)
+            .collect::<Vec<_>>(),
         ["app", "payments", "ledger", "canary", "search", "spread"]
     );
     assert_eq!(config.upstreams[4].protocol, Protocol::H2c);
     let ledger = &config.upstreams[2];
-    assert_eq!(ledger.host(&ledger.endpoints[1]), "ledger.example.com", "as it is compared");
+    assert_eq!(
+        ledger.host(&ledger.endpoints[1]),
+        "ledger.example.com",
+        "as it is compared"
+    );
     assert_eq!(ledger.tls.as_ref().unwrap().subject_alt_names.len(), 4);
-    let orders = config.routes.iter().find(|route| &*route.name == "orders").unwrap();
+    let orders = config
+        .routes
+        .iter()
+        .find(|route| &*route.name == "orders")
+        .unwrap();
     assert_eq!(orders.timeouts.request, Some(Duration::from_secs(15)));
-    assert_eq!(orders.timeouts.backend_request, Some(Duration::from_secs(5)));
-    assert_eq!(orders.url_rewrite.path, Some(PathRewrite::ReplacePrefixMatch("/orders".into())));
-    let pay = config.routes.iter().find(|route| &*route.name == "pay-out").unwrap();
+    assert_eq!(
+        orders.timeouts.backend_request,
+        Some(Duration::from_secs(5))
+    );
+    assert_eq!(
+        orders.url_rewrite.path,
+        Some(PathRewrite::ReplacePrefixMatch("/orders".into()))
+    );
+    let pay = config
+        .routes
+        .iter()
+        .find(|route| &*route.name == "pay-out")
+        .unwrap();
     assert_eq!(&*config.listener(pay.listeners[0]).name, "egress");
     assert_eq!(pay.timeouts.stream_idle, Some(Duration::from_secs(300)));
     assert_eq!(pay.timeouts.upgrade_idle, Some(Duration::from_secs(3600)));
@@ -61,16 +83,21 @@ fn the_whole_vocabulary_of_this_version_loads_without_a_warning() {
 
 #[test]
 fn the_access_log_is_switched_off_by_off_as_the_servers_are() {
-    let load = |text: &str| load_str("test.yaml", text, &unset).map(|loaded| loaded.config.telemetry);
+    let load =
+        |text: &str| load_str("test.yaml", text, &unset).map(|loaded| loaded.config.telemetry);
     let off = load("app: { port: 8080 }\ntelemetry: { accessLog: off }\n").unwrap();
-    let none = load("app: { port: 8080 }\ntelemetry: { accessLog: { samplePercent: 0 } }\n").unwrap();
+    let none =
+        load("app: { port: 8080 }\ntelemetry: { accessLog: { samplePercent: 0 } }\n").unwrap();
     assert_eq!(off, none);
 }
 
 #[test]
 fn the_effective_configuration_loads_again_to_an_equal_one() {
-    let small =
-        ["app: { port: 8080 }", "app: { socket: run/app.sock }", "app: { port: 80, host: ::1 }\nstatus: off"];
+    let small = [
+        "app: { port: 8080 }",
+        "app: { socket: run/app.sock }",
+        "app: { port: 80, host: ::1 }\nstatus: off",
+    ];
     let odd = "app: { port: 8080, readiness: { path: \"/a?b=$${c}\" } }\n\
         routes:\n  - name: a\n    matches: [{ path: { regex: '/\\d+: #\"''x' }, headers: { x-b: \"off\", x-a: \"2\" } }]\n    \
         responseHeaders: { set: { z: \"$${env:HOME}\", a: \"1\" }, add: { b: \"\" } }\n    \
@@ -81,7 +108,10 @@ fn the_effective_configuration_loads_again_to_an_equal_one() {
         let yaml = effective_yaml(&config);
         let again = load_str("test.yaml", &yaml, &unset)
             .unwrap_or_else(|error| panic!("{yaml}\n{}", error.render(false)));
-        assert!(!yaml.contains("PRIVATE") && !yaml.contains("BEGIN"), "{yaml}");
+        assert!(
+            !yaml.contains("PRIVATE") && !yaml.contains("BEGIN"),
+            "{yaml}"
+        );
         // What was relative to the file is absolute now.
         assert_eq!(again.config, config, "{yaml}");
         assert_eq!(again.warnings, [], "{yaml}");
@@ -93,10 +123,19 @@ fn no_file_is_port_8000_to_an_app_on_8080() {
     let config = default_config();
     assert_eq!(config, load("app: { port: 8080 }").config);
     assert_eq!(config.workers, Workers::Auto);
-    assert_eq!((&*config.listeners[0].name, config.listeners[0].address.socket.port()), ("in-8000", 8000));
+    assert_eq!(
+        (
+            &*config.listeners[0].name,
+            config.listeners[0].address.socket.port()
+        ),
+        ("in-8000", 8000)
+    );
     assert!(config.listeners[0].address.dual_stack);
     assert_eq!(&*config.routes[0].name, "app");
-    assert_eq!(config.upstreams[0].connections.idle_timeout, Duration::from_secs(3));
+    assert_eq!(
+        config.upstreams[0].connections.idle_timeout,
+        Duration::from_secs(3)
+    );
 }
 
 #[test]
@@ -134,14 +173,23 @@ fn variables_are_read_as_the_type_of_their_key() {
         lifecycle: { drainTimeout: \"${env:NONE:-7}s\" }\n\
         status: \"${env:NONE:-off}\"\n";
     let config = load_str("test.yaml", text, &variables).unwrap().config;
-    assert_eq!(config.app.unwrap().address, AppAddress::Tcp("127.0.0.1:9000".parse().unwrap()));
+    assert_eq!(
+        config.app.unwrap().address,
+        AppAddress::Tcp("127.0.0.1:9000".parse().unwrap())
+    );
     assert_eq!(config.listeners[0].address.socket.port(), 8001);
     assert!(!config.listeners[0].paths.merge_slashes);
     assert_eq!(
         config.upstreams[1].endpoints[0].address,
-        EndpointAddress::Host { name: "a".into(), port: 81 }
+        EndpointAddress::Host {
+            name: "a".into(),
+            port: 81
+        }
     );
-    assert_eq!(config.telemetry.access_log.sample_percent.per_million(), 125_000);
+    assert_eq!(
+        config.telemetry.access_log.sample_percent.per_million(),
+        125_000
+    );
     assert_eq!(config.lifecycle.drain_timeout, Duration::from_secs(7));
     assert!(config.status.is_none());
 }
@@ -149,8 +197,12 @@ fn variables_are_read_as_the_type_of_their_key() {
 #[test]
 fn a_variable_cannot_change_the_structure() {
     let variables = |_: &str| Some("a\n    - name: evil".to_owned());
-    let error =
-        load_str("t", "app: { port: 8080 }\nroutes:\n  - name: \"${env:X}\"\n", &variables).unwrap_err();
+    let error = load_str(
+        "t",
+        "app: { port: 8080 }\nroutes:\n  - name: \"${env:X}\"\n",
+        &variables,
+    )
+    .unwrap_err();
     assert_eq!(code(&error).0, "bad-name");
 }
 
@@ -161,9 +213,18 @@ fn aliases_and_merge_keys_work() {
          - { name: b, matches: [{ path: /b/ }], timeouts: { <<: *t, streamIdle: 1s } }\n",
     )
     .config;
-    assert_eq!(config.routes[1].timeouts.request, Some(Duration::from_secs(3)));
-    assert_eq!(config.routes[1].timeouts.stream_idle, Some(Duration::from_secs(1)));
-    assert_eq!(config.routes[1].matches[0].path, PathMatch::Prefix("/b".into()));
+    assert_eq!(
+        config.routes[1].timeouts.request,
+        Some(Duration::from_secs(3))
+    );
+    assert_eq!(
+        config.routes[1].timeouts.stream_idle,
+        Some(Duration::from_secs(1))
+    );
+    assert_eq!(
+        config.routes[1].matches[0].path,
+        PathMatch::Prefix("/b".into())
+    );
     assert!(matches!(config.routes[1].action, Action::Forward(_)));
 }
 
@@ -186,22 +247,48 @@ fn files_that_cannot_be_read_get_one_clear_message_each() {
     };
     let reading = |path: &Path| code(&load_path(path, &unset).unwrap_err());
     let cases = [
-        (folder.path().join("none.yaml"), "unreadable-file", "no such file"),
-        (folder.path().to_owned(), "unreadable-file", "it is a directory"),
+        (
+            folder.path().join("none.yaml"),
+            "unreadable-file",
+            "no such file",
+        ),
+        (
+            folder.path().to_owned(),
+            "unreadable-file",
+            "it is a directory",
+        ),
         ("/dev/null".into(), "unreadable-file", "not a regular file"),
         (write("empty.yaml", b""), "empty-file", "empty"),
         (write("blank.yaml", b"  \n\n"), "empty-file", "empty"),
-        (write("large.yaml", &vec![b'#'; 2 << 20]), "file-too-large", "larger than 1 MiB"),
-        (write("latin1.yaml", b"app: { port: 8080 } # \xe4"), "bad-encoding", "not UTF-8"),
-        (write("utf16.yaml", b"\xff\xfea\0"), "bad-encoding", "UTF-16"),
-        (write("binary.yaml", b"\x7fELF\x02\x01\x00\x00"), "yaml-syntax", "control character"),
+        (
+            write("large.yaml", &vec![b'#'; 2 << 20]),
+            "file-too-large",
+            "larger than 1 MiB",
+        ),
+        (
+            write("latin1.yaml", b"app: { port: 8080 } # \xe4"),
+            "bad-encoding",
+            "not UTF-8",
+        ),
+        (
+            write("utf16.yaml", b"\xff\xfea\0"),
+            "bad-encoding",
+            "UTF-16",
+        ),
+        (
+            write("binary.yaml", b"\x7fELF\x02\x01\x00\x00"),
+            "yaml-syntax",
+            "control character",
+        ),
     ];
     for (path, expected, part) in cases {
         let (code, message) = reading(&path);
         assert_eq!(code, expected, "{path:?}: {message}");
         assert!(message.contains(part), "{path:?}: {message}");
     }
-    let error = load_path(&folder.path().join("none.yaml"), &unset).unwrap_err().to_string();
+    let error = load_path(&folder.path().join("none.yaml"), &unset)
+        .unwrap_err()
+        .to_string();
     assert!(
         error.ends_with("there is no such file; check the path, and that the volume is mounted"),
         "{error}"
@@ -223,7 +310,10 @@ fn a_socket_is_relative_to_the_file() {
     let path = folder.path().join("a.yaml");
     fs::write(&path, "app: { socket: app.sock }").unwrap();
     let app = load_path(&path, &unset).unwrap().config.app.unwrap();
-    assert_eq!(app.address, AppAddress::Unix(folder.path().join("app.sock").into()));
+    assert_eq!(
+        app.address,
+        AppAddress::Unix(folder.path().join("app.sock").into())
+    );
 }
 
 #[test]
@@ -236,7 +326,10 @@ fn nothing_that_is_cut_off_anywhere_panics() {
 #[test]
 fn a_file_with_far_too_many_values_is_refused_at_once() {
     let text = format!("app: {{ port: 8080 }}\na: [{}1]\n", "1,".repeat(250_000));
-    assert_eq!(code(&load_str("t", &text, &unset).unwrap_err()).0, "too-complex");
+    assert_eq!(
+        code(&load_str("t", &text, &unset).unwrap_err()).0,
+        "too-complex"
+    );
 }
 
 /// As many as fit into a file of the largest size, in either form.
@@ -253,7 +346,10 @@ fn ten_thousand_routes_load() {
         )
     };
     let head = "upstreams: { a: { endpoints: [{ url: http://a }] } }\nroutes:\n";
-    for routes in [(0..10_000).map(flow).collect::<String>(), (0..10_000).map(block).collect()] {
+    for routes in [
+        (0..10_000).map(flow).collect::<String>(),
+        (0..10_000).map(block).collect(),
+    ] {
         let loaded = load(&format!("{head}{routes}"));
         assert_eq!(loaded.config.routes.len(), 10_000);
         assert!(loaded.warnings.is_empty());
@@ -267,9 +363,16 @@ fn ten_thousand_routes_load() {
     assert!(message.contains("the first is at 10:"), "{message}");
     let last = load(&format!(
         "{head}{}",
-        routes.replace("name: r7, matches: [{ path: /v1/r8", "name: z, matches: [{ path: /v1/r8")
+        routes.replace(
+            "name: r7, matches: [{ path: /v1/r8",
+            "name: z, matches: [{ path: /v1/r8"
+        )
     ));
-    assert!(last.warnings[0].message.contains("route `r8` (11:"), "{:?}", last.warnings);
+    assert!(
+        last.warnings[0].message.contains("route `r8` (11:"),
+        "{:?}",
+        last.warnings
+    );
 }
 
 #[test]

@@ -28,7 +28,10 @@ fn text(port: u16) -> String {
 fn port(reloader: &mut Reloader) -> Option<u16> {
     let loaded = reloader.if_changed(&unset).unwrap()?;
     let authority = loaded.config.upstreams[0].endpoints[0].authority.clone();
-    authority.rsplit(':').next().and_then(|port| port.parse().ok())
+    authority
+        .rsplit(':')
+        .next()
+        .and_then(|port| port.parse().ok())
 }
 
 fn watch(path: &Path) -> (Watcher, Receiver<()>) {
@@ -44,7 +47,9 @@ fn watch(path: &Path) -> (Watcher, Receiver<()>) {
 /// Takes events until the file says `expected`.
 fn until(expected: u16, reloader: &mut Reloader, events: &Receiver<()>) {
     loop {
-        events.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("nobody told of {expected}"));
+        events
+            .recv_timeout(PATIENCE)
+            .unwrap_or_else(|_| panic!("nobody told of {expected}"));
         if port(reloader) == Some(expected) {
             return;
         }
@@ -63,7 +68,10 @@ struct Volume {
 
 impl Volume {
     fn new(root: &Path, port: u16) -> Self {
-        let mut volume = Self { root: root.to_owned(), generation: 0 };
+        let mut volume = Self {
+            root: root.to_owned(),
+            generation: 0,
+        };
         volume.swap(port);
         symlink("..data/a.yaml", root.join("a.yaml")).unwrap();
         volume
@@ -149,7 +157,9 @@ fn an_edit_in_place_is_noticed() {
             events.recv_timeout(PATIENCE).unwrap();
             match reloader.if_changed(&unset) {
                 Ok(Some(loaded))
-                    if loaded.config.upstreams[0].endpoints[0].authority.ends_with(&port.to_string()) =>
+                    if loaded.config.upstreams[0].endpoints[0]
+                        .authority
+                        .ends_with(&port.to_string()) =>
                 {
                     break;
                 }
@@ -229,12 +239,18 @@ fn the_same_content_is_neither_loaded_nor_refused_twice() {
     assert!(reloader.always(&unset).is_ok());
 
     fs::write(&path, "app: {").unwrap();
-    assert!(matches!(reloader.if_changed(&unset), Err(LoadError::Rejected { .. })));
+    assert!(matches!(
+        reloader.if_changed(&unset),
+        Err(LoadError::Rejected { .. })
+    ));
     assert!(reloader.if_changed(&unset).unwrap().is_none());
     assert!(reloader.always(&unset).is_err());
 
     fs::remove_file(&path).unwrap();
-    assert!(matches!(reloader.if_changed(&unset), Err(LoadError::Unreadable { .. })));
+    assert!(matches!(
+        reloader.if_changed(&unset),
+        Err(LoadError::Unreadable { .. })
+    ));
     assert!(reloader.if_changed(&unset).unwrap().is_none());
 
     fs::write(&path, text(1000)).unwrap();

@@ -43,16 +43,36 @@ impl Issuer {
     fn pair(&self, number: usize) -> [(&'static str, String); 2] {
         let key = KeyPair::generate().unwrap();
         let params = certificates::server_params(&[&format!("n{number}.example.com")]);
-        [("tls.crt", params.signed_by(&key, &self.0).unwrap().pem()), ("tls.key", key.serialize_pem())]
+        [
+            ("tls.crt", params.signed_by(&key, &self.0).unwrap().pem()),
+            ("tls.key", key.serialize_pem()),
+        ]
     }
 }
 
 /// The number of the certificate that a configuration shows.
 fn number(loaded: &Loaded) -> usize {
-    let leaf = &loaded.config.listeners[0].tls.as_ref().unwrap().certificate.chain[0];
+    let leaf = &loaded.config.listeners[0]
+        .tls
+        .as_ref()
+        .unwrap()
+        .certificate
+        .chain[0];
     let (_, leaf) = x509_parser::parse_x509_certificate(leaf).unwrap();
-    let name = leaf.subject().iter_common_name().next().unwrap().as_str().unwrap().to_owned();
-    name.trim_start_matches('n').split('.').next().unwrap().parse().unwrap()
+    let name = leaf
+        .subject()
+        .iter_common_name()
+        .next()
+        .unwrap()
+        .as_str()
+        .unwrap()
+        .to_owned();
+    name.trim_start_matches('n')
+        .split('.')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap()
 }
 
 /// A volume as the kubelet writes it: `NAME -> ..data/NAME`, `..data -> ..GENERATION`.
@@ -64,7 +84,10 @@ struct Volume {
 impl Volume {
     fn new(root: PathBuf, files: &[(&str, String)]) -> Self {
         fs::create_dir(&root).unwrap();
-        let mut volume = Self { root, generation: 0 };
+        let mut volume = Self {
+            root,
+            generation: 0,
+        };
         volume.swap(files);
         for (name, _) in files {
             symlink(format!("..data/{name}"), volume.root.join(name)).unwrap();
@@ -104,7 +127,9 @@ fn write(folder: &TempDir, files: &[(&str, String)]) {
 
 fn reloader(folder: &TempDir) -> Reloader {
     let source = Source::new(folder.path().join("a.yaml"));
-    let loaded = source.load(&unset).unwrap_or_else(|error| panic!("{}", error.render(false)));
+    let loaded = source
+        .load(&unset)
+        .unwrap_or_else(|error| panic!("{}", error.render(false)));
     Reloader::new(source, &loaded)
 }
 
@@ -119,10 +144,17 @@ fn watch(reloader: &Reloader) -> (Watcher, Receiver<()>) {
 }
 
 /// Takes events, and looks after each, until the certificate is this one. How often it was refused on the way.
-fn until(expected: usize, reloader: &mut Reloader, watcher: &Watcher, events: &Receiver<()>) -> usize {
+fn until(
+    expected: usize,
+    reloader: &mut Reloader,
+    watcher: &Watcher,
+    events: &Receiver<()>,
+) -> usize {
     let mut refused = 0;
     loop {
-        events.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("nobody told of {expected}"));
+        events
+            .recv_timeout(PATIENCE)
+            .unwrap_or_else(|_| panic!("nobody told of {expected}"));
         let looked = reloader.if_changed(&unset);
         watcher.set(reloader.files()).unwrap();
         match looked {
@@ -136,7 +168,12 @@ fn until(expected: usize, reloader: &mut Reloader, watcher: &Watcher, events: &R
 
 /// Codes of the problems that a look finds.
 fn codes(looked: Result<Option<Loaded>, LoadError>) -> Vec<&'static str> {
-    looked.unwrap_err().problems().iter().map(|problem| problem.code).collect()
+    looked
+        .unwrap_err()
+        .problems()
+        .iter()
+        .map(|problem| problem.code)
+        .collect()
 }
 
 #[test]
@@ -186,7 +223,9 @@ fn a_load_during_swaps_sees_a_pair() {
         });
         let mut loads = 0;
         while !done.load(Ordering::SeqCst) {
-            let loaded = reloader.always(&unset).unwrap_or_else(|error| panic!("{}", error.render(false)));
+            let loaded = reloader
+                .always(&unset)
+                .unwrap_or_else(|error| panic!("{}", error.render(false)));
             assert!(number(&loaded) <= 100);
             loads += 1;
         }
@@ -204,7 +243,11 @@ fn files_renamed_over_one_after_the_other_are_taken_when_they_fit() {
     for number in 1..=10 {
         for (name, content) in issuer.pair(number) {
             fs::write(folder.path().join("tls/new"), content).unwrap();
-            fs::rename(folder.path().join("tls/new"), folder.path().join("tls").join(name)).unwrap();
+            fs::rename(
+                folder.path().join("tls/new"),
+                folder.path().join("tls").join(name),
+            )
+            .unwrap();
         }
         until(number, &mut reloader, &watcher, &events);
     }
@@ -272,7 +315,11 @@ fn a_file_that_only_a_refused_configuration_names_is_watched() {
     let folder = folder(CONFIG, &issuer.pair(0));
     let mut reloader = reloader(&folder);
     let (watcher, events) = watch(&reloader);
-    fs::write(folder.path().join("a.yaml"), CONFIG.replace("tls/", "other/")).unwrap();
+    fs::write(
+        folder.path().join("a.yaml"),
+        CONFIG.replace("tls/", "other/"),
+    )
+    .unwrap();
     // Between truncation and writing the file is empty, which is refused as well.
     while reloader.files().len() < 3 || !reloader.files()[1].ends_with("other/tls.crt") {
         events.recv_timeout(PATIENCE).unwrap();
@@ -311,7 +358,13 @@ fn what_is_named_first_leads_to_one_more_look_and_what_is_named_no_more_to_none(
     // Events come in order: the first is that of the configuration.
     events.recv_timeout(PATIENCE).unwrap();
     let loaded = reloader.if_changed(&unset).unwrap().unwrap();
-    assert_eq!((number(&loaded), loaded.config.listeners[0].address.socket.port()), (2, 8444));
+    assert_eq!(
+        (
+            number(&loaded),
+            loaded.config.listeners[0].address.socket.port()
+        ),
+        (2, 8444)
+    );
 }
 
 #[test]
@@ -343,11 +396,17 @@ fn a_changed_ca_or_revocation_list_is_a_new_configuration() {
     let ca = certificates::write(&folder.path().join("tls"), &["a.example.com"]);
     fs::write(folder.path().join("a.yaml"), yaml).unwrap();
     let mut reloader = reloader(&folder);
-    let names: Vec<_> =
-        reloader.files().iter().map(|file| file.file_name().unwrap().to_str().unwrap().to_owned()).collect();
+    let names: Vec<_> = reloader
+        .files()
+        .iter()
+        .map(|file| file.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect();
     assert_eq!(names, ["a.yaml", "bundle.pem", "ca.crt", "ca.crl"]);
 
-    write(&folder, &[("ca.crl", certificates::revocation_list(&ca, 60))]);
+    write(
+        &folder,
+        &[("ca.crl", certificates::revocation_list(&ca, 60))],
+    );
     assert!(reloader.if_changed(&unset).unwrap().is_some());
     let more = ca.pem() + &certificates::authority("Next CA").pem();
     write(&folder, &[("ca.crt", more)]);

@@ -37,16 +37,25 @@ fn write(folder: &Path, files: &[(&str, &str)]) {
 
 fn start() -> (TempDir, Reloader, Config) {
     let folder = tempfile::tempdir().unwrap();
-    let files = [("a.yaml", CONFIG), ("keys.json", KEYS), ("secret", SECRET), ("token", "first")];
+    let files = [
+        ("a.yaml", CONFIG),
+        ("keys.json", KEYS),
+        ("secret", SECRET),
+        ("token", "first"),
+    ];
     write(folder.path(), &files);
     let source = Source::new(folder.path().join("a.yaml"));
-    let loaded = source.load(&unset).unwrap_or_else(|error| panic!("{}", error.render(false)));
+    let loaded = source
+        .load(&unset)
+        .unwrap_or_else(|error| panic!("{}", error.render(false)));
     let reloader = Reloader::new(source, &loaded);
     (folder, reloader, loaded.config)
 }
 
 fn changed(reloader: &mut Reloader) -> Option<Loaded> {
-    reloader.if_changed(&unset).unwrap_or_else(|error| panic!("{}", error.render(false)))
+    reloader
+        .if_changed(&unset)
+        .unwrap_or_else(|error| panic!("{}", error.render(false)))
 }
 
 #[test]
@@ -55,7 +64,10 @@ fn a_new_key_set_or_secret_is_a_new_configuration() {
     assert!(changed(&mut reloader).is_none());
     let other = SECRET.replace('0', "f");
     for (files, expected) in [
-        ([("keys.json", &*KEYS.replace("rfc-8037", "another"))], "jwtProviders ~partner"),
+        (
+            [("keys.json", &*KEYS.replace("rfc-8037", "another"))],
+            "jwtProviders ~partner",
+        ),
         ([("secret", &*other)], "jwtProviders ~shared"),
     ] {
         write(folder.path(), &files);
@@ -64,7 +76,9 @@ fn a_new_key_set_or_secret_is_a_new_configuration() {
         config = loaded.config;
         assert!(changed(&mut reloader).is_none());
     }
-    let KeySource::Secret(secret) = &config.jwt_providers[1].keys else { panic!() };
+    let KeySource::Secret(secret) = &config.jwt_providers[1].keys else {
+        panic!()
+    };
     assert_eq!(secret.expose(), other.trim_end().as_bytes());
 }
 
@@ -80,10 +94,14 @@ fn a_renewed_bearer_token_reloads_nothing() {
 #[test]
 fn a_key_set_that_is_broken_or_gone_is_refused_until_it_is_mended() {
     let (folder, mut reloader, config) = start();
-    let refused = |looked: Result<Option<Loaded>, LoadError>| looked.unwrap_err().problems()[0].code;
+    let refused =
+        |looked: Result<Option<Loaded>, LoadError>| looked.unwrap_err().problems()[0].code;
     write(folder.path(), &[("keys.json", "<html>Bad gateway</html>")]);
     assert_eq!(refused(reloader.if_changed(&unset)), "bad-jwks");
-    assert!(changed(&mut reloader).is_none(), "the same content is not refused twice");
+    assert!(
+        changed(&mut reloader).is_none(),
+        "the same content is not refused twice"
+    );
     fs::remove_file(folder.path().join("keys.json")).unwrap();
     assert_eq!(refused(reloader.if_changed(&unset)), "unreadable-file");
     write(folder.path(), &[("keys.json", KEYS)]);
@@ -94,8 +112,14 @@ fn a_key_set_that_is_broken_or_gone_is_refused_until_it_is_mended() {
 fn a_bearer_token_that_is_missing_is_waited_for() {
     let (folder, mut reloader, config) = start();
     fs::remove_file(folder.path().join("token")).unwrap();
-    assert!(changed(&mut reloader).is_none(), "what runs reads it at each use");
-    assert_eq!(reloader.always(&unset).unwrap_err().problems()[0].code, "unreadable-file");
+    assert!(
+        changed(&mut reloader).is_none(),
+        "what runs reads it at each use"
+    );
+    assert_eq!(
+        reloader.always(&unset).unwrap_err().problems()[0].code,
+        "unreadable-file"
+    );
     write(folder.path(), &[("token", "third")]);
     assert_eq!(changed(&mut reloader).unwrap().config, config);
 }

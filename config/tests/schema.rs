@@ -36,10 +36,26 @@ fn short_forms_and_variables_fit_the_schema() {
         "app: { port: 1 }\nroutes: [{ name: a, backendRefs: [app], matches: [{ path: { exact: /a } }] }]",
         "app: { port: 1 }\nlisteners: [{ port: 0, limits: { bodyBytes: \"${env:A:-1}MiB\" } }]",
     ] {
-        let variables = |name: &str| Some(if name == "DRAIN" { "5".to_owned() } else { "off".to_owned() });
-        let port = |name: &str| if name == "PORT" || name == "A" { None } else { variables(name) };
+        let variables = |name: &str| {
+            Some(if name == "DRAIN" {
+                "5".to_owned()
+            } else {
+                "off".to_owned()
+            })
+        };
+        let port = |name: &str| {
+            if name == "PORT" || name == "A" {
+                None
+            } else {
+                variables(name)
+            }
+        };
         load_str("t", text, &port).unwrap_or_else(|error| panic!("{}", error.render(false)));
-        assert_eq!(violations(&json_schema(), &tree(text).unwrap()), Vec::<String>::new(), "{text}");
+        assert_eq!(
+            violations(&json_schema(), &tree(text).unwrap()),
+            Vec::<String>::new(),
+            "{text}"
+        );
     }
 }
 
@@ -51,7 +67,8 @@ fn what_the_schema_refuses_the_loader_refuses_too() {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let text = fs::read_to_string(&path).unwrap();
-        let Some(sample) = tree(&text).filter(|_| path.extension().is_some_and(|e| e == "yaml")) else {
+        let Some(sample) = tree(&text).filter(|_| path.extension().is_some_and(|e| e == "yaml"))
+        else {
             continue;
         };
         if !violations(&schema, &sample).is_empty() {
@@ -59,7 +76,10 @@ fn what_the_schema_refuses_the_loader_refuses_too() {
             assert!(load_str("t", &text, &unset).is_err(), "{path:?}");
         }
     }
-    assert!(refused > 15, "only {refused} files are refused by the schema");
+    assert!(
+        refused > 15,
+        "only {refused} files are refused by the schema"
+    );
 }
 
 #[test]
@@ -78,7 +98,10 @@ fn an_editor_sees_the_commonest_mistakes() {
         "app:",
         "- app",
     ] {
-        assert!(!violations(&json_schema(), &tree(text).unwrap()).is_empty(), "{text}");
+        assert!(
+            !violations(&json_schema(), &tree(text).unwrap()).is_empty(),
+            "{text}"
+        );
     }
 }
 
@@ -91,7 +114,12 @@ fn every_object_is_closed_and_every_key_is_described() {
     for block in blocks {
         assert_eq!(block["additionalProperties"], false, "{block}");
         for (key, property) in block["properties"].as_object().unwrap() {
-            assert!(property["description"].as_str().is_some_and(|text| text.len() > 5), "{key}");
+            assert!(
+                property["description"]
+                    .as_str()
+                    .is_some_and(|text| text.len() > 5),
+                "{key}"
+            );
         }
     }
 }
@@ -100,7 +128,12 @@ fn every_object_is_closed_and_every_key_is_described() {
 fn the_full_sample_leaves_out_only_alternatives() {
     let schema = json_schema();
     let mut known = BTreeSet::new();
-    for block in schema["$defs"].as_object().unwrap().values().chain([&schema]) {
+    for block in schema["$defs"]
+        .as_object()
+        .unwrap()
+        .values()
+        .chain([&schema])
+    {
         known.extend(block["properties"].as_object().unwrap().keys().cloned());
     }
     let mut used = BTreeSet::new();

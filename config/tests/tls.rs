@@ -13,8 +13,8 @@ use outrigger_config::{
     model::{ClientAuthMode, Hostname, ServerTls, TlsVersion},
 };
 use rcgen::{
-    CertifiedIssuer, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ECDSA_P521_SHA512,
-    PKCS_ED25519, PKCS_RSA_SHA256, SignatureAlgorithm,
+    CertifiedIssuer, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384,
+    PKCS_ECDSA_P521_SHA512, PKCS_ED25519, PKCS_RSA_SHA256, SignatureAlgorithm,
 };
 use tempfile::TempDir;
 
@@ -52,9 +52,19 @@ fn a_pair_and_a_bundle_are_the_same_certificate() {
     assert_eq!(pair.certificate.chain, bundle.certificate.chain);
     assert_eq!(pair.certificate.key, bundle.certificate.key);
     assert_eq!(*pair.certificate.cert_file, *folder.path().join("tls.crt"));
-    assert_eq!(*bundle.certificate.key_file, *folder.path().join("bundle.pem"));
-    assert_eq!((pair.min_version, &pair.client_auth, &pair.sni), (TlsVersion::Tls12, &None, &Vec::new()));
-    let until = pair.certificate.not_after.duration_since(std::time::SystemTime::now()).unwrap();
+    assert_eq!(
+        *bundle.certificate.key_file,
+        *folder.path().join("bundle.pem")
+    );
+    assert_eq!(
+        (pair.min_version, &pair.client_auth, &pair.sni),
+        (TlsVersion::Tls12, &None, &Vec::new())
+    );
+    let until = pair
+        .certificate
+        .not_after
+        .duration_since(std::time::SystemTime::now())
+        .unwrap();
     assert_eq!(until.as_secs().div_ceil(24 * 3600), 365);
 }
 
@@ -68,11 +78,24 @@ fn everything_else_is_read_as_it_is_written() {
            clientAuth: { mode: optional, caFiles: [ca.crt, ./ca.crt], crlFiles: [ca.crl], forwardIdentity: true } }",
     );
     assert_eq!(tls.min_version, TlsVersion::Tls13);
-    let names = [Hostname::Exact("a.example.com".into()), Hostname::Wildcard(".example.com".into())];
+    let names = [
+        Hostname::Exact("a.example.com".into()),
+        Hostname::Wildcard(".example.com".into()),
+    ];
     assert_eq!(tls.sni[0].hostnames, names);
     let auth = tls.client_auth.as_ref().unwrap();
-    assert_eq!((auth.mode, auth.forward_identity), (ClientAuthMode::Optional, true));
-    assert_eq!((auth.ca_certificates.len(), auth.ca_files.len(), auth.crls.len()), (2, 2, 1));
+    assert_eq!(
+        (auth.mode, auth.forward_identity),
+        (ClientAuthMode::Optional, true)
+    );
+    assert_eq!(
+        (
+            auth.ca_certificates.len(),
+            auth.ca_files.len(),
+            auth.crls.len()
+        ),
+        (2, 2, 1)
+    );
 }
 
 #[test]
@@ -88,7 +111,9 @@ fn each_kind_of_key_is_taken_in_each_form() {
     ];
     for (kind, older_form) in kinds {
         let key = KeyPair::generate_for(kind).unwrap();
-        let certificate = certificates::server_params(&["a"]).signed_by(&key, &authority).unwrap();
+        let certificate = certificates::server_params(&["a"])
+            .signed_by(&key, &authority)
+            .unwrap();
         fs::write(folder.path().join("tls.crt"), certificate.pem()).unwrap();
         let mut forms = vec![key.serialize_pem()];
         forms.extend(older_form.map(|label| {
@@ -111,7 +136,12 @@ fn inner(pkcs8: &[u8]) -> &[u8] {
             0..0x80 => (2, count),
             _ => {
                 let bytes = &der[2..2 + (count & 0x7f)];
-                (2 + bytes.len(), bytes.iter().fold(0, |sum, byte| sum * 256 + usize::from(*byte)))
+                (
+                    2 + bytes.len(),
+                    bytes
+                        .iter()
+                        .fold(0, |sum, byte| sum * 256 + usize::from(*byte)),
+                )
             }
         };
         (&der[start..start + length], &der[start + length..])
@@ -123,17 +153,37 @@ fn inner(pkcs8: &[u8]) -> &[u8] {
 #[test]
 fn chains_may_hold_their_root_and_cross_signed_certificates_and_windows_line_ends() {
     let folder = tempfile::tempdir().unwrap();
-    let (one, two) = (certificates::authority("One"), certificates::authority("Two"));
-    let (params, between_key) = (certificates::authority_params("Between"), KeyPair::generate().unwrap());
+    let (one, two) = (
+        certificates::authority("One"),
+        certificates::authority("Two"),
+    );
+    let (params, between_key) = (
+        certificates::authority_params("Between"),
+        KeyPair::generate().unwrap(),
+    );
     let by_two = params.signed_by(&between_key, &two).unwrap();
     let between = CertifiedIssuer::signed_by(params, between_key, &one).unwrap();
     let key = KeyPair::generate().unwrap();
-    let leaf = certificates::server_params(&["a"]).signed_by(&key, &between).unwrap();
-    fs::write(folder.path().join("tls.key"), key.serialize_pem().replace('\n', "\r\n")).unwrap();
+    let leaf = certificates::server_params(&["a"])
+        .signed_by(&key, &between)
+        .unwrap();
+    fs::write(
+        folder.path().join("tls.key"),
+        key.serialize_pem().replace('\n', "\r\n"),
+    )
+    .unwrap();
     let chains = [
         (vec![leaf.pem()], 1),
         (vec![leaf.pem(), between.pem()], 2),
-        (vec!["text before it\r\n".to_owned(), leaf.pem(), between.pem(), one.pem()], 3),
+        (
+            vec![
+                "text before it\r\n".to_owned(),
+                leaf.pem(),
+                between.pem(),
+                one.pem(),
+            ],
+            3,
+        ),
         (vec![leaf.pem(), between.pem(), by_two.pem(), two.pem()], 4),
     ];
     for (parts, length) in chains {
@@ -147,14 +197,26 @@ fn chains_may_hold_their_root_and_cross_signed_certificates_and_windows_line_end
 fn kubelet_probes_are_warned_of_unless_the_file_names_their_place() {
     let folder = folder();
     let codes = |status: &str, mode: &str| -> Vec<&str> {
-        let tls = format!("{{ bundleFile: bundle.pem, clientAuth: {{ {mode}caFiles: [ca.crt] }} }}");
-        let text = format!("app: {{ port: 8080 }}\n{status}\nlisteners: [{{ port: 8443, tls: {tls} }}]\n");
-        load(folder.path(), &text).warnings.iter().map(|warning| warning.code).collect()
+        let tls =
+            format!("{{ bundleFile: bundle.pem, clientAuth: {{ {mode}caFiles: [ca.crt] }} }}");
+        let text =
+            format!("app: {{ port: 8080 }}\n{status}\nlisteners: [{{ port: 8443, tls: {tls} }}]\n");
+        load(folder.path(), &text)
+            .warnings
+            .iter()
+            .map(|warning| warning.code)
+            .collect()
     };
     assert_eq!(codes("", ""), ["probes-need-status"]);
     assert_eq!(codes("", "mode: required, "), ["probes-need-status"]);
-    assert_eq!(codes("status: off", "mode: required, "), ["probes-need-status"]);
-    assert_eq!(codes("status: { address: \"[::]:9902\" }", "mode: required, "), [""; 0]);
+    assert_eq!(
+        codes("status: off", "mode: required, "),
+        ["probes-need-status"]
+    );
+    assert_eq!(
+        codes("status: { address: \"[::]:9902\" }", "mode: required, "),
+        [""; 0]
+    );
     assert_eq!(codes("", "mode: optional, "), [""; 0]);
 }
 
@@ -166,11 +228,11 @@ fn no_dump_and_no_message_holds_a_byte_of_a_key() {
     let lines: Vec<&str> = pem.lines().filter(|line| !line.starts_with('-')).collect();
     let der = STANDARD.decode(lines.concat()).unwrap();
     let numbers = format!("{:?}", &der[der.len() - 8..]);
-    let leaks = |text: &str| lines.iter().any(|line| text.contains(line)) || text.contains(&numbers[1..20]);
+    let leaks =
+        |text: &str| lines.iter().any(|line| text.contains(line)) || text.contains(&numbers[1..20]);
     assert!(leaks(&format!("{der:?}")) && leaks(&pem));
 
-    let yaml =
-        "app: { port: 8080 }\nlisteners: [{ port: 8443, tls: { certFile: tls.crt, keyFile: tls.key } }]\n";
+    let yaml = "app: { port: 8080 }\nlisteners: [{ port: 8443, tls: { certFile: tls.crt, keyFile: tls.key } }]\n";
     let loaded = load(folder.path(), yaml);
     let other = load(folder.path(), "app: { port: 8080 }");
     assert!(!leaks(&format!("{loaded:?}")));
@@ -182,7 +244,10 @@ fn no_dump_and_no_message_holds_a_byte_of_a_key() {
         ("ca.crt", pem.clone()),
         ("tls.crt", pem.clone()),
         ("tls.key", pem.replace("-----END PRIVATE KEY-----", "")),
-        ("tls.key", pem.replace("-----BEGIN PRIVATE KEY-----\n", "-----BEGIN PRIVATE KEY ")),
+        (
+            "tls.key",
+            pem.replace("-----BEGIN PRIVATE KEY-----\n", "-----BEGIN PRIVATE KEY "),
+        ),
         ("tls.key", pem.replacen('\n', "\n!", 2)),
         ("tls.key", lines.join("\n")),
         ("ca.crl", pem.clone()),
@@ -191,8 +256,17 @@ fn no_dump_and_no_message_holds_a_byte_of_a_key() {
         fs::write(folder.path().join(name), content).unwrap();
         let yaml = "app: { port: 8080 }\nlisteners: [{ port: 8443, tls: { certFile: tls.crt, keyFile: tls.key, \
             clientAuth: { caFiles: [ca.crt], crlFiles: [ca.crl] } } }]\n";
-        let error = load_str(&folder.path().join("a.yaml").display().to_string(), yaml, &unset).unwrap_err();
-        assert!(!leaks(&error.render(false)) && !leaks(&error.to_string()), "{}", error.render(false));
+        let error = load_str(
+            &folder.path().join("a.yaml").display().to_string(),
+            yaml,
+            &unset,
+        )
+        .unwrap_err();
+        assert!(
+            !leaks(&error.render(false)) && !leaks(&error.to_string()),
+            "{}",
+            error.render(false)
+        );
         assert!(!leaks(&format!("{error:?}")));
     }
 }
@@ -200,13 +274,19 @@ fn no_dump_and_no_message_holds_a_byte_of_a_key() {
 #[test]
 fn a_renewed_certificate_is_a_changed_listener() {
     let folder = folder();
-    let yaml =
-        "app: { port: 8080 }\nlisteners: [{ name: public, port: 8443, tls: { bundleFile: bundle.pem } }]\n";
+    let yaml = "app: { port: 8080 }\nlisteners: [{ name: public, port: 8443, tls: { bundleFile: bundle.pem } }]\n";
     let before = load(folder.path(), yaml);
     certificates::write(folder.path(), &["a.example.com"]);
     let after = load(folder.path(), yaml);
-    assert_eq!(diff(&before.config, &after.config).to_string(), "listeners ~public");
+    assert_eq!(
+        diff(&before.config, &after.config).to_string(),
+        "listeners ~public"
+    );
     assert_ne!(before.hash, after.hash);
-    let files: Vec<_> = after.files.iter().map(|file| file.file_name().unwrap().to_owned()).collect();
+    let files: Vec<_> = after
+        .files
+        .iter()
+        .map(|file| file.file_name().unwrap().to_owned())
+        .collect();
     assert_eq!(files, ["a.yaml", "bundle.pem"]);
 }

@@ -22,22 +22,31 @@ fn main() {
     let peer: IpAddr = IpAddr::from([192, 0, 2, 1]);
     let (ids, none) = (RequestIds::new(), UrlRewrite::default());
     let mut line = Vec::with_capacity(1024);
-    print("framing::check", || framing::check(black_box(&head), &limits, |_, _| {}).is_ok());
+    print("framing::check", || {
+        framing::check(black_box(&head), &limits, |_, _| {}).is_ok()
+    });
     print("the same, with all who look at names", || {
-        let (mut owned, mut hop) = (owned_headers::Found::default(), hop_by_hop::Found::default());
+        let (mut owned, mut hop) = (
+            owned_headers::Found::default(),
+            hop_by_hop::Found::default(),
+        );
         let checked = framing::check(black_box(&head), &limits, |name, _| {
             owned.see(name);
             hop.see(name);
         });
         checked.is_ok() && black_box(owned).owned()
     });
-    print("path::canonical", || path::canonical(black_box(head.uri.path()), PathRules::default()).is_ok());
+    print("path::canonical", || {
+        path::canonical(black_box(head.uri.path()), PathRules::default()).is_ok()
+    });
     print("client_address::decide", || {
         let lines = head.headers.get_all(&owned_headers::X_FORWARDED_FOR);
         client_address::decide(black_box(peer), &[], lines.iter()).peer_trusted
     });
     print("request_id::next", || ids.next().as_bytes().is_empty());
-    print("rewrite::target", || rewrite::target(&none, None, head.uri.path(), black_box(&head.uri)).is_ok());
+    print("rewrite::target", || {
+        rewrite::target(&none, None, head.uri.path(), black_box(&head.uri)).is_ok()
+    });
     print("access_log::write_json", || {
         line.clear();
         write_json(black_box(&record(peer)), &mut line);
@@ -54,29 +63,46 @@ fn print(name: &str, mut step: impl FnMut() -> bool) {
         start.elapsed()
     };
     let best: Duration = (0..5).map(|_| round()).min().unwrap_or_default();
-    println!("{name:>28} {:>8.1}", best.as_secs_f64() * 1e9 / f64::from(ROUNDS));
+    println!(
+        "{name:>28} {:>8.1}",
+        best.as_secs_f64() * 1e9 / f64::from(ROUNDS)
+    );
 }
 
 /// What a browser sends.
 fn head() -> Parts {
     let mut parts = Request::get("/api/v1/orders/42/items?page=2")
         .body(())
-        .map_or_else(|error| unreachable!("a fixed request: {error}"), |request| request.into_parts().0);
+        .map_or_else(
+            |error| unreachable!("a fixed request: {error}"),
+            |request| request.into_parts().0,
+        );
     parts.version = Version::HTTP_11;
     parts.headers = HeaderMap::from_iter(
         [
             ("host", "api.example.com"),
-            ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0"),
+            (
+                "user-agent",
+                "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0",
+            ),
             ("accept", "application/json"),
             ("accept-language", "en-US,en;q=0.5"),
             ("accept-encoding", "gzip, deflate, br"),
-            ("authorization", "Bearer eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln"),
+            (
+                "authorization",
+                "Bearer eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln",
+            ),
             ("cookie", "session=0123456789abcdef"),
             ("sec-fetch-mode", "cors"),
             ("sec-fetch-site", "same-origin"),
             ("x-trace", "1"),
         ]
-        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))),
+        .map(|(name, value)| {
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )
+        }),
     );
     parts
 }

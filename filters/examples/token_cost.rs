@@ -13,8 +13,8 @@ use aws_lc_rs::{
     rand::SystemRandom,
     rsa::KeySize,
     signature::{
-        ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
-        RsaPublicKeyComponents,
+        ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256,
+        RsaKeyPair, RsaPublicKeyComponents,
     },
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -46,20 +46,36 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let pair = RsaKeyPair::generate(KeySize::Rsa2048)?;
     let numbers = RsaPublicKeyComponents::<Vec<u8>>::from(pair.public_key());
-    let jwk = format!(r#""kty":"RSA","n":"{}","e":"{}""#, encode(numbers.n), encode(numbers.e));
+    let jwk = format!(
+        r#""kty":"RSA","n":"{}","e":"{}""#,
+        encode(numbers.n),
+        encode(numbers.e)
+    );
     measure("RS256", &jwk, |signed| {
         let mut signature = vec![0; pair.public_modulus_len()];
-        pair.sign(&RSA_PKCS1_SHA256, &random, signed, &mut signature).map(|()| signature)
+        pair.sign(&RSA_PKCS1_SHA256, &random, signed, &mut signature)
+            .map(|()| signature)
     })?;
 
     let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)?;
     let (x, y) = pair.public_key().as_ref()[1..].split_at(32);
-    let jwk = format!(r#""kty":"EC","crv":"P-256","x":"{}","y":"{}""#, encode(x), encode(y));
-    measure("ES256", &jwk, |signed| Ok(pair.sign(&random, signed)?.as_ref().to_vec()))?;
+    let jwk = format!(
+        r#""kty":"EC","crv":"P-256","x":"{}","y":"{}""#,
+        encode(x),
+        encode(y)
+    );
+    measure("ES256", &jwk, |signed| {
+        Ok(pair.sign(&random, signed)?.as_ref().to_vec())
+    })?;
 
     let pair = Ed25519KeyPair::generate()?;
-    let jwk = format!(r#""kty":"OKP","crv":"Ed25519","x":"{}""#, encode(pair.public_key()));
-    measure("EdDSA", &jwk, |signed| Ok(pair.sign(signed).as_ref().to_vec()))
+    let jwk = format!(
+        r#""kty":"OKP","crv":"Ed25519","x":"{}""#,
+        encode(pair.public_key())
+    );
+    measure("EdDSA", &jwk, |signed| {
+        Ok(pair.sign(signed).as_ref().to_vec())
+    })
 }
 
 fn measure(
@@ -70,14 +86,29 @@ fn measure(
     let now = since_epoch(SystemTime::now());
     let signed = format!(
         "{}.{}",
-        encode(format!(r#"{{"alg":"{algorithm}","kid":"a","typ":"at+jwt"}}"#)),
+        encode(format!(
+            r#"{{"alg":"{algorithm}","kid":"a","typ":"at+jwt"}}"#
+        )),
         encode(payload(now))
     );
     let text = format!("{signed}.{}", encode(sign(signed.as_bytes())?));
-    let headers = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::try_from(format!("Bearer {text}"))?)]);
-    let source = KeySource::Text { jwks: "".into(), file: None };
-    let provider = JwtProvider::new("corp".into(), ISSUER.into(), vec!["orders-api".into()], source);
-    let keys = One(KeySet::read(format!(r#"{{"keys":[{{"kid":"a",{jwk}}}]}}"#).as_bytes())?);
+    let headers = HeaderMap::from_iter([(
+        AUTHORIZATION,
+        HeaderValue::try_from(format!("Bearer {text}"))?,
+    )]);
+    let source = KeySource::Text {
+        jwks: "".into(),
+        file: None,
+    };
+    let provider = JwtProvider::new(
+        "corp".into(),
+        ISSUER.into(),
+        vec!["orders-api".into()],
+        source,
+    );
+    let keys = One(KeySet::read(
+        format!(r#"{{"keys":[{{"kid":"a",{jwk}}}]}}"#).as_bytes(),
+    )?);
     let (verifier, providers) = (Verifier::new(&provider), Providers::new(&[provider]));
     let requirement = Requirement::AnyOf(vec![Credential::Token(ProviderId(0))]);
     let ask = |cache: &RefCell<TokenCache>| {
@@ -97,7 +128,9 @@ fn measure(
     println!("{algorithm}, {} bytes", text.len());
     print("read", 20_000, || Token::parse(black_box(&text)).is_ok());
     print("read and verified", 2_000, || {
-        Token::parse(black_box(&text)).and_then(|token| verifier.verify(&keys.0, token, now, None)).is_ok()
+        Token::parse(black_box(&text))
+            .and_then(|token| verifier.verify(&keys.0, token, now, None))
+            .is_ok()
     });
     print("auth, first use", 2_000, || ask(&RefCell::default()));
     let cache = RefCell::default();
@@ -118,7 +151,10 @@ fn print(name: &str, rounds: u32, mut step: impl FnMut() -> bool) {
     };
     let best: Duration = (0..5).map(|_| round()).min().unwrap_or_default();
     let allocations = region.change().allocations as f64 / f64::from(rounds * 5);
-    println!("{name:>28} {:>10.0} {allocations:>12.1}", best.as_secs_f64() * 1e9 / f64::from(rounds));
+    println!(
+        "{name:>28} {:>10.0} {allocations:>12.1}",
+        best.as_secs_f64() * 1e9 / f64::from(rounds)
+    );
 }
 
 /// What identity providers usually say.

@@ -14,7 +14,9 @@ pub struct ClaimHeaders(Vec<HeaderName>);
 impl ClaimHeaders {
     /// Those of these providers.
     pub fn new(providers: &[JwtProvider]) -> Self {
-        let all = providers.iter().flat_map(|provider| &provider.claim_headers);
+        let all = providers
+            .iter()
+            .flat_map(|provider| &provider.claim_headers);
         let mut names: Vec<HeaderName> = all.map(|header| header.name.clone()).collect();
         names.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
         names.dedup();
@@ -43,8 +45,11 @@ impl ClaimHeaders {
         if self.is_empty() || !headers.keys().any(|name| self.owns(name.as_str())) {
             return;
         }
-        let found: Vec<HeaderName> =
-            headers.keys().filter(|name| self.owns(name.as_str())).cloned().collect();
+        let found: Vec<HeaderName> = headers
+            .keys()
+            .filter(|name| self.owns(name.as_str()))
+            .cloned()
+            .collect();
         for name in found {
             headers.remove(name);
         }
@@ -69,9 +74,16 @@ mod tests {
         let names = ["x-user-id", "x_tenant"].map(HeaderName::from_static);
         let own = ClaimHeaders(names.to_vec());
         let mut headers = HeaderMap::new();
-        for name in
-            ["x-user-id", "x-user_id", "x_user_id", "x-tenant", "x_tenant", "x-user-ids", "x-user", "host"]
-        {
+        for name in [
+            "x-user-id",
+            "x-user_id",
+            "x_user_id",
+            "x-tenant",
+            "x_tenant",
+            "x-user-ids",
+            "x-user",
+            "host",
+        ] {
             headers.append(HeaderName::from_static(name), HeaderValue::from_static("1"));
             headers.append(HeaderName::from_static(name), HeaderValue::from_static("2"));
         }

@@ -33,8 +33,12 @@ pub struct ClaimRule {
 impl ClaimRule {
     /// Compiles an accepted match.
     pub fn new(accepted: &ClaimMatch) -> Self {
-        let mut rule =
-            Self { claim: accepted.claim.clone(), present: false, texts: Vec::new(), patterns: Vec::new() };
+        let mut rule = Self {
+            claim: accepted.claim.clone(),
+            present: false,
+            texts: Vec::new(),
+            patterns: Vec::new(),
+        };
         for value in &accepted.any_of {
             match value {
                 ValueMatch::Present => rule.present = true,
@@ -70,7 +74,10 @@ pub(crate) mod tests {
 
     impl Told {
         fn value(&self, claim: &ClaimPath) -> Option<&Value> {
-            claim.members().iter().try_fold(&self.0, |value, member| value.get(&**member))
+            claim
+                .members()
+                .iter()
+                .try_fold(&self.0, |value, member| value.get(&**member))
         }
     }
 
@@ -93,12 +100,19 @@ pub(crate) mod tests {
         }
 
         fn has_scope(&self, scope: &str) -> bool {
-            self.0["scope"].as_str().is_some_and(|all| all.split(' ').any(|one| one == scope))
+            self.0["scope"]
+                .as_str()
+                .is_some_and(|all| all.split(' ').any(|one| one == scope))
         }
     }
 
     pub(crate) fn path(members: &[&str]) -> ClaimPath {
-        ClaimPath::new(members.iter().map(|&member| member.into()).collect::<Vec<Arc<str>>>())
+        ClaimPath::new(
+            members
+                .iter()
+                .map(|&member| member.into())
+                .collect::<Vec<Arc<str>>>(),
+        )
     }
 
     pub(crate) fn exact(text: &str) -> ValueMatch {

@@ -37,7 +37,10 @@ pub fn decide<'a>(
             }
         }
     }
-    ClientAddress { address, peer_trusted }
+    ClientAddress {
+        address,
+        peer_trusted,
+    }
 }
 
 /// X-Forwarded-For as the app gets it from a peer that is not trusted: the peer alone. The same for every request
@@ -69,7 +72,11 @@ pub fn forwarded_for_value<'a>(
     peer_trusted: bool,
     forwarded_for: impl Iterator<Item = &'a HeaderValue> + Clone,
 ) -> HeaderValue {
-    if peer_trusted { appended_value(peer, forwarded_for) } else { peer_value(peer) }
+    if peer_trusted {
+        appended_value(peer, forwarded_for)
+    } else {
+        peer_value(peer)
+    }
 }
 
 fn is_trusted(trusted: &[Cidr], address: IpAddr) -> bool {
@@ -78,15 +85,24 @@ fn is_trusted(trusted: &[Cidr], address: IpAddr) -> bool {
 
 /// The elements of one line, last first, without empty ones (RFC 9110 section 5.6.1).
 fn entries_from_the_right(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
-    value.as_bytes().rsplit(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|entry| !entry.is_empty())
+    value
+        .as_bytes()
+        .rsplit(|byte| *byte == b',')
+        .map(<[u8]>::trim_ascii)
+        .filter(|entry| !entry.is_empty())
 }
 
 fn parse(entry: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(entry).ok()?;
-    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'));
     let address = match bare {
         Some(bare) => IpAddr::V6(bare.parse().ok()?),
-        None => text.parse().or_else(|_| text.parse::<SocketAddr>().map(|socket| socket.ip())).ok()?,
+        None => text
+            .parse()
+            .or_else(|_| text.parse::<SocketAddr>().map(|socket| socket.ip()))
+            .ok()?,
     };
     Some(address.to_canonical())
 }
@@ -111,7 +127,10 @@ mod tests {
     }
 
     fn values(lines: &[&str]) -> Vec<HeaderValue> {
-        lines.iter().map(|line| HeaderValue::from_bytes(line.as_bytes()).unwrap()).collect()
+        lines
+            .iter()
+            .map(|line| HeaderValue::from_bytes(line.as_bytes()).unwrap())
+            .collect()
     }
 
     fn trusted() -> Vec<Cidr> {
@@ -122,11 +141,19 @@ mod tests {
     #[test]
     fn a_stranger_is_its_own_client_whatever_it_says() {
         let lines = values(&["1.1.1.1, 10.0.0.1"]);
-        for (peer, expected) in
-            [("192.0.2.1", "192.0.2.1"), ("::ffff:192.0.2.1", "192.0.2.1"), ("2001:db8::1", "2001:db8::1")]
-        {
+        for (peer, expected) in [
+            ("192.0.2.1", "192.0.2.1"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("2001:db8::1", "2001:db8::1"),
+        ] {
             let decided = decide(ip(peer), &trusted(), lines.iter());
-            assert_eq!(decided, ClientAddress { address: ip(expected), peer_trusted: false });
+            assert_eq!(
+                decided,
+                ClientAddress {
+                    address: ip(expected),
+                    peer_trusted: false
+                }
+            );
         }
         assert!(!decide(ip("10.0.0.1"), &[], lines.iter()).peer_trusted);
     }
@@ -150,7 +177,14 @@ mod tests {
         ] {
             let lines = values(lines);
             let decided = decide(ip("::ffff:10.9.9.9"), &trusted(), lines.iter());
-            assert_eq!(decided, ClientAddress { address: ip(expected), peer_trusted: true }, "{lines:?}");
+            assert_eq!(
+                decided,
+                ClientAddress {
+                    address: ip(expected),
+                    peer_trusted: true
+                },
+                "{lines:?}"
+            );
         }
     }
 
@@ -168,7 +202,11 @@ mod tests {
             ("192.0.2.1, 10.1.1.1/8", "10.9.9.9"),
         ] {
             let lines = values(&[line]);
-            assert_eq!(decide(ip("10.9.9.9"), &trusted(), lines.iter()).address, ip(expected), "{line}");
+            assert_eq!(
+                decide(ip("10.9.9.9"), &trusted(), lines.iter()).address,
+                ip(expected),
+                "{line}"
+            );
         }
     }
 
@@ -179,6 +217,9 @@ mod tests {
         let value = |trusted| forwarded_for_value(ip("::ffff:10.9.9.9"), trusted, lines.iter());
         assert_eq!(value(true), "6.6.6.6, 192.0.2.1, x, 10.9.9.9");
         assert_eq!(value(false), "10.9.9.9");
-        assert_eq!(forwarded_for_value(ip("fd00::1"), true, [].iter()), "fd00::1");
+        assert_eq!(
+            forwarded_for_value(ip("fd00::1"), true, [].iter()),
+            "fd00::1"
+        );
     }
 }

@@ -301,7 +301,9 @@ impl Error {
     /// What a library says of an upstream that failed.
     pub fn cause(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
-            Self::UpstreamClosed { cause, .. } | Self::UpstreamProtocol { cause, .. } => Some(&**cause),
+            Self::UpstreamClosed { cause, .. } | Self::UpstreamProtocol { cause, .. } => {
+                Some(&**cause)
+            }
             _ => None,
         }
     }
@@ -328,9 +330,9 @@ impl Error {
             | Self::NoHealthyEndpoint { .. }
             | Self::Overloaded { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::FaultInjected(status) => *status,
-            Self::ConnectFailed { .. } | Self::UpstreamClosed { .. } | Self::UpstreamProtocol { .. } => {
-                StatusCode::BAD_GATEWAY
-            }
+            Self::ConnectFailed { .. }
+            | Self::UpstreamClosed { .. }
+            | Self::UpstreamProtocol { .. } => StatusCode::BAD_GATEWAY,
             Self::GrpcTimeout
             | Self::RequestTimeout
             | Self::BackendTimeout
@@ -430,9 +432,9 @@ impl Error {
             Self::GrpcTimeout => "deadline exceeded",
             Self::NoEndpoint { .. } | Self::NoHealthyEndpoint { .. } => "no healthy upstream",
             Self::Overloaded { .. } => "upstream overloaded",
-            Self::ConnectFailed { .. } | Self::UpstreamClosed { .. } | Self::UpstreamProtocol { .. } => {
-                "upstream failed"
-            }
+            Self::ConnectFailed { .. }
+            | Self::UpstreamClosed { .. }
+            | Self::UpstreamProtocol { .. } => "upstream failed",
             Self::RequestTimeout | Self::BackendTimeout | Self::StreamIdle | Self::UpgradeIdle => {
                 "upstream timed out"
             }

@@ -45,7 +45,10 @@ impl<S> Layer<S> for FaultLayer {
     type Service = Fault<S>;
 
     fn layer(&self, inner: S) -> Fault<S> {
-        Fault { model: self.0.clone(), inner }
+        Fault {
+            model: self.0.clone(),
+            inner,
+        }
     }
 }
 
@@ -60,8 +63,14 @@ pub struct Fault<S> {
 fn decide(model: &Model, mut draw: impl FnMut() -> u32) -> Verdict {
     let mut falls_on = |share: Percent| draw() < share.per_million();
     Verdict {
-        delay: model.delay.filter(|(_, share)| falls_on(*share)).map(|(time, _)| time),
-        abort: model.abort.filter(|(_, share)| falls_on(*share)).map(|(status, _)| status),
+        delay: model
+            .delay
+            .filter(|(_, share)| falls_on(*share))
+            .map(|(time, _)| time),
+        abort: model
+            .abort
+            .filter(|(_, share)| falls_on(*share))
+            .map(|(status, _)| status),
     }
 }
 
@@ -81,7 +90,12 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let verdict = decide(&self.model, || fastrand::u32(..1_000_000));
-        if verdict == (Verdict { delay: None, abort: None }) {
+        if verdict
+            == (Verdict {
+                delay: None,
+                abort: None,
+            })
+        {
             return Either::Left(self.inner.call(request));
         }
         let mut this = self.clone();
@@ -113,11 +127,19 @@ mod tests {
         let abort = Some((StatusCode::SERVICE_UNAVAILABLE, percent(500_000)));
         for (model, draws, expected) in [
             (Model::new(delay, abort), vec![9_999, 499_999], (true, true)),
-            (Model::new(delay, abort), vec![10_000, 499_999], (false, true)),
+            (
+                Model::new(delay, abort),
+                vec![10_000, 499_999],
+                (false, true),
+            ),
             (Model::new(delay, abort), vec![0, 500_000], (true, false)),
             (Model::new(delay, None), vec![0], (true, false)),
             (Model::new(None, abort), vec![0], (false, true)),
-            (Model::new(delay.map(|(time, _)| (time, percent(0))), None), vec![0], (false, false)),
+            (
+                Model::new(delay.map(|(time, _)| (time, percent(0))), None),
+                vec![0],
+                (false, false),
+            ),
             (
                 Model::new(delay.map(|(time, _)| (time, percent(1_000_000))), None),
                 vec![999_999],
@@ -126,7 +148,11 @@ mod tests {
         ] {
             let mut draws = draws.into_iter();
             let verdict = decide(&model, || draws.next().unwrap());
-            assert_eq!((verdict.delay.is_some(), verdict.abort.is_some()), expected, "{model:?}");
+            assert_eq!(
+                (verdict.delay.is_some(), verdict.abort.is_some()),
+                expected,
+                "{model:?}"
+            );
         }
     }
 
@@ -134,22 +160,34 @@ mod tests {
     async fn a_delay_is_served_before_the_upstream_is_asked_and_told_in_the_log() {
         let all = Percent::of_million(1_000_000);
         let delay = Duration::from_secs(3);
-        let mut service = FaultLayer::new(&Model::new(Some((delay, all)), None))
-            .layer(tower::service_fn(async |_: Request| Ok(Response::new(Body::Empty))));
+        let mut service = FaultLayer::new(&Model::new(Some((delay, all)), None)).layer(
+            tower::service_fn(async |_: Request| Ok(Response::new(Body::Empty))),
+        );
         let request: Request = http::Request::new(Body::Empty).into();
         let context = std::rc::Rc::clone(&request.context);
         let begun = tokio::time::Instant::now();
         assert_eq!(service.call(request).await.unwrap().status(), 200);
         assert_eq!(begun.elapsed(), delay);
-        assert_eq!((context.flag.get(), context.reason.get()), (Flag::Di, DELAYED));
+        assert_eq!(
+            (context.flag.get(), context.reason.get()),
+            (Flag::Di, DELAYED)
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_abort_never_reaches_the_upstream() {
         let all = Percent::of_million(1_000_000);
         let mut service = FaultLayer::new(&Model::new(None, Some((StatusCode::BAD_GATEWAY, all))))
-            .layer(tower::service_fn(async |_: Request| panic!("the upstream was asked")));
-        let error = service.call(http::Request::new(Body::Empty).into()).await.unwrap_err();
-        assert_eq!((error.status(), error.flag()), (StatusCode::BAD_GATEWAY, Flag::Fi));
+            .layer(tower::service_fn(async |_: Request| {
+                panic!("the upstream was asked")
+            }));
+        let error = service
+            .call(http::Request::new(Body::Empty).into())
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (error.status(), error.flag()),
+            (StatusCode::BAD_GATEWAY, Flag::Fi)
+        );
     }
 }

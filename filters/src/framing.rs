@@ -63,17 +63,28 @@ pub fn check<'a>(
     if fields.bytes > limits.header_bytes {
         return Err(Error::HeadersTooLarge);
     }
-    if fields.content_length.zip(limits.body_bytes).is_some_and(|(declared, limit)| declared > limit) {
+    if fields
+        .content_length
+        .zip(limits.body_bytes)
+        .is_some_and(|(declared, limit)| declared > limit)
+    {
         return Err(Error::BodyTooLarge);
     }
     let text = authority(head, &fields).map_err(Error::Malformed)?;
-    Ok(text.map(|text| Authority { text, host: fields.host.filter(|host| *host == text) }))
+    Ok(text.map(|text| Authority {
+        text,
+        host: fields.host.filter(|host| *host == text),
+    }))
 }
 
 fn target_bytes(uri: &Uri) -> usize {
     let path = uri.path_and_query().map_or(0, |path| path.as_str().len());
-    let authority = uri.authority().map_or(0, |authority| authority.as_str().len());
-    let scheme = uri.scheme_str().map_or(0, |scheme| scheme.len() + "://".len());
+    let authority = uri
+        .authority()
+        .map_or(0, |authority| authority.as_str().len());
+    let scheme = uri
+        .scheme_str()
+        .map_or(0, |scheme| scheme.len() + "://".len());
     path + authority + scheme
 }
 
@@ -89,7 +100,8 @@ fn has_too_many_fields(head: &Parts, limit: usize) -> bool {
     }
     let crumbs = head.headers.get_all(header::COOKIE).iter().count();
     // `:authority` is no field, and the codec writes it down as Host as well.
-    let host = usize::from(head.uri.authority().is_some() && head.headers.contains_key(header::HOST));
+    let host =
+        usize::from(head.uri.authority().is_some() && head.headers.contains_key(header::HOST));
     crumbs > MAX_CRUMBS || fields - host - crumbs.saturating_sub(1) > limit
 }
 
@@ -119,7 +131,9 @@ fn check_target(head: &Parts) -> Result<(), Malformed> {
 
 /// Without an early exit, so that it runs on whole vectors.
 fn is_visible_ascii(bytes: &[u8]) -> bool {
-    bytes.iter().fold(0, |bad, byte| bad | u8::from(byte.wrapping_sub(0x21) > 0x7e - 0x21)) == 0
+    bytes.iter().fold(0, |bad, byte| {
+        bad | u8::from(byte.wrapping_sub(0x21) > 0x7e - 0x21)
+    }) == 0
 }
 
 /// What one pass over the header fields found.
@@ -146,21 +160,30 @@ impl<'a> Fields<'a> {
                 fields.malformed = worst([fields.malformed, Some(malformed)]);
             }
         }
-        if fields.transfer_encoding && (head.version < Version::HTTP_11 || fields.content_length.is_some()) {
+        if fields.transfer_encoding
+            && (head.version < Version::HTTP_11 || fields.content_length.is_some())
+        {
             fields.malformed = worst([fields.malformed, Some(Malformed::TransferEncoding)]);
         }
         fields
     }
 
-    fn field(&mut self, name: &HeaderName, value: &'a HeaderValue, http2: bool) -> Result<(), Malformed> {
+    fn field(
+        &mut self,
+        name: &HeaderName,
+        value: &'a HeaderValue,
+        http2: bool,
+    ) -> Result<(), Malformed> {
         if http2 {
             check_http2(name, value)?;
         }
         match *name {
             header::HOST => once(self.host.replace(value).is_some(), true, Malformed::Host),
-            header::AUTHORIZATION => {
-                once(std::mem::replace(&mut self.authorization, true), true, Malformed::Authorization)
-            }
+            header::AUTHORIZATION => once(
+                std::mem::replace(&mut self.authorization, true),
+                true,
+                Malformed::Authorization,
+            ),
             header::TRANSFER_ENCODING => {
                 let chunked = value.as_bytes().eq_ignore_ascii_case(b"chunked");
                 let seen = std::mem::replace(&mut self.transfer_encoding, true);
@@ -201,7 +224,11 @@ fn check_http2(name: &HeaderName, value: &HeaderValue) -> Result<(), Malformed> 
         header::TE => !value.eq_ignore_ascii_case(b"trailers"),
         _ => matches!(name.as_str(), "keep-alive" | "proxy-connection"),
     };
-    if padded || refused { Err(Malformed::Header) } else { Ok(()) }
+    if padded || refused {
+        Err(Malformed::Header)
+    } else {
+        Ok(())
+    }
 }
 
 /// One plain decimal number that fits 64 bits: no sign, list, hex or space (RFC 9110 section 8.6).
@@ -226,7 +253,10 @@ fn named<'a>(head: &'a Parts, fields: &Fields<'a>) -> Result<Option<&'a str>, Ma
     let host = match fields.host {
         Some(value) => {
             let host = value.to_str().map_err(|_| Malformed::Host)?;
-            Some(host).filter(|host| is_authority(host)).ok_or(Malformed::Host)?.into()
+            Some(host)
+                .filter(|host| is_authority(host))
+                .ok_or(Malformed::Host)?
+                .into()
         }
         None => None,
     };
@@ -270,7 +300,10 @@ mod tests {
     const V2: Version = Version::HTTP_2;
 
     fn head(method: &str, target: &str, version: Version, fields: &[(&str, &[u8])]) -> Parts {
-        let mut request = Request::builder().method(method).uri(target).version(version);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(target)
+            .version(version);
         for (name, value) in fields {
             request = request.header(*name, HeaderValue::from_bytes(value).unwrap());
         }
@@ -281,17 +314,23 @@ mod tests {
         let mut seen = 0;
         let checked = super::check(head, &ListenerLimits::default(), |_, _| seen += 1);
         assert_eq!(seen, head.headers.len(), "every field is shown");
-        checked.map(|authority| authority.map(|authority| authority.text)).map_err(|error| match error {
-            Error::Malformed(malformed) => malformed,
-            other => panic!("{other}"),
-        })
+        checked
+            .map(|authority| authority.map(|authority| authority.text))
+            .map_err(|error| match error {
+                Error::Malformed(malformed) => malformed,
+                other => panic!("{other}"),
+            })
     }
 
     /// Checks a GET with these fields and a Host of its own where the version wants one.
     fn check_fields(version: Version, fields: &[(&str, &[u8])]) -> Result<(), Malformed> {
         let mut all: Vec<(&str, &[u8])> = vec![("host", b"a.example")];
         all.extend_from_slice(fields);
-        let target = if version == V2 { "https://a.example/" } else { "/" };
+        let target = if version == V2 {
+            "https://a.example/"
+        } else {
+            "/"
+        };
         check(&head("GET", target, version, &all)).map(drop)
     }
 
@@ -356,28 +395,60 @@ mod tests {
             let head = head("GET", "/", V11, &[("host", host.as_bytes())]);
             assert_eq!(check(&head), Err(Malformed::Host), "{host}");
         }
-        for fields in [&[][..], &[("host", &b"a"[..]), ("host", b"a")], &[("host", b"a\xc3\xa9")]] {
-            assert_eq!(check(&head("GET", "/", V11, fields)), Err(Malformed::Host), "{fields:?}");
+        for fields in [
+            &[][..],
+            &[("host", &b"a"[..]), ("host", b"a")],
+            &[("host", b"a\xc3\xa9")],
+        ] {
+            assert_eq!(
+                check(&head("GET", "/", V11, fields)),
+                Err(Malformed::Host),
+                "{fields:?}"
+            );
         }
     }
 
     #[test]
     fn http_1_0_may_leave_host_out_but_not_send_a_bad_one() {
         assert_eq!(check(&head("GET", "/", V10, &[])), Ok(None));
-        assert_eq!(check(&head("GET", "/", V10, &[("host", b"a@b")])), Err(Malformed::Host));
+        assert_eq!(
+            check(&head("GET", "/", V10, &[("host", b"a@b")])),
+            Err(Malformed::Host)
+        );
     }
 
     /// `docs/security.md` 5.
     #[test]
     fn an_absolute_form_target_decides_over_host() {
         let head_of = |target, host: &[u8]| head("GET", target, V11, &[("host", host)]);
-        assert_eq!(check(&head_of("http://b.example:81/x", b"a")), Ok(Some("b.example:81")));
-        assert_eq!(check(&head_of("http://b.example", b"a")), Ok(Some("b.example")));
-        assert_eq!(check(&head_of("http://b.example/", b"a,b")), Err(Malformed::Host));
-        assert_eq!(check(&head_of("http://u@b.example/", b"a")), Err(Malformed::Host));
-        assert_eq!(check(&head_of("ftp://b.example/", b"a")), Err(Malformed::Target));
-        assert_eq!(check(&head_of("http://b.example?x", b"a")), Err(Malformed::Target));
-        assert_eq!(check(&head("GET", "http://b/", V11, &[])), Err(Malformed::Host));
+        assert_eq!(
+            check(&head_of("http://b.example:81/x", b"a")),
+            Ok(Some("b.example:81"))
+        );
+        assert_eq!(
+            check(&head_of("http://b.example", b"a")),
+            Ok(Some("b.example"))
+        );
+        assert_eq!(
+            check(&head_of("http://b.example/", b"a,b")),
+            Err(Malformed::Host)
+        );
+        assert_eq!(
+            check(&head_of("http://u@b.example/", b"a")),
+            Err(Malformed::Host)
+        );
+        assert_eq!(
+            check(&head_of("ftp://b.example/", b"a")),
+            Err(Malformed::Target)
+        );
+        assert_eq!(
+            check(&head_of("http://b.example?x", b"a")),
+            Err(Malformed::Target)
+        );
+        assert_eq!(
+            check(&head("GET", "http://b/", V11, &[])),
+            Err(Malformed::Host)
+        );
     }
 
     /// `docs/security.md` 2 and 3.
@@ -386,9 +457,15 @@ mod tests {
         let host: &[(&str, &[u8])] = &[("host", b"a")];
         assert_eq!(check(&head("OPTIONS", "*", V11, host)), Ok(Some("a")));
         assert_eq!(check(&head("GET", "*", V11, host)), Err(Malformed::Target));
-        assert_eq!(check(&head("GET", "a.example:80", V11, host)), Err(Malformed::Target));
+        assert_eq!(
+            check(&head("GET", "a.example:80", V11, host)),
+            Err(Malformed::Target)
+        );
         assert_eq!(check(&head("GET", "/é", V11, host)), Err(Malformed::Target));
-        assert_eq!(check(&head("GET", "/?é", V11, host)), Err(Malformed::Target));
+        assert_eq!(
+            check(&head("GET", "/?é", V11, host)),
+            Err(Malformed::Target)
+        );
         let mut empty = head("GET", "/", V11, host);
         empty.uri = Uri::default();
         assert_eq!(check(&empty), Ok(Some("a")), "an empty Uri reads as /");
@@ -397,9 +474,15 @@ mod tests {
     /// `docs/security.md` 1 and 2.
     #[test]
     fn any_transfer_encoding_but_one_chunked_is_refused() {
-        assert_eq!(check_fields(V11, &[("transfer-encoding", b"Chunked")]), Ok(()));
+        assert_eq!(
+            check_fields(V11, &[("transfer-encoding", b"Chunked")]),
+            Ok(())
+        );
         for fields in [
-            &[("transfer-encoding", &b"chunked"[..]), ("transfer-encoding", b"chunked")][..],
+            &[
+                ("transfer-encoding", &b"chunked"[..]),
+                ("transfer-encoding", b"chunked"),
+            ][..],
             &[("transfer-encoding", b"chunked, chunked")],
             &[("transfer-encoding", b"gzip, chunked")],
             &[("transfer-encoding", b"identity")],
@@ -408,10 +491,20 @@ mod tests {
             &[("transfer-encoding", b"chunked"), ("content-length", b"1")],
             &[("content-length", b"1"), ("transfer-encoding", b"chunked")],
         ] {
-            assert_eq!(check_fields(V11, fields), Err(Malformed::TransferEncoding), "{fields:?}");
+            assert_eq!(
+                check_fields(V11, fields),
+                Err(Malformed::TransferEncoding),
+                "{fields:?}"
+            );
         }
-        assert_eq!(check_fields(V10, &[("transfer-encoding", b"chunked")]), Err(Malformed::TransferEncoding));
-        assert_eq!(check_fields(V2, &[("transfer-encoding", b"chunked")]), Err(Malformed::Header));
+        assert_eq!(
+            check_fields(V10, &[("transfer-encoding", b"chunked")]),
+            Err(Malformed::TransferEncoding)
+        );
+        assert_eq!(
+            check_fields(V2, &[("transfer-encoding", b"chunked")]),
+            Err(Malformed::Header)
+        );
     }
 
     /// `docs/security.md` 2.
@@ -420,9 +513,17 @@ mod tests {
         for value in [&b"0"[..], b"5", b"007", b"18446744073709551615"] {
             assert_eq!(check_fields(V11, &[("content-length", value)]), Ok(()));
         }
-        for value in
-            [&b""[..], b"+5", b"-1", b"0x5", b"5,5", b"5 5", b"1e3", b"18446744073709551616", b"5\xc3"]
-        {
+        for value in [
+            &b""[..],
+            b"+5",
+            b"-1",
+            b"0x5",
+            b"5,5",
+            b"5 5",
+            b"1e3",
+            b"18446744073709551616",
+            b"5\xc3",
+        ] {
             assert_eq!(
                 check_fields(V11, &[("content-length", value)]),
                 Err(Malformed::ContentLength),
@@ -444,7 +545,10 @@ mod tests {
     /// `docs/security.md` 4.
     #[test]
     fn http_2_takes_no_connection_headers_and_no_space_at_the_ends_of_a_value() {
-        assert_eq!(check_fields(V2, &[("te", b"trailers"), ("x", b"a b")]), Ok(()));
+        assert_eq!(
+            check_fields(V2, &[("te", b"trailers"), ("x", b"a b")]),
+            Ok(())
+        );
         for (name, value) in [
             ("connection", &b"close"[..]),
             ("keep-alive", b"1"),
@@ -458,29 +562,66 @@ mod tests {
             ("x", b"a\t"),
             ("x", b" "),
         ] {
-            assert_eq!(check_fields(V2, &[(name, value)]), Err(Malformed::Header), "{name}: {value:?}");
+            assert_eq!(
+                check_fields(V2, &[(name, value)]),
+                Err(Malformed::Header),
+                "{name}: {value:?}"
+            );
         }
-        assert_eq!(check_fields(V11, &[("connection", b"close"), ("te", b"gzip")]), Ok(()));
+        assert_eq!(
+            check_fields(V11, &[("connection", b"close"), ("te", b"gzip")]),
+            Ok(())
+        );
     }
 
     /// `docs/security.md` 4.
     #[test]
     fn in_http_2_authority_and_host_agree_and_one_of_them_is_there() {
         let head_of = |target, host: Option<&'static str>| {
-            let fields: Vec<(&str, &[u8])> = host.map(|host| ("host", host.as_bytes())).into_iter().collect();
+            let fields: Vec<(&str, &[u8])> = host
+                .map(|host| ("host", host.as_bytes()))
+                .into_iter()
+                .collect();
             check(&head("GET", target, V2, &fields)).map(|authority| authority.map(str::to_owned))
         };
-        assert_eq!(head_of("https://a.example/", None), Ok(Some("a.example".into())));
-        assert_eq!(head_of("https://a.example/", Some("A.EXAMPLE")), Ok(Some("a.example".into())));
-        assert_eq!(head_of("https://a.example/", Some("b.example")), Err(Malformed::AuthorityMismatch));
-        assert_eq!(head_of("https://a.example/", Some("A.example.:443")), Ok(Some("a.example".into())));
-        assert_eq!(head_of("https://a.example/", Some("a.example:80")), Err(Malformed::AuthorityMismatch));
-        assert_eq!(head_of("/", Some("a.example")), Ok(Some("a.example".into())));
+        assert_eq!(
+            head_of("https://a.example/", None),
+            Ok(Some("a.example".into()))
+        );
+        assert_eq!(
+            head_of("https://a.example/", Some("A.EXAMPLE")),
+            Ok(Some("a.example".into()))
+        );
+        assert_eq!(
+            head_of("https://a.example/", Some("b.example")),
+            Err(Malformed::AuthorityMismatch)
+        );
+        assert_eq!(
+            head_of("https://a.example/", Some("A.example.:443")),
+            Ok(Some("a.example".into()))
+        );
+        assert_eq!(
+            head_of("https://a.example/", Some("a.example:80")),
+            Err(Malformed::AuthorityMismatch)
+        );
+        assert_eq!(
+            head_of("/", Some("a.example")),
+            Ok(Some("a.example".into()))
+        );
         assert_eq!(head_of("/", None), Err(Malformed::Host));
-        assert_eq!(head_of("https://u@a.example/", None), Err(Malformed::PseudoHeader));
+        assert_eq!(
+            head_of("https://u@a.example/", None),
+            Err(Malformed::PseudoHeader)
+        );
         assert_eq!(head_of("ftp://a.example/", None), Err(Malformed::Target));
-        assert_eq!(head_of("ftp://a.example/", Some("b.example")), Err(Malformed::AuthorityMismatch));
-        assert_eq!(head_of("https://a.example/\u{e9}", Some("b.example")), Err(Malformed::AuthorityMismatch));
+        assert_eq!(
+            head_of("ftp://a.example/", Some("b.example")),
+            Err(Malformed::AuthorityMismatch)
+        );
+        assert_eq!(
+            head_of("https://a.example/\u{e9}", Some("b.example")),
+            Err(Malformed::AuthorityMismatch)
+        );
     }
 
     /// `docs/security.md`, "Limits".
@@ -489,7 +630,11 @@ mod tests {
         let verdict = |version, crumbs: usize, others: usize, limit: usize| {
             let mut fields: Vec<(&str, &[u8])> = vec![("cookie", b"a=b"); crumbs];
             fields.resize(crumbs + others, ("x", b"y"));
-            let target = if version == V2 { "https://a.example/" } else { "/" };
+            let target = if version == V2 {
+                "https://a.example/"
+            } else {
+                "/"
+            };
             let mut limits = ListenerLimits::default();
             limits.headers = limit;
             let head = head("GET", target, version, &fields);
@@ -521,10 +666,17 @@ mod tests {
     fn what_rfc_9113_calls_malformed_decides_before_a_rule_of_ours() {
         let padded: (&str, &[u8]) = ("x", b" a");
         let twice = [("authorization", &b"a"[..]), ("authorization", b"b")];
-        assert_eq!(check_fields(V2, &[twice[0], twice[1], padded]), Err(Malformed::Header));
-        assert_eq!(check_fields(V2, &[padded, twice[0], twice[1]]), Err(Malformed::Header));
-        let bad_target =
-            |fields: &[(&str, &[u8])]| check(&head("GET", "https://a/\u{e9}", V2, fields)).map(drop);
+        assert_eq!(
+            check_fields(V2, &[twice[0], twice[1], padded]),
+            Err(Malformed::Header)
+        );
+        assert_eq!(
+            check_fields(V2, &[padded, twice[0], twice[1]]),
+            Err(Malformed::Header)
+        );
+        let bad_target = |fields: &[(&str, &[u8])]| {
+            check(&head("GET", "https://a/\u{e9}", V2, fields)).map(drop)
+        };
         assert_eq!(bad_target(&[padded]), Err(Malformed::Header));
         assert_eq!(bad_target(&twice), Err(Malformed::Target));
         let star = head("GET", "*", V2, &[("host", b"a"), twice[0], twice[1]]);
@@ -539,14 +691,28 @@ mod tests {
         limits.body_bytes = Some(7);
         let verdict = |method, target, fields: &[(&str, &[u8])]| {
             let head = head(method, target, V11, fields);
-            super::check(&head, &limits, |_, _| {}).map(drop).map_err(|error| error.reason())
+            super::check(&head, &limits, |_, _| {})
+                .map(drop)
+                .map_err(|error| error.reason())
         };
-        assert_eq!(verdict("GET", "/12345678?", &[("host", b"1"), ("a", b"2")]), Ok(()));
-        assert_eq!(verdict("POST", "/", &[("host", b"1"), ("content-length", b"7")]), Err("limit.headers"));
+        assert_eq!(
+            verdict("GET", "/12345678?", &[("host", b"1"), ("a", b"2")]),
+            Ok(())
+        );
+        assert_eq!(
+            verdict("POST", "/", &[("host", b"1"), ("content-length", b"7")]),
+            Err("limit.headers")
+        );
         assert_eq!(verdict("GET", "/123456789?", &[]), Err("limit.target"));
         assert_eq!(verdict("GET", "http://a/12", &[]), Err("limit.target"));
-        assert_eq!(verdict("GET", "/", &[("a", b"1"), ("a", b"2"), ("a", b"3")]), Err("limit.headers"));
-        assert_eq!(verdict("GET", "/", &[("cookie", b"123456789012345")]), Err("limit.headers"));
+        assert_eq!(
+            verdict("GET", "/", &[("a", b"1"), ("a", b"2"), ("a", b"3")]),
+            Err("limit.headers")
+        );
+        assert_eq!(
+            verdict("GET", "/", &[("cookie", b"123456789012345")]),
+            Err("limit.headers")
+        );
         assert_eq!(verdict("CONNECT", "a:80", &[]), Err("request.connect"));
     }
 }

@@ -15,8 +15,13 @@ pub fn is_grpc(headers: &HeaderMap) -> bool {
 pub fn is_type(value: &HeaderValue) -> bool {
     const TYPE: &[u8] = b"application/grpc";
     let value = value.as_bytes();
-    value.get(..TYPE.len()).is_some_and(|start| start.eq_ignore_ascii_case(TYPE))
-        && matches!(value[TYPE.len()..].trim_ascii_start(), [] | [b'+' | b';', ..])
+    value
+        .get(..TYPE.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(TYPE))
+        && matches!(
+            value[TYPE.len()..].trim_ascii_start(),
+            [] | [b'+' | b';', ..]
+        )
 }
 
 /// `grpc-timeout`: at most eight digits and a unit. `None` when it is absent or malformed, which is for the app to judge.
@@ -56,7 +61,10 @@ pub fn status_of(status: StatusCode) -> u8 {
 /// Whether a `grpc-status` says that the server failed, as the 5xx of HTTP do: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED,
 /// INTERNAL, UNAVAILABLE, DATA_LOSS. All others are the caller's doing.
 pub fn is_server_error(status: &HeaderValue) -> bool {
-    matches!(status.as_bytes(), b"2" | b"4" | b"12" | b"13" | b"14" | b"15")
+    matches!(
+        status.as_bytes(),
+        b"2" | b"4" | b"12" | b"13" | b"14" | b"15"
+    )
 }
 
 #[cfg(test)]
@@ -78,7 +86,8 @@ mod tests {
             ("application/json", false),
             ("", false),
         ] {
-            let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(value))]);
+            let headers =
+                HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(value))]);
             assert_eq!(is_grpc(&headers), expected, "{value}");
         }
         assert!(!is_grpc(&HeaderMap::new()));
@@ -104,7 +113,8 @@ mod tests {
             ("1.5S", None),
             ("1SS", None),
         ] {
-            let headers = HeaderMap::from_iter([("grpc-timeout".parse().unwrap(), value.parse().unwrap())]);
+            let headers =
+                HeaderMap::from_iter([("grpc-timeout".parse().unwrap(), value.parse().unwrap())]);
             assert_eq!(timeout(&headers), expected, "{value:?}");
         }
         assert_eq!(timeout(&HeaderMap::new()), None);
@@ -130,7 +140,11 @@ mod tests {
             (200, 0),
             (418, 2),
         ] {
-            assert_eq!(status_of(StatusCode::from_u16(status).unwrap()), expected, "{status}");
+            assert_eq!(
+                status_of(StatusCode::from_u16(status).unwrap()),
+                expected,
+                "{status}"
+            );
         }
     }
 }

@@ -72,7 +72,10 @@ impl Found {
             return hop;
         }
         if self.has(Self::TE) {
-            hop.te_trailers = headers.get_all(header::TE).iter().any(|value| lists(value, b"trailers"));
+            hop.te_trailers = headers
+                .get_all(header::TE)
+                .iter()
+                .any(|value| lists(value, b"trailers"));
         }
         if self.has(Self::CONNECTION) && connection(headers, keep) && self.has(Self::UPGRADE) {
             hop.upgrade = upgrade(headers);
@@ -124,7 +127,12 @@ fn connection(headers: &mut HeaderMap, keep: impl Fn(&str) -> bool) -> bool {
     let mut upgrade = false;
     let mut line = 0;
     // The values are cloned one by one (a reference count each), since the map changes under them.
-    while let Some(value) = headers.get_all(header::CONNECTION).iter().nth(line).cloned() {
+    while let Some(value) = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .nth(line)
+        .cloned()
+    {
         line += 1;
         for token in tokens(&value) {
             match token {
@@ -139,15 +147,22 @@ fn connection(headers: &mut HeaderMap, keep: impl Fn(&str) -> bool) -> bool {
 
 /// Connection options and fields that [`Found`] removes anyway, once they were read.
 fn is_listed_elsewhere(token: &[u8]) -> bool {
-    ["close", "keep-alive", "te", "connection"].iter().any(|name| token.eq_ignore_ascii_case(name.as_bytes()))
+    ["close", "keep-alive", "te", "connection"]
+        .iter()
+        .any(|name| token.eq_ignore_ascii_case(name.as_bytes()))
 }
 
 fn nominated(headers: &mut HeaderMap, token: &[u8], keep: &impl Fn(&str) -> bool) {
     // A token that is no field name nominates nothing; looking it up first spares the name for what is not there.
-    let Some(token) = std::str::from_utf8(token).ok().filter(|token| headers.contains_key(*token)) else {
+    let Some(token) = std::str::from_utf8(token)
+        .ok()
+        .filter(|token| headers.contains_key(*token))
+    else {
         return;
     };
-    let Ok(name) = HeaderName::from_bytes(token.as_bytes()) else { return };
+    let Ok(name) = HeaderName::from_bytes(token.as_bytes()) else {
+        return;
+    };
     if !is_protected(&name) && !keep(name.as_str()) {
         headers.remove(name);
     }
@@ -179,7 +194,11 @@ fn lists(value: &HeaderValue, token: &[u8]) -> bool {
 
 /// The elements of a comma-separated list, without empty ones (RFC 9110 section 5.6.1).
 fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
-    value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
+    value
+        .as_bytes()
+        .split(|byte| *byte == b',')
+        .map(<[u8]>::trim_ascii)
+        .filter(|token| !token.is_empty())
 }
 
 #[cfg(test)]
@@ -195,7 +214,10 @@ mod tests {
     fn map(fields: &[(&str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
-            headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+            headers.append(
+                HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                value.parse().unwrap(),
+            );
         }
         headers
     }
@@ -208,7 +230,12 @@ mod tests {
 
     #[test]
     fn a_message_without_hop_by_hop_fields_is_left_alone() {
-        let mut headers = map(&[("host", "a"), ("trailer", "x"), ("content-length", "1"), ("x", "y")]);
+        let mut headers = map(&[
+            ("host", "a"),
+            ("trailer", "x"),
+            ("content-length", "1"),
+            ("x", "y"),
+        ]);
         let before = headers.clone();
         assert_eq!(strip_request(&mut headers, |_| false), Hop::default());
         assert_eq!(headers, before);
@@ -245,7 +272,10 @@ mod tests {
     #[test]
     fn a_nomination_never_removes_host_authorization_framing_or_what_the_proxy_owns() {
         let mut headers = map(&[
-            ("connection", "Host, Authorization, Content-Length, Transfer-Encoding, X-Forwarded-For, cookie"),
+            (
+                "connection",
+                "Host, Authorization, Content-Length, Transfer-Encoding, X-Forwarded-For, cookie",
+            ),
             ("connection", "x-request-id"),
             ("host", "a"),
             ("authorization", "Bearer x"),
@@ -271,12 +301,19 @@ mod tests {
 
     #[test]
     fn te_says_whether_trailers_are_welcome() {
-        for (value, expected) in
-            [("trailers", true), ("gzip, Trailers", true), ("gzip", false), ("xtrailers", false)]
-        {
+        for (value, expected) in [
+            ("trailers", true),
+            ("gzip, Trailers", true),
+            ("gzip", false),
+            ("xtrailers", false),
+        ] {
             for connection in ["te", "close"] {
                 let mut headers = map(&[("te", value), ("connection", connection)]);
-                assert_eq!(strip_request(&mut headers, |_| false).te_trailers, expected, "{value}");
+                assert_eq!(
+                    strip_request(&mut headers, |_| false).te_trailers,
+                    expected,
+                    "{value}"
+                );
                 assert!(headers.is_empty());
             }
         }
@@ -286,19 +323,48 @@ mod tests {
     #[test]
     fn an_upgrade_needs_its_nomination_and_is_never_h2c() {
         for (fields, expected) in [
-            (&[("connection", "Upgrade"), ("upgrade", "websocket")][..], Some("websocket")),
-            (&[("connection", "keep-alive, upgrade"), ("upgrade", "websocket")], Some("websocket")),
+            (
+                &[("connection", "Upgrade"), ("upgrade", "websocket")][..],
+                Some("websocket"),
+            ),
+            (
+                &[
+                    ("connection", "keep-alive, upgrade"),
+                    ("upgrade", "websocket"),
+                ],
+                Some("websocket"),
+            ),
             (&[("connection", "close"), ("upgrade", "websocket")], None),
             (&[("upgrade", "websocket")], None),
             (&[("connection", "upgrade")], None),
-            (&[("connection", "upgrade, http2-settings"), ("upgrade", "h2c")], None),
-            (&[("connection", "upgrade"), ("upgrade", "websocket, H2C")], None),
-            (&[("connection", "upgrade"), ("upgrade", "websocket"), ("upgrade", "h2c")], None),
+            (
+                &[
+                    ("connection", "upgrade, http2-settings"),
+                    ("upgrade", "h2c"),
+                ],
+                None,
+            ),
+            (
+                &[("connection", "upgrade"), ("upgrade", "websocket, H2C")],
+                None,
+            ),
+            (
+                &[
+                    ("connection", "upgrade"),
+                    ("upgrade", "websocket"),
+                    ("upgrade", "h2c"),
+                ],
+                None,
+            ),
             (&[("connection", "upgrade"), ("upgrade", "")], None),
         ] {
             let mut headers = map(fields);
             let hop = strip_request(&mut headers, |_| false);
-            assert_eq!(hop.upgrade.as_ref().map(|value| value.to_str().unwrap()), expected, "{fields:?}");
+            assert_eq!(
+                hop.upgrade.as_ref().map(|value| value.to_str().unwrap()),
+                expected,
+                "{fields:?}"
+            );
             assert!(headers.is_empty(), "{fields:?}");
         }
     }
@@ -306,9 +372,18 @@ mod tests {
     #[test]
     fn junk_in_connection_nominates_nothing_and_does_no_harm() {
         let mut headers = map(&[("connection", ",;=\"a\", : , x y"), ("x", "1")]);
-        headers.append("connection", HeaderValue::from_bytes(b"\xff\xfe, \x80").unwrap());
-        headers.append("connection", HeaderValue::from_bytes(&[b'a'; 60_000]).unwrap());
-        headers.append("connection", HeaderValue::from_bytes(&b"x,".repeat(30_000)).unwrap());
+        headers.append(
+            "connection",
+            HeaderValue::from_bytes(b"\xff\xfe, \x80").unwrap(),
+        );
+        headers.append(
+            "connection",
+            HeaderValue::from_bytes(&[b'a'; 60_000]).unwrap(),
+        );
+        headers.append(
+            "connection",
+            HeaderValue::from_bytes(&b"x,".repeat(30_000)).unwrap(),
+        );
         strip_request(&mut headers, |_| false);
         assert!(headers.is_empty());
     }

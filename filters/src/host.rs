@@ -77,8 +77,13 @@ fn without_dot(host: &str) -> &str {
 /// Splits at the colon behind the host; text without one, or with a malformed bracket, is all host.
 fn split_port(authority: &str) -> (&str, Option<&str>) {
     let host_end = match authority.as_bytes() {
-        [b'[', ..] => authority.find(']').map_or(authority.len(), |bracket| bracket + 1),
-        bytes => bytes.iter().position(|byte| *byte == b':').unwrap_or(bytes.len()),
+        [b'[', ..] => authority
+            .find(']')
+            .map_or(authority.len(), |bracket| bracket + 1),
+        bytes => bytes
+            .iter()
+            .position(|byte| *byte == b':')
+            .unwrap_or(bytes.len()),
     };
     match authority[host_end..].strip_prefix(':') {
         Some(port) => (&authority[..host_end], Some(port)),
@@ -89,7 +94,9 @@ fn split_port(authority: &str) -> (&str, Option<&str>) {
 /// An empty label is in no name, and a name that is too long matches no hostname: both would take the routes without one.
 fn is_host(host: &str) -> bool {
     match host.strip_prefix('[') {
-        Some(rest) => rest.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
+        Some(rest) => rest
+            .strip_suffix(']')
+            .is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
         None => {
             let bytes = host.as_bytes();
             (1..=MAX_NAME).contains(&bytes.len())
@@ -105,7 +112,8 @@ const NAME: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0_u8;
     while byte < 128 {
-        table[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+        table[byte as usize] =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
         byte += 1;
     }
     table
@@ -145,8 +153,14 @@ mod tests {
     #[test]
     fn an_authority_is_taken_apart() {
         assert_eq!((host_of("[::1]:80"), host_of("A.:80")), ("[::1]", "A."));
-        assert_eq!((name_of("A.:80"), name_of("a"), name_of("[::1]:1")), ("A", "a", "[::1]"));
-        assert_eq!((port_of("a:80"), port_of("[::1]"), port_of("[::1]:8")), (Some(80), None, Some(8)));
+        assert_eq!(
+            (name_of("A.:80"), name_of("a"), name_of("[::1]:1")),
+            ("A", "a", "[::1]")
+        );
+        assert_eq!(
+            (port_of("a:80"), port_of("[::1]"), port_of("[::1]:8")),
+            (Some(80), None, Some(8))
+        );
     }
 
     #[test]

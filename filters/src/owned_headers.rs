@@ -24,7 +24,8 @@ pub static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-h
 pub static X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 
 /// `x-outrigger-attempt-count`.
-pub static X_OUTRIGGER_ATTEMPT_COUNT: HeaderName = HeaderName::from_static("x-outrigger-attempt-count");
+pub static X_OUTRIGGER_ATTEMPT_COUNT: HeaderName =
+    HeaderName::from_static("x-outrigger-attempt-count");
 
 /// What a client sent under names that a trusted peer may set; a field that stood twice is nothing.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -70,7 +71,10 @@ impl Own {
             forwarded.each(|name, value| show(name, value.as_bytes()));
         }
         if let Some(attempt) = self.attempt {
-            show(&X_OUTRIGGER_ATTEMPT_COUNT, itoa::Buffer::new().format(attempt).as_bytes());
+            show(
+                &X_OUTRIGGER_ATTEMPT_COUNT,
+                itoa::Buffer::new().format(attempt).as_bytes(),
+            );
         }
     }
 
@@ -164,7 +168,11 @@ impl Found {
         if self.underscored {
             strip_underscored(headers, underscores)?;
         }
-        Ok(if self.owned { take(headers, peer_trusted) } else { Taken::default() })
+        Ok(if self.owned {
+            take(headers, peer_trusted)
+        } else {
+            Taken::default()
+        })
     }
 }
 
@@ -200,11 +208,16 @@ fn has_underscore(name: &str) -> bool {
 }
 
 #[cold]
-fn strip_underscored(headers: &mut HeaderMap, underscores: UnderscoreHeaders) -> Result<(), Malformed> {
+fn strip_underscored(
+    headers: &mut HeaderMap,
+    underscores: UnderscoreHeaders,
+) -> Result<(), Malformed> {
     match underscores {
         UnderscoreHeaders::Reject => return Err(Malformed::UnderscoreHeader),
         UnderscoreHeaders::Drop => remove_where(headers, has_underscore),
-        UnderscoreHeaders::Keep => remove_where(headers, |name| has_underscore(name) && is_look_alike(name)),
+        UnderscoreHeaders::Keep => {
+            remove_where(headers, |name| has_underscore(name) && is_look_alike(name))
+        }
     }
     Ok(())
 }
@@ -221,7 +234,9 @@ fn take(headers: &mut HeaderMap, peer_trusted: bool) -> Taken {
         forwarded_proto: only(headers, &X_FORWARDED_PROTO),
         forwarded_host: only(headers, &X_FORWARDED_HOST),
     };
-    remove_where(headers, |name| owns(name) && !(peer_trusted && is_hint(name)));
+    remove_where(headers, |name| {
+        owns(name) && !(peer_trusted && is_hint(name))
+    });
     taken
 }
 
@@ -240,8 +255,11 @@ fn only(headers: &mut HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
 /// Removal puts the last entry in the gap, so the same place is looked at again.
 fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
     let mut at = 0;
-    while let Some((offset, name)) =
-        headers.keys().skip(at).enumerate().find(|(_, name)| unwanted(name.as_str()))
+    while let Some((offset, name)) = headers
+        .keys()
+        .skip(at)
+        .enumerate()
+        .find(|(_, name)| unwanted(name.as_str()))
     {
         at += offset;
         let name = name.clone();
@@ -256,7 +274,10 @@ mod tests {
     fn map(fields: &[(&str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
-            headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+            headers.append(
+                HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                value.parse().unwrap(),
+            );
         }
         headers
     }
@@ -336,16 +357,29 @@ mod tests {
             ("my_header", "1"),
             ("my-header", "1"),
         ];
-        for (underscores, trusted) in [(UnderscoreHeaders::Keep, false), (UnderscoreHeaders::Keep, true)] {
+        for (underscores, trusted) in [
+            (UnderscoreHeaders::Keep, false),
+            (UnderscoreHeaders::Keep, true),
+        ] {
             let mut headers = map(&fields);
-            assert_eq!(strip(&mut headers, underscores, trusted), Ok(Taken::default()));
+            assert_eq!(
+                strip(&mut headers, underscores, trusted),
+                Ok(Taken::default())
+            );
             assert_eq!(names(&headers), ["my-header", "my_header"]);
         }
         let mut headers = map(&fields);
-        assert_eq!(strip(&mut headers, UnderscoreHeaders::Drop, false), Ok(Taken::default()));
+        assert_eq!(
+            strip(&mut headers, UnderscoreHeaders::Drop, false),
+            Ok(Taken::default())
+        );
         assert_eq!(names(&headers), ["my-header"]);
         for (name, value) in &fields[..11] {
-            let refused = strip(&mut map(&[("host", "a"), (name, value)]), UnderscoreHeaders::Reject, true);
+            let refused = strip(
+                &mut map(&[("host", "a"), (name, value)]),
+                UnderscoreHeaders::Reject,
+                true,
+            );
             assert_eq!(refused, Err(Malformed::UnderscoreHeader), "{name}");
         }
     }
@@ -369,7 +403,10 @@ mod tests {
             "forwarded",
             "x-outrigger-user",
         ] {
-            assert!(owns(&name.to_ascii_lowercase()) && !accepted(name), "{name}");
+            assert!(
+                owns(&name.to_ascii_lowercase()) && !accepted(name),
+                "{name}"
+            );
         }
         for name in ["x-user-id", "x-forwardedfor", "x-requestid", "user"] {
             assert!(!owns(name) && accepted(name), "{name}");
@@ -378,10 +415,18 @@ mod tests {
 
     #[test]
     fn an_ordinary_head_is_left_alone() {
-        let mut headers =
-            map(&[("host", "a"), ("cookie", "a_b=c"), ("x-trace", "1"), ("via", "x"), ("from", "y")]);
+        let mut headers = map(&[
+            ("host", "a"),
+            ("cookie", "a_b=c"),
+            ("x-trace", "1"),
+            ("via", "x"),
+            ("from", "y"),
+        ]);
         let before = headers.clone();
-        assert_eq!(strip(&mut headers, UnderscoreHeaders::Reject, false), Ok(Taken::default()));
+        assert_eq!(
+            strip(&mut headers, UnderscoreHeaders::Reject, false),
+            Ok(Taken::default())
+        );
         assert_eq!(headers, before);
     }
 }

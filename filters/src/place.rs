@@ -53,7 +53,9 @@ impl<F> Default for Places<F> {
 
 impl<F> fmt::Debug for Places<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Places").field("empty", &self.0.0.borrow().len()).finish()
+        f.debug_struct("Places")
+            .field("empty", &self.0.0.borrow().len())
+            .finish()
     }
 }
 
@@ -67,7 +69,10 @@ impl<F: Future> Places<F> {
                 place.as_mut().project().future.set(Some(future));
                 place
             }
-            None => Box::pin(Place { future: Some(future), home: Rc::downgrade(&self.0) }),
+            None => Box::pin(Place {
+                future: Some(future),
+                home: Rc::downgrade(&self.0),
+            }),
         }))
     }
 }
@@ -81,7 +86,10 @@ impl<F> Drop for Home<F> {
 impl<F: Future + 'static> Placed<Place<F>> {
     /// A future in a place of its own, which nobody uses again.
     pub fn alone(future: F) -> Self {
-        Self(Some(Box::pin(Place { future: Some(future), home: Weak::new() })))
+        Self(Some(Box::pin(Place {
+            future: Some(future),
+            home: Weak::new(),
+        })))
     }
 
     /// Forgets the type.
@@ -89,7 +97,11 @@ impl<F: Future + 'static> Placed<Place<F>> {
     where
         F: Future<Output = T>,
     {
-        Placed(self.0.take().map(|place| -> Pin<Box<dyn Settled<Output = T>>> { place }))
+        Placed(
+            self.0
+                .take()
+                .map(|place| -> Pin<Box<dyn Settled<Output = T>>> { place }),
+        )
     }
 }
 
@@ -182,7 +194,9 @@ mod tests {
     #[test]
     fn only_so_many_are_kept() {
         let places = Places::default();
-        let busy: Vec<_> = (0..2 * MOST).map(|number| places.settle(ready(number))).collect();
+        let busy: Vec<_> = (0..2 * MOST)
+            .map(|number| places.settle(ready(number)))
+            .collect();
         drop(busy);
         assert_eq!((kept(&places), KEPT.get()), (MOST, MOST));
         drop(places);
@@ -194,7 +208,9 @@ mod tests {
         let places = Places::default();
         let mut future = Box::pin(places.settle(async { panic!("on purpose") }));
         let mut context = Context::from_waker(std::task::Waker::noop());
-        let polled = panic::catch_unwind(panic::AssertUnwindSafe(|| future.as_mut().poll(&mut context)));
+        let polled = panic::catch_unwind(panic::AssertUnwindSafe(|| {
+            future.as_mut().poll(&mut context)
+        }));
         assert!(polled.is_err());
         drop(future);
         assert_eq!(kept(&places), 1);

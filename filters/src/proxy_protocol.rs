@@ -51,7 +51,11 @@ pub enum Broken {
 /// There is none, whatever comes next.
 pub fn parse(bytes: &[u8]) -> Result<Option<Header>, Broken> {
     if begins(bytes, V2_START) {
-        return if bytes.len() < V2_HEAD { Ok(None) } else { version2(bytes) };
+        return if bytes.len() < V2_HEAD {
+            Ok(None)
+        } else {
+            version2(bytes)
+        };
     }
     if !begins(bytes, V1_START) {
         return Err(Broken::Absent);
@@ -76,13 +80,21 @@ fn version1(line: &[u8]) -> Result<Header, Broken> {
     let mut words = text.split(' ').skip(1);
     let source = match words.next() {
         // Whatever else stands in the line means nothing.
-        Some("UNKNOWN") => return Ok(Header { length, source: None }),
+        Some("UNKNOWN") => {
+            return Ok(Header {
+                length,
+                source: None,
+            });
+        }
         Some("TCP4") => addresses::<Ipv4Addr>(&mut words)?,
         Some("TCP6") => addresses::<Ipv6Addr>(&mut words)?,
         _ => return Err(Broken::Line),
     };
     match words.next() {
-        None => Ok(Header { length, source: Some(source) }),
+        None => Ok(Header {
+            length,
+            source: Some(source),
+        }),
         Some(_) => Err(Broken::Line),
     }
 }
@@ -92,7 +104,12 @@ fn addresses<'a, A>(words: &mut impl Iterator<Item = &'a str>) -> Result<IpAddr,
 where
     A: std::str::FromStr + Into<IpAddr>,
 {
-    let mut address = || words.next().and_then(|word| word.parse::<A>().ok()).ok_or(Broken::Line);
+    let mut address = || {
+        words
+            .next()
+            .and_then(|word| word.parse::<A>().ok())
+            .ok_or(Broken::Line)
+    };
     let (source, _) = (address()?, address()?);
     for _ in 0..2 {
         let word = words.next().ok_or(Broken::Line)?;
@@ -127,10 +144,14 @@ fn version2(bytes: &[u8]) -> Result<Option<Header>, Broken> {
     if length > MOST || rest < needed {
         return Err(Broken::Length);
     }
-    let Some(body) = bytes.get(V2_HEAD..length) else { return Ok(None) };
+    let Some(body) = bytes.get(V2_HEAD..length) else {
+        return Ok(None);
+    };
     let source = match needed {
         12 => body.first_chunk::<4>().map(|bytes| IpAddr::from(*bytes)),
-        36 => body.first_chunk::<16>().map(|bytes| IpAddr::from(*bytes).to_canonical()),
+        36 => body
+            .first_chunk::<16>()
+            .map(|bytes| IpAddr::from(*bytes).to_canonical()),
         _ => None,
     };
     Ok(Some(Header { length, source }))
@@ -154,26 +175,59 @@ mod tests {
         let v4 = [192, 0, 2, 1, 10, 0, 0, 1, 0x12, 0x34, 1, 187];
         let v6 = |source: &str| {
             let octets = source.parse::<Ipv6Addr>().unwrap().octets();
-            [&octets[..], &Ipv6Addr::LOCALHOST.octets(), &[0x12, 0x34, 1, 187]].concat()
+            [
+                &octets[..],
+                &Ipv6Addr::LOCALHOST.octets(),
+                &[0x12, 0x34, 1, 187],
+            ]
+            .concat()
         };
         let longest = "PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff \
                        65535 65535\r\n";
         let unknown = format!("PROXY UNKNOWN {}\r\n", "x".repeat(V1_MOST - 16));
         vec![
-            (b"PROXY TCP4 192.0.2.1 10.0.0.1 4660 443\r\n".to_vec(), source("192.0.2.1")),
-            (b"PROXY TCP4 255.255.255.255 255.255.255.255 65535 0\r\n".to_vec(), source("255.255.255.255")),
-            (b"PROXY TCP6 2001:db8::1 ::1 1 2\r\n".to_vec(), source("2001:db8::1")),
-            (b"PROXY TCP6 ::ffff:192.0.2.1 ::1 1 2\r\n".to_vec(), source("192.0.2.1")),
-            (longest.as_bytes().to_vec(), source("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")),
+            (
+                b"PROXY TCP4 192.0.2.1 10.0.0.1 4660 443\r\n".to_vec(),
+                source("192.0.2.1"),
+            ),
+            (
+                b"PROXY TCP4 255.255.255.255 255.255.255.255 65535 0\r\n".to_vec(),
+                source("255.255.255.255"),
+            ),
+            (
+                b"PROXY TCP6 2001:db8::1 ::1 1 2\r\n".to_vec(),
+                source("2001:db8::1"),
+            ),
+            (
+                b"PROXY TCP6 ::ffff:192.0.2.1 ::1 1 2\r\n".to_vec(),
+                source("192.0.2.1"),
+            ),
+            (
+                longest.as_bytes().to_vec(),
+                source("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
+            ),
             (b"PROXY UNKNOWN\r\n".to_vec(), None),
-            (b"PROXY UNKNOWN ffff::1 ffff::2 65535 65535\r\n".to_vec(), None),
+            (
+                b"PROXY UNKNOWN ffff::1 ffff::2 65535 65535\r\n".to_vec(),
+                None,
+            ),
             (unknown.into_bytes(), None),
             (v2(0x21, 0x11, &v4), source("192.0.2.1")),
             (v2(0x21, 0x21, &v6("2001:db8::1")), source("2001:db8::1")),
             (v2(0x21, 0x21, &v6("::ffff:192.0.2.1")), source("192.0.2.1")),
             // Fields behind the addresses: an authority and one that is cut off; they mean nothing here.
-            (v2(0x21, 0x11, &[&v4[..], b"\x02\0\x01a", b"\x03\0\x09"].concat()), source("192.0.2.1")),
-            (v2(0x21, 0x11, &[&v4[..], &[0; 4096 - 12]].concat()), source("192.0.2.1")),
+            (
+                v2(
+                    0x21,
+                    0x11,
+                    &[&v4[..], b"\x02\0\x01a", b"\x03\0\x09"].concat(),
+                ),
+                source("192.0.2.1"),
+            ),
+            (
+                v2(0x21, 0x11, &[&v4[..], &[0; 4096 - 12]].concat()),
+                source("192.0.2.1"),
+            ),
             (v2(0x20, 0x00, &[]), None),
             (v2(0x20, 0x11, &v4), None),
             (v2(0x20, 0x31, &[7; 216]), None),
@@ -185,7 +239,10 @@ mod tests {
     #[test]
     fn a_header_is_read_to_the_byte_wherever_it_is_cut() {
         for (bytes, source) in good() {
-            let whole = Header { length: bytes.len(), source };
+            let whole = Header {
+                length: bytes.len(),
+                source,
+            };
             assert_eq!(parse(&bytes), Ok(Some(whole)), "{bytes:?}");
             let followed = [&bytes[..], b"GET / HTTP/1.1\r\n\r\n"].concat();
             assert_eq!(parse(&followed), Ok(Some(whole)), "{followed:?}");
@@ -225,7 +282,10 @@ mod tests {
             line("PROXY TCP4 192.0.2.1 10.0.0.1 1 2\n\r\n"),
             line("PROXY TCP4\t192.0.2.1 10.0.0.1 1 2\r\n"),
             (too_long.into_bytes(), Broken::Line),
-            (vec![b'P', b'R', b'O', b'X', b'Y', b' ', 0xff, b'\r', b'\n'], Broken::Line),
+            (
+                vec![b'P', b'R', b'O', b'X', b'Y', b' ', 0xff, b'\r', b'\n'],
+                Broken::Line,
+            ),
             ([V1_START, &[b'x'; 200]].concat(), Broken::Line),
             (v2(0x11, 0x11, &[0; 12]), Broken::Command),
             (v2(0x31, 0x11, &[0; 12]), Broken::Command),
@@ -241,9 +301,17 @@ mod tests {
             (v2(0x21, 0x11, &[0; 65535]), Broken::Length),
         ];
         for (bytes, broken) in cases {
-            assert_eq!(parse(&bytes), Err(broken), "{:?}", String::from_utf8_lossy(&bytes));
+            assert_eq!(
+                parse(&bytes),
+                Err(broken),
+                "{:?}",
+                String::from_utf8_lossy(&bytes)
+            );
         }
         // The length of a header that cannot be is not waited for.
-        assert_eq!(parse(&v2(0x21, 0x11, &[0; 65535])[..16]), Err(Broken::Length));
+        assert_eq!(
+            parse(&v2(0x21, 0x11, &[0; 65535])[..16]),
+            Err(Broken::Length)
+        );
     }
 }

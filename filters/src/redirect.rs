@@ -33,11 +33,13 @@ pub struct Origin<'a> {
 /// [`Malformed::Target`] when request and redirect together make no header value; a checked request never does.
 pub fn location(redirect: &Redirect, request: &Origin<'_>) -> Result<HeaderValue, Malformed> {
     let scheme = redirect.scheme.as_deref().unwrap_or(request.scheme);
-    let mut text = String::with_capacity(128 + request.path.len() + request.query.map_or(0, str::len));
+    let mut text =
+        String::with_capacity(128 + request.path.len() + request.query.map_or(0, str::len));
     let host = redirect.hostname.as_deref().or(request.host);
     if let Some(host) = host {
         text.extend([scheme, "://", host]);
-        if let Some(port) = port(redirect, request).filter(|port| Some(*port) != well_known(scheme)) {
+        if let Some(port) = port(redirect, request).filter(|port| Some(*port) != well_known(scheme))
+        {
             text.push(':');
             text.push_str(itoa::Buffer::new().format(port));
         }
@@ -59,7 +61,9 @@ pub fn location(redirect: &Redirect, request: &Origin<'_>) -> Result<HeaderValue
 
 /// The named port; else that of a named scheme, which is its own; else the request's.
 fn port(redirect: &Redirect, request: &Origin<'_>) -> Option<u16> {
-    redirect.port.or_else(|| request.port.filter(|_| redirect.scheme.is_none()))
+    redirect
+        .port
+        .or_else(|| request.port.filter(|_| redirect.scheme.is_none()))
 }
 
 fn well_known(scheme: &str) -> Option<u16> {
@@ -71,7 +75,10 @@ fn well_known(scheme: &str) -> Option<u16> {
 }
 
 fn make_relative(text: &mut String, start: usize) {
-    let slashes = text[start..].bytes().take_while(|byte| *byte == b'/').count();
+    let slashes = text[start..]
+        .bytes()
+        .take_while(|byte| *byte == b'/')
+        .count();
     if slashes > 1 {
         text.replace_range(start..start + slashes - 1, "");
     }
@@ -102,13 +109,29 @@ mod tests {
     #[test]
     fn absent_parts_come_from_the_request() {
         let same = redirect(|_| {});
-        assert_eq!(location(&same, &REQUEST).unwrap(), "http://a.example/foo/bar?q=1");
-        let on_8080 = Origin { port: Some(8080), query: None, ..REQUEST };
-        assert_eq!(location(&same, &on_8080).unwrap(), "http://a.example:8080/foo/bar");
+        assert_eq!(
+            location(&same, &REQUEST).unwrap(),
+            "http://a.example/foo/bar?q=1"
+        );
+        let on_8080 = Origin {
+            port: Some(8080),
+            query: None,
+            ..REQUEST
+        };
+        assert_eq!(
+            location(&same, &on_8080).unwrap(),
+            "http://a.example:8080/foo/bar"
+        );
         let host = redirect(|to| to.hostname = Some("b.example".into()));
-        assert_eq!(location(&host, &on_8080).unwrap(), "http://b.example:8080/foo/bar");
+        assert_eq!(
+            location(&host, &on_8080).unwrap(),
+            "http://b.example:8080/foo/bar"
+        );
         let status = redirect(|to| to.path = Some(PathRewrite::ReplaceFull("/x".into())));
-        assert_eq!(location(&status, &REQUEST).unwrap(), "http://a.example/x?q=1");
+        assert_eq!(
+            location(&status, &REQUEST).unwrap(),
+            "http://a.example/x?q=1"
+        );
     }
 
     #[test]
@@ -116,7 +139,12 @@ mod tests {
         for (scheme, port, request_port, expected) in [
             (Some("https"), None, Some(8080), "https://a.example"),
             (Some("https"), Some(443), None, "https://a.example"),
-            (Some("https"), Some(8443), Some(8080), "https://a.example:8443"),
+            (
+                Some("https"),
+                Some(8443),
+                Some(8080),
+                "https://a.example:8443",
+            ),
             (Some("https"), Some(80), None, "https://a.example:80"),
             (Some("http"), None, Some(8080), "http://a.example"),
             (None, Some(80), Some(8080), "http://a.example"),
@@ -128,30 +156,61 @@ mod tests {
                 to.scheme = scheme.map(Into::into);
                 to.port = port;
             });
-            let request = Origin { port: request_port, path: "/", query: None, ..REQUEST };
-            assert_eq!(location(&to, &request).unwrap(), format!("{expected}/"), "{scheme:?} {port:?}");
+            let request = Origin {
+                port: request_port,
+                path: "/",
+                query: None,
+                ..REQUEST
+            };
+            assert_eq!(
+                location(&to, &request).unwrap(),
+                format!("{expected}/"),
+                "{scheme:?} {port:?}"
+            );
         }
     }
 
     #[test]
     fn a_prefix_is_replaced_as_in_a_rewrite() {
         let to = redirect(|to| to.path = Some(PathRewrite::ReplacePrefixMatch("/xyz/".into())));
-        assert_eq!(location(&to, &REQUEST).unwrap(), "http://a.example/xyz/bar?q=1");
+        assert_eq!(
+            location(&to, &REQUEST).unwrap(),
+            "http://a.example/xyz/bar?q=1"
+        );
     }
 
     #[test]
     fn without_a_host_the_reference_is_relative_and_cannot_name_another_host() {
         let same = redirect(|_| {});
-        for (path, expected) in
-            [("/a", "/a?q=1"), ("//evil.example/a", "/evil.example/a?q=1"), ("///", "/?q=1")]
-        {
-            assert_eq!(location(&same, &Origin { host: None, path, ..REQUEST }).unwrap(), expected);
+        for (path, expected) in [
+            ("/a", "/a?q=1"),
+            ("//evil.example/a", "/evil.example/a?q=1"),
+            ("///", "/?q=1"),
+        ] {
+            assert_eq!(
+                location(
+                    &same,
+                    &Origin {
+                        host: None,
+                        path,
+                        ..REQUEST
+                    }
+                )
+                .unwrap(),
+                expected
+            );
         }
     }
 
     #[test]
     fn a_line_end_never_reaches_the_header() {
-        let request = Origin { query: Some("a\r\nset-cookie: b"), ..REQUEST };
-        assert_eq!(location(&redirect(|_| {}), &request), Err(Malformed::Target));
+        let request = Origin {
+            query: Some("a\r\nset-cookie: b"),
+            ..REQUEST
+        };
+        assert_eq!(
+            location(&redirect(|_| {}), &request),
+            Err(Malformed::Target)
+        );
     }
 }

@@ -18,7 +18,9 @@ pub const MAX_KEPT: usize = 128;
 /// Keeps a received id when the peer is trusted and the id is 1 to [`MAX_KEPT`] visible ASCII characters.
 pub fn keep(received: Option<HeaderValue>, peer_trusted: bool) -> Option<RequestId> {
     let good = |id: &HeaderValue| {
-        peer_trusted && (1..=MAX_KEPT).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic)
+        peer_trusted
+            && (1..=MAX_KEPT).contains(&id.len())
+            && id.as_bytes().iter().all(u8::is_ascii_graphic)
     };
     received.filter(good).map(RequestId::Kept)
 }
@@ -35,7 +37,9 @@ impl RequestIds {
     pub fn new() -> Self {
         // Each `RandomState` has its own keys, which the standard library asks the operating system for.
         let word = |index: u64| RandomState::new().hash_one(index);
-        Self { state: Cell::new([word(0), word(1), word(2), word(3) | 1]) }
+        Self {
+            state: Cell::new([word(0), word(1), word(2), word(3) | 1]),
+        }
     }
 
     /// The next id.
@@ -106,9 +110,19 @@ mod tests {
                 assert_eq!(id.to_value(), id.as_str());
                 let text = id.as_str().to_owned();
                 let parts: Vec<&str> = text.split('-').collect();
-                assert_eq!(parts.iter().map(|part| part.len()).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
-                assert!(text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-')), "{text}");
-                assert!(parts[2].starts_with('4') && parts[3].starts_with(['8', '9', 'a', 'b']), "{text}");
+                assert_eq!(
+                    parts.iter().map(|part| part.len()).collect::<Vec<_>>(),
+                    [8, 4, 4, 4, 12]
+                );
+                assert!(
+                    text.bytes()
+                        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-')),
+                    "{text}"
+                );
+                assert!(
+                    parts[2].starts_with('4') && parts[3].starts_with(['8', '9', 'a', 'b']),
+                    "{text}"
+                );
                 assert!(seen.insert(text));
             }
         }
@@ -118,7 +132,10 @@ mod tests {
     fn an_id_is_kept_only_from_a_trusted_peer_and_only_when_short_and_visible() {
         let received = |bytes: &[u8]| Some(HeaderValue::from_bytes(bytes).unwrap());
         for good in [&b"a"[..], b"{\"id\":1}", &[b'~'; MAX_KEPT]] {
-            assert_eq!(keep(received(good), true).map(|id| id.to_value()), received(good));
+            assert_eq!(
+                keep(received(good), true).map(|id| id.to_value()),
+                received(good)
+            );
             assert!(keep(received(good), false).is_none());
         }
         for bad in [&b""[..], b"a b", b"a\tb", b"\xff", &[b'a'; MAX_KEPT + 1]] {

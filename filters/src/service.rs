@@ -35,7 +35,10 @@ pub struct Request {
 
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Request").field("head", &self.head).field("body", &self.body).finish_non_exhaustive()
+        f.debug_struct("Request")
+            .field("head", &self.head)
+            .field("body", &self.body)
+            .finish_non_exhaustive()
     }
 }
 
@@ -46,7 +49,11 @@ impl From<http::Request<Body>> for Request {
         let (head, body) = request.into_parts();
         let (now, peer) = (tokio::time::Instant::now(), [127, 0, 0, 1].into());
         let context = crate::context::Exchange::begin(now, peer, None, Default::default());
-        Self { head: Box::new(head), body, context }
+        Self {
+            head: Box::new(head),
+            body,
+            context,
+        }
     }
 }
 
@@ -54,10 +61,15 @@ impl From<http::Request<Body>> for Request {
 ///
 /// Such a service is always ready: what cannot be served now is answered with an error, never with a wait that
 /// the client does not see. So nobody in the chain asks `poll_ready`, which saves every call a state.
-pub trait HttpService: Service<Request, Response = Response<Body>, Error = Error> + Clone + 'static {}
+pub trait HttpService:
+    Service<Request, Response = Response<Body>, Error = Error> + Clone + 'static
+{
+}
 
-impl<S> HttpService for S where S: Service<Request, Response = Response<Body>, Error = Error> + Clone + 'static
-{}
+impl<S> HttpService for S where
+    S: Service<Request, Response = Response<Body>, Error = Error> + Clone + 'static
+{
+}
 
 /// An answer in the making, in its place on the heap: what passes a request on hands it back as it is. Nothing is moved, and
 /// only the request itself polls it.
@@ -69,7 +81,9 @@ pub fn refused(error: Error) -> ResponseFuture {
 }
 
 /// The answer of a step that has to wait before it knows.
-pub fn later(answer: impl Future<Output = Result<Response<Body>, Error>> + 'static) -> ResponseFuture {
+pub fn later(
+    answer: impl Future<Output = Result<Response<Body>, Error>> + 'static,
+) -> ResponseFuture {
     Placed::alone(answer).erase()
 }
 
@@ -91,7 +105,9 @@ where
     S::Future: 'static,
 {
     fn answer(&self, request: Request) -> ResponseFuture {
-        self.places.settle(self.service.borrow_mut().call(request)).erase()
+        self.places
+            .settle(self.service.borrow_mut().call(request))
+            .erase()
     }
 }
 
@@ -106,7 +122,10 @@ impl BoxService {
         S: HttpService,
         S::Future: 'static,
     {
-        Self(Rc::new(Leaf { service: RefCell::new(service), places: Places::default() }))
+        Self(Rc::new(Leaf {
+            service: RefCell::new(service),
+            places: Places::default(),
+        }))
     }
 
     /// Boxes what answers in place.

@@ -97,7 +97,9 @@ impl FromIterator<Box<dyn Step>> for Steps {
 
 impl fmt::Debug for Steps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Steps").field("count", &self.0.len()).finish()
+        f.debug_struct("Steps")
+            .field("count", &self.0.len())
+            .finish()
     }
 }
 
@@ -105,7 +107,10 @@ impl Layer<BoxService> for Steps {
     type Service = Chain;
 
     fn layer(&self, end: BoxService) -> Chain {
-        Chain { steps: self.clone(), end }
+        Chain {
+            steps: self.clone(),
+            end,
+        }
     }
 }
 
@@ -125,7 +130,9 @@ impl Chain {
                 Verdict::Pass => {}
                 Verdict::Refuse(error) => return refused(error),
                 Verdict::Answer(response) => return later(ready(Ok(response))),
-                Verdict::Wait(waiting) => return later(self.clone().wait(waiting, index + 1, request)),
+                Verdict::Wait(waiting) => {
+                    return later(self.clone().wait(waiting, index + 1, request));
+                }
             }
         }
         self.end.answer(request)
@@ -193,8 +200,17 @@ mod tests {
         }
     }
 
-    fn noting(seen: &Seen, name: &'static str, verdict: impl Fn() -> Verdict + 'static) -> Box<dyn Step> {
-        Noting { name, seen: Rc::clone(seen), verdict }.boxed()
+    fn noting(
+        seen: &Seen,
+        name: &'static str,
+        verdict: impl Fn() -> Verdict + 'static,
+    ) -> Box<dyn Step> {
+        Noting {
+            name,
+            seen: Rc::clone(seen),
+            verdict,
+        }
+        .boxed()
     }
 
     type Says = fn() -> Verdict;
@@ -219,9 +235,13 @@ mod tests {
         let seen = Seen::default();
         let first = noting(&seen, "first", || Verdict::Pass);
         let last = noting(&seen, "last", || Verdict::Pass);
-        let steps: Steps = [first, noting(&seen, "it", verdict), last].into_iter().collect();
+        let steps: Steps = [first, noting(&seen, "it", verdict), last]
+            .into_iter()
+            .collect();
         let answered = steps.layer(end(&seen)).call(request()).await;
-        let answered = answered.map(|response| response.status().as_u16()).map_err(|error| error.reason());
+        let answered = answered
+            .map(|response| response.status().as_u16())
+            .map_err(|error| error.reason());
         (answered, seen.take())
     }
 
@@ -234,8 +254,14 @@ mod tests {
         for mask in 0..8_u8 {
             let seen = Seen::default();
             let names = ["a", "b", "c"];
-            let there = || (0..3).filter(|bit| mask & (1 << bit) != 0).map(|bit| names[bit]);
-            let steps: Steps = there().map(|name| noting(&seen, name, || Verdict::Pass)).collect();
+            let there = || {
+                (0..3)
+                    .filter(|bit| mask & (1 << bit) != 0)
+                    .map(|bit| names[bit])
+            };
+            let steps: Steps = there()
+                .map(|name| noting(&seen, name, || Verdict::Pass))
+                .collect();
             steps.around(end(&seen)).answer(request()).await.unwrap();
             let wanted: Vec<_> = there().chain(["end"]).collect();
             assert_eq!(*seen.borrow(), wanted);
@@ -248,7 +274,10 @@ mod tests {
         let stops: [(Says, Result<u16, &str>); 4] = [
             (|| Verdict::Refuse(Error::NoRoute), Err(refused)),
             (teapot, Ok(418)),
-            (|| Verdict::wait(async { Verdict::Refuse(Error::NoRoute) }), Err(refused)),
+            (
+                || Verdict::wait(async { Verdict::Refuse(Error::NoRoute) }),
+                Err(refused),
+            ),
             (|| Verdict::wait(async { teapot() }), Ok(418)),
         ];
         for (verdict, expected) in stops {
@@ -271,7 +300,10 @@ mod tests {
         ];
         for verdict in waits {
             let (answered, seen) = through(verdict).await;
-            assert_eq!((answered, seen), (Ok(200), vec!["first", "it", "last", "end"]));
+            assert_eq!(
+                (answered, seen),
+                (Ok(200), vec!["first", "it", "last", "end"])
+            );
         }
     }
 
@@ -292,7 +324,11 @@ mod tests {
                 ready(Ok::<_, Error>(Response::new(Body::Empty)))
             }))
         };
-        Steps::from_iter([Sets.boxed()]).around(end).answer(request()).await.unwrap();
+        Steps::from_iter([Sets.boxed()])
+            .around(end)
+            .answer(request())
+            .await
+            .unwrap();
         assert_eq!(*paths.borrow(), ["/changed"]);
     }
 }

@@ -11,7 +11,10 @@ pub const MAX_BYTES: usize = 8 * 1024;
 
 /// Bytes of all fields, as they stand in HTTP/1.1.
 pub fn bytes(trailers: &HeaderMap) -> usize {
-    trailers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum()
+    trailers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len())
+        .sum()
 }
 
 /// Strips the trailers of a request. `owned` names the fields that only the proxy may write.
@@ -30,7 +33,11 @@ pub fn strip_response(trailers: &mut HeaderMap) {
 }
 
 fn remove_where(trailers: &mut HeaderMap, refused: impl Fn(&HeaderName) -> bool) {
-    let names: Vec<HeaderName> = trailers.keys().filter(|name| refused(name)).cloned().collect();
+    let names: Vec<HeaderName> = trailers
+        .keys()
+        .filter(|name| refused(name))
+        .cloned()
+        .collect();
     for name in names {
         trailers.remove(name);
     }
@@ -53,7 +60,10 @@ fn is_forbidden(name: &HeaderName) -> bool {
             | header::TRAILER
             | header::TRANSFER_ENCODING
             | header::UPGRADE
-    ) || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "http2-settings")
+    ) || matches!(
+        name.as_str(),
+        "keep-alive" | "proxy-connection" | "http2-settings"
+    )
 }
 
 /// What decides about a request before its body is read.
@@ -81,7 +91,8 @@ mod tests {
     use super::*;
 
     fn trailers(names: &[&'static str]) -> HeaderMap {
-        let field = |name: &&'static str| (HeaderName::from_static(name), HeaderValue::from_static("1"));
+        let field =
+            |name: &&'static str| (HeaderName::from_static(name), HeaderValue::from_static("1"));
         names.iter().map(field).collect()
     }
 
@@ -92,8 +103,15 @@ mod tests {
     /// `docs/security.md` 4.
     #[test]
     fn what_frames_routes_authenticates_or_is_owned_is_taken_from_a_request() {
-        let mut all =
-            trailers(&["x-sum", "host", "content-length", "authorization", "x-mine", "x_sum", "upgrade"]);
+        let mut all = trailers(&[
+            "x-sum",
+            "host",
+            "content-length",
+            "authorization",
+            "x-mine",
+            "x_sum",
+            "upgrade",
+        ]);
         strip_request(&mut all, |name| name == "x-mine");
         assert_eq!(left(&all), ["x-sum"]);
     }

@@ -27,9 +27,13 @@ impl Keys for One {
 #[test]
 fn a_token_that_was_seen_before_costs_no_allocation() {
     let encode = |text: &[u8]| URL_SAFE_NO_PAD.encode(text);
-    let payload = br#"{"iss":"https://login.example.com/","aud":"orders-api","exp":2000,"sub":"alice"}"#;
+    let payload =
+        br#"{"iss":"https://login.example.com/","aud":"orders-api","exp":2000,"sub":"alice"}"#;
     let signed = format!("{}.{}", encode(br#"{"alg":"HS256"}"#), encode(payload));
-    let signature = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, SECRET), signed.as_bytes());
+    let signature = hmac::sign(
+        &hmac::Key::new(hmac::HMAC_SHA256, SECRET),
+        signed.as_bytes(),
+    );
     let bearer = format!("Bearer {signed}.{}", encode(signature.as_ref()));
     let headers = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::try_from(bearer).unwrap())]);
 
@@ -41,21 +45,34 @@ fn a_token_that_was_seen_before_costs_no_allocation() {
         KeySource::Secret(secret.clone()),
     );
     provider.algorithms = vec![JwtAlgorithm::Hs256];
-    let (providers, keys) = (Providers::new(&[provider]), One(KeySet::secret(secret).unwrap()));
+    let (providers, keys) = (
+        Providers::new(&[provider]),
+        One(KeySet::secret(secret).unwrap()),
+    );
     let requirement = Requirement::AnyOf(vec![Credential::Token(ProviderId(0)), Credential::Mtls]);
     let cache = RefCell::new(TokenCache::default());
     let ask = || {
         let memo = Memo::default();
         let now = Duration::from_secs(1_000);
         let (providers, keys, cache, headers) = (&providers, &keys, &cache, &headers);
-        let examination =
-            Examination { providers, keys, cache, memo: &memo, headers, now, certificate: None };
+        let examination = Examination {
+            providers,
+            keys,
+            cache,
+            memo: &memo,
+            headers,
+            now,
+            certificate: None,
+        };
         let tokens = examination.require(&requirement).settle().unwrap();
         assert_eq!(tokens.iter().count(), 1);
     };
     let region = Region::new(ALLOCATOR);
     ask();
-    assert!(region.change().allocations > 0, "the first use must be counted");
+    assert!(
+        region.change().allocations > 0,
+        "the first use must be counted"
+    );
     // The harness has a thread of its own that allocates now and then; what `ask` needs shows in every turn.
     let least = (0..10).map(|_| {
         let region = Region::new(ALLOCATOR);

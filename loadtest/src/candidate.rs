@@ -87,27 +87,58 @@ impl Candidate {
             Self::Caddy(_) => "version",
             _ => "--version",
         };
-        let output = Command::new(self.path()?).arg(argument).stdin(Stdio::null()).output().ok()?;
+        let output = Command::new(self.path()?)
+            .arg(argument)
+            .stdin(Stdio::null())
+            .output()
+            .ok()?;
         // nginx tells it where errors go.
-        let text = [output.stdout, output.stderr].map(|part| String::from_utf8_lossy(&part).into_owned());
-        let line = text.iter().flat_map(|part| part.lines()).map(str::trim).find(|line| !line.is_empty())?;
+        let text =
+            [output.stdout, output.stderr].map(|part| String::from_utf8_lossy(&part).into_owned());
+        let line = text
+            .iter()
+            .flat_map(|part| part.lines())
+            .map(str::trim)
+            .find(|line| !line.is_empty())?;
         // Envoy tells where it lies, Caddy not even its name.
         let line = line.replace(&*self.path()?.to_string_lossy(), "");
         let line = line.trim();
         let named = line.to_lowercase().starts_with(self.program());
-        Some(if named { line.to_owned() } else { format!("{} {line}", self.program()) })
+        Some(if named {
+            line.to_owned()
+        } else {
+            format!("{} {line}", self.program())
+        })
     }
 
     /// The arguments before the configuration file, and what the environment must say.
-    fn invocation(&self) -> (&'static [&'static str], Option<(&'static str, &'static str)>) {
+    fn invocation(
+        &self,
+    ) -> (
+        &'static [&'static str],
+        Option<(&'static str, &'static str)>,
+    ) {
         match self {
             Self::Direct | Self::Pingora(_) => (&[], None),
             Self::Outrigger(_) | Self::Bare(_) => (&["run", "-c"], None),
             Self::Haproxy(_) => (&["-db", "-f"], None),
             Self::Nginx(_) => (&["-c"], None),
-            Self::Envoy(_) => (&["--concurrency", "1", "--disable-hot-restart", "-l", "warning", "-c"], None),
+            Self::Envoy(_) => (
+                &[
+                    "--concurrency",
+                    "1",
+                    "--disable-hot-restart",
+                    "-l",
+                    "warning",
+                    "-c",
+                ],
+                None,
+            ),
             // One thread that runs Go code, as all others have one that works.
-            Self::Caddy(_) => (&["run", "--adapter", "caddyfile", "--config"], Some(("GOMAXPROCS", "1"))),
+            Self::Caddy(_) => (
+                &["run", "--adapter", "caddyfile", "--config"],
+                Some(("GOMAXPROCS", "1")),
+            ),
         }
     }
 
@@ -115,7 +146,8 @@ impl Candidate {
     #[must_use]
     pub fn command_line(&self, file: &str) -> String {
         let (arguments, variable) = self.invocation();
-        let variable = variable.map_or_else(String::new, |(name, value)| format!("{name}={value} "));
+        let variable =
+            variable.map_or_else(String::new, |(name, value)| format!("{name}={value} "));
         let words: Vec<_> = [self.program()].iter().chain(arguments).copied().collect();
         format!("{variable}{} {file}", words.join(" "))
     }
@@ -137,7 +169,11 @@ impl Candidate {
         let (arguments, variable) = self.invocation();
         let mut command = Command::new(path);
         // Caddy keeps state in the folders of its user.
-        command.args(arguments).arg(&file).env("XDG_DATA_HOME", &folder).env("XDG_CONFIG_HOME", &folder);
+        command
+            .args(arguments)
+            .arg(&file)
+            .env("XDG_DATA_HOME", &folder)
+            .env("XDG_CONFIG_HOME", &folder);
         command.envs(variable);
         Process::spawn(command, &folder.join(log))
     }
@@ -146,8 +182,15 @@ impl Candidate {
 /// Outrigger by the path that was given, else where a build leaves it: beside this program.
 #[must_use]
 pub(crate) fn find_outrigger(given: Option<&Path>) -> Option<PathBuf> {
-    let beside = || env::current_exe().ok().map(|program| program.with_file_name("outrigger"));
-    given.map(Path::to_path_buf).or_else(beside).filter(|path| path.is_file())
+    let beside = || {
+        env::current_exe()
+            .ok()
+            .map(|program| program.with_file_name("outrigger"))
+    };
+    given
+        .map(Path::to_path_buf)
+        .or_else(beside)
+        .filter(|path| path.is_file())
 }
 
 /// A program by the path that was given, else by its name where programs are.
@@ -158,5 +201,7 @@ pub(crate) fn find(given: Option<&Path>, name: &str) -> Option<PathBuf> {
     }
     let paths = env::var_os("PATH").unwrap_or_default();
     let folders = env::split_paths(&paths).chain(PLACES.iter().map(PathBuf::from));
-    folders.map(|folder| folder.join(name)).find(|place| place.is_file())
+    folders
+        .map(|folder| folder.join(name))
+        .find(|place| place.is_file())
 }

@@ -115,13 +115,21 @@ impl Content {
     /// A body of `length` bytes in frames of at most `frame` bytes.
     #[must_use]
     pub fn in_frames(length: u64, frame: u64) -> Self {
-        Self { lead: Bytes::new(), sent: 0, length, frame: frame.max(1) }
+        Self {
+            lead: Bytes::new(),
+            sent: 0,
+            length,
+            frame: frame.max(1),
+        }
     }
 
     /// A body of these bytes and nothing else, in one frame.
     #[must_use]
     pub fn of(lead: Bytes) -> Self {
-        Self { lead, ..Self::new(0) }
+        Self {
+            lead,
+            ..Self::new(0)
+        }
     }
 
     /// The next frame, `None` when everything has been handed out.

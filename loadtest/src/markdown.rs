@@ -4,7 +4,13 @@ use std::fmt::Write;
 
 /// A Markdown table; the last column, whose text may be long, is not padded.
 pub(crate) fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0).max(3);
+    let width = |column: usize| {
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or(0)
+            .max(3)
+    };
     let mut text = String::new();
     for (number, row) in rows.iter().enumerate() {
         for (column, cell) in row.iter().enumerate() {
@@ -14,7 +20,16 @@ pub(crate) fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
         text.push_str("|\n");
         if number == 0 {
             for column in 0..N {
-                let _ = write!(text, "|{:-<1$}", "", if column + 1 == N { 3 } else { width(column) + 2 });
+                let _ = write!(
+                    text,
+                    "|{:-<1$}",
+                    "",
+                    if column + 1 == N {
+                        3
+                    } else {
+                        width(column) + 2
+                    }
+                );
             }
             text.push_str("|\n");
         }

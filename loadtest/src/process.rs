@@ -34,9 +34,18 @@ impl Process {
         let problem = |error: io::Error| format!("{}: {error}", log.display());
         let output = File::create(log).map_err(problem)?;
         let errors = output.try_clone().map_err(problem)?;
-        command.stdin(Stdio::null()).stdout(output).stderr(errors).process_group(0);
-        let child = command.spawn().map_err(|error| format!("cannot be started: {error}"))?;
-        Ok(Self { child, log: log.to_path_buf() })
+        command
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors)
+            .process_group(0);
+        let child = command
+            .spawn()
+            .map_err(|error| format!("cannot be started: {error}"))?;
+        Ok(Self {
+            child,
+            log: log.to_path_buf(),
+        })
     }
 
     /// Waits until it listens there.
@@ -49,7 +58,10 @@ impl Process {
                 return self.is_alive();
             }
             if begun.elapsed() > START_LIMIT {
-                return Err(format!("does not listen after {START_LIMIT:?}: {}", self.first_words()));
+                return Err(format!(
+                    "does not listen after {START_LIMIT:?}: {}",
+                    self.first_words()
+                ));
             }
             sleep(START_PAUSE).await;
         }
@@ -66,7 +78,10 @@ impl Process {
             }
             self.is_alive()?;
             if begun.elapsed() > START_LIMIT {
-                return Err(format!("does not start within {START_LIMIT:?}: {}", self.first_words()));
+                return Err(format!(
+                    "does not start within {START_LIMIT:?}: {}",
+                    self.first_words()
+                ));
             }
             sleep(START_PAUSE).await;
         }
@@ -75,7 +90,10 @@ impl Process {
     /// All lines of its log that begin like this: the rest of each.
     pub(crate) fn said(&self, beginning: &str) -> Vec<String> {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
-        log.lines().filter_map(|line| line.strip_prefix(beginning)).map(str::to_owned).collect()
+        log.lines()
+            .filter_map(|line| line.strip_prefix(beginning))
+            .map(str::to_owned)
+            .collect()
     }
 
     /// An error with what it said at the end when it has ended.
@@ -97,10 +115,19 @@ impl Process {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         let lines = || log.lines().map(str::trim).filter(|line| !line.is_empty());
         let telling = lines().find(|line| line.to_lowercase().contains("error"));
-        let words = telling.or_else(|| lines().next()).unwrap_or("it said nothing");
+        let words = telling
+            .or_else(|| lines().next())
+            .unwrap_or("it said nothing");
         // Where our folder lies is nothing that a report need say.
-        let folder = self.log.parent().map_or_else(String::new, |folder| format!("{}/", folder.display()));
-        words.replace(&folder, "").chars().take(LONGEST_WORDS).collect()
+        let folder = self
+            .log
+            .parent()
+            .map_or_else(String::new, |folder| format!("{}/", folder.display()));
+        words
+            .replace(&folder, "")
+            .chars()
+            .take(LONGEST_WORDS)
+            .collect()
     }
 }
 
@@ -116,5 +143,7 @@ impl Drop for Process {
 
 /// A port of 127.0.0.1 that was free a moment ago: not every proxy can tell which one it was given.
 pub(crate) fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+        .local_addr()?
+        .port())
 }

@@ -17,7 +17,11 @@ impl Spread {
         let values: Vec<f64> = values.into_iter().collect();
         let least = values.iter().copied().reduce(f64::min)?;
         let most = values.iter().copied().reduce(f64::max)?;
-        Some(Self { median: median(values)?, least, most })
+        Some(Self {
+            median: median(values)?,
+            least,
+            most,
+        })
     }
 }
 
@@ -36,7 +40,10 @@ pub fn slope(points: &[(f64, f64)]) -> Option<f64> {
     let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
     let (x, y) = (mean(|point| point.0), mean(|point| point.1));
     let square: f64 = points.iter().map(|point| (point.0 - x).powi(2)).sum();
-    let product: f64 = points.iter().map(|point| (point.0 - x) * (point.1 - y)).sum();
+    let product: f64 = points
+        .iter()
+        .map(|point| (point.0 - x) * (point.1 - y))
+        .sum();
     (square > 0.0).then(|| product / square)
 }
 
@@ -44,8 +51,11 @@ pub fn slope(points: &[(f64, f64)]) -> Option<f64> {
 /// logarithm cannot take are left out.
 #[must_use]
 pub fn exponent(points: &[(f64, f64)]) -> Option<f64> {
-    let logarithms: Vec<_> =
-        points.iter().filter(|(x, y)| *x > 0.0 && *y > 0.0).map(|(x, y)| (x.ln(), y.ln())).collect();
+    let logarithms: Vec<_> = points
+        .iter()
+        .filter(|(x, y)| *x > 0.0 && *y > 0.0)
+        .map(|(x, y)| (x.ln(), y.ln()))
+        .collect();
     slope(&logarithms)
 }
 
@@ -55,12 +65,23 @@ mod tests {
 
     #[test]
     fn the_median_is_the_middle_of_all_rounds() {
-        let cases: [(&[f64], Option<f64>); 4] =
-            [(&[], None), (&[3.0], Some(3.0)), (&[9.0, 1.0], Some(5.0)), (&[9.0, 1.0, 2.0], Some(2.0))];
+        let cases: [(&[f64], Option<f64>); 4] = [
+            (&[], None),
+            (&[3.0], Some(3.0)),
+            (&[9.0, 1.0], Some(5.0)),
+            (&[9.0, 1.0, 2.0], Some(2.0)),
+        ];
         for (values, expected) in cases {
             assert_eq!(median(values.to_vec()), expected);
         }
-        assert_eq!(Spread::of([9.0, 1.0, 2.0]), Some(Spread { median: 2.0, least: 1.0, most: 9.0 }));
+        assert_eq!(
+            Spread::of([9.0, 1.0, 2.0]),
+            Some(Spread {
+                median: 2.0,
+                least: 1.0,
+                most: 9.0
+            })
+        );
         assert_eq!(Spread::of([]), None);
     }
 
@@ -69,7 +90,11 @@ mod tests {
         let near = |found: Option<f64>, expected: f64| (found.unwrap() - expected).abs() < 1e-9;
         let power = |e: f64| [1.0, 10.0, 100.0, 1000.0].map(|x: f64| (x, 3.0 * x.powf(e)));
         for e in [0.0, 0.5, 1.0, 2.0] {
-            assert!(near(exponent(&power(e)), e), "{e}: {:?}", exponent(&power(e)));
+            assert!(
+                near(exponent(&power(e)), e),
+                "{e}: {:?}",
+                exponent(&power(e))
+            );
         }
         // What a logarithm cannot take does not count.
         assert!(near(exponent(&[(0.0, 7.0), (1.0, 2.0), (4.0, 8.0)]), 1.0));

@@ -26,12 +26,19 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
         "g" => 30,
         _ => return Err(format!("unknown unit {unit:?}; use k, m or g")),
     };
-    let number: u64 = number.parse().map_err(|_| "not a whole number".to_owned())?;
-    number.checked_mul(1 << shift).ok_or_else(|| "too large".to_owned())
+    let number: u64 = number
+        .parse()
+        .map_err(|_| "not a whole number".to_owned())?;
+    number
+        .checked_mul(1 << shift)
+        .ok_or_else(|| "too large".to_owned())
 }
 
 fn split(text: &str) -> (&str, &str) {
-    text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()))
+    text.split_at(
+        text.find(|c: char| c.is_ascii_alphabetic())
+            .unwrap_or(text.len()),
+    )
 }
 
 #[cfg(test)]
@@ -40,9 +47,13 @@ mod tests {
 
     #[test]
     fn durations_and_sizes_read_as_people_write_them() {
-        for (text, millis) in
-            [("10s", 10_000), ("200ms", 200), ("1.5m", 90_000), ("2", 2_000), ("1h", 3_600_000)]
-        {
+        for (text, millis) in [
+            ("10s", 10_000),
+            ("200ms", 200),
+            ("1.5m", 90_000),
+            ("2", 2_000),
+            ("1h", 3_600_000),
+        ] {
             assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
         for (text, bytes) in [("0", 0), ("64k", 65_536), ("1G", 1 << 30)] {

@@ -7,8 +7,8 @@ use std::{hint::black_box, time::Duration};
 use http::{HeaderMap, Method, StatusCode};
 use outrigger::router::{Head, RouteTable};
 use outrigger_config::model::{
-    Action, DirectResponse, Hostname, ListenerId, PathMatch, PathTemplate, Route, RouteMatch, Scheme,
-    TemplateSegment,
+    Action, DirectResponse, Hostname, ListenerId, PathMatch, PathTemplate, Route, RouteMatch,
+    Scheme, TemplateSegment,
 };
 use tokio::time::Instant;
 
@@ -16,7 +16,10 @@ const LISTENER: ListenerId = ListenerId(0);
 const ROUNDS: u32 = 1_000_000;
 
 fn main() {
-    println!("{:>28} {:>8} {:>8} {:>8} {:>8} {:>8}", "routes", 1, 10, 100, 1_000, 10_000);
+    println!(
+        "{:>28} {:>8} {:>8} {:>8} {:>8} {:>8}",
+        "routes", 1, 10, 100, 1_000, 10_000
+    );
     print(
         "one catch-all",
         |_| route(None, prefix("/")),
@@ -37,7 +40,11 @@ fn main() {
         |n| route(None, template(&format!("res{n}"))),
         |n| ("svc.example".into(), format!("/api/res{n}/42")),
     );
-    print("hosts", |n| route(Some(exact(n)), prefix("/")), |n| (format!("svc{n}.example"), "/api/v1".into()));
+    print(
+        "hosts",
+        |n| route(Some(exact(n)), prefix("/")),
+        |n| (format!("svc{n}.example"), "/api/v1".into()),
+    );
     print(
         "hosts with port and case",
         |n| route(Some(exact(n)), prefix("/")),
@@ -93,7 +100,12 @@ fn nanos_per_choice(table: &RouteTable, host: &str, path: &str) -> f64 {
 
 fn route(hostname: Option<Hostname>, path: PathMatch) -> Route {
     let action = Action::Respond(DirectResponse::new(StatusCode::OK, "".into()));
-    let mut route = Route::new("r".into(), vec![LISTENER], vec![RouteMatch::new(path)], action);
+    let mut route = Route::new(
+        "r".into(),
+        vec![LISTENER],
+        vec![RouteMatch::new(path)],
+        action,
+    );
     route.hostnames.extend(hostname);
     route
 }
@@ -116,5 +128,8 @@ fn template(element: &str) -> PathMatch {
         TemplateSegment::Literal(element.into()),
         TemplateSegment::Variable("id".into()),
     ];
-    PathMatch::Template(PathTemplate::new(format!("/api/{element}/{{id}}").into(), segments))
+    PathMatch::Template(PathTemplate::new(
+        format!("/api/{element}/{{id}}").into(),
+        segments,
+    ))
 }

@@ -29,7 +29,10 @@ impl RedirectAnswer {
 
     fn answer(&self, request: &Request) -> Result<Response<Body>, Error> {
         let head = &request.head;
-        let authority = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let authority = head
+            .headers
+            .get(header::HOST)
+            .and_then(|host| host.to_str().ok());
         let origin = Origin {
             scheme: request.context.scheme.get().as_str(),
             host: authority.map(host::host_of),
@@ -56,7 +59,10 @@ pub(crate) struct DirectAnswer {
 impl DirectAnswer {
     /// `directResponse`.
     pub(crate) fn new(answer: &DirectResponse) -> Self {
-        Self { status: answer.status, body: Bytes::copy_from_slice(answer.body.as_bytes()) }
+        Self {
+            status: answer.status,
+            body: Bytes::copy_from_slice(answer.body.as_bytes()),
+        }
     }
 
     fn answer(&self) -> Response<Body> {

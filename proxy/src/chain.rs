@@ -75,12 +75,22 @@ struct Parts<'a> {
 
 /// The chain of a route, over what its worker has for its configuration.
 pub(crate) fn build(view: &View, id: RouteId) -> BoxService {
-    let parts = Parts { view, id, route: view.config().route(id) };
+    let parts = Parts {
+        view,
+        id,
+        route: view.config().route(id),
+    };
     let steps = |before: u8| -> Steps {
-        STEPS.iter().filter(|(number, _)| *number < before).filter_map(|(_, line)| line(&parts)).collect()
+        STEPS
+            .iter()
+            .filter(|(number, _)| *number < before)
+            .filter_map(|(_, line)| line(&parts))
+            .collect()
     };
     match &parts.route.action {
-        Action::Redirect(redirect) => steps(ANSWER).around(BoxService::new(RedirectAnswer::new(redirect))),
+        Action::Redirect(redirect) => {
+            steps(ANSWER).around(BoxService::new(RedirectAnswer::new(redirect)))
+        }
         Action::Respond(answer) => steps(ANSWER).around(BoxService::new(DirectAnswer::new(answer))),
         Action::Forward(backends) => steps(u8::MAX).around(forward(view, id, backends)),
     }
@@ -113,11 +123,15 @@ fn shared_limits_before_auth(of: &Parts<'_>) -> Option<Box<dyn Step>> {
 }
 
 fn auth(of: &Parts<'_>) -> Option<Box<dyn Step>> {
-    of.authenticates().then(|| AuthStep::new(&of.route.auth, of.view.verifiers()).boxed())
+    of.authenticates()
+        .then(|| AuthStep::new(&of.route.auth, of.view.verifiers()).boxed())
 }
 
 fn authorize(of: &Parts<'_>) -> Option<Box<dyn Step>> {
-    of.route.authorize.as_ref().map(|rules| AuthorizeStep::new(rules).boxed())
+    of.route
+        .authorize
+        .as_ref()
+        .map(|rules| AuthorizeStep::new(rules).boxed())
 }
 
 fn ext_auth(of: &Parts<'_>) -> Option<Box<dyn Step>> {
@@ -127,7 +141,8 @@ fn ext_auth(of: &Parts<'_>) -> Option<Box<dyn Step>> {
 
 fn hand_over(of: &Parts<'_>) -> Option<Box<dyn Step>> {
     let (requirement, verifiers) = (&of.route.auth.requirement, of.view.verifiers());
-    of.authenticates().then(|| HandOverStep::new(requirement, verifiers).boxed())
+    of.authenticates()
+        .then(|| HandOverStep::new(requirement, verifiers).boxed())
 }
 
 fn ext_auth_hand_over(of: &Parts<'_>) -> Option<Box<dyn Step>> {
@@ -143,7 +158,9 @@ fn shared_limits_after_auth(of: &Parts<'_>) -> Option<Box<dyn Step>> {
 }
 
 fn concurrency(of: &Parts<'_>) -> Option<Box<dyn Step>> {
-    of.view.gate(of.id).map(|gate| ConcurrencyStep::new(Arc::clone(gate)).boxed())
+    of.view
+        .gate(of.id)
+        .map(|gate| ConcurrencyStep::new(Arc::clone(gate)).boxed())
 }
 
 fn rewrite(of: &Parts<'_>) -> Option<Box<dyn Step>> {
@@ -167,8 +184,14 @@ fn forward(view: &View, id: RouteId, backends: &[WeightedBackend]) -> BoxService
     // 19-22: tries, each with its time; balancing, pool, connection.
     let upstreams = Rc::clone(view.upstreams());
     match forward::repeats(route) {
-        true => timed(route, forward::repeating(view.config(), route, backends, upstreams)),
-        false => timed(route, forward::service(view.config(), route, backends, upstreams)),
+        true => timed(
+            route,
+            forward::repeating(view.config(), route, backends, upstreams),
+        ),
+        false => timed(
+            route,
+            forward::service(view.config(), route, backends, upstreams),
+        ),
     }
 }
 

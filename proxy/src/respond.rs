@@ -34,7 +34,8 @@ pub(crate) const SLOW_HEAD: Unparsed = Unparsed {
     flag: Flag::Slow,
     reason: "timeout.request_headers",
     version: Version::HTTP_11,
-    bytes: b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-type: application/json\r\n\
+    bytes:
+        b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-type: application/json\r\n\
              content-length: 35\r\n\r\n{\"error\":\"request header too slow\"}",
 };
 
@@ -62,8 +63,10 @@ pub(crate) const HTTP1_TOO_LARGE: Unparsed = Unparsed {
 };
 
 /// A target that is longer than one can be.
-pub(crate) const HTTP1_TARGET_TOO_LONG: Unparsed =
-    Unparsed { status: Some(StatusCode::URI_TOO_LONG), ..HTTP1_TOO_LARGE };
+pub(crate) const HTTP1_TARGET_TOO_LONG: Unparsed = Unparsed {
+    status: Some(StatusCode::URI_TOO_LONG),
+    ..HTTP1_TOO_LARGE
+};
 
 /// A stream that was reset, or a connection that was ended with GOAWAY, for what RFC 9113 calls an error.
 pub(crate) const HTTP2_PROTOCOL: Unparsed = Unparsed {
@@ -77,12 +80,21 @@ pub(crate) const HTTP2_PROTOCOL: Unparsed = Unparsed {
 impl Unparsed {
     /// The same over HTTP/2, where GOAWAY is the answer.
     pub(crate) const fn over_http2(self) -> Self {
-        Self { status: None, version: Version::HTTP_2, bytes: b"", ..self }
+        Self {
+            status: None,
+            version: Version::HTTP_2,
+            bytes: b"",
+            ..self
+        }
     }
 
     /// Too much of something on an HTTP/2 connection, which ends it with GOAWAY.
     const fn http2_excess(reason: &'static str) -> Self {
-        Self { flag: Flag::Lim, reason, ..HTTP2_PROTOCOL }
+        Self {
+            flag: Flag::Lim,
+            reason,
+            ..HTTP2_PROTOCOL
+        }
     }
 }
 
@@ -118,22 +130,36 @@ pub(crate) fn respond(
     is_grpc: bool,
     request_id: &RequestId,
 ) -> Result<Response<Body>, Reset> {
-    if version == Version::HTTP_2 && matches!(error, Error::Malformed(what) if what.resets_stream()) {
+    if version == Version::HTTP_2 && matches!(error, Error::Malformed(what) if what.resets_stream())
+    {
         return Err(Reset);
     }
-    let mut response = if is_grpc { grpc_response(error) } else { json_response(error, request_id) };
+    let mut response = if is_grpc {
+        grpc_response(error)
+    } else {
+        json_response(error, request_id)
+    };
     let manner = manner(error);
     if version < Version::HTTP_2 && manner.ends_connection {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response
+            .headers_mut()
+            .insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     if let Some(challenge) = manner.challenge {
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        response.headers_mut().insert(
+            header::WWW_AUTHENTICATE,
+            HeaderValue::from_static(challenge),
+        );
     }
     if let Some(seconds) = manner.retry_after {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     if manner.overloaded {
-        response.headers_mut().insert("x-outrigger-overloaded", HeaderValue::from_static("true"));
+        response
+            .headers_mut()
+            .insert("x-outrigger-overloaded", HeaderValue::from_static("true"));
     }
     Ok(response)
 }
@@ -151,8 +177,12 @@ struct Manner {
     overloaded: bool,
 }
 
-const PLAIN: Manner =
-    Manner { ends_connection: false, challenge: None, retry_after: None, overloaded: false };
+const PLAIN: Manner = Manner {
+    ends_connection: false,
+    challenge: None,
+    retry_after: None,
+    overloaded: false,
+};
 
 /// No wildcard: what is new must decide.
 fn manner(error: &Error) -> Manner {
@@ -163,22 +193,40 @@ fn manner(error: &Error) -> Manner {
         | Error::TargetTooLong
         | Error::BodyTooLarge
         | Error::BodyIdle
-        | Error::ClientGone(_) => Manner { ends_connection: true, ..PLAIN },
-        Error::Unauthenticated(_) => Manner { challenge: Some("Bearer error=\"invalid_token\""), ..PLAIN },
-        Error::Forbidden { insufficient_scope, .. } => {
+        | Error::ClientGone(_) => Manner {
+            ends_connection: true,
+            ..PLAIN
+        },
+        Error::Unauthenticated(_) => Manner {
+            challenge: Some("Bearer error=\"invalid_token\""),
+            ..PLAIN
+        },
+        Error::Forbidden {
+            insufficient_scope, ..
+        } => {
             let challenge = insufficient_scope.then_some("Bearer error=\"insufficient_scope\"");
             Manner { challenge, ..PLAIN }
         }
         Error::RateLimited { retry_after } => {
             let begun = u64::from(retry_after.subsec_nanos() > 0);
-            Manner { retry_after: Some((retry_after.as_secs() + begun).max(1)), ..PLAIN }
+            Manner {
+                retry_after: Some((retry_after.as_secs() + begun).max(1)),
+                ..PLAIN
+            }
         }
         Error::NoKeys { .. }
         | Error::ExtAuthFailed(_)
         | Error::RateLimitUnavailable
-        | Error::ConcurrencyFull => Manner { retry_after: Some(1), ..PLAIN },
+        | Error::ConcurrencyFull => Manner {
+            retry_after: Some(1),
+            ..PLAIN
+        },
         Error::NoEndpoint { .. } | Error::NoHealthyEndpoint { .. } | Error::Overloaded { .. } => {
-            Manner { retry_after: Some(1), overloaded: true, ..PLAIN }
+            Manner {
+                retry_after: Some(1),
+                overloaded: true,
+                ..PLAIN
+            }
         }
         Error::NoRoute
         | Error::Misdirected
@@ -208,15 +256,27 @@ fn json_response(error: &Error, request_id: &RequestId) -> Response<Body> {
     text.push_str("\"}");
     let mut response = Response::new(Body::Full(Bytes::from(text)));
     *response.status_mut() = error.status();
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
     response
 }
 
 fn grpc_response(error: &Error) -> Response<Body> {
     let mut response = Response::new(Body::Empty);
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    headers.insert("grpc-status", HeaderValue::from(u16::from(grpc::status_of(error.status()))));
-    headers.insert("grpc-message", HeaderValue::from_static(error.public_message()));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/grpc"),
+    );
+    headers.insert(
+        "grpc-status",
+        HeaderValue::from(u16::from(grpc::status_of(error.status()))),
+    );
+    headers.insert(
+        "grpc-message",
+        HeaderValue::from_static(error.public_message()),
+    );
     response
 }

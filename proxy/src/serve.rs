@@ -52,16 +52,22 @@ impl Handle {
 /// The thread or its runtime could not be made.
 pub(crate) fn start(index: usize, parts: Parts) -> io::Result<(Handle, thread::JoinHandle<()>)> {
     let (commands, queue) = mpsc::channel(64);
-    let runtime = move || Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+    let runtime = move || {
+        Builder::new_current_thread()
+            .enable_all()
+            .build_local(LocalOptions::default())
+    };
     let (started, ready) = std::sync::mpsc::sync_channel(1);
-    let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
-        let runtime = match runtime() {
-            Ok(runtime) => runtime,
-            Err(error) => return drop(started.send(Err(error))),
-        };
-        let _ = started.send(Ok(()));
-        runtime.block_on(run(Rc::new(Worker::new(parts)), queue));
-    })?;
+    let thread = thread::Builder::new()
+        .name(format!("worker-{index}"))
+        .spawn(move || {
+            let runtime = match runtime() {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(started.send(Err(error))),
+            };
+            let _ = started.send(Ok(()));
+            runtime.block_on(run(Rc::new(Worker::new(parts)), queue));
+        })?;
     ready.recv().map_err(io::Error::other)??;
     Ok((Handle { commands }, thread))
 }
@@ -73,7 +79,9 @@ async fn run(worker: Rc<Worker>, mut queue: mpsc::Receiver<Command>) {
         match command {
             Command::Listen(shared, socket) => {
                 let view = worker.view();
-                let Some(id) = view.listener_named(&shared.name) else { continue };
+                let Some(id) = view.listener_named(&shared.name) else {
+                    continue;
+                };
                 let local = Rc::new(ListenerLocal::new(Arc::clone(&shared), view, id));
                 if inbound_ends && local.is_inbound() {
                     local.end_connections(); // a reload in the middle of a drain
@@ -102,7 +110,10 @@ async fn run(worker: Rc<Worker>, mut queue: mpsc::Receiver<Command>) {
             }
             Command::Refresh => {
                 drop(worker.view());
-                listeners.all().iter().for_each(|one| one.judge_again(&worker));
+                listeners
+                    .all()
+                    .iter()
+                    .for_each(|one| one.judge_again(&worker));
             }
             Command::Finish(deadline, done) => {
                 listeners.all().iter().for_each(|one| one.stop_accepting());

@@ -8,13 +8,16 @@ use std::{collections::HashMap, sync::Arc};
 use arc_swap::ArcSwap;
 use outrigger_config::model::{Config, Listener, ListenerId, RateLimit, Route, RouteId};
 use outrigger_filters::{
-    claim_headers::ClaimHeaders, concurrency::Gate, cors, ext_auth, jwt::Providers, rate_limit::Limit,
+    claim_headers::ClaimHeaders, concurrency::Gate, cors, ext_auth, jwt::Providers,
+    rate_limit::Limit,
 };
 
 use crate::{
     jwks::{cell::KeyCell, keeper},
     router::RouteTable,
-    telemetry::metrics::{ExtAuthCounters, Metrics, MirrorCounters, RedisCounters, UpstreamCounters},
+    telemetry::metrics::{
+        ExtAuthCounters, Metrics, MirrorCounters, RedisCounters, UpstreamCounters,
+    },
     tls::{
         client::TrustError,
         notes::Notes,
@@ -93,7 +96,12 @@ impl Snapshot {
         notes: &Notes,
     ) -> Result<Self, Unusable> {
         let listeners = listeners(&config, old)?;
-        let upstreams = registry::upstreams(&config, old.map_or(&[], |old| &old.upstreams), metrics, notes)?;
+        let upstreams = registry::upstreams(
+            &config,
+            old.map_or(&[], |old| &old.upstreams),
+            metrics,
+            notes,
+        )?;
         let keys = keeper::cells(&config, old.map_or(&[], |old| &*old.keys), metrics).into();
         let providers = Arc::new(Providers::new(&config.jwt_providers));
         let claim_headers = ClaimHeaders::new(&config.jwt_providers);
@@ -108,7 +116,8 @@ impl Snapshot {
             redis_counters: redis.as_ref().map(|_| metrics.redis()),
             redis,
             rate_limits,
-            service_counters: (!services.is_empty()).then(|| metrics.upstream(&service::EXT_AUTH.into())),
+            service_counters: (!services.is_empty())
+                .then(|| metrics.upstream(&service::EXT_AUTH.into())),
             config,
             listeners,
             routes,
@@ -134,35 +143,61 @@ impl Snapshot {
     /// The gates that requests pass, by the names of their routes.
     pub(crate) fn gates(&self) -> Vec<(Arc<str>, Arc<Gate>)> {
         let routes = self.config.routes.iter().zip(&self.routes);
-        routes.filter_map(|(model, route)| Some((Arc::clone(&model.name), route.gate.clone()?))).collect()
+        routes
+            .filter_map(|(model, route)| Some((Arc::clone(&model.name), route.gate.clone()?)))
+            .collect()
     }
 
     /// Every name that somebody needs.
     pub(crate) fn names(&self) -> Vec<dns::Name> {
         let named = |endpoint: &Arc<Endpoint>, counters: Option<&Arc<UpstreamCounters>>| {
             let user = dns::User::Endpoint(Arc::clone(endpoint));
-            endpoint.needs_dns().then(|| dns::Name { user, counters: counters.cloned() })
+            endpoint.needs_dns().then(|| dns::Name {
+                user,
+                counters: counters.cloned(),
+            })
         };
         let mut names = Vec::new();
         for upstream in &self.upstreams {
             let counters = Some(&upstream.counters);
             if upstream.model.dns.is_some() {
                 let user = dns::User::Upstream(Arc::clone(upstream));
-                names.push(dns::Name { user, counters: counters.cloned() });
+                names.push(dns::Name {
+                    user,
+                    counters: counters.cloned(),
+                });
             } else {
-                names.extend(upstream.set().endpoints.iter().filter_map(|one| named(one, counters)));
+                names.extend(
+                    upstream
+                        .set()
+                        .endpoints
+                        .iter()
+                        .filter_map(|one| named(one, counters)),
+                );
             }
         }
         let counters = self.service_counters.as_ref();
-        names.extend(self.services.iter().filter_map(|one| named(&one.endpoint, counters)));
+        names.extend(
+            self.services
+                .iter()
+                .filter_map(|one| named(&one.endpoint, counters)),
+        );
         // What it is asked is counted by itself.
-        names.extend(self.redis.iter().filter_map(|one| named(&one.endpoint, None)));
+        names.extend(
+            self.redis
+                .iter()
+                .filter_map(|one| named(&one.endpoint, None)),
+        );
         names
     }
 
     /// The TLS of a listener, by its name.
     fn tls_named(&self, name: &str) -> Option<&Arc<Tls>> {
-        let at = self.config.listeners.iter().position(|one| &*one.name == name)?;
+        let at = self
+            .config
+            .listeners
+            .iter()
+            .position(|one| &*one.name == name)?;
         self.listeners[at].tls.as_ref()
     }
 }
@@ -199,13 +234,23 @@ fn routes(config: &Config, old: Option<&Snapshot>, metrics: &Metrics) -> Vec<Rou
         .collect();
     let gate = |route: &Route| {
         let model = route.concurrency.as_ref()?;
-        let kept = known.get(&*route.name).copied().filter(|gate| gate.model() == model).cloned();
+        let kept = known
+            .get(&*route.name)
+            .copied()
+            .filter(|gate| gate.model() == model)
+            .cloned();
         Some(kept.unwrap_or_else(|| Arc::new(Gate::new(model))))
     };
     let route = |route: &Route| RouteRuntime {
         cors: route.cors.as_ref().map(cors::Policy::new),
-        ext_auth: route.ext_auth.as_ref().map(|_| metrics.ext_auth(&route.name)),
-        mirror: route.request_mirror.as_ref().map(|_| metrics.mirror(&route.name)),
+        ext_auth: route
+            .ext_auth
+            .as_ref()
+            .map(|_| metrics.ext_auth(&route.name)),
+        mirror: route
+            .request_mirror
+            .as_ref()
+            .map(|_| metrics.mirror(&route.name)),
         gate: gate(route),
     };
     config.routes.iter().map(route).collect()
@@ -214,11 +259,18 @@ fn routes(config: &Config, old: Option<&Snapshot>, metrics: &Metrics) -> Vec<Rou
 fn listeners(config: &Config, old: Option<&Snapshot>) -> Result<Vec<ListenerRuntime>, Unusable> {
     let tls = |listener: &Listener| {
         let old = old.and_then(|old| old.tls_named(&listener.name));
-        let built = listener.tls.as_ref().map(|tls| Tls::build(tls, old)).transpose();
+        let built = listener
+            .tls
+            .as_ref()
+            .map(|tls| Tls::build(tls, old))
+            .transpose();
         built.map_err(|error| Unusable::Listener(Arc::clone(&listener.name), error))
     };
     let runtime = |(index, model)| {
-        Ok(ListenerRuntime { table: RouteTable::new(config, ListenerId(index)), tls: tls(model)? })
+        Ok(ListenerRuntime {
+            table: RouteTable::new(config, ListenerId(index)),
+            tls: tls(model)?,
+        })
     };
     (0..).zip(&config.listeners).map(runtime).collect()
 }

@@ -11,7 +11,8 @@ use std::{
 };
 
 use outrigger_config::model::{
-    Action, Config, ConnectionSettings, Direction, ExtAuth, ListenerId, RateLimit, RouteId, Store, UpstreamId,
+    Action, Config, ConnectionSettings, Direction, ExtAuth, ListenerId, RateLimit, RouteId, Store,
+    UpstreamId,
 };
 use outrigger_filters::{
     access_log::Sampler, claim_headers::ClaimHeaders, concurrency::Gate, cors, jwt::TokenCache,
@@ -56,28 +57,60 @@ pub(crate) struct View {
 type SeriesOfRoute = Box<[OnceCell<LocalSeries>]>;
 
 /// One pool for each service; connections to the same ones are kept, those to others end.
-fn services(snapshot: &Snapshot, old: &[(Arc<Service>, Rc<Pool>)]) -> Vec<(Arc<Service>, Rc<Pool>)> {
-    let is_kept = |known: &Arc<Service>| snapshot.services.iter().any(|one| Arc::ptr_eq(one, known));
-    old.iter().filter(|(known, _)| !is_kept(known)).for_each(|(_, gone)| gone.retire());
-    let Some(counters) = &snapshot.service_counters else { return Vec::new() };
+fn services(
+    snapshot: &Snapshot,
+    old: &[(Arc<Service>, Rc<Pool>)],
+) -> Vec<(Arc<Service>, Rc<Pool>)> {
+    let is_kept =
+        |known: &Arc<Service>| snapshot.services.iter().any(|one| Arc::ptr_eq(one, known));
+    old.iter()
+        .filter(|(known, _)| !is_kept(known))
+        .for_each(|(_, gone)| gone.retire());
+    let Some(counters) = &snapshot.service_counters else {
+        return Vec::new();
+    };
     let pool = |service: &Arc<Service>| {
         let kept = old.iter().find(|(known, _)| Arc::ptr_eq(known, service));
         let new = || {
             let settings = ConnectionSettings::new(SERVICE_CONNECT, SERVICE_IDLE);
             let (endpoint, tls) = (Arc::clone(&service.endpoint), service.tls.clone());
-            Rc::new(Pool::new(endpoint, settings, tls, Arc::clone(counters), None))
+            Rc::new(Pool::new(
+                endpoint,
+                settings,
+                tls,
+                Arc::clone(counters),
+                None,
+            ))
         };
-        (Arc::clone(service), kept.map_or_else(new, |(_, pool)| Rc::clone(pool)))
+        (
+            Arc::clone(service),
+            kept.map_or_else(new, |(_, pool)| Rc::clone(pool)),
+        )
     };
     snapshot.services.iter().map(pool).collect()
 }
 
 /// The client of redis, that of `old` where it is for the same server.
-fn redis(snapshot: &Snapshot, old: Option<&Rc<rate_limit::Client>>) -> Option<Rc<rate_limit::Client>> {
-    let (server, model) = snapshot.redis.as_ref().zip(snapshot.config.redis.as_ref())?;
+fn redis(
+    snapshot: &Snapshot,
+    old: Option<&Rc<rate_limit::Client>>,
+) -> Option<Rc<rate_limit::Client>> {
+    let (server, model) = snapshot
+        .redis
+        .as_ref()
+        .zip(snapshot.config.redis.as_ref())?;
     let counters = snapshot.redis_counters.as_ref()?;
-    let new = || Rc::new(rate_limit::Client::new(Arc::clone(server), model.clone(), Arc::clone(counters)));
-    Some(old.filter(|old| old.is_for(server, model)).map_or_else(new, Rc::clone))
+    let new = || {
+        Rc::new(rate_limit::Client::new(
+            Arc::clone(server),
+            model.clone(),
+            Arc::clone(counters),
+        ))
+    };
+    Some(
+        old.filter(|old| old.is_for(server, model))
+            .map_or_else(new, Rc::clone),
+    )
 }
 
 impl View {
@@ -92,8 +125,11 @@ impl View {
             .upstreams
             .iter()
             .map(|shared| {
-                let kept =
-                    old.and_then(|old| old.upstreams.iter().find(|one| Arc::ptr_eq(&one.shared, shared)));
+                let kept = old.and_then(|old| {
+                    old.upstreams
+                        .iter()
+                        .find(|one| Arc::ptr_eq(&one.shared, shared))
+                });
                 kept.map_or_else(|| Rc::new(LocalUpstream::new(shared)), Rc::clone)
             })
             .collect();
@@ -104,7 +140,10 @@ impl View {
         }
         let services = services(&snapshot, old.map_or(&[], |old| &old.services));
         let redis = redis(&snapshot, old.and_then(|old| old.redis.as_ref()));
-        let (routes, listeners) = (snapshot.config.routes.len(), snapshot.config.listeners.len());
+        let (routes, listeners) = (
+            snapshot.config.routes.len(),
+            snapshot.config.listeners.len(),
+        );
         let (providers, keys) = (Arc::clone(&snapshot.providers), Arc::clone(&snapshot.keys));
         Self {
             verifiers: Rc::new(Verifiers::new(providers, keys, Rc::clone(tokens))),
@@ -112,7 +151,9 @@ impl View {
             services,
             redis,
             chains: (0..routes).map(|_| OnceCell::new()).collect(),
-            series: (0..listeners * (routes + 1)).map(|_| OnceCell::new()).collect(),
+            series: (0..listeners * (routes + 1))
+                .map(|_| OnceCell::new())
+                .collect(),
             shard,
             sampler: Sampler::new(snapshot.config.telemetry.access_log.sample_percent),
             snapshot,
@@ -126,7 +167,11 @@ impl View {
 
     /// The listener of this name, when this configuration has one.
     pub(crate) fn listener_named(&self, name: &str) -> Option<ListenerId> {
-        let found = self.config().listeners.iter().position(|one| &*one.name == name);
+        let found = self
+            .config()
+            .listeners
+            .iter()
+            .position(|one| &*one.name == name);
         found.map(|index| ListenerId(index as u32))
     }
 
@@ -151,7 +196,10 @@ impl View {
     }
 
     /// Connections to what a route's `extAuth` asks, and its counters; none where it has none.
-    pub(crate) fn ext_auth(&self, route: RouteId) -> Option<(&ExtAuth, Rc<Pool>, Arc<ExtAuthCounters>)> {
+    pub(crate) fn ext_auth(
+        &self,
+        route: RouteId,
+    ) -> Option<(&ExtAuth, Rc<Pool>, Arc<ExtAuthCounters>)> {
         let asked = self.config().route(route).ext_auth.as_ref()?;
         let is_asked = |one: &Service| one.is_for(&asked.endpoint, asked.tls.as_ref());
         let (_, pool) = self.services.iter().find(|(one, _)| is_asked(one))?;
@@ -161,11 +209,22 @@ impl View {
 
     /// The limits of a route in their order, of those that one store keeps: those that are known before it is clear who
     /// asks, or all others.
-    pub(crate) fn rate_limits(&self, route: RouteId, after_auth: bool, store: Store) -> Vec<Arc<Limit>> {
+    pub(crate) fn rate_limits(
+        &self,
+        route: RouteId,
+        after_auth: bool,
+        store: Store,
+    ) -> Vec<Arc<Limit>> {
         let ids = &self.config().route(route).rate_limits;
-        let limits = ids.iter().map(|id| &self.snapshot.rate_limits[id.0 as usize]);
-        let is_one = |model: &RateLimit| model.key.needs_identity() == after_auth && model.store == store;
-        limits.filter(|limit| is_one(limit.model())).cloned().collect()
+        let limits = ids
+            .iter()
+            .map(|id| &self.snapshot.rate_limits[id.0 as usize]);
+        let is_one =
+            |model: &RateLimit| model.key.needs_identity() == after_auth && model.store == store;
+        limits
+            .filter(|limit| is_one(limit.model()))
+            .cloned()
+            .collect()
     }
 
     /// What counts the copies of a route's requests, where there are any.
@@ -228,12 +287,14 @@ impl View {
             .get_or_init(|| (0..=backends.len()).map(|_| OnceCell::new()).collect());
         let place = upstream.and_then(|id| backends.iter().position(|one| one.upstream == id));
         of_route[place.unwrap_or(backends.len())].get_or_init(|| {
-            let route = route.map_or_else(|| "".into(), |route| Arc::clone(&config.route(route).name));
+            let route =
+                route.map_or_else(|| "".into(), |route| Arc::clone(&config.route(route).name));
             let upstream = place.map_or_else(
                 || NO_UPSTREAM.into(),
                 |place| Arc::clone(&config.upstream(backends[place].upstream).name),
             );
-            self.shard.series(&config.listener(listener).name, &route, &upstream)
+            self.shard
+                .series(&config.listener(listener).name, &route, &upstream)
         })
     }
 }

@@ -78,7 +78,12 @@ impl Worker {
         let current = cache.load();
         let mut view = self.view.borrow_mut();
         if !Arc::ptr_eq(current, &view.snapshot) {
-            let next = View::new(Arc::clone(current), Some(&view), Arc::clone(&self.shard), &self.tokens);
+            let next = View::new(
+                Arc::clone(current),
+                Some(&view),
+                Arc::clone(&self.shard),
+                &self.tokens,
+            );
             *view = Rc::new(next);
         }
         Rc::clone(&view)

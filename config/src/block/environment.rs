@@ -104,10 +104,16 @@ pub(crate) fn reference_length(text: &str) -> Option<usize> {
     }
 }
 
-fn expand(depth: usize, reference: &str, environment: &dyn Environment) -> Result<String, SubstitutionError> {
+fn expand(
+    depth: usize,
+    reference: &str,
+    environment: &dyn Environment,
+) -> Result<String, SubstitutionError> {
     let malformed = || SubstitutionError::Malformed(reference.to_owned());
-    let inner =
-        reference.strip_prefix("${env:").and_then(|inner| inner.strip_suffix('}')).ok_or_else(malformed)?;
+    let inner = reference
+        .strip_prefix("${env:")
+        .and_then(|inner| inner.strip_suffix('}'))
+        .ok_or_else(malformed)?;
     let (name, default) = match inner.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
         None => (inner, None),
@@ -117,11 +123,14 @@ fn expand(depth: usize, reference: &str, environment: &dyn Environment) -> Resul
         return Err(malformed());
     }
     let default = default.map(|default| {
-        substitute_at(depth + 1, default, environment).map(|put| put.unwrap_or_else(|| default.to_owned()))
+        substitute_at(depth + 1, default, environment)
+            .map(|put| put.unwrap_or_else(|| default.to_owned()))
     });
     match (environment.get(name), default) {
         // A mistake in a default is one also where it is not needed today.
-        (_, Some(Err(error @ (SubstitutionError::Malformed(_) | SubstitutionError::TooDeep)))) => Err(error),
+        (_, Some(Err(error @ (SubstitutionError::Malformed(_) | SubstitutionError::TooDeep)))) => {
+            Err(error)
+        }
         // As in a shell, `:-` also stands in for an empty value.
         (Some(value), Some(default)) if value.is_empty() => default,
         (Some(value), _) => Ok(value),
@@ -158,27 +167,43 @@ mod tests {
             ("${env:TRICK}", Some("a: ${env:PORT}")),
             ("${env:NONE:-${env:PORT}}", Some("9000")),
             ("${env:NONE:-${env:NOPE:-x}}", Some("x")),
-            ("${env:EMPTY:-${env:NOPE:-}y}-${env:NONE:-a${env:PORT}b}", Some("y-a9000b")),
+            (
+                "${env:EMPTY:-${env:NOPE:-}y}-${env:NONE:-a${env:PORT}b}",
+                Some("y-a9000b"),
+            ),
             ("${env:NONE:-${env:TRICK}}", Some("a: ${env:PORT}")),
             ("${env:PORT:-${env:NOPE}}", Some("9000")),
             ("${env:NONE:-{\u{e9}}}", Some("{\u{e9}}")),
             ("${env:NONE:-$${x}}", Some("${x}")),
         ] {
-            assert_eq!(substitute(text, &variables), Ok(expected.map(str::to_owned)), "{text}");
+            assert_eq!(
+                substitute(text, &variables),
+                Ok(expected.map(str::to_owned)),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn mistakes_are_told_apart() {
-        assert_eq!(substitute("${env:NOPE}", &variables), Err(SubstitutionError::Unset("NOPE".to_owned())));
+        assert_eq!(
+            substitute("${env:NOPE}", &variables),
+            Err(SubstitutionError::Unset("NOPE".to_owned()))
+        );
         assert_eq!(
             substitute("${env:NONE:-${env:NOPE}}", &variables),
             Err(SubstitutionError::Unset("NOPE".to_owned()))
         );
         let nested = |count: usize| "${env:NONE:-".repeat(count) + "x" + &"}".repeat(count);
-        assert_eq!(substitute(&nested(MAX_DEPTH), &variables), Ok(Some("x".to_owned())));
+        assert_eq!(
+            substitute(&nested(MAX_DEPTH), &variables),
+            Ok(Some("x".to_owned()))
+        );
         for count in [MAX_DEPTH + 1, 50_000] {
-            assert_eq!(substitute(&nested(count), &variables), Err(SubstitutionError::TooDeep));
+            assert_eq!(
+                substitute(&nested(count), &variables),
+                Err(SubstitutionError::TooDeep)
+            );
         }
         for text in [
             "${PORT}",
@@ -190,7 +215,13 @@ mod tests {
             "${env:PORT:-${PORT}}",
             "${env:${env:PORT}}",
         ] {
-            assert!(matches!(substitute(text, &variables), Err(SubstitutionError::Malformed(_))), "{text}");
+            assert!(
+                matches!(
+                    substitute(text, &variables),
+                    Err(SubstitutionError::Malformed(_))
+                ),
+                "{text}"
+            );
         }
     }
 

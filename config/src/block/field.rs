@@ -20,13 +20,18 @@ pub(crate) fn flag(field: &Field<Flag>, default: bool) -> bool {
 }
 
 /// A number, or the default.
-pub(crate) fn number<const MIN: u64, const MAX: u64>(field: &Field<Int<MIN, MAX>>, default: u64) -> u64 {
+pub(crate) fn number<const MIN: u64, const MAX: u64>(
+    field: &Field<Int<MIN, MAX>>,
+    default: u64,
+) -> u64 {
     field.as_ref().map_or(default, |number| number.value.0)
 }
 
 /// A number as a narrower type that has room for `MAX`.
 pub(crate) fn narrow<T: TryFrom<u64>>(number: u64) -> T {
-    T::try_from(number).ok().expect("the schema's range fits the model's type")
+    T::try_from(number)
+        .ok()
+        .expect("the schema's range fits the model's type")
 }
 
 /// A size within a range, or the default.
@@ -37,10 +42,17 @@ pub(crate) fn size_between(
     shown: &str,
     report: &mut Report,
 ) -> usize {
-    let Some(size) = field else { return narrow(default) };
+    let Some(size) = field else {
+        return narrow(default);
+    };
     if !(min..=max).contains(&size.value.0) {
         let message = "the size is out of range";
-        report.error(&size.place, "out-of-range", message, format!("write a size from {shown}"));
+        report.error(
+            &size.place,
+            "out-of-range",
+            message,
+            format!("write a size from {shown}"),
+        );
         return narrow(default);
     }
     narrow(size.value.0)
@@ -60,10 +72,19 @@ pub(crate) fn time_or_off(field: &Field<Time>, default: Option<Duration>) -> Opt
 }
 
 /// A duration that cannot be switched off.
-pub(crate) fn time_over_zero(field: &Field<Time>, default: Duration, report: &mut Report) -> Duration {
+pub(crate) fn time_over_zero(
+    field: &Field<Time>,
+    default: Duration,
+    report: &mut Report,
+) -> Duration {
     if let Some(time) = field.as_ref().filter(|time| time.value.0.is_zero()) {
         let help = "write a duration over 0s, or remove the key for the default";
-        report.error(&time.place, "out-of-range", "this cannot be switched off with 0s", help);
+        report.error(
+            &time.place,
+            "out-of-range",
+            "this cannot be switched off with 0s",
+            help,
+        );
         return default;
     }
     time(field, default)

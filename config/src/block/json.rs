@@ -11,7 +11,10 @@ pub(crate) const VARIABLE: &str = r"\$\{env:[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}";
 /// The JSON Schema (2020-12) of a file whose outermost block is `T`.
 pub(crate) fn root<T: JsonSchema>(title: &str) -> Value {
     let settings = SchemaSettings::draft2020_12();
-    let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
+    let mut schema = settings
+        .into_generator()
+        .into_root_schema_for::<T>()
+        .to_value();
     if let Some(root) = schema.as_object_mut() {
         root.insert("title".to_owned(), title.into());
     }
@@ -19,7 +22,11 @@ pub(crate) fn root<T: JsonSchema>(title: &str) -> Value {
 }
 
 /// The schema of one block, made from the same list that the reader uses.
-pub(crate) fn block(description: String, keys: &Keys, fields: Vec<(&str, String, Schema)>) -> Schema {
+pub(crate) fn block(
+    description: String,
+    keys: &Keys,
+    fields: Vec<(&str, String, Schema)>,
+) -> Schema {
     let mut properties = Map::new();
     for (key, description, schema) in fields {
         let mut schema = schema.to_value();
@@ -38,7 +45,11 @@ pub(crate) fn block(description: String, keys: &Keys, fields: Vec<(&str, String,
         schema["required"] = json!(keys.required);
     }
     if !keys.one_of.is_empty() {
-        schema["oneOf"] = keys.one_of.iter().map(|key| json!({ "required": [key] })).collect();
+        schema["oneOf"] = keys
+            .one_of
+            .iter()
+            .map(|key| json!({ "required": [key] }))
+            .collect();
     }
     object(schema)
 }

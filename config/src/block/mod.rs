@@ -24,5 +24,6 @@ pub(crate) use read::{At, Read, Reader};
 pub use source_text::SourceText;
 pub(crate) use source_text::Span;
 pub(crate) use value::{
-    Either, Entries, Flag, Int, OneOrMany, Share, Size, Time, Word, Words, inline_schema, word_of, words,
+    Either, Entries, Flag, Int, OneOrMany, Share, Size, Time, Word, Words, inline_schema, word_of,
+    words,
 };

@@ -38,7 +38,10 @@ pub(crate) struct Taken<'a> {
 impl<'a> Taken<'a> {
     /// None yet.
     pub(crate) fn of(kind: &'static str) -> Self {
-        Self { kind, first: HashMap::new() }
+        Self {
+            kind,
+            first: HashMap::new(),
+        }
     }
 
     /// One more; reported when it is there already.
@@ -48,14 +51,24 @@ impl<'a> Taken<'a> {
             self.first.insert(name.to_owned(), place);
             return;
         };
-        let message =
-            format!("a second {kind} has the name `{name}`; the first is at {}", report.spot(first));
-        report.error(place, "duplicate-name", message, format!("give each {kind} its own `name`"));
+        let message = format!(
+            "a second {kind} has the name `{name}`; the first is at {}",
+            report.spot(first)
+        );
+        report.error(
+            place,
+            "duplicate-name",
+            message,
+            format!("give each {kind} its own `name`"),
+        );
     }
 }
 
 /// Where each thing stands, by its name; the first of a name counts.
-pub(crate) fn by_name<'a, T>(things: &'a [T], name: impl Fn(&'a T) -> &'a str) -> HashMap<&'a str, u32> {
+pub(crate) fn by_name<'a, T>(
+    things: &'a [T],
+    name: impl Fn(&'a T) -> &'a str,
+) -> HashMap<&'a str, u32> {
     let mut found = HashMap::with_capacity(things.len());
     for (index, thing) in (0..).zip(things) {
         found.entry(name(thing)).or_insert(index);
@@ -79,19 +92,35 @@ pub(crate) fn unresolved<'a>(
         Some(meant) => format!("did you mean `{meant}`?"),
         None if known.is_empty() => format!("there is no {kind} in this file"),
         None if known.len() > TOLD => {
-            format!("the file has: {} and {} more", known[..TOLD].join(", "), known.len() - TOLD)
+            format!(
+                "the file has: {} and {} more",
+                known[..TOLD].join(", "),
+                known.len() - TOLD
+            )
         }
         None => format!("the file has: {}", known.join(", ")),
     };
-    report.error(place, "unresolved-reference", format!("there is no {kind} named `{name}`"), help);
+    report.error(
+        place,
+        "unresolved-reference",
+        format!("there is no {kind} named `{name}`"),
+        help,
+    );
 }
 
 fn help(name: &str) -> String {
     const RULE: &str = "use at most 63 of a-z, 0-9 and `-`, with a letter or digit at both ends";
-    let fixed: String =
-        name.to_ascii_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let fixed: String = name
+        .to_ascii_lowercase()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .collect();
     let fixed = fixed.trim_matches('-');
-    if fixed.is_empty() || fixed.len() > 63 { RULE.to_owned() } else { format!("{RULE}, such as `{fixed}`") }
+    if fixed.is_empty() || fixed.len() > 63 {
+        RULE.to_owned()
+    } else {
+        format!("{RULE}, such as `{fixed}`")
+    }
 }
 
 /// The items of a list without those that stand there again, which are reported.

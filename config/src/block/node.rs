@@ -101,7 +101,13 @@ fn place(raw: Spanned<Raw>, text: &str) -> Node {
             entries
                 .into_iter()
                 .map(|(key, value)| {
-                    (Key { span: byte_span(key.defined, text), name: key.value }, place(value, text))
+                    (
+                        Key {
+                            span: byte_span(key.defined, text),
+                            name: key.value,
+                        },
+                        place(value, text),
+                    )
                 })
                 .collect(),
         ),
@@ -111,8 +117,14 @@ fn place(raw: Spanned<Raw>, text: &str) -> Node {
 
 pub(crate) fn byte_span(location: serde_saphyr::Location, text: &str) -> Span {
     let span = location.span();
-    let start = span.byte_offset().and_then(|start| usize::try_from(start).ok()).unwrap_or_default();
-    let length = span.byte_len().and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
+    let start = span
+        .byte_offset()
+        .and_then(|start| usize::try_from(start).ok())
+        .unwrap_or_default();
+    let length = span
+        .byte_len()
+        .and_then(|length| usize::try_from(length).ok())
+        .unwrap_or_default();
     let start = char_start(text, start);
     let end = char_start(text, start.saturating_add(length));
     // A block ends where the next one begins; what is marked is the text, not the space behind it.
@@ -201,13 +213,18 @@ mod tests {
                 }
             }
             Value::List(items) => items.iter().for_each(|item| dump(item, text, out)),
-            _ => out.push(format!("{} {}", node.kind(), &text[node.span.start..node.span.end])),
+            _ => out.push(format!(
+                "{} {}",
+                node.kind(),
+                &text[node.span.start..node.span.end]
+            )),
         }
     }
 
     #[test]
     fn every_key_and_scalar_knows_its_text() {
-        let text = "a: 1\nb:\n  - \"ä x\"\n  - {c: off, d: 1.5, d: 'q'}\ne: &k true\nf: *k\n8080: ~\n";
+        let text =
+            "a: 1\nb:\n  - \"ä x\"\n  - {c: off, d: 1.5, d: 'q'}\ne: &k true\nf: *k\n8080: ~\n";
         let mut out = Vec::new();
         dump(&parse(text).unwrap(), text, &mut out);
         let expected = "key a|a number 1|key b|a string \"ä x\"|key c|a string off|key d|a number 1.5|key d\

@@ -51,13 +51,21 @@ pub(crate) struct Fields<'n> {
 
 impl<'n> Fields<'n> {
     /// Opens a map and reports keys that do not belong there, twice-written and missing ones.
-    pub(crate) fn open(node: &'n Node, place: &Place, keys: &Keys, reader: &mut Reader<'_>) -> Option<Self> {
+    pub(crate) fn open(
+        node: &'n Node,
+        place: &Place,
+        keys: &Keys,
+        reader: &mut Reader<'_>,
+    ) -> Option<Self> {
         let Value::Map(entries) = &node.value else {
             reader.mismatch(node, place, "a map (keys and values)", &example(keys));
             return None;
         };
         report_duplicates(entries, place, &mut reader.report);
-        let fields = Self { entries, place: place.clone() };
+        let fields = Self {
+            entries,
+            place: place.clone(),
+        };
         fields.report_unknown(keys, &mut reader.report);
         fields.report_missing(keys, &mut reader.report);
         Some(fields)
@@ -66,25 +74,39 @@ impl<'n> Fields<'n> {
     /// Reads one key, when it is there.
     pub(crate) fn take<T: Read>(&self, name: &str, reader: &mut Reader<'_>) -> Option<At<T>> {
         let (key, node) = self.entries.iter().find(|(key, _)| key.name == name)?;
-        let span = if node.span.is_empty() { key.span } else { node.span };
+        let span = if node.span.is_empty() {
+            key.span
+        } else {
+            node.span
+        };
         let place = self.place.key(name, span);
         if matches!(node.value, Value::Null) {
             let message = format!("`{name}` has no value");
-            reader.report.error(&place, "no-value", message, "give it a value or remove the key");
+            reader.report.error(
+                &place,
+                "no-value",
+                message,
+                "give it a value or remove the key",
+            );
             return None;
         }
         T::read(node, &place, reader).map(|value| At { value, place })
     }
 
     fn unknown<'k>(&self, keys: &'k Keys) -> impl Iterator<Item = &'n Key> + use<'n, 'k> {
-        self.entries.iter().map(|(key, _)| key).filter(|key| !keys.all.contains(&key.name.as_str()))
+        self.entries
+            .iter()
+            .map(|(key, _)| key)
+            .filter(|key| !keys.all.contains(&key.name.as_str()))
     }
 
     fn report_unknown(&self, keys: &Keys, report: &mut Report) {
         for key in self.unknown(keys) {
             let name = key.name.as_str();
             let help = if keys.later.contains(&name) {
-                format!("`{name}` is part of the vocabulary, but not supported by this version; remove it")
+                format!(
+                    "`{name}` is part of the vocabulary, but not supported by this version; remove it"
+                )
             } else if let Some(meant) = closest(name, keys.all.iter().copied()) {
                 format!("did you mean `{meant}`?")
             } else {
@@ -97,29 +119,64 @@ impl<'n> Fields<'n> {
 
     fn report_missing(&self, keys: &Keys, report: &mut Report) {
         // A key that is there with a spelling mistake is not reported a second time as missing.
-        let misspelt: Vec<&str> =
-            self.unknown(keys).filter_map(|key| closest(&key.name, keys.all.iter().copied())).collect();
+        let misspelt: Vec<&str> = self
+            .unknown(keys)
+            .filter_map(|key| closest(&key.name, keys.all.iter().copied()))
+            .collect();
         let present = |name: &str| self.entries.iter().any(|(key, _)| key.name == name);
         for name in keys.required {
             if !present(name) && !misspelt.contains(name) {
                 let message = format!("`{name}` is missing");
-                report.error(&self.start(), "missing-key", message, format!("add `{name}: …`"));
+                report.error(
+                    &self.start(),
+                    "missing-key",
+                    message,
+                    format!("add `{name}: …`"),
+                );
             }
         }
-        let choice = keys.one_of.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-        let written: Vec<_> = keys.one_of.iter().copied().filter(|name| present(name)).collect();
+        let choice = keys
+            .one_of
+            .iter()
+            .map(|name| format!("`{name}`"))
+            .collect::<Vec<_>>()
+            .join(", ");
+        let written: Vec<_> = keys
+            .one_of
+            .iter()
+            .copied()
+            .filter(|name| present(name))
+            .collect();
         match written[..] {
-            [] if keys.one_of.is_empty() || keys.one_of.iter().any(|name| misspelt.contains(name)) => {}
+            [] if keys.one_of.is_empty()
+                || keys.one_of.iter().any(|name| misspelt.contains(name)) => {}
             [] => {
                 let message = format!("one of {choice} is missing");
-                report.error(&self.start(), "missing-key", message, format!("write exactly one of {choice}"));
+                report.error(
+                    &self.start(),
+                    "missing-key",
+                    message,
+                    format!("write exactly one of {choice}"),
+                );
             }
             [_] => {}
             [.., last] => {
                 let message = format!("`{}` exclude each other", written.join("` and `"));
-                let key = self.entries.iter().find(|(key, _)| key.name == last).map(|(key, _)| key.span);
-                let place = Place { span: key.unwrap_or(self.place.span), ..self.place.clone() };
-                report.error(&place, "conflicting-keys", message, "keep exactly one of them");
+                let key = self
+                    .entries
+                    .iter()
+                    .find(|(key, _)| key.name == last)
+                    .map(|(key, _)| key.span);
+                let place = Place {
+                    span: key.unwrap_or(self.place.span),
+                    ..self.place.clone()
+                };
+                report.error(
+                    &place,
+                    "conflicting-keys",
+                    message,
+                    "keep exactly one of them",
+                );
             }
         }
     }
@@ -143,14 +200,25 @@ pub(crate) fn report_duplicates(entries: &[(Key, Node)], place: &Place, report: 
             continue;
         };
         let spot = report.spot(&place.key(&first.name, first.span));
-        let message = format!("`{}` stands here a second time; the first is at {spot}", key.name);
-        report.error(&place.key(&key.name, key.span), "duplicate-key", message, "remove one of the two");
+        let message = format!(
+            "`{}` stands here a second time; the first is at {spot}",
+            key.name
+        );
+        report.error(
+            &place.key(&key.name, key.span),
+            "duplicate-key",
+            message,
+            "remove one of the two",
+        );
     }
 }
 
 /// A key that a block of this kind needs.
 fn first_key(keys: &Keys) -> Option<&'static str> {
-    keys.required.first().or_else(|| keys.one_of.first()).copied()
+    keys.required
+        .first()
+        .or_else(|| keys.one_of.first())
+        .copied()
 }
 
 fn example(keys: &Keys) -> String {
@@ -170,7 +238,13 @@ impl Reader<'_> {
     }
 
     /// Reports a value that is of the right kind and wrong all the same.
-    pub(crate) fn invalid(&mut self, place: &Place, code: &'static str, message: String, help: String) {
+    pub(crate) fn invalid(
+        &mut self,
+        place: &Place,
+        code: &'static str,
+        message: String,
+        help: String,
+    ) {
         self.report.error(place, code, message, help);
     }
 
@@ -187,12 +261,18 @@ impl Reader<'_> {
             }
             Err(SubstitutionError::TooDeep) => {
                 let message = "too many defaults stand within defaults";
-                self.report.error(place, "bad-variable", message, "8 within each other are the most");
+                self.report.error(
+                    place,
+                    "bad-variable",
+                    message,
+                    "8 within each other are the most",
+                );
                 None
             }
             Err(SubstitutionError::Malformed(text)) => {
                 let message = format!("`{text}` is not a variable");
-                let help = "write ${env:NAME} or ${env:NAME:-default}; a literal `${` is written `$${`";
+                let help =
+                    "write ${env:NAME} or ${env:NAME:-default}; a literal `${` is written `$${`";
                 self.report.error(place, "bad-variable", message, help);
                 None
             }
@@ -201,7 +281,13 @@ impl Reader<'_> {
 
     /// The text of a scalar whose type is not string: a bare value, or a string that holds a variable.
     /// `None` when it is anything else, or was reported.
-    pub(crate) fn typed(&mut self, node: &Node, place: &Place, expected: &str, help: &str) -> Option<String> {
+    pub(crate) fn typed(
+        &mut self,
+        node: &Node,
+        place: &Place,
+        expected: &str,
+        help: &str,
+    ) -> Option<String> {
         match &node.value {
             Value::Integer(_) | Value::Float | Value::Bool(_) => {
                 Some(self.report.source().slice(node.span).to_owned())
@@ -238,7 +324,10 @@ impl Read for String {
         match &node.value {
             Value::Text(text) => reader.substituted(text, place).map(|(text, _)| text),
             Value::Integer(_) | Value::Float | Value::Bool(_) => {
-                let help = format!("write it in quotes: \"{}\"", reader.report.source().slice(node.span));
+                let help = format!(
+                    "write it in quotes: \"{}\"",
+                    reader.report.source().slice(node.span)
+                );
                 reader.mismatch(node, place, "a string", &help);
                 None
             }
@@ -258,7 +347,10 @@ impl<T: Read> Read for Vec<At<T>> {
             let one_line = scalar && !text.contains('\n') && text.len() <= 40;
             let help = match T::KEYS {
                 Some(keys) => {
-                    format!("begin each item with `- `, such as `- {}: …`", first_key(keys).unwrap_or("key"))
+                    format!(
+                        "begin each item with `- `, such as `- {}: …`",
+                        first_key(keys).unwrap_or("key")
+                    )
                 }
                 None if one_line => format!("write [{text}]"),
                 None => "begin each item with `- `".to_owned(),
@@ -268,7 +360,11 @@ impl<T: Read> Read for Vec<At<T>> {
         };
         let mut list = Self::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {
-            let span = if item.span.is_empty() { place.span } else { item.span };
+            let span = if item.span.is_empty() {
+                place.span
+            } else {
+                item.span
+            };
             let place = place.index(index, span);
             if matches!(item.value, Value::Null) {
                 reader.report.error(

@@ -55,7 +55,11 @@ pub(crate) fn time(duration: Duration) -> Value {
             out.push_str(&format!("{count}{unit}"));
         }
     }
-    if out.is_empty() { "0s".into() } else { out.into() }
+    if out.is_empty() {
+        "0s".into()
+    } else {
+        out.into()
+    }
 }
 
 /// A duration, or `0s` where it is switched off.

@@ -23,8 +23,14 @@ pub struct SourceText {
 
 impl SourceText {
     pub(crate) fn new(name: &str, text: &str) -> Self {
-        let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { name: name.to_owned(), text: text.to_owned(), line_starts }
+        let line_starts = std::iter::once(0)
+            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
+            .collect();
+        Self {
+            name: name.to_owned(),
+            text: text.to_owned(),
+            line_starts,
+        }
     }
 
     /// The name the file was given.
@@ -41,21 +47,30 @@ impl SourceText {
     pub(crate) fn position(&self, offset: usize) -> (usize, usize) {
         let offset = char_start(&self.text, offset);
         let line = self.line_starts.partition_point(|start| *start <= offset);
-        let column = self.text[self.line_starts[line - 1]..offset].chars().count();
+        let column = self.text[self.line_starts[line - 1]..offset]
+            .chars()
+            .count();
         (line, column + 1)
     }
 
     /// The byte offset of a line and column, the inverse of [`Self::position`].
     pub(crate) fn offset(&self, line: usize, column: usize) -> usize {
-        let Some(start) = self.line_starts.get(line.saturating_sub(1)) else { return self.text.len() };
+        let Some(start) = self.line_starts.get(line.saturating_sub(1)) else {
+            return self.text.len();
+        };
         let rest = self.text[*start..].lines().next().unwrap_or_default();
-        let within = rest.char_indices().nth(column.saturating_sub(1)).map_or(rest.len(), |(at, _)| at);
+        let within = rest
+            .char_indices()
+            .nth(column.saturating_sub(1))
+            .map_or(rest.len(), |(at, _)| at);
         start + within
     }
 
     /// Puts a sign in place of each character of a span, of the same length so that every place stays where it is.
     pub(crate) fn hide(&mut self, span: Span) {
-        let Some(shown) = self.text.get(span.start..span.end) else { return };
+        let Some(shown) = self.text.get(span.start..span.end) else {
+            return;
+        };
         let hidden: String = shown.chars().map(mask).collect();
         self.text.replace_range(span.start..span.end, &hidden);
     }
@@ -79,5 +94,8 @@ fn mask(character: char) -> char {
 /// Where the character that holds this byte begins, or the end of the text.
 pub(crate) fn char_start(text: &str, offset: usize) -> usize {
     let offset = offset.min(text.len());
-    (0..=offset).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default()
+    (0..=offset)
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or_default()
 }

@@ -77,7 +77,10 @@ pub(crate) fn parse_time(text: &str) -> Option<Duration> {
             return (part > 0).then_some(total);
         }
         let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let number: u64 = rest[..digits].parse().ok().filter(|_| (1..=5).contains(&digits) && part < 4)?;
+        let number: u64 = rest[..digits]
+            .parse()
+            .ok()
+            .filter(|_| (1..=5).contains(&digits) && part < 4)?;
         rest = &rest[digits..];
         // `ms` first: `5ms` is no `5m` with an `s` behind it.
         let units = [("ms", 1), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
@@ -106,7 +109,9 @@ pub(crate) fn parse_size(text: &str) -> Option<u64> {
 pub(crate) fn parse_share(text: &str) -> Option<u32> {
     let share: f64 = text.parse().ok()?;
     // At most 1 000 000, and rounded: the cast is exact.
-    (0.0..=100.0).contains(&share).then(|| (share * 10_000.0).round() as u32)
+    (0.0..=100.0)
+        .contains(&share)
+        .then(|| (share * 10_000.0).round() as u32)
 }
 
 /// Says which words the values of an enumeration are.
@@ -123,7 +128,11 @@ pub(crate) use words;
 
 /// The word for a value.
 pub(crate) fn word_of<T: Words + PartialEq>(value: T) -> &'static str {
-    T::WORDS.iter().find(|(_, other)| *other == value).map(|(word, _)| *word).unwrap_or_default()
+    T::WORDS
+        .iter()
+        .find(|(_, other)| *other == value)
+        .map(|(word, _)| *word)
+        .unwrap_or_default()
 }
 
 // === impl Read ===
@@ -139,11 +148,18 @@ impl<const MIN: u64, const MAX: u64> Read for Int<MIN, MAX> {
             Value::Integer(number) => number.to_string(),
             _ => reader.typed(node, place, "a whole number", &help)?,
         };
-        let number = written.trim().parse::<u64>().ok().filter(|number| (MIN..=MAX).contains(number));
+        let number = written
+            .trim()
+            .parse::<u64>()
+            .ok()
+            .filter(|number| (MIN..=MAX).contains(number));
         if number.is_none() {
             let message = match MIN == MAX {
                 true => format!("{} is not supported", written.trim()),
-                false => format!("{} is not a whole number from {MIN} to {MAX}", written.trim()),
+                false => format!(
+                    "{} is not a whole number from {MIN} to {MAX}",
+                    written.trim()
+                ),
             };
             reader.invalid(place, "out-of-range", message, help);
         }
@@ -180,7 +196,12 @@ impl Read for Time {
                 return None;
             }
             _ => {
-                reader.mismatch(node, place, "a duration", "write for example 5s, 250ms or 1h30m");
+                reader.mismatch(
+                    node,
+                    place,
+                    "a duration",
+                    "write for example 5s, 250ms or 1h30m",
+                );
                 return None;
             }
         };
@@ -197,7 +218,8 @@ fn time_help(text: &str) -> String {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return format!("write {text}s for seconds, or {text}ms for milliseconds");
     }
-    "write whole numbers of at most 5 digits with h, m, s or ms, for example 5s, 250ms or 1h30m".to_owned()
+    "write whole numbers of at most 5 digits with h, m, s or ms, for example 5s, 250ms or 1h30m"
+        .to_owned()
 }
 
 impl Read for Size {
@@ -247,13 +269,21 @@ impl<T: Words> Read for Word<T> {
             return None;
         };
         let (text, _) = reader.substituted(text, place)?;
-        let found = T::WORDS.iter().find(|(word, _)| *word == text).map(|(_, value)| Self(*value));
+        let found = T::WORDS
+            .iter()
+            .find(|(word, _)| *word == text)
+            .map(|(_, value)| Self(*value));
         if found.is_none() {
             let help = match closest(&text, words) {
                 Some(meant) => format!("did you mean `{meant}`? Allowed: {choice}"),
                 None => format!("allowed: {choice}"),
             };
-            reader.invalid(place, "bad-value", format!("{text:?} is not allowed here"), help);
+            reader.invalid(
+                place,
+                "bad-value",
+                format!("{text:?} is not allowed here"),
+                help,
+            );
         }
         found
     }
@@ -262,18 +292,35 @@ impl<T: Words> Read for Word<T> {
 impl<T: Read> Read for Entries<T> {
     fn read(node: &Node, place: &Place, reader: &mut Reader<'_>) -> Option<Self> {
         let Value::Map(entries) = &node.value else {
-            reader.mismatch(node, place, "a map (names and values)", "write `name: value`");
+            reader.mismatch(
+                node,
+                place,
+                "a map (names and values)",
+                "write `name: value`",
+            );
             return None;
         };
         report_duplicates(entries, place, &mut reader.report);
         let mut read = Vec::with_capacity(entries.len());
         for (key, node) in entries {
-            let name = At { value: key.name.clone(), place: place.key(&key.name, key.span) };
-            let span = if node.span.is_empty() { key.span } else { node.span };
+            let name = At {
+                value: key.name.clone(),
+                place: place.key(&key.name, key.span),
+            };
+            let span = if node.span.is_empty() {
+                key.span
+            } else {
+                node.span
+            };
             let place = place.key(&key.name, span);
             if matches!(node.value, Value::Null) {
                 let message = format!("`{}` has no value", key.name);
-                reader.report.error(&place, "no-value", message, "give it a value or remove the key");
+                reader.report.error(
+                    &place,
+                    "no-value",
+                    message,
+                    "give it a value or remove the key",
+                );
             } else if let Some(value) = T::read(node, &place, reader) {
                 read.push((name, At { value, place }));
             }
@@ -287,7 +334,12 @@ impl<S: Read, M: Read> Read for Either<S, M> {
         match node.value {
             Value::Map(_) => M::read(node, place, reader).map(Self::Map),
             Value::List(_) => {
-                reader.mismatch(node, place, "a single value or a map", "write only one, without brackets");
+                reader.mismatch(
+                    node,
+                    place,
+                    "a single value or a map",
+                    "write only one, without brackets",
+                );
                 None
             }
             _ => S::read(node, place, reader).map(Self::Short),
@@ -376,7 +428,11 @@ mod tests {
             ("s", None),
             ("5S", None),
         ] {
-            assert_eq!(parse_time(text), millis.map(Duration::from_millis), "{text:?}");
+            assert_eq!(
+                parse_time(text),
+                millis.map(Duration::from_millis),
+                "{text:?}"
+            );
         }
     }
 

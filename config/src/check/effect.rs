@@ -39,7 +39,11 @@ fn unused_upstreams(file: &File, config: &Config, report: &mut Report) {
             Action::Forward(backends) => &backends[..],
             Action::Redirect(_) | Action::Respond(_) => &[],
         };
-        for id in backends.iter().map(|backend| backend.upstream).chain(mirror) {
+        for id in backends
+            .iter()
+            .map(|backend| backend.upstream)
+            .chain(mirror)
+        {
             if let Some(used) = used.get_mut(id.0 as usize) {
                 *used = true;
             }
@@ -49,7 +53,10 @@ fn unused_upstreams(file: &File, config: &Config, report: &mut Report) {
     for (key, _) in file.upstreams.iter().flat_map(|written| &written.value.0) {
         if ids.get(&*key.value).is_some_and(|id| !used[*id as usize]) {
             let message = format!("no route uses the upstream `{}`", key.value);
-            let help = format!("name it in a route: `backendRefs: [{}]`; or remove it", key.value);
+            let help = format!(
+                "name it in a route: `backendRefs: [{}]`; or remove it",
+                key.value
+            );
             report.warning(&key.place, "unused-upstream", message, help);
         }
     }
@@ -57,14 +64,22 @@ fn unused_upstreams(file: &File, config: &Config, report: &mut Report) {
 
 fn unused_rate_limits(file: &File, config: &Config, report: &mut Report) {
     let ids = name::by_name(&config.rate_limits, |limit| &limit.name);
-    let used: HashSet<u32> =
-        config.routes.iter().flat_map(|route| &route.rate_limits).map(|id| id.0).collect();
+    let used: HashSet<u32> = config
+        .routes
+        .iter()
+        .flat_map(|route| &route.rate_limits)
+        .map(|id| id.0)
+        .collect();
     for (key, _) in file.rate_limits.iter().flat_map(|written| &written.value.0) {
-        let Some(id) = ids.get(&*key.value) else { continue };
+        let Some(id) = ids.get(&*key.value) else {
+            continue;
+        };
         if !used.contains(id) {
             let message = format!("no route uses the rate limit `{}`", key.value);
-            let help =
-                format!("name it in a route or in `defaults`: `rateLimits: [{}]`; or remove it", key.value);
+            let help = format!(
+                "name it in a route or in `defaults`: `rateLimits: [{}]`; or remove it",
+                key.value
+            );
             report.warning(&key.place, "unused-rate-limit", message, help);
         }
     }
@@ -73,10 +88,23 @@ fn unused_rate_limits(file: &File, config: &Config, report: &mut Report) {
 fn own_listeners(file: &File, config: &Config, report: &mut Report) {
     let ids = name::by_name(&config.upstreams, |upstream| &upstream.name);
     for (key, block) in file.upstreams.iter().flat_map(|written| &written.value.0) {
-        let Some(upstream) = ids.get(&*key.value).map(|id| &config.upstreams[*id as usize]) else { continue };
-        let places = block.value.endpoints.iter().flat_map(|written| &written.value);
+        let Some(upstream) = ids
+            .get(&*key.value)
+            .map(|id| &config.upstreams[*id as usize])
+        else {
+            continue;
+        };
+        let places = block
+            .value
+            .endpoints
+            .iter()
+            .flat_map(|written| &written.value);
         for (endpoint, written) in upstream.endpoints.iter().zip(places) {
-            let Some(listener) = config.listeners.iter().find(|one| is_at(one, &endpoint.address)) else {
+            let Some(listener) = config
+                .listeners
+                .iter()
+                .find(|one| is_at(one, &endpoint.address))
+            else {
                 continue;
             };
             let message = format!(
@@ -93,18 +121,24 @@ fn own_listeners(file: &File, config: &Config, report: &mut Report) {
 fn is_at(listener: &Listener, address: &EndpointAddress) -> bool {
     let (ip, port) = match address {
         EndpointAddress::Socket(socket) => (socket.ip(), socket.port()),
-        EndpointAddress::Host { name, port } if &**name == "localhost" => (Ipv4Addr::LOCALHOST.into(), *port),
+        EndpointAddress::Host { name, port } if &**name == "localhost" => {
+            (Ipv4Addr::LOCALHOST.into(), *port)
+        }
         EndpointAddress::Host { .. } | EndpointAddress::Unix(_) => return false,
     };
     let own = listener.address.socket;
     let is_local = |ip: IpAddr| ip.is_loopback() || ip.is_unspecified();
-    own.port() == port && port != 0 && (own.ip() == ip || (own.ip().is_unspecified() && is_local(ip)))
+    own.port() == port
+        && port != 0
+        && (own.ip() == ip || (own.ip().is_unspecified() && is_local(ip)))
 }
 
 fn redirects(file: &File, config: &Config, report: &mut Report) {
     let Some(written) = &file.routes else { return };
     for (index, (route, item)) in config.routes.iter().zip(&written.value).enumerate() {
-        let Action::Redirect(redirect) = &route.action else { continue };
+        let Action::Redirect(redirect) = &route.action else {
+            continue;
+        };
         let is_loop = |route_match: &RouteMatch| {
             Target::of(config, route, redirect, route_match)
                 .is_some_and(|target| !taken_elsewhere(config, index, route_match, &target))
@@ -114,7 +148,10 @@ fn redirects(file: &File, config: &Config, report: &mut Report) {
         }
         let block = item.value.request_redirect.as_ref();
         let place: &Place = block.map_or(&item.place, |block| &block.place);
-        let message = format!("the redirect of route `{}` leads to the same route again: a loop", route.name);
+        let message = format!(
+            "the redirect of route `{}` leads to the same route again: a loop",
+            route.name
+        );
         let help = "change `scheme`, `hostname` or `path` so that another route or service takes the request";
         report.warning(place, "redirect-loop", message, help);
     }
@@ -127,17 +164,32 @@ struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    fn of(config: &Config, route: &Route, redirect: &'a Redirect, route_match: &RouteMatch) -> Option<Self> {
+    fn of(
+        config: &Config,
+        route: &Route,
+        redirect: &'a Redirect,
+        route_match: &RouteMatch,
+    ) -> Option<Self> {
         // What depends on more than the address may be different the second time.
         let only_path = route_match.method.is_none()
             && route_match.headers.is_empty()
             && route_match.query_params.is_empty()
             && route_match.claims.is_empty();
         let same_scheme = route.listeners.iter().any(|id| {
-            let own = if config.listener(*id).tls.is_some() { "https" } else { "http" };
-            redirect.scheme.as_deref().is_none_or(|scheme| scheme == own)
+            let own = if config.listener(*id).tls.is_some() {
+                "https"
+            } else {
+                "http"
+            };
+            redirect
+                .scheme
+                .as_deref()
+                .is_none_or(|scheme| scheme == own)
         });
-        let same_host = redirect.hostname.as_deref().is_none_or(|host| takes_host(&route.hostnames, host));
+        let same_host = redirect
+            .hostname
+            .as_deref()
+            .is_none_or(|host| takes_host(&route.hostnames, host));
         if !only_path || !same_scheme || !same_host || redirect.port.is_some() {
             return None;
         }
@@ -145,7 +197,8 @@ impl<'a> Target<'a> {
             PathRewrite::ReplaceFull(path) | PathRewrite::ReplacePrefixMatch(path) => &**path,
         });
         let host = redirect.hostname.as_deref();
-        path.is_none_or(|path| takes_path(&route_match.path, path)).then_some(Self { path, host })
+        path.is_none_or(|path| takes_path(&route_match.path, path))
+            .then_some(Self { path, host })
     }
 }
 
@@ -160,7 +213,10 @@ fn takes_host(hostnames: &[Hostname], host: &str) -> bool {
 /// Whether one host may be taken by both; wildcards are not compared.
 fn may_share_host(one: &[Hostname], other: &[Hostname]) -> bool {
     let is_open = |names: &[Hostname]| {
-        names.is_empty() || names.iter().any(|name| matches!(name, Hostname::Wildcard(_)))
+        names.is_empty()
+            || names
+                .iter()
+                .any(|name| matches!(name, Hostname::Wildcard(_)))
     };
     is_open(one) || is_open(other) || one.iter().any(|name| other.contains(name))
 }
@@ -180,23 +236,38 @@ fn takes_path(path_match: &PathMatch, path: &str) -> bool {
 /// Whether another route may take the target, so that the loop is not certain.
 fn taken_elsewhere(config: &Config, index: usize, own: &RouteMatch, target: &Target<'_>) -> bool {
     let route = &config.routes[index];
-    let others = config.routes.iter().enumerate().filter(|(other, _)| *other != index);
+    let others = config
+        .routes
+        .iter()
+        .enumerate()
+        .filter(|(other, _)| *other != index);
     others.map(|(_, other)| other).any(|other| {
         // A route for every host yields to one that names the host.
         let yields = other.hostnames.is_empty() && !route.hostnames.is_empty();
         let other_hosts = !other.hostnames.is_empty() && other.hostnames != route.hostnames;
-        let meets = other.listeners.iter().any(|listener| route.listeners.contains(listener));
+        let meets = other
+            .listeners
+            .iter()
+            .any(|listener| route.listeners.contains(listener));
         let host = match target.host {
             Some(host) => takes_host(&other.hostnames, host),
             None => may_share_host(&other.hostnames, &route.hostnames),
         };
-        meets && host && !yields && other.matches.iter().any(|one| may_win(one, own, target, other_hosts))
+        meets
+            && host
+            && !yields
+            && other
+                .matches
+                .iter()
+                .any(|one| may_win(one, own, target, other_hosts))
     })
 }
 
 fn may_win(other: &RouteMatch, own: &RouteMatch, target: &Target<'_>, other_hosts: bool) -> bool {
     // With the same host and path it is the same request, which this route took before.
-    let Some(path) = target.path else { return other_hosts && target.host.is_some() };
+    let Some(path) = target.path else {
+        return other_hosts && target.host.is_some();
+    };
     let unknown = matches!(other.path, PathMatch::Template(_) | PathMatch::Regex(_));
     let is_wider = match (&other.path, &own.path) {
         (PathMatch::Prefix(other), PathMatch::Prefix(own)) => other.len() < own.len(),

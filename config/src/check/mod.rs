@@ -27,12 +27,18 @@ use crate::{
 /// Checks a whole file. The result is only good when the report has no error.
 pub(crate) fn config(file: &File, files: &mut Files<'_>, report: &mut Report) -> Config {
     let _ = &file.version; // its type has checked the one value
-    let app = file.app.as_ref().map(|app| app::accept(app, files.base(), report));
+    let app = file
+        .app
+        .as_ref()
+        .map(|app| app::accept(app, files.base(), report));
     let listeners = listener::accept(file.listeners.as_ref(), files, report);
     let upstreams = upstream::accept(app.as_ref(), file.upstreams.as_ref(), files, report);
     let jwt_providers = provider::accept(file.jwt_providers.as_ref(), files, report);
     provider::bound_tokens_can_come(file.jwt_providers.as_ref(), &listeners, report);
-    let redis = file.redis.as_ref().and_then(|redis| redis::accept(redis, files, report));
+    let redis = file
+        .redis
+        .as_ref()
+        .and_then(|redis| redis::accept(redis, files, report));
     let rate_limits = rate_limit::accept(file.rate_limits.as_ref(), file.redis.is_some(), report);
     let context = Context {
         listeners: &listeners,
@@ -81,6 +87,11 @@ pub(crate) fn config(file: &File, files: &mut Files<'_>, report: &mut Report) ->
 fn something_to_proxy(file: &File, report: &mut Report) {
     if file.app.is_none() && file.upstreams.is_none() && !report.has_errors() {
         let help = "add `app: { port: 8080 }` with the port of the application in this pod";
-        report.error(&Place::root(), "nothing-to-proxy", "there is neither `app` nor `upstreams`", help);
+        report.error(
+            &Place::root(),
+            "nothing-to-proxy",
+            "there is neither `app` nor `upstreams`",
+            help,
+        );
     }
 }

@@ -26,16 +26,28 @@ struct Holder {
 pub(crate) fn check(file: &File, config: &Config, report: &mut Report) {
     let holders = holders(file, config);
     for (index, later) in holders.iter().enumerate() {
-        let Some(earlier) = holders[..index].iter().find(|earlier| overlap(earlier, later)) else { continue };
+        let Some(earlier) = holders[..index]
+            .iter()
+            .find(|earlier| overlap(earlier, later))
+        else {
+            continue;
+        };
         // The message stands where there is something to change.
-        let (here, other) = if later.place.is_some() { (later, earlier) } else { (earlier, later) };
+        let (here, other) = if later.place.is_some() {
+            (later, earlier)
+        } else {
+            (earlier, later)
+        };
         let Some(place) = &here.place else { continue };
         let spot = match &other.place {
             Some(place) => format!("at {}", report.spot(place)),
             None => "by default".to_owned(),
         };
         let port = here.socket.port();
-        let message = format!("port {port} of {} is also that of {} ({spot})", here.what, other.what);
+        let message = format!(
+            "port {port} of {} is also that of {} ({spot})",
+            here.what, other.what
+        );
         report.error(place, "port-conflict", message, "give each its own port");
     }
 }
@@ -43,14 +55,30 @@ pub(crate) fn check(file: &File, config: &Config, report: &mut Report) {
 fn holders(file: &File, config: &Config) -> Vec<Holder> {
     let mut holders = Vec::new();
     if let Some(AppAddress::Tcp(socket)) = config.app.as_ref().map(|app| &app.address) {
-        let place = file.app.as_ref().and_then(|app| app.value.port.as_ref()).map(|port| port.place.clone());
-        holders.push(Holder { what: "the app".to_owned(), socket: *socket, dual_stack: false, place });
+        let place = file
+            .app
+            .as_ref()
+            .and_then(|app| app.value.port.as_ref())
+            .map(|port| port.place.clone());
+        holders.push(Holder {
+            what: "the app".to_owned(),
+            socket: *socket,
+            dual_stack: false,
+            place,
+        });
     }
-    let written = file.listeners.as_ref().map_or(&[][..], |listeners| &listeners.value);
+    let written = file
+        .listeners
+        .as_ref()
+        .map_or(&[][..], |listeners| &listeners.value);
     for (index, listener) in config.listeners.iter().enumerate() {
         let block = written.get(index).map(|item| &item.value);
-        let port = block.and_then(|block| block.port.as_ref()).map(|port| port.place.clone());
-        let address = block.and_then(|block| block.address.as_ref()).map(|address| address.place.clone());
+        let port = block
+            .and_then(|block| block.port.as_ref())
+            .map(|port| port.place.clone());
+        let address = block
+            .and_then(|block| block.address.as_ref())
+            .map(|address| address.place.clone());
         holders.push(Holder {
             what: format!("the listener `{}`", listener.name),
             socket: listener.address.socket,
@@ -64,7 +92,12 @@ fn holders(file: &File, config: &Config) -> Vec<Holder> {
     ] {
         if let Some(server) = server {
             let (what, socket) = (what.to_owned(), server.socket);
-            holders.push(Holder { what, socket, dual_stack: true, place: written.and_then(address_place) });
+            holders.push(Holder {
+                what,
+                socket,
+                dual_stack: true,
+                place: written.and_then(address_place),
+            });
         }
     }
     holders
@@ -113,8 +146,16 @@ mod tests {
             ("127.0.0.1:90", false, "127.0.0.1:90", true),
             ("[::]:0", true, "[::]:0", false),
         ] {
-            assert_eq!(overlap(&holder(a, dual), &holder(b, false)), expected, "{a} {b}");
-            assert_eq!(overlap(&holder(b, false), &holder(a, dual)), expected, "{b} {a}");
+            assert_eq!(
+                overlap(&holder(a, dual), &holder(b, false)),
+                expected,
+                "{a} {b}"
+            );
+            assert_eq!(
+                overlap(&holder(b, false), &holder(a, dual)),
+                expected,
+                "{b} {a}"
+            );
         }
     }
 }

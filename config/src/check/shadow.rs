@@ -24,7 +24,10 @@ pub(crate) fn check(file: &File, config: &Config, report: &mut Report) {
         for (number, route_match) in route.matches.iter().enumerate() {
             let earlier = taken.entry(key(route_match)).or_default();
             if let Some(winner) = winner(earlier, route) {
-                let other = written.value.get(winner).and_then(|item| item.value.name.as_ref());
+                let other = written
+                    .value
+                    .get(winner)
+                    .and_then(|item| item.value.name.as_ref());
                 warn(
                     route,
                     &config.routes[winner],
@@ -46,7 +49,10 @@ type Winners<'a> = HashMap<(ListenerId, Option<&'a Hostname>), usize>;
 fn places_of(route: &Route) -> impl Iterator<Item = (ListenerId, Option<&Hostname>)> {
     let any = route.hostnames.is_empty().then_some(None);
     let hosts = move || any.into_iter().chain(route.hostnames.iter().map(Some));
-    route.listeners.iter().flat_map(move |listener| hosts().map(|host| (*listener, host)))
+    route
+        .listeners
+        .iter()
+        .flat_map(move |listener| hosts().map(|host| (*listener, host)))
 }
 
 /// The earlier route that wins wherever this one could, when there is always one.
@@ -59,13 +65,23 @@ fn winner(earlier: &Winners<'_>, route: &Route) -> Option<usize> {
 }
 
 fn place(item: &At<RouteBlock>, number: usize) -> Place {
-    let matches = item.value.matches.as_ref().and_then(|matches| matches.value.get(number));
+    let matches = item
+        .value
+        .matches
+        .as_ref()
+        .and_then(|matches| matches.value.get(number));
     let name = item.value.name.as_ref().map(|name| &name.place);
-    matches.map(|item| &item.place).or(name).unwrap_or(&item.place).clone()
+    matches
+        .map(|item| &item.place)
+        .or(name)
+        .unwrap_or(&item.place)
+        .clone()
 }
 
 fn warn(route: &Route, winner: &Route, place: &Place, other: Option<&Place>, report: &mut Report) {
-    let spot = other.map(|place| format!(" ({})", report.spot(place))).unwrap_or_default();
+    let spot = other
+        .map(|place| format!(" ({})", report.spot(place)))
+        .unwrap_or_default();
     let message = match route.name == winner.name {
         true => format!("this match of route `{}` stands there twice", route.name),
         false => {
@@ -81,12 +97,29 @@ fn warn(route: &Route, winner: &Route, place: &Place, other: Option<&Place>, rep
 
 /// What two matches have in common when they take the same requests.
 fn key(route_match: &RouteMatch) -> String {
-    let mut headers: Vec<String> = route_match.headers.iter().map(|item| format!("{item:?}")).collect();
-    let mut params: Vec<String> = route_match.query_params.iter().map(|item| format!("{item:?}")).collect();
-    let mut claims: Vec<String> = route_match.claims.iter().map(|item| format!("{item:?}")).collect();
+    let mut headers: Vec<String> = route_match
+        .headers
+        .iter()
+        .map(|item| format!("{item:?}"))
+        .collect();
+    let mut params: Vec<String> = route_match
+        .query_params
+        .iter()
+        .map(|item| format!("{item:?}"))
+        .collect();
+    let mut claims: Vec<String> = route_match
+        .claims
+        .iter()
+        .map(|item| format!("{item:?}"))
+        .collect();
     claims.sort();
     headers.sort();
     params.sort();
-    let RouteMatch { path, method, scheme, .. } = route_match;
+    let RouteMatch {
+        path,
+        method,
+        scheme,
+        ..
+    } = route_match;
     format!("{path:?} {method:?} {scheme:?} {headers:?} {params:?} {claims:?}")
 }

@@ -29,7 +29,10 @@ pub(crate) struct Chain {
 ///
 /// # Errors
 /// The current directory is not known, or there are too many links.
-pub(crate) fn follow(path: &Path, mut link: impl FnMut(&Path) -> Option<PathBuf>) -> io::Result<Chain> {
+pub(crate) fn follow(
+    path: &Path,
+    mut link: impl FnMut(&Path) -> Option<PathBuf>,
+) -> io::Result<Chain> {
     let mut entries = Entries::new();
     let absolute = std::path::absolute(path)?;
     let mut todo: VecDeque<PathBuf> = parts(&absolute);
@@ -63,7 +66,10 @@ pub(crate) fn follow(path: &Path, mut link: impl FnMut(&Path) -> Option<PathBuf>
 }
 
 fn add(entries: &mut Entries, directory: &Path, name: &Path) {
-    entries.entry(directory.to_owned()).or_default().insert(name.as_os_str().to_owned());
+    entries
+        .entry(directory.to_owned())
+        .or_default()
+        .insert(name.as_os_str().to_owned());
 }
 
 fn parts(path: &Path) -> VecDeque<PathBuf> {
@@ -92,7 +98,10 @@ mod tests {
 
         let found = entries(&root.join("a.yaml")).unwrap();
         let names = |directory: &Path| -> Vec<String> {
-            found[directory].iter().map(|name| name.to_string_lossy().into_owned()).collect()
+            found[directory]
+                .iter()
+                .map(|name| name.to_string_lossy().into_owned())
+                .collect()
         };
         assert_eq!(names(&root), ["..data", "a.yaml"]);
         assert_eq!(names(&root.join("..2024")), ["a.yaml"]);

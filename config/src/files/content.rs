@@ -17,7 +17,10 @@ pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
     }
     if !kind.is_file() {
         // Reading a pipe can block for ever.
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is not a regular file",
+        ));
     }
     let limit = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX) + 1;
     let mut content = Vec::new();

@@ -10,7 +10,9 @@ pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
     /// The fingerprint of contents, or of what the system said instead, by path.
-    pub(super) fn of<'a>(files: impl Iterator<Item = (&'a Path, Result<&'a [u8], String>)>) -> Self {
+    pub(super) fn of<'a>(
+        files: impl Iterator<Item = (&'a Path, Result<&'a [u8], String>)>,
+    ) -> Self {
         let mut all = Sha256::new();
         for (path, content) in files {
             let (kind, content) = match &content {

@@ -55,7 +55,13 @@ impl<'a> Files<'a> {
     /// The files that a configuration named `name` names.
     pub(crate) fn of(name: &Path, environment: &'a dyn Environment) -> Self {
         let base = name.parent().unwrap_or_else(|| Path::new("")).to_owned();
-        Self { base, environment, links: HashMap::new(), ahead: HashMap::new(), read: Vec::new() }
+        Self {
+            base,
+            environment,
+            links: HashMap::new(),
+            ahead: HashMap::new(),
+            read: Vec::new(),
+        }
     }
 
     /// Where relative paths begin.
@@ -73,7 +79,12 @@ impl<'a> Files<'a> {
     pub(crate) fn named(&mut self, written: &At<String>, report: &mut Report) -> Option<NamedFile> {
         let place = &written.place;
         if written.value.is_empty() {
-            report.error(place, "bad-path", "the path is empty", "write the path of a file");
+            report.error(
+                place,
+                "bad-path",
+                "the path is empty",
+                "write the path of a file",
+            );
             return None;
         }
         let joined = self.base.join(&written.value);
@@ -85,11 +96,18 @@ impl<'a> Files<'a> {
                 report.error(place, "unreadable-file", message, content::remedy(&error));
             }
             Ok(found) if found.len() > content::MAX_BYTES => {
-                let help = "is this the right file? Certificates, keys and key sets have a few kilobytes";
-                report.error(place, "file-too-large", format!("{name:?} is larger than 1 MiB"), help);
+                let help =
+                    "is this the right file? Certificates, keys and key sets have a few kilobytes";
+                report.error(
+                    place,
+                    "file-too-large",
+                    format!("{name:?} is larger than 1 MiB"),
+                    help,
+                );
             }
             Ok(found) if found.trim_ascii().is_empty() => {
-                let help = "name a file that has a content; whatever writes it may not have done so yet";
+                let help =
+                    "name a file that has a content; whatever writes it may not have done so yet";
                 report.error(place, "empty-file", format!("{name:?} is empty"), help);
             }
             Ok(content) => return Some(NamedFile { path, content }),
@@ -114,14 +132,23 @@ impl<'a> Files<'a> {
         if let Some(known) = self.read.iter().find(|record| &*record.path == path) {
             return known.content.clone();
         }
-        let content = self.ahead.remove(path).unwrap_or_else(|| self.read_now(path));
-        self.read.push(Record { path: path.into(), content: content.clone() });
+        let content = self
+            .ahead
+            .remove(path)
+            .unwrap_or_else(|| self.read_now(path));
+        self.read.push(Record {
+            path: path.into(),
+            content: content.clone(),
+        });
         content
     }
 
     /// Counts a text as read that came from elsewhere.
     pub(crate) fn given(&mut self, name: &Path, content: &[u8]) {
-        self.read.push(Record { path: name.into(), content: Ok(content.into()) });
+        self.read.push(Record {
+            path: name.into(),
+            content: Ok(content.into()),
+        });
     }
 
     /// Reads files that will probably be asked for, one right after the other: what is checked in between takes so long
@@ -135,13 +162,17 @@ impl<'a> Files<'a> {
 
     /// Whether something could not be read because its generation was replaced meanwhile.
     pub(crate) fn torn(&self) -> bool {
-        let moved = |(link, target): (&PathBuf, &Option<PathBuf>)| fs::read_link(link).ok() != *target;
+        let moved =
+            |(link, target): (&PathBuf, &Option<PathBuf>)| fs::read_link(link).ok() != *target;
         self.read.iter().any(|record| record.content.is_err()) && self.links.iter().any(moved)
     }
 
     /// Everything that was read or looked for, in that order; the configuration itself comes first.
     pub(crate) fn paths(&self) -> Vec<Arc<Path>> {
-        self.read.iter().map(|record| Arc::clone(&record.path)).collect()
+        self.read
+            .iter()
+            .map(|record| Arc::clone(&record.path))
+            .collect()
     }
 
     /// What everything that was read hashes to.
@@ -155,10 +186,15 @@ impl<'a> Files<'a> {
     fn read_now(&mut self, path: &Path) -> Content {
         let links = &mut self.links;
         let chain = chain::follow(path, |link| {
-            let target = links.entry(link.to_owned()).or_insert_with(|| fs::read_link(link).ok());
+            let target = links
+                .entry(link.to_owned())
+                .or_insert_with(|| fs::read_link(link).ok());
             target.clone()
         });
-        chain.and_then(|chain| content::read(&chain.end)).map(Arc::from).map_err(Arc::new)
+        chain
+            .and_then(|chain| content::read(&chain.end))
+            .map(Arc::from)
+            .map_err(Arc::new)
     }
 }
 

@@ -13,7 +13,10 @@ fn unset(_: &str) -> Option<String> {
 }
 
 fn at(path: &str) -> At<String> {
-    At { value: path.to_owned(), place: Place::root() }
+    At {
+        value: path.to_owned(),
+        place: Place::root(),
+    }
 }
 
 fn report() -> Report {
@@ -28,7 +31,9 @@ fn wrong(folder: &Path, name: &str) -> Option<(&'static str, String, String)> {
     let mut problems = report.finish().0;
     assert_eq!(found.is_some(), problems.is_empty());
     assert!(problems.len() <= 1);
-    problems.pop().map(|problem| (problem.code, problem.message, problem.help))
+    problems
+        .pop()
+        .map(|problem| (problem.code, problem.message, problem.help))
 }
 
 #[test]
@@ -45,24 +50,58 @@ fn each_way_in_which_a_file_cannot_be_read_is_told_with_a_way_out() {
     symlink("loop", folder.path().join("loop")).unwrap();
     const MAX: usize = content::MAX_BYTES;
     for (name, code, message, help) in [
-        ("none", "unreadable-file", "cannot read \"none\": there is no such file", "is mounted"),
-        ("no/such", "unreadable-file", "there is no such file", "check the path"),
-        ("dir", "unreadable-file", "it is a directory", "name the file inside"),
-        ("/dev/null", "unreadable-file", "not a regular file", "name a regular file"),
-        ("loop", "unreadable-file", "too many symbolic links", "check the volume"),
+        (
+            "none",
+            "unreadable-file",
+            "cannot read \"none\": there is no such file",
+            "is mounted",
+        ),
+        (
+            "no/such",
+            "unreadable-file",
+            "there is no such file",
+            "check the path",
+        ),
+        (
+            "dir",
+            "unreadable-file",
+            "it is a directory",
+            "name the file inside",
+        ),
+        (
+            "/dev/null",
+            "unreadable-file",
+            "not a regular file",
+            "name a regular file",
+        ),
+        (
+            "loop",
+            "unreadable-file",
+            "too many symbolic links",
+            "check the volume",
+        ),
         ("empty", "empty-file", "is empty", "has a content"),
         ("large", "file-too-large", "larger than 1 MiB", "right file"),
         ("", "bad-path", "the path is empty", "write the path"),
     ] {
-        let (found, said, way_out) = wrong(folder.path(), name).unwrap_or_else(|| panic!("{name} is fine"));
+        let (found, said, way_out) =
+            wrong(folder.path(), name).unwrap_or_else(|| panic!("{name} is fine"));
         assert_eq!(found, code, "{name}");
-        assert!(said.contains(message) && way_out.contains(help), "{name}: {said}; {way_out}");
+        assert!(
+            said.contains(message) && way_out.contains(help),
+            "{name}: {said}; {way_out}"
+        );
     }
     assert_eq!(wrong(folder.path(), "good"), None);
     assert_eq!(wrong(folder.path(), "largest"), None);
     // The superuser reads everything.
     if fs::read(folder.path().join("secret")).is_err() {
-        assert!(wrong(folder.path(), "secret").unwrap().1.contains("permission denied"));
+        assert!(
+            wrong(folder.path(), "secret")
+                .unwrap()
+                .1
+                .contains("permission denied")
+        );
     }
 }
 
@@ -81,7 +120,8 @@ fn files_behind_one_link_are_of_one_generation() {
         symlink(format!("..data/{name}"), root.join(name)).unwrap();
     }
     let mut files = Files::of(&root.join("a.yaml"), &unset);
-    let read = |files: &mut Files<'_>, name: &str| files.named(&at(name), &mut report()).unwrap().content;
+    let read =
+        |files: &mut Files<'_>, name: &str| files.named(&at(name), &mut report()).unwrap().content;
     assert_eq!(&*read(&mut files, "tls.crt"), b"old");
     symlink("..2", root.join("..data_tmp")).unwrap();
     fs::rename(root.join("..data_tmp"), root.join("..data")).unwrap();
@@ -146,7 +186,9 @@ fn the_fingerprint_tells_contents_names_and_what_is_missing_apart() {
     let root = folder.path();
     let print = |names: &[&str]| {
         let mut files = Files::of(&root.join("a.yaml"), &unset);
-        names.iter().for_each(|name| drop(files.content(&root.join(name))));
+        names
+            .iter()
+            .for_each(|name| drop(files.content(&root.join(name))));
         files.fingerprint()
     };
     fs::write(root.join("a"), "1").unwrap();

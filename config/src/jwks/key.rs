@@ -3,7 +3,8 @@
 use std::{fmt, sync::Arc};
 
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey, VerificationAlgorithm,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey,
+    VerificationAlgorithm,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
@@ -95,7 +96,10 @@ pub enum Unusable {
 impl Unusable {
     /// Whether the key is a mistake. What is not one is a key for something else, which sets hold in good order.
     pub fn is_defect(&self) -> bool {
-        !matches!(self, Self::Type(_) | Self::Curve(_) | Self::Use(_) | Self::KeyOps | Self::Algorithm(_))
+        !matches!(
+            self,
+            Self::Type(_) | Self::Curve(_) | Self::Use(_) | Self::KeyOps | Self::Algorithm(_)
+        )
     }
 }
 
@@ -110,14 +114,23 @@ impl fmt::Display for Unusable {
             Self::KeyOps => f.write_str("key_ops does not list \"verify\""),
             Self::Algorithm(name) => write!(f, "alg {name:?} signs no token here"),
             Self::AlgorithmMismatch(algorithm) => {
-                write!(f, "alg {:?} does not fit this kind of key", algorithm.name())
+                write!(
+                    f,
+                    "alg {:?} does not fit this kind of key",
+                    algorithm.name()
+                )
             }
             Self::Secret => f.write_str("it is a shared secret, which belongs in `secret`"),
             Self::Private => f.write_str("it has its private half; publish the public one only"),
             Self::RsaBits(bits) => {
-                write!(f, "RSA of {bits} bits; it needs {MIN_RSA_BITS} to {MAX_RSA_BITS}")
+                write!(
+                    f,
+                    "RSA of {bits} bits; it needs {MIN_RSA_BITS} to {MAX_RSA_BITS}"
+                )
             }
-            Self::RsaExponent => f.write_str("the RSA exponent is even, less than 3 or over 33 bits"),
+            Self::RsaExponent => {
+                f.write_str("the RSA exponent is even, less than 3 or over 33 bits")
+            }
             Self::NotOnCurve => f.write_str("the point is not on its curve"),
         }
     }
@@ -153,8 +166,14 @@ impl Jwk {
             _ => edwards(members)?,
         };
         match algorithm {
-            Some(algorithm) if !material.fits(algorithm) => Err(Unusable::AlgorithmMismatch(algorithm)),
-            _ => Ok(Self { kid, algorithm, material }),
+            Some(algorithm) if !material.fits(algorithm) => {
+                Err(Unusable::AlgorithmMismatch(algorithm))
+            }
+            _ => Ok(Self {
+                kid,
+                algorithm,
+                material,
+            }),
         }
     }
 }
@@ -171,7 +190,9 @@ fn check_purpose(members: &JsonObject) -> Result<(), Unusable> {
         None => Ok(()),
         Some(operations) => {
             let operations = operations.as_array().ok_or(Unusable::Member("key_ops"))?;
-            let verifies = operations.iter().any(|operation| operation.as_str() == Some("verify"));
+            let verifies = operations
+                .iter()
+                .any(|operation| operation.as_str() == Some("verify"));
             verifies.then_some(()).ok_or(Unusable::KeyOps)
         }
     }
@@ -182,15 +203,22 @@ fn algorithm(members: &JsonObject) -> Result<Option<JwtAlgorithm>, Unusable> {
         return Ok(None);
     }
     let name = text(members, "alg")?;
-    JwtAlgorithm::named(name).map(Some).ok_or_else(|| Unusable::Algorithm(name.into()))
+    JwtAlgorithm::named(name)
+        .map(Some)
+        .ok_or_else(|| Unusable::Algorithm(name.into()))
 }
 
 fn text<'a>(members: &'a JsonObject, name: &'static str) -> Result<&'a str, Unusable> {
-    members.get(name).and_then(Json::as_str).ok_or(Unusable::Member(name))
+    members
+        .get(name)
+        .and_then(Json::as_str)
+        .ok_or(Unusable::Member(name))
 }
 
 fn bytes(members: &JsonObject, name: &'static str) -> Result<Vec<u8>, Unusable> {
-    URL_SAFE_NO_PAD.decode(text(members, name)?).map_err(|_| Unusable::Member(name))
+    URL_SAFE_NO_PAD
+        .decode(text(members, name)?)
+        .map_err(|_| Unusable::Member(name))
 }
 
 fn rsa(members: &JsonObject) -> Result<KeyMaterial, Unusable> {
@@ -215,7 +243,9 @@ fn number(bytes: Vec<u8>) -> Box<[u8]> {
 }
 
 fn bit_length(number: &[u8]) -> usize {
-    number.first().map_or(0, |first| number.len() * 8 - first.leading_zeros() as usize)
+    number
+        .first()
+        .map_or(0, |first| number.len() * 8 - first.leading_zeros() as usize)
 }
 
 fn curve_point(members: &JsonObject) -> Result<KeyMaterial, Unusable> {
@@ -253,7 +283,10 @@ fn edwards(members: &JsonObject) -> Result<KeyMaterial, Unusable> {
     on_curve(&ED25519, point).map(KeyMaterial::Ed25519)
 }
 
-fn on_curve(algorithm: &'static dyn VerificationAlgorithm, point: Vec<u8>) -> Result<Box<[u8]>, Unusable> {
+fn on_curve(
+    algorithm: &'static dyn VerificationAlgorithm,
+    point: Vec<u8>,
+) -> Result<Box<[u8]>, Unusable> {
     match ParsedPublicKey::new(algorithm, &point) {
         Ok(_) => Ok(point.into()),
         Err(_) => Err(Unusable::NotOnCurve),

@@ -130,7 +130,11 @@ pub fn parse(text: &[u8]) -> Result<Jwks, JwksError> {
             Err(why) => skipped.push(SkippedKey { index, kid, why }),
         }
     }
-    if keys.is_empty() { Err(JwksError::NoUsableKey(skipped)) } else { Ok(Jwks { keys, skipped }) }
+    if keys.is_empty() {
+        Err(JwksError::NoUsableKey(skipped))
+    } else {
+        Ok(Jwks { keys, skipped })
+    }
 }
 
 /// What people really put where a set should be, in words.

@@ -1,8 +1,8 @@
 use aws_lc_rs::{
     rsa::KeySize,
     signature::{
-        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
-        KeyPair, RsaKeyPair, RsaPublicKeyComponents,
+        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
+        Ed25519KeyPair, KeyPair, RsaKeyPair, RsaPublicKeyComponents,
     },
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -47,8 +47,9 @@ fn encode(bytes: impl AsRef<[u8]>) -> Value {
 }
 
 fn rsa() -> Value {
-    let numbers =
-        RsaPublicKeyComponents::<Vec<u8>>::from(RsaKeyPair::generate(KeySize::Rsa2048).unwrap().public_key());
+    let numbers = RsaPublicKeyComponents::<Vec<u8>>::from(
+        RsaKeyPair::generate(KeySize::Rsa2048).unwrap().public_key(),
+    );
     json!({ "kty": "RSA", "n": encode(numbers.n), "e": encode(numbers.e) })
 }
 
@@ -75,12 +76,19 @@ fn ed25519() -> Value {
 #[test]
 fn the_set_of_rfc_7517_gives_its_signing_key_and_tells_of_the_other() {
     let set = parse(RFC_7517_A1.as_bytes()).unwrap();
-    let [key] = &set.keys[..] else { panic!("{set:?}") };
+    let [key] = &set.keys[..] else {
+        panic!("{set:?}")
+    };
     assert_eq!(key.kid.as_deref(), Some("2011-04-29"));
     assert_eq!(key.algorithm, Some(JwtAlgorithm::Rs256));
-    let KeyMaterial::Rsa { modulus, exponent } = &key.material else { panic!("{key:?}") };
+    let KeyMaterial::Rsa { modulus, exponent } = &key.material else {
+        panic!("{key:?}")
+    };
     assert_eq!((modulus.len(), &exponent[..]), (256, &[1, 0, 1][..]));
-    assert_eq!(set.skipped[0].to_string(), "keys[0] (kid \"1\"): use \"enc\" is not \"sig\"");
+    assert_eq!(
+        set.skipped[0].to_string(),
+        "keys[0] (kid \"1\"): use \"enc\" is not \"sig\""
+    );
     assert!(!set.skipped[0].why.is_defect());
 }
 
@@ -91,7 +99,9 @@ fn every_kind_of_key_fits_its_own_algorithms_only() {
     let fitting = |key: &Jwk| -> Vec<&str> {
         let all = ["HS256", "HS384", "HS512"].map(|name| JwtAlgorithm::named(name).unwrap());
         let all = JwtAlgorithm::ASYMMETRIC.into_iter().chain(all);
-        all.filter(|algorithm| key.material.fits(*algorithm)).map(JwtAlgorithm::name).collect()
+        all.filter(|algorithm| key.material.fits(*algorithm))
+            .map(JwtAlgorithm::name)
+            .collect()
     };
     let fitting: Vec<_> = set.keys.iter().map(fitting).collect();
     let rsa = vec!["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"];
@@ -103,20 +113,43 @@ fn every_kind_of_key_fits_its_own_algorithms_only() {
 fn what_is_no_set_is_refused_in_words_that_help() {
     let page = "\n<!DOCTYPE html><html><body>Sign in</body></html>";
     assert_eq!(refused(page), "this is HTML, not a JWKS");
-    assert_eq!(refused("<?xml version=\"1.0\"?>"), "this is HTML, not a JWKS");
-    assert_eq!(refused("-----BEGIN PUBLIC KEY-----\n"), "this is PEM, not a JWKS");
+    assert_eq!(
+        refused("<?xml version=\"1.0\"?>"),
+        "this is HTML, not a JWKS"
+    );
+    assert_eq!(
+        refused("-----BEGIN PUBLIC KEY-----\n"),
+        "this is PEM, not a JWKS"
+    );
     assert_eq!(refused(" \n"), "it is empty");
     assert!(refused("keys: []").starts_with("this is not JSON: "));
     assert!(refused(b"{\"keys\": [\xff]}").starts_with("this is not JSON: "));
     let discovery = json!({ "issuer": "https://a/", "jwks_uri": "https://a/keys" }).to_string();
     assert!(refused(discovery).starts_with("this is a discovery document, not a JWKS"));
     assert!(refused(p256().to_string()).starts_with("this is one key, not a JWKS"));
-    for text in ["[]", "{}", "null", "1", r#"{"keys":{}}"#, r#"{"Keys":[]}"#, r#"{"error":"not found"}"#] {
-        assert!(refused(text).starts_with("this is JSON without a list of keys"), "{text}");
+    for text in [
+        "[]",
+        "{}",
+        "null",
+        "1",
+        r#"{"keys":{}}"#,
+        r#"{"Keys":[]}"#,
+        r#"{"error":"not found"}"#,
+    ] {
+        assert!(
+            refused(text).starts_with("this is JSON without a list of keys"),
+            "{text}"
+        );
     }
     assert_eq!(refused(r#"{"keys":[]}"#), "none of its keys can be used");
-    assert_eq!(refused(r#"{"keys":[],"keys":[]}"#), "member \"keys\" stands twice");
-    assert_eq!(refused(format!("{}{}", "[".repeat(500), "]".repeat(500))), "it is nested too deep");
+    assert_eq!(
+        refused(r#"{"keys":[],"keys":[]}"#),
+        "member \"keys\" stands twice"
+    );
+    assert_eq!(
+        refused(format!("{}{}", "[".repeat(500), "]".repeat(500))),
+        "it is nested too deep"
+    );
 }
 
 /// docs/security.md 14: at most 1 MiB and 100 keys.
@@ -124,7 +157,10 @@ fn what_is_no_set_is_refused_in_words_that_help() {
 fn a_set_has_a_largest_size_and_number() {
     let keys: Vec<Value> = vec![p256(); MAX_KEYS];
     assert_eq!(parse(&set(&keys)).unwrap().keys.len(), 100);
-    assert_eq!(refused(set(&[keys, vec![json!({})]].concat())), "it has 101 keys; 100 are the most");
+    assert_eq!(
+        refused(set(&[keys, vec![json!({})]].concat())),
+        "it has 101 keys; 100 are the most"
+    );
     let mut text = set(&[p256()]);
     text.resize(MAX_BYTES, b' ');
     assert!(parse(&text).is_ok());
@@ -143,11 +179,22 @@ fn keys_that_share_a_kid_are_all_kept_and_only_the_unusable_are_left_out() {
         (vec![named(p256()), named(p256()), named(p256())], 3, 0),
         (vec![encryption.clone(), named(rsa())], 1, 1),
         (vec![named(rsa()), encryption], 1, 1),
-        (vec![post_quantum.clone(), named(ed25519()), post_quantum], 1, 2),
+        (
+            vec![post_quantum.clone(), named(ed25519()), post_quantum],
+            1,
+            2,
+        ),
     ] {
         let set = parse(&set(&keys)).unwrap_or_else(|error| panic!("{keys:?}: {error}"));
-        assert_eq!((set.keys.len(), set.skipped.len()), (kept, left_out), "{keys:?}");
-        assert!(set.keys.iter().all(|key| key.kid.as_deref() == Some("a")), "{set:?}");
+        assert_eq!(
+            (set.keys.len(), set.skipped.len()),
+            (kept, left_out),
+            "{keys:?}"
+        );
+        assert!(
+            set.keys.iter().all(|key| key.kid.as_deref() == Some("a")),
+            "{set:?}"
+        );
     }
 }
 
@@ -163,50 +210,170 @@ fn a_key_that_cannot_verify_is_left_out_and_told() {
     off_curve[63] = 1;
     for (key, expected) in [
         (json!(1), "keys[0]: it is not an object"),
-        (json!({}), "keys[0]: `kty` is missing or is not what it must be"),
-        (with(p256(), "kid", Value::Null), "keys[0]: `kid` is missing or is not what it must be"),
-        (with(p256(), "kid", json!(7)), "keys[0]: `kid` is missing or is not what it must be"),
-        (json!({"kty": "oct", "k": "c2VjcmV0"}), "keys[0]: it is a shared secret, which belongs in `secret`"),
-        (json!({"kty": "AKP", "kid": "pq"}), "keys[0] (kid \"pq\"): kty \"AKP\" is not RSA, EC or OKP"),
-        (with(p256(), "kty", "ec".into()), "keys[0]: kty \"ec\" is not RSA, EC or OKP"),
-        (with(rsa(), "d", "AQAB".into()), "keys[0]: it has its private half; publish the public one only"),
-        (with(ed25519(), "d", Value::Null), "keys[0]: it has its private half; publish the public one only"),
-        (with(rsa(), "use", "enc".into()), "keys[0]: use \"enc\" is not \"sig\""),
-        (with(rsa(), "use", "SIG".into()), "keys[0]: use \"SIG\" is not \"sig\""),
-        (with(rsa(), "use", json!(["sig"])), "keys[0]: `use` is missing or is not what it must be"),
-        (with(rsa(), "key_ops", json!(["sign"])), "keys[0]: key_ops does not list \"verify\""),
-        (with(rsa(), "key_ops", json!([])), "keys[0]: key_ops does not list \"verify\""),
-        (with(rsa(), "key_ops", "verify".into()), "keys[0]: `key_ops` is missing or is not what it must be"),
-        (with(rsa(), "alg", "RSA-OAEP".into()), "keys[0]: alg \"RSA-OAEP\" signs no token here"),
-        (with(rsa(), "alg", "none".into()), "keys[0]: alg \"none\" signs no token here"),
-        (with(rsa(), "alg", "rs256".into()), "keys[0]: alg \"rs256\" signs no token here"),
-        (with(rsa(), "alg", "HS256".into()), "keys[0]: alg \"HS256\" does not fit this kind of key"),
-        (with(rsa(), "alg", "ES256".into()), "keys[0]: alg \"ES256\" does not fit this kind of key"),
-        (with(p256(), "alg", "ES384".into()), "keys[0]: alg \"ES384\" does not fit this kind of key"),
-        (bits(1024), "keys[0]: RSA of 1024 bits; it needs 2048 to 8192"),
-        (bits(2047), "keys[0]: RSA of 2047 bits; it needs 2048 to 8192"),
-        (bits(8193), "keys[0]: RSA of 8193 bits; it needs 2048 to 8192"),
-        (with(rsa(), "n", "".into()), "keys[0]: RSA of 0 bits; it needs 2048 to 8192"),
-        (without(rsa(), "n"), "keys[0]: `n` is missing or is not what it must be"),
-        (with(rsa(), "n", "a+b/".into()), "keys[0]: `n` is missing or is not what it must be"),
-        (with(rsa(), "e", "AQAB==".into()), "keys[0]: `e` is missing or is not what it must be"),
-        (with(rsa(), "e", json!(65537)), "keys[0]: `e` is missing or is not what it must be"),
-        (with(rsa(), "e", "AQ".into()), "keys[0]: the RSA exponent is even, less than 3 or over 33 bits"),
-        (with(rsa(), "e", "AQAA".into()), "keys[0]: the RSA exponent is even, less than 3 or over 33 bits"),
-        (with(rsa(), "e", encode([3; 6])), "keys[0]: the RSA exponent is even, less than 3 or over 33 bits"),
-        (with(p256(), "crv", "P-521".into()), "keys[0]: curve \"P-521\" is not P-256, P-384 or Ed25519"),
+        (
+            json!({}),
+            "keys[0]: `kty` is missing or is not what it must be",
+        ),
+        (
+            with(p256(), "kid", Value::Null),
+            "keys[0]: `kid` is missing or is not what it must be",
+        ),
+        (
+            with(p256(), "kid", json!(7)),
+            "keys[0]: `kid` is missing or is not what it must be",
+        ),
+        (
+            json!({"kty": "oct", "k": "c2VjcmV0"}),
+            "keys[0]: it is a shared secret, which belongs in `secret`",
+        ),
+        (
+            json!({"kty": "AKP", "kid": "pq"}),
+            "keys[0] (kid \"pq\"): kty \"AKP\" is not RSA, EC or OKP",
+        ),
+        (
+            with(p256(), "kty", "ec".into()),
+            "keys[0]: kty \"ec\" is not RSA, EC or OKP",
+        ),
+        (
+            with(rsa(), "d", "AQAB".into()),
+            "keys[0]: it has its private half; publish the public one only",
+        ),
+        (
+            with(ed25519(), "d", Value::Null),
+            "keys[0]: it has its private half; publish the public one only",
+        ),
+        (
+            with(rsa(), "use", "enc".into()),
+            "keys[0]: use \"enc\" is not \"sig\"",
+        ),
+        (
+            with(rsa(), "use", "SIG".into()),
+            "keys[0]: use \"SIG\" is not \"sig\"",
+        ),
+        (
+            with(rsa(), "use", json!(["sig"])),
+            "keys[0]: `use` is missing or is not what it must be",
+        ),
+        (
+            with(rsa(), "key_ops", json!(["sign"])),
+            "keys[0]: key_ops does not list \"verify\"",
+        ),
+        (
+            with(rsa(), "key_ops", json!([])),
+            "keys[0]: key_ops does not list \"verify\"",
+        ),
+        (
+            with(rsa(), "key_ops", "verify".into()),
+            "keys[0]: `key_ops` is missing or is not what it must be",
+        ),
+        (
+            with(rsa(), "alg", "RSA-OAEP".into()),
+            "keys[0]: alg \"RSA-OAEP\" signs no token here",
+        ),
+        (
+            with(rsa(), "alg", "none".into()),
+            "keys[0]: alg \"none\" signs no token here",
+        ),
+        (
+            with(rsa(), "alg", "rs256".into()),
+            "keys[0]: alg \"rs256\" signs no token here",
+        ),
+        (
+            with(rsa(), "alg", "HS256".into()),
+            "keys[0]: alg \"HS256\" does not fit this kind of key",
+        ),
+        (
+            with(rsa(), "alg", "ES256".into()),
+            "keys[0]: alg \"ES256\" does not fit this kind of key",
+        ),
+        (
+            with(p256(), "alg", "ES384".into()),
+            "keys[0]: alg \"ES384\" does not fit this kind of key",
+        ),
+        (
+            bits(1024),
+            "keys[0]: RSA of 1024 bits; it needs 2048 to 8192",
+        ),
+        (
+            bits(2047),
+            "keys[0]: RSA of 2047 bits; it needs 2048 to 8192",
+        ),
+        (
+            bits(8193),
+            "keys[0]: RSA of 8193 bits; it needs 2048 to 8192",
+        ),
+        (
+            with(rsa(), "n", "".into()),
+            "keys[0]: RSA of 0 bits; it needs 2048 to 8192",
+        ),
+        (
+            without(rsa(), "n"),
+            "keys[0]: `n` is missing or is not what it must be",
+        ),
+        (
+            with(rsa(), "n", "a+b/".into()),
+            "keys[0]: `n` is missing or is not what it must be",
+        ),
+        (
+            with(rsa(), "e", "AQAB==".into()),
+            "keys[0]: `e` is missing or is not what it must be",
+        ),
+        (
+            with(rsa(), "e", json!(65537)),
+            "keys[0]: `e` is missing or is not what it must be",
+        ),
+        (
+            with(rsa(), "e", "AQ".into()),
+            "keys[0]: the RSA exponent is even, less than 3 or over 33 bits",
+        ),
+        (
+            with(rsa(), "e", "AQAA".into()),
+            "keys[0]: the RSA exponent is even, less than 3 or over 33 bits",
+        ),
+        (
+            with(rsa(), "e", encode([3; 6])),
+            "keys[0]: the RSA exponent is even, less than 3 or over 33 bits",
+        ),
+        (
+            with(p256(), "crv", "P-521".into()),
+            "keys[0]: curve \"P-521\" is not P-256, P-384 or Ed25519",
+        ),
         (
             with(p256(), "crv", "secp256k1".into()),
             "keys[0]: curve \"secp256k1\" is not P-256, P-384 or Ed25519",
         ),
-        (with(p256(), "crv", "P-384".into()), "keys[0]: `x` is missing or is not what it must be"),
-        (with(p384(), "crv", "P-256".into()), "keys[0]: `x` is missing or is not what it must be"),
-        (without(p256(), "y"), "keys[0]: `y` is missing or is not what it must be"),
-        (with(p256(), "y", encode([1; 31])), "keys[0]: `y` is missing or is not what it must be"),
-        (point("P-256", &off_curve), "keys[0]: the point is not on its curve"),
-        (with(ed25519(), "crv", "Ed448".into()), "keys[0]: curve \"Ed448\" is not P-256, P-384 or Ed25519"),
-        (with(ed25519(), "crv", "X25519".into()), "keys[0]: curve \"X25519\" is not P-256, P-384 or Ed25519"),
-        (with(ed25519(), "x", encode([1; 33])), "keys[0]: `x` is missing or is not what it must be"),
+        (
+            with(p256(), "crv", "P-384".into()),
+            "keys[0]: `x` is missing or is not what it must be",
+        ),
+        (
+            with(p384(), "crv", "P-256".into()),
+            "keys[0]: `x` is missing or is not what it must be",
+        ),
+        (
+            without(p256(), "y"),
+            "keys[0]: `y` is missing or is not what it must be",
+        ),
+        (
+            with(p256(), "y", encode([1; 31])),
+            "keys[0]: `y` is missing or is not what it must be",
+        ),
+        (
+            point("P-256", &off_curve),
+            "keys[0]: the point is not on its curve",
+        ),
+        (
+            with(ed25519(), "crv", "Ed448".into()),
+            "keys[0]: curve \"Ed448\" is not P-256, P-384 or Ed25519",
+        ),
+        (
+            with(ed25519(), "crv", "X25519".into()),
+            "keys[0]: curve \"X25519\" is not P-256, P-384 or Ed25519",
+        ),
+        (
+            with(ed25519(), "x", encode([1; 33])),
+            "keys[0]: `x` is missing or is not what it must be",
+        ),
     ] {
         assert_eq!(skipped(key.clone()), expected, "{key}");
     }
@@ -225,7 +392,11 @@ fn a_key_may_say_what_it_is_for_and_carry_what_is_not_read() {
         with(rsa(), "alg", "PS512".into()),
         with(ed25519(), "alg", "EdDSA".into()),
         with(ed25519(), "alg", "Ed25519".into()),
-        with(with(p256(), "x5c", json!(["not a certificate"])), "x5u", "http://attacker.example/".into()),
+        with(
+            with(p256(), "x5c", json!(["not a certificate"])),
+            "x5u",
+            "http://attacker.example/".into(),
+        ),
         with(p256(), "kid", "".into()),
         with(p256(), "ext", json!({ "a": [1] })),
         zero_in_front,
@@ -236,7 +407,9 @@ fn a_key_may_say_what_it_is_for_and_carry_what_is_not_read() {
 
 #[test]
 fn a_set_without_a_usable_key_says_why_for_the_first_few() {
-    let keys: Vec<Value> = (0..7).map(|kid| json!({ "kty": "AKP", "kid": kid.to_string() })).collect();
+    let keys: Vec<Value> = (0..7)
+        .map(|kid| json!({ "kty": "AKP", "kid": kid.to_string() }))
+        .collect();
     let text = refused(set(&keys));
     assert!(
         text.starts_with("none of its keys can be used: keys[0] (kid \"0\"): kty \"AKP\" is not"),

@@ -17,10 +17,16 @@ block! {
 }
 
 /// Checks the ranges.
-pub(crate) fn trusted_cidrs(block: Option<&At<ClientAddressBlock>>, report: &mut Report) -> Vec<Cidr> {
+pub(crate) fn trusted_cidrs(
+    block: Option<&At<ClientAddressBlock>>,
+    report: &mut Report,
+) -> Vec<Cidr> {
     let written = block.and_then(|block| block.value.trusted_cidrs.as_ref());
     let items = written.map_or(&[][..], |items| &items.value);
-    items.iter().filter_map(|item| cidr::accept(&item.value, &item.place, report)).collect()
+    items
+        .iter()
+        .filter_map(|item| cidr::accept(&item.value, &item.place, report))
+        .collect()
 }
 
 /// Checks whether connections begin with a PROXY header. A peer that may send one may claim any address, so the peers
@@ -30,13 +36,32 @@ pub(crate) fn proxy_protocol(
     direction: Direction,
     report: &mut Report,
 ) -> bool {
-    let Some(block) = block.map(|block| &block.value) else { return false };
-    let Some(written) = block.proxy_protocol.as_ref().filter(|written| written.value.0) else { return false };
+    let Some(block) = block.map(|block| &block.value) else {
+        return false;
+    };
+    let Some(written) = block
+        .proxy_protocol
+        .as_ref()
+        .filter(|written| written.value.0)
+    else {
+        return false;
+    };
     if direction == Direction::Outbound {
-        let message = "an outbound listener takes requests from the app, which sends no PROXY header";
-        report.error(&written.place, "proxy-protocol-outbound", message, "remove `proxyProtocol`");
-    } else if block.trusted_cidrs.as_ref().is_none_or(|cidrs| cidrs.value.is_empty()) {
-        let message = "any client could claim any address: no peer is named that may send the PROXY header";
+        let message =
+            "an outbound listener takes requests from the app, which sends no PROXY header";
+        report.error(
+            &written.place,
+            "proxy-protocol-outbound",
+            message,
+            "remove `proxyProtocol`",
+        );
+    } else if block
+        .trusted_cidrs
+        .as_ref()
+        .is_none_or(|cidrs| cidrs.value.is_empty())
+    {
+        let message =
+            "any client could claim any address: no peer is named that may send the PROXY header";
         let help = "write the load balancer's addresses as `trustedCIDRs: [10.0.0.0/8]` beside it";
         report.error(&written.place, "proxy-protocol-untrusted", message, help);
     }
@@ -45,6 +70,11 @@ pub(crate) fn proxy_protocol(
 
 /// Shows what was accepted.
 pub(crate) fn show(trusted: &[Cidr], proxy_protocol: bool) -> Object {
-    let cidrs: Vec<_> = trusted.iter().map(|cidr| format!("{}/{}", cidr.network, cidr.prefix)).collect();
-    Object::new().with("trustedCIDRs", cidrs).with("proxyProtocol", proxy_protocol)
+    let cidrs: Vec<_> = trusted
+        .iter()
+        .map(|cidr| format!("{}/{}", cidr.network, cidr.prefix))
+        .collect();
+    Object::new()
+        .with("trustedCIDRs", cidrs)
+        .with("proxyProtocol", proxy_protocol)
 }

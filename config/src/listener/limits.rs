@@ -88,12 +88,30 @@ pub(crate) fn accept(block: Option<&LimitsBlock>, report: &mut Report) -> Listen
     let block = block.unwrap_or(&none);
     let (header, target) = (&block.header_bytes, &block.target_bytes);
     ListenerLimits {
-        header_bytes: size_between(header, HEADER_BYTES, HEADER_BYTES_RANGE, "8KiB to 1MiB", report),
+        header_bytes: size_between(
+            header,
+            HEADER_BYTES,
+            HEADER_BYTES_RANGE,
+            "8KiB to 1MiB",
+            report,
+        ),
         headers: narrow(number(&block.headers, HEADERS)),
-        target_bytes: size_between(target, TARGET_BYTES, TARGET_BYTES_RANGE, "64B to 64KiB", report),
+        target_bytes: size_between(
+            target,
+            TARGET_BYTES,
+            TARGET_BYTES_RANGE,
+            "64B to 64KiB",
+            report,
+        ),
         body_bytes: block.body_bytes.as_ref().map(|size| size.value.0),
-        connections: block.connections.as_ref().map(|number| narrow(number.value.0)),
-        connections_per_address: narrow(number(&block.connections_per_address, CONNECTIONS_PER_ADDRESS)),
+        connections: block
+            .connections
+            .as_ref()
+            .map(|number| narrow(number.value.0)),
+        connections_per_address: narrow(number(
+            &block.connections_per_address,
+            CONNECTIONS_PER_ADDRESS,
+        )),
         streams: narrow(number(&block.streams, STREAMS)),
     }
 }

@@ -124,7 +124,13 @@ pub(crate) fn accept(
 ) -> Vec<Listener> {
     let Some(written) = written else {
         let address = bind(Direction::Inbound, LISTENER_PORT);
-        return vec![listener(&ListenerBlock::default(), Direction::Inbound, address, files, report)];
+        return vec![listener(
+            &ListenerBlock::default(),
+            Direction::Inbound,
+            address,
+            files,
+            report,
+        )];
     };
     if written.value.is_empty() {
         let help = "add a listener, or remove the key for one on port 8000";
@@ -136,7 +142,11 @@ pub(crate) fn accept(
         let direction = word(&item.value.direction, Direction::Inbound);
         let address = listener_address(&item.value, direction, report);
         let listener = listener(&item.value, direction, address, files, report);
-        let place = item.value.name.as_ref().map_or(&item.place, |name| &name.place);
+        let place = item
+            .value
+            .name
+            .as_ref()
+            .map_or(&item.place, |name| &name.place);
         if item.value.name.is_some() {
             name::check(&listener.name, place, report);
         }
@@ -153,14 +163,25 @@ fn listener(
     files: &mut Files<'_>,
     report: &mut Report,
 ) -> Listener {
-    let prefix = if direction == Direction::Inbound { "in" } else { "out" };
+    let prefix = if direction == Direction::Inbound {
+        "in"
+    } else {
+        "out"
+    };
     let default_name = || format!("{prefix}-{}", address.socket.port());
     let client_address = block.client_address.as_ref();
     Listener {
-        name: block.name.as_ref().map_or_else(default_name, |name| name.value.clone()).into(),
+        name: block
+            .name
+            .as_ref()
+            .map_or_else(default_name, |name| name.value.clone())
+            .into(),
         direction,
         address,
-        tls: block.tls.as_ref().and_then(|written| tls::accept(written, direction, files, report)),
+        tls: block
+            .tls
+            .as_ref()
+            .and_then(|written| tls::accept(written, direction, files, report)),
         proxy_protocol: client_address::proxy_protocol(client_address, direction, report),
         trusted_cidrs: client_address::trusted_cidrs(client_address, report),
         limits: limits::accept(block.limits.as_ref().map(|at| &at.value), report),
@@ -183,29 +204,49 @@ fn bind(direction: Direction, port: u16) -> ListenerAddress {
     }
 }
 
-fn listener_address(block: &ListenerBlock, direction: Direction, report: &mut Report) -> ListenerAddress {
+fn listener_address(
+    block: &ListenerBlock,
+    direction: Direction,
+    report: &mut Report,
+) -> ListenerAddress {
     let port = block.port.as_ref().map_or(0, |port| narrow(port.value.0));
-    let Some(written) = &block.address else { return bind(direction, port) };
-    let Some(socket) = address::socket(written, report) else { return bind(direction, 0) };
+    let Some(written) = &block.address else {
+        return bind(direction, port);
+    };
+    let Some(socket) = address::socket(written, report) else {
+        return bind(direction, 0);
+    };
     if direction == Direction::Outbound && !socket.ip().is_loopback() {
         let message = "an outbound listener off loopback lets other pods send through this one";
-        report.warning(&written.place, "outbound-not-loopback", message, "bind 127.0.0.1 or [::1]");
+        report.warning(
+            &written.place,
+            "outbound-not-loopback",
+            message,
+            "bind 127.0.0.1 or [::1]",
+        );
     }
-    ListenerAddress { socket, dual_stack: false }
+    ListenerAddress {
+        socket,
+        dual_stack: false,
+    }
 }
 
 /// Shows one that was accepted.
 pub(crate) fn show(listener: &Listener) -> Value {
     let socket = listener.address.socket;
-    let object =
-        Object::new().with("name", &*listener.name).with("direction", show::word(listener.direction));
+    let object = Object::new()
+        .with("name", &*listener.name)
+        .with("direction", show::word(listener.direction));
     let object = match listener.address.dual_stack {
         true => object.with("port", socket.port()),
         false => object.with("address", socket.to_string()),
     };
     object
         .maybe("tls", listener.tls.as_deref().map(tls::show))
-        .with("clientAddress", client_address::show(&listener.trusted_cidrs, listener.proxy_protocol))
+        .with(
+            "clientAddress",
+            client_address::show(&listener.trusted_cidrs, listener.proxy_protocol),
+        )
         .with("limits", limits::show(&listener.limits))
         .with("timeouts", listener.timeouts.show())
         .with("paths", listener.paths.show())

@@ -32,15 +32,19 @@ pub struct PathRules {
 impl Default for PathRules {
     /// The strict form: `%2f` is refused, `//` is merged.
     fn default() -> Self {
-        Self { encoded_slash: EncodedSlash::Reject, merge_slashes: true }
+        Self {
+            encoded_slash: EncodedSlash::Reject,
+            merge_slashes: true,
+        }
     }
 }
 
 /// Checks what was written.
 pub(crate) fn accept(block: Option<&PathsBlock>) -> PathRules {
     PathRules {
-        encoded_slash: block
-            .map_or(EncodedSlash::Reject, |block| word(&block.encoded_slash, EncodedSlash::Reject)),
+        encoded_slash: block.map_or(EncodedSlash::Reject, |block| {
+            word(&block.encoded_slash, EncodedSlash::Reject)
+        }),
         merge_slashes: block.is_none_or(|block| flag(&block.merge_slashes, true)),
     }
 }

@@ -60,7 +60,10 @@ pub(crate) fn accept(block: Option<&ListenerTimeoutsBlock>) -> ListenerTimeouts 
     };
     ListenerTimeouts {
         tls_handshake: field(|block| &block.tls_handshake, Some(TLS_HANDSHAKE)),
-        request_headers: field(|block| &block.request_headers, Some(REQUEST_HEADERS_TIMEOUT)),
+        request_headers: field(
+            |block| &block.request_headers,
+            Some(REQUEST_HEADERS_TIMEOUT),
+        ),
         body_idle: field(|block| &block.body_idle, Some(BODY_IDLE)),
         idle: field(|block| &block.idle, Some(IDLE)),
         connection_age: field(|block| &block.connection_age, None),

@@ -86,7 +86,8 @@ impl Read for Version {
             Value::Integer(_) | Value::Float => {
                 let number = reader.report.source().slice(node.span).to_owned();
                 let found = TlsVersion::WORDS.iter().find(|(word, _)| *word == number);
-                let help = found.map_or_else(|| HELP.to_owned(), |(word, _)| format!("write \"{word}\""));
+                let help =
+                    found.map_or_else(|| HELP.to_owned(), |(word, _)| format!("write \"{word}\""));
                 reader.mismatch(node, place, "a string", &help);
                 return None;
             }
@@ -95,8 +96,10 @@ impl Read for Version {
                 return None;
             }
         };
-        let found =
-            TlsVersion::WORDS.iter().find(|(word, _)| *word == text).map(|(_, version)| Self(*version));
+        let found = TlsVersion::WORDS
+            .iter()
+            .find(|(word, _)| *word == text)
+            .map(|(_, version)| Self(*version));
         if found.is_none() {
             let message = format!("{text:?} is not supported");
             reader.invalid(place, "bad-value", message, HELP.to_owned());
@@ -195,11 +198,17 @@ pub(crate) fn accept(
     };
     let certificate = certificate::accept(&named, files, report);
     let sni = sni(block.sni.as_ref(), files, report);
-    let client_auth = block.client_auth.as_ref().map(|block| client_auth(&block.value, files, report));
+    let client_auth = block
+        .client_auth
+        .as_ref()
+        .map(|block| client_auth(&block.value, files, report));
     Some(Arc::new(ServerTls {
         certificate: certificate?,
         sni,
-        min_version: block.min_version.as_ref().map_or(TlsVersion::Tls12, |version| version.value.0),
+        min_version: block
+            .min_version
+            .as_ref()
+            .map_or(TlsVersion::Tls12, |version| version.value.0),
         client_auth,
     }))
 }
@@ -220,13 +229,18 @@ fn sni(
             bundle: block.bundle_file.as_ref(),
         };
         let certificate = certificate::accept(&named, files, report);
-        let Some(hostnames) = &block.hostnames else { continue };
+        let Some(hostnames) = &block.hostnames else {
+            continue;
+        };
         if hostnames.value.is_empty() {
             let help = "write the server names that get this certificate";
             report.error(&hostnames.place, "empty-list", "there is no hostname", help);
         }
         let hostnames = server_names(&hostnames.value, certificate.as_ref(), &mut seen, report);
-        entries.extend(certificate.map(|certificate| SniCertificate { hostnames, certificate }));
+        entries.extend(certificate.map(|certificate| SniCertificate {
+            hostnames,
+            certificate,
+        }));
     }
     entries
 }
@@ -239,13 +253,27 @@ fn server_names<'a>(
 ) -> Vec<Hostname> {
     let mut hostnames = Vec::with_capacity(written.len());
     for name in written {
-        let Some(hostname) = hostname::pattern(name, report) else { continue };
+        let Some(hostname) = hostname::pattern(name, report) else {
+            continue;
+        };
         if let Some((_, first)) = seen.iter().find(|(known, _)| *known == hostname) {
-            let message = format!("{:?} has a certificate already (at {})", name.value, report.spot(first));
-            report.error(&name.place, "duplicate-name", message, "keep one of the two");
+            let message = format!(
+                "{:?} has a certificate already (at {})",
+                name.value,
+                report.spot(first)
+            );
+            report.error(
+                &name.place,
+                "duplicate-name",
+                message,
+                "keep one of the two",
+            );
         }
         if certificate.is_some_and(|certificate| !names::covers(certificate, &hostname)) {
-            let message = format!("this certificate is not for {:?}, so clients refuse it", name.value);
+            let message = format!(
+                "this certificate is not for {:?}, so clients refuse it",
+                name.value
+            );
             let help = "name the certificate whose subjectAltName holds it";
             report.warning(&name.place, "certificate-of-another-name", message, help);
         }
@@ -279,7 +307,11 @@ pub(crate) fn show(tls: &ServerTls) -> Object {
 
 fn show_sni(entry: &SniCertificate) -> Json {
     let hostnames: Vec<Json> = entry.hostnames.iter().map(hostname::show).collect();
-    certificate::show(Object::new().with("hostnames", hostnames), &entry.certificate).into()
+    certificate::show(
+        Object::new().with("hostnames", hostnames),
+        &entry.certificate,
+    )
+    .into()
 }
 
 fn show_client_auth(auth: &ClientAuth) -> Object {

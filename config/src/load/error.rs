@@ -34,7 +34,13 @@ pub enum LoadError {
 
 impl LoadError {
     /// One error about the file as a whole.
-    pub(super) fn alone(name: &str, text: &str, code: &'static str, message: &str, help: &str) -> Self {
+    pub(super) fn alone(
+        name: &str,
+        text: &str,
+        code: &'static str,
+        message: &str,
+        help: &str,
+    ) -> Self {
         let mut report = Report::new(SourceText::new(name, text));
         report.error(&Place::root(), code, message, help);
         let (problems, text) = report.finish();
@@ -48,7 +54,12 @@ impl LoadError {
             Self::Unreadable { path, source } => {
                 let mut report = Report::new(SourceText::new(&path.display().to_string(), ""));
                 let message = format!("cannot read the file: {}", content::reason(source));
-                report.error(&Place::root(), "unreadable-file", message, content::remedy(source));
+                report.error(
+                    &Place::root(),
+                    "unreadable-file",
+                    message,
+                    content::remedy(source),
+                );
                 report.finish().0
             }
         }
@@ -65,7 +76,9 @@ impl LoadError {
 }
 
 fn summary(problems: &[Problem]) -> String {
-    let mut errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
+    let mut errors = problems
+        .iter()
+        .filter(|problem| problem.severity == Severity::Error);
     let first = errors.next().map(ToString::to_string).unwrap_or_default();
     match errors.count() {
         0 => first,

@@ -51,7 +51,11 @@ impl Loaded {
 ///
 /// # Errors
 /// The text has at least one error.
-pub fn load_str(name: &str, text: &str, environment: &dyn Environment) -> Result<Loaded, LoadError> {
+pub fn load_str(
+    name: &str,
+    text: &str,
+    environment: &dyn Environment,
+) -> Result<Loaded, LoadError> {
     let mut files = Files::of(Path::new(name), environment);
     files.given(Path::new(name), text.as_bytes());
     load_bytes(name, text.as_bytes(), &mut files, environment)
@@ -60,7 +64,9 @@ pub fn load_str(name: &str, text: &str, environment: &dyn Environment) -> Result
 /// The configuration when no file is named: port 8000 to an app on port 8080.
 pub fn default_config() -> Config {
     let unset = |_: &str| None;
-    load_str("default", DEFAULT_FILE, &unset).expect("the default configuration is valid").config
+    load_str("default", DEFAULT_FILE, &unset)
+        .expect("the default configuration is valid")
+        .config
 }
 
 pub(crate) fn load_bytes(
@@ -74,17 +80,39 @@ pub(crate) fn load_bytes(
         Ok(tree) => tree,
         Err(error) => return Err(syntax::report(name, text, &error)),
     };
-    let mut reader = Reader { report: Report::new(SourceText::new(name, text)), environment };
+    let mut reader = Reader {
+        report: Report::new(SourceText::new(name, text)),
+        environment,
+    };
     if matches!(tree.value, node::Value::Null) {
-        return Err(LoadError::alone(name, text, "empty-file", "the file is empty", EMPTY_HELP));
+        return Err(LoadError::alone(
+            name,
+            text,
+            "empty-file",
+            "the file is empty",
+            EMPTY_HELP,
+        ));
     }
-    let file = File::read(&tree, &Place { span: tree.span, ..Place::root() }, &mut reader);
+    let file = File::read(
+        &tree,
+        &Place {
+            span: tree.span,
+            ..Place::root()
+        },
+        &mut reader,
+    );
     let mut report = reader.report;
     let config = file.map(|file| check::config(&file, files, &mut report));
     match config {
         Some(config) if !report.has_errors() => {
             let (warnings, text) = report.finish();
-            Ok(Loaded { config, warnings, text, hash: files.fingerprint(), files: files.paths() })
+            Ok(Loaded {
+                config,
+                warnings,
+                text,
+                hash: files.fingerprint(),
+                files: files.paths(),
+            })
         }
         _ => {
             let (problems, text) = report.finish();
@@ -100,19 +128,38 @@ fn decode<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str, LoadError> {
     let alone = |code, message: &str, help: &str| LoadError::alone(name, "", code, message, help);
     if bytes.len() > MAX_BYTES {
         let help = "is this the right file? A configuration is text of a few kilobytes";
-        return Err(alone("file-too-large", "the file is larger than 1 MiB", help));
+        return Err(alone(
+            "file-too-large",
+            "the file is larger than 1 MiB",
+            help,
+        ));
     }
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-        return Err(alone("bad-encoding", "the file is UTF-16, not UTF-8", "save it as UTF-8"));
+        return Err(alone(
+            "bad-encoding",
+            "the file is UTF-16, not UTF-8",
+            "save it as UTF-8",
+        ));
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => {
             let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
-            let place = Place { span: Span { start: valid.len(), end: valid.len() }, ..Place::root() };
+            let place = Place {
+                span: Span {
+                    start: valid.len(),
+                    end: valid.len(),
+                },
+                ..Place::root()
+            };
             let mut report = Report::new(SourceText::new(name, &valid));
-            report.error(&place, "bad-encoding", "the file is not UTF-8 from here on", "save it as UTF-8");
+            report.error(
+                &place,
+                "bad-encoding",
+                "the file is not UTF-8 from here on",
+                "save it as UTF-8",
+            );
             let (problems, text) = report.finish();
             return Err(LoadError::Rejected { problems, text });
         }

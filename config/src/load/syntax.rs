@@ -17,7 +17,12 @@ const TOO_COMPLEX: &str = "too-complex";
 
 /// What the parser says, and what we say: part of its message, code, message, help.
 const WORDS: [(&str, &str, &str, &str); 20] = [
-    ("tabs disallowed", SYNTAX, "a tab stands in the indentation", "indent with spaces"),
+    (
+        "tabs disallowed",
+        SYNTAX,
+        "a tab stands in the indentation",
+        "indent with spaces",
+    ),
     (
         "did not find expected key",
         SYNTAX,
@@ -48,10 +53,30 @@ const WORDS: [(&str, &str, &str, &str); 20] = [
         "a `[` is not closed, or a `,` is missing",
         "add what is missing before this place",
     ),
-    ("null into string", SYNTAX, "a key is missing in front of the `:`", "write `key: value`"),
-    ("expected string scalar", SYNTAX, "a key is a list or map", "write a plain word in front of the `:`"),
-    ("non-finite float", "bad-value", "this is not a number that any key takes", "write a plain number"),
-    ("recursive references", SYNTAX, "this alias refers to the value it stands in", "write the value out"),
+    (
+        "null into string",
+        SYNTAX,
+        "a key is missing in front of the `:`",
+        "write `key: value`",
+    ),
+    (
+        "expected string scalar",
+        SYNTAX,
+        "a key is a list or map",
+        "write a plain word in front of the `:`",
+    ),
+    (
+        "non-finite float",
+        "bad-value",
+        "this is not a number that any key takes",
+        "write a plain number",
+    ),
+    (
+        "recursive references",
+        SYNTAX,
+        "this alias refers to the value it stands in",
+        "write the value out",
+    ),
     (
         "unexpected character: `\\u{",
         SYNTAX,
@@ -64,7 +89,12 @@ const WORDS: [(&str, &str, &str, &str); 20] = [
         "the file is nested too deep",
         "no key of a configuration needs more than 10 levels",
     ),
-    ("unclosed quote", SYNTAX, "a quote is not closed", "close it, or remove it"),
+    (
+        "unclosed quote",
+        SYNTAX,
+        "a quote is not closed",
+        "close it, or remove it",
+    ),
     (
         "unexpected end of stream",
         SYNTAX,
@@ -101,7 +131,12 @@ const WORDS: [(&str, &str, &str, &str); 20] = [
         "aliases make the file too large",
         "write values out, or use fewer aliases",
     ),
-    ("budget", TOO_COMPLEX, "the file has too many values", "a configuration is a few hundred lines"),
+    (
+        "budget",
+        TOO_COMPLEX,
+        "the file has too many values",
+        "a configuration is a few hundred lines",
+    ),
 ];
 
 /// The one problem that a syntax error is.
@@ -110,18 +145,30 @@ pub(super) fn report(name: &str, text: &str, error: &Error) -> LoadError {
     let source = SourceText::new(name, text);
     let found = error.to_string();
     let span = span(error, &source, &found);
-    let bare = bare_variable(source.text(), span.start).filter(|_| found.contains("expected ',' or"));
+    let bare =
+        bare_variable(source.text(), span.start).filter(|_| found.contains("expected ',' or"));
     let mut report = Report::new(source);
     if let Some(bare) = bare {
         let word = report.source().slice(bare);
         let quote = if word.contains('"') { '\'' } else { '"' };
         let message = format!("`{word}` needs quotes within `{{ }}` and `[ ]`");
         let help = format!("write {quote}{word}{quote}");
-        report.error(&Place { span: bare, ..Place::root() }, SYNTAX, message, help);
+        report.error(
+            &Place {
+                span: bare,
+                ..Place::root()
+            },
+            SYNTAX,
+            message,
+            help,
+        );
         let (problems, text) = report.finish();
         return LoadError::Rejected { problems, text };
     }
-    let place = Place { span, ..Place::root() };
+    let place = Place {
+        span,
+        ..Place::root()
+    };
     let (code, message, help) = words(&found);
     report.error(&place, code, message, help);
     let (problems, text) = report.finish();
@@ -139,13 +186,20 @@ fn bare_variable(text: &str, at: usize) -> Option<Span> {
     let line = text[at - 1..].lines().next()?;
     // What is not closed on its line is shown to the end of it.
     let length = reference_length(line).unwrap_or_else(|| line.trim_end().len());
-    let rest = line[length..].find(ends_word).unwrap_or(line.len() - length);
-    Some(Span { start, end: at - 1 + length + rest })
+    let rest = line[length..]
+        .find(ends_word)
+        .unwrap_or(line.len() - length);
+    Some(Span {
+        start,
+        end: at - 1 + length + rest,
+    })
 }
 
 /// Scanner errors have a line and column only.
 fn span(error: &Error, source: &SourceText, found: &str) -> Span {
-    let Some(location) = error.location() else { return Span::default() };
+    let Some(location) = error.location() else {
+        return Span::default();
+    };
     let span = byte_span(location, source.text());
     if span.end > 0 {
         return span;
@@ -153,7 +207,11 @@ fn span(error: &Error, source: &SourceText, found: &str) -> Span {
     let number = |number: u64| usize::try_from(number).unwrap_or(1);
     let start = source.offset(number(location.line()), number(location.column()));
     // The scanner stops behind the tab.
-    let start = if found.contains("tabs disallowed") { start.saturating_sub(1) } else { start };
+    let start = if found.contains("tabs disallowed") {
+        start.saturating_sub(1)
+    } else {
+        start
+    };
     Span { start, end: start }
 }
 
@@ -164,5 +222,9 @@ fn words(found: &str) -> (&'static str, String, &'static str) {
         }
     }
     let what = found.split(" at line ").next().unwrap_or_default();
-    (SYNTAX, format!("this is not YAML: {what}"), "put text with special characters in quotes")
+    (
+        SYNTAX,
+        format!("this is not YAML: {what}"),
+        "put text with special characters in quotes",
+    )
 }

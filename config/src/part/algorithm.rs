@@ -61,11 +61,18 @@ impl JwtAlgorithm {
 
     /// The algorithm with this name, case included. `Ed25519` is EdDSA by its newer name (RFC 9864).
     pub fn named(name: &str) -> Option<Self> {
-        const SYMMETRIC: [JwtAlgorithm; 3] = [JwtAlgorithm::Hs256, JwtAlgorithm::Hs384, JwtAlgorithm::Hs512];
+        const SYMMETRIC: [JwtAlgorithm; 3] = [
+            JwtAlgorithm::Hs256,
+            JwtAlgorithm::Hs384,
+            JwtAlgorithm::Hs512,
+        ];
         if name == "Ed25519" {
             return Some(Self::EdDsa);
         }
-        Self::ASYMMETRIC.into_iter().chain(SYMMETRIC).find(|algorithm| algorithm.name() == name)
+        Self::ASYMMETRIC
+            .into_iter()
+            .chain(SYMMETRIC)
+            .find(|algorithm| algorithm.name() == name)
     }
 
     /// The shortest secret, in bytes: as long as the hash (RFC 7518 section 3.2); 0 for those with a public key.

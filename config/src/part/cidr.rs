@@ -21,12 +21,18 @@ impl Cidr {
             IpAddr::V4(address) => {
                 let prefix = prefix.min(32);
                 let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
-                Self { network: IpAddr::V4((u32::from(address) & mask).into()), prefix }
+                Self {
+                    network: IpAddr::V4((u32::from(address) & mask).into()),
+                    prefix,
+                }
             }
             IpAddr::V6(address) => {
                 let prefix = prefix.min(128);
                 let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
-                Self { network: IpAddr::V6((u128::from(address) & mask).into()), prefix }
+                Self {
+                    network: IpAddr::V6((u128::from(address) & mask).into()),
+                    prefix,
+                }
             }
         }
     }
@@ -52,7 +58,12 @@ pub(crate) fn accept(text: &str, place: &Place, report: &mut Report) -> Option<C
     match parse(text) {
         Ok(cidr) => Some(cidr),
         Err(help) => {
-            report.error(place, "bad-cidr", format!("{text:?} is not an address range"), help);
+            report.error(
+                place,
+                "bad-cidr",
+                format!("{text:?} is not an address range"),
+                help,
+            );
             None
         }
     }
@@ -79,7 +90,9 @@ fn parse(text: &str) -> Result<Cidr, String> {
         return Err("write an IPv4 range as IPv4".to_owned());
     }
     if network != address {
-        return Err(format!("bits behind the prefix are set; write {network}/{prefix}"));
+        return Err(format!(
+            "bits behind the prefix are set; write {network}/{prefix}"
+        ));
     }
     Ok(Cidr { network, prefix })
 }
@@ -108,7 +121,10 @@ mod tests {
             ("192.168.1.7/32", Ok(("192.168.1.7", 32))),
             ("fd00::/8", Ok(("fd00::", 8))),
             ("::/0", Ok(("::", 0))),
-            ("10.1.0.0/8", Err("bits behind the prefix are set; write 10.0.0.0/8")),
+            (
+                "10.1.0.0/8",
+                Err("bits behind the prefix are set; write 10.0.0.0/8"),
+            ),
             ("10.0.0.1", Err("write 10.0.0.1/32 for this one address")),
             ("::1", Err("write ::1/128 for this one address")),
             ("10.0.0.0/33", Err("the number behind `/` is from 0 to 32")),
@@ -117,7 +133,10 @@ mod tests {
             ("internal", Err("write it as 10.0.0.0/8 or fd00::/8")),
         ] {
             let expected = expected
-                .map(|(ip, prefix): (&str, u8)| Cidr { network: ip.parse().unwrap(), prefix })
+                .map(|(ip, prefix): (&str, u8)| Cidr {
+                    network: ip.parse().unwrap(),
+                    prefix,
+                })
                 .map_err(str::to_owned);
             assert_eq!(parse(text), expected, "{text}");
         }
@@ -126,11 +145,18 @@ mod tests {
     #[test]
     fn a_range_contains_its_addresses_also_when_they_are_mapped() {
         let range = parse("10.0.0.0/8").unwrap();
-        for (ip, inside) in
-            [("10.1.2.3", true), ("::ffff:10.1.2.3", true), ("11.0.0.0", false), ("::10.1.2.3", false)]
-        {
+        for (ip, inside) in [
+            ("10.1.2.3", true),
+            ("::ffff:10.1.2.3", true),
+            ("11.0.0.0", false),
+            ("::10.1.2.3", false),
+        ] {
             assert_eq!(range.contains(ip.parse().unwrap()), inside, "{ip}");
         }
-        assert!(parse("0.0.0.0/0").unwrap().contains("8.8.8.8".parse().unwrap()));
+        assert!(
+            parse("0.0.0.0/0")
+                .unwrap()
+                .contains("8.8.8.8".parse().unwrap())
+        );
     }
 }

@@ -51,32 +51,60 @@ const MAX_MEMBERS: usize = 16;
 /// Reads `org.tenant`, or `["a.b"]` for a name with dots in it.
 pub(crate) fn path(text: &str, place: &Place, report: &mut Report) -> Option<ClaimPath> {
     match members(text) {
-        Ok(members) => Some(ClaimPath::new(members.into_iter().map(Into::into).collect::<Vec<_>>())),
+        Ok(members) => Some(ClaimPath::new(
+            members.into_iter().map(Into::into).collect::<Vec<_>>(),
+        )),
         Err(help) => {
-            report.error(place, "bad-claim", format!("{text:?} does not name a claim"), help);
+            report.error(
+                place,
+                "bad-claim",
+                format!("{text:?} does not name a claim"),
+                help,
+            );
             None
         }
     }
 }
 
 /// Reads a claim behind a key: text as above, or a list of the members from outside in.
-pub(crate) fn path_value(written: &At<OneOrMany<String>>, report: &mut Report) -> Option<ClaimPath> {
+pub(crate) fn path_value(
+    written: &At<OneOrMany<String>>,
+    report: &mut Report,
+) -> Option<ClaimPath> {
     let members = match &written.value {
         OneOrMany::One(text) => return path(text, &written.place, report),
         OneOrMany::Many(members) => members,
     };
-    let names: Vec<_> = members.iter().map(|member| member.value.as_str().into()).collect();
-    if names.is_empty() || names.len() > MAX_MEMBERS || members.iter().any(|member| member.value.is_empty()) {
+    let names: Vec<_> = members
+        .iter()
+        .map(|member| member.value.as_str().into())
+        .collect();
+    if names.is_empty()
+        || names.len() > MAX_MEMBERS
+        || members.iter().any(|member| member.value.is_empty())
+    {
         let help = format!("a list holds 1 to {MAX_MEMBERS} names, from outside in");
-        report.error(&written.place, "bad-claim", "this list does not name a claim", help);
+        report.error(
+            &written.place,
+            "bad-claim",
+            "this list does not name a claim",
+            help,
+        );
         return None;
     }
     Some(ClaimPath::new(names))
 }
 
 /// Reads `claims` of a match: each value is one thing.
-pub(crate) fn matches(written: Option<&At<Entries<MatchValue>>>, report: &mut Report) -> Vec<ClaimMatch> {
-    collect(written, |value, report| vec![value_match::accept(&value.value, report)], report)
+pub(crate) fn matches(
+    written: Option<&At<Entries<MatchValue>>>,
+    report: &mut Report,
+) -> Vec<ClaimMatch> {
+    collect(
+        written,
+        |value, report| vec![value_match::accept(&value.value, report)],
+        report,
+    )
 }
 
 /// Reads `claims` of a rule: a value may be a list, of which one must hold.
@@ -93,9 +121,17 @@ fn any_of(written: &At<OneOrMany<MatchValue>>, report: &mut Report) -> Vec<Value
         OneOrMany::Many(items) => items,
     };
     if items.is_empty() {
-        report.error(&written.place, "empty-list", "no value is allowed for this claim", "name a value");
+        report.error(
+            &written.place,
+            "empty-list",
+            "no value is allowed for this claim",
+            "name a value",
+        );
     }
-    items.iter().map(|item| value_match::accept(&item.value, report)).collect()
+    items
+        .iter()
+        .map(|item| value_match::accept(&item.value, report))
+        .collect()
 }
 
 fn collect<T>(
@@ -106,7 +142,9 @@ fn collect<T>(
     let mut matches: Vec<ClaimMatch> = Vec::new();
     for (key, written) in written.map_or(&[][..], |written| &written.value.0) {
         let any_of = value(written, report);
-        let Some(claim) = path(&key.value, &key.place, report) else { continue };
+        let Some(claim) = path(&key.value, &key.place, report) else {
+            continue;
+        };
         if matches.iter().any(|other| other.claim == claim) {
             let message = "this claim stands here a second time";
             report.error(&key.place, "duplicate-key", message, "keep one of the two");
@@ -146,7 +184,8 @@ fn member(text: &str) -> Option<(String, &str)> {
     let Some(quoted) = text.strip_prefix('[') else {
         let end = text.find(['.', '[']).unwrap_or(text.len());
         let (member, behind) = text.split_at(end);
-        let plain = !member.is_empty() && !member.contains([']', '"', '\\']) && member.trim() == member;
+        let plain =
+            !member.is_empty() && !member.contains([']', '"', '\\']) && member.trim() == member;
         return plain.then(|| (member.to_owned(), behind));
     };
     // A JSON string, so that quotes can be written too.
@@ -195,7 +234,10 @@ mod tests {
             ("[\"a.b\"].c", &["a.b", "c"]),
             ("a[\"b.c\"].d", &["a", "b.c", "d"]),
             ("[\"a\\\"]b\"]", &["a\"]b"]),
-            ("[\"https://example.com/roles\"]", &["https://example.com/roles"]),
+            (
+                "[\"https://example.com/roles\"]",
+                &["https://example.com/roles"],
+            ),
             ("urn:x:y", &["urn:x:y"]),
             ("größe", &["größe"]),
         ] {
@@ -212,8 +254,8 @@ mod tests {
     fn what_names_no_claim_is_refused() {
         let deep = vec!["a"; MAX_MEMBERS + 1].join(".");
         for text in [
-            "", ".", "a.", ".a", "a..b", "[a]", "[\"a\"", "[\"\"]", "[\"a\"]b", "a]", " a", "[1]", "a[",
-            &deep,
+            "", ".", "a.", ".a", "a..b", "[a]", "[\"a\"", "[\"\"]", "[\"a\"]b", "a]", " a", "[1]",
+            "a[", &deep,
         ] {
             assert!(members(text).is_err(), "{text}");
         }

@@ -40,7 +40,10 @@ pub enum HashOn {
 }
 
 /// What a choice goes by. `None` was reported.
-pub(crate) fn accept(written: &Either<Word<ClientIp>, HashOnBlock>, report: &mut Report) -> Option<HashOn> {
+pub(crate) fn accept(
+    written: &Either<Word<ClientIp>, HashOnBlock>,
+    report: &mut Report,
+) -> Option<HashOn> {
     let block = match written {
         Either::Short(_) => return Some(HashOn::ClientIp),
         Either::Map(block) => block,
@@ -48,7 +51,12 @@ pub(crate) fn accept(written: &Either<Word<ClientIp>, HashOnBlock>, report: &mut
     if let Some(cookie) = &block.cookie {
         if !is_token(&cookie.value) {
             let message = format!("{:?} is not the name of a cookie", cookie.value);
-            report.error(&cookie.place, "bad-value", message, "use letters, digits, `-` and `_`");
+            report.error(
+                &cookie.place,
+                "bad-value",
+                message,
+                "use letters, digits, `-` and `_`",
+            );
         }
         return Some(HashOn::Cookie(cookie.value.as_str().into()));
     }

@@ -26,7 +26,12 @@ pub(crate) fn matched_name(name: &At<String>, report: &mut Report) -> Option<Hea
     let parsed = parse_name(&name.value, &name.place, report)?;
     if parsed == http::header::HOST {
         let message = "the host is not matched as a header";
-        report.error(&name.place, "forbidden-header", message, "use `hostnames` of the route");
+        report.error(
+            &name.place,
+            "forbidden-header",
+            message,
+            "use `hostnames` of the route",
+        );
     }
     Some(parsed)
 }
@@ -39,17 +44,26 @@ pub(crate) fn not_the_apps(name: &HeaderName) -> Option<&'static str> {
             || rest.starts_with("outrigger-")
     };
     match name.as_str() {
-        "content-length" | "transfer-encoding" => Some("the proxy frames bodies itself; use another name"),
+        "content-length" | "transfer-encoding" => {
+            Some("the proxy frames bodies itself; use another name")
+        }
         "forwarded" => Some("the proxy owns it; use another name"),
-        name if name.strip_prefix("x-").is_some_and(own) => Some("the proxy owns it; use another name"),
-        name if HOP_BY_HOP.contains(&name) => Some("it belongs to one connection; use another name"),
+        name if name.strip_prefix("x-").is_some_and(own) => {
+            Some("the proxy owns it; use another name")
+        }
+        name if HOP_BY_HOP.contains(&name) => {
+            Some("it belongs to one connection; use another name")
+        }
         _ => None,
     }
 }
 
 /// Checks a header value.
 pub(crate) fn value(text: &At<String>, report: &mut Report) -> HeaderValue {
-    let visible = text.value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+    let visible = text
+        .value
+        .bytes()
+        .all(|byte| byte == b' ' || byte.is_ascii_graphic());
     let good = visible && text.value.trim() == text.value;
     let parsed = HeaderValue::from_str(&text.value).ok().filter(|_| good);
     parsed.unwrap_or_else(|| {
@@ -64,7 +78,12 @@ pub(crate) fn value(text: &At<String>, report: &mut Report) -> HeaderValue {
 pub(crate) fn once(again: bool, place: &Place, report: &mut Report) {
     if again {
         let help = "names of headers have no case; keep one";
-        report.error(place, "duplicate-key", "this header stands here a second time", help);
+        report.error(
+            place,
+            "duplicate-key",
+            "this header stands here a second time",
+            help,
+        );
     }
 }
 
@@ -73,7 +92,12 @@ pub(crate) fn parse_name(text: &str, place: &Place, report: &mut Report) -> Opti
     let name = HeaderName::from_bytes(text.as_bytes()).ok();
     if name.is_none() {
         let message = format!("{text:?} is not the name of a header");
-        report.error(place, "bad-header-name", message, "use letters, digits and `-`, such as x-tenant");
+        report.error(
+            place,
+            "bad-header-name",
+            message,
+            "use letters, digits and `-`, such as x-tenant",
+        );
     }
     name
 }

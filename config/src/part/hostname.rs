@@ -29,7 +29,11 @@ pub(crate) fn pattern(text: &At<String>, report: &mut Report) -> Option<Hostname
     if !checked(name, &text.value, &text.place, report) {
         return None;
     }
-    Some(if wildcard { Hostname::Wildcard(format!(".{name}").into()) } else { Hostname::Exact(name.into()) })
+    Some(if wildcard {
+        Hostname::Wildcard(format!(".{name}").into())
+    } else {
+        Hostname::Exact(name.into())
+    })
 }
 
 /// Reads one plain host name, in lower case and without a dot at its end.
@@ -49,7 +53,9 @@ pub(crate) fn is_dns_name(name: &str) -> bool {
         (1..=63).contains(&label.len())
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
     };
     name.len() <= 253 && name.split('.').all(label)
 }
@@ -57,7 +63,12 @@ pub(crate) fn is_dns_name(name: &str) -> bool {
 fn checked(name: &str, written: &str, place: &Place, report: &mut Report) -> bool {
     let good = is_dns_name(name);
     if !good {
-        report.error(place, "bad-hostname", format!("{written:?} is not a host name"), help(name, written));
+        report.error(
+            place,
+            "bad-hostname",
+            format!("{written:?} is not a host name"),
+            help(name, written),
+        );
     }
     good
 }
@@ -67,7 +78,10 @@ fn help(name: &str, written: &str) -> String {
         return "remove `hostnames` to take every host".to_owned();
     }
     if let Some((_, rest)) = name.split_once("://") {
-        return format!("write the host only: {}", rest.split(['/', ':']).next().unwrap_or_default());
+        return format!(
+            "write the host only: {}",
+            rest.split(['/', ':']).next().unwrap_or_default()
+        );
     }
     if name.contains('*') {
         return "`*.` stands once, in front: *.example.com".to_owned();
@@ -76,7 +90,10 @@ fn help(name: &str, written: &str) -> String {
         return "write it in its ASCII form, which begins with xn--".to_owned();
     }
     if name.ends_with('.') && is_dns_name(name.trim_end_matches('.')) {
-        return format!("leave out the dots at the end: {}", name.trim_end_matches('.'));
+        return format!(
+            "leave out the dots at the end: {}",
+            name.trim_end_matches('.')
+        );
     }
     match name.split_once(':') {
         Some((host, port)) if port.parse::<u16>().is_ok() => {

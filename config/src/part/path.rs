@@ -56,7 +56,10 @@ pub(crate) struct Rules {
 }
 
 /// What is sent to the app can be any path.
-const ANY: Rules = Rules { encoded_slash: EncodedSlash::Keep, double_slash: true };
+const ANY: Rules = Rules {
+    encoded_slash: EncodedSlash::Keep,
+    double_slash: true,
+};
 
 /// Checks a path that requests are matched against.
 pub(crate) fn matched(path: &At<String>, rules: Rules, report: &mut Report) {
@@ -69,10 +72,16 @@ fn literal_star(path: &At<String>, report: &mut Report) {
     if !path.value.split('/').any(|element| element.ends_with('*')) {
         return;
     }
-    let message = format!("the `*` in {:?} is literal: it matches no other character", path.value);
+    let message = format!(
+        "the `*` in {:?} is literal: it matches no other character",
+        path.value
+    );
     let help = match path.value.split_once('*') {
         Some((prefix, "")) if prefix.ends_with('/') => {
-            format!("write {:?}: a path is a prefix and takes all paths below it", trimmed(prefix))
+            format!(
+                "write {:?}: a path is a prefix and takes all paths below it",
+                trimmed(prefix)
+            )
         }
         _ => "write { template: \"/a/{name}/b\" } for one element, or { regex: … }".to_owned(),
     };
@@ -86,7 +95,10 @@ pub(crate) fn sent(path: &At<String>, report: &mut Report) {
 
 /// Checks a path with an optional query that is asked for.
 pub(crate) fn target(path: &At<String>, report: &mut Report) {
-    let only_path = path.value.split_once('?').map_or(path.value.as_str(), |(path, _)| path);
+    let only_path = path
+        .value
+        .split_once('?')
+        .map_or(path.value.as_str(), |(path, _)| path);
     check(path, only_path, ANY, report);
 }
 
@@ -103,19 +115,33 @@ pub(crate) fn template(path: &At<String>, rules: Rules, report: &mut Report) -> 
     literal_star(path, report);
     let mut variables: Vec<&str> = Vec::new();
     let mut segments = Vec::new();
-    for segment in path.value.strip_prefix('/').unwrap_or(&path.value).split('/') {
-        let variable = segment.strip_prefix('{').and_then(|inner| inner.strip_suffix('}'));
+    for segment in path
+        .value
+        .strip_prefix('/')
+        .unwrap_or(&path.value)
+        .split('/')
+    {
+        let variable = segment
+            .strip_prefix('{')
+            .and_then(|inner| inner.strip_suffix('}'));
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         match variable {
             Some(name) if !name.is_empty() && name.chars().all(plain) => {
                 if variables.contains(&name) {
                     let message = format!("the variable {{{name}}} stands twice in the template");
-                    report.error(&path.place, "bad-template", message, "give each variable its own name");
+                    report.error(
+                        &path.place,
+                        "bad-template",
+                        message,
+                        "give each variable its own name",
+                    );
                 }
                 variables.push(name);
                 segments.push(TemplateSegment::Variable(name.into()));
             }
-            None if !segment.contains(['{', '}']) => segments.push(TemplateSegment::Literal(segment.into())),
+            None if !segment.contains(['{', '}']) => {
+                segments.push(TemplateSegment::Literal(segment.into()))
+            }
             _ => {
                 let message = format!("{segment:?} is no element of a template");
                 let help = "a variable is a whole element with a name: /users/{id}/orders";
@@ -125,17 +151,27 @@ pub(crate) fn template(path: &At<String>, rules: Rules, report: &mut Report) -> 
     }
     // Braces are checked above; the rest must be canonical like any other path.
     check(path, &path.value.replace(['{', '}'], ""), rules, report);
-    PathTemplate { source: path.value.as_str().into(), segments }
+    PathTemplate {
+        source: path.value.as_str().into(),
+        segments,
+    }
 }
 
 fn check(path: &At<String>, text: &str, rules: Rules, report: &mut Report) {
-    let Some(reason) = problem(text, rules) else { return };
+    let Some(reason) = problem(text, rules) else {
+        return;
+    };
     let canonical = canonical(text, rules);
     let help = match problem(&canonical, rules) {
         None if path.value == text => format!("write {canonical}"),
         _ => "write a path such as /orders".to_owned(),
     };
-    report.error(&path.place, "bad-path", format!("{:?} {reason}", path.value), help);
+    report.error(
+        &path.place,
+        "bad-path",
+        format!("{:?} {reason}", path.value),
+        help,
+    );
 }
 
 /// Why a text is no canonical path.
@@ -146,7 +182,10 @@ fn problem(text: &str, rules: Rules) -> Option<&'static str> {
     if text.contains(['?', '#']) {
         return Some("has a query or fragment; only the path is matched");
     }
-    if text.split('/').any(|element| matches!(dots_decoded(element).as_str(), "." | "..")) {
+    if text
+        .split('/')
+        .any(|element| matches!(dots_decoded(element).as_str(), "." | ".."))
+    {
         return Some("has dot segments, which are refused in requests");
     }
     if text.contains("//") && !rules.double_slash {
@@ -215,12 +254,24 @@ fn escaped(element: &str) -> String {
 mod tests {
     use super::*;
 
-    const STRICT: Rules = Rules { encoded_slash: EncodedSlash::Reject, double_slash: false };
+    const STRICT: Rules = Rules {
+        encoded_slash: EncodedSlash::Reject,
+        double_slash: false,
+    };
 
     #[test]
     fn canonical_paths_pass() {
-        for path in ["/", "/a", "/a/b", "/a/", "/a%20b", "/~x/-._", "/a:b@c!$&'()*+,;=", "/%C3%A4", "/a...b"]
-        {
+        for path in [
+            "/",
+            "/a",
+            "/a/b",
+            "/a/",
+            "/a%20b",
+            "/~x/-._",
+            "/a:b@c!$&'()*+,;=",
+            "/%C3%A4",
+            "/a...b",
+        ] {
             assert_eq!(problem(path, STRICT), None, "{path}");
         }
         assert_eq!(problem("/a%2Fb//c", ANY), None);

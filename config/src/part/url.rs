@@ -54,7 +54,11 @@ pub struct EndpointSpec {
 impl EndpointSpec {
     /// An endpoint that an answer named.
     pub fn resolved(address: SocketAddr, authority: Arc<str>, weight: u32) -> Self {
-        Self { address: EndpointAddress::Socket(address), authority, weight }
+        Self {
+            address: EndpointAddress::Socket(address),
+            authority,
+            weight,
+        }
     }
 }
 
@@ -91,8 +95,12 @@ pub(crate) fn parse(url: &str) -> Result<Url<'_>, Refusal> {
 
 /// The same for schemes with these ports.
 pub(crate) fn parse_with<'a>(url: &'a str, schemes: &[(&str, u16)]) -> Result<Url<'a>, Refusal> {
-    let (scheme, rest) = url.split_once("://").ok_or_else(|| Refusal::Scheme(url.to_owned()))?;
-    let known = schemes.iter().find(|(name, _)| scheme.eq_ignore_ascii_case(name));
+    let (scheme, rest) = url
+        .split_once("://")
+        .ok_or_else(|| Refusal::Scheme(url.to_owned()))?;
+    let known = schemes
+        .iter()
+        .find(|(name, _)| scheme.eq_ignore_ascii_case(name));
     let (name, own) = *known.ok_or_else(|| Refusal::Scheme(rest.to_owned()))?;
     let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     if authority.contains('@') {
@@ -102,22 +110,42 @@ pub(crate) fn parse_with<'a>(url: &'a str, schemes: &[(&str, u16)]) -> Result<Ur
     let port = port.unwrap_or(own);
     let address = address(host, port)?;
     let host = host.to_ascii_lowercase();
-    let authority = if port == own { host } else { format!("{host}:{port}") };
-    Ok(Url { secure: matches!(name, "https" | "rediss"), address, authority, tail })
+    let authority = if port == own {
+        host
+    } else {
+        format!("{host}:{port}")
+    };
+    Ok(Url {
+        secure: matches!(name, "https" | "rediss"),
+        address,
+        authority,
+        tail,
+    })
 }
 
 /// Takes the port off an authority.
 pub(crate) fn split_port(authority: &str) -> Result<(&str, Option<u16>), Refusal> {
-    let colon = authority.rfind(':').filter(|at| !authority[*at..].contains(']'));
-    let Some(colon) = colon else { return Ok((authority, None)) };
+    let colon = authority
+        .rfind(':')
+        .filter(|at| !authority[*at..].contains(']'));
+    let Some(colon) = colon else {
+        return Ok((authority, None));
+    };
     let digits = &authority[colon + 1..];
-    let port = digits.parse().ok().filter(|port| *port > 0 && !digits.starts_with('+'));
-    port.map(|port| (&authority[..colon], Some(port))).ok_or(Refusal::Port)
+    let port = digits
+        .parse()
+        .ok()
+        .filter(|port| *port > 0 && !digits.starts_with('+'));
+    port.map(|port| (&authority[..colon], Some(port)))
+        .ok_or(Refusal::Port)
 }
 
 /// Reads a host: a name, an IPv4 address, or an IPv6 address in brackets.
 pub(crate) fn address(host: &str, port: u16) -> Result<EndpointAddress, Refusal> {
-    if let Some(inner) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+    if let Some(inner) = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+    {
         let ip: Ipv6Addr = inner.parse().map_err(|_| Refusal::Host)?;
         return Ok(EndpointAddress::Socket(SocketAddr::new(ip.into(), port)));
     }
@@ -130,11 +158,17 @@ pub(crate) fn address(host: &str, port: u16) -> Result<EndpointAddress, Refusal>
     }
     // `10.0.0` or `1.2.3.4.5` is a mistyped address, not a name.
     let name = host.strip_suffix('.').unwrap_or(host);
-    let numeric = name.split('.').next_back().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+    let numeric = name
+        .split('.')
+        .next_back()
+        .is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
     if numeric || !is_dns_name(name) {
         return Err(Refusal::Host);
     }
-    Ok(EndpointAddress::Host { name: host.to_ascii_lowercase().into(), port })
+    Ok(EndpointAddress::Host {
+        name: host.to_ascii_lowercase().into(),
+        port,
+    })
 }
 
 impl Refusal {
@@ -144,9 +178,10 @@ impl Refusal {
             Self::Scheme(rest) => {
                 let scheme = form.split("://").next().unwrap_or_default();
                 match scheme {
-                    "https" => {
-                        (format!("{url:?} does not begin with https://"), format!("write https://{rest}"))
-                    }
+                    "https" => (
+                        format!("{url:?} does not begin with https://"),
+                        format!("write https://{rest}"),
+                    ),
                     plain => (
                         format!("{url:?} begins with neither {plain}:// nor {plain}s://"),
                         format!("write {plain}://{rest}, or {plain}s://{rest} where TLS is spoken"),
@@ -155,12 +190,19 @@ impl Refusal {
             }
             Self::User => {
                 report.hide(place.span);
-                ("a URL here has no user or password".to_owned(), "remove everything up to `@`".to_owned())
+                (
+                    "a URL here has no user or password".to_owned(),
+                    "remove everything up to `@`".to_owned(),
+                )
             }
-            Self::Host => (format!("{url:?} has no valid host"), format!("write {form}")),
-            Self::Port => {
-                (format!("{url:?} has no valid port"), "a port is a number from 1 to 65535".to_owned())
-            }
+            Self::Host => (
+                format!("{url:?} has no valid host"),
+                format!("write {form}"),
+            ),
+            Self::Port => (
+                format!("{url:?} has no valid port"),
+                "a port is a number from 1 to 65535".to_owned(),
+            ),
         };
         report.error(place, "bad-url", message, help);
     }
@@ -173,17 +215,41 @@ mod tests {
     #[test]
     fn urls_become_addresses_authorities_and_tails() {
         let socket = |text: &str| EndpointAddress::Socket(text.parse().unwrap());
-        let host = |name: &str, port| EndpointAddress::Host { name: name.into(), port };
+        let host = |name: &str, port| EndpointAddress::Host {
+            name: name.into(),
+            port,
+        };
         for (url, expected) in [
-            ("http://a.example", Ok((false, host("a.example", 80), "a.example", ""))),
-            ("HTTP://A.Example:80", Ok((false, host("a.example", 80), "a.example", ""))),
-            ("https://a:443/x?y#z", Ok((true, host("a", 443), "a", "/x?y#z"))),
+            (
+                "http://a.example",
+                Ok((false, host("a.example", 80), "a.example", "")),
+            ),
+            (
+                "HTTP://A.Example:80",
+                Ok((false, host("a.example", 80), "a.example", "")),
+            ),
+            (
+                "https://a:443/x?y#z",
+                Ok((true, host("a", 443), "a", "/x?y#z")),
+            ),
             ("HTTPS://a:80?y", Ok((true, host("a", 80), "a:80", "?y"))),
-            ("http://a:8080/", Ok((false, host("a", 8080), "a:8080", "/"))),
-            ("http://10.0.0.1:81", Ok((false, socket("10.0.0.1:81"), "10.0.0.1:81", ""))),
+            (
+                "http://a:8080/",
+                Ok((false, host("a", 8080), "a:8080", "/")),
+            ),
+            (
+                "http://10.0.0.1:81",
+                Ok((false, socket("10.0.0.1:81"), "10.0.0.1:81", "")),
+            ),
             ("http://[::1]", Ok((false, socket("[::1]:80"), "[::1]", ""))),
-            ("http://[::1]:81", Ok((false, socket("[::1]:81"), "[::1]:81", ""))),
-            ("http://svc.local.:80", Ok((false, host("svc.local.", 80), "svc.local.", ""))),
+            (
+                "http://[::1]:81",
+                Ok((false, socket("[::1]:81"), "[::1]:81", "")),
+            ),
+            (
+                "http://svc.local.:80",
+                Ok((false, host("svc.local.", 80), "svc.local.", "")),
+            ),
             ("a:8080", Err(Refusal::Scheme("a:8080".to_owned()))),
             ("ftp://a", Err(Refusal::Scheme("a".to_owned()))),
             ("http://u:p@a", Err(Refusal::User)),
@@ -198,8 +264,8 @@ mod tests {
         ] {
             let found = parse(url);
             let found = found.map(|url| (url.secure, url.address, url.authority, url.tail));
-            let expected =
-                expected.map(|(secure, at, authority, tail)| (secure, at, authority.to_owned(), tail));
+            let expected = expected
+                .map(|(secure, at, authority, tail)| (secure, at, authority.to_owned(), tail));
             assert_eq!(found, expected, "{url}");
         }
     }

@@ -61,7 +61,9 @@ impl Pattern {
 
     /// Compiles the anchored expression.
     pub fn compile(&self) -> regex::Regex {
-        Self::builder(&self.0).build().expect("checked when the pattern was made")
+        Self::builder(&self.0)
+            .build()
+            .expect("checked when the pattern was made")
     }
 }
 
@@ -72,7 +74,12 @@ pub(crate) fn pattern(text: &At<String>, report: &mut Report) -> Option<Pattern>
         Err(error) => error.to_string(),
     };
     // The library draws the pattern over several lines; its last line says what is wrong.
-    let reason = error.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    let reason = error
+        .lines()
+        .last()
+        .unwrap_or_default()
+        .trim_start_matches("error: ")
+        .to_owned();
     let message = format!("{:?} is not a regular expression: {reason}", text.value);
     let help = "it is matched against the whole value; write \\ before a character that is meant literally";
     report.error(&text.place, "bad-regex", message, help);
@@ -87,7 +94,12 @@ pub(crate) fn accept(written: &MatchValue, report: &mut Report) -> ValueMatch {
     };
     if let Some(present) = block.present.as_ref().filter(|present| !present.value.0) {
         let help = "write `present: true`; that something is absent cannot be matched";
-        report.error(&present.place, "bad-value", "`present` is only ever true", help);
+        report.error(
+            &present.place,
+            "bad-value",
+            "`present` is only ever true",
+            help,
+        );
     }
     let regex = block.regex.as_ref().and_then(|text| pattern(text, report));
     regex.map_or(ValueMatch::Present, ValueMatch::Regex)

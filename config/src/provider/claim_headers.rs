@@ -36,14 +36,21 @@ pub(crate) fn accept(
     let mut found: Vec<ClaimHeader> = Vec::new();
     for (key, claim) in written.map_or(&[][..], |written| &written.value.0) {
         let claim = claim::path_value(claim, report);
-        let Some(name) = headers::parse_name(&key.value, &key.place, report) else { continue };
+        let Some(name) = headers::parse_name(&key.value, &key.place, report) else {
+            continue;
+        };
         if let Some(help) = not_for_claims(&name) {
             let message = format!("a claim cannot be sent as `{name}`");
             report.error(&key.place, "forbidden-header", message, help);
         }
         if found.iter().any(|other| other.name == name) {
             let help = "names of headers have no case; keep one";
-            report.error(&key.place, "duplicate-key", "this header stands here a second time", help);
+            report.error(
+                &key.place,
+                "duplicate-key",
+                "this header stands here a second time",
+                help,
+            );
         }
         found.extend(claim.map(|claim| ClaimHeader::new(name, claim)));
     }

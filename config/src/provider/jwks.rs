@@ -25,15 +25,30 @@ pub(crate) fn check(
     };
     for skipped in set.skipped.iter().filter(|skipped| skipped.why.is_defect()) {
         let help = "remove the key, or mend it";
-        report.warning(place, "unusable-key", format!("{of}a key is left out: {skipped}"), help);
+        report.warning(
+            place,
+            "unusable-key",
+            format!("{of}a key is left out: {skipped}"),
+            help,
+        );
     }
     let fits = |key: &Jwk| {
-        let named = |algorithm: &&JwtAlgorithm| key.algorithm.is_none_or(|only| only == **algorithm);
-        algorithms.iter().filter(named).any(|algorithm| key.material.fits(*algorithm))
+        let named =
+            |algorithm: &&JwtAlgorithm| key.algorithm.is_none_or(|only| only == **algorithm);
+        algorithms
+            .iter()
+            .filter(named)
+            .any(|algorithm| key.material.fits(*algorithm))
     };
     if !algorithms.is_empty() && !set.keys.iter().any(fits) {
-        let message =
-            format!("{of}no key of the set fits one of the `algorithms`, so every token would be refused");
-        report.error(place, "bad-jwks", message, "name the algorithm that the issuer signs with");
+        let message = format!(
+            "{of}no key of the set fits one of the `algorithms`, so every token would be refused"
+        );
+        report.error(
+            place,
+            "bad-jwks",
+            message,
+            "name the algorithm that the issuer signs with",
+        );
     }
 }

@@ -119,7 +119,12 @@ pub(crate) fn accept(
     if let Some(secret) = written.secret {
         if let Some(jwks) = written.jwks {
             let message = "`secret` and `jwks` exclude each other";
-            report.error(&jwks.place, "conflicting-keys", message, "keep exactly one of them");
+            report.error(
+                &jwks.place,
+                "conflicting-keys",
+                message,
+                "keep exactly one of them",
+            );
         }
         return KeySource::Secret(secret::shared(secret, algorithms, files, report));
     }
@@ -128,17 +133,38 @@ pub(crate) fn accept(
     at_most_one(jwks, report);
     if let Some(inline) = &jwks.inline {
         without_effect(jwks, report);
-        jwks::check(inline.value.as_bytes(), None, algorithms, &inline.place, report);
-        return KeySource::Text { jwks: inline.value.as_str().into(), file: None };
+        jwks::check(
+            inline.value.as_bytes(),
+            None,
+            algorithms,
+            &inline.place,
+            report,
+        );
+        return KeySource::Text {
+            jwks: inline.value.as_str().into(),
+            file: None,
+        };
     }
     if let Some(written) = &jwks.file {
         without_effect(jwks, report);
         let Some(file) = files.named(written, report) else {
-            return KeySource::Text { jwks: "".into(), file: None };
+            return KeySource::Text {
+                jwks: "".into(),
+                file: None,
+            };
         };
-        jwks::check(&file.content, Some(&written.value), algorithms, &written.place, report);
+        jwks::check(
+            &file.content,
+            Some(&written.value),
+            algorithms,
+            &written.place,
+            report,
+        );
         let text = String::from_utf8_lossy(&file.content);
-        return KeySource::Text { jwks: text.into(), file: Some(file.path) };
+        return KeySource::Text {
+            jwks: text.into(),
+            file: Some(file.path),
+        };
     }
     let remote = remote(jwks, files, report);
     match &jwks.url {
@@ -163,11 +189,23 @@ fn discovered(issuer: &At<String>, jwks: &JwksBlock, report: &mut Report) {
         report.error(&issuer.place, "bad-url", message, help);
         return;
     }
-    if checked_url(issuer, jwks, "the issuer, below which keys are discovered,", report).is_some()
+    if checked_url(
+        issuer,
+        jwks,
+        "the issuer, below which keys are discovered,",
+        report,
+    )
+    .is_some()
         && issuer.value.contains(['?', '#'])
     {
-        let message = "an issuer with a query or fragment has no place below it to discover keys at";
-        report.error(&issuer.place, "bad-url", message, "say where they are: `jwks: { url: https://… }`");
+        let message =
+            "an issuer with a query or fragment has no place below it to discover keys at";
+        report.error(
+            &issuer.place,
+            "bad-url",
+            message,
+            "say where they are: `jwks: { url: https://… }`",
+        );
     }
     if let (Some(insecure), Some(credentials)) = (&jwks.allow_insecure, &jwks.credentials)
         && insecure.value.0
@@ -183,7 +221,12 @@ fn discovered(issuer: &At<String>, jwks: &JwksBlock, report: &mut Report) {
     }
 }
 
-fn checked_url(written: &At<String>, jwks: &JwksBlock, what: &str, report: &mut Report) -> Option<Uri> {
+fn checked_url(
+    written: &At<String>,
+    jwks: &JwksBlock,
+    what: &str,
+    report: &mut Report,
+) -> Option<Uri> {
     let parsed = match url::parse(&written.value) {
         Ok(parsed) => parsed,
         Err(refusal) => {
@@ -197,7 +240,12 @@ fn checked_url(written: &At<String>, jwks: &JwksBlock, what: &str, report: &mut 
     let uri = written.value.parse::<Uri>().ok();
     if uri.is_none() {
         let message = format!("{:?} is not a URL", written.value);
-        report.error(&written.place, "bad-url", message, "write https://host/path in visible ASCII");
+        report.error(
+            &written.place,
+            "bad-url",
+            message,
+            "write https://host/path in visible ASCII",
+        );
     }
     uri
 }
@@ -211,20 +259,41 @@ fn over_http(written: &At<String>, jwks: &JwksBlock, what: &str, report: &mut Re
     }
     if let Some(credentials) = &jwks.credentials {
         let message = "credentials never go over http";
-        report.error(&credentials.place, "insecure-credentials", message, "write https:// in `url`");
+        report.error(
+            &credentials.place,
+            "insecure-credentials",
+            message,
+            "write https:// in `url`",
+        );
     }
     if let Some(files) = &jwks.ca_files {
         let message = "`caFiles` has no effect on http, which shows no certificate";
-        report.error(&files.place, "conflicting-keys", message, "remove it, or write https://");
+        report.error(
+            &files.place,
+            "conflicting-keys",
+            message,
+            "remove it, or write https://",
+        );
     }
 }
 
 fn at_most_one(jwks: &JwksBlock, report: &mut Report) {
-    let sources = [("url", &jwks.url), ("file", &jwks.file), ("inline", &jwks.inline)];
-    let mut written = sources.into_iter().filter_map(|(key, source)| source.as_ref().map(|at| (key, at)));
+    let sources = [
+        ("url", &jwks.url),
+        ("file", &jwks.file),
+        ("inline", &jwks.inline),
+    ];
+    let mut written = sources
+        .into_iter()
+        .filter_map(|(key, source)| source.as_ref().map(|at| (key, at)));
     if let (Some((first, _)), Some((second, at))) = (written.next(), written.next()) {
         let message = format!("`{first}` and `{second}` exclude each other");
-        report.error(&at.place, "conflicting-keys", message, "keep at most one of them");
+        report.error(
+            &at.place,
+            "conflicting-keys",
+            message,
+            "keep at most one of them",
+        );
     }
 }
 
@@ -248,7 +317,11 @@ fn remote(jwks: &JwksBlock, files: &mut Files<'_>, report: &mut Report) -> Remot
         report,
     );
     if max_stale < refresh {
-        let place = jwks.max_stale.as_ref().or(jwks.refresh.as_ref()).map(|time| &time.place);
+        let place = jwks
+            .max_stale
+            .as_ref()
+            .or(jwks.refresh.as_ref())
+            .map(|time| &time.place);
         if let Some(place) = place {
             let message = "`maxStale` is shorter than `refresh`: the keys would be too old before they are fetched again";
             report.error(
@@ -260,7 +333,10 @@ fn remote(jwks: &JwksBlock, files: &mut Files<'_>, report: &mut Report) -> Remot
         }
     }
     let authorities = trust::authorities(jwks.ca_files.as_ref(), files, report);
-    let credentials = jwks.credentials.as_ref().and_then(|block| block.value.bearer_token.as_ref());
+    let credentials = jwks
+        .credentials
+        .as_ref()
+        .and_then(|block| block.value.bearer_token.as_ref());
     RemoteKeys {
         refresh,
         timeout,
@@ -286,7 +362,10 @@ fn without_effect(jwks: &JwksBlock, report: &mut Report) {
         ("maxStale", jwks.max_stale.as_ref().map(|at| &at.place)),
         ("caFiles", jwks.ca_files.as_ref().map(|at| &at.place)),
         ("credentials", jwks.credentials.as_ref().map(|at| &at.place)),
-        ("allowInsecure", jwks.allow_insecure.as_ref().map(|at| &at.place)),
+        (
+            "allowInsecure",
+            jwks.allow_insecure.as_ref().map(|at| &at.place),
+        ),
     ];
     for (key, place) in keys {
         if let Some(place) = place {

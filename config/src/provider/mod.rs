@@ -93,7 +93,12 @@ pub struct JwtProvider {
 
 impl JwtProvider {
     /// A provider with every default; the fields are public for the rest.
-    pub fn new(name: Arc<str>, issuer: Arc<str>, audiences: Vec<Arc<str>>, keys: KeySource) -> Self {
+    pub fn new(
+        name: Arc<str>,
+        issuer: Arc<str>,
+        audiences: Vec<Arc<str>>,
+        keys: KeySource,
+    ) -> Self {
         Self {
             name,
             issuer,
@@ -104,7 +109,10 @@ impl JwtProvider {
             clock_skew: Duration::from_secs(30),
             max_lifetime: None,
             binding: TokenBinding::WhenPresent,
-            from: vec![TokenLocation::Header { name: AUTHORIZATION, scheme: Some("Bearer".into()) }],
+            from: vec![TokenLocation::Header {
+                name: AUTHORIZATION,
+                scheme: Some("Bearer".into()),
+            }],
             forward_token: false,
             claim_headers: Vec::new(),
         }
@@ -138,10 +146,17 @@ pub(crate) fn accept(
     files: &mut Files<'_>,
     report: &mut Report,
 ) -> Vec<JwtProvider> {
-    let Some(written) = written else { return Vec::new() };
+    let Some(written) = written else {
+        return Vec::new();
+    };
     if written.value.0.is_empty() {
         let help = "add a provider, or remove the key for routes without tokens";
-        report.error(&written.place, "empty-list", "there is no token provider", help);
+        report.error(
+            &written.place,
+            "empty-list",
+            "there is no token provider",
+            help,
+        );
     }
     let mut providers = Vec::with_capacity(written.value.0.len());
     for (key, block) in &written.value.0 {
@@ -154,7 +169,12 @@ pub(crate) fn accept(
     providers
 }
 
-fn provider(name: &str, block: &JwtProviderBlock, files: &mut Files<'_>, report: &mut Report) -> JwtProvider {
+fn provider(
+    name: &str,
+    block: &JwtProviderBlock,
+    files: &mut Files<'_>,
+    report: &mut Report,
+) -> JwtProvider {
     let algorithms = algorithms(block, report);
     let written = keys::Written {
         secret: block.secret.as_ref(),
@@ -180,26 +200,48 @@ fn provider(name: &str, block: &JwtProviderBlock, files: &mut Files<'_>, report:
 }
 
 fn issuer(block: &JwtProviderBlock, report: &mut Report) -> Arc<str> {
-    let Some(issuer) = &block.issuer else { return "".into() };
+    let Some(issuer) = &block.issuer else {
+        return "".into();
+    };
     if issuer.value.trim() != issuer.value || issuer.value.is_empty() {
         let message = "an issuer is not empty and has no spaces at its ends";
-        report.error(&issuer.place, "bad-issuer", message, "write what stands in `iss` of its tokens");
+        report.error(
+            &issuer.place,
+            "bad-issuer",
+            message,
+            "write what stands in `iss` of its tokens",
+        );
     }
     issuer.value.as_str().into()
 }
 
 fn texts(written: Option<&At<Vec<At<String>>>>, what: &str, report: &mut Report) -> Vec<Arc<str>> {
-    let Some(written) = written else { return Vec::new() };
+    let Some(written) = written else {
+        return Vec::new();
+    };
     if written.value.is_empty() {
         let help = "name at least one: a token for somebody else must not pass here";
-        report.error(&written.place, "empty-list", format!("there is no {what}"), help);
+        report.error(
+            &written.place,
+            "empty-list",
+            format!("there is no {what}"),
+            help,
+        );
     }
     let items = name::each_once(&written.value, report);
     for item in items.iter().filter(|item| item.value.is_empty()) {
         let help = "write what stands in the token";
-        report.error(&item.place, "bad-value", format!("an {what} is not empty"), help);
+        report.error(
+            &item.place,
+            "bad-value",
+            format!("an {what} is not empty"),
+            help,
+        );
     }
-    items.into_iter().map(|item| item.value.as_str().into()).collect()
+    items
+        .into_iter()
+        .map(|item| item.value.as_str().into())
+        .collect()
 }
 
 fn algorithms(block: &JwtProviderBlock, report: &mut Report) -> Vec<JwtAlgorithm> {
@@ -213,7 +255,12 @@ fn algorithms(block: &JwtProviderBlock, report: &mut Report) -> Vec<JwtAlgorithm
     };
     if written.value.is_empty() {
         let help = "name at least one, or remove the key for the default";
-        report.error(&written.place, "empty-list", "no signature is good enough", help);
+        report.error(
+            &written.place,
+            "empty-list",
+            "no signature is good enough",
+            help,
+        );
     }
     let mut algorithms: Vec<JwtAlgorithm> = Vec::new();
     for item in &written.value {
@@ -223,7 +270,10 @@ fn algorithms(block: &JwtProviderBlock, report: &mut Report) -> Vec<JwtAlgorithm
             report.error(&item.place, "duplicate-reference", message, "name it once");
             continue;
         }
-        if algorithms.first().is_some_and(|first| first.is_symmetric() != algorithm.is_symmetric()) {
+        if algorithms
+            .first()
+            .is_some_and(|first| first.is_symmetric() != algorithm.is_symmetric())
+        {
             // A public key must never be taken for a shared secret.
             let message = "HS256 and its kin do not stand beside other algorithms";
             let help = "write one provider for the shared secret and one for public keys";
@@ -231,10 +281,18 @@ fn algorithms(block: &JwtProviderBlock, report: &mut Report) -> Vec<JwtAlgorithm
         }
         algorithms.push(algorithm);
     }
-    match (algorithms.first().is_some_and(|first| first.is_symmetric()), &block.secret) {
+    match (
+        algorithms.first().is_some_and(|first| first.is_symmetric()),
+        &block.secret,
+    ) {
         (true, None) => {
             let help = "add `secret: { file: … }` or `secret: { env: … }`";
-            report.missing(&written.place, &["secret"], "HS256 and its kin need a `secret`", help);
+            report.missing(
+                &written.place,
+                &["secret"],
+                "HS256 and its kin need a `secret`",
+                help,
+            );
         }
         (false, Some(secret)) if !algorithms.is_empty() => {
             let message = "a `secret` is for HS256, HS384 and HS512 only";
@@ -259,11 +317,21 @@ fn token_types(written: &At<Vec<At<String>>>, report: &mut Report) -> Vec<Arc<st
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+/".contains(&byte);
         if short.is_empty() || short.len() > MAX_TOKEN_TYPE || !short.bytes().all(plain) {
             let message = format!("{:?} is not a token type", item.value);
-            report.error(&item.place, "bad-value", message, "write for example JWT or at+jwt");
+            report.error(
+                &item.place,
+                "bad-value",
+                message,
+                "write for example JWT or at+jwt",
+            );
         }
         if types.iter().any(|other| **other == *short) {
             let message = format!("the token type {:?} stands here twice", item.value);
-            report.error(&item.place, "duplicate-reference", message, "upper and lower case are the same");
+            report.error(
+                &item.place,
+                "duplicate-reference",
+                message,
+                "upper and lower case are the same",
+            );
             continue;
         }
         types.push(short.into());
@@ -275,7 +343,12 @@ fn clock_skew(written: &Field<Time>, default: Duration, report: &mut Report) -> 
     let skew = time(written, default);
     if let Some(written) = written.as_ref().filter(|_| skew > MAX_CLOCK_SKEW) {
         let help = "write at most 300s, and keep the clocks right";
-        report.error(&written.place, "out-of-range", "clocks may be off by 5 minutes at most", help);
+        report.error(
+            &written.place,
+            "out-of-range",
+            "clocks may be off by 5 minutes at most",
+            help,
+        );
     }
     skew
 }
@@ -286,12 +359,21 @@ pub(crate) fn bound_tokens_can_come(
     listeners: &[Listener],
     report: &mut Report,
 ) {
-    let asks = |listener: &Listener| listener.tls.as_ref().is_some_and(|tls| tls.client_auth.is_some());
+    let asks = |listener: &Listener| {
+        listener
+            .tls
+            .as_ref()
+            .is_some_and(|tls| tls.client_auth.is_some())
+    };
     for (_, block) in written.map_or(&[][..], |written| &written.value.0) {
-        let binding =
-            block.value.binding.as_ref().filter(|binding| binding.value.0 == TokenBinding::Required);
+        let binding = block
+            .value
+            .binding
+            .as_ref()
+            .filter(|binding| binding.value.0 == TokenBinding::Required);
         if let Some(binding) = binding.filter(|_| !listeners.iter().any(asks)) {
-            let message = "tokens must be bound to a client certificate, and no listener asks for one";
+            let message =
+                "tokens must be bound to a client certificate, and no listener asks for one";
             let help = "add `tls.clientAuth` to a listener, or write binding: whenPresent";
             report.error(&binding.place, "no-client-auth", message, help);
         }
@@ -304,10 +386,19 @@ fn told_apart(written: &At<Entries<JwtProviderBlock>>, report: &mut Report) {
         .value
         .0
         .iter()
-        .filter_map(|(key, block)| block.value.issuer.as_ref().map(|issuer| (key.value.as_str(), issuer)))
+        .filter_map(|(key, block)| {
+            block
+                .value
+                .issuer
+                .as_ref()
+                .map(|issuer| (key.value.as_str(), issuer))
+        })
         .collect();
     for (index, (_, issuer)) in issuers.iter().enumerate() {
-        if let Some((name, _)) = issuers[..index].iter().find(|(_, other)| other.value == issuer.value) {
+        if let Some((name, _)) = issuers[..index]
+            .iter()
+            .find(|(_, other)| other.value == issuer.value)
+        {
             let message = format!("`{name}` has this issuer too, and tokens are told apart by it");
             let help = "make one provider of the two; `audiences` is a list";
             report.error(&issuer.place, "duplicate-issuer", message, help);
@@ -322,15 +413,24 @@ fn stripped_before_they_are_read(
     report: &mut Report,
 ) {
     let owned = |name: &HeaderName| {
-        providers.iter().flat_map(|provider| &provider.claim_headers).any(|header| header.name == *name)
+        providers
+            .iter()
+            .flat_map(|provider| &provider.claim_headers)
+            .any(|header| header.name == *name)
     };
     for (_, block) in &written.value.0 {
-        for item in block.value.from.as_ref().map_or(&[][..], |from| &from.value) {
-            let Some(header) = &item.value.header else { continue };
+        for item in block
+            .value
+            .from
+            .as_ref()
+            .map_or(&[][..], |from| &from.value)
+        {
+            let Some(header) = &item.value.header else {
+                continue;
+            };
             let name = HeaderName::from_bytes(header.value.as_bytes());
             if name.is_ok_and(|name| owned(&name)) {
-                let message =
-                    "`claimHeaders` takes this header away from every client, so it never has a token";
+                let message = "`claimHeaders` takes this header away from every client, so it never has a token";
                 let help = "use another name in one of the two";
                 report.error(&header.place, "conflicting-keys", message, help);
             }
@@ -340,30 +440,49 @@ fn stripped_before_they_are_read(
 
 /// The provider and its name.
 pub(crate) fn show(provider: &JwtProvider) -> (String, Value) {
-    let texts = |texts: &[Arc<str>]| -> Vec<Value> { texts.iter().map(|item| text(item)).collect() };
-    let algorithms: Vec<Value> = provider.algorithms.iter().map(|algorithm| show::word(*algorithm)).collect();
+    let texts =
+        |texts: &[Arc<str>]| -> Vec<Value> { texts.iter().map(|item| text(item)).collect() };
+    let algorithms: Vec<Value> = provider
+        .algorithms
+        .iter()
+        .map(|algorithm| show::word(*algorithm))
+        .collect();
     let object = Object::new()
         .with("issuer", text(&provider.issuer))
         .with("audiences", texts(&provider.audiences))
         .with("algorithms", algorithms);
     let object = match &provider.keys {
         KeySource::Discovery(keys) => object.with("jwks", keys::show_remote(Object::new(), keys)),
-        KeySource::Url(url, keys) => {
-            object.with("jwks", keys::show_remote(Object::new().with("url", text(&url.to_string())), keys))
+        KeySource::Url(url, keys) => object.with(
+            "jwks",
+            keys::show_remote(Object::new().with("url", text(&url.to_string())), keys),
+        ),
+        KeySource::Text {
+            file: Some(file), ..
+        } => object.with("jwks", Object::new().with("file", path(file))),
+        KeySource::Text { jwks, file: None } => {
+            object.with("jwks", Object::new().with("inline", text(jwks)))
         }
-        KeySource::Text { file: Some(file), .. } => {
-            object.with("jwks", Object::new().with("file", path(file)))
-        }
-        KeySource::Text { jwks, file: None } => object.with("jwks", Object::new().with("inline", text(jwks))),
         KeySource::Secret(secret) => object.with("secret", secret::show(secret.origin())),
     };
-    let claims: Map<_, _> = provider.claim_headers.iter().map(claim_headers::show).collect();
+    let claims: Map<_, _> = provider
+        .claim_headers
+        .iter()
+        .map(claim_headers::show)
+        .collect();
     let object = object
         .with("tokenTypes", texts(&provider.token_types))
         .with("clockSkew", show::time(provider.clock_skew))
         .with("maxLifetime", show::time_or_off(provider.max_lifetime))
         .with("binding", show::word(provider.binding))
-        .with("from", provider.from.iter().map(location::show).collect::<Vec<Value>>())
+        .with(
+            "from",
+            provider
+                .from
+                .iter()
+                .map(location::show)
+                .collect::<Vec<Value>>(),
+        )
         .with("forwardToken", provider.forward_token)
         .maybe("claimHeaders", (!claims.is_empty()).then_some(claims));
     (provider.name.to_string(), object.into())

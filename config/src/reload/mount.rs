@@ -16,7 +16,10 @@ pub fn cannot_update(path: &Path) -> bool {
 
 /// Whether `path` is a mount point in a table of mounts (proc_pid_mountinfo(5)).
 fn is_mount_point(table: &str, path: &Path) -> bool {
-    table.lines().filter_map(|line| line.split(' ').nth(4)).any(|point| unescape(point) == path.as_os_str())
+    table
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .any(|point| unescape(point) == path.as_os_str())
 }
 
 /// Undoes `\040` and the like, which stand for space, tab, line feed and backslash.

@@ -18,7 +18,13 @@ pub struct Reloader {
 impl Reloader {
     /// Starts from what was loaded first.
     pub fn new(source: Source, loaded: &Loaded) -> Self {
-        Self { source, seen: Seen { files: loaded.files.clone(), fingerprint: loaded.hash } }
+        Self {
+            source,
+            seen: Seen {
+                files: loaded.files.clone(),
+                fingerprint: loaded.hash,
+            },
+        }
     }
 
     /// The file.
@@ -37,14 +43,21 @@ impl Reloader {
     ///
     /// # Errors
     /// A file became unreadable, or its new content has errors. Keep serving what was good.
-    pub fn if_changed(&mut self, environment: &dyn Environment) -> Result<Option<Loaded>, LoadError> {
+    pub fn if_changed(
+        &mut self,
+        environment: &dyn Environment,
+    ) -> Result<Option<Loaded>, LoadError> {
         let known = self.seen.fingerprint;
         if self.source.fingerprint(&self.seen.files, environment) == known {
             return Ok(None);
         }
         let loaded = self.always(environment);
         // Two generations were mixed a moment ago.
-        if self.seen.fingerprint == known { Ok(None) } else { loaded.map(Some) }
+        if self.seen.fingerprint == known {
+            Ok(None)
+        } else {
+            loaded.map(Some)
+        }
     }
 
     /// Loads the file whatever its content, as after SIGHUP: a variable may be new.

@@ -64,18 +64,29 @@ impl Source {
         environment: &dyn Environment,
     ) -> (Result<Loaded, LoadError>, Seen) {
         self.consistently(expected, environment, |files| {
-            let content = files.content(&self.absolute()).map_err(|error| LoadError::Unreadable {
-                path: self.path.clone(),
-                source: io::Error::new(error.kind(), error),
-            });
+            let content = files
+                .content(&self.absolute())
+                .map_err(|error| LoadError::Unreadable {
+                    path: self.path.clone(),
+                    source: io::Error::new(error.kind(), error),
+                });
             content.and_then(|content| {
-                load_bytes(&self.path.display().to_string(), &content, files, environment)
+                load_bytes(
+                    &self.path.display().to_string(),
+                    &content,
+                    files,
+                    environment,
+                )
             })
         })
     }
 
     /// What these files, which an earlier load looked at, hash to now.
-    pub(super) fn fingerprint(&self, seen: &[Arc<Path>], environment: &dyn Environment) -> Fingerprint {
+    pub(super) fn fingerprint(
+        &self,
+        seen: &[Arc<Path>],
+        environment: &dyn Environment,
+    ) -> Fingerprint {
         let read = |files: &mut Files<'_>| seen.iter().for_each(|path| drop(files.content(path)));
         self.consistently(&[], environment, read).1.fingerprint
     }
@@ -95,7 +106,13 @@ impl Source {
             files.read_ahead(&ahead);
             let done = act(&mut files);
             if attempt == ATTEMPTS || !files.torn() {
-                return (done, Seen { files: files.paths(), fingerprint: files.fingerprint() });
+                return (
+                    done,
+                    Seen {
+                        files: files.paths(),
+                        fingerprint: files.fingerprint(),
+                    },
+                );
             }
             ahead = files.paths();
             attempt += 1;

@@ -83,7 +83,9 @@ impl Watcher {
         });
         shared.follow(&lock(&shared.paths))?;
         let watching = Arc::clone(&shared);
-        thread::Builder::new().name("config-watch".to_owned()).spawn(move || watching.run(&on_change))?;
+        thread::Builder::new()
+            .name("config-watch".to_owned())
+            .spawn(move || watching.run(&on_change))?;
         Ok(Self(shared))
     }
 
@@ -127,8 +129,10 @@ impl Shared {
 
     fn run(&self, on_change: &impl Fn()) {
         loop {
-            let mut ready =
-                [PollFd::new(&self.inotify, PollFlags::IN), PollFd::new(&self.wake, PollFlags::IN)];
+            let mut ready = [
+                PollFd::new(&self.inotify, PollFlags::IN),
+                PollFd::new(&self.wake, PollFlags::IN),
+            ];
             if poll(&mut ready, None).is_err_and(|error| error != Errno::INTR) {
                 return; // nothing that a retry could mend; polling by the clock stands by
             }
@@ -153,7 +157,9 @@ impl Shared {
         loop {
             match events.next() {
                 Ok(event) => {
-                    let name = event.file_name().map(|name| OsStr::from_bytes(name.to_bytes()));
+                    let name = event
+                        .file_name()
+                        .map(|name| OsStr::from_bytes(name.to_bytes()));
                     news |= watched.concerns(event.wd(), name, event.events());
                 }
                 Err(Errno::INTR) => {}
@@ -187,7 +193,11 @@ impl Shared {
                 Err(error) => result = Err(error.into()),
             }
         }
-        for gone in watched.by_watch.keys().filter(|watch| !by_watch.contains_key(watch)) {
+        for gone in watched
+            .by_watch
+            .keys()
+            .filter(|watch| !by_watch.contains_key(watch))
+        {
             // A deleted directory has lost its watch already.
             let _ = inotify::remove_watch(&self.inotify, *gone);
         }
@@ -201,13 +211,18 @@ impl Watched {
         if what.contains(ReadFlags::QUEUE_OVERFLOW) {
             return true; // what was lost may have been ours
         }
-        let Some(directory) = self.by_watch.get(&watch) else { return false };
+        let Some(directory) = self.by_watch.get(&watch) else {
+            return false;
+        };
         if what.contains(ReadFlags::IGNORED) {
             self.by_watch.remove(&watch);
             return true;
         }
         match name {
-            Some(name) => self.entries.get(directory).is_some_and(|names| names.contains(name)),
+            Some(name) => self
+                .entries
+                .get(directory)
+                .is_some_and(|names| names.contains(name)),
             None => true, // the directory itself
         }
     }

@@ -54,12 +54,16 @@ pub(crate) fn accept(
         return Action::Forward(backends::accept(references, context, report));
     }
     if direction == Direction::Inbound && context.has_app {
-        return Action::Forward(vec![WeightedBackend { upstream: UpstreamId(0), weight: 1 }]);
+        return Action::Forward(vec![WeightedBackend {
+            upstream: UpstreamId(0),
+            weight: 1,
+        }]);
     }
     let (message, help) = match direction {
-        Direction::Outbound => {
-            ("an outbound route needs `backendRefs`", "name an upstream: `backendRefs: […]`")
-        }
+        Direction::Outbound => (
+            "an outbound route needs `backendRefs`",
+            "name an upstream: `backendRefs: […]`",
+        ),
         Direction::Inbound => (
             "there is no `app` that this route could go to by default",
             "name an upstream: `backendRefs: […]`",
@@ -72,14 +76,25 @@ pub(crate) fn accept(
 fn exactly_one(written: &Written<'_>, report: &mut Report) {
     let present: Vec<(&str, &Place)> = [
         ("backendRefs", written.backend_refs.map(|at| &at.place)),
-        ("directResponse", written.direct_response.map(|at| &at.place)),
-        ("requestRedirect", written.request_redirect.map(|at| &at.place)),
+        (
+            "directResponse",
+            written.direct_response.map(|at| &at.place),
+        ),
+        (
+            "requestRedirect",
+            written.request_redirect.map(|at| &at.place),
+        ),
     ]
     .into_iter()
     .filter_map(|(key, place)| place.map(|place| (key, place)))
     .collect();
     if let [(first, _), (second, place), ..] = present[..] {
         let message = format!("`{first}` and `{second}` exclude each other");
-        report.error(place, "conflicting-keys", message, "a route does exactly one thing; keep one");
+        report.error(
+            place,
+            "conflicting-keys",
+            message,
+            "a route does exactly one thing; keep one",
+        );
     }
 }

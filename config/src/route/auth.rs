@@ -47,7 +47,9 @@ impl Read for AuthValue {
     fn read(node: &Node, place: &Place, reader: &mut Reader<'_>) -> Option<Self> {
         const EXPECTED: &str = "a map, or none";
         match &node.value {
-            Value::Map(_) => AuthBlock::read(node, place, reader).map(Box::new).map(Self::Asked),
+            Value::Map(_) => AuthBlock::read(node, place, reader)
+                .map(Box::new)
+                .map(Self::Asked),
             Value::Text(text) => {
                 let (text, _) = reader.substituted(text, place)?;
                 if text == "none" {
@@ -58,7 +60,12 @@ impl Read for AuthValue {
                 None
             }
             _ => {
-                reader.mismatch(node, place, EXPECTED, "write { anyOf: […] }, or none for an open route");
+                reader.mismatch(
+                    node,
+                    place,
+                    EXPECTED,
+                    "write { anyOf: […] }, or none for an open route",
+                );
                 None
             }
         }
@@ -118,7 +125,10 @@ impl Requirement {
             Credential::Token(provider) => Some(*provider),
             Credential::Mtls => None,
         };
-        credentials.iter().filter_map(token).chain(optional.iter().copied())
+        credentials
+            .iter()
+            .filter_map(token)
+            .chain(optional.iter().copied())
     }
 }
 
@@ -159,8 +169,14 @@ impl Asking<'_> {
             return Auth::none();
         }
         match own.or(inherited) {
-            Some(At { value: AuthValue::Asked(block), .. }) => self.asked(block, report),
-            Some(At { value: AuthValue::None, .. }) => Auth::none(),
+            Some(At {
+                value: AuthValue::Asked(block),
+                ..
+            }) => self.asked(block, report),
+            Some(At {
+                value: AuthValue::None,
+                ..
+            }) => Auth::none(),
             None if self.context.providers.is_empty() => Auth::none(),
             None => {
                 let all = (0..).map(ProviderId).zip(self.context.providers);
@@ -172,7 +188,9 @@ impl Asking<'_> {
 
     /// Whether some listener asks for certificates; without one nobody ever has any.
     pub(crate) fn may_have_certificate(&self) -> bool {
-        self.listeners.iter().any(|id| self.context.asks_for_certificates(*id))
+        self.listeners
+            .iter()
+            .any(|id| self.context.asks_for_certificates(*id))
     }
 
     fn asked(&self, block: &AuthBlock, report: &mut Report) -> Auth {
@@ -209,9 +227,13 @@ impl Asking<'_> {
         let mut providers = Vec::new();
         for item in listed(written, report) {
             if item.value == MTLS {
-                let help =
-                    "remove it; `clientAuth.mode: optional` of the listener lets clients without one in";
-                report.error(&item.place, "bad-value", "a certificate is not optional for a route", help);
+                let help = "remove it; `clientAuth.mode: optional` of the listener lets clients without one in";
+                report.error(
+                    &item.place,
+                    "bad-value",
+                    "a certificate is not optional for a route",
+                    help,
+                );
                 continue;
             }
             providers.extend(self.provider(item, &[], report));
@@ -219,14 +241,30 @@ impl Asking<'_> {
         providers
     }
 
-    fn provider(&self, item: &At<String>, others: &[&str], report: &mut Report) -> Option<ProviderId> {
+    fn provider(
+        &self,
+        item: &At<String>,
+        others: &[&str],
+        report: &mut Report,
+    ) -> Option<ProviderId> {
         let providers = self.context.providers;
-        let found = (0..).map(ProviderId).zip(providers).find(|(_, provider)| *provider.name == *item.value);
+        let found = (0..)
+            .map(ProviderId)
+            .zip(providers)
+            .find(|(_, provider)| *provider.name == *item.value);
         if found.is_none() && item.value == "none" {
             let help = "write `auth: none` for an open route";
-            report.error(&item.place, "bad-value", "`none` does not stand in a list", help);
+            report.error(
+                &item.place,
+                "bad-value",
+                "`none` does not stand in a list",
+                help,
+            );
         } else if found.is_none() {
-            let known = providers.iter().map(|provider| &*provider.name).chain(others.iter().copied());
+            let known = providers
+                .iter()
+                .map(|provider| &*provider.name)
+                .chain(others.iter().copied());
             name::unresolved("token provider", &item.value, &item.place, known, report);
         }
         found.map(|(id, _)| id)
@@ -234,36 +272,51 @@ impl Asking<'_> {
 
     /// A listener that never asks for a certificate makes the route refuse everybody who comes through it.
     fn check_certificates(&self, place: &Place, report: &mut Report) {
-        for id in self.listeners.iter().filter(|id| !self.context.asks_for_certificates(**id)) {
+        for id in self
+            .listeners
+            .iter()
+            .filter(|id| !self.context.asks_for_certificates(**id))
+        {
             let message = format!(
                 "the route `{}` asks for a client certificate, and its listener `{}` has no `clientAuth`",
                 self.name,
                 self.context.listener(*id).name
             );
-            let help = "add `tls.clientAuth` to the listener, or name other `listeners` for the route";
+            let help =
+                "add `tls.clientAuth` to the listener, or name other `listeners` for the route";
             report.error(place, "no-client-auth", message, help);
         }
     }
 
     /// Two tokens at once: they must be able to stand in two places, and must not say two things under one name.
-    fn together(&self, credentials: &[Credential], written: &At<Vec<At<String>>>, report: &mut Report) {
-        let tokens = credentials.iter().filter_map(|credential| match credential {
-            Credential::Token(id) => Some(&self.context.providers[id.0 as usize]),
-            Credential::Mtls => None,
-        });
+    fn together(
+        &self,
+        credentials: &[Credential],
+        written: &At<Vec<At<String>>>,
+        report: &mut Report,
+    ) {
+        let tokens = credentials
+            .iter()
+            .filter_map(|credential| match credential {
+                Credential::Token(id) => Some(&self.context.providers[id.0 as usize]),
+                Credential::Mtls => None,
+            });
         let tokens: Vec<_> = tokens.collect();
         for (index, one) in tokens.iter().enumerate() {
             for other in &tokens[..index] {
                 let both = format!("`{}` and `{}`", other.name, one.name);
                 if one.from == other.from {
-                    let message = format!("{both} read their token from the same place, so nobody has both");
+                    let message =
+                        format!("{both} read their token from the same place, so nobody has both");
                     let help = "write `anyOf`, or give one of the two another `from`";
                     report.warning(&written.place, "impossible-auth", message, help);
                 }
-                let header = one
-                    .claim_headers
-                    .iter()
-                    .find(|header| other.claim_headers.iter().any(|other| other.name == header.name));
+                let header = one.claim_headers.iter().find(|header| {
+                    other
+                        .claim_headers
+                        .iter()
+                        .any(|other| other.name == header.name)
+                });
                 if let Some(header) = header {
                     let message = format!("{both} both write the header `{}`", header.name);
                     let help = "give each its own name in `claimHeaders`";
@@ -279,9 +332,9 @@ pub(crate) fn may_have_token(auth: &Auth) -> bool {
     match &auth.requirement {
         Requirement::None => false,
         Requirement::Optional(_) => true,
-        Requirement::AnyOf(credentials) | Requirement::AllOf(credentials) => {
-            credentials.iter().any(|credential| matches!(credential, Credential::Token(_)))
-        }
+        Requirement::AnyOf(credentials) | Requirement::AllOf(credentials) => credentials
+            .iter()
+            .any(|credential| matches!(credential, Credential::Token(_))),
     }
 }
 
@@ -307,5 +360,8 @@ pub(crate) fn show(auth: &Auth, providers: &[JwtProvider]) -> Json {
         Requirement::AllOf(credentials) => ("allOf", credentials.iter().map(credential).collect()),
         Requirement::Optional(providers) => ("optional", providers.iter().map(provider).collect()),
     };
-    Object::new().with(key, names).with("mode", show::word(auth.mode)).into()
+    Object::new()
+        .with(key, names)
+        .with("mode", show::word(auth.mode))
+        .into()
 }

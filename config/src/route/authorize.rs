@@ -190,17 +190,24 @@ fn rule(block: &RuleBlock, report: &mut Report) -> AuthorizeRule {
     // A placeholder for what was refused.
     let action = word(&block.action, RuleAction::Deny);
     let mut rule = AuthorizeRule::new(name.into(), action);
-    let Some(when) = block.when.as_ref().map(|when| &when.value) else { return rule };
+    let Some(when) = block.when.as_ref().map(|when| &when.value) else {
+        return rule;
+    };
     rule.methods = method::list(when.methods.as_ref(), report);
     rule.scopes = scopes(when.scopes.as_ref(), report);
     rule.claims = claim::any_matches(when.claims.as_ref(), report);
     rule.subject_alt_names = when.client_cert.as_ref().map_or_else(Vec::new, |block| {
         let names = listed(block.value.subject_alt_names.as_ref(), report);
-        names.into_iter().filter_map(|name| san_pattern(name, report)).collect()
+        names
+            .into_iter()
+            .filter_map(|name| san_pattern(name, report))
+            .collect()
     });
     let ranges = listed(when.source_cidrs.as_ref(), report);
-    rule.source_cidrs =
-        ranges.into_iter().filter_map(|range| cidr::accept(&range.value, &range.place, report)).collect();
+    rule.source_cidrs = ranges
+        .into_iter()
+        .filter_map(|range| cidr::accept(&range.value, &range.place, report))
+        .collect();
     rule
 }
 
@@ -212,12 +219,17 @@ fn can_be_known(when: &WhenBlock, auth: &Auth, asking: &Asking<'_>, report: &mut
     ];
     for (key, place) in of_token {
         if let Some(place) = place.filter(|_| !may_have_token(auth)) {
-            let message = format!("`{key}` are those of a token, and `auth` of this route asks for none");
+            let message =
+                format!("`{key}` are those of a token, and `auth` of this route asks for none");
             let help = "add `auth: { anyOf: […] }` with a token provider to the route";
             report.error(place, "no-token", message, help);
         }
     }
-    if let Some(cert) = when.client_cert.as_ref().filter(|_| !asking.may_have_certificate()) {
+    if let Some(cert) = when
+        .client_cert
+        .as_ref()
+        .filter(|_| !asking.may_have_certificate())
+    {
         let message = "no listener of this route asks for a client certificate";
         let help = "add `tls.clientAuth` to a listener of the route";
         report.error(&cert.place, "no-client-auth", message, help);
@@ -231,7 +243,12 @@ fn scopes(written: Option<&At<Vec<At<String>>>>, report: &mut Report) -> Vec<Arc
         let good = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
         if item.value.is_empty() || !item.value.bytes().all(good) {
             let message = format!("{:?} is not a scope", item.value);
-            report.error(&item.place, "bad-scope", message, "write each scope as an item of its own");
+            report.error(
+                &item.place,
+                "bad-scope",
+                message,
+                "write each scope as an item of its own",
+            );
         }
         scopes.push(item.value.as_str().into());
     }
@@ -257,15 +274,19 @@ fn san_pattern(item: &At<String>, report: &mut Report) -> Option<SanPattern> {
         return Some(SanPattern::new(text));
     }
     let message = format!("{text:?} is no pattern of a name in a certificate");
-    let help =
-        "`*` stands for a whole segment, `**` for any number: spiffe://prod/ns/*/sa/api, *.example.com";
+    let help = "`*` stands for a whole segment, `**` for any number: spiffe://prod/ns/*/sa/api, *.example.com";
     report.error(&item.place, "bad-san", message, help);
     None
 }
 
 /// The items of a list that may be absent and is not empty, each once.
-fn listed<'a>(written: Option<&'a At<Vec<At<String>>>>, report: &mut Report) -> Vec<&'a At<String>> {
-    let Some(written) = written else { return Vec::new() };
+fn listed<'a>(
+    written: Option<&'a At<Vec<At<String>>>>,
+    report: &mut Report,
+) -> Vec<&'a At<String>> {
+    let Some(written) = written else {
+        return Vec::new();
+    };
     if written.value.is_empty() {
         let help = "add an item, or remove the key to ask for nothing";
         report.error(&written.place, "empty-list", "the list is empty", help);
@@ -283,7 +304,10 @@ fn unreachable(rules: &[AuthorizeRule], items: &[At<RuleBlock>], report: &mut Re
         });
         let Some((_, wide)) = wider else { continue };
         let place = |item: &At<RuleBlock>| -> Place {
-            item.value.name.as_ref().map_or_else(|| item.place.clone(), |name| name.place.clone())
+            item.value
+                .name
+                .as_ref()
+                .map_or_else(|| item.place.clone(), |name| name.place.clone())
         };
         let message = format!(
             "the rule `{}` never decides anything: `{}` takes all its requests",
@@ -300,21 +324,34 @@ fn unreachable(rules: &[AuthorizeRule], items: &[At<RuleBlock>], report: &mut Re
 /// Whether `wide` takes every request that `narrow` takes.
 fn covers(wide: &AuthorizeRule, narrow: &AuthorizeRule) -> bool {
     one_of(&wide.methods, &narrow.methods, Method::eq)
-        && wide.scopes.iter().all(|scope| narrow.scopes.contains(scope))
-        && wide.claims.iter().all(|claim| narrow.claims.iter().any(|other| claim_covers(claim, other)))
-        && one_of(&wide.subject_alt_names, &narrow.subject_alt_names, |wide, narrow| {
-            wide.as_str() == "**" || wide == narrow
-        })
-        && one_of(&wide.source_cidrs, &narrow.source_cidrs, |wide: &Cidr, narrow: &Cidr| {
-            wide.network.is_ipv4() == narrow.network.is_ipv4()
-                && wide.prefix <= narrow.prefix
-                && wide.contains(narrow.network)
-        })
+        && wide
+            .scopes
+            .iter()
+            .all(|scope| narrow.scopes.contains(scope))
+        && wide
+            .claims
+            .iter()
+            .all(|claim| narrow.claims.iter().any(|other| claim_covers(claim, other)))
+        && one_of(
+            &wide.subject_alt_names,
+            &narrow.subject_alt_names,
+            |wide, narrow| wide.as_str() == "**" || wide == narrow,
+        )
+        && one_of(
+            &wide.source_cidrs,
+            &narrow.source_cidrs,
+            |wide: &Cidr, narrow: &Cidr| {
+                wide.network.is_ipv4() == narrow.network.is_ipv4()
+                    && wide.prefix <= narrow.prefix
+                    && wide.contains(narrow.network)
+            },
+        )
 }
 
 /// Lists of which one must hold; an empty one asks for nothing.
 fn one_of<T>(wide: &[T], narrow: &[T], covers: impl Fn(&T, &T) -> bool) -> bool {
-    wide.is_empty() || (!narrow.is_empty() && narrow.iter().all(|one| wide.iter().any(|w| covers(w, one))))
+    wide.is_empty()
+        || (!narrow.is_empty() && narrow.iter().all(|one| wide.iter().any(|w| covers(w, one))))
 }
 
 fn claim_covers(wide: &ClaimMatch, narrow: &ClaimMatch) -> bool {
@@ -328,17 +365,27 @@ fn claim_covers(wide: &ClaimMatch, narrow: &ClaimMatch) -> bool {
 /// Shows what was accepted.
 pub(crate) fn show(authorize: &Authorize) -> Object {
     let rules: Vec<Value> = authorize.rules.iter().map(show_rule).collect();
-    Object::new().with("mode", show::word(authorize.mode)).with("rules", rules)
+    Object::new()
+        .with("mode", show::word(authorize.mode))
+        .with("rules", rules)
 }
 
 fn show_rule(rule: &AuthorizeRule) -> Value {
     let cert = list(&rule.subject_alt_names, |name| text(name.as_str()));
-    let ranges = list(&rule.source_cidrs, |range| format!("{}/{}", range.network, range.prefix).into());
+    let ranges = list(&rule.source_cidrs, |range| {
+        format!("{}/{}", range.network, range.prefix).into()
+    });
     let when = Object::new()
-        .maybe("methods", list(&rule.methods, |method| method.as_str().into()))
+        .maybe(
+            "methods",
+            list(&rule.methods, |method| method.as_str().into()),
+        )
         .maybe("scopes", list(&rule.scopes, |scope| text(scope)))
         .maybe("claims", claim::show(&rule.claims))
-        .maybe("clientCert", cert.map(|names| Object::new().with("subjectAltNames", names)))
+        .maybe(
+            "clientCert",
+            cert.map(|names| Object::new().with("subjectAltNames", names)),
+        )
         .maybe("sourceCIDRs", ranges);
     Object::new()
         .with("name", &*rule.name)

@@ -50,7 +50,12 @@ pub(crate) fn accept(
 ) -> Vec<WeightedBackend> {
     if references.value.is_empty() {
         let help = "name an upstream, or remove the key";
-        report.error(&references.place, "empty-list", "the route leads nowhere", help);
+        report.error(
+            &references.place,
+            "empty-list",
+            "the route leads nowhere",
+            help,
+        );
         return Vec::new();
     }
     let mut backends = Vec::with_capacity(references.value.len());
@@ -63,17 +68,27 @@ pub(crate) fn accept(
             },
         };
         if let Some(upstream) = context::upstream(name, place, context, report) {
-            backends.push(WeightedBackend { upstream, weight: narrow(weight) });
+            backends.push(WeightedBackend {
+                upstream,
+                weight: narrow(weight),
+            });
         }
     }
     if !backends.is_empty() && backends.iter().all(|backend| backend.weight == 0) {
         let help = "give at least one a weight over 0";
-        report.error(&references.place, "no-weight", "all weights are 0, so nothing is sent", help);
+        report.error(
+            &references.place,
+            "no-weight",
+            "all weights are 0, so nothing is sent",
+            help,
+        );
     }
     backends
 }
 
 /// Shows what was accepted; the upstream by its name.
 pub(crate) fn show(backend: &WeightedBackend, name: &str) -> Object {
-    Object::new().with("name", name).with("weight", backend.weight)
+    Object::new()
+        .with("name", name)
+        .with("weight", backend.weight)
 }

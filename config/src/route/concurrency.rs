@@ -37,7 +37,11 @@ pub struct Concurrency {
 impl Concurrency {
     /// A limit with a queue in front.
     pub fn new(max: u32, queue: u32, queue_timeout: Duration) -> Self {
-        Self { max, queue, queue_timeout }
+        Self {
+            max,
+            queue,
+            queue_timeout,
+        }
     }
 }
 
@@ -49,7 +53,12 @@ pub(crate) fn accept(block: &ConcurrencyBlock, report: &mut Report) -> Concurren
     let queue = narrow(number(&block.queue, 0));
     if let Some(written) = block.queue_timeout.as_ref().filter(|_| queue == 0) {
         let message = "`queueTimeout` has no effect without a queue";
-        report.error(&written.place, "conflicting-keys", message, "add `queue: …`, or remove it");
+        report.error(
+            &written.place,
+            "conflicting-keys",
+            message,
+            "add `queue: …`, or remove it",
+        );
     }
     Concurrency {
         max: narrow(number(&block.max, 1)),
@@ -64,5 +73,8 @@ pub(crate) fn show(concurrency: &Concurrency) -> Object {
         .with("max", concurrency.max)
         .with("queue", concurrency.queue)
         // Without a queue the key is refused.
-        .maybe("queueTimeout", (concurrency.queue > 0).then(|| time(concurrency.queue_timeout)))
+        .maybe(
+            "queueTimeout",
+            (concurrency.queue > 0).then(|| time(concurrency.queue_timeout)),
+        )
 }

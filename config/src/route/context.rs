@@ -29,7 +29,10 @@ pub(crate) struct Context<'a> {
 
 impl Context<'_> {
     pub(crate) fn inbound(&self) -> Vec<ListenerId> {
-        self.ids().filter(|(_, l)| l.direction == Direction::Inbound).map(|(id, _)| id).collect()
+        self.ids()
+            .filter(|(_, l)| l.direction == Direction::Inbound)
+            .map(|(id, _)| id)
+            .collect()
     }
 
     pub(crate) fn ids(&self) -> impl Iterator<Item = (ListenerId, &Listener)> {
@@ -42,7 +45,10 @@ impl Context<'_> {
 
     /// Whether clients of a listener are asked for a certificate.
     pub(crate) fn asks_for_certificates(&self, id: ListenerId) -> bool {
-        self.listener(id).tls.as_ref().is_some_and(|tls| tls.client_auth.is_some())
+        self.listener(id)
+            .tls
+            .as_ref()
+            .is_some_and(|tls| tls.client_auth.is_some())
     }
 }
 
@@ -63,7 +69,12 @@ pub(crate) fn upstream(
 fn unresolved(name: &str, place: &Place, context: &Context<'_>, report: &mut Report) {
     if name == "app" {
         let help = "add `app: { port: 8080 }` with the port of the application in this pod";
-        report.error(place, "unresolved-reference", "there is no `app` in this file", help);
+        report.error(
+            place,
+            "unresolved-reference",
+            "there is no `app` in this file",
+            help,
+        );
     } else {
         let known = context.upstreams.iter().map(|upstream| &*upstream.name);
         name::unresolved("upstream", name, place, known, report);

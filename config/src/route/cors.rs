@@ -100,7 +100,12 @@ pub(crate) fn accept(
     let credentials = blocks().find_map(|block| block.value.allow_credentials.as_ref());
     if origins.is_none() {
         let help = "add `allowOrigins: [https://shop.example.com]`";
-        report.missing(&block.place, &["allowOrigins"], "`cors` allows no origin", help);
+        report.missing(
+            &block.place,
+            &["allowOrigins"],
+            "`cors` allows no origin",
+            help,
+        );
     }
     let mut cors = Cors::new(origins.map_or_else(Vec::new, |written| allowed(written, report)));
     cors.allow_credentials = flag(&credentials.cloned(), false);
@@ -115,7 +120,10 @@ pub(crate) fn accept(
             "name the origins, or remove `allowCredentials`",
         );
     }
-    cors.allow_methods = allow_methods(blocks().find_map(|block| block.value.allow_methods.as_ref()), report);
+    cors.allow_methods = allow_methods(
+        blocks().find_map(|block| block.value.allow_methods.as_ref()),
+        report,
+    );
     cors.allow_headers = header_names(
         blocks().find_map(|block| block.value.allow_headers.as_ref()),
         "remove the key: a preflight is then told what it asks for",
@@ -126,7 +134,10 @@ pub(crate) fn accept(
         "name the headers",
         report,
     );
-    cors.max_age = max_age(&blocks().find_map(|block| block.value.max_age.clone()), report);
+    cors.max_age = max_age(
+        &blocks().find_map(|block| block.value.max_age.clone()),
+        report,
+    );
     Some(cors)
 }
 
@@ -140,7 +151,12 @@ fn allowed(written: &At<Vec<At<String>>>, report: &mut Report) -> Vec<OriginMatc
         let origin = match origin(&item.value) {
             Ok(origin) => origin,
             Err(help) => {
-                report.error(&item.place, "bad-origin", format!("{:?} is not an origin", item.value), help);
+                report.error(
+                    &item.place,
+                    "bad-origin",
+                    format!("{:?} is not an origin", item.value),
+                    help,
+                );
                 continue;
             }
         };
@@ -154,7 +170,12 @@ fn allowed(written: &At<Vec<At<String>>>, report: &mut Report) -> Vec<OriginMatc
         && origins.contains(&OriginMatch::Any)
     {
         let message = "`*` takes every origin, so the others mean nothing";
-        report.error(&written.place, "conflicting-keys", message, "keep `*`, or the others");
+        report.error(
+            &written.place,
+            "conflicting-keys",
+            message,
+            "keep `*`, or the others",
+        );
     }
     origins
 }
@@ -169,10 +190,13 @@ fn origin(text: &str) -> Result<OriginMatch, String> {
     if lower == "null" {
         return Err("sandboxed pages of every site send null; name a real origin".to_owned());
     }
-    let (scheme, rest) = lower.split_once("://").ok_or_else(|| match lower.contains(['/', '*', ':']) {
-        true => FORM.to_owned(),
-        false => format!("write https://{lower}"),
-    })?;
+    let (scheme, rest) =
+        lower
+            .split_once("://")
+            .ok_or_else(|| match lower.contains(['/', '*', ':']) {
+                true => FORM.to_owned(),
+                false => format!("write https://{lower}"),
+            })?;
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
     if !scheme.starts_with(|c: char| c.is_ascii_alphabetic()) || !scheme.chars().all(plain) {
         return Err(FORM.to_owned());
@@ -192,10 +216,15 @@ fn origin(text: &str) -> Result<OriginMatch, String> {
         "https" => Some(443),
         _ => None,
     };
-    let port = port.filter(|port| Some(*port) != own).map(|port| format!(":{port}")).unwrap_or_default();
+    let port = port
+        .filter(|port| Some(*port) != own)
+        .map(|port| format!(":{port}"))
+        .unwrap_or_default();
     if !tail.is_empty() {
         let star = if wildcard.is_some() { "*." } else { "" };
-        return Err(format!("an origin has no path: write {scheme}://{star}{host}{port}"));
+        return Err(format!(
+            "an origin has no path: write {scheme}://{star}{host}{port}"
+        ));
     }
     Ok(match wildcard {
         Some(_) => OriginMatch::Wildcard {
@@ -221,14 +250,26 @@ fn header_names(
     star_help: &str,
     report: &mut Report,
 ) -> Vec<HeaderName> {
-    let Some(written) = written else { return Vec::new() };
+    let Some(written) = written else {
+        return Vec::new();
+    };
     if written.value.is_empty() {
-        report.error(&written.place, "empty-list", "the list is empty", "add a header, or remove the key");
+        report.error(
+            &written.place,
+            "empty-list",
+            "the list is empty",
+            "add a header, or remove the key",
+        );
     }
     let mut names = Vec::new();
     for item in name::each_once(&written.value, report) {
         if item.value == "*" {
-            report.error(&item.place, "bad-header-name", "`*` is no header", star_help);
+            report.error(
+                &item.place,
+                "bad-header-name",
+                "`*` is no header",
+                star_help,
+            );
         } else if let Some(name) = headers::parse_name(&item.value, &item.place, report) {
             names.push(name);
         }
@@ -242,7 +283,12 @@ fn max_age(written: &Field<Time>, report: &mut Report) -> Option<Duration> {
     let age = written.value.0;
     if age.subsec_nanos() != 0 {
         let message = "`maxAge` is told to browsers in whole seconds";
-        report.error(&written.place, "out-of-range", message, "write for example 10m, or 0s to keep nothing");
+        report.error(
+            &written.place,
+            "out-of-range",
+            message,
+            "write for example 10m, or 0s to keep nothing",
+        );
     }
     Some(age)
 }
@@ -253,9 +299,18 @@ pub(crate) fn show(cors: &Cors) -> Object {
     Object::new()
         .with("allowOrigins", origins)
         .with("allowCredentials", cors.allow_credentials)
-        .maybe("allowMethods", list(&cors.allow_methods, |method| method.as_str().into()))
-        .maybe("allowHeaders", list(&cors.allow_headers, |name| name.as_str().into()))
-        .maybe("exposeHeaders", list(&cors.expose_headers, |name| name.as_str().into()))
+        .maybe(
+            "allowMethods",
+            list(&cors.allow_methods, |method| method.as_str().into()),
+        )
+        .maybe(
+            "allowHeaders",
+            list(&cors.allow_headers, |name| name.as_str().into()),
+        )
+        .maybe(
+            "exposeHeaders",
+            list(&cors.expose_headers, |name| name.as_str().into()),
+        )
         .maybe("maxAge", cors.max_age.map(time))
 }
 
@@ -275,33 +330,71 @@ mod tests {
     fn origins_are_read_as_browsers_write_them() {
         let exact = |text: &str| Ok(OriginMatch::Exact(text.into()));
         let wildcard = |scheme: &str, suffix: &str| {
-            Ok(OriginMatch::Wildcard { scheme: scheme.into(), suffix: suffix.into() })
+            Ok(OriginMatch::Wildcard {
+                scheme: scheme.into(),
+                suffix: suffix.into(),
+            })
         };
         for (text, expected) in [
             ("*", Ok(OriginMatch::Any)),
-            ("https://shop.example.com", exact("https://shop.example.com")),
-            ("HTTPS://Shop.Example.com:443", exact("https://shop.example.com")),
+            (
+                "https://shop.example.com",
+                exact("https://shop.example.com"),
+            ),
+            (
+                "HTTPS://Shop.Example.com:443",
+                exact("https://shop.example.com"),
+            ),
             ("http://localhost:3000", exact("http://localhost:3000")),
             ("http://127.0.0.1:80", exact("http://127.0.0.1")),
             ("https://[::1]:8443", exact("https://[::1]:8443")),
             ("capacitor://localhost", exact("capacitor://localhost")),
-            ("https://*.example.com", wildcard("https://", ".example.com")),
-            ("https://*.example.com:8443", wildcard("https://", ".example.com:8443")),
+            (
+                "https://*.example.com",
+                wildcard("https://", ".example.com"),
+            ),
+            (
+                "https://*.example.com:8443",
+                wildcard("https://", ".example.com:8443"),
+            ),
         ] {
             assert_eq!(origin(text), expected, "{text}");
         }
         for (text, help) in [
             ("shop.example.com", "write https://shop.example.com"),
-            ("https://shop.example.com/", "an origin has no path: write https://shop.example.com"),
-            ("https://*.a.example/x", "an origin has no path: write https://*.a.example"),
-            ("https://*", "`*.` stands once, in front of the host: https://*.example.com"),
-            ("https://a.*.example.com", "`*.` stands once, in front of the host: https://*.example.com"),
+            (
+                "https://shop.example.com/",
+                "an origin has no path: write https://shop.example.com",
+            ),
+            (
+                "https://*.a.example/x",
+                "an origin has no path: write https://*.a.example",
+            ),
+            (
+                "https://*",
+                "`*.` stands once, in front of the host: https://*.example.com",
+            ),
+            (
+                "https://a.*.example.com",
+                "`*.` stands once, in front of the host: https://*.example.com",
+            ),
             ("https://*.10.0.0.1", "an address has no names below it"),
-            ("null", "sandboxed pages of every site send null; name a real origin"),
+            (
+                "null",
+                "sandboxed pages of every site send null; name a real origin",
+            ),
         ] {
             assert_eq!(origin(text), Err(help.to_owned()), "{text}");
         }
-        for text in ["", "https://", "https://user@a.example", "https://a b", "://a", "https://a:0", "a:80"] {
+        for text in [
+            "",
+            "https://",
+            "https://user@a.example",
+            "https://a b",
+            "://a",
+            "https://a:0",
+            "a:80",
+        ] {
             assert!(origin(text).is_err(), "{text}");
         }
     }

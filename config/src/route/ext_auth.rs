@@ -71,7 +71,10 @@ pub struct ExtAuth {
 impl ExtAuth {
     /// Host of what is asked.
     pub fn host(&self) -> &str {
-        self.tls.as_ref().and_then(|tls| tls.hostname.as_deref()).unwrap_or(&self.endpoint.authority)
+        self.tls
+            .as_ref()
+            .and_then(|tls| tls.hostname.as_deref())
+            .unwrap_or(&self.endpoint.authority)
     }
 }
 
@@ -86,13 +89,25 @@ pub(crate) fn accept(
     report: &mut Report,
 ) -> Option<ExtAuth> {
     let request_headers = names(block.request_headers.as_ref(), not_sent, report);
-    let response_headers =
-        names(block.response_headers.as_ref(), |name| not_handed_on(name, providers), report);
+    let response_headers = names(
+        block.response_headers.as_ref(),
+        |name| not_handed_on(name, providers),
+        report,
+    );
     let timeout = time_over_zero(&block.timeout, EXT_AUTH_TIMEOUT, report);
     let on_error = word(&block.on_error, OnError::Deny);
-    if let Some(written) = block.on_error.as_ref().filter(|_| on_error == OnError::Allow) {
+    if let Some(written) = block
+        .on_error
+        .as_ref()
+        .filter(|_| on_error == OnError::Allow)
+    {
         let message = "whoever makes this service fail or wait gets past it";
-        report.warning(&written.place, "fails-open", message, "write onError: deny, or leave it out");
+        report.warning(
+            &written.place,
+            "fails-open",
+            message,
+            "write onError: deny, or leave it out",
+        );
     }
     let (endpoint, secure, path) = endpoint(block.url.as_ref()?, report)?;
     let tls = client::of_url(block.tls.as_ref(), secure, "https", files, report);
@@ -117,9 +132,16 @@ fn names(
 ) -> Vec<HeaderName> {
     let mut names = Vec::new();
     for item in written.map_or(&[][..], |written| &written.value) {
-        let Some(name) = headers::parse_name(&item.value, &item.place, report) else { continue };
+        let Some(name) = headers::parse_name(&item.value, &item.place, report) else {
+            continue;
+        };
         if let Some(help) = forbidden(&name) {
-            report.error(&item.place, "forbidden-header", format!("`{name}` cannot stand here"), help);
+            report.error(
+                &item.place,
+                "forbidden-header",
+                format!("`{name}` cannot stand here"),
+                help,
+            );
         }
         headers::once(names.contains(&name), &item.place, report);
         names.push(name);
@@ -141,9 +163,9 @@ fn not_handed_on(name: &HeaderName, providers: &[JwtProvider]) -> Option<&'stati
     match *name {
         header::HOST => Some("use `urlRewrite.hostname` for the Host sent on"),
         header::EXPECT => Some("remove it: only the client knows whether it waits"),
-        header::LOCATION | header::WWW_AUTHENTICATE => {
-            Some("remove it: it means nothing to the app, and a denial hands it to the client anyway")
-        }
+        header::LOCATION | header::WWW_AUTHENTICATE => Some(
+            "remove it: it means nothing to the app, and a denial hands it to the client anyway",
+        ),
         _ if carries_claims(name, providers) => Some("`claimHeaders` owns it; use another name"),
         _ => headers::not_the_apps(name),
     }
@@ -152,7 +174,9 @@ fn not_handed_on(name: &HeaderName, providers: &[JwtProvider]) -> Option<&'stati
 /// Whether claims are sent to the app under this name, or one that reads like it.
 fn carries_claims(name: &HeaderName, providers: &[JwtProvider]) -> bool {
     let dashed = |name: &HeaderName| name.as_str().replace('_', "-");
-    let mut carried = providers.iter().flat_map(|provider| &provider.claim_headers);
+    let mut carried = providers
+        .iter()
+        .flat_map(|provider| &provider.claim_headers);
     carried.any(|header| dashed(&header.name) == dashed(name))
 }
 
@@ -161,34 +185,76 @@ fn endpoint(written: &At<String>, report: &mut Report) -> Option<(EndpointSpec, 
     let parsed = match url::parse(&written.value) {
         Ok(parsed) => parsed,
         Err(refusal) => {
-            refusal.report(&written.value, "http://host:port/path", &written.place, report);
+            refusal.report(
+                &written.value,
+                "http://host:port/path",
+                &written.place,
+                report,
+            );
             return None;
         }
     };
     // A query may follow the host at once.
-    let target =
-        if parsed.tail.starts_with('/') { parsed.tail.to_owned() } else { format!("/{}", parsed.tail) };
+    let target = if parsed.tail.starts_with('/') {
+        parsed.tail.to_owned()
+    } else {
+        format!("/{}", parsed.tail)
+    };
     if target.contains('#') || target.parse::<PathAndQuery>().is_err() {
         let message = format!("{:?} is not a URL to ask", written.value);
-        report.error(&written.place, "bad-url", message, "write http://host:port/path, without a fragment");
+        report.error(
+            &written.place,
+            "bad-url",
+            message,
+            "write http://host:port/path, without a fragment",
+        );
         return None;
     }
-    path::target(&At { value: target.clone(), place: written.place.clone() }, report);
-    let endpoint = EndpointSpec { address: parsed.address, authority: parsed.authority.into(), weight: 1 };
+    path::target(
+        &At {
+            value: target.clone(),
+            place: written.place.clone(),
+        },
+        report,
+    );
+    let endpoint = EndpointSpec {
+        address: parsed.address,
+        authority: parsed.authority.into(),
+        weight: 1,
+    };
     Some((endpoint, parsed.secure, target))
 }
 
 /// Shows what was accepted.
 pub(crate) fn show(service: &ExtAuth) -> Object {
-    let scheme = if service.tls.is_some() { "https" } else { "http" };
-    let tls = service.tls.as_deref().filter(|tls| **tls != ClientTls::default());
+    let scheme = if service.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    let tls = service
+        .tls
+        .as_deref()
+        .filter(|tls| **tls != ClientTls::default());
     Object::new()
-        .with("url", text(&format!("{scheme}://{}{}", service.endpoint.authority, service.path)))
+        .with(
+            "url",
+            text(&format!(
+                "{scheme}://{}{}",
+                service.endpoint.authority, service.path
+            )),
+        )
         .maybe("tls", tls.map(client::show))
         .with("timeout", time(service.timeout))
         .with("onError", show::word(service.on_error))
-        .maybe("requestHeaders", list(&service.request_headers, |name| name.as_str().into()))
-        .maybe("responseHeaders", list(&service.response_headers, |name| name.as_str().into()))
+        .maybe(
+            "requestHeaders",
+            list(&service.request_headers, |name| name.as_str().into()),
+        )
+        .maybe(
+            "responseHeaders",
+            list(&service.response_headers, |name| name.as_str().into()),
+        )
         .with("includeQuery", service.include_query)
         .with("includeClientAddress", service.include_client_address)
 }

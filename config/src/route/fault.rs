@@ -49,18 +49,36 @@ pub(crate) fn accept(written: &At<FaultBlock>, report: &mut Report) -> Fault {
     let abort = block.abort_status.as_ref().map(|status| &status.place);
     if delay.is_none() && abort.is_none() {
         let help = "write `delay` and `delayPercent`, or `abortStatus` and `abortPercent`";
-        report.missing(&written.place, &["delay", "abortStatus"], "`fault` does nothing", help);
+        report.missing(
+            &written.place,
+            &["delay", "abortStatus"],
+            "`fault` does nothing",
+            help,
+        );
     }
-    both(("delay", delay), ("delayPercent", &block.delay_percent), report);
-    both(("abortStatus", abort), ("abortPercent", &block.abort_percent), report);
+    both(
+        ("delay", delay),
+        ("delayPercent", &block.delay_percent),
+        report,
+    );
+    both(
+        ("abortStatus", abort),
+        ("abortPercent", &block.abort_percent),
+        report,
+    );
     let share = |share: &Field<Share>| Percent(share.as_ref().map_or(0, |share| share.value.0));
     let status = |status: u64| StatusCode::from_u16(narrow(status)).unwrap_or_default();
     Fault {
-        delay: block
-            .delay
+        delay: block.delay.as_ref().map(|written| {
+            (
+                delay_over_zero(written, report),
+                share(&block.delay_percent),
+            )
+        }),
+        abort: block
+            .abort_status
             .as_ref()
-            .map(|written| (delay_over_zero(written, report), share(&block.delay_percent))),
-        abort: block.abort_status.as_ref().map(|one| (status(one.value.0), share(&block.abort_percent))),
+            .map(|one| (status(one.value.0), share(&block.abort_percent))),
     }
 }
 
@@ -68,12 +86,21 @@ pub(crate) fn accept(written: &At<FaultBlock>, report: &mut Report) -> Fault {
 fn delay_over_zero(written: &At<Time>, report: &mut Report) -> Duration {
     if written.value.0.is_zero() {
         let help = "write a duration over 0s, or remove `delay` and `delayPercent`";
-        report.error(&written.place, "out-of-range", "a delay of 0s holds no request back", help);
+        report.error(
+            &written.place,
+            "out-of-range",
+            "a delay of 0s holds no request back",
+            help,
+        );
     }
     written.value.0
 }
 
-fn both((key, place): (&str, Option<&Place>), (share, percent): (&str, &Field<Share>), report: &mut Report) {
+fn both(
+    (key, place): (&str, Option<&Place>),
+    (share, percent): (&str, &Field<Share>),
+    report: &mut Report,
+) {
     let (present, missing, place) = match (place, percent) {
         (Some(place), None) => (key, share, place),
         (None, Some(percent)) => (share, key, &percent.place),
@@ -89,6 +116,9 @@ pub(crate) fn show(fault: &Fault) -> Object {
     Object::new()
         .maybe("delay", fault.delay.map(|(delay, _)| time(delay)))
         .maybe("delayPercent", fault.delay.map(|(_, share)| percent(share)))
-        .maybe("abortStatus", fault.abort.map(|(status, _)| status.as_u16()))
+        .maybe(
+            "abortStatus",
+            fault.abort.map(|(status, _)| status.as_u16()),
+        )
         .maybe("abortPercent", fault.abort.map(|(_, share)| percent(share)))
 }

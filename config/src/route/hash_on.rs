@@ -17,10 +17,17 @@ pub(crate) fn accept(
     action: &Action,
     report: &mut Report,
 ) -> Option<HashOn> {
-    let (At { value, place }, Action::Forward(backends)) = (written?, action) else { return None };
+    let (At { value, place }, Action::Forward(backends)) = (written?, action) else {
+        return None;
+    };
     if !backends.is_empty() && backends.iter().filter(|backend| backend.weight > 0).count() < 2 {
         let help = "name several `backendRefs`, or remove it; endpoints are chosen by `loadBalancer` of the upstream";
-        report.error(place, "conflicting-keys", "`hashOn` has nothing to choose between", help);
+        report.error(
+            place,
+            "conflicting-keys",
+            "`hashOn` has nothing to choose between",
+            help,
+        );
     }
     hash_on::accept(value, report)
 }

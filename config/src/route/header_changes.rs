@@ -56,7 +56,11 @@ pub(crate) fn accept(
     let set = pick(|block| block.set.is_some()).and_then(|block| block.set.as_ref());
     let add = pick(|block| block.add.is_some()).and_then(|block| block.add.as_ref());
     let remove = pick(|block| block.remove.is_some()).and_then(|block| block.remove.as_ref());
-    HeaderChanges { remove: names(remove, report), set: values(set, report), add: values(add, report) }
+    HeaderChanges {
+        remove: names(remove, report),
+        set: values(set, report),
+        add: values(add, report),
+    }
 }
 
 fn names(list: Option<&At<Vec<At<String>>>>, report: &mut Report) -> Vec<HeaderName> {
@@ -70,7 +74,10 @@ fn names(list: Option<&At<Vec<At<String>>>>, report: &mut Report) -> Vec<HeaderN
     names
 }
 
-fn values(map: Option<&At<Entries<String>>>, report: &mut Report) -> Vec<(HeaderName, HeaderValue)> {
+fn values(
+    map: Option<&At<Entries<String>>>,
+    report: &mut Report,
+) -> Vec<(HeaderName, HeaderValue)> {
     let mut pairs: Vec<(HeaderName, HeaderValue)> = Vec::new();
     let entries = map.map_or(&[][..], |map| &map.value.0);
     for (index, (key, text)) in entries.iter().enumerate() {
@@ -104,11 +111,17 @@ fn changed_name(text: &str, place: &Place, report: &mut Report) -> Option<Header
 /// Shows what was accepted; `None` where nothing changes.
 pub(crate) fn show(changes: &HeaderChanges) -> Option<Object> {
     let map = |pairs: &[(HeaderName, HeaderValue)]| -> Option<Map<String, Value>> {
-        let pairs: Map<_, _> =
-            pairs.iter().map(|(name, value)| (name.to_string(), headers::show(value))).collect();
+        let pairs: Map<_, _> = pairs
+            .iter()
+            .map(|(name, value)| (name.to_string(), headers::show(value)))
+            .collect();
         (!pairs.is_empty()).then_some(pairs)
     };
-    let names: Vec<Value> = changes.remove.iter().map(|name| name.as_str().into()).collect();
+    let names: Vec<Value> = changes
+        .remove
+        .iter()
+        .map(|name| name.as_str().into())
+        .collect();
     let object = Object::new()
         .maybe("remove", (!names.is_empty()).then_some(names))
         .maybe("set", map(&changes.set))

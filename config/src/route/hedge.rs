@@ -42,10 +42,12 @@ impl Read for AfterValue {
             return None;
         };
         let (text, _) = reader.substituted(text, place)?;
-        let after =
-            parse_percentile(&text).map(Self::Percentile).or_else(|| parse_time(&text).map(Self::Time));
+        let after = parse_percentile(&text)
+            .map(Self::Percentile)
+            .or_else(|| parse_time(&text).map(Self::Time));
         if after.is_none() {
-            let message = format!("{text:?} is neither a duration nor a percentile from p50 to p99");
+            let message =
+                format!("{text:?} is neither a duration nor a percentile from p50 to p99");
             reader.invalid(place, "bad-duration", message, HELP.to_owned());
         }
         after
@@ -53,7 +55,11 @@ impl Read for AfterValue {
 }
 
 fn parse_percentile(text: &str) -> Option<u8> {
-    let number = text.strip_prefix('p').filter(|digits| digits.len() == 2)?.parse().ok()?;
+    let number = text
+        .strip_prefix('p')
+        .filter(|digits| digits.len() == 2)?
+        .parse()
+        .ok()?;
     (50..=99).contains(&number).then_some(number)
 }
 
@@ -95,16 +101,26 @@ pub(crate) fn accept(
     upstreams: &[Upstream],
     report: &mut Report,
 ) -> Option<Hedge> {
-    let At { value: block, place } = block?;
+    let At {
+        value: block,
+        place,
+    } = block?;
     let alone = |backend: &WeightedBackend| {
-        upstreams.get(backend.upstream.0 as usize).is_some_and(|upstream| upstream.endpoints.len() == 1)
+        upstreams
+            .get(backend.upstream.0 as usize)
+            .is_some_and(|upstream| upstream.endpoints.len() == 1)
     };
     if let Action::Forward(backends) = action
         && !backends.is_empty()
         && backends.iter().all(alone)
     {
         let message = "no upstream of this route has a second endpoint";
-        report.warning(place, "never-hedges", message, "add endpoints, or remove `hedge`");
+        report.warning(
+            place,
+            "never-hedges",
+            message,
+            "add endpoints, or remove `hedge`",
+        );
     }
     let written = block.after.as_ref()?;
     let after = match written.value {
@@ -112,7 +128,12 @@ pub(crate) fn accept(
         AfterValue::Time(time) => {
             if time.is_zero() {
                 let message = "a second request at once is twice the load";
-                report.error(&written.place, "out-of-range", message, "write a duration over 0s, or p95");
+                report.error(
+                    &written.place,
+                    "out-of-range",
+                    message,
+                    "write a duration over 0s, or p95",
+                );
             }
             HedgeAfter::Time(time)
         }
@@ -127,7 +148,9 @@ pub(crate) fn show(hedge: &Hedge) -> Object {
         HedgeAfter::Time(after) => show::time(after),
         HedgeAfter::Percentile(number) => format!("p{number}").into(),
     };
-    Object::new().with("after", after).with("maxPercent", percent(hedge.max_percent))
+    Object::new()
+        .with("after", after)
+        .with("maxPercent", percent(hedge.max_percent))
 }
 
 #[cfg(test)]

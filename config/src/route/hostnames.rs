@@ -9,15 +9,24 @@ use crate::{
 
 /// Checks what was written.
 pub(crate) fn accept(written: Option<&At<Vec<At<String>>>>, report: &mut Report) -> Vec<Hostname> {
-    let Some(written) = written else { return Vec::new() };
+    let Some(written) = written else {
+        return Vec::new();
+    };
     if written.value.is_empty() {
         let help = "name a host, or remove the key to take every host";
-        report.error(&written.place, "empty-list", "the route takes no host", help);
+        report.error(
+            &written.place,
+            "empty-list",
+            "the route takes no host",
+            help,
+        );
     }
     let mut hostnames: Vec<Hostname> = Vec::new();
     let mut named = HashSet::new();
     for item in &written.value {
-        let Some(hostname) = hostname::pattern(item, report) else { continue };
+        let Some(hostname) = hostname::pattern(item, report) else {
+            continue;
+        };
         if named.insert(hostname.clone()) {
             hostnames.push(hostname);
         } else {

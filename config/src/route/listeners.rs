@@ -24,39 +24,75 @@ pub(crate) fn accept(
         let inbound = context.inbound();
         if inbound.is_empty() {
             let help = "name the outbound listeners it serves: `listeners: […]`";
-            report.error(place, "missing-key", "the route serves no listener: none is inbound", help);
+            report.error(
+                place,
+                "missing-key",
+                "the route serves no listener: none is inbound",
+                help,
+            );
         }
         return (inbound, Direction::Inbound);
     };
     if written.value.is_empty() {
         let help = "name a listener, or remove the key to serve all inbound ones";
-        report.error(&written.place, "empty-list", "the route serves no listener", help);
+        report.error(
+            &written.place,
+            "empty-list",
+            "the route serves no listener",
+            help,
+        );
     }
     let mut ids: Vec<ListenerId> = Vec::new();
     for reference in &written.value {
-        let found = context.ids().find(|(_, listener)| *listener.name == *reference.value);
+        let found = context
+            .ids()
+            .find(|(_, listener)| *listener.name == *reference.value);
         let Some((id, listener)) = found else {
             let known = context.listeners.iter().map(|listener| &*listener.name);
-            name::unresolved("listener", &reference.value, &reference.place, known, report);
+            name::unresolved(
+                "listener",
+                &reference.value,
+                &reference.place,
+                known,
+                report,
+            );
             continue;
         };
         if ids.contains(&id) {
             let message = format!("the listener `{}` is named twice", reference.value);
-            report.error(&reference.place, "duplicate-reference", message, "name it once");
-        } else if ids.first().is_some_and(|first| context.listener(*first).direction != listener.direction) {
+            report.error(
+                &reference.place,
+                "duplicate-reference",
+                message,
+                "name it once",
+            );
+        } else if ids
+            .first()
+            .is_some_and(|first| context.listener(*first).direction != listener.direction)
+        {
             let message = "a route serves inbound or outbound listeners, not both";
-            report.error(&reference.place, "mixed-directions", message, "write one route for each direction");
+            report.error(
+                &reference.place,
+                "mixed-directions",
+                message,
+                "write one route for each direction",
+            );
         } else {
             ids.push(id);
         }
     }
-    let direction = ids.first().map_or(Direction::Inbound, |id| context.listener(*id).direction);
+    let direction = ids
+        .first()
+        .map_or(Direction::Inbound, |id| context.listener(*id).direction);
     (ids, direction)
 }
 
 /// How lenient they are about paths.
 pub(crate) fn path_rules(listeners: &[ListenerId], context: &Context<'_>) -> Rules {
-    let mut rules = Rules { encoded_slash: EncodedSlash::Reject, double_slash: false };
+    let mut rules = Rules {
+        encoded_slash: EncodedSlash::Reject,
+        double_slash: false,
+    };
     for id in listeners {
         let paths = &context.listener(*id).paths;
         rules.double_slash |= !paths.merge_slashes;

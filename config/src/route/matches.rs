@@ -152,24 +152,40 @@ pub(crate) fn accept(
     rules: path::Rules,
     report: &mut Report,
 ) -> Vec<RouteMatch> {
-    let Some(written) = written else { return vec![every_path()] };
+    let Some(written) = written else {
+        return vec![every_path()];
+    };
     if written.value.is_empty() {
         let help = "add a match, or remove the key to take every path";
-        report.error(&written.place, "empty-list", "the route matches nothing", help);
+        report.error(
+            &written.place,
+            "empty-list",
+            "the route matches nothing",
+            help,
+        );
     }
-    written.value.iter().map(|item| route_match(&item.value, rules, report)).collect()
+    written
+        .value
+        .iter()
+        .map(|item| route_match(&item.value, rules, report))
+        .collect()
 }
 
 /// Whether `replacePrefixMatch` has a prefix to replace in every match.
 pub(crate) fn only_prefixes(matches: &[RouteMatch]) -> bool {
-    matches.iter().all(|item| matches!(item.path, PathMatch::Prefix(_)))
+    matches
+        .iter()
+        .all(|item| matches!(item.path, PathMatch::Prefix(_)))
 }
 
 fn route_match(block: &MatchBlock, rules: path::Rules, report: &mut Report) -> RouteMatch {
     let path = block.path.as_ref();
     RouteMatch {
         path: path.map_or_else(|| every_path().path, |path| path_match(path, rules, report)),
-        method: block.method.as_ref().and_then(|method| method::named(method, report)),
+        method: block
+            .method
+            .as_ref()
+            .and_then(|method| method::named(method, report)),
         scheme: block.scheme.as_ref().map(|scheme| scheme.value.0),
         headers: header_matches(block.headers.as_ref(), report),
         query_params: query_matches(block.query_params.as_ref(), report),
@@ -188,7 +204,13 @@ fn path_match(
     };
     let block = match &written.value {
         Either::Short(text) => {
-            return prefix(&At { value: text.clone(), place: written.place.clone() }, report);
+            return prefix(
+                &At {
+                    value: text.clone(),
+                    place: written.place.clone(),
+                },
+                report,
+            );
         }
         Either::Map(block) => block,
     };
@@ -205,7 +227,10 @@ fn path_match(
     }
 }
 
-fn header_matches(written: Option<&At<Entries<MatchValue>>>, report: &mut Report) -> Vec<HeaderMatch> {
+fn header_matches(
+    written: Option<&At<Entries<MatchValue>>>,
+    report: &mut Report,
+) -> Vec<HeaderMatch> {
     let mut matches = Vec::new();
     for (name, value) in written.map_or(&[][..], |written| &written.value.0) {
         let value = value_match::accept(&value.value, report);
@@ -216,7 +241,10 @@ fn header_matches(written: Option<&At<Entries<MatchValue>>>, report: &mut Report
     matches
 }
 
-fn query_matches(written: Option<&At<Entries<MatchValue>>>, report: &mut Report) -> Vec<QueryMatch> {
+fn query_matches(
+    written: Option<&At<Entries<MatchValue>>>,
+    report: &mut Report,
+) -> Vec<QueryMatch> {
     let items = written.map_or(&[][..], |written| &written.value.0);
     let one = |(name, value): &(At<String>, At<MatchValue>)| QueryMatch {
         name: name.value.as_str().into(),
@@ -233,7 +261,10 @@ pub(crate) fn claims_are_known(
     report: &mut Report,
 ) {
     let (message, help) = match direction {
-        Direction::Outbound => ("outbound requests have no token that is verified", "remove `claims`"),
+        Direction::Outbound => (
+            "outbound requests have no token that is verified",
+            "remove `claims`",
+        ),
         Direction::Inbound if context.providers.is_empty() => (
             "claims are those of a verified token, and this file has no token provider",
             "add `jwtProviders`",
@@ -254,11 +285,17 @@ pub(crate) fn headers_are_still_there(
     report: &mut Report,
 ) {
     let matches = written.map_or(&[][..], |matches| &matches.value);
-    let headers = matches.iter().filter_map(|item| item.value.headers.as_ref());
+    let headers = matches
+        .iter()
+        .filter_map(|item| item.value.headers.as_ref());
     for (name, _) in headers.flat_map(|headers| &headers.value.0) {
-        let carried = context.providers.iter().flat_map(|provider| &provider.claim_headers);
-        let Some(header) =
-            carried.into_iter().find(|header| name.value.eq_ignore_ascii_case(header.name.as_str()))
+        let carried = context
+            .providers
+            .iter()
+            .flat_map(|provider| &provider.claim_headers);
+        let Some(header) = carried
+            .into_iter()
+            .find(|header| name.value.eq_ignore_ascii_case(header.name.as_str()))
         else {
             continue;
         };
@@ -266,7 +303,10 @@ pub(crate) fn headers_are_still_there(
             "`{}` of `claimHeaders` is taken away from every client, so this never matches",
             header.name
         );
-        let help = format!("match the claim: `claims: {{ {}: … }}`", claim::written(&header.claim));
+        let help = format!(
+            "match the claim: `claims: {{ {}: … }}`",
+            claim::written(&header.claim)
+        );
         report.error(&name.place, "never-matches", message, help);
     }
 }

@@ -44,15 +44,25 @@ pub struct Mirror {
 const MIRROR_PER_MILLION: u32 = 1_000_000;
 
 /// Checks what was written. `None` was reported.
-pub(crate) fn accept(block: &MirrorBlock, context: &Context<'_>, report: &mut Report) -> Option<Mirror> {
+pub(crate) fn accept(
+    block: &MirrorBlock,
+    context: &Context<'_>,
+    report: &mut Report,
+) -> Option<Mirror> {
     let written = block.backend_ref.as_ref()?;
     let (name, place) = match &written.value {
         Either::Short(name) => (name, &written.place),
         Either::Map(block) => block.name.as_ref().map(|name| (&name.value, &name.place))?,
     };
     let upstream = context::upstream(name, place, context, report)?;
-    let percent = block.percent.as_ref().map_or(MIRROR_PER_MILLION, |share| share.value.0);
-    Some(Mirror { upstream, percent: Percent(percent) })
+    let percent = block
+        .percent
+        .as_ref()
+        .map_or(MIRROR_PER_MILLION, |share| share.value.0);
+    Some(Mirror {
+        upstream,
+        percent: Percent(percent),
+    })
 }
 
 /// Shows what was accepted; the upstream by its name.

@@ -164,7 +164,12 @@ pub struct Route {
 
 impl Route {
     /// An open route that changes nothing on the way and has no timeouts; the fields are public for the rest.
-    pub fn new(name: Arc<str>, listeners: Vec<ListenerId>, matches: Vec<RouteMatch>, action: Action) -> Self {
+    pub fn new(
+        name: Arc<str>,
+        listeners: Vec<ListenerId>,
+        matches: Vec<RouteMatch>,
+        action: Action,
+    ) -> Self {
         Self {
             name,
             listeners,
@@ -213,7 +218,12 @@ pub(crate) fn accept(
     let none = DefaultsBlock::default();
     let inherited = defaults.map_or(&none, |defaults| &defaults.value);
     // Also when every route writes its own.
-    let nobody = Asking { name: "", direction: Direction::Inbound, listeners: &[], context };
+    let nobody = Asking {
+        name: "",
+        direction: Direction::Inbound,
+        listeners: &[],
+        context,
+    };
     nobody.auth(None, inherited.auth.as_ref(), report);
     rate_limits::named(inherited.rate_limits.as_ref(), context, report);
     let Some(written) = written else {
@@ -245,18 +255,34 @@ fn default_routes(
     if !context.has_app {
         if let Some(upstreams) = beside.upstreams {
             let help = "add `routes`, or an `app` that everything goes to";
-            report.error(upstreams, "missing-key", "no route leads to these upstreams", help);
+            report.error(
+                upstreams,
+                "missing-key",
+                "no route leads to these upstreams",
+                help,
+            );
         }
         return Vec::new();
     }
     if listeners.is_empty() {
         let place = beside.listeners.cloned().unwrap_or_else(Place::root);
         let help = "add an inbound listener, or `routes` that name the outbound ones";
-        report.error(&place, "missing-key", "no route leads anywhere: every listener is outbound", help);
+        report.error(
+            &place,
+            "missing-key",
+            "no route leads anywhere: every listener is outbound",
+            help,
+        );
     }
-    let asking = Asking { name: "app", direction: Direction::Inbound, listeners: &listeners, context };
+    let asking = Asking {
+        name: "app",
+        direction: Direction::Inbound,
+        listeners: &listeners,
+        context,
+    };
     let auth = asking.auth(None, inherited.auth.as_ref(), report);
-    let rate_limits = rate_limits::inherited(inherited.rate_limits.as_ref(), &auth, &asking, report);
+    let rate_limits =
+        rate_limits::inherited(inherited.rate_limits.as_ref(), &auth, &asking, report);
     let timeouts = timeouts::accept(None, inherited.timeouts.as_ref(), report);
     let route = Route {
         name: "app".into(),
@@ -278,7 +304,10 @@ fn default_routes(
         retry: retry::accept(None, inherited.retry.as_ref(), &timeouts, report),
         timeouts,
         hedge: None,
-        action: Action::Forward(vec![WeightedBackend { upstream: UpstreamId(0), weight: 1 }]),
+        action: Action::Forward(vec![WeightedBackend {
+            upstream: UpstreamId(0),
+            weight: 1,
+        }]),
     };
     vec![route]
 }
@@ -292,7 +321,8 @@ fn route(
 ) -> Route {
     let block = &item.value;
     let place = block.name.as_ref().map_or(&item.place, |name| &name.place);
-    let (listeners, direction) = listeners::accept(block.listeners.as_ref(), place, context, report);
+    let (listeners, direction) =
+        listeners::accept(block.listeners.as_ref(), place, context, report);
     let rules = listeners::path_rules(&listeners, context);
     let matches = matches::accept(block.matches.as_ref(), rules, report);
     let prefixes = only_prefixes(&matches);
@@ -312,15 +342,26 @@ fn route(
     let inherited_retry = inherited.retry.as_ref().filter(|_| forwards);
     let inherited_changes = inherited.request_headers.as_ref().filter(|_| forwards);
     let name = block.name.as_ref().map_or("", |name| &name.value);
-    let asking = Asking { name, direction, listeners: &listeners, context };
+    let asking = Asking {
+        name,
+        direction,
+        listeners: &listeners,
+        context,
+    };
     let auth = asking.auth(block.auth.as_ref(), inherited.auth.as_ref(), report);
     let rate_limits = match &block.rate_limits {
         Some(own) => rate_limits::own(own, &auth, &asking, report),
         None => rate_limits::inherited(inherited.rate_limits.as_ref(), &auth, &asking, report),
     };
-    let authorize =
-        block.authorize.as_ref().map(|written| authorize::accept(written, &auth, &asking, report));
-    let timeouts = timeouts::accept(block.timeouts.as_ref().filter(|_| forwards), inherited_timeouts, report);
+    let authorize = block
+        .authorize
+        .as_ref()
+        .map(|written| authorize::accept(written, &auth, &asking, report));
+    let timeouts = timeouts::accept(
+        block.timeouts.as_ref().filter(|_| forwards),
+        inherited_timeouts,
+        report,
+    );
     matches::claims_are_known(block.matches.as_ref(), direction, context, report);
     if direction == Direction::Inbound {
         matches::headers_are_still_there(block.matches.as_ref(), context, report);
@@ -338,16 +379,24 @@ fn route(
             .ext_auth
             .as_ref()
             .and_then(|block| ext_auth::accept(&block.value, context.providers, files, report)),
-        concurrency: block.concurrency.as_ref().map(|block| concurrency::accept(&block.value, report)),
+        concurrency: block
+            .concurrency
+            .as_ref()
+            .map(|block| concurrency::accept(&block.value, report)),
         hash_on: hash_on::accept(block.hash_on.as_ref(), &action, report),
         request_mirror: block
             .request_mirror
             .as_ref()
             .and_then(|block| mirror::accept(&block.value, context, report)),
-        fault: block.fault.as_ref().map(|block| fault::accept(block, report)),
+        fault: block
+            .fault
+            .as_ref()
+            .map(|block| fault::accept(block, report)),
         url_rewrite: rewrite::accept(block.url_rewrite.as_ref(), prefixes, report),
         request_headers: match forwards {
-            true => header_changes::accept(block.request_headers.as_ref(), inherited_changes, report),
+            true => {
+                header_changes::accept(block.request_headers.as_ref(), inherited_changes, report)
+            }
             false => HeaderChanges::default(),
         },
         response_headers: header_changes::accept(
@@ -355,9 +404,19 @@ fn route(
             inherited.response_headers.as_ref(),
             report,
         ),
-        retry: retry::accept(block.retry.as_ref().filter(|_| forwards), inherited_retry, &timeouts, report),
+        retry: retry::accept(
+            block.retry.as_ref().filter(|_| forwards),
+            inherited_retry,
+            &timeouts,
+            report,
+        ),
         timeouts,
-        hedge: hedge::accept(block.hedge.as_ref().filter(|_| forwards), &action, context.upstreams, report),
+        hedge: hedge::accept(
+            block.hedge.as_ref().filter(|_| forwards),
+            &action,
+            context.upstreams,
+            report,
+        ),
         action,
     }
 }
@@ -366,10 +425,19 @@ fn route(
 fn without_effect(block: &RouteBlock, report: &mut Report) {
     let keys = [
         ("urlRewrite", block.url_rewrite.as_ref().map(|at| &at.place)),
-        ("requestHeaders", block.request_headers.as_ref().map(|at| &at.place)),
-        ("concurrency", block.concurrency.as_ref().map(|at| &at.place)),
+        (
+            "requestHeaders",
+            block.request_headers.as_ref().map(|at| &at.place),
+        ),
+        (
+            "concurrency",
+            block.concurrency.as_ref().map(|at| &at.place),
+        ),
         ("hashOn", block.hash_on.as_ref().map(|at| &at.place)),
-        ("requestMirror", block.request_mirror.as_ref().map(|at| &at.place)),
+        (
+            "requestMirror",
+            block.request_mirror.as_ref().map(|at| &at.place),
+        ),
         ("fault", block.fault.as_ref().map(|at| &at.place)),
         ("timeouts", block.timeouts.as_ref().map(|at| &at.place)),
         ("retry", block.retry.as_ref().map(|at| &at.place)),
@@ -385,22 +453,33 @@ fn without_effect(block: &RouteBlock, report: &mut Report) {
 
 /// One route. Keys that would be refused on a route that answers by itself are left out there.
 pub(crate) fn show(route: &Route, lists: &Lists<'_>) -> Value {
-    let listeners: Vec<Value> =
-        route.listeners.iter().map(|id| (*lists.listeners[id.0 as usize].name).into()).collect();
+    let listeners: Vec<Value> = route
+        .listeners
+        .iter()
+        .map(|id| (*lists.listeners[id.0 as usize].name).into())
+        .collect();
     let hostnames: Vec<Value> = route.hostnames.iter().map(hostname::show).collect();
     let matches: Vec<Value> = route.matches.iter().map(matches::show).collect();
     // Outbound routes refuse the key.
-    let inbound =
-        route.listeners.iter().all(|id| lists.listeners[id.0 as usize].direction == Direction::Inbound);
-    let limits: Vec<Value> =
-        route.rate_limits.iter().map(|id| (*lists.rate_limits[id.0 as usize].name).into()).collect();
+    let inbound = route
+        .listeners
+        .iter()
+        .all(|id| lists.listeners[id.0 as usize].direction == Direction::Inbound);
+    let limits: Vec<Value> = route
+        .rate_limits
+        .iter()
+        .map(|id| (*lists.rate_limits[id.0 as usize].name).into())
+        .collect();
     let object = Object::new()
         .with("name", &*route.name)
         .with("listeners", listeners)
         .maybe("hostnames", (!hostnames.is_empty()).then_some(hostnames))
         .with("matches", matches)
         .maybe("rateLimits", (!limits.is_empty()).then_some(limits))
-        .maybe("auth", inbound.then(|| auth::show(&route.auth, lists.providers)))
+        .maybe(
+            "auth",
+            inbound.then(|| auth::show(&route.auth, lists.providers)),
+        )
         .maybe("authorize", route.authorize.as_ref().map(authorize::show))
         .maybe("extAuth", route.ext_auth.as_ref().map(ext_auth::show))
         .maybe("cors", route.cors.as_ref().map(cors::show));
@@ -409,24 +488,47 @@ pub(crate) fn show(route: &Route, lists: &Lists<'_>) -> Value {
         Action::Redirect(redirect) => object.with("requestRedirect", redirect::show(redirect)),
         Action::Respond(response) => object.with("directResponse", response::show(response)),
     };
-    object.maybe("responseHeaders", header_changes::show(&route.response_headers)).into()
+    object
+        .maybe(
+            "responseHeaders",
+            header_changes::show(&route.response_headers),
+        )
+        .into()
 }
 
-fn forward(object: Object, lists: &Lists<'_>, route: &Route, backends: &[WeightedBackend]) -> Object {
-    let backend =
-        |item: &WeightedBackend| -> Value { backends::show(item, lists.upstream(item.upstream)).into() };
+fn forward(
+    object: Object,
+    lists: &Lists<'_>,
+    route: &Route,
+    backends: &[WeightedBackend],
+) -> Object {
+    let backend = |item: &WeightedBackend| -> Value {
+        backends::show(item, lists.upstream(item.upstream)).into()
+    };
     object
         .maybe("urlRewrite", rewrite::show(&route.url_rewrite))
-        .maybe("requestHeaders", header_changes::show(&route.request_headers))
-        .maybe("concurrency", route.concurrency.as_ref().map(concurrency::show))
+        .maybe(
+            "requestHeaders",
+            header_changes::show(&route.request_headers),
+        )
+        .maybe(
+            "concurrency",
+            route.concurrency.as_ref().map(concurrency::show),
+        )
         .maybe("hashOn", route.hash_on.as_ref().map(hash_on::show))
         .maybe(
             "requestMirror",
-            route.request_mirror.as_ref().map(|mirror| mirror::show(mirror, lists.upstream(mirror.upstream))),
+            route
+                .request_mirror
+                .as_ref()
+                .map(|mirror| mirror::show(mirror, lists.upstream(mirror.upstream))),
         )
         .maybe("fault", route.fault.as_ref().map(fault::show))
         .with("timeouts", route.timeouts.show())
         .maybe("retry", route.retry.as_ref().map(retry::show))
         .maybe("hedge", route.hedge.as_ref().map(hedge::show))
-        .with("backendRefs", backends.iter().map(backend).collect::<Vec<_>>())
+        .with(
+            "backendRefs",
+            backends.iter().map(backend).collect::<Vec<_>>(),
+        )
 }

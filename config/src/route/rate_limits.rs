@@ -14,8 +14,15 @@ use crate::{
 type Names = At<Vec<At<String>>>;
 
 /// The limits of these names.
-pub(crate) fn named(names: Option<&Names>, context: &Context<'_>, report: &mut Report) -> Vec<RateLimitId> {
-    resolved(names, context, report).into_iter().map(|(id, _)| id).collect()
+pub(crate) fn named(
+    names: Option<&Names>,
+    context: &Context<'_>,
+    report: &mut Report,
+) -> Vec<RateLimitId> {
+    resolved(names, context, report)
+        .into_iter()
+        .map(|(id, _)| id)
+        .collect()
 }
 
 fn resolved<'a>(
@@ -38,7 +45,12 @@ fn resolved<'a>(
 }
 
 /// What a route names itself: each must be able to count something.
-pub(crate) fn own(names: &Names, auth: &Auth, asking: &Asking<'_>, report: &mut Report) -> Vec<RateLimitId> {
+pub(crate) fn own(
+    names: &Names,
+    auth: &Auth,
+    asking: &Asking<'_>,
+    report: &mut Report,
+) -> Vec<RateLimitId> {
     let context = asking.context;
     let mut ids = Vec::new();
     for (id, written) in resolved(Some(names), context, report) {
@@ -61,12 +73,18 @@ pub(crate) fn inherited(
 ) -> Vec<RateLimitId> {
     let names = names.filter(|_| asking.direction == Direction::Inbound);
     let mut ids = named(names, asking.context, report);
-    ids.retain(|id| never_counts(&asking.context.rate_limits[id.0 as usize].key, auth, asking).is_none());
+    ids.retain(|id| {
+        never_counts(&asking.context.rate_limits[id.0 as usize].key, auth, asking).is_none()
+    });
     ids
 }
 
 /// Why no request of a route can have a key: what it counts by, and what to do.
-fn never_counts(key: &RateLimitKey, auth: &Auth, asking: &Asking<'_>) -> Option<(String, &'static str)> {
+fn never_counts(
+    key: &RateLimitKey,
+    auth: &Auth,
+    asking: &Asking<'_>,
+) -> Option<(String, &'static str)> {
     match key {
         RateLimitKey::Claim(_) if auth.requirement.providers().next().is_none() => Some((
             "a claim, and this route takes no token".to_owned(),
@@ -77,9 +95,14 @@ fn never_counts(key: &RateLimitKey, auth: &Auth, asking: &Asking<'_>) -> Option<
             "add `tls.clientAuth` to the listener, or take the limit away",
         )),
         RateLimitKey::Header(name) if asking.direction == Direction::Inbound => {
-            let mut carried = asking.context.providers.iter().flat_map(|provider| &provider.claim_headers);
+            let mut carried = asking
+                .context
+                .providers
+                .iter()
+                .flat_map(|provider| &provider.claim_headers);
             carried.any(|header| header.name == *name).then(|| {
-                let message = format!("`{name}` of `claimHeaders`, which is taken away from every client");
+                let message =
+                    format!("`{name}` of `claimHeaders`, which is taken away from every client");
                 (message, "count by the claim: `key: { claim: … }`")
             })
         }

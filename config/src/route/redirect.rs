@@ -51,7 +51,13 @@ pub struct Redirect {
 impl Redirect {
     /// A redirect to where the request came from, until a field says otherwise.
     pub fn new(status: StatusCode) -> Self {
-        Self { scheme: None, hostname: None, port: None, path: None, status }
+        Self {
+            scheme: None,
+            hostname: None,
+            port: None,
+            path: None,
+            status,
+        }
     }
 }
 
@@ -59,24 +65,56 @@ impl Redirect {
 const REDIRECT_STATUS: u64 = 302;
 
 /// Checks what was written.
-pub(crate) fn accept(redirect: &At<RedirectBlock>, prefixes: bool, report: &mut Report) -> Redirect {
+pub(crate) fn accept(
+    redirect: &At<RedirectBlock>,
+    prefixes: bool,
+    report: &mut Report,
+) -> Redirect {
     let block = &redirect.value;
-    if block.scheme.is_none() && block.hostname.is_none() && block.port.is_none() && block.path.is_none() {
+    if block.scheme.is_none()
+        && block.hostname.is_none()
+        && block.port.is_none()
+        && block.path.is_none()
+    {
         let message = "the redirect leads back to where it came from";
         let help = "give it `scheme`, `hostname`, `port` or `path`";
-        report.missing(&redirect.place, &["scheme", "hostname", "port", "path"], message, help);
+        report.missing(
+            &redirect.place,
+            &["scheme", "hostname", "port", "path"],
+            message,
+            help,
+        );
     }
     let status = number(&block.status_code, REDIRECT_STATUS);
-    if let Some(code) = block.status_code.as_ref().filter(|_| ![301, 302, 303, 307, 308].contains(&status)) {
+    if let Some(code) = block
+        .status_code
+        .as_ref()
+        .filter(|_| ![301, 302, 303, 307, 308].contains(&status))
+    {
         let message = format!("{status} is not a status for redirects");
-        report.error(&code.place, "bad-value", message, "allowed: 301, 302, 303, 307, 308");
+        report.error(
+            &code.place,
+            "bad-value",
+            message,
+            "allowed: 301, 302, 303, 307, 308",
+        );
     }
-    let scheme = block.scheme.as_ref().map(|scheme| word_of(scheme.value.0).into());
+    let scheme = block
+        .scheme
+        .as_ref()
+        .map(|scheme| word_of(scheme.value.0).into());
     Redirect {
         scheme,
-        hostname: block.hostname.as_ref().and_then(|name| hostname::exact(name, report)).map(Into::into),
+        hostname: block
+            .hostname
+            .as_ref()
+            .and_then(|name| hostname::exact(name, report))
+            .map(Into::into),
         port: block.port.as_ref().map(|port| narrow(port.value.0)),
-        path: block.path.as_ref().map(|path| rewrite::accept_path(path, prefixes, report)),
+        path: block
+            .path
+            .as_ref()
+            .map(|path| rewrite::accept_path(path, prefixes, report)),
         status: status_code(status),
     }
 }

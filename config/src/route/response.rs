@@ -42,11 +42,18 @@ impl DirectResponse {
 /// Checks what was written.
 pub(crate) fn accept(block: &DirectResponseBlock, report: &mut Report) -> DirectResponse {
     let status = block.status.as_ref().map_or(200, |status| status.value.0);
-    if let Some(body) =
-        block.body.as_ref().filter(|body| !body.value.is_empty() && [204, 205, 304].contains(&status))
+    if let Some(body) = block
+        .body
+        .as_ref()
+        .filter(|body| !body.value.is_empty() && [204, 205, 304].contains(&status))
     {
         let message = format!("a response with status {status} has no body");
-        report.error(&body.place, "conflicting-keys", message, "remove `body` or change `status`");
+        report.error(
+            &body.place,
+            "conflicting-keys",
+            message,
+            "remove `body` or change `status`",
+        );
     }
     DirectResponse {
         status: status_code(status),
@@ -56,5 +63,7 @@ pub(crate) fn accept(block: &DirectResponseBlock, report: &mut Report) -> Direct
 
 /// Shows what was accepted.
 pub(crate) fn show(response: &DirectResponse) -> Object {
-    Object::new().with("status", response.status.as_u16()).with("body", text(&response.body))
+    Object::new()
+        .with("status", response.status.as_u16())
+        .with("body", text(&response.body))
 }

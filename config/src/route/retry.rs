@@ -64,7 +64,8 @@ pub(crate) enum MethodSet {
 }
 
 impl Words for MethodSet {
-    const WORDS: &'static [(&'static str, Self)] = &[("idempotent", Self::Idempotent), ("any", Self::Any)];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("idempotent", Self::Idempotent), ("any", Self::Any)];
 }
 
 impl Read for MethodsValue {
@@ -116,7 +117,12 @@ pub enum RetryCondition {
 
 impl RetryCondition {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::ConnectFailure, Self::RefusedStream, Self::Reset, Self::Timeout];
+    pub const ALL: [Self; 4] = [
+        Self::ConnectFailure,
+        Self::RefusedStream,
+        Self::Reset,
+        Self::Timeout,
+    ];
 }
 
 /// Which methods may go again.
@@ -211,7 +217,12 @@ pub(crate) fn accept(
     report: &mut Report,
 ) -> Option<Retry> {
     let place = &route.or(inherited)?.place;
-    let blocks = || [route, inherited].into_iter().flatten().map(|block| &block.value);
+    let blocks = || {
+        [route, inherited]
+            .into_iter()
+            .flatten()
+            .map(|block| &block.value)
+    };
     let attempts = blocks().find_map(|block| block.attempts.as_ref());
     let codes = blocks().find_map(|block| block.codes.as_ref());
     let retry = Retry {
@@ -228,7 +239,9 @@ pub(crate) fn accept(
         methods: methods(blocks().find_map(|block| block.methods.as_ref()), report),
         backoff: backoff(blocks().find_map(|block| block.backoff.as_ref()), report),
         buffer_bytes: size_between(
-            &blocks().find_map(|block| block.buffer_bytes.as_ref()).cloned(),
+            &blocks()
+                .find_map(|block| block.buffer_bytes.as_ref())
+                .cloned(),
             BUFFER,
             (0, 16 << 20),
             "0B to 16MiB",
@@ -237,22 +250,39 @@ pub(crate) fn accept(
     };
     if retry.conditions.is_empty() && retry.codes.is_empty() && retry.grpc_codes.is_empty() {
         let help = "name a condition or a code, or remove the block";
-        report.warning(place, "never-retries", "nothing is worth another try here", help);
+        report.warning(
+            place,
+            "never-retries",
+            "nothing is worth another try here",
+            help,
+        );
     }
-    fits_into_request(&retry, attempts.map_or(place, |written| &written.place), timeouts, report);
+    fits_into_request(
+        &retry,
+        attempts.map_or(place, |written| &written.place),
+        timeouts,
+        report,
+    );
     Some(retry)
 }
 
 /// A last try that never begins is a mistake in one of three numbers.
 fn fits_into_request(retry: &Retry, place: &Place, timeouts: &RouteTimeouts, report: &mut Report) {
-    let (Some(one), Some(all)) = (timeouts.backend_request, timeouts.request) else { return };
+    let (Some(one), Some(all)) = (timeouts.backend_request, timeouts.request) else {
+        return;
+    };
     let before_last = one.saturating_mul(retry.attempts);
     if before_last > all {
         let message = format!(
             "the last retry never begins: {} tries of `backendRequest` take longer than `request`",
             retry.attempts
         );
-        report.warning(place, "retries-too-long", message, "lower `attempts` or `backendRequest`");
+        report.warning(
+            place,
+            "retries-too-long",
+            message,
+            "lower `attempts` or `backendRequest`",
+        );
     }
 }
 
@@ -272,7 +302,9 @@ fn words<T: Copy + PartialEq>(written: &At<Vec<At<Word<T>>>>, report: &mut Repor
 fn statuses(written: &At<Vec<At<Int<400, 599>>>>, report: &mut Report) -> Vec<StatusCode> {
     let mut once = Vec::with_capacity(written.value.len());
     for item in &written.value {
-        let Ok(status) = StatusCode::from_u16(narrow(item.value.0)) else { continue };
+        let Ok(status) = StatusCode::from_u16(narrow(item.value.0)) else {
+            continue;
+        };
         if once.contains(&status) {
             named_twice(&item.place, report);
             continue;
@@ -288,16 +320,26 @@ fn statuses(written: &At<Vec<At<Int<400, 599>>>>, report: &mut Report) -> Vec<St
 }
 
 fn named_twice(place: &Place, report: &mut Report) {
-    report.error(place, "duplicate-reference", "this stands in the list already", "name it once");
+    report.error(
+        place,
+        "duplicate-reference",
+        "this stands in the list already",
+        "name it once",
+    );
 }
 
 fn methods(written: Option<&At<MethodsValue>>, report: &mut Report) -> RetryMethods {
-    let Some(At { value, place }) = written else { return RetryMethods::Idempotent };
+    let Some(At { value, place }) = written else {
+        return RetryMethods::Idempotent;
+    };
     match value {
         MethodsValue::Word(MethodSet::Idempotent) => RetryMethods::Idempotent,
         MethodsValue::Word(MethodSet::Any) => RetryMethods::Any,
         MethodsValue::List(list) => {
-            let list = At { value: list.clone(), place: place.clone() };
+            let list = At {
+                value: list.clone(),
+                place: place.clone(),
+            };
             RetryMethods::Only(method::list(Some(&list), report))
         }
     }
@@ -309,18 +351,33 @@ fn backoff(block: Option<&At<BackoffBlock>>, report: &mut Report) -> Backoff {
     let base = time(&block.base, BASE);
     // Only one of the two may be written.
     let max = time(&block.max, MAX.max(base));
-    if let Some(written) = block.max.as_ref().or(block.base.as_ref()).filter(|_| max < base) {
+    if let Some(written) = block
+        .max
+        .as_ref()
+        .or(block.base.as_ref())
+        .filter(|_| max < base)
+    {
         let message = "`max` is shorter than `base` (default 25ms)";
-        report.error(&written.place, "backoff-order", message, "lengthen `max` or shorten `base`");
+        report.error(
+            &written.place,
+            "backoff-order",
+            message,
+            "lengthen `max` or shorten `base`",
+        );
     }
     Backoff { base, max }
 }
 
 /// Shows what was accepted.
 pub(crate) fn show(retry: &Retry) -> Object {
-    let codes: Vec<Json> = retry.codes.iter().map(|code| code.as_u16().into()).collect();
-    let backoff =
-        Object::new().with("base", show::time(retry.backoff.base)).with("max", show::time(retry.backoff.max));
+    let codes: Vec<Json> = retry
+        .codes
+        .iter()
+        .map(|code| code.as_u16().into())
+        .collect();
+    let backoff = Object::new()
+        .with("base", show::time(retry.backoff.base))
+        .with("max", show::time(retry.backoff.max));
     let methods: Json = match &retry.methods {
         RetryMethods::Idempotent => "idempotent".into(),
         RetryMethods::Any => "any".into(),
@@ -329,8 +386,24 @@ pub(crate) fn show(retry: &Retry) -> Object {
     Object::new()
         .with("attempts", retry.attempts)
         .with("codes", codes)
-        .with("conditions", retry.conditions.iter().copied().map(show::word).collect::<Vec<_>>())
-        .with("grpcCodes", retry.grpc_codes.iter().copied().map(show::word).collect::<Vec<_>>())
+        .with(
+            "conditions",
+            retry
+                .conditions
+                .iter()
+                .copied()
+                .map(show::word)
+                .collect::<Vec<_>>(),
+        )
+        .with(
+            "grpcCodes",
+            retry
+                .grpc_codes
+                .iter()
+                .copied()
+                .map(show::word)
+                .collect::<Vec<_>>(),
+        )
         .with("methods", methods)
         .with("backoff", backoff)
         .with("bufferBytes", show::size(retry.buffer_bytes as u64))

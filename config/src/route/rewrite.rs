@@ -54,15 +54,36 @@ pub enum PathRewrite {
 }
 
 /// Checks what was written.
-pub(crate) fn accept(block: Option<&At<UrlRewriteBlock>>, prefixes: bool, report: &mut Report) -> UrlRewrite {
-    let Some(At { value: block, place }) = block else { return UrlRewrite::default() };
+pub(crate) fn accept(
+    block: Option<&At<UrlRewriteBlock>>,
+    prefixes: bool,
+    report: &mut Report,
+) -> UrlRewrite {
+    let Some(At {
+        value: block,
+        place,
+    }) = block
+    else {
+        return UrlRewrite::default();
+    };
     if block.hostname.is_none() && block.path.is_none() {
         let help = "give it `hostname` or `path`, or remove it";
-        report.missing(place, &["hostname", "path"], "`urlRewrite` changes nothing", help);
+        report.missing(
+            place,
+            &["hostname", "path"],
+            "`urlRewrite` changes nothing",
+            help,
+        );
     }
     UrlRewrite {
-        hostname: block.hostname.as_ref().map(|text| host_header(text, report)),
-        path: block.path.as_ref().map(|path| accept_path(path, prefixes, report)),
+        hostname: block
+            .hostname
+            .as_ref()
+            .map(|text| host_header(text, report)),
+        path: block
+            .path
+            .as_ref()
+            .map(|path| accept_path(path, prefixes, report)),
     }
 }
 
@@ -72,10 +93,18 @@ fn host_header(text: &At<String>, report: &mut Report) -> HeaderValue {
         Some((host, port)) => (host, Some(port)),
         None => (text.value.as_str(), None),
     };
-    let name = At { value: host.to_owned(), place: text.place.clone() };
+    let name = At {
+        value: host.to_owned(),
+        place: text.place.clone(),
+    };
     if port.is_some_and(|port| port.parse::<u16>().is_err()) {
         let message = format!("{:?} is not a host", text.value);
-        report.error(&text.place, "bad-hostname", message, "write a name, with a port if need be");
+        report.error(
+            &text.place,
+            "bad-hostname",
+            message,
+            "write a name, with a port if need be",
+        );
     } else {
         hostname::exact(&name, report);
     }
@@ -83,7 +112,11 @@ fn host_header(text: &At<String>, report: &mut Report) -> HeaderValue {
 }
 
 /// Checks changes to a path.
-pub(crate) fn accept_path(block: &At<PathRewriteBlock>, prefixes: bool, report: &mut Report) -> PathRewrite {
+pub(crate) fn accept_path(
+    block: &At<PathRewriteBlock>,
+    prefixes: bool,
+    report: &mut Report,
+) -> PathRewrite {
     if let Some(full) = &block.value.replace_full {
         path::sent(full, report);
         return PathRewrite::ReplaceFull(full.value.as_str().into());
@@ -111,7 +144,9 @@ pub(crate) fn show(rewrite: &UrlRewrite) -> Option<Object> {
 /// Shows changes to a path.
 pub(crate) fn show_path(rewrite: &PathRewrite) -> Object {
     match rewrite {
-        PathRewrite::ReplacePrefixMatch(path) => Object::new().with("replacePrefixMatch", text(path)),
+        PathRewrite::ReplacePrefixMatch(path) => {
+            Object::new().with("replacePrefixMatch", text(path))
+        }
         PathRewrite::ReplaceFull(path) => Object::new().with("replaceFull", text(path)),
     }
 }

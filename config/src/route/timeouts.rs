@@ -55,9 +55,16 @@ pub(crate) fn accept(
     type Key = fn(&RouteTimeoutsBlock) -> &Field<Time>;
     let pick = |key: Key| {
         let blocks = [route, inherited].into_iter().flatten();
-        blocks.map(|block| key(&block.value)).find(|field| field.is_some()).cloned().flatten()
+        blocks
+            .map(|block| key(&block.value))
+            .find(|field| field.is_some())
+            .cloned()
+            .flatten()
     };
-    let (request, backend) = (pick(|block| &block.request), pick(|block| &block.backend_request));
+    let (request, backend) = (
+        pick(|block| &block.request),
+        pick(|block| &block.backend_request),
+    );
     let timeouts = RouteTimeouts {
         request: time_or_off(&request, Some(REQUEST_TIMEOUT)),
         backend_request: time_or_off(&backend, None),
@@ -69,7 +76,9 @@ pub(crate) fn accept(
     {
         // Whichever of the two this route wrote itself is the one to change.
         let own = [&backend, &request].into_iter().flatten();
-        let place = own.min_by_key(|at| !at.place.path.starts_with("routes")).map(|at| &at.place);
+        let place = own
+            .min_by_key(|at| !at.place.path.starts_with("routes"))
+            .map(|at| &at.place);
         let anywhere = Place::root();
         let message = "`backendRequest` is longer than `request`, which holds all tries together";
         let help = "shorten `backendRequest` or lengthen `request` (default 15s)";

@@ -88,7 +88,12 @@ pub(crate) fn accept(
         (None, key, Some(bundle)) => {
             if let Some(key) = key {
                 let help = "remove `keyFile`, or write `certFile` in place of `bundleFile`";
-                report.error(&key.place, "conflicting-keys", "a bundle holds the key too", help);
+                report.error(
+                    &key.place,
+                    "conflicting-keys",
+                    "a bundle holds the key too",
+                    help,
+                );
             }
             let both = part(bundle, files, report)?;
             pair(&both, &both, named.shown_to, report)
@@ -111,20 +116,35 @@ pub(crate) fn accept(
                 ShownTo::Servers => "add `keyFile: …`, the same file when the key is in it",
             };
             report.missing(&cert.place, &["keyFile"], "`keyFile` is missing", help);
-            part(cert, files, report).and_then(|cert| chain(&cert, report).map(|_| ())).and(None)
+            part(cert, files, report)
+                .and_then(|cert| chain(&cert, report).map(|_| ()))
+                .and(None)
         }
         // Neither or both: the block said so.
         _ => None,
     }
 }
 
-fn part<'a>(written: &'a At<String>, files: &mut Files<'_>, report: &mut Report) -> Option<Part<'a>> {
+fn part<'a>(
+    written: &'a At<String>,
+    files: &mut Files<'_>,
+    report: &mut Report,
+) -> Option<Part<'a>> {
     let file = files.named(written, report)?;
     let sections = pem::sections(&file, written, report)?;
-    Some(Part { written, file, sections })
+    Some(Part {
+        written,
+        file,
+        sections,
+    })
 }
 
-fn pair(cert: &Part<'_>, key: &Part<'_>, shown_to: ShownTo, report: &mut Report) -> Option<Arc<Certificate>> {
+fn pair(
+    cert: &Part<'_>,
+    key: &Part<'_>,
+    shown_to: ShownTo,
+    report: &mut Report,
+) -> Option<Arc<Certificate>> {
     // Both before either is given up.
     let (chain, signing) = (chain(cert, report), signing_key(key, report));
     let (chain, (signing, der)) = (chain?, signing?);
@@ -173,7 +193,10 @@ fn chain<'a>(part: &'a Part<'_>, report: &mut Report) -> Option<Chain<'a>> {
         };
         parsed.push(certificate);
     }
-    Some(Chain { certificates, parsed })
+    Some(Chain {
+        certificates,
+        parsed,
+    })
 }
 
 fn signing_key<'a>(
@@ -190,11 +213,18 @@ fn signing_key<'a>(
             report.error(place, "no-key", message, help);
         } else {
             let message = format!("{name:?} holds {} private keys", part.sections.keys.len());
-            report.error(place, "many-keys", message, "keep the one of the certificate");
+            report.error(
+                place,
+                "many-keys",
+                message,
+                "keep the one of the certificate",
+            );
         }
         return None;
     };
-    let signing = aws_lc_rs::default_provider().key_provider.load_private_key(key.clone_key());
+    let signing = aws_lc_rs::default_provider()
+        .key_provider
+        .load_private_key(key.clone_key());
     if signing.is_err() {
         let message = format!("the private key in {name:?} cannot be used");
         let help = "use ECDSA on P-256, P-384 or P-521, Ed25519, or RSA with 2048 to 8192 bits";
@@ -206,7 +236,10 @@ fn signing_key<'a>(
 /// Whether the key is that of the certificate with this index.
 fn fits(chain: &[CertificateDer<'static>], index: usize, key: &Arc<dyn SigningKey>) -> bool {
     let alone = CertifiedKey::new(vec![chain[index].clone()], Arc::clone(key));
-    matches!(alone.keys_match(), Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)))
+    matches!(
+        alone.keys_match(),
+        Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown))
+    )
 }
 
 fn mismatch(
@@ -218,15 +251,17 @@ fn mismatch(
 ) {
     let (certs, keys) = (&cert.written.value, &key.written.value);
     if let Some(index) = (1..chain.len()).find(|index| fits(chain, *index, signing)) {
-        let message = format!("the key fits certificate {} in {certs:?}, not the first", index + 1);
+        let message = format!(
+            "the key fits certificate {} in {certs:?}, not the first",
+            index + 1
+        );
         report.error(&cert.written.place, "chain-order", message, ORDER);
         return;
     }
     let alone = CertifiedKey::new(chain.to_vec(), Arc::clone(signing));
     if !matches!(alone.keys_match(), Err(Error::InconsistentKeys(_))) {
         let message = format!("the certificate in {certs:?} cannot be used for TLS");
-        let help =
-            "issue an X.509 certificate of version 3; `openssl x509 -text -noout -in FILE` shows what it is";
+        let help = "issue an X.509 certificate of version 3; `openssl x509 -text -noout -in FILE` shows what it is";
         report.error(&cert.written.place, "bad-certificate", message, help);
         return;
     }
@@ -239,15 +274,22 @@ fn mismatch(
     report.error(&key.written.place, "key-mismatch", message, help);
 }
 
-const ORDER: &str = "put the server's own certificate first, then the one that signed it, and so on";
+const ORDER: &str =
+    "put the server's own certificate first, then the one that signed it, and so on";
 
 /// Every certificate behind the first signed one that stands before it. A root may be left out, and cross-signed ones
 /// may stand side by side.
 fn in_order(part: &Part<'_>, chain: &Chain<'_>, report: &mut Report) -> Option<()> {
-    let names: Vec<_> =
-        chain.parsed.iter().map(|cert| (cert.subject().as_raw(), cert.issuer().as_raw())).collect();
-    let stray =
-        (1..names.len()).find(|index| names[..*index].iter().all(|(_, issuer)| *issuer != names[*index].0));
+    let names: Vec<_> = chain
+        .parsed
+        .iter()
+        .map(|cert| (cert.subject().as_raw(), cert.issuer().as_raw()))
+        .collect();
+    let stray = (1..names.len()).find(|index| {
+        names[..*index]
+            .iter()
+            .all(|(_, issuer)| *issuer != names[*index].0)
+    });
     let Some(index) = stray else { return Some(()) };
     let who = x509::shown(chain.parsed[index].subject());
     let message = format!(
@@ -260,7 +302,12 @@ fn in_order(part: &Part<'_>, chain: &Chain<'_>, report: &mut Report) -> Option<(
 }
 
 /// A root may stand in the chain after its time: nobody looks at it.
-fn lifetime(part: &Part<'_>, chain: &[X509Certificate<'_>], shown_to: ShownTo, report: &mut Report) {
+fn lifetime(
+    part: &Part<'_>,
+    chain: &[X509Certificate<'_>],
+    shown_to: ShownTo,
+    report: &mut Report,
+) {
     let (place, name) = (&part.written.place, &part.written.value);
     let they = shown_to.they();
     for (index, certificate) in chain.iter().enumerate() {
@@ -269,14 +316,26 @@ fn lifetime(part: &Part<'_>, chain: &[X509Certificate<'_>], shown_to: ShownTo, r
         }
         let which = match index {
             0 => format!("the certificate in {name:?}"),
-            _ => format!("certificate {} in {name:?}, {},", index + 1, x509::shown(certificate.subject())),
+            _ => format!(
+                "certificate {} in {name:?}, {},",
+                index + 1,
+                x509::shown(certificate.subject())
+            ),
         };
-        let (from, until) = (certificate.validity().not_before, certificate.validity().not_after);
+        let (from, until) = (
+            certificate.validity().not_before,
+            certificate.validity().not_after,
+        );
         let (code, what, help) = match x509::age(from, until, SystemTime::now()) {
             Age::Ended => {
-                let help =
-                    format!("renew it: {they} refuse it; a new one is taken up as soon as it is there");
-                ("certificate-expired", format!("expired on {}", x509::date(until)), help)
+                let help = format!(
+                    "renew it: {they} refuse it; a new one is taken up as soon as it is there"
+                );
+                (
+                    "certificate-expired",
+                    format!("expired on {}", x509::date(until)),
+                    help,
+                )
             }
             Age::Ending => {
                 let help = "renew it, and look why that did not happen by itself";
@@ -295,7 +354,14 @@ fn lifetime(part: &Part<'_>, chain: &[X509Certificate<'_>], shown_to: ShownTo, r
 }
 
 fn purpose(part: &Part<'_>, leaf: &X509Certificate<'_>, shown_to: ShownTo, report: &mut Report) {
-    let Some(usage) = leaf.extended_key_usage().ok().flatten().map(|usage| usage.value) else { return };
+    let Some(usage) = leaf
+        .extended_key_usage()
+        .ok()
+        .flatten()
+        .map(|usage| usage.value)
+    else {
+        return;
+    };
     let (good, whom, wanted) = match shown_to {
         ShownTo::Clients => (usage.server_auth, "servers", "serverAuth"),
         ShownTo::Servers => (usage.client_auth, "clients", "clientAuth"),
@@ -304,9 +370,15 @@ fn purpose(part: &Part<'_>, leaf: &X509Certificate<'_>, shown_to: ShownTo, repor
         return;
     }
     let (name, they) = (&part.written.value, shown_to.they());
-    let message = format!("the certificate in {name:?} is not meant for {whom}, so {they} refuse it");
+    let message =
+        format!("the certificate in {name:?} is not meant for {whom}, so {they} refuse it");
     let help = format!("issue it with the extended key usage {wanted}");
-    report.warning(&part.written.place, "certificate-of-another-purpose", message, help);
+    report.warning(
+        &part.written.place,
+        "certificate-of-another-purpose",
+        message,
+        help,
+    );
 }
 
 impl ShownTo {
@@ -323,8 +395,8 @@ impl ShownTo {
 pub(crate) fn show(object: Object, certificate: &Certificate) -> Object {
     match certificate.cert_file == certificate.key_file {
         true => object.with("bundleFile", path(&certificate.cert_file)),
-        false => {
-            object.with("certFile", path(&certificate.cert_file)).with("keyFile", path(&certificate.key_file))
-        }
+        false => object
+            .with("certFile", path(&certificate.cert_file))
+            .with("keyFile", path(&certificate.key_file)),
     }
 }

@@ -77,10 +77,17 @@ pub enum SubjectAltName {
 }
 
 /// Checks the `tls` block of an upstream. What is wrong in it was reported.
-pub(crate) fn accept(block: &UpstreamTlsBlock, files: &mut Files<'_>, report: &mut Report) -> ClientTls {
+pub(crate) fn accept(
+    block: &UpstreamTlsBlock,
+    files: &mut Files<'_>,
+    report: &mut Report,
+) -> ClientTls {
     let authorities = trust::authorities(block.ca_files.as_ref(), files, report);
     ClientTls {
-        hostname: block.hostname.as_ref().and_then(|written| server_name(written, report)),
+        hostname: block
+            .hostname
+            .as_ref()
+            .and_then(|written| server_name(written, report)),
         subject_alt_names: names(block.subject_alt_names.as_ref(), report),
         ca_certificates: authorities.certificates,
         ca_files: authorities.files,
@@ -122,12 +129,18 @@ fn bracketed(text: &str) -> Option<std::net::Ipv6Addr> {
 }
 
 fn names(written: Option<&At<Vec<At<String>>>>, report: &mut Report) -> Vec<SubjectAltName> {
-    let Some(written) = written else { return Vec::new() };
+    let Some(written) = written else {
+        return Vec::new();
+    };
     if written.value.is_empty() {
         let help = "remove it, and the certificate must be for the server name";
         report.error(&written.place, "empty-list", "there is no name", help);
     }
-    written.value.iter().filter_map(|item| name(item, report)).collect()
+    written
+        .value
+        .iter()
+        .filter_map(|item| name(item, report))
+        .collect()
 }
 
 fn name(written: &At<String>, report: &mut Report) -> Option<SubjectAltName> {
@@ -139,12 +152,22 @@ fn name(written: &At<String>, report: &mut Report) -> Option<SubjectAltName> {
         let plain = |part: &str| part.bytes().all(|byte| byte.is_ascii_graphic());
         if scheme.is_empty() || rest.is_empty() || !plain(text) {
             let help = "write a URI such as spiffe://example.com/ns/pay/sa/api";
-            report.error(&written.place, "bad-name", format!("{text:?} is not a URI"), help);
+            report.error(
+                &written.place,
+                "bad-name",
+                format!("{text:?} is not a URI"),
+                help,
+            );
             return None;
         }
         if text.contains('*') {
             let message = format!("{text:?} is compared byte by byte, so the star takes nothing");
-            report.error(&written.place, "bad-name", message, "write each name in full");
+            report.error(
+                &written.place,
+                "bad-name",
+                message,
+                "write each name in full",
+            );
             return None;
         }
         return Some(SubjectAltName::Uri(text.as_str().into()));
@@ -182,6 +205,12 @@ pub(crate) fn show(tls: &ClientTls) -> Object {
         .maybe("hostname", tls.hostname.as_deref().map(text))
         .maybe("subjectAltNames", (!names.is_empty()).then_some(names))
         .maybe("caFiles", (!ca_files.is_empty()).then_some(ca_files))
-        .maybe("certFile", tls.certificate.as_ref().map(|one| path(&one.cert_file)))
-        .maybe("keyFile", tls.certificate.as_ref().map(|one| path(&one.key_file)))
+        .maybe(
+            "certFile",
+            tls.certificate.as_ref().map(|one| path(&one.cert_file)),
+        )
+        .maybe(
+            "keyFile",
+            tls.certificate.as_ref().map(|one| path(&one.key_file)),
+        )
 }

@@ -10,10 +10,14 @@ use crate::{
 /// Whether clients that ask for a name of `hostname` take the certificate: RFC 9525 section 6.3, the common name is not
 /// looked at.
 pub(crate) fn covers(certificate: &Certificate, hostname: &Hostname) -> bool {
-    let Some(leaf) = certificate.chain.first().and_then(|der| x509::parse(der)) else { return false };
+    let Some(leaf) = certificate.chain.first().and_then(|der| x509::parse(der)) else {
+        return false;
+    };
     let names = leaf.subject_alternative_name().ok().flatten();
     let names = names.iter().flat_map(|names| &names.value.general_names);
-    names.into_iter().any(|name| matches!(name, GeneralName::DNSName(name) if takes(name, hostname)))
+    names
+        .into_iter()
+        .any(|name| matches!(name, GeneralName::DNSName(name) if takes(name, hostname)))
 }
 
 /// Whether a name in a certificate, where `*` is one label, takes some name of `hostname`, where it is one or more.
@@ -21,9 +25,9 @@ fn takes(name: &str, hostname: &Hostname) -> bool {
     let name = name.to_ascii_lowercase();
     match (hostname, name.strip_prefix('*')) {
         (Hostname::Exact(wanted), None) => **wanted == *name,
-        (Hostname::Exact(wanted), Some(suffix)) => {
-            wanted.split_once('.').is_some_and(|(first, _)| wanted[first.len()..] == *suffix)
-        }
+        (Hostname::Exact(wanted), Some(suffix)) => wanted
+            .split_once('.')
+            .is_some_and(|(first, _)| wanted[first.len()..] == *suffix),
         (Hostname::Wildcard(wanted), None) => name.ends_with(&**wanted),
         (Hostname::Wildcard(wanted), Some(suffix)) => suffix.ends_with(&**wanted),
     }

@@ -25,11 +25,20 @@ pub(crate) struct Sections {
 }
 
 /// Reads a PEM file; `None` when it is none, which was reported.
-pub(crate) fn sections(file: &NamedFile, written: &At<String>, report: &mut Report) -> Option<Sections> {
+pub(crate) fn sections(
+    file: &NamedFile,
+    written: &At<String>,
+    report: &mut Report,
+) -> Option<Sections> {
     let name = &written.value;
     if !contains(&file.content, b"-----BEGIN") {
         let (message, help) = not_pem(&file.content, name);
-        report.error(&written.place, "not-pem", format!("{name:?} {message}"), help);
+        report.error(
+            &written.place,
+            "not-pem",
+            format!("{name:?} {message}"),
+            help,
+        );
         return None;
     }
     let mut sections = Sections {
@@ -46,8 +55,7 @@ pub(crate) fn sections(file: &NamedFile, written: &At<String>, report: &mut Repo
             Ok(section) => sections.add(section),
             Err(error) => {
                 let message = format!("{name:?} is broken PEM: {}", reason(&error));
-                let help =
-                    "write the file anew; it may be cut off, or two files were joined without a line break";
+                let help = "write the file anew; it may be cut off, or two files were joined without a line break";
                 report.error(&written.place, "bad-pem", message, help);
                 return None;
             }
@@ -59,8 +67,9 @@ pub(crate) fn sections(file: &NamedFile, written: &At<String>, report: &mut Repo
 /// Reports a key behind a password.
 pub(crate) fn encrypted(written: &At<String>, report: &mut Report) {
     let name = &written.value;
-    let message =
-        format!("the private key in {name:?} is encrypted, and there is nobody to ask for a password");
+    let message = format!(
+        "the private key in {name:?} is encrypted, and there is nobody to ask for a password"
+    );
     let help = format!("decrypt it: openssl pkey -in {name} -out decrypted.key");
     report.error(&written.place, "encrypted-key", message, help);
 }
@@ -86,7 +95,11 @@ impl Sections {
         found.extend((!self.keys.is_empty() || self.encrypted).then_some("a private key"));
         found.extend((!self.lists.is_empty()).then_some("a revocation list"));
         found.dedup();
-        if found.is_empty() { String::new() } else { format!(", only {}", found.join(" and ")) }
+        if found.is_empty() {
+            String::new()
+        } else {
+            format!(", only {}", found.join(" and "))
+        }
     }
 }
 
@@ -96,8 +109,9 @@ fn contains(content: &[u8], part: &[u8]) -> bool {
 
 /// What a file without PEM is: the same in binary, most of the time.
 fn not_pem(content: &[u8], name: &str) -> (&'static str, String) {
-    let convert =
-        |command: &str| format!("convert it: openssl {command} -inform der -in {name} -out {name}.pem");
+    let convert = |command: &str| {
+        format!("convert it: openssl {command} -inform der -in {name} -out {name}.pem")
+    };
     if x509::parse(content).is_some() {
         return ("is a certificate in DER, not in PEM", convert("x509"));
     }
@@ -113,7 +127,10 @@ fn not_pem(content: &[u8], name: &str) -> (&'static str, String) {
     if PrivateKeyDer::try_from(content).is_ok() {
         return ("is a private key in DER, not in PEM", convert("pkey"));
     }
-    ("is not PEM", "name a text file that has a line `-----BEGIN …-----`".to_owned())
+    (
+        "is not PEM",
+        "name a text file that has a line `-----BEGIN …-----`".to_owned(),
+    )
 }
 
 /// RFC 7292 section 4: a sequence that begins with version 3.
@@ -127,7 +144,9 @@ fn is_pkcs12(content: &[u8]) -> bool {
 /// The reason without what stands in the file, which may be a key.
 fn reason(error: &pem::Error) -> &'static str {
     match error {
-        pem::Error::MissingSectionEnd { .. } => "a section has no END line that fits its BEGIN line",
+        pem::Error::MissingSectionEnd { .. } => {
+            "a section has no END line that fits its BEGIN line"
+        }
         pem::Error::IllegalSectionStart { .. } => "a BEGIN line is malformed",
         pem::Error::Base64Decode(_) => "a section is not base64",
         _ => "a section cannot be read",
@@ -142,7 +161,13 @@ mod tests {
     fn a_store_is_told_from_other_binaries() {
         assert!(is_pkcs12(&[0x30, 0x82, 0x0a, 0x00, 2, 1, 3, 0x30]));
         assert!(is_pkcs12(&[0x30, 0x03, 2, 1, 3]));
-        for other in [&[][..], &[0x30], &[0x30, 0xff], &[0x30, 0x82, 1, 2, 2, 1, 0], b"text"] {
+        for other in [
+            &[][..],
+            &[0x30],
+            &[0x30, 0xff],
+            &[0x30, 0x82, 1, 2, 2, 1, 0],
+            b"text",
+        ] {
             assert!(!is_pkcs12(other), "{other:?}");
         }
     }
@@ -154,7 +179,8 @@ mod tests {
             "-----BEGIN PRIVATE KEY SECRET\n",
             "-----BEGIN PRIVATE KEY-----\nSEC!RET\n-----END PRIVATE KEY-----\n",
         ] {
-            let error = <(SectionKind, Vec<u8>)>::pem_slice_iter(text.as_bytes()).find_map(Result::err);
+            let error =
+                <(SectionKind, Vec<u8>)>::pem_slice_iter(text.as_bytes()).find_map(Result::err);
             assert!(!reason(&error.unwrap()).contains("SEC"), "{text}");
         }
     }

@@ -40,14 +40,20 @@ pub(crate) fn authorities(
 ) -> Authorities {
     let mut authorities = Authorities::default();
     // An absent key was reported where it is required.
-    let Some(written) = written else { return authorities };
+    let Some(written) = written else {
+        return authorities;
+    };
     if written.value.is_empty() {
         let help = "name at least one PEM file with a CA certificate";
         report.error(&written.place, "empty-list", "there is no CA file", help);
     }
     for item in &written.value {
-        let Some(file) = files.named(item, report) else { continue };
-        let Some(sections) = pem::sections(&file, item, report) else { continue };
+        let Some(file) = files.named(item, report) else {
+            continue;
+        };
+        let Some(sections) = pem::sections(&file, item, report) else {
+            continue;
+        };
         if sections.certificates.is_empty() {
             let message = format!("{:?} holds no certificate{}", item.value, sections.found());
             let help = "name the PEM file that has a line `-----BEGIN CERTIFICATE-----`";
@@ -62,40 +68,58 @@ pub(crate) fn authorities(
     authorities
 }
 
-fn authority(index: usize, der: &CertificateDer<'static>, written: &At<String>, report: &mut Report) {
+fn authority(
+    index: usize,
+    der: &CertificateDer<'static>,
+    written: &At<String>,
+    report: &mut Report,
+) {
     let (place, name) = (&written.place, &written.value);
     let number = index + 1;
     let parsed = x509::parse(der).filter(|_| RootCertStore::empty().add(der.clone()).is_ok());
     let Some(certificate) = parsed else {
         let message = format!("certificate {number} in {name:?} cannot be parsed");
-        let help =
-            "put in the CA's certificate anew; `openssl x509 -text -noout -in FILE` shows what is there";
+        let help = "put in the CA's certificate anew; `openssl x509 -text -noout -in FILE` shows what is there";
         report.error(place, "bad-certificate", message, help);
         return;
     };
     let who = x509::shown(certificate.subject());
     if !may_sign(&certificate) && !is_its_own(&certificate) {
-        let message =
-            format!("certificate {number} in {name:?}, {who}, is not a CA: it may not sign certificates");
+        let message = format!(
+            "certificate {number} in {name:?}, {who}, is not a CA: it may not sign certificates"
+        );
         let help = "name the certificate that signs the others, which has the basic constraint CA:TRUE; only a \
                     self-signed certificate may stand for its owner alone";
         report.error(place, "not-a-ca", message, help);
         return;
     }
-    let (from, until) = (certificate.validity().not_before, certificate.validity().not_after);
+    let (from, until) = (
+        certificate.validity().not_before,
+        certificate.validity().not_after,
+    );
     let told = match x509::age(from, until, SystemTime::now()) {
-        Age::Ended => Some(("certificate-expired", format!("expired on {}", x509::date(until)))),
-        Age::Ending => {
-            Some(("certificate-expires", format!("expires within 7 days, on {}", x509::date(until))))
-        }
-        Age::NotYet => {
-            Some(("certificate-not-yet-valid", format!("is not valid before {}", x509::date(from))))
-        }
+        Age::Ended => Some((
+            "certificate-expired",
+            format!("expired on {}", x509::date(until)),
+        )),
+        Age::Ending => Some((
+            "certificate-expires",
+            format!("expires within 7 days, on {}", x509::date(until)),
+        )),
+        Age::NotYet => Some((
+            "certificate-not-yet-valid",
+            format!("is not valid before {}", x509::date(from)),
+        )),
         Age::Good => None,
     };
     if let Some((code, told)) = told {
         let message = format!("the CA {who} in {name:?} {told}");
-        report.warning(place, code, message, "add the CA that follows it, and later remove this one");
+        report.warning(
+            place,
+            code,
+            message,
+            "add the CA that follows it, and later remove this one",
+        );
     }
 }
 
@@ -122,12 +146,22 @@ pub(crate) fn revocation(
 ) -> Revocation {
     let mut revocation = Revocation::default();
     let mut good = true;
-    let Some(written) = written else { return revocation };
+    let Some(written) = written else {
+        return revocation;
+    };
     for item in &written.value {
-        let Some(file) = files.named(item, report) else { continue };
-        let Some(sections) = pem::sections(&file, item, report) else { continue };
+        let Some(file) = files.named(item, report) else {
+            continue;
+        };
+        let Some(sections) = pem::sections(&file, item, report) else {
+            continue;
+        };
         if sections.lists.is_empty() {
-            let message = format!("{:?} holds no revocation list{}", item.value, sections.found());
+            let message = format!(
+                "{:?} holds no revocation list{}",
+                item.value,
+                sections.found()
+            );
             let help = "name the PEM file that has a line `-----BEGIN X509 CRL-----`";
             report.error(&item.place, "no-crl", message, help);
         }
@@ -153,10 +187,14 @@ fn list(
 ) -> bool {
     let (place, name) = (&written.place, &written.value);
     let number = index + 1;
-    let parsed = CertificateRevocationList::from_der(der).ok().map(|(_, list)| list);
-    let Some((list, until)) = parsed.and_then(|list| list.next_update().map(|until| (list, until))) else {
-        let message =
-            format!("revocation list {number} in {name:?} cannot be used: it is broken, or never due again");
+    let parsed = CertificateRevocationList::from_der(der)
+        .ok()
+        .map(|(_, list)| list);
+    let Some((list, until)) = parsed.and_then(|list| list.next_update().map(|until| (list, until)))
+    else {
+        let message = format!(
+            "revocation list {number} in {name:?} cannot be used: it is broken, or never due again"
+        );
         let help = "have the CA write a CRL of version 2 with a next update";
         report.error(place, "bad-crl", message, help);
         return false;
@@ -169,9 +207,12 @@ fn list(
         return false;
     }
     if x509::age(list.last_update(), until, SystemTime::now()) == Age::Ended {
-        let message =
-            format!("the revocation list of {who} in {name:?} was due again on {}", x509::date(until));
-        let help = "put in the CA's new list: until then every client whose chain has this CA is refused";
+        let message = format!(
+            "the revocation list of {who} in {name:?} was due again on {}",
+            x509::date(until)
+        );
+        let help =
+            "put in the CA's new list: until then every client whose chain has this CA is refused";
         report.warning(place, "crl-outdated", message, help);
     }
     true
@@ -199,15 +240,25 @@ fn each_has_a_list(
     written: &At<Vec<At<String>>>,
     report: &mut Report,
 ) {
-    let lists: Vec<_> =
-        revocation.lists.iter().filter_map(|der| CertificateRevocationList::from_der(der).ok()).collect();
-    let parsed = authorities.certificates.iter().filter_map(|der| x509::parse(der));
+    let lists: Vec<_> = revocation
+        .lists
+        .iter()
+        .filter_map(|der| CertificateRevocationList::from_der(der).ok())
+        .collect();
+    let parsed = authorities
+        .certificates
+        .iter()
+        .filter_map(|der| x509::parse(der));
     for certificate in parsed.filter(may_sign) {
         let subject = certificate.subject();
-        if lists.iter().all(|(_, list)| list.issuer().as_raw() != subject.as_raw()) {
+        if lists
+            .iter()
+            .all(|(_, list)| list.issuer().as_raw() != subject.as_raw())
+        {
             let who = x509::shown(certificate.subject());
-            let message =
-                format!("the CA {who} has no revocation list, so every client it vouches for is refused");
+            let message = format!(
+                "the CA {who} has no revocation list, so every client it vouches for is refused"
+            );
             let help = "add its CRL, or leave `crlFiles` empty to ask none";
             report.warning(&written.place, "ca-without-crl", message, help);
         }

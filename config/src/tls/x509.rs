@@ -20,19 +20,28 @@ pub(crate) fn parse(der: &[u8]) -> Option<X509Certificate<'_>> {
 pub(crate) fn shown(name: &X509Name<'_>) -> String {
     const LONGEST: usize = 100;
     let text: String = name.to_string().chars().take(LONGEST).collect();
-    if text.is_empty() { "without a subject".to_owned() } else { format!("{text:?}") }
+    if text.is_empty() {
+        "without a subject".to_owned()
+    } else {
+        format!("{text:?}")
+    }
 }
 
 /// A moment as people write it.
 pub(crate) fn date(time: ASN1Time) -> String {
     let time = time.to_datetime();
     let (year, month, day) = (time.year(), u8::from(time.month()), time.day());
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", time.hour(), time.minute())
+    format!(
+        "{year:04}-{month:02}-{day:02} {:02}:{:02} UTC",
+        time.hour(),
+        time.minute()
+    )
 }
 
 /// The same moment for programs; what lies before 1970 is 1970.
 pub(crate) fn system_time(time: ASN1Time) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(time.timestamp()).unwrap_or_default())
+    SystemTime::UNIX_EPOCH
+        + Duration::from_secs(u64::try_from(time.timestamp()).unwrap_or_default())
 }
 
 /// What time has done, or soon does, to something with an end.
@@ -53,7 +62,10 @@ const NOTICE: i64 = 7 * 24 * 3600;
 
 /// The age at `now` of what holds from `from` to `until`, both included.
 pub(crate) fn age(from: ASN1Time, until: ASN1Time, now: SystemTime) -> Age {
-    let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let now = now
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
     let now = i64::try_from(now).unwrap_or(i64::MAX);
     let (from, until) = (from.timestamp(), until.timestamp());
     match () {
@@ -81,13 +93,23 @@ mod tests {
             (1_000_000, Age::Ending),
             (1_000_001, Age::Ended),
         ] {
-            assert_eq!(age(at(100), at(1_000_000), now(seconds)), expected, "{seconds}");
+            assert_eq!(
+                age(at(100), at(1_000_000), now(seconds)),
+                expected,
+                "{seconds}"
+            );
         }
     }
 
     #[test]
     fn a_moment_is_written_to_the_minute() {
-        assert_eq!(date(ASN1Time::from_timestamp(1_577_836_859).unwrap()), "2020-01-01 00:00 UTC");
-        assert_eq!(system_time(ASN1Time::from_timestamp(-5).unwrap()), SystemTime::UNIX_EPOCH);
+        assert_eq!(
+            date(ASN1Time::from_timestamp(1_577_836_859).unwrap()),
+            "2020-01-01 00:00 UTC"
+        );
+        assert_eq!(
+            system_time(ASN1Time::from_timestamp(-5).unwrap()),
+            SystemTime::UNIX_EPOCH
+        );
     }
 }

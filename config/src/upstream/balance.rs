@@ -87,23 +87,47 @@ pub(crate) fn accept(block: Option<&At<LoadBalancerBlock>>, report: &mut Report)
     let hashes = policy == LoadBalancerPolicy::ConsistentHash;
     match (&written.hash_on, &written.policy) {
         (None, Some(policy)) if hashes => {
-            let help = "add `hashOn: { header: x-tenant }`, `{ cookie: NAME }` or `hashOn: clientIP`";
-            report.missing(&policy.place, &["hashOn"], "consistentHash needs `hashOn`", help);
+            let help =
+                "add `hashOn: { header: x-tenant }`, `{ cookie: NAME }` or `hashOn: clientIP`";
+            report.missing(
+                &policy.place,
+                &["hashOn"],
+                "consistentHash needs `hashOn`",
+                help,
+            );
         }
         (Some(on), _) if !hashes => {
             let help = "write `policy: consistentHash`, or remove `hashOn`";
-            report.error(&on.place, "conflicting-keys", "only consistentHash hashes", help);
+            report.error(
+                &on.place,
+                "conflicting-keys",
+                "only consistentHash hashes",
+                help,
+            );
         }
         _ => {}
     }
     let slow_start = time_or_off(&written.slow_start, None);
-    if let Some(slow) = written.slow_start.as_ref().filter(|_| hashes && slow_start.is_some()) {
-        let message = "with consistentHash an endpoint has its keys or not, so it cannot start slowly";
-        report.error(&slow.place, "conflicting-keys", message, "remove `slowStart`");
+    if let Some(slow) = written
+        .slow_start
+        .as_ref()
+        .filter(|_| hashes && slow_start.is_some())
+    {
+        let message =
+            "with consistentHash an endpoint has its keys or not, so it cannot start slowly";
+        report.error(
+            &slow.place,
+            "conflicting-keys",
+            message,
+            "remove `slowStart`",
+        );
     }
     LoadBalancer {
         policy,
-        hash_on: written.hash_on.as_ref().and_then(|on| hash_on::accept(&on.value, report)),
+        hash_on: written
+            .hash_on
+            .as_ref()
+            .and_then(|on| hash_on::accept(&on.value, report)),
         slow_start,
         panic_percent: narrow(number(&written.panic_percent, PANIC_PERCENT)),
     }

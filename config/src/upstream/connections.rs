@@ -36,7 +36,11 @@ pub struct ConnectionSettings {
 impl ConnectionSettings {
     /// Connections of any age.
     pub fn new(connect_timeout: Duration, idle_timeout: Duration) -> Self {
-        Self { connect_timeout, idle_timeout, max_age: None }
+        Self {
+            connect_timeout,
+            idle_timeout,
+            max_age: None,
+        }
     }
 }
 
@@ -50,7 +54,10 @@ const UPSTREAM_IDLE: Duration = Duration::from_secs(30);
 const APP_IDLE: Duration = Duration::from_secs(3);
 
 /// Checks what was written.
-pub(crate) fn accept(block: Option<&At<ConnectionsBlock>>, report: &mut Report) -> ConnectionSettings {
+pub(crate) fn accept(
+    block: Option<&At<ConnectionsBlock>>,
+    report: &mut Report,
+) -> ConnectionSettings {
     let none = ConnectionsBlock::default();
     let block = block.map_or(&none, |block| &block.value);
     ConnectionSettings {
@@ -62,5 +69,9 @@ pub(crate) fn accept(block: Option<&At<ConnectionsBlock>>, report: &mut Report) 
 
 /// What the app gets, which has no such block.
 pub(crate) fn of_app() -> ConnectionSettings {
-    ConnectionSettings { connect_timeout: CONNECT_TIMEOUT, idle_timeout: APP_IDLE, max_age: None }
+    ConnectionSettings {
+        connect_timeout: CONNECT_TIMEOUT,
+        idle_timeout: APP_IDLE,
+        max_age: None,
+    }
 }

@@ -19,8 +19,7 @@ pub(crate) fn accept(
     let credentials = written?;
     let here = !named && endpoints.iter().all(|endpoint| endpoint.address.is_here());
     if secure == Some(false) && !here {
-        let message =
-            "credentials never go over http to another host: whoever sits on the way could use them";
+        let message = "credentials never go over http to another host: whoever sits on the way could use them";
         report.error(
             &credentials.place,
             "insecure-credentials",

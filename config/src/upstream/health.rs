@@ -66,9 +66,13 @@ pub(crate) fn accept(block: &At<HealthCheckBlock>, report: &mut Report) -> Healt
     let block = &block.value;
     let probe = if let Some(target) = &block.path {
         path::target(target, report);
-        ReadinessProbe::Http { path: target.value.clone() }
+        ReadinessProbe::Http {
+            path: target.value.clone(),
+        }
     } else if let Some(service) = &block.grpc {
-        ReadinessProbe::Grpc { service: service.value.clone() }
+        ReadinessProbe::Grpc {
+            service: service.value.clone(),
+        }
     } else {
         if let Some(tcp) = block.tcp.as_ref().filter(|tcp| !tcp.value.0) {
             let help = "write `tcp: true`, or remove `healthCheck`";

@@ -25,5 +25,7 @@ const RESPONSE_HEADERS: u64 = 100;
 /// Checks what an endpoint may send.
 pub(crate) fn accept(block: Option<&At<UpstreamLimitsBlock>>) -> UpstreamLimits {
     let headers = block.and_then(|block| block.value.headers.as_ref());
-    UpstreamLimits { headers: headers.map_or(RESPONSE_HEADERS, |number| number.value.0) as u16 }
+    UpstreamLimits {
+        headers: headers.map_or(RESPONSE_HEADERS, |number| number.value.0) as u16,
+    }
 }

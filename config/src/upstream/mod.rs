@@ -118,7 +118,9 @@ impl Upstream {
     /// Host and port for requests that come without.
     pub fn authority(&self) -> &str {
         let named = self.dns.as_ref().map(|dns| &*dns.authority);
-        named.or_else(|| self.endpoints.first().map(|one| &*one.authority)).unwrap_or("localhost")
+        named
+            .or_else(|| self.endpoints.first().map(|one| &*one.authority))
+            .unwrap_or("localhost")
     }
 
     /// Whether the other one is written in the same way, whatever the files hold that it names.
@@ -128,8 +130,17 @@ impl Upstream {
             (None, None) => true,
             _ => false,
         };
-        let origin = |upstream: &Self| upstream.bearer_token.as_ref().map(|token| token.origin().cloned());
-        let without_files = |upstream: &Self| Self { tls: None, bearer_token: None, ..upstream.clone() };
+        let origin = |upstream: &Self| {
+            upstream
+                .bearer_token
+                .as_ref()
+                .map(|token| token.origin().cloned())
+        };
+        let without_files = |upstream: &Self| Self {
+            tls: None,
+            bearer_token: None,
+            ..upstream.clone()
+        };
         tls && origin(self) == origin(other) && without_files(self) == without_files(other)
     }
 }
@@ -151,7 +162,9 @@ pub(crate) fn accept(
     report: &mut Report,
 ) -> Vec<Upstream> {
     let mut upstreams: Vec<Upstream> = app.map(app_upstream).into_iter().collect();
-    let Some(written) = written else { return upstreams };
+    let Some(written) = written else {
+        return upstreams;
+    };
     if written.value.0.is_empty() {
         let help = "add an upstream or remove the key";
         report.error(&written.place, "empty-list", "there is no upstream", help);
@@ -172,7 +185,11 @@ fn app_upstream(app: &App) -> Upstream {
     Upstream {
         name: "app".into(),
         kind: UpstreamKind::App,
-        endpoints: vec![EndpointSpec { address, authority: authority.into(), weight: 1 }],
+        endpoints: vec![EndpointSpec {
+            address,
+            authority: authority.into(),
+            weight: 1,
+        }],
         dns: None,
         protocol: app.protocol,
         tls: None,
@@ -187,11 +204,21 @@ fn app_upstream(app: &App) -> Upstream {
     }
 }
 
-fn upstream(name: &str, block: &UpstreamBlock, files: &mut Files<'_>, report: &mut Report) -> Upstream {
+fn upstream(
+    name: &str,
+    block: &UpstreamBlock,
+    files: &mut Files<'_>,
+    report: &mut Report,
+) -> Upstream {
     let written = block.endpoints.as_ref();
     if let Some(empty) = written.filter(|endpoints| endpoints.value.is_empty()) {
         let help = "write `- url: http://host:port`";
-        report.error(&empty.place, "empty-list", "an upstream needs at least one endpoint", help);
+        report.error(
+            &empty.place,
+            "empty-list",
+            "an upstream needs at least one endpoint",
+            help,
+        );
     }
     let items = written.map_or(&[][..], |endpoints| &endpoints.value);
     let (endpoints, secure) = match block.dns {
@@ -220,7 +247,10 @@ fn upstream(name: &str, block: &UpstreamBlock, files: &mut Files<'_>, report: &m
         tls,
         load_balancer: balance::accept(block.load_balancer.as_ref(), report),
         circuit_breaker: Some(breaker::accept(block.circuit_breaker.as_ref())),
-        health_check: block.health_check.as_ref().map(|check| health::accept(check, report)),
+        health_check: block
+            .health_check
+            .as_ref()
+            .map(|check| health::accept(check, report)),
         outlier_detection: Some(outlier::accept(outliers, known, report)),
         connections: connections::accept(block.connections.as_ref(), report),
         limits: limits::accept(block.limits.as_ref()),
@@ -234,19 +264,31 @@ fn tls(
     files: &mut Files<'_>,
     report: &mut Report,
 ) -> Option<Arc<ClientTls>> {
-    let read = block.tls.as_ref().map(|tls| client::accept(&tls.value, files, report));
+    let read = block
+        .tls
+        .as_ref()
+        .map(|tls| client::accept(&tls.value, files, report));
     let written = block.tls.as_ref().map(|tls| &tls.place);
     match (secure, written) {
         (Some(false), Some(place)) => {
             let message = "`tls` has no effect on endpoints whose URLs begin with http";
-            report.error(place, "conflicting-keys", message, "remove it, or write https:// in the URLs");
+            report.error(
+                place,
+                "conflicting-keys",
+                message,
+                "remove it, or write https:// in the URLs",
+            );
             None
         }
         (Some(true), _) => {
-            let h2c = block.protocol.as_ref().filter(|protocol| protocol.value.0 == Protocol::H2c);
+            let h2c = block
+                .protocol
+                .as_ref()
+                .filter(|protocol| protocol.value.0 == Protocol::H2c);
             if let Some(protocol) = h2c {
                 let message = "h2c is HTTP/2 without TLS";
-                let help = "write `auto` (HTTP/1.1, and HTTP/2 for gRPC requests), or http:// in the URLs";
+                let help =
+                    "write `auto` (HTTP/1.1, and HTTP/2 for gRPC requests), or http:// in the URLs";
                 report.error(&protocol.place, "conflicting-keys", message, help);
             }
             Some(Arc::new(read.unwrap_or_default()))
@@ -260,18 +302,41 @@ pub(crate) fn show(upstream: &Upstream) -> Option<(String, Value)> {
     if upstream.kind == UpstreamKind::App {
         return None;
     }
-    let scheme = if upstream.tls.is_some() { "https" } else { "http" };
-    let endpoints: Vec<Value> = upstream.endpoints.iter().map(|one| endpoint::show(scheme, one)).collect();
+    let scheme = if upstream.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    let endpoints: Vec<Value> = upstream
+        .endpoints
+        .iter()
+        .map(|one| endpoint::show(scheme, one))
+        .collect();
     let object = Object::new()
         .maybe("endpoints", upstream.dns.is_none().then_some(endpoints))
         .maybe("dns", upstream.dns.as_ref().map(dns::show))
         .with("protocol", show::word(upstream.protocol))
         .maybe("tls", upstream.tls.as_deref().map(client::show))
-        .maybe("credentials", upstream.bearer_token.as_ref().map(credentials::show))
+        .maybe(
+            "credentials",
+            upstream.bearer_token.as_ref().map(credentials::show),
+        )
         .with("loadBalancer", balance::show(&upstream.load_balancer))
-        .maybe("circuitBreaker", upstream.circuit_breaker.as_ref().map(CircuitBreaker::show))
-        .maybe("healthCheck", upstream.health_check.as_ref().map(health::show))
-        .maybe("outlierDetection", upstream.outlier_detection.as_ref().map(OutlierDetection::show))
+        .maybe(
+            "circuitBreaker",
+            upstream.circuit_breaker.as_ref().map(CircuitBreaker::show),
+        )
+        .maybe(
+            "healthCheck",
+            upstream.health_check.as_ref().map(health::show),
+        )
+        .maybe(
+            "outlierDetection",
+            upstream
+                .outlier_detection
+                .as_ref()
+                .map(OutlierDetection::show),
+        )
         .with("connections", upstream.connections.show())
         .with("limits", upstream.limits.show())
         .with("retryBudget", upstream.retry_budget.show());

@@ -70,8 +70,12 @@ pub(crate) fn accept(
         && percent > 0
         && percent * (count as u64) < 100
     {
-        let message = format!("{percent} % of {count} endpoints is less than one, so none is ever ejected");
-        let help = format!("write at least {}, or 0 to say so", 100_u64.div_ceil(count as u64));
+        let message =
+            format!("{percent} % of {count} endpoints is less than one, so none is ever ejected");
+        let help = format!(
+            "write at least {}, or 0 to say so",
+            100_u64.div_ceil(count as u64)
+        );
         report.warning(&written.place, "ejects-none", message, help);
     }
     OutlierDetection {

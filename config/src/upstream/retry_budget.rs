@@ -29,7 +29,10 @@ pub struct RetryBudget {
 impl RetryBudget {
     /// A budget.
     pub fn new(percent: Percent, min_per_second: u32) -> Self {
-        Self { percent, min_per_second }
+        Self {
+            percent,
+            min_per_second,
+        }
     }
 }
 

@@ -31,7 +31,9 @@ pub(crate) fn server_params(names: &[&str]) -> CertificateParams {
 fn params(common_name: &str, names: &[&str]) -> CertificateParams {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut params = CertificateParams::new(names).unwrap();
-    params.distinguished_name.push(DnType::CommonName, common_name);
+    params
+        .distinguished_name
+        .push(DnType::CommonName, common_name);
     params.not_before = in_days(-1).to_datetime();
     params.not_after = in_days(365).to_datetime();
     params
@@ -39,7 +41,10 @@ fn params(common_name: &str, names: &[&str]) -> CertificateParams {
 
 /// A moment so many days from now, or before it.
 pub(crate) fn in_days(days: i64) -> ASN1Time {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
     ASN1Time::from_timestamp(i64::try_from(now).unwrap() + days * 24 * 3600).unwrap()
 }
 
@@ -83,6 +88,10 @@ pub(crate) fn write_client(folder: &Path, name: &str) {
     let key = KeyPair::generate().unwrap();
     let mut params = params(name, &[]);
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-    fs::write(folder.join("client.crt"), params.self_signed(&key).unwrap().pem()).unwrap();
+    fs::write(
+        folder.join("client.crt"),
+        params.self_signed(&key).unwrap().pem(),
+    )
+    .unwrap();
     fs::write(folder.join("client.key"), key.serialize_pem()).unwrap();
 }

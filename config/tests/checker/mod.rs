@@ -22,7 +22,9 @@ fn check(root: &Value, schema: &Value, value: &Value, path: &str, found: &mut Ve
         let good = match keyword.as_str() {
             "$schema" | "$defs" | "title" | "description" => true,
             "$ref" => {
-                let target = root.pointer(rule.as_str().unwrap().trim_start_matches('#')).unwrap();
+                let target = root
+                    .pointer(rule.as_str().unwrap().trim_start_matches('#'))
+                    .unwrap();
                 check(root, target, value, path, found);
                 true
             }
@@ -31,15 +33,19 @@ fn check(root: &Value, schema: &Value, value: &Value, path: &str, found: &mut Ve
             "enum" => items().any(|allowed| allowed == value),
             "anyOf" => items().any(|schema| fits(root, schema, value)),
             "oneOf" => items().filter(|schema| fits(root, schema, value)).count() == 1,
-            "minimum" => value.as_f64().is_none_or(|number| number >= rule.as_f64().unwrap()),
-            "maximum" => value.as_f64().is_none_or(|number| number <= rule.as_f64().unwrap()),
+            "minimum" => value
+                .as_f64()
+                .is_none_or(|number| number >= rule.as_f64().unwrap()),
+            "maximum" => value
+                .as_f64()
+                .is_none_or(|number| number <= rule.as_f64().unwrap()),
             "pattern" => {
                 let pattern = regex::Regex::new(rule.as_str().unwrap()).unwrap();
                 value.as_str().is_none_or(|text| pattern.is_match(text))
             }
-            "required" => {
-                value.as_object().is_none_or(|map| items().all(|key| map.contains_key(key.as_str().unwrap())))
-            }
+            "required" => value
+                .as_object()
+                .is_none_or(|map| items().all(|key| map.contains_key(key.as_str().unwrap()))),
             "items" => {
                 for (index, item) in value.as_array().into_iter().flatten().enumerate() {
                     check(root, rule, item, &format!("{path}[{index}]"), found);
@@ -58,7 +64,12 @@ fn check(root: &Value, schema: &Value, value: &Value, path: &str, found: &mut Ve
                 value.as_object().is_none_or(|map| map.keys().all(known))
             }
             "additionalProperties" => {
-                for (key, item) in value.as_object().into_iter().flatten().filter(|(key, _)| !known(key)) {
+                for (key, item) in value
+                    .as_object()
+                    .into_iter()
+                    .flatten()
+                    .filter(|(key, _)| !known(key))
+                {
                     check(root, rule, item, &format!("{path}.{key}"), found);
                 }
                 true

@@ -17,13 +17,19 @@ use std::{
 
 /// The workspace's folder.
 fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
 }
 
 /// All files with one of `extensions` in the workspace's folder itself and below `folders`, by path.
 fn files(folders: &[&str], extension: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
-    let mut open: Vec<PathBuf> = folders.iter().map(|folder| workspace().join(folder)).collect();
+    let mut open: Vec<PathBuf> = folders
+        .iter()
+        .map(|folder| workspace().join(folder))
+        .collect();
     while let Some(folder) = open.pop() {
         for entry in fs::read_dir(&folder).into_iter().flatten() {
             let path = entry.unwrap().path();

@@ -10,21 +10,37 @@ const OUTSIDE: [&str; 4] = ["Service", "NetworkPolicy", "PodMonitor", "ServiceMo
 
 /// The documents of each manifest in deploy, README and docs.
 fn manifests() -> Vec<(String, Vec<Value>)> {
-    let deployed = files(&["deploy"], "yaml").into_iter().map(|(path, text)| (path, vec![text]));
-    let shown = files(&[".", "docs"], "md")
+    let deployed = files(&["deploy"], "yaml")
         .into_iter()
-        .map(|(path, text)| (path, blocks(&text).into_iter().map(|(_, block)| block).collect::<Vec<_>>()));
+        .map(|(path, text)| (path, vec![text]));
+    let shown = files(&[".", "docs"], "md").into_iter().map(|(path, text)| {
+        (
+            path,
+            blocks(&text)
+                .into_iter()
+                .map(|(_, block)| block)
+                .collect::<Vec<_>>(),
+        )
+    });
     deployed
         .chain(shown)
-        .flat_map(|(path, texts)| texts.into_iter().map(move |text| (path.display().to_string(), text)))
+        .flat_map(|(path, texts)| {
+            texts
+                .into_iter()
+                .map(move |text| (path.display().to_string(), text))
+        })
         .filter(|(_, text)| text.contains("apiVersion:"))
         .map(|(path, text)| (path, documents(&text)))
         .collect()
 }
 
 fn documents(text: &str) -> Vec<Value> {
-    let parts = text.split("\n---\n").filter(|part| part.contains("apiVersion:"));
-    parts.map(|part| serde_saphyr::from_str(part).unwrap()).collect()
+    let parts = text
+        .split("\n---\n")
+        .filter(|part| part.contains("apiVersion:"));
+    parts
+        .map(|part| serde_saphyr::from_str(part).unwrap())
+        .collect()
 }
 
 /// All values below `value` that stand under this key.
@@ -46,8 +62,12 @@ fn under<'a>(value: &'a Value, key: &str, found: &mut Vec<&'a Value>) {
 /// The names of the ports of all init containers.
 fn names_of_init_containers(documents: &[Value]) -> Vec<&str> {
     let (mut containers, mut ports) = (Vec::new(), Vec::new());
-    documents.iter().for_each(|document| under(document, "initContainers", &mut containers));
-    containers.iter().for_each(|container| under(container, "ports", &mut ports));
+    documents
+        .iter()
+        .for_each(|document| under(document, "initContainers", &mut containers));
+    containers
+        .iter()
+        .for_each(|container| under(container, "ports", &mut ports));
     let ports = ports.iter().filter_map(|ports| ports.as_array()).flatten();
     ports.filter_map(|port| port["name"].as_str()).collect()
 }
@@ -56,12 +76,18 @@ fn names_of_init_containers(documents: &[Value]) -> Vec<&str> {
 fn used_from_outside(documents: &[Value]) -> Vec<String> {
     let names = names_of_init_containers(documents);
     let mut used = Vec::new();
-    for document in documents.iter().filter(|one| OUTSIDE.iter().any(|kind| one["kind"] == *kind)) {
+    for document in documents
+        .iter()
+        .filter(|one| OUTSIDE.iter().any(|kind| one["kind"] == *kind))
+    {
         let mut ports = Vec::new();
         for key in ["port", "targetPort", "endPort"] {
             under(document, key, &mut ports);
         }
-        let ports = ports.iter().filter_map(|port| port.as_str()).filter(|port| names.contains(port));
+        let ports = ports
+            .iter()
+            .filter_map(|port| port.as_str())
+            .filter(|port| names.contains(port));
         used.extend(ports.map(|port| format!("{}: {port}", document["kind"])));
     }
     used
@@ -73,7 +99,11 @@ fn no_service_or_policy_names_a_port_of_an_init_container() {
     let mut with_names = 0;
     for (path, documents) in manifests() {
         with_names += usize::from(!names_of_init_containers(&documents).is_empty());
-        assert_eq!(used_from_outside(&documents), [""; 0], "{path}: write the number");
+        assert_eq!(
+            used_from_outside(&documents),
+            [""; 0],
+            "{path}: write the number"
+        );
     }
     assert!(with_names >= 2, "{with_names}");
 }

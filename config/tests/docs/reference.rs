@@ -7,8 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::workspace;
 
-const MARKER: &str =
-    "<!-- Generated from config/src. UPDATE_DOCS=1 cargo test -p outrigger-config --test docs -->\n";
+const MARKER: &str = "<!-- Generated from config/src. UPDATE_DOCS=1 cargo test -p outrigger-config --test docs -->\n";
 
 /// Writes blocks in the order in which a reader meets them; one that appears twice is linked the second time.
 struct Reference<'a> {
@@ -23,15 +22,22 @@ type Inner<'a> = Option<(&'a str, &'static str)>;
 
 impl<'a> Reference<'a> {
     fn block(&mut self, path: &str, schema: &'a Value) {
-        let title = if path.is_empty() { "The file".to_owned() } else { format!("`{path}`") };
+        let title = if path.is_empty() {
+            "The file".to_owned()
+        } else {
+            format!("`{path}`")
+        };
         let description = schema["description"].as_str().unwrap_or_default();
         writeln!(self.out, "\n## {title}\n\n{}\n", one_line(description)).unwrap();
         if let Some(choices) = schema["oneOf"].as_array() {
-            let keys: Vec<String> =
-                choices.iter().map(|one| format!("`{}`", text(&one["required"][0]))).collect();
+            let keys: Vec<String> = choices
+                .iter()
+                .map(|one| format!("`{}`", text(&one["required"][0])))
+                .collect();
             writeln!(self.out, "Exactly one of {} is written.\n", keys.join(", ")).unwrap();
         }
-        self.out.push_str("| key | value | meaning |\n|---|---|---|\n");
+        self.out
+            .push_str("| key | value | meaning |\n|---|---|---|\n");
         let required = schema["required"].as_array();
         let mut inner = Vec::new();
         for (key, schema) in schema["properties"].as_object().into_iter().flatten() {
@@ -70,12 +76,20 @@ fn one_line(text: &str) -> String {
 }
 
 fn join(path: &str, key: &str) -> String {
-    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
 }
 
 /// The anchor of a heading: lower case, letters, digits, `-` and `_` only.
 fn anchor(heading: &str) -> String {
-    heading.to_lowercase().chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).collect()
+    heading
+        .to_lowercase()
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+        .collect()
 }
 
 /// The block that is, or stands inside, a value.
@@ -111,7 +125,11 @@ fn kind(schema: &Value) -> String {
         return format!("`{word}`");
     }
     if let Some(words) = schema["enum"].as_array() {
-        return words.iter().map(|word| format!("`{}`", text(word))).collect::<Vec<_>>().join(", ");
+        return words
+            .iter()
+            .map(|word| format!("`{}`", text(word)))
+            .collect::<Vec<_>>()
+            .join(", ");
     }
     match text(&schema["type"]) {
         "integer" if schema["minimum"] == schema["maximum"] => format!("`{}`", schema["minimum"]),
@@ -136,7 +154,11 @@ fn reference() -> String {
     let schema = json_schema();
     let none = Map::new();
     let definitions = schema["$defs"].as_object().unwrap_or(&none);
-    let mut reference = Reference { definitions, written: HashMap::new(), out: String::new() };
+    let mut reference = Reference {
+        definitions,
+        written: HashMap::new(),
+        out: String::new(),
+    };
     reference.block("", &schema);
     reference.out
 }
@@ -145,7 +167,9 @@ fn reference() -> String {
 fn the_reference_is_what_the_schema_says() {
     let file = workspace().join("docs/configuration.md");
     let page = fs::read_to_string(&file).unwrap();
-    let (by_hand, generated) = page.split_once(MARKER).expect("the marker stands before the generated part");
+    let (by_hand, generated) = page
+        .split_once(MARKER)
+        .expect("the marker stands before the generated part");
     let now = reference();
     if std::env::var_os("UPDATE_DOCS").is_some() {
         fs::write(&file, format!("{by_hand}{MARKER}{now}")).unwrap();

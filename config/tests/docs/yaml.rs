@@ -54,7 +54,10 @@ pub(crate) fn blocks(text: &str) -> Vec<(usize, String)> {
 fn embedded(text: &str) -> Vec<(usize, String)> {
     let lines: Vec<&str> = text.lines().collect();
     let indent = |line: &str| line.len() - line.trim_start().len();
-    let starts = lines.iter().enumerate().filter(|(_, line)| line.trim() == "outrigger.yaml: |");
+    let starts = lines
+        .iter()
+        .enumerate()
+        .filter(|(_, line)| line.trim() == "outrigger.yaml: |");
     starts
         .map(|(start, key)| {
             let body: Vec<&str> = lines[start + 1..]
@@ -68,7 +71,10 @@ fn embedded(text: &str) -> Vec<(usize, String)> {
                 .map(|line| indent(line))
                 .min()
                 .unwrap_or(0);
-            let text = body.iter().map(|line| format!("{}\n", line.get(cut..).unwrap_or(""))).collect();
+            let text = body
+                .iter()
+                .map(|line| format!("{}\n", line.get(cut..).unwrap_or("")))
+                .collect();
             (start + 2, text)
         })
         .collect()
@@ -94,16 +100,22 @@ fn every_yaml_block_in_readme_and_docs_loads() {
     let mut seen = 0;
     let mut all_wrong = String::new();
     for (path, text) in files(&[".", "docs"], "md") {
-        let (manifests, configurations): (Vec<_>, Vec<_>) =
-            blocks(&text).into_iter().partition(|(_, block)| block.starts_with(MANIFEST));
-        let inside = manifests.iter().flat_map(|(_, manifest)| embedded(manifest));
+        let (manifests, configurations): (Vec<_>, Vec<_>) = blocks(&text)
+            .into_iter()
+            .partition(|(_, block)| block.starts_with(MANIFEST));
+        let inside = manifests
+            .iter()
+            .flat_map(|(_, manifest)| embedded(manifest));
         for block in configurations.into_iter().chain(inside) {
             seen += 1;
             all_wrong.extend(wrong(&mounted, &path, &block));
         }
     }
     assert!(all_wrong.is_empty(), "{all_wrong}");
-    assert!(seen >= 8, "only {seen} blocks were found; did the fences change?");
+    assert!(
+        seen >= 8,
+        "only {seen} blocks were found; did the fences change?"
+    );
 }
 
 #[test]
@@ -123,19 +135,31 @@ fn every_configuration_in_deploy_loads() {
 fn ports_and_grace_period_of_a_manifest_fit_its_configuration() {
     for (path, text) in files(&["deploy"], "yaml") {
         for (_, block) in embedded(&text) {
-            let config = load_str("outrigger.yaml", &block, &environment).unwrap().config;
-            for port in [config.status.unwrap().socket.port(), config.listeners[0].address.socket.port()] {
+            let config = load_str("outrigger.yaml", &block, &environment)
+                .unwrap()
+                .config;
+            for port in [
+                config.status.unwrap().socket.port(),
+                config.listeners[0].address.socket.port(),
+            ] {
                 let wanted = format!("containerPort: {port}");
                 assert!(text.contains(&wanted), "{}: no `{wanted}`", path.display());
             }
             // Numbers, not names (`crate::manifests`), so they must be right.
             let wanted = format!("targetPort: {} ", config.listeners[0].address.socket.port());
             assert!(text.contains(&wanted), "{}: no `{wanted}`", path.display());
-            let grace = text.split("terminationGracePeriodSeconds: ").nth(1).unwrap();
+            let grace = text
+                .split("terminationGracePeriodSeconds: ")
+                .nth(1)
+                .unwrap();
             let grace: u64 = grace.lines().next().unwrap().trim().parse().unwrap();
             let life = &config.lifecycle;
             let needed = life.shutdown_delay + life.drain_timeout + life.log_flush_timeout;
-            assert!(needed.as_secs() < grace, "{}: {needed:?} in {grace} s", path.display());
+            assert!(
+                needed.as_secs() < grace,
+                "{}: {needed:?} in {grace} s",
+                path.display()
+            );
         }
     }
 }

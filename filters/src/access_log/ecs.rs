@@ -4,8 +4,8 @@
 //! its fields and `null` says nothing there.
 
 use super::{
-    MAX_HOST, MAX_METHOD, MAX_NAME, MAX_PATH, MAX_REQUEST_ID, Record, escape::push_quoted, push_address,
-    push_number, time::push_rfc3339,
+    MAX_HOST, MAX_METHOD, MAX_NAME, MAX_PATH, MAX_REQUEST_ID, Record, escape::push_quoted,
+    push_address, push_number, time::push_rfc3339,
 };
 
 /// Writes one line of ECS JSON behind `out`.
@@ -15,10 +15,24 @@ pub fn write_ecs(record: &Record<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(br#"","ecs":{"version":"8.11.0"},"event":{"dataset":"outrigger.access","kind":"event","category":["web"],"outcome":""#);
     out.extend_from_slice(outcome(record.status).as_bytes());
     out.extend_from_slice(br#"","duration":"#);
-    push_number(out, u64::try_from(record.duration.as_nanos()).unwrap_or(u64::MAX));
-    push_field(out, br#","reason":"#, Some(record.reason).filter(|reason| !reason.is_empty()), MAX_NAME);
+    push_number(
+        out,
+        u64::try_from(record.duration.as_nanos()).unwrap_or(u64::MAX),
+    );
+    push_field(
+        out,
+        br#","reason":"#,
+        Some(record.reason).filter(|reason| !reason.is_empty()),
+        MAX_NAME,
+    );
     out.extend_from_slice(br#"},"http":{"version":""#);
-    out.extend_from_slice(record.protocol().trim_start_matches("HTTP").trim_start_matches('/').as_bytes());
+    out.extend_from_slice(
+        record
+            .protocol()
+            .trim_start_matches("HTTP")
+            .trim_start_matches('/')
+            .as_bytes(),
+    );
     out.extend_from_slice(br#"","request":{"id":"#);
     push_quoted(out, record.request_id, MAX_REQUEST_ID);
     push_field(out, br#","method":"#, record.method, MAX_METHOD);
@@ -42,7 +56,12 @@ pub fn write_ecs(record: &Record<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(br#"},"outrigger":{"listener":"#);
     push_quoted(out, record.listener, MAX_NAME);
     push_field(out, br#","route":"#, record.route, MAX_NAME);
-    push_field(out, br#","flag":"#, Some(record.flag).filter(|flag| !flag.is_empty()), MAX_NAME);
+    push_field(
+        out,
+        br#","flag":"#,
+        Some(record.flag).filter(|flag| !flag.is_empty()),
+        MAX_NAME,
+    );
     push_field(out, br#","detail":"#, record.detail, MAX_NAME);
     let would_deny = Some(record.would_deny).filter(|reason| !reason.is_empty());
     push_field(out, br#","would_deny":"#, would_deny, MAX_NAME);
@@ -71,7 +90,11 @@ fn outcome(status: u16) -> &'static str {
 /// The schema wants the host alone; text that is no `host:port` stays whole.
 fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.is_empty() => name,
+        Some((name, port))
+            if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.is_empty() =>
+        {
+            name
+        }
         _ => host,
     }
 }

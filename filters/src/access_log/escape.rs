@@ -37,7 +37,10 @@ fn push_escaped(out: &mut Vec<u8>, text: &str, end: usize) {
             '\r' => out.extend_from_slice(b"\\r"),
             '\t' => out.extend_from_slice(b"\\t"),
             ' '..='~' => out.push(character as u8),
-            other => other.encode_utf16(&mut [0; 2]).iter().for_each(|unit| push_unit(out, *unit)),
+            other => other
+                .encode_utf16(&mut [0; 2])
+                .iter()
+                .for_each(|unit| push_unit(out, *unit)),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! One flat JSON object, the default form.
 
 use super::{
-    MAX_HOST, MAX_METHOD, MAX_NAME, MAX_PATH, MAX_REQUEST_ID, Record, escape::push_quoted, push_address,
-    push_millis, push_number, time::push_rfc3339,
+    MAX_HOST, MAX_METHOD, MAX_NAME, MAX_PATH, MAX_REQUEST_ID, Record, escape::push_quoted,
+    push_address, push_millis, push_number, time::push_rfc3339,
 };
 
 /// Writes one line of JSON behind `out`. What was never known is `null`; no flag and no reason are empty; `detail`, `wouldDeny` and

@@ -84,7 +84,8 @@ pub struct Record<'a> {
 
 impl Record<'_> {
     fn path_without_query(&self) -> Option<&str> {
-        self.path.map(|path| path.split_once('?').map_or(path, |(path, _)| path))
+        self.path
+            .map(|path| path.split_once('?').map_or(path, |(path, _)| path))
     }
 
     fn protocol(&self) -> &'static str {

@@ -18,7 +18,10 @@ impl Sampler {
     /// A sampler for one worker.
     pub fn new(share: Percent) -> Self {
         let share = share.per_million().min(WHOLE);
-        Self { share, owed: Cell::new(WHOLE - share) }
+        Self {
+            share,
+            owed: Cell::new(WHOLE - share),
+        }
     }
 
     /// Whether the next request is logged.
@@ -48,7 +51,10 @@ mod tests {
         assert!(picks(0, 1_000).iter().all(|picked| !*picked));
         assert_eq!(picks(250_000, 6), [true, false, false, false, true, false]);
         for parts in [1, 100, 333_333, 500_000, 666_667, 999_999] {
-            let picked = picks(parts, 1_000_000).iter().filter(|picked| **picked).count();
+            let picked = picks(parts, 1_000_000)
+                .iter()
+                .filter(|picked| **picked)
+                .count();
             assert!(picked.abs_diff(parts as usize) <= 1, "{parts}: {picked}");
         }
     }

@@ -4,7 +4,11 @@ use serde_json::{Value, json};
 
 use super::*;
 
-const FORMATS: [AccessLogFormat; 3] = [AccessLogFormat::Json, AccessLogFormat::Ecs, AccessLogFormat::Text];
+const FORMATS: [AccessLogFormat; 3] = [
+    AccessLogFormat::Json,
+    AccessLogFormat::Ecs,
+    AccessLogFormat::Text,
+];
 
 fn record<'a>() -> Record<'a> {
     Record {
@@ -106,8 +110,15 @@ fn the_ecs_form_uses_the_names_of_the_schema() {
     assert_eq!(unknown["event"]["outcome"], "failure");
     assert_eq!(unknown["http"]["response"]["status_code"], 0);
     assert_eq!(unknown["http"]["version"], "2");
-    let only_host = Record { path: None, host: Some("[::1]"), ..record() };
-    assert_eq!(parsed(AccessLogFormat::Ecs, &only_host)["url"], json!({ "domain": "[::1]" }));
+    let only_host = Record {
+        path: None,
+        host: Some("[::1]"),
+        ..record()
+    };
+    assert_eq!(
+        parsed(AccessLogFormat::Ecs, &only_host)["url"],
+        json!({ "domain": "[::1]" })
+    );
 }
 
 #[test]
@@ -127,22 +138,49 @@ fn the_text_form_reads_like_a_sentence() {
 #[test]
 fn the_numbers_behind_a_reason_stand_in_every_form() {
     let detail = "3 endpoints: 2 ejected, 1 unhealthy";
-    let refused = Record { flag: "UH", reason: "upstream.none_healthy", detail: Some(detail), ..record() };
+    let refused = Record {
+        flag: "UH",
+        reason: "upstream.none_healthy",
+        detail: Some(detail),
+        ..record()
+    };
     assert_eq!(parsed(AccessLogFormat::Json, &refused)["detail"], detail);
-    assert_eq!(parsed(AccessLogFormat::Ecs, &refused)["outrigger"]["detail"], detail);
+    assert_eq!(
+        parsed(AccessLogFormat::Ecs, &refused)["outrigger"]["detail"],
+        detail
+    );
     let text = line(AccessLogFormat::Text, &refused);
-    assert!(text.contains(" detail=\"3 endpoints: 2 ejected, 1 unhealthy\" id="), "{text}");
+    assert!(
+        text.contains(" detail=\"3 endpoints: 2 ejected, 1 unhealthy\" id="),
+        "{text}"
+    );
 }
 
 #[test]
 fn a_refusal_that_was_not_carried_out_stands_in_every_form() {
-    let tried = Record { would_deny: "auth.missing_token", rule: Some("no-bots"), ..record() };
-    assert_eq!(parsed(AccessLogFormat::Json, &tried)["wouldDeny"], "auth.missing_token");
+    let tried = Record {
+        would_deny: "auth.missing_token",
+        rule: Some("no-bots"),
+        ..record()
+    };
+    assert_eq!(
+        parsed(AccessLogFormat::Json, &tried)["wouldDeny"],
+        "auth.missing_token"
+    );
     assert_eq!(parsed(AccessLogFormat::Json, &tried)["rule"], "no-bots");
-    assert_eq!(parsed(AccessLogFormat::Ecs, &tried)["outrigger"]["would_deny"], "auth.missing_token");
-    assert_eq!(parsed(AccessLogFormat::Ecs, &tried)["outrigger"]["rule"], "no-bots");
+    assert_eq!(
+        parsed(AccessLogFormat::Ecs, &tried)["outrigger"]["would_deny"],
+        "auth.missing_token"
+    );
+    assert_eq!(
+        parsed(AccessLogFormat::Ecs, &tried)["outrigger"]["rule"],
+        "no-bots"
+    );
     let text = line(AccessLogFormat::Text, &tried);
-    assert!(text.contains(" attempts=1 wouldDeny=auth.missing_token rule=no-bots id="), "{text}");
+    assert!(
+        text.contains(" attempts=1 wouldDeny=auth.missing_token rule=no-bots id="),
+        "{text}"
+    );
 }
 
 /// `docs/security.md` 20.
@@ -159,12 +197,26 @@ fn nothing_from_a_request_breaks_a_line_or_steers_a_terminal() {
     };
     for format in FORMATS {
         let line = line(format, &record);
-        assert!(line.ends_with('\n') && line.bytes().filter(|byte| *byte == b'\n').count() == 1, "{line}");
-        assert!(line.trim_end_matches('\n').bytes().all(|byte| matches!(byte, b' '..=b'~')), "{line}");
+        assert!(
+            line.ends_with('\n') && line.bytes().filter(|byte| *byte == b'\n').count() == 1,
+            "{line}"
+        );
+        assert!(
+            line.trim_end_matches('\n')
+                .bytes()
+                .all(|byte| matches!(byte, b' '..=b'~')),
+            "{line}"
+        );
     }
     assert_eq!(parsed(AccessLogFormat::Json, &record)["path"], hostile);
-    assert_eq!(parsed(AccessLogFormat::Ecs, &record)["url"]["path"], hostile);
-    assert!(line(AccessLogFormat::Text, &record).contains(r#" "a\"b\\c\r\nd\te\u0000f\u001b[31m\u007f"#));
+    assert_eq!(
+        parsed(AccessLogFormat::Ecs, &record)["url"]["path"],
+        hostile
+    );
+    assert!(
+        line(AccessLogFormat::Text, &record)
+            .contains(r#" "a\"b\\c\r\nd\te\u0000f\u001b[31m\u007f"#)
+    );
 }
 
 /// `docs/security.md` 20.
@@ -198,7 +250,12 @@ fn a_line_is_never_longer_than_its_bound_and_what_is_cut_says_so() {
             assert!(line.len() <= MAX_LINE, "{}", line.len());
             assert!(line.contains("...\""), "{line}");
         }
-        assert!(parsed(AccessLogFormat::Json, &record)["path"].as_str().unwrap().ends_with("..."));
+        assert!(
+            parsed(AccessLogFormat::Json, &record)["path"]
+                .as_str()
+                .unwrap()
+                .ends_with("...")
+        );
         parsed(AccessLogFormat::Ecs, &record);
     }
 }

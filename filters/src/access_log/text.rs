@@ -1,8 +1,8 @@
 //! One line for people: the usual first, then `name=value`, everything from a request quoted.
 
 use super::{
-    MAX_HOST, MAX_METHOD, MAX_NAME, MAX_PATH, MAX_REQUEST_ID, Record, escape::push_quoted, push_address,
-    push_millis, push_number, time::push_rfc3339,
+    MAX_HOST, MAX_METHOD, MAX_NAME, MAX_PATH, MAX_REQUEST_ID, Record, escape::push_quoted,
+    push_address, push_millis, push_number, time::push_rfc3339,
 };
 
 /// Writes one line of text behind `out`. What was never known is `-`.
@@ -64,7 +64,8 @@ fn push_or_dash(out: &mut Vec<u8>, text: Option<&str>, max: usize) {
 /// Bare when it can be nothing but one word, else quoted and escaped.
 fn push_word(out: &mut Vec<u8>, text: &str, max: usize) {
     let bare = |byte: u8| {
-        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'/' | b':' | b'[' | b']')
+        byte.is_ascii_alphanumeric()
+            || matches!(byte, b'-' | b'.' | b'_' | b'/' | b':' | b'[' | b']')
     };
     if text.len() <= max && !text.is_empty() && text != "-" && text.bytes().all(bare) {
         out.extend_from_slice(text.as_bytes());

@@ -70,19 +70,29 @@ impl Rules {
             let rules = accepted.rules.iter().filter(|rule| rule.action == action);
             rules.map(Rule::new).collect()
         };
-        Self { deny: of(RuleAction::Deny), allow: of(RuleAction::Allow) }
+        Self {
+            deny: of(RuleAction::Deny),
+            allow: of(RuleAction::Allow),
+        }
     }
 
     /// Decides about one request.
     pub fn decide(&self, subject: &Subject<'_>) -> Decision<'_> {
         if let Some(rule) = self.deny.iter().find(|rule| rule.takes(subject)) {
-            return Decision::Deny { rule: Some(&rule.name), reason: DENIED };
+            return Decision::Deny {
+                rule: Some(&rule.name),
+                reason: DENIED,
+            };
         }
         if self.allow.is_empty() {
             return Decision::Allow;
         }
         let mut reason = NOT_ALLOWED;
-        for rule in self.allow.iter().filter(|rule| rule.takes_but_for_scopes(subject)) {
+        for rule in self
+            .allow
+            .iter()
+            .filter(|rule| rule.takes_but_for_scopes(subject))
+        {
             if rule.has_scopes(subject) {
                 return Decision::Allow;
             }
@@ -109,7 +119,11 @@ impl Rule {
             methods: accepted.methods.clone(),
             scopes: accepted.scopes.clone(),
             claims: accepted.claims.iter().map(ClaimRule::new).collect(),
-            names: accepted.subject_alt_names.iter().map(SanRule::new).collect(),
+            names: accepted
+                .subject_alt_names
+                .iter()
+                .map(SanRule::new)
+                .collect(),
             sources: accepted.source_cidrs.clone(),
         }
     }
@@ -119,16 +133,25 @@ impl Rule {
     }
 
     fn takes_but_for_scopes(&self, subject: &Subject<'_>) -> bool {
-        let is_named =
-            || subject.identity.is_some_and(|client| self.names.iter().any(|rule| rule.takes(client)));
+        let is_named = || {
+            subject
+                .identity
+                .is_some_and(|client| self.names.iter().any(|rule| rule.takes(client)))
+        };
         (self.methods.is_empty() || self.methods.contains(subject.method))
-            && (self.sources.is_empty() || self.sources.iter().any(|range| range.contains(subject.address)))
+            && (self.sources.is_empty()
+                || self
+                    .sources
+                    .iter()
+                    .any(|range| range.contains(subject.address)))
             && (self.names.is_empty() || is_named())
             && self.claims.iter().all(|rule| rule.holds(subject.claims))
     }
 
     fn has_scopes(&self, subject: &Subject<'_>) -> bool {
-        self.scopes.iter().all(|scope| subject.claims.has_scope(scope))
+        self.scopes
+            .iter()
+            .all(|scope| subject.claims.has_scope(scope))
     }
 }
 

@@ -45,7 +45,10 @@ impl SanRule {
             "**" => Segment::AnyNumber,
             literal => Segment::Literal(literal.into()),
         });
-        Self { kind, segments: segments.collect() }
+        Self {
+            kind,
+            segments: segments.collect(),
+        }
     }
 
     /// Whether one of the client's names is of this kind and matches.
@@ -81,7 +84,9 @@ impl SanRule {
                 (Some(_), None) => return false, // another try would only have less of the name
             }
             // The last `**` takes one segment more.
-            let Some((back, Some(text))) = retry else { return false };
+            let Some((back, Some(text))) = retry else {
+                return false;
+            };
             (at, rest) = (back, self.kind.split(text).1);
             retry = Some((at, rest));
         }
@@ -94,7 +99,8 @@ impl Kind {
     }
 
     fn split(self, text: &str) -> (&str, Option<&str>) {
-        text.split_once(self.separator()).map_or((text, None), |(first, rest)| (first, Some(rest)))
+        text.split_once(self.separator())
+            .map_or((text, None), |(first, rest)| (first, Some(rest)))
     }
 
     fn takes(self, pattern: &Segment, segment: &str) -> bool {
@@ -118,25 +124,73 @@ mod tests {
     #[test]
     fn a_pattern_takes_whole_names_segment_by_segment() {
         for (pattern, name, expected) in [
-            ("spiffe://prod/ns/ops/sa/api", "spiffe://prod/ns/ops/sa/api", true),
-            ("spiffe://prod/ns/ops/sa/api", "spiffe://prod/ns/ops/sa/api2", false),
-            ("spiffe://prod/ns/ops/sa/api", "xspiffe://prod/ns/ops/sa/api", false),
-            ("spiffe://prod/ns/ops/sa/api", "spiffe://prod/ns/ops/sa/API", false),
-            ("spiffe://prod/ns/ops/sa/*", "spiffe://prod/ns/ops/sa/api", true),
-            ("spiffe://prod/ns/ops/sa/*", "spiffe://prod/ns/ops/sa/", false),
-            ("spiffe://prod/ns/ops/sa/*", "spiffe://prod/ns/ops/sa", false),
-            ("spiffe://prod/ns/ops/sa/*", "spiffe://prod/ns/ops/sa/a/b", false),
+            (
+                "spiffe://prod/ns/ops/sa/api",
+                "spiffe://prod/ns/ops/sa/api",
+                true,
+            ),
+            (
+                "spiffe://prod/ns/ops/sa/api",
+                "spiffe://prod/ns/ops/sa/api2",
+                false,
+            ),
+            (
+                "spiffe://prod/ns/ops/sa/api",
+                "xspiffe://prod/ns/ops/sa/api",
+                false,
+            ),
+            (
+                "spiffe://prod/ns/ops/sa/api",
+                "spiffe://prod/ns/ops/sa/API",
+                false,
+            ),
+            (
+                "spiffe://prod/ns/ops/sa/*",
+                "spiffe://prod/ns/ops/sa/api",
+                true,
+            ),
+            (
+                "spiffe://prod/ns/ops/sa/*",
+                "spiffe://prod/ns/ops/sa/",
+                false,
+            ),
+            (
+                "spiffe://prod/ns/ops/sa/*",
+                "spiffe://prod/ns/ops/sa",
+                false,
+            ),
+            (
+                "spiffe://prod/ns/ops/sa/*",
+                "spiffe://prod/ns/ops/sa/a/b",
+                false,
+            ),
             ("spiffe://prod/ns/*/sa/*", "spiffe://prod/ns/x/sa/y", true),
-            ("spiffe://prod/ns/*/sa/*", "spiffe://prod/ns/x/y/sa/z", false),
+            (
+                "spiffe://prod/ns/*/sa/*",
+                "spiffe://prod/ns/x/y/sa/z",
+                false,
+            ),
             ("spiffe://*/ns/a", "spiffe://prod/ns/a", true),
             ("spiffe://*/ns/a", "spiffe://prod/evil/ns/a", false),
             ("spiffe://prod/**", "spiffe://prod/ns/ops/sa/api", true),
             ("spiffe://prod/**", "spiffe://prod", true),
             ("spiffe://prod/**", "spiffe://prod.evil/ns", false),
-            ("spiffe://prod/**", "spiffe://staging/spiffe://prod/x", false),
+            (
+                "spiffe://prod/**",
+                "spiffe://staging/spiffe://prod/x",
+                false,
+            ),
             ("spiffe://prod/**/sa/api", "spiffe://prod/sa/api", true),
-            ("spiffe://prod/**/sa/api", "spiffe://prod/ns/a/b/sa/api", true),
-            ("spiffe://prod/**/sa/api", "spiffe://prod/sa/api/sa/api", true),
+            (
+                "spiffe://prod/**/sa/api",
+                "spiffe://prod/ns/a/b/sa/api",
+                true,
+            ),
+            (
+                "spiffe://prod/**/sa/api",
+                "spiffe://prod/sa/api/sa/api",
+                true,
+            ),
             ("spiffe://prod/**/sa/api", "spiffe://prod/sa/api/x", false),
             ("spiffe://prod/**/a/**/b", "spiffe://prod/x/a/y/a/z/b", true),
             ("spiffe://prod/**/a/**/b", "spiffe://prod/x/b/y/a", false),
@@ -176,7 +230,10 @@ mod tests {
         let takes = |pattern: &str| SanRule::new(&SanPattern::new(pattern)).takes(&client);
         assert!(takes("spiffe://prod/*") && takes("*.example") && takes("**"));
         assert!(!takes("*") && !takes("**/prod.example") && !takes("spiffe:.**"));
-        assert!(!SanRule::new(&SanPattern::new("**")).takes(&Identity::default()), "there is no name");
+        assert!(
+            !SanRule::new(&SanPattern::new("**")).takes(&Identity::default()),
+            "there is no name"
+        );
     }
 
     /// As a regular expression of nested repetitions this would never end.

@@ -19,7 +19,10 @@ pub struct AuthorizeStep {
 impl AuthorizeStep {
     /// `authorize` of a route.
     pub fn new(accepted: &model::Authorize) -> Self {
-        Self { rules: Rules::new(accepted), mode: accepted.mode }
+        Self {
+            rules: Rules::new(accepted),
+            mode: accepted.mode,
+        }
     }
 
     /// # Errors
@@ -32,13 +35,18 @@ impl AuthorizeStep {
             identity: context.identity.as_deref(),
             address: context.client_address.get(),
         };
-        let Decision::Deny { rule, reason } = self.rules.decide(&subject) else { return Ok(()) };
+        let Decision::Deny { rule, reason } = self.rules.decide(&subject) else {
+            return Ok(());
+        };
         let insufficient_scope = reason == INSUFFICIENT_SCOPE;
         if let Some(rule) = rule {
             context.refused_by(rule);
         }
         match self.mode {
-            Mode::Enforce => Err(Error::Forbidden { reason, insufficient_scope }),
+            Mode::Enforce => Err(Error::Forbidden {
+                reason,
+                insufficient_scope,
+            }),
             Mode::Report => {
                 context.would_deny(reason);
                 Ok(())

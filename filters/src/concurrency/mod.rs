@@ -56,7 +56,10 @@ struct Waiting<'a>(Option<&'a Gate>);
 
 impl State {
     fn read(packed: u64) -> Self {
-        Self { taken: packed as u32, waiting: (packed >> 32) as u32 }
+        Self {
+            taken: packed as u32,
+            waiting: (packed >> 32) as u32,
+        }
     }
 
     fn packed(self) -> u64 {
@@ -65,22 +68,34 @@ impl State {
 
     /// One place more, where one is free and nobody waits for it.
     fn enter(self, max: u32) -> Option<Self> {
-        (self.waiting == 0 && self.taken < max).then_some(Self { taken: self.taken + 1, ..self })
+        (self.waiting == 0 && self.taken < max).then_some(Self {
+            taken: self.taken + 1,
+            ..self
+        })
     }
 
     /// One that waits more, where so many may.
     fn wait(self, queue: u32) -> Option<Self> {
-        (self.waiting < queue).then_some(Self { waiting: self.waiting + 1, ..self })
+        (self.waiting < queue).then_some(Self {
+            waiting: self.waiting + 1,
+            ..self
+        })
     }
 
     /// One that waits less.
     fn called(self) -> Option<Self> {
-        Some(Self { waiting: self.waiting.checked_sub(1)?, ..self })
+        Some(Self {
+            waiting: self.waiting.checked_sub(1)?,
+            ..self
+        })
     }
 
     /// One place less.
     fn leave(self) -> Self {
-        Self { taken: self.taken.saturating_sub(1), ..self }
+        Self {
+            taken: self.taken.saturating_sub(1),
+            ..self
+        }
     }
 }
 
@@ -122,7 +137,9 @@ impl Gate {
     /// Too many wait already, or no place got free within `queueTimeout`.
     pub async fn wait(self: &Arc<Self>) -> Result<Permit, Full> {
         let (max, queue) = (self.model.max, self.model.queue);
-        let before = self.change(|state| state.enter(max).or_else(|| state.wait(queue))).map_err(|_| Full)?;
+        let before = self
+            .change(|state| state.enter(max).or_else(|| state.wait(queue)))
+            .map_err(|_| Full)?;
         if before.enter(max).is_some() {
             return Ok(Permit(Arc::clone(self))); // one has just become free
         }
@@ -140,13 +157,17 @@ impl Gate {
 
     /// Changes the state and gives the one before; as an error when it is to stay. No memory is guarded by it.
     fn change(&self, to: impl Fn(State) -> Option<State>) -> Result<State, State> {
-        let changed =
-            self.state.fetch_update(Relaxed, Relaxed, |packed| to(State::read(packed)).map(State::packed));
+        let changed = self.state.fetch_update(Relaxed, Relaxed, |packed| {
+            to(State::read(packed)).map(State::packed)
+        });
         changed.map(State::read).map_err(State::read)
     }
 
     fn leave(&self) {
-        if self.change(|state| (state.waiting == 0).then(|| state.leave())).is_err() {
+        if self
+            .change(|state| (state.waiting == 0).then(|| state.leave()))
+            .is_err()
+        {
             self.hand_on();
         }
     }
@@ -197,7 +218,11 @@ mod tests {
     use super::*;
 
     fn gate(max: u32, queue: u32) -> Arc<Gate> {
-        Arc::new(Gate::new(&Concurrency::new(max, queue, Duration::from_millis(100))))
+        Arc::new(Gate::new(&Concurrency::new(
+            max,
+            queue,
+            Duration::from_millis(100),
+        )))
     }
 
     /// Polls once.
@@ -212,7 +237,11 @@ mod tests {
         let (first, second) = (gate.enter().unwrap(), gate.enter().unwrap());
         assert!(gate.enter().is_none());
         assert_eq!((gate.in_flight(), gate.waiting()), (2, 0));
-        assert_eq!(gate.wait().await.unwrap_err(), Full, "nobody waits without a queue");
+        assert_eq!(
+            gate.wait().await.unwrap_err(),
+            Full,
+            "nobody waits without a queue"
+        );
         drop(first);
         assert!(gate.enter().is_some());
         drop(second);
@@ -224,13 +253,17 @@ mod tests {
         let gate = gate(1, 2);
         let place = gate.enter().unwrap();
         let (mut first, mut second) = (pin!(gate.wait()), pin!(gate.wait()));
-        assert!(poll(first.as_mut()).await.is_pending() && poll(second.as_mut()).await.is_pending());
+        assert!(
+            poll(first.as_mut()).await.is_pending() && poll(second.as_mut()).await.is_pending()
+        );
         assert_eq!(gate.waiting(), 2);
         assert_eq!(gate.wait().await.unwrap_err(), Full, "the queue is full");
         drop(place);
         assert!(gate.enter().is_none(), "the place is the first one's");
         assert!(poll(second.as_mut()).await.is_pending());
-        let Poll::Ready(Ok(place)) = poll(first.as_mut()).await else { panic!("its turn") };
+        let Poll::Ready(Ok(place)) = poll(first.as_mut()).await else {
+            panic!("its turn")
+        };
         drop(place);
         assert!(poll(second.as_mut()).await.is_ready());
     }
@@ -257,12 +290,16 @@ mod tests {
         let place = gate.enter().unwrap();
         let mut first = Box::pin(gate.wait());
         let mut second = pin!(gate.wait());
-        assert!(poll(first.as_mut()).await.is_pending() && poll(second.as_mut()).await.is_pending());
+        assert!(
+            poll(first.as_mut()).await.is_pending() && poll(second.as_mut()).await.is_pending()
+        );
         drop(place); // the first one's, which never takes it
         assert_eq!((gate.in_flight(), gate.waiting()), (1, 1));
         drop(first);
         assert_eq!((gate.in_flight(), gate.waiting()), (1, 0));
-        let Poll::Ready(Ok(place)) = poll(second.as_mut()).await else { panic!("its turn") };
+        let Poll::Ready(Ok(place)) = poll(second.as_mut()).await else {
+            panic!("its turn")
+        };
         let mut third = Box::pin(gate.wait());
         assert!(poll(third.as_mut()).await.is_pending());
         drop(place);
@@ -295,10 +332,17 @@ mod tests {
 
     #[test]
     fn workers_never_let_in_more_than_there_are_places_and_lose_none() {
-        let gate = Arc::new(Gate::new(&Concurrency::new(3, 1_000, Duration::from_secs(60))));
+        let gate = Arc::new(Gate::new(&Concurrency::new(
+            3,
+            1_000,
+            Duration::from_secs(60),
+        )));
         let inside = AtomicU64::new(0);
         let worker = |numbers: std::ops::Range<u64>| {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .build()
+                .unwrap();
             let all = numbers.map(|number| comes_and_goes(&gate, &inside, number));
             runtime.block_on(futures_util::future::join_all(all));
         };

@@ -25,7 +25,8 @@ impl ConcurrencyStep {
 
 /// Whether the upstream still works on it: its body is not whole, or a tunnel begins.
 pub fn goes_on(response: &Response<Body>) -> bool {
-    matches!(response.body(), Body::Boxed(_)) || response.status() == StatusCode::SWITCHING_PROTOCOLS
+    matches!(response.body(), Body::Boxed(_))
+        || response.status() == StatusCode::SWITCHING_PROTOCOLS
 }
 
 impl Step for ConcurrencyStep {
@@ -57,7 +58,11 @@ mod tests {
     where
         F: Future<Output = Result<Response<Body>, Error>> + 'static,
     {
-        let gate = Arc::new(Gate::new(&Concurrency::new(1, queue, Duration::from_millis(100))));
+        let gate = Arc::new(Gate::new(&Concurrency::new(
+            1,
+            queue,
+            Duration::from_millis(100),
+        )));
         let steps = Steps::from_iter([ConcurrencyStep::new(Arc::clone(&gate)).boxed()]);
         (gate, steps.around(BoxService::new(service_fn(end))))
     }
@@ -90,9 +95,13 @@ mod tests {
         let call = hanging.answer(first);
         assert_eq!(gate.in_flight(), 1);
         let mut second = std::pin::pin!(hanging.answer(request()));
-        let mut poll = async || std::future::poll_fn(|cx| Poll::Ready(second.as_mut().poll(cx))).await;
+        let mut poll =
+            async || std::future::poll_fn(|cx| Poll::Ready(second.as_mut().poll(cx))).await;
         assert!(poll().await.is_pending());
-        assert!(matches!(hanging.answer(request()).await, Err(Error::ConcurrencyFull)));
+        assert!(matches!(
+            hanging.answer(request()).await,
+            Err(Error::ConcurrencyFull)
+        ));
         context.release();
         assert!(poll().await.is_pending(), "let in, and on its way");
         assert_eq!((gate.in_flight(), gate.waiting()), (1, 0));

@@ -29,7 +29,9 @@ struct Set {
 impl Set {
     /// Whether it rings for this task at `deadline` or before.
     fn covers(&self, deadline: Instant, cx: &Context<'_>) -> bool {
-        self.timer.deadline() <= deadline && self.waker.will_wake(cx.waker()) && !self.timer.is_elapsed()
+        self.timer.deadline() <= deadline
+            && self.waker.will_wake(cx.waker())
+            && !self.timer.is_elapsed()
     }
 }
 
@@ -47,10 +49,15 @@ impl Alarm {
                 }
             }
             none => {
-                *none = Some(Set { timer: Box::pin(sleep_until(deadline)), waker: cx.waker().clone() });
+                *none = Some(Set {
+                    timer: Box::pin(sleep_until(deadline)),
+                    waker: cx.waker().clone(),
+                });
             }
         }
-        let Some(set) = &mut self.0 else { return Poll::Pending };
+        let Some(set) = &mut self.0 else {
+            return Poll::Pending;
+        };
         loop {
             // A task that has used up its turn would be told to wait before the timer is even set.
             let timer = poll_fn(|cx| set.timer.as_mut().poll(cx));
@@ -98,7 +105,11 @@ mod tests {
             (26, 40, false),
         ] {
             advance(at(now) - Instant::now()).await;
-            assert_eq!(rings(&mut alarm, at(deadline)).await, expected, "at {now} for {deadline}");
+            assert_eq!(
+                rings(&mut alarm, at(deadline)).await,
+                expected,
+                "at {now} for {deadline}"
+            );
         }
     }
 
@@ -112,7 +123,9 @@ mod tests {
             }
             alarm.poll(deadline, cx)
         });
-        timeout(Duration::from_secs(60), waits).await.expect("woken");
+        timeout(Duration::from_secs(60), waits)
+            .await
+            .expect("woken");
         assert!(Instant::now() >= deadline);
     }
 

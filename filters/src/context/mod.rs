@@ -186,7 +186,12 @@ struct Access {
 
 impl Exchange {
     /// An exchange at its first step, from the peer.
-    pub fn begin(started: Instant, peer: IpAddr, identity: Option<Arc<Identity>>, alarm: Alarm) -> Context {
+    pub fn begin(
+        started: Instant,
+        peer: IpAddr,
+        identity: Option<Arc<Identity>>,
+        alarm: Alarm,
+    ) -> Context {
         Rc::new(Self {
             started,
             identity,
@@ -297,15 +302,23 @@ impl Exchange {
     /// Sends what can be sent of the rest of the request. Called by everything that is polled while the answer is under way,
     /// also while the client takes none of it: the endpoint may wait for the request to go on.
     pub fn poll_upload(&self, cx: &mut TaskContext<'_>) {
-        let Ok(mut upload) = self.upload.try_borrow_mut() else { return };
-        if upload.as_mut().is_some_and(|upload| upload.as_mut().poll(cx).is_ready()) {
+        let Ok(mut upload) = self.upload.try_borrow_mut() else {
+            return;
+        };
+        if upload
+            .as_mut()
+            .is_some_and(|upload| upload.as_mut().poll(cx).is_ready())
+        {
             *upload = None;
         }
     }
 
     /// Takes the rest of the request away from those who poll the answer.
     pub fn take_upload(&self) -> Option<Upload> {
-        self.upload.try_borrow_mut().ok().and_then(|mut upload| upload.take())
+        self.upload
+            .try_borrow_mut()
+            .ok()
+            .and_then(|mut upload| upload.take())
     }
 
     /// Keeps a place until it is released, or the exchange ends.
@@ -360,20 +373,28 @@ impl Exchange {
     pub fn let_in(&self, tokens: Tokens) {
         let access = self.access();
         let token = |token: &Arc<VerifiedToken>| Arc::clone(token) as Arc<dyn Claims>;
-        access.claims.borrow_mut().extend(tokens.iter().map(|granted| token(&granted.token)));
+        access
+            .claims
+            .borrow_mut()
+            .extend(tokens.iter().map(|granted| token(&granted.token)));
         *access.tokens.borrow_mut() = tokens;
     }
 
     /// The tokens that the request was let in with.
     pub fn take_tokens(&self) -> Tokens {
-        self.access.get().map(|access| access.tokens.take()).unwrap_or_default()
+        self.access
+            .get()
+            .map(|access| access.tokens.take())
+            .unwrap_or_default()
     }
 
     /// What the app is to read under this name of `claimHeaders`, of the first token that has it.
     pub fn claim_header(&self, name: &HeaderName) -> Option<HeaderValue> {
         let tokens = self.access.get()?.tokens.borrow();
         let mut fields = tokens.iter().flat_map(|granted| granted.token.headers());
-        fields.find(|(field, _)| field == name).map(|(_, value)| value.clone())
+        fields
+            .find(|(field, _)| field == name)
+            .map(|(_, value)| value.clone())
     }
 
     #[cfg(test)]
@@ -390,13 +411,17 @@ impl Exchange {
 
     /// Takes the fields that the service of `extAuth` said for the app.
     pub fn take_for_app(&self) -> Vec<(HeaderName, HeaderValue)> {
-        let Some(access) = self.access.get() else { return Vec::new() };
+        let Some(access) = self.access.get() else {
+            return Vec::new();
+        };
         std::mem::take(&mut access.granted.borrow_mut().for_app)
     }
 
     /// Takes the cookies that the service of `extAuth` said for the client.
     pub fn take_cookies(&self) -> Vec<HeaderValue> {
-        let Some(access) = self.access.get() else { return Vec::new() };
+        let Some(access) = self.access.get() else {
+            return Vec::new();
+        };
         std::mem::take(&mut access.granted.borrow_mut().cookies)
     }
 
@@ -407,7 +432,10 @@ impl Exchange {
 
     /// Takes the refusals that were not carried out.
     pub fn would_denies(&self) -> Vec<&'static str> {
-        self.access.get().map(|access| access.would_deny.take()).unwrap_or_default()
+        self.access
+            .get()
+            .map(|access| access.would_deny.take())
+            .unwrap_or_default()
     }
 
     /// This rule or limit refused, or would have.
@@ -441,7 +469,9 @@ impl Exchange {
     }
 
     fn any_token(&self, holds: impl FnMut(&Arc<dyn Claims>) -> bool) -> bool {
-        self.access.get().is_some_and(|access| access.claims.borrow().iter().any(holds))
+        self.access
+            .get()
+            .is_some_and(|access| access.claims.borrow().iter().any(holds))
     }
 }
 
@@ -466,7 +496,12 @@ mod tests {
 
     #[test]
     fn time_stands_still_only_for_what_is_done_at_once() {
-        let exchange = Exchange::begin(Instant::now(), [127, 0, 0, 1].into(), None, Alarm::default());
+        let exchange = Exchange::begin(
+            Instant::now(),
+            [127, 0, 0, 1].into(),
+            None,
+            Alarm::default(),
+        );
         let passes = |since: Instant| while Instant::now() == since {};
         for _ in 0..2 {
             let before = exchange.now();

@@ -31,7 +31,11 @@ pub struct Progress {
 
 impl Progress {
     pub(super) fn new(now: Instant) -> Self {
-        Self { response: Cell::new(Response::Awaited), moved: Cell::new(now), awaits_end: Cell::new(None) }
+        Self {
+            response: Cell::new(Response::Awaited),
+            moved: Cell::new(now),
+            awaits_end: Cell::new(None),
+        }
     }
 
     /// How far the response is.
@@ -55,8 +59,12 @@ impl Progress {
 
     /// Wakes the task at the end of the response: the request is often read by a task of its own.
     pub fn await_end(&self, cx: &Context<'_>) {
-        let waker = self.awaits_end.take().filter(|waker| waker.will_wake(cx.waker()));
-        self.awaits_end.set(Some(waker.unwrap_or_else(|| cx.waker().clone())));
+        let waker = self
+            .awaits_end
+            .take()
+            .filter(|waker| waker.will_wake(cx.waker()));
+        self.awaits_end
+            .set(Some(waker.unwrap_or_else(|| cx.waker().clone())));
     }
 
     /// One of the bodies moved.
@@ -96,6 +104,9 @@ mod tests {
         });
         local.run_until(tokio::task::yield_now()).await;
         progress.end_response(Instant::now());
-        timeout(Duration::from_secs(1), local.run_until(ended)).await.expect("woken").unwrap();
+        timeout(Duration::from_secs(1), local.run_until(ended))
+            .await
+            .expect("woken")
+            .unwrap();
     }
 }

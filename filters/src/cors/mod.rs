@@ -14,8 +14,9 @@ use outrigger_config::model::{self, OriginMatch};
 use crate::service::Body;
 
 /// What a preflight's answer depends on.
-const PREFLIGHT_VARY: HeaderValue =
-    HeaderValue::from_static("origin, access-control-request-method, access-control-request-headers");
+const PREFLIGHT_VARY: HeaderValue = HeaderValue::from_static(
+    "origin, access-control-request-method, access-control-request-headers",
+);
 
 /// The method that a preflight asks for; `None` for every other request.
 pub fn preflight(head: &Parts) -> Option<Method> {
@@ -84,7 +85,10 @@ impl Policy {
             return Some(HeaderValue::from_static("*"));
         }
         let text = origin.to_str().ok()?;
-        self.origins.iter().any(|one| matches(one, text)).then(|| origin.clone())
+        self.origins
+            .iter()
+            .any(|one| matches(one, text))
+            .then(|| origin.clone())
     }
 
     /// The answer to a preflight. To an origin that may not read anything it says nothing, and the browser stops there.
@@ -97,9 +101,19 @@ impl Policy {
         if allowed.is_none() {
             return response;
         }
-        let asked = |name| only(&head.headers, &name).filter(|value| is_token_list(value)).cloned();
-        let methods = self.methods.clone().or_else(|| asked(header::ACCESS_CONTROL_REQUEST_METHOD));
-        let fields = self.headers.clone().or_else(|| asked(header::ACCESS_CONTROL_REQUEST_HEADERS));
+        let asked = |name| {
+            only(&head.headers, &name)
+                .filter(|value| is_token_list(value))
+                .cloned()
+        };
+        let methods = self
+            .methods
+            .clone()
+            .or_else(|| asked(header::ACCESS_CONTROL_REQUEST_METHOD));
+        let fields = self
+            .headers
+            .clone()
+            .or_else(|| asked(header::ACCESS_CONTROL_REQUEST_HEADERS));
         for (name, value) in [
             (header::ACCESS_CONTROL_ALLOW_METHODS, methods),
             (header::ACCESS_CONTROL_ALLOW_HEADERS, fields),
@@ -135,8 +149,13 @@ impl Grant {
 
 fn varies_by_origin(headers: &HeaderMap) -> bool {
     let named = |value: &HeaderValue| {
-        let names = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-        names.into_iter().any(|name| name == b"*" || name.eq_ignore_ascii_case(b"origin"))
+        let names = value
+            .as_bytes()
+            .split(|byte| *byte == b',')
+            .map(<[u8]>::trim_ascii);
+        names
+            .into_iter()
+            .any(|name| name == b"*" || name.eq_ignore_ascii_case(b"origin"))
     };
     headers.get_all(header::VARY).iter().any(named)
 }
@@ -146,7 +165,9 @@ fn matches(allowed: &OriginMatch, origin: &str) -> bool {
         OriginMatch::Any => true,
         OriginMatch::Exact(text) => **text == *origin,
         OriginMatch::Wildcard { scheme, suffix } => {
-            let host = origin.strip_prefix(&**scheme).and_then(|rest| rest.strip_suffix(&**suffix));
+            let host = origin
+                .strip_prefix(&**scheme)
+                .and_then(|rest| rest.strip_suffix(&**suffix));
             host.is_some_and(|labels| labels.split('.').all(is_label))
         }
     }
@@ -154,19 +175,27 @@ fn matches(allowed: &OriginMatch, origin: &str) -> bool {
 
 /// A label, so that nothing can hide in place of the star: `https://evil.example#.shop.example`.
 fn is_label(label: &str) -> bool {
-    !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    !label.is_empty()
+        && label
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
 /// The items with commas between them; `None` without any.
 fn list<'a>(items: impl Iterator<Item = &'a str>) -> Option<HeaderValue> {
     let joined = items.collect::<Vec<_>>().join(", ");
-    HeaderValue::try_from(joined).ok().filter(|value| !value.is_empty())
+    HeaderValue::try_from(joined)
+        .ok()
+        .filter(|value| !value.is_empty())
 }
 
 /// Whether a value that is handed back holds names and commas alone.
 fn is_token_list(value: &HeaderValue) -> bool {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    let mut items = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    let mut items = value
+        .as_bytes()
+        .split(|byte| *byte == b',')
+        .map(<[u8]>::trim_ascii);
     items.all(|item| !item.is_empty() && item.iter().all(|byte| is_token(*byte)))
 }
 

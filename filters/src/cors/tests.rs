@@ -9,7 +9,10 @@ fn exact(origin: &str) -> OriginMatch {
 }
 
 fn wildcard(scheme: &str, suffix: &str) -> OriginMatch {
-    OriginMatch::Wildcard { scheme: scheme.into(), suffix: suffix.into() }
+    OriginMatch::Wildcard {
+        scheme: scheme.into(),
+        suffix: suffix.into(),
+    }
 }
 
 fn head(method: &str, fields: &[(&str, &str)]) -> Parts {
@@ -21,38 +24,75 @@ fn head(method: &str, fields: &[(&str, &str)]) -> Parts {
 }
 
 fn fields(headers: &HeaderMap) -> Vec<String> {
-    let mut all: Vec<String> =
-        headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+    let mut all: Vec<String> = headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+        .collect();
     all.sort();
     all
 }
 
 /// The fields of an answer that said `before`, to a request from `origin`.
-fn granted(cors: &Cors, origin: Option<&str>, before: &[(&'static str, &'static str)]) -> Vec<String> {
+fn granted(
+    cors: &Cors,
+    origin: Option<&str>,
+    before: &[(&'static str, &'static str)],
+) -> Vec<String> {
     let mut headers = HeaderMap::new();
     for (name, value) in before {
-        headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        headers.append(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
     }
-    let request: Vec<_> = origin.map(|origin| ("origin", origin)).into_iter().collect();
-    Policy::new(cors).grant(&head("GET", &request).headers).write(&mut headers);
+    let request: Vec<_> = origin
+        .map(|origin| ("origin", origin))
+        .into_iter()
+        .collect();
+    Policy::new(cors)
+        .grant(&head("GET", &request).headers)
+        .write(&mut headers);
     fields(&headers)
 }
 
 #[test]
 fn a_preflight_is_options_with_one_origin_and_one_asked_for_method() {
-    let (origin, method) = (("origin", "https://a.example"), ("access-control-request-method", "PUT"));
+    let (origin, method) = (
+        ("origin", "https://a.example"),
+        ("access-control-request-method", "PUT"),
+    );
     for (verb, fields, expected) in [
         ("OPTIONS", &[origin, method][..], Some(Method::PUT)),
         ("OPTIONS", &[("origin", "null"), method], Some(Method::PUT)),
-        ("OPTIONS", &[origin, ("access-control-request-method", "PURGE")], Some("PURGE".parse().unwrap())),
+        (
+            "OPTIONS",
+            &[origin, ("access-control-request-method", "PURGE")],
+            Some("PURGE".parse().unwrap()),
+        ),
         ("GET", &[origin, method], None),
         ("OPTIONS", &[method], None),
         ("OPTIONS", &[origin], None),
-        ("OPTIONS", &[origin, method, ("access-control-request-method", "GET")], None),
-        ("OPTIONS", &[origin, ("access-control-request-method", "")], None),
-        ("OPTIONS", &[origin, ("access-control-request-method", "P T")], None),
+        (
+            "OPTIONS",
+            &[origin, method, ("access-control-request-method", "GET")],
+            None,
+        ),
+        (
+            "OPTIONS",
+            &[origin, ("access-control-request-method", "")],
+            None,
+        ),
+        (
+            "OPTIONS",
+            &[origin, ("access-control-request-method", "P T")],
+            None,
+        ),
     ] {
-        assert_eq!(preflight(&head(verb, fields)), expected, "{verb} {fields:?}");
+        assert_eq!(
+            preflight(&head(verb, fields)),
+            expected,
+            "{verb} {fields:?}"
+        );
     }
 }
 
@@ -90,10 +130,24 @@ fn origins_are_taken_whole_and_byte_by_byte() {
         ("", false),
     ] {
         let origin = head("GET", &[("origin", origin)]);
-        assert_eq!(policy.grant(&origin.headers).origin.is_some(), expected, "{origin:?}");
+        assert_eq!(
+            policy.grant(&origin.headers).origin.is_some(),
+            expected,
+            "{origin:?}"
+        );
     }
-    let two = head("GET", &[("origin", "https://shop.example"), ("origin", "https://shop.example")]);
-    assert_eq!(policy.grant(&two.headers).origin, None, "nobody knows which of the two asks");
+    let two = head(
+        "GET",
+        &[
+            ("origin", "https://shop.example"),
+            ("origin", "https://shop.example"),
+        ],
+    );
+    assert_eq!(
+        policy.grant(&two.headers).origin,
+        None,
+        "nobody knows which of the two asks"
+    );
 }
 
 #[test]
@@ -127,10 +181,20 @@ fn what_the_app_says_is_replaced_and_its_vary_stays() {
     ];
     assert_eq!(
         granted(&cors, Some("https://shop.example"), &app),
-        ["access-control-allow-origin: https://shop.example", "vary: accept-encoding", "vary: origin"]
+        [
+            "access-control-allow-origin: https://shop.example",
+            "vary: accept-encoding",
+            "vary: origin"
+        ]
     );
-    assert_eq!(granted(&cors, Some("https://evil.test"), &app), ["vary: accept-encoding", "vary: origin"]);
-    assert_eq!(granted(&cors, None, &[("vary", "Accept, Origin")]), ["vary: Accept, Origin"]);
+    assert_eq!(
+        granted(&cors, Some("https://evil.test"), &app),
+        ["vary: accept-encoding", "vary: origin"]
+    );
+    assert_eq!(
+        granted(&cors, None, &[("vary", "Accept, Origin")]),
+        ["vary: Accept, Origin"]
+    );
     assert_eq!(granted(&cors, None, &[("vary", "*")]), ["vary: *"]);
 }
 
@@ -138,11 +202,21 @@ fn what_the_app_says_is_replaced_and_its_vary_stays() {
 fn any_origin_is_a_star_for_everybody_and_never_with_credentials() {
     let cors = Cors::new(vec![OriginMatch::Any]);
     for origin in ["https://anything.test", "null"] {
-        assert_eq!(granted(&cors, Some(origin), &[]), ["access-control-allow-origin: *"]);
+        assert_eq!(
+            granted(&cors, Some(origin), &[]),
+            ["access-control-allow-origin: *"]
+        );
     }
     let app = [("access-control-allow-credentials", "true")];
-    assert_eq!(granted(&cors, Some("https://a.test"), &app), ["access-control-allow-origin: *"]);
-    assert_eq!(granted(&cors, None, &[]), Vec::<String>::new(), "the answer is the same for everybody");
+    assert_eq!(
+        granted(&cors, Some("https://a.test"), &app),
+        ["access-control-allow-origin: *"]
+    );
+    assert_eq!(
+        granted(&cors, None, &[]),
+        Vec::<String>::new(),
+        "the answer is the same for everybody"
+    );
 }
 
 /// The whole answer: that of the policy, then who may read it.
@@ -171,7 +245,10 @@ fn a_preflight_is_told_the_lists_of_the_route_or_what_it_asked_for() {
         "access-control-max-age: 600",
         VARY,
     ];
-    assert_eq!(preflighted(&cors, &asks), (204, expected.map(str::to_owned).to_vec()));
+    assert_eq!(
+        preflighted(&cors, &asks),
+        (204, expected.map(str::to_owned).to_vec())
+    );
 
     cors.allow_methods = vec![Method::GET, Method::DELETE];
     cors.allow_headers = vec![HeaderName::from_static("x-b")];
@@ -184,7 +261,10 @@ fn a_preflight_is_told_the_lists_of_the_route_or_what_it_asked_for() {
         "access-control-max-age: 600",
         VARY,
     ];
-    assert_eq!(preflighted(&cors, &asks), (204, expected.map(str::to_owned).to_vec()));
+    assert_eq!(
+        preflighted(&cors, &asks),
+        (204, expected.map(str::to_owned).to_vec())
+    );
 }
 
 #[test]
@@ -192,7 +272,11 @@ fn a_preflight_of_a_foreign_origin_is_told_nothing() {
     let cors = Cors::new(vec![exact("https://shop.example")]);
     for origin in ["https://evil.test", "null"] {
         let asks = [("origin", origin), ("access-control-request-method", "PUT")];
-        assert_eq!(preflighted(&cors, &asks), (204, vec![VARY.to_owned()]), "{origin}");
+        assert_eq!(
+            preflighted(&cors, &asks),
+            (204, vec![VARY.to_owned()]),
+            "{origin}"
+        );
     }
 }
 
@@ -213,7 +297,9 @@ fn what_is_handed_back_are_names_and_nothing_else() {
             ("access-control-request-method", "PUT"),
             ("access-control-request-headers", asked),
         ];
-        let told = preflighted(&cors, &asks).1.contains(&format!("access-control-allow-headers: {asked}"));
+        let told = preflighted(&cors, &asks)
+            .1
+            .contains(&format!("access-control-allow-headers: {asked}"));
         assert_eq!(told, expected, "{asked}");
     }
 }

@@ -27,18 +27,30 @@ impl HandOverStep {
 
 /// What no client sends to the app on any inbound route.
 pub fn owned(config: &Config) -> impl Iterator<Item = &HeaderName> {
-    let inbound = config.routes.iter().filter(|route| is_inbound(config, route));
-    inbound
-        .flat_map(of_route)
-        .filter(|name| !matches!(**name, header::AUTHORIZATION | header::COOKIE | header::SET_COOKIE))
+    let inbound = config
+        .routes
+        .iter()
+        .filter(|route| is_inbound(config, route));
+    inbound.flat_map(of_route).filter(|name| {
+        !matches!(
+            **name,
+            header::AUTHORIZATION | header::COOKIE | header::SET_COOKIE
+        )
+    })
 }
 
 fn of_route(route: &Route) -> impl Iterator<Item = &HeaderName> {
-    route.ext_auth.iter().flat_map(|service| &service.response_headers)
+    route
+        .ext_auth
+        .iter()
+        .flat_map(|service| &service.response_headers)
 }
 
 fn is_inbound(config: &Config, route: &Route) -> bool {
-    route.listeners.iter().any(|id| config.listener(*id).direction == Direction::Inbound)
+    route
+        .listeners
+        .iter()
+        .any(|id| config.listener(*id).direction == Direction::Inbound)
 }
 
 /// What no client of this route sends to the app.
@@ -53,8 +65,16 @@ fn names(config: &Config, route: &Route) -> Vec<HeaderName> {
 
 /// Takes away every field that has such a name, or one that reads like it.
 fn strip(names: &[HeaderName], headers: &mut HeaderMap) {
-    let is_one = |name: &HeaderName| names.iter().any(|own| reads_like(own.as_str(), name.as_str()));
-    let found: Vec<HeaderName> = headers.keys().filter(|name| is_one(name)).cloned().collect();
+    let is_one = |name: &HeaderName| {
+        names
+            .iter()
+            .any(|own| reads_like(own.as_str(), name.as_str()))
+    };
+    let found: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_one(name))
+        .cloned()
+        .collect();
     for name in found {
         headers.remove(name);
     }
@@ -89,7 +109,9 @@ routes:
   - { name: open }
   - { name: out, listeners: [egress], backendRefs: [out] }
 ";
-        outrigger_config::load_str("test.yaml", text, &|_: &str| None).unwrap().config
+        outrigger_config::load_str("test.yaml", text, &|_: &str| None)
+            .unwrap()
+            .config
     }
 
     #[test]
@@ -101,9 +123,16 @@ routes:
             ("open", &["x-tenant", "x-user"]),
             ("out", &[]),
         ] {
-            let route = config.routes.iter().find(|one| &*one.name == route).unwrap();
+            let route = config
+                .routes
+                .iter()
+                .find(|one| &*one.name == route)
+                .unwrap();
             assert_eq!(names(&config, route), expected, "{}", route.name);
-            assert_eq!(HandOverStep::new(&config, route).is_some(), !expected.is_empty());
+            assert_eq!(
+                HandOverStep::new(&config, route).is_some(),
+                !expected.is_empty()
+            );
         }
     }
 

@@ -10,7 +10,9 @@
 
 mod hand_over;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, header, request::Parts};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, header, request::Parts,
+};
 use outrigger_config::model::ExtAuth;
 
 use crate::{
@@ -76,26 +78,50 @@ impl Service {
         *question.uri_mut() = self.target.clone();
         let headers = question.headers_mut();
         headers.insert(header::HOST, self.authority.clone());
-        for name in [&header::AUTHORIZATION].into_iter().chain(&self.request_headers) {
+        for name in [&header::AUTHORIZATION]
+            .into_iter()
+            .chain(&self.request_headers)
+        {
             copy(&head.headers, name, headers);
         }
         for name in &self.request_headers {
             // The client's own are gone: what may be sent under such a name is what its verified token says.
-            headers.extend(exchange.claim_header(name).map(|value| (name.clone(), value)));
+            headers.extend(
+                exchange
+                    .claim_header(name)
+                    .map(|value| (name.clone(), value)),
+            );
         }
         let scheme = exchange.scheme.get();
-        let host = head.headers.get(header::HOST).map(|host| host::canonical_value(host, scheme));
+        let host = head
+            .headers
+            .get(header::HOST)
+            .map(|host| host::canonical_value(host, scheme));
         let address = exchange.client_address.get().to_canonical();
         for (name, value) in [
-            (X_FORWARDED_METHOD, HeaderValue::from_str(head.method.as_str()).ok()),
-            (X_FORWARDED_PROTO, Some(HeaderValue::from_static(scheme.as_str()))),
-            (X_FORWARDED_HOST, host.and_then(|host| HeaderValue::from_bytes(&host).ok())),
+            (
+                X_FORWARDED_METHOD,
+                HeaderValue::from_str(head.method.as_str()).ok(),
+            ),
+            (
+                X_FORWARDED_PROTO,
+                Some(HeaderValue::from_static(scheme.as_str())),
+            ),
+            (
+                X_FORWARDED_HOST,
+                host.and_then(|host| HeaderValue::from_bytes(&host).ok()),
+            ),
             (X_FORWARDED_URI, self.uri(&head.uri)),
             (
                 X_FORWARDED_FOR,
-                HeaderValue::from_str(&address.to_string()).ok().filter(|_| self.include_client_address),
+                HeaderValue::from_str(&address.to_string())
+                    .ok()
+                    .filter(|_| self.include_client_address),
             ),
-            (X_REQUEST_ID, exchange.request_id.get().map(RequestId::to_value)),
+            (
+                X_REQUEST_ID,
+                exchange.request_id.get().map(RequestId::to_value),
+            ),
         ] {
             headers.extend(value.map(|value| (name, value)));
         }
@@ -116,7 +142,9 @@ impl Service {
             let values = answer.get_all(name).iter().cloned();
             match *name {
                 header::SET_COOKIE => granted.cookies.extend(values),
-                _ => granted.for_app.extend(values.map(|value| (name.clone(), value))),
+                _ => granted
+                    .for_app
+                    .extend(values.map(|value| (name.clone(), value))),
             }
         }
         granted
@@ -124,7 +152,11 @@ impl Service {
 
     /// The service's answer as the client gets it: without what only the app would have been given.
     pub fn denial(&self, mut answer: Response<Body>) -> Response<Body> {
-        for name in self.response_headers.iter().filter(|name| **name != header::SET_COOKIE) {
+        for name in self
+            .response_headers
+            .iter()
+            .filter(|name| **name != header::SET_COOKIE)
+        {
             answer.headers_mut().remove(name);
         }
         answer
@@ -160,18 +192,30 @@ mod tests {
     }
 
     fn question(keys: &str, fields: &[(&str, &str)]) -> Vec<String> {
-        let mut request = Request::post("/orders/7?card=4111").body(Body::Empty).unwrap();
+        let mut request = Request::post("/orders/7?card=4111")
+            .body(Body::Empty)
+            .unwrap();
         for (name, value) in fields {
             let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
             request.headers_mut().append(name, value.parse().unwrap());
         }
         let request = crate::service::Request::from(request);
-        request.context.client_address.set("::ffff:192.0.2.7".parse().unwrap());
-        let _ = request.context.request_id.set(RequestId::Kept(HeaderValue::from_static("id-1")));
+        request
+            .context
+            .client_address
+            .set("::ffff:192.0.2.7".parse().unwrap());
+        let _ = request
+            .context
+            .request_id
+            .set(RequestId::Kept(HeaderValue::from_static("id-1")));
         let question = service(keys).question(&request.head, &request.context);
-        assert_eq!((question.method().as_str(), question.uri().to_string()), ("GET", "/v1/check".to_owned()));
-        let shown =
-            |(name, value): (&HeaderName, &HeaderValue)| format!("{name}: {}", value.to_str().unwrap());
+        assert_eq!(
+            (question.method().as_str(), question.uri().to_string()),
+            ("GET", "/v1/check".to_owned())
+        );
+        let shown = |(name, value): (&HeaderName, &HeaderValue)| {
+            format!("{name}: {}", value.to_str().unwrap())
+        };
         let mut fields: Vec<String> = question.headers().iter().map(shown).collect();
         fields.sort();
         fields
@@ -239,14 +283,23 @@ mod tests {
             .header("location", "/login");
         let answer = answer.body(Body::Empty).unwrap();
         let Granted { for_app, cookies } = service.granted(answer.headers());
-        let for_app: Vec<_> =
-            for_app.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
-        assert_eq!(for_app, [("x-user", "ann"), ("x-groups", "a"), ("x-groups", "b")]);
+        let for_app: Vec<_> = for_app
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
+            .collect();
+        assert_eq!(
+            for_app,
+            [("x-user", "ann"), ("x-groups", "a"), ("x-groups", "b")]
+        );
         assert_eq!(cookies, ["s=1", "t=2"]);
         let denial = service.denial(answer);
         let mut names: Vec<_> = denial.headers().keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
-        assert_eq!(names, ["location", "set-cookie", "x-internal"], "not what only the app may see");
+        assert_eq!(
+            names,
+            ["location", "set-cookie", "x-internal"],
+            "not what only the app may see"
+        );
     }
 
     #[test]
@@ -261,7 +314,11 @@ mod tests {
             (401, false),
             (500, false),
         ] {
-            assert_eq!(allows(StatusCode::from_u16(status).unwrap()), expected, "{status}");
+            assert_eq!(
+                allows(StatusCode::from_u16(status).unwrap()),
+                expected,
+                "{status}"
+            );
         }
     }
 }

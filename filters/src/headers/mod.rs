@@ -29,7 +29,10 @@ mod tests {
     use super::*;
 
     fn pair(name: &'static str, value: &'static str) -> (HeaderName, HeaderValue) {
-        (HeaderName::from_static(name), HeaderValue::from_static(value))
+        (
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        )
     }
 
     #[test]
@@ -41,17 +44,29 @@ mod tests {
 
     #[test]
     fn all_values_are_removed_or_replaced_and_added_ones_stand_beside() {
-        let mut headers =
-            HeaderMap::from_iter([pair("gone", "1"), pair("gone", "2"), pair("new", "1"), pair("more", "1")]);
+        let mut headers = HeaderMap::from_iter([
+            pair("gone", "1"),
+            pair("gone", "2"),
+            pair("new", "1"),
+            pair("more", "1"),
+        ]);
         headers.append("new", HeaderValue::from_static("2"));
         let mut changes = HeaderChanges::default();
         changes.remove.push(HeaderName::from_static("gone"));
         changes.set.extend([pair("new", "3"), pair("fresh", "1")]);
         changes.add.extend([pair("more", "2"), pair("other", "1")]);
         apply(&changes, &mut headers);
-        let all =
-            |name| headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect::<Vec<_>>();
-        assert_eq!((all("gone").len(), all("new"), all("fresh")), (0, vec!["3"], vec!["1"]));
+        let all = |name| {
+            headers
+                .get_all(name)
+                .iter()
+                .map(|value| value.to_str().unwrap())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            (all("gone").len(), all("new"), all("fresh")),
+            (0, vec!["3"], vec!["1"])
+        );
         assert_eq!((all("more"), all("other")), (vec!["1", "2"], vec!["1"]));
     }
 

@@ -56,7 +56,9 @@ impl Line {
 impl Turn<'_> {
     /// Ready when it has come.
     pub fn poll(&self, cx: &Context<'_>) -> Poll<()> {
-        let Some(index) = self.number.checked_sub(self.line.left.get()) else { return Poll::Ready(()) };
+        let Some(index) = self.number.checked_sub(self.line.left.get()) else {
+            return Poll::Ready(());
+        };
         let mut waiting = self.line.waiting.borrow_mut();
         if let Some((_, Some(waker))) = waiting.get_mut(index as usize) {
             waker.clone_from(cx.waker());
@@ -67,9 +69,16 @@ impl Turn<'_> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let Some(index) = self.number.checked_sub(self.line.left.get()) else { return };
+        let Some(index) = self.number.checked_sub(self.line.left.get()) else {
+            return;
+        };
         // What a waker drops or wakes may come back here, so nothing is borrowed meanwhile.
-        let gone = self.line.waiting.borrow_mut().get_mut(index as usize).and_then(|(_, waker)| waker.take());
+        let gone = self
+            .line
+            .waiting
+            .borrow_mut()
+            .get_mut(index as usize)
+            .and_then(|(_, waker)| waker.take());
         drop(gone);
         while self.line.leave(|(_, waker)| waker.is_none()).is_some() {}
     }
@@ -122,7 +131,8 @@ mod tests {
         let begun = Instant::now();
         let mut turn = None;
         poll_fn(|cx| {
-            turn.get_or_insert_with(|| line.join(begun + Duration::from_millis(millis), cx)).poll(cx)
+            turn.get_or_insert_with(|| line.join(begun + Duration::from_millis(millis), cx))
+                .poll(cx)
         })
         .await;
         begun.elapsed().as_millis()
@@ -138,7 +148,10 @@ mod tests {
                     sleep(Duration::from_millis(4)).await;
                     let second = spawn_local(waits(Rc::clone(&line), 10));
                     let times = (first.await.unwrap(), second.await.unwrap());
-                    assert!((10..=11).contains(&times.0) && (10..=11).contains(&times.1), "{times:?}");
+                    assert!(
+                        (10..=11).contains(&times.0) && (10..=11).contains(&times.1),
+                        "{times:?}"
+                    );
                     sleep(Duration::from_millis(5)).await;
                     assert!(!line.0.watched.get() && line.0.waiting.borrow().is_empty());
                 }
@@ -152,7 +165,9 @@ mod tests {
         LocalSet::new()
             .run_until(async {
                 let last = spawn_local(waits(Rc::clone(&line), 30));
-                let gone: Vec<_> = (0..5).map(|_| spawn_local(waits(Rc::clone(&line), 30))).collect();
+                let gone: Vec<_> = (0..5)
+                    .map(|_| spawn_local(waits(Rc::clone(&line), 30)))
+                    .collect();
                 let behind = spawn_local(waits(Rc::clone(&line), 40));
                 tokio::task::yield_now().await;
                 assert_eq!(line.0.waiting.borrow().len(), 7);
@@ -176,8 +191,13 @@ mod tests {
                 tokio::task::yield_now().await;
                 let short = spawn_local(waits(Rc::clone(&line), 5));
                 let both = async { (long.await.unwrap(), short.await.unwrap()) };
-                let (long, short) = timeout(Duration::from_secs(1), both).await.expect("both are called");
-                assert!((20..=21).contains(&long) && (20..=21).contains(&short), "{long} and {short}");
+                let (long, short) = timeout(Duration::from_secs(1), both)
+                    .await
+                    .expect("both are called");
+                assert!(
+                    (20..=21).contains(&long) && (20..=21).contains(&short),
+                    "{long} and {short}"
+                );
             })
             .await;
     }

@@ -58,7 +58,8 @@ impl Hedging {
 
     /// A request begins that could have a second try.
     pub fn earn(&self) {
-        self.earned.set((self.earned.get() + self.earns).min(RESERVE));
+        self.earned
+            .set((self.earned.get() + self.earns).min(RESERVE));
     }
 
     /// How long its first try may take alone; `None` while that is not known.
@@ -71,7 +72,9 @@ impl Hedging {
 
     /// A first try took this long to its answer, or at least this long until it was beaten.
     pub fn measured(&self, took: Duration) {
-        let HedgeAfter::Percentile(percentile) = self.after else { return };
+        let HedgeAfter::Percentile(percentile) = self.after else {
+            return;
+        };
         let mut times = self.times.borrow_mut();
         times.add(took);
         if times.count >= ENOUGH && times.count.is_multiple_of(STEP) || self.known.get().is_none() {
@@ -99,7 +102,10 @@ struct Times {
 
 impl Default for Times {
     fn default() -> Self {
-        Self { buckets: Box::new([0; BUCKETS]), count: 0 }
+        Self {
+            buckets: Box::new([0; BUCKETS]),
+            count: 0,
+        }
     }
 }
 
@@ -129,7 +135,9 @@ impl Times {
 }
 
 fn bucket(took: Duration) -> usize {
-    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(STEPS as u64);
+    let micros = u64::try_from(took.as_micros())
+        .unwrap_or(u64::MAX)
+        .max(STEPS as u64);
     let doubling = micros.ilog2() as usize - STEPS.ilog2() as usize;
     let step = (micros >> doubling) as usize - STEPS;
     (doubling * STEPS + step).min(BUCKETS - 1)
@@ -151,9 +159,14 @@ mod tests {
 
     #[test]
     fn a_bucket_ends_at_most_an_eighth_above_its_times() {
-        for micros in [8_u64, 9, 15, 16, 17, 100, 999, 1_000, 12_345, 250_000, 1_000_000, 59_000_000] {
+        for micros in [
+            8_u64, 9, 15, 16, 17, 100, 999, 1_000, 12_345, 250_000, 1_000_000, 59_000_000,
+        ] {
             let end = upper_end(bucket(Duration::from_micros(micros))).as_micros() as u64;
-            assert!(end > micros && end <= micros + micros / 8 + 1, "{micros} in a bucket up to {end}");
+            assert!(
+                end > micros && end <= micros + micros / 8 + 1,
+                "{micros} in a bucket up to {end}"
+            );
         }
         assert_eq!(bucket(Duration::ZERO), 0);
         assert_eq!(bucket(Duration::MAX), BUCKETS - 1);
@@ -165,7 +178,11 @@ mod tests {
         for turn in 0..100 {
             assert_eq!(hedging.delay(), None, "after {turn} answers");
             // Nine of ten take 10 ms, one takes a second.
-            hedging.measured(Duration::from_millis(if turn % 10 == 9 { 1_000 } else { 10 }));
+            hedging.measured(Duration::from_millis(if turn % 10 == 9 {
+                1_000
+            } else {
+                10
+            }));
         }
         let slow = hedging.delay().unwrap();
         assert!((1_000..=1_130).contains(&slow.as_millis()), "{slow:?}");

@@ -26,8 +26,14 @@ pub fn forwarded_client_cert(identity: &Identity, by: Option<&str>) -> Option<He
     text.push_str(";Subject=\"");
     push_escaped(&mut text, &identity.subject);
     text.push('"');
-    identity.uris.iter().for_each(|uri| pair(&mut text, "URI", uri));
-    identity.dns_names.iter().for_each(|name| pair(&mut text, "DNS", name));
+    identity
+        .uris
+        .iter()
+        .for_each(|uri| pair(&mut text, "URI", uri));
+    identity
+        .dns_names
+        .iter()
+        .for_each(|name| pair(&mut text, "DNS", name));
     HeaderValue::from_str(&text).ok()
 }
 
@@ -52,7 +58,9 @@ fn is_plain(byte: u8) -> bool {
 }
 
 fn push_escaped(text: &mut String, value: &str) {
-    let encodes = !value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+    let encodes = !value
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() || byte == b' ');
     for byte in value.bytes() {
         match byte {
             b'"' | b'\\' => text.extend(['\\', char::from(byte)]),
@@ -71,7 +79,12 @@ mod tests {
 
     fn identity(subject: &str, uris: &[&str], dns: &[&str]) -> Identity {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).into()).collect();
-        Identity { sha256: [0xab; 32], subject: subject.into(), uris: owned(uris), dns_names: owned(dns) }
+        Identity {
+            sha256: [0xab; 32],
+            subject: subject.into(),
+            uris: owned(uris),
+            dns_names: owned(dns),
+        }
     }
 
     fn value(identity: &Identity, by: Option<&str>) -> String {
@@ -81,7 +94,11 @@ mod tests {
 
     #[test]
     fn it_has_envoys_form() {
-        let one = identity("CN=a,O=b", &["spiffe://prod/ns/a/sa/b"], &["a.example", "b.example"]);
+        let one = identity(
+            "CN=a,O=b",
+            &["spiffe://prod/ns/a/sa/b"],
+            &["a.example", "b.example"],
+        );
         assert_eq!(
             value(&one, Some("spiffe://prod/ns/p/sa/q")),
             "By=spiffe://prod/ns/p/sa/q;Hash=…;Subject=\"CN=a,O=b\";URI=spiffe://prod/ns/a/sa/b;\
@@ -108,9 +125,15 @@ mod tests {
             ("", ""),
         ] {
             let one = identity(name, &[name], &[name]);
-            let subject =
-                if written.starts_with('"') { written.to_owned() } else { format!("\"{written}\"") };
-            assert_eq!(value(&one, None), format!("Hash=…;Subject={subject};URI={written};DNS={written}"));
+            let subject = if written.starts_with('"') {
+                written.to_owned()
+            } else {
+                format!("\"{written}\"")
+            };
+            assert_eq!(
+                value(&one, None),
+                format!("Hash=…;Subject={subject};URI={written};DNS={written}")
+            );
         }
     }
 }

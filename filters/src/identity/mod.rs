@@ -30,6 +30,9 @@ impl Identity {
 
     /// The SPIFFE ID, when there is one.
     pub fn spiffe_id(&self) -> Option<&str> {
-        self.uris.iter().map(|uri| &**uri).find(|uri| uri.starts_with("spiffe://"))
+        self.uris
+            .iter()
+            .map(|uri| &**uri)
+            .find(|uri| uri.starts_with("spiffe://"))
     }
 }

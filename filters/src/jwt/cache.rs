@@ -51,7 +51,13 @@ impl TokenCache {
     /// An empty cache for at most this many tokens; at least one.
     pub fn new(max_tokens: usize) -> Self {
         let places = HashMap::with_hasher(Tail(RandomState::new()));
-        Self { entries: Vec::new(), places, hand: 0, text: 0, max_tokens: max_tokens.max(1) }
+        Self {
+            entries: Vec::new(),
+            places,
+            hand: 0,
+            text: 0,
+            max_tokens: max_tokens.max(1),
+        }
     }
 
     /// How many tokens it holds.

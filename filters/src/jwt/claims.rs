@@ -31,14 +31,27 @@ pub struct VerifiedToken {
 
 impl VerifiedToken {
     pub(super) fn new(provider: &JwtProvider, checked: Checked<'_>, key: Arc<Key>) -> Self {
-        let Checked { token, expires, not_before, bound_to } = checked;
+        let Checked {
+            token,
+            expires,
+            not_before,
+            bound_to,
+        } = checked;
         let claims = token.into_claims();
         let header = |header: &ClaimHeader| {
             let value = find(&claims, &header.claim).and_then(header_value)?;
             Some((header.name.clone(), value))
         };
         let headers = provider.claim_headers.iter().filter_map(header).collect();
-        Self { provider: Arc::clone(&provider.name), claims, expires, not_before, bound_to, headers, key }
+        Self {
+            provider: Arc::clone(&provider.name),
+            claims,
+            expires,
+            not_before,
+            bound_to,
+            headers,
+            key,
+        }
     }
 
     /// The name of the provider that issued it.
@@ -81,7 +94,9 @@ impl Claims for VerifiedToken {
 
     fn any(&self, claim: &ClaimPath, holds: &mut dyn FnMut(&str) -> bool) -> bool {
         match self.claim(claim) {
-            Some(Json::Array(elements)) => elements.iter().any(|element| with_text(element, &mut *holds)),
+            Some(Json::Array(elements)) => elements
+                .iter()
+                .any(|element| with_text(element, &mut *holds)),
             Some(value) => with_text(value, holds),
             None => false,
         }
@@ -90,7 +105,9 @@ impl Claims for VerifiedToken {
     /// `scope` (RFC 8693 section 4.2), or `scp` where there is none, as some providers call it.
     fn has_scope(&self, scope: &str) -> bool {
         match self.claims.get("scope").or_else(|| self.claims.get("scp")) {
-            Some(Json::String(list)) => list.split(' ').any(|one| one == scope) && !scope.is_empty(),
+            Some(Json::String(list)) => {
+                list.split(' ').any(|one| one == scope) && !scope.is_empty()
+            }
             Some(Json::Array(list)) => list.iter().any(|one| one.as_str() == Some(scope)),
             _ => false,
         }
@@ -99,7 +116,9 @@ impl Claims for VerifiedToken {
 
 fn find<'a>(claims: &'a JsonObject, path: &ClaimPath) -> Option<&'a Json> {
     let (first, rest) = path.members().split_first()?;
-    rest.iter().try_fold(claims.get(first)?, |value, member| value.as_object()?.get(member))
+    rest.iter().try_fold(claims.get(first)?, |value, member| {
+        value.as_object()?.get(member)
+    })
 }
 
 /// Whether `holds` takes the text of a single value.
@@ -107,7 +126,9 @@ fn with_text(value: &Json, holds: &mut dyn FnMut(&str) -> bool) -> bool {
     match value {
         Json::String(text) => holds(text),
         Json::Bool(value) => holds(if *value { "true" } else { "false" }),
-        Json::Number(number) if is_exact(number.as_f64()) || !number.is_f64() => holds(&number.to_string()),
+        Json::Number(number) if is_exact(number.as_f64()) || !number.is_f64() => {
+            holds(&number.to_string())
+        }
         _ => false,
     }
 }
@@ -132,16 +153,22 @@ fn header_value(value: &Json) -> Option<HeaderValue> {
         fits
     };
     let whole = match value {
-        Json::Array(elements) => {
-            elements.iter().all(|element| with_text(element, &mut |text| push(text, true)))
-        }
+        Json::Array(elements) => elements
+            .iter()
+            .all(|element| with_text(element, &mut |text| push(text, true))),
         single => with_text(single, &mut |text| push(text, false)),
     };
-    if whole && !line.is_empty() { HeaderValue::try_from(line).ok() } else { None }
+    if whole && !line.is_empty() {
+        HeaderValue::try_from(line).ok()
+    } else {
+        None
+    }
 }
 
 fn is_sendable(text: &str) -> bool {
     let ends = [text.as_bytes().first(), text.as_bytes().last()];
     text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
-        && ends.into_iter().all(|end| end.is_some_and(|end| *end != b' '))
+        && ends
+            .into_iter()
+            .all(|end| end.is_some_and(|end| *end != b' '))
 }

@@ -13,12 +13,20 @@ use super::Refusal;
 ///
 /// # Errors
 /// When that place has several, or something that cannot be a token.
-pub fn find<'a>(from: &[TokenLocation], headers: &'a HeaderMap) -> Result<Option<&'a str>, Refusal> {
-    match from.iter().map(|location| Found::at(location, headers)).find(|found| found.first.is_some()) {
+pub fn find<'a>(
+    from: &[TokenLocation],
+    headers: &'a HeaderMap,
+) -> Result<Option<&'a str>, Refusal> {
+    match from
+        .iter()
+        .map(|location| Found::at(location, headers))
+        .find(|found| found.first.is_some())
+    {
         Some(Found { again: true, .. }) => Err(Refusal::Repeated),
-        Some(Found { first, .. }) => {
-            first.map(std::str::from_utf8).transpose().map_err(|_| Refusal::Encoding)
-        }
+        Some(Found { first, .. }) => first
+            .map(std::str::from_utf8)
+            .transpose()
+            .map_err(|_| Refusal::Encoding),
         None => Ok(None),
     }
 }
@@ -41,8 +49,9 @@ fn remove_cookie(name: &str, headers: &mut HeaderMap) {
     let lines: Vec<HeaderValue> = headers.get_all(COOKIE).iter().cloned().collect();
     headers.remove(COOKIE);
     for line in lines {
-        let others: Vec<&[u8]> =
-            pairs(line.as_bytes()).filter(|pair| cookie_value(pair, name).is_none()).collect();
+        let others: Vec<&[u8]> = pairs(line.as_bytes())
+            .filter(|pair| cookie_value(pair, name).is_none())
+            .collect();
         // Parts of a valid value, joined with what may stand in one.
         if let Ok(line) = HeaderValue::from_bytes(&others.join(&b"; "[..]))
             && !line.is_empty()
@@ -64,19 +73,28 @@ impl<'a> Found<'a> {
             TokenLocation::Header { name, scheme: None } => {
                 Self::among(headers.get_all(name).iter().map(HeaderValue::as_bytes))
             }
-            TokenLocation::Header { name, scheme: Some(scheme) } => {
+            TokenLocation::Header {
+                name,
+                scheme: Some(scheme),
+            } => {
                 let lines = headers.get_all(name).iter();
                 Self::among(lines.filter_map(|line| behind_scheme(line.as_bytes(), scheme)))
             }
             TokenLocation::Cookie(name) => {
-                let pairs = headers.get_all(COOKIE).iter().flat_map(|line| pairs(line.as_bytes()));
+                let pairs = headers
+                    .get_all(COOKIE)
+                    .iter()
+                    .flat_map(|line| pairs(line.as_bytes()));
                 Self::among(pairs.filter_map(|pair| cookie_value(pair, name)))
             }
         }
     }
 
     fn among(mut values: impl Iterator<Item = &'a [u8]>) -> Self {
-        Self { first: values.next(), again: values.next().is_some() }
+        Self {
+            first: values.next(),
+            again: values.next().is_some(),
+        }
     }
 }
 
@@ -92,7 +110,9 @@ fn behind_scheme<'a>(line: &'a [u8], scheme: &str) -> Option<&'a [u8]> {
 
 /// `a=1; b=2`, without the space around (RFC 6265 section 4.2.1).
 fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(|byte| *byte == b';').map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty())
+    line.split(|byte| *byte == b';')
+        .map(<[u8]>::trim_ascii)
+        .filter(|pair| !pair.is_empty())
 }
 
 /// The value of a cookie with this name. Space before the `=` is read over, since apps read over it too.
@@ -103,5 +123,8 @@ fn cookie_value<'a>(pair: &'a [u8], name: &str) -> Option<&'a [u8]> {
 
 /// A value without the pair of quotes that may be around it (RFC 6265 section 4.1.1).
 fn unquoted(value: &[u8]) -> &[u8] {
-    value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value)
+    value
+        .strip_prefix(b"\"")
+        .and_then(|rest| rest.strip_suffix(b"\""))
+        .unwrap_or(value)
 }

@@ -87,7 +87,11 @@ impl KeySet {
 
     fn new(keys: Vec<Arc<Key>>, unusable: Vec<Arc<str>>) -> Self {
         static GENERATION: AtomicU64 = AtomicU64::new(0);
-        Self { generation: GENERATION.fetch_add(1, Ordering::Relaxed), keys, unusable }
+        Self {
+            generation: GENERATION.fetch_add(1, Ordering::Relaxed),
+            keys,
+            unusable,
+        }
     }
 
     /// How many keys can verify.
@@ -119,7 +123,9 @@ impl KeySet {
     /// # Errors
     /// When there is none. [`Refusal::UnknownKid`] may end with newer keys; nothing else will.
     pub(super) fn verify(&self, token: &Token<'_>) -> Result<Arc<Key>, Refusal> {
-        let Some(kid) = token.kid() else { return self.try_each(token, |_| true) };
+        let Some(kid) = token.kid() else {
+            return self.try_each(token, |_| true);
+        };
         let has_kid = |key: &Key| key.kid() == Some(kid);
         if self.keys.iter().any(|key| has_kid(key)) {
             return self.try_each(token, has_kid);
@@ -130,18 +136,30 @@ impl KeySet {
         if self.keys.iter().all(|key| key.kid().is_some()) {
             return Err(Refusal::UnknownKid);
         }
-        self.try_each(token, |key| key.kid().is_none()).map_err(|refusal| match &self.keys[0].kind {
-            // One secret is the whole set: there is no other that the name could mean.
-            Kind::Secret(_) => refusal,
-            Kind::Public(_) => Refusal::UnknownKid,
-        })
+        self.try_each(token, |key| key.kid().is_none())
+            .map_err(|refusal| match &self.keys[0].kind {
+                // One secret is the whole set: there is no other that the name could mean.
+                Kind::Secret(_) => refusal,
+                Kind::Public(_) => Refusal::UnknownKid,
+            })
     }
 
-    fn try_each(&self, token: &Token<'_>, takes: impl Fn(&Key) -> bool) -> Result<Arc<Key>, Refusal> {
-        let fitting = || self.keys.iter().filter(|key| takes(key) && key.fits(token.algorithm()));
+    fn try_each(
+        &self,
+        token: &Token<'_>,
+        takes: impl Fn(&Key) -> bool,
+    ) -> Result<Arc<Key>, Refusal> {
+        let fitting = || {
+            self.keys
+                .iter()
+                .filter(|key| takes(key) && key.fits(token.algorithm()))
+        };
         match fitting().count() {
             0 => Err(Refusal::KeyMismatch),
-            1..=MAX_TRIED => fitting().find(|key| key.signed(token)).cloned().ok_or(Refusal::Signature),
+            1..=MAX_TRIED => fitting()
+                .find(|key| key.signed(token))
+                .cloned()
+                .ok_or(Refusal::Signature),
             _ => Err(Refusal::AmbiguousKey),
         }
     }
@@ -150,16 +168,24 @@ impl KeySet {
 impl Key {
     fn public(jwk: Jwk) -> Arc<Self> {
         let decoding = match &jwk.material {
-            KeyMaterial::Rsa { modulus, exponent } => DecodingKey::from_rsa_raw_components(modulus, exponent),
+            KeyMaterial::Rsa { modulus, exponent } => {
+                DecodingKey::from_rsa_raw_components(modulus, exponent)
+            }
             KeyMaterial::P256(point) | KeyMaterial::P384(point) => DecodingKey::from_ec_der(point),
             KeyMaterial::Ed25519(point) => DecodingKey::from_ed_der(point),
         };
-        Arc::new(Self { kind: Kind::Public(jwk), decoding })
+        Arc::new(Self {
+            kind: Kind::Public(jwk),
+            decoding,
+        })
     }
 
     fn secret(secret: SecretText) -> Self {
         let decoding = DecodingKey::from_secret(secret.expose());
-        Self { kind: Kind::Secret(secret), decoding }
+        Self {
+            kind: Kind::Secret(secret),
+            decoding,
+        }
     }
 
     fn kid(&self) -> Option<&str> {
@@ -183,8 +209,13 @@ impl Key {
     /// Whether the signature is this key's. Ask [`Self::fits`] first.
     fn signed(&self, token: &Token<'_>) -> bool {
         let signed = token.signed().as_bytes();
-        crypto::verify(token.signature(), signed, &self.decoding, algorithm(token.algorithm()))
-            .unwrap_or(false)
+        crypto::verify(
+            token.signature(),
+            signed,
+            &self.decoding,
+            algorithm(token.algorithm()),
+        )
+        .unwrap_or(false)
     }
 }
 

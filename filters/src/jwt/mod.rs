@@ -43,6 +43,8 @@ pub use cache::{MAX_TOKENS, TokenCache};
 pub use claims::VerifiedToken;
 pub use keys::{KeySet, ShortSecret};
 pub use refusal::Refusal;
-pub use requirement::{Examination, Granted, Keys, Memo, NoToken, Outcome, Providers, Tokens, Verdict};
+pub use requirement::{
+    Examination, Granted, Keys, Memo, NoToken, Outcome, Providers, Tokens, Verdict,
+};
 pub use token::{MAX_BYTES, Token};
 pub use verify::{Thumbprint, Verifier, since_epoch};

@@ -116,9 +116,10 @@ impl From<Refusal> for Error {
     /// a 401, a token bound to another certificate too (RFC 8705 section 3).
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::CertificateMissing => {
-                Self::Forbidden { reason: refusal.reason(), insufficient_scope: false }
-            }
+            Refusal::CertificateMissing => Self::Forbidden {
+                reason: refusal.reason(),
+                insufficient_scope: false,
+            },
             _ => Self::Unauthenticated(refusal.reason()),
         }
     }

@@ -9,7 +9,9 @@ use std::{cell::RefCell, sync::Arc, time::Duration};
 use http::HeaderMap;
 use outrigger_config::model::{Credential, JwtProvider, ProviderId, Requirement};
 
-use super::{KeySet, Refusal, Token, TokenCache, VerifiedToken, Verifier, extract, verify::Thumbprint};
+use super::{
+    KeySet, Refusal, Token, TokenCache, VerifiedToken, Verifier, extract, verify::Thumbprint,
+};
 use crate::error::Error;
 
 /// The verifiers of a configuration.
@@ -19,7 +21,12 @@ pub struct Providers(Box<[Arc<Verifier>]>);
 impl Providers {
     /// One for each provider, in their order.
     pub fn new(providers: &[JwtProvider]) -> Self {
-        Self(providers.iter().map(|provider| Arc::new(Verifier::new(provider))).collect())
+        Self(
+            providers
+                .iter()
+                .map(|provider| Arc::new(Verifier::new(provider)))
+                .collect(),
+        )
     }
 
     /// The verifier of a provider of the same configuration.
@@ -73,7 +80,11 @@ impl NoToken {
             Self::NoKeys(_) => 3,
             Self::UnknownKid(_) => 4,
         };
-        if rank(&other) > rank(&self) { other } else { self }
+        if rank(&other) > rank(&self) {
+            other
+        } else {
+            self
+        }
     }
 }
 
@@ -141,7 +152,8 @@ impl Memo {
     fn get(&self, provider: ProviderId) -> Option<Verdict> {
         let known = self.0.borrow();
         let mut all = known.first.iter().chain(&known.more);
-        all.find(|(of, _)| *of == provider).map(|(_, verdict)| verdict.clone())
+        all.find(|(of, _)| *of == provider)
+            .map(|(_, verdict)| verdict.clone())
     }
 
     fn put(&self, provider: ProviderId, verdict: &Verdict) {
@@ -207,7 +219,11 @@ impl<'a, K: Keys> Examination<'a, K> {
                 Look::Open(_) => open = true,
             }
         }
-        if open { self.verify(providers, none) } else { Err(none) }
+        if open {
+            self.verify(providers, none)
+        } else {
+            Err(none)
+        }
     }
 
     /// The same for those whose token nobody has looked at yet.
@@ -215,7 +231,9 @@ impl<'a, K: Keys> Examination<'a, K> {
         // Several providers mostly look at one text; it is read once.
         let mut read: Option<(&'a str, Result<Token<'a>, Refusal>)> = None;
         for provider in providers {
-            let Look::Open(text) = self.look(provider) else { continue };
+            let Look::Open(text) = self.look(provider) else {
+                continue;
+            };
             let token = match read.take() {
                 Some((known, token)) if std::ptr::eq(known, text) => token,
                 _ => Token::parse(text),
@@ -242,12 +260,16 @@ impl<'a, K: Keys> Examination<'a, K> {
 
     /// Whether another provider issued it. One that names nobody is left to every provider to refuse.
     fn is_foreign(&self, provider: ProviderId, token: &Token<'_>) -> bool {
-        token.issuer().is_some_and(|issuer| *issuer != *self.providers.get(provider).provider().issuer)
+        token
+            .issuer()
+            .is_some_and(|issuer| *issuer != *self.providers.get(provider).provider().issuer)
     }
 
     fn verify_token(&self, provider: ProviderId, text: &str, token: Token<'_>) -> Verdict {
         let verifier = self.providers.get(provider);
-        let checked = verifier.check(token, self.now, self.certificate).map_err(NoToken::Refused)?;
+        let checked = verifier
+            .check(token, self.now, self.certificate)
+            .map_err(NoToken::Refused)?;
         self.keys.with(provider, |keys| {
             let keys = keys.ok_or(NoToken::NoKeys(provider))?;
             match verifier.verify_signature(checked, keys) {
@@ -273,7 +295,9 @@ impl<'a, K: Keys> Examination<'a, K> {
         };
         let verifier = self.providers.get(provider);
         let cached = self.keys.with(provider, |keys| {
-            self.cache.borrow_mut().get(text, verifier, keys?, self.now, self.certificate)
+            self.cache
+                .borrow_mut()
+                .get(text, verifier, keys?, self.now, self.certificate)
         });
         match cached {
             Some(Ok(token)) => {
@@ -298,7 +322,9 @@ impl<'a, K: Keys> Examination<'a, K> {
         match self.any(token_providers(credentials)) {
             Ok(granted) => tokens.push(granted),
             Err(_) if self.has_certificate(credentials) => {}
-            Err(_) if !asks_for_tokens => return Outcome::Refused(Refusal::CertificateMissing.into()),
+            Err(_) if !asks_for_tokens => {
+                return Outcome::Refused(Refusal::CertificateMissing.into());
+            }
             Err(none) => return self.refused(none),
         }
         Outcome::Allowed(tokens)
@@ -327,7 +353,9 @@ impl<'a, K: Keys> Examination<'a, K> {
                 Ok(Some(text)) => text,
                 Err(refusal) => return self.refused(NoToken::Refused(refusal)),
             };
-            let same = |provider: &ProviderId| self.find(*provider).is_ok_and(|other| is_same(other, text));
+            let same = |provider: &ProviderId| {
+                self.find(*provider).is_ok_and(|other| is_same(other, text))
+            };
             if providers[..place].iter().any(same) {
                 continue;
             }
@@ -359,10 +387,12 @@ impl<'a, K: Keys> Examination<'a, K> {
 }
 
 fn token_providers(credentials: &[Credential]) -> impl Iterator<Item = ProviderId> + Clone {
-    credentials.iter().filter_map(|credential| match credential {
-        Credential::Token(provider) => Some(*provider),
-        Credential::Mtls => None,
-    })
+    credentials
+        .iter()
+        .filter_map(|credential| match credential {
+            Credential::Token(provider) => Some(*provider),
+            Credential::Mtls => None,
+        })
 }
 
 /// Whether this is the very same place in the head.

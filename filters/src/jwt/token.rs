@@ -66,7 +66,13 @@ impl<'a> Token<'a> {
         let claims = object(payload, Refusal::Payload)?;
         let times = Times::read(&claims)?;
         check_types(&claims)?;
-        Ok(Self { signed, signature, header, claims, times })
+        Ok(Self {
+            signed,
+            signature,
+            header,
+            claims,
+            times,
+        })
     }
 
     /// Who is said to have issued it; chooses the provider that verifies it, and decides nothing else.
@@ -115,7 +121,9 @@ impl<'a> Token<'a> {
 
 /// Unpadded base64url, in the one way that each text can be written: no bits are left over at the end.
 fn decode(segment: &str) -> Result<Vec<u8>, Refusal> {
-    URL_SAFE_NO_PAD.decode(segment).map_err(|_| Refusal::Encoding)
+    URL_SAFE_NO_PAD
+        .decode(segment)
+        .map_err(|_| Refusal::Encoding)
 }
 
 fn object(segment: &str, otherwise: Refusal) -> Result<JsonObject, Refusal> {
@@ -128,31 +136,48 @@ fn object(segment: &str, otherwise: Refusal) -> Result<JsonObject, Refusal> {
 
 /// A text, or the texts of an array.
 fn texts(json: &Json) -> impl Iterator<Item = &str> {
-    json.as_array().unwrap_or_else(|| std::slice::from_ref(json)).iter().filter_map(Json::as_str)
+    json.as_array()
+        .unwrap_or_else(|| std::slice::from_ref(json))
+        .iter()
+        .filter_map(Json::as_str)
 }
 
 fn check_types(claims: &JsonObject) -> Result<(), Refusal> {
     let is_text = |json: &Json| json.as_str().is_some();
     let issuer = claims.get("iss").is_none_or(is_text);
-    let audience = claims.get("aud").is_none_or(|audience| match audience.as_array() {
-        Some(audiences) => audiences.iter().all(is_text),
-        None => is_text(audience),
-    });
-    if issuer && audience { Ok(()) } else { Err(Refusal::Claim) }
+    let audience = claims
+        .get("aud")
+        .is_none_or(|audience| match audience.as_array() {
+            Some(audiences) => audiences.iter().all(is_text),
+            None => is_text(audience),
+        });
+    if issuer && audience {
+        Ok(())
+    } else {
+        Err(Refusal::Claim)
+    }
 }
 
 impl Header {
     fn read(header: &JsonObject) -> Result<Self, Refusal> {
         // Nothing critical is understood here, an empty list is not allowed (RFC 7515 section 4.1.11), and a payload
         // that is not encoded (RFC 7797) is none that we could read.
-        if header.get("crit").is_some() || header.get("b64").is_some_and(|b64| *b64 != Json::Bool(true)) {
+        if header.get("crit").is_some()
+            || header
+                .get("b64")
+                .is_some_and(|b64| *b64 != Json::Bool(true))
+        {
             return Err(Refusal::Critical);
         }
         let algorithm = text(header, "alg")?.ok_or(Refusal::Header)?;
         let algorithm = JwtAlgorithm::named(algorithm).ok_or(Refusal::Algorithm)?;
         let kid = text(header, "kid")?.map(Box::from);
         let token_type = text(header, "typ")?.map(normal_type);
-        Ok(Self { algorithm, kid, token_type })
+        Ok(Self {
+            algorithm,
+            kid,
+            token_type,
+        })
     }
 }
 
@@ -193,9 +218,9 @@ fn time(claim: Option<&Json>) -> Result<Option<Duration>, Refusal> {
     }
     match number.as_f64() {
         // What no Duration holds is further away than anything that it is compared with.
-        Some(seconds) if seconds.is_sign_positive() && seconds.is_finite() => {
-            Ok(Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)))
-        }
+        Some(seconds) if seconds.is_sign_positive() && seconds.is_finite() => Ok(Some(
+            Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX),
+        )),
         _ => Err(Refusal::Time),
     }
 }

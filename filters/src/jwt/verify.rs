@@ -33,13 +33,16 @@ pub(super) struct Checked<'a> {
 
 /// A wall clock's time as tokens count it.
 pub fn since_epoch(now: SystemTime) -> Duration {
-    now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+    now.duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
 }
 
 impl Verifier {
     /// The verifier of an accepted provider.
     pub fn new(provider: &JwtProvider) -> Self {
-        Self { provider: provider.clone() }
+        Self {
+            provider: provider.clone(),
+        }
     }
 
     /// The provider.
@@ -74,8 +77,19 @@ impl Verifier {
         let expires = times.expires.ok_or(Refusal::ExpiryMissing)?;
         self.check_issue(times, expires, now)?;
         let bound_to = self.binding(&token)?;
-        self.check_now(expires, times.not_before, bound_to.as_ref(), now, certificate)?;
-        Ok(Checked { token, expires, not_before: times.not_before, bound_to })
+        self.check_now(
+            expires,
+            times.not_before,
+            bound_to.as_ref(),
+            now,
+            certificate,
+        )?;
+        Ok(Checked {
+            token,
+            expires,
+            not_before: times.not_before,
+            bound_to,
+        })
     }
 
     /// The rest.
@@ -95,7 +109,13 @@ impl Verifier {
         now: Duration,
         certificate: Option<&Thumbprint>,
     ) -> Result<(), Refusal> {
-        self.check_now(token.expires(), token.not_before(), token.bound_to(), now, certificate)
+        self.check_now(
+            token.expires(),
+            token.not_before(),
+            token.bound_to(),
+            now,
+            certificate,
+        )
     }
 
     fn check_header(&self, token: &Token<'_>) -> Result<(), Refusal> {
@@ -103,7 +123,13 @@ impl Verifier {
             return Err(Refusal::Algorithm);
         }
         match token.token_type() {
-            Some(found) if !self.provider.token_types.iter().any(|listed| **listed == *found) => {
+            Some(found)
+                if !self
+                    .provider
+                    .token_types
+                    .iter()
+                    .any(|listed| **listed == *found) =>
+            {
                 Err(Refusal::TokenType)
             }
             _ => Ok(()),
@@ -125,12 +151,21 @@ impl Verifier {
     }
 
     fn check_issue(&self, times: Times, expires: Duration, now: Duration) -> Result<(), Refusal> {
-        if times.issued.is_some_and(|issued| issued > now.saturating_add(self.provider.clock_skew)) {
+        if times
+            .issued
+            .is_some_and(|issued| issued > now.saturating_add(self.provider.clock_skew))
+        {
             return Err(Refusal::IssuedInFuture);
         }
-        let Some(longest) = self.provider.max_lifetime else { return Ok(()) };
+        let Some(longest) = self.provider.max_lifetime else {
+            return Ok(());
+        };
         let issued = times.issued.ok_or(Refusal::IssueTimeMissing)?;
-        if expires.saturating_sub(issued) > longest { Err(Refusal::Lifetime) } else { Ok(()) }
+        if expires.saturating_sub(issued) > longest {
+            Err(Refusal::Lifetime)
+        } else {
+            Ok(())
+        }
     }
 
     fn check_now(
@@ -162,9 +197,16 @@ impl Verifier {
             (TokenBinding::Required, None) => return Err(Refusal::BindingMissing),
             (_, Some(confirmation)) => confirmation,
         };
-        let members = confirmation.as_object().filter(|members| members.len() == 1);
-        let named = members.and_then(|members| members.get("x5t#S256")).and_then(Json::as_str);
-        named.and_then(thumbprint).map(Some).ok_or(Refusal::BindingUnknown)
+        let members = confirmation
+            .as_object()
+            .filter(|members| members.len() == 1);
+        let named = members
+            .and_then(|members| members.get("x5t#S256"))
+            .and_then(Json::as_str);
+        named
+            .and_then(thumbprint)
+            .map(Some)
+            .ok_or(Refusal::BindingUnknown)
     }
 }
 

@@ -58,7 +58,9 @@ const fn classes() -> [Class; 256] {
     let mut byte = 0;
     while byte < 256 {
         classes[byte] = match byte as u8 {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => Class::Unreserved,
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                Class::Unreserved
+            }
             b'/' => Class::Slash,
             b'%' => Class::Percent,
             b'\\' | b'#' | b'?' => Class::Refused,
@@ -155,7 +157,9 @@ enum Escape {
 
 /// Reads the escape at the start of `rest`.
 fn escape(rest: &[u8], rules: PathRules) -> Result<Escape, Malformed> {
-    let &[_, high, low, ..] = rest else { return Err(Malformed::Path) };
+    let &[_, high, low, ..] = rest else {
+        return Err(Malformed::Path);
+    };
     let Some(value) = hex(high).zip(hex(low)).map(|(high, low)| high << 4 | low) else {
         return Err(Malformed::Path);
     };
@@ -165,7 +169,10 @@ fn escape(rest: &[u8], rules: PathRules) -> Result<Escape, Malformed> {
         _ if CLASSES[usize::from(value)] == Class::Unreserved => Ok(Escape::Decode(value)),
         _ => {
             let upper = !high.is_ascii_lowercase() && !low.is_ascii_lowercase();
-            Ok(Escape::Keep { upper, slash: value == b'/' })
+            Ok(Escape::Keep {
+                upper,
+                slash: value == b'/',
+            })
         }
     }
 }
@@ -185,7 +192,10 @@ fn is_dot_segment(rest: &[u8]) -> bool {
         [b'.', b'.', after @ ..] | [b'.', after @ ..] => after,
         _ => return false,
     };
-    matches!(after, [] | [b'/' | b';', ..] | [b'%', b'2', b'F' | b'f', ..] | [b'%', b'3', b'B' | b'b', ..])
+    matches!(
+        after,
+        [] | [b'/' | b';', ..] | [b'%', b'2', b'F' | b'f', ..] | [b'%', b'3', b'B' | b'b', ..]
+    )
 }
 
 #[cfg(test)]
@@ -210,14 +220,31 @@ mod tests {
 
     #[test]
     fn a_canonical_path_is_borrowed() {
-        for path in
-            ["/", "/a", "/a/b.c/d-e_f~g", "/a%20b", "/%C3%A9", "/a;v=1/b", "/.a", "/..a", "/...", "/a./b.."]
-        {
-            let Ok(Cow::Borrowed(same)) = canonical(path, strict()) else { panic!("{path}") };
+        for path in [
+            "/",
+            "/a",
+            "/a/b.c/d-e_f~g",
+            "/a%20b",
+            "/%C3%A9",
+            "/a;v=1/b",
+            "/.a",
+            "/..a",
+            "/...",
+            "/a./b..",
+        ] {
+            let Ok(Cow::Borrowed(same)) = canonical(path, strict()) else {
+                panic!("{path}")
+            };
             assert_eq!(same, path);
         }
-        assert!(matches!(canonical("/a%2Fb", keep()), Ok(Cow::Borrowed("/a%2Fb"))));
-        assert!(matches!(canonical("//a//", unmerged()), Ok(Cow::Borrowed("//a//"))));
+        assert!(matches!(
+            canonical("/a%2Fb", keep()),
+            Ok(Cow::Borrowed("/a%2Fb"))
+        ));
+        assert!(matches!(
+            canonical("//a//", unmerged()),
+            Ok(Cow::Borrowed("//a//"))
+        ));
     }
 
     /// `docs/security.md` 9.
@@ -280,7 +307,15 @@ mod tests {
         ] {
             assert!(canonical(path, strict()).is_err(), "{path}");
         }
-        for path in ["/a%2f..", "/a%2f..%2fb", "/a%2F.%2Fb", "/..%2fa", "/a%2f%2e%2e/b", "/a%5c", "/%00"] {
+        for path in [
+            "/a%2f..",
+            "/a%2f..%2fb",
+            "/a%2F.%2Fb",
+            "/..%2fa",
+            "/a%2f%2e%2e/b",
+            "/a%5c",
+            "/%00",
+        ] {
             assert_eq!(canonical(path, keep()), Err(Malformed::Path), "{path}");
         }
         assert_eq!(canonical("/a//../b", unmerged()), Err(Malformed::Path));
@@ -289,8 +324,23 @@ mod tests {
     /// `docs/security.md` 2.
     #[test]
     fn control_and_non_ascii_bytes_are_refused_as_a_bad_target() {
-        for path in ["", "*", "a", "http://a/", "/a b", "/a\tb", "/\r\n", "/\u{7f}", "/é", "/%41\u{1}"] {
-            assert_eq!(canonical(path, strict()), Err(Malformed::Target), "{path:?}");
+        for path in [
+            "",
+            "*",
+            "a",
+            "http://a/",
+            "/a b",
+            "/a\tb",
+            "/\r\n",
+            "/\u{7f}",
+            "/é",
+            "/%41\u{1}",
+        ] {
+            assert_eq!(
+                canonical(path, strict()),
+                Err(Malformed::Target),
+                "{path:?}"
+            );
         }
     }
 
@@ -298,8 +348,8 @@ mod tests {
     #[test]
     fn canonical_is_idempotent_and_leaves_nothing_ambiguous() {
         const PIECES: [&str; 26] = [
-            "/", "//", ".", "..", "%2e", "%2E", "%2f", "%2F", "%41", "%", "%25", "a", "B", ";", "%5c", "\\",
-            "%00", "%c3", "~", ":", "%7E", "2", "F", "é", "{", "\"",
+            "/", "//", ".", "..", "%2e", "%2E", "%2f", "%2F", "%41", "%", "%25", "a", "B", ";",
+            "%5c", "\\", "%00", "%c3", "~", ":", "%7E", "2", "F", "é", "{", "\"",
         ];
         let mut random = 0x9e37_79b9_7f4a_7c15_u64;
         let mut accepted = 0;
@@ -309,7 +359,9 @@ mod tests {
                 path.push_str(PIECES[next(&mut random) as usize % PIECES.len()]);
             }
             for rules in [strict(), keep(), unmerged()] {
-                let Ok(once) = canonical(&path, rules) else { continue };
+                let Ok(once) = canonical(&path, rules) else {
+                    continue;
+                };
                 accepted += 1;
                 assert!(
                     matches!(canonical(&once, rules), Ok(Cow::Borrowed(twice)) if twice == once),
@@ -317,7 +369,10 @@ mod tests {
                 );
                 assert!(once.bytes().all(|byte| byte.is_ascii_graphic()), "{path}");
                 assert!(!once.contains(['{', '"']), "{path}");
-                assert!(!once.contains("%2e") && !once.contains("%2f") && !once.contains('\\'), "{path}");
+                assert!(
+                    !once.contains("%2e") && !once.contains("%2f") && !once.contains('\\'),
+                    "{path}"
+                );
                 let dots = |segment: &str| matches!(segment.split(';').next(), Some("." | ".."));
                 assert!(!once.split('/').any(dots), "{path}");
                 assert!(!rules.merge_slashes || !once.contains("//"), "{path}");

@@ -7,7 +7,12 @@ use outrigger_config::model::PathRewrite;
 
 /// Writes the changed path behind `text`; it always begins with `/`. `prefix_len` is the length of the matched prefix
 /// without a trailing slash, 0 for `/`.
-pub(crate) fn push_replaced(text: &mut String, change: &PathRewrite, prefix_len: Option<usize>, path: &str) {
+pub(crate) fn push_replaced(
+    text: &mut String,
+    change: &PathRewrite,
+    prefix_len: Option<usize>,
+    path: &str,
+) {
     let start = text.len();
     match change {
         PathRewrite::ReplaceFull(full) => text.push_str(full),
@@ -56,8 +61,17 @@ mod tests {
         ] {
             let mut text = String::from("before");
             let change = PathRewrite::ReplacePrefixMatch(replacement.into());
-            push_replaced(&mut text, &change, Some(matched.trim_end_matches('/').len()), request);
-            assert_eq!(text, format!("before{expected}"), "{request} {matched} {replacement}");
+            push_replaced(
+                &mut text,
+                &change,
+                Some(matched.trim_end_matches('/').len()),
+                request,
+            );
+            assert_eq!(
+                text,
+                format!("before{expected}"),
+                "{request} {matched} {replacement}"
+            );
         }
     }
 }

@@ -24,7 +24,10 @@ impl Rate {
         let interval = (per.as_nanos() / u128::from(requests.max(1))).max(1);
         let depth = interval.saturating_mul(u128::from(burst.max(1)));
         let nanos = |wide: u128| Nanos::try_from(wide).unwrap_or(Nanos::MAX);
-        Self { interval: nanos(interval), depth: nanos(depth) }
+        Self {
+            interval: nanos(interval),
+            depth: nanos(depth),
+        }
     }
 
     /// Takes one token from a bucket that is full at `full_at`: the new such moment, or how long to wait for a token.
@@ -63,14 +66,20 @@ mod tests {
     fn a_burst_passes_and_then_one_request_for_each_interval() {
         let rate = Rate::new(2, Duration::from_secs(1), 3);
         let moments = [0, 0, 0, 0, SECOND / 2 - 1, SECOND / 2, SECOND / 2, SECOND];
-        assert_eq!(granted(rate, &moments), [true, true, true, false, false, true, false, true]);
+        assert_eq!(
+            granted(rate, &moments),
+            [true, true, true, false, false, true, false, true]
+        );
     }
 
     #[test]
     fn a_bucket_is_never_deeper_than_its_burst() {
         let rate = Rate::new(1, Duration::from_secs(1), 2);
         let after_a_day = 86_400 * SECOND;
-        assert_eq!(granted(rate, &[0, after_a_day, after_a_day, after_a_day]), [true, true, true, false]);
+        assert_eq!(
+            granted(rate, &[0, after_a_day, after_a_day, after_a_day]),
+            [true, true, true, false]
+        );
     }
 
     #[test]

@@ -24,7 +24,11 @@ pub struct Limit {
 impl Limit {
     /// A limit whose buckets are full.
     pub fn new(model: &RateLimit) -> Self {
-        Self { model: model.clone(), limiter: Limiter::new(model), issuer: ClaimPath::new(["iss".into()]) }
+        Self {
+            model: model.clone(),
+            limiter: Limiter::new(model),
+            issuer: ClaimPath::new(["iss".into()]),
+        }
     }
 
     /// As accepted.
@@ -37,13 +41,19 @@ impl Limit {
     /// # Errors
     /// It is one too many, and that is not only tried out.
     pub fn admit(&self, request: &Request, now: Nanos) -> Result<(), Error> {
-        let counted =
-            self.with_key(&request.head.headers, &request.context, |key| self.limiter.admit(key, now));
+        let counted = self.with_key(&request.head.headers, &request.context, |key| {
+            self.limiter.admit(key, now)
+        });
         counted.or_else(|wait| self.refuse(&request.context, wait))
     }
 
     /// Lets `count` see what a request counts by.
-    pub fn with_key<R>(&self, headers: &HeaderMap, context: &Exchange, count: impl Fn(&Key<'_>) -> R) -> R {
+    pub fn with_key<R>(
+        &self,
+        headers: &HeaderMap,
+        context: &Exchange,
+        count: impl Fn(&Key<'_>) -> R,
+    ) -> R {
         match &self.model.key {
             RateLimitKey::Global => count(&Key::Everybody),
             RateLimitKey::ClientAddress => count(&Key::address(context.client_address.get())),
@@ -60,14 +70,15 @@ impl Limit {
                 }
             }
             RateLimitKey::Claim(claim) => {
-                let counted = context
-                    .with_claim(claim, &self.issuer, |issuer, value| count(&Key::Claim { issuer, value }));
+                let counted = context.with_claim(claim, &self.issuer, |issuer, value| {
+                    count(&Key::Claim { issuer, value })
+                });
                 counted.unwrap_or_else(|| count(&Key::Missing))
             }
             RateLimitKey::SubjectAltName => {
                 let identity = context.identity.as_deref();
-                let name =
-                    identity.and_then(|one| one.spiffe_id().or_else(|| one.subject_alt_names().next()));
+                let name = identity
+                    .and_then(|one| one.spiffe_id().or_else(|| one.subject_alt_names().next()));
                 count(&name.map_or(Key::Missing, |name| Key::Text(name.as_bytes())))
             }
         }
@@ -107,7 +118,12 @@ mod tests {
 
     /// One request an hour.
     fn limit(key: RateLimitKey) -> Limit {
-        Limit::new(&RateLimit::new("l".into(), 1, Duration::from_secs(3600), key))
+        Limit::new(&RateLimit::new(
+            "l".into(),
+            1,
+            Duration::from_secs(3600),
+            key,
+        ))
     }
 
     fn request(fields: &[(&'static str, &str)]) -> Request {
@@ -126,8 +142,16 @@ mod tests {
 
     fn presenting(identity: Option<Identity>) -> Request {
         let peer: IpAddr = [127, 0, 0, 1].into();
-        let context = Exchange::begin(Instant::now(), peer, identity.map(Arc::new), Alarm::default());
-        Request { context, ..request(&[]) }
+        let context = Exchange::begin(
+            Instant::now(),
+            peer,
+            identity.map(Arc::new),
+            Alarm::default(),
+        );
+        Request {
+            context,
+            ..request(&[])
+        }
     }
 
     /// Whether each of these requests, in turn, is let in.
@@ -147,7 +171,10 @@ mod tests {
             request(&[("x-tenant", "a"), ("x-tenant", "b")]),
             request(&[("x-tenant", "a, b")]),
         ];
-        assert_eq!(admitted(&limit, requests), [true, true, false, true, false, true, false]);
+        assert_eq!(
+            admitted(&limit, requests),
+            [true, true, false, true, false, true, false]
+        );
     }
 
     #[test]
@@ -162,7 +189,10 @@ mod tests {
             claiming(json!({ "iss": "a", "org": {} })),
             request(&[]),
         ];
-        assert_eq!(admitted(&limit, requests), [true, true, false, true, false, true, false]);
+        assert_eq!(
+            admitted(&limit, requests),
+            [true, true, false, true, false, true, false]
+        );
     }
 
     #[test]
@@ -170,7 +200,11 @@ mod tests {
         let limit = limit(RateLimitKey::SubjectAltName);
         let names = |uris: &[&str], dns: &[&str]| {
             let all = |names: &[&str]| names.iter().map(|&name| name.into()).collect();
-            Some(Identity { uris: all(uris), dns_names: all(dns), ..Identity::default() })
+            Some(Identity {
+                uris: all(uris),
+                dns_names: all(dns),
+                ..Identity::default()
+            })
         };
         let requests = [
             presenting(names(&["https://x", "spiffe://a/b"], &["c.example"])),
@@ -180,7 +214,10 @@ mod tests {
             presenting(names(&[], &[])),
             presenting(None),
         ];
-        assert_eq!(admitted(&limit, requests), [true, false, true, true, true, false]);
+        assert_eq!(
+            admitted(&limit, requests),
+            [true, false, true, true, true, false]
+        );
     }
 
     #[test]
@@ -190,19 +227,42 @@ mod tests {
             request.context.client_address.set(address.into());
             request
         };
-        let addresses = || [from([192, 0, 2, 1]), from([192, 0, 2, 2]), from([192, 0, 2, 1])];
-        assert_eq!(admitted(&limit(RateLimitKey::ClientAddress), addresses()), [true, true, false]);
-        assert_eq!(admitted(&limit(RateLimitKey::Global), addresses()), [true, false, false]);
+        let addresses = || {
+            [
+                from([192, 0, 2, 1]),
+                from([192, 0, 2, 2]),
+                from([192, 0, 2, 1]),
+            ]
+        };
+        assert_eq!(
+            admitted(&limit(RateLimitKey::ClientAddress), addresses()),
+            [true, true, false]
+        );
+        assert_eq!(
+            admitted(&limit(RateLimitKey::Global), addresses()),
+            [true, false, false]
+        );
     }
 
     #[test]
     fn a_report_lets_through_and_says_so() {
-        let mut model = RateLimit::new("l".into(), 1, Duration::from_secs(3600), RateLimitKey::Global);
+        let mut model = RateLimit::new(
+            "l".into(),
+            1,
+            Duration::from_secs(3600),
+            RateLimitKey::Global,
+        );
         model.mode = Mode::Report;
         let limit = Limit::new(&model);
         let (first, second) = (request(&[]), request(&[]));
         assert!(limit.admit(&first, 0).is_ok() && limit.admit(&second, 0).is_ok());
-        assert_eq!((first.context.would_denies(), first.context.rule()), (vec![], None));
-        assert_eq!((second.context.would_denies(), second.context.rule()), (vec![RATE_LIMITED], Some("l")));
+        assert_eq!(
+            (first.context.would_denies(), first.context.rule()),
+            (vec![], None)
+        );
+        assert_eq!(
+            (second.context.would_denies(), second.context.rule()),
+            (vec![RATE_LIMITED], Some("l"))
+        );
     }
 }

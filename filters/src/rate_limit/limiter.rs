@@ -52,7 +52,10 @@ pub struct Limiter {
 #[derive(Debug)]
 enum Buckets {
     One(AtomicU64),
-    Keyed { hash: Hash, shards: Box<[Mutex<Shard>]> },
+    Keyed {
+        hash: Hash,
+        shards: Box<[Mutex<Shard>]>,
+    },
 }
 
 impl Limiter {
@@ -62,7 +65,10 @@ impl Limiter {
             RateLimitKey::Global => Buckets::One(AtomicU64::new(0)),
             _ => Buckets::keyed(),
         };
-        Self { rate: Rate::new(model.requests, model.per, model.burst), buckets }
+        Self {
+            rate: Rate::new(model.requests, model.per, model.burst),
+            buckets,
+        }
     }
 
     /// Counts one request, at a moment as all limits count it.
@@ -75,7 +81,10 @@ impl Limiter {
             Buckets::Keyed { hash, shards } => {
                 let hash = hash.of(key);
                 let shard = &shards[(hash >> 32) as usize % shards.len()];
-                shard.lock().unwrap_or_else(PoisonError::into_inner).take(hash, self.rate, now)
+                shard
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .take(hash, self.rate, now)
             }
         }
     }
@@ -109,7 +118,9 @@ impl Hash {
     fn of(&self, key: &Key<'_>) -> u64 {
         match key {
             // Beside the networks of IPv6, where multicast begins so and no client.
-            Key::Address(IpAddr::V4(address)) => self.number(u64::from(address.to_bits()) | u64::MAX << 32),
+            Key::Address(IpAddr::V4(address)) => {
+                self.number(u64::from(address.to_bits()) | u64::MAX << 32)
+            }
             // The upper half is all that counts of it.
             Key::Address(IpAddr::V6(address)) => self.number((address.to_bits() >> 64) as u64),
             _ => self.text.hash_one(key),
@@ -126,7 +137,9 @@ impl Buckets {
     fn keyed() -> Self {
         Self::Keyed {
             hash: Hash::new(),
-            shards: (0..SHARDS).map(|_| Mutex::new(Shard::new(KEYS / SHARDS))).collect(),
+            shards: (0..SHARDS)
+                .map(|_| Mutex::new(Shard::new(KEYS / SHARDS)))
+                .collect(),
         }
     }
 }
@@ -155,17 +168,27 @@ mod tests {
 
     #[test]
     fn the_global_bucket_is_exact_between_threads() {
-        let mut model = RateLimit::new("l".into(), 1, Duration::from_secs(3600), RateLimitKey::Global);
+        let mut model = RateLimit::new(
+            "l".into(),
+            1,
+            Duration::from_secs(3600),
+            RateLimitKey::Global,
+        );
         model.burst = 5_000;
         let limiter = Arc::new(Limiter::new(&model));
         let count = || {
             let limiter = Arc::clone(&limiter);
             std::thread::spawn(move || {
-                (0..5_000).filter(|_| limiter.admit(&Key::Everybody, SECOND).is_ok()).count()
+                (0..5_000)
+                    .filter(|_| limiter.admit(&Key::Everybody, SECOND).is_ok())
+                    .count()
             })
         };
         let threads = [count(), count()];
-        let granted: usize = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
+        let granted: usize = threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .sum();
         assert_eq!(granted, 5_000);
     }
 
@@ -178,10 +201,19 @@ mod tests {
         let debtor = Key::Text(b"debtor");
         assert!(limiter.admit(&debtor, now).is_ok() && limiter.admit(&debtor, now).is_ok());
         for number in 0..10 * KEYS as u64 {
-            assert!(limiter.admit(&Key::Text(&number.to_be_bytes()), now).is_ok());
+            assert!(
+                limiter
+                    .admit(&Key::Text(&number.to_be_bytes()), now)
+                    .is_ok()
+            );
         }
-        assert!(limiter.admit(&debtor, now).is_err(), "its bucket is not full again");
-        let Buckets::Keyed { shards, .. } = &limiter.buckets else { panic!("it has keys") };
+        assert!(
+            limiter.admit(&debtor, now).is_err(),
+            "its bucket is not full again"
+        );
+        let Buckets::Keyed { shards, .. } = &limiter.buckets else {
+            panic!("it has keys")
+        };
         let kept: usize = shards.iter().map(|shard| shard.lock().unwrap().len()).sum();
         assert!(kept <= KEYS, "{kept}");
     }

@@ -49,7 +49,11 @@ impl Hasher for Hashed {
 impl Shard {
     /// Room for this many buckets, at least one. Memory is allocated as keys come.
     pub(super) fn new(room: usize) -> Self {
-        Self { buckets: HashMap::default(), order: BinaryHeap::new(), room: room.max(1) }
+        Self {
+            buckets: HashMap::default(),
+            order: BinaryHeap::new(),
+            room: room.max(1),
+        }
     }
 
     /// Takes one token from the bucket of a key.
@@ -86,7 +90,11 @@ impl Shard {
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        assert_eq!(self.buckets.len(), self.order.len(), "one place in the order for each bucket");
+        assert_eq!(
+            self.buckets.len(),
+            self.order.len(),
+            "one place in the order for each bucket"
+        );
         self.buckets.len()
     }
 }
@@ -119,14 +127,23 @@ mod tests {
         for _ in 0..3 {
             shard.take(4, rate(), later).unwrap();
         }
-        assert_eq!([1, 2, 3, 4].map(|key| is_kept(&shard, key)), [true, false, true, true]);
+        assert_eq!(
+            [1, 2, 3, 4].map(|key| is_kept(&shard, key)),
+            [true, false, true, true]
+        );
         // Full at 4 s, 3 s and 5.5 s: key 3 owes least.
         for _ in 0..2 {
             shard.take(5, rate(), later).unwrap();
         }
-        assert_eq!([1, 3, 4, 5].map(|key| is_kept(&shard, key)), [true, false, true, true]);
+        assert_eq!(
+            [1, 3, 4, 5].map(|key| is_kept(&shard, key)),
+            [true, false, true, true]
+        );
         shard.take(6, rate(), later).unwrap();
-        assert_eq!([1, 4, 5, 6].map(|key| is_kept(&shard, key)), [false, true, true, true]);
+        assert_eq!(
+            [1, 4, 5, 6].map(|key| is_kept(&shard, key)),
+            [false, true, true, true]
+        );
         assert!(shard.take(4, rate(), later).is_err(), "still empty");
     }
 

@@ -22,6 +22,9 @@ impl RateLimitStep {
 impl Step for RateLimitStep {
     fn on_request(&self, request: &mut Request) -> Verdict {
         let now = nanos(request.context.started);
-        self.0.iter().try_for_each(|limit| limit.admit(request, now)).into()
+        self.0
+            .iter()
+            .try_for_each(|limit| limit.admit(request, now))
+            .into()
     }
 }

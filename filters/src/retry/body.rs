@@ -67,12 +67,16 @@ impl Kept {
 
     /// Whether everything that was read is still here, so that another try would send the same.
     pub fn is_whole(&self) -> bool {
-        self.0.as_ref().is_none_or(|inner| inner.borrow().state != State::Lost)
+        self.0
+            .as_ref()
+            .is_none_or(|inner| inner.borrow().state != State::Lost)
     }
 
     /// Whether it is here to the last byte, so that two tries can send it at the same time.
     pub fn is_complete(&self) -> bool {
-        self.0.as_ref().is_none_or(|inner| inner.borrow().state == State::Ended)
+        self.0
+            .as_ref()
+            .is_none_or(|inner| inner.borrow().state == State::Ended)
     }
 
     /// The body for the next try, and its turn; those of earlier tries end.
@@ -86,7 +90,9 @@ impl Kept {
     }
 
     fn replay(&self, alone: bool) -> (Body, u32) {
-        let Some(inner) = &self.0 else { return (Body::Empty, 0) };
+        let Some(inner) = &self.0 else {
+            return (Body::Empty, 0);
+        };
         let turn = {
             let mut inner = inner.borrow_mut();
             let turn = inner.turns.1 + 1;
@@ -94,7 +100,15 @@ impl Kept {
             inner.wake();
             turn
         };
-        (Body::boxed(Replay { inner: Rc::clone(inner), turn, at: 0, trailers_sent: false }), turn)
+        (
+            Body::boxed(Replay {
+                inner: Rc::clone(inner),
+                turn,
+                at: 0,
+                trailers_sent: false,
+            }),
+            turn,
+        )
     }
 
     /// The try of this turn is the one: nothing more is kept, and other bodies end.
@@ -196,8 +210,12 @@ impl HttpBody for Replay {
     fn is_end_stream(&self) -> bool {
         let inner = self.inner.borrow();
         match inner.state {
-            State::Ended => self.at == inner.kept.len() && (self.trailers_sent || inner.trailers.is_none()),
-            State::Streaming | State::Lost => self.at == inner.kept.len() && inner.source.is_end_stream(),
+            State::Ended => {
+                self.at == inner.kept.len() && (self.trailers_sent || inner.trailers.is_none())
+            }
+            State::Streaming | State::Lost => {
+                self.at == inner.kept.len() && inner.source.is_end_stream()
+            }
         }
     }
 

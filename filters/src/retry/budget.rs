@@ -65,8 +65,13 @@ impl Budget {
 
     /// Takes one retry out, or says that there is none.
     pub fn spend(&self, now: Instant) -> bool {
-        self.minimum.as_ref().is_some_and(|minimum| minimum.take(now))
-            || self.earned.fetch_update(Relaxed, Relaxed, |earned| earned.checked_sub(RETRY)).is_ok()
+        self.minimum
+            .as_ref()
+            .is_some_and(|minimum| minimum.take(now))
+            || self
+                .earned
+                .fetch_update(Relaxed, Relaxed, |earned| earned.checked_sub(RETRY))
+                .is_ok()
     }
 }
 
@@ -74,7 +79,8 @@ impl Minimum {
     fn take(&self, now: Instant) -> bool {
         const SECOND: u64 = 1_000_000_000;
         let now = now.saturating_duration_since(self.start).as_nanos() as u64;
-        let place = |next: u64| Some(next.max(now) + self.spacing).filter(|next| *next <= now + SECOND);
+        let place =
+            |next: u64| Some(next.max(now) + self.spacing).filter(|next| *next <= now + SECOND);
         self.next.fetch_update(Relaxed, Relaxed, place).is_ok()
     }
 }

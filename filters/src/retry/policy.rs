@@ -123,7 +123,11 @@ impl Policy {
             attempts: retry.attempts,
             conditions: retry.conditions.clone(),
             codes: retry.codes.clone(),
-            grpc_codes: retry.grpc_codes.iter().map(|code| code.number().to_string()).collect(),
+            grpc_codes: retry
+                .grpc_codes
+                .iter()
+                .map(|code| code.number().to_string())
+                .collect(),
             methods: retry.methods.clone(),
             backoff: retry.backoff,
             buffer_bytes: retry.buffer_bytes,
@@ -172,7 +176,12 @@ impl Policy {
 
     /// Whether an answer is worth another try. One that a peer proxy gave for overload never is: it is alive, and
     /// asks for less.
-    pub fn after_answer(&self, status: StatusCode, headers: &HeaderMap, taken: bool) -> Option<Reason> {
+    pub fn after_answer(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        taken: bool,
+    ) -> Option<Reason> {
         let reason = if self.codes.contains(&status) {
             Reason::Code
         } else if !self.grpc_codes.is_empty() && self.has_grpc_code(headers) {
@@ -180,7 +189,11 @@ impl Policy {
         } else {
             return None; // most answers, before anything is looked up
         };
-        let asks_for_less = || headers.get(&OVERLOADED).is_some_and(|value| value == "true");
+        let asks_for_less = || {
+            headers
+                .get(&OVERLOADED)
+                .is_some_and(|value| value == "true")
+        };
         (taken && !asks_for_less()).then_some(reason)
     }
 

@@ -20,7 +20,9 @@ use crate::{error::Error, service::Body};
 fn policy(block: &str) -> Policy {
     let text = format!("app: {{ port: 1 }}\nroutes: [{{ name: r, retry: {block} }}]\n");
     let loaded = load_str("t", &text, &|_: &str| None);
-    let config = loaded.unwrap_or_else(|error| panic!("{}", error.render(false))).config;
+    let config = loaded
+        .unwrap_or_else(|error| panic!("{}", error.render(false)))
+        .config;
     let retry: &Retry = config.routes[0].retry.as_ref().unwrap();
     Policy::new(retry)
 }
@@ -29,7 +31,9 @@ fn policy(block: &str) -> Policy {
 
 #[test]
 fn methods_that_may_go_again_are_the_idempotent_ones_or_those_that_are_named() {
-    let all = ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "POST", "PATCH", "PROPFIND"];
+    let all = [
+        "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "POST", "PATCH", "PROPFIND",
+    ];
     for (block, taken) in [
         ("{}", &all[..6]),
         ("{ methods: idempotent }", &all[..6]),
@@ -39,12 +43,22 @@ fn methods_that_may_go_again_are_the_idempotent_ones_or_those_that_are_named() {
         let policy = policy(block);
         for method in all {
             let named = Method::from_bytes(method.as_bytes()).unwrap();
-            assert_eq!(policy.takes(&named, &HeaderMap::new()), taken.contains(&method), "{block} {method}");
+            assert_eq!(
+                policy.takes(&named, &HeaderMap::new()),
+                taken.contains(&method),
+                "{block} {method}"
+            );
             let mut headers = HeaderMap::new();
             headers.insert("idempotency-key", HeaderValue::from_static("\"8e03978e\""));
-            assert!(policy.takes(&named, &headers), "{block} {method} with a key");
+            assert!(
+                policy.takes(&named, &headers),
+                "{block} {method} with a key"
+            );
             assert!(is_idempotent(&named, &headers));
-            assert_eq!(is_idempotent(&named, &HeaderMap::new()), all[..6].contains(&method));
+            assert_eq!(
+                is_idempotent(&named, &HeaderMap::new()),
+                all[..6].contains(&method)
+            );
         }
     }
 }
@@ -65,9 +79,21 @@ fn what_may_have_reached_an_endpoint_goes_again_only_where_that_is_allowed() {
         (Final, false, false, false, false),
     ] {
         assert_eq!(unasked(failure).is_some(), unasked_for, "{failure:?}");
-        assert_eq!(all.after_failure(failure, true).is_some(), taken, "{failure:?}");
-        assert_eq!(all.after_failure(failure, false).is_some(), not_taken, "{failure:?}");
-        assert_eq!(none.after_failure(failure, true).is_some(), without, "{failure:?}");
+        assert_eq!(
+            all.after_failure(failure, true).is_some(),
+            taken,
+            "{failure:?}"
+        );
+        assert_eq!(
+            all.after_failure(failure, false).is_some(),
+            not_taken,
+            "{failure:?}"
+        );
+        assert_eq!(
+            none.after_failure(failure, true).is_some(),
+            without,
+            "{failure:?}"
+        );
     }
 }
 
@@ -82,7 +108,11 @@ fn each_condition_stands_for_one_failure() {
     ] {
         let policy = policy(&format!("{{ conditions: [{condition}] }}"));
         for failure in [NotConnected, Refused, Broken, TimedOut] {
-            assert_eq!(policy.after_failure(failure, true).is_some(), failure == wanted, "{condition}");
+            assert_eq!(
+                policy.after_failure(failure, true).is_some(),
+                failure == wanted,
+                "{condition}"
+            );
         }
     }
 }
@@ -92,7 +122,9 @@ fn answers_are_judged_by_status_and_grpc_status_and_never_when_a_peer_is_overloa
     let policy = policy("{ codes: [502, 503], grpcCodes: [unavailable, cancelled] }");
     let head = |fields: &[(&'static str, &'static str)]| {
         HeaderMap::from_iter(
-            fields.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))),
+            fields
+                .iter()
+                .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))),
         )
     };
     for (status, fields, taken, expected) in [
@@ -102,13 +134,23 @@ fn answers_are_judged_by_status_and_grpc_status_and_never_when_a_peer_is_overloa
         (200, &[], true, None),
         (503, &[], false, None),
         (503, &[("x-outrigger-overloaded", "true")], true, None),
-        (503, &[("x-outrigger-overloaded", "no")], true, Some(Reason::Code)),
+        (
+            503,
+            &[("x-outrigger-overloaded", "no")],
+            true,
+            Some(Reason::Code),
+        ),
         (200, &[("grpc-status", "14")], true, Some(Reason::GrpcCode)),
         (200, &[("grpc-status", "1")], true, Some(Reason::GrpcCode)),
         (200, &[("grpc-status", "4")], true, None),
         (200, &[("grpc-status", "0")], true, None),
         (200, &[("grpc-status", "14")], false, None),
-        (200, &[("grpc-status", "14"), ("x-outrigger-overloaded", "true")], true, None),
+        (
+            200,
+            &[("grpc-status", "14"), ("x-outrigger-overloaded", "true")],
+            true,
+            None,
+        ),
     ] {
         let status = StatusCode::from_u16(status).unwrap();
         assert_eq!(
@@ -122,7 +164,10 @@ fn answers_are_judged_by_status_and_grpc_status_and_never_when_a_peer_is_overloa
 // === budget ===
 
 fn budget(percent: u32, min_per_second: u32, start: Instant) -> Budget {
-    Budget::new(RetryBudget::new(Percent::of_million(percent * 10_000), min_per_second), start)
+    Budget::new(
+        RetryBudget::new(Percent::of_million(percent * 10_000), min_per_second),
+        start,
+    )
 }
 
 /// Offered requests at an even rate, all of which fail and ask for `attempts` more tries.
@@ -143,10 +188,16 @@ fn a_storm_gets_a_fifth_more_and_the_minimum_and_not_its_attempts() {
         for attempts in [1, 10] {
             let retries = storm(&budget(20, 10, start), start, rate, seconds, attempts);
             let most = rate * seconds / 5 + 10 * seconds + 10;
-            assert!(retries <= most, "{rate}/s for {seconds}s: {retries} retries, at most {most}");
+            assert!(
+                retries <= most,
+                "{rate}/s for {seconds}s: {retries} retries, at most {most}"
+            );
             // And it is not stingy: what is allowed is given, as far as it is asked for.
             let wanted = (rate * seconds * attempts).min(rate * seconds / 5 + 10 * seconds);
-            assert!(retries + 15 >= wanted, "{rate}/s for {seconds}s: {retries} retries of {wanted}");
+            assert!(
+                retries + 15 >= wanted,
+                "{rate}/s for {seconds}s: {retries} retries of {wanted}"
+            );
         }
     }
 }
@@ -167,7 +218,10 @@ fn what_a_long_good_time_leaves_is_a_fixed_number() {
     let budget = budget(20, 0, start);
     (0..1_000_000).for_each(|_| budget.earn());
     let now = start + Duration::from_secs(1_000);
-    assert_eq!((0..1_000).filter(|_| budget.spend(now)).count() as u64, RESERVE / 1_000_000);
+    assert_eq!(
+        (0..1_000).filter(|_| budget.spend(now)).count() as u64,
+        RESERVE / 1_000_000
+    );
 }
 
 #[test]
@@ -177,10 +231,18 @@ fn a_minimum_that_was_not_used_is_not_kept_beyond_a_second() {
     budget.earn();
     for seconds in [0, 1, 100] {
         let now = start + Duration::from_secs(seconds);
-        assert_eq!((0..100).filter(|_| budget.spend(now)).count(), 10, "after {seconds}s");
+        assert_eq!(
+            (0..100).filter(|_| budget.spend(now)).count(),
+            10,
+            "after {seconds}s"
+        );
     }
     let now = start + Duration::from_millis(100_250);
-    assert_eq!((0..100).filter(|_| budget.spend(now)).count(), 2, "a quarter of a second later");
+    assert_eq!(
+        (0..100).filter(|_| budget.spend(now)).count(),
+        2,
+        "a quarter of a second later"
+    );
 }
 
 #[test]
@@ -198,10 +260,16 @@ fn threads_share_one_budget() {
     let retries: u32 = std::thread::scope(|scope| {
         let worker = || storm(budget, start, 1_000, 10, 3);
         let workers: Vec<_> = (0..4).map(|_| scope.spawn(worker)).collect();
-        workers.into_iter().map(|worker| worker.join().unwrap()).sum()
+        workers
+            .into_iter()
+            .map(|worker| worker.join().unwrap())
+            .sum()
     });
     let most = 4 * 10_000 / 5 + 10 * 10 + 10;
-    assert!(retries <= most && retries + 200 >= most, "{retries} of {most}");
+    assert!(
+        retries <= most && retries + 200 >= most,
+        "{retries} of {most}"
+    );
 }
 
 // === how long to wait ===
@@ -209,9 +277,25 @@ fn threads_share_one_budget() {
 #[test]
 fn pauses_double_up_to_the_longest_and_are_a_random_part_of_that() {
     let backoff = Backoff::new(Duration::from_millis(25), Duration::from_millis(250));
-    for (retries, millis) in [(0, 25), (1, 50), (2, 100), (3, 200), (4, 250), (9, 250), (u32::MAX, 250)] {
-        assert_eq!(pause(backoff, retries, 1.0), Duration::from_millis(millis), "{retries}");
-        assert_eq!(pause(backoff, retries, 0.5), Duration::from_millis(millis) / 2, "{retries}");
+    for (retries, millis) in [
+        (0, 25),
+        (1, 50),
+        (2, 100),
+        (3, 200),
+        (4, 250),
+        (9, 250),
+        (u32::MAX, 250),
+    ] {
+        assert_eq!(
+            pause(backoff, retries, 1.0),
+            Duration::from_millis(millis),
+            "{retries}"
+        );
+        assert_eq!(
+            pause(backoff, retries, 0.5),
+            Duration::from_millis(millis) / 2,
+            "{retries}"
+        );
         assert_eq!(pause(backoff, retries, 0.0), Duration::ZERO, "{retries}");
     }
 }
@@ -234,8 +318,13 @@ fn retry_after_is_seconds_or_a_date() {
         ("soon", None),
         ("Sun, 99 Nov 1994 08:49:37 GMT", None),
     ] {
-        let headers = HeaderMap::from_iter([(http::header::RETRY_AFTER, HeaderValue::from_static(value))]);
-        assert_eq!(retry_after(&headers, now), seconds.map(Duration::from_secs), "{value:?}");
+        let headers =
+            HeaderMap::from_iter([(http::header::RETRY_AFTER, HeaderValue::from_static(value))]);
+        assert_eq!(
+            retry_after(&headers, now),
+            seconds.map(Duration::from_secs),
+            "{value:?}"
+        );
     }
     assert_eq!(retry_after(&HeaderMap::new(), now), None);
 }
@@ -273,7 +362,8 @@ impl HttpBody for Script {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
+        self.length
+            .map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 
@@ -282,7 +372,10 @@ fn data(text: &'static str) -> Option<Frame<Bytes>> {
 }
 
 fn script(frames: Vec<Option<Frame<Bytes>>>, length: Option<u64>) -> Body {
-    Body::boxed(Script { frames: frames.into(), length })
+    Body::boxed(Script {
+        frames: frames.into(),
+        length,
+    })
 }
 
 fn poll(body: &mut Body) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
@@ -308,15 +401,29 @@ fn read(body: &mut Body) -> (String, &'static str) {
 #[test]
 fn each_try_sends_what_was_kept_and_then_what_comes() {
     for length in [None, Some(9)] {
-        let kept = Kept::new(script(vec![data("abc"), None, data("def"), None, data("ghi")], length), 64);
+        let kept = Kept::new(
+            script(
+                vec![data("abc"), None, data("def"), None, data("ghi")],
+                length,
+            ),
+            64,
+        );
         let (mut first, _) = kept.next_try();
         assert_eq!(first.size_hint().exact(), length);
         assert_eq!(read(&mut first), ("abc".into(), "waits"));
         assert!(kept.is_whole() && !kept.is_complete());
         let (mut second, _) = kept.next_try();
-        assert_eq!(second.size_hint().exact(), length, "the whole length, also of a second try");
+        assert_eq!(
+            second.size_hint().exact(),
+            length,
+            "the whole length, also of a second try"
+        );
         assert_eq!(read(&mut second), ("abcdef".into(), "waits"));
-        assert_eq!(read(&mut first).1, "failed", "whoever still asks for the first try is told");
+        assert_eq!(
+            read(&mut first).1,
+            "failed",
+            "whoever still asks for the first try is told"
+        );
         assert_eq!(read(&mut second), ("ghi".into(), "ended"));
         assert!(kept.is_whole() && kept.is_complete());
         let (mut third, _) = kept.next_try();
@@ -329,9 +436,16 @@ fn each_try_sends_what_was_kept_and_then_what_comes() {
 #[test]
 fn a_body_over_the_limit_streams_on_and_is_not_sent_again() {
     for (limit, whole) in [(9, true), (8, false), (0, false)] {
-        let kept = Kept::new(script(vec![data("abc"), data("def"), data("ghi")], None), limit);
+        let kept = Kept::new(
+            script(vec![data("abc"), data("def"), data("ghi")], None),
+            limit,
+        );
         assert_eq!(read(&mut kept.next_try().0), ("abcdefghi".into(), "ended"));
-        assert_eq!((kept.is_whole(), kept.is_complete()), (whole, whole), "{limit}");
+        assert_eq!(
+            (kept.is_whole(), kept.is_complete()),
+            (whole, whole),
+            "{limit}"
+        );
     }
     // One that says so itself is not kept at all, but may still go again while nobody has read of it.
     let kept = Kept::new(script(vec![data("abc"), data("def")], Some(6)), 5);
@@ -345,7 +459,10 @@ fn a_body_over_the_limit_streams_on_and_is_not_sent_again() {
 fn trailers_are_kept_as_well() {
     let mut fields = HeaderMap::new();
     fields.insert("x-checksum", HeaderValue::from_static("1"));
-    let kept = Kept::new(script(vec![data("abc"), Some(Frame::trailers(fields))], None), 64);
+    let kept = Kept::new(
+        script(vec![data("abc"), Some(Frame::trailers(fields))], None),
+        64,
+    );
     assert_eq!(read(&mut kept.next_try().0), ("abc[1]".into(), "ended"));
     let (mut again, _) = kept.next_try();
     assert!(!again.is_end_stream());

@@ -27,7 +27,11 @@ pub fn target(
     canonical_path: &str,
     received: &Uri,
 ) -> Result<Option<Uri>, Malformed> {
-    if let Some(change) = rewrite.path.as_ref().filter(|_| canonical_path.starts_with('/')) {
+    if let Some(change) = rewrite
+        .path
+        .as_ref()
+        .filter(|_| canonical_path.starts_with('/'))
+    {
         let mut text = String::with_capacity(capacity(change, canonical_path, received));
         push_replaced(&mut text, change, prefix_len, canonical_path);
         return with_query(text, received).map(Some);
@@ -64,7 +68,8 @@ fn with_query(mut text: String, received: &Uri) -> Result<Uri, Malformed> {
         text.push('?');
         text.push_str(query);
     }
-    let target = PathAndQuery::from_maybe_shared(Bytes::from(text)).map_err(|_| Malformed::Target)?;
+    let target =
+        PathAndQuery::from_maybe_shared(Bytes::from(text)).map_err(|_| Malformed::Target)?;
     origin_form(Some(target))
 }
 
@@ -96,7 +101,9 @@ mod tests {
         canonical: &str,
         received: &str,
     ) -> Option<String> {
-        target(rewrite, prefix_len, canonical, &received.parse().unwrap()).unwrap().map(|uri| uri.to_string())
+        target(rewrite, prefix_len, canonical, &received.parse().unwrap())
+            .unwrap()
+            .map(|uri| uri.to_string())
     }
 
     #[test]
@@ -111,17 +118,34 @@ mod tests {
     #[test]
     fn the_whole_path_is_replaced_and_the_query_stays() {
         let rewrite = path(PathRewrite::ReplaceFull("/x".into()));
-        assert_eq!(sent(&rewrite, None, "/a/b", "/a/b?c=d&e"), Some("/x?c=d&e".into()));
+        assert_eq!(
+            sent(&rewrite, None, "/a/b", "/a/b?c=d&e"),
+            Some("/x?c=d&e".into())
+        );
         assert_eq!(sent(&rewrite, Some(2), "/a/b", "/a/b"), Some("/x".into()));
-        assert_eq!(sent(&path(PathRewrite::ReplaceFull("".into())), None, "/a", "/a?"), Some("/?".into()));
+        assert_eq!(
+            sent(
+                &path(PathRewrite::ReplaceFull("".into())),
+                None,
+                "/a",
+                "/a?"
+            ),
+            Some("/?".into())
+        );
     }
 
     #[test]
     fn without_a_rewrite_only_what_is_not_canonical_origin_form_changes() {
         let none = UrlRewrite::default();
         assert_eq!(sent(&none, Some(0), "/a", "/a?b"), None);
-        assert_eq!(sent(&none, Some(0), "/a/b", "//a/%62?x=%62"), Some("/a/b?x=%62".into()));
-        assert_eq!(sent(&none, None, "/a", "http://h:80/a?b"), Some("/a?b".into()));
+        assert_eq!(
+            sent(&none, Some(0), "/a/b", "//a/%62?x=%62"),
+            Some("/a/b?x=%62".into())
+        );
+        assert_eq!(
+            sent(&none, None, "/a", "http://h:80/a?b"),
+            Some("/a?b".into())
+        );
         assert_eq!(sent(&none, None, "/", "https://h"), Some("/".into()));
         assert_eq!(sent(&none, None, "*", "*"), None);
         assert_eq!(sent(&prefix("/x"), None, "*", "*"), None);
@@ -130,8 +154,13 @@ mod tests {
     #[test]
     fn a_target_that_grows_too_long_is_refused() {
         let long = format!("/?{}", "a".repeat(65_000));
-        let rewrite = path(PathRewrite::ReplaceFull(format!("/{}", "b".repeat(1_000)).into()));
-        assert_eq!(target(&rewrite, None, "/", &long.parse().unwrap()), Err(Malformed::Target));
+        let rewrite = path(PathRewrite::ReplaceFull(
+            format!("/{}", "b".repeat(1_000)).into(),
+        ));
+        assert_eq!(
+            target(&rewrite, None, "/", &long.parse().unwrap()),
+            Err(Malformed::Target)
+        );
     }
 
     #[test]
@@ -148,6 +177,9 @@ mod tests {
         let mut rewrite = UrlRewrite::default();
         rewrite.hostname = Some(HeaderValue::from_static("b"));
         host(&rewrite, &mut headers);
-        assert_eq!(headers.get_all(header::HOST).iter().collect::<Vec<_>>(), ["b"]);
+        assert_eq!(
+            headers.get_all(header::HOST).iter().collect::<Vec<_>>(),
+            ["b"]
+        );
     }
 }

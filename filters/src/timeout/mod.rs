@@ -39,7 +39,10 @@ impl<S> Layer<S> for TimeoutLayer {
     type Service = Timeout<S>;
 
     fn layer(&self, inner: S) -> Timeout<S> {
-        Timeout { limit: self.limit, inner }
+        Timeout {
+            limit: self.limit,
+            inner,
+        }
     }
 }
 
@@ -61,7 +64,11 @@ impl<S: HttpService> Service<Request> for Timeout<S> {
 
     fn call(&mut self, request: Request) -> Self::Future {
         let context = Rc::clone(&request.context);
-        TimeoutFuture { limit: self.limit, context, inner: self.inner.call(request) }
+        TimeoutFuture {
+            limit: self.limit,
+            context,
+            inner: self.inner.call(request),
+        }
     }
 }
 
@@ -83,7 +90,9 @@ impl<F: Future<Output = Result<Response<Body>, Error>>> Future for TimeoutFuture
         if let Poll::Ready(answer) = this.inner.poll(cx) {
             return Poll::Ready(answer);
         }
-        let Some(complete) = this.context.poll_complete(cx) else { return Poll::Pending };
+        let Some(complete) = this.context.poll_complete(cx) else {
+            return Poll::Pending;
+        };
         ready!(this.context.poll_deadline(complete + *this.limit, cx));
         this.context.timed_out.set(true);
         Poll::Ready(Err(Error::RequestTimeout))
@@ -111,12 +120,16 @@ mod tests {
         let request = request();
         request.context.complete_request(Instant::now());
         let mut answer = std::pin::pin!(service.call(request));
-        let mut poll = async || std::future::poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await;
+        let mut poll =
+            async || std::future::poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await;
         assert!(poll().await.is_pending());
         advance(Duration::from_millis(14_999)).await;
         assert!(poll().await.is_pending());
         advance(Duration::from_millis(2)).await;
-        assert!(matches!(poll().await, Poll::Ready(Err(Error::RequestTimeout))));
+        assert!(matches!(
+            poll().await,
+            Poll::Ready(Err(Error::RequestTimeout))
+        ));
     }
 
     #[tokio::test(start_paused = true)]
@@ -125,7 +138,8 @@ mod tests {
         let context = Rc::clone(&request.context);
         let mut service = TimeoutLayer::new(Duration::from_secs(1)).layer(service_fn(never));
         let mut answer = std::pin::pin!(service.call(request));
-        let mut poll = async || std::future::poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await;
+        let mut poll =
+            async || std::future::poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await;
         for _ in 0..100 {
             assert!(poll().await.is_pending());
             advance(Duration::from_secs(1)).await;
@@ -134,7 +148,13 @@ mod tests {
         assert!(poll().await.is_pending());
         advance(Duration::from_millis(1_001)).await;
         assert!(!context.timed_out.get());
-        assert!(matches!(poll().await, Poll::Ready(Err(Error::RequestTimeout))));
-        assert!(context.timed_out.get(), "so that the endpoint is known to be slow");
+        assert!(matches!(
+            poll().await,
+            Poll::Ready(Err(Error::RequestTimeout))
+        ));
+        assert!(
+            context.timed_out.get(),
+            "so that the endpoint is known to be slow"
+        );
     }
 }

@@ -63,7 +63,12 @@ pub(super) struct Compare {
     growth: bool,
 
     /// Candidates of the sweeps
-    #[arg(long, value_name = "NAME[,NAME]", value_delimiter = ',', default_value = "outrigger,haproxy")]
+    #[arg(
+        long,
+        value_name = "NAME[,NAME]",
+        value_delimiter = ',',
+        default_value = "outrigger,haproxy"
+    )]
     swept: Vec<String>,
 
     /// How often everything is measured
@@ -146,7 +151,11 @@ impl Compare {
             return fail(FAILED, &error);
         }
         print(format_args!("{}", self.out.join("report.html").display()));
-        if results.is_good() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
+        if results.is_good() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(FAILED)
+        }
     }
 
     fn comparison(&self) -> Result<Comparison, String> {
@@ -178,11 +187,19 @@ impl Compare {
             ("caddy", self.caddy.as_deref(), Candidate::Caddy),
             ("pingora", self.pingora.as_deref(), Candidate::Pingora),
         ];
-        let is_known = |name: &&String| *name == "direct" || known.iter().any(|(one, ..)| one == name);
-        if let Some(unknown) = self.candidates.iter().chain(&self.swept).find(|name| !is_known(name)) {
+        let is_known =
+            |name: &&String| *name == "direct" || known.iter().any(|(one, ..)| one == name);
+        if let Some(unknown) = self
+            .candidates
+            .iter()
+            .chain(&self.swept)
+            .find(|name| !is_known(name))
+        {
             return Err(format!("{unknown:?} is no candidate"));
         }
-        let wanted = |name: &str| self.candidates.is_empty() || self.candidates.iter().any(|one| one == name);
+        let wanted = |name: &str| {
+            self.candidates.is_empty() || self.candidates.iter().any(|one| one == name)
+        };
         let mut candidates = Vec::new();
         if wanted("direct") {
             candidates.push(Candidate::Direct);
@@ -196,14 +213,23 @@ impl Compare {
             };
             match found {
                 Some(path) => candidates.push(make(path)),
-                None if given.is_some() => return Err(format!("--{name}: {}", missing(name, given))),
+                None if given.is_some() => {
+                    return Err(format!("--{name}: {}", missing(name, given)));
+                }
                 None if !self.candidates.is_empty() => {
                     return Err(format!("--candidates: {name} {}", missing(name, given)));
                 }
-                None => eprintln!("outrigger-loadtest: SKIPPED {name}: it {}", missing(name, given)),
+                None => eprintln!(
+                    "outrigger-loadtest: SKIPPED {name}: it {}",
+                    missing(name, given)
+                ),
             }
         }
-        if candidates.is_empty() { Err("there is no candidate".to_owned()) } else { Ok(candidates) }
+        if candidates.is_empty() {
+            Err("there is no candidate".to_owned())
+        } else {
+            Ok(candidates)
+        }
     }
 
     fn about(&self, comparison: &Comparison) -> About {
@@ -212,15 +238,38 @@ impl Compare {
         let name = |word: String| word.rsplit('/').next().unwrap_or_default().to_owned();
         let words: Vec<_> = env::args().skip(1).map(name).collect();
         about.add("date", httpdate::fmt_http_date(SystemTime::now()));
-        about.add("repeated by", format!("outrigger-loadtest {}", words.join(" ")));
+        about.add(
+            "repeated by",
+            format!("outrigger-loadtest {}", words.join(" ")),
+        );
         if self.quick {
-            about.add("note", "--quick: these figures only show that everything works");
+            about.add(
+                "note",
+                "--quick: these figures only show that everything works",
+            );
         }
-        let how = if self.at_once { "all candidates at once" } else { "alternating" };
-        about.add("rounds", format!("{} of {:?}, {how}", comparison.rounds, comparison.duration));
+        let how = if self.at_once {
+            "all candidates at once"
+        } else {
+            "alternating"
+        };
+        about.add(
+            "rounds",
+            format!("{} of {:?}, {how}", comparison.rounds, comparison.duration),
+        );
         let cpus = &comparison.cpus;
-        let apart = if cpus.are_apart() { "" } else { ": they SHARE a CPU, so figures mean little" };
-        about.add("CPUs", format!("proxy on {}, load and origin on {:?}{apart}", cpus.proxy, cpus.load));
+        let apart = if cpus.are_apart() {
+            ""
+        } else {
+            ": they SHARE a CPU, so figures mean little"
+        };
+        about.add(
+            "CPUs",
+            format!(
+                "proxy on {}, load and origin on {:?}{apart}",
+                cpus.proxy, cpus.load
+            ),
+        );
         for (name, value) in machine() {
             about.add(name, value);
         }
@@ -229,8 +278,13 @@ impl Compare {
         }
         for candidate in &comparison.candidates {
             if let Some(path) = candidate.path() {
-                let version = candidate.version().unwrap_or_else(|| "says nothing of its version".to_owned());
-                about.add(candidate.name(), format!("{version}; SHA-256 {}", digest(path)));
+                let version = candidate
+                    .version()
+                    .unwrap_or_else(|| "says nothing of its version".to_owned());
+                about.add(
+                    candidate.name(),
+                    format!("{version}; SHA-256 {}", digest(path)),
+                );
             }
         }
         about
@@ -256,20 +310,27 @@ fn list() {
     for scenario in catalogue() {
         print(format_args!("{:<20} {}", scenario.name, scenario.title));
     }
-    print(format_args!("{MEMORY:<20} memory and CPU at rest, memory of idle connections"));
+    print(format_args!(
+        "{MEMORY:<20} memory and CPU at rest, memory of idle connections"
+    ));
     for sweep in sweeps() {
         print(format_args!("{:<20} {}", sweep.name, sweep.title));
     }
 }
 
 fn positive(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "expected a number from 1".to_owned())
+    text.parse()
+        .ok()
+        .filter(|number| *number > 0)
+        .ok_or_else(|| "expected a number from 1".to_owned())
 }
 
 /// The commit of the current folder, if git knows one.
 fn described() -> Option<String> {
     let mut git = Command::new("git");
-    git.args(["describe", "--always", "--dirty"]).stdin(Stdio::null()).stderr(Stdio::null());
+    git.args(["describe", "--always", "--dirty"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null());
     let output = git.output().ok().filter(|output| output.status.success())?;
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
@@ -277,7 +338,11 @@ fn described() -> Option<String> {
 /// The beginning of a program's digest, by which builds of the same version are told apart.
 fn digest(path: &Path) -> String {
     match fs::read(path) {
-        Ok(program) => Sha256::digest(&program).iter().take(8).map(|byte| format!("{byte:02x}")).collect(),
+        Ok(program) => Sha256::digest(&program)
+            .iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect(),
         Err(error) => error.to_string(),
     }
 }

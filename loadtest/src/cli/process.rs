@@ -19,8 +19,9 @@ impl Placement {
     /// To be called before any thread is started: threads inherit it.
     pub(super) fn take(self) -> io::Result<()> {
         self.cpu.map_or(Ok(()), |cpu| {
-            pin(cpu.into())
-                .map_err(|error| io::Error::new(error.kind(), format!("cannot run on CPU {cpu}: {error}")))
+            pin(cpu.into()).map_err(|error| {
+                io::Error::new(error.kind(), format!("cannot run on CPU {cpu}: {error}"))
+            })
         })
     }
 }
@@ -57,7 +58,10 @@ pub(super) fn raise_descriptors() -> Option<u64> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
     let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
     match setrlimit(Resource::Nofile, raised) {
         Ok(()) => limit.maximum,
         Err(_) => limit.current,
@@ -83,6 +87,9 @@ mod tests {
         assert_eq!(need_descriptors(1), Ok(()));
         let problem = need_descriptors(limit).unwrap_err();
         let (needed, allowed) = ((limit + OWN_DESCRIPTORS).to_string(), limit.to_string());
-        assert!(problem.contains(&needed) && problem.contains(&allowed), "{problem}");
+        assert!(
+            problem.contains(&needed) && problem.contains(&allowed),
+            "{problem}"
+        );
     }
 }

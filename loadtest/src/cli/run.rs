@@ -144,7 +144,12 @@ pub(super) struct Run {
     timeout: Duration,
 
     /// Acceptable statuses
-    #[arg(long, value_name = "CODE[,CODE]", default_value = "200", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "CODE[,CODE]",
+        default_value = "200",
+        value_delimiter = ','
+    )]
     expect_status: Vec<StatusCode>,
 
     /// Length every body must have
@@ -181,7 +186,10 @@ impl Run {
                 return ExitCode::from(USAGE);
             }
         };
-        let plan = Plan { bearer_tokens, ..self.into_plan() };
+        let plan = Plan {
+            bearer_tokens,
+            ..self.into_plan()
+        };
         if let Err(problem) = need_descriptors(plan.descriptors()) {
             eprintln!("outrigger-loadtest: {problem}");
             return ExitCode::from(USAGE);
@@ -197,19 +205,30 @@ impl Run {
         let report = running.finish().await;
         bar.finish_and_clear();
         show(&plan, &report, json);
-        if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
+        if report.is_clean() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(FAILED)
+        }
     }
 
     fn into_plan(self) -> Plan {
         let (server_name, resume) = (self.server_name, self.resume);
         let identity = self.cert.zip(self.key);
-        let tls = self.ca.map(|ca| TlsPlan { ca, server_name, identity, resume });
+        let tls = self.ca.map(|ca| TlsPlan {
+            ca,
+            server_name,
+            identity,
+            resume,
+        });
         Plan {
             tls,
             url: self.url,
             unix: self.unix,
             protocol: match self.http2 || self.grpc {
-                true => Protocol::Http2 { streams: self.streams },
+                true => Protocol::Http2 {
+                    streams: self.streams,
+                },
                 false => Protocol::Http1,
             },
             connections: self.connections,
@@ -245,7 +264,10 @@ fn bar(plan: &Plan) -> ProgressBar {
     if !stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let length = match (plan.hold.or_else(|| plan.effective_duration()), plan.requests) {
+    let length = match (
+        plan.hold.or_else(|| plan.effective_duration()),
+        plan.requests,
+    ) {
         (Some(duration), _) => millis(plan.warmup + duration),
         (None, requests) => requests.unwrap_or(0),
     };
@@ -270,12 +292,22 @@ async fn watch(running: &Running, plan: &Plan, bar: &ProgressBar) {
             _ = &mut interrupted => return,
         }
         let progress = running.progress();
-        if let Some(held) = progress.held.filter(|_| !std::mem::replace(&mut told, progress.held.is_some())) {
+        if let Some(held) = progress
+            .held
+            .filter(|_| !std::mem::replace(&mut told, progress.held.is_some()))
+        {
             bar.suspend(|| eprintln!("holding connections={} failed={}", held.open, held.failed));
         }
         let by_time = plan.hold.is_some() || plan.effective_duration().is_some();
-        bar.set_position(if by_time { millis(begun.elapsed()) } else { progress.ended });
-        bar.set_message(format!("{} requests, {} failed", progress.ended, progress.failed));
+        bar.set_position(if by_time {
+            millis(begun.elapsed())
+        } else {
+            progress.ended
+        });
+        bar.set_message(format!(
+            "{} requests, {} failed",
+            progress.ended, progress.failed
+        ));
     }
 }
 

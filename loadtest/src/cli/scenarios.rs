@@ -101,8 +101,14 @@ impl Scenarios {
         }
         let (without, folder) = (self.without, self.out);
         let (rounds, duration) = (usize::from(self.rounds), self.duration);
-        let comparison =
-            Comparison { scenarios, candidates, without, rounds, duration, folder: folder.clone() };
+        let comparison = Comparison {
+            scenarios,
+            candidates,
+            without,
+            rounds,
+            duration,
+            folder: folder.clone(),
+        };
         let run = comparison.run(|outcome| print(format_args!("{}", outcome.to_markdown())));
         // The proxies are in process groups of their own: only dropping the run ends them.
         let results = tokio::select! {
@@ -112,13 +118,19 @@ impl Scenarios {
         if let Err(error) = write(&folder, &versions, &results) {
             return fail(FAILED, &error);
         }
-        if results.is_good() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
+        if results.is_good() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(FAILED)
+        }
     }
 
     fn candidates(&self) -> Result<Vec<Candidate>, String> {
-        for (name, given) in
-            [("outrigger", &self.outrigger), ("haproxy", &self.haproxy), ("envoy", &self.envoy)]
-        {
+        for (name, given) in [
+            ("outrigger", &self.outrigger),
+            ("haproxy", &self.haproxy),
+            ("envoy", &self.envoy),
+        ] {
             if let Some(path) = given.as_ref().filter(|path| !path.is_file()) {
                 return Err(format!("--{name}: there is no file {}", path.display()));
             }
@@ -145,13 +157,19 @@ impl Scenarios {
 
 /// The configurations of the first scenario; those of the others stand in their folders.
 fn configurations(folder: &Path, results: &Results) -> std::io::Result<String> {
-    let Some(first) = results.outcomes.first() else { return Ok(String::new()) };
+    let Some(first) = results.outcomes.first() else {
+        return Ok(String::new());
+    };
     let mut text = format!("\n## Configurations, as for {}\n", first.scenario.name);
     for (candidate, file, language) in CONFIGURATIONS {
         let path = folder.join(first.scenario.name).join(candidate).join(file);
         if path.is_file() {
             // Writing to a string cannot fail.
-            let _ = write!(text, "\n```{language}\n# {file}\n{}```\n", fs::read_to_string(path)?);
+            let _ = write!(
+                text,
+                "\n```{language}\n# {file}\n{}```\n",
+                fs::read_to_string(path)?
+            );
         }
     }
     Ok(text)

@@ -48,7 +48,12 @@ impl Simulate {
     }
 
     pub(super) async fn execute(self) -> ExitCode {
-        let specs = match self.endpoints.iter().enumerate().map(|(index, words)| spec(index, words)).collect()
+        let specs = match self
+            .endpoints
+            .iter()
+            .enumerate()
+            .map(|(index, words)| spec(index, words))
+            .collect()
         {
             Ok(specs) => specs,
             Err(problem) => {
@@ -79,12 +84,18 @@ fn spec(index: usize, words: &str) -> Result<Spec, String> {
         match word.split_once('=') {
             None if position == 0 => word.clone_into(&mut name),
             Some(("port", number)) => {
-                port = number.parse().map_err(|_| format!("port: {number:?} is none"))?
+                port = number
+                    .parse()
+                    .map_err(|_| format!("port: {number:?} is none"))?
             }
             _ => rest.push(word),
         }
     }
-    Ok(Spec { name, port, behaviour: rest.join(" ").parse()? })
+    Ok(Spec {
+        name,
+        port,
+        behaviour: rest.join(" ").parse()?,
+    })
 }
 
 #[cfg(test)]

@@ -12,20 +12,38 @@ pub(super) fn render(report: &Report) -> String {
     let seconds = report.elapsed.as_secs_f64();
     lines.add("requests", format!("{} in {seconds:.2} s", report.requests));
     lines.add("rate", format!("{:.1} req/s", report.rate()));
-    lines.add("received", traffic(report.bytes_received, report.body_bytes));
+    lines.add(
+        "received",
+        traffic(report.bytes_received, report.body_bytes),
+    );
     lines.add("sent", bytes(report.bytes_sent));
-    lines.add("connections", format!("{} opened, {} found stale", report.connections, report.stale));
+    lines.add(
+        "connections",
+        format!(
+            "{} opened, {} found stale",
+            report.connections, report.stale
+        ),
+    );
     if let Some(held) = report.held {
-        lines.add("held", format!("{} open to the end, {} not", held.open, held.failed));
+        lines.add(
+            "held",
+            format!("{} open to the end, {} not", held.open, held.failed),
+        );
     }
     if let Some(handshakes) = report.handshakes {
-        let text = format!("{} completed, {} of them resumed", handshakes.completed, handshakes.resumed);
+        let text = format!(
+            "{} completed, {} of them resumed",
+            handshakes.completed, handshakes.resumed
+        );
         lines.add("handshakes", text);
     }
     if report.warmup_requests > 0 {
         lines.add(
             "warm-up",
-            format!("{} requests, {} failed", report.warmup_requests, report.warmup_failures),
+            format!(
+                "{} requests, {} failed",
+                report.warmup_requests, report.warmup_failures
+            ),
         );
     }
     lines.add("failed", report.failed().to_string());
@@ -53,10 +71,24 @@ impl Lines {
         if histogram.is_empty() {
             return;
         }
-        self.add(label, format!("min {}  mean {}", time(histogram.min() as f64), time(histogram.mean())));
+        self.add(
+            label,
+            format!(
+                "min {}  mean {}",
+                time(histogram.min() as f64),
+                time(histogram.mean())
+            ),
+        );
         let percentiles = PERCENTILES
             .map(|(name, at)| format!("{name} {}", time(histogram.value_at_percentile(at) as f64)));
-        self.add("", format!("{}  max {}", percentiles.join("  "), time(histogram.max() as f64)));
+        self.add(
+            "",
+            format!(
+                "{}  max {}",
+                percentiles.join("  "),
+                time(histogram.max() as f64)
+            ),
+        );
     }
 }
 

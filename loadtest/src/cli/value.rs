@@ -7,8 +7,14 @@ use http::{HeaderName, HeaderValue};
 /// `name:value`.
 pub(super) fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let (name, value) = text.split_once(':').ok_or("expected name:value")?;
-    let name = name.trim().parse::<HeaderName>().map_err(|error| error.to_string())?;
-    let value = value.trim().parse::<HeaderValue>().map_err(|error| error.to_string())?;
+    let name = name
+        .trim()
+        .parse::<HeaderName>()
+        .map_err(|error| error.to_string())?;
+    let value = value
+        .trim()
+        .parse::<HeaderValue>()
+        .map_err(|error| error.to_string())?;
     Ok((name, value))
 }
 
@@ -19,23 +25,37 @@ pub(super) fn sha256(text: &str) -> Result<[u8; 32], String> {
         return Err("expected 64 hexadecimal digits".to_owned());
     }
     for (byte, position) in digest.iter_mut().zip((0..).step_by(2)) {
-        *byte = u8::from_str_radix(&text[position..position + 2], 16).map_err(|error| error.to_string())?;
+        *byte = u8::from_str_radix(&text[position..position + 2], 16)
+            .map_err(|error| error.to_string())?;
     }
     Ok(digest)
 }
 
 /// A token on each line of a file; empty lines are passed over.
 pub(super) fn tokens(path: &Path) -> Result<Vec<HeaderValue>, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let lines = text.lines().map(str::trim).enumerate().filter(|(_, line)| !line.is_empty());
+    let text =
+        std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let lines = text
+        .lines()
+        .map(str::trim)
+        .enumerate()
+        .filter(|(_, line)| !line.is_empty());
     let tokens: Vec<_> = lines
         .map(|(index, line)| match line.parse::<HeaderValue>() {
             // RFC 6750 §2.1: a token has no spaces.
             Ok(token) if !line.contains(char::is_whitespace) => Ok(token),
-            _ => Err(format!("{}, line {}: not a token", path.display(), index + 1)),
+            _ => Err(format!(
+                "{}, line {}: not a token",
+                path.display(),
+                index + 1
+            )),
         })
         .collect::<Result<_, _>>()?;
-    if tokens.is_empty() { Err(format!("{}: no token in it", path.display())) } else { Ok(tokens) }
+    if tokens.is_empty() {
+        Err(format!("{}: no token in it", path.display()))
+    } else {
+        Ok(tokens)
+    }
 }
 
 #[cfg(test)]
@@ -59,7 +79,11 @@ mod tests {
         };
         assert_eq!(read("a.b.c\n\n d \r\n").unwrap(), ["a.b.c", "d"]);
         assert!(read("\n").unwrap_err().ends_with("no token in it"));
-        assert!(read("a\nb c\n").unwrap_err().ends_with("line 2: not a token"));
+        assert!(
+            read("a\nb c\n")
+                .unwrap_err()
+                .ends_with("line 2: not a token")
+        );
         assert!(tokens(Path::new("/nowhere/tokens")).is_err());
     }
 }

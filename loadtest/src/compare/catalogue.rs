@@ -77,7 +77,13 @@ pub enum Fit {
 
 impl Scenario {
     fn new(name: &str, title: &str, setup: Setup, load: Load) -> Self {
-        Self { name: name.to_owned(), title: title.to_owned(), setup, load, goals: Vec::new() }
+        Self {
+            name: name.to_owned(),
+            title: title.to_owned(),
+            setup,
+            load,
+            goals: Vec::new(),
+        }
     }
 
     fn goal(mut self, metric: Metric, hold: f64, goal: f64) -> Self {
@@ -92,24 +98,39 @@ impl Scenario {
     /// What one unit of work is.
     #[must_use]
     pub fn unit(&self) -> &'static str {
-        if self.load.handshakes.is_some() { "handshake" } else { "request" }
+        if self.load.handshakes.is_some() {
+            "handshake"
+        } else {
+            "request"
+        }
     }
 
     /// Whom everybody is held against.
     #[must_use]
     pub fn reference(&self) -> Reference {
-        if self.setup.policy { Reference::Bare } else { Reference::Haproxy }
+        if self.setup.policy {
+            Reference::Bare
+        } else {
+            Reference::Haproxy
+        }
     }
 
     /// Whoever of these has a row: nobody goes without a proxy where that cannot be, and Outrigger comes with what it is
     /// held against.
     pub(super) fn taking_part(&self, candidates: &[Candidate]) -> Vec<Candidate> {
-        let takes_part = |candidate: &&Candidate| **candidate != Candidate::Direct || self.has_direct();
+        let takes_part =
+            |candidate: &&Candidate| **candidate != Candidate::Direct || self.has_direct();
         let with_bare = |candidate: &Candidate| {
-            let bare = candidate.bare().filter(|_| self.reference() == Reference::Bare);
+            let bare = candidate
+                .bare()
+                .filter(|_| self.reference() == Reference::Bare);
             [Some(candidate.clone()), bare].into_iter().flatten()
         };
-        candidates.iter().filter(takes_part).flat_map(with_bare).collect()
+        candidates
+            .iter()
+            .filter(takes_part)
+            .flat_map(with_bare)
+            .collect()
     }
 
     /// Whether the same load can go to the origin without a proxy.
@@ -161,13 +182,34 @@ impl Metric {
 #[must_use]
 pub fn catalogue() -> Vec<Scenario> {
     let plain = Setup::PLAIN;
-    let tls = Setup { listen: Listen::Tls, ..plain.clone() };
-    let mtls = Setup { listen: Listen::Mtls, ..plain.clone() };
-    let tokens = Setup { tokens: true, ..plain.clone() };
-    let policy = Setup { upstream: Upstream::Pair, policy: true, ..plain.clone() };
+    let tls = Setup {
+        listen: Listen::Tls,
+        ..plain.clone()
+    };
+    let mtls = Setup {
+        listen: Listen::Mtls,
+        ..plain.clone()
+    };
+    let tokens = Setup {
+        tokens: true,
+        ..plain.clone()
+    };
+    let policy = Setup {
+        upstream: Upstream::Pair,
+        policy: true,
+        ..plain.clone()
+    };
     let small = Load::small;
-    let shake = |kind| Load { handshakes: Some(kind), connections: 8, length: None, ..small() };
-    let token = |tokens| Load { tokens: Some(tokens), ..small() };
+    let shake = |kind| Load {
+        handshakes: Some(kind),
+        connections: 8,
+        length: None,
+        ..small()
+    };
+    let token = |tokens| Load {
+        tokens: Some(tokens),
+        ..small()
+    };
     let (rsa, ecdsa) = (Algorithm::Rs256, Algorithm::Es256);
     let new = Scenario::new;
     vec![
@@ -296,21 +338,36 @@ pub fn catalogue() -> Vec<Scenario> {
 }
 
 fn routes(count: usize, name: &str, title: &str) -> Scenario {
-    let load = Load { path: route(count - 1), length: None, ..Load::small() };
-    Scenario::new(name, title, Setup { routes: count, ..Setup::PLAIN }, load)
+    let load = Load {
+        path: route(count - 1),
+        length: None,
+        ..Load::small()
+    };
+    Scenario::new(
+        name,
+        title,
+        Setup {
+            routes: count,
+            ..Setup::PLAIN
+        },
+        load,
+    )
 }
 
 /// Ten thousand, or what a proxy has descriptors for: one for the client of each and one for the origin.
 fn most_connections() -> usize {
     let descriptors = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
     // The rest is for files, listeners and what else a proxy opens.
-    usize::try_from(descriptors.saturating_sub(1000) / 2).unwrap_or(usize::MAX).clamp(1000, 10_000)
+    usize::try_from(descriptors.saturating_sub(1000) / 2)
+        .unwrap_or(usize::MAX)
+        .clamp(1000, 10_000)
 }
 
 /// All sweeps.
 #[must_use]
 pub fn sweeps() -> Vec<Sweep> {
-    let point = |x: f64, setup: Setup, load: Load| (x, Scenario::new(&x.to_string(), "", setup, load));
+    let point =
+        |x: f64, setup: Setup, load: Load| (x, Scenario::new(&x.to_string(), "", setup, load));
     let plain = |x: f64, load: Load| point(x, Setup::PLAIN, load);
     let body = |bytes: u64| Load {
         path: format!("/bytes/{bytes}"),
@@ -321,10 +378,21 @@ pub fn sweeps() -> Vec<Sweep> {
     };
     let with_filters = |count: usize| {
         let jwt = count == FILTERS.len();
-        let load = Load { tokens: jwt.then_some(Tokens::Repeated(Algorithm::Es256)), ..Load::small() };
-        let (x, mut scenario) = point(count as f64, Setup { filters: count, ..Setup::PLAIN }, load);
-        scenario.title =
-            count.checked_sub(1).map_or_else(String::new, |last| format!("with {}", FILTERS[last].0));
+        let load = Load {
+            tokens: jwt.then_some(Tokens::Repeated(Algorithm::Es256)),
+            ..Load::small()
+        };
+        let (x, mut scenario) = point(
+            count as f64,
+            Setup {
+                filters: count,
+                ..Setup::PLAIN
+            },
+            load,
+        );
+        scenario.title = count
+            .checked_sub(1)
+            .map_or_else(String::new, |last| format!("with {}", FILTERS[last].0));
         (x, scenario)
     };
     vec![
@@ -333,7 +401,9 @@ pub fn sweeps() -> Vec<Sweep> {
             title: "CPU per request by number of routes, requests to the last",
             axis: "routes",
             fit: Fit::Power,
-            points: [1, 10, 100, 1000, 10_000].map(|n| (n as f64, routes(n, "", ""))).into(),
+            points: [1, 10, 100, 1000, 10_000]
+                .map(|n| (n as f64, routes(n, "", "")))
+                .into(),
         },
         Sweep {
             name: "growth-filters",
@@ -348,7 +418,15 @@ pub fn sweeps() -> Vec<Sweep> {
             axis: "connections",
             fit: Fit::Power,
             points: [1, 8, 64, 512, 4096, most_connections()]
-                .map(|connections| plain(connections as f64, Load { connections, ..Load::small() }))
+                .map(|connections| {
+                    plain(
+                        connections as f64,
+                        Load {
+                            connections,
+                            ..Load::small()
+                        },
+                    )
+                })
                 .into(),
         },
         Sweep {
@@ -367,8 +445,18 @@ pub fn sweeps() -> Vec<Sweep> {
             fit: Fit::Power,
             points: [1, 10, 100, 1000]
                 .map(|n| {
-                    let setup = Setup { upstream: Upstream::Endpoints(n), ..Setup::PLAIN };
-                    point(f64::from(n), setup, Load { length: None, ..Load::small() })
+                    let setup = Setup {
+                        upstream: Upstream::Endpoints(n),
+                        ..Setup::PLAIN
+                    };
+                    point(
+                        f64::from(n),
+                        setup,
+                        Load {
+                            length: None,
+                            ..Load::small()
+                        },
+                    )
                 })
                 .into(),
         },
@@ -389,15 +477,27 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), count);
         for scenario in &all {
-            assert!(scenario.goals.iter().all(|goal| goal.goal <= goal.hold), "{}", scenario.name);
+            assert!(
+                scenario.goals.iter().all(|goal| goal.goal <= goal.hold),
+                "{}",
+                scenario.name
+            );
         }
-        assert_eq!(all.iter().filter(|scenario| !scenario.goals.is_empty()).count(), 18);
+        assert_eq!(
+            all.iter()
+                .filter(|scenario| !scenario.goals.is_empty())
+                .count(),
+            18
+        );
     }
 
     #[test]
     fn outrigger_comes_with_what_it_is_held_against_in_scenarios_of_its_policy_only() {
-        let candidates =
-            [Candidate::Direct, Candidate::Outrigger("a".into()), Candidate::Haproxy("b".into())];
+        let candidates = [
+            Candidate::Direct,
+            Candidate::Outrigger("a".into()),
+            Candidate::Haproxy("b".into()),
+        ];
         for scenario in catalogue() {
             let rows = scenario.taking_part(&candidates);
             let names: Vec<_> = rows.iter().map(Candidate::name).collect();
@@ -412,7 +512,12 @@ mod tests {
                 assert_eq!(reference, "haproxy", "{}", scenario.name);
             }
         }
-        let last: Vec<_> = catalogue().into_iter().rev().take(2).map(|one| one.name).collect();
+        let last: Vec<_> = catalogue()
+            .into_iter()
+            .rev()
+            .take(2)
+            .map(|one| one.name)
+            .collect();
         assert_eq!(last, ["policy-headers", "policy"]);
     }
 }

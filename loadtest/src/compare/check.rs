@@ -65,11 +65,15 @@ impl Asked<'_> {
         }
         match self.scenario.load.handshakes {
             Some(Handshake::Resumed) if ran.resumed + (connections as f64) < ran.handshakes => {
-                Err(format!("{} of {} handshakes were resumed", ran.resumed, ran.handshakes))
+                Err(format!(
+                    "{} of {} handshakes were resumed",
+                    ran.resumed, ran.handshakes
+                ))
             }
-            Some(Handshake::Full) | None if ran.resumed > 0.0 => {
-                Err(format!("{} handshakes were resumed, none was to be", ran.resumed))
-            }
+            Some(Handshake::Full) | None if ran.resumed > 0.0 => Err(format!(
+                "{} handshakes were resumed, none was to be",
+                ran.resumed
+            )),
             _ => Ok(()),
         }
     }
@@ -78,24 +82,46 @@ impl Asked<'_> {
         let setup = &self.scenario.setup;
         if setup.listen != Listen::Plain {
             // Spoken to without TLS it must not answer.
-            let plain = Setup { listen: Listen::Plain, ..setup.clone() };
-            let load = Load { handshakes: None, length: None, ..self.scenario.load.clone() };
+            let plain = Setup {
+                listen: Listen::Plain,
+                ..setup.clone()
+            };
+            let load = Load {
+                handshakes: None,
+                length: None,
+                ..self.scenario.load.clone()
+            };
             self.refused(&load, &plain, "a client without TLS").await?;
         }
         if setup.listen == Listen::Mtls {
             // A handshake alone does not tell: in TLS 1.3 the refusal comes behind it.
-            let tls = Setup { listen: Listen::Tls, ..setup.clone() };
-            let load = Load { handshakes: None, length: None, ..self.scenario.load.clone() };
-            self.refused(&load, &tls, "a client without a certificate").await?;
+            let tls = Setup {
+                listen: Listen::Tls,
+                ..setup.clone()
+            };
+            let load = Load {
+                handshakes: None,
+                length: None,
+                ..self.scenario.load.clone()
+            };
+            self.refused(&load, &tls, "a client without a certificate")
+                .await?;
         }
         if let Some(tokens) = self.scenario.load.tokens {
-            let load = Load { tokens: None, length: None, ..self.scenario.load.clone() };
+            let load = Load {
+                tokens: None,
+                length: None,
+                ..self.scenario.load.clone()
+            };
             let file = |name: &str| self.stage.material.join(name).display().to_string();
             let bad = tokens
                 .algorithm()
                 .bad()
                 .map(|(name, what)| (what, vec!["--bearer-file".to_owned(), file(name)]));
-            for (what, mut words) in bad.into_iter().chain([("a request without a token", Vec::new())]) {
+            for (what, mut words) in bad
+                .into_iter()
+                .chain([("a request without a token", Vec::new())])
+            {
                 words.extend(["--expect-status".to_owned(), "401".to_owned()]);
                 let ran = self.send(&load, setup, REFUSALS, &words).await?;
                 if let Some(trouble) = ran.trouble {
@@ -110,12 +136,26 @@ impl Asked<'_> {
     async fn refused(&self, load: &Load, setup: &Setup, who: &str) -> Result<(), String> {
         let words = ["--retry-stale".to_owned(), "false".to_owned()];
         let ran = self.send(load, setup, REFUSALS, &words).await?;
-        if ran.passed > 0.0 { Err(format!("{who} is not refused")) } else { Ok(()) }
+        if ran.passed > 0.0 {
+            Err(format!("{who} is not refused"))
+        } else {
+            Ok(())
+        }
     }
 
-    async fn send(&self, load: &Load, setup: &Setup, requests: u32, more: &[String]) -> Result<Ran, String> {
+    async fn send(
+        &self,
+        load: &Load,
+        setup: &Setup,
+        requests: u32,
+        more: &[String],
+    ) -> Result<Ran, String> {
         let connections = load.connections.min(CONNECTIONS);
-        let load = Load { connections, rate: None, ..load.clone() };
+        let load = Load {
+            connections,
+            rate: None,
+            ..load.clone()
+        };
         let mut words = load.arguments(setup, self.address, &self.stage.material);
         words.extend(["--requests".to_owned(), requests.to_string()]);
         words.extend(["--timeout".to_owned(), ANSWER_LIMIT.to_owned()]);
@@ -127,7 +167,9 @@ impl Asked<'_> {
 /// Answers that the origin knows nothing of are none.
 pub(super) fn came_through(load: &Load, requests: f64, received: f64) -> Result<(), String> {
     if load.handshakes.is_none() && received < requests {
-        return Err(format!("{requests} requests were answered, but the origin received {received}"));
+        return Err(format!(
+            "{requests} requests were answered, but the origin received {received}"
+        ));
     }
     Ok(())
 }
@@ -140,8 +182,15 @@ mod tests {
     fn an_answer_must_have_come_from_the_origin() {
         let load = Load::small();
         assert!(came_through(&load, 40.0, 40.0).is_ok());
-        assert!(came_through(&load, 40.0, 39.0).unwrap_err().contains("the origin received 39"));
-        let shake = Load { handshakes: Some(Handshake::Full), ..load };
+        assert!(
+            came_through(&load, 40.0, 39.0)
+                .unwrap_err()
+                .contains("the origin received 39")
+        );
+        let shake = Load {
+            handshakes: Some(Handshake::Full),
+            ..load
+        };
         assert!(came_through(&shake, 40.0, 0.0).is_ok());
     }
 }

@@ -174,14 +174,18 @@ impl Figures {
     #[must_use]
     pub fn ratio(&self, to: &Self, metric: Metric) -> Option<Spread> {
         let pairs = self.rounds.iter().zip(&to.rounds);
-        let ratios = pairs.filter_map(|(one, other)| Some(one.metric(metric)? / other.metric(metric)?));
+        let ratios =
+            pairs.filter_map(|(one, other)| Some(one.metric(metric)? / other.metric(metric)?));
         Spread::of(ratios.filter(|ratio| ratio.is_finite()))
     }
 
     /// Most resident memory under load, KiB.
     #[must_use]
     pub fn loaded(&self) -> Option<f64> {
-        self.rounds.iter().filter_map(|round| round.resident).reduce(f64::max)
+        self.rounds
+            .iter()
+            .filter_map(|round| round.resident)
+            .reduce(f64::max)
     }
 }
 
@@ -189,13 +193,19 @@ impl Outcome {
     /// The figures of a candidate, if there are any.
     #[must_use]
     pub fn figures(&self, candidate: &str) -> Option<&Figures> {
-        self.rows.iter().find(|row| row.candidate == candidate)?.figures.as_ref().ok()
+        self.rows
+            .iter()
+            .find(|row| row.candidate == candidate)?
+            .figures
+            .as_ref()
+            .ok()
     }
 
     /// Ratio of a candidate to the reference in the same rounds.
     #[must_use]
     pub fn ratio(&self, candidate: &str, metric: Metric) -> Option<Spread> {
-        self.figures(candidate)?.ratio(self.figures(self.scenario.reference().candidate())?, metric)
+        self.figures(candidate)?
+            .ratio(self.figures(self.scenario.reference().candidate())?, metric)
     }
 
     /// How much later half of all answers come than without a proxy in the same rounds, in microseconds.
@@ -204,7 +214,9 @@ impl Outcome {
         let (with, without) = (self.figures(candidate)?, self.figures(DIRECT)?);
         let pairs = with.rounds.iter().zip(&without.rounds);
         Spread::of(
-            pairs.filter_map(|(one, other)| Some(one.metric(Metric::P50)? - other.metric(Metric::P50)?)),
+            pairs.filter_map(|(one, other)| {
+                Some(one.metric(Metric::P50)? - other.metric(Metric::P50)?)
+            }),
         )
     }
 
@@ -212,13 +224,18 @@ impl Outcome {
     #[must_use]
     pub fn judge(&self, goal: &Goal) -> (Option<Spread>, Verdict) {
         let ratio = self.ratio(OUTRIGGER, goal.metric);
-        (ratio, Verdict::of(ratio.map(|ratio| ratio.median), goal.goal))
+        (
+            ratio,
+            Verdict::of(ratio.map(|ratio| ratio.median), goal.goal),
+        )
     }
 
     /// Whether a candidate answered wrongly or did not run.
     #[must_use]
     pub fn is_good(&self) -> bool {
-        self.rows.iter().all(|row| matches!(row.figures, Ok(_) | Err(Missing::Unable(_))))
+        self.rows
+            .iter()
+            .all(|row| matches!(row.figures, Ok(_) | Err(Missing::Unable(_))))
     }
 
     pub(super) fn to_json(&self) -> Value {
@@ -269,27 +286,49 @@ pub(super) mod tests {
             rate: 1e6 / cpu,
             cpu: Some(*cpu),
             user: Some(cpu / 4.0),
-            latency: Some([5.0, 10.0 * cpu, 20.0 * cpu, 30.0 * cpu, 40.0 * cpu, 50.0 * cpu]),
+            latency: Some([
+                5.0,
+                10.0 * cpu,
+                20.0 * cpu,
+                30.0 * cpu,
+                40.0 * cpu,
+                50.0 * cpu,
+            ]),
             resident: Some(8192.0),
             busy: 0.9,
             steal: 0.0,
         };
-        let figures = Figures { rounds: cpu.iter().map(round).collect(), idle: Some(6000.0) };
-        Row { candidate, figures: Ok(figures) }
+        let figures = Figures {
+            rounds: cpu.iter().map(round).collect(),
+            idle: Some(6000.0),
+        };
+        Row {
+            candidate,
+            figures: Ok(figures),
+        }
     }
 
     #[test]
     fn ratios_are_taken_round_by_round() {
         let scenario = catalogue().remove(0);
         // The machine was half as fast in the second round.
-        let rows = vec![row("outrigger", &[9.0, 18.0, 10.0]), row("haproxy", &[10.0, 20.0, 10.0])];
+        let rows = vec![
+            row("outrigger", &[9.0, 18.0, 10.0]),
+            row("haproxy", &[10.0, 20.0, 10.0]),
+        ];
         let mut outcome = Outcome { scenario, rows };
         let ratio = outcome.ratio("outrigger", Metric::Cpu).unwrap();
         assert_eq!((ratio.median, ratio.least, ratio.most), (0.9, 0.9, 1.0));
-        assert_eq!(outcome.judge(&outcome.scenario.goals[0]).1, Verdict::Reached);
+        assert_eq!(
+            outcome.judge(&outcome.scenario.goals[0]).1,
+            Verdict::Reached
+        );
         assert!(outcome.is_good());
         outcome.rows[1].figures = Err(Missing::Wrong("a|b".to_owned()));
-        assert_eq!(outcome.judge(&outcome.scenario.goals[0]), (None, Verdict::NotShown));
+        assert_eq!(
+            outcome.judge(&outcome.scenario.goals[0]),
+            (None, Verdict::NotShown)
+        );
         assert!(!outcome.is_good());
         // A reason cannot break a table.
         assert_eq!(Missing::Wrong("a|b".to_owned()).text(), "WRONG: a/b");
@@ -297,8 +336,15 @@ pub(super) mod tests {
 
     #[test]
     fn what_policy_costs_is_a_ratio_to_outrigger_without_it() {
-        let scenario = catalogue().into_iter().find(|scenario| scenario.name == "policy").unwrap();
-        let rows = vec![row("outrigger", &[11.2]), row("outrigger-bare", &[10.0]), row("haproxy", &[100.0])];
+        let scenario = catalogue()
+            .into_iter()
+            .find(|scenario| scenario.name == "policy")
+            .unwrap();
+        let rows = vec![
+            row("outrigger", &[11.2]),
+            row("outrigger-bare", &[10.0]),
+            row("haproxy", &[100.0]),
+        ];
         let outcome = Outcome { scenario, rows };
         let ratio = outcome.ratio("outrigger", Metric::Cpu).unwrap();
         assert!((ratio.median - 1.12).abs() < 1e-9, "{ratio:?}");

@@ -89,7 +89,11 @@ impl Load {
 
     /// Words for the generator, but for how long or how many.
     pub(super) fn arguments(&self, setup: &Setup, to: SocketAddr, material: &Path) -> Vec<String> {
-        let scheme = if setup.listen == Listen::Plain { "http" } else { "https" };
+        let scheme = if setup.listen == Listen::Plain {
+            "http"
+        } else {
+            "https"
+        };
         let mut words = vec![format!("{scheme}://{to}{}", self.path), "--json".to_owned()];
         let mut add = |name: &str, value: String| words.extend([name.to_owned(), value]);
         let file = |name: &str| material.join(name).display().to_string();
@@ -117,7 +121,10 @@ impl Load {
         }
         if self.headers {
             for number in 0..14 {
-                add("--header", format!("x-field-{number}: {}", "v".repeat(20 + 5 * number)));
+                add(
+                    "--header",
+                    format!("x-field-{number}: {}", "v".repeat(20 + 5 * number)),
+                );
             }
         }
         let flags = [
@@ -127,7 +134,12 @@ impl Load {
             ("--handshakes", self.handshakes.is_some()),
             ("--resume", self.handshakes == Some(Handshake::Resumed)),
         ];
-        words.extend(flags.iter().filter(|(_, on)| *on).map(|(flag, _)| (*flag).to_owned()));
+        words.extend(
+            flags
+                .iter()
+                .filter(|(_, on)| *on)
+                .map(|(flag, _)| (*flag).to_owned()),
+        );
         words
     }
 }
@@ -154,8 +166,16 @@ const LATENCIES: [&str; 6] = ["min", "p50", "p90", "p99", "p99.9", "max"];
 /// Starts a generator; it is killed when it is dropped.
 pub(super) fn spawn(program: &Path, words: &[String]) -> Result<Child, String> {
     let mut command = Command::new(program);
-    command.arg("run").args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.kill_on_drop(true).spawn().map_err(|error| format!("the load cannot be started: {error}"))
+    command
+        .arg("run")
+        .args(words)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| format!("the load cannot be started: {error}"))
 }
 
 /// Waits for its end and reads its report.
@@ -164,8 +184,13 @@ pub(super) async fn finish(child: Child, limit: Duration) -> Result<Ran, String>
     let output = ended.map_err(|_| format!("the load did not end within {limit:?}"))?;
     let output = output.map_err(|error| error.to_string())?;
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    let report: Value = serde_json::from_slice(&output.stdout)
-        .map_err(|_| format!("the load has no report ({}): {}", output.status, telling(&errors)))?;
+    let report: Value = serde_json::from_slice(&output.stdout).map_err(|_| {
+        format!(
+            "the load has no report ({}): {}",
+            output.status,
+            telling(&errors)
+        )
+    })?;
     let mut ran = Ran::read(&report);
     if ran.trouble.is_none() && !output.status.success() {
         let (shaken, resumed) = (ran.handshakes, ran.resumed);
@@ -186,7 +211,9 @@ pub(super) async fn run(program: &Path, words: &[String], limit: Duration) -> Re
 /// The line that tells of an error, else the last.
 fn telling(text: &str) -> &str {
     let error = text.lines().find(|line| line.starts_with("error"));
-    error.or_else(|| text.trim_end().lines().next_back()).unwrap_or("it said nothing")
+    error
+        .or_else(|| text.trim_end().lines().next_back())
+        .unwrap_or("it said nothing")
 }
 
 impl Ran {
@@ -195,10 +222,17 @@ impl Ran {
         let latency = &report["latency_us"];
         let failed = number(&report["failed"]) + number(&report["warmup"]["failed"]);
         let kinds = report["failures"].as_object().into_iter().flatten();
-        let kinds: Vec<_> = kinds.map(|(kind, count)| format!("{count} × {kind}")).collect();
-        let example = report["examples"][0].as_str().map_or_else(String::new, |text| format!("; {text}"));
+        let kinds: Vec<_> = kinds
+            .map(|(kind, count)| format!("{count} × {kind}"))
+            .collect();
+        let example = report["examples"][0]
+            .as_str()
+            .map_or_else(String::new, |text| format!("; {text}"));
         let trouble = match failed > 0.0 {
-            true => Some(format!("{failed} requests failed ({}{example})", kinds.join(", "))),
+            true => Some(format!(
+                "{failed} requests failed ({}{example})",
+                kinds.join(", ")
+            )),
             false if number(&report["passed"]) == 0.0 => Some("no request was answered".to_owned()),
             false => None,
         };
@@ -206,7 +240,9 @@ impl Ran {
             requests: number(&report["requests"]) + number(&report["warmup"]["requests"]),
             passed: number(&report["passed"]),
             rate: number(&report["requests_per_s"]),
-            latency: latency.is_object().then(|| LATENCIES.map(|name| number(&latency[name]))),
+            latency: latency
+                .is_object()
+                .then(|| LATENCIES.map(|name| number(&latency[name]))),
             handshakes: number(&report["handshakes"]["completed"]),
             resumed: number(&report["handshakes"]["resumed"]),
             trouble,
@@ -227,12 +263,21 @@ mod tests {
             "latency_us": { "min": 1, "p50": 2, "p90": 3, "p99": 4, "p99.9": 5, "max": 6 },
         });
         let ran = Ran::read(&report);
-        assert_eq!((ran.requests, ran.passed, ran.handshakes), (100.0, 89.0, 0.0));
+        assert_eq!(
+            (ran.requests, ran.passed, ran.handshakes),
+            (100.0, 89.0, 0.0)
+        );
         assert_eq!(ran.latency, Some([1.0, 2.0, 3.0, 4.0, 5.0, 6.0]));
-        assert_eq!(ran.trouble.unwrap(), "1 requests failed (1 × status 503; GET /: 503)");
+        assert_eq!(
+            ran.trouble.unwrap(),
+            "1 requests failed (1 × status 503; GET /: 503)"
+        );
         report["failed"] = 0.into();
         assert_eq!(Ran::read(&report).trouble, None);
         report["passed"] = 0.into();
-        assert_eq!(Ran::read(&report).trouble.unwrap(), "no request was answered");
+        assert_eq!(
+            Ran::read(&report).trouble.unwrap(),
+            "no request was answered"
+        );
     }
 }

@@ -13,8 +13,8 @@ use aws_lc_rs::signature::{
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, RsaKeySize, SanType,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, RsaKeySize, SanType,
 };
 use serde_json::json;
 
@@ -79,8 +79,14 @@ impl Algorithm {
     /// Files with tokens that must be refused, and what is wrong with them.
     pub(super) fn bad(self) -> [(&'static str, &'static str); 2] {
         match self {
-            Self::Rs256 => [("rs.forged", "a broken signature"), ("rs.expired", "a token that has expired")],
-            Self::Es256 => [("es.forged", "a broken signature"), ("es.expired", "a token that has expired")],
+            Self::Rs256 => [
+                ("rs.forged", "a broken signature"),
+                ("rs.expired", "a token that has expired"),
+            ],
+            Self::Es256 => [
+                ("es.forged", "a broken signature"),
+                ("es.expired", "a token that has expired"),
+            ],
         }
     }
 }
@@ -94,13 +100,16 @@ pub(super) fn make(folder: &Path) -> Result<(), MaterialError> {
         let path = folder.join(name);
         fs::write(&path, text).map_err(|source| MaterialError::File { path, source })
     };
-    fs::create_dir_all(folder)
-        .map_err(|source| MaterialError::File { path: folder.to_path_buf(), source })?;
+    fs::create_dir_all(folder).map_err(|source| MaterialError::File {
+        path: folder.to_path_buf(),
+        source,
+    })?;
     let authority = authority()?;
     put("ca.crt", &authority.pem())?;
-    for (name, usage) in
-        [("server", ExtendedKeyUsagePurpose::ServerAuth), ("client", ExtendedKeyUsagePurpose::ClientAuth)]
-    {
+    for (name, usage) in [
+        ("server", ExtendedKeyUsagePurpose::ServerAuth),
+        ("client", ExtendedKeyUsagePurpose::ClientAuth),
+    ] {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let certificate = leaf(name, usage)?.signed_by(&key, &authority)?.pem();
         let key = key.serialize_pem();
@@ -114,9 +123,15 @@ pub(super) fn make(folder: &Path) -> Result<(), MaterialError> {
     for signer in keys {
         let signer = signer?;
         set.push(signer.to_jwk());
-        let short = if signer.algorithm == Algorithm::Rs256 { "rs" } else { "es" };
+        let short = if signer.algorithm == Algorithm::Rs256 {
+            "rs"
+        } else {
+            "es"
+        };
         put(&format!("{short}.pub"), &signer.public)?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
         let many = (0..TOKENS).map(|number| signer.token(number, now + LIFETIME));
         let many = many.collect::<Result<Vec<_>, _>>()?;
         put(signer.algorithm.many(), &(many.join("\n") + "\n"))?;
@@ -131,16 +146,23 @@ pub(super) fn make(folder: &Path) -> Result<(), MaterialError> {
 
 fn authority() -> Result<CertifiedIssuer<'static, KeyPair>, MaterialError> {
     let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, "comparison authority");
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "comparison authority");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    Ok(CertifiedIssuer::self_signed(params, KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?)?)
+    Ok(CertifiedIssuer::self_signed(
+        params,
+        KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?,
+    )?)
 }
 
 fn leaf(name: &str, usage: ExtendedKeyUsagePurpose) -> Result<CertificateParams, MaterialError> {
     let mut params = CertificateParams::new(vec!["localhost".to_owned()])?;
     params.distinguished_name.push(DnType::CommonName, name);
-    params.subject_alt_names.push(SanType::IpAddress(std::net::Ipv4Addr::LOCALHOST.into()));
+    params
+        .subject_alt_names
+        .push(SanType::IpAddress(std::net::Ipv4Addr::LOCALHOST.into()));
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![usage];
     params.use_authority_key_identifier_extension = true;
@@ -171,11 +193,19 @@ impl Signer {
             }
             Algorithm::Es256 => {
                 let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
-                let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &pair.serialize_der());
+                let key = EcdsaKeyPair::from_pkcs8(
+                    &ECDSA_P256_SHA256_FIXED_SIGNING,
+                    &pair.serialize_der(),
+                );
                 (pair, Key::Ecdsa(Box::new(key.map_err(rejected)?)))
             }
         };
-        Ok(Self { algorithm, key, public: pair.public_key_pem(), random: SystemRandom::new() })
+        Ok(Self {
+            algorithm,
+            key,
+            public: pair.public_key_pem(),
+            random: SystemRandom::new(),
+        })
     }
 
     fn to_jwk(&self) -> serde_json::Value {
@@ -184,8 +214,10 @@ impl Signer {
             Key::Rsa(key) => {
                 let public = key.public_key();
                 let (n, e) = (public.modulus(), public.exponent());
-                let (n, e) =
-                    (text(n.big_endian_without_leading_zero()), text(e.big_endian_without_leading_zero()));
+                let (n, e) = (
+                    text(n.big_endian_without_leading_zero()),
+                    text(e.big_endian_without_leading_zero()),
+                );
                 json!({ "kty": "RSA", "alg": "RS256", "kid": "rs", "use": "sig", "n": n, "e": e })
             }
             Key::Ecdsa(key) => {
@@ -211,10 +243,18 @@ impl Signer {
         let signature = match &self.key {
             Key::Rsa(key) => {
                 let mut signature = vec![0; key.public_modulus_len()];
-                key.sign(&RSA_PKCS1_SHA256, &self.random, message.as_bytes(), &mut signature)?;
+                key.sign(
+                    &RSA_PKCS1_SHA256,
+                    &self.random,
+                    message.as_bytes(),
+                    &mut signature,
+                )?;
                 signature
             }
-            Key::Ecdsa(key) => key.sign(&self.random, message.as_bytes())?.as_ref().to_vec(),
+            Key::Ecdsa(key) => key
+                .sign(&self.random, message.as_bytes())?
+                .as_ref()
+                .to_vec(),
         };
         Ok(format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature)))
     }
@@ -223,7 +263,9 @@ impl Signer {
 /// The first token with the signature of the second.
 fn forge(token: &str, other: &str) -> String {
     let message = token.rsplit_once('.').map_or(token, |(message, _)| message);
-    let signature = other.rsplit_once('.').map_or("", |(_, signature)| signature);
+    let signature = other
+        .rsplit_once('.')
+        .map_or("", |(_, signature)| signature);
     format!("{message}.{signature}")
 }
 
@@ -238,7 +280,11 @@ mod tests {
         make(folder.path()).unwrap();
         let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
         let set: serde_json::Value = serde_json::from_str(&read("jwks.json")).unwrap();
-        let part = |name: &str| URL_SAFE_NO_PAD.decode(set["keys"][1][name].as_str().unwrap()).unwrap();
+        let part = |name: &str| {
+            URL_SAFE_NO_PAD
+                .decode(set["keys"][1][name].as_str().unwrap())
+                .unwrap()
+        };
         let point = [vec![4], part("x"), part("y")].concat();
         let verify = |token: &str| {
             let (message, signature) = token.trim().rsplit_once('.').unwrap();
@@ -246,10 +292,14 @@ mod tests {
             let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &point);
             key.verify(message.as_bytes(), &signature).is_ok()
         };
-        assert!(verify(&read("es.token")) && verify(&read("es.expired")) && !verify(&read("es.forged")));
+        assert!(
+            verify(&read("es.token")) && verify(&read("es.expired")) && !verify(&read("es.forged"))
+        );
         let many = read("rs.tokens");
         let different: std::collections::HashSet<_> = many.lines().collect();
         assert_eq!(different.len(), TOKENS);
-        assert!(read("server.pem").contains("PRIVATE KEY") && read("ca.crt").contains("CERTIFICATE"));
+        assert!(
+            read("server.pem").contains("PRIVATE KEY") && read("ca.crt").contains("CERTIFICATE")
+        );
     }
 }

@@ -64,15 +64,27 @@ pub(super) async fn scenario(
                 candidate: candidate.name(),
                 figures: Err(Missing::NotRun(problem.clone())),
             };
-            return Outcome { scenario: scenario.clone(), rows: candidates.iter().map(row).collect() };
+            return Outcome {
+                scenario: scenario.clone(),
+                rows: candidates.iter().map(row).collect(),
+            };
         }
     };
-    let bench = Bench { stage, scenario, behind: &behind, times, place };
+    let bench = Bench {
+        stage,
+        scenario,
+        behind: &behind,
+        times,
+        place,
+    };
     let rows = match times.at_once || scenario.reference() == Reference::Bare {
         true => bench.at_once(&candidates).await,
         false => bench.in_turn(&candidates).await,
     };
-    Outcome { scenario: scenario.clone(), rows }
+    Outcome {
+        scenario: scenario.clone(),
+        rows,
+    }
 }
 
 struct Bench<'a> {
@@ -111,16 +123,24 @@ impl Bench<'_> {
     /// does from one second to the next is a multiple of it. At once, both share it; and since memory lies differently
     /// in each process, which counts as well, every round has new ones.
     async fn at_once(&self, candidates: &[Candidate]) -> Vec<Row> {
-        let figures =
-            |candidate: &Candidate| Row { candidate: candidate.name(), figures: Ok(Figures::default()) };
+        let figures = |candidate: &Candidate| Row {
+            candidate: candidate.name(),
+            figures: Ok(Figures::default()),
+        };
         let mut rows: Vec<_> = candidates.iter().map(figures).collect();
         for _ in 0..self.times.rounds {
             // Whoever has no figures has none of later rounds, and takes no time from the others.
-            let (left, mut going): (Vec<_>, Vec<_>) =
-                candidates.iter().cloned().zip(&mut rows).filter(|(_, row)| row.figures.is_ok()).unzip();
+            let (left, mut going): (Vec<_>, Vec<_>) = candidates
+                .iter()
+                .cloned()
+                .zip(&mut rows)
+                .filter(|(_, row)| row.figures.is_ok())
+                .unzip();
             let all = self.warm(&left).await;
             for (row, measured) in going.iter_mut().zip(self.together(all).await) {
-                let Ok(figures) = &mut row.figures else { continue };
+                let Ok(figures) = &mut row.figures else {
+                    continue;
+                };
                 match measured {
                     Ok(one) => {
                         figures.rounds.extend(one.rounds);
@@ -147,22 +167,30 @@ impl Bench<'_> {
         let measured = join_all(rounds).await;
         // In each round the origin has received what the others asked as well; only the sum tells whether all came through.
         let came = async {
-            let requests =
-                measured.iter().flatten().flat_map(|one| &one.rounds).map(|round| round.requests).sum();
+            let requests = measured
+                .iter()
+                .flatten()
+                .flat_map(|one| &one.rounds)
+                .map(|round| round.requests)
+                .sum();
             let received = self.stage.received(self.behind).await? - before?;
             came_through(&self.scenario.load, requests, received)?;
             self.repeated(requests, received)
         };
         match came.await {
             Ok(()) => measured,
-            Err(wrong) => {
-                measured.into_iter().map(|one| one.and_then(|_| Err(Missing::Wrong(wrong.clone())))).collect()
-            }
+            Err(wrong) => measured
+                .into_iter()
+                .map(|one| one.and_then(|_| Err(Missing::Wrong(wrong.clone()))))
+                .collect(),
         }
     }
 
     /// Starts, checks and warms up everybody.
-    async fn warm<'a>(&self, candidates: &'a [Candidate]) -> Vec<(&'static str, Result<Ready<'a>, Missing>)> {
+    async fn warm<'a>(
+        &self,
+        candidates: &'a [Candidate],
+    ) -> Vec<(&'static str, Result<Ready<'a>, Missing>)> {
         let mut all = Vec::new();
         for candidate in candidates {
             all.push((candidate.name(), self.ready(candidate).await));
@@ -186,42 +214,79 @@ impl Bench<'_> {
             Candidate::Direct => None,
             _ => {
                 let setup = &self.scenario.setup;
-                Some(self.stage.start(candidate, setup, self.behind, self.place).await?)
+                Some(
+                    self.stage
+                        .start(candidate, setup, self.behind, self.place)
+                        .await?,
+                )
             }
         };
-        let ready = Ready { candidate, started, figures: Figures::default() };
+        let ready = Ready {
+            candidate,
+            started,
+            figures: Figures::default(),
+        };
         self.asked(&ready)?.check().await?;
         Ok(ready)
     }
 
     fn asked(&self, ready: &Ready<'_>) -> Result<Asked<'_>, Missing> {
-        let origin = self.stage.reached(self.behind, &self.scenario.setup, ready.candidate);
+        let origin = self
+            .stage
+            .reached(self.behind, &self.scenario.setup, ready.candidate);
         let address = match &ready.started {
             Some(started) => started.address,
-            None => *self.behind.addresses().first().ok_or(Missing::Unable("there is no origin"))?,
+            None => *self
+                .behind
+                .addresses()
+                .first()
+                .ok_or(Missing::Unable("there is no origin"))?,
         };
-        Ok(Asked { stage: self.stage, scenario: self.scenario, address, origin })
+        Ok(Asked {
+            stage: self.stage,
+            scenario: self.scenario,
+            address,
+            origin,
+        })
     }
 
     async fn warm_up(&self, ready: &mut Ready<'_>) -> Result<(), Missing> {
-        ready.figures.idle = ready.started.as_ref().map(|started| resident(started.process.group()) as f64);
+        ready.figures.idle = ready
+            .started
+            .as_ref()
+            .map(|started| resident(started.process.group()) as f64);
         let before = CpuTime::default();
-        self.load(ready, WARM_UP.min(self.times.duration), before).await.map(|_| ())
+        self.load(ready, WARM_UP.min(self.times.duration), before)
+            .await
+            .map(|_| ())
     }
 
     async fn round(&self, ready: &mut Ready<'_>) -> Result<(), Missing> {
-        let before = ready.started.as_ref().map(|started| CpuTime::of(started.process.group()));
-        let round = self.load(ready, self.times.duration, before.unwrap_or_default()).await?;
+        let before = ready
+            .started
+            .as_ref()
+            .map(|started| CpuTime::of(started.process.group()));
+        let round = self
+            .load(ready, self.times.duration, before.unwrap_or_default())
+            .await?;
         ready.figures.rounds.push(round);
         Ok(())
     }
 
     /// One load and what was used meanwhile; an error when a single request failed or was not what it should be.
-    async fn load(&self, ready: &mut Ready<'_>, time: Duration, before: CpuTime) -> Result<Round, Missing> {
+    async fn load(
+        &self,
+        ready: &mut Ready<'_>,
+        time: Duration,
+        before: CpuTime,
+    ) -> Result<Round, Missing> {
         let asked = self.asked(ready)?;
         let load = &self.scenario.load;
         let wrong = Missing::Wrong;
-        let group = ready.started.as_ref().map(|started| started.process.group());
+        let group = ready
+            .started
+            .as_ref()
+            .map(|started| started.process.group());
         let kept = load.handshakes.is_none() && !load.fresh;
         let warm_up = match self.scenario.setup.listen {
             _ if kept && load.connections >= MANY_CONNECTIONS => OPENING_MANY,
@@ -230,7 +295,12 @@ impl Bench<'_> {
         };
         let mut words = load.arguments(&self.scenario.setup, asked.address, &self.stage.material);
         let millis = |time: Duration| format!("{}ms", time.as_millis());
-        words.extend(["--duration".to_owned(), millis(time), "--warmup".to_owned(), millis(warm_up)]);
+        words.extend([
+            "--duration".to_owned(),
+            millis(time),
+            "--warmup".to_owned(),
+            millis(warm_up),
+        ]);
         let received = asked.origin.received().await.map_err(wrong)?;
         let ticks = CpuTicks::of(self.stage.cpus.proxy);
         let child = spawn(&self.stage.program, &words).map_err(Missing::NotRun)?;
@@ -263,7 +333,8 @@ impl Bench<'_> {
         self.repeated(ran.requests, received).map_err(wrong)?;
         let cpu = match steady {
             Some((from, to)) => {
-                let nothing = || wrong("the origin received nothing while it was measured".to_owned());
+                let nothing =
+                    || wrong("the origin received nothing while it was measured".to_owned());
                 Some(to.per_request(from).ok_or_else(nothing)?)
             }
             None => spent.map(|spent| spent.micros / ran.requests.max(1.0)),
@@ -301,7 +372,10 @@ struct Steady {
 impl Steady {
     async fn now(asked: &Asked<'_>, group: u32) -> Result<Self, String> {
         let received = asked.origin.received().await?;
-        Ok(Self { cpu: CpuTime::of(group), received })
+        Ok(Self {
+            cpu: CpuTime::of(group),
+            received,
+        })
     }
 
     fn per_request(self, from: Self) -> Option<f64> {

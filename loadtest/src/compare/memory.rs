@@ -99,12 +99,23 @@ impl Kind {
     }
 
     pub(super) fn setup(self) -> Setup {
-        let listen = if self == Self::Plain { Listen::Plain } else { Listen::Tls };
-        Setup { listen, ..Setup::PLAIN }
+        let listen = if self == Self::Plain {
+            Listen::Plain
+        } else {
+            Listen::Tls
+        };
+        Setup {
+            listen,
+            ..Setup::PLAIN
+        }
     }
 
     fn load(self, connections: usize) -> Load {
-        Load { connections, streams: usize::from(self == Self::Http2), ..Load::small() }
+        Load {
+            connections,
+            streams: usize::from(self == Self::Http2),
+            ..Load::small()
+        }
     }
 }
 
@@ -131,26 +142,36 @@ pub(super) async fn idle(stage: &Stage, candidates: &[Candidate], time: Duration
     };
     let mut running = Vec::new();
     for candidate in proxies(candidates) {
-        running.push((candidate.name(), stage.start(candidate, &setup, &behind, "idle").await));
+        running.push((
+            candidate.name(),
+            stage.start(candidate, &setup, &behind, "idle").await,
+        ));
     }
     sleep(SETTLE).await;
     let spent = |started: &super::stage::Started| CpuTime::of(started.process.group());
-    let before: Vec<_> = running.iter().map(|(_, started)| started.as_ref().ok().map(spent)).collect();
+    let before: Vec<_> = running
+        .iter()
+        .map(|(_, started)| started.as_ref().ok().map(spent))
+        .collect();
     sleep(time).await;
-    let rest =
-        |((candidate, started), before): ((_, Result<super::stage::Started, _>), Option<CpuTime>)| Idle {
-            candidate,
-            figures: started.map(|started| Rest {
-                resident: resident(started.process.group()) as f64,
-                cpu: spent(&started).since(before.unwrap_or_default()).micros / time.as_secs_f64(),
-            }),
-        };
+    let rest = |((candidate, started), before): (
+        (_, Result<super::stage::Started, _>),
+        Option<CpuTime>,
+    )| Idle {
+        candidate,
+        figures: started.map(|started| Rest {
+            resident: resident(started.process.group()) as f64,
+            cpu: spent(&started).since(before.unwrap_or_default()).micros / time.as_secs_f64(),
+        }),
+    };
     running.into_iter().zip(before).map(rest).collect()
 }
 
 /// Whoever is a proxy.
 fn proxies(candidates: &[Candidate]) -> impl Iterator<Item = &Candidate> {
-    candidates.iter().filter(|candidate| **candidate != Candidate::Direct)
+    candidates
+        .iter()
+        .filter(|candidate| **candidate != Candidate::Direct)
 }
 
 /// Each candidate with so many idle connections of one kind.
@@ -167,7 +188,11 @@ pub(super) async fn held(
             Ok(behind) => hold(stage, candidate, behind, kind, connections).await,
             Err(missing) => Err(missing.clone()),
         };
-        rows.push(Held { candidate: candidate.name(), kind, figures });
+        rows.push(Held {
+            candidate: candidate.name(),
+            kind,
+            figures,
+        });
     }
     rows
 }
@@ -180,13 +205,20 @@ async fn hold(
     connections: usize,
 ) -> Result<Grown, Missing> {
     let setup = kind.setup();
-    let started = stage.start(candidate, &setup, behind, "connections").await?;
+    let started = stage
+        .start(candidate, &setup, behind, "connections")
+        .await?;
     sleep(SETTLE / 2).await;
     let idle = resident(started.process.group()) as f64;
-    let mut words = kind.load(connections).arguments(&setup, started.address, Path::new(&stage.material));
+    let mut words =
+        kind.load(connections)
+            .arguments(&setup, started.address, Path::new(&stage.material));
     words.extend(["--hold".to_owned(), format!("{}s", HOLD.as_secs())]);
     let mut child = spawn(&stage.program, &words).map_err(Missing::NotRun)?;
-    let errors = child.stderr.take().ok_or_else(|| Missing::NotRun("the load has no output".to_owned()))?;
+    let errors = child
+        .stderr
+        .take()
+        .ok_or_else(|| Missing::NotRun("the load has no output".to_owned()))?;
     let mut lines = BufReader::new(errors).lines();
     let wait = async {
         let mut last = "it said nothing".to_owned();
@@ -200,14 +232,24 @@ async fn hold(
         }
         Err(last)
     };
-    let holding = timeout(OPENING_LIMIT, wait).await.unwrap_or_else(|_| Err("it took too long".to_owned()));
-    holding.map_err(|why| Missing::Wrong(format!("{connections} connections cannot be held: {why}")))?;
+    let holding = timeout(OPENING_LIMIT, wait)
+        .await
+        .unwrap_or_else(|_| Err("it took too long".to_owned()));
+    holding.map_err(|why| {
+        Missing::Wrong(format!("{connections} connections cannot be held: {why}"))
+    })?;
     sleep(HOLD / 3).await;
     let held = resident(started.process.group()) as f64;
-    let ran = finish(child, HOLD + OPENING_LIMIT).await.map_err(Missing::NotRun)?;
+    let ran = finish(child, HOLD + OPENING_LIMIT)
+        .await
+        .map_err(Missing::NotRun)?;
     match ran.trouble {
         Some(trouble) => Err(Missing::Wrong(trouble)),
-        None => Ok(Grown { connections, idle, held }),
+        None => Ok(Grown {
+            connections,
+            idle,
+            held,
+        }),
     }
 }
 
@@ -230,7 +272,9 @@ impl Held {
                 "candidate": candidate, "kind": kind, "connections": grown.connections, "rss_idle_kib": grown.idle,
                 "rss_held_kib": grown.held, "kib_per_connection": grown.each(),
             }),
-            Err(missing) => json!({ "candidate": candidate, "kind": kind, "missing": missing.text() }),
+            Err(missing) => {
+                json!({ "candidate": candidate, "kind": kind, "missing": missing.text() })
+            }
         }
     }
 }

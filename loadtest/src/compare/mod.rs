@@ -148,13 +148,23 @@ pub fn select(names: &[String], growth: bool) -> Result<(Vec<Scenario>, Vec<Swee
         .chain(swept.iter().map(|sweep| sweep.name))
         .collect();
     if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
-        return Err(format!("{unknown:?} is none; there are {}", known.join(", ")));
+        return Err(format!(
+            "{unknown:?} is none; there are {}",
+            known.join(", ")
+        ));
     }
     let named = |name: &str| names.iter().any(|wanted| wanted == name);
     let memory = named(MEMORY) || names.is_empty();
-    let scenarios = all.iter().filter(|one| names.is_empty() || named(&one.name)).cloned().collect();
-    let sweeps =
-        swept.iter().filter(|one| named(one.name) || (names.is_empty() && growth)).cloned().collect();
+    let scenarios = all
+        .iter()
+        .filter(|one| names.is_empty() || named(&one.name))
+        .cloned()
+        .collect();
+    let sweeps = swept
+        .iter()
+        .filter(|one| named(one.name) || (names.is_empty() && growth))
+        .cloned()
+        .collect();
     Ok((scenarios, sweeps, memory))
 }
 
@@ -165,16 +175,28 @@ impl Comparison {
     /// When there is no origin, folder or certificate to begin with.
     pub async fn run(&self, mut told: impl FnMut(&str)) -> Result<Results, StartError> {
         let stage = Stage::set(self.program.clone(), &self.folder, self.cpus.clone()).await?;
-        let times = Times { rounds: self.rounds, duration: self.duration, at_once: self.at_once };
-        let mut results = Results { configurations: self.configurations(), ..Results::default() };
+        let times = Times {
+            rounds: self.rounds,
+            duration: self.duration,
+            at_once: self.at_once,
+        };
+        let mut results = Results {
+            configurations: self.configurations(),
+            ..Results::default()
+        };
         for scenario in &self.scenarios {
-            let outcome = measure::scenario(&stage, scenario, &self.candidates, times, &scenario.name).await;
+            let outcome =
+                measure::scenario(&stage, scenario, &self.candidates, times, &scenario.name).await;
             told(&outcome.to_markdown());
             results.outcomes.push(outcome);
         }
         if self.memory {
-            results.idle =
-                memory::idle(&stage, &self.candidates, self.duration.max(Duration::from_secs(5))).await;
+            results.idle = memory::idle(
+                &stage,
+                &self.candidates,
+                self.duration.max(Duration::from_secs(5)),
+            )
+            .await;
             for kind in KINDS {
                 let rows = memory::held(&stage, &self.candidates, kind, self.connections).await;
                 results.held.extend(rows);
@@ -189,7 +211,10 @@ impl Comparison {
                 let place = format!("{}/{x}", sweep.name);
                 outcomes.push(measure::scenario(&stage, scenario, &swept, times, &place).await);
             }
-            let growth = Growth { sweep: sweep.clone(), outcomes };
+            let growth = Growth {
+                sweep: sweep.clone(),
+                outcomes,
+            };
             told(&growth.to_markdown());
             results.growth.push(growth);
         }
@@ -202,8 +227,11 @@ impl Comparison {
         let bare = self.candidates.iter().filter_map(Candidate::bare);
         for candidate in self.candidates.iter().cloned().chain(bare) {
             for scenario in &self.scenarios {
-                let Some(files) = written(&candidate, &scenario.setup) else { continue };
-                let same = |one: &&mut Configured| one.candidate == candidate.name() && one.files == files;
+                let Some(files) = written(&candidate, &scenario.setup) else {
+                    continue;
+                };
+                let same =
+                    |one: &&mut Configured| one.candidate == candidate.name() && one.files == files;
                 match found.iter_mut().find(same) {
                     Some(one) => one.scenarios.push(scenario.name.clone()),
                     None => found.push(Configured {
@@ -224,8 +252,15 @@ fn written(candidate: &Candidate, setup: &Setup) -> Option<Vec<(String, String)>
     let at = |port: u16| std::net::SocketAddr::from(([127, 0, 0, 1], port));
     let upstreams = [at(9001), at(9002)];
     // The first routes tell what all of them look like.
-    let setup = &Setup { routes: setup.routes.min(SHOWN_ROUTES), ..setup.clone() };
-    let count = if matches!(setup.upstream, Upstream::Failing | Upstream::Pair) { 2 } else { 1 };
+    let setup = &Setup {
+        routes: setup.routes.min(SHOWN_ROUTES),
+        ..setup.clone()
+    };
+    let count = if matches!(setup.upstream, Upstream::Failing | Upstream::Pair) {
+        2
+    } else {
+        1
+    };
     let wanted = Wanted {
         setup,
         listen: at(8000),
@@ -235,7 +270,12 @@ fn written(candidate: &Candidate, setup: &Setup) -> Option<Vec<(String, String)>
         folder: Path::new("/folder"),
     };
     let files = configuration(candidate, &wanted).ok()?;
-    Some(files.into_iter().map(|(name, text)| (name.to_owned(), text)).collect())
+    Some(
+        files
+            .into_iter()
+            .map(|(name, text)| (name.to_owned(), text))
+            .collect(),
+    )
 }
 
 impl Results {
@@ -245,15 +285,24 @@ impl Results {
         let fine = |missing: &Missing| matches!(missing, Missing::Unable(_));
         let swept = self.growth.iter().flat_map(|growth| &growth.outcomes);
         self.outcomes.iter().chain(swept).all(Outcome::is_good)
-            && self.idle.iter().all(|row| row.figures.as_ref().map_or_else(fine, |_| true))
-            && self.held.iter().all(|row| row.figures.as_ref().map_or_else(fine, |_| true))
+            && self
+                .idle
+                .iter()
+                .all(|row| row.figures.as_ref().map_or_else(fine, |_| true))
+            && self
+                .held
+                .iter()
+                .all(|row| row.figures.as_ref().map_or_else(fine, |_| true))
     }
 
     /// Everything, each round too.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let configurations = self.configurations.iter().map(|one| {
-            let files = one.files.iter().map(|(name, text)| json!({ "name": name, "text": text }));
+            let files = one
+                .files
+                .iter()
+                .map(|(name, text)| json!({ "name": name, "text": text }));
             json!({
                 "candidate": one.candidate, "scenarios": one.scenarios, "command": one.command,
                 "files": files.collect::<Vec<_>>(),
@@ -274,16 +323,20 @@ impl Growth {
     #[must_use]
     pub fn points(&self, candidate: &str) -> Vec<(f64, crate::stats::Spread)> {
         let numbers = self.sweep.points.iter().map(|(x, _)| *x);
-        let found =
-            |(x, outcome): (f64, &Outcome)| Some((x, outcome.figures(candidate)?.spread(|round| round.cpu)?));
+        let found = |(x, outcome): (f64, &Outcome)| {
+            Some((x, outcome.figures(candidate)?.spread(|round| round.cpu)?))
+        };
         numbers.zip(&self.outcomes).filter_map(found).collect()
     }
 
     /// The exponent of a power or the slope of a line through the medians.
     #[must_use]
     pub fn fit(&self, candidate: &str) -> Option<f64> {
-        let medians: Vec<_> =
-            self.points(candidate).into_iter().map(|(x, spread)| (x, spread.median)).collect();
+        let medians: Vec<_> = self
+            .points(candidate)
+            .into_iter()
+            .map(|(x, spread)| (x, spread.median))
+            .collect();
         match self.sweep.fit {
             Fit::Power => crate::stats::exponent(&medians),
             Fit::Line => crate::stats::slope(&medians),
@@ -293,14 +346,19 @@ impl Growth {
     /// Whoever was measured.
     #[must_use]
     pub fn candidates(&self) -> Vec<&'static str> {
-        self.outcomes.first().map_or_else(Vec::new, |one| one.rows.iter().map(|row| row.candidate).collect())
+        self.outcomes.first().map_or_else(Vec::new, |one| {
+            one.rows.iter().map(|row| row.candidate).collect()
+        })
     }
 
     fn to_json(&self) -> Value {
         let points = self.sweep.points.iter().zip(&self.outcomes);
-        let points = points.map(|((x, _), outcome)| json!({ "x": x, "rows": outcome.to_json()["rows"] }));
-        let fits =
-            self.candidates().into_iter().map(|name| json!({ "candidate": name, "fit": self.fit(name) }));
+        let points =
+            points.map(|((x, _), outcome)| json!({ "x": x, "rows": outcome.to_json()["rows"] }));
+        let fits = self
+            .candidates()
+            .into_iter()
+            .map(|name| json!({ "candidate": name, "fit": self.fit(name) }));
         json!({
             "sweep": self.sweep.name,
             "title": self.sweep.title,
@@ -324,9 +382,16 @@ mod tests {
             Ok::<_, String>((scenarios.len(), sweeps.len(), memory))
         };
         assert_eq!(names(&[], false), Ok((catalogue().len(), 0, true)));
-        assert_eq!(names(&[], true), Ok((catalogue().len(), sweeps().len(), true)));
+        assert_eq!(
+            names(&[], true),
+            Ok((catalogue().len(), sweeps().len(), true))
+        );
         assert_eq!(names(&["h1", "growth-routes"], true), Ok((1, 1, false)));
         assert_eq!(names(&["memory"], false), Ok((0, 0, true)));
-        assert!(names(&["nothing"], false).unwrap_err().contains("growth-bodies"));
+        assert!(
+            names(&["nothing"], false)
+                .unwrap_err()
+                .contains("growth-bodies")
+        );
     }
 }

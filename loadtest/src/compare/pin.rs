@@ -52,13 +52,17 @@ impl Cpus {
 #[cfg(target_os = "linux")]
 fn allowed() -> Vec<usize> {
     let set = sched_getaffinity(None).unwrap_or_default();
-    (0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect()
+    (0..CpuSet::MAX_CPU)
+        .filter(|cpu| set.is_set(*cpu))
+        .collect()
 }
 
 #[cfg(target_os = "linux")]
 fn set(cpus: &[usize]) {
     let mut set = CpuSet::new();
-    cpus.iter().filter(|cpu| **cpu < CpuSet::MAX_CPU).for_each(|cpu| set.set(*cpu));
+    cpus.iter()
+        .filter(|cpu| **cpu < CpuSet::MAX_CPU)
+        .for_each(|cpu| set.set(*cpu));
     if let Err(error) = sched_setaffinity(None, &set) {
         eprintln!("outrigger-loadtest: cannot stay on CPUs {cpus:?}: {error}");
     }
@@ -81,7 +85,13 @@ mod tests {
         let all = allowed();
         let cpus = Cpus::choose(None, &[]);
         assert_eq!(cpus.are_apart(), all.len() > 1);
-        assert_eq!(Cpus::choose(Some(7), &[3, 4]), Cpus { proxy: 7, load: vec![3, 4] });
+        assert_eq!(
+            Cpus::choose(Some(7), &[3, 4]),
+            Cpus {
+                proxy: 7,
+                load: vec![3, 4]
+            }
+        );
         // On a thread of its own: the others of this process keep theirs.
         let inside = std::thread::spawn(move || {
             let inside = cpus.for_proxy(allowed);

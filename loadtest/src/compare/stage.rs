@@ -70,10 +70,17 @@ pub(super) struct Started {
 
 impl Stage {
     /// Makes the folder and everything in it, and starts the origins.
-    pub(super) async fn set(program: PathBuf, folder: &Path, cpus: Cpus) -> Result<Self, StartError> {
+    pub(super) async fn set(
+        program: PathBuf,
+        folder: &Path,
+        cpus: Cpus,
+    ) -> Result<Self, StartError> {
         let material = folder.join("material");
         material::make(&material)?;
-        let problem = |source: io::Error| StartError::Folder { path: folder.to_path_buf(), source };
+        let problem = |source: io::Error| StartError::Folder {
+            path: folder.to_path_buf(),
+            source,
+        };
         let folder = std::fs::canonicalize(folder).map_err(problem)?;
         let material = folder.join("material");
         cpus.stay();
@@ -81,11 +88,23 @@ impl Stage {
         // One that was left behind by a run that was killed.
         let _ = std::fs::remove_file(&socket);
         let log = folder.join("origin.log");
-        let origin = Origin::start(&program, &ON_A_PORT, &log, None).await.map_err(StartError::Origin)?;
+        let origin = Origin::start(&program, &ON_A_PORT, &log, None)
+            .await
+            .map_err(StartError::Origin)?;
         let (log, path) = (folder.join("unix.log"), socket.display().to_string());
         let (words, stats) = (["--unix", &path], Some(Stats::Unix(socket.clone())));
-        let unix = Origin::start(&program, &words, &log, stats).await.map_err(StartError::Origin)?;
-        Ok(Self { program, cpus, folder, material, origin, socket, unix })
+        let unix = Origin::start(&program, &words, &log, stats)
+            .await
+            .map_err(StartError::Origin)?;
+        Ok(Self {
+            program,
+            cpus,
+            folder,
+            material,
+            origin,
+            socket,
+            unix,
+        })
     }
 
     /// What a scenario's proxies send to.
@@ -95,12 +114,18 @@ impl Stage {
             Upstream::Http | Upstream::Grpc | Upstream::Socket => Ok(Behind::Shared(&self.origin)),
             Upstream::Failing => {
                 let words = ["a fail=20%", "b"].map(str::to_owned);
-                Origin::endpoints(&self.program, &words, &log).await.map(Behind::Own)
+                Origin::endpoints(&self.program, &words, &log)
+                    .await
+                    .map(Behind::Own)
             }
-            Upstream::Pair => Origin::pair(&self.program, &self.folder).await.map(Behind::Own),
+            Upstream::Pair => Origin::pair(&self.program, &self.folder)
+                .await
+                .map(Behind::Own),
             Upstream::Endpoints(count) => {
                 let words: Vec<_> = (0..count).map(|number| format!("e{number}")).collect();
-                Origin::endpoints(&self.program, &words, &log).await.map(Behind::Own)
+                Origin::endpoints(&self.program, &words, &log)
+                    .await
+                    .map(Behind::Own)
             }
         }
     }
@@ -145,13 +170,19 @@ impl Stage {
             folder: &folder,
         };
         let files = configuration(candidate, &wanted).map_err(Missing::Unable)?;
-        let Some((main, others)) = files.split_first() else { return Err(Missing::Unable("has no files")) };
+        let Some((main, others)) = files.split_first() else {
+            return Err(Missing::Unable("has no files"));
+        };
         for (name, text) in others {
             std::fs::write(folder.join(name), text).map_err(not_run)?;
         }
-        let spawned = self
-            .cpus
-            .for_proxy(|| candidate.spawn(&folder, (main.0, &main.1), &format!("{}.log", candidate.name())));
+        let spawned = self.cpus.for_proxy(|| {
+            candidate.spawn(
+                &folder,
+                (main.0, &main.1),
+                &format!("{}.log", candidate.name()),
+            )
+        });
         let mut process = spawned.map_err(Missing::NotRun)?;
         process.listens(address).await.map_err(Missing::NotRun)?;
         Ok(Started { process, address })
@@ -159,20 +190,35 @@ impl Stage {
 }
 
 impl Origin {
-    async fn start(program: &Path, words: &[&str], log: &Path, stats: Option<Stats>) -> Result<Self, String> {
+    async fn start(
+        program: &Path,
+        words: &[&str],
+        log: &Path,
+        stats: Option<Stats>,
+    ) -> Result<Self, String> {
         let mut command = Command::new(program);
         command.arg("origin").args(words);
         let mut process = Process::spawn(command, log)?;
         match stats {
             Some(stats) => {
                 process.says("listening unix=").await?;
-                Ok(Self { processes: vec![process], addresses: Vec::new(), stats: vec![stats] })
+                Ok(Self {
+                    processes: vec![process],
+                    addresses: Vec::new(),
+                    stats: vec![stats],
+                })
             }
             None => {
                 let address = process.says("listening address=").await?;
-                let address = address.parse().map_err(|_| format!("{address:?} is no address"))?;
+                let address = address
+                    .parse()
+                    .map_err(|_| format!("{address:?} is no address"))?;
                 let (addresses, stats) = (vec![address], vec![Stats::Tcp(address)]);
-                Ok(Self { processes: vec![process], addresses, stats })
+                Ok(Self {
+                    processes: vec![process],
+                    addresses,
+                    stats,
+                })
             }
         }
     }
@@ -196,10 +242,19 @@ impl Origin {
         });
         let mut process = Process::spawn(command, log)?;
         let control = process.says("listening control=").await?;
-        let control = control.parse().map_err(|_| format!("{control:?} is no address"))?;
+        let control = control
+            .parse()
+            .map_err(|_| format!("{control:?} is no address"))?;
         let lines = process.said("listening name=");
-        let addresses = lines.iter().filter_map(|line| line.split_once("address=")?.1.parse().ok()).collect();
-        Ok(Self { processes: vec![process], addresses, stats: vec![Stats::Tcp(control)] })
+        let addresses = lines
+            .iter()
+            .filter_map(|line| line.split_once("address=")?.1.parse().ok())
+            .collect();
+        Ok(Self {
+            processes: vec![process],
+            addresses,
+            stats: vec![Stats::Tcp(control)],
+        })
     }
 
     /// Requests that it has received so far.
@@ -221,16 +276,23 @@ impl Stats {
                 Self::Unix(path) => ask(UnixStream::connect(path).await?).await,
             }
         };
-        let text = timeout(STATS_LIMIT, asked).await.map_err(|_| "the origin does not answer".to_owned())?;
+        let text = timeout(STATS_LIMIT, asked)
+            .await
+            .map_err(|_| "the origin does not answer".to_owned())?;
         let text = text.map_err(|error| format!("the origin: {error}"))?;
         let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-        let value: Value = serde_json::from_str(body).map_err(|error| format!("the origin: {error}"))?;
-        value["requests"].as_f64().ok_or_else(|| "the origin does not count".to_owned())
+        let value: Value =
+            serde_json::from_str(body).map_err(|error| format!("the origin: {error}"))?;
+        value["requests"]
+            .as_f64()
+            .ok_or_else(|| "the origin does not count".to_owned())
     }
 }
 
 async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<String> {
-    stream.write_all(b"GET /stats HTTP/1.1\r\nhost: origin\r\nconnection: close\r\n\r\n").await?;
+    stream
+        .write_all(b"GET /stats HTTP/1.1\r\nhost: origin\r\nconnection: close\r\n\r\n")
+        .await?;
     let mut text = String::new();
     stream.read_to_string(&mut text).await?;
     Ok(text)

@@ -30,12 +30,25 @@ impl CpuTime {
     pub(super) fn of(group: u32) -> Self {
         let mut sum = Self::default();
         for (folder, fields) in members(group) {
-            let field = |index: usize| fields.get(index).and_then(|text| text.parse().ok()).unwrap_or(0);
+            let field = |index: usize| {
+                fields
+                    .get(index)
+                    .and_then(|text| text.parse().ok())
+                    .unwrap_or(0)
+            };
             sum.user += field(11);
             sum.system += field(12);
-            for task in fs::read_dir(folder.join("task")).into_iter().flatten().flatten() {
+            for task in fs::read_dir(folder.join("task"))
+                .into_iter()
+                .flatten()
+                .flatten()
+            {
                 let text = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
-                sum.nanos += text.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0);
+                sum.nanos += text
+                    .split(' ')
+                    .next()
+                    .and_then(|nanos| nanos.parse().ok())
+                    .unwrap_or(0);
             }
         }
         sum
@@ -44,7 +57,10 @@ impl CpuTime {
     /// What was spent since an earlier reading.
     pub(super) fn since(self, earlier: Self) -> Spent {
         let less = |now: u64, then: u64| now.saturating_sub(then) as f64;
-        let (user, system) = (less(self.user, earlier.user), less(self.system, earlier.system));
+        let (user, system) = (
+            less(self.user, earlier.user),
+            less(self.system, earlier.system),
+        );
         let ticks = user + system;
         Spent {
             micros: less(self.nanos, earlier.nanos) / 1e3,
@@ -71,7 +87,12 @@ fn members(group: u32) -> impl Iterator<Item = (PathBuf, Vec<String>)> {
         let folder = PathBuf::from(format!("/proc/{number}"));
         let text = fs::read_to_string(folder.join("stat")).ok()?;
         // The name may hold anything, but nothing behind it holds a bracket.
-        let fields: Vec<_> = text.rsplit_once(')')?.1.split_whitespace().map(str::to_owned).collect();
+        let fields: Vec<_> = text
+            .rsplit_once(')')?
+            .1
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect();
         let is_member = fields.get(2)?.parse() == Ok(group) && fields[0] != "Z";
         is_member.then_some((folder, fields))
     })
@@ -90,8 +111,14 @@ impl CpuTicks {
     pub(super) fn of(cpu: usize) -> Self {
         let text = fs::read_to_string("/proc/stat").unwrap_or_default();
         let name = format!("cpu{cpu} ");
-        let line = text.lines().find_map(|line| line.strip_prefix(&name)).unwrap_or_default();
-        let fields: Vec<u64> = line.split_whitespace().filter_map(|field| field.parse().ok()).collect();
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(&name))
+            .unwrap_or_default();
+        let fields: Vec<u64> = line
+            .split_whitespace()
+            .filter_map(|field| field.parse().ok())
+            .collect();
         // user nice system idle iowait irq softirq steal
         let field = |index: usize| fields.get(index).copied().unwrap_or(0);
         Self {
@@ -105,7 +132,10 @@ impl CpuTicks {
     pub(super) fn since(self, earlier: Self) -> (f64, f64) {
         let all = self.all.saturating_sub(earlier.all).max(1) as f64;
         let share = |now: u64, then: u64| now.saturating_sub(then) as f64 / all;
-        (share(self.busy, earlier.busy), share(self.steal, earlier.steal))
+        (
+            share(self.busy, earlier.busy),
+            share(self.steal, earlier.steal),
+        )
     }
 }
 
@@ -115,16 +145,29 @@ pub fn machine() -> Vec<(&'static str, String)> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let after = |text: &str, name: &str| {
         let line = text.lines().find(|line| line.starts_with(name))?;
-        line.split_once(':').map(|(_, value)| value.trim().to_owned())
+        line.split_once(':')
+            .map(|(_, value)| value.trim().to_owned())
     };
     let cpus = read("/proc/cpuinfo");
-    let count = cpus.lines().filter(|line| line.starts_with("processor")).count();
+    let count = cpus
+        .lines()
+        .filter(|line| line.starts_with("processor"))
+        .count();
     let memory = after(&read("/proc/meminfo"), "MemTotal").unwrap_or_default();
     let congestion = read("/proc/sys/net/ipv4/tcp_congestion_control");
     vec![
-        ("processor", format!("{count} × {}", after(&cpus, "model name").unwrap_or_default())),
+        (
+            "processor",
+            format!(
+                "{count} × {}",
+                after(&cpus, "model name").unwrap_or_default()
+            ),
+        ),
         ("memory", memory),
-        ("kernel", format!("Linux {}", read("/proc/sys/kernel/osrelease").trim())),
+        (
+            "kernel",
+            format!("Linux {}", read("/proc/sys/kernel/osrelease").trim()),
+        ),
         ("TCP congestion control", congestion.trim().to_owned()),
     ]
 }
@@ -145,7 +188,10 @@ mod tests {
     async fn a_group_is_its_process_with_all_its_children() {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", "sh -c 'echo ready; i=0; while :; do i=$((i+1)); done' & wait"]);
+        command.args([
+            "-c",
+            "sh -c 'echo ready; i=0; while :; do i=$((i+1)); done' & wait",
+        ]);
         let mut process = Process::spawn(command, &folder.path().join("log")).unwrap();
         process.says("ready").await.unwrap();
         let group = process.group();
@@ -162,13 +208,24 @@ mod tests {
                 tokio::time::sleep(std::time::Duration::from_millis(10)).await;
             }
         };
-        tokio::time::timeout(std::time::Duration::from_secs(20), gone).await.unwrap();
+        tokio::time::timeout(std::time::Duration::from_secs(20), gone)
+            .await
+            .unwrap();
     }
 
     #[test]
     fn shares_of_a_cpu_are_shares() {
-        let earlier = CpuTicks { busy: 10, steal: 1, all: 100 };
-        let (busy, steal) = CpuTicks { busy: 60, steal: 11, all: 200 }.since(earlier);
+        let earlier = CpuTicks {
+            busy: 10,
+            steal: 1,
+            all: 100,
+        };
+        let (busy, steal) = CpuTicks {
+            busy: 60,
+            steal: 11,
+            all: 200,
+        }
+        .since(earlier);
         assert_eq!((busy, steal), (0.5, 0.1));
         assert!(CpuTicks::of(0).all > 0);
     }

@@ -48,9 +48,17 @@ mod precise {
             if left.is_zero() {
                 return Ok(());
             }
-            let value =
-                Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
-            let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: value };
+            let value = Timespec {
+                tv_sec: left.as_secs().cast_signed(),
+                tv_nsec: left.subsec_nanos().into(),
+            };
+            let once = Itimerspec {
+                it_interval: Timespec {
+                    tv_sec: 0,
+                    tv_nsec: 0,
+                },
+                it_value: value,
+            };
             timerfd_settime(timer, TimerfdTimerFlags::empty(), &once)?;
             loop {
                 let mut ready = timer.readable().await?;

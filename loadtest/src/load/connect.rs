@@ -53,7 +53,11 @@ impl Dialer {
     /// The places of a run are counted.
     pub(super) fn new(run: &Run, place: usize) -> Self {
         let source = run.plan.source(place);
-        Self { source, tls: run.tls.as_ref().map(Tls::place), known: Cell::new(false) }
+        Self {
+            source,
+            tls: run.tls.as_ref().map(Tls::place),
+            known: Cell::new(false),
+        }
     }
 
     /// Opens a connection.
@@ -63,13 +67,21 @@ impl Dialer {
             Endpoint::Tcp(address) => self.reach(*address).await.and_then(Stream::tcp),
             Endpoint::Unix(path) => UnixStream::connect(path).await.map(Stream::Unix),
         };
-        let stream =
-            opened.map_err(|error| Broken::Failed(Failure::new(FailureKind::Connect, error.to_string())))?;
+        let stream = opened.map_err(|error| {
+            Broken::Failed(Failure::new(FailureKind::Connect, error.to_string()))
+        })?;
         add(&traffic.connections, 1);
-        let stream = Counted { stream, received: Rc::default(), traffic: Rc::clone(traffic) };
+        let stream = Counted {
+            stream,
+            received: Rc::default(),
+            traffic: Rc::clone(traffic),
+        };
         match &self.tls {
             None => Ok(Wire::Plain(stream)),
-            Some(tls) => self.secure(tls, stream, traffic).await.map_err(Broken::Failed),
+            Some(tls) => self
+                .secure(tls, stream, traffic)
+                .await
+                .map_err(Broken::Failed),
         }
     }
 
@@ -82,12 +94,20 @@ impl Dialer {
         socket.connect(address).await
     }
 
-    async fn secure(&self, tls: &TlsPlace, stream: Counted, traffic: &Traffic) -> Result<Wire, Failure> {
+    async fn secure(
+        &self,
+        tls: &TlsPlace,
+        stream: Counted,
+        traffic: &Traffic,
+    ) -> Result<Wire, Failure> {
         let (stream, resumed) = tls.handshake(stream).await?;
         add(&traffic.handshakes, 1);
         add(&traffic.resumed, usize::from(resumed));
         if tls.resume && self.known.replace(true) && !resumed {
-            return Err(Failure::new(FailureKind::NotResumed, "a full handshake after an earlier one"));
+            return Err(Failure::new(
+                FailureKind::NotResumed,
+                "a full handshake after an earlier one",
+            ));
         }
         Ok(Wire::Tls(Box::new(stream)))
     }
@@ -136,7 +156,11 @@ impl AsyncRead for Counted {
 }
 
 impl AsyncWrite for Counted {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let poll = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.note_sent(poll)
     }
@@ -174,13 +198,21 @@ macro_rules! either {
 }
 
 impl AsyncRead for Wire {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         either!(self.get_mut(), poll_read(cx, buf))
     }
 }
 
 impl AsyncWrite for Wire {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         either!(self.get_mut(), poll_write(cx, buf))
     }
 

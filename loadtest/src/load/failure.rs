@@ -44,13 +44,21 @@ pub(super) struct Failure {
 
 impl Failure {
     pub(super) fn new(kind: FailureKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into() }
+        Self {
+            kind,
+            detail: detail.into(),
+        }
     }
 
     /// Sorts an error by the first thing in its chain of causes that is known.
     pub(super) fn of(error: &(dyn Error + 'static)) -> Self {
-        let kind = causes(error).find_map(kind_of).unwrap_or(FailureKind::Protocol);
-        Self { kind, detail: explain(error) }
+        let kind = causes(error)
+            .find_map(kind_of)
+            .unwrap_or(FailureKind::Protocol);
+        Self {
+            kind,
+            detail: explain(error),
+        }
     }
 }
 
@@ -79,11 +87,13 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
 
 /// An error with all its causes on one line.
 fn explain(error: &(dyn Error + 'static)) -> String {
-    causes(error).skip(1).fold(error.to_string(), |mut text, cause| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, ": {cause}");
-        text
-    })
+    causes(error)
+        .skip(1)
+        .fold(error.to_string(), |mut text, cause| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, ": {cause}");
+            text
+        })
 }
 
 fn kind_of(error: &(dyn Error + 'static)) -> Option<FailureKind> {
@@ -105,7 +115,9 @@ fn kind_of_io(error: &io::Error) -> Option<FailureKind> {
 fn kind_of_h2(error: &h2::Error) -> Option<FailureKind> {
     match error.get_io() {
         Some(error) => kind_of_io(error),
-        None if error.is_remote() && (error.is_reset() || error.is_go_away()) => Some(FailureKind::Reset),
+        None if error.is_remote() && (error.is_reset() || error.is_go_away()) => {
+            Some(FailureKind::Reset)
+        }
         None => Some(FailureKind::Protocol),
     }
 }
@@ -113,9 +125,11 @@ fn kind_of_h2(error: &h2::Error) -> Option<FailureKind> {
 /// Whether the peer says that it has not looked at the request: refused, or above the last stream of a GOAWAY
 /// (RFC 9113 §8.7). Such a request may be sent again whatever its method.
 pub(super) fn is_unprocessed(error: &(dyn Error + 'static)) -> bool {
-    causes(error).filter_map(|cause| cause.downcast_ref::<h2::Error>()).any(|error| {
-        let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
-        let left_out = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
-        error.is_remote() && (refused || left_out)
-    })
+    causes(error)
+        .filter_map(|cause| cause.downcast_ref::<h2::Error>())
+        .any(|error| {
+            let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+            let left_out = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
+            error.is_remote() && (refused || left_out)
+        })
 }

@@ -26,7 +26,11 @@ impl Client for Handshake {
     async fn attempt(&mut self, lane: &Lane, _: u64) -> Result<Answer, Broken> {
         let stream = self.0.connect(lane).await?;
         goodbye(stream).await.map_err(Broken::Failed)?;
-        Ok(Answer { status: None, length: 0, verdict: Ok(()) })
+        Ok(Answer {
+            status: None,
+            length: 0,
+            verdict: Ok(()),
+        })
     }
 
     /// Never: each ends with its handshake.
@@ -36,7 +40,9 @@ impl Client for Handshake {
 }
 
 async fn goodbye(mut stream: Wire) -> Result<(), Failure> {
-    poll_fn(|cx| Pin::new(&mut stream).poll_shutdown(cx)).await.map_err(|error| Failure::of(&error))?;
+    poll_fn(|cx| Pin::new(&mut stream).poll_shutdown(cx))
+        .await
+        .map_err(|error| Failure::of(&error))?;
     let mut spoken = false;
     loop {
         match stream.read(&mut [0; 1024]).await {

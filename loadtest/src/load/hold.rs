@@ -34,13 +34,20 @@ pub struct Held {
 impl Holding {
     pub(super) fn new(wanted: usize) -> Self {
         let (open, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { wanted, open, failed, complete: watch::Sender::new(false) }
+        Self {
+            wanted,
+            open,
+            failed,
+            complete: watch::Sender::new(false),
+        }
     }
 
     /// What there is once all have been tried.
     pub(super) fn held(&self) -> Option<Held> {
-        let held =
-            Held { open: self.open.load(Ordering::Relaxed), failed: self.failed.load(Ordering::Relaxed) };
+        let held = Held {
+            open: self.open.load(Ordering::Relaxed),
+            failed: self.failed.load(Ordering::Relaxed),
+        };
         (held.open + held.failed >= self.wanted).then_some(held)
     }
 
@@ -60,7 +67,11 @@ impl Holding {
 
     async fn all_tried(&self) {
         // The sender lives as long as `self`.
-        let _ = self.complete.subscribe().wait_for(|complete| *complete).await;
+        let _ = self
+            .complete
+            .subscribe()
+            .wait_for(|complete| *complete)
+            .await;
     }
 }
 
@@ -76,7 +87,11 @@ impl Lane {
         let (slot, finished, outcome) = {
             // Never closed.
             let _turn = self.turnstile.acquire().await;
-            let slot = Slot { intended: Instant::now(), measured: true, number };
+            let slot = Slot {
+                intended: Instant::now(),
+                measured: true,
+                number,
+            };
             let outcome = self.request(&mut client, &mut TimeLimit::new(), slot).await;
             (slot, Instant::now(), outcome)
         };
@@ -96,7 +111,10 @@ impl Lane {
             outcome
         } else {
             holding.lost();
-            Err(Failure::new(FailureKind::Closed, "the peer closed a connection that was to be kept open"))
+            Err(Failure::new(
+                FailureKind::Closed,
+                "the peer closed a connection that was to be kept open",
+            ))
         };
         self.enter(slot, finished, outcome);
     }

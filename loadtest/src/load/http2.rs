@@ -51,7 +51,10 @@ struct State {
 impl Client for Http2 {
     async fn attempt(&mut self, lane: &Lane, number: u64) -> Result<Answer, Broken> {
         if lane.run.plan.connection_per_request {
-            return Open::new(&self.dialer, lane).await?.exchange(lane, number).await;
+            return Open::new(&self.dialer, lane)
+                .await?
+                .exchange(lane, number)
+                .await;
         }
         let mut open = match self.own.take() {
             Some(open) if !open.state.closed.get() => open,
@@ -67,13 +70,21 @@ impl Client for Http2 {
     }
 
     async fn is_open(&mut self, _: &Lane) -> bool {
-        self.shared.lock().await.as_ref().is_some_and(|open| !open.state.closed.get())
+        self.shared
+            .lock()
+            .await
+            .as_ref()
+            .is_some_and(|open| !open.state.closed.get())
     }
 }
 
 impl Http2 {
     pub(super) fn new(dialer: Dialer) -> Self {
-        Self { dialer: Rc::new(dialer), shared: Rc::default(), own: None }
+        Self {
+            dialer: Rc::new(dialer),
+            shared: Rc::default(),
+            own: None,
+        }
     }
 
     async fn connection(&self, lane: &Lane) -> Result<Open, Broken> {
@@ -87,7 +98,10 @@ impl Http2 {
     /// Lets the next attempt open a new connection; what is in flight on the old one may finish.
     async fn forget(&self, broken: &Open) {
         let mut shared = self.shared.lock().await;
-        if shared.as_ref().is_some_and(|open| Rc::ptr_eq(&open.state, &broken.state)) {
+        if shared
+            .as_ref()
+            .is_some_and(|open| Rc::ptr_eq(&open.state, &broken.state))
+        {
             *shared = None;
         }
     }
@@ -144,17 +158,30 @@ impl Open {
         let response = response.await.map_err(|error| self.broken(true, &error))?;
         self.state.proven.set(true);
         let status = response.status();
-        let mut inspection =
-            lane.run.verifier.inspect(status, announced(response.headers(), CHECKSUM_HEADER));
+        let mut inspection = lane
+            .run
+            .verifier
+            .inspect(status, announced(response.headers(), CHECKSUM_HEADER));
         inspection.grpc(response.headers());
         let mut body = response.into_body();
-        while let Some(data) = next(&mut body).await.map_err(|error| Broken::Failed(Failure::of(&error)))? {
+        while let Some(data) = next(&mut body)
+            .await
+            .map_err(|error| Broken::Failed(Failure::of(&error)))?
+        {
             inspection.data(&data);
         }
-        if let Some(trailers) = body.trailers().await.map_err(|error| Broken::Failed(Failure::of(&error)))? {
+        if let Some(trailers) = body
+            .trailers()
+            .await
+            .map_err(|error| Broken::Failed(Failure::of(&error)))?
+        {
             inspection.trailers(&trailers);
         }
-        Ok(Answer { status: Some(status), length: inspection.length(), verdict: inspection.verdict() })
+        Ok(Answer {
+            status: Some(status),
+            length: inspection.length(),
+            verdict: inspection.verdict(),
+        })
     }
 
     fn broken(&self, sent: bool, error: &h2::Error) -> Broken {
@@ -177,7 +204,11 @@ async fn next(body: &mut RecvStream) -> Result<Option<Bytes>, h2::Error> {
 }
 
 /// Sends a body. A frame is begun when there is credit for a part of it, but for the first, which leaves with the head.
-async fn send(stream: &mut SendStream<Bytes>, first: Bytes, mut content: Content) -> Result<(), h2::Error> {
+async fn send(
+    stream: &mut SendStream<Bytes>,
+    first: Bytes,
+    mut content: Content,
+) -> Result<(), h2::Error> {
     let mut frame = first;
     while let Some(next) = content.next_frame() {
         stream.send_data(std::mem::replace(&mut frame, next), false)?;

@@ -83,8 +83,10 @@ pub fn start(plan: Plan) -> Result<Running, PlanError> {
     let count = plan.threads.min(plan.connections);
     let (endpoint, tls, template) = (plan.endpoint(&uri)?, plan.tls(&uri)?, plan.template(&uri)?);
     // Last: a runtime cannot be dropped where futures run.
-    let runtimes: Vec<_> =
-        (0..count).map(|_| runtime()).collect::<Result<_, _>>().map_err(PlanError::Start)?;
+    let runtimes: Vec<_> = (0..count)
+        .map(|_| runtime())
+        .collect::<Result<_, _>>()
+        .map_err(PlanError::Start)?;
     let run = Arc::new(Run {
         endpoint,
         tls,
@@ -102,14 +104,18 @@ pub fn start(plan: Plan) -> Result<Running, PlanError> {
         let (sender, tally) = oneshot::channel();
         let (run, halt) = (Arc::clone(&run), halt.subscribe());
         let connections = share(run.plan.connections, count, index);
-        let before: usize = (0..index).map(|index| share(run.plan.connections, count, index)).sum();
+        let before: usize = (0..index)
+            .map(|index| share(run.plan.connections, count, index))
+            .sum();
         let places = before..before + connections;
         let work = move || {
             // Nobody listens any more when the run was dropped.
             let _ = sender.send(work_thread(&runtime, run, halt, places));
         };
-        let handle =
-            thread::Builder::new().name(format!("load-{index}")).spawn(work).map_err(PlanError::Start)?;
+        let handle = thread::Builder::new()
+            .name(format!("load-{index}"))
+            .spawn(work)
+            .map_err(PlanError::Start)?;
         threads.push(Thread { handle, tally });
     }
     Ok(Running { run, halt, threads })
@@ -154,7 +160,9 @@ impl Running {
     /// Whether all threads have come to their end, so that [`finish`](Self::finish) returns at once.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.threads.iter().all(|thread| thread.handle.is_finished())
+        self.threads
+            .iter()
+            .all(|thread| thread.handle.is_finished())
     }
 
     /// Begins no further requests; those in flight are waited for by [`finish`](Self::finish).
@@ -185,7 +193,12 @@ fn share(total: usize, parts: usize, index: usize) -> usize {
 }
 
 /// Runs one thread's connections to their end.
-fn work_thread(runtime: &Runtime, run: Arc<Run>, halt: watch::Receiver<bool>, places: Range<usize>) -> Tally {
+fn work_thread(
+    runtime: &Runtime,
+    run: Arc<Run>,
+    halt: watch::Receiver<bool>,
+    places: Range<usize>,
+) -> Tally {
     let lane = Rc::new(Lane::new(run, halt));
     // Not a LocalRuntime: it is no faster here, and could only be built on the thread, too late to refuse the plan.
     let tasks = LocalSet::new();
@@ -197,7 +210,10 @@ fn work_thread(runtime: &Runtime, run: Arc<Run>, halt: watch::Receiver<bool>, pl
     let mut tally = lane.tally.replace(Tally::new());
     tally.ended = Some(ended);
     tally.connections = traffic.connections.get();
-    tally.handshakes = Handshakes { completed: traffic.handshakes.get(), resumed: traffic.resumed.get() };
+    tally.handshakes = Handshakes {
+        completed: traffic.handshakes.get(),
+        resumed: traffic.resumed.get(),
+    };
     tally.bytes_received = traffic.received.get();
     tally.bytes_sent = traffic.sent.get();
     tally
@@ -210,8 +226,12 @@ async fn work_places(lane: Rc<Lane>, places: Range<usize>) {
         match (lane.run.plan.protocol, lane.run.plan.hold) {
             _ if lane.run.plan.handshakes => work(&mut tasks, &lane, Handshake::new(dialer)),
             (Protocol::Http1, None) => work(&mut tasks, &lane, Http1::new(dialer)),
-            (Protocol::Http1, Some(time)) => hold(&mut tasks, &lane, Http1::new(dialer), place, time),
-            (Protocol::Http2 { .. }, Some(time)) => hold(&mut tasks, &lane, Http2::new(dialer), place, time),
+            (Protocol::Http1, Some(time)) => {
+                hold(&mut tasks, &lane, Http1::new(dialer), place, time)
+            }
+            (Protocol::Http2 { .. }, Some(time)) => {
+                hold(&mut tasks, &lane, Http2::new(dialer), place, time)
+            }
             (Protocol::Http2 { streams }, None) => {
                 let connection = Http2::new(dialer);
                 (0..streams).for_each(|_| work(&mut tasks, &lane, connection.clone()));

@@ -214,7 +214,11 @@ impl Plan {
             Protocol::Http1 => 1,
             Protocol::Http2 { streams } => streams,
         };
-        let timers = if self.rate.is_some() { self.connections.saturating_mul(streams) } else { 0 };
+        let timers = if self.rate.is_some() {
+            self.connections.saturating_mul(streams)
+        } else {
+            0
+        };
         self.connections.saturating_add(timers) as u64
     }
 
@@ -224,7 +228,10 @@ impl Plan {
         let resumes = self.tls.as_ref().is_some_and(|tls| tls.resume);
         let has_authorization = self.headers.iter().any(|(name, _)| name == AUTHORIZATION);
         let wrong = [
-            (self.handshakes && self.tls.is_none(), "--handshakes needs https://"),
+            (
+                self.handshakes && self.tls.is_none(),
+                "--handshakes needs https://",
+            ),
             (
                 self.hold.is_some()
                     && (self.duration.is_some()
@@ -237,7 +244,8 @@ impl Plan {
                  --handshakes and --connection-per-request",
             ),
             (
-                self.source_addresses.is_some_and(|count| !(1..=MOST_SOURCES).contains(&count)),
+                self.source_addresses
+                    .is_some_and(|count| !(1..=MOST_SOURCES).contains(&count)),
                 "--source-addresses: from 1 to 1000000",
             ),
             (self.grpc && !http2, "gRPC needs HTTP/2"),
@@ -245,7 +253,10 @@ impl Plan {
                 self.grpc && self.body_size.is_some_and(|size| size > LARGEST_MESSAGE),
                 "--body-size: a gRPC message has at most 64m",
             ),
-            (self.handshakes && http2, "--handshakes makes no requests; leave --http2 out"),
+            (
+                self.handshakes && http2,
+                "--handshakes makes no requests; leave --http2 out",
+            ),
             (
                 resumes && !self.handshakes && !self.connection_per_request,
                 "--resume needs --handshakes or --connection-per-request: a connection that is kept has one handshake",
@@ -270,7 +281,10 @@ impl Plan {
             ("connections", self.connections > 0),
             ("threads", self.threads > 0),
             ("streams", streams > 0),
-            ("rate", self.rate.is_none_or(|rate| rate.is_finite() && rate > 0.0)),
+            (
+                "rate",
+                self.rate.is_none_or(|rate| rate.is_finite() && rate > 0.0),
+            ),
             ("timeout", !self.timeout.is_zero()),
         ];
         match positive.iter().find(|(_, holds)| !holds) {
@@ -283,38 +297,54 @@ impl Plan {
     pub(super) fn endpoint(&self, uri: &Uri) -> Result<Endpoint, PlanError> {
         if let Some(path) = &self.unix {
             if self.source_addresses.is_some() {
-                return Err(PlanError::Combination("--source-addresses: a Unix socket has none"));
+                return Err(PlanError::Combination(
+                    "--source-addresses: a Unix socket has none",
+                ));
             }
             return Ok(Endpoint::Unix(path.clone()));
         }
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-        let port = uri.port_u16().unwrap_or_else(|| if is_https(uri) { 443 } else { 80 });
-        let failed = |source| PlanError::Resolve { host: format!("{host}:{port}"), source };
+        let port = uri
+            .port_u16()
+            .unwrap_or_else(|| if is_https(uri) { 443 } else { 80 });
+        let failed = |source| PlanError::Resolve {
+            host: format!("{host}:{port}"),
+            source,
+        };
         let first = (host, port).to_socket_addrs().map_err(failed)?.next();
         let address = first.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
         if self.source_addresses.is_some() && !(address.is_ipv4() && address.ip().is_loopback()) {
-            return Err(PlanError::Combination("--source-addresses: the peer is not in 127.0.0.0/8"));
+            return Err(PlanError::Combination(
+                "--source-addresses: the peer is not in 127.0.0.0/8",
+            ));
         }
         Ok(Endpoint::Tcp(address))
     }
 
     pub(super) fn uri(&self) -> Result<Uri, PlanError> {
-        let uri: Uri = self.url.parse().map_err(|source| PlanError::Url { url: self.url.clone(), source })?;
+        let uri: Uri = self.url.parse().map_err(|source| PlanError::Url {
+            url: self.url.clone(),
+            source,
+        })?;
         let known = uri.scheme() == Some(&Scheme::HTTP) || is_https(&uri);
         let complete = known && uri.host().is_some_and(|host| !host.is_empty());
-        if complete { Ok(uri) } else { Err(PlanError::NotHttp(self.url.clone())) }
+        if complete {
+            Ok(uri)
+        } else {
+            Err(PlanError::NotHttp(self.url.clone()))
+        }
     }
 
     /// TLS when the URL asks for it.
     pub(super) fn tls(&self, uri: &Uri) -> Result<Option<Tls>, PlanError> {
         match (&self.tls, is_https(uri)) {
             (None, false) => Ok(None),
-            (None, true) => {
-                Err(PlanError::Combination("https:// needs the CA that vouches for the peer (--ca FILE)"))
-            }
-            (Some(_), false) => {
-                Err(PlanError::Combination("--ca, --server-name, --cert, --key and --resume need https://"))
-            }
+            (None, true) => Err(PlanError::Combination(
+                "https:// needs the CA that vouches for the peer (--ca FILE)",
+            )),
+            (Some(_), false) => Err(PlanError::Combination(
+                "--ca, --server-name, --cert, --key and --resume need https://",
+            )),
             (Some(tls), true) => {
                 let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
                 Ok(Some(Tls::new(tls, self, host)?))
@@ -335,14 +365,21 @@ impl Plan {
             headers.insert(TE, HeaderValue::from_static("trailers"));
         } else if let Some(size) = self.body_size {
             let announced = content::hex(content::checksum(size));
-            headers.insert(CHECKSUM_HEADER, HeaderValue::from_str(&announced).expect("hexadecimal digits"));
+            headers.insert(
+                CHECKSUM_HEADER,
+                HeaderValue::from_str(&announced).expect("hexadecimal digits"),
+            );
         }
         let authority = uri.authority().map_or("", Authority::as_str);
         let host = match headers.remove(HOST) {
             Some(host) => host,
-            None => HeaderValue::from_str(authority).map_err(|_| PlanError::NotHttp(self.url.clone()))?,
+            None => HeaderValue::from_str(authority)
+                .map_err(|_| PlanError::NotHttp(self.url.clone()))?,
         };
-        let path = uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+        let path = uri
+            .path_and_query()
+            .cloned()
+            .unwrap_or_else(|| PathAndQuery::from_static("/"));
         let (version, uri) = match self.protocol {
             Protocol::Http1 => {
                 headers.insert(HOST, host);
@@ -357,13 +394,24 @@ impl Plan {
         // RFC 9110 §8.6: methods that usually have a body say so when they have none. gRPC never does.
         let expected = [Method::POST, Method::PUT, Method::PATCH].contains(&method);
         if message.is_none() && (self.body_size.is_some() || expected) {
-            headers.entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(body_size));
+            headers
+                .entry(CONTENT_LENGTH)
+                .or_insert_with(|| HeaderValue::from(body_size));
         }
         let first_id = self.first_id;
         let credentials = self.bearer_tokens.iter().map(bearer).collect();
         let wire = Vec::new();
-        let mut template =
-            Template { method, uri, version, headers, body_size, message, first_id, credentials, wire };
+        let mut template = Template {
+            method,
+            uri,
+            version,
+            headers,
+            body_size,
+            message,
+            first_id,
+            credentials,
+            wire,
+        };
         template.wire = template.render();
         Ok(template)
     }
@@ -371,7 +419,9 @@ impl Plan {
     /// Where the connections of this place come from.
     pub(super) fn source(&self, place: usize) -> Option<Ipv4Addr> {
         let offset = place as u64 % u64::from(self.source_addresses?);
-        Some(Ipv4Addr::from_bits(Ipv4Addr::LOCALHOST.to_bits() + offset as u32))
+        Some(Ipv4Addr::from_bits(
+            Ipv4Addr::LOCALHOST.to_bits() + offset as u32,
+        ))
     }
 
     /// The message of every call, its prefix included.
@@ -395,8 +445,13 @@ fn is_https(uri: &Uri) -> bool {
     uri.scheme() == Some(&Scheme::HTTPS)
 }
 
-fn absolute(scheme: Option<&Scheme>, host: &HeaderValue, path: PathAndQuery) -> Result<Uri, PlanError> {
-    let authority = Authority::try_from(host.as_bytes()).map_err(|_| PlanError::Host(host.clone()))?;
+fn absolute(
+    scheme: Option<&Scheme>,
+    host: &HeaderValue,
+    path: PathAndQuery,
+) -> Result<Uri, PlanError> {
+    let authority =
+        Authority::try_from(host.as_bytes()).map_err(|_| PlanError::Host(host.clone()))?;
     Uri::builder()
         .scheme(scheme.cloned().unwrap_or(Scheme::HTTP))
         .authority(authority)
@@ -460,7 +515,9 @@ impl Template {
         *request.headers_mut() = self.headers.clone();
         if let Some(first) = self.first_id {
             let id = HeaderValue::from(first.wrapping_add(number));
-            request.headers_mut().insert(HeaderName::from_static(ID_HEADER), id);
+            request
+                .headers_mut()
+                .insert(HeaderName::from_static(ID_HEADER), id);
         }
         if let Some(value) = self.credential(number) {
             request.headers_mut().insert(AUTHORIZATION, value.clone());

@@ -75,7 +75,8 @@ impl Handshakes {
 const LONGEST: u64 = 3_600_000_000_000;
 
 /// Percentiles that are shown, with their names.
-pub const PERCENTILES: [(&str, f64); 4] = [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99.9", 99.9)];
+pub const PERCENTILES: [(&str, f64); 4] =
+    [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99.9", 99.9)];
 
 /// How many failures are told in words.
 pub(super) const MOST_EXAMPLES: usize = 5;
@@ -101,7 +102,9 @@ impl Report {
     /// Whether there were requests and none failed, in the warm-up neither, and sessions were resumed if they had to be.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        let resumed = self.handshakes.is_some_and(|handshakes| handshakes.resumed > 0);
+        let resumed = self
+            .handshakes
+            .is_some_and(|handshakes| handshakes.resumed > 0);
         let sound = resumed || !self.resumption_claimed;
         sound && self.requests > 0 && self.failed() == 0 && self.warmup_failures == 0
     }
@@ -110,12 +113,25 @@ impl Report {
     #[must_use]
     pub fn rate(&self) -> f64 {
         let seconds = self.elapsed.as_secs_f64();
-        if seconds > 0.0 { self.passed_in_time as f64 / seconds } else { 0.0 }
+        if seconds > 0.0 {
+            self.passed_in_time as f64 / seconds
+        } else {
+            0.0
+        }
     }
 
     /// Adds what another run found at the same time.
     pub fn absorb(&mut self, other: Self) {
-        let Self { requests, passed, passed_in_time, failures, statuses, examples, stale, .. } = other;
+        let Self {
+            requests,
+            passed,
+            passed_in_time,
+            failures,
+            statuses,
+            examples,
+            stale,
+            ..
+        } = other;
         self.requests += requests;
         self.passed += passed;
         self.passed_in_time += passed_in_time;
@@ -135,25 +151,33 @@ impl Report {
             self.handshakes.get_or_insert_default().absorb(others);
         }
         self.held = match (self.held, other.held) {
-            (Some(one), Some(other)) => {
-                Some(Held { open: one.open + other.open, failed: one.failed + other.failed })
-            }
+            (Some(one), Some(other)) => Some(Held {
+                open: one.open + other.open,
+                failed: one.failed + other.failed,
+            }),
             (one, other) => one.or(other),
         };
         self.resumption_claimed |= other.resumption_claimed;
         self.bytes_received += other.bytes_received;
         self.bytes_sent += other.bytes_sent;
         self.body_bytes += other.body_bytes;
-        self.latency.add(other.latency).expect("all histograms have the same bounds");
-        self.send_lag.add(other.send_lag).expect("all histograms have the same bounds");
+        self.latency
+            .add(other.latency)
+            .expect("all histograms have the same bounds");
+        self.send_lag
+            .add(other.send_lag)
+            .expect("all histograms have the same bounds");
         self.elapsed = self.elapsed.max(other.elapsed);
     }
 
     /// The whole report as JSON; times in microseconds.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        let failures: BTreeMap<_, _> =
-            self.failures.iter().map(|(kind, count)| (kind.to_string(), *count)).collect();
+        let failures: BTreeMap<_, _> = self
+            .failures
+            .iter()
+            .map(|(kind, count)| (kind.to_string(), *count))
+            .collect();
         json!({
             "requests": self.requests,
             "passed": self.passed,
@@ -187,7 +211,10 @@ fn times(histogram: &Histogram<u64>) -> Value {
     object.insert("min".to_owned(), micros(histogram.min() as f64));
     object.insert("mean".to_owned(), micros(histogram.mean()));
     for (name, percentile) in PERCENTILES {
-        object.insert(name.to_owned(), micros(histogram.value_at_percentile(percentile) as f64));
+        object.insert(
+            name.to_owned(),
+            micros(histogram.value_at_percentile(percentile) as f64),
+        );
     }
     object.insert("max".to_owned(), micros(histogram.max() as f64));
     Value::Object(object)

@@ -54,7 +54,9 @@ impl Schedule {
         Self {
             start,
             measured_from,
-            end: plan.effective_duration().map(|duration| measured_from + duration),
+            end: plan
+                .effective_duration()
+                .map(|duration| measured_from + duration),
             rate: plan.rate,
             limit: plan.requests,
             begun: AtomicU64::new(0),
@@ -77,7 +79,11 @@ impl Schedule {
     }
 
     pub(super) fn turns(&self, halt: watch::Receiver<bool>) -> Turns<'_> {
-        Turns { schedule: self, alarm: None, halt }
+        Turns {
+            schedule: self,
+            alarm: None,
+            halt,
+        }
     }
 
     fn is_over(&self, instant: Instant) -> bool {
@@ -92,7 +98,11 @@ impl Schedule {
         }
         match self.limit {
             Some(limit) if measured && self.begun.fetch_add(1, Ordering::Relaxed) >= limit => None,
-            _ => Some(Slot { intended: now, measured, number: self.next.fetch_add(1, Ordering::Relaxed) }),
+            _ => Some(Slot {
+                intended: now,
+                measured,
+                number: self.next.fetch_add(1, Ordering::Relaxed),
+            }),
         }
     }
 
@@ -104,9 +114,15 @@ impl Schedule {
         let intended = self.start.checked_add(after)?;
         let warmup = (self.measured_from - self.start).as_secs_f64();
         let in_warmup = (warmup * rate).ceil() as u64;
-        let beyond = self.limit.is_some_and(|limit| number >= in_warmup.saturating_add(limit));
+        let beyond = self
+            .limit
+            .is_some_and(|limit| number >= in_warmup.saturating_add(limit));
         let measured = number >= in_warmup;
-        (!beyond && !self.is_over(intended)).then_some(Slot { intended, measured, number })
+        (!beyond && !self.is_over(intended)).then_some(Slot {
+            intended,
+            measured,
+            number,
+        })
     }
 }
 
@@ -154,12 +170,13 @@ mod tests {
     use super::*;
 
     fn measured(slots: impl Iterator<Item = Slot>) -> (usize, usize) {
-        slots.fold(
-            (0, 0),
-            |(warm, counted), slot| {
-                if slot.measured { (warm, counted + 1) } else { (warm + 1, counted) }
-            },
-        )
+        slots.fold((0, 0), |(warm, counted), slot| {
+            if slot.measured {
+                (warm, counted + 1)
+            } else {
+                (warm + 1, counted)
+            }
+        })
     }
 
     fn plan(rate: Option<f64>, seconds: Option<u64>, requests: Option<u64>, warmup: u64) -> Plan {
@@ -183,7 +200,11 @@ mod tests {
         ] {
             let rate = plan.rate.unwrap();
             let schedule = Schedule::new(&plan, Instant::now());
-            assert_eq!(measured(std::iter::from_fn(|| schedule.at_rate(rate))), expected, "{plan:?}");
+            assert_eq!(
+                measured(std::iter::from_fn(|| schedule.at_rate(rate))),
+                expected,
+                "{plan:?}"
+            );
         }
     }
 
@@ -206,7 +227,18 @@ mod tests {
         let begun = [0, 1, 2, 3].map(|second| timed.at_once(at(second)).map(|slot| slot.measured));
         assert_eq!(begun, [Some(false), Some(true), Some(true), None]);
         let counted = Schedule::new(&plan(None, None, Some(2), 1), start);
-        let begun = [0, 0, 0, 5, 6, 7].map(|second| counted.at_once(at(second)).map(|slot| slot.measured));
-        assert_eq!(begun, [Some(false), Some(false), Some(false), Some(true), Some(true), None]);
+        let begun =
+            [0, 0, 0, 5, 6, 7].map(|second| counted.at_once(at(second)).map(|slot| slot.measured));
+        assert_eq!(
+            begun,
+            [
+                Some(false),
+                Some(false),
+                Some(false),
+                Some(true),
+                Some(true),
+                None
+            ]
+        );
     }
 }

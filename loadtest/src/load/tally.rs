@@ -71,7 +71,8 @@ impl Tally {
 
     pub(super) fn send_lag(&mut self, slot: Slot, begun: Instant) {
         if slot.measured {
-            self.send_lag.saturating_record(nanos(begun.saturating_duration_since(slot.intended)));
+            self.send_lag
+                .saturating_record(nanos(begun.saturating_duration_since(slot.intended)));
         }
     }
 
@@ -115,7 +116,13 @@ impl Tally {
         }
     }
 
-    fn measured(&mut self, schedule: &Schedule, slot: Slot, finished: Instant, kind: Option<FailureKind>) {
+    fn measured(
+        &mut self,
+        schedule: &Schedule,
+        slot: Slot,
+        finished: Instant,
+        kind: Option<FailureKind>,
+    ) {
         match kind {
             None => {
                 self.passed += 1;
@@ -124,13 +131,15 @@ impl Tally {
             Some(kind) => *self.failures.entry(kind).or_default() += 1,
         }
         if matches!(kind, None | Some(FailureKind::Timeout)) {
-            self.latency.saturating_record(nanos(finished.saturating_duration_since(slot.intended)));
+            self.latency
+                .saturating_record(nanos(finished.saturating_duration_since(slot.intended)));
         }
     }
 
     fn example(&mut self, when: Instant, failure: &Failure) {
         if self.examples.len() < MOST_EXAMPLES {
-            self.examples.push((when, format!("{}: {}", failure.kind, failure.detail)));
+            self.examples
+                .push((when, format!("{}: {}", failure.kind, failure.detail)));
         }
     }
 
@@ -144,8 +153,12 @@ impl Tally {
         self.warmup_requests += other.warmup_requests;
         self.warmup_failures += other.warmup_failures;
         self.body_bytes += other.body_bytes;
-        self.latency.add(other.latency).expect("all histograms have the same bounds");
-        self.send_lag.add(other.send_lag).expect("all histograms have the same bounds");
+        self.latency
+            .add(other.latency)
+            .expect("all histograms have the same bounds");
+        self.send_lag
+            .add(other.send_lag)
+            .expect("all histograms have the same bounds");
         self.ended = self.ended.max(other.ended);
         self.connections += other.connections;
         self.handshakes.absorb(other.handshakes);
@@ -157,7 +170,9 @@ impl Tally {
     pub(super) fn report(tallies: impl IntoIterator<Item = Self>, run: &Run) -> Report {
         let mut sum = Self::new();
         tallies.into_iter().for_each(|tally| sum.absorb(tally));
-        let elapsed = sum.ended.map_or(Duration::ZERO, |ended| run.schedule.measured_until(ended));
+        let elapsed = sum
+            .ended
+            .map_or(Duration::ZERO, |ended| run.schedule.measured_until(ended));
         sum.examples.sort();
         Report {
             requests: sum.passed + sum.failures.values().sum::<u64>(),
@@ -165,7 +180,12 @@ impl Tally {
             passed_in_time: sum.passed_in_time,
             failures: sum.failures,
             statuses: sum.statuses,
-            examples: sum.examples.into_iter().map(|(_, text)| text).take(MOST_EXAMPLES).collect(),
+            examples: sum
+                .examples
+                .into_iter()
+                .map(|(_, text)| text)
+                .take(MOST_EXAMPLES)
+                .collect(),
             stale: sum.stale,
             warmup_requests: sum.warmup_requests,
             warmup_failures: sum.warmup_failures,

@@ -92,11 +92,17 @@ impl Tls {
         let mut config = match &tls.identity {
             None => builder.with_no_client_auth(),
             Some((certificates, key)) => {
-                let failed = |source| TlsError::File { path: key.clone(), source };
+                let failed = |source| TlsError::File {
+                    path: key.clone(),
+                    source,
+                };
                 let secret = PrivateKeyDer::from_pem_file(key).map_err(failed)?;
                 builder
                     .with_client_auth_cert(chain(certificates)?, secret)
-                    .map_err(|source| TlsError::Certificate { path: certificates.clone(), source })?
+                    .map_err(|source| TlsError::Certificate {
+                        path: certificates.clone(),
+                        source,
+                    })?
             }
         };
         config.alpn_protocols = vec![match plan.protocol {
@@ -105,8 +111,13 @@ impl Tls {
         }];
         config.resumption = Resumption::disabled();
         let host = tls.server_name.as_deref().unwrap_or(host);
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| TlsError::Name(host.to_owned()))?;
-        Ok(Self { config, name, resume: tls.resume })
+        let name =
+            ServerName::try_from(host.to_owned()).map_err(|_| TlsError::Name(host.to_owned()))?;
+        Ok(Self {
+            config,
+            name,
+            resume: tls.resume,
+        })
     }
 
     pub(super) fn place(&self) -> TlsPlace {
@@ -125,17 +136,30 @@ impl Tls {
 
 impl TlsPlace {
     /// The connection, and whether its session is an earlier one resumed.
-    pub(super) async fn handshake(&self, stream: Counted) -> Result<(TlsStream<Counted>, bool), Failure> {
-        let stream = self.connector.connect(self.name.clone(), stream).await.map_err(|error| {
-            let failure = Failure::of(&error);
-            Failure { detail: format!("TLS handshake: {}", failure.detail), ..failure }
-        })?;
+    pub(super) async fn handshake(
+        &self,
+        stream: Counted,
+    ) -> Result<(TlsStream<Counted>, bool), Failure> {
+        let stream = self
+            .connector
+            .connect(self.name.clone(), stream)
+            .await
+            .map_err(|error| {
+                let failure = Failure::of(&error);
+                Failure {
+                    detail: format!("TLS handshake: {}", failure.detail),
+                    ..failure
+                }
+            })?;
         let session = stream.get_ref().1;
         let agreed = session.alpn_protocol();
         let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
         // A peer that knows nothing of ALPN speaks HTTP/1.1.
         if agreed.unwrap_or(b"http/1.1") != self.alpn {
-            let (agreed, wanted) = (agreed.map(String::from_utf8_lossy), String::from_utf8_lossy(&self.alpn));
+            let (agreed, wanted) = (
+                agreed.map(String::from_utf8_lossy),
+                String::from_utf8_lossy(&self.alpn),
+            );
             let detail = format!("the peer agreed to {agreed:?} instead of {wanted:?} by ALPN");
             return Err(Failure::new(FailureKind::Tls, detail));
         }
@@ -145,13 +169,20 @@ impl TlsPlace {
 
 /// Whether an error of the connection is one of TLS: a certificate that does not hold, an alert, a broken record.
 pub(super) fn is_of_tls(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>())
+    error
+        .get_ref()
+        .is_some_and(|inner| inner.is::<rustls::Error>())
 }
 
 fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let failed = |source| TlsError::File { path: path.to_owned(), source };
-    let chain: Vec<_> =
-        CertificateDer::pem_file_iter(path).map_err(failed)?.collect::<Result<_, _>>().map_err(failed)?;
+    let failed = |source| TlsError::File {
+        path: path.to_owned(),
+        source,
+    };
+    let chain: Vec<_> = CertificateDer::pem_file_iter(path)
+        .map_err(failed)?
+        .collect::<Result<_, _>>()
+        .map_err(failed)?;
     match chain.is_empty() {
         true => Err(failed(rustls::pki_types::pem::Error::NoItemsFound)),
         false => Ok(chain),
@@ -161,7 +192,12 @@ fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in chain(path)? {
-        roots.add(certificate).map_err(|source| TlsError::Certificate { path: path.to_owned(), source })?;
+        roots
+            .add(certificate)
+            .map_err(|source| TlsError::Certificate {
+                path: path.to_owned(),
+                source,
+            })?;
     }
     Ok(roots)
 }

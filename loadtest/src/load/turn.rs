@@ -115,8 +115,15 @@ impl Lane {
             let detail = format!("no connection was free for {timeout:?}");
             return Err(Failure::new(FailureKind::Timeout, detail));
         }
-        let answer = limit.until(deadline, self.attempts(client, slot.number)).await;
-        let late = || Failure::new(FailureKind::Timeout, format!("no complete answer within {timeout:?}"));
+        let answer = limit
+            .until(deadline, self.attempts(client, slot.number))
+            .await;
+        let late = || {
+            Failure::new(
+                FailureKind::Timeout,
+                format!("no complete answer within {timeout:?}"),
+            )
+        };
         answer.unwrap_or_else(|| Err(late()))
     }
 
@@ -133,14 +140,20 @@ impl Lane {
             };
             self.tally.borrow_mut().stale();
             if retried || !may_retry {
-                return Err(Failure { kind: FailureKind::Stale, ..failure });
+                return Err(Failure {
+                    kind: FailureKind::Stale,
+                    ..failure
+                });
             }
             retried = true;
         }
     }
 
     pub(super) fn enter(&self, slot: Slot, finished: Instant, outcome: Result<Answer, Failure>) {
-        let failed = self.tally.borrow_mut().record(&self.run.schedule, slot, finished, outcome);
+        let failed = self
+            .tally
+            .borrow_mut()
+            .record(&self.run.schedule, slot, finished, outcome);
         self.run.ended.fetch_add(1, Ordering::Relaxed);
         if failed {
             self.run.failed.fetch_add(1, Ordering::Relaxed);

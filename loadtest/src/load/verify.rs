@@ -53,10 +53,16 @@ impl Verifier {
             expect.statuses.push(StatusCode::OK);
         }
         let bodiless = plan.method == Method::HEAD && !plan.grpc;
-        let message = plan
-            .message()
-            .map(|message| Seen { length: message.len() as u64, crc: crc32fast::hash(&message) });
-        Self { expect, bodiless, first: OnceLock::new(), message }
+        let message = plan.message().map(|message| Seen {
+            length: message.len() as u64,
+            crc: crc32fast::hash(&message),
+        });
+        Self {
+            expect,
+            bodiless,
+            first: OnceLock::new(),
+            message,
+        }
     }
 
     /// Whether answers describe a body that does not come.
@@ -82,9 +88,13 @@ impl Inspection<'_> {
     /// Takes what a head says of a gRPC call; one that fails at once has its status there.
     pub(super) fn grpc(&mut self, headers: &HeaderMap) {
         if self.verifier.message.is_some() {
-            let kind = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-            self.grpc =
-                Grpc { is_typed: kind.starts_with(b"application/grpc"), status: grpc_status(headers) };
+            let kind = headers
+                .get(CONTENT_TYPE)
+                .map_or(&b""[..], HeaderValue::as_bytes);
+            self.grpc = Grpc {
+                is_typed: kind.starts_with(b"application/grpc"),
+                status: grpc_status(headers),
+            };
         }
     }
 
@@ -115,10 +125,19 @@ impl Inspection<'_> {
     /// The judgement, once the body is complete.
     pub(super) fn verdict(self) -> Result<(), Failure> {
         let expect = &self.verifier.expect;
-        let seen = Seen { length: self.length, crc: self.crc.finalize() };
+        let seen = Seen {
+            length: self.length,
+            crc: self.crc.finalize(),
+        };
         if !expect.statuses.contains(&self.status) {
-            let detail = format!("status {} with a body of {} bytes", self.status, seen.length);
-            return Err(Failure::new(FailureKind::Status(self.status.as_u16()), detail));
+            let detail = format!(
+                "status {} with a body of {} bytes",
+                self.status, seen.length
+            );
+            return Err(Failure::new(
+                FailureKind::Status(self.status.as_u16()),
+                detail,
+            ));
         }
         if let Some(sent) = self.verifier.message {
             self.grpc.check()?;
@@ -146,12 +165,19 @@ impl Inspection<'_> {
 impl Grpc {
     fn check(self) -> Result<(), Failure> {
         match self.status {
-            _ if !self.is_typed => {
-                Err(Failure::new(FailureKind::Protocol, "the answer is not application/grpc"))
-            }
-            None => Err(Failure::new(FailureKind::Protocol, "an answer without grpc-status")),
+            _ if !self.is_typed => Err(Failure::new(
+                FailureKind::Protocol,
+                "the answer is not application/grpc",
+            )),
+            None => Err(Failure::new(
+                FailureKind::Protocol,
+                "an answer without grpc-status",
+            )),
             Some(0) => Ok(()),
-            Some(status) => Err(Failure::new(FailureKind::GrpcStatus(status), "the call failed")),
+            Some(status) => Err(Failure::new(
+                FailureKind::GrpcStatus(status),
+                "the call failed",
+            )),
         }
     }
 }
@@ -169,14 +195,21 @@ fn check_length(got: u64, wanted: u64) -> Result<(), Failure> {
     if got == wanted {
         return Ok(());
     }
-    Err(Failure::new(FailureKind::Length, format!("body of {got} bytes, expected {wanted}")))
+    Err(Failure::new(
+        FailureKind::Length,
+        format!("body of {got} bytes, expected {wanted}"),
+    ))
 }
 
 fn check_checksum(got: u32, wanted: u32, whose: &str) -> Result<(), Failure> {
     if got == wanted {
         return Ok(());
     }
-    let detail = format!("CRC-32 {} is not {whose}, {}", content::hex(got), content::hex(wanted));
+    let detail = format!(
+        "CRC-32 {} is not {whose}, {}",
+        content::hex(got),
+        content::hex(wanted)
+    );
     Err(Failure::new(FailureKind::Checksum, detail))
 }
 
@@ -185,7 +218,10 @@ fn check_sha256(got: [u8; 32], wanted: [u8; 32]) -> Result<(), Failure> {
         return Ok(());
     }
     let hex: String = got.iter().map(|byte| format!("{byte:02x}")).collect();
-    Err(Failure::new(FailureKind::Checksum, format!("SHA-256 {hex} is not the one expected")))
+    Err(Failure::new(
+        FailureKind::Checksum,
+        format!("SHA-256 {hex} is not the one expected"),
+    ))
 }
 
 #[cfg(test)]
@@ -196,14 +232,23 @@ mod tests {
     use crate::content::CHECKSUM_HEADER;
 
     fn verdicts(expect: Expect, answers: &[(u16, &str, Option<&str>)]) -> Vec<Option<FailureKind>> {
-        let verifier = Verifier::new(&Plan { expect, ..Plan::new("http://unused/") });
+        let verifier = Verifier::new(&Plan {
+            expect,
+            ..Plan::new("http://unused/")
+        });
         let judge = |&(status, body, announced): &(u16, &str, Option<&str>)| {
             let status = StatusCode::from_u16(status).unwrap();
             let headers: HeaderMap = announced
-                .map(|value| (HeaderName::from_static(CHECKSUM_HEADER), value.parse().unwrap()))
+                .map(|value| {
+                    (
+                        HeaderName::from_static(CHECKSUM_HEADER),
+                        value.parse().unwrap(),
+                    )
+                })
                 .into_iter()
                 .collect();
-            let mut inspection = verifier.inspect(status, super::announced(&headers, CHECKSUM_HEADER));
+            let mut inspection =
+                verifier.inspect(status, super::announced(&headers, CHECKSUM_HEADER));
             inspection.data(body.as_bytes());
             inspection.verdict().err().map(|failure| failure.kind)
         };
@@ -229,20 +274,43 @@ mod tests {
             ),
             [None, None, checksum, None, Some(FailureKind::Status(503))]
         );
-        let by_length = Expect { length: Some(9), ..Expect::default() };
-        assert_eq!(verdicts(by_length, &[(200, nine, None), (200, "", None)]), [None, length]);
-        let same = Expect { same: true, ..Expect::default() };
+        let by_length = Expect {
+            length: Some(9),
+            ..Expect::default()
+        };
+        assert_eq!(
+            verdicts(by_length, &[(200, nine, None), (200, "", None)]),
+            [None, length]
+        );
+        let same = Expect {
+            same: true,
+            ..Expect::default()
+        };
         assert_eq!(
             verdicts(
                 same,
-                &[(200, "one", None), (200, "one", None), (200, "two", None), (200, "three", None)]
+                &[
+                    (200, "one", None),
+                    (200, "one", None),
+                    (200, "two", None),
+                    (200, "three", None)
+                ]
             ),
             [None, None, checksum, length]
         );
-        let by_digest = Expect { sha256: Some(Sha256::digest(nine).into()), ..Expect::default() };
-        assert_eq!(verdicts(by_digest, &[(200, nine, None), (200, "987654321", None)]), [None, checksum]);
+        let by_digest = Expect {
+            sha256: Some(Sha256::digest(nine).into()),
+            ..Expect::default()
+        };
+        assert_eq!(
+            verdicts(by_digest, &[(200, nine, None), (200, "987654321", None)]),
+            [None, checksum]
+        );
         let redirects = vec![StatusCode::MOVED_PERMANENTLY, StatusCode::FOUND];
-        let by_status = Expect { statuses: redirects, ..Expect::default() };
+        let by_status = Expect {
+            statuses: redirects,
+            ..Expect::default()
+        };
         assert_eq!(
             verdicts(by_status, &[(302, "", None), (200, "", None)]),
             [None, Some(FailureKind::Status(200))]
@@ -258,6 +326,9 @@ mod tests {
             HeaderName::from_static(CHECKSUM_TRAILER),
             "cbf43926".parse().unwrap(),
         )]));
-        assert_eq!(inspection.verdict().unwrap_err().kind, FailureKind::Checksum);
+        assert_eq!(
+            inspection.verdict().unwrap_err().kind,
+            FailureKind::Checksum
+        );
     }
 }

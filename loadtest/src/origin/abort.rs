@@ -32,7 +32,10 @@ struct Wished {
 impl Wishes {
     /// Resets the connection when it is dropped before it [ended](Self::ended).
     pub(crate) fn reset_when_killed() -> Self {
-        Self(Arc::new(Wished { reset_when_killed: AtomicBool::new(true), ..Wished::default() }))
+        Self(Arc::new(Wished {
+            reset_when_killed: AtomicBool::new(true),
+            ..Wished::default()
+        }))
     }
 
     /// The connection has come to its end; a reset now could take back the last bytes of an answer.
@@ -52,7 +55,10 @@ impl Wishes {
     }
 
     fn prelude(&self) -> std::sync::MutexGuard<'_, Bytes> {
-        self.0.prelude.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0
+            .prelude
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -67,7 +73,11 @@ pub(crate) struct Socket {
 
 impl Socket {
     pub(crate) fn new(stream: Stream, wishes: Wishes) -> Self {
-        Self { stream, wishes, read: Bytes::new() }
+        Self {
+            stream,
+            wishes,
+            read: Bytes::new(),
+        }
     }
 
     /// Puts bytes that were read from the stream back in front of it.
@@ -121,7 +131,11 @@ impl AsyncRead for Socket {
 }
 
 impl AsyncWrite for Socket {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         match self.poll_prelude(cx) {
             Poll::Ready(Ok(())) => Pin::new(&mut self.stream).poll_write(cx, buf),
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -173,7 +187,11 @@ const QUEUE_PAUSE: Duration = Duration::from_millis(20);
 impl Aborted {
     pub(crate) fn after(length: u64, version: Version, wishes: Wishes) -> Self {
         let pause = (version == Version::HTTP_2).then(|| Box::pin(sleep(QUEUE_PAUSE)));
-        Self { content: Content::new(length), wishes, pause }
+        Self {
+            content: Content::new(length),
+            wishes,
+            pause,
+        }
     }
 
     /// On HTTP/1.1 the flush that follows a pending body ends the connection, so nobody has to wake this again. On

@@ -55,7 +55,11 @@ pub(crate) struct Paced<I: Iterator> {
 impl<I: Iterator<Item = Bytes>> Paced<I> {
     /// These chunks, `pause` apart.
     pub(crate) fn new(chunks: I, pause: Duration) -> Self {
-        Self { chunks: chunks.peekable(), pause, timer: None }
+        Self {
+            chunks: chunks.peekable(),
+            pause,
+            timer: None,
+        }
     }
 }
 

@@ -79,7 +79,9 @@ impl Drop for Listener {
 
 /// Removes a socket file nobody listens on; anything else stays and makes the bind fail.
 fn remove_stale(path: &Path) -> io::Result<()> {
-    let is_socket = path.symlink_metadata().is_ok_and(|found| found.file_type().is_socket());
+    let is_socket = path
+        .symlink_metadata()
+        .is_ok_and(|found| found.file_type().is_socket());
     if is_socket && std::os::unix::net::UnixStream::connect(path).is_err() {
         std::fs::remove_file(path)?;
     }

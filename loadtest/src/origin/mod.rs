@@ -99,8 +99,16 @@ impl OriginBuilder {
     /// # Errors
     /// When the address cannot be bound or no thread can be started.
     pub async fn start(self) -> io::Result<Origin> {
-        let shared = Shared { counters: Arc::default(), name: self.name, stalled: watch::Sender::new(false) };
-        let mut origin = Origin { listen: self.listen, shared: Arc::new(shared), running: None };
+        let shared = Shared {
+            counters: Arc::default(),
+            name: self.name,
+            stalled: watch::Sender::new(false),
+        };
+        let mut origin = Origin {
+            listen: self.listen,
+            shared: Arc::new(shared),
+            running: None,
+        };
         origin.restart().await?;
         Ok(origin)
     }
@@ -197,10 +205,12 @@ impl Origin {
         let (stop, stopping) = oneshot::channel();
         let (finished, stopped) = oneshot::channel();
         let (listen, shared) = (self.listen.clone(), Arc::clone(&self.shared));
-        thread::Builder::new().name("origin".to_owned()).spawn(move || {
-            serve_thread(&listen, shared, bound, stopping);
-            let _ = finished.send(());
-        })?;
+        thread::Builder::new()
+            .name("origin".to_owned())
+            .spawn(move || {
+                serve_thread(&listen, shared, bound, stopping);
+                let _ = finished.send(());
+            })?;
         self.listen = outcome.await.map_err(io::Error::other)??;
         self.running = Some(Running { stop, stopped });
         Ok(())

@@ -40,7 +40,11 @@ struct Quick<'a> {
 enum Known<'a> {
     Hello,
     Bytes(u64),
-    Sink { body: &'a [u8], announced: Option<u32>, objects: bool },
+    Sink {
+        body: &'a [u8],
+        announced: Option<u32>,
+        objects: bool,
+    },
 }
 
 /// What the bytes at the front of the buffer are.
@@ -55,10 +59,21 @@ enum Front<'a> {
 pub(super) async fn serve(stream: Stream, shared: &Shared) -> io::Result<Option<(Stream, Bytes)>> {
     let buffer = vec![0; BUFFER].into_boxed_slice();
     let (answer, date) = (Vec::new(), Date::default());
-    let mut quick = Quick { stream, shared, buffer, filled: 0, answer, date };
+    let mut quick = Quick {
+        stream,
+        shared,
+        buffer,
+        filled: 0,
+        answer,
+        date,
+    };
     loop {
         let space = &mut quick.buffer[quick.filled..];
-        let count = if space.is_empty() { 0 } else { quick.stream.read(space).await? };
+        let count = if space.is_empty() {
+            0
+        } else {
+            quick.stream.read(space).await?
+        };
         if count == 0 && quick.filled == 0 {
             return Ok(None);
         }
@@ -85,7 +100,10 @@ impl Quick<'_> {
                     self.shared.counters.request(known.segment());
                     let name = self.shared.name.as_ref().map(http::HeaderValue::as_bytes);
                     self.answer.clear();
-                    (length, known.render(&mut self.answer, name, self.date.now()))
+                    (
+                        length,
+                        known.render(&mut self.answer, name, self.date.now()),
+                    )
                 }
                 Front::Incomplete => break true,
                 Front::Other => break false,
@@ -103,7 +121,10 @@ impl Quick<'_> {
         let mut head = &self.answer[..];
         let mut frame = content.next_frame().unwrap_or_default();
         while !head.is_empty() || !frame.is_empty() {
-            let count = self.stream.write_vectored(&[IoSlice::new(head), IoSlice::new(&frame)]).await?;
+            let count = self
+                .stream
+                .write_vectored(&[IoSlice::new(head), IoSlice::new(&frame)])
+                .await?;
             if count == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
@@ -144,11 +165,13 @@ fn front(data: &[u8]) -> Front<'_> {
             _ => return Front::Other,
         }
     }
-    let (Some(method), Some(path), Some(1)) = (request.method, request.path, request.version) else {
+    let (Some(method), Some(path), Some(1)) = (request.method, request.path, request.version)
+    else {
         return Front::Other;
     };
     let body = usize::try_from(length.unwrap_or(0)).unwrap_or(usize::MAX);
-    let Some(known) = known(method, path, body > 0).filter(|_| body <= LARGEST_BODY && has_host) else {
+    let Some(known) = known(method, path, body > 0).filter(|_| body <= LARGEST_BODY && has_host)
+    else {
         return Front::Other;
     };
     // A request counts when its head is there; who waits for the rest of it does so the long way.
@@ -157,10 +180,17 @@ fn front(data: &[u8]) -> Front<'_> {
     };
     let known = match known {
         Known::Sink { .. } if length.is_none() => return Front::Other,
-        Known::Sink { .. } => Known::Sink { body, announced, objects },
+        Known::Sink { .. } => Known::Sink {
+            body,
+            announced,
+            objects,
+        },
         known => known,
     };
-    Front::Request { length: head + body.len(), known }
+    Front::Request {
+        length: head + body.len(),
+        known,
+    }
 }
 
 /// What a header field means for the short way.
@@ -193,8 +223,14 @@ impl Field {
 fn known(method: &str, path: &str, has_body: bool) -> Option<Known<'static>> {
     match (method, path) {
         ("GET", "/") if !has_body => Some(Known::Hello),
-        ("GET", _) if !has_body => decimal(path.strip_prefix("/bytes/")?.as_bytes()).map(Known::Bytes),
-        ("POST" | "PUT", "/sink") => Some(Known::Sink { body: b"", announced: None, objects: false }),
+        ("GET", _) if !has_body => {
+            decimal(path.strip_prefix("/bytes/")?.as_bytes()).map(Known::Bytes)
+        }
+        ("POST" | "PUT", "/sink") => Some(Known::Sink {
+            body: b"",
+            announced: None,
+            objects: false,
+        }),
         _ => None,
     }
 }
@@ -202,7 +238,10 @@ fn known(method: &str, path: &str, has_body: bool) -> Option<Known<'static>> {
 /// Digits only: what is written in another way goes the long way.
 fn decimal(text: &[u8]) -> Option<u64> {
     let digits = !text.is_empty() && text.len() < 20 && text.iter().all(u8::is_ascii_digit);
-    digits.then(|| text.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
+    digits.then(|| {
+        text.iter()
+            .fold(0, |number, digit| number * 10 + u64::from(digit - b'0'))
+    })
 }
 
 impl Known<'_> {
@@ -233,11 +272,18 @@ impl Known<'_> {
                 tail(out, name, length, date);
                 Content::new(length)
             }
-            Self::Sink { body, announced, objects } => {
+            Self::Sink {
+                body,
+                announced,
+                objects,
+            } => {
                 let crc = crc32fast::hash(body);
                 let right = !objects || announced == Some(crc);
                 let status = if right { "200 OK" } else { "400 Bad Request" };
-                let _ = write!(out, "HTTP/1.1 {status}\r\ncontent-type: application/json\r\n");
+                let _ = write!(
+                    out,
+                    "HTTP/1.1 {status}\r\ncontent-type: application/json\r\n"
+                );
                 // The same members as the long way writes, whose numbers have no fixed width.
                 let digits = body.len().checked_ilog10().unwrap_or(0) + 1;
                 tail(out, name, u64::from(digits) + 29, date);
@@ -268,7 +314,9 @@ struct Date {
 impl Date {
     fn now(&mut self) -> &str {
         let now = SystemTime::now();
-        let second = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let second = now
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
         if second != self.second || self.text.is_empty() {
             self.second = second;
             self.text = httpdate::fmt_http_date(now);

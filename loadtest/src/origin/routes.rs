@@ -35,7 +35,11 @@ pub(super) async fn answer(
     let only_head = request.method() == Method::HEAD && request.version() == Version::HTTP_2;
     let path = request.uri().path().to_owned();
     let mut segments = path.trim_start_matches('/').splitn(3, '/');
-    let (first, second, third) = (segments.next().unwrap_or(""), segments.next(), segments.next());
+    let (first, second, third) = (
+        segments.next().unwrap_or(""),
+        segments.next(),
+        segments.next(),
+    );
     if first != "stats" {
         shared.counters.request(first);
         shared.wait_while_stalled().await;
@@ -65,14 +69,20 @@ pub(super) async fn answer(
     if let Some(name) = &shared.name {
         response.headers_mut().insert("x-origin", name.clone());
     }
-    Ok(if only_head { without_body(response) } else { response })
+    Ok(if only_head {
+        without_body(response)
+    } else {
+        response
+    })
 }
 
 /// hyper leaves the body of an answer to HEAD out on HTTP/1.1, but not on HTTP/2.
 fn without_body(response: Response<Body>) -> Response<Body> {
     let (mut head, body) = response.into_parts();
     if let Some(length) = body.size_hint().exact() {
-        head.headers.entry(CONTENT_LENGTH).or_insert(HeaderValue::from(length));
+        head.headers
+            .entry(CONTENT_LENGTH)
+            .or_insert(HeaderValue::from(length));
     }
     Response::from_parts(head, boxed(Empty::new()))
 }
@@ -89,19 +99,25 @@ fn with_status(status: StatusCode, body: Body) -> Response<Body> {
 
 fn json_body(value: &serde_json::Value) -> Response<Body> {
     let mut response = Response::new(full(value.to_string()));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
 fn checksum_value(checksum: u32) -> HeaderValue {
-    HeaderValue::from_str(&content::hex(checksum)).expect("hexadecimal digits are valid in a header")
+    HeaderValue::from_str(&content::hex(checksum))
+        .expect("hexadecimal digits are valid in a header")
 }
 
 fn bytes(length: u64) -> Response<Body> {
     let mut response = Response::new(boxed(Content::new(length)));
     let headers = response.headers_mut();
     headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/octet-stream"),
+    );
     headers.insert(CHECKSUM_HEADER, checksum_value(content::checksum(length)));
     response
 }
@@ -109,7 +125,9 @@ fn bytes(length: u64) -> Response<Body> {
 /// The same bytes without a length.
 fn chunked(length: u64) -> Response<Body> {
     let mut response = Response::new(boxed(Unsized(Content::in_frames(length, SMALL_FRAME))));
-    response.headers_mut().insert(CHECKSUM_HEADER, checksum_value(content::checksum(length)));
+    response
+        .headers_mut()
+        .insert(CHECKSUM_HEADER, checksum_value(content::checksum(length)));
     response
 }
 
@@ -122,7 +140,9 @@ fn trailers() -> Response<Body> {
     };
     let body = Unsized(Content::in_frames(length, SMALL_FRAME)).with_trailers(trailers);
     let mut response = Response::new(boxed(body));
-    response.headers_mut().insert(TRAILER, HeaderValue::from_static(CHECKSUM_TRAILER));
+    response
+        .headers_mut()
+        .insert(TRAILER, HeaderValue::from_static(CHECKSUM_TRAILER));
     response
 }
 
@@ -132,7 +152,9 @@ fn echo(request: Request<Incoming>) -> Response<Body> {
     let mut response = Response::new(boxed(body));
     for name in [CONTENT_TYPE.as_str(), TRAILER.as_str(), CHECKSUM_HEADER] {
         if let Some(value) = head.headers.get(name) {
-            response.headers_mut().insert(HeaderName::from_static(name), value.clone());
+            response
+                .headers_mut()
+                .insert(HeaderName::from_static(name), value.clone());
         }
     }
     response
@@ -158,21 +180,41 @@ async fn sink(request: Request<Incoming>) -> io::Result<Response<Body>> {
 }
 
 fn is_grpc(request: &Request<Incoming>) -> bool {
-    let kind = request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-    request.method() == Method::POST && kind.is_some_and(|kind| kind.starts_with(b"application/grpc"))
+    let kind = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .map(HeaderValue::as_bytes);
+    request.method() == Method::POST
+        && kind.is_some_and(|kind| kind.starts_with(b"application/grpc"))
 }
 
 /// Sends the message of a unary call back. What is not one whole message gets status 13, INTERNAL, as gRPC has it.
 async fn grpc(request: Request<Incoming>) -> io::Result<Response<Body>> {
-    let message = request.into_body().collect().await.map_err(io::Error::other)?.to_bytes();
-    let length = message.get(1..5).and_then(|length| length.try_into().ok()).map(u32::from_be_bytes);
+    let message = request
+        .into_body()
+        .collect()
+        .await
+        .map_err(io::Error::other)?
+        .to_bytes();
+    let length = message
+        .get(1..5)
+        .and_then(|length| length.try_into().ok())
+        .map(u32::from_be_bytes);
     let is_whole = length.is_some_and(|length| message.len() - 5 == length as usize);
-    let (message, status) = if is_whole { (message, "0") } else { (Bytes::new(), "13") };
-    let trailers =
-        HeaderMap::from_iter([(HeaderName::from_static("grpc-status"), HeaderValue::from_static(status))]);
+    let (message, status) = if is_whole {
+        (message, "0")
+    } else {
+        (Bytes::new(), "13")
+    };
+    let trailers = HeaderMap::from_iter([(
+        HeaderName::from_static("grpc-status"),
+        HeaderValue::from_static(status),
+    )]);
     let body = Full::new(message).with_trailers(async move { Some(Ok(trailers)) });
     let mut response = Response::new(boxed(body));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     Ok(response)
 }
 
@@ -197,21 +239,30 @@ async fn delay(pause: Duration) -> Response<Body> {
 }
 
 fn drip(count: u64, pause: Duration) -> Response<Body> {
-    Response::new(boxed(Paced::new((0..count).map(|number| Bytes::from(format!("drip {number}\n"))), pause)))
+    Response::new(boxed(Paced::new(
+        (0..count).map(|number| Bytes::from(format!("drip {number}\n"))),
+        pause,
+    )))
 }
 
 fn events(count: u64, pause: Duration) -> Response<Body> {
     let event = |number| Bytes::from(format!("id: {number}\ndata: event {number}\n\n"));
     let mut response = Response::new(boxed(Paced::new((0..count).map(event), pause)));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     response
 }
 
 /// Any final status; 1xx is not one (RFC 9110 §15.2).
 fn status(code: u64) -> Response<Body> {
-    let known = u16::try_from(code).ok().and_then(|code| StatusCode::from_u16(code).ok());
+    let known = u16::try_from(code)
+        .ok()
+        .and_then(|code| StatusCode::from_u16(code).ok());
     match known.filter(|status| !status.is_informational()) {
-        Some(status @ (StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)) => with_status(status, full("")),
+        Some(status @ (StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)) => {
+            with_status(status, full(""))
+        }
         Some(status) => with_status(status, full(format!("{code}\n"))),
         None => with_status(StatusCode::NOT_FOUND, full("not a final status\n")),
     }
@@ -219,7 +270,10 @@ fn status(code: u64) -> Response<Body> {
 
 fn abort(length: u64, version: Version, wishes: &Wishes) -> Response<Body> {
     let mut response = Response::new(boxed(Aborted::after(length, version, wishes.clone())));
-    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length.saturating_add(NEVER_SENT)));
+    response.headers_mut().insert(
+        CONTENT_LENGTH,
+        HeaderValue::from(length.saturating_add(NEVER_SENT)),
+    );
     response
 }
 
@@ -227,7 +281,9 @@ fn abort(length: u64, version: Version, wishes: &Wishes) -> Response<Body> {
 fn early(version: Version) -> Response<Body> {
     let mut response = with_status(StatusCode::PAYLOAD_TOO_LARGE, full("not reading this\n"));
     if version < Version::HTTP_2 {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }

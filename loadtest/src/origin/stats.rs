@@ -50,11 +50,18 @@ pub(super) struct Counters {
 impl Counters {
     pub(super) fn request(&self, segment: &str) {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let mut by_segment = self.by_segment.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut by_segment = self
+            .by_segment
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = by_segment.get_mut(segment) {
             *count += 1;
         } else {
-            let name = if by_segment.len() < MOST_NAMES { segment } else { OTHER };
+            let name = if by_segment.len() < MOST_NAMES {
+                segment
+            } else {
+                OTHER
+            };
             *by_segment.entry(name.to_owned()).or_default() += 1;
         }
     }
@@ -71,7 +78,11 @@ impl Counters {
             requests: self.requests.load(Ordering::Relaxed),
             connections: self.connections.load(Ordering::Relaxed),
             open_connections: self.open_connections.load(Ordering::Relaxed),
-            by_segment: self.by_segment.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            by_segment: self
+                .by_segment
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
         }
     }
 }

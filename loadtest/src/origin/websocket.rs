@@ -1,8 +1,8 @@
 //! WebSocket echo over the HTTP/1.1 upgrade (RFC 6455): text and binary come back, pings and closes are answered.
 
 use http::header::{
-    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
-    UPGRADE,
+    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::Empty;
@@ -51,7 +51,9 @@ fn first_protocol(headers: &HeaderMap) -> Option<HeaderValue> {
 fn refusal() -> Response<Body> {
     let mut response = Response::new(full("a WebSocket handshake, version 13, is wanted here\n"));
     *response.status_mut() = StatusCode::UPGRADE_REQUIRED;
-    response.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    response
+        .headers_mut()
+        .insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     response
 }
 
@@ -63,7 +65,8 @@ async fn serve(upgrade: OnUpgrade) {
 }
 
 async fn echo(upgraded: Upgraded) -> Result<(), tokio_tungstenite::tungstenite::Error> {
-    let mut socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
+    let mut socket =
+        WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
     while let Some(message) = socket.next().await {
         let message = message?;
         // Pongs and the closing handshake are tungstenite's own business.

@@ -133,7 +133,10 @@ pub struct Reference {
 /// What each request may take, seen from the client: longer than any proxy is allowed.
 pub const CLIENT_LIMIT: Duration = Duration::from_secs(2);
 
-const HEALTHY: Reference = Reference { scenario: "healthy", variant: "" };
+const HEALTHY: Reference = Reference {
+    scenario: "healthy",
+    variant: "",
+};
 const USUAL_RATE: f64 = 500.0;
 const USUAL_WARMUP: Duration = Duration::from_secs(3);
 
@@ -160,11 +163,20 @@ impl Scenario {
         Self {
             name,
             title,
-            endpoints: named.map(|(name, behaviour)| Simulated { name, weight: 1, behaviour }).collect(),
+            endpoints: named
+                .map(|(name, behaviour)| Simulated {
+                    name,
+                    weight: 1,
+                    behaviour,
+                })
+                .collect(),
             rate: USUAL_RATE,
             method: Method::GET,
             warmup: USUAL_WARMUP,
-            variants: vec![Variant { label: "", settings: Settings::default() }],
+            variants: vec![Variant {
+                label: "",
+                settings: Settings::default(),
+            }],
             musts: Vec::new(),
         }
     }
@@ -183,12 +195,16 @@ impl Scenario {
     }
 
     fn variants(mut self, variants: [(&'static str, Settings); 2]) -> Self {
-        self.variants = variants.map(|(label, settings)| Variant { label, settings }).into();
+        self.variants = variants
+            .map(|(label, settings)| Variant { label, settings })
+            .into();
         self
     }
 
     fn set(mut self, change: impl Fn(&mut Settings)) -> Self {
-        self.variants.iter_mut().for_each(|variant| change(&mut variant.settings));
+        self.variants
+            .iter_mut()
+            .for_each(|variant| change(&mut variant.settings));
         self
     }
 
@@ -227,11 +243,23 @@ fn slow_ones() -> Vec<Scenario> {
         health: false,
         ..Settings::default()
     };
-    let patient = Settings { per_try: Duration::from_millis(1500), retries: 1, ..Settings::default() };
+    let patient = Settings {
+        per_try: Duration::from_millis(1500),
+        retries: 1,
+        ..Settings::default()
+    };
     // 0.05^(-1/1.1) times the shortest.
-    let hedge = Some(Hedge { p95: Duration::from_millis(76) });
-    let tail = Reference { scenario: "heavy-tail", variant: "no hedge" };
-    let turns = Reference { scenario: "overloaded", variant: "roundRobin" };
+    let hedge = Some(Hedge {
+        p95: Duration::from_millis(76),
+    });
+    let tail = Reference {
+        scenario: "heavy-tail",
+        variant: "no hedge",
+    };
+    let turns = Reference {
+        scenario: "overloaded",
+        variant: "roundRobin",
+    };
     vec![
         Scenario::one("slow", "One of three takes 100 ms instead of 10 ms.", "latency=100ms"),
         Scenario::one(
@@ -257,13 +285,27 @@ fn slow_ones() -> Vec<Scenario> {
 
 fn failing_ones() -> Vec<Scenario> {
     vec![
-        Scenario::all("failing-10", "One in ten answers is a 503.", "latency=10ms fail=10%")
-            .must("", Claim::Success(99.9)),
+        Scenario::all(
+            "failing-10",
+            "One in ten answers is a 503.",
+            "latency=10ms fail=10%",
+        )
+        .must("", Claim::Success(99.9)),
         Scenario {
             rate: 1000.0,
-            ..Scenario::all("storm", "Every answer is a 503: a retry storm.", "latency=10ms fail=100%")
+            ..Scenario::all(
+                "storm",
+                "Every answer is a 503: a retry storm.",
+                "latency=10ms fail=100%",
+            )
         }
-        .must("", Claim::Received { times: 1.2, per_second: 10.0 }),
+        .must(
+            "",
+            Claim::Received {
+                times: 1.2,
+                per_second: 10.0,
+            },
+        ),
         Scenario::one(
             "retry-after",
             "One of three answers nothing but 503, and asks for a pause of a second.",
@@ -280,8 +322,17 @@ fn failing_ones() -> Vec<Scenario> {
 
 fn breaking_ones() -> Vec<Scenario> {
     let hang = |name, title, behaviour| {
-        Scenario { warmup: TIME_TO_LEARN, ..Scenario::one(name, title, behaviour) }
-            .must("", Claim::P99 { times: 2.0, of: HEALTHY })
+        Scenario {
+            warmup: TIME_TO_LEARN,
+            ..Scenario::one(name, title, behaviour)
+        }
+        .must(
+            "",
+            Claim::P99 {
+                times: 2.0,
+                of: HEALTHY,
+            },
+        )
     };
     let resets = "latency=10ms reset=5%:head";
     vec![
@@ -290,11 +341,23 @@ fn breaking_ones() -> Vec<Scenario> {
             "One of three accepts and never answers, health checks neither.",
             "hang=100% checks=same",
         ),
-        hang("hang-unseen", "One of three answers health checks and nothing else.", "hang=100%"),
-        Scenario::all("reset", "One in twenty connections is reset before the answer.", resets),
+        hang(
+            "hang-unseen",
+            "One of three answers health checks and nothing else.",
+            "hang=100%",
+        ),
+        Scenario::all(
+            "reset",
+            "One in twenty connections is reset before the answer.",
+            resets,
+        ),
         Scenario {
             method: Method::POST,
-            ..Scenario::all("reset-post", "The same with POST, which nobody may repeat.", resets)
+            ..Scenario::all(
+                "reset-post",
+                "The same with POST, which nobody may repeat.",
+                resets,
+            )
         }
         .must("", Claim::Once),
         Scenario::all(
@@ -311,9 +374,15 @@ fn breaking_ones() -> Vec<Scenario> {
 }
 
 fn weights() -> Scenario {
-    let with = |policy| Settings { policy, ..Settings::default() };
+    let with = |policy| Settings {
+        policy,
+        ..Settings::default()
+    };
     let mut scenario = Scenario::all("weights", "Weights 3, 1 and 1.", "latency=5ms")
-        .variants([("roundRobin", with(Policy::RoundRobin)), ("leastRequest", with(Policy::LeastRequest))])
+        .variants([
+            ("roundRobin", with(Policy::RoundRobin)),
+            ("leastRequest", with(Policy::LeastRequest)),
+        ])
         .must("roundRobin", Claim::Shares(2.0))
         .must("leastRequest", Claim::Shares(2.0));
     scenario.endpoints[0].weight = 3;
@@ -333,10 +402,22 @@ mod tests {
                 endpoint.behaviour.parse::<Behaviour>().unwrap();
             }
             for must in &scenario.musts {
-                assert!(scenario.variants.iter().any(|variant| variant.label == must.variant), "{must:?}");
+                assert!(
+                    scenario
+                        .variants
+                        .iter()
+                        .any(|variant| variant.label == must.variant),
+                    "{must:?}"
+                );
                 if let Claim::P99 { of, .. } | Claim::Load { of, .. } = must.claim {
                     let found = all.iter().find(|other| other.name == of.scenario).unwrap();
-                    assert!(found.variants.iter().any(|variant| variant.label == of.variant), "{of:?}");
+                    assert!(
+                        found
+                            .variants
+                            .iter()
+                            .any(|variant| variant.label == of.variant),
+                        "{of:?}"
+                    );
                 }
             }
         }

@@ -35,8 +35,10 @@ impl Figures {
     /// `None` when fewer had one at all; a percentile of the answers alone would flatter whoever fails early.
     #[must_use]
     pub fn latency(&self, percentile: f64) -> Option<f64> {
-        let rounds =
-            self.rounds.iter().map(|round| within(&round.report, percentile).unwrap_or(f64::INFINITY));
+        let rounds = self
+            .rounds
+            .iter()
+            .map(|round| within(&round.report, percentile).unwrap_or(f64::INFINITY));
         median(rounds.collect()).filter(|time| time.is_finite())
     }
 
@@ -67,7 +69,11 @@ impl Figures {
     /// How often the most repeated request reached the upstream.
     #[must_use]
     pub fn most(&self) -> u64 {
-        self.rounds.iter().map(|round| round.counts.attempts.most).max().unwrap_or(0)
+        self.rounds
+            .iter()
+            .map(|round| round.counts.attempts.most)
+            .max()
+            .unwrap_or(0)
     }
 
     /// What part of the requests each endpoint received, in percent.
@@ -76,7 +82,9 @@ impl Figures {
         let all = self.received().max(1) as f64;
         let endpoints = self.rounds[0].counts.endpoints.len();
         let of = |index: usize| self.sum(|round| round.counts.endpoints[index].1.requests);
-        (0..endpoints).map(|index| of(index) as f64 * 100.0 / all).collect()
+        (0..endpoints)
+            .map(|index| of(index) as f64 * 100.0 / all)
+            .collect()
     }
 
     /// Failed requests by kind.
@@ -132,20 +140,36 @@ mod tests {
     #[tokio::test]
     async fn a_request_without_a_right_answer_is_never_a_quick_one() {
         let origin = crate::origin::Origin::start().await.unwrap();
-        let plan = crate::load::Plan { requests: Some(1), ..crate::load::Plan::new(origin.url("/")) };
+        let plan = crate::load::Plan {
+            requests: Some(1),
+            ..crate::load::Plan::new(origin.url("/"))
+        };
         let mut report = crate::load::run(plan).await.unwrap();
         report.latency.reset();
         for millis in 1..=98 {
             report.latency.record(millis * 1_000_000).unwrap();
         }
         (report.requests, report.passed) = (100, 98);
-        let near = |found: Option<f64>, expected: f64| (found.unwrap() / expected - 1.0).abs() < 0.01;
-        assert!(near(within(&report, 50.0), 50.0), "{:?}", within(&report, 50.0));
-        assert!(near(within(&report, 98.0), 98.0), "{:?}", within(&report, 98.0));
+        let near =
+            |found: Option<f64>, expected: f64| (found.unwrap() / expected - 1.0).abs() < 0.01;
+        assert!(
+            near(within(&report, 50.0), 50.0),
+            "{:?}",
+            within(&report, 50.0)
+        );
+        assert!(
+            near(within(&report, 98.0), 98.0),
+            "{:?}",
+            within(&report, 98.0)
+        );
         assert_eq!(within(&report, 99.0), None);
         // Two timeouts are no answers either, however they are recorded.
         report.latency.record_n(2_000_000_000, 2).unwrap();
-        assert!(near(within(&report, 98.0), 98.0), "{:?}", within(&report, 98.0));
+        assert!(
+            near(within(&report, 98.0), 98.0),
+            "{:?}",
+            within(&report, 98.0)
+        );
         assert_eq!(within(&report, 99.0), None);
     }
 }

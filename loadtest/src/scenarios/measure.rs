@@ -59,11 +59,23 @@ pub(super) struct Place<'a> {
 pub(super) async fn measure(candidate: &Candidate, place: &Place<'_>) -> Result<Measured, Missing> {
     let not_run = |error: io::Error| Missing::NotRun(error.to_string());
     // The same seed for all candidates of a round.
-    let simulator = Simulator::start(specs(place.scenario), 0, place.round as u64).await.map_err(not_run)?;
-    let endpoints: Vec<_> = simulator.endpoints().into_iter().map(|(_, address)| address).collect();
+    let simulator = Simulator::start(specs(place.scenario), 0, place.round as u64)
+        .await
+        .map_err(not_run)?;
+    let endpoints: Vec<_> = simulator
+        .endpoints()
+        .into_iter()
+        .map(|(_, address)| address)
+        .collect();
     let port = free_port().map_err(not_run)?;
     let (scenario, settings) = (place.scenario, &place.variant.settings);
-    let wanted = Wanted { scenario, settings, port, without: place.without, endpoints: &endpoints };
+    let wanted = Wanted {
+        scenario,
+        settings,
+        port,
+        without: place.without,
+        endpoints: &endpoints,
+    };
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut proxy = match configuration(candidate, &wanted) {
         Some((name, text)) => {
@@ -77,7 +89,11 @@ pub(super) async fn measure(candidate: &Candidate, place: &Place<'_>) -> Result<
         None => return Err(Missing::Unable),
     };
     simulator.reset();
-    let targets = if proxy.is_some() { vec![address] } else { endpoints };
+    let targets = if proxy.is_some() {
+        vec![address]
+    } else {
+        endpoints
+    };
     let plans = targets.iter().enumerate().map(|(index, target)| {
         let part = targets.len();
         Plan {
@@ -87,32 +103,49 @@ pub(super) async fn measure(candidate: &Candidate, place: &Place<'_>) -> Result<
             ..plan(place, &target.to_string())
         }
     });
-    let report = run_all(plans).await.map_err(|error| Missing::NotRun(error.to_string()))?;
+    let report = run_all(plans)
+        .await
+        .map_err(|error| Missing::NotRun(error.to_string()))?;
     let alive = proxy.as_mut().map_or(Ok(()), Process::is_alive);
     drop(proxy);
     let counts = simulator.counts();
     simulator.stop().await.map_err(not_run)?;
     let seconds = (place.duration + scenario.warmup).as_secs_f64();
     let offered = report.requests + report.warmup_requests;
-    let measured = Measured { report, counts, offered, seconds };
+    let measured = Measured {
+        report,
+        counts,
+        offered,
+        seconds,
+    };
     let mut doubts = measured.doubts(scenario.rate);
     doubts.extend(alive.err());
-    if doubts.is_empty() { Ok(measured) } else { Err(Missing::Unverified(doubts)) }
+    if doubts.is_empty() {
+        Ok(measured)
+    } else {
+        Err(Missing::Unverified(doubts))
+    }
 }
 
 fn specs(scenario: &Scenario) -> Vec<Spec> {
     let spec = |endpoint: &super::catalogue::Simulated| Spec {
         name: endpoint.name.to_owned(),
         port: 0,
-        behaviour: endpoint.behaviour.parse().expect("the catalogue's tests read every behaviour"),
+        behaviour: endpoint
+            .behaviour
+            .parse()
+            .expect("the catalogue's tests read every behaviour"),
     };
     scenario.endpoints.iter().map(spec).collect()
 }
 
 /// The load, but for what differs when it is spread over several targets.
 fn plan(place: &Place, target: &str) -> Plan {
-    let behaviour: Option<Behaviour> =
-        place.scenario.endpoints.first().and_then(|endpoint| endpoint.behaviour.parse().ok());
+    let behaviour: Option<Behaviour> = place
+        .scenario
+        .endpoints
+        .first()
+        .and_then(|endpoint| endpoint.behaviour.parse().ok());
     Plan {
         duration: Some(place.duration),
         warmup: place.scenario.warmup,
@@ -120,7 +153,11 @@ fn plan(place: &Place, target: &str) -> Plan {
         // Whatever comes twice was repeated by the proxy.
         retry_stale: false,
         timeout: CLIENT_LIMIT,
-        expect: Expect { length: behaviour.map(|behaviour| behaviour.body), same: true, ..Expect::default() },
+        expect: Expect {
+            length: behaviour.map(|behaviour| behaviour.body),
+            same: true,
+            ..Expect::default()
+        },
         ..Plan::new(format!("http://{target}/"))
     }
 }
@@ -151,15 +188,22 @@ impl Measured {
         [
             ((self.offered as f64 - due).abs() > due / 100.0 + 3.0)
                 .then(|| format!("{} requests were sent, {due:.0} were due", self.offered)),
-            (lag > LATEST)
-                .then(|| format!("the generator was late: half of its requests by {lag:?} or more")),
+            (lag > LATEST).then(|| {
+                format!("the generator was late: half of its requests by {lag:?} or more")
+            }),
             (attempts.unnumbered > 0)
                 .then(|| format!("{} requests came without their number", attempts.unnumbered)),
             (attempts.distinct > self.offered).then(|| {
-                format!("{} different requests came, {} were sent", attempts.distinct, self.offered)
+                format!(
+                    "{} different requests came, {} were sent",
+                    attempts.distinct, self.offered
+                )
             }),
             (report.passed > attempts.answered).then(|| {
-                format!("{} good answers, but the upstream gave them to {}", report.passed, attempts.answered)
+                format!(
+                    "{} good answers, but the upstream gave them to {}",
+                    report.passed, attempts.answered
+                )
             }),
         ]
         .into_iter()
@@ -176,13 +220,31 @@ mod tests {
     /// What a run of one second at ten requests per second should look like.
     async fn measured() -> Measured {
         let origin = crate::origin::Origin::start().await.unwrap();
-        let plan = Plan { rate: Some(100.0), requests: Some(10), ..Plan::new(origin.url("/")) };
+        let plan = Plan {
+            rate: Some(100.0),
+            requests: Some(10),
+            ..Plan::new(origin.url("/"))
+        };
         let report = load::run(plan).await.unwrap();
         assert_eq!(report.passed, 10, "{report:?}");
-        let attempts =
-            Attempts { distinct: 10, total: 12, most: 2, repeated: 2, answered: 10, unnumbered: 0 };
-        let counts = Counts { endpoints: Vec::new(), attempts };
-        Measured { report, counts, offered: 10, seconds: 1.0 }
+        let attempts = Attempts {
+            distinct: 10,
+            total: 12,
+            most: 2,
+            repeated: 2,
+            answered: 10,
+            unnumbered: 0,
+        };
+        let counts = Counts {
+            endpoints: Vec::new(),
+            attempts,
+        };
+        Measured {
+            report,
+            counts,
+            offered: 10,
+            seconds: 1.0,
+        }
     }
 
     #[tokio::test]
@@ -196,14 +258,29 @@ mod tests {
         };
         assert!(doubts(|_| ()).is_empty());
         for (change, word) in [
-            ((|measured| measured.offered = 20) as fn(&mut Measured), "due"),
-            (|measured| measured.report.send_lag.record(1_000_000_000).unwrap(), "late"),
+            (
+                (|measured| measured.offered = 20) as fn(&mut Measured),
+                "due",
+            ),
+            (
+                |measured| measured.report.send_lag.record(1_000_000_000).unwrap(),
+                "late",
+            ),
             (|measured| measured.counts.attempts.unnumbered = 1, "number"),
-            (|measured| measured.counts.attempts.distinct = 11, "different"),
-            (|measured| measured.counts.attempts.answered = 9, "good answers"),
+            (
+                |measured| measured.counts.attempts.distinct = 11,
+                "different",
+            ),
+            (
+                |measured| measured.counts.attempts.answered = 9,
+                "good answers",
+            ),
         ] {
             let doubts = doubts(change);
-            assert!(doubts.len() == 1 && doubts[0].contains(word), "{word}: {doubts:?}");
+            assert!(
+                doubts.len() == 1 && doubts[0].contains(word),
+                "{word}: {doubts:?}"
+            );
         }
     }
 }

@@ -17,7 +17,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 pub use self::catalogue::{
-    CLIENT_LIMIT, Claim, Hedge, Must, Policy, Reference, Scenario, Settings, Simulated, Variant, catalogue,
+    CLIENT_LIMIT, Claim, Hedge, Must, Policy, Reference, Scenario, Settings, Simulated, Variant,
+    catalogue,
 };
 pub use self::figures::Figures;
 pub use self::measure::{Measured, Missing};
@@ -78,22 +79,41 @@ pub struct Row {
 /// A name that is none.
 pub fn select(names: &[String]) -> Result<Vec<Scenario>, String> {
     let all = catalogue();
-    if let Some(unknown) = names.iter().find(|name| !all.iter().any(|known| known.name == **name)) {
+    if let Some(unknown) = names
+        .iter()
+        .find(|name| !all.iter().any(|known| known.name == **name))
+    {
         let known: Vec<_> = all.iter().map(|scenario| scenario.name).collect();
-        return Err(format!("{unknown:?} is no scenario; there are {}", known.join(", ")));
+        return Err(format!(
+            "{unknown:?} is no scenario; there are {}",
+            known.join(", ")
+        ));
     }
     let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
-    let needed: Vec<_> = all.iter().filter(|one| wanted(one.name)).flat_map(Scenario::references).collect();
-    Ok(all.into_iter().filter(|one| wanted(one.name) || needed.contains(&one.name)).collect())
+    let needed: Vec<_> = all
+        .iter()
+        .filter(|one| wanted(one.name))
+        .flat_map(Scenario::references)
+        .collect();
+    Ok(all
+        .into_iter()
+        .filter(|one| wanted(one.name) || needed.contains(&one.name))
+        .collect())
 }
 
 impl Comparison {
     /// Measures everything; `told` hears of each scenario once it is complete.
     pub async fn run(self, mut told: impl FnMut(&Outcome)) -> Results {
-        let mut results = Results { outcomes: Vec::new() };
+        let mut results = Results {
+            outcomes: Vec::new(),
+        };
         for scenario in &self.scenarios {
             let rows = self.rows(scenario).await;
-            let mut outcome = Outcome { scenario: scenario.clone(), rows, verdicts: Vec::new() };
+            let mut outcome = Outcome {
+                scenario: scenario.clone(),
+                rows,
+                verdicts: Vec::new(),
+            };
             outcome.verdicts = results.verdicts(&outcome);
             told(&outcome);
             results.outcomes.push(outcome);
@@ -102,30 +122,60 @@ impl Comparison {
     }
 
     async fn rows(&self, scenario: &Scenario) -> Vec<Row> {
-        let mut runs: Vec<_> = self.pairs(scenario).map(|pair| (pair, Vec::new())).collect();
+        let mut runs: Vec<_> = self
+            .pairs(scenario)
+            .map(|pair| (pair, Vec::new()))
+            .collect();
         for round in 1..=self.rounds {
             for ((candidate, variant), found) in &mut runs {
                 let folder = self.folder_of(scenario, candidate, variant);
                 let (without, folder, duration) = (&self.without, &folder, self.duration);
-                let place = Place { scenario, variant, without, folder, round, duration };
+                let place = Place {
+                    scenario,
+                    variant,
+                    without,
+                    folder,
+                    round,
+                    duration,
+                };
                 found.push(measure(candidate, &place).await);
             }
         }
-        let row = |((candidate, variant), found): ((&Candidate, &Variant), Vec<Result<_, _>>)| Row {
-            candidate: candidate.name(),
-            variant: if *candidate == Candidate::Direct { "" } else { variant.label },
-            figures: found.into_iter().collect::<Result<_, _>>().and_then(|rounds| {
-                Figures::new(rounds).ok_or_else(|| Missing::NotRun("no rounds were asked for".to_owned()))
-            }),
-        };
+        let row =
+            |((candidate, variant), found): ((&Candidate, &Variant), Vec<Result<_, _>>)| Row {
+                candidate: candidate.name(),
+                variant: if *candidate == Candidate::Direct {
+                    ""
+                } else {
+                    variant.label
+                },
+                figures: found
+                    .into_iter()
+                    .collect::<Result<_, _>>()
+                    .and_then(|rounds| {
+                        Figures::new(rounds)
+                            .ok_or_else(|| Missing::NotRun("no rounds were asked for".to_owned()))
+                    }),
+            };
         runs.into_iter().map(row).collect()
     }
 
     /// Every candidate in every variant; without a proxy the set-up makes no difference.
-    fn pairs<'a>(&'a self, scenario: &'a Scenario) -> impl Iterator<Item = (&'a Candidate, &'a Variant)> {
+    fn pairs<'a>(
+        &'a self,
+        scenario: &'a Scenario,
+    ) -> impl Iterator<Item = (&'a Candidate, &'a Variant)> {
         self.candidates.iter().flat_map(move |candidate| {
-            let variants = if *candidate == Candidate::Direct { 1 } else { scenario.variants.len() };
-            scenario.variants.iter().take(variants).map(move |variant| (candidate, variant))
+            let variants = if *candidate == Candidate::Direct {
+                1
+            } else {
+                scenario.variants.len()
+            };
+            scenario
+                .variants
+                .iter()
+                .take(variants)
+                .map(move |variant| (candidate, variant))
         })
     }
 
@@ -144,7 +194,11 @@ impl Results {
     pub fn is_good(&self) -> bool {
         self.outcomes.iter().all(|outcome| {
             let complete = |row: &Row| matches!(row.figures, Ok(_) | Err(Missing::Unable));
-            outcome.rows.iter().all(complete) && outcome.verdicts.iter().all(|(_, verdict)| verdict.is_held())
+            outcome.rows.iter().all(complete)
+                && outcome
+                    .verdicts
+                    .iter()
+                    .all(|(_, verdict)| verdict.is_held())
         })
     }
 
@@ -152,15 +206,28 @@ impl Results {
     fn verdicts(&self, outcome: &Outcome) -> Vec<(String, Verdict)> {
         let find = |of: Reference| {
             let known = self.outcomes.iter().chain([outcome]);
-            known.filter(|one| one.scenario.name == of.scenario).find_map(|one| one.outrigger(of.variant))
+            known
+                .filter(|one| one.scenario.name == of.scenario)
+                .find_map(|one| one.outrigger(of.variant))
         };
         let judged = outcome.scenario.musts.iter().map(|must| {
-            let who = if must.variant.is_empty() { "outrigger" } else { must.variant };
+            let who = if must.variant.is_empty() {
+                "outrigger"
+            } else {
+                must.variant
+            };
             let figures = outcome.outrigger(must.variant);
-            (who.to_owned(), judge(must.claim, &outcome.scenario, figures, find))
+            (
+                who.to_owned(),
+                judge(must.claim, &outcome.scenario, figures, find),
+            )
         });
         // Without Outrigger among the candidates there is nobody to judge.
-        if outcome.rows.iter().any(|row| row.candidate == OUTRIGGER) { judged.collect() } else { Vec::new() }
+        if outcome.rows.iter().any(|row| row.candidate == OUTRIGGER) {
+            judged.collect()
+        } else {
+            Vec::new()
+        }
     }
 
     /// All of it, each round too.
@@ -175,16 +242,18 @@ const OUTRIGGER: &str = "outrigger";
 
 impl Outcome {
     fn outrigger(&self, variant: &str) -> Option<&Figures> {
-        let row = self.rows.iter().find(|row| row.candidate == OUTRIGGER && row.variant == variant)?;
+        let row = self
+            .rows
+            .iter()
+            .find(|row| row.candidate == OUTRIGGER && row.variant == variant)?;
         row.figures.as_ref().ok()
     }
 
     fn to_json(&self) -> Value {
         let scenario = &self.scenario;
-        let endpoints = scenario
-            .endpoints
-            .iter()
-            .map(|one| json!({ "name": one.name, "weight": one.weight, "behaviour": one.behaviour }));
+        let endpoints = scenario.endpoints.iter().map(
+            |one| json!({ "name": one.name, "weight": one.weight, "behaviour": one.behaviour }),
+        );
         let rows = self.rows.iter().map(|row| {
             let figures = match &row.figures {
                 Ok(figures) => figures.to_json(),

@@ -74,13 +74,24 @@ impl super::Row {
     }
 
     fn cells(&self) -> [String; HEADINGS.len()] {
-        let Ok(figures) = &self.figures else { return Default::default() };
-        let time = |percentile| {
-            figures.latency(percentile).map_or_else(|| "–".to_owned(), |time| format!("{time:.1}"))
+        let Ok(figures) = &self.figures else {
+            return Default::default();
         };
-        let shares: Vec<_> = figures.shares().iter().map(|share| format!("{share:.1}")).collect();
-        let failures: Vec<_> =
-            figures.failures().iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        let time = |percentile| {
+            figures
+                .latency(percentile)
+                .map_or_else(|| "–".to_owned(), |time| format!("{time:.1}"))
+        };
+        let shares: Vec<_> = figures
+            .shares()
+            .iter()
+            .map(|share| format!("{share:.1}"))
+            .collect();
+        let failures: Vec<_> = figures
+            .failures()
+            .iter()
+            .map(|(kind, count)| format!("{count} {kind}"))
+            .collect();
         [
             self.name(),
             format!("{:.2} %", figures.success()),

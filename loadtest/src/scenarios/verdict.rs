@@ -16,7 +16,11 @@ pub enum Verdict {
 
 impl Verdict {
     fn of(holds: bool, text: String) -> Self {
-        if holds { Self::Held(text) } else { Self::Missed(text) }
+        if holds {
+            Self::Held(text)
+        } else {
+            Self::Missed(text)
+        }
     }
 
     /// Whether the claim is borne out.
@@ -52,24 +56,37 @@ pub(super) fn judge<'a>(
             // What comes every second may be in hand for one when the load begins.
             let allowed = times * figures.offered() as f64 + per_second * (figures.seconds() + 1.0);
             let received = figures.received();
-            let text = format!("{received} received for {} sent, {allowed:.0} allowed", figures.offered());
+            let text = format!(
+                "{received} received for {} sent, {allowed:.0} allowed",
+                figures.offered()
+            );
             Verdict::of(received as f64 <= allowed, text)
         }
         Claim::Success(percent) => {
             let success = figures.success();
-            Verdict::of(success >= percent, format!("{success:.3} % succeed, {percent} % needed"))
+            Verdict::of(
+                success >= percent,
+                format!("{success:.3} % succeed, {percent} % needed"),
+            )
         }
         Claim::P99 { times, of } => {
             let time = |figures: &Figures| figures.latency(99.0).unwrap_or(f64::INFINITY);
             against(of, other(of).map(time), time(figures), times, "p99 in ms")
         }
-        Claim::Load { times, of } => {
-            against(of, other(of).map(Figures::attempts), figures.attempts(), times, "received / sent")
-        }
+        Claim::Load { times, of } => against(
+            of,
+            other(of).map(Figures::attempts),
+            figures.attempts(),
+            times,
+            "received / sent",
+        ),
         Claim::Shares(percent) => shares(percent, scenario, figures),
         Claim::Once => {
             let most = figures.most();
-            Verdict::of(most == 1, format!("the most repeated request was received {most} times"))
+            Verdict::of(
+                most == 1,
+                format!("the most repeated request was received {most} times"),
+            )
         }
     }
 }
@@ -85,7 +102,9 @@ fn against(of: Reference, reference: Option<f64>, found: f64, times: f64, what: 
         Some(_) if found.is_infinite() => {
             Verdict::Missed(format!("{what}: not even that many were answered"))
         }
-        Some(reference) if reference.is_infinite() => Verdict::NotShown(format!("{what}: {place} has none")),
+        Some(reference) if reference.is_infinite() => {
+            Verdict::NotShown(format!("{what}: {place} has none"))
+        }
         Some(reference) => {
             let ratio = found / reference;
             let text = format!(
@@ -97,11 +116,22 @@ fn against(of: Reference, reference: Option<f64>, found: f64, times: f64, what: 
 }
 
 fn shares(percent: f64, scenario: &Scenario, figures: &Figures) -> Verdict {
-    let weights = scenario.endpoints.iter().map(|endpoint| f64::from(endpoint.weight));
+    let weights = scenario
+        .endpoints
+        .iter()
+        .map(|endpoint| f64::from(endpoint.weight));
     let sum: f64 = weights.clone().sum();
     let off = |(share, weight): (f64, f64)| (share / (weight * 100.0 / sum) - 1.0).abs() * 100.0;
-    let worst = figures.shares().into_iter().zip(weights).map(off).fold(0.0, f64::max);
-    Verdict::of(worst <= percent, format!("the worst share is off by {worst:.2} %, {percent} % allowed"))
+    let worst = figures
+        .shares()
+        .into_iter()
+        .zip(weights)
+        .map(off)
+        .fold(0.0, f64::max);
+    Verdict::of(
+        worst <= percent,
+        format!("the worst share is off by {worst:.2} %, {percent} % allowed"),
+    )
 }
 
 #[cfg(test)]
@@ -116,28 +146,66 @@ mod tests {
     /// A hundred sent in a second, this many failed, this many received by each endpoint, all in so many milliseconds.
     async fn figures(failed: u64, received: [u64; 3], most: u64, millis: u64) -> Figures {
         let origin = Origin::start().await.unwrap();
-        let mut report = load::run(Plan { requests: Some(1), ..Plan::new(origin.url("/")) }).await.unwrap();
+        let mut report = load::run(Plan {
+            requests: Some(1),
+            ..Plan::new(origin.url("/"))
+        })
+        .await
+        .unwrap();
         (report.requests, report.passed) = (100, 100 - failed);
         report.latency.reset();
-        report.latency.record_n(millis * 1_000_000, 100 - failed).unwrap();
-        let endpoint = |requests| (String::new(), Received { requests, ..Received::default() });
-        let attempts = Attempts { most, ..Attempts::default() };
-        let counts = Counts { endpoints: received.map(endpoint).into(), attempts };
-        Figures::new(vec![Measured { report, counts, offered: 100, seconds: 1.0 }]).unwrap()
+        report
+            .latency
+            .record_n(millis * 1_000_000, 100 - failed)
+            .unwrap();
+        let endpoint = |requests| {
+            (
+                String::new(),
+                Received {
+                    requests,
+                    ..Received::default()
+                },
+            )
+        };
+        let attempts = Attempts {
+            most,
+            ..Attempts::default()
+        };
+        let counts = Counts {
+            endpoints: received.map(endpoint).into(),
+            attempts,
+        };
+        Figures::new(vec![Measured {
+            report,
+            counts,
+            offered: 100,
+            seconds: 1.0,
+        }])
+        .unwrap()
     }
 
     #[tokio::test]
     async fn each_claim_is_held_up_to_its_limit_and_missed_beyond() {
-        let of = Reference { scenario: "healthy", variant: "" };
+        let of = Reference {
+            scenario: "healthy",
+            variant: "",
+        };
         let weighted = catalogue().pop().unwrap();
         let reference = figures(0, [60, 20, 20], 1, 10).await;
         for (claim, good, bad) in [
             (
-                Claim::Received { times: 1.2, per_second: 10.0 },
+                Claim::Received {
+                    times: 1.2,
+                    per_second: 10.0,
+                },
                 figures(0, [140, 0, 0], 1, 1).await,
                 figures(0, [141, 0, 0], 1, 1).await,
             ),
-            (Claim::Success(99.0), figures(1, [1, 1, 1], 1, 1).await, figures(2, [1, 1, 1], 1, 1).await),
+            (
+                Claim::Success(99.0),
+                figures(1, [1, 1, 1], 1, 1).await,
+                figures(2, [1, 1, 1], 1, 1).await,
+            ),
             (
                 Claim::P99 { times: 2.0, of },
                 figures(0, [1, 1, 1], 1, 19).await,
@@ -153,16 +221,27 @@ mod tests {
                 figures(0, [6_000, 2_039, 1_961], 1, 1).await,
                 figures(0, [6_000, 2_041, 1_959], 1, 1).await,
             ),
-            (Claim::Once, figures(0, [1, 1, 1], 1, 1).await, figures(0, [1, 1, 1], 2, 1).await),
+            (
+                Claim::Once,
+                figures(0, [1, 1, 1], 1, 1).await,
+                figures(0, [1, 1, 1], 2, 1).await,
+            ),
         ] {
             let verdict = |figures| judge(claim, &weighted, figures, |_| Some(&reference));
             assert!(verdict(Some(&good)).is_held(), "{:?}", verdict(Some(&good)));
-            assert!(matches!(verdict(Some(&bad)), Verdict::Missed(_)), "{:?}", verdict(Some(&bad)));
+            assert!(
+                matches!(verdict(Some(&bad)), Verdict::Missed(_)),
+                "{:?}",
+                verdict(Some(&bad))
+            );
             assert!(matches!(verdict(None), Verdict::NotShown(_)));
         }
         let claim = Claim::P99 { times: 2.0, of };
         let failing = figures(2, [1, 1, 1], 1, 1).await;
-        assert!(matches!(judge(claim, &weighted, Some(&failing), |_| Some(&reference)), Verdict::Missed(_)));
+        assert!(matches!(
+            judge(claim, &weighted, Some(&failing), |_| Some(&reference)),
+            Verdict::Missed(_)
+        ));
         let verdict = judge(claim, &weighted, Some(&reference), |_| Some(&failing));
         assert!(matches!(verdict, Verdict::NotShown(_)), "{verdict:?}");
         let alone = judge(claim, &weighted, Some(&reference), |_| None);

@@ -57,7 +57,10 @@ pub(super) async fn answer(
     let (counters, index) = (&endpoint.counters, endpoint.index);
     let behaviour = endpoint.behaviour();
     let is_check = request.uri().path() == CHECK_PATH;
-    let id = request.headers().get(ID_HEADER).and_then(|id| id.to_str().ok()?.parse().ok());
+    let id = request
+        .headers()
+        .get(ID_HEADER)
+        .and_then(|id| id.to_str().ok()?.parse().ok());
     if is_check {
         counters.count(index, |received| received.checks += 1);
         if !behaviour.same_checks {
@@ -71,7 +74,8 @@ pub(super) async fn answer(
     while let Some(frame) = body.frame().await {
         frame.map_err(io::Error::other)?;
     }
-    let (fate, latency) = endpoint.draw(|rng| (Fate::draw(&behaviour, rng), behaviour.latency.draw(rng)));
+    let (fate, latency) =
+        endpoint.draw(|rng| (Fate::draw(&behaviour, rng), behaviour.latency.draw(rng)));
     if fate == Fate::Hang {
         counters.count(index, |received| received.hung += u64::from(!is_check));
         return pending().await;
@@ -97,7 +101,9 @@ pub(super) async fn answer(
             let mut response = Response::new(full("told to fail\n"));
             *response.status_mut() = status;
             if let Some(seconds) = behaviour.retry_after {
-                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+                response
+                    .headers_mut()
+                    .insert(RETRY_AFTER, HeaderValue::from(seconds));
             }
             Ok(response)
         }
@@ -113,8 +119,12 @@ pub(super) async fn answer(
 fn whole(behaviour: &Behaviour) -> Body {
     match behaviour.drip {
         Some(drip) => {
-            let mut content = Content::in_frames(behaviour.body, behaviour.body.div_ceil(drip.chunks));
-            boxed(Paced::new(std::iter::from_fn(move || content.next_frame()), drip.pause))
+            let mut content =
+                Content::in_frames(behaviour.body, behaviour.body.div_ceil(drip.chunks));
+            boxed(Paced::new(
+                std::iter::from_fn(move || content.next_frame()),
+                drip.pause,
+            ))
         }
         None => boxed(Content::new(behaviour.body)),
     }
@@ -124,8 +134,11 @@ fn whole(behaviour: &Behaviour) -> Body {
 fn sized(behaviour: &Behaviour, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     let checksum = content::hex(content::checksum(behaviour.body));
-    let checksum = HeaderValue::from_str(&checksum).expect("hexadecimal digits are valid in a header");
-    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(behaviour.body));
+    let checksum =
+        HeaderValue::from_str(&checksum).expect("hexadecimal digits are valid in a header");
+    response
+        .headers_mut()
+        .insert(CONTENT_LENGTH, HeaderValue::from(behaviour.body));
     response.headers_mut().insert(CHECKSUM_HEADER, checksum);
     response
 }

@@ -106,8 +106,12 @@ impl FromStr for Behaviour {
     fn from_str(text: &str) -> Result<Self, String> {
         let mut behaviour = Self::default();
         for word in text.split_whitespace() {
-            let (key, value) = word.split_once('=').ok_or_else(|| format!("{word:?} is not key=value"))?;
-            behaviour.set(key, value).map_err(|problem| format!("{key}: {problem}"))?;
+            let (key, value) = word
+                .split_once('=')
+                .ok_or_else(|| format!("{word:?} is not key=value"))?;
+            behaviour
+                .set(key, value)
+                .map_err(|problem| format!("{key}: {problem}"))?;
         }
         if behaviour.retry_after.is_some() && behaviour.fail.is_none() {
             return Err("retry-after: nothing fails; add fail=PERCENT%".to_owned());
@@ -119,12 +123,19 @@ impl FromStr for Behaviour {
 impl Behaviour {
     /// Whether the endpoint is alive so long after the start.
     pub(super) fn is_up(&self, since: Duration) -> bool {
-        !self.down.iter().any(|(from, to)| (*from..*to).contains(&since))
+        !self
+            .down
+            .iter()
+            .any(|(from, to)| (*from..*to).contains(&since))
     }
 
     /// When it next dies or comes back.
     pub(super) fn next_turn(&self, since: Duration) -> Option<Duration> {
-        self.down.iter().flat_map(|(from, to)| [*from, *to]).filter(|turn| *turn > since).min()
+        self.down
+            .iter()
+            .flat_map(|(from, to)| [*from, *to])
+            .filter(|turn| *turn > since)
+            .min()
     }
 
     fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
@@ -161,7 +172,11 @@ impl fmt::Display for Behaviour {
             write!(f, " hang={}%", self.hang)?;
         }
         if let Some(Reset { percent, at }) = self.reset {
-            write!(f, " reset={percent}%:{}", if at == ResetAt::Head { "head" } else { "body" })?;
+            write!(
+                f,
+                " reset={percent}%:{}",
+                if at == ResetAt::Head { "head" } else { "body" }
+            )?;
         }
         if let Some(Drip { chunks, pause }) = self.drip {
             write!(f, " drip={chunks}:{}", Spelled(pause))?;
@@ -170,7 +185,11 @@ impl fmt::Display for Behaviour {
             write!(f, " down={}..{}", Spelled(*from), Spelled(*to))?;
         }
         write!(f, " body={}", self.body)?;
-        if self.same_checks { f.write_str(" checks=same") } else { Ok(()) }
+        if self.same_checks {
+            f.write_str(" checks=same")
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -180,7 +199,11 @@ pub(super) struct Spelled(pub(super) Duration);
 impl fmt::Display for Spelled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = self.0.as_secs_f64() * 1e3;
-        if millis >= 1e3 { write!(f, "{}s", millis / 1e3) } else { write!(f, "{millis}ms") }
+        if millis >= 1e3 {
+            write!(f, "{}s", millis / 1e3)
+        } else {
+            write!(f, "{millis}ms")
+        }
     }
 }
 
@@ -191,11 +214,16 @@ fn percent(text: &str) -> Result<f64, String> {
         .unwrap_or(text)
         .parse()
         .map_err(|_| format!("{text:?} is not a percentage"))?;
-    if (0.0..=100.0).contains(&number) { Ok(number) } else { Err(format!("{text:?} is not within 0-100")) }
+    if (0.0..=100.0).contains(&number) {
+        Ok(number)
+    } else {
+        Err(format!("{text:?} is not within 0-100"))
+    }
 }
 
 fn whole<N: FromStr>(text: &str) -> Result<N, String> {
-    text.parse().map_err(|_| format!("{text:?} is not a whole number"))
+    text.parse()
+        .map_err(|_| format!("{text:?} is not a whole number"))
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
@@ -206,9 +234,17 @@ fn at_least_one(text: &str) -> Result<usize, String> {
 }
 
 fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
-    let names = || choices.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(" or ");
+    let names = || {
+        choices
+            .iter()
+            .map(|(name, _)| *name)
+            .collect::<Vec<_>>()
+            .join(" or ")
+    };
     let found = choices.iter().find(|(name, _)| *name == text);
-    found.map(|(_, value)| *value).ok_or_else(|| format!("expected {}", names()))
+    found
+        .map(|(_, value)| *value)
+        .ok_or_else(|| format!("expected {}", names()))
 }
 
 fn fail(text: &str) -> Result<Fail, String> {
@@ -218,24 +254,37 @@ fn fail(text: &str) -> Result<Fail, String> {
         return Err(format!("{status} is not a failure; 400 to 599 are"));
     }
     let status = StatusCode::from_u16(code).map_err(|error| error.to_string())?;
-    Ok(Fail { percent: percent(rate)?, status })
+    Ok(Fail {
+        percent: percent(rate)?,
+        status,
+    })
 }
 
 fn reset(text: &str) -> Result<Reset, String> {
     let (rate, at) = text.split_once(':').unwrap_or((text, "head"));
     let at = choice(at, &[("head", ResetAt::Head), ("body", ResetAt::Body)])?;
-    Ok(Reset { percent: percent(rate)?, at })
+    Ok(Reset {
+        percent: percent(rate)?,
+        at,
+    })
 }
 
 fn drip(text: &str) -> Result<Drip, String> {
     let (chunks, pause) = text.split_once(':').ok_or("expected CHUNKS:TIME")?;
-    Ok(Drip { chunks: at_least_one(chunks)? as u64, pause: units::duration(pause)? })
+    Ok(Drip {
+        chunks: at_least_one(chunks)? as u64,
+        pause: units::duration(pause)?,
+    })
 }
 
 fn span(text: &str) -> Result<(Duration, Duration), String> {
     let (from, to) = text.split_once("..").ok_or("expected FROM..TO")?;
     let span = (units::duration(from)?, units::duration(to)?);
-    if span.0 < span.1 { Ok(span) } else { Err("ends before it begins".to_owned()) }
+    if span.0 < span.1 {
+        Ok(span)
+    } else {
+        Err("ends before it begins".to_owned())
+    }
 }
 
 #[cfg(test)]
@@ -252,10 +301,17 @@ mod tests {
             "latency=0ms fail=10%:502 retry-after=1 body=64",
             "latency=0ms hang=100% reset=2.5%:body drip=10:50ms down=5s..10s down=12s..12.5s body=64 checks=same",
         ] {
-            assert_eq!(text.parse::<Behaviour>().map(|behaviour| behaviour.to_string()), Ok(text.to_owned()));
+            assert_eq!(
+                text.parse::<Behaviour>()
+                    .map(|behaviour| behaviour.to_string()),
+                Ok(text.to_owned())
+            );
         }
         let short: Behaviour = "fail=10 reset=5% body=1k checks=ok".parse().unwrap();
-        assert_eq!(short.to_string(), "latency=0ms fail=10%:503 reset=5%:head body=1024");
+        assert_eq!(
+            short.to_string(),
+            "latency=0ms fail=10%:503 reset=5%:head body=1024"
+        );
     }
 
     #[test]

@@ -57,13 +57,17 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Response<Full<By
 }
 
 fn endpoints(shared: &Shared) -> serde_json::Value {
-    let list = shared.names.iter().zip(&shared.endpoints).map(|(name, endpoint)| {
-        json!({
-            "name": name,
-            "address": endpoint.address().to_string(),
-            "behaviour": endpoint.behaviour().to_string(),
-        })
-    });
+    let list = shared
+        .names
+        .iter()
+        .zip(&shared.endpoints)
+        .map(|(name, endpoint)| {
+            json!({
+                "name": name,
+                "address": endpoint.address().to_string(),
+                "behaviour": endpoint.behaviour().to_string(),
+            })
+        });
     list.collect()
 }
 
@@ -75,7 +79,10 @@ async fn change(shared: &Shared, name: &str, body: Incoming) -> Response<Full<By
         return text(StatusCode::PAYLOAD_TOO_LARGE, "too long\n".to_owned());
     };
     let body = body.to_bytes();
-    match std::str::from_utf8(&body).map_err(|error| error.to_string()).and_then(str::parse::<Behaviour>) {
+    match std::str::from_utf8(&body)
+        .map_err(|error| error.to_string())
+        .and_then(str::parse::<Behaviour>)
+    {
         Ok(behaviour) => {
             let spelled = format!("{behaviour}\n");
             shared.endpoints[index].change(behaviour);
@@ -98,6 +105,8 @@ fn text(status: StatusCode, text: String) -> Response<Full<Bytes>> {
 
 fn json_body(value: &serde_json::Value) -> Response<Full<Bytes>> {
     let mut response = text(StatusCode::OK, format!("{value:#}\n"));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

@@ -56,22 +56,38 @@ impl Counts {
     /// Requests over all endpoints, health checks left out.
     #[must_use]
     pub fn requests(&self) -> u64 {
-        self.endpoints.iter().map(|(_, received)| received.requests).sum()
+        self.endpoints
+            .iter()
+            .map(|(_, received)| received.requests)
+            .sum()
     }
 
     /// What part of all requests each endpoint received, in percent.
     #[must_use]
     pub fn shares(&self) -> Vec<f64> {
         let all = self.requests().max(1) as f64;
-        self.endpoints.iter().map(|(_, received)| received.requests as f64 * 100.0 / all).collect()
+        self.endpoints
+            .iter()
+            .map(|(_, received)| received.requests as f64 * 100.0 / all)
+            .collect()
     }
 
     /// All of it as JSON.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        let endpoints: Vec<_> =
-            self.endpoints.iter().map(|(name, received)| received.to_json(name)).collect();
-        let Attempts { distinct, total, most, repeated, answered, unnumbered } = self.attempts;
+        let endpoints: Vec<_> = self
+            .endpoints
+            .iter()
+            .map(|(name, received)| received.to_json(name))
+            .collect();
+        let Attempts {
+            distinct,
+            total,
+            most,
+            repeated,
+            answered,
+            unnumbered,
+        } = self.attempts;
         json!({
             "requests": self.requests(),
             "endpoints": endpoints,
@@ -122,14 +138,23 @@ struct Seen {
 impl Counters {
     pub(super) fn new(names: Vec<String>) -> Self {
         let received = vec![Received::default(); names.len()];
-        Self { names, state: Mutex::new(State { received, ..State::default() }) }
+        Self {
+            names,
+            state: Mutex::new(State {
+                received,
+                ..State::default()
+            }),
+        }
     }
 
     /// Starts again from zero; only what is open stays open.
     pub(super) fn reset(&self) {
         let mut state = self.lock();
         for received in &mut state.received {
-            *received = Received { open_connections: received.open_connections, ..Received::default() };
+            *received = Received {
+                open_connections: received.open_connections,
+                ..Received::default()
+            };
         }
         state.seen.clear();
         state.unnumbered = 0;
@@ -158,7 +183,10 @@ impl Counters {
 
     pub(super) fn snapshot(&self) -> Counts {
         let state = self.lock();
-        let mut attempts = Attempts { unnumbered: state.unnumbered, ..Attempts::default() };
+        let mut attempts = Attempts {
+            unnumbered: state.unnumbered,
+            ..Attempts::default()
+        };
         for seen in state.seen.values() {
             attempts.distinct += 1;
             attempts.total += seen.times;
@@ -167,7 +195,12 @@ impl Counters {
             attempts.answered += u64::from(seen.answered);
         }
         Counts {
-            endpoints: self.names.iter().cloned().zip(state.received.iter().copied()).collect(),
+            endpoints: self
+                .names
+                .iter()
+                .cloned()
+                .zip(state.received.iter().copied())
+                .collect(),
             attempts,
         }
     }

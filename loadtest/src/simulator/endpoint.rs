@@ -50,7 +50,11 @@ struct Life {
 impl Life {
     fn new(behaviour: Behaviour) -> Arc<Self> {
         let slots = behaviour.slots.map(|slots| Arc::new(Semaphore::new(slots)));
-        Arc::new(Self { behaviour: Arc::new(behaviour), since: Instant::now(), slots })
+        Arc::new(Self {
+            behaviour: Arc::new(behaviour),
+            since: Instant::now(),
+            slots,
+        })
     }
 }
 
@@ -69,8 +73,17 @@ impl Endpoint {
         let address = reserved.local_addr()?;
         let life = watch::Sender::new(Life::new(behaviour));
         // Endpoints must not draw the same numbers.
-        let rng = Mutex::new(Rng::with_seed(seed.wrapping_add(index as u64 * 0x9e37_79b9)));
-        Ok(Self { index, counters, life, rng, reserved, address })
+        let rng = Mutex::new(Rng::with_seed(
+            seed.wrapping_add(index as u64 * 0x9e37_79b9),
+        ));
+        Ok(Self {
+            index,
+            counters,
+            life,
+            rng,
+            reserved,
+            address,
+        })
     }
 
     pub(super) fn address(&self) -> SocketAddr {
@@ -103,7 +116,10 @@ impl Endpoint {
         loop {
             let life = Arc::clone(&changes.borrow_and_update());
             let since = life.since.elapsed();
-            let turn = life.behaviour.next_turn(since).map(|turn| life.since + turn);
+            let turn = life
+                .behaviour
+                .next_turn(since)
+                .map(|turn| life.since + turn);
             if life.behaviour.is_up(since) {
                 let listener = self.listen()?;
                 self.serve_until(&listener, &mut changes, turn).await;
@@ -157,7 +173,9 @@ impl Endpoint {
 
     async fn serve(self: Arc<Self>, stream: TcpStream) {
         let _open = Open::new(&self);
-        let Ok(stream) = Stream::tcp(stream) else { return };
+        let Ok(stream) = Stream::tcp(stream) else {
+            return;
+        };
         // A process that dies resets its connections.
         let wishes = Wishes::reset_when_killed();
         let io = TokioIo::new(Socket::new(stream, wishes.clone()));
@@ -197,6 +215,8 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.counters.count(self.0.index, |received| received.open_connections -= 1);
+        self.0
+            .counters
+            .count(self.0.index, |received| received.open_connections -= 1);
     }
 }

@@ -46,7 +46,9 @@ impl Latency {
                 let normal = (-2.0 * (1.0 - rng.f64()).ln()).sqrt() * (TAU * rng.f64()).cos();
                 scaled(median, (sigma * normal).exp(), cap)
             }
-            Self::Pareto { least, alpha, cap } => scaled(least, (1.0 - rng.f64()).powf(-1.0 / alpha), cap),
+            Self::Pareto { least, alpha, cap } => {
+                scaled(least, (1.0 - rng.f64()).powf(-1.0 / alpha), cap)
+            }
         }
     }
 
@@ -60,14 +62,21 @@ impl Latency {
             None => DEFAULT_CAP,
         };
         match (kind, parts.as_slice()) {
-            ("lognormal", [median, sigma] | [median, sigma, _]) => {
-                Ok(Self::LogNormal { median: units::duration(median)?, sigma: positive(sigma)?, cap })
-            }
-            ("pareto", [least, alpha] | [least, alpha, _]) => {
-                Ok(Self::Pareto { least: units::duration(least)?, alpha: positive(alpha)?, cap })
-            }
+            ("lognormal", [median, sigma] | [median, sigma, _]) => Ok(Self::LogNormal {
+                median: units::duration(median)?,
+                sigma: positive(sigma)?,
+                cap,
+            }),
+            ("pareto", [least, alpha] | [least, alpha, _]) => Ok(Self::Pareto {
+                least: units::duration(least)?,
+                alpha: positive(alpha)?,
+                cap,
+            }),
             (fixed, []) => units::duration(fixed).map(Self::Fixed),
-            _ => Err("expected TIME, lognormal:MEDIAN:SIGMA[:CAP] or pareto:LEAST:ALPHA[:CAP]".to_owned()),
+            _ => Err(
+                "expected TIME, lognormal:MEDIAN:SIGMA[:CAP] or pareto:LEAST:ALPHA[:CAP]"
+                    .to_owned(),
+            ),
         }
     }
 }
@@ -77,7 +86,12 @@ impl fmt::Display for Latency {
         match self {
             Self::Fixed(duration) => Spelled(*duration).fmt(f),
             Self::LogNormal { median, sigma, cap } => {
-                write!(f, "lognormal:{}:{sigma}:{}", Spelled(*median), Spelled(*cap))
+                write!(
+                    f,
+                    "lognormal:{}:{sigma}:{}",
+                    Spelled(*median),
+                    Spelled(*cap)
+                )
             }
             Self::Pareto { least, alpha, cap } => {
                 write!(f, "pareto:{}:{alpha}:{}", Spelled(*least), Spelled(*cap))
@@ -91,8 +105,14 @@ fn scaled(unit: Duration, factor: f64, cap: Duration) -> Duration {
 }
 
 fn positive(text: &str) -> Result<f64, String> {
-    let number: f64 = text.parse().map_err(|_| format!("{text:?} is not a number"))?;
-    if number.is_finite() && number > 0.0 { Ok(number) } else { Err(format!("{text:?} is not positive")) }
+    let number: f64 = text
+        .parse()
+        .map_err(|_| format!("{text:?} is not a number"))?;
+    if number.is_finite() && number > 0.0 {
+        Ok(number)
+    } else {
+        Err(format!("{text:?} is not positive"))
+    }
 }
 
 #[cfg(test)]
@@ -102,7 +122,9 @@ mod tests {
     /// Draws, sorted, in milliseconds.
     fn draws(text: &str) -> Vec<f64> {
         let (latency, mut rng) = (Latency::parse(text).unwrap(), Rng::with_seed(1));
-        let mut draws: Vec<_> = (0..20_000).map(|_| latency.draw(&mut rng).as_secs_f64() * 1e3).collect();
+        let mut draws: Vec<_> = (0..20_000)
+            .map(|_| latency.draw(&mut rng).as_secs_f64() * 1e3)
+            .collect();
         draws.sort_by(f64::total_cmp);
         draws
     }
@@ -120,7 +142,10 @@ mod tests {
         ] {
             let draws = draws(text);
             let found = draws[(at * draws.len() as f64) as usize];
-            assert!((found / expected - 1.0).abs() < 0.12, "{text} at {at}: {found}, not {expected}");
+            assert!(
+                (found / expected - 1.0).abs() < 0.12,
+                "{text} at {at}: {found}, not {expected}"
+            );
         }
     }
 
@@ -128,7 +153,12 @@ mod tests {
     fn no_draw_is_longer_than_the_cap() {
         assert_eq!(draws("pareto:5ms:0.5:80ms").last(), Some(&80.0));
         assert_eq!(draws("lognormal:5ms:3:80ms").last(), Some(&80.0));
-        assert_eq!(draws("pareto:5ms:0.5:80ms").first().map(|least| *least >= 5.0), Some(true));
+        assert_eq!(
+            draws("pareto:5ms:0.5:80ms")
+                .first()
+                .map(|least| *least >= 5.0),
+            Some(true)
+        );
     }
 
     #[test]

@@ -75,15 +75,24 @@ impl Simulator {
         let (started, outcome) = oneshot::channel();
         let (stop, stopping) = oneshot::channel();
         let (finished, ended) = oneshot::channel();
-        thread::Builder::new().name("simulator".to_owned()).spawn(move || {
-            // Nobody listens any more when the simulator was dropped.
-            let _ = finished.send(serve_thread(specs, control, seed, started, stopping));
-        })?;
+        thread::Builder::new()
+            .name("simulator".to_owned())
+            .spawn(move || {
+                // Nobody listens any more when the simulator was dropped.
+                let _ = finished.send(serve_thread(specs, control, seed, started, stopping));
+            })?;
         match outcome.await {
-            Ok((shared, control)) => Ok(Self { shared, control, stop: Some(stop), ended: Some(ended) }),
+            Ok((shared, control)) => Ok(Self {
+                shared,
+                control,
+                stop: Some(stop),
+                ended: Some(ended),
+            }),
             Err(_) => match ended.await {
                 Ok(Err(error)) => Err(error),
-                _ => Err(io::Error::other("the simulator's thread ended at its start")),
+                _ => Err(io::Error::other(
+                    "the simulator's thread ended at its start",
+                )),
             },
         }
     }
@@ -97,7 +106,11 @@ impl Simulator {
     /// Names and addresses of the endpoints, in the order they were given.
     #[must_use]
     pub fn endpoints(&self) -> Vec<(String, SocketAddr)> {
-        let addresses = self.shared.endpoints.iter().map(|endpoint| endpoint.address());
+        let addresses = self
+            .shared
+            .endpoints
+            .iter()
+            .map(|endpoint| endpoint.address());
         self.shared.names.iter().cloned().zip(addresses).collect()
     }
 
@@ -150,12 +163,23 @@ fn serve_thread(
         let names: Vec<_> = specs.iter().map(|spec| spec.name.clone()).collect();
         let counters = Arc::new(Counters::new(names.clone()));
         let endpoints = specs.into_iter().enumerate().map(|(index, spec)| {
-            Endpoint::new(index, spec.port, spec.behaviour, seed, Arc::clone(&counters)).map(Arc::new)
+            Endpoint::new(
+                index,
+                spec.port,
+                spec.behaviour,
+                seed,
+                Arc::clone(&counters),
+            )
+            .map(Arc::new)
         });
         let endpoints = endpoints.collect::<io::Result<Vec<_>>>()?;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, control)).await?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared { names, endpoints, counters });
+        let shared = Arc::new(Shared {
+            names,
+            endpoints,
+            counters,
+        });
         let mut lives = JoinSet::new();
         for endpoint in &shared.endpoints {
             lives.spawn(Arc::clone(endpoint).run());

@@ -12,8 +12,15 @@ fn command(arguments: &[&str]) -> Command {
 }
 
 async fn run(url: &str, more: &[&str]) -> Output {
-    let arguments: Vec<_> = ["run", url, "--requests", "20"].iter().chain(more).copied().collect();
-    tokio::process::Command::from(command(&arguments)).output().await.unwrap()
+    let arguments: Vec<_> = ["run", url, "--requests", "20"]
+        .iter()
+        .chain(more)
+        .copied()
+        .collect();
+    tokio::process::Command::from(command(&arguments))
+        .output()
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -21,9 +28,37 @@ async fn the_exit_code_tells_good_from_failed_from_wrong_usage() {
     let origin = Origin::start().await.unwrap();
     let cases: [(&str, &[&str], i32); 10] = [
         ("/", &[], 0),
-        ("/", &["--http2", "--streams", "4", "--expect-same", "--expect-length", "13"], 0),
-        ("/echo", &["--method", "POST", "--body-size", "64k", "--header", "x-a: b", "--threads", "2"], 0),
-        ("/a/b", &["--grpc", "--http2", "--streams", "4", "--body-size", "100"], 0),
+        (
+            "/",
+            &[
+                "--http2",
+                "--streams",
+                "4",
+                "--expect-same",
+                "--expect-length",
+                "13",
+            ],
+            0,
+        ),
+        (
+            "/echo",
+            &[
+                "--method",
+                "POST",
+                "--body-size",
+                "64k",
+                "--header",
+                "x-a: b",
+                "--threads",
+                "2",
+            ],
+            0,
+        ),
+        (
+            "/a/b",
+            &["--grpc", "--http2", "--streams", "4", "--body-size", "100"],
+            0,
+        ),
         ("/a/b", &["--grpc", "--method", "POST"], 2),
         ("/status/404", &["--expect-status", "200,404"], 0),
         ("/status/404", &[], 1),
@@ -33,7 +68,11 @@ async fn the_exit_code_tells_good_from_failed_from_wrong_usage() {
     ];
     for (path, more, code) in cases {
         let output = run(&origin.url(path), more).await;
-        assert_eq!(output.status.code(), Some(code), "{path} {more:?}: {output:?}");
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{path} {more:?}: {output:?}"
+        );
     }
     let missing = "/nowhere/ca.pem";
     for (url, more) in [
@@ -43,7 +82,10 @@ async fn the_exit_code_tells_good_from_failed_from_wrong_usage() {
         ("https://127.0.0.1/", &["--server-name", "a"]),
         ("http://127.0.0.1/", &["--ca", missing]),
         ("http://127.0.0.1/", &["--handshakes"]),
-        ("https://127.0.0.1/", &["--ca", missing, "--handshakes", "--http2"]),
+        (
+            "https://127.0.0.1/",
+            &["--ca", missing, "--handshakes", "--http2"],
+        ),
         ("https://127.0.0.1/", &["--ca", missing, "--resume"]),
         ("http://127.0.0.1/", &["--bearer-file", missing]),
         ("http://127.0.0.1/", &["--hold", "1s"]),
@@ -59,7 +101,10 @@ async fn json_has_the_stdout_to_itself() {
     let origin = Origin::start().await.unwrap();
     let output = run(&origin.url("/status/503"), &["--json"]).await;
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((&report["requests"], &report["failures"]["status 503"]), (&20.into(), &20.into()));
+    assert_eq!(
+        (&report["requests"], &report["failures"]["status 503"]),
+        (&20.into(), &20.into())
+    );
     assert!(report["latency_us"].is_null());
     let output = run(&origin.url("/"), &["--json", "--rate", "1000"]).await;
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -71,44 +116,97 @@ async fn json_has_the_stdout_to_itself() {
 async fn an_origin_says_where_it_listens_and_serves_there() {
     let arguments = ["origin", "--listen", "127.0.0.1:0", "--name", "green"];
     let mut child = tokio::process::Command::from(command(&arguments));
-    let mut child = child.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut child = child
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
     let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).await.unwrap();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .await
+        .unwrap();
     let address = line.trim_end().strip_prefix("listening address=").unwrap();
-    assert_eq!(run(&format!("http://{address}/bytes/1000"), &[]).await.status.code(), Some(0));
+    assert_eq!(
+        run(&format!("http://{address}/bytes/1000"), &[])
+            .await
+            .status
+            .code(),
+        Some(0)
+    );
 }
 
 #[tokio::test]
 async fn a_simulator_says_where_its_endpoints_are_and_counts_numbered_requests() {
-    let arguments = ["simulate", "--endpoint", "good body=1k", "--endpoint", "fail=100%"];
+    let arguments = [
+        "simulate",
+        "--endpoint",
+        "good body=1k",
+        "--endpoint",
+        "fail=100%",
+    ];
     let mut child = tokio::process::Command::from(command(&arguments));
-    let mut child = child.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut child = child
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut told = Vec::new();
-    for prefix in ["listening name=good address=", "listening name=e1 address=", "listening control="] {
+    for prefix in [
+        "listening name=good address=",
+        "listening name=e1 address=",
+        "listening control=",
+    ] {
         let line = lines.next_line().await.unwrap().unwrap();
-        told.push(line.strip_prefix(prefix).unwrap_or_else(|| panic!("{line}")).to_owned());
+        told.push(
+            line.strip_prefix(prefix)
+                .unwrap_or_else(|| panic!("{line}"))
+                .to_owned(),
+        );
     }
     let number = ["--number-from", "0"];
-    assert_eq!(run(&format!("http://{}/", told[0]), &number).await.status.code(), Some(0));
-    assert_eq!(run(&format!("http://{}/", told[1]), &number).await.status.code(), Some(1));
+    assert_eq!(
+        run(&format!("http://{}/", told[0]), &number)
+            .await
+            .status
+            .code(),
+        Some(0)
+    );
+    assert_eq!(
+        run(&format!("http://{}/", told[1]), &number)
+            .await
+            .status
+            .code(),
+        Some(1)
+    );
     let stats = run(&format!("http://{}/stats", told[2]), &["--json"]).await;
     assert_eq!(stats.status.code(), Some(0), "{stats:?}");
 }
 
 #[test]
 fn a_behaviour_that_makes_no_sense_is_wrong_usage() {
-    let output = command(&["simulate", "--endpoint", "slow latency=soon"]).output().unwrap();
+    let output = command(&["simulate", "--endpoint", "slow latency=soon"])
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("latency"), "{output:?}");
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("latency"),
+        "{output:?}"
+    );
 }
 
 #[test]
 fn scenarios_are_listed_and_an_unknown_one_is_wrong_usage() {
     let output = command(&["scenarios", "--list"]).output().unwrap();
     let list = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success() && list.lines().any(|line| line.starts_with("storm ")), "{list}");
-    let output = command(&["scenarios", "--only", "weather"]).output().unwrap();
+    assert!(
+        output.status.success() && list.lines().any(|line| line.starts_with("storm ")),
+        "{list}"
+    );
+    let output = command(&["scenarios", "--only", "weather"])
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(2), "{output:?}");
 }
 
@@ -119,20 +217,38 @@ fn alone(folder: &std::path::Path, arguments: &[&str]) -> Output {
         std::fs::copy(env!("CARGO_BIN_EXE_outrigger-loadtest"), &program).unwrap();
     }
     let mut command = Command::new(program);
-    command.args(arguments).args(["--only", "h1", "--quick", "--out"]).arg(folder.join("out"));
+    command
+        .args(arguments)
+        .args(["--only", "h1", "--quick", "--out"])
+        .arg(folder.join("out"));
     command.env("PATH", "").output().unwrap()
 }
 
 #[test]
 fn a_candidate_that_is_named_and_missing_is_wrong_usage_and_one_that_is_not_named_is_skipped() {
     let folder = tempfile::tempdir().unwrap();
-    for (name, help) in [("outrigger", "--outrigger PATH"), ("pingora", "loadtest/peers/pingora")] {
-        let output = alone(folder.path(), &["compare", "--candidates", &format!("direct,{name}")]);
+    for (name, help) in [
+        ("outrigger", "--outrigger PATH"),
+        ("pingora", "loadtest/peers/pingora"),
+    ] {
+        let output = alone(
+            folder.path(),
+            &["compare", "--candidates", &format!("direct,{name}")],
+        );
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(2), "{told}");
-        assert!(told.contains(&format!("--candidates: {name} ")) && told.contains(help), "{told}");
+        assert!(
+            told.contains(&format!("--candidates: {name} ")) && told.contains(help),
+            "{told}"
+        );
     }
-    let given = ["compare", "--candidates", "haproxy", "--haproxy", "/nowhere/haproxy"];
+    let given = [
+        "compare",
+        "--candidates",
+        "haproxy",
+        "--haproxy",
+        "/nowhere/haproxy",
+    ];
     let output = alone(folder.path(), &given);
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{told}");
@@ -140,7 +256,10 @@ fn a_candidate_that_is_named_and_missing_is_wrong_usage_and_one_that_is_not_name
 
     let output = alone(folder.path(), &["compare"]);
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(told.contains("SKIPPED outrigger: ") && told.contains("SKIPPED pingora: "), "{told}");
+    assert!(
+        told.contains("SKIPPED outrigger: ") && told.contains("SKIPPED pingora: "),
+        "{told}"
+    );
     assert!(!told.contains("--candidates"), "{told}");
 }
 
@@ -162,37 +281,75 @@ async fn a_process_can_be_kept_on_one_processor() {
     for subcommand in [&["origin"][..], &["simulate", "--endpoint", "body=1"]] {
         let arguments = [subcommand, &["--cpu", "0"]].concat();
         let mut child = tokio::process::Command::from(command(&arguments));
-        let mut child = child.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+        let mut child = child
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).await.unwrap();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .await
+            .unwrap();
         let process = format!("/proc/{}/task", child.id().unwrap());
         for thread in std::fs::read_dir(process).unwrap() {
             let status = std::fs::read_to_string(thread.unwrap().path().join("status")).unwrap();
-            assert!(status.contains("Cpus_allowed_list:\t0\n"), "{subcommand:?}: {status}");
+            assert!(
+                status.contains("Cpus_allowed_list:\t0\n"),
+                "{subcommand:?}: {status}"
+            );
         }
     }
     let origin = Origin::start().await.unwrap();
-    assert_eq!(run(&origin.url("/"), &["--cpu", "0"]).await.status.code(), Some(0));
+    assert_eq!(
+        run(&origin.url("/"), &["--cpu", "0"]).await.status.code(),
+        Some(0)
+    );
     let nowhere = run(&origin.url("/"), &["--cpu", "1023"]).await;
     assert_eq!(nowhere.status.code(), Some(2), "{nowhere:?}");
-    assert!(String::from_utf8_lossy(&nowhere.stderr).contains("CPU 1023"), "{nowhere:?}");
+    assert!(
+        String::from_utf8_lossy(&nowhere.stderr).contains("CPU 1023"),
+        "{nowhere:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_run_that_holds_says_when_all_connections_are_open() {
     let origin = Origin::start().await.unwrap();
     let url = origin.url("/");
-    let arguments = ["run", &url, "--hold", "600s", "--connections", "20", "--json"];
+    let arguments = [
+        "run",
+        &url,
+        "--hold",
+        "600s",
+        "--connections",
+        "20",
+        "--json",
+    ];
     let mut child = tokio::process::Command::from(command(&arguments));
-    let mut child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut child = child
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
     let mut line = String::new();
-    BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).await.unwrap();
+    BufReader::new(child.stderr.take().unwrap())
+        .read_line(&mut line)
+        .await
+        .unwrap();
     assert_eq!(line, "holding connections=20 failed=0\n");
     assert_eq!(origin.stats().open_connections, 20);
-    let interrupt = Command::new("kill").arg(child.id().unwrap().to_string()).status().unwrap();
+    let interrupt = Command::new("kill")
+        .arg(child.id().unwrap().to_string())
+        .status()
+        .unwrap();
     assert!(interrupt.success());
     let output = child.wait_with_output().await.unwrap();
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((&report["held"]["connections"], &report["held"]["open"]), (&20.into(), &20.into()));
+    assert_eq!(
+        (&report["held"]["connections"], &report["held"]["open"]),
+        (&20.into(), &20.into())
+    );
     assert_eq!(output.status.code(), Some(0), "{report}");
 }

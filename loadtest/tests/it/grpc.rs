@@ -16,7 +16,14 @@ use super::tls::{Ca, ORDINARY};
 fn calls(url: String, size: u64) -> Plan {
     let protocol = Protocol::Http2 { streams: 4 };
     let (connections, requests) = (2, Some(40));
-    Plan { grpc: true, protocol, connections, requests, body_size: Some(size), ..Plan::new(url) }
+    Plan {
+        grpc: true,
+        protocol,
+        connections,
+        requests,
+        body_size: Some(size),
+        ..Plan::new(url)
+    }
 }
 
 #[tokio::test]
@@ -25,7 +32,10 @@ async fn messages_come_back_with_and_without_tls() {
     let address = ca.serve(&origin, ORDINARY).await;
     for size in [0, 100, 200_000] {
         let plain = calls(origin.url("/echo.Echo/Unary"), size);
-        let tls = Plan { tls: Some(ca.plan()), ..calls(format!("https://{address}/echo.Echo/Unary"), size) };
+        let tls = Plan {
+            tls: Some(ca.plan()),
+            ..calls(format!("https://{address}/echo.Echo/Unary"), size)
+        };
         for plan in [plain, tls] {
             let report = load::run(plan).await.unwrap();
             assert!(report.is_clean(), "{size}: {report:?}");
@@ -41,7 +51,10 @@ async fn answer(
 ) -> Result<Response<impl http_body::Body<Data = Bytes, Error = hyper::Error>>, hyper::Error> {
     let path = request.uri().path().to_owned();
     assert_eq!(
-        (request.headers()["content-type"].as_bytes(), request.headers()["te"].as_bytes()),
+        (
+            request.headers()["content-type"].as_bytes(),
+            request.headers()["te"].as_bytes()
+        ),
         (&b"application/grpc"[..], &b"trailers"[..])
     );
     let message = request.into_body().collect().await?.to_bytes();
@@ -54,11 +67,23 @@ async fn answer(
         _ => (message, Some("0")),
     };
     let trailers = status.map(|status| {
-        Ok(HeaderMap::from_iter([(HeaderName::from_static("grpc-status"), HeaderValue::from_static(status))]))
+        Ok(HeaderMap::from_iter([(
+            HeaderName::from_static("grpc-status"),
+            HeaderValue::from_static(status),
+        )]))
     });
-    let body = Full::new(message).map_err(|never| match never {}).with_trailers(async move { trailers });
-    let kind = if path == "/html" { "text/html" } else { "application/grpc+proto" };
-    Ok(Response::builder().header("content-type", kind).body(body).unwrap())
+    let body = Full::new(message)
+        .map_err(|never| match never {})
+        .with_trailers(async move { trailers });
+    let kind = if path == "/html" {
+        "text/html"
+    } else {
+        "application/grpc+proto"
+    };
+    Ok(Response::builder()
+        .header("content-type", kind)
+        .body(body)
+        .unwrap())
 }
 
 #[tokio::test]
@@ -80,7 +105,9 @@ async fn what_only_looks_like_an_answer_is_found_out() {
         ("/silent", Some(FailureKind::Protocol)),
         ("/html", Some(FailureKind::Protocol)),
     ] {
-        let report = load::run(calls(format!("http://{address}{path}"), 10)).await.unwrap();
+        let report = load::run(calls(format!("http://{address}{path}"), 10))
+            .await
+            .unwrap();
         match kind {
             None => assert!(report.is_clean(), "{path}: {report:?}"),
             Some(kind) => assert_eq!(report.failed_by(kind), 40, "{path}: {report:?}"),
@@ -88,6 +115,9 @@ async fn what_only_looks_like_an_answer_is_found_out() {
     }
     // A call that fails at once has its status in the head.
     let origin = Origin::start().await.unwrap();
-    let plan = Plan { protocol: Protocol::Http1, ..calls(origin.url("/"), 10) };
+    let plan = Plan {
+        protocol: Protocol::Http1,
+        ..calls(origin.url("/"), 10)
+    };
     assert!(load::run(plan).await.is_err(), "gRPC needs HTTP/2");
 }

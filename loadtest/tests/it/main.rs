@@ -1,6 +1,9 @@
 //! The generator against the origin, and both against plain sockets, over real connections.
 
-#![allow(clippy::unwrap_used, reason = "tests; clippy's own exemption does not reach their helper functions")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "tests; clippy's own exemption does not reach their helper functions"
+)]
 
 mod command_line;
 mod compare;
@@ -26,5 +29,10 @@ const PROTOCOLS: [Protocol; 2] = [Protocol::Http1, Protocol::Http2 { streams: 4 
 
 /// Forty requests over four connections.
 fn forty(origin: &Origin, path: &str, protocol: Protocol) -> Plan {
-    Plan { protocol, connections: 4, requests: Some(40), ..Plan::new(origin.url(path)) }
+    Plan {
+        protocol,
+        connections: 4,
+        requests: Some(40),
+        ..Plan::new(origin.url(path))
+    }
 }

@@ -28,31 +28,54 @@ async fn closes_at_the_second_request() -> String {
 async fn answer_once(mut stream: TcpStream) {
     let mut request = [0; 1024];
     if stream.read(&mut request).await.unwrap() > 0 {
-        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+            .await
+            .unwrap();
         let _ = stream.read(&mut request).await;
     }
 }
 
 fn ten(url: String) -> Plan {
-    Plan { connections: 1, requests: Some(10), ..Plan::new(url) }
+    Plan {
+        connections: 1,
+        requests: Some(10),
+        ..Plan::new(url)
+    }
 }
 
 #[tokio::test]
 async fn a_reused_connection_closed_before_the_first_byte_is_stale_and_the_request_sent_again() {
-    let report = load::run(ten(closes_at_the_second_request().await)).await.unwrap();
+    let report = load::run(ten(closes_at_the_second_request().await))
+        .await
+        .unwrap();
     assert!(report.is_clean(), "{report:?}");
-    assert_eq!((report.passed, report.stale, report.connections), (10, 9, 10));
+    assert_eq!(
+        (report.passed, report.stale, report.connections),
+        (10, 9, 10)
+    );
 }
 
 #[tokio::test]
 async fn a_stale_connection_fails_what_must_not_be_sent_twice() {
     let url = closes_at_the_second_request().await;
-    for plan in
-        [Plan { method: Method::POST, ..ten(url.clone()) }, Plan { retry_stale: false, ..ten(url.clone()) }]
-    {
+    for plan in [
+        Plan {
+            method: Method::POST,
+            ..ten(url.clone())
+        },
+        Plan {
+            retry_stale: false,
+            ..ten(url.clone())
+        },
+    ] {
         let report = load::run(plan).await.unwrap();
         assert_eq!(
-            (report.passed, report.failed_by(FailureKind::Stale), report.stale),
+            (
+                report.passed,
+                report.failed_by(FailureKind::Stale),
+                report.stale
+            ),
             (5, 5, 5),
             "{report:?}"
         );
@@ -89,7 +112,9 @@ async fn goaway_is_no_failure() {
             let (stream, _) = listener.accept().await.unwrap();
             let service = service_fn(async |_| {
                 tokio::time::sleep(Duration::from_millis(1)).await;
-                Ok::<_, std::convert::Infallible>(http::Response::new(Full::new(bytes::Bytes::from("ok"))))
+                Ok::<_, std::convert::Infallible>(http::Response::new(Full::new(
+                    bytes::Bytes::from("ok"),
+                )))
             });
             let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
             let connection = builder.serve_connection(TokioIo::new(stream), service);
@@ -104,7 +129,11 @@ async fn goaway_is_no_failure() {
             });
         }
     });
-    let plan = Plan { protocol: Protocol::Http2 { streams: 8 }, requests: Some(2_000), ..ten(url) };
+    let plan = Plan {
+        protocol: Protocol::Http2 { streams: 8 },
+        requests: Some(2_000),
+        ..ten(url)
+    };
     let report = load::run(plan).await.unwrap();
     assert!(report.is_clean(), "{report:?}");
     assert_eq!(report.passed, 2_000);
@@ -115,9 +144,15 @@ async fn goaway_is_no_failure() {
 async fn an_origin_that_closes_without_a_byte_fails_the_request() {
     let origin = Origin::start().await.unwrap();
     for protocol in PROTOCOLS {
-        let report = load::run(forty(&origin, "/close-before", protocol)).await.unwrap();
+        let report = load::run(forty(&origin, "/close-before", protocol))
+            .await
+            .unwrap();
         assert_eq!(report.failed(), 40, "{report:?}");
-        let kind = if protocol == Protocol::Http1 { FailureKind::Closed } else { FailureKind::Reset };
+        let kind = if protocol == Protocol::Http1 {
+            FailureKind::Closed
+        } else {
+            FailureKind::Reset
+        };
         assert_eq!(report.failed_by(kind), 40, "{report:?}");
     }
 }
@@ -126,11 +161,18 @@ async fn an_origin_that_closes_without_a_byte_fails_the_request() {
 async fn a_port_nobody_listens_on_is_a_failure_to_connect() {
     // Bound but not listening: nobody else can take the port meanwhile.
     let reserved = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    reserved.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    reserved
+        .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+        .unwrap();
     let address = reserved.local_addr().unwrap().as_socket().unwrap();
     let url = format!("http://{address}/");
     for protocol in PROTOCOLS {
-        let report = load::run(Plan { protocol, ..ten(url.clone()) }).await.unwrap();
+        let report = load::run(Plan {
+            protocol,
+            ..ten(url.clone())
+        })
+        .await
+        .unwrap();
         assert_eq!(report.failed_by(FailureKind::Connect), 10, "{report:?}");
     }
 }
@@ -139,8 +181,11 @@ async fn a_port_nobody_listens_on_is_a_failure_to_connect() {
 async fn an_answer_that_does_not_come_in_time_is_a_timeout() {
     let origin = Origin::start().await.unwrap();
     for protocol in PROTOCOLS {
-        let mut plan =
-            Plan { protocol, timeout: Duration::from_millis(50), ..ten(origin.url("/delay/60000")) };
+        let mut plan = Plan {
+            protocol,
+            timeout: Duration::from_millis(50),
+            ..ten(origin.url("/delay/60000"))
+        };
         plan.requests = Some(3);
         let report = load::run(plan).await.unwrap();
         assert_eq!(report.failed_by(FailureKind::Timeout), 3, "{report:?}");
@@ -151,7 +196,10 @@ async fn an_answer_that_does_not_come_in_time_is_a_timeout() {
 async fn load_survives_an_origin_that_is_killed_and_comes_back() {
     for protocol in PROTOCOLS {
         let mut origin = Origin::start().await.unwrap();
-        let mut plan = Plan { protocol, ..Plan::new(origin.url("/delay/1")) };
+        let mut plan = Plan {
+            protocol,
+            ..Plan::new(origin.url("/delay/1"))
+        };
         plan.duration = Some(Duration::from_secs(600));
         let running = load::start(plan).unwrap();
         let hits = |origin: &Origin| origin.stats().requests;
@@ -166,7 +214,10 @@ async fn load_survives_an_origin_that_is_killed_and_comes_back() {
             running.stop();
             running.finish().await
         };
-        assert!(report.passed > 40 && report.failed_by(FailureKind::Connect) > 0, "{report:?}");
+        assert!(
+            report.passed > 40 && report.failed_by(FailureKind::Connect) > 0,
+            "{report:?}"
+        );
     }
 }
 

@@ -27,10 +27,19 @@ async fn framing_is_what_the_path_says() {
     let origin = Origin::start().await.unwrap();
     let sized = get(&origin, "/bytes/5").await.to_lowercase();
     assert!(sized.contains("content-length: 5\r\n"), "{sized}");
-    assert!(sized.contains(&format!("x-body-crc32: {}\r\n", content::hex(content::checksum(5)))), "{sized}");
+    assert!(
+        sized.contains(&format!(
+            "x-body-crc32: {}\r\n",
+            content::hex(content::checksum(5))
+        )),
+        "{sized}"
+    );
     for path in ["/chunked/5", "/trailers", "/drip/1/0", "/sse/1/0"] {
         let chunked = get(&origin, path).await.to_lowercase();
-        assert!(chunked.contains("transfer-encoding: chunked\r\n"), "{path}: {chunked}");
+        assert!(
+            chunked.contains("transfer-encoding: chunked\r\n"),
+            "{path}: {chunked}"
+        );
         assert!(!chunked.contains("content-length"), "{path}: {chunked}");
         assert!(chunked.ends_with("0\r\n\r\n"), "{path}: {chunked}");
     }
@@ -39,23 +48,40 @@ async fn framing_is_what_the_path_says() {
 #[tokio::test]
 async fn a_trailer_follows_the_body_for_those_who_accept_trailers() {
     let origin = Origin::start().await.unwrap();
-    let request = "GET /trailers HTTP/1.1\r\nhost: origin\r\nte: trailers\r\nconnection: close, te\r\n\r\n";
+    let request =
+        "GET /trailers HTTP/1.1\r\nhost: origin\r\nte: trailers\r\nconnection: close, te\r\n\r\n";
     let (answer, _) = talk(&origin, request).await;
-    let trailer = format!("0\r\nx-checksum: {}\r\n\r\n", content::hex(content::checksum(24_576)));
-    assert!(answer.ends_with(&trailer), "{}", &answer[answer.len() - 100..]);
+    let trailer = format!(
+        "0\r\nx-checksum: {}\r\n\r\n",
+        content::hex(content::checksum(24_576))
+    );
+    assert!(
+        answer.ends_with(&trailer),
+        "{}",
+        &answer[answer.len() - 100..]
+    );
 }
 
 #[tokio::test]
 async fn headers_are_told_as_they_came() {
     let origin = Origin::builder().name("blue").start().await.unwrap();
-    let request = "PUT /headers?x=1 HTTP/1.1\r\nhost: a\r\nx-two: 1\r\nx-two: 2\r\nconnection: close\r\n\r\n";
+    let request =
+        "PUT /headers?x=1 HTTP/1.1\r\nhost: a\r\nx-two: 1\r\nx-two: 2\r\nconnection: close\r\n\r\n";
     let (answer, _) = talk(&origin, request).await;
     assert!(answer.contains("x-origin: blue\r\n"), "{answer}");
-    let told: serde_json::Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
-    assert_eq!((&told["method"], &told["target"]), (&"PUT".into(), &"/headers?x=1".into()));
+    let told: serde_json::Value =
+        serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    assert_eq!(
+        (&told["method"], &told["target"]),
+        (&"PUT".into(), &"/headers?x=1".into())
+    );
     assert_eq!(told["version"], "HTTP/1.1");
     let pairs = told["headers"].as_array().unwrap();
-    let twos: Vec<_> = pairs.iter().filter(|pair| pair[0] == "x-two").map(|pair| pair[1].clone()).collect();
+    let twos: Vec<_> = pairs
+        .iter()
+        .filter(|pair| pair[0] == "x-two")
+        .map(|pair| pair[1].clone())
+        .collect();
     assert_eq!(twos, ["1", "2"]);
 }
 
@@ -63,7 +89,10 @@ async fn headers_are_told_as_they_came() {
 async fn an_early_refusal_does_not_wait_for_the_body() {
     let origin = Origin::start().await.unwrap();
     let mut stream = TcpStream::connect(origin.address()).await.unwrap();
-    stream.write_all(b"POST /early HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\n").await.unwrap();
+    stream
+        .write_all(b"POST /early HTTP/1.1\r\nhost: a\r\ncontent-length: 1000\r\n\r\n")
+        .await
+        .unwrap();
     let mut start = [0; 12];
     stream.read_exact(&mut start).await.unwrap();
     assert_eq!(&start, b"HTTP/1.1 413");
@@ -73,7 +102,10 @@ async fn an_early_refusal_does_not_wait_for_the_body() {
 async fn early_hints_come_before_the_answer() {
     let origin = Origin::start().await.unwrap();
     let answer = get(&origin, "/informational").await;
-    assert!(answer.starts_with("HTTP/1.1 103 Early Hints\r\n"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 103 Early Hints\r\n"),
+        "{answer}"
+    );
     assert!(answer.contains("\r\n\r\nHTTP/1.1 200 OK\r\n"), "{answer}");
 }
 
@@ -89,7 +121,10 @@ async fn an_abort_sends_its_bytes_and_then_a_reset() {
         assert_eq!(end.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
         // What had not left the kernel when the reset came is lost; small bodies always make it.
         if length <= 10 {
-            let head = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+            let head = answer
+                .windows(4)
+                .position(|window| window == b"\r\n\r\n")
+                .unwrap();
             assert_eq!(answer.len() - head - 4, length);
         }
     }
@@ -112,8 +147,14 @@ async fn a_sink_tells_what_came_and_objects_to_what_should_not() {
              close\r\n\r\n123456789"
         );
         let (answer, _) = talk(&origin, &request).await;
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
-        assert!(answer.ends_with(r#"{"bytes":9,"crc32":"cbf43926"}"#), "{answer}");
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{answer}"
+        );
+        assert!(
+            answer.ends_with(r#"{"bytes":9,"crc32":"cbf43926"}"#),
+            "{answer}"
+        );
     }
 }
 
@@ -132,7 +173,10 @@ async fn statuses_are_given_as_asked_and_interim_ones_refused() {
         ("/bytes/-1", 404),
     ] {
         let answer = get(&origin, path).await;
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer}");
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{path}: {answer}"
+        );
     }
 }
 
@@ -149,7 +193,10 @@ async fn counters_survive_a_restart_on_the_same_port_and_ignore_looks_at_them() 
     origin.restart().await.unwrap();
     assert_eq!(origin.address(), address);
     get(&origin, "/stats").await;
-    assert_eq!((origin.hits(), origin.hits_of("bytes"), origin.hits_of("")), (4, 3, 1));
+    assert_eq!(
+        (origin.hits(), origin.hits_of("bytes"), origin.hits_of("")),
+        (4, 3, 1)
+    );
     assert_eq!(origin.stats().connections, 5);
 }
 
@@ -157,7 +204,10 @@ async fn counters_survive_a_restart_on_the_same_port_and_ignore_looks_at_them() 
 async fn stopping_ends_open_connections_at_once() {
     let mut origin = Origin::start().await.unwrap();
     let mut stream = TcpStream::connect(origin.address()).await.unwrap();
-    stream.write_all(b"GET /delay/600000 HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    stream
+        .write_all(b"GET /delay/600000 HTTP/1.1\r\nhost: a\r\n\r\n")
+        .await
+        .unwrap();
     while origin.hits() == 0 {
         tokio::task::yield_now().await;
     }

@@ -16,7 +16,10 @@ async fn exchange(stream: &mut TcpStream, request: &[u8]) -> (String, Vec<String
     let mut lines = head.trim_end().split("\r\n").map(str::to_owned);
     let status = lines.next().unwrap();
     let mut fields: Vec<_> = lines.collect();
-    let length = fields.iter().find_map(|field| field.strip_prefix("content-length: ")).unwrap();
+    let length = fields
+        .iter()
+        .find_map(|field| field.strip_prefix("content-length: "))
+        .unwrap();
     let mut body = vec![0; length.parse().unwrap()];
     stream.read_exact(&mut body).await.unwrap();
     for field in &mut fields {
@@ -29,13 +32,17 @@ async fn exchange(stream: &mut TcpStream, request: &[u8]) -> (String, Vec<String
 }
 
 fn upload(more: &str, body: &str) -> String {
-    format!("POST /sink HTTP/1.1\r\nhost: a\r\n{more}content-length: {}\r\n\r\n{body}", body.len())
+    format!(
+        "POST /sink HTTP/1.1\r\nhost: a\r\n{more}content-length: {}\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 #[tokio::test]
 async fn both_ways_answer_alike() {
     let origin = Origin::builder().name("blue").start().await.unwrap();
-    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 1.2.3.4\r\n\r\n");
+    let get =
+        |path: &str| format!("GET {path} HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 1.2.3.4\r\n\r\n");
     for request in [
         get("/"),
         get("/bytes/0"),
@@ -51,10 +58,24 @@ async fn both_ways_answer_alike() {
         let mut long = TcpStream::connect(origin.address()).await.unwrap();
         let other = request.replacen("\r\n", "\r\nconnection: keep-alive\r\n", 1);
         let answer = exchange(&mut short, request.as_bytes()).await;
-        assert_eq!(answer, exchange(&mut long, other.as_bytes()).await, "{request}");
-        assert!(answer.1.contains(&"x-origin: blue".to_owned()), "{answer:?}");
+        assert_eq!(
+            answer,
+            exchange(&mut long, other.as_bytes()).await,
+            "{request}"
+        );
+        assert!(
+            answer.1.contains(&"x-origin: blue".to_owned()),
+            "{answer:?}"
+        );
     }
-    assert_eq!((origin.hits(), origin.hits_of("sink"), origin.hits_of("bytes")), (18, 10, 6));
+    assert_eq!(
+        (
+            origin.hits(),
+            origin.hits_of("sink"),
+            origin.hits_of("bytes")
+        ),
+        (18, 10, 6)
+    );
 }
 
 #[tokio::test]
@@ -73,7 +94,10 @@ async fn a_request_may_arrive_in_pieces_and_a_connection_may_change_its_way() {
         ("GET /status/200 HTTP/1.1\r\nhost: a\r\n\r\n", "200\n"),
         ("GET / HTTP/1.1\r\nhost: a\r\n\r\n", "Hello, world!"),
     ] {
-        assert_eq!(exchange(&mut stream, request.as_bytes()).await.2, body.as_bytes());
+        assert_eq!(
+            exchange(&mut stream, request.as_bytes()).await.2,
+            body.as_bytes()
+        );
     }
     assert_eq!(origin.stats().connections, 1);
 }
@@ -83,7 +107,10 @@ async fn requests_sent_at_once_are_answered_in_their_order() {
     let origin = Origin::start().await.unwrap();
     let mut stream = TcpStream::connect(origin.address()).await.unwrap();
     let paths = ["/bytes/3", "/", "/bytes/100000", "/status/404", "/"];
-    let all: String = paths.iter().map(|path| format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n")).collect();
+    let all: String = paths
+        .iter()
+        .map(|path| format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n"))
+        .collect();
     stream.write_all(all.as_bytes()).await.unwrap();
     let mut lengths = Vec::new();
     for _ in paths {

@@ -14,7 +14,11 @@ async fn a_constant_rate_sends_exactly_what_is_due() {
     let origin = Origin::start().await.unwrap();
     for protocol in PROTOCOLS {
         let before = origin.hits();
-        let mut plan = Plan { protocol, rate: Some(400.0), ..Plan::new(origin.url("/")) };
+        let mut plan = Plan {
+            protocol,
+            rate: Some(400.0),
+            ..Plan::new(origin.url("/"))
+        };
         plan.duration = Some(Duration::from_millis(500));
         plan.warmup = Duration::from_millis(250);
         let report = load::run(plan).await.unwrap();
@@ -60,6 +64,10 @@ async fn a_stall_longer_than_the_limit_times_out_all_that_was_due() {
         ..Plan::new(origin.url("/"))
     };
     let report = load::run(plan).await.unwrap();
-    assert_eq!((report.requests, report.failed_by(FailureKind::Timeout)), (40, 40), "{report:?}");
+    assert_eq!(
+        (report.requests, report.failed_by(FailureKind::Timeout)),
+        (40, 40),
+        "{report:?}"
+    );
     assert_eq!(report.latency.len(), 40);
 }

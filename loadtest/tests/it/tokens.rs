@@ -27,9 +27,14 @@ async fn counter() -> (String, Seen) {
             let (stream, _) = listener.accept().await.unwrap();
             let seen = Arc::clone(&kept);
             let service = service_fn(move |request: http::Request<Incoming>| {
-                let value = request.headers()["authorization"].to_str().unwrap().to_owned();
+                let value = request.headers()["authorization"]
+                    .to_str()
+                    .unwrap()
+                    .to_owned();
                 *seen.lock().unwrap().entry(value).or_default() += 1;
-                async { Ok::<_, std::convert::Infallible>(http::Response::new(Full::new(Bytes::new()))) }
+                async {
+                    Ok::<_, std::convert::Infallible>(http::Response::new(Full::new(Bytes::new())))
+                }
             });
             tokio::spawn(async move {
                 let server = auto::Builder::new(TokioExecutor::new());
@@ -44,11 +49,22 @@ async fn counter() -> (String, Seen) {
 async fn every_token_has_its_turn() {
     for protocol in PROTOCOLS {
         let (url, seen) = counter().await;
-        let bearer_tokens = ["one", "two", "three", "four"].map(HeaderValue::from_static).to_vec();
-        let plan = Plan { protocol, bearer_tokens, connections: 2, requests: Some(40), ..Plan::new(url) };
+        let bearer_tokens = ["one", "two", "three", "four"]
+            .map(HeaderValue::from_static)
+            .to_vec();
+        let plan = Plan {
+            protocol,
+            bearer_tokens,
+            connections: 2,
+            requests: Some(40),
+            ..Plan::new(url)
+        };
         let report = load::run(plan).await.unwrap();
         assert!(report.is_clean(), "{report:?}");
         let expected = ["four", "one", "three", "two"].map(|token| (format!("Bearer {token}"), 10));
-        assert_eq!(seen.lock().unwrap().clone().into_iter().collect::<Vec<_>>(), expected);
+        assert_eq!(
+            seen.lock().unwrap().clone().into_iter().collect::<Vec<_>>(),
+            expected
+        );
     }
 }

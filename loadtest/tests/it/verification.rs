@@ -10,7 +10,12 @@ use tokio::net::TcpListener;
 use super::{PROTOCOLS, forty};
 
 async fn expecting(origin: &Origin, path: &str, expect: Expect, protocol: Protocol) -> Report {
-    load::run(Plan { expect, ..forty(origin, path, protocol) }).await.unwrap()
+    load::run(Plan {
+        expect,
+        ..forty(origin, path, protocol)
+    })
+    .await
+    .unwrap()
 }
 
 /// Answers each connection with these bytes and closes it.
@@ -36,7 +41,9 @@ async fn serve_counted() -> String {
         for number in 0..10 {
             let (mut stream, _) = listener.accept().await.unwrap();
             let _ = stream.read(&mut [0; 1024]).await.unwrap();
-            let answer = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 1\r\n\r\n{number}");
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 1\r\n\r\n{number}"
+            );
             stream.write_all(answer.as_bytes()).await.unwrap();
         }
     });
@@ -44,7 +51,11 @@ async fn serve_counted() -> String {
 }
 
 async fn against(answer: &'static [u8]) -> Report {
-    let plan = Plan { connections: 1, requests: Some(3), ..Plan::new(raw_server(answer).await) };
+    let plan = Plan {
+        connections: 1,
+        requests: Some(3),
+        ..Plan::new(raw_server(answer).await)
+    };
     load::run(plan).await.unwrap()
 }
 
@@ -52,14 +63,26 @@ async fn against(answer: &'static [u8]) -> Report {
 async fn a_wrong_status_is_caught_and_the_right_one_is_not() {
     let origin = Origin::start().await.unwrap();
     for protocol in PROTOCOLS {
-        let report = load::run(forty(&origin, "/status/503", protocol)).await.unwrap();
+        let report = load::run(forty(&origin, "/status/503", protocol))
+            .await
+            .unwrap();
         assert_eq!(report.failed_by(FailureKind::Status(503)), 40);
         assert_eq!(report.statuses.get(&503), Some(&40));
-        assert!(report.connections <= 4, "a complete answer leaves the connection usable");
+        assert!(
+            report.connections <= 4,
+            "a complete answer leaves the connection usable"
+        );
         assert!(report.latency.is_empty());
         let statuses = vec![StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE];
-        let expected = Expect { statuses, ..Expect::default() };
-        assert!(expecting(&origin, "/status/503", expected, protocol).await.is_clean());
+        let expected = Expect {
+            statuses,
+            ..Expect::default()
+        };
+        assert!(
+            expecting(&origin, "/status/503", expected, protocol)
+                .await
+                .is_clean()
+        );
     }
 }
 
@@ -68,10 +91,17 @@ async fn a_wrong_length_is_caught() {
     let origin = Origin::start().await.unwrap();
     for protocol in PROTOCOLS {
         for path in ["/bytes/1000", "/chunked/1000"] {
-            let expect = |length| Expect { length: Some(length), ..Expect::default() };
+            let expect = |length| Expect {
+                length: Some(length),
+                ..Expect::default()
+            };
             let report = expecting(&origin, path, expect(1001), protocol).await;
             assert_eq!(report.failed_by(FailureKind::Length), 40, "{report:?}");
-            assert!(expecting(&origin, path, expect(1000), protocol).await.is_clean());
+            assert!(
+                expecting(&origin, path, expect(1000), protocol)
+                    .await
+                    .is_clean()
+            );
         }
     }
 }
@@ -80,10 +110,17 @@ async fn a_wrong_length_is_caught() {
 async fn a_wrong_digest_is_caught() {
     let origin = Origin::start().await.unwrap();
     for protocol in PROTOCOLS {
-        let expect = |text: &str| Expect { sha256: Some(Sha256::digest(text).into()), ..Expect::default() };
+        let expect = |text: &str| Expect {
+            sha256: Some(Sha256::digest(text).into()),
+            ..Expect::default()
+        };
         let report = expecting(&origin, "/", expect("something else"), protocol).await;
         assert_eq!(report.failed_by(FailureKind::Checksum), 40, "{report:?}");
-        assert!(expecting(&origin, "/", expect(HELLO), protocol).await.is_clean());
+        assert!(
+            expecting(&origin, "/", expect(HELLO), protocol)
+                .await
+                .is_clean()
+        );
     }
 }
 
@@ -100,11 +137,23 @@ async fn a_body_that_differs_from_its_announced_checksum_is_caught() {
 #[tokio::test]
 async fn answers_that_should_be_the_same_are_compared() {
     let origin = Origin::start().await.unwrap();
-    let same = Expect { same: true, ..Expect::default() };
-    assert!(expecting(&origin, "/bytes/500", same.clone(), Protocol::Http1).await.is_clean());
+    let same = Expect {
+        same: true,
+        ..Expect::default()
+    };
+    assert!(
+        expecting(&origin, "/bytes/500", same.clone(), Protocol::Http1)
+            .await
+            .is_clean()
+    );
     let counting = serve_counted().await;
-    let report =
-        load::run(Plan { connections: 1, requests: Some(3), expect: same, ..Plan::new(counting) }).await;
+    let report = load::run(Plan {
+        connections: 1,
+        requests: Some(3),
+        expect: same,
+        ..Plan::new(counting)
+    })
+    .await;
     assert_eq!(report.unwrap().failed_by(FailureKind::Checksum), 2);
 }
 
@@ -115,14 +164,20 @@ async fn a_body_that_breaks_off_is_caught() {
         for path in ["/abort/0", "/abort/500", "/abort/50000"] {
             let report = load::run(forty(&origin, path, protocol)).await.unwrap();
             assert_eq!((report.passed, report.failed()), (0, 40), "{report:?}");
-            let broken = report.failed_by(FailureKind::Reset) + report.failed_by(FailureKind::Closed);
+            let broken =
+                report.failed_by(FailureKind::Reset) + report.failed_by(FailureKind::Closed);
             assert_eq!(broken, 40, "{protocol:?} {path} {report:?}");
         }
     }
     let ended = against(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nshort").await;
     assert_eq!(ended.failed_by(FailureKind::Closed), 3, "{ended:?}");
-    let unfinished = against(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nshort\r\n").await;
-    assert_eq!(unfinished.failed_by(FailureKind::Closed), 3, "{unfinished:?}");
+    let unfinished =
+        against(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nshort\r\n").await;
+    assert_eq!(
+        unfinished.failed_by(FailureKind::Closed),
+        3,
+        "{unfinished:?}"
+    );
 }
 
 #[tokio::test]
@@ -134,7 +189,11 @@ async fn an_answer_that_is_not_http_is_a_failure_of_the_protocol() {
     ] {
         let report = against(answer).await;
         let text = String::from_utf8_lossy(answer);
-        assert_eq!(report.failed_by(FailureKind::Protocol), 3, "{text:?} {report:?}");
+        assert_eq!(
+            report.failed_by(FailureKind::Protocol),
+            3,
+            "{text:?} {report:?}"
+        );
         assert!(!report.examples.is_empty());
     }
 }
@@ -151,14 +210,29 @@ async fn bytes_that_belong_to_no_answer_are_found_out() {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut request = [0; 1024];
         let _ = stream.read(&mut request).await.unwrap();
-        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+            .await
+            .unwrap();
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nko").await.unwrap();
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nko")
+            .await
+            .unwrap();
         let _ = stream.read(&mut request).await;
     });
-    let plan = Plan { connections: 1, requests: Some(2), rate: Some(2.0), ..Plan::new(url) };
+    let plan = Plan {
+        connections: 1,
+        requests: Some(2),
+        rate: Some(2.0),
+        ..Plan::new(url)
+    };
     let report = load::run(plan).await.unwrap();
-    assert_eq!((report.passed, report.failed_by(FailureKind::Protocol)), (1, 1), "{report:?}");
+    assert_eq!(
+        (report.passed, report.failed_by(FailureKind::Protocol)),
+        (1, 1),
+        "{report:?}"
+    );
 }
 
 #[tokio::test]
@@ -181,7 +255,11 @@ async fn interim_answers_and_answers_in_pieces_are_understood() {
             }
         }
     });
-    let plan = Plan { connections: 1, requests: Some(5), ..Plan::new(url) };
+    let plan = Plan {
+        connections: 1,
+        requests: Some(5),
+        ..Plan::new(url)
+    };
     let report = load::run(plan).await.unwrap();
     assert!(report.is_clean() && report.connections == 1, "{report:?}");
 }

@@ -7,7 +7,8 @@ mod status;
 mod upstreams;
 
 use std::{
-    convert::Infallible, future::Future, io, net::TcpListener as StdListener, sync::Arc, time::Duration,
+    convert::Infallible, future::Future, io, net::TcpListener as StdListener, sync::Arc,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -42,12 +43,21 @@ impl Servers {
     /// An address is taken.
     pub(crate) fn bind(config: &Config) -> Result<Self, StartError> {
         let bind = |name: &str, address: Option<outrigger_config::model::ServerAddress>| {
-            let Some(address) = address else { return Ok(None) };
+            let Some(address) = address else {
+                return Ok(None);
+            };
             bind::bind_one(address.socket)
                 .map(|(socket, _)| Some(socket))
-                .map_err(|source| StartError::Bind { name: name.to_owned(), address: address.socket, source })
+                .map_err(|source| StartError::Bind {
+                    name: name.to_owned(),
+                    address: address.socket,
+                    source,
+                })
         };
-        Ok(Self { status: bind("status", config.status)?, admin: bind("admin", config.admin)? })
+        Ok(Self {
+            status: bind("status", config.status)?,
+            admin: bind("admin", config.admin)?,
+        })
     }
 
     /// Serves until the process ends.
@@ -75,7 +85,9 @@ where
     F: Fn(Request<Incoming>) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Answer> + Send + 'static,
 {
-    let listener = match socket.local_addr().and_then(|address| Ok((address, TcpListener::from_std(socket)?)))
+    let listener = match socket
+        .local_addr()
+        .and_then(|address| Ok((address, TcpListener::from_std(socket)?)))
     {
         Ok((address, listener)) => {
             shared.bound(name, address);
@@ -110,8 +122,12 @@ where
         async move { Ok::<_, Infallible>(answer.await) }
     });
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-    let _ = builder.serve_connection(TokioIo::new(stream), service).await; // a client's fault is its own
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT);
+    let _ = builder
+        .serve_connection(TokioIo::new(stream), service)
+        .await; // a client's fault is its own
 }
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
@@ -121,13 +137,19 @@ fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
 fn with_type(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
-    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    answer
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }
 
 fn method_not_allowed(allowed: &'static str) -> Answer {
     let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, format!("use {allowed}\n"));
-    answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+    answer
+        .headers_mut()
+        .insert(header::ALLOW, HeaderValue::from_static(allowed));
     answer
 }

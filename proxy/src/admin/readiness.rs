@@ -36,14 +36,22 @@ impl Readiness {
             Ok(answer) => answer.map_err(|error| error.to_string()),
             Err(_) => Err(format!("no answer within {:?}", app.readiness.timeout)),
         };
-        *known = Some(Known { app: app.clone(), at: Instant::now(), answer: answer.clone() });
+        *known = Some(Known {
+            app: app.clone(),
+            at: Instant::now(),
+            answer: answer.clone(),
+        });
         answer
     }
 }
 
 /// A bad answer is kept for a second at most: an app that has just come up should not wait for traffic.
 fn keep(known: &Known, interval: Duration) -> Duration {
-    if known.answer.is_ok() { interval } else { interval.min(Duration::from_secs(1)) }
+    if known.answer.is_ok() {
+        interval
+    } else {
+        interval.min(Duration::from_secs(1))
+    }
 }
 
 async fn ask(app: &App) -> Result<(), Cause> {
@@ -61,7 +69,10 @@ async fn speak<S>(stream: S, app: &App) -> Result<(), Cause>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let asked = Asked { scheme: "http", host: "localhost" };
+    let asked = Asked {
+        scheme: "http",
+        host: "localhost",
+    };
     match &app.readiness.probe {
         ReadinessProbe::Connect => Ok(()),
         ReadinessProbe::Http { path } => match app.protocol {

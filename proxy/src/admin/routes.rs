@@ -26,7 +26,9 @@ pub(super) async fn answer(shared: &Shared, request: &Request<Incoming>) -> Answ
     match request.uri().path() {
         "/" if get => text(StatusCode::OK, INDEX),
         "/status" if get => json_answer(StatusCode::OK, &status(shared)),
-        "/config" if get => json_answer(StatusCode::OK, &effective_json(&shared.cell.load().config)),
+        "/config" if get => {
+            json_answer(StatusCode::OK, &effective_json(&shared.cell.load().config))
+        }
         "/reload" if post => reload(shared).await,
         "/drain" if post => drain(shared).await,
         "/" | "/status" | "/config" => method_not_allowed("GET"),
@@ -36,9 +38,14 @@ pub(super) async fn answer(shared: &Shared, request: &Request<Incoming>) -> Answ
 }
 
 fn is_local(headers: &HeaderMap) -> bool {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).map_or("", name_of);
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .map_or("", name_of);
     let literal = host.trim_start_matches('[').trim_end_matches(']');
-    let loopback = literal.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    let loopback = literal
+        .parse::<std::net::IpAddr>()
+        .is_ok_and(|address| address.is_loopback());
     (loopback || host.eq_ignore_ascii_case("localhost")) && !headers.contains_key(header::ORIGIN)
 }
 
@@ -61,7 +68,10 @@ fn status(shared: &Shared) -> Value {
 
 async fn reload(shared: &Shared) -> Answer {
     match shared.ask(Ask::Reload).await {
-        Some(None) => text(StatusCode::OK, format!("generation {}\n", shared.metrics.generation())),
+        Some(None) => text(
+            StatusCode::OK,
+            format!("generation {}\n", shared.metrics.generation()),
+        ),
         Some(Some(error)) => text(StatusCode::UNPROCESSABLE_ENTITY, format!("{error}\n")),
         None => text(StatusCode::SERVICE_UNAVAILABLE, "ending\n"),
     }

@@ -9,7 +9,11 @@ use hyper::body::Incoming;
 use super::{Answer, method_not_allowed, readiness::Readiness, text, with_type};
 use crate::control::shared::{Phase, Shared};
 
-pub(super) async fn answer(shared: &Shared, readiness: &Readiness, request: &Request<Incoming>) -> Answer {
+pub(super) async fn answer(
+    shared: &Shared,
+    readiness: &Readiness,
+    request: &Request<Incoming>,
+) -> Answer {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return method_not_allowed("GET");
     }
@@ -17,10 +21,15 @@ pub(super) async fn answer(shared: &Shared, readiness: &Readiness, request: &Req
         "/livez" => text(StatusCode::OK, "ok\n"),
         "/startupz" => startup(shared.phase()),
         "/readyz" => ready(shared, readiness).await,
-        "/metrics" => {
-            with_type(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", shared.metrics.render())
-        }
-        _ => text(StatusCode::NOT_FOUND, "this port has /livez /readyz /startupz /metrics\n"),
+        "/metrics" => with_type(
+            StatusCode::OK,
+            "text/plain; version=0.0.4; charset=utf-8",
+            shared.metrics.render(),
+        ),
+        _ => text(
+            StatusCode::NOT_FOUND,
+            "this port has /livez /readyz /startupz /metrics\n",
+        ),
     }
 }
 
@@ -36,10 +45,15 @@ async fn ready(shared: &Shared, readiness: &Readiness) -> Answer {
         Phase::Starting => text(StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
         Phase::Serving => {
             let app = shared.cell.load().config.app.clone();
-            let Some(app) = app else { return text(StatusCode::OK, "ok\n") };
+            let Some(app) = app else {
+                return text(StatusCode::OK, "ok\n");
+            };
             match readiness.ask(&app).await {
                 Ok(()) => text(StatusCode::OK, "ok\n"),
-                Err(reason) => text(StatusCode::SERVICE_UNAVAILABLE, format!("app not ready: {reason}\n")),
+                Err(reason) => text(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    format!("app not ready: {reason}\n"),
+                ),
             }
         }
         Phase::Draining | Phase::Drained | Phase::Ending => {

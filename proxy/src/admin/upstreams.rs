@@ -15,7 +15,11 @@ use crate::upstream::{
 
 /// Each upstream by its name.
 pub(super) fn upstreams(upstreams: &[Arc<Upstream>]) -> Value {
-    upstreams.iter().map(|one| (one.model.name.to_string(), upstream(one))).collect::<Map<_, _>>().into()
+    upstreams
+        .iter()
+        .map(|one| (one.model.name.to_string(), upstream(one)))
+        .collect::<Map<_, _>>()
+        .into()
 }
 
 fn upstream(upstream: &Upstream) -> Value {
@@ -31,8 +35,11 @@ fn upstream(upstream: &Upstream) -> Value {
         dns.insert("type".to_owned(), json!(kind));
         told.insert("dns".to_owned(), dns.into());
     }
-    if let Some([connections, requests, pending]) = upstream.breaker.as_ref().map(|one| one.in_use()) {
-        let in_use = json!({ "connections": connections, "requests": requests, "pending": pending });
+    if let Some([connections, requests, pending]) =
+        upstream.breaker.as_ref().map(|one| one.in_use())
+    {
+        let in_use =
+            json!({ "connections": connections, "requests": requests, "pending": pending });
         told.insert("inUse".to_owned(), in_use);
     }
     told.insert("endpoints".to_owned(), endpoints(upstream, &set).into());
@@ -41,7 +48,8 @@ fn upstream(upstream: &Upstream) -> Value {
 
 fn endpoints(upstream: &Upstream, set: &EndpointSet) -> Vec<Value> {
     let each = set.endpoints.iter().zip(&set.weights);
-    each.map(|(one, weight)| endpoint(upstream, one, *weight)).collect()
+    each.map(|(one, weight)| endpoint(upstream, one, *weight))
+        .collect()
 }
 
 fn endpoint(upstream: &Upstream, endpoint: &Endpoint, weight: u32) -> Value {
@@ -58,7 +66,13 @@ fn endpoint(upstream: &Upstream, endpoint: &Endpoint, weight: u32) -> Value {
         tell("healthy", json!(endpoint.is_healthy()));
     }
     if upstream.model.outlier_detection.is_some() {
-        tell("ejected", endpoint.outlier.ejection(now).map_or(Value::Null, |ejection| ejected(&ejection)));
+        tell(
+            "ejected",
+            endpoint
+                .outlier
+                .ejection(now)
+                .map_or(Value::Null, |ejection| ejected(&ejection)),
+        );
     }
     if let Some(window) = upstream.model.load_balancer.slow_start {
         let warmth = endpoint.warmth(window.as_micros() as u64, || now);

@@ -29,11 +29,18 @@ impl HandOverStep {
             let places = provider.from.iter().filter(|_| !provider.forward_token);
             hidden.extend(places.cloned());
         }
-        Self { hidden, verifiers: Rc::clone(verifiers) }
+        Self {
+            hidden,
+            verifiers: Rc::clone(verifiers),
+        }
     }
 
     fn apply(&self, tokens: &Tokens, headers: &mut HeaderMap) {
-        for place in self.hidden.iter().filter(|place| !self.is_handed_on(place, tokens)) {
+        for place in self
+            .hidden
+            .iter()
+            .filter(|place| !self.is_handed_on(place, tokens))
+        {
             // What stands there is taken away also when it was not looked at, or refused and only reported.
             extract::remove(std::slice::from_ref(place), headers);
         }
@@ -45,7 +52,9 @@ impl HandOverStep {
 
     /// Whether a verified token stands there whose provider hands it on, whatever others say about their own.
     fn is_handed_on(&self, place: &TokenLocation, tokens: &Tokens) -> bool {
-        let mut providers = tokens.iter().map(|granted| self.verifiers.model(granted.provider));
+        let mut providers = tokens
+            .iter()
+            .map(|granted| self.verifiers.model(granted.provider));
         providers.any(|provider| provider.forward_token && provider.from.contains(place))
     }
 }

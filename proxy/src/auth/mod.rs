@@ -33,7 +33,11 @@ impl Verifiers {
         keys: Arc<[Arc<KeyCell>]>,
         cache: Rc<RefCell<TokenCache>>,
     ) -> Self {
-        Self { providers, keys, cache }
+        Self {
+            providers,
+            keys,
+            cache,
+        }
     }
 
     /// Lets `look` examine a request. What was verified once stays known for it.

@@ -27,13 +27,18 @@ impl AuthStep {
     /// `auth` of a route.
     pub(crate) fn new(auth: &Auth, verifiers: &Rc<Verifiers>) -> Self {
         let requirement = auth.requirement.clone();
-        Self(Rc::new(Gate { requirement, mode: auth.mode, verifiers: Rc::clone(verifiers) }))
+        Self(Rc::new(Gate {
+            requirement,
+            mode: auth.mode,
+            verifiers: Rc::clone(verifiers),
+        }))
     }
 }
 
 impl Gate {
     fn examine(&self, context: &Exchange, headers: &HeaderMap) -> Outcome {
-        self.verifiers.examine(context, headers, |one| one.require(&self.requirement))
+        self.verifiers
+            .examine(context, headers, |one| one.require(&self.requirement))
     }
 
     /// The end of an examination.
@@ -72,11 +77,15 @@ impl Step for AuthStep {
     fn on_request(&self, request: &mut Request) -> Verdict {
         let (context, headers) = (&request.context, &request.head.headers);
         let outcome = self.0.examine(context, headers);
-        let Outcome::NeedsKeys(provider) = outcome else { return self.0.settle(outcome, context).into() };
+        let Outcome::NeedsKeys(provider) = outcome else {
+            return self.0.settle(outcome, context).into();
+        };
         // The fields are copied only here: the head stays with the request, and a key that is not known is rare.
         let (gate, context, headers) = (Rc::clone(&self.0), Rc::clone(context), headers.clone());
         Verdict::wait(async move {
-            let outcome = gate.examine_with_newer_keys(provider, &context, &headers).await;
+            let outcome = gate
+                .examine_with_newer_keys(provider, &context, &headers)
+                .await;
             gate.settle(outcome, &context).into()
         })
     }

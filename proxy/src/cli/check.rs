@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use outrigger_config::{LoadError, Problem, ProcessEnvironment, load_path, render_json, render_text};
+use outrigger_config::{
+    LoadError, Problem, ProcessEnvironment, load_path, render_json, render_text,
+};
 
 use super::{DONE, REFUSED, color, print, tell};
 
@@ -45,11 +47,19 @@ pub(super) fn check(arguments: &Arguments) -> u8 {
         Format::Text => {
             tell(render_text(&problems, source, color()));
             if loaded.is_ok() {
-                tell(format_args!("{} is valid{}\n", path.display(), count(&problems)));
+                tell(format_args!(
+                    "{} is valid{}\n",
+                    path.display(),
+                    count(&problems)
+                ));
             }
         }
     }
-    if loaded.is_err() || (arguments.strict && !problems.is_empty()) { REFUSED } else { DONE }
+    if loaded.is_err() || (arguments.strict && !problems.is_empty()) {
+        REFUSED
+    } else {
+        DONE
+    }
 }
 
 fn count(warnings: &[Problem]) -> String {

@@ -13,7 +13,8 @@ use outrigger_config::{ProcessEnvironment, load_path};
 use super::{DONE, FAILED, tell};
 
 /// Where the admin server listens when nothing says otherwise.
-const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9901);
+const DEFAULT_ADMIN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9901);
 
 /// An admin server on loopback answers at once, or not at all.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -35,7 +36,9 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn drain(arguments: &Arguments) -> u8 {
-    let admin = arguments.admin.unwrap_or_else(|| configured(arguments.config.as_ref()));
+    let admin = arguments
+        .admin
+        .unwrap_or_else(|| configured(arguments.config.as_ref()));
     match ask(admin, "POST", "/drain") {
         Ok(_) => {
             if arguments.wait {
@@ -44,7 +47,9 @@ pub(super) fn drain(arguments: &Arguments) -> u8 {
             DONE
         }
         Err(error) => {
-            tell(format_args!("error: the admin server at {admin} does not answer: {error}\n"));
+            tell(format_args!(
+                "error: the admin server at {admin} does not answer: {error}\n"
+            ));
             FAILED
         }
     }
@@ -52,7 +57,9 @@ pub(super) fn drain(arguments: &Arguments) -> u8 {
 
 fn configured(file: Option<&PathBuf>) -> SocketAddr {
     let config = file.and_then(|file| load_path(file, &ProcessEnvironment).ok());
-    config.and_then(|loaded| loaded.config.admin).map_or(DEFAULT_ADMIN, |admin| admin.socket)
+    config
+        .and_then(|loaded| loaded.config.admin)
+        .map_or(DEFAULT_ADMIN, |admin| admin.socket)
 }
 
 /// A proxy that answered once and then not any more has ended, and with it its connections.
@@ -81,7 +88,11 @@ fn ask(admin: SocketAddr, method: &str, path: &str) -> io::Result<String> {
     )?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
-    match answer.split_ascii_whitespace().nth(1).and_then(|status| status.parse().ok()) {
+    match answer
+        .split_ascii_whitespace()
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+    {
         Some(200..=299) => Ok(answer),
         Some::<u16>(status) => Err(io::Error::other(format!("status {status}"))),
         None => Err(io::Error::other("this is no HTTP server")),

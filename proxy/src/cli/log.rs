@@ -7,7 +7,9 @@
 //! have a worker wait for whoever reads it.
 
 use tracing::Level;
-use tracing_subscriber::{filter::Targets, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing_subscriber::{
+    filter::Targets, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 use super::{LogFormat, color};
 
@@ -20,12 +22,23 @@ pub(super) fn start(level: Level, format: LogFormat) {
     let filter = filter(level);
     match format {
         LogFormat::Text => builder.with_ansi(color()).finish().with(filter).init(),
-        LogFormat::Json => builder.json().flatten_event(true).finish().with(filter).init(),
+        LogFormat::Json => builder
+            .json()
+            .flatten_event(true)
+            .finish()
+            .with(filter)
+            .init(),
     }
 }
 
 /// Our own events up to `level`, and those of others when somebody debugs.
 fn filter(level: Level) -> Targets {
-    let others = if level > Level::INFO { level } else { Level::ERROR };
-    Targets::new().with_default(others).with_target("outrigger", level)
+    let others = if level > Level::INFO {
+        level
+    } else {
+        Level::ERROR
+    };
+    Targets::new()
+        .with_default(others)
+        .with_target("outrigger", level)
 }

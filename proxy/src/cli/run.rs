@@ -19,7 +19,11 @@ pub(super) fn code(ended: Result<Ended, StartError>) -> u8 {
             tell(error.render(color()));
             REFUSED
         }
-        Err(error @ (StartError::Bind { .. } | StartError::Tls { .. } | StartError::UpstreamTls { .. })) => {
+        Err(
+            error @ (StartError::Bind { .. }
+            | StartError::Tls { .. }
+            | StartError::UpstreamTls { .. }),
+        ) => {
             tell(format_args!("error: {error}\n"));
             REFUSED
         }

@@ -19,7 +19,10 @@ pub(crate) struct Today {
 
 impl Default for Today {
     fn default() -> Self {
-        Self { text: RefCell::new([0; BYTES]), second: Cell::new(u64::MAX) }
+        Self {
+            text: RefCell::new([0; BYTES]),
+            second: Cell::new(u64::MAX),
+        }
     }
 }
 
@@ -54,7 +57,9 @@ pub(crate) fn value() -> HeaderValue {
 }
 
 fn second() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }
 
 fn text(second: u64) -> String {

@@ -52,7 +52,11 @@ pub(crate) enum Step {
 
 impl Decoder {
     fn new(state: State) -> Self {
-        Self { state, line: 0, extensions: 0 }
+        Self {
+            state,
+            line: 0,
+            extensions: 0,
+        }
     }
 
     /// No body.
@@ -62,12 +66,19 @@ impl Decoder {
 
     /// So many bytes.
     pub(crate) fn length(length: u64) -> Self {
-        Self::new(if length == 0 { State::Done } else { State::Length(length) })
+        Self::new(if length == 0 {
+            State::Done
+        } else {
+            State::Length(length)
+        })
     }
 
     /// Chunks whose size lines have at most `line` bytes.
     pub(crate) fn chunked(line: usize) -> Self {
-        Self { line, ..Self::new(State::ChunkSize) }
+        Self {
+            line,
+            ..Self::new(State::ChunkSize)
+        }
     }
 
     /// Everything that comes.
@@ -96,8 +107,12 @@ impl Decoder {
 
     /// The whole body, when its length is known and all of it is in `buffer`.
     pub(crate) fn take_whole(&mut self, buffer: &mut BytesMut) -> Option<Bytes> {
-        let State::Length(length) = self.state else { return None };
-        let length = usize::try_from(length).ok().filter(|length| *length <= buffer.len())?;
+        let State::Length(length) = self.state else {
+            return None;
+        };
+        let length = usize::try_from(length)
+            .ok()
+            .filter(|length| *length <= buffer.len())?;
         self.state = State::Done;
         Some(buffer.split_to(length).freeze())
     }
@@ -128,7 +143,9 @@ impl Decoder {
         if buffer.is_empty() {
             return Step::More;
         }
-        let take = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+        let take = usize::try_from(left)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
         let left = left - take as u64;
         self.state = match (self.state, left) {
             (State::ChunkData(_), 0) => State::ChunkEnd,
@@ -149,19 +166,33 @@ impl Decoder {
             };
         };
         let line = buffer.split_to(end + 1);
-        let line = line.strip_suffix(b"\r\n").ok_or("a chunk-size line without CR")?;
-        let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+        let line = line
+            .strip_suffix(b"\r\n")
+            .ok_or("a chunk-size line without CR")?;
+        let digits = line
+            .iter()
+            .take_while(|byte| byte.is_ascii_hexdigit())
+            .count();
         let (size, extension) = line.split_at(digits);
         let size = parse_hex(size).ok_or("a bad chunk size")?;
         if !extension.is_empty() {
             self.extensions += extension.len();
-            let plain = extension.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
-            let begins = extension.trim_ascii_start().first().is_none_or(|byte| *byte == b';');
+            let plain = extension
+                .iter()
+                .all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
+            let begins = extension
+                .trim_ascii_start()
+                .first()
+                .is_none_or(|byte| *byte == b';');
             if !plain || !begins || self.extensions > EXTENSION_BYTES {
                 return Err("a bad chunk extension");
             }
         }
-        self.state = if size == 0 { State::Trailers } else { State::ChunkData(size) };
+        self.state = if size == 0 {
+            State::Trailers
+        } else {
+            State::ChunkData(size)
+        };
         Ok(true)
     }
 
@@ -188,7 +219,9 @@ fn parse_hex(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || digits.len() > 15 {
         return None; // 15 digits are an exabyte, and cannot overflow
     }
-    std::str::from_utf8(digits).ok().and_then(|digits| u64::from_str_radix(digits, 16).ok())
+    std::str::from_utf8(digits)
+        .ok()
+        .and_then(|digits| u64::from_str_radix(digits, 16).ok())
 }
 
 #[cfg(test)]
@@ -208,28 +241,43 @@ mod tests {
             while let Step::Frame(frame) = decoder.next(&mut buffer)? {
                 match frame.into_data() {
                     Ok(bytes) => data.extend_from_slice(&bytes),
-                    Err(frame) => {
-                        trailers.extend(frame.into_trailers().unwrap().keys().map(ToString::to_string))
-                    }
+                    Err(frame) => trailers.extend(
+                        frame
+                            .into_trailers()
+                            .unwrap()
+                            .keys()
+                            .map(ToString::to_string),
+                    ),
                 }
             }
         }
-        if decoder.is_done() { Ok((data, trailers, buffer.len())) } else { Err("not complete") }
+        if decoder.is_done() {
+            Ok((data, trailers, buffer.len()))
+        } else {
+            Err("not complete")
+        }
     }
 
     #[test]
     fn a_chunked_body_reads_the_same_however_it_arrives() {
-        let wire = b"5\r\nhello\r\n1;name=\"value\"\r\n \r\nA\r\n0123456789\r\n0\r\nx-sum: 1\r\n\r\nnext";
+        let wire =
+            b"5\r\nhello\r\n1;name=\"value\"\r\n \r\nA\r\n0123456789\r\n0\r\nx-sum: 1\r\n\r\nnext";
         for step in 1..wire.len() {
-            let (data, trailers, left) =
-                decode(Decoder::chunked(ENDPOINT_LINE), &wire[..wire.len() - 4], step).unwrap();
+            let (data, trailers, left) = decode(
+                Decoder::chunked(ENDPOINT_LINE),
+                &wire[..wire.len() - 4],
+                step,
+            )
+            .unwrap();
             assert_eq!(
                 (&data[..], &trailers[..], left),
                 (&b"hello 0123456789"[..], &["x-sum".to_owned()][..], 0)
             );
         }
         assert_eq!(
-            decode(Decoder::chunked(ENDPOINT_LINE), wire, wire.len()).unwrap().2,
+            decode(Decoder::chunked(ENDPOINT_LINE), wire, wire.len())
+                .unwrap()
+                .2,
             4,
             "the rest stays in the buffer"
         );
@@ -237,7 +285,10 @@ mod tests {
 
     #[test]
     fn a_known_length_takes_exactly_its_bytes() {
-        assert_eq!(decode(Decoder::length(3), b"abcdef", 6).unwrap(), (b"abc".to_vec(), vec![], 3));
+        assert_eq!(
+            decode(Decoder::length(3), b"abcdef", 6).unwrap(),
+            (b"abc".to_vec(), vec![], 3)
+        );
         assert_eq!(decode(Decoder::length(0), b"", 1).unwrap().0, b"");
         assert_eq!(decode(Decoder::length(3), b"ab", 1), Err("not complete"));
     }
@@ -267,7 +318,10 @@ mod tests {
             &trailer,
             &many,
         ] {
-            assert!(decode(Decoder::chunked(ENDPOINT_LINE), wire.as_bytes(), 7).is_err(), "{wire:.60}");
+            assert!(
+                decode(Decoder::chunked(ENDPOINT_LINE), wire.as_bytes(), 7).is_err(),
+                "{wire:.60}"
+            );
         }
     }
 }

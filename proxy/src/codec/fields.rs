@@ -21,7 +21,9 @@ pub(crate) fn trim(line: &[u8], mut start: usize) -> (usize, &[u8]) {
 pub(crate) fn length(value: &[u8]) -> Option<u64> {
     let mut length = 0_u64;
     for byte in value {
-        let digit = Some(byte).filter(|byte| byte.is_ascii_digit()).map(|byte| u64::from(byte - b'0'));
+        let digit = Some(byte)
+            .filter(|byte| byte.is_ascii_digit())
+            .map(|byte| u64::from(byte - b'0'));
         length = digit.and_then(|digit| length.checked_mul(10)?.checked_add(digit))?;
     }
     Some(length).filter(|_| !value.is_empty())
@@ -40,7 +42,9 @@ pub(crate) fn lists(value: &[u8], token: &[u8]) -> bool {
 /// Whether one of these values of `Trailer` names a field. A recipient may ignore what was not announced, or take it
 /// for something else; so it is not sent at all.
 pub(crate) fn announces(announced: &[HeaderValue], name: &HeaderName) -> bool {
-    announced.iter().any(|value| lists(value.as_bytes(), name.as_str().as_bytes()))
+    announced
+        .iter()
+        .any(|value| lists(value.as_bytes(), name.as_str().as_bytes()))
 }
 
 /// Writes a field.
@@ -64,14 +68,26 @@ pub(crate) fn write_length(out: &mut Vec<u8>, length: u64) {
 pub(crate) fn write_chunk_size(out: &mut Vec<u8>, size: usize) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digits = (usize::BITS - size.leading_zeros()).div_ceil(4).max(1);
-    out.extend((0..digits).rev().map(|place| DIGITS[(size >> (4 * place)) & 15]));
+    out.extend(
+        (0..digits)
+            .rev()
+            .map(|place| DIGITS[(size >> (4 * place)) & 15]),
+    );
     out.extend_from_slice(b"\r\n");
 }
 
 /// Writes the last chunk, and behind it those `trailers` that were announced.
-pub(crate) fn write_last_chunk(out: &mut Vec<u8>, trailers: Option<&HeaderMap>, announced: &[HeaderValue]) {
+pub(crate) fn write_last_chunk(
+    out: &mut Vec<u8>,
+    trailers: Option<&HeaderMap>,
+    announced: &[HeaderValue],
+) {
     out.extend_from_slice(b"0\r\n");
-    for (name, value) in trailers.into_iter().flatten().filter(|(name, _)| announces(announced, name)) {
+    for (name, value) in trailers
+        .into_iter()
+        .flatten()
+        .filter(|(name, _)| announces(announced, name))
+    {
         write(out, name, value.as_bytes());
     }
     out.extend_from_slice(b"\r\n");
@@ -97,7 +113,11 @@ pub(crate) fn take_section(
         }
         line = end + 1;
     }
-    if buffer.len() >= most { Err("too many bytes of fields") } else { Ok(None) }
+    if buffer.len() >= most {
+        Err("too many bytes of fields")
+    } else {
+        Ok(None)
+    }
 }
 
 fn section(bytes: &Bytes, count: usize) -> Result<HeaderMap, &'static str> {
@@ -119,7 +139,21 @@ mod tests {
 
     #[test]
     fn a_chunk_size_is_written_in_hex_without_zeros_in_front() {
-        for size in [0, 1, 9, 10, 15, 16, 255, 256, 4096, 65_535, 65_536, 1 << 40, usize::MAX] {
+        for size in [
+            0,
+            1,
+            9,
+            10,
+            15,
+            16,
+            255,
+            256,
+            4096,
+            65_535,
+            65_536,
+            1 << 40,
+            usize::MAX,
+        ] {
             let mut out = Vec::new();
             write_chunk_size(&mut out, size);
             assert_eq!(String::from_utf8(out).unwrap(), format!("{size:x}\r\n"));
@@ -132,7 +166,16 @@ mod tests {
             [&b"0"[..], b"18446744073709551615", b"007"].map(length),
             [Some(0), Some(u64::MAX), Some(7)]
         );
-        for bad in ["", "+1", "-1", "1 ", "1,1", "0x1", "18446744073709551616", "\u{665}"] {
+        for bad in [
+            "",
+            "+1",
+            "-1",
+            "1 ",
+            "1,1",
+            "0x1",
+            "18446744073709551616",
+            "\u{665}",
+        ] {
             assert_eq!(length(bad.as_bytes()), None, "{bad}");
         }
     }
@@ -145,10 +188,18 @@ mod tests {
             (fields.len(), &fields["b"], &buffer[..]),
             (3, &HeaderValue::from_static("2"), &b"next"[..])
         );
-        assert_eq!(take_section(&mut BytesMut::from("\r\n"), 100, 3).unwrap().unwrap().len(), 0);
+        assert_eq!(
+            take_section(&mut BytesMut::from("\r\n"), 100, 3)
+                .unwrap()
+                .unwrap()
+                .len(),
+            0
+        );
         for unfinished in ["", "a", "a: 1\r\n", "a: 1\r\n\r", "\r"] {
             assert!(
-                take_section(&mut BytesMut::from(unfinished), 100, 3).unwrap().is_none(),
+                take_section(&mut BytesMut::from(unfinished), 100, 3)
+                    .unwrap()
+                    .is_none(),
                 "{unfinished:?}"
             );
         }
@@ -163,9 +214,19 @@ mod tests {
             "a: \0\r\n\r\n",
             "a: b\rc\r\n\r\n",
         ] {
-            assert!(take_section(&mut BytesMut::from(bad), 100, 3).is_err(), "{bad:?}");
+            assert!(
+                take_section(&mut BytesMut::from(bad), 100, 3).is_err(),
+                "{bad:?}"
+            );
         }
         assert!(take_section(&mut BytesMut::from("a: 1\r\n"), 6, 3).is_err());
-        assert!(take_section(&mut BytesMut::from("a: 1\r\na: 1\r\na: 1\r\na: 1\r\n"), 100, 3).is_err());
+        assert!(
+            take_section(
+                &mut BytesMut::from("a: 1\r\na: 1\r\na: 1\r\na: 1\r\n"),
+                100,
+                3
+            )
+            .is_err()
+        );
     }
 }

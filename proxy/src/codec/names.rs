@@ -44,7 +44,11 @@ pub(crate) fn name(spelt: &[u8]) -> Option<HeaderName> {
 
 impl Known {
     fn new(spelt: &[u8], name: HeaderName) -> Self {
-        let mut known = Self { length: spelt.len() as u8, spelt: [0; LONGEST], name };
+        let mut known = Self {
+            length: spelt.len() as u8,
+            spelt: [0; LONGEST],
+            name,
+        };
         known.spelt[..spelt.len()].copy_from_slice(spelt);
         known
     }
@@ -60,7 +64,9 @@ fn slot(spelt: &[u8]) -> usize {
     let mut hash = spelt.len() as u64;
     let (words, rest) = spelt.as_chunks::<8>();
     for word in words {
-        hash = (hash ^ u64::from_le_bytes(*word)).wrapping_mul(MIX).rotate_left(23);
+        hash = (hash ^ u64::from_le_bytes(*word))
+            .wrapping_mul(MIX)
+            .rotate_left(23);
     }
     for byte in rest {
         hash = (hash ^ u64::from(*byte)).wrapping_mul(MIX).rotate_left(23);
@@ -76,8 +82,20 @@ mod tests {
     fn a_name_means_the_same_the_first_time_and_later() {
         let long = "x".repeat(LONGEST + 1);
         for _ in 0..3 {
-            for spelt in ["Host", "HOST", "host", "X-Custom-Name", "x-custom-name", "x", &long] {
-                assert_eq!(name(spelt.as_bytes()).unwrap().as_str(), spelt.to_ascii_lowercase(), "{spelt}");
+            for spelt in [
+                "Host",
+                "HOST",
+                "host",
+                "X-Custom-Name",
+                "x-custom-name",
+                "x",
+                &long,
+            ] {
+                assert_eq!(
+                    name(spelt.as_bytes()).unwrap().as_str(),
+                    spelt.to_ascii_lowercase(),
+                    "{spelt}"
+                );
             }
             for bad in ["", " ", "a b", "a:", "\u{e9}", "a\0", "a\r"] {
                 assert_eq!(name(bad.as_bytes()), None, "{bad:?}");
@@ -88,12 +106,18 @@ mod tests {
     #[test]
     fn more_names_than_are_kept_are_still_themselves() {
         for a_pair in [["x-a", "x-b"], ["Host", "HOST"]] {
-            a_pair.iter().for_each(|spelt| assert!(name(spelt.as_bytes()).is_some()));
+            a_pair
+                .iter()
+                .for_each(|spelt| assert!(name(spelt.as_bytes()).is_some()));
         }
         for round in 0..2 {
             for number in 0..10 * SLOTS {
                 let spelt = format!("X-{number}");
-                assert_eq!(name(spelt.as_bytes()).unwrap().as_str(), format!("x-{number}"), "{round}");
+                assert_eq!(
+                    name(spelt.as_bytes()).unwrap().as_str(),
+                    format!("x-{number}"),
+                    "{round}"
+                );
             }
         }
     }
@@ -124,6 +148,9 @@ mod tests {
         ];
         let mut slots: Vec<_> = names.iter().map(|name| slot(name.as_bytes())).collect();
         slots.sort_unstable();
-        assert!(slots.windows(3).all(|three| three[0] != three[2]), "{slots:?}");
+        assert!(
+            slots.windows(3).all(|three| three[0] != three[2]),
+            "{slots:?}"
+        );
     }
 }

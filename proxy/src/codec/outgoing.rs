@@ -38,7 +38,10 @@ impl Outgoing {
 
     /// Where our own bytes go, while it [has room](Self::has_room).
     pub(crate) fn own(&mut self) -> &mut Vec<u8> {
-        debug_assert!(self.has_room(), "they would stand before what was added earlier");
+        debug_assert!(
+            self.has_room(),
+            "they would stand before what was added earlier"
+        );
         &mut self.own
     }
 
@@ -90,7 +93,11 @@ impl Outgoing {
                 (true, true) => ready!(to.poll_write(cx, self.behind))?,
                 (false, true) => ready!(to.poll_write(cx, own))?,
                 _ => {
-                    let all = [IoSlice::new(own), IoSlice::new(&self.data), IoSlice::new(self.behind)];
+                    let all = [
+                        IoSlice::new(own),
+                        IoSlice::new(&self.data),
+                        IoSlice::new(self.behind),
+                    ];
                     let first = usize::from(own.is_empty());
                     let last = if self.behind.is_empty() { 2 } else { 3 };
                     ready!(to.poll_write_vectored(cx, &all[first..last]))?

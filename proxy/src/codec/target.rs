@@ -19,7 +19,11 @@ pub(crate) fn encoded(target: &[u8]) -> Cow<'_, [u8]> {
     let (front, rest) = target.split_at(start);
     let lacks_slash = start > 0 && rest.first() == Some(&b'?');
     // Without an early exit, so that it runs on whole vectors.
-    if !lacks_slash && !rest.iter().fold(false, |found, byte| found | must_be_encoded(*byte)) {
+    if !lacks_slash
+        && !rest
+            .iter()
+            .fold(false, |found, byte| found | must_be_encoded(*byte))
+    {
         return Cow::Borrowed(target);
     }
     Cow::Owned(encode(front, rest, lacks_slash))
@@ -37,7 +41,9 @@ fn path_start(target: &[u8]) -> usize {
     if let Some(b'/') = target.first() {
         return 0;
     }
-    let Some(scheme) = memchr::memmem::find(target, b"://") else { return target.len() };
+    let Some(scheme) = memchr::memmem::find(target, b"://") else {
+        return target.len();
+    };
     let authority = scheme + "://".len();
     let end = memchr::memchr2(b'/', b'?', &target[authority..]);
     end.map_or(target.len(), |end| authority + end)
@@ -45,7 +51,10 @@ fn path_start(target: &[u8]) -> usize {
 
 /// What is neither unreserved nor reserved nor `%`. `[` and `]` are reserved, and so common in queries that they stay.
 fn must_be_encoded(byte: u8) -> bool {
-    matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}') | (byte >= 0x80)
+    matches!(
+        byte,
+        b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}'
+    ) | (byte >= 0x80)
 }
 
 #[cold]
@@ -60,7 +69,11 @@ fn encode(front: &[u8], rest: &[u8], lacks_slash: bool) -> Vec<u8> {
         in_query |= byte == b'?';
         // Some servers take `\` in a path for `/`: encoded, it would be let through.
         if must_be_encoded(byte) && (byte != b'\\' || in_query) {
-            out.extend_from_slice(&[b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+            out.extend_from_slice(&[
+                b'%',
+                HEX[usize::from(byte >> 4)],
+                HEX[usize::from(byte & 15)],
+            ]);
         } else {
             out.push(byte);
         }
@@ -89,7 +102,9 @@ mod tests {
             "a:80",
             "?a",
         ] {
-            assert!(matches!(encoded(target.as_bytes()), Cow::Borrowed(same) if same == target.as_bytes()));
+            assert!(
+                matches!(encoded(target.as_bytes()), Cow::Borrowed(same) if same == target.as_bytes())
+            );
         }
     }
 
@@ -106,14 +121,26 @@ mod tests {
             ("http://h?http://i?q", "http://h/?http://i?q"),
         ] {
             assert_eq!(text(target), wanted, "{target}");
-            assert!(matches!(encoded(wanted.as_bytes()), Cow::Borrowed(_)), "{wanted}");
+            assert!(
+                matches!(encoded(wanted.as_bytes()), Cow::Borrowed(_)),
+                "{wanted}"
+            );
         }
         assert_eq!(*encoded(b"/\xff?\xc0\xaf"), *b"/%FF?%C0%AF");
     }
 
     #[test]
     fn what_is_ambiguous_or_no_path_stays() {
-        for target in ["/a\\b", "/..\\a?b", "http://a{b", "http://a{b/c", "{a", "a{:80", "?{", "*{"] {
+        for target in [
+            "/a\\b",
+            "/..\\a?b",
+            "http://a{b",
+            "http://a{b/c",
+            "{a",
+            "a{:80",
+            "?{",
+            "*{",
+        ] {
             assert_eq!(text(target), target);
         }
         assert_eq!(text("/a\\{?\\"), "/a\\%7B?%5C");
@@ -121,7 +148,8 @@ mod tests {
 
     #[test]
     fn every_byte_is_left_or_encoded_as_rfc_3986_says() {
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte);
+        let allowed =
+            |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte);
         for byte in 0..=255_u8 {
             let ambiguous = byte <= b' ' || byte == 0x7f;
             let target = [b"/?".as_slice(), &[byte]].concat();

@@ -13,7 +13,9 @@ use outrigger_config::model::{Listener, ListenerId, Scheme};
 use outrigger_filters::{context::Alarm, host, identity::Identity};
 use tokio::time::Instant;
 
-use super::{listener::ListenerLocal, permit::Permit, secured::Secured, stall::Watch, tunnel::Tunnel};
+use super::{
+    listener::ListenerLocal, permit::Permit, secured::Secured, stall::Watch, tunnel::Tunnel,
+};
 use crate::{
     telemetry::handshakes::Failure,
     tls::{failure, notes::Note, server::Tls},
@@ -33,7 +35,11 @@ impl Place {
     /// Counts a connection that was just accepted.
     pub(crate) fn new(worker: &Rc<Worker>, listener: &Rc<ListenerLocal>, permit: Permit) -> Self {
         listener.shared.counters.open.fetch_add(1, Relaxed);
-        Self { listener: Rc::clone(listener), permit, _counted: worker.connection() }
+        Self {
+            listener: Rc::clone(listener),
+            permit,
+            _counted: worker.connection(),
+        }
     }
 }
 
@@ -145,7 +151,9 @@ impl Client {
     /// The connection is idle, unless a request is in flight: it may have to make room for another one.
     pub(crate) fn rests(&self) {
         if self.requests.get() == 0 {
-            self.place.permit.rest(self.idle_since.get(), self.silent.get());
+            self.place
+                .permit
+                .rest(self.idle_since.get(), self.silent.get());
         }
     }
 
@@ -170,7 +178,11 @@ impl Client {
 
     /// How long a connection that is asked to end may still bring one more request.
     pub(crate) fn last_chance(&self) -> Duration {
-        if self.place.permit.seat().is_evicted() { FAREWELL } else { LAST_CHANCE }
+        if self.place.permit.seat().is_evicted() {
+            FAREWELL
+        } else {
+            LAST_CHANCE
+        }
     }
 
     /// Requests that have not ended.
@@ -216,16 +228,24 @@ impl Client {
             },
         };
         self.must_close.set(true);
-        self.watch.cut_by(Instant::now() + view.config().lifecycle.drain_timeout);
+        self.watch
+            .cut_by(Instant::now() + view.config().lifecycle.drain_timeout);
         self.worker.notes.leave(Note {
             listener: Arc::clone(&self.listener.shared.name),
             peer: self.peer,
             failure,
             error,
-            certificate: self.secured.as_ref().and_then(|secured| secured.leaf().cloned()),
+            certificate: self
+                .secured
+                .as_ref()
+                .and_then(|secured| secured.leaf().cloned()),
             live: true,
         });
-        self.listener.shared.counters.distrusted.fetch_add(1, Relaxed);
+        self.listener
+            .shared
+            .counters
+            .distrusted
+            .fetch_add(1, Relaxed);
         false
     }
 
@@ -237,10 +257,14 @@ impl Client {
     /// Whether a new connection for this authority would get another certificate than the server name that the client has
     /// asked for. Allocates only where the two are different names, and the authority is not in lower case.
     pub(crate) fn is_misdirected(&self, view: &View, id: ListenerId, authority: &str) -> bool {
-        let Some(asked) = self.secured.as_ref().and_then(Secured::server_name) else { return false };
+        let Some(asked) = self.secured.as_ref().and_then(Secured::server_name) else {
+            return false;
+        };
         let name = host::name_of(authority);
-        let differs =
-            |tls: &Arc<Tls>| !tls.certificates.are_one(asked, &host::canonical(name, Scheme::Https));
+        let differs = |tls: &Arc<Tls>| {
+            !tls.certificates
+                .are_one(asked, &host::canonical(name, Scheme::Https))
+        };
         !name.eq_ignore_ascii_case(asked) && view.tls(id).is_some_and(differs)
     }
 
@@ -254,8 +278,12 @@ impl Client {
     /// X-Forwarded-Client-Cert, where the app is told.
     pub(crate) fn forwarded_certificate(&self, listener: &Listener) -> Option<HeaderValue> {
         let secured = self.secured.as_ref()?;
-        let auth = listener.tls.as_ref().and_then(|tls| tls.client_auth.as_ref());
-        auth.filter(|auth| auth.forward_identity).and_then(|_| secured.forwarded())
+        let auth = listener
+            .tls
+            .as_ref()
+            .and_then(|tls| tls.client_auth.as_ref());
+        auth.filter(|auth| auth.forward_identity)
+            .and_then(|_| secured.forwarded())
     }
 
     /// Makes the next answer the last.
@@ -292,7 +320,11 @@ impl Client {
     /// When the connection is asked to end for its age.
     pub(crate) fn end_of_age(&self) -> Option<Instant> {
         let (view, id) = self.listener.current(&self.worker);
-        view.config().listener(id).timeouts.connection_age.map(|age| self.opened + age)
+        view.config()
+            .listener(id)
+            .timeouts
+            .connection_age
+            .map(|age| self.opened + age)
     }
 
     /// Takes what a 101 left behind.

@@ -59,7 +59,11 @@ impl AsyncRead for Wire {
 }
 
 impl AsyncWrite for Wire {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.socket).poll_write(cx, buf);
         self.watch.wrote(result)
     }
@@ -124,7 +128,10 @@ impl ClientIo {
     }
 
     fn new(socket: Socket) -> Self {
-        let source = Source { socket, front: Bytes::new() };
+        let source = Source {
+            socket,
+            front: Bytes::new(),
+        };
         Self { source, left: TURN }
     }
 
@@ -139,7 +146,9 @@ impl ClientIo {
             Socket::Plain(wire) => wire.socket(),
             Socket::Tls(stream) => stream.get_ref().0.socket(),
         };
-        SockRef::from(socket).peek(&mut [MaybeUninit::uninit()]).is_ok_and(|bytes| bytes > 0)
+        SockRef::from(socket)
+            .peek(&mut [MaybeUninit::uninit()])
+            .is_ok_and(|bytes| bytes > 0)
     }
 
     /// Puts bytes back that were read too early, before those that nobody has read yet.
@@ -216,7 +225,11 @@ impl AsyncRead for ClientIo {
 }
 
 impl AsyncWrite for ClientIo {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         match &mut self.source.socket {
             Socket::Plain(wire) => Pin::new(wire).poll_write(cx, buf),
             Socket::Tls(stream) => Pin::new(stream).poll_write(cx, buf),

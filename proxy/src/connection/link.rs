@@ -118,7 +118,8 @@ impl Link {
         self.running.set(false);
         if self.lent.get() {
             let task = self.task.take().filter(|task| task.will_wake(cx.waker()));
-            self.task.set(Some(task.unwrap_or_else(|| cx.waker().clone())));
+            self.task
+                .set(Some(task.unwrap_or_else(|| cx.waker().clone())));
         }
     }
 
@@ -142,7 +143,11 @@ impl Link {
     pub(crate) fn clear_out(&self) -> BytesMut {
         let inner = &mut *self.inner.borrow_mut();
         let read = std::mem::take(&mut inner.read);
-        if std::mem::take(&mut inner.grown) { BytesMut::new() } else { read }
+        if std::mem::take(&mut inner.grown) {
+            BytesMut::new()
+        } else {
+            read
+        }
     }
 
     /// Whether nothing is left that was read and not used.
@@ -152,7 +157,11 @@ impl Link {
 
     /// Whether the kernel has bytes that nobody has read.
     pub(crate) fn has_unread(&self) -> bool {
-        self.inner.borrow().io.as_ref().is_some_and(ClientIo::has_unread)
+        self.inner
+            .borrow()
+            .io
+            .as_ref()
+            .is_some_and(ClientIo::has_unread)
     }
 
     /// Lets `take` take something from the front of what was read.
@@ -174,10 +183,17 @@ impl Link {
         if whole {
             return None;
         }
-        self.go_on.set(if expects { Continue::Waits } else { Continue::No });
+        self.go_on.set(if expects {
+            Continue::Waits
+        } else {
+            Continue::No
+        });
         self.lent.set(true);
         self.asked.set(None);
-        Some(Incoming { link: Rc::clone(self), message: inner.message })
+        Some(Incoming {
+            link: Rc::clone(self),
+            message: inner.message,
+        })
     }
 
     /// Whether the client is to be told now to go on; it is told once.
@@ -229,7 +245,9 @@ impl Link {
         if !inner.read.is_empty() {
             return Poll::Pending;
         }
-        let Some(io) = &mut inner.io else { return Poll::Ready(()) };
+        let Some(io) = &mut inner.io else {
+            return Poll::Ready(());
+        };
         let mut overheard = [MaybeUninit::uninit(); OVERHEARD];
         let mut buf = ReadBuf::uninit(&mut overheard);
         match ready!(Pin::new(io).poll_read(cx, &mut buf)) {
@@ -242,7 +260,11 @@ impl Link {
     }
 
     /// Writes.
-    pub(crate) fn poll_write(&self, cx: &mut Context<'_>, out: &mut Outgoing) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_write(
+        &self,
+        cx: &mut Context<'_>,
+        out: &mut Outgoing,
+    ) -> Poll<io::Result<()>> {
         match &mut self.inner.borrow_mut().io {
             Some(io) => out.poll_write(cx, io),
             None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
@@ -261,7 +283,9 @@ impl Link {
 
 impl Inner {
     fn poll_read(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<io::Result<usize>> {
-        let Some(io) = &mut self.io else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
+        let Some(io) = &mut self.io else {
+            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+        };
         if self.read.capacity() - self.read.len() < room.min(ENOUGH) {
             self.read.reserve(room);
             self.grown |= room > READ || self.read.len() > READ;
@@ -280,13 +304,15 @@ impl Inner {
                 Ok(Step::More) => {}
                 Err(problem) => return Poll::Ready(Some(Err(Broken::Malformed(problem)))),
             }
-            let room = self
-                .decoder
-                .left()
-                .map_or(READ_BODY, |left| left.clamp(READ as u64, READ_BODY as u64) as usize);
+            let room = self.decoder.left().map_or(READ_BODY, |left| {
+                left.clamp(READ as u64, READ_BODY as u64) as usize
+            });
             match ready!(self.poll_read(cx, room)) {
                 Ok(0) => {
-                    let error = io::Error::new(io::ErrorKind::UnexpectedEof, "closed within a request body");
+                    let error = io::Error::new(
+                        io::ErrorKind::UnexpectedEof,
+                        "closed within a request body",
+                    );
                     return Poll::Ready(Some(Err(Broken::Gone(error))));
                 }
                 Ok(_) => {}
@@ -316,7 +342,10 @@ pub(crate) struct Incoming {
 
 impl Incoming {
     /// The next frame; the client is told first that its body is wanted, if it waits for that.
-    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    pub(crate) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let link = &*self.link;
         let mut inner = link.inner.borrow_mut();
         if inner.message != self.message {
@@ -349,7 +378,10 @@ impl Incoming {
     pub(crate) fn size_hint(&self) -> SizeHint {
         let inner = self.link.inner.borrow();
         match inner.message == self.message {
-            true => inner.decoder.left().map_or_else(SizeHint::default, SizeHint::with_exact),
+            true => inner
+                .decoder
+                .left()
+                .map_or_else(SizeHint::default, SizeHint::with_exact),
             false => SizeHint::with_exact(0),
         }
     }

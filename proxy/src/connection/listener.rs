@@ -216,7 +216,8 @@ impl ListenerLocal {
     pub(crate) fn judge_again(self: &Rc<Self>, worker: &Worker) {
         let (view, id) = self.current(worker);
         let before = self.judged.replace(view.tls(id).cloned());
-        let trust = |tls: &Option<Arc<Tls>>| tls.as_ref().map(|tls| tls.trust.as_ref().map(Arc::as_ptr));
+        let trust =
+            |tls: &Option<Arc<Tls>>| tls.as_ref().map(|tls| tls.trust.as_ref().map(Arc::as_ptr));
         if trust(&before) != trust(&self.judged.borrow()) {
             self.changes.set(self.changes.get().wrapping_add(1));
             tokio::task::spawn_local(Rc::clone(self).wake_in_turns());
@@ -231,14 +232,23 @@ impl ListenerLocal {
         loop {
             turn.tick().await;
             let connections = self.connections.borrow();
-            let Some(next) = connections.get(at..).filter(|rest| !rest.is_empty()) else { return };
-            next.iter().take(AT_ONCE).flatten().for_each(Waker::wake_by_ref);
+            let Some(next) = connections.get(at..).filter(|rest| !rest.is_empty()) else {
+                return;
+            };
+            next.iter()
+                .take(AT_ONCE)
+                .flatten()
+                .for_each(Waker::wake_by_ref);
             at += AT_ONCE;
         }
     }
 
     fn wake_connections(&self) {
-        self.connections.borrow().iter().flatten().for_each(Waker::wake_by_ref);
+        self.connections
+            .borrow()
+            .iter()
+            .flatten()
+            .for_each(Waker::wake_by_ref);
     }
 
     /// Whether connections are dropped.
@@ -260,7 +270,10 @@ impl ListenerLocal {
         } else {
             connections[slot] = Some(waker);
         }
-        EndingGuard { listener: Rc::clone(self), slot }
+        EndingGuard {
+            listener: Rc::clone(self),
+            slot,
+        }
     }
 }
 

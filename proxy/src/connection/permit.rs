@@ -42,7 +42,11 @@ impl Permit {
         shared.open.fetch_add(1, Relaxed);
         let seat = Seat::new(ListenerShared::now());
         shared.ledger().sit(None, &seat, None);
-        Self { shared: Arc::clone(shared), seat, address: None }
+        Self {
+            shared: Arc::clone(shared),
+            seat,
+            address: None,
+        }
     }
 
     /// The task that serves the connection.
@@ -60,9 +64,11 @@ impl Permit {
                 self.address = Some(address);
                 Admission::Granted
             }
-            Place::Soon(room) => {
-                Admission::Soon(Waiting { shared: Arc::clone(&self.shared), address: Some(address), room })
-            }
+            Place::Soon(room) => Admission::Soon(Waiting {
+                shared: Arc::clone(&self.shared),
+                address: Some(address),
+                room,
+            }),
             Place::None => Admission::Refused,
         }
     }

@@ -58,7 +58,10 @@ pub(crate) struct Seat {
 impl Seat {
     /// A connection that was accepted at this time.
     pub(crate) fn new(now: u64) -> Arc<Self> {
-        Arc::new(Self { state: AtomicU64::new(now | SILENT), index: AtomicUsize::new(0) })
+        Arc::new(Self {
+            state: AtomicU64::new(now | SILENT),
+            index: AtomicUsize::new(0),
+        })
     }
 
     /// It is not idle; the limit for which it was to leave, if it was.
@@ -87,7 +90,9 @@ impl Seat {
     }
 
     fn evict(&self, seen: u64, limit: Limit) -> bool {
-        self.state.compare_exchange(seen, MARKS + limit as u64, AcqRel, Relaxed).is_ok()
+        self.state
+            .compare_exchange(seen, MARKS + limit as u64, AcqRel, Relaxed)
+            .is_ok()
     }
 }
 
@@ -96,7 +101,10 @@ fn idle(since: u64, silent: bool) -> u64 {
 }
 
 fn evicted_by(state: u64) -> Option<Limit> {
-    state.checked_sub(MARKS).and_then(|number| Limit::ALL.get(number as usize)).copied()
+    state
+        .checked_sub(MARKS)
+        .and_then(|number| Limit::ALL.get(number as usize))
+        .copied()
 }
 
 /// The connections of one listener.
@@ -142,7 +150,10 @@ impl Ledger {
     pub(crate) fn sit(&mut self, address: Option<IpAddr>, seat: &Arc<Seat>, task: Option<Waker>) {
         let seats = &mut self.groups.entry(address).or_default().seats;
         seat.index.store(seats.len(), Relaxed);
-        seats.push(Seated { seat: Arc::clone(seat), task });
+        seats.push(Seated {
+            seat: Arc::clone(seat),
+            task,
+        });
     }
 
     /// It counts for another address.
@@ -180,7 +191,9 @@ impl Ledger {
     }
 
     fn take(&mut self, address: Option<IpAddr>, seat: &Seat) -> (Option<Waker>, bool) {
-        let Some(group) = self.groups.get_mut(&address) else { return (None, false) };
+        let Some(group) = self.groups.get_mut(&address) else {
+            return (None, false);
+        };
         let index = seat.index.load(Relaxed);
         let Seated { seat, task } = group.seats.swap_remove(index);
         if let Some(moved) = group.seats.get(index) {
@@ -193,7 +206,11 @@ impl Ledger {
     }
 
     fn tell(&self, address: Option<IpAddr>) {
-        if let Some(Group { waiting, room: Some(room), .. }) = self.groups.get(&address)
+        if let Some(Group {
+            waiting,
+            room: Some(room),
+            ..
+        }) = self.groups.get(&address)
             && room.available_permits() < *waiting
         {
             room.add_permits(1);
@@ -201,24 +218,41 @@ impl Ledger {
     }
 
     fn forget_empty(&mut self, address: Option<IpAddr>) {
-        if self.groups.get(&address).is_some_and(|group| group.seats.is_empty() && group.waiting == 0) {
+        if self
+            .groups
+            .get(&address)
+            .is_some_and(|group| group.seats.is_empty() && group.waiting == 0)
+        {
             self.groups.remove(&address);
         }
     }
 
     /// Whether this address may have one more connection; at the limit its longest idle ones leave for it. Who waits is
     /// counted until [`Self::waited`], and then has the places that are free before those that are `new`.
-    pub(crate) fn place(&mut self, address: Option<IpAddr>, limit: usize, new: bool, now: u64) -> Place {
-        let Some(group) = self.groups.get_mut(&address) else { return Place::Free };
+    pub(crate) fn place(
+        &mut self,
+        address: Option<IpAddr>,
+        limit: usize,
+        new: bool,
+        now: u64,
+    ) -> Place {
+        let Some(group) = self.groups.get_mut(&address) else {
+            return Place::Free;
+        };
         let free = limit.saturating_sub(group.seats.len());
         let before = if new { group.waiting } else { 0 };
         if free > before {
             return Place::Free;
         }
-        let lacking = |group: &Group| (group.waiting + 1).saturating_sub(free + group.leaving.get());
+        let lacking =
+            |group: &Group| (group.waiting + 1).saturating_sub(free + group.leaving.get());
         if lacking(group) > 0 && group.vain <= now {
             let lacks = lacking(group);
-            let count = Count { most: share(limit).max(lacks), fresh: lacks, ..Count::at(limit) };
+            let count = Count {
+                most: share(limit).max(lacks),
+                fresh: lacks,
+                ..Count::at(limit)
+            };
             let evicted = evict(std::iter::once(&*group), count, Limit::Address, now);
             self.leaving += evicted;
             if evicted == 0 {
@@ -229,7 +263,11 @@ impl Ledger {
             return Place::None;
         }
         group.waiting += 1;
-        Place::Soon(Arc::clone(group.room.get_or_insert_with(|| Arc::new(Semaphore::new(0)))))
+        Place::Soon(Arc::clone(
+            group
+                .room
+                .get_or_insert_with(|| Arc::new(Semaphore::new(0))),
+        ))
     }
 
     /// It waits no more.
@@ -261,8 +299,11 @@ impl Ledger {
         if self.vain > now {
             return Vec::new();
         }
-        let states =
-            self.groups.values().flat_map(|group| &group.seats).map(|one| one.seat.state.load(Relaxed));
+        let states = self
+            .groups
+            .values()
+            .flat_map(|group| &group.seats)
+            .map(|one| one.seat.state.load(Relaxed));
         states.filter(|state| *state < MARKS).collect()
     }
 }
@@ -281,15 +322,27 @@ pub(crate) struct Count {
 impl Count {
     /// Where one more is wanted at this limit.
     pub(crate) fn at(limit: usize) -> Self {
-        Self { most: share(limit), fresh: 1, until: u64::MAX }
+        Self {
+            most: share(limit),
+            fresh: 1,
+            until: u64::MAX,
+        }
     }
 }
 
 /// Marks and wakes those that have been idle longest; how many.
-fn evict<'a>(groups: impl Iterator<Item = &'a Group>, count: Count, limit: Limit, now: u64) -> usize {
+fn evict<'a>(
+    groups: impl Iterator<Item = &'a Group>,
+    count: Count,
+    limit: Limit,
+    now: u64,
+) -> usize {
     let mut idle: Vec<(u64, &Seated, &Cell<usize>)> = Vec::new();
     for group in groups {
-        let states = group.seats.iter().map(|one| (one.seat.state.load(Relaxed), one, &group.leaving));
+        let states = group
+            .seats
+            .iter()
+            .map(|one| (one.seat.state.load(Relaxed), one, &group.leaving));
         idle.extend(states.filter(|(state, ..)| *state < MARKS && *state <= count.until));
     }
     if idle.len() > count.most {
@@ -317,7 +370,11 @@ mod tests {
 
     const HOME: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
     const SECOND: u64 = 1_000_000;
-    const ONE: Count = Count { most: 1, fresh: 1, until: u64::MAX };
+    const ONE: Count = Count {
+        most: 1,
+        fresh: 1,
+        until: u64::MAX,
+    };
 
     /// Connections of one address that were accepted each a second after the other.
     fn seated(ledger: &mut Ledger, count: u64) -> Vec<Arc<Seat>> {
@@ -332,7 +389,9 @@ mod tests {
     }
 
     fn leaving(seats: &[Arc<Seat>]) -> Vec<usize> {
-        (0..seats.len()).filter(|index| seats[*index].is_evicted()).collect()
+        (0..seats.len())
+            .filter(|index| seats[*index].is_evicted())
+            .collect()
     }
 
     #[test]
@@ -346,15 +405,32 @@ mod tests {
         let mut order = Vec::new();
         for _ in 0..3 {
             assert_eq!(ledger.make_room(Limit::Listener, ONE, now), 1);
-            let next = leaving(&seats).into_iter().find(|index| !order.contains(index)).unwrap();
+            let next = leaving(&seats)
+                .into_iter()
+                .find(|index| !order.contains(index))
+                .unwrap();
             order.push(next);
-            assert!(matches!(ledger.leave(HOME, &seats[next]), Some(Limit::Listener)));
+            assert!(matches!(
+                ledger.leave(HOME, &seats[next]),
+                Some(Limit::Listener)
+            ));
         }
         assert_eq!(order, [2, 1, 0]);
-        assert_eq!(ledger.make_room(Limit::Listener, ONE, now), 0, "the last one is busy");
+        assert_eq!(
+            ledger.make_room(Limit::Listener, ONE, now),
+            0,
+            "the last one is busy"
+        );
         seats[3].rest(now, false);
-        assert_eq!(ledger.make_room(Limit::Listener, ONE, now), 0, "a moment ago there was none");
-        assert_eq!(ledger.make_room(Limit::Listener, ONE, now + VAIN_LISTENER), 1);
+        assert_eq!(
+            ledger.make_room(Limit::Listener, ONE, now),
+            0,
+            "a moment ago there was none"
+        );
+        assert_eq!(
+            ledger.make_room(Limit::Listener, ONE, now + VAIN_LISTENER),
+            1
+        );
         ledger.leave(HOME, &seats[3]);
         assert!(ledger.groups.is_empty());
     }
@@ -364,7 +440,10 @@ mod tests {
         let mut ledger = Ledger::default();
         let seats = seated(&mut ledger, 32);
         assert_eq!(share(32), 2);
-        assert!(matches!(ledger.place(HOME, 32, true, 32 * SECOND), Place::Soon(_)));
+        assert!(matches!(
+            ledger.place(HOME, 32, true, 32 * SECOND),
+            Place::Soon(_)
+        ));
         assert_eq!(leaving(&seats), [0, 1]);
         assert!(
             matches!(ledger.place(HOME, 32, true, 32 * SECOND), Place::Soon(_)),
@@ -372,9 +451,14 @@ mod tests {
         );
         assert_eq!(leaving(&seats), [0, 1]);
         // All others have just come.
-        seats[2..].iter().for_each(|seat| seat.state.store(idle(31 * SECOND + 1, true), Relaxed));
+        seats[2..]
+            .iter()
+            .for_each(|seat| seat.state.store(idle(31 * SECOND + 1, true), Relaxed));
         seats[9].state.store(idle(31 * SECOND, true), Relaxed);
-        assert!(matches!(ledger.place(HOME, 32, true, 32 * SECOND), Place::Soon(_)));
+        assert!(matches!(
+            ledger.place(HOME, 32, true, 32 * SECOND),
+            Place::Soon(_)
+        ));
         assert_eq!(leaving(&seats), [0, 1, 9]);
     }
 
@@ -391,10 +475,16 @@ mod tests {
         assert!(matches!(ledger.place(HOME, 2, false, now), Place::Soon(_)));
         assert_eq!(leaving(&seats), [1]);
         ledger.leave(HOME, &seats[1]);
-        assert!(matches!(ledger.place(HOME, 2, true, now), Place::None), "the place is for who waits");
+        assert!(
+            matches!(ledger.place(HOME, 2, true, now), Place::None),
+            "the place is for who waits"
+        );
         ledger.waited(HOME);
         assert!(matches!(ledger.place(HOME, 2, false, now), Place::Free));
-        assert!(matches!(ledger.place(HOME, 2, true, now), Place::Free), "it was not taken");
+        assert!(
+            matches!(ledger.place(HOME, 2, true, now), Place::Free),
+            "it was not taken"
+        );
         assert!(matches!(ledger.place(HOME, 1, true, now), Place::None));
     }
 
@@ -404,7 +494,9 @@ mod tests {
         let seats: Vec<_> = (0..3).map(Seat::new).collect();
         seats.iter().for_each(|seat| ledger.sit(None, seat, None));
         assert_eq!(ledger.make_room(Limit::Listener, ONE, SECOND), 1);
-        seats.iter().for_each(|seat| ledger.move_to(None, HOME, seat));
+        seats
+            .iter()
+            .for_each(|seat| ledger.move_to(None, HOME, seat));
         assert_eq!((ledger.leaving, ledger.groups[&HOME].leaving.get()), (1, 1));
         for seat in &seats {
             ledger.leave(HOME, seat);

@@ -87,7 +87,9 @@ impl Secured {
 
     /// Who the client is, while somebody vouches for it.
     pub(crate) fn identity(&self) -> Option<&Arc<Identity>> {
-        self.identity.as_ref().filter(|_| self.believed.get() && self.judge.borrow().is_some())
+        self.identity
+            .as_ref()
+            .filter(|_| self.believed.get() && self.judge.borrow().is_some())
     }
 
     /// The same for X-Forwarded-Client-Cert.

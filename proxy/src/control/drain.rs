@@ -91,7 +91,10 @@ impl Control {
     /// Ends the process: what is in flight gets `drainTimeout`. A second signal ends it at once.
     pub(super) async fn end(mut self, signal: Signal) -> Ended {
         self.begin_drain();
-        if let Some(end) = self.drain.delayed_until.filter(|_| signal == Signal::Terminate)
+        if let Some(end) = self
+            .drain
+            .delayed_until
+            .filter(|_| signal == Signal::Terminate)
             && self.waits_out(sleep_until(end)).await.is_none()
         {
             return Ended::Forced;
@@ -109,7 +112,9 @@ impl Control {
             let mut cut = 0;
             for wait in finished {
                 // A worker that does not answer in time is stuck, and ends with the process.
-                cut += timeout_at(deadline + STUCK, wait).await.map_or(0, |answer| answer.unwrap_or(0));
+                cut += timeout_at(deadline + STUCK, wait)
+                    .await
+                    .map_or(0, |answer| answer.unwrap_or(0));
             }
             if cut > 0 {
                 tracing::warn!(

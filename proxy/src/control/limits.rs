@@ -14,7 +14,13 @@ const MEMORY_PER_CONNECTION: u64 = 64 * 1024;
 /// programs that use `select`.
 pub(crate) fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+    if let Err(error) = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            ..limit
+        },
+    ) {
         tracing::debug!(%error, "the descriptor limit stays as it is");
     }
 }
@@ -28,6 +34,11 @@ pub(crate) fn default_connections() -> usize {
 
 /// The memory limit of this process's cgroup, v2 or v1.
 fn memory_limit() -> Option<u64> {
-    let files = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
-    files.iter().find_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok())
+    let files = [
+        "/sys/fs/cgroup/memory.max",
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+    ];
+    files
+        .iter()
+        .find_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok())
 }

@@ -51,13 +51,24 @@ pub(super) struct Change {
 impl Listeners {
     pub(super) fn new(workers: usize, metrics: Arc<Metrics>) -> Self {
         let default_connections = limits::default_connections();
-        Self { workers, metrics, default_connections, next_id: 0, open: HashMap::new() }
+        Self {
+            workers,
+            metrics,
+            default_connections,
+            next_id: 0,
+            open: HashMap::new(),
+        }
     }
 
     /// Binds what `config` adds. When one address cannot be bound, all that were are closed again.
     pub(super) fn prepare(&mut self, config: &Config) -> Result<Change, StartError> {
         let keys: Vec<Key> = config.listeners.iter().map(Key::of).collect();
-        let closed: Vec<Key> = self.open.keys().filter(|key| !keys.contains(key)).cloned().collect();
+        let closed: Vec<Key> = self
+            .open
+            .keys()
+            .filter(|key| !keys.contains(key))
+            .cloned()
+            .collect();
         let mut heirless: Vec<&Key> = closed.iter().collect();
         let mut opened = Vec::new();
         for (key, model) in keys.iter().zip(&config.listeners) {
@@ -70,16 +81,29 @@ impl Listeners {
                 None => self.bind(&key.address),
             };
             let bound = bound.and_then(|bound| Ok((again(&bound.sockets)?, bound)));
-            let (for_workers, Bound { sockets, address }) = bound.map_err(|source| StartError::Bind {
-                name: key.name.to_string(),
-                address: key.address.socket,
-                source,
-            })?;
+            let (for_workers, Bound { sockets, address }) =
+                bound.map_err(|source| StartError::Bind {
+                    name: key.name.to_string(),
+                    address: key.address.socket,
+                    source,
+                })?;
             self.next_id += 1;
             let counters = self.metrics.listener(&key.name);
-            let shared =
-                ListenerShared::new(self.next_id, model, address, counters, self.default_connections);
-            opened.push((key.clone(), Open { shared: Arc::new(shared), sockets }, for_workers));
+            let shared = ListenerShared::new(
+                self.next_id,
+                model,
+                address,
+                counters,
+                self.default_connections,
+            );
+            opened.push((
+                key.clone(),
+                Open {
+                    shared: Arc::new(shared),
+                    sockets,
+                },
+                for_workers,
+            ));
         }
         Ok(Change { opened, closed })
     }
@@ -87,19 +111,27 @@ impl Listeners {
     /// The sockets of a listener that is bound now.
     fn bound(&self, key: &Key) -> io::Result<Bound> {
         let open = &self.open[key];
-        Ok(Bound { sockets: again(&open.sockets)?, address: open.shared.address })
+        Ok(Bound {
+            sockets: again(&open.sockets)?,
+            address: open.shared.address,
+        })
     }
 
     fn bind(&self, address: &ListenerAddress) -> io::Result<Bound> {
         // Where this very process holds the address, or one that covers it, the two share it for a moment.
-        let ours = self.open.values().any(|open| overlap(open.shared.address, address.socket));
+        let ours = self
+            .open
+            .values()
+            .any(|open| overlap(open.shared.address, address.socket));
         bind::bind(address.socket, address.dual_stack, self.workers, ours)
     }
 
     /// Hands new sockets to the workers and has removed listeners end.
     pub(super) async fn publish(&mut self, change: Change, workers: &[Handle], shared: &Shared) {
         for key in change.closed {
-            let Some(open) = self.open.remove(&key) else { continue };
+            let Some(open) = self.open.remove(&key) else {
+                continue;
+            };
             for worker in workers {
                 worker.send(Command::Close(Arc::clone(&open.shared))).await;
             }
@@ -107,7 +139,9 @@ impl Listeners {
         }
         for (key, open, sockets) in change.opened {
             for (worker, socket) in workers.iter().zip(sockets) {
-                worker.send(Command::Listen(Arc::clone(&open.shared), socket)).await;
+                worker
+                    .send(Command::Listen(Arc::clone(&open.shared), socket))
+                    .await;
             }
             shared.bound(&key.name, open.shared.address);
             self.open.insert(key, open);
@@ -122,13 +156,20 @@ impl Listeners {
     /// Open inbound connections.
     pub(super) fn inbound_connections(&self) -> usize {
         let shared = self.open.values().map(|open| &open.shared);
-        shared.filter(|one| one.direction == Direction::Inbound).map(|one| one.open_connections()).sum()
+        shared
+            .filter(|one| one.direction == Direction::Inbound)
+            .map(|one| one.open_connections())
+            .sum()
     }
 }
 
 impl Key {
     fn of(model: &Listener) -> Self {
-        Self { name: Arc::clone(&model.name), direction: model.direction, address: model.address }
+        Self {
+            name: Arc::clone(&model.name),
+            direction: model.direction,
+            address: model.address,
+        }
     }
 }
 
@@ -138,7 +179,8 @@ fn again(sockets: &[TcpListener]) -> io::Result<Vec<TcpListener>> {
 
 /// Whether a socket bound to one address is in the way of the other.
 fn overlap(bound: SocketAddr, wanted: SocketAddr) -> bool {
-    let covers = bound.ip() == wanted.ip() || bound.ip().is_unspecified() || wanted.ip().is_unspecified();
+    let covers =
+        bound.ip() == wanted.ip() || bound.ip().is_unspecified() || wanted.ip().is_unspecified();
     bound.port() == wanted.port() && covers
 }
 
@@ -149,7 +191,8 @@ pub(super) fn reason(error: &io::Error) -> String {
             "another process has it; stop that process or choose another port".to_owned()
         }
         io::ErrorKind::PermissionDenied => {
-            "not allowed for this user; ports under 1024 need a capability, so choose another".to_owned()
+            "not allowed for this user; ports under 1024 need a capability, so choose another"
+                .to_owned()
         }
         io::ErrorKind::AddrNotAvailable => "this host has no such address".to_owned(),
         _ => error.to_string(),

@@ -118,7 +118,9 @@ pub(crate) enum ConfigSource {
 /// It did not start; nothing is left running.
 pub(crate) fn run(source: ConfigSource) -> Result<Ended, StartError> {
     limits::raise_descriptor_limit();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let control = Control::start(source, &ProcessEnvironment).await?;
         Ok(control.run().await)
@@ -150,7 +152,10 @@ struct Control {
 }
 
 impl Control {
-    async fn start(source: ConfigSource, environment: &dyn Environment) -> Result<Self, StartError> {
+    async fn start(
+        source: ConfigSource,
+        environment: &dyn Environment,
+    ) -> Result<Self, StartError> {
         let signals = Signals::listen()?;
         let (config, reloader) = load(source, environment)?;
         let config = Arc::new(config);
@@ -172,7 +177,8 @@ impl Control {
         metrics.name(&config);
         let cell: Arc<SnapshotCell> = Arc::new(ArcSwap::new(snapshot));
         let read = Arc::clone(&cell);
-        metrics.read_upstreams(move || read.load().upstreams.iter().map(|one| one.read()).collect());
+        metrics
+            .read_upstreams(move || read.load().upstreams.iter().map(|one| one.read()).collect());
         let log = Writer::start(Stdout::new()?, Arc::clone(&metrics))?;
         let parts = Parts {
             cell: Arc::clone(&cell),
@@ -250,7 +256,9 @@ impl Control {
 
     /// A configuration is served now, for whoever asks.
     fn tell_published(&self) {
-        self.shared.metrics.show_certificates(certificates(&self.config()));
+        self.shared
+            .metrics
+            .show_certificates(certificates(&self.config()));
         self.shared.metrics.show_gates(self.cell.load().gates());
         self.shared.published();
     }
@@ -265,11 +273,19 @@ fn certificates(config: &Config) -> Vec<(Arc<str>, String, u64)> {
     let mut shown = Vec::new();
     for listener in &config.listeners {
         let Some(tls) = &listener.tls else { continue };
-        for one in std::iter::once(&tls.certificate).chain(tls.sni.iter().map(|item| &item.certificate)) {
+        for one in
+            std::iter::once(&tls.certificate).chain(tls.sni.iter().map(|item| &item.certificate))
+        {
             let file = one.cert_file.display().to_string();
-            let end = one.not_after.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |end| end.as_secs());
+            let end = one
+                .not_after
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .map_or(0, |end| end.as_secs());
             // The same file for several names is one certificate.
-            if !shown.iter().any(|(name, known, _)| *name == listener.name && *known == file) {
+            if !shown
+                .iter()
+                .any(|(name, known, _)| *name == listener.name && *known == file)
+            {
                 shown.push((Arc::clone(&listener.name), file, end));
             }
         }
@@ -285,8 +301,14 @@ fn build(
     notes: &Notes,
 ) -> Result<Snapshot, StartError> {
     Snapshot::build(Arc::clone(config), old, metrics, notes).map_err(|unusable| match unusable {
-        Unusable::Listener(name, source) => StartError::Tls { name: name.to_string(), source },
-        Unusable::Upstream(name, source) => StartError::UpstreamTls { name: name.to_string(), source },
+        Unusable::Listener(name, source) => StartError::Tls {
+            name: name.to_string(),
+            source,
+        },
+        Unusable::Upstream(name, source) => StartError::UpstreamTls {
+            name: name.to_string(),
+            source,
+        },
     })
 }
 
@@ -297,7 +319,9 @@ fn load(
     let path = match source {
         ConfigSource::File(path) => path,
         ConfigSource::Default => {
-            tracing::warn!("no configuration file: listening on port 8000 in front of 127.0.0.1:8080");
+            tracing::warn!(
+                "no configuration file: listening on port 8000 in front of 127.0.0.1:8080"
+            );
             return Ok((default_config(), None));
         }
     };
@@ -325,14 +349,18 @@ fn worker_count(workers: Workers) -> usize {
     const MOST: usize = 2;
     match workers {
         Workers::Fixed(count) => usize::from(count),
-        Workers::Auto => std::thread::available_parallelism().map_or(1, usize::from).min(MOST),
+        Workers::Auto => std::thread::available_parallelism()
+            .map_or(1, usize::from)
+            .min(MOST),
     }
 }
 
 /// A panic ends one connection: the task it happened in. Here it is counted and told once.
 fn count_panics(metrics: Arc<Metrics>) {
     std::panic::set_hook(Box::new(move |panic| {
-        metrics.panics.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        metrics
+            .panics
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         tracing::error!("panic: {panic}");
     }));
 }

@@ -36,7 +36,9 @@ impl Changes {
             noticed.notify_one();
             let noticed = Arc::clone(&noticed);
             let watcher = Watcher::start([reloader.source().path()], move || noticed.notify_one());
-            watcher.inspect_err(|error| tracing::warn!(%error, "cannot watch the file; polling only")).ok()
+            watcher
+                .inspect_err(|error| tracing::warn!(%error, "cannot watch the file; polling only"))
+                .ok()
         });
         let next_poll = settings.poll.map(|poll| Instant::now() + poll);
         let changes = Self {
@@ -55,7 +57,10 @@ impl Changes {
 
     /// Watches what the last look was at: another file may be named now, also by a configuration that was refused.
     fn follow(&self, reloader: &Reloader) {
-        let followed = self.watcher.as_ref().map_or(Ok(()), |watcher| watcher.set(reloader.files()));
+        let followed = self
+            .watcher
+            .as_ref()
+            .map_or(Ok(()), |watcher| watcher.set(reloader.files()));
         if let Err(error) = followed {
             tracing::warn!(%error, "cannot watch every file that the configuration names; polling those");
         }
@@ -122,7 +127,12 @@ impl Control {
         let old = self.config();
         let config = Arc::new(loaded.config);
         let changes = diff(&old, &config);
-        let snapshot = build(&config, Some(&self.cell.load()), &self.shared.metrics, &self.notes)?;
+        let snapshot = build(
+            &config,
+            Some(&self.cell.load()),
+            &self.shared.metrics,
+            &self.notes,
+        )?;
         let listeners = self.listeners.prepare(&config)?;
         tokio::join!(
             self.lookups.begin(snapshot.names(), FIRST_LOOKUP),
@@ -134,7 +144,9 @@ impl Control {
         self.reports.watch(&config);
         self.shared.metrics.name(&config);
         self.cell.store(Arc::new(snapshot));
-        self.listeners.publish(listeners, &self.workers, &self.shared).await;
+        self.listeners
+            .publish(listeners, &self.workers, &self.shared)
+            .await;
         for worker in &self.workers {
             worker.send(Command::Refresh).await;
         }
@@ -142,7 +154,10 @@ impl Control {
             self.changes = Changes::watch(self.reloader.as_ref(), &config.reload);
         }
         self.tell_published();
-        tracing::info!(generation = self.shared.metrics.generation(), "configuration reloaded: {changes}");
+        tracing::info!(
+            generation = self.shared.metrics.generation(),
+            "configuration reloaded: {changes}"
+        );
         self.note_restarts();
         Ok(())
     }

@@ -21,10 +21,16 @@ pub(super) struct Reports {
 impl Reports {
     /// Tells about `config` from now on.
     pub(super) fn watch(&mut self, config: &Config) {
-        let limits = config.rate_limits.iter().any(|limit| limit.mode == Mode::Report);
+        let limits = config
+            .rate_limits
+            .iter()
+            .any(|limit| limit.mode == Mode::Report);
         let routes = config.routes.iter().any(|route| {
             route.auth.mode == Mode::Report
-                || route.authorize.as_ref().is_some_and(|rules| rules.mode == Mode::Report)
+                || route
+                    .authorize
+                    .as_ref()
+                    .is_some_and(|rules| rules.mode == Mode::Report)
         });
         self.tick = (limits || routes).then(|| {
             let mut tick = interval(APART);

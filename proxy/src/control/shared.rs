@@ -31,7 +31,13 @@ pub(crate) enum Phase {
 }
 
 impl Phase {
-    const ALL: [Self; 5] = [Self::Starting, Self::Serving, Self::Draining, Self::Drained, Self::Ending];
+    const ALL: [Self; 5] = [
+        Self::Starting,
+        Self::Serving,
+        Self::Draining,
+        Self::Drained,
+        Self::Ending,
+    ];
 
     /// As `/status` shows it.
     pub(crate) fn as_str(self) -> &'static str {
@@ -79,7 +85,13 @@ impl Shared {
         requests: mpsc::Sender<Request>,
     ) -> Self {
         let phase = AtomicU8::new(Phase::Starting as u8);
-        Self { metrics, cell, requests, phase, state: Mutex::default() }
+        Self {
+            metrics,
+            cell,
+            requests,
+            phase,
+            state: Mutex::default(),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -93,7 +105,9 @@ impl Shared {
 
     pub(super) fn set_phase(&self, phase: Phase) {
         self.phase.store(phase as u8, Relaxed);
-        self.metrics.draining.store(phase >= Phase::Draining, Relaxed);
+        self.metrics
+            .draining
+            .store(phase >= Phase::Draining, Relaxed);
     }
 
     /// Every bound address by name, told once and kept for `/status`.
@@ -143,7 +157,10 @@ impl Shared {
     }
 
     /// Asks the control loop; `None` when it is gone.
-    pub(crate) async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Option<T> {
+    pub(crate) async fn ask<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<T>) -> Request,
+    ) -> Option<T> {
         let (done, answer) = oneshot::channel();
         self.requests.send(request(done)).await.ok()?;
         answer.await.ok()

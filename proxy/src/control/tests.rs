@@ -20,8 +20,7 @@ struct Bench {
 
 impl Bench {
     fn start() -> Self {
-        let text =
-            "app: { port: 1 }\nroutes: [{ name: hello, directResponse: { status: 200, body: hello } }]\n";
+        let text = "app: { port: 1 }\nroutes: [{ name: hello, directResponse: { status: 200, body: hello } }]\n";
         let loaded = outrigger_config::load_str("test", text, &ProcessEnvironment).unwrap();
         let (config, metrics) = (Arc::new(loaded.config), Arc::<Metrics>::default());
         count_panics(Arc::clone(&metrics));
@@ -40,14 +39,23 @@ impl Bench {
         let model = &config.listeners[0];
         let shared = ListenerShared::new(1, model, address, metrics.listener(&model.name), 100);
         let shared = Arc::new(shared);
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
         runtime.block_on(worker.send(Command::Listen(Arc::clone(&shared), socket)));
-        Self { address, shared, metrics, worker }
+        Self {
+            address,
+            shared,
+            metrics,
+            worker,
+        }
     }
 
     fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
         stream
     }
 
@@ -57,7 +65,9 @@ impl Bench {
 }
 
 fn get(stream: &mut TcpStream, path: &str) -> String {
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n").as_bytes()).unwrap();
+    stream
+        .write_all(format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n").as_bytes())
+        .unwrap();
     let mut answer = [0; 1024];
     let read = stream.read(&mut answer).unwrap_or(0);
     String::from_utf8_lossy(&answer[..read]).into_owned()
@@ -72,14 +82,22 @@ fn a_panic_ends_one_connection_and_is_counted() {
     for turn in 1..=3 {
         let mut unlucky = bench.connect();
         assert!(get(&mut unlucky, "/").ends_with("hello"));
-        assert_eq!(get(&mut unlucky, "/panic"), "", "the connection ends without an answer");
+        assert_eq!(
+            get(&mut unlucky, "/panic"),
+            "",
+            "the connection ends without an answer"
+        );
         assert_eq!(bench.panics(), turn);
         assert!(get(&mut other, "/").ends_with("hello"), "the others go on");
-        assert!(get(&mut bench.connect(), "/").ends_with("hello"), "and new ones come");
+        assert!(
+            get(&mut bench.connect(), "/").ends_with("hello"),
+            "and new ones come"
+        );
     }
     // HTTP/2: all streams of that connection, and nobody else's.
     let mut unlucky = bench.connect();
-    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00".to_vec();
+    let mut bytes =
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00".to_vec();
     // HEADERS of stream 1: GET, http, a, /panic (RFC 7541 appendix A).
     bytes.extend_from_slice(b"\x00\x00\x0d\x01\x05\x00\x00\x00\x01\x82\x86\x01\x01a\x04\x06/panic");
     unlucky.write_all(&bytes).unwrap();

@@ -42,11 +42,19 @@ pub(super) fn choose(
     if !table.asks_for_claims() {
         return (table.choose(&looked_at), None);
     }
-    view.verifiers().examine(&request.context, &head.headers, |examination| {
-        let tokens = Verified { examination, verifiers: view.verifiers(), newer_keys: Cell::new(None) };
-        let choice = table.choose(&Head { tokens: Some(&tokens), ..looked_at });
-        (choice, tokens.newer_keys.get())
-    })
+    view.verifiers()
+        .examine(&request.context, &head.headers, |examination| {
+            let tokens = Verified {
+                examination,
+                verifiers: view.verifiers(),
+                newer_keys: Cell::new(None),
+            };
+            let choice = table.choose(&Head {
+                tokens: Some(&tokens),
+                ..looked_at
+            });
+            (choice, tokens.newer_keys.get())
+        })
 }
 
 /// The tokens of a request, verified when a match first asks for them.
@@ -72,7 +80,10 @@ impl Verified<'_> {
 impl Tokens for Verified<'_> {
     fn any(&self, providers: &[ProviderId], holds: &mut dyn FnMut(&dyn Claims) -> bool) -> bool {
         match providers {
-            [] => self.verifiers.ids().any(|provider| self.one(provider, holds)),
+            [] => self
+                .verifiers
+                .ids()
+                .any(|provider| self.one(provider, holds)),
             some => some.iter().any(|provider| self.one(*provider, holds)),
         }
     }

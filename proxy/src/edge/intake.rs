@@ -35,12 +35,16 @@ pub(super) fn admit(
     let claim_headers = view.claim_headers(id);
     let listener = view.config().listener(id);
     let mut found = Found::default();
-    let authority = framing::check(head, &listener.limits, |name, value| found.see(name, value, exchange))?;
+    let authority = framing::check(head, &listener.limits, |name, value| {
+        found.see(name, value, exchange)
+    })?;
     if exchange.is_grpc.get() {
-        let deadline = grpc::timeout(&head.headers).and_then(|limit| exchange.started.checked_add(limit));
+        let deadline =
+            grpc::timeout(&head.headers).and_then(|limit| exchange.started.checked_add(limit));
         exchange.deadline.set(deadline);
     }
-    let misdirected = authority.is_some_and(|authority| client.is_misdirected(view, id, authority.text));
+    let misdirected =
+        authority.is_some_and(|authority| client.is_misdirected(view, id, authority.text));
     let host = authority.map(Host::of).transpose()?;
     let peer_trusted = identify(head, client, listener, exchange, host, &found)?;
     // A proxy in front of us names the hop in SNI, and hands on the Host of its client.
@@ -84,9 +88,15 @@ struct Host {
 impl Host {
     fn of(authority: Authority<'_>) -> Result<Self, Error> {
         match authority.host {
-            Some(host) => Ok(Self { value: host.clone(), received: true }),
+            Some(host) => Ok(Self {
+                value: host.clone(),
+                received: true,
+            }),
             None => HeaderValue::from_str(authority.text)
-                .map(|value| Self { value, received: false })
+                .map(|value| Self {
+                    value,
+                    received: false,
+                })
                 .map_err(|_| Error::Malformed(Malformed::Host)),
         }
     }
@@ -103,7 +113,10 @@ fn identify(
 ) -> Result<bool, Error> {
     let headers = &mut head.headers;
     let outbound = is_outbound(listener.direction);
-    let lines = found.owned.owned().then(|| headers.get_all(&owned_headers::X_FORWARDED_FOR));
+    let lines = found
+        .owned
+        .owned()
+        .then(|| headers.get_all(&owned_headers::X_FORWARDED_FOR));
     let received = || lines.iter().flatten();
     let address = client_address::decide(client.peer, &listener.trusted_cidrs, received());
     exchange.client_address.set(address.address);
@@ -119,17 +132,35 @@ fn identify(
         .owned
         .strip(headers, listener.underscore_headers, address.peer_trusted)
         .map_err(Error::Malformed)?;
-    let _ = exchange.hop.set(found.hop.strip(headers, owned_headers::owns));
+    let _ = exchange
+        .hop
+        .set(found.hop.strip(headers, owned_headers::owns));
     let id = request_id::keep(taken.request_id.clone(), trusted)
         .unwrap_or_else(|| client.worker.request_ids.next());
     let _ = exchange.request_id.set(id.clone());
-    let spoken = if client.is_secure() { Scheme::Https } else { Scheme::Http };
-    exchange.scheme.set(scheme(&taken, address.peer_trusted, spoken));
+    let spoken = if client.is_secure() {
+        Scheme::Https
+    } else {
+        Scheme::Http
+    };
+    exchange
+        .scheme
+        .set(scheme(&taken, address.peer_trusted, spoken));
     let forwarded = (!outbound).then(|| Forwarded {
         client_cert: client.forwarded_certificate(listener),
-        ..forwarded(taken, address.peer_trusted, forwarded_for, spoken, host.as_ref().map(|host| &host.value))
+        ..forwarded(
+            taken,
+            address.peer_trusted,
+            forwarded_for,
+            spoken,
+            host.as_ref().map(|host| &host.value),
+        )
     });
-    *exchange.own.borrow_mut() = Some(Own { request_id: id, forwarded, attempt: None });
+    *exchange.own.borrow_mut() = Some(Own {
+        request_id: id,
+        forwarded,
+        attempt: None,
+    });
     if let Some(host) = host.filter(|host| !host.received) {
         headers.insert(header::HOST, host.value);
     }
@@ -148,7 +179,10 @@ fn forwarded(
     Forwarded {
         address,
         proto: proto.unwrap_or_else(|| HeaderValue::from_static(spoken.as_str())),
-        host: taken.forwarded_host.filter(|_| believed).or_else(|| host.cloned()),
+        host: taken
+            .forwarded_host
+            .filter(|_| believed)
+            .or_else(|| host.cloned()),
         client_cert: None,
     }
 }
@@ -157,7 +191,10 @@ fn forwarded(
 /// WebSocket's scheme is that of the request that began it.
 fn scheme(taken: &Taken, believed: bool, spoken: Scheme) -> Scheme {
     let told = taken.forwarded_proto.as_ref().filter(|_| believed);
-    match told.map(|proto| proto.as_bytes().to_ascii_lowercase()).as_deref() {
+    match told
+        .map(|proto| proto.as_bytes().to_ascii_lowercase())
+        .as_deref()
+    {
         None => spoken,
         Some(b"https" | b"wss") => Scheme::Https,
         Some(_) => Scheme::Http,
@@ -170,8 +207,8 @@ fn canonical_target(head: &mut Parts, listener: &Listener) -> Result<(), Error> 
         return Ok(());
     }
     let canonical = path::canonical(head.uri.path(), listener.paths).map_err(Error::Malformed)?;
-    let target =
-        rewrite::target(&UrlRewrite::default(), None, &canonical, &head.uri).map_err(Error::Malformed)?;
+    let target = rewrite::target(&UrlRewrite::default(), None, &canonical, &head.uri)
+        .map_err(Error::Malformed)?;
     if let Some(target) = target {
         head.uri = target;
     }

@@ -43,19 +43,33 @@ use crate::{
 pub(crate) fn handle(client: &Rc<Client>, mut head: Parts, body: Received) -> Answer {
     let (view, listener) = client.listener.current(&client.worker);
     #[cfg(test)]
-    assert_ne!(head.uri.path(), "/panic", "for the tests of what a panic ends");
-    let asked = Asked { version: head.version, only_head: head.method == Method::HEAD };
+    assert_ne!(
+        head.uri.path(),
+        "/panic",
+        "for the tests of what a panic ends"
+    );
+    let asked = Asked {
+        version: head.version,
+        only_head: head.method == Method::HEAD,
+    };
     let record = Record::begin(client, &view, listener, &head);
     let begun = match intake::admit(&mut head, client, &view, listener, record.exchange()) {
         Ok(()) => route(client, &view, listener, &record, head, body),
         Err(error) => {
             // Nobody may have looked at the fields.
             record.exchange().is_grpc.set(grpc::is_grpc(&head.headers));
-            record.exchange().expects.set(head.headers.contains_key(header::EXPECT));
+            record
+                .exchange()
+                .expects
+                .set(head.headers.contains_key(header::EXPECT));
             Begun::Refused(error)
         }
     };
-    Answer { asked, begun, record: Some(record) }
+    Answer {
+        asked,
+        begun,
+        record: Some(record),
+    }
 }
 
 /// What of a request its answer depends on.
@@ -93,7 +107,12 @@ impl From<Result<ResponseFuture, Error>> for Begun {
 impl Answer {
     /// What the steps of the request tell each other.
     pub(crate) fn exchange(&self) -> ExchangeContext {
-        Rc::clone(self.record.as_ref().expect("an answer that was not polled has its record").exchange())
+        Rc::clone(
+            self.record
+                .as_ref()
+                .expect("an answer that was not polled has its record")
+                .exchange(),
+        )
     }
 }
 
@@ -103,15 +122,24 @@ impl Future for Answer {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let record = this.record.as_ref().expect("an answer is not polled again once it is there");
+        let record = this
+            .record
+            .as_ref()
+            .expect("an answer is not polled again once it is there");
         let answered = ready!(record.exchange().at_once(|| this.begun.poll(record, cx)));
         let record = this.record.take();
-        record.map_or(Poll::Pending, |record| Poll::Ready(conclude(record, this.asked, answered)))
+        record.map_or(Poll::Pending, |record| {
+            Poll::Ready(conclude(record, this.asked, answered))
+        })
     }
 }
 
 impl Begun {
-    fn poll(&mut self, record: &Record, cx: &mut Context<'_>) -> Poll<Result<Response<Body>, Error>> {
+    fn poll(
+        &mut self,
+        record: &Record,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<Body>, Error>> {
         loop {
             match self {
                 Self::Answering(answer) => match Pin::new(answer).poll(cx) {
@@ -127,7 +155,9 @@ impl Begun {
                     };
                     *self = enter(record, choice, false, request).into();
                 }
-                Self::Refused(error) => return Poll::Ready(Err(std::mem::replace(error, Error::NoRoute))),
+                Self::Refused(error) => {
+                    return Poll::Ready(Err(std::mem::replace(error, Error::NoRoute)));
+                }
             }
         }
     }
@@ -142,7 +172,10 @@ impl Begun {
 /// Whether a gRPC client does not want the answer any more: the one deadline that holds for the whole call.
 fn is_late(record: &Record, cx: &mut Context<'_>) -> bool {
     let exchange = record.exchange();
-    exchange.deadline.get().is_some_and(|deadline| exchange.poll_deadline(deadline, cx).is_ready())
+    exchange
+        .deadline
+        .get()
+        .is_some_and(|deadline| exchange.poll_deadline(deadline, cx).is_ready())
 }
 
 /// Whatever came of it is made the client's answer.
@@ -156,7 +189,8 @@ fn conclude(
         Err(error) => {
             record.failed(&error);
             let (request_id, is_grpc) = (record.request_id(), record.exchange().is_grpc.get());
-            respond::respond(&error, asked.version, is_grpc, request_id).inspect_err(|_| record.reset())?
+            respond::respond(&error, asked.version, is_grpc, request_id)
+                .inspect_err(|_| record.reset())?
         }
     };
     let exchange = record.exchange();
@@ -171,7 +205,11 @@ fn conclude(
         // It was never told to go on, so what it sends next could be the body or another request.
         record.client.close_after_answer();
     }
-    let response = if asked.only_head { without_body(response) } else { response };
+    let response = if asked.only_head {
+        without_body(response)
+    } else {
+        response
+    };
     Ok(finish(record, asked.version, response))
 }
 
@@ -197,9 +235,16 @@ fn route(
     body: Received,
 ) -> Begun {
     let context = record.exchange();
-    let (limits, owned) = (view.config().listener(listener), view.identity_trailers(listener));
+    let (limits, owned) = (
+        view.config().listener(listener),
+        view.identity_trailers(listener),
+    );
     let body = RequestBody::wrap(body, head.version, client, context, limits, owned);
-    let request = service::Request { head: spare::head(head), body, context: Rc::clone(context) };
+    let request = service::Request {
+        head: spare::head(head),
+        body,
+        context: Rc::clone(context),
+    };
     let preflight = cors::preflight(&request.head);
     let (choice, newer_keys) = choice::choose(view, listener, &request, preflight.as_ref());
     match newer_keys {
@@ -244,7 +289,9 @@ fn enter(
     if let Some(policy) = view.cors(choice.route) {
         record.grant(policy.grant(&request.head.headers));
         if preflight {
-            return Ok(service::later(future::ready(Ok(policy.answer(&request.head)))));
+            return Ok(service::later(future::ready(Ok(
+                policy.answer(&request.head)
+            ))));
         }
     }
     Ok(view.chain(choice.route).answer(request))
@@ -254,7 +301,9 @@ fn enter(
 fn without_body(response: Response<Body>) -> Response<Body> {
     let (mut head, body) = response.into_parts();
     if let Some(length) = body.size_hint().exact().filter(|_| !body.is_end_stream()) {
-        head.headers.entry(header::CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
+        head.headers
+            .entry(header::CONTENT_LENGTH)
+            .or_insert_with(|| HeaderValue::from(length));
     }
     Response::from_parts(head, Body::Empty)
 }
@@ -277,14 +326,21 @@ fn finish(record: Record, version: Version, mut response: Response<Body>) -> Res
     // A 101 is the last answer anyway, and its Connection says something else.
     let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     if version < Version::HTTP_2 && record.client.is_ending() && !switches {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response
+            .headers_mut()
+            .insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     record.answered(response.status().as_u16());
     record.exchange().progress.begin_response();
-    if let Some(upgraded) = response.extensions_mut().remove::<UpgradedSlot>().and_then(|slot| slot.take()) {
+    if let Some(upgraded) = response
+        .extensions_mut()
+        .remove::<UpgradedSlot>()
+        .and_then(|slot| slot.take())
+    {
         let client = Rc::clone(&record.client);
         let upgrade = response.headers().get(header::UPGRADE);
-        let is_websocket = upgrade.is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"));
+        let is_websocket =
+            upgrade.is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"));
         client.upgrade(Tunnel {
             upstream: upgraded,
             guard: Box::new(record),

@@ -58,13 +58,22 @@ impl LoggedHead {
         let authority = self.uri.authority().map(http::uri::Authority::as_str);
         let text = authority.or_else(|| self.host.as_ref()?.to_str().ok())?;
         let text = text.rsplit('@').next()?;
-        Some(if host::is_authority(text) { host::canonical(text, scheme) } else { Cow::Borrowed(text) })
+        Some(if host::is_authority(text) {
+            host::canonical(text, scheme)
+        } else {
+            Cow::Borrowed(text)
+        })
     }
 }
 
 impl Record {
     /// Begins with a head that was read.
-    pub(crate) fn begin(client: &Rc<Client>, view: &Rc<View>, listener: ListenerId, head: &Parts) -> Self {
+    pub(crate) fn begin(
+        client: &Rc<Client>,
+        view: &Rc<View>,
+        listener: ListenerId,
+        head: &Parts,
+    ) -> Self {
         client.begin_request();
         let logged = view.is_sampled().then(|| {
             Box::new(LoggedHead {
@@ -85,7 +94,12 @@ impl Record {
         version: Version,
     ) -> Self {
         let logged = view.is_sampled().then(|| {
-            Box::new(LoggedHead { method: Method::default(), uri: Uri::default(), host: None, version })
+            Box::new(LoggedHead {
+                method: Method::default(),
+                uri: Uri::default(),
+                host: None,
+                version,
+            })
         });
         Self::new(client, view, listener, logged, false)
     }
@@ -117,7 +131,9 @@ impl Record {
 
     /// The request id, made now when the head was refused before it got one.
     pub(crate) fn request_id(&self) -> &RequestId {
-        self.context.request_id.get_or_init(|| self.client.worker.request_ids.next())
+        self.context
+            .request_id
+            .get_or_init(|| self.client.worker.request_ids.next())
     }
 
     /// Says who may read the answer.
@@ -190,9 +206,16 @@ impl Record {
         let host = head.host(exchange.scheme.get());
         let line = Line {
             time: std::time::SystemTime::now(),
-            request_id: exchange.request_id.get().map(RequestId::as_str).unwrap_or_default(),
+            request_id: exchange
+                .request_id
+                .get()
+                .map(RequestId::as_str)
+                .unwrap_or_default(),
             listener: &config.listener(self.listener).name,
-            route: exchange.route.get().map(|route| &*config.route(*route).name),
+            route: exchange
+                .route
+                .get()
+                .map(|route| &*config.route(*route).name),
             client_address: exchange.client_address.get(),
             method: self.parsed.then(|| head.method.as_str()),
             host: host.as_deref(),
@@ -212,7 +235,10 @@ impl Record {
             duration: took,
         };
         let format = config.telemetry.access_log.format;
-        self.client.worker.log.line(|out| access_log::write(format, &line, out));
+        self.client
+            .worker
+            .log
+            .line(|out| access_log::write(format, &line, out));
     }
 }
 
@@ -241,7 +267,9 @@ impl Drop for Record {
         }
         if self.status.get() == CLIENT_GONE {
             // The stream may have been reset for a malformed body before there was an answer.
-            if let Some(error @ Error::Malformed(Malformed::Body)) = self.context.body_failure.take() {
+            if let Some(error @ Error::Malformed(Malformed::Body)) =
+                self.context.body_failure.take()
+            {
                 self.failed(&error);
                 self.reset();
             }
@@ -250,11 +278,16 @@ impl Drop for Record {
             self.client_went_away(); // also a tunnel, which does not say how it ends
         }
         let took = now.saturating_duration_since(self.context.started);
-        let (route, upstream) = (self.context.route.get().copied(), self.context.upstream.get());
+        let (route, upstream) = (
+            self.context.route.get().copied(),
+            self.context.upstream.get(),
+        );
         let series = self.view.series(self.listener, route, upstream);
         series.record(self.status.get(), self.context.flag.get(), took);
         let would_deny = self.context.would_denies();
-        would_deny.iter().for_each(|reason| series.would_deny(reason));
+        would_deny
+            .iter()
+            .for_each(|reason| series.would_deny(reason));
         if let Some(head) = &self.logged {
             self.write(head, took, &would_deny);
         }

@@ -46,7 +46,10 @@ pub(crate) enum Received {
 }
 
 impl Received {
-    fn poll_frame(&mut self, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    fn poll_frame(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         match self {
             Self::Nothing => Poll::Ready(None),
             Self::Http1(body) => body.poll_frame(cx).map_err(broken),
@@ -141,7 +144,9 @@ impl RequestBody {
             return Ok(frame);
         }
         let length = frame.data_ref().map_or(0, Bytes::len) as u64;
-        self.context.bytes_in.set(self.context.bytes_in.get() + length);
+        self.context
+            .bytes_in
+            .set(self.context.bytes_in.get() + length);
         if let Some(left) = &mut self.left {
             *left = left.checked_sub(length).ok_or(Error::BodyTooLarge)?;
         }
@@ -226,7 +231,9 @@ impl HttpBody for RequestBody {
                 self.completed();
                 Poll::Ready(None)
             }
-            Poll::Pending if self.idle_too_long(cx) => Poll::Ready(Some(Err(self.give_up(Error::BodyIdle)))),
+            Poll::Pending if self.idle_too_long(cx) => {
+                Poll::Ready(Some(Err(self.give_up(Error::BodyIdle))))
+            }
             Poll::Pending => Poll::Pending,
         }
     }
@@ -254,7 +261,10 @@ impl Drop for RequestBody {
 fn whole(inner: Received, context: &Context, listener: &Listener) -> Result<Body, Received> {
     let body = match inner {
         Received::Whole(data, None)
-            if listener.limits.body_bytes.is_none_or(|limit| data.len() as u64 <= limit) =>
+            if listener
+                .limits
+                .body_bytes
+                .is_none_or(|limit| data.len() as u64 <= limit) =>
         {
             context.bytes_in.set(data.len() as u64);
             Body::whole(data, None)

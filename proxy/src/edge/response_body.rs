@@ -29,9 +29,22 @@ pub(super) struct ResponseBody {
 }
 
 impl ResponseBody {
-    pub(super) fn wrap(inner: Body, record: Record, idle: Option<Duration>, version: Version) -> Body {
+    pub(super) fn wrap(
+        inner: Body,
+        record: Record,
+        idle: Option<Duration>,
+        version: Version,
+    ) -> Body {
         let left = inner.size_hint().exact();
-        Body::boxed(Self { inner, record: Some(record), left, idle, waits: false, failed: None, version })
+        Body::boxed(Self {
+            inner,
+            record: Some(record),
+            left,
+            idle,
+            waits: false,
+            failed: None,
+            version,
+        })
     }
 
     fn took(&mut self, frame: &Frame<Bytes>) {
@@ -44,7 +57,11 @@ impl ResponseBody {
     }
 
     /// Keeps `error` back once, so that what came before it is written first.
-    fn broke(&mut self, error: Error, cx: &TaskContext<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    fn broke(
+        &mut self,
+        error: Error,
+        cx: &TaskContext<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         if let Some(record) = self.record.take() {
             record.failed(&error);
         }
@@ -55,8 +72,13 @@ impl ResponseBody {
 
     /// Whether a gRPC client does not want the rest any more.
     fn is_late(&self, cx: &mut TaskContext<'_>) -> bool {
-        let Some(exchange) = self.record.as_ref().map(Record::exchange) else { return false };
-        exchange.deadline.get().is_some_and(|deadline| exchange.poll_deadline(deadline, cx).is_ready())
+        let Some(exchange) = self.record.as_ref().map(Record::exchange) else {
+            return false;
+        };
+        exchange
+            .deadline
+            .get()
+            .is_some_and(|deadline| exchange.poll_deadline(deadline, cx).is_ready())
     }
 
     /// Ends a call whose time is over: in gRPC's own way where that is possible, so that the client learns why.
@@ -72,22 +94,32 @@ impl ResponseBody {
         let status = grpc::status_of(StatusCode::GATEWAY_TIMEOUT);
         let mut trailers = HeaderMap::new();
         trailers.insert("grpc-status", HeaderValue::from(u16::from(status)));
-        trailers.insert("grpc-message", HeaderValue::from_static(error.public_message()));
+        trailers.insert(
+            "grpc-message",
+            HeaderValue::from_static(error.public_message()),
+        );
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
 
     /// Whether neither body has moved for too long. The time in which the client takes what came does not count: its stream
     /// and the connection's own timer bound that.
     fn idle_too_long(&mut self, cx: &mut TaskContext<'_>) -> bool {
-        let Some((limit, record)) = self.idle.zip(self.record.as_ref()) else { return false };
+        let Some((limit, record)) = self.idle.zip(self.record.as_ref()) else {
+            return false;
+        };
         let exchange = record.exchange();
         if !std::mem::replace(&mut self.waits, true) {
             exchange.progress.move_at(exchange.now());
         }
-        exchange.poll_deadline(exchange.progress.moved() + limit, cx).is_ready()
+        exchange
+            .poll_deadline(exchange.progress.moved() + limit, cx)
+            .is_ready()
     }
 
-    fn poll_inner(&mut self, cx: &mut TaskContext<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    fn poll_inner(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let inner = Pin::new(&mut self.inner);
         match &self.record {
             Some(record) => record.exchange().at_once(|| inner.poll_frame(cx)),
@@ -139,7 +171,11 @@ impl Drop for ResponseBody {
             && self.left != Some(0)
             && !self.inner.is_end_stream()
         {
-            if record.exchange().stalled.get() { record.stalled() } else { record.client_went_away() }
+            if record.exchange().stalled.get() {
+                record.stalled()
+            } else {
+                record.client_went_away()
+            }
         }
     }
 }

@@ -63,7 +63,11 @@ async fn exchange(
     }
     Ok(Response::from_parts(
         cleaned(response.head),
-        if body.is_empty() { Body::Empty } else { Body::Full(body) },
+        if body.is_empty() {
+            Body::Empty
+        } else {
+            Body::Full(body)
+        },
     ))
 }
 
@@ -76,11 +80,17 @@ fn too_long() -> Failure {
 
 async fn read(lease: &mut Lease, reading: &mut Reading) -> Result<Bytes, Failure> {
     if let Some(whole) = lease.connection().take_whole(reading) {
-        return if whole.len() > MAX_BODY { Err(too_long()) } else { Ok(whole) };
+        return if whole.len() > MAX_BODY {
+            Err(too_long())
+        } else {
+            Ok(whole)
+        };
     }
     let mut body = BytesMut::new();
     while let Some(frame) = poll_fn(|cx| lease.connection().poll_frame(cx, reading)).await {
-        let Ok(data) = frame?.into_data() else { continue };
+        let Ok(data) = frame?.into_data() else {
+            continue;
+        };
         if body.len() + data.len() > MAX_BODY {
             return Err(too_long());
         }

@@ -33,9 +33,19 @@ struct Guard {
 
 impl ExtAuthStep {
     /// `extAuth` of a route, over connections to its endpoint.
-    pub(crate) fn new(accepted: &model::ExtAuth, pool: Rc<Pool>, counters: Arc<ExtAuthCounters>) -> Self {
+    pub(crate) fn new(
+        accepted: &model::ExtAuth,
+        pool: Rc<Pool>,
+        counters: Arc<ExtAuthCounters>,
+    ) -> Self {
         let asked = Asked::new(accepted);
-        Self(Rc::new(Guard { asked, pool, timeout: accepted.timeout, on_error: accepted.on_error, counters }))
+        Self(Rc::new(Guard {
+            asked,
+            pool,
+            timeout: accepted.timeout,
+            on_error: accepted.on_error,
+            counters,
+        }))
     }
 }
 
@@ -72,7 +82,10 @@ fn denied(answer: Response<Body>, context: &Exchange) -> Verdict {
     if context.is_grpc.get() {
         return Verdict::Refuse(match answer.status() {
             StatusCode::UNAUTHORIZED => Error::Unauthenticated(DENIED),
-            _ => Error::Forbidden { reason: DENIED, insufficient_scope: false },
+            _ => Error::Forbidden {
+                reason: DENIED,
+                insufficient_scope: false,
+            },
         });
     }
     context.blame(Flag::Uz, DENIED);

@@ -51,7 +51,8 @@ pub(super) fn clean(head: &mut Parts, has_hop_fields: bool) {
 pub(super) fn clean_upgrade(head: &mut Parts) {
     let upgrade = hop_by_hop::strip_response(&mut head.headers).upgrade;
     head.headers.remove(header::CONTENT_LENGTH);
-    head.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    head.headers
+        .insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     if let Some(upgrade) = upgrade {
         head.headers.insert(header::UPGRADE, upgrade);
     }
@@ -66,9 +67,17 @@ pub(super) fn failure(failure: Failure, endpoint: &Arc<str>, context: &Context) 
     match failure {
         Failure::RequestBody(error) => error,
         // With TLS 1.3 an endpoint says only now that it does not take our certificate.
-        Failure::Closed(error) if TlsFailed::within(&error).is_some() => connect_failed(error, &endpoint),
-        Failure::Closed(error) => Error::UpstreamClosed { endpoint, cause: error.into() },
-        Failure::Protocol(problem) => Error::UpstreamProtocol { endpoint, cause: problem.into() },
+        Failure::Closed(error) if TlsFailed::within(&error).is_some() => {
+            connect_failed(error, &endpoint)
+        }
+        Failure::Closed(error) => Error::UpstreamClosed {
+            endpoint,
+            cause: error.into(),
+        },
+        Failure::Protocol(problem) => Error::UpstreamProtocol {
+            endpoint,
+            cause: problem.into(),
+        },
     }
 }
 
@@ -76,10 +85,18 @@ pub(super) fn failure(failure: Failure, endpoint: &Arc<str>, context: &Context) 
 pub(super) fn connect_failed(error: io::Error, endpoint: &Arc<str>) -> Error {
     if let Some(Full { upstream, state }) = error.get_ref().and_then(|inner| inner.downcast_ref()) {
         let (upstream, state) = (Arc::clone(upstream), state.clone());
-        return Error::Overloaded { upstream, reason: MAX_PENDING_REQUESTS, state };
+        return Error::Overloaded {
+            upstream,
+            reason: MAX_PENDING_REQUESTS,
+            state,
+        };
     }
     let reason = TlsFailed::within(&error).map_or(CONNECT_FAILED, |failed| failed.failure.reason());
-    Error::ConnectFailed { endpoint: Arc::clone(endpoint), reason, cause: error.into() }
+    Error::ConnectFailed {
+        endpoint: Arc::clone(endpoint),
+        reason,
+        cause: error.into(),
+    }
 }
 
 /// The same for HTTP/2.
@@ -89,9 +106,15 @@ pub(super) fn http2_failure(error: http2::Error, endpoint: &Arc<str>, context: &
     }
     let endpoint = Arc::clone(endpoint);
     if error.is_protocol() {
-        Error::UpstreamProtocol { endpoint, cause: error.into() }
+        Error::UpstreamProtocol {
+            endpoint,
+            cause: error.into(),
+        }
     } else {
-        Error::UpstreamClosed { endpoint, cause: error.into() }
+        Error::UpstreamClosed {
+            endpoint,
+            cause: error.into(),
+        }
     }
 }
 
@@ -148,9 +171,21 @@ impl AnswerBody {
                 if rest.is_none() && reading.keeps_alive() {
                     lease.release();
                 }
-                if whole.is_empty() { Body::Empty } else { Body::Full(whole) }
+                if whole.is_empty() {
+                    Body::Empty
+                } else {
+                    Body::Full(whole)
+                }
             }
-            None => Self::wrap(Source::Http1 { lease: Some(lease), reading, rest }, in_flight, attempt),
+            None => Self::wrap(
+                Source::Http1 {
+                    lease: Some(lease),
+                    reading,
+                    rest,
+                },
+                in_flight,
+                attempt,
+            ),
         }
     }
 
@@ -173,7 +208,10 @@ impl AnswerBody {
                 Body::whole(data, trailers)
             }
             Arrived::Some(incoming) => {
-                let source = Source::Http2 { incoming: Some(incoming), stream: Some(stream) };
+                let source = Source::Http2 {
+                    incoming: Some(incoming),
+                    stream: Some(stream),
+                };
                 Self::wrap(source, in_flight, attempt)
             }
         }
@@ -197,8 +235,14 @@ impl AnswerBody {
                 finish_upload(stream, &self.context);
             }
         }
-        if let Source::Http1 { lease, reading, rest } = &mut self.source
-            && let Some(lease) = lease.take().filter(|_| rest.is_none() && reading.keeps_alive())
+        if let Source::Http1 {
+            lease,
+            reading,
+            rest,
+        } = &mut self.source
+            && let Some(lease) = lease
+                .take()
+                .filter(|_| rest.is_none() && reading.keeps_alive())
         {
             lease.release();
         }
@@ -210,7 +254,9 @@ const REST: Duration = Duration::from_secs(30);
 
 /// Sends the rest of a request whose answer has ended, by a task of its own: the exchange is not polled any more.
 fn finish_upload(stream: Stream, context: &Context) {
-    let Some(mut upload) = context.take_upload() else { return };
+    let Some(mut upload) = context.take_upload() else {
+        return;
+    };
     let context = Rc::clone(context);
     tokio::task::spawn_local(async move {
         let _stream = stream; // it has its place on the connection to the last byte
@@ -228,7 +274,9 @@ fn finish_upload(stream: Stream, context: &Context) {
 /// The trailers of an answer, as they are handed on and as they are counted.
 fn handed_on(fields: &mut HeaderMap, in_flight: &mut Option<InFlight>) {
     trailers::strip_response(fields);
-    in_flight.iter_mut().for_each(|in_flight| in_flight.trailers(fields));
+    in_flight
+        .iter_mut()
+        .for_each(|in_flight| in_flight.trailers(fields));
 }
 
 /// Sends what is left of the request, then reads.
@@ -238,11 +286,15 @@ fn poll_http1(
     reading: &mut Reading,
     rest: &mut Option<(Body, Sending)>,
 ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
-    let Some(lease) = lease else { return Poll::Ready(None) };
+    let Some(lease) = lease else {
+        return Poll::Ready(None);
+    };
     if let Some((body, sending)) = rest {
         match lease.connection().poll_send(cx, body, sending) {
             // What the endpoint did not take stays here, so that the connection is not used again.
-            Poll::Ready(Ok(())) if sending.is_done() && lease.connection().has_flushed() => *rest = None,
+            Poll::Ready(Ok(())) if sending.is_done() && lease.connection().has_flushed() => {
+                *rest = None
+            }
             Poll::Ready(Err(failure)) => return Poll::Ready(Some(Err(failure))),
             Poll::Ready(Ok(())) | Poll::Pending => {}
         }
@@ -267,11 +319,17 @@ impl HttpBody for AnswerBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
         let mut polled = match &mut this.source {
-            Source::Http1 { lease, reading, rest } => poll_http1(cx, lease, reading, rest)
+            Source::Http1 {
+                lease,
+                reading,
+                rest,
+            } => poll_http1(cx, lease, reading, rest)
                 .map_err(|error| failure(error, &this.endpoint, &this.context)),
             Source::Http2 { incoming, .. } => {
                 this.context.poll_upload(cx);
-                let polled = incoming.as_mut().map_or(Poll::Ready(None), |incoming| incoming.poll_frame(cx));
+                let polled = incoming
+                    .as_mut()
+                    .map_or(Poll::Ready(None), |incoming| incoming.poll_frame(cx));
                 polled.map_err(|error| http2_failure(error, &this.endpoint, &this.context))
             }
         };
@@ -281,9 +339,10 @@ impl HttpBody for AnswerBody {
                     handed_on(fields, &mut this.in_flight);
                 }
             }
-            Poll::Ready(Some(Err(error))) => {
-                this.in_flight.iter_mut().for_each(|in_flight| in_flight.failed(error))
-            }
+            Poll::Ready(Some(Err(error))) => this
+                .in_flight
+                .iter_mut()
+                .for_each(|in_flight| in_flight.failed(error)),
             _ => {}
         }
         if matches!(polled, Poll::Ready(None)) || (polled.is_ready() && this.is_end_stream()) {
@@ -301,12 +360,12 @@ impl HttpBody for AnswerBody {
 
     fn size_hint(&self) -> SizeHint {
         match &self.source {
-            Source::Http1 { reading, .. } => {
-                reading.left().map_or_else(SizeHint::default, SizeHint::with_exact)
-            }
-            Source::Http2 { incoming, .. } => {
-                incoming.as_ref().map_or_else(|| SizeHint::with_exact(0), Incoming::size_hint)
-            }
+            Source::Http1 { reading, .. } => reading
+                .left()
+                .map_or_else(SizeHint::default, SizeHint::with_exact),
+            Source::Http2 { incoming, .. } => incoming
+                .as_ref()
+                .map_or_else(|| SizeHint::with_exact(0), Incoming::size_hint),
         }
     }
 }

@@ -55,7 +55,9 @@ pub(crate) struct UpgradedSlot(send_wrapper::SendWrapper<Rc<RefCell<Option<Upgra
 
 impl UpgradedSlot {
     fn new(upgraded: Upgraded) -> Self {
-        Self(send_wrapper::SendWrapper::new(Rc::new(RefCell::new(Some(upgraded)))))
+        Self(send_wrapper::SendWrapper::new(Rc::new(RefCell::new(Some(
+            upgraded,
+        )))))
     }
 
     /// Takes it.
@@ -76,7 +78,10 @@ pub(crate) fn service(
         let (call, body) = targets.begin(request);
         let sending = send(call, body);
         let size = size_of_val(&sending);
-        debug_assert!(size <= 512, "{size} bytes: every request copies this future once");
+        debug_assert!(
+            size <= 512,
+            "{size} bytes: every request copies this future once"
+        );
         sending
     })
 }
@@ -94,7 +99,10 @@ pub(crate) fn repeating(
         let (call, body) = targets.begin(request);
         let sending = tries::send(call, body, Rc::clone(&plan));
         let size = size_of_val(&sending);
-        debug_assert!(size <= 896, "{size} bytes: every request copies this future once");
+        debug_assert!(
+            size <= 896,
+            "{size} bytes: every request copies this future once"
+        );
         sending
     })
 }
@@ -135,11 +143,19 @@ impl Targets {
                 Some((*sum, one.upstream))
             })
             .collect();
-        let direction =
-            route.listeners.first().map_or(Direction::Inbound, |id| config.listener(*id).direction);
-        let endpoint_host = direction == Direction::Outbound && route.url_rewrite.hostname.is_none();
+        let direction = route
+            .listeners
+            .first()
+            .map_or(Direction::Inbound, |id| config.listener(*id).direction);
+        let endpoint_host =
+            direction == Direction::Outbound && route.url_rewrite.hostname.is_none();
         let hash_on = route.hash_on.clone().filter(|_| backends.len() > 1);
-        Self { backends, hash_on, upstreams, endpoint_host }
+        Self {
+            backends,
+            hash_on,
+            upstreams,
+            endpoint_host,
+        }
     }
 
     fn backend(&self, request: &service::Request) -> UpstreamId {
@@ -147,10 +163,13 @@ impl Targets {
         if self.backends.len() == 1 {
             return last;
         }
-        let hash = self
-            .hash_on
-            .as_ref()
-            .and_then(|on| key::of_request(on, &request.head.headers, request.context.client_address.get()));
+        let hash = self.hash_on.as_ref().and_then(|on| {
+            key::of_request(
+                on,
+                &request.head.headers,
+                request.context.client_address.get(),
+            )
+        });
         let point = match hash {
             // Every bit counts for it, so the upper half is as good as all.
             Some(hash) => (((hash >> 32) * u64::from(total)) >> 32) as u32,
@@ -164,26 +183,51 @@ impl Targets {
     fn begin(&self, request: service::Request) -> (Call, Body) {
         let id = self.backend(&request);
         let upstream = Rc::clone(&self.upstreams[id.0 as usize]);
-        let service::Request { mut head, body, context } = request;
+        let service::Request {
+            mut head,
+            body,
+            context,
+        } = request;
         context.upstream.set(Some(id));
         upstream.shared.budget.earn();
-        context.hash_key.set(upstream.shared.key(&head.headers, context.client_address.get()));
+        context.hash_key.set(
+            upstream
+                .shared
+                .key(&head.headers, context.client_address.get()),
+        );
         if let Some(authorization) = &upstream.authorization {
-            head.headers.insert(header::AUTHORIZATION, authorization.clone());
+            head.headers
+                .insert(header::AUTHORIZATION, authorization.clone());
         }
         let prepared = prepare::prepare(head, &body, &upstream.shared.model, &context);
-        (Call { upstream, endpoint_host: self.endpoint_host, context, prepared }, body)
+        (
+            Call {
+                upstream,
+                endpoint_host: self.endpoint_host,
+                context,
+                prepared,
+            },
+            body,
+        )
     }
 }
 
-#[expect(clippy::manual_async_fn, reason = "an async fn has room for its arguments twice")]
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn has room for its arguments twice"
+)]
 fn send(call: Call, mut body: Body) -> impl Future<Output = Result<Response<Body>, Error>> {
     async move {
         let mut tried = Tried::default();
         loop {
             let Picked { pool, in_flight } = call.upstream.pick(&tried, &call.context)?;
             let mut in_flight = Some(in_flight);
-            let attempt = Attempt { pool: &pool, call: &call, may_reuse: tried.is_empty(), number: None };
+            let attempt = Attempt {
+                pool: &pool,
+                call: &call,
+                may_reuse: tried.is_empty(),
+                number: None,
+            };
             attempt.announce();
             match attempt.run(&mut body, &mut in_flight).await {
                 Ok(response) => {
@@ -222,12 +266,21 @@ impl Attempt<'_> {
 
     fn told(&self) -> Told<'_> {
         let model = &self.call.upstream.shared.model;
-        let host = self.call.endpoint_host.then(|| model.host(&self.pool.endpoint().spec));
-        Told { host, number: self.number }
+        let host = self
+            .call
+            .endpoint_host
+            .then(|| model.host(&self.pool.endpoint().spec));
+        Told {
+            host,
+            number: self.number,
+        }
     }
 
     /// Runs to the head of an answer, whose body takes `in_flight` along.
-    #[expect(clippy::manual_async_fn, reason = "an async fn has room for its arguments twice")]
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn has room for its arguments twice"
+    )]
     fn run(
         &self,
         body: &mut Body,
@@ -241,27 +294,37 @@ impl Attempt<'_> {
         }
     }
 
-    #[expect(clippy::manual_async_fn, reason = "an async fn has room for its arguments twice")]
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn has room for its arguments twice"
+    )]
     fn http1(
         &self,
         body: &mut Body,
         in_flight: &mut Option<InFlight>,
     ) -> impl Future<Output = Result<Response<Body>, Failed>> {
         async move {
-            let Call { context, prepared, .. } = self.call;
+            let Call {
+                context, prepared, ..
+            } = self.call;
             if !prepared.repeatable {
                 // Such a request gets one chance, so let the runtime first hear of connections that have just closed.
                 tokio::task::yield_now().await;
             }
-            let pooled = if self.may_reuse { self.pool.checkout() } else { None };
+            let pooled = if self.may_reuse {
+                self.pool.checkout()
+            } else {
+                None
+            };
             let mut lease = match pooled {
                 Some(lease) => lease,
                 None => Box::pin(self.pool.open()).await.map_err(|error| {
                     Self::failed(Failure::NotConnected, self.connect_failed(error, in_flight))
                 })?,
             };
-            let mut sending =
-                prepared.write(self.told(), context, |head, own| lease.connection().begin(head, body, own));
+            let mut sending = prepared.write(self.told(), context, |head, own| {
+                lease.connection().begin(head, body, own)
+            });
             let mut informational = 0;
             let limit = self.most_fields();
             let answered = poll_fn(|cx| {
@@ -295,7 +358,12 @@ impl Attempt<'_> {
                         }
                     }
                 }
-                Ok(http1::Response { mut head, has_hop_fields, body: reading, sent }) => {
+                Ok(http1::Response {
+                    mut head,
+                    has_hop_fields,
+                    body: reading,
+                    sent,
+                }) => {
                     answered_with(in_flight, head.status, &head.headers);
                     answer::clean(&mut head, has_hop_fields);
                     let rest = (!sent).then(|| (std::mem::take(body), sending));
@@ -308,7 +376,12 @@ impl Attempt<'_> {
     }
 
     /// A request of which nothing was written can go again; so can a safe one on an old connection.
-    fn broke(&self, failure: http1::Failure, lease: &mut Lease, in_flight: &mut Option<InFlight>) -> Failed {
+    fn broke(
+        &self,
+        failure: http1::Failure,
+        lease: &mut Lease,
+        in_flight: &mut Option<InFlight>,
+    ) -> Failed {
         let closed = matches!(failure, http1::Failure::Closed(_));
         let kind = if closed && !lease.connection().has_written() {
             Failure::Unsent
@@ -328,9 +401,14 @@ impl Attempt<'_> {
     fn failed(failure: Failure, error: Error) -> Failed {
         let upstreams = matches!(
             error,
-            Error::ConnectFailed { .. } | Error::UpstreamClosed { .. } | Error::UpstreamProtocol { .. }
+            Error::ConnectFailed { .. }
+                | Error::UpstreamClosed { .. }
+                | Error::UpstreamProtocol { .. }
         );
-        Failed { error, failure: if upstreams { failure } else { Failure::Final } }
+        Failed {
+            error,
+            failure: if upstreams { failure } else { Failure::Final },
+        }
     }
 
     async fn http2(
@@ -339,10 +417,9 @@ impl Attempt<'_> {
         in_flight: &mut Option<InFlight>,
     ) -> Result<Response<Body>, Failed> {
         let prepared = &self.call.prepared;
-        let stream =
-            self.pool.stream().await.map_err(|error| {
-                Self::failed(Failure::NotConnected, self.connect_failed(error, in_flight))
-            })?;
+        let stream = self.pool.stream().await.map_err(|error| {
+            Self::failed(Failure::NotConnected, self.connect_failed(error, in_flight))
+        })?;
         let mut exchange = match stream.send(&prepared.method(), body.is_end_stream(), |block| {
             prepared.write_http2(self.told(), &self.call.context, block);
         }) {
@@ -356,12 +433,18 @@ impl Attempt<'_> {
             exchange.hold();
         }
         match poll_fn(|cx| exchange.poll(cx, body)).await {
-            Ok(http2::Answered { head, .. }) if head.headers.len() > usize::from(self.most_fields()) => {
+            Ok(http2::Answered { head, .. })
+                if head.headers.len() > usize::from(self.most_fields()) =>
+            {
                 let error = self.protocol(http1::too_many(self.most_fields().into()));
                 failed_with(in_flight, &error);
                 Err(Self::failed(Failure::Broken, error))
             }
-            Ok(http2::Answered { mut head, body: arrived, rest }) => {
+            Ok(http2::Answered {
+                mut head,
+                body: arrived,
+                rest,
+            }) => {
                 answered_with(in_flight, head.status, &head.headers);
                 if !prepared.keeps {
                     self.call.context.own.take(); // as over HTTP/1.1
@@ -373,10 +456,19 @@ impl Attempt<'_> {
                     let upload = answer::upload(rest, std::mem::take(body));
                     self.call.context.leave_upload(Box::pin(upload));
                 }
-                Ok(Response::from_parts(head, AnswerBody::http2(arrived, stream, in_flight.take(), self)))
+                Ok(Response::from_parts(
+                    head,
+                    AnswerBody::http2(arrived, stream, in_flight.take(), self),
+                ))
             }
             Err(http2::Failure::RequestBody(error)) => {
-                let error = self.call.context.body_failure.borrow_mut().take().unwrap_or(error);
+                let error = self
+                    .call
+                    .context
+                    .body_failure
+                    .borrow_mut()
+                    .take()
+                    .unwrap_or(error);
                 failed_with(in_flight, &error);
                 Err(Self::failed(Failure::Broken, error))
             }
@@ -428,7 +520,10 @@ impl Attempt<'_> {
     }
 
     fn closed(&self, cause: outrigger_filters::error::Cause) -> Error {
-        Error::UpstreamClosed { endpoint: Arc::clone(&self.pool.endpoint().label), cause }
+        Error::UpstreamClosed {
+            endpoint: Arc::clone(&self.pool.endpoint().label),
+            cause,
+        }
     }
 
     /// Header fields that a response may have.
@@ -437,7 +532,10 @@ impl Attempt<'_> {
     }
 
     fn protocol(&self, problem: http1::Problem) -> Error {
-        Error::UpstreamProtocol { endpoint: Arc::clone(&self.pool.endpoint().label), cause: problem.into() }
+        Error::UpstreamProtocol {
+            endpoint: Arc::clone(&self.pool.endpoint().label),
+            cause: problem.into(),
+        }
     }
 }
 

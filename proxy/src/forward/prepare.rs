@@ -67,7 +67,8 @@ impl Prepared {
             (None, _) => {}
             (Some(number), Some(own)) => own.attempt = Some(number),
             (Some(number), None) => {
-                head.headers.insert(&X_OUTRIGGER_ATTEMPT_COUNT, HeaderValue::from(number));
+                head.headers
+                    .insert(&X_OUTRIGGER_ATTEMPT_COUNT, HeaderValue::from(number));
             }
         }
         write(head, own.as_ref())
@@ -91,8 +92,13 @@ impl Prepared {
     pub(super) fn write_http2(&self, told: Told<'_>, context: &Context, block: &mut Block<'_>) {
         self.write(told, context, |head, own| {
             let fields = &head.headers;
-            let authority = fields.get(header::HOST).map_or(&b""[..], HeaderValue::as_bytes);
-            let path = head.uri.path_and_query().map_or("/", |target| target.as_str());
+            let authority = fields
+                .get(header::HOST)
+                .map_or(&b""[..], HeaderValue::as_bytes);
+            let path = head
+                .uri
+                .path_and_query()
+                .map_or("/", |target| target.as_str());
             block.request(&head.method, self.scheme, authority, path);
             for (name, value) in fields.iter().filter(|(name, _)| *name != header::HOST) {
                 block.field(name, value.as_bytes());
@@ -124,7 +130,12 @@ impl Prepared {
 }
 
 /// Prepares a request for its first try.
-pub(super) fn prepare(mut head: Box<Parts>, body: &Body, upstream: &Upstream, context: &Context) -> Prepared {
+pub(super) fn prepare(
+    mut head: Box<Parts>,
+    body: &Body,
+    upstream: &Upstream,
+    context: &Context,
+) -> Prepared {
     let wire = wire(upstream.protocol, context.is_grpc.get());
     if head.version == Version::HTTP_2 && wire == Wire::Http1 {
         join_cookies(&mut head.headers);
@@ -137,10 +148,23 @@ pub(super) fn prepare(mut head: Box<Parts>, body: &Body, upstream: &Upstream, co
         }
     };
     let repeatable = !upgrade && is_repeatable(&head.method, body);
-    let scheme = if upstream.tls.is_some() { "https" } else { "http" };
+    let scheme = if upstream.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
     let te_trailers = context.hop.get().is_some_and(|hop| hop.te_trailers);
     let (head, gone) = (RefCell::new(head), Cell::new(false));
-    Prepared { head, wire, upgrade, repeatable, scheme, te_trailers, keeps: false, gone }
+    Prepared {
+        head,
+        wire,
+        upgrade,
+        repeatable,
+        scheme,
+        te_trailers,
+        keeps: false,
+        gone,
+    }
 }
 
 fn wire(protocol: Protocol, is_grpc: bool) -> Wire {
@@ -160,7 +184,10 @@ fn http1_head(head: &mut Parts, upstream: &Upstream, context: &Context) -> bool 
     if version < Version::HTTP_11 && !headers.contains_key(header::HOST) {
         // HTTP/1.0 may come without, all others are refused; HTTP/1.1 must not go without.
         let authority = HeaderValue::from_str(upstream.authority());
-        headers.insert(header::HOST, authority.unwrap_or_else(|_| HeaderValue::from_static("localhost")));
+        headers.insert(
+            header::HOST,
+            authority.unwrap_or_else(|_| HeaderValue::from_static("localhost")),
+        );
     }
     let Some(hop) = hop else { return false };
     if let Some(upgrade) = &hop.upgrade {

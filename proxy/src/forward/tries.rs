@@ -53,7 +53,12 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) fn new(route: &Route, backends: &[WeightedBackend]) -> Self {
-        let hedging = |hedge| backends.iter().map(|one| (one.upstream, Hedging::new(hedge))).collect();
+        let hedging = |hedge| {
+            backends
+                .iter()
+                .map(|one| (one.upstream, Hedging::new(hedge)))
+                .collect()
+        };
         Self {
             policy: route.retry.as_ref().map(Policy::new),
             hedging: route.hedge.as_ref().map_or_else(Vec::new, hedging),
@@ -63,7 +68,10 @@ impl Plan {
     }
 
     fn hedging(&self, upstream: Option<UpstreamId>) -> Option<&Hedging> {
-        self.hedging.iter().find(|(id, _)| Some(*id) == upstream).map(|(_, hedging)| hedging)
+        self.hedging
+            .iter()
+            .find(|(id, _)| Some(*id) == upstream)
+            .map(|(_, hedging)| hedging)
     }
 
     /// Whether endpoints are told which try it is.
@@ -154,10 +162,23 @@ impl Tries {
         // A stream that is refused may go again whatever its method, and its body is gone by then.
         prepared.keeps = hedged || taken || (http2 && may && plan.policy.is_some());
         let kept = prepared.keeps.then(|| {
-            let limit = plan.policy.as_ref().map_or(HEDGED_BODY, Policy::buffer_bytes);
+            let limit = plan
+                .policy
+                .as_ref()
+                .map_or(HEDGED_BODY, Policy::buffer_bytes);
             Kept::new(std::mem::take(&mut body), limit)
         });
-        Self { call, body, plan, tried: Tried::default(), retries: 0, may_reuse: true, taken, hedged, kept }
+        Self {
+            call,
+            body,
+            plan,
+            tried: Tried::default(),
+            retries: 0,
+            may_reuse: true,
+            taken,
+            hedged,
+            kept,
+        }
     }
 
     /// The next try.
@@ -174,9 +195,19 @@ impl Tries {
     }
 
     fn a_try(&self, picked: Picked, body: Body, turn: u32) -> Try {
-        let number = self.plan.counts().then(|| self.call.context.attempts.get() + 1);
+        let number = self
+            .plan
+            .counts()
+            .then(|| self.call.context.attempts.get() + 1);
         let Picked { pool, in_flight } = picked;
-        let one = Try { pool, in_flight: Some(in_flight), body, turn, number, may_reuse: self.may_reuse };
+        let one = Try {
+            pool,
+            in_flight: Some(in_flight),
+            body,
+            turn,
+            number,
+            may_reuse: self.may_reuse,
+        };
         one.attempt(&self.call).announce();
         one
     }
@@ -188,7 +219,10 @@ impl Tries {
     }
 
     /// One try, and another one at another endpoint when it takes long: `other`, when it is the one that ended.
-    #[expect(clippy::manual_async_fn, reason = "an async fn has room for its arguments twice")]
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn has room for its arguments twice"
+    )]
     fn hedge(
         &self,
         one: &mut Try,
@@ -226,7 +260,9 @@ impl Tries {
         asked: &Endpoint,
         hedging: &Hedging,
     ) -> Answered {
-        let Some(mut second) = self.second(asked, hedging) else { return first.await };
+        let Some(mut second) = self.second(asked, hedging) else {
+            return first.await;
+        };
         let (answered, won) = {
             let running = second.run(&self.call, self.plan.per_try, Instant::now());
             self.race(first.as_mut(), pin!(running)).await
@@ -245,7 +281,8 @@ impl Tries {
         let mut tried = Tried::default();
         tried.add(asked);
         let picked = self.call.upstream.pick(&tried, &self.call.context).ok()?;
-        if tried.has(picked.pool.endpoint()) || !hedging.spend() || !self.call.upstream.may_hedge() {
+        if tried.has(picked.pool.endpoint()) || !hedging.spend() || !self.call.upstream.may_hedge()
+        {
             return None;
         }
         let (body, turn) = kept.beside();
@@ -284,7 +321,9 @@ impl Tries {
     /// Why another try may end better.
     fn reason(&self, answered: &Answered) -> Option<Reason> {
         match (answered, &self.plan.policy) {
-            (Ok(answer), Some(policy)) => policy.after_answer(answer.status(), answer.headers(), self.taken),
+            (Ok(answer), Some(policy)) => {
+                policy.after_answer(answer.status(), answer.headers(), self.taken)
+            }
             (Ok(_), None) => None,
             (Err(failed), Some(policy)) => policy.after_failure(failed.failure, self.taken),
             (Err(failed), None) => retry::unasked(failed.failure),
@@ -313,13 +352,16 @@ impl Tries {
     }
 
     fn pause(&self, reason: Reason, answered: &Answered) -> Duration {
-        let Some(policy) = &self.plan.policy else { return Duration::ZERO };
+        let Some(policy) = &self.plan.policy else {
+            return Duration::ZERO;
+        };
         if matches!(reason, Reason::Unsent | Reason::Stale) {
             return Duration::ZERO; // an old connection says nothing about the endpoint
         }
         let pause = retry::pause(policy.backoff(), self.retries, fastrand::f64());
         let asked = answered.as_ref().ok();
-        let asked = asked.and_then(|answer| retry::retry_after(answer.headers(), SystemTime::now()));
+        let asked =
+            asked.and_then(|answer| retry::retry_after(answer.headers(), SystemTime::now()));
         asked.map_or(pause, |asked| pause.max(asked))
     }
 
@@ -370,23 +412,36 @@ fn poll_alone<'a>(
         *turn = Some(hedging.line.join(complete.max(started) + delay, cx));
         return Poll::Pending;
     }
-    turn.as_ref().map_or(Poll::Pending, |turn| turn.poll(cx).map(|()| None))
+    turn.as_ref()
+        .map_or(Poll::Pending, |turn| turn.poll(cx).map(|()| None))
 }
 
 /// How long a try that began at `started` has been waited for: from its last byte, or its begin when that is later.
 fn since_sent(context: &Context, started: Instant) -> Duration {
     context
         .request_complete()
-        .map_or(Duration::ZERO, |complete| context.now().saturating_duration_since(complete.max(started)))
+        .map_or(Duration::ZERO, |complete| {
+            context
+                .now()
+                .saturating_duration_since(complete.max(started))
+        })
 }
 
 impl Try {
     fn attempt<'a>(&'a self, call: &'a Call) -> Attempt<'a> {
-        Attempt { pool: &self.pool, call, may_reuse: self.may_reuse, number: self.number }
+        Attempt {
+            pool: &self.pool,
+            call,
+            may_reuse: self.may_reuse,
+            number: self.number,
+        }
     }
 
     /// Runs it, from `started` on, to the head of an answer, or until its time is over.
-    #[expect(clippy::manual_async_fn, reason = "an async fn has room for its arguments twice")]
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn has room for its arguments twice"
+    )]
     fn run(
         &mut self,
         call: &Call,
@@ -396,8 +451,12 @@ impl Try {
         async move {
             let context = &call.context;
             let answered = {
-                let attempt =
-                    Attempt { pool: &self.pool, call, may_reuse: self.may_reuse, number: self.number };
+                let attempt = Attempt {
+                    pool: &self.pool,
+                    call,
+                    may_reuse: self.may_reuse,
+                    number: self.number,
+                };
                 let mut running = pin!(attempt.run(&mut self.body, &mut self.in_flight));
                 poll_fn(|cx| {
                     if let Poll::Ready(answered) = running.as_mut().poll(cx) {
@@ -406,10 +465,15 @@ impl Try {
                     let Some((limit, complete)) = limit.zip(context.poll_complete(cx)) else {
                         return Poll::Pending;
                     };
-                    context.poll_deadline(complete.max(started) + limit, cx).map(|()| {
-                        context.timed_out.set(true); // tells what happened to the try that ends here
-                        Err(Failed { error: Error::BackendTimeout, failure: Failure::TimedOut })
-                    })
+                    context
+                        .poll_deadline(complete.max(started) + limit, cx)
+                        .map(|()| {
+                            context.timed_out.set(true); // tells what happened to the try that ends here
+                            Err(Failed {
+                                error: Error::BackendTimeout,
+                                failure: Failure::TimedOut,
+                            })
+                        })
                 })
                 .await
             };

@@ -95,8 +95,12 @@ impl KeyCell {
     fn load_configured(&self) {
         let keys = match &self.source {
             KeySource::Discovery(_) | KeySource::Url(..) => return,
-            KeySource::Text { jwks, .. } => KeySet::read(jwks.as_bytes()).map_err(|error| error.to_string()),
-            KeySource::Secret(secret) => KeySet::secret(secret.clone()).map_err(|error| error.to_string()),
+            KeySource::Text { jwks, .. } => {
+                KeySet::read(jwks.as_bytes()).map_err(|error| error.to_string())
+            }
+            KeySource::Secret(secret) => {
+                KeySet::secret(secret.clone()).map_err(|error| error.to_string())
+            }
         };
         match keys {
             Ok(keys) => self.load(keys),
@@ -106,7 +110,9 @@ impl KeyCell {
 
     /// Whether a provider of a new configuration may go on with these keys.
     pub(super) fn is_for(&self, provider: &JwtProvider) -> bool {
-        *self.name == *provider.name && self.issuer == provider.issuer && self.source == provider.keys
+        *self.name == *provider.name
+            && self.issuer == provider.issuer
+            && self.source == provider.keys
     }
 
     /// How its keys are fetched; `None` where they stand in the configuration.
@@ -120,9 +126,10 @@ impl KeyCell {
     /// Lets `read` see the keys; `None` when none were ever loaded, or the last ones are too old.
     pub(crate) fn with<R>(&self, read: impl FnOnce(Option<&KeySet>) -> R) -> R {
         let loaded: Guard<Option<Arc<Loaded>>> = self.keys.load();
-        let fresh = loaded
-            .as_ref()
-            .filter(|loaded| self.remote().is_none_or(|remote| loaded.since.elapsed() <= remote.max_stale));
+        let fresh = loaded.as_ref().filter(|loaded| {
+            self.remote()
+                .is_none_or(|remote| loaded.since.elapsed() <= remote.max_stale)
+        });
         read(fresh.map(|loaded| &loaded.keys))
     }
 
@@ -132,12 +139,19 @@ impl KeyCell {
         let Some(remote) = self.remote() else { return };
         let mut ended = self.fetches.ended.subscribe();
         let asked = self.fetches.ask(self.fetches.made.elapsed());
-        let _ = timeout(remote.timeout, ended.wait_for(|ended| asked.is_over(*ended))).await;
+        let _ = timeout(
+            remote.timeout,
+            ended.wait_for(|ended| asked.is_over(*ended)),
+        )
+        .await;
     }
 
     pub(super) fn load(&self, keys: KeySet) {
         self.counters.loaded(keys.len());
-        self.keys.store(Some(Arc::new(Loaded { keys, since: Instant::now() })));
+        self.keys.store(Some(Arc::new(Loaded {
+            keys,
+            since: Instant::now(),
+        })));
     }
 
     /// A fetch begins. There is only one at a time.
@@ -152,7 +166,12 @@ impl KeyCell {
 
     /// Waits until the first fetch has ended.
     pub(super) async fn first_fetch(&self) {
-        let _ = self.fetches.ended.subscribe().wait_for(|ended| *ended > 0).await;
+        let _ = self
+            .fetches
+            .ended
+            .subscribe()
+            .wait_for(|ended| *ended > 0)
+            .await;
     }
 
     /// Waits until a worker asks.
@@ -204,7 +223,10 @@ mod tests {
         let fetches = fetches();
         fetches.begun.store(1, SeqCst);
         let first = fetches.ask(Duration::ZERO);
-        assert!(first.is_over(2) && first.is_over(3) && !first.is_over(1), "{first:?}");
+        assert!(
+            first.is_over(2) && first.is_over(3) && !first.is_over(1),
+            "{first:?}"
+        );
         fetches.begun.store(2, SeqCst);
         assert_eq!(fetches.ask(ASKED_APART - Duration::from_millis(1)), first);
         let second = fetches.ask(ASKED_APART);
@@ -218,12 +240,20 @@ mod tests {
         assert_eq!(fetches.ask(Duration::ZERO), first);
         fetches.note.notified().await;
         let mut another = std::pin::pin!(fetches.note.notified());
-        assert!(std::future::poll_fn(|cx| Poll::Ready(another.as_mut().poll(cx))).await.is_pending());
+        assert!(
+            std::future::poll_fn(|cx| Poll::Ready(another.as_mut().poll(cx)))
+                .await
+                .is_pending()
+        );
     }
 
     #[test]
     fn numbers_of_fetches_wrap() {
         let asked = Asked::new(Duration::from_secs(1), (1 << 24) + 5);
-        assert!(asked.is_over((1 << 24) + 5) && asked.is_over(1 << 25 | 6) && !asked.is_over((1 << 24) + 4));
+        assert!(
+            asked.is_over((1 << 24) + 5)
+                && asked.is_over(1 << 25 | 6)
+                && !asked.is_over((1 << 24) + 4)
+        );
     }
 }

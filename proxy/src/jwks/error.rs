@@ -22,7 +22,9 @@ pub(super) enum FetchError {
     Timeout,
     #[error("{url} answered {status}")]
     Status { url: Uri, status: u16 },
-    #[error("{url} redirects to {location}, which is not followed: only the same host is, three times")]
+    #[error(
+        "{url} redirects to {location}, which is not followed: only the same host is, three times"
+    )]
     Redirect { url: Uri, location: String },
     #[error("{url} answered more than 1 MiB")]
     TooLarge { url: Uri },

@@ -32,7 +32,9 @@ pub(super) async fn fetch(
     resolver: &Resolver,
 ) -> Result<KeySet, FetchError> {
     let fetching = Fetch::begin(remote, trust, resolver)?.keys(cell);
-    timeout(remote.timeout, fetching).await.map_err(|_| FetchError::Timeout)?
+    timeout(remote.timeout, fetching)
+        .await
+        .map_err(|_| FetchError::Timeout)?
 }
 
 /// Whom to believe, made when it is first needed.
@@ -52,8 +54,18 @@ impl<'a> Fetch<'a> {
         trust: &'a mut Trust,
         resolver: &'a Resolver,
     ) -> Result<Self, FetchError> {
-        let bearer = remote.bearer_token.as_ref().map(bearer).transpose().map_err(FetchError::Credentials)?;
-        Ok(Self { remote, trust, resolver, bearer })
+        let bearer = remote
+            .bearer_token
+            .as_ref()
+            .map(bearer)
+            .transpose()
+            .map_err(FetchError::Credentials)?;
+        Ok(Self {
+            remote,
+            trust,
+            resolver,
+            bearer,
+        })
     }
 
     async fn keys(mut self, cell: &KeyCell) -> Result<KeySet, FetchError> {
@@ -75,7 +87,10 @@ impl<'a> Fetch<'a> {
 
     /// OpenID Connect Discovery 1.0 section 4: `jwks_uri` of a document that names this very issuer.
     async fn discover(&mut self, issuer: &str) -> Result<Uri, FetchError> {
-        let text = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
+        let text = format!(
+            "{}/.well-known/openid-configuration",
+            issuer.trim_end_matches('/')
+        );
         let url = text.parse().map_err(|_| FetchError::Discovery {
             url: Uri::default(),
             why: format!("the issuer {issuer:?} is no URL"),
@@ -91,14 +106,19 @@ impl<'a> Fetch<'a> {
             if !encrypted && !self.remote.allow_insecure {
                 return Err(FetchError::Insecure { url });
             }
-            let tls = if encrypted { Some(self.trust.of(self.remote, &url)?) } else { None };
+            let tls = if encrypted {
+                Some(self.trust.of(self.remote, &url)?)
+            } else {
+                None
+            };
             let bearer = self.bearer.clone().filter(|_| encrypted);
             let answer = http::get(&url, tls, bearer, self.resolver).await?;
             match answer.status {
                 200 => return Ok((url, answer.body)),
                 301 | 302 | 303 | 307 | 308 => {
                     let location = answer.location.unwrap_or_default();
-                    url = followed(&url, &location).ok_or(FetchError::Redirect { url, location })?;
+                    url =
+                        followed(&url, &location).ok_or(FetchError::Redirect { url, location })?;
                 }
                 status => return Err(FetchError::Status { url, status }),
             }
@@ -115,7 +135,10 @@ impl Trust {
         }
         let host = url.host().unwrap_or_default().to_owned();
         let made = tls::client::trusting(&remote.ca_certificates);
-        let made = made.map_err(|error| FetchError::Tls { host, source: error.into() })?;
+        let made = made.map_err(|error| FetchError::Tls {
+            host,
+            source: error.into(),
+        })?;
         Ok(Arc::clone(self.0.insert(made)))
     }
 }
@@ -126,8 +149,13 @@ fn bearer(source: &SecretSource) -> io::Result<HeaderValue> {
         SecretSource::File(path) => std::fs::read(path)?,
         SecretSource::Env { value, .. } => value.expose().to_vec(),
     };
-    let mut value = HeaderValue::from_bytes(&[b"Bearer ", secret.trim_ascii()].concat())
-        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it has bytes that no header may have"))?;
+    let mut value =
+        HeaderValue::from_bytes(&[b"Bearer ", secret.trim_ascii()].concat()).map_err(|_| {
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                "it has bytes that no header may have",
+            )
+        })?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -147,11 +175,19 @@ fn followed(url: &Uri, location: &str) -> Option<Uri> {
         }
         _ => location.parse().ok()?,
     };
-    let port = |uri: &Uri| uri.port_u16().or_else(|| Some(if is_https(uri) { 443 } else { 80 }));
+    let port = |uri: &Uri| {
+        uri.port_u16()
+            .or_else(|| Some(if is_https(uri) { 443 } else { 80 }))
+    };
     let same = target.scheme() == url.scheme()
-        && target.host().zip(url.host()).is_some_and(|(a, b)| a.eq_ignore_ascii_case(b))
+        && target
+            .host()
+            .zip(url.host())
+            .is_some_and(|(a, b)| a.eq_ignore_ascii_case(b))
         && port(&target) == port(url)
-        && !target.authority().is_some_and(|authority| authority.as_str().contains('@'));
+        && !target
+            .authority()
+            .is_some_and(|authority| authority.as_str().contains('@'));
     same.then_some(target)
 }
 
@@ -159,13 +195,23 @@ fn followed(url: &Uri, location: &str) -> Option<Uri> {
 fn jwks_uri(document: &[u8], issuer: &str) -> Result<Uri, String> {
     let json = Json::parse(document, MAX_DEPTH).map_err(|error| error.to_string())?;
     let object = json.as_object().ok_or("it is no JSON object")?;
-    let text = |name| object.get(name).and_then(Json::as_str).ok_or_else(|| format!("it has no {name}"));
+    let text = |name| {
+        object
+            .get(name)
+            .and_then(Json::as_str)
+            .ok_or_else(|| format!("it has no {name}"))
+    };
     let told = text("issuer")?;
     if told != issuer {
-        return Err(format!("its issuer is {told:?} and not {issuer:?}; they must be equal byte by byte"));
+        return Err(format!(
+            "its issuer is {told:?} and not {issuer:?}; they must be equal byte by byte"
+        ));
     }
     let uri = text("jwks_uri")?;
-    let parsed = uri.parse::<Uri>().ok().filter(|uri| uri.host().is_some() && uri.scheme().is_some());
+    let parsed = uri
+        .parse::<Uri>()
+        .ok()
+        .filter(|uri| uri.host().is_some() && uri.scheme().is_some());
     parsed.ok_or_else(|| format!("its jwks_uri {uri:?} is no URL"))
 }
 
@@ -180,7 +226,10 @@ mod tests {
         for (location, expected) in [
             ("/v2/keys?b=2", Some("https://id.example/v2/keys?b=2")),
             ("https://id.example/other", Some("https://id.example/other")),
-            ("https://ID.example:443/other", Some("https://ID.example:443/other")),
+            (
+                "https://ID.example:443/other",
+                Some("https://ID.example:443/other"),
+            ),
             ("https://id.example:8443/other", None),
             ("http://id.example/other", None),
             ("https://evil.example/keys", None),
@@ -205,13 +254,28 @@ mod tests {
                 r#"{"issuer":"https://id.example/","jwks_uri":"https://keys.example/k","x":[{"y":1}]}"#,
                 Ok("https://keys.example/k"),
             ),
-            (r#"{"issuer":"https://id.example","jwks_uri":"https://keys.example/k"}"#, Err("byte by byte")),
-            (r#"{"issuer":"https://evil.example/","jwks_uri":"https://keys.example/k"}"#, Err("evil")),
+            (
+                r#"{"issuer":"https://id.example","jwks_uri":"https://keys.example/k"}"#,
+                Err("byte by byte"),
+            ),
+            (
+                r#"{"issuer":"https://evil.example/","jwks_uri":"https://keys.example/k"}"#,
+                Err("evil"),
+            ),
             (r#"{"jwks_uri":"https://keys.example/k"}"#, Err("no issuer")),
             (r#"{"issuer":"https://id.example/"}"#, Err("no jwks_uri")),
-            (r#"{"issuer":"https://id.example/","jwks_uri":7}"#, Err("no jwks_uri")),
-            (r#"{"issuer":"https://id.example/","jwks_uri":"/keys"}"#, Err("no URL")),
-            (r#"{"issuer":"a","issuer":"https://id.example/","jwks_uri":"https://k.example/k"}"#, Err("")),
+            (
+                r#"{"issuer":"https://id.example/","jwks_uri":7}"#,
+                Err("no jwks_uri"),
+            ),
+            (
+                r#"{"issuer":"https://id.example/","jwks_uri":"/keys"}"#,
+                Err("no URL"),
+            ),
+            (
+                r#"{"issuer":"a","issuer":"https://id.example/","jwks_uri":"https://k.example/k"}"#,
+                Err(""),
+            ),
             ("[]", Err("no JSON object")),
             ("<!doctype html>", Err("")),
             ("", Err("")),

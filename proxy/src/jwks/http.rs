@@ -35,30 +35,59 @@ pub(super) async fn get(
     bearer: Option<HeaderValue>,
     resolver: &Resolver,
 ) -> Result<Answer, FetchError> {
-    let host = url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
-    let port = url.port_u16().unwrap_or_else(|| if tls.is_some() { 443 } else { 80 });
+    let host = url
+        .host()
+        .unwrap_or_default()
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .to_owned();
+    let port = url
+        .port_u16()
+        .unwrap_or_else(|| if tls.is_some() { 443 } else { 80 });
     let connected = async { race::connect(resolver.sockets(&host, port).await?).await };
-    let (stream, _) = connected.await.map_err(|source| FetchError::Connect { host: host.clone(), source })?;
-    let Some(tls) = tls else { return exchange(url, stream, bearer).await };
+    let (stream, _) = connected.await.map_err(|source| FetchError::Connect {
+        host: host.clone(),
+        source,
+    })?;
+    let Some(tls) = tls else {
+        return exchange(url, stream, bearer).await;
+    };
     let name = ServerName::try_from(host.clone()).map_err(io::Error::other);
     let encrypted = match name {
         Ok(name) => TlsConnector::from(tls).connect(name, stream).await,
         Err(error) => Err(error),
     };
-    exchange(url, encrypted.map_err(|source| FetchError::Tls { host, source })?, bearer).await
+    exchange(
+        url,
+        encrypted.map_err(|source| FetchError::Tls { host, source })?,
+        bearer,
+    )
+    .await
 }
 
-async fn exchange<S>(url: &Uri, stream: S, bearer: Option<HeaderValue>) -> Result<Answer, FetchError>
+async fn exchange<S>(
+    url: &Uri,
+    stream: S,
+    bearer: Option<HeaderValue>,
+) -> Result<Answer, FetchError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let protocol = |source| FetchError::Protocol { url: url.clone(), source };
+    let protocol = |source| FetchError::Protocol {
+        url: url.clone(),
+        source,
+    };
     let mut builder = http1::Builder::new();
     builder.max_buf_size(HEAD_BYTES);
-    let (mut sender, connection) =
-        builder.handshake::<_, Empty<Bytes>>(TokioIo::new(stream)).await.map_err(protocol)?;
+    let (mut sender, connection) = builder
+        .handshake::<_, Empty<Bytes>>(TokioIo::new(stream))
+        .await
+        .map_err(protocol)?;
     let driven = Driven(tokio::spawn(async move { drop(connection.await) }));
-    let response = sender.send_request(request(url, bearer)).await.map_err(protocol)?;
+    let response = sender
+        .send_request(request(url, bearer))
+        .await
+        .map_err(protocol)?;
     let answer = read(url, response).await;
     drop(driven);
     answer
@@ -82,7 +111,10 @@ fn request(url: &Uri, bearer: Option<HeaderValue>) -> Request<Empty<Bytes>> {
     if let Ok(host) = HeaderValue::from_str(authority) {
         headers.insert(header::HOST, host);
     }
-    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json, application/jwk-set+json"));
+    headers.insert(
+        header::ACCEPT,
+        HeaderValue::from_static("application/json, application/jwk-set+json"),
+    );
     headers.insert(
         header::USER_AGENT,
         HeaderValue::from_static(concat!("outrigger/", env!("CARGO_PKG_VERSION"))),
@@ -96,14 +128,23 @@ fn request(url: &Uri, bearer: Option<HeaderValue>) -> Request<Empty<Bytes>> {
 
 async fn read(url: &Uri, response: Response<Incoming>) -> Result<Answer, FetchError> {
     let (head, mut incoming) = response.into_parts();
-    let location = head.headers.get(header::LOCATION).and_then(|location| location.to_str().ok());
-    let mut answer =
-        Answer { status: head.status.as_u16(), location: location.map(str::to_owned), body: Vec::new() };
+    let location = head
+        .headers
+        .get(header::LOCATION)
+        .and_then(|location| location.to_str().ok());
+    let mut answer = Answer {
+        status: head.status.as_u16(),
+        location: location.map(str::to_owned),
+        body: Vec::new(),
+    };
     if answer.status != 200 {
         return Ok(answer); // nobody reads what it says
     }
     while let Some(frame) = incoming.frame().await {
-        let frame = frame.map_err(|source| FetchError::Protocol { url: url.clone(), source })?;
+        let frame = frame.map_err(|source| FetchError::Protocol {
+            url: url.clone(),
+            source,
+        })?;
         let data = frame.into_data().unwrap_or_default();
         if answer.body.len() + data.len() > MAX_BYTES {
             return Err(FetchError::TooLarge { url: url.clone() });

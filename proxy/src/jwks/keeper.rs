@@ -25,7 +25,10 @@ const LAST_RETRY: Duration = Duration::from_secs(60);
 pub(crate) fn cells(config: &Config, old: &[Arc<KeyCell>], metrics: &Metrics) -> Vec<Arc<KeyCell>> {
     let cell = |provider: &JwtProvider| {
         let kept = old.iter().find(|cell| cell.is_for(provider));
-        kept.map_or_else(|| Arc::new(KeyCell::new(provider, metrics.jwks(&provider.name))), Arc::clone)
+        kept.map_or_else(
+            || Arc::new(KeyCell::new(provider, metrics.jwks(&provider.name))),
+            Arc::clone,
+        )
     };
     config.jwt_providers.iter().map(cell).collect()
 }
@@ -50,19 +53,29 @@ impl Drop for Keeper {
 impl Keepers {
     /// None yet; hosts are looked up as those of upstreams are.
     pub(crate) fn new(resolver: &Arc<Resolver>) -> Self {
-        Self { resolver: Arc::clone(resolver), all: Vec::new() }
+        Self {
+            resolver: Arc::clone(resolver),
+            all: Vec::new(),
+        }
     }
 
     /// Begins to fetch for cells that nobody fetches for yet, and waits at most for `limit` until each of them was
     /// tried once: called before a configuration is published, so that the first requests find keys.
     pub(crate) async fn begin(&mut self, cells: &[Arc<KeyCell>], limit: Duration) {
         let is_new = |cell: &&Arc<KeyCell>| {
-            cell.remote().is_some() && !self.all.iter().any(|keeper| Arc::ptr_eq(&keeper.cell, cell))
+            cell.remote().is_some()
+                && !self
+                    .all
+                    .iter()
+                    .any(|keeper| Arc::ptr_eq(&keeper.cell, cell))
         };
         let new: Vec<Arc<KeyCell>> = cells.iter().filter(is_new).cloned().collect();
         self.all.extend(new.iter().map(|cell| {
             let task = tokio::spawn(keep(Arc::clone(cell), Arc::clone(&self.resolver)));
-            Keeper { cell: Arc::clone(cell), task }
+            Keeper {
+                cell: Arc::clone(cell),
+                task,
+            }
         }));
         let _ = timeout(limit, async {
             for cell in &new {
@@ -74,7 +87,8 @@ impl Keepers {
 
     /// Ends the fetches for cells that the published configuration does not have.
     pub(crate) fn keep_only(&mut self, cells: &[Arc<KeyCell>]) {
-        self.all.retain(|keeper| cells.iter().any(|cell| Arc::ptr_eq(cell, &keeper.cell)));
+        self.all
+            .retain(|keeper| cells.iter().any(|cell| Arc::ptr_eq(cell, &keeper.cell)));
     }
 }
 
@@ -133,11 +147,18 @@ mod tests {
         let seconds = [600, 1, 2, 4, 8, 16, 32, 60, 60, 60];
         for (failures, expected) in (0..).zip(seconds) {
             for _ in 0..100 {
-                let pause = pause(Duration::from_secs(600), failures).as_secs_f64() / f64::from(expected);
-                assert!((0.9..=1.1).contains(&pause), "{failures} failures: {pause} of {expected} s");
+                let pause =
+                    pause(Duration::from_secs(600), failures).as_secs_f64() / f64::from(expected);
+                assert!(
+                    (0.9..=1.1).contains(&pause),
+                    "{failures} failures: {pause} of {expected} s"
+                );
             }
         }
         assert!(pause(Duration::from_secs(600), u32::MAX) <= Duration::from_secs(66));
-        assert!(pause(Duration::from_secs(5), 9) <= Duration::from_millis(5_500), "never rarer than without");
+        assert!(
+            pause(Duration::from_secs(5), 9) <= Duration::from_millis(5_500),
+            "never rarer than without"
+        );
     }
 }

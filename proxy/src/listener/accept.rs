@@ -61,7 +61,9 @@ pub(crate) async fn run(
 ) {
     let socket = match TcpListener::from_std(socket) {
         Ok(socket) => socket,
-        Err(error) => return tracing::error!(listener = %listener.shared.name, %error, "cannot accept"),
+        Err(error) => {
+            return tracing::error!(listener = %listener.shared.name, %error, "cannot accept");
+        }
     };
     let descriptors = spared_from();
     let mut stopped = pin!(listener.stop.notified());
@@ -116,23 +118,45 @@ fn spared_from() -> i32 {
 /// all are busy.
 fn spare_descriptors(listeners: &Listeners) -> bool {
     let listeners = listeners.all();
-    if listeners.iter().any(|one| one.shared.ledger().leaving() > 0) {
+    if listeners
+        .iter()
+        .any(|one| one.shared.ledger().leaving() > 0)
+    {
         return true;
     }
-    let open: usize = listeners.iter().map(|one| one.shared.open_connections()).sum();
+    let open: usize = listeners
+        .iter()
+        .map(|one| one.shared.open_connections())
+        .sum();
     let most = share(open).max(SPARE);
-    let mut idle: Vec<_> =
-        listeners.iter().flat_map(|one| one.shared.ledger().idle(ListenerShared::now())).collect();
+    let mut idle: Vec<_> = listeners
+        .iter()
+        .flat_map(|one| one.shared.ledger().idle(ListenerShared::now()))
+        .collect();
     idle.sort_unstable();
-    let Some(until) = idle.get(..most).unwrap_or(&idle).last().copied() else { return false };
-    let count = Count { most, fresh: most, until };
-    let make_room =
-        |one: &ListenerShared| one.ledger().make_room(Limit::Descriptors, count, ListenerShared::now());
-    listeners.iter().filter(|one| make_room(&one.shared) > 0).count() > 0
+    let Some(until) = idle.get(..most).unwrap_or(&idle).last().copied() else {
+        return false;
+    };
+    let count = Count {
+        most,
+        fresh: most,
+        until,
+    };
+    let make_room = |one: &ListenerShared| {
+        one.ledger()
+            .make_room(Limit::Descriptors, count, ListenerShared::now())
+    };
+    listeners
+        .iter()
+        .filter(|one| make_room(&one.shared) > 0)
+        .count()
+        > 0
 }
 
 fn lacks_descriptors(error: &io::Error) -> bool {
-    [Errno::MFILE, Errno::NFILE].iter().any(|lacks| error.raw_os_error() == Some(lacks.raw_os_error()))
+    [Errno::MFILE, Errno::NFILE]
+        .iter()
+        .any(|lacks| error.raw_os_error() == Some(lacks.raw_os_error()))
 }
 
 /// Tells it, now if it is the first one, else all together.
@@ -145,7 +169,9 @@ fn accept_failed(shared: &Arc<ListenerShared>, error: &io::Error) {
     tokio::task::spawn_local(async move {
         loop {
             sleep(SILENCE).await;
-            let Some(times) = shared.failures.take() else { return };
+            let Some(times) = shared.failures.take() else {
+                return;
+            };
             tracing::warn!(listener = %shared.name, times, "accept failed again in the last ten seconds");
         }
     });
@@ -153,7 +179,11 @@ fn accept_failed(shared: &Arc<ListenerShared>, error: &io::Error) {
 
 fn connection_limit(worker: &Worker, listener: &ListenerLocal) -> usize {
     let (view, id) = listener.current(worker);
-    view.config().listener(id).limits.connections.unwrap_or(listener.shared.default_connections)
+    view.config()
+        .listener(id)
+        .limits
+        .connections
+        .unwrap_or(listener.shared.default_connections)
 }
 
 fn accept_queued(worker: &Rc<Worker>, listener: &Rc<ListenerLocal>, socket: &TcpListener) {
@@ -166,7 +196,10 @@ fn accept_queued(worker: &Rc<Worker>, listener: &Rc<ListenerLocal>, socket: &Tcp
 fn begin(worker: &Rc<Worker>, listener: &Rc<ListenerLocal>, stream: TcpStream, peer: SocketAddr) {
     if let Some(arrival) = Arrival::new(worker, listener, peer) {
         let connection = arrival.live(stream);
-        debug_assert!(size_of_val(&connection) <= 2048, "an idle connection costs this much");
+        debug_assert!(
+            size_of_val(&connection) <= 2048,
+            "an idle connection costs this much"
+        );
         tokio::task::spawn_local(connection);
     }
 }

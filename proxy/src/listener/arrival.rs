@@ -54,7 +54,11 @@ struct Arrived {
 
 impl Arrival {
     /// A connection that was just accepted; `None` for one that is not let in.
-    pub(super) fn new(worker: &Rc<Worker>, listener: &Rc<ListenerLocal>, peer: SocketAddr) -> Option<Self> {
+    pub(super) fn new(
+        worker: &Rc<Worker>,
+        listener: &Rc<ListenerLocal>,
+        peer: SocketAddr,
+    ) -> Option<Self> {
         let permit = Permit::new(&listener.shared);
         let mut arrival = Self {
             worker: Rc::clone(worker),
@@ -89,7 +93,10 @@ impl Arrival {
         if is_trusted(model, self.peer) {
             return Admission::Granted;
         }
-        let admission = self.place.permit.admit(self.peer, model.limits.connections_per_address, new);
+        let admission =
+            self.place
+                .permit
+                .admit(self.peer, model.limits.connections_per_address, new);
         if matches!(admission, Admission::Refused) {
             self.refused();
         }
@@ -102,7 +109,9 @@ impl Arrival {
 
     /// Waits for the place that others make, if it must; whether it is let in.
     async fn admitted(&mut self) -> bool {
-        let Some(mut waiting) = self.waiting.take() else { return true };
+        let Some(mut waiting) = self.waiting.take() else {
+            return true;
+        };
         let deadline = Waiting::deadline();
         loop {
             if !waiting.over(deadline).await {
@@ -131,7 +140,10 @@ impl Arrival {
                 return Poll::Ready(());
             }
             match watch.cut_at() {
-                Some(end) => cut.get_or_insert_with(|| Box::pin(sleep_until(end))).as_mut().poll(cx),
+                Some(end) => cut
+                    .get_or_insert_with(|| Box::pin(sleep_until(end)))
+                    .as_mut()
+                    .poll(cx),
                 None => Poll::Pending,
             }
         })
@@ -149,7 +161,9 @@ impl Arrival {
             })
             .await
         };
-        let Some(Arrived { client, io, spoken }) = arrived else { return };
+        let Some(Arrived { client, io, spoken }) = arrived else {
+            return;
+        };
         let mut connection = pin!(protocol::serve(Rc::clone(&client), io, spoken));
         poll_fn(|cx| {
             client.hear();
@@ -162,7 +176,10 @@ impl Arrival {
     async fn arrive(mut self, mut stream: TcpStream) -> Option<Arrived> {
         let (view, id) = self.listener.current(&self.worker);
         let model = view.config().listener(id);
-        let deadline = model.timeouts.tls_handshake.map(|limit| Instant::now() + limit);
+        let deadline = model
+            .timeouts
+            .tls_handshake
+            .map(|limit| Instant::now() + limit);
         let has_header = model.proxy_protocol;
         drop(view);
         if self.waiting.is_some() && !Box::pin(self.admitted()).await {
@@ -179,14 +196,27 @@ impl Arrival {
         let (io, secured, spoken) = match tls {
             None => (ClientIo::plain(wire), None, Spoken::Unknown),
             Some(tls) => {
-                let parties = Parties { worker: &self.worker, listener: &self.listener, peer: self.peer };
+                let parties = Parties {
+                    worker: &self.worker,
+                    listener: &self.listener,
+                    peer: self.peer,
+                };
                 // Boxed: a connection is seldom in its handshake, and would have the room for it all its life.
-                let Shaken { io, secured, spoken } =
-                    Box::pin(handshake::shake(parties, &tls, wire, deadline)).await?;
+                let Shaken {
+                    io,
+                    secured,
+                    spoken,
+                } = Box::pin(handshake::shake(parties, &tls, wire, deadline)).await?;
                 (io, Some(secured), spoken)
             }
         };
-        let client = Rc::new(Client::new(self.worker, self.place, self.peer, secured, self.watch));
+        let client = Rc::new(Client::new(
+            self.worker,
+            self.place,
+            self.peer,
+            secured,
+            self.watch,
+        ));
         Some(Arrived { client, io, spoken })
     }
 
@@ -225,5 +255,8 @@ impl Arrival {
 }
 
 fn is_trusted(model: &Listener, address: IpAddr) -> bool {
-    model.trusted_cidrs.iter().any(|range| range.contains(address))
+    model
+        .trusted_cidrs
+        .iter()
+        .any(|range| range.contains(address))
 }

@@ -69,12 +69,17 @@ pub(super) async fn shake(
             return None;
         }
     }
-    let accept = TlsAcceptor::from(Arc::clone(&tls.config)).accept(wire).into_fallible();
+    let accept = TlsAcceptor::from(Arc::clone(&tls.config))
+        .accept(wire)
+        .into_fallible();
     let (shaken, seen) = verify::seeing(before(deadline, accept)).await;
     match shaken {
         Some(Ok(stream)) => parties.shaken(tls, Box::new(stream), seen.identity),
         Some(Err((error, wire))) => {
-            let said = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()).cloned();
+            let said = error
+                .get_ref()
+                .and_then(|inner| inner.downcast_ref::<Error>())
+                .cloned();
             parties.failed(failure::of_io(&error), said, seen.certificate);
             // The alert that says why is on its way; closing over what the client still sends would destroy it.
             http1::linger(ClientIo::plain(wire)).await;
@@ -89,7 +94,12 @@ pub(super) async fn shake(
 
 impl Parties<'_> {
     /// Who the client is, once the library is content.
-    fn shaken(&self, tls: &Tls, stream: Box<TlsStream<Wire>>, seen: Option<Identity>) -> Option<Shaken> {
+    fn shaken(
+        &self,
+        tls: &Tls,
+        stream: Box<TlsStream<Wire>>,
+        seen: Option<Identity>,
+    ) -> Option<Shaken> {
         let session = stream.get_ref().1;
         let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
         let chain: Vec<_> = session.peer_certificates().unwrap_or_default().to_vec();
@@ -100,11 +110,19 @@ impl Parties<'_> {
         };
         match identity {
             Ok(identity) => {
-                self.count(if resumed { Handshake::Resumed } else { Handshake::Full });
+                self.count(if resumed {
+                    Handshake::Resumed
+                } else {
+                    Handshake::Full
+                });
                 let (name, spoken) = (session.server_name(), spoken(session));
                 let by = tls.certificates.choose(name).uris.first().cloned();
                 let secured = Secured::new(chain, identity, name, by, tls.trust.clone());
-                Some(Shaken { io: ClientIo::tls(stream), secured, spoken })
+                Some(Shaken {
+                    io: ClientIo::tls(stream),
+                    secured,
+                    spoken,
+                })
             }
             Err(error) => {
                 self.failed(failure::of(&error), Some(error), chain.into_iter().next());
@@ -118,10 +136,22 @@ impl Parties<'_> {
         self.listener.shared.counters.handshakes.count(end);
     }
 
-    fn failed(&self, failure: Failure, error: Option<Error>, certificate: Option<CertificateDer<'static>>) {
+    fn failed(
+        &self,
+        failure: Failure,
+        error: Option<Error>,
+        certificate: Option<CertificateDer<'static>>,
+    ) {
         self.count(Handshake::Failed(failure));
         let listener = Arc::clone(&self.listener.shared.name);
-        self.worker.notes.leave(Note { listener, peer: self.peer, failure, error, certificate, live: false });
+        self.worker.notes.leave(Note {
+            listener,
+            peer: self.peer,
+            failure,
+            error,
+            certificate,
+            live: false,
+        });
     }
 }
 

@@ -31,7 +31,9 @@ impl Listeners {
 
     /// A new one.
     pub(crate) fn open(&self, local: &Rc<ListenerLocal>) {
-        self.open.borrow_mut().insert(local.shared.id, Rc::clone(local));
+        self.open
+            .borrow_mut()
+            .insert(local.shared.id, Rc::clone(local));
     }
 
     /// A reload has removed a listener.

@@ -44,7 +44,9 @@ pub(crate) async fn serve(client: Rc<Client>, mut io: ClientIo, spoken: Spoken) 
     client.works();
     let sniff = sniff(&mut io, &mut front, spoken);
     let protocol = match timeouts.request_headers {
-        Some(limit) => timeout_at(Instant::now() + limit, sniff).await.unwrap_or(Ok(Protocol::TooSlow)),
+        Some(limit) => timeout_at(Instant::now() + limit, sniff)
+            .await
+            .unwrap_or(Ok(Protocol::TooSlow)),
         None => sniff.await,
     };
     io.put_back(front.freeze());
@@ -98,7 +100,11 @@ async fn sniff(io: &mut ClientIo, front: &mut BytesMut, spoken: Spoken) -> io::R
     loop {
         let common = front.len().min(PREFACE.len());
         if front[..common] != PREFACE[..common] {
-            return Ok(if spoken == Spoken::Http2 { Protocol::Http2 } else { Protocol::Http1 });
+            return Ok(if spoken == Spoken::Http2 {
+                Protocol::Http2
+            } else {
+                Protocol::Http1
+            });
         }
         if common == PREFACE.len() {
             return Ok(Protocol::Http2);

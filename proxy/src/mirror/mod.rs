@@ -65,7 +65,13 @@ impl MirrorStep {
         let to = BoxService::new(forward::service(config, route, &[backend], upstreams));
         let limit = route.timeouts.request.unwrap_or(LIMIT);
         let (share, in_flight) = (mirror.percent, Cell::new(0));
-        Some(Self(Rc::new(Mirror { to, share, limit, in_flight, counters })))
+        Some(Self(Rc::new(Mirror {
+            to,
+            share,
+            limit,
+            in_flight,
+            counters,
+        })))
     }
 }
 
@@ -96,7 +102,10 @@ impl Mirror {
             return None;
         }
         self.in_flight.set(self.in_flight.get() + 1);
-        Some(Copy { mirror: Rc::clone(self), request: head_of(request) })
+        Some(Copy {
+            mirror: Rc::clone(self),
+            request: head_of(request),
+        })
     }
 }
 
@@ -113,23 +122,46 @@ fn head_of(request: &Request) -> Request {
     head.version = from.version;
     head.headers = from.headers.clone();
     head.headers.remove(header::EXPECT); // the body goes at once
-    let context = Exchange::begin(Instant::now(), told.client_address.get(), None, Alarm::default());
+    let context = Exchange::begin(
+        Instant::now(),
+        told.client_address.get(),
+        None,
+        Alarm::default(),
+    );
     context.is_grpc.set(told.is_grpc.get());
     context.complete_request(context.started);
     if let Some(hop) = told.hop.get() {
-        let _ = context.hop.set(Hop { te_trailers: hop.te_trailers, upgrade: None });
+        let _ = context.hop.set(Hop {
+            te_trailers: hop.te_trailers,
+            upgrade: None,
+        });
     }
-    Request { head: Box::new(head), body: Body::Empty, context }
+    Request {
+        head: Box::new(head),
+        body: Body::Empty,
+        context,
+    }
 }
 
 impl Copy {
     /// Sends it, with this body, and throws away what comes back.
     fn send(mut self, body: Bytes) {
-        self.request.body = if body.is_empty() { Body::Empty } else { Body::Full(body) };
+        self.request.body = if body.is_empty() {
+            Body::Empty
+        } else {
+            Body::Full(body)
+        };
         tokio::task::spawn_local(async move {
             let head = Box::new(http::Request::new(()).into_parts().0);
             let context = Rc::clone(&self.request.context);
-            let request = std::mem::replace(&mut self.request, Request { head, body: Body::Empty, context });
+            let request = std::mem::replace(
+                &mut self.request,
+                Request {
+                    head,
+                    body: Body::Empty,
+                    context,
+                },
+            );
             let answered = timeout(self.mirror.limit, async {
                 drain(self.mirror.to.answer(request).await?.into_body()).await;
                 Ok::<_, Error>(())

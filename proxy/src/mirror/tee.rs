@@ -20,7 +20,11 @@ pub(super) struct Tee {
 
 impl Tee {
     pub(super) fn wrap(inner: Body, copy: Copy) -> Body {
-        Body::boxed(Self { inner, copy: Some(copy), kept: BytesMut::new() })
+        Body::boxed(Self {
+            inner,
+            copy: Some(copy),
+            kept: BytesMut::new(),
+        })
     }
 
     fn keep(&mut self, data: &Bytes) {

@@ -4,7 +4,8 @@
 //! tries again now and then; so an outage costs no request more than one `redis.timeout`.
 
 use std::{
-    cell::Cell, collections::VecDeque, fmt::Display, future::pending, io, rc::Rc, sync::Arc, time::Duration,
+    cell::Cell, collections::VecDeque, fmt::Display, future::pending, io, rc::Rc, sync::Arc,
+    time::Duration,
 };
 
 use bytes::BytesMut;
@@ -88,9 +89,19 @@ impl Client {
     /// A client without connection; it opens one when it is first asked.
     pub(crate) fn new(server: Arc<Service>, model: Redis, counters: Arc<RedisCounters>) -> Self {
         let (questions, queue) = mpsc::channel(QUESTIONS);
-        let state =
-            Rc::new(State { down: Cell::new(None), backoff: Cell::new(BACKOFF.0), told: Cell::new(false) });
-        Self { server, model, counters, questions, state, idle: Cell::new(Some(queue)) }
+        let state = Rc::new(State {
+            down: Cell::new(None),
+            backoff: Cell::new(BACKOFF.0),
+            told: Cell::new(false),
+        });
+        Self {
+            server,
+            model,
+            counters,
+            questions,
+            state,
+            idle: Cell::new(Some(queue)),
+        }
     }
 
     /// Whether a new configuration may go on with it.
@@ -110,11 +121,20 @@ impl Client {
         }
         if let Some(queue) = self.idle.take() {
             let (server, model) = (Arc::clone(&self.server), self.model.clone());
-            let driver = Driver { server, model, state: Rc::clone(&self.state) };
+            let driver = Driver {
+                server,
+                model,
+                state: Rc::clone(&self.state),
+            };
             tokio::task::spawn_local(driver.run(queue));
         }
         let (answer, asked) = oneshot::channel();
-        let question = Question { bucket, answer, again: false, whole: false };
+        let question = Question {
+            bucket,
+            answer,
+            again: false,
+            whole: false,
+        };
         Asked(self.questions.try_send(question).is_ok().then_some(asked))
     }
 
@@ -152,7 +172,8 @@ impl State {
     /// Nobody tries for a while.
     fn put_off(&self, now: Instant) {
         let wait = self.backoff.get();
-        self.down.set(Some(now + wait.mul_f64(0.5 + fastrand::f64())));
+        self.down
+            .set(Some(now + wait.mul_f64(0.5 + fastrand::f64())));
         self.backoff.set((wait * 2).min(BACKOFF.1));
     }
 
@@ -198,7 +219,8 @@ impl Driver {
                 // Closed while nothing was wrong: what was asked in the meantime is asked once more.
                 End::Closed => {
                     open.retain(|question| !question.again && !question.answer.is_closed());
-                    open.iter_mut().for_each(|question| (question.again, question.whole) = (true, false));
+                    open.iter_mut()
+                        .for_each(|question| (question.again, question.whole) = (true, false));
                 }
                 End::Failed(error) => {
                     self.state.tell(&self.server.endpoint, &error);
@@ -214,10 +236,18 @@ impl Driver {
     /// Opens a connection, says who asks, and has the script loaded.
     async fn connect(&self) -> Result<Link, End> {
         let opening = async {
-            let secure =
-                self.server.tls.as_ref().map(|connector| Secure { connector, spoken: Spoken::Other });
-            let stream = connect(&self.server.endpoint, secure, self.model.timeout).await?.stream;
-            let mut link = Link { stream, buffer: BytesMut::new(), sha: String::new() };
+            let secure = self.server.tls.as_ref().map(|connector| Secure {
+                connector,
+                spoken: Spoken::Other,
+            });
+            let stream = connect(&self.server.endpoint, secure, self.model.timeout)
+                .await?
+                .stream;
+            let mut link = Link {
+                stream,
+                buffer: BytesMut::new(),
+                sha: String::new(),
+            };
             let (set_up, before) = self.set_up();
             link.send(&set_up).await?;
             for _ in 0..before {
@@ -237,13 +267,18 @@ impl Driver {
         let (mut out, mut before) = (Vec::new(), 0);
         if let Some(password) = &self.model.password {
             let user = self.model.username.as_ref().map(|name| name.as_bytes());
-            let words: Vec<&[u8]> =
-                [Some(&b"AUTH"[..]), user, Some(password.expose())].into_iter().flatten().collect();
+            let words: Vec<&[u8]> = [Some(&b"AUTH"[..]), user, Some(password.expose())]
+                .into_iter()
+                .flatten()
+                .collect();
             resp::command(&mut out, &words);
             before += 1;
         }
         if self.model.database > 0 {
-            resp::command(&mut out, &[b"SELECT", self.model.database.to_string().as_bytes()]);
+            resp::command(
+                &mut out,
+                &[b"SELECT", self.model.database.to_string().as_bytes()],
+            );
             before += 1;
         }
         resp::command(&mut out, &[b"SCRIPT", b"LOAD", SCRIPT.as_bytes()]);
@@ -293,7 +328,9 @@ impl Link {
                     Err(_) => break End::Failed(io::ErrorKind::TimedOut.into()),
                 }
             }
-            let stalled = sent.front().map(|(_, since)| *since + driver.model.timeout * STALLED);
+            let stalled = sent
+                .front()
+                .map(|(_, since)| *since + driver.model.timeout * STALLED);
             let stalls = async {
                 match stalled {
                     Some(at) => sleep_until(at).await,
@@ -321,12 +358,23 @@ impl Link {
     }
 
     fn write(&self, question: &Question, out: &mut Vec<u8>) {
-        let Bucket { key, interval, depth } = &question.bucket;
+        let Bucket {
+            key,
+            interval,
+            depth,
+        } = &question.bucket;
         let (name, script) = match question.whole {
             true => (&b"EVAL"[..], SCRIPT),
             false => (&b"EVALSHA"[..], &*self.sha),
         };
-        let words = [name, script.as_bytes(), b"1", key.as_bytes(), interval.as_bytes(), depth.as_bytes()];
+        let words = [
+            name,
+            script.as_bytes(),
+            b"1",
+            key.as_bytes(),
+            interval.as_bytes(),
+            depth.as_bytes(),
+        ];
         resp::command(out, &words);
     }
 
@@ -376,7 +424,11 @@ fn settle(mut question: Question, reply: Reply, open: &mut VecDeque<Question>, d
         Reply::Number(wait) => {
             driver.state.is_up();
             let wait = u64::try_from(wait).unwrap_or(0);
-            let answer = if wait == 0 { Ok(()) } else { Err(Duration::from_micros(wait)) };
+            let answer = if wait == 0 {
+                Ok(())
+            } else {
+                Err(Duration::from_micros(wait))
+            };
             let _ = question.answer.send(answer);
         }
         Reply::Error(error) if error.starts_with("NOSCRIPT") && !question.whole => {

@@ -43,14 +43,24 @@ struct Names {
 impl SharedLimitStep {
     /// These limits, asked over the worker's own connection.
     pub(crate) fn new(limits: Vec<Arc<Limit>>, client: Rc<Client>) -> Self {
-        Self(Rc::new(Shared { limits: limits.into_iter().map(Names::of).collect(), client }))
+        Self(Rc::new(Shared {
+            limits: limits.into_iter().map(Names::of).collect(),
+            client,
+        }))
     }
 }
 
 impl Names {
     fn of(limit: Arc<Limit>) -> Self {
-        let RateLimit { name, requests, per, burst, .. } = limit.model();
-        let per_request = |tokens: u32| per.as_secs_f64() * 1e6 * f64::from(tokens) / f64::from(*requests);
+        let RateLimit {
+            name,
+            requests,
+            per,
+            burst,
+            ..
+        } = limit.model();
+        let per_request =
+            |tokens: u32| per.as_secs_f64() * 1e6 * f64::from(tokens) / f64::from(*requests);
         Self {
             // A limit that was changed begins anew, as it does in a pod.
             prefix: format!("outrigger:{name}:{requests}/{}/{burst}", per.as_millis()),
@@ -69,7 +79,11 @@ impl Names {
                 let _ = write!(name, "{byte:02x}"); // into a String, which takes everything
             }
         }
-        Bucket { key: name, interval: Arc::clone(&self.interval), depth: Arc::clone(&self.depth) }
+        Bucket {
+            key: name,
+            interval: Arc::clone(&self.interval),
+            depth: Arc::clone(&self.depth),
+        }
     }
 }
 
@@ -96,8 +110,11 @@ fn digest(key: &Key<'_>) -> aws_lc_rs::digest::Digest {
 impl Shared {
     fn ask(&self, request: &Request) -> Vec<Asked> {
         let (headers, context) = (&request.head.headers, &request.context);
-        let ask =
-            |names: &Names| names.limit.with_key(headers, context, |key| self.client.ask(names.bucket(key)));
+        let ask = |names: &Names| {
+            names
+                .limit
+                .with_key(headers, context, |key| self.client.ask(names.bucket(key)))
+        };
         self.limits.iter().map(ask).collect()
     }
 
@@ -105,7 +122,12 @@ impl Shared {
     ///
     /// # Errors
     /// The first limit that refuses.
-    async fn admit(&self, asked: Vec<Asked>, since: Instant, context: &Exchange) -> Result<(), Error> {
+    async fn admit(
+        &self,
+        asked: Vec<Asked>,
+        since: Instant,
+        context: &Exchange,
+    ) -> Result<(), Error> {
         for (names, asked) in self.limits.iter().zip(asked) {
             match self.client.answer(asked, since).await {
                 Some(Ok(())) => {}
@@ -146,7 +168,10 @@ mod tests {
         let bucket = names.bucket(&Key::Address([192, 0, 2, 1].into()));
         assert_eq!(&bucket.key[..21], "outrigger:l:3/1000/3:");
         assert_eq!(bucket.key.len(), 21 + 32);
-        assert_eq!((&*bucket.interval, &*bucket.depth), ("333333.3333333333", "1000000"));
+        assert_eq!(
+            (&*bucket.interval, &*bucket.depth),
+            ("333333.3333333333", "1000000")
+        );
         assert_eq!(names.bucket(&Key::Everybody).key, "outrigger:l:3/1000/3");
     }
 
@@ -157,10 +182,19 @@ mod tests {
             Key::Text(b"192.0.2.1"),
             Key::Text(b"m"),
             Key::Missing,
-            Key::Claim { issuer: "a", value: "bc" },
-            Key::Claim { issuer: "ab", value: "c" },
+            Key::Claim {
+                issuer: "a",
+                value: "bc",
+            },
+            Key::Claim {
+                issuer: "ab",
+                value: "c",
+            },
         ];
-        let digests: Vec<_> = keys.iter().map(|key| digest(key).as_ref().to_vec()).collect();
+        let digests: Vec<_> = keys
+            .iter()
+            .map(|key| digest(key).as_ref().to_vec())
+            .collect();
         for (index, one) in digests.iter().enumerate() {
             assert!(!digests[..index].contains(one), "{:?}", keys[index]);
         }

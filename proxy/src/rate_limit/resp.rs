@@ -42,7 +42,11 @@ fn length(out: &mut Vec<u8>, mark: u8, number: usize) {
 /// It is of no kind that is known here, or too long.
 pub(super) fn take(buffer: &mut BytesMut) -> Result<Option<Reply>, Malformed> {
     let Some(end) = memchr::memmem::find(buffer, b"\r\n") else {
-        return if buffer.len() > MAX { Err(Malformed) } else { Ok(None) };
+        return if buffer.len() > MAX {
+            Err(Malformed)
+        } else {
+            Ok(None)
+        };
     };
     let (mark, line) = buffer[..end].split_first().ok_or(Malformed)?;
     let line = std::str::from_utf8(line).map_err(|_| Malformed)?;
@@ -51,9 +55,15 @@ pub(super) fn take(buffer: &mut BytesMut) -> Result<Option<Reply>, Malformed> {
         b'+' => Reply::Text(line.to_owned()),
         b'-' => Reply::Error(line.to_owned()),
         b'$' => {
-            let length: usize = line.parse().ok().filter(|length| *length <= MAX).ok_or(Malformed)?;
+            let length: usize = line
+                .parse()
+                .ok()
+                .filter(|length| *length <= MAX)
+                .ok_or(Malformed)?;
             let begin = end + 2;
-            let Some(text) = buffer.get(begin..begin + length + 2) else { return Ok(None) };
+            let Some(text) = buffer.get(begin..begin + length + 2) else {
+                return Ok(None);
+            };
             let text = text.strip_suffix(b"\r\n").ok_or(Malformed)?;
             let text = String::from_utf8(text.to_vec()).map_err(|_| Malformed)?;
             buffer.advance(begin + length + 2);
@@ -103,10 +113,22 @@ mod tests {
     #[test]
     fn what_nobody_asked_for_is_malformed() {
         let long = "+".to_owned() + &"a".repeat(5_000);
-        for text in
-            ["\r\n", "x\r\n", ":a\r\n", ":\r\n", "$-1\r\n", "$9999\r\n", "$1\r\nabc", "*1\r\n:1\r\n", &long]
-        {
-            assert_eq!(take(&mut BytesMut::from(text.as_bytes())), Err(Malformed), "{text:?}");
+        for text in [
+            "\r\n",
+            "x\r\n",
+            ":a\r\n",
+            ":\r\n",
+            "$-1\r\n",
+            "$9999\r\n",
+            "$1\r\nabc",
+            "*1\r\n:1\r\n",
+            &long,
+        ] {
+            assert_eq!(
+                take(&mut BytesMut::from(text.as_bytes())),
+                Err(Malformed),
+                "{text:?}"
+            );
         }
         assert_eq!(take(&mut BytesMut::from(&b"+\xff\r\n"[..])), Err(Malformed));
         assert_eq!(take(&mut BytesMut::from(&b"$3\r\nab"[..])), Ok(None));

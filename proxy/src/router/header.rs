@@ -48,17 +48,24 @@ impl HeaderRule {
     }
 
     pub(super) fn holds(&self, head: &Head<'_>) -> bool {
-        head.headers.get_all(&self.name).iter().any(|value| self.takes(value.as_bytes()))
+        head.headers
+            .get_all(&self.name)
+            .iter()
+            .any(|value| self.takes(value.as_bytes()))
             || (self.owned && self.takes_own(head))
     }
 
     fn takes_own(&self, head: &Head<'_>) -> bool {
-        let Some(value) = head.own.and_then(|own| own.get(&self.name)) else { return false };
+        let Some(value) = head.own.and_then(|own| own.get(&self.name)) else {
+            return false;
+        };
         if self.name != owned_headers::X_FORWARDED_HOST {
             return self.takes(value);
         }
         let one_form = |text| host::canonical(text, head.scheme);
-        let Ok(sent) = std::str::from_utf8(value).map(one_form) else { return self.takes(value) };
+        let Ok(sent) = std::str::from_utf8(value).map(one_form) else {
+            return self.takes(value);
+        };
         match &self.value {
             ValueRule::Exact(text) => sent == one_form(text),
             _ => self.takes(sent.as_bytes()),
@@ -69,7 +76,9 @@ impl HeaderRule {
         match &self.value {
             ValueRule::Present => true,
             ValueRule::Exact(text) => value == text.as_bytes(),
-            ValueRule::Regex(regex) => std::str::from_utf8(value).is_ok_and(|text| regex.is_match(text)),
+            ValueRule::Regex(regex) => {
+                std::str::from_utf8(value).is_ok_and(|text| regex.is_match(text))
+            }
         }
     }
 }

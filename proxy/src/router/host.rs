@@ -23,14 +23,19 @@ impl<T: Default> Hosts<T> {
     pub(super) fn table(&mut self, name: Option<&Hostname>) -> &mut T {
         match name {
             Some(Hostname::Exact(name)) => self.exact.entry((&**name).into()).or_default(),
-            Some(Hostname::Wildcard(suffix)) => self.wildcards.entry((&**suffix).into()).or_default(),
+            Some(Hostname::Wildcard(suffix)) => {
+                self.wildcards.entry((&**suffix).into()).or_default()
+            }
             None => &mut self.any,
         }
     }
 
     /// Finishes every table.
     pub(super) fn finish(&mut self, each: impl Fn(&mut T)) {
-        self.exact.values_mut().chain(self.wildcards.values_mut()).for_each(&each);
+        self.exact
+            .values_mut()
+            .chain(self.wildcards.values_mut())
+            .for_each(&each);
         each(&mut self.any);
         self.wildcard_lengths = lengths(&self.wildcards);
     }
@@ -52,7 +57,10 @@ impl<T: Default> Hosts<T> {
         let host = host::name_of(host?);
         let mut buffer = [0; MAX_HOST];
         let host = lower_case(host, &mut buffer)?;
-        self.exact.get(host).and_then(&ask).or_else(|| self.wildcard(host, ask))
+        self.exact
+            .get(host)
+            .and_then(&ask)
+            .or_else(|| self.wildcard(host, ask))
     }
 
     fn wildcard<R>(&self, host: &str, ask: impl Fn(&T) -> Option<R>) -> Option<R> {

@@ -23,10 +23,19 @@ impl Hasher for TextHasher {
     fn write(&mut self, bytes: &[u8]) {
         let mut chunks = bytes.chunks_exact(8);
         for chunk in &mut chunks {
-            self.fold(chunk.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)));
+            self.fold(
+                chunk
+                    .iter()
+                    .rev()
+                    .fold(0, |word, byte| word << 8 | u64::from(*byte)),
+            );
         }
         // The length tells apart what differs only in trailing zeros.
-        let rest = chunks.remainder().iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+        let rest = chunks
+            .remainder()
+            .iter()
+            .rev()
+            .fold(0, |word, byte| word << 8 | u64::from(*byte));
         self.fold(rest);
         self.fold(bytes.len() as u64);
     }

@@ -42,9 +42,10 @@ pub(super) enum CompiledPath<'a> {
 impl<'a> CompiledPath<'a> {
     pub(super) fn new(accepted: &'a PathMatch) -> Self {
         match accepted {
-            PathMatch::Regex(pattern) => {
-                Self::Regex { regex: pattern.compile(), source_len: pattern.as_str().len() }
-            }
+            PathMatch::Regex(pattern) => Self::Regex {
+                regex: pattern.compile(),
+                source_len: pattern.as_str().len(),
+            },
             plain => Self::Plain(plain),
         }
     }
@@ -55,12 +56,18 @@ impl Paths {
     pub(super) fn insert(&mut self, path: &CompiledPath<'_>, rule: Rule) {
         match path {
             CompiledPath::Regex { regex, source_len } => {
-                self.regexes.push(RegexRule { regex: regex.clone(), source_len: *source_len, rule });
+                self.regexes.push(RegexRule {
+                    regex: regex.clone(),
+                    source_len: *source_len,
+                    rule,
+                });
             }
             CompiledPath::Plain(PathMatch::Exact(path)) => {
                 self.exact.entry((&**path).into()).or_default().push(rule);
             }
-            CompiledPath::Plain(PathMatch::Template(template)) => self.templates.insert(template, rule),
+            CompiledPath::Plain(PathMatch::Template(template)) => {
+                self.templates.insert(template, rule)
+            }
             CompiledPath::Plain(PathMatch::Prefix(prefix)) => {
                 match prefix.strip_suffix('/').unwrap_or(prefix) {
                     "" => self.all.push(rule),
@@ -73,10 +80,14 @@ impl Paths {
     }
 
     pub(super) fn finish(&mut self) {
-        self.exact.values_mut().chain(self.prefixes.values_mut()).for_each(sort);
+        self.exact
+            .values_mut()
+            .chain(self.prefixes.values_mut())
+            .for_each(sort);
         sort(&mut self.all);
         self.templates.finish();
-        self.regexes.sort_by_key(|entry| (Reverse(entry.source_len), entry.rule.rank));
+        self.regexes
+            .sort_by_key(|entry| (Reverse(entry.source_len), entry.rule.rank));
         self.prefix_lengths = lengths(&self.prefixes);
     }
 
@@ -93,7 +104,10 @@ impl Paths {
         if self.exact.is_empty() {
             return None;
         }
-        self.exact.get(head.path).and_then(|rules| first(rules, head)).map(|rule| rule.choice(None))
+        self.exact
+            .get(head.path)
+            .and_then(|rules| first(rules, head))
+            .map(|rule| rule.choice(None))
     }
 
     fn template(&self, head: &Head<'_>) -> Option<Choice> {
@@ -108,7 +122,9 @@ impl Paths {
         self.regexes
             .iter()
             .find(|entry| {
-                entry.rule.holds(head) && entry.regex.is_match(head.path) && entry.rule.has_claims(head)
+                entry.rule.holds(head)
+                    && entry.regex.is_match(head.path)
+                    && entry.rule.has_claims(head)
             })
             .map(|entry| entry.rule.choice(None))
     }
@@ -118,7 +134,10 @@ impl Paths {
         let path = head.path.as_bytes();
         self.prefix_lengths
             .iter()
-            .filter(|length| path.get(**length).map_or(path.len() == **length, |byte| *byte == b'/'))
+            .filter(|length| {
+                path.get(**length)
+                    .map_or(path.len() == **length, |byte| *byte == b'/')
+            })
             .find_map(|length| {
                 let rules = self.prefixes.get(head.path.get(..*length)?)?;
                 first(rules, head).map(|rule| rule.choice(Some(*length)))

@@ -17,15 +17,22 @@ pub(super) struct QueryRule {
 
 impl QueryRule {
     pub(super) fn new(accepted: &QueryMatch) -> Self {
-        Self { name: accepted.name.clone(), value: ValueRule::new(&accepted.value) }
+        Self {
+            name: accepted.name.clone(),
+            value: ValueRule::new(&accepted.value),
+        }
     }
 
     pub(super) fn holds(&self, query: Option<&str>) -> bool {
-        let Some(value) = query.and_then(|query| first_value(query, &self.name)) else { return false };
+        let Some(value) = query.and_then(|query| first_value(query, &self.name)) else {
+            return false;
+        };
         match &self.value {
             ValueRule::Present => true,
             ValueRule::Exact(text) => decoded(value).eq(text.bytes()),
-            ValueRule::Regex(regex) => decoded_text(value).is_some_and(|text| regex.is_match(&text)),
+            ValueRule::Regex(regex) => {
+                decoded_text(value).is_some_and(|text| regex.is_match(&text))
+            }
         }
     }
 }
@@ -56,7 +63,9 @@ fn decoded(text: &str) -> impl Iterator<Item = u8> {
 
 fn decoded_text(text: &str) -> Option<Cow<'_, str>> {
     if text.contains(['%', '+']) {
-        String::from_utf8(decoded(text).collect()).ok().map(Cow::Owned)
+        String::from_utf8(decoded(text).collect())
+            .ok()
+            .map(Cow::Owned)
     } else {
         Some(text.into())
     }

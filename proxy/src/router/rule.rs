@@ -46,7 +46,10 @@ impl Rule {
     pub(super) fn new(id: RouteId, match_index: u32, route: &Route, accepted: &RouteMatch) -> Self {
         let claims = (!accepted.claims.is_empty()).then(|| {
             let rules = accepted.claims.iter().map(ClaimRule::new).collect();
-            Arc::new(ClaimRules { rules, providers: route.auth.requirement.providers().collect() })
+            Arc::new(ClaimRules {
+                rules,
+                providers: route.auth.requirement.providers().collect(),
+            })
         });
         Self {
             rank: Rank {
@@ -67,12 +70,18 @@ impl Rule {
     }
 
     pub(super) fn choice(&self, prefix_len: Option<usize>) -> Choice {
-        Choice { route: self.rank.route, match_index: self.rank.match_index, prefix_len }
+        Choice {
+            route: self.rank.route,
+            match_index: self.rank.match_index,
+            prefix_len,
+        }
     }
 
     /// Everything but [`has_claims`](Self::has_claims).
     pub(super) fn holds(&self, head: &Head<'_>) -> bool {
-        self.method.as_ref().is_none_or(|method| method == head.method)
+        self.method
+            .as_ref()
+            .is_none_or(|method| method == head.method)
             && self.scheme.is_none_or(|scheme| scheme == head.scheme)
             && (head.preflight || self.headers.iter().all(|rule| rule.holds(head)))
             && self.query.iter().all(|rule| rule.holds(head.query))
@@ -82,7 +91,9 @@ impl Rule {
     pub(super) fn has_claims(&self, head: &Head<'_>) -> bool {
         match &self.claims {
             Some(claims) if !head.preflight => head.tokens.is_some_and(|tokens| {
-                tokens.any(&claims.providers, &mut |token| claims.rules.iter().all(|rule| rule.holds(token)))
+                tokens.any(&claims.providers, &mut |token| {
+                    claims.rules.iter().all(|rule| rule.holds(token))
+                })
             }),
             _ => true,
         }
@@ -96,7 +107,9 @@ impl Rule {
 
 /// The first rule that holds.
 pub(super) fn first<'a>(rules: &'a [Rule], head: &Head<'_>) -> Option<&'a Rule> {
-    rules.iter().find(|rule| rule.holds(head) && rule.has_claims(head))
+    rules
+        .iter()
+        .find(|rule| rule.holds(head) && rule.has_claims(head))
 }
 
 pub(super) fn sort(rules: &mut Rules) {

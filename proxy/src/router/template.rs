@@ -32,7 +32,9 @@ impl Templates {
         }
         for segment in &template.segments {
             node = match segment {
-                TemplateSegment::Literal(text) => node.literals.entry((&**text).into()).or_default(),
+                TemplateSegment::Literal(text) => {
+                    node.literals.entry((&**text).into()).or_default()
+                }
                 TemplateSegment::Variable(_) => node.variable.get_or_insert_default(),
             };
         }
@@ -54,14 +56,22 @@ impl Templates {
 
     /// `rest` is what is left behind the last slash; `None` is the end of the path.
     fn walk(&self, rest: Option<&str>, head: &Head<'_>) -> Option<&Rule> {
-        let Some(rest) = rest else { return first(&self.rules, head) };
+        let Some(rest) = rest else {
+            return first(&self.rules, head);
+        };
         let (element, rest) = match rest.split_once('/') {
             Some((element, rest)) => (element, Some(rest)),
             None => (rest, None),
         };
-        let literal = self.literals.get(element).and_then(|node| node.walk(rest, head));
-        let variable =
-            self.variable.as_ref().filter(|_| !element.is_empty()).and_then(|node| node.walk(rest, head));
+        let literal = self
+            .literals
+            .get(element)
+            .and_then(|node| node.walk(rest, head));
+        let variable = self
+            .variable
+            .as_ref()
+            .filter(|_| !element.is_empty())
+            .and_then(|node| node.walk(rest, head));
         match (literal, variable) {
             (Some(literal), Some(variable)) if variable.rank < literal.rank => Some(variable),
             (literal, variable) => literal.or(variable),

@@ -2,9 +2,9 @@ use std::{cmp::Reverse, sync::Arc};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use outrigger_config::model::{
-    Action, Auth, ClaimMatch, ClaimPath, Credential, DirectResponse, HeaderMatch, Hostname, ListenerId, Mode,
-    PathMatch, PathTemplate, Pattern, ProviderId, QueryMatch, Requirement, Route, RouteId, RouteMatch,
-    Scheme, TemplateSegment, ValueMatch,
+    Action, Auth, ClaimMatch, ClaimPath, Credential, DirectResponse, HeaderMatch, Hostname,
+    ListenerId, Mode, PathMatch, PathTemplate, Pattern, ProviderId, QueryMatch, Requirement, Route,
+    RouteId, RouteMatch, Scheme, TemplateSegment, ValueMatch,
 };
 use outrigger_filters::claims::Claims;
 
@@ -37,7 +37,10 @@ fn on(path: &str) -> RouteMatch {
 }
 
 fn template(source: &str) -> PathTemplate {
-    let segment = |text: &str| match text.strip_prefix('{').and_then(|text| text.strip_suffix('}')) {
+    let segment = |text: &str| match text
+        .strip_prefix('{')
+        .and_then(|text| text.strip_suffix('}'))
+    {
         Some(name) => TemplateSegment::Variable(name.into()),
         None => TemplateSegment::Literal(text.into()),
     };
@@ -70,7 +73,9 @@ impl Claims for Token {
     }
 
     fn any(&self, claim: &ClaimPath, holds: &mut dyn FnMut(&str) -> bool) -> bool {
-        self.1.iter().any(|(name, value)| *name == &*claim.members()[0] && holds(value))
+        self.1
+            .iter()
+            .any(|(name, value)| *name == &*claim.members()[0] && holds(value))
     }
 
     fn has_scope(&self, _: &str) -> bool {
@@ -80,7 +85,9 @@ impl Claims for Token {
 
 impl Tokens for Vec<Token> {
     fn any(&self, providers: &[ProviderId], holds: &mut dyn FnMut(&dyn Claims) -> bool) -> bool {
-        let mut of_them = self.iter().filter(|token| providers.is_empty() || providers.contains(&token.0));
+        let mut of_them = self
+            .iter()
+            .filter(|token| providers.is_empty() || providers.contains(&token.0));
         of_them.any(|token| holds(token))
     }
 }
@@ -100,8 +107,9 @@ struct Request {
 
 impl Request {
     fn get(host: &str, target: &str) -> Self {
-        let (path, query) =
-            target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+        let (path, query) = target
+            .split_once('?')
+            .map_or((target, None), |(path, query)| (path, Some(query)));
         Self {
             method: Method::GET,
             scheme: Scheme::Http,
@@ -115,7 +123,8 @@ impl Request {
     }
 
     fn claiming(mut self, provider: u32, claims: &[(&'static str, &'static str)]) -> Self {
-        self.tokens.push(Token(ProviderId(provider), claims.to_vec()));
+        self.tokens
+            .push(Token(ProviderId(provider), claims.to_vec()));
         self
     }
 
@@ -149,12 +158,29 @@ fn chosen(routes: &[Route], request: &Request) -> Option<u32> {
 #[test]
 fn one_route_for_everything_takes_everything() {
     let routes = [route(&[], vec![on("/")])];
-    for request in [Request::get("", "/"), Request::get("a:80", "/x/y?z"), Request::get("[::1]:80", "*")] {
+    for request in [
+        Request::get("", "/"),
+        Request::get("a:80", "/x/y?z"),
+        Request::get("[::1]:80", "*"),
+    ] {
         let choice = RouteTable::of_routes(&routes, LISTENER).choose(&request.head());
-        assert_eq!(choice, Some(Choice { route: RouteId(0), match_index: 0, prefix_len: Some(0) }));
+        assert_eq!(
+            choice,
+            Some(Choice {
+                route: RouteId(0),
+                match_index: 0,
+                prefix_len: Some(0)
+            })
+        );
     }
-    assert_eq!(RouteTable::of_routes(&routes, ListenerId(1)).choose(&Request::get("", "/").head()), None);
-    assert_eq!(RouteTable::of_routes(&[], LISTENER).choose(&Request::get("", "/").head()), None);
+    assert_eq!(
+        RouteTable::of_routes(&routes, ListenerId(1)).choose(&Request::get("", "/").head()),
+        None
+    );
+    assert_eq!(
+        RouteTable::of_routes(&[], LISTENER).choose(&Request::get("", "/").head()),
+        None
+    );
 }
 
 #[test]
@@ -184,11 +210,19 @@ fn hosts_go_from_exact_over_longer_wildcards_to_none_and_ignore_case_port_and_a_
         ("example.com.", 0),
         ("[::1]:443", 0),
     ] {
-        assert_eq!(chosen(&routes, &Request::get(host, "/")), Some(expected), "{host}");
+        assert_eq!(
+            chosen(&routes, &Request::get(host, "/")),
+            Some(expected),
+            "{host}"
+        );
     }
     let long = format!("{}.example.com", "a.".repeat(200));
     assert_eq!(
-        RouteTable::of_routes(&routes, LISTENER).choose(&Request::get(&long, "/").head()).unwrap().route.0,
+        RouteTable::of_routes(&routes, LISTENER)
+            .choose(&Request::get(&long, "/").head())
+            .unwrap()
+            .route
+            .0,
         0
     );
 }
@@ -201,7 +235,11 @@ fn a_better_host_without_a_matching_path_falls_through() {
         route(&[], vec![on("/")]),
     ];
     for (path, expected) in [("/a", 0), ("/b", 1), ("/c", 2)] {
-        assert_eq!(chosen(&routes, &Request::get("a.example", path)), Some(expected), "{path}");
+        assert_eq!(
+            chosen(&routes, &Request::get("a.example", path)),
+            Some(expected),
+            "{path}"
+        );
     }
     assert_eq!(chosen(&routes[..2], &Request::get("a.example", "/c")), None);
 }
@@ -234,16 +272,31 @@ fn paths_go_from_exact_over_template_regex_and_longer_prefix_to_all() {
         ("/a/b/1/z", 6),
         ("/A", 0),
     ] {
-        assert_eq!(chosen(&routes, &Request::get("h", path)), Some(expected), "{path}");
+        assert_eq!(
+            chosen(&routes, &Request::get("h", path)),
+            Some(expected),
+            "{path}"
+        );
     }
 }
 
 #[test]
 fn a_prefix_match_tells_its_length() {
-    let table = RouteTable::of_routes(&[route(&[], vec![on("/"), on("/a/b"), on("=/a/c")])], LISTENER);
-    for (path, match_index, prefix_len) in [("/x", 0, Some(0)), ("/a/b/c", 1, Some(4)), ("/a/c", 2, None)] {
+    let table = RouteTable::of_routes(
+        &[route(&[], vec![on("/"), on("/a/b"), on("=/a/c")])],
+        LISTENER,
+    );
+    for (path, match_index, prefix_len) in [
+        ("/x", 0, Some(0)),
+        ("/a/b/c", 1, Some(4)),
+        ("/a/c", 2, None),
+    ] {
         let choice = table.choose(&Request::get("h", path).head()).unwrap();
-        assert_eq!((choice.match_index, choice.prefix_len), (match_index, prefix_len), "{path}");
+        assert_eq!(
+            (choice.match_index, choice.prefix_len),
+            (match_index, prefix_len),
+            "{path}"
+        );
     }
 }
 
@@ -265,9 +318,21 @@ fn then_method_headers_query_and_the_place_in_the_file_decide() {
         route(&[], vec![two_headers]),
         route(&[], vec![method]),
     ];
-    let post = |target: &str| Request { method: Method::POST, ..Request::get("h", target) };
-    assert_eq!(chosen(&routes, &Request::get("h", "/a?q").with("x", "1").with("y", "")), Some(5));
-    assert_eq!(chosen(&routes, &post("/a?q").with("x", "1").with("y", "")), Some(4));
+    let post = |target: &str| Request {
+        method: Method::POST,
+        ..Request::get("h", target)
+    };
+    assert_eq!(
+        chosen(
+            &routes,
+            &Request::get("h", "/a?q").with("x", "1").with("y", "")
+        ),
+        Some(5)
+    );
+    assert_eq!(
+        chosen(&routes, &post("/a?q").with("x", "1").with("y", "")),
+        Some(4)
+    );
     assert_eq!(chosen(&routes, &post("/a?q").with("x", "1")), Some(3));
     assert_eq!(chosen(&routes, &post("/a?q")), Some(2));
     assert_eq!(chosen(&routes, &post("/a?Q")), Some(0));
@@ -278,7 +343,10 @@ fn then_method_headers_query_and_the_place_in_the_file_decide() {
 fn more_claims_are_more_specific_than_fewer_and_less_than_a_query_parameter() {
     let claims = |count: usize| {
         let mut matched = on("/a");
-        let all = [claim("plan", exact("beta")), claim("tenant", ValueMatch::Present)];
+        let all = [
+            claim("plan", exact("beta")),
+            claim("tenant", ValueMatch::Present),
+        ];
         matched.claims = all[..count].to_vec();
         matched
     };
@@ -293,15 +361,33 @@ fn more_claims_are_more_specific_than_fewer_and_less_than_a_query_parameter() {
     let beta = |target| Request::get("h", target).claiming(0, &[("plan", "beta")]);
     assert_eq!(chosen(&routes, &beta("/a")), Some(1));
     assert_eq!(chosen(&routes, &beta("/a?q")), Some(3));
-    assert_eq!(chosen(&routes, &beta("/a").claiming(1, &[("tenant", "x")])), Some(1), "of one token");
+    assert_eq!(
+        chosen(&routes, &beta("/a").claiming(1, &[("tenant", "x")])),
+        Some(1),
+        "of one token"
+    );
     let both = Request::get("h", "/a").claiming(0, &[("plan", "beta"), ("tenant", "x")]);
     assert_eq!(chosen(&routes, &both), Some(2));
-    assert_eq!(chosen(&routes, &Request::get("h", "/a").claiming(0, &[("plan", "alpha")])), Some(0));
+    assert_eq!(
+        chosen(
+            &routes,
+            &Request::get("h", "/a").claiming(0, &[("plan", "alpha")])
+        ),
+        Some(0)
+    );
     assert_eq!(chosen(&routes, &Request::get("h", "/a")), Some(0));
     let table = RouteTable::of_routes(&routes, LISTENER);
-    let no_tokens = Head { tokens: None, ..both.head() };
-    assert_eq!(table.choose(&no_tokens).map(|choice| choice.route), Some(RouteId(0)));
-    assert!(table.asks_for_claims() && !RouteTable::of_routes(&routes[..1], LISTENER).asks_for_claims());
+    let no_tokens = Head {
+        tokens: None,
+        ..both.head()
+    };
+    assert_eq!(
+        table.choose(&no_tokens).map(|choice| choice.route),
+        Some(RouteId(0))
+    );
+    assert!(
+        table.asks_for_claims() && !RouteTable::of_routes(&routes[..1], LISTENER).asks_for_claims()
+    );
 }
 
 #[test]
@@ -309,12 +395,19 @@ fn claims_count_only_from_providers_that_the_route_takes() {
     let mut matched = on("/a");
     matched.claims = vec![claim("plan", exact("beta"))];
     let mut of_corp = route(&[], vec![matched.clone()]);
-    of_corp.auth = Auth::new(Requirement::AnyOf(vec![Credential::Token(ProviderId(1))]), Mode::Enforce);
+    of_corp.auth = Auth::new(
+        Requirement::AnyOf(vec![Credential::Token(ProviderId(1))]),
+        Mode::Enforce,
+    );
     let routes = [of_corp, route(&[], vec![on("/a")])];
     let beta = |provider| Request::get("h", "/a").claiming(provider, &[("plan", "beta")]);
     assert_eq!(chosen(&routes, &beta(1)), Some(0));
     assert_eq!(chosen(&routes, &beta(0)), Some(1));
-    assert_eq!(chosen(&[route(&[], vec![matched])], &beta(7)), Some(0), "an open route takes anybody's");
+    assert_eq!(
+        chosen(&[route(&[], vec![matched])], &beta(7)),
+        Some(0),
+        "an open route takes anybody's"
+    );
 }
 
 #[test]
@@ -327,11 +420,22 @@ fn a_preflight_is_matched_by_the_method_it_asks_for_without_headers_and_claims()
     let mut options = on("/a");
     options.method = Some(Method::OPTIONS);
     let routes = [route(&[], vec![put]), route(&[], vec![options])];
-    let asks = |method, preflight, target| Request { method, preflight, ..Request::get("h", target) };
+    let asks = |method, preflight, target| Request {
+        method,
+        preflight,
+        ..Request::get("h", target)
+    };
     assert_eq!(chosen(&routes, &asks(Method::PUT, true, "/a?q")), Some(0));
-    assert_eq!(chosen(&routes, &asks(Method::PUT, true, "/a")), None, "query parameters are its own");
+    assert_eq!(
+        chosen(&routes, &asks(Method::PUT, true, "/a")),
+        None,
+        "query parameters are its own"
+    );
     assert_eq!(chosen(&routes, &asks(Method::PUT, false, "/a?q")), None);
-    assert_eq!(chosen(&routes, &asks(Method::OPTIONS, false, "/a")), Some(1));
+    assert_eq!(
+        chosen(&routes, &asks(Method::OPTIONS, false, "/a")),
+        Some(1)
+    );
 }
 
 /// `docs/security.md` 10.
@@ -340,8 +444,17 @@ fn a_header_condition_sees_all_values_of_the_header() {
     let mut condition = on("/");
     condition.headers = vec![header("x", regex("[0-9]+"))];
     let routes = [route(&[], vec![condition])];
-    assert_eq!(chosen(&routes, &Request::get("h", "/").with("x", "a").with("x", "42")), Some(0));
-    assert_eq!(chosen(&routes, &Request::get("h", "/").with("x", "a42")), None);
+    assert_eq!(
+        chosen(
+            &routes,
+            &Request::get("h", "/").with("x", "a").with("x", "42")
+        ),
+        Some(0)
+    );
+    assert_eq!(
+        chosen(&routes, &Request::get("h", "/").with("x", "a42")),
+        None
+    );
     assert_eq!(chosen(&routes, &Request::get("h", "/")), None);
 }
 
@@ -366,10 +479,21 @@ fn a_query_condition_sees_the_first_value_percent_decoded() {
         ("", false, false),
     ] {
         let request = Request::get("h", &format!("/?{query}"));
-        assert_eq!(chosen(&with(exact("x+y")), &request).is_some(), text, "{query}");
-        assert_eq!(chosen(&with(regex("x.+")), &request).is_some(), pattern, "{query}");
+        assert_eq!(
+            chosen(&with(exact("x+y")), &request).is_some(),
+            text,
+            "{query}"
+        );
+        assert_eq!(
+            chosen(&with(regex("x.+")), &request).is_some(),
+            pattern,
+            "{query}"
+        );
     }
-    assert_eq!(chosen(&with(ValueMatch::Present), &Request::get("h", "/?a%20b")), Some(0));
+    assert_eq!(
+        chosen(&with(ValueMatch::Present), &Request::get("h", "/?a%20b")),
+        Some(0)
+    );
 }
 
 /// As `application/x-www-form-urlencoded` has it, which browsers write and apps read.
@@ -394,8 +518,11 @@ fn a_plus_in_a_query_is_a_space() {
 fn of_several_templates_the_best_ranked_wins_wherever_it_stands_in_the_tree() {
     let mut with_method = on("/{a}/{b}");
     with_method.method = Some(Method::GET);
-    let routes =
-        [route(&[], vec![on("/x/{b}")]), route(&[], vec![on("/{a}/y")]), route(&[], vec![with_method])];
+    let routes = [
+        route(&[], vec![on("/x/{b}")]),
+        route(&[], vec![on("/{a}/y")]),
+        route(&[], vec![with_method]),
+    ];
     assert_eq!(chosen(&routes, &Request::get("h", "/x/y")), Some(2));
     assert_eq!(chosen(&routes[..2], &Request::get("h", "/x/y")), Some(0));
     assert_eq!(chosen(&routes[1..2], &Request::get("h", "/x/y")), Some(0));
@@ -413,7 +540,11 @@ fn the_table_agrees_with_the_reference_on_random_tables_and_requests() {
         for _ in 0..40 {
             let request = random.request();
             let expected = reference::choose(&routes, LISTENER, &request.head());
-            assert_eq!(table.choose(&request.head()), expected, "{routes:#?} {request:?}");
+            assert_eq!(
+                table.choose(&request.head()),
+                expected,
+                "{routes:#?} {request:?}"
+            );
             found += usize::from(expected.is_some());
         }
     }
@@ -442,11 +573,19 @@ impl Random {
 
     fn path(&mut self) -> String {
         let elements = self.below(4);
-        (0..=elements).map(|_| format!("/{}", self.one(&["a", "b", "ab", "a", ""]))).collect()
+        (0..=elements)
+            .map(|_| format!("/{}", self.one(&["a", "b", "ab", "a", ""])))
+            .collect()
     }
 
     fn value(&mut self) -> ValueMatch {
-        let patterns = [exact("1"), exact("2"), ValueMatch::Present, regex("[12]"), regex("1?")];
+        let patterns = [
+            exact("1"),
+            exact("2"),
+            ValueMatch::Present,
+            regex("[12]"),
+            regex("1?"),
+        ];
         self.one(&patterns)
     }
 
@@ -456,7 +595,10 @@ impl Random {
         let matches = (0..1 + self.below(3)).map(|_| self.route_match()).collect();
         let mut route = route(&hostnames, matches);
         if self.below(3) == 0 {
-            let accepted = vec![Credential::Token(ProviderId(self.below(3) as u32)), Credential::Mtls];
+            let accepted = vec![
+                Credential::Token(ProviderId(self.below(3) as u32)),
+                Credential::Mtls,
+            ];
             route.auth = Auth::new(Requirement::AnyOf(accepted), Mode::Enforce);
         }
         if self.below(10) == 0 {
@@ -470,9 +612,14 @@ impl Random {
         let mut matched = match self.below(6) {
             0 => on(&format!("={path}")),
             1 => on(self.one(&["~/a/.*", "~/[ab]+", "~.*", "~/(a|b)/?.*", "~/ab?/.+"])),
-            2 => on(&format!("{}/{{v}}", path.replace("/b", "/{u}").replace("/a/", "/{w}/"))),
+            2 => on(&format!(
+                "{}/{{v}}",
+                path.replace("/b", "/{u}").replace("/a/", "/{w}/")
+            )),
             3 => on("/"),
-            _ => on(Some(path.trim_end_matches('/')).filter(|path| !path.is_empty()).unwrap_or("/")),
+            _ => on(Some(path.trim_end_matches('/'))
+                .filter(|path| !path.is_empty())
+                .unwrap_or("/")),
         };
         if self.below(4) == 0 {
             matched.method = Some(self.one(&[Method::GET, Method::POST]));
@@ -482,21 +629,27 @@ impl Random {
         }
         let names = ["x", "y"];
         if self.below(3) == 0 {
-            matched.headers = (0..self.below(3)).map(|_| header(self.one(&names), self.value())).collect();
+            matched.headers = (0..self.below(3))
+                .map(|_| header(self.one(&names), self.value()))
+                .collect();
         }
         if self.below(3) == 0 {
-            let params =
-                (0..self.below(3)).map(|_| QueryMatch::new(Arc::from(self.one(&names)), self.value()));
+            let params = (0..self.below(3))
+                .map(|_| QueryMatch::new(Arc::from(self.one(&names)), self.value()));
             matched.query_params = params.collect();
         }
         if self.below(4) == 0 {
-            matched.claims = (0..self.below(3)).map(|_| claim(self.one(&names), self.value())).collect();
+            matched.claims = (0..self.below(3))
+                .map(|_| claim(self.one(&names), self.value()))
+                .collect();
         }
         matched
     }
 
     fn request(&mut self) -> Request {
-        const HOSTS: [&str; 9] = ["", "b", "a.b", "A.b:80", "c.a.b", "d.c.a.B", ".b", "a", "zb"];
+        const HOSTS: [&str; 9] = [
+            "", "b", "a.b", "A.b:80", "c.a.b", "d.c.a.B", ".b", "a", "zb",
+        ];
         let query = self.one(&["", "?x=1", "?x=2&y=1", "?y=1&y=2", "?%78=%31", "?y"]);
         let host = self.one(&HOSTS);
         let mut request = Request::get(host, &format!("{}{query}", self.path()));
@@ -506,7 +659,10 @@ impl Random {
             request = request.with(self.one(&["x", "y"]), self.one(&["1", "2", ""]));
         }
         for provider in 0..self.below(3) {
-            let claims = [(self.one(&["x", "y"]), self.one(&["1", "2", ""])), ("y", self.one(&["1", "2"]))];
+            let claims = [
+                (self.one(&["x", "y"]), self.one(&["1", "2", ""])),
+                ("y", self.one(&["1", "2"])),
+            ];
             request = request.claiming(provider as u32, &claims[..1 + self.below(2)]);
         }
         request.preflight = self.below(10) == 0;
@@ -522,19 +678,31 @@ mod reference {
 
     use super::*;
 
-    pub(super) fn choose(routes: &[Route], listener: ListenerId, head: &Head<'_>) -> Option<Choice> {
+    pub(super) fn choose(
+        routes: &[Route],
+        listener: ListenerId,
+        head: &Head<'_>,
+    ) -> Option<Choice> {
         let mut candidates = Vec::new();
-        for (index, route) in
-            routes.iter().enumerate().filter(|(_, route)| route.listeners.contains(&listener))
+        for (index, route) in routes
+            .iter()
+            .enumerate()
+            .filter(|(_, route)| route.listeners.contains(&listener))
         {
             let hosts = if route.hostnames.is_empty() {
                 vec![(2, Reverse(0))]
             } else {
-                route.hostnames.iter().filter_map(|name| host_rank(name, head.host?)).collect()
+                route
+                    .hostnames
+                    .iter()
+                    .filter_map(|name| host_rank(name, head.host?))
+                    .collect()
             };
             for host in hosts {
                 for (match_index, matched) in route.matches.iter().enumerate() {
-                    let Some((path, prefix_len)) = path_rank(&matched.path, head.path) else { continue };
+                    let Some((path, prefix_len)) = path_rank(&matched.path, head.path) else {
+                        continue;
+                    };
                     if rest_holds(matched, head) && claims_hold(route, matched, head) {
                         let rest = (
                             Reverse(matched.method.is_some()),
@@ -548,22 +716,28 @@ mod reference {
                 }
             }
         }
-        candidates.into_iter().min().map(|(.., route, match_index, prefix_len)| Choice {
-            route: RouteId(route as u32),
-            match_index: match_index as u32,
-            prefix_len,
-        })
+        candidates
+            .into_iter()
+            .min()
+            .map(|(.., route, match_index, prefix_len)| Choice {
+                route: RouteId(route as u32),
+                match_index: match_index as u32,
+                prefix_len,
+            })
     }
 
     fn host_rank(name: &Hostname, host: &str) -> Option<(u8, Reverse<usize>)> {
         let host = host.to_ascii_lowercase();
-        let host = if host.starts_with('[') { &host } else { host.split(':').next().unwrap() };
+        let host = if host.starts_with('[') {
+            &host
+        } else {
+            host.split(':').next().unwrap()
+        };
         let host = host.strip_suffix('.').unwrap_or(host);
         match name {
             Hostname::Exact(name) => (host == &**name).then_some((0, Reverse(0))),
-            Hostname::Wildcard(suffix) => {
-                (host.len() > suffix.len() && host.ends_with(&**suffix)).then_some((1, Reverse(suffix.len())))
-            }
+            Hostname::Wildcard(suffix) => (host.len() > suffix.len() && host.ends_with(&**suffix))
+                .then_some((1, Reverse(suffix.len()))),
         }
     }
 
@@ -575,30 +749,42 @@ mod reference {
             PathMatch::Template(template) => {
                 let elements: Vec<&str> = path[1..].split('/').collect();
                 let fits = elements.len() == template.segments.len()
-                    && elements.iter().zip(&template.segments).all(|(element, segment)| match segment {
-                        TemplateSegment::Literal(text) => *element == &**text,
-                        TemplateSegment::Variable(_) => !element.is_empty(),
-                    });
+                    && elements
+                        .iter()
+                        .zip(&template.segments)
+                        .all(|(element, segment)| match segment {
+                            TemplateSegment::Literal(text) => *element == &**text,
+                            TemplateSegment::Variable(_) => !element.is_empty(),
+                        });
                 fits.then_some(((1, Reverse(0)), None))
             }
             PathMatch::Regex(pattern) => {
                 is_match(pattern, path).then_some(((2, Reverse(pattern.as_str().len())), None))
             }
             PathMatch::Prefix(prefix) if &**prefix == "/" => Some(((3, Reverse(0)), Some(0))),
-            PathMatch::Prefix(prefix) => (path == &**prefix || path.starts_with(&format!("{prefix}/")))
-                .then_some(((3, Reverse(prefix.len())), Some(prefix.len()))),
+            PathMatch::Prefix(prefix) => (path == &**prefix
+                || path.starts_with(&format!("{prefix}/")))
+            .then_some(((3, Reverse(prefix.len())), Some(prefix.len()))),
         }
     }
 
     fn rest_holds(matched: &RouteMatch, head: &Head<'_>) -> bool {
-        matched.method.as_ref().is_none_or(|method| method == head.method)
+        matched
+            .method
+            .as_ref()
+            .is_none_or(|method| method == head.method)
             && matched.scheme.is_none_or(|scheme| scheme == head.scheme)
             && matched.headers.iter().all(|condition| {
                 let mut values = head.headers.get_all(&condition.name).iter();
-                head.preflight || values.any(|value| value_holds(&condition.value, value.as_bytes()))
+                head.preflight
+                    || values.any(|value| value_holds(&condition.value, value.as_bytes()))
             })
             && matched.query_params.iter().all(|condition| {
-                let pairs = head.query.unwrap_or("").split('&').filter(|_| head.query.is_some());
+                let pairs = head
+                    .query
+                    .unwrap_or("")
+                    .split('&')
+                    .filter(|_| head.query.is_some());
                 let mut decoded = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
                 let first = decoded.find(|(name, _)| decode(name) == condition.name.as_bytes());
                 first.is_some_and(|(_, value)| value_holds(&condition.value, &decode(value)))
@@ -606,12 +792,21 @@ mod reference {
     }
 
     fn claims_hold(route: &Route, matched: &RouteMatch, head: &Head<'_>) -> bool {
-        let Some(tokens) = head.tokens.filter(|_| !head.preflight && !matched.claims.is_empty()) else {
+        let Some(tokens) = head
+            .tokens
+            .filter(|_| !head.preflight && !matched.claims.is_empty())
+        else {
             return head.preflight || matched.claims.is_empty();
         };
         let providers: Vec<ProviderId> = match &route.auth.requirement {
             Requirement::AnyOf(all) => {
-                let of = |one: &Credential| if let Credential::Token(id) = one { Some(*id) } else { None };
+                let of = |one: &Credential| {
+                    if let Credential::Token(id) = one {
+                        Some(*id)
+                    } else {
+                        None
+                    }
+                };
                 all.iter().filter_map(of).collect()
             }
             _ => Vec::new(),
@@ -619,7 +814,9 @@ mod reference {
         tokens.any(&providers, &mut |token| {
             matched.claims.iter().all(|condition| {
                 let value = &condition.any_of[0];
-                token.any(&condition.claim, &mut |claimed| value_holds(value, claimed.as_bytes()))
+                token.any(&condition.claim, &mut |claimed| {
+                    value_holds(value, claimed.as_bytes())
+                })
             })
         })
     }
@@ -638,7 +835,10 @@ mod reference {
     fn is_match(pattern: &Pattern, text: &str) -> bool {
         thread_local!(static COMPILED: RefCell<HashMap<Pattern, Regex>> = RefCell::default());
         COMPILED.with_borrow_mut(|compiled| {
-            compiled.entry(pattern.clone()).or_insert_with(|| pattern.compile()).is_match(text)
+            compiled
+                .entry(pattern.clone())
+                .or_insert_with(|| pattern.compile())
+                .is_match(text)
         })
     }
 

@@ -50,7 +50,10 @@ impl Writer {
     ///
     /// # Errors
     /// No thread could be started.
-    pub(crate) fn start(output: impl Write + Send + 'static, metrics: Arc<Metrics>) -> io::Result<Self> {
+    pub(crate) fn start(
+        output: impl Write + Send + 'static,
+        metrics: Arc<Metrics>,
+    ) -> io::Result<Self> {
         let (queue, messages) = sync_channel(QUEUE);
         thread::Builder::new().name("access-log".into()).spawn({
             let metrics = Arc::clone(&metrics);
@@ -76,7 +79,8 @@ impl Writer {
 
     fn hand_over(&self, lines: Vec<u8>) {
         if let Err(
-            TrySendError::Full(Message::Lines(lines)) | TrySendError::Disconnected(Message::Lines(lines)),
+            TrySendError::Full(Message::Lines(lines))
+            | TrySendError::Disconnected(Message::Lines(lines)),
         ) = self.queue.try_send(Message::Lines(lines))
         {
             lost(&lines, &self.metrics);
@@ -90,7 +94,11 @@ fn lost(lines: &[u8], metrics: &Metrics) {
 }
 
 fn write_all(messages: &Receiver<Message>, output: impl Write, metrics: &Metrics) {
-    let mut sink = Sink { output, rest: Vec::new(), told: false };
+    let mut sink = Sink {
+        output,
+        rest: Vec::new(),
+        told: false,
+    };
     while let Ok(message) = messages.recv() {
         match message {
             Message::Lines(lines) => sink.write(lines, metrics),
@@ -112,12 +120,22 @@ impl<W: Write> Sink<W> {
     /// Writes whole lines, and counts those that are lost because the output fails.
     fn write(&mut self, lines: Vec<u8>, metrics: &Metrics) {
         let within_line = !self.rest.is_empty();
-        let lines = if within_line { [std::mem::take(&mut self.rest), lines].concat() } else { lines };
+        let lines = if within_line {
+            [std::mem::take(&mut self.rest), lines].concat()
+        } else {
+            lines
+        };
         let (written, end) = self.write_some(&lines);
         let Err(error) = end else { return };
         let mut left = &lines[written..];
-        if written.checked_sub(1).map_or(within_line, |last| lines[last] != b'\n') {
-            let line = left.iter().position(|&byte| byte == b'\n').map_or(left.len(), |end| end + 1);
+        if written
+            .checked_sub(1)
+            .map_or(within_line, |last| lines[last] != b'\n')
+        {
+            let line = left
+                .iter()
+                .position(|&byte| byte == b'\n')
+                .map_or(left.len(), |end| end + 1);
             self.rest.extend_from_slice(&left[..line]);
             left = &left[line..];
         }
@@ -145,7 +163,9 @@ impl<W: Write> Sink<W> {
             return;
         }
         match error.kind() {
-            ErrorKind::BrokenPipe => tracing::warn!("stdout is closed: access-log lines are dropped"),
+            ErrorKind::BrokenPipe => {
+                tracing::warn!("stdout is closed: access-log lines are dropped")
+            }
             _ => tracing::warn!(%error, "stdout cannot be written: access-log lines are dropped"),
         }
     }
@@ -161,7 +181,11 @@ pub(crate) struct LocalLog {
 impl LocalLog {
     /// An empty buffer in front of `writer`.
     pub(crate) fn new(writer: Writer) -> Self {
-        Self { writer, lines: RefCell::default(), lingering: Cell::new(false) }
+        Self {
+            writer,
+            lines: RefCell::default(),
+            lingering: Cell::new(false),
+        }
     }
 
     /// Appends what `write` writes: one line with its end.
@@ -202,7 +226,11 @@ mod tests {
 
     impl Write for Scripted {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let count = self.takes.next().unwrap_or(Some(usize::MAX)).ok_or(ErrorKind::StorageFull)?;
+            let count = self
+                .takes
+                .next()
+                .unwrap_or(Some(usize::MAX))
+                .ok_or(ErrorKind::StorageFull)?;
             let count = count.min(bytes.len());
             self.taken.extend_from_slice(&bytes[..count]);
             Ok(count)
@@ -221,18 +249,33 @@ mod tests {
             (vec![Some(6), None], "one\ntwo\nfour\nfive\n", 1),
             (vec![Some(6), None, None, Some(1)], "one\ntwo\nfive\n", 2),
             (vec![Some(6), None, Some(2), None], "one\ntwo\nfive\n", 2),
-            (vec![Some(6), None, Some(4), None], "one\ntwo\nfour\nfive\n", 1),
+            (
+                vec![Some(6), None, Some(4), None],
+                "one\ntwo\nfour\nfive\n",
+                1,
+            ),
             (vec![Some(4), None], "one\nfour\nfive\n", 2),
             (vec![None, None], "five\n", 4),
         ] {
             let metrics = Metrics::default();
-            let output = Scripted { takes: takes.clone().into_iter(), taken: Vec::new() };
-            let mut sink = Sink { output, rest: Vec::new(), told: false };
+            let output = Scripted {
+                takes: takes.clone().into_iter(),
+                taken: Vec::new(),
+            };
+            let mut sink = Sink {
+                output,
+                rest: Vec::new(),
+                told: false,
+            };
             for chunk in CHUNKS {
                 sink.write(chunk.into(), &metrics);
             }
             let taken = String::from_utf8(sink.output.taken).unwrap();
-            assert_eq!((&*taken, metrics.access_log_dropped.load(Relaxed)), (expected, dropped), "{takes:?}");
+            assert_eq!(
+                (&*taken, metrics.access_log_dropped.load(Relaxed)),
+                (expected, dropped),
+                "{takes:?}"
+            );
         }
     }
 }

@@ -163,7 +163,11 @@ pub(crate) struct HandshakeCounters<F = Failure> {
 impl<F: Reason> Default for HandshakeCounters<F> {
     fn default() -> Self {
         let failed = F::ALL.iter().map(|_| AtomicU64::new(0)).collect();
-        Self { good: Default::default(), failed, reasons: PhantomData }
+        Self {
+            good: Default::default(),
+            failed,
+            reasons: PhantomData,
+        }
     }
 }
 
@@ -180,8 +184,14 @@ impl<F: Reason> HandshakeCounters<F> {
 
     /// Result, reason and count of everything that has happened.
     pub(crate) fn series(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
-        let good = ["full", "resumed"].into_iter().zip(&self.good).map(|(result, count)| (result, "", count));
-        let failed = F::ALL.iter().zip(&self.failed).map(|(one, count)| ("failed", one.as_str(), count));
+        let good = ["full", "resumed"]
+            .into_iter()
+            .zip(&self.good)
+            .map(|(result, count)| (result, "", count));
+        let failed = F::ALL
+            .iter()
+            .zip(&self.failed)
+            .map(|(one, count)| ("failed", one.as_str(), count));
         good.chain(failed)
             .map(|(result, reason, count)| (result, reason, count.load(Relaxed)))
             .filter(|(.., count)| *count > 0)
@@ -202,7 +212,13 @@ mod tests {
         let series: Vec<_> = counters.series().collect();
         assert_eq!(series[0], ("resumed", "", 1));
         let words: Vec<&str> = Failure::ALL.iter().map(|one| one.as_str()).collect();
-        assert_eq!(series[1..].iter().map(|(_, reason, _)| *reason).collect::<Vec<_>>(), words);
+        assert_eq!(
+            series[1..]
+                .iter()
+                .map(|(_, reason, _)| *reason)
+                .collect::<Vec<_>>(),
+            words
+        );
         assert!(series.iter().all(|(.., count)| *count == 1));
     }
 }

@@ -32,7 +32,8 @@ pub(crate) const TLS_HANDSHAKES: &str = "outrigger_tls_handshakes_total";
 /// Counter; label `listener`. Live connections ended because a reload does not believe their client any more.
 pub(crate) const TLS_DISTRUSTED: &str = "outrigger_tls_distrusted_connections_total";
 /// Gauge in seconds since 1970; labels `listener`, `file`. When a certificate that is shown to clients expires.
-pub(crate) const TLS_CERTIFICATE_EXPIRY: &str = "outrigger_tls_certificate_expiry_timestamp_seconds";
+pub(crate) const TLS_CERTIFICATE_EXPIRY: &str =
+    "outrigger_tls_certificate_expiry_timestamp_seconds";
 /// Counter; labels `upstream`, `result` (`ok`, `failed`). Connects to endpoints.
 pub(crate) const UPSTREAM_CONNECTS: &str = "outrigger_upstream_connects_total";
 /// Counter; labels `upstream`, `result` (`ok`, `not_found`, `timeout`, `failed`). Lookups of names in DNS.
@@ -78,5 +79,6 @@ pub(crate) const DRAINING: &str = "outrigger_draining";
 /// Gauge, always 1; label `version`.
 pub(crate) const BUILD_INFO: &str = "outrigger_build_info";
 /// Upper bounds of [`REQUEST_DURATION`], in seconds.
-pub(crate) const DURATION_BUCKETS: [f64; 11] =
-    [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+pub(crate) const DURATION_BUCKETS: [f64; 11] = [
+    0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
+];

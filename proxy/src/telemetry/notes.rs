@@ -51,7 +51,16 @@ impl Teller {
     pub(crate) fn new() -> (Self, Notes) {
         let (sender, queue) = mpsc::channel(QUEUE);
         let lost = Arc::<AtomicU64>::default();
-        (Self { queue, lost: Arc::clone(&lost) }, Notes { queue: sender, lost })
+        (
+            Self {
+                queue,
+                lost: Arc::clone(&lost),
+            },
+            Notes {
+                queue: sender,
+                lost,
+            },
+        )
     }
 
     /// The next note; for ever when nobody can leave one.
@@ -87,9 +96,15 @@ impl Reading {
     /// The endpoints, each with the name of the upstream; one that stands in a list twice is told once.
     pub(super) fn each(&self) -> impl Iterator<Item = (&str, &EndpointReading)> {
         let is_first = |&(index, one): &(usize, &EndpointReading)| {
-            !self.endpoints[..index].iter().any(|earlier| earlier.endpoint == one.endpoint)
+            !self.endpoints[..index]
+                .iter()
+                .any(|earlier| earlier.endpoint == one.endpoint)
         };
-        self.endpoints.iter().enumerate().filter(is_first).map(|(_, one)| (&*self.upstream, one))
+        self.endpoints
+            .iter()
+            .enumerate()
+            .filter(is_first)
+            .map(|(_, one)| (&*self.upstream, one))
     }
 }
 
@@ -111,7 +126,11 @@ mod tests {
     fn the_queue_has_a_bound_and_what_finds_no_room_is_counted() {
         let (mut teller, notes) = Teller::new();
         for _ in 0..QUEUE + 5 {
-            notes.leave(Note { upstream: "u".into(), endpoint: "e".into(), text: "ejected".to_owned() });
+            notes.leave(Note {
+                upstream: "u".into(),
+                endpoint: "e".into(),
+                text: "ejected".to_owned(),
+            });
         }
         assert_eq!(teller.lost.load(Relaxed), 5);
         assert_eq!(teller.queue.try_recv().unwrap().text, "ejected");

@@ -44,7 +44,9 @@ fn is_null(file: &File) -> io::Result<bool> {
 impl Write for Stdout {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if std::mem::take(&mut self.discards) {
-            tracing::warn!("access log is discarded: stdout is /dev/null, or was closed at the start");
+            tracing::warn!(
+                "access log is discarded: stdout is /dev/null, or was closed at the start"
+            );
         }
         loop {
             match self.file.write(bytes) {

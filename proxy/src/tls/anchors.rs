@@ -36,7 +36,10 @@ pub(super) struct Anchors {
 impl From<Arc<RootCertStore>> for Anchors {
     /// CAs alone, such as those of the system.
     fn from(store: Arc<RootCertStore>) -> Self {
-        Self { store, named: Vec::new() }
+        Self {
+            store,
+            named: Vec::new(),
+        }
     }
 }
 
@@ -53,7 +56,10 @@ impl Anchors {
                 store.add(certificate.clone())?;
             }
         }
-        Ok(Self { store: Arc::new(store), named: certificates.to_vec() })
+        Ok(Self {
+            store: Arc::new(store),
+            named: certificates.to_vec(),
+        })
     }
 
     /// Whether the file has this very certificate.
@@ -79,7 +85,11 @@ fn may_sign(certificate: &X509Certificate<'_>) -> bool {
 ///
 /// # Errors
 /// It is not valid now, not for this purpose, or broken.
-pub(super) fn check(leaf: &CertificateDer<'_>, now: UnixTime, purpose: Purpose) -> Result<(), Error> {
+pub(super) fn check(
+    leaf: &CertificateDer<'_>,
+    now: UnixTime,
+    purpose: Purpose,
+) -> Result<(), Error> {
     // What webpki cannot read, or has a critical extension that it does not know.
     ParsedCertificate::try_from(leaf)?;
     let certificate = parse(leaf)?;
@@ -91,22 +101,30 @@ pub(super) fn check(leaf: &CertificateDer<'_>, now: UnixTime, purpose: Purpose) 
     if now > validity.not_after.timestamp() {
         return Err(CertificateError::Expired.into());
     }
-    let usage = certificate.extended_key_usage().map_err(|_| CertificateError::BadEncoding)?;
+    let usage = certificate
+        .extended_key_usage()
+        .map_err(|_| CertificateError::BadEncoding)?;
     let (needed, fits) = match purpose {
-        Purpose::Server => {
-            (ExtendedKeyPurpose::ServerAuth, usage.is_none_or(|usage| usage.value.server_auth))
-        }
-        Purpose::Client => {
-            (ExtendedKeyPurpose::ClientAuth, usage.is_none_or(|usage| usage.value.client_auth))
-        }
+        Purpose::Server => (
+            ExtendedKeyPurpose::ServerAuth,
+            usage.is_none_or(|usage| usage.value.server_auth),
+        ),
+        Purpose::Client => (
+            ExtendedKeyPurpose::ClientAuth,
+            usage.is_none_or(|usage| usage.value.client_auth),
+        ),
     };
     if !fits {
-        return Err(
-            CertificateError::InvalidPurposeContext { required: needed, presented: Vec::new() }.into()
-        );
+        return Err(CertificateError::InvalidPurposeContext {
+            required: needed,
+            presented: Vec::new(),
+        }
+        .into());
     }
     // RFC 8446 section 4.4.2.2. The key of a CA that may only sign certificates is nobody's who speaks TLS.
-    let usage = certificate.key_usage().map_err(|_| CertificateError::BadEncoding)?;
+    let usage = certificate
+        .key_usage()
+        .map_err(|_| CertificateError::BadEncoding)?;
     match usage.is_none_or(|usage| usage.value.digital_signature()) {
         true => Ok(()),
         false => Err(CertificateError::Other(OtherError(Arc::new(Refused::KeyUsage))).into()),

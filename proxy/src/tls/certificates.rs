@@ -30,11 +30,18 @@ pub(crate) struct Shown {
 }
 
 impl Shown {
-    fn new(certificate: &Certificate, provider: &CryptoProvider) -> Result<Arc<Self>, rustls::Error> {
-        let key = provider.key_provider.load_private_key(certificate.key.der().clone_key())?;
+    fn new(
+        certificate: &Certificate,
+        provider: &CryptoProvider,
+    ) -> Result<Arc<Self>, rustls::Error> {
+        let key = provider
+            .key_provider
+            .load_private_key(certificate.key.der().clone_key())?;
         let leaf = certificate.chain.first();
         // One that cannot be read has no names; the library still shows it.
-        let uris = leaf.and_then(|leaf| identity::read(leaf).ok()).map(|identity| identity.uris);
+        let uris = leaf
+            .and_then(|leaf| identity::read(leaf).ok())
+            .map(|identity| identity.uris);
         Ok(Arc::new(Self {
             key: Arc::new(CertifiedKey::new(certificate.chain.clone(), key)),
             uris: uris.unwrap_or_default(),
@@ -55,19 +62,28 @@ impl Certificates {
             for hostname in &item.hostnames {
                 match hostname {
                     Hostname::Exact(name) => {
-                        exact.entry(Box::from(&**name)).or_insert_with(|| Arc::clone(&shown));
+                        exact
+                            .entry(Box::from(&**name))
+                            .or_insert_with(|| Arc::clone(&shown));
                     }
-                    Hostname::Wildcard(suffix) => wildcards.push((Box::from(&**suffix), Arc::clone(&shown))),
+                    Hostname::Wildcard(suffix) => {
+                        wildcards.push((Box::from(&**suffix), Arc::clone(&shown)))
+                    }
                 }
             }
         }
         wildcards.sort_by_key(|(suffix, _): &(Box<str>, _)| std::cmp::Reverse(suffix.len()));
-        Ok(Self { exact, wildcards, default })
+        Ok(Self {
+            exact,
+            wildcards,
+            default,
+        })
     }
 
     /// What is shown to a client that asks for this server name, in lower case.
     pub(crate) fn choose(&self, name: Option<&str>) -> &Arc<Shown> {
-        name.and_then(|name| self.named(name)).unwrap_or(&self.default)
+        name.and_then(|name| self.named(name))
+            .unwrap_or(&self.default)
     }
 
     /// Whether both names, in lower case, get the same certificate.
@@ -79,8 +95,14 @@ impl Certificates {
     fn named(&self, name: &str) -> Option<&Arc<Shown>> {
         let wildcard = || {
             // At least one label in front: a name that is the suffix without its dot is another one.
-            let holds = |suffix: &str| name.strip_suffix(suffix).is_some_and(|label| !label.is_empty());
-            self.wildcards.iter().find(|(suffix, _)| holds(suffix)).map(|(_, shown)| shown)
+            let holds = |suffix: &str| {
+                name.strip_suffix(suffix)
+                    .is_some_and(|label| !label.is_empty())
+            };
+            self.wildcards
+                .iter()
+                .find(|(suffix, _)| holds(suffix))
+                .map(|(_, shown)| shown)
         };
         self.exact.get(name).or_else(wildcard)
     }

@@ -12,21 +12,43 @@ const MOST_NAMES: usize = 8;
 
 /// One certificate in words.
 pub(crate) fn certificate(der: &CertificateDer<'_>) -> String {
-    let Ok(certificate) = identity::parse(der) else { return "a certificate that cannot be read".to_owned() };
-    let mut text = format!("certificate of {}", shown(&identity::distinguished_name(certificate.subject())));
+    let Ok(certificate) = identity::parse(der) else {
+        return "a certificate that cannot be read".to_owned();
+    };
+    let mut text = format!(
+        "certificate of {}",
+        shown(&identity::distinguished_name(certificate.subject()))
+    );
     if let Ok(Some(names)) = certificate.subject_alternative_name() {
         let names = &names.value.general_names;
-        let told: Vec<String> = names.iter().take(MOST_NAMES).map(|name| shown(&name.to_string())).collect();
+        let told: Vec<String> = names
+            .iter()
+            .take(MOST_NAMES)
+            .map(|name| shown(&name.to_string()))
+            .collect();
         text.push_str(&format!(
             " ({}{})",
             told.join(", "),
-            if names.len() > MOST_NAMES { ", …" } else { "" }
+            if names.len() > MOST_NAMES {
+                ", …"
+            } else {
+                ""
+            }
         ));
     }
-    text.push_str(&format!(", issued by {}", shown(&identity::distinguished_name(certificate.issuer()))));
+    text.push_str(&format!(
+        ", issued by {}",
+        shown(&identity::distinguished_name(certificate.issuer()))
+    ));
     let validity = certificate.validity();
-    text.push_str(&format!(", valid from {} to {}", validity.not_before, validity.not_after));
-    text.push_str(&format!(", serial {}", shown(&certificate.raw_serial_as_string())));
+    text.push_str(&format!(
+        ", valid from {} to {}",
+        validity.not_before, validity.not_after
+    ));
+    text.push_str(&format!(
+        ", serial {}",
+        shown(&certificate.raw_serial_as_string())
+    ));
     text
 }
 
@@ -43,7 +65,11 @@ pub(super) fn shown(text: &str) -> String {
             other => out.extend(other.escape_debug()),
         }
     }
-    if out.is_empty() { "nobody".to_owned() } else { out }
+    if out.is_empty() {
+        "nobody".to_owned()
+    } else {
+        out
+    }
 }
 
 #[cfg(test)]
@@ -56,19 +82,40 @@ mod tests {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.subject_alt_names = sans;
-        params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().clone()
+        params
+            .self_signed(&KeyPair::generate().unwrap())
+            .unwrap()
+            .der()
+            .clone()
     }
 
     /// `docs/security.md` 20.
     #[test]
     fn a_line_about_a_certificate_is_one_line_and_not_long() {
-        let sans = (0..50)
-            .map(|i| SanType::URI(format!("spiffe://{i}/\u{7}{}", "x".repeat(900)).try_into().unwrap()));
-        let text = certificate(&made(&format!("a\nb\u{1b}[31m{}", "é\u{202e}".repeat(2000)), sans.collect()));
-        assert!(text.chars().all(|c| !c.is_control() && c != '\u{202e}'), "{text:?}");
+        let sans = (0..50).map(|i| {
+            SanType::URI(
+                format!("spiffe://{i}/\u{7}{}", "x".repeat(900))
+                    .try_into()
+                    .unwrap(),
+            )
+        });
+        let text = certificate(&made(
+            &format!("a\nb\u{1b}[31m{}", "é\u{202e}".repeat(2000)),
+            sans.collect(),
+        ));
+        assert!(
+            text.chars().all(|c| !c.is_control() && c != '\u{202e}'),
+            "{text:?}"
+        );
         assert!(text.len() < 4096, "{}", text.len());
-        assert!(text.starts_with("certificate of CN=a\\0Ab\\1B[31m"), "{text}");
-        assert_eq!(certificate(&CertificateDer::from(vec![1, 2, 3])), "a certificate that cannot be read");
+        assert!(
+            text.starts_with("certificate of CN=a\\0Ab\\1B[31m"),
+            "{text}"
+        );
+        assert_eq!(
+            certificate(&CertificateDer::from(vec![1, 2, 3])),
+            "a certificate that cannot be read"
+        );
     }
 
     #[test]
@@ -76,9 +123,14 @@ mod tests {
         let uri = SanType::URI("spiffe://prod/ns/a/sa/b".try_into().unwrap());
         let text = certificate(&made("orders", vec![uri]));
         assert!(
-            text.contains("certificate of CN=orders (URI(spiffe://prod/ns/a/sa/b)), issued by CN=orders"),
+            text.contains(
+                "certificate of CN=orders (URI(spiffe://prod/ns/a/sa/b)), issued by CN=orders"
+            ),
             "{text}"
         );
-        assert!(text.contains(", valid from Jan  1 00:00:00 1975 +00:00 to Jan  1 00:00:00 4096"), "{text}");
+        assert!(
+            text.contains(", valid from Jan  1 00:00:00 1975 +00:00 to Jan  1 00:00:00 4096"),
+            "{text}"
+        );
     }
 }

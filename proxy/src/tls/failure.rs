@@ -9,7 +9,10 @@ use crate::telemetry::handshakes::Failure;
 
 /// The word for what ended a handshake.
 pub(crate) fn of_io(error: &io::Error) -> Failure {
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+    match error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<Error>())
+    {
         Some(error) => of(error),
         None => Failure::Closed,
     }

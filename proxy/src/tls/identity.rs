@@ -47,7 +47,9 @@ pub(crate) fn read(der: &CertificateDer<'_>) -> Result<Identity, Unreadable> {
 /// Its alternative names cannot be read.
 pub(crate) fn of(certificate: &X509Certificate<'_>, der: &[u8]) -> Result<Identity, Unreadable> {
     let (mut uris, mut dns_names) = (Vec::new(), Vec::new());
-    let names = certificate.subject_alternative_name().map_err(|_| Unreadable)?;
+    let names = certificate
+        .subject_alternative_name()
+        .map_err(|_| Unreadable)?;
     for name in names.iter().flat_map(|names| &names.value.general_names) {
         match name {
             GeneralName::URI(uri) => uris.push(Arc::from(*uri)),
@@ -59,7 +61,12 @@ pub(crate) fn of(certificate: &X509Certificate<'_>, der: &[u8]) -> Result<Identi
     let subject = distinguished_name(certificate.subject()).into();
     let mut sha256 = [0; 32];
     sha256.copy_from_slice(digest(&SHA256, der).as_ref());
-    Ok(Identity { sha256, subject, uris, dns_names })
+    Ok(Identity {
+        sha256,
+        subject,
+        uris,
+        dns_names,
+    })
 }
 
 /// A name as text (RFC 4514): the last part first, as `CN=orders,O=Example`.
@@ -91,7 +98,10 @@ fn push_attribute(text: &mut String, attribute: &AttributeTypeAndValue<'_>) {
         (OID_DOMAIN_COMPONENT, "DC"),
         (OID_USERID, "UID"),
     ];
-    let short = short.iter().find(|(oid, _)| oid == attribute.attr_type()).map(|(_, name)| *name);
+    let short = short
+        .iter()
+        .find(|(oid, _)| oid == attribute.attr_type())
+        .map(|(_, name)| *name);
     match (short, attribute.as_str()) {
         (Some(name), Ok(value)) => {
             text.push_str(name);
@@ -122,7 +132,10 @@ fn push_hex(text: &mut String, bytes: &[u8]) {
 /// A DER length.
 fn push_length(text: &mut String, length: usize) {
     let bytes = length.to_be_bytes();
-    let significant = &bytes[bytes.iter().position(|byte| *byte != 0).unwrap_or(bytes.len() - 1)..];
+    let significant = &bytes[bytes
+        .iter()
+        .position(|byte| *byte != 0)
+        .unwrap_or(bytes.len() - 1)..];
     if length >= 0x80 {
         push_hex(text, &[0x80 | significant.len() as u8]);
     }

@@ -55,11 +55,26 @@ mod tests {
 
     #[test]
     fn the_cheapest_of_equally_good_suites_comes_first_and_tls_1_3_before_1_2() {
-        let suites: Vec<_> = provider().cipher_suites.iter().map(|one| one.suite()).collect();
+        let suites: Vec<_> = provider()
+            .cipher_suites
+            .iter()
+            .map(|one| one.suite())
+            .collect();
         assert_eq!(suites[0], CipherSuite::TLS13_AES_128_GCM_SHA256);
-        let older = provider().cipher_suites.iter().position(|one| one.tls13().is_none()).unwrap();
-        assert!(provider().cipher_suites[older..].iter().all(|one| one.tls13().is_none()));
-        assert_eq!(suites.len(), aws_lc_rs::default_provider().cipher_suites.len());
+        let older = provider()
+            .cipher_suites
+            .iter()
+            .position(|one| one.tls13().is_none())
+            .unwrap();
+        assert!(
+            provider().cipher_suites[older..]
+                .iter()
+                .all(|one| one.tls13().is_none())
+        );
+        assert_eq!(
+            suites.len(),
+            aws_lc_rs::default_provider().cipher_suites.len()
+        );
         let places: Vec<_> = suites.iter().map(|suite| place(*suite)).collect();
         assert!(places.is_sorted(), "{suites:?}");
     }

@@ -104,8 +104,18 @@ impl Teller {
     pub(crate) fn new() -> (Self, Notes) {
         let (sender, queue) = mpsc::channel(QUEUE);
         let lost = Arc::<AtomicU64>::default();
-        let notes = Notes { queue: sender, lost: Arc::clone(&lost) };
-        (Self { queue, lost, rate: Rate::default() }, notes)
+        let notes = Notes {
+            queue: sender,
+            lost: Arc::clone(&lost),
+        };
+        (
+            Self {
+                queue,
+                lost,
+                rate: Rate::default(),
+            },
+            notes,
+        )
     }
 
     /// The next note; for ever when nobody can leave one.
@@ -125,7 +135,8 @@ impl Teller {
         let note = match told {
             Told::Client(note) => note,
             Told::Upstream(note) => {
-                let (upstream, server, reason) = (&note.upstream, &note.server, note.failure.as_str());
+                let (upstream, server, reason) =
+                    (&note.upstream, &note.server, note.failure.as_str());
                 let text = upstream_line(note, self.lost.swap(0, Relaxed));
                 tracing::warn!(%upstream, %server, reason, "{text}");
                 return;
@@ -148,13 +159,26 @@ fn line(note: &Note, left_out: u64) -> String {
         "TLS handshake failed: "
     });
     text.push_str(explanation(note.failure));
-    evidence(&mut text, note.error.as_ref(), note.certificate.as_ref(), left_out);
+    evidence(
+        &mut text,
+        note.error.as_ref(),
+        note.certificate.as_ref(),
+        left_out,
+    );
     text
 }
 
 fn upstream_line(note: &UpstreamNote, left_out: u64) -> String {
-    let mut text = format!("no TLS with the endpoint: {}", upstream_explanation(note.failure));
-    evidence(&mut text, note.error.as_ref(), note.certificate.as_ref(), left_out);
+    let mut text = format!(
+        "no TLS with the endpoint: {}",
+        upstream_explanation(note.failure)
+    );
+    evidence(
+        &mut text,
+        note.error.as_ref(),
+        note.certificate.as_ref(),
+        left_out,
+    );
     text
 }
 
@@ -201,9 +225,13 @@ fn explanation(failure: Failure) -> &'static str {
         Failure::BadCertificate => "the client's certificate cannot be used",
         Failure::NotTls => "the client does not speak TLS; an http:// address on this port?",
         Failure::ProtocolVersion => "the client speaks no TLS version that is allowed here",
-        Failure::NoSharedCipher => "client and proxy have no cipher, key exchange or signature in common",
+        Failure::NoSharedCipher => {
+            "client and proxy have no cipher, key exchange or signature in common"
+        }
         Failure::NoSharedProtocol => "the client speaks neither h2 nor http/1.1",
-        Failure::ClientAlertUnknownCa => "the client does not know who signed the proxy's certificate",
+        Failure::ClientAlertUnknownCa => {
+            "the client does not know who signed the proxy's certificate"
+        }
         Failure::ClientAlertBadCertificate => "the client does not accept the proxy's certificate",
         Failure::ClientAlertOther => "the client gave up",
         Failure::Timeout => "it took longer than timeouts.tlsHandshake",
@@ -241,7 +269,9 @@ fn upstream_explanation(failure: ServerFailure) -> &'static str {
         ServerFailure::NoSharedProtocol => {
             "it does not speak the version of HTTP that is needed: HTTP/2 for gRPC, HTTP/1.1 else"
         }
-        ServerFailure::CertificateRequired => "it wants a certificate; write tls.certFile and tls.keyFile",
+        ServerFailure::CertificateRequired => {
+            "it wants a certificate; write tls.certFile and tls.keyFile"
+        }
         ServerFailure::CertificateRefused => "it does not accept the certificate of tls.certFile",
         ServerFailure::UnrecognizedName => "it knows no server of that name",
         ServerFailure::HandshakeRefused => "it gave up; perhaps it wants a certificate",
@@ -261,8 +291,14 @@ struct Rate {
 
 impl Rate {
     fn admits(&mut self, now: Instant) -> bool {
-        if self.since.is_none_or(|since| now.duration_since(since) >= STRETCH) {
-            *self = Self { since: Some(now), lines: 0 };
+        if self
+            .since
+            .is_none_or(|since| now.duration_since(since) >= STRETCH)
+        {
+            *self = Self {
+                since: Some(now),
+                lines: 0,
+            };
         }
         self.lines += 1;
         self.lines <= LINES
@@ -276,7 +312,14 @@ mod tests {
     fn note() -> Note {
         let listener = "public".into();
         let peer = [192, 0, 2, 7].into();
-        Note { listener, peer, failure: Failure::UnknownCa, error: None, certificate: None, live: false }
+        Note {
+            listener,
+            peer,
+            failure: Failure::UnknownCa,
+            error: None,
+            certificate: None,
+            live: false,
+        }
     }
 
     #[test]
@@ -301,7 +344,10 @@ mod tests {
             text.starts_with("TLS handshake failed: no certificate of clientAuth.caFiles signed"),
             "{text}"
         );
-        assert!(text.ends_with("; 3 more before it were not logged"), "{text}");
+        assert!(
+            text.ends_with("; 3 more before it were not logged"),
+            "{text}"
+        );
         assert!(text.len() < 1024 && !text.contains('\n'), "{text}");
     }
 }

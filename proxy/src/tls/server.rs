@@ -49,7 +49,10 @@ impl Tls {
     ///
     /// # Errors
     /// What was accepted does not work together after all.
-    pub(crate) fn build(model: &Arc<ServerTls>, old: Option<&Arc<Self>>) -> Result<Arc<Self>, TlsError> {
+    pub(crate) fn build(
+        model: &Arc<ServerTls>,
+        old: Option<&Arc<Self>>,
+    ) -> Result<Arc<Self>, TlsError> {
         if let Some(old) = old.filter(|old| old.model == *model) {
             return Ok(Arc::clone(old));
         }
@@ -105,6 +108,8 @@ impl Tls {
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tls").field("trust", &self.trust).finish_non_exhaustive()
+        f.debug_struct("Tls")
+            .field("trust", &self.trust)
+            .finish_non_exhaustive()
     }
 }

@@ -60,8 +60,15 @@ pub(crate) struct Seen {
 
 /// Runs a handshake, and sees what the client shows.
 pub(crate) async fn seeing<F: Future>(handshake: F) -> (F::Output, Seen) {
-    let notes = Notes { seen: RefCell::default(), chain_end: Cell::new(u64::MAX) };
-    NOTES.scope(notes, async { (handshake.await, NOTES.with(|notes| notes.seen.take())) }).await
+    let notes = Notes {
+        seen: RefCell::default(),
+        chain_end: Cell::new(u64::MAX),
+    };
+    NOTES
+        .scope(notes, async {
+            (handshake.await, NOTES.with(|notes| notes.seen.take()))
+        })
+        .await
 }
 
 /// Until when the chain of the handshake that runs is valid; `None` outside of one.
@@ -93,24 +100,39 @@ impl Trust {
         auth: &ClientAuth,
         provider: Arc<CryptoProvider>,
     ) -> Result<Self, VerifierBuilderError> {
-        let anchors = Anchors::new(&auth.ca_certificates).map_err(|_| VerifierBuilderError::NoRootAnchors)?;
+        let anchors =
+            Anchors::new(&auth.ca_certificates).map_err(|_| VerifierBuilderError::NoRootAnchors)?;
         let webpki = match anchors.store.is_empty() {
             true => None,
             false => {
                 let roots = Arc::clone(&anchors.store);
-                let builder = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider));
+                let builder =
+                    WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider));
                 let lists = auth.crls.iter().cloned();
-                Some(builder.with_crls(lists).enforce_revocation_expiration().build()?)
+                Some(
+                    builder
+                        .with_crls(lists)
+                        .enforce_revocation_expiration()
+                        .build()?,
+                )
             }
         };
         let hints = anchors.subjects();
-        Ok(Self { auth: auth.clone(), anchors, webpki, provider, hints })
+        Ok(Self {
+            auth: auth.clone(),
+            anchors,
+            webpki,
+            provider,
+            hints,
+        })
     }
 
     /// Whether `auth` believes exactly the same.
     pub(crate) fn is(&self, auth: &ClientAuth) -> bool {
         let mine = &self.auth;
-        mine.mode == auth.mode && mine.ca_certificates == auth.ca_certificates && mine.crls == auth.crls
+        mine.mode == auth.mode
+            && mine.ca_certificates == auth.ca_certificates
+            && mine.crls == auth.crls
     }
 
     /// Who the client with this chain is, leaf first; `None` for one that may stay unknown.
@@ -128,7 +150,8 @@ impl Trust {
                 ClientAuthMode::Optional => Ok(None),
             };
         };
-        self.identify(leaf, intermediates, now).map(|(identity, _)| Some(identity))
+        self.identify(leaf, intermediates, now)
+            .map(|(identity, _)| Some(identity))
     }
 
     /// Who that is, and when the first certificate of the chain expires.
@@ -141,23 +164,32 @@ impl Trust {
         let named = self.anchors.name(leaf);
         match &self.webpki {
             _ if named => anchors::check(leaf, now, Purpose::Client),
-            Some(webpki) => webpki.verify_client_cert(leaf, intermediates, now).map(|_| ()),
+            Some(webpki) => webpki
+                .verify_client_cert(leaf, intermediates, now)
+                .map(|_| ()),
             None => Err(CertificateError::UnknownIssuer.into()),
         }?;
         let certificate = identity::parse(leaf).map_err(|_| CertificateError::BadEncoding)?;
         if named {
             self.not_revoked(&certificate)?;
         }
-        let usage = certificate.extended_key_usage().map_err(|_| CertificateError::BadEncoding)?;
+        let usage = certificate
+            .extended_key_usage()
+            .map_err(|_| CertificateError::BadEncoding)?;
         if !usage.is_some_and(|usage| usage.value.client_auth) {
             return Err(CertificateError::InvalidPurpose.into());
         }
-        let identity = identity::of(&certificate, leaf).map_err(|_| CertificateError::BadEncoding)?;
+        let identity =
+            identity::of(&certificate, leaf).map_err(|_| CertificateError::BadEncoding)?;
         if spiffe_ids(&identity) > 1 {
-            return Err(CertificateError::Other(OtherError(Arc::new(Refused::MultipleSpiffeIds))).into());
+            return Err(
+                CertificateError::Other(OtherError(Arc::new(Refused::MultipleSpiffeIds))).into(),
+            );
         }
         let end = |certificate: &X509Certificate<'_>| certificate.validity().not_after.timestamp();
-        let above = intermediates.iter().map(|one| identity::parse(one).map_or(0, |one| end(&one)));
+        let above = intermediates
+            .iter()
+            .map(|one| identity::parse(one).map_or(0, |one| end(&one)));
         let end = above.fold(end(&certificate), i64::min);
         Ok((identity, u64::try_from(end).unwrap_or(0)))
     }
@@ -168,7 +200,11 @@ impl Trust {
     /// itself, so that no list need know it; it is taken back by removing it from the file.
     fn not_revoked(&self, certificate: &X509Certificate<'_>) -> Result<(), Error> {
         let issuer = certificate.issuer().as_raw();
-        let lists = self.auth.crls.iter().filter_map(|der| CertificateRevocationList::from_der(der).ok());
+        let lists = self
+            .auth
+            .crls
+            .iter()
+            .filter_map(|der| CertificateRevocationList::from_der(der).ok());
         for (_, list) in lists.filter(|(_, list)| list.issuer().as_raw() == issuer) {
             let mut revoked = list.iter_revoked_certificates();
             if revoked.any(|one| one.raw_serial() == certificate.raw_serial()) {
@@ -184,14 +220,18 @@ impl Trust {
 
 /// Schemes are written in any case (RFC 3986 section 3.1).
 fn spiffe_ids(identity: &Identity) -> usize {
-    let is_spiffe =
-        |uri: &&Arc<str>| uri.get(..9).is_some_and(|scheme| scheme.eq_ignore_ascii_case("spiffe://"));
+    let is_spiffe = |uri: &&Arc<str>| {
+        uri.get(..9)
+            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("spiffe://"))
+    };
     identity.uris.iter().filter(is_spiffe).count()
 }
 
 impl fmt::Debug for Trust {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Trust").field("mode", &self.auth.mode).finish_non_exhaustive()
+        f.debug_struct("Trust")
+            .field("mode", &self.auth.mode)
+            .finish_non_exhaustive()
     }
 }
 
@@ -228,7 +268,12 @@ impl ClientCertVerifier for Trust {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            certificate,
+            signed,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -237,10 +282,17 @@ impl ClientCertVerifier for Trust {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &self.provider.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            certificate,
+            signed,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }

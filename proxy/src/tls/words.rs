@@ -12,9 +12,14 @@ pub(crate) fn of(error: &Error) -> Option<String> {
     Some(match error {
         Error::InvalidCertificate(error) => return of_certificate(error),
         Error::InvalidCertRevocationList(error) => {
-            format!("a list of crlFiles cannot be used, have its CA write it anew: {}", plain(error))
+            format!(
+                "a list of crlFiles cannot be used, have its CA write it anew: {}",
+                plain(error)
+            )
         }
-        Error::AlertReceived(alert) => format!("it sent the alert {}", plain(alert).replace(' ', "_")),
+        Error::AlertReceived(alert) => {
+            format!("it sent the alert {}", plain(alert).replace(' ', "_"))
+        }
         Error::PeerIncompatible(why) => plain(why),
         Error::PeerMisbehaved(why) => plain(why),
         Error::InvalidMessage(why) => format!("a message that cannot be read: {}", plain(why)),
@@ -37,8 +42,12 @@ pub(crate) fn behind(error: &Error) -> String {
 
 /// An error of a stream, in which the library's may stand.
 pub(crate) fn of_io(error: &io::Error) -> String {
-    let library = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
-    let Some(error) = library else { return error.to_string() };
+    let library = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<Error>());
+    let Some(error) = library else {
+        return error.to_string();
+    };
     use CertificateError as E;
     let why = match error {
         Error::InvalidCertificate(E::UnknownIssuer) => {
@@ -114,8 +123,11 @@ fn of_path(name: &str) -> String {
 /// A name in the library's code as words in lower case, without what stands behind it.
 fn plain(name: &dyn Debug) -> String {
     let name = format!("{name:?}");
-    let name =
-        name.trim_start_matches('"').split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
+    let name = name
+        .trim_start_matches('"')
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .next()
+        .unwrap_or_default();
     let mut words = String::new();
     let mut last = ' ';
     for letter in name.chars() {
@@ -144,10 +156,22 @@ mod tests {
     fn no_message_has_a_name_of_the_library_s_code() {
         let other = CertificateError::Other(OtherError(Arc::new(CaUsedAsEndEntity)));
         for (error, expected) in [
-            (Error::PeerIncompatible(PeerIncompatible::NoCipherSuitesInCommon), "no cipher suites in common"),
-            (Error::AlertReceived(AlertDescription::HandshakeFailure), "it sent the alert handshake_failure"),
-            (Error::AlertReceived(AlertDescription::UnknownCA), "it sent the alert unknown_ca"),
-            (PeerMisbehaved::TooManyEmptyFragments.into(), "too many empty fragments"),
+            (
+                Error::PeerIncompatible(PeerIncompatible::NoCipherSuitesInCommon),
+                "no cipher suites in common",
+            ),
+            (
+                Error::AlertReceived(AlertDescription::HandshakeFailure),
+                "it sent the alert handshake_failure",
+            ),
+            (
+                Error::AlertReceived(AlertDescription::UnknownCA),
+                "it sent the alert unknown_ca",
+            ),
+            (
+                PeerMisbehaved::TooManyEmptyFragments.into(),
+                "too many empty fragments",
+            ),
             (
                 other.into(),
                 "it is the certificate of a CA (CA:TRUE); put this very certificate into caFiles, or issue one with CA:FALSE",
@@ -157,6 +181,10 @@ mod tests {
         }
         assert_eq!(of(&CertificateError::UnknownIssuer.into()), None);
         let error = io::Error::other(Error::from(CertificateError::UnknownIssuer));
-        assert!(of_io(&error).starts_with("no certificate of caFiles"), "{}", of_io(&error));
+        assert!(
+            of_io(&error).starts_with("no certificate of caFiles"),
+            "{}",
+            of_io(&error)
+        );
     }
 }

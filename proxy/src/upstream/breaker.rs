@@ -27,7 +27,9 @@ pub(crate) struct Breaker {
 }
 
 /// The right to one connection, for as long as it is open.
-pub(crate) struct Claim(#[allow(dead_code, reason = "it counts by being there")] OwnedSemaphorePermit);
+pub(crate) struct Claim(
+    #[allow(dead_code, reason = "it counts by being there")] OwnedSemaphorePermit,
+);
 
 /// One request that waits.
 pub(crate) struct Pending<'a>(&'a Breaker);
@@ -79,7 +81,10 @@ impl Breaker {
 
     /// The right to open a connection, if there is one left.
     pub(crate) fn try_claim(&self) -> Option<Claim> {
-        Arc::clone(&self.connections).try_acquire_owned().ok().map(Claim)
+        Arc::clone(&self.connections)
+            .try_acquire_owned()
+            .ok()
+            .map(Claim)
     }
 
     /// Whether [`Self::try_claim`] would give it.
@@ -103,7 +108,10 @@ impl Breaker {
         if !enter(&self.pending, self.limits.max_pending_requests) {
             let [open, _, waiting] = self.in_use();
             let state = format!("connections open: {open}, requests waiting: {waiting}");
-            return Err(Full { upstream: Arc::clone(&self.upstream), state: state.into() });
+            return Err(Full {
+                upstream: Arc::clone(&self.upstream),
+                state: state.into(),
+            });
         }
         self.wanted.notify_waiters();
         Ok(Pending(self))
@@ -123,7 +131,11 @@ impl Breaker {
     pub(crate) fn in_use(&self) -> [u32; 3] {
         let free = u32::try_from(self.connections.available_permits()).unwrap_or(u32::MAX);
         let open = self.limits.max_connections.saturating_sub(free);
-        [open, self.requests.load(Relaxed), self.pending.load(Relaxed)]
+        [
+            open,
+            self.requests.load(Relaxed),
+            self.pending.load(Relaxed),
+        ]
     }
 }
 
@@ -153,15 +165,25 @@ mod tests {
             "upstreams: {{ u: {{ endpoints: [{{ url: http://a }}], circuitBreaker: {{ {limits} }} }} }}\n\
              routes: [{{ name: r, backendRefs: [u] }}]"
         );
-        let config = load_str("outrigger.yaml", &yaml, &|_: &str| None).unwrap().config;
-        Breaker::new(&"u".into(), config.upstreams[0].circuit_breaker.as_ref().unwrap())
+        let config = load_str("outrigger.yaml", &yaml, &|_: &str| None)
+            .unwrap()
+            .config;
+        Breaker::new(
+            &"u".into(),
+            config.upstreams[0].circuit_breaker.as_ref().unwrap(),
+        )
     }
 
     #[test]
     fn each_limit_holds_and_what_ends_makes_room() {
         let breaker = breaker("maxConnections: 2, maxRequests: 3, maxPendingRequests: 1");
         assert_eq!(
-            [breaker.enter(), breaker.enter(), breaker.enter(), breaker.enter()],
+            [
+                breaker.enter(),
+                breaker.enter(),
+                breaker.enter(),
+                breaker.enter()
+            ],
             [true, true, true, false]
         );
         breaker.leave();

@@ -81,7 +81,12 @@ pub(crate) struct Connected {
 
 impl Connected {
     fn plain(stream: UpstreamStream, address: Option<SocketAddr>) -> Self {
-        Self { stream, address, resumed: None, http2: false }
+        Self {
+            stream,
+            address,
+            resumed: None,
+            http2: false,
+        }
     }
 }
 
@@ -107,21 +112,39 @@ pub(crate) async fn connect(
     let shaking = AtomicBool::new(false); // health checks wait on a runtime whose tasks may move
     let connected = timeout(limit, async {
         let connected = connect_any(endpoint).await?;
-        let Some(Secure { connector, spoken }) = secure else { return Ok(connected) };
+        let Some(Secure { connector, spoken }) = secure else {
+            return Ok(connected);
+        };
         let UpstreamStream::Tcp(stream) = connected.stream else {
-            return Err(io::Error::new(io::ErrorKind::Unsupported, "TLS is spoken over TCP alone"));
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "TLS is spoken over TCP alone",
+            ));
         };
         shaking.store(true, Relaxed);
-        let Shaken { stream, resumed, http2 } =
-            connector.shake_hands(stream, &endpoint.spec.authority, spoken).await?;
+        let Shaken {
+            stream,
+            resumed,
+            http2,
+        } = connector
+            .shake_hands(stream, &endpoint.spec.authority, spoken)
+            .await?;
         let stream = UpstreamStream::Tls(stream);
-        Ok(Connected { stream, address: connected.address, resumed: Some(resumed), http2 })
+        Ok(Connected {
+            stream,
+            address: connected.address,
+            resumed: Some(resumed),
+            http2,
+        })
     });
     match connected.await {
         Ok(result) => result,
         Err(_) => match secure.filter(|_| shaking.load(Relaxed)) {
             Some(secure) => Err(secure.connector.timed_out(&endpoint.spec.authority)),
-            None => Err(io::Error::new(io::ErrorKind::TimedOut, "no connection within connectTimeout")),
+            None => Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "no connection within connectTimeout",
+            )),
         },
     }
 }
@@ -154,7 +177,11 @@ impl AsyncRead for UpstreamStream {
 }
 
 impl AsyncWrite for UpstreamStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         match &mut *self {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),

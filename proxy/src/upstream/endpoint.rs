@@ -65,12 +65,20 @@ impl Endpoint {
     /// An endpoint as configured; a host name has no address until it was resolved.
     pub(crate) fn new(spec: EndpointSpec) -> Self {
         let (target, label): (Target, Arc<str>) = match &spec.address {
-            EndpointAddress::Socket(address) => (Target::Address(*address), address.to_string().into()),
+            EndpointAddress::Socket(address) => {
+                (Target::Address(*address), address.to_string().into())
+            }
             EndpointAddress::Host { name, port } => {
-                let target = Target::Addresses { known: ArcSwap::default(), next: AtomicUsize::new(0) };
+                let target = Target::Addresses {
+                    known: ArcSwap::default(),
+                    next: AtomicUsize::new(0),
+                };
                 (target, format!("{name}:{port}").into())
             }
-            EndpointAddress::Unix(path) => (Target::Unix(path.clone()), path.display().to_string().into()),
+            EndpointAddress::Unix(path) => (
+                Target::Unix(path.clone()),
+                path.display().to_string().into(),
+            ),
         };
         static NEXT: AtomicU32 = AtomicU32::new(0);
         Self {
@@ -146,7 +154,9 @@ impl Endpoint {
 
     /// Replaces the addresses of a host name; says whether they changed.
     pub(crate) fn resolved(&self, mut addresses: Vec<SocketAddr>) -> bool {
-        let Target::Addresses { known, .. } = &self.target else { return false };
+        let Target::Addresses { known, .. } = &self.target else {
+            return false;
+        };
         addresses.sort_unstable();
         addresses.dedup();
         let changed = **known.load() != addresses;

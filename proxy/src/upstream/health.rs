@@ -39,8 +39,12 @@ impl Drop for Task {
 impl Checkers {
     /// Asks the endpoints of these upstreams from now on, and of no others.
     pub(crate) fn follow(&mut self, upstreams: &[Arc<Upstream>]) {
-        self.0.retain(|(known, _)| upstreams.iter().any(|one| Arc::ptr_eq(one, known)));
-        for upstream in upstreams.iter().filter(|one| one.model.health_check.is_some()) {
+        self.0
+            .retain(|(known, _)| upstreams.iter().any(|one| Arc::ptr_eq(one, known)));
+        for upstream in upstreams
+            .iter()
+            .filter(|one| one.model.health_check.is_some())
+        {
             if !self.0.iter().any(|(known, _)| Arc::ptr_eq(known, upstream)) {
                 let task = Task(tokio::spawn(watch(Arc::clone(upstream))));
                 self.0.push((Arc::clone(upstream), task));
@@ -58,7 +62,10 @@ async fn watch(upstream: Arc<Upstream>) {
         asked.retain(|(known, _)| set.endpoints.iter().any(|one| Arc::ptr_eq(one, known)));
         for endpoint in &set.endpoints {
             if !asked.iter().any(|(known, _)| Arc::ptr_eq(known, endpoint)) {
-                let task = Task(tokio::spawn(ask_for_ever(Arc::clone(&upstream), Arc::clone(endpoint))));
+                let task = Task(tokio::spawn(ask_for_ever(
+                    Arc::clone(&upstream),
+                    Arc::clone(endpoint),
+                )));
                 asked.push((Arc::clone(endpoint), task));
             }
         }
@@ -68,7 +75,9 @@ async fn watch(upstream: Arc<Upstream>) {
 }
 
 async fn ask_for_ever(upstream: Arc<Upstream>, endpoint: Arc<Endpoint>) {
-    let Some(rules) = &upstream.model.health_check else { return };
+    let Some(rules) = &upstream.model.health_check else {
+        return;
+    };
     let mut judge = Judge::default();
     sleep(FIRST.min(rules.interval).mul_f64(fastrand::f64())).await;
     loop {
@@ -95,11 +104,20 @@ async fn ask_for_ever(upstream: Arc<Upstream>, endpoint: Arc<Endpoint>) {
 
 async fn ask(upstream: &Upstream, endpoint: &Endpoint, rules: &HealthCheck) -> Result<(), Cause> {
     let protocol = upstream.model.protocol;
-    let secure =
-        upstream.tls.as_ref().map(|connector| Secure { connector, spoken: inside_tls(protocol, rules) });
+    let secure = upstream.tls.as_ref().map(|connector| Secure {
+        connector,
+        spoken: inside_tls(protocol, rules),
+    });
     let connected = connect(endpoint, secure, rules.timeout).await?;
-    let scheme = if upstream.tls.is_some() { "https" } else { "http" };
-    let asked = Asked { scheme, host: upstream.model.host(&endpoint.spec) };
+    let scheme = if upstream.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
+    let asked = Asked {
+        scheme,
+        host: upstream.model.host(&endpoint.spec),
+    };
     match &rules.probe {
         ReadinessProbe::Connect => Ok(()),
         ReadinessProbe::Http { path } if connected.http2 || protocol == Protocol::H2c => {
@@ -158,7 +176,9 @@ mod tests {
     fn rules() -> HealthCheck {
         let yaml = "upstreams: { u: { endpoints: [{ url: http://a }], healthCheck: { path: / } } }\n\
                     routes: [{ name: r, backendRefs: [u] }]";
-        let config = load_str("outrigger.yaml", yaml, &|_: &str| None).unwrap().config;
+        let config = load_str("outrigger.yaml", yaml, &|_: &str| None)
+            .unwrap()
+            .config;
         config.upstreams[0].health_check.clone().unwrap()
     }
 
@@ -179,7 +199,9 @@ mod tests {
             let seen: String = answers
                 .chars()
                 .map(|answer| {
-                    healthy = judge.judge(&rules, healthy, answer == '1').unwrap_or(healthy);
+                    healthy = judge
+                        .judge(&rules, healthy, answer == '1')
+                        .unwrap_or(healthy);
                     if healthy { '1' } else { '0' }
                 })
                 .collect();

@@ -48,7 +48,10 @@ impl InFlight {
     /// Begins to count.
     pub(crate) fn begin(endpoint: &Arc<Endpoint>) -> Self {
         endpoint.enter();
-        Self { endpoint: Arc::clone(endpoint), watched: None }
+        Self {
+            endpoint: Arc::clone(endpoint),
+            watched: None,
+        }
     }
 
     /// Begins to count, and to learn about the endpoint; `now` in microseconds.
@@ -65,14 +68,23 @@ impl InFlight {
             context: Rc::clone(context),
             entry,
             stage: Stage::Waiting,
-            begun: if upstream.reads_latency() { now() as u32 | 1 } else { 0 },
+            begun: if upstream.reads_latency() {
+                now() as u32 | 1
+            } else {
+                0
+            },
         };
-        Self { endpoint: Arc::clone(endpoint), watched: Some(watched) }
+        Self {
+            endpoint: Arc::clone(endpoint),
+            watched: Some(watched),
+        }
     }
 
     /// The head of an answer came.
     pub(crate) fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
-        let Some(watched) = &mut self.watched else { return };
+        let Some(watched) = &mut self.watched else {
+            return;
+        };
         if status.is_server_error() || watched.grpc_failed(headers) {
             let why = Why::Status(status);
             watched.failed(&self.endpoint, &why);
@@ -120,7 +132,9 @@ impl std::fmt::Display for Why<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Status(status) => write!(f, "answered {}", status.as_u16()),
-            Self::Grpc => f.write_str("answered with a gRPC status that means a failure of the server"),
+            Self::Grpc => {
+                f.write_str("answered with a gRPC status that means a failure of the server")
+            }
             Self::Timeout => f.write_str("gave no answer in time"),
             Self::Error(error) => write!(f, "failed: {error}"),
         }
@@ -138,11 +152,18 @@ impl Watched {
     /// For how long it has been on its way.
     fn took(&self, now: u64) -> u64 {
         let took = (now as u32).wrapping_sub(self.begun);
-        if took > u32::MAX / 2 { 0 } else { u64::from(took) } // the lowest bit may be ahead
+        if took > u32::MAX / 2 {
+            0
+        } else {
+            u64::from(took)
+        } // the lowest bit may be ahead
     }
 
     fn grpc_failed(&self, headers: &HeaderMap) -> bool {
-        self.context.is_grpc.get() && headers.get("grpc-status").is_some_and(grpc::is_server_error)
+        self.context.is_grpc.get()
+            && headers
+                .get("grpc-status")
+                .is_some_and(grpc::is_server_error)
     }
 
     fn succeeded(&mut self, endpoint: &Endpoint) {
@@ -152,7 +173,10 @@ impl Watched {
         endpoint.failures.record(false);
         if let Some(Change::Returned) = endpoint.outlier.succeeded(self.entry, clock::micros) {
             endpoint.begin_slowly(clock::micros());
-            self.upstream.counters.note(&endpoint.label, "answers again, and is back in use".to_owned());
+            self.upstream.counters.note(
+                &endpoint.label,
+                "answers again, and is back in use".to_owned(),
+            );
         }
     }
 
@@ -165,16 +189,23 @@ impl Watched {
         if self.begun > 0 {
             endpoint.latency.punish(self.took(now), now);
         }
-        let Some(settings) = &self.upstream.model.outlier_detection else { return };
+        let Some(settings) = &self.upstream.model.outlier_detection else {
+            return;
+        };
         let may_eject = || self.upstream.may_eject(endpoint);
-        let change = endpoint.outlier.failed(self.entry, now, settings, may_eject);
+        let change = endpoint
+            .outlier
+            .failed(self.entry, now, settings, may_eject);
         if let Some(Change::Ejected(errors, span)) = change {
             self.upstream.counters.ejected();
             let errors = match self.entry {
                 Entry::Probe => "the request that tried it again failed".to_owned(),
                 _ => format!("{errors} failures in a row"),
             };
-            let text = format!("ejected for {} s: {errors}; the last {why}", span.as_secs_f64());
+            let text = format!(
+                "ejected for {} s: {errors}; the last {why}",
+                span.as_secs_f64()
+            );
             self.upstream.counters.note(&endpoint.label, text);
         }
     }
@@ -183,8 +214,14 @@ impl Watched {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.endpoint.leave();
-        let Some(watched) = &mut self.watched else { return };
-        watched.upstream.breaker.as_ref().inspect(|breaker| breaker.leave());
+        let Some(watched) = &mut self.watched else {
+            return;
+        };
+        watched
+            .upstream
+            .breaker
+            .as_ref()
+            .inspect(|breaker| breaker.leave());
         match watched.stage {
             Stage::Done => {}
             // It ended well, or the client has had enough.

@@ -77,11 +77,19 @@ impl LocalUpstream {
     pub(crate) fn new(shared: &Arc<Upstream>) -> Self {
         let generation = shared.generation();
         let set = shared.set();
-        let pools = set.endpoints.iter().map(|endpoint| pool(shared, endpoint)).collect();
+        let pools = set
+            .endpoints
+            .iter()
+            .map(|endpoint| pool(shared, endpoint))
+            .collect();
         Self {
             shared: Arc::clone(shared),
             authorization: shared.model.bearer_token.as_ref().and_then(bearer),
-            current: RefCell::new(Current { generation, set, pools }),
+            current: RefCell::new(Current {
+                generation,
+                set,
+                pools,
+            }),
             retired: Cell::new(false),
         }
     }
@@ -96,7 +104,11 @@ impl LocalUpstream {
         if let Some(full) = breaker.filter(|breaker| !breaker.enter()) {
             self.shared.counters.overflowed(false);
             let upstream = Arc::clone(&self.shared.model.name);
-            return Err(Error::Overloaded { upstream, reason: MAX_REQUESTS, state: full.too_many() });
+            return Err(Error::Overloaded {
+                upstream,
+                reason: MAX_REQUESTS,
+                state: full.too_many(),
+            });
         }
         let picked = self.pick_one(tried, context);
         if picked.is_err() {
@@ -114,13 +126,21 @@ impl LocalUpstream {
             };
             let pool = &current.pools[index];
             if let Some(in_flight) = self.enter(pool.endpoint(), &choice, context) {
-                return Ok(Picked { pool: Rc::clone(pool), in_flight });
+                return Ok(Picked {
+                    pool: Rc::clone(pool),
+                    in_flight,
+                });
             }
             // Another worker has just taken the one request that may try it again; it is not available any more.
         }
     }
 
-    fn enter(&self, endpoint: &Arc<Endpoint>, choice: &Choice<'_>, context: &Context) -> Option<InFlight> {
+    fn enter(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        choice: &Choice<'_>,
+        context: &Context,
+    ) -> Option<InFlight> {
         if self.shared.model.kind == UpstreamKind::App {
             return Some(InFlight::begin(endpoint));
         }
@@ -128,7 +148,13 @@ impl LocalUpstream {
             Entry::Closed if !choice.panics() => return None,
             entry => entry,
         };
-        Some(InFlight::watch(endpoint, &self.shared, context, entry, || choice.now()))
+        Some(InFlight::watch(
+            endpoint,
+            &self.shared,
+            context,
+            entry,
+            || choice.now(),
+        ))
     }
 
     /// Whether a request may go out once more, which is counted. The budget pays for it, unless the endpoint has not even looked
@@ -153,7 +179,11 @@ impl LocalUpstream {
     /// Closes idle connections now and busy ones after their request: the upstream is gone from the configuration.
     pub(crate) fn retire(&self) {
         self.retired.set(true);
-        self.current.borrow().pools.iter().for_each(|pool| pool.retire());
+        self.current
+            .borrow()
+            .pools
+            .iter()
+            .for_each(|pool| pool.retire());
     }
 
     /// Takes over a set of endpoints that was replaced: connections to those that stay are kept.
@@ -165,11 +195,18 @@ impl LocalUpstream {
         let set = self.shared.set();
         let mut current = self.current.borrow_mut();
         let old = std::mem::take(&mut current.pools);
-        let kept = |endpoint: &Arc<Endpoint>| old.iter().find(|pool| Arc::ptr_eq(pool.endpoint(), endpoint));
-        let new =
-            |endpoint: &Arc<Endpoint>| kept(endpoint).map_or_else(|| pool(&self.shared, endpoint), Rc::clone);
+        let kept = |endpoint: &Arc<Endpoint>| {
+            old.iter()
+                .find(|pool| Arc::ptr_eq(pool.endpoint(), endpoint))
+        };
+        let new = |endpoint: &Arc<Endpoint>| {
+            kept(endpoint).map_or_else(|| pool(&self.shared, endpoint), Rc::clone)
+        };
         current.pools = set.endpoints.iter().map(new).collect();
-        for gone in old.iter().filter(|old| !current.pools.iter().any(|kept| Rc::ptr_eq(kept, old))) {
+        for gone in old
+            .iter()
+            .filter(|old| !current.pools.iter().any(|kept| Rc::ptr_eq(kept, old)))
+        {
             gone.retire();
         }
         if self.retired.get() {
@@ -190,7 +227,13 @@ fn bearer(token: &SecretText) -> Option<HeaderValue> {
 fn pool(shared: &Upstream, endpoint: &Arc<Endpoint>) -> Rc<Pool> {
     let (settings, tls) = (shared.model.connections.clone(), shared.tls.clone());
     let (counters, breaker) = (Arc::clone(&shared.counters), shared.breaker.clone());
-    Rc::new(Pool::new(Arc::clone(endpoint), settings, tls, counters, breaker))
+    Rc::new(Pool::new(
+        Arc::clone(endpoint),
+        settings,
+        tls,
+        counters,
+        breaker,
+    ))
 }
 
 /// What the balancer asks, for one try.
@@ -212,11 +255,21 @@ impl<'a> Choice<'a> {
         tried: &'a Tried,
         context: &'a Context,
     ) -> Self {
-        Self { upstream, endpoints, tried, context, now: Cell::new(None), panics: Cell::new(None) }
+        Self {
+            upstream,
+            endpoints,
+            tried,
+            context,
+            now: Cell::new(None),
+            panics: Cell::new(None),
+        }
     }
 
     fn now(&self) -> u64 {
-        let now = self.now.get().unwrap_or_else(|| clock::at(self.context.now()));
+        let now = self
+            .now
+            .get()
+            .unwrap_or_else(|| clock::at(self.context.now()));
         self.now.set(Some(now));
         now
     }
@@ -224,7 +277,11 @@ impl<'a> Choice<'a> {
     /// Whether so few endpoints are well that sending everything to them would end them too.
     fn panics(&self) -> bool {
         let panics = self.panics.get().unwrap_or_else(|| {
-            let reachable = self.endpoints.iter().filter(|one| one.has_address()).count();
+            let reachable = self
+                .endpoints
+                .iter()
+                .filter(|one| one.has_address())
+                .count();
             let well = self.endpoints.iter().filter(|one| one.is_well()).count();
             well * 100 < reachable * usize::from(self.upstream.model.load_balancer.panic_percent)
         });
@@ -235,7 +292,8 @@ impl<'a> Choice<'a> {
     /// Why nothing was chosen.
     fn none(&self) -> Error {
         let upstream = Arc::clone(&self.upstream.model.name);
-        let count = |what: fn(&Endpoint) -> bool| self.endpoints.iter().filter(|one| what(one)).count();
+        let count =
+            |what: fn(&Endpoint) -> bool| self.endpoints.iter().filter(|one| what(one)).count();
         let lost = count(|one| !one.has_address());
         let unhealthy = count(|one| one.has_address() && !one.is_healthy());
         let all = self.endpoints.len();
@@ -249,9 +307,16 @@ impl<'a> Choice<'a> {
 
 /// What keeps each of `all` endpoints from being used: those that are ejected, unhealthy, and without an address.
 fn counted(all: usize, [ejected, unhealthy, lost]: [usize; 3]) -> Box<str> {
-    let kinds = [(ejected, "ejected"), (unhealthy, "unhealthy"), (lost, "without an address")];
+    let kinds = [
+        (ejected, "ejected"),
+        (unhealthy, "unhealthy"),
+        (lost, "without an address"),
+    ];
     let kinds: Vec<_> = kinds.iter().filter(|(count, _)| *count > 0).collect();
-    let kinds: Vec<String> = kinds.iter().map(|(count, what)| format!("{count} {what}")).collect();
+    let kinds: Vec<String> = kinds
+        .iter()
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
     match all {
         0 => "no answer has named an endpoint yet".into(),
         1 => format!("1 endpoint: {}", kinds.join(", ")).into(),
@@ -313,16 +378,26 @@ mod tests {
              routes: [{{ name: r, backendRefs: [u] }}]"
         );
         let loaded = load_str("outrigger.yaml", &yaml, &|_: &str| None);
-        loaded.unwrap_or_else(|error| panic!("{}", error.render(false))).config
+        loaded
+            .unwrap_or_else(|error| panic!("{}", error.render(false)))
+            .config
     }
 
     fn context() -> Context {
-        Exchange::begin(Instant::now(), [127, 0, 0, 1].into(), None, Alarm::default())
+        Exchange::begin(
+            Instant::now(),
+            [127, 0, 0, 1].into(),
+            None,
+            Alarm::default(),
+        )
     }
 
     #[test]
     fn what_keeps_endpoints_from_being_used_is_counted() {
-        assert_eq!(&*counted(3, [2, 1, 0]), "3 endpoints: 2 ejected, 1 unhealthy");
+        assert_eq!(
+            &*counted(3, [2, 1, 0]),
+            "3 endpoints: 2 ejected, 1 unhealthy"
+        );
         assert_eq!(&*counted(1, [0, 0, 1]), "1 endpoint: 1 without an address");
         assert_eq!(&*counted(0, [0; 3]), "no answer has named an endpoint yet");
     }
@@ -334,7 +409,11 @@ mod tests {
         let shared = registry::upstreams(&config_of_two, &[], &metrics, &Teller::new().1).unwrap();
         let local = LocalUpstream::new(&shared[0]);
         let stays = Rc::clone(&local.current.borrow().pools[1]);
-        let pick = || local.pick(&Tried::default(), &context()).unwrap_or_else(|error| panic!("{error}"));
+        let pick = || {
+            local
+                .pick(&Tried::default(), &context())
+                .unwrap_or_else(|error| panic!("{error}"))
+        };
         let busy = pick();
         let next = config("{ url: http://10.0.0.2 }, { url: http://10.0.0.3 }");
         shared[0].replace_endpoints(&next.upstreams[0].endpoints);
@@ -346,6 +425,10 @@ mod tests {
         seen.dedup();
         assert_eq!(seen, ["10.0.0.2:80", "10.0.0.3:80"]);
         assert!(Rc::ptr_eq(&local.current.borrow().pools[0], &stays));
-        assert_eq!(busy.pool.endpoint().in_flight(), 1, "what is on its way ends by itself");
+        assert_eq!(
+            busy.pool.endpoint().in_flight(),
+            1,
+            "what is on its way ends by itself"
+        );
     }
 }

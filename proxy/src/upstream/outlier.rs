@@ -73,7 +73,10 @@ impl Outlier {
         match self.until.load(Relaxed) {
             IN => None,
             PROBING => Some(Ejection { left: None, times }),
-            until => Some(Ejection { left: Some(Duration::from_micros(until.saturating_sub(now))), times }),
+            until => Some(Ejection {
+                left: Some(Duration::from_micros(until.saturating_sub(now))),
+                times,
+            }),
         }
     }
 
@@ -151,10 +154,18 @@ impl Outlier {
             returned => now.saturating_sub(returned) / base.max(1),
         };
         let forgiven = u32::try_from(behaved).unwrap_or(u32::MAX);
-        let times = self.times.load(Relaxed).saturating_sub(forgiven).saturating_add(1);
+        let times = self
+            .times
+            .load(Relaxed)
+            .saturating_sub(forgiven)
+            .saturating_add(1);
         self.times.store(times, Relaxed);
-        let span = base.saturating_mul(u64::from(times)).min(micros(settings.max_ejection_time)).max(1);
-        self.until.store(now.saturating_add(span).min(PROBING - 1), Release);
+        let span = base
+            .saturating_mul(u64::from(times))
+            .min(micros(settings.max_ejection_time))
+            .max(1);
+        self.until
+            .store(now.saturating_add(span).min(PROBING - 1), Release);
         Duration::from_micros(span)
     }
 }
@@ -182,14 +193,19 @@ mod tests {
             "upstreams: {{ u: {{ endpoints: [{{ url: http://a }}], outlierDetection: {{ {keys} }} }} }}\n\
              routes: [{{ name: r, backendRefs: [u] }}]"
         );
-        let config = load_str("outrigger.yaml", &yaml, &|_: &str| None).unwrap().config;
+        let config = load_str("outrigger.yaml", &yaml, &|_: &str| None)
+            .unwrap()
+            .config;
         config.upstreams[0].outlier_detection.clone().unwrap()
     }
 
     /// Fails until it is ejected; for how many seconds.
     fn until_ejected(outlier: &Outlier, now: u64, settings: &OutlierDetection) -> u64 {
         for _ in 0..settings.consecutive_errors - 1 {
-            assert_eq!(outlier.failed(Entry::Open, now, settings, || Some(())), None);
+            assert_eq!(
+                outlier.failed(Entry::Open, now, settings, || Some(())),
+                None
+            );
         }
         match outlier.failed(Entry::Open, now, settings, || Some(())) {
             Some(Change::Ejected(_, span)) => span.as_secs(),
@@ -215,7 +231,11 @@ mod tests {
             None,
             "it is out already"
         );
-        assert_eq!(outlier.succeeded(Entry::Open, || 2 * SECOND), None, "late answers do not let it in");
+        assert_eq!(
+            outlier.succeeded(Entry::Open, || 2 * SECOND),
+            None,
+            "late answers do not let it in"
+        );
         assert!(outlier.is_out());
     }
 
@@ -224,17 +244,34 @@ mod tests {
         let (outlier, settings) = (Outlier::default(), settings(""));
         until_ejected(&outlier, SECOND, &settings);
         let later = 31 * SECOND;
-        let left = |now| outlier.ejection(now).map(|ejection| (ejection.left, ejection.times));
+        let left = |now| {
+            outlier
+                .ejection(now)
+                .map(|ejection| (ejection.left, ejection.times))
+        };
         assert_eq!(left(SECOND), Some((Some(Duration::from_secs(30)), 1)));
         assert_eq!(left(later), Some((Some(Duration::ZERO), 1)));
         assert!(outlier.admits(|| later));
         assert_eq!(outlier.enter(|| later), Entry::Probe);
-        assert_eq!((outlier.enter(|| later), outlier.admits(|| later)), (Entry::Closed, false));
+        assert_eq!(
+            (outlier.enter(|| later), outlier.admits(|| later)),
+            (Entry::Closed, false)
+        );
         assert_eq!(left(later), Some((None, 1)), "it is being tried");
         outlier.gave_up(Entry::Probe);
-        assert_eq!(outlier.enter(|| later), Entry::Probe, "the client of the first went away");
-        assert_eq!(outlier.succeeded(Entry::Probe, || later), Some(Change::Returned));
-        assert_eq!((outlier.enter(|| later), outlier.is_out()), (Entry::Open, false));
+        assert_eq!(
+            outlier.enter(|| later),
+            Entry::Probe,
+            "the client of the first went away"
+        );
+        assert_eq!(
+            outlier.succeeded(Entry::Probe, || later),
+            Some(Change::Returned)
+        );
+        assert_eq!(
+            (outlier.enter(|| later), outlier.is_out()),
+            (Entry::Open, false)
+        );
         assert_eq!(left(later), None);
     }
 
@@ -247,7 +284,8 @@ mod tests {
             assert_eq!(span, expected);
             now += span * SECOND;
             assert_eq!(outlier.enter(|| now), Entry::Probe);
-            let Some(Change::Ejected(1, longer)) = outlier.failed(Entry::Probe, now, &settings, || Some(()))
+            let Some(Change::Ejected(1, longer)) =
+                outlier.failed(Entry::Probe, now, &settings, || Some(()))
             else {
                 panic!("a failed try ejects at once")
             };
@@ -274,13 +312,24 @@ mod tests {
             (10, 0, 9, 9, false),
             (10, 0, 9, 0, false),
         ] {
-            assert_eq!(may_eject(all, out, others, percent), expected, "{out} of {all}, {percent} %");
+            assert_eq!(
+                may_eject(all, out, others, percent),
+                expected,
+                "{out} of {all}, {percent} %"
+            );
         }
         let (outlier, settings) = (Outlier::default(), settings(""));
         for _ in 0..50 {
-            assert_eq!(outlier.failed(Entry::Open, 0, &settings, || None::<()>), None);
+            assert_eq!(
+                outlier.failed(Entry::Open, 0, &settings, || None::<()>),
+                None
+            );
         }
         let change = outlier.failed(Entry::Open, 0, &settings, || Some(()));
-        assert_eq!(change, Some(Change::Ejected(51, Duration::from_secs(30))), "as soon as it may be");
+        assert_eq!(
+            change,
+            Some(Change::Ejected(51, Duration::from_secs(30))),
+            "as soon as it may be"
+        );
     }
 }

@@ -31,7 +31,10 @@ pub(crate) async fn connect(addresses: Vec<SocketAddr>) -> io::Result<(TcpStream
     let mut race = Race {
         left: alternating(addresses).into(),
         running: Vec::new(),
-        last: io::Error::new(io::ErrorKind::AddrNotAvailable, "the host name has no address"),
+        last: io::Error::new(
+            io::ErrorKind::AddrNotAvailable,
+            "the host name has no address",
+        ),
     };
     let mut next = pin!(sleep(STAGGER));
     race.begin();
@@ -47,7 +50,8 @@ struct Race {
 impl Race {
     fn begin(&mut self) {
         if let Some(address) = self.left.pop_front() {
-            self.running.push((address, Box::pin(TcpStream::connect(address))));
+            self.running
+                .push((address, Box::pin(TcpStream::connect(address))));
         }
     }
 
@@ -85,7 +89,9 @@ impl Race {
 /// The first address and those of the other family turn about, so that one family without a way costs one wait.
 fn alternating(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let is_first = addresses.first().is_some_and(SocketAddr::is_ipv4);
-    let (same, other): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|one| one.is_ipv4() == is_first);
+    let (same, other): (Vec<_>, Vec<_>) = addresses
+        .into_iter()
+        .partition(|one| one.is_ipv4() == is_first);
     let (mut same, mut other) = (same.into_iter(), other.into_iter());
     let mut all = Vec::new();
     loop {
@@ -111,26 +117,39 @@ mod tests {
     }
 
     fn mute() -> Mute {
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+        let socket =
+            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket
+            .bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())
+            .unwrap();
         socket.listen(0).unwrap();
         let socket: std::net::TcpListener = socket.into();
         let address = socket.local_addr().unwrap();
         let mut queue = Vec::new();
-        while let Ok(one) = std::net::TcpStream::connect_timeout(&address, Duration::from_millis(200)) {
+        while let Ok(one) =
+            std::net::TcpStream::connect_timeout(&address, Duration::from_millis(200))
+        {
             queue.push(one);
         }
-        Mute { _queue: queue, _socket: socket, address }
+        Mute {
+            _queue: queue,
+            _socket: socket,
+            address,
+        }
     }
 
     fn refused() -> SocketAddr {
-        std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+        std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .unwrap()
+            .local_addr()
+            .unwrap()
     }
 
     #[test]
     fn families_take_turns_behind_the_first() {
-        let parse =
-            |text: &str| -> Vec<SocketAddr> { text.split(' ').map(|one| one.parse().unwrap()).collect() };
+        let parse = |text: &str| -> Vec<SocketAddr> {
+            text.split(' ').map(|one| one.parse().unwrap()).collect()
+        };
         let order = alternating(parse("[::1]:1 [::2]:1 [::3]:1 1.1.1.1:1"));
         assert_eq!(order, parse("[::1]:1 1.1.1.1:1 [::2]:1 [::3]:1"));
     }
@@ -147,7 +166,9 @@ mod tests {
             vec![good.0, mute.address],
         ] {
             // Without the second try this would take as long as the system waits for an answer: minutes.
-            let connected = tokio::time::timeout(Duration::from_secs(20), connect(addresses)).await.unwrap();
+            let connected = tokio::time::timeout(Duration::from_secs(20), connect(addresses))
+                .await
+                .unwrap();
             assert_eq!(connected.unwrap().1, good.0);
         }
     }

@@ -95,10 +95,17 @@ impl EndpointSet {
             Arc::new(new)
         };
         let endpoints: Vec<Arc<Endpoint>> = specs.iter().map(endpoint).collect();
-        let known = endpoints.iter().zip(specs).map(|(endpoint, spec)| (&*endpoint.label, spec.weight));
+        let known = endpoints
+            .iter()
+            .zip(specs)
+            .map(|(endpoint, spec)| (&*endpoint.label, spec.weight));
         let balancer = Balancer::new(model.load_balancer.policy, known);
         let weights = specs.iter().map(|spec| spec.weight).collect();
-        Self { endpoints, weights, balancer }
+        Self {
+            endpoints,
+            weights,
+            balancer,
+        }
     }
 }
 
@@ -114,7 +121,14 @@ impl Upstream {
     /// The same upstream after a file that it names was replaced: everything but its connections stays.
     fn renewed(&self, model: &Model, tls: Option<Arc<Connector>>) -> Self {
         let (counters, budget) = (Arc::clone(&self.counters), Arc::clone(&self.budget));
-        Self::over(self.set(), model, tls, counters, budget, self.breaker.clone())
+        Self::over(
+            self.set(),
+            model,
+            tls,
+            counters,
+            budget,
+            self.breaker.clone(),
+        )
     }
 
     fn over(
@@ -153,7 +167,11 @@ impl Upstream {
     /// those that are gone get no new requests and end when theirs have ended. For one caller at a time.
     pub(crate) fn replace_endpoints(&self, specs: &[EndpointSpec]) {
         let old = self.set();
-        self.set.store(Arc::new(EndpointSet::new(&self.model, specs, &old.endpoints)));
+        self.set.store(Arc::new(EndpointSet::new(
+            &self.model,
+            specs,
+            &old.endpoints,
+        )));
         self.generation.fetch_add(1, Ordering::Release);
         self.changed.notify_waiters();
     }
@@ -170,15 +188,27 @@ impl Upstream {
 
     /// What a request hashes to; `None` where nobody asks.
     pub(crate) fn key(&self, headers: &HeaderMap, client: IpAddr) -> Option<u64> {
-        self.model.load_balancer.hash_on.as_ref().and_then(|on| key::of_request(on, headers, client))
+        self.model
+            .load_balancer
+            .hash_on
+            .as_ref()
+            .and_then(|on| key::of_request(on, headers, client))
     }
 
     /// The turn to eject this endpoint, if one more may be out now.
     pub(super) fn may_eject(&self, endpoint: &Endpoint) -> Option<Ejecting<'_>> {
         let turn = Ejecting::begin(&self.ejecting)?;
         let set = self.set.load();
-        let out = set.endpoints.iter().filter(|one| one.outlier.is_out()).count();
-        let others = set.endpoints.iter().filter(|one| one.id != endpoint.id && one.is_well()).count();
+        let out = set
+            .endpoints
+            .iter()
+            .filter(|one| one.outlier.is_out())
+            .count();
+        let others = set
+            .endpoints
+            .iter()
+            .filter(|one| one.id != endpoint.id && one.is_well())
+            .count();
         let percent = self.model.outlier_detection.as_ref()?.max_ejection_percent;
         outlier::may_eject(set.endpoints.len(), out, others, percent).then_some(turn)
     }
@@ -226,7 +256,8 @@ pub(crate) fn upstreams(
     metrics: &Metrics,
     notes: &Notes,
 ) -> Result<Vec<Arc<Upstream>>, Untrusting> {
-    let old: HashMap<&str, &Arc<Upstream>> = old.iter().map(|one| (&*one.model.name, one)).collect();
+    let old: HashMap<&str, &Arc<Upstream>> =
+        old.iter().map(|one| (&*one.model.name, one)).collect();
     let mut system = SystemRoots::default();
     let mut upstream = |model: &Model| {
         let kept = old.get(&*model.name);
@@ -235,11 +266,16 @@ pub(crate) fn upstreams(
         }
         let connector = |tls| Connector::build(&model.name, tls, &mut system, notes).map(Arc::new);
         let tls = model.tls.as_deref().map(connector).transpose();
-        let tls = tls.map_err(|error| Untrusting { upstream: Arc::clone(&model.name), error })?;
-        Ok(Arc::new(match kept.filter(|kept| kept.model.same_block(model)) {
-            Some(kept) => kept.renewed(model, tls),
-            None => Upstream::new(model, tls, metrics.upstream(&model.name)),
-        }))
+        let tls = tls.map_err(|error| Untrusting {
+            upstream: Arc::clone(&model.name),
+            error,
+        })?;
+        Ok(Arc::new(
+            match kept.filter(|kept| kept.model.same_block(model)) {
+                Some(kept) => kept.renewed(model, tls),
+                None => Upstream::new(model, tls, metrics.upstream(&model.name)),
+            },
+        ))
     };
     config.upstreams.iter().map(&mut upstream).collect()
 }
@@ -255,7 +291,9 @@ mod tests {
             "upstreams: {{ u: {{ endpoints: [{endpoints}] }} }}\nroutes: [{{ name: r, backendRefs: [u] }}]"
         );
         let loaded = load_str("outrigger.yaml", &yaml, &|_: &str| None);
-        let config = loaded.unwrap_or_else(|error| panic!("{}", error.render(false))).config;
+        let config = loaded
+            .unwrap_or_else(|error| panic!("{}", error.render(false)))
+            .config;
         config.upstreams.into_iter().next().unwrap()
     }
 
@@ -273,10 +311,23 @@ mod tests {
         );
         upstream.replace_endpoints(&next.endpoints);
         let after = upstream.set();
-        assert_eq!(labels(&after), ["10.0.0.3:80", "10.0.0.2:80", "10.0.0.2:80"]);
-        assert!(Arc::ptr_eq(&before.endpoints[1], &after.endpoints[1]), "also with another weight");
-        assert!(!Arc::ptr_eq(&after.endpoints[1], &after.endpoints[2]), "but only once");
+        assert_eq!(
+            labels(&after),
+            ["10.0.0.3:80", "10.0.0.2:80", "10.0.0.2:80"]
+        );
+        assert!(
+            Arc::ptr_eq(&before.endpoints[1], &after.endpoints[1]),
+            "also with another weight"
+        );
+        assert!(
+            !Arc::ptr_eq(&after.endpoints[1], &after.endpoints[2]),
+            "but only once"
+        );
         assert_ne!(upstream.generation(), number);
-        assert_eq!(labels(&before), ["10.0.0.1:80", "10.0.0.2:80"], "what somebody holds does not change");
+        assert_eq!(
+            labels(&before),
+            ["10.0.0.1:80", "10.0.0.2:80"],
+            "what somebody holds does not change"
+        );
     }
 }

@@ -42,11 +42,18 @@ impl Service {
         if let Some(same) = old.iter().find(|one| one.is_for(spec, tls)) {
             return Ok(Arc::clone(same));
         }
-        let known = old.iter().find(|one| one.endpoint.spec == *spec).map(|one| Arc::clone(&one.endpoint));
+        let known = old
+            .iter()
+            .find(|one| one.endpoint.spec == *spec)
+            .map(|one| Arc::clone(&one.endpoint));
         let name: Arc<str> = name.into();
-        let connector = |tls: &Arc<ClientTls>| Connector::build(&name, tls, &mut made.system, made.notes);
+        let connector =
+            |tls: &Arc<ClientTls>| Connector::build(&name, tls, &mut made.system, made.notes);
         let connector = tls.map(connector).transpose();
-        let connector = connector.map_err(|error| Untrusting { upstream: Arc::clone(&name), error })?;
+        let connector = connector.map_err(|error| Untrusting {
+            upstream: Arc::clone(&name),
+            error,
+        })?;
         Ok(Arc::new(Self {
             endpoint: known.unwrap_or_else(|| Arc::new(Endpoint::new(spec.clone()))),
             tls: connector.map(Arc::new),
@@ -69,12 +76,25 @@ pub(crate) fn asked(
     old: &[Arc<Service>],
     notes: &Notes,
 ) -> Result<Vec<Arc<Service>>, Untrusting> {
-    let mut making = Making { system: SystemRoots::default(), notes };
+    let mut making = Making {
+        system: SystemRoots::default(),
+        notes,
+    };
     let mut services: Vec<Arc<Service>> = Vec::new();
-    for asked in config.routes.iter().filter_map(|route| route.ext_auth.as_ref()) {
+    for asked in config
+        .routes
+        .iter()
+        .filter_map(|route| route.ext_auth.as_ref())
+    {
         let tls = asked.tls.as_ref();
         if !services.iter().any(|one| one.is_for(&asked.endpoint, tls)) {
-            services.push(Service::new(EXT_AUTH, &asked.endpoint, tls, old, &mut making)?);
+            services.push(Service::new(
+                EXT_AUTH,
+                &asked.endpoint,
+                tls,
+                old,
+                &mut making,
+            )?);
         }
     }
     Ok(services)
@@ -89,7 +109,10 @@ pub(crate) fn redis(
     old: Option<&Arc<Service>>,
     notes: &Notes,
 ) -> Result<Option<Arc<Service>>, Untrusting> {
-    let mut making = Making { system: SystemRoots::default(), notes };
+    let mut making = Making {
+        system: SystemRoots::default(),
+        notes,
+    };
     let old = old.map_or(&[][..], std::slice::from_ref);
     let server = |redis: &outrigger_config::model::Redis| {
         Service::new(REDIS, &redis.endpoint, redis.tls.as_ref(), old, &mut making)

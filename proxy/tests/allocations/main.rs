@@ -45,7 +45,9 @@ const COUNTED: usize = 1_000;
 /// No test but the proxy of the others, which start this one alone and say by a variable what it is to run.
 #[test]
 fn the_proxy_that_is_counted() {
-    let Some(file) = std::env::var_os(FILE) else { return };
+    let Some(file) = std::env::var_os(FILE) else {
+        return;
+    };
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
@@ -81,7 +83,10 @@ impl Counted {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        Self { proxy: Proxy::spawn(folder, &mut command), _origin: origin }
+        Self {
+            proxy: Proxy::spawn(folder, &mut command),
+            _origin: origin,
+        }
     }
 
     /// So far.
@@ -116,12 +121,17 @@ impl Counted {
 fn hold(case: &str, found: f64, bound: f64) {
     eprintln!("{case}: {found:.2} allocations a request, at most {bound}");
     assert!(found > 0.5, "{case}: nothing was counted");
-    assert!(found <= bound, "{case}: {found:.2} allocations a request, and {bound} were enough before");
+    assert!(
+        found <= bound,
+        "{case}: {found:.2} allocations a request, and {bound} were enough before"
+    );
 }
 
 /// Sixteen fields, as browsers and gateways send them.
 fn sixteen() -> String {
-    (0..16).map(|number| format!("x-field-{number}: value-{number}-of-this-request\r\n")).collect()
+    (0..16)
+        .map(|number| format!("x-field-{number}: value-{number}-of-this-request\r\n"))
+        .collect()
 }
 
 fn bearer() -> String {
@@ -159,18 +169,27 @@ fn a_get_through_every_filter() {
         corp("    claimHeaders: { x-user: sub }\n")
     );
     let counted = Counted::start(&yaml);
-    hold("every filter", counted.per_get(&format!("origin: https://a.example\r\n{}", bearer())), 10.2);
+    hold(
+        "every filter",
+        counted.per_get(&format!("origin: https://a.example\r\n{}", bearer())),
+        10.2,
+    );
 }
 
 #[test]
 fn a_get_over_http2() {
     let counted = Counted::start("");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let address: SocketAddr = counted.proxy.inbound();
     let mut client = runtime.block_on(H2::connect(address));
     let found = counted.per_request(|| {
         runtime.block_on(async {
-            let answer = client.send(request("GET", "/bytes/64").body(full("")).unwrap()).await;
+            let answer = client
+                .send(request("GET", "/bytes/64").body(full("")).unwrap())
+                .await;
             assert_eq!(support::client::Answer::of(answer).await.status, 200);
         });
     });

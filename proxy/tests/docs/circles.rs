@@ -17,9 +17,16 @@ const CIRCLES: &[(&[&str], &str)] = &[
         &["admin/mod.rs", "control/mod.rs"],
         "the control loop starts the servers; they report what it could not bind in its own words",
     ),
-    (&["chain.rs", "view.rs"], "a view builds a chain when a route is first used, over what the view has"),
     (
-        &["codec/http2/connection.rs", "codec/http2/receive.rs", "codec/http2/stream.rs"],
+        &["chain.rs", "view.rs"],
+        "a view builds a chain when a route is first used, over what the view has",
+    ),
+    (
+        &[
+            "codec/http2/connection.rs",
+            "codec/http2/receive.rs",
+            "codec/http2/stream.rs",
+        ],
         "one state in three files: frames that come, and what its streams ask of a connection",
     ),
 ];
@@ -42,7 +49,10 @@ impl Crate {
         for file in found {
             let name = file.strip_prefix(&root).unwrap().display().to_string();
             let text = fs::read_to_string(&file).unwrap();
-            let code: Vec<&str> = text.lines().map(|line| line.split("//").next().unwrap_or("")).collect();
+            let code: Vec<&str> = text
+                .lines()
+                .map(|line| line.split("//").next().unwrap_or(""))
+                .collect();
             files.insert(module(&name), name.clone());
             texts.insert(name, code.join("\n"));
         }
@@ -51,17 +61,26 @@ impl Crate {
 
     /// The file in which a path ends, or the nearest one above.
     fn file_of(&self, path: &[String]) -> Option<&String> {
-        (1..=path.len()).rev().find_map(|length| self.files.get(&path[..length]))
+        (1..=path.len())
+            .rev()
+            .find_map(|length| self.files.get(&path[..length]))
     }
 
     /// What a file imports, without the `mod.rs` of its own folders.
     fn imports(&self, file: &str) -> BTreeSet<&str> {
         let own = module(file);
-        let targets =
-            paths(&self.texts[file]).into_iter().filter_map(|path| self.file_of(&absolute(&own, path)));
-        let is_above =
-            |target: &str| target.strip_suffix("mod.rs").is_some_and(|folder| file.starts_with(folder));
-        targets.map(String::as_str).filter(|target| *target != file && !is_above(target)).collect()
+        let targets = paths(&self.texts[file])
+            .into_iter()
+            .filter_map(|path| self.file_of(&absolute(&own, path)));
+        let is_above = |target: &str| {
+            target
+                .strip_suffix("mod.rs")
+                .is_some_and(|folder| file.starts_with(folder))
+        };
+        targets
+            .map(String::as_str)
+            .filter(|target| *target != file && !is_above(target))
+            .collect()
     }
 
     /// Files that can be reached from one.
@@ -78,10 +97,15 @@ impl Crate {
 
     /// Files that reach each other.
     fn circles(&self) -> BTreeSet<Vec<&str>> {
-        let edges: BTreeMap<&str, BTreeSet<&str>> =
-            self.files.values().map(|file| (file.as_str(), self.imports(file))).collect();
-        let reached: BTreeMap<&str, BTreeSet<&str>> =
-            edges.keys().map(|file| (*file, Self::reached(&edges, file))).collect();
+        let edges: BTreeMap<&str, BTreeSet<&str>> = self
+            .files
+            .values()
+            .map(|file| (file.as_str(), self.imports(file)))
+            .collect();
+        let reached: BTreeMap<&str, BTreeSet<&str>> = edges
+            .keys()
+            .map(|file| (*file, Self::reached(&edges, file)))
+            .collect();
         let in_circle = |file: &&&str| reached[**file].contains(**file);
         let with = |file: &&str| {
             let back = |other: &&&str| reached[**other].contains(*file);
@@ -94,7 +118,11 @@ impl Crate {
 /// The module that a file is.
 fn module(file: &str) -> Module {
     let words = file.trim_end_matches(".rs").trim_end_matches("/mod");
-    words.split('/').filter(|word| *word != "lib").map(str::to_owned).collect()
+    words
+        .split('/')
+        .filter(|word| *word != "lib")
+        .map(str::to_owned)
+        .collect()
 }
 
 /// A path from the crate's root.
@@ -118,7 +146,8 @@ fn paths(code: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     for root in ["crate::", "super::", "self::"] {
         for (at, _) in code.match_indices(root) {
-            let is_inner = code[..at].ends_with(|c: char| c == ':' || c == '_' || c.is_alphanumeric());
+            let is_inner =
+                code[..at].ends_with(|c: char| c == ':' || c == '_' || c.is_alphanumeric());
             if !is_inner {
                 read_path(&code[at..], Vec::new(), &mut found);
             }
@@ -128,7 +157,11 @@ fn paths(code: &str) -> Vec<Vec<String>> {
 }
 
 /// Reads one path; what stands behind it.
-fn read_path<'a>(mut code: &'a str, mut words: Vec<String>, found: &mut Vec<Vec<String>>) -> &'a str {
+fn read_path<'a>(
+    mut code: &'a str,
+    mut words: Vec<String>,
+    found: &mut Vec<Vec<String>>,
+) -> &'a str {
     loop {
         code = code.trim_start();
         if let Some(mut list) = code.strip_prefix('{') {
@@ -150,7 +183,10 @@ fn read_path<'a>(mut code: &'a str, mut words: Vec<String>, found: &mut Vec<Vec<
         code = &code[end..];
         let Some(rest) = code.strip_prefix("::") else {
             found.push(words);
-            let renamed = code.trim_start().strip_prefix("as ").map(|name| name.trim_start_matches(is_word));
+            let renamed = code
+                .trim_start()
+                .strip_prefix("as ")
+                .map(|name| name.trim_start_matches(is_word));
             return renamed.unwrap_or(code);
         };
         code = rest;
@@ -160,15 +196,25 @@ fn read_path<'a>(mut code: &'a str, mut words: Vec<String>, found: &mut Vec<Vec<
 #[test]
 fn no_files_of_the_proxy_import_each_other_in_a_circle() {
     let sources = Crate::read("proxy/src");
-    assert!(sources.imports("edge/mod.rs").len() > 5, "the use lines have another form now");
+    assert!(
+        sources.imports("edge/mod.rs").len() > 5,
+        "the use lines have another form now"
+    );
     let expected: BTreeSet<Vec<&str>> = CIRCLES.iter().map(|(files, _)| files.to_vec()).collect();
-    assert_eq!(sources.circles(), expected, "left: proxy/src, right: the list here");
+    assert_eq!(
+        sources.circles(),
+        expected,
+        "left: proxy/src, right: the list here"
+    );
 }
 
 #[test]
 fn a_path_is_read_to_its_file() {
     let code = "use crate::{ a::{b, c as d}, e };\nuse super::f::G;\nlet x = self::h::i();";
     let own = ["k", "l"].map(str::to_owned);
-    let found: Vec<String> = paths(code).into_iter().map(|path| absolute(&own, path).join("/")).collect();
+    let found: Vec<String> = paths(code)
+        .into_iter()
+        .map(|path| absolute(&own, path).join("/"))
+        .collect();
     assert_eq!(found, ["a/b", "a/c", "e", "k/f/G", "k/l/h/i"]);
 }

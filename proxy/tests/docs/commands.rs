@@ -39,8 +39,15 @@ fn every_command_that_is_shown_exists_with_its_flags() {
     for (page, text) in pages() {
         for line in shell_lines(&text) {
             let line = line.replace("cargo run --release --", "outrigger");
-            let words: Vec<&str> = line.split('#').next().unwrap_or("").split_whitespace().collect();
-            let Some((&"outrigger", [subcommand, rest @ ..])) = words.split_first() else { continue };
+            let words: Vec<&str> = line
+                .split('#')
+                .next()
+                .unwrap_or("")
+                .split_whitespace()
+                .collect();
+            let Some((&"outrigger", [subcommand, rest @ ..])) = words.split_first() else {
+                continue;
+            };
             seen += 1;
             if subcommand.starts_with('-') {
                 assert_eq!(code(&[subcommand]), Some(0), "{page}: {line}");
@@ -54,24 +61,40 @@ fn every_command_that_is_shown_exists_with_its_flags() {
             }
         }
     }
-    assert!(seen >= 6, "only {seen} commands were found; did the fences change?");
+    assert!(
+        seen >= 6,
+        "only {seen} commands were found; did the fences change?"
+    );
 }
 
 #[test]
 fn the_readme_sets_up_with_exactly_two_commands() {
     let readme = read("README.md");
-    let (_, section) = readme.split_once("## Try it").expect("the section on setting up");
+    let (_, section) = readme
+        .split_once("## Try it")
+        .expect("the section on setting up");
     let block = section.split("```").nth(1).unwrap();
-    let commands: Vec<&str> =
-        block.lines().skip(1).filter_map(|line| line.split('#').next()).map(str::trim).collect();
-    assert_eq!(commands, ["cargo run --release -- demo", "cargo test --workspace"]);
+    let commands: Vec<&str> = block
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split('#').next())
+        .map(str::trim)
+        .collect();
+    assert_eq!(
+        commands,
+        ["cargo run --release -- demo", "cargo test --workspace"]
+    );
 }
 
 #[test]
 fn links_into_the_project_lead_somewhere() {
     for (page, text) in pages() {
         let base = workspace().join(&page);
-        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        for target in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
             let path = target.split('#').next().unwrap_or("");
             if !path.is_empty() && !path.contains("://") {
                 let path = base.parent().unwrap().join(path);
@@ -83,17 +106,29 @@ fn links_into_the_project_lead_somewhere() {
 
 /// `a/{b,c}/d` for every choice in the first braces.
 fn expanded(path: &str) -> Vec<String> {
-    match path.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?))) {
-        Some((before, (choices, after))) => {
-            choices.split(',').map(|one| format!("{before}{one}{after}")).collect()
-        }
+    match path
+        .split_once('{')
+        .and_then(|(before, rest)| Some((before, rest.split_once('}')?)))
+    {
+        Some((before, (choices, after))) => choices
+            .split(',')
+            .map(|one| format!("{before}{one}{after}"))
+            .collect(),
         None => vec![path.to_owned()],
     }
 }
 
 #[test]
 fn files_that_are_named_exist() {
-    let folders = ["config/", "filters/", "proxy/", "loadtest/", "deploy/", "docs/", ".ci/"];
+    let folders = [
+        "config/",
+        "filters/",
+        "proxy/",
+        "loadtest/",
+        "deploy/",
+        "docs/",
+        ".ci/",
+    ];
     let mut seen = 0;
     for (page, text) in pages() {
         let text = text.replace("```", "");
@@ -101,7 +136,10 @@ fn files_that_are_named_exist() {
         for name in named.filter(|name| folders.iter().any(|folder| name.starts_with(folder))) {
             for path in expanded(name) {
                 seen += 1;
-                assert!(workspace().join(&path).exists(), "{page}: there is no {path}");
+                assert!(
+                    workspace().join(&path).exists(),
+                    "{page}: there is no {path}"
+                );
             }
         }
     }
@@ -156,25 +194,53 @@ fn the_curl_commands_work_on_a_running_proxy() {
     }
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("outrigger.yaml");
-    let yaml =
-        "app: { port: 8080 }\nlisteners: [{ port: 0 }]\nstatus: off\nadmin: { address: \"127.0.0.1:0\" }\n";
+    let yaml = "app: { port: 8080 }\nlisteners: [{ port: 0 }]\nstatus: off\nadmin: { address: \"127.0.0.1:0\" }\n";
     fs::write(&file, yaml).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_outrigger"));
-    command.args(["run", "-c"]).arg(&file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+        .args(["run", "-c"])
+        .arg(&file)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
     let mut proxy = Running(command.spawn().unwrap());
-    let mut told = BufReader::new(proxy.0.stderr.take().unwrap()).lines().map_while(Result::ok);
-    let admin = told.find_map(|line| Some(line.split_once("name=admin address=")?.1.trim().to_owned()));
+    let mut told = BufReader::new(proxy.0.stderr.take().unwrap())
+        .lines()
+        .map_while(Result::ok);
+    let admin =
+        told.find_map(|line| Some(line.split_once("name=admin address=")?.1.trim().to_owned()));
     let admin = admin.expect("the proxy tells its admin address");
     let mut seen = 0;
     for (page, text) in pages() {
-        for line in shell_lines(&text).iter().filter(|line| line.starts_with("curl ")) {
+        for line in shell_lines(&text)
+            .iter()
+            .filter(|line| line.starts_with("curl "))
+        {
             seen += 1;
-            let line = line.split('#').next().unwrap().replace("localhost:9901", &admin);
-            let line =
-                line.replacen("curl", "curl --silent --show-error --fail --noproxy '*' --max-time 20", 1);
-            let answer = Command::new("sh").args(["-c", &line]).stdin(Stdio::null()).output().unwrap();
-            assert!(answer.status.success(), "{page}: {line}: {}", String::from_utf8_lossy(&answer.stderr));
+            let line = line
+                .split('#')
+                .next()
+                .unwrap()
+                .replace("localhost:9901", &admin);
+            let line = line.replacen(
+                "curl",
+                "curl --silent --show-error --fail --noproxy '*' --max-time 20",
+                1,
+            );
+            let answer = Command::new("sh")
+                .args(["-c", &line])
+                .stdin(Stdio::null())
+                .output()
+                .unwrap();
+            assert!(
+                answer.status.success(),
+                "{page}: {line}: {}",
+                String::from_utf8_lossy(&answer.stderr)
+            );
         }
     }
-    assert!(seen >= 4, "only {seen} curl commands were found; did the fences change?");
+    assert!(
+        seen >= 4,
+        "only {seen} curl commands were found; did the fences change?"
+    );
 }

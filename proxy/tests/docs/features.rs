@@ -8,28 +8,54 @@ use crate::{read, workspace};
 /// Each library, its version and its features.
 fn libraries(of: &[&str]) -> BTreeSet<String> {
     let output = Command::new(env!("CARGO"))
-        .args(["tree", "--locked", "--offline", "--edges", "normal,build,dev", "--prefix", "none"])
+        .args([
+            "tree",
+            "--locked",
+            "--offline",
+            "--edges",
+            "normal,build,dev",
+            "--prefix",
+            "none",
+        ])
         .args(["--format", "{p} [{f}]"])
         .args(of)
         .current_dir(workspace())
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let lines = String::from_utf8(output.stdout).unwrap();
     let libraries = lines.lines().map(|line| line.trim_end_matches(" (*)"));
     // A member has its folder behind its version.
-    libraries.filter(|line| !line.is_empty() && !line.contains("(/")).map(str::to_owned).collect()
+    libraries
+        .filter(|line| !line.is_empty() && !line.contains("(/"))
+        .map(str::to_owned)
+        .collect()
 }
 
 fn members() -> Vec<String> {
     let root = read("Cargo.toml");
-    let list = root.lines().find_map(|line| line.strip_prefix("members = [")).unwrap();
+    let list = root
+        .lines()
+        .find_map(|line| line.strip_prefix("members = ["))
+        .unwrap();
     let manifest = |folder: &str| read(&format!("{folder}/Cargo.toml"));
     let name = |manifest: String| {
-        let line = manifest.lines().find_map(|line| line.strip_prefix("name = ")).unwrap().to_owned();
+        let line = manifest
+            .lines()
+            .find_map(|line| line.strip_prefix("name = "))
+            .unwrap()
+            .to_owned();
         line.trim_matches('"').to_owned()
     };
-    list.split('"').skip(1).step_by(2).map(|folder| name(manifest(folder))).collect()
+    list.split('"')
+        .skip(1)
+        .step_by(2)
+        .map(|folder| name(manifest(folder)))
+        .collect()
 }
 
 #[test]

@@ -23,7 +23,14 @@ const ORDER: &[&[&str]] = &[
     &["view", "respond"],
     &["snapshot"],
     &["router", "chain"],
-    &["answer", "forward", "auth", "ext_auth", "rate_limit", "mirror"],
+    &[
+        "answer",
+        "forward",
+        "auth",
+        "ext_auth",
+        "rate_limit",
+        "mirror",
+    ],
     &["upstream", "jwks"],
     &["tls"],
     &["telemetry", "codec"],
@@ -36,22 +43,35 @@ const AGAINST_THE_ORDER: &[(&str, &str, &str)] = &[
         "control",
         "the servers show control::shared and leave notes for the control loop, which starts them",
     ),
-    ("chain", "view", "a chain is built over what its worker has for its configuration: the view"),
+    (
+        "chain",
+        "view",
+        "a chain is built over what its worker has for its configuration: the view",
+    ),
 ];
 
 /// What every filter may import.
-const SHARED: &[&str] =
-    &["service", "step", "error", "context", "identity", "claims", "host", "path", "place", "cookie"];
+const SHARED: &[&str] = &[
+    "service", "step", "error", "context", "identity", "claims", "host", "path", "place", "cookie",
+];
 
 /// Filter to filter, and why.
 const SIBLINGS: &[(&str, &str, &str)] = &[
-    ("context", "concurrency", "a place is kept as long as the exchange, in the shared context"),
+    (
+        "context",
+        "concurrency",
+        "a place is kept as long as the exchange, in the shared context",
+    ),
     (
         "context",
         "ext_auth",
         "what the service handed on waits in the shared context, for the app and for the client",
     ),
-    ("context", "hop_by_hop", "what was found in the head is kept for the way back, in the shared context"),
+    (
+        "context",
+        "hop_by_hop",
+        "what was found in the head is kept for the way back, in the shared context",
+    ),
     (
         "context",
         "jwt",
@@ -62,14 +82,22 @@ const SIBLINGS: &[(&str, &str, &str)] = &[
         "owned_headers",
         "what the proxy says about a request waits in the shared context until it is sent",
     ),
-    ("ext_auth", "claim_headers", "names that an app reads as one name are one for both"),
+    (
+        "ext_auth",
+        "claim_headers",
+        "names that an app reads as one name are one for both",
+    ),
 ];
 
 /// What each crate may use, without and with its tests.
 const CRATES: &[(&str, &[&str], &[&str])] = &[
     ("config", &[], &["outrigger-features"]),
     ("filters", &["outrigger-config"], &["outrigger-features"]),
-    ("proxy", &["outrigger-config", "outrigger-filters"], &["outrigger-features", "outrigger-loadtest"]),
+    (
+        "proxy",
+        &["outrigger-config", "outrigger-filters"],
+        &["outrigger-features", "outrigger-loadtest"],
+    ),
     ("loadtest", &[], &["outrigger-features"]),
     ("features", &[], &[]),
 ];
@@ -112,7 +140,11 @@ fn crate_names(code: &str) -> BTreeSet<String> {
 }
 
 fn first_word(text: &str) -> Option<String> {
-    let word: String = text.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+    let word: String = text
+        .trim_start()
+        .chars()
+        .take_while(|c| c.is_alphanumeric() || *c == '_')
+        .collect();
     word.starts_with(|c: char| c.is_lowercase()).then_some(word)
 }
 
@@ -124,11 +156,19 @@ fn imports(folder: &str) -> BTreeSet<(String, String, String)> {
     let mut found = BTreeSet::new();
     for file in files {
         let inside = file.strip_prefix(&root).unwrap();
-        let room = inside.components().next().unwrap().as_os_str().to_string_lossy();
+        let room = inside
+            .components()
+            .next()
+            .unwrap()
+            .as_os_str()
+            .to_string_lossy();
         let room = room.trim_end_matches(".rs").to_owned();
         let text = fs::read_to_string(&file).unwrap();
-        let code: String =
-            text.lines().map(|line| line.split("//").next().unwrap_or("")).collect::<Vec<_>>().join("\n");
+        let code: String = text
+            .lines()
+            .map(|line| line.split("//").next().unwrap_or(""))
+            .collect::<Vec<_>>()
+            .join("\n");
         for name in crate_names(&code) {
             if name != room && room != "lib" && room != "main" {
                 found.insert((room.clone(), name, inside.display().to_string()));
@@ -152,9 +192,12 @@ fn complaints(
             None => complaints.push(format!("{file}: {from} must not import {to}")),
         }
     }
-    let idle = allowed.iter().filter(|exception| !needed.contains(*exception));
-    complaints
-        .extend(idle.map(|(from, to, _)| format!("{from} imports {to} no longer; take it off the list")));
+    let idle = allowed
+        .iter()
+        .filter(|exception| !needed.contains(*exception));
+    complaints.extend(
+        idle.map(|(from, to, _)| format!("{from} imports {to} no longer; take it off the list")),
+    );
     complaints
 }
 
@@ -170,7 +213,10 @@ fn crates_use_only_what_they_may() {
             let name = line.split(['.', ' ', '=']).next().unwrap_or("");
             if section.contains("dependencies") && name.starts_with("outrigger-") {
                 let in_tests = section == "[dev-dependencies]" && tests.contains(&name);
-                assert!(normal.contains(&name) || in_tests, "{krate} must not use {name} in {section}");
+                assert!(
+                    normal.contains(&name) || in_tests,
+                    "{krate} must not use {name} in {section}"
+                );
             }
         }
     }
@@ -183,24 +229,41 @@ fn the_rooms_of_the_proxy_import_in_one_direction() {
         found.unwrap_or_else(|| panic!("give proxy/src/{room} its place in the order"))
     };
     let found = imports("proxy/src");
-    assert!(found.len() > 20, "the use lines have another form now: {found:?}");
-    let wrong = complaints(&found, AGAINST_THE_ORDER, |from, to| place(from) <= place(to));
+    assert!(
+        found.len() > 20,
+        "the use lines have another form now: {found:?}"
+    );
+    let wrong = complaints(&found, AGAINST_THE_ORDER, |from, to| {
+        place(from) <= place(to)
+    });
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
 fn the_drawing_shows_the_rooms_in_their_order() {
     let page = read("docs/architecture.md");
-    let drawing = page.split("subgraph rooms").nth(1).unwrap().split("\n  end").next().unwrap();
+    let drawing = page
+        .split("subgraph rooms")
+        .nth(1)
+        .unwrap()
+        .split("\n  end")
+        .next()
+        .unwrap();
     let drawn: Vec<&str> = drawing.split('"').skip(1).step_by(2).collect();
     let rooms: Vec<String> = ORDER.iter().map(|rooms| rooms.join(", ")).collect();
-    assert_eq!(drawn, rooms, "left: docs/architecture.md, right: the order here");
+    assert_eq!(
+        drawn, rooms,
+        "left: docs/architecture.md, right: the order here"
+    );
 }
 
 #[test]
 fn a_filter_never_imports_a_sibling() {
     let found = imports("filters/src");
-    assert!(found.len() > 10, "the use lines have another form now: {found:?}");
+    assert!(
+        found.len() > 10,
+        "the use lines have another form now: {found:?}"
+    );
     let wrong = complaints(&found, SIBLINGS, |_, to| SHARED.contains(&to));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -14,7 +14,10 @@ use std::{
 
 /// The workspace's folder.
 fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
 }
 
 /// A file's text.
@@ -30,5 +33,8 @@ fn pages() -> Vec<(String, String)> {
         .filter(|name| name.ends_with(".md"))
         .collect();
     names.extend(["README.md", "CONTRIBUTING.md"].map(str::to_owned));
-    names.into_iter().map(|name| (name.clone(), read(&name))).collect()
+    names
+        .into_iter()
+        .map(|name| (name.clone(), read(&name)))
+        .collect()
 }

@@ -10,7 +10,11 @@ use crate::{read, workspace};
 
 /// The words in backticks.
 fn quoted(text: &str) -> Vec<String> {
-    text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    text.split('`')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The string literals.
@@ -23,7 +27,10 @@ fn rows(page: &str) -> BTreeMap<String, Vec<String>> {
     let lines = page.lines().filter(|line| line.starts_with("| `"));
     lines
         .map(|line| {
-            let mut cells = line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned());
+            let mut cells = line
+                .trim_matches('|')
+                .split('|')
+                .map(|cell| cell.trim().to_owned());
             let name = quoted(&cells.next().unwrap()).remove(0);
             (name, cells.collect())
         })
@@ -41,8 +48,9 @@ fn every_metric_is_in_the_table_with_its_labels() {
             comment.push(' ');
         } else {
             if let Some(name) = literals(line).first() {
-                let labels =
-                    comment.split_once("label").map_or("", |(_, rest)| rest.split('.').next().unwrap_or(""));
+                let labels = comment
+                    .split_once("label")
+                    .map_or("", |(_, rest)| rest.split('.').next().unwrap_or(""));
                 // `result` (`ok`, `failed`): the values are not labels.
                 let labels: String = labels
                     .split('(')
@@ -59,14 +67,27 @@ fn every_metric_is_in_the_table_with_its_labels() {
         .filter(|(name, _)| name.starts_with("outrigger_"))
         .map(|(name, cells)| (name, quoted(&cells[1])))
         .collect();
-    assert_eq!(written, told, "left: docs/operations.md, right: proxy/src/telemetry/names.rs");
+    assert_eq!(
+        written, told,
+        "left: docs/operations.md, right: proxy/src/telemetry/names.rs"
+    );
 }
 
 /// The flags of requests.
 fn flags() -> BTreeSet<String> {
     let errors = read("filters/src/error.rs");
-    let flags = errors.split("impl Flag").nth(1).unwrap().split("\n}").next().unwrap();
-    literals(flags).into_iter().filter(|flag| !flag.is_empty()).map(str::to_owned).collect()
+    let flags = errors
+        .split("impl Flag")
+        .nth(1)
+        .unwrap()
+        .split("\n}")
+        .next()
+        .unwrap();
+    literals(flags)
+        .into_iter()
+        .filter(|flag| !flag.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 fn is_flag(name: &str) -> bool {
@@ -75,20 +96,38 @@ fn is_flag(name: &str) -> bool {
 
 #[test]
 fn every_flag_is_in_the_table() {
-    let written: BTreeSet<String> =
-        rows(&read("docs/operations.md")).into_keys().filter(|name| is_flag(name)).collect();
-    assert_eq!(written, flags(), "left: docs/operations.md, right: filters/src/error.rs");
+    let written: BTreeSet<String> = rows(&read("docs/operations.md"))
+        .into_keys()
+        .filter(|name| is_flag(name))
+        .collect();
+    assert_eq!(
+        written,
+        flags(),
+        "left: docs/operations.md, right: filters/src/error.rs"
+    );
 }
 
 /// There, a row may have several.
 #[test]
 fn every_flag_is_in_the_table_of_the_readme() {
     let page = read("README.md");
-    let table = page.split("| flag | status | look at |").nth(1).unwrap().split("\n\n").next().unwrap();
-    let first = table.lines().filter_map(|line| line.strip_prefix('|')?.split('|').next());
+    let table = page
+        .split("| flag | status | look at |")
+        .nth(1)
+        .unwrap()
+        .split("\n\n")
+        .next()
+        .unwrap();
+    let first = table
+        .lines()
+        .filter_map(|line| line.strip_prefix('|')?.split('|').next());
     let mut written: Vec<String> = first.flat_map(quoted).collect();
     written.sort();
-    assert_eq!(written, Vec::from_iter(flags()), "left: README.md, right: filters/src/error.rs");
+    assert_eq!(
+        written,
+        Vec::from_iter(flags()),
+        "left: README.md, right: filters/src/error.rs"
+    );
 }
 
 /// All sources of a crate without tests.
@@ -114,34 +153,75 @@ const NO_REASONS: [&str; 3] = ["gcra.lua", "outrigger.access", "outrigger.yaml"]
 
 #[test]
 fn every_reason_is_told() {
-    let page: BTreeSet<String> = quoted(&read("docs/operations.md").replace("```", "")).into_iter().collect();
-    let sources = ["filters/src", "proxy/src"].map(|folder| sources(&workspace().join(folder))).concat();
+    let page: BTreeSet<String> = quoted(&read("docs/operations.md").replace("```", ""))
+        .into_iter()
+        .collect();
+    let sources = ["filters/src", "proxy/src"]
+        .map(|folder| sources(&workspace().join(folder)))
+        .concat();
     let is_word = |part: &str| {
-        !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        !part.is_empty()
+            && part
+                .chars()
+                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
     };
     // What stands between any two quotes, since a quote can be a literal of its own.
     let reasons: Vec<&str> = sources
         .split('"')
-        .filter(|text| text.split_once('.').is_some_and(|(left, right)| is_word(left) && is_word(right)))
+        .filter(|text| {
+            text.split_once('.')
+                .is_some_and(|(left, right)| is_word(left) && is_word(right))
+        })
         .collect();
-    for known in ["drain.timeout", "fault.delay", "limit.streams", "proxy_protocol.timeout", "request.host"] {
-        assert!(reasons.contains(&known), "{known} is looked for in the wrong place");
+    for known in [
+        "drain.timeout",
+        "fault.delay",
+        "limit.streams",
+        "proxy_protocol.timeout",
+        "request.host",
+    ] {
+        assert!(
+            reasons.contains(&known),
+            "{known} is looked for in the wrong place"
+        );
     }
     let respond = read("proxy/src/respond.rs");
-    let unparsed = respond.split("reason: \"").skip(1).filter_map(|rest| rest.split('"').next());
-    for reason in reasons.into_iter().chain(unparsed).filter(|reason| !NO_REASONS.contains(reason)) {
-        assert!(page.contains(reason), "docs/operations.md says nothing of `{reason}`");
+    let unparsed = respond
+        .split("reason: \"")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next());
+    for reason in reasons
+        .into_iter()
+        .chain(unparsed)
+        .filter(|reason| !NO_REASONS.contains(reason))
+    {
+        assert!(
+            page.contains(reason),
+            "docs/operations.md says nothing of `{reason}`"
+        );
     }
 }
 
 #[test]
 fn every_reason_of_a_failed_handshake_is_told() {
-    let page: BTreeSet<String> = quoted(&read("docs/operations.md").replace("```", "")).into_iter().collect();
+    let page: BTreeSet<String> = quoted(&read("docs/operations.md").replace("```", ""))
+        .into_iter()
+        .collect();
     let source = read("proxy/src/telemetry/handshakes.rs");
-    let words: Vec<&str> = source.split(" = \"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
-    assert!(words.len() > 15, "handshakes.rs has another form now: {words:?}");
+    let words: Vec<&str> = source
+        .split(" = \"")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+        .collect();
+    assert!(
+        words.len() > 15,
+        "handshakes.rs has another form now: {words:?}"
+    );
     for word in words {
-        assert!(page.contains(word), "docs/operations.md says nothing of `{word}`");
+        assert!(
+            page.contains(word),
+            "docs/operations.md says nothing of `{word}`"
+        );
     }
 }
 
@@ -149,11 +229,17 @@ fn every_reason_of_a_failed_handshake_is_told() {
 fn every_reason_of_a_retry_is_told() {
     let page = read("docs/operations.md");
     let source = read("filters/src/retry/policy.rs");
-    let words = source.split("=> \"").skip(1).filter_map(|rest| rest.split('"').next());
+    let words = source
+        .split("=> \"")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next());
     let words: Vec<&str> = words.collect();
     assert_eq!(words.len(), 8, "policy.rs has another form now: {words:?}");
     for word in words {
-        assert!(page.contains(&format!("`{word}`")), "docs/operations.md says nothing of `{word}`");
+        assert!(
+            page.contains(&format!("`{word}`")),
+            "docs/operations.md says nothing of `{word}`"
+        );
     }
 }
 
@@ -162,11 +248,17 @@ fn every_field_of_the_access_log_is_told() {
     let page = read("docs/operations.md");
     let writer = read("filters/src/access_log/json.rs");
     // A field is written as `"name":` in a raw string literal.
-    let before = writer.split("\":").map(|text| text.rsplit('"').next().unwrap_or(""));
-    let fields: Vec<&str> =
-        before.filter(|name| !name.is_empty() && name.chars().all(char::is_alphanumeric)).collect();
+    let before = writer
+        .split("\":")
+        .map(|text| text.rsplit('"').next().unwrap_or(""));
+    let fields: Vec<&str> = before
+        .filter(|name| !name.is_empty() && name.chars().all(char::is_alphanumeric))
+        .collect();
     assert_eq!(fields.len(), 21, "json.rs has another form now: {fields:?}");
     for field in fields {
-        assert!(page.contains(&format!("`{field}`")), "docs/operations.md says nothing of {field}");
+        assert!(
+            page.contains(&format!("`{field}`")),
+            "docs/operations.md says nothing of {field}"
+        );
     }
 }

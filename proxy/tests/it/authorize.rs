@@ -33,12 +33,37 @@ fn token(more: Value) -> String {
 fn cases() -> [(&'static str, Value, &'static str, Option<&'static str>); 8] {
     [
         ("GET", json!({ "groups": "dev-a" }), "", None),
-        ("POST", json!({ "groups": ["x", "sre"], "scope": "orders.admin orders.read x" }), "", None),
-        ("POST", json!({ "groups": "ops", "scp": ["orders.read", "orders.admin"] }), "", None),
-        ("POST", json!({ "groups": "ops", "scope": "orders.read" }), "authorize.insufficient_scope", None),
-        ("POST", json!({ "groups": "dev-a" }), "authorize.not_allowed", None),
+        (
+            "POST",
+            json!({ "groups": ["x", "sre"], "scope": "orders.admin orders.read x" }),
+            "",
+            None,
+        ),
+        (
+            "POST",
+            json!({ "groups": "ops", "scp": ["orders.read", "orders.admin"] }),
+            "",
+            None,
+        ),
+        (
+            "POST",
+            json!({ "groups": "ops", "scope": "orders.read" }),
+            "authorize.insufficient_scope",
+            None,
+        ),
+        (
+            "POST",
+            json!({ "groups": "dev-a" }),
+            "authorize.not_allowed",
+            None,
+        ),
         ("GET", json!({}), "authorize.not_allowed", None),
-        ("GET", json!({ "groups": "dev-a", "client_type": "bot" }), "authorize.denied", Some("no-bots")),
+        (
+            "GET",
+            json!({ "groups": "dev-a", "client_type": "bot" }),
+            "authorize.denied",
+            Some("no-bots"),
+        ),
         (
             "GET",
             json!({ "groups": "dev-a", "client_type": ["human", "bot"] }),
@@ -54,18 +79,31 @@ fn deny_beats_allow_and_what_no_allow_rule_takes_is_refused() {
     let mut wire = Wire::connect(setup.proxy.inbound());
     for (number, (method, claims, reason, rule)) in cases().into_iter().enumerate() {
         let fields = bearer(&token(claims.clone()));
-        let (head, body) = wire.ask(&format!("{method} /{number} HTTP/1.1\r\nhost: a\r\n{fields}\r\n"));
+        let (head, body) = wire.ask(&format!(
+            "{method} /{number} HTTP/1.1\r\nhost: a\r\n{fields}\r\n"
+        ));
         let line = setup.logged(&format!("/{number}"));
         assert_eq!(line["rule"].as_str(), rule, "{claims}");
         if reason.is_empty() {
-            assert_eq!((status(&head), &line["flag"]), (200, &json!("")), "{method} {claims}");
+            assert_eq!(
+                (status(&head), &line["flag"]),
+                (200, &json!("")),
+                "{method} {claims}"
+            );
             continue;
         }
         assert_eq!(status(&head), 403, "{method} {claims}");
-        assert_eq!((&line["flag"], &line["reason"]), (&json!("UZ"), &json!(reason)), "{claims}");
-        assert!(!body.contains("rule") && !body.contains("authorize"), "{body}");
-        let challenge =
-            (reason == "authorize.insufficient_scope").then_some("Bearer error=\"insufficient_scope\"");
+        assert_eq!(
+            (&line["flag"], &line["reason"]),
+            (&json!("UZ"), &json!(reason)),
+            "{claims}"
+        );
+        assert!(
+            !body.contains("rule") && !body.contains("authorize"),
+            "{body}"
+        );
+        let challenge = (reason == "authorize.insufficient_scope")
+            .then_some("Bearer error=\"insufficient_scope\"");
         assert_eq!(header(&head, "www-authenticate"), challenge);
     }
     assert_eq!(setup.app.messages().len(), 3);
@@ -77,26 +115,37 @@ fn a_report_lets_through_counts_and_names_the_rule() {
     for (number, (method, claims, reason, rule)) in cases().into_iter().enumerate() {
         let fields = bearer(&token(claims.clone()));
         let mut wire = Wire::connect(setup.proxy.inbound());
-        let (head, _) = wire.ask(&format!("{method} /{number} HTTP/1.1\r\nhost: a\r\n{fields}\r\n"));
+        let (head, _) = wire.ask(&format!(
+            "{method} /{number} HTTP/1.1\r\nhost: a\r\n{fields}\r\n"
+        ));
         let line = setup.logged(&format!("/{number}"));
         assert_eq!((status(&head), &line["flag"]), (200, &json!("")));
         assert_eq!(
-            (line["wouldDeny"].as_str().unwrap_or(""), line["rule"].as_str()),
+            (
+                line["wouldDeny"].as_str().unwrap_or(""),
+                line["rule"].as_str()
+            ),
             (reason, rule),
             "{claims}"
         );
     }
-    for (reason, count) in
-        [("authorize.denied", 2.0), ("authorize.not_allowed", 2.0), ("authorize.insufficient_scope", 1.0)]
-    {
+    for (reason, count) in [
+        ("authorize.denied", 2.0),
+        ("authorize.not_allowed", 2.0),
+        ("authorize.insufficient_scope", 1.0),
+    ] {
         let series = format!(r#"outrigger_would_deny_total{{route="app",reason="{reason}"}}"#);
         assert_eq!(setup.proxy.metric(&series), count, "{reason}");
     }
     let told = wait_for("the operational log", || {
         let told = setup.proxy.stderr();
-        told.contains("authorize.insufficient_scope").then_some(told)
+        told.contains("authorize.insufficient_scope")
+            .then_some(told)
     });
-    assert!(told.contains("let through by mode: report") && told.contains("route=app"), "{told}");
+    assert!(
+        told.contains("let through by mode: report") && told.contains("route=app"),
+        "{told}"
+    );
     // A bad token is still a 401: only the rules are tried out.
     assert_eq!(setup.status("/", &bearer("x.y.z")), 401);
 }
@@ -123,11 +172,18 @@ fn ranges_hold_for_the_address_that_may_be_believed() {
         ("x-forwarded-for: 203.0.113.7\r\n", 200, 403),
         ("x-forwarded-for: 203.0.113.7, 198.51.100.1\r\n", 403, 403),
         ("x-forwarded-for: 198.51.100.1, 203.0.113.7\r\n", 200, 403),
-        ("x-real-ip: 203.0.113.7\r\nforwarded: for=203.0.113.7\r\n", 403, 403),
+        (
+            "x-real-ip: 203.0.113.7\r\nforwarded: for=203.0.113.7\r\n",
+            403,
+            403,
+        ),
         ("", 403, 403),
     ] {
         assert_eq!(
-            (trusting.status("/", fields), distrusting.status("/", fields)),
+            (
+                trusting.status("/", fields),
+                distrusting.status("/", fields)
+            ),
             (trusted, distrusted),
             "{fields}"
         );
@@ -147,7 +203,10 @@ fn names_of_certificates_are_matched_segment_by_segment() {
     );
     for (wanted, expected) in [
         (Wanted::client("a").uri("spiffe://prod/ns/ops/sa/api"), 200),
-        (Wanted::client("a").uri("spiffe://prod/ns/ops/sa/api/x"), 403),
+        (
+            Wanted::client("a").uri("spiffe://prod/ns/ops/sa/api/x"),
+            403,
+        ),
         (Wanted::client("a").uri("spiffe://prod/ns/dev/sa/api"), 403),
         (Wanted::client("a").uri("spiffe://prod/ns/ops/sa/old"), 403),
         (Wanted::client("a").dns("x.y.ops.example"), 200),
@@ -157,9 +216,22 @@ fn names_of_certificates_are_matched_segment_by_segment() {
         (Wanted::client("x.ops.example"), 403),
     ] {
         let leaf = clients.sign(wanted);
-        assert_eq!(Client::mutual(&servers, &leaf).get(proxy.inbound(), "/").unwrap().status, expected);
+        assert_eq!(
+            Client::mutual(&servers, &leaf)
+                .get(proxy.inbound(), "/")
+                .unwrap()
+                .status,
+            expected
+        );
     }
-    assert_eq!(Client::new(&servers).get(proxy.inbound(), "/").unwrap().status, 403, "no certificate at all");
+    assert_eq!(
+        Client::new(&servers)
+            .get(proxy.inbound(), "/")
+            .unwrap()
+            .status,
+        403,
+        "no certificate at all"
+    );
 }
 
 #[test]
@@ -171,7 +243,9 @@ fn rules_stand_before_redirects_and_fixed_answers_too() {
     for (path, expected) in [("/old", 302), ("/gone", 410)] {
         assert_eq!(setup.status(path, ""), 403);
         let mut wire = Wire::connect(setup.proxy.inbound());
-        let (head, _) = wire.ask(&format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n"));
+        let (head, _) = wire.ask(&format!(
+            "POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n"
+        ));
         assert_eq!(status(&head), expected);
     }
 }

@@ -19,16 +19,27 @@ fn refused(path: &Path, port: u16) -> String {
     assert_eq!(output.status.code(), Some(2), "{told}");
     assert!(output.stdout.is_empty(), "stdout is for the access log");
     let told = told.replace(path.to_str().unwrap(), "FILE");
-    if port == 0 { told } else { told.replace(&port.to_string(), "PORT") }
+    if port == 0 {
+        told
+    } else {
+        told.replace(&port.to_string(), "PORT")
+    }
 }
 
 fn golden(name: &str, told: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{name}.txt"));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(format!("{name}.txt"));
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         return std::fs::write(path, told).unwrap();
     }
     let expected = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(told, expected, "differs from {} (UPDATE_GOLDEN=1 writes it anew)", path.display());
+    assert_eq!(
+        told,
+        expected,
+        "differs from {} (UPDATE_GOLDEN=1 writes it anew)",
+        path.display()
+    );
 }
 
 /// A file that `run` and `check` refuse with the same words.
@@ -37,7 +48,9 @@ fn golden_file(name: &str, path: &Path) {
     golden(name, &told);
     let check = run_to_end(command().arg("check").arg(path));
     assert_eq!(check.status.code(), Some(2));
-    let checked = String::from_utf8(check.stderr).unwrap().replace(path.to_str().unwrap(), "FILE");
+    let checked = String::from_utf8(check.stderr)
+        .unwrap()
+        .replace(path.to_str().unwrap(), "FILE");
     assert_eq!(checked, told, "run and check differ");
 }
 
@@ -50,12 +63,18 @@ fn golden_text(name: &str, text: &str) {
 
 #[test]
 fn an_unknown_key_is_named_with_its_place_and_the_likely_one() {
-    golden_text("unknown_key", "app: { port: 8080 }\nlisteners:\n  - prot: 8000\n");
+    golden_text(
+        "unknown_key",
+        "app: { port: 8080 }\nlisteners:\n  - prot: 8000\n",
+    );
 }
 
 #[test]
 fn a_duplicate_key_is_refused() {
-    golden_text("duplicate_key", "app: { port: 8080 }\nworkers: 1\napp: { port: 8081 }\n");
+    golden_text(
+        "duplicate_key",
+        "app: { port: 8080 }\nworkers: 1\napp: { port: 8081 }\n",
+    );
 }
 
 #[test]
@@ -98,7 +117,10 @@ fn a_yaml_bomb_is_refused_at_once() {
 
 #[test]
 fn a_variable_that_is_not_set_is_refused() {
-    golden_text("unset_variable", "app: { port: \"${env:OUTRIGGER_TEST_UNSET}\" }\n");
+    golden_text(
+        "unset_variable",
+        "app: { port: \"${env:OUTRIGGER_TEST_UNSET}\" }\n",
+    );
 }
 
 #[test]
@@ -138,7 +160,9 @@ fn a_route_in_the_shadow_of_another_is_a_warning() {
     std::fs::write(&path, text).unwrap();
     let output = run_to_end(command().arg("check").arg(&path));
     assert_eq!(output.status.code(), Some(0));
-    let told = String::from_utf8(output.stderr).unwrap().replace(path.to_str().unwrap(), "FILE");
+    let told = String::from_utf8(output.stderr)
+        .unwrap()
+        .replace(path.to_str().unwrap(), "FILE");
     golden("shadowed_route", &told);
 }
 
@@ -158,8 +182,14 @@ fn a_port_that_another_process_has_is_refused_and_nothing_is_left_bound() {
         );
         std::fs::write(&path, text).unwrap();
         golden(&format!("taken_port_{name}"), &refused(&path, port));
-        for free in [listener, status, admin].into_iter().filter(|one| *one != port) {
-            assert!(TcpListener::bind(("127.0.0.1", free)).is_ok(), "{free} is still bound");
+        for free in [listener, status, admin]
+            .into_iter()
+            .filter(|one| *one != port)
+        {
+            assert!(
+                TcpListener::bind(("127.0.0.1", free)).is_ok(),
+                "{free} is still bound"
+            );
         }
     }
 }

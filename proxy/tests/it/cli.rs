@@ -30,16 +30,35 @@ fn file(folder: &Path, text: &str) -> String {
 fn run(arguments: &[&str]) -> (i32, String, String) {
     let output = run_to_end(command().args(arguments));
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    (
+        output.status.code().unwrap(),
+        text(output.stdout),
+        text(output.stderr),
+    )
 }
 
 #[test]
 fn version_and_help_are_0_and_everything_that_is_no_command_is_2() {
     let (code, out, err) = run(&["--version"]);
-    assert_eq!((code, out, err), (0, format!("outrigger {}\n", env!("CARGO_PKG_VERSION")), String::new()));
+    assert_eq!(
+        (code, out, err),
+        (
+            0,
+            format!("outrigger {}\n", env!("CARGO_PKG_VERSION")),
+            String::new()
+        )
+    );
     let (code, out, _) = run(&["--help"]);
     assert_eq!(code, 0);
-    for word in ["run", "check", "schema", "drain", "demo", "--log-level", "--log-format"] {
+    for word in [
+        "run",
+        "check",
+        "schema",
+        "drain",
+        "demo",
+        "--log-level",
+        "--log-format",
+    ] {
         assert!(out.contains(word), "{word} is missing in\n{out}");
     }
     for arguments in [
@@ -55,14 +74,20 @@ fn version_and_help_are_0_and_everything_that_is_no_command_is_2() {
         assert!(err.contains("Usage") || err.contains("'--help'"), "{err}");
     }
     let (code, _, err) = run(&["check"]);
-    assert_eq!((code, err.as_str()), (2, "error: name the file to check: outrigger check FILE\n"));
+    assert_eq!(
+        (code, err.as_str()),
+        (2, "error: name the file to check: outrigger check FILE\n")
+    );
 }
 
 #[test]
 fn check_is_0_for_a_good_file_and_for_warnings_unless_strict() {
     let folder = tempfile::tempdir().unwrap();
     let path = file(folder.path(), GOOD);
-    assert_eq!(run(&["check", &path]), (0, String::new(), format!("{path} is valid\n")));
+    assert_eq!(
+        run(&["check", &path]),
+        (0, String::new(), format!("{path} is valid\n"))
+    );
     assert_eq!(run(&["check", "-c", &path]).0, 0);
     assert_eq!(run(&["check", "--strict", &path]).0, 0);
     let by_variable = run_to_end(command().arg("check").env("OUTRIGGER_CONFIG", &path));
@@ -70,7 +95,10 @@ fn check_is_0_for_a_good_file_and_for_warnings_unless_strict() {
     let path = file(folder.path(), SHADOWED);
     let (code, _, err) = run(&["check", &path]);
     assert_eq!(code, 0);
-    assert!(err.contains("[shadowed-route]") && err.ends_with("is valid, with 1 warning\n"), "{err}");
+    assert!(
+        err.contains("[shadowed-route]") && err.ends_with("is valid, with 1 warning\n"),
+        "{err}"
+    );
     assert_eq!(run(&["check", "--strict", &path]).0, 2);
 }
 
@@ -112,7 +140,10 @@ fn the_schema_accepts_a_file_that_check_accepts_and_refuses_its_mistakes() {
     let (code, out, _) = run(&["schema"]);
     assert_eq!(code, 0);
     let schema: Value = serde_json::from_str(&out).unwrap();
-    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    assert_eq!(
+        schema["$schema"],
+        "https://json-schema.org/draft/2020-12/schema"
+    );
     // JSON is YAML, so the same text goes to both.
     let sample = json!({
         "version": 1,
@@ -148,21 +179,30 @@ fn the_schema_accepts_a_file_that_check_accepts_and_refuses_its_mistakes() {
         let mut broken = sample.clone();
         *broken.pointer_mut(pointer).unwrap() = wrong.clone();
         let (valid, (code, _, _)) = verdicts(&broken);
-        assert!(valid.is_err() && code == 2, "{pointer} {wrong}: {valid:?}, check {code}");
+        assert!(
+            valid.is_err() && code == 2,
+            "{pointer} {wrong}: {valid:?}, check {code}"
+        );
     }
 }
 
 /// The part of JSON Schema 2020-12 that our schema uses; another keyword is an error, so that nothing is skipped.
 fn validate(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
     let Value::Object(keywords) = schema else {
-        return if schema == &json!(true) { Ok(()) } else { Err(format!("never: {value}")) };
+        return if schema == &json!(true) {
+            Ok(())
+        } else {
+            Err(format!("never: {value}"))
+        };
     };
     let fails = |keyword: &str| Err(format!("{value} fails {keyword} of {schema}"));
     for (keyword, wanted) in keywords {
         let ok = match keyword.as_str() {
             "$schema" | "$defs" | "title" | "description" | "default" | "format" => true,
             "$ref" => {
-                let target = root.pointer(wanted.as_str().unwrap().trim_start_matches('#')).unwrap();
+                let target = root
+                    .pointer(wanted.as_str().unwrap().trim_start_matches('#'))
+                    .unwrap();
                 validate(root, target, value)?;
                 true
             }
@@ -177,16 +217,31 @@ fn validate(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
                     "null" => value.is_null(),
                     other => panic!("type {other}"),
                 };
-                wanted.as_array().map_or_else(|| is(wanted), |kinds| kinds.iter().any(is))
+                wanted
+                    .as_array()
+                    .map_or_else(|| is(wanted), |kinds| kinds.iter().any(is))
             }
             "const" => value == wanted,
             "enum" => wanted.as_array().unwrap().contains(value),
-            "anyOf" => wanted.as_array().unwrap().iter().any(|one| validate(root, one, value).is_ok()),
+            "anyOf" => wanted
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|one| validate(root, one, value).is_ok()),
             "oneOf" => {
-                wanted.as_array().unwrap().iter().filter(|one| validate(root, one, value).is_ok()).count()
+                wanted
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .filter(|one| validate(root, one, value).is_ok())
+                    .count()
                     == 1
             }
-            "allOf" => wanted.as_array().unwrap().iter().all(|one| validate(root, one, value).is_ok()),
+            "allOf" => wanted
+                .as_array()
+                .unwrap()
+                .iter()
+                .all(|one| validate(root, one, value).is_ok()),
             "not" => validate(root, wanted, value).is_err(),
             "required" => {
                 let has = |key: &Value| value.get(key.as_str().unwrap()).is_some();
@@ -221,19 +276,29 @@ fn validate(root: &Value, schema: &Value, value: &Value) -> Result<(), String> {
                 }
                 true
             }
-            "minItems" => value.as_array().is_none_or(|all| all.len() as u64 >= wanted.as_u64().unwrap()),
-            "minProperties" => {
-                value.as_object().is_none_or(|all| all.len() as u64 >= wanted.as_u64().unwrap())
-            }
-            "maxProperties" => {
-                value.as_object().is_none_or(|all| all.len() as u64 <= wanted.as_u64().unwrap())
-            }
-            "minLength" => value.as_str().is_none_or(|text| text.len() as u64 >= wanted.as_u64().unwrap()),
-            "minimum" => value.as_f64().is_none_or(|number| number >= wanted.as_f64().unwrap()),
-            "maximum" => value.as_f64().is_none_or(|number| number <= wanted.as_f64().unwrap()),
-            "pattern" => value
+            "minItems" => value
+                .as_array()
+                .is_none_or(|all| all.len() as u64 >= wanted.as_u64().unwrap()),
+            "minProperties" => value
+                .as_object()
+                .is_none_or(|all| all.len() as u64 >= wanted.as_u64().unwrap()),
+            "maxProperties" => value
+                .as_object()
+                .is_none_or(|all| all.len() as u64 <= wanted.as_u64().unwrap()),
+            "minLength" => value
                 .as_str()
-                .is_none_or(|text| regex::Regex::new(wanted.as_str().unwrap()).unwrap().is_match(text)),
+                .is_none_or(|text| text.len() as u64 >= wanted.as_u64().unwrap()),
+            "minimum" => value
+                .as_f64()
+                .is_none_or(|number| number >= wanted.as_f64().unwrap()),
+            "maximum" => value
+                .as_f64()
+                .is_none_or(|number| number <= wanted.as_f64().unwrap()),
+            "pattern" => value.as_str().is_none_or(|text| {
+                regex::Regex::new(wanted.as_str().unwrap())
+                    .unwrap()
+                    .is_match(text)
+            }),
             other => panic!("a keyword this validator does not know: {other}"),
         };
         if !ok {
@@ -255,7 +320,10 @@ fn stdout_carries_the_access_log_and_nothing_else() {
     proxy.signal("INT");
     assert_eq!(proxy.wait_exit(PATIENCE).code(), Some(0));
     let out = proxy.stdout();
-    let lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<Value> = out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     assert_eq!(lines.len(), 3, "{out}");
     assert!(lines.iter().all(|line| line["requestId"].is_string()));
 }
@@ -264,9 +332,15 @@ fn stdout_carries_the_access_log_and_nothing_else() {
 fn the_operational_log_is_json_on_request() {
     let folder = tempfile::tempdir().unwrap();
     let origin = origin();
-    let text = format!("app: {{ port: {} }}\nlisteners: [{{ port: 0 }}]\n", origin.address().port());
+    let text = format!(
+        "app: {{ port: {} }}\nlisteners: [{{ port: 0 }}]\n",
+        origin.address().port()
+    );
     let path = file(folder.path(), &with_servers(&text));
-    let mut child = command().args(["run", "--log-format", "json", "-c", &path]).spawn().unwrap();
+    let mut child = command()
+        .args(["run", "--log-format", "json", "-c", &path])
+        .spawn()
+        .unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let names: Vec<Value> = lines
         .by_ref()
@@ -282,20 +356,30 @@ fn the_operational_log_is_json_on_request() {
 #[test]
 fn run_without_a_file_warns_and_listens_on_8000() {
     let ports = [8000, 9901, 9902];
-    if let Some(taken) = ports.iter().find(|port| TcpListener::bind(("::", **port)).is_err()) {
-        return eprintln!("SKIPPED run_without_a_file_warns_and_listens_on_8000: port {taken} is in use");
+    if let Some(taken) = ports
+        .iter()
+        .find(|port| TcpListener::bind(("::", **port)).is_err())
+    {
+        return eprintln!(
+            "SKIPPED run_without_a_file_warns_and_listens_on_8000: port {taken} is in use"
+        );
     }
     let folder = tempfile::tempdir().unwrap();
     let proxy = Proxy::spawn(folder, command().arg("run"));
     assert!(
-        proxy.stderr().contains("WARN no configuration file: listening on port 8000"),
+        proxy
+            .stderr()
+            .contains("WARN no configuration file: listening on port 8000"),
         "{}",
         proxy.stderr()
     );
     assert_eq!(proxy.address("in-8000").port(), 8000);
     assert_eq!(get(proxy.address("status"), "/livez").0, 200);
     let (status, text) = proxy.admin("POST", "/reload");
-    assert_eq!((status, text.as_str()), (422, "there is no configuration file to read again\n"));
+    assert_eq!(
+        (status, text.as_str()),
+        (422, "there is no configuration file to read again\n")
+    );
 }
 
 /// `docs/security.md` 20: a dead sink never blocks traffic, and what it cost is counted.
@@ -320,7 +404,13 @@ fn a_stdout_that_is_closed_or_never_read_loses_lines_and_no_request() {
             line.clear();
             assert!(told.read_line(&mut line).unwrap() > 0, "the proxy ended");
         }
-        let status = line.split("address=").nth(1).unwrap().trim().parse().unwrap();
+        let status = line
+            .split("address=")
+            .nth(1)
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
         // Long lines: the queue of 2 MiB and the pipe's 64 KiB are full after a few hundred requests.
         let mut plan = Plan::new(format!("http://127.0.0.1:{port}/{}", "x".repeat(6000)));
         (plan.connections, plan.requests, plan.timeout) = (4, Some(1500), PATIENCE);
@@ -329,12 +419,17 @@ fn a_stdout_that_is_closed_or_never_read_loses_lines_and_no_request() {
         assert!(report.is_clean(), "{:#}", report.to_json());
         let dropped = wait_for("dropped lines to be counted", || {
             let page = get(status, "/metrics").1;
-            let line = page.lines().find(|line| line.starts_with("outrigger_access_log_dropped_total "))?;
+            let line = page
+                .lines()
+                .find(|line| line.starts_with("outrigger_access_log_dropped_total "))?;
             Some(line.rsplit_once(' ')?.1.parse::<u64>().unwrap()).filter(|count| *count > 0)
         });
         println!("closed: {closed}, {dropped} lines of 1500 dropped");
         assert_eq!(get(status, "/livez").0, 200);
-        std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+        std::process::Command::new("kill")
+            .args(["-INT", &child.id().to_string()])
+            .status()
+            .unwrap();
         let ended = wait_for("the exit", || child.try_wait().unwrap());
         assert_eq!(ended.code(), Some(0), "closed: {closed}");
         drop(held);
@@ -352,10 +447,16 @@ fn a_closed_stderr_ends_nothing() {
         origin.address().port()
     );
     let path = file(folder.path(), &text);
-    let mut child = command().args(["run", "-c", &path]).stdout(Stdio::null()).spawn().unwrap();
+    let mut child = command()
+        .args(["run", "-c", &path])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     drop(child.stderr.take());
     let here = |port| std::net::SocketAddr::from(([127, 0, 0, 1], port));
-    wait_for("the proxy", || std::net::TcpStream::connect(here(admin)).ok());
+    wait_for("the proxy", || {
+        std::net::TcpStream::connect(here(admin)).ok()
+    });
     std::fs::write(&path, "nonsense").unwrap();
     let mut client = KeepAlive::new(here(admin));
     client.send(b"POST /reload HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n");
@@ -368,29 +469,50 @@ fn a_closed_stderr_ends_nothing() {
 #[test]
 fn the_demo_shows_what_it_promises_and_leaves_nothing_behind() {
     // Whether or not the usual ports are free here, they are not for the second demo.
-    let mut demos: Vec<Proxy> =
-        (0..2).map(|_| Proxy::spawn(tempfile::tempdir().unwrap(), command().arg("demo"))).collect();
+    let mut demos: Vec<Proxy> = (0..2)
+        .map(|_| Proxy::spawn(tempfile::tempdir().unwrap(), command().arg("demo")))
+        .collect();
     for demo in &demos {
         let web = demo.address("web");
         let told = demo.stderr();
-        assert!(told.contains(&format!("curl -i http://{web}/any/path")), "{told}");
+        assert!(
+            told.contains(&format!("curl -i http://{web}/any/path")),
+            "{told}"
+        );
         let (status, body) = get(web, "/any/path");
         assert_eq!(status, 200);
         assert!(body.starts_with("app answers GET /any/path\n"), "{body}");
         let redirect = KeepAlive::new(web).get("/old/page");
-        assert!(redirect.status == 302 && redirect.head.contains("/new/page"), "{redirect:?}");
-        let canary = (0..40).filter(|_| get(web, "/split").1.starts_with("canary")).count();
-        assert!((1..40).contains(&canary), "{canary} of 40 went to the canary");
+        assert!(
+            redirect.status == 302 && redirect.head.contains("/new/page"),
+            "{redirect:?}"
+        );
+        let canary = (0..40)
+            .filter(|_| get(web, "/split").1.starts_with("canary"))
+            .count();
+        assert!(
+            (1..40).contains(&canary),
+            "{canary} of 40 went to the canary"
+        );
         assert_eq!(get(web, "/hello").1, "hello from the file\n");
-        assert!(demo.metrics().contains(r#"outrigger_requests_total{listener="web",route="hello""#));
+        assert!(
+            demo.metrics()
+                .contains(r#"outrigger_requests_total{listener="web",route="hello""#)
+        );
         assert_eq!(demo.status()["phase"], "serving");
         assert_eq!(get(demo.address("status"), "/readyz").0, 200);
 
-        let path = told.lines().map(str::trim).find(|line| line.ends_with("outrigger.yaml")).unwrap();
+        let path = told
+            .lines()
+            .map(str::trim)
+            .find(|line| line.ends_with("outrigger.yaml"))
+            .unwrap();
         let text = std::fs::read_to_string(path).unwrap();
         assert!(run(&["check", "--strict", path]).0 == 0, "{text}");
         std::fs::write(path, text.replace("hello from the file", "edited")).unwrap();
-        wait_for("the edit", || (get(web, "/hello").1 == "edited\n").then_some(()));
+        wait_for("the edit", || {
+            (get(web, "/hello").1 == "edited\n").then_some(())
+        });
     }
     for demo in &mut demos {
         let path = demo
@@ -400,6 +522,9 @@ fn the_demo_shows_what_it_promises_and_leaves_nothing_behind() {
             .find(|line| line.ends_with("outrigger.yaml"));
         demo.signal("INT");
         assert_eq!(demo.wait_exit(Duration::from_secs(15)).code(), Some(0));
-        assert!(!Path::new(&path.unwrap()).parent().unwrap().exists(), "the folder is still there");
+        assert!(
+            !Path::new(&path.unwrap()).parent().unwrap().exists(),
+            "the folder is still there"
+        );
     }
 }

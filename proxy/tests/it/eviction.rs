@@ -21,10 +21,13 @@ use crate::{
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
 /// The limits by which a third idle connection is one too many, and the label under which that is counted.
-const LIMITS: [(&str, &str); 2] =
-    [("connectionsPerAddress: 2", "connections_per_address"), ("connections: 2", "connections")];
+const LIMITS: [(&str, &str); 2] = [
+    ("connectionsPerAddress: 2", "connections_per_address"),
+    ("connections: 2", "connections"),
+];
 
-const REFUSED: &str = r#"outrigger_downstream_rejected_total{reason="limit.connections_per_address"}"#;
+const REFUSED: &str =
+    r#"outrigger_downstream_rejected_total{reason="limit.connections_per_address"}"#;
 
 fn proxy(origin: &Origin, workers: usize, limits: &str) -> Proxy {
     Proxy::start(&format!(
@@ -34,11 +37,15 @@ fn proxy(origin: &Origin, workers: usize, limits: &str) -> Proxy {
 }
 
 fn evicted(proxy: &Proxy, listener: &str, limit: &str) -> f64 {
-    proxy.metric(&format!(r#"outrigger_downstream_evictions_total{{listener="{listener}",limit="{limit}"}}"#))
+    proxy.metric(&format!(
+        r#"outrigger_downstream_evictions_total{{listener="{listener}",limit="{limit}"}}"#
+    ))
 }
 
 fn open(proxy: &Proxy, listener: &str) -> f64 {
-    proxy.metric(&format!(r#"outrigger_downstream_connections{{listener="{listener}"}}"#))
+    proxy.metric(&format!(
+        r#"outrigger_downstream_connections{{listener="{listener}"}}"#
+    ))
 }
 
 /// A new client: it must be answered.
@@ -61,8 +68,12 @@ impl Held {
             Self::Plain(wire) => assert_eq!(status(&wire.ask(GET).0), 200),
             Self::Tls(secure) => assert_eq!(secure.get("/").unwrap().status, 200),
             Self::Http2(frames) => {
-                let fields: [(&[u8], &[u8]); 4] =
-                    [(b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"a")];
+                let fields: [(&[u8], &[u8]); 4] = [
+                    (b":method", b"GET"),
+                    (b":scheme", b"http"),
+                    (b":path", b"/"),
+                    (b":authority", b"a"),
+                ];
                 frames.headers(stream, &fields, true);
                 assert_eq!(frames.outcome(stream), Outcome::Status(200));
             }
@@ -73,7 +84,9 @@ impl Held {
     fn is_closed_in_good_order(&mut self) {
         match self {
             Self::Plain(wire) => assert_eq!(wire.rest(), ""),
-            Self::Tls(secure) => assert_eq!(secure.rest().unwrap(), "", "TLS says that this is all"),
+            Self::Tls(secure) => {
+                assert_eq!(secure.rest().unwrap(), "", "TLS says that this is all")
+            }
             Self::Http2(frames) => {
                 let mut said = None;
                 while let Some((kind, _, _, payload)) = frames.next() {
@@ -124,7 +137,11 @@ fn the_longest_idle_connection_makes_room_for_a_new_one() {
                 held[1].ask(3);
                 assert_eq!(status(&new.ask(GET).0), 200);
                 let case = format!("{kind:?}, {limit}, silent: {silent}");
-                assert_eq!((evicted(&proxy, "in-0", label), proxy.metric(REFUSED)), (1.0, 0.0), "{case}");
+                assert_eq!(
+                    (evicted(&proxy, "in-0", label), proxy.metric(REFUSED)),
+                    (1.0, 0.0),
+                    "{case}"
+                );
             }
         }
     }
@@ -133,13 +150,20 @@ fn the_longest_idle_connection_makes_room_for_a_new_one() {
 #[test]
 fn under_tls_too_and_a_connection_that_never_shook_hands() {
     for (limit, label) in LIMITS {
-        let setup = Setup::start_with("", &format!("    limits: {{ {limit} }}\n"), "workers: 1\n", |_, _| {});
+        let setup = Setup::start_with(
+            "",
+            &format!("    limits: {{ {limit} }}\n"),
+            "workers: 1\n",
+            |_, _| {},
+        );
         let client = Client::new(&setup.ca);
         let ask = |secure: &mut Secure| assert_eq!(secure.get("/").unwrap().status, 200);
         let connect = || Box::new(client.connect(setup.address()).unwrap());
         // Not a byte of a handshake, and a handshake without a request: both are silent.
         let mut mute = Wire::connect(setup.address());
-        wait_for("the connection", || (open(&setup.proxy, "tls") > 0.5).then_some(()));
+        wait_for("the connection", || {
+            (open(&setup.proxy, "tls") > 0.5).then_some(())
+        });
         let mut shaken = connect();
         let mut served = connect();
         assert_eq!(mute.rest(), "");
@@ -161,7 +185,9 @@ fn keep_alive_connections_go_before_silent_ones() {
     let origin = origin();
     let proxy = proxy(&origin, 1, "connectionsPerAddress: 2");
     let mut silent = Wire::connect(proxy.inbound());
-    wait_for("the connection", || (open(&proxy, "in-0") > 0.5).then_some(()));
+    wait_for("the connection", || {
+        (open(&proxy, "in-0") > 0.5).then_some(())
+    });
     let mut served = newcomer(proxy.inbound());
     let _new = newcomer(proxy.inbound());
     assert_eq!(served.rest(), "");
@@ -178,7 +204,9 @@ fn busy(origin: &Origin, address: SocketAddr, count: u64) -> Vec<Wire> {
         wire
     });
     let busy = busy.collect();
-    wait_for("requests in flight", || (origin.hits_of("bytes") == before + count).then_some(()));
+    wait_for("requests in flight", || {
+        (origin.hits_of("bytes") == before + count).then_some(())
+    });
     busy
 }
 
@@ -189,17 +217,25 @@ fn where_all_are_busy_the_new_one_of_the_address_is_refused() {
     let mut busy = busy(&origin, proxy.inbound(), 2);
     for count in 1..=5 {
         assert_eq!(Wire::connect(proxy.inbound()).rest(), "");
-        wait_for("the count", || (proxy.metric(REFUSED) > f64::from(count) - 0.5).then_some(()));
+        wait_for("the count", || {
+            (proxy.metric(REFUSED) > f64::from(count) - 0.5).then_some(())
+        });
     }
     origin.resume();
     for wire in &mut busy {
         let (head, _) = wire.answer();
-        assert_eq!((status(&head), header(&head, "connection")), (200, None), "{head}");
+        assert_eq!(
+            (status(&head), header(&head, "connection")),
+            (200, None),
+            "{head}"
+        );
     }
     // Idle now.
     wait_for("an answer", || {
         let mut wire = Wire::connect(proxy.inbound());
-        wire.try_send(GET).then(|| status(&wire.head())).filter(|status| *status == 200)
+        wire.try_send(GET)
+            .then(|| status(&wire.head()))
+            .filter(|status| *status == 200)
     });
 }
 
@@ -212,11 +248,18 @@ fn where_all_are_busy_the_new_one_waits_for_the_listener() {
     waiting.send(GET);
     assert!(waiting.is_silent_for(Duration::from_millis(300)));
     let waits = r#"outrigger_downstream_accept_waits_total{listener="in-0"}"#;
-    assert_eq!((evicted(&proxy, "in-0", "connections"), proxy.metric(waits)), (0.0, 1.0));
+    assert_eq!(
+        (evicted(&proxy, "in-0", "connections"), proxy.metric(waits)),
+        (0.0, 1.0)
+    );
     origin.resume();
     for wire in &mut busy {
         let (head, _) = wire.answer();
-        assert_eq!((status(&head), header(&head, "connection")), (200, None), "{head}");
+        assert_eq!(
+            (status(&head), header(&head, "connection")),
+            (200, None),
+            "{head}"
+        );
     }
     // One of them is idle now, and is closed for it.
     assert_eq!(status(&waiting.answer().0), 200);
@@ -255,8 +298,12 @@ fn a_response_that_its_client_has_not_taken_is_not_idle() {
         const INITIAL_WINDOW_SIZE: u16 = 4;
         let proxy = proxy(&origin, 1, limit);
         let mut slow = Frames::connect_with(proxy.inbound(), &[(INITIAL_WINDOW_SIZE, 0)]);
-        let fields: [(&[u8], &[u8]); 4] =
-            [(b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"a")];
+        let fields: [(&[u8], &[u8]); 4] = [
+            (b":method", b"GET"),
+            (b":scheme", b"http"),
+            (b":path", b"/"),
+            (b":authority", b"a"),
+        ];
         slow.headers(1, &fields, true);
         let is_head = |(kind, ..): &(u8, u8, u32, Vec<u8>)| *kind == HEADERS;
         while !is_head(&slow.next().expect("no end")) {}
@@ -298,9 +345,10 @@ fn a_request_that_has_arrived_saves_its_connection() {
 #[test]
 fn a_worker_closes_what_is_idle_on_another_one() {
     let origin = origin();
-    for (limit, label) in
-        [("connectionsPerAddress: 4", "connections_per_address"), ("connections: 4", "connections")]
-    {
+    for (limit, label) in [
+        ("connectionsPerAddress: 4", "connections_per_address"),
+        ("connections: 4", "connections"),
+    ] {
         let proxy = proxy(&origin, 2, limit);
         // The kernel chooses the worker by the client's port: many are needed to be sure that both have some.
         let mut held: Vec<Wire> = Vec::new();
@@ -309,7 +357,8 @@ fn a_worker_closes_what_is_idle_on_another_one() {
             if count >= 4 {
                 // Not always the oldest: the other worker may not have got on since its answer.
                 let closed = wait_for("one to be closed", || {
-                    held.iter_mut().position(|wire| !wire.is_silent_for(Duration::from_millis(1)))
+                    held.iter_mut()
+                        .position(|wire| !wire.is_silent_for(Duration::from_millis(1)))
                 });
                 assert_eq!(held.remove(closed).rest(), "", "{limit}");
             }
@@ -359,18 +408,28 @@ fn poor(origin: &Origin, descriptors: usize, rest: &str) -> Proxy {
     );
     std::fs::write(&file, with_servers(&yaml)).unwrap();
     let mut shell = std::process::Command::new("sh");
-    shell.args(["-c", &format!("ulimit -n {descriptors} && exec \"$0\" run -c \"$1\"")]);
+    shell.args([
+        "-c",
+        &format!("ulimit -n {descriptors} && exec \"$0\" run -c \"$1\""),
+    ]);
     shell.arg(command().get_program()).arg(&file);
     shell.env_remove("OUTRIGGER_CONFIG");
-    let [stdin, stdout, stderr] =
-        [std::process::Stdio::null(), std::process::Stdio::piped(), std::process::Stdio::piped()];
+    let [stdin, stdout, stderr] = [
+        std::process::Stdio::null(),
+        std::process::Stdio::piped(),
+        std::process::Stdio::piped(),
+    ];
     shell.stdin(stdin).stdout(stdout).stderr(stderr);
     Proxy::spawn(folder, &mut shell)
 }
 
 /// Lines about accept.
 fn complaints(proxy: &Proxy) -> usize {
-    proxy.stderr().lines().filter(|line| line.contains("accept failed")).count()
+    proxy
+        .stderr()
+        .lines()
+        .filter(|line| line.contains("accept failed"))
+        .count()
 }
 
 #[test]
@@ -393,7 +452,9 @@ fn without_descriptors_connections_of_other_listeners_make_room_too() {
     let origin = origin();
     let proxy = poor(&origin, 120, "  - { port: 0, name: other }\n");
     let _silent: Vec<_> = (0..200).map(|_| Wire::connect(proxy.inbound())).collect();
-    wait_for("descriptors to run out", || (evicted(&proxy, "in-0", "descriptors") > 0.5).then_some(()));
+    wait_for("descriptors to run out", || {
+        (evicted(&proxy, "in-0", "descriptors") > 0.5).then_some(())
+    });
     for _ in 0..5 {
         newcomer(proxy.address("other"));
     }
@@ -411,7 +472,9 @@ fn without_descriptors_there_is_one_line_in_ten_seconds() {
             wire
         })
         .collect();
-    wait_for("descriptors to run out", || (complaints(&proxy) > 0).then_some(()));
+    wait_for("descriptors to run out", || {
+        (complaints(&proxy) > 0).then_some(())
+    });
     thread::sleep(Duration::from_secs(2)); // some forty failures
     assert_eq!(complaints(&proxy), 1, "{}", proxy.stderr());
 }

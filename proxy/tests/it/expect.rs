@@ -7,17 +7,23 @@ use crate::support::{
     wire::{App, Wire, header, status},
 };
 
-const HEAD: &str = "POST /upload HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n";
+const HEAD: &str =
+    "POST /upload HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n";
 
 #[test]
 fn the_client_is_told_to_go_on_when_the_app_says_so() {
     let app = App::start(|mut wire, _| {
         let head = wire.head();
         assert_eq!(header(&head, "expect"), Some("100-continue"), "{head}");
-        assert!(wire.is_silent_for(Duration::from_millis(200)), "the body came before it was asked for");
+        assert!(
+            wire.is_silent_for(Duration::from_millis(200)),
+            "the body came before it was asked for"
+        );
         wire.send("HTTP/1.1 100 Continue\r\n\r\n");
         let body = wire.exactly(5);
-        wire.send(format!("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n{body}"));
+        wire.send(format!(
+            "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n{body}"
+        ));
         wire.head();
     });
     let proxy = Proxy::in_front_of_port(app.port());
@@ -39,10 +45,17 @@ fn a_refusal_by_the_head_alone_reaches_the_client_and_the_body_is_never_asked_fo
     let mut wire = Wire::connect(proxy.inbound());
     let (head, body) = wire.ask(HEAD);
     assert_eq!((status(&head), &*body), (413, "no"), "{head}");
-    assert_eq!(header(&head, "connection"), Some("close"), "the client must not send the body now: {head}");
+    assert_eq!(
+        header(&head, "connection"),
+        Some("close"),
+        "the client must not send the body now: {head}"
+    );
     assert_eq!(wire.rest(), "");
     let line = proxy.logged(|line| line["path"] == "/upload");
-    assert_eq!((&line["status"], &line["bytesIn"]), (&413.into(), &0.into()));
+    assert_eq!(
+        (&line["status"], &line["bytesIn"]),
+        (&413.into(), &0.into())
+    );
 }
 
 #[test]
@@ -50,7 +63,9 @@ fn a_silent_app_gets_the_body_after_a_while() {
     let app = App::start(|mut wire, _| {
         wire.head();
         let body = wire.exactly(5);
-        wire.send(format!("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n{body}"));
+        wire.send(format!(
+            "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n{body}"
+        ));
         wire.head();
     });
     let proxy = Proxy::in_front_of_port(app.port());

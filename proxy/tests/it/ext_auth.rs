@@ -36,7 +36,10 @@ impl Setup {
              - {{ name: app, extAuth: {{ url: \"http://127.0.0.1:{service}/v1/check?a=b\"{more} }} }}\n",
             app.port()
         );
-        Self { proxy: Proxy::start(&yaml), app }
+        Self {
+            proxy: Proxy::start(&yaml),
+            app,
+        }
     }
 
     fn ask(&self, request: &str) -> (String, String) {
@@ -48,7 +51,9 @@ impl Setup {
     }
 
     fn asked(&self, result: &str) -> f64 {
-        self.proxy.metric(&format!(r#"outrigger_ext_auth_total{{route="app",result="{result}"}}"#))
+        self.proxy.metric(&format!(
+            r#"outrigger_ext_auth_total{{route="app",result="{result}"}}"#
+        ))
     }
 
     fn logged(&self, path: &str) -> Value {
@@ -85,18 +90,38 @@ fn a_2xx_lets_the_request_go_on_as_it_came() {
         ("x-forwarded-uri", "/a/b-c/0".to_owned()),
         ("x-request-id", id.clone()),
     ];
-    assert_eq!(fields, expected.map(|(name, value)| (name.to_owned(), value)));
+    assert_eq!(
+        fields,
+        expected.map(|(name, value)| (name.to_owned(), value))
+    );
     let messages = setup.app.messages();
-    let got = messages.iter().find(|one| one.all("x-request-id") == [&*id]).unwrap();
-    assert_eq!((&*got.body, got.target()), (&b"hello"[..], "/a/b-c/0?card=4111"));
-    assert!(got.all("authorization").is_empty(), "the service sees the token, the app does not");
-    assert_eq!((setup.asked("allowed"), setup.asked("denied"), setup.asked("failed")), (3.0, 0.0, 0.0));
+    let got = messages
+        .iter()
+        .find(|one| one.all("x-request-id") == [&*id])
+        .unwrap();
+    assert_eq!(
+        (&*got.body, got.target()),
+        (&b"hello"[..], "/a/b-c/0?card=4111")
+    );
+    assert!(
+        got.all("authorization").is_empty(),
+        "the service sees the token, the app does not"
+    );
+    assert_eq!(
+        (
+            setup.asked("allowed"),
+            setup.asked("denied"),
+            setup.asked("failed")
+        ),
+        (3.0, 0.0, 0.0)
+    );
 }
 
 #[tokio::test]
 async fn the_service_sees_the_headers_the_query_and_the_address_that_the_route_names() {
     let service = Recording::answering(|_| act(ALLOW));
-    let more = ", requestHeaders: [cookie, x-tenant], includeQuery: true, includeClientAddress: true";
+    let more =
+        ", requestHeaders: [cookie, x-tenant], includeQuery: true, includeClientAddress: true";
     let setup = Setup::start(service.port(), more, "");
     let (head, _) = setup.ask(
         "GET /a?b=c HTTP/1.1\r\nhost: a\r\ncookie: a=1; b=2\r\nx-tenant: 1\r\nX-Tenant: 2\r\nx-other: 1\r\n\
@@ -104,17 +129,31 @@ async fn the_service_sees_the_headers_the_query_and_the_address_that_the_route_n
     );
     assert_eq!(status(&head), 200, "{head}");
     let mut client = H2::connect(setup.proxy.inbound()).await;
-    let crumbs =
-        request("GET", "/a?b=c").header("cookie", "a=1").header("cookie", "b=2").body(full("")).unwrap();
+    let crumbs = request("GET", "/a?b=c")
+        .header("cookie", "a=1")
+        .header("cookie", "b=2")
+        .body(full(""))
+        .unwrap();
     assert_eq!(client.send(crumbs).await.status(), 200);
     let questions = service.messages();
     for question in &questions {
-        assert_eq!(question.all("cookie"), ["a=1; b=2"], "one field over HTTP/1.1");
+        assert_eq!(
+            question.all("cookie"),
+            ["a=1; b=2"],
+            "one field over HTTP/1.1"
+        );
         assert_eq!(question.all("x-forwarded-uri"), ["/a?b=c"]);
-        assert_eq!(question.all("x-forwarded-for"), ["127.0.0.1"], "not what a stranger says");
+        assert_eq!(
+            question.all("x-forwarded-for"),
+            ["127.0.0.1"],
+            "not what a stranger says"
+        );
         assert!(question.all("x-other").is_empty());
     }
-    assert_eq!((questions[0].all("x-tenant"), questions[1].all("x-tenant")), (vec!["1", "2"], vec![]));
+    assert_eq!(
+        (questions[0].all("x-tenant"), questions[1].all("x-tenant")),
+        (vec!["1", "2"], vec![])
+    );
     assert_eq!(
         setup.app.messages()[0].all("x-tenant"),
         ["1", "2"],
@@ -126,14 +165,21 @@ async fn the_service_sees_the_headers_the_query_and_the_address_that_the_route_n
 fn a_claim_header_that_the_service_sees_is_that_of_the_verified_token() {
     let service = Recording::answering(|_| act(ALLOW));
     let claims = corp("    claimHeaders: { x-user-id: sub, x-absent: nothing }\n");
-    let setup = Setup::start(service.port(), ", requestHeaders: [x-user-id, x-absent]", &claims);
+    let setup = Setup::start(
+        service.port(),
+        ", requestHeaders: [x-user-id, x-absent]",
+        &claims,
+    );
     let (head, _) = setup.ask(&format!(
         "GET / HTTP/1.1\r\nhost: a\r\nx-user-id: root\r\nx-absent: root\r\n{}\r\n",
         bearer(&good())
     ));
     assert_eq!(status(&head), 200, "{head}");
     let question = &service.messages()[0];
-    assert_eq!((question.all("x-user-id"), question.all("x-absent")), (vec!["alice"], vec![]));
+    assert_eq!(
+        (question.all("x-user-id"), question.all("x-absent")),
+        (vec!["alice"], vec![])
+    );
     assert_eq!(setup.app.messages()[0].all("x-user-id"), ["alice"]);
 }
 
@@ -142,7 +188,8 @@ const GRANT: &[u8] =
     b"HTTP/1.1 200 OK\r\nx-user: ann\r\nx-groups: a\r\nx-groups: b\r\nauthorization: Bearer inner\r\n\
     set-cookie: s=1\r\nset-cookie: t=2\r\nx-internal: 1\r\ncontent-length: 0\r\n\r\n";
 
-const HANDED_ON: &str = ", responseHeaders: [x-user, X-Groups, x-absent, authorization, set-cookie]";
+const HANDED_ON: &str =
+    ", responseHeaders: [x-user, X-Groups, x-absent, authorization, set-cookie]";
 
 #[test]
 fn headers_of_its_answer_go_to_the_app_and_cookies_to_the_client() {
@@ -155,17 +202,32 @@ fn headers_of_its_answer_go_to_the_app_and_cookies_to_the_client() {
     ));
     assert_eq!(status(&head), 200, "{head}");
     assert_eq!(head.matches("set-cookie: ").count(), 2, "{head}");
-    assert!(!head.contains("x-user") && !head.contains("x-internal"), "{head}");
+    assert!(
+        !head.contains("x-user") && !head.contains("x-internal"),
+        "{head}"
+    );
     let seen = &setup.app.messages()[0];
-    assert_eq!((seen.all("x-user"), seen.all("x-groups")), (vec!["ann"], vec!["a", "b"]));
-    assert!(seen.all("x-absent").is_empty(), "what the service did not say is not the client's to say");
+    assert_eq!(
+        (seen.all("x-user"), seen.all("x-groups")),
+        (vec!["ann"], vec!["a", "b"])
+    );
+    assert!(
+        seen.all("x-absent").is_empty(),
+        "what the service did not say is not the client's to say"
+    );
     assert_eq!(
         seen.all("authorization"),
         ["Bearer inner"],
         "the token was taken away, this one is the service's"
     );
-    assert_eq!((seen.all("x-internal"), seen.all("set-cookie")), (vec!["mine"], vec![]));
-    assert_eq!(service.messages()[0].all("authorization"), [format!("Bearer {token}")]);
+    assert_eq!(
+        (seen.all("x-internal"), seen.all("set-cookie")),
+        (vec!["mine"], vec![])
+    );
+    assert_eq!(
+        service.messages()[0].all("authorization"),
+        [format!("Bearer {token}")]
+    );
 }
 
 /// The app cannot know which route a request took.
@@ -191,15 +253,32 @@ fn a_client_forges_none_of_them_on_any_route() {
     }
     let messages = app.messages();
     for path in ["/asks", "/fails", "/open"] {
-        let message = messages.iter().find(|message| message.target() == path).unwrap();
-        let mut names: Vec<&str> = message.fields.iter().map(|(name, _)| name.as_str()).collect();
+        let message = messages
+            .iter()
+            .find(|message| message.target() == path)
+            .unwrap();
+        let mut names: Vec<&str> = message
+            .fields
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
         names.extend(message.trailers.iter().map(|(name, _)| name.as_str()));
         assert!(
-            !names.iter().any(|name| ["x-user", "x_user", "x-groups"].contains(name)),
+            !names
+                .iter()
+                .any(|name| ["x-user", "x_user", "x-groups"].contains(name)),
             "{path}: {names:?}"
         );
         let credentials = message.all("authorization");
-        assert_eq!(credentials, if path == "/open" { vec!["Basic x"] } else { vec![] }, "{path}");
+        assert_eq!(
+            credentials,
+            if path == "/open" {
+                vec!["Basic x"]
+            } else {
+                vec![]
+            },
+            "{path}"
+        );
     }
 }
 
@@ -215,12 +294,16 @@ fn cookies_reach_the_client_beside_those_of_the_app_and_on_our_own_answers() {
         app.port(),
         service.port()
     ));
-    for (path, expected, cookies) in
-        [("/", 200, &["app=1", "s=1", "t=2"][..]), ("/broken", 502, &["s=1", "t=2"])]
-    {
+    for (path, expected, cookies) in [
+        ("/", 200, &["app=1", "s=1", "t=2"][..]),
+        ("/broken", 502, &["s=1", "t=2"]),
+    ] {
         let (head, _) =
             Wire::connect(proxy.inbound()).ask(&format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n"));
-        let set: Vec<&str> = head.lines().filter_map(|line| line.strip_prefix("set-cookie: ")).collect();
+        let set: Vec<&str> = head
+            .lines()
+            .filter_map(|line| line.strip_prefix("set-cookie: "))
+            .collect();
         assert_eq!((status(&head), &set[..]), (expected, cookies), "{head}");
     }
 }
@@ -233,9 +316,19 @@ fn a_denial_does_not_show_the_client_what_the_app_would_have_got() {
     for more in [HANDED_ON, ", responseHeaders: [x-user]"] {
         let setup = Setup::start(service.port(), more, "");
         let (head, _) = setup.get("/");
-        assert_eq!((status(&head), header(&head, "location")), (302, Some("/login")), "{head}");
-        assert_eq!((header(&head, "set-cookie"), header(&head, "x-hint")), (Some("state=1"), Some("1")));
-        assert_eq!((header(&head, "x-user"), setup.app.connections()), (None, 0));
+        assert_eq!(
+            (status(&head), header(&head, "location")),
+            (302, Some("/login")),
+            "{head}"
+        );
+        assert_eq!(
+            (header(&head, "set-cookie"), header(&head, "x-hint")),
+            (Some("state=1"), Some("1"))
+        );
+        assert_eq!(
+            (header(&head, "x-user"), setup.app.connections()),
+            (None, 0)
+        );
     }
 }
 
@@ -245,7 +338,10 @@ fn connections_to_the_service_are_used_again() {
     let setup = Setup::start(service.port(), "", "");
     let mut wire = Wire::connect(setup.proxy.inbound());
     for _ in 0..20 {
-        assert_eq!(status(&wire.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").0), 200);
+        assert_eq!(
+            status(&wire.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").0),
+            200
+        );
     }
     assert_eq!((service.connections(), service.messages().len()), (1, 20));
 }
@@ -259,7 +355,10 @@ fn a_connection_that_the_service_has_closed_is_not_a_failure() {
     let setup = Setup::start(service.port(), "", "");
     let mut wire = Wire::connect(setup.proxy.inbound());
     for _ in 0..10 {
-        assert_eq!(status(&wire.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").0), 200);
+        assert_eq!(
+            status(&wire.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").0),
+            200
+        );
     }
     assert_eq!(setup.asked("failed"), 0.0);
 }
@@ -294,14 +393,30 @@ fn anything_else_is_the_answer_and_the_app_never_hears_of_it() {
         );
         let line = setup.logged(path);
         assert_eq!(
-            (&line["status"], &line["flag"], &line["reason"], &line["upstream"]),
-            (&json!(expected), &json!("UZ"), &json!("ext_auth.denied"), &Value::Null)
+            (
+                &line["status"],
+                &line["flag"],
+                &line["reason"],
+                &line["upstream"]
+            ),
+            (
+                &json!(expected),
+                &json!("UZ"),
+                &json!("ext_auth.denied"),
+                &Value::Null
+            )
         );
     }
     let (head, _) = setup.get("/login");
-    assert_eq!(header(&head, "location"), Some("https://login.example/?rd=x"));
+    assert_eq!(
+        header(&head, "location"),
+        Some("https://login.example/?rd=x")
+    );
     assert_eq!(head.matches("set-cookie: ").count(), 2);
-    assert_eq!(header(&setup.get("/basic").0, "www-authenticate"), Some("Basic realm=x"));
+    assert_eq!(
+        header(&setup.get("/basic").0, "www-authenticate"),
+        Some("Basic realm=x")
+    );
     let mut wire = Wire::connect(setup.proxy.inbound());
     wire.send("HEAD /basic HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
     let (head, rest) = (wire.head(), wire.rest());
@@ -314,29 +429,48 @@ async fn a_grpc_call_is_denied_in_its_own_way() {
     for (answer, expected) in [
         (&b"HTTP/1.1 401 X\r\ncontent-length: 2\r\n\r\nno"[..], "16"),
         (b"HTTP/1.1 403 X\r\ncontent-length: 2\r\n\r\nno", "7"),
-        (b"HTTP/1.1 302 X\r\nlocation: /\r\ncontent-length: 0\r\n\r\n", "7"),
+        (
+            b"HTTP/1.1 302 X\r\nlocation: /\r\ncontent-length: 0\r\n\r\n",
+            "7",
+        ),
     ] {
         let service = Recording::answering(move |_| act(answer));
         let setup = Setup::start(service.port(), "", "");
         let mut client = H2::connect(setup.proxy.inbound()).await;
-        let call =
-            request("POST", "/p.S/C").header("content-type", "application/grpc").body(full("")).unwrap();
+        let call = request("POST", "/p.S/C")
+            .header("content-type", "application/grpc")
+            .body(full(""))
+            .unwrap();
         let answer = Answer::of(client.send(call).await).await;
-        assert_eq!((answer.status, answer.header("grpc-status"), answer.body.len()), (200, expected, 0));
+        assert_eq!(
+            (
+                answer.status,
+                answer.header("grpc-status"),
+                answer.body.len()
+            ),
+            (200, expected, 0)
+        );
     }
 }
 
 /// What the service does, besides not answering.
 fn moods() -> Vec<Recording> {
-    let long = format!("HTTP/1.1 403 X\r\ncontent-length: 70000\r\n\r\n{}", "x".repeat(70_000));
+    let long = format!(
+        "HTTP/1.1 403 X\r\ncontent-length: 70000\r\n\r\n{}",
+        "x".repeat(70_000)
+    );
     let endless = format!("HTTP/1.1 403 X\r\n\r\n{}", "x".repeat(70_000));
     vec![
         Recording::answering(|_| act(b"")),
         Recording::answering(|_| Act::Close(Vec::new())),
         Recording::answering(|_| act(b"SSH-2.0-x\r\n\r\n")),
-        Recording::answering(|_| act(b"HTTP/1.1 101 Switching\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n")),
+        Recording::answering(|_| {
+            act(b"HTTP/1.1 101 Switching\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n")
+        }),
         Recording::answering(|_| act(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab")),
-        Recording::answering(|_| Act::Close(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab".to_vec())),
+        Recording::answering(|_| {
+            Act::Close(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab".to_vec())
+        }),
         Recording::answering(|_| {
             act(b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n")
         }),
@@ -350,9 +484,16 @@ fn no_answer_is_a_503_unless_on_error_allows() {
     for (number, service) in moods().iter().enumerate() {
         let setup = Setup::start(service.port(), ", timeout: 1s", "");
         let (head, _) = setup.get("/x");
-        assert_eq!((status(&head), header(&head, "retry-after")), (503, Some("1")), "{number}: {head}");
+        assert_eq!(
+            (status(&head), header(&head, "retry-after")),
+            (503, Some("1")),
+            "{number}: {head}"
+        );
         let line = setup.logged("/x");
-        assert_eq!((&line["flag"], &line["reason"]), (&json!("UZ"), &json!("ext_auth.failed")));
+        assert_eq!(
+            (&line["flag"], &line["reason"]),
+            (&json!("UZ"), &json!("ext_auth.failed"))
+        );
         assert_eq!((setup.asked("failed"), setup.app.connections()), (1.0, 0));
     }
     let nobody = free_port();
@@ -366,7 +507,10 @@ fn no_answer_is_a_503_unless_on_error_allows() {
 
 #[test]
 fn an_answer_of_64_kib_is_the_longest() {
-    let text = format!("HTTP/1.1 403 X\r\ncontent-length: 65536\r\n\r\n{}", "x".repeat(65_536));
+    let text = format!(
+        "HTTP/1.1 403 X\r\ncontent-length: 65536\r\n\r\n{}",
+        "x".repeat(65_536)
+    );
     let service = Recording::answering(move |_| act(text.as_bytes()));
     let setup = Setup::start(service.port(), ", timeout: 5s", "");
     let (head, body) = setup.get("/");
@@ -396,7 +540,13 @@ fn the_service_may_be_a_name_and_change_with_a_reload() {
         )
     };
     let proxy = Proxy::start(&yaml(&first));
-    let ask = || status(&Wire::connect(proxy.inbound()).ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").0);
+    let ask = || {
+        status(
+            &Wire::connect(proxy.inbound())
+                .ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+                .0,
+        )
+    };
     assert_eq!(ask(), 200);
     assert_eq!(first.messages()[0].line, "GET / HTTP/1.1");
     proxy.reload_with(&yaml(&second));
@@ -420,7 +570,11 @@ fn over_tls(front: &Front, ca: &Ca, tls: &str) -> (Proxy, Recording) {
 }
 
 fn get(proxy: &Proxy) -> u16 {
-    status(&Wire::connect(proxy.inbound()).ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").0)
+    status(
+        &Wire::connect(proxy.inbound())
+            .ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+            .0,
+    )
 }
 
 #[test]
@@ -441,18 +595,27 @@ fn over_https_the_service_is_verified_and_its_answer_counts() {
         (seen[0].server_name.as_deref(), seen[0].alpn.as_deref()),
         (Some("localhost"), Some("http/1.1"))
     );
-    let shaken = r#"outrigger_upstream_tls_handshakes_total{upstream="extAuth",result="full",reason=""}"#;
-    assert!((proxy.metric(shaken) - 1.0).abs() < 0.5, "{}", proxy.metrics());
+    let shaken =
+        r#"outrigger_upstream_tls_handshakes_total{upstream="extAuth",result="full",reason=""}"#;
+    assert!(
+        (proxy.metric(shaken) - 1.0).abs() < 0.5,
+        "{}",
+        proxy.metrics()
+    );
 
     // Whom nobody believes decides nothing, and neither does one of another name.
-    for (authority, tls) in
-        [(&other, "{ caFiles: [ca.crt] }"), (&ca, "{ caFiles: [ca.crt], hostname: auth.example }")]
-    {
+    for (authority, tls) in [
+        (&other, "{ caFiles: [ca.crt] }"),
+        (&ca, "{ caFiles: [ca.crt], hostname: auth.example }"),
+    ] {
         let asked = service.messages().len();
         let (proxy, app) = over_tls(&front, authority, tls);
         assert_eq!(get(&proxy), 503);
         let line = proxy.logged(|line| line["status"] == 503);
-        assert_eq!((&line["flag"], &line["reason"]), (&json!("UZ"), &json!("ext_auth.failed")));
+        assert_eq!(
+            (&line["flag"], &line["reason"]),
+            (&json!("UZ"), &json!("ext_auth.failed"))
+        );
         assert_eq!((service.messages().len(), app.messages().len()), (asked, 0));
     }
 }
@@ -462,10 +625,16 @@ fn a_service_that_wants_a_certificate_gets_ours() {
     let ca = Ca::new("service");
     let service = Recording::answering(|_| act(ALLOW));
     let leaf = ca.sign(Wanted::server(&["localhost"]));
-    let front = Maker::new(&leaf).clients(&ca).before(([127, 0, 0, 1], service.port()).into());
+    let front = Maker::new(&leaf)
+        .clients(&ca)
+        .before(([127, 0, 0, 1], service.port()).into());
     let own = tempfile::tempdir().unwrap();
     let (cert, key) = ca.sign(Wanted::client("orders")).write(own.path(), "own");
-    let block = format!("{{ caFiles: [ca.crt], certFile: {}, keyFile: {} }}", cert.display(), key.display());
+    let block = format!(
+        "{{ caFiles: [ca.crt], certFile: {}, keyFile: {} }}",
+        cert.display(),
+        key.display()
+    );
     assert_eq!(get(&over_tls(&front, &ca, &block).0), 200);
     assert_eq!(get(&over_tls(&front, &ca, "{ caFiles: [ca.crt] }").0), 503);
 }

@@ -12,7 +12,9 @@ use std::{
 use bytes::{Buf, BufMut, Bytes};
 use futures_util::{Stream, StreamExt, future::BoxFuture, stream};
 use http::{Request as HttpRequest, Response as HttpResponse, uri::PathAndQuery};
-use hyper::{body::Incoming, client::conn::http2, server::conn::http2 as server, service::service_fn};
+use hyper::{
+    body::Incoming, client::conn::http2, server::conn::http2 as server, service::service_fn,
+};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use outrigger_loadtest::origin::Origin;
 use tokio::{
@@ -25,7 +27,8 @@ use tonic::{
     client::Grpc as Client,
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
     server::{
-        ClientStreamingService, Grpc as Server, ServerStreamingService, StreamingService, UnaryService,
+        ClientStreamingService, Grpc as Server, ServerStreamingService, StreamingService,
+        UnaryService,
     },
 };
 
@@ -89,11 +92,15 @@ impl UnaryService<Bytes> for Echo {
             let message = request.into_inner();
             if message == "fail" {
                 let mut status = Status::already_exists("there is one: ünique");
-                status.metadata_mut().insert("x-detail", "seven".parse().unwrap());
+                status
+                    .metadata_mut()
+                    .insert("x-detail", "seven".parse().unwrap());
                 return Err(status);
             }
             let mut response = Response::new(message);
-            response.metadata_mut().insert("x-head", "six".parse().unwrap());
+            response
+                .metadata_mut()
+                .insert("x-head", "six".parse().unwrap());
             Ok(response)
         })
     }
@@ -194,9 +201,14 @@ pub(crate) async fn client_over(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     address: SocketAddr,
 ) -> Client<Channel> {
-    let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+        .await
+        .unwrap();
     tokio::spawn(connection);
-    let mut client = Client::with_origin(Channel(sender), format!("http://{address}").parse().unwrap());
+    let mut client = Client::with_origin(
+        Channel(sender),
+        format!("http://{address}").parse().unwrap(),
+    );
     client.ready().await.unwrap();
     client
 }
@@ -213,13 +225,20 @@ fn unary() -> PathAndQuery {
 async fn all_four_kinds_of_call_pass() {
     let proxy = Proxy::in_front_of_port(app().await);
     let mut client = client(proxy.inbound()).await;
-    let answer = patient(client.unary(Request::new(Bytes::from("hello")), unary(), Plain)).await.unwrap();
+    let answer = patient(client.unary(Request::new(Bytes::from("hello")), unary(), Plain))
+        .await
+        .unwrap();
     assert_eq!(
-        (&**answer.get_ref(), answer.metadata().get("x-head").unwrap().as_bytes()),
+        (
+            &**answer.get_ref(),
+            answer.metadata().get("x-head").unwrap().as_bytes()
+        ),
         (&b"hello"[..], &b"six"[..])
     );
     let large = Bytes::from(vec![7; 3_000_000]);
-    let answer = patient(client.unary(Request::new(large.clone()), unary(), Plain)).await.unwrap();
+    let answer = patient(client.unary(Request::new(large.clone()), unary(), Plain))
+        .await
+        .unwrap();
     assert_eq!(answer.into_inner(), large);
 
     let request = Request::new(Bytes::from("down"));
@@ -231,27 +250,43 @@ async fn all_four_kinds_of_call_pass() {
         assert_eq!(patient(down.message()).await.unwrap().unwrap(), "down");
     }
     let status = patient(down.message()).await.unwrap_err();
-    assert_eq!((status.code(), status.message()), (Code::DataLoss, "after four"));
+    assert_eq!(
+        (status.code(), status.message()),
+        (Code::DataLoss, "after four")
+    );
 
     let up = stream::iter((0..100).map(|_| Bytes::from(vec![0; 10_000])));
-    let answer =
-        patient(client.client_streaming(Request::new(up), method("/test.Echo/Up"), Plain)).await.unwrap();
+    let answer = patient(client.client_streaming(Request::new(up), method("/test.Echo/Up"), Plain))
+        .await
+        .unwrap();
     assert_eq!(answer.into_inner(), "1000000");
 }
 
 #[tokio::test]
 async fn calls_pass_over_tls() {
     let setup = Setup::in_front_of(app().await, "", |_, _| {});
-    let secure = Maker::new(&setup.ca).alpn(&["h2"]).done().stream(setup.address()).await.unwrap();
+    let secure = Maker::new(&setup.ca)
+        .alpn(&["h2"])
+        .done()
+        .stream(setup.address())
+        .await
+        .unwrap();
     let mut client = client_over(secure, setup.address()).await;
     for size in [0, 5, 3_000_000] {
         let message = Bytes::from(vec![7; size]);
-        let answer = patient(client.unary(Request::new(message.clone()), unary(), Plain)).await.unwrap();
+        let answer = patient(client.unary(Request::new(message.clone()), unary(), Plain))
+            .await
+            .unwrap();
         assert_eq!(answer.into_inner(), message);
     }
-    let status = patient(client.unary(Request::new(Bytes::from("fail")), unary(), Plain)).await.unwrap_err();
+    let status = patient(client.unary(Request::new(Bytes::from("fail")), unary(), Plain))
+        .await
+        .unwrap_err();
     assert_eq!(
-        (status.code(), status.metadata().get("x-detail").unwrap().as_bytes()),
+        (
+            status.code(),
+            status.metadata().get("x-detail").unwrap().as_bytes()
+        ),
         (Code::AlreadyExists, &b"seven"[..])
     );
 }
@@ -264,11 +299,16 @@ async fn an_app_calls_services_outside() {
     let leaf = egress::server(&ca);
     let front = front::Maker::new(&leaf).before(service);
     let plain = format!("    endpoints: [{{ url: \"http://{service}\" }}]\n    protocol: h2c\n");
-    for proxy in [egress::start(&plain, |_| {}), egress::to_front(&front, &ca, "")] {
+    for proxy in [
+        egress::start(&plain, |_| {}),
+        egress::to_front(&front, &ca, ""),
+    ] {
         let mut client = client(proxy.address("out")).await;
         for size in [0, 5, 3_000_000] {
             let message = Bytes::from(vec![7; size]);
-            let answer = patient(client.unary(Request::new(message.clone()), unary(), Plain)).await.unwrap();
+            let answer = patient(client.unary(Request::new(message.clone()), unary(), Plain))
+                .await
+                .unwrap();
             assert_eq!(answer.into_inner(), message);
         }
         let up = stream::iter((0..100).map(|_| Bytes::from(vec![0; 10_000])));
@@ -282,12 +322,20 @@ async fn both_sides_stream_in_turn() {
     let proxy = Proxy::in_front_of_port(app().await);
     let mut client = client(proxy.inbound()).await;
     let (sender, receiver) = tokio::sync::mpsc::channel::<Bytes>(1);
-    let up = stream::unfold(receiver, |mut receiver| async { Some((receiver.recv().await?, receiver)) });
+    let up = stream::unfold(receiver, |mut receiver| async {
+        Some((receiver.recv().await?, receiver))
+    });
     let call = client.streaming(Request::new(up), method("/test.Echo/Both"), Plain);
     let mut down = patient(call).await.unwrap().into_inner();
     for number in 0..20 {
-        sender.send(format!("message {number}").into()).await.unwrap();
-        assert_eq!(patient(down.message()).await.unwrap().unwrap(), format!("message {number}"));
+        sender
+            .send(format!("message {number}").into())
+            .await
+            .unwrap();
+        assert_eq!(
+            patient(down.message()).await.unwrap().unwrap(),
+            format!("message {number}")
+        );
     }
     drop(sender);
     assert!(patient(down.message()).await.unwrap().is_none());
@@ -302,21 +350,36 @@ async fn both_sides_stream_in_turn() {
 async fn the_apps_error_status_and_its_metadata_are_kept() {
     let proxy = Proxy::in_front_of_port(app().await);
     let mut client = client(proxy.inbound()).await;
-    let status = patient(client.unary(Request::new(Bytes::from("fail")), unary(), Plain)).await.unwrap_err();
-    assert_eq!((status.code(), status.message()), (Code::AlreadyExists, "there is one: ünique"));
-    assert_eq!(status.metadata().get("x-detail").unwrap(), "seven");
-    let status = patient(client.unary(Request::new(Bytes::new()), method("/test.Echo/None"), Plain))
+    let status = patient(client.unary(Request::new(Bytes::from("fail")), unary(), Plain))
         .await
         .unwrap_err();
-    assert_eq!((status.code(), status.message()), (Code::Unimplemented, "no such method"));
-    assert_eq!(proxy.logged(|line| line["path"] == "/test.Echo/None")["flag"], "");
+    assert_eq!(
+        (status.code(), status.message()),
+        (Code::AlreadyExists, "there is one: ünique")
+    );
+    assert_eq!(status.metadata().get("x-detail").unwrap(), "seven");
+    let status =
+        patient(client.unary(Request::new(Bytes::new()), method("/test.Echo/None"), Plain))
+            .await
+            .unwrap_err();
+    assert_eq!(
+        (status.code(), status.message()),
+        (Code::Unimplemented, "no such method")
+    );
+    assert_eq!(
+        proxy.logged(|line| line["path"] == "/test.Echo/None")["flag"],
+        ""
+    );
 }
 
 #[tokio::test]
 async fn errors_of_the_proxy_are_told_in_grpcs_own_way() {
     let silent = Origin::start().await.unwrap();
     silent.stall();
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let proxy = Proxy::start(&format!(
         "app: {{ port: {} }}\nlisteners: [{{ port: 0, limits: {{ bodyBytes: 1KiB }} }}]\nupstreams:\n  \
          slow: {{ endpoints: [{{ url: \"{}\" }}] }}\nroutes:\n- {{ name: down, matches: [{{ path: /test.Echo/Unary }}] }}\n\
@@ -332,7 +395,9 @@ async fn errors_of_the_proxy_are_told_in_grpcs_own_way() {
         ("/test.Echo/Slow", 5000, Code::ResourceExhausted, "LIM"),
     ] {
         let request = Request::new(Bytes::from(vec![b'x'; length]));
-        let status = patient(client.unary(request, method(path), Plain)).await.unwrap_err();
+        let status = patient(client.unary(request, method(path), Plain))
+            .await
+            .unwrap_err();
         assert_eq!(status.code(), code, "{path}: {status:?}");
         let line = proxy.logged(|line| line["path"] == path && line["flag"] == flag);
         assert_eq!(line["status"], 200);
@@ -352,9 +417,14 @@ async fn a_cancelled_call_leaves_the_connection_to_others() {
         let mut down = patient(call).await.unwrap().into_inner();
         assert_eq!(patient(down.message()).await.unwrap().unwrap(), "again");
         drop(down);
-        let answer = patient(client.unary(Request::new(Bytes::from("on")), unary(), Plain)).await.unwrap();
+        let answer = patient(client.unary(Request::new(Bytes::from("on")), unary(), Plain))
+            .await
+            .unwrap();
         assert_eq!(answer.into_inner(), "on");
     }
     let accepted = r#"outrigger_downstream_connections_total{listener="in-0"}"#;
-    assert!((proxy.metric(accepted) - 1.0).abs() < 0.5, "no connection was given up");
+    assert!(
+        (proxy.metric(accepted) - 1.0).abs() < 0.5,
+        "no connection was given up"
+    );
 }

@@ -16,7 +16,10 @@ const GUARDED: &str = "routes:\n\
     - { name: open }\n";
 
 fn start(app: &Recording, rest: &str) -> Proxy {
-    Proxy::start(&format!("app: {{ port: {} }}\nlisteners: [{{ port: 0 }}]\n{rest}", app.port()))
+    Proxy::start(&format!(
+        "app: {{ port: {} }}\nlisteners: [{{ port: 0 }}]\n{rest}",
+        app.port()
+    ))
 }
 
 /// Spellings of hosts and the status of their route; 400 for what is no host.
@@ -47,7 +50,11 @@ fn a_dot_at_the_end_of_a_host_takes_no_other_route_over_http_1() {
     let proxy = start(&app, GUARDED);
     for (host, expected) in HOSTS {
         let ask = |request: String| status(&Wire::connect(proxy.inbound()).ask(&request).0);
-        assert_eq!(ask(format!("GET / HTTP/1.1\r\nhost: {host}\r\n\r\n")), *expected, "{host}");
+        assert_eq!(
+            ask(format!("GET / HTTP/1.1\r\nhost: {host}\r\n\r\n")),
+            *expected,
+            "{host}"
+        );
         let absolute = format!("GET http://{host}/ HTTP/1.1\r\nhost: open.example\r\n\r\n");
         assert_eq!(ask(absolute), *expected, "absolute form, {host}");
     }
@@ -73,8 +80,15 @@ async fn a_dot_at_the_end_of_a_host_takes_no_other_route_over_http_2() {
     let proxy = start(&app, GUARDED);
     let mut client = H2::connect(proxy.inbound()).await;
     for (host, expected) in HOSTS.iter().filter(|(_, expected)| *expected != 400) {
-        let by_authority = request("GET", "/").uri(format!("http://{host}/")).body(full("")).unwrap();
-        assert_eq!(client.send(by_authority).await.status(), *expected, "{host}");
+        let by_authority = request("GET", "/")
+            .uri(format!("http://{host}/"))
+            .body(full(""))
+            .unwrap();
+        assert_eq!(
+            client.send(by_authority).await.status(),
+            *expected,
+            "{host}"
+        );
     }
 }
 
@@ -120,10 +134,25 @@ fn the_app_gets_the_host_as_it_was_sent_and_the_log_has_the_one_form() {
     {
         let path = format!("/{number}");
         let request = format!("GET {path} HTTP/1.1\r\nhost: {sent}\r\n\r\n");
-        assert_eq!(status(&Wire::connect(proxy.inbound()).ask(&request).0), 200, "{sent}");
-        let message = app.messages().into_iter().find(|message| message.target() == path).unwrap();
-        assert_eq!((message.all("host"), message.all("x-forwarded-host")), (vec![sent], vec![sent]));
-        assert_eq!(proxy.logged(|line| line["path"] == *path)["host"], logged, "{sent}");
+        assert_eq!(
+            status(&Wire::connect(proxy.inbound()).ask(&request).0),
+            200,
+            "{sent}"
+        );
+        let message = app
+            .messages()
+            .into_iter()
+            .find(|message| message.target() == path)
+            .unwrap();
+        assert_eq!(
+            (message.all("host"), message.all("x-forwarded-host")),
+            (vec![sent], vec![sent])
+        );
+        assert_eq!(
+            proxy.logged(|line| line["path"] == *path)["host"],
+            logged,
+            "{sent}"
+        );
     }
 }
 
@@ -133,7 +162,10 @@ fn behind_a_trusted_peer_the_default_port_is_that_of_the_clients_scheme() {
     let app = Recording::ok();
     let yaml = "listeners: [{ port: 0, clientAddress: { trustedCIDRs: [127.0.0.0/8] } }]\n";
     let proxy = Proxy::start(&format!("app: {{ port: {} }}\n{yaml}", app.port()));
-    for (path, host, logged) in [("/a", "a.test:443", "a.test"), ("/b", "a.test:80", "a.test:80")] {
+    for (path, host, logged) in [
+        ("/a", "a.test:443", "a.test"),
+        ("/b", "a.test:80", "a.test:80"),
+    ] {
         let fields = format!("host: {host}\r\nx-forwarded-proto: https\r\n");
         Wire::connect(proxy.inbound()).ask(&format!("GET {path} HTTP/1.1\r\n{fields}\r\n"));
         assert_eq!(proxy.logged(|line| line["path"] == path)["host"], logged);
@@ -144,10 +176,23 @@ fn behind_a_trusted_peer_the_default_port_is_that_of_the_clients_scheme() {
 fn every_spelling_of_a_host_counts_as_one() {
     let app = Recording::ok();
     let limits = "rateLimits: { each: { requests: 1, per: 1h, key: { header: host } } }\n";
-    let proxy = start(&app, &format!("{limits}defaults: {{ rateLimits: [each] }}\n"));
-    let spellings = ["a.example", "A.example", "a.example.", "a.example:80", "b.example"];
+    let proxy = start(
+        &app,
+        &format!("{limits}defaults: {{ rateLimits: [each] }}\n"),
+    );
+    let spellings = [
+        "a.example",
+        "A.example",
+        "a.example.",
+        "a.example:80",
+        "b.example",
+    ];
     let counted = spellings.map(|host| {
-        status(&Wire::connect(proxy.inbound()).ask(&format!("GET / HTTP/1.1\r\nhost: {host}\r\n\r\n")).0)
+        status(
+            &Wire::connect(proxy.inbound())
+                .ask(&format!("GET / HTTP/1.1\r\nhost: {host}\r\n\r\n"))
+                .0,
+        )
     });
     assert_eq!(counted, [200, 429, 429, 429, 200]);
 }
@@ -155,10 +200,14 @@ fn every_spelling_of_a_host_counts_as_one() {
 #[test]
 fn the_admin_server_knows_localhost_by_its_dot_too() {
     let proxy = Proxy::in_front_of_port(1);
-    for (host, expected) in [("localhost.", 200), ("LOCALHOST.:9901", 200), ("localhost.evil.example.", 403)]
-    {
-        let (head, _) = Wire::connect(proxy.address("admin"))
-            .ask(&format!("GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"));
+    for (host, expected) in [
+        ("localhost.", 200),
+        ("LOCALHOST.:9901", 200),
+        ("localhost.evil.example.", 403),
+    ] {
+        let (head, _) = Wire::connect(proxy.address("admin")).ask(&format!(
+            "GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n"
+        ));
         assert_eq!(status(&head), expected, "{host}");
     }
 }
@@ -168,9 +217,16 @@ fn the_admin_server_knows_localhost_by_its_dot_too() {
 fn ext_auth_is_asked_about_the_one_form_of_a_host() {
     let (app, service) = (Recording::ok(), Recording::ok());
     let url = format!("http://127.0.0.1:{}/check", service.port());
-    let proxy = start(&app, &format!("routes: [{{ name: a, extAuth: {{ url: \"{url}\" }} }}]\n"));
-    let (head, _) = Wire::connect(proxy.inbound()).ask("GET / HTTP/1.1\r\nhost: Admin.Example.:80\r\n\r\n");
+    let proxy = start(
+        &app,
+        &format!("routes: [{{ name: a, extAuth: {{ url: \"{url}\" }} }}]\n"),
+    );
+    let (head, _) =
+        Wire::connect(proxy.inbound()).ask("GET / HTTP/1.1\r\nhost: Admin.Example.:80\r\n\r\n");
     assert_eq!(status(&head), 200);
-    assert_eq!(service.messages()[0].all("x-forwarded-host"), ["admin.example"]);
+    assert_eq!(
+        service.messages()[0].all("x-forwarded-host"),
+        ["admin.example"]
+    );
     assert_eq!(app.messages()[0].all("host"), ["Admin.Example.:80"]);
 }

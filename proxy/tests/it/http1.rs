@@ -17,9 +17,16 @@ fn get_post_and_head_pass_with_their_bodies() {
     assert!(body.contains("\"bytes\":5"), "{body}");
     wire.send("HEAD /bytes/70000 HTTP/1.1\r\nhost: a\r\n\r\n");
     let head = wire.head();
-    assert_eq!((status(&head), header(&head, "content-length")), (200, Some("70000")));
+    assert_eq!(
+        (status(&head), header(&head, "content-length")),
+        (200, Some("70000"))
+    );
     let (head, body) = wire.ask("GET /status/200 HTTP/1.1\r\nhost: a\r\n\r\n");
-    assert_eq!((status(&head), &*body), (200, "200\n"), "no body followed the answer to HEAD");
+    assert_eq!(
+        (status(&head), &*body),
+        (200, "200\n"),
+        "no body followed the answer to HEAD"
+    );
 }
 
 #[test]
@@ -30,7 +37,10 @@ fn connections_to_the_app_are_used_again() {
         origin.address().port()
     ));
     for _ in 0..5 {
-        let answer = http(proxy.inbound(), "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        let answer = http(
+            proxy.inbound(),
+            "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+        );
         assert!(answer.ends_with("Hello, world!"), "{answer}");
     }
     assert_eq!((origin.hits(), origin.stats().connections), (5, 1));
@@ -43,8 +53,15 @@ fn chunked_bodies_pass_both_ways() {
     let mut wire = Wire::connect(proxy.inbound());
     wire.send("POST /echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n");
     let head = wire.head();
-    assert_eq!((status(&head), header(&head, "transfer-encoding")), (200, Some("chunked")));
-    assert_eq!(wire.chunk(), "abc", "the first chunk comes back before the second is sent");
+    assert_eq!(
+        (status(&head), header(&head, "transfer-encoding")),
+        (200, Some("chunked"))
+    );
+    assert_eq!(
+        wire.chunk(),
+        "abc",
+        "the first chunk comes back before the second is sent"
+    );
     wire.send("4;x=y\r\ndefg\r\n");
     assert_eq!(wire.chunk(), "defg");
     wire.send("0\r\n\r\n");
@@ -53,20 +70,31 @@ fn chunked_bodies_pass_both_ways() {
     wire.head();
     assert!(!wire.chunks().is_empty());
     wire.line();
-    assert_eq!(status(&wire.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").0), 200);
+    assert_eq!(
+        status(&wire.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").0),
+        200
+    );
 }
 
 #[test]
 fn a_body_on_get_is_sent_on_whatever_its_framing() {
     let app = App::start(|mut wire, _| {
         let head = wire.head();
-        assert_eq!(header(&head, "transfer-encoding"), Some("chunked"), "{head}");
+        assert_eq!(
+            header(&head, "transfer-encoding"),
+            Some("chunked"),
+            "{head}"
+        );
         let body = wire.chunks();
-        wire.send(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()));
+        wire.send(format!(
+            "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        ));
     });
     let proxy = Proxy::in_front_of_port(app.port());
     let mut wire = Wire::connect(proxy.inbound());
-    let request = "GET / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n";
+    let request =
+        "GET / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n";
     assert_eq!(wire.ask(request).1, "hi");
 }
 
@@ -88,8 +116,15 @@ fn trailers_pass_both_ways() {
     wire.send("POST / HTTP/1.1\r\nhost: a\r\nte: trailers\r\nconnection: te\r\ntrailer: x-sum\r\n");
     wire.send("transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nx-sum: 1\r\n\r\n");
     let head = wire.head();
-    assert_eq!((status(&head), header(&head, "trailer")), (200, Some("x-back")), "{head}");
-    assert_eq!((&*wire.chunks(), &*wire.head()), ("ok", "x-back: 2\r\n\r\n"));
+    assert_eq!(
+        (status(&head), header(&head, "trailer")),
+        (200, Some("x-back")),
+        "{head}"
+    );
+    assert_eq!(
+        (&*wire.chunks(), &*wire.head()),
+        ("ok", "x-back: 2\r\n\r\n")
+    );
 }
 
 #[test]
@@ -114,8 +149,16 @@ fn big_headers_pass_both_ways() {
     });
     let proxy = Proxy::in_front_of_port(app.port());
     let mut wire = Wire::connect(proxy.inbound());
-    let (head, _) = wire.ask(&format!("GET / HTTP/1.1\r\nhost: a\r\nx-up: {}\r\n\r\n", "u".repeat(50_000)));
-    assert_eq!(header(&head, "x-big").map(str::len), Some(30_000), "{}", &head[..100]);
+    let (head, _) = wire.ask(&format!(
+        "GET / HTTP/1.1\r\nhost: a\r\nx-up: {}\r\n\r\n",
+        "u".repeat(50_000)
+    ));
+    assert_eq!(
+        header(&head, "x-big").map(str::len),
+        Some(30_000),
+        "{}",
+        &head[..100]
+    );
 }
 
 #[test]
@@ -138,8 +181,10 @@ fn pipelined_requests_are_answered_in_order() {
     let origin = origin();
     let proxy = Proxy::in_front_of(&origin);
     let mut wire = Wire::connect(proxy.inbound());
-    let requests: String =
-        [5, 70_000, 0, 3].iter().map(|n| format!("GET /bytes/{n} HTTP/1.1\r\nhost: a\r\n\r\n")).collect();
+    let requests: String = [5, 70_000, 0, 3]
+        .iter()
+        .map(|n| format!("GET /bytes/{n} HTTP/1.1\r\nhost: a\r\n\r\n"))
+        .collect();
     wire.send(requests);
     for length in [5, 70_000, 0, 3] {
         let head = wire.head();
@@ -155,12 +200,20 @@ fn what_comes_while_an_answer_is_awaited_is_answered_next() {
     let mut wire = Wire::connect(proxy.inbound());
     for (turn, padding) in (1..).zip([1, 255, 1_000, 30_000]) {
         wire.send("GET /delay/200 HTTP/1.1\r\nhost: a\r\n\r\n");
-        wait_for("the app to see it", || (origin.hits_of("delay") == turn).then_some(()));
+        wait_for("the app to see it", || {
+            (origin.hits_of("delay") == turn).then_some(())
+        });
         let padding = "x".repeat(padding);
-        wire.send(format!("GET /bytes/7 HTTP/1.1\r\nhost: a\r\nx-padding: {padding}\r\n\r\n"));
+        wire.send(format!(
+            "GET /bytes/7 HTTP/1.1\r\nhost: a\r\nx-padding: {padding}\r\n\r\n"
+        ));
         for length in ["13", "7"] {
             let (head, _) = wire.answer();
-            assert_eq!((status(&head), header(&head, "content-length")), (200, Some(length)), "{head}");
+            assert_eq!(
+                (status(&head), header(&head, "content-length")),
+                (200, Some(length)),
+                "{head}"
+            );
         }
     }
 }
@@ -171,7 +224,9 @@ fn what_is_pipelined_behind_the_last_answer_does_not_reset_it() {
     let proxy = Proxy::in_front_of(&origin);
     let mut wire = Wire::connect(proxy.inbound());
     let more = "GET /bytes/1 HTTP/1.1\r\nhost: a\r\n\r\n".repeat(500);
-    wire.send(format!("GET /bytes/200000 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n{more}"));
+    wire.send(format!(
+        "GET /bytes/200000 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n{more}"
+    ));
     let head = wire.head();
     assert_eq!(header(&head, "connection"), Some("close"), "{head}");
     wire.exactly(200_000);
@@ -183,8 +238,14 @@ fn an_http_1_0_client_gets_a_body_that_ends_with_the_connection() {
     let origin = origin();
     let proxy = Proxy::in_front_of(&origin);
     let answer = http(proxy.inbound(), "GET /drip/2/1 HTTP/1.0\r\n\r\n");
-    assert!(answer.starts_with("HTTP/1.0 200 OK") || answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
-    assert!(!answer.to_lowercase().contains("transfer-encoding"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.0 200 OK") || answer.starts_with("HTTP/1.1 200 OK"),
+        "{answer}"
+    );
+    assert!(
+        !answer.to_lowercase().contains("transfer-encoding"),
+        "{answer}"
+    );
     assert!(answer.ends_with("\r\n\r\ndrip 0\ndrip 1\n"), "{answer}");
     let mut wire = Wire::connect(proxy.inbound());
     for _ in 0..2 {
@@ -198,11 +259,17 @@ fn an_absolute_form_target_decides_the_host() {
     let origin = origin();
     let proxy = Proxy::in_front_of(&origin);
     let mut wire = Wire::connect(proxy.inbound());
-    let (head, body) = wire.ask("GET http://b.example:81/headers?q=1 HTTP/1.1\r\nhost: a.example\r\n\r\n");
+    let (head, body) =
+        wire.ask("GET http://b.example:81/headers?q=1 HTTP/1.1\r\nhost: a.example\r\n\r\n");
     assert_eq!(status(&head), 200);
     let seen: serde_json::Value = serde_json::from_str(&body).unwrap();
     assert_eq!(seen["target"], "/headers?q=1");
-    let host: Vec<_> = seen["headers"].as_array().unwrap().iter().filter(|pair| pair[0] == "host").collect();
+    let host: Vec<_> = seen["headers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|pair| pair[0] == "host")
+        .collect();
     assert_eq!((host.len(), &host[0][1]), (1, &"b.example:81".into()));
 }
 
@@ -224,7 +291,9 @@ fn hop_by_hop_fields_end_here_and_the_proxy_names_itself_nowhere() {
         for gone in ["keep-alive", "proxy-connection", "x-hop", "via", "upgrade"] {
             assert_eq!(header(&head, gone), None, "{head}");
         }
-        wire.send("HTTP/1.1 200 OK\r\nconnection: x-back\r\nx-back: 1\r\nkeep-alive: timeout=5\r\n");
+        wire.send(
+            "HTTP/1.1 200 OK\r\nconnection: x-back\r\nx-back: 1\r\nkeep-alive: timeout=5\r\n",
+        );
         wire.send("content-length: 0\r\nproxy-authenticate: Basic\r\nx-stays: 1\r\n\r\n");
         wire.head();
     });
@@ -234,8 +303,19 @@ fn hop_by_hop_fields_end_here_and_the_proxy_names_itself_nowhere() {
         "GET / HTTP/1.1\r\nhost: a\r\nconnection: x-hop, keep-alive\r\nx-hop: 1\r\nkeep-alive: 5\r\n\
          proxy-connection: keep-alive\r\nupgrade: h2c\r\n\r\n",
     );
-    assert_eq!((status(&head), header(&head, "x-stays")), (200, Some("1")), "{head}");
-    for gone in ["connection", "x-back", "keep-alive", "proxy-authenticate", "via", "server"] {
+    assert_eq!(
+        (status(&head), header(&head, "x-stays")),
+        (200, Some("1")),
+        "{head}"
+    );
+    for gone in [
+        "connection",
+        "x-back",
+        "keep-alive",
+        "proxy-authenticate",
+        "via",
+        "server",
+    ] {
         assert_eq!(header(&head, gone), None, "{head}");
     }
 }
@@ -246,7 +326,9 @@ fn an_early_answer_to_a_large_upload_reaches_the_client() {
     let proxy = Proxy::in_front_of(&origin);
     for path in ["/early", "/early", "/early"] {
         let mut wire = Wire::connect(proxy.inbound());
-        wire.send(format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: 50000000\r\n\r\n"));
+        wire.send(format!(
+            "POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: 50000000\r\n\r\n"
+        ));
         let piece = vec![b'x'; 65536];
         let _ = (0..8).all(|_| wire.try_send(&piece));
         let head = wire.head();
@@ -263,12 +345,18 @@ fn a_refusal_reaches_a_client_that_is_still_sending() {
          - {{ name: fixed, matches: [{{ path: /fixed }}], directResponse: {{ status: 410 }} }}\n",
         origin.address().port()
     ));
-    for (path, length, expected) in
-        [("/none", 900_000, 404), ("/fixed", 900_000, 410), ("/only", 9_000_000, 413)]
-    {
+    for (path, length, expected) in [
+        ("/none", 900_000, 404),
+        ("/fixed", 900_000, 410),
+        ("/only", 9_000_000, 413),
+    ] {
         let mut wire = Wire::connect(proxy.inbound());
-        wire.send(format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n"));
-        let _ = (0..length / 1000).take(900).all(|_| wire.try_send(vec![b'x'; 1000]));
+        wire.send(format!(
+            "POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n"
+        ));
+        let _ = (0..length / 1000)
+            .take(900)
+            .all(|_| wire.try_send(vec![b'x'; 1000]));
         let head = wire.head();
         assert_eq!(status(&head), expected, "{path}: {head}");
     }
@@ -281,9 +369,16 @@ fn a_client_that_goes_away_ends_its_request_at_the_app() {
     let proxy = Proxy::in_front_of(&origin);
     let mut wire = Wire::connect(proxy.inbound());
     wire.send("GET /delay/60000 HTTP/1.1\r\nhost: a\r\n\r\n");
-    wait_for("the app to see it", || (origin.hits_of("delay") == 1).then_some(()));
+    wait_for("the app to see it", || {
+        (origin.hits_of("delay") == 1).then_some(())
+    });
     drop(wire);
     let line = proxy.logged(|line| line["path"] == "/delay/60000");
-    assert_eq!((&line["status"], &line["flag"]), (&499.into(), &"DC".into()));
-    wait_for("the connection to the app to end", || (origin.stats().open_connections == 0).then_some(()));
+    assert_eq!(
+        (&line["status"], &line["flag"]),
+        (&499.into(), &"DC".into())
+    );
+    wait_for("the connection to the app to end", || {
+        (origin.stats().open_connections == 0).then_some(())
+    });
 }

@@ -30,12 +30,27 @@ async fn requests_pass_to_apps_of_either_protocol() {
         let mut client = H2::connect(proxy.inbound()).await;
         let answer = client.get("/bytes/100000").await;
         assert_eq!((answer.status, answer.body.len()), (200, 100_000));
-        let post = request("POST", "/sink").body(full(vec![1; 100_000])).unwrap();
+        let post = request("POST", "/sink")
+            .body(full(vec![1; 100_000]))
+            .unwrap();
         let answer = Answer::of(client.send(post).await).await;
-        assert_eq!((answer.status, &answer.json()["bytes"]), (200, &100_000.into()));
+        assert_eq!(
+            (answer.status, &answer.json()["bytes"]),
+            (200, &100_000.into())
+        );
         let seen = client.get("/headers?a=b").await.json();
-        assert_eq!(seen["target"].as_str().unwrap().trim_start_matches("http://a.example"), "/headers?a=b");
-        let version = if protocol == "h2c" { "HTTP/2.0" } else { "HTTP/1.1" };
+        assert_eq!(
+            seen["target"]
+                .as_str()
+                .unwrap()
+                .trim_start_matches("http://a.example"),
+            "/headers?a=b"
+        );
+        let version = if protocol == "h2c" {
+            "HTTP/2.0"
+        } else {
+            "HTTP/1.1"
+        };
         assert_eq!(seen["version"], version);
         let answers = join_all((0..50).map(|n| {
             let mut client = client.clone();
@@ -52,7 +67,9 @@ async fn an_answer_to_head_has_no_body_also_when_it_is_ours() {
         let proxy = proxy(origin.address().port(), protocol);
         let mut client = H2::connect(proxy.inbound()).await;
         for (path, length) in [("/fixed", "4"), ("/bytes/1000", "1000")] {
-            let response = client.send(request("HEAD", path).body(full("")).unwrap()).await;
+            let response = client
+                .send(request("HEAD", path).body(full("")).unwrap())
+                .await;
             let answer = Answer::of(response).await;
             assert_eq!((answer.status, answer.body.len()), (200, 0), "{path}");
             assert_eq!(answer.header("content-length"), length, "{path}");
@@ -67,7 +84,12 @@ async fn an_error_of_ours_has_no_body_for_head() {
         "app: { port: 1 }\nlisteners: [{ port: 0 }]\nroutes: [{ name: a, matches: [{ path: /a }] }]\n",
     );
     let mut client = H2::connect(proxy.inbound()).await;
-    let answer = Answer::of(client.send(request("HEAD", "/b").body(full("")).unwrap()).await).await;
+    let answer = Answer::of(
+        client
+            .send(request("HEAD", "/b").body(full("")).unwrap())
+            .await,
+    )
+    .await;
     assert_eq!((answer.status, answer.body.len()), (404, 0));
 }
 
@@ -77,10 +99,17 @@ async fn trailers_of_an_app_of_either_protocol_reach_the_client() {
     for protocol in ["http1", "h2c"] {
         let proxy = proxy(origin.address().port(), protocol);
         let mut client = H2::connect(proxy.inbound()).await;
-        let get = request("GET", "/trailers").header("te", "trailers").body(full("")).unwrap();
+        let get = request("GET", "/trailers")
+            .header("te", "trailers")
+            .body(full(""))
+            .unwrap();
         let answer = Answer::of(client.send(get).await).await;
         assert_eq!((answer.status, answer.body.len()), (200, 3 * 8192));
-        assert!(answer.trailers.contains_key("x-checksum"), "{protocol}: {:?}", answer.headers);
+        assert!(
+            answer.trailers.contains_key("x-checksum"),
+            "{protocol}: {:?}",
+            answer.headers
+        );
     }
 }
 
@@ -94,10 +123,17 @@ async fn trailers_of_the_client_reach_an_app_of_either_protocol() {
             http::HeaderName::from_static("x-checksum"),
             http::HeaderValue::from_static("1234"),
         )]);
-        let body = Full::new(Bytes::from("abc")).with_trailers(async { Some(Ok(trailers)) }).boxed_unsync();
-        let post = request("POST", "/echo").header("te", "trailers").header("trailer", "x-checksum");
+        let body = Full::new(Bytes::from("abc"))
+            .with_trailers(async { Some(Ok(trailers)) })
+            .boxed_unsync();
+        let post = request("POST", "/echo")
+            .header("te", "trailers")
+            .header("trailer", "x-checksum");
         let answer = Answer::of(client.send(post.body(body).unwrap()).await).await;
-        assert_eq!((answer.text(), &answer.trailers["x-checksum"]), ("abc", &"1234".parse().unwrap()));
+        assert_eq!(
+            (answer.text(), &answer.trailers["x-checksum"]),
+            ("abc", &"1234".parse().unwrap())
+        );
     }
 }
 
@@ -105,15 +141,28 @@ async fn trailers_of_the_client_reach_an_app_of_either_protocol() {
 async fn cookie_crumbs_are_one_cookie_for_an_http_1_app() {
     let app = App::start(|mut wire, _| {
         let head = wire.head();
-        let cookies = head.lines().filter(|line| line.starts_with("cookie:")).count();
+        let cookies = head
+            .lines()
+            .filter(|line| line.starts_with("cookie:"))
+            .count();
         let cookie = header(&head, "cookie").unwrap_or_default();
         let body = format!("{cookies} {cookie}");
-        wire.send(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()));
+        wire.send(format!(
+            "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        ));
     });
     let proxy = proxy(app.port(), "http1");
     let mut client = H2::connect(proxy.inbound()).await;
-    let get = request("GET", "/").header("cookie", "a=1").header("cookie", "b=2").body(full("")).unwrap();
-    assert_eq!(Answer::of(client.send(get).await).await.text(), "1 a=1; b=2");
+    let get = request("GET", "/")
+        .header("cookie", "a=1")
+        .header("cookie", "b=2")
+        .body(full(""))
+        .unwrap();
+    assert_eq!(
+        Answer::of(client.send(get).await).await.text(),
+        "1 a=1; b=2"
+    );
 }
 
 #[tokio::test]
@@ -122,7 +171,9 @@ async fn an_upload_to_a_silent_app_is_timed_out_on_either_protocol() {
     for protocol in ["http1", "h2c"] {
         let proxy = proxy(origin.address().port(), protocol);
         let mut client = H2::connect(proxy.inbound()).await;
-        let post = request("POST", "/slow").body(full(vec![0; 200_000])).unwrap();
+        let post = request("POST", "/slow")
+            .body(full(vec![0; 200_000]))
+            .unwrap();
         let answer = Answer::of(client.send(post).await).await;
         assert_eq!(answer.status, 504, "{protocol}");
         assert_eq!(proxy.logged(|line| line["path"] == "/slow")["flag"], "UT");
@@ -134,14 +185,24 @@ async fn a_malformed_request_resets_its_stream_and_nothing_else() {
     let origin = Origin::start().await.unwrap();
     let proxy = proxy(origin.address().port(), "auto");
     let mut client = H2::connect(proxy.inbound()).await;
-    let bad = request("GET", "/bad").header("host", "another").body(full("")).unwrap();
+    let bad = request("GET", "/bad")
+        .header("host", "another")
+        .body(full(""))
+        .unwrap();
     let error = client.try_send(bad).await.unwrap_err();
-    let cause = std::error::Error::source(&error).unwrap().downcast_ref::<h2::Error>().unwrap();
+    let cause = std::error::Error::source(&error)
+        .unwrap()
+        .downcast_ref::<h2::Error>()
+        .unwrap();
     assert_eq!(cause.reason(), Some(h2::Reason::PROTOCOL_ERROR));
     let line = proxy.logged(|line| line["path"] == "/bad");
     assert_eq!(
         (&line["status"], &line["flag"], &line["reason"]),
-        (&0.into(), &"DPE".into(), &"request.authority_mismatch".into())
+        (
+            &0.into(),
+            &"DPE".into(),
+            &"request.authority_mismatch".into()
+        )
     );
     assert_eq!(client.get("/").await.status, 200);
 }
@@ -152,10 +213,21 @@ async fn a_refused_path_is_answered_and_a_grpc_call_in_its_own_way() {
     let origin = Origin::start().await.unwrap();
     let proxy = proxy(origin.address().port(), "auto");
     let mut client = H2::connect(proxy.inbound()).await;
-    for (path, body) in [("/a/../b", ""), ("/a%2Fb", "abc"), ("/%00", &"x".repeat(300_000)), ("/a\\b", "")] {
-        let asked = request("POST", "/").uri(format!("http://a.example{path}")).body(full(body.to_owned()));
+    for (path, body) in [
+        ("/a/../b", ""),
+        ("/a%2Fb", "abc"),
+        ("/%00", &"x".repeat(300_000)),
+        ("/a\\b", ""),
+    ] {
+        let asked = request("POST", "/")
+            .uri(format!("http://a.example{path}"))
+            .body(full(body.to_owned()));
         let answer = Answer::of(client.send(asked.unwrap()).await).await;
-        assert_eq!((answer.status, &answer.json()["error"]), (400, &"bad request".into()), "{path}");
+        assert_eq!(
+            (answer.status, &answer.json()["error"]),
+            (400, &"bad request".into()),
+            "{path}"
+        );
         let line = proxy.logged(|line| line["path"] == path);
         assert_eq!(
             (&line["status"], &line["flag"], &line["reason"]),
@@ -163,12 +235,19 @@ async fn a_refused_path_is_answered_and_a_grpc_call_in_its_own_way() {
         );
         assert_eq!(line["requestId"], answer.json()["requestId"]);
     }
-    let call =
-        request("POST", "/a/../Call").header("content-type", "application/grpc").body(full("\0\0\0\0\0"));
+    let call = request("POST", "/a/../Call")
+        .header("content-type", "application/grpc")
+        .body(full("\0\0\0\0\0"));
     let answer = Answer::of(client.send(call.unwrap()).await).await;
-    assert_eq!((answer.status, answer.header("grpc-status"), answer.text()), (200, "13", ""));
+    assert_eq!(
+        (answer.status, answer.header("grpc-status"), answer.text()),
+        (200, "13", "")
+    );
     let line = proxy.logged(|line| line["path"] == "/a/../Call");
-    assert_eq!((&line["status"], &line["reason"]), (&200.into(), &"request.path".into()));
+    assert_eq!(
+        (&line["status"], &line["reason"]),
+        (&200.into(), &"request.path".into())
+    );
     assert_eq!(client.get("/").await.status, 200);
     assert_eq!(origin.stats().requests, 1, "only the good one");
 }
@@ -179,13 +258,20 @@ async fn a_stream_that_the_client_resets_ends_its_request_at_the_app() {
     for protocol in ["http1", "h2c"] {
         let proxy = proxy(origin.address().port(), protocol);
         let mut client = H2::connect(proxy.inbound()).await;
-        let response = client.send(request("GET", "/drip/1000000/10").body(full("")).unwrap()).await;
+        let response = client
+            .send(request("GET", "/drip/1000000/10").body(full("")).unwrap())
+            .await;
         drop(response);
         // The client's connection must be driven meanwhile.
         wait_for_async("the access-log line", || proxy.stdout().contains("drip")).await;
-        assert_eq!(proxy.logged(|line| line["path"] == "/drip/1000000/10")["flag"], "DC");
+        assert_eq!(
+            proxy.logged(|line| line["path"] == "/drip/1000000/10")["flag"],
+            "DC"
+        );
         if protocol == "http1" {
-            wait_for("the app's connection to end", || (origin.stats().open_connections == 0).then_some(()));
+            wait_for("the app's connection to end", || {
+                (origin.stats().open_connections == 0).then_some(())
+            });
         }
     }
 }
@@ -200,11 +286,15 @@ async fn breaks_its_first_connection() -> u16 {
             let mut connection = h2::server::handshake(stream).await.unwrap();
             tokio::spawn(async move {
                 for turn in 0.. {
-                    let Some(Ok((_, mut respond))) = connection.accept().await else { return };
+                    let Some(Ok((_, mut respond))) = connection.accept().await else {
+                        return;
+                    };
                     if (number, turn) == (0, 1) {
                         return;
                     }
-                    respond.send_response(http::Response::new(()), true).unwrap();
+                    respond
+                        .send_response(http::Response::new(()), true)
+                        .unwrap();
                 }
             });
         }
@@ -221,8 +311,9 @@ async fn a_get_on_an_http_2_connection_that_breaks_is_repeated_and_a_post_is_not
         ));
         let mut client = H2::connect(proxy.inbound()).await;
         assert_eq!(client.get("/").await.status, 200);
-        let request =
-            request(method, "/again").body(full("x".repeat(usize::from(method == "POST")))).unwrap();
+        let request = request(method, "/again")
+            .body(full("x".repeat(usize::from(method == "POST"))))
+            .unwrap();
         assert_eq!(client.send(request).await.status(), expected, "{method}");
         assert_eq!(
             proxy.logged(|line| line["path"] == "/again")["attempts"],
@@ -238,10 +329,15 @@ async fn an_answer_that_breaks_off_resets_its_stream_alone() {
     for protocol in ["http1", "h2c"] {
         let proxy = proxy(origin.address().port(), protocol);
         let mut client = H2::connect(proxy.inbound()).await;
-        let response = client.send(request("GET", "/abort/5000").body(full("")).unwrap()).await;
+        let response = client
+            .send(request("GET", "/abort/5000").body(full("")).unwrap())
+            .await;
         assert_eq!(response.status(), 200);
         assert!(Answer::try_of(response).await.is_err());
         assert_eq!(client.get("/").await.status, 200);
-        assert_eq!(proxy.logged(|line| line["path"] == "/abort/5000")["flag"], "UC");
+        assert_eq!(
+            proxy.logged(|line| line["path"] == "/abort/5000")["flag"],
+            "UC"
+        );
     }
 }

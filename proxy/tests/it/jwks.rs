@@ -41,7 +41,10 @@ impl Setup {
     fn with_issuer(issuer: &str, jwks: &str) -> Self {
         let origin = origin();
         let yaml = yaml(origin.address().port(), issuer, jwks);
-        Self { proxy: Proxy::start(&yaml), _origin: origin }
+        Self {
+            proxy: Proxy::start(&yaml),
+            _origin: origin,
+        }
     }
 
     /// The head of the answer to a token.
@@ -64,15 +67,23 @@ impl Setup {
 
 fn ask(proxy: &Proxy, path: &str, token: &str) -> String {
     let mut wire = Wire::connect(proxy.inbound());
-    wire.ask(&format!("GET {path} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\n\r\n")).0
+    wire.ask(&format!(
+        "GET {path} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\n\r\n"
+    ))
+    .0
 }
 
 fn fetched(proxy: &Proxy, result: &str) -> f64 {
-    proxy.metric(&format!(r#"outrigger_jwks_fetches_total{{provider="corp",result="{result}"}}"#))
+    proxy.metric(&format!(
+        r#"outrigger_jwks_fetches_total{{provider="corp",result="{result}"}}"#
+    ))
 }
 
 fn by_url(server: &KeyServer, more: &str) -> String {
-    format!("    jwks: {{ url: \"{}\", allowInsecure: true{more} }}", server.url("/keys"))
+    format!(
+        "    jwks: {{ url: \"{}\", allowInsecure: true{more} }}",
+        server.url("/keys")
+    )
 }
 
 fn server_certificate(ca: &Ca) -> Leaf {
@@ -86,11 +97,24 @@ fn keys_are_fetched_before_the_first_request() {
     let setup = Setup::start(&by_url(&server, ""));
     assert_eq!(setup.status(&key.token(&claims())), 200);
     assert_eq!((server.requests(), setup.fetched("ok")), (1, 1.0));
-    assert_eq!(setup.proxy.metric(r#"outrigger_jwks_keys{provider="corp"}"#), 2.0);
-    assert!(setup.proxy.metrics().contains(r#"outrigger_jwks_age_seconds{provider="corp"}"#));
+    assert_eq!(
+        setup
+            .proxy
+            .metric(r#"outrigger_jwks_keys{provider="corp"}"#),
+        2.0
+    );
+    assert!(
+        setup
+            .proxy
+            .metrics()
+            .contains(r#"outrigger_jwks_age_seconds{provider="corp"}"#)
+    );
     let head = &server.heads()[0];
     assert!(head.starts_with("get /keys http/1.1\r\n"), "{head}");
-    assert_eq!(header(head, "host"), Some(&*format!("localhost:{}", server.address.port())));
+    assert_eq!(
+        header(head, "host"),
+        Some(&*format!("localhost:{}", server.address.port()))
+    );
 }
 
 #[test]
@@ -99,7 +123,8 @@ fn discovery_finds_the_keys_and_the_certificate_must_be_of_ca_files() {
     let key = Signer::new("a");
     let server = KeyServer::secure(&server_certificate(&ca), |_| Reply::Close);
     let (issuer, set) = (server.url("/tenant/"), jwks(&[&key]));
-    let document = json!({ "issuer": issuer, "jwks_uri": server.url("/tenant/keys?v=1") }).to_string();
+    let document =
+        json!({ "issuer": issuer, "jwks_uri": server.url("/tenant/keys?v=1") }).to_string();
     server.answer_with(move |target| match target {
         "/tenant/.well-known/openid-configuration" => Reply::Json(document.clone()),
         "/tenant/keys?v=1" => Reply::Json(set.clone()),
@@ -111,7 +136,10 @@ fn discovery_finds_the_keys_and_the_certificate_must_be_of_ca_files() {
         std::fs::write(file, ca.pem()).unwrap();
     }
     let trusting = |file: &std::path::Path| {
-        Setup::with_issuer(&issuer, &format!("    jwks: {{ caFiles: [{}] }}", file.display()))
+        Setup::with_issuer(
+            &issuer,
+            &format!("    jwks: {{ caFiles: [{}] }}", file.display()),
+        )
     };
     let token = key.token(&claims_of(&issuer));
     assert_eq!(trusting(&files[0]).status(&token), 200);
@@ -123,12 +151,17 @@ fn discovery_finds_the_keys_and_the_certificate_must_be_of_ca_files() {
 #[test]
 fn the_certificate_of_a_key_server_must_be_for_its_name() {
     let ca = Ca::new("Keys");
-    let server = KeyServer::secure(&ca.sign(Wanted::server(&["other.example"])), |_| Reply::Close);
+    let server = KeyServer::secure(&ca.sign(Wanted::server(&["other.example"])), |_| {
+        Reply::Close
+    });
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("ca.pem"), ca.pem()).unwrap();
     let file = folder.path().join("ca.pem");
-    let setup =
-        Setup::start(&format!("    jwks: {{ url: \"{}\", caFiles: [{}] }}", server.url("/"), file.display()));
+    let setup = Setup::start(&format!(
+        "    jwks: {{ url: \"{}\", caFiles: [{}] }}",
+        server.url("/"),
+        file.display()
+    ));
     setup.wait_fetched("tls");
     assert_eq!(server.requests(), 0);
 }
@@ -142,11 +175,16 @@ fn the_system_roots_can_be_named_by_the_environment() {
     let (folder, origin) = (tempfile::tempdir().unwrap(), origin());
     std::fs::write(folder.path().join("roots.pem"), ca.pem()).unwrap();
     let file = folder.path().join("outrigger.yaml");
-    let yaml =
-        yaml(origin.address().port(), ISSUER, &format!("    jwks: {{ url: \"{}\" }}", server.url("/")));
+    let yaml = yaml(
+        origin.address().port(),
+        ISSUER,
+        &format!("    jwks: {{ url: \"{}\" }}", server.url("/")),
+    );
     std::fs::write(&file, crate::support::with_servers(&yaml)).unwrap();
     let mut command = crate::support::command();
-    command.env("SSL_CERT_FILE", folder.path().join("roots.pem")).env_remove("SSL_CERT_DIR");
+    command
+        .env("SSL_CERT_FILE", folder.path().join("roots.pem"))
+        .env_remove("SSL_CERT_DIR");
     let proxy = Proxy::spawn(folder, command.arg("run").arg("-c").arg(&file));
     assert_eq!(status(&ask(&proxy, "/", &key.token(&claims()))), 200);
 }
@@ -173,7 +211,10 @@ fn a_bearer_token_is_read_from_its_file_for_each_fetch_and_sent_over_tls() {
         ),
     );
     assert_eq!(setup.status(&key.token(&claims_of(issuer))), 200);
-    assert_eq!(header(&server.heads()[0], "authorization"), Some("bearer token-one"));
+    assert_eq!(
+        header(&server.heads()[0], "authorization"),
+        Some("bearer token-one")
+    );
     std::fs::write(&token_file, "token-two").unwrap();
     wait_for("the next token", || {
         server
@@ -184,8 +225,13 @@ fn a_bearer_token_is_read_from_its_file_for_each_fetch_and_sent_over_tls() {
     });
     std::fs::remove_file(&token_file).unwrap();
     setup.wait_fetched("credentials");
-    assert_eq!(setup.status(&key.token(&claims_of(issuer))), 200, "the last good keys stay");
-    let told = setup.proxy.stderr() + &setup.proxy.admin("GET", "/config").1 + &setup.proxy.metrics();
+    assert_eq!(
+        setup.status(&key.token(&claims_of(issuer))),
+        200,
+        "the last good keys stay"
+    );
+    let told =
+        setup.proxy.stderr() + &setup.proxy.admin("GET", "/config").1 + &setup.proxy.metrics();
     assert!(!told.contains("token-one") && !told.contains("token-two"));
 }
 
@@ -213,7 +259,9 @@ fn requests_that_come_together_share_the_fetch_they_cause() {
     });
     let token = new.token(&claims());
     let answers: Vec<u16> = std::thread::scope(|scope| {
-        let asking: Vec<_> = (0..20).map(|_| scope.spawn(|| setup.status(&token))).collect();
+        let asking: Vec<_> = (0..20)
+            .map(|_| scope.spawn(|| setup.status(&token)))
+            .collect();
         asking.into_iter().map(|one| one.join().unwrap()).collect()
     });
     assert_eq!((answers, server.requests()), (vec![200; 20], 2));
@@ -227,9 +275,14 @@ fn a_revoked_key_is_refused_after_the_next_refresh_also_for_tokens_that_were_kno
     let token = revoked.token(&claims());
     assert_eq!(setup.status(&token), 200);
     server.publish(jwks(&[&kept]));
-    wait_for("the key to be gone", || (setup.status(&token) == 401).then_some(()));
+    wait_for("the key to be gone", || {
+        (setup.status(&token) == 401).then_some(())
+    });
     assert_eq!(setup.status(&kept.token(&claims())), 200);
-    assert_eq!(setup.proxy.logged(|line| line["status"] == 401)["reason"], "auth.unknown_kid");
+    assert_eq!(
+        setup.proxy.logged(|line| line["status"] == 401)["reason"],
+        "auth.unknown_kid"
+    );
 }
 
 #[test]
@@ -258,23 +311,44 @@ fn ten_thousand_random_kids_cause_at_most_two_fetches() {
     });
     // A busy machine may need more than ten seconds, which is one fetch more each.
     let most = 2 + started.elapsed().as_secs() as usize / 10;
-    assert!((2..=most).contains(&server.requests()), "{} fetches", server.requests());
+    assert!(
+        (2..=most).contains(&server.requests()),
+        "{} fetches",
+        server.requests()
+    );
     assert_eq!(setup.status(&key.token(&claims())), 200);
 }
 
 #[test]
 fn without_keys_a_request_that_needs_one_gets_503_and_others_are_served() {
     let (port, key) = (free_port(), Signer::new("a"));
-    let jwks_lines = format!("    jwks: {{ url: \"http://127.0.0.1:{port}/keys\", allowInsecure: true }}");
+    let jwks_lines =
+        format!("    jwks: {{ url: \"http://127.0.0.1:{port}/keys\", allowInsecure: true }}");
     let setup = Setup::start(&jwks_lines);
     let token = key.token(&claims());
     let head = setup.ask(&token);
-    assert_eq!((status(&head), header(&head, "retry-after")), (503, Some("1")), "{head}");
-    assert_eq!(header(&head, "x-outrigger-overloaded"), None, "another pod may have them");
+    assert_eq!(
+        (status(&head), header(&head, "retry-after")),
+        (503, Some("1")),
+        "{head}"
+    );
+    assert_eq!(
+        header(&head, "x-outrigger-overloaded"),
+        None,
+        "another pod may have them"
+    );
     assert_eq!(status(&ask(&setup.proxy, "/open", &token)), 200);
     let line = setup.proxy.logged(|line| line["status"] == 503);
-    assert_eq!((&line["flag"], &line["reason"]), (&json!("JK"), &json!("auth.no_keys")));
-    assert_eq!(setup.proxy.metric(r#"outrigger_jwks_keys{provider="corp"}"#), 0.0);
+    assert_eq!(
+        (&line["flag"], &line["reason"]),
+        (&json!("JK"), &json!("auth.no_keys"))
+    );
+    assert_eq!(
+        setup
+            .proxy
+            .metric(r#"outrigger_jwks_keys{provider="corp"}"#),
+        0.0
+    );
     setup.wait_fetched("connect");
     let server = KeyServer::on(port, None, move |_| Reply::Json(jwks(&[&key])));
     wait_for("the keys", || (setup.status(&token) == 200).then_some(()));
@@ -289,10 +363,17 @@ fn a_key_server_that_never_answers_does_not_hold_up_the_start() {
     assert_eq!(setup.status(&Signer::new("a").token(&claims())), 503);
     setup.wait_fetched("timeout");
     // Counted first, and logged behind it.
-    let told =
-        wait_for("the line", || Some(setup.proxy.stderr()).filter(|told| told.contains("keys not fetched")));
-    let place = |text| told.find(text).unwrap_or_else(|| panic!("{text} is not in\n{told}"));
-    assert!(place("listening") < place("keys not fetched"), "it waited for the whole timeout:\n{told}");
+    let told = wait_for("the line", || {
+        Some(setup.proxy.stderr()).filter(|told| told.contains("keys not fetched"))
+    });
+    let place = |text| {
+        told.find(text)
+            .unwrap_or_else(|| panic!("{text} is not in\n{told}"))
+    };
+    assert!(
+        place("listening") < place("keys not fetched"),
+        "it waited for the whole timeout:\n{told}"
+    );
 }
 
 #[test]
@@ -310,31 +391,54 @@ fn the_last_good_keys_stay_while_the_server_fails_until_they_are_too_old() {
         setup.wait_fetched("status");
     }
     assert_eq!(kept.status(&token), 200);
-    wait_for("the keys to be too old", || (too_old.status(&token) == 503).then_some(()));
+    wait_for("the keys to be too old", || {
+        (too_old.status(&token) == 503).then_some(())
+    });
     assert_eq!(kept.status(&token), 200);
     server.publish(jwks(&[&key]));
-    wait_for("keys again", || (too_old.status(&token) == 200).then_some(()));
+    wait_for("keys again", || {
+        (too_old.status(&token) == 200).then_some(())
+    });
 }
 
 #[test]
 fn answers_that_are_no_set_are_refused_and_told() {
     let a = Signer::new("a");
-    let weak = json!({ "keys": [{ "kty": "RSA", "kid": "w", "n": "AQAB", "e": "AQAB" }] }).to_string();
-    let many: Vec<Signer> = (0..101).map(|number| Signer::new(&number.to_string())).collect();
+    let weak =
+        json!({ "keys": [{ "kty": "RSA", "kid": "w", "n": "AQAB", "e": "AQAB" }] }).to_string();
+    let many: Vec<Signer> = (0..101)
+        .map(|number| Signer::new(&number.to_string()))
+        .collect();
     let many = jwks(&many.iter().collect::<Vec<_>>());
     for (reply, result, told) in [
-        (answer(200, "text/html", "<!doctype html><title>Sign in</title>"), "keys", "this is HTML"),
+        (
+            answer(200, "text/html", "<!doctype html><title>Sign in</title>"),
+            "keys",
+            "this is HTML",
+        ),
         (Reply::Json(String::new()), "keys", "empty"),
-        (Reply::Json("{}".to_owned()), "keys", "without a list of keys"),
+        (
+            Reply::Json("{}".to_owned()),
+            "keys",
+            "without a list of keys",
+        ),
         (Reply::Json(weak), "keys", "none of its keys can be used"),
         (Reply::Json(many), "keys", "101 keys"),
         (Reply::Endless, "too_large", "1 MiB"),
         (Reply::Silence, "timeout", "jwks.timeout"),
         (Reply::Drip, "timeout", "jwks.timeout"),
         (Reply::Close, "protocol", "broke HTTP"),
-        (Reply::Bytes(b"SSH-2.0-x\r\n".to_vec()), "protocol", "broke HTTP"),
+        (
+            Reply::Bytes(b"SSH-2.0-x\r\n".to_vec()),
+            "protocol",
+            "broke HTTP",
+        ),
         (answer(404, "text/plain", "no"), "status", "404"),
-        (answer(500, "application/json", &jwks(&[&a])), "status", "500"),
+        (
+            answer(500, "application/json", &jwks(&[&a])),
+            "status",
+            "500",
+        ),
     ] {
         let server = KeyServer::answering(move |_| reply.clone());
         let setup = Setup::start(&by_url(&server, ", timeout: 500ms"));
@@ -352,18 +456,26 @@ fn a_kid_that_several_keys_share_refuses_no_token() {
     encryption["use"] = "enc".into();
     let post_quantum = json!({ "kty": "AKP", "alg": "ML-DSA-65", "kid": "a", "pub": "AAAA" });
     let before = jwks(&[&key]);
-    let after = json!({ "keys": [encryption, post_quantum, rsa.jwk(), same_kind.jwk(), key.jwk()] });
+    let after =
+        json!({ "keys": [encryption, post_quantum, rsa.jwk(), same_kind.jwk(), key.jwk()] });
     let server = KeyServer::plain(before);
     let setup = Setup::start(&by_url(&server, ", refresh: 1s"));
     assert_eq!(setup.status(&key.token(&claims())), 200);
     server.publish(after.to_string());
-    wait_for("the new keys", || (setup.status(&rsa.token(&claims())) == 200).then_some(()));
+    wait_for("the new keys", || {
+        (setup.status(&rsa.token(&claims())) == 200).then_some(())
+    });
     for signer in [&key, &same_kind, &rsa] {
         assert_eq!(setup.status(&signer.token(&claims())), 200);
     }
     assert_eq!(setup.status(&Signer::new("a").token(&claims())), 401);
     assert_eq!(
-        (setup.fetched("keys"), setup.proxy.metric(r#"outrigger_jwks_keys{provider="corp"}"#)),
+        (
+            setup.fetched("keys"),
+            setup
+                .proxy
+                .metric(r#"outrigger_jwks_keys{provider="corp"}"#)
+        ),
         (0.0, 3.0)
     );
 }
@@ -388,7 +500,10 @@ fn a_redirect_is_followed_on_the_same_host_three_times_and_nowhere_else() {
         _ => Reply::Json(set.clone()),
     });
     let start = |path: &str| {
-        Setup::start(&format!("    jwks: {{ url: \"{}\", allowInsecure: true }}", server.url(path)))
+        Setup::start(&format!(
+            "    jwks: {{ url: \"{}\", allowInsecure: true }}",
+            server.url(path)
+        ))
     };
     let token = key.token(&claims());
     assert_eq!(start("/three").status(&token), 200);
@@ -441,7 +556,10 @@ fn keys_outlive_reloads_that_do_not_concern_them() {
     assert_eq!(server.requests(), 1);
     let second = KeyServer::plain(jwks(&[&other]));
     setup.proxy.reload_with(&with(&by_url(&second, ""), ""));
-    assert_eq!((setup.status(&token), setup.status(&other.token(&claims()))), (401, 200));
+    assert_eq!(
+        (setup.status(&token), setup.status(&other.token(&claims()))),
+        (401, 200)
+    );
     assert_eq!(server.requests(), 1, "nobody asks the old one any more");
 }
 
@@ -451,9 +569,14 @@ fn after_a_reload_the_keys_of_a_provider_that_is_gone_are_not_fetched_any_more()
     let setup = Setup::start(&by_url(&server, ", refresh: 1s"));
     wait_for("a refresh", || (server.requests() > 1).then_some(()));
     let port = setup._origin.address().port();
-    setup.proxy.reload_with(&format!("app: {{ port: {port} }}\nlisteners: [{{ port: 0 }}]\n{ASKED}"));
+    setup.proxy.reload_with(&format!(
+        "app: {{ port: {port} }}\nlisteners: [{{ port: 0 }}]\n{ASKED}"
+    ));
     let before = server.requests();
     std::thread::sleep(Duration::from_millis(2_500)); // two refreshes would have come
-    assert!(server.requests() <= before + 1, "one may have been under way");
+    assert!(
+        server.requests() <= before + 1,
+        "one may have been under way"
+    );
     assert_eq!(setup.status("no token at all"), 200);
 }

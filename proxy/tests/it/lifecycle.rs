@@ -42,7 +42,10 @@ fn sigterm_under_load(protocol: Protocol) {
         assert!(begun.elapsed() < SLACK, "it goes on accepting");
     }
     let (served, report) = (begun.elapsed(), stop(load));
-    assert!(served >= Duration::from_millis(500), "new connections were refused after {served:?}");
+    assert!(
+        served >= Duration::from_millis(500),
+        "new connections were refused after {served:?}"
+    );
     assert_eq!(failed_after_connect(&report), 0, "{:#}", report.to_json());
     assert_eq!(proxy.wait_exit(SLACK).code(), Some(0));
     proxy.wait_stderr("ended");
@@ -67,14 +70,25 @@ fn a_request_in_flight_at_sigterm_is_finished() {
     let mut silent = KeepAlive::new(proxy.address("in"));
     slow.head();
     proxy.signal("TERM");
-    wait_for("the socket to close", || TcpStream::connect(proxy.address("in")).is_err().then_some(()));
+    wait_for("the socket to close", || {
+        TcpStream::connect(proxy.address("in"))
+            .is_err()
+            .then_some(())
+    });
     // Connected before, and the request crosses our close.
     let last = silent.get("/");
-    assert!(last.status == 200 && last.head.contains("connection: close"), "{last:?}");
+    assert!(
+        last.status == 200 && last.head.contains("connection: close"),
+        "{last:?}"
+    );
     assert!(slow.closes());
     assert_eq!(proxy.wait_exit(SLACK).code(), Some(0));
     let line = proxy.logged(|line| line["path"] == "/drip/10/100");
-    assert_eq!((&line["status"], &line["flag"]), (&200.into(), &"".into()), "{line}");
+    assert_eq!(
+        (&line["status"], &line["flag"]),
+        (&200.into(), &"".into()),
+        "{line}"
+    );
 }
 
 #[test]
@@ -84,7 +98,12 @@ fn sigint_does_not_wait_for_shutdown_delay() {
     assert_eq!(get(proxy.address("in"), "/").0, 200);
     proxy.signal("INT");
     assert_eq!(proxy.wait_exit(SLACK).code(), Some(0));
-    assert_eq!(proxy.stdout().lines().count(), 1, "the access log is complete: {}", proxy.stdout());
+    assert_eq!(
+        proxy.stdout().lines().count(),
+        1,
+        "the access log is complete: {}",
+        proxy.stdout()
+    );
 }
 
 #[test]
@@ -112,7 +131,11 @@ fn requests_that_outlast_drain_timeout_are_cut_and_the_exit_is_on_time() {
     let mut slow = KeepAlive::new(proxy.address("in"));
     slow.begin("/drip/1000/100");
     slow.head();
-    let load = steady(proxy.url("in", "/drip/1001/100"), Protocol::Http2 { streams: 1 }, 4.0);
+    let load = steady(
+        proxy.url("in", "/drip/1001/100"),
+        Protocol::Http2 { streams: 1 },
+        4.0,
+    );
     let mut socket = KeepAlive::new(proxy.address("in"));
     socket.upgrade("/ws");
     socket.echo("on");
@@ -121,11 +144,19 @@ fn requests_that_outlast_drain_timeout_are_cut_and_the_exit_is_on_time() {
     let begun = Instant::now();
     proxy.signal("TERM");
     assert_eq!(proxy.wait_exit(SLACK).code(), Some(0));
-    assert!(begun.elapsed() >= Duration::from_millis(500), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() >= Duration::from_millis(500),
+        "{:?}",
+        begun.elapsed()
+    );
     proxy.wait_stderr("drainTimeout passed with requests in flight");
     for path in ["/drip/1000/100", "/drip/1001/100", "/ws"] {
         let line = proxy.logged(|line| line["path"] == path);
-        assert_eq!((&line["flag"], &line["reason"]), (&"DR".into(), &"drain.timeout".into()), "{line}");
+        assert_eq!(
+            (&line["flag"], &line["reason"]),
+            (&"DR".into(), &"drain.timeout".into()),
+            "{line}"
+        );
     }
 }
 
@@ -138,7 +169,10 @@ fn a_drain_ends_no_connection_within_the_delay() {
     assert_eq!(proxy.admin("POST", "/drain").0, 202);
     let mut new = KeepAlive::new(proxy.address("in"));
     for answer in [new.get("/"), kept.get("/"), new.get("/"), kept.get("/")] {
-        assert!(answer.status == 200 && !answer.head.contains("connection: close"), "{answer:?}");
+        assert!(
+            answer.status == 200 && !answer.head.contains("connection: close"),
+            "{answer:?}"
+        );
     }
     assert_eq!(proxy.status()["phase"], "draining");
 }
@@ -156,30 +190,54 @@ fn a_drain_ends_inbound_connections_after_the_delay_and_leaves_outbound_ones() {
 
     let begun = Instant::now();
     assert_eq!(proxy.admin("POST", "/drain").0, 202);
-    assert_eq!(get(proxy.address("status"), "/readyz"), (503, "draining\n".to_owned()));
+    assert_eq!(
+        get(proxy.address("status"), "/readyz"),
+        (503, "draining\n".to_owned())
+    );
     assert_eq!(get(proxy.address("status"), "/livez").0, 200);
     assert_eq!(proxy.metric("outrigger_draining"), 1.0);
     let mut new = KeepAlive::new(inbound);
-    assert_eq!(proxy.admin("POST", "/drain").0, 202, "once more changes nothing");
+    assert_eq!(
+        proxy.admin("POST", "/drain").0,
+        202,
+        "once more changes nothing"
+    );
 
-    wait_for("the delay to end", || proxy.stderr().contains("inbound connections end").then_some(()));
+    wait_for("the delay to end", || {
+        proxy
+            .stderr()
+            .contains("inbound connections end")
+            .then_some(())
+    });
     assert!(begun.elapsed() >= Duration::from_millis(1500));
     assert!(kept.get("/").head.contains("connection: close"));
     assert!(kept.closes() && new.closes());
     assert!(goaway_comes(&mut multiplexed));
     // New connections are served on, and end with their answer; the handshake of a tunnel stays intact.
     let late = KeepAlive::new(inbound).get("/");
-    assert!(late.status == 200 && late.head.contains("connection: close"), "{late:?}");
+    assert!(
+        late.status == 200 && late.head.contains("connection: close"),
+        "{late:?}"
+    );
     let mut socket = KeepAlive::new(inbound);
     let head = socket.upgrade("/ws");
-    assert!(head.starts_with("http/1.1 101") && head.contains("connection: upgrade"), "{head}");
+    assert!(
+        head.starts_with("http/1.1 101") && head.contains("connection: upgrade"),
+        "{head}"
+    );
     socket.echo("while draining");
     drop(socket);
     proxy.wait_phase("drained");
 
     let answer = app.get("/");
-    assert!(answer.status == 200 && !answer.head.contains("connection: close"), "{answer:?}");
-    assert!(!goaway_comes_before_pong(&mut app_multiplexed), "an outbound connection was ended");
+    assert!(
+        answer.status == 200 && !answer.head.contains("connection: close"),
+        "{answer:?}"
+    );
+    assert!(
+        !goaway_comes_before_pong(&mut app_multiplexed),
+        "an outbound connection was ended"
+    );
     assert_eq!(proxy.admin("POST", "/drain").0, 202);
     drop((app, app_multiplexed));
     proxy.signal("TERM");
@@ -217,7 +275,10 @@ fn the_drain_command_waits_until_no_inbound_connection_is_left() {
     let waited = run_to_end(command().args(["drain", "--wait", "--admin", &admin]));
     assert_eq!(waited.status.code(), Some(0));
     assert_eq!(proxy.status()["phase"], "drained");
-    assert!(waited.stdout.is_empty() && waited.stderr.is_empty(), "{waited:?}");
+    assert!(
+        waited.stdout.is_empty() && waited.stderr.is_empty(),
+        "{waited:?}"
+    );
     assert!(slow.closes());
 }
 
@@ -239,7 +300,9 @@ fn the_drain_command_takes_the_address_from_the_file_and_fails_when_nobody_is_th
     assert_eq!(refused.status.code(), Some(1));
     let told = String::from_utf8(refused.stderr).unwrap();
     assert!(
-        told.starts_with(&format!("error: the admin server at 127.0.0.1:{admin} does not answer")),
+        told.starts_with(&format!(
+            "error: the admin server at 127.0.0.1:{admin} does not answer"
+        )),
         "{told}"
     );
     let proxy = Proxy::start_file(folder, &file);
@@ -255,7 +318,10 @@ fn a_drain_asked_for_after_sigterm_is_answered_and_its_wait_ends_with_the_proxy(
     proxy.signal("TERM");
     proxy.wait_phase("draining");
     assert_eq!(proxy.admin("POST", "/drain").0, 202);
-    assert_eq!(proxy.admin("POST", "/reload"), (422, "the proxy is ending\n".to_owned()));
+    assert_eq!(
+        proxy.admin("POST", "/reload"),
+        (422, "the proxy is ending\n".to_owned())
+    );
     let admin = proxy.address("admin").to_string();
     let waited = run_to_end(command().args(["drain", "--wait", "--admin", &admin]));
     assert_eq!(waited.status.code(), Some(0), "{waited:?}");
@@ -268,8 +334,14 @@ fn sigterm_right_after_a_drain_waits_for_the_rest_of_the_delay() {
     let patient = proxy(&origin, "300s", "300s");
     assert_eq!(patient.admin("POST", "/drain").0, 202);
     patient.signal("TERM");
-    wait_for("SIGTERM", || (patient.admin("POST", "/reload").0 == 422).then_some(()));
-    assert_eq!(get(patient.address("in"), "/").0, 200, "clients have not heard of the drain yet");
+    wait_for("SIGTERM", || {
+        (patient.admin("POST", "/reload").0 == 422).then_some(())
+    });
+    assert_eq!(
+        get(patient.address("in"), "/").0,
+        200,
+        "clients have not heard of the drain yet"
+    );
 
     let mut proxy = proxy(&origin, "2s", "300s");
     let begun = Instant::now();

@@ -23,7 +23,10 @@ impl Setup {
              routes:\n- {{ name: app, requestMirror: {{ backendRef: next }}{route} }}\n",
             app.port()
         );
-        Self { proxy: Proxy::start(&yaml), app }
+        Self {
+            proxy: Proxy::start(&yaml),
+            app,
+        }
     }
 
     fn ask(&self, request: &str) -> (String, String) {
@@ -31,7 +34,9 @@ impl Setup {
     }
 
     fn counted(&self, result: &str) -> f64 {
-        self.proxy.metric(&format!(r#"outrigger_mirrored_requests_total{{route="app",result="{result}"}}"#))
+        self.proxy.metric(&format!(
+            r#"outrigger_mirrored_requests_total{{route="app",result="{result}"}}"#
+        ))
     }
 
     fn wait_counted(&self, result: &str, count: f64) {
@@ -42,10 +47,11 @@ impl Setup {
 #[test]
 fn the_copy_is_what_is_sent_on_and_its_answer_is_nobodys() {
     let mirror = Recording::answering(|_| {
-        crate::support::recording::Act::Answer(b"HTTP/1.1 500 X\r\ncontent-length: 4\r\n\r\nboom".to_vec())
+        crate::support::recording::Act::Answer(
+            b"HTTP/1.1 500 X\r\ncontent-length: 4\r\n\r\nboom".to_vec(),
+        )
     });
-    let route =
-        ", urlRewrite: { path: { replacePrefixMatch: /v2 } }, requestHeaders: { set: { x-api: \"2\" } }";
+    let route = ", urlRewrite: { path: { replacePrefixMatch: /v2 } }, requestHeaders: { set: { x-api: \"2\" } }";
     let setup = Setup::start(mirror.port(), route);
     let (head, body) =
         setup.ask("POST /a?b=c HTTP/1.1\r\nhost: shop.example\r\ncontent-length: 5\r\n\r\nhello");
@@ -58,7 +64,10 @@ fn the_copy_is_what_is_sent_on_and_its_answer_is_nobodys() {
     let (sent, copies) = (setup.app.messages(), mirror.messages());
     assert_eq!(copies.len(), 3);
     for one in sent {
-        let copy = copies.iter().find(|copy| copy.target() == one.target()).unwrap();
+        let copy = copies
+            .iter()
+            .find(|copy| copy.target() == one.target())
+            .unwrap();
         assert_eq!((&copy.line, &copy.body), (&one.line, &one.body));
         for name in ["host", "x-request-id", "x-api", "x-forwarded-for"] {
             assert_eq!(copy.all(name), one.all(name), "{name}");
@@ -72,7 +81,11 @@ fn the_copy_is_what_is_sent_on_and_its_answer_is_nobodys() {
     for path in ["/d", "/e"] {
         setup.proxy.logged(|line| line["path"] == path); // a line may come a little after its answer
     }
-    assert_eq!(setup.proxy.stdout().lines().count(), 3, "copies are not in the log");
+    assert_eq!(
+        setup.proxy.stdout().lines().count(),
+        3,
+        "copies are not in the log"
+    );
 }
 
 #[test]
@@ -105,15 +118,19 @@ fn long_bodies_and_broken_ones_are_not_copied() {
     let setup = Setup::start(mirror.port(), "");
     let body = |length: usize| "x".repeat(length);
     let whole = |length: usize| {
-        format!("POST /{length} HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n{}", body(length))
+        format!(
+            "POST /{length} HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n{}",
+            body(length)
+        )
     };
     assert_eq!(setup.ask(&whole(65_536)).1, "ok");
     setup.wait_counted("answered", 1.0);
     assert_eq!(setup.ask(&whole(65_537)).1, "ok");
     setup.wait_counted("too_large", 1.0);
     let chunk = format!("9c40\r\n{}\r\n", body(40_000));
-    let chunked =
-        format!("POST /c HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n{chunk}{chunk}0\r\n\r\n");
+    let chunked = format!(
+        "POST /c HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n{chunk}{chunk}0\r\n\r\n"
+    );
     assert_eq!(setup.ask(&chunked).1, "ok");
     setup.wait_counted("too_large", 2.0);
     let mut broken = Wire::connect(setup.proxy.inbound());
@@ -122,7 +139,11 @@ fn long_bodies_and_broken_ones_are_not_copied() {
     setup.proxy.logged(|line| line["path"] == "/broken");
     assert_eq!(setup.ask("GET /last HTTP/1.1\r\nhost: a\r\n\r\n").1, "ok");
     setup.wait_counted("answered", 2.0);
-    let copies: Vec<_> = mirror.messages().iter().map(|one| one.target().to_owned()).collect();
+    let copies: Vec<_> = mirror
+        .messages()
+        .iter()
+        .map(|one| one.target().to_owned())
+        .collect();
     assert_eq!(copies, ["/65536", "/last"]);
     assert_eq!(mirror.messages()[0].body.len(), 65_536);
 }
@@ -133,9 +154,10 @@ fn a_share_is_copied() {
     let setup = Setup::start(mirror.port(), "");
     let yaml = std::fs::read_to_string(setup.proxy.config_file()).unwrap();
     for (percent, range) in [(50, 50..=150), (0, 0..=0)] {
-        setup.proxy.reload_with(
-            &yaml.replace("backendRef: next", &format!("backendRef: {{ name: next }}, percent: {percent}")),
-        );
+        setup.proxy.reload_with(&yaml.replace(
+            "backendRef: next",
+            &format!("backendRef: {{ name: next }}, percent: {percent}"),
+        ));
         let before = mirror.messages().len();
         let mut wire = Wire::connect(setup.proxy.inbound());
         for _ in 0..200 {
@@ -143,6 +165,10 @@ fn a_share_is_copied() {
         }
         let copied = || mirror.messages().len() - before;
         wait_for("the copies", || range.contains(&copied()).then_some(()));
-        assert!(range.contains(&copied()), "{} of 200 at {percent} %", copied());
+        assert!(
+            range.contains(&copied()),
+            "{} of 200 at {percent} %",
+            copied()
+        );
     }
 }

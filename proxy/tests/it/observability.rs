@@ -24,11 +24,17 @@ fn with_log(port: u16, log: &str) -> Proxy {
 fn a_json_line_has_every_field() {
     let origin = origin();
     let proxy = Proxy::in_front_of(&origin);
-    let request = "POST /sink?secret=1 HTTP/1.1\r\nhost: a.example:80\r\ncontent-length: 5\r\n\r\nhello";
+    let request =
+        "POST /sink?secret=1 HTTP/1.1\r\nhost: a.example:80\r\ncontent-length: 5\r\n\r\nhello";
     let (head, body) = ask(&proxy, request);
     assert_eq!(status(&head), 200);
     let line = proxy.logged(|line| line["path"] == "/sink");
-    let text = |key: &str| line[key].as_str().unwrap_or_else(|| panic!("no text {key} in {line}")).to_owned();
+    let text = |key: &str| {
+        line[key]
+            .as_str()
+            .unwrap_or_else(|| panic!("no text {key} in {line}"))
+            .to_owned()
+    };
     for (key, expected) in [
         ("listener", "in-0"),
         ("route", "app"),
@@ -43,8 +49,12 @@ fn a_json_line_has_every_field() {
     ] {
         assert_eq!(text(key), expected, "{key}");
     }
-    assert!(text("time").ends_with('Z') && text("requestId").len() > 10, "{line}");
-    let numbers = ["status", "attempts", "bytesIn", "bytesOut"].map(|key| line[key].as_u64().unwrap());
+    assert!(
+        text("time").ends_with('Z') && text("requestId").len() > 10,
+        "{line}"
+    );
+    let numbers =
+        ["status", "attempts", "bytesIn", "bytesOut"].map(|key| line[key].as_u64().unwrap());
     assert_eq!(numbers, [200, 1, 5, body.len() as u64]);
     assert!(line["durationMs"].as_f64().unwrap() > 0.0);
     assert_eq!(line.as_object().unwrap().len(), 18, "{line}");
@@ -56,24 +66,42 @@ async fn a_line_names_the_host_whatever_the_protocol_says_it_with() {
     let proxy = Proxy::in_front_of(&origin);
     H2::connect(proxy.inbound()).await.get("/bytes/2").await;
     let line = proxy.logged(|line| line["path"] == "/bytes/2");
-    assert_eq!((&line["host"], &line["protocol"]), (&"a.example".into(), &"HTTP/2".into()));
-    ask(&proxy, "GET http://b.example/bytes/3 HTTP/1.1\r\nhost: a.example\r\n\r\n");
-    assert_eq!(proxy.logged(|line| line["path"] == "/bytes/3")["host"], "b.example");
+    assert_eq!(
+        (&line["host"], &line["protocol"]),
+        (&"a.example".into(), &"HTTP/2".into())
+    );
+    ask(
+        &proxy,
+        "GET http://b.example/bytes/3 HTTP/1.1\r\nhost: a.example\r\n\r\n",
+    );
+    assert_eq!(
+        proxy.logged(|line| line["path"] == "/bytes/3")["host"],
+        "b.example"
+    );
 }
 
 #[test]
 fn an_ecs_line_has_the_names_of_the_schema() {
     let origin = origin();
     let proxy = with_log(origin.address().port(), "format: ecs");
-    ask(&proxy, "GET /bytes/7 HTTP/1.1\r\nhost: a.example:80\r\n\r\n");
+    ask(
+        &proxy,
+        "GET /bytes/7 HTTP/1.1\r\nhost: a.example:80\r\n\r\n",
+    );
     let line = proxy.logged(|line| line["url"]["path"] == "/bytes/7");
     assert_eq!(line["url"]["domain"], "a.example");
     assert_eq!(line["http"]["version"], "1.1");
     assert_eq!(
-        (&line["http"]["response"]["status_code"], &line["http"]["response"]["body"]["bytes"]),
+        (
+            &line["http"]["response"]["status_code"],
+            &line["http"]["response"]["body"]["bytes"]
+        ),
         (&200.into(), &7.into())
     );
-    assert_eq!((&line["event"]["outcome"], &line["outrigger"]["route"]), (&"success".into(), &"app".into()));
+    assert_eq!(
+        (&line["event"]["outcome"], &line["outrigger"]["route"]),
+        (&"success".into(), &"app".into())
+    );
     assert_eq!(line["client"]["ip"], "127.0.0.1");
 }
 
@@ -81,10 +109,21 @@ fn an_ecs_line_has_the_names_of_the_schema() {
 fn a_text_line_is_for_people() {
     let origin = origin();
     let proxy = with_log(origin.address().port(), "format: text");
-    ask(&proxy, "GET /bytes/7?q=1 HTTP/1.1\r\nhost: a.example\r\n\r\n");
-    let line = wait_for("a line", || proxy.stdout().lines().next().map(str::to_owned));
-    assert!(line.contains(" 200 GET a.example /bytes/7 HTTP/1.1 "), "{line}");
-    assert!(line.contains(" in=0 out=7 client=127.0.0.1 listener=in-0 route=app upstream=app "), "{line}");
+    ask(
+        &proxy,
+        "GET /bytes/7?q=1 HTTP/1.1\r\nhost: a.example\r\n\r\n",
+    );
+    let line = wait_for("a line", || {
+        proxy.stdout().lines().next().map(str::to_owned)
+    });
+    assert!(
+        line.contains(" 200 GET a.example /bytes/7 HTTP/1.1 "),
+        "{line}"
+    );
+    assert!(
+        line.contains(" in=0 out=7 client=127.0.0.1 listener=in-0 route=app upstream=app "),
+        "{line}"
+    );
 }
 
 #[test]
@@ -95,8 +134,7 @@ fn what_is_not_sampled_is_counted_but_not_logged() {
         ask(&proxy, "GET / HTTP/1.1\r\nhost: a\r\n\r\n");
     }
     http(proxy.inbound(), "BAD\r\n\r\n");
-    let series =
-        r#"outrigger_requests_total{listener="in-0",route="app",upstream="app",status="200",flag=""}"#;
+    let series = r#"outrigger_requests_total{listener="in-0",route="app",upstream="app",status="200",flag=""}"#;
     wait_for("the count", || (proxy.metric(series) > 2.5).then_some(()));
     assert_eq!(proxy.stdout(), "");
 }
@@ -123,7 +161,9 @@ fn metrics_tell_requests_durations_connections_and_refusals() {
         "outrigger_config_last_reload_successful",
         "outrigger_config_generation",
     ] {
-        wait_for(series, || ((proxy.metric(series) - 1.0).abs() < 0.5).then_some(()));
+        wait_for(series, || {
+            ((proxy.metric(series) - 1.0).abs() < 0.5).then_some(())
+        });
     }
     let (code, page) = get(proxy.address("status"), "/metrics");
     assert_eq!(code, 200);
@@ -131,9 +171,14 @@ fn metrics_tell_requests_durations_connections_and_refusals() {
     for absent in [r#"upstream="extAuth""#, "outrigger_redis_questions_total{"] {
         assert!(!page.contains(absent), "{page}");
     }
-    for line in page.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+    for line in page
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+    {
         let (_, value) = line.rsplit_once(' ').unwrap();
-        value.parse::<f64>().unwrap_or_else(|_| panic!("{line} has no number"));
+        value
+            .parse::<f64>()
+            .unwrap_or_else(|_| panic!("{line} has no number"));
     }
 }
 
@@ -143,8 +188,10 @@ fn an_error_body_carries_the_request_id_of_its_log_line() {
         "app: { port: 1 }\nlisteners: [{ port: 0 }]\nroutes: [{ name: a, matches: [{ path: /a }] }]\n",
     );
     for (path, message, code) in [("/b", "no route", 404), ("/a", "upstream failed", 502)] {
-        let (head, body) =
-            ask(&proxy, &format!("GET {path} HTTP/1.1\r\nhost: a\r\nx-request-id: mine\r\n\r\n"));
+        let (head, body) = ask(
+            &proxy,
+            &format!("GET {path} HTTP/1.1\r\nhost: a\r\nx-request-id: mine\r\n\r\n"),
+        );
         assert_eq!(
             (status(&head), header(&head, "content-type")),
             (code, Some("application/json")),
@@ -161,15 +208,32 @@ fn an_error_body_carries_the_request_id_of_its_log_line() {
 
 /// The headers that the app sees.
 fn seen(proxy: &Proxy, fields: &str) -> Vec<(String, String)> {
-    let (head, body) = ask(proxy, &format!("GET /headers HTTP/1.1\r\nhost: a.example\r\n{fields}\r\n"));
+    let (head, body) = ask(
+        proxy,
+        &format!("GET /headers HTTP/1.1\r\nhost: a.example\r\n{fields}\r\n"),
+    );
     assert_eq!(status(&head), 200, "{body}");
     let body: Value = serde_json::from_str(&body).unwrap();
-    let pair = |pair: &Value| (pair[0].as_str().unwrap().to_owned(), pair[1].as_str().unwrap().to_owned());
-    body["headers"].as_array().unwrap().iter().map(pair).collect()
+    let pair = |pair: &Value| {
+        (
+            pair[0].as_str().unwrap().to_owned(),
+            pair[1].as_str().unwrap().to_owned(),
+        )
+    };
+    body["headers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(pair)
+        .collect()
 }
 
 fn all<'a>(headers: &'a [(String, String)], name: &str) -> Vec<&'a str> {
-    headers.iter().filter(|(one, _)| one == name).map(|(_, value)| &**value).collect()
+    headers
+        .iter()
+        .filter(|(one, _)| one == name)
+        .map(|(_, value)| &**value)
+        .collect()
 }
 
 const CLAIMS: &str = "x-request-id: mine\r\nx-forwarded-for: 203.0.113.9, 10.1.2.3\r\nx-forwarded-proto: https\r\n\
@@ -183,11 +247,20 @@ fn a_stranger_says_nothing_about_the_client() {
     assert_eq!(all(&headers, "x-forwarded-for"), ["127.0.0.1"]);
     assert_eq!(all(&headers, "x-forwarded-proto"), ["http"]);
     assert_eq!(all(&headers, "x-forwarded-host"), ["a.example"]);
-    assert_eq!((all(&headers, "x-real-ip").len(), all(&headers, "forwarded").len()), (0, 0));
+    assert_eq!(
+        (
+            all(&headers, "x-real-ip").len(),
+            all(&headers, "forwarded").len()
+        ),
+        (0, 0)
+    );
     let ids = all(&headers, "x-request-id");
     assert!(ids.len() == 1 && ids[0] != "mine", "{ids:?}");
     let line = proxy.logged(|line| line["path"] == "/headers");
-    assert_eq!((&line["clientAddress"], &line["requestId"]), (&"127.0.0.1".into(), &ids[0].into()));
+    assert_eq!(
+        (&line["clientAddress"], &line["requestId"]),
+        (&"127.0.0.1".into(), &ids[0].into())
+    );
 }
 
 #[test]
@@ -198,12 +271,18 @@ fn a_trusted_peer_is_believed_and_added_to_the_list() {
         origin.address().port()
     ));
     let headers = seen(&proxy, CLAIMS);
-    assert_eq!(all(&headers, "x-forwarded-for"), ["203.0.113.9, 10.1.2.3, 127.0.0.1"]);
+    assert_eq!(
+        all(&headers, "x-forwarded-for"),
+        ["203.0.113.9, 10.1.2.3, 127.0.0.1"]
+    );
     assert_eq!(all(&headers, "x-forwarded-proto"), ["https"]);
     assert_eq!(all(&headers, "x-forwarded-host"), ["front.example"]);
     assert_eq!(all(&headers, "x-request-id"), ["mine"]);
     let line = proxy.logged(|line| line["path"] == "/headers");
-    assert_eq!((&line["clientAddress"], &line["requestId"]), (&"203.0.113.9".into(), &"mine".into()));
+    assert_eq!(
+        (&line["clientAddress"], &line["requestId"]),
+        (&"203.0.113.9".into(), &"mine".into())
+    );
     let long = format!("x-request-id: {}\r\n", "i".repeat(129));
     assert_ne!(all(&seen(&proxy, &long), "x-request-id"), ["i".repeat(129)]);
 }
@@ -216,8 +295,14 @@ fn the_reason_of_a_failure_stands_in_log_and_metrics_alone() {
     assert_eq!(status(&head), 502);
     assert!(!body.contains("ontent-"), "{body}");
     let line = proxy.logged(|line| line["status"] == 502);
-    assert_eq!((&line["flag"], &line["reason"]), (&"UPE".into(), &"upstream.protocol".into()));
-    assert_eq!(line["detail"], "the response field content-length is there twice");
+    assert_eq!(
+        (&line["flag"], &line["reason"]),
+        (&"UPE".into(), &"upstream.protocol".into())
+    );
+    assert_eq!(
+        line["detail"],
+        "the response field content-length is there twice"
+    );
 }
 
 #[test]
@@ -229,14 +314,21 @@ fn an_answer_has_as_many_fields_as_the_limit_says() {
         (1000, ", limits: { headers: 1000 }", 204),
         (1001, ", limits: { headers: 1000 }", 502),
     ] {
-        let app = App::answering(format!("HTTP/1.1 204 X\r\n{}\r\n", "a: b\r\n".repeat(count)));
-        let yaml = format!("app: {{ port: {}{limits} }}\nlisteners: [{{ port: 0 }}]\n", app.port());
+        let app = App::answering(format!(
+            "HTTP/1.1 204 X\r\n{}\r\n",
+            "a: b\r\n".repeat(count)
+        ));
+        let yaml = format!(
+            "app: {{ port: {}{limits} }}\nlisteners: [{{ port: 0 }}]\n",
+            app.port()
+        );
         let proxy = Proxy::start(&yaml);
         let (head, _) = ask(&proxy, "GET / HTTP/1.1\r\nhost: a\r\n\r\n");
         assert_eq!(status(&head), expected, "{count}{limits}: {head}");
         if expected == 502 {
             let limit = count - 1;
-            let detail = format!("the response has more than {limit} header fields (limits.headers)");
+            let detail =
+                format!("the response has more than {limit} header fields (limits.headers)");
             assert_eq!(proxy.logged(|line| line["status"] == 502)["detail"], detail);
         }
     }
@@ -252,6 +344,9 @@ fn the_limit_of_an_upstream_is_its_own() {
         app.port()
     ));
     for (path, expected) in [("/a", 502), ("/b", 204)] {
-        assert_eq!(status(&ask(&proxy, &format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n")).0), expected);
+        assert_eq!(
+            status(&ask(&proxy, &format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n")).0),
+            expected
+        );
     }
 }

@@ -56,11 +56,17 @@ fn a_request_leaves_one_line_that_is_bounded_and_tells_no_secret() {
     assert_eq!(lines.len(), requests.len(), "{lines:#?}");
     for line in &lines {
         assert!(line.len() <= LINE, "{} bytes: {line}", line.len());
-        let value: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let value: Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         assert!(value["status"].is_u64(), "{line}");
         assert!(line.chars().all(|c| !c.is_control()), "{line:?}");
     }
-    for told in [proxy.stdout(), proxy.stderr(), proxy.metrics(), proxy.admin("GET", "/status").1] {
+    for told in [
+        proxy.stdout(),
+        proxy.stderr(),
+        proxy.metrics(),
+        proxy.admin("GET", "/status").1,
+    ] {
         assert!(!told.contains(SECRET), "{told}");
     }
 }
@@ -68,8 +74,12 @@ fn a_request_leaves_one_line_that_is_bounded_and_tells_no_secret() {
 /// The names and labels of all series.
 fn series(proxy: &Proxy) -> BTreeSet<String> {
     let page = proxy.metrics();
-    let lines = page.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-    lines.map(|line| line.rsplit_once(' ').unwrap().0.to_owned()).collect()
+    let lines = page
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines
+        .map(|line| line.rsplit_once(' ').unwrap().0.to_owned())
+        .collect()
 }
 
 /// `docs/security.md` 21.
@@ -85,18 +95,24 @@ fn a_hundred_thousand_random_paths_hosts_and_methods_add_no_series() {
     let ask = |seed: u32| {
         // Words that differ in each request, of an odd multiplier's making.
         let word = seed.wrapping_mul(2_654_435_761);
-        format!("M{seed} /{word:x}?{seed} HTTP/1.1\r\nhost: h{word:x}.example\r\nx-{seed}: {word}\r\n\r\n")
+        format!(
+            "M{seed} /{word:x}?{seed} HTTP/1.1\r\nhost: h{word:x}.example\r\nx-{seed}: {word}\r\n\r\n"
+        )
     };
     // One of each kind first: they have their series.
-    let known = ["GET /hello HTTP/1.1\r\nhost: a\r\n\r\n", "BAD\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", &ask(0)];
+    let known = [
+        "GET /hello HTTP/1.1\r\nhost: a\r\n\r\n",
+        "BAD\r\n\r\n",
+        "GET / HTTP/1.1\r\n\r\n",
+        &ask(0),
+    ];
     for request in known {
         let mut wire = Wire::connect(proxy.inbound());
         wire.send(request);
         assert_ne!(status(&wire.head()), 0, "{request}");
     }
     wait_for("the counts", || {
-        let seen =
-            r#"outrigger_requests_total{listener="in-0",route="",upstream="none",status="404",flag="NR"}"#;
+        let seen = r#"outrigger_requests_total{listener="in-0",route="",upstream="none",status="404",flag="NR"}"#;
         (proxy.metric(seen) > 0.5).then_some(())
     });
     let before = series(&proxy);
@@ -114,7 +130,10 @@ fn a_hundred_thousand_random_paths_hosts_and_methods_add_no_series() {
                         let read = stream.read(&mut buffer).unwrap();
                         assert!(read > 0, "closed");
                         text.extend_from_slice(&buffer[..read]);
-                        answers = text.windows(12).filter(|bytes| *bytes == b"HTTP/1.1 404").count();
+                        answers = text
+                            .windows(12)
+                            .filter(|bytes| *bytes == b"HTTP/1.1 404")
+                            .count();
                     }
                 }
             });
@@ -148,29 +167,50 @@ fn what_changes_anything_is_a_post_to_a_loopback_address() {
         for method in ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"] {
             let answer = http(
                 proxy.address("admin"),
-                &format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"),
+                &format!(
+                    "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+                ),
             );
-            assert!(answer.starts_with("HTTP/1.1 405 "), "{method} {path}: {answer}");
+            assert!(
+                answer.starts_with("HTTP/1.1 405 "),
+                "{method} {path}: {answer}"
+            );
         }
     }
     for (fields, why) in [
         ("host: evil.example\r\n", "a name that was rebound"),
-        ("host: localhost.evil.example\r\n", "a name that looks like it"),
+        (
+            "host: localhost.evil.example\r\n",
+            "a name that looks like it",
+        ),
         ("host: 10.0.0.1\r\n", "another address"),
-        ("host: localhost\r\norigin: https://evil.example\r\n", "a page in a browser"),
-        ("host: localhost\r\norigin: null\r\n", "a page without an origin"),
+        (
+            "host: localhost\r\norigin: https://evil.example\r\n",
+            "a page in a browser",
+        ),
+        (
+            "host: localhost\r\norigin: null\r\n",
+            "a page without an origin",
+        ),
     ] {
-        for (method, path) in
-            [("POST", "/drain"), ("POST", "/reload"), ("GET", "/config"), ("GET", "/status")]
-        {
-            let request =
-                format!("{method} {path} HTTP/1.1\r\n{fields}connection: close\r\ncontent-length: 0\r\n\r\n");
+        for (method, path) in [
+            ("POST", "/drain"),
+            ("POST", "/reload"),
+            ("GET", "/config"),
+            ("GET", "/status"),
+        ] {
+            let request = format!(
+                "{method} {path} HTTP/1.1\r\n{fields}connection: close\r\ncontent-length: 0\r\n\r\n"
+            );
             let answer = http(proxy.address("admin"), &request);
             assert!(answer.starts_with("HTTP/1.1 403 "), "{why}: {answer}");
         }
     }
     assert!(proxy.address("admin").ip().is_loopback());
-    assert_eq!((proxy.generation(), proxy.status()["phase"].as_str()), (1, Some("serving")));
+    assert_eq!(
+        (proxy.generation(), proxy.status()["phase"].as_str()),
+        (1, Some("serving"))
+    );
     // The status server changes nothing, whatever it is asked.
     for path in ["/drain", "/reload", "/config", "/status"] {
         let request = format!(
@@ -188,10 +228,16 @@ fn the_data_port_reaches_neither_admin_nor_status_nor_whom_host_names() {
     let (app, other) = (origin(), origin());
     let proxy = Proxy::in_front_of(&app);
     let reached = |origin: &Origin| origin.hits();
-    for target in [proxy.address("admin"), proxy.address("status"), other.address()] {
+    for target in [
+        proxy.address("admin"),
+        proxy.address("status"),
+        other.address(),
+    ] {
         for request in [
             format!("GET /status HTTP/1.1\r\nhost: {target}\r\nconnection: close\r\n\r\n"),
-            format!("GET http://{target}/status HTTP/1.1\r\nhost: {target}\r\nconnection: close\r\n\r\n"),
+            format!(
+                "GET http://{target}/status HTTP/1.1\r\nhost: {target}\r\nconnection: close\r\n\r\n"
+            ),
             format!(
                 "GET /status HTTP/1.1\r\nhost: a\r\nx-forwarded-host: {target}\r\nforwarded: host={target}\r\nconnection: close\r\n\r\n"
             ),
@@ -200,10 +246,14 @@ fn the_data_port_reaches_neither_admin_nor_status_nor_whom_host_names() {
             ),
         ] {
             let before = reached(&app);
-            let answer = String::from_utf8_lossy(&raw(proxy.inbound(), request.as_bytes())).into_owned();
+            let answer =
+                String::from_utf8_lossy(&raw(proxy.inbound(), request.as_bytes())).into_owned();
             assert_eq!(reached(&app), before + 1, "{request}: {answer}");
         }
-        let refused = http(proxy.inbound(), &format!("CONNECT {target} HTTP/1.1\r\nhost: {target}\r\n\r\n"));
+        let refused = http(
+            proxy.inbound(),
+            &format!("CONNECT {target} HTTP/1.1\r\nhost: {target}\r\n\r\n"),
+        );
         assert!(refused.starts_with("HTTP/1.1 405 "), "{refused}");
         let mut client = Frames::connect(proxy.inbound());
         let authority = target.to_string();
@@ -217,5 +267,9 @@ fn the_data_port_reaches_neither_admin_nor_status_nor_whom_host_names() {
         assert_eq!(client.outcome(1), Outcome::Status(204), "the app's answer");
     }
     assert_eq!(reached(&other), 0);
-    assert_eq!(get(proxy.address("status"), "/readyz").0, 200, "no drain has begun");
+    assert_eq!(
+        get(proxy.address("status"), "/readyz").0,
+        200,
+        "no drain has begun"
+    );
 }

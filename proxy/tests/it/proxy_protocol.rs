@@ -16,19 +16,31 @@ use crate::{
 const REQUEST: &str = "GET /headers HTTP/1.1\r\nhost: a.example\r\n\r\n";
 
 fn yaml(app: u16, listener: &str) -> String {
-    format!("app: {{ port: {app} }}\nlisteners:\n  - name: in\n    address: 127.0.0.1:0\n{listener}")
+    format!(
+        "app: {{ port: {app} }}\nlisteners:\n  - name: in\n    address: 127.0.0.1:0\n{listener}"
+    )
 }
 
 /// A listener behind load balancers with these addresses.
 fn behind(trusted: &str, rest: &str) -> (Proxy, outrigger_loadtest::origin::Origin) {
     let origin = origin();
-    let listener = format!("    clientAddress: {{ trustedCIDRs: [{trusted}], proxyProtocol: true }}\n{rest}");
-    (Proxy::start(&yaml(origin.address().port(), &listener)), origin)
+    let listener =
+        format!("    clientAddress: {{ trustedCIDRs: [{trusted}], proxyProtocol: true }}\n{rest}");
+    (
+        Proxy::start(&yaml(origin.address().port(), &listener)),
+        origin,
+    )
 }
 
 fn v2(command: u8, family: u8, body: &[u8]) -> Vec<u8> {
     let length = u16::try_from(body.len()).unwrap().to_be_bytes();
-    [b"\r\n\r\n\0\r\nQUIT\n", &[command, family][..], &length, body].concat()
+    [
+        b"\r\n\r\n\0\r\nQUIT\n",
+        &[command, family][..],
+        &length,
+        body,
+    ]
+    .concat()
 }
 
 /// What the app gets as X-Forwarded-For.
@@ -37,12 +49,17 @@ fn forwarded_for(wire: &mut Wire) -> String {
     assert_eq!(status(&head), 200, "{head}");
     let echoed: serde_json::Value = serde_json::from_str(&body).unwrap();
     let fields = echoed["headers"].as_array().unwrap();
-    let field = fields.iter().find(|field| field[0] == "x-forwarded-for").unwrap();
+    let field = fields
+        .iter()
+        .find(|field| field[0] == "x-forwarded-for")
+        .unwrap();
     field[1].as_str().unwrap().to_owned()
 }
 
 fn rejected(proxy: &Proxy, reason: &str) -> f64 {
-    proxy.metric(&format!(r#"outrigger_downstream_rejected_total{{reason="{reason}"}}"#))
+    proxy.metric(&format!(
+        r#"outrigger_downstream_rejected_total{{reason="{reason}"}}"#
+    ))
 }
 
 #[test]
@@ -50,9 +67,18 @@ fn the_source_in_the_header_is_the_client() {
     let (proxy, _origin) = behind("127.0.0.0/8", "");
     let v4 = [198, 51, 100, 7, 127, 0, 0, 1, 0x12, 0x34, 1, 187];
     for (header, client) in [
-        (b"PROXY TCP4 192.0.2.1 127.0.0.1 4660 443\r\n".to_vec(), "192.0.2.1"),
-        (b"PROXY TCP6 2001:db8::1 ::1 4660 443\r\n".to_vec(), "2001:db8::1"),
-        (v2(0x21, 0x11, &[&v4[..], b"\x02\0\x01a"].concat()), "198.51.100.7"),
+        (
+            b"PROXY TCP4 192.0.2.1 127.0.0.1 4660 443\r\n".to_vec(),
+            "192.0.2.1",
+        ),
+        (
+            b"PROXY TCP6 2001:db8::1 ::1 4660 443\r\n".to_vec(),
+            "2001:db8::1",
+        ),
+        (
+            v2(0x21, 0x11, &[&v4[..], b"\x02\0\x01a"].concat()),
+            "198.51.100.7",
+        ),
         (b"PROXY UNKNOWN\r\n".to_vec(), "127.0.0.1"),
         (v2(0x20, 0, &[]), "127.0.0.1"),
     ] {
@@ -67,7 +93,10 @@ fn the_source_in_the_header_is_the_client() {
     }
     // Byte by byte, also a header over the first look; not a byte of what follows is lost.
     let long = v2(0x21, 0x11, &[&v4[..], &[0; 2000]].concat());
-    for header in [b"PROXY TCP4 192.0.2.1 127.0.0.1 4660 443\r\n".to_vec(), long] {
+    for header in [
+        b"PROXY TCP4 192.0.2.1 127.0.0.1 4660 443\r\n".to_vec(),
+        long,
+    ] {
         let mut wire = Wire::connect(proxy.address("in"));
         for byte in [&header[..], REQUEST.as_bytes()].concat() {
             wire.send([byte]);
@@ -93,27 +122,34 @@ fn x_forwarded_for_is_believed_only_when_the_source_is_trusted() {
 #[test]
 fn a_connection_without_header_is_closed_and_so_is_one_of_a_stranger() {
     let (proxy, origin) = behind("127.0.0.0/8", "    timeouts: { tlsHandshake: 300ms }\n");
-    for beginning in
-        ["GET / HTTP/1.1\r\nhost: a\r\n\r\n", "PROXY TCP4 192.0.2.1\r\nGET / HTTP/1.1\r\nhost: a\r\n\r\n"]
-    {
+    for beginning in [
+        "GET / HTTP/1.1\r\nhost: a\r\n\r\n",
+        "PROXY TCP4 192.0.2.1\r\nGET / HTTP/1.1\r\nhost: a\r\n\r\n",
+    ] {
         let mut wire = Wire::connect(proxy.address("in"));
         wire.send(beginning);
         assert_eq!(wire.rest(), "");
     }
-    wait_for("the count", || (rejected(&proxy, "proxy_protocol.malformed") == 2.0).then_some(()));
+    wait_for("the count", || {
+        (rejected(&proxy, "proxy_protocol.malformed") == 2.0).then_some(())
+    });
     for beginning in ["", "PROXY TCP4 192.0"] {
         let mut wire = Wire::connect(proxy.address("in"));
         wire.send(beginning);
         assert_eq!(wire.rest(), "");
     }
-    wait_for("the count", || (rejected(&proxy, "proxy_protocol.timeout") == 2.0).then_some(()));
+    wait_for("the count", || {
+        (rejected(&proxy, "proxy_protocol.timeout") == 2.0).then_some(())
+    });
     assert_eq!(origin.hits(), 0);
 
     let (strict, origin) = behind("10.0.0.0/8", "");
     let mut wire = Wire::connect(strict.address("in"));
     let _ = wire.try_send(format!("PROXY TCP4 10.0.0.1 127.0.0.1 1 2\r\n{REQUEST}"));
     assert_eq!(wire.rest(), "");
-    wait_for("the count", || (rejected(&strict, "proxy_protocol.untrusted") == 1.0).then_some(()));
+    wait_for("the count", || {
+        (rejected(&strict, "proxy_protocol.untrusted") == 1.0).then_some(())
+    });
     assert_eq!(origin.hits(), 0);
 }
 
@@ -131,14 +167,21 @@ fn the_limit_for_an_address_counts_the_source() {
         });
         (wire, served)
     };
-    let kept: Vec<_> = ["192.0.2.1", "192.0.2.1", "192.0.2.2", "127.0.0.1", "127.0.0.1", "127.0.0.1"]
-        .iter()
-        .map(|source| {
-            let (wire, served) = open(source);
-            assert!(served, "{source}");
-            wire
-        })
-        .collect();
+    let kept: Vec<_> = [
+        "192.0.2.1",
+        "192.0.2.1",
+        "192.0.2.2",
+        "127.0.0.1",
+        "127.0.0.1",
+        "127.0.0.1",
+    ]
+    .iter()
+    .map(|source| {
+        let (wire, served) = open(source);
+        assert!(served, "{source}");
+        wire
+    })
+    .collect();
     assert!(!open("192.0.2.1").1, "a third one");
     assert_eq!(rejected(&proxy, "limit.connections_per_address"), 1.0);
     drop(kept);
@@ -153,7 +196,11 @@ fn tls_begins_right_behind_the_header() {
     let listener = "    tls: { certFile: tls.crt, keyFile: tls.key }\n    \
                     clientAddress: { trustedCIDRs: [127.0.0.0/8], proxyProtocol: true }\n";
     let file = folder.path().join("outrigger.yaml");
-    std::fs::write(&file, crate::support::with_servers(&yaml(origin.address().port(), listener))).unwrap();
+    std::fs::write(
+        &file,
+        crate::support::with_servers(&yaml(origin.address().port(), listener)),
+    )
+    .unwrap();
     let proxy = Proxy::start_file(folder, &file);
     let connect = |header: &[u8]| {
         use std::io::Write;
@@ -162,13 +209,24 @@ fn tls_begins_right_behind_the_header() {
         socket.write_all(header).unwrap();
         Client::new(&ca).over(socket)
     };
-    let answer = connect(b"PROXY TCP4 192.0.2.1 127.0.0.1 1 2\r\n").unwrap().get("/headers").unwrap();
-    assert!(answer.text().contains(r#"["x-forwarded-for","192.0.2.1"]"#), "{}", answer.text());
+    let answer = connect(b"PROXY TCP4 192.0.2.1 127.0.0.1 1 2\r\n")
+        .unwrap()
+        .get("/headers")
+        .unwrap();
+    assert!(
+        answer.text().contains(r#"["x-forwarded-for","192.0.2.1"]"#),
+        "{}",
+        answer.text()
+    );
     // TLS without header, and a header within TLS.
     assert!(connect(b"").is_err());
-    wait_for("the count", || (rejected(&proxy, "proxy_protocol.malformed") == 1.0).then_some(()));
+    wait_for("the count", || {
+        (rejected(&proxy, "proxy_protocol.malformed") == 1.0).then_some(())
+    });
     let mut within = connect(b"PROXY UNKNOWN\r\n").unwrap();
-    within.send(format!("PROXY TCP4 192.0.2.1 127.0.0.1 1 2\r\n{REQUEST}")).unwrap();
+    within
+        .send(format!("PROXY TCP4 192.0.2.1 127.0.0.1 1 2\r\n{REQUEST}"))
+        .unwrap();
     assert!(within.head().unwrap().starts_with("HTTP/1.1 400"));
 }
 

@@ -20,18 +20,27 @@ fn two_hundred_restarts_of_the_app_under_load_hang_nothing_and_recover_at_once()
         let mut plan = Plan::new(proxy.url("in-0", "/"));
         (plan.protocol, plan.connections, plan.timeout) = (protocol, 4, PATIENCE);
         (plan.rate, plan.duration) = (Some(100.0), Some(Duration::from_secs(600)));
-        plan.expect.statuses = vec![StatusCode::OK, StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE];
+        plan.expect.statuses = vec![
+            StatusCode::OK,
+            StatusCode::BAD_GATEWAY,
+            StatusCode::SERVICE_UNAVAILABLE,
+        ];
         plan.retry_stale = false; // the proxy has no reason to close a connection of its client
         plan
     };
-    let loads = [Protocol::Http1, Protocol::Http2 { streams: 2 }].map(|one| load::start(plan(one)).unwrap());
+    let loads = [Protocol::Http1, Protocol::Http2 { streams: 2 }]
+        .map(|one| load::start(plan(one)).unwrap());
     let mut client = KeepAlive::new(proxy.address("in-0"));
     for _ in 0..ROUNDS {
         block_on(origin.stop());
         let down = client.get("/").status;
         assert!(matches!(down, 502 | 503), "{down}");
         block_on(origin.restart()).unwrap();
-        assert_eq!(client.get("/").status, 200, "the first request after the restart");
+        assert_eq!(
+            client.get("/").status,
+            200,
+            "the first request after the restart"
+        );
     }
     for report in loads.map(stop) {
         assert!(report.is_clean(), "{:#}", report.to_json());
@@ -52,10 +61,14 @@ fn without_its_app_the_proxy_is_not_ready_but_alive_and_started() {
         assert_eq!(ask(path).0, 200, "{path}");
     }
     block_on(origin.stop());
-    let (status, reason) =
-        wait_for("not ready", || Some(ask("/readyz")).filter(|(status, _)| *status != 200));
+    let (status, reason) = wait_for("not ready", || {
+        Some(ask("/readyz")).filter(|(status, _)| *status != 200)
+    });
     assert_eq!(status, 503);
-    assert!(reason.starts_with("app not ready: Connection refused"), "{reason}");
+    assert!(
+        reason.starts_with("app not ready: Connection refused"),
+        "{reason}"
+    );
     assert_eq!((ask("/livez").0, ask("/startupz").0), (200, 200));
     let metrics = ask("/metrics");
     assert_eq!(metrics.0, 200);
@@ -68,7 +81,11 @@ fn the_proxy_starts_before_its_app() {
     let mut origin = origin();
     block_on(origin.stop());
     let proxy = Proxy::in_front_of(&origin);
-    assert_eq!(get(proxy.address("status"), "/startupz").0, 200, "the app starts only after its sidecar");
+    assert_eq!(
+        get(proxy.address("status"), "/startupz").0,
+        200,
+        "the app starts only after its sidecar"
+    );
     assert_eq!(get(proxy.address("in-0"), "/").0, 502);
     block_on(origin.restart()).unwrap();
     assert_eq!(get(proxy.address("in-0"), "/").0, 200);

@@ -36,7 +36,9 @@ fn proxy(app: &Recording, redis: u16, more: &str, limit: &str) -> Proxy {
 const PATIENT: &str = ", timeout: 20s";
 
 fn get(address: SocketAddr, fields: &str) -> String {
-    Wire::connect(address).ask(&format!("GET / HTTP/1.1\r\nhost: a\r\n{fields}\r\n")).0
+    Wire::connect(address)
+        .ask(&format!("GET / HTTP/1.1\r\nhost: a\r\n{fields}\r\n"))
+        .0
 }
 
 fn ask(proxy: &Proxy, fields: &str) -> u16 {
@@ -44,7 +46,9 @@ fn ask(proxy: &Proxy, fields: &str) -> u16 {
 }
 
 fn questions(proxy: &Proxy, result: &str) -> f64 {
-    proxy.metric(&format!(r#"outrigger_redis_questions_total{{result="{result}"}}"#))
+    proxy.metric(&format!(
+        r#"outrigger_redis_questions_total{{result="{result}"}}"#
+    ))
 }
 
 #[test]
@@ -52,11 +56,16 @@ fn two_pods_with_one_redis_keep_one_limit() {
     let Some(redis) = Redis::start() else { return };
     let app = Recording::ok();
     let limit = "requests: 100, per: 1h, key: global";
-    let pods = [proxy(&app, redis.port, PATIENT, limit), proxy(&app, redis.port, PATIENT, limit)];
+    let pods = [
+        proxy(&app, redis.port, PATIENT, limit),
+        proxy(&app, redis.port, PATIENT, limit),
+    ];
     let load = |address: SocketAddr| {
         thread::spawn(move || {
             let mut wire = Wire::connect(address);
-            (0..80).filter(|_| status(&wire.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").0) == 200).count()
+            (0..80)
+                .filter(|_| status(&wire.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").0) == 200)
+                .count()
         })
     };
     let loads = [&pods[0], &pods[1], &pods[0], &pods[1]].map(|pod| load(pod.inbound()));
@@ -69,8 +78,18 @@ fn two_pods_with_one_redis_keep_one_limit() {
     assert!((1..=36).contains(&seconds), "{head}");
     let line = pods[0].logged(|line| line["status"] == 429);
     assert_eq!(
-        (&line["flag"], &line["reason"], &line["rule"], &line["upstream"]),
-        (&json!("RL"), &json!("rate_limit.exceeded"), &json!("a"), &Value::Null)
+        (
+            &line["flag"],
+            &line["reason"],
+            &line["rule"],
+            &line["upstream"]
+        ),
+        (
+            &json!("RL"),
+            &json!("rate_limit.exceeded"),
+            &json!("a"),
+            &Value::Null
+        )
     );
 }
 
@@ -78,14 +97,34 @@ fn two_pods_with_one_redis_keep_one_limit() {
 fn each_key_has_a_bucket_that_says_nothing_of_it_and_goes_when_it_is_full() {
     let Some(redis) = Redis::start() else { return };
     let app = Recording::ok();
-    let pod = proxy(&app, redis.port, PATIENT, "requests: 1, per: 1h, key: { header: x-tenant }");
+    let pod = proxy(
+        &app,
+        redis.port,
+        PATIENT,
+        "requests: 1, per: 1h, key: { header: x-tenant }",
+    );
     let (a, b) = ("x-tenant: acme\r\n", "x-tenant: other\r\n");
-    assert_eq!([a, b, a, "", b, ""].map(|fields| ask(&pod, fields)), [200, 200, 429, 200, 429, 429]);
+    assert_eq!(
+        [a, b, a, "", b, ""].map(|fields| ask(&pod, fields)),
+        [200, 200, 429, 200, 429, 429]
+    );
     let keys = redis.command("KEYS *");
-    assert_eq!(keys.matches("outrigger:a:1/3600000/1:").count(), 3, "{keys}");
+    assert_eq!(
+        keys.matches("outrigger:a:1/3600000/1:").count(),
+        3,
+        "{keys}"
+    );
     assert!(!keys.contains("acme"), "{keys}");
-    let key = keys.lines().find(|line| line.starts_with("outrigger:")).unwrap();
-    let left: u64 = redis.command(&format!("PTTL {key}")).trim().trim_start_matches(':').parse().unwrap();
+    let key = keys
+        .lines()
+        .find(|line| line.starts_with("outrigger:"))
+        .unwrap();
+    let left: u64 = redis
+        .command(&format!("PTTL {key}"))
+        .trim()
+        .trim_start_matches(':')
+        .parse()
+        .unwrap();
     assert!((1..=3_600_001).contains(&left), "{left}");
 }
 
@@ -93,7 +132,12 @@ fn each_key_has_a_bucket_that_says_nothing_of_it_and_goes_when_it_is_full() {
 fn tokens_come_back_from_redis() {
     let Some(redis) = Redis::start() else { return };
     let app = Recording::ok();
-    let pod = proxy(&app, redis.port, PATIENT, "requests: 3, per: 1s, key: clientIP");
+    let pod = proxy(
+        &app,
+        redis.port,
+        PATIENT,
+        "requests: 3, per: 1s, key: clientIP",
+    );
     wait_for("a refusal", || (ask(&pod, "") == 429).then_some(()));
     wait_for("a token", || (ask(&pod, "") == 200).then_some(()));
 }
@@ -110,9 +154,16 @@ fn databases_and_scripts_that_redis_has_forgotten() {
     );
     let pod = Proxy::start(&yaml);
     assert_eq!(ask(&pod, ""), 200);
-    assert_eq!(redis.command("DBSIZE").trim(), ":0", "not in the first database");
+    assert_eq!(
+        redis.command("DBSIZE").trim(),
+        ":0",
+        "not in the first database"
+    );
     assert!(redis.command("SCRIPT FLUSH").starts_with("+OK"));
-    assert_eq!([ask(&pod, ""), ask(&pod, ""), ask(&pod, "")], [200, 200, 429]);
+    assert_eq!(
+        [ask(&pod, ""), ask(&pod, ""), ask(&pod, "")],
+        [200, 200, 429]
+    );
     // A connection that redis closes is no failure: what is asked next goes over another.
     assert!(redis.command("CLIENT KILL TYPE normal").starts_with(':'));
     assert_eq!(ask(&pod, ""), 429);
@@ -126,7 +177,10 @@ fn a_report_lets_through_and_never_denies() {
     let limit = "requests: 1, per: 1h, key: global, mode: report";
     let pod = proxy(&app, redis.port, ", timeout: 20s, onError: deny", limit);
     assert_eq!([ask(&pod, ""), ask(&pod, "")], [200, 200]);
-    assert_eq!(pod.metric(r#"outrigger_would_deny_total{route="app",reason="rate_limit.exceeded"}"#), 1.0);
+    assert_eq!(
+        pod.metric(r#"outrigger_would_deny_total{route="app",reason="rate_limit.exceeded"}"#),
+        1.0
+    );
     drop(redis);
     assert_eq!(ask(&pod, ""), 200);
 }
@@ -136,7 +190,12 @@ fn a_report_lets_through_and_never_denies() {
 fn no_request_fails_while_redis_is_gone_and_the_limit_is_kept_again_when_it_is_back() {
     let Some(redis) = Redis::start() else { return };
     let app = Recording::ok();
-    let pod = proxy(&app, redis.port, ", timeout: 500ms", "requests: 1, per: 1h, key: { header: x-tenant }");
+    let pod = proxy(
+        &app,
+        redis.port,
+        ", timeout: 500ms",
+        "requests: 1, per: 1h, key: { header: x-tenant }",
+    );
     let stop = Arc::new(AtomicBool::new(false));
     let loads: Vec<_> = (0..2)
         .map(|number| {
@@ -154,14 +213,24 @@ fn no_request_fails_while_redis_is_gone_and_the_limit_is_kept_again_when_it_is_b
             })
         })
         .collect();
-    wait_for("answers of redis", || (questions(&pod, "ok") > 20.0).then_some(()));
+    wait_for("answers of redis", || {
+        (questions(&pod, "ok") > 20.0).then_some(())
+    });
     let port = redis.port;
     drop(redis);
-    wait_for("an outage", || (questions(&pod, "unavailable") > 20.0).then_some(()));
-    let Some(_redis) = Redis::start_on(port) else { return };
+    wait_for("an outage", || {
+        (questions(&pod, "unavailable") > 20.0).then_some(())
+    });
+    let Some(_redis) = Redis::start_on(port) else {
+        return;
+    };
     let before = questions(&pod, "ok");
-    wait_for("answers again", || (questions(&pod, "ok") > before + 20.0).then_some(()));
-    wait_for("the limit", || (ask(&pod, "x-tenant: twice\r\n") == 429).then_some(()));
+    wait_for("answers again", || {
+        (questions(&pod, "ok") > before + 20.0).then_some(())
+    });
+    wait_for("the limit", || {
+        (ask(&pod, "x-tenant: twice\r\n") == 429).then_some(())
+    });
     stop.store(true, Relaxed);
     for load in loads {
         let (asked, failed) = load.join().unwrap();
@@ -179,13 +248,24 @@ fn no_request_fails_while_redis_is_gone_and_the_limit_is_kept_again_when_it_is_b
 #[test]
 fn on_error_deny_is_a_503_that_a_peer_may_try_elsewhere() {
     let app = Recording::ok();
-    let pod =
-        proxy(&app, free_port(), ", timeout: 500ms, onError: deny", "requests: 9, per: 1h, key: global");
+    let pod = proxy(
+        &app,
+        free_port(),
+        ", timeout: 500ms, onError: deny",
+        "requests: 9, per: 1h, key: global",
+    );
     let head = get(pod.inbound(), "");
-    assert_eq!((status(&head), header(&head, "retry-after")), (503, Some("1")), "{head}");
+    assert_eq!(
+        (status(&head), header(&head, "retry-after")),
+        (503, Some("1")),
+        "{head}"
+    );
     assert_eq!(header(&head, "x-outrigger-overloaded"), None);
     let line = pod.logged(|line| line["status"] == 503);
-    assert_eq!((&line["flag"], &line["reason"]), (&json!("RL"), &json!("rate_limit.unavailable")));
+    assert_eq!(
+        (&line["flag"], &line["reason"]),
+        (&json!("RL"), &json!("rate_limit.unavailable"))
+    );
     assert_eq!(app.messages().len(), 0);
 }
 
@@ -204,13 +284,27 @@ fn a_server_that_is_none_is_no_answer() {
         App::answering("$5\r\nab\r\n"),
         App::start(|_, _| {}),
     ];
-    let ports = servers.iter().map(App::port).chain([silent.local_addr().unwrap().port(), free_port()]);
+    let ports = servers
+        .iter()
+        .map(App::port)
+        .chain([silent.local_addr().unwrap().port(), free_port()]);
     for port in ports {
-        let pod = proxy(&app, port, ", timeout: 100ms", "requests: 1, per: 1h, key: global");
-        assert_eq!([ask(&pod, ""), ask(&pod, ""), ask(&pod, "")], [200; 3], "port {port}");
+        let pod = proxy(
+            &app,
+            port,
+            ", timeout: 100ms",
+            "requests: 1, per: 1h, key: global",
+        );
+        assert_eq!(
+            [ask(&pod, ""), ask(&pod, ""), ask(&pod, "")],
+            [200; 3],
+            "port {port}"
+        );
         assert_eq!(questions(&pod, "ok"), 0.0);
-        let ended: f64 =
-            ["failed", "timeout", "unavailable"].map(|result| questions(&pod, result)).iter().sum();
+        let ended: f64 = ["failed", "timeout", "unavailable"]
+            .map(|result| questions(&pod, result))
+            .iter()
+            .sum();
         assert_eq!(ended, 3.0);
     }
 }
@@ -220,7 +314,12 @@ fn a_server_that_is_none_is_no_answer() {
 fn a_server_that_hangs_is_given_up_and_found_again() {
     let Some(redis) = Redis::start() else { return };
     let app = Recording::ok();
-    let pod = proxy(&app, redis.port, ", timeout: 50ms", "requests: 1, per: 1h, key: { header: x-tenant }");
+    let pod = proxy(
+        &app,
+        redis.port,
+        ", timeout: 50ms",
+        "requests: 1, per: 1h, key: { header: x-tenant }",
+    );
     wait_for("an answer of redis", || {
         ask(&pod, "");
         (questions(&pod, "ok") > 0.0).then_some(())
@@ -254,20 +353,44 @@ fn limited_by(app: &Recording, folder: tempfile::TempDir, redis: &str) -> Proxy 
 
 #[test]
 fn a_password_is_told_and_read_again_when_its_file_changes() {
-    let Some(redis) = Redis::with_password("hunter2 first") else { return };
+    let Some(redis) = Redis::with_password("hunter2 first") else {
+        return;
+    };
     let (app, folder) = (Recording::ok(), tempfile::tempdir().unwrap());
     std::fs::write(folder.path().join("password"), "hunter2 first\n").unwrap();
-    let url = format!("url: \"redis://localhost:{}/3\", password: {{ file: password }}", redis.port);
+    let url = format!(
+        "url: \"redis://localhost:{}/3\", password: {{ file: password }}",
+        redis.port
+    );
     let proxy = limited_by(&app, folder, &url);
-    assert_eq!([ask(&proxy, "x-tenant: a\r\n"), ask(&proxy, "x-tenant: a\r\n")], [200, 429]);
+    assert_eq!(
+        [
+            ask(&proxy, "x-tenant: a\r\n"),
+            ask(&proxy, "x-tenant: a\r\n")
+        ],
+        [200, 429]
+    );
     // Another password, and connections with the old one are closed.
     let change = "AUTH \"hunter2 first\"\r\nCONFIG SET requirepass hunter2-second\r\nCLIENT KILL TYPE normal SKIPME yes";
-    assert!(redis.command(change).starts_with("+OK"), "redis takes the change");
-    wait_for("a refusal", || (ask(&proxy, "x-tenant: b\r\n") == 503).then_some(()));
-    wait_for("the reason", || proxy.stderr().contains("WRONGPASS").then_some(()));
+    assert!(
+        redis.command(change).starts_with("+OK"),
+        "redis takes the change"
+    );
+    wait_for("a refusal", || {
+        (ask(&proxy, "x-tenant: b\r\n") == 503).then_some(())
+    });
+    wait_for("the reason", || {
+        proxy.stderr().contains("WRONGPASS").then_some(())
+    });
     std::fs::write(proxy.folder().join("password"), "hunter2-second\n").unwrap();
-    wait_for("the new password", || (ask(&proxy, "x-tenant: c\r\n") == 200).then_some(()));
-    for told in [proxy.stderr(), proxy.admin("GET", "/config").1, proxy.metrics()] {
+    wait_for("the new password", || {
+        (ask(&proxy, "x-tenant: c\r\n") == 200).then_some(())
+    });
+    for told in [
+        proxy.stderr(),
+        proxy.admin("GET", "/config").1,
+        proxy.metrics(),
+    ] {
         assert!(!told.contains("hunter2"), "{told}");
     }
 }
@@ -275,7 +398,11 @@ fn a_password_is_told_and_read_again_when_its_file_changes() {
 #[test]
 fn a_user_of_redis_is_told_with_the_password() {
     let Some(redis) = Redis::start() else { return };
-    assert!(redis.command("ACL SETUSER limits on >word ~* +@all").starts_with("+OK"));
+    assert!(
+        redis
+            .command("ACL SETUSER limits on >word ~* +@all")
+            .starts_with("+OK")
+    );
     assert!(redis.command("ACL SETUSER default off").starts_with("+OK"));
     for (name, expected) in [("limits", 200), ("nobody", 503)] {
         let (app, folder) = (Recording::ok(), tempfile::tempdir().unwrap());
@@ -284,7 +411,11 @@ fn a_user_of_redis_is_told_with_the_password() {
             "url: \"redis://127.0.0.1:{}\", username: {name}, password: {{ file: password }}",
             redis.port
         );
-        assert_eq!(ask(&limited_by(&app, folder, &keys), ""), expected, "{name}");
+        assert_eq!(
+            ask(&limited_by(&app, folder, &keys), ""),
+            expected,
+            "{name}"
+        );
     }
 }
 
@@ -292,17 +423,28 @@ fn a_user_of_redis_is_told_with_the_password() {
 fn over_tls_redis_is_verified() {
     let (ca, other) = (Ca::new("redis"), Ca::new("other"));
     let servers = tempfile::tempdir().unwrap();
-    ca.sign(Wanted::server(&["localhost"])).write(servers.path(), "tls");
+    ca.sign(Wanted::server(&["localhost"]))
+        .write(servers.path(), "tls");
     std::fs::write(servers.path().join("ca.crt"), ca.pem()).unwrap();
-    let Some(redis) = Redis::over_tls(servers.path()) else { return };
+    let Some(redis) = Redis::over_tls(servers.path()) else {
+        return;
+    };
     for (authority, expected) in [(&ca, [200, 429]), (&other, [503, 503])] {
         let (app, folder) = (Recording::ok(), tempfile::tempdir().unwrap());
         std::fs::write(folder.path().join("ca.crt"), authority.pem()).unwrap();
-        let url = format!("url: \"rediss://localhost:{}\", tls: {{ caFiles: [ca.crt] }}", redis.port);
+        let url = format!(
+            "url: \"rediss://localhost:{}\", tls: {{ caFiles: [ca.crt] }}",
+            redis.port
+        );
         let proxy = limited_by(&app, folder, &url);
         assert_eq!([ask(&proxy, ""), ask(&proxy, "")], expected);
         if expected == [503, 503] {
-            wait_for("the reason", || proxy.stderr().contains("TLS failed: unknown_ca").then_some(()));
+            wait_for("the reason", || {
+                proxy
+                    .stderr()
+                    .contains("TLS failed: unknown_ca")
+                    .then_some(())
+            });
         }
     }
 }

@@ -47,7 +47,11 @@ fn a_thousand_reloads_under_load_fail_no_request_and_keep_memory_flat() {
     let proxy = Proxy::start_file(folder, &file);
     let loads = [
         steady(proxy.url("in", "/bytes/100"), Protocol::Http1, 100.0),
-        steady(proxy.url("in", "/bytes/100"), Protocol::Http2 { streams: 2 }, 100.0),
+        steady(
+            proxy.url("in", "/bytes/100"),
+            Protocol::Http2 { streams: 2 },
+            100.0,
+        ),
     ];
     let mut client = KeepAlive::new(proxy.address("in"));
     let failures = || proxy.metric(r#"outrigger_config_reloads_total{result="failed"}"#);
@@ -65,19 +69,26 @@ fn a_thousand_reloads_under_load_fail_no_request_and_keep_memory_flat() {
             _ => swap_config_map(proxy.folder(), round, &text(round)),
         }
         let wanted = format!("round {round}");
-        wait_for("a reload", || (client.get("/said").body == wanted).then_some(()));
+        wait_for("a reload", || {
+            (client.get("/said").body == wanted).then_some(())
+        });
         if round < 100 {
             early = proxy.rss_kib();
         }
     }
-    wait_for("the metric", || (proxy.metric("outrigger_config_last_reload_successful") == 1.0).then_some(()));
+    wait_for("the metric", || {
+        (proxy.metric("outrigger_config_last_reload_successful") == 1.0).then_some(())
+    });
     let late = proxy.rss_kib();
     for report in loads.map(stop) {
         assert!(report.is_clean(), "{:#}", report.to_json());
     }
     assert!(late < early + 6 * 1024, "{early} KiB became {late} KiB");
     let connections = origin.stats().connections;
-    assert!(connections < 40, "{connections} connections to an app that never changed");
+    assert!(
+        connections < 40,
+        "{connections} connections to an app that never changed"
+    );
     assert_eq!(proxy.metric("outrigger_panics_total"), 0.0);
 }
 
@@ -88,12 +99,22 @@ fn a_bad_file_keeps_the_old_one_and_says_where_in_log_metric_and_admin() {
     let proxy = Proxy::start(&saying(app, "old", QUICK));
     proxy.write_config("app: { port: 8080 }\nroutes: [{ nam: x }]\n");
     let place = "outrigger.yaml:2:12";
-    wait_for("the refusal", || proxy.stderr().contains(place).then_some(()));
+    wait_for("the refusal", || {
+        proxy.stderr().contains(place).then_some(())
+    });
     proxy.wait_stderr("did you mean `name`?");
-    wait_for("the metric", || (proxy.metric("outrigger_config_last_reload_successful") == 0.0).then_some(()));
+    wait_for("the metric", || {
+        (proxy.metric("outrigger_config_last_reload_successful") == 0.0).then_some(())
+    });
     let status = proxy.status();
     assert_eq!(status["config"]["lastReloadSuccessful"], false);
-    assert!(status["config"]["lastError"].as_str().unwrap().contains(place), "{status}");
+    assert!(
+        status["config"]["lastError"]
+            .as_str()
+            .unwrap()
+            .contains(place),
+        "{status}"
+    );
     assert!(says(&proxy, "old"));
     assert_eq!(get(proxy.address("status"), "/readyz").0, 200);
     for (broken, told) in [
@@ -105,27 +126,40 @@ fn a_bad_file_keeps_the_old_one_and_says_where_in_log_metric_and_admin() {
         proxy.write_config_as_is(broken);
         wait_for(told, || {
             let error = proxy.status()["config"]["lastError"].clone();
-            error.as_str().is_some_and(|error| error.contains(told)).then_some(())
+            error
+                .as_str()
+                .is_some_and(|error| error.contains(told))
+                .then_some(())
         });
         assert!(says(&proxy, "old"), "{told}");
     }
     proxy.write_config(&saying(app, "new", QUICK));
     wait_says(&proxy, "new");
-    wait_for("the metric", || (proxy.metric("outrigger_config_last_reload_successful") == 1.0).then_some(()));
-    assert_eq!(proxy.status()["config"]["lastError"], serde_json::Value::Null);
+    wait_for("the metric", || {
+        (proxy.metric("outrigger_config_last_reload_successful") == 1.0).then_some(())
+    });
+    assert_eq!(
+        proxy.status()["config"]["lastError"],
+        serde_json::Value::Null
+    );
 }
 
 #[test]
 fn a_reload_can_be_asked_for_by_sighup_and_by_admin() {
     let origin = origin();
     let app = origin.address().port();
-    let (proxy, control) =
-        (Proxy::start(&saying(app, "one", ASKED)), Proxy::start(&saying(app, "one", QUICK)));
+    let (proxy, control) = (
+        Proxy::start(&saying(app, "one", ASKED)),
+        Proxy::start(&saying(app, "one", QUICK)),
+    );
     for one in [&proxy, &control] {
         one.write_config(&saying(app, "two", ASKED));
     }
     wait_says(&control, "two");
-    assert!(says(&proxy, "one"), "neither watched nor polled, and yet reloaded");
+    assert!(
+        says(&proxy, "one"),
+        "neither watched nor polled, and yet reloaded"
+    );
     assert_eq!(proxy.generation(), 1);
     proxy.signal("HUP");
     wait_says(&proxy, "two");
@@ -136,7 +170,10 @@ fn a_reload_can_be_asked_for_by_sighup_and_by_admin() {
     proxy.write_config("app: { port: 8080 }\nlisteners: [{ prot: 1 }]\n");
     let (status, text) = proxy.admin("POST", "/reload");
     assert_eq!(status, 422, "{text}");
-    assert!(text.contains("outrigger.yaml:2:15") && text.contains("listeners: [{ prot: 1 }]"), "{text}");
+    assert!(
+        text.contains("outrigger.yaml:2:15") && text.contains("listeners: [{ prot: 1 }]"),
+        "{text}"
+    );
     assert!(says(&proxy, "three"));
     assert_eq!(proxy.generation(), 3);
     std::fs::remove_file(proxy.config_file()).unwrap();
@@ -179,7 +216,11 @@ fn polling_alone_notices_a_change() {
     proxy.write_config(&saying(app, "two", rest));
     wait_says(&proxy, "two");
     // And back to watching, by the reload itself.
-    proxy.write_config(&saying(app, "three", "reload: { debounce: 5ms, poll: 0s }\n"));
+    proxy.write_config(&saying(
+        app,
+        "three",
+        "reload: { debounce: 5ms, poll: 0s }\n",
+    ));
     wait_says(&proxy, "three");
     proxy.write_config(&saying(app, "four", QUICK));
     wait_says(&proxy, "four");
@@ -200,8 +241,12 @@ fn a_file_that_the_configuration_names_is_watched_even_when_it_was_refused_for_i
     let proxy = Proxy::start(&saying(app, "one", rest));
     let tls = ", { name: tls, port: 0, tls: { bundleFile: certs/bundle.pem } }]";
     proxy.write_config(&saying(app, "two", rest).replacen(']', tls, 1));
-    wait_for("the refusal", || proxy.stderr().contains("certs/bundle.pem").then_some(()));
-    wait_for("the metric", || (proxy.metric("outrigger_config_last_reload_successful") == 0.0).then_some(()));
+    wait_for("the refusal", || {
+        proxy.stderr().contains("certs/bundle.pem").then_some(())
+    });
+    wait_for("the metric", || {
+        (proxy.metric("outrigger_config_last_reload_successful") == 0.0).then_some(())
+    });
     assert!(says(&proxy, "one"));
 
     let certs = proxy.folder().join("certs");
@@ -212,7 +257,9 @@ fn a_file_that_the_configuration_names_is_watched_even_when_it_was_refused_for_i
     let before = generation();
     std::fs::write(certs.join("new"), bundle()).unwrap();
     std::fs::rename(certs.join("new"), certs.join("bundle.pem")).unwrap();
-    wait_for("the new certificate", || (generation() > before).then_some(()));
+    wait_for("the new certificate", || {
+        (generation() > before).then_some(())
+    });
 
     let before = generation();
     std::fs::remove_file(certs.join("bundle.pem")).unwrap();
@@ -244,7 +291,10 @@ fn a_change_during_a_drain_is_not_forgotten() {
 fn listeners_come_and_go_and_port_0_keeps_its_port() {
     let origin = origin();
     let yaml = |listeners: &str| {
-        format!("app: {{ port: {} }}\nlisteners: [{listeners}]\n{ASKED}", origin.address().port())
+        format!(
+            "app: {{ port: {} }}\nlisteners: [{listeners}]\n{ASKED}",
+            origin.address().port()
+        )
     };
     let proxy = Proxy::start(&yaml("{ name: a, port: 0 }"));
     let a = proxy.address("a");
@@ -255,14 +305,18 @@ fn listeners_come_and_go_and_port_0_keeps_its_port() {
     assert_eq!((get(a, "/").0, get(b, "/").0), (200, 200));
     proxy.wait_stderr(&format!("name=b address=[::]:{}", b.port()));
     // Limits of a listener that stays apply at once, without a new socket.
-    proxy.reload_with(&yaml("{ name: a, port: 0, limits: { targetBytes: 64B } }, { name: b, port: 0 }"));
+    proxy.reload_with(&yaml(
+        "{ name: a, port: 0, limits: { targetBytes: 64B } }, { name: b, port: 0 }",
+    ));
     assert_eq!(get(a, &"/x".repeat(40)).0, 414);
     let mut kept = KeepAlive::new(b);
     assert_eq!(kept.get("/").status, 200);
     proxy.reload_with(&yaml("{ name: a, port: 0 }"));
     assert!(kept.closes(), "an idle connection of a removed listener");
     assert_eq!(proxy.address_now("b"), None);
-    wait_for("the socket to close", || TcpStream::connect(b).is_err().then_some(()));
+    wait_for("the socket to close", || {
+        TcpStream::connect(b).is_err().then_some(())
+    });
     assert_eq!(get(a, "/").0, 200);
 }
 
@@ -285,7 +339,9 @@ fn a_renamed_listener_keeps_its_socket_and_loses_no_connection() {
         let before = load.progress().ended;
         proxy.reload_with(&yaml(name, ""));
         assert_eq!(proxy.address_now(name), Some(address));
-        wait_for("load", || (load.progress().ended > before + 3).then_some(()));
+        wait_for("load", || {
+            (load.progress().ended > before + 3).then_some(())
+        });
     }
     let report = stop(load);
     assert!(report.is_clean(), "{:#}", report.to_json());
@@ -317,7 +373,10 @@ fn a_new_listener_whose_port_is_taken_refuses_the_whole_reload() {
     assert_eq!(status, 422);
     assert!(text.contains(&format!("127.0.0.1:{port} (bad)")), "{text}");
     assert!(says(&proxy, "old"));
-    assert!(TcpStream::connect(("127.0.0.1", free)).is_err(), "half of the reload was applied");
+    assert!(
+        TcpStream::connect(("127.0.0.1", free)).is_err(),
+        "half of the reload was applied"
+    );
     assert_eq!(proxy.metric("outrigger_config_last_reload_successful"), 0.0);
     drop(taken);
     proxy.reload();
@@ -345,10 +404,16 @@ fn requests_and_tunnels_in_flight_finish_on_their_own_snapshot() {
     assert_eq!(get(address, "/").0, 418);
     socket.echo("after");
     // And without their listener.
-    proxy.reload_with(&format!("app: {{ port: {app} }}\nlisteners: [{{ name: other, port: 0 }}]\n{ASKED}"));
+    proxy.reload_with(&format!(
+        "app: {{ port: {app} }}\nlisteners: [{{ name: other, port: 0 }}]\n{ASKED}"
+    ));
     socket.echo("still");
     let answer = drip.answer();
-    assert_eq!((answer.status, answer.body.lines().count()), (200, 10), "{answer:?}");
+    assert_eq!(
+        (answer.status, answer.body.lines().count()),
+        (200, 10),
+        "{answer:?}"
+    );
     socket.echo("last");
 }
 
@@ -370,9 +435,15 @@ fn pools_of_unchanged_upstreams_are_kept_and_changed_ones_retired() {
         proxy.reload_with(&yaml(round, "60s"));
     }
     assert_eq!(client.get("/").status, 200);
-    assert_eq!(origin.stats().connections, 1, "an unchanged upstream keeps its pool");
+    assert_eq!(
+        origin.stats().connections,
+        1,
+        "an unchanged upstream keeps its pool"
+    );
     proxy.reload_with(&yaml("d", "50s"));
-    wait_for("the old pool to close", || (origin.stats().open_connections == 0).then_some(()));
+    wait_for("the old pool to close", || {
+        (origin.stats().open_connections == 0).then_some(())
+    });
     assert_eq!(client.get("/").status, 200);
     assert_eq!(origin.stats().connections, 2);
 }
@@ -381,8 +452,9 @@ fn pools_of_unchanged_upstreams_are_kept_and_changed_ones_retired() {
 fn keys_that_need_a_restart_are_told_as_pending_until_they_are_taken_back() {
     let origin = origin();
     let app = origin.address().port();
-    let yaml =
-        |rest: &str| format!("app: {{ port: {app} }}\nlisteners: [{{ name: in, port: 0 }}]\n{ASKED}{rest}");
+    let yaml = |rest: &str| {
+        format!("app: {{ port: {app} }}\nlisteners: [{{ name: in, port: 0 }}]\n{ASKED}{rest}")
+    };
     let proxy = Proxy::start(&yaml("workers: 1\n"));
     let pending = || proxy.status()["config"]["pendingRestart"].clone();
     assert_eq!(pending(), serde_json::json!([]));

@@ -13,7 +13,9 @@ use crate::support::{
 };
 
 fn with_routes(port: u16, routes: &str) -> Proxy {
-    Proxy::start(&format!("app: {{ port: {port} }}\nlisteners: [{{ port: 0 }}]\nroutes:\n{routes}"))
+    Proxy::start(&format!(
+        "app: {{ port: {port} }}\nlisteners: [{{ port: 0 }}]\nroutes:\n{routes}"
+    ))
 }
 
 /// Routes that answer by themselves with their own name.
@@ -27,15 +29,36 @@ fn the_most_specific_match_wins_over_real_sockets() {
         ("prefix", "matches: [{ path: /api }]"),
         ("longer", "matches: [{ path: /api/v2 }]"),
         ("exact", "matches: [{ path: { exact: /api/v2/x } }]"),
-        ("template", "matches: [{ path: { template: \"/users/{id}/orders\" } }]"),
-        ("regex", "matches: [{ path: { regex: \"/users/[0-9]+/.*\" } }]"),
-        ("header", "matches: [{ path: /api, headers: { x-env: prod } }]"),
-        ("query", "matches: [{ path: /api, queryParams: { v: \"2\" } }]"),
+        (
+            "template",
+            "matches: [{ path: { template: \"/users/{id}/orders\" } }]",
+        ),
+        (
+            "regex",
+            "matches: [{ path: { regex: \"/users/[0-9]+/.*\" } }]",
+        ),
+        (
+            "header",
+            "matches: [{ path: /api, headers: { x-env: prod } }]",
+        ),
+        (
+            "query",
+            "matches: [{ path: /api, queryParams: { v: \"2\" } }]",
+        ),
         ("method", "matches: [{ path: /api, method: PUT }]"),
         ("host", "hostnames: [b.example], matches: [{ path: /api }]"),
-        ("wild", "hostnames: [\"*.example\"], matches: [{ path: /wild }]"),
-        ("present", "matches: [{ path: /present, headers: { x-any: { present: true } } }]"),
-        ("pattern", "matches: [{ path: /pattern, queryParams: { n: { regex: \"[0-9]+\" } } }]"),
+        (
+            "wild",
+            "hostnames: [\"*.example\"], matches: [{ path: /wild }]",
+        ),
+        (
+            "present",
+            "matches: [{ path: /present, headers: { x-any: { present: true } } }]",
+        ),
+        (
+            "pattern",
+            "matches: [{ path: /pattern, queryParams: { n: { regex: \"[0-9]+\" } } }]",
+        ),
     ];
     let proxy = with_routes(1, &routes.map(|(name, rest)| named(name, rest)).concat());
     let mut wire = Wire::connect(proxy.inbound());
@@ -62,9 +85,17 @@ fn the_most_specific_match_wins_over_real_sockets() {
         ("GET /pattern?n=12", "", "pattern"),
         ("GET /pattern?n=1x", "", "404"),
     ] {
-        let host = if fields.contains("host:") { "" } else { "host: a.test\r\n" };
+        let host = if fields.contains("host:") {
+            ""
+        } else {
+            "host: a.test\r\n"
+        };
         let (head, body) = wire.ask(&format!("{line} HTTP/1.1\r\n{host}{fields}\r\n"));
-        let got = if status(&head) == 200 { body } else { status(&head).to_string() };
+        let got = if status(&head) == 200 {
+            body
+        } else {
+            status(&head).to_string()
+        };
         assert_eq!(got, expected, "{line} {fields}");
     }
     assert_eq!(proxy.logged(|line| line["path"] == "/apix")["flag"], "NR");
@@ -76,8 +107,12 @@ async fn weights_share_requests_out() {
     for _ in 0..3 {
         origins.push(Origin::start().await.unwrap());
     }
-    let upstream =
-        |n: usize| format!("  u{n}: {{ endpoints: [{{ url: \"http://{}\" }}] }}\n", origins[n].address());
+    let upstream = |n: usize| {
+        format!(
+            "  u{n}: {{ endpoints: [{{ url: \"http://{}\" }}] }}\n",
+            origins[n].address()
+        )
+    };
     let proxy = Proxy::start(&format!(
         "listeners: [{{ port: 0 }}]\nupstreams:\n{}{}{}routes:\n- {{ name: a, backendRefs: \
          [{{ name: u0, weight: 80 }}, {{ name: u1, weight: 20 }}, {{ name: u2, weight: 0 }}] }}\n",
@@ -90,7 +125,10 @@ async fn weights_share_requests_out() {
         assert_eq!(client.get("/").await.status, 200);
     }
     let hits: Vec<u64> = origins.iter().map(Origin::hits).collect();
-    assert!((340..=460).contains(&hits[0]) && hits[0] + hits[1] == 500 && hits[2] == 0, "{hits:?}");
+    assert!(
+        (340..=460).contains(&hits[0]) && hits[0] + hits[1] == 500 && hits[2] == 0,
+        "{hits:?}"
+    );
 }
 
 #[test]
@@ -109,7 +147,11 @@ fn redirects_take_what_is_absent_from_the_request() {
         "{head}"
     );
     let (head, _) = wire.ask("GET /b?q HTTP/1.1\r\nhost: a.test:8080\r\n\r\n");
-    assert_eq!((status(&head), header(&head, "location")), (302, Some("http://a.test:8443/b?q")), "{head}");
+    assert_eq!(
+        (status(&head), header(&head, "location")),
+        (302, Some("http://a.test:8443/b?q")),
+        "{head}"
+    );
 }
 
 #[test]
@@ -125,7 +167,10 @@ fn fixed_answers_have_their_status_and_text() {
     assert!(header(&head, "content-type").is_some_and(|kind| kind.starts_with("text/plain")));
     wire.send("HEAD /old HTTP/1.1\r\nhost: a\r\n\r\n");
     let head = wire.head();
-    assert_eq!((status(&head), header(&head, "content-length")), (410, Some("4")));
+    assert_eq!(
+        (status(&head), header(&head, "content-length")),
+        (410, Some("4"))
+    );
     wire.send("GET /none HTTP/1.1\r\nhost: a\r\n\r\n");
     assert_eq!(status(&wire.head()), 204);
     assert_eq!(wire.ask("GET /old HTTP/1.1\r\nhost: a\r\n\r\n").1, "gone");
@@ -135,18 +180,27 @@ fn fixed_answers_have_their_status_and_text() {
 #[test]
 fn a_route_is_chosen_by_what_the_app_will_see_of_the_proxys_own_fields() {
     let when = |name: &str, field: &str, value: &str| {
-        named(name, &format!("matches: [{{ headers: {{ {field}: {value} }} }}]"))
+        named(
+            name,
+            &format!("matches: [{{ headers: {{ {field}: {value} }} }}]"),
+        )
     };
     let routes = [
         when("proto", "x-forwarded-proto", "https"),
         when("host", "x-forwarded-host", "shop.example"),
-        when("for", "x-forwarded-for", "{ regex: \"192[.]0[.]2[.]1, .*\" }"),
+        when(
+            "for",
+            "x-forwarded-for",
+            "{ regex: \"192[.]0[.]2[.]1, .*\" }",
+        ),
         when("id", "x-request-id", "chosen"),
         when("any", "x-forwarded-for", "{ present: true }"),
     ]
     .concat();
     let start = |more: &str| {
-        Proxy::start(&format!("app: {{ port: 1 }}\nlisteners: [{{ port: 0{more} }}]\nroutes:\n{routes}"))
+        Proxy::start(&format!(
+            "app: {{ port: 1 }}\nlisteners: [{{ port: 0{more} }}]\nroutes:\n{routes}"
+        ))
     };
     let trusting = start(", clientAddress: { trustedCIDRs: [127.0.0.0/8] }");
     let distrusting = start("");
@@ -162,7 +216,11 @@ fn a_route_is_chosen_by_what_the_app_will_see_of_the_proxys_own_fields() {
     ] {
         for (proxy, expected) in [(&trusting, trusted), (&distrusting, stranger)] {
             let request = format!("GET / HTTP/1.1\r\n{fields}\r\n\r\n");
-            assert_eq!(Wire::connect(proxy.inbound()).ask(&request).1, expected, "{fields}");
+            assert_eq!(
+                Wire::connect(proxy.inbound()).ask(&request).1,
+                expected,
+                "{fields}"
+            );
         }
     }
 }
@@ -173,7 +231,9 @@ fn a_scheme_is_what_the_client_speaks_to_the_trusted_peer() {
         - { name: reports, matches: [{ path: /reports, scheme: https }], directResponse: { status: 503 } }\n\
         - { name: rest, directResponse: { status: 204 } }\n";
     let start = |more: &str| {
-        Proxy::start(&format!("app: {{ port: 1 }}\nlisteners: [{{ port: 0{more} }}]\nroutes:\n{routes}"))
+        Proxy::start(&format!(
+            "app: {{ port: 1 }}\nlisteners: [{{ port: 0{more} }}]\nroutes:\n{routes}"
+        ))
     };
     let trusting = start(", clientAddress: { trustedCIDRs: [127.0.0.0/8] }");
     let distrusting = start("");
@@ -202,7 +262,11 @@ fn a_scheme_is_what_the_client_speaks_to_the_trusted_peer() {
 fn seen(body: &str) -> (String, HashMap<String, String>) {
     let body: Value = serde_json::from_str(body).unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let headers = body["headers"].as_array().unwrap().iter().map(|pair| (text(&pair[0]), text(&pair[1])));
+    let headers = body["headers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|pair| (text(&pair[0]), text(&pair[1])));
     (text(&body["target"]), headers.collect())
 }
 
@@ -246,8 +310,14 @@ fn headers_are_changed_on_the_way_to_the_app_and_back() {
     let request = "GET /headers HTTP/1.1\r\nhost: a\r\nx-gone: 1\r\nx-new: 0\r\n\r\n";
     let (head, body) = wire.ask(request);
     let (_, headers) = seen(&body);
-    assert_eq!((headers.get("x-new"), headers.get("x-more")), (Some(&"1".into()), Some(&"2".into())));
-    assert_eq!((headers.get("x-gone"), header(&head, "x-served")), (None, Some("outrigger")));
+    assert_eq!(
+        (headers.get("x-new"), headers.get("x-more")),
+        (Some(&"1".into()), Some(&"2".into()))
+    );
+    assert_eq!(
+        (headers.get("x-gone"), header(&head, "x-served")),
+        (None, Some("outrigger"))
+    );
     wire.send("GET /bytes/1 HTTP/1.1\r\nhost: a\r\n\r\n");
     assert_eq!(header(&wire.head(), "x-body-crc32"), None);
 }
@@ -261,9 +331,16 @@ fn answers_of_our_own_pass_the_response_headers_of_their_route() {
              directResponse: { status: 200 } }\n",
     );
     let mut wire = Wire::connect(proxy.inbound());
-    for (path, code, served) in [("/down", 502, Some("1")), ("/fixed", 200, Some("1")), ("/none", 404, None)]
-    {
+    for (path, code, served) in [
+        ("/down", 502, Some("1")),
+        ("/fixed", 200, Some("1")),
+        ("/none", 404, None),
+    ] {
         let (head, _) = wire.ask(&format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n"));
-        assert_eq!((status(&head), header(&head, "x-served")), (code, served), "{path}");
+        assert_eq!(
+            (status(&head), header(&head, "x-served")),
+            (code, served),
+            "{path}"
+        );
     }
 }

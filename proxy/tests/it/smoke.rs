@@ -4,7 +4,10 @@ use crate::support::{Proxy, http, origin};
 fn a_request_reaches_the_app_and_is_logged_and_counted() {
     let origin = origin();
     let proxy = Proxy::in_front_of(&origin);
-    let answer = http(proxy.address("in-0"), "GET /bytes/5 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+    let answer = http(
+        proxy.address("in-0"),
+        "GET /bytes/5 HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+    );
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     let line = proxy.logged(|line| line["path"] == "/bytes/5");
     assert_eq!(line["status"], 200);

@@ -23,7 +23,9 @@ const SHORT: Duration = Duration::from_secs(12);
 const ROUND: Duration = Duration::from_millis(300);
 
 fn soak_for() -> Duration {
-    let seconds = std::env::var("OUTRIGGER_SOAK_SECONDS").ok().and_then(|text| text.parse().ok());
+    let seconds = std::env::var("OUTRIGGER_SOAK_SECONDS")
+        .ok()
+        .and_then(|text| text.parse().ok());
     seconds.map_or(SHORT, Duration::from_secs)
 }
 
@@ -66,23 +68,35 @@ fn loads(proxy: &Proxy) -> Vec<Running> {
         (upload.method, upload.body_size) = (Method::POST, Some(100_000));
         plans.push(upload);
         let mut flaky = plan("/bytes/77", protocol, 50.0);
-        flaky.expect.statuses =
-            vec![StatusCode::OK, StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE];
+        flaky.expect.statuses = vec![
+            StatusCode::OK,
+            StatusCode::BAD_GATEWAY,
+            StatusCode::SERVICE_UNAVAILABLE,
+        ];
         plans.push(flaky);
     }
-    plans.into_iter().map(|plan| load::start(plan).unwrap()).collect()
+    plans
+        .into_iter()
+        .map(|plan| load::start(plan).unwrap())
+        .collect()
 }
 
 /// Open descriptors of the proxy.
 fn descriptors(proxy: &Proxy) -> usize {
-    std::fs::read_dir(format!("/proc/{}/fd", proxy.pid())).unwrap().count()
+    std::fs::read_dir(format!("/proc/{}/fd", proxy.pid()))
+        .unwrap()
+        .count()
 }
 
 /// Requests that the proxy counted, over all series.
 fn counted(proxy: &Proxy) -> u64 {
     let page = proxy.metrics();
-    let series = page.lines().filter(|line| line.starts_with("outrigger_requests_total{listener=\"in\""));
-    series.map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum()
+    let series = page
+        .lines()
+        .filter(|line| line.starts_with("outrigger_requests_total{listener=\"in\""));
+    series
+        .map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap())
+        .sum()
 }
 
 #[test]
@@ -116,9 +130,17 @@ fn a_long_mixed_load_with_reloads_and_failing_upstreams_leaks_and_loses_nothing(
         "{round} reloads, {sent} requests: {early_rss} KiB and {early_descriptors} descriptors after a quarter, \
          {late_rss} KiB and {late_descriptors} at the end"
     );
-    assert!(late_rss < early_rss + 8 * 1024, "{early_rss} KiB became {late_rss} KiB");
-    assert!(late_descriptors < early_descriptors + 64, "{early_descriptors} became {late_descriptors}");
-    wait_for("every request to be counted", || (counted(&proxy) == sent).then_some(()));
+    assert!(
+        late_rss < early_rss + 8 * 1024,
+        "{early_rss} KiB became {late_rss} KiB"
+    );
+    assert!(
+        late_descriptors < early_descriptors + 64,
+        "{early_descriptors} became {late_descriptors}"
+    );
+    wait_for("every request to be counted", || {
+        (counted(&proxy) == sent).then_some(())
+    });
     assert_eq!(proxy.metric("outrigger_panics_total"), 0.0);
     assert_eq!(proxy.metric("outrigger_access_log_dropped_total"), 0.0);
 }

@@ -39,13 +39,22 @@ fn ask(proxy: &Proxy, numbers: std::ops::Range<usize>) {
         wire.send(format!("GET /{number} HTTP/1.1\r\nhost: a\r\n\r\n"));
         let head = wire.head();
         assert_eq!(status(&head), 200, "{head}");
-        wire.exactly(header(&head, "content-length").unwrap_or("0").parse().unwrap());
+        wire.exactly(
+            header(&head, "content-length")
+                .unwrap_or("0")
+                .parse()
+                .unwrap(),
+        );
     }
 }
 
 /// How often stderr says so.
 fn told(proxy: &Proxy, text: &str) -> usize {
-    proxy.stderr().lines().filter(|line| line.contains(text)).count()
+    proxy
+        .stderr()
+        .lines()
+        .filter(|line| line.contains(text))
+        .count()
 }
 
 /// The first requests fill the pipe several times over before anybody reads; the queue has room for them.
@@ -57,14 +66,20 @@ fn a_full_non_blocking_stdout_loses_no_line_and_cuts_none() {
     rustix::io::ioctl_fionbio(&writer, true).unwrap();
     let mut proxy = writing_to(writer);
     ask(&proxy, 0..BEFORE);
-    let lines = thread::spawn(move || BufReader::new(reader).lines().map(Result::unwrap).collect::<Vec<_>>());
+    let lines = thread::spawn(move || {
+        BufReader::new(reader)
+            .lines()
+            .map(Result::unwrap)
+            .collect::<Vec<_>>()
+    });
     ask(&proxy, BEFORE..ALL);
     assert_eq!(proxy.metric(DROPPED), 0.0);
     proxy.signal("TERM");
     assert!(proxy.wait_exit(crate::support::PATIENCE).success());
     let lines = lines.join().unwrap();
     let path = |line: &String| {
-        let line: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("cut: {line}"));
+        let line: serde_json::Value =
+            serde_json::from_str(line).unwrap_or_else(|_| panic!("cut: {line}"));
         line["path"].as_str().unwrap().to_owned()
     };
     let paths: HashSet<String> = lines.iter().map(path).collect();
@@ -78,20 +93,37 @@ fn a_stdout_that_its_reader_closed_is_told_once_and_its_lines_are_counted() {
     drop(reader);
     for number in 0..3 {
         ask(&proxy, number..number + 1);
-        wait_for("a lost line", || (proxy.metric(DROPPED) > number as f64).then_some(()));
+        wait_for("a lost line", || {
+            (proxy.metric(DROPPED) > number as f64).then_some(())
+        });
     }
-    wait_for("the line on stderr", || (told(&proxy, "stdout is closed") > 0).then_some(()));
+    wait_for("the line on stderr", || {
+        (told(&proxy, "stdout is closed") > 0).then_some(())
+    });
     assert_eq!(told(&proxy, "stdout is closed"), 1, "{}", proxy.stderr());
 }
 
 #[test]
 fn a_stdout_that_was_closed_before_the_start_is_told_once() {
     let mut shell = Command::new("sh");
-    shell.args(["-c", "exec \"$0\" run -c \"$1\" >&-"]).arg(command().get_program());
-    shell.env_remove("OUTRIGGER_CONFIG").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    shell
+        .args(["-c", "exec \"$0\" run -c \"$1\" >&-"])
+        .arg(command().get_program());
+    shell
+        .env_remove("OUTRIGGER_CONFIG")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
     let proxy = start(shell);
     ask(&proxy, 0..1);
-    wait_for("the line on stderr", || (told(&proxy, "access log is discarded") > 0).then_some(()));
+    wait_for("the line on stderr", || {
+        (told(&proxy, "access log is discarded") > 0).then_some(())
+    });
     ask(&proxy, 1..2);
-    assert_eq!(told(&proxy, "access log is discarded"), 1, "{}", proxy.stderr());
+    assert_eq!(
+        told(&proxy, "access log is discarded"),
+        1,
+        "{}",
+        proxy.stderr()
+    );
 }

@@ -65,7 +65,12 @@ fn a_client_that_reads_nothing_holds_the_app_back() {
     }
     // Without back-pressure each of them would get about as much meanwhile as one that reads.
     let mut control = Wire::connect(proxy.inbound());
-    assert_eq!(control.ask("GET /bytes/100000000 HTTP/1.1\r\nhost: a\r\n\r\n").0[9..12], *"200");
+    assert_eq!(
+        control
+            .ask("GET /bytes/100000000 HTTP/1.1\r\nhost: a\r\n\r\n")
+            .0[9..12],
+        *"200"
+    );
     let after = proxy.rss_kib();
     assert!(after < before + 8 * 1024, "{before} KiB became {after} KiB");
     // And it goes on when the client does.
@@ -82,7 +87,11 @@ fn a_large_body_down_fits_in_little_memory() {
     grows_little(&proxy, || {
         let mut stream = TcpStream::connect(proxy.inbound()).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        write!(stream, "GET /bytes/{length} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").unwrap();
+        write!(
+            stream,
+            "GET /bytes/{length} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
+        )
+        .unwrap();
         let mut buffer = vec![0; 256 * 1024];
         let mut total = 0;
         while let read @ 1.. = stream.read(&mut buffer).unwrap() {
@@ -90,7 +99,10 @@ fn a_large_body_down_fits_in_little_memory() {
         }
         assert!(total > length, "{total} bytes of {length}");
     });
-    assert_eq!(proxy.logged(|line| line["status"] == 200)["bytesOut"], length);
+    assert_eq!(
+        proxy.logged(|line| line["status"] == 200)["bytesOut"],
+        length
+    );
 }
 
 #[test]
@@ -100,14 +112,19 @@ fn a_large_body_up_fits_in_little_memory() {
     let length = LARGE;
     grows_little(&proxy, || {
         let mut wire = Wire::connect(proxy.inbound());
-        wire.send(format!("POST /sink HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n"));
+        wire.send(format!(
+            "POST /sink HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n"
+        ));
         let piece = vec![7; 256 * 1024];
         (0..length / piece.len() as u64).for_each(|_| wire.send(&piece));
         let (head, body) = wire.answer();
         assert_eq!(status(&head), 200);
         assert!(body.contains(&format!("\"bytes\":{length}")), "{body}");
     });
-    assert_eq!(proxy.logged(|line| line["status"] == 200)["bytesIn"], length);
+    assert_eq!(
+        proxy.logged(|line| line["status"] == 200)["bytesIn"],
+        length
+    );
 }
 
 #[test]
@@ -119,17 +136,27 @@ fn large_bodies_over_http_2_fit_in_little_memory() {
             origin.address().port()
         ));
         grows_little(&proxy, || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
             runtime.block_on(async {
                 let mut client = H2::connect(proxy.inbound()).await;
-                let get = request("GET", &format!("/bytes/{LARGE_HTTP2}")).body(full("")).unwrap();
+                let get = request("GET", &format!("/bytes/{LARGE_HTTP2}"))
+                    .body(full(""))
+                    .unwrap();
                 let mut body = client.send(get).await.into_body();
                 let mut total = 0;
                 while let Some(frame) = patient(body.frame()).await {
-                    total += frame.unwrap().into_data().map_or(0, |data| data.len() as u64);
+                    total += frame
+                        .unwrap()
+                        .into_data()
+                        .map_or(0, |data| data.len() as u64);
                 }
                 assert_eq!(total, LARGE_HTTP2);
-                let sent = Content::new(LARGE_HTTP2).map_err(|never| match never {}).boxed_unsync();
+                let sent = Content::new(LARGE_HTTP2)
+                    .map_err(|never| match never {})
+                    .boxed_unsync();
                 let post = request("POST", "/sink").body(sent).unwrap();
                 let answer = client.send_within(Duration::from_secs(60), post).await;
                 assert_eq!(Answer::of(answer).await.json()["bytes"], LARGE_HTTP2);
@@ -188,7 +215,11 @@ fn an_answer_without_length_ends_with_the_apps_connection() {
     for _ in 0..2 {
         wire.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
         let head = wire.head();
-        assert_eq!(header(&head, "transfer-encoding"), Some("chunked"), "{head}");
+        assert_eq!(
+            header(&head, "transfer-encoding"),
+            Some("chunked"),
+            "{head}"
+        );
         assert_eq!((&*wire.chunks(), &*wire.line()), ("until the end", "\r\n"));
     }
     assert_eq!(proxy.logged(|line| line["status"] == 200)["flag"], "");
@@ -207,7 +238,9 @@ fn a_client_that_breaks_off_its_upload_is_the_one_to_blame() {
         (&line["flag"], &line["reason"], &line["bytesIn"]),
         (&"DC".into(), &"client.gone".into(), &4.into())
     );
-    wait_for("the app to be let go", || (origin.stats().open_connections == 0).then_some(()));
+    wait_for("the app to be let go", || {
+        (origin.stats().open_connections == 0).then_some(())
+    });
 }
 
 #[test]
@@ -223,10 +256,18 @@ fn a_stalled_answer_is_cut_after_stream_idle() {
     assert_eq!(wire.chunk(), "drip 0\n");
     assert_eq!(wire.rest(), "", "cut, without the last chunk");
     let line = proxy.logged(|line| line["path"] == "/drip/2/60000");
-    assert_eq!((&line["flag"], &line["reason"]), (&"UT".into(), &"timeout.stream_idle".into()));
-    wait_for("the app to be let go", || (origin.stats().open_connections == 0).then_some(()));
+    assert_eq!(
+        (&line["flag"], &line["reason"]),
+        (&"UT".into(), &"timeout.stream_idle".into())
+    );
+    wait_for("the app to be let go", || {
+        (origin.stats().open_connections == 0).then_some(())
+    });
     let mut wire = Wire::connect(proxy.inbound());
     wire.send("GET /drip/8/400 HTTP/1.1\r\nhost: a\r\n\r\n");
     wire.head();
-    assert!(wire.chunks().ends_with("drip 7\n"), "a slow stream that moves is not cut");
+    assert!(
+        wire.chunks().ends_with("drip 7\n"),
+        "a slow stream that moves is not cut"
+    );
 }

@@ -13,7 +13,9 @@ use crate::support::{
 };
 
 fn proxy(port: u16, routes: &str) -> Proxy {
-    Proxy::start(&format!("app: {{ port: {port} }}\nlisteners: [{{ port: 0 }}]\nroutes:\n{routes}"))
+    Proxy::start(&format!(
+        "app: {{ port: {port} }}\nlisteners: [{{ port: 0 }}]\nroutes:\n{routes}"
+    ))
 }
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
@@ -57,9 +59,16 @@ fn a_place_is_kept_to_the_last_byte_and_one_too_many_gets_503() {
     let proxy = proxy(app.app.port(), "- { name: app, concurrency: { max: 2 } }\n");
     let mut held = [begin(proxy.inbound()), begin(proxy.inbound())];
     assert_eq!(held.each_mut().map(half), [200, 200]);
-    assert_eq!(proxy.metric(r#"outrigger_concurrency_in_flight{route="app"}"#), 2.0);
+    assert_eq!(
+        proxy.metric(r#"outrigger_concurrency_in_flight{route="app"}"#),
+        2.0
+    );
     let (head, body) = Wire::connect(proxy.inbound()).ask(GET);
-    assert_eq!((status(&head), header(&head, "retry-after")), (503, Some("1")), "{head}");
+    assert_eq!(
+        (status(&head), header(&head, "retry-after")),
+        (503, Some("1")),
+        "{head}"
+    );
     assert_eq!(header(&head, "x-outrigger-overloaded"), None);
     assert!(body.contains("too many requests"), "{body}");
     let line = proxy.logged(|line| line["status"] == 503);
@@ -100,7 +109,11 @@ fn who_waits_gets_the_next_place_whatever_its_worker_and_not_for_ever() {
         queued.push(begin(proxy.inbound()));
         waiting(f64::from(count));
     }
-    assert_eq!(status(&Wire::connect(proxy.inbound()).ask(GET).0), 503, "the queue is full");
+    assert_eq!(
+        status(&Wire::connect(proxy.inbound()).ask(GET).0),
+        503,
+        "the queue is full"
+    );
     // One goes away, and makes room.
     drop(queued.remove(1));
     waiting(2.0);
@@ -124,7 +137,9 @@ fn a_tunnel_keeps_its_place_and_a_reload_keeps_the_count() {
     let app = App::start(|mut wire, _| {
         let head = wire.head();
         if header(&head, "upgrade").is_some() {
-            wire.send("HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n");
+            wire.send(
+                "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
+            );
             wire.rest();
         } else {
             wire.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
@@ -159,8 +174,11 @@ fn failures_on_purpose_never_reach_the_app() {
          - { name: half, matches: [{ path: /half }], fault: { abortStatus: 500, abortPercent: 50 } }\n\
          - { name: none, fault: { abortStatus: 500, abortPercent: 0 } }\n",
     );
-    let ask =
-        |path: &str| Wire::connect(proxy.inbound()).ask(&format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n")).0;
+    let ask = |path: &str| {
+        Wire::connect(proxy.inbound())
+            .ask(&format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n"))
+            .0
+    };
     for (path, expected, flag, reason) in [
         ("/fail", 503, "FI", "fault.abort"),
         ("/slow", 200, "DI", "fault.delay"),
@@ -169,9 +187,15 @@ fn failures_on_purpose_never_reach_the_app() {
     ] {
         let head = ask(path);
         let line = proxy.logged(|line| line["path"] == path);
-        assert_eq!((status(&head), &line["flag"], &line["reason"]), (expected, &json!(flag), &json!(reason)));
         assert_eq!(
-            (header(&head, "x-outrigger-overloaded"), header(&head, "retry-after")),
+            (status(&head), &line["flag"], &line["reason"]),
+            (expected, &json!(flag), &json!(reason))
+        );
+        assert_eq!(
+            (
+                header(&head, "x-outrigger-overloaded"),
+                header(&head, "retry-after")
+            ),
             (None, None),
             "{head}"
         );
@@ -182,7 +206,9 @@ fn failures_on_purpose_never_reach_the_app() {
 }
 
 fn call(timeout: &str) -> http::Request<crate::support::client::Body> {
-    let call = request("POST", "/p.S/C").header("content-type", "application/grpc").header("te", "trailers");
+    let call = request("POST", "/p.S/C")
+        .header("content-type", "application/grpc")
+        .header("te", "trailers");
     call.header("grpc-timeout", timeout).body(full("")).unwrap()
 }
 
@@ -197,8 +223,7 @@ fn hanging(answer: &'static str) -> App {
 
 #[tokio::test]
 async fn a_grpc_client_hears_deadline_exceeded_when_its_time_is_over() {
-    let begun =
-        "HTTP/1.1 200 OK\r\ncontent-type: application/grpc\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n";
+    let begun = "HTTP/1.1 200 OK\r\ncontent-type: application/grpc\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n";
     for (answer, body) in [("", ""), (begun, "abc")] {
         let app = hanging(answer);
         // Neither of the route's own timeouts ends it.
@@ -210,25 +235,39 @@ async fn a_grpc_client_hears_deadline_exceeded_when_its_time_is_over() {
         let proxy = Proxy::start(&yaml);
         let mut client = H2::connect(proxy.inbound()).await;
         let answer = Answer::of(client.send(call("300m")).await).await;
-        let told = if body.is_empty() { &answer.headers } else { &answer.trailers };
+        let told = if body.is_empty() {
+            &answer.headers
+        } else {
+            &answer.trailers
+        };
         assert_eq!((answer.status, answer.text()), (200, body));
         assert_eq!(told["grpc-status"], "4");
         let line = proxy.logged(|line| line["path"] == "/p.S/C");
-        assert_eq!((&line["flag"], &line["reason"]), (&json!("UT"), &json!("timeout.grpc")));
+        assert_eq!(
+            (&line["flag"], &line["reason"]),
+            (&json!("UT"), &json!("timeout.grpc"))
+        );
     }
 }
 
 #[tokio::test]
 async fn a_deadline_that_is_not_reached_or_not_understood_changes_nothing_and_is_sent_on() {
     let app = Recording::ok();
-    let yaml = format!("app: {{ port: {}, protocol: http1 }}\nlisteners: [{{ port: 0 }}]\n", app.port());
+    let yaml = format!(
+        "app: {{ port: {}, protocol: http1 }}\nlisteners: [{{ port: 0 }}]\n",
+        app.port()
+    );
     let proxy = Proxy::start(&yaml);
     let mut client = H2::connect(proxy.inbound()).await;
     for timeout in ["1H", "1 hour", "0", "99999999H"] {
         let answer = Answer::of(client.send(call(timeout)).await).await;
         assert_eq!((answer.status, answer.text()), (200, "ok"), "{timeout}");
     }
-    let sent: Vec<_> = app.messages().iter().map(|one| one.all("grpc-timeout").join(",")).collect();
+    let sent: Vec<_> = app
+        .messages()
+        .iter()
+        .map(|one| one.all("grpc-timeout").join(","))
+        .collect();
     assert_eq!(sent, ["1H", "1 hour", "0", "99999999H"]);
 }
 
@@ -259,17 +298,31 @@ fn a_sticky_split_keeps_whoever_comes_again_and_its_weights() {
         body == "canary"
     };
     let mut choices = || -> Vec<bool> {
-        (0..400).map(|number| ask(&format!("cookie: a=b; session={number}\r\n"))).collect()
+        (0..400)
+            .map(|number| ask(&format!("cookie: a=b; session={number}\r\n")))
+            .collect()
     };
     let first = choices();
     assert_eq!(choices(), first, "whoever comes again");
     let share = first.iter().filter(|canary| **canary).count();
-    assert!((70..=130).contains(&share), "about a quarter of 400: {share}");
+    assert!(
+        (70..=130).contains(&share),
+        "about a quarter of 400: {share}"
+    );
     proxy.reload_with(&yaml("{ cookie: session }", 75));
     let more = choices();
-    assert!(first.iter().zip(&more).all(|(before, after)| *after || !*before), "who was there stays there");
+    assert!(
+        first
+            .iter()
+            .zip(&more)
+            .all(|(before, after)| *after || !*before),
+        "who was there stays there"
+    );
     let drawn = (0..100).filter(|_| ask("")).count();
-    assert!((20..=80).contains(&drawn), "without the cookie each request draws: {drawn}");
+    assert!(
+        (20..=80).contains(&drawn),
+        "without the cookie each request draws: {drawn}"
+    );
     proxy.reload_with(&yaml("clientIP", 25));
     let address = ask("");
     assert!((0..50).all(|_| ask("") == address));

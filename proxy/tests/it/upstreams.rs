@@ -24,11 +24,18 @@ const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 const TICK: Duration = Duration::from_millis(10);
 
 fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 fn to_endpoints(urls: &[String], settings: &str) -> Proxy {
-    let urls: Vec<_> = urls.iter().map(|url| format!("{{ url: \"{url}\" }}")).collect();
+    let urls: Vec<_> = urls
+        .iter()
+        .map(|url| format!("{{ url: \"{url}\" }}"))
+        .collect();
     Proxy::start(&format!(
         "workers: 1\nlisteners: [{{ port: 0 }}]\nupstreams:\n  u: {{ endpoints: [{}]{settings} }}\n\
          routes: [{{ name: u, backendRefs: [u] }}]\n",
@@ -42,7 +49,11 @@ fn outcome(port: u16, request: &str) -> (u16, String, u64) {
     let (head, _) = Wire::connect(proxy.inbound()).ask(request);
     let line = proxy.logged(|_| true);
     assert_eq!(line["status"], status(&head));
-    (status(&head), line["flag"].as_str().unwrap().to_owned(), line["attempts"].as_u64().unwrap())
+    (
+        status(&head),
+        line["flag"].as_str().unwrap().to_owned(),
+        line["attempts"].as_u64().unwrap(),
+    )
 }
 
 #[test]
@@ -67,13 +78,18 @@ fn answers_that_cannot_be_understood_are_502_upe() {
         "HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n",
     ] {
         let app = App::answering(answer);
-        assert_eq!(outcome(app.port(), GET), (502, "UPE".into(), 1), "{answer:?}");
+        assert_eq!(
+            outcome(app.port(), GET),
+            (502, "UPE".into(), 1),
+            "{answer:?}"
+        );
     }
 }
 
 #[test]
 fn a_broken_chunk_in_an_answer_cuts_it_and_is_upe() {
-    let app = App::answering("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n");
+    let app =
+        App::answering("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n");
     let proxy = Proxy::in_front_of_port(app.port());
     let mut wire = Wire::connect(proxy.inbound());
     wire.send(GET);
@@ -110,7 +126,9 @@ fn a_get_on_a_connection_that_breaks_is_repeated_on_a_fresh_one() {
         assert_eq!(wire.ask(GET).1, "ok");
         assert_eq!(requests.load(Ordering::SeqCst), expected);
     }
-    assert!((proxy.metric(r#"outrigger_retries_total{upstream="u",reason="stale"}"#) - 1.0).abs() < 0.5);
+    assert!(
+        (proxy.metric(r#"outrigger_retries_total{upstream="u",reason="stale"}"#) - 1.0).abs() < 0.5
+    );
     proxy.logged(|line| line["attempts"] == 2 && line["status"] == 200);
 }
 
@@ -144,7 +162,9 @@ fn a_post_after_the_app_closed_its_idle_connection_goes_to_a_fresh_one() {
         let (head, body) = wire.ask("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhello");
         assert_eq!((status(&head), &*body), (200, "ok"), "turn {turn}: {head}");
         // Then the close is in the proxy's socket, whether the proxy has looked at it or not.
-        wait_for("the close", || (closed.load(Ordering::SeqCst) == turn).then_some(()));
+        wait_for("the close", || {
+            (closed.load(Ordering::SeqCst) == turn).then_some(())
+        });
     }
     assert_eq!(app.connections(), 10);
 }
@@ -156,7 +176,11 @@ fn a_failed_connect_goes_to_another_endpoint() {
     let proxy = to_endpoints(&urls, ", loadBalancer: { policy: roundRobin }");
     let mut wire = Wire::connect(proxy.inbound());
     for _ in 0..10 {
-        assert_eq!(wire.ask("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nhi").1, "Hello, world!");
+        assert_eq!(
+            wire.ask("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nhi")
+                .1,
+            "Hello, world!"
+        );
     }
     proxy.logged(|line| line["attempts"] == 2 && line["endpoint"] == origin.address().to_string());
 }
@@ -172,8 +196,15 @@ fn every_policy_spreads_requests() {
             assert_eq!(status(&wire.ask(GET).0), 200);
         }
         let hits: Vec<u64> = origins.iter().map(Origin::hits).collect();
-        let bounds = if policy == "roundRobin" { 100..=100 } else { 60..=140 };
-        assert!(hits.iter().all(|hits| bounds.contains(hits)), "{policy}: {hits:?}");
+        let bounds = if policy == "roundRobin" {
+            100..=100
+        } else {
+            60..=140
+        };
+        assert!(
+            hits.iter().all(|hits| bounds.contains(hits)),
+            "{policy}: {hits:?}"
+        );
     }
 }
 
@@ -187,7 +218,9 @@ fn least_request_avoids_an_endpoint_that_is_busy() {
         let hits = busy.hits();
         let mut one = Wire::connect(proxy.inbound());
         one.send(GET);
-        wait_for("its endpoint", || (busy.hits() > hits || !one.is_silent_for(TICK)).then_some(()));
+        wait_for("its endpoint", || {
+            (busy.hits() > hits || !one.is_silent_for(TICK)).then_some(())
+        });
         (busy.hits() > hits).then_some(one)
     });
     let before = busy.hits();
@@ -204,8 +237,13 @@ fn least_request_avoids_an_endpoint_that_is_busy() {
 fn an_app_on_a_unix_socket_is_served() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("app.sock");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let origin = runtime.block_on(Origin::builder().listen(Listen::Unix(path.clone())).start()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let origin = runtime
+        .block_on(Origin::builder().listen(Listen::Unix(path.clone())).start())
+        .unwrap();
     for protocol in ["http1", "h2c"] {
         let proxy = Proxy::start(&format!(
             "app: {{ socket: {}, protocol: {protocol} }}\nlisteners: [{{ port: 0 }}]\n",
@@ -213,7 +251,10 @@ fn an_app_on_a_unix_socket_is_served() {
         ));
         let mut wire = Wire::connect(proxy.inbound());
         assert_eq!(wire.ask(GET).1, "Hello, world!");
-        assert_eq!(proxy.logged(|_| true)["endpoint"], path.display().to_string());
+        assert_eq!(
+            proxy.logged(|_| true)["endpoint"],
+            path.display().to_string()
+        );
     }
     assert_eq!(origin.hits(), 2);
 }
@@ -231,14 +272,21 @@ fn an_endpoint_may_be_a_host_name() {
     let port = origin.address().port();
     let proxy = to_endpoints(&[format!("http://localhost:{port}")], "");
     assert_eq!(Wire::connect(proxy.inbound()).ask(GET).1, "Hello, world!");
-    assert_eq!(proxy.logged(|_| true)["endpoint"], format!("localhost:{port}"));
+    assert_eq!(
+        proxy.logged(|_| true)["endpoint"],
+        format!("localhost:{port}")
+    );
 }
 
 #[test]
 fn a_name_that_does_not_resolve_is_503_uh_and_no_load_error() {
     let proxy = to_endpoints(&["http://no-such-host.invalid:80".into()], "");
     let (head, _) = Wire::connect(proxy.inbound()).ask(GET);
-    assert_eq!((status(&head), header(&head, "retry-after")), (503, Some("1")), "{head}");
+    assert_eq!(
+        (status(&head), header(&head, "retry-after")),
+        (503, Some("1")),
+        "{head}"
+    );
     assert_eq!(header(&head, "x-outrigger-overloaded"), Some("true"));
     let line = proxy.logged(|_| true);
     assert_eq!(
@@ -249,7 +297,10 @@ fn a_name_that_does_not_resolve_is_503_uh_and_no_load_error() {
 
 #[test]
 fn an_app_that_comes_back_is_found_again() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let mut origin = runtime.block_on(Origin::start()).unwrap();
     let proxy = Proxy::in_front_of(&origin);
     let mut wire = Wire::connect(proxy.inbound());
@@ -274,9 +325,14 @@ fn outbound_requests_carry_the_host_of_their_endpoint_and_no_forwarded_headers()
     ));
     assert!(proxy.address("out").ip().is_loopback());
     let mut wire = Wire::connect(proxy.address("out"));
-    for (path, host) in [("/headers", address.to_string()), ("/headers/named", "other.example".into())] {
+    for (path, host) in [
+        ("/headers", address.to_string()),
+        ("/headers/named", "other.example".into()),
+    ] {
         let fields = "x-request-id: mine\r\nx-forwarded-for: 1.2.3.4\r\n";
-        let (_, body) = wire.ask(&format!("GET {path} HTTP/1.1\r\nhost: somewhere\r\n{fields}\r\n"));
+        let (_, body) = wire.ask(&format!(
+            "GET {path} HTTP/1.1\r\nhost: somewhere\r\n{fields}\r\n"
+        ));
         let seen: Value = serde_json::from_str(&body).unwrap();
         let all: Vec<(&str, &str)> = seen["headers"]
             .as_array()
@@ -285,14 +341,27 @@ fn outbound_requests_carry_the_host_of_their_endpoint_and_no_forwarded_headers()
             .map(|pair| (pair[0].as_str().unwrap(), pair[1].as_str().unwrap()))
             .collect();
         assert!(all.contains(&("host", &*host)), "{all:?}");
-        assert!(all.contains(&("x-request-id", "mine")), "the app may name its own calls: {all:?}");
-        assert!(!all.iter().any(|(name, _)| name.starts_with("x-forwarded")), "{all:?}");
+        assert!(
+            all.contains(&("x-request-id", "mine")),
+            "the app may name its own calls: {all:?}"
+        );
+        assert!(
+            !all.iter().any(|(name, _)| name.starts_with("x-forwarded")),
+            "{all:?}"
+        );
     }
     let line = proxy.logged(|line| line["path"] == "/headers");
-    assert_eq!((&line["listener"], &line["upstream"]), (&"out".into(), &"u".into()));
+    assert_eq!(
+        (&line["listener"], &line["upstream"]),
+        (&"out".into(), &"u".into())
+    );
     // Neither listener serves the routes of the other.
     assert_eq!(
-        status(&Wire::connect(proxy.inbound()).ask("GET /headers HTTP/1.1\r\nhost: a\r\n\r\n").0),
+        status(
+            &Wire::connect(proxy.inbound())
+                .ask("GET /headers HTTP/1.1\r\nhost: a\r\n\r\n")
+                .0
+        ),
         502
     );
 }
@@ -310,8 +379,15 @@ fn timeouts_count_from_the_last_byte_of_the_request_to_the_head_of_the_answer() 
         assert_eq!(status(&head), 504);
         assert!(body.contains("upstream timed out"), "{body}");
         let line = proxy.logged(|line| line["status"] == 504);
-        let reason = if key == "request" { "timeout.request" } else { "timeout.backend_request" };
-        assert_eq!((&line["flag"], &line["reason"]), (&"UT".into(), &reason.into()));
+        let reason = if key == "request" {
+            "timeout.request"
+        } else {
+            "timeout.backend_request"
+        };
+        assert_eq!(
+            (&line["flag"], &line["reason"]),
+            (&"UT".into(), &reason.into())
+        );
         // A slow upload and a slow download are no reason.
         wire.send("POST /sink HTTP/1.1\r\nhost: a\r\ncontent-length: 8\r\n\r\n");
         for _ in 0..8 {
@@ -323,7 +399,9 @@ fn timeouts_count_from_the_last_byte_of_the_request_to_the_head_of_the_answer() 
         wire.head();
         assert!(wire.chunks().ends_with("drip 7\n"));
     }
-    wait_for("the app to be let go", || (origin.hits_of("delay") == 2).then_some(()));
+    wait_for("the app to be let go", || {
+        (origin.hits_of("delay") == 2).then_some(())
+    });
 }
 
 #[test]
@@ -332,7 +410,9 @@ fn idle_connections_to_an_endpoint_are_closed_in_time() {
     let proxy = to_endpoints(&[origin.url("")], ", connections: { idleTimeout: 300ms }");
     assert_eq!(status(&Wire::connect(proxy.inbound()).ask(GET).0), 200);
     assert_eq!(origin.stats().open_connections, 1);
-    wait_for("its end", || (origin.stats().open_connections == 0).then_some(()));
+    wait_for("its end", || {
+        (origin.stats().open_connections == 0).then_some(())
+    });
 }
 
 #[test]

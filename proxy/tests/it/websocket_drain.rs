@@ -35,9 +35,16 @@ impl Setup {
         let (sender, ends) = mpsc::sync_channel(8);
         let sender = Mutex::new(sender);
         let app = App::start(move |wire, _| drop(sender.lock().unwrap().send(wire)));
-        let proxy =
-            Proxy::start(&format!("app: {{ port: {} }}\n{listeners}\n{}", app.port(), rest(drain_timeout)));
-        Self { proxy, ends, _app: app }
+        let proxy = Proxy::start(&format!(
+            "app: {{ port: {} }}\n{listeners}\n{}",
+            app.port(),
+            rest(drain_timeout)
+        ));
+        Self {
+            proxy,
+            ends,
+            _app: app,
+        }
     }
 
     fn open(&self) -> Pair {
@@ -51,7 +58,9 @@ impl Setup {
         ));
         let mut app = self.ends.recv_timeout(PATIENCE).unwrap();
         app.head();
-        app.send(format!("HTTP/1.1 101 X\r\nconnection: upgrade\r\nupgrade: {protocol}\r\n\r\n"));
+        app.send(format!(
+            "HTTP/1.1 101 X\r\nconnection: upgrade\r\nupgrade: {protocol}\r\n\r\n"
+        ));
         assert_eq!(status(&client.head()), 101);
         Pair { client, app }
     }
@@ -64,7 +73,10 @@ impl Setup {
     fn outcome(&self, path: &str) -> (String, String) {
         let line = self.proxy.logged(|line| line["path"] == path);
         assert_eq!(line["status"], 101);
-        (line["flag"].as_str().unwrap().to_owned(), line["reason"].as_str().unwrap().to_owned())
+        (
+            line["flag"].as_str().unwrap().to_owned(),
+            line["reason"].as_str().unwrap().to_owned(),
+        )
     }
 }
 
@@ -81,7 +93,12 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 
 /// A frame of a client.
 fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
-    [&[first, 0x80 | u8::try_from(payload.len()).unwrap()][..], &MASK, payload].concat()
+    [
+        &[first, 0x80 | u8::try_from(payload.len()).unwrap()][..],
+        &MASK,
+        payload,
+    ]
+    .concat()
 }
 
 impl Pair {
@@ -99,7 +116,10 @@ impl Pair {
     fn close(mut self) {
         self.client.send(masked(0x88, &[0x03, 0xe9]));
         self.app.send(frame(0x88, &[0x03, 0xe9]));
-        assert_eq!((self.client.rest(), self.app.rest()), (String::new(), String::new()));
+        assert_eq!(
+            (self.client.rest(), self.app.rest()),
+            (String::new(), String::new())
+        );
     }
 }
 
@@ -126,15 +146,29 @@ fn the_goodbye_comes_in_the_middle_of_a_fragmented_message_but_not_of_a_frame() 
     // A fragment each, and the app's next one has begun.
     pair.client.send(masked(0x01, b"first"));
     assert_eq!(pair.app.bytes(11), masked(0x01, b"first"));
-    pair.app.send([frame(0x01, b"one"), vec![0x00, 126, 1]].concat());
-    assert_eq!(pair.client.bytes(8), [frame(0x01, b"one"), vec![0x00, 126, 1]].concat());
+    pair.app
+        .send([frame(0x01, b"one"), vec![0x00, 126, 1]].concat());
+    assert_eq!(
+        pair.client.bytes(8),
+        [frame(0x01, b"one"), vec![0x00, 126, 1]].concat()
+    );
     setup.drain();
     pair.app_hears_goodbye();
     // The rest of the frame, and what must not follow the goodbye.
     let payload = [b'x'; 256 + 44];
     pair.app.send([&[44][..], &payload[..100]].concat());
-    assert_eq!(pair.client.bytes(101), [&[44][..], &payload[..100]].concat());
-    pair.app.send([&payload[100..], &frame(0x80, b"late"), &frame(0x81, b"later")].concat());
+    assert_eq!(
+        pair.client.bytes(101),
+        [&[44][..], &payload[..100]].concat()
+    );
+    pair.app.send(
+        [
+            &payload[100..],
+            &frame(0x80, b"late"),
+            &frame(0x81, b"later"),
+        ]
+        .concat(),
+    );
     assert_eq!(pair.client.bytes(200), &payload[100..]);
     pair.client_hears_goodbye();
     pair.client.send(masked(0x80, b"too late"));
@@ -151,7 +185,8 @@ fn a_frame_of_the_client_is_whole_before_the_app_hears_the_goodbye() {
     assert_eq!(pair.app.bytes(50), whole[..50]);
     setup.drain();
     pair.client_hears_goodbye();
-    pair.client.send([&whole[50..], &masked(0x82, b"late")].concat());
+    pair.client
+        .send([&whole[50..], &masked(0x82, b"late")].concat());
     assert_eq!(pair.app.bytes(56), whole[50..]);
     pair.app_hears_goodbye();
     pair.close();
@@ -192,8 +227,14 @@ fn peers_that_do_not_answer_are_cut_after_the_drain_timeout() {
         if app_answers {
             pair.app.send(frame(0x88, &[0x03, 0xe9]));
         }
-        assert_eq!((pair.client.rest(), pair.app.rest()), (String::new(), String::new()));
-        assert_eq!(setup.outcome("/ws"), ("DR".to_owned(), "drain.timeout".to_owned()));
+        assert_eq!(
+            (pair.client.rest(), pair.app.rest()),
+            (String::new(), String::new())
+        );
+        assert_eq!(
+            setup.outcome("/ws"),
+            ("DR".to_owned(), "drain.timeout".to_owned())
+        );
     }
 }
 
@@ -206,7 +247,8 @@ fn a_side_that_has_answered_is_closed_while_the_other_one_is_waited_for() {
     pair.app_hears_goodbye();
     pair.client.send(masked(0x88, &[0x03, 0xe9]));
     assert_eq!(pair.client.rest(), "");
-    pair.app.send([frame(0x81, b"unheard"), frame(0x88, &[0x03, 0xe9])].concat());
+    pair.app
+        .send([frame(0x81, b"unheard"), frame(0x88, &[0x03, 0xe9])].concat());
     assert_eq!(pair.app.rest(), "");
     assert_eq!(setup.outcome("/ws"), (String::new(), String::new()));
 }
@@ -291,7 +333,10 @@ fn an_outbound_listener_keeps_its_websockets_through_a_drain() {
 #[test]
 fn a_stream_of_frames_is_cut_at_a_frame_and_nowhere_else() {
     let setup = Setup::start("1h");
-    let Pair { mut client, mut app } = setup.open();
+    let Pair {
+        mut client,
+        mut app,
+    } = setup.open();
     let received = Arc::<Mutex<Vec<u8>>>::default();
     let kept = Arc::clone(&received);
     let reader = std::thread::spawn(move || {

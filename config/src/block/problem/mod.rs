@@ -62,7 +62,11 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}: {}: ", self.file, self.line, self.column, self.severity)?;
+        write!(
+            f,
+            "{}:{}:{}: {}: ",
+            self.file, self.line, self.column, self.severity
+        )?;
         if !self.path.is_empty() {
             write!(f, "{}: ", self.path)?;
         }
@@ -84,12 +88,18 @@ pub(crate) struct Place {
 impl Place {
     /// The file as a whole.
     pub(crate) fn root() -> Self {
-        Self { span: Span::default(), path: "".into() }
+        Self {
+            span: Span::default(),
+            path: "".into(),
+        }
     }
 
     /// `path.key`, or `path["a.b"]` where the key is no plain word.
     pub(crate) fn key(&self, key: &str, span: Span) -> Self {
-        let plain = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
+        let plain = !key.is_empty()
+            && key
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
         let path = match (self.path.is_empty(), plain) {
             (true, true) => key.into(),
             (false, true) => format!("{}.{key}", self.path).into(),
@@ -100,7 +110,10 @@ impl Place {
 
     /// `path[index]`.
     pub(crate) fn index(&self, index: usize, span: Span) -> Self {
-        Self { span, path: format!("{}[{index}]", self.path).into() }
+        Self {
+            span,
+            path: format!("{}[{index}]", self.path).into(),
+        }
     }
 }
 
@@ -114,7 +127,11 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn new(source: SourceText) -> Self {
-        Self { source, problems: Vec::new(), known: HashSet::new() }
+        Self {
+            source,
+            problems: Vec::new(),
+            known: HashSet::new(),
+        }
     }
 
     pub(crate) fn source(&self) -> &SourceText {
@@ -152,12 +169,15 @@ impl Report {
 
     /// Whether the value there, or something in it, is refused.
     fn has_error_at(&self, path: &str) -> bool {
-        self.problems.iter().filter(|problem| problem.severity == Severity::Error).any(|problem| {
-            problem
-                .path
-                .strip_prefix(path)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-        })
+        self.problems
+            .iter()
+            .filter(|problem| problem.severity == Severity::Error)
+            .any(|problem| {
+                problem
+                    .path
+                    .strip_prefix(path)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+            })
     }
 
     pub(crate) fn warning(
@@ -170,13 +190,30 @@ impl Report {
         self.push(Severity::Warning, place, code, message.into(), help.into());
     }
 
-    fn push(&mut self, severity: Severity, place: &Place, code: &'static str, message: String, help: String) {
+    fn push(
+        &mut self,
+        severity: Severity,
+        place: &Place,
+        code: &'static str,
+        message: String,
+        help: String,
+    ) {
         let (line, column) = self.source.position(place.span.start);
         let (end_line, end_column) = self.source.position(place.span.end);
         let file = self.source.name().to_owned();
         let path = place.path.to_string();
-        let problem =
-            Problem { severity, code, file, line, column, end_line, end_column, path, message, help };
+        let problem = Problem {
+            severity,
+            code,
+            file,
+            line,
+            column,
+            end_line,
+            end_column,
+            path,
+            message,
+            help,
+        };
         // An aliased block is read once for every place that uses it; its mistake is one mistake.
         let key = (code, place.span, problem.message.clone());
         if place.span.is_empty() || self.known.insert(key) {
@@ -196,12 +233,15 @@ impl Report {
     }
 
     pub(crate) fn has_errors(&self) -> bool {
-        self.problems.iter().any(|problem| problem.severity == Severity::Error)
+        self.problems
+            .iter()
+            .any(|problem| problem.severity == Severity::Error)
     }
 
     /// The problems by position, and the text they point into.
     pub(crate) fn finish(mut self) -> (Vec<Problem>, SourceText) {
-        self.problems.sort_by_key(|p| (p.line, p.column, p.severity));
+        self.problems
+            .sort_by_key(|p| (p.line, p.column, p.severity));
         (self.problems, self.source)
     }
 }

@@ -1,7 +1,10 @@
 //! "Did you mean": the closest known word by edit distance.
 
 /// The word closest to `written`, when it is close enough to be what was meant.
-pub(crate) fn closest<'a>(written: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn closest<'a>(
+    written: &str,
+    words: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     let folded = fold(written);
     let limit = (folded.chars().count() / 3).max(1);
     words
@@ -14,7 +17,10 @@ pub(crate) fn closest<'a>(written: &str, words: impl IntoIterator<Item = &'a str
 
 /// `request_headers`, `request-headers` and `requestHeaders` are the same word written three ways.
 fn fold(word: &str) -> String {
-    word.chars().filter(|c| !matches!(c, '_' | '-')).map(|c| c.to_ascii_lowercase()).collect()
+    word.chars()
+        .filter(|c| !matches!(c, '_' | '-'))
+        .map(|c| c.to_ascii_lowercase())
+        .collect()
 }
 
 /// Edits (insert, remove, replace, swap neighbours) between two words.

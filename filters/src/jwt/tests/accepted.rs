@@ -6,7 +6,13 @@ use super::forge::*;
 use crate::jwt::{Token, Verifier, since_epoch};
 
 fn is_good(header: &str, signer: &Signer) -> bool {
-    verify(&provider(), &all_keys(), &signer.token(header, &claims().to_string()), None).is_ok()
+    verify(
+        &provider(),
+        &all_keys(),
+        &signer.token(header, &claims().to_string()),
+        None,
+    )
+    .is_ok()
 }
 
 #[test]
@@ -25,14 +31,27 @@ fn every_algorithm_with_its_key_by_name_and_without() {
         ("EdDSA", "ed25519", &signers.ed25519),
         ("Ed25519", "ed25519", &signers.ed25519),
     ] {
-        assert!(is_good(&json!({ "alg": algorithm, "kid": kid }).to_string(), signer), "{algorithm} {kid}");
-        assert!(is_good(&json!({ "alg": algorithm }).to_string(), signer), "{algorithm}");
+        assert!(
+            is_good(&json!({ "alg": algorithm, "kid": kid }).to_string(), signer),
+            "{algorithm} {kid}"
+        );
+        assert!(
+            is_good(&json!({ "alg": algorithm }).to_string(), signer),
+            "{algorithm}"
+        );
     }
     let long = Signer::Secret(vec![3; 64]);
-    let keys = crate::jwt::KeySet::secret(outrigger_config::model::SecretText::new(&[3; 64][..])).unwrap();
+    let keys =
+        crate::jwt::KeySet::secret(outrigger_config::model::SecretText::new(&[3; 64][..])).unwrap();
     for algorithm in ["HS256", "HS384", "HS512"] {
-        let token = long.token(&json!({ "alg": algorithm }).to_string(), &claims().to_string());
-        assert!(verify(&symmetric_provider(), &keys, &token, None).is_ok(), "{algorithm}");
+        let token = long.token(
+            &json!({ "alg": algorithm }).to_string(),
+            &claims().to_string(),
+        );
+        assert!(
+            verify(&symmetric_provider(), &keys, &token, None).is_ok(),
+            "{algorithm}"
+        );
     }
 }
 
@@ -51,7 +70,10 @@ fn headers_that_are_fine() {
         r#""jwk":{"kty":"RSA"},"jku":"https://attacker.example/","x5c":["x"],"x5u":1"#,
         r#""nonce":"x","deep":{"a":[{"b":1}]}"#,
     ] {
-        assert!(is_good(&format!(r#"{{"alg":"ES256","kid":"p256",{more}}}"#), signer), "{more}");
+        assert!(
+            is_good(&format!(r#"{{"alg":"ES256","kid":"p256",{more}}}"#), signer),
+            "{more}"
+        );
     }
 }
 
@@ -83,16 +105,24 @@ fn claims_that_are_fine() {
 /// The first and last moment of a token, with and without clock skew.
 #[test]
 fn a_token_is_good_from_nbf_until_before_exp() {
-    let text = token(&json!({ "iss": ISSUER, "aud": "orders-api", "nbf": 1_000, "exp": 2_000 }).to_string());
+    let text = token(
+        &json!({ "iss": ISSUER, "aud": "orders-api", "nbf": 1_000, "exp": 2_000 }).to_string(),
+    );
     for (skew, first, last) in [(0, 1_000, 1_999), (30, 970, 2_029), (300, 700, 2_299)] {
         let mut provider = provider();
         provider.clock_skew = std::time::Duration::from_secs(skew);
         let verifier = Verifier::new(&provider);
         let at = |seconds: u64| {
             let now = std::time::Duration::from_secs(seconds);
-            verifier.verify(&all_keys(), Token::parse(&text).unwrap(), now, None).is_ok()
+            verifier
+                .verify(&all_keys(), Token::parse(&text).unwrap(), now, None)
+                .is_ok()
         };
-        assert_eq!((at(first - 1), at(first), at(last), at(last + 1)), (false, true, true, false), "{skew}");
+        assert_eq!(
+            (at(first - 1), at(first), at(last), at(last + 1)),
+            (false, true, true, false),
+            "{skew}"
+        );
     }
 }
 

@@ -16,7 +16,12 @@ use crate::{
 };
 
 fn path(members: &[&str]) -> ClaimPath {
-    ClaimPath::new(members.iter().map(|member| Arc::from(*member)).collect::<Vec<Arc<str>>>())
+    ClaimPath::new(
+        members
+            .iter()
+            .map(|member| Arc::from(*member))
+            .collect::<Vec<Arc<str>>>(),
+    )
 }
 
 fn verified(more: &Value) -> VerifiedToken {
@@ -70,13 +75,23 @@ fn rules_see_texts_numbers_and_elements_but_no_objects() {
         let rule = ClaimRule::new(&ClaimMatch::new(path(claim), vec![value.clone()]));
         assert_eq!(rule.holds(&token), expected, "{claim:?} {value:?}");
     }
-    assert_eq!(token.claim(&path(&["org", "tenant"])).and_then(Json::as_str), Some("t"));
-    assert_eq!((&**token.provider(), token.expires().as_secs()), ("corp", NOW + 300));
+    assert_eq!(
+        token
+            .claim(&path(&["org", "tenant"]))
+            .and_then(Json::as_str),
+        Some("t")
+    );
+    assert_eq!(
+        (&**token.provider(), token.expires().as_secs()),
+        ("corp", NOW + 300)
+    );
 }
 
 #[test]
 fn integers_that_an_f64_would_confuse_are_told_apart_or_not_compared() {
-    let text = token(&claims_and(r#""a":9007199254740993,"b":18446744073709551617,"c":9007199254740993.0"#));
+    let text = token(&claims_and(
+        r#""a":9007199254740993,"b":18446744073709551617,"c":9007199254740993.0"#,
+    ));
     let verified = verify(&provider(), &all_keys(), &text, None).unwrap();
     let holds = |claim: &str, text: &str| verified.any(&path(&[claim]), &mut |value| value == text);
     assert!(holds("a", "9007199254740993") && !holds("a", "9007199254740992"));
@@ -102,8 +117,10 @@ fn scopes_are_scope_or_else_scp() {
         (json!({}), vec![]),
     ] {
         let token = verified(&claims);
-        let found: Vec<&str> =
-            ["read", "write", ""].into_iter().filter(|scope| token.has_scope(scope)).collect();
+        let found: Vec<&str> = ["read", "write", ""]
+            .into_iter()
+            .filter(|scope| token.has_scope(scope))
+            .collect();
         assert_eq!(found, granted, "{claims}");
     }
 }
@@ -112,7 +129,10 @@ fn scopes_are_scope_or_else_scp() {
 fn a_claim_is_sent_as_it_is_or_not_at_all() {
     let cases = [
         (json!("alice"), Some("alice")),
-        (json!("Alice Example <a@example.com>"), Some("Alice Example <a@example.com>")),
+        (
+            json!("Alice Example <a@example.com>"),
+            Some("Alice Example <a@example.com>"),
+        ),
         (json!("a,b"), Some("a,b")),
         (json!(7), Some("7")),
         (json!(1.5), Some("1.5")),
@@ -147,17 +167,24 @@ fn a_claim_is_sent_as_it_is_or_not_at_all() {
         (json!(["a", "b\r\nc"]), None),
     ];
     let mut provider = provider();
-    let header =
-        |name: &'static str, claim: &[&str]| ClaimHeader::new(HeaderName::from_static(name), path(claim));
-    provider.claim_headers =
-        vec![header("x-one", &["one"]), header("x-deep", &["deep", "one"]), header("x-none", &["absent"])];
+    let header = |name: &'static str, claim: &[&str]| {
+        ClaimHeader::new(HeaderName::from_static(name), path(claim))
+    };
+    provider.claim_headers = vec![
+        header("x-one", &["one"]),
+        header("x-deep", &["deep", "one"]),
+        header("x-none", &["absent"]),
+    ];
     for (value, expected) in cases {
         let mut claims = claims();
         claims["deep"] = json!({ "one": value });
         claims["one"] = value.clone();
         let verified = verify(&provider, &all_keys(), &token(&claims.to_string()), None).unwrap();
-        let sent: Vec<(&str, &str)> =
-            verified.headers().iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+        let sent: Vec<(&str, &str)> = verified
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
+            .collect();
         let expected: Vec<(&str, &str)> =
             expected.map_or(vec![], |value| vec![("x-one", value), ("x-deep", value)]);
         assert_eq!(sent, expected, "{value}");

@@ -6,11 +6,17 @@ use outrigger_config::model::TokenLocation;
 use crate::jwt::{Refusal, extract};
 
 fn bearer() -> TokenLocation {
-    TokenLocation::Header { name: header::AUTHORIZATION, scheme: Some("Bearer".into()) }
+    TokenLocation::Header {
+        name: header::AUTHORIZATION,
+        scheme: Some("Bearer".into()),
+    }
 }
 
 fn plain(name: &'static str) -> TokenLocation {
-    TokenLocation::Header { name: HeaderName::from_static(name), scheme: None }
+    TokenLocation::Header {
+        name: HeaderName::from_static(name),
+        scheme: None,
+    }
 }
 
 fn cookie(name: &str) -> TokenLocation {
@@ -20,7 +26,10 @@ fn cookie(name: &str) -> TokenLocation {
 fn head(fields: &[(&'static str, &str)]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in fields {
-        headers.append(HeaderName::from_static(name), HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        headers.append(
+            HeaderName::from_static(name),
+            HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+        );
     }
     headers
 }
@@ -41,12 +50,35 @@ fn the_first_place_that_has_one_decides() {
         (&[("authorization", "Bear")], Ok(None)),
         (&[("authorization", "")], Ok(None)),
         (&[("authorization", "Bearer \u{e9}")], Ok(Some("\u{e9}"))),
-        (&[("authorization", "Basic dTpw"), ("x-token", "x")], Ok(Some("x"))),
-        (&[("authorization", "Bearer a"), ("x-token", "x"), ("cookie", "session=s")], Ok(Some("a"))),
+        (
+            &[("authorization", "Basic dTpw"), ("x-token", "x")],
+            Ok(Some("x")),
+        ),
+        (
+            &[
+                ("authorization", "Bearer a"),
+                ("x-token", "x"),
+                ("cookie", "session=s"),
+            ],
+            Ok(Some("a")),
+        ),
         (&[("x-token", ""), ("cookie", "session=s")], Ok(Some(""))),
-        (&[("x-token", "x"), ("x-token", "x")], Err(Refusal::Repeated)),
-        (&[("authorization", "Bearer a"), ("x-token", "x"), ("x-token", "y")], Ok(Some("a"))),
-        (&[("authorization", "Bearer a"), ("authorization", "bearer b")], Err(Refusal::Repeated)),
+        (
+            &[("x-token", "x"), ("x-token", "x")],
+            Err(Refusal::Repeated),
+        ),
+        (
+            &[
+                ("authorization", "Bearer a"),
+                ("x-token", "x"),
+                ("x-token", "y"),
+            ],
+            Ok(Some("a")),
+        ),
+        (
+            &[("authorization", "Bearer a"), ("authorization", "bearer b")],
+            Err(Refusal::Repeated),
+        ),
         (&[("cookie", "session=s")], Ok(Some("s"))),
         (&[("cookie", "a=1; session=s; b=2")], Ok(Some("s"))),
         (&[("cookie", "a=1;session=s;b=2")], Ok(Some("s"))),
@@ -60,18 +92,35 @@ fn the_first_place_that_has_one_decides() {
         (&[("cookie", "session=\"s")], Ok(Some("\"s"))),
         (&[("cookie", "session=s\"")], Ok(Some("s\""))),
         (&[("cookie", "session=\"\"s\"\"")], Ok(Some("\"s\""))),
-        (&[("cookie", "session=s; session=\"s\"")], Err(Refusal::Repeated)),
+        (
+            &[("cookie", "session=s; session=\"s\"")],
+            Err(Refusal::Repeated),
+        ),
         (&[("cookie", "session=")], Ok(Some(""))),
         (&[("cookie", "session")], Ok(None)),
-        (&[("cookie", "Session=s; xsession=s; session2=s; a=session=s")], Ok(None)),
-        (&[("cookie", "session=s; session=t")], Err(Refusal::Repeated)),
-        (&[("cookie", "session=s; session =t")], Err(Refusal::Repeated)),
-        (&[("cookie", "session=s"), ("cookie", "session=s")], Err(Refusal::Repeated)),
+        (
+            &[("cookie", "Session=s; xsession=s; session2=s; a=session=s")],
+            Ok(None),
+        ),
+        (
+            &[("cookie", "session=s; session=t")],
+            Err(Refusal::Repeated),
+        ),
+        (
+            &[("cookie", "session=s; session =t")],
+            Err(Refusal::Repeated),
+        ),
+        (
+            &[("cookie", "session=s"), ("cookie", "session=s")],
+            Err(Refusal::Repeated),
+        ),
     ] {
         assert_eq!(extract::find(&all, &head(fields)), expected, "{fields:?}");
     }
-    let latin1 =
-        HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_bytes(b"Bearer \xe9").unwrap())]);
+    let latin1 = HeaderMap::from_iter([(
+        header::AUTHORIZATION,
+        HeaderValue::from_bytes(b"Bearer \xe9").unwrap(),
+    )]);
     assert_eq!(extract::find(&all, &latin1), Err(Refusal::Encoding));
 }
 
@@ -79,20 +128,38 @@ fn the_first_place_that_has_one_decides() {
 fn what_the_app_must_not_see_is_taken_away_and_nothing_else() {
     let from = [bearer(), plain("x-token"), cookie("session")];
     for (before, after) in [
-        (&[("authorization", "Bearer a"), ("accept", "*/*")][..], &[("accept", "*/*")][..]),
-        (&[("authorization", "Basic dTpw")], &[("authorization", "Basic dTpw")]),
+        (
+            &[("authorization", "Bearer a"), ("accept", "*/*")][..],
+            &[("accept", "*/*")][..],
+        ),
+        (
+            &[("authorization", "Basic dTpw")],
+            &[("authorization", "Basic dTpw")],
+        ),
         (&[("x-token", "a"), ("x-token", "b")], &[]),
         (&[("cookie", "session=s")], &[]),
-        (&[("cookie", "a=1; session=s;b=2")], &[("cookie", "a=1; b=2")]),
-        (&[("cookie", "a=\"1\"; session=\"s\";b=2")], &[("cookie", "a=\"1\"; b=2")]),
-        (&[("cookie", "session=s; session =t; sessions=u")], &[("cookie", "sessions=u")]),
+        (
+            &[("cookie", "a=1; session=s;b=2")],
+            &[("cookie", "a=1; b=2")],
+        ),
+        (
+            &[("cookie", "a=\"1\"; session=\"s\";b=2")],
+            &[("cookie", "a=\"1\"; b=2")],
+        ),
+        (
+            &[("cookie", "session=s; session =t; sessions=u")],
+            &[("cookie", "sessions=u")],
+        ),
         (
             &[("cookie", "a=1"), ("cookie", "session=s; b=2; flag")],
             &[("cookie", "a=1"), ("cookie", "b=2; flag")],
         ),
         (&[("cookie", "a=1;b=2")], &[("cookie", "a=1;b=2")]),
         // Also where it was not looked for, since the first place decided.
-        (&[("authorization", "Bearer a"), ("cookie", "session=s; a=1")], &[("cookie", "a=1")]),
+        (
+            &[("authorization", "Bearer a"), ("cookie", "session=s; a=1")],
+            &[("cookie", "a=1")],
+        ),
     ] {
         let mut headers = head(before);
         extract::remove(&from, &mut headers);

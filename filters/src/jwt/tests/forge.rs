@@ -7,9 +7,10 @@ use aws_lc_rs::{
     rand::SystemRandom,
     rsa::KeySize,
     signature::{
-        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
-        KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384,
-        RSA_PSS_SHA512, RsaEncoding, RsaKeyPair, RsaPublicKeyComponents,
+        ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
+        Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512,
+        RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding, RsaKeyPair,
+        RsaPublicKeyComponents,
     },
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -69,10 +70,13 @@ impl Signer {
                     _ => &RSA_PKCS1_SHA256,
                 };
                 let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(encoding, &random, message, &mut signature).unwrap();
+                pair.sign(encoding, &random, message, &mut signature)
+                    .unwrap();
                 signature
             }
-            Self::P256(pair) | Self::P384(pair) => pair.sign(&random, message).unwrap().as_ref().to_vec(),
+            Self::P256(pair) | Self::P384(pair) => {
+                pair.sign(&random, message).unwrap().as_ref().to_vec()
+            }
             Self::Ed25519(pair) => pair.sign(message).as_ref().to_vec(),
             Self::Secret(secret) => {
                 let hash = match algorithm {
@@ -80,7 +84,9 @@ impl Signer {
                     "HS512" => hmac::HMAC_SHA512,
                     _ => hmac::HMAC_SHA256,
                 };
-                hmac::sign(&hmac::Key::new(hash, secret), message).as_ref().to_vec()
+                hmac::sign(&hmac::Key::new(hash, secret), message)
+                    .as_ref()
+                    .to_vec()
             }
         }
     }
@@ -94,7 +100,9 @@ impl Signer {
             }
             Self::P256(pair) => point("P-256", pair.public_key().as_ref()),
             Self::P384(pair) => point("P-384", pair.public_key().as_ref()),
-            Self::Ed25519(pair) => json!({ "kty": "OKP", "crv": "Ed25519", "x": encode(pair.public_key()) }),
+            Self::Ed25519(pair) => {
+                json!({ "kty": "OKP", "crv": "Ed25519", "x": encode(pair.public_key()) })
+            }
             Self::Secret(_) => panic!("a secret has no public half"),
         };
         if !kid.is_empty() {
@@ -106,7 +114,10 @@ impl Signer {
     /// A token with this header and payload, whatever they are.
     pub(super) fn token(&self, header: &str, payload: &str) -> String {
         let algorithm = serde_json::from_str::<Value>(header).ok();
-        let algorithm = algorithm.as_ref().and_then(|header| header["alg"].as_str()).unwrap_or("");
+        let algorithm = algorithm
+            .as_ref()
+            .and_then(|header| header["alg"].as_str())
+            .unwrap_or("");
         let signed = format!("{}.{}", encode(header), encode(payload));
         let signature = encode(self.sign(algorithm, signed.as_bytes()));
         format!("{signed}.{signature}")
@@ -164,18 +175,32 @@ pub(super) fn all_keys() -> KeySet {
 }
 
 pub(super) fn secret_keys() -> KeySet {
-    let Signer::Secret(secret) = &signers().secret else { panic!("no secret") };
+    let Signer::Secret(secret) = &signers().secret else {
+        panic!("no secret")
+    };
     KeySet::secret(SecretText::new(&secret[..])).unwrap()
 }
 
 pub(super) fn provider() -> JwtProvider {
-    let keys = KeySource::Text { jwks: "".into(), file: None };
-    JwtProvider::new("corp".into(), ISSUER.into(), vec!["orders-api".into(), "other-api".into()], keys)
+    let keys = KeySource::Text {
+        jwks: "".into(),
+        file: None,
+    };
+    JwtProvider::new(
+        "corp".into(),
+        ISSUER.into(),
+        vec!["orders-api".into(), "other-api".into()],
+        keys,
+    )
 }
 
 pub(super) fn symmetric_provider() -> JwtProvider {
     let mut provider = provider();
-    provider.algorithms = vec![JwtAlgorithm::Hs256, JwtAlgorithm::Hs384, JwtAlgorithm::Hs512];
+    provider.algorithms = vec![
+        JwtAlgorithm::Hs256,
+        JwtAlgorithm::Hs384,
+        JwtAlgorithm::Hs512,
+    ];
     provider
 }
 
@@ -202,7 +227,9 @@ pub(super) fn claims_and(more: &str) -> String {
 
 /// A token of the P-256 key.
 pub(super) fn token(payload: &str) -> String {
-    signers().p256.token(r#"{"alg":"ES256","kid":"p256","typ":"JWT"}"#, payload)
+    signers()
+        .p256
+        .token(r#"{"alg":"ES256","kid":"p256","typ":"JWT"}"#, payload)
 }
 
 /// A token of the P-256 key with good claims and this header.

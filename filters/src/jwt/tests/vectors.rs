@@ -7,12 +7,10 @@ use serde_json::json;
 use super::forge::key_set;
 use crate::jwt::{KeySet, Refusal, Token};
 
-const PAYLOAD: &str =
-    "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+const PAYLOAD: &str = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
 
 /// The same claims but for one letter: `jof`.
-const OTHER_PAYLOAD: &str =
-    "eyJpc3MiOiJqb2YiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+const OTHER_PAYLOAD: &str = "eyJpc3MiOiJqb2YiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
 
 fn assert_signed(keys: &KeySet, header: &str, signature: &str) {
     let verify = |payload: &str| {
@@ -25,7 +23,8 @@ fn assert_signed(keys: &KeySet, header: &str, signature: &str) {
 
 #[test]
 fn rfc_7515_a_1_hs256() {
-    let secret = "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
+    let secret =
+        "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
     let secret = SecretText::new(URL_SAFE_NO_PAD.decode(secret).unwrap());
     let header = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9";
     let keys = KeySet::secret(secret).unwrap();
@@ -53,7 +52,8 @@ fn rfc_7515_a_3_es256() {
         "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
         "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
     })]);
-    let signature = "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
+    let signature =
+        "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
     assert_signed(&keys, "eyJhbGciOiJFUzI1NiJ9", signature);
 }
 

@@ -24,7 +24,10 @@ fn text(wanted: &Wanted) -> String {
     };
     let routes: String = match wanted.setup.routes {
         0 => "\timport origin\n".to_owned(),
-        _ => wanted.routes().map(|path| format!("\thandle {path} {{\n\t\timport origin\n\t}}\n")).collect(),
+        _ => wanted
+            .routes()
+            .map(|path| format!("\thandle {path} {{\n\t\timport origin\n\t}}\n"))
+            .collect(),
     };
     format!(
         "{{
@@ -62,7 +65,11 @@ fn text(wanted: &Wanted) -> String {
 }
 
 fn tls(wanted: &Wanted) -> String {
-    let pair = format!("\ttls {} {}", wanted.file("server.crt"), wanted.file("server.key"));
+    let pair = format!(
+        "\ttls {} {}",
+        wanted.file("server.crt"),
+        wanted.file("server.key")
+    );
     match wanted.setup.listen {
         Listen::Plain => String::new(),
         Listen::Tls => format!("{pair}\n"),

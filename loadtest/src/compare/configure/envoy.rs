@@ -11,7 +11,11 @@ pub(super) fn files(wanted: &Wanted) -> Files {
 }
 
 fn text(wanted: &Wanted) -> String {
-    let codec = if wanted.grpc() && !wanted.tls() { "HTTP2" } else { "AUTO" };
+    let codec = if wanted.grpc() && !wanted.tls() {
+        "HTTP2"
+    } else {
+        "AUTO"
+    };
     format!(
         "static_resources:
   listeners:
@@ -169,7 +173,9 @@ fn endpoints(wanted: &Wanted) -> String {
         Upstream::Socket => line(&format!("pipe: {{path: \"{}\"}}", wanted.socket.display())),
         _ => wanted.endpoints(|address| {
             let (ip, port) = (address.ip(), address.port());
-            line(&format!("socket_address: {{address: {ip}, port_value: {port}}}"))
+            line(&format!(
+                "socket_address: {{address: {ip}, port_value: {port}}}"
+            ))
         }),
     }
 }

@@ -6,7 +6,13 @@ use super::{Files, Listen, PLENTY, Wanted};
 pub(super) fn files(wanted: &Wanted) -> Files {
     let mut files = vec![("haproxy.cfg", text(wanted))];
     if wanted.setup.routes > 0 {
-        files.push(("routes.map", wanted.routes().map(|path| format!("{path} origin\n")).collect()));
+        files.push((
+            "routes.map",
+            wanted
+                .routes()
+                .map(|path| format!("{path} origin\n"))
+                .collect(),
+        ));
     }
     files
 }
@@ -15,7 +21,9 @@ fn text(wanted: &Wanted) -> String {
     let setup = wanted.setup;
     let resumption = match setup.resumption {
         true => "  ssl-default-bind-options ssl-min-ver TLSv1.2\n",
-        false => "  ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets\n  tune.ssl.cachesize 0\n",
+        false => {
+            "  ssl-default-bind-options ssl-min-ver TLSv1.2 no-tls-tickets\n  tune.ssl.cachesize 0\n"
+        }
     };
     let retries = match wanted.failing() {
         true => "  retries 3\n  option redispatch 1\n  retry-on conn-failure empty-response 503\n",
@@ -23,9 +31,16 @@ fn text(wanted: &Wanted) -> String {
     };
     let routes = match setup.routes {
         0 => "  default_backend origin\n".to_owned(),
-        _ => format!("  use_backend %[path,map_str({})]\n", wanted.own("routes.map").display()),
+        _ => format!(
+            "  use_backend %[path,map_str({})]\n",
+            wanted.own("routes.map").display()
+        ),
     };
-    let tokens = if setup.tokens { token_rules(wanted) } else { String::new() };
+    let tokens = if setup.tokens {
+        token_rules(wanted)
+    } else {
+        String::new()
+    };
     let h2 = if wanted.grpc() { " proto h2" } else { "" };
     let mut number = 0;
     let servers: String = wanted
@@ -33,7 +48,9 @@ fn text(wanted: &Wanted) -> String {
         .iter()
         .map(|address| {
             number += 1;
-            format!("  server s{number} {address} pool-max-conn {PLENTY} pool-purge-delay 600s{h2}\n")
+            format!(
+                "  server s{number} {address} pool-max-conn {PLENTY} pool-purge-delay 600s{h2}\n"
+            )
         })
         .collect();
     format!(
@@ -59,7 +76,11 @@ fn text(wanted: &Wanted) -> String {
 {servers}",
         listen = wanted.listen,
         tls = tls(wanted),
-        bind_h2 = if wanted.grpc() && !wanted.tls() { " proto h2" } else { "" },
+        bind_h2 = if wanted.grpc() && !wanted.tls() {
+            " proto h2"
+        } else {
+            ""
+        },
     )
 }
 

@@ -80,7 +80,11 @@ impl Setup {
 
     /// The filters of the route.
     fn filters(&self) -> &'static [(&'static str, &'static str)] {
-        if self.policy { &FILTERS[POLICY] } else { &FILTERS[..self.filters] }
+        if self.policy {
+            &FILTERS[POLICY]
+        } else {
+            &FILTERS[..self.filters]
+        }
     }
 }
 
@@ -105,18 +109,39 @@ pub(super) type Files = Vec<(&'static str, String)>;
 
 /// Filters of Outrigger in the order in which they are added, and the line of each in a route.
 pub(super) static FILTERS: [(&str, &str); 13] = [
-    ("request headers", "    requestHeaders: { set: { x-api: v2 }, remove: [x-debug] }\n"),
-    ("response headers", "    responseHeaders: { set: { x-frame-options: DENY } }\n"),
-    ("CORS", "    cors: { allowOrigins: [\"https://shop.example.com\"], maxAge: 10m }\n"),
+    (
+        "request headers",
+        "    requestHeaders: { set: { x-api: v2 }, remove: [x-debug] }\n",
+    ),
+    (
+        "response headers",
+        "    responseHeaders: { set: { x-frame-options: DENY } }\n",
+    ),
+    (
+        "CORS",
+        "    cors: { allowOrigins: [\"https://shop.example.com\"], maxAge: 10m }\n",
+    ),
     ("authorize", ""),
     ("rate limit by address", ""),
     ("rate limit for all", ""),
     ("concurrency", "    concurrency: { max: 20000 }\n"),
-    ("per-try timeout", "    timeouts: { request: 15s, backendRequest: 5s }\n"),
-    ("fault, at 0 %", "    fault: { abortStatus: 503, abortPercent: 0 }\n"),
-    ("retry", "    retry: { attempts: 2, codes: [502, 503, 504] }\n"),
+    (
+        "per-try timeout",
+        "    timeouts: { request: 15s, backendRequest: 5s }\n",
+    ),
+    (
+        "fault, at 0 %",
+        "    fault: { abortStatus: 503, abortPercent: 0 }\n",
+    ),
+    (
+        "retry",
+        "    retry: { attempts: 2, codes: [502, 503, 504] }\n",
+    ),
     ("hedge", "    hedge: { after: p95, maxPercent: 1 }\n"),
-    ("rewrite", "    urlRewrite: { path: { replacePrefixMatch: / } }\n"),
+    (
+        "rewrite",
+        "    urlRewrite: { path: { replacePrefixMatch: / } }\n",
+    ),
     ("JWT, a known token", ""),
 ];
 
@@ -138,8 +163,14 @@ pub(super) fn configuration(candidate: &Candidate, wanted: &Wanted) -> Result<Fi
         Candidate::Direct => Err("is no proxy"),
         Candidate::Outrigger(_) => Ok(outrigger::files(wanted)),
         Candidate::Bare(_) if wanted.setup.policy => {
-            let setup = Setup { policy: false, ..wanted.setup.clone() };
-            Ok(outrigger::files(&Wanted { setup: &setup, ..*wanted }))
+            let setup = Setup {
+                policy: false,
+                ..wanted.setup.clone()
+            };
+            Ok(outrigger::files(&Wanted {
+                setup: &setup,
+                ..*wanted
+            }))
         }
         Candidate::Bare(_) => Err("there is nothing to leave out"),
         Candidate::Haproxy(_) => Ok(haproxy::files(wanted)),
@@ -171,7 +202,10 @@ impl Wanted<'_> {
 
     /// Whether more than one endpoint has to be chosen from.
     fn several(&self) -> bool {
-        matches!(self.setup.upstream, Upstream::Failing | Upstream::Pair | Upstream::Endpoints(_))
+        matches!(
+            self.setup.upstream,
+            Upstream::Failing | Upstream::Pair | Upstream::Endpoints(_)
+        )
     }
 
     fn failing(&self) -> bool {
@@ -200,8 +234,9 @@ mod tests {
 
     #[test]
     fn every_configuration_has_its_ports_and_leaves_out_only_what_cannot_be_done() {
-        let upstreams: Vec<SocketAddr> =
-            ["127.0.0.1:9001", "127.0.0.1:9002"].map(|address| address.parse().unwrap()).into();
+        let upstreams: Vec<SocketAddr> = ["127.0.0.1:9001", "127.0.0.1:9002"]
+            .map(|address| address.parse().unwrap())
+            .into();
         let peers = [
             Candidate::Outrigger(PathBuf::new()),
             Candidate::Haproxy(PathBuf::new()),
@@ -212,40 +247,88 @@ mod tests {
         ];
         for setup in [
             Setup::PLAIN,
-            Setup { listen: Listen::Mtls, ..Setup::PLAIN },
-            Setup { listen: Listen::Tls, resumption: true, ..Setup::PLAIN },
-            Setup { upstream: Upstream::Grpc, ..Setup::PLAIN },
-            Setup { upstream: Upstream::Failing, ..Setup::PLAIN },
-            Setup { tokens: true, ..Setup::PLAIN },
-            Setup { routes: 3, ..Setup::PLAIN },
+            Setup {
+                listen: Listen::Mtls,
+                ..Setup::PLAIN
+            },
+            Setup {
+                listen: Listen::Tls,
+                resumption: true,
+                ..Setup::PLAIN
+            },
+            Setup {
+                upstream: Upstream::Grpc,
+                ..Setup::PLAIN
+            },
+            Setup {
+                upstream: Upstream::Failing,
+                ..Setup::PLAIN
+            },
+            Setup {
+                tokens: true,
+                ..Setup::PLAIN
+            },
+            Setup {
+                routes: 3,
+                ..Setup::PLAIN
+            },
         ] {
             let wanted = Wanted {
                 setup: &setup,
                 listen: "127.0.0.1:8000".parse().unwrap(),
-                upstreams: if setup.upstream == Upstream::Failing { &upstreams } else { &upstreams[..1] },
+                upstreams: if setup.upstream == Upstream::Failing {
+                    &upstreams
+                } else {
+                    &upstreams[..1]
+                },
                 socket: Path::new("/run/app.sock"),
                 material: Path::new("/material"),
                 folder: Path::new("/own"),
             };
             for peer in &peers {
                 let Ok(files) = configuration(peer, &wanted) else {
-                    assert!(!matches!(peer, Candidate::Outrigger(_) | Candidate::Haproxy(_)), "{setup:?}");
+                    assert!(
+                        !matches!(peer, Candidate::Outrigger(_) | Candidate::Haproxy(_)),
+                        "{setup:?}"
+                    );
                     continue;
                 };
                 let text: String = files.iter().map(|(_, text)| text.as_str()).collect();
-                assert!(text.contains("8000") && text.contains("9001"), "{}:\n{text}", peer.name());
-                assert_eq!(text.contains("9002"), setup.upstream == Upstream::Failing, "{text}");
-                assert_eq!(text.contains("/material/ca.crt"), setup.listen == Listen::Mtls, "{text}");
-                assert_eq!(text.contains("r00002"), setup.routes == 3, "{}:\n{text}", peer.name());
+                assert!(
+                    text.contains("8000") && text.contains("9001"),
+                    "{}:\n{text}",
+                    peer.name()
+                );
+                assert_eq!(
+                    text.contains("9002"),
+                    setup.upstream == Upstream::Failing,
+                    "{text}"
+                );
+                assert_eq!(
+                    text.contains("/material/ca.crt"),
+                    setup.listen == Listen::Mtls,
+                    "{text}"
+                );
+                assert_eq!(
+                    text.contains("r00002"),
+                    setup.routes == 3,
+                    "{}:\n{text}",
+                    peer.name()
+                );
             }
         }
     }
 
     #[test]
     fn the_two_outriggers_of_a_policy_scenario_differ_in_the_policy_and_nothing_else() {
-        let upstreams: Vec<SocketAddr> =
-            ["127.0.0.1:9001", "127.0.0.1:9002"].map(|address| address.parse().unwrap()).into();
-        let setup = Setup { upstream: Upstream::Pair, policy: true, ..Setup::PLAIN };
+        let upstreams: Vec<SocketAddr> = ["127.0.0.1:9001", "127.0.0.1:9002"]
+            .map(|address| address.parse().unwrap())
+            .into();
+        let setup = Setup {
+            upstream: Upstream::Pair,
+            policy: true,
+            ..Setup::PLAIN
+        };
         let wanted = Wanted {
             setup: &setup,
             listen: "127.0.0.1:8000".parse().unwrap(),
@@ -273,19 +356,39 @@ mod tests {
             "retryBudget: { percent: ",
         ];
         for piece in policy {
-            assert!(with.contains(piece) && !without.contains(piece), "{piece}:\n{with}\n{without}");
+            assert!(
+                with.contains(piece) && !without.contains(piece),
+                "{piece}:\n{with}\n{without}"
+            );
         }
-        assert!(with.contains("timeouts: { request: 15s,") && without.contains("timeouts: { request: 15s }"));
+        assert!(
+            with.contains("timeouts: { request: 15s,")
+                && without.contains("timeouts: { request: 15s }")
+        );
         // Whatever else is written is written in both.
         let is_policy = |line: &str| policy.iter().any(|piece| line.contains(piece));
         let rest = |text: &str| {
-            let lines = text.lines().filter(|line| !is_policy(line) && !line.contains("request: 15s"));
-            lines.filter(|line| *line != "rateLimits:").map(str::to_owned).collect::<Vec<_>>()
+            let lines = text
+                .lines()
+                .filter(|line| !is_policy(line) && !line.contains("request: 15s"));
+            lines
+                .filter(|line| *line != "rateLimits:")
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
         };
         assert_eq!(rest(&with), rest(&without));
-        assert!(without.contains("9001") && without.contains("9002"), "{without}");
-        for other in [Candidate::Haproxy(PathBuf::new()), Candidate::Envoy(PathBuf::new())] {
-            assert_eq!(configuration(&other, &wanted), Err("this policy is Outrigger's"));
+        assert!(
+            without.contains("9001") && without.contains("9002"),
+            "{without}"
+        );
+        for other in [
+            Candidate::Haproxy(PathBuf::new()),
+            Candidate::Envoy(PathBuf::new()),
+        ] {
+            assert_eq!(
+                configuration(&other, &wanted),
+                Err("this policy is Outrigger's")
+            );
         }
     }
 }

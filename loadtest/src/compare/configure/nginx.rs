@@ -21,17 +21,32 @@ fn text(wanted: &Wanted) -> String {
         Upstream::Socket => format!("    server unix:{};\n", wanted.socket.display()),
         _ => wanted.endpoints(|address| format!("    server {address} max_fails=0;\n")),
     };
-    let pool = if matches!(setup.upstream, Upstream::Endpoints(_)) { 4096 } else { 1024 };
+    let pool = if matches!(setup.upstream, Upstream::Endpoints(_)) {
+        4096
+    } else {
+        1024
+    };
     let again = match wanted.failing() {
         true => "  proxy_next_upstream error timeout http_503;\n  proxy_next_upstream_tries 4;\n",
         false => "",
     };
-    let pass = if wanted.grpc() { "grpc_pass grpc://origin;" } else { "proxy_pass http://origin;" };
+    let pass = if wanted.grpc() {
+        "grpc_pass grpc://origin;"
+    } else {
+        "proxy_pass http://origin;"
+    };
     let locations: String = match setup.routes {
         0 => format!("    location / {{ {pass} }}\n"),
-        _ => wanted.routes().map(|path| format!("    location = {path} {{ {pass} }}\n")).collect(),
+        _ => wanted
+            .routes()
+            .map(|path| format!("    location = {path} {{ {pass} }}\n"))
+            .collect(),
     };
-    let http2 = if wanted.grpc() || wanted.tls() { " http2" } else { "" };
+    let http2 = if wanted.grpc() || wanted.tls() {
+        " http2"
+    } else {
+        ""
+    };
     format!(
         "daemon off;
 master_process off;
@@ -78,7 +93,10 @@ fn tls(wanted: &Wanted) -> String {
         Listen::Plain => return String::new(),
         Listen::Tls => String::new(),
         Listen::Mtls => {
-            format!("  ssl_client_certificate {};\n  ssl_verify_client on;\n", wanted.file("ca.crt"))
+            format!(
+                "  ssl_client_certificate {};\n  ssl_verify_client on;\n",
+                wanted.file("ca.crt")
+            )
         }
     };
     let resumption = match wanted.setup.resumption {

@@ -25,11 +25,19 @@ listeners:
         listen = wanted.listen,
         tls = tls(wanted),
         upstream = upstream(wanted),
-        provider = if tokens { provider(wanted) } else { String::new() },
+        provider = if tokens {
+            provider(wanted)
+        } else {
+            String::new()
+        },
         limits = limits(has("rate limit by address"), has("rate limit for all")),
     );
     text.push_str("routes:\n");
-    let auth = if setup.tokens { "    auth: { anyOf: [bench] }\n" } else { "" };
+    let auth = if setup.tokens {
+        "    auth: { anyOf: [bench] }\n"
+    } else {
+        ""
+    };
     let target = if is_app(wanted) { "app" } else { "origin" };
     if setup.routes == 0 {
         text.push_str("  - name: all\n");
@@ -40,12 +48,16 @@ listeners:
             text.push_str("    timeouts: { request: 15s }\n");
         }
         if wanted.failing() {
-            text.push_str("    retry: { attempts: 3, codes: [503], backoff: { base: 1ms, max: 1ms } }\n");
+            text.push_str(
+                "    retry: { attempts: 3, codes: [503], backoff: { base: 1ms, max: 1ms } }\n",
+            );
         }
         text.push_str(&format!("    backendRefs: [{target}]\n"));
     }
     for (number, path) in wanted.routes().enumerate() {
-        text.push_str(&format!("  - {{ name: r{number}, matches: [{{ path: {{ exact: {path} }} }}] }}\n"));
+        text.push_str(&format!(
+            "  - {{ name: r{number}, matches: [{{ path: {{ exact: {path} }} }}] }}\n"
+        ));
     }
     text.push_str("telemetry: { accessLog: { samplePercent: 0 } }\n");
     text
@@ -62,7 +74,10 @@ fn tls(wanted: &Wanted) -> String {
         Listen::Plain => return String::new(),
         Listen::Tls => String::new(),
         Listen::Mtls => {
-            format!("      clientAuth: {{ mode: required, caFiles: [\"{}\"] }}\n", wanted.file("ca.crt"))
+            format!(
+                "      clientAuth: {{ mode: required, caFiles: [\"{}\"] }}\n",
+                wanted.file("ca.crt")
+            )
         }
     };
     format!("    tls:\n      certFile: \"{certificate}\"\n      keyFile: \"{key}\"\n{client}")
@@ -127,7 +142,11 @@ fn limits(by_address: bool, for_all: bool) -> String {
     match (by_address, for_all) {
         (false, _) => String::new(),
         (true, false) => format!("rateLimits:\n{}", line("byAddress", "clientIP")),
-        (true, true) => format!("rateLimits:\n{}{}", line("byAddress", "clientIP"), line("forAll", "global")),
+        (true, true) => format!(
+            "rateLimits:\n{}{}",
+            line("byAddress", "clientIP"),
+            line("forAll", "global")
+        ),
     }
 }
 

@@ -60,13 +60,19 @@ impl Results {
     /// A plot of all scenarios in which everybody is held against this one.
     fn ratios_to(&self, reference: Reference) -> String {
         let row = |outcome: &Outcome| {
-            let ratio = |name: &'static str| Some((name.to_owned(), outcome.ratio(name, Metric::Cpu)?));
+            let ratio =
+                |name: &'static str| Some((name.to_owned(), outcome.ratio(name, Metric::Cpu)?));
             let names = outcome.rows.iter().map(|row| row.candidate);
             let found: Vec<_> = names.filter_map(ratio).collect();
             (found.len() > 1).then(|| (outcome.scenario.name.clone(), found))
         };
         let held_against = |outcome: &&Outcome| outcome.scenario.reference() == reference;
-        let rows: Vec<_> = self.outcomes.iter().filter(held_against).filter_map(row).collect();
+        let rows: Vec<_> = self
+            .outcomes
+            .iter()
+            .filter(held_against)
+            .filter_map(row)
+            .collect();
         if rows.is_empty() {
             return String::new();
         }
@@ -76,8 +82,14 @@ impl Results {
                 names.push(name);
             }
         }
-        let title = format!("CPU per request, × {} in the same round (less is better)", reference.title());
-        let plot = figure(&ratios(&title, &rows), "Medians; the bar is the range of Outrigger's rounds.");
+        let title = format!(
+            "CPU per request, × {} in the same round (less is better)",
+            reference.title()
+        );
+        let plot = figure(
+            &ratios(&title, &rows),
+            "Medians; the bar is the range of Outrigger's rounds.",
+        );
         legend(&names) + &plot
     }
 
@@ -89,16 +101,29 @@ impl Results {
         let names = self.memory_candidates();
         text.push_str(&legend(&names));
         text.push_str("<div class=\"pair\">\n");
-        let once = |value: f64| Spread { median: value, least: value, most: value };
+        let once = |value: f64| Spread {
+            median: value,
+            least: value,
+            most: value,
+        };
         let idle = self.idle.iter().filter_map(|row| {
             let rest = row.figures.as_ref().ok()?;
             Some((row.candidate.to_owned(), once(rest.resident / 1024.0)))
         });
-        text.push_str(&figure(&bars("resident at rest, MiB", &idle.collect::<Vec<_>>()), ""));
+        text.push_str(&figure(
+            &bars("resident at rest, MiB", &idle.collect::<Vec<_>>()),
+            "",
+        ));
         for kind in KINDS {
-            let each =
-                self.held.iter().filter(|row| row.kind == kind).filter_map(|row| {
-                    Some((row.candidate.to_owned(), once(row.figures.as_ref().ok()?.each())))
+            let each = self
+                .held
+                .iter()
+                .filter(|row| row.kind == kind)
+                .filter_map(|row| {
+                    Some((
+                        row.candidate.to_owned(),
+                        once(row.figures.as_ref().ok()?.each()),
+                    ))
                 });
             let each: Vec<_> = each.collect();
             if !each.is_empty() {
@@ -108,7 +133,9 @@ impl Results {
         }
         text.push_str("</div>\n");
         text.push_str(&table(&self.memory_rows()));
-        text.push_str("<p>Each measured once. An idle connection has carried one request.</p>\n</section>\n");
+        text.push_str(
+            "<p>Each measured once. An idle connection has carried one request.</p>\n</section>\n",
+        );
         text
     }
 }
@@ -126,20 +153,33 @@ fn facts(about: &About) -> String {
 fn figure(plot: &str, caption: &str) -> String {
     match caption {
         "" => format!("<figure>{plot}</figure>\n"),
-        _ => format!("<figure>{plot}<figcaption>{}</figcaption></figure>\n", escape(caption)),
+        _ => format!(
+            "<figure>{plot}<figcaption>{}</figcaption></figure>\n",
+            escape(caption)
+        ),
     }
 }
 
 /// Outcomes of goals in the colour of what they mean.
 fn coloured(table: &str) -> String {
-    [("reached", "good"), ("within 0.05", "good"), ("missed", "bad"), ("NO", "bad")].iter().fold(
-        table.to_owned(),
-        |text, (word, class)| {
-            let (cell, remark) = (format!("<td>{word}</td>"), format!("<td class=\"remark\">{word}</td>"));
-            text.replace(&cell, &format!("<td class=\"{class}\">{word}</td>"))
-                .replace(&remark, &format!("<td class=\"remark {class}\">{word}</td>"))
-        },
-    )
+    [
+        ("reached", "good"),
+        ("within 0.05", "good"),
+        ("missed", "bad"),
+        ("NO", "bad"),
+    ]
+    .iter()
+    .fold(table.to_owned(), |text, (word, class)| {
+        let (cell, remark) = (
+            format!("<td>{word}</td>"),
+            format!("<td class=\"remark\">{word}</td>"),
+        );
+        text.replace(&cell, &format!("<td class=\"{class}\">{word}</td>"))
+            .replace(
+                &remark,
+                &format!("<td class=\"remark {class}\">{word}</td>"),
+            )
+    })
 }
 
 /// One scenario.
@@ -160,14 +200,33 @@ fn section(outcome: &Outcome) -> String {
     if !costs.is_empty() || !waits.is_empty() {
         text.push_str("<div class=\"pair\">\n");
         if !costs.is_empty() {
-            text.push_str(&figure(&bars(&format!("CPU per {unit}, us [min-max of the rounds]"), &costs), ""));
+            text.push_str(&figure(
+                &bars(
+                    &format!("CPU per {unit}, us [min-max of the rounds]"),
+                    &costs,
+                ),
+                "",
+            ));
         }
         if !waits.is_empty() {
             let names: Vec<_> = waits.iter().map(|one| one.candidate.as_str()).collect();
-            let x = Axis { title: "percentile", scale: Scale::Linear, unit: Unit::Percentile };
+            let x = Axis {
+                title: "percentile",
+                scale: Scale::Linear,
+                unit: Unit::Percentile,
+            };
             let title = format!("latency of a {unit}, us");
-            let y = Axis { title: &title, scale: Scale::Log, unit: Unit::Count };
-            let _ = writeln!(text, "<figure>{}{}</figure>", lines(x, y, &waits), legend(&names));
+            let y = Axis {
+                title: &title,
+                scale: Scale::Log,
+                unit: Unit::Count,
+            };
+            let _ = writeln!(
+                text,
+                "<figure>{}{}</figure>",
+                lines(x, y, &waits),
+                legend(&names)
+            );
         }
         text.push_str("</div>\n");
     }
@@ -184,8 +243,13 @@ fn section(outcome: &Outcome) -> String {
 fn latencies(row: &crate::compare::Row) -> Option<Series> {
     let figures = row.figures.as_ref().ok()?;
     let at = |index: usize| figures.spread(|round| round.latency.map(|latency| latency[index]));
-    let points: Vec<_> = (0..4).filter_map(|place| Some((place as f64, at(place + 1)?))).collect();
-    (!points.is_empty()).then(|| Series { candidate: row.candidate.to_owned(), points })
+    let points: Vec<_> = (0..4)
+        .filter_map(|place| Some((place as f64, at(place + 1)?)))
+        .collect();
+    (!points.is_empty()).then(|| Series {
+        candidate: row.candidate.to_owned(),
+        points,
+    })
 }
 
 /// One sweep.
@@ -198,25 +262,50 @@ fn grown(growth: &Growth) -> String {
         escape(sweep.title)
     );
     text.push_str("<div class=\"pair\">\n");
-    let scale = if sweep.fit == Fit::Power { Scale::Log } else { Scale::Linear };
+    let scale = if sweep.fit == Fit::Power {
+        Scale::Log
+    } else {
+        Scale::Linear
+    };
     let is_bytes = sweep.axis.starts_with("bytes");
     let series: Vec<_> = growth
         .candidates()
         .into_iter()
-        .map(|name| Series { candidate: name.to_owned(), points: growth.points(name) })
+        .map(|name| Series {
+            candidate: name.to_owned(),
+            points: growth.points(name),
+        })
         .filter(|one| !one.points.is_empty())
         .collect();
     if !series.is_empty() {
         let unit = if is_bytes { Unit::Bytes } else { Unit::Count };
-        let x = Axis { title: sweep.axis, scale, unit };
-        let y = Axis { title: "CPU per request, us", scale, unit: Unit::Count };
+        let x = Axis {
+            title: sweep.axis,
+            scale,
+            unit,
+        };
+        let y = Axis {
+            title: "CPU per request, us",
+            scale,
+            unit: Unit::Count,
+        };
         let names: Vec<_> = series.iter().map(|one| one.candidate.as_str()).collect();
-        let _ = writeln!(text, "<figure>{}{}</figure>", lines(x, y, &series), legend(&names));
+        let _ = writeln!(
+            text,
+            "<figure>{}{}</figure>",
+            lines(x, y, &series),
+            legend(&names)
+        );
     }
     text.push_str("<div>\n<ul>\n");
     for one in &series {
         if let Some(fit) = growth.fit_text(&one.candidate) {
-            let _ = writeln!(text, "<li>{}: {}</li>", escape(&one.candidate), escape(&fit));
+            let _ = writeln!(
+                text,
+                "<li>{}: {}</li>",
+                escape(&one.candidate),
+                escape(&fit)
+            );
         }
     }
     text.push_str("</ul>\n");
@@ -242,7 +331,12 @@ fn configurations(all: &[Configured]) -> String {
             escape(&one.command)
         );
         for (name, content) in &one.files {
-            let _ = writeln!(text, "<p>{}</p>\n<pre>{}</pre>", escape(name), escape(content));
+            let _ = writeln!(
+                text,
+                "<p>{}</p>\n<pre>{}</pre>",
+                escape(name),
+                escape(content)
+            );
         }
         text.push_str("</details>\n");
     }
@@ -262,22 +356,49 @@ mod tests {
                 row("outrigger", &[9.0 * factor, 9.5]),
                 row("haproxy", &[10.0 * factor, 10.0]),
                 row("outrigger-bare", &[8.0 * factor, 8.0]),
-                Row { candidate: "caddy", figures: Err(Missing::Wrong("<b>".to_owned())) },
+                Row {
+                    candidate: "caddy",
+                    figures: Err(Missing::Wrong("<b>".to_owned())),
+                },
             ]
         };
-        let outcomes =
-            catalogue().into_iter().map(|scenario| Outcome { scenario, rows: rows(1.0) }).collect();
+        let outcomes = catalogue()
+            .into_iter()
+            .map(|scenario| Outcome {
+                scenario,
+                rows: rows(1.0),
+            })
+            .collect();
         let growth = sweeps().into_iter().map(|sweep| {
-            let outcome =
-                |(x, scenario): &(f64, _)| Outcome { scenario: Clone::clone(scenario), rows: rows(1.0 + x) };
-            Growth { outcomes: sweep.points.iter().map(outcome).collect(), sweep }
+            let outcome = |(x, scenario): &(f64, _)| Outcome {
+                scenario: Clone::clone(scenario),
+                rows: rows(1.0 + x),
+            };
+            Growth {
+                outcomes: sweep.points.iter().map(outcome).collect(),
+                sweep,
+            }
         });
-        let grown = Grown { connections: 100, idle: 6000.0, held: 7000.0 };
+        let grown = Grown {
+            connections: 100,
+            idle: 6000.0,
+            held: 7000.0,
+        };
         Results {
             outcomes,
             growth: growth.collect(),
-            idle: vec![Idle { candidate: "outrigger", figures: Ok(Rest { resident: 6144.0, cpu: 3.0 }) }],
-            held: vec![Held { candidate: "outrigger", kind: Kind::Plain, figures: Ok(grown) }],
+            idle: vec![Idle {
+                candidate: "outrigger",
+                figures: Ok(Rest {
+                    resident: 6144.0,
+                    cpu: 3.0,
+                }),
+            }],
+            held: vec![Held {
+                candidate: "outrigger",
+                kind: Kind::Plain,
+                figures: Ok(grown),
+            }],
             configurations: vec![Configured {
                 candidate: Candidate::Direct.name(),
                 scenarios: vec!["h1".to_owned()],
@@ -292,7 +413,11 @@ mod tests {
         let mut open = Vec::new();
         for piece in text.split('<').skip(1) {
             let (tag, _) = piece.split_once('>').unwrap();
-            let name = tag.trim_start_matches('/').split([' ', '/']).next().unwrap();
+            let name = tag
+                .trim_start_matches('/')
+                .split([' ', '/'])
+                .next()
+                .unwrap();
             if tag.starts_with('!') || tag.ends_with('/') || name == "meta" {
                 continue;
             }
@@ -313,7 +438,9 @@ mod tests {
         let text = results.to_html(&about);
         well_formed(&text);
         for scenario in catalogue() {
-            let start = text.find(&format!("<section id=\"{}\">", scenario.name)).unwrap();
+            let start = text
+                .find(&format!("<section id=\"{}\">", scenario.name))
+                .unwrap();
             let section = &text[start..start + text[start..].find("</section>").unwrap()];
             for name in ["direct", "outrigger", "haproxy", "caddy"] {
                 assert!(
@@ -322,22 +449,37 @@ mod tests {
                     scenario.name
                 );
             }
-            assert!(section.contains("WRONG: &lt;b&gt;") && section.contains("<svg"), "{section}");
+            assert!(
+                section.contains("WRONG: &lt;b&gt;") && section.contains("<svg"),
+                "{section}"
+            );
         }
         for sweep in sweeps() {
-            assert!(text.contains(&format!("<section id=\"{}\">", sweep.name)), "{}", sweep.name);
+            assert!(
+                text.contains(&format!("<section id=\"{}\">", sweep.name)),
+                "{}",
+                sweep.name
+            );
         }
-        for outcome in
-            ["remark good\">reached", "remark good\">within 0.05", "remark bad\">missed", "bad\">NO"]
-        {
+        for outcome in [
+            "remark good\">reached",
+            "remark good\">within 0.05",
+            "remark bad\">missed",
+            "bad\">NO",
+        ] {
             assert!(text.contains(outcome), "{outcome}");
         }
         for title in ["HAProxy", "outrigger-bare"] {
             let plot = format!("aria-label=\"CPU per request, × {title} in the same round");
             assert_eq!(text.matches(&plot).count(), 1, "{title}");
         }
-        assert!(!text.contains("NaN") && !text.contains("inf"), "a figure is none");
-        assert!(!text.contains("http://") && !text.contains("https://") && !text.contains("<script"));
+        assert!(
+            !text.contains("NaN") && !text.contains("inf"),
+            "a figure is none"
+        );
+        assert!(
+            !text.contains("http://") && !text.contains("https://") && !text.contains("<script")
+        );
         assert!(text.contains("run &amp; see") && text.contains("--only &lt;all&gt;"));
     }
 
@@ -346,16 +488,24 @@ mod tests {
         let text = results().to_markdown(&About::default());
         // 0.9 and 0.95 of HAProxy.
         assert!(
-            text.contains("CPU: 0.93 [0.90-0.95] × HAProxy; to hold 1.12: yes; goal 0.92: within 0.05"),
+            text.contains(
+                "CPU: 0.93 [0.90-0.95] × HAProxy; to hold 1.12: yes; goal 0.92: within 0.05"
+            ),
             "{text}"
         );
-        assert!(text.contains("| h2, CPU × HAProxy ") && text.contains("reached") && text.contains("missed"));
+        assert!(
+            text.contains("| h2, CPU × HAProxy ")
+                && text.contains("reached")
+                && text.contains("missed")
+        );
         assert!(text.contains("| RSS idle, MiB"));
         assert!(text.contains("| policy, CPU × outrigger-bare "), "{text}");
         // 1.125 and 1.1875 of Outrigger without it.
         let (_, policy) = text.split_once("## policy\n").unwrap();
         assert!(
-            policy.contains("CPU: 1.16 [1.12-1.19] × outrigger-bare; to hold 1.10: NO; goal 1.10: missed"),
+            policy.contains(
+                "CPU: 1.16 [1.12-1.19] × outrigger-bare; to hold 1.10: NO; goal 1.10: missed"
+            ),
             "{policy}"
         );
         let json = results().to_json();
@@ -367,9 +517,18 @@ mod tests {
     #[test]
     fn an_empty_report_is_whole_too() {
         well_formed(&Results::default().to_html(&About::default()));
-        let rows = vec![Row { candidate: "outrigger", figures: Ok(Figures::default()) }];
-        let outcome = Outcome { scenario: catalogue().remove(0), rows };
-        let results = Results { outcomes: vec![outcome], ..Results::default() };
+        let rows = vec![Row {
+            candidate: "outrigger",
+            figures: Ok(Figures::default()),
+        }];
+        let outcome = Outcome {
+            scenario: catalogue().remove(0),
+            rows,
+        };
+        let results = Results {
+            outcomes: vec![outcome],
+            ..Results::default()
+        };
         well_formed(&results.to_html(&About::default()));
     }
 }

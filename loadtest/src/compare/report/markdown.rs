@@ -61,19 +61,27 @@ impl Results {
                 ]);
             }
         }
-        rows.extend(self.absolute_goals().into_iter().map(|(what, found, hold, goal)| {
-            let verdict = Verdict::of(found, goal);
-            // A margin of 0.05 is for ratios.
-            let verdict = if verdict == Verdict::Near { Verdict::Missed } else { verdict };
-            [
-                what,
-                number(found, 1),
-                hold.to_string(),
-                held(found, hold).to_owned(),
-                goal.to_string(),
-                verdict.text().to_owned(),
-            ]
-        }));
+        rows.extend(
+            self.absolute_goals()
+                .into_iter()
+                .map(|(what, found, hold, goal)| {
+                    let verdict = Verdict::of(found, goal);
+                    // A margin of 0.05 is for ratios.
+                    let verdict = if verdict == Verdict::Near {
+                        Verdict::Missed
+                    } else {
+                        verdict
+                    };
+                    [
+                        what,
+                        number(found, 1),
+                        hold.to_string(),
+                        held(found, hold).to_owned(),
+                        goal.to_string(),
+                        verdict.text().to_owned(),
+                    ]
+                }),
+        );
         rows
     }
 
@@ -82,11 +90,27 @@ impl Results {
         let mut goals = Vec::new();
         if let Some(row) = self.idle.iter().find(|row| row.candidate == OUTRIGGER) {
             let rest = row.figures.as_ref().ok();
-            goals.push(("RSS idle, MiB".to_owned(), rest.map(|rest| rest.resident / 1024.0), 8.0, 6.0));
-            goals.push(("idle CPU, us per second".to_owned(), rest.map(|rest| rest.cpu), 50.0, 10.0));
+            goals.push((
+                "RSS idle, MiB".to_owned(),
+                rest.map(|rest| rest.resident / 1024.0),
+                8.0,
+                6.0,
+            ));
+            goals.push((
+                "idle CPU, us per second".to_owned(),
+                rest.map(|rest| rest.cpu),
+                50.0,
+                10.0,
+            ));
         }
-        if let Some(outcome) = self.outcomes.iter().find(|outcome| outcome.scenario.name == "h1") {
-            let loaded = outcome.figures(OUTRIGGER).and_then(|figures| figures.loaded());
+        if let Some(outcome) = self
+            .outcomes
+            .iter()
+            .find(|outcome| outcome.scenario.name == "h1")
+        {
+            let loaded = outcome
+                .figures(OUTRIGGER)
+                .and_then(|figures| figures.loaded());
             goals.push((
                 "RSS with 64 connections, MiB".to_owned(),
                 loaded.map(|kib| kib / 1024.0),
@@ -97,31 +121,45 @@ impl Results {
         for row in self.held.iter().filter(|row| row.candidate == OUTRIGGER) {
             if let Some((hold, goal)) = row.kind.goal() {
                 let each = row.figures.as_ref().ok().map(Grown::each);
-                goals.push((format!("KiB per idle connection, {}", row.kind.name()), each, hold, goal));
+                goals.push((
+                    format!("KiB per idle connection, {}", row.kind.name()),
+                    each,
+                    hold,
+                    goal,
+                ));
             }
         }
         goals
     }
 
     fn goals_to_markdown(&self) -> String {
-        let mut rows = vec![["", "found [min-max]", "hold", "held", "goal", "outcome"].map(str::to_owned)];
+        let mut rows =
+            vec![["", "found [min-max]", "hold", "held", "goal", "outcome"].map(str::to_owned)];
         rows.extend(self.goal_rows());
-        if rows.len() == 1 { String::new() } else { aligned(&rows) }
+        if rows.len() == 1 {
+            String::new()
+        } else {
+            aligned(&rows)
+        }
     }
 
     /// Candidates at rest and with idle connections.
     #[must_use]
     pub fn memory_to_markdown(&self) -> String {
         let mut text =
-            "## memory\n\nAt rest, and with idle connections that carried one request each.\n\n".to_owned();
+            "## memory\n\nAt rest, and with idle connections that carried one request each.\n\n"
+                .to_owned();
         text.push_str(&aligned(&self.memory_rows()));
         text
     }
 
     /// A heading and one line for each candidate.
     pub(super) fn memory_rows(&self) -> Vec<[String; 8]> {
-        let count =
-            self.held.iter().find_map(|row| row.figures.as_ref().ok()).map_or(0, |one| one.connections);
+        let count = self
+            .held
+            .iter()
+            .find_map(|row| row.figures.as_ref().ok())
+            .map_or(0, |one| one.connections);
         let headings = [
             "".to_owned(),
             "idle CPU us/s".to_owned(),
@@ -134,17 +172,26 @@ impl Results {
         ];
         let mut rows = vec![headings];
         for name in self.memory_candidates() {
-            let rest: Option<&Result<Rest, Missing>> =
-                self.idle.iter().find(|row| row.candidate == name).map(|row| &row.figures);
-            let held = |kind| self.held.iter().find(|row| row.candidate == name && row.kind == kind);
+            let rest: Option<&Result<Rest, Missing>> = self
+                .idle
+                .iter()
+                .find(|row| row.candidate == name)
+                .map(|row| &row.figures);
+            let held = |kind| {
+                self.held
+                    .iter()
+                    .find(|row| row.candidate == name && row.kind == kind)
+            };
             let each = |kind| {
                 let found = held(kind).and_then(|row| row.figures.as_ref().ok());
                 number(found.map(Grown::each), 1)
             };
             let found = rest.and_then(|rest| rest.as_ref().ok());
-            let trouble = rest
-                .and_then(|rest| rest.as_ref().err())
-                .or_else(|| KINDS.iter().find_map(|kind| held(*kind)?.figures.as_ref().err()));
+            let trouble = rest.and_then(|rest| rest.as_ref().err()).or_else(|| {
+                KINDS
+                    .iter()
+                    .find_map(|kind| held(*kind)?.figures.as_ref().err())
+            });
             rows.push([
                 name.to_owned(),
                 number(found.map(|rest| rest.cpu), 0),
@@ -162,9 +209,17 @@ impl Results {
     /// Resident memory under the loads of these three scenarios.
     fn loaded(&self, candidate: &str) -> String {
         let one = |name: &str| {
-            let outcome = self.outcomes.iter().find(|outcome| outcome.scenario.name == name);
+            let outcome = self
+                .outcomes
+                .iter()
+                .find(|outcome| outcome.scenario.name == name);
             let figures = outcome.and_then(|outcome| outcome.figures(candidate));
-            number(figures.and_then(|figures| figures.loaded()).map(|kib| kib / 1024.0), 1)
+            number(
+                figures
+                    .and_then(|figures| figures.loaded())
+                    .map(|kib| kib / 1024.0),
+                1,
+            )
         };
         ["h1", "tls", "h2"].map(one).join(" / ")
     }
@@ -186,8 +241,12 @@ impl Outcome {
     #[must_use]
     pub fn to_markdown(&self) -> String {
         let scenario = &self.scenario;
-        let mut text =
-            format!("## {}\n\n{}; figures for one {}.\n\n", scenario.name, scenario.title, scenario.unit());
+        let mut text = format!(
+            "## {}\n\n{}; figures for one {}.\n\n",
+            scenario.name,
+            scenario.title,
+            scenario.unit()
+        );
         let mut rows = vec![self.headings()];
         rows.extend(self.rows.iter().map(|row| self.cells(row)));
         text.push_str(&aligned(&rows));
@@ -218,7 +277,8 @@ impl Outcome {
                 ))
             })
             .collect();
-        (!added.is_empty()).then(|| format!("p50 above that without a proxy, us: {}", added.join(", ")))
+        (!added.is_empty())
+            .then(|| format!("p50 above that without a proxy, us: {}", added.join(", ")))
     }
 
     fn goal_text(&self, goal: &Goal) -> String {
@@ -247,8 +307,12 @@ impl Outcome {
             }
         };
         let median = |of: fn(&crate::compare::Round) -> Option<f64>| figures.median(of);
-        let latency =
-            |index: usize| number(figures.median(|round| round.latency.map(|latency| latency[index])), 0);
+        let latency = |index: usize| {
+            number(
+                figures.median(|round| round.latency.map(|latency| latency[index])),
+                0,
+            )
+        };
         let (cpu, user) = (median(|round| round.cpu), median(|round| round.user));
         let system = median(|round| Some(round.cpu? - round.user?));
         let mib = |kib: Option<f64>| number(kib.map(|kib| kib / 1024.0), 1);
@@ -261,7 +325,12 @@ impl Outcome {
             row.candidate.to_owned(),
             number(median(|round| Some(round.rate)), 0),
             match cpu {
-                Some(_) => format!("{} ({} + {})", number(cpu, 1), number(user, 1), number(system, 1)),
+                Some(_) => format!(
+                    "{} ({} + {})",
+                    number(cpu, 1),
+                    number(user, 1),
+                    number(system, 1)
+                ),
                 None => NOTHING.to_owned(),
             },
             ratio,
@@ -303,7 +372,10 @@ impl Growth {
     /// This sweep alone.
     #[must_use]
     pub fn to_markdown(&self) -> String {
-        let mut text = format!("## {}\n\n{}, microseconds [min-max].\n\n", self.sweep.name, self.sweep.title);
+        let mut text = format!(
+            "## {}\n\n{}, microseconds [min-max].\n\n",
+            self.sweep.name, self.sweep.title
+        );
         text.push_str(&aligned(&self.rows()));
         for name in self.candidates() {
             if let Some(fit) = self.fit_text(name) {
@@ -321,9 +393,10 @@ impl Growth {
             let able = |row: &&Row| !matches!(row.figures, Err(Missing::Unable(_)));
             for row in outcome.rows.iter().filter(able) {
                 let (cpu, remark) = match &row.figures {
-                    Ok(figures) => {
-                        (spread(figures.spread(|round| round.cpu), 1), outcome.scenario.title.clone())
-                    }
+                    Ok(figures) => (
+                        spread(figures.spread(|round| round.cpu), 1),
+                        outcome.scenario.title.clone(),
+                    ),
                     Err(missing) => (NOTHING.to_owned(), missing.text()),
                 };
                 rows.push([x.to_string(), row.candidate.to_owned(), cpu, remark]);
@@ -360,7 +433,12 @@ impl Growth {
 pub(super) fn spread(spread: Option<Spread>, digits: usize) -> String {
     spread.map_or_else(
         || NOTHING.to_owned(),
-        |one| format!("{:.digits$} [{:.digits$}-{:.digits$}]", one.median, one.least, one.most),
+        |one| {
+            format!(
+                "{:.digits$} [{:.digits$}-{:.digits$}]",
+                one.median, one.least, one.most
+            )
+        },
     )
 }
 

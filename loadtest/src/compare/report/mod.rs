@@ -33,8 +33,11 @@ impl Results {
     /// # Errors
     /// When a file cannot be written.
     pub fn write(&self, about: &About, folder: &Path) -> io::Result<()> {
-        let facts: serde_json::Map<_, _> =
-            about.facts.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        let facts: serde_json::Map<_, _> = about
+            .facts
+            .iter()
+            .map(|(name, value)| (name.clone(), json!(value)))
+            .collect();
         let mut json = self.to_json();
         json["about"] = facts.into();
         fs::write(folder.join("report.json"), format!("{json:#}\n"))?;

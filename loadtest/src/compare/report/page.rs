@@ -30,27 +30,42 @@ pub(super) fn page(title: &str, body: &str) -> String {
 
 /// Text that cannot be taken for markup.
 pub(super) fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }
 
 /// A table whose first row are headings; numbers stand at the right. A column that is empty everywhere is left out, and
 /// what its last cell says beside empty ones takes their room.
 pub(super) fn table<const N: usize>(rows: &[[String; N]]) -> String {
-    let used: Vec<_> = (0..N).filter(|column| rows.iter().any(|row| !row[*column].is_empty())).collect();
+    let used: Vec<_> = (0..N)
+        .filter(|column| rows.iter().any(|row| !row[*column].is_empty()))
+        .collect();
     let mut text = "<div class=\"wide\"><table>\n".to_owned();
     for (number, row) in rows.iter().enumerate() {
         let cell = if number == 0 { "th" } else { "td" };
-        let empty = used.iter().skip(1).filter(|column| row[**column].is_empty()).count();
+        let empty = used
+            .iter()
+            .skip(1)
+            .filter(|column| row[**column].is_empty())
+            .count();
         let remark = number > 0 && empty + 2 >= used.len() && !row[N - 1].is_empty();
         text.push_str("<tr>");
         for (place, column) in used.iter().enumerate() {
             let content = escape(&row[*column]);
             // Writing to a string cannot fail.
             let _ = match place {
-                0 => write!(text, "<th scope=\"{}\">{content}</th>", if number == 0 { "col" } else { "row" }),
+                0 => write!(
+                    text,
+                    "<th scope=\"{}\">{content}</th>",
+                    if number == 0 { "col" } else { "row" }
+                ),
                 _ if remark => continue,
                 // What stands behind the figures is text.
-                _ if *column == N - 1 && number > 0 => write!(text, "<td class=\"remark\">{content}</td>"),
+                _ if *column == N - 1 && number > 0 => {
+                    write!(text, "<td class=\"remark\">{content}</td>")
+                }
                 _ => write!(text, "<{cell}>{content}</{cell}>"),
             };
         }
@@ -74,9 +89,16 @@ mod tests {
 
     #[test]
     fn text_is_never_markup_and_a_remark_takes_the_room_of_what_is_missing() {
-        let rows = [["", "a<b", "", "why"], ["x", "1", "", ""], ["y", "", "", "left out: \"&\""]];
+        let rows = [
+            ["", "a<b", "", "why"],
+            ["x", "1", "", ""],
+            ["y", "", "", "left out: \"&\""],
+        ];
         let text = table(&rows.map(|row| row.map(str::to_owned)));
-        assert!(text.contains("<th>a&lt;b</th>") && text.contains("<td>1</td>"), "{text}");
+        assert!(
+            text.contains("<th>a&lt;b</th>") && text.contains("<td>1</td>"),
+            "{text}"
+        );
         assert!(
             text.contains("<td class=\"remark\" colspan=\"2\">left out: &quot;&amp;&quot;</td>"),
             "{text}"

@@ -71,21 +71,42 @@ struct Ruler {
 impl Ruler {
     /// One that these numbers fit on, with round ends.
     fn over(numbers: &[f64], scale: Scale, (start, end): (f64, f64)) -> Self {
-        let usable = |number: &&f64| number.is_finite() && (scale == Scale::Linear || **number > 0.0);
-        let least = numbers.iter().filter(usable).copied().fold(f64::INFINITY, f64::min);
-        let most = numbers.iter().filter(usable).copied().fold(f64::NEG_INFINITY, f64::max);
-        let (least, most) = if least.is_finite() { (least, most) } else { (1.0, 1.0) };
+        let usable =
+            |number: &&f64| number.is_finite() && (scale == Scale::Linear || **number > 0.0);
+        let least = numbers
+            .iter()
+            .filter(usable)
+            .copied()
+            .fold(f64::INFINITY, f64::min);
+        let most = numbers
+            .iter()
+            .filter(usable)
+            .copied()
+            .fold(f64::NEG_INFINITY, f64::max);
+        let (least, most) = if least.is_finite() {
+            (least, most)
+        } else {
+            (1.0, 1.0)
+        };
         let (from, to) = match scale {
             Scale::Linear => (least.min(0.0), if most > 0.0 { most * 1.06 } else { 1.0 }),
             Scale::Log => (least / 1.25, most * 1.25),
         };
-        Self { scale, from, to, start, end }
+        Self {
+            scale,
+            from,
+            to,
+            start,
+            end,
+        }
     }
 
     fn at(&self, number: f64) -> f64 {
         let part = match self.scale {
             Scale::Linear => (number - self.from) / (self.to - self.from),
-            Scale::Log => (number.max(self.from).ln() - self.from.ln()) / (self.to.ln() - self.from.ln()),
+            Scale::Log => {
+                (number.max(self.from).ln() - self.from.ln()) / (self.to.ln() - self.from.ln())
+            }
         };
         self.start + part * (self.end - self.start)
     }
@@ -110,7 +131,8 @@ impl Ruler {
                 let lowest = self.from.log10().floor() as i32;
                 let all = (lowest..lowest + 14)
                     .flat_map(|power| factors.iter().map(move |f| f * 10f64.powi(power)));
-                all.filter(|tick| (self.from..=self.to).contains(tick)).collect()
+                all.filter(|tick| (self.from..=self.to).contains(tick))
+                    .collect()
             }
         }
     }
@@ -129,7 +151,11 @@ fn round_step(least: f64) -> f64 {
 /// A number as short as it can be.
 fn short(number: f64, unit: Unit) -> String {
     if unit == Unit::Percentile {
-        return PERCENTILES.get(number as usize).copied().unwrap_or_default().to_owned();
+        return PERCENTILES
+            .get(number as usize)
+            .copied()
+            .unwrap_or_default()
+            .to_owned();
     }
     let (step, names) = match unit {
         Unit::Bytes => (1024.0, ["", " KiB", " MiB", " GiB"]),
@@ -150,8 +176,20 @@ fn short(number: f64, unit: Unit) -> String {
 
 /// What a candidate looks like: its place among all, which decides colour and mark.
 fn look(candidate: &str) -> usize {
-    let known = ["outrigger", "haproxy", "nginx", "envoy", "caddy", "pingora", "outrigger-bare", "direct"];
-    known.iter().position(|one| *one == candidate).unwrap_or(known.len() - 1)
+    let known = [
+        "outrigger",
+        "haproxy",
+        "nginx",
+        "envoy",
+        "caddy",
+        "pingora",
+        "outrigger-bare",
+        "direct",
+    ];
+    known
+        .iter()
+        .position(|one| *one == candidate)
+        .unwrap_or(known.len() - 1)
 }
 
 /// A candidate's mark around a point.
@@ -166,7 +204,12 @@ fn mark(candidate: &str, x: f64, y: f64) -> String {
             2.0 * m
         ),
         2 => polygon(&[(x, y - m - 1.0), (x + m + 0.5, y + m), (x - m - 0.5, y + m)]),
-        3 => polygon(&[(x, y - m - 1.5), (x + m + 1.5, y), (x, y + m + 1.5), (x - m - 1.5, y)]),
+        3 => polygon(&[
+            (x, y - m - 1.5),
+            (x + m + 1.5, y),
+            (x, y + m + 1.5),
+            (x - m - 1.5, y),
+        ]),
         4 => polygon(&[(x, y + m + 1.0), (x + m + 0.5, y - m), (x - m - 0.5, y - m)]),
         5 => format!(
             "<path class=\"open\" d=\"M{:.1} {y:.1}H{:.1}M{x:.1} {:.1}V{:.1}\"/>",
@@ -188,7 +231,10 @@ fn mark(candidate: &str, x: f64, y: f64) -> String {
 }
 
 fn polygon(corners: &[(f64, f64)]) -> String {
-    let points: Vec<_> = corners.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+    let points: Vec<_> = corners
+        .iter()
+        .map(|(x, y)| format!("{x:.1},{y:.1}"))
+        .collect();
     format!("<polygon points=\"{}\"/>", points.join(" "))
 }
 
@@ -201,7 +247,10 @@ pub(super) fn legend(candidates: &[&str]) -> String {
             escape(name)
         )
     };
-    format!("<p class=\"legend\">{}</p>\n", candidates.iter().map(one).collect::<Vec<_>>().join(" "))
+    format!(
+        "<p class=\"legend\">{}</p>\n",
+        candidates.iter().map(one).collect::<Vec<_>>().join(" ")
+    )
 }
 
 struct Canvas {
@@ -212,8 +261,11 @@ struct Canvas {
 
 impl Canvas {
     fn text(&mut self, class: &str, (x, y): (f64, f64), text: &str) {
-        let _ =
-            write!(self.body, "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>", escape(text));
+        let _ = write!(
+            self.body,
+            "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>",
+            escape(text)
+        );
     }
 
     fn line(&mut self, class: &str, (x, y): (f64, f64), (to_x, to_y): (f64, f64)) {
@@ -236,12 +288,20 @@ impl Canvas {
 /// A bar for each candidate from zero, with the range of its rounds and the value beside it.
 pub(super) fn bars(title: &str, rows: &[(String, Spread)]) -> String {
     let height = ROW * rows.len() as f64 + 44.0;
-    let mut canvas = Canvas { body: String::new(), width: WIDTH, height };
+    let mut canvas = Canvas {
+        body: String::new(),
+        width: WIDTH,
+        height,
+    };
     let numbers: Vec<_> = rows.iter().map(|(_, spread)| spread.most).collect();
     let ruler = Ruler::over(&numbers, Scale::Linear, (LEFT, WIDTH - RIGHT));
     let bottom = height - 38.0;
     vertical_grid(&mut canvas, &ruler, Unit::Count, (4.0, bottom));
-    canvas.text("title middle", (f64::midpoint(LEFT, WIDTH - RIGHT), height - 6.0), title);
+    canvas.text(
+        "title middle",
+        (f64::midpoint(LEFT, WIDTH - RIGHT), height - 6.0),
+        title,
+    );
     for (number, (candidate, spread)) in rows.iter().enumerate() {
         let y = 4.0 + ROW * (number as f64 + 0.5);
         let (zero, x) = (ruler.at(0.0), ruler.at(spread.median));
@@ -252,12 +312,18 @@ pub(super) fn bars(title: &str, rows: &[(String, Spread)]) -> String {
             y - 6.0,
             (x - zero).max(0.5)
         );
-        range(&mut canvas, (ruler.at(spread.least), ruler.at(spread.most)), y);
+        range(
+            &mut canvas,
+            (ruler.at(spread.least), ruler.at(spread.most)),
+            y,
+        );
         canvas.body.push_str(&mark(candidate, x, y));
         canvas.text("end", (LEFT - 8.0, y + 4.0), candidate);
         let digits = if spread.median < 10.0 { 2 } else { 1 };
-        let value =
-            format!("{:.digits$} [{:.digits$}-{:.digits$}]", spread.median, spread.least, spread.most);
+        let value = format!(
+            "{:.digits$} [{:.digits$}-{:.digits$}]",
+            spread.median, spread.least, spread.most
+        );
         canvas.text("", (ruler.at(spread.most) + 10.0, y + 4.0), &value);
     }
     canvas.finish(title)
@@ -289,16 +355,26 @@ fn vertical_grid(canvas: &mut Canvas, ruler: &Ruler, unit: Unit, (top, bottom): 
 pub(super) fn ratios(title: &str, rows: &[(String, Vec<(String, Spread)>)]) -> String {
     let (left, width) = (150.0, 760.0);
     let height = ROW * rows.len() as f64 + 44.0;
-    let mut canvas = Canvas { body: String::new(), width, height };
-    let mut numbers: Vec<_> =
-        rows.iter().flat_map(|(_, row)| row.iter().map(|(_, one)| one.median)).collect();
+    let mut canvas = Canvas {
+        body: String::new(),
+        width,
+        height,
+    };
+    let mut numbers: Vec<_> = rows
+        .iter()
+        .flat_map(|(_, row)| row.iter().map(|(_, one)| one.median))
+        .collect();
     numbers.push(1.0);
     let ruler = Ruler::over(&numbers, Scale::Log, (left, width - 12.0));
     let bottom = height - 38.0;
     vertical_grid(&mut canvas, &ruler, Unit::Count, (4.0, bottom));
     let one = ruler.at(1.0);
     canvas.line("one", (one, 4.0), (one, bottom));
-    canvas.text("title middle", (f64::midpoint(left, width), height - 6.0), title);
+    canvas.text(
+        "title middle",
+        (f64::midpoint(left, width), height - 6.0),
+        title,
+    );
     for (number, (name, row)) in rows.iter().enumerate() {
         let y = 4.0 + ROW * (number as f64 + 0.5);
         canvas.text("end", (left - 8.0, y + 4.0), name);
@@ -306,11 +382,19 @@ pub(super) fn ratios(title: &str, rows: &[(String, Vec<(String, Spread)>)]) -> S
         // Outrigger last, so that nobody's mark lies over it.
         let ours = |candidate: &str| candidate == "outrigger";
         for (candidate, spread) in row.iter().filter(|(one, _)| !ours(one)) {
-            canvas.body.push_str(&mark(candidate, ruler.at(spread.median), y));
+            canvas
+                .body
+                .push_str(&mark(candidate, ruler.at(spread.median), y));
         }
         for (candidate, spread) in row.iter().filter(|(one, _)| ours(one)) {
-            range(&mut canvas, (ruler.at(spread.least), ruler.at(spread.most)), y);
-            canvas.body.push_str(&mark(candidate, ruler.at(spread.median), y));
+            range(
+                &mut canvas,
+                (ruler.at(spread.least), ruler.at(spread.most)),
+                y,
+            );
+            canvas
+                .body
+                .push_str(&mark(candidate, ruler.at(spread.median), y));
         }
     }
     canvas.finish(title)
@@ -319,12 +403,24 @@ pub(super) fn ratios(title: &str, rows: &[(String, Vec<(String, Spread)>)]) -> S
 /// A line with marks and ranges for each candidate.
 pub(super) fn lines(x: Axis<'_>, y: Axis<'_>, series: &[Series]) -> String {
     let (left, top, bottom, right) = (64.0, 10.0, 250.0, WIDTH - 16.0);
-    let mut canvas = Canvas { body: String::new(), width: WIDTH, height: 300.0 };
+    let mut canvas = Canvas {
+        body: String::new(),
+        width: WIDTH,
+        height: 300.0,
+    };
     let all = || series.iter().flat_map(|one| &one.points);
     let across: Vec<_> = all().map(|(x, _)| *x).collect();
-    let up: Vec<_> = all().flat_map(|(_, spread)| [spread.least, spread.most]).collect();
+    let up: Vec<_> = all()
+        .flat_map(|(_, spread)| [spread.least, spread.most])
+        .collect();
     let across = match x.unit {
-        Unit::Percentile => Ruler { scale: Scale::Linear, from: -0.3, to: 3.3, start: left, end: right },
+        Unit::Percentile => Ruler {
+            scale: Scale::Linear,
+            from: -0.3,
+            to: 3.3,
+            start: left,
+            end: right,
+        },
         _ => Ruler::over(&across, x.scale, (left, right)),
     };
     let up = Ruler::over(&up, y.scale, (bottom, top));
@@ -348,13 +444,21 @@ pub(super) fn lines(x: Axis<'_>, y: Axis<'_>, series: &[Series]) -> String {
             .filter(|(x_value, _)| x.scale == Scale::Linear || *x_value > 0.0)
             .map(|(x_value, spread)| (across.at(*x_value), spread))
             .collect();
-        let path: Vec<_> =
-            points.iter().map(|(x, spread)| format!("{x:.1},{:.1}", up.at(spread.median))).collect();
+        let path: Vec<_> = points
+            .iter()
+            .map(|(x, spread)| format!("{x:.1},{:.1}", up.at(spread.median)))
+            .collect();
         let look = look(&one.candidate);
-        let _ = write!(canvas.body, "<polyline class=\"line c{look}\" points=\"{}\"/>", path.join(" "));
+        let _ = write!(
+            canvas.body,
+            "<polyline class=\"line c{look}\" points=\"{}\"/>",
+            path.join(" ")
+        );
         for (x, spread) in points {
             canvas.line("range", (x, up.at(spread.least)), (x, up.at(spread.most)));
-            canvas.body.push_str(&mark(&one.candidate, x, up.at(spread.median)));
+            canvas
+                .body
+                .push_str(&mark(&one.candidate, x, up.at(spread.median)));
         }
     }
     canvas.finish(&format!("{} by {}", y.title, x.title))
@@ -378,11 +482,16 @@ mod tests {
             let ticks = ruler.ticks();
             assert!((1..=13).contains(&ticks.len()), "{numbers:?}: {ticks:?}");
             assert!(
-                ticks.iter().all(|tick| (0.0..=100.0).contains(&ruler.at(*tick))),
+                ticks
+                    .iter()
+                    .all(|tick| (0.0..=100.0).contains(&ruler.at(*tick))),
                 "{numbers:?}: {ticks:?}"
             );
             for number in &numbers {
-                assert!((0.0..=100.0).contains(&ruler.at(*number)), "{numbers:?}: {number}");
+                assert!(
+                    (0.0..=100.0).contains(&ruler.at(*number)),
+                    "{numbers:?}: {number}"
+                );
             }
         }
     }
@@ -391,13 +500,24 @@ mod tests {
     fn numbers_are_short() {
         let texts = [0.5, 15.0, 1500.0, 10_000.0, 2e6].map(|number| short(number, Unit::Count));
         assert_eq!(texts, ["0.50", "15", "1.5k", "10k", "2M"]);
-        assert_eq!([0.0, 65536.0].map(|number| short(number, Unit::Bytes)), ["0", "64 KiB"]);
+        assert_eq!(
+            [0.0, 65536.0].map(|number| short(number, Unit::Bytes)),
+            ["0", "64 KiB"]
+        );
     }
 
     #[test]
     fn candidates_differ_in_mark_and_colour() {
-        let names =
-            ["outrigger", "haproxy", "nginx", "envoy", "caddy", "pingora", "outrigger-bare", "direct"];
+        let names = [
+            "outrigger",
+            "haproxy",
+            "nginx",
+            "envoy",
+            "caddy",
+            "pingora",
+            "outrigger-bare",
+            "direct",
+        ];
         let marks: std::collections::HashSet<_> = names.map(|name| mark(name, 0.0, 0.0)).into();
         assert_eq!(marks.len(), names.len());
     }

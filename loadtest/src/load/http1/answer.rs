@@ -35,7 +35,10 @@ enum Rest {
 
 impl<'a> Reading<'a> {
     pub(super) fn new(verifier: &'a Verifier) -> Self {
-        Self { verifier, state: State::Head }
+        Self {
+            verifier,
+            state: State::Head,
+        }
     }
 
     pub(super) fn is_complete(&self) -> bool {
@@ -71,14 +74,21 @@ impl<'a> Reading<'a> {
     /// The peer has closed its side.
     pub(super) fn end(&mut self) -> Result<(), Failure> {
         match &self.state {
-            State::Body(Body { rest: Rest::UntilEnd, .. }) => {
+            State::Body(Body {
+                rest: Rest::UntilEnd,
+                ..
+            }) => {
                 self.complete();
                 Ok(())
             }
-            State::Head => {
-                Err(Failure::new(FailureKind::Closed, "connection closed before the head was complete"))
-            }
-            _ => Err(Failure::new(FailureKind::Closed, "connection closed in the middle of the body")),
+            State::Head => Err(Failure::new(
+                FailureKind::Closed,
+                "connection closed before the head was complete",
+            )),
+            _ => Err(Failure::new(
+                FailureKind::Closed,
+                "connection closed in the middle of the body",
+            )),
         }
     }
 
@@ -94,10 +104,17 @@ impl<'a> Reading<'a> {
     /// # Panics
     /// If it is not complete.
     pub(super) fn into_answer(self) -> Answer {
-        let State::Complete(Body { head, inspection, .. }) = self.state else {
+        let State::Complete(Body {
+            head, inspection, ..
+        }) = self.state
+        else {
             unreachable!("only complete answers are judged");
         };
-        Answer { status: Some(head.status), length: inspection.length(), verdict: inspection.verdict() }
+        Answer {
+            status: Some(head.status),
+            length: inspection.length(),
+            verdict: inspection.verdict(),
+        }
     }
 }
 
@@ -109,7 +126,11 @@ impl<'a> Body<'a> {
             Framing::Chunked => Rest::Chunks(Box::default()),
             Framing::UntilEnd => Rest::UntilEnd,
         };
-        Self { rest, inspection: verifier.inspect(head.status, head.announced), head }
+        Self {
+            rest,
+            inspection: verifier.inspect(head.status, head.announced),
+            head,
+        }
     }
 
     fn take(&mut self, data: &[u8]) -> Result<usize, Failure> {

@@ -34,7 +34,11 @@ impl Chunks {
     }
 
     /// Hands the bytes of the body on and tells how many of `data` were used: all, but for what lies behind the end.
-    pub(super) fn take(&mut self, data: &[u8], mut hand_on: impl FnMut(&[u8])) -> Result<usize, Failure> {
+    pub(super) fn take(
+        &mut self,
+        data: &[u8],
+        mut hand_on: impl FnMut(&[u8]),
+    ) -> Result<usize, Failure> {
         let mut taken = 0;
         while taken < data.len() && !self.is_over() {
             if let State::Data(left) = &mut self.state {
@@ -60,17 +64,20 @@ impl Chunks {
         }
         match self.state {
             State::Size if byte == b'\n' => {
-                self.state = match size(&self.line).ok_or_else(|| broken("a chunk size that is none"))? {
-                    0 => State::Trailers,
-                    size => State::Data(size),
-                };
+                self.state =
+                    match size(&self.line).ok_or_else(|| broken("a chunk size that is none"))? {
+                        0 => State::Trailers,
+                        size => State::Data(size),
+                    };
                 self.line.clear();
             }
             State::Behind if self.line == b"\r\n" => {
                 self.state = State::Size;
                 self.line.clear();
             }
-            State::Behind if self.line != b"\r" => return Err(broken("a chunk longer than its size")),
+            State::Behind if self.line != b"\r" => {
+                return Err(broken("a chunk longer than its size"));
+            }
             State::Trailers if self.line == b"\r\n" || self.line.ends_with(b"\r\n\r\n") => {
                 self.state = State::Over;
             }
@@ -86,7 +93,9 @@ impl Chunks {
             Ok(httparse::Status::Complete((_, fields))) => fields,
             _ => return Err(broken("trailers that are none")),
         };
-        let checksum = fields.iter().find(|field| field.name.eq_ignore_ascii_case(CHECKSUM_TRAILER));
+        let checksum = fields
+            .iter()
+            .find(|field| field.name.eq_ignore_ascii_case(CHECKSUM_TRAILER));
         Ok(checksum.and_then(|field| content::parse_hex(field.value)))
     }
 }
@@ -115,7 +124,11 @@ mod tests {
             used += taken.map_err(|failure| failure.kind)?;
         }
         let over = chunks.is_over();
-        let announced = if over { chunks.announced().map_err(|failure| failure.kind)? } else { None };
+        let announced = if over {
+            chunks.announced().map_err(|failure| failure.kind)?
+        } else {
+            None
+        };
         Ok((body, used, over, announced))
     }
 
@@ -127,8 +140,14 @@ mod tests {
             let all = (b"hello,0123456789".to_vec(), text.len(), true, Some(0xbeef));
             assert_eq!(read(text, piece), Ok(all), "{piece}");
         }
-        assert_eq!(read(b"1\r\nx\r\n0\r\n\r\nrest", 100), Ok((b"x".to_vec(), 11, true, None)));
-        assert_eq!(read(b"1\r\nx\r\n0\r\n", 100), Ok((b"x".to_vec(), 9, false, None)));
+        assert_eq!(
+            read(b"1\r\nx\r\n0\r\n\r\nrest", 100),
+            Ok((b"x".to_vec(), 11, true, None))
+        );
+        assert_eq!(
+            read(b"1\r\nx\r\n0\r\n", 100),
+            Ok((b"x".to_vec(), 9, false, None))
+        );
     }
 
     #[test]
@@ -142,7 +161,11 @@ mod tests {
             "11111111111111111\r\n",
             "0\r\nno colon\r\n\r\n",
         ] {
-            assert_eq!(read(text.as_bytes(), 100).err(), Some(FailureKind::Protocol), "{text:?}");
+            assert_eq!(
+                read(text.as_bytes(), 100).err(),
+                Some(FailureKind::Protocol),
+                "{text:?}"
+            );
         }
     }
 }

@@ -71,7 +71,9 @@ fn parse(data: &[u8]) -> Result<Option<Head>, Failure> {
         Ok(httparse::Status::Partial) => return Err(broken("a head without an end")),
         Err(error) => return Err(broken(error.to_string())),
     };
-    let status = response.code.and_then(|code| StatusCode::from_u16(code).ok());
+    let status = response
+        .code
+        .and_then(|code| StatusCode::from_u16(code).ok());
     let status = status.ok_or_else(|| broken("a status that is none"))?;
     let mut seen = Seen::default();
     for field in &*response.headers {
@@ -102,8 +104,13 @@ impl Seen {
     fn field(&mut self, field: &httparse::Header<'_>) -> Result<(), Failure> {
         let is = |name: &str| field.name.eq_ignore_ascii_case(name);
         if is("content-length") {
-            let length = number(field.value).ok_or_else(|| broken("a content-length that is no number"))?;
-            if self.length.replace(length).is_some_and(|before| before != length) {
+            let length =
+                number(field.value).ok_or_else(|| broken("a content-length that is no number"))?;
+            if self
+                .length
+                .replace(length)
+                .is_some_and(|before| before != length)
+            {
                 return Err(broken("several content-lengths"));
             }
         } else if is("transfer-encoding") {
@@ -119,8 +126,8 @@ impl Seen {
 
     /// RFC 9112 §6.3, but nothing that calls for a guess is let through.
     fn framing(&self, status: StatusCode) -> Result<Framing, Failure> {
-        let bodiless =
-            status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let bodiless = status.is_informational()
+            || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         match self.length {
             Some(_) if self.coded => Err(broken("both content-length and transfer-encoding")),
             _ if bodiless => Ok(Framing::Length(0)),
@@ -161,18 +168,46 @@ mod tests {
     fn the_end_of_a_body_is_told_by_its_head() {
         for (fields, framing, keeps) in [
             ("200 OK\r\ncontent-length: 5", Framing::Length(5), true),
-            ("200 OK\r\nContent-Length: 5\r\nCONTENT-LENGTH: 5", Framing::Length(5), true),
-            ("200 OK\r\ntransfer-encoding: gzip, Chunked", Framing::Chunked, true),
-            ("200 OK\r\ntransfer-encoding: chunked, gzip", Framing::UntilEnd, false),
+            (
+                "200 OK\r\nContent-Length: 5\r\nCONTENT-LENGTH: 5",
+                Framing::Length(5),
+                true,
+            ),
+            (
+                "200 OK\r\ntransfer-encoding: gzip, Chunked",
+                Framing::Chunked,
+                true,
+            ),
+            (
+                "200 OK\r\ntransfer-encoding: chunked, gzip",
+                Framing::UntilEnd,
+                false,
+            ),
             ("200 OK", Framing::UntilEnd, false),
             ("204 No Content", Framing::Length(0), true),
-            ("304 Not Modified\r\ncontent-length: 5", Framing::Length(0), true),
-            ("200 OK\r\ncontent-length: 0\r\nconnection: x, Close", Framing::Length(0), false),
+            (
+                "304 Not Modified\r\ncontent-length: 5",
+                Framing::Length(0),
+                true,
+            ),
+            (
+                "200 OK\r\ncontent-length: 0\r\nconnection: x, Close",
+                Framing::Length(0),
+                false,
+            ),
         ] {
-            let found = head(&format!("HTTP/1.1 {fields}\r\n\r\n")).unwrap().unwrap();
-            assert_eq!((found.framing, found.keeps_connection), (framing, keeps), "{fields}");
+            let found = head(&format!("HTTP/1.1 {fields}\r\n\r\n"))
+                .unwrap()
+                .unwrap();
+            assert_eq!(
+                (found.framing, found.keeps_connection),
+                (framing, keeps),
+                "{fields}"
+            );
         }
-        let old = head("HTTP/1.0 200 OK\r\ncontent-length: 1\r\n\r\n").unwrap().unwrap();
+        let old = head("HTTP/1.0 200 OK\r\ncontent-length: 1\r\n\r\n")
+            .unwrap()
+            .unwrap();
         assert!(!old.keeps_connection);
     }
 
@@ -197,13 +232,22 @@ mod tests {
     #[test]
     fn a_head_is_recognised_by_all_of_its_bytes() {
         let mut memo = Memo::default();
-        let mut read =
-            |text: &str| memo.read(text.as_bytes()).unwrap().map(|head| (head.status.as_u16(), head.framing));
+        let mut read = |text: &str| {
+            memo.read(text.as_bytes())
+                .unwrap()
+                .map(|head| (head.status.as_u16(), head.framing))
+        };
         let ok = Some((200, Framing::Length(1)));
         assert_eq!(read("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx"), ok);
         assert_eq!(read("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\ny"), ok);
         assert_eq!(read("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n"), None);
-        assert_eq!(read("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nx"), Some((200, Framing::Length(2))));
-        assert_eq!(read("HTTP/1.1 503 OK\r\ncontent-length: 2\r\n\r\nx"), Some((503, Framing::Length(2))));
+        assert_eq!(
+            read("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nx"),
+            Some((200, Framing::Length(2)))
+        );
+        assert_eq!(
+            read("HTTP/1.1 503 OK\r\ncontent-length: 2\r\n\r\nx"),
+            Some((503, Framing::Length(2)))
+        );
     }
 }

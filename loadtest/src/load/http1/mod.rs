@@ -69,7 +69,11 @@ enum Idle {
 
 impl Http1 {
     pub(super) fn new(dialer: Dialer) -> Self {
-        Self { dialer, idle: None, rendered: Vec::new() }
+        Self {
+            dialer,
+            idle: None,
+            rendered: Vec::new(),
+        }
     }
 }
 
@@ -102,7 +106,12 @@ impl Open {
     async fn new(dialer: &Dialer, lane: &Lane) -> Result<Self, Broken> {
         let stream = dialer.connect(lane).await?;
         let received = stream.received();
-        Ok(Self { stream, received, reused: false, partial: Vec::new() })
+        Ok(Self {
+            stream,
+            received,
+            reused: false,
+            partial: Vec::new(),
+        })
     }
 
     async fn still_usable(&mut self, lane: &Lane) -> Result<(), Broken> {
@@ -131,7 +140,11 @@ impl Open {
     }
 
     /// The answer, and whether the connection can take another request.
-    async fn exchange(&mut self, lane: &Lane, mut outgoing: Outgoing<'_>) -> Result<(Answer, bool), Broken> {
+    async fn exchange(
+        &mut self,
+        lane: &Lane,
+        mut outgoing: Outgoing<'_>,
+    ) -> Result<(Answer, bool), Broken> {
         let before = self.received.get();
         let mut reading = Reading::new(&lane.run.verifier);
         let outcome = poll_fn(|cx| {
@@ -146,7 +159,10 @@ impl Open {
             }
             Err(failure) => {
                 let silent = self.received.get() == before;
-                let failure = outgoing.broken.filter(|_| silent).map_or(failure, |error| Failure::of(&error));
+                let failure = outgoing
+                    .broken
+                    .filter(|_| silent)
+                    .map_or(failure, |error| Failure::of(&error));
                 let ended = matches!(failure.kind, FailureKind::Closed | FailureKind::Reset);
                 Err(match self.reused && silent && ended {
                     true => Broken::Stale(failure),
@@ -164,7 +180,11 @@ impl Open {
         }
     }
 
-    fn poll_write(&mut self, cx: &mut Context<'_>, outgoing: &mut Outgoing<'_>) -> Poll<io::Result<()>> {
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        outgoing: &mut Outgoing<'_>,
+    ) -> Poll<io::Result<()>> {
         while !outgoing.is_sent() {
             let parts = [IoSlice::new(outgoing.head), IoSlice::new(&outgoing.frame)];
             let count = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, &parts))?;
@@ -223,13 +243,22 @@ impl Open {
 }
 
 fn too_much(surplus: usize) -> Failure {
-    Failure::new(FailureKind::Protocol, format!("{surplus} bytes after the end of the answer"))
+    Failure::new(
+        FailureKind::Protocol,
+        format!("{surplus} bytes after the end of the answer"),
+    )
 }
 
 impl<'a> Outgoing<'a> {
     /// The first frame is at hand from the start, so that it leaves together with the head.
     fn new(head: &'a [u8], mut content: Content) -> Self {
-        Self { head, frame: content.next_frame().unwrap_or_default(), content, flushed: false, broken: None }
+        Self {
+            head,
+            frame: content.next_frame().unwrap_or_default(),
+            content,
+            flushed: false,
+            broken: None,
+        }
     }
 
     fn is_sent(&self) -> bool {

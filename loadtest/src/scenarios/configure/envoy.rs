@@ -97,7 +97,10 @@ fn retry(wanted: &Wanted) -> String {
         return String::new();
     }
     let (per_try, hedge) = match settings.hedge {
-        Some(hedge) => (hedge.p95, "                  hedge_policy: {hedge_on_per_try_timeout: true}\n"),
+        Some(hedge) => (
+            hedge.p95,
+            "                  hedge_policy: {hedge_on_per_try_timeout: true}\n",
+        ),
         None => (settings.per_try, ""),
     };
     format!(

@@ -54,7 +54,11 @@ backend simulated
         port = wanted.port,
         per_try = settings.per_try.as_millis(),
         retry = retry(wanted),
-        post = if settings.retries > 0 { "  http-request disable-l7-retry if METH_POST\n" } else { "" },
+        post = if settings.retries > 0 {
+            "  http-request disable-l7-retry if METH_POST\n"
+        } else {
+            ""
+        },
     ))
 }
 
@@ -63,7 +67,10 @@ fn retry(wanted: &Wanted) -> String {
     if settings.retries == 0 {
         return "  retries 0\n".to_owned();
     }
-    let codes = list(settings.codes.iter().filter(|code| RETRIED.contains(code)), " ");
+    let codes = list(
+        settings.codes.iter().filter(|code| RETRIED.contains(code)),
+        " ",
+    );
     format!(
         "  retries {}
   option redispatch 1

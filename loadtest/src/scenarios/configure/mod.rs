@@ -38,7 +38,10 @@ pub(super) struct Wanted<'a> {
 
 /// The configuration, with the name of its file; `None` when this candidate cannot do what is wanted, or is not made to
 /// here.
-pub(super) fn configuration(candidate: &Candidate, wanted: &Wanted) -> Option<(&'static str, String)> {
+pub(super) fn configuration(
+    candidate: &Candidate,
+    wanted: &Wanted,
+) -> Option<(&'static str, String)> {
     match candidate {
         Candidate::Outrigger(_) => Some(("outrigger.yaml", outrigger(wanted))),
         Candidate::Haproxy(_) => haproxy(wanted).map(|text| ("haproxy.cfg", text)),
@@ -55,13 +58,21 @@ impl Wanted<'_> {
     /// Name, weight and address of each endpoint.
     fn endpoints(&self) -> impl Iterator<Item = (&'static str, u32, SocketAddr)> {
         let addresses = self.endpoints.iter().copied();
-        self.scenario.endpoints.iter().zip(addresses).map(|(one, address)| (one.name, one.weight, address))
+        self.scenario
+            .endpoints
+            .iter()
+            .zip(addresses)
+            .map(|(one, address)| (one.name, one.weight, address))
     }
 }
 
 /// `[502, 503]` and the like.
 fn list<T: ToString>(items: impl IntoIterator<Item = T>, separator: &str) -> String {
-    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(separator)
+    items
+        .into_iter()
+        .map(|item| item.to_string())
+        .collect::<Vec<_>>()
+        .join(separator)
 }
 
 #[cfg(test)]
@@ -71,20 +82,41 @@ mod tests {
 
     #[test]
     fn every_scenario_has_every_endpoint_in_every_configuration() {
-        let endpoints: Vec<SocketAddr> =
-            ["127.0.0.1:21001", "127.0.0.1:21002", "127.0.0.1:21003"].map(|at| at.parse().unwrap()).into();
+        let endpoints: Vec<SocketAddr> = ["127.0.0.1:21001", "127.0.0.1:21002", "127.0.0.1:21003"]
+            .map(|at| at.parse().unwrap())
+            .into();
         for scenario in &catalogue() {
             for variant in &scenario.variants {
                 let settings = &variant.settings;
-                let wanted = Wanted { scenario, settings, port: 21000, without: &[], endpoints: &endpoints };
+                let wanted = Wanted {
+                    scenario,
+                    settings,
+                    port: 21000,
+                    without: &[],
+                    endpoints: &endpoints,
+                };
                 let mut texts = vec![outrigger(&wanted), envoy(&wanted)];
                 texts.extend(haproxy(&wanted));
-                assert_eq!(texts.len() == 2, settings.hedge.is_some(), "{}", scenario.name);
+                assert_eq!(
+                    texts.len() == 2,
+                    settings.hedge.is_some(),
+                    "{}",
+                    scenario.name
+                );
                 for text in texts {
                     for port in ["21000", "21001", "21002", "21003"] {
-                        assert!(text.contains(port), "{}: {port} is missing in\n{text}", scenario.name);
+                        assert!(
+                            text.contains(port),
+                            "{}: {port} is missing in\n{text}",
+                            scenario.name
+                        );
                     }
-                    assert_eq!(text.contains("healthz"), settings.health, "{}:\n{text}", scenario.name);
+                    assert_eq!(
+                        text.contains("healthz"),
+                        settings.health,
+                        "{}:\n{text}",
+                        scenario.name
+                    );
                 }
             }
         }
@@ -95,11 +127,37 @@ mod tests {
         let endpoints = ["127.0.0.1:21001".parse().unwrap(); 3];
         let text = |without: &[String]| {
             let settings = &scenario.variants[0].settings;
-            outrigger(&Wanted { scenario, settings, port: 21000, without, endpoints: &endpoints })
+            outrigger(&Wanted {
+                scenario,
+                settings,
+                port: 21000,
+                without,
+                endpoints: &endpoints,
+            })
         };
-        let (whole, cut) = (text(&[]), text(&["healthCheck".to_owned(), "retry".to_owned()]));
-        let left_out: Vec<_> = whole.lines().filter(|line| !cut.contains(line)).map(str::trim).collect();
-        let keys: Vec<_> = left_out.iter().filter_map(|line| line.split(':').next()).collect();
-        assert_eq!(keys, ["healthCheck", "retry", "attempts", "codes", "conditions", "backoff"]);
+        let (whole, cut) = (
+            text(&[]),
+            text(&["healthCheck".to_owned(), "retry".to_owned()]),
+        );
+        let left_out: Vec<_> = whole
+            .lines()
+            .filter(|line| !cut.contains(line))
+            .map(str::trim)
+            .collect();
+        let keys: Vec<_> = left_out
+            .iter()
+            .filter_map(|line| line.split(':').next())
+            .collect();
+        assert_eq!(
+            keys,
+            [
+                "healthCheck",
+                "retry",
+                "attempts",
+                "codes",
+                "conditions",
+                "backoff"
+            ]
+        );
     }
 }

@@ -44,7 +44,11 @@ telemetry:
         per_try = settings.per_try.as_millis(),
         health = health(wanted),
         retry = retry(wanted),
-        hedge = if settings.hedge.is_some() { "    hedge: { after: p95, maxPercent: 5 }\n" } else { "" },
+        hedge = if settings.hedge.is_some() {
+            "    hedge: { after: p95, maxPercent: 5 }\n"
+        } else {
+            ""
+        },
     );
     without(&text, wanted.without)
 }
@@ -59,7 +63,9 @@ fn without(text: &str, keys: &[String]) -> String {
         if under.is_some_and(|under| indent > under) {
             continue;
         }
-        let left_out = content.split_once(':').is_some_and(|(key, _)| keys.iter().any(|one| one == key));
+        let left_out = content
+            .split_once(':')
+            .is_some_and(|(key, _)| keys.iter().any(|one| one == key));
         under = left_out.then_some(indent);
         if !left_out {
             kept.push_str(line);

@@ -22,7 +22,9 @@ pub(super) fn start(name: &'static str, port: u16) -> io::Result<SocketAddr> {
     socket.set_nonblocking(true)?;
     let address = socket.local_addr()?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    thread::Builder::new().name(name.to_owned()).spawn(move || runtime.block_on(serve(name, socket)))?;
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || runtime.block_on(serve(name, socket)))?;
     Ok(address)
 }
 
@@ -43,7 +45,13 @@ async fn serve(name: &'static str, socket: StdListener) {
 }
 
 fn answer(name: &str, request: &Request<Incoming>) -> Result<Response<String>, Infallible> {
-    let value = |key| request.headers().get(key).and_then(|value| value.to_str().ok()).unwrap_or("-");
+    let value = |key| {
+        request
+            .headers()
+            .get(key)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or("-")
+    };
     let text = format!(
         "{name} answers {} {}\nhost: {}\nx-request-id: {}\nx-forwarded-for: {}\n",
         request.method(),
@@ -53,8 +61,9 @@ fn answer(name: &str, request: &Request<Incoming>) -> Result<Response<String>, I
         value("x-forwarded-for"),
     );
     let mut response = Response::new(text);
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
     Ok(response)
 }

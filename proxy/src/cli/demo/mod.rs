@@ -20,8 +20,13 @@ use crate::control::{self, ConfigSource, StartError};
 const ATTEMPTS: usize = 3;
 
 pub(super) fn demo() -> u8 {
-    let prepared =
-        || -> io::Result<_> { Ok((app::start("app", 8080)?, app::start("canary", 0)?, Folder::new()?)) };
+    let prepared = || -> io::Result<_> {
+        Ok((
+            app::start("app", 8080)?,
+            app::start("canary", 0)?,
+            Folder::new()?,
+        ))
+    };
     let (app, canary, folder) = match prepared() {
         Ok(prepared) => prepared,
         Err(error) => {
@@ -34,7 +39,10 @@ pub(super) fn demo() -> u8 {
     loop {
         let ports = Ports::choose();
         if let Err(error) = fs::write(&file, configuration(app, canary, &ports)) {
-            tell(format_args!("error: cannot write {}: {error}\n", file.display()));
+            tell(format_args!(
+                "error: cannot write {}: {error}\n",
+                file.display()
+            ));
             return FAILED;
         }
         tell(guide(&file.display().to_string(), &ports));
@@ -51,8 +59,11 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new() -> io::Result<Self> {
-        let path =
-            env::temp_dir().join(format!("outrigger-demo-{}-{:08x}", process::id(), fastrand::u32(..)));
+        let path = env::temp_dir().join(format!(
+            "outrigger-demo-{}-{:08x}",
+            process::id(),
+            fastrand::u32(..)
+        ));
         fs::DirBuilder::new().mode(0o700).create(&path)?;
         Ok(Self(path))
     }
@@ -76,9 +87,15 @@ impl Ports {
         // All are held until all are chosen, so that no free port is chosen twice.
         let [web, admin, status] = [8000, 9901, 9902].map(free);
         let port = |held: &Option<TcpListener>| {
-            held.as_ref().and_then(|one| one.local_addr().ok()).map_or(0, |address| address.port())
+            held.as_ref()
+                .and_then(|one| one.local_addr().ok())
+                .map_or(0, |address| address.port())
         };
-        Self { web: port(&web), admin: port(&admin), status: port(&status) }
+        Self {
+            web: port(&web),
+            admin: port(&admin),
+            status: port(&status),
+        }
     }
 }
 

@@ -178,8 +178,14 @@ impl Shared {
         state.unseen_resets = 0;
         while let Some((head, key)) = state.arrived.pop_front() {
             // A malformed one says so in its own line of the log.
-            if !matches!(state.stream(key).error, Some(Error::Reset(_) | Error::GivenUp(_))) {
-                let stream = StreamRef { connection: Rc::clone(self), key };
+            if !matches!(
+                state.stream(key).error,
+                Some(Error::Reset(_) | Error::GivenUp(_))
+            ) {
+                let stream = StreamRef {
+                    connection: Rc::clone(self),
+                    key,
+                };
                 return Some(Accepted { head, stream });
             }
             state.let_go(key); // reset before it was seen
@@ -224,7 +230,10 @@ impl Shared {
         write: impl FnOnce(&mut Block<'_>),
     ) -> Result<StreamRef, Error> {
         let key = self.state().request(method, last, write)?;
-        Ok(StreamRef { connection: Rc::clone(self), key })
+        Ok(StreamRef {
+            connection: Rc::clone(self),
+            key,
+        })
     }
 }
 
@@ -298,7 +307,9 @@ impl State {
 
     /// The stream of a handle.
     pub(super) fn stream(&mut self, key: usize) -> &mut Stream {
-        self.streams[key].as_mut().expect("a stream lives as long as its handles")
+        self.streams[key]
+            .as_mut()
+            .expect("a stream lives as long as its handles")
     }
 
     /// The stream with this number, if it is not closed.
@@ -390,12 +401,21 @@ impl State {
     }
 
     /// Resets a stream for what the peer sent on it.
-    pub(super) fn reset(&mut self, key: usize, reason: Reason, why: &'static str) -> Result<(), Fault> {
+    pub(super) fn reset(
+        &mut self,
+        key: usize,
+        reason: Reason,
+        why: &'static str,
+    ) -> Result<(), Fault> {
         let begun = self.stream(key).sending.begun;
         self.send_reset(key, reason);
         self.stream(key).fail(Error::Stream(reason, why));
         self.close_if_done(key);
-        if begun || reason == Reason::NO_ERROR { Ok(()) } else { self.count_reset() }
+        if begun || reason == Reason::NO_ERROR {
+            Ok(())
+        } else {
+            self.count_reset()
+        }
     }
 
     /// A stream without the head of its response was reset.
@@ -429,7 +449,11 @@ impl State {
     /// Ends the connection for what the peer did, or for what it did not do.
     pub(super) fn fail(&mut self, reason: Reason, why: &'static str) {
         if self.error.is_none() {
-            let newest = if self.settings.side == Side::Server { self.newest } else { 0 };
+            let newest = if self.settings.side == Side::Server {
+                self.newest
+            } else {
+                0
+            };
             frame::write_go_away(self.out.own(), newest, reason);
             self.end(Error::Connection(reason, why));
         }

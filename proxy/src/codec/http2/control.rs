@@ -16,12 +16,16 @@ const LARGEST_WINDOW: i64 = 0x7fff_ffff;
 
 impl State {
     pub(super) fn reset_came(&mut self, head: Head, payload: &[u8]) -> Result<(), Fault> {
-        let code = payload.try_into().map_err(|_| Fault::new(Reason::FRAME_SIZE_ERROR, "RST_STREAM"))?;
+        let code = payload
+            .try_into()
+            .map_err(|_| Fault::new(Reason::FRAME_SIZE_ERROR, "RST_STREAM"))?;
         if self.is_idle(head.stream) {
             return Err(Fault::protocol("RST_STREAM on a stream that is not open"));
         }
         let reason = Reason(u32::from_be_bytes(code));
-        let Some(key) = self.find(head.stream) else { return Ok(()) };
+        let Some(key) = self.find(head.stream) else {
+            return Ok(());
+        };
         let begun = self.stream(key).sending.begun;
         self.stream(key).fail(Error::Reset(reason));
         self.close_if_done(key);
@@ -52,7 +56,10 @@ impl State {
         }
         for one in payload.as_chunks::<6>().0 {
             let [n0, n1, v0, v1, v2, v3] = *one;
-            self.set(u16::from_be_bytes([n0, n1]), u32::from_be_bytes([v0, v1, v2, v3]))?;
+            self.set(
+                u16::from_be_bytes([n0, n1]),
+                u32::from_be_bytes([v0, v1, v2, v3]),
+            )?;
         }
         self.has_settings = true;
         frame::write_settings_ack(self.out.own());
@@ -62,7 +69,9 @@ impl State {
     fn set(&mut self, name: u16, value: u32) -> Result<(), Fault> {
         match name {
             setting::HEADER_TABLE_SIZE => self.tell_table |= value < 4096,
-            setting::ENABLE_PUSH if value > 1 || (value == 1 && self.settings.side == Side::Client) => {
+            setting::ENABLE_PUSH
+                if value > 1 || (value == 1 && self.settings.side == Side::Client) =>
+            {
                 return Err(Fault::protocol("ENABLE_PUSH"));
             }
             setting::MAX_CONCURRENT_STREAMS => self.peer_streams = value as usize,
@@ -97,7 +106,9 @@ impl State {
     }
 
     pub(super) fn ping(&mut self, head: Head, payload: &[u8]) -> Result<(), Fault> {
-        let payload = payload.try_into().map_err(|_| Fault::new(Reason::FRAME_SIZE_ERROR, "PING"))?;
+        let payload = payload
+            .try_into()
+            .map_err(|_| Fault::new(Reason::FRAME_SIZE_ERROR, "PING"))?;
         if head.stream != 0 {
             return Err(Fault::protocol("PING on a stream"));
         }
@@ -139,7 +150,9 @@ impl State {
     }
 
     pub(super) fn window_update(&mut self, head: Head, payload: &[u8]) -> Result<(), Fault> {
-        let more = payload.try_into().map_err(|_| Fault::new(Reason::FRAME_SIZE_ERROR, "WINDOW_UPDATE"))?;
+        let more = payload
+            .try_into()
+            .map_err(|_| Fault::new(Reason::FRAME_SIZE_ERROR, "WINDOW_UPDATE"))?;
         let more = i64::from(number(more));
         if head.stream == 0 {
             self.send_window += more;
@@ -147,22 +160,33 @@ impl State {
                 return Err(Fault::protocol("a window of nothing more"));
             }
             if self.send_window > LARGEST_WINDOW {
-                return Err(Fault::new(Reason::FLOW_CONTROL_ERROR, "the connection's window is too large"));
+                return Err(Fault::new(
+                    Reason::FLOW_CONTROL_ERROR,
+                    "the connection's window is too large",
+                ));
             }
             self.pump();
             return Ok(());
         }
         if self.is_idle(head.stream) {
-            return Err(Fault::protocol("WINDOW_UPDATE on a stream that is not open"));
+            return Err(Fault::protocol(
+                "WINDOW_UPDATE on a stream that is not open",
+            ));
         }
-        let Some(key) = self.find(head.stream) else { return Ok(()) };
+        let Some(key) = self.find(head.stream) else {
+            return Ok(());
+        };
         if more == 0 {
             return self.reset(key, Reason::PROTOCOL_ERROR, "a window of nothing more");
         }
         let sending = &mut self.stream(key).sending;
         sending.window += more;
         if sending.window > LARGEST_WINDOW {
-            return self.reset(key, Reason::FLOW_CONTROL_ERROR, "the stream's window is too large");
+            return self.reset(
+                key,
+                Reason::FLOW_CONTROL_ERROR,
+                "the stream's window is too large",
+            );
         }
         self.enqueue(key);
         self.pump();
@@ -175,7 +199,9 @@ impl State {
         match depends_on {
             _ if head.stream == 0 => Err(Fault::protocol("PRIORITY on the connection")),
             Some(on) if payload.len() == 5 && number(on) != head.stream => Ok(()),
-            Some(_) if payload.len() == 5 => Err(Fault::protocol("a stream that depends on itself")),
+            Some(_) if payload.len() == 5 => {
+                Err(Fault::protocol("a stream that depends on itself"))
+            }
             _ => Err(Fault::new(Reason::FRAME_SIZE_ERROR, "PRIORITY")),
         }
     }

@@ -40,7 +40,13 @@ impl<I> Drop for Driver<I> {
 impl<I: AsyncRead + AsyncWrite + Unpin> Driver<I> {
     /// Drives `shared` over `io`; after `turn` bytes the task lets others go first.
     pub(crate) fn new(io: I, shared: Rc<Shared>, turn: usize) -> Self {
-        Self { io, shared, turn, failure: None, ending: false }
+        Self {
+            io,
+            shared,
+            turn,
+            failure: None,
+            ending: false,
+        }
     }
 
     /// What the socket failed with, where it did.
@@ -120,7 +126,9 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Driver<I> {
                 Some(error) => Some(error.clone()),
                 None if !state.is_done() => return Poll::Pending,
                 None => {
-                    if state.settings.side == Side::Client && !std::mem::replace(&mut self.ending, true) {
+                    if state.settings.side == Side::Client
+                        && !std::mem::replace(&mut self.ending, true)
+                    {
                         frame::write_go_away(state.out.own(), 0, Reason::NO_ERROR);
                         // A peer that takes nothing more need not hear it.
                         let _ = state.out.poll_write(cx, &mut self.io);

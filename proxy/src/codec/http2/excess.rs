@@ -56,7 +56,16 @@ pub(super) struct Counts {
 impl Counts {
     pub(super) fn new() -> Self {
         let since = Instant::now();
-        Self { since, streams: 0, resets: 0, pings: 0, settings: 0, empty: 0, full: 0, sent: 0 }
+        Self {
+            since,
+            streams: 0,
+            resets: 0,
+            pings: 0,
+            settings: 0,
+            empty: 0,
+            full: 0,
+            sent: 0,
+        }
     }
 
     /// The peer opened a stream.
@@ -106,7 +115,11 @@ impl Counts {
     }
 
     fn judge(&mut self, many: bool, excess: Excess) -> Result<(), Excess> {
-        if many && !self.begins_anew() { Err(excess) } else { Ok(()) }
+        if many && !self.begins_anew() {
+            Err(excess)
+        } else {
+            Ok(())
+        }
     }
 
     /// Begins anew where the counts are of more than [`WINDOW`].
@@ -125,7 +138,9 @@ mod tests {
 
     /// The first call that is too much.
     fn first(mut call: impl FnMut() -> Result<(), Excess>) -> (usize, Excess) {
-        (0..10_000).find_map(|n| call().err().map(|excess| (n, excess))).unwrap()
+        (0..10_000)
+            .find_map(|n| call().err().map(|excess| (n, excess)))
+            .unwrap()
     }
 
     /// `docs/security.md` 17: rapid resets (CVE-2023-44487).
@@ -157,7 +172,11 @@ mod tests {
                 counts.since -= WINDOW;
             }
             counts.stream();
-            assert_eq!((counts.reset(1), counts.empty_data()), (Ok(()), Ok(())), "{n}");
+            assert_eq!(
+                (counts.reset(1), counts.empty_data()),
+                (Ok(()), Ok(())),
+                "{n}"
+            );
         }
     }
 

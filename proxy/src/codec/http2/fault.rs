@@ -12,7 +12,11 @@ pub(super) struct Fault {
 
 impl Fault {
     pub(super) const fn new(reason: Reason, why: &'static str) -> Self {
-        Self { reason, why, excess: None }
+        Self {
+            reason,
+            why,
+            excess: None,
+        }
     }
 
     pub(super) const fn protocol(why: &'static str) -> Self {
@@ -28,6 +32,10 @@ impl Fault {
             Excess::Continuation => "too many CONTINUATION",
             Excess::Fields => "a header block that unfolds into too much",
         };
-        Self { reason: Reason::ENHANCE_YOUR_CALM, why, excess: Some(excess) }
+        Self {
+            reason: Reason::ENHANCE_YOUR_CALM,
+            why,
+            excess: Some(excess),
+        }
     }
 }

@@ -80,28 +80,58 @@ pub(super) fn number(bytes: [u8; 4]) -> u32 {
 }
 
 pub(super) fn write_reset(out: &mut Vec<u8>, stream: u32, reason: Reason) {
-    Head { length: 4, kind: kind::RST_STREAM, flags: 0, stream }.write(out);
+    Head {
+        length: 4,
+        kind: kind::RST_STREAM,
+        flags: 0,
+        stream,
+    }
+    .write(out);
     out.extend_from_slice(&reason.0.to_be_bytes());
 }
 
 pub(super) fn write_window_update(out: &mut Vec<u8>, stream: u32, more: u32) {
-    Head { length: 4, kind: kind::WINDOW_UPDATE, flags: 0, stream }.write(out);
+    Head {
+        length: 4,
+        kind: kind::WINDOW_UPDATE,
+        flags: 0,
+        stream,
+    }
+    .write(out);
     out.extend_from_slice(&more.to_be_bytes());
 }
 
 pub(super) fn write_go_away(out: &mut Vec<u8>, last: u32, reason: Reason) {
-    Head { length: 8, kind: kind::GOAWAY, flags: 0, stream: 0 }.write(out);
+    Head {
+        length: 8,
+        kind: kind::GOAWAY,
+        flags: 0,
+        stream: 0,
+    }
+    .write(out);
     out.extend_from_slice(&last.to_be_bytes());
     out.extend_from_slice(&reason.0.to_be_bytes());
 }
 
 pub(super) fn write_ping(out: &mut Vec<u8>, flags: u8, payload: [u8; 8]) {
-    Head { length: 8, kind: kind::PING, flags, stream: 0 }.write(out);
+    Head {
+        length: 8,
+        kind: kind::PING,
+        flags,
+        stream: 0,
+    }
+    .write(out);
     out.extend_from_slice(&payload);
 }
 
 pub(super) fn write_settings(out: &mut Vec<u8>, settings: &[(u16, u32)]) {
-    Head { length: 6 * settings.len(), kind: kind::SETTINGS, flags: 0, stream: 0 }.write(out);
+    Head {
+        length: 6 * settings.len(),
+        kind: kind::SETTINGS,
+        flags: 0,
+        stream: 0,
+    }
+    .write(out);
     for (name, value) in settings {
         out.extend_from_slice(&name.to_be_bytes());
         out.extend_from_slice(&value.to_be_bytes());
@@ -109,7 +139,13 @@ pub(super) fn write_settings(out: &mut Vec<u8>, settings: &[(u16, u32)]) {
 }
 
 pub(super) fn write_settings_ack(out: &mut Vec<u8>) {
-    Head { length: 0, kind: kind::SETTINGS, flags: ACK, stream: 0 }.write(out);
+    Head {
+        length: 0,
+        kind: kind::SETTINGS,
+        flags: ACK,
+        stream: 0,
+    }
+    .write(out);
 }
 
 /// What stands between padding and priority of HEADERS, or between the padding of DATA; `None` when that does not fit.
@@ -132,8 +168,18 @@ mod tests {
     #[test]
     fn a_head_is_read_as_it_was_written() {
         for head in [
-            Head { length: 0, kind: 0, flags: 0, stream: 0 },
-            Head { length: 0x00ab_cdef, kind: 9, flags: 0xff, stream: 0x7fff_ffff },
+            Head {
+                length: 0,
+                kind: 0,
+                flags: 0,
+                stream: 0,
+            },
+            Head {
+                length: 0x00ab_cdef,
+                kind: 9,
+                flags: 0xff,
+                stream: 0x7fff_ffff,
+            },
         ] {
             let mut bytes = Vec::new();
             head.write(&mut bytes);
@@ -146,7 +192,12 @@ mod tests {
 
     #[test]
     fn padding_and_priority_are_stripped_where_they_fit() {
-        let head = |kind, flags| Head { length: 0, kind, flags, stream: 1 };
+        let head = |kind, flags| Head {
+            length: 0,
+            kind,
+            flags,
+            stream: 1,
+        };
         let both = PADDED | PRIORITIZED;
         for (kind, flags, payload, expected) in [
             (kind::DATA, 0, &b"abc"[..], Some(&b"abc"[..])),
@@ -160,7 +211,11 @@ mod tests {
             (kind::HEADERS, both, b"\x0212345abc", Some(b"a")),
             (kind::HEADERS, both, b"\x0412345abc", None),
         ] {
-            assert_eq!(strip(head(kind, flags), payload), expected, "{kind} {flags} {payload:?}");
+            assert_eq!(
+                strip(head(kind, flags), payload),
+                expected,
+                "{kind} {flags} {payload:?}"
+            );
         }
     }
 }

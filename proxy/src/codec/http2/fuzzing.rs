@@ -21,7 +21,11 @@ pub struct Understood {
 /// Takes these bytes as a client's, or with `as_client` as an endpoint's to which three requests were sent, in pieces of
 /// `piece` bytes.
 pub fn take_frames(bytes: &[u8], as_client: bool, piece: usize) -> Understood {
-    let side = if as_client { Side::Client } else { Side::Server };
+    let side = if as_client {
+        Side::Client
+    } else {
+        Side::Server
+    };
     let shared = Shared::new(Settings {
         side,
         streams: 100,
@@ -37,25 +41,44 @@ pub fn take_frames(bytes: &[u8], as_client: bool, piece: usize) -> Understood {
             })
         })
         .collect();
-    bytes.chunks(piece.max(1)).for_each(|part| shared.state().receive(part));
+    bytes
+        .chunks(piece.max(1))
+        .for_each(|part| shared.state().receive(part));
     understood(&shared)
 }
 
 fn understood(shared: &Rc<Shared>) -> Understood {
     let mut state = shared.state();
-    let arrived: Vec<_> = state.arrived.iter().map(|(head, key)| (head_text(head), *key)).collect();
+    let arrived: Vec<_> = state
+        .arrived
+        .iter()
+        .map(|(head, key)| (head_text(head), *key))
+        .collect();
     let requests = arrived.into_iter().map(|((text, fields), key)| {
         let stream = state.stream(key);
-        (text, fields, kept(stream), stream.receiving.ended && stream.error.is_none())
+        (
+            text,
+            fields,
+            kept(stream),
+            stream.receiving.ended && stream.error.is_none(),
+        )
     });
     let requests = requests.collect();
     let kept = state.streams.iter().flatten().map(kept).sum();
-    Understood { requests, error: state.error.as_ref().map(ToString::to_string), kept }
+    Understood {
+        requests,
+        error: state.error.as_ref().map(ToString::to_string),
+        kept,
+    }
 }
 
 /// Of a stream that was reset more or less may have been taken before.
 fn kept(stream: &Stream) -> usize {
-    if stream.error.is_some() { 0 } else { stream.receiving.data.len() }
+    if stream.error.is_some() {
+        0
+    } else {
+        stream.receiving.data.len()
+    }
 }
 
 fn head_text(head: &http::request::Parts) -> (String, usize) {

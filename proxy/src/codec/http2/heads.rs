@@ -21,7 +21,9 @@ const INTERIMS: u8 = 10;
 impl State {
     pub(super) fn headers(&mut self, head: Head, payload: &[u8]) -> Result<(), Fault> {
         if head.stream & 1 == 0 {
-            return Err(Fault::protocol("HEADERS on a stream that the peer cannot open"));
+            return Err(Fault::protocol(
+                "HEADERS on a stream that the peer cannot open",
+            ));
         }
         let block = frame::strip(head, payload).ok_or_else(|| match head.has(PADDED) {
             true => Fault::protocol("padding is longer than its frame"),
@@ -31,7 +33,12 @@ impl State {
         if head.has(END_HEADERS) {
             return self.header_block(head.stream, ends, block);
         }
-        self.reading.block = Some(Block { stream: head.stream, ends, bytes: block.to_vec(), frames: 0 });
+        self.reading.block = Some(Block {
+            stream: head.stream,
+            ends,
+            bytes: block.to_vec(),
+            frames: 0,
+        });
         Ok(())
     }
 
@@ -56,12 +63,15 @@ impl State {
     fn header_block(&mut self, id: u32, ends: bool, block: &[u8]) -> Result<(), Fault> {
         match (self.find(id), self.settings.side) {
             (Some(key), Side::Server) => self.trailers(key, ends, block),
-            (Some(key), Side::Client) if self.stream(key).receiving.begun => self.trailers(key, ends, block),
+            (Some(key), Side::Client) if self.stream(key).receiving.begun => {
+                self.trailers(key, ends, block)
+            }
             (Some(key), Side::Client) => self.response(key, ends, block),
             (None, Side::Server) if id > self.newest => self.new_request(id, ends, block),
-            (None, Side::Server) if !self.reset_lately.contains(&id) => {
-                Err(Fault::new(Reason::STREAM_CLOSED, "HEADERS on a stream that is closed"))
-            }
+            (None, Side::Server) if !self.reset_lately.contains(&id) => Err(Fault::new(
+                Reason::STREAM_CLOSED,
+                "HEADERS on a stream that is closed",
+            )),
             (None, Side::Client) if id > self.newest => {
                 Err(Fault::protocol("HEADERS on a stream that was not opened"))
             }

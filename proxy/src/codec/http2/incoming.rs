@@ -39,7 +39,10 @@ pub(crate) fn begin(stream: StreamRef) -> Arrived {
 
 impl Incoming {
     /// The next piece of the body, or its trailers.
-    pub(crate) fn poll_frame(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+    pub(crate) fn poll_frame(
+        &mut self,
+        cx: &Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let key = self.0.key;
         let mut state = self.0.connection.state();
         let stream = state.stream(key);
@@ -53,7 +56,12 @@ impl Incoming {
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
         if receiving.ended {
-            return Poll::Ready(receiving.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))));
+            return Poll::Ready(
+                receiving
+                    .trailers
+                    .take()
+                    .map(|trailers| Ok(Frame::trailers(trailers))),
+            );
         }
         if let Some(error) = &stream.error {
             return Poll::Ready(Some(Err(error.clone())));

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header, request, response,
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header, request,
+    response,
     uri::{Authority, PathAndQuery, Scheme},
 };
 
@@ -77,7 +78,9 @@ impl Fields {
             Pseudo::Authority => &mut self.authority,
             Pseudo::Path => &mut self.path,
             Pseudo::Status => &mut self.status,
-            Pseudo::Protocol | Pseudo::Unknown => return Err(Malformed("an unknown pseudo-header field")),
+            Pseudo::Protocol | Pseudo::Unknown => {
+                return Err(Malformed("an unknown pseudo-header field"));
+            }
         };
         match place.replace(value) {
             None => Ok(()),
@@ -107,18 +110,24 @@ impl Fields {
     }
 
     fn has_pseudo(&self) -> bool {
-        [&self.method, &self.scheme, &self.authority, &self.path, &self.status]
-            .into_iter()
-            .any(Option::is_some)
+        [
+            &self.method,
+            &self.scheme,
+            &self.authority,
+            &self.path,
+            &self.status,
+        ]
+        .into_iter()
+        .any(Option::is_some)
     }
 
     /// The length of the body, where it is said in one way.
     fn length(&self) -> Result<Option<u64>, Malformed> {
         match self.headers.get(header::CONTENT_LENGTH) {
             None => Ok(None),
-            Some(value) => {
-                fields::length(value.as_bytes()).map(Some).ok_or(Malformed("a bad Content-Length"))
-            }
+            Some(value) => fields::length(value.as_bytes())
+                .map(Some)
+                .ok_or(Malformed("a bad Content-Length")),
         }
     }
 }
@@ -127,7 +136,10 @@ impl Fields {
 ///
 /// # Errors
 /// The request is malformed.
-pub(super) fn request(mut fields: Fields, ends: bool) -> Result<(request::Parts, Option<u64>), Malformed> {
+pub(super) fn request(
+    mut fields: Fields,
+    ends: bool,
+) -> Result<(request::Parts, Option<u64>), Malformed> {
     if let Some(malformed) = fields.malformed {
         return Err(malformed);
     }
@@ -141,8 +153,9 @@ pub(super) fn request(mut fields: Fields, ends: bool) -> Result<(request::Parts,
     let method = fields.method.take().ok_or(Malformed("no :method"))?;
     let method = Method::from_bytes(&method).map_err(|_| Malformed("a bad :method"))?;
     let uri = uri(&mut fields, &method)?;
-    let is_host =
-        |authority: &Bytes| !authority.contains(&b'@') && !fields.headers.contains_key(header::HOST);
+    let is_host = |authority: &Bytes| {
+        !authority.contains(&b'@') && !fields.headers.contains_key(header::HOST)
+    };
     if let Some(authority) = fields.authority.take().filter(is_host)
         && let Ok(host) = HeaderValue::from_maybe_shared(authority)
     {
@@ -153,7 +166,8 @@ pub(super) fn request(mut fields: Fields, ends: bool) -> Result<(request::Parts,
     if fields.is_truncated() {
         head.extensions.insert(Truncated);
     }
-    (head.method, head.uri, head.version, head.headers) = (method, uri, Version::HTTP_2, fields.headers);
+    (head.method, head.uri, head.version, head.headers) =
+        (method, uri, Version::HTTP_2, fields.headers);
     Ok((head, length))
 }
 
@@ -206,17 +220,29 @@ pub(super) fn response(
     if fields.is_truncated() {
         return Err(Malformed("a head that is too large"));
     }
-    let Some(status) = &fields.status else { return Err(Malformed("no :status")) };
+    let Some(status) = &fields.status else {
+        return Err(Malformed("no :status"));
+    };
     let status = StatusCode::from_bytes(status).map_err(|_| Malformed("a bad :status"))?;
-    let asks = [&fields.method, &fields.scheme, &fields.authority, &fields.path];
+    let asks = [
+        &fields.method,
+        &fields.scheme,
+        &fields.authority,
+        &fields.path,
+    ];
     if asks.into_iter().any(Option::is_some) {
         return Err(Malformed("a pseudo-header field of requests"));
     }
     if status == StatusCode::SWITCHING_PROTOCOLS || (status.is_informational() && ends) {
         return Err(Malformed("an interim response that is the last, or 101"));
     }
-    let has_no_body = only_head || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    let length = if has_no_body { Some(0) } else { fields.length()? };
+    let has_no_body =
+        only_head || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let length = if has_no_body {
+        Some(0)
+    } else {
+        fields.length()?
+    };
     if ends && length.is_some_and(|length| length > 0) {
         return Err(Malformed("a Content-Length without a body"));
     }
@@ -280,7 +306,10 @@ mod tests {
     fn fields(most: usize, pseudo: &[(Pseudo, &'static str)]) -> Fields {
         let mut fields = Fields::new(most);
         for (pseudo, value) in pseudo {
-            fields.take(Field::Pseudo(*pseudo, Bytes::from_static(value.as_bytes())), 40);
+            fields.take(
+                Field::Pseudo(*pseudo, Bytes::from_static(value.as_bytes())),
+                40,
+            );
         }
         for name in ["x-a", "x-b"] {
             let (name, value) = (HeaderName::from_static(name), HeaderValue::from_static("1"));
@@ -289,8 +318,12 @@ mod tests {
         fields
     }
 
-    const REQUEST: [(Pseudo, &str); 4] =
-        [(Pseudo::Method, "GET"), (Pseudo::Scheme, "http"), (Pseudo::Authority, "a"), (Pseudo::Path, "/")];
+    const REQUEST: [(Pseudo, &str); 4] = [
+        (Pseudo::Method, "GET"),
+        (Pseudo::Scheme, "http"),
+        (Pseudo::Authority, "a"),
+        (Pseudo::Path, "/"),
+    ];
 
     #[test]
     fn a_head_of_which_not_all_was_kept_never_looks_whole() {
@@ -301,7 +334,10 @@ mod tests {
         }
         let status = [(Pseudo::Status, "200")];
         for (most, is_whole) in [(40 + 36 * 2, true), (40 + 36, false)] {
-            assert_eq!(response(fields(most, &status), true, false).is_ok(), is_whole);
+            assert_eq!(
+                response(fields(most, &status), true, false).is_ok(),
+                is_whole
+            );
         }
         for (most, is_whole) in [(36 * 2, true), (36, false)] {
             assert_eq!(trailers(fields(most, &[])).is_ok(), is_whole);
@@ -310,11 +346,17 @@ mod tests {
 
     #[test]
     fn a_response_without_a_body_may_name_the_length_of_another() {
-        for (status, only_head, left) in
-            [("200", true, 0), ("304", false, 0), ("204", false, 0), ("200", false, 5)]
-        {
+        for (status, only_head, left) in [
+            ("200", true, 0),
+            ("304", false, 0),
+            ("204", false, 0),
+            ("200", false, 5),
+        ] {
             let mut fields = fields(1000, &[(Pseudo::Status, status)]);
-            fields.take(Field::Regular(header::CONTENT_LENGTH, HeaderValue::from_static("5")), 50);
+            fields.take(
+                Field::Regular(header::CONTENT_LENGTH, HeaderValue::from_static("5")),
+                50,
+            );
             let (_, length) = response(fields, false, only_head).unwrap();
             assert_eq!(length, Some(left), "{status} {only_head}");
         }

@@ -120,7 +120,10 @@ impl Error {
     }
 
     fn closed() -> Self {
-        Self::Io(io::ErrorKind::UnexpectedEof, "the peer closed the connection".into())
+        Self::Io(
+            io::ErrorKind::UnexpectedEof,
+            "the peer closed the connection".into(),
+        )
     }
 
     /// Whether the peer ends the connection and has not looked at the stream.

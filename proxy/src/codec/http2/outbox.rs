@@ -128,14 +128,19 @@ impl Outbox {
 
     fn wrote(&mut self, mut written: usize) {
         while written > 0 {
-            let before = self.large.front().map_or(self.own.len(), |(place, _)| *place);
+            let before = self
+                .large
+                .front()
+                .map_or(self.own.len(), |(place, _)| *place);
             let of_own = written.min(before - self.at);
             self.at += of_own;
             written -= of_own;
             if written == 0 {
                 break;
             }
-            let Some((_, data)) = self.large.front_mut() else { break };
+            let Some((_, data)) = self.large.front_mut() else {
+                break;
+            };
             let of_data = written.min(data.len());
             data.advance(of_data);
             self.large_bytes -= of_data;
@@ -152,7 +157,9 @@ impl Outbox {
     /// A connection that is never done with writing must not keep what was written.
     fn forget_written(&mut self) {
         self.own.drain(..self.at);
-        self.large.iter_mut().for_each(|(place, _)| *place -= self.at);
+        self.large
+            .iter_mut()
+            .for_each(|(place, _)| *place -= self.at);
         self.at = 0;
     }
 }
@@ -215,10 +222,18 @@ mod tests {
         for step in [1, 7, 100, 3000, 1 << 20] {
             let mut random = fastrand::Rng::with_seed(step as u64);
             let mut out = Outbox::default();
-            let mut slow = Slow { taken: Vec::new(), step, rests: false };
+            let mut slow = Slow {
+                taken: Vec::new(),
+                step,
+                rests: false,
+            };
             let mut expected = Vec::new();
             for n in 0..60_u8 {
-                let length = if random.bool() { random.usize(..200) } else { random.usize(2000..9000) };
+                let length = if random.bool() {
+                    random.usize(..200)
+                } else {
+                    random.usize(2000..9000)
+                };
                 let data = vec![n; length];
                 expected.extend_from_slice(&data);
                 match length {
@@ -240,7 +255,11 @@ mod tests {
     fn what_was_written_is_not_kept_while_more_comes() {
         let mut cx = Context::from_waker(std::task::Waker::noop());
         let mut out = Outbox::default();
-        let mut slow = Slow { taken: Vec::new(), step: 1000, rests: false };
+        let mut slow = Slow {
+            taken: Vec::new(),
+            step: 1000,
+            rests: false,
+        };
         out.own().extend_from_slice(&[0; 1000]);
         for _ in 0..1000 {
             out.own().extend_from_slice(&[0; 1000]);

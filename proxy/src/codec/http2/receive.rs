@@ -41,7 +41,11 @@ pub(super) struct Block {
 impl Reading {
     pub(super) fn new(side: Side) -> Self {
         Self {
-            preface: if side == Side::Server { PREFACE.len() } else { 0 },
+            preface: if side == Side::Server {
+                PREFACE.len()
+            } else {
+                0
+            },
             is_first: true,
             partial: Vec::new(),
             data: 0,
@@ -56,7 +60,8 @@ impl Reading {
         let begun = self.partial.len();
         self.block.is_some()
             || (1..Head::SIZE).contains(&begun)
-            || (begun >= Head::SIZE && matches!(self.partial[3], kind::HEADERS | kind::CONTINUATION))
+            || (begun >= Head::SIZE
+                && matches!(self.partial[3], kind::HEADERS | kind::CONTINUATION))
     }
 }
 
@@ -155,7 +160,9 @@ impl State {
             }
             return Ok(&bytes[count..]);
         }
-        let head = partial.first_chunk().map_or_else(|| unreachable!("it has a whole head"), Head::read);
+        let head = partial
+            .first_chunk()
+            .map_or_else(|| unreachable!("it has a whole head"), Head::read);
         let count = (Head::SIZE + head.length - begun).min(bytes.len());
         partial.extend_from_slice(&bytes[..count]);
         if partial.len() == Head::SIZE + head.length {
@@ -176,7 +183,10 @@ impl State {
             None => self.head_since = None, // what stops midway, if anything does, begins here
         }
         if head.length > LONGEST {
-            return Err(Fault::new(Reason::FRAME_SIZE_ERROR, "a frame is longer than allowed"));
+            return Err(Fault::new(
+                Reason::FRAME_SIZE_ERROR,
+                "a frame is longer than allowed",
+            ));
         }
         if std::mem::take(&mut self.reading.is_first) && head.kind != kind::SETTINGS {
             return Err(Fault::protocol("the first frame is not SETTINGS"));
@@ -208,7 +218,10 @@ impl State {
         }
         self.receive_window -= head.length as i64;
         if self.receive_window < 0 {
-            return Err(Fault::new(Reason::FLOW_CONTROL_ERROR, "more DATA than the window allows"));
+            return Err(Fault::new(
+                Reason::FLOW_CONTROL_ERROR,
+                "more DATA than the window allows",
+            ));
         }
         if head.length > 0 {
             self.counts.progress();
@@ -216,8 +229,11 @@ impl State {
             self.counts.empty_data().map_err(Fault::excess)?;
         }
         let ends = head.has(END_STREAM);
-        (self.reading.data, self.reading.data_stream, self.reading.data_ends) =
-            (head.length, head.stream, ends);
+        (
+            self.reading.data,
+            self.reading.data_stream,
+            self.reading.data_ends,
+        ) = (head.length, head.stream, ends);
         let Some(key) = self.find(head.stream) else {
             return self.data_behind_the_end(head.stream);
         };
@@ -230,9 +246,17 @@ impl State {
         }
         stream.receiving.window -= head.length as i64;
         if stream.receiving.window < 0 {
-            return self.reset(key, Reason::FLOW_CONTROL_ERROR, "more DATA than the window allows");
+            return self.reset(
+                key,
+                Reason::FLOW_CONTROL_ERROR,
+                "more DATA than the window allows",
+            );
         }
-        if head.length == 0 && ends { self.data_ended(key) } else { Ok(()) }
+        if head.length == 0 && ends {
+            self.data_ended(key)
+        } else {
+            Ok(())
+        }
     }
 
     /// What was under way when we reset a stream is passed over.
@@ -256,9 +280,13 @@ impl State {
     }
 
     fn padded_data(&mut self, head: Head, payload: &[u8]) -> Result<(), Fault> {
-        let data = frame::strip(head, payload).ok_or(Fault::protocol("padding is longer than its frame"))?;
+        let data = frame::strip(head, payload)
+            .ok_or(Fault::protocol("padding is longer than its frame"))?;
         // A part without data ends nothing yet.
-        self.begin_data(Head { flags: head.flags & !END_STREAM, ..head })?;
+        self.begin_data(Head {
+            flags: head.flags & !END_STREAM,
+            ..head
+        })?;
         self.reading.data = 0;
         let Some(key) = self.find(head.stream) else {
             self.release_connection(payload.len());
@@ -276,7 +304,11 @@ impl State {
                 self.release_connection(data.len());
             }
             if !is_announced {
-                return self.reset(key, Reason::PROTOCOL_ERROR, "more data than Content-Length says");
+                return self.reset(
+                    key,
+                    Reason::PROTOCOL_ERROR,
+                    "more data than Content-Length says",
+                );
             }
         }
         if ends { self.data_ended(key) } else { Ok(()) }
@@ -285,7 +317,11 @@ impl State {
     pub(super) fn data_ended(&mut self, key: usize) -> Result<(), Fault> {
         if !self.stream(key).receiving.end() {
             self.stream(key).receiving.ended = false;
-            return self.reset(key, Reason::PROTOCOL_ERROR, "less data than Content-Length says");
+            return self.reset(
+                key,
+                Reason::PROTOCOL_ERROR,
+                "less data than Content-Length says",
+            );
         }
         self.close_if_done(key);
         Ok(())

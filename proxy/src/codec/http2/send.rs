@@ -41,7 +41,13 @@ impl State {
     }
 
     /// Sends the head of a response. A stream that was reset meanwhile is found to be so by the next look at it.
-    pub(super) fn respond(&mut self, key: usize, status: StatusCode, fields: &HeaderMap, last: bool) {
+    pub(super) fn respond(
+        &mut self,
+        key: usize,
+        status: StatusCode,
+        fields: &HeaderMap,
+        last: bool,
+    ) {
         let stream = self.stream(key);
         if stream.is_closed() || stream.sending.begun {
             return;
@@ -60,7 +66,10 @@ impl State {
     /// Sends data, or takes it to send it later: the stream must have nothing that waits.
     pub(super) fn send(&mut self, key: usize, data: Bytes, last: bool) {
         let sending = &mut self.stream(key).sending;
-        debug_assert!(!sending.has_piece && sending.begun && !sending.ended, "out of turn");
+        debug_assert!(
+            !sending.has_piece && sending.begun && !sending.ended,
+            "out of turn"
+        );
         let is_end = data.is_empty();
         (sending.piece, sending.has_piece, sending.last) = (data, true, last);
         if is_end {
@@ -137,7 +146,13 @@ impl State {
         self.send_window -= length as i64;
         if length > 0 || last {
             let flags = if last { END_STREAM } else { 0 };
-            Head { length, kind: kind::DATA, flags, stream: id }.write(self.out.own());
+            Head {
+                length,
+                kind: kind::DATA,
+                flags,
+                stream: id,
+            }
+            .write(self.out.own());
             self.out.add(data);
             self.counts.sent();
             self.wake();
@@ -179,7 +194,12 @@ impl State {
         let flags = if last { END_STREAM } else { 0 };
         let out = self.out.own();
         let begin = out.len();
-        let head = Head { length: 0, kind: kind::HEADERS, flags: flags | END_HEADERS, stream: id };
+        let head = Head {
+            length: 0,
+            kind: kind::HEADERS,
+            flags: flags | END_HEADERS,
+            stream: id,
+        };
         head.write(out);
         if tell_table {
             encoder::size_update(out);
@@ -206,7 +226,10 @@ fn is_left_behind(stream: &Stream) -> bool {
 
 fn write_in_parts(out: &mut Vec<u8>, head: Head, block: &[u8], most: usize) {
     let mut parts = block.chunks(most).peekable();
-    let mut frame = Head { flags: head.flags & !END_HEADERS, ..head };
+    let mut frame = Head {
+        flags: head.flags & !END_HEADERS,
+        ..head
+    };
     while let Some(part) = parts.next() {
         if parts.peek().is_none() {
             frame.flags |= END_HEADERS;
@@ -214,6 +237,10 @@ fn write_in_parts(out: &mut Vec<u8>, head: Head, block: &[u8], most: usize) {
         frame.length = part.len();
         frame.write(out);
         out.extend_from_slice(part);
-        frame = Head { kind: kind::CONTINUATION, flags: 0, ..frame };
+        frame = Head {
+            kind: kind::CONTINUATION,
+            flags: 0,
+            ..frame
+        };
     }
 }

@@ -30,7 +30,10 @@ pub(crate) enum Stopped {
 impl Sending {
     /// The head was sent on this stream, and nothing of the body.
     pub(crate) fn new(stream: StreamRef) -> Self {
-        Self { stream, ended: false }
+        Self {
+            stream,
+            ended: false,
+        }
     }
 
     /// Whether a piece waits for the peer to take it.
@@ -41,7 +44,12 @@ impl Sending {
 
     /// Bytes that were sent, for those who watch whether that moves.
     pub(crate) fn moved(&self) -> u64 {
-        self.stream.connection.state().stream(self.stream.key).sending.moved
+        self.stream
+            .connection
+            .state()
+            .stream(self.stream.key)
+            .sending
+            .moved
     }
 
     /// The stream.

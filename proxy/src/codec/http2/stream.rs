@@ -264,7 +264,10 @@ pub(crate) struct StreamRef {
 impl Clone for StreamRef {
     fn clone(&self) -> Self {
         self.connection.state().stream(self.key).handles += 1;
-        Self { connection: Rc::clone(&self.connection), key: self.key }
+        Self {
+            connection: Rc::clone(&self.connection),
+            key: self.key,
+        }
     }
 }
 
@@ -324,7 +327,9 @@ impl StreamRef {
 
     /// Sends the head of a response; `last` when nothing follows.
     pub(crate) fn respond(&self, status: StatusCode, fields: &HeaderMap, last: bool) {
-        self.connection.state().respond(self.key, status, fields, last);
+        self.connection
+            .state()
+            .respond(self.key, status, fields, last);
     }
 }
 
@@ -338,7 +343,11 @@ mod tests {
         for _ in 0..200 {
             let (mut pieces, mut expected, mut got) = (Pieces::default(), Vec::new(), Vec::new());
             for n in 0..random.u8(1..60) {
-                let length = if random.bool() { random.usize(1..300) } else { random.usize(1..9000) };
+                let length = if random.bool() {
+                    random.usize(1..300)
+                } else {
+                    random.usize(1..9000)
+                };
                 let data = vec![n; length];
                 expected.extend_from_slice(&data);
                 pieces.push(&data);
@@ -356,6 +365,9 @@ mod tests {
         }
         let mut pieces = Pieces::default();
         (0..1000).for_each(|_| pieces.push(b"x"));
-        assert_eq!((pieces.pop().len(), pieces.pop().len(), pieces.len()), (1, 999, 0));
+        assert_eq!(
+            (pieces.pop().len(), pieces.pop().len(), pieces.len()),
+            (1, 999, 0)
+        );
     }
 }

@@ -60,8 +60,14 @@ impl Pair {
     fn step(&mut self, most: usize) -> bool {
         take_out(&self.client, &mut self.to_server);
         take_out(&self.server, &mut self.to_client);
-        let up: Vec<u8> = self.to_server.drain(..most.min(self.to_server.len())).collect();
-        let down: Vec<u8> = self.to_client.drain(..most.min(self.to_client.len())).collect();
+        let up: Vec<u8> = self
+            .to_server
+            .drain(..most.min(self.to_server.len()))
+            .collect();
+        let down: Vec<u8> = self
+            .to_client
+            .drain(..most.min(self.to_client.len()))
+            .collect();
         self.server.state().receive(&up);
         self.client.state().receive(&down);
         while let Some(request) = self.server.take_request() {
@@ -82,7 +88,10 @@ impl Pair {
             assert!(state.open.is_empty() && state.queue.is_empty() && state.arrived.is_empty());
             assert!(state.streams.iter().all(Option::is_none));
             assert_eq!(state.free.len(), state.streams.len());
-            assert_eq!(state.receive_window + i64::from(state.released), i64::from(CONNECTION_WINDOW));
+            assert_eq!(
+                state.receive_window + i64::from(state.released),
+                i64::from(CONNECTION_WINDOW)
+            );
         }
         for (from, to) in [(&self.client, &self.server), (&self.server, &self.client)] {
             assert_eq!(from.state().send_window, to.state().receive_window);
@@ -95,7 +104,10 @@ fn take_out(shared: &Shared, to: &mut VecDeque<u8>) {
     let mut state = shared.state();
     loop {
         let mut bytes = Vec::new();
-        assert!(matches!(state.out.poll_write(&mut noop(), &mut bytes), Poll::Ready(Ok(()))));
+        assert!(matches!(
+            state.out.poll_write(&mut noop(), &mut bytes),
+            Poll::Ready(Ok(()))
+        ));
         if bytes.is_empty() {
             return;
         }
@@ -115,7 +127,12 @@ struct Outgoing {
 impl Outgoing {
     fn new(stream: StreamRef, body: Vec<u8>, trailers: bool) -> Self {
         let trailers = trailers.then(|| HeaderMap::from_iter([(http::header::ETAG, value("end"))]));
-        Self { stream, left: body, trailers, done: false }
+        Self {
+            stream,
+            left: body,
+            trailers,
+            done: false,
+        }
     }
 
     /// Sends the next piece, if the one before was taken.
@@ -152,16 +169,27 @@ struct Reading {
 impl Reading {
     fn begin(stream: StreamRef) -> Self {
         match incoming::begin(stream) {
-            Arrived::Nothing => Self { ended: true, ..Self::default() },
-            Arrived::Whole(data, trailers) => {
-                Self { data: data.into(), trailers: trailers.is_some(), ended: true, ..Self::default() }
-            }
-            Arrived::Some(incoming) => Self { incoming: Some(incoming), ..Self::default() },
+            Arrived::Nothing => Self {
+                ended: true,
+                ..Self::default()
+            },
+            Arrived::Whole(data, trailers) => Self {
+                data: data.into(),
+                trailers: trailers.is_some(),
+                ended: true,
+                ..Self::default()
+            },
+            Arrived::Some(incoming) => Self {
+                incoming: Some(incoming),
+                ..Self::default()
+            },
         }
     }
 
     fn step(&mut self) {
-        let Some(incoming) = &mut self.incoming else { return };
+        let Some(incoming) = &mut self.incoming else {
+            return;
+        };
         match incoming.poll_frame(&noop()) {
             Poll::Pending => return,
             Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
@@ -182,7 +210,9 @@ fn value(text: &str) -> HeaderValue {
 }
 
 fn open(client: &Rc<Shared>, path: &str, last: bool) -> Result<StreamRef, Error> {
-    client.open(&Method::GET, last, |block| block.request(&Method::GET, "http", b"app", path))
+    client.open(&Method::GET, last, |block| {
+        block.request(&Method::GET, "http", b"app", path)
+    })
 }
 
 fn body(random: &mut fastrand::Rng) -> Vec<u8> {
@@ -218,7 +248,14 @@ fn every_message_arrives_whole_whatever_the_order_of_events() {
             let stream = open(&pair.client, &format!("/{n}"), ends).unwrap();
             let upload = (!ends).then(|| Outgoing::new(stream.clone(), request.clone(), trailers));
             let response = body(&mut random);
-            exchanges.push(Exchange { request, response, trailers, stream, upload, download: None });
+            exchanges.push(Exchange {
+                request,
+                response,
+                trailers,
+                stream,
+                upload,
+                download: None,
+            });
         }
         // The server's half: what it reads, and what it answers.
         let mut served: Vec<(usize, Reading, Outgoing)> = Vec::new();
@@ -229,7 +266,11 @@ fn every_message_arrives_whole_whatever_the_order_of_events() {
                 let n: usize = head.uri.path()[1..].parse().unwrap();
                 let reading = Reading::begin(stream.clone());
                 stream.respond(StatusCode::OK, &HeaderMap::new(), false);
-                served.push((n, reading, Outgoing::new(stream, exchanges[n].response.clone(), false)));
+                served.push((
+                    n,
+                    reading,
+                    Outgoing::new(stream, exchanges[n].response.clone(), false),
+                ));
             }
             for (_, reading, response) in &mut served {
                 if random.bool() {
@@ -257,18 +298,26 @@ fn every_message_arrives_whole_whatever_the_order_of_events() {
             let is_read = |reading: &Reading| reading.ended;
             if served.len() == exchanges.len()
                 && served.iter().all(|(_, reading, _)| is_read(reading))
-                && exchanges.iter().all(|one| one.download.as_ref().is_some_and(is_read))
+                && exchanges
+                    .iter()
+                    .all(|one| one.download.as_ref().is_some_and(is_read))
             {
                 break;
             }
         }
         for (n, reading, _) in &served {
-            assert!(reading.data == exchanges[*n].request, "request {n}, seed {seed}");
+            assert!(
+                reading.data == exchanges[*n].request,
+                "request {n}, seed {seed}"
+            );
             assert_eq!(reading.trailers, exchanges[*n].trailers);
         }
         for (n, exchange) in exchanges.iter().enumerate() {
             let download = exchange.download.as_ref().unwrap();
-            assert!(download.data == exchange.response, "response {n}, seed {seed}");
+            assert!(
+                download.data == exchange.response,
+                "response {n}, seed {seed}"
+            );
         }
         drop((served, exchanges));
         pair.exchange(usize::MAX);
@@ -294,7 +343,8 @@ fn streams_that_are_given_up_leave_nothing_behind() {
                     let stream = &held[random.usize(..held.len())];
                     let mut state = stream.connection.state();
                     let one = state.stream(stream.key);
-                    let may = one.sending.begun && !one.sending.is_whole() && !one.sending.has_piece;
+                    let may =
+                        one.sending.begun && !one.sending.is_whole() && !one.sending.has_piece;
                     if may && one.error.is_none() {
                         let piece = Bytes::from(vec![1; random.usize(1..100_000)]);
                         state.send(stream.key, piece, random.bool());
@@ -327,20 +377,33 @@ fn data_waits_for_a_window_that_was_taken_back() {
     let mut pair = Pair::new();
     let stream = open(&pair.client, "/", false).unwrap();
     pair.exchange(usize::MAX);
-    pair.client.state().send(stream.key, vec![1; 1000].into(), false);
+    pair.client
+        .state()
+        .send(stream.key, vec![1; 1000].into(), false);
     pair.exchange(usize::MAX);
     // The server takes its window back, as a peer may.
     let settings = |value: u32| {
         let mut bytes = Vec::new();
-        super::frame::write_settings(&mut bytes, &[(super::frame::setting::INITIAL_WINDOW_SIZE, value)]);
+        super::frame::write_settings(
+            &mut bytes,
+            &[(super::frame::setting::INITIAL_WINDOW_SIZE, value)],
+        );
         bytes
     };
     pair.client.state().receive(&settings(10));
-    assert_eq!(pair.client.state().stream(stream.key).sending.window, 10 - 1000);
-    pair.client.state().send(stream.key, vec![2; 500].into(), true);
+    assert_eq!(
+        pair.client.state().stream(stream.key).sending.window,
+        10 - 1000
+    );
+    pair.client
+        .state()
+        .send(stream.key, vec![2; 500].into(), true);
     assert!(pair.client.state().stream(stream.key).sending.has_piece);
     pair.client.state().receive(&settings(1200));
-    assert_eq!(pair.client.state().stream(stream.key).sending.piece.len(), 300);
+    assert_eq!(
+        pair.client.state().stream(stream.key).sending.piece.len(),
+        300
+    );
     pair.client.state().receive(&settings(1500));
     assert!(!pair.client.state().stream(stream.key).sending.has_piece);
     pair.exchange(usize::MAX);
@@ -354,9 +417,13 @@ fn data_waits_for_a_window_that_was_taken_back() {
 #[test]
 fn streams_take_turns() {
     let pair = Pair::new();
-    let streams: Vec<StreamRef> = (0..4).map(|_| open(&pair.client, "/", false).unwrap()).collect();
+    let streams: Vec<StreamRef> = (0..4)
+        .map(|_| open(&pair.client, "/", false).unwrap())
+        .collect();
     for stream in &streams {
-        pair.client.state().send(stream.key, vec![0; 60_000].into(), false);
+        pair.client
+            .state()
+            .send(stream.key, vec![0; 60_000].into(), false);
     }
     let mut bytes = VecDeque::new();
     take_out(&pair.client, &mut bytes);
@@ -369,7 +436,10 @@ fn streams_take_turns() {
         }
         rest = &behind[head.length..];
     }
-    let last = order.iter().rposition(|id| *id == id_of(&streams[0])).unwrap();
+    let last = order
+        .iter()
+        .rposition(|id| *id == id_of(&streams[0]))
+        .unwrap();
     for other in &streams[1..] {
         assert!(order[..last].contains(&id_of(other)), "{order:?}");
     }
@@ -393,7 +463,9 @@ fn a_connection_ends_with_its_last_stream() {
     assert_eq!(pair.requests.len(), 2);
     assert!(!pair.server.state().is_done());
     for request in std::mem::take(&mut pair.requests) {
-        request.stream.respond(StatusCode::NO_CONTENT, &HeaderMap::new(), true);
+        request
+            .stream
+            .respond(StatusCode::NO_CONTENT, &HeaderMap::new(), true);
     }
     pair.exchange(usize::MAX);
     for stream in [early, late] {
@@ -406,13 +478,17 @@ fn a_connection_ends_with_its_last_stream() {
 #[test]
 fn what_a_goaway_leaves_out_is_told_apart() {
     let pair = Pair::new();
-    let streams: Vec<StreamRef> = (0..3).map(|_| open(&pair.client, "/", true).unwrap()).collect();
+    let streams: Vec<StreamRef> = (0..3)
+        .map(|_| open(&pair.client, "/", true).unwrap())
+        .collect();
     let mut bytes = Vec::new();
     super::frame::write_go_away(&mut bytes, 3, Reason::NO_ERROR);
     pair.client.state().receive(&bytes);
     assert!(streams[0].poll_response(&noop()).is_pending());
     assert!(streams[1].poll_response(&noop()).is_pending());
-    let Poll::Ready(Err(error)) = streams[2].poll_response(&noop()) else { panic!("it waits") };
+    let Poll::Ready(Err(error)) = streams[2].poll_response(&noop()) else {
+        panic!("it waits")
+    };
     assert!(error.is_unprocessed(), "{error}");
 }
 
@@ -422,13 +498,18 @@ fn bytes_that_mean_nothing_do_no_harm() {
     for seed in 0..2000 {
         let mut random = fastrand::Rng::with_seed(seed);
         let pair = Pair::new();
-        let _streams: Vec<StreamRef> =
-            (0..3).map(|_| open(&pair.client, "/", random.bool()).unwrap()).collect();
+        let _streams: Vec<StreamRef> = (0..3)
+            .map(|_| open(&pair.client, "/", random.bool()).unwrap())
+            .collect();
         let mut bytes = Vec::new();
         for _ in 0..random.usize(1..30) {
             let length = random.usize(..40);
             let head = super::frame::Head {
-                length: if random.u8(..8) == 0 { random.usize(..20_000) } else { length },
+                length: if random.u8(..8) == 0 {
+                    random.usize(..20_000)
+                } else {
+                    length
+                },
                 kind: random.u8(..11),
                 flags: random.u8(..),
                 stream: random.u32(..8),
@@ -437,7 +518,9 @@ fn bytes_that_mean_nothing_do_no_harm() {
             bytes.extend((0..length).map(|_| random.u8(..)));
         }
         for shared in [&pair.client, &pair.server] {
-            bytes.chunks(random.usize(1..50)).for_each(|part| shared.state().receive(part));
+            bytes
+                .chunks(random.usize(1..50))
+                .for_each(|part| shared.state().receive(part));
             while let Some(Accepted { stream, .. }) = shared.take_request() {
                 stream.respond(StatusCode::OK, &HeaderMap::new(), true);
             }
@@ -451,13 +534,19 @@ fn frames_mean_the_same_however_they_are_cut() {
     for seed in 0..300 {
         let mut random = fastrand::Rng::with_seed(seed);
         let as_client = random.bool();
-        let mut bytes = if as_client { Vec::new() } else { super::PREFACE.to_vec() };
+        let mut bytes = if as_client {
+            Vec::new()
+        } else {
+            super::PREFACE.to_vec()
+        };
         super::frame::write_settings(&mut bytes, &[]);
         for _ in 0..random.usize(1..20) {
             let mut block = Vec::new();
             match as_client {
                 true => super::hpack::encoder::status(&mut block, StatusCode::OK),
-                false => super::message::Block::new(&mut block).request(&Method::PUT, "http", b"a", "/"),
+                false => {
+                    super::message::Block::new(&mut block).request(&Method::PUT, "http", b"a", "/")
+                }
             }
             let kinds: [(u8, &[u8]); 6] = [
                 (super::frame::kind::HEADERS, &block),
@@ -470,12 +559,22 @@ fn frames_mean_the_same_however_they_are_cut() {
             let (kind, payload) = kinds[random.usize(..kinds.len())];
             let flags = if kind < 2 { random.u8(..2) | 4 } else { 0 };
             let stream = random.u32(..4) * 2 + 1;
-            super::frame::Head { length: payload.len(), kind, flags, stream }.write(&mut bytes);
+            super::frame::Head {
+                length: payload.len(),
+                kind,
+                flags,
+                stream,
+            }
+            .write(&mut bytes);
             bytes.extend_from_slice(payload);
         }
         let whole = super::fuzzing::take_frames(&bytes, as_client, usize::MAX);
         for piece in [1, 5, 33] {
-            assert_eq!(super::fuzzing::take_frames(&bytes, as_client, piece), whole, "seed {seed}");
+            assert_eq!(
+                super::fuzzing::take_frames(&bytes, as_client, piece),
+                whole,
+                "seed {seed}"
+            );
         }
     }
 }

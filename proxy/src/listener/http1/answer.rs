@@ -26,8 +26,12 @@ pub(super) struct Asked {
 
 impl Asked {
     /// For a head that could not be read.
-    pub(super) const UNREAD: Self =
-        Self { version: Version::HTTP_11, only_head: false, keep_alive: false, trailers: false };
+    pub(super) const UNREAD: Self = Self {
+        version: Version::HTTP_11,
+        only_head: false,
+        keep_alive: false,
+        trailers: false,
+    };
 }
 
 /// What is still to be written of an answer.
@@ -71,14 +75,20 @@ pub(super) fn begin(
     let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
     let framing = framing(head, body, asked);
     let last = switches || !asked.keep_alive || framing == Framing::UntilClose;
-    let mut sending = Sending { framing, last, announced: Vec::new() };
+    let mut sending = Sending {
+        framing,
+        last,
+        announced: Vec::new(),
+    };
     out.reserve(ROOM);
     status_line(out, head.status, asked.version);
     let told = sending.fields(out, head, asked);
     if !told.length {
         match framing {
             Framing::Length(length) => fields::write_length(out, length),
-            Framing::Done if has_length(head.status) && !asked.only_head => fields::write_length(out, 0),
+            Framing::Done if has_length(head.status) && !asked.only_head => {
+                fields::write_length(out, 0)
+            }
             Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
             Framing::Done | Framing::UntilClose => {}
         }
@@ -104,8 +114,11 @@ fn framing(head: &Parts, body: &Body, asked: Asked) -> Framing {
     if asked.only_head || body.is_end_stream() || !has_length(head.status) {
         return Framing::Done;
     }
-    let declared =
-        || head.headers.get(header::CONTENT_LENGTH).and_then(|value| fields::length(value.as_bytes()));
+    let declared = || {
+        head.headers
+            .get(header::CONTENT_LENGTH)
+            .and_then(|value| fields::length(value.as_bytes()))
+    };
     match body.size_hint().exact().or_else(declared) {
         Some(length) => Framing::Length(length),
         None if asked.version < Version::HTTP_11 => Framing::UntilClose,
@@ -115,14 +128,19 @@ fn framing(head: &Parts, body: &Body, asked: Asked) -> Framing {
 
 /// Whether an answer of this status has a body, or at least none that it says is empty.
 fn has_length(status: StatusCode) -> bool {
-    !status.is_informational() && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+    !status.is_informational()
+        && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 fn status_line(out: &mut Vec<u8>, status: StatusCode, version: Version) {
     if version == Version::HTTP_11 && status == StatusCode::OK {
         return out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
     }
-    out.extend_from_slice(if version < Version::HTTP_11 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
+    out.extend_from_slice(if version < Version::HTTP_11 {
+        b"HTTP/1.0 "
+    } else {
+        b"HTTP/1.1 "
+    });
     out.extend_from_slice(status.as_str().as_bytes());
     out.push(b' ');
     out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
@@ -255,8 +273,12 @@ mod tests {
 
     use super::*;
 
-    const ASKED: Asked =
-        Asked { version: Version::HTTP_11, only_head: false, keep_alive: true, trailers: false };
+    const ASKED: Asked = Asked {
+        version: Version::HTTP_11,
+        only_head: false,
+        keep_alive: true,
+        trailers: false,
+    };
 
     /// A body of unknown length.
     struct Unknown;
@@ -279,7 +301,11 @@ mod tests {
         lines: &[(&'static str, &'static str)],
         body: &Body,
     ) -> (String, Sending) {
-        let (mut head, ()) = Response::builder().status(status).body(()).unwrap().into_parts();
+        let (mut head, ()) = Response::builder()
+            .status(status)
+            .body(())
+            .unwrap()
+            .into_parts();
         head.headers.insert("date", HeaderValue::from_static("now"));
         for (name, value) in lines {
             head.headers.append(*name, HeaderValue::from_static(value));
@@ -292,11 +318,24 @@ mod tests {
     #[test]
     fn the_framing_fits_request_status_and_body() {
         let (full, unknown) = (Body::from("hello"), || Body::boxed(Unknown));
-        let head = Asked { only_head: true, ..ASKED };
-        let old = Asked { version: Version::HTTP_10, ..ASKED };
+        let head = Asked {
+            only_head: true,
+            ..ASKED
+        };
+        let old = Asked {
+            version: Version::HTTP_10,
+            ..ASKED
+        };
         let length = [("content-length", "5")];
         for (asked, status, lines, body, expected, last) in [
-            (ASKED, 200, &[][..], &full, "HTTP/1.1 200 OK\r\ndate: now\r\ncontent-length: 5\r\n\r\n", false),
+            (
+                ASKED,
+                200,
+                &[][..],
+                &full,
+                "HTTP/1.1 200 OK\r\ndate: now\r\ncontent-length: 5\r\n\r\n",
+                false,
+            ),
             (
                 ASKED,
                 200,
@@ -337,9 +376,30 @@ mod tests {
                 "HTTP/1.1 404 Not Found\r\ndate: now\r\ncontent-length: 0\r\n\r\n",
                 false,
             ),
-            (ASKED, 204, &length, &Body::Empty, "HTTP/1.1 204 No Content\r\ndate: now\r\n\r\n", false),
-            (ASKED, 304, &length, &full, "HTTP/1.1 304 Not Modified\r\ndate: now\r\n\r\n", false),
-            (ASKED, 799, &[], &Body::Empty, "HTTP/1.1 799 \r\ndate: now\r\ncontent-length: 0\r\n\r\n", false),
+            (
+                ASKED,
+                204,
+                &length,
+                &Body::Empty,
+                "HTTP/1.1 204 No Content\r\ndate: now\r\n\r\n",
+                false,
+            ),
+            (
+                ASKED,
+                304,
+                &length,
+                &full,
+                "HTTP/1.1 304 Not Modified\r\ndate: now\r\n\r\n",
+                false,
+            ),
+            (
+                ASKED,
+                799,
+                &[],
+                &Body::Empty,
+                "HTTP/1.1 799 \r\ndate: now\r\ncontent-length: 0\r\n\r\n",
+                false,
+            ),
             (
                 head,
                 200,
@@ -348,7 +408,14 @@ mod tests {
                 "HTTP/1.1 200 OK\r\ndate: now\r\ncontent-length: 7\r\n\r\n",
                 false,
             ),
-            (head, 200, &[], &unknown(), "HTTP/1.1 200 OK\r\ndate: now\r\n\r\n", false),
+            (
+                head,
+                200,
+                &[],
+                &unknown(),
+                "HTTP/1.1 200 OK\r\ndate: now\r\n\r\n",
+                false,
+            ),
             (
                 old,
                 200,
@@ -357,9 +424,19 @@ mod tests {
                 "HTTP/1.0 200 OK\r\ndate: now\r\ncontent-length: 5\r\nconnection: keep-alive\r\n\r\n",
                 false,
             ),
-            (old, 200, &[], &unknown(), "HTTP/1.0 200 OK\r\ndate: now\r\n\r\n", true),
             (
-                Asked { keep_alive: false, ..ASKED },
+                old,
+                200,
+                &[],
+                &unknown(),
+                "HTTP/1.0 200 OK\r\ndate: now\r\n\r\n",
+                true,
+            ),
+            (
+                Asked {
+                    keep_alive: false,
+                    ..ASKED
+                },
                 200,
                 &[],
                 &Body::Empty,
@@ -404,13 +481,24 @@ mod tests {
     fn a_length_that_was_told_is_kept_to() {
         let out = &mut Outgoing::default();
         let data = |text: &'static str| Frame::data(Bytes::from_static(text.as_bytes()));
-        let sending = || written(ASKED, 200, &[("content-length", "5")], &Body::boxed(Unknown)).1;
+        let sending = || {
+            written(
+                ASKED,
+                200,
+                &[("content-length", "5")],
+                &Body::boxed(Unknown),
+            )
+            .1
+        };
         let mut exact = sending();
         assert!(exact.frame(data("hel"), false, out).is_ok() && !exact.is_done());
         assert!(exact.frame(data("lo"), false, out).is_ok() && exact.is_done());
         assert!(sending().frame(data("hello!"), false, out).is_err(), "more");
         let mut less = sending();
-        assert!(less.frame(data("hell"), true, out).is_ok() && less.end(None, out).is_err(), "less");
+        assert!(
+            less.frame(data("hell"), true, out).is_ok() && less.end(None, out).is_err(),
+            "less"
+        );
     }
 
     #[test]
@@ -418,6 +506,9 @@ mod tests {
         let today = Today::default();
         let text = String::from_utf8(today.now().to_vec()).unwrap();
         let parsed = httpdate::parse_http_date(&text).unwrap();
-        assert!(SystemTime::now().duration_since(parsed).unwrap() < Duration::from_secs(60), "{text}");
+        assert!(
+            SystemTime::now().duration_since(parsed).unwrap() < Duration::from_secs(60),
+            "{text}"
+        );
     }
 }

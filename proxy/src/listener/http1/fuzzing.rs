@@ -46,7 +46,10 @@ pub fn read_requests(bytes: &[u8], size: usize) -> Requests {
 /// The same in pieces that end at these places.
 pub fn read_requests_cut_at(bytes: &[u8], places: &[usize]) -> Requests {
     let mut requests = Requests::default();
-    let mut ends: Vec<usize> = places.iter().map(|place| place % (bytes.len() + 1)).collect();
+    let mut ends: Vec<usize> = places
+        .iter()
+        .map(|place| place % (bytes.len() + 1))
+        .collect();
     ends.push(bytes.len());
     ends.sort_unstable();
     let starts = std::iter::once(0).chain(ends.iter().copied());
@@ -57,8 +60,14 @@ pub fn read_requests_cut_at(bytes: &[u8], places: &[usize]) -> Requests {
     requests
 }
 
-fn read_pieces<'a>(pieces: impl Iterator<Item = &'a [u8]>, requests: &mut Requests) -> Result<(), u16> {
-    let limits = Limits { bytes: 64 * 1024, fields: 100 };
+fn read_pieces<'a>(
+    pieces: impl Iterator<Item = &'a [u8]>,
+    requests: &mut Requests,
+) -> Result<(), u16> {
+    let limits = Limits {
+        bytes: 64 * 1024,
+        fields: 100,
+    };
     let (mut buffer, mut scan, mut decoder) = (BytesMut::new(), Scan::default(), None);
     for piece in pieces {
         buffer.extend_from_slice(piece);
@@ -67,7 +76,9 @@ fn read_pieces<'a>(pieces: impl Iterator<Item = &'a [u8]>, requests: &mut Reques
                 if buffer.is_empty() {
                     break;
                 }
-                let head = scan.take(&mut buffer, &mut HeaderMap::new(), limits).map_err(status)?;
+                let head = scan
+                    .take(&mut buffer, &mut HeaderMap::new(), limits)
+                    .map_err(status)?;
                 let Some(head) = head else { break };
                 requests.all.push(Received {
                     method: head.parts.method,
@@ -79,7 +90,9 @@ fn read_pieces<'a>(pieces: impl Iterator<Item = &'a [u8]>, requests: &mut Reques
                 decoder = Some(head.decoder);
                 continue;
             };
-            let Some(request) = requests.all.last_mut() else { break };
+            let Some(request) = requests.all.last_mut() else {
+                break;
+            };
             match body.next(&mut buffer).map_err(|_| 400_u16)? {
                 Step::Frame(frame) => match frame.into_data() {
                     Ok(data) => request.body.extend_from_slice(&data),

@@ -94,7 +94,9 @@ impl Scan {
         fields: &mut HeaderMap,
         limits: Limits,
     ) -> Result<Option<Head>, Refused> {
-        let Some(length) = self.find_end(buffer, limits)? else { return Ok(None) };
+        let Some(length) = self.find_end(buffer, limits)? else {
+            return Ok(None);
+        };
         let bytes = buffer.split_to(length).freeze();
         let head = self.read(&bytes, fields);
         self.restart();
@@ -110,7 +112,9 @@ impl Scan {
                 return Err(self.too_large(buffer));
             }
             // A bare LF ends no line: whoever is in front of us may not have taken it for one.
-            let [text @ .., b'\r'] = &buffer[self.line..end] else { return Err(Refused::Malformed) };
+            let [text @ .., b'\r'] = &buffer[self.line..end] else {
+                return Err(Refused::Malformed);
+            };
             match (text, &self.request) {
                 ([], None) => {} // RFC 9112 section 2.2: empty lines before a request are read over
                 ([], Some(_)) => return Ok(Some(end + 1)),
@@ -139,7 +143,9 @@ impl Scan {
         let new = &buffer[from.saturating_sub(1)..];
         let whole_lines = self.ends[known.saturating_sub(1)..].windows(2);
         has_only_line_ends_and_text(new)
-            && whole_lines.map(|pair| &buffer[pair[0] as usize + 1..]).all(begins_a_field)
+            && whole_lines
+                .map(|pair| &buffer[pair[0] as usize + 1..])
+                .all(begins_a_field)
             && (self.request.is_some() || self.request_line_can_go_on(buffer, from))
     }
 
@@ -167,17 +173,29 @@ impl Scan {
     /// come more slowly.
     fn too_large(&self, buffer: &[u8]) -> Refused {
         let can_be_one = self.request.is_some() || begins_well(&buffer[self.line..]);
-        if can_be_one { Refused::TooLarge } else { Refused::Malformed }
+        if can_be_one {
+            Refused::TooLarge
+        } else {
+            Refused::Malformed
+        }
     }
 
     fn read(&self, bytes: &Bytes, fields: &mut HeaderMap) -> Result<Head, Refused> {
         let line = self.request.as_ref().ok_or(Refused::Malformed)?;
-        let method = Method::from_bytes(&bytes[line.method.clone()]).map_err(|_| Refused::Malformed)?;
+        let method =
+            Method::from_bytes(&bytes[line.method.clone()]).map_err(|_| Refused::Malformed)?;
         let uri = read_target(bytes, &line.target, &method)?;
         let mut told = Told::default();
-        fields.try_reserve(self.ends.len()).map_err(|_| Refused::TooLarge)?;
+        fields
+            .try_reserve(self.ends.len())
+            .map_err(|_| Refused::TooLarge)?;
         for pair in self.ends.windows(2) {
-            told.field(bytes, pair[0] as usize + 1..pair[1] as usize, line.version, fields)?;
+            told.field(
+                bytes,
+                pair[0] as usize + 1..pair[1] as usize,
+                line.version,
+                fields,
+            )?;
         }
         let decoder = told.decoder()?;
         let asked = Asked {
@@ -190,7 +208,12 @@ impl Scan {
         let (mut parts, ()) = Request::new(()).into_parts();
         (parts.method, parts.uri, parts.version) = (method, uri, line.version);
         parts.headers = std::mem::take(fields);
-        Ok(Head { parts, decoder, asked, expects })
+        Ok(Head {
+            parts,
+            decoder,
+            asked,
+            expects,
+        })
     }
 }
 
@@ -203,15 +226,24 @@ impl RequestLine {
             _ if text == b"PRI * HTTP/2.0" => return Err(Refused::Preface),
             _ => return Err(Refused::Malformed),
         };
-        let space = rest.iter().position(|byte| *byte == b' ').ok_or(Refused::Malformed)?;
+        let space = rest
+            .iter()
+            .position(|byte| *byte == b' ')
+            .ok_or(Refused::Malformed)?;
         let target = &rest[space + 1..];
         // Without an early exit, so that it runs on whole vectors. A fragment is never sent (RFC 9112 section 3.2), and
         // whoever cuts it off sees another target than whoever does not.
-        let bad = target.iter().fold(false, |bad, byte| bad | (*byte <= b' ') | matches!(byte, b'#' | 0x7f));
+        let bad = target.iter().fold(false, |bad, byte| {
+            bad | (*byte <= b' ') | matches!(byte, b'#' | 0x7f)
+        });
         if bad || target.is_empty() || !begins_well(&rest[..=space]) {
             return Err(Refused::Malformed);
         }
-        Ok(Self { method: at..at + space, target: at + space + 1..at + rest.len(), version })
+        Ok(Self {
+            method: at..at + space,
+            target: at + space + 1..at + rest.len(),
+            version,
+        })
     }
 }
 
@@ -237,7 +269,11 @@ fn read_target(bytes: &Bytes, place: &Range<usize>, method: &Method) -> Result<U
 
 /// Whether this can become a request line, as far as its method tells.
 fn begins_well(text: &[u8]) -> bool {
-    let method = text.iter().take(METHOD_BYTES + 1).take_while(|byte| is_token(**byte)).count();
+    let method = text
+        .iter()
+        .take(METHOD_BYTES + 1)
+        .take_while(|byte| is_token(**byte))
+        .count();
     match text.get(method) {
         _ if method > METHOD_BYTES => false,
         None => true,
@@ -257,7 +293,8 @@ fn has_only_line_ends_and_text(bytes: &[u8]) -> bool {
 /// Whether there is a control byte other than tab, CR and LF. Eight bytes at a time: a client can make us look at many.
 fn has_control(bytes: &[u8]) -> bool {
     const EACH: u64 = 0x0101_0101_0101_0101;
-    let is_control = |byte: &u8| (*byte < b' ' && !matches!(byte, b'\t' | b'\r' | b'\n')) || *byte == 0x7f;
+    let is_control =
+        |byte: &u8| (*byte < b' ' && !matches!(byte, b'\t' | b'\r' | b'\n')) || *byte == 0x7f;
     let (words, rest) = bytes.as_chunks::<8>();
     let in_words = words.iter().any(|eight| {
         let word = u64::from_le_bytes(*eight);
@@ -321,7 +358,10 @@ impl Told {
     ) -> Result<(), Refused> {
         let text = &bytes[line.clone()];
         // Names are short: a plain search is quicker than one that must get going first.
-        let colon = text.iter().position(|byte| *byte == b':').ok_or(Refused::Malformed)?;
+        let colon = text
+            .iter()
+            .position(|byte| *byte == b':')
+            .ok_or(Refused::Malformed)?;
         // A folded line begins with a space, and a space before the colon ends a name: neither is in one.
         let name = names::name(&text[..colon]).ok_or(Refused::Malformed)?;
         let (start, value) = fields::trim(text, colon + 1);
@@ -331,7 +371,10 @@ impl Told {
         let start = line.start + start;
         let value = HeaderValue::from_maybe_shared(bytes.slice(start..start + value.len()))
             .map_err(|_| Refused::Malformed)?;
-        fields.try_append(name, value).map(drop).map_err(|_| Refused::TooLarge)
+        fields
+            .try_append(name, value)
+            .map(drop)
+            .map_err(|_| Refused::TooLarge)
     }
 
     /// Whether the field stays. Transfer-Encoding does, so that what is wrong with it, or with a length beside it, is
@@ -347,7 +390,9 @@ impl Told {
                     Some(_) => Err(Refused::Malformed),
                 };
             }
-            header::TRANSFER_ENCODING if version < Version::HTTP_11 => return Err(Refused::Malformed),
+            header::TRANSFER_ENCODING if version < Version::HTTP_11 => {
+                return Err(Refused::Malformed);
+            }
             header::TRANSFER_ENCODING => {
                 let last = fields::tokens(value).last();
                 self.chunked = Some(last.is_some_and(|last| last.eq_ignore_ascii_case(b"chunked")));
@@ -377,7 +422,10 @@ impl Told {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { bytes: 1024, fields: 4 };
+    const LIMITS: Limits = Limits {
+        bytes: 1024,
+        fields: 4,
+    };
 
     fn take(bytes: &[u8]) -> Result<Option<(Head, usize)>, Refused> {
         let mut buffer = BytesMut::from(bytes);
@@ -392,10 +440,18 @@ mod tests {
     #[test]
     fn a_head_is_taken_to_the_byte_and_the_rest_is_left() {
         let (head, left) =
-            take(b"\r\n\r\nGET /a?b HTTP/1.1\r\nHost:a\r\nX: \t y z \t\r\nX:\r\n\r\nGET").unwrap().unwrap();
-        assert_eq!((head.parts.method, head.parts.uri.to_string(), left), (Method::GET, "/a?b".into(), 3));
+            take(b"\r\n\r\nGET /a?b HTTP/1.1\r\nHost:a\r\nX: \t y z \t\r\nX:\r\n\r\nGET")
+                .unwrap()
+                .unwrap();
+        assert_eq!(
+            (head.parts.method, head.parts.uri.to_string(), left),
+            (Method::GET, "/a?b".into(), 3)
+        );
         assert_eq!(head.parts.headers["host"], "a");
-        assert_eq!(head.parts.headers.get_all("x").iter().collect::<Vec<_>>(), ["y z", ""]);
+        assert_eq!(
+            head.parts.headers.get_all("x").iter().collect::<Vec<_>>(),
+            ["y z", ""]
+        );
         assert!(head.asked.keep_alive && head.decoder.is_done() && !head.expects);
     }
 
@@ -411,14 +467,28 @@ mod tests {
             ("OPTIONS", "*", "*"),
             ("OPTIONS", "/", "/"),
         ] {
-            let uri = taken(&format!("{method} {target} HTTP/1.1\r\n\r\n")).parts.uri;
-            assert_eq!(uri.path_and_query().unwrap().as_str(), wanted, "{method} {target}");
-            assert_eq!(uri.host(), target.starts_with("http").then_some("h"), "{method} {target}");
+            let uri = taken(&format!("{method} {target} HTTP/1.1\r\n\r\n"))
+                .parts
+                .uri;
+            assert_eq!(
+                uri.path_and_query().unwrap().as_str(),
+                wanted,
+                "{method} {target}"
+            );
+            assert_eq!(
+                uri.host(),
+                target.starts_with("http").then_some("h"),
+                "{method} {target}"
+            );
         }
         // What is encoded counts as it is sent on.
         let long = format!("GET /{} HTTP/1.1\r\n\r\n", "{".repeat(TARGET_BYTES / 2));
-        let limits = Limits { bytes: 1 << 20, fields: 4 };
-        let refused = Scan::default().take(&mut BytesMut::from(&*long), &mut HeaderMap::new(), limits);
+        let limits = Limits {
+            bytes: 1 << 20,
+            fields: 4,
+        };
+        let refused =
+            Scan::default().take(&mut BytesMut::from(&*long), &mut HeaderMap::new(), limits);
         assert_eq!(refused.map(|_| ()), Err(Refused::TargetTooLong));
     }
 
@@ -434,12 +504,17 @@ mod tests {
             take(&[b"GET / HTTP/1.1\r\nx: ".as_slice(), &[b'y'; 1005]].concat()).map(|_| ()),
             Err(Refused::TooLarge)
         );
-        let fields = |count| take(format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(count)).as_bytes());
+        let fields =
+            |count| take(format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(count)).as_bytes());
         assert!(fields(4).unwrap().is_some());
         assert_eq!(fields(5).map(|_| ()), Err(Refused::TooLarge));
         let long = format!("GET /{} HTTP/1.1\r\n\r\n", "p".repeat(TARGET_BYTES));
-        let limits = Limits { bytes: 1 << 20, fields: 4 };
-        let refused = Scan::default().take(&mut BytesMut::from(&*long), &mut HeaderMap::new(), limits);
+        let limits = Limits {
+            bytes: 1 << 20,
+            fields: 4,
+        };
+        let refused =
+            Scan::default().take(&mut BytesMut::from(&*long), &mut HeaderMap::new(), limits);
         assert_eq!(refused.map(|_| ()), Err(Refused::TargetTooLong));
     }
 
@@ -483,7 +558,11 @@ mod tests {
             "GET / HTTP/1.1\r\nX : y\r\n",
             "GET / HTTP/1.1\r\nX: y\r\n z\r\n",
         ] {
-            assert_eq!(take(text.as_bytes()).map(|_| ()), Err(Refused::Malformed), "{text:?}");
+            assert_eq!(
+                take(text.as_bytes()).map(|_| ()),
+                Err(Refused::Malformed),
+                "{text:?}"
+            );
             // The same byte by byte, and refused with the last one at the latest.
             let (mut scan, mut buffer) = (Scan::default(), BytesMut::new());
             let refused = text.bytes().find_map(|byte| {
@@ -518,8 +597,14 @@ mod tests {
         let text = "Caf\u{e9} \t ~!\u{ff}\r\n a";
         for byte in 0..=255_u8 {
             for place in 0..=text.len() {
-                let bytes = [&text.as_bytes()[..place], &[byte], &text.as_bytes()[place..]].concat();
-                let expected = (byte < b' ' && !matches!(byte, b'\t' | b'\r' | b'\n')) || byte == 0x7f;
+                let bytes = [
+                    &text.as_bytes()[..place],
+                    &[byte],
+                    &text.as_bytes()[place..],
+                ]
+                .concat();
+                let expected =
+                    (byte < b' ' && !matches!(byte, b'\t' | b'\r' | b'\n')) || byte == 0x7f;
                 assert_eq!(has_control(&bytes), expected, "{byte:#x} at {place}");
             }
         }
@@ -531,7 +616,11 @@ mod tests {
             ("1.1", "", true),
             ("1.1", "Connection: Close\r\n", false),
             ("1.1", "Connection: x, close\r\n", false),
-            ("1.1", "Connection: close\r\nConnection: keep-alive\r\n", false),
+            (
+                "1.1",
+                "Connection: close\r\nConnection: keep-alive\r\n",
+                false,
+            ),
             ("1.1", "Connection: closed\r\n", true),
             ("1.0", "", false),
             ("1.0", "Connection: keep-alive\r\n", true),
@@ -543,20 +632,33 @@ mod tests {
         }
         let post = |version, fields| taken(&format!("POST / HTTP/{version}\r\n{fields}\r\n"));
         assert!(post("1.1", "Expect: 100-Continue\r\nContent-Length: 1\r\n").expects);
-        assert!(!post("1.1", "Expect: 100-continue\r\n").expects, "there is no body to wait for");
+        assert!(
+            !post("1.1", "Expect: 100-continue\r\n").expects,
+            "there is no body to wait for"
+        );
         assert!(!post("1.0", "Expect: 100-continue\r\nContent-Length: 1\r\n").expects);
         assert!(post("1.1", "TE: gzip, Trailers\r\n").asked.trailers);
-        assert_eq!(post("1.1", "Transfer-Encoding: Chunked\r\n").decoder.left(), None);
-        assert_eq!(post("1.1", "Content-Length: 007\r\n").decoder.left(), Some(7));
+        assert_eq!(
+            post("1.1", "Transfer-Encoding: Chunked\r\n").decoder.left(),
+            None
+        );
+        assert_eq!(
+            post("1.1", "Content-Length: 007\r\n").decoder.left(),
+            Some(7)
+        );
     }
 
     #[test]
     fn one_map_serves_many_heads() {
         let mut fields = HeaderMap::with_capacity(8);
         let mut scan = Scan::default();
-        let mut buffer = BytesMut::from("GET / HTTP/1.1\r\na: 1\r\n\r\nGET / HTTP/1.1\r\nb: 2\r\n\r\n");
+        let mut buffer =
+            BytesMut::from("GET / HTTP/1.1\r\na: 1\r\n\r\nGET / HTTP/1.1\r\nb: 2\r\n\r\n");
         for name in ["a", "b"] {
-            let head = scan.take(&mut buffer, &mut fields, LIMITS).unwrap().unwrap();
+            let head = scan
+                .take(&mut buffer, &mut fields, LIMITS)
+                .unwrap()
+                .unwrap();
             assert_eq!(head.parts.headers.keys().collect::<Vec<_>>(), [name]);
             assert!(head.parts.headers.capacity() >= 8);
             fields = head.parts.headers;

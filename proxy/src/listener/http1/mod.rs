@@ -60,7 +60,9 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 pub(crate) async fn serve(client: Rc<Client>, io: ClientIo) {
     let mut connection = Connection::new(&client, io);
     let end = poll_fn(|cx| connection.poll(cx)).await;
-    let Some(mut io) = connection.into_io() else { return };
+    let Some(mut io) = connection.into_io() else {
+        return;
+    };
     // Bytes behind the last request that is answered: closing over them would reset the answer away.
     let unread = io.has_front();
     // What comes last is boxed: an idle connection would have the room for it all its life.
@@ -245,7 +247,9 @@ impl Connection {
             self.room();
             match self.link.poll_read(cx) {
                 Poll::Ready(Ok(1..)) => {}
-                Poll::Ready(Ok(_)) if self.link.is_drained() => return Poll::Ready(Err(End::Closed)),
+                Poll::Ready(Ok(_)) if self.link.is_drained() => {
+                    return Poll::Ready(Err(End::Closed));
+                }
                 Poll::Ready(_) => return Poll::Ready(Err(End::Broken)),
                 Poll::Pending => {
                     if self.link.is_drained() {
@@ -264,7 +268,10 @@ impl Connection {
     fn take_head(&mut self) -> Result<Option<Head>, Refused> {
         let (view, id) = self.client.listener.current(&self.client.worker);
         let limits = &view.config().listener(id).limits;
-        let limits = Limits { bytes: limits.header_bytes, fields: limits.headers };
+        let limits = Limits {
+            bytes: limits.header_bytes,
+            fields: limits.headers,
+        };
         let link = Rc::clone(&self.link);
         let room = self.room();
         link.with_read(|read| room.scan.take(read, &mut room.fields, limits))
@@ -273,9 +280,15 @@ impl Connection {
     fn begin(&mut self, head: Head) -> Stage {
         (self.head_since, self.ending_since) = (None, None);
         self.asked = head.asked;
-        let body = self.link.begin(head.decoder, head.expects).map_or(Received::Nothing, Received::Http1);
+        let body = self
+            .link
+            .begin(head.decoder, head.expects)
+            .map_or(Received::Nothing, Received::Http1);
         let answer = edge::handle(&self.client, head.parts, body);
-        debug_assert!(size_of_val(&answer) <= 256, "every request moves this future");
+        debug_assert!(
+            size_of_val(&answer) <= 256,
+            "every request moves this future"
+        );
         Stage::Answering(answer)
     }
 
@@ -299,7 +312,9 @@ impl Connection {
     }
 
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Step {
-        let Stage::Answering(answer) = &mut self.stage else { return Poll::Ready(Err(End::Broken)) };
+        let Stage::Answering(answer) = &mut self.stage else {
+            return Poll::Ready(Err(End::Broken));
+        };
         match Pin::new(answer).poll(cx) {
             Poll::Ready(Ok(response)) => Poll::Ready(Ok(self.answer(cx, response))),
             Poll::Ready(Err(_)) => Poll::Ready(Err(End::Broken)), // only HTTP/2 has streams to reset
@@ -337,19 +352,31 @@ impl Connection {
         self.say_continue();
         self.link.answer_begins();
         let wasted = !self.link.is_read() && !self.link.is_awaited() && !self.link.throw_away(cx);
-        let asked = Asked { keep_alive: self.asked.keep_alive && !wasted, ..self.asked };
-        let after = if self.client.has_tunnel() { After::Tunnel } else { After::Next };
+        let asked = Asked {
+            keep_alive: self.asked.keep_alive && !wasted,
+            ..self.asked
+        };
+        let after = if self.client.has_tunnel() {
+            After::Tunnel
+        } else {
+            After::Next
+        };
         self.reply(response, asked, after)
     }
 
     fn reply(&mut self, response: Response<Body>, asked: Asked, after: After) -> Stage {
         let (mut head, body) = response.into_parts();
         let room = self.room();
-        let sending =
-            spare::with_today(|today| answer::begin(room.out.own(), &mut head, &body, asked, today));
+        let sending = spare::with_today(|today| {
+            answer::begin(room.out.own(), &mut head, &body, asked, today)
+        });
         head.headers.clear();
         room.fields = head.headers;
-        Stage::Sending(Reply { body: Some(body), sending, after })
+        Stage::Sending(Reply {
+            body: Some(body),
+            sending,
+            after,
+        })
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Step {
@@ -370,7 +397,9 @@ impl Connection {
 
     /// The answer is out.
     fn sent(&self, cx: &mut Context<'_>) -> Result<Stage, End> {
-        let Stage::Sending(reply) = &self.stage else { return Err(End::Broken) };
+        let Stage::Sending(reply) = &self.stage else {
+            return Err(End::Broken);
+        };
         match reply.after {
             After::Tunnel => Err(End::Tunnel),
             After::Refused => Err(End::Answered),
@@ -388,11 +417,19 @@ impl Connection {
             self.link.rest_begins();
             return Ok(Stage::Rest);
         }
-        if self.link.is_read() || self.link.throw_away(cx) { Ok(Stage::Head) } else { Err(End::Answered) }
+        if self.link.is_read() || self.link.throw_away(cx) {
+            Ok(Stage::Head)
+        } else {
+            Err(End::Answered)
+        }
     }
 
     fn poll_rest(&self, cx: &mut Context<'_>) -> Step {
-        if self.link.is_awaited() { Poll::Pending } else { Poll::Ready(self.next(cx)) }
+        if self.link.is_awaited() {
+            Poll::Pending
+        } else {
+            Poll::Ready(self.next(cx))
+        }
     }
 
     /// Ready when a clock has run out.
@@ -400,7 +437,9 @@ impl Connection {
         if self.client.is_evicted(|| self.link.has_unread()) {
             return Poll::Ready(End::Closed); // it is idle, or else it would not be asked
         }
-        let Some((deadline, end)) = self.next_deadline() else { return Poll::Pending };
+        let Some((deadline, end)) = self.next_deadline() else {
+            return Poll::Pending;
+        };
         let mut alarm = self.client.alarm.take();
         let rung = alarm.poll(deadline, cx);
         self.client.alarm.set(alarm);
@@ -417,7 +456,10 @@ impl Connection {
     }
 
     fn next_deadline(&mut self) -> Option<(Instant, End)> {
-        let body = |since, end| self.timeout(|of| of.body_idle).map(|limit| (since + limit, end));
+        let body = |since, end| {
+            self.timeout(|of| of.body_idle)
+                .map(|limit| (since + limit, end))
+        };
         if let Some(since) = self.client.watch.stuck_since() {
             return body(since, End::Cut);
         }
@@ -425,10 +467,17 @@ impl Connection {
             Stage::Head => {}
             Stage::Answering(_) | Stage::Sending(_) => return None, // the bodies have their own timers
             // The body's own timer bounds the silence of the client. It is not polled while the upstream takes nothing.
-            Stage::Rest => return self.link.asked().and_then(|since| body(since, End::Answered)),
+            Stage::Rest => {
+                return self
+                    .link
+                    .asked()
+                    .and_then(|since| body(since, End::Answered));
+            }
         }
         if let Some(since) = self.head_since {
-            return self.timeout(|of| of.request_headers).map(|limit| (since + limit, End::SlowHead));
+            return self
+                .timeout(|of| of.request_headers)
+                .map(|limit| (since + limit, End::SlowHead));
         }
         if self.client.is_ending() {
             // Counted from now, however long it has been idle: a request may be on its way.
@@ -436,7 +485,8 @@ impl Connection {
             return Some((since + LAST_CHANCE, End::Closed));
         }
         self.ending_since = None;
-        self.timeout(|of| of.idle).map(|limit| (self.client.idle_since() + limit, End::Closed))
+        self.timeout(|of| of.idle)
+            .map(|limit| (self.client.idle_since() + limit, End::Closed))
     }
 }
 
@@ -449,7 +499,10 @@ impl Reply {
             let sent = match self.sending.is_done() {
                 true => Ok(()),
                 false => match ready!(Pin::new(&mut *body).poll_frame(cx)) {
-                    Some(Ok(frame)) => self.sending.frame(frame, body.is_end_stream(), &mut room.out),
+                    Some(Ok(frame)) => {
+                        self.sending
+                            .frame(frame, body.is_end_stream(), &mut room.out)
+                    }
                     None => self.sending.end(None, &mut room.out),
                     Some(Err(_)) => Err(answer::Contradiction),
                 },

@@ -77,8 +77,11 @@ fn connection(rng: &mut Rng) -> Vec<u8> {
     let mut bytes = Vec::new();
     for _ in 0..rng.usize(1..4) {
         // Half of them are made of what is good.
-        let (lines, fields, bodies) =
-            if rng.bool() { (7, 9, 8) } else { (LINES.len(), FIELDS.len(), BODIES.len()) };
+        let (lines, fields, bodies) = if rng.bool() {
+            (7, 9, 8)
+        } else {
+            (LINES.len(), FIELDS.len(), BODIES.len())
+        };
         bytes.extend_from_slice(LINES[rng.usize(..lines)].as_bytes());
         for _ in 0..rng.usize(0..4) {
             bytes.extend_from_slice(FIELDS[rng.usize(..fields)].as_bytes());
@@ -125,7 +128,9 @@ async fn read_by_hyper(bytes: &[u8]) -> Vec<Received> {
     client.shutdown().await.unwrap();
     let mut answers = Vec::new();
     let mut builder = http1::Builder::new();
-    let serve = builder.half_close(true).serve_connection(TokioIo::new(server), service);
+    let serve = builder
+        .half_close(true)
+        .serve_connection(TokioIo::new(server), service);
     let _ = tokio::join!(serve, client.read_to_end(&mut answers));
     all.take()
 }
@@ -141,10 +146,17 @@ fn agrees(ours: &Received, theirs: &Received) -> bool {
     let target = target::encoded(theirs.target.as_bytes());
     // What stands beside chunks is refused by `framing`, in front of which both stand.
     let refused_later = lengths(ours) > 0 && ours.fields.contains_key("transfer-encoding");
-    (&ours.method, ours.target.as_bytes(), ours.is_http11, others(ours))
-        == (&theirs.method, &*target, theirs.is_http11, others(theirs))
-        && (refused_later || (lengths(ours) == lengths(theirs) && theirs.body.starts_with(&ours.body)))
-        && (refused_later || !ours.ended || (theirs.body == ours.body && ours.trailers == theirs.trailers))
+    (
+        &ours.method,
+        ours.target.as_bytes(),
+        ours.is_http11,
+        others(ours),
+    ) == (&theirs.method, &*target, theirs.is_http11, others(theirs))
+        && (refused_later
+            || (lengths(ours) == lengths(theirs) && theirs.body.starts_with(&ours.body)))
+        && (refused_later
+            || !ours.ended
+            || (theirs.body == ours.body && ours.trailers == theirs.trailers))
 }
 
 #[tokio::test(flavor = "current_thread")]
@@ -157,12 +169,23 @@ async fn whatever_is_read_hyper_reads_in_the_same_way() {
         let theirs = read_by_hyper(&bytes).await;
         // It may end a connection earlier, after Connection: close and HTTP/1.0.
         for (ours, theirs) in ours.all.iter().zip(&theirs) {
-            assert!(agrees(ours, theirs), "{:?}\n{ours:?}\n{theirs:?}", String::from_utf8_lossy(&bytes));
+            assert!(
+                agrees(ours, theirs),
+                "{:?}\n{ours:?}\n{theirs:?}",
+                String::from_utf8_lossy(&bytes)
+            );
             accepted += 1;
         }
         // It refuses some of the bytes that are encoded in targets.
-        let refuses = ours.all.first().is_none_or(|first| first.target.contains('%'));
-        assert!(refuses || !theirs.is_empty(), "{:?}", String::from_utf8_lossy(&bytes));
+        let refuses = ours
+            .all
+            .first()
+            .is_none_or(|first| first.target.contains('%'));
+        assert!(
+            refuses || !theirs.is_empty(),
+            "{:?}",
+            String::from_utf8_lossy(&bytes)
+        );
         refused += usize::from(ours.refused.is_some());
     }
     assert!(accepted > 1000 && refused > 500, "{accepted} and {refused}");
@@ -175,7 +198,17 @@ fn the_same_requests_come_out_however_the_bytes_are_cut() {
         let bytes = connection(&mut rng);
         let whole: Requests = read_requests(&bytes, bytes.len());
         let cut: Vec<usize> = (0..rng.usize(1..8)).map(|_| rng.usize(..)).collect();
-        assert_eq!(read_requests_cut_at(&bytes, &cut), whole, "{:?}", String::from_utf8_lossy(&bytes));
-        assert_eq!(read_requests(&bytes, 1), whole, "{:?}", String::from_utf8_lossy(&bytes));
+        assert_eq!(
+            read_requests_cut_at(&bytes, &cut),
+            whole,
+            "{:?}",
+            String::from_utf8_lossy(&bytes)
+        );
+        assert_eq!(
+            read_requests(&bytes, 1),
+            whole,
+            "{:?}",
+            String::from_utf8_lossy(&bytes)
+        );
     }
 }

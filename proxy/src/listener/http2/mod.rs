@@ -61,7 +61,9 @@ pub(crate) async fn serve(client: Rc<Client>, io: ClientIo) {
                 Poll::Ready(Due::GoAway) => connection.shared.go_away(),
                 Poll::Ready(Due::SlowHead) => {
                     edge::refuse_unparsed(&client, respond::SLOW_HEAD.over_http2());
-                    connection.shared.abort(Reason::ENHANCE_YOUR_CALM, "a header block does not end");
+                    connection
+                        .shared
+                        .abort(Reason::ENHANCE_YOUR_CALM, "a header block does not end");
                 }
                 Poll::Ready(Due::SlowRead) => {
                     client.reads_too_slowly();
@@ -112,7 +114,12 @@ impl Connection {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let Self { client, driver, limit, .. } = self;
+        let Self {
+            client,
+            driver,
+            limit,
+            ..
+        } = self;
         let polled = driver.poll(cx, |request| begin(client, request, *limit));
         self.count_refusals();
         polled
@@ -155,9 +162,14 @@ fn begin(client: &Rc<Client>, request: Accepted, limit: Option<Duration>) {
         Arrived::Some(incoming) => Received::Http2(incoming),
     };
     let answer = edge::handle(client, head, body);
-    debug_assert!(size_of_val(&answer) <= 256, "every request copies this future");
+    debug_assert!(
+        size_of_val(&answer) <= 256,
+        "every request copies this future"
+    );
     // In a box: the runtime moves the future of a task several times.
-    drop(tokio::task::spawn_local(Box::pin(RequestStream::new(answer, stream, limit).serve())));
+    drop(tokio::task::spawn_local(Box::pin(
+        RequestStream::new(answer, stream, limit).serve(),
+    )));
 }
 
 fn too_much(excess: Excess) -> Unparsed {
@@ -190,7 +202,12 @@ struct Clocks<'a> {
 
 impl<'a> Clocks<'a> {
     fn new(client: &'a Client, timeouts: ListenerTimeouts) -> Self {
-        Self { client, timeouts, timer: None, ending: None }
+        Self {
+            client,
+            timeouts,
+            timer: None,
+            ending: None,
+        }
     }
 
     fn poll(&mut self, connection: &Shared, cx: &mut Context<'_>) -> Poll<Due> {
@@ -199,8 +216,12 @@ impl<'a> Clocks<'a> {
             return Poll::Ready(Due::GoAway);
         }
         loop {
-            let Some((deadline, due)) = self.next_deadline(connection) else { return Poll::Pending };
-            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+            let Some((deadline, due)) = self.next_deadline(connection) else {
+                return Poll::Pending;
+            };
+            let timer = self
+                .timer
+                .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
             if timer.is_elapsed() || deadline < timer.deadline() {
                 timer.as_mut().reset(deadline);
             }
@@ -219,16 +240,26 @@ impl<'a> Clocks<'a> {
         let quiet = self.client.requests() == 0;
         let idle = match (self.ending, self.timeouts.idle) {
             // A peer that ignores GOAWAY is dropped when it has nothing in flight.
-            (Some(since), _) => {
-                quiet.then(|| (since.max(self.client.idle_since()) + self.client.last_chance(), Due::Drop))
-            }
+            (Some(since), _) => quiet.then(|| {
+                (
+                    since.max(self.client.idle_since()) + self.client.last_chance(),
+                    Due::Drop,
+                )
+            }),
             (None, Some(idle)) => quiet.then(|| (self.client.idle_since() + idle, Due::GoAway)),
             (None, None) => None,
         };
-        let age = self.client.end_of_age().filter(|_| self.ending.is_none()).map(|end| (end, Due::GoAway));
+        let age = self
+            .client
+            .end_of_age()
+            .filter(|_| self.ending.is_none())
+            .map(|end| (end, Due::GoAway));
         let stuck = stuck.map(|(since, limit)| (since + limit, Due::SlowRead));
         let head = connection.head_since().zip(self.timeouts.request_headers);
         let head = head.map(|(since, limit)| (since + limit, Due::SlowHead));
-        [stuck, head, idle, age].into_iter().flatten().min_by_key(|(at, _)| *at)
+        [stuck, head, idle, age]
+            .into_iter()
+            .flatten()
+            .min_by_key(|(at, _)| *at)
     }
 }

@@ -59,7 +59,16 @@ impl RequestStream {
         let exchange = answer.exchange();
         let continued = !exchange.expects.get();
         let stage = Stage::Answering(answer);
-        Self { stream, exchange, stage, limit, stuck_since: None, moved: 0, timer: None, continued }
+        Self {
+            stream,
+            exchange,
+            stage,
+            limit,
+            stuck_since: None,
+            moved: 0,
+            timer: None,
+            continued,
+        }
     }
 
     /// Serves it to its end, or until the client resets it.
@@ -109,7 +118,8 @@ impl RequestStream {
     fn go_on(&mut self) {
         if !self.continued && self.exchange.is_body_wanted() {
             self.continued = true;
-            self.stream.respond(StatusCode::CONTINUE, &HeaderMap::new(), false);
+            self.stream
+                .respond(StatusCode::CONTINUE, &HeaderMap::new(), false);
         }
     }
 
@@ -122,7 +132,8 @@ impl RequestStream {
             && let Some(length) = body.size_hint().exact()
             && !head.headers.contains_key(header::CONTENT_LENGTH)
         {
-            head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+            head.headers
+                .insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         }
         self.stream.respond(head.status, &head.headers, ends);
         spare::give_back(head.headers);
@@ -137,16 +148,23 @@ impl RequestStream {
             return Poll::Pending;
         };
         self.exchange.poll_upload(cx);
-        let Some(limit) = self.limit else { return Poll::Pending };
+        let Some(limit) = self.limit else {
+            return Poll::Pending;
+        };
         if std::mem::replace(&mut self.moved, moved) != moved {
             self.stuck_since = None;
         }
         let deadline = *self.stuck_since.get_or_insert_with(Instant::now) + limit;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         if timer.deadline() != deadline {
             timer.as_mut().reset(deadline);
         }
-        timer.as_mut().poll(cx).map(|()| self.exchange.stalled.set(true))
+        timer
+            .as_mut()
+            .poll(cx)
+            .map(|()| self.exchange.stalled.set(true))
     }
 }
 

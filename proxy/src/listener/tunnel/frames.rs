@@ -27,7 +27,11 @@ pub(super) struct Frames {
 impl Frames {
     /// Reads on to the end of a frame, or of `bytes`; how many bytes that were.
     pub(super) fn step(&mut self, bytes: &[u8]) -> usize {
-        let head = if self.left == 0 { self.read_head(bytes) } else { 0 };
+        let head = if self.left == 0 {
+            self.read_head(bytes)
+        } else {
+            0
+        };
         let rest = (bytes.len() - head) as u64;
         if self.lost {
             return bytes.len();
@@ -74,7 +78,9 @@ impl Frames {
 
     /// Bytes of mask and payload, once the head says it.
     fn length(&mut self) -> Option<u64> {
-        let &[_, second, ..] = self.head[..self.have].as_ref() else { return None };
+        let &[_, second, ..] = self.head[..self.have].as_ref() else {
+            return None;
+        };
         let payload = match (second & !MASKED, &self.head[2..self.have]) {
             (126, extended) => u64::from(u16::from_be_bytes(extended.try_into().ok()?)),
             (127, extended) => u64::from_be_bytes(extended.try_into().ok()?),
@@ -95,7 +101,12 @@ pub(super) fn goodbye() -> Vec<u8> {
 /// A close frame for a server, masked with this key (RFC 6455 section 5.3).
 pub(super) fn masked_goodbye(key: [u8; 4]) -> Vec<u8> {
     let payload = [GOING_AWAY[0] ^ key[0], GOING_AWAY[1] ^ key[1]];
-    [&[0x80 | CLOSE, MASKED | payload.len() as u8][..], &key, &payload].concat()
+    [
+        &[0x80 | CLOSE, MASKED | payload.len() as u8][..],
+        &key,
+        &payload,
+    ]
+    .concat()
 }
 
 #[cfg(test)]
@@ -186,7 +197,11 @@ mod tests {
                 for (index, byte) in close.iter().enumerate() {
                     frames.skip(&[*byte]);
                     assert!(frames.are_closing());
-                    assert_eq!(frames.are_closed(), index + 1 == close.len(), "{masked} {payload} {index}");
+                    assert_eq!(
+                        frames.are_closed(),
+                        index + 1 == close.len(),
+                        "{masked} {payload} {index}"
+                    );
                 }
                 frames.skip(&before);
                 assert!(frames.are_closed());
@@ -213,7 +228,10 @@ mod tests {
     #[test]
     fn the_frames_of_our_own_are_close_frames() {
         assert_eq!(goodbye(), [0x88, 2, 0x03, 0xe9]);
-        assert_eq!(masked_goodbye([0xff, 0x0f, 1, 2]), [0x88, 0x82, 0xff, 0x0f, 1, 2, 0xfc, 0xe6]);
+        assert_eq!(
+            masked_goodbye([0xff, 0x0f, 1, 2]),
+            [0x88, 0x82, 0xff, 0x0f, 1, 2, 0xfc, 0xe6]
+        );
         for frame in [goodbye(), masked_goodbye([1, 2, 3, 4])] {
             let mut frames = Frames::default();
             assert_eq!(frames.step(&frame), frame.len());

@@ -32,7 +32,12 @@ const BUFFER: usize = 16 * 1024;
 
 /// Copies until one side fails, both have ended, nothing moves, or a drain has waited long enough.
 pub(super) async fn run(tunnel: Tunnel, client: &Client, io: ClientIo) {
-    let Tunnel { upstream, guard, idle, has_frames } = tunnel;
+    let Tunnel {
+        upstream,
+        guard,
+        idle,
+        has_frames,
+    } = tunnel;
     let shared = Shared::new(client, has_frames);
     let (from_client, to_client) = split(io);
     let (from_upstream, to_upstream) = split(upstream.stream);
@@ -113,7 +118,9 @@ impl<'a> Shared<'a> {
     }
 
     async fn nothing_moves(&self, idle: Option<Duration>) {
-        let Some(idle) = idle else { return pending().await };
+        let Some(idle) = idle else {
+            return pending().await;
+        };
         loop {
             let end = self.moved.get() + idle;
             if end <= Instant::now() {
@@ -128,7 +135,14 @@ impl<'a> Shared<'a> {
 
     async fn drain_is_over(&self) {
         let drained = || self.has_frames && self.is_drained();
-        poll_fn(|_| if drained() { Poll::Ready(()) } else { Poll::Pending }).await;
+        poll_fn(|_| {
+            if drained() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
         let (view, _) = self.client.listener.current(&self.client.worker);
         let limit = view.config().lifecycle.drain_timeout;
         drop(view);
@@ -170,18 +184,33 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, G: Fn() -> Vec<u8>> Way<'_, R,
                 Some(read) => self.hand_on(&buffer[..read]).await?,
             }
         }
-        let Self { mut from, mut to, frames, ended, other_ended, .. } = self;
+        let Self {
+            mut from,
+            mut to,
+            frames,
+            ended,
+            other_ended,
+            ..
+        } = self;
         let receiver_ends = async {
             other_ended.notified().await;
             to.shutdown().await
         };
-        tokio::join!(hear_out(&mut from, frames, ended, &mut buffer), receiver_ends).1
+        tokio::join!(
+            hear_out(&mut from, frames, ended, &mut buffer),
+            receiver_ends
+        )
+        .1
     }
 
     /// Reads what there is; `None` when it is time for the goodbye.
     async fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         poll_fn(|cx| {
-            if self.frames.as_ref().is_some_and(|frames| is_due(frames, self.shared)) {
+            if self
+                .frames
+                .as_ref()
+                .is_some_and(|frames| is_due(frames, self.shared))
+            {
                 return Poll::Ready(Ok(None));
             }
             let mut buffer = ReadBuf::new(buffer);
@@ -207,7 +236,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, G: Fn() -> Vec<u8>> Way<'_, R,
 
     /// How many of these bytes stand in front of the goodbye.
     fn follow(&mut self, bytes: &[u8]) -> usize {
-        let Some(frames) = &mut self.frames else { return bytes.len() };
+        let Some(frames) = &mut self.frames else {
+            return bytes.len();
+        };
         let mut count = 0;
         while count < bytes.len() && !is_due(frames, self.shared) {
             count += frames.step(&bytes[count..]);

@@ -18,8 +18,11 @@ pub(crate) enum ExtAuthResult {
 }
 
 impl ExtAuthResult {
-    pub(super) const ALL: [(Self, &str); 3] =
-        [(Self::Allowed, "allowed"), (Self::Denied, "denied"), (Self::Failed, "failed")];
+    pub(super) const ALL: [(Self, &str); 3] = [
+        (Self::Allowed, "allowed"),
+        (Self::Denied, "denied"),
+        (Self::Failed, "failed"),
+    ];
 }
 
 impl ExtAuthCounters {

@@ -24,7 +24,9 @@ use outrigger_config::model::Config;
 use outrigger_filters::concurrency::Gate;
 
 pub(crate) use self::{
-    asked::{ExtAuthCounters, ExtAuthResult, MirrorCounters, MirrorResult, RedisCounters, RedisResult},
+    asked::{
+        ExtAuthCounters, ExtAuthResult, MirrorCounters, MirrorResult, RedisCounters, RedisResult,
+    },
     jwks::{FetchResult, JwksCounters},
     listener::{Limit, ListenerCounters},
     shard::{LocalSeries, NO_UPSTREAM, Shard},
@@ -114,9 +116,17 @@ impl Metrics {
     pub(crate) fn upstream(&self, name: &Arc<str>) -> Arc<UpstreamCounters> {
         let new = || {
             let (name, notes) = (Arc::clone(name), self.notes.get().cloned());
-            Arc::new(UpstreamCounters { name, notes, ..UpstreamCounters::default() })
+            Arc::new(UpstreamCounters {
+                name,
+                notes,
+                ..UpstreamCounters::default()
+            })
         };
-        Arc::clone(lock(&self.upstreams).entry(Arc::clone(name)).or_insert_with(new))
+        Arc::clone(
+            lock(&self.upstreams)
+                .entry(Arc::clone(name))
+                .or_insert_with(new),
+        )
     }
 
     /// Who tells what is noted about endpoints from now on.
@@ -163,7 +173,10 @@ impl Metrics {
 
     /// Counts a refusal; `reason` comes from a closed set.
     pub(crate) fn reject(&self, reason: &'static str) {
-        lock(&self.rejected).entry(reason).or_default().fetch_add(1, Relaxed);
+        lock(&self.rejected)
+            .entry(reason)
+            .or_default()
+            .fetch_add(1, Relaxed);
     }
 
     /// Configurations published so far.
@@ -231,7 +244,10 @@ mod tests {
             r#"outrigger_request_duration_seconds_count{listener="in-8000",route="app",upstream="app"} 4"#,
             "outrigger_config_last_reload_successful 1",
         ] {
-            assert!(page.lines().any(|one| one == line), "{line} is missing in\n{page}");
+            assert!(
+                page.lines().any(|one| one == line),
+                "{line} is missing in\n{page}"
+            );
         }
     }
 }

@@ -29,8 +29,15 @@ impl Served {
             Action::Redirect(_) | Action::Respond(_) => &[],
         };
         Self {
-            listeners: route.listeners.iter().map(|id| Arc::clone(&config.listener(*id).name)).collect(),
-            upstreams: backends.iter().map(|one| Arc::clone(&config.upstream(one.upstream).name)).collect(),
+            listeners: route
+                .listeners
+                .iter()
+                .map(|id| Arc::clone(&config.listener(*id).name))
+                .collect(),
+            upstreams: backends
+                .iter()
+                .map(|one| Arc::clone(&config.upstream(one.upstream).name))
+                .collect(),
         }
     }
 }
@@ -39,8 +46,14 @@ impl Named {
     pub(super) fn new(config: &Config) -> Self {
         let routes = config.routes.iter();
         Self {
-            listeners: config.listeners.iter().map(|one| Arc::clone(&one.name)).collect(),
-            routes: routes.map(|route| (Arc::clone(&route.name), Served::new(route, config))).collect(),
+            listeners: config
+                .listeners
+                .iter()
+                .map(|one| Arc::clone(&one.name))
+                .collect(),
+            routes: routes
+                .map(|route| (Arc::clone(&route.name), Served::new(route, config)))
+                .collect(),
         }
     }
 
@@ -48,7 +61,8 @@ impl Named {
     pub(super) fn has(&self, series: &Series) -> bool {
         match self.routes.get(&series.route) {
             Some(served) => {
-                let known = *series.upstream == *NO_UPSTREAM || served.upstreams.contains(&series.upstream);
+                let known =
+                    *series.upstream == *NO_UPSTREAM || served.upstreams.contains(&series.upstream);
                 known && served.listeners.contains(&series.listener)
             }
             // Those without a route.
@@ -85,7 +99,10 @@ mod tests {
             let [listener, route, upstream] = [listener, route, upstream].map(Arc::<str>::from);
             shard.series(&listener, &route, &upstream);
             let key = [listener, route, upstream];
-            assert!(metrics.merged().contains_key(&key), "{key:?} before a configuration was named");
+            assert!(
+                metrics.merged().contains_key(&key),
+                "{key:?} before a configuration was named"
+            );
             metrics.name(&config);
             metrics.forget();
             assert_eq!(metrics.merged().contains_key(&key), stays, "{key:?}");

@@ -15,7 +15,12 @@ impl Page {
     }
 
     /// One line of it.
-    pub(super) fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+    pub(super) fn sample(
+        &mut self,
+        name: &str,
+        labels: &[(&str, &str)],
+        value: impl std::fmt::Display,
+    ) {
         self.0.push_str(name);
         for (i, (key, value)) in labels.iter().enumerate() {
             let _ = write!(self.0, "{}{key}=\"", if i == 0 { '{' } else { ',' });
@@ -35,7 +40,13 @@ impl Page {
     }
 
     /// A metric with one line and no label.
-    pub(super) fn single(&mut self, name: &str, kind: &str, help: &str, value: impl std::fmt::Display) {
+    pub(super) fn single(
+        &mut self,
+        name: &str,
+        kind: &str,
+        help: &str,
+        value: impl std::fmt::Display,
+    ) {
         self.head(name, kind, help);
         self.sample(name, &[], value);
     }
@@ -46,11 +57,17 @@ impl Page {
         let mut sum = 0;
         for (i, count) in series.buckets.iter().enumerate() {
             sum += count;
-            let bound = names::DURATION_BUCKETS.get(i).map_or_else(|| "+Inf".to_owned(), f64::to_string);
+            let bound = names::DURATION_BUCKETS
+                .get(i)
+                .map_or_else(|| "+Inf".to_owned(), f64::to_string);
             let [listener, route, upstream] = labels;
             self.sample(&bucket, &[listener, route, upstream, ("le", &bound)], sum);
         }
-        self.sample(&format!("{}_sum", names::REQUEST_DURATION), &labels, series.micros as f64 / 1e6);
+        self.sample(
+            &format!("{}_sum", names::REQUEST_DURATION),
+            &labels,
+            series.micros as f64 / 1e6,
+        );
         self.sample(&format!("{}_count", names::REQUEST_DURATION), &labels, sum);
     }
 }

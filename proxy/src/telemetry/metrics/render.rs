@@ -31,7 +31,11 @@ impl Metrics {
 
     fn render_requests(&self, page: &mut Page) {
         let merged = self.merged();
-        page.head(names::REQUESTS, "counter", "Requests answered, also by the proxy itself.");
+        page.head(
+            names::REQUESTS,
+            "counter",
+            "Requests answered, also by the proxy itself.",
+        );
         for ([listener, route, upstream], series) in &merged {
             for ((status, flag), count) in &series.outcomes {
                 let labels = [
@@ -44,15 +48,38 @@ impl Metrics {
                 page.sample(names::REQUESTS, &labels, count);
             }
         }
-        page.head(names::REQUEST_DURATION, "histogram", "Seconds from the request head to the last byte.");
+        page.head(
+            names::REQUEST_DURATION,
+            "histogram",
+            "Seconds from the request head to the last byte.",
+        );
         for ([listener, route, upstream], series) in &merged {
-            page.histogram([("listener", &**listener), ("route", route), ("upstream", upstream)], series);
+            page.histogram(
+                [
+                    ("listener", &**listener),
+                    ("route", route),
+                    ("upstream", upstream),
+                ],
+                series,
+            );
         }
-        page.head(names::WOULD_DENY, "counter", "Requests that a report mode let through.");
+        page.head(
+            names::WOULD_DENY,
+            "counter",
+            "Requests that a report mode let through.",
+        );
         for ((route, reason), count) in self.would_denied() {
-            page.sample(names::WOULD_DENY, &[("route", &route), ("reason", reason)], count);
+            page.sample(
+                names::WOULD_DENY,
+                &[("route", &route), ("reason", reason)],
+                count,
+            );
         }
-        page.head(names::EXT_AUTH, "counter", "Questions to the service of extAuth.");
+        page.head(
+            names::EXT_AUTH,
+            "counter",
+            "Questions to the service of extAuth.",
+        );
         for (route, one) in lock(&self.ext_auth).iter() {
             for ((_, result), count) in ExtAuthResult::ALL.iter().zip(&one.0) {
                 let labels = [("route", &**route), ("result", result)];
@@ -72,27 +99,63 @@ impl Metrics {
                 page.sample(names::MIRRORED, &labels, count.load(Relaxed));
             }
         }
-        page.head(names::CONCURRENCY_IN_FLIGHT, "gauge", "Requests that have a place.");
+        page.head(
+            names::CONCURRENCY_IN_FLIGHT,
+            "gauge",
+            "Requests that have a place.",
+        );
         for (route, gate) in lock(&self.gates).iter() {
-            page.sample(names::CONCURRENCY_IN_FLIGHT, &[("route", route)], gate.in_flight());
+            page.sample(
+                names::CONCURRENCY_IN_FLIGHT,
+                &[("route", route)],
+                gate.in_flight(),
+            );
         }
-        page.head(names::CONCURRENCY_WAITING, "gauge", "Requests that wait for a place.");
+        page.head(
+            names::CONCURRENCY_WAITING,
+            "gauge",
+            "Requests that wait for a place.",
+        );
         for (route, gate) in lock(&self.gates).iter() {
-            page.sample(names::CONCURRENCY_WAITING, &[("route", route)], gate.waiting());
+            page.sample(
+                names::CONCURRENCY_WAITING,
+                &[("route", route)],
+                gate.waiting(),
+            );
         }
-        page.head(names::DOWNSTREAM_REJECTED, "counter", "Refused for what the client sent.");
+        page.head(
+            names::DOWNSTREAM_REJECTED,
+            "counter",
+            "Refused for what the client sent.",
+        );
         for (reason, count) in lock(&self.rejected).iter() {
-            page.sample(names::DOWNSTREAM_REJECTED, &[("reason", reason)], count.load(Relaxed));
+            page.sample(
+                names::DOWNSTREAM_REJECTED,
+                &[("reason", reason)],
+                count.load(Relaxed),
+            );
         }
     }
 
     fn render_connections(&self, page: &mut Page) {
         let listeners = lock(&self.listeners);
-        page.head(names::DOWNSTREAM_CONNECTIONS, "gauge", "Open client connections.");
+        page.head(
+            names::DOWNSTREAM_CONNECTIONS,
+            "gauge",
+            "Open client connections.",
+        );
         for (name, one) in listeners.iter() {
-            page.sample(names::DOWNSTREAM_CONNECTIONS, &[("listener", name)], one.open.load(Relaxed));
+            page.sample(
+                names::DOWNSTREAM_CONNECTIONS,
+                &[("listener", name)],
+                one.open.load(Relaxed),
+            );
         }
-        page.head(names::DOWNSTREAM_CONNECTIONS_TOTAL, "counter", "Client connections accepted.");
+        page.head(
+            names::DOWNSTREAM_CONNECTIONS_TOTAL,
+            "counter",
+            "Client connections accepted.",
+        );
         for (name, one) in listeners.iter() {
             page.sample(
                 names::DOWNSTREAM_CONNECTIONS_TOTAL,
@@ -103,7 +166,11 @@ impl Metrics {
         page.head(names::TLS_HANDSHAKES, "counter", "TLS handshakes.");
         for (name, one) in listeners.iter() {
             for (result, reason, count) in one.handshakes.series() {
-                let labels = [("listener", &**name), ("result", result), ("reason", reason)];
+                let labels = [
+                    ("listener", &**name),
+                    ("result", result),
+                    ("reason", reason),
+                ];
                 page.sample(names::TLS_HANDSHAKES, &labels, count);
             }
         }
@@ -113,17 +180,37 @@ impl Metrics {
             "Live connections ended because a reload does not believe their client.",
         );
         for (name, one) in listeners.iter() {
-            page.sample(names::TLS_DISTRUSTED, &[("listener", name)], one.distrusted.load(Relaxed));
+            page.sample(
+                names::TLS_DISTRUSTED,
+                &[("listener", name)],
+                one.distrusted.load(Relaxed),
+            );
         }
-        page.head(names::TLS_CERTIFICATE_EXPIRY, "gauge", "When a certificate expires, seconds since 1970.");
+        page.head(
+            names::TLS_CERTIFICATE_EXPIRY,
+            "gauge",
+            "When a certificate expires, seconds since 1970.",
+        );
         for (listener, file, end) in lock(&self.certificates).iter() {
-            page.sample(names::TLS_CERTIFICATE_EXPIRY, &[("listener", listener), ("file", file)], end);
+            page.sample(
+                names::TLS_CERTIFICATE_EXPIRY,
+                &[("listener", listener), ("file", file)],
+                end,
+            );
         }
-        page.head(names::DOWNSTREAM_EVICTIONS, "counter", "Idle client connections closed to make room.");
+        page.head(
+            names::DOWNSTREAM_EVICTIONS,
+            "counter",
+            "Idle client connections closed to make room.",
+        );
         for (name, one) in listeners.iter() {
             for limit in Limit::ALL {
                 let labels = [("listener", &**name), ("limit", limit.name())];
-                page.sample(names::DOWNSTREAM_EVICTIONS, &labels, one.evicted[limit as usize].load(Relaxed));
+                page.sample(
+                    names::DOWNSTREAM_EVICTIONS,
+                    &labels,
+                    one.evicted[limit as usize].load(Relaxed),
+                );
             }
         }
         page.head(
@@ -132,10 +219,18 @@ impl Metrics {
             "Waits with accept at the limit of connections.",
         );
         for (name, one) in listeners.iter() {
-            page.sample(names::DOWNSTREAM_ACCEPT_WAITS, &[("listener", name)], one.waits.load(Relaxed));
+            page.sample(
+                names::DOWNSTREAM_ACCEPT_WAITS,
+                &[("listener", name)],
+                one.waits.load(Relaxed),
+            );
         }
         let upstreams = lock(&self.upstreams);
-        page.head(names::UPSTREAM_CONNECTS, "counter", "Connects to endpoints.");
+        page.head(
+            names::UPSTREAM_CONNECTS,
+            "counter",
+            "Connects to endpoints.",
+        );
         for (name, one) in upstreams.iter() {
             for (result, count) in ["ok", "failed"].iter().zip(&one.connects) {
                 let labels = [("upstream", &**name), ("result", result)];
@@ -147,30 +242,58 @@ impl Metrics {
             for ((_, result), count) in LookupResult::ALL.iter().zip(&one.lookups) {
                 let count = count.load(Relaxed);
                 if count > 0 {
-                    page.sample(names::DNS_LOOKUPS, &[("upstream", &**name), ("result", result)], count);
+                    page.sample(
+                        names::DNS_LOOKUPS,
+                        &[("upstream", &**name), ("result", result)],
+                        count,
+                    );
                 }
             }
         }
-        page.head(names::UPSTREAM_TLS_HANDSHAKES, "counter", "TLS handshakes with endpoints.");
+        page.head(
+            names::UPSTREAM_TLS_HANDSHAKES,
+            "counter",
+            "TLS handshakes with endpoints.",
+        );
         for (name, one) in upstreams.iter() {
             for (result, reason, count) in one.handshakes.series() {
-                let labels = [("upstream", &**name), ("result", result), ("reason", reason)];
+                let labels = [
+                    ("upstream", &**name),
+                    ("result", result),
+                    ("reason", reason),
+                ];
                 page.sample(names::UPSTREAM_TLS_HANDSHAKES, &labels, count);
             }
         }
         render_retries(&upstreams, page);
-        page.head(names::OUTLIER_EJECTIONS, "counter", "Endpoints ejected because they failed.");
+        page.head(
+            names::OUTLIER_EJECTIONS,
+            "counter",
+            "Endpoints ejected because they failed.",
+        );
         for (name, one) in upstreams.iter() {
-            page.sample(names::OUTLIER_EJECTIONS, &[("upstream", name)], one.ejections.load(Relaxed));
+            page.sample(
+                names::OUTLIER_EJECTIONS,
+                &[("upstream", name)],
+                one.ejections.load(Relaxed),
+            );
         }
-        page.head(names::UPSTREAM_OVERFLOWS, "counter", "Requests refused by a circuit breaker.");
+        page.head(
+            names::UPSTREAM_OVERFLOWS,
+            "counter",
+            "Requests refused by a circuit breaker.",
+        );
         for (name, one) in upstreams.iter() {
             for (limit, count) in ["requests", "pending"].iter().zip(&one.overflows) {
                 let labels = [("upstream", &**name), ("limit", limit)];
                 page.sample(names::UPSTREAM_OVERFLOWS, &labels, count.load(Relaxed));
             }
         }
-        page.head(names::HEALTH_CHECKS, "counter", "Questions to endpoints whether they are well.");
+        page.head(
+            names::HEALTH_CHECKS,
+            "counter",
+            "Questions to endpoints whether they are well.",
+        );
         for (name, one) in upstreams.iter() {
             for (result, count) in ["ok", "failed"].iter().zip(&one.health_checks) {
                 let labels = [("upstream", &**name), ("result", result)];
@@ -183,19 +306,31 @@ impl Metrics {
 
     fn render_endpoints(&self, page: &mut Page) {
         let readings = self.readings.get().map(|read| read()).unwrap_or_default();
-        page.head(names::UPSTREAM_IN_USE, "gauge", "What counts against the limits of a circuit breaker.");
+        page.head(
+            names::UPSTREAM_IN_USE,
+            "gauge",
+            "What counts against the limits of a circuit breaker.",
+        );
         for (one, in_use) in readings.iter().filter_map(|one| Some((one, one.in_use?))) {
             for (limit, count) in ["connections", "requests", "pending"].iter().zip(in_use) {
                 let labels = [("upstream", &*one.upstream), ("limit", limit)];
                 page.sample(names::UPSTREAM_IN_USE, &labels, count);
             }
         }
-        page.head(names::ENDPOINT_EJECTED, "gauge", "Whether an endpoint is ejected.");
+        page.head(
+            names::ENDPOINT_EJECTED,
+            "gauge",
+            "Whether an endpoint is ejected.",
+        );
         for (upstream, one) in readings.iter().flat_map(Reading::each) {
             let labels = [("upstream", upstream), ("endpoint", &*one.endpoint)];
             page.sample(names::ENDPOINT_EJECTED, &labels, u8::from(one.ejected));
         }
-        page.head(names::ENDPOINT_HEALTHY, "gauge", "Whether an endpoint says that it is well.");
+        page.head(
+            names::ENDPOINT_HEALTHY,
+            "gauge",
+            "Whether an endpoint says that it is well.",
+        );
         for (upstream, one) in readings.iter().flat_map(Reading::each) {
             let labels = [("upstream", upstream), ("endpoint", &*one.endpoint)];
             if let Some(healthy) = one.healthy {
@@ -213,22 +348,43 @@ impl Metrics {
                 page.sample(names::JWKS_FETCHES, &labels, count.load(Relaxed));
             }
         }
-        page.head(names::JWKS_KEYS, "gauge", "Keys that tokens are verified with.");
+        page.head(
+            names::JWKS_KEYS,
+            "gauge",
+            "Keys that tokens are verified with.",
+        );
         for (provider, one) in jwks.iter() {
-            page.sample(names::JWKS_KEYS, &[("provider", provider)], one.keys.load(Relaxed));
+            page.sample(
+                names::JWKS_KEYS,
+                &[("provider", provider)],
+                one.keys.load(Relaxed),
+            );
         }
-        page.head(names::JWKS_AGE, "gauge", "Seconds since keys were last loaded.");
+        page.head(
+            names::JWKS_AGE,
+            "gauge",
+            "Seconds since keys were last loaded.",
+        );
         for (provider, one) in jwks.iter() {
             let loaded = one.loaded.load(Relaxed);
             if loaded > 0 {
-                page.sample(names::JWKS_AGE, &[("provider", provider)], now().saturating_sub(loaded));
+                page.sample(
+                    names::JWKS_AGE,
+                    &[("provider", provider)],
+                    now().saturating_sub(loaded),
+                );
             }
         }
     }
 
     fn render_process(&self, page: &mut Page) {
         let ok = !self.reload_failed.load(Relaxed);
-        page.single(names::CONFIG_RELOAD_OK, "gauge", "Whether the last reload was accepted.", u8::from(ok));
+        page.single(
+            names::CONFIG_RELOAD_OK,
+            "gauge",
+            "Whether the last reload was accepted.",
+            u8::from(ok),
+        );
         page.single(
             names::CONFIG_GENERATION,
             "gauge",
@@ -237,10 +393,19 @@ impl Metrics {
         );
         page.head(names::CONFIG_RELOADS, "counter", "Reloads tried.");
         for (result, count) in ["ok", "failed"].iter().zip(&self.reloads) {
-            page.sample(names::CONFIG_RELOADS, &[("result", result)], count.load(Relaxed));
+            page.sample(
+                names::CONFIG_RELOADS,
+                &[("result", result)],
+                count.load(Relaxed),
+            );
         }
         let dropped = self.access_log_dropped.load(Relaxed);
-        page.single(names::ACCESS_LOG_DROPPED, "counter", "Access-log lines lost.", dropped);
+        page.single(
+            names::ACCESS_LOG_DROPPED,
+            "counter",
+            "Access-log lines lost.",
+            dropped,
+        );
         page.single(
             names::PANICS,
             "counter",
@@ -248,9 +413,18 @@ impl Metrics {
             self.panics.load(Relaxed),
         );
         let draining = u8::from(self.draining.load(Relaxed));
-        page.single(names::DRAINING, "gauge", "Whether a drain has begun.", draining);
+        page.single(
+            names::DRAINING,
+            "gauge",
+            "Whether a drain has begun.",
+            draining,
+        );
         page.head(names::BUILD_INFO, "gauge", "The running version.");
-        page.sample(names::BUILD_INFO, &[("version", env!("CARGO_PKG_VERSION"))], 1);
+        page.sample(
+            names::BUILD_INFO,
+            &[("version", env!("CARGO_PKG_VERSION"))],
+            1,
+        );
     }
 }
 
@@ -262,7 +436,11 @@ fn render_retries(upstreams: &BTreeMap<Arc<str>, Arc<UpstreamCounters>>, page: &
             page.sample(names::RETRIES, &labels, count.load(Relaxed));
         }
     }
-    page.head(names::RETRY_BUDGET_EXHAUSTED, "counter", "Requests not sent once more for want of budget.");
+    page.head(
+        names::RETRY_BUDGET_EXHAUSTED,
+        "counter",
+        "Requests not sent once more for want of budget.",
+    );
     for (name, one) in upstreams {
         let count = one.budget_exhausted.load(Relaxed);
         page.sample(names::RETRY_BUDGET_EXHAUSTED, &[("upstream", name)], count);
@@ -270,7 +448,11 @@ fn render_retries(upstreams: &BTreeMap<Arc<str>, Arc<UpstreamCounters>>, page: &
     page.head(names::HEDGES, "counter", "Second tries beside the first.");
     for (name, one) in upstreams {
         for (result, count) in ["won", "lost"].iter().zip(&one.hedges) {
-            page.sample(names::HEDGES, &[("upstream", name), ("result", result)], count.load(Relaxed));
+            page.sample(
+                names::HEDGES,
+                &[("upstream", name), ("result", result)],
+                count.load(Relaxed),
+            );
         }
     }
 }

@@ -55,7 +55,12 @@ pub(crate) struct LocalSeries {
 
 impl Shard {
     /// The series of this listener, route and upstream.
-    pub(crate) fn series(&self, listener: &Arc<str>, route: &Arc<str>, upstream: &Arc<str>) -> LocalSeries {
+    pub(crate) fn series(
+        &self,
+        listener: &Arc<str>,
+        route: &Arc<str>,
+        upstream: &Arc<str>,
+    ) -> LocalSeries {
         let mut all = lock(&self.series);
         let is_it = |one: &&Arc<Series>| {
             one.listener == *listener && one.route == *route && one.upstream == *upstream
@@ -76,7 +81,11 @@ impl Shard {
         });
         let known = RefCell::new(lock(&series.outcomes).clone());
         let would_deny = RefCell::new(lock(&series.would_deny).clone());
-        LocalSeries { series, known, would_deny }
+        LocalSeries {
+            series,
+            known,
+            would_deny,
+        }
     }
 }
 
@@ -88,10 +97,17 @@ impl LocalSeries {
         bump(&self.series.buckets[bucket], 1);
         bump(&self.series.micros, took.as_micros() as u64);
         let mut known = self.known.borrow_mut();
-        let outcome = match known.iter().find(|one| one.status == status && one.flag == flag) {
+        let outcome = match known
+            .iter()
+            .find(|one| one.status == status && one.flag == flag)
+        {
             Some(outcome) => outcome,
             None => {
-                let new = Arc::new(Outcome { status, flag, count: AtomicU64::new(0) });
+                let new = Arc::new(Outcome {
+                    status,
+                    flag,
+                    count: AtomicU64::new(0),
+                });
                 lock(&self.series.outcomes).push(Arc::clone(&new));
                 known.push(new);
                 &known[known.len() - 1]
@@ -106,7 +122,10 @@ impl LocalSeries {
         let one = match known.iter().find(|one| one.reason == reason) {
             Some(one) => one,
             None => {
-                let new = Arc::new(WouldDeny { reason, count: AtomicU64::new(0) });
+                let new = Arc::new(WouldDeny {
+                    reason,
+                    count: AtomicU64::new(0),
+                });
                 lock(&self.series.would_deny).push(Arc::clone(&new));
                 known.push(new);
                 &known[known.len() - 1]

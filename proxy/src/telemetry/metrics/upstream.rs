@@ -101,7 +101,11 @@ impl UpstreamCounters {
     /// Has the log tell what became of an endpoint, and why.
     pub(crate) fn note(&self, endpoint: &Arc<str>, text: String) {
         if let Some(notes) = &self.notes {
-            notes.leave(Note { upstream: Arc::clone(&self.name), endpoint: Arc::clone(endpoint), text });
+            notes.leave(Note {
+                upstream: Arc::clone(&self.name),
+                endpoint: Arc::clone(endpoint),
+                text,
+            });
         }
     }
 }

@@ -37,7 +37,10 @@ impl TlsFailed {
 impl fmt::Display for TlsFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "TLS failed: {}", self.failure.as_str())?;
-        self.error.as_ref().and_then(words::of).map_or(Ok(()), |words| write!(f, " ({words})"))
+        self.error
+            .as_ref()
+            .and_then(words::of)
+            .map_or(Ok(()), |words| write!(f, " ({words})"))
     }
 }
 

@@ -55,7 +55,9 @@ impl From<TrustError> for io::Error {
 ///
 /// # Errors
 /// Nobody could be believed.
-pub(crate) fn trusting(certificates: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>, TrustError> {
+pub(crate) fn trusting(
+    certificates: &[CertificateDer<'static>],
+) -> Result<Arc<ClientConfig>, TrustError> {
     let anchors = match certificates.is_empty() {
         true => Arc::new(system_roots()?).into(),
         false => Anchors::new(certificates).map_err(TrustError::Certificate)?,
@@ -151,7 +153,11 @@ impl Connector {
             false => Anchors::new(&model.ca_certificates).map_err(TrustError::Certificate)?,
         };
         let names = Names::new(&model.subject_alt_names);
-        let verifier = Arc::new(Verifier::new(anchors, names, Some((Arc::clone(upstream), notes.clone()))));
+        let verifier = Arc::new(Verifier::new(
+            anchors,
+            names,
+            Some((Arc::clone(upstream), notes.clone())),
+        ));
         let builder = ClientConfig::builder_with_provider(super::provider())
             .with_safe_default_protocol_versions()
             .map_err(TrustError::Setup)?
@@ -185,7 +191,9 @@ impl Connector {
         authority: &str,
         spoken: Spoken,
     ) -> io::Result<Shaken> {
-        let name = self.server_name(authority).map_err(|error| self.fail(authority, error))?;
+        let name = self
+            .server_name(authority)
+            .map_err(|error| self.fail(authority, error))?;
         let protocols: &[&[u8]] = match spoken {
             Spoken::Http1 => &[HTTP1],
             Spoken::Http2 => &[HTTP2],
@@ -193,8 +201,13 @@ impl Connector {
             Spoken::Other => &[],
         };
         let protocols = protocols.iter().map(|one| one.to_vec()).collect();
-        let shaking = self.config.with_alpn(protocols).connect(name.clone(), Wire::new(stream));
-        let stream = shaking.await.map_err(|error| self.fail(authority, failure::of_io(error)))?;
+        let shaking = self
+            .config
+            .with_alpn(protocols)
+            .connect(name.clone(), Wire::new(stream));
+        let stream = shaking
+            .await
+            .map_err(|error| self.fail(authority, failure::of_io(error)))?;
         let session = stream.get_ref().1;
         let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
         if resumed {
@@ -210,7 +223,11 @@ impl Connector {
             let error = rustls::Error::NoApplicationProtocol;
             return Err(self.fail(authority, failure::of(error)));
         }
-        Ok(Shaken { stream: Encrypted::new(stream, Arc::clone(self), authority), resumed, http2 })
+        Ok(Shaken {
+            stream: Encrypted::new(stream, Arc::clone(self), authority),
+            resumed,
+            http2,
+        })
     }
 
     /// Tells that connectTimeout was over in the middle of it.
@@ -219,7 +236,10 @@ impl Connector {
     }
 
     fn server_name(&self, authority: &str) -> Result<ServerName<'static>, TlsFailed> {
-        let host = self.hostname.as_deref().unwrap_or_else(|| host_of(authority));
+        let host = self
+            .hostname
+            .as_deref()
+            .unwrap_or_else(|| host_of(authority));
         let plain = host.trim_start_matches('[').trim_end_matches(']');
         // A root's dot is no part of a name in a certificate (RFC 6066 section 3).
         let plain = plain.strip_suffix('.').unwrap_or(plain);

@@ -6,7 +6,8 @@ use arc_swap::ArcSwap;
 use rustls::{
     NamedGroup,
     client::{
-        ClientSessionMemoryCache, ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue,
+        ClientSessionMemoryCache, ClientSessionStore, Tls12ClientSessionValue,
+        Tls13ClientSessionValue,
     },
 };
 use rustls_pki_types::ServerName;
@@ -20,14 +21,17 @@ pub(super) struct Sessions(ArcSwap<ClientSessionMemoryCache>);
 
 impl Default for Sessions {
     fn default() -> Self {
-        Self(ArcSwap::from_pointee(ClientSessionMemoryCache::new(SERVERS)))
+        Self(ArcSwap::from_pointee(ClientSessionMemoryCache::new(
+            SERVERS,
+        )))
     }
 }
 
 impl Sessions {
     /// Begins anew: what was kept is believed no longer.
     pub(super) fn forget(&self) {
-        self.0.store(Arc::new(ClientSessionMemoryCache::new(SERVERS)));
+        self.0
+            .store(Arc::new(ClientSessionMemoryCache::new(SERVERS)));
     }
 }
 

@@ -25,7 +25,11 @@ pub(crate) struct Encrypted {
 
 impl Encrypted {
     pub(super) fn new(stream: TlsStream<Wire>, connector: Arc<Connector>, authority: &str) -> Self {
-        Self { stream: Box::new(stream), connector, authority: authority.into() }
+        Self {
+            stream: Box::new(stream),
+            connector,
+            authority: authority.into(),
+        }
     }
 
     /// Begins to watch whether anything is written.
@@ -56,7 +60,9 @@ impl Encrypted {
 
     fn explained(&self, error: io::Error) -> io::Error {
         match failure::library(&error) {
-            Some(said) => self.connector.fail(&self.authority, failure::of(said.clone())),
+            Some(said) => self
+                .connector
+                .fail(&self.authority, failure::of(said.clone())),
             None => error,
         }
     }
@@ -74,7 +80,11 @@ impl AsyncRead for Encrypted {
 }
 
 impl AsyncWrite for Encrypted {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut *self.stream).poll_write(cx, bytes));
         Poll::Ready(written.map_err(|error| self.explained(error)))
     }
@@ -109,7 +119,10 @@ pub(crate) struct Wire {
 
 impl Wire {
     pub(super) fn new(socket: TcpStream) -> Self {
-        Self { socket, wrote: false }
+        Self {
+            socket,
+            wrote: false,
+        }
     }
 }
 
@@ -124,7 +137,11 @@ impl AsyncRead for Wire {
 }
 
 impl AsyncWrite for Wire {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.socket).poll_write(cx, bytes));
         self.wrote |= written.as_ref().is_ok_and(|written| *written > 0);
         Poll::Ready(written)

@@ -33,15 +33,20 @@ pub(super) struct Names {
 
 impl Names {
     pub(super) fn new(accepted: &[SubjectAltName]) -> Self {
-        let mut names = Self { servers: Vec::new(), uris: Vec::new() };
+        let mut names = Self {
+            servers: Vec::new(),
+            uris: Vec::new(),
+        };
         for name in accepted {
             match name {
                 SubjectAltName::Uri(uri) => names.uris.push(Arc::clone(uri)),
                 SubjectAltName::Ip(address) => names.servers.push(ip(*address)),
                 // The loader takes names only that are some.
-                SubjectAltName::Dns(name) => {
-                    names.servers.extend(DnsName::try_from(name.to_string()).ok().map(ServerName::DnsName))
-                }
+                SubjectAltName::Dns(name) => names.servers.extend(
+                    DnsName::try_from(name.to_string())
+                        .ok()
+                        .map(ServerName::DnsName),
+                ),
             }
         }
         names
@@ -53,13 +58,23 @@ impl Names {
 
     /// Whether the certificate has one of them.
     fn hold(&self, leaf: &CertificateDer<'_>, parsed: &ParsedCertificate<'_>) -> bool {
-        if self.servers.iter().any(|name| verify_server_name(parsed, name).is_ok()) {
+        if self
+            .servers
+            .iter()
+            .any(|name| verify_server_name(parsed, name).is_ok())
+        {
             return true;
         }
-        let identity = (!self.uris.is_empty()).then(|| identity::read(leaf).ok()).flatten();
+        let identity = (!self.uris.is_empty())
+            .then(|| identity::read(leaf).ok())
+            .flatten();
         // Who is two workloads at once is none of them (X509-SVID section 2), as with clients.
         identity.is_some_and(|identity| {
-            let workloads = identity.uris.iter().filter(|uri| uri.starts_with("spiffe://")).count();
+            let workloads = identity
+                .uris
+                .iter()
+                .filter(|uri| uri.starts_with("spiffe://"))
+                .count();
             workloads <= 1 && identity.uris.iter().any(|uri| self.uris.contains(uri))
         })
     }
@@ -82,7 +97,12 @@ pub(super) struct Verifier {
 impl Verifier {
     pub(super) fn new(anchors: Anchors, names: Names, told: Option<(Arc<str>, Notes)>) -> Self {
         let algorithms = crate::tls::provider().signature_verification_algorithms;
-        Self { anchors, names, algorithms, told }
+        Self {
+            anchors,
+            names,
+            algorithms,
+            told,
+        }
     }
 
     /// Verifies the chain of a session that goes on: time has passed since it began.
@@ -91,8 +111,11 @@ impl Verifier {
         chain: &[CertificateDer<'_>],
         server: &ServerName<'_>,
     ) -> Result<(), Error> {
-        let [leaf, between @ ..] = chain else { return Err(Error::NoCertificatesPresented) };
-        self.verify_server_cert(leaf, between, server, &[], UnixTime::now()).map(drop)
+        let [leaf, between @ ..] = chain else {
+            return Err(Error::NoCertificatesPresented);
+        };
+        self.verify_server_cert(leaf, between, server, &[], UnixTime::now())
+            .map(drop)
     }
 
     fn verify(
@@ -107,7 +130,9 @@ impl Verifier {
             true => anchors::check(leaf, now, Purpose::Server)?,
             false => {
                 let (store, algorithms) = (&self.anchors.store, self.algorithms.all);
-                verify_server_cert_signed_by_trust_anchor(&parsed, store, between, now, algorithms)?;
+                verify_server_cert_signed_by_trust_anchor(
+                    &parsed, store, between, now, algorithms,
+                )?;
             }
         }
         if self.names.is_empty() {

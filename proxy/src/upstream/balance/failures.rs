@@ -25,7 +25,11 @@ impl Failures {
         let known = self.0.load(Relaxed);
         let next = known - known / SHARE + if failed { ALL / SHARE } else { 0 };
         // The last bits never decay by division.
-        let next = if !failed && next < SHARE { 0 } else { next.min(ALL) };
+        let next = if !failed && next < SHARE {
+            0
+        } else {
+            next.min(ALL)
+        };
         if next != known {
             // Two workers at once lose one of two results, which a moving average gets over.
             self.0.store(next, Relaxed);
@@ -55,7 +59,10 @@ mod tests {
                 .unwrap()
         };
         let (one, many) = (answers_after(1), answers_after(1000));
-        assert!((4..=8).contains(&one) && (15..=30).contains(&many), "{one}, {many}");
+        assert!(
+            (4..=8).contains(&one) && (15..=30).contains(&many),
+            "{one}, {many}"
+        );
         (0..200).for_each(|_| failures.record(false));
         assert_eq!(failures.0.load(Relaxed), 0);
     }
@@ -69,6 +76,9 @@ mod tests {
             failures.record(fastrand::u32(..100) == 0);
             failing += u32::from(failures.is_failing());
         }
-        assert!(failing < 10_000, "1 % of failures are most of the time forgiven: {failing}");
+        assert!(
+            failing < 10_000,
+            "1 % of failures are most of the time forgiven: {failing}"
+        );
     }
 }

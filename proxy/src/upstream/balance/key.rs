@@ -12,7 +12,9 @@ pub(crate) fn of_request(on: &HashOn, headers: &HeaderMap, client: IpAddr) -> Op
             let mut values = headers.get_all(name).iter();
             let first = FNV.add(values.next()?.as_bytes());
             // Two fields are not the one that joins them.
-            Some(mix(values.fold(first, |sum, value| sum.add(&[0]).add(value.as_bytes())).0))
+            Some(mix(values
+                .fold(first, |sum, value| sum.add(&[0]).add(value.as_bytes()))
+                .0))
         }
         HashOn::Cookie(name) => cookie(headers, name.as_bytes()).map(hash),
         HashOn::ClientIp => Some(match client {
@@ -40,7 +42,9 @@ const FNV: Fnv = Fnv(0xcbf2_9ce4_8422_2325);
 
 impl Fnv {
     fn add(self, bytes: &[u8]) -> Self {
-        Self(bytes.iter().fold(self.0, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)))
+        Self(bytes.iter().fold(self.0, |sum, byte| {
+            (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        }))
     }
 }
 
@@ -66,7 +70,12 @@ mod tests {
     fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
         fields
             .iter()
-            .map(|(name, value)| (name.parse::<http::HeaderName>().unwrap(), HeaderValue::from_static(value)))
+            .map(|(name, value)| {
+                (
+                    name.parse::<http::HeaderName>().unwrap(),
+                    HeaderValue::from_static(value),
+                )
+            })
             .collect()
     }
 
@@ -74,15 +83,23 @@ mod tests {
     fn a_request_without_what_is_named_has_no_key() {
         let client = [192, 0, 2, 1].into();
         let key = |on: &HashOn, fields: &[_]| of_request(on, &headers(fields), client);
-        let (header, cookie) =
-            (HashOn::Header(http::HeaderName::from_static("x-tenant")), HashOn::Cookie("sid".into()));
+        let (header, cookie) = (
+            HashOn::Header(http::HeaderName::from_static("x-tenant")),
+            HashOn::Cookie("sid".into()),
+        );
         assert_eq!(key(&header, &[("x-other", "a")]), None);
         assert_eq!(key(&header, &[("x-tenant", "a")]), Some(hash(b"a")));
-        assert_ne!(key(&header, &[("x-tenant", "a"), ("x-tenant", "b")]), Some(hash(b"a")));
+        assert_ne!(
+            key(&header, &[("x-tenant", "a"), ("x-tenant", "b")]),
+            Some(hash(b"a"))
+        );
         for none in [&[][..], &[("cookie", "xsid=1; sid=; sidx=2")]] {
             assert_eq!(key(&cookie, none), None);
         }
-        for one in [&[("cookie", "a=b; sid=7")][..], &[("cookie", "a=b"), ("cookie", "sid=7;c=d")]] {
+        for one in [
+            &[("cookie", "a=b; sid=7")][..],
+            &[("cookie", "a=b"), ("cookie", "sid=7;c=d")],
+        ] {
             assert_eq!(key(&cookie, one), Some(hash(b"7")));
         }
         assert_eq!(key(&HashOn::ClientIp, &[]), Some(hash(&[192, 0, 2, 1])));
@@ -90,7 +107,11 @@ mod tests {
 
     #[test]
     fn the_hash_is_the_same_in_every_process() {
-        assert_eq!(FNV.add(b"a").0, 0xaf63_dc4c_8601_ec8c, "as published for FNV-1a");
+        assert_eq!(
+            FNV.add(b"a").0,
+            0xaf63_dc4c_8601_ec8c,
+            "as published for FNV-1a"
+        );
         assert_eq!(mix(0), 0xe220_a839_7b1d_cdaf, "as published for SplitMix64");
     }
 }

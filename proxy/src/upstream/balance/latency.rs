@@ -57,7 +57,11 @@ impl Latency {
 /// of the series are exact enough: off by 2 in 10 million at most.
 fn kept(age: f64) -> f64 {
     let x = age / FADES;
-    if x < 0.01 { 1.0 - x + x * x / 2.0 } else { (-x).exp() }
+    if x < 0.01 {
+        1.0 - x + x * x / 2.0
+    } else {
+        (-x).exp()
+    }
 }
 
 /// The estimate, and how old it is in microseconds.
@@ -77,7 +81,10 @@ mod tests {
 
     fn close(estimate: Option<f64>, expected: f64) {
         let estimate = estimate.unwrap();
-        assert!((estimate / expected - 1.0).abs() < 0.02, "{estimate}, not {expected}");
+        assert!(
+            (estimate / expected - 1.0).abs() < 0.02,
+            "{estimate}, not {expected}"
+        );
     }
 
     #[test]
@@ -88,7 +95,10 @@ mod tests {
         close(latency.estimate(SECOND), 5_000.0);
         latency.observe(500_000, 2 * SECOND);
         close(latency.estimate(2 * SECOND), 500_000.0);
-        close(latency.estimate(12 * SECOND), 500_000.0 / std::f64::consts::E);
+        close(
+            latency.estimate(12 * SECOND),
+            500_000.0 / std::f64::consts::E,
+        );
         for tenth in 20..1000 {
             latency.observe(5_000, tenth * SECOND / 10);
         }
@@ -113,7 +123,10 @@ mod tests {
         let latency = Latency::default();
         let late = (u64::from(u32::MAX) + 1) * 1000;
         latency.observe(5_000, late - SECOND);
-        close(latency.estimate(late + 9 * SECOND), 5_000.0 / std::f64::consts::E);
+        close(
+            latency.estimate(late + 9 * SECOND),
+            5_000.0 / std::f64::consts::E,
+        );
         close(latency.estimate(late - 2 * SECOND), 5_000.0);
     }
 }

@@ -72,7 +72,11 @@ impl Balancer {
             LoadBalancerPolicy::Random => Policy::Random,
             LoadBalancerPolicy::ConsistentHash => Policy::ConsistentHash(Table::new(endpoints)),
         };
-        Self { policy, weights, sums }
+        Self {
+            policy,
+            weights,
+            sums,
+        }
     }
 
     /// The endpoint for the next try, one that was not tried yet where there is one.
@@ -87,14 +91,20 @@ impl Balancer {
             .or_else(|| self.choose_from(endpoints, &|index| endpoints.is_available(index)))
     }
 
-    fn choose_from(&self, endpoints: &impl Endpoints, usable: &impl Fn(usize) -> bool) -> Option<usize> {
+    fn choose_from(
+        &self,
+        endpoints: &impl Endpoints,
+        usable: &impl Fn(usize) -> bool,
+    ) -> Option<usize> {
         match &self.policy {
             Policy::RoundRobin(turns) if endpoints.is_first_try() => {
                 turns.next(usable, |index| endpoints.warmth(index))
             }
             // Another try takes no turn: with two endpoints of which one fails, every request would begin there.
             Policy::RoundRobin(_) | Policy::Random => self.draw_usable(endpoints, usable),
-            Policy::LeastRequest(turns) => self.better_of_two(turns, endpoints, usable, |_| Some(1.0)),
+            Policy::LeastRequest(turns) => {
+                self.better_of_two(turns, endpoints, usable, |_| Some(1.0))
+            }
             Policy::PeakEwma(turns) => {
                 self.better_of_two(turns, endpoints, usable, |index| endpoints.latency(index))
             }
@@ -149,7 +159,10 @@ impl Balancer {
             (_, None) => return false,
             (None, _) => return endpoints.in_flight(one) > 0,
         };
-        let (one_busy, two_busy) = (f64::from(endpoints.in_flight(one)), f64::from(endpoints.in_flight(two)));
+        let (one_busy, two_busy) = (
+            f64::from(endpoints.in_flight(one)),
+            f64::from(endpoints.in_flight(two)),
+        );
         // Turns follow the weights already. While neither has a whole request more than its share, and they are about
         // as fast, nothing else is needed; to compare them by weight as well would count the weights twice.
         let more = (one_busy / one_share - two_busy / two_share).abs() * one_share.min(two_share);
@@ -162,7 +175,11 @@ impl Balancer {
     }
 
     /// A draw by weight. After a few misses one pass over all, so that a usable one is always found.
-    fn draw_usable(&self, endpoints: &impl Endpoints, usable: &impl Fn(usize) -> bool) -> Option<usize> {
+    fn draw_usable(
+        &self,
+        endpoints: &impl Endpoints,
+        usable: &impl Fn(usize) -> bool,
+    ) -> Option<usize> {
         const DRAWS: usize = 3;
         for _ in 0..DRAWS {
             let drawn = self.draw();
@@ -196,7 +213,9 @@ impl Balancer {
         if mine < HANDFUL {
             return true;
         }
-        let all: u64 = (0..self.weights.len()).map(|index| u64::from(endpoints.in_flight(index))).sum();
+        let all: u64 = (0..self.weights.len())
+            .map(|index| u64::from(endpoints.in_flight(index)))
+            .sum();
         let total = self.sums.last().copied().unwrap_or(1).max(1);
         let share = f64::from(self.weights[index]) / f64::from(total);
         f64::from(mine) < (1.25 * (all + 1) as f64 * share).ceil()

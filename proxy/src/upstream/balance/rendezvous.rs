@@ -32,9 +32,13 @@ impl Table {
                 -weight / drawn.ln()
             };
             let bids = bidders.iter().map(bid).enumerate();
-            bids.max_by(|a, b| a.1.total_cmp(&b.1)).map_or(0, |(index, _)| index as u16)
+            bids.max_by(|a, b| a.1.total_cmp(&b.1))
+                .map_or(0, |(index, _)| index as u16)
         };
-        Self { owners: (0..BUCKETS as u64).map(owner).collect(), endpoints: bidders.len() }
+        Self {
+            owners: (0..BUCKETS as u64).map(owner).collect(),
+            endpoints: bidders.len(),
+        }
     }
 
     /// The owner of the key's bucket, or the next owner that can be used and has room. When nobody has room, the first
@@ -72,7 +76,9 @@ mod tests {
     }
 
     fn owners(table: &Table, usable: impl Fn(usize) -> bool) -> Vec<usize> {
-        (0..KEYS).map(|key| table.find(mix(key), &usable, |_| true).unwrap()).collect()
+        (0..KEYS)
+            .map(|key| table.find(mix(key), &usable, |_| true).unwrap())
+            .collect()
     }
 
     fn share(owners: &[usize], index: usize) -> f64 {
@@ -90,7 +96,13 @@ mod tests {
 
     #[test]
     fn when_one_leaves_only_its_keys_move() {
-        let five = [("a:80", 1), ("b:80", 1), ("c:80", 1), ("d:80", 1), ("e:80", 1)];
+        let five = [
+            ("a:80", 1),
+            ("b:80", 1),
+            ("c:80", 1),
+            ("d:80", 1),
+            ("e:80", 1),
+        ];
         let before = owners(&table(&five), |_| true);
         let after = owners(&table(&five[..4]), |_| true);
         let mut moved = 0;
@@ -98,12 +110,20 @@ mod tests {
             assert!(before == after || *before == 4);
             moved += u64::from(before != after);
         }
-        assert!(moved <= KEYS / 5 + KEYS / 100, "at most a fifth, and it was its own: {moved}");
+        assert!(
+            moved <= KEYS / 5 + KEYS / 100,
+            "at most a fifth, and it was its own: {moved}"
+        );
         // The others share what it leaves.
         assert!((0..4).all(|index| (share(&after, index) - 0.25).abs() < 0.02));
         // While it only cannot be used it is the same, and all comes back to it.
         let out = owners(&table(&five), |index| index != 4);
-        assert!(before.iter().zip(&out).all(|(before, out)| before == out || *before == 4));
+        assert!(
+            before
+                .iter()
+                .zip(&out)
+                .all(|(before, out)| before == out || *before == 4)
+        );
         assert!((0..4).all(|index| (share(&out, index) - 0.25).abs() < 0.02));
     }
 
@@ -118,10 +138,15 @@ mod tests {
 
     #[test]
     fn the_only_one_that_can_be_used_is_found_and_none_is_none() {
-        let names: Vec<String> = (0..300).map(|number| format!("10.0.0.{number}:80")).collect();
+        let names: Vec<String> = (0..300)
+            .map(|number| format!("10.0.0.{number}:80"))
+            .collect();
         let table = Table::new(names.iter().map(|name| (&**name, 1)));
         for key in 0..100 {
-            assert_eq!(table.find(mix(key), &|index| index == 17, |_| true), Some(17));
+            assert_eq!(
+                table.find(mix(key), &|index| index == 17, |_| true),
+                Some(17)
+            );
             assert_eq!(
                 table.find(mix(key), &|index| index == 17, |_| false),
                 Some(17),

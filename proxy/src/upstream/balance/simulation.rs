@@ -3,7 +3,9 @@
 
 use std::{cell::Cell, cmp::Reverse, collections::BinaryHeap};
 
-use outrigger_config::model::LoadBalancerPolicy::{self, LeastRequest, PeakEwma, Random, RoundRobin};
+use outrigger_config::model::LoadBalancerPolicy::{
+    self, LeastRequest, PeakEwma, Random, RoundRobin,
+};
 
 use super::{Balancer, Endpoints, failures::Failures, latency::Latency};
 
@@ -76,16 +78,32 @@ impl Outcome {
 }
 
 /// Sends `requests` at `rate` in a second, arriving by chance.
-fn run(policy: LoadBalancerPolicy, servers: &[(u32, Server)], rate: f64, requests: usize) -> Outcome {
+fn run(
+    policy: LoadBalancerPolicy,
+    servers: &[(u32, Server)],
+    rate: f64,
+    requests: usize,
+) -> Outcome {
     fastrand::seed(11);
     let exponential = |mean: f64| (-mean * (1.0 - fastrand::f64()).ln()) as u64;
-    let names: Vec<String> = (0..servers.len()).map(|number| format!("10.0.0.{number}:80")).collect();
+    let names: Vec<String> = (0..servers.len())
+        .map(|number| format!("10.0.0.{number}:80"))
+        .collect();
     let weights = servers.iter().map(|(weight, _)| *weight);
     let balancer = Balancer::new(policy, names.iter().map(|name| &**name).zip(weights));
-    let seen =
-        || Seen { in_flight: Cell::new(0), failures: Failures::default(), latency: Latency::default() };
-    let world = World { endpoints: servers.iter().map(|_| seen()).collect(), now: Cell::new(1_000_000) };
-    let mut outcome = Outcome { hits: vec![0; servers.len()], times: Vec::new() };
+    let seen = || Seen {
+        in_flight: Cell::new(0),
+        failures: Failures::default(),
+        latency: Latency::default(),
+    };
+    let world = World {
+        endpoints: servers.iter().map(|_| seen()).collect(),
+        now: Cell::new(1_000_000),
+    };
+    let mut outcome = Outcome {
+        hits: vec![0; servers.len()],
+        times: Vec::new(),
+    };
     let mut free_at = vec![0; servers.len()];
     let mut pending: BinaryHeap<Reverse<(u64, u64, usize)>> = BinaryHeap::new();
     let finish = |world: &World, outcome: &mut Outcome, (end, begun, index): (u64, u64, usize)| {
@@ -108,7 +126,9 @@ fn run(policy: LoadBalancerPolicy, servers: &[(u32, Server)], rate: f64, request
         world.now.set(now);
         let index = balancer.choose(&world).unwrap();
         outcome.hits[index] += 1;
-        world.endpoints[index].in_flight.set(world.endpoints[index].in_flight.get() + 1);
+        world.endpoints[index]
+            .in_flight
+            .set(world.endpoints[index].in_flight.get() + 1);
         let end = match servers[index].1 {
             Server::Parallel(mean) => now + exponential(mean),
             Server::Even(each) => now + each,
@@ -130,13 +150,27 @@ fn run(policy: LoadBalancerPolicy, servers: &[(u32, Server)], rate: f64, request
 #[test]
 fn weights_hold_within_two_percent_at_any_load() {
     // Where times differ by chance, the last one goes by that as well.
-    for (policy, within) in [(RoundRobin, 0.02), (Random, 0.02), (LeastRequest, 0.02), (PeakEwma, 0.06)] {
+    for (policy, within) in [
+        (RoundRobin, 0.02),
+        (Random, 0.02),
+        (LeastRequest, 0.02),
+        (PeakEwma, 0.06),
+    ] {
         for rate in [10.0, 100.0, 200.0, 500.0, 1_000.0, 2_000.0, 20_000.0] {
             for server in [Server::Parallel(5_000.0), Server::Even(5_000)] {
-                let outcome = run(policy, &[(3, server), (1, server), (1, server)], rate, 100_000);
+                let outcome = run(
+                    policy,
+                    &[(3, server), (1, server), (1, server)],
+                    rate,
+                    100_000,
+                );
                 for (index, expected) in [0.6, 0.2, 0.2].into_iter().enumerate() {
                     let share = outcome.share(index);
-                    assert!((share - expected).abs() < within, "{policy:?} at {rate}/s: {:?}", outcome.hits);
+                    assert!(
+                        (share - expected).abs() < within,
+                        "{policy:?} at {rate}/s: {:?}",
+                        outcome.hits
+                    );
                 }
             }
         }
@@ -145,28 +179,45 @@ fn weights_hold_within_two_percent_at_any_load() {
 
 #[test]
 fn with_one_slow_endpoint_least_request_and_peak_ewma_beat_round_robin_at_p99() {
-    let servers = [(1, Server::OneByOne(5_000)), (1, Server::OneByOne(5_000)), (1, Server::OneByOne(50_000))];
+    let servers = [
+        (1, Server::OneByOne(5_000)),
+        (1, Server::OneByOne(5_000)),
+        (1, Server::OneByOne(50_000)),
+    ];
     let p99 = |policy| run(policy, &servers, 150.0, 20_000).p99();
-    let (round_robin, least_request, peak_ewma) = (p99(RoundRobin), p99(LeastRequest), p99(PeakEwma));
-    assert!(least_request * 10 < round_robin, "{least_request}, {round_robin}");
+    let (round_robin, least_request, peak_ewma) =
+        (p99(RoundRobin), p99(LeastRequest), p99(PeakEwma));
+    assert!(
+        least_request * 10 < round_robin,
+        "{least_request}, {round_robin}"
+    );
     assert!(peak_ewma * 10 < round_robin, "{peak_ewma}, {round_robin}");
 }
 
 #[test]
 fn peak_ewma_leaves_a_slow_endpoint_that_is_never_busy() {
     // It takes any number at once, so that only time tells it from the others.
-    let servers =
-        [(1, Server::Parallel(2_000.0)), (1, Server::Parallel(2_000.0)), (1, Server::Parallel(200_000.0))];
+    let servers = [
+        (1, Server::Parallel(2_000.0)),
+        (1, Server::Parallel(2_000.0)),
+        (1, Server::Parallel(200_000.0)),
+    ];
     let slow = |policy| run(policy, &servers, 100.0, 50_000).share(2);
     let (least_request, peak_ewma) = (slow(LeastRequest), slow(PeakEwma));
-    assert!(peak_ewma < 0.02 && peak_ewma < least_request, "{peak_ewma}, {least_request}");
+    assert!(
+        peak_ewma < 0.02 && peak_ewma < least_request,
+        "{peak_ewma}, {least_request}"
+    );
 }
 
 #[test]
 fn an_endpoint_that_fails_fast_gets_no_more_than_its_share() {
     for rate in [50.0, 1_000.0, 10_000.0] {
-        let servers =
-            [(1, Server::Parallel(10_000.0)), (1, Server::Parallel(10_000.0)), (1, Server::Fails(50))];
+        let servers = [
+            (1, Server::Parallel(10_000.0)),
+            (1, Server::Parallel(10_000.0)),
+            (1, Server::Fails(50)),
+        ];
         for policy in [RoundRobin, Random, LeastRequest, PeakEwma] {
             let share = run(policy, &servers, rate, 50_000).share(2);
             assert!(share < 1.0 / 3.0 + 0.01, "{policy:?} at {rate}/s: {share}");

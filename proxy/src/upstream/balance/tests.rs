@@ -53,7 +53,9 @@ fn idle(count: usize) -> Fake {
 }
 
 fn balancer<const N: usize>(policy: LoadBalancerPolicy, weights: [u32; N]) -> Balancer {
-    let names = (0..N).map(|number| format!("10.0.0.{number}:80")).collect::<Vec<_>>();
+    let names = (0..N)
+        .map(|number| format!("10.0.0.{number}:80"))
+        .collect::<Vec<_>>();
     Balancer::new(policy, names.iter().map(|name| &**name).zip(weights))
 }
 
@@ -67,13 +69,23 @@ fn shares(balancer: &Balancer, endpoints: &Fake, rounds: usize) -> Vec<f64> {
 }
 
 fn assert_near(shares: &[f64], expected: &[f64], what: impl std::fmt::Debug) {
-    assert!(shares.iter().zip(expected).all(|(a, b)| (a - b).abs() < 0.02), "{what:?}: {shares:?}");
+    assert!(
+        shares
+            .iter()
+            .zip(expected)
+            .all(|(a, b)| (a - b).abs() < 0.02),
+        "{what:?}: {shares:?}"
+    );
 }
 
 #[test]
 fn every_policy_keeps_weights_3_1_1_within_two_percent() {
     for policy in ALL {
-        assert_near(&shares(&balancer(policy, [3, 1, 1]), &idle(3), 100_000), &[0.6, 0.2, 0.2], policy);
+        assert_near(
+            &shares(&balancer(policy, [3, 1, 1]), &idle(3), 100_000),
+            &[0.6, 0.2, 0.2],
+            policy,
+        );
     }
 }
 
@@ -91,24 +103,54 @@ fn what_is_left_of_one_that_is_out_goes_to_the_others_by_weight() {
 fn a_busy_endpoint_is_avoided_and_one_that_fails_is_never_better() {
     for policy in [LeastRequest, PeakEwma] {
         let balancer = balancer(policy, [1, 1]);
-        let endpoints = Fake { in_flight: vec![50, 0], ..idle(2) };
+        let endpoints = Fake {
+            in_flight: vec![50, 0],
+            ..idle(2)
+        };
         assert_eq!(shares(&balancer, &endpoints, 1000), [0.0, 1.0]);
-        let endpoints = Fake { failing: vec![1], ..endpoints };
+        let endpoints = Fake {
+            failing: vec![1],
+            ..endpoints
+        };
         assert_near(&shares(&balancer, &endpoints, 100_000), &[0.5, 0.5], policy);
-        let endpoints = Fake { in_flight: vec![0, 50], ..endpoints };
-        assert_eq!(shares(&balancer, &endpoints, 1000), [1.0, 0.0], "and busy it is worse");
+        let endpoints = Fake {
+            in_flight: vec![0, 50],
+            ..endpoints
+        };
+        assert_eq!(
+            shares(&balancer, &endpoints, 1000),
+            [1.0, 0.0],
+            "and busy it is worse"
+        );
     }
 }
 
 #[test]
 fn one_that_is_new_takes_a_part_of_its_share() {
     for policy in [RoundRobin, Random, LeastRequest, PeakEwma] {
-        let endpoints = Fake { warmth: vec![1.0, 0.1], ..idle(2) };
+        let endpoints = Fake {
+            warmth: vec![1.0, 0.1],
+            ..idle(2)
+        };
         let expected = [1.0 / 1.1, 0.1 / 1.1];
-        assert_near(&shares(&balancer(policy, [1, 1]), &endpoints, 100_000), &expected, policy);
-        let all_new = Fake { warmth: vec![0.1, 0.1], ..endpoints };
-        assert_near(&shares(&balancer(policy, [1, 1]), &all_new, 100_000), &[0.5, 0.5], policy);
-        let alone = Fake { available: vec![false, true], ..all_new };
+        assert_near(
+            &shares(&balancer(policy, [1, 1]), &endpoints, 100_000),
+            &expected,
+            policy,
+        );
+        let all_new = Fake {
+            warmth: vec![0.1, 0.1],
+            ..endpoints
+        };
+        assert_near(
+            &shares(&balancer(policy, [1, 1]), &all_new, 100_000),
+            &[0.5, 0.5],
+            policy,
+        );
+        let alone = Fake {
+            available: vec![false, true],
+            ..all_new
+        };
         assert_eq!(shares(&balancer(policy, [1, 1]), &alone, 100), [0.0, 1.0]);
     }
 }
@@ -131,20 +173,44 @@ fn an_endpoint_without_address_is_never_chosen_and_none_is_none() {
 fn a_repeat_goes_to_another_endpoint_first_and_to_the_same_when_it_is_the_only_one() {
     for policy in ALL {
         let balancer = balancer(policy, [1, 1]);
-        let two = Fake { key: Some(1 << 60), ..idle(2) };
+        let two = Fake {
+            key: Some(1 << 60),
+            ..idle(2)
+        };
         for _ in 0..10 {
-            assert_eq!(balancer.choose(&Fake { tried: vec![0], ..two.clone() }), Some(1));
+            assert_eq!(
+                balancer.choose(&Fake {
+                    tried: vec![0],
+                    ..two.clone()
+                }),
+                Some(1)
+            );
         }
-        let endpoints = Fake { available: vec![true, false], tried: vec![0], ..two.clone() };
+        let endpoints = Fake {
+            available: vec![true, false],
+            tried: vec![0],
+            ..two.clone()
+        };
         assert_eq!(balancer.choose(&endpoints), Some(0));
-        assert!(balancer.choose(&Fake { tried: vec![0, 1], ..two }).is_some(), "all were tried: begin anew");
+        assert!(
+            balancer
+                .choose(&Fake {
+                    tried: vec![0, 1],
+                    ..two
+                })
+                .is_some(),
+            "all were tried: begin anew"
+        );
     }
 }
 
 #[test]
 fn a_key_stays_where_it_is_until_its_endpoint_has_more_than_its_share_and_a_quarter() {
     let balancer = balancer(ConsistentHash, [1, 1, 1, 1]);
-    let mut endpoints = Fake { key: Some(42 << 50), ..idle(4) };
+    let mut endpoints = Fake {
+        key: Some(42 << 50),
+        ..idle(4)
+    };
     let home = balancer.choose(&endpoints).unwrap();
     for _ in 0..1000 {
         let index = balancer.choose(&endpoints).unwrap();
@@ -155,14 +221,26 @@ fn a_key_stays_where_it_is_until_its_endpoint_has_more_than_its_share_and_a_quar
         "1000 / 4 and a quarter: {endpoints:?}",
         endpoints = endpoints.in_flight
     );
-    assert!(endpoints.in_flight[home] >= 312, "its own place is full first: {:?}", endpoints.in_flight);
-    let few = Fake { in_flight: vec![7, 0, 0, 0], ..endpoints };
+    assert!(
+        endpoints.in_flight[home] >= 312,
+        "its own place is full first: {:?}",
+        endpoints.in_flight
+    );
+    let few = Fake {
+        in_flight: vec![7, 0, 0, 0],
+        ..endpoints
+    };
     for home in 0..4 {
         let few = Fake {
-            in_flight: (0..4).map(|index| if index == home { 7 } else { 0 }).collect(),
+            in_flight: (0..4)
+                .map(|index| if index == home { 7 } else { 0 })
+                .collect(),
             ..few.clone()
         };
-        let alone = balancer.choose(&Fake { in_flight: vec![0; 4], ..few.clone() });
+        let alone = balancer.choose(&Fake {
+            in_flight: vec![0; 4],
+            ..few.clone()
+        });
         assert_eq!(balancer.choose(&few), alone, "a handful may stay together");
     }
 }
@@ -173,9 +251,19 @@ fn another_try_takes_no_turn() {
     let firsts: Vec<usize> = (0..10)
         .map(|_| {
             let first = balancer.choose(&idle(2)).unwrap();
-            assert_eq!(balancer.choose(&Fake { tried: vec![first], ..idle(2) }), Some(1 - first));
+            assert_eq!(
+                balancer.choose(&Fake {
+                    tried: vec![first],
+                    ..idle(2)
+                }),
+                Some(1 - first)
+            );
             first
         })
         .collect();
-    assert_eq!(firsts.iter().filter(|first| **first == 0).count(), 5, "{firsts:?}");
+    assert_eq!(
+        firsts.iter().filter(|first| **first == 0).count(),
+        5,
+        "{firsts:?}"
+    );
 }

@@ -21,7 +21,11 @@ impl Turns {
         // Several proxies that start together do not all begin with the first endpoint.
         let next = AtomicUsize::new(fastrand::usize(..schedule.len().max(1)));
         let owed = weights.iter().map(|_| AtomicU32::new(NOBODY)).collect();
-        Self { schedule, next, owed }
+        Self {
+            schedule,
+            next,
+            owed,
+        }
     }
 
     /// The next one that can be used; one that is new misses turns, unless there is no other.
@@ -34,7 +38,10 @@ impl Turns {
         let mut missed = None;
         for _ in 0..count {
             let turn = usize::from(self.schedule[self.next.fetch_add(1, Relaxed) % count]);
-            let index = self.give_back(turn).filter(|&owed| usable(owed)).unwrap_or(turn);
+            let index = self
+                .give_back(turn)
+                .filter(|&owed| usable(owed))
+                .unwrap_or(turn);
             if usable(index) {
                 if super::is_warm_enough(warmth(index)) {
                     return Some(index);
@@ -65,7 +72,10 @@ impl Turns {
 /// round robin).
 fn smooth_round(weights: &[u32]) -> Vec<u16> {
     let divisor = weights.iter().copied().fold(0, gcd).max(1);
-    let mut shares: Vec<i64> = weights.iter().map(|weight| i64::from(weight / divisor)).collect();
+    let mut shares: Vec<i64> = weights
+        .iter()
+        .map(|weight| i64::from(weight / divisor))
+        .collect();
     let total: i64 = shares.iter().sum();
     if total as u64 > MAX_TURNS {
         for share in &mut shares {
@@ -79,7 +89,9 @@ fn smooth_round(weights: &[u32]) -> Vec<u16> {
             for (value, share) in current.iter_mut().zip(&shares) {
                 *value += share;
             }
-            let best = (0..current.len()).max_by_key(|&i| (current[i], std::cmp::Reverse(i))).unwrap_or(0);
+            let best = (0..current.len())
+                .max_by_key(|&i| (current[i], std::cmp::Reverse(i)))
+                .unwrap_or(0);
             current[best] -= total;
             best as u16
         })

@@ -36,8 +36,13 @@ pub(super) fn best(mut services: Vec<Service>) -> Vec<Service> {
 }
 
 /// One endpoint for each address: of the IPv4 ones where there are any, so that a server with both is counted once.
-pub(super) fn endpoints(addresses: &[IpAddr], port: u16, authority: &Arc<str>) -> Vec<EndpointSpec> {
-    let one = |address: IpAddr| EndpointSpec::resolved((address, port).into(), Arc::clone(authority), 1);
+pub(super) fn endpoints(
+    addresses: &[IpAddr],
+    port: u16,
+    authority: &Arc<str>,
+) -> Vec<EndpointSpec> {
+    let one =
+        |address: IpAddr| EndpointSpec::resolved((address, port).into(), Arc::clone(authority), 1);
     counted_once(addresses).map(one).collect()
 }
 
@@ -47,7 +52,11 @@ pub(super) fn service_endpoints(services: &[(Service, Vec<IpAddr>)]) -> Vec<Endp
         let count = counted_once(addresses).count().max(1) as u64;
         u64::from(service.weight.max(1)) * FINE / count
     };
-    let largest = services.iter().map(|(service, addresses)| share(service, addresses)).max().unwrap_or(1);
+    let largest = services
+        .iter()
+        .map(|(service, addresses)| share(service, addresses))
+        .max()
+        .unwrap_or(1);
     // As they are where that fits, else in proportion.
     let by = |share: u64| match largest {
         small if small <= MOST_WEIGHT && share > 0 => share,
@@ -60,7 +69,11 @@ pub(super) fn service_endpoints(services: &[(Service, Vec<IpAddr>)]) -> Vec<Endp
         let weight = u32::try_from(by(share(service, addresses)).max(1)).unwrap_or(1);
         for address in counted_once(addresses) {
             let address = SocketAddr::new(address, service.port);
-            endpoints.push(EndpointSpec::resolved(address, Arc::clone(&authority), weight));
+            endpoints.push(EndpointSpec::resolved(
+                address,
+                Arc::clone(&authority),
+                weight,
+            ));
         }
     }
     endpoints
@@ -68,7 +81,10 @@ pub(super) fn service_endpoints(services: &[(Service, Vec<IpAddr>)]) -> Vec<Endp
 
 fn counted_once(addresses: &[IpAddr]) -> impl Iterator<Item = IpAddr> {
     let has_v4 = addresses.iter().any(IpAddr::is_ipv4);
-    addresses.iter().copied().filter(move |address| address.is_ipv4() || !has_v4)
+    addresses
+        .iter()
+        .copied()
+        .filter(move |address| address.is_ipv4() || !has_v4)
 }
 
 /// Leaves as many as may be, in an order that does not depend on the server's.
@@ -76,7 +92,10 @@ pub(super) fn bound(endpoints: &mut Vec<EndpointSpec>) {
     endpoints.sort_by_key(|one| (one.authority.clone(), format!("{:?}", one.address)));
     endpoints.dedup();
     if endpoints.len() > MOST {
-        tracing::warn!(found = endpoints.len(), "only {MOST} endpoints of an answer are used");
+        tracing::warn!(
+            found = endpoints.len(),
+            "only {MOST} endpoints of an answer are used"
+        );
         endpoints.truncate(MOST);
     }
 }
@@ -86,11 +105,19 @@ mod tests {
     use super::*;
 
     fn service(priority: u16, weight: u16, port: u16, target: &str) -> Service {
-        Service { priority, weight, port, target: target.into() }
+        Service {
+            priority,
+            weight,
+            port,
+            target: target.into(),
+        }
     }
 
     fn shown(endpoints: &[EndpointSpec]) -> Vec<String> {
-        endpoints.iter().map(|one| format!("{:?} {} {}", one.address, one.authority, one.weight)).collect()
+        endpoints
+            .iter()
+            .map(|one| format!("{:?} {} {}", one.address, one.authority, one.weight))
+            .collect()
     }
 
     #[test]
@@ -102,7 +129,10 @@ mod tests {
             service(0, 1, 80, "."),
             service(0, 1, 0, "no-port.example."),
         ]);
-        let expected = [service(10, 0, 80, "a.example."), service(10, 5, 81, "b.example.")];
+        let expected = [
+            service(10, 0, 80, "a.example."),
+            service(10, 5, 81, "b.example."),
+        ];
         assert_eq!(found, expected);
         assert_eq!(best(vec![service(0, 0, 0, ".")]), []);
     }
@@ -111,7 +141,10 @@ mod tests {
     fn a_target_s_addresses_share_its_weight() {
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
         let two = [
-            (service(1, 30, 80, "a.example."), vec![ip("10.0.0.1"), ip("10.0.0.2"), ip("fd00::1")]),
+            (
+                service(1, 30, 80, "a.example."),
+                vec![ip("10.0.0.1"), ip("10.0.0.2"), ip("fd00::1")],
+            ),
             (service(1, 0, 81, "b.example."), vec![ip("fd00::2")]),
         ];
         assert_eq!(
@@ -127,14 +160,21 @@ mod tests {
             (service(1, 32768, 80, "b.example."), vec![ip("10.0.0.2")]),
             (service(1, 1, 80, "c.example."), vec![ip("10.0.0.3")]),
         ];
-        let weights: Vec<u32> = service_endpoints(&large).iter().map(|one| one.weight).collect();
+        let weights: Vec<u32> = service_endpoints(&large)
+            .iter()
+            .map(|one| one.weight)
+            .collect();
         assert_eq!(weights, [1000, 500, 1]);
     }
 
     #[test]
     fn a_server_with_both_kinds_of_address_is_counted_once() {
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
-        let both = endpoints(&[ip("fd00::1"), ip("10.0.0.1")], 9200, &"search:9200".into());
+        let both = endpoints(
+            &[ip("fd00::1"), ip("10.0.0.1")],
+            9200,
+            &"search:9200".into(),
+        );
         assert_eq!(shown(&both), ["Socket(10.0.0.1:9200) search:9200 1"]);
         let new = endpoints(&[ip("fd00::1")], 9200, &"search:9200".into());
         assert_eq!(shown(&new), ["Socket([fd00::1]:9200) search:9200 1"]);
@@ -142,7 +182,10 @@ mod tests {
 
     #[test]
     fn an_answer_has_a_bound_and_an_order_of_its_own() {
-        let addresses: Vec<IpAddr> = (0..5000_u32).rev().map(|n| IpAddr::from(n.to_be_bytes())).collect();
+        let addresses: Vec<IpAddr> = (0..5000_u32)
+            .rev()
+            .map(|n| IpAddr::from(n.to_be_bytes()))
+            .collect();
         let mut many = endpoints(&addresses, 80, &"many".into());
         let mut again: Vec<_> = many.iter().rev().cloned().collect();
         bound(&mut many);

@@ -40,7 +40,10 @@ impl From<NetError> for Failure {
         match &error {
             NetError::Timeout => Self::Timeout,
             NetError::Dns(DnsError::NoRecordsFound(none))
-                if matches!(none.response_code, ResponseCode::NXDomain | ResponseCode::NoError) =>
+                if matches!(
+                    none.response_code,
+                    ResponseCode::NXDomain | ResponseCode::NoError
+                ) =>
             {
                 Self::NotFound
             }

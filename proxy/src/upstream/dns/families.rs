@@ -37,7 +37,11 @@ impl From<Result<Lookup, NetError>> for Said {
     fn from(answer: Result<Lookup, NetError>) -> Self {
         let error = match answer {
             Ok(found) => {
-                let addresses: Vec<_> = found.answers().iter().filter_map(|one| one.data.ip_addr()).collect();
+                let addresses: Vec<_> = found
+                    .answers()
+                    .iter()
+                    .filter_map(|one| one.data.ip_addr())
+                    .collect();
                 return match addresses.is_empty() {
                     true => Self::Empty,
                     false => Self::Found(addresses, ttl(found.answers())),
@@ -69,7 +73,10 @@ impl Question {
     fn begin(resolver: &TokioResolver, name: &Name, family: RecordType) -> Self {
         let (resolver, name) = (resolver.clone(), name.clone());
         let answer = async move { resolver.lookup(name, family).await.into() };
-        Self { family, state: State::UnderWay(Box::pin(answer)) }
+        Self {
+            family,
+            state: State::UnderWay(Box::pin(answer)),
+        }
     }
 
     /// Until it is over. May be dropped and called again.
@@ -187,9 +194,16 @@ impl Known {
             return Err(neither(v4, v6));
         }
         if self.name.as_ref() != Some(name) {
-            *self = Self { name: Some(name.clone()), ..Self::default() };
+            *self = Self {
+                name: Some(name.clone()),
+                ..Self::default()
+            };
         }
-        let mut found = Found { ttl: Duration::MAX, missing: None, late: None };
+        let mut found = Found {
+            ttl: Duration::MAX,
+            missing: None,
+            late: None,
+        };
         for question in [v4, v6] {
             self.family(question, &mut found);
         }
@@ -205,7 +219,11 @@ impl Known {
         if let State::UnderWay(_) = question.state {
             question.state = State::Over(Said::Failed(Failure::Timeout));
         }
-        let mut found = Found { ttl: Duration::MAX, missing: None, late: None };
+        let mut found = Found {
+            ttl: Duration::MAX,
+            missing: None,
+            late: None,
+        };
         self.family(question, &mut found);
         Some(found)
     }
@@ -224,7 +242,10 @@ impl Known {
             State::Over(Said::Failed(failure)) => found.missing = Some(Missing { family, failure }),
             State::UnderWay(_) => {
                 let name = self.name.clone().unwrap_or_default();
-                found.late = Some(Late { name, question: Question { family, state } });
+                found.late = Some(Late {
+                    name,
+                    question: Question { family, state },
+                });
             }
         }
     }
@@ -234,12 +255,21 @@ impl Known {
 fn neither(v4: Question, v6: Question) -> Failure {
     match (v4.state, v6.state) {
         (State::Over(Said::Gone), _) => Failure::NotFound,
-        (State::Over(Said::Failed(failure)), _) | (_, State::Over(Said::Failed(failure))) => failure,
+        (State::Over(Said::Failed(failure)), _) | (_, State::Over(Said::Failed(failure))) => {
+            failure
+        }
         _ => Failure::NotFound,
     }
 }
 
 /// An answer is as good as its shortest record, aliases included.
 pub(super) fn ttl(records: &[Record]) -> Duration {
-    Duration::from_secs(records.iter().map(|record| record.ttl).min().unwrap_or(0).into())
+    Duration::from_secs(
+        records
+            .iter()
+            .map(|record| record.ttl)
+            .min()
+            .unwrap_or(0)
+            .into(),
+    )
 }

@@ -44,7 +44,11 @@ pub(super) struct Answer {
 
 impl Answer {
     fn new(ttl: Duration) -> Self {
-        Self { ttl, missing: None, late: Vec::new() }
+        Self {
+            ttl,
+            missing: None,
+            late: Vec::new(),
+        }
     }
 
     fn add(&mut self, target: Option<&str>, found: Found) {
@@ -52,14 +56,22 @@ impl Answer {
         if found.missing.is_some() {
             self.missing = found.missing;
         }
-        self.late.extend(found.late.map(|late| (target.map(Into::into), late)));
+        self.late
+            .extend(found.late.map(|late| (target.map(Into::into), late)));
     }
 }
 
 impl Lookup {
     pub(super) fn new(user: User) -> Self {
         let (known, services, targets) = Default::default();
-        Self { user, known, services, targets, served: None, set: Vec::new() }
+        Self {
+            user,
+            known,
+            services,
+            targets,
+            served: None,
+            set: Vec::new(),
+        }
     }
 
     pub(super) fn label(&self) -> Arc<str> {
@@ -82,15 +94,25 @@ impl Lookup {
         let mut answer = Answer::new(LONGEST);
         match self.user.clone() {
             User::Endpoint(endpoint) => {
-                let EndpointAddress::Host { name, .. } = &endpoint.spec.address else { return Ok(answer) };
+                let EndpointAddress::Host { name, .. } = &endpoint.spec.address else {
+                    return Ok(answer);
+                };
                 answer.add(None, resolver.addresses(name, &mut self.known).await?);
             }
             User::Upstream(upstream) => match &upstream.model.dns {
                 None => return Ok(answer),
-                Some(NamedEndpoints { name, kind: DnsKind::Addresses { .. }, .. }) => {
+                Some(NamedEndpoints {
+                    name,
+                    kind: DnsKind::Addresses { .. },
+                    ..
+                }) => {
                     answer.add(None, resolver.addresses(name, &mut self.known).await?);
                 }
-                Some(NamedEndpoints { name, kind: DnsKind::Services, .. }) => {
+                Some(NamedEndpoints {
+                    name,
+                    kind: DnsKind::Services,
+                    ..
+                }) => {
                     self.services(name, resolver, &mut answer).await?;
                 }
             },
@@ -110,13 +132,17 @@ impl Lookup {
             (target, late)
         };
         let mut under_way: FuturesUnordered<_> = answer.late.into_iter().map(each).collect();
-        let mut missing = answer.missing.inspect(|missing| self.incomplete(missing, incomplete));
+        let mut missing = answer
+            .missing
+            .inspect(|missing| self.incomplete(missing, incomplete));
         while let Some((target, late)) = under_way.next().await {
             let known = match &target {
                 Some(target) => self.targets.get_mut(target),
                 None => Some(&mut self.known),
             };
-            let Some(found) = known.and_then(|known| known.take_late(late)) else { continue };
+            let Some(found) = known.and_then(|known| known.take_late(late)) else {
+                continue;
+            };
             again = again.min(begun + good_for(found.ttl));
             self.publish();
             if let (None, Some(failed)) = (&missing, found.missing) {
@@ -145,14 +171,18 @@ impl Lookup {
     fn publish(&mut self) {
         match self.user.clone() {
             User::Endpoint(endpoint) => {
-                let EndpointAddress::Host { port, .. } = endpoint.spec.address else { return };
+                let EndpointAddress::Host { port, .. } = endpoint.spec.address else {
+                    return;
+                };
                 let addresses = self.known.addresses();
                 if endpoint.resolved(addresses.iter().map(|ip| (*ip, port).into()).collect()) {
                     tracing::info!(endpoint = %endpoint.label, ?addresses, "host name resolved");
                 }
             }
             User::Upstream(upstream) => {
-                let Some(named) = &upstream.model.dns else { return };
+                let Some(named) = &upstream.model.dns else {
+                    return;
+                };
                 let mut set = self.endpoints(named);
                 answer::bound(&mut set);
                 if self.set != set {
@@ -169,7 +199,12 @@ impl Lookup {
         if let DnsKind::Addresses { port } = named.kind {
             return answer::endpoints(&self.known.addresses(), port, &named.authority);
         }
-        let of = |service: &Service| Some((service.clone(), self.targets.get(&service.target)?.addresses()));
+        let of = |service: &Service| {
+            Some((
+                service.clone(),
+                self.targets.get(&service.target)?.addresses(),
+            ))
+        };
         answer::service_endpoints(&self.services.iter().filter_map(of).collect::<Vec<_>>())
     }
 
@@ -190,7 +225,8 @@ impl Lookup {
         if services.is_empty() {
             return Err(Failure::NotFound);
         }
-        self.targets.retain(|target, _| services.iter().any(|one| one.target == *target));
+        self.targets
+            .retain(|target, _| services.iter().any(|one| one.target == *target));
         self.services = services;
         Ok(())
     }

@@ -104,7 +104,10 @@ impl Lookups {
     /// With another resolver than the system's.
     #[cfg(test)]
     fn with(resolver: Resolver) -> Self {
-        Self { resolver: Arc::new(resolver), tasks: Vec::new() }
+        Self {
+            resolver: Arc::new(resolver),
+            tasks: Vec::new(),
+        }
     }
 
     /// Begins with names that nobody looks up yet, and waits at most for `limit` until each of them was tried once:
@@ -131,14 +134,19 @@ impl Lookups {
 
     /// Ends the lookups of names that the published configuration does not have.
     pub(crate) fn keep_only(&mut self, names: &[Name]) {
-        self.tasks.retain(|task| names.iter().any(|name| name.user.is(&task.user)));
+        self.tasks
+            .retain(|task| names.iter().any(|name| name.user.is(&task.user)));
     }
 }
 
 /// Looks a name up for as long as the task lives.
 async fn keep(name: Name, resolver: Arc<Resolver>, first: oneshot::Sender<()>) {
     let mut first = Some(first);
-    let count = |result| name.counters.iter().for_each(|counters| counters.looked_up(result));
+    let count = |result| {
+        name.counters
+            .iter()
+            .for_each(|counters| counters.looked_up(result))
+    };
     let mut lookup = Lookup::new(name.user);
     let (mut failures, mut incomplete) = (0_u32, 0_u32);
     loop {

@@ -51,11 +51,15 @@ impl ResolvConf {
         for line in text.lines().filter(|line| !line.starts_with(['#', ';'])) {
             let mut words = line.split_whitespace();
             match words.next() {
-                Some("nameserver") => {
-                    servers.extend(words.next().and_then(|server| server.parse::<IpAddr>().ok()))
-                }
+                Some("nameserver") => servers.extend(
+                    words
+                        .next()
+                        .and_then(|server| server.parse::<IpAddr>().ok()),
+                ),
                 // The last of both wins.
-                Some("search") => conf.search = words.take(MOST_DOMAINS).map(str::to_owned).collect(),
+                Some("search") => {
+                    conf.search = words.take(MOST_DOMAINS).map(str::to_owned).collect()
+                }
                 Some("domain") => conf.search = words.take(1).map(str::to_owned).collect(),
                 Some("options") => words.for_each(|option| conf.option(option)),
                 _ => {}
@@ -70,8 +74,12 @@ impl ResolvConf {
 
     fn option(&mut self, option: &str) {
         let (name, value) = option.split_once(':').unwrap_or((option, ""));
-        let number =
-            |least: u64, most: u64| value.parse::<u64>().ok().map(|number| number.clamp(least, most));
+        let number = |least: u64, most: u64| {
+            value
+                .parse::<u64>()
+                .ok()
+                .map(|number| number.clamp(least, most))
+        };
         match name {
             "ndots" => self.ndots = number(0, 15).map_or(self.ndots, |n| n as usize),
             "timeout" => self.timeout = number(1, 30).map_or(self.timeout, Duration::from_secs),
@@ -95,8 +103,18 @@ mod tests {
              options ndots:5 timeout:2 attempts:9 edns0 trust-ad\n",
         );
         assert_eq!(conf.servers, ["10.96.0.10".parse::<IpAddr>().unwrap()]);
-        assert_eq!(conf.search, ["prod.svc.cluster.local", "svc.cluster.local", "cluster.local"]);
-        assert_eq!((conf.ndots, conf.timeout, conf.attempts), (5, Duration::from_secs(2), 5));
+        assert_eq!(
+            conf.search,
+            [
+                "prod.svc.cluster.local",
+                "svc.cluster.local",
+                "cluster.local"
+            ]
+        );
+        assert_eq!(
+            (conf.ndots, conf.timeout, conf.attempts),
+            (5, Duration::from_secs(2), 5)
+        );
         assert!(conf.edns0 && !conf.rotate && !conf.use_vc);
     }
 

@@ -10,7 +10,9 @@ use std::{
 
 use hickory_resolver::{
     TokioResolver,
-    config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ServerOrderingStrategy},
+    config::{
+        ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ServerOrderingStrategy,
+    },
     net::runtime::TokioRuntimeProvider,
     proto::rr::{Name, RData, Record, RecordType},
 };
@@ -33,7 +35,11 @@ pub(super) struct Places {
 
 impl Default for Places {
     fn default() -> Self {
-        Self { resolv_conf: "/etc/resolv.conf".into(), hosts: "/etc/hosts".into(), port: 53 }
+        Self {
+            resolv_conf: "/etc/resolv.conf".into(),
+            hosts: "/etc/hosts".into(),
+            port: 53,
+        }
     }
 }
 
@@ -75,8 +81,11 @@ impl Current {
         }
         let mut plain = name.clone();
         plain.set_fqdn(true);
-        let mut candidates: Vec<Name> =
-            self.search.iter().filter_map(|domain| name.clone().append_domain(domain).ok()).collect();
+        let mut candidates: Vec<Name> = self
+            .search
+            .iter()
+            .filter_map(|domain| name.clone().append_domain(domain).ok())
+            .collect();
         let first = usize::from(name.num_labels()) > self.ndots || name.is_localhost();
         candidates.insert(if first { 0 } else { candidates.len() }, plain);
         Ok(candidates)
@@ -87,7 +96,10 @@ impl Resolver {
     /// With files of a test.
     #[cfg(test)]
     pub(super) fn at(places: Places) -> Self {
-        Self { places, made: Mutex::default() }
+        Self {
+            places,
+            made: Mutex::default(),
+        }
     }
 
     /// The resolver for the settings as they are now. Reads two small files: on the control thread alone.
@@ -102,10 +114,17 @@ impl Resolver {
         let current = Arc::new(Current {
             resolver: build(&conf, self.places.port)?,
             hosts: Hosts::parse(&String::from_utf8_lossy(&settings[1])),
-            search: conf.search.iter().filter_map(|domain| rooted(domain)).collect(),
+            search: conf
+                .search
+                .iter()
+                .filter_map(|domain| rooted(domain))
+                .collect(),
             ndots: conf.ndots,
         });
-        *made = Some(Made { settings, current: Arc::clone(&current) });
+        *made = Some(Made {
+            settings,
+            current: Arc::clone(&current),
+        });
         Ok(current)
     }
 
@@ -116,7 +135,11 @@ impl Resolver {
         if let Some(addresses) = current.hosts.get(name) {
             known.replace(addresses);
             // The file is looked at again soon, since it costs nothing.
-            return Ok(Found { ttl: super::SHORTEST * 5, missing: None, late: None });
+            return Ok(Found {
+                ttl: super::SHORTEST * 5,
+                missing: None,
+                late: None,
+            });
         }
         let mut failure = Failure::NotFound;
         for candidate in current.candidates(name)? {
@@ -140,17 +163,30 @@ impl Resolver {
             return Ok(vec![(address, port).into()]);
         }
         let mut known = Known::default();
-        self.addresses(host, &mut known).await.map_err(io::Error::other)?;
-        Ok(known.addresses().into_iter().map(|address| (address, port).into()).collect())
+        self.addresses(host, &mut known)
+            .await
+            .map_err(io::Error::other)?;
+        Ok(known
+            .addresses()
+            .into_iter()
+            .map(|address| (address, port).into())
+            .collect())
     }
 
     /// The services behind a name that have the best priority. `last` is the name, with its search domain, that had some:
     /// while that one fails, no later one takes its place.
-    pub(super) async fn services(&self, name: &str, last: &mut Option<Name>) -> Result<Services, Failure> {
+    pub(super) async fn services(
+        &self,
+        name: &str,
+        last: &mut Option<Name>,
+    ) -> Result<Services, Failure> {
         let current = self.current()?;
         let mut failure = Failure::NotFound;
         for candidate in current.candidates(name)? {
-            let answer = current.resolver.lookup(candidate.clone(), RecordType::SRV).await;
+            let answer = current
+                .resolver
+                .lookup(candidate.clone(), RecordType::SRV)
+                .await;
             match answer.map_err(Failure::from) {
                 Ok(found) => {
                     let services = services(found.answers())?;
@@ -178,7 +214,10 @@ fn services(records: &[Record]) -> Result<Services, Failure> {
     };
     match answer::best(records.iter().filter_map(service).collect()) {
         none if none.is_empty() => Err(Failure::NotFound),
-        services => Ok(Services { services, ttl: ttl(records) }),
+        services => Ok(Services {
+            services,
+            ttl: ttl(records),
+        }),
     }
 }
 
@@ -205,7 +244,9 @@ fn build(conf: &ResolvConf, port: u16) -> Result<TokioResolver, Failure> {
         if !conf.use_vc {
             connections.insert(0, ConnectionConfig::udp());
         }
-        connections.iter_mut().for_each(|connection| connection.port = port);
+        connections
+            .iter_mut()
+            .for_each(|connection| connection.port = port);
         NameServerConfig::new(*ip, true, connections)
     };
     let servers = conf.servers.iter().map(server).collect();

@@ -42,7 +42,10 @@ enum Framing {
 
 /// Writes the head, with the one framing field that fits the body.
 pub(super) fn head(out: &mut Vec<u8>, head: &Parts, body: &Body, own: Option<&Own>) -> Sending {
-    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+    let target = head
+        .uri
+        .path_and_query()
+        .map_or("/", |target| target.as_str());
     out.extend_from_slice(head.method.as_str().as_bytes());
     out.push(b' ');
     out.extend_from_slice(target.as_bytes());
@@ -70,7 +73,9 @@ pub(super) fn head(out: &mut Vec<u8>, head: &Parts, body: &Body, own: Option<&Ow
         Framing::Length(length) => fields::write_length(out, length),
         Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
         // Without a body these methods say so (RFC 9110 section 8.6), and a declared zero stays declared.
-        Framing::Done if declares_length || has_content(&head.method) => fields::write_length(out, 0),
+        Framing::Done if declares_length || has_content(&head.method) => {
+            fields::write_length(out, 0)
+        }
         Framing::Done => {}
     }
     out.extend_from_slice(b"\r\n");
@@ -132,7 +137,9 @@ impl Sending {
 
     fn poll_go_on(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.held {
-            let patience = self.patience.get_or_insert_with(|| Box::pin(sleep(CONTINUE_PATIENCE)));
+            let patience = self
+                .patience
+                .get_or_insert_with(|| Box::pin(sleep(CONTINUE_PATIENCE)));
             ready!(patience.as_mut().poll(cx));
             self.held = false;
         }
@@ -145,7 +152,9 @@ impl Sending {
         }
         match &mut self.framing {
             Framing::Length(left) => {
-                *left = left.checked_sub(data.len() as u64).ok_or_else(contradiction)?;
+                *left = left
+                    .checked_sub(data.len() as u64)
+                    .ok_or_else(contradiction)?;
                 if *left == 0 {
                     self.framing = Framing::Done;
                 }

@@ -47,7 +47,9 @@ fn read_pieces(bytes: &[u8], size: usize, read: &mut Read) -> Result<(), Problem
                 None => break,
             }
         }
-        let Some(decoder) = &mut decoder else { continue };
+        let Some(decoder) = &mut decoder else {
+            continue;
+        };
         loop {
             match decoder.next(&mut buffer)? {
                 Step::Frame(frame) => {

@@ -52,7 +52,9 @@ pub(super) fn parse(
     limit: u16,
 ) -> Result<Option<Head>, Problem> {
     let mut lines = Lines::default();
-    let Some(length) = lines.find(buffer, usize::from(limit))? else { return Ok(None) };
+    let Some(length) = lines.find(buffer, usize::from(limit))? else {
+        return Ok(None);
+    };
     let bytes = buffer.split_to(length).freeze();
     let (status, version) = status_line(&bytes[lines.status()])?;
     if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
@@ -68,7 +70,12 @@ pub(super) fn parse(
     let told = read_fields(&mut head.headers, &bytes, &lines)?;
     let decoder = framing(&told, &head, bodiless)?;
     let keep_alive = keeps_alive(&told, &head) && !decoder.ends_with_connection();
-    Ok(Some(Head::Final(Answer { head, decoder, keep_alive, has_hop_fields: told.hop_fields })))
+    Ok(Some(Head::Final(Answer {
+        head,
+        decoder,
+        keep_alive,
+        has_hop_fields: told.hop_fields,
+    })))
 }
 
 /// Where the lines of a head end. That is CR LF or LF alone, which no field can contain (RFC 9112 section 2.2).
@@ -84,7 +91,12 @@ struct Lines {
 
 impl Default for Lines {
     fn default() -> Self {
-        Self { start: 0, count: 0, ends: [0; USUAL_FIELDS + 1], more: Vec::new() }
+        Self {
+            start: 0,
+            count: 0,
+            ends: [0; USUAL_FIELDS + 1],
+            more: Vec::new(),
+        }
     }
 }
 
@@ -117,8 +129,12 @@ impl Lines {
     }
 
     fn fields(&self) -> impl Iterator<Item = Range<usize>> {
-        let ends = self.ends[..self.count.min(self.ends.len())].iter().chain(&self.more);
-        ends.clone().zip(ends.skip(1)).map(|(before, end)| *before as usize + 1..*end as usize)
+        let ends = self.ends[..self.count.min(self.ends.len())]
+            .iter()
+            .chain(&self.more);
+        ends.clone()
+            .zip(ends.skip(1))
+            .map(|(before, end)| *before as usize + 1..*end as usize)
     }
 }
 
@@ -142,7 +158,10 @@ fn status_line(line: &[u8]) -> Result<(StatusCode, Version), Problem> {
     if !matches!(reason, [] | [b' ', ..]) || !reason.iter().all(is_text) {
         return Err(BAD_STATUS.into());
     }
-    Ok((StatusCode::from_bytes(code).map_err(|_| "bad response status")?, version))
+    Ok((
+        StatusCode::from_bytes(code).map_err(|_| "bad response status")?,
+        version,
+    ))
 }
 
 /// What the fields say about the message and its connection.
@@ -167,8 +186,12 @@ fn read_fields(headers: &mut HeaderMap, bytes: &Bytes, lines: &Lines) -> Result<
     for line in lines.fields() {
         let text = &bytes[line.clone()];
         // Names are short: a plain search is quicker than one that must get going first.
-        let colon = text.iter().position(|byte| *byte == b':').ok_or_else(|| no_field(text, "no colon"))?;
-        let name = names::name(&text[..colon]).ok_or_else(|| no_field(&text[..colon], "a malformed name"))?;
+        let colon = text
+            .iter()
+            .position(|byte| *byte == b':')
+            .ok_or_else(|| no_field(text, "no colon"))?;
+        let name = names::name(&text[..colon])
+            .ok_or_else(|| no_field(&text[..colon], "a malformed name"))?;
         let (start, value) = fields::trim(text, colon + 1);
         match name {
             header::CONTENT_LENGTH => told.length(value)?,
@@ -219,7 +242,8 @@ impl Told {
             return Err(wrong(&header::CONTENT_LENGTH, "is there twice"));
         }
         let length = fields::length(value);
-        self.length = Some(length.ok_or_else(|| wrong(&header::CONTENT_LENGTH, "is not one number"))?);
+        self.length =
+            Some(length.ok_or_else(|| wrong(&header::CONTENT_LENGTH, "is not one number"))?);
         Ok(())
     }
 
@@ -293,16 +317,50 @@ mod tests {
     #[test]
     fn a_body_is_framed_as_rfc_9112_section_6_3_says() {
         for (head, method, left, keeps) in [
-            ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n", Method::GET, Some(5), true),
-            ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n", Method::HEAD, Some(0), true),
-            ("HTTP/1.1 204 No Content\r\n\r\n", Method::GET, Some(0), true),
-            ("HTTP/1.1 304 Not Modified\r\ncontent-length: 5\r\n\r\n", Method::GET, Some(0), true),
-            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", Method::GET, None, true),
+            (
+                "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n",
+                Method::GET,
+                Some(5),
+                true,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n",
+                Method::HEAD,
+                Some(0),
+                true,
+            ),
+            (
+                "HTTP/1.1 204 No Content\r\n\r\n",
+                Method::GET,
+                Some(0),
+                true,
+            ),
+            (
+                "HTTP/1.1 304 Not Modified\r\ncontent-length: 5\r\n\r\n",
+                Method::GET,
+                Some(0),
+                true,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
+                Method::GET,
+                None,
+                true,
+            ),
             ("HTTP/1.1 200 OK\r\n\r\n", Method::GET, None, false),
-            ("HTTP/1.0 200 OK\r\ncontent-length: 0\r\n\r\n", Method::GET, Some(0), false),
+            (
+                "HTTP/1.0 200 OK\r\ncontent-length: 0\r\n\r\n",
+                Method::GET,
+                Some(0),
+                false,
+            ),
         ] {
             let (answer, _) = parse_final(head, &method).unwrap();
-            assert_eq!((answer.decoder.left(), answer.keep_alive), (left, keeps), "{method} {head}");
+            assert_eq!(
+                (answer.decoder.left(), answer.keep_alive),
+                (left, keeps),
+                "{method} {head}"
+            );
         }
     }
 
@@ -312,9 +370,21 @@ mod tests {
             ("", "1.1", true),
             ("connection: keep-alive\r\n", "1.1", true),
             ("Connection: Close\r\n", "1.1", false),
-            ("connection: close\r\nconnection: keep-alive\r\n", "1.1", false),
-            ("connection: keep-alive\r\nconnection: close\r\n", "1.1", false),
-            ("connection: keep-alive\r\nconnection: x-a, close\r\n", "1.1", false),
+            (
+                "connection: close\r\nconnection: keep-alive\r\n",
+                "1.1",
+                false,
+            ),
+            (
+                "connection: keep-alive\r\nconnection: close\r\n",
+                "1.1",
+                false,
+            ),
+            (
+                "connection: keep-alive\r\nconnection: x-a, close\r\n",
+                "1.1",
+                false,
+            ),
             ("connection: x-a, keep-alive\r\n", "1.1", true),
             ("", "1.0", false),
             ("connection: keep-alive\r\n", "1.0", true),
@@ -344,7 +414,13 @@ mod tests {
             let wire = format!("HTTP/1.1 200 OK\r\n{fields}\r\n");
             assert!(parse_final(&wire, &Method::GET).is_err(), "{wire}");
         }
-        assert!(parse_final("HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", &Method::GET).is_err());
+        assert!(
+            parse_final(
+                "HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
+                &Method::GET
+            )
+            .is_err()
+        );
     }
 
     #[test]
@@ -370,27 +446,43 @@ mod tests {
             "HTTP/1.1 103 Early\r\nbad name: b\r\n\r\n",
         ] {
             let refused = parse_final(wire, &Method::GET).map(drop);
-            assert!(refused.is_err_and(|why| why != "not complete" && why != "informational"), "{wire:?}");
+            assert!(
+                refused.is_err_and(|why| why != "not complete" && why != "informational"),
+                "{wire:?}"
+            );
         }
     }
 
     #[test]
     fn a_head_has_as_many_fields_as_the_limit_says() {
         let read = |count: usize, limit| {
-            let fields: String = (0..count).map(|number| format!("a: {number}\r\n")).collect();
+            let fields: String = (0..count)
+                .map(|number| format!("a: {number}\r\n"))
+                .collect();
             let mut wire = BytesMut::from(&*format!("HTTP/1.1 200 OK\r\n{fields}\r\n"));
             match parse(&mut wire, &mut HeaderMap::new(), true, limit)? {
                 Some(Head::Final(answer)) => Ok(answer.head.headers),
                 _ => Err(Problem::from("not complete")),
             }
         };
-        for (count, limit) in [(0, 1), (1, 1), (99, 100), (100, 100), (101, 101), (102, 102), (1000, 1000)] {
+        for (count, limit) in [
+            (0, 1),
+            (1, 1),
+            (99, 100),
+            (100, 100),
+            (101, 101),
+            (102, 102),
+            (1000, 1000),
+        ] {
             let fields = read(count, limit).unwrap();
-            let values = fields.values().map(|value| value.to_str().unwrap().parse::<usize>().unwrap());
+            let values = fields
+                .values()
+                .map(|value| value.to_str().unwrap().parse::<usize>().unwrap());
             assert!(values.eq(0..count), "{count}");
         }
         for (count, limit) in [(2, 1), (101, 100), (102, 101), (1001, 1000)] {
-            let expected = format!("the response has more than {limit} header fields (limits.headers)");
+            let expected =
+                format!("the response has more than {limit} header fields (limits.headers)");
             assert_eq!(read(count, limit).err().unwrap(), expected);
         }
     }
@@ -402,13 +494,31 @@ mod tests {
                 "content-length: 1\r\ncontent-length: 1\r\n",
                 "the response field content-length is there twice",
             ),
-            ("content-length: 1, 1\r\n", "the response field content-length is not one number"),
-            ("Transfer-Encoding: gzip, chunked\r\n", "the response field transfer-encoding is not chunked"),
-            ("x-a: secret\0\r\n", "the response field x-a has a control character in its value"),
-            ("x-a: b\r\n secret\r\n", "a response field is folded over two lines"),
+            (
+                "content-length: 1, 1\r\n",
+                "the response field content-length is not one number",
+            ),
+            (
+                "Transfer-Encoding: gzip, chunked\r\n",
+                "the response field transfer-encoding is not chunked",
+            ),
+            (
+                "x-a: secret\0\r\n",
+                "the response field x-a has a control character in its value",
+            ),
+            (
+                "x-a: b\r\n secret\r\n",
+                "a response field is folded over two lines",
+            ),
             ("x-a\r\n", "a response field has no colon: \"x-a\""),
-            ("x a\u{1}: secret\r\n", "a response field has a malformed name: \"x a\\x01\""),
-            ("set-cookie : secret\r\n", "a response field has a malformed name: \"set-cookie \""),
+            (
+                "x a\u{1}: secret\r\n",
+                "a response field has a malformed name: \"x a\\x01\"",
+            ),
+            (
+                "set-cookie : secret\r\n",
+                "a response field has a malformed name: \"set-cookie \"",
+            ),
             (
                 &format!("x{}\r\n", "y".repeat(100)),
                 &format!("a response field has no colon: \"x{}\"", "y".repeat(31)),
@@ -431,13 +541,23 @@ mod tests {
             .collect();
         assert_eq!(fields, [("a", "b"), ("c", "d e"), ("e", ""), ("f", "")]);
         assert_eq!((rest, answer.head.status), (3, StatusCode::OK));
-        assert_eq!(parse_final("HTTP/1.1 204 \r\n\r\n", &Method::GET).unwrap().0.head.status, 204);
+        assert_eq!(
+            parse_final("HTTP/1.1 204 \r\n\r\n", &Method::GET)
+                .unwrap()
+                .0
+                .head
+                .status,
+            204
+        );
     }
 
     #[test]
     fn fields_for_this_hop_are_told() {
         for (fields, expected) in [
-            ("connection: keep-alive\r\ntransfer-encoding: chunked\r\nserver: x\r\n", false),
+            (
+                "connection: keep-alive\r\ntransfer-encoding: chunked\r\nserver: x\r\n",
+                false,
+            ),
             ("keep-alive: timeout=5\r\n", true),
             ("connection: x-a\r\n", true),
             ("upgrade: websocket\r\n", true),
@@ -454,18 +574,30 @@ mod tests {
     fn a_head_is_read_the_same_however_it_arrives() {
         let wire = "HTTP/1.1 200 OK\r\ncontent-length: 3\r\nx: y\r\n\r\n";
         for cut in 1..wire.len() {
-            assert_eq!(parse_final(&wire[..cut], &Method::GET).err(), Some("not complete".into()), "{cut}");
+            assert_eq!(
+                parse_final(&wire[..cut], &Method::GET).err(),
+                Some("not complete".into()),
+                "{cut}"
+            );
         }
         assert!(parse_final(wire, &Method::GET).is_ok());
     }
 
     #[test]
     fn what_follows_the_head_stays_in_the_buffer() {
-        let (answer, rest) =
-            parse_final("HTTP/1.1 200 Fine\r\ncontent-length: 3\r\n\r\nabc", &Method::GET).unwrap();
+        let (answer, rest) = parse_final(
+            "HTTP/1.1 200 Fine\r\ncontent-length: 3\r\n\r\nabc",
+            &Method::GET,
+        )
+        .unwrap();
         assert_eq!((answer.head.status, rest), (StatusCode::OK, 3));
         assert_eq!(
-            answer.head.headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(),
+            answer
+                .head
+                .headers
+                .keys()
+                .map(HeaderName::as_str)
+                .collect::<Vec<_>>(),
             ["content-length"]
         );
         assert_eq!(

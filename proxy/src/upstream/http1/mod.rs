@@ -128,14 +128,15 @@ impl Connection {
 
     /// Whether an idle connection is still open and silent. Costs no system call while nothing was announced.
     pub(crate) fn is_quiet(&mut self) -> bool {
-        let nothing =
-            matches!(self.stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+        let nothing = matches!(self.stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock);
         self.read.is_empty() && nothing
     }
 
     /// Whether any byte of the current request was written.
     pub(crate) fn has_written(&self) -> bool {
-        self.stream.has_written().unwrap_or_else(|| self.out.has_begun())
+        self.stream
+            .has_written()
+            .unwrap_or_else(|| self.out.has_begun())
     }
 
     /// Whether the endpoint took everything that was to be written so far.
@@ -144,7 +145,12 @@ impl Connection {
     }
 
     /// Puts the head of a request into the buffer; `body` follows with [`poll_response`](Self::poll_response).
-    pub(crate) fn begin(&mut self, head: &request::Parts, body: &Body, own: Option<&Own>) -> Sending {
+    pub(crate) fn begin(
+        &mut self,
+        head: &request::Parts,
+        body: &Body,
+        own: Option<&Own>,
+    ) -> Sending {
         self.out.clear();
         self.stream.begin();
         encode::head(self.out.own(), head, body, own)
@@ -171,7 +177,9 @@ impl Connection {
                 Ok(Head::Informational(status)) => {
                     *informational += 1;
                     if *informational > MOST_INFORMATIONAL {
-                        return Poll::Ready(Err(Failure::Protocol("too many informational answers".into())));
+                        return Poll::Ready(Err(Failure::Protocol(
+                            "too many informational answers".into(),
+                        )));
                     }
                     if status == StatusCode::CONTINUE {
                         sending.go_on();
@@ -180,8 +188,16 @@ impl Connection {
                         }
                     }
                 }
-                Ok(Head::Final(Answer { head, decoder, keep_alive, has_hop_fields })) => {
-                    let body = Reading { decoder, keep_alive: keep_alive && self.deaf.is_none() };
+                Ok(Head::Final(Answer {
+                    head,
+                    decoder,
+                    keep_alive,
+                    has_hop_fields,
+                })) => {
+                    let body = Reading {
+                        decoder,
+                        keep_alive: keep_alive && self.deaf.is_none(),
+                    };
                     return Poll::Ready(Ok(Response {
                         head,
                         has_hop_fields,
@@ -189,7 +205,9 @@ impl Connection {
                         sent: sending.is_done() && self.has_flushed(),
                     }));
                 }
-                Err(failure) => return Poll::Ready(Err(self.deaf.take().map_or(failure, Failure::Closed))),
+                Err(failure) => {
+                    return Poll::Ready(Err(self.deaf.take().map_or(failure, Failure::Closed)));
+                }
             }
         }
     }
@@ -203,8 +221,8 @@ impl Connection {
     ) -> Poll<Result<Head, Failure>> {
         loop {
             if !self.read.is_empty() {
-                if let Some(head) =
-                    head::parse(&mut self.read, fields, bodiless, limit).map_err(Failure::Protocol)?
+                if let Some(head) = head::parse(&mut self.read, fields, bodiless, limit)
+                    .map_err(Failure::Protocol)?
                 {
                     return Poll::Ready(Ok(head));
                 }
@@ -259,13 +277,16 @@ impl Connection {
                 Ok(Step::More) => {}
                 Err(problem) => return Poll::Ready(Some(Err(Failure::Protocol(problem.into())))),
             }
-            let room = reading
-                .decoder
-                .left()
-                .map_or(READ_BODY, |left| left.clamp(READ as u64, READ_BODY as u64) as usize);
+            let room = reading.decoder.left().map_or(READ_BODY, |left| {
+                left.clamp(READ as u64, READ_BODY as u64) as usize
+            });
             match ready!(self.poll_read(cx, room)) {
                 Ok(0) if reading.decoder.ends_with_connection() => return Poll::Ready(None),
-                Ok(0) => return Poll::Ready(Some(Err(closed("closed before the end of the response body")))),
+                Ok(0) => {
+                    return Poll::Ready(Some(Err(closed(
+                        "closed before the end of the response body",
+                    ))));
+                }
                 Ok(_) => {}
                 Err(failure) => return Poll::Ready(Some(Err(failure))),
             }

@@ -150,7 +150,10 @@ pub(crate) async fn handshake(
         header_list: RESPONSE_HEAD_BYTES,
     });
     let driver = driver::Driver::new(connected.stream, Rc::clone(&shared), TURN);
-    let mut driver = Driver { driver, shared: Rc::clone(&shared) };
+    let mut driver = Driver {
+        driver,
+        shared: Rc::clone(&shared),
+    };
     poll_fn(|cx| driver.poll_settings(cx)).await?;
     let now = Instant::now();
     let connection = Connection {
@@ -179,8 +182,13 @@ impl Driver {
     fn why(&mut self, error: Option<Error>) -> io::Error {
         match (self.driver.take_failure(), error) {
             (Some(failure), _) => failure,
-            (None, Some(error)) if error.is_protocol() => io::Error::new(io::ErrorKind::InvalidData, error),
-            (None, _) => io::Error::new(io::ErrorKind::UnexpectedEof, "closed before the SETTINGS of HTTP/2"),
+            (None, Some(error)) if error.is_protocol() => {
+                io::Error::new(io::ErrorKind::InvalidData, error)
+            }
+            (None, _) => io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "closed before the SETTINGS of HTTP/2",
+            ),
         }
     }
 

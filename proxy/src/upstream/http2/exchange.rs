@@ -58,7 +58,12 @@ impl Exchange {
     /// A stream on which the head of a request was sent; `ends`: it has no body.
     pub(super) fn new(stream: StreamRef, ends: bool) -> Self {
         let sending = (!ends).then(|| Sending::new(stream.clone()));
-        Self { stream, sending, kept: Kept::default(), held: None }
+        Self {
+            stream,
+            sending,
+            kept: Kept::default(),
+            held: None,
+        }
     }
 
     /// Holds the body back until the endpoint says `100 Continue`, or nothing for a while.
@@ -84,7 +89,11 @@ impl Exchange {
     ///
     /// # Errors
     /// There will be none.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, body: &mut Body) -> Poll<Result<Answered, Failure>> {
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        body: &mut Body,
+    ) -> Poll<Result<Answered, Failure>> {
         if let Err(error) = self.poll_send(cx, body) {
             return Poll::Ready(Err(Failure::RequestBody(error)));
         }
@@ -99,8 +108,16 @@ impl Exchange {
         if self.is_held(cx) {
             return Ok(());
         }
-        let Some(sending) = &mut self.sending else { return Ok(()) };
-        match sending.poll(cx, &mut Keeping { body, kept: &mut self.kept }) {
+        let Some(sending) = &mut self.sending else {
+            return Ok(());
+        };
+        match sending.poll(
+            cx,
+            &mut Keeping {
+                body,
+                kept: &mut self.kept,
+            },
+        ) {
             Poll::Pending => Ok(()),
             Poll::Ready(Ok(()) | Err(Stopped::Stream)) => {
                 self.sending = None;
@@ -142,7 +159,10 @@ impl Kept {
         let Some(data) = frame.data_ref() else { return };
         self.length += data.len();
         if self.length > KEPT {
-            *self = Self { lost: true, ..Self::default() };
+            *self = Self {
+                lost: true,
+                ..Self::default()
+            };
         } else if self.first.is_none() {
             self.first = Some(data.clone());
         } else {

@@ -124,13 +124,22 @@ impl Pool {
     pub(crate) fn checkout(self: &Rc<Self>) -> Option<Lease> {
         loop {
             let idle = self.idle.borrow_mut().pop_back()?;
-            if self.too_old(idle.connection.opened) || !self.endpoint.still_has(idle.connection.address) {
+            if self.too_old(idle.connection.opened)
+                || !self.endpoint.still_has(idle.connection.address)
+            {
                 idle.end();
                 continue;
             }
-            let Idle { mut connection, since } = idle;
+            let Idle {
+                mut connection,
+                since,
+            } = idle;
             if connection.is_quiet() {
-                return Some(Lease { connection: Some(connection), pool: Rc::clone(self), reused: true });
+                return Some(Lease {
+                    connection: Some(connection),
+                    pool: Rc::clone(self),
+                    reused: true,
+                });
             }
             self.closed_by_peer_after(since.elapsed());
         }
@@ -143,7 +152,11 @@ impl Pool {
     pub(crate) async fn open(self: &Rc<Self>) -> io::Result<Lease> {
         let claim = match self.claim().await? {
             Granted::Connection(connection) => {
-                return Ok(Lease { connection: Some(connection), pool: Rc::clone(self), reused: true });
+                return Ok(Lease {
+                    connection: Some(connection),
+                    pool: Rc::clone(self),
+                    reused: true,
+                });
             }
             Granted::Open(claim) => claim,
         };
@@ -151,12 +164,18 @@ impl Pool {
         let mut connection = Connection::new(connected.stream, connected.address);
         connection.claim = claim;
         connection.open = Some(Open::begin(&self.endpoint));
-        Ok(Lease { connection: Some(Box::new(connection)), pool: Rc::clone(self), reused: false })
+        Ok(Lease {
+            connection: Some(Box::new(connection)),
+            pool: Rc::clone(self),
+            reused: false,
+        })
     }
 
     /// The right to open a connection, or one that somebody on this worker gives back first.
     async fn claim(&self) -> io::Result<Granted> {
-        let Some(breaker) = &self.breaker else { return Ok(Granted::Open(None)) };
+        let Some(breaker) = &self.breaker else {
+            return Ok(Granted::Open(None));
+        };
         if let Some(claim) = breaker.try_claim() {
             return Ok(Granted::Open(Some(claim)));
         }
@@ -194,12 +213,19 @@ impl Pool {
 
     /// A socket, whose success is not counted yet; the TLS handshake is.
     async fn connect_uncounted(&self, spoken: Spoken) -> io::Result<Connected> {
-        let secure = self.tls.as_ref().map(|connector| Secure { connector, spoken });
+        let secure = self
+            .tls
+            .as_ref()
+            .map(|connector| Secure { connector, spoken });
         let result = connect(&self.endpoint, secure, self.settings.connect_timeout).await;
         let shaken = match &result {
-            Ok(connected) => {
-                connected.resumed.map(|resumed| if resumed { Handshake::Resumed } else { Handshake::Full })
-            }
+            Ok(connected) => connected.resumed.map(|resumed| {
+                if resumed {
+                    Handshake::Resumed
+                } else {
+                    Handshake::Full
+                }
+            }),
             Err(error) => TlsFailed::within(error).map(|failed| Handshake::Failed(failed.failure)),
         };
         if let Some(shaken) = shaken {
@@ -210,12 +236,25 @@ impl Pool {
 
     fn give_back(self: &Rc<Self>, connection: Box<Connection>) {
         if self.retired.get() {
-            Idle { connection, since: Instant::now() }.end();
+            Idle {
+                connection,
+                since: Instant::now(),
+            }
+            .end();
             return;
         }
-        let Some(connection) = self.hand_over(connection) else { return };
-        let idle = Idle { connection, since: Instant::now() };
-        if self.breaker.as_ref().is_some_and(|breaker| breaker.is_wanted()) {
+        let Some(connection) = self.hand_over(connection) else {
+            return;
+        };
+        let idle = Idle {
+            connection,
+            since: Instant::now(),
+        };
+        if self
+            .breaker
+            .as_ref()
+            .is_some_and(|breaker| breaker.is_wanted())
+        {
             return idle.end(); // somebody waits for another endpoint, or on another worker
         }
         self.idle.borrow_mut().push_back(idle);
@@ -226,7 +265,9 @@ impl Pool {
     fn hand_over(&self, mut connection: Box<Connection>) -> Option<Box<Connection>> {
         loop {
             let next = self.waiting.borrow_mut().pop_front();
-            let Some(next) = next else { return Some(connection) };
+            let Some(next) = next else {
+                return Some(connection);
+            };
             match next.send(connection) {
                 Ok(()) => return None,
                 Err(back) => connection = back, // it has gone away
@@ -249,7 +290,9 @@ impl Pool {
     }
 
     fn too_old(&self, opened: Instant) -> bool {
-        self.settings.max_age.is_some_and(|age| opened.elapsed() >= age)
+        self.settings
+            .max_age
+            .is_some_and(|age| opened.elapsed() >= age)
     }
 
     /// An endpoint that closes idle connections before we do makes every reuse a gamble: stay well below it.
@@ -263,7 +306,10 @@ impl Pool {
     /// Drops what expired; the time of the next expiry, if any.
     fn expire(&self) -> Option<Instant> {
         let now = Instant::now();
-        [self.expire_idle(now), self.expire_http2(now)].into_iter().flatten().min()
+        [self.expire_idle(now), self.expire_http2(now)]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn expire_idle(&self, now: Instant) -> Option<Instant> {
@@ -276,7 +322,8 @@ impl Pool {
             if oldest.connection.is_quiet() {
                 // Still open after the whole timeout: a lowered timeout may recover.
                 let raised = self.idle_timeout.get() + self.idle_timeout.get() / 4;
-                self.idle_timeout.set(raised.min(self.settings.idle_timeout));
+                self.idle_timeout
+                    .set(raised.min(self.settings.idle_timeout));
             }
             idle.pop_front().into_iter().for_each(Idle::end);
         }
@@ -325,7 +372,9 @@ impl Lease {
 
     /// The connection.
     pub(crate) fn connection(&mut self) -> &mut Connection {
-        self.connection.as_mut().expect("a lease has its connection until it is released")
+        self.connection
+            .as_mut()
+            .expect("a lease has its connection until it is released")
     }
 
     /// Gives the connection back for another request: everything was sent and read.
@@ -337,9 +386,17 @@ impl Lease {
 
     /// Takes the socket after a 101.
     pub(crate) fn into_upgraded(mut self) -> Upgraded {
-        let mut connection = self.connection.take().expect("a lease has its connection until it is released");
+        let mut connection = self
+            .connection
+            .take()
+            .expect("a lease has its connection until it is released");
         let (claim, open) = (connection.claim.take(), connection.open.take());
         let (stream, read) = connection.into_parts();
-        Upgraded { stream, read, _claim: claim, _open: open }
+        Upgraded {
+            stream,
+            read,
+            _claim: claim,
+            _open: open,
+        }
     }
 }

@@ -71,11 +71,17 @@ impl Pool {
         {
             return Ok(stream);
         }
-        let _pending = self.breaker.as_deref().map(|breaker| self.wait(breaker)).transpose()?;
+        let _pending = self
+            .breaker
+            .as_deref()
+            .map(|breaker| self.wait(breaker))
+            .transpose()?;
         let (sender, receiver) = oneshot::channel();
         self.http2.waiting.borrow_mut().push_back(sender);
         self.serve_waiting();
-        receiver.await.unwrap_or_else(|_| Err(io::ErrorKind::ConnectionAborted.into()))
+        receiver
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::ConnectionAborted.into()))
     }
 
     /// A stream on a connection that has room.
@@ -87,11 +93,17 @@ impl Pool {
         let connection = open.iter().find(|one| one.has_room()).or_else(|| {
             let may_open = self.breaker.as_deref().is_none_or(Breaker::may_claim);
             let crowded = open.iter().filter(|one| one.has_room_at_endpoint());
-            crowded.min_by_key(|one| one.streams()).filter(|_| !may_open) // rather crowded than waiting
+            crowded
+                .min_by_key(|one| one.streams())
+                .filter(|_| !may_open) // rather crowded than waiting
         });
         let connection = Rc::clone(connection?);
         drop(open);
-        Some(Stream { reused: connection.enter(), connection, pool: Rc::clone(self) })
+        Some(Stream {
+            reused: connection.enter(),
+            connection,
+            pool: Rc::clone(self),
+        })
     }
 
     /// Hands streams to those that wait, and opens connections for the others.
@@ -106,7 +118,9 @@ impl Pool {
                     return;
                 }
             }
-            let Some(stream) = self.open_stream() else { break };
+            let Some(stream) = self.open_stream() else {
+                break;
+            };
             let first = self.http2.waiting.borrow_mut().pop_front();
             if let Some(first) = first {
                 drop(first.send(Ok(stream)));
@@ -119,8 +133,16 @@ impl Pool {
         if self.http2.open.borrow().iter().any(|one| one.is_barred()) {
             return; // a further connection would allow no stream either; the endpoint says when it does
         }
-        let waiting = self.http2.waiting.borrow().iter().filter(|one| !one.is_closed()).count();
-        let wanted = waiting.div_ceil(self.http2.streams_expected()).min(OPENED_AT_ONCE);
+        let waiting = self
+            .http2
+            .waiting
+            .borrow()
+            .iter()
+            .filter(|one| !one.is_closed())
+            .count();
+        let wanted = waiting
+            .div_ceil(self.http2.streams_expected())
+            .min(OPENED_AT_ONCE);
         while self.http2.connecting.get() < wanted {
             self.http2.connecting.set(self.http2.connecting.get() + 1);
             tokio::task::spawn_local(Rc::clone(self).run_connection());
@@ -163,7 +185,13 @@ impl Pool {
                 None => Some(breaker.claim().await),
             },
         };
-        if self.http2.waiting.borrow().iter().all(oneshot::Sender::is_closed) {
+        if self
+            .http2
+            .waiting
+            .borrow()
+            .iter()
+            .all(oneshot::Sender::is_closed)
+        {
             return Ok(None);
         }
         let deadline = Instant::now() + self.settings.connect_timeout;

@@ -48,11 +48,15 @@ pub(crate) async fn grpc<S>(stream: S, asked: Asked<'_>, service: &str) -> Resul
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
+    let (mut sender, connection) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
     let _driver = Driver::spawn(connection);
     let request = Request::builder()
         .method(Method::POST)
-        .uri(format!("{}://{}/grpc.health.v1.Health/Check", asked.scheme, asked.host))
+        .uri(format!(
+            "{}://{}/grpc.health.v1.Health/Check",
+            asked.scheme, asked.host
+        ))
         .header(header::CONTENT_TYPE, "application/grpc")
         .header(header::TE, "trailers")
         .header(header::USER_AGENT, USER_AGENT)
@@ -62,7 +66,10 @@ where
 
 /// The one message of the call.
 fn question(service: &str) -> Bytes {
-    let message = HealthCheckRequest { service: service.to_owned() }.encode_to_vec();
+    let message = HealthCheckRequest {
+        service: service.to_owned(),
+    }
+    .encode_to_vec();
     let mut frame = BytesMut::with_capacity(5 + message.len());
     frame.put_u8(0); // not compressed
     frame.put_u32(message.len() as u32); // the name is a line of the configuration, far below 4 GiB
@@ -75,13 +82,17 @@ async fn judge(answer: Response<Incoming>) -> Result<(), Cause> {
         return Err(format!("the health service answered {}", answer.status().as_u16()).into());
     }
     let early = grpc_status(answer.headers());
-    let body = Limited::new(answer.into_body(), MOST_BYTES).collect().await?;
+    let body = Limited::new(answer.into_body(), MOST_BYTES)
+        .collect()
+        .await?;
     match early.or_else(|| body.trailers().and_then(grpc_status)) {
         Some(0) => {}
         Some(NOT_FOUND) => {
             return Err("the health service refused; is the service name known to it?".into());
         }
-        Some(other) => return Err(format!("the health service answered grpc-status {other}").into()),
+        Some(other) => {
+            return Err(format!("the health service answered grpc-status {other}").into());
+        }
         None => return Err("the health service answered no grpc-status".into()),
     }
     let says = HealthCheckResponse::decode(only_message(&body.to_bytes())?)
@@ -100,7 +111,11 @@ fn grpc_status(headers: &HeaderMap) -> Option<u32> {
 /// The message of an answer that has one and not more.
 fn only_message(body: &[u8]) -> Result<&[u8], Cause> {
     let Some((&[flag, length @ ..], message)) = body.split_first_chunk::<5>() else {
-        let problem = if body.is_empty() { "answered no message" } else { "answered a message that is cut" };
+        let problem = if body.is_empty() {
+            "answered no message"
+        } else {
+            "answered a message that is cut"
+        };
         return Err(format!("the health service {problem}").into());
     };
     if flag != 0 {

@@ -75,7 +75,8 @@ pub(crate) async fn http2<S>(stream: S, asked: Asked<'_>, path: &str) -> Result<
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
+    let (mut sender, connection) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
     let _driver = Driver::spawn(connection);
     let request = Request::builder()
         .uri(format!("{}://{}{path}", asked.scheme, asked.host))

@@ -10,7 +10,8 @@ use super::{
     *,
 };
 use crate::support::frames::{
-    CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, SETTINGS, WINDOW_UPDATE, block, frame,
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, SETTINGS, WINDOW_UPDATE, block,
+    frame,
 };
 
 /// A connection for floods: what comes back is thrown away, and a peer that reads nothing is no reason to wait.
@@ -19,7 +20,11 @@ struct Flood(TcpStream);
 impl Flood {
     fn connect(address: SocketAddr) -> Self {
         let mut stream = TcpStream::connect(address).unwrap();
-        let preface = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &frame(SETTINGS, 0, 0, &[])[..]].concat();
+        let preface = [
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            &frame(SETTINGS, 0, 0, &[])[..],
+        ]
+        .concat();
         stream.write_all(&preface).unwrap();
         stream.set_nonblocking(true).unwrap();
         Self(stream)
@@ -97,7 +102,11 @@ fn resets_that_we_are_made_to_send() {
 #[test]
 fn continuation_without_end() {
     let siege = Siege::new("");
-    for fragment in [vec![], block(&[(b"x", b"y")]), block(&[(b"x", &[b'y'; 16_000])])] {
+    for fragment in [
+        vec![],
+        block(&[(b"x", b"y")]),
+        block(&[(b"x", &[b'y'; 16_000])]),
+    ] {
         let begin = frame(HEADERS, END_STREAM, 1, &block(&GET));
         siege.withstands(|address| {
             flood(address, &begin, |_| frame(CONTINUATION, 0, 1, &fragment));
@@ -116,7 +125,10 @@ fn pings_without_end() {
         });
     }
     siege.wait_rejected_at_least("limit.http2_pings", 2 * SENT_AWAY);
-    assert!(siege.proxy.stderr().len() < 100_000, "an attacker fills the log");
+    assert!(
+        siege.proxy.stderr().len() < 100_000,
+        "an attacker fills the log"
+    );
 }
 
 /// `docs/security.md` 17 and 18 (CVE-2019-9515).
@@ -127,7 +139,12 @@ fn settings_without_end() {
         // The size of its table and the first window, each time another.
         flood(address, &[], |n| {
             let n = (n % 60_000).to_be_bytes();
-            frame(SETTINGS, 0, 0, &[0, 1, 0, 0, n[2], n[3], 0, 4, 0, 0, n[2], n[3]])
+            frame(
+                SETTINGS,
+                0,
+                0,
+                &[0, 1, 0, 0, n[2], n[3], 0, 4, 0, 0, n[2], n[3]],
+            )
         });
     });
     siege.wait_rejected_at_least("limit.http2_settings", SENT_AWAY);
@@ -174,10 +191,22 @@ fn fields_that_unfold() {
 fn answers_that_nobody_takes() {
     let siege = Siege::new(", timeouts: { bodyIdle: 1s }");
     let large = |stream: u32| {
-        let fields = [GET[0], GET[1], GET[2], (&b":path"[..], &b"/bytes/1000000"[..])];
+        let fields = [
+            GET[0],
+            GET[1],
+            GET[2],
+            (&b":path"[..], &b"/bytes/1000000"[..]),
+        ];
         frame(HEADERS, END_HEADERS | END_STREAM, stream, &block(&fields))
     };
-    let window = |bytes: u32| frame(SETTINGS, 0, 0, &[&[0, 4][..], &bytes.to_be_bytes()].concat());
+    let window = |bytes: u32| {
+        frame(
+            SETTINGS,
+            0,
+            0,
+            &[&[0, 4][..], &bytes.to_be_bytes()].concat(),
+        )
+    };
     let more = frame(WINDOW_UPDATE, 0, 0, &0x3fff_ffff_u32.to_be_bytes());
     let all: Vec<u8> = streams().take(60).flat_map(large).collect();
     // A window costs each stream by itself, a socket its connection.
@@ -186,8 +215,14 @@ fn answers_that_nobody_takes() {
             let before = siege.rejected("timeout.slow_read") as usize;
             let held = [(); 4].map(|()| {
                 let mut stream = narrow(address);
-                let preface = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &frame(SETTINGS, 0, 0, &[])[..]].concat();
-                stream.write_all(&[&preface[..], &begin, &all].concat()).unwrap();
+                let preface = [
+                    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+                    &frame(SETTINGS, 0, 0, &[])[..],
+                ]
+                .concat();
+                stream
+                    .write_all(&[&preface[..], &begin, &all].concat())
+                    .unwrap();
                 stream
             });
             thread::sleep(SIEGE);
@@ -195,5 +230,7 @@ fn answers_that_nobody_takes() {
             drop(held);
         });
     }
-    wait_for("the app to be let go", || (siege.origin.stats().open_connections <= 100).then_some(()));
+    wait_for("the app to be let go", || {
+        (siege.origin.stats().open_connections <= 100).then_some(())
+    });
 }

@@ -27,7 +27,10 @@ fn drip(address: SocketAddr, begin: &str, bytes: &[u8], pause: Duration) {
     let mut all: Vec<_> = (0..MANY).map(|_| connect()).collect();
     let (mut turns, mut closed, mut buffer) = (0, 0, [0; 4096]);
     while begun.elapsed() < SIEGE || closed < FEWER {
-        assert!(begun.elapsed() < ENDURANCE, "{closed} of {FEWER} were closed");
+        assert!(
+            begun.elapsed() < ENDURANCE,
+            "{closed} of {FEWER} were closed"
+        );
         for stream in &mut all {
             let gone = match stream.read(&mut buffer) {
                 Ok(0) => true,
@@ -64,7 +67,9 @@ fn bodies_that_stand_still() {
         drip(address, begin, b"x", Duration::from_millis(700));
     });
     siege.wait_rejected_at_least("timeout.body_idle", FEWER);
-    wait_for("the app to be let go", || (siege.origin.stats().open_connections <= 20).then_some(()));
+    wait_for("the app to be let go", || {
+        (siege.origin.stats().open_connections <= 20).then_some(())
+    });
 }
 
 /// `docs/security.md` 18.
@@ -84,7 +89,9 @@ fn answers_that_nobody_reads() {
         siege.wait_rejected_at_least("timeout.slow_read", FEWER);
         drop(held);
     });
-    wait_for("the app to be let go", || (siege.origin.stats().open_connections <= 20).then_some(()));
+    wait_for("the app to be let go", || {
+        (siege.origin.stats().open_connections <= 20).then_some(())
+    });
 }
 
 /// `docs/security.md` 18: heads just under the limit that never end, and others far over it.
@@ -95,14 +102,18 @@ fn heads_that_are_large() {
     let begin = "GET / HTTP/1.1\r\nhost: a\r\n";
     let under = format!("{begin}{}", field.repeat(60));
     siege.withstands(|address| {
-        let mut held: Vec<_> = (0..MANY).map(|_| TcpStream::connect(address).unwrap()).collect();
+        let mut held: Vec<_> = (0..MANY)
+            .map(|_| TcpStream::connect(address).unwrap())
+            .collect();
         for stream in &mut held {
             stream.write_all(under.as_bytes()).unwrap();
         }
         again_and_again(4, SENT_AWAY, |_| {
             let mut wire = Wire::connect(address);
             wire.send(begin);
-            (0..1000).take_while(|_| wire.try_send(&field)).for_each(drop);
+            (0..1000)
+                .take_while(|_| wire.try_send(&field))
+                .for_each(drop);
             wire.rest(); // to the end, though the head has none
             true
         });

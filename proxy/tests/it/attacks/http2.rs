@@ -2,14 +2,23 @@
 
 use super::*;
 use crate::support::frames::{
-    CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR, Field, Frames,
-    HEADERS, Outcome, PING, REFUSED_STREAM, RST_STREAM, SETTINGS, WINDOW_UPDATE, block, frame,
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR, Field,
+    Frames, HEADERS, Outcome, PING, REFUSED_STREAM, RST_STREAM, SETTINGS, WINDOW_UPDATE, block,
+    frame,
 };
 
-pub(super) const GET: [Field<'static>; 4] =
-    [(b":method", b"GET"), (b":scheme", b"http"), (b":authority", b"a"), (b":path", b"/delay/500")];
-pub(super) const POST: [Field<'static>; 4] =
-    [(b":method", b"POST"), (b":scheme", b"http"), (b":authority", b"a"), (b":path", b"/sink")];
+pub(super) const GET: [Field<'static>; 4] = [
+    (b":method", b"GET"),
+    (b":scheme", b"http"),
+    (b":authority", b"a"),
+    (b":path", b"/delay/500"),
+];
+pub(super) const POST: [Field<'static>; 4] = [
+    (b":method", b"POST"),
+    (b":scheme", b"http"),
+    (b":authority", b"a"),
+    (b":path", b"/sink"),
+];
 
 /// Odd numbers, as a client has them.
 pub(super) fn streams() -> impl Iterator<Item = u32> {
@@ -27,7 +36,11 @@ pub(super) fn rapid_reset(stream: u32) -> Vec<u8> {
 
 /// HEADERS and a window that overflows, which resets the stream.
 pub(super) fn made_to_reset(stream: u32) -> Vec<u8> {
-    [get(stream), frame(WINDOW_UPDATE, 0, stream, &[0x7f, 0xff, 0xff, 0xff])].concat()
+    [
+        get(stream),
+        frame(WINDOW_UPDATE, 0, stream, &[0x7f, 0xff, 0xff, 0xff]),
+    ]
+    .concat()
 }
 
 /// A request, and how that ends.
@@ -53,7 +66,11 @@ fn pings_and_settings_that_are_just_allowed_are_served_and_one_more_ends_the_con
         }
         siege.wait_rejected(reason, 1.0);
         let line = siege.proxy.logged(|line| line["reason"] == reason);
-        assert_eq!((&line["flag"], &line["protocol"]), (&"LIM".into(), &"HTTP/2".into()), "{line}");
+        assert_eq!(
+            (&line["flag"], &line["protocol"]),
+            (&"LIM".into(), &"HTTP/2".into()),
+            "{line}"
+        );
     }
 }
 
@@ -65,7 +82,11 @@ fn resets_that_are_just_allowed_are_served_and_one_more_ends_the_connection() {
         let mut client = Frames::connect(siege.proxy.inbound());
         for stream in streams().take(count) {
             client.send(&made_to_reset(stream));
-            assert_eq!(client.outcome(stream), Outcome::Reset(FLOW_CONTROL_ERROR), "{stream}");
+            assert_eq!(
+                client.outcome(stream),
+                Outcome::Reset(FLOW_CONTROL_ERROR),
+                "{stream}"
+            );
         }
         assert_eq!(ask(&mut client, 1001), outcome, "{count}");
     }
@@ -76,20 +97,45 @@ fn resets_that_are_just_allowed_are_served_and_one_more_ends_the_connection() {
 #[test]
 fn what_is_too_much_is_logged_by_its_reason() {
     let siege = Siege::new("");
-    let begin = [frame(HEADERS, END_HEADERS, 1, &block(&POST)), frame(HEADERS, END_STREAM, 1, &block(&GET))];
+    let begin = [
+        frame(HEADERS, END_HEADERS, 1, &block(&POST)),
+        frame(HEADERS, END_STREAM, 1, &block(&GET)),
+    ];
     let [post, get] = &begin;
-    let unfolding = [&block(&GET)[..], &[0x40], &block(&[(b"x", &[b'y'; 3900])])[1..], &[0xbe; 200]].concat();
+    let unfolding = [
+        &block(&GET)[..],
+        &[0x40],
+        &block(&[(b"x", &[b'y'; 3900])])[1..],
+        &[0xbe; 200],
+    ]
+    .concat();
     for (reason, begin, next) in [
         ("limit.http2_data", &post[..], frame(DATA, 0, 1, &[])),
-        ("limit.http2_continuation", &get[..], frame(CONTINUATION, 0, 1, &[])),
-        ("limit.headers", &[], frame(HEADERS, END_HEADERS | END_STREAM, 1, &unfolding)),
-        ("limit.http2_resets", &[], streams().take(21).flat_map(rapid_reset).collect()),
+        (
+            "limit.http2_continuation",
+            &get[..],
+            frame(CONTINUATION, 0, 1, &[]),
+        ),
+        (
+            "limit.headers",
+            &[],
+            frame(HEADERS, END_HEADERS | END_STREAM, 1, &unfolding),
+        ),
+        (
+            "limit.http2_resets",
+            &[],
+            streams().take(21).flat_map(rapid_reset).collect(),
+        ),
     ] {
         let count = siege.rejected(reason);
         let mut client = Frames::connect(siege.proxy.inbound());
         client.send(begin);
         client.send(&next.repeat(if next.len() < 100 { 300 } else { 1 }));
-        assert_eq!(client.outcome(1), Outcome::GoAway(ENHANCE_YOUR_CALM), "{reason}");
+        assert_eq!(
+            client.outcome(1),
+            Outcome::GoAway(ENHANCE_YOUR_CALM),
+            "{reason}"
+        );
         siege.wait_rejected(reason, count + 1.0);
     }
 }
@@ -106,12 +152,17 @@ pub(super) fn streams_that_are_reset_slowly_are_too_many_as_well() {
             break;
         }
         sent = n + 1;
-        let arrived =
-            || (siege.origin.hits() > before || siege.rejected("limit.http2_resets") > 0.5).then_some(());
+        let arrived = || {
+            (siege.origin.hits() > before || siege.rejected("limit.http2_resets") > 0.5)
+                .then_some(())
+        };
         wait_for("the request to arrive", arrived);
         client.frame(RST_STREAM, 0, stream, &[0, 0, 0, 8]);
     }
-    assert_eq!(client.outcome(sent as u32 * 2 + 1), Outcome::GoAway(ENHANCE_YOUR_CALM));
+    assert_eq!(
+        client.outcome(sent as u32 * 2 + 1),
+        Outcome::GoAway(ENHANCE_YOUR_CALM)
+    );
     assert!((201..210).contains(&sent), "{sent}");
     siege.wait_rejected("limit.http2_resets", 1.0);
 }
@@ -172,5 +223,9 @@ fn heads_that_stop_midway() {
     let reason = "timeout.request_headers";
     siege.wait_rejected(reason, 3.0);
     let line = siege.proxy.logged(|line| line["reason"] == reason);
-    assert_eq!((&line["status"], &line["flag"]), (&0.into(), &"SLOW".into()), "{line}");
+    assert_eq!(
+        (&line["status"], &line["flag"]),
+        (&0.into(), &"SLOW".into()),
+        "{line}"
+    );
 }

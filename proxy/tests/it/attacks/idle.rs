@@ -15,7 +15,13 @@ const CONNECTIONS: usize = 10_000;
 /// Descriptors that this process may have, made as many as possible.
 fn descriptors() -> u64 {
     let limit = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            ..limit
+        },
+    );
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
@@ -31,8 +37,9 @@ fn ten_thousand_idle_connections() {
         eprintln!("SKIPPED: {CONNECTIONS} connections need as many descriptors, see `ulimit -Hn`");
         return;
     }
-    let siege =
-        Siege::new(", limits: { connections: 11000, connectionsPerAddress: 11000 }, timeouts: { idle: 60s }");
+    let siege = Siege::new(
+        ", limits: { connections: 11000, connectionsPerAddress: 11000 }, timeouts: { idle: 60s }",
+    );
     siege.withstands_leaving(LEFT, |address| {
         let first = hold_and_let_go(&siege, address, u64::MAX);
         let second = hold_and_let_go(&siege, address, first + MORE);
@@ -43,7 +50,9 @@ fn ten_thousand_idle_connections() {
 /// Opens all, asks on some, waits until no more than `most` KiB are resident, and closes all; how much that was.
 fn hold_and_let_go(siege: &Siege, address: SocketAddr, most: u64) -> u64 {
     let ask = |stream: &mut TcpStream| {
-        stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+            .unwrap();
         assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
     };
     let mut held = Vec::with_capacity(CONNECTIONS);
@@ -60,10 +69,13 @@ fn hold_and_let_go(siege: &Siege, address: SocketAddr, most: u64) -> u64 {
         held.push(stream);
     }
     let open = r#"outrigger_downstream_connections{listener="in-0"}"#;
-    wait_for("all to be open", || (siege.proxy.metric(open) >= CONNECTIONS as f64).then_some(()));
+    wait_for("all to be open", || {
+        (siege.proxy.metric(open) >= CONNECTIONS as f64).then_some(())
+    });
     thread::sleep(Duration::from_secs(1)); // until the buffers are given back
-    let memory =
-        wait_for("little memory", || Some(siege.proxy.rss_kib()).filter(|resident| *resident <= most));
+    let memory = wait_for("little memory", || {
+        Some(siege.proxy.rss_kib()).filter(|resident| *resident <= most)
+    });
     held.iter_mut().step_by(100).for_each(ask);
     while !held.is_empty() {
         held.truncate(held.len() - 100);
@@ -92,11 +104,20 @@ fn ten_thousand_idle_connections_keep_no_client_of_the_same_address_out() {
     }
     for turn in 0..20 {
         let mut wire = Wire::connect(address);
-        assert_eq!(status(&wire.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").0), 200, "client {turn}");
+        assert_eq!(
+            status(&wire.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").0),
+            200,
+            "client {turn}"
+        );
     }
     assert_eq!(siege.rejected("limit.connections_per_address"), 0.0);
     let evictions =
         r#"outrigger_downstream_evictions_total{listener="in-0",limit="connections_per_address"}"#;
     assert!(siege.proxy.metric(evictions) >= CONNECTIONS as f64 - 1000.0);
-    assert!(siege.proxy.metric(r#"outrigger_downstream_connections{listener="in-0"}"#) < 1001.5);
+    assert!(
+        siege
+            .proxy
+            .metric(r#"outrigger_downstream_connections{listener="in-0"}"#)
+            < 1001.5
+    );
 }

@@ -61,11 +61,16 @@ impl Siege {
             "workers: 1\napp: {{ port: {} }}\nlisteners: [{{ port: 0{keys} }}]\n",
             origin.address().port()
         );
-        Self { proxy: Proxy::start(&yaml), origin }
+        Self {
+            proxy: Proxy::start(&yaml),
+            origin,
+        }
     }
 
     fn rejected(&self, reason: &str) -> f64 {
-        self.proxy.metric(&format!("outrigger_downstream_rejected_total{{reason=\"{reason}\"}}"))
+        self.proxy.metric(&format!(
+            "outrigger_downstream_rejected_total{{reason=\"{reason}\"}}"
+        ))
     }
 
     /// Waits until that many were refused for this reason, and no more.
@@ -83,7 +88,11 @@ impl Siege {
         let _alone = FIELD.lock().unwrap_or_else(PoisonError::into_inner);
         self.one_siege(most_left, attack);
         wait_for("connections to end", || {
-            (self.proxy.metric(r#"outrigger_downstream_connections{listener="in-0"}"#) < 0.5).then_some(())
+            (self
+                .proxy
+                .metric(r#"outrigger_downstream_connections{listener="in-0"}"#)
+                < 0.5)
+                .then_some(())
         });
         assert_eq!(self.proxy.metric("outrigger_panics_total"), 0.0);
     }
@@ -95,14 +104,20 @@ impl Siege {
             self.bystander(Protocol::Http1, true),
         ];
         let begun = self.origin.hits();
-        wait_for("the others to begin", || (self.origin.hits() > begun + 20).then_some(()));
+        wait_for("the others to begin", || {
+            (self.origin.hits() > begun + 20).then_some(())
+        });
         let before = self.proxy.rss_kib();
         self.proxy.forget_peak();
         self.attack_while_answering(&others, attack);
         let grown = self.proxy.peak_kib().saturating_sub(before);
         println!("memory +{grown} KiB");
         for report in others.map(stop) {
-            assert!(report.passed * 100 >= report.requests * 99, "{:#}", report.to_json());
+            assert!(
+                report.passed * 100 >= report.requests * 99,
+                "{:#}",
+                report.to_json()
+            );
         }
         assert!(grown <= GROWTH, "memory grew by {grown} KiB");
         wait_for("memory to come back", || {
@@ -122,10 +137,17 @@ impl Siege {
         loop {
             attack(self.proxy.inbound());
             let now = answered();
-            if now.iter().zip(&before).all(|(now, before)| now - before >= ANSWERS) {
+            if now
+                .iter()
+                .zip(&before)
+                .all(|(now, before)| now - before >= ANSWERS)
+            {
                 return;
             }
-            assert!(Instant::now() < deadline, "under attack {before:?} answers became {now:?} only");
+            assert!(
+                Instant::now() < deadline,
+                "under attack {before:?} answers became {now:?} only"
+            );
         }
     }
 
@@ -139,7 +161,9 @@ impl Siege {
 
     /// Waits until so many were refused for this reason.
     fn wait_rejected_at_least(&self, reason: &str, count: usize) {
-        wait_for(reason, || (self.rejected(reason) >= count as f64).then_some(()));
+        wait_for(reason, || {
+            (self.rejected(reason) >= count as f64).then_some(())
+        });
     }
 }
 
@@ -152,7 +176,11 @@ fn again_and_again(count: usize, least: usize, attack: impl Fn(GoesOn<'_>) -> bo
     let begun = Instant::now();
     let sent_away = AtomicUsize::new(0);
     let goes_on = || {
-        let limit = if sent_away.load(Relaxed) < least { ENDURANCE } else { SIEGE };
+        let limit = if sent_away.load(Relaxed) < least {
+            ENDURANCE
+        } else {
+            SIEGE
+        };
         begun.elapsed() < limit
     };
     thread::scope(|scope| {
@@ -166,13 +194,20 @@ fn again_and_again(count: usize, least: usize, attack: impl Fn(GoesOn<'_>) -> bo
         }
     });
     let sent_away = sent_away.into_inner();
-    assert!(sent_away >= least, "{sent_away} attackers of {least} were sent away");
+    assert!(
+        sent_away >= least,
+        "{sent_away} attackers of {least} were sent away"
+    );
 }
 
 /// A connection that has room for little of what it is sent.
 fn narrow(address: SocketAddr) -> TcpStream {
-    let socket =
-        socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None).unwrap();
+    let socket = socket2::Socket::new(
+        socket2::Domain::for_address(address),
+        socket2::Type::STREAM,
+        None,
+    )
+    .unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     socket.connect(&address.into()).unwrap();
     socket.into()

@@ -32,7 +32,10 @@ struct Checked {
 
 impl Checked {
     fn start(health: u16) -> Self {
-        let (health, hits) = (Arc::new(AtomicU16::new(health)), Arc::<AtomicUsize>::default());
+        let (health, hits) = (
+            Arc::new(AtomicU16::new(health)),
+            Arc::<AtomicUsize>::default(),
+        );
         let (now, count) = (Arc::clone(&health), Arc::clone(&hits));
         let app = App::start(move |mut wire, _| {
             loop {
@@ -65,48 +68,73 @@ impl Checked {
 
 fn healthy(proxy: &Proxy, url: &str) -> bool {
     let endpoint = url.trim_start_matches("http://");
-    proxy.metric(&format!("outrigger_endpoint_healthy{{upstream=\"u\",endpoint=\"{endpoint}\"}}")) > 0.5
+    proxy.metric(&format!(
+        "outrigger_endpoint_healthy{{upstream=\"u\",endpoint=\"{endpoint}\"}}"
+    )) > 0.5
 }
 
 fn with_check(urls: &[String], probe: &str, more: &str) -> Proxy {
-    Proxy::start(&yaml(urls, &format!(", healthCheck: {{ {probe}, {EVERY} }}{more}")))
+    Proxy::start(&yaml(
+        urls,
+        &format!(", healthCheck: {{ {probe}, {EVERY} }}{more}"),
+    ))
 }
 
 #[test]
 fn an_unhealthy_endpoint_gets_nothing_until_it_is_well_again() {
     let backends = [Checked::start(200), Checked::start(200)];
     let urls = backends.each_ref().map(Checked::url);
-    let proxy = with_check(&urls, "path: \"/healthz?deep=1\"", ", loadBalancer: { policy: roundRobin }");
+    let proxy = with_check(
+        &urls,
+        "path: \"/healthz?deep=1\"",
+        ", loadBalancer: { policy: roundRobin }",
+    );
     assert!(healthy(&proxy, &urls[0]) && healthy(&proxy, &urls[1]));
     wait_for("a few checks", || {
-        (proxy.metric("outrigger_health_checks_total{upstream=\"u\",result=\"ok\"}") > 3.0).then_some(())
+        (proxy.metric("outrigger_health_checks_total{upstream=\"u\",result=\"ok\"}") > 3.0)
+            .then_some(())
     });
     backends[0].health.store(503, Ordering::SeqCst);
-    wait_for("the bad news", || (!healthy(&proxy, &urls[0])).then_some(()));
+    wait_for("the bad news", || {
+        (!healthy(&proxy, &urls[0])).then_some(())
+    });
     let before = backends[0].hits();
     assert_eq!(failures(&statuses(&proxy, 20)), 0);
     assert_eq!(backends[0].hits(), before);
     assert!(healthy(&proxy, &urls[1]));
     wait_for("the line about it", || {
-        proxy.stderr().contains("unhealthy: /healthz?deep=1 answered 503").then_some(())
+        proxy
+            .stderr()
+            .contains("unhealthy: /healthz?deep=1 answered 503")
+            .then_some(())
     });
     backends[0].health.store(204, Ordering::SeqCst);
     wait_for("the good news", || healthy(&proxy, &urls[0]).then_some(()));
     statuses(&proxy, 20);
     assert_eq!(backends[0].hits() - before, 10);
-    wait_for("the other line", || proxy.stderr().contains("healthy again").then_some(()));
+    wait_for("the other line", || {
+        proxy.stderr().contains("healthy again").then_some(())
+    });
 }
 
 #[test]
 fn a_connect_is_enough_where_nothing_else_is_asked() {
     let good = Backend::start(200);
-    let urls = [format!("http://127.0.0.1:{}", live::free_port()), good.url()];
+    let urls = [
+        format!("http://127.0.0.1:{}", live::free_port()),
+        good.url(),
+    ];
     let proxy = with_check(&urls, "tcp: true", ", loadBalancer: { policy: roundRobin }");
-    wait_for("the bad news", || (!healthy(&proxy, &urls[0])).then_some(()));
+    wait_for("the bad news", || {
+        (!healthy(&proxy, &urls[0])).then_some(())
+    });
     assert!(healthy(&proxy, &urls[1]));
     assert_eq!(failures(&statuses(&proxy, 20)), 0);
     let line = proxy.logged(|_| true);
-    assert_eq!(line["attempts"], 1, "nobody has to find out by trying: {line}");
+    assert_eq!(
+        line["attempts"], 1,
+        "nobody has to find out by trying: {line}"
+    );
 }
 
 #[test]
@@ -118,8 +146,15 @@ fn an_endpoint_that_hangs_is_unhealthy_after_the_timeout() {
         &urls,
         ", healthCheck: { path: /, interval: 100ms, timeout: 100ms, unhealthyThreshold: 1 }",
     ));
-    wait_for("the bad news", || (!healthy(&proxy, &urls[0])).then_some(()));
-    wait_for("the line about it", || proxy.stderr().contains("no answer within 100ms").then_some(()));
+    wait_for("the bad news", || {
+        (!healthy(&proxy, &urls[0])).then_some(())
+    });
+    wait_for("the line about it", || {
+        proxy
+            .stderr()
+            .contains("no answer within 100ms")
+            .then_some(())
+    });
 }
 
 #[test]
@@ -128,24 +163,35 @@ fn a_grpc_health_service_says_whether_it_serves() {
     let urls = states.each_ref().map(HealthService::url);
     let proxy = with_check(&urls, "grpc: orders.v1", "");
     wait_for("a few checks", || {
-        (proxy.metric("outrigger_health_checks_total{upstream=\"u\",result=\"ok\"}") > 3.0).then_some(())
+        (proxy.metric("outrigger_health_checks_total{upstream=\"u\",result=\"ok\"}") > 3.0)
+            .then_some(())
     });
     assert!(healthy(&proxy, &urls[0]) && healthy(&proxy, &urls[1]));
     for bad in [NOT_SERVING, SERVICE_UNKNOWN, UNKNOWN] {
         states[0].say(bad);
-        wait_for("the bad news", || (!healthy(&proxy, &urls[0])).then_some(()));
+        wait_for("the bad news", || {
+            (!healthy(&proxy, &urls[0])).then_some(())
+        });
         assert!(healthy(&proxy, &urls[1]));
         states[0].say(SERVING);
         wait_for("the good news", || healthy(&proxy, &urls[0]).then_some(()));
     }
     wait_for("the line about it", || {
-        proxy.stderr().contains("unhealthy: the health service says NOT_SERVING").then_some(())
+        proxy
+            .stderr()
+            .contains("unhealthy: the health service says NOT_SERVING")
+            .then_some(())
     });
     // Who knows nothing of the service says so by a status.
     states[1].say(NOT_FOUND);
-    wait_for("the bad news", || (!healthy(&proxy, &urls[1])).then_some(()));
+    wait_for("the bad news", || {
+        (!healthy(&proxy, &urls[1])).then_some(())
+    });
     wait_for("the line about it", || {
-        proxy.stderr().contains("refused; is the service name known to it?").then_some(())
+        proxy
+            .stderr()
+            .contains("refused; is the service name known to it?")
+            .then_some(())
     });
 }
 
@@ -197,8 +243,12 @@ fn answer(state: u16) -> Response<BoxBody<Bytes, Infallible>> {
     };
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", status.into());
-    let body = Full::new(Bytes::copy_from_slice(message)).with_trailers(async move { Some(Ok(trailers)) });
-    Response::builder().header("content-type", "application/grpc").body(body.boxed()).unwrap()
+    let body =
+        Full::new(Bytes::copy_from_slice(message)).with_trailers(async move { Some(Ok(trailers)) });
+    Response::builder()
+        .header("content-type", "application/grpc")
+        .body(body.boxed())
+        .unwrap()
 }
 
 #[test]
@@ -207,8 +257,12 @@ fn an_endpoint_without_a_grpc_health_service_is_unhealthy() {
     let origin = crate::support::origin();
     let urls = [origin.url("")];
     let proxy = with_check(&urls, "grpc: orders.v1", "");
-    wait_for("the bad news", || (!healthy(&proxy, &urls[0])).then_some(()));
-    wait_for("the line about it", || proxy.stderr().contains("the health service").then_some(()));
+    wait_for("the bad news", || {
+        (!healthy(&proxy, &urls[0])).then_some(())
+    });
+    wait_for("the line about it", || {
+        proxy.stderr().contains("the health service").then_some(())
+    });
 }
 
 #[test]
@@ -217,16 +271,24 @@ fn with_none_that_is_well_all_are_used_or_with_panic_percent_0_the_answer_is_503
     let urls = backends.each_ref().map(Checked::url);
     for (settings, expected) in [("", 200), (", loadBalancer: { panicPercent: 0 }", 503)] {
         let proxy = with_check(&urls, "path: \"/healthz?deep=1\"", settings);
-        wait_for("the bad news", || (!urls.iter().any(|url| healthy(&proxy, url))).then_some(()));
+        wait_for("the bad news", || {
+            (!urls.iter().any(|url| healthy(&proxy, url))).then_some(())
+        });
         let (head, _) = Wire::connect(proxy.inbound()).ask(super::GET);
         assert_eq!(status(&head), expected, "{head}");
         if expected == 503 {
             assert_eq!(
-                (header(&head, "retry-after"), header(&head, "x-outrigger-overloaded")),
+                (
+                    header(&head, "retry-after"),
+                    header(&head, "x-outrigger-overloaded")
+                ),
                 (Some("1"), Some("true"))
             );
             let line = proxy.logged(|line| line["status"] == 503);
-            assert_eq!((&line["flag"], &line["reason"]), (&"UH".into(), &"upstream.none_healthy".into()));
+            assert_eq!(
+                (&line["flag"], &line["reason"]),
+                (&"UH".into(), &"upstream.none_healthy".into())
+            );
             assert_eq!(line["detail"], "2 endpoints: 2 unhealthy");
         }
     }
@@ -236,9 +298,14 @@ fn with_none_that_is_well_all_are_used_or_with_panic_percent_0_the_answer_is_503
 fn health_outlives_a_reload_that_does_not_touch_the_upstream() {
     let backends = [Checked::start(503), Checked::start(200)];
     let urls = backends.each_ref().map(Checked::url);
-    let text = yaml(&urls, &format!(", healthCheck: {{ path: \"/healthz?deep=1\", {EVERY} }}"));
+    let text = yaml(
+        &urls,
+        &format!(", healthCheck: {{ path: \"/healthz?deep=1\", {EVERY} }}"),
+    );
     let proxy = Proxy::start(&text);
-    wait_for("the bad news", || (!healthy(&proxy, &urls[0])).then_some(()));
+    wait_for("the bad news", || {
+        (!healthy(&proxy, &urls[0])).then_some(())
+    });
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -253,7 +320,12 @@ fn health_outlives_a_reload_that_does_not_touch_the_upstream() {
     });
     assert_eq!(backends[0].hits(), 0);
     backends[0].health.store(200, Ordering::SeqCst);
-    wait_for("checks that go on", || healthy(&proxy, &urls[0]).then_some(()));
+    wait_for("checks that go on", || {
+        healthy(&proxy, &urls[0]).then_some(())
+    });
     proxy.reload_with(&yaml(&urls, ""));
-    assert!(!proxy.metrics().contains("outrigger_endpoint_healthy{"), "nobody asks any more");
+    assert!(
+        !proxy.metrics().contains("outrigger_endpoint_healthy{"),
+        "nobody asks any more"
+    );
 }

@@ -28,13 +28,18 @@ struct Backend {
 
 impl Backend {
     fn start(status: u16) -> Self {
-        let (status, hits) = (Arc::new(AtomicU16::new(status)), Arc::<AtomicUsize>::default());
+        let (status, hits) = (
+            Arc::new(AtomicU16::new(status)),
+            Arc::<AtomicUsize>::default(),
+        );
         let (now, count) = (Arc::clone(&status), Arc::clone(&hits));
         let app = App::start(move |mut wire, _| {
             while !wire.head().is_empty() {
                 count.fetch_add(1, Ordering::SeqCst);
                 let status = now.load(Ordering::SeqCst);
-                if !wire.try_send(format!("HTTP/1.1 {status} Told\r\ncontent-length: 2\r\n\r\nok")) {
+                if !wire.try_send(format!(
+                    "HTTP/1.1 {status} Told\r\ncontent-length: 2\r\n\r\nok"
+                )) {
                     return;
                 }
             }
@@ -57,7 +62,10 @@ impl Backend {
 
 /// A file with one upstream `u`.
 fn yaml(urls: &[String], settings: &str) -> String {
-    let urls: Vec<_> = urls.iter().map(|url| format!("{{ url: \"{url}\" }}")).collect();
+    let urls: Vec<_> = urls
+        .iter()
+        .map(|url| format!("{{ url: \"{url}\" }}"))
+        .collect();
     format!(
         "workers: 1\nlisteners: [{{ port: 0 }}]\nupstreams:\n  u: {{ endpoints: [{}]{settings} }}\n\
          routes: [{{ name: u, backendRefs: [u] }}]\n",

@@ -8,7 +8,8 @@ use crate::support::{
     wire::{App, Wire},
 };
 
-const RULES: &str = "loadBalancer: { policy: roundRobin }, outlierDetection: { consecutiveErrors: 3, ";
+const RULES: &str =
+    "loadBalancer: { policy: roundRobin }, outlierDetection: { consecutiveErrors: 3, ";
 
 fn ejected(proxy: &Proxy, url: &str) -> bool {
     let endpoint = url.trim_start_matches("http://");
@@ -22,7 +23,11 @@ fn ejections(proxy: &Proxy) -> f64 {
 
 #[test]
 fn an_endpoint_that_answers_500_is_left_out_after_so_many_and_the_log_says_why() {
-    let backends = [Backend::start(500), Backend::start(200), Backend::start(200)];
+    let backends = [
+        Backend::start(500),
+        Backend::start(200),
+        Backend::start(200),
+    ];
     let urls = backends.each_ref().map(Backend::url);
     let proxy = Proxy::start(&yaml(&urls, &format!(", {RULES} baseEjectionTime: 60s }}")));
     assert!(!ejected(&proxy, &urls[0]));
@@ -32,10 +37,17 @@ fn an_endpoint_that_answers_500_is_left_out_after_so_many_and_the_log_says_why()
     assert!((ejections(&proxy) - 1.0).abs() < 0.5);
     let told = wait_for("the line about it", || {
         let text = proxy.stderr();
-        text.lines().find(|line| line.contains("ejected for 60 s")).map(str::to_owned)
+        text.lines()
+            .find(|line| line.contains("ejected for 60 s"))
+            .map(str::to_owned)
     });
     let endpoint = urls[0].trim_start_matches("http://");
-    for part in ["upstream=u", endpoint, "3 failures in a row", "the last answered 500"] {
+    for part in [
+        "upstream=u",
+        endpoint,
+        "3 failures in a row",
+        "the last answered 500",
+    ] {
         assert!(told.contains(part), "{part}: {told}");
     }
 }
@@ -59,9 +71,15 @@ fn no_connection_and_no_answer_are_failures_too() {
     let closing = App::start(|mut wire, _| drop(wire.head()));
     let silent = App::start(|mut wire, _| while !wire.head().is_empty() {});
     for (bad, flag) in [
-        (format!("http://127.0.0.1:{}", live::free_port()), "upstream.connect_failed"),
+        (
+            format!("http://127.0.0.1:{}", live::free_port()),
+            "upstream.connect_failed",
+        ),
         (format!("http://{}", closing.address), "upstream.closed"),
-        (format!("http://{}", silent.address), "timeout.backend_request"),
+        (
+            format!("http://{}", silent.address),
+            "timeout.backend_request",
+        ),
     ] {
         let good = Backend::start(200);
         let urls = [bad, good.url()];
@@ -78,7 +96,10 @@ fn no_connection_and_no_answer_are_failures_too() {
 fn one_request_tries_an_ejected_endpoint_again_before_the_others() {
     let backends = [Backend::start(503), Backend::start(200)];
     let urls = backends.each_ref().map(Backend::url);
-    let proxy = Proxy::start(&yaml(&urls, &format!(", {RULES} baseEjectionTime: 300ms }}")));
+    let proxy = Proxy::start(&yaml(
+        &urls,
+        &format!(", {RULES} baseEjectionTime: 300ms }}"),
+    ));
     assert_eq!(failures(&statuses(&proxy, 20)), 3);
     let mut before = backends[0].hits();
     assert_eq!(before, 3);
@@ -86,7 +107,10 @@ fn one_request_tries_an_ejected_endpoint_again_before_the_others() {
     wait_for("two failed tries", || {
         let failed = failures(&statuses(&proxy, 4));
         let hits = backends[0].hits();
-        assert!(failed <= 1 && hits - before == failed, "{failed} failed, {hits} hits");
+        assert!(
+            failed <= 1 && hits - before == failed,
+            "{failed} failed, {hits} hits"
+        );
         before = hits;
         (hits == 5).then_some(())
     });
@@ -98,29 +122,47 @@ fn one_request_tries_an_ejected_endpoint_again_before_the_others() {
     let hits = backends[0].hits();
     statuses(&proxy, 20);
     assert_eq!(backends[0].hits() - hits, 10, "as one of two again");
-    wait_for("the line about it", || proxy.stderr().contains("is back in use").then_some(()));
+    wait_for("the line about it", || {
+        proxy.stderr().contains("is back in use").then_some(())
+    });
 }
 
 #[test]
 fn the_last_one_stays_and_so_does_more_than_the_share() {
     let single = Backend::start(500);
-    let proxy = Proxy::start(&yaml(&[single.url()], ", outlierDetection: { maxEjectionPercent: 100 }"));
+    let proxy = Proxy::start(&yaml(
+        &[single.url()],
+        ", outlierDetection: { maxEjectionPercent: 100 }",
+    ));
     assert_eq!(statuses(&proxy, 20), [500; 20]);
     assert_eq!(single.hits(), 20);
 
-    let backends = [Backend::start(500), Backend::start(500), Backend::start(500), Backend::start(200)];
+    let backends = [
+        Backend::start(500),
+        Backend::start(500),
+        Backend::start(500),
+        Backend::start(200),
+    ];
     let urls = backends.each_ref().map(Backend::url);
     let proxy = Proxy::start(&yaml(&urls, &format!(", {RULES} baseEjectionTime: 60s }}")));
     statuses(&proxy, 100);
     let out: Vec<bool> = urls.iter().map(|url| ejected(&proxy, url)).collect();
-    assert_eq!(out.iter().filter(|out| **out).count(), 2, "50 % of four: {out:?}");
+    assert_eq!(
+        out.iter().filter(|out| **out).count(),
+        2,
+        "50 % of four: {out:?}"
+    );
     assert!(!out[3]);
 }
 
 #[test]
 fn when_too_few_are_well_all_are_used_unless_that_is_switched_off() {
     for (panic, hits) in [("", true), (", panicPercent: 0", false)] {
-        let backends = [Backend::start(500), Backend::start(500), Backend::start(200)];
+        let backends = [
+            Backend::start(500),
+            Backend::start(500),
+            Backend::start(200),
+        ];
         let urls = backends.each_ref().map(Backend::url);
         let proxy = Proxy::start(&yaml(
             &urls,
@@ -134,7 +176,11 @@ fn when_too_few_are_well_all_are_used_unless_that_is_switched_off() {
         let before = backends[0].hits() + backends[1].hits();
         statuses(&proxy, 30);
         let more = backends[0].hits() + backends[1].hits() - before;
-        assert_eq!(more, if hits { 20 } else { 0 }, "one of three is a third, {panic:?}");
+        assert_eq!(
+            more,
+            if hits { 20 } else { 0 },
+            "one of three is a third, {panic:?}"
+        );
     }
 }
 
@@ -150,7 +196,9 @@ fn a_client_that_goes_away_says_nothing_about_the_endpoint() {
         if wire.is_silent_for(Duration::from_millis(100)) {
             drop(wire);
         }
-        wait_for("the end of it", || (proxy.stdout().lines().count() >= number).then_some(()));
+        wait_for("the end of it", || {
+            (proxy.stdout().lines().count() >= number).then_some(())
+        });
     }
     assert!(silent.connections() >= 3);
     assert!(!ejected(&proxy, &urls[0]));
@@ -158,7 +206,8 @@ fn a_client_that_goes_away_says_nothing_about_the_endpoint() {
 
 #[test]
 fn a_body_that_breaks_is_a_failure() {
-    let broken = App::answering("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n");
+    let broken =
+        App::answering("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n");
     let good = Backend::start(200);
     let urls = [format!("http://{}", broken.address), good.url()];
     let proxy = Proxy::start(&yaml(&urls, &format!(", {RULES} baseEjectionTime: 60s }}")));
@@ -180,11 +229,16 @@ fn a_reload_keeps_what_is_known_unless_the_upstream_changed() {
     assert!(ejected(&proxy, &urls[0]));
     proxy.reload_with(&format!(
         "{}- {{ name: more, matches: [{{ path: /more }}], backendRefs: [u] }}\n",
-        yaml(&urls, &rules)
-            .replace("routes: [{ name: u, backendRefs: [u] }]", "routes:\n- { name: u, backendRefs: [u] }")
+        yaml(&urls, &rules).replace(
+            "routes: [{ name: u, backendRefs: [u] }]",
+            "routes:\n- { name: u, backendRefs: [u] }"
+        )
     ));
     assert_eq!(proxy.generation(), 2);
-    assert!(ejected(&proxy, &urls[0]), "another route is no reason to forget");
+    assert!(
+        ejected(&proxy, &urls[0]),
+        "another route is no reason to forget"
+    );
     assert_eq!(failures(&statuses(&proxy, 20)), 0);
     proxy.reload_with(&yaml(&urls, &rules.replace("60s", "61s")));
     assert!(!ejected(&proxy, &urls[0]), "other rules begin anew");

@@ -12,8 +12,8 @@ use crate::support::{
 
 /// Which of the backends answered, by the port that it was reached on.
 fn served_by(proxy: &Proxy, fields: &str) -> u16 {
-    let (head, body) =
-        Wire::connect(proxy.inbound()).ask(&format!("GET /headers HTTP/1.1\r\nhost: a\r\n{fields}\r\n"));
+    let (head, body) = Wire::connect(proxy.inbound())
+        .ask(&format!("GET /headers HTTP/1.1\r\nhost: a\r\n{fields}\r\n"));
     assert_eq!(status(&head), 200, "{head}");
     header(&head, "x-origin").map_or_else(
         || {
@@ -26,7 +26,10 @@ fn served_by(proxy: &Proxy, fields: &str) -> u16 {
 
 /// Five origins that say who they are.
 fn named() -> Vec<outrigger_loadtest::origin::Origin> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     (0..5)
         .map(|number| {
             let builder = outrigger_loadtest::origin::Origin::builder().name(&number.to_string());
@@ -40,9 +43,10 @@ const KEYS: usize = 300;
 
 #[test]
 fn equal_keys_go_to_one_endpoint_and_when_it_dies_the_others_stay() {
-    for (on, field) in
-        [("{ header: x-tenant }", "x-tenant: KEY\r\n"), ("{ cookie: sid }", "cookie: a=b; sid=KEY\r\n")]
-    {
+    for (on, field) in [
+        ("{ header: x-tenant }", "x-tenant: KEY\r\n"),
+        ("{ cookie: sid }", "cookie: a=b; sid=KEY\r\n"),
+    ] {
         let mut origins = named();
         let urls: Vec<_> = origins.iter().map(|origin| origin.url("")).collect();
         let proxy = Proxy::start(&yaml(
@@ -55,12 +59,26 @@ fn equal_keys_go_to_one_endpoint_and_when_it_dies_the_others_stay() {
         assert!((0..5).all(|number| before.contains(&number)), "{before:?}");
         drop(origins.remove(2));
         let after: Vec<u16> = (0..KEYS).map(place).collect();
-        let moved: Vec<_> = before.iter().zip(&after).filter(|(before, after)| before != after).collect();
-        assert!(moved.iter().all(|(before, _)| **before == 2), "only those of the one that died: {moved:?}");
+        let moved: Vec<_> = before
+            .iter()
+            .zip(&after)
+            .filter(|(before, after)| before != after)
+            .collect();
+        assert!(
+            moved.iter().all(|(before, _)| **before == 2),
+            "only those of the one that died: {moved:?}"
+        );
         // A fifth of 300 are 60, give or take five times the 7 that chance makes of it.
-        assert!((25..=95).contains(&moved.len()), "{} of {KEYS} moved", moved.len());
+        assert!(
+            (25..=95).contains(&moved.len()),
+            "{} of {KEYS} moved",
+            moved.len()
+        );
         let without: Vec<u16> = (0..60).map(|_| served_by(&proxy, "")).collect();
-        assert!((0..5).filter(|number| without.contains(number)).count() == 4, "anywhere: {without:?}");
+        assert!(
+            (0..5).filter(|number| without.contains(number)).count() == 4,
+            "anywhere: {without:?}"
+        );
     }
 }
 
@@ -68,7 +86,10 @@ fn equal_keys_go_to_one_endpoint_and_when_it_dies_the_others_stay() {
 fn one_client_goes_to_one_endpoint_by_its_address() {
     let origins = named();
     let urls: Vec<_> = origins.iter().map(|origin| origin.url("")).collect();
-    let proxy = Proxy::start(&yaml(&urls, ", loadBalancer: { policy: consistentHash, hashOn: clientIP }"));
+    let proxy = Proxy::start(&yaml(
+        &urls,
+        ", loadBalancer: { policy: consistentHash, hashOn: clientIP }",
+    ));
     let first = served_by(&proxy, "");
     assert!((0..20).all(|_| served_by(&proxy, "") == first));
 }
@@ -79,8 +100,9 @@ fn an_endpoint_that_fails_at_once_gets_no_more_than_its_share() {
         let bad = Backend::start(500);
         let good = [origin(), origin()];
         let urls = [bad.url(), good[0].url(""), good[1].url("")];
-        let settings =
-            format!(", loadBalancer: {{ policy: {policy} }}, outlierDetection: {{ maxEjectionPercent: 0 }}");
+        let settings = format!(
+            ", loadBalancer: {{ policy: {policy} }}, outlierDetection: {{ maxEjectionPercent: 0 }}"
+        );
         let proxy = Arc::new(Proxy::start(&yaml(&urls, &settings)));
         let clients: Vec<_> = (0..8)
             .map(|_| {
@@ -93,16 +115,25 @@ fn an_endpoint_that_fails_at_once_gets_no_more_than_its_share() {
                 })
             })
             .collect();
-        clients.into_iter().for_each(|client| client.join().unwrap());
+        clients
+            .into_iter()
+            .for_each(|client| client.join().unwrap());
         let share = bad.hits() as f64 / 480.0;
-        assert!(share < 0.42, "{policy}: {share} of 480, and a third is 0.33");
+        assert!(
+            share < 0.42,
+            "{policy}: {share} of 480, and a third is 0.33"
+        );
     }
 }
 
 #[test]
 fn a_new_one_among_them_is_found_by_every_policy() {
     for policy in ["roundRobin", "random", "leastRequest", "peakEwma"] {
-        let backends = [Backend::start(200), Backend::start(200), Backend::start(200)];
+        let backends = [
+            Backend::start(200),
+            Backend::start(200),
+            Backend::start(200),
+        ];
         let urls = backends.each_ref().map(Backend::url);
         let settings = format!(", loadBalancer: {{ policy: {policy}, slowStart: 1s }}");
         let proxy = Proxy::start(&yaml(&urls, &settings));

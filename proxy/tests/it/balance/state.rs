@@ -11,7 +11,10 @@ use crate::support::{
 };
 
 fn endpoints(proxy: &Proxy) -> Vec<Value> {
-    proxy.status()["upstreams"]["u"]["endpoints"].as_array().unwrap().clone()
+    proxy.status()["upstreams"]["u"]["endpoints"]
+        .as_array()
+        .unwrap()
+        .clone()
 }
 
 #[test]
@@ -24,12 +27,30 @@ fn status_says_what_endpoints_do_and_why_one_gets_nothing() {
     let proxy = Proxy::start(&text);
     let fresh = endpoints(&proxy);
     for (one, url) in fresh.iter().zip(&urls) {
-        assert_eq!(one["endpoint"], url.trim_start_matches("http://").trim_end_matches('/'), "{one}");
-        assert_eq!((&one["ejected"], &one["healthy"]), (&Value::Null, &Value::Bool(true)), "{one}");
-        assert_eq!((&one["inFlight"], &one["connections"]), (&0.into(), &0.into()), "{one}");
-        assert!(one.get("slowStartPercent").is_none() && one.get("dns").is_none(), "{one}");
+        assert_eq!(
+            one["endpoint"],
+            url.trim_start_matches("http://").trim_end_matches('/'),
+            "{one}"
+        );
+        assert_eq!(
+            (&one["ejected"], &one["healthy"]),
+            (&Value::Null, &Value::Bool(true)),
+            "{one}"
+        );
+        assert_eq!(
+            (&one["inFlight"], &one["connections"]),
+            (&0.into(), &0.into()),
+            "{one}"
+        );
+        assert!(
+            one.get("slowStartPercent").is_none() && one.get("dns").is_none(),
+            "{one}"
+        );
     }
-    assert_eq!((&fresh[0]["weight"], &fresh[1]["weight"]), (&3.into(), &1.into()));
+    assert_eq!(
+        (&fresh[0]["weight"], &fresh[1]["weight"]),
+        (&3.into(), &1.into())
+    );
 
     assert_eq!(failures(&statuses(&proxy, 8)), 1);
     good.stall();
@@ -45,8 +66,11 @@ fn status_says_what_endpoints_do_and_why_one_gets_nothing() {
     assert!(left > 30.0 && left <= 60.0, "{left}");
     assert_eq!(proxy.status()["upstreams"]["u"]["inUse"]["requests"], 3);
     good.resume();
-    held.iter_mut().for_each(|wire| assert_eq!(status(&wire.answer().0), 200));
-    wait_for("the end of all", || (endpoints(&proxy)[1]["inFlight"] == 0).then_some(()));
+    held.iter_mut()
+        .for_each(|wire| assert_eq!(status(&wire.answer().0), 200));
+    wait_for("the end of all", || {
+        (endpoints(&proxy)[1]["inFlight"] == 0).then_some(())
+    });
     drop(good);
     wait_for("connections that end with it", || {
         statuses(&proxy, 1);
@@ -85,7 +109,10 @@ fn an_endpoint_that_comes_back_gets_more_and_more() {
         seen.push(share());
     }
     let (last, end) = (seen[seen.len() - 1].1, 0.5);
-    assert!((last - end).abs() < 0.02, "as one of two in the end: {seen:?}");
+    assert!(
+        (last - end).abs() < 0.02,
+        "as one of two in the end: {seen:?}"
+    );
     // Each share lies between what the percentage was before and what it was after the requests.
     for pair in seen.windows(2) {
         let [(from, share), (to, _)] = [pair[0], pair[1]];

@@ -21,7 +21,9 @@ fn authorizations(body: &str) -> Vec<String> {
     let seen: Value = serde_json::from_str(body).unwrap();
     let fields = seen["headers"].as_array().unwrap().iter();
     let authorization = fields.filter(|pair| pair[0] == "authorization");
-    authorization.map(|pair| pair[1].as_str().unwrap().to_owned()).collect()
+    authorization
+        .map(|pair| pair[1].as_str().unwrap().to_owned())
+        .collect()
 }
 
 fn sent(proxy: &Proxy, fields: &str) -> Vec<String> {
@@ -36,17 +38,27 @@ fn a_token_is_sent_in_place_of_the_app_s_and_a_new_one_as_soon_as_it_is_there() 
     let (ca, origin) = (Ca::new("Outside"), origin());
     let leaf = super::server(&ca);
     let front = Maker::new(&leaf).before(origin.address());
-    let upstream = to_port(front.port(), "    credentials: { bearerToken: { file: token } }\n");
+    let upstream = to_port(
+        front.port(),
+        "    credentials: { bearerToken: { file: token } }\n",
+    );
     let proxy = start(&upstream, |folder| {
         std::fs::write(folder.join("ca.crt"), ca.pem()).unwrap();
         std::fs::write(folder.join("token"), "first-token\n").unwrap();
     });
     assert_eq!(sent(&proxy, ""), ["Bearer first-token"]);
-    assert_eq!(sent(&proxy, "authorization: Basic mine\r\n"), ["Bearer first-token"]);
+    assert_eq!(
+        sent(&proxy, "authorization: Basic mine\r\n"),
+        ["Bearer first-token"]
+    );
     block_on(async {
         let mut client = H2::connect(proxy.address("out")).await;
-        let request = http::Request::post("http://a/headers").header("content-type", "application/grpc");
-        let request = request.header("authorization", "Bearer mine").body(full("")).unwrap();
+        let request =
+            http::Request::post("http://a/headers").header("content-type", "application/grpc");
+        let request = request
+            .header("authorization", "Bearer mine")
+            .body(full(""))
+            .unwrap();
         assert_eq!(
             authorizations(Answer::of(client.send(request).await).await.text()),
             ["Bearer first-token"]
@@ -54,17 +66,33 @@ fn a_token_is_sent_in_place_of_the_app_s_and_a_new_one_as_soon_as_it_is_there() 
     });
     // As the kubelet does it: all at once.
     std::fs::write(proxy.folder().join("token.new"), "second-token").unwrap();
-    std::fs::rename(proxy.folder().join("token.new"), proxy.folder().join("token")).unwrap();
-    wait_for("the new token", || (sent(&proxy, "") == ["Bearer second-token"]).then_some(()));
+    std::fs::rename(
+        proxy.folder().join("token.new"),
+        proxy.folder().join("token"),
+    )
+    .unwrap();
+    wait_for("the new token", || {
+        (sent(&proxy, "") == ["Bearer second-token"]).then_some(())
+    });
     // One that is none changes nothing.
     std::fs::write(proxy.folder().join("token"), "two words").unwrap();
-    wait_for("the refusal", || proxy.stderr().contains("not reloaded").then_some(()));
+    wait_for("the refusal", || {
+        proxy.stderr().contains("not reloaded").then_some(())
+    });
     assert_eq!(sent(&proxy, ""), ["Bearer second-token"]);
     std::fs::remove_file(proxy.folder().join("token")).unwrap();
     assert_eq!(sent(&proxy, ""), ["Bearer second-token"]);
-    let told = [proxy.stderr(), proxy.stdout(), proxy.admin("GET", "/config").1, proxy.metrics()].concat();
+    let told = [
+        proxy.stderr(),
+        proxy.stdout(),
+        proxy.admin("GET", "/config").1,
+        proxy.metrics(),
+    ]
+    .concat();
     assert!(
-        told.contains("bearerToken") && !told.contains("-token\n") && !told.contains("second-token"),
+        told.contains("bearerToken")
+            && !told.contains("-token\n")
+            && !told.contains("second-token"),
         "{told}"
     );
 }
@@ -80,7 +108,14 @@ fn a_token_may_stand_in_a_variable() {
     );
     std::fs::write(&file, with_servers(&yaml(&upstream))).unwrap();
     let mut command = command();
-    command.arg("run").arg("-c").arg(&file).env("PAY_TOKEN", "from-outside");
+    command
+        .arg("run")
+        .arg("-c")
+        .arg(&file)
+        .env("PAY_TOKEN", "from-outside");
     let proxy = Proxy::spawn(folder, &mut command);
-    assert_eq!(sent(&proxy, "authorization: Bearer mine\r\n"), ["Bearer from-outside"]);
+    assert_eq!(
+        sent(&proxy, "authorization: Bearer mine\r\n"),
+        ["Bearer from-outside"]
+    );
 }

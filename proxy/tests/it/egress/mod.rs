@@ -60,7 +60,9 @@ pub fn start_in(folder: tempfile::TempDir, upstream: &str) -> Proxy {
 
 /// A proxy to this front, by the authority that signed it.
 pub fn to_front(front: &Front, ca: &Ca, tls: &str) -> Proxy {
-    start(&to_port(front.port(), tls), |folder| std::fs::write(folder.join("ca.crt"), ca.pem()).unwrap())
+    start(&to_port(front.port(), tls), |folder| {
+        std::fs::write(folder.join("ca.crt"), ca.pem()).unwrap()
+    })
 }
 
 /// An origin behind TLS, and a proxy to it.
@@ -81,7 +83,11 @@ impl Setup {
         let (ca, origin) = (Ca::new("Outside"), origin());
         let leaf = server(&ca);
         let front = made(Maker::new(&leaf)).before(origin.address());
-        Self { proxy: to_front(&front, &ca, tls), front, _origin: origin }
+        Self {
+            proxy: to_front(&front, &ca, tls),
+            front,
+            _origin: origin,
+        }
     }
 
     pub fn wire(&self) -> Wire {
@@ -104,6 +110,12 @@ pub fn handshakes(proxy: &Proxy, result: &str, reason: &str) -> f64 {
 pub fn ask(proxy: &Proxy) -> (u16, String, Value) {
     let id = fastrand::u64(..).to_string();
     let mut wire = Wire::connect(proxy.address("out"));
-    let (head, body) = wire.ask(&format!("GET / HTTP/1.1\r\nhost: somewhere\r\nx-request-id: {id}\r\n\r\n"));
-    (status(&head), body, proxy.logged(|line| line["requestId"] == *id))
+    let (head, body) = wire.ask(&format!(
+        "GET / HTTP/1.1\r\nhost: somewhere\r\nx-request-id: {id}\r\n\r\n"
+    ));
+    (
+        status(&head),
+        body,
+        proxy.logged(|line| line["requestId"] == *id),
+    )
 }

@@ -14,7 +14,10 @@ use crate::support::{
 };
 
 fn shown(front: &Front) -> Option<Vec<u8>> {
-    front.seen().last().and_then(|one| one.client.as_ref().map(|client| client.to_vec()))
+    front
+        .seen()
+        .last()
+        .and_then(|one| one.client.as_ref().map(|client| client.to_vec()))
 }
 
 struct Mutual {
@@ -36,12 +39,24 @@ fn mutual() -> Mutual {
         std::fs::write(folder.join("ca.crt"), ca.pem()).unwrap();
         first.write(folder, "client");
     });
-    Mutual { proxy, front, clients, first, origin }
+    Mutual {
+        proxy,
+        front,
+        clients,
+        first,
+        origin,
+    }
 }
 
 #[test]
 fn a_renewed_client_certificate_is_shown_on_new_connections_and_the_old_one_ends_its_request() {
-    let Mutual { proxy, front, clients, first, origin: _origin } = mutual();
+    let Mutual {
+        proxy,
+        front,
+        clients,
+        first,
+        origin: _origin,
+    } = mutual();
     assert_eq!(ask(&proxy).0, 200, "{}", proxy.stderr());
     assert_eq!(shown(&front).unwrap(), first.certificate.to_vec());
     // A download that is under way.
@@ -51,22 +66,35 @@ fn a_renewed_client_certificate_is_shown_on_new_connections_and_the_old_one_ends
     let before = proxy.generation();
     let second = clients.sign(Wanted::client("orders"));
     second.write(proxy.folder(), "client");
-    wait_for("the new certificate", || (proxy.generation() > before).then_some(()));
+    wait_for("the new certificate", || {
+        (proxy.generation() > before).then_some(())
+    });
     wait_for("it on a new connection", || {
         assert_eq!(ask(&proxy).0, 200);
         (shown(&front).unwrap() == second.certificate.to_vec()).then_some(())
     });
-    assert!(busy.chunks().ends_with("drip 39\n"), "the download is whole");
+    assert!(
+        busy.chunks().ends_with("drip 39\n"),
+        "the download is whole"
+    );
 }
 
 #[test]
 fn a_bad_pair_changes_nothing() {
-    let Mutual { proxy, front, clients, first, origin: _origin } = mutual();
+    let Mutual {
+        proxy,
+        front,
+        clients,
+        first,
+        origin: _origin,
+    } = mutual();
     assert_eq!(ask(&proxy).0, 200);
     // The key of another certificate: somebody writes two files, and has written one of them.
     let second = clients.sign(Wanted::client("orders"));
     std::fs::write(proxy.folder().join("client.key"), second.key_pem()).unwrap();
-    wait_for("the refusal", || proxy.stderr().contains("not reloaded").then_some(()));
+    wait_for("the refusal", || {
+        proxy.stderr().contains("not reloaded").then_some(())
+    });
     assert_eq!(ask(&proxy).0, 200);
     assert_eq!(shown(&front).unwrap(), first.certificate.to_vec());
 }
@@ -78,7 +106,9 @@ fn another_ca_ends_what_was_believed() {
     let leaf = server(&ca);
     let front = Maker::new(&leaf).before(origin.address());
     let upstream = to_port(front.port(), "");
-    let proxy = start(&upstream, |folder| std::fs::write(folder.join("ca.crt"), ca.pem()).unwrap());
+    let proxy = start(&upstream, |folder| {
+        std::fs::write(folder.join("ca.crt"), ca.pem()).unwrap()
+    });
     let mut wire = KeepAlive::new(proxy.address("out"));
     assert_eq!(wire.get("/").status, 200);
     std::fs::write(proxy.folder().join("ca.crt"), other.pem()).unwrap();

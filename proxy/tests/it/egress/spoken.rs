@@ -19,12 +19,25 @@ use crate::support::{
 /// The fields that the origin got.
 fn fields(body: &str) -> Vec<(String, String)> {
     let seen: Value = serde_json::from_str(body).unwrap();
-    let pair = |pair: &Value| (pair[0].as_str().unwrap().to_owned(), pair[1].as_str().unwrap().to_owned());
-    seen["headers"].as_array().unwrap().iter().map(pair).collect()
+    let pair = |pair: &Value| {
+        (
+            pair[0].as_str().unwrap().to_owned(),
+            pair[1].as_str().unwrap().to_owned(),
+        )
+    };
+    seen["headers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(pair)
+        .collect()
 }
 
 fn field(body: &str, name: &str) -> Option<String> {
-    fields(body).into_iter().find(|(field, _)| field == name).map(|(_, value)| value)
+    fields(body)
+        .into_iter()
+        .find(|(field, _)| field == name)
+        .map(|(_, value)| value)
 }
 
 const HEADERS: &str = "GET /headers HTTP/1.1\r\nhost: somewhere\r\ntraceparent: 00-1-2-01\r\n\r\n";
@@ -36,17 +49,33 @@ fn an_endpoint_is_asked_by_its_own_name_and_connections_are_kept() {
     for _ in 0..3 {
         let (head, body) = wire.ask(HEADERS);
         assert_eq!(status(&head), 200, "{head}");
-        assert_eq!(field(&body, "host"), Some(format!("localhost:{}", setup.front.port())));
-        assert_eq!(field(&body, "traceparent").as_deref(), Some("00-1-2-01"), "trace context passes");
+        assert_eq!(
+            field(&body, "host"),
+            Some(format!("localhost:{}", setup.front.port()))
+        );
+        assert_eq!(
+            field(&body, "traceparent").as_deref(),
+            Some("00-1-2-01"),
+            "trace context passes"
+        );
         assert!(field(&body, "x-request-id").is_some());
-        assert!(!body.contains("x-forwarded") && !body.contains("\"via\""), "{body}");
+        assert!(
+            !body.contains("x-forwarded") && !body.contains("\"via\""),
+            "{body}"
+        );
     }
     let seen = setup.front.seen();
     assert_eq!(seen.len(), 1, "one connection for all");
     assert_eq!(seen[0].server_name.as_deref(), Some("localhost"));
     assert_eq!(seen[0].alpn.as_deref(), Some("http/1.1"));
     assert!(seen[0].client.is_none());
-    assert_eq!((setup.handshakes("full", ""), setup.handshakes("resumed", "")), (1.0, 0.0));
+    assert_eq!(
+        (
+            setup.handshakes("full", ""),
+            setup.handshakes("resumed", "")
+        ),
+        (1.0, 0.0)
+    );
 }
 
 #[test]
@@ -58,7 +87,10 @@ fn the_configured_name_is_asked_for_and_is_host() {
     let (head, body) = Wire::connect(proxy.address("out")).ask(HEADERS);
     assert_eq!(status(&head), 200, "{head}");
     assert_eq!(field(&body, "host").as_deref(), Some("pay.example.com"));
-    assert_eq!(front.seen()[0].server_name.as_deref(), Some("pay.example.com"));
+    assert_eq!(
+        front.seen()[0].server_name.as_deref(),
+        Some("pay.example.com")
+    );
 }
 
 #[test]
@@ -67,7 +99,9 @@ fn an_address_is_verified_as_one_and_asked_for_without_a_name() {
     let leaf = ca.sign(Wanted::server(&["127.0.0.1"]));
     let front = Maker::new(&leaf).before(origin.address());
     let upstream = to_port(front.port(), "").replace("localhost", "127.0.0.1");
-    let proxy = start(&upstream, |folder| std::fs::write(folder.join("ca.crt"), ca.pem()).unwrap());
+    let proxy = start(&upstream, |folder| {
+        std::fs::write(folder.join("ca.crt"), ca.pem()).unwrap()
+    });
     assert_eq!(ask(&proxy).0, 200);
     assert_eq!(front.seen()[0].server_name, None, "RFC 6066 section 3");
 }
@@ -79,9 +113,17 @@ fn large_bodies_pass_in_both_directions() {
     block_on(async {
         let mut client = H1::connect(setup.proxy.address("out")).await;
         for _ in 0..2 {
-            let request = Request::post("/echo").header("host", "a").body(full(body.clone())).unwrap();
+            let request = Request::post("/echo")
+                .header("host", "a")
+                .body(full(body.clone()))
+                .unwrap();
             let answer = Answer::of(client.send(request).await).await;
-            assert!(answer.body == body, "{} of {} bytes", answer.body.len(), body.len());
+            assert!(
+                answer.body == body,
+                "{} of {} bytes",
+                answer.body.len(),
+                body.len()
+            );
         }
     });
     assert_eq!(setup.front.seen().len(), 1);
@@ -94,13 +136,27 @@ fn grpc_goes_over_http_2() {
     block_on(async {
         let mut client = H2::connect(setup.proxy.address("out")).await;
         for _ in 0..2 {
-            let request = Request::post("http://somewhere/echo").header("content-type", "application/grpc");
-            let answer = Answer::of(client.send(request.body(full("\0\0\0\0\x02hi")).unwrap()).await).await;
-            assert_eq!((answer.status, &answer.body[..]), (200, &b"\0\0\0\0\x02hi"[..]));
+            let request =
+                Request::post("http://somewhere/echo").header("content-type", "application/grpc");
+            let answer = Answer::of(
+                client
+                    .send(request.body(full("\0\0\0\0\x02hi")).unwrap())
+                    .await,
+            )
+            .await;
+            assert_eq!(
+                (answer.status, &answer.body[..]),
+                (200, &b"\0\0\0\0\x02hi"[..])
+            );
         }
-        let request = Request::post("http://somewhere/headers").header("content-type", "application/grpc");
+        let request =
+            Request::post("http://somewhere/headers").header("content-type", "application/grpc");
         let answer = Answer::of(client.send(request.body(full("")).unwrap()).await).await;
-        assert!(answer.text().contains("https://localhost:"), "{}", answer.text());
+        assert!(
+            answer.text().contains("https://localhost:"),
+            "{}",
+            answer.text()
+        );
     });
     let seen = setup.front.seen();
     assert_eq!(seen.len(), 1, "streams share one connection");
@@ -113,11 +169,14 @@ fn an_http_2_connection_over_its_age_carries_no_further_request() {
     let leaf = server(&ca);
     let front = Maker::new(&leaf).before(origin.address());
     let upstream = to_port(front.port(), "    connections: { maxAge: 1ms }\n");
-    let proxy = start(&upstream, |folder| std::fs::write(folder.join("ca.crt"), ca.pem()).unwrap());
+    let proxy = start(&upstream, |folder| {
+        std::fs::write(folder.join("ca.crt"), ca.pem()).unwrap()
+    });
     block_on(async {
         let mut client = H2::connect(proxy.address("out")).await;
         for _ in 0..3 {
-            let request = Request::post("http://somewhere/echo").header("content-type", "application/grpc");
+            let request =
+                Request::post("http://somewhere/echo").header("content-type", "application/grpc");
             let answer = client.send(request.body(full("hi")).unwrap()).await;
             assert_eq!(Answer::of(answer).await.text(), "hi");
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -132,13 +191,18 @@ fn grpc_to_an_endpoint_without_http_2_is_unavailable() {
         let setup = Setup::with("", |maker| maker.alpn(alpn));
         block_on(async {
             let mut client = H2::connect(setup.proxy.address("out")).await;
-            let request = Request::post("http://somewhere/echo").header("content-type", "application/grpc");
+            let request =
+                Request::post("http://somewhere/echo").header("content-type", "application/grpc");
             let answer = Answer::of(client.send(request.body(full("")).unwrap()).await).await;
             assert_eq!((answer.status, answer.header("grpc-status")), (200, "14"));
         });
         let line = setup.proxy.logged(|line| line["flag"] == "UF");
         assert_eq!(line["reason"], "upstream.tls_no_shared_protocol");
-        assert_eq!(status(&setup.wire().ask(GET).0), 200, "all others are served");
+        assert_eq!(
+            status(&setup.wire().ask(GET).0),
+            200,
+            "all others are served"
+        );
     }
 }
 
@@ -157,9 +221,13 @@ fn both_versions_of_tls_are_spoken_and_sessions_go_on() {
     for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
         let (ca, origin) = (Ca::new("Outside"), origin());
         let leaf = server(&ca);
-        let front = Maker::new(&leaf).versions(&[version]).before(origin.address());
+        let front = Maker::new(&leaf)
+            .versions(&[version])
+            .before(origin.address());
         let upstream = to_port(front.port(), "    connections: { maxAge: 1ms }\n");
-        let proxy = start(&upstream, |folder| std::fs::write(folder.join("ca.crt"), ca.pem()).unwrap());
+        let proxy = start(&upstream, |folder| {
+            std::fs::write(folder.join("ca.crt"), ca.pem()).unwrap()
+        });
         for _ in 0..3 {
             assert_eq!(ask(&proxy).0, 200);
             thread::sleep(Duration::from_millis(5)); // so that the connection is too old for the next one
@@ -176,9 +244,13 @@ fn an_idle_connection_ends_with_a_word() {
     let leaf = server(&ca);
     let front = Maker::new(&leaf).before(origin.address());
     let upstream = to_port(front.port(), "    connections: { idleTimeout: 200ms }\n");
-    let proxy = start(&upstream, |folder| std::fs::write(folder.join("ca.crt"), ca.pem()).unwrap());
+    let proxy = start(&upstream, |folder| {
+        std::fs::write(folder.join("ca.crt"), ca.pem()).unwrap()
+    });
     assert_eq!(ask(&proxy).0, 200);
-    wait_for("the end of the connection", || front.seen()[0].ended_well.map(|well| assert!(well)));
+    wait_for("the end of the connection", || {
+        front.seen()[0].ended_well.map(|well| assert!(well))
+    });
 }
 
 /// `docs/security.md` 19: what TLS has taken and the socket has not is not sent; what went out is not sent again.
@@ -207,7 +279,13 @@ fn a_post_is_never_sent_twice_over_tls() {
     let mut wire = Wire::connect(proxy.address("out"));
     assert_eq!(wire.ask(GET).1, "ok");
     let (head, _) = wire.ask("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhello");
-    assert_eq!((status(&head), requests.load(std::sync::atomic::Ordering::SeqCst)), (502, 2));
+    assert_eq!(
+        (
+            status(&head),
+            requests.load(std::sync::atomic::Ordering::SeqCst)
+        ),
+        (502, 2)
+    );
     assert_eq!(proxy.logged(|line| line["status"] == 502)["flag"], "UC");
 }
 

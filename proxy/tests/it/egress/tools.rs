@@ -31,7 +31,9 @@ fn curl(proxy: &Proxy, arguments: &[&str]) -> String {
         .arg(format!("http://{}/", proxy.address("out")))
         .output()
         .unwrap();
-    [&output.stdout[..], &output.stderr].map(String::from_utf8_lossy).concat()
+    [&output.stdout[..], &output.stderr]
+        .map(String::from_utf8_lossy)
+        .concat()
 }
 
 /// A server that wants a certificate, run in a folder with `server.crt` and `ca.crt`, and a proxy that shows one to it.
@@ -40,10 +42,15 @@ fn mutual(command: impl Fn(&Path, u16) -> Command) -> (Server, Proxy) {
         let (ca, folder) = (Ca::new("Outside"), tempfile::tempdir().unwrap());
         std::fs::write(folder.path().join("ca.crt"), ca.pem()).unwrap();
         server(&ca).write(folder.path(), "server");
-        ca.sign(Wanted::client("orders")).write(folder.path(), "client");
+        ca.sign(Wanted::client("orders"))
+            .write(folder.path(), "client");
         let port = free_port();
         let mut command = command(folder.path(), port);
-        command.current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         let mut child = Server(command.spawn().unwrap());
         let listens = wait_for("the server to listen, or to end", || {
             let ended = child.0.try_wait().unwrap().is_some();
@@ -68,13 +75,33 @@ fn curl_reaches_openssl() {
         let (_server, proxy) = mutual(|_, port| {
             let mut command = Command::new("openssl");
             command
-                .args(["s_server", "-accept", &port.to_string(), "-cert", "server.crt", "-key", "server.key"])
-                .args(["-CAfile", "ca.crt", "-Verify", "2", "-verify_return_error", "-www", version]);
+                .args([
+                    "s_server",
+                    "-accept",
+                    &port.to_string(),
+                    "-cert",
+                    "server.crt",
+                    "-key",
+                    "server.key",
+                ])
+                .args([
+                    "-CAfile",
+                    "ca.crt",
+                    "-Verify",
+                    "2",
+                    "-verify_return_error",
+                    "-www",
+                    version,
+                ]);
             command
         });
         let text = curl(&proxy, &[]);
         let named = text.contains("CN = orders") || text.contains("CN=orders");
-        assert!(text.starts_with("HTTP/1.1 200") && named, "{text}\n{}", proxy.stderr());
+        assert!(
+            text.starts_with("HTTP/1.1 200") && named,
+            "{text}\n{}",
+            proxy.stderr()
+        );
     }
 }
 
@@ -98,5 +125,9 @@ fn curl_reaches_nginx() {
         command
     });
     let text = curl(&proxy, &[]);
-    assert!(text.ends_with("CN=orders localhost localhost TLSv1.3"), "{text}\n{}", proxy.stderr());
+    assert!(
+        text.ends_with("CN=orders localhost localhost TLSv1.3"),
+        "{text}\n{}",
+        proxy.stderr()
+    );
 }

@@ -3,15 +3,23 @@
 
 use super::*;
 use crate::support::frames::{
-    COMPRESSION_ERROR, CONTINUATION, DATA, END_HEADERS, END_STREAM, FLOW_CONTROL_ERROR, FRAME_SIZE_ERROR,
-    GOAWAY, HEADERS, PADDED, PING, PRIORITIZED, PRIORITY, PROTOCOL_ERROR, PUSH_PROMISE, RST_STREAM, SETTINGS,
-    STREAM_CLOSED, WINDOW_UPDATE, block, frame, number,
+    COMPRESSION_ERROR, CONTINUATION, DATA, END_HEADERS, END_STREAM, FLOW_CONTROL_ERROR,
+    FRAME_SIZE_ERROR, GOAWAY, HEADERS, PADDED, PING, PRIORITIZED, PRIORITY, PROTOCOL_ERROR,
+    PUSH_PROMISE, RST_STREAM, SETTINGS, STREAM_CLOSED, WINDOW_UPDATE, block, frame, number,
 };
 
-const GET: [Field<'static>; 4] =
-    [(b":method", b"GET"), (b":scheme", b"http"), (b":authority", b"a"), (b":path", b"/")];
-const POST: [Field<'static>; 4] =
-    [(b":method", b"POST"), (b":scheme", b"http"), (b":authority", b"a"), (b":path", b"/")];
+const GET: [Field<'static>; 4] = [
+    (b":method", b"GET"),
+    (b":scheme", b"http"),
+    (b":authority", b"a"),
+    (b":path", b"/"),
+];
+const POST: [Field<'static>; 4] = [
+    (b":method", b"POST"),
+    (b":scheme", b"http"),
+    (b":authority", b"a"),
+    (b":path", b"/"),
+];
 
 /// What a flag or a frame that nobody has defined looks like.
 const UNKNOWN_FLAGS: u8 = 0xd2;
@@ -65,7 +73,11 @@ impl Bench {
             let mut client = Frames::connect(self.proxy.address("in-0"));
             send(&mut client);
             let outcome = client.outcome(1);
-            let result = if must.holds(outcome) { Ok(()) } else { Err(format!("ended with {outcome:?}")) };
+            let result = if must.holds(outcome) {
+                Ok(())
+            } else {
+                Err(format!("ended with {outcome:?}"))
+            };
             report.case(4, name, result);
         }
         // Nobody else has noticed anything, and no half or joined message went anywhere.
@@ -80,7 +92,10 @@ impl Bench {
         report.finish();
         for message in self.origin.messages() {
             unambiguous(&message).unwrap();
-            assert!(matches!(&*message.line, "GET / HTTP/1.1" | "POST / HTTP/1.1"), "{message:?}");
+            assert!(
+                matches!(&*message.line, "GET / HTTP/1.1" | "POST / HTTP/1.1"),
+                "{message:?}"
+            );
             assert!(message.trailers.is_empty(), "{message:?}");
         }
         assert_eq!(self.proxy.metric("outrigger_panics_total"), 0.0);
@@ -106,7 +121,12 @@ fn whole_get(stream: u32) -> Vec<u8> {
 }
 
 fn setting(client: &mut Frames, name: u16, value: u32) {
-    client.frame(SETTINGS, 0, 0, &[&name.to_be_bytes()[..], &value.to_be_bytes()].concat());
+    client.frame(
+        SETTINGS,
+        0,
+        0,
+        &[&name.to_be_bytes()[..], &value.to_be_bytes()].concat(),
+    );
 }
 
 fn window(client: &mut Frames, stream: u32, more: u32) {
@@ -117,11 +137,15 @@ fn window(client: &mut Frames, stream: u32, more: u32) {
 #[test]
 fn frames_and_header_blocks() {
     Bench::new().obeys(vec![
-        case("4.1: an unknown kind of frame is nothing", Serve, |client| {
-            client.frame(UNKNOWN_KIND, 0xff, 0, &[1; 30]);
-            client.frame(UNKNOWN_KIND, 0xff, 1, &[1; 30]);
-            get(client);
-        }),
+        case(
+            "4.1: an unknown kind of frame is nothing",
+            Serve,
+            |client| {
+                client.frame(UNKNOWN_KIND, 0xff, 0, &[1; 30]);
+                client.frame(UNKNOWN_KIND, 0xff, 1, &[1; 30]);
+                get(client);
+            },
+        ),
         case("4.1: unknown flags are nothing", Serve, |client| {
             client.frame(PING, UNKNOWN_FLAGS & !1, 0, &[1; 8]);
             get(client);
@@ -141,23 +165,39 @@ fn frames_and_header_blocks() {
         case("4.2: HEADERS that are longer", End(SIZE), |client| {
             client.frame(HEADERS, END_HEADERS | END_STREAM, 1, &[0; LONGEST + 1]);
         }),
-        case("4.3: a header block that is none", End(COMPRESSION), |client| {
-            client.frame(HEADERS, END_HEADERS | END_STREAM, 1, &[0x40]);
-        }),
-        case("4.3: PRIORITY between the parts of a block", End(&[PROTOCOL_ERROR]), |client| {
-            client.frame(HEADERS, END_STREAM, 1, &block(&GET));
-            client.frame(PRIORITY, 0, 1, &[0, 0, 0, 3, 15]);
-            client.frame(CONTINUATION, END_HEADERS, 1, &[]);
-        }),
-        case("4.3: HEADERS of another stream there", End(&[PROTOCOL_ERROR]), |client| {
-            client.frame(HEADERS, END_STREAM, 1, &block(&GET));
-            client.frame(HEADERS, END_STREAM | END_HEADERS, 3, &block(&GET));
-        }),
-        case("5.5: a frame of unknown kind there", End(&[PROTOCOL_ERROR]), |client| {
-            client.frame(HEADERS, END_STREAM, 1, &block(&GET));
-            client.frame(UNKNOWN_KIND, 0, 1, &[]);
-            client.frame(CONTINUATION, END_HEADERS, 1, &[]);
-        }),
+        case(
+            "4.3: a header block that is none",
+            End(COMPRESSION),
+            |client| {
+                client.frame(HEADERS, END_HEADERS | END_STREAM, 1, &[0x40]);
+            },
+        ),
+        case(
+            "4.3: PRIORITY between the parts of a block",
+            End(&[PROTOCOL_ERROR]),
+            |client| {
+                client.frame(HEADERS, END_STREAM, 1, &block(&GET));
+                client.frame(PRIORITY, 0, 1, &[0, 0, 0, 3, 15]);
+                client.frame(CONTINUATION, END_HEADERS, 1, &[]);
+            },
+        ),
+        case(
+            "4.3: HEADERS of another stream there",
+            End(&[PROTOCOL_ERROR]),
+            |client| {
+                client.frame(HEADERS, END_STREAM, 1, &block(&GET));
+                client.frame(HEADERS, END_STREAM | END_HEADERS, 3, &block(&GET));
+            },
+        ),
+        case(
+            "5.5: a frame of unknown kind there",
+            End(&[PROTOCOL_ERROR]),
+            |client| {
+                client.frame(HEADERS, END_STREAM, 1, &block(&GET));
+                client.frame(UNKNOWN_KIND, 0, 1, &[]);
+                client.frame(CONTINUATION, END_HEADERS, 1, &[]);
+            },
+        ),
         case("6.10: a block in many parts", Serve, |client| {
             let block = block(&GET);
             client.frame(HEADERS, END_STREAM, 1, &block[..7]);
@@ -165,37 +205,81 @@ fn frames_and_header_blocks() {
             client.frame(CONTINUATION, 0, 1, &[]);
             client.frame(CONTINUATION, END_HEADERS, 1, &block[20..]);
         }),
-        case("6.10: CONTINUATION behind a whole block", End(&[PROTOCOL_ERROR]), |client| {
-            at_once(client, &[whole_get(1), frame(CONTINUATION, END_HEADERS, 1, &block(&[(b"x-a", b"1")]))]);
-        }),
-        case("6.10: CONTINUATION behind DATA", End(&[PROTOCOL_ERROR]), |client| {
-            post(client);
-            client.data(1, b"x", false);
-            client.frame(CONTINUATION, END_HEADERS, 1, &block(&[(b"x-a", b"1")]));
-        }),
-        case("6.10: CONTINUATION on stream 0", End(&[PROTOCOL_ERROR]), |client| {
-            client.frame(HEADERS, END_STREAM, 1, &block(&GET));
-            client.frame(CONTINUATION, END_HEADERS, 0, &[]);
-        }),
+        case(
+            "6.10: CONTINUATION behind a whole block",
+            End(&[PROTOCOL_ERROR]),
+            |client| {
+                at_once(
+                    client,
+                    &[
+                        whole_get(1),
+                        frame(CONTINUATION, END_HEADERS, 1, &block(&[(b"x-a", b"1")])),
+                    ],
+                );
+            },
+        ),
+        case(
+            "6.10: CONTINUATION behind DATA",
+            End(&[PROTOCOL_ERROR]),
+            |client| {
+                post(client);
+                client.data(1, b"x", false);
+                client.frame(CONTINUATION, END_HEADERS, 1, &block(&[(b"x-a", b"1")]));
+            },
+        ),
+        case(
+            "6.10: CONTINUATION on stream 0",
+            End(&[PROTOCOL_ERROR]),
+            |client| {
+                client.frame(HEADERS, END_STREAM, 1, &block(&GET));
+                client.frame(CONTINUATION, END_HEADERS, 0, &[]);
+            },
+        ),
         case("RFC 7541, 6.1: the index 0", End(COMPRESSION), |client| {
             client.frame(HEADERS, END_HEADERS | END_STREAM, 1, &[0x80]);
         }),
-        case("RFC 7541, 6.3: a table beyond what we allow", End(COMPRESSION), |client| {
-            // 2^20: five bits of ones, and the rest.
-            let block = [&[0x3f, 0xe1, 0xff, 0x3f][..], &block(&GET)].concat();
-            client.frame(HEADERS, END_HEADERS | END_STREAM, 1, &block);
-        }),
-        case("RFC 7541, 4.2: a change of the table behind a field", End(COMPRESSION), |client| {
-            let block = [&block(&GET)[..], &[0x20]].concat();
-            client.frame(HEADERS, END_HEADERS | END_STREAM, 1, &block);
-        }),
-        case("RFC 7541, 5.2: padding that is not of ones", End(COMPRESSION), |client| {
-            // A name whose one Huffman-coded letter leaves zeros behind.
-            client.frame(HEADERS, END_HEADERS | END_STREAM, 1, &[0, 0x81, 0b0001_1000, 1, b'x']);
-        }),
-        case("RFC 7541, 5.2: the end-of-string symbol", End(COMPRESSION), |client| {
-            client.frame(HEADERS, END_HEADERS | END_STREAM, 1, &[0, 0x84, 0xff, 0xff, 0xff, 0xff, 1, b'x']);
-        }),
+        case(
+            "RFC 7541, 6.3: a table beyond what we allow",
+            End(COMPRESSION),
+            |client| {
+                // 2^20: five bits of ones, and the rest.
+                let block = [&[0x3f, 0xe1, 0xff, 0x3f][..], &block(&GET)].concat();
+                client.frame(HEADERS, END_HEADERS | END_STREAM, 1, &block);
+            },
+        ),
+        case(
+            "RFC 7541, 4.2: a change of the table behind a field",
+            End(COMPRESSION),
+            |client| {
+                let block = [&block(&GET)[..], &[0x20]].concat();
+                client.frame(HEADERS, END_HEADERS | END_STREAM, 1, &block);
+            },
+        ),
+        case(
+            "RFC 7541, 5.2: padding that is not of ones",
+            End(COMPRESSION),
+            |client| {
+                // A name whose one Huffman-coded letter leaves zeros behind.
+                client.frame(
+                    HEADERS,
+                    END_HEADERS | END_STREAM,
+                    1,
+                    &[0, 0x81, 0b0001_1000, 1, b'x'],
+                );
+            },
+        ),
+        case(
+            "RFC 7541, 5.2: the end-of-string symbol",
+            End(COMPRESSION),
+            |client| {
+                client.frame(
+                    HEADERS,
+                    END_HEADERS | END_STREAM,
+                    1,
+                    &[0, 0x84, 0xff, 0xff, 0xff, 0xff, 1, b'x'],
+                );
+            },
+        ),
     ]);
 }
 
@@ -203,58 +287,121 @@ fn frames_and_header_blocks() {
 #[test]
 fn streams_and_their_states() {
     Bench::new().obeys(vec![
-        case("5.1: DATA on an idle stream", End(&[PROTOCOL_ERROR]), |client| client.data(1, b"x", true)),
-        case("5.1: RST_STREAM on an idle stream", End(&[PROTOCOL_ERROR]), |client| {
-            client.frame(RST_STREAM, 0, 1, &8_u32.to_be_bytes());
+        case(
+            "5.1: DATA on an idle stream",
+            End(&[PROTOCOL_ERROR]),
+            |client| client.data(1, b"x", true),
+        ),
+        case(
+            "5.1: RST_STREAM on an idle stream",
+            End(&[PROTOCOL_ERROR]),
+            |client| {
+                client.frame(RST_STREAM, 0, 1, &8_u32.to_be_bytes());
+            },
+        ),
+        case(
+            "5.1: WINDOW_UPDATE on an idle stream",
+            End(&[PROTOCOL_ERROR]),
+            |client| window(client, 1, 100),
+        ),
+        case(
+            "5.1: CONTINUATION on an idle stream",
+            End(&[PROTOCOL_ERROR]),
+            |client| {
+                client.frame(CONTINUATION, END_HEADERS, 1, &block(&GET));
+            },
+        ),
+        case(
+            "5.1: PRIORITY on an idle stream is nothing",
+            Serve,
+            |client| {
+                client.frame(PRIORITY, 0, 9, &[0, 0, 0, 7, 15]);
+                get(client);
+            },
+        ),
+        case(
+            "5.1: DATA behind the end of a request",
+            Reset(&[STREAM_CLOSED, PROTOCOL_ERROR]),
+            |client| {
+                at_once(client, &[whole_get(1), frame(DATA, END_STREAM, 1, b"x")]);
+            },
+        ),
+        case(
+            "5.1: HEADERS behind the end of a request",
+            Reset(&[STREAM_CLOSED, PROTOCOL_ERROR]),
+            |client| {
+                at_once(client, &[whole_get(1), whole_get(1)]);
+            },
+        ),
+        case(
+            "5.1: WINDOW_UPDATE behind the end of a request",
+            Serve,
+            |client| {
+                let update = frame(WINDOW_UPDATE, 0, 1, &100_u32.to_be_bytes());
+                at_once(client, &[whole_get(1), update]);
+            },
+        ),
+        case(
+            "5.1: HEADERS on a stream that was reset",
+            End(&[STREAM_CLOSED, PROTOCOL_ERROR]),
+            |client| {
+                post(client);
+                client.frame(RST_STREAM, 0, 1, &8_u32.to_be_bytes());
+                client.headers(1, &POST, true);
+            },
+        ),
+        case("5.1.1: an even stream", End(&[PROTOCOL_ERROR]), |client| {
+            client.headers(2, &GET, true)
         }),
-        case("5.1: WINDOW_UPDATE on an idle stream", End(&[PROTOCOL_ERROR]), |client| window(client, 1, 100)),
-        case("5.1: CONTINUATION on an idle stream", End(&[PROTOCOL_ERROR]), |client| {
-            client.frame(CONTINUATION, END_HEADERS, 1, &block(&GET));
-        }),
-        case("5.1: PRIORITY on an idle stream is nothing", Serve, |client| {
-            client.frame(PRIORITY, 0, 9, &[0, 0, 0, 7, 15]);
-            get(client);
-        }),
-        case("5.1: DATA behind the end of a request", Reset(&[STREAM_CLOSED, PROTOCOL_ERROR]), |client| {
-            at_once(client, &[whole_get(1), frame(DATA, END_STREAM, 1, b"x")]);
-        }),
-        case("5.1: HEADERS behind the end of a request", Reset(&[STREAM_CLOSED, PROTOCOL_ERROR]), |client| {
-            at_once(client, &[whole_get(1), whole_get(1)]);
-        }),
-        case("5.1: WINDOW_UPDATE behind the end of a request", Serve, |client| {
-            let update = frame(WINDOW_UPDATE, 0, 1, &100_u32.to_be_bytes());
-            at_once(client, &[whole_get(1), update]);
-        }),
-        case("5.1: HEADERS on a stream that was reset", End(&[STREAM_CLOSED, PROTOCOL_ERROR]), |client| {
-            post(client);
-            client.frame(RST_STREAM, 0, 1, &8_u32.to_be_bytes());
-            client.headers(1, &POST, true);
-        }),
-        case("5.1.1: an even stream", End(&[PROTOCOL_ERROR]), |client| client.headers(2, &GET, true)),
-        case("5.1.1: a stream below one that was opened", End(&[PROTOCOL_ERROR, STREAM_CLOSED]), |client| {
-            at_once(client, &[whole_get(5), whole_get(3)]);
-        }),
+        case(
+            "5.1.1: a stream below one that was opened",
+            End(&[PROTOCOL_ERROR, STREAM_CLOSED]),
+            |client| {
+                at_once(client, &[whole_get(5), whole_get(3)]);
+            },
+        ),
         case("5.1.1: streams with gaps", Serve, |client| {
             get(client);
             client.headers(99, &GET, true);
         }),
-        case("6.6: a push from a client", End(&[PROTOCOL_ERROR]), |client| {
-            let promise = [&2_u32.to_be_bytes()[..], &block(&GET)].concat();
-            client.frame(PUSH_PROMISE, END_HEADERS, 1, &promise);
-        }),
-        case("8.1: a second head that ends nothing", Reset(&[PROTOCOL_ERROR]), |client| {
-            post(client);
-            client.headers(1, &POST, false);
-        }),
-        case("8.1: trailers with a pseudo-header field", Reset(&[PROTOCOL_ERROR]), |client| {
-            post(client);
-            client.headers(1, &[(b":path", b"/other")], true);
-        }),
-        case("8.1: DATA behind trailers", Reset(&[STREAM_CLOSED, PROTOCOL_ERROR]), |client| {
-            let trailers = frame(HEADERS, END_HEADERS | END_STREAM, 1, &block(&[(b"x-sum", b"1")]));
-            let head = frame(HEADERS, END_HEADERS, 1, &block(&POST));
-            at_once(client, &[head, trailers, frame(DATA, END_STREAM, 1, b"x")]);
-        }),
+        case(
+            "6.6: a push from a client",
+            End(&[PROTOCOL_ERROR]),
+            |client| {
+                let promise = [&2_u32.to_be_bytes()[..], &block(&GET)].concat();
+                client.frame(PUSH_PROMISE, END_HEADERS, 1, &promise);
+            },
+        ),
+        case(
+            "8.1: a second head that ends nothing",
+            Reset(&[PROTOCOL_ERROR]),
+            |client| {
+                post(client);
+                client.headers(1, &POST, false);
+            },
+        ),
+        case(
+            "8.1: trailers with a pseudo-header field",
+            Reset(&[PROTOCOL_ERROR]),
+            |client| {
+                post(client);
+                client.headers(1, &[(b":path", b"/other")], true);
+            },
+        ),
+        case(
+            "8.1: DATA behind trailers",
+            Reset(&[STREAM_CLOSED, PROTOCOL_ERROR]),
+            |client| {
+                let trailers = frame(
+                    HEADERS,
+                    END_HEADERS | END_STREAM,
+                    1,
+                    &block(&[(b"x-sum", b"1")]),
+                );
+                let head = frame(HEADERS, END_HEADERS, 1, &block(&POST));
+                at_once(client, &[head, trailers, frame(DATA, END_STREAM, 1, b"x")]);
+            },
+        ),
     ]);
 }
 
@@ -262,84 +409,169 @@ fn streams_and_their_states() {
 #[test]
 fn each_kind_of_frame() {
     let mut cases = vec![
-        case("6.1: padding that is longer than DATA", End(&[PROTOCOL_ERROR]), |client| {
-            post(client);
-            client.frame(DATA, PADDED | END_STREAM, 1, &[6, b'x', 0, 0]);
-        }),
+        case(
+            "6.1: padding that is longer than DATA",
+            End(&[PROTOCOL_ERROR]),
+            |client| {
+                post(client);
+                client.frame(DATA, PADDED | END_STREAM, 1, &[6, b'x', 0, 0]);
+            },
+        ),
         case("6.1: DATA with padding", Serve, |client| {
             post(client);
             client.frame(DATA, PADDED | END_STREAM, 1, &[3, b'x', 0, 0, 0]);
         }),
-        case("6.2: padding that is longer than HEADERS", End(&[PROTOCOL_ERROR]), |client| {
-            let block = [&[200][..], &block(&GET)].concat();
-            client.frame(HEADERS, PADDED | END_HEADERS | END_STREAM, 1, &block);
-        }),
-        case("6.2: HEADERS with padding and a priority", Serve, |client| {
-            let block = [&[2][..], &[0, 0, 0, 0, 15], &block(&GET), &[0; 2]].concat();
-            client.frame(HEADERS, PADDED | PRIORITIZED | END_HEADERS | END_STREAM, 1, &block);
-        }),
-        case("6.2: HEADERS too short for their priority", End(SIZE), |client| {
-            client.frame(HEADERS, PRIORITIZED | END_HEADERS | END_STREAM, 1, &[0; 3]);
-        }),
-        case("6.3: PRIORITY on stream 0", End(&[PROTOCOL_ERROR]), |client| {
-            client.frame(PRIORITY, 0, 0, &[0, 0, 0, 1, 15]);
-        }),
+        case(
+            "6.2: padding that is longer than HEADERS",
+            End(&[PROTOCOL_ERROR]),
+            |client| {
+                let block = [&[200][..], &block(&GET)].concat();
+                client.frame(HEADERS, PADDED | END_HEADERS | END_STREAM, 1, &block);
+            },
+        ),
+        case(
+            "6.2: HEADERS with padding and a priority",
+            Serve,
+            |client| {
+                let block = [&[2][..], &[0, 0, 0, 0, 15], &block(&GET), &[0; 2]].concat();
+                client.frame(
+                    HEADERS,
+                    PADDED | PRIORITIZED | END_HEADERS | END_STREAM,
+                    1,
+                    &block,
+                );
+            },
+        ),
+        case(
+            "6.2: HEADERS too short for their priority",
+            End(SIZE),
+            |client| {
+                client.frame(HEADERS, PRIORITIZED | END_HEADERS | END_STREAM, 1, &[0; 3]);
+            },
+        ),
+        case(
+            "6.3: PRIORITY on stream 0",
+            End(&[PROTOCOL_ERROR]),
+            |client| {
+                client.frame(PRIORITY, 0, 0, &[0, 0, 0, 1, 15]);
+            },
+        ),
         case("6.3: PRIORITY of four bytes", Reset(SIZE), |client| {
             post(client);
             client.frame(PRIORITY, 0, 1, &[0; 4]);
         }),
-        case("6.4: RST_STREAM on stream 0", End(&[PROTOCOL_ERROR]), |client| {
-            client.frame(RST_STREAM, 0, 0, &[0; 4])
-        }),
+        case(
+            "6.4: RST_STREAM on stream 0",
+            End(&[PROTOCOL_ERROR]),
+            |client| client.frame(RST_STREAM, 0, 0, &[0; 4]),
+        ),
         case("6.4: RST_STREAM of three bytes", End(SIZE), |client| {
             post(client);
             client.frame(RST_STREAM, 0, 1, &[0; 3]);
         }),
-        case("6.5: SETTINGS on a stream", End(&[PROTOCOL_ERROR]), |client| client.frame(SETTINGS, 0, 1, &[])),
-        case("6.5: an acknowledgement that says something", End(SIZE), |client| {
-            client.frame(SETTINGS, 1, 0, &[0, 3, 0, 0, 0, 9]);
+        case(
+            "6.5: SETTINGS on a stream",
+            End(&[PROTOCOL_ERROR]),
+            |client| client.frame(SETTINGS, 0, 1, &[]),
+        ),
+        case(
+            "6.5: an acknowledgement that says something",
+            End(SIZE),
+            |client| {
+                client.frame(SETTINGS, 1, 0, &[0, 3, 0, 0, 0, 9]);
+            },
+        ),
+        case("6.5: SETTINGS of seven bytes", End(SIZE), |client| {
+            client.frame(SETTINGS, 0, 0, &[0; 7])
         }),
-        case("6.5: SETTINGS of seven bytes", End(SIZE), |client| client.frame(SETTINGS, 0, 0, &[0; 7])),
         case("6.5.2: a setting that nobody knows", Serve, |client| {
             setting(client, 0xf0f0, 7);
             get(client);
         }),
-        case("6.7: PING on a stream", End(&[PROTOCOL_ERROR]), |client| client.frame(PING, 0, 1, &[0; 8])),
-        case("6.7: PING of nine bytes", End(SIZE), |client| client.frame(PING, 0, 0, &[0; 9])),
+        case("6.7: PING on a stream", End(&[PROTOCOL_ERROR]), |client| {
+            client.frame(PING, 0, 1, &[0; 8])
+        }),
+        case("6.7: PING of nine bytes", End(SIZE), |client| {
+            client.frame(PING, 0, 0, &[0; 9])
+        }),
         case("6.7: an answer to no PING is nothing", Serve, |client| {
             client.frame(PING, 1, 0, &[7; 8]);
             get(client);
         }),
-        case("6.8: GOAWAY on a stream", End(&[PROTOCOL_ERROR]), |client| client.frame(GOAWAY, 0, 1, &[0; 8])),
-        case("6.8: a client that says goodbye still gets its answer", Serve, |client| {
-            get(client);
-            client.frame(GOAWAY, 0, 0, &[0; 8]);
-        }),
+        case(
+            "6.8: GOAWAY on a stream",
+            End(&[PROTOCOL_ERROR]),
+            |client| client.frame(GOAWAY, 0, 1, &[0; 8]),
+        ),
+        case(
+            "6.8: a client that says goodbye still gets its answer",
+            Serve,
+            |client| {
+                get(client);
+                client.frame(GOAWAY, 0, 0, &[0; 8]);
+            },
+        ),
         case("6.9: WINDOW_UPDATE of three bytes", End(SIZE), |client| {
             client.frame(WINDOW_UPDATE, 0, 0, &[0, 0, 1]);
         }),
-        case("6.9: a connection's window of nothing more", End(&[PROTOCOL_ERROR]), |client| {
-            window(client, 0, 0)
-        }),
-        case("6.9: a stream's window of nothing more", Reset(&[PROTOCOL_ERROR]), |client| {
-            post(client);
-            window(client, 1, 0);
-        }),
-        case("6.9.1: a connection's window beyond 2^31 - 1", End(&[FLOW_CONTROL_ERROR]), |client| {
-            window(client, 0, i32::MAX as u32);
-        }),
-        case("6.9.1: a stream's window beyond 2^31 - 1", Reset(&[FLOW_CONTROL_ERROR]), |client| {
-            post(client);
-            window(client, 1, i32::MAX as u32);
-        }),
+        case(
+            "6.9: a connection's window of nothing more",
+            End(&[PROTOCOL_ERROR]),
+            |client| window(client, 0, 0),
+        ),
+        case(
+            "6.9: a stream's window of nothing more",
+            Reset(&[PROTOCOL_ERROR]),
+            |client| {
+                post(client);
+                window(client, 1, 0);
+            },
+        ),
+        case(
+            "6.9.1: a connection's window beyond 2^31 - 1",
+            End(&[FLOW_CONTROL_ERROR]),
+            |client| {
+                window(client, 0, i32::MAX as u32);
+            },
+        ),
+        case(
+            "6.9.1: a stream's window beyond 2^31 - 1",
+            Reset(&[FLOW_CONTROL_ERROR]),
+            |client| {
+                post(client);
+                window(client, 1, i32::MAX as u32);
+            },
+        ),
     ];
     for (name, key, value, code) in [
-        ("6.5.2: ENABLE_PUSH of two", ENABLE_PUSH, 2, &[PROTOCOL_ERROR][..]),
-        ("6.5.2: a window beyond 2^31 - 1", INITIAL_WINDOW_SIZE, 1 << 31, FLOW),
-        ("6.5.2: frames under 16 KiB", MAX_FRAME_SIZE, 16 * 1024 - 1, &[PROTOCOL_ERROR]),
-        ("6.5.2: frames of 16 MiB", MAX_FRAME_SIZE, 1 << 24, &[PROTOCOL_ERROR]),
+        (
+            "6.5.2: ENABLE_PUSH of two",
+            ENABLE_PUSH,
+            2,
+            &[PROTOCOL_ERROR][..],
+        ),
+        (
+            "6.5.2: a window beyond 2^31 - 1",
+            INITIAL_WINDOW_SIZE,
+            1 << 31,
+            FLOW,
+        ),
+        (
+            "6.5.2: frames under 16 KiB",
+            MAX_FRAME_SIZE,
+            16 * 1024 - 1,
+            &[PROTOCOL_ERROR],
+        ),
+        (
+            "6.5.2: frames of 16 MiB",
+            MAX_FRAME_SIZE,
+            1 << 24,
+            &[PROTOCOL_ERROR],
+        ),
     ] {
-        cases.push(case(name, End(code), move |client| setting(client, key, value)));
+        cases.push(case(name, End(code), move |client| {
+            setting(client, key, value)
+        }));
     }
     Bench::new().obeys(cases);
 }
@@ -355,7 +587,9 @@ fn a_preface_that_is_none_is_served_by_nobody() {
         b"PRI / HTTP/2.0\r\n\r\nSM\r\n\r\n",
     ] {
         let mut stream = bench.connect();
-        stream.write_all(&[text, &frame(SETTINGS, 0, 0, &[]), &whole_get(1)].concat()).unwrap();
+        stream
+            .write_all(&[text, &frame(SETTINGS, 0, 0, &[]), &whole_get(1)].concat())
+            .unwrap();
         stream.shutdown(std::net::Shutdown::Write).unwrap();
         let answer = read_to_end(&mut stream);
         assert!(

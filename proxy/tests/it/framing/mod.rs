@@ -55,13 +55,22 @@ impl Bench {
     }
 
     fn over(origin: Recording, keys: &str) -> Self {
-        let yaml =
-            format!("app: {{ port: {} }}\nworkers: 1\nlisteners: [{{ port: 0{keys} }}]\n", origin.port());
-        Self { proxy: Proxy::start(&yaml), origin }
+        let yaml = format!(
+            "app: {{ port: {} }}\nworkers: 1\nlisteners: [{{ port: 0{keys} }}]\n",
+            origin.port()
+        );
+        Self {
+            proxy: Proxy::start(&yaml),
+            origin,
+        }
     }
 
     fn log(&self) -> Vec<Value> {
-        self.proxy.stdout().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+        self.proxy
+            .stdout()
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
     }
 
     /// The line of the newest request, which may come a little after its answer.
@@ -70,7 +79,9 @@ impl Bench {
     }
 
     fn rejected(&self, reason: &str) -> f64 {
-        self.proxy.metric(&format!("outrigger_downstream_rejected_total{{reason=\"{reason}\"}}"))
+        self.proxy.metric(&format!(
+            "outrigger_downstream_rejected_total{{reason=\"{reason}\"}}"
+        ))
     }
 
     fn connect(&self) -> TcpStream {
@@ -95,9 +106,15 @@ impl Bench {
 
     /// The access-log line that follows the first `before` ones; there must be exactly one.
     fn one_line(&self, before: usize) -> Result<Value, String> {
-        let mut lines = wait_for("an access-log line", || Some(self.log()).filter(|log| log.len() > before));
+        let mut lines = wait_for("an access-log line", || {
+            Some(self.log()).filter(|log| log.len() > before)
+        });
         if lines.len() != before + 1 {
-            return Err(format!("{} access-log lines: {:?}", lines.len() - before, &lines[before..]));
+            return Err(format!(
+                "{} access-log lines: {:?}",
+                lines.len() - before,
+                &lines[before..]
+            ));
         }
         Ok(lines.remove(before))
     }
@@ -112,7 +129,10 @@ impl Bench {
         if !head.starts_with(&format!("HTTP/1.1 {status} "))
             && !head.starts_with(&format!("HTTP/1.0 {status} "))
         {
-            return Err(format!("answered {head:?} instead of {status}; log {:?}", self.log().last()));
+            return Err(format!(
+                "answered {head:?} instead of {status}; log {:?}",
+                self.log().last()
+            ));
         }
         if !head.to_ascii_lowercase().contains("\r\nconnection: close") {
             return Err(format!("no Connection: close in {head:?}"));
@@ -121,11 +141,15 @@ impl Bench {
             return Err(format!("more than one answer: {answer:?}"));
         }
         let line = self.one_line(lines)?;
-        if (line["status"].as_u64(), line["reason"].as_str()) != (Some(status.into()), Some(reason)) {
+        if (line["status"].as_u64(), line["reason"].as_str()) != (Some(status.into()), Some(reason))
+        {
             return Err(format!("logged as {line}, not {reason}"));
         }
         if self.rejected(reason) != count + 1.0 {
-            return Err(format!("{reason} counted {} times", self.rejected(reason) - count));
+            return Err(format!(
+                "{reason} counted {} times",
+                self.rejected(reason) - count
+            ));
         }
         if reason == "request.body" {
             // The head was good and may be on its way: never a whole message, and the connection is cut.
@@ -177,7 +201,11 @@ impl Bench {
         let mut all = self.origin.messages();
         // Connections are listed in the order they were opened, so take away what was there.
         if all.len() != before + 1 {
-            return Err(format!("{} messages at the origin: {:?}", all.len() - before, self.origin.bytes()));
+            return Err(format!(
+                "{} messages at the origin: {:?}",
+                all.len() - before,
+                self.origin.bytes()
+            ));
         }
         let message = all.pop().ok_or("no message")?;
         unambiguous(&message)?;
@@ -202,14 +230,23 @@ fn unambiguous(message: &Message) -> Result<(), String> {
     if message.all("host").len() != 1 || framing > 1 {
         return fail("not one Host and at most one framing field");
     }
-    if message.all("transfer-encoding").iter().any(|value| *value != "chunked") {
+    if message
+        .all("transfer-encoding")
+        .iter()
+        .any(|value| *value != "chunked")
+    {
         return fail("a Transfer-Encoding other than chunked");
     }
     if !message.line.ends_with(" HTTP/1.1") || message.line.split(' ').count() != 3 {
         return fail("request line");
     }
-    let hop =
-        ["keep-alive", "proxy-connection", "http2-settings", "proxy-authorization", "proxy-authenticate"];
+    let hop = [
+        "keep-alive",
+        "proxy-connection",
+        "http2-settings",
+        "proxy-authorization",
+        "proxy-authenticate",
+    ];
     if hop.iter().any(|name| !message.all(name).is_empty()) {
         return fail("a hop-by-hop field");
     }
@@ -230,8 +267,10 @@ fn unambiguous(message: &Message) -> Result<(), String> {
     }
     let owned = |name: &str| {
         let name = name.replace('_', "-");
-        matches!(&*name, "x-real-ip" | "forwarded" | "x-forwarded-client-cert")
-            || name.starts_with("x-outrigger-")
+        matches!(
+            &*name,
+            "x-real-ip" | "forwarded" | "x-forwarded-client-cert"
+        ) || name.starts_with("x-outrigger-")
     };
     if message.fields.iter().any(|(name, _)| owned(name)) {
         return fail("a header that only the proxy may write");
@@ -267,13 +306,19 @@ struct Report(Vec<String>);
 impl Report {
     fn case(&mut self, requirement: u8, name: &str, result: Result<(), String>) {
         if let Err(problem) = result {
-            self.0.push(format!("requirement {requirement}, {name}: {problem}"));
+            self.0
+                .push(format!("requirement {requirement}, {name}: {problem}"));
         }
     }
 
     #[track_caller]
     fn finish(self) {
-        assert!(self.0.is_empty(), "{} cases failed:\n{}", self.0.len(), self.0.join("\n"));
+        assert!(
+            self.0.is_empty(),
+            "{} cases failed:\n{}",
+            self.0.len(),
+            self.0.join("\n")
+        );
     }
 }
 

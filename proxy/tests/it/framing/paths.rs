@@ -72,7 +72,10 @@ fn any_other_path_reaches_the_origin_in_its_canonical_form() {
         ("/a%3bb", "/a%3Bb"),
         ("/a?b=%2f..//%00", "/a?b=%2f..//%00"),
         ("/?", "/?"),
-        ("/a?{\"b\":1}<>|^`\\", "/a?%7B%22b%22:1%7D%3C%3E%7C%5E%60%5C"),
+        (
+            "/a?{\"b\":1}<>|^`\\",
+            "/a?%7B%22b%22:1%7D%3C%3E%7C%5E%60%5C",
+        ),
         ("/{\"a\":1}<>|^`", "/%7B%22a%22:1%7D%3C%3E%7C%5E%60"),
         ("/%7b%7c%3c", "/%7B%7C%3C"),
         ("/caf\u{e9}?\u{20ac}", "/caf%C3%A9?%E2%82%AC"),
@@ -104,7 +107,15 @@ fn a_kept_encoded_slash_stays_one_element_and_hides_no_dots() {
         other => Err(format!("forwarded as {other}")),
     });
     report.case(9, "kept", kept);
-    for path in ["/a%2f..", "/..%2fa", "/a%2f.%2fb", "/%2e%2e%2fa", "/a%2f%2e%2e%2fb", "/a%5cb", "/a%00"] {
+    for path in [
+        "/a%2f..",
+        "/..%2fa",
+        "/a%2f.%2fb",
+        "/%2e%2e%2fa",
+        "/a%2f%2e%2e%2fb",
+        "/a%5cb",
+        "/a%00",
+    ] {
         let bytes = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
         report.case(9, path, bench.refuses(bytes.as_bytes(), PATH));
     }
@@ -119,7 +130,10 @@ fn routing_looks_at_the_canonical_path() {
         "app: {{ port: {} }}\nworkers: 1\nlisteners: [{{ port: 0 }}]\nroutes:\n  - {{ name: secret, matches: [{{ path: {{ prefix: /admin }} }}], directResponse: {{ status: 403 }} }}\n  - {{ name: rest }}\n",
         origin.port()
     );
-    let bench = Bench { proxy: Proxy::start(&yaml), origin };
+    let bench = Bench {
+        proxy: Proxy::start(&yaml),
+        origin,
+    };
     for target in [
         "/admin",
         "//admin",
@@ -132,7 +146,10 @@ fn routing_looks_at_the_canonical_path() {
     ] {
         let answer = bench.ask(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
         let answer = String::from_utf8_lossy(&answer).into_owned();
-        assert!(answer.starts_with("HTTP/1.1 403 "), "requirement 9, {target}: {answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 403 "),
+            "requirement 9, {target}: {answer}"
+        );
     }
     assert_eq!(bench.origin.total_bytes(), 0);
 }
@@ -141,9 +158,17 @@ fn routing_looks_at_the_canonical_path() {
 #[test]
 fn an_absolute_form_target_sets_host() {
     let bench = Bench::new();
-    for (target, host) in [("http://b.example:81/x", "b.example:81"), ("https://b.example/x", "b.example")] {
-        let message = bench.accepts(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).unwrap();
-        assert_eq!((message.all("host"), message.all("x-forwarded-host")), (vec![host], vec![host]));
+    for (target, host) in [
+        ("http://b.example:81/x", "b.example:81"),
+        ("https://b.example/x", "b.example"),
+    ] {
+        let message = bench
+            .accepts(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes())
+            .unwrap();
+        assert_eq!(
+            (message.all("host"), message.all("x-forwarded-host")),
+            (vec![host], vec![host])
+        );
         assert_eq!(message.target(), "/x");
     }
 }
@@ -158,9 +183,14 @@ fn options_for_a_whole_server_is_an_asterisk() {
         ("http://b.example/", "b.example", "/"),
         ("http://b.example?x", "b.example", "/?x"),
     ] {
-        let message =
-            bench.accepts(format!("OPTIONS {target} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes()).unwrap();
-        assert_eq!((message.target(), message.all("host")), (wanted, vec![host]), "{target}");
+        let message = bench
+            .accepts(format!("OPTIONS {target} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes())
+            .unwrap();
+        assert_eq!(
+            (message.target(), message.all("host")),
+            (wanted, vec![host]),
+            "{target}"
+        );
     }
 }
 
@@ -172,11 +202,17 @@ fn routing_looks_at_the_encoded_path() {
         "app: {{ port: {} }}\nworkers: 1\nlisteners: [{{ port: 0 }}]\nroutes:\n  - {{ name: secret, matches: [{{ path: {{ exact: \"/%7Bid%7D\" }} }}], directResponse: {{ status: 403 }} }}\n  - {{ name: rest }}\n",
         origin.port()
     );
-    let bench = Bench { proxy: Proxy::start(&yaml), origin };
+    let bench = Bench {
+        proxy: Proxy::start(&yaml),
+        origin,
+    };
     for target in ["/{id}", "/%7bid%7d", "/%7Bid}", "http://a/{id}?{"] {
         let answer = bench.ask(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
         let answer = String::from_utf8_lossy(&answer).into_owned();
-        assert!(answer.starts_with("HTTP/1.1 403 "), "requirement 9, {target}: {answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 403 "),
+            "requirement 9, {target}: {answer}"
+        );
     }
     assert_eq!(bench.origin.total_bytes(), 0);
 }

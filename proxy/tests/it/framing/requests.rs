@@ -28,15 +28,22 @@ const SEEN: &[(&str, &str, usize)] = &[
 
 fn all_are_seen(bench: &Bench, answers: &[u8], how: &str) {
     let answers = String::from_utf8_lossy(answers);
-    let statuses =
-        answers.matches("HTTP/1.1 200 OK\r\n").count() + answers.matches("HTTP/1.0 200 OK\r\n").count();
+    let statuses = answers.matches("HTTP/1.1 200 OK\r\n").count()
+        + answers.matches("HTTP/1.0 200 OK\r\n").count();
     assert_eq!(statuses, SEEN.len(), "{how}: {answers}");
     let all = bench.origin.messages();
     let seen: Vec<_> = all
         .iter()
         .map(|message| {
-            let line = message.line.strip_suffix(" HTTP/1.1").unwrap_or("not HTTP/1.1");
-            (line, std::str::from_utf8(&message.body).unwrap(), message.trailers.len())
+            let line = message
+                .line
+                .strip_suffix(" HTTP/1.1")
+                .unwrap_or("not HTTP/1.1");
+            (
+                line,
+                std::str::from_utf8(&message.body).unwrap(),
+                message.trailers.len(),
+            )
         })
         .collect();
     assert_eq!(seen, SEEN, "{how}");
@@ -50,7 +57,10 @@ fn pipelined_requests_of_all_kinds_stay_what_they_are() {
     let answers = bench.to_the_end(MIXED.as_bytes());
     all_are_seen(&bench, &answers, "in one piece");
     let old = String::from_utf8_lossy(&answers).into_owned();
-    assert!(old.contains("HTTP/1.0 200 OK\r\n") && old.contains("\r\nconnection: keep-alive\r\n"), "{old}");
+    assert!(
+        old.contains("HTTP/1.0 200 OK\r\n") && old.contains("\r\nconnection: keep-alive\r\n"),
+        "{old}"
+    );
 }
 
 /// Requirement 3: a reader that looks at bytes twice, or forgets some, shows here.
@@ -90,7 +100,8 @@ fn what_is_refused_is_refused_byte_by_byte_as_well() {
             std::thread::sleep(Duration::from_micros(300));
         }
         let answer = String::from_utf8_lossy(&read_to_end(&mut stream)).into_owned();
-        let good = answer.starts_with("HTTP/1.1 400 ") && answer.contains("\r\nconnection: close\r\n");
+        let good =
+            answer.starts_with("HTTP/1.1 400 ") && answer.contains("\r\nconnection: close\r\n");
         let counted = bench.rejected("http1_parse") == before + 1.0;
         report.case(2, bad, (good && counted).then_some(()).ok_or(answer));
     }
@@ -106,30 +117,49 @@ fn a_body_that_nobody_wants_is_no_request() {
         "app: {{ port: {} }}\nworkers: 1\nlisteners: [{{ port: 0 }}]\nroutes:\n  - {{ name: fixed, matches: [{{ path: /fixed }}], directResponse: {{ status: 410 }} }}\n  - {{ name: rest }}\n",
         origin.port()
     );
-    let bench = Bench { proxy: Proxy::start(&yaml), origin };
+    let bench = Bench {
+        proxy: Proxy::start(&yaml),
+        origin,
+    };
     let evil = "GET /evil HTTP/1.1\r\nHost: a\r\n\r\n";
     for framing in [
         format!("Content-Length: {}\r\n\r\n{evil}", evil.len()),
-        format!("Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{evil}\r\n0\r\n\r\n", evil.len()),
+        format!(
+            "Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{evil}\r\n0\r\n\r\n",
+            evil.len()
+        ),
         "Transfer-Encoding: chunked\r\n\r\n0\r\nx: y\r\n\r\n".to_owned(),
     ] {
         let next = "GET /next HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-        let answer =
-            bench.to_the_end(format!("POST /fixed HTTP/1.1\r\nHost: a\r\n{framing}{next}").as_bytes());
+        let answer = bench
+            .to_the_end(format!("POST /fixed HTTP/1.1\r\nHost: a\r\n{framing}{next}").as_bytes());
         let answer = String::from_utf8(answer).unwrap();
         assert_eq!(answer.matches("HTTP/1.1 410 ").count(), 1, "{answer}");
-        assert_eq!(answer.matches("HTTP/1.1 200 ").count(), 1, "the connection is used again: {answer}");
+        assert_eq!(
+            answer.matches("HTTP/1.1 200 ").count(),
+            1,
+            "the connection is used again: {answer}"
+        );
     }
-    let targets: Vec<_> = bench.origin.messages().iter().map(|message| message.target().to_owned()).collect();
+    let targets: Vec<_> = bench
+        .origin
+        .messages()
+        .iter()
+        .map(|message| message.target().to_owned())
+        .collect();
     assert_eq!(targets, ["/next", "/next", "/next"]);
     // More than is thrown away, or broken, or still to come.
     for framing in [
         format!("Content-Length: 1000000\r\n\r\n{}", evil.repeat(10_000)),
-        format!("Transfer-Encoding: chunked\r\n\r\nfffff\r\n{}", evil.repeat(10_000)),
+        format!(
+            "Transfer-Encoding: chunked\r\n\r\nfffff\r\n{}",
+            evil.repeat(10_000)
+        ),
         format!("Transfer-Encoding: chunked\r\n\r\nx\r\n{evil}"),
         "Content-Length: 5\r\n\r\n".to_owned(),
     ] {
-        let answer = bench.to_the_end(format!("POST /fixed HTTP/1.1\r\nHost: a\r\n{framing}").as_bytes());
+        let answer =
+            bench.to_the_end(format!("POST /fixed HTTP/1.1\r\nHost: a\r\n{framing}").as_bytes());
         let answer = String::from_utf8(answer).unwrap();
         assert!(
             answer.starts_with("HTTP/1.1 410 ") && answer.contains("\r\nconnection: close\r\n"),
@@ -157,16 +187,26 @@ fn a_connection_that_ends_within_a_head_leaves_no_line_and_no_answer() {
 #[test]
 fn an_answer_has_a_date_and_only_one() {
     let origin = Recording::answering(|message| {
-        let date = if message.target() == "/dated" { "Date: Mon, 01 Jan 2024 00:00:00 GMT\r\n" } else { "" };
+        let date = if message.target() == "/dated" {
+            "Date: Mon, 01 Jan 2024 00:00:00 GMT\r\n"
+        } else {
+            ""
+        };
         crate::support::recording::Act::Answer(
             format!("HTTP/1.1 200 OK\r\n{date}content-length: 0\r\n\r\n").into(),
         )
     });
     let bench = Bench::over(origin, "");
-    for (path, expected) in [("/dated", "date: Mon, 01 Jan 2024 00:00:00 GMT\r\n"), ("/", " GMT\r\n")] {
+    for (path, expected) in [
+        ("/dated", "date: Mon, 01 Jan 2024 00:00:00 GMT\r\n"),
+        ("/", " GMT\r\n"),
+    ] {
         let answer = bench.ask(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
         let answer = String::from_utf8(answer).unwrap();
-        assert!(answer.matches("date: ").count() == 1 && answer.contains(expected), "{answer}");
+        assert!(
+            answer.matches("date: ").count() == 1 && answer.contains(expected),
+            "{answer}"
+        );
     }
 }
 
@@ -187,6 +227,9 @@ fn nothing_of_an_answer_splits_it() {
         let answer = bench.ask(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
         let answer = String::from_utf8(answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 502 "), "{path}: {answer}");
-        assert!(!answer.to_lowercase().contains("set-cookie"), "{path}: {answer}");
+        assert!(
+            !answer.to_lowercase().contains("set-cookie"),
+            "{path}: {answer}"
+        );
     }
 }

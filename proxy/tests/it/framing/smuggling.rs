@@ -15,10 +15,19 @@ fn never_two(bench: &Bench, bytes: &[u8]) -> Result<(), String> {
     let all = bench.origin.messages();
     let text = String::from_utf8_lossy(&answer).into_owned();
     if all.len() > before + 1 {
-        return Err(format!("{} messages at the origin: {:?}", all.len() - before, bench.origin.bytes()));
+        return Err(format!(
+            "{} messages at the origin: {:?}",
+            all.len() - before,
+            bench.origin.bytes()
+        ));
     }
-    if all.iter().any(|message| message.line.contains("evil") || message.line.contains("EVIL")) {
-        return Err(format!("the smuggled request reached the origin; answered {text:?}"));
+    if all
+        .iter()
+        .any(|message| message.line.contains("evil") || message.line.contains("EVIL"))
+    {
+        return Err(format!(
+            "the smuggled request reached the origin; answered {text:?}"
+        ));
     }
     for message in &all[before.min(all.len())..] {
         unambiguous(message)?;
@@ -31,20 +40,56 @@ fn no_pair_of_framings_makes_two_requests() {
     let cl_te: Vec<(&str, Vec<u8>)> = [
         ("CL.TE", "Content-Length: 36\r\nTransfer-Encoding: chunked"),
         ("TE.CL", "Transfer-Encoding: chunked\r\nContent-Length: 4"),
-        ("CL.TE, upper case", "CONTENT-LENGTH: 36\r\nTRANSFER-ENCODING: CHUNKED"),
-        ("CL.TE.CL", "Content-Length: 36\r\nTransfer-Encoding: chunked\r\nContent-Length: 36"),
-        ("TE.TE with a tab", "Transfer-Encoding:\tchunked\r\nContent-Length: 4"),
-        ("TE.TE identity", "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\nContent-Length: 4"),
-        ("TE.TE cow", "Transfer-Encoding: cow\r\nTransfer-Encoding: chunked\r\nContent-Length: 4"),
-        ("TE.TE space before the colon", "Transfer-Encoding : chunked\r\nContent-Length: 4"),
-        ("TE.TE fold", "Transfer-Encoding:\r\n chunked\r\nContent-Length: 4"),
-        ("TE.TE after a bare CR", "X: y\rTransfer-Encoding: chunked\r\nContent-Length: 4"),
-        ("TE.TE after a NUL", "Transfer-Encoding: chunked\0\r\nContent-Length: 4"),
-        ("TE.TE with _", "Transfer_Encoding: chunked\r\nContent-Length: 4"),
+        (
+            "CL.TE, upper case",
+            "CONTENT-LENGTH: 36\r\nTRANSFER-ENCODING: CHUNKED",
+        ),
+        (
+            "CL.TE.CL",
+            "Content-Length: 36\r\nTransfer-Encoding: chunked\r\nContent-Length: 36",
+        ),
+        (
+            "TE.TE with a tab",
+            "Transfer-Encoding:\tchunked\r\nContent-Length: 4",
+        ),
+        (
+            "TE.TE identity",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\nContent-Length: 4",
+        ),
+        (
+            "TE.TE cow",
+            "Transfer-Encoding: cow\r\nTransfer-Encoding: chunked\r\nContent-Length: 4",
+        ),
+        (
+            "TE.TE space before the colon",
+            "Transfer-Encoding : chunked\r\nContent-Length: 4",
+        ),
+        (
+            "TE.TE fold",
+            "Transfer-Encoding:\r\n chunked\r\nContent-Length: 4",
+        ),
+        (
+            "TE.TE after a bare CR",
+            "X: y\rTransfer-Encoding: chunked\r\nContent-Length: 4",
+        ),
+        (
+            "TE.TE after a NUL",
+            "Transfer-Encoding: chunked\0\r\nContent-Length: 4",
+        ),
+        (
+            "TE.TE with _",
+            "Transfer_Encoding: chunked\r\nContent-Length: 4",
+        ),
         ("CL.CL", "Content-Length: 4\r\nContent-Length: 36"),
         ("CL.0", "Content-Length: 0"),
-        ("nominated CL", "Content-Length: 36\r\nConnection: content-length"),
-        ("nominated TE", "Transfer-Encoding: chunked\r\nConnection: transfer-encoding"),
+        (
+            "nominated CL",
+            "Content-Length: 36\r\nConnection: content-length",
+        ),
+        (
+            "nominated TE",
+            "Transfer-Encoding: chunked\r\nConnection: transfer-encoding",
+        ),
     ]
     .into_iter()
     .map(|(name, fields)| (name, head(fields.as_bytes())))
@@ -71,9 +116,10 @@ fn no_pair_of_framings_makes_two_requests() {
 /// Requirement 1: it is refused, and nothing behind it is served.
 #[test]
 fn a_length_beside_chunks_ends_the_connection_after_one_message() {
-    for fields in
-        ["Content-Length: 6\r\nTransfer-Encoding: chunked", "Transfer-Encoding: chunked\r\nContent-Length: 6"]
-    {
+    for fields in [
+        "Content-Length: 6\r\nTransfer-Encoding: chunked",
+        "Transfer-Encoding: chunked\r\nContent-Length: 6",
+    ] {
         let bench = Bench::new();
         let mut bytes = head(fields.as_bytes());
         bytes.extend_from_slice(b"3\r\nabc\r\n0\r\n\r\n");
@@ -119,8 +165,17 @@ fn nothing_in_a_target_or_a_value_starts_a_second_request() {
     }
     report.finish();
     for message in bench.origin.messages() {
-        assert!(message.all("upgrade").iter().all(|value| *value == "websocket"), "{message:?}");
-        assert!(message.all("y").is_empty() && message.all("http2-settings").is_empty(), "{message:?}");
+        assert!(
+            message
+                .all("upgrade")
+                .iter()
+                .all(|value| *value == "websocket"),
+            "{message:?}"
+        );
+        assert!(
+            message.all("y").is_empty() && message.all("http2-settings").is_empty(),
+            "{message:?}"
+        );
     }
 }
 
@@ -139,8 +194,8 @@ fn a_pipelined_request_behind_a_refused_one_is_never_served() {
         let mut bytes = bad.as_bytes().to_vec();
         bytes.extend_from_slice(EVIL);
         let answer = String::from_utf8(bench.to_the_end(&bytes)).unwrap();
-        let problem =
-            (answer.matches("HTTP/1.1 ").count() != 1 || bench.origin.total_bytes() > 0).then_some(answer);
+        let problem = (answer.matches("HTTP/1.1 ").count() != 1 || bench.origin.total_bytes() > 0)
+            .then_some(answer);
         report.case(3, bad, problem.map_or(Ok(()), Err));
     }
     report.finish();
@@ -155,7 +210,10 @@ fn pipelined_requests_reach_the_origin_one_by_one() {
     let answer = String::from_utf8(bench.to_the_end(format!("{one}{two}").as_bytes())).unwrap();
     assert_eq!(answer.matches("HTTP/1.1 200 ").count(), 2, "{answer}");
     let all = bench.origin.messages();
-    assert_eq!(all.iter().map(Message::target).collect::<Vec<_>>(), ["/1", "/2"]);
+    assert_eq!(
+        all.iter().map(Message::target).collect::<Vec<_>>(),
+        ["/1", "/2"]
+    );
     all.iter().for_each(|message| unambiguous(message).unwrap());
 }
 
@@ -168,10 +226,19 @@ fn a_bare_lf_ends_no_line_of_a_head() {
     for (name, bytes) in [
         ("behind the request line", "GET / HTTP/1.1\nHost: a\r\n\r\n"),
         ("behind a field", "GET / HTTP/1.1\r\nHost: a\nX: y\r\n\r\n"),
-        ("as the empty line", "GET / HTTP/1.1\r\nHost: a\r\n\nGET /evil HTTP/1.1\r\nHost: a\r\n\r\n"),
+        (
+            "as the empty line",
+            "GET / HTTP/1.1\r\nHost: a\r\n\nGET /evil HTTP/1.1\r\nHost: a\r\n\r\n",
+        ),
         ("everywhere", "GET / HTTP/1.1\nHost: a\n\n"),
-        ("before the request line", "\nGET / HTTP/1.1\r\nHost: a\r\n\r\n"),
-        ("within a value", "GET / HTTP/1.1\r\nHost: a\r\nX: y\nz\r\n\r\n"),
+        (
+            "before the request line",
+            "\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        ),
+        (
+            "within a value",
+            "GET / HTTP/1.1\r\nHost: a\r\nX: y\nz\r\n\r\n",
+        ),
     ] {
         report.case(2, name, bench.refuses(bytes.as_bytes(), UNPARSED));
     }

@@ -109,7 +109,8 @@ fn a_stray_answer_never_answers_another_request() {
         let bench = Bench::over(once(first.clone().into_bytes()), "");
         let answer = String::from_utf8_lossy(&bench.ask(REQUEST)).into_owned();
         assert!(!answer.contains("stray"), "requirement 5: {answer}");
-        then_works(&bench, 2).unwrap_or_else(|problem| panic!("requirement 5, {first:?}: {problem}"));
+        then_works(&bench, 2)
+            .unwrap_or_else(|problem| panic!("requirement 5, {first:?}: {problem}"));
         bench.origin.wait_closed(0);
     }
 }
@@ -126,7 +127,10 @@ fn a_body_behind_an_answer_to_head_never_answers_another_request() {
     );
     let answer = bench.to_the_end(b"HEAD /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     let answer = String::from_utf8_lossy(&answer).into_owned();
-    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\n"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("\r\n\r\n"),
+        "{answer}"
+    );
     then_works(&bench, 2).unwrap();
 }
 
@@ -139,17 +143,27 @@ fn an_early_answer_ends_its_connection_and_answers_nobody_else() {
     });
     let bench = Bench::over(origin, "");
     let mut stream = bench.connect();
-    stream.write_all(b"POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nabc").unwrap();
+    stream
+        .write_all(b"POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nabc")
+        .unwrap();
     let answer = String::from_utf8_lossy(&read_answer(&mut stream)).into_owned();
     assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
     bench.origin.wait_closed(0);
     // What follows on the client's connection is that body, not a request.
     let _ = stream.write_all(b"GET /evil HTTP/1.1\r\nHost: a\r\n\r\n");
-    stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_millis(300)))
+        .unwrap();
     let rest = String::from_utf8_lossy(&read_to_end(&mut stream)).into_owned();
     assert!(!rest.contains("HTTP/1.1 "), "{rest}");
     then_works(&bench, 2).unwrap();
-    assert!(bench.origin.messages().iter().all(|message| message.target() != "/evil"));
+    assert!(
+        bench
+            .origin
+            .messages()
+            .iter()
+            .all(|message| message.target() != "/evil")
+    );
 }
 
 /// Requirement 1: a body that breaks is cut for the client too, and never ends as if it were whole.
@@ -164,8 +178,15 @@ fn a_broken_response_body_is_cut_and_its_connection_not_used_again() {
         let bytes = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
         let bench = Bench::over(once(bytes.into_bytes()), "");
         let answer = String::from_utf8_lossy(&bench.to_the_end(REQUEST)).into_owned();
-        assert!(!answer.contains("\r\n0\r\n\r\n"), "{name}: ended as if it were whole: {answer}");
-        assert_eq!(bench.one_line(0).unwrap()["reason"], "upstream.protocol", "{name}");
+        assert!(
+            !answer.contains("\r\n0\r\n\r\n"),
+            "{name}: ended as if it were whole: {answer}"
+        );
+        assert_eq!(
+            bench.one_line(0).unwrap()["reason"],
+            "upstream.protocol",
+            "{name}"
+        );
         bench.origin.wait_closed(0);
         then_works(&bench, 2).unwrap_or_else(|problem| panic!("{name}: {problem}"));
     }
@@ -176,11 +197,18 @@ fn a_broken_response_body_is_cut_and_its_connection_not_used_again() {
 fn a_response_that_ends_early_is_cut() {
     for head in ["Content-Length: 10", "Transfer-Encoding: chunked"] {
         let bytes = format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n2\r\nok\r\n");
-        let bench = Bench::over(Recording::answering(move |_| Act::Close(bytes.clone().into_bytes())), "");
+        let bench = Bench::over(
+            Recording::answering(move |_| Act::Close(bytes.clone().into_bytes())),
+            "",
+        );
         let answer = String::from_utf8_lossy(&bench.to_the_end(REQUEST)).into_owned();
         // Head and end came at once, so the client may see nothing but the end; never a whole answer.
         assert!(messages(answer.as_bytes()).is_empty(), "{answer}");
-        assert_eq!(bench.one_line(0).unwrap()["reason"], "upstream.closed", "{head}");
+        assert_eq!(
+            bench.one_line(0).unwrap()["reason"],
+            "upstream.closed",
+            "{head}"
+        );
     }
 }
 
@@ -193,7 +221,11 @@ fn an_upgrade_that_the_upstream_does_not_take_opens_no_tunnel() {
     let _ = read_answer(&mut stream);
     for message in bench.origin.messages() {
         unambiguous(&message).unwrap();
-        assert_ne!(message.all("x-request-id"), ["spoofed"], "requirement 3: raw bytes were relayed");
+        assert_ne!(
+            message.all("x-request-id"),
+            ["spoofed"],
+            "requirement 3: raw bytes were relayed"
+        );
     }
 }
 
@@ -203,8 +235,17 @@ fn fields_of_the_upstreams_hop_do_not_reach_the_client() {
     let bytes = b"HTTP/1.1 200 OK\r\nConnection: x-drop\r\nX-Drop: 1\r\nKeep-Alive: timeout=5\r\nProxy-Connection: x\r\nUpgrade: h2c\r\nContent-Length: 2\r\n\r\nok";
     let bench = Bench::over(once(bytes.to_vec()), "");
     let answer = String::from_utf8_lossy(&bench.ask(REQUEST)).to_ascii_lowercase();
-    for name in ["x-drop", "keep-alive", "proxy-connection", "upgrade", "connection"] {
-        assert!(!answer.contains(&format!("\r\n{name}:")), "{name}: {answer}");
+    for name in [
+        "x-drop",
+        "keep-alive",
+        "proxy-connection",
+        "upgrade",
+        "connection",
+    ] {
+        assert!(
+            !answer.contains(&format!("\r\n{name}:")),
+            "{name}: {answer}"
+        );
     }
 }
 
@@ -216,7 +257,10 @@ fn a_stray_answer_on_an_idle_connection_never_answers_a_request() {
         Recording::answering(move |_| {
             let ok = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".to_vec();
             match first.swap(false, std::sync::atomic::Ordering::Relaxed) {
-                true => Act::Late(ok, b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nstray".to_vec()),
+                true => Act::Late(
+                    ok,
+                    b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nstray".to_vec(),
+                ),
                 false => Act::Answer(ok),
             }
         }),
@@ -235,6 +279,10 @@ fn trailers_of_the_upstream_are_stripped() {
     let bench = Bench::over(once(bytes.to_vec()), "");
     let answer = bench.ask(b"GET /x HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: te\r\n\r\n");
     let answer = messages(&answer).remove(0);
-    assert_eq!(answer.trailers, [("x-sum".to_owned(), "1".to_owned())], "{answer:?}");
+    assert_eq!(
+        answer.trailers,
+        [("x-sum".to_owned(), "1".to_owned())],
+        "{answer:?}"
+    );
     then_works(&bench, 1).unwrap();
 }

@@ -28,16 +28,30 @@ pub(super) async fn failed(route: &Route) -> Vec<String> {
     let cases: [(&str, Case); COUNT] = [
         ("empty_unary", |client| empty_unary(client).boxed()),
         ("large_unary", |client| large_unary(client).boxed()),
-        ("client_streaming", |client| client_streaming(client).boxed()),
-        ("server_streaming", |client| server_streaming(client).boxed()),
+        ("client_streaming", |client| {
+            client_streaming(client).boxed()
+        }),
+        ("server_streaming", |client| {
+            server_streaming(client).boxed()
+        }),
         ("ping_pong", |client| ping_pong(client).boxed()),
         ("empty_stream", |client| empty_stream(client).boxed()),
-        ("status_code_and_message", |client| status_code_and_message(client).boxed()),
+        ("status_code_and_message", |client| {
+            status_code_and_message(client).boxed()
+        }),
         ("custom_metadata", |client| custom_metadata(client).boxed()),
-        ("unimplemented_method", |client| unimplemented_method(client).boxed()),
-        ("cancel_after_begin", |client| cancel_after(client, 0).boxed()),
-        ("cancel_after_first_response", |client| cancel_after(client, 1).boxed()),
-        ("deadline_exceeded", |client| deadline_exceeded(client).boxed()),
+        ("unimplemented_method", |client| {
+            unimplemented_method(client).boxed()
+        }),
+        ("cancel_after_begin", |client| {
+            cancel_after(client, 0).boxed()
+        }),
+        ("cancel_after_first_response", |client| {
+            cancel_after(client, 1).boxed()
+        }),
+        ("deadline_exceeded", |client| {
+            deadline_exceeded(client).boxed()
+        }),
         ("still_answers", |client| empty_unary(client).boxed()),
     ];
     let client = route.tonic().await;
@@ -55,8 +69,14 @@ pub(super) fn method(name: &str) -> PathAndQuery {
 }
 
 /// A unary call.
-async fn unary(client: &mut Client, name: &str, message: impl Into<Bytes>) -> Result<Bytes, Status> {
-    patient(client.unary(Request::new(message.into()), method(name), Plain)).await.map(|one| one.into_inner())
+async fn unary(
+    client: &mut Client,
+    name: &str,
+    message: impl Into<Bytes>,
+) -> Result<Bytes, Status> {
+    patient(client.unary(Request::new(message.into()), method(name), Plain))
+        .await
+        .map(|one| one.into_inner())
 }
 
 /// A bidirectional call with these messages.
@@ -70,10 +90,14 @@ pub(super) async fn both(
 }
 
 /// A stream that is fed by a channel.
-pub(super) fn fed() -> (mpsc::Sender<Bytes>, impl Stream<Item = Bytes> + Send + 'static) {
+pub(super) fn fed() -> (
+    mpsc::Sender<Bytes>,
+    impl Stream<Item = Bytes> + Send + 'static,
+) {
     let (sender, receiver) = mpsc::channel(1);
-    let messages =
-        stream::unfold(receiver, |mut receiver| async { Some((receiver.recv().await?, receiver)) });
+    let messages = stream::unfold(receiver, |mut receiver| async {
+        Some((receiver.recv().await?, receiver))
+    });
     (sender, messages)
 }
 
@@ -84,7 +108,10 @@ async fn empty_unary(mut client: Client) {
 async fn large_unary(mut client: Client) {
     for size in [300_000, 3_900_000] {
         let message = Bytes::from(vec![b'x'; size]);
-        assert_eq!(unary(&mut client, "Echo", message.clone()).await.unwrap(), message);
+        assert_eq!(
+            unary(&mut client, "Echo", message.clone()).await.unwrap(),
+            message
+        );
     }
 }
 
@@ -99,7 +126,10 @@ async fn server_streaming(mut client: Client) {
     let call = client.server_streaming(request, method("Down"), Plain);
     let mut messages = patient(call).await.unwrap().into_inner();
     for _ in 0..40 {
-        assert_eq!(patient(messages.message()).await.unwrap().unwrap().len(), 30_000);
+        assert_eq!(
+            patient(messages.message()).await.unwrap().unwrap().len(),
+            30_000
+        );
     }
     assert!(patient(messages.message()).await.unwrap().is_none());
 }
@@ -110,11 +140,20 @@ async fn ping_pong(mut client: Client) {
     sender.send("ping 0".into()).await.unwrap();
     let mut answers = both(&mut client, "Both", messages).await.unwrap();
     for number in 0..20 {
-        assert_eq!(patient(answers.message()).await.unwrap().unwrap(), format!("ping {number}"));
-        sender.send(format!("ping {}", number + 1).into()).await.unwrap();
+        assert_eq!(
+            patient(answers.message()).await.unwrap().unwrap(),
+            format!("ping {number}")
+        );
+        sender
+            .send(format!("ping {}", number + 1).into())
+            .await
+            .unwrap();
     }
     drop(sender);
-    assert_eq!(patient(answers.message()).await.unwrap().unwrap(), "ping 20");
+    assert_eq!(
+        patient(answers.message()).await.unwrap().unwrap(),
+        "ping 20"
+    );
     assert!(patient(answers.message()).await.unwrap().is_none());
 }
 
@@ -124,10 +163,17 @@ async fn empty_stream(mut client: Client) {
 }
 
 async fn status_code_and_message(mut client: Client) {
-    for (code, text) in [(Code::Unknown, "test status message"), (Code::DataLoss, WHITESPACE_AND_UNICODE)] {
+    for (code, text) in [
+        (Code::Unknown, "test status message"),
+        (Code::DataLoss, WHITESPACE_AND_UNICODE),
+    ] {
         let mut request = Request::new(Bytes::from(text));
-        request.metadata_mut().insert("x-code", (code as i32).to_string().parse().unwrap());
-        let status = patient(client.unary(request, method("Status"), Plain)).await.unwrap_err();
+        request
+            .metadata_mut()
+            .insert("x-code", (code as i32).to_string().parse().unwrap());
+        let status = patient(client.unary(request, method("Status"), Plain))
+            .await
+            .unwrap_err();
         assert_eq!((status.code(), status.message()), (code, text));
     }
 }
@@ -135,18 +181,33 @@ async fn status_code_and_message(mut client: Client) {
 async fn custom_metadata(mut client: Client) {
     let binary: Vec<u8> = (0..=255).collect();
     let mut request = Request::new(Bytes::from("m"));
-    request.metadata_mut().insert("x-lead", "test_initial_metadata_value".parse().unwrap());
-    request.metadata_mut().insert_bin("x-trail-bin", MetadataValue::from_bytes(&binary));
-    let response = patient(client.server_streaming(request, method("Metadata"), Plain)).await.unwrap();
-    assert_eq!(response.metadata().get("x-lead").unwrap(), "test_initial_metadata_value");
+    request
+        .metadata_mut()
+        .insert("x-lead", "test_initial_metadata_value".parse().unwrap());
+    request
+        .metadata_mut()
+        .insert_bin("x-trail-bin", MetadataValue::from_bytes(&binary));
+    let response = patient(client.server_streaming(request, method("Metadata"), Plain))
+        .await
+        .unwrap();
+    assert_eq!(
+        response.metadata().get("x-lead").unwrap(),
+        "test_initial_metadata_value"
+    );
     let mut messages = response.into_inner();
     assert_eq!(patient(messages.message()).await.unwrap().unwrap(), "m");
     let trailers = patient(messages.trailers()).await.unwrap().unwrap();
-    assert_eq!(trailers.get_bin("x-trail-bin").unwrap().to_bytes().unwrap(), binary);
+    assert_eq!(
+        trailers.get_bin("x-trail-bin").unwrap().to_bytes().unwrap(),
+        binary
+    );
 }
 
 async fn unimplemented_method(mut client: Client) {
-    assert_eq!(unary(&mut client, "None", "").await.unwrap_err().code(), Code::Unimplemented);
+    assert_eq!(
+        unary(&mut client, "None", "").await.unwrap_err().code(),
+        Code::Unimplemented
+    );
 }
 
 async fn cancel_after(mut client: Client, messages: usize) {
@@ -185,12 +246,17 @@ async fn until<F: Future<Output = bool>>(holds: impl Fn() -> F) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    assert!(tokio::time::timeout(PATIENCE, asked).await.is_ok(), "waited in vain");
+    assert!(
+        tokio::time::timeout(PATIENCE, asked).await.is_ok(),
+        "waited in vain"
+    );
 }
 
 async fn deadline_exceeded(mut client: Client) {
     let mut request = Request::new(Bytes::from("60000"));
     request.set_timeout(Duration::from_millis(300));
-    let status = patient(client.unary(request, method("Sleep"), Plain)).await.unwrap_err();
+    let status = patient(client.unary(request, method("Sleep"), Plain))
+        .await
+        .unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded);
 }

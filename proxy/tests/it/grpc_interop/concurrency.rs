@@ -27,8 +27,13 @@ async fn ends(route: &Route, calls: usize, takes: &'static str) -> BTreeMap<Stri
         async move {
             let request = Request::new(Bytes::from(takes));
             let call = client.unary(request, method("Sleep"), Plain);
-            let result = tokio::time::timeout(PATIENCE * 3, call).await.expect("an answer in time");
-            result.map_or_else(|status| format!("{:?}", status.code()), |_| format!("{:?}", Code::Ok))
+            let result = tokio::time::timeout(PATIENCE * 3, call)
+                .await
+                .expect("an answer in time");
+            result.map_or_else(
+                |status| format!("{:?}", status.code()),
+                |_| format!("{:?}", Code::Ok),
+            )
         }
     });
     let mut ends = BTreeMap::new();
@@ -44,7 +49,11 @@ async fn calls_over_the_limit_of_grpcio_are_all_answered() {
     for (limit, calls) in [(1, 20), (2, 20), (5, 20), (50, 120)] {
         let route = Way::Inbound("h2c").lay(|_| Service::limited(&python, limit));
         let ends = ends(&route, calls, "30").await;
-        assert_eq!(ends, BTreeMap::from([("Ok".to_owned(), calls)]), "with a limit of {limit}");
+        assert_eq!(
+            ends,
+            BTreeMap::from([("Ok".to_owned(), calls)]),
+            "with a limit of {limit}"
+        );
     }
 }
 
@@ -52,7 +61,10 @@ async fn calls_over_the_limit_of_grpcio_are_all_answered() {
 async fn a_thousand_calls_at_once_to_grpcio_that_allows_ten_are_all_answered() {
     let Some(python) = python() else { return };
     let route = Way::Inbound("auto").lay(|_| Service::limited(&python, 10));
-    assert_eq!(ends(&route, 1000, "20").await, BTreeMap::from([("Ok".to_owned(), 1000)]));
+    assert_eq!(
+        ends(&route, 1000, "20").await,
+        BTreeMap::from([("Ok".to_owned(), 1000)])
+    );
 }
 
 #[tokio::test]
@@ -74,7 +86,11 @@ async fn watches_that_use_all_streams_of_grpcio_leave_other_calls_alone() {
         assert_eq!(patient(call).await.unwrap().into_inner(), "on");
     }
     // The default of `timeouts.request` is 15 s.
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 /// RFC 9113 section 6.8: calls cross each GOAWAY.
@@ -83,6 +99,10 @@ async fn calls_to_grpcio_that_ends_its_connections_all_the_time_are_all_answered
     let Some(python) = python() else { return };
     let route = Way::Inbound("h2c").lay(|_| Service::short_lived(&python));
     for round in 0..30 {
-        assert_eq!(ends(&route, 40, "50").await, BTreeMap::from([("Ok".to_owned(), 40)]), "round {round}");
+        assert_eq!(
+            ends(&route, 40, "50").await,
+            BTreeMap::from([("Ok".to_owned(), 40)]),
+            "round {round}"
+        );
     }
 }

@@ -36,11 +36,24 @@ fn python() -> Option<PathBuf> {
     lock.lock().unwrap();
     let python = folder.join("venv/bin/python");
     let has_it = || succeeds(Command::new(&python).args(["-c", "import grpc.aio"]));
-    let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:"];
+    let pip = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--only-binary=:all:",
+    ];
     let found = has_it()
-        || succeeds(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder.join("venv")))
-            && succeeds(Command::new(&python).args(pip).args(["--timeout=20", PACKAGE]))
-            && has_it();
+        || succeeds(
+            Command::new("python3")
+                .args(["-m", "venv", "--clear"])
+                .arg(folder.join("venv")),
+        ) && succeeds(
+            Command::new(&python)
+                .args(pip)
+                .args(["--timeout=20", PACKAGE]),
+        ) && has_it();
     if !found {
         eprintln!("SKIPPED: python3 with venv is not there, or {PACKAGE} cannot be installed");
     }
@@ -48,7 +61,10 @@ fn python() -> Option<PathBuf> {
 }
 
 fn succeeds(command: &mut Command) -> bool {
-    command.stdin(Stdio::null()).output().is_ok_and(|output| output.status.success())
+    command
+        .stdin(Stdio::null())
+        .output()
+        .is_ok_and(|output| output.status.success())
 }
 
 /// `peer.py` with these arguments, away from proxies that the environment names.
@@ -58,7 +74,10 @@ fn peer(python: &Path, arguments: &[&str]) -> Command {
     for variable in ["http_proxy", "https_proxy", "grpc_proxy"] {
         command.env_remove(variable);
     }
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
     command
 }
 
@@ -87,7 +106,12 @@ impl Service {
         let port = service::start();
         let front = leaf.map(|leaf| front::Maker::new(leaf).before(([127, 0, 0, 1], port).into()));
         let port = front.as_ref().map_or(port, front::Front::port);
-        Self { port, _grpcio: None, _front: front, _files: None }
+        Self {
+            port,
+            _grpcio: None,
+            _front: front,
+            _files: None,
+        }
     }
 
     /// grpcio, with TLS of its own when there is a certificate.
@@ -99,7 +123,10 @@ impl Service {
             arguments.extend([certificate, key].map(|path| path.display().to_string()));
         }
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        Self { _files: Some(files), ..Self::started(peer(python, &arguments)) }
+        Self {
+            _files: Some(files),
+            ..Self::started(peer(python, &arguments))
+        }
     }
 
     /// grpcio that allows so many streams at once on a connection.
@@ -116,7 +143,9 @@ impl Service {
 
     fn started(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
-        let mut told = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let mut told = BufReader::new(child.stdout.take().unwrap())
+            .lines()
+            .map_while(Result::ok);
         let port = told.find_map(|line| line.strip_prefix("listening ")?.parse().ok());
         std::thread::spawn(move || told.for_each(drop)); // or it would wait for a reader
         Self {
@@ -141,8 +170,13 @@ enum Way {
     OutboundTls,
 }
 
-const WAYS: [Way; 5] =
-    [Way::Inbound("h2c"), Way::Inbound("auto"), Way::InboundTls, Way::Outbound, Way::OutboundTls];
+const WAYS: [Way; 5] = [
+    Way::Inbound("h2c"),
+    Way::Inbound("auto"),
+    Way::InboundTls,
+    Way::Outbound,
+    Way::OutboundTls,
+];
 
 /// A proxy on such a way.
 struct Route {
@@ -158,7 +192,12 @@ impl Way {
     fn lay(self, serve: impl FnOnce(Option<&Leaf>) -> Service) -> Route {
         let plain = |proxy: Proxy, listener: &str, service| {
             let address = proxy.address(listener);
-            Route { _proxy: proxy, address, ca: None, _service: service }
+            Route {
+                _proxy: proxy,
+                address,
+                ca: None,
+                _service: service,
+            }
         };
         match self {
             Self::Inbound(protocol) => {
@@ -173,7 +212,12 @@ impl Way {
                 let service = serve(None);
                 let Setup { proxy, ca, .. } = Setup::in_front_of(service.port, "", |_, _| {});
                 let address = proxy.address("tls");
-                Route { _proxy: proxy, address, ca: Some(ca), _service: service }
+                Route {
+                    _proxy: proxy,
+                    address,
+                    ca: Some(ca),
+                    _service: service,
+                }
             }
             Self::Outbound => {
                 let service = serve(None);
@@ -201,7 +245,12 @@ impl Route {
         match &self.ca {
             None => grpc::client(self.address).await,
             Some(ca) => {
-                let secure = tls::Maker::new(ca).alpn(&["h2"]).done().stream(self.address).await.unwrap();
+                let secure = tls::Maker::new(ca)
+                    .alpn(&["h2"])
+                    .done()
+                    .stream(self.address)
+                    .await
+                    .unwrap();
                 grpc::client_over(secure, self.address).await
             }
         }
@@ -215,13 +264,27 @@ impl Route {
             Some(ca) => {
                 let file = files.path().join("ca.crt");
                 std::fs::write(&file, ca.pem()).unwrap();
-                peer(python, &["call", &format!("localhost:{port}"), &file.display().to_string()])
+                peer(
+                    python,
+                    &[
+                        "call",
+                        &format!("localhost:{port}"),
+                        &file.display().to_string(),
+                    ],
+                )
             }
         };
         let output = command.output().unwrap();
         let told = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert_eq!(told.lines().count(), cases::COUNT, "every case says something: {told}");
-        told.lines().filter(|line| !line.starts_with("ok ")).map(str::to_owned).collect()
+        assert_eq!(
+            told.lines().count(),
+            cases::COUNT,
+            "every case says something: {told}"
+        );
+        told.lines()
+            .filter(|line| !line.starts_with("ok "))
+            .map(str::to_owned)
+            .collect()
     }
 }
 

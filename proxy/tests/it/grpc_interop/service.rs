@@ -19,7 +19,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tonic::{
     Code, Request, Response, Status, Streaming,
     body::Body,
-    server::{ClientStreamingService, Grpc, ServerStreamingService, StreamingService, UnaryService},
+    server::{
+        ClientStreamingService, Grpc, ServerStreamingService, StreamingService, UnaryService,
+    },
 };
 
 use crate::grpc::{Messages, Plain};
@@ -46,7 +48,10 @@ pub(super) fn start() -> u16 {
     listener.set_nonblocking(true).unwrap();
     let port = listener.local_addr().unwrap().port();
     thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         runtime.block_on(serve(listener));
     });
     port
@@ -59,8 +64,8 @@ async fn serve(listener: TcpListener) {
         stream.set_nodelay(true).unwrap();
         let counts = Arc::clone(&counts);
         let service = service_fn(move |request| answer(request, Arc::clone(&counts)));
-        let connection =
-            http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service);
+        let connection = http2::Builder::new(TokioExecutor::new())
+            .serve_connection(TokioIo::new(stream), service);
         tokio::spawn(connection);
     }
 }
@@ -76,7 +81,11 @@ async fn answer(
     counts: Arc<Counts>,
 ) -> Result<HttpResponse<Body>, Infallible> {
     let mut grpc = Grpc::new(Plain);
-    let name = request.uri().path().trim_start_matches("/test.Interop/").to_owned();
+    let name = request
+        .uri()
+        .path()
+        .trim_start_matches("/test.Interop/")
+        .to_owned();
     let method = Method { name, counts };
     Ok(match &*method.name {
         "Echo" | "Status" | "Sleep" | "Counts" => grpc.unary(method, request).await,
@@ -110,10 +119,12 @@ impl UnaryService<Bytes> for Method {
                     return Err(Status::new(code, text(&message)));
                 }
                 "Sleep" => {
-                    tokio::time::sleep(Duration::from_millis(text(&message).parse().unwrap())).await;
+                    tokio::time::sleep(Duration::from_millis(text(&message).parse().unwrap()))
+                        .await;
                 }
                 "Counts" => {
-                    let (begun, cancelled) = (counts.begun.load(SeqCst), counts.cancelled.load(SeqCst));
+                    let (begun, cancelled) =
+                        (counts.begun.load(SeqCst), counts.cancelled.load(SeqCst));
                     return Ok(Response::new(format!("{begun} {cancelled}").into()));
                 }
                 _ => {}
@@ -139,8 +150,11 @@ impl ServerStreamingService<Bytes> for Method {
             let mut end = Status::new(Code::Ok, "");
             let binary = metadata.get_bin("x-trail-bin").unwrap().clone();
             end.metadata_mut().insert_bin("x-trail-bin", binary);
-            let mut response = Response::new(Box::pin(stream::iter([Ok(message), Err(end)])) as Messages);
-            response.metadata_mut().insert("x-lead", metadata.get("x-lead").unwrap().clone());
+            let mut response =
+                Response::new(Box::pin(stream::iter([Ok(message), Err(end)])) as Messages);
+            response
+                .metadata_mut()
+                .insert("x-lead", metadata.get("x-lead").unwrap().clone());
             response
         };
         Box::pin(async move { Ok(response) })
@@ -208,22 +222,27 @@ async fn ticks(mut messages: Streaming<Bytes>) -> Result<Messages, Status> {
 
 /// Answers the first message at once, and says at the end how many came.
 fn takes(messages: Streaming<Bytes>) -> Messages {
-    let answers = stream::unfold((messages, 0, false), |(mut messages, mut count, ended)| async move {
-        if ended {
-            return None;
-        }
-        loop {
-            match messages.message().await {
-                Ok(Some(message)) => {
-                    count += 1;
-                    if count == 1 {
-                        return Some((Ok(message), (messages, count, false)));
-                    }
-                }
-                Ok(None) => return Some((Ok(Bytes::from(count.to_string())), (messages, count, true))),
-                Err(status) => return Some((Err(status), (messages, count, true))),
+    let answers = stream::unfold(
+        (messages, 0, false),
+        |(mut messages, mut count, ended)| async move {
+            if ended {
+                return None;
             }
-        }
-    });
+            loop {
+                match messages.message().await {
+                    Ok(Some(message)) => {
+                        count += 1;
+                        if count == 1 {
+                            return Some((Ok(message), (messages, count, false)));
+                        }
+                    }
+                    Ok(None) => {
+                        return Some((Ok(Bytes::from(count.to_string())), (messages, count, true)));
+                    }
+                    Err(status) => return Some((Err(status), (messages, count, true))),
+                }
+            }
+        },
+    );
     Box::pin(answers)
 }

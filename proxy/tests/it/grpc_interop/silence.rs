@@ -24,10 +24,18 @@ struct Silence {
 }
 
 /// Short enough for every run.
-const SHORT: Silence = Silence { time: Duration::from_secs(5), body_idle: "1s", stream_idle: "2s" };
+const SHORT: Silence = Silence {
+    time: Duration::from_secs(5),
+    body_idle: "1s",
+    stream_idle: "2s",
+};
 
 /// By the defaults, and as long as the issue asks for.
-const LONG: Silence = Silence { time: Duration::from_secs(65), body_idle: "30s", stream_idle: "50s" };
+const LONG: Silence = Silence {
+    time: Duration::from_secs(65),
+    body_idle: "30s",
+    stream_idle: "50s",
+};
 
 /// So long apart are the messages of the side that moves.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -38,7 +46,9 @@ const OPT_IN: &str = "OUTRIGGER_TEST_SILENCE";
 /// Both kinds of service.
 fn services() -> Vec<Service> {
     let grpcio = python().map(|python: PathBuf| Service::grpcio(&python, None));
-    std::iter::once(Service::tonic(None)).chain(grpcio).collect()
+    std::iter::once(Service::tonic(None))
+        .chain(grpcio)
+        .collect()
 }
 
 impl Silence {
@@ -61,12 +71,17 @@ impl Silence {
             let proxy = self.proxy(&service, "5m");
             let mut client = grpc::client(proxy.inbound()).await;
             let (sender, messages) = fed();
-            sender.send(format!("{} {}", self.messages(), PAUSE.as_millis()).into()).await.unwrap();
+            sender
+                .send(format!("{} {}", self.messages(), PAUSE.as_millis()).into())
+                .await
+                .unwrap();
             let mut ticks = both(&mut client, "Ticks", messages).await.unwrap();
             for tick in 0..self.messages() {
                 let message = patient(ticks.message()).await;
                 assert_eq!(
-                    message.unwrap_or_else(|status| panic!("tick {tick}: {status}")).unwrap(),
+                    message
+                        .unwrap_or_else(|status| panic!("tick {tick}: {status}"))
+                        .unwrap(),
                     tick.to_string()
                 );
             }
@@ -88,7 +103,9 @@ impl Silence {
             });
             let mut answers = both(&mut client, "Takes", messages).await.unwrap();
             assert_eq!(patient(answers.message()).await.unwrap().unwrap(), "m");
-            let last = tokio::time::timeout(self.time * 4, answers.message()).await.unwrap();
+            let last = tokio::time::timeout(self.time * 4, answers.message())
+                .await
+                .unwrap();
             let last = last.unwrap_or_else(|status| panic!("while the client sent: {status}"));
             assert_eq!(last.unwrap(), count.to_string());
         }
@@ -112,7 +129,12 @@ async fn ping_pong_after(client: &mut Grpc<Channel>, silence: Duration) {
     tokio::time::sleep(silence).await; // what is tested is that nothing happens meanwhile
     let _ = sender.send("after".into()).await; // an error is told by the answer
     let after = patient(answers.message()).await;
-    assert_eq!(after.unwrap_or_else(|status| panic!("after the silence: {status}")).unwrap(), "after");
+    assert_eq!(
+        after
+            .unwrap_or_else(|status| panic!("after the silence: {status}"))
+            .unwrap(),
+        "after"
+    );
     drop(sender);
     assert!(patient(answers.message()).await.unwrap().is_none());
 }

@@ -63,7 +63,10 @@ impl App {
     fn start(limits: &[(When, u32)]) -> Self {
         let seen = Arc::<Seen>::default();
         let shared = Arc::clone(&seen);
-        let behaviour = Behaviour { limits: limits.to_vec(), takes: Duration::from_millis(30) };
+        let behaviour = Behaviour {
+            limits: limits.to_vec(),
+            takes: Duration::from_millis(30),
+        };
         let server = Server::start(move |flow, _| {
             Connection {
                 flow,
@@ -127,7 +130,11 @@ impl Connection {
             Some((When::After(time), _)) => Some(self.begun + *time),
             _ => None,
         };
-        answer.into_iter().chain(limit).min().unwrap_or_else(|| Instant::now() + PATIENCE)
+        answer
+            .into_iter()
+            .chain(limit)
+            .min()
+            .unwrap_or_else(|| Instant::now() + PATIENCE)
     }
 
     fn send_limits(&mut self) {
@@ -145,7 +152,11 @@ impl Connection {
     }
 
     fn answer_what_is_due(&mut self) {
-        while self.due.front().is_some_and(|(at, _)| *at <= Instant::now()) {
+        while self
+            .due
+            .front()
+            .is_some_and(|(at, _)| *at <= Instant::now())
+        {
             let (_, stream) = self.due.pop_front().unwrap();
             self.flow.ok(stream, true);
             self.answered += 1;
@@ -161,7 +172,11 @@ impl Connection {
             return self.take(stream, method);
         };
         // What the proxy knew for certain when it opened the stream.
-        let known = self.flow.acknowledged().checked_sub(1).map(|index| self.sent[index]);
+        let known = self
+            .flow
+            .acknowledged()
+            .checked_sub(1)
+            .map(|index| self.sent[index]);
         if known.is_some_and(|known| active > known as usize) {
             self.seen.over.fetch_add(1, Ordering::SeqCst);
         }
@@ -176,7 +191,8 @@ impl Connection {
             self.flow.ok(stream, false);
             self.watches.push(stream);
         } else {
-            self.due.push_back((Instant::now() + self.behaviour.takes, stream));
+            self.due
+                .push_back((Instant::now() + self.behaviour.takes, stream));
         }
     }
 }
@@ -194,7 +210,11 @@ async fn failures(proxy: &Proxy, calls: usize) -> usize {
             client.send_within(PATIENCE * 3, get).await.status()
         }
     }));
-    statuses.await.iter().filter(|status| **status != 200).count()
+    statuses
+        .await
+        .iter()
+        .filter(|status| **status != 200)
+        .count()
 }
 
 #[tokio::test]
@@ -202,10 +222,21 @@ async fn an_app_never_gets_more_streams_at_once_than_it_allows_and_all_calls_are
     for (limit, calls) in [(1, 20), (2, 20), (5, 20), (50, 120)] {
         let app = App::allowing(limit);
         let proxy = in_front_of(app.server.port());
-        assert_eq!(failures(&proxy, calls).await, 0, "calls that failed with a limit of {limit}");
+        assert_eq!(
+            failures(&proxy, calls).await,
+            0,
+            "calls that failed with a limit of {limit}"
+        );
         assert_eq!(app.over(), 0, "streams over the limit of {limit}");
-        assert!(app.most() <= limit as usize, "{} streams at once with a limit of {limit}", app.most());
-        assert!(app.server.accepted() > 1, "calls over the limit went to another connection");
+        assert!(
+            app.most() <= limit as usize,
+            "{} streams at once with a limit of {limit}",
+            app.most()
+        );
+        assert!(
+            app.server.accepted() > 1,
+            "calls over the limit went to another connection"
+        );
     }
 }
 
@@ -214,7 +245,10 @@ async fn a_thousand_calls_at_once_to_an_app_that_allows_ten_on_a_connection_are_
     let app = App::allowing(10);
     let proxy = in_front_of(app.server.port());
     assert_eq!(failures(&proxy, 1000).await, 0);
-    assert_eq!((app.over(), app.seen.answered.load(Ordering::SeqCst)), (0, 1000));
+    assert_eq!(
+        (app.over(), app.seen.answered.load(Ordering::SeqCst)),
+        (0, 1000)
+    );
     assert!(app.most() <= 10, "{} streams at once", app.most());
 }
 
@@ -225,7 +259,11 @@ async fn calls_are_answered_while_watches_use_all_streams_of_a_connection() {
     let mut client = H2::connect(proxy.inbound()).await;
     let mut watches = Vec::new();
     for _ in 0..2 {
-        watches.push(client.send(request("POST", "/watch").body(full("")).unwrap()).await);
+        watches.push(
+            client
+                .send(request("POST", "/watch").body(full("")).unwrap())
+                .await,
+        );
     }
     for _ in 0..10 {
         assert_eq!(client.get("/").await.status, 200);
@@ -235,8 +273,11 @@ async fn calls_are_answered_while_watches_use_all_streams_of_a_connection() {
 
 #[tokio::test]
 async fn a_limit_that_changes_is_obeyed_from_then_on() {
-    let app =
-        App::start(&[(When::After(Duration::ZERO), 5), (When::Answered(10), 1), (When::Answered(20), 10)]);
+    let app = App::start(&[
+        (When::After(Duration::ZERO), 5),
+        (When::Answered(10), 1),
+        (When::Answered(20), 10),
+    ]);
     let proxy = in_front_of(app.server.port());
     for _ in 0..3 {
         assert_eq!(failures(&proxy, 100).await, 0);
@@ -247,11 +288,18 @@ async fn a_limit_that_changes_is_obeyed_from_then_on() {
 
 #[tokio::test]
 async fn calls_wait_for_an_app_that_allows_no_stream_for_a_while() {
-    let app = App::start(&[(When::After(Duration::ZERO), 0), (When::After(Duration::from_millis(500)), 10)]);
+    let app = App::start(&[
+        (When::After(Duration::ZERO), 0),
+        (When::After(Duration::from_millis(500)), 10),
+    ]);
     let proxy = in_front_of(app.server.port());
     assert_eq!(failures(&proxy, 20).await, 0);
     assert_eq!(app.over(), 0);
-    assert!(app.server.accepted() <= 20, "{} connections for 20 calls", app.server.accepted());
+    assert!(
+        app.server.accepted() <= 20,
+        "{} connections for 20 calls",
+        app.server.accepted()
+    );
 }
 
 #[tokio::test]
@@ -285,10 +333,16 @@ async fn a_stream_that_was_reset_counts_no_longer() {
     let proxy = with(app.server.port(), "");
     let mut client = H2::connect(proxy.inbound()).await;
     for _ in 0..5 {
-        let watch = client.send(request("POST", "/watch").body(full("")).unwrap()).await;
+        let watch = client
+            .send(request("POST", "/watch").body(full("")).unwrap())
+            .await;
         drop(watch);
         assert_eq!(patient(client.get("/")).await.status, 200);
     }
     assert_eq!(app.over(), 0);
-    assert!(app.server.accepted() <= 3, "{} connections", app.server.accepted());
+    assert!(
+        app.server.accepted() <= 3,
+        "{} connections",
+        app.server.accepted()
+    );
 }

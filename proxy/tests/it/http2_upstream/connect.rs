@@ -27,8 +27,11 @@ struct BlackHole {
 
 impl BlackHole {
     fn new() -> Self {
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        let socket =
+            socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket
+            .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+            .unwrap();
         socket.listen(0).unwrap();
         let socket: TcpListener = socket.into();
         let address = socket.local_addr().unwrap();
@@ -36,7 +39,11 @@ impl BlackHole {
         while let Ok(one) = TcpStream::connect_timeout(&address, Duration::from_millis(200)) {
             queue.push(one);
         }
-        Self { address, _queue: queue, _socket: socket }
+        Self {
+            address,
+            _queue: queue,
+            _socket: socket,
+        }
     }
 
     fn url(&self) -> String {
@@ -46,7 +53,10 @@ impl BlackHole {
 
 /// One upstream `u` with these endpoints.
 fn proxy(urls: &[String], protocol: &str, settings: &str) -> Proxy {
-    let urls: Vec<_> = urls.iter().map(|url| format!("{{ url: \"{url}\" }}")).collect();
+    let urls: Vec<_> = urls
+        .iter()
+        .map(|url| format!("{{ url: \"{url}\" }}"))
+        .collect();
     Proxy::start(&format!(
         "workers: 1\nlisteners: [{{ port: 0 }}]\nroutes: [{{ name: u, backendRefs: [u] }}]\nupstreams:\n  \
          u: {{ endpoints: [{}], protocol: {protocol}{settings} }}\n",
@@ -79,7 +89,10 @@ fn last(answers: &[(u16, Duration)]) -> Duration {
 }
 
 fn is_ejected(proxy: &Proxy, endpoint: &BlackHole) -> bool {
-    let series = format!("outrigger_endpoint_ejected{{upstream=\"u\",endpoint=\"{}\"}}", endpoint.address);
+    let series = format!(
+        "outrigger_endpoint_ejected{{upstream=\"u\",endpoint=\"{}\"}}",
+        endpoint.address
+    );
     proxy.metric(&series) > 0.5
 }
 
@@ -91,12 +104,19 @@ fn calls_that_wait_for_a_connect_fail_with_it() {
     let endpoint = BlackHole::new();
     let mut times = Vec::new();
     for protocol in ["http1", "h2c"] {
-        let proxy = proxy(&[endpoint.url()], protocol, ", connections: { connectTimeout: 1s }");
+        let proxy = proxy(
+            &[endpoint.url()],
+            protocol,
+            ", connections: { connectTimeout: 1s }",
+        );
         let answers = call_at_once(&proxy);
         assert_eq!(statuses(&answers), [502; CALLS], "{protocol}: {answers:?}");
         times.push(last(&answers));
     }
-    assert!(times[1] < times[0] + MARGIN, "HTTP/1.1 and HTTP/2: {times:?}");
+    assert!(
+        times[1] < times[0] + MARGIN,
+        "HTTP/1.1 and HTTP/2: {times:?}"
+    );
 }
 
 #[test]
@@ -109,10 +129,16 @@ fn calls_that_wait_for_a_connect_move_to_another_endpoint_when_it_fails() {
         let proxy = proxy(&[endpoint.url(), good.url("")], protocol, settings);
         let answers = call_at_once(&proxy);
         assert_eq!(statuses(&answers), [200; CALLS], "{protocol}: {answers:?}");
-        assert!(is_ejected(&proxy, &endpoint), "{protocol}: half of {CALLS} calls failed there");
+        assert!(
+            is_ejected(&proxy, &endpoint),
+            "{protocol}: half of {CALLS} calls failed there"
+        );
         times.push(last(&answers));
     }
-    assert!(times[1] < times[0] + MARGIN, "HTTP/1.1 and HTTP/2: {times:?}");
+    assert!(
+        times[1] < times[0] + MARGIN,
+        "HTTP/1.1 and HTTP/2: {times:?}"
+    );
 }
 
 #[test]
@@ -130,24 +156,41 @@ fn an_endpoint_is_ejected_after_as_many_failed_connects_as_over_http_1() {
             is_ejected(&proxy, &endpoint).then_some(())
         });
         // Every second call goes there.
-        assert!((5..=6).contains(&calls), "{protocol}: ejected after {calls} calls");
+        assert!(
+            (5..=6).contains(&calls),
+            "{protocol}: ejected after {calls} calls"
+        );
     }
 }
 
 #[test]
 fn calls_that_wait_for_a_connect_count_as_pending() {
     let endpoint = BlackHole::new();
-    let settings = ", connections: { connectTimeout: 3s }, circuitBreaker: { maxPendingRequests: 4 }";
+    let settings =
+        ", connections: { connectTimeout: 3s }, circuitBreaker: { maxPendingRequests: 4 }";
     let proxy = proxy(&[endpoint.url()], "h2c", settings);
     let answers = call_at_once(&proxy);
-    let of = |wanted: u16| answers.iter().filter(move |(status, _)| *status == wanted).map(|(_, time)| *time);
+    let of = |wanted: u16| {
+        answers
+            .iter()
+            .filter(move |(status, _)| *status == wanted)
+            .map(|(_, time)| *time)
+    };
     // The call that connects may count as one that waits, or as the connection.
     assert!((5..=6).contains(&of(503).count()), "{answers:?}");
     assert_eq!(of(502).count(), CALLS - of(503).count(), "{answers:?}");
-    assert!(of(503).max() < of(502).min(), "what is too much is refused at once: {answers:?}");
+    assert!(
+        of(503).max() < of(502).min(),
+        "what is too much is refused at once: {answers:?}"
+    );
     assert!(last(&answers) < PATIENCE, "{answers:?}");
     let line = proxy.logged(|line| line["status"] == 503);
-    assert_eq!((&line["flag"], &line["reason"]), (&"UO".into(), &"upstream.max_pending_requests".into()));
+    assert_eq!(
+        (&line["flag"], &line["reason"]),
+        (&"UO".into(), &"upstream.max_pending_requests".into())
+    );
     let pending = "outrigger_upstream_in_use{upstream=\"u\",limit=\"pending\"}";
-    wait_for("nobody to wait", || (proxy.metric(pending) < 0.5).then_some(()));
+    wait_for("nobody to wait", || {
+        (proxy.metric(pending) < 0.5).then_some(())
+    });
 }

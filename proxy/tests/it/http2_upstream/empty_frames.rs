@@ -43,7 +43,12 @@ fn an_empty_frame_in_every_answer_is_no_reason_to_give_up_the_connection() {
         let mut client = Client::wide(proxy.inbound());
         for stream in (0..300).map(|n| 2 * n + 1) {
             client.flow.request(stream, "GET", "/", true);
-            assert_whole(&mut client, stream, 2, &format!("{data:?}, stream {stream}"));
+            assert_whole(
+                &mut client,
+                stream,
+                2,
+                &format!("{data:?}, stream {stream}"),
+            );
         }
         assert_eq!(app.accepted(), 1, "{data:?}");
     }
@@ -101,7 +106,11 @@ fn an_app_that_floods_with_empty_frames_is_stopped_and_others_are_served() {
         flow.settings(&[]);
         let (mut flooded, mut left) = (None, FLOOD);
         loop {
-            let event = if flooded.is_some() && left > 0 { flow.next_now() } else { flow.next() };
+            let event = if flooded.is_some() && left > 0 {
+                flow.next_now()
+            } else {
+                flow.next()
+            };
             match event {
                 Event::Frame(frame)
                     if frame.kind == HEADERS && Method::of(&frame.payload) == Method::Post =>
@@ -110,7 +119,9 @@ fn an_app_that_floods_with_empty_frames_is_stopped_and_others_are_served() {
                     flooded = Some(frame.stream);
                 }
                 Event::Frame(frame) if frame.kind == HEADERS => flow.ok(frame.stream, true),
-                Event::Frame(frame) if frame.kind == RST_STREAM && Some(frame.stream) == flooded => {
+                Event::Frame(frame)
+                    if frame.kind == RST_STREAM && Some(frame.stream) == flooded =>
+                {
                     flooded = None;
                     count.fetch_add(1, Ordering::SeqCst);
                 }
@@ -140,8 +151,13 @@ fn an_app_that_floods_with_empty_frames_is_stopped_and_others_are_served() {
     let before = proxy.rss_kib();
     client.flow.request(BYSTANDER, "POST", "/", true);
     let came = client.over(BYSTANDER);
-    assert!(matches!(&came, Ok(came) if came.reset.is_some()), "{came:?}");
-    crate::support::wait_for("the app to be stopped", || (stopped.load(Ordering::SeqCst) == 1).then_some(()));
+    assert!(
+        matches!(&came, Ok(came) if came.reset.is_some()),
+        "{came:?}"
+    );
+    crate::support::wait_for("the app to be stopped", || {
+        (stopped.load(Ordering::SeqCst) == 1).then_some(())
+    });
     let grown = proxy.rss_kib().saturating_sub(before);
     assert!(grown < GROWTH, "memory grew by {grown} KiB");
     for (stream, path, bytes) in [(5, "/quiet", 2), (7, "/", 0)] {

@@ -28,11 +28,15 @@ fn ask(client: &mut Client, length: &str) {
 fn upload(proxy: &Proxy) -> Vec<u16> {
     let mut client = Client::wide(proxy.inbound());
     ask(&mut client, "5");
-    client.until(|client| !client.came(1).statuses.is_empty() || client.came(1).is_over()).unwrap();
+    client
+        .until(|client| !client.came(1).statuses.is_empty() || client.came(1).is_over())
+        .unwrap();
     if client.came(1).statuses == [100] {
         client.flow.data(1, b"hello", true);
     }
-    client.until(|client| client.came(1).status() != 0 || client.came(1).is_over()).unwrap();
+    client
+        .until(|client| client.came(1).status() != 0 || client.came(1).is_over())
+        .unwrap();
     client.came(1).statuses
 }
 
@@ -88,7 +92,11 @@ fn a_client_is_told_to_go_on_when_an_app_of_http_2_says_so() {
 #[test]
 fn a_client_is_told_to_go_on_when_the_app_says_nothing() {
     let app = http1("");
-    assert_eq!(upload(&Proxy::in_front_of_port(app.port())), [100, 200], "HTTP/1.1");
+    assert_eq!(
+        upload(&Proxy::in_front_of_port(app.port())),
+        [100, 200],
+        "HTTP/1.1"
+    );
     let app = http2(None);
     assert_eq!(upload(&in_front_of(app.port())), [100, 200], "HTTP/2");
 }
@@ -96,24 +104,34 @@ fn a_client_is_told_to_go_on_when_the_app_says_nothing() {
 #[test]
 fn a_refusal_by_the_head_alone_reaches_the_client() {
     let app = http1("HTTP/1.1 413 Content Too Large\r\ncontent-length: 0\r\n\r\n");
-    assert_eq!(upload(&Proxy::in_front_of_port(app.port())), [413], "HTTP/1.1");
+    assert_eq!(
+        upload(&Proxy::in_front_of_port(app.port())),
+        [413],
+        "HTTP/1.1"
+    );
     let app = http2(Some("413"));
     assert_eq!(upload(&in_front_of(app.port())), [413], "HTTP/2");
 }
 
 #[test]
 fn a_refusal_of_the_proxys_own_comes_at_once() {
-    let proxy = Proxy::start("app: { port: 1 }\nlisteners: [{ port: 0, limits: { bodyBytes: 1KiB } }]\n");
+    let proxy =
+        Proxy::start("app: { port: 1 }\nlisteners: [{ port: 0, limits: { bodyBytes: 1KiB } }]\n");
     let mut client = Client::wide(proxy.inbound());
     ask(&mut client, "5000");
-    client.until(|client| client.came(1).status() != 0 || client.came(1).is_over()).unwrap();
+    client
+        .until(|client| client.came(1).status() != 0 || client.came(1).is_over())
+        .unwrap();
     assert_eq!(client.came(1).statuses, [413]);
 }
 
 #[test]
 fn a_client_that_does_not_wait_is_answered_as_well() {
     let (first, second) = (http1("HTTP/1.1 100 Continue\r\n\r\n"), http2(Some("100")));
-    for proxy in [Proxy::in_front_of_port(first.port()), in_front_of(second.port())] {
+    for proxy in [
+        Proxy::in_front_of_port(first.port()),
+        in_front_of(second.port()),
+    ] {
         let mut client = Client::wide(proxy.inbound());
         ask(&mut client, "5");
         client.flow.data(1, b"hello", true);
@@ -127,7 +145,10 @@ fn a_client_that_does_not_wait_is_answered_as_well() {
 fn the_body_does_not_come_before_the_app_asks_for_it() {
     let app = App::start(|mut wire, _| {
         wire.head();
-        assert!(wire.is_silent_for(Duration::from_millis(200)), "the body came before it was asked for");
+        assert!(
+            wire.is_silent_for(Duration::from_millis(200)),
+            "the body came before it was asked for"
+        );
         wire.send("HTTP/1.1 100 Continue\r\n\r\n");
         assert_eq!(wire.exactly(5), "hello");
         wire.send(OK);

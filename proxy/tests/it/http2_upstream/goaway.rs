@@ -166,7 +166,11 @@ fn a_call_up_to_the_last_stream_is_answered_on_its_connection_and_those_above_el
     client.flow.request(5, "POST", "/", true);
     for stream in [3, 5] {
         let came = client.over(stream).unwrap();
-        assert_eq!((came.status(), came.reset.unwrap_or(NO_ERROR)), (200, NO_ERROR), "stream {stream}");
+        assert_eq!(
+            (came.status(), came.reset.unwrap_or(NO_ERROR)),
+            (200, NO_ERROR),
+            "stream {stream}"
+        );
     }
     assert_eq!(*answered.lock().unwrap(), [(0, 1), (1, 1)]);
 }
@@ -197,7 +201,9 @@ fn all_calls_above_the_last_stream_are_sent_again() {
     for stream in streams.clone() {
         client.flow.request(stream, "POST", "/", true);
     }
-    let statuses: Vec<u16> = streams.map(|stream| client.over(stream).unwrap().status()).collect();
+    let statuses: Vec<u16> = streams
+        .map(|stream| client.over(stream).unwrap().status())
+        .collect();
     assert_eq!(statuses, [200; CALLS as usize]);
 }
 
@@ -211,8 +217,15 @@ fn a_call_whose_streamed_body_has_begun_is_not_sent_again() {
         let mut client = Client::wide(proxy.inbound());
         client.flow.request(1, "POST", "/", false);
         client.flow.data(1, b"part", false);
-        client.until(|client| client.came(1).status() != 0 || client.came(1).is_over()).unwrap();
-        assert_eq!(client.came(1).status(), 502, "{shape:?}: {:?}", client.came(1));
+        client
+            .until(|client| client.came(1).status() != 0 || client.came(1).is_over())
+            .unwrap();
+        assert_eq!(
+            client.came(1).status(),
+            502,
+            "{shape:?}: {:?}",
+            client.came(1)
+        );
         assert_eq!(*answered.lock().unwrap(), [], "{shape:?}");
         let line = proxy.logged(|line| line["status"] == 502);
         assert_eq!(line["attempts"], 1, "{shape:?}: {line}");

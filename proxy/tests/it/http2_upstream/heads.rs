@@ -16,7 +16,12 @@ fn answering(head: Vec<u8>) -> Server {
         loop {
             match flow.next() {
                 Event::Frame(request) if request.ends() => {
-                    flow.send(&frame(HEADERS, END_HEADERS | END_STREAM, request.stream, &head));
+                    flow.send(&frame(
+                        HEADERS,
+                        END_HEADERS | END_STREAM,
+                        request.stream,
+                        &head,
+                    ));
                 }
                 Event::Frame(_) | Event::Late => {}
                 Event::End => return,
@@ -53,9 +58,13 @@ fn a_head_has_as_many_fields_as_the_limit_says() {
         assert_eq!(status, expected, "{count}{limits}: {line}");
         if expected == 502 {
             let limit = if limits.is_empty() { 100 } else { 1 };
-            let detail = format!("the response has more than {limit} header fields (limits.headers)");
+            let detail =
+                format!("the response has more than {limit} header fields (limits.headers)");
             let shown = (&line["flag"], &line["reason"], &line["detail"]);
-            assert_eq!(shown, (&json!("UPE"), &json!("upstream.protocol"), &json!(detail)));
+            assert_eq!(
+                shown,
+                (&json!("UPE"), &json!("upstream.protocol"), &json!(detail))
+            );
         }
     }
 }
@@ -92,6 +101,14 @@ fn a_head_that_is_too_large_is_not_cut_to_what_fits() {
 fn the_log_says_something_of_a_malformed_head() {
     let app = answering(block(&[(b":status", b"200"), (b"X-Upper", b"1")]));
     let (status, line) = outcome(app.port(), "");
-    assert_eq!((status, &line["reason"]), (502, &json!("upstream.protocol")));
-    assert!(line["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{line}");
+    assert_eq!(
+        (status, &line["reason"]),
+        (502, &json!("upstream.protocol"))
+    );
+    assert!(
+        line["detail"]
+            .as_str()
+            .is_some_and(|detail| !detail.is_empty()),
+        "{line}"
+    );
 }

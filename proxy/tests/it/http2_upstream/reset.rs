@@ -44,7 +44,11 @@ impl App {
                         play(&mut flow, &frame);
                         let mut seen = shared.lock().unwrap();
                         seen.heads += usize::from(frame.kind == HEADERS);
-                        seen.bytes += if frame.kind == DATA { frame.payload.len() } else { 0 };
+                        seen.bytes += if frame.kind == DATA {
+                            frame.payload.len()
+                        } else {
+                            0
+                        };
                     }
                     RST_STREAM => shared.lock().unwrap().resets.push(frame.code()),
                     _ => {}
@@ -60,7 +64,9 @@ impl App {
 
     /// Waits for a reset and says its code.
     fn reset(&self) -> u32 {
-        wait_for("a reset at the app", || self.seen.lock().unwrap().resets.first().copied())
+        wait_for("a reset at the app", || {
+            self.seen.lock().unwrap().resets.first().copied()
+        })
     }
 }
 
@@ -77,7 +83,12 @@ enum Stage {
     Downloading,
 }
 
-const STAGES: [Stage; 4] = [Stage::Asked, Stage::Uploading, Stage::Begun, Stage::Downloading];
+const STAGES: [Stage; 4] = [
+    Stage::Asked,
+    Stage::Uploading,
+    Stage::Begun,
+    Stage::Downloading,
+];
 
 impl Stage {
     fn app(self) -> App {
@@ -97,7 +108,9 @@ impl Stage {
         if self == Self::Uploading {
             client.flow.data(1, b"part", false);
         }
-        app.wait("the request", |seen| seen.heads == 1 && (self != Self::Uploading || seen.bytes == 4));
+        app.wait("the request", |seen| {
+            seen.heads == 1 && (self != Self::Uploading || seen.bytes == 4)
+        });
         client
             .until(|client| match self {
                 Self::Asked | Self::Uploading => true,
@@ -110,11 +123,15 @@ impl Stage {
     /// The same for a client of HTTP/1.1.
     fn reach_over_http_1(self, wire: &mut Wire, app: &App) {
         let length = if self == Self::Uploading { 8 } else { 0 };
-        wire.send(format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n"));
+        wire.send(format!(
+            "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n"
+        ));
         if self == Self::Uploading {
             wire.send("part");
         }
-        app.wait("the request", |seen| seen.heads == 1 && (self != Self::Uploading || seen.bytes == 4));
+        app.wait("the request", |seen| {
+            seen.heads == 1 && (self != Self::Uploading || seen.bytes == 4)
+        });
         if matches!(self, Self::Begun | Self::Downloading) {
             assert_eq!(status(&wire.head()), 200);
         }
@@ -163,7 +180,10 @@ fn a_client_of_http_1_that_closes_its_connection_cancels_its_call_at_the_app() {
 #[test]
 fn a_call_that_takes_too_long_is_cancelled_at_the_app() {
     let app = Stage::Asked.app();
-    let proxy = with(app.server.port(), "defaults: { timeouts: { request: 300ms } }\n");
+    let proxy = with(
+        app.server.port(),
+        "defaults: { timeouts: { request: 300ms } }\n",
+    );
     let mut client = Client::wide(proxy.inbound());
     client.flow.request(1, "POST", "/", true);
     assert_eq!(client.over(1).unwrap().status(), 504);
@@ -184,7 +204,9 @@ fn a_response_that_is_whole_before_its_request_reaches_the_client_with_no_error(
     let mut client = Client::wide(proxy.inbound());
     client.flow.request(1, "POST", "/", false);
     client.flow.data(1, b"part", false);
-    client.until(|client| client.came(1).reset.is_some()).unwrap();
+    client
+        .until(|client| client.came(1).reset.is_some())
+        .unwrap();
     let came = client.came(1);
     assert_eq!(
         (came.status(), came.bytes, came.ended, came.reset),
@@ -221,9 +243,20 @@ fn a_response_that_the_app_resets_is_reset_for_the_same_reason() {
         client.flow.request(3, "POST", "/", true);
         let (first, second) = (client.over(1).unwrap(), client.over(3).unwrap());
         // Before the end of a response NO_ERROR has no meaning (RFC 9113 section 8.1), and some clients take it for the end.
-        let allowed = if code == NO_ERROR { [NO_ERROR, INTERNAL_ERROR] } else { [code; 2] };
-        assert!(!first.ended && first.reset.is_some_and(|code| allowed.contains(&code)), "{code}: {first:?}");
-        assert_eq!((second.status(), second.reset), (200, None), "{code}: {second:?}");
+        let allowed = if code == NO_ERROR {
+            [NO_ERROR, INTERNAL_ERROR]
+        } else {
+            [code; 2]
+        };
+        assert!(
+            !first.ended && first.reset.is_some_and(|code| allowed.contains(&code)),
+            "{code}: {first:?}"
+        );
+        assert_eq!(
+            (second.status(), second.reset),
+            (200, None),
+            "{code}: {second:?}"
+        );
         assert_eq!(app.server.accepted(), 1, "{code}");
         let line = proxy.logged(|line| line["bytesOut"] == 4);
         assert_eq!(line["flag"], "UC", "{code}: {line}");

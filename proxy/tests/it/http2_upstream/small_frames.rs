@@ -37,7 +37,11 @@ fn sends(count: usize, size: usize) -> Server {
         let mut left: Vec<(u32, usize)> = Vec::new();
         loop {
             let can_send = left.iter().any(|(stream, _)| flow.room(*stream) >= size);
-            match if can_send { flow.next_now() } else { flow.next() } {
+            match if can_send {
+                flow.next_now()
+            } else {
+                flow.next()
+            } {
                 Event::Frame(frame)
                     if frame.kind == HEADERS && Method::of(&frame.payload) == Method::Post =>
                 {
@@ -74,26 +78,49 @@ fn warm_up(client: &mut Client) {
 
 fn assert_bystander_is_answered(client: &mut Client, what: &str) {
     client.flow.request(BYSTANDER, "GET", "/", true);
-    let came = client.over(BYSTANDER).unwrap_or_else(|ended| panic!("{what}: {ended:?}"));
-    assert_eq!((came.status(), came.reset), (200, None), "{what}: the bystander");
+    let came = client
+        .over(BYSTANDER)
+        .unwrap_or_else(|ended| panic!("{what}: {ended:?}"));
+    assert_eq!(
+        (came.status(), came.reset),
+        (200, None),
+        "{what}: the bystander"
+    );
 }
 
 pub(super) fn assert_whole(client: &mut Client, stream: u32, bytes: usize, what: &str) {
     let came = client.over(stream);
     let found = client.came(stream);
-    assert!(came.is_ok(), "{what}: {came:?} after {} of {bytes} bytes", found.bytes);
-    assert_eq!((found.status(), found.bytes, found.reset), (200, bytes, None), "{what}");
+    assert!(
+        came.is_ok(),
+        "{what}: {came:?} after {} of {bytes} bytes",
+        found.bytes
+    );
+    assert_eq!(
+        (found.status(), found.bytes, found.reset),
+        (200, bytes, None),
+        "{what}"
+    );
 }
 
 #[test]
 fn a_response_of_small_frames_reaches_a_client_that_reads_at_once() {
     for size in SIZES {
-        let (app, total, what) = (sends(COUNT, size), COUNT * size, format!("frames of {size} bytes"));
+        let (app, total, what) = (
+            sends(COUNT, size),
+            COUNT * size,
+            format!("frames of {size} bytes"),
+        );
         let proxy = in_front_of(app.port());
         let mut client = Client::wide(proxy.inbound());
         ask_for_all(&mut client);
         let half = client.bytes(MAIN, total / 2);
-        assert_eq!(half, Ok(()), "{what}, after {} of {total} bytes", client.came(MAIN).bytes);
+        assert_eq!(
+            half,
+            Ok(()),
+            "{what}, after {} of {total} bytes",
+            client.came(MAIN).bytes
+        );
         assert_bystander_is_answered(&mut client, &what);
         assert_whole(&mut client, MAIN, total, &what);
         assert_eq!(app.accepted(), 1, "{what}");
@@ -103,14 +130,20 @@ fn a_response_of_small_frames_reaches_a_client_that_reads_at_once() {
 #[test]
 fn a_response_of_small_frames_reaches_a_client_that_reads_slowly() {
     for size in SIZES {
-        let (app, total, what) = (sends(COUNT, size), COUNT * size, format!("frames of {size} bytes"));
+        let (app, total, what) = (
+            sends(COUNT, size),
+            COUNT * size,
+            format!("frames of {size} bytes"),
+        );
         let proxy = in_front_of(app.port());
         let mut flow = Flow::connect(proxy.inbound(), &[(INITIAL_WINDOW_SIZE, 0)]);
         flow.widen(0, WIDE / 2);
         flow.gives_back = false;
         let mut client = Client::new(flow);
         ask_for_all(&mut client);
-        client.until(|client| client.came(MAIN).status() == 200).unwrap();
+        client
+            .until(|client| client.came(MAIN).status() == 200)
+            .unwrap();
         // What the app may send by now waits in the proxy, or in the socket.
         thread::sleep(PAUSE * 20);
         assert_bystander_is_answered(&mut client, &what);
@@ -118,7 +151,12 @@ fn a_response_of_small_frames_reaches_a_client_that_reads_slowly() {
             let (before, granted) = (total * (portion - 1) / PORTIONS, total * portion / PORTIONS);
             client.flow.widen(MAIN, (granted - before) as u32);
             let came = client.bytes(MAIN, granted);
-            assert_eq!(came, Ok(()), "{what}, after {} of {total} bytes", client.came(MAIN).bytes);
+            assert_eq!(
+                came,
+                Ok(()),
+                "{what}, after {} of {total} bytes",
+                client.came(MAIN).bytes
+            );
             thread::sleep(PAUSE);
         }
         assert_whole(&mut client, MAIN, total, &what);
@@ -154,7 +192,12 @@ fn many_streams_of_small_frames_share_a_connection() {
     client.flow.request(bystander, "GET", "/", true);
     assert_whole(&mut client, bystander, 0, "the bystander");
     for stream in (0..streams).map(numbers) {
-        assert_whole(&mut client, stream, count * size, &format!("stream {stream}"));
+        assert_whole(
+            &mut client,
+            stream,
+            count * size,
+            &format!("stream {stream}"),
+        );
     }
     assert_eq!(app.accepted(), 1);
 }
@@ -260,7 +303,11 @@ fn an_upload_of_small_frames_reaches_the_app_whether_that_is_fast_or_slow() {
             let mut client = Client::wide(proxy.inbound());
             let what = format!("frames of {size} bytes, {pace:?}");
             assert_eq!(upload(&mut client, &[MAIN], COUNT, size), Ok(()), "{what}");
-            assert_eq!((&*bodies.lock().unwrap(), app.accepted()), (&vec![total], 1), "{what}");
+            assert_eq!(
+                (&*bodies.lock().unwrap(), app.accepted()),
+                (&vec![total], 1),
+                "{what}"
+            );
         }
     }
 }
@@ -274,7 +321,10 @@ fn many_uploads_of_small_frames_share_a_connection() {
     warm_up(&mut client);
     let streams: Vec<u32> = (0..99).map(|n| 2 * n + 3).collect();
     assert_eq!(upload(&mut client, &streams, count, size), Ok(()));
-    assert_eq!((&*bodies.lock().unwrap(), app.accepted()), (&vec![count * size; 99], 1));
+    assert_eq!(
+        (&*bodies.lock().unwrap(), app.accepted()),
+        (&vec![count * size; 99], 1)
+    );
 }
 
 #[test]
@@ -283,7 +333,11 @@ fn an_upload_of_small_frames_reaches_an_app_of_http_1() {
     let proxy = Proxy::in_front_of(&origin);
     for size in SIZES {
         let mut client = Client::wide(proxy.inbound());
-        assert_eq!(upload(&mut client, &[MAIN], COUNT, size), Ok(()), "frames of {size} bytes");
+        assert_eq!(
+            upload(&mut client, &[MAIN], COUNT, size),
+            Ok(()),
+            "frames of {size} bytes"
+        );
     }
 }
 

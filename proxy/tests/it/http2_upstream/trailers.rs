@@ -23,33 +23,68 @@ fn malformed() -> Vec<(&'static str, Vec<u8>)> {
         ("an entry of the static table: :status", vec![0x88]),
         ("an entry of the dynamic table: :path", vec![0xbe]),
         ("a literal with an indexed name", vec![0x04, 1, b'/']),
-        ("a literal with an indexed name, to be indexed", vec![0x44, 1, b'/']),
-        ("a literal with an indexed name, never to be indexed", vec![0x14, 1, b'/']),
-        ("a literal with a name of its own", block(&[(b":path", b"/")])),
-        ("a literal with a name that is Huffman coded", vec![0, 0x84, 0xb9, 0x58, 0xd3, 0x3f, 1, b'/']),
+        (
+            "a literal with an indexed name, to be indexed",
+            vec![0x44, 1, b'/'],
+        ),
+        (
+            "a literal with an indexed name, never to be indexed",
+            vec![0x14, 1, b'/'],
+        ),
+        (
+            "a literal with a name of its own",
+            block(&[(b":path", b"/")]),
+        ),
+        (
+            "a literal with a name that is Huffman coded",
+            vec![0, 0x84, 0xb9, 0x58, 0xd3, 0x3f, 1, b'/'],
+        ),
         ("a pseudo-field behind another field", behind_another),
-        ("a pseudo-field that is not defined", block(&[(b":evil", b"1")])),
+        (
+            "a pseudo-field that is not defined",
+            block(&[(b":evil", b"1")]),
+        ),
     ]
 }
 
 /// A POST with a body and these trailers; the newest entry of the dynamic table is its `:path`.
 fn post(client: &mut Client, stream: u32, trailers: &[u8]) {
-    let mut head = block(&[(b":method", b"POST"), (b":scheme", b"http"), (b":authority", b"a")]);
+    let mut head = block(&[
+        (b":method", b"POST"),
+        (b":scheme", b"http"),
+        (b":authority", b"a"),
+    ]);
     head.extend([&[0x44, 5][..], b"/sink"].concat());
-    client.flow.send(&frame(HEADERS, END_HEADERS, stream, &head));
+    client
+        .flow
+        .send(&frame(HEADERS, END_HEADERS, stream, &head));
     client.flow.data(stream, b"hi", false);
-    client.flow.send(&frame(HEADERS, END_HEADERS | END_STREAM, stream, trailers));
+    client
+        .flow
+        .send(&frame(HEADERS, END_HEADERS | END_STREAM, stream, trailers));
 }
 
 fn assert_reset(proxy: &Proxy, what: &str, trailers: &[u8]) {
     let mut client = Client::wide(proxy.inbound());
     post(&mut client, 1, trailers);
-    let came = client.over(1).unwrap_or_else(|ended| panic!("{what}: {ended:?}"));
-    assert_eq!((came.status(), came.reset), (0, Some(PROTOCOL_ERROR)), "{what}: {came:?}");
+    let came = client
+        .over(1)
+        .unwrap_or_else(|ended| panic!("{what}: {ended:?}"));
+    assert_eq!(
+        (came.status(), came.reset),
+        (0, Some(PROTOCOL_ERROR)),
+        "{what}: {came:?}"
+    );
     // The connection is as good as before.
     post(&mut client, 3, &block(&[(b"x-sum", b"1")]));
-    let came = client.over(3).unwrap_or_else(|ended| panic!("{what}, the next call: {ended:?}"));
-    assert_eq!((came.status(), came.reset), (200, None), "{what}, the next call: {came:?}");
+    let came = client
+        .over(3)
+        .unwrap_or_else(|ended| panic!("{what}, the next call: {ended:?}"));
+    assert_eq!(
+        (came.status(), came.reset),
+        (200, None),
+        "{what}, the next call: {came:?}"
+    );
 }
 
 #[test]
@@ -96,7 +131,12 @@ fn a_response_with_pseudo_fields_in_its_trailers_is_not_whole() {
             match flow.next() {
                 Event::Frame(request) if request.ends() => {
                     let stream = request.stream;
-                    flow.send(&frame(HEADERS, END_HEADERS, stream, &block(&[(b":status", b"200")])));
+                    flow.send(&frame(
+                        HEADERS,
+                        END_HEADERS,
+                        stream,
+                        &block(&[(b":status", b"200")]),
+                    ));
                     flow.data(stream, b"hi", false);
                     let trailers = block(&[(b"x-sum", b"1"), (b":status", b"200")]);
                     flow.send(&frame(HEADERS, END_HEADERS | END_STREAM, stream, &trailers));

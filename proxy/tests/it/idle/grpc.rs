@@ -35,7 +35,9 @@ impl StreamingService<Bytes> for Down {
     type Future = BoxFuture<'static, Result<Response<Messages>, Status>>;
 
     fn call(&mut self, request: Request<Streaming<Bytes>>) -> Self::Future {
-        let messages = ticks().map(Ok).chain(stream::once(count(request.into_inner())));
+        let messages = ticks()
+            .map(Ok)
+            .chain(stream::once(count(request.into_inner())));
         Box::pin(async { Ok(Response::new(Box::pin(messages) as Messages)) })
     }
 }
@@ -57,7 +59,13 @@ async fn only_the_app_moves(mut client: Grpc<Channel>) {
     let call = client.streaming(Request::new(up.boxed()), method("/test.Idle/Down"), Plain);
     let mut down = patient(call).await.unwrap().into_inner();
     for _ in 0..TICKS {
-        assert_eq!(patient(down.message()).await.expect("it is not cut").unwrap(), "tick\n");
+        assert_eq!(
+            patient(down.message())
+                .await
+                .expect("it is not cut")
+                .unwrap(),
+            "tick\n"
+        );
     }
     told.notify_one();
     assert_eq!(patient(down.message()).await.unwrap().unwrap(), "1");
@@ -65,19 +73,35 @@ async fn only_the_app_moves(mut client: Grpc<Channel>) {
 }
 
 async fn only_the_client_moves(mut client: Grpc<Channel>) {
-    let call = client.streaming(Request::new(ticks().boxed()), method("/test.Idle/Up"), Plain);
+    let call = client.streaming(
+        Request::new(ticks().boxed()),
+        method("/test.Idle/Up"),
+        Plain,
+    );
     let mut down = patient(call).await.unwrap().into_inner();
-    let came = patient(down.message()).await.expect("it is not cut").unwrap();
+    let came = patient(down.message())
+        .await
+        .expect("it is not cut")
+        .unwrap();
     assert_eq!(came, TICKS.to_string());
 }
 
 #[tokio::test]
 async fn one_side_of_a_call_may_be_silent() {
     let app = SocketAddr::from(([127, 0, 0, 1], app().await));
-    let (proxy, way_out, setup) =
-        (inbound(app, "auto", LIMIT, LIMIT), outbound(app, "h2c", LIMIT, LIMIT), secure(app));
+    let (proxy, way_out, setup) = (
+        inbound(app, "auto", LIMIT, LIMIT),
+        outbound(app, "h2c", LIMIT, LIMIT),
+        secure(app),
+    );
     let maker = Maker::new(&setup.ca).alpn(&["h2"]).done();
-    let secure = async || client_over(maker.stream(setup.address()).await.unwrap(), setup.address()).await;
+    let secure = async || {
+        client_over(
+            maker.stream(setup.address()).await.unwrap(),
+            setup.address(),
+        )
+        .await
+    };
     join!(
         only_the_app_moves(client(proxy.inbound()).await),
         only_the_client_moves(client(proxy.inbound()).await),
@@ -103,5 +127,8 @@ async fn a_call_of_which_neither_side_moves_is_cut_after_stream_idle() {
     let mut down = patient(call).await.unwrap().into_inner();
     let status = patient(down.message()).await.unwrap_err();
     assert_ne!(status.code(), Code::Ok);
-    assert_eq!(proxy.logged(|line| line["path"] == "/test.Idle/Up")["reason"], "timeout.stream_idle");
+    assert_eq!(
+        proxy.logged(|line| line["path"] == "/test.Idle/Up")["reason"],
+        "timeout.stream_idle"
+    );
 }

@@ -70,7 +70,10 @@ fn end_when(told: Arc<Notify>) -> impl Stream<Item = Bytes> + Send {
 
 /// How many bytes came to the end of a request, or that it broke.
 async fn count(body: Incoming) -> Bytes {
-    let came = body.collect().await.map(|body| body.to_bytes().len().to_string());
+    let came = body
+        .collect()
+        .await
+        .map(|body| body.to_bytes().len().to_string());
     came.unwrap_or_else(|_| "broken".to_owned()).into()
 }
 
@@ -122,11 +125,16 @@ async fn app(protocol: &str) -> SocketAddr {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
             stream.set_nodelay(true).unwrap();
-            let service = service_fn(|request| async { Ok::<_, Infallible>(answer(request).await) });
+            let service =
+                service_fn(|request| async { Ok::<_, Infallible>(answer(request).await) });
             let io = TokioIo::new(stream);
             tokio::spawn(async move {
                 let _ = match http2 {
-                    true => http2::Builder::new(TokioExecutor::new()).serve_connection(io, service).await,
+                    true => {
+                        http2::Builder::new(TokioExecutor::new())
+                            .serve_connection(io, service)
+                            .await
+                    }
                     false => http1::Builder::new().serve_connection(io, service).await,
                 };
             });
@@ -177,7 +185,10 @@ impl Client {
     }
 
     async fn send(&mut self, path: &str, body: Body) -> Response<Incoming> {
-        let request = request("POST", path).header("host", "a.example").body(body).unwrap();
+        let request = request("POST", path)
+            .header("host", "a.example")
+            .body(body)
+            .unwrap();
         match self {
             Self::Http1(client) => client.send(request).await,
             Self::Http2(client) => client.send(request).await,
@@ -187,7 +198,8 @@ impl Client {
     /// The client is silent until it has all of what the app sends.
     async fn only_the_app_moves(mut self) {
         let told = Arc::new(Notify::new());
-        let body = streamed(stream::once(async { "first".into() }).chain(end_when(Arc::clone(&told))));
+        let body =
+            streamed(stream::once(async { "first".into() }).chain(end_when(Arc::clone(&told))));
         let mut down = self.send("/down", body).await.into_body();
         let mut came = String::new();
         while let Some(frame) = patient(down.frame()).await {
@@ -203,7 +215,10 @@ impl Client {
     /// The app is silent until it has all of what the client sends.
     async fn only_the_client_moves(mut self) {
         let answer = patient(Answer::try_of(self.send("/up", streamed(ticks())).await)).await;
-        assert_eq!(answer.expect("it is not cut").text(), format!("go\n{}", TICKS * "tick\n".len()));
+        assert_eq!(
+            answer.expect("it is not cut").text(),
+            format!("go\n{}", TICKS * "tick\n".len())
+        );
     }
 
     /// After the head of the answer and some of its body nothing moves.
@@ -226,7 +241,10 @@ async fn pairs(
         let app = app(protocol).await;
         let proxies = [(); 2].map(|()| proxy(app, protocol, body_idle, stream_idle));
         let [one, two] = proxies;
-        let (first, second) = (Client::http1(one.inbound()).await, Client::http2(two.inbound()).await);
+        let (first, second) = (
+            Client::http1(one.inbound()).await,
+            Client::http2(two.inbound()).await,
+        );
         all.extend([(one, first), (two, second)]);
     }
     all
@@ -246,18 +264,36 @@ async fn only_the_client_moves((proxy, client): (Proxy, Client)) {
 
 #[tokio::test]
 async fn an_app_that_keeps_sending_is_not_cut_because_its_client_is_silent() {
-    join_all(pairs(inbound, LIMIT, LIMIT).await.into_iter().map(only_the_app_moves)).await;
+    join_all(
+        pairs(inbound, LIMIT, LIMIT)
+            .await
+            .into_iter()
+            .map(only_the_app_moves),
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_client_that_keeps_sending_is_not_cut_because_the_app_is_silent() {
-    join_all(pairs(inbound, LIMIT, LIMIT).await.into_iter().map(only_the_client_moves)).await;
+    join_all(
+        pairs(inbound, LIMIT, LIMIT)
+            .await
+            .into_iter()
+            .map(only_the_client_moves),
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn one_side_may_be_silent_on_the_way_out_too() {
-    let down = pairs(outbound, LIMIT, LIMIT).await.into_iter().map(only_the_app_moves);
-    let up = pairs(outbound, LIMIT, LIMIT).await.into_iter().map(only_the_client_moves);
+    let down = pairs(outbound, LIMIT, LIMIT)
+        .await
+        .into_iter()
+        .map(only_the_app_moves);
+    let up = pairs(outbound, LIMIT, LIMIT)
+        .await
+        .into_iter()
+        .map(only_the_client_moves);
     tokio::join!(join_all(down), join_all(up));
 }
 
@@ -303,7 +339,10 @@ async fn body_idle_does_not_cut_an_exchange_whose_answer_has_begun() {
     for (proxy, client) in pairs(inbound, SHORT, LIMIT).await {
         client.nothing_moves().await;
         let line = proxy.logged(|line| line["path"] == "/silent");
-        assert_eq!((&line["flag"], &line["reason"]), (&"UT".into(), &"timeout.stream_idle".into()));
+        assert_eq!(
+            (&line["flag"], &line["reason"]),
+            (&"UT".into(), &"timeout.stream_idle".into())
+        );
     }
 }
 
@@ -314,6 +353,9 @@ async fn a_body_that_is_awaited_before_the_answer_is_given_up_after_body_idle() 
         let body = streamed(stream::once(async { "first".into() }).chain(end_when(told)));
         assert_eq!(client.send("/late", body).await.status(), 408);
         let line = proxy.logged(|line| line["path"] == "/late");
-        assert_eq!((&line["flag"], &line["reason"]), (&"SLOW".into(), &"timeout.body_idle".into()));
+        assert_eq!(
+            (&line["flag"], &line["reason"]),
+            (&"SLOW".into(), &"timeout.body_idle".into())
+        );
     }
 }

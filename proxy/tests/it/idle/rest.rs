@@ -12,7 +12,10 @@ use crate::support::{
 fn proxy(body_idle: &str) -> Proxy {
     let (tell, told) = std::sync::mpsc::sync_channel(1);
     thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         runtime.block_on(async {
             tell.send(app("h2c").await).unwrap();
             std::future::pending::<()>().await;
@@ -23,7 +26,9 @@ fn proxy(body_idle: &str) -> Proxy {
 
 fn begin(proxy: &Proxy, path: &str, length: usize) -> Wire {
     let mut wire = Wire::connect(proxy.inbound());
-    wire.send(format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\nfirst"));
+    wire.send(format!(
+        "POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\nfirst"
+    ));
     let (head, body) = wire.answer();
     assert_eq!((status(&head), &*body), (200, "early"));
     wire

@@ -43,31 +43,51 @@ impl Cases {
 
 fn forms(cases: &mut Cases) {
     let good = signer().token(&claims());
-    let [header, payload, signature] = good.split('.').collect::<Vec<_>>()[..] else { panic!("{good}") };
+    let [header, payload, signature] = good.split('.').collect::<Vec<_>>()[..] else {
+        panic!("{good}")
+    };
     for (token, reason) in [
         (header.to_owned(), "auth.token_segments"),
         (format!("{header}.{payload}"), "auth.token_segments"),
         (format!("{good}.{signature}"), "auth.token_segments"),
-        (format!("{good}.{signature}.{header}"), "auth.token_segments"),
+        (
+            format!("{good}.{signature}.{header}"),
+            "auth.token_segments",
+        ),
         (format!("{good}."), "auth.token_segments"),
         (format!(".{good}"), "auth.token_segments"),
         (format!("{good},{good}"), "auth.token_segments"),
         ("..".to_owned(), "auth.token_header"),
         (format!("{header}..{signature}"), "auth.token_payload"),
         (format!("{header}.{payload}."), "auth.signature"),
-        (format!("{header}=.{payload}.{signature}"), "auth.token_encoding"),
+        (
+            format!("{header}=.{payload}.{signature}"),
+            "auth.token_encoding",
+        ),
         (format!("{good}=="), "auth.token_encoding"),
-        (format!("{header}.{payload} .{signature}"), "auth.token_encoding"),
-        (format!("{header}\t.{payload}.{signature}"), "auth.token_encoding"),
+        (
+            format!("{header}.{payload} .{signature}"),
+            "auth.token_encoding",
+        ),
+        (
+            format!("{header}\t.{payload}.{signature}"),
+            "auth.token_encoding",
+        ),
         (format!("\"{good}\""), "auth.token_encoding"),
         (format!("{good}\u{e9}"), "auth.token_encoding"),
         (format!("{good}AAA"), "auth.token_encoding"),
         (good.replace('.', "%2E"), "auth.token_segments"),
         (
-            format!("{}.{payload}.{signature}", STANDARD.encode(r#"{"alg":"ES256","x":"?>"}"#)),
+            format!(
+                "{}.{payload}.{signature}",
+                STANDARD.encode(r#"{"alg":"ES256","x":"?>"}"#)
+            ),
             "auth.token_encoding",
         ),
-        (format!("{header}.{}.{signature}", "A".repeat(17 * 1024)), "auth.token_too_large"),
+        (
+            format!("{header}.{}.{signature}", "A".repeat(17 * 1024)),
+            "auth.token_too_large",
+        ),
         (
             json!({ "payload": payload, "protected": header, "signature": signature }).to_string(),
             "auth.token_segments",
@@ -86,8 +106,14 @@ fn headers(cases: &mut Cases) {
         (r#"{"alg":null}"#, "auth.token_header"),
         (r#"{"alg":["ES256"]}"#, "auth.token_header"),
         (r#"{"Alg":"ES256","kid":"main"}"#, "auth.token_header"),
-        (r#"{"alg":"none","alg":"ES256","kid":"main"}"#, "auth.duplicate_member"),
-        (r#"{"\u0061lg":"none","alg":"ES256"}"#, "auth.duplicate_member"),
+        (
+            r#"{"alg":"none","alg":"ES256","kid":"main"}"#,
+            "auth.duplicate_member",
+        ),
+        (
+            r#"{"\u0061lg":"none","alg":"ES256"}"#,
+            "auth.duplicate_member",
+        ),
         (r#"{"alg":"ES256","kid":null}"#, "auth.token_header"),
         (r#"{"alg":"ES256","kid":1}"#, "auth.token_header"),
         (r#"{"alg":"ES256","kid":"rsa"}"#, "auth.key_mismatch"),
@@ -104,36 +130,64 @@ fn headers(cases: &mut Cases) {
         (r#""typ":"id+jwt""#, "auth.token_type"),
         (r#""typ":"JOSE""#, "auth.token_type"),
         (r#""typ":7"#, "auth.token_header"),
-        (r#""x":[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]"#, "auth.token_header"),
+        (
+            r#""x":[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]"#,
+            "auth.token_header",
+        ),
     ] {
         cases.more(more, reason);
     }
-    for name in ["none", "None", "NONE", "nOnE", "", "es256", "ES512", "HS256", "dir"] {
-        let signed = signer().raw(&json!({ "alg": name, "kid": "main" }).to_string(), &claims().to_string());
+    for name in [
+        "none", "None", "NONE", "nOnE", "", "es256", "ES512", "HS256", "dir",
+    ] {
+        let signed = signer().raw(
+            &json!({ "alg": name, "kid": "main" }).to_string(),
+            &claims().to_string(),
+        );
         let unsigned = format!("{}.", signed.rsplit_once('.').unwrap().0);
         cases.add(signed, "auth.algorithm_not_allowed");
         cases.add(unsigned, "auth.algorithm_not_allowed");
     }
-    for kid in ["", "Main", "../../../../dev/null", "' OR 1=1 --", "https://attacker.example/keys"] {
-        cases.header(&json!({ "alg": "ES256", "kid": kid }).to_string(), "auth.unknown_kid");
+    for kid in [
+        "",
+        "Main",
+        "../../../../dev/null",
+        "' OR 1=1 --",
+        "https://attacker.example/keys",
+    ] {
+        cases.header(
+            &json!({ "alg": "ES256", "kid": kid }).to_string(),
+            "auth.unknown_kid",
+        );
     }
 }
 
 fn signatures(cases: &mut Cases, rsa: &Signer) {
     let (stranger, payload) = (Signer::new("main"), claims().to_string());
-    let own_key =
-        json!({ "alg": "ES256", "kid": "main", "jwk": stranger.jwk(), "jku": "https://attacker.example/" });
+    let own_key = json!({ "alg": "ES256", "kid": "main", "jwk": stranger.jwk(), "jku": "https://attacker.example/" });
     for token in [
         stranger.token(&claims()),
         stranger.raw(r#"{"alg":"ES256"}"#, &payload),
         stranger.raw(&own_key.to_string(), &payload),
-        format!("{}.{}.{}", encode(signer().header()), encode(&payload), encode([0; 64])),
-        format!("{}.{}.{}", encode(signer().header()), encode(&payload), encode([0; 63])),
+        format!(
+            "{}.{}.{}",
+            encode(signer().header()),
+            encode(&payload),
+            encode([0; 64])
+        ),
+        format!(
+            "{}.{}.{}",
+            encode(signer().header()),
+            encode(&payload),
+            encode([0; 63])
+        ),
     ] {
         cases.add(token, "auth.signature");
     }
     let good = signer().token(&claims());
-    let [header, _, signature] = good.split('.').collect::<Vec<_>>()[..] else { panic!("{good}") };
+    let [header, _, signature] = good.split('.').collect::<Vec<_>>()[..] else {
+        panic!("{good}")
+    };
     let other = encode(claims_with(json!({ "sub": "mallory" })).to_string());
     cases.add(format!("{header}.{other}.{signature}"), "auth.signature");
     // The public key as the secret of HS256.
@@ -154,7 +208,10 @@ fn payloads(cases: &mut Cases) {
     let good = claims().to_string();
     let twice = format!("{},\"exp\":1}}", good.strip_suffix('}').unwrap());
     cases.payload(&twice, "auth.duplicate_member");
-    let nested = format!("{},\"org\":{{\"a\":1,\"a\":2}}}}", good.strip_suffix('}').unwrap());
+    let nested = format!(
+        "{},\"org\":{{\"a\":1,\"a\":2}}}}",
+        good.strip_suffix('}').unwrap()
+    );
     cases.payload(&nested, "auth.duplicate_member");
     let huge = good.replace(&format!("\"exp\":{}", claims()["exp"]), "\"exp\":1e400");
     assert_ne!(huge, good);
@@ -181,10 +238,19 @@ fn payloads(cases: &mut Cases) {
         (json!({ "aud": "ORDERS-API" }), "auth.audience_mismatch"),
         (json!({ "aud": 7 }), "auth.claim_type"),
         (json!({ "aud": ["orders-api", 7] }), "auth.claim_type"),
-        (json!({ "iss": "https://login.example.com" }), "auth.unknown_issuer"),
-        (json!({ "iss": "https://evil.example/" }), "auth.unknown_issuer"),
+        (
+            json!({ "iss": "https://login.example.com" }),
+            "auth.unknown_issuer",
+        ),
+        (
+            json!({ "iss": "https://evil.example/" }),
+            "auth.unknown_issuer",
+        ),
         (json!({ "cnf": { "jkt": "x" } }), "auth.binding_unknown"),
-        (json!({ "cnf": { "x5t#S256": encode([7; 32]) } }), "auth.binding_mismatch"),
+        (
+            json!({ "cnf": { "x5t#S256": encode([7; 32]) } }),
+            "auth.binding_mismatch",
+        ),
     ] {
         cases.claims(more, reason);
     }
@@ -201,7 +267,10 @@ fn they_all_look_the_same_to_the_client_and_the_log_tells_them_apart() {
          jwks: {{ inline: '{}' }}\n",
         jwks(&[signer(), &rsa])
     ));
-    assert_eq!(setup.status("/good", &bearer(&signer().token(&claims()))), 200);
+    assert_eq!(
+        setup.status("/good", &bearer(&signer().token(&claims()))),
+        200
+    );
     let mut cases = Cases(vec![(String::new(), "auth.token_segments")]);
     forms(&mut cases);
     headers(&mut cases);
@@ -212,8 +281,10 @@ fn they_all_look_the_same_to_the_client_and_the_log_tells_them_apart() {
     let mut wire = Wire::connect(setup.proxy.inbound());
     let mut looks = BTreeSet::new();
     for (number, (token, _)) in cases.0.iter().enumerate() {
-        let (head, body) =
-            wire.ask(&format!("GET /bad/{number} HTTP/1.1\r\nhost: a\r\n{}\r\n", bearer(token)));
+        let (head, body) = wire.ask(&format!(
+            "GET /bad/{number} HTTP/1.1\r\nhost: a\r\n{}\r\n",
+            bearer(token)
+        ));
         assert_eq!(status(&head), 401, "{token}: {head}");
         assert!(header(&head, "x-request-id").is_none());
         looks.insert(without_what_differs_always(&head, &body));
@@ -222,14 +293,26 @@ fn they_all_look_the_same_to_the_client_and_the_log_tells_them_apart() {
     assert_eq!(setup.app.messages().len(), 1, "the good one alone");
     for (number, (token, reason)) in cases.0.iter().enumerate() {
         let line = setup.logged(&format!("/bad/{number}"));
-        assert_eq!((&line["flag"], &line["reason"]), (&json!("UA"), &json!(reason)), "{token}");
+        assert_eq!(
+            (&line["flag"], &line["reason"]),
+            (&json!("UA"), &json!(reason)),
+            "{token}"
+        );
     }
 }
 
 /// The date of the answer, and the request's id.
 fn without_what_differs_always(head: &str, body: &str) -> String {
-    let head: String = head.lines().filter(|line| !line.to_ascii_lowercase().starts_with("date:")).collect();
+    let head: String = head
+        .lines()
+        .filter(|line| !line.to_ascii_lowercase().starts_with("date:"))
+        .collect();
     let mut body: Value = serde_json::from_str(body).unwrap();
-    assert!(body["requestId"].take().as_str().is_some_and(|id| id.len() == 36));
+    assert!(
+        body["requestId"]
+            .take()
+            .as_str()
+            .is_some_and(|id| id.len() == 36)
+    );
     format!("{head} {body}")
 }

@@ -21,13 +21,19 @@ fn the_app_reads_verified_claims_in_headers() {
         "org": { "tenant": "acme" }, "scope": "a b", "https://e.example/roles": ["admin", "dev"],
     })));
     let got = setup.handed_over("/", &bearer(&token));
-    for (name, value) in
-        [("x-user-id", "alice"), ("x-tenant", "acme"), ("x-scopes", "a b"), ("x-roles", "admin,dev")]
-    {
+    for (name, value) in [
+        ("x-user-id", "alice"),
+        ("x-tenant", "acme"),
+        ("x-scopes", "a b"),
+        ("x-roles", "admin,dev"),
+    ] {
         assert_eq!(got.all(name), [value], "{name}");
     }
     let got = setup.handed_over("/", &bearer(&good()));
-    assert_eq!((got.all("x-user-id"), got.all("x-tenant")), (vec!["alice"], vec![]));
+    assert_eq!(
+        (got.all("x-user-id"), got.all("x-tenant")),
+        (vec!["alice"], vec![])
+    );
 }
 
 /// `docs/security.md` 6: on every route, open ones too.
@@ -52,18 +58,32 @@ fn what_a_client_sends_under_such_a_name_never_reaches_the_app() {
             ("/", bearer(&good()), vec!["alice"]),
         ] {
             let got = setup.handed_over(path, &(fields + forged));
-            assert_eq!((got.all("x-user-id"), got.all("x-other")), (expected, vec!["1"]), "{path}");
-            assert!(got.fields.iter().all(|(_, value)| value != "mallory" && value != "evil"), "{got:?}");
+            assert_eq!(
+                (got.all("x-user-id"), got.all("x-other")),
+                (expected, vec!["1"]),
+                "{path}"
+            );
+            assert!(
+                got.fields
+                    .iter()
+                    .all(|(_, value)| value != "mallory" && value != "evil"),
+                "{got:?}"
+            );
         }
     }
 }
 
 #[tokio::test]
 async fn nor_over_http2_nor_as_a_trailer() {
-    let setup = Setup::start(&corp(&(HEADERS.to_owned() + "routes: [{ name: app, auth: none }]\n")));
+    let setup = Setup::start(&corp(
+        &(HEADERS.to_owned() + "routes: [{ name: app, auth: none }]\n"),
+    ));
     let mut client = H2::connect(setup.proxy.inbound()).await;
-    let forged =
-        request("GET", "/").header("x-user-id", "mallory").header("x-tenant", "evil").body(full("")).unwrap();
+    let forged = request("GET", "/")
+        .header("x-user-id", "mallory")
+        .header("x-tenant", "evil")
+        .body(full(""))
+        .unwrap();
     assert_eq!(Answer::of(client.send(forged).await).await.status, 200);
     let mut wire = Wire::connect(setup.proxy.inbound());
     let (head, _) = wire.ask(
@@ -72,7 +92,11 @@ async fn nor_over_http2_nor_as_a_trailer() {
     );
     assert_eq!(status(&head), 200, "{head}");
     let messages = setup.app.messages();
-    assert!(messages.iter().all(|one| one.all("x-user-id").is_empty() && one.all("x-tenant").is_empty()));
+    assert!(
+        messages
+            .iter()
+            .all(|one| one.all("x-user-id").is_empty() && one.all("x-tenant").is_empty())
+    );
     assert_eq!(messages[1].trailers, [("x-sum".to_owned(), "1".to_owned())]);
 }
 
@@ -82,8 +106,16 @@ fn claims_of_a_token_that_would_only_be_reported_are_not_handed_over() {
         &(HEADERS.to_owned() + "routes: [{ name: app, auth: { anyOf: [corp], mode: report } }]\n"),
     ));
     let expired = signer().token(&claims_with(json!({ "exp": 1 })));
-    assert!(setup.handed_over("/", &bearer(&expired)).all("x-user-id").is_empty());
-    assert_eq!(setup.handed_over("/", &bearer(&good())).all("x-user-id"), ["alice"]);
+    assert!(
+        setup
+            .handed_over("/", &bearer(&expired))
+            .all("x-user-id")
+            .is_empty()
+    );
+    assert_eq!(
+        setup.handed_over("/", &bearer(&good())).all("x-user-id"),
+        ["alice"]
+    );
 }
 
 #[test]
@@ -107,10 +139,22 @@ fn steering() -> String {
     };
     [
         named("beta", "matches: [{ path: /o, claims: { plan: beta } }]"),
-        named("beta-sre", "matches: [{ path: /o, claims: { plan: beta, groups: sre } }]"),
-        named("tenant", "matches: [{ path: /o, claims: { org.tenant: { regex: \"[a-z]+\" } } }]"),
-        named("query", "matches: [{ path: /o, queryParams: { v: \"2\" } }]"),
-        named("open", "matches: [{ path: /o, claims: { plan: free } }], auth: none"),
+        named(
+            "beta-sre",
+            "matches: [{ path: /o, claims: { plan: beta, groups: sre } }]",
+        ),
+        named(
+            "tenant",
+            "matches: [{ path: /o, claims: { org.tenant: { regex: \"[a-z]+\" } } }]",
+        ),
+        named(
+            "query",
+            "matches: [{ path: /o, queryParams: { v: \"2\" } }]",
+        ),
+        named(
+            "open",
+            "matches: [{ path: /o, claims: { plan: free } }], auth: none",
+        ),
         named("plain", "matches: [{ path: /o }], auth: none"),
     ]
     .concat()
@@ -122,18 +166,38 @@ fn a_route_is_chosen_by_verified_claims_and_a_bad_token_matches_nothing() {
     let token = |more| signer().token(&claims_with(more));
     for (target, token, expected) in [
         ("/o", token(json!({ "plan": "beta" })), "beta"),
-        ("/o", token(json!({ "plan": "beta", "groups": ["dev", "sre"] })), "beta-sre"),
+        (
+            "/o",
+            token(json!({ "plan": "beta", "groups": ["dev", "sre"] })),
+            "beta-sre",
+        ),
         ("/o?v=2", token(json!({ "plan": "beta" })), "query"),
-        ("/o", token(json!({ "org": { "tenant": "acme" } })), "tenant"),
+        (
+            "/o",
+            token(json!({ "org": { "tenant": "acme" } })),
+            "tenant",
+        ),
         ("/o", token(json!({ "org": { "tenant": "ACME" } })), "plain"),
         ("/o", token(json!({ "plan": "free" })), "open"),
         ("/o", token(json!({ "plan": "none" })), "plain"),
         ("/o", token(json!({ "plan": "beta", "exp": 1 })), "plain"),
-        ("/o", token(json!({ "plan": "beta", "aud": "other" })), "plain"),
-        ("/o", Signer::new("main").token(&claims_with(json!({ "plan": "beta" }))), "plain"),
+        (
+            "/o",
+            token(json!({ "plan": "beta", "aud": "other" })),
+            "plain",
+        ),
+        (
+            "/o",
+            Signer::new("main").token(&claims_with(json!({ "plan": "beta" }))),
+            "plain",
+        ),
         ("/o", String::new(), "plain"),
     ] {
-        let fields = if token.is_empty() { String::new() } else { bearer(&token) };
+        let fields = if token.is_empty() {
+            String::new()
+        } else {
+            bearer(&token)
+        };
         let (head, body) = setup.ask(target, &fields);
         let got = if status(&head) == 200 { body } else { head };
         assert_eq!(got, expected, "{target} {token}");
@@ -155,7 +219,15 @@ fn claims_of_a_provider_that_the_route_does_not_take_do_not_steer() {
     let mut theirs = claims_of(issuer);
     theirs["plan"] = "beta".into();
     assert_eq!(setup.ask("/", &bearer(&partner.token(&theirs))).1, "all");
-    assert_eq!(setup.ask("/", &bearer(&signer().token(&claims_with(json!({ "plan": "beta" }))))).1, "beta");
+    assert_eq!(
+        setup
+            .ask(
+                "/",
+                &bearer(&signer().token(&claims_with(json!({ "plan": "beta" }))))
+            )
+            .1,
+        "beta"
+    );
 }
 
 /// The choice waits for the keys that a token names, as authentication does.

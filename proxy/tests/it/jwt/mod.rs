@@ -32,8 +32,14 @@ impl Setup {
 
     pub fn with_listener(listener: &str, rest: &str) -> Self {
         let app = Recording::ok();
-        let yaml = format!("app: {{ port: {} }}\nlisteners: [{listener}]\n{rest}", app.port());
-        Self { proxy: Proxy::start(&yaml), app }
+        let yaml = format!(
+            "app: {{ port: {} }}\nlisteners: [{listener}]\n{rest}",
+            app.port()
+        );
+        Self {
+            proxy: Proxy::start(&yaml),
+            app,
+        }
     }
 
     /// The answer to a GET with these fields.
@@ -51,7 +57,11 @@ impl Setup {
         let probe = PROBES.fetch_add(1, Ordering::Relaxed).to_string();
         let (head, _) = self.ask(path, &format!("{fields}x-probe: {probe}\r\n"));
         assert_eq!(status(&head), 200, "{head}");
-        self.app.messages().into_iter().find(|one| one.all("x-probe") == [&*probe]).unwrap()
+        self.app
+            .messages()
+            .into_iter()
+            .find(|one| one.all("x-probe") == [&*probe])
+            .unwrap()
     }
 
     /// The reason in the access log of the request to this path.
@@ -61,7 +71,9 @@ impl Setup {
 }
 
 pub fn ask(proxy: &Proxy, path: &str, fields: &str) -> (String, String) {
-    Wire::connect(proxy.inbound()).ask(&format!("GET {path} HTTP/1.1\r\nhost: a.example\r\n{fields}\r\n"))
+    Wire::connect(proxy.inbound()).ask(&format!(
+        "GET {path} HTTP/1.1\r\nhost: a.example\r\n{fields}\r\n"
+    ))
 }
 
 pub fn bearer(token: &str) -> String {
@@ -86,7 +98,11 @@ fn a_provider_makes_a_token_mandatory_on_every_route_that_does_not_say_otherwise
         assert_eq!(setup.status(path, &bearer(&good())), expected, "{path}");
     }
     assert_eq!(setup.status("/healthz", ""), 200);
-    assert_eq!(setup.status("/healthz", &bearer("nonsense")), 200, "not even looked at");
+    assert_eq!(
+        setup.status("/healthz", &bearer("nonsense")),
+        200,
+        "not even looked at"
+    );
 }
 
 /// `docs/security.md` 9: what is open is open in one spelling.
@@ -97,7 +113,9 @@ fn no_spelling_of_another_path_is_taken_for_an_open_one() {
     let setup = Setup::start(&corp(routes));
     assert_eq!(setup.status("/open", ""), 200);
     assert_eq!(setup.status("/%6fpen", ""), 200, "the same path");
-    for path in ["/open/", "/open/x", "/openx", "/Open", "/publicx", "/x/open"] {
+    for path in [
+        "/open/", "/open/x", "/openx", "/Open", "/publicx", "/x/open",
+    ] {
         assert_eq!(setup.status(path, ""), 401, "{path}");
     }
     for path in [
@@ -117,11 +135,17 @@ fn a_challenge_tells_that_a_token_is_needed_and_nothing_else() {
     let setup = Setup::start(&corp(""));
     let (head, body) = setup.ask("/x", "");
     assert_eq!(status(&head), 401);
-    assert_eq!(header(&head, "www-authenticate"), Some("Bearer error=\"invalid_token\""));
+    assert_eq!(
+        header(&head, "www-authenticate"),
+        Some("Bearer error=\"invalid_token\"")
+    );
     let body: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(body["error"], "unauthorized");
     let line = setup.logged("/x");
-    assert_eq!((&line["flag"], &line["reason"]), (&json!("UA"), &json!("auth.missing_token")));
+    assert_eq!(
+        (&line["flag"], &line["reason"]),
+        (&json!("UA"), &json!("auth.missing_token"))
+    );
     assert_eq!(line["requestId"], body["requestId"]);
 }
 
@@ -134,7 +158,14 @@ async fn a_grpc_call_is_refused_in_its_own_way() {
         .body(full(""))
         .unwrap();
     let answer = Answer::of(client.send(request).await).await;
-    assert_eq!((answer.status, answer.header("grpc-status"), answer.body.len()), (200, "16", 0));
+    assert_eq!(
+        (
+            answer.status,
+            answer.header("grpc-status"),
+            answer.body.len()
+        ),
+        (200, "16", 0)
+    );
     assert_eq!(setup.app.connections(), 0);
 }
 
@@ -142,14 +173,22 @@ async fn a_grpc_call_is_refused_in_its_own_way() {
 async fn http2_requests_are_judged_one_by_one() {
     let setup = Setup::start(&corp(""));
     let mut client = H2::connect(setup.proxy.inbound()).await;
-    for (token, expected) in
-        [(Some(good()), 200), (None, 401), (Some("x.y.z".to_owned()), 401), (Some(good()), 200)]
-    {
+    for (token, expected) in [
+        (Some(good()), 200),
+        (None, 401),
+        (Some("x.y.z".to_owned()), 401),
+        (Some(good()), 200),
+    ] {
         let mut request = crate::support::client::request("GET", "/");
         if let Some(token) = token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
-        assert_eq!(Answer::of(client.send(request.body(full("")).unwrap()).await).await.status, expected);
+        assert_eq!(
+            Answer::of(client.send(request.body(full("")).unwrap()).await)
+                .await
+                .status,
+            expected
+        );
     }
 }
 
@@ -158,13 +197,22 @@ async fn http2_requests_are_judged_one_by_one() {
 fn a_refusal_comes_before_the_body() {
     let setup = Setup::start(&corp(""));
     let mut wire = Wire::connect(setup.proxy.inbound());
-    wire.send("POST /e HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 100000\r\n\r\n");
+    wire.send(
+        "POST /e HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 100000\r\n\r\n",
+    );
     let head = wire.head();
-    assert_eq!((status(&head), header(&head, "connection")), (401, Some("close")), "{head}");
+    assert_eq!(
+        (status(&head), header(&head, "connection")),
+        (401, Some("close")),
+        "{head}"
+    );
 
     let mut wire = Wire::connect(setup.proxy.inbound());
     let hidden = format!("GET /hidden HTTP/1.1\r\nhost: a\r\n{}\r\n", bearer(&good()));
-    wire.send(format!("POST /b HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{hidden}", hidden.len()));
+    wire.send(format!(
+        "POST /b HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{hidden}",
+        hidden.len()
+    ));
     assert_eq!(status(&wire.head()), 401);
     wire.close_write();
     assert!(!wire.rest().contains("200 OK"));
@@ -177,7 +225,10 @@ fn two_authorization_fields_are_malformed_whatever_they_say() {
     let setup = Setup::start(&corp(""));
     let both = bearer(&good()) + &bearer(&good());
     assert_eq!(setup.status("/", &both), 400);
-    assert_eq!(setup.status("/", &(bearer(&good()) + "Authorization: Basic eDp5\r\n")), 400);
+    assert_eq!(
+        setup.status("/", &(bearer(&good()) + "Authorization: Basic eDp5\r\n")),
+        400
+    );
     assert_eq!(setup.app.connections(), 0);
 }
 
@@ -209,18 +260,31 @@ fn every_kind_of_key_and_source_lets_its_tokens_in() {
         (signer(), "https://file.example/", 401),
         (&rsa, "https://shared.example/", 401),
         (&shared, ISSUER, 401),
-        (&Signer::secret(&secret[..31]), "https://shared.example/", 401),
+        (
+            &Signer::secret(&secret[..31]),
+            "https://shared.example/",
+            401,
+        ),
         (signer(), "https://nobody.example/", 401),
     ] {
         let token = signer.token(&claims_of(issuer));
-        assert_eq!(status(&ask(&proxy, "/", &bearer(&token)).0), expected, "{issuer} {}", signer.kid);
+        assert_eq!(
+            status(&ask(&proxy, "/", &bearer(&token)).0),
+            expected,
+            "{issuer} {}",
+            signer.kid
+        );
     }
     // A key file that changes is as good as a new configuration.
     let new = Signer::new("new");
     std::fs::write(folder.path().join("keys.json"), jwks(&[&new])).unwrap();
-    let (old, new) =
-        (rsa.token(&claims_of("https://file.example/")), new.token(&claims_of("https://file.example/")));
-    wait_for("the new key", || (status(&ask(&proxy, "/", &bearer(&new)).0) == 200).then_some(()));
+    let (old, new) = (
+        rsa.token(&claims_of("https://file.example/")),
+        new.token(&claims_of("https://file.example/")),
+    );
+    wait_for("the new key", || {
+        (status(&ask(&proxy, "/", &bearer(&new)).0) == 200).then_some(())
+    });
     assert_eq!(status(&ask(&proxy, "/", &bearer(&old)).0), 401);
 }
 
@@ -235,12 +299,18 @@ fn the_first_place_that_has_a_token_decides() {
         (format!("authorization: jwt {good}\r\n"), 200),
         (format!("authorization: JWT  {good}\r\n"), 200),
         (format!("cookie: a=b; session={good}\r\n"), 200),
-        (format!("authorization: Basic eDp5\r\ncookie: session={good}\r\n"), 200),
+        (
+            format!("authorization: Basic eDp5\r\ncookie: session={good}\r\n"),
+            200,
+        ),
         (format!("x-token: {good}\r\ncookie: session={bad}\r\n"), 200),
         (format!("x-token: {bad}\r\ncookie: session={good}\r\n"), 401),
         (format!("x-token: {good}\r\nx-token: {good}\r\n"), 401),
         (format!("cookie: session={good}; session={good}\r\n"), 401),
-        (format!("cookie: session={good}\r\ncookie: session={bad}\r\n"), 401),
+        (
+            format!("cookie: session={good}\r\ncookie: session={bad}\r\n"),
+            401,
+        ),
         (format!("authorization: Bearer {good}\r\n"), 401),
         (format!("cookie: Session={good}\r\n"), 401),
         (format!("cookie: xsession={good}\r\n"), 401),
@@ -248,7 +318,10 @@ fn the_first_place_that_has_a_token_decides() {
         (format!("cookie: a=\"b\"; session=\"{good}\"; c=d\r\n"), 200),
         (format!("cookie: session=\"{good}\r\n"), 401),
         (format!("cookie: session=\"{bad}\"\r\n"), 401),
-        (format!("cookie: session=\"{good}\"; session={good}\r\n"), 401),
+        (
+            format!("cookie: session=\"{good}\"; session={good}\r\n"),
+            401,
+        ),
     ] {
         assert_eq!(setup.status("/", &fields), expected, "{fields}");
     }
@@ -258,11 +331,25 @@ fn the_first_place_that_has_a_token_decides() {
 fn the_app_gets_no_token_unless_forward_token_says_so() {
     let from = "    from: [{ header: Authorization, scheme: Bearer }, { cookie: session }]\n";
     let hidden = Setup::start(&corp(from));
-    let got = hidden.handed_over("/", &(bearer(&good()) + "cookie: a=1; session=old; b=2\r\n"));
-    assert_eq!((got.all("authorization"), got.all("cookie")), (vec![], vec!["a=1; b=2"]));
-    let got =
-        hidden.handed_over("/", &format!("authorization: Basic eDp5\r\ncookie: session={}\r\n", good()));
-    assert_eq!((got.all("authorization"), got.all("cookie")), (vec!["Basic eDp5"], vec![]));
+    let got = hidden.handed_over(
+        "/",
+        &(bearer(&good()) + "cookie: a=1; session=old; b=2\r\n"),
+    );
+    assert_eq!(
+        (got.all("authorization"), got.all("cookie")),
+        (vec![], vec!["a=1; b=2"])
+    );
+    let got = hidden.handed_over(
+        "/",
+        &format!(
+            "authorization: Basic eDp5\r\ncookie: session={}\r\n",
+            good()
+        ),
+    );
+    assert_eq!(
+        (got.all("authorization"), got.all("cookie")),
+        (vec!["Basic eDp5"], vec![])
+    );
 
     let forwarded = Setup::start(&corp(&format!("{from}    forwardToken: true\n")));
     let token = good();
@@ -284,19 +371,34 @@ fn of_two_providers_in_one_place_each_decides_for_its_own_tokens() {
         jwks(&[&partner])
     ));
     let theirs = partner.token(&claims_of(issuer));
-    assert_eq!(setup.handed_over("/", &bearer(&theirs)).all("authorization"), [format!("Bearer {theirs}")]);
-    assert!(setup.handed_over("/", &bearer(&good())).all("authorization").is_empty());
+    assert_eq!(
+        setup
+            .handed_over("/", &bearer(&theirs))
+            .all("authorization"),
+        [format!("Bearer {theirs}")]
+    );
+    assert!(
+        setup
+            .handed_over("/", &bearer(&good()))
+            .all("authorization")
+            .is_empty()
+    );
 }
 
 #[test]
 fn optional_lets_pass_without_a_token_and_never_with_a_bad_one() {
-    let setup = Setup::start(&corp("routes: [{ name: app, auth: { optional: [corp] } }]\n"));
+    let setup = Setup::start(&corp(
+        "routes: [{ name: app, auth: { optional: [corp] } }]\n",
+    ));
     for (fields, expected) in [
         (String::new(), 200),
         (bearer(&good()), 200),
         (bearer("x.y.z"), 401),
         (bearer(""), 401),
-        (bearer(&signer().token(&claims_with(json!({ "exp": 1 })))), 401),
+        (
+            bearer(&signer().token(&claims_with(json!({ "exp": 1 })))),
+            401,
+        ),
         ("authorization: Basic eDp5\r\n".to_owned(), 200),
     ] {
         assert_eq!(setup.status("/", &fields), expected, "{fields}");
@@ -305,7 +407,9 @@ fn optional_lets_pass_without_a_token_and_never_with_a_bad_one() {
 
 #[test]
 fn a_report_lets_everybody_in_and_tells_what_it_would_have_refused() {
-    let setup = Setup::start(&corp("routes: [{ name: app, auth: { anyOf: [corp], mode: report } }]\n"));
+    let setup = Setup::start(&corp(
+        "routes: [{ name: app, auth: { anyOf: [corp], mode: report } }]\n",
+    ));
     let expired = signer().token(&claims_with(json!({ "exp": 1 })));
     for (path, fields, reason) in [
         ("/missing", String::new(), json!("auth.missing_token")),
@@ -313,9 +417,15 @@ fn a_report_lets_everybody_in_and_tells_what_it_would_have_refused() {
         ("/good", bearer(&good()), Value::Null),
     ] {
         let got = setup.handed_over(path, &fields);
-        assert!(got.all("authorization").is_empty(), "a token that was not verified is not handed over");
+        assert!(
+            got.all("authorization").is_empty(),
+            "a token that was not verified is not handed over"
+        );
         let line = setup.logged(path);
-        assert_eq!((&line["status"], &line["flag"], &line["wouldDeny"]), (&json!(200), &json!(""), &reason));
+        assert_eq!(
+            (&line["status"], &line["flag"], &line["wouldDeny"]),
+            (&json!(200), &json!(""), &reason)
+        );
     }
     for reason in ["auth.missing_token", "auth.expired"] {
         let series = format!(r#"outrigger_would_deny_total{{route="app",reason="{reason}"}}"#);
@@ -326,32 +436,54 @@ fn a_report_lets_everybody_in_and_tells_what_it_would_have_refused() {
 #[test]
 fn a_token_that_was_verified_before_is_refused_once_it_has_expired() {
     let setup = Setup::start(&corp("    clockSkew: 0s\n"));
-    let token = signer().token(&claims_with(json!({ "exp": crate::support::tokens::now() + 3 })));
+    let token = signer().token(&claims_with(
+        json!({ "exp": crate::support::tokens::now() + 3 }),
+    ));
     assert_eq!(setup.status("/", &bearer(&token)), 200);
-    wait_for("the token to expire", || (setup.status("/", &bearer(&token)) == 401).then_some(()));
-    assert_eq!(setup.proxy.logged(|line| line["status"] == 401)["reason"], "auth.expired");
+    wait_for("the token to expire", || {
+        (setup.status("/", &bearer(&token)) == 401).then_some(())
+    });
+    assert_eq!(
+        setup.proxy.logged(|line| line["status"] == 401)["reason"],
+        "auth.expired"
+    );
 }
 
 /// RFC 8705: a token that is bound to a certificate is good for that one alone.
 #[test]
 fn a_bound_token_needs_its_certificate_also_when_it_was_verified_before() {
     let (servers, clients) = (Ca::new("Servers"), Ca::new("Clients"));
-    let (mine, theirs) = (clients.sign(Wanted::client("me")), clients.sign(Wanted::client("they")));
+    let (mine, theirs) = (
+        clients.sign(Wanted::client("me")),
+        clients.sign(Wanted::client("they")),
+    );
     let app = Recording::ok();
     let rest = corp(
         "routes:\n- { name: both, matches: [{ path: /both }], auth: { allOf: [corp, mtls] } }\n\
          - { name: either, matches: [{ path: /either }], auth: { anyOf: [corp, mtls] } }\n- { name: app }\n",
     );
     let proxy = Proxy::asking_clients((&servers, &clients), app.port(), &rest);
-    let thumbprint = encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, mine.certificate.as_ref()));
+    let thumbprint = encode(aws_lc_rs::digest::digest(
+        &aws_lc_rs::digest::SHA256,
+        mine.certificate.as_ref(),
+    ));
     let bound = signer().token(&claims_with(json!({ "cnf": { "x5t#S256": thumbprint } })));
     let other = signer().token(&claims_with(json!({ "cnf": { "jkt": thumbprint } })));
-    let (me, they, nobody) =
-        (Client::mutual(&servers, &mine), Client::mutual(&servers, &theirs), Client::new(&servers));
+    let (me, they, nobody) = (
+        Client::mutual(&servers, &mine),
+        Client::mutual(&servers, &theirs),
+        Client::new(&servers),
+    );
     let ask = |client: &Client, path: &str, token: &str| {
         let mut connection = client.connect(proxy.inbound()).unwrap();
-        let fields = if token.is_empty() { String::new() } else { bearer(token) };
-        connection.send(format!("GET {path} HTTP/1.1\r\nhost: a\r\n{fields}\r\n")).unwrap();
+        let fields = if token.is_empty() {
+            String::new()
+        } else {
+            bearer(token)
+        };
+        connection
+            .send(format!("GET {path} HTTP/1.1\r\nhost: a\r\n{fields}\r\n"))
+            .unwrap();
         connection.answer().unwrap().status
     };
     for (client, path, token, expected) in [
@@ -373,7 +505,11 @@ fn a_bound_token_needs_its_certificate_also_when_it_was_verified_before() {
     ] {
         assert_eq!(ask(client, path, token), expected, "{path} {token}");
     }
-    for reason in ["auth.binding_mismatch", "auth.binding_unknown", "auth.certificate_missing"] {
+    for reason in [
+        "auth.binding_mismatch",
+        "auth.binding_unknown",
+        "auth.certificate_missing",
+    ] {
         proxy.logged(|line| line["reason"] == reason);
     }
 }
@@ -381,13 +517,26 @@ fn a_bound_token_needs_its_certificate_also_when_it_was_verified_before() {
 /// `docs/security.md` 20.
 #[test]
 fn no_token_stands_in_a_log_or_metric() {
-    let app = Recording::answering(|_| Act::Answer(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec()));
+    let app = Recording::answering(|_| {
+        Act::Answer(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec())
+    });
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("outrigger.yaml");
-    let yaml = format!("app: {{ port: {} }}\nlisteners: [{{ port: 0 }}]\n{}", app.port(), corp(""));
+    let yaml = format!(
+        "app: {{ port: {} }}\nlisteners: [{{ port: 0 }}]\n{}",
+        app.port(),
+        corp("")
+    );
     std::fs::write(&file, crate::support::with_servers(&yaml)).unwrap();
     let mut command = crate::support::command();
-    let proxy = Proxy::spawn(folder, command.arg("run").arg("-c").arg(&file).args(["--log-level", "debug"]));
+    let proxy = Proxy::spawn(
+        folder,
+        command
+            .arg("run")
+            .arg("-c")
+            .arg(&file)
+            .args(["--log-level", "debug"]),
+    );
     let tokens = [
         good(),
         signer().token(&claims_with(json!({ "exp": 1 }))),

@@ -24,7 +24,11 @@ const PACKAGE: &str = "oidc-provider@8.8.1";
 /// Where the package is kept from one run to the next; `None` where it cannot be had.
 fn modules() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("oidc-provider");
-    if folder.join("node_modules/oidc-provider/package.json").exists() && runs("node") {
+    if folder
+        .join("node_modules/oidc-provider/package.json")
+        .exists()
+        && runs("node")
+    {
         return Some(folder);
     }
     if !runs("node") || !runs("npm") {
@@ -41,12 +45,19 @@ fn modules() -> Option<PathBuf> {
         "--fetch-timeout=20000",
         PACKAGE,
     ]);
-    let installed = install.current_dir(&folder).stdin(Stdio::null()).output().ok()?;
+    let installed = install
+        .current_dir(&folder)
+        .stdin(Stdio::null())
+        .output()
+        .ok()?;
     installed.status.success().then_some(folder)
 }
 
 fn runs(program: &str) -> bool {
-    Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
+    Command::new(program)
+        .arg("--version")
+        .output()
+        .is_ok_and(|output| output.status.success())
 }
 
 /// The provider as a process; killed when it is dropped.
@@ -64,9 +75,18 @@ impl Provider {
     fn start(modules: &Path, keys: &Path, port: u16, kids: &[&str]) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/oidc/provider.mjs");
         let mut command = Command::new("node");
-        command.arg(script).arg(keys).arg(port.to_string()).args(kids).env("MODULES", modules);
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        command
+            .arg(script)
+            .arg(keys)
+            .arg(port.to_string())
+            .args(kids)
+            .env("MODULES", modules);
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let told = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut told = told.map_while(Result::ok);
         assert!(told.any(|line| line == "listening"), "the provider ended");
@@ -77,8 +97,7 @@ impl Provider {
 
 /// A token by the client credentials grant (RFC 6749 section 4.4).
 fn token(port: u16) -> String {
-    let form =
-        "grant_type=client_credentials&client_id=service&client_secret=of-the-service&scope=orders.read";
+    let form = "grant_type=client_credentials&client_id=service&client_secret=of-the-service&scope=orders.read";
     let mut wire = Wire::connect(([127, 0, 0, 1], port).into());
     let (head, body) = wire.ask(&format!(
         "POST /token HTTP/1.1\r\nhost: localhost:{port}\r\ncontent-type: application/x-www-form-urlencoded\r\n\
@@ -106,7 +125,13 @@ fn a_real_provider_is_discovered_rotates_its_keys_and_goes_away() {
     ));
     let ask = |token: &str| {
         let mut wire = Wire::connect(proxy.inbound());
-        status(&wire.ask(&format!("GET / HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\n\r\n")).0)
+        status(
+            &wire
+                .ask(&format!(
+                    "GET / HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\n\r\n"
+                ))
+                .0,
+        )
     };
     // Down at the start: 503, and nothing is let in.
     let header = r#"{"alg":"ES256","kid":"stranger","typ":"at+jwt"}"#;
@@ -115,7 +140,9 @@ fn a_real_provider_is_discovered_rotates_its_keys_and_goes_away() {
 
     let first = Provider::start(&modules, keys.path(), port, &["old"]);
     let old = token(port);
-    wait_for("the keys of a provider that came late", || (ask(&old) == 200).then_some(()));
+    wait_for("the keys of a provider that came late", || {
+        (ask(&old) == 200).then_some(())
+    });
     assert_eq!(ask(&stranger), 401);
 
     // The key changes: what was signed with either is good while both are published.
@@ -129,11 +156,15 @@ fn a_real_provider_is_discovered_rotates_its_keys_and_goes_away() {
     drop(second);
     let failed = r#"outrigger_jwks_fetches_total{provider="op",result="connect"}"#;
     let before = proxy.metric(failed);
-    wait_for("a fetch that fails", || (proxy.metric(failed) > before).then_some(()));
+    wait_for("a fetch that fails", || {
+        (proxy.metric(failed) > before).then_some(())
+    });
     assert_eq!((ask(&old), ask(&new), ask(&stranger)), (200, 200, 401));
 
     // Back without the old key: it is refused, although its tokens have not expired.
     let _third = Provider::start(&modules, keys.path(), port, &["new"]);
-    wait_for("the old key to be gone", || (ask(&old) == 401).then_some(()));
+    wait_for("the old key to be gone", || {
+        (ask(&old) == 401).then_some(())
+    });
     assert_eq!(ask(&new), 200);
 }

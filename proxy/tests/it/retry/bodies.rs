@@ -31,11 +31,16 @@ fn failing_once(how: fn(&mut Wire)) -> (App, Arc<std::sync::Mutex<Vec<String>>>)
 }
 
 fn put(body: &str) -> String {
-    format!("PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+    format!(
+        "PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 fn text(length: usize) -> String {
-    (0..length).map(|at| char::from(b'a' + (at % 23) as u8)).collect()
+    (0..length)
+        .map(|at| char::from(b'a' + (at % 23) as u8))
+        .collect()
 }
 
 #[test]
@@ -48,7 +53,10 @@ fn a_body_goes_again_as_it_was() {
             assert_eq!(Wire::connect(proxy.inbound()).ask(&put(&body)).1, "ok");
             assert!(*bodies.lock().unwrap() == [body.clone(), body], "{length}");
             let line = proxy.logged(|_| true);
-            assert_eq!((&line["attempts"], &line["bytesIn"]), (&2.into(), &length.into()));
+            assert_eq!(
+                (&line["attempts"], &line["bytesIn"]),
+                (&2.into(), &length.into())
+            );
         }
     }
 }
@@ -71,7 +79,11 @@ fn a_body_over_buffer_bytes_streams_on_and_does_not_go_again() {
         let route = format!(", retry: {{ codes: [503], bufferBytes: {buffer} }}");
         let proxy = proxy(&[app.port()], "", &route);
         let (head, body) = Wire::connect(proxy.inbound()).ask(&put(&text(length)));
-        assert_eq!((status(&head), &*body, bodies.lock().unwrap().len()), (503, "busy", 1), "{buffer}");
+        assert_eq!(
+            (status(&head), &*body, bodies.lock().unwrap().len()),
+            (503, "busy", 1),
+            "{buffer}"
+        );
         assert_eq!(proxy.logged(|_| true)["attempts"], 1);
     }
 }
@@ -93,14 +105,17 @@ fn a_large_body_still_goes_to_another_endpoint_when_nobody_has_read_of_it() {
 #[test]
 fn a_body_that_is_still_coming_goes_on_after_what_was_kept_of_it() {
     let app = App::start(|mut wire, number| {
-        let length = header(&wire.head(), "content-length").map_or(0, |length| length.parse().unwrap());
+        let length =
+            header(&wire.head(), "content-length").map_or(0, |length| length.parse().unwrap());
         if number == 0 {
             // Answers in the middle of it.
             wire.exactly(5);
             wire.send(BUSY);
         } else {
             let body = wire.exactly(length);
-            wire.send(format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}"));
+            wire.send(format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}"
+            ));
         }
         wire.rest();
     });
@@ -118,8 +133,13 @@ fn a_client_that_breaks_its_body_off_is_not_the_endpoints_fault() {
     let app = App::start(|mut wire, _| drop(wire.rest()));
     let proxy = proxy(&[app.port()], "", ", retry: { attempts: 5 }");
     let mut wire = Wire::connect(proxy.inbound());
-    wire.send("PUT / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n");
+    wire.send(
+        "PUT / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n",
+    );
     assert_eq!(status(&wire.head()), 400);
     let line = proxy.logged(|_| true);
-    assert_eq!((&line["attempts"], &line["flag"], app.connections()), (&1.into(), &"DPE".into(), 1));
+    assert_eq!(
+        (&line["attempts"], &line["flag"], app.connections()),
+        (&1.into(), &"DPE".into(), 1)
+    );
 }

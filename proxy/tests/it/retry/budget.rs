@@ -12,8 +12,14 @@ fn most(offered: usize, since: Instant) -> usize {
 fn an_upstream_that_always_fails_gets_a_fifth_more_and_the_minimum() {
     const OFFERED: usize = 1_000;
     for (route, app) in [
-        (", retry: { attempts: 10, codes: [503], backoff: { base: 0s, max: 0s } }", BUSY),
-        (", retry: { attempts: 10, backoff: { base: 0s, max: 0s } }", "garbage\r\n\r\n"),
+        (
+            ", retry: { attempts: 10, codes: [503], backoff: { base: 0s, max: 0s } }",
+            BUSY,
+        ),
+        (
+            ", retry: { attempts: 10, backoff: { base: 0s, max: 0s } }",
+            "garbage\r\n\r\n",
+        ),
     ] {
         let app = Recording::answering(move |_| Act::Close(app.into()));
         let began = Instant::now();
@@ -24,7 +30,10 @@ fn an_upstream_that_always_fails_gets_a_fifth_more_and_the_minimum() {
         }
         let (got, most) = (app.messages().len(), most(OFFERED, began));
         assert!((OFFERED..=most).contains(&got), "{got} of {most}");
-        assert!(got >= OFFERED * 119 / 100, "what is allowed is given: {got}");
+        assert!(
+            got >= OFFERED * 119 / 100,
+            "what is allowed is given: {got}"
+        );
         assert!(proxy.metric("outrigger_retry_budget_exhausted_total{upstream=\"u\"}") > 1.0);
     }
 }
@@ -53,9 +62,15 @@ fn all_routes_and_workers_share_the_budget_of_an_upstream() {
             })
         })
         .collect();
-    clients.into_iter().for_each(|client| client.join().unwrap());
+    clients
+        .into_iter()
+        .for_each(|client| client.join().unwrap());
     let got = app.messages().len();
-    assert!((1_190..=1_200).contains(&got), "{got} of 800 after {:?}", began.elapsed());
+    assert!(
+        (1_190..=1_200).contains(&got),
+        "{got} of 800 after {:?}",
+        began.elapsed()
+    );
 }
 
 #[test]
@@ -76,17 +91,27 @@ fn an_upstream_that_fails_a_tenth_answers_nearly_everything() {
         let app = Recording::answering(move |_| {
             let (number, random) = &mut *random.lock().unwrap();
             *number += 1;
-            let fails = if even { *number % 10 == 0 } else { random.u8(..10) == 0 };
+            let fails = if even {
+                *number % 10 == 0
+            } else {
+                random.u8(..10) == 0
+            };
             Act::Answer(if fails { BUSY } else { OK }.into())
         });
-        let route =
-            format!(", retry: {{ attempts: {attempts}, codes: [503], backoff: {{ base: 1ms, max: 1ms }} }}");
+        let route = format!(
+            ", retry: {{ attempts: {attempts}, codes: [503], backoff: {{ base: 1ms, max: 1ms }} }}"
+        );
         let proxy = proxy(&[app.port()], "", &route);
         let mut wire = Wire::connect(proxy.inbound());
-        let good = (0..OFFERED).filter(|_| status(&wire.ask(GET).0) == 200).count();
+        let good = (0..OFFERED)
+            .filter(|_| status(&wire.ask(GET).0) == 200)
+            .count();
         assert!(good * 1_000 >= OFFERED * 999, "{good} of {OFFERED}");
         let tries = app.messages().len();
-        assert!((OFFERED * 105..=OFFERED * 115).contains(&(tries * 100)), "{tries} tries");
+        assert!(
+            (OFFERED * 105..=OFFERED * 115).contains(&(tries * 100)),
+            "{tries} tries"
+        );
     }
 }
 
@@ -111,7 +136,11 @@ fn a_budget_survives_a_reload_that_does_not_change_its_upstream() {
     let tries: Vec<usize> = (0..9).map(|_| ask()).collect();
     assert_eq!(tries, [1; 9]);
     proxy.reload_with(&yaml("", ", bufferBytes: 1KiB"));
-    assert_eq!(ask(), 2, "what nine earned before the reload and one after it");
+    assert_eq!(
+        ask(),
+        2,
+        "what nine earned before the reload and one after it"
+    );
     let tries: Vec<usize> = (0..9).map(|_| ask()).collect();
     assert_eq!(tries, [1; 9]);
     proxy.reload_with(&yaml(", connections: { idleTimeout: 9s }", ""));

@@ -27,8 +27,14 @@ fn a_refused_stream_goes_again_with_its_body_whatever_its_method() {
     let proxy = to(&app, ", retry: {}");
     assert_eq!(status(&Wire::connect(proxy.inbound()).ask(POST).0), 200);
     let seen = app.seen();
-    assert_eq!(seen.iter().map(|one| &*one.body).collect::<Vec<_>>(), [b"hi"; 2]);
-    let counts: Vec<&str> = seen.iter().map(|one| one.field("x-outrigger-attempt-count")).collect();
+    assert_eq!(
+        seen.iter().map(|one| &*one.body).collect::<Vec<_>>(),
+        [b"hi"; 2]
+    );
+    let counts: Vec<&str> = seen
+        .iter()
+        .map(|one| one.field("x-outrigger-attempt-count"))
+        .collect();
     assert_eq!(counts, ["1", "2"]);
     assert_eq!(seen[0].head.uri(), seen[1].head.uri());
     assert_eq!(seen[0].field("x-request-id"), seen[1].field("x-request-id"));
@@ -41,7 +47,11 @@ fn a_reset_stream_goes_again_when_it_may() {
     for (sent, tries, answer) in [(GET, 2, 200), (POST, 1, 502), (KEYED, 2, 200)] {
         let app = first_is(|| Play::Reset(Reason::INTERNAL_ERROR));
         let proxy = to(&app, ", retry: {}");
-        assert_eq!(status(&Wire::connect(proxy.inbound()).ask(sent).0), answer, "{sent}");
+        assert_eq!(
+            status(&Wire::connect(proxy.inbound()).ask(sent).0),
+            answer,
+            "{sent}"
+        );
         assert_eq!(app.seen().len(), tries, "{sent}");
     }
 }
@@ -51,26 +61,49 @@ fn codes_are_tried_again_with_the_body() {
     let app = first_is(|| Play::Answer(503, Vec::new()));
     let proxy = to(&app, ", retry: { codes: [503] }");
     assert_eq!(status(&Wire::connect(proxy.inbound()).ask(KEYED).0), 200);
-    assert_eq!(app.seen().iter().map(|one| &*one.body).collect::<Vec<_>>(), [b"hi"; 2]);
+    assert_eq!(
+        app.seen().iter().map(|one| &*one.body).collect::<Vec<_>>(),
+        [b"hi"; 2]
+    );
 }
 
 /// Tries and the final `grpc-status` of a call whose first answer has this status.
 fn call(code: &'static str, retry: &str, key: bool) -> (usize, String) {
     let seen = AtomicUsize::new(0);
     let app = Streams::start(move |_| {
-        let code = if seen.fetch_add(1, Ordering::SeqCst) == 0 { code } else { "0" };
-        Play::Answer(200, vec![("content-type", "application/grpc"), ("grpc-status", code)])
+        let code = if seen.fetch_add(1, Ordering::SeqCst) == 0 {
+            code
+        } else {
+            "0"
+        };
+        Play::Answer(
+            200,
+            vec![("content-type", "application/grpc"), ("grpc-status", code)],
+        )
     });
-    let proxy = proxy(&[app.address.port()], "", &format!(", retry: {{ {retry} }}"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let proxy = proxy(
+        &[app.address.port()],
+        "",
+        &format!(", retry: {{ {retry} }}"),
+    );
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let answer = runtime.block_on(patient(async {
         let mut client = H2::connect(proxy.inbound()).await;
-        let mut call =
-            request("POST", "/a.B/C").header("content-type", "application/grpc").header("te", "trailers");
+        let mut call = request("POST", "/a.B/C")
+            .header("content-type", "application/grpc")
+            .header("te", "trailers");
         if key {
             call = call.header("idempotency-key", "k");
         }
-        Answer::of(client.send(call.body(full(b"\0\0\0\0\x02hi".to_vec())).unwrap()).await).await
+        Answer::of(
+            client
+                .send(call.body(full(b"\0\0\0\0\x02hi".to_vec())).unwrap())
+                .await,
+        )
+        .await
     }));
     (app.seen().len(), answer.header("grpc-status").to_owned())
 }
@@ -78,11 +111,26 @@ fn call(code: &'static str, retry: &str, key: bool) -> (usize, String) {
 #[test]
 fn grpc_statuses_in_the_head_are_tried_again() {
     for (code, retry, key, expected) in [
-        ("14", "grpcCodes: [unavailable], methods: any", false, (2, "0")),
-        ("14", "grpcCodes: [unavailable], methods: [POST]", false, (2, "0")),
+        (
+            "14",
+            "grpcCodes: [unavailable], methods: any",
+            false,
+            (2, "0"),
+        ),
+        (
+            "14",
+            "grpcCodes: [unavailable], methods: [POST]",
+            false,
+            (2, "0"),
+        ),
         ("14", "grpcCodes: [unavailable]", true, (2, "0")),
         ("14", "grpcCodes: [unavailable]", false, (1, "14")),
-        ("13", "grpcCodes: [unavailable], methods: any", false, (1, "13")),
+        (
+            "13",
+            "grpcCodes: [unavailable], methods: any",
+            false,
+            (1, "13"),
+        ),
         ("14", "methods: any", false, (1, "14")),
     ] {
         let (tries, status) = call(code, retry, key);
@@ -98,7 +146,10 @@ fn a_try_that_takes_too_long_resets_its_stream_and_the_connection_stays() {
     let port = listener.local_addr().unwrap().port();
     let cast = Cast::default();
     cast.stage().spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         runtime.block_on(async move {
             listener.set_nonblocking(true).unwrap();
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
@@ -114,7 +165,9 @@ fn a_try_that_takes_too_long_resets_its_stream_and_the_connection_stays() {
                         resets.fetch_add(1, Ordering::SeqCst);
                     });
                 } else {
-                    respond.send_response(http::Response::new(()), true).unwrap();
+                    respond
+                        .send_response(http::Response::new(()), true)
+                        .unwrap();
                 }
             }
         });
@@ -122,6 +175,8 @@ fn a_try_that_takes_too_long_resets_its_stream_and_the_connection_stays() {
     let route = ", timeouts: { request: 10s, backendRequest: 200ms }, retry: {}";
     let proxy = proxy(&[port], ", protocol: h2c", route);
     assert_eq!(status(&Wire::connect(proxy.inbound()).ask(GET).0), 200);
-    crate::support::wait_for("the reset", || (resets.load(Ordering::SeqCst) == 1).then_some(()));
+    crate::support::wait_for("the reset", || {
+        (resets.load(Ordering::SeqCst) == 1).then_some(())
+    });
     assert_eq!(proxy.logged(|_| true)["attempts"], 2);
 }

@@ -47,7 +47,11 @@ impl Mortal {
     fn start(play: fn(&mut TcpStream, &Mutex<Death>, &mut dyn FnMut(usize))) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let death = Arc::new(Mutex::new(Death { read: 0, wrote: 0, end: End::Close }));
+        let death = Arc::new(Mutex::new(Death {
+            read: 0,
+            wrote: 0,
+            end: End::Close,
+        }));
         let came = Arc::<Mutex<Vec<usize>>>::default();
         let (how, counts) = (Arc::clone(&death), Arc::clone(&came));
         let cast = Cast::default();
@@ -71,7 +75,12 @@ impl Mortal {
                 });
             }
         });
-        Self { port, death, came, _cast: cast }
+        Self {
+            port,
+            death,
+            came,
+            _cast: cast,
+        }
     }
 
     /// From now on connections die so, and what comes is counted anew.
@@ -82,7 +91,12 @@ impl Mortal {
 
     /// Connections on which at least a byte of the request came.
     fn times(&self) -> usize {
-        self.came.lock().unwrap().iter().filter(|bytes| **bytes > 0).count()
+        self.came
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|bytes| **bytes > 0)
+            .count()
     }
 }
 
@@ -129,7 +143,12 @@ fn http2(stream: &mut TcpStream, death: &Mutex<Death>, count: &mut dyn FnMut(usi
     let mut under_test = None;
     loop {
         let mut head = [0; 9];
-        if stream.peek(&mut head).ok().filter(|read| *read > 0).is_none() {
+        if stream
+            .peek(&mut head)
+            .ok()
+            .filter(|read| *read > 0)
+            .is_none()
+        {
             return;
         }
         if !whole_head(stream, &mut head) {
@@ -237,7 +256,11 @@ fn at_every_death(
 fn length_of(origin: &Mortal, proxy: &Proxy, request: &str) -> usize {
     // It closes right behind its answer, and what it has not read by then may reset the answer away.
     wait_for("an answer", || {
-        origin.dies(Death { read: usize::MAX, wrote: OK.len(), end: End::Close });
+        origin.dies(Death {
+            read: usize::MAX,
+            wrote: OK.len(),
+            end: End::Close,
+        });
         (status(&Wire::connect(proxy.inbound()).ask(request).0) == 200).then_some(())
     });
     origin.came.lock().unwrap()[0]
@@ -250,9 +273,18 @@ fn a_post_without_a_key_comes_once_over_http_1() {
         let origin = Mortal::start(http1);
         let proxy = proxy(&[origin.port], BUDGET, route);
         let length = length_of(&origin, &proxy, POST);
-        at_every_death(&origin, &proxy, POST, (length, OK.len()), |death, reused, status, times| {
-            assert!(times <= 1, "{times} times, {death:?}, reused: {reused}, {status}, route {route:?}");
-        });
+        at_every_death(
+            &origin,
+            &proxy,
+            POST,
+            (length, OK.len()),
+            |death, reused, status, times| {
+                assert!(
+                    times <= 1,
+                    "{times} times, {death:?}, reused: {reused}, {status}, route {route:?}"
+                );
+            },
+        );
     }
 }
 
@@ -263,9 +295,18 @@ fn a_post_without_a_key_comes_once_over_http_2() {
         let origin = Mortal::start(http2);
         let proxy = proxy(&[origin.port], &format!("{BUDGET}, protocol: h2c"), route);
         let length = length_of(&origin, &proxy, POST);
-        at_every_death(&origin, &proxy, POST, (length, 10), |death, reused, status, times| {
-            assert!(times <= 1, "{times} times, {death:?}, reused: {reused}, {status}, route {route:?}");
-        });
+        at_every_death(
+            &origin,
+            &proxy,
+            POST,
+            (length, 10),
+            |death, reused, status, times| {
+                assert!(
+                    times <= 1,
+                    "{times} times, {death:?}, reused: {reused}, {status}, route {route:?}"
+                );
+            },
+        );
     }
 }
 
@@ -273,16 +314,27 @@ fn a_post_without_a_key_comes_once_over_http_2() {
 #[test]
 fn a_post_with_a_key_and_one_on_a_route_that_takes_any_come_as_often_as_it_says() {
     let retry = "attempts: 2, backoff: { base: 0s, max: 0s }";
-    for (request, route) in
-        [(KEYED, format!(", retry: {{ {retry} }}")), (POST, format!(", retry: {{ {retry}, methods: any }}"))]
-    {
+    for (request, route) in [
+        (KEYED, format!(", retry: {{ {retry} }}")),
+        (POST, format!(", retry: {{ {retry}, methods: any }}")),
+    ] {
         let origin = Mortal::start(http1);
         let proxy = proxy(&[origin.port], BUDGET, &route);
         let length = length_of(&origin, &proxy, request);
-        at_every_death(&origin, &proxy, request, (length, 0), |death, reused, status, times| {
-            let expected = if death.read == 0 { 0 } else { 3 };
-            // Without a byte of the answer all tries end alike.
-            assert_eq!((status, times), (502, expected), "{death:?}, reused: {reused}, route {route:?}");
-        });
+        at_every_death(
+            &origin,
+            &proxy,
+            request,
+            (length, 0),
+            |death, reused, status, times| {
+                let expected = if death.read == 0 { 0 } else { 3 };
+                // Without a byte of the answer all tries end alike.
+                assert_eq!(
+                    (status, times),
+                    (502, expected),
+                    "{death:?}, reused: {reused}, route {route:?}"
+                );
+            },
+        );
     }
 }

@@ -74,8 +74,10 @@ impl Drop for Cast {
         if thread::panicking() {
             return; // the test has failed already
         }
-        let waited =
-            self.0.changed.wait_timeout_while(self.0.state(), PATIENCE * 2, |state| state.playing > 0);
+        let waited = self
+            .0
+            .changed
+            .wait_timeout_while(self.0.state(), PATIENCE * 2, |state| state.playing > 0);
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
         let (playing, panicked) = (state.playing, state.panicked);
         drop(state);

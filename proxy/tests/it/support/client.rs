@@ -71,13 +71,24 @@ impl H2 {
     }
 
     /// For requests that take longer than others.
-    pub async fn send_within(&mut self, limit: Duration, request: Request<Body>) -> Response<Incoming> {
+    pub async fn send_within(
+        &mut self,
+        limit: Duration,
+        request: Request<Body>,
+    ) -> Response<Incoming> {
         self.0.ready().await.unwrap();
-        tokio::time::timeout(limit, self.0.send_request(request)).await.expect("an answer in time").unwrap()
+        tokio::time::timeout(limit, self.0.send_request(request))
+            .await
+            .expect("an answer in time")
+            .unwrap()
     }
 
     pub async fn get(&mut self, path: &str) -> Answer {
-        Answer::of(self.send(request("GET", path).body(full("")).unwrap()).await).await
+        Answer::of(
+            self.send(request("GET", path).body(full("")).unwrap())
+                .await,
+        )
+        .await
     }
 }
 
@@ -101,7 +112,9 @@ impl H1 {
 
 /// A request in the form that HTTP/2 wants.
 pub fn request(method: &str, path: &str) -> http::request::Builder {
-    Request::builder().method(method).uri(format!("http://a.example{path}"))
+    Request::builder()
+        .method(method)
+        .uri(format!("http://a.example{path}"))
 }
 
 /// A whole answer.
@@ -121,11 +134,18 @@ impl Answer {
         let (head, body) = response.into_parts();
         let body = patient(body.collect()).await?;
         let trailers = body.trailers().cloned().unwrap_or_default();
-        Ok(Self { status: head.status.as_u16(), headers: head.headers, body: body.to_bytes(), trailers })
+        Ok(Self {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body: body.to_bytes(),
+            trailers,
+        })
     }
 
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
     }
 
     pub fn text(&self) -> &str {
@@ -139,7 +159,9 @@ impl Answer {
 
 /// Fails the test when it takes too long.
 pub async fn patient<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(PATIENCE, future).await.expect("an answer in time")
+    tokio::time::timeout(PATIENCE, future)
+        .await
+        .expect("an answer in time")
 }
 
 /// Asks again and again until it holds, for at most [`PATIENCE`].
@@ -149,5 +171,8 @@ pub async fn wait_for_async(what: &str, holds: impl Fn() -> bool) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    assert!(tokio::time::timeout(PATIENCE, asked).await.is_ok(), "waited in vain for {what}");
+    assert!(
+        tokio::time::timeout(PATIENCE, asked).await.is_ok(),
+        "waited in vain for {what}"
+    );
 }

@@ -69,7 +69,11 @@ impl Dns {
     fn with(udp: UdpSocket) -> io::Result<Self> {
         let address = udp.local_addr()?;
         let tcp = TcpListener::bind(address)?;
-        let dns = Self { address, names: Arc::default(), asked: Arc::default() };
+        let dns = Self {
+            address,
+            names: Arc::default(),
+            asked: Arc::default(),
+        };
         let (names, asked) = (Arc::clone(&dns.names), Arc::clone(&dns.asked));
         thread::spawn(move || {
             let mut buffer = [0; 4096];
@@ -90,7 +94,9 @@ impl Dns {
                         if stream.read_exact(&mut question).is_err() {
                             return;
                         }
-                        let Some(answer) = answer(&question, true, &names, &asked) else { continue };
+                        let Some(answer) = answer(&question, true, &names, &asked) else {
+                            continue;
+                        };
                         let length = u16::try_from(answer.len()).unwrap().to_be_bytes();
                         if stream.write_all(&[&length[..], &answer].concat()).is_err() {
                             return;
@@ -104,7 +110,10 @@ impl Dns {
 
     /// From now on this is the answer to questions about a name; a name without any does not exist.
     pub fn set(&self, name: &str, reply: Reply) {
-        self.names.lock().unwrap().insert(name.to_ascii_lowercase(), reply);
+        self.names
+            .lock()
+            .unwrap()
+            .insert(name.to_ascii_lowercase(), reply);
     }
 
     pub fn asked(&self) -> Vec<Asked> {
@@ -113,7 +122,10 @@ impl Dns {
 
     /// How often addresses of a name were asked for.
     pub fn count(&self, name: &str) -> usize {
-        self.asked().iter().filter(|(asked, kind, _)| asked == name && *kind != AAAA).count()
+        self.asked()
+            .iter()
+            .filter(|(asked, kind, _)| asked == name && *kind != AAAA)
+            .count()
     }
 }
 
@@ -126,7 +138,12 @@ fn answer(
     let (name, end) = read_name(question)?;
     let kind = u16::from_be_bytes([*question.get(end)?, *question.get(end + 1)?]);
     asked.lock().unwrap().push((name.clone(), kind, over_tcp));
-    let reply = names.lock().unwrap().get(&name).cloned().unwrap_or(Reply::Error(3));
+    let reply = names
+        .lock()
+        .unwrap()
+        .get(&name)
+        .cloned()
+        .unwrap_or(Reply::Error(3));
     let reply = match reply {
         Reply::PerFamily(a, _) if kind == A => *a,
         Reply::PerFamily(_, aaaa) => *aaaa,
@@ -144,16 +161,29 @@ fn answer(
         Reply::Error(error) => code = error,
         Reply::OverTcp(_) => truncated = 0x02,
         Reply::Addresses(ttl, addresses) => {
-            records.extend(addresses.iter().filter_map(|one| address(&name, kind, ttl, *one)));
+            records.extend(
+                addresses
+                    .iter()
+                    .filter_map(|one| address(&name, kind, ttl, *one)),
+            );
         }
         Reply::Alias(ttl, target, inner, addresses) => {
             records.push(record(&name, 5, ttl, &encode(&target)));
-            records.extend(addresses.iter().filter_map(|one| address(&target, kind, inner, *one)));
+            records.extend(
+                addresses
+                    .iter()
+                    .filter_map(|one| address(&target, kind, inner, *one)),
+            );
         }
         Reply::Services(ttl, services) if kind == SRV => {
             for (priority, weight, port, target) in services {
                 let numbers = [priority, weight, port].map(u16::to_be_bytes).concat();
-                records.push(record(&name, SRV, ttl, &[numbers, encode(&target)].concat()));
+                records.push(record(
+                    &name,
+                    SRV,
+                    ttl,
+                    &[numbers, encode(&target)].concat(),
+                ));
             }
         }
         Reply::Services(..) => {}

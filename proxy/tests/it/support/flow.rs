@@ -16,8 +16,8 @@ use super::{
     PATIENCE,
     cast::Cast,
     frames::{
-        DATA, END_HEADERS, Event, Field, Frame, Frames, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS,
-        WINDOW_UPDATE, frame, number, status_of,
+        DATA, END_HEADERS, Event, Field, Frame, Frames, GOAWAY, HEADERS, PING, RST_STREAM,
+        SETTINGS, WINDOW_UPDATE, frame, number, status_of,
     },
 };
 
@@ -51,12 +51,22 @@ pub struct Flow {
 impl Flow {
     fn new(frames: Frames) -> Self {
         let window = i64::from(DEFAULT_WINDOW);
-        Self { frames, window, initial: window, streams: HashMap::new(), acknowledged: 0, gives_back: true }
+        Self {
+            frames,
+            window,
+            initial: window,
+            streams: HashMap::new(),
+            acknowledged: 0,
+            gives_back: true,
+        }
     }
 
     /// A client. The proxy may not use a dynamic table, so that each status can be read without one.
     pub fn connect(address: SocketAddr, settings: &[(u16, u32)]) -> Self {
-        Self::new(Frames::connect_with(address, &[&[(HEADER_TABLE_SIZE, 0)], settings].concat()))
+        Self::new(Frames::connect_with(
+            address,
+            &[&[(HEADER_TABLE_SIZE, 0)], settings].concat(),
+        ))
     }
 
     /// A client that never holds the sender back.
@@ -93,20 +103,28 @@ impl Flow {
 
     /// The head of a response with status 200, by the entry of the static table.
     pub fn ok(&mut self, stream: u32, end: bool) {
-        self.frames.frame(HEADERS, END_HEADERS | u8::from(end), stream, &[0x88]);
+        self.frames
+            .frame(HEADERS, END_HEADERS | u8::from(end), stream, &[0x88]);
     }
 
     pub fn reset(&mut self, stream: u32, code: u32) {
-        self.frames.frame(RST_STREAM, 0, stream, &code.to_be_bytes());
+        self.frames
+            .frame(RST_STREAM, 0, stream, &code.to_be_bytes());
     }
 
     pub fn go_away(&mut self, last: u32, code: u32) {
-        self.frames.frame(GOAWAY, 0, 0, &[last.to_be_bytes(), code.to_be_bytes()].concat());
+        self.frames.frame(
+            GOAWAY,
+            0,
+            0,
+            &[last.to_be_bytes(), code.to_be_bytes()].concat(),
+        );
     }
 
     /// Lets the peer send more on a stream, or on the connection (0).
     pub fn widen(&mut self, stream: u32, more: u32) {
-        self.frames.frame(WINDOW_UPDATE, 0, stream, &more.to_be_bytes());
+        self.frames
+            .frame(WINDOW_UPDATE, 0, stream, &more.to_be_bytes());
     }
 
     /// Sends bytes as they are; whether the peer still takes them.
@@ -130,7 +148,8 @@ impl Flow {
     pub fn send_small(&mut self, stream: u32, size: usize, count: usize) -> usize {
         let count = count.min(TOGETHER).min(self.room(stream) / size.max(1));
         self.spend(stream, size * count);
-        self.frames.send(&frame(DATA, 0, stream, &vec![b'x'; size]).repeat(count));
+        self.frames
+            .send(&frame(DATA, 0, stream, &vec![b'x'; size]).repeat(count));
         count
     }
 
@@ -154,7 +173,9 @@ impl Flow {
     pub fn next_until(&mut self, deadline: Instant) -> Event {
         loop {
             let event = self.frames.next_until(deadline);
-            let Event::Frame(frame) = &event else { return event };
+            let Event::Frame(frame) = &event else {
+                return event;
+            };
             match frame.kind {
                 SETTINGS if frame.flags & ACK != 0 => self.acknowledged += 1,
                 SETTINGS => self.obey(&frame.payload),
@@ -185,7 +206,9 @@ impl Flow {
         for setting in payload.chunks_exact(6) {
             if setting[..2] == INITIAL_WINDOW_SIZE.to_be_bytes() {
                 let initial = i64::from(number(&setting[2..]));
-                self.streams.values_mut().for_each(|window| *window += initial - self.initial);
+                self.streams
+                    .values_mut()
+                    .for_each(|window| *window += initial - self.initial);
                 self.initial = initial;
             }
         }
@@ -219,7 +242,11 @@ impl Server {
                 });
             }
         });
-        Self { address, accepted, _cast: cast }
+        Self {
+            address,
+            accepted,
+            _cast: cast,
+        }
     }
 
     pub fn port(&self) -> u16 {
@@ -269,7 +296,11 @@ pub struct Came {
 impl Came {
     /// The status of the final head; 0 without one.
     pub fn status(&self) -> u16 {
-        self.statuses.last().copied().filter(|status| *status >= 200).unwrap_or(0)
+        self.statuses
+            .last()
+            .copied()
+            .filter(|status| *status >= 200)
+            .unwrap_or(0)
     }
 
     /// Whether nothing more can come.
@@ -312,7 +343,10 @@ pub enum Ended {
 
 impl Client {
     pub fn new(flow: Flow) -> Self {
-        Self { flow, came: HashMap::new() }
+        Self {
+            flow,
+            came: HashMap::new(),
+        }
     }
 
     /// A client that never holds the proxy back.
@@ -365,7 +399,9 @@ impl Client {
         self.until(|client| client.came(stream).bytes >= count || client.came(stream).is_over())?;
         match self.came(stream) {
             Came { bytes, .. } if bytes >= count => Ok(()),
-            Came { reset: Some(code), .. } => Err(Ended::Reset(code)),
+            Came {
+                reset: Some(code), ..
+            } => Err(Ended::Reset(code)),
             _ => Err(Ended::Early),
         }
     }

@@ -97,7 +97,10 @@ impl Frames {
         let mut stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.write_all(PREFACE).unwrap();
-        let mut client = Self { stream, read: Vec::new() };
+        let mut client = Self {
+            stream,
+            read: Vec::new(),
+        };
         client.frame(SETTINGS, 0, 0, &[]);
         client
     }
@@ -113,7 +116,9 @@ impl Frames {
     /// The server's side of a connection, once the client's preface was read; nothing was sent yet.
     pub fn accept(stream: TcpStream) -> Option<Self> {
         let mut server = Self::over(stream);
-        server.take(PREFACE.len()).filter(|preface| preface == PREFACE)?;
+        server
+            .take(PREFACE.len())
+            .filter(|preface| preface == PREFACE)?;
         Some(server)
     }
 
@@ -121,7 +126,10 @@ impl Frames {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, read: Vec::new() }
+        Self {
+            stream,
+            read: Vec::new(),
+        }
     }
 
     /// Sends SETTINGS.
@@ -158,11 +166,16 @@ impl Frames {
                 return status.map_or(Outcome::Closed, Outcome::Status);
             };
             match kind {
-                HEADERS if stream == wanted && status.is_none() => status = Some(status_of(&payload)),
-                RST_STREAM if stream == wanted => {
-                    return status.map_or_else(|| Outcome::Reset(number(&payload)), Outcome::Status);
+                HEADERS if stream == wanted && status.is_none() => {
+                    status = Some(status_of(&payload))
                 }
-                GOAWAY if number(&payload[4..]) != 0 => return Outcome::GoAway(number(&payload[4..])),
+                RST_STREAM if stream == wanted => {
+                    return status
+                        .map_or_else(|| Outcome::Reset(number(&payload)), Outcome::Status);
+                }
+                GOAWAY if number(&payload[4..]) != 0 => {
+                    return Outcome::GoAway(number(&payload[4..]));
+                }
                 _ => {}
             }
             if let Some(status) = status
@@ -182,14 +195,21 @@ impl Frames {
                 let length = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
                 if self.read.len() >= 9 + length {
                     let (kind, flags, stream, payload) = self.next().unwrap();
-                    return Event::Frame(Frame { kind, flags, stream, payload });
+                    return Event::Frame(Frame {
+                        kind,
+                        flags,
+                        stream,
+                        payload,
+                    });
                 }
             }
             let mut buffer = [0; 16 * 1024];
             match self.read_until(deadline, &mut buffer) {
                 Ok(0) => return Event::End,
                 Ok(read) => self.read.extend_from_slice(&buffer[..read]),
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+                {
                     return Event::Late;
                 }
                 Err(_) => return Event::End,
@@ -274,7 +294,11 @@ fn string(block: &mut Vec<u8>, text: &[u8]) {
 /// The status at the front of a first header block: an entry of the static table, or a literal of three digits.
 pub fn status_of(block: &[u8]) -> u16 {
     // A change of the table's size may stand in front.
-    let block = if block[0] & 0xe0 == 0x20 { &block[1..] } else { block };
+    let block = if block[0] & 0xe0 == 0x20 {
+        &block[1..]
+    } else {
+        block
+    };
     match block[0] {
         indexed @ 0x88..=0x8e => [200, 204, 206, 304, 400, 404, 500][usize::from(indexed - 0x88)],
         0x48 | 0x08 | 0x18 => {
@@ -293,7 +317,10 @@ pub fn status_of(block: &[u8]) -> u16 {
 
 /// Huffman-coded digits (RFC 7541 appendix B): 0 to 2 have five bits, the others six.
 fn huffman(bytes: &[u8]) -> String {
-    let bits: Vec<u8> = bytes.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1)).collect();
+    let bits: Vec<u8> = bytes
+        .iter()
+        .flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1))
+        .collect();
     let value = |bits: &[u8]| bits.iter().fold(0, |value, bit| value << 1 | bit);
     let mut at = 0;
     let mut text = String::new();

@@ -53,7 +53,12 @@ pub struct Maker<'a> {
 impl<'a> Maker<'a> {
     pub fn new(leaf: &'a Leaf) -> Self {
         let versions = vec![&rustls::version::TLS13, &rustls::version::TLS12];
-        Self { leaf, clients: None, versions, alpn: vec!["h2", "http/1.1"] }
+        Self {
+            leaf,
+            clients: None,
+            versions,
+            alpn: vec!["h2", "http/1.1"],
+        }
     }
 
     /// Only clients that this authority has signed.
@@ -81,13 +86,20 @@ impl<'a> Maker<'a> {
             Some(ca) => {
                 let mut roots = RootCertStore::empty();
                 roots.add(ca.der()).unwrap();
-                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                let verifier =
+                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
                 builder.with_client_cert_verifier(verifier.build().unwrap())
             }
             None => builder.with_no_client_auth(),
         };
-        let mut config = builder.with_single_cert(self.leaf.chain(), self.leaf.key()).unwrap();
-        config.alpn_protocols = self.alpn.iter().map(|one| one.as_bytes().to_vec()).collect();
+        let mut config = builder
+            .with_single_cert(self.leaf.chain(), self.leaf.key())
+            .unwrap();
+        config.alpn_protocols = self
+            .alpn
+            .iter()
+            .map(|one| one.as_bytes().to_vec())
+            .collect();
         Arc::new(config)
     }
 
@@ -118,7 +130,10 @@ impl Front {
         let (seen, refused) = (Arc::clone(&front.seen), Arc::clone(&front.refused));
         let config = Arc::clone(&front.config);
         thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
             runtime.block_on(async move {
                 let listener = TcpListener::from_std(listener).unwrap();
                 loop {
@@ -167,9 +182,13 @@ async fn serve(
     let session = stream.get_ref().1;
     let one = Seen {
         server_name: session.server_name().map(str::to_owned),
-        alpn: session.alpn_protocol().map(|alpn| String::from_utf8_lossy(alpn).into_owned()),
+        alpn: session
+            .alpn_protocol()
+            .map(|alpn| String::from_utf8_lossy(alpn).into_owned()),
         resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
-        client: session.peer_certificates().and_then(|chain| chain.first().cloned()),
+        client: session
+            .peer_certificates()
+            .and_then(|chain| chain.first().cloned()),
         ended_well: None,
     };
     let index = {
@@ -243,7 +262,11 @@ where
 
 fn in_background(serving: impl Future<Output = ()> + Send + 'static) {
     thread::spawn(|| {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(serving);
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+            .block_on(serving);
     });
 }
 
@@ -256,5 +279,7 @@ where
         let answer = answer(request);
         async move { Ok::<_, Infallible>(answer.await) }
     });
-    let _ = http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(socket), service).await;
+    let _ = http2::Builder::new(TokioExecutor::new())
+        .serve_connection(TokioIo::new(socket), service)
+        .await;
 }

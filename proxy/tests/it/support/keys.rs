@@ -40,8 +40,10 @@ pub fn redirect(location: &str) -> Reply {
 
 /// An answer with this status and body.
 pub fn answer(status: u16, kind: &str, body: &str) -> Reply {
-    let head =
-        format!("HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n", body.len());
+    let head = format!(
+        "HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
     Reply::Bytes((head + body).into_bytes())
 }
 
@@ -82,11 +84,12 @@ impl KeyServer {
         script: impl Fn(&str) -> Reply + Send + Sync + 'static,
     ) -> Self {
         let tls = leaf.map(|leaf| {
-            let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-                .with_safe_default_protocol_versions()
-                .unwrap()
-                .with_no_client_auth()
-                .with_single_cert(leaf.chain(), leaf.key());
+            let config =
+                ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+                    .with_safe_default_protocol_versions()
+                    .unwrap()
+                    .with_no_client_auth()
+                    .with_single_cert(leaf.chain(), leaf.key());
             Arc::new(config.unwrap())
         });
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
@@ -99,7 +102,10 @@ impl KeyServer {
             cast: Some(Arc::default()),
         };
         let stage = server.cast.as_ref().unwrap().stage();
-        let this = Self { cast: None, ..server.clone() };
+        let this = Self {
+            cast: None,
+            ..server.clone()
+        };
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 if this.ended.load(Ordering::SeqCst) {
@@ -107,7 +113,10 @@ impl KeyServer {
                 }
                 let (this, tls) = (this.clone(), tls.clone());
                 stage.spawn(move || match tls {
-                    Some(tls) => this.serve(StreamOwned::new(ServerConnection::new(tls).unwrap(), stream)),
+                    Some(tls) => this.serve(StreamOwned::new(
+                        ServerConnection::new(tls).unwrap(),
+                        stream,
+                    )),
                     None => this.serve(stream),
                 });
             }
@@ -158,7 +167,10 @@ impl KeyServer {
         }
         self.heads.lock().unwrap().push(head.to_ascii_lowercase());
         let script = Arc::clone(&self.script.lock().unwrap());
-        reply(stream.get_mut(), script(head.split(' ').nth(1).unwrap_or_default()));
+        reply(
+            stream.get_mut(),
+            script(head.split(' ').nth(1).unwrap_or_default()),
+        );
     }
 }
 
@@ -181,7 +193,8 @@ fn reply(stream: &mut (impl Read + Write), reply: Reply) {
             }
         }
         Reply::Endless => {
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{\"keys\":[");
+            let _ = stream
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n{\"keys\":[");
             while stream.write_all(&[b' '; 64 * 1024]).is_ok() {}
         }
     }

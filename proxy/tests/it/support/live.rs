@@ -20,7 +20,11 @@ use super::{
 
 /// Runs a future of the load library to its end.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(future)
 }
 
 /// A steady load on `url` until it is stopped.
@@ -47,7 +51,11 @@ pub fn failed_after_connect(report: &Report) -> u64 {
 
 /// A port that nobody has at this moment.
 pub fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 /// Runs a command to its end; one that does not end is a failure.
@@ -144,7 +152,9 @@ impl KeepAlive {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { reader: BufReader::new(stream) }
+        Self {
+            reader: BufReader::new(stream),
+        }
     }
 
     pub fn send(&mut self, bytes: &[u8]) {
@@ -174,13 +184,19 @@ impl KeepAlive {
     pub fn answer(&mut self) -> Answer {
         let head = self.head();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "));
         let body = match length {
             Some(length) => self.take(length.trim().parse().unwrap()),
             None if head.contains("transfer-encoding: chunked") => self.chunks(),
             None => Vec::new(),
         };
-        Answer { status, head, body: String::from_utf8_lossy(&body).into_owned() }
+        Answer {
+            status,
+            head,
+            body: String::from_utf8_lossy(&body).into_owned(),
+        }
     }
 
     pub fn take(&mut self, length: usize) -> Vec<u8> {
@@ -194,7 +210,8 @@ impl KeepAlive {
         loop {
             let mut line = String::new();
             self.reader.read_line(&mut line).unwrap();
-            let length = usize::from_str_radix(line.trim(), 16).unwrap_or_else(|_| panic!("cut: {line:?}"));
+            let length =
+                usize::from_str_radix(line.trim(), 16).unwrap_or_else(|_| panic!("cut: {line:?}"));
             body.extend(self.take(length));
             self.take(2);
             if length == 0 {
@@ -265,6 +282,8 @@ fn next_frame(stream: &mut TcpStream) -> Option<(u8, u8)> {
 pub fn http2(address: SocketAddr) -> TcpStream {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00").unwrap();
+    stream
+        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")
+        .unwrap();
     stream
 }

@@ -50,19 +50,27 @@ pub struct Proxy {
 
 /// An origin on a free port, on a thread of its own.
 pub fn origin() -> Origin {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(Origin::start()).unwrap()
 }
 
 impl Proxy {
     /// One inbound listener `in-0` in front of an app.
     pub fn in_front_of(origin: &Origin) -> Self {
-        Self::start(&format!("app: {{ port: {} }}\nlisteners: [{{ port: 0 }}]\n", origin.address().port()))
+        Self::start(&format!(
+            "app: {{ port: {} }}\nlisteners: [{{ port: 0 }}]\n",
+            origin.address().port()
+        ))
     }
 
     /// One inbound listener `in-0` in front of an app on this port.
     pub fn in_front_of_port(port: u16) -> Self {
-        Self::start(&format!("app: {{ port: {port} }}\nlisteners: [{{ port: 0 }}]\n"))
+        Self::start(&format!(
+            "app: {{ port: {port} }}\nlisteners: [{{ port: 0 }}]\n"
+        ))
     }
 
     /// Where the one inbound listener is.
@@ -86,7 +94,9 @@ impl Proxy {
     /// clients; `rest` of the configuration stands behind the listener.
     pub fn asking_clients((servers, clients): (&Ca, &Ca), app: u16, rest: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        servers.sign(Wanted::server(&["localhost"])).write(folder.path(), "tls");
+        servers
+            .sign(Wanted::server(&["localhost"]))
+            .write(folder.path(), "tls");
         std::fs::write(folder.path().join("clients.pem"), clients.pem()).unwrap();
         let yaml = format!(
             "app: {{ port: {app} }}\nlisteners:\n  - port: 0\n    tls:\n      certFile: tls.crt\n      keyFile: tls.key\n      \
@@ -106,10 +116,19 @@ impl Proxy {
         // A test may have its own stdout.
         let stdout = child.stdout.take().map_or_else(Default::default, collect);
         let stderr = collect(child.stderr.take().unwrap());
-        let mut proxy = Self { child, folder, stdout, stderr, addresses: HashMap::new() };
+        let mut proxy = Self {
+            child,
+            folder,
+            stdout,
+            stderr,
+            addresses: HashMap::new(),
+        };
         wait_for("the proxy to start", || {
             let told = proxy.stderr();
-            assert!(proxy.child.try_wait().unwrap().is_none(), "the proxy ended:\n{told}");
+            assert!(
+                proxy.child.try_wait().unwrap().is_none(),
+                "the proxy ended:\n{told}"
+            );
             // Listeners are told first, the two servers after them.
             told.contains("name=admin").then_some(())
         });
@@ -135,7 +154,10 @@ impl Proxy {
 
     /// The bound address of a listener, `status` or `admin`, as told at the start.
     pub fn address(&self, name: &str) -> SocketAddr {
-        *self.addresses.get(name).unwrap_or_else(|| panic!("no {name} in {:?}", self.addresses))
+        *self
+            .addresses
+            .get(name)
+            .unwrap_or_else(|| panic!("no {name} in {:?}", self.addresses))
     }
 
     pub fn url(&self, name: &str, path: &str) -> String {
@@ -175,7 +197,10 @@ impl Proxy {
     /// Waits for an access-log line (the JSON form).
     pub fn logged(&self, wanted: impl Fn(&Value) -> bool) -> Value {
         wait_for("an access-log line", || {
-            self.stdout().lines().filter_map(|line| serde_json::from_str(line).ok()).find(&wanted)
+            self.stdout()
+                .lines()
+                .filter_map(|line| serde_json::from_str(line).ok())
+                .find(&wanted)
         })
     }
 
@@ -186,8 +211,13 @@ impl Proxy {
     /// The value of one series, exactly as it stands before the space; 0 when it is not there.
     pub fn metric(&self, series: &str) -> f64 {
         let page = self.metrics();
-        let line = page.lines().find(|line| line.rsplit_once(' ').is_some_and(|(name, _)| name == series));
-        line.map_or(0.0, |line| line.rsplit_once(' ').unwrap().1.parse().unwrap())
+        let line = page.lines().find(|line| {
+            line.rsplit_once(' ')
+                .is_some_and(|(name, _)| name == series)
+        });
+        line.map_or(0.0, |line| {
+            line.rsplit_once(' ').unwrap().1.parse().unwrap()
+        })
     }
 
     pub fn admin(&self, method: &str, path: &str) -> (u16, String) {
@@ -232,7 +262,11 @@ impl Proxy {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(Instant::now() < deadline, "the proxy does not end:\n{}", self.stderr());
+            assert!(
+                Instant::now() < deadline,
+                "the proxy does not end:\n{}",
+                self.stderr()
+            );
             thread::sleep(Duration::from_millis(10));
         }
     }
@@ -251,14 +285,21 @@ impl Drop for Proxy {
 /// The binary, with pipes and without the caller's settings.
 pub fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_outrigger"));
-    command.env_remove("OUTRIGGER_CONFIG").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .env_remove("OUTRIGGER_CONFIG")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command
 }
 
 pub fn with_servers(yaml: &str) -> String {
     let mut yaml = yaml.to_owned();
     for key in ["status", "admin"] {
-        if !yaml.lines().any(|line| line.starts_with(&format!("{key}:"))) {
+        if !yaml
+            .lines()
+            .any(|line| line.starts_with(&format!("{key}:")))
+        {
             yaml.push_str(&format!("\n{key}: {{ address: \"127.0.0.1:0\" }}\n"));
         }
     }
@@ -271,8 +312,14 @@ fn collect(stream: impl Read + Send + 'static) -> Arc<Mutex<String>> {
     thread::spawn(move || {
         let mut reader = BufReader::new(stream);
         let mut line = Vec::new();
-        while reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-            shared.lock().unwrap().push_str(&String::from_utf8_lossy(&line));
+        while reader
+            .read_until(b'\n', &mut line)
+            .is_ok_and(|read| read > 0)
+        {
+            shared
+                .lock()
+                .unwrap()
+                .push_str(&String::from_utf8_lossy(&line));
             line.clear();
         }
     });
@@ -281,7 +328,9 @@ fn collect(stream: impl Read + Send + 'static) -> Arc<Mutex<String>> {
 
 /// Whether a program is installed; a test that needs it is skipped, loudly, where it is not.
 pub fn is_there(program: &str) -> bool {
-    let there = Command::new("sh").args(["-c", &format!("command -v {program}")]).output();
+    let there = Command::new("sh")
+        .args(["-c", &format!("command -v {program}")])
+        .output();
     let there = there.is_ok_and(|output| output.status.success());
     if !there {
         eprintln!("SKIPPED: {program} is not installed");
@@ -327,6 +376,10 @@ fn ask(address: SocketAddr, method: &str, path: &str) -> (u16, String) {
     );
     let answer = http(address, &request);
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .unwrap_or(0);
     (status, body.to_owned())
 }

@@ -9,8 +9,9 @@ use std::{
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer,
-    CrlDistributionPoint, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyIdMethod, KeyPair,
-    KeyUsagePurpose, NameConstraints, RevokedCertParams, SanType, SerialNumber, SignatureAlgorithm,
+    CrlDistributionPoint, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyIdMethod,
+    KeyPair, KeyUsagePurpose, NameConstraints, RevokedCertParams, SanType, SerialNumber,
+    SignatureAlgorithm,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use x509_parser::time::ASN1Time;
@@ -41,7 +42,10 @@ pub struct Wanted {
 
 /// A moment so many seconds from now, or before it.
 fn moment(seconds: i64) -> ASN1Time {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
     ASN1Time::from_timestamp(i64::try_from(now).unwrap() + seconds).unwrap()
 }
 
@@ -67,14 +71,22 @@ impl Ca {
         let serial = serial();
         let mut params = authority(name);
         params.serial_number = Some(SerialNumber::from(serial));
-        (Self(CertifiedIssuer::signed_by(params, KeyPair::generate().unwrap(), &self.0).unwrap()), serial)
+        (
+            Self(
+                CertifiedIssuer::signed_by(params, KeyPair::generate().unwrap(), &self.0).unwrap(),
+            ),
+            serial,
+        )
     }
 
     /// One that may name hosts in this domain alone.
     pub fn intermediate_for(&self, name: &str, domain: &str) -> Self {
         let mut params = authority(name);
         let permitted_subtrees = vec![GeneralSubtree::DnsName(domain.to_owned())];
-        params.name_constraints = Some(NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() });
+        params.name_constraints = Some(NameConstraints {
+            permitted_subtrees,
+            excluded_subtrees: Vec::new(),
+        });
         Self(CertifiedIssuer::signed_by(params, KeyPair::generate().unwrap(), &self.0).unwrap())
     }
 
@@ -128,15 +140,21 @@ impl Wanted {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let serial = serial();
         params.serial_number = Some(SerialNumber::from(serial));
-        Self { params, serial, key: &rcgen::PKCS_ECDSA_P256_SHA256 }
+        Self {
+            params,
+            serial,
+            key: &rcgen::PKCS_ECDSA_P256_SHA256,
+        }
     }
 
     pub fn server(names: &[&str]) -> Self {
         let wanted = Self::client(names[0]).usages(&[ExtendedKeyUsagePurpose::ServerAuth]);
-        names.iter().fold(wanted, |wanted, name| match name.parse::<IpAddr>() {
-            Ok(address) => wanted.san(SanType::IpAddress(address)),
-            Err(_) => wanted.dns(name),
-        })
+        names
+            .iter()
+            .fold(wanted, |wanted, name| match name.parse::<IpAddr>() {
+                Ok(address) => wanted.san(SanType::IpAddress(address)),
+                Err(_) => wanted.dns(name),
+            })
     }
 
     pub fn san(mut self, name: SanType) -> Self {
@@ -202,7 +220,9 @@ impl Wanted {
 
     /// Names where its revocation list would be.
     pub fn listed_at(mut self, url: &str) -> Self {
-        self.params.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![url.to_owned()] }];
+        self.params.crl_distribution_points = vec![CrlDistributionPoint {
+            uris: vec![url.to_owned()],
+        }];
         self
     }
 
@@ -229,7 +249,9 @@ impl Leaf {
 
     pub fn chain(&self) -> Vec<CertificateDer<'static>> {
         use rustls_pki_types::pem::PemObject;
-        CertificateDer::pem_slice_iter(self.chain_pem().as_bytes()).map(Result::unwrap).collect()
+        CertificateDer::pem_slice_iter(self.chain_pem().as_bytes())
+            .map(Result::unwrap)
+            .collect()
     }
 
     pub fn key(&self) -> PrivateKeyDer<'static> {
@@ -238,7 +260,10 @@ impl Leaf {
 
     /// Writes `NAME.crt` and `NAME.key`.
     pub fn write(&self, folder: &Path, name: &str) -> (PathBuf, PathBuf) {
-        let (certificate, key) = (folder.join(format!("{name}.crt")), folder.join(format!("{name}.key")));
+        let (certificate, key) = (
+            folder.join(format!("{name}.crt")),
+            folder.join(format!("{name}.key")),
+        );
         std::fs::write(&certificate, self.chain_pem()).unwrap();
         std::fs::write(&key, self.key_pem()).unwrap();
         (certificate, key)

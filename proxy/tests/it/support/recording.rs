@@ -38,7 +38,11 @@ pub struct Message {
 
 impl Message {
     pub fn all(&self, name: &str) -> Vec<&str> {
-        self.fields.iter().filter(|(field, _)| field == name).map(|(_, value)| value.as_str()).collect()
+        self.fields
+            .iter()
+            .filter(|(field, _)| field == name)
+            .map(|(_, value)| value.as_str())
+            .collect()
     }
 
     pub fn target(&self) -> &str {
@@ -98,7 +102,11 @@ impl Recording {
                 });
             }
         });
-        Self { address, connections, _cast: cast }
+        Self {
+            address,
+            connections,
+            _cast: cast,
+        }
     }
 
     pub fn port(&self) -> u16 {
@@ -112,28 +120,50 @@ impl Recording {
 
     /// The bytes of each connection.
     pub fn bytes(&self) -> Vec<Vec<u8>> {
-        self.connections.lock().unwrap().iter().map(|one| one.bytes.clone()).collect()
+        self.connections
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|one| one.bytes.clone())
+            .collect()
     }
 
     pub fn total_bytes(&self) -> usize {
-        self.connections.lock().unwrap().iter().map(|one| one.bytes.len()).sum()
+        self.connections
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|one| one.bytes.len())
+            .sum()
     }
 
     /// Every complete message, connection by connection. Bytes that are no message are a failure unless the
     /// connection was cut in the middle of one.
     pub fn messages(&self) -> Vec<Message> {
-        self.bytes().iter().flat_map(|bytes| messages(bytes)).collect()
+        self.bytes()
+            .iter()
+            .flat_map(|bytes| messages(bytes))
+            .collect()
     }
 
     /// Waits until the proxy has closed connection number `index`.
     pub fn wait_closed(&self, index: usize) {
         wait_for("the proxy to close its upstream connection", || {
-            self.connections.lock().unwrap().get(index).is_some_and(|one| one.ended).then_some(())
+            self.connections
+                .lock()
+                .unwrap()
+                .get(index)
+                .is_some_and(|one| one.ended)
+                .then_some(())
         });
     }
 
     pub fn is_open(&self, index: usize) -> bool {
-        self.connections.lock().unwrap().get(index).is_some_and(|one| !one.ended)
+        self.connections
+            .lock()
+            .unwrap()
+            .get(index)
+            .is_some_and(|one| !one.ended)
     }
 }
 
@@ -202,7 +232,14 @@ fn parse_head(bytes: &[u8]) -> Option<(Message, usize)> {
     let text = String::from_utf8_lossy(&bytes[..end]).into_owned();
     let mut lines = text.split("\r\n");
     let line = lines.next().unwrap_or_default().to_owned();
-    Some((Message { line, fields: lines.map(field).collect(), ..Message::default() }, end + 4))
+    Some((
+        Message {
+            line,
+            fields: lines.map(field).collect(),
+            ..Message::default()
+        },
+        end + 4,
+    ))
 }
 
 fn field(line: &str) -> (String, String) {
@@ -223,7 +260,11 @@ pub fn parse(bytes: &[u8]) -> Option<(Message, usize)> {
                 break;
             }
             message.body.extend_from_slice(bytes.get(at..at + size)?);
-            assert_eq!(bytes.get(at + size..at + size + 2)?, b"\r\n", "a chunk ends with CR LF");
+            assert_eq!(
+                bytes.get(at + size..at + size + 2)?,
+                b"\r\n",
+                "a chunk ends with CR LF"
+            );
             at += size + 2;
         }
         loop {
@@ -236,7 +277,10 @@ pub fn parse(bytes: &[u8]) -> Option<(Message, usize)> {
             message.trailers.push(field(&line));
         }
     }
-    let length = message.all("content-length").first().map_or(0, |text| text.parse().unwrap());
+    let length = message
+        .all("content-length")
+        .first()
+        .map_or(0, |text| text.parse().unwrap());
     message.body = bytes.get(at..at + length)?.to_vec();
     Some((message, at + length))
 }

@@ -23,31 +23,58 @@ impl Redis {
 
     pub fn start_on(port: u16) -> Option<Self> {
         let server = Self::spawn(port, &["--port", &port.to_string()])?;
-        wait_for("redis to start", || server.try_command("PING").filter(|reply| reply.starts_with("+PONG")));
+        wait_for("redis to start", || {
+            server
+                .try_command("PING")
+                .filter(|reply| reply.starts_with("+PONG"))
+        });
         Some(server)
     }
 
     /// One that everybody has to tell this password.
     pub fn with_password(password: &str) -> Option<Self> {
         let port = free_port();
-        let server = Self::spawn(port, &["--port", &port.to_string(), "--requirepass", password])?;
+        let server = Self::spawn(
+            port,
+            &["--port", &port.to_string(), "--requirepass", password],
+        )?;
         wait_for("redis to start", || {
-            server.try_command("PING").filter(|reply| reply.starts_with("-NOAUTH"))
+            server
+                .try_command("PING")
+                .filter(|reply| reply.starts_with("-NOAUTH"))
         });
         Some(server)
     }
 
     /// One that speaks TLS alone, with `tls.crt`, `tls.key` and `ca.crt` of a folder, and asks nobody for a certificate.
     pub fn over_tls(folder: &Path) -> Option<Self> {
-        let (port, file) = (free_port(), |name: &str| folder.join(name).display().to_string());
+        let (port, file) = (free_port(), |name: &str| {
+            folder.join(name).display().to_string()
+        });
         let (cert, key, ca) = (file("tls.crt"), file("tls.key"), file("ca.crt"));
         let port_text = port.to_string();
-        let tls = ["--tls-cert-file", &cert, "--tls-key-file", &key, "--tls-ca-cert-file", &ca];
-        let rest = ["--port", "0", "--tls-port", &port_text, "--tls-auth-clients", "no"];
+        let tls = [
+            "--tls-cert-file",
+            &cert,
+            "--tls-key-file",
+            &key,
+            "--tls-ca-cert-file",
+            &ca,
+        ];
+        let rest = [
+            "--port",
+            "0",
+            "--tls-port",
+            &port_text,
+            "--tls-auth-clients",
+            "no",
+        ];
         let mut server = Self::spawn(port, &[&tls[..], &rest[..]].concat())?;
-        let ended = wait_for("redis to start", || match server.child.try_wait().unwrap() {
-            Some(_) => Some(true),
-            None => TcpStream::connect(("127.0.0.1", port)).ok().map(|_| false),
+        let ended = wait_for("redis to start", || {
+            match server.child.try_wait().unwrap() {
+                Some(_) => Some(true),
+                None => TcpStream::connect(("127.0.0.1", port)).ok().map(|_| false),
+            }
         });
         if ended {
             eprintln!("SKIPPED: this redis-server speaks no TLS");
@@ -58,8 +85,15 @@ impl Redis {
 
     fn spawn(port: u16, arguments: &[&str]) -> Option<Self> {
         let mut command = Command::new("redis-server");
-        command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]).args(arguments);
-        let child = match command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn() {
+        command
+            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .args(arguments);
+        let child = match command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+        {
             Ok(child) => child,
             Err(error) => {
                 eprintln!("SKIPPED: no redis-server to test shared limits with: {error}");
@@ -85,7 +119,9 @@ impl Redis {
 
     /// Stops it without a word, or lets it go on: connections stay open, and nothing is answered.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+        let status = Command::new("kill")
+            .args([&format!("-{name}"), &self.child.id().to_string()])
+            .status();
         assert!(status.unwrap().success());
     }
 }

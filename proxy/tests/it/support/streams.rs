@@ -30,7 +30,10 @@ pub struct Seen {
 
 impl Seen {
     pub fn field(&self, name: &str) -> &str {
-        self.head.headers().get(name).map_or("", |value| value.to_str().unwrap())
+        self.head
+            .headers()
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
     }
 }
 
@@ -51,15 +54,27 @@ impl Streams {
         let cast = Cast::default();
         let stage = cast.stage();
         thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
             runtime.block_on(async move {
                 let listener = TcpListener::from_std(listener).unwrap();
                 while let Ok((stream, _)) = listener.accept().await {
-                    tokio::spawn(serve(stream, stage.clone(), Arc::clone(&shared), Arc::clone(&play)));
+                    tokio::spawn(serve(
+                        stream,
+                        stage.clone(),
+                        Arc::clone(&shared),
+                        Arc::clone(&play),
+                    ));
                 }
             });
         });
-        Self { address, seen, _cast: cast }
+        Self {
+            address,
+            seen,
+            _cast: cast,
+        }
     }
 
     /// Every request that was read to its last byte.
@@ -74,14 +89,19 @@ async fn serve(
     seen: Arc<Mutex<Vec<Seen>>>,
     play: Arc<impl Fn(&Seen) -> Play + Send + Sync + 'static>,
 ) {
-    let Ok(mut connection) = server::handshake(stream).await else { return };
+    let Ok(mut connection) = server::handshake(stream).await else {
+        return;
+    };
     while let Some(Ok((request, mut respond))) = connection.accept().await {
         let (part, seen, play) = (stage.begin(), Arc::clone(&seen), Arc::clone(&play));
         tokio::spawn(async move {
             let _part = part;
             let (head, body) = request.into_parts();
             let Some(body) = read(body).await else { return };
-            let one = Seen { head: Arc::new(Request::from_parts(head, ())), body };
+            let one = Seen {
+                head: Arc::new(Request::from_parts(head, ())),
+                body,
+            };
             seen.lock().unwrap().push(one.clone());
             match play(&one) {
                 Play::Answer(status, fields) => {

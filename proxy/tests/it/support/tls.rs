@@ -66,7 +66,10 @@ impl<'a> Maker<'a> {
     }
 
     pub fn alpn(mut self, protocols: &[&str]) -> Self {
-        self.alpn = protocols.iter().map(|one| one.as_bytes().to_vec()).collect();
+        self.alpn = protocols
+            .iter()
+            .map(|one| one.as_bytes().to_vec())
+            .collect();
         self
     }
 
@@ -85,12 +88,17 @@ impl<'a> Maker<'a> {
             .unwrap()
             .with_root_certificates(roots);
         let mut config = match self.leaf {
-            Some(leaf) => config.with_client_auth_cert(leaf.chain(), leaf.key()).unwrap(),
+            Some(leaf) => config
+                .with_client_auth_cert(leaf.chain(), leaf.key())
+                .unwrap(),
             None => config.with_no_client_auth(),
         };
         config.alpn_protocols = self.alpn;
         config.resumption = Resumption::in_memory_sessions(32);
-        Client { config: Arc::new(config), name: self.name }
+        Client {
+            config: Arc::new(config),
+            name: self.name,
+        }
     }
 }
 
@@ -106,7 +114,10 @@ impl Client {
 
     /// The same client, with the sessions it has, asking for another server.
     pub fn named(&self, name: &str) -> Self {
-        Self { config: Arc::clone(&self.config), name: name.to_owned() }
+        Self {
+            config: Arc::clone(&self.config),
+            name: name.to_owned(),
+        }
     }
 
     /// The same client, with the sessions it has, after its certificate was renewed.
@@ -116,7 +127,10 @@ impl Client {
         let key = provider.key_provider.load_private_key(leaf.key()).unwrap();
         let certified = Arc::new(CertifiedKey::new(leaf.chain(), key));
         config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(certified));
-        Self { config: Arc::new(config), name: self.name.clone() }
+        Self {
+            config: Arc::new(config),
+            name: self.name.clone(),
+        }
     }
 
     fn server_name(&self) -> ServerName<'static> {
@@ -133,7 +147,8 @@ impl Client {
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.set_write_timeout(Some(PATIENCE))?;
         socket.set_nodelay(true)?;
-        let mut session = ClientConnection::new(Arc::clone(&self.config), self.server_name()).unwrap();
+        let mut session =
+            ClientConnection::new(Arc::clone(&self.config), self.server_name()).unwrap();
         while session.is_handshaking() {
             session.complete_io(&mut socket)?;
         }
@@ -152,7 +167,9 @@ impl Client {
     ) -> io::Result<tokio_rustls::client::TlsStream<tokio::net::TcpStream>> {
         let socket = tokio::net::TcpStream::connect(address).await?;
         socket.set_nodelay(true)?;
-        TlsConnector::from(Arc::clone(&self.config)).connect(self.server_name(), socket).await
+        TlsConnector::from(Arc::clone(&self.config))
+            .connect(self.server_name(), socket)
+            .await
     }
 }
 
@@ -199,10 +216,15 @@ impl Secure {
     /// A head and, by its Content-Length, a body.
     pub fn answer(&mut self) -> io::Result<Answer> {
         let head = self.head()?;
-        let length = wire::header(&head, "content-length").map_or(0, |length| length.parse().unwrap());
+        let length =
+            wire::header(&head, "content-length").map_or(0, |length| length.parse().unwrap());
         let mut body = vec![0; length];
         self.0.read_exact(&mut body)?;
-        Ok(Answer { status: wire::status(&head), head, body })
+        Ok(Answer {
+            status: wire::status(&head),
+            head,
+            body,
+        })
     }
 
     pub fn head(&mut self) -> io::Result<String> {
@@ -236,7 +258,10 @@ impl Secure {
 
 /// The alert in an error of rustls, or what else it says.
 pub fn alert(error: &io::Error) -> String {
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+    match error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
+    {
         Some(rustls::Error::AlertReceived(alert)) => format!("{alert:?}"),
         Some(other) => other.to_string(),
         None => format!("{:?}", error.kind()),

@@ -37,24 +37,36 @@ pub fn encode(bytes: impl AsRef<[u8]>) -> String {
 
 /// Seconds since the epoch.
 pub fn now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO)
+        .as_secs()
 }
 
 impl Signer {
     /// ES256.
     pub fn new(kid: &str) -> Self {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
-        Self { kid: kid.to_owned(), key: Key::P256(Box::new(pair)) }
+        Self {
+            kid: kid.to_owned(),
+            key: Key::P256(Box::new(pair)),
+        }
     }
 
     /// RS256.
     pub fn rsa(kid: &str) -> Self {
-        Self { kid: kid.to_owned(), key: Key::Rsa(Box::new(RsaKeyPair::generate(KeySize::Rsa2048).unwrap())) }
+        Self {
+            kid: kid.to_owned(),
+            key: Key::Rsa(Box::new(RsaKeyPair::generate(KeySize::Rsa2048).unwrap())),
+        }
     }
 
     /// HS256.
     pub fn secret(secret: &[u8]) -> Self {
-        Self { kid: "shared".to_owned(), key: Key::Secret(secret.to_vec()) }
+        Self {
+            kid: "shared".to_owned(),
+            key: Key::Secret(secret.to_vec()),
+        }
     }
 
     pub fn algorithm(&self) -> &'static str {
@@ -71,12 +83,13 @@ impl Signer {
             Key::P256(pair) => pair.sign(&random, message).unwrap().as_ref().to_vec(),
             Key::Rsa(pair) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature).unwrap();
+                pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature)
+                    .unwrap();
                 signature
             }
-            Key::Secret(secret) => {
-                hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), message).as_ref().to_vec()
-            }
+            Key::Secret(secret) => hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), message)
+                .as_ref()
+                .to_vec(),
         }
     }
 

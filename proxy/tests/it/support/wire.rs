@@ -65,8 +65,8 @@ impl Wire {
     /// One chunk of a chunked body; the last one is empty.
     pub fn chunk(&mut self) -> String {
         let size = self.line();
-        let size =
-            usize::from_str_radix(size.trim(), 16).unwrap_or_else(|_| panic!("{size:?} is no chunk size"));
+        let size = usize::from_str_radix(size.trim(), 16)
+            .unwrap_or_else(|_| panic!("{size:?} is no chunk size"));
         if size == 0 {
             return String::new();
         }
@@ -93,10 +93,9 @@ impl Wire {
     /// Whether nothing comes for this long: neither a byte nor the end.
     pub fn is_silent_for(&mut self, time: Duration) -> bool {
         self.0.get_ref().set_read_timeout(Some(time)).unwrap();
-        let silent = self
-            .0
-            .fill_buf()
-            .is_err_and(|error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut));
+        let silent = self.0.fill_buf().is_err_and(|error| {
+            matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+        });
         self.0.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
         silent
     }
@@ -130,7 +129,10 @@ pub fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 
 /// The status in a head as text.
 pub fn status(head: &str) -> u16 {
-    head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
+    head.split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .unwrap_or(0)
 }
 
 /// An app whose every connection is played by a function, on a thread of its own; a panic of it fails the test.
@@ -155,7 +157,11 @@ impl App {
                 stage.spawn(move || play(Wire::over(stream.unwrap()), number));
             }
         });
-        Self { address, connections, _cast: cast }
+        Self {
+            address,
+            connections,
+            _cast: cast,
+        }
     }
 
     /// Answers every request without body with these bytes.

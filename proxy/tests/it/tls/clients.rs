@@ -32,16 +32,25 @@ fn check(setup: &Setup, cases: &[Case]) {
             let answer = client.get(setup.address(), "/headers");
             match (case.refused, answer) {
                 (None, Ok(answer)) => assert_eq!(answer.status, 200, "{}", case.what),
-                (None, Err(error)) => panic!("{} was refused: {error}\n{}", case.what, setup.proxy.stderr()),
+                (None, Err(error)) => panic!(
+                    "{} was refused: {error}\n{}",
+                    case.what,
+                    setup.proxy.stderr()
+                ),
                 (Some(_), Ok(answer)) => panic!("{} was served: {answer:?}", case.what),
                 (Some((reason, seen)), Err(error)) => {
                     assert_eq!(alert(&error), seen, "{}", case.what);
-                    wait_for(case.what, || (setup.failed(reason) == before.unwrap() + 1.0).then_some(()));
+                    wait_for(case.what, || {
+                        (setup.failed(reason) == before.unwrap() + 1.0).then_some(())
+                    });
                     wait_for(case.what, || {
                         let stderr = setup.proxy.stderr();
-                        let mut lines =
-                            stderr.lines().filter(|line| line.contains(&format!("reason=\"{reason}\"")));
-                        lines.any(|line| case.told.iter().all(|word| line.contains(word))).then_some(())
+                        let mut lines = stderr
+                            .lines()
+                            .filter(|line| line.contains(&format!("reason=\"{reason}\"")));
+                        lines
+                            .any(|line| case.told.iter().all(|word| line.contains(word)))
+                            .then_some(())
                     });
                 }
             }
@@ -50,7 +59,12 @@ fn check(setup: &Setup, cases: &[Case]) {
 }
 
 fn good(what: &'static str, leaf: Leaf) -> Case {
-    Case { what, leaf: Some(leaf), refused: None, told: &[] }
+    Case {
+        what,
+        leaf: Some(leaf),
+        refused: None,
+        told: &[],
+    }
 }
 
 fn bad(
@@ -60,7 +74,12 @@ fn bad(
     alert: &'static str,
     told: &'static [&'static str],
 ) -> Case {
-    Case { what, leaf: Some(leaf), refused: Some((reason, alert)), told }
+    Case {
+        what,
+        leaf: Some(leaf),
+        refused: Some((reason, alert)),
+        told,
+    }
 }
 
 /// `docs/security.md` 15.
@@ -88,13 +107,22 @@ fn only_a_certificate_of_our_own_clients_opens_the_door() {
             },
             good("a client", clients.sign(client())),
             good("RSA", clients.sign(client().key(&rcgen::PKCS_RSA_SHA256))),
-            good("P-384", clients.sign(client().key(&rcgen::PKCS_ECDSA_P384_SHA384))),
+            good(
+                "P-384",
+                clients.sign(client().key(&rcgen::PKCS_ECDSA_P384_SHA384)),
+            ),
             good("Ed25519", clients.sign(client().key(&rcgen::PKCS_ED25519))),
             good("a client and server", clients.sign(client().usages(&both))),
             good("no names", clients.sign(Wanted::client("legacy"))),
             good("one between", between.sign(client()).over(&between)),
-            good("two between", deeper.sign(client()).over(&deeper).over(&between)),
-            good("in another order", deeper.sign(client()).over(&between).over(&deeper)),
+            good(
+                "two between",
+                deeper.sign(client()).over(&deeper).over(&between),
+            ),
+            good(
+                "in another order",
+                deeper.sign(client()).over(&between).over(&deeper),
+            ),
             good(
                 "within what its authority may name",
                 bound.sign(client().only_dns("a.shop.example")).over(&bound),
@@ -120,13 +148,23 @@ fn only_a_certificate_of_our_own_clients_opens_the_door() {
                 "UnknownCA",
                 &["CN=orders", "CN=Strangers"],
             ),
-            bad("an impostor", impostor.sign(client()), "bad_certificate", "DecryptError", &[]),
+            bad(
+                "an impostor",
+                impostor.sign(client()),
+                "bad_certificate",
+                "DecryptError",
+                &[],
+            ),
             bad(
                 "expired",
                 clients.sign(client().valid(-10 * DAY, -DAY)),
                 "expired",
                 "CertificateExpired",
-                &["spiffe://prod/ns/shop/sa/orders", "issued by CN=Clients", "valid from"],
+                &[
+                    "spiffe://prod/ns/shop/sa/orders",
+                    "issued by CN=Clients",
+                    "valid from",
+                ],
             ),
             bad(
                 "not yet valid",
@@ -154,9 +192,15 @@ fn only_a_certificate_of_our_own_clients_opens_the_door() {
                 clients.sign(client().uri("SPIFFE://prod/ns/shop/sa/admin")),
                 "multiple_spiffe_ids",
                 "CertificateUnknown",
-                &["spiffe://prod/ns/shop/sa/orders", "SPIFFE://prod/ns/shop/sa/admin"],
+                &[
+                    "spiffe://prod/ns/shop/sa/orders",
+                    "SPIFFE://prod/ns/shop/sa/admin",
+                ],
             ),
-            good("a SPIFFE ID and another URI", clients.sign(client().uri("https://orders.example/"))),
+            good(
+                "a SPIFFE ID and another URI",
+                clients.sign(client().uri("https://orders.example/")),
+            ),
         ],
     );
 }
@@ -170,13 +214,19 @@ fn with_revocation_lists_every_authority_of_a_chain_needs_a_current_one() {
     let (unlisted, _) = clients.intermediate("Unlisted");
     let (stale, _) = clients.intermediate("Stale");
     let client = || Wanted::client("orders");
-    let (fired, fired_below) = (clients.sign(client()), between.sign(client()).over(&between));
+    let (fired, fired_below) = (
+        clients.sign(client()),
+        between.sign(client()).over(&between),
+    );
     assert_ne!(between_serial, taken_back_serial);
     let tls = "      clientAuth: { caFiles: [clients.crt], crlFiles: [root.crl, between.crl, taken.crl, stale.crl] }\n";
     let setup = Setup::start(tls, |folder, _| {
         let file = |name: &str, text: String| std::fs::write(folder.join(name), text).unwrap();
         file("clients.crt", clients.pem());
-        file("root.crl", clients.crl(&[fired.serial, taken_back_serial], 30 * DAY));
+        file(
+            "root.crl",
+            clients.crl(&[fired.serial, taken_back_serial], 30 * DAY),
+        );
         file("between.crl", between.crl(&[fired_below.serial], 30 * DAY));
         file("taken.crl", taken_back.crl(&[], 30 * DAY));
         file("stale.crl", stale.crl(&[], -DAY));
@@ -186,8 +236,20 @@ fn with_revocation_lists_every_authority_of_a_chain_needs_a_current_one() {
         &[
             good("a client", clients.sign(client())),
             good("a client below", between.sign(client()).over(&between)),
-            bad("revoked", fired, "revoked", "CertificateRevoked", &["CN=orders"]),
-            bad("revoked below", fired_below, "revoked", "CertificateRevoked", &["CN=Between"]),
+            bad(
+                "revoked",
+                fired,
+                "revoked",
+                "CertificateRevoked",
+                &["CN=orders"],
+            ),
+            bad(
+                "revoked below",
+                fired_below,
+                "revoked",
+                "CertificateRevoked",
+                &["CN=Between"],
+            ),
             bad(
                 "an authority that was revoked",
                 taken_back.sign(client()).over(&taken_back),
@@ -216,8 +278,12 @@ fn with_revocation_lists_every_authority_of_a_chain_needs_a_current_one() {
 fn told(answer: &Answer) -> Option<String> {
     let echoed: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
     let fields = echoed["headers"].as_array().unwrap();
-    let mut found = fields.iter().filter(|field| field[0] == "x-forwarded-client-cert");
-    let value = found.next().map(|field| field[1].as_str().unwrap().to_owned());
+    let mut found = fields
+        .iter()
+        .filter(|field| field[0] == "x-forwarded-client-cert");
+    let value = found
+        .next()
+        .map(|field| field[1].as_str().unwrap().to_owned());
     assert!(found.next().is_none(), "told twice: {echoed}");
     value
 }
@@ -227,7 +293,9 @@ fn told(answer: &Answer) -> Option<String> {
 fn the_app_is_told_who_a_verified_client_is_and_nobody_else_can_say_so() {
     let clients = Ca::new("Clients");
     let auth = |forward: bool, mode: &str| {
-        format!("      clientAuth: {{ mode: {mode}, caFiles: [clients.crt], forwardIdentity: {forward} }}\n")
+        format!(
+            "      clientAuth: {{ mode: {mode}, caFiles: [clients.crt], forwardIdentity: {forward} }}\n"
+        )
     };
     let setup = Setup::start(&auth(true, "optional"), |folder, ca| {
         std::fs::write(folder.join("clients.crt"), clients.pem()).unwrap();
@@ -253,23 +321,40 @@ fn the_app_is_told_who_a_verified_client_is_and_nobody_else_can_say_so() {
          URI=spiffe://prod/ns/shop/sa/orders;DNS=orders.shop"
     );
     assert_eq!(ask(Maker::new(&setup.ca).showing(&leaf)), Some(expected));
-    assert_eq!(ask(Maker::new(&setup.ca)), None, "a client without a certificate is nobody");
+    assert_eq!(
+        ask(Maker::new(&setup.ca)),
+        None,
+        "a client without a certificate is nobody"
+    );
     // One that nobody vouches for is refused, also where none is needed.
     let stranger = Ca::new("Strangers").sign(Wanted::client("orders"));
-    let error = Maker::new(&setup.ca).showing(&stranger).done().get(setup.address(), "/").err().unwrap();
+    let error = Maker::new(&setup.ca)
+        .showing(&stranger)
+        .done()
+        .get(setup.address(), "/")
+        .err()
+        .unwrap();
     assert_eq!(alert(&error), "UnknownCA");
     // Told only where that is wished.
     let quiet = Setup::start(&auth(false, "required"), |folder, _| {
         std::fs::write(folder.join("clients.crt"), clients.pem()).unwrap();
     });
-    let mut connection = Maker::new(&quiet.ca).showing(&leaf).done().connect(quiet.address()).unwrap();
+    let mut connection = Maker::new(&quiet.ca)
+        .showing(&leaf)
+        .done()
+        .connect(quiet.address())
+        .unwrap();
     connection.send(lie).unwrap();
     assert_eq!(told(&connection.answer().unwrap()), None);
 }
 
 fn sha256(bytes: &[u8]) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    digest
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// Certificates that nobody else signed, and `caFiles` names themselves.
@@ -292,26 +377,67 @@ fn a_client_whose_own_certificate_is_in_ca_files_is_believed_and_checked() {
             good("one that may sign", signing),
             good("one that may not", plain),
             good("one of the CA beside them", clients.sign(client("g"))),
-            bad("one that has ended", ended, "expired", "CertificateExpired", &["CN=d", "has expired"]),
-            bad("one for no usage", aimless, "wrong_purpose", "UnsupportedCertificate", &["clientAuth"]),
-            bad("two workloads", double, "multiple_spiffe_ids", "CertificateUnknown", &["CN=f"]),
-            bad("another of that name", client("b").by_itself(), "unknown_ca", "UnknownCA", &["caFiles"]),
+            bad(
+                "one that has ended",
+                ended,
+                "expired",
+                "CertificateExpired",
+                &["CN=d", "has expired"],
+            ),
+            bad(
+                "one for no usage",
+                aimless,
+                "wrong_purpose",
+                "UnsupportedCertificate",
+                &["clientAuth"],
+            ),
+            bad(
+                "two workloads",
+                double,
+                "multiple_spiffe_ids",
+                "CertificateUnknown",
+                &["CN=f"],
+            ),
+            bad(
+                "another of that name",
+                client("b").by_itself(),
+                "unknown_ca",
+                "UnknownCA",
+                &["caFiles"],
+            ),
         ],
     );
-    for raw in ["Other(", "OtherError", "CaUsed", "UnknownIssuer", "InvalidPurpose", "Context"] {
-        assert!(!setup.proxy.stderr().contains(raw), "{raw}: {}", setup.proxy.stderr());
+    for raw in [
+        "Other(",
+        "OtherError",
+        "CaUsed",
+        "UnknownIssuer",
+        "InvalidPurpose",
+        "Context",
+    ] {
+        assert!(
+            !setup.proxy.stderr().contains(raw),
+            "{raw}: {}",
+            setup.proxy.stderr()
+        );
     }
 }
 
 #[test]
 fn a_revocation_list_takes_a_certificate_of_ca_files_back_and_the_others_need_none() {
-    let (revoked, other) =
-        (Wanted::client("c").signing().by_itself(), Wanted::client("d").signing().by_itself());
+    let (revoked, other) = (
+        Wanted::client("c").signing().by_itself(),
+        Wanted::client("d").signing().by_itself(),
+    );
     let list = Ca::new("c").crl(&[revoked.serial], DAY);
     let setup = Setup::start(
         "      clientAuth: { caFiles: [clients.crt], crlFiles: [clients.crl] }\n",
         |folder, _| {
-            std::fs::write(folder.join("clients.crt"), revoked.chain_pem() + &other.chain_pem()).unwrap();
+            std::fs::write(
+                folder.join("clients.crt"),
+                revoked.chain_pem() + &other.chain_pem(),
+            )
+            .unwrap();
             std::fs::write(folder.join("clients.crl"), list).unwrap();
         },
     );
@@ -319,7 +445,13 @@ fn a_revocation_list_takes_a_certificate_of_ca_files_back_and_the_others_need_no
     check(
         &setup,
         &[
-            bad("one that was taken back", revoked, "revoked", "CertificateRevoked", told),
+            bad(
+                "one that was taken back",
+                revoked,
+                "revoked",
+                "CertificateRevoked",
+                told,
+            ),
             good("another one", other),
         ],
     );

@@ -36,10 +36,18 @@ impl Setup {
     }
 
     /// And these in the listener, and in the file.
-    pub fn start_with(tls: &str, listener: &str, rest: &str, files: impl FnOnce(&Path, &Ca)) -> Self {
+    pub fn start_with(
+        tls: &str,
+        listener: &str,
+        rest: &str,
+        files: impl FnOnce(&Path, &Ca),
+    ) -> Self {
         let origin = origin();
         let setup = Self::begin(origin.address().port(), tls, listener, rest, files);
-        Self { _origin: Some(origin), ..setup }
+        Self {
+            _origin: Some(origin),
+            ..setup
+        }
     }
 
     /// In front of an app on this port.
@@ -47,14 +55,25 @@ impl Setup {
         Self::begin(app, tls, "", "", files)
     }
 
-    fn begin(app: u16, tls: &str, listener: &str, rest: &str, files: impl FnOnce(&Path, &Ca)) -> Self {
+    fn begin(
+        app: u16,
+        tls: &str,
+        listener: &str,
+        rest: &str,
+        files: impl FnOnce(&Path, &Ca),
+    ) -> Self {
         let ca = Ca::new("Servers");
         let folder = tempfile::tempdir().unwrap();
         server(&ca).write(folder.path(), "tls");
         files(folder.path(), &ca);
         let file = folder.path().join("outrigger.yaml");
         std::fs::write(&file, with_servers(&yaml(app, tls, listener, rest))).unwrap();
-        Self { proxy: Proxy::start_file(folder, &file), ca, app, _origin: None }
+        Self {
+            proxy: Proxy::start_file(folder, &file),
+            ca,
+            app,
+            _origin: None,
+        }
     }
 
     /// Writes a file that the configuration names, without reading it.
@@ -68,7 +87,8 @@ impl Setup {
     }
 
     pub fn distrusted(&self) -> f64 {
-        self.proxy.metric(r#"outrigger_tls_distrusted_connections_total{listener="tls"}"#)
+        self.proxy
+            .metric(r#"outrigger_tls_distrusted_connections_total{listener="tls"}"#)
     }
 
     pub fn address(&self) -> SocketAddr {

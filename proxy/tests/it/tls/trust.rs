@@ -45,7 +45,11 @@ fn pair(leaf: &Leaf) -> [(&'static str, String); 2] {
 /// The serial number that a connection was shown.
 fn shown(connection: &Secure) -> u64 {
     let chain = connection.session().peer_certificates().unwrap();
-    let serial = x509_parser::parse_x509_certificate(&chain[0]).unwrap().1.serial.to_u64_digits();
+    let serial = x509_parser::parse_x509_certificate(&chain[0])
+        .unwrap()
+        .1
+        .serial
+        .to_u64_digits();
     serial[0]
 }
 
@@ -67,7 +71,11 @@ fn a_hundred_rotations_under_load_fail_no_request_and_the_last_one_is_shown() {
     std::fs::write(&file, with_servers(&yaml)).unwrap();
     let proxy = Proxy::start_file(folder, &file);
     let secret = proxy.folder().join("secret");
-    let (address, stop, served) = (proxy.address("tls"), AtomicBool::new(false), AtomicU64::new(0));
+    let (address, stop, served) = (
+        proxy.address("tls"),
+        AtomicBool::new(false),
+        AtomicU64::new(0),
+    );
     let serials = thread::scope(|scope| {
         let new = |_| {
             scope.spawn(|| {
@@ -103,13 +111,24 @@ fn a_hundred_rotations_under_load_fail_no_request_and_the_last_one_is_shown() {
         });
         stop.store(true, SeqCst);
         kept.join().unwrap();
-        loads.into_iter().flat_map(|load| load.join().unwrap()).collect::<BTreeSet<u64>>()
+        loads
+            .into_iter()
+            .flat_map(|load| load.join().unwrap())
+            .collect::<BTreeSet<u64>>()
     });
-    assert!(serials.len() > 5, "certificates were rotated while there was load: {serials:?}");
+    assert!(
+        serials.len() > 5,
+        "certificates were rotated while there was load: {serials:?}"
+    );
     assert!(served.load(SeqCst) > 100);
     let page = proxy.metrics();
     assert!(!page.contains(r#"result="failed",reason="#), "{page}");
-    assert_eq!(proxy.metric(r#"outrigger_config_reloads_total{result="failed"}"#), 0.0, "{}", proxy.stderr());
+    assert_eq!(
+        proxy.metric(r#"outrigger_config_reloads_total{result="failed"}"#),
+        0.0,
+        "{}",
+        proxy.stderr()
+    );
 }
 
 #[test]
@@ -119,7 +138,10 @@ fn a_key_of_another_certificate_keeps_the_old_pair() {
     let [(_, certificate), _] = pair(&server(&setup.ca));
     setup.write("tls.crt", &certificate);
     assert_eq!(setup.proxy.admin("POST", "/reload").0, 422);
-    assert_eq!(shown(&Client::new(&setup.ca).connect(setup.address()).unwrap()), before);
+    assert_eq!(
+        shown(&Client::new(&setup.ca).connect(setup.address()).unwrap()),
+        before
+    );
 }
 
 /// Two clients, of which one is revoked with the next [`Revoking::revoke`].
@@ -130,8 +152,7 @@ struct Revoking {
     bad: Leaf,
 }
 
-const WITH_LIST: &str =
-    "      clientAuth: { caFiles: [clients.crt], crlFiles: [clients.crl], forwardIdentity: true }\n";
+const WITH_LIST: &str = "      clientAuth: { caFiles: [clients.crt], crlFiles: [clients.crl], forwardIdentity: true }\n";
 
 impl Revoking {
     fn start(rest: &str) -> Self {
@@ -142,24 +163,36 @@ impl Revoking {
             std::fs::write(folder.join("clients.crt"), clients.pem()).unwrap();
             std::fs::write(folder.join("clients.crl"), clients.crl(&[], DAY)).unwrap();
         });
-        Self { setup, clients, good, bad }
+        Self {
+            setup,
+            clients,
+            good,
+            bad,
+        }
     }
 
     fn connect(&self, leaf: &Leaf) -> Secure {
-        let mut connection = Client::mutual(&self.setup.ca, leaf).connect(self.setup.address()).unwrap();
+        let mut connection = Client::mutual(&self.setup.ca, leaf)
+            .connect(self.setup.address())
+            .unwrap();
         assert_eq!(connection.get("/").unwrap().status, 200);
         connection
     }
 
     async fn connect_h2(&self, leaf: &Leaf) -> H2 {
-        let client = Maker::new(&self.setup.ca).showing(leaf).alpn(&["h2"]).done();
+        let client = Maker::new(&self.setup.ca)
+            .showing(leaf)
+            .alpn(&["h2"])
+            .done();
         let stream = client.stream(self.setup.address()).await.unwrap();
-        let builder = hyper::client::conn::http2::Builder::new(hyper_util::rt::TokioExecutor::new());
+        let builder =
+            hyper::client::conn::http2::Builder::new(hyper_util::rt::TokioExecutor::new());
         H2::over(builder, stream).await
     }
 
     fn revoke(&self) {
-        self.setup.write("clients.crl", &self.clients.crl(&[self.bad.serial], DAY));
+        self.setup
+            .write("clients.crl", &self.clients.crl(&[self.bad.serial], DAY));
         self.setup.proxy.reload();
     }
 }
@@ -183,9 +216,14 @@ fn after_a_revocation_only_connections_of_the_revoked_are_closed() {
     }
     assert_eq!(revoking.setup.distrusted(), 4.0);
     let stderr = revoking.setup.proxy.stderr();
-    let line =
-        stderr.lines().find(|line| line.contains("believed no longer")).unwrap_or_else(|| panic!("{stderr}"));
-    assert!(line.contains("reason=\"revoked\"") && line.contains("CN=bad"), "{line}");
+    let line = stderr
+        .lines()
+        .find(|line| line.contains("believed no longer"))
+        .unwrap_or_else(|| panic!("{stderr}"));
+    assert!(
+        line.contains("reason=\"revoked\"") && line.contains("CN=bad"),
+        "{line}"
+    );
     // Another reload changes nothing more.
     revoking.setup.proxy.reload();
     for connection in &mut good {
@@ -212,22 +250,37 @@ fn a_revoked_client_ends_what_is_in_flight_or_is_cut_after_the_drain_timeout() {
         assert_eq!(good.get("/").await.status, 200);
         tokio::time::sleep(Duration::from_millis(100)).await; // the slow one is on its way
         revoking.revoke();
-        assert_eq!(slow.await.unwrap().status, 200, "what was in flight is answered");
+        assert_eq!(
+            slow.await.unwrap().status,
+            200,
+            "what was in flight is answered"
+        );
         bad.closed().await;
         assert_eq!(good.get("/").await.status, 200);
         let answer = good.send(request_to("/echo", "again")).await;
         assert_eq!(Answer::of(answer).await.text(), "again");
     });
     let answer = ends.answer().unwrap();
-    assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+    assert_eq!(
+        (answer.status, answer.header("connection")),
+        (200, Some("close"))
+    );
     assert_eq!(ends.rest().unwrap(), "");
     // Cut in the middle: no word that this was all.
-    assert!(lasts.rest().is_err(), "a body that was cut does not look whole");
-    revoking.setup.proxy.logged(|line| line["path"] == "/drip/1000/100");
+    assert!(
+        lasts.rest().is_err(),
+        "a body that was cut does not look whole"
+    );
+    revoking
+        .setup
+        .proxy
+        .logged(|line| line["path"] == "/drip/1000/100");
 }
 
 fn request_to(path: &str, body: &'static str) -> http::Request<crate::support::client::Body> {
-    request("POST", path).body(crate::support::client::full(body)).unwrap()
+    request("POST", path)
+        .body(crate::support::client::full(body))
+        .unwrap()
 }
 
 #[test]
@@ -239,7 +292,10 @@ fn a_websocket_of_a_revoked_client_is_cut_after_the_drain_timeout() {
         connection.send([0x81, 0x82, 0, 0, 0, 0, b'h', b'i'])?;
         connection.exactly(4)
     };
-    let (mut good, mut bad) = (revoking.connect(&revoking.good), revoking.connect(&revoking.bad));
+    let (mut good, mut bad) = (
+        revoking.connect(&revoking.good),
+        revoking.connect(&revoking.bad),
+    );
     for connection in [&mut good, &mut bad] {
         connection.send(upgrade).unwrap();
         assert!(connection.head().unwrap().starts_with("HTTP/1.1 101"));
@@ -253,12 +309,15 @@ fn a_websocket_of_a_revoked_client_is_cut_after_the_drain_timeout() {
 #[test]
 fn a_client_without_certificate_is_closed_when_one_becomes_required() {
     let clients = Ca::new("Clients");
-    let auth = |mode: &str| format!("      clientAuth: {{ mode: {mode}, caFiles: [clients.crt] }}\n");
+    let auth =
+        |mode: &str| format!("      clientAuth: {{ mode: {mode}, caFiles: [clients.crt] }}\n");
     let setup = Setup::start(&auth("optional"), |folder, _| {
         std::fs::write(folder.join("clients.crt"), clients.pem()).unwrap();
     });
     let leaf = clients.sign(Wanted::client("orders"));
-    let mut known = Client::mutual(&setup.ca, &leaf).connect(setup.address()).unwrap();
+    let mut known = Client::mutual(&setup.ca, &leaf)
+        .connect(setup.address())
+        .unwrap();
     let mut unknown = Client::new(&setup.ca).connect(setup.address()).unwrap();
     for connection in [&mut known, &mut unknown] {
         assert_eq!(connection.get("/").unwrap().status, 200);

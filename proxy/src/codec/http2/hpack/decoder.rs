@@ -40,7 +40,10 @@ impl Decoder {
     ///
     /// The dynamic table has the 4096 bytes of RFC 9113 section 6.5.2 until the peer sends an update.
     pub(crate) fn new(table_size: usize) -> Self {
-        Self { table: Table::new(), most_capacity: table_size }
+        Self {
+            table: Table::new(),
+            most_capacity: table_size,
+        }
     }
 
     /// Decodes one whole header block: HEADERS and CONTINUATION joined.
@@ -55,7 +58,10 @@ impl Decoder {
         block: &[u8],
         take: &mut impl FnMut(Field, usize) -> bool,
     ) -> Result<(), Error> {
-        let mut reader = Reader { rest: block, arena: BytesMut::new() };
+        let mut reader = Reader {
+            rest: block,
+            arena: BytesMut::new(),
+        };
         self.read_size_updates(&mut reader)?;
         let mut wanted = true;
         while let Some(first) = reader.rest.first().copied() {
@@ -123,7 +129,10 @@ impl Decoder {
             return Ok(false);
         }
         let size = name_length + reader.bytes(value).len() + OVERHEAD;
-        Ok(take(field(name, reader.share(value), first >= NEVER_INDEXED), size))
+        Ok(take(
+            field(name, reader.share(value), first >= NEVER_INDEXED),
+            size,
+        ))
     }
 
     /// The name of a literal and its length: by its index, or a string behind index 0.
@@ -159,7 +168,11 @@ impl<'a> Reader<'a> {
     /// An integer (RFC 7541 section 5.1) in the bits of `mask` and the bytes behind.
     fn integer(&mut self, mask: u8) -> Result<usize, Error> {
         let value = self.byte()? & mask;
-        if value < mask { Ok(usize::from(value)) } else { self.long_integer(mask) }
+        if value < mask {
+            Ok(usize::from(value))
+        } else {
+            self.long_integer(mask)
+        }
     }
 
     /// At most 4 bytes: 28 bits are more than any block is long.
@@ -176,7 +189,10 @@ impl<'a> Reader<'a> {
     }
 
     fn byte(&mut self) -> Result<u8, Error> {
-        let (byte, rest) = self.rest.split_first().ok_or(Error("the block is cut off"))?;
+        let (byte, rest) = self
+            .rest
+            .split_first()
+            .ok_or(Error("the block is cut off"))?;
         self.rest = rest;
         Ok(*byte)
     }
@@ -187,7 +203,10 @@ impl<'a> Reader<'a> {
         self.arena.clear();
         let is_coded = self.rest.first().is_some_and(|first| first & 0x80 != 0);
         let length = self.integer(0x7f)?;
-        let (string, rest) = self.rest.split_at_checked(length).ok_or(Error("the block is cut off"))?;
+        let (string, rest) = self
+            .rest
+            .split_at_checked(length)
+            .ok_or(Error("the block is cut off"))?;
         if !is_coded {
             self.rest = rest;
             return Ok(Text::Plain(string));
@@ -212,9 +231,14 @@ impl<'a> Reader<'a> {
             if self.arena.capacity() == 0 && self.rest.len() < FEW {
                 return Bytes::copy_from_slice(string); // an arena would be one allocation more
             }
-            self.arena.reserve(string.len() + huffman::most_decoded(self.rest.len()));
+            self.arena
+                .reserve(string.len() + huffman::most_decoded(self.rest.len()));
             self.arena.extend_from_slice(string);
         }
-        if self.arena.is_empty() { Bytes::new() } else { self.arena.split().freeze() }
+        if self.arena.is_empty() {
+            Bytes::new()
+        } else {
+            self.arena.split().freeze()
+        }
     }
 }

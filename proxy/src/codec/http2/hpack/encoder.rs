@@ -152,7 +152,12 @@ mod tests {
     fn secrets_are_never_indexed() {
         let long = [b'x'; SECRET_COOKIE];
         for (name, value, sensitive, expected) in [
-            ("authorization", &b"Basic eA=="[..], false, &[0x1f, 23 - 15][..]),
+            (
+                "authorization",
+                &b"Basic eA=="[..],
+                false,
+                &[0x1f, 23 - 15][..],
+            ),
             ("cookie", &long[1..], false, &[0x1f, 32 - 15]),
             ("cookie", &long, false, &[0x0f, 32 - 15]),
             ("cookie", &long, true, &[0x1f, 32 - 15]),
@@ -181,7 +186,12 @@ mod tests {
         }
         assert_eq!(out, (0x82..=0x8e).collect::<Vec<_>>());
         out.clear();
-        field(&mut out, &http::header::ACCEPT_ENCODING, b"gzip, deflate", false);
+        field(
+            &mut out,
+            &http::header::ACCEPT_ENCODING,
+            b"gzip, deflate",
+            false,
+        );
         assert_eq!(out, [0x90]);
         out.clear();
         size_update(&mut out);

@@ -75,19 +75,35 @@ impl Entry {
             },
             name => Kept::Malformed(name),
         };
-        Self { kept, name_length, value_length }
+        Self {
+            kept,
+            name_length,
+            value_length,
+        }
     }
 
     /// An entry of the static table.
     pub(super) const fn pseudo(pseudo: Pseudo, name: &'static str, value: &'static str) -> Self {
         let kept = Kept::Pseudo(pseudo, Bytes::from_static(value.as_bytes()));
-        Self { kept, name_length: name.len(), value_length: value.len() }
+        Self {
+            kept,
+            name_length: name.len(),
+            value_length: value.len(),
+        }
     }
 
     /// An entry of the static table.
-    pub(super) const fn regular(name: HeaderName, spelt: &'static str, value: &'static str) -> Self {
+    pub(super) const fn regular(
+        name: HeaderName,
+        spelt: &'static str,
+        value: &'static str,
+    ) -> Self {
         let kept = Kept::Regular(name, HeaderValue::from_static(value));
-        Self { kept, name_length: spelt.len(), value_length: value.len() }
+        Self {
+            kept,
+            name_length: spelt.len(),
+            value_length: value.len(),
+        }
     }
 
     /// Bytes that the field counts.
@@ -116,5 +132,7 @@ impl Entry {
 
 /// Whether [`HeaderValue`] accepts it.
 fn is_value(bytes: &[u8]) -> bool {
-    bytes.iter().all(|byte| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f))
+    bytes
+        .iter()
+        .all(|byte| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f))
 }

@@ -25,8 +25,12 @@ pub fn read_blocks(mut bytes: &[u8], most: usize) -> Blocks {
             Ok(fields) => {
                 let written = written(&fields);
                 let again = self::fields(&mut Decoder::new(0), &written, usize::MAX);
-                blocks.again.extend(again.unwrap_or_default().into_iter().map(text));
-                blocks.fields.extend(fields.into_iter().filter(can_be_written).map(text));
+                blocks
+                    .again
+                    .extend(again.unwrap_or_default().into_iter().map(text));
+                blocks
+                    .fields
+                    .extend(fields.into_iter().filter(can_be_written).map(text));
             }
             Err(Error(reason)) => {
                 blocks.broken = Some(reason);
@@ -76,7 +80,11 @@ fn text(field: Field) -> (String, Vec<u8>, bool) {
         Field::Regular(name, value) => {
             // The encoder makes some values sensitive by itself.
             let secret = name == "authorization" || (name == "cookie" && value.len() < 20);
-            (name.to_string(), value.as_bytes().to_vec(), value.is_sensitive() || secret)
+            (
+                name.to_string(),
+                value.as_bytes().to_vec(),
+                value.is_sensitive() || secret,
+            )
         }
         Field::Malformed => Default::default(),
     }

@@ -49,7 +49,11 @@ static ROWS: [Row; LONGEST + 1] = ROWS_AND_SORTED.0;
 static SORTED: [u16; SYMBOLS] = ROWS_AND_SORTED.1;
 
 const ROWS_AND_SORTED: ([Row; LONGEST + 1], [u16; SYMBOLS]) = {
-    let mut rows = [Row { first: 0, place: 0, end: 0 }; LONGEST + 1];
+    let mut rows = [Row {
+        first: 0,
+        place: 0,
+        end: 0,
+    }; LONGEST + 1];
     let mut sorted = [0; SYMBOLS];
     let (mut length, mut code, mut place) = (SHORTEST, 0_u32, 0);
     while length <= LONGEST {
@@ -63,11 +67,18 @@ const ROWS_AND_SORTED: ([Row; LONGEST + 1], [u16; SYMBOLS]) = {
             }
             symbol += 1;
         }
-        rows[length] = Row { first, place: first_place, end: (code as u64) << (32 - length) };
+        rows[length] = Row {
+            first,
+            place: first_place,
+            end: (code as u64) << (32 - length),
+        };
         code <<= 1;
         length += 1;
     }
-    assert!(place == SYMBOLS && rows[LONGEST].end == 1 << 32, "every number is the beginning of a code");
+    assert!(
+        place == SYMBOLS && rows[LONGEST].end == 1 << 32,
+        "every number is the beginning of a code"
+    );
     (rows, sorted)
 };
 
@@ -106,7 +117,11 @@ const fn steps() -> [Step; 1 << WINDOW] {
 }
 
 const fn single_steps() -> [Step; 1 << WINDOW] {
-    let mut steps = [Step { symbols: [0; 2], first: 0, both: 0 }; 1 << WINDOW];
+    let mut steps = [Step {
+        symbols: [0; 2],
+        first: 0,
+        both: 0,
+    }; 1 << WINDOW];
     let (rows, sorted) = ROWS_AND_SORTED;
     let (mut bits, mut length, mut code) = (0, SHORTEST, 0);
     while length <= WINDOW {
@@ -115,7 +130,11 @@ const fn single_steps() -> [Step; 1 << WINDOW] {
             let symbol = sorted[rows[length].place + code] as u8;
             let behind = bits + (1 << (WINDOW - length));
             while bits < behind {
-                steps[bits] = Step { symbols: [symbol, 0], first: length as u8, both: length as u8 };
+                steps[bits] = Step {
+                    symbols: [symbol, 0],
+                    first: length as u8,
+                    both: length as u8,
+                };
                 bits += 1;
             }
             code += 1;
@@ -188,7 +207,11 @@ fn finish(mut bits: u64, mut have: u32, mut rest: &[u8], out: &mut [u8]) -> Resu
                 ([symbol, 0], length)
             }
             // The second symbol may be made of bits that are not there.
-            Step { symbols, first, both } if u32::from(both) > have => (symbols, u32::from(first)),
+            Step {
+                symbols,
+                first,
+                both,
+            } if u32::from(both) > have => (symbols, u32::from(first)),
             Step { symbols, both, .. } => (symbols, u32::from(both)),
         };
         if used > have {
@@ -230,13 +253,19 @@ pub(super) mod tests {
     pub(in super::super) fn code(symbol: u16) -> (u32, usize) {
         let length = usize::from(LENGTHS[usize::from(symbol)]);
         let place = SORTED.iter().position(|sorted| *sorted == symbol).unwrap();
-        (ROWS[length].first + (place - ROWS[length].place) as u32, length)
+        (
+            ROWS[length].first + (place - ROWS[length].place) as u32,
+            length,
+        )
     }
 
     /// Bits as text, padded to whole bytes with ones.
     pub(in super::super) fn packed(bits: &str) -> Vec<u8> {
         let byte = |bits: &[u8]| bits.iter().fold(0, |byte, bit| byte << 1 | (bit - b'0'));
-        let padded = format!("{bits}{}", "1".repeat(bits.len().next_multiple_of(8) - bits.len()));
+        let padded = format!(
+            "{bits}{}",
+            "1".repeat(bits.len().next_multiple_of(8) - bits.len())
+        );
         padded.as_bytes().chunks(8).map(byte).collect()
     }
 
@@ -246,7 +275,12 @@ pub(super) mod tests {
     }
 
     pub(in super::super) fn encoded(text: &[u8]) -> Vec<u8> {
-        packed(&text.iter().map(|byte| bits(u16::from(*byte))).collect::<String>())
+        packed(
+            &text
+                .iter()
+                .map(|byte| bits(u16::from(*byte)))
+                .collect::<String>(),
+        )
     }
 
     fn decoded(coded: &[u8]) -> Result<Vec<u8>, Error> {
@@ -281,7 +315,8 @@ pub(super) mod tests {
         for byte in 0..=255 {
             for before in 0..9 {
                 for behind in 0..9 {
-                    let text = [&b"0az&Xe%?!"[..before], &[byte; 3], &b"eX~0tz|ae"[..behind]].concat();
+                    let text =
+                        [&b"0az&Xe%?!"[..before], &[byte; 3], &b"eX~0tz|ae"[..behind]].concat();
                     assert_eq!(decoded(&encoded(&text)).unwrap(), text);
                 }
             }
@@ -293,9 +328,16 @@ pub(super) mod tests {
         let mut random = fastrand::Rng::with_seed(7541);
         for _ in 0..2000 {
             let printable = random.bool();
-            let byte =
-                |random: &mut fastrand::Rng| if printable { random.u8(b' '..=b'~') } else { random.u8(..) };
-            let text: Vec<u8> = (0..random.usize(..100)).map(|_| byte(&mut random)).collect();
+            let byte = |random: &mut fastrand::Rng| {
+                if printable {
+                    random.u8(b' '..=b'~')
+                } else {
+                    random.u8(..)
+                }
+            };
+            let text: Vec<u8> = (0..random.usize(..100))
+                .map(|_| byte(&mut random))
+                .collect();
             assert_eq!(decoded(&encoded(&text)).unwrap(), text);
         }
     }
@@ -304,7 +346,13 @@ pub(super) mod tests {
     fn padding_is_less_than_a_byte_of_ones() {
         let wrong = Err(Error("a Huffman string with wrong padding"));
         assert_eq!(decoded(&[]), Ok(vec![]));
-        for front in ["", "a", "aaaaaaaa", "0123456789", "a longer text, so that there are several words"] {
+        for front in [
+            "",
+            "a",
+            "aaaaaaaa",
+            "0123456789",
+            "a longer text, so that there are several words",
+        ] {
             let front: String = front.bytes().map(|byte| bits(u16::from(byte))).collect();
             let to_byte = front.len().next_multiple_of(8) - front.len();
             assert!(decoded(&packed(&front)).is_ok());
@@ -313,12 +361,20 @@ pub(super) mod tests {
                 wrong,
                 "a byte more"
             );
-            assert_eq!(decoded(&packed(&format!("{front}{}", "1".repeat(to_byte + 16)))), wrong);
+            assert_eq!(
+                decoded(&packed(&format!("{front}{}", "1".repeat(to_byte + 16)))),
+                wrong
+            );
             for zero in 0..to_byte.min(5) {
                 // With 5 bits or more it may be a symbol.
-                let padding: String = (0..to_byte).map(|at| if at == zero { '0' } else { '1' }).collect();
+                let padding: String = (0..to_byte)
+                    .map(|at| if at == zero { '0' } else { '1' })
+                    .collect();
                 let result = decoded(&packed(&format!("{front}{padding}")));
-                assert!(result == wrong || to_byte >= 5, "{front} {padding}: {result:?}");
+                assert!(
+                    result == wrong || to_byte >= 5,
+                    "{front} {padding}: {result:?}"
+                );
             }
         }
         assert_eq!(decoded(&[0b0001_1000]), wrong, "`a` and 000");
@@ -332,7 +388,10 @@ pub(super) mod tests {
             for behind in 0..20 {
                 let part = |count| bits(u16::from(b'a')).repeat(count);
                 let text = format!("{}{}{}", part(front), bits(EOS), part(behind));
-                assert_eq!(decoded(&packed(&text)), Err(Error("a Huffman string with EOS")));
+                assert_eq!(
+                    decoded(&packed(&text)),
+                    Err(Error("a Huffman string with EOS"))
+                );
             }
         }
         assert_eq!(decoded(&[0xff; 4]), Err(Error("a Huffman string with EOS")));

@@ -134,11 +134,19 @@ mod tests {
         for (entry, spelt) in ENTRIES.iter().zip(NAMES) {
             match (entry.field(), Name::parse(spelt.as_bytes())) {
                 (Field::Pseudo(found, value), Name::Pseudo(named)) => {
-                    assert_eq!((found, entry.size()), (named, spelt.len() + value.len() + 32), "{spelt}");
+                    assert_eq!(
+                        (found, entry.size()),
+                        (named, spelt.len() + value.len() + 32),
+                        "{spelt}"
+                    );
                 }
                 (Field::Regular(found, value), Name::Regular(named)) => {
                     assert_eq!(found.as_str(), spelt);
-                    assert_eq!((found, entry.size()), (named, spelt.len() + value.len() + 32), "{spelt}");
+                    assert_eq!(
+                        (found, entry.size()),
+                        (named, spelt.len() + value.len() + 32),
+                        "{spelt}"
+                    );
                 }
                 other => panic!("{spelt}: {other:?}"),
             }
@@ -150,9 +158,17 @@ mod tests {
         for (entry, name) in NAMES.iter().enumerate().skip(FIRST_REGULAR) {
             assert_eq!(index(name), Some(entry + 1), "{name}");
         }
-        for other in
-            ["", "x", "te", "accepts", "x-forwarded-for", "hosu", ":path", "content-typo", "traceparent"]
-        {
+        for other in [
+            "",
+            "x",
+            "te",
+            "accepts",
+            "x-forwarded-for",
+            "hosu",
+            ":path",
+            "content-typo",
+            "traceparent",
+        ] {
             assert_eq!(index(other), None, "{other}");
         }
     }

@@ -24,11 +24,17 @@ pub(super) struct Table {
 
 impl Table {
     pub(super) fn new() -> Self {
-        Self { entries: VecDeque::new(), size: 0, capacity: INITIAL_CAPACITY }
+        Self {
+            entries: VecDeque::new(),
+            size: 0,
+            capacity: INITIAL_CAPACITY,
+        }
     }
 
     pub(super) fn get(&self, index: usize) -> Result<&Entry, Error> {
-        let Some(place) = index.checked_sub(1) else { return Err(Error("index 0")) };
+        let Some(place) = index.checked_sub(1) else {
+            return Err(Error("index 0"));
+        };
         match ENTRIES.get(place) {
             Some(entry) => Ok(entry),
             None => self
@@ -63,7 +69,9 @@ impl Table {
 
     fn shrink_to(&mut self, size: usize) {
         while self.size > size {
-            let Some(oldest) = self.entries.pop_back() else { return };
+            let Some(oldest) = self.entries.pop_back() else {
+                return;
+            };
             self.size -= oldest.size();
         }
     }

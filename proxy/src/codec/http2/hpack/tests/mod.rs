@@ -29,7 +29,10 @@ fn decode(decoder: &mut Decoder, block: &[u8]) -> Result<Vec<(Field, usize)>, Er
 
 /// The fields of a block that a new connection begins with.
 fn first(block: &[u8]) -> Result<Vec<Field>, Error> {
-    Ok(decode(&mut Decoder::new(4096), block)?.into_iter().map(|(field, _)| field).collect())
+    Ok(decode(&mut Decoder::new(4096), block)?
+        .into_iter()
+        .map(|(field, _)| field)
+        .collect())
 }
 
 fn pseudo(name: &str) -> Pseudo {
@@ -58,7 +61,12 @@ fn fields(lines: &str) -> Vec<Field> {
         let (name, value) = line.split_once(": ").unwrap();
         field(name, value)
     };
-    lines.lines().map(str::trim).filter(|line| !line.is_empty()).map(line).collect()
+    lines
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .map(line)
+        .collect()
 }
 
 fn sizes(fields: &[(Field, usize)]) -> usize {
@@ -99,8 +107,17 @@ fn example(capacity: usize, blocks: &[(&str, &str, &str, usize)]) {
         let found = decode(&mut decoder, &hex(block)).unwrap();
         let found: Vec<Field> = found.into_iter().map(|(field, _)| field).collect();
         assert_eq!(found, fields(expected), "{block}");
-        let entries: Vec<Field> = decoder.table.entries.iter().map(super::entry::Entry::field).collect();
-        assert_eq!((entries, decoder.table.size), (fields(table), *size), "{block}");
+        let entries: Vec<Field> = decoder
+            .table
+            .entries
+            .iter()
+            .map(super::entry::Entry::field)
+            .collect();
+        assert_eq!(
+            (entries, decoder.table.size),
+            (fields(table), *size),
+            "{block}"
+        );
     }
 }
 
@@ -109,10 +126,31 @@ fn examples_of_single_fields() {
     let custom = "custom-key: custom-header";
     example(
         4096,
-        &[("400a 6375 7374 6f6d 2d6b 6579 0d63 7573 746f 6d2d 6865 6164 6572", custom, custom, 55)],
+        &[(
+            "400a 6375 7374 6f6d 2d6b 6579 0d63 7573 746f 6d2d 6865 6164 6572",
+            custom,
+            custom,
+            55,
+        )],
     );
-    example(4096, &[("040c 2f73 616d 706c 652f 7061 7468", ":path: /sample/path", "", 0)]);
-    example(4096, &[("1008 7061 7373 776f 7264 0673 6563 7265 74", "password: secret", "", 0)]);
+    example(
+        4096,
+        &[(
+            "040c 2f73 616d 706c 652f 7061 7468",
+            ":path: /sample/path",
+            "",
+            0,
+        )],
+    );
+    example(
+        4096,
+        &[(
+            "1008 7061 7373 776f 7264 0673 6563 7265 74",
+            "password: secret",
+            "",
+            0,
+        )],
+    );
     example(4096, &[("82", ":method: GET", "", 0)]);
 }
 
@@ -121,8 +159,16 @@ fn examples_of_integers() {
     // C.1.1 and C.1.2: 10 and 1337 in 5 bits, as sizes of the table.
     let mut decoder = Decoder::new(4096);
     assert_eq!(decode(&mut decoder, &[0x2a, 0x3f, 0x9a, 0x0a]), Ok(vec![]));
-    assert_eq!(decode(&mut Decoder::new(1336), &[0x3f, 0x9a, 0x0a]).unwrap_err().0, UPDATE_TOO_LARGE);
-    assert_eq!(decode(&mut Decoder::new(1337), &[0x3f, 0x9a, 0x0a]), Ok(vec![]));
+    assert_eq!(
+        decode(&mut Decoder::new(1336), &[0x3f, 0x9a, 0x0a])
+            .unwrap_err()
+            .0,
+        UPDATE_TOO_LARGE
+    );
+    assert_eq!(
+        decode(&mut Decoder::new(1337), &[0x3f, 0x9a, 0x0a]),
+        Ok(vec![])
+    );
 }
 
 const REQUESTS: [&str; 3] = [
@@ -153,7 +199,9 @@ const AFTER_REQUESTS: [&str; 3] = [
 
 fn requests(blocks: [&str; 3]) {
     let sizes = [57, 110, 164];
-    let all: Vec<_> = (0..3).map(|n| (blocks[n], REQUESTS[n], AFTER_REQUESTS[n], sizes[n])).collect();
+    let all: Vec<_> = (0..3)
+        .map(|n| (blocks[n], REQUESTS[n], AFTER_REQUESTS[n], sizes[n]))
+        .collect();
     example(4096, &all);
 }
 
@@ -208,7 +256,9 @@ const AFTER_RESPONSES: [&str; 3] = [
 
 fn responses(blocks: [&str; 3]) {
     let sizes = [222, 222, 215];
-    let all: Vec<_> = (0..3).map(|n| (blocks[n], RESPONSES[n], AFTER_RESPONSES[n], sizes[n])).collect();
+    let all: Vec<_> = (0..3)
+        .map(|n| (blocks[n], RESPONSES[n], AFTER_RESPONSES[n], sizes[n]))
+        .collect();
     example(256, &all);
 }
 
@@ -305,10 +355,22 @@ fn a_block_that_breaks_the_rules_is_an_error() {
     ] {
         assert_eq!(first(&hex(block)), Err(Error(reason)), "{block}");
         let error = Decoder::new(4096).decode(&hex(block), &mut |_, _| false);
-        assert_eq!(error.map_err(|error| error.to_string()), Err(reason.to_owned()), "{block}, unwanted");
+        assert_eq!(
+            error.map_err(|error| error.to_string()),
+            Err(reason.to_owned()),
+            "{block}, unwanted"
+        );
     }
-    assert_eq!(first(&hex("20 3fe1 1f 82")).unwrap(), [field(":method", "GET")], "two updates");
-    assert_eq!(first(&hex("0f80 8000 01 61")).unwrap().len(), 1, "zeros at the end of an integer");
+    assert_eq!(
+        first(&hex("20 3fe1 1f 82")).unwrap(),
+        [field(":method", "GET")],
+        "two updates"
+    );
+    assert_eq!(
+        first(&hex("0f80 8000 01 61")).unwrap().len(),
+        1,
+        "zeros at the end of an integer"
+    );
     assert_eq!(first(&[]), Ok(vec![]));
 }
 
@@ -364,7 +426,10 @@ fn a_malformed_field_is_one_field_and_no_error() {
                 "{name:?} {value:?}"
             );
             if pattern == 0x40 {
-                assert_eq!(decode(&mut decoder, &[0xbe]), Ok(vec![(Field::Malformed, size)]));
+                assert_eq!(
+                    decode(&mut decoder, &[0xbe]),
+                    Ok(vec![(Field::Malformed, size)])
+                );
                 assert_eq!(decoder.table.size, size);
             }
         }
@@ -379,7 +444,11 @@ fn the_name_of_a_malformed_entry_keeps_its_meaning() {
         ("X-A", "fine", Field::Malformed),
     ] {
         let mut decoder = Decoder::new(4096);
-        decode(&mut decoder, &literal(0x40, name.as_bytes(), value.as_bytes())).unwrap();
+        decode(
+            &mut decoder,
+            &literal(0x40, name.as_bytes(), value.as_bytes()),
+        )
+        .unwrap();
         let by_index = [0x7e, 2, b'o', b'k'];
         let found = decode(&mut decoder, &by_index).unwrap();
         assert_eq!(found, [(expected, name.len() + 2 + 32)], "{name}");
@@ -390,7 +459,10 @@ fn the_name_of_a_malformed_entry_keeps_its_meaning() {
 fn values_may_have_tabs_and_bytes_above_ascii() {
     for value in ["", " ", "\t", "a\tb", "\u{e9}\u{20ac}"] {
         for name in ["x-a", ":path", ":unknown"] {
-            assert_eq!(first(&literal(0, name.as_bytes(), value.as_bytes())).unwrap(), [field(name, value)]);
+            assert_eq!(
+                first(&literal(0, name.as_bytes(), value.as_bytes())).unwrap(),
+                [field(name, value)]
+            );
         }
     }
 }
@@ -399,7 +471,9 @@ fn values_may_have_tabs_and_bytes_above_ascii() {
 fn only_never_indexed_literals_are_sensitive() {
     for (pattern, sensitive) in [(0x00, false), (0x10, true), (0x40, false)] {
         match &first(&literal(pattern, b"x-a", b"1")).unwrap()[..] {
-            [Field::Regular(_, value)] => assert_eq!(value.is_sensitive(), sensitive, "{pattern:x}"),
+            [Field::Regular(_, value)] => {
+                assert_eq!(value.is_sensitive(), sensitive, "{pattern:x}")
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -426,8 +500,16 @@ fn after_false_fields_are_only_added_to_the_table() {
         };
         decoder.decode(&block, &mut take).unwrap();
         assert_eq!(count, most);
-        let table: Vec<Field> = decoder.table.entries.iter().map(super::entry::Entry::field).collect();
-        assert_eq!(table, [field("a", "a"), field("x-c", "3"), field("x-a", "1")]);
+        let table: Vec<Field> = decoder
+            .table
+            .entries
+            .iter()
+            .map(super::entry::Entry::field)
+            .collect();
+        assert_eq!(
+            table,
+            [field("a", "a"), field("x-c", "3"), field("x-a", "1")]
+        );
     }
 }
 
@@ -440,7 +522,10 @@ fn an_entry_larger_than_the_table_empties_it() {
     let fits = literal(0x40, b"x-b", &[b'x'; 4096 - 32 - 3]);
     assert_eq!(sizes(&decode(&mut decoder, &fits).unwrap()), 4096);
     assert_eq!((decoder.table.entries.len(), decoder.table.size), (1, 4096));
-    for value in [[b'x'; 4096 - 32 - 2].to_vec(), encoded(&[b'a'; 4096 - 32 - 2])] {
+    for value in [
+        [b'x'; 4096 - 32 - 2].to_vec(),
+        encoded(&[b'a'; 4096 - 32 - 2]),
+    ] {
         decode(&mut decoder, &fits).unwrap();
         let mut block = literal(0x40, b"x-b", &value);
         if value[0] != b'x' {
@@ -466,26 +551,43 @@ fn a_name_may_come_from_the_entry_that_makes_room() {
 fn a_size_update_evicts_and_gives_memory_back() {
     let mut decoder = Decoder::new(4096);
     for number in 0..200 {
-        decode(&mut decoder, &literal(0x40, b"x-a", format!("{number}").as_bytes())).unwrap();
+        decode(
+            &mut decoder,
+            &literal(0x40, b"x-a", format!("{number}").as_bytes()),
+        )
+        .unwrap();
     }
     assert!(decoder.table.size <= 4096 && decoder.table.size > 4000);
     decode(&mut decoder, &[0x3f, 100 - 31]).unwrap();
     assert_eq!((decoder.table.entries.len(), decoder.table.size), (2, 76));
     decode(&mut decoder, &[0x20]).unwrap();
-    assert_eq!((decoder.table.entries.capacity(), decoder.table.size), (0, 0));
+    assert_eq!(
+        (decoder.table.entries.capacity(), decoder.table.size),
+        (0, 0)
+    );
     decode(&mut decoder, &literal(0x40, b"x-a", b"1")).unwrap();
     assert_eq!(decoder.table.size, 0);
     // The smallest size between two blocks counts, not only the last.
-    decode(&mut decoder, &[&[0x3f, 0xe1, 0x1f][..], &literal(0x40, b"x-a", b"1")].concat()).unwrap();
+    decode(
+        &mut decoder,
+        &[&[0x3f, 0xe1, 0x1f][..], &literal(0x40, b"x-a", b"1")].concat(),
+    )
+    .unwrap();
     assert_eq!(decoder.table.size, 36);
-    assert_eq!(decode(&mut decoder, &[0x20, 0x3f, 0xe1, 0x1f, 0xbe]), Err(Error(BEYOND)));
+    assert_eq!(
+        decode(&mut decoder, &[0x20, 0x3f, 0xe1, 0x1f, 0xbe]),
+        Err(Error(BEYOND))
+    );
 }
 
 #[test]
 fn the_table_has_4096_bytes_until_the_peer_knows_our_settings() {
     let mut decoder = Decoder::new(0);
     decode(&mut decoder, &literal(0x40, b"x-a", b"1")).unwrap();
-    assert_eq!(decode(&mut decoder, &[0xbe]).unwrap(), [(field("x-a", "1"), 36)]);
+    assert_eq!(
+        decode(&mut decoder, &[0xbe]).unwrap(),
+        [(field("x-a", "1"), 36)]
+    );
     assert_eq!(decode(&mut decoder, &[0x21]), Err(Error(UPDATE_TOO_LARGE)));
     let mut larger = Decoder::new(65_536);
     for _ in 0..2 {
@@ -502,11 +604,17 @@ fn the_table_has_4096_bytes_until_the_peer_knows_our_settings() {
 // === Robustness ===
 
 fn random_text(random: &mut fastrand::Rng, alphabet: &[u8], most: usize) -> Vec<u8> {
-    (0..random.usize(..=most)).map(|_| alphabet[random.usize(..alphabet.len())]).collect()
+    (0..random.usize(..=most))
+        .map(|_| alphabet[random.usize(..alphabet.len())])
+        .collect()
 }
 
 fn push_string(out: &mut Vec<u8>, random: &mut fastrand::Rng, text: &[u8]) {
-    let (pattern, text) = if random.bool() { (0x80, encoded(text)) } else { (0, text.to_vec()) };
+    let (pattern, text) = if random.bool() {
+        (0x80, encoded(text))
+    } else {
+        (0, text.to_vec())
+    };
     push_integer(out, pattern, 7, text.len());
     out.extend_from_slice(&text);
 }
@@ -520,7 +628,8 @@ fn random_block(random: &mut fastrand::Rng, entries: usize) -> Vec<u8> {
     }
     let mut known = 61 + entries.min(3);
     for _ in 0..random.usize(..12) {
-        let (pattern, bits) = [(0x80, 7), (0x40, 6), (0x40, 6), (0x00, 4), (0x10, 4)][random.usize(..5)];
+        let (pattern, bits) =
+            [(0x80, 7), (0x40, 6), (0x40, 6), (0x00, 4), (0x10, 4)][random.usize(..5)];
         let index = random.usize(1..=known);
         if bits == 7 {
             push_integer(&mut out, pattern, bits, index);
@@ -530,8 +639,11 @@ fn random_block(random: &mut fastrand::Rng, entries: usize) -> Vec<u8> {
             true => push_integer(&mut out, pattern, bits, index),
             false => {
                 out.push(pattern);
-                let alphabet: &[u8] =
-                    if random.u8(..20) == 0 { b"aB:\0 \xff" } else { b"abcdefghijklmnopqrstuvwxyz-09" };
+                let alphabet: &[u8] = if random.u8(..20) == 0 {
+                    b"aB:\0 \xff"
+                } else {
+                    b"abcdefghijklmnopqrstuvwxyz-09"
+                };
                 let mut name = random_text(random, alphabet, 20);
                 if random.u8(..10) == 0 {
                     name = NAMES[random.usize(..61)].into();
@@ -539,7 +651,11 @@ fn random_block(random: &mut fastrand::Rng, entries: usize) -> Vec<u8> {
                 push_string(&mut out, random, &name);
             }
         }
-        let alphabet: &[u8] = if random.u8(..20) == 0 { b"a\n\0\x7f\xff\t" } else { b"0aeiost /%-.Z~{\xc3" };
+        let alphabet: &[u8] = if random.u8(..20) == 0 {
+            b"a\n\0\x7f\xff\t"
+        } else {
+            b"0aeiost /%-.Z~{\xc3"
+        };
         let most = if random.u8(..20) == 0 { 1000 } else { 50 };
         let value = random_text(random, alphabet, most);
         push_string(&mut out, random, &value);
@@ -554,7 +670,9 @@ fn random_block(random: &mut fastrand::Rng, entries: usize) -> Vec<u8> {
 fn expected(name: &[u8], value: &[u8], never: bool) -> (Field, bool) {
     const TOKEN: &[u8] = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz";
     let token = |name: &[u8]| !name.is_empty() && name.iter().all(|byte| TOKEN.contains(byte));
-    let Ok(mut checked) = HeaderValue::from_bytes(value) else { return (Field::Malformed, false) };
+    let Ok(mut checked) = HeaderValue::from_bytes(value) else {
+        return (Field::Malformed, false);
+    };
     match name.strip_prefix(b":") {
         Some(rest) if token(rest) => {
             let pseudo = pseudo(std::str::from_utf8(name).unwrap());
@@ -562,7 +680,10 @@ fn expected(name: &[u8], value: &[u8], never: bool) -> (Field, bool) {
         }
         None if token(name) => {
             checked.set_sensitive(never);
-            (Field::Regular(HeaderName::from_bytes(name).unwrap(), checked), never)
+            (
+                Field::Regular(HeaderName::from_bytes(name).unwrap(), checked),
+                never,
+            )
         }
         _ => (Field::Malformed, false),
     }
@@ -577,18 +698,35 @@ fn with_sensitive(field: Field) -> (Field, bool) {
 fn compare(decoder: &mut Decoder, reference: &mut Reference, block: &[u8]) -> bool {
     let found = decode(decoder, block);
     let expected_fields = reference.decode(block);
-    assert_eq!(found.is_ok(), expected_fields.is_some(), "{found:?} {block:x?}");
-    let (Ok(found), Some(expected_fields)) = (found, expected_fields) else { return false };
-    let found: Vec<_> = found.into_iter().map(|(field, size)| (with_sensitive(field), size)).collect();
+    assert_eq!(
+        found.is_ok(),
+        expected_fields.is_some(),
+        "{found:?} {block:x?}"
+    );
+    let (Ok(found), Some(expected_fields)) = (found, expected_fields) else {
+        return false;
+    };
+    let found: Vec<_> = found
+        .into_iter()
+        .map(|(field, size)| (with_sensitive(field), size))
+        .collect();
     let expected_fields: Vec<_> = (expected_fields.iter())
         .map(|(text, never)| (expected(&text.0, &text.1, *never), reference::size(text)))
         .collect();
     assert_eq!(found, expected_fields, "{block:x?}");
-    let table: Vec<_> = decoder.table.entries.iter().map(|entry| (entry.field(), entry.size())).collect();
+    let table: Vec<_> = decoder
+        .table
+        .entries
+        .iter()
+        .map(|entry| (entry.field(), entry.size()))
+        .collect();
     let expected_table: Vec<_> = (reference.table.iter())
         .map(|text| (expected(&text.0, &text.1, false).0, reference::size(text)))
         .collect();
-    assert_eq!((table, decoder.table.size), (expected_table, reference.size()));
+    assert_eq!(
+        (table, decoder.table.size),
+        (expected_table, reference.size())
+    );
     true
 }
 
@@ -674,8 +812,11 @@ fn what_the_encoder_writes_is_decoded_again() {
         .map(|name| HeaderName::from_static(name))
         .collect();
     for _ in 0..500 {
-        let name =
-            [&b"x"[..], &random_text(&mut random, b"abcdefghijklmnopqrstuvwxyz0123456789-_", 200)].concat();
+        let name = [
+            &b"x"[..],
+            &random_text(&mut random, b"abcdefghijklmnopqrstuvwxyz0123456789-_", 200),
+        ]
+        .concat();
         names.push(HeaderName::from_bytes(&name).unwrap());
     }
     for (length, name) in names.iter().enumerate() {
@@ -695,14 +836,41 @@ fn what_the_encoder_writes_is_decoded_again() {
         }
     }
     let mut out = Vec::new();
-    encoder::field(&mut out, &http::header::ACCEPT_ENCODING, b"gzip, deflate", false);
-    assert_eq!(first(&out).unwrap(), [field("accept-encoding", "gzip, deflate")]);
+    encoder::field(
+        &mut out,
+        &http::header::ACCEPT_ENCODING,
+        b"gzip, deflate",
+        false,
+    );
+    assert_eq!(
+        first(&out).unwrap(),
+        [field("accept-encoding", "gzip, deflate")]
+    );
 }
 
 #[test]
 fn pseudo_header_fields_that_the_encoder_writes_are_decoded_again() {
-    for name in [":method", ":scheme", ":authority", ":path", ":protocol", ":status"] {
-        for value in ["", "GET", "POST", "PUT", "/", "/index.html", "/x", "http", "https", "ftp", "200"] {
+    for name in [
+        ":method",
+        ":scheme",
+        ":authority",
+        ":path",
+        ":protocol",
+        ":status",
+    ] {
+        for value in [
+            "",
+            "GET",
+            "POST",
+            "PUT",
+            "/",
+            "/index.html",
+            "/x",
+            "http",
+            "https",
+            "ftp",
+            "200",
+        ] {
             let mut out = Vec::new();
             encoder::size_update(&mut out);
             encoder::pseudo(&mut out, pseudo(name), value.as_bytes());

@@ -16,7 +16,11 @@ pub(super) fn size(field: &Text) -> usize {
 
 impl Reference {
     pub(super) fn new(table_size: usize) -> Self {
-        Self { table: Vec::new(), capacity: 4096, most_capacity: table_size }
+        Self {
+            table: Vec::new(),
+            capacity: 4096,
+            most_capacity: table_size,
+        }
     }
 
     pub(super) fn size(&self) -> usize {
@@ -49,7 +53,11 @@ impl Reference {
             } else {
                 let added = first >> 6 == 1;
                 let index = integer(&mut block, if added { 6 } else { 4 })?;
-                let name = if index == 0 { string(&mut block)? } else { self.get(index)?.0 };
+                let name = if index == 0 {
+                    string(&mut block)?
+                } else {
+                    self.get(index)?.0
+                };
                 let field = (name, string(&mut block)?);
                 if added {
                     self.shrink(self.capacity.saturating_sub(size(&field)));
@@ -104,7 +112,11 @@ fn string(block: &mut &[u8]) -> Option<Vec<u8>> {
     let length = integer(block, 7)?;
     let text = block.get(..length)?;
     *block = &block[length..];
-    if coded { text_of(text) } else { Some(text.to_vec()) }
+    if coded {
+        text_of(text)
+    } else {
+        Some(text.to_vec())
+    }
 }
 
 fn text_of(coded: &[u8]) -> Option<Vec<u8>> {
@@ -117,7 +129,10 @@ fn text_of(coded: &[u8]) -> Option<Vec<u8>> {
             .collect();
     }
     let (mut out, mut code, mut length) = (Vec::new(), 0, 0);
-    for bit in coded.iter().flat_map(|byte| (0..8).rev().map(move |place| u32::from(byte >> place & 1))) {
+    for bit in coded
+        .iter()
+        .flat_map(|byte| (0..8).rev().map(move |place| u32::from(byte >> place & 1)))
+    {
         code = code << 1 | bit;
         length += 1;
         if let Some(symbol) = CODES.with(|codes| codes.get(&(length, code)).copied()) {

@@ -7,7 +7,10 @@ use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 
 use super::{Answer, method_not_allowed, readiness::Readiness, text, with_type};
-use crate::control::shared::{Phase, Shared};
+use crate::{
+    control::shared::{Phase, Shared},
+    telemetry::metrics::Format,
+};
 
 pub(super) async fn answer(
     shared: &Shared,
@@ -21,11 +24,11 @@ pub(super) async fn answer(
         "/livez" => text(StatusCode::OK, "ok\n"),
         "/startupz" => startup(shared.phase()),
         "/readyz" => ready(shared, readiness).await,
-        "/metrics" => with_type(
-            StatusCode::OK,
-            "text/plain; version=0.0.4; charset=utf-8",
-            shared.metrics.render(),
-        ),
+        "/metrics" => {
+            let format = Format::accepted(request.headers());
+            let page = shared.metrics.render(format);
+            with_type(StatusCode::OK, format.content_type(), page)
+        }
         _ => text(
             StatusCode::NOT_FOUND,
             "this port has /livez /readyz /startupz /metrics\n",

@@ -3,6 +3,5 @@
 pub(crate) mod access_log;
 pub(crate) mod handshakes;
 pub(crate) mod metrics;
-pub(crate) mod names;
 pub(crate) mod notes;
 pub(crate) mod stdout;

@@ -37,42 +37,6 @@ fn rows(page: &str) -> BTreeMap<String, Vec<String>> {
         .collect()
 }
 
-#[test]
-fn every_metric_is_in_the_table_with_its_labels() {
-    let names = read("proxy/src/telemetry/names.rs");
-    let mut told = BTreeMap::new();
-    let mut comment = String::new();
-    for line in names.lines() {
-        if let Some(text) = line.strip_prefix("/// ") {
-            comment.push_str(text);
-            comment.push(' ');
-        } else {
-            if let Some(name) = literals(line).first() {
-                let labels = comment
-                    .split_once("label")
-                    .map_or("", |(_, rest)| rest.split('.').next().unwrap_or(""));
-                // `result` (`ok`, `failed`): the values are not labels.
-                let labels: String = labels
-                    .split('(')
-                    .map(|part| part.split_once(')').map_or(part, |(_, rest)| rest))
-                    .collect();
-                told.insert((*name).to_owned(), quoted(&labels));
-            }
-            comment.clear();
-        }
-    }
-    assert!(told.len() > 10, "names.rs has another form now: {told:?}");
-    let written: BTreeMap<String, Vec<String>> = rows(&read("docs/operations.md"))
-        .into_iter()
-        .filter(|(name, _)| name.starts_with("outrigger_"))
-        .map(|(name, cells)| (name, quoted(&cells[1])))
-        .collect();
-    assert_eq!(
-        written, told,
-        "left: docs/operations.md, right: proxy/src/telemetry/names.rs"
-    );
-}
-
 /// The flags of requests.
 fn flags() -> BTreeSet<String> {
     let errors = read("filters/src/error.rs");

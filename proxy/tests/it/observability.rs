@@ -168,7 +168,7 @@ fn metrics_tell_requests_durations_connections_and_refusals() {
     let (code, page) = get(proxy.address("status"), "/metrics");
     assert_eq!(code, 200);
     // Nothing is told of what is not configured.
-    for absent in [r#"upstream="extAuth""#, "outrigger_redis_questions_total{"] {
+    for absent in [r#"upstream="extAuth""#, "outrigger_redis_requests_total{"] {
         assert!(!page.contains(absent), "{page}");
     }
     for line in page

@@ -47,7 +47,7 @@ fn ask(proxy: &Proxy, fields: &str) -> u16 {
 
 fn questions(proxy: &Proxy, result: &str) -> f64 {
     proxy.metric(&format!(
-        r#"outrigger_redis_questions_total{{result="{result}"}}"#
+        r#"outrigger_redis_requests_total{{result="{result}"}}"#
     ))
 }
 

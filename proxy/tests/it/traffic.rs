@@ -101,7 +101,7 @@ fn who_waits_gets_the_next_place_whatever_its_worker_and_not_for_ever() {
     assert_eq!(half(&mut first), 200);
     let waiting = |count: f64| {
         wait_for("the queue", || {
-            (proxy.metric(r#"outrigger_concurrency_waiting{route="app"}"#) == count).then_some(())
+            (proxy.metric(r#"outrigger_concurrency_queued{route="app"}"#) == count).then_some(())
         });
     };
     let mut queued = Vec::new();

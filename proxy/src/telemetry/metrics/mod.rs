@@ -1,13 +1,16 @@
-//! Counters of this process and the Prometheus text they make.
+//! Counters of this process and the page that they make, for Prometheus or in OpenMetrics. [`family`] names each metric.
 //!
 //! What changes with every request lives in one [`Shard`] per worker, written by that worker alone (plain load and
 //! store, no locked instruction) and summed when somebody scrapes. What changes rarely is shared.
 
 mod asked;
+mod family;
 mod jwks;
 mod listener;
 mod named;
 mod page;
+#[cfg(test)]
+mod reference;
 mod render;
 mod shard;
 mod upstream;
@@ -29,6 +32,7 @@ pub(crate) use self::{
     },
     jwks::{FetchResult, JwksCounters},
     listener::{Limit, ListenerCounters},
+    page::Format,
     shard::{LocalSeries, NO_UPSTREAM, Shard},
     upstream::{LookupResult, UpstreamCounters},
 };
@@ -234,7 +238,7 @@ mod tests {
             series.record(200, Flag::None, Duration::from_millis(3));
             series.record(503, Flag::Uh, Duration::from_secs(20));
         }
-        let page = metrics.render();
+        let page = metrics.render(Format::Prometheus);
         for line in [
             r#"outrigger_requests_total{listener="in-8000",route="app",upstream="app",status="200",flag=""} 2"#,
             r#"outrigger_requests_total{listener="in-8000",route="app",upstream="app",status="503",flag="UH"} 2"#,

@@ -12,8 +12,7 @@ use std::{
 
 use outrigger_filters::error::Flag;
 
-use super::lock;
-use crate::telemetry::names;
+use super::{family::DURATION_BUCKETS, lock};
 
 /// The label `upstream` of requests that the proxy answered without choosing one. No upstream may have this name.
 pub(crate) const NO_UPSTREAM: &str = "none";
@@ -31,7 +30,7 @@ pub(super) struct Series {
     pub(super) upstream: Arc<str>,
     pub(super) outcomes: Mutex<Vec<Arc<Outcome>>>,
     pub(super) would_deny: Mutex<Vec<Arc<WouldDeny>>>,
-    pub(super) buckets: [AtomicU64; names::DURATION_BUCKETS.len() + 1],
+    pub(super) buckets: [AtomicU64; DURATION_BUCKETS.len() + 1],
     pub(super) micros: AtomicU64,
 }
 
@@ -93,7 +92,7 @@ impl LocalSeries {
     /// Counts one answered request.
     pub(crate) fn record(&self, status: u16, flag: Flag, took: Duration) {
         let seconds = took.as_secs_f64();
-        let bucket = names::DURATION_BUCKETS.partition_point(|&bound| bound < seconds);
+        let bucket = DURATION_BUCKETS.partition_point(|&bound| bound < seconds);
         bump(&self.series.buckets[bucket], 1);
         bump(&self.series.micros, took.as_micros() as u64);
         let mut known = self.known.borrow_mut();
@@ -144,7 +143,7 @@ fn bump(counter: &AtomicU64, by: u64) {
 #[derive(Default)]
 pub(super) struct Merged {
     pub(super) outcomes: BTreeMap<(String, &'static str), u64>,
-    pub(super) buckets: [u64; names::DURATION_BUCKETS.len() + 1],
+    pub(super) buckets: [u64; DURATION_BUCKETS.len() + 1],
     pub(super) micros: u64,
 }
 

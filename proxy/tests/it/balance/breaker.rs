@@ -17,7 +17,7 @@ fn limited(urls: &[String], limits: &str, more: &str) -> Proxy {
 
 fn in_use(proxy: &Proxy, limit: &str) -> f64 {
     proxy.metric(&format!(
-        "outrigger_upstream_in_use{{upstream=\"u\",limit=\"{limit}\"}}"
+        "outrigger_circuit_breaker_in_use{{upstream=\"u\",limit=\"{limit}\"}}"
     ))
 }
 
@@ -43,7 +43,7 @@ fn assert_refused(proxy: &Proxy, head: &str, reason: &str, detail: &str, limit: 
     );
     assert_eq!(line["detail"], detail, "{line}");
     let counted = proxy.metric(&format!(
-        "outrigger_upstream_overflows_total{{upstream=\"u\",limit=\"{limit}\"}}"
+        "outrigger_circuit_breaker_rejected_total{{upstream=\"u\",limit=\"{limit}\"}}"
     ));
     assert!((counted - 1.0).abs() < 0.5, "{counted}");
 }
@@ -209,6 +209,6 @@ fn the_app_has_no_breaker() {
     assert!(
         !proxy
             .metrics()
-            .contains("outrigger_upstream_in_use{upstream=\"app\"")
+            .contains("outrigger_circuit_breaker_in_use{upstream=\"app\"")
     );
 }

@@ -1,0 +1,207 @@
+//! What a metric family is, and the table of all of them: the only place that names a metric.
+//!
+//! The page for Prometheus, the page for OpenMetrics and `docs/metrics.md` come from this table. Labels come from the
+//! configuration or from closed sets, never from a request (`docs/security.md` 21).
+
+/// One metric family with its label names.
+pub(super) struct Family<const LABELS: usize> {
+    pub(super) about: About,
+    pub(super) labels: [&'static str; LABELS],
+}
+
+/// What a family is, whatever its labels.
+#[derive(Clone, Copy)]
+pub(super) struct About {
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    /// One sentence, as `# HELP` has it.
+    pub(super) help: &'static str,
+    /// What the documentation says beside it: values of labels, links. Markdown.
+    #[cfg_attr(
+        not(test),
+        allow(dead_code, reason = "for docs/metrics.md, which a test writes")
+    )]
+    pub(super) details: &'static str,
+}
+
+/// The type of a family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Only rises, from 0 at the start of the process.
+    Counter,
+    /// A value of now.
+    Gauge,
+    /// Counts by upper bound.
+    Histogram,
+    /// Always 1; the labels say what is.
+    Info,
+}
+
+impl Kind {
+    /// The word behind `# TYPE`. The text format 0.0.4 has no `info`.
+    pub(super) fn as_str(self, open_metrics: bool) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Histogram => "histogram",
+            Self::Info if open_metrics => "info",
+            Self::Gauge | Self::Info => "gauge",
+        }
+    }
+}
+
+impl About {
+    /// The name of the family in OpenMetrics, where the suffix belongs to the sample.
+    pub(super) fn open_metrics_name(&self) -> &'static str {
+        let suffix = match self.kind {
+            Kind::Counter => "_total",
+            Kind::Info => "_info",
+            Kind::Gauge | Kind::Histogram => "",
+        };
+        self.name.strip_suffix(suffix).unwrap_or(self.name)
+    }
+
+    /// The unit, which is the last word of the family's name in OpenMetrics.
+    pub(super) fn unit(&self) -> Option<&'static str> {
+        let last = self.open_metrics_name().rsplit('_').next();
+        last.filter(|word| ["seconds", "bytes"].contains(word))
+    }
+}
+
+/// Declares each family once.
+macro_rules! families {
+    ($($ident:ident = $kind:ident $name:literal [$($label:literal),*] $help:literal $details:literal;)*) => {
+        $(
+            #[doc = $help]
+            pub(super) const $ident: Family<{ <[&str]>::len(&[$($label),*]) }> = Family {
+                about: About { name: $name, kind: Kind::$kind, help: $help, details: $details },
+                labels: [$($label),*],
+            };
+        )*
+
+        /// Every family with its labels, in the order of the documentation.
+        #[cfg(test)]
+        pub(super) const ALL: &[(About, &[&str])] = &[$(($ident.about, &$ident.labels)),*];
+    };
+}
+
+families! {
+    REQUESTS = Counter "outrigger_requests_total" ["listener", "route", "upstream", "status", "flag"]
+        "Requests answered, by an upstream or by the proxy itself."
+        "`upstream`: the chosen upstream, `none` if the proxy answered before it chose one. `status` and `flag` are those of the access log: 499 and 0 are requests that got no response.";
+    REQUEST_DURATION = Histogram "outrigger_request_duration_seconds" ["listener", "route", "upstream"]
+        "Time from the request head to the last byte of the response."
+        "";
+    DOWNSTREAM_REJECTED = Counter "outrigger_downstream_rejected_total" ["reason"]
+        "Requests and connections rejected because of what the client sent."
+        "`reason` as in the access log.";
+    WOULD_DENY = Counter "outrigger_would_deny_total" ["route", "reason"]
+        "Requests that a rule in report mode would have rejected."
+        "`reason`: the reason that the request would have been rejected for.";
+    EXT_AUTH = Counter "outrigger_ext_auth_total" ["route", "result"]
+        "Requests to the external authorization service."
+        "`result`: `allowed`, `denied`, or `failed` if there was no response.";
+    REDIS = Counter "outrigger_redis_requests_total" ["result"]
+        "Requests to Redis for shared rate limits."
+        "`result`: `ok`, `failed`, `timeout`, or `unavailable` (not sent, because Redis could not be reached a moment ago).";
+    MIRRORED = Counter "outrigger_mirrored_requests_total" ["route", "result"]
+        "Mirrored requests."
+        "`result`: `answered` for any response, `failed`, `dropped` (too many in flight), or `too_large`; the last two were not sent.";
+    CONCURRENCY_IN_FLIGHT = Gauge "outrigger_concurrency_in_flight" ["route"]
+        "Requests in flight that count against the concurrency limit of the route."
+        "";
+    CONCURRENCY_QUEUED = Gauge "outrigger_concurrency_queued" ["route"]
+        "Requests in the concurrency queue of the route."
+        "";
+    DOWNSTREAM_CONNECTIONS = Gauge "outrigger_downstream_connections" ["listener"]
+        "Open client connections."
+        "";
+    DOWNSTREAM_CONNECTIONS_TOTAL = Counter "outrigger_downstream_connections_total" ["listener"]
+        "Client connections accepted."
+        "";
+    DOWNSTREAM_EVICTIONS = Counter "outrigger_downstream_evictions_total" ["listener", "limit"]
+        "Idle client connections closed to make room for new ones."
+        "`limit`: the [limit](operations.md#connection-limits) that was reached, `connections_per_address`, `connections` or `descriptors`.";
+    DOWNSTREAM_ACCEPT_WAITS = Counter "outrigger_downstream_accept_waits_total" ["listener"]
+        "Times that a worker stopped accepting because limits.connections were open and none was idle."
+        "";
+    TLS_HANDSHAKES = Counter "outrigger_tls_handshakes_total" ["listener", "result", "reason"]
+        "TLS handshakes with clients."
+        "`result`: `full`, `resumed`, or `failed` with a [reason](operations.md#tls-handshakes).";
+    TLS_DISTRUSTED = Counter "outrigger_tls_distrusted_connections_total" ["listener"]
+        "Live connections closed because a reload ended the trust in the client certificate."
+        "";
+    TLS_CERTIFICATE_EXPIRY = Gauge "outrigger_tls_certificate_expiry_timestamp_seconds" ["listener", "file"]
+        "Expiry of a server certificate, in seconds since 1970."
+        "";
+    UPSTREAM_CONNECTS = Counter "outrigger_upstream_connects_total" ["upstream", "result"]
+        "Connection attempts to endpoints."
+        "`result`: `ok` or `failed`. The service of `extAuth` counts as an upstream of its own.";
+    DNS_LOOKUPS = Counter "outrigger_dns_lookups_total" ["upstream", "result"]
+        "DNS lookups of upstream names."
+        "`result`: `ok`, `not_found`, `timeout` or `failed` ([Names](operations.md#names)).";
+    UPSTREAM_TLS_HANDSHAKES = Counter "outrigger_upstream_tls_handshakes_total" ["upstream", "result", "reason"]
+        "TLS handshakes with endpoints."
+        "`result`: `full`, `resumed`, or `failed` with a [reason](operations.md#tls-towards-endpoints).";
+    RETRIES = Counter "outrigger_retries_total" ["upstream", "reason"]
+        "Retries."
+        "`reason`: why the attempt before failed ([Retries](operations.md#retries)).";
+    RETRY_BUDGET_EXHAUSTED = Counter "outrigger_retry_budget_exhausted_total" ["upstream"]
+        "Retries not sent because the retry budget was used up."
+        "";
+    HEDGES = Counter "outrigger_hedges_total" ["upstream", "result"]
+        "Hedged attempts, sent beside a slow first attempt."
+        "`result`: `won` if the hedged attempt responded first, else `lost`.";
+    OUTLIER_EJECTIONS = Counter "outrigger_outlier_ejections_total" ["upstream"]
+        "Endpoints ejected by outlier detection."
+        "";
+    ENDPOINT_EJECTED = Gauge "outrigger_endpoint_ejected" ["upstream", "endpoint"]
+        "1 while an endpoint is ejected, else 0."
+        "";
+    CIRCUIT_BREAKER_REJECTED = Counter "outrigger_circuit_breaker_rejected_total" ["upstream", "limit"]
+        "Requests rejected by a circuit breaker."
+        "`limit`: `requests` or `pending`.";
+    CIRCUIT_BREAKER_IN_USE = Gauge "outrigger_circuit_breaker_in_use" ["upstream", "limit"]
+        "Current usage of the limits of a circuit breaker."
+        "`limit`: `connections`, `requests`, or `pending` (waiting for a connection).";
+    HEALTH_CHECKS = Counter "outrigger_health_checks_total" ["upstream", "result"]
+        "Active health checks of endpoints."
+        "`result`: `ok` or `failed`.";
+    ENDPOINT_HEALTHY = Gauge "outrigger_endpoint_healthy" ["upstream", "endpoint"]
+        "1 while the active health check of an endpoint succeeds, else 0."
+        "Only for endpoints with `healthCheck`.";
+    JWKS_FETCHES = Counter "outrigger_jwks_fetches_total" ["provider", "result"]
+        "JWKS fetches."
+        "`result`: `ok`, or [what failed](operations.md#keys-of-token-providers).";
+    JWKS_KEYS = Gauge "outrigger_jwks_keys" ["provider"]
+        "Keys that tokens of the provider are verified with."
+        "";
+    JWKS_AGE = Gauge "outrigger_jwks_age_seconds" ["provider"]
+        "Time since the keys of the provider were last loaded."
+        "Absent before the first load.";
+    CONFIG_RELOAD_OK = Gauge "outrigger_config_last_reload_successful" []
+        "1 if the last reload was accepted, else 0."
+        "";
+    CONFIG_GENERATION = Gauge "outrigger_config_generation" []
+        "Configurations published since the start; 1 is the first one."
+        "";
+    CONFIG_RELOADS = Counter "outrigger_config_reloads_total" ["result"]
+        "Reloads of the configuration."
+        "`result`: `ok` or `failed`.";
+    ACCESS_LOG_DROPPED = Counter "outrigger_access_log_dropped_total" []
+        "Access log lines dropped because stdout was blocked or closed."
+        "";
+    PANICS = Counter "outrigger_panics_total" []
+        "Panics, each of which closed one connection."
+        "";
+    DRAINING = Gauge "outrigger_draining" []
+        "1 once a drain has begun, else 0."
+        "";
+    BUILD_INFO = Info "outrigger_build_info" ["version"]
+        "The running version."
+        "";
+}
+
+/// Upper bounds of [`REQUEST_DURATION`], in seconds.
+pub(super) const DURATION_BUCKETS: [f64; 11] = [
+    0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
+];

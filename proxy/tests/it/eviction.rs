@@ -44,7 +44,7 @@ fn evicted(proxy: &Proxy, listener: &str, limit: &str) -> f64 {
 
 fn open(proxy: &Proxy, listener: &str) -> f64 {
     proxy.metric(&format!(
-        r#"outrigger_downstream_connections{{listener="{listener}"}}"#
+        r#"outrigger_downstream_connections_active{{listener="{listener}"}}"#
     ))
 }
 

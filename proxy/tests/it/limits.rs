@@ -289,7 +289,7 @@ async fn an_idle_http_2_connection_is_closed() {
     let proxy = proxy(origin.address().port(), "timeouts: { idle: 300ms }");
     let mut client = H2::connect(proxy.inbound()).await;
     assert_eq!(client.get("/").await.status, 200);
-    let open = r#"outrigger_downstream_connections{listener="in-0"}"#;
+    let open = r#"outrigger_downstream_connections_active{listener="in-0"}"#;
     wait_for_async("the end of the connection", || proxy.metric(open) < 0.5).await;
     assert!(
         client

@@ -28,6 +28,7 @@ mod jwks;
 mod jwt;
 mod lifecycle;
 mod limits;
+mod metrics_page;
 mod mirror;
 mod observability;
 mod oidc;

@@ -157,7 +157,7 @@ fn metrics_tell_requests_durations_connections_and_refusals() {
         r#"outrigger_request_duration_seconds_count{listener="in-0",route="some",upstream="app"}"#,
         r#"outrigger_downstream_rejected_total{reason="request.host"}"#,
         r#"outrigger_upstream_connects_total{upstream="app",result="ok"}"#,
-        r#"outrigger_downstream_connections{listener="in-0"}"#,
+        r#"outrigger_downstream_connections_active{listener="in-0"}"#,
         "outrigger_config_last_reload_successful",
         "outrigger_config_generation",
     ] {

@@ -112,7 +112,7 @@ families! {
     CONCURRENCY_QUEUED = Gauge "outrigger_concurrency_queued" ["route"]
         "Requests in the concurrency queue of the route."
         "";
-    DOWNSTREAM_CONNECTIONS = Gauge "outrigger_downstream_connections" ["listener"]
+    DOWNSTREAM_CONNECTIONS = Gauge "outrigger_downstream_connections_active" ["listener"]
         "Open client connections."
         "";
     DOWNSTREAM_CONNECTIONS_TOTAL = Counter "outrigger_downstream_connections_total" ["listener"]

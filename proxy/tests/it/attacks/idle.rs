@@ -68,7 +68,7 @@ fn hold_and_let_go(siege: &Siege, address: SocketAddr, most: u64) -> u64 {
         }
         held.push(stream);
     }
-    let open = r#"outrigger_downstream_connections{listener="in-0"}"#;
+    let open = r#"outrigger_downstream_connections_active{listener="in-0"}"#;
     wait_for("all to be open", || {
         (siege.proxy.metric(open) >= CONNECTIONS as f64).then_some(())
     });
@@ -117,7 +117,7 @@ fn ten_thousand_idle_connections_keep_no_client_of_the_same_address_out() {
     assert!(
         siege
             .proxy
-            .metric(r#"outrigger_downstream_connections{listener="in-0"}"#)
+            .metric(r#"outrigger_downstream_connections_active{listener="in-0"}"#)
             < 1001.5
     );
 }

@@ -90,7 +90,7 @@ impl Siege {
         wait_for("connections to end", || {
             (self
                 .proxy
-                .metric(r#"outrigger_downstream_connections{listener="in-0"}"#)
+                .metric(r#"outrigger_downstream_connections_active{listener="in-0"}"#)
                 < 0.5)
                 .then_some(())
         });

@@ -20,51 +20,16 @@ use tonic::client::Grpc as Client;
 use crate::{
     egress,
     grpc::{self, Channel},
-    support::{Proxy, front, pki::Ca, pki::Leaf, tls},
+    support::{Proxy, front, pki::Ca, pki::Leaf, python::python_with, tls},
     tls::Setup,
 };
 
 /// The version that this was written with.
 const PACKAGE: &str = "grpcio==1.85.3";
 
-/// A Python that has the package, installed once and kept from one run to the next; `None` where it cannot be had.
+/// A Python that has the package.
 fn python() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(PACKAGE);
-    std::fs::create_dir_all(&folder).unwrap();
-    // Other tests, of this process or another one, wait until it is there.
-    let lock = std::fs::File::create(folder.join("lock")).unwrap();
-    lock.lock().unwrap();
-    let python = folder.join("venv/bin/python");
-    let has_it = || succeeds(Command::new(&python).args(["-c", "import grpc.aio"]));
-    let pip = [
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--only-binary=:all:",
-    ];
-    let found = has_it()
-        || succeeds(
-            Command::new("python3")
-                .args(["-m", "venv", "--clear"])
-                .arg(folder.join("venv")),
-        ) && succeeds(
-            Command::new(&python)
-                .args(pip)
-                .args(["--timeout=20", PACKAGE]),
-        ) && has_it();
-    if !found {
-        eprintln!("SKIPPED: python3 with venv is not there, or {PACKAGE} cannot be installed");
-    }
-    found.then_some(python)
-}
-
-fn succeeds(command: &mut Command) -> bool {
-    command
-        .stdin(Stdio::null())
-        .output()
-        .is_ok_and(|output| output.status.success())
+    python_with(PACKAGE, "grpc.aio")
 }
 
 /// `peer.py` with these arguments, away from proxies that the environment names.

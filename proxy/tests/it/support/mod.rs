@@ -11,6 +11,7 @@ pub mod front;
 pub mod keys;
 pub mod live;
 pub mod pki;
+pub mod python;
 pub mod recording;
 pub mod redis;
 pub mod streams;

@@ -254,7 +254,7 @@ fn connections_in_their_handshake_count_and_the_oldest_makes_room_for_the_next_o
     wait_for("both places to be taken", || {
         (setup
             .proxy
-            .metric(r#"outrigger_downstream_connections{listener="tls"}"#)
+            .metric(r#"outrigger_downstream_connections_active{listener="tls"}"#)
             == 2.0)
             .then_some(())
     });
@@ -357,7 +357,7 @@ fn a_client_that_says_nothing_or_gives_up_is_no_failure_of_ours() {
     wait_for("all places", || {
         (setup
             .proxy
-            .metric(r#"outrigger_downstream_connections{listener="tls"}"#)
+            .metric(r#"outrigger_downstream_connections_active{listener="tls"}"#)
             == 0.0)
             .then_some(())
     });

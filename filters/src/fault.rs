@@ -16,12 +16,10 @@ use outrigger_config::model::{Fault as Model, Percent};
 use tower::{Layer, Service};
 
 use crate::{
-    error::{Error, Flag},
+    error::Error,
+    reason::Reason,
     service::{Body, HttpService, Request},
 };
-
-/// The reason in the log of an answer that was held back.
-pub const DELAYED: &str = "fault.delay";
 
 /// What happens to one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,7 +107,7 @@ where
             let context = std::rc::Rc::clone(&request.context);
             let answered = this.inner.call(request).await;
             if answered.is_ok() {
-                context.blame(Flag::Di, DELAYED); // a failure of its own is told instead
+                context.blame(Reason::FaultDelay); // a failure of its own is told instead
             }
             answered
         }))
@@ -119,6 +117,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reason::Flag;
 
     #[test]
     fn each_share_is_drawn_by_itself_and_nothing_is_a_share_of_none() {
@@ -169,8 +168,8 @@ mod tests {
         assert_eq!(service.call(request).await.unwrap().status(), 200);
         assert_eq!(begun.elapsed(), delay);
         assert_eq!(
-            (context.flag.get(), context.reason.get()),
-            (Flag::Di, DELAYED)
+            (context.flag(), context.reason.get()),
+            (Flag::Di, Some(Reason::FaultDelay))
         );
     }
 

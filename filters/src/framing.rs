@@ -20,8 +20,9 @@ use http::{HeaderName, HeaderValue, Method, Uri, Version, header, request::Parts
 use outrigger_config::model::{self, ListenerLimits};
 
 use crate::{
-    error::{Error, Malformed},
+    error::Error,
     host::{canonical, is_authority},
+    reason::{Effect, Reason},
 };
 
 /// The most crumbs into which a client may split its Cookie over HTTP/2. Browsers keep about 180 cookies for a domain, and
@@ -106,7 +107,7 @@ fn has_too_many_fields(head: &Parts, limit: usize) -> bool {
 }
 
 /// The target's form fits the method and nothing in it is invisible.
-fn check_target(head: &Parts) -> Result<(), Malformed> {
+fn check_target(head: &Parts) -> Result<(), Reason> {
     let target = head.uri.path_and_query().map_or("", |path| path.as_str());
     let form_fits = match target.as_bytes() {
         [b'/', ..] => true,
@@ -115,7 +116,7 @@ fn check_target(head: &Parts) -> Result<(), Malformed> {
         _ => false,
     };
     if !form_fits && head.version >= Version::HTTP_2 {
-        return Err(Malformed::PseudoHeader); // RFC 9113 section 8.3.1
+        return Err(Reason::RequestPseudoHeader); // RFC 9113 section 8.3.1
     }
     let scheme_fits = match head.uri.scheme() {
         // An authority without a scheme is the form that only CONNECT takes.
@@ -125,7 +126,7 @@ fn check_target(head: &Parts) -> Result<(), Malformed> {
     if form_fits && scheme_fits && is_visible_ascii(target.as_bytes()) {
         Ok(())
     } else {
-        Err(Malformed::Target)
+        Err(Reason::RequestTarget)
     }
 }
 
@@ -146,7 +147,7 @@ struct Fields<'a> {
     transfer_encoding: bool,
     content_length: Option<u64>,
     /// The worst that was found.
-    malformed: Option<Malformed>,
+    malformed: Option<Reason>,
 }
 
 impl<'a> Fields<'a> {
@@ -163,7 +164,7 @@ impl<'a> Fields<'a> {
         if fields.transfer_encoding
             && (head.version < Version::HTTP_11 || fields.content_length.is_some())
         {
-            fields.malformed = worst([fields.malformed, Some(Malformed::TransferEncoding)]);
+            fields.malformed = worst([fields.malformed, Some(Reason::RequestTransferEncoding)]);
         }
         fields
     }
@@ -173,26 +174,30 @@ impl<'a> Fields<'a> {
         name: &HeaderName,
         value: &'a HeaderValue,
         http2: bool,
-    ) -> Result<(), Malformed> {
+    ) -> Result<(), Reason> {
         if http2 {
             check_http2(name, value)?;
         }
         match *name {
-            header::HOST => once(self.host.replace(value).is_some(), true, Malformed::Host),
+            header::HOST => once(
+                self.host.replace(value).is_some(),
+                true,
+                Reason::RequestHost,
+            ),
             header::AUTHORIZATION => once(
                 std::mem::replace(&mut self.authorization, true),
                 true,
-                Malformed::Authorization,
+                Reason::RequestAuthorization,
             ),
             header::TRANSFER_ENCODING => {
                 let chunked = value.as_bytes().eq_ignore_ascii_case(b"chunked");
                 let seen = std::mem::replace(&mut self.transfer_encoding, true);
-                once(seen, chunked, Malformed::TransferEncoding)
+                once(seen, chunked, Reason::RequestTransferEncoding)
             }
             header::CONTENT_LENGTH => {
                 let length = length(value.as_bytes());
                 let seen = self.content_length.replace(length.unwrap_or(0)).is_some();
-                once(seen, length.is_some(), Malformed::ContentLength)
+                once(seen, length.is_some(), Reason::RequestContentLength)
             }
             _ => Ok(()),
         }
@@ -200,23 +205,24 @@ impl<'a> Fields<'a> {
 }
 
 /// The first problem that makes an HTTP/2 request malformed for RFC 9113, which must reset its stream; else the first.
-fn worst<const N: usize>(found: [Option<Malformed>; N]) -> Option<Malformed> {
+fn worst<const N: usize>(found: [Option<Reason>; N]) -> Option<Reason> {
     let mut all = found.into_iter().flatten();
     let first = all.next()?;
-    if first.resets_stream() {
+    let resets = |one: &Reason| one.effect() == Effect::Reset;
+    if resets(&first) {
         Some(first)
     } else {
-        Some(all.find(|one| one.resets_stream()).unwrap_or(first))
+        Some(all.find(resets).unwrap_or(first))
     }
 }
 
 /// A field that may stand once, with a good value.
-fn once(seen: bool, good: bool, refusal: Malformed) -> Result<(), Malformed> {
+fn once(seen: bool, good: bool, refusal: Reason) -> Result<(), Reason> {
     if seen || !good { Err(refusal) } else { Ok(()) }
 }
 
 /// RFC 9113 sections 8.2.1 and 8.2.2. The codec refuses the connection-specific names itself, but not the space.
-fn check_http2(name: &HeaderName, value: &HeaderValue) -> Result<(), Malformed> {
+fn check_http2(name: &HeaderName, value: &HeaderValue) -> Result<(), Reason> {
     let value = value.as_bytes();
     let padded = matches!(value, [b' ' | b'\t', ..] | [.., b' ' | b'\t']);
     let refused = match *name {
@@ -225,7 +231,7 @@ fn check_http2(name: &HeaderName, value: &HeaderValue) -> Result<(), Malformed> 
         _ => matches!(name.as_str(), "keep-alive" | "proxy-connection"),
     };
     if padded || refused {
-        Err(Malformed::Header)
+        Err(Reason::RequestHeader)
     } else {
         Ok(())
     }
@@ -240,7 +246,7 @@ fn length(value: &[u8]) -> Option<u64> {
     digits.filter(|_| !value.is_empty())
 }
 
-fn authority<'a>(head: &'a Parts, fields: &Fields<'a>) -> Result<Option<&'a str>, Malformed> {
+fn authority<'a>(head: &'a Parts, fields: &Fields<'a>) -> Result<Option<&'a str>, Reason> {
     let named = named(head, fields);
     match worst([check_target(head).err(), fields.malformed, named.err()]) {
         Some(malformed) => Err(malformed),
@@ -249,33 +255,33 @@ fn authority<'a>(head: &'a Parts, fields: &Fields<'a>) -> Result<Option<&'a str>
 }
 
 /// What `:authority`, an absolute-form target and Host say together.
-fn named<'a>(head: &'a Parts, fields: &Fields<'a>) -> Result<Option<&'a str>, Malformed> {
+fn named<'a>(head: &'a Parts, fields: &Fields<'a>) -> Result<Option<&'a str>, Reason> {
     let host = match fields.host {
         Some(value) => {
-            let host = value.to_str().map_err(|_| Malformed::Host)?;
+            let host = value.to_str().map_err(|_| Reason::RequestHost)?;
             Some(host)
                 .filter(|host| is_authority(host))
-                .ok_or(Malformed::Host)?
+                .ok_or(Reason::RequestHost)?
                 .into()
         }
         None => None,
     };
     match head.uri.authority() {
         Some(authority) if head.version >= Version::HTTP_2 && authority.as_str().contains('@') => {
-            Err(Malformed::PseudoHeader) // RFC 9113 section 8.3.1
+            Err(Reason::RequestPseudoHeader) // RFC 9113 section 8.3.1
         }
-        Some(authority) if !is_authority(authority.as_str()) => Err(Malformed::Host),
+        Some(authority) if !is_authority(authority.as_str()) => Err(Reason::RequestHost),
         Some(authority) => match host {
             Some(host)
                 if head.version >= Version::HTTP_2
                     && !is_same(host, authority.as_str(), head.uri.scheme()) =>
             {
-                Err(Malformed::AuthorityMismatch)
+                Err(Reason::RequestAuthorityMismatch)
             }
-            None if head.version == Version::HTTP_11 => Err(Malformed::Host),
+            None if head.version == Version::HTTP_11 => Err(Reason::RequestHost),
             _ => Ok(Some(authority.as_str())),
         },
-        None if host.is_none() && head.version >= Version::HTTP_11 => Err(Malformed::Host),
+        None if host.is_none() && head.version >= Version::HTTP_11 => Err(Reason::RequestHost),
         None => Ok(host),
     }
 }
@@ -310,7 +316,7 @@ mod tests {
         request.body(()).unwrap().into_parts().0
     }
 
-    fn check(head: &Parts) -> Result<Option<&str>, Malformed> {
+    fn check(head: &Parts) -> Result<Option<&str>, Reason> {
         let mut seen = 0;
         let checked = super::check(head, &ListenerLimits::default(), |_, _| seen += 1);
         assert_eq!(seen, head.headers.len(), "every field is shown");
@@ -323,7 +329,7 @@ mod tests {
     }
 
     /// Checks a GET with these fields and a Host of its own where the version wants one.
-    fn check_fields(version: Version, fields: &[(&str, &[u8])]) -> Result<(), Malformed> {
+    fn check_fields(version: Version, fields: &[(&str, &[u8])]) -> Result<(), Reason> {
         let mut all: Vec<(&str, &[u8])> = vec![("host", b"a.example")];
         all.extend_from_slice(fields);
         let target = if version == V2 {
@@ -393,7 +399,7 @@ mod tests {
             "*",
         ] {
             let head = head("GET", "/", V11, &[("host", host.as_bytes())]);
-            assert_eq!(check(&head), Err(Malformed::Host), "{host}");
+            assert_eq!(check(&head), Err(Reason::RequestHost), "{host}");
         }
         for fields in [
             &[][..],
@@ -402,7 +408,7 @@ mod tests {
         ] {
             assert_eq!(
                 check(&head("GET", "/", V11, fields)),
-                Err(Malformed::Host),
+                Err(Reason::RequestHost),
                 "{fields:?}"
             );
         }
@@ -413,7 +419,7 @@ mod tests {
         assert_eq!(check(&head("GET", "/", V10, &[])), Ok(None));
         assert_eq!(
             check(&head("GET", "/", V10, &[("host", b"a@b")])),
-            Err(Malformed::Host)
+            Err(Reason::RequestHost)
         );
     }
 
@@ -431,23 +437,23 @@ mod tests {
         );
         assert_eq!(
             check(&head_of("http://b.example/", b"a,b")),
-            Err(Malformed::Host)
+            Err(Reason::RequestHost)
         );
         assert_eq!(
             check(&head_of("http://u@b.example/", b"a")),
-            Err(Malformed::Host)
+            Err(Reason::RequestHost)
         );
         assert_eq!(
             check(&head_of("ftp://b.example/", b"a")),
-            Err(Malformed::Target)
+            Err(Reason::RequestTarget)
         );
         assert_eq!(
             check(&head_of("http://b.example?x", b"a")),
-            Err(Malformed::Target)
+            Err(Reason::RequestTarget)
         );
         assert_eq!(
             check(&head("GET", "http://b/", V11, &[])),
-            Err(Malformed::Host)
+            Err(Reason::RequestHost)
         );
     }
 
@@ -456,15 +462,21 @@ mod tests {
     fn a_target_form_that_the_method_does_not_take_is_refused() {
         let host: &[(&str, &[u8])] = &[("host", b"a")];
         assert_eq!(check(&head("OPTIONS", "*", V11, host)), Ok(Some("a")));
-        assert_eq!(check(&head("GET", "*", V11, host)), Err(Malformed::Target));
+        assert_eq!(
+            check(&head("GET", "*", V11, host)),
+            Err(Reason::RequestTarget)
+        );
         assert_eq!(
             check(&head("GET", "a.example:80", V11, host)),
-            Err(Malformed::Target)
+            Err(Reason::RequestTarget)
         );
-        assert_eq!(check(&head("GET", "/é", V11, host)), Err(Malformed::Target));
+        assert_eq!(
+            check(&head("GET", "/é", V11, host)),
+            Err(Reason::RequestTarget)
+        );
         assert_eq!(
             check(&head("GET", "/?é", V11, host)),
-            Err(Malformed::Target)
+            Err(Reason::RequestTarget)
         );
         let mut empty = head("GET", "/", V11, host);
         empty.uri = Uri::default();
@@ -493,17 +505,17 @@ mod tests {
         ] {
             assert_eq!(
                 check_fields(V11, fields),
-                Err(Malformed::TransferEncoding),
+                Err(Reason::RequestTransferEncoding),
                 "{fields:?}"
             );
         }
         assert_eq!(
             check_fields(V10, &[("transfer-encoding", b"chunked")]),
-            Err(Malformed::TransferEncoding)
+            Err(Reason::RequestTransferEncoding)
         );
         assert_eq!(
             check_fields(V2, &[("transfer-encoding", b"chunked")]),
-            Err(Malformed::Header)
+            Err(Reason::RequestHeader)
         );
     }
 
@@ -526,12 +538,12 @@ mod tests {
         ] {
             assert_eq!(
                 check_fields(V11, &[("content-length", value)]),
-                Err(Malformed::ContentLength),
+                Err(Reason::RequestContentLength),
                 "{value:?}"
             );
         }
         let twice: &[(&str, &[u8])] = &[("content-length", b"5"), ("content-length", b"5")];
-        assert_eq!(check_fields(V2, twice), Err(Malformed::ContentLength));
+        assert_eq!(check_fields(V2, twice), Err(Reason::RequestContentLength));
     }
 
     /// `docs/security.md` 10.
@@ -539,7 +551,7 @@ mod tests {
     fn two_authorization_headers_are_refused() {
         assert_eq!(check_fields(V11, &[("authorization", b"a")]), Ok(()));
         let twice: &[(&str, &[u8])] = &[("authorization", b"a"), ("authorization", b"a")];
-        assert_eq!(check_fields(V11, twice), Err(Malformed::Authorization));
+        assert_eq!(check_fields(V11, twice), Err(Reason::RequestAuthorization));
     }
 
     /// `docs/security.md` 4.
@@ -564,7 +576,7 @@ mod tests {
         ] {
             assert_eq!(
                 check_fields(V2, &[(name, value)]),
-                Err(Malformed::Header),
+                Err(Reason::RequestHeader),
                 "{name}: {value:?}"
             );
         }
@@ -594,7 +606,7 @@ mod tests {
         );
         assert_eq!(
             head_of("https://a.example/", Some("b.example")),
-            Err(Malformed::AuthorityMismatch)
+            Err(Reason::RequestAuthorityMismatch)
         );
         assert_eq!(
             head_of("https://a.example/", Some("A.example.:443")),
@@ -602,25 +614,28 @@ mod tests {
         );
         assert_eq!(
             head_of("https://a.example/", Some("a.example:80")),
-            Err(Malformed::AuthorityMismatch)
+            Err(Reason::RequestAuthorityMismatch)
         );
         assert_eq!(
             head_of("/", Some("a.example")),
             Ok(Some("a.example".into()))
         );
-        assert_eq!(head_of("/", None), Err(Malformed::Host));
+        assert_eq!(head_of("/", None), Err(Reason::RequestHost));
         assert_eq!(
             head_of("https://u@a.example/", None),
-            Err(Malformed::PseudoHeader)
+            Err(Reason::RequestPseudoHeader)
         );
-        assert_eq!(head_of("ftp://a.example/", None), Err(Malformed::Target));
+        assert_eq!(
+            head_of("ftp://a.example/", None),
+            Err(Reason::RequestTarget)
+        );
         assert_eq!(
             head_of("ftp://a.example/", Some("b.example")),
-            Err(Malformed::AuthorityMismatch)
+            Err(Reason::RequestAuthorityMismatch)
         );
         assert_eq!(
             head_of("https://a.example/\u{e9}", Some("b.example")),
-            Err(Malformed::AuthorityMismatch)
+            Err(Reason::RequestAuthorityMismatch)
         );
     }
 
@@ -668,19 +683,19 @@ mod tests {
         let twice = [("authorization", &b"a"[..]), ("authorization", b"b")];
         assert_eq!(
             check_fields(V2, &[twice[0], twice[1], padded]),
-            Err(Malformed::Header)
+            Err(Reason::RequestHeader)
         );
         assert_eq!(
             check_fields(V2, &[padded, twice[0], twice[1]]),
-            Err(Malformed::Header)
+            Err(Reason::RequestHeader)
         );
         let bad_target = |fields: &[(&str, &[u8])]| {
             check(&head("GET", "https://a/\u{e9}", V2, fields)).map(drop)
         };
-        assert_eq!(bad_target(&[padded]), Err(Malformed::Header));
-        assert_eq!(bad_target(&twice), Err(Malformed::Target));
+        assert_eq!(bad_target(&[padded]), Err(Reason::RequestHeader));
+        assert_eq!(bad_target(&twice), Err(Reason::RequestTarget));
         let star = head("GET", "*", V2, &[("host", b"a"), twice[0], twice[1]]);
-        assert_eq!(check(&star), Err(Malformed::PseudoHeader));
+        assert_eq!(check(&star), Err(Reason::RequestPseudoHeader));
     }
 
     /// `docs/security.md` 3 and "Limits".
@@ -693,7 +708,7 @@ mod tests {
             let head = head(method, target, V11, fields);
             super::check(&head, &limits, |_, _| {})
                 .map(drop)
-                .map_err(|error| error.reason())
+                .map_err(|error| error.reason().as_str())
         };
         assert_eq!(
             verdict("GET", "/12345678?", &[("host", b"1"), ("a", b"2")]),

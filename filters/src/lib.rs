@@ -27,6 +27,7 @@ pub mod path;
 pub mod place;
 pub mod proxy_protocol;
 pub mod rate_limit;
+pub mod reason;
 pub mod redirect;
 pub mod request_id;
 pub mod retry;

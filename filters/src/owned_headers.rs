@@ -10,7 +10,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use outrigger_config::model::UnderscoreHeaders;
 
-use crate::{context::RequestId, error::Malformed};
+use crate::{context::RequestId, reason::Reason};
 
 /// `x-request-id`.
 pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -158,13 +158,13 @@ impl Found {
     /// the proxy does not write itself (`-port`, `-prefix`) stay.
     ///
     /// # Errors
-    /// [`Malformed::UnderscoreHeader`] for a name with `_` where that is refused.
+    /// [`Reason::RequestUnderscoreHeader`] for a name with `_` where that is refused.
     pub fn strip(
         &self,
         headers: &mut HeaderMap,
         underscores: UnderscoreHeaders,
         peer_trusted: bool,
-    ) -> Result<Taken, Malformed> {
+    ) -> Result<Taken, Reason> {
         if self.underscored {
             strip_underscored(headers, underscores)?;
         }
@@ -211,9 +211,9 @@ fn has_underscore(name: &str) -> bool {
 fn strip_underscored(
     headers: &mut HeaderMap,
     underscores: UnderscoreHeaders,
-) -> Result<(), Malformed> {
+) -> Result<(), Reason> {
     match underscores {
-        UnderscoreHeaders::Reject => return Err(Malformed::UnderscoreHeader),
+        UnderscoreHeaders::Reject => return Err(Reason::RequestUnderscoreHeader),
         UnderscoreHeaders::Drop => remove_where(headers, has_underscore),
         UnderscoreHeaders::Keep => {
             remove_where(headers, |name| has_underscore(name) && is_look_alike(name))
@@ -286,7 +286,7 @@ mod tests {
         headers: &mut HeaderMap,
         underscores: UnderscoreHeaders,
         peer_trusted: bool,
-    ) -> Result<Taken, Malformed> {
+    ) -> Result<Taken, Reason> {
         let mut found = Found::default();
         headers.keys().for_each(|name| found.see(name));
         found.strip(headers, underscores, peer_trusted)
@@ -380,7 +380,7 @@ mod tests {
                 UnderscoreHeaders::Reject,
                 true,
             );
-            assert_eq!(refused, Err(Malformed::UnderscoreHeader), "{name}");
+            assert_eq!(refused, Err(Reason::RequestUnderscoreHeader), "{name}");
         }
     }
 

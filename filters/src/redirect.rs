@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use outrigger_config::model::Redirect;
 
-use crate::{error::Malformed, path::push_replaced};
+use crate::{path::push_replaced, reason::Reason};
 
 /// What a redirect takes from the request.
 #[derive(Debug, Clone, Copy)]
@@ -30,8 +30,8 @@ pub struct Origin<'a> {
 /// The value of Location.
 ///
 /// # Errors
-/// [`Malformed::Target`] when request and redirect together make no header value; a checked request never does.
-pub fn location(redirect: &Redirect, request: &Origin<'_>) -> Result<HeaderValue, Malformed> {
+/// [`Reason::RequestTarget`] when request and redirect together make no header value; a checked request never does.
+pub fn location(redirect: &Redirect, request: &Origin<'_>) -> Result<HeaderValue, Reason> {
     let scheme = redirect.scheme.as_deref().unwrap_or(request.scheme);
     let mut text =
         String::with_capacity(128 + request.path.len() + request.query.map_or(0, str::len));
@@ -56,7 +56,7 @@ pub fn location(redirect: &Redirect, request: &Origin<'_>) -> Result<HeaderValue
         text.extend(["?", query]);
     }
     // Also refuses a control byte, so that nothing can end the header early.
-    HeaderValue::from_maybe_shared(Bytes::from(text)).map_err(|_| Malformed::Target)
+    HeaderValue::from_maybe_shared(Bytes::from(text)).map_err(|_| Reason::RequestTarget)
 }
 
 /// The named port; else that of a named scheme, which is its own; else the request's.
@@ -210,7 +210,7 @@ mod tests {
         };
         assert_eq!(
             location(&redirect(|_| {}), &request),
-            Err(Malformed::Target)
+            Err(Reason::RequestTarget)
         );
     }
 }

@@ -241,7 +241,7 @@ mod tests {
         let answered = steps.layer(end(&seen)).call(request()).await;
         let answered = answered
             .map(|response| response.status().as_u16())
-            .map_err(|error| error.reason());
+            .map_err(|error| error.reason().as_str());
         (answered, seen.take())
     }
 
@@ -270,7 +270,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_that_is_refused_or_answered_goes_no_further() {
-        let refused = Error::NoRoute.reason();
+        let refused = Error::NoRoute.reason().as_str();
         let stops: [(Says, Result<u16, &str>); 4] = [
             (|| Verdict::Refuse(Error::NoRoute), Err(refused)),
             (teapot, Ok(418)),

@@ -5,11 +5,12 @@
 //! and metrics.
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header};
 use outrigger_filters::{
     context::RequestId,
-    error::{Error, Flag},
+    error::Error,
     grpc,
+    reason::{Effect, Reason},
     service::Body,
 };
 
@@ -18,10 +19,8 @@ use outrigger_filters::{
 pub(crate) struct Unparsed {
     /// The status that the client sees; `None` over HTTP/2, where it sees RST_STREAM or GOAWAY.
     pub status: Option<StatusCode>,
-    /// The response flag.
-    pub flag: Flag,
-    /// The value of `outrigger_downstream_rejected_total{reason}`.
-    pub reason: &'static str,
+    /// Why.
+    pub reason: Reason,
     /// What the client speaks.
     pub version: Version,
     /// The answer, where it is always the same.
@@ -31,8 +30,7 @@ pub(crate) struct Unparsed {
 /// A head that did not come within `timeouts.requestHeaders`.
 pub(crate) const SLOW_HEAD: Unparsed = Unparsed {
     status: Some(StatusCode::REQUEST_TIMEOUT),
-    flag: Flag::Slow,
-    reason: "timeout.request_headers",
+    reason: Reason::TimeoutRequestHeaders,
     version: Version::HTTP_11,
     bytes:
         b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-type: application/json\r\n\
@@ -47,8 +45,7 @@ pub(crate) const NOT_TLS: &[u8] =
 /// A head that cannot be read, or not in one way only; answered with an empty 400.
 pub(crate) const HTTP1_PARSE: Unparsed = Unparsed {
     status: Some(StatusCode::BAD_REQUEST),
-    flag: Flag::Dpe,
-    reason: "http1_parse",
+    reason: Reason::RequestHttp1Syntax,
     version: Version::HTTP_11,
     bytes: b"",
 };
@@ -56,8 +53,7 @@ pub(crate) const HTTP1_PARSE: Unparsed = Unparsed {
 /// A head with more bytes or fields than the listener takes.
 pub(crate) const HTTP1_TOO_LARGE: Unparsed = Unparsed {
     status: Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
-    flag: Flag::Lim,
-    reason: "http1_too_large",
+    reason: Reason::LimitHeaders,
     version: Version::HTTP_11,
     bytes: b"",
 };
@@ -65,14 +61,14 @@ pub(crate) const HTTP1_TOO_LARGE: Unparsed = Unparsed {
 /// A target that is longer than one can be.
 pub(crate) const HTTP1_TARGET_TOO_LONG: Unparsed = Unparsed {
     status: Some(StatusCode::URI_TOO_LONG),
+    reason: Reason::LimitTarget,
     ..HTTP1_TOO_LARGE
 };
 
 /// A stream that was reset, or a connection that was ended with GOAWAY, for what RFC 9113 calls an error.
 pub(crate) const HTTP2_PROTOCOL: Unparsed = Unparsed {
     status: None,
-    flag: Flag::Dpe,
-    reason: "http2_protocol",
+    reason: Reason::RequestHttp2Protocol,
     version: Version::HTTP_2,
     bytes: b"",
 };
@@ -89,9 +85,8 @@ impl Unparsed {
     }
 
     /// Too much of something on an HTTP/2 connection, which ends it with GOAWAY.
-    const fn http2_excess(reason: &'static str) -> Self {
+    const fn http2_excess(reason: Reason) -> Self {
         Self {
-            flag: Flag::Lim,
             reason,
             ..HTTP2_PROTOCOL
         }
@@ -99,22 +94,23 @@ impl Unparsed {
 }
 
 /// Streams reset before their answer began, by the client or because of it.
-pub(crate) const HTTP2_RESETS: Unparsed = Unparsed::http2_excess("limit.http2_resets");
+pub(crate) const HTTP2_RESETS: Unparsed = Unparsed::http2_excess(Reason::LimitHttp2Resets);
 
 /// PING beyond measure.
-pub(crate) const HTTP2_PINGS: Unparsed = Unparsed::http2_excess("limit.http2_pings");
+pub(crate) const HTTP2_PINGS: Unparsed = Unparsed::http2_excess(Reason::LimitHttp2Pings);
 
 /// SETTINGS beyond measure.
-pub(crate) const HTTP2_SETTINGS: Unparsed = Unparsed::http2_excess("limit.http2_settings");
+pub(crate) const HTTP2_SETTINGS: Unparsed = Unparsed::http2_excess(Reason::LimitHttp2Settings);
 
 /// DATA that is empty or nearly so, beyond measure.
-pub(crate) const HTTP2_DATA: Unparsed = Unparsed::http2_excess("limit.http2_data");
+pub(crate) const HTTP2_DATA: Unparsed = Unparsed::http2_excess(Reason::LimitHttp2Data);
 
 /// A header block in more CONTINUATION than its size needs.
-pub(crate) const HTTP2_CONTINUATION: Unparsed = Unparsed::http2_excess("limit.http2_continuation");
+pub(crate) const HTTP2_CONTINUATION: Unparsed =
+    Unparsed::http2_excess(Reason::LimitHttp2Continuation);
 
 /// Fields that say far more than their bytes: the table of HPACK unfolds them.
-pub(crate) const HTTP2_FIELDS: Unparsed = Unparsed::http2_excess("limit.headers");
+pub(crate) const HTTP2_FIELDS: Unparsed = Unparsed::http2_excess(Reason::LimitHeaders);
 
 /// In place of an answer: the stream of a malformed request is reset with PROTOCOL_ERROR (RFC 9113 section 8.1.1).
 #[derive(Debug)]
@@ -130,8 +126,7 @@ pub(crate) fn respond(
     is_grpc: bool,
     request_id: &RequestId,
 ) -> Result<Response<Body>, Reset> {
-    if version == Version::HTTP_2 && matches!(error, Error::Malformed(what) if what.resets_stream())
-    {
+    if version == Version::HTTP_2 && error.effect() == Effect::Reset {
         return Err(Reset);
     }
     let mut response = if is_grpc {
@@ -139,113 +134,42 @@ pub(crate) fn respond(
     } else {
         json_response(error, request_id)
     };
-    let manner = manner(error);
-    if version < Version::HTTP_2 && manner.ends_connection {
-        response
-            .headers_mut()
-            .insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    if let Some(challenge) = manner.challenge {
-        response.headers_mut().insert(
-            header::WWW_AUTHENTICATE,
-            HeaderValue::from_static(challenge),
-        );
-    }
-    if let Some(seconds) = manner.retry_after {
-        response
-            .headers_mut()
-            .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-    }
-    if manner.overloaded {
-        response
-            .headers_mut()
-            .insert("x-outrigger-overloaded", HeaderValue::from_static("true"));
+    let headers = response.headers_mut();
+    match error.effect() {
+        Effect::Plain => {}
+        Effect::Close | Effect::Reset => {
+            if version < Version::HTTP_2 {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+        }
+        Effect::RetryAfter => retry_after(error, headers),
+        Effect::Overloaded => {
+            retry_after(error, headers);
+            headers.insert("x-outrigger-overloaded", HeaderValue::from_static("true"));
+        }
+        Effect::InvalidToken => challenge("Bearer error=\"invalid_token\"", headers),
+        Effect::InsufficientScope => challenge("Bearer error=\"insufficient_scope\"", headers),
     }
     Ok(response)
 }
 
-/// What an answer says beside its status and text.
-struct Manner {
-    /// Whether the rest of the client's bytes can no longer be trusted, or is not wanted.
-    ends_connection: bool,
-    /// What the answer says about the token that the client needs (RFC 6750 section 3): nothing that helps to guess one.
-    challenge: Option<&'static str>,
-    /// When it is worth another try, in whole seconds: at least one, since more of them at once would only be refused.
-    retry_after: Option<u64>,
-    /// Whether a proxy of our kind in front of this one must not try again: there is too little to serve with, so that each
-    /// try makes it worse. Keys or a decision that cannot be had are not of that kind.
-    overloaded: bool,
+/// When it is worth another try, in whole seconds: at least one, since more of them at once would only be rejected.
+fn retry_after(error: &Error, headers: &mut HeaderMap) {
+    let wait = error.retry_after().unwrap_or_default();
+    let begun = u64::from(wait.subsec_nanos() > 0);
+    let seconds = (wait.as_secs() + begun).max(1);
+    headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
 }
 
-const PLAIN: Manner = Manner {
-    ends_connection: false,
-    challenge: None,
-    retry_after: None,
-    overloaded: false,
-};
-
-/// No wildcard: what is new must decide.
-fn manner(error: &Error) -> Manner {
-    match error {
-        Error::Malformed(_)
-        | Error::Connect
-        | Error::HeadersTooLarge
-        | Error::TargetTooLong
-        | Error::BodyTooLarge
-        | Error::BodyIdle
-        | Error::ClientGone(_) => Manner {
-            ends_connection: true,
-            ..PLAIN
-        },
-        Error::Unauthenticated(_) => Manner {
-            challenge: Some("Bearer error=\"invalid_token\""),
-            ..PLAIN
-        },
-        Error::Forbidden {
-            insufficient_scope, ..
-        } => {
-            let challenge = insufficient_scope.then_some("Bearer error=\"insufficient_scope\"");
-            Manner { challenge, ..PLAIN }
-        }
-        Error::RateLimited { retry_after } => {
-            let begun = u64::from(retry_after.subsec_nanos() > 0);
-            Manner {
-                retry_after: Some((retry_after.as_secs() + begun).max(1)),
-                ..PLAIN
-            }
-        }
-        Error::NoKeys { .. }
-        | Error::ExtAuthFailed(_)
-        | Error::RateLimitUnavailable
-        | Error::ConcurrencyFull => Manner {
-            retry_after: Some(1),
-            ..PLAIN
-        },
-        Error::NoEndpoint { .. } | Error::NoHealthyEndpoint { .. } | Error::Overloaded { .. } => {
-            Manner {
-                retry_after: Some(1),
-                overloaded: true,
-                ..PLAIN
-            }
-        }
-        Error::NoRoute
-        | Error::Misdirected
-        | Error::FaultInjected(_)
-        | Error::ConnectFailed { .. }
-        | Error::UpstreamClosed { .. }
-        | Error::UpstreamProtocol { .. }
-        | Error::GrpcTimeout
-        | Error::RequestTimeout
-        | Error::BackendTimeout
-        | Error::StreamIdle
-        | Error::UpgradeIdle => PLAIN,
-    }
+/// What the client needs, in the words of RFC 6750 section 3: nothing that helps to guess a token.
+fn challenge(text: &'static str, headers: &mut HeaderMap) {
+    headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(text));
 }
 
 fn json_response(error: &Error, request_id: &RequestId) -> Response<Body> {
     let mut text = String::with_capacity(96);
     text.push_str("{\"error\":\"");
-    text.push_str(error.public_message());
+    text.push_str(error.message());
     text.push_str("\",\"requestId\":\"");
     for character in request_id.as_str().chars() {
         if matches!(character, '"' | '\\') {
@@ -274,9 +198,6 @@ fn grpc_response(error: &Error) -> Response<Body> {
         "grpc-status",
         HeaderValue::from(u16::from(grpc::status_of(error.status()))),
     );
-    headers.insert(
-        "grpc-message",
-        HeaderValue::from_static(error.public_message()),
-    );
+    headers.insert("grpc-message", HeaderValue::from_static(error.message()));
     response
 }

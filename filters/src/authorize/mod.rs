@@ -19,16 +19,10 @@ use self::san::SanRule;
 use crate::{
     claims::{ClaimRule, Claims},
     identity::Identity,
+    reason::Reason,
 };
 
 pub use step::AuthorizeStep;
-
-/// A deny rule took the request.
-pub const DENIED: &str = "authorize.denied";
-/// There are allow rules, and none took the request.
-pub const NOT_ALLOWED: &str = "authorize.not_allowed";
-/// The same, and an allow rule lacked nothing but scopes.
-pub const INSUFFICIENT_SCOPE: &str = "authorize.insufficient_scope";
 
 /// The rules of one route, compiled.
 #[derive(Debug, Clone)]
@@ -58,8 +52,8 @@ pub enum Decision<'a> {
     Deny {
         /// The deny rule that took it, when one did.
         rule: Option<&'a Arc<str>>,
-        /// One of this module's constants.
-        reason: &'static str,
+        /// One of `authorize.…`.
+        reason: Reason,
     },
 }
 
@@ -81,13 +75,13 @@ impl Rules {
         if let Some(rule) = self.deny.iter().find(|rule| rule.takes(subject)) {
             return Decision::Deny {
                 rule: Some(&rule.name),
-                reason: DENIED,
+                reason: Reason::AuthorizeDenied,
             };
         }
         if self.allow.is_empty() {
             return Decision::Allow;
         }
-        let mut reason = NOT_ALLOWED;
+        let mut reason = Reason::AuthorizeNotAllowed;
         for rule in self
             .allow
             .iter()
@@ -96,7 +90,7 @@ impl Rules {
             if rule.has_scopes(subject) {
                 return Decision::Allow;
             }
-            reason = INSUFFICIENT_SCOPE;
+            reason = Reason::AuthorizeInsufficientScope;
         }
         Decision::Deny { rule: None, reason }
     }

@@ -2,7 +2,7 @@
 
 use outrigger_config::model::{self, Mode};
 
-use super::{Decision, INSUFFICIENT_SCOPE, Rules, Subject};
+use super::{Decision, Rules, Subject};
 use crate::{
     error::Error,
     service::Request,
@@ -38,15 +38,11 @@ impl AuthorizeStep {
         let Decision::Deny { rule, reason } = self.rules.decide(&subject) else {
             return Ok(());
         };
-        let insufficient_scope = reason == INSUFFICIENT_SCOPE;
         if let Some(rule) = rule {
             context.refused_by(rule);
         }
         match self.mode {
-            Mode::Enforce => Err(Error::Forbidden {
-                reason,
-                insufficient_scope,
-            }),
+            Mode::Enforce => Err(Error::Forbidden(reason)),
             Mode::Report => {
                 context.would_deny(reason);
                 Ok(())

@@ -50,8 +50,8 @@ fn decide(
         Decision::Deny {
             rule: Some(rule),
             reason,
-        } => format!("{reason} {rule}"),
-        Decision::Deny { rule: None, reason } => reason.to_owned(),
+        } => format!("{} {rule}", reason.as_str()),
+        Decision::Deny { rule: None, reason } => reason.as_str().to_owned(),
     }
 }
 
@@ -87,44 +87,56 @@ fn the_keys_of_a_rule_must_all_hold_of_a_list_one_item_of_scopes_all() {
             good.clone(),
             "spiffe://prod/a",
             "10.1.2.3",
-            NOT_ALLOWED,
+            Reason::AuthorizeNotAllowed.as_str(),
         ),
         (
             "GET",
             good.clone(),
             "spiffe://prod/a/b",
             "10.1.2.3",
-            NOT_ALLOWED,
+            Reason::AuthorizeNotAllowed.as_str(),
         ),
-        ("GET", good.clone(), "", "10.1.2.3", NOT_ALLOWED),
+        (
+            "GET",
+            good.clone(),
+            "",
+            "10.1.2.3",
+            Reason::AuthorizeNotAllowed.as_str(),
+        ),
         (
             "GET",
             good.clone(),
             "spiffe://prod/a",
             "11.1.2.3",
-            NOT_ALLOWED,
+            Reason::AuthorizeNotAllowed.as_str(),
         ),
-        ("GET", json!({}), "spiffe://prod/a", "10.1.2.3", NOT_ALLOWED),
+        (
+            "GET",
+            json!({}),
+            "spiffe://prod/a",
+            "10.1.2.3",
+            Reason::AuthorizeNotAllowed.as_str(),
+        ),
         (
             "GET",
             json!({"scope": "orders.read orders.admin", "groups": "sre"}),
             "spiffe://prod/a",
             "10.1.2.3",
-            NOT_ALLOWED,
+            Reason::AuthorizeNotAllowed.as_str(),
         ),
         (
             "GET",
             json!({"scope": "orders.read", "groups": "sre", "tenant": "a"}),
             "spiffe://prod/a",
             "10.1.2.3",
-            INSUFFICIENT_SCOPE,
+            Reason::AuthorizeInsufficientScope.as_str(),
         ),
         (
             "GET",
             json!({"scope": "orders.read", "groups": "dev", "tenant": "a"}),
             "spiffe://prod/a",
             "10.1.2.3",
-            NOT_ALLOWED,
+            Reason::AuthorizeNotAllowed.as_str(),
         ),
     ] {
         assert_eq!(
@@ -212,7 +224,7 @@ fn another_allow_rule_is_tried_when_one_lacks_scopes() {
     );
     assert_eq!(
         decide(&rules, "POST", json!({"scope": "b"}), "", "::1"),
-        INSUFFICIENT_SCOPE
+        Reason::AuthorizeInsufficientScope.as_str()
     );
 }
 
@@ -261,18 +273,12 @@ async fn what_is_denied_never_reaches_the_next_step() {
     let error = refused(json!({"groups": ["sre"]})).await;
     assert!(matches!(
         error,
-        Error::Forbidden {
-            reason: INSUFFICIENT_SCOPE,
-            insufficient_scope: true
-        }
+        Error::Forbidden(Reason::AuthorizeInsufficientScope)
     ));
     let error = refused(json!({"scope": "write"})).await;
     assert!(matches!(
         error,
-        Error::Forbidden {
-            reason: NOT_ALLOWED,
-            insufficient_scope: false
-        }
+        Error::Forbidden(Reason::AuthorizeNotAllowed)
     ));
 }
 
@@ -290,7 +296,7 @@ async fn a_report_lets_through_and_tells_what_would_have_been() {
     assert!(through(Mode::Report, request).await.is_ok());
     assert_eq!(
         (context.would_denies(), context.rule()),
-        (vec![NOT_ALLOWED], None)
+        (vec![Reason::AuthorizeNotAllowed], None)
     );
 }
 

@@ -19,7 +19,7 @@
 //! | `held` | concurrency | edge, which gives it back |
 //! | `hash_key` | forward | balancing |
 //! | `timed_out` | timeout, forward | what is learnt about the endpoint |
-//! | `flag`, `reason` | respond, body guards | access log, metrics |
+//! | `reason` | respond, body guards | access log, metrics |
 //! | `bytes_in`, `bytes_out` | body guards | access log |
 //! | `stalled` | the client's side | response body |
 //! | `body_wanted` | request body | the client's side, for 100-continue |
@@ -48,12 +48,13 @@ use tokio::time::Instant;
 use crate::{
     claims::Claims,
     concurrency::Permit,
-    error::{Error, Flag},
+    error::Error,
     ext_auth::Granted,
     hop_by_hop::Hop,
     identity::Identity,
     jwt::{Memo, Tokens, VerifiedToken},
     owned_headers::Own,
+    reason::{Flag, Reason},
 };
 
 pub use alarm::Alarm;
@@ -140,10 +141,8 @@ pub struct Exchange {
     awaits_complete: Cell<Option<Waker>>,
     /// Why the request body was given up; it is the answer to whatever failed because of it.
     pub body_failure: RefCell<Option<Error>>,
-    /// The response flag.
-    pub flag: Cell<Flag>,
-    /// The exact reason behind the flag.
-    pub reason: Cell<&'static str>,
+    /// Why the exchange did not end with the plain response of the upstream.
+    pub reason: Cell<Option<Reason>>,
     /// What only few requests need; made when it is first needed.
     access: OnceCell<Box<Access>>,
     /// Bytes of the request body so far.
@@ -178,7 +177,7 @@ struct Access {
     memo: Memo,
     tokens: RefCell<Tokens>,
     claims: RefCell<Vec<Arc<dyn Claims>>>,
-    would_deny: RefCell<Vec<&'static str>>,
+    would_deny: RefCell<Vec<Reason>>,
     rule: OnceCell<Arc<str>>,
     detail: OnceCell<Box<str>>,
     granted: RefCell<Granted>,
@@ -217,8 +216,7 @@ impl Exchange {
             request_complete: Cell::new(None),
             awaits_complete: Cell::new(None),
             body_failure: RefCell::new(None),
-            flag: Cell::new(Flag::None),
-            reason: Cell::new(""),
+            reason: Cell::new(None),
             access: OnceCell::new(),
             bytes_in: Cell::new(0),
             bytes_out: Cell::new(0),
@@ -338,21 +336,25 @@ impl Exchange {
         }
     }
 
+    /// The response flag.
+    pub fn flag(&self) -> Flag {
+        self.reason.get().map_or(Flag::None, Reason::flag)
+    }
+
     /// Records why the exchange did not end well; the first reason stays.
-    pub fn blame(&self, flag: Flag, reason: &'static str) {
-        if self.flag.get() == Flag::None {
-            self.flag.set(flag);
-            self.reason.set(reason);
+    pub fn blame(&self, reason: Reason) {
+        if self.reason.get().is_none() {
+            self.reason.set(Some(reason));
         }
     }
 
     /// The same, from an error.
     pub fn blame_error(&self, error: &Error) {
-        let first = self.flag.get() == Flag::None;
+        let first = self.reason.get().is_none();
         if let Some(detail) = first.then(|| error.detail()).flatten() {
             let _ = self.access().detail.set(Box::from(&*detail));
         }
-        self.blame(error.flag(), error.reason());
+        self.blame(error.reason());
     }
 
     /// What is behind the reason, where that is known.
@@ -426,12 +428,12 @@ impl Exchange {
     }
 
     /// Records a refusal that `mode: report` does not carry out, by the reason that it would have had.
-    pub fn would_deny(&self, reason: &'static str) {
+    pub fn would_deny(&self, reason: Reason) {
         self.access().would_deny.borrow_mut().push(reason);
     }
 
     /// Takes the refusals that were not carried out.
-    pub fn would_denies(&self) -> Vec<&'static str> {
+    pub fn would_denies(&self) -> Vec<Reason> {
         self.access
             .get()
             .map(|access| access.would_deny.take())

@@ -26,9 +26,6 @@ pub use hand_over::{HandOverStep, owned};
 /// An answer to the client may have a body of so many bytes; a longer one is no answer.
 pub const MAX_BODY: usize = 64 * 1024;
 
-/// The service answered, and not with a 2xx.
-pub const DENIED: &str = "ext_auth.denied";
-
 const X_FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");

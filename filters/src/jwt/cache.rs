@@ -12,7 +12,8 @@ use std::{
     time::Duration,
 };
 
-use super::{KeySet, Refusal, VerifiedToken, Verifier, verify::Thumbprint};
+use super::{KeySet, VerifiedToken, Verifier, verify::Thumbprint};
+use crate::reason::Reason;
 
 /// The most tokens of one worker.
 pub const MAX_TOKENS: usize = 1_000;
@@ -79,7 +80,7 @@ impl TokenCache {
         keys: &KeySet,
         now: Duration,
         certificate: Option<&Thumbprint>,
-    ) -> Option<Result<Arc<VerifiedToken>, Refusal>> {
+    ) -> Option<Result<Arc<VerifiedToken>, Reason>> {
         let place = *self.places.get(text)?;
         let entry = &mut self.entries[place];
         if entry.verifier.provider().name != verifier.provider().name {
@@ -95,7 +96,7 @@ impl TokenCache {
                 Some(Ok(Arc::clone(&entry.token)))
             }
             Err(refusal) => {
-                if refusal == Refusal::Expired {
+                if refusal == Reason::AuthExpired {
                     self.remove(place);
                 }
                 Some(Err(refusal))

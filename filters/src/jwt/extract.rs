@@ -7,26 +7,23 @@
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 use outrigger_config::model::TokenLocation;
 
-use super::Refusal;
+use crate::reason::Reason;
 
 /// The token at the first of these places that has one.
 ///
 /// # Errors
 /// When that place has several, or something that cannot be a token.
-pub fn find<'a>(
-    from: &[TokenLocation],
-    headers: &'a HeaderMap,
-) -> Result<Option<&'a str>, Refusal> {
+pub fn find<'a>(from: &[TokenLocation], headers: &'a HeaderMap) -> Result<Option<&'a str>, Reason> {
     match from
         .iter()
         .map(|location| Found::at(location, headers))
         .find(|found| found.first.is_some())
     {
-        Some(Found { again: true, .. }) => Err(Refusal::Repeated),
+        Some(Found { again: true, .. }) => Err(Reason::AuthTokenRepeated),
         Some(Found { first, .. }) => first
             .map(std::str::from_utf8)
             .transpose()
-            .map_err(|_| Refusal::Encoding),
+            .map_err(|_| Reason::AuthTokenEncoding),
         None => Ok(None),
     }
 }

@@ -14,7 +14,8 @@ use outrigger_config::{
     model::{JwtAlgorithm, SecretText},
 };
 
-use super::{Refusal, Token};
+use super::Token;
+use crate::reason::Reason;
 
 /// How many keys are tried for one token. Each try costs a verification.
 const MAX_TRIED: usize = 4;
@@ -121,8 +122,8 @@ impl KeySet {
     /// keys. Only keys that fit the token's algorithm are tried. If more than [`MAX_TRIED`] keys fit, none is tried.
     ///
     /// # Errors
-    /// When there is none. [`Refusal::UnknownKid`] may end with newer keys; nothing else will.
-    pub(super) fn verify(&self, token: &Token<'_>) -> Result<Arc<Key>, Refusal> {
+    /// When there is none. [`Reason::AuthUnknownKid`] may end with newer keys; nothing else will.
+    pub(super) fn verify(&self, token: &Token<'_>) -> Result<Arc<Key>, Reason> {
         let Some(kid) = token.kid() else {
             return self.try_each(token, |_| true);
         };
@@ -131,16 +132,16 @@ impl KeySet {
             return self.try_each(token, has_kid);
         }
         if self.unusable.iter().any(|unusable| **unusable == *kid) {
-            return Err(Refusal::UnusableKey);
+            return Err(Reason::AuthUnusableKey);
         }
         if self.keys.iter().all(|key| key.kid().is_some()) {
-            return Err(Refusal::UnknownKid);
+            return Err(Reason::AuthUnknownKid);
         }
         self.try_each(token, |key| key.kid().is_none())
             .map_err(|refusal| match &self.keys[0].kind {
                 // One secret is the whole set: there is no other that the name could mean.
                 Kind::Secret(_) => refusal,
-                Kind::Public(_) => Refusal::UnknownKid,
+                Kind::Public(_) => Reason::AuthUnknownKid,
             })
     }
 
@@ -148,19 +149,19 @@ impl KeySet {
         &self,
         token: &Token<'_>,
         takes: impl Fn(&Key) -> bool,
-    ) -> Result<Arc<Key>, Refusal> {
+    ) -> Result<Arc<Key>, Reason> {
         let fitting = || {
             self.keys
                 .iter()
                 .filter(|key| takes(key) && key.fits(token.algorithm()))
         };
         match fitting().count() {
-            0 => Err(Refusal::KeyMismatch),
+            0 => Err(Reason::AuthKeyMismatch),
             1..=MAX_TRIED => fitting()
                 .find(|key| key.signed(token))
                 .cloned()
-                .ok_or(Refusal::Signature),
-            _ => Err(Refusal::AmbiguousKey),
+                .ok_or(Reason::AuthSignature),
+            _ => Err(Reason::AuthAmbiguousKey),
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Everything here is pure and synchronous: keys, time and the client's certificate are passed in, and nothing is
 //! fetched. What a token may look like is decided by [`Token`], by readers of our own; jsonwebtoken checks signatures.
-//! A client never hears why: [`Refusal`] is for log and metrics.
+//! A client never hears why: its [`Reason`](crate::reason::Reason) is for log and metrics.
 //!
 //! | part | holds |
 //! |---|---|
@@ -26,13 +26,12 @@
 //! # Errors
 //!
 //! 401 for every refusal but a missing client certificate (403), and 503 when there are no keys
-//! ([`crate::error::Error::NoKeys`]); the reasons are those of [`Refusal::reason`].
+//! ([`crate::error::Error::NoKeys`]); the reasons are `auth.…`.
 
 mod cache;
 mod claims;
 pub mod extract;
 mod keys;
-mod refusal;
 mod requirement;
 #[cfg(test)]
 mod tests;
@@ -42,7 +41,6 @@ mod verify;
 pub use cache::{MAX_TOKENS, TokenCache};
 pub use claims::VerifiedToken;
 pub use keys::{KeySet, ShortSecret};
-pub use refusal::Refusal;
 pub use requirement::{
     Examination, Granted, Keys, Memo, NoToken, Outcome, Providers, Tokens, Verdict,
 };

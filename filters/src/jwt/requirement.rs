@@ -9,10 +9,8 @@ use std::{cell::RefCell, sync::Arc, time::Duration};
 use http::HeaderMap;
 use outrigger_config::model::{Credential, JwtProvider, ProviderId, Requirement};
 
-use super::{
-    KeySet, Refusal, Token, TokenCache, VerifiedToken, Verifier, extract, verify::Thumbprint,
-};
-use crate::error::Error;
+use super::{KeySet, Token, TokenCache, VerifiedToken, Verifier, extract, verify::Thumbprint};
+use crate::{error::Error, reason::Reason};
 
 /// The verifiers of a configuration.
 #[derive(Debug)]
@@ -63,7 +61,7 @@ pub enum NoToken {
     /// Somebody else issued it.
     OtherIssuer,
     /// It is refused.
-    Refused(Refusal),
+    Refused(Reason),
     /// This provider has no keys to verify it with.
     NoKeys(ProviderId),
     /// This provider may have newer keys that verify it.
@@ -132,7 +130,7 @@ impl Outcome {
         match self {
             Self::Allowed(tokens) => Ok(tokens),
             Self::Refused(error) => Err(error),
-            Self::NeedsKeys(_) => Err(Refusal::UnknownKid.into()),
+            Self::NeedsKeys(_) => Err(denied(Reason::AuthUnknownKid)),
         }
     }
 }
@@ -229,7 +227,7 @@ impl<'a, K: Keys> Examination<'a, K> {
     /// The same for those whose token nobody has looked at yet.
     fn verify(&self, providers: impl Iterator<Item = ProviderId>, mut none: NoToken) -> Verdict {
         // Several providers mostly look at one text; it is read once.
-        let mut read: Option<(&'a str, Result<Token<'a>, Refusal>)> = None;
+        let mut read: Option<(&'a str, Result<Token<'a>, Reason>)> = None;
         for provider in providers {
             let Look::Open(text) = self.look(provider) else {
                 continue;
@@ -278,7 +276,7 @@ impl<'a, K: Keys> Examination<'a, K> {
                     self.cache.borrow_mut().insert(text, &token, verifier, keys);
                     Ok(Granted { provider, token })
                 }
-                Err(Refusal::UnknownKid) => Err(NoToken::UnknownKid(provider)),
+                Err(Reason::AuthUnknownKid) => Err(NoToken::UnknownKid(provider)),
                 Err(refusal) => Err(NoToken::Refused(refusal)),
             }
         })
@@ -310,7 +308,7 @@ impl<'a, K: Keys> Examination<'a, K> {
         }
     }
 
-    fn find(&self, provider: ProviderId) -> Result<Option<&'a str>, Refusal> {
+    fn find(&self, provider: ProviderId) -> Result<Option<&'a str>, Reason> {
         extract::find(&self.providers.get(provider).provider().from, self.headers)
     }
 
@@ -323,7 +321,7 @@ impl<'a, K: Keys> Examination<'a, K> {
             Ok(granted) => tokens.push(granted),
             Err(_) if self.has_certificate(credentials) => {}
             Err(_) if !asks_for_tokens => {
-                return Outcome::Refused(Refusal::CertificateMissing.into());
+                return Outcome::Refused(denied(Reason::AuthCertificateMissing));
             }
             Err(none) => return self.refused(none),
         }
@@ -339,7 +337,7 @@ impl<'a, K: Keys> Examination<'a, K> {
             }
         }
         if credentials.contains(&Credential::Mtls) && self.certificate.is_none() {
-            return Outcome::Refused(Refusal::CertificateMissing.into());
+            return Outcome::Refused(denied(Reason::AuthCertificateMissing));
         }
         Outcome::Allowed(tokens)
     }
@@ -378,11 +376,20 @@ impl<'a, K: Keys> Examination<'a, K> {
                 let provider = Arc::clone(&self.providers.get(provider).provider().name);
                 return Outcome::Refused(Error::NoKeys { provider });
             }
-            NoToken::Absent => Refusal::Missing,
-            NoToken::OtherIssuer => Refusal::UnknownIssuer,
+            NoToken::Absent => Reason::AuthMissingToken,
+            NoToken::OtherIssuer => Reason::AuthUnknownIssuer,
             NoToken::Refused(refusal) => refusal,
         };
-        Outcome::Refused(refusal.into())
+        Outcome::Refused(denied(refusal))
+    }
+}
+
+/// A missing certificate is a 403: no response makes a client present one on this connection. All else is a 401, a token bound
+/// to another certificate too (RFC 8705 section 3).
+fn denied(reason: Reason) -> Error {
+    match reason {
+        Reason::AuthCertificateMissing => Error::Forbidden(reason),
+        _ => Error::Unauthenticated(reason),
     }
 }
 

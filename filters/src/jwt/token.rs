@@ -12,7 +12,7 @@ use outrigger_config::{
     strict_json::{Json, JsonError, JsonObject},
 };
 
-use super::Refusal;
+use crate::reason::Reason;
 
 /// docs/security.md 13.
 pub const MAX_BYTES: usize = 16 * 1024;
@@ -52,18 +52,18 @@ impl<'a> Token<'a> {
     ///
     /// # Errors
     /// Whatever is wrong with its form, the types of the registered claims included.
-    pub fn parse(text: &'a str) -> Result<Self, Refusal> {
+    pub fn parse(text: &'a str) -> Result<Self, Reason> {
         if text.len() > MAX_BYTES {
-            return Err(Refusal::TooLarge);
+            return Err(Reason::AuthTokenTooLarge);
         }
-        let (signed, signature) = text.rsplit_once('.').ok_or(Refusal::Segments)?;
-        let (header, payload) = signed.split_once('.').ok_or(Refusal::Segments)?;
+        let (signed, signature) = text.rsplit_once('.').ok_or(Reason::AuthTokenSegments)?;
+        let (header, payload) = signed.split_once('.').ok_or(Reason::AuthTokenSegments)?;
         if payload.contains('.') {
-            return Err(Refusal::Segments);
+            return Err(Reason::AuthTokenSegments);
         }
         decode(signature)?;
-        let header = Header::read(&object(header, Refusal::Header)?)?;
-        let claims = object(payload, Refusal::Payload)?;
+        let header = Header::read(&object(header, Reason::AuthTokenHeader)?)?;
+        let claims = object(payload, Reason::AuthTokenPayload)?;
         let times = Times::read(&claims)?;
         check_types(&claims)?;
         Ok(Self {
@@ -120,16 +120,16 @@ impl<'a> Token<'a> {
 }
 
 /// Unpadded base64url, in the one way that each text can be written: no bits are left over at the end.
-fn decode(segment: &str) -> Result<Vec<u8>, Refusal> {
+fn decode(segment: &str) -> Result<Vec<u8>, Reason> {
     URL_SAFE_NO_PAD
         .decode(segment)
-        .map_err(|_| Refusal::Encoding)
+        .map_err(|_| Reason::AuthTokenEncoding)
 }
 
-fn object(segment: &str, otherwise: Refusal) -> Result<JsonObject, Refusal> {
+fn object(segment: &str, otherwise: Reason) -> Result<JsonObject, Reason> {
     match Json::parse(&decode(segment)?, MAX_DEPTH) {
         Ok(Json::Object(object)) => Ok(object),
-        Err(JsonError::Duplicate(_)) => Err(Refusal::DuplicateMember),
+        Err(JsonError::Duplicate(_)) => Err(Reason::AuthDuplicateMember),
         _ => Err(otherwise),
     }
 }
@@ -142,7 +142,7 @@ fn texts(json: &Json) -> impl Iterator<Item = &str> {
         .filter_map(Json::as_str)
 }
 
-fn check_types(claims: &JsonObject) -> Result<(), Refusal> {
+fn check_types(claims: &JsonObject) -> Result<(), Reason> {
     let is_text = |json: &Json| json.as_str().is_some();
     let issuer = claims.get("iss").is_none_or(is_text);
     let audience = claims
@@ -154,12 +154,12 @@ fn check_types(claims: &JsonObject) -> Result<(), Refusal> {
     if issuer && audience {
         Ok(())
     } else {
-        Err(Refusal::Claim)
+        Err(Reason::AuthClaimType)
     }
 }
 
 impl Header {
-    fn read(header: &JsonObject) -> Result<Self, Refusal> {
+    fn read(header: &JsonObject) -> Result<Self, Reason> {
         // Nothing critical is understood here, an empty list is not allowed (RFC 7515 section 4.1.11), and a payload
         // that is not encoded (RFC 7797) is none that we could read.
         if header.get("crit").is_some()
@@ -167,10 +167,10 @@ impl Header {
                 .get("b64")
                 .is_some_and(|b64| *b64 != Json::Bool(true))
         {
-            return Err(Refusal::Critical);
+            return Err(Reason::AuthCriticalHeader);
         }
-        let algorithm = text(header, "alg")?.ok_or(Refusal::Header)?;
-        let algorithm = JwtAlgorithm::named(algorithm).ok_or(Refusal::Algorithm)?;
+        let algorithm = text(header, "alg")?.ok_or(Reason::AuthTokenHeader)?;
+        let algorithm = JwtAlgorithm::named(algorithm).ok_or(Reason::AuthAlgorithmNotAllowed)?;
         let kid = text(header, "kid")?.map(Box::from);
         let token_type = text(header, "typ")?.map(normal_type);
         Ok(Self {
@@ -182,10 +182,10 @@ impl Header {
 }
 
 /// A member of the header that is a text, when it is there.
-fn text<'a>(header: &'a JsonObject, name: &str) -> Result<Option<&'a str>, Refusal> {
+fn text<'a>(header: &'a JsonObject, name: &str) -> Result<Option<&'a str>, Reason> {
     match header.get(name) {
         None => Ok(None),
-        Some(value) => value.as_str().map(Some).ok_or(Refusal::Header),
+        Some(value) => value.as_str().map(Some).ok_or(Reason::AuthTokenHeader),
     }
 }
 
@@ -196,7 +196,7 @@ fn normal_type(token_type: &str) -> Box<str> {
 }
 
 impl Times {
-    fn read(claims: &JsonObject) -> Result<Self, Refusal> {
+    fn read(claims: &JsonObject) -> Result<Self, Reason> {
         Ok(Self {
             expires: time(claims.get("exp"))?,
             not_before: time(claims.get("nbf"))?,
@@ -207,11 +207,11 @@ impl Times {
 
 /// A NumericDate (RFC 7519 section 2): a number that is not negative, fractions allowed. Anything else is refused, where
 /// lenient readers saw no time at all and skipped the check (CVE-2026-25537).
-fn time(claim: Option<&Json>) -> Result<Option<Duration>, Refusal> {
+fn time(claim: Option<&Json>) -> Result<Option<Duration>, Reason> {
     let number = match claim {
         None => return Ok(None),
         Some(Json::Number(number)) => number,
-        Some(_) => return Err(Refusal::Time),
+        Some(_) => return Err(Reason::AuthBadTime),
     };
     if let Some(seconds) = number.as_u64() {
         return Ok(Some(Duration::from_secs(seconds)));
@@ -221,6 +221,6 @@ fn time(claim: Option<&Json>) -> Result<Option<Duration>, Refusal> {
         Some(seconds) if seconds.is_sign_positive() && seconds.is_finite() => Ok(Some(
             Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX),
         )),
-        _ => Err(Refusal::Time),
+        _ => Err(Reason::AuthBadTime),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! What costs nothing is asked first: a client that goes on sending an expired token costs no signature, and neither it
 //! nor a token for somebody else makes us look for newer keys. Every check must hold, so the order changes nothing but
-//! the reason in the log, which says what the token itself claims until [`Refusal::Signature`] is behind it.
+//! the reason in the log, which says what the token itself claims until [`Reason::AuthSignature`] is behind it.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +12,8 @@ use outrigger_config::{
     strict_json::Json,
 };
 
-use super::{KeySet, Refusal, Token, VerifiedToken, token::Times};
+use super::{KeySet, Token, VerifiedToken, token::Times};
+use crate::reason::Reason;
 
 /// SHA-256 of a certificate (DER), as `x5t#S256` names it.
 pub type Thumbprint = [u8; 32];
@@ -53,14 +54,14 @@ impl Verifier {
     /// Verifies a token at a time since the epoch, from a client with this certificate.
     ///
     /// # Errors
-    /// The first check that fails. Ask again with newer keys after [`Refusal::UnknownKid`].
+    /// The first check that fails. Ask again with newer keys after [`Reason::AuthUnknownKid`].
     pub fn verify(
         &self,
         keys: &KeySet,
         token: Token<'_>,
         now: Duration,
         certificate: Option<&Thumbprint>,
-    ) -> Result<VerifiedToken, Refusal> {
+    ) -> Result<VerifiedToken, Reason> {
         self.verify_signature(self.check(token, now, certificate)?, keys)
     }
 
@@ -70,11 +71,11 @@ impl Verifier {
         token: Token<'a>,
         now: Duration,
         certificate: Option<&Thumbprint>,
-    ) -> Result<Checked<'a>, Refusal> {
+    ) -> Result<Checked<'a>, Reason> {
         self.check_header(&token)?;
         self.check_audience(&token)?;
         let times = token.times();
-        let expires = times.expires.ok_or(Refusal::ExpiryMissing)?;
+        let expires = times.expires.ok_or(Reason::AuthExpiryMissing)?;
         self.check_issue(times, expires, now)?;
         let bound_to = self.binding(&token)?;
         self.check_now(
@@ -97,7 +98,7 @@ impl Verifier {
         &self,
         checked: Checked<'_>,
         keys: &KeySet,
-    ) -> Result<VerifiedToken, Refusal> {
+    ) -> Result<VerifiedToken, Reason> {
         let key = keys.verify(&checked.token)?;
         Ok(VerifiedToken::new(&self.provider, checked, key))
     }
@@ -108,7 +109,7 @@ impl Verifier {
         token: &VerifiedToken,
         now: Duration,
         certificate: Option<&Thumbprint>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Reason> {
         self.check_now(
             token.expires(),
             token.not_before(),
@@ -118,9 +119,9 @@ impl Verifier {
         )
     }
 
-    fn check_header(&self, token: &Token<'_>) -> Result<(), Refusal> {
+    fn check_header(&self, token: &Token<'_>) -> Result<(), Reason> {
         if !self.provider.algorithms.contains(&token.algorithm()) {
-            return Err(Refusal::Algorithm);
+            return Err(Reason::AuthAlgorithmNotAllowed);
         }
         match token.token_type() {
             Some(found)
@@ -130,39 +131,41 @@ impl Verifier {
                     .iter()
                     .any(|listed| **listed == *found) =>
             {
-                Err(Refusal::TokenType)
+                Err(Reason::AuthTokenType)
             }
             _ => Ok(()),
         }
     }
 
-    fn check_audience(&self, token: &Token<'_>) -> Result<(), Refusal> {
+    fn check_audience(&self, token: &Token<'_>) -> Result<(), Reason> {
         match token.issuer() {
-            None => return Err(Refusal::IssuerMissing),
-            Some(issuer) if *issuer != *self.provider.issuer => return Err(Refusal::UnknownIssuer),
+            None => return Err(Reason::AuthIssuerMissing),
+            Some(issuer) if *issuer != *self.provider.issuer => {
+                return Err(Reason::AuthUnknownIssuer);
+            }
             Some(_) => {}
         }
-        let mut audiences = token.audiences().ok_or(Refusal::AudienceMissing)?;
+        let mut audiences = token.audiences().ok_or(Reason::AuthAudienceMissing)?;
         if audiences.any(|audience| self.provider.audiences.iter().any(|own| **own == *audience)) {
             Ok(())
         } else {
-            Err(Refusal::AudienceMismatch)
+            Err(Reason::AuthAudienceMismatch)
         }
     }
 
-    fn check_issue(&self, times: Times, expires: Duration, now: Duration) -> Result<(), Refusal> {
+    fn check_issue(&self, times: Times, expires: Duration, now: Duration) -> Result<(), Reason> {
         if times
             .issued
             .is_some_and(|issued| issued > now.saturating_add(self.provider.clock_skew))
         {
-            return Err(Refusal::IssuedInFuture);
+            return Err(Reason::AuthIssuedInFuture);
         }
         let Some(longest) = self.provider.max_lifetime else {
             return Ok(());
         };
-        let issued = times.issued.ok_or(Refusal::IssueTimeMissing)?;
+        let issued = times.issued.ok_or(Reason::AuthIssueTimeMissing)?;
         if expires.saturating_sub(issued) > longest {
-            Err(Refusal::Lifetime)
+            Err(Reason::AuthLifetimeTooLong)
         } else {
             Ok(())
         }
@@ -175,26 +178,26 @@ impl Verifier {
         bound_to: Option<&Thumbprint>,
         now: Duration,
         certificate: Option<&Thumbprint>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Reason> {
         let skew = self.provider.clock_skew;
         if now >= expires.saturating_add(skew) {
-            return Err(Refusal::Expired);
+            return Err(Reason::AuthExpired);
         }
         if not_before.is_some_and(|start| start > now.saturating_add(skew)) {
-            return Err(Refusal::NotYetValid);
+            return Err(Reason::AuthNotYetValid);
         }
         match bound_to {
-            Some(named) if certificate != Some(named) => Err(Refusal::BindingMismatch),
+            Some(named) if certificate != Some(named) => Err(Reason::AuthBindingMismatch),
             _ => Ok(()),
         }
     }
 
     /// The certificate that the token is bound to (RFC 8705 section 3.1). Any other way of binding is refused, since it
     /// asks for a proof that nobody here would check (RFC 7800 section 3.1).
-    fn binding(&self, token: &Token<'_>) -> Result<Option<Thumbprint>, Refusal> {
+    fn binding(&self, token: &Token<'_>) -> Result<Option<Thumbprint>, Reason> {
         let confirmation = match (self.provider.binding, token.claims().get("cnf")) {
             (TokenBinding::Never, _) | (TokenBinding::WhenPresent, None) => return Ok(None),
-            (TokenBinding::Required, None) => return Err(Refusal::BindingMissing),
+            (TokenBinding::Required, None) => return Err(Reason::AuthBindingMissing),
             (_, Some(confirmation)) => confirmation,
         };
         let members = confirmation
@@ -206,7 +209,7 @@ impl Verifier {
         named
             .and_then(thumbprint)
             .map(Some)
-            .ok_or(Refusal::BindingUnknown)
+            .ok_or(Reason::AuthBindingUnknown)
     }
 }
 

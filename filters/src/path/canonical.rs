@@ -12,14 +12,14 @@ use std::{borrow::Cow, fmt::Write};
 
 use outrigger_config::model::{EncodedSlash, PathRules};
 
-use crate::error::Malformed;
+use crate::reason::Reason;
 
 /// Makes `path` canonical. Borrowed, after one scan, when it already is. The `*` of OPTIONS is the caller's affair.
 ///
 /// # Errors
-/// [`Malformed::Target`] for control and non-ASCII bytes and for a path that does not begin with `/`,
-/// [`Malformed::Path`] for everything else that is refused.
-pub fn canonical(path: &str, rules: PathRules) -> Result<Cow<'_, str>, Malformed> {
+/// [`Reason::RequestTarget`] for control and non-ASCII bytes and for a path that does not begin with `/`,
+/// [`Reason::RequestPath`] for everything else that is refused.
+pub fn canonical(path: &str, rules: PathRules) -> Result<Cow<'_, str>, Reason> {
     match scan(path.as_bytes(), rules)? {
         Scan::Canonical => Ok(Cow::Borrowed(path)),
         Scan::DiffersAt(at) => rewrite(path, at, rules).map(Cow::Owned),
@@ -73,9 +73,9 @@ const fn classes() -> [Class; 256] {
     classes
 }
 
-fn scan(path: &[u8], rules: PathRules) -> Result<Scan, Malformed> {
+fn scan(path: &[u8], rules: PathRules) -> Result<Scan, Reason> {
     if path.first() != Some(&b'/') {
-        return Err(Malformed::Target);
+        return Err(Reason::RequestTarget);
     }
     let mut at = 0;
     while let Some(&byte) = path.get(at) {
@@ -84,7 +84,7 @@ fn scan(path: &[u8], rules: PathRules) -> Result<Scan, Malformed> {
             Class::Slash => {
                 let rest = &path[at + 1..];
                 match rest.first() {
-                    Some(b'.') if is_dot_segment(rest) => return Err(Malformed::Path),
+                    Some(b'.') if is_dot_segment(rest) => return Err(Reason::RequestPath),
                     Some(b'/') if rules.merge_slashes => return Ok(Scan::DiffersAt(at)),
                     _ => at += 1,
                 }
@@ -92,15 +92,15 @@ fn scan(path: &[u8], rules: PathRules) -> Result<Scan, Malformed> {
             Class::Percent => match escape(&path[at..], rules)? {
                 Escape::Keep { upper: true, slash } => {
                     if slash && is_dot_segment(&path[at + 3..]) {
-                        return Err(Malformed::Path);
+                        return Err(Reason::RequestPath);
                     }
                     at += 3;
                 }
                 Escape::Keep { .. } | Escape::Decode(_) => return Ok(Scan::DiffersAt(at)),
             },
             Class::Encoded => return Ok(Scan::DiffersAt(at)),
-            Class::Refused => return Err(Malformed::Path),
-            Class::Unprintable => return Err(Malformed::Target),
+            Class::Refused => return Err(Reason::RequestPath),
+            Class::Unprintable => return Err(Reason::RequestTarget),
         }
     }
     Ok(Scan::Canonical)
@@ -109,7 +109,7 @@ fn scan(path: &[u8], rules: PathRules) -> Result<Scan, Malformed> {
 /// Writes the rest of the path from the first byte that differs, and looks at the whole once more: decoding can
 /// bring forth dot segments.
 #[cold]
-fn rewrite(path: &str, differs_at: usize, rules: PathRules) -> Result<String, Malformed> {
+fn rewrite(path: &str, differs_at: usize, rules: PathRules) -> Result<String, Reason> {
     let bytes = path.as_bytes();
     let mut out = String::with_capacity(path.len());
     out.push_str(&path[..differs_at]);
@@ -133,15 +133,15 @@ fn rewrite(path: &str, differs_at: usize, rules: PathRules) -> Result<String, Ma
                 }
                 at += 2;
             }
-            Class::Refused => return Err(Malformed::Path),
-            Class::Unprintable => return Err(Malformed::Target),
+            Class::Refused => return Err(Reason::RequestPath),
+            Class::Unprintable => return Err(Reason::RequestTarget),
         }
         at += 1;
     }
     match scan(out.as_bytes(), rules)? {
         Scan::Canonical => Ok(out),
         // Cannot happen; refusing is the safe reading if it ever does.
-        Scan::DiffersAt(_) => Err(Malformed::Path),
+        Scan::DiffersAt(_) => Err(Reason::RequestPath),
     }
 }
 
@@ -156,16 +156,16 @@ enum Escape {
 }
 
 /// Reads the escape at the start of `rest`.
-fn escape(rest: &[u8], rules: PathRules) -> Result<Escape, Malformed> {
+fn escape(rest: &[u8], rules: PathRules) -> Result<Escape, Reason> {
     let &[_, high, low, ..] = rest else {
-        return Err(Malformed::Path);
+        return Err(Reason::RequestPath);
     };
     let Some(value) = hex(high).zip(hex(low)).map(|(high, low)| high << 4 | low) else {
-        return Err(Malformed::Path);
+        return Err(Reason::RequestPath);
     };
     match value {
-        0 | b'\\' => Err(Malformed::Path),
-        b'/' if rules.encoded_slash == EncodedSlash::Reject => Err(Malformed::Path),
+        0 | b'\\' => Err(Reason::RequestPath),
+        b'/' if rules.encoded_slash == EncodedSlash::Reject => Err(Reason::RequestPath),
         _ if CLASSES[usize::from(value)] == Class::Unreserved => Ok(Escape::Decode(value)),
         _ => {
             let upper = !high.is_ascii_lowercase() && !low.is_ascii_lowercase();
@@ -316,9 +316,9 @@ mod tests {
             "/a%5c",
             "/%00",
         ] {
-            assert_eq!(canonical(path, keep()), Err(Malformed::Path), "{path}");
+            assert_eq!(canonical(path, keep()), Err(Reason::RequestPath), "{path}");
         }
-        assert_eq!(canonical("/a//../b", unmerged()), Err(Malformed::Path));
+        assert_eq!(canonical("/a//../b", unmerged()), Err(Reason::RequestPath));
     }
 
     /// `docs/security.md` 2.
@@ -338,7 +338,7 @@ mod tests {
         ] {
             assert_eq!(
                 canonical(path, strict()),
-                Err(Malformed::Target),
+                Err(Reason::RequestTarget),
                 "{path:?}"
             );
         }

@@ -6,12 +6,7 @@ use http::HeaderMap;
 use outrigger_config::model::{ClaimPath, Mode, RateLimit, RateLimitKey};
 
 use super::{Key, Limiter, bucket::Nanos};
-use crate::{
-    context::Exchange,
-    error::{Error, RATE_LIMITED},
-    host,
-    service::Request,
-};
+use crate::{context::Exchange, error::Error, host, reason::Reason, service::Request};
 
 /// One limit with its buckets. It outlives a reload that does not change it.
 #[derive(Debug)]
@@ -93,7 +88,7 @@ impl Limit {
         match self.model.mode {
             Mode::Enforce => Err(Error::RateLimited { retry_after }),
             Mode::Report => {
-                context.would_deny(RATE_LIMITED);
+                context.would_deny(Reason::RateLimitExceeded);
                 Ok(())
             }
         }
@@ -262,7 +257,7 @@ mod tests {
         );
         assert_eq!(
             (second.context.would_denies(), second.context.rule()),
-            (vec![RATE_LIMITED], Some("l"))
+            (vec![Reason::RateLimitExceeded], Some("l"))
         );
     }
 }

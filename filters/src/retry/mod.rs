@@ -14,7 +14,7 @@ mod policy;
 pub use backoff::{pause, retry_after};
 pub use body::Kept;
 pub use budget::Budget;
-pub use policy::{Failure, Policy, Reason, is_idempotent, unasked};
+pub use policy::{Failure, Policy, RetryReason, is_idempotent, unasked};
 
 #[cfg(test)]
 mod tests;

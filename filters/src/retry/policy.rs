@@ -33,7 +33,7 @@ pub enum Failure {
 
 /// Why there is another try: a label, so a closed set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
+pub enum RetryReason {
     /// No connection could be made.
     ConnectFailure,
     /// The stream was refused.
@@ -52,7 +52,7 @@ pub enum Reason {
     GrpcCode,
 }
 
-impl Reason {
+impl RetryReason {
     /// All, in the order of their numbers.
     pub const ALL: [Self; 8] = [
         Self::ConnectFailure,
@@ -81,12 +81,12 @@ impl Reason {
 }
 
 /// What goes again without being asked for: what provably changed nothing.
-pub fn unasked(failure: Failure) -> Option<Reason> {
+pub fn unasked(failure: Failure) -> Option<RetryReason> {
     match failure {
-        Failure::NotConnected => Some(Reason::ConnectFailure),
-        Failure::Refused => Some(Reason::RefusedStream),
-        Failure::Unsent => Some(Reason::Unsent),
-        Failure::Stale => Some(Reason::Stale),
+        Failure::NotConnected => Some(RetryReason::ConnectFailure),
+        Failure::Refused => Some(RetryReason::RefusedStream),
+        Failure::Unsent => Some(RetryReason::Unsent),
+        Failure::Stale => Some(RetryReason::Stale),
         Failure::Broken | Failure::TimedOut | Failure::Final => None,
     }
 }
@@ -160,16 +160,24 @@ impl Policy {
     }
 
     /// Whether a failure is worth another try; `taken` is what [`Policy::takes`] said of the request.
-    pub fn after_failure(&self, failure: Failure, taken: bool) -> Option<Reason> {
+    pub fn after_failure(&self, failure: Failure, taken: bool) -> Option<RetryReason> {
         let (condition, reason, changed_nothing) = match failure {
             // Nobody can ask for less: it is as if the connection had been closed a moment earlier.
-            Failure::Unsent => return Some(Reason::Unsent),
-            Failure::Stale => return Some(Reason::Stale),
+            Failure::Unsent => return Some(RetryReason::Unsent),
+            Failure::Stale => return Some(RetryReason::Stale),
             Failure::Final => return None,
-            Failure::NotConnected => (RetryCondition::ConnectFailure, Reason::ConnectFailure, true),
-            Failure::Refused => (RetryCondition::RefusedStream, Reason::RefusedStream, true),
-            Failure::Broken => (RetryCondition::Reset, Reason::Reset, false),
-            Failure::TimedOut => (RetryCondition::Timeout, Reason::Timeout, false),
+            Failure::NotConnected => (
+                RetryCondition::ConnectFailure,
+                RetryReason::ConnectFailure,
+                true,
+            ),
+            Failure::Refused => (
+                RetryCondition::RefusedStream,
+                RetryReason::RefusedStream,
+                true,
+            ),
+            Failure::Broken => (RetryCondition::Reset, RetryReason::Reset, false),
+            Failure::TimedOut => (RetryCondition::Timeout, RetryReason::Timeout, false),
         };
         ((changed_nothing || taken) && self.conditions.contains(&condition)).then_some(reason)
     }
@@ -181,11 +189,11 @@ impl Policy {
         status: StatusCode,
         headers: &HeaderMap,
         taken: bool,
-    ) -> Option<Reason> {
+    ) -> Option<RetryReason> {
         let reason = if self.codes.contains(&status) {
-            Reason::Code
+            RetryReason::Code
         } else if !self.grpc_codes.is_empty() && self.has_grpc_code(headers) {
-            Reason::GrpcCode
+            RetryReason::GrpcCode
         } else {
             return None; // most answers, before anything is looked up
         };

@@ -128,8 +128,8 @@ fn answers_are_judged_by_status_and_grpc_status_and_never_when_a_peer_is_overloa
         )
     };
     for (status, fields, taken, expected) in [
-        (503, &[][..], true, Some(Reason::Code)),
-        (502, &[], true, Some(Reason::Code)),
+        (503, &[][..], true, Some(RetryReason::Code)),
+        (502, &[], true, Some(RetryReason::Code)),
         (500, &[], true, None),
         (200, &[], true, None),
         (503, &[], false, None),
@@ -138,10 +138,20 @@ fn answers_are_judged_by_status_and_grpc_status_and_never_when_a_peer_is_overloa
             503,
             &[("x-outrigger-overloaded", "no")],
             true,
-            Some(Reason::Code),
+            Some(RetryReason::Code),
         ),
-        (200, &[("grpc-status", "14")], true, Some(Reason::GrpcCode)),
-        (200, &[("grpc-status", "1")], true, Some(Reason::GrpcCode)),
+        (
+            200,
+            &[("grpc-status", "14")],
+            true,
+            Some(RetryReason::GrpcCode),
+        ),
+        (
+            200,
+            &[("grpc-status", "1")],
+            true,
+            Some(RetryReason::GrpcCode),
+        ),
         (200, &[("grpc-status", "4")], true, None),
         (200, &[("grpc-status", "0")], true, None),
         (200, &[("grpc-status", "14")], false, None),

@@ -12,7 +12,7 @@ use http::{
 };
 use outrigger_config::model::{PathRewrite, UrlRewrite};
 
-use crate::{error::Malformed, path::push_replaced};
+use crate::{path::push_replaced, reason::Reason};
 
 pub use step::RewriteStep;
 
@@ -20,13 +20,13 @@ pub use step::RewriteStep;
 /// without a trailing slash (0 for `/`).
 ///
 /// # Errors
-/// [`Malformed::Target`] when the new target is longer than a URI may be (64 KiB).
+/// [`Reason::RequestTarget`] when the new target is longer than a URI may be (64 KiB).
 pub fn target(
     rewrite: &UrlRewrite,
     prefix_len: Option<usize>,
     canonical_path: &str,
     received: &Uri,
-) -> Result<Option<Uri>, Malformed> {
+) -> Result<Option<Uri>, Reason> {
     if let Some(change) = rewrite
         .path
         .as_ref()
@@ -63,20 +63,20 @@ fn query_len(uri: &Uri) -> usize {
     uri.query().map_or(0, |query| query.len() + 1)
 }
 
-fn with_query(mut text: String, received: &Uri) -> Result<Uri, Malformed> {
+fn with_query(mut text: String, received: &Uri) -> Result<Uri, Reason> {
     if let Some(query) = received.query() {
         text.push('?');
         text.push_str(query);
     }
     let target =
-        PathAndQuery::from_maybe_shared(Bytes::from(text)).map_err(|_| Malformed::Target)?;
+        PathAndQuery::from_maybe_shared(Bytes::from(text)).map_err(|_| Reason::RequestTarget)?;
     origin_form(Some(target))
 }
 
-fn origin_form(target: Option<PathAndQuery>) -> Result<Uri, Malformed> {
+fn origin_form(target: Option<PathAndQuery>) -> Result<Uri, Reason> {
     let mut parts = Parts::default();
     parts.path_and_query = target;
-    Uri::from_parts(parts).map_err(|_| Malformed::Target)
+    Uri::from_parts(parts).map_err(|_| Reason::RequestTarget)
 }
 
 #[cfg(test)]
@@ -159,7 +159,7 @@ mod tests {
         ));
         assert_eq!(
             target(&rewrite, None, "/", &long.parse().unwrap()),
-            Err(Malformed::Target)
+            Err(Reason::RequestTarget)
         );
     }
 

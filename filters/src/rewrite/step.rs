@@ -3,7 +3,8 @@
 use outrigger_config::model::UrlRewrite;
 
 use crate::{
-    error::{Error, Malformed},
+    error::Error,
+    reason::Reason,
     service::Request,
     step::{Step, Verdict},
 };
@@ -18,7 +19,7 @@ impl RewriteStep {
         Self(rewrite.clone())
     }
 
-    fn apply(&self, request: &mut Request) -> Result<(), Malformed> {
+    fn apply(&self, request: &mut Request) -> Result<(), Reason> {
         let (head, prefix_len) = (&mut request.head, request.context.prefix_len.get());
         if let Some(target) = super::target(&self.0, prefix_len, head.uri.path(), &head.uri)? {
             head.uri = target;

@@ -10,7 +10,7 @@ use std::{
 
 use http::HeaderValue;
 use outrigger_config::model::{Listener, ListenerId, Scheme};
-use outrigger_filters::{context::Alarm, host, identity::Identity};
+use outrigger_filters::{context::Alarm, host, identity::Identity, reason::Reason};
 use tokio::time::Instant;
 
 use super::{
@@ -48,9 +48,6 @@ impl Drop for Place {
         self.listener.shared.counters.open.fetch_sub(1, Relaxed);
     }
 }
-
-/// The reason for a client that takes nothing of an answer for `timeouts.bodyIdle`.
-pub(crate) const SLOW_READ: &str = "timeout.slow_read";
 
 /// How long an idle connection that is asked to end may still bring one more request. A request that crosses our
 /// close would be lost without it.
@@ -294,7 +291,7 @@ impl Client {
     /// Counts that the client took nothing for too long; what is in flight says so.
     pub(crate) fn reads_too_slowly(&self) {
         self.slow_reader.set(true);
-        self.worker.metrics.reject(SLOW_READ);
+        self.worker.metrics.reject(Reason::TimeoutSlowRead);
     }
 
     /// Whether it did.

@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use outrigger_config::model::{Config, Mode};
+use outrigger_filters::reason::Reason;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::telemetry::metrics::Metrics;
@@ -14,7 +15,7 @@ const APART: Duration = Duration::from_secs(10);
 /// What was told so far. Wakes nobody while no route only reports.
 #[derive(Default)]
 pub(super) struct Reports {
-    told: BTreeMap<(Arc<str>, &'static str), u64>,
+    told: BTreeMap<(Arc<str>, Reason), u64>,
     tick: Option<Interval>,
 }
 
@@ -54,7 +55,7 @@ impl Reports {
             // A route that was gone for a while is counted anew.
             *told = (*told).min(count);
             if count > *told {
-                let (route, reason) = (&key.0, key.1);
+                let (route, reason) = (&key.0, key.1.as_str());
                 tracing::info!(%route, %reason, requests = count - *told, "let through by mode: report");
                 *told = count;
             }

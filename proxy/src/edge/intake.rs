@@ -8,11 +8,13 @@ use outrigger_config::model::{Listener, ListenerId, Scheme, UrlRewrite};
 use outrigger_filters::{
     client_address,
     context::Exchange,
-    error::{Error, Malformed},
+    error::Error,
     framing::{self, Authority},
     grpc, hop_by_hop,
     owned_headers::{self, Forwarded, Own, Taken},
-    path, request_id, rewrite,
+    path,
+    reason::Reason,
+    request_id, rewrite,
 };
 
 use super::is_outbound;
@@ -97,7 +99,7 @@ impl Host {
                     value,
                     received: false,
                 })
-                .map_err(|_| Error::Malformed(Malformed::Host)),
+                .map_err(|_| Error::Malformed(Reason::RequestHost)),
         }
     }
 }

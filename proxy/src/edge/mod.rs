@@ -218,7 +218,7 @@ pub(crate) fn refuse_unparsed(client: &Rc<Client>, refusal: Unparsed) {
     let (view, listener) = client.listener.current(&client.worker);
     client.worker.metrics.reject(refusal.reason);
     let record = Record::unparsed(client, &view, listener, refusal.version);
-    record.exchange().blame(refusal.flag, refusal.reason);
+    record.exchange().blame(refusal.reason);
     match refusal.status {
         Some(status) => record.answered(status.as_u16()),
         None => record.not_answered(),

@@ -8,16 +8,14 @@ use outrigger_filters::{
     access_log::{self, Record as Line},
     context::{Context, Exchange, RequestId},
     cors::Grant,
-    error::{Error, Flag, Malformed},
+    error::Error,
     host,
+    reason::Reason,
 };
 use tokio::time::Instant;
 
 use crate::{
-    connection::{
-        client::{Client, SLOW_READ},
-        tunnel::Guard,
-    },
+    connection::{client::Client, tunnel::Guard},
     view::View,
 };
 
@@ -183,23 +181,23 @@ impl Record {
     pub(crate) fn client_went_away(&self) {
         match self.client.listener.is_cut() {
             true => self.drained(),
-            false if self.client.is_slow_reader() => self.context.blame(Flag::Slow, SLOW_READ),
-            false => self.context.blame(Flag::Dc, "client.gone"),
+            false if self.client.is_slow_reader() => self.context.blame(Reason::TimeoutSlowRead),
+            false => self.context.blame(Reason::ClientGone),
         }
     }
 
     /// It was still in flight when `drainTimeout` was over.
     pub(crate) fn drained(&self) {
-        self.context.blame(Flag::Dr, "drain.timeout");
+        self.context.blame(Reason::DrainTimeout);
     }
 
     /// The client takes nothing of this answer, while its connection is alive.
     pub(crate) fn stalled(&self) {
-        self.client.worker.metrics.reject(SLOW_READ);
-        self.context.blame(Flag::Slow, SLOW_READ);
+        self.client.worker.metrics.reject(Reason::TimeoutSlowRead);
+        self.context.blame(Reason::TimeoutSlowRead);
     }
 
-    fn write(&self, head: &LoggedHead, took: std::time::Duration, would_deny: &[&'static str]) {
+    fn write(&self, head: &LoggedHead, took: std::time::Duration, would_deny: &[Reason]) {
         let config = self.view.config();
         let exchange = &self.context;
         let endpoint = exchange.endpoint.borrow();
@@ -222,10 +220,10 @@ impl Record {
             path: self.parsed.then(|| head.uri.path()),
             protocol: head.version,
             status: self.status.get(),
-            flag: exchange.flag.get().as_str(),
-            reason: exchange.reason.get(),
+            flag: exchange.flag().as_str(),
+            reason: exchange.reason.get().map_or("", Reason::as_str),
             detail: exchange.detail(),
-            would_deny: would_deny.first().copied().unwrap_or_default(),
+            would_deny: would_deny.first().map_or("", |reason| reason.as_str()),
             rule: exchange.rule(),
             upstream: exchange.upstream.get().map(|id| &*config.upstream(id).name),
             endpoint: endpoint.as_deref(),
@@ -267,7 +265,7 @@ impl Drop for Record {
         }
         if self.status.get() == CLIENT_GONE {
             // The stream may have been reset for a malformed body before there was an answer.
-            if let Some(error @ Error::Malformed(Malformed::Body)) =
+            if let Some(error @ Error::Malformed(Reason::RequestBody)) =
                 self.context.body_failure.take()
             {
                 self.failed(&error);
@@ -283,11 +281,11 @@ impl Drop for Record {
             self.context.upstream.get(),
         );
         let series = self.view.series(self.listener, route, upstream);
-        series.record(self.status.get(), self.context.flag.get(), took);
+        series.record(self.status.get(), self.context.flag(), took);
         let would_deny = self.context.would_denies();
         would_deny
             .iter()
-            .for_each(|reason| series.would_deny(reason));
+            .for_each(|reason| series.would_deny(*reason));
         if let Some(head) = &self.logged {
             self.write(head, took, &would_deny);
         }

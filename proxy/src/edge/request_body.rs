@@ -1,6 +1,6 @@
 //! The request body on its way to the upstream: counted, bounded, and given up when the client stops sending.
 //!
-//! A body that the codec finds broken is the client's fault: [`Malformed::Body`], not an upstream's failure. HTTP/2
+//! A body that the codec finds broken is the client's fault: [`Reason::RequestBody`], not an upstream's failure. HTTP/2
 //! resets such a stream itself, and its task may end before the body is read again: so the reason is looked for once more in `drop`.
 
 use std::{
@@ -18,15 +18,16 @@ use outrigger_config::model::Listener;
 use outrigger_filters::{
     claim_headers::ClaimHeaders,
     context::{Alarm, Context, progress::Response},
-    error::{Error, Malformed},
+    error::Error,
     owned_headers,
+    reason::Reason,
     service::Body,
     trailers,
 };
 use tokio::time::Instant;
 
 use crate::{
-    codec::http2::{self, Reason, incoming::Incoming},
+    codec::http2::{self, ErrorCode, incoming::Incoming},
     connection::{
         client::Client,
         link::{self, Broken},
@@ -135,7 +136,7 @@ impl RequestBody {
     fn take(&mut self, mut frame: Frame<Bytes>) -> Result<Frame<Bytes>, Error> {
         if let Some(fields) = frame.trailers_mut() {
             if trailers::bytes(fields) > trailers::MAX_BYTES {
-                return Err(Error::Malformed(Malformed::Trailers));
+                return Err(Error::Malformed(Reason::RequestTrailers));
             }
             let identity = self.identity_trailers.as_deref();
             trailers::strip_request(fields, |name| {
@@ -252,7 +253,7 @@ impl Drop for RequestBody {
         // Not for HTTP/1.1, where asking for the body would answer 100 Continue.
         let unread = !self.complete && !self.inner.is_end_stream();
         if unread && self.version == Version::HTTP_2 && self.was_malformed() {
-            *self.context.body_failure.borrow_mut() = Some(Error::Malformed(Malformed::Body));
+            *self.context.body_failure.borrow_mut() = Some(Error::Malformed(Reason::RequestBody));
         }
     }
 }
@@ -281,7 +282,7 @@ fn broken(why: Broken) -> Error {
     match why {
         Broken::Malformed(problem) => {
             tracing::debug!(problem, "malformed request body");
-            Error::Malformed(Malformed::Body)
+            Error::Malformed(Reason::RequestBody)
         }
         Broken::Gone(error) => Error::ClientGone(error.into()),
     }
@@ -290,8 +291,10 @@ fn broken(why: Broken) -> Error {
 /// Tells a broken HTTP/2 body from a client that went away: the first is an error that the client has not said itself.
 fn read_error(error: http2::Error) -> Error {
     match error {
-        http2::Error::Stream(Reason::PROTOCOL_ERROR, _)
-        | http2::Error::Connection(Reason::PROTOCOL_ERROR, _) => Error::Malformed(Malformed::Body),
+        http2::Error::Stream(ErrorCode::PROTOCOL_ERROR, _)
+        | http2::Error::Connection(ErrorCode::PROTOCOL_ERROR, _) => {
+            Error::Malformed(Reason::RequestBody)
+        }
         other => Error::ClientGone(other.into()),
     }
 }

@@ -94,10 +94,7 @@ impl ResponseBody {
         let status = grpc::status_of(StatusCode::GATEWAY_TIMEOUT);
         let mut trailers = HeaderMap::new();
         trailers.insert("grpc-status", HeaderValue::from(u16::from(status)));
-        trailers.insert(
-            "grpc-message",
-            HeaderValue::from_static(error.public_message()),
-        );
+        trailers.insert("grpc-message", HeaderValue::from_static(error.message()));
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
 

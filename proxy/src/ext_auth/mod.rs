@@ -8,8 +8,9 @@ use http::{Response, StatusCode};
 use outrigger_config::model::{self, OnError};
 use outrigger_filters::{
     context::Exchange,
-    error::{Error, Flag},
-    ext_auth::{self, DENIED, Service as Asked},
+    error::Error,
+    ext_auth::{self, Service as Asked},
+    reason::Reason,
     service::{Body, Request},
     step::{Step, Verdict},
 };
@@ -81,14 +82,11 @@ impl Guard {
 fn denied(answer: Response<Body>, context: &Exchange) -> Verdict {
     if context.is_grpc.get() {
         return Verdict::Refuse(match answer.status() {
-            StatusCode::UNAUTHORIZED => Error::Unauthenticated(DENIED),
-            _ => Error::Forbidden {
-                reason: DENIED,
-                insufficient_scope: false,
-            },
+            StatusCode::UNAUTHORIZED => Error::Unauthenticated(Reason::ExtAuthDenied),
+            _ => Error::Forbidden(Reason::ExtAuthDenied),
         });
     }
-    context.blame(Flag::Uz, DENIED);
+    context.blame(Reason::ExtAuthDenied);
     Verdict::Answer(answer)
 }
 

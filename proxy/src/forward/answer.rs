@@ -14,18 +14,14 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Version, header, response::Parts};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use outrigger_filters::{
-    context::Context,
-    error::{CONNECT_FAILED, Error, MAX_PENDING_REQUESTS},
-    hop_by_hop,
-    service::Body,
-    trailers,
+    context::Context, error::Error, hop_by_hop, reason::Reason, service::Body, trailers,
 };
 use tokio::time::timeout_at;
 
 use super::Attempt;
 use crate::{
     codec::http2::{
-        self, Reason,
+        self, ErrorCode,
         incoming::{Arrived, Incoming},
         sending::{self, Stopped},
     },
@@ -87,11 +83,13 @@ pub(super) fn connect_failed(error: io::Error, endpoint: &Arc<str>) -> Error {
         let (upstream, state) = (Arc::clone(upstream), state.clone());
         return Error::Overloaded {
             upstream,
-            reason: MAX_PENDING_REQUESTS,
+            reason: Reason::UpstreamMaxPendingRequests,
             state,
         };
     }
-    let reason = TlsFailed::within(&error).map_or(CONNECT_FAILED, |failed| failed.failure.reason());
+    let reason = TlsFailed::within(&error).map_or(Reason::UpstreamConnectFailed, |failed| {
+        failed.failure.into()
+    });
     Error::ConnectFailed {
         endpoint: Arc::clone(endpoint),
         reason,
@@ -126,7 +124,7 @@ pub(super) async fn upload(mut rest: sending::Sending, mut body: Body) {
         sent => sent,
     });
     if let Err(Stopped::Body(_)) = sent.await {
-        rest.reset(Reason::CANCEL);
+        rest.reset(ErrorCode::CANCEL);
     }
 }
 

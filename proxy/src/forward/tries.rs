@@ -21,7 +21,7 @@ use outrigger_filters::{
     context::Context,
     error::Error,
     hedge::{Hedging, Turn},
-    retry::{self, Failure, Kept, Policy, Reason},
+    retry::{self, Failure, Kept, Policy, RetryReason},
     service::Body,
 };
 use tokio::time::Instant;
@@ -319,7 +319,7 @@ impl Tries {
     }
 
     /// Why another try may end better.
-    fn reason(&self, answered: &Answered) -> Option<Reason> {
+    fn reason(&self, answered: &Answered) -> Option<RetryReason> {
         match (answered, &self.plan.policy) {
             (Ok(answer), Some(policy)) => {
                 policy.after_answer(answer.status(), answer.headers(), self.taken)
@@ -351,11 +351,11 @@ impl Tries {
         (in_time && self.call.upstream.may_retry(reason)).then_some(pause)
     }
 
-    fn pause(&self, reason: Reason, answered: &Answered) -> Duration {
+    fn pause(&self, reason: RetryReason, answered: &Answered) -> Duration {
         let Some(policy) = &self.plan.policy else {
             return Duration::ZERO;
         };
-        if matches!(reason, Reason::Unsent | Reason::Stale) {
+        if matches!(reason, RetryReason::Unsent | RetryReason::Stale) {
             return Duration::ZERO; // an old connection says nothing about the endpoint
         }
         let pause = retry::pause(policy.backoff(), self.retries, fastrand::f64());

@@ -12,6 +12,7 @@ use std::{
 };
 
 use outrigger_config::model::Listener;
+use outrigger_filters::reason::Reason;
 use tokio::{
     net::TcpStream,
     time::{Instant, Sleep, sleep_until},
@@ -73,7 +74,7 @@ impl Arrival {
         match model.proxy_protocol {
             // Whoever is not trusted could name anybody; the address that counts is in the header.
             true if !is_trusted(model, arrival.peer) => {
-                worker.metrics.reject("proxy_protocol.untrusted");
+                worker.metrics.reject(Reason::ProxyProtocolUntrusted);
                 tracing::debug!(peer = %arrival.peer, "not a peer that may send a PROXY header");
                 return None;
             }
@@ -104,7 +105,9 @@ impl Arrival {
     }
 
     fn refused(&self) {
-        self.worker.metrics.reject("limit.connections_per_address");
+        self.worker
+            .metrics
+            .reject(Reason::LimitConnectionsPerAddress);
     }
 
     /// Waits for the place that others make, if it must; whether it is let in.
@@ -242,12 +245,12 @@ impl Arrival {
                 }
             }
             Some(Err(error)) => {
-                self.worker.metrics.reject("proxy_protocol.malformed");
+                self.worker.metrics.reject(Reason::ProxyProtocolMalformed);
                 tracing::debug!(peer = %self.peer, %error, "no PROXY header");
                 None
             }
             None => {
-                self.worker.metrics.reject("proxy_protocol.timeout");
+                self.worker.metrics.reject(Reason::ProxyProtocolTimeout);
                 None
             }
         }

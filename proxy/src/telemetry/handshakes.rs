@@ -40,12 +40,6 @@ macro_rules! failures {
             pub(crate) fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $word,)* }
             }
-
-            /// As the access log has it, when a request failed for it.
-            #[allow(dead_code)] // clients have no request yet when their handshake fails
-            pub(crate) fn reason(self) -> &'static str {
-                match self { $(Self::$name => concat!("upstream.tls_", $word),)* }
-            }
         }
 
         impl Reason for $type {
@@ -150,6 +144,32 @@ ServerFailure {
     /// Anything else, of our own side.
     Other = "other",
 }
+}
+
+impl From<ServerFailure> for outrigger_filters::reason::Reason {
+    /// As the access log has it, when a request failed for it.
+    fn from(failure: ServerFailure) -> Self {
+        match failure {
+            ServerFailure::UnknownCa => Self::UpstreamTlsUnknownCa,
+            ServerFailure::WrongName => Self::UpstreamTlsWrongName,
+            ServerFailure::Expired => Self::UpstreamTlsExpired,
+            ServerFailure::NotYetValid => Self::UpstreamTlsNotYetValid,
+            ServerFailure::WrongPurpose => Self::UpstreamTlsWrongPurpose,
+            ServerFailure::BadCertificate => Self::UpstreamTlsBadCertificate,
+            ServerFailure::NotTls => Self::UpstreamTlsNotTls,
+            ServerFailure::ProtocolVersion => Self::UpstreamTlsProtocolVersion,
+            ServerFailure::NoSharedCipher => Self::UpstreamTlsNoSharedCipher,
+            ServerFailure::NoSharedProtocol => Self::UpstreamTlsNoSharedProtocol,
+            ServerFailure::CertificateRequired => Self::UpstreamTlsCertificateRequired,
+            ServerFailure::CertificateRefused => Self::UpstreamTlsCertificateRefused,
+            ServerFailure::UnrecognizedName => Self::UpstreamTlsUnrecognizedName,
+            ServerFailure::HandshakeRefused => Self::UpstreamTlsHandshakeRefused,
+            ServerFailure::Timeout => Self::UpstreamTlsTimeout,
+            ServerFailure::Closed => Self::UpstreamTlsClosed,
+            ServerFailure::Protocol => Self::UpstreamTlsProtocol,
+            ServerFailure::Other => Self::UpstreamTlsOther,
+        }
+    }
 }
 
 /// Handshakes of one listener or upstream, over all workers.

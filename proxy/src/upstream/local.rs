@@ -8,11 +8,7 @@ use std::{
 
 use http::HeaderValue;
 use outrigger_config::model::{SecretText, UpstreamKind};
-use outrigger_filters::{
-    context::Context,
-    error::{Error, MAX_REQUESTS},
-    retry::Reason,
-};
+use outrigger_filters::{context::Context, error::Error, reason::Reason, retry::RetryReason};
 use tokio::time::Instant;
 
 use super::{
@@ -106,7 +102,7 @@ impl LocalUpstream {
             let upstream = Arc::clone(&self.shared.model.name);
             return Err(Error::Overloaded {
                 upstream,
-                reason: MAX_REQUESTS,
+                reason: Reason::UpstreamMaxRequests,
                 state: full.too_many(),
             });
         }
@@ -159,8 +155,8 @@ impl LocalUpstream {
 
     /// Whether a request may go out once more, which is counted. The budget pays for it, unless the endpoint has not even looked
     /// at the first try: that made no work, and an app that restarts may leave many of them at once.
-    pub(crate) fn may_retry(&self, reason: Reason) -> bool {
-        let paid = reason == Reason::Unsent || self.may_hedge();
+    pub(crate) fn may_retry(&self, reason: RetryReason) -> bool {
+        let paid = reason == RetryReason::Unsent || self.may_hedge();
         if paid {
             self.shared.counters.retried(reason);
         }

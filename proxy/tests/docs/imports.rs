@@ -52,7 +52,8 @@ const AGAINST_THE_ORDER: &[(&str, &str, &str)] = &[
 
 /// What every filter may import.
 const SHARED: &[&str] = &[
-    "service", "step", "error", "context", "identity", "claims", "host", "path", "place", "cookie",
+    "service", "step", "error", "reason", "context", "identity", "claims", "host", "path", "place",
+    "cookie",
 ];
 
 /// Filter to filter, and why.
@@ -81,6 +82,11 @@ const SIBLINGS: &[(&str, &str, &str)] = &[
         "context",
         "owned_headers",
         "what the proxy says about a request waits in the shared context until it is sent",
+    ),
+    (
+        "reason",
+        "grpc",
+        "the status of gRPC follows from that of HTTP, and is a column of the table of reasons",
     ),
     (
         "ext_auth",

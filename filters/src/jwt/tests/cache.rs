@@ -6,7 +6,8 @@ use outrigger_config::model::JwtProvider;
 use serde_json::json;
 
 use super::forge::*;
-use crate::jwt::{KeySet, Refusal, Thumbprint, Token, TokenCache, Verifier};
+use crate::jwt::{KeySet, Thumbprint, Token, TokenCache, Verifier};
+use crate::reason::Reason;
 
 /// A cache, and the provider that asks it.
 struct Bench {
@@ -39,14 +40,14 @@ impl Bench {
         text: &str,
         now: Duration,
         certificate: Option<&Thumbprint>,
-    ) -> Option<Result<(), Refusal>> {
+    ) -> Option<Result<(), Reason>> {
         let found = self
             .cache
             .get(text, &self.verifier, &self.keys, now, certificate);
         found.map(|found| found.map(|_| ()))
     }
 
-    fn get(&mut self, text: &str) -> Option<Result<(), Refusal>> {
+    fn get(&mut self, text: &str) -> Option<Result<(), Reason>> {
         self.get_at(text, now(), None)
     }
 
@@ -93,12 +94,12 @@ fn times_are_checked_at_every_use_and_what_expired_goes() {
     assert_eq!(bench.get_at(&text, at(NOW + 329), None), Some(Ok(())));
     assert_eq!(
         bench.get_at(&text, at(NOW - 1_000), None),
-        Some(Err(Refusal::NotYetValid))
+        Some(Err(Reason::AuthNotYetValid))
     );
     assert_eq!(bench.get_at(&text, at(NOW), None), Some(Ok(())));
     assert_eq!(
         bench.get_at(&text, at(NOW + 330), None),
-        Some(Err(Refusal::Expired))
+        Some(Err(Reason::AuthExpired))
     );
     assert!(bench.cache.is_empty());
     assert_eq!(bench.get_at(&text, at(NOW), None), None);
@@ -115,11 +116,11 @@ fn the_certificate_is_compared_at_every_use() {
     assert_eq!(bench.get_at(&text, now(), Some(&CERTIFICATE)), Some(Ok(())));
     assert_eq!(
         bench.get_at(&text, now(), None),
-        Some(Err(Refusal::BindingMismatch))
+        Some(Err(Reason::AuthBindingMismatch))
     );
     assert_eq!(
         bench.get_at(&text, now(), Some(&[8; 32])),
-        Some(Err(Refusal::BindingMismatch))
+        Some(Err(Reason::AuthBindingMismatch))
     );
     assert_eq!(bench.get_at(&text, now(), Some(&CERTIFICATE)), Some(Ok(())));
 }

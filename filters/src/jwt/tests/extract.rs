@@ -3,7 +3,8 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use outrigger_config::model::TokenLocation;
 
-use crate::jwt::{Refusal, extract};
+use crate::jwt::extract;
+use crate::reason::Reason;
 
 fn bearer() -> TokenLocation {
     TokenLocation::Header {
@@ -65,7 +66,7 @@ fn the_first_place_that_has_one_decides() {
         (&[("x-token", ""), ("cookie", "session=s")], Ok(Some(""))),
         (
             &[("x-token", "x"), ("x-token", "x")],
-            Err(Refusal::Repeated),
+            Err(Reason::AuthTokenRepeated),
         ),
         (
             &[
@@ -77,7 +78,7 @@ fn the_first_place_that_has_one_decides() {
         ),
         (
             &[("authorization", "Bearer a"), ("authorization", "bearer b")],
-            Err(Refusal::Repeated),
+            Err(Reason::AuthTokenRepeated),
         ),
         (&[("cookie", "session=s")], Ok(Some("s"))),
         (&[("cookie", "a=1; session=s; b=2")], Ok(Some("s"))),
@@ -94,7 +95,7 @@ fn the_first_place_that_has_one_decides() {
         (&[("cookie", "session=\"\"s\"\"")], Ok(Some("\"s\""))),
         (
             &[("cookie", "session=s; session=\"s\"")],
-            Err(Refusal::Repeated),
+            Err(Reason::AuthTokenRepeated),
         ),
         (&[("cookie", "session=")], Ok(Some(""))),
         (&[("cookie", "session")], Ok(None)),
@@ -104,15 +105,15 @@ fn the_first_place_that_has_one_decides() {
         ),
         (
             &[("cookie", "session=s; session=t")],
-            Err(Refusal::Repeated),
+            Err(Reason::AuthTokenRepeated),
         ),
         (
             &[("cookie", "session=s; session =t")],
-            Err(Refusal::Repeated),
+            Err(Reason::AuthTokenRepeated),
         ),
         (
             &[("cookie", "session=s"), ("cookie", "session=s")],
-            Err(Refusal::Repeated),
+            Err(Reason::AuthTokenRepeated),
         ),
     ] {
         assert_eq!(extract::find(&all, &head(fields)), expected, "{fields:?}");
@@ -121,7 +122,7 @@ fn the_first_place_that_has_one_decides() {
         header::AUTHORIZATION,
         HeaderValue::from_bytes(b"Bearer \xe9").unwrap(),
     )]);
-    assert_eq!(extract::find(&all, &latin1), Err(Refusal::Encoding));
+    assert_eq!(extract::find(&all, &latin1), Err(Reason::AuthTokenEncoding));
 }
 
 #[test]

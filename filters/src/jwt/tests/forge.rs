@@ -17,7 +17,8 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use outrigger_config::model::{JwtAlgorithm, JwtProvider, KeySource, SecretText};
 use serde_json::{Value, json};
 
-use crate::jwt::{KeySet, Refusal, Thumbprint, Token, VerifiedToken, Verifier};
+use crate::jwt::{KeySet, Thumbprint, Token, VerifiedToken, Verifier};
+use crate::reason::Reason;
 
 pub(super) const NOW: u64 = 1_700_000_000;
 pub(super) const ISSUER: &str = "https://login.example.com/";
@@ -242,6 +243,6 @@ pub(super) fn verify(
     keys: &KeySet,
     text: &str,
     certificate: Option<&Thumbprint>,
-) -> Result<VerifiedToken, Refusal> {
+) -> Result<VerifiedToken, Reason> {
     Verifier::new(provider).verify(keys, Token::parse(text)?, now(), certificate)
 }

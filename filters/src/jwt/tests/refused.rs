@@ -5,7 +5,8 @@ use outrigger_config::model::{JwtAlgorithm, TokenBinding};
 use serde_json::{Value, json};
 
 use super::forge::*;
-use crate::jwt::{KeySet, MAX_BYTES, Refusal};
+use crate::jwt::{KeySet, MAX_BYTES};
+use crate::reason::Reason;
 
 /// What it is, the token, and the reason.
 type Case = (String, String, &'static str);
@@ -14,7 +15,7 @@ fn assert_refused(cases: &[Case]) {
     let (provider, keys) = (provider(), all_keys());
     for (name, token, expected) in cases {
         let verified = verify(&provider, &keys, token, None);
-        let reason = verified.as_ref().map_err(|refusal| refusal.reason());
+        let reason = verified.as_ref().map_err(|reason| reason.as_str());
         assert_eq!(reason.err(), Some(*expected), "{name}: {token}");
     }
 }
@@ -344,7 +345,7 @@ fn algorithms_that_nobody_listed() {
     provider.algorithms = vec![JwtAlgorithm::Es384];
     assert_eq!(
         verify(&provider, &all_keys(), &good(), None).unwrap_err(),
-        Refusal::Algorithm
+        Reason::AuthAlgorithmNotAllowed
     );
 }
 
@@ -378,17 +379,17 @@ fn a_public_key_as_the_secret_of_hs256() {
             let token = Signer::Secret(secret.clone()).token(&header, &claims().to_string());
             assert_eq!(
                 verify(&provider(), &all_keys(), &token, None).unwrap_err(),
-                Refusal::Algorithm
+                Reason::AuthAlgorithmNotAllowed
             );
             assert_eq!(
                 verify(&careless, &all_keys(), &token, None).unwrap_err(),
-                Refusal::KeyMismatch
+                Reason::AuthKeyMismatch
             );
         }
         let token = Signer::Secret(secret).token(r#"{"alg":"HS256"}"#, &claims().to_string());
         assert_eq!(
             verify(&careless, &all_keys(), &token, None).unwrap_err(),
-            Refusal::KeyMismatch
+            Reason::AuthKeyMismatch
         );
     }
 }
@@ -881,19 +882,19 @@ fn tokens_that_live_longer_than_the_provider_allows() {
     assert!(verify(with(json!(NOW - 300), NOW + 300)).is_ok());
     assert_eq!(
         verify(with(json!(NOW - 300), NOW + 301)).unwrap_err(),
-        Refusal::Lifetime
+        Reason::AuthLifetimeTooLong
     );
     assert_eq!(
         verify(with(json!(0), NOW + 300)).unwrap_err(),
-        Refusal::Lifetime
+        Reason::AuthLifetimeTooLong
     );
     assert_eq!(
         verify(with(Value::Null, NOW + 300)).unwrap_err(),
-        Refusal::IssueTimeMissing
+        Reason::AuthIssueTimeMissing
     );
     assert_eq!(
         verify(with(json!(NOW), u64::MAX)).unwrap_err(),
-        Refusal::Lifetime
+        Reason::AuthLifetimeTooLong
     );
 }
 
@@ -923,7 +924,7 @@ fn tokens_bound_to_something_that_the_client_did_not_show() {
         assert!(verify(&provider, &all_keys(), &good, Some(&CERTIFICATE)).is_ok());
         for certificate in [None, Some(&[8; 32])] {
             let refused = verify(&provider, &all_keys(), &good, certificate).unwrap_err();
-            assert_eq!(refused, Refusal::BindingMismatch);
+            assert_eq!(refused, Reason::AuthBindingMismatch);
         }
         for confirmation in &unknown {
             let refused = verify(
@@ -934,16 +935,16 @@ fn tokens_bound_to_something_that_the_client_did_not_show() {
             );
             assert_eq!(
                 refused.unwrap_err(),
-                Refusal::BindingUnknown,
+                Reason::AuthBindingUnknown,
                 "{confirmation}"
             );
         }
         let null = token(&claims_and(r#""cnf":null"#));
         let refused = verify(&provider, &all_keys(), &null, Some(&CERTIFICATE)).unwrap_err();
-        assert_eq!(refused, Refusal::BindingUnknown);
+        assert_eq!(refused, Reason::AuthBindingUnknown);
     }
     let refused = verify(&provider, &all_keys(), &self::good(), Some(&CERTIFICATE)).unwrap_err();
-    assert_eq!(refused, Refusal::BindingMissing);
+    assert_eq!(refused, Reason::AuthBindingMissing);
     provider.binding = TokenBinding::Never;
     for confirmation in unknown {
         assert!(verify(&provider, &all_keys(), &bound(confirmation), None).is_ok());
@@ -967,15 +968,18 @@ fn secrets_that_are_short_or_wrong() {
     };
     let verify = |text: &str| verify(&symmetric_provider(), &secret_keys(), text, None);
     assert!(verify(&sign("HS256")).is_ok());
-    assert_eq!(verify(&sign("HS384")).unwrap_err(), Refusal::KeyMismatch);
-    assert_eq!(verify(&sign("HS512")).unwrap_err(), Refusal::KeyMismatch);
+    assert_eq!(verify(&sign("HS384")).unwrap_err(), Reason::AuthKeyMismatch);
+    assert_eq!(verify(&sign("HS512")).unwrap_err(), Reason::AuthKeyMismatch);
     let stranger =
         Signer::Secret(vec![9; 32]).token(r#"{"alg":"HS256","kid":"any"}"#, &claims().to_string());
-    assert_eq!(verify(&stranger).unwrap_err(), Refusal::Signature);
-    assert_eq!(verify(&good()).unwrap_err(), Refusal::Algorithm);
+    assert_eq!(verify(&stranger).unwrap_err(), Reason::AuthSignature);
+    assert_eq!(
+        verify(&good()).unwrap_err(),
+        Reason::AuthAlgorithmNotAllowed
+    );
     // Nor does a secret pass for a public key, not even where both kinds are listed by mistake.
     let refused = super::forge::verify(&provider(), &secret_keys(), &good(), None).unwrap_err();
-    assert_eq!(refused, Refusal::KeyMismatch);
+    assert_eq!(refused, Reason::AuthKeyMismatch);
 }
 
 /// A token without `kid` is tried with the keys that fit, but not with any number of them.
@@ -992,25 +996,25 @@ fn a_token_without_kid_is_tried_with_few_keys() {
     assert!(verify([unnamed(3), vec![own.clone()]].concat(), &nameless).is_ok());
     assert_eq!(
         verify(unnamed(4), &nameless).unwrap_err(),
-        Refusal::Signature
+        Reason::AuthSignature
     );
     assert_eq!(
         verify([unnamed(4), vec![own.clone()]].concat(), &nameless).unwrap_err(),
-        Refusal::AmbiguousKey
+        Reason::AuthAmbiguousKey
     );
     assert_eq!(
         verify(vec![signers.rsa.jwk("")], &nameless).unwrap_err(),
-        Refusal::KeyMismatch
+        Reason::AuthKeyMismatch
     );
     // One that names a key may be signed by a key without a name, and asks for newer keys when it is not.
     assert!(verify(vec![own.clone(), signers.rsa.jwk("rsa")], &good()).is_ok());
     assert_eq!(
         verify(unnamed(1), &good()).unwrap_err(),
-        Refusal::UnknownKid
+        Reason::AuthUnknownKid
     );
     assert_eq!(
         verify([unnamed(4), vec![own]].concat(), &good()).unwrap_err(),
-        Refusal::UnknownKid
+        Reason::AuthUnknownKid
     );
 }
 
@@ -1056,18 +1060,18 @@ fn keys_that_share_a_kid_are_chosen_by_algorithm_and_then_tried() {
         assert!(verify(&keys, text).is_ok(), "{keys:?}");
     }
     for (keys, text, expected) in [
-        (vec![others(2)], &good, Refusal::Signature),
-        (vec![others(4), own()], &good, Refusal::AmbiguousKey),
+        (vec![others(2)], &good, Reason::AuthSignature),
+        (vec![others(4), own()], &good, Reason::AuthAmbiguousKey),
         (
             vec![vec![rsa], vec![named(&signers.p384)]],
             &good,
-            Refusal::KeyMismatch,
+            Reason::AuthKeyMismatch,
         ),
         // A key without a kid is not tried where the kid is known.
         (
             vec![others(1), vec![signers.p256.jwk("")]],
             &good,
-            Refusal::Signature,
+            Reason::AuthSignature,
         ),
     ] {
         assert_eq!(verify(&keys, text).unwrap_err(), expected, "{keys:?}");

@@ -98,7 +98,9 @@ impl Gate {
                     .collect();
                 format!("ok {}", names.join(" ")).trim_end().to_owned()
             }
-            Outcome::Refused(error) => format!("{} {}", error.status().as_u16(), error.reason()),
+            Outcome::Refused(error) => {
+                format!("{} {}", error.status().as_u16(), error.reason().as_str())
+            }
             Outcome::NeedsKeys(provider) => format!("keys {}", provider.0),
         }
     }
@@ -449,7 +451,7 @@ fn an_unknown_kid_is_asked_about_once_more_and_then_settled() {
     assert!(matches!(outcome, Outcome::NeedsKeys(CORP)), "{outcome:?}");
     let error = outcome.settle().unwrap_err();
     assert_eq!(
-        (error.status().as_u16(), error.reason()),
+        (error.status().as_u16(), error.reason().as_str()),
         (401, "auth.unknown_kid")
     );
 

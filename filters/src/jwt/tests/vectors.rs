@@ -5,7 +5,8 @@ use outrigger_config::model::SecretText;
 use serde_json::json;
 
 use super::forge::key_set;
-use crate::jwt::{KeySet, Refusal, Token};
+use crate::jwt::{KeySet, Token};
+use crate::reason::Reason;
 
 const PAYLOAD: &str = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
 
@@ -18,7 +19,7 @@ fn assert_signed(keys: &KeySet, header: &str, signature: &str) {
         keys.verify(&Token::parse(&text).unwrap()).map(|_| ())
     };
     assert_eq!(verify(PAYLOAD), Ok(()));
-    assert_eq!(verify(OTHER_PAYLOAD), Err(Refusal::Signature));
+    assert_eq!(verify(OTHER_PAYLOAD), Err(Reason::AuthSignature));
 }
 
 #[test]
@@ -61,5 +62,8 @@ fn rfc_7515_a_3_es256() {
 #[test]
 fn rfc_7515_a_5_unsecured() {
     let text = format!("eyJhbGciOiJub25lIn0.{PAYLOAD}.");
-    assert_eq!(Token::parse(&text).unwrap_err(), Refusal::Algorithm);
+    assert_eq!(
+        Token::parse(&text).unwrap_err(),
+        Reason::AuthAlgorithmNotAllowed
+    );
 }

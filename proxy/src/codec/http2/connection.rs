@@ -12,7 +12,7 @@ use http::{Method, request};
 use tokio::time::Instant;
 
 use super::{
-    Error, Excess, PREFACE, Reason,
+    Error, ErrorCode, Excess, PREFACE,
     excess::Counts,
     fault::Fault,
     frame::{self, setting},
@@ -156,7 +156,7 @@ impl Shared {
     }
 
     /// Ends the connection with GOAWAY, and all streams with it.
-    pub(crate) fn abort(&self, reason: Reason, why: &'static str) {
+    pub(crate) fn abort(&self, reason: ErrorCode, why: &'static str) {
         self.state().fail(reason, why);
     }
 
@@ -382,8 +382,8 @@ impl State {
             match (side, stream.sending.is_whole()) {
                 // The response is there to its end, or will be: the client need not send more.
                 (Side::Server, true) if !stream.sending.ended => return,
-                (Side::Server, true) => self.give_up(key, Reason::NO_ERROR),
-                _ => self.give_up(key, Reason::CANCEL),
+                (Side::Server, true) => self.give_up(key, ErrorCode::NO_ERROR),
+                _ => self.give_up(key, ErrorCode::CANCEL),
             }
             return;
         }
@@ -391,7 +391,7 @@ impl State {
     }
 
     /// Resets a stream that is not closed.
-    pub(super) fn give_up(&mut self, key: usize, reason: Reason) {
+    pub(super) fn give_up(&mut self, key: usize, reason: ErrorCode) {
         if self.stream(key).is_closed() {
             return;
         }
@@ -404,14 +404,14 @@ impl State {
     pub(super) fn reset(
         &mut self,
         key: usize,
-        reason: Reason,
+        reason: ErrorCode,
         why: &'static str,
     ) -> Result<(), Fault> {
         let begun = self.stream(key).sending.begun;
         self.send_reset(key, reason);
         self.stream(key).fail(Error::Stream(reason, why));
         self.close_if_done(key);
-        if begun || reason == Reason::NO_ERROR {
+        if begun || reason == ErrorCode::NO_ERROR {
             Ok(())
         } else {
             self.count_reset()
@@ -426,13 +426,13 @@ impl State {
         }
     }
 
-    fn send_reset(&mut self, key: usize, reason: Reason) {
+    fn send_reset(&mut self, key: usize, reason: ErrorCode) {
         let id = self.stream(key).id;
         self.write_reset(id, reason);
     }
 
     /// Resets a stream that need not be there any more.
-    pub(super) fn write_reset(&mut self, id: u32, reason: Reason) {
+    pub(super) fn write_reset(&mut self, id: u32, reason: ErrorCode) {
         frame::write_reset(self.out.own(), id, reason);
         self.pass_over(id);
         self.wake();
@@ -447,7 +447,7 @@ impl State {
     }
 
     /// Ends the connection for what the peer did, or for what it did not do.
-    pub(super) fn fail(&mut self, reason: Reason, why: &'static str) {
+    pub(super) fn fail(&mut self, reason: ErrorCode, why: &'static str) {
         if self.error.is_none() {
             let newest = if self.settings.side == Side::Server {
                 self.newest
@@ -484,7 +484,7 @@ impl State {
 
     fn go_away(&mut self) {
         if self.going == Going::No && self.error.is_none() {
-            frame::write_go_away(self.out.own(), LAST_STREAM, Reason::NO_ERROR);
+            frame::write_go_away(self.out.own(), LAST_STREAM, ErrorCode::NO_ERROR);
             frame::write_ping(self.out.own(), 0, FAREWELL);
             self.going = Going::Told;
             self.wake();
@@ -494,7 +494,7 @@ impl State {
     /// The peer has heard that there will be an end: what it sent before has come.
     pub(super) fn farewell_confirmed(&mut self) {
         if self.going == Going::Told {
-            frame::write_go_away(self.out.own(), self.newest, Reason::NO_ERROR);
+            frame::write_go_away(self.out.own(), self.newest, ErrorCode::NO_ERROR);
             self.going = Going::Since(self.newest);
         }
     }

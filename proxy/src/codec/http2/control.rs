@@ -2,7 +2,7 @@
 //! 6.9).
 
 use super::{
-    Error, Excess, Reason,
+    Error, ErrorCode, Excess,
     connection::{FAREWELL, Going, Side, State},
     fault::Fault,
     frame::{self, ACK, Head, LONGEST, number, setting},
@@ -18,11 +18,11 @@ impl State {
     pub(super) fn reset_came(&mut self, head: Head, payload: &[u8]) -> Result<(), Fault> {
         let code = payload
             .try_into()
-            .map_err(|_| Fault::new(Reason::FRAME_SIZE_ERROR, "RST_STREAM"))?;
+            .map_err(|_| Fault::new(ErrorCode::FRAME_SIZE_ERROR, "RST_STREAM"))?;
         if self.is_idle(head.stream) {
             return Err(Fault::protocol("RST_STREAM on a stream that is not open"));
         }
-        let reason = Reason(u32::from_be_bytes(code));
+        let reason = ErrorCode(u32::from_be_bytes(code));
         let Some(key) = self.find(head.stream) else {
             return Ok(());
         };
@@ -46,7 +46,7 @@ impl State {
             return Err(Fault::protocol("SETTINGS on a stream"));
         }
         if !payload.len().is_multiple_of(6) || (head.has(ACK) && !payload.is_empty()) {
-            return Err(Fault::new(Reason::FRAME_SIZE_ERROR, "SETTINGS"));
+            return Err(Fault::new(ErrorCode::FRAME_SIZE_ERROR, "SETTINGS"));
         }
         if head.has(ACK) {
             return Ok(());
@@ -87,7 +87,7 @@ impl State {
 
     /// The windows of all streams change with that of new ones (RFC 9113 section 6.9.2).
     fn set_first_window(&mut self, window: i64) -> Result<(), Fault> {
-        const TOO_LARGE: Fault = Fault::new(Reason::FLOW_CONTROL_ERROR, "INITIAL_WINDOW_SIZE");
+        const TOO_LARGE: Fault = Fault::new(ErrorCode::FLOW_CONTROL_ERROR, "INITIAL_WINDOW_SIZE");
         if window > LARGEST_WINDOW {
             return Err(TOO_LARGE);
         }
@@ -108,7 +108,7 @@ impl State {
     pub(super) fn ping(&mut self, head: Head, payload: &[u8]) -> Result<(), Fault> {
         let payload = payload
             .try_into()
-            .map_err(|_| Fault::new(Reason::FRAME_SIZE_ERROR, "PING"))?;
+            .map_err(|_| Fault::new(ErrorCode::FRAME_SIZE_ERROR, "PING"))?;
         if head.stream != 0 {
             return Err(Fault::protocol("PING on a stream"));
         }
@@ -128,16 +128,16 @@ impl State {
 
     pub(super) fn go_away_came(&mut self, head: Head, payload: &[u8]) -> Result<(), Fault> {
         let Some((last, rest)) = payload.split_first_chunk() else {
-            return Err(Fault::new(Reason::FRAME_SIZE_ERROR, "GOAWAY"));
+            return Err(Fault::new(ErrorCode::FRAME_SIZE_ERROR, "GOAWAY"));
         };
         let Some(code) = rest.first_chunk() else {
-            return Err(Fault::new(Reason::FRAME_SIZE_ERROR, "GOAWAY"));
+            return Err(Fault::new(ErrorCode::FRAME_SIZE_ERROR, "GOAWAY"));
         };
         if head.stream != 0 {
             return Err(Fault::protocol("GOAWAY on a stream"));
         }
         self.peer_goes = true;
-        let (last, reason) = (number(*last), Reason(u32::from_be_bytes(*code)));
+        let (last, reason) = (number(*last), ErrorCode(u32::from_be_bytes(*code)));
         tracing::debug!(last, %reason, words = %rest[4..].escape_ascii(), "the peer sent GOAWAY");
         if self.settings.side == Side::Client {
             while let Some((id, key)) = self.open.back().copied().filter(|(id, _)| *id > last) {
@@ -152,7 +152,7 @@ impl State {
     pub(super) fn window_update(&mut self, head: Head, payload: &[u8]) -> Result<(), Fault> {
         let more = payload
             .try_into()
-            .map_err(|_| Fault::new(Reason::FRAME_SIZE_ERROR, "WINDOW_UPDATE"))?;
+            .map_err(|_| Fault::new(ErrorCode::FRAME_SIZE_ERROR, "WINDOW_UPDATE"))?;
         let more = i64::from(number(more));
         if head.stream == 0 {
             self.send_window += more;
@@ -161,7 +161,7 @@ impl State {
             }
             if self.send_window > LARGEST_WINDOW {
                 return Err(Fault::new(
-                    Reason::FLOW_CONTROL_ERROR,
+                    ErrorCode::FLOW_CONTROL_ERROR,
                     "the connection's window is too large",
                 ));
             }
@@ -177,14 +177,14 @@ impl State {
             return Ok(());
         };
         if more == 0 {
-            return self.reset(key, Reason::PROTOCOL_ERROR, "a window of nothing more");
+            return self.reset(key, ErrorCode::PROTOCOL_ERROR, "a window of nothing more");
         }
         let sending = &mut self.stream(key).sending;
         sending.window += more;
         if sending.window > LARGEST_WINDOW {
             return self.reset(
                 key,
-                Reason::FLOW_CONTROL_ERROR,
+                ErrorCode::FLOW_CONTROL_ERROR,
                 "the stream's window is too large",
             );
         }
@@ -202,7 +202,7 @@ impl State {
             Some(_) if payload.len() == 5 => {
                 Err(Fault::protocol("a stream that depends on itself"))
             }
-            _ => Err(Fault::new(Reason::FRAME_SIZE_ERROR, "PRIORITY")),
+            _ => Err(Fault::new(ErrorCode::FRAME_SIZE_ERROR, "PRIORITY")),
         }
     }
 }

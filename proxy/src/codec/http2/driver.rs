@@ -11,7 +11,7 @@ use std::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
-    Error, Reason,
+    Error, ErrorCode,
     connection::{Accepted, Shared, Side},
     frame,
 };
@@ -129,7 +129,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Driver<I> {
                     if state.settings.side == Side::Client
                         && !std::mem::replace(&mut self.ending, true)
                     {
-                        frame::write_go_away(state.out.own(), 0, Reason::NO_ERROR);
+                        frame::write_go_away(state.out.own(), 0, ErrorCode::NO_ERROR);
                         // A peer that takes nothing more need not hear it.
                         let _ = state.out.poll_write(cx, &mut self.io);
                     }

@@ -1,17 +1,17 @@
 //! What ends a connection, and how its GOAWAY says so.
 
-use super::{Excess, Reason};
+use super::{ErrorCode, Excess};
 
 /// What ends a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fault {
-    pub(super) reason: Reason,
+    pub(super) reason: ErrorCode,
     pub(super) why: &'static str,
     pub(super) excess: Option<Excess>,
 }
 
 impl Fault {
-    pub(super) const fn new(reason: Reason, why: &'static str) -> Self {
+    pub(super) const fn new(reason: ErrorCode, why: &'static str) -> Self {
         Self {
             reason,
             why,
@@ -20,7 +20,7 @@ impl Fault {
     }
 
     pub(super) const fn protocol(why: &'static str) -> Self {
-        Self::new(Reason::PROTOCOL_ERROR, why)
+        Self::new(ErrorCode::PROTOCOL_ERROR, why)
     }
 
     pub(super) fn excess(excess: Excess) -> Self {
@@ -33,7 +33,7 @@ impl Fault {
             Excess::Fields => "a header block that unfolds into too much",
         };
         Self {
-            reason: Reason::ENHANCE_YOUR_CALM,
+            reason: ErrorCode::ENHANCE_YOUR_CALM,
             why,
             excess: Some(excess),
         }

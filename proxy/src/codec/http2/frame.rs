@@ -1,6 +1,6 @@
 //! The head of a frame (RFC 9113 section 4.1), and the frames that say one thing.
 
-use super::Reason;
+use super::ErrorCode;
 
 /// The kinds of frames (RFC 9113 section 6).
 pub(super) mod kind {
@@ -79,7 +79,7 @@ pub(super) fn number(bytes: [u8; 4]) -> u32 {
     u32::from_be_bytes(bytes) & 0x7fff_ffff
 }
 
-pub(super) fn write_reset(out: &mut Vec<u8>, stream: u32, reason: Reason) {
+pub(super) fn write_reset(out: &mut Vec<u8>, stream: u32, reason: ErrorCode) {
     Head {
         length: 4,
         kind: kind::RST_STREAM,
@@ -101,7 +101,7 @@ pub(super) fn write_window_update(out: &mut Vec<u8>, stream: u32, more: u32) {
     out.extend_from_slice(&more.to_be_bytes());
 }
 
-pub(super) fn write_go_away(out: &mut Vec<u8>, last: u32, reason: Reason) {
+pub(super) fn write_go_away(out: &mut Vec<u8>, last: u32, reason: ErrorCode) {
     Head {
         length: 8,
         kind: kind::GOAWAY,

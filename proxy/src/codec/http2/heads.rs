@@ -1,7 +1,7 @@
 //! HEADERS and CONTINUATION: header blocks become requests, responses and trailers (RFC 9113 sections 6.2, 6.10 and 8).
 
 use super::{
-    Excess, Reason,
+    ErrorCode, Excess,
     connection::{Going, Side, State},
     fault::Fault,
     frame::{self, END_HEADERS, END_STREAM, Head, LONGEST, PADDED},
@@ -27,7 +27,10 @@ impl State {
         }
         let block = frame::strip(head, payload).ok_or_else(|| match head.has(PADDED) {
             true => Fault::protocol("padding is longer than its frame"),
-            false => Fault::new(Reason::FRAME_SIZE_ERROR, "HEADERS without their priority"),
+            false => Fault::new(
+                ErrorCode::FRAME_SIZE_ERROR,
+                "HEADERS without their priority",
+            ),
         })?;
         let ends = head.has(END_STREAM);
         if head.has(END_HEADERS) {
@@ -69,7 +72,7 @@ impl State {
             (Some(key), Side::Client) => self.response(key, ends, block),
             (None, Side::Server) if id > self.newest => self.new_request(id, ends, block),
             (None, Side::Server) if !self.reset_lately.contains(&id) => Err(Fault::new(
-                Reason::STREAM_CLOSED,
+                ErrorCode::STREAM_CLOSED,
                 "HEADERS on a stream that is closed",
             )),
             (None, Side::Client) if id > self.newest => {
@@ -88,7 +91,7 @@ impl State {
             fields.size() <= most * UNFOLDS
         });
         match decoded {
-            Err(error) => Err(Fault::new(Reason::COMPRESSION_ERROR, error.reason())),
+            Err(error) => Err(Fault::new(ErrorCode::COMPRESSION_ERROR, error.reason())),
             Ok(()) if fields.size() > most * UNFOLDS => Err(Fault::excess(Excess::Fields)),
             Ok(()) => Ok(fields),
         }
@@ -105,7 +108,7 @@ impl State {
         if self.open.len() >= self.settings.streams as usize {
             self.newest = id;
             self.refusals.streams += 1;
-            self.write_reset(id, Reason::REFUSED_STREAM);
+            self.write_reset(id, ErrorCode::REFUSED_STREAM);
             return Ok(());
         }
         let (head, length) = match message::request(fields, ends) {
@@ -114,7 +117,7 @@ impl State {
                 tracing::debug!(why, "malformed HTTP/2 request");
                 self.newest = id;
                 self.refusals.malformed += 1;
-                self.write_reset(id, Reason::PROTOCOL_ERROR);
+                self.write_reset(id, ErrorCode::PROTOCOL_ERROR);
                 return self.count_reset();
             }
         };
@@ -131,14 +134,14 @@ impl State {
         let only_head = self.stream(key).receiving.only_head;
         let (head, length) = match message::response(fields, ends, only_head) {
             Ok(response) => response,
-            Err(Malformed(why)) => return self.reset(key, Reason::PROTOCOL_ERROR, why),
+            Err(Malformed(why)) => return self.reset(key, ErrorCode::PROTOCOL_ERROR, why),
         };
         let receiving = &mut self.stream(key).receiving;
         if head.status.is_informational() {
             receiving.interim = Some(head.status);
             receiving.interims += 1;
             if receiving.interims > INTERIMS {
-                return self.reset(key, Reason::PROTOCOL_ERROR, "too many interim responses");
+                return self.reset(key, ErrorCode::PROTOCOL_ERROR, "too many interim responses");
             }
         } else {
             (receiving.begun, receiving.ended) = (true, ends);
@@ -155,17 +158,17 @@ impl State {
         let fields = self.decode(block)?;
         self.counts.progress();
         if self.stream(key).receiving.ended {
-            return self.reset(key, Reason::STREAM_CLOSED, "HEADERS behind the end");
+            return self.reset(key, ErrorCode::STREAM_CLOSED, "HEADERS behind the end");
         }
         if !ends {
-            return self.reset(key, Reason::PROTOCOL_ERROR, "a second head");
+            return self.reset(key, ErrorCode::PROTOCOL_ERROR, "a second head");
         }
         match message::trailers(fields) {
             Ok(trailers) => {
                 self.stream(key).receiving.trailers = Some(trailers);
                 self.data_ended(key)
             }
-            Err(Malformed(why)) => self.reset(key, Reason::PROTOCOL_ERROR, why),
+            Err(Malformed(why)) => self.reset(key, ErrorCode::PROTOCOL_ERROR, why),
         }
     }
 }

@@ -51,9 +51,9 @@ pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// An error code (RFC 9113 section 7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Reason(pub(crate) u32);
+pub(crate) struct ErrorCode(pub(crate) u32);
 
-impl Reason {
+impl ErrorCode {
     pub(crate) const NO_ERROR: Self = Self(0);
     pub(crate) const PROTOCOL_ERROR: Self = Self(1);
     pub(crate) const INTERNAL_ERROR: Self = Self(2);
@@ -66,7 +66,7 @@ impl Reason {
     pub(crate) const ENHANCE_YOUR_CALM: Self = Self(11);
 }
 
-impl Display for Reason {
+impl Display for ErrorCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const NAMES: [&str; 14] = [
             "NO_ERROR",
@@ -96,19 +96,19 @@ impl Display for Reason {
 pub(crate) enum Error {
     /// The peer reset the stream.
     #[error("the peer reset the stream with {0}")]
-    Reset(Reason),
+    Reset(ErrorCode),
     /// The stream was reset by us, for what the peer sent on it.
     #[error("the stream was reset with {0}: {1}")]
-    Stream(Reason, &'static str),
+    Stream(ErrorCode, &'static str),
     /// The stream was reset by us, which is no fault of the peer.
     #[error("the stream was given up with {0}")]
-    GivenUp(Reason),
+    GivenUp(ErrorCode),
     /// The peer ends the connection and has not looked at the stream (RFC 9113 section 6.8).
     #[error("the peer ended the connection with GOAWAY {0} and has not processed the stream")]
-    Unprocessed(Reason),
+    Unprocessed(ErrorCode),
     /// The connection was ended by us, for what the peer sent on it.
     #[error("the connection was ended with {0}: {1}")]
-    Connection(Reason, &'static str),
+    Connection(ErrorCode, &'static str),
     /// The socket failed, or the peer closed it.
     #[error("{1}")]
     Io(io::ErrorKind, Arc<str>),
@@ -133,7 +133,7 @@ impl Error {
 
     /// Whether the peer has not looked at the stream for another reason (RFC 9113 section 8.7).
     pub(crate) fn is_refused(&self) -> bool {
-        matches!(self, Self::Reset(Reason::REFUSED_STREAM))
+        matches!(self, Self::Reset(ErrorCode::REFUSED_STREAM))
     }
 
     /// Whether the peer broke the protocol.
@@ -150,9 +150,9 @@ impl Error {
 /// The reason of a reset in the middle of a message, where it has a meaning for the other side as well: the peer has no more
 /// interest. Every other reason speaks of the connection it came over; NO_ERROR has a meaning only behind a whole response,
 /// and some clients take it for the end of one.
-pub(crate) fn handed_on(error: &FilterError) -> Option<Reason> {
+pub(crate) fn handed_on(error: &FilterError) -> Option<ErrorCode> {
     match error.cause()?.downcast_ref()? {
-        Error::Reset(Reason::CANCEL) => Some(Reason::CANCEL),
+        Error::Reset(ErrorCode::CANCEL) => Some(ErrorCode::CANCEL),
         _ => None,
     }
 }

@@ -6,7 +6,7 @@
 use tokio::time::Instant;
 
 use super::{
-    Error, PREFACE, Reason,
+    Error, ErrorCode, PREFACE,
     connection::{Side, State},
     fault::Fault,
     frame::{self, END_STREAM, Head, LONGEST, PADDED, kind},
@@ -184,7 +184,7 @@ impl State {
         }
         if head.length > LONGEST {
             return Err(Fault::new(
-                Reason::FRAME_SIZE_ERROR,
+                ErrorCode::FRAME_SIZE_ERROR,
                 "a frame is longer than allowed",
             ));
         }
@@ -219,7 +219,7 @@ impl State {
         self.receive_window -= head.length as i64;
         if self.receive_window < 0 {
             return Err(Fault::new(
-                Reason::FLOW_CONTROL_ERROR,
+                ErrorCode::FLOW_CONTROL_ERROR,
                 "more DATA than the window allows",
             ));
         }
@@ -239,16 +239,16 @@ impl State {
         };
         let stream = self.stream(key);
         if !stream.receiving.begun {
-            return self.reset(key, Reason::PROTOCOL_ERROR, "DATA before the head");
+            return self.reset(key, ErrorCode::PROTOCOL_ERROR, "DATA before the head");
         }
         if stream.receiving.ended {
-            return self.reset(key, Reason::STREAM_CLOSED, "DATA behind the end");
+            return self.reset(key, ErrorCode::STREAM_CLOSED, "DATA behind the end");
         }
         stream.receiving.window -= head.length as i64;
         if stream.receiving.window < 0 {
             return self.reset(
                 key,
-                Reason::FLOW_CONTROL_ERROR,
+                ErrorCode::FLOW_CONTROL_ERROR,
                 "more DATA than the window allows",
             );
         }
@@ -262,7 +262,7 @@ impl State {
     /// What was under way when we reset a stream is passed over.
     fn data_behind_the_end(&mut self, id: u32) -> Result<(), Fault> {
         if self.settings.side == Side::Server && !self.reset_lately.contains(&id) {
-            self.write_reset(id, Reason::STREAM_CLOSED);
+            self.write_reset(id, ErrorCode::STREAM_CLOSED);
             return self.count_reset();
         }
         Ok(())
@@ -306,7 +306,7 @@ impl State {
             if !is_announced {
                 return self.reset(
                     key,
-                    Reason::PROTOCOL_ERROR,
+                    ErrorCode::PROTOCOL_ERROR,
                     "more data than Content-Length says",
                 );
             }
@@ -319,7 +319,7 @@ impl State {
             self.stream(key).receiving.ended = false;
             return self.reset(
                 key,
-                Reason::PROTOCOL_ERROR,
+                ErrorCode::PROTOCOL_ERROR,
                 "less data than Content-Length says",
             );
         }

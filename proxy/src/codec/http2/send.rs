@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 
 use super::{
-    Error, Reason,
+    Error, ErrorCode,
     connection::{Side, State},
     frame::{END_HEADERS, END_STREAM, Head, LONGEST, kind},
     hpack::encoder,
@@ -29,7 +29,7 @@ impl State {
             return Err(error.clone());
         }
         if self.peer_goes {
-            return Err(Error::Unprocessed(Reason::NO_ERROR));
+            return Err(Error::Unprocessed(ErrorCode::NO_ERROR));
         }
         let id = if self.newest == 0 { 1 } else { self.newest + 2 };
         let key = self.add(id);
@@ -181,7 +181,7 @@ impl State {
         let side = self.settings.side;
         let stream = self.stream(key);
         if is_left_behind(stream) && side == Side::Server {
-            self.give_up(key, Reason::NO_ERROR); // the client need not send the rest
+            self.give_up(key, ErrorCode::NO_ERROR); // the client need not send the rest
         } else {
             self.close_if_done(key);
         }

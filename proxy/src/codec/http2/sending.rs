@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http_body::Body;
 use outrigger_filters::error::Error;
 
-use super::{Reason, StreamRef};
+use super::{ErrorCode, StreamRef};
 
 /// What is left to be sent on one stream.
 pub(crate) struct Sending {
@@ -119,7 +119,7 @@ impl Sending {
     }
 
     /// Resets the stream: what was to be sent cannot be had.
-    pub(crate) fn reset(&self, reason: Reason) {
+    pub(crate) fn reset(&self, reason: ErrorCode) {
         self.stream.reset(reason);
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, response};
 
-use super::{Error, Reason, connection::Shared};
+use super::{Error, ErrorCode, connection::Shared};
 
 /// A piece of data that arrives and is shorter than this is joined to others that wait.
 const SMALL: usize = 2 * 1024;
@@ -279,7 +279,7 @@ impl Drop for StreamRef {
 
 impl StreamRef {
     /// Resets the stream, if it is not closed.
-    pub(crate) fn reset(&self, reason: Reason) {
+    pub(crate) fn reset(&self, reason: ErrorCode) {
         self.connection.state().give_up(self.key, reason);
     }
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use super::{
-    Error, Reason, StreamRef,
+    Error, ErrorCode, StreamRef,
     connection::{Accepted, Settings, Shared, Side},
     incoming::{self, Arrived, Incoming},
 };
@@ -352,7 +352,7 @@ fn streams_that_are_given_up_leave_nothing_behind() {
                 }
                 3 if !held.is_empty() => drop(held.swap_remove(random.usize(..held.len()))),
                 4 if !bodies.is_empty() => drop(bodies.swap_remove(random.usize(..bodies.len()))),
-                5 if !held.is_empty() => held[random.usize(..held.len())].reset(Reason::CANCEL),
+                5 if !held.is_empty() => held[random.usize(..held.len())].reset(ErrorCode::CANCEL),
                 _ => {
                     pair.step(random.usize(1..20_000));
                 }
@@ -482,7 +482,7 @@ fn what_a_goaway_leaves_out_is_told_apart() {
         .map(|_| open(&pair.client, "/", true).unwrap())
         .collect();
     let mut bytes = Vec::new();
-    super::frame::write_go_away(&mut bytes, 3, Reason::NO_ERROR);
+    super::frame::write_go_away(&mut bytes, 3, ErrorCode::NO_ERROR);
     pair.client.state().receive(&bytes);
     assert!(streams[0].poll_response(&noop()).is_pending());
     assert!(streams[1].poll_response(&noop()).is_pending());

@@ -19,12 +19,13 @@ use std::{
 };
 
 use outrigger_config::model::{Listener, ListenerTimeouts};
+use outrigger_filters::reason::Reason;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use self::stream::RequestStream;
 use crate::{
     codec::http2::{
-        Error, Excess, Reason,
+        Error, ErrorCode, Excess,
         connection::{Accepted, Settings, Shared, Side},
         driver::Driver,
         incoming::{self, Arrived},
@@ -63,7 +64,7 @@ pub(crate) async fn serve(client: Rc<Client>, io: ClientIo) {
                     edge::refuse_unparsed(&client, respond::SLOW_HEAD.over_http2());
                     connection
                         .shared
-                        .abort(Reason::ENHANCE_YOUR_CALM, "a header block does not end");
+                        .abort(ErrorCode::ENHANCE_YOUR_CALM, "a header block does not end");
                 }
                 Poll::Ready(Due::SlowRead) => {
                     client.reads_too_slowly();
@@ -132,7 +133,7 @@ impl Connection {
             edge::refuse_unparsed(&self.client, respond::HTTP2_PROTOCOL);
         }
         for _ in 0..refusals.streams {
-            self.client.worker.metrics.reject("limit.streams");
+            self.client.worker.metrics.reject(Reason::LimitStreams);
         }
     }
 
@@ -143,7 +144,7 @@ impl Connection {
         }
         let refusal = match (self.shared.excess(), error) {
             (Some(excess), _) => Some(too_much(excess)),
-            (None, Some(Error::Connection(Reason::ENHANCE_YOUR_CALM, _))) => None, // counted already
+            (None, Some(Error::Connection(ErrorCode::ENHANCE_YOUR_CALM, _))) => None, // counted already
             (None, Some(Error::Connection(..))) => Some(respond::HTTP2_PROTOCOL),
             (None, _) => None,
         };

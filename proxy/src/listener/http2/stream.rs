@@ -23,7 +23,7 @@ use crate::{
     codec::{
         date,
         http2::{
-            Reason, StreamRef, handed_on,
+            ErrorCode, StreamRef, handed_on,
             sending::{Sending, Stopped},
         },
         spare,
@@ -85,7 +85,7 @@ impl RequestStream {
                         None => return Poll::Ready(()),
                     },
                     Poll::Ready(Err(_)) => {
-                        self.stream.reset(Reason::PROTOCOL_ERROR);
+                        self.stream.reset(ErrorCode::PROTOCOL_ERROR);
                         return Poll::Ready(());
                     }
                     Poll::Pending => {
@@ -98,7 +98,7 @@ impl RequestStream {
                     match polled {
                         Poll::Ready(Ok(()) | Err(Stopped::Stream)) => return Poll::Ready(()),
                         Poll::Ready(Err(Stopped::Body(error))) => {
-                            let reason = handed_on(&error).unwrap_or(Reason::INTERNAL_ERROR);
+                            let reason = handed_on(&error).unwrap_or(ErrorCode::INTERNAL_ERROR);
                             sending.reset(reason);
                             return Poll::Ready(());
                         }

@@ -24,7 +24,7 @@ use std::{
 };
 
 use outrigger_config::model::Config;
-use outrigger_filters::concurrency::Gate;
+use outrigger_filters::{concurrency::Gate, reason::Reason};
 
 pub(crate) use self::{
     asked::{
@@ -38,6 +38,15 @@ pub(crate) use self::{
 };
 use self::{named::Named, shard::Merged};
 use super::notes::{Notes, Reading, Teller};
+
+/// A counter for each [`Reason`].
+struct Rejected([AtomicU64; Reason::ALL.len()]);
+
+impl Default for Rejected {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| AtomicU64::new(0)))
+    }
+}
 
 /// Everything counted in this process.
 #[derive(Default)]
@@ -59,7 +68,8 @@ pub(crate) struct Metrics {
     mirrors: Mutex<BTreeMap<Arc<str>, Arc<MirrorCounters>>>,
     /// The gates that requests pass now, by route.
     gates: Mutex<Vec<(Arc<str>, Arc<Gate>)>>,
-    rejected: Mutex<BTreeMap<&'static str, Arc<AtomicU64>>>,
+    /// By [`Reason`].
+    rejected: Rejected,
     /// Access-log lines lost because stdout did not take them.
     pub access_log_dropped: AtomicU64,
     /// Panics that ended a connection.
@@ -175,12 +185,9 @@ impl Metrics {
         Arc::clone(lock(&self.jwks).entry(Arc::clone(provider)).or_default())
     }
 
-    /// Counts a refusal; `reason` comes from a closed set.
-    pub(crate) fn reject(&self, reason: &'static str) {
-        lock(&self.rejected)
-            .entry(reason)
-            .or_default()
-            .fetch_add(1, Relaxed);
+    /// Counts a rejected request or connection.
+    pub(crate) fn reject(&self, reason: Reason) {
+        self.rejected.0[reason as usize].fetch_add(1, Relaxed);
     }
 
     /// Configurations published so far.
@@ -207,7 +214,7 @@ impl Metrics {
     }
 
     /// Refusals that were not carried out, by route and reason, over all workers and listeners.
-    pub(crate) fn would_denied(&self) -> BTreeMap<(Arc<str>, &'static str), u64> {
+    pub(crate) fn would_denied(&self) -> BTreeMap<(Arc<str>, Reason), u64> {
         let mut all = BTreeMap::new();
         for shard in lock(&self.shards).iter() {
             for series in lock(&shard.series).iter() {
@@ -225,7 +232,7 @@ impl Metrics {
 mod tests {
     use std::time::Duration;
 
-    use outrigger_filters::error::Flag;
+    use outrigger_filters::reason::Flag;
 
     use super::*;
 

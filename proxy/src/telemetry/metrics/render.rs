@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use outrigger_filters::retry::Reason;
+use outrigger_filters::{reason::Reason, retry::RetryReason};
 
 use super::{
     Limit, Metrics,
@@ -65,7 +65,7 @@ impl Metrics {
         let would_denied = self.would_denied();
         let would_deny = would_denied
             .iter()
-            .map(|((route, reason), count)| ([&**route, *reason], count));
+            .map(|((route, reason), count)| ([&**route, reason.as_str()], count));
         page.family(&family::WOULD_DENY, would_deny);
         let ext_auth = lock(&self.ext_auth);
         let decided = ext_auth
@@ -91,10 +91,10 @@ impl Metrics {
             .iter()
             .map(|(route, gate)| ([&**route], gate.waiting()));
         page.family(&family::CONCURRENCY_QUEUED, queued);
-        let rejected = lock(&self.rejected);
+        let rejected = Reason::ALL.iter().zip(&self.rejected.0);
         let rejected = rejected
-            .iter()
-            .map(|(reason, count)| ([*reason], count.load(Relaxed)));
+            .map(|(reason, count)| ([reason.as_str()], count.load(Relaxed)))
+            .filter(|(_, count)| *count > 0);
         page.family(&family::DOWNSTREAM_REJECTED, rejected);
     }
 
@@ -218,9 +218,13 @@ fn render_connects(upstreams: &Upstreams, page: &mut Page) {
 }
 
 fn render_attempts(upstreams: &Upstreams, page: &mut Page) {
-    let retries = upstreams
-        .iter()
-        .flat_map(|(name, one)| by(name, Reason::ALL.map(Reason::as_str), &one.retries));
+    let retries = upstreams.iter().flat_map(|(name, one)| {
+        by(
+            name,
+            RetryReason::ALL.map(RetryReason::as_str),
+            &one.retries,
+        )
+    });
     page.family(&family::RETRIES, retries);
     let exhausted = upstreams
         .iter()

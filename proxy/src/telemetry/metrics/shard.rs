@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use outrigger_filters::error::Flag;
+use outrigger_filters::reason::{Flag, Reason};
 
 use super::{family::DURATION_BUCKETS, lock};
 
@@ -41,7 +41,7 @@ pub(super) struct Outcome {
 }
 
 pub(super) struct WouldDeny {
-    pub(super) reason: &'static str,
+    pub(super) reason: Reason,
     pub(super) count: AtomicU64,
 }
 
@@ -116,7 +116,7 @@ impl LocalSeries {
     }
 
     /// Counts one refusal that was not carried out.
-    pub(crate) fn would_deny(&self, reason: &'static str) {
+    pub(crate) fn would_deny(&self, reason: Reason) {
         let mut known = self.would_deny.borrow_mut();
         let one = match known.iter().find(|one| one.reason == reason) {
             Some(one) => one,

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use outrigger_filters::retry::Reason;
+use outrigger_filters::retry::RetryReason;
 
 use crate::telemetry::{
     handshakes::{HandshakeCounters, ServerFailure},
@@ -20,7 +20,7 @@ pub(crate) struct UpstreamCounters {
     pub(super) name: Arc<str>,
     pub(super) notes: Option<Notes>,
     pub(super) connects: [AtomicU64; 2],
-    pub(super) retries: [AtomicU64; Reason::ALL.len()],
+    pub(super) retries: [AtomicU64; RetryReason::ALL.len()],
     pub(super) budget_exhausted: AtomicU64,
     pub(super) hedges: [AtomicU64; 2],
     pub(super) ejections: AtomicU64,
@@ -69,7 +69,7 @@ impl UpstreamCounters {
     }
 
     /// A request goes out once more.
-    pub(crate) fn retried(&self, reason: Reason) {
+    pub(crate) fn retried(&self, reason: RetryReason) {
         self.retries[reason as usize].fetch_add(1, Relaxed);
     }
 

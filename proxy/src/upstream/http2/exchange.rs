@@ -14,7 +14,7 @@ use tokio::time::{Sleep, sleep};
 
 use crate::{
     codec::http2::{
-        self, Reason, StreamRef,
+        self, ErrorCode, StreamRef,
         incoming::{self, Arrived},
         sending::{Sending, Stopped},
     },
@@ -124,7 +124,7 @@ impl Exchange {
                 Ok(())
             }
             Poll::Ready(Err(Stopped::Body(error))) => {
-                sending.reset(Reason::CANCEL);
+                sending.reset(ErrorCode::CANCEL);
                 Err(error)
             }
         }

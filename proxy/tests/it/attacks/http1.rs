@@ -119,7 +119,7 @@ fn heads_that_are_large() {
         });
         siege.wait_rejected_at_least("timeout.request_headers", MANY);
     });
-    siege.wait_rejected_at_least("http1_too_large", SENT_AWAY);
+    siege.wait_rejected_at_least("limit.headers", SENT_AWAY);
 }
 
 /// `docs/security.md` 18: connections that say nothing and go away.

@@ -148,7 +148,7 @@ impl Bench {
 
 #[test]
 fn a_malformed_head_resets_the_stream_and_reaches_nobody() {
-    const H2: &str = "http2_protocol";
+    const H2: &str = "request.http2_protocol";
     const HEADER: &str = "request.header";
     const PSEUDO: &str = "request.pseudo_header";
     let long = vec![b'x'; 300];
@@ -508,7 +508,7 @@ fn trailers_that_are_too_large_are_answered_with_400() {
     let line = bench.one_line(0).unwrap();
     assert_eq!(
         (&line["status"], &line["reason"]),
-        (&400.into(), &"request.body".into()),
+        (&400.into(), &"request.trailers".into()),
         "{line}"
     );
     bench.origin.wait_closed(0);
@@ -641,7 +641,7 @@ fn broken_framing_of_the_connection_ends_it() {
         report.case(
             4,
             name,
-            bench.resets("http2_protocol", |client| send(client)),
+            bench.resets("request.http2_protocol", |client| send(client)),
         );
     }
     report.finish();

@@ -42,7 +42,7 @@ struct Bench {
 struct Refusal(u16, &'static str);
 
 /// The codec refused before there was a request.
-const UNPARSED: Refusal = Refusal(400, "http1_parse");
+const UNPARSED: Refusal = Refusal(400, "request.http1_syntax");
 
 impl Bench {
     fn new() -> Self {

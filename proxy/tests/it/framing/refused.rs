@@ -604,19 +604,19 @@ fn what_is_too_large_is_refused() {
             2,
             "a head over 64 KiB",
             get(format!("x: {long}").as_bytes()),
-            Refusal(431, "http1_too_large"),
+            Refusal(431, "limit.headers"),
         ),
         (
             2,
             "101 fields",
             get(many.trim_end().as_bytes()),
-            Refusal(431, "http1_too_large"),
+            Refusal(431, "limit.headers"),
         ),
         (
             2,
             "101 fields, all cookies",
             get(crumbs.trim_end().as_bytes()),
-            Refusal(431, "http1_too_large"),
+            Refusal(431, "limit.headers"),
         ),
         (
             2,

@@ -92,7 +92,7 @@ fn what_is_refused_is_refused_byte_by_byte_as_well() {
         "\u{1}",
         "GET / HTTP/3.0\r\n",
     ] {
-        let before = bench.rejected("http1_parse");
+        let before = bench.rejected("request.http1_syntax");
         let mut stream = bench.connect();
         stream.set_nodelay(true).unwrap();
         for byte in bad.as_bytes() {
@@ -102,7 +102,7 @@ fn what_is_refused_is_refused_byte_by_byte_as_well() {
         let answer = String::from_utf8_lossy(&read_to_end(&mut stream)).into_owned();
         let good =
             answer.starts_with("HTTP/1.1 400 ") && answer.contains("\r\nconnection: close\r\n");
-        let counted = bench.rejected("http1_parse") == before + 1.0;
+        let counted = bench.rejected("request.http1_syntax") == before + 1.0;
         report.case(2, bad, (good && counted).then_some(()).ok_or(answer));
     }
     report.finish();

@@ -135,7 +135,9 @@ fn what_was_agreed_on_is_not_doubted() {
     let mut connection = Client::new(&setup.ca).connect(setup.address()).unwrap();
     connection.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
     assert_eq!(connection.rest().unwrap(), "", "closed, without an answer");
-    setup.proxy.logged(|line| line["reason"] == "http1_parse");
+    setup
+        .proxy
+        .logged(|line| line["reason"] == "request.http1_syntax");
     // Without agreement the first bytes decide, as they do without TLS.
     let mut connection = Maker::new(&setup.ca)
         .alpn(&[])

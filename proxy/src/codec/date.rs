@@ -65,3 +65,17 @@ fn second() -> u64 {
 fn text(second: u64) -> String {
     httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(second))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_date_is_that_of_now() {
+        let text = String::from_utf8(Today::default().now().to_vec()).unwrap();
+        let parsed = httpdate::parse_http_date(&text).unwrap();
+        let ago = SystemTime::now().duration_since(parsed).unwrap();
+        assert!(ago < Duration::from_secs(60), "{text}");
+        assert_eq!(value(), text);
+    }
+}

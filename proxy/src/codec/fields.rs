@@ -3,6 +3,8 @@
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::names;
+
 /// What stands in a line from `start` on, and where that begins, without space and tabs around it and without CR.
 pub(crate) fn trim(line: &[u8], mut start: usize) -> (usize, &[u8]) {
     let mut value = &line[start..];
@@ -15,6 +17,29 @@ pub(crate) fn trim(line: &[u8], mut start: usize) -> (usize, &[u8]) {
         value = rest;
     }
     (start, value)
+}
+
+/// Why a line is no field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoField {
+    /// It has no colon.
+    NoColon,
+    /// What stands before the colon, so many bytes, is no name. A folded line begins with a space, and a space before the
+    /// colon ends a name: neither is in one.
+    Name(usize),
+}
+
+/// Name and value of a line, and where the value begins.
+#[inline]
+pub(crate) fn split(line: &[u8]) -> Result<(HeaderName, usize, &[u8]), NoField> {
+    // Names are short: a plain search is quicker than one that must get going first.
+    let colon = line
+        .iter()
+        .position(|byte| *byte == b':')
+        .ok_or(NoField::NoColon)?;
+    let name = names::name(&line[..colon]).ok_or(NoField::Name(colon))?;
+    let (start, value) = trim(line, colon + 1);
+    Ok((name, start, value))
 }
 
 /// One plain decimal number that fits 64 bits: no sign, list, hex or space (RFC 9110 section 8.6).
@@ -125,9 +150,7 @@ fn section(bytes: &Bytes, count: usize) -> Result<HeaderMap, &'static str> {
     let mut fields = HeaderMap::with_capacity(count);
     for line in bytes[..bytes.len() - 2].split_inclusive(|byte| *byte == b'\n') {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
-        let colon = line.iter().position(|byte| *byte == b':').ok_or(BAD)?;
-        let name = HeaderName::from_bytes(&line[..colon]).map_err(|_| BAD)?;
-        let (_, value) = trim(line, colon + 1);
+        let (name, _, value) = split(line).map_err(|_| BAD)?;
         fields.append(name, HeaderValue::from_bytes(value).map_err(|_| BAD)?);
     }
     Ok(fields)

@@ -3,12 +3,15 @@
 //! Names and values come from types that hold neither CR nor LF, the status line and the framing are our own words; so
 //! nothing that an app says can begin another message.
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, Version, header, response::Parts};
-use http_body::{Body as _, Frame};
+use http::{HeaderValue, StatusCode, Version, header, response::Parts};
+use http_body::Body as _;
 use outrigger_filters::service::Body;
 
-use crate::codec::{date::Today, fields, outgoing::Outgoing};
+use crate::codec::{
+    date::Today,
+    encode::{Encoder, Framing},
+    fields,
+};
 
 /// Most heads fit in this.
 const ROOM: usize = 512;
@@ -37,27 +40,11 @@ impl Asked {
 /// What is still to be written of an answer.
 #[derive(Debug)]
 pub(super) struct Sending {
-    framing: Framing,
+    /// Its body.
+    pub(super) body: Encoder,
     /// The connection is not used again.
     pub(super) last: bool,
-    /// The values of `Trailer`, for a client that takes trailers.
-    announced: Vec<HeaderValue>,
 }
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Framing {
-    /// So many bytes are left.
-    Length(u64),
-    Chunked,
-    /// The end of the connection ends the body.
-    UntilClose,
-    /// Nothing follows, whatever the body has.
-    Done,
-}
-
-/// The body does not have the length that its head has told.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Contradiction;
 
 /// Writes a head; its body is written by the [`Sending`].
 pub(super) fn begin(
@@ -76,9 +63,8 @@ pub(super) fn begin(
     let framing = framing(head, body, asked);
     let last = switches || !asked.keep_alive || framing == Framing::UntilClose;
     let mut sending = Sending {
-        framing,
+        body: Encoder::new(framing),
         last,
-        announced: Vec::new(),
     };
     out.reserve(ROOM);
     status_line(out, head.status, asked.version);
@@ -165,8 +151,8 @@ impl Sending {
                     continue;
                 }
                 header::TRANSFER_ENCODING => continue,
-                header::TRAILER if self.framing != Framing::Chunked => continue,
-                header::TRAILER if asked.trailers => self.announced.push(value.clone()),
+                header::TRAILER if self.body.framing() != Framing::Chunked => continue,
+                header::TRAILER if asked.trailers => self.body.announce(value.clone()),
                 header::CONNECTION if fields::lists(value.as_bytes(), b"close") => {
                     (self.last, told.close) = (true, true);
                 }
@@ -190,74 +176,13 @@ impl Sending {
         if std::mem::replace(&mut told.length, true) {
             return;
         }
-        match self.framing {
+        match self.body.framing() {
             Framing::Length(length) => fields::write_length(out, length),
             Framing::Done if asked.only_head && has_length(status) => {
                 fields::write(out, &header::CONTENT_LENGTH, value.as_bytes());
             }
             _ => told.length = false,
         }
-    }
-
-    /// Whether the last byte is written, or among what is to be written.
-    pub(super) fn is_done(&self) -> bool {
-        self.framing == Framing::Done
-    }
-
-    /// Whether only the end of the connection ends the body.
-    pub(super) fn ends_with_connection(&self) -> bool {
-        self.framing == Framing::UntilClose
-    }
-
-    /// Adds a frame of the body; `is_end` when none follows.
-    pub(super) fn frame(
-        &mut self,
-        frame: Frame<Bytes>,
-        is_end: bool,
-        out: &mut Outgoing,
-    ) -> Result<(), Contradiction> {
-        match frame.into_data() {
-            Ok(data) if data.is_empty() => Ok(()), // an empty chunk would be the last
-            Ok(data) => self.data(data, is_end, out),
-            Err(frame) => self.end(frame.into_trailers().ok().as_ref(), out),
-        }
-    }
-
-    fn data(&mut self, data: Bytes, is_end: bool, out: &mut Outgoing) -> Result<(), Contradiction> {
-        match &mut self.framing {
-            Framing::Length(left) => {
-                *left = left.checked_sub(data.len() as u64).ok_or(Contradiction)?;
-                if *left == 0 {
-                    self.framing = Framing::Done;
-                }
-                out.push(data, b"");
-            }
-            Framing::Chunked => {
-                fields::write_chunk_size(out.own(), data.len());
-                out.push(data, if is_end { b"\r\n0\r\n\r\n" } else { b"\r\n" });
-                if is_end {
-                    self.framing = Framing::Done;
-                }
-            }
-            Framing::UntilClose => out.push(data, b""),
-            Framing::Done => {}
-        }
-        Ok(())
-    }
-
-    /// The body has ended.
-    pub(super) fn end(
-        &mut self,
-        trailers: Option<&HeaderMap>,
-        out: &mut Outgoing,
-    ) -> Result<(), Contradiction> {
-        match self.framing {
-            Framing::Length(_) => return Err(Contradiction),
-            Framing::Chunked => fields::write_last_chunk(out.own(), trailers, &self.announced),
-            Framing::UntilClose | Framing::Done => {}
-        }
-        self.framing = Framing::Done;
-        Ok(())
     }
 }
 
@@ -266,10 +191,11 @@ mod tests {
     use std::{
         pin::Pin,
         task::{Context, Poll},
-        time::{Duration, SystemTime},
     };
 
+    use bytes::Bytes;
     use http::Response;
+    use http_body::Frame;
 
     use super::*;
 
@@ -475,40 +401,5 @@ mod tests {
             };
             assert_eq!((text, sending.last), (expected, last));
         }
-    }
-
-    #[test]
-    fn a_length_that_was_told_is_kept_to() {
-        let out = &mut Outgoing::default();
-        let data = |text: &'static str| Frame::data(Bytes::from_static(text.as_bytes()));
-        let sending = || {
-            written(
-                ASKED,
-                200,
-                &[("content-length", "5")],
-                &Body::boxed(Unknown),
-            )
-            .1
-        };
-        let mut exact = sending();
-        assert!(exact.frame(data("hel"), false, out).is_ok() && !exact.is_done());
-        assert!(exact.frame(data("lo"), false, out).is_ok() && exact.is_done());
-        assert!(sending().frame(data("hello!"), false, out).is_err(), "more");
-        let mut less = sending();
-        assert!(
-            less.frame(data("hell"), true, out).is_ok() && less.end(None, out).is_err(),
-            "less"
-        );
-    }
-
-    #[test]
-    fn a_date_is_written_once_in_a_second() {
-        let today = Today::default();
-        let text = String::from_utf8(today.now().to_vec()).unwrap();
-        let parsed = httpdate::parse_http_date(&text).unwrap();
-        assert!(
-            SystemTime::now().duration_since(parsed).unwrap() < Duration::from_secs(60),
-            "{text}"
-        );
     }
 }

@@ -1,7 +1,6 @@
 //! Reads request heads: one way to read each, or none (RFC 9112 sections 2 to 5).
 //!
-//! Lines are found as they come, so the work for a byte does not grow with the number of pieces a head arrives in. Bytes
-//! that no head can have are refused when they arrive, not at the end of the head. What can be judged by the text alone is judged here: line ends, the request line, names
+//! Bytes that no head can have are refused when they arrive, not at the end of the head. What can be judged by the text alone is judged here: line ends, the request line, names
 //! and values, lengths and encodings that frame no body. The rest, about Host and targets, is
 //! `outrigger_filters::framing`, which is the same for HTTP/2.
 
@@ -16,7 +15,9 @@ use http::{
 use super::answer::Asked;
 use crate::codec::{
     decode::{CLIENT_LINE, Decoder},
-    fields, names, target,
+    fields,
+    lines::{LineEnd, Lines, Stop},
+    target,
 };
 
 /// The longest method: those of all registered ones have 17 bytes at most.
@@ -57,18 +58,13 @@ pub(super) struct Limits {
     pub(super) fields: usize,
 }
 
-/// How far a head has been looked at. The offsets are those of the buffer's front.
+/// How far a head has been looked at.
 #[derive(Debug, Default)]
 pub(super) struct Scan {
-    /// What was looked at for line ends.
-    at: usize,
-    /// Where the line begins that has not ended yet.
-    line: usize,
+    lines: Lines,
     /// Spaces in the request line, while it has not ended.
     spaces: usize,
     request: Option<RequestLine>,
-    /// Where the LF of the request line and of each field stands.
-    ends: Vec<u32>,
 }
 
 /// Where the parts of a request line stand.
@@ -82,8 +78,8 @@ struct RequestLine {
 impl Scan {
     /// Begins with the next head.
     pub(super) fn restart(&mut self) {
-        (self.at, self.line, self.spaces, self.request) = (0, 0, 0, None);
-        self.ends.clear();
+        self.lines.restart();
+        (self.spaces, self.request) = (0, None);
     }
 
     /// Takes a complete head from the front of `buffer`; `None` while it is not complete. Its fields go into `fields`,
@@ -105,29 +101,21 @@ impl Scan {
 
     /// The length of the whole head, when it is complete.
     fn find_end(&mut self, buffer: &[u8], limits: Limits) -> Result<Option<usize>, Refused> {
-        let (from, known) = (self.at, self.ends.len());
-        for end in memchr::memchr_iter(b'\n', &buffer[from..]) {
-            let end = from + end;
-            if end >= limits.bytes {
-                return Err(self.too_large(buffer));
-            }
-            // A bare LF ends no line: whoever is in front of us may not have taken it for one.
-            let [text @ .., b'\r'] = &buffer[self.line..end] else {
-                return Err(Refused::Malformed);
-            };
-            match (text, &self.request) {
-                ([], None) => {} // RFC 9112 section 2.2: empty lines before a request are read over
-                ([], Some(_)) => return Ok(Some(end + 1)),
-                (_, None) => {
-                    self.request = Some(RequestLine::read(text, self.line)?);
-                    self.ends.push(end as u32);
-                }
-                (_, Some(_)) if self.ends.len() > limits.fields => return Err(Refused::TooLarge),
-                (_, Some(_)) => self.ends.push(end as u32),
-            }
-            self.line = end + 1;
+        let (from, known) = (self.lines.searched(), self.lines.field_count());
+        let found = (self.lines).find(buffer, limits.bytes, limits.fields, LineEnd::CrLf);
+        if self.request.is_none()
+            && let Some(line) = self.lines.first()
+        {
+            let text = &buffer[line.start..line.end - 1];
+            self.request = Some(RequestLine::read(text, line.start)?);
         }
-        self.at = buffer.len();
+        match found {
+            Ok(Some(length)) => return Ok(Some(length)),
+            Ok(None) => {}
+            Err(Stop::Bytes) => return Err(self.too_large(buffer)),
+            Err(Stop::Fields) => return Err(Refused::TooLarge),
+            Err(Stop::BareLf) => return Err(Refused::Malformed),
+        }
         match self.too_large(buffer) {
             Refused::TooLarge if buffer.len() >= limits.bytes => Err(Refused::TooLarge),
             Refused::TooLarge if self.can_go_on(buffer, from, known) => Ok(None),
@@ -141,18 +129,17 @@ impl Scan {
     fn can_go_on(&mut self, buffer: &[u8], from: usize, known: usize) -> bool {
         // The byte before may be a CR that waits for its LF.
         let new = &buffer[from.saturating_sub(1)..];
-        let whole_lines = self.ends[known.saturating_sub(1)..].windows(2);
+        let fields_fit = (self.lines.fields_from(known)).all(|line| begins_a_field(&buffer[line]));
         has_only_line_ends_and_text(new)
-            && whole_lines
-                .map(|pair| &buffer[pair[0] as usize + 1..])
-                .all(begins_a_field)
+            && fields_fit
             && (self.request.is_some() || self.request_line_can_go_on(buffer, from))
     }
 
     /// The same for a request line that has not ended.
     fn request_line_can_go_on(&mut self, buffer: &[u8], from: usize) -> bool {
-        let line = &buffer[self.line..];
-        let new = &buffer[from.max(self.line)..];
+        let begin = self.lines.open_line();
+        let line = &buffer[begin..];
+        let new = &buffer[from.max(begin)..];
         self.spaces += memchr::memchr_iter(b' ', new).count();
         let version_fits = match self.spaces {
             0 | 1 => true,
@@ -172,7 +159,7 @@ impl Scan {
     /// What a head that is too large is refused for: also that it can be none, which would have been said earlier had it
     /// come more slowly.
     fn too_large(&self, buffer: &[u8]) -> Refused {
-        let can_be_one = self.request.is_some() || begins_well(&buffer[self.line..]);
+        let can_be_one = self.request.is_some() || begins_well(&buffer[self.lines.open_line()..]);
         if can_be_one {
             Refused::TooLarge
         } else {
@@ -187,15 +174,10 @@ impl Scan {
         let uri = read_target(bytes, &line.target, &method)?;
         let mut told = Told::default();
         fields
-            .try_reserve(self.ends.len())
+            .try_reserve(self.lines.field_count())
             .map_err(|_| Refused::TooLarge)?;
-        for pair in self.ends.windows(2) {
-            told.field(
-                bytes,
-                pair[0] as usize + 1..pair[1] as usize,
-                line.version,
-                fields,
-            )?;
+        for field in self.lines.fields_from(0) {
+            told.field(bytes, field, line.version, fields)?;
         }
         let decoder = told.decoder()?;
         let asked = Asked {
@@ -356,15 +338,8 @@ impl Told {
         version: Version,
         fields: &mut HeaderMap,
     ) -> Result<(), Refused> {
-        let text = &bytes[line.clone()];
-        // Names are short: a plain search is quicker than one that must get going first.
-        let colon = text
-            .iter()
-            .position(|byte| *byte == b':')
-            .ok_or(Refused::Malformed)?;
-        // A folded line begins with a space, and a space before the colon ends a name: neither is in one.
-        let name = names::name(&text[..colon]).ok_or(Refused::Malformed)?;
-        let (start, value) = fields::trim(text, colon + 1);
+        let (name, start, value) =
+            fields::split(&bytes[line.clone()]).map_err(|_| Refused::Malformed)?;
         if !self.see(&name, value, version)? {
             return Ok(());
         }

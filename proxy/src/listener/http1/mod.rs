@@ -39,6 +39,7 @@ use self::{
 };
 use super::tunnel;
 use crate::{
+    codec::encode::{Framing, WrongLength},
     connection::{
         client::{Client, LAST_CHANCE},
         io::ClientIo,
@@ -403,7 +404,7 @@ impl Connection {
         match reply.after {
             After::Tunnel => Err(End::Tunnel),
             After::Refused => Err(End::Answered),
-            After::Broken if reply.sending.ends_with_connection() => Err(End::Cut),
+            After::Broken if reply.sending.body.framing() == Framing::UntilClose => Err(End::Cut),
             After::Broken => Err(End::Broken),
             After::Next if reply.sending.last && self.link.is_read() => Err(End::Closed),
             After::Next if reply.sending.last => Err(End::Answered),
@@ -496,21 +497,22 @@ impl Reply {
         while let Some(body) = &mut self.body
             && room.out.has_room()
         {
-            let sent = match self.sending.is_done() {
+            let sent = match self.sending.body.is_done() {
                 true => Ok(()),
                 false => match ready!(Pin::new(&mut *body).poll_frame(cx)) {
                     Some(Ok(frame)) => {
                         self.sending
+                            .body
                             .frame(frame, body.is_end_stream(), &mut room.out)
                     }
-                    None => self.sending.end(None, &mut room.out),
-                    Some(Err(_)) => Err(answer::Contradiction),
+                    None => self.sending.body.end(None, &mut room.out),
+                    Some(Err(_)) => Err(WrongLength),
                 },
             };
             if sent.is_err() {
                 self.after = After::Broken;
             }
-            if sent.is_err() || self.sending.is_done() {
+            if sent.is_err() || self.sending.body.is_done() {
                 self.body = None;
             }
         }

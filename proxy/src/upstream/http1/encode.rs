@@ -7,37 +7,28 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, header, request::Parts};
+use http::{Method, header, request::Parts};
 use http_body::Body as _;
 use outrigger_filters::{error::Error, owned_headers::Own, service::Body};
 use tokio::time::{Sleep, sleep};
 
-use crate::codec::{fields, outgoing::Outgoing};
+use crate::codec::{
+    encode::{Encoder, Framing, WrongLength},
+    fields,
+    outgoing::Outgoing,
+};
 
 /// How long a body waits for `100 Continue`; an endpoint that says nothing gets it after this time, as curl does it.
 pub(crate) const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What is still to be sent of a request.
 pub(crate) struct Sending {
-    framing: Framing,
+    body: Encoder,
     /// The body is held back until the endpoint asks for it (RFC 9110 section 10.1.1).
     held: bool,
     patience: Option<Pin<Box<Sleep>>>,
-    /// The values of `Trailer`: only what they name is sent behind the body.
-    announced: Vec<HeaderValue>,
     /// The request is a HEAD.
     is_head: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Framing {
-    /// So many bytes are left.
-    Length(u64),
-    /// Until the body ends.
-    Chunked,
-    /// Everything is in the buffer or sent.
-    Done,
 }
 
 /// Writes the head, with the one framing field that fits the body.
@@ -76,14 +67,18 @@ pub(super) fn head(out: &mut Vec<u8>, head: &Parts, body: &Body, own: Option<&Ow
         Framing::Done if declares_length || has_content(&head.method) => {
             fields::write_length(out, 0)
         }
-        Framing::Done => {}
+        // Only a response may end with its connection.
+        Framing::Done | Framing::UntilClose => {}
     }
     out.extend_from_slice(b"\r\n");
+    let mut encoder = Encoder::new(framing);
+    announced
+        .into_iter()
+        .for_each(|value| encoder.announce(value));
     Sending {
-        framing,
+        body: encoder,
         held: expects && framing != Framing::Done,
         patience: None,
-        announced,
         is_head: head.method == Method::HEAD,
     }
 }
@@ -104,7 +99,7 @@ fn has_content(method: &Method) -> bool {
 impl Sending {
     /// Whether everything is in the buffer or sent.
     pub(crate) fn is_done(&self) -> bool {
-        self.framing == Framing::Done
+        self.body.is_done()
     }
 
     /// Whether an answer has no body whatever its fields say.
@@ -125,14 +120,11 @@ impl Sending {
         out: &mut Outgoing,
     ) -> Poll<Result<(), Error>> {
         ready!(self.poll_go_on(cx));
-        match ready!(Pin::new(body).poll_frame(cx)).transpose()? {
-            None => self.end(None, out),
-            Some(frame) => match frame.into_data() {
-                Ok(data) => self.data(data, out),
-                Err(frame) => self.end(frame.into_trailers().ok().as_ref(), out),
-            },
-        }
-        .into()
+        let written = match ready!(Pin::new(body).poll_frame(cx)).transpose()? {
+            None => self.body.end(None, out),
+            Some(frame) => self.body.frame(frame, false, out),
+        };
+        Poll::Ready(written.map_err(|WrongLength| contradiction()))
     }
 
     fn poll_go_on(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -144,40 +136,6 @@ impl Sending {
             self.held = false;
         }
         Poll::Ready(())
-    }
-
-    fn data(&mut self, data: Bytes, out: &mut Outgoing) -> Result<(), Error> {
-        if data.is_empty() {
-            return Ok(()); // an empty chunk would be the last
-        }
-        match &mut self.framing {
-            Framing::Length(left) => {
-                *left = left
-                    .checked_sub(data.len() as u64)
-                    .ok_or_else(contradiction)?;
-                if *left == 0 {
-                    self.framing = Framing::Done;
-                }
-                out.push(data, b"");
-            }
-            _ => {
-                fields::write_chunk_size(out.own(), data.len());
-                out.push(data, b"\r\n");
-            }
-        }
-        Ok(())
-    }
-
-    fn end(&mut self, trailers: Option<&HeaderMap>, out: &mut Outgoing) -> Result<(), Error> {
-        match self.framing {
-            Framing::Length(_) => return Err(contradiction()),
-            Framing::Chunked => {
-                fields::write_last_chunk(out.own(), trailers, &self.announced);
-            }
-            Framing::Done => {}
-        }
-        self.framing = Framing::Done;
-        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     encode,
     head::{self, Head, Problem},
 };
-use crate::codec::decode::Step;
+use crate::codec::{decode::Step, lines::Lines};
 
 /// What was read of an answer.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -34,11 +34,11 @@ pub fn read_answer(bytes: &[u8], size: usize) -> Read {
 
 fn read_pieces(bytes: &[u8], size: usize, read: &mut Read) -> Result<(), Problem> {
     let mut fields = HeaderMap::new();
-    let (mut buffer, mut decoder) = (BytesMut::new(), None);
+    let (mut buffer, mut lines, mut decoder) = (BytesMut::new(), Lines::default(), None);
     for piece in bytes.chunks(size) {
         buffer.extend_from_slice(piece);
         while decoder.is_none() {
-            match head::parse(&mut buffer, &mut fields, false, 100)? {
+            match head::parse(&mut buffer, &mut lines, &mut fields, false, 100)? {
                 Some(Head::Final(answer)) => {
                     read.head = Some((answer.head.status.as_u16(), answer.head.headers.len()));
                     decoder = Some(answer.decoder);

@@ -2,7 +2,7 @@
 //!
 //! What is wrong is said with the name of the field, for the log. Values stay out of it: they may be secrets.
 
-use std::{borrow::Cow, ops::Range};
+use std::borrow::Cow;
 
 use bytes::{Bytes, BytesMut};
 use http::{
@@ -13,11 +13,9 @@ use outrigger_filters::hop_by_hop;
 
 use crate::codec::{
     decode::{Decoder, ENDPOINT_LINE},
-    fields, names,
+    fields::{self, NoField},
+    lines::{LineEnd, Lines},
 };
-
-/// Fields of a response whose places are kept without an allocation; `limits.headers` has this default.
-const USUAL_FIELDS: usize = 100;
 
 /// Bytes of a name that is none which are shown.
 const SHOWN: usize = 32;
@@ -44,98 +42,53 @@ pub(super) struct Answer {
 
 /// Takes a complete head from the front of `buffer`; `None` while it is not complete.
 ///
-/// `fields` becomes the map of a final answer, which has no body when it is `bodiless`. It has at most `limit` fields.
+/// `lines` knows what of it was looked at before. `fields` becomes the map of a final answer, which has no body when it is
+/// `bodiless`. It has at most `limit` fields.
 pub(super) fn parse(
     buffer: &mut BytesMut,
+    lines: &mut Lines,
     fields: &mut HeaderMap,
     bodiless: bool,
     limit: u16,
 ) -> Result<Option<Head>, Problem> {
-    let mut lines = Lines::default();
-    let Some(length) = lines.find(buffer, usize::from(limit))? else {
+    // How many bytes there may be is checked where they are read.
+    let found = lines.find(buffer, usize::MAX, usize::from(limit), LineEnd::Lf);
+    let Some(length) = found.map_err(|_| too_many(limit.into()))? else {
         return Ok(None);
     };
     let bytes = buffer.split_to(length).freeze();
-    let (status, version) = status_line(&bytes[lines.status()])?;
+    let head = read(&bytes, lines, fields, bodiless);
+    lines.restart();
+    head.map(Some)
+}
+
+fn read(
+    bytes: &Bytes,
+    lines: &Lines,
+    fields: &mut HeaderMap,
+    bodiless: bool,
+) -> Result<Head, Problem> {
+    let first = lines.first().ok_or(BAD_STATUS)?;
+    let (status, version) = status_line(&bytes[first])?;
     if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
-        read_fields(&mut HeaderMap::new(), &bytes, &lines)?;
-        return Ok(Some(Head::Informational(status)));
+        read_fields(&mut HeaderMap::new(), bytes, lines)?;
+        return Ok(Head::Informational(status));
     }
     let (mut head, ()) = response::Response::new(()).into_parts();
     head.status = status;
     head.version = version;
     head.headers = std::mem::take(fields);
     head.headers.clear();
-    head.headers.reserve(lines.count - 1);
-    let told = read_fields(&mut head.headers, &bytes, &lines)?;
+    head.headers.reserve(lines.field_count());
+    let told = read_fields(&mut head.headers, bytes, lines)?;
     let decoder = framing(&told, &head, bodiless)?;
     let keep_alive = keeps_alive(&told, &head) && !decoder.ends_with_connection();
-    Ok(Some(Head::Final(Answer {
+    Ok(Head::Final(Answer {
         head,
         decoder,
         keep_alive,
         has_hop_fields: told.hop_fields,
-    })))
-}
-
-/// Where the lines of a head end. That is CR LF or LF alone, which no field can contain (RFC 9112 section 2.2).
-struct Lines {
-    /// Where the status line begins: empty lines before it are read over.
-    start: u32,
-    count: usize,
-    /// Where each LF stands.
-    ends: [u32; USUAL_FIELDS + 1],
-    /// Where those behind them stand.
-    more: Vec<u32>,
-}
-
-impl Default for Lines {
-    fn default() -> Self {
-        Self {
-            start: 0,
-            count: 0,
-            ends: [0; USUAL_FIELDS + 1],
-            more: Vec::new(),
-        }
-    }
-}
-
-impl Lines {
-    /// Finds them, and the length of the whole head, when it is complete.
-    fn find(&mut self, buffer: &[u8], limit: usize) -> Result<Option<usize>, Problem> {
-        let mut line = 0;
-        for end in memchr::memchr_iter(b'\n', buffer) {
-            match (&buffer[line..end], self.count) {
-                ([] | b"\r", 0) => self.start = end as u32 + 1,
-                ([] | b"\r", _) => return Ok(Some(end + 1)),
-                _ if self.count > limit => return Err(too_many(limit)),
-                _ => self.push(end as u32),
-            }
-            line = end + 1;
-        }
-        Ok(None)
-    }
-
-    fn push(&mut self, end: u32) {
-        match self.ends.get_mut(self.count) {
-            Some(place) => *place = end,
-            None => self.more.push(end),
-        }
-        self.count += 1;
-    }
-
-    fn status(&self) -> Range<usize> {
-        self.start as usize..self.ends[0] as usize
-    }
-
-    fn fields(&self) -> impl Iterator<Item = Range<usize>> {
-        let ends = self.ends[..self.count.min(self.ends.len())]
-            .iter()
-            .chain(&self.more);
-        ends.clone()
-            .zip(ends.skip(1))
-            .map(|(before, end)| *before as usize + 1..*end as usize)
-    }
+    }))
 }
 
 /// Says that a head has more fields than it may.
@@ -183,16 +136,9 @@ struct Told {
 /// One pass over the fields: into the map, and what is to be known of them.
 fn read_fields(headers: &mut HeaderMap, bytes: &Bytes, lines: &Lines) -> Result<Told, Problem> {
     let mut told = Told::default();
-    for line in lines.fields() {
+    for line in lines.fields_from(0) {
         let text = &bytes[line.clone()];
-        // Names are short: a plain search is quicker than one that must get going first.
-        let colon = text
-            .iter()
-            .position(|byte| *byte == b':')
-            .ok_or_else(|| no_field(text, "no colon"))?;
-        let name = names::name(&text[..colon])
-            .ok_or_else(|| no_field(&text[..colon], "a malformed name"))?;
-        let (start, value) = fields::trim(text, colon + 1);
+        let (name, start, value) = fields::split(text).map_err(|why| no_field(text, why))?;
         match name {
             header::CONTENT_LENGTH => told.length(value)?,
             header::TRANSFER_ENCODING => {
@@ -221,7 +167,11 @@ fn wrong(name: &HeaderName, what: &str) -> Problem {
 }
 
 /// The start of what should be a name is shown. A folded line is not: it goes on with a value.
-fn no_field(text: &[u8], what: &str) -> Problem {
+fn no_field(text: &[u8], why: NoField) -> Problem {
+    let (text, what) = match why {
+        NoField::NoColon => (text, "no colon"),
+        NoField::Name(length) => (&text[..length], "a malformed name"),
+    };
     if matches!(text, [b' ' | b'\t', ..]) {
         return "a response field is folded over two lines".into();
     }
@@ -301,13 +251,19 @@ mod tests {
 
     use super::*;
 
-    const LIMIT: u16 = USUAL_FIELDS as u16;
+    const LIMIT: u16 = 100;
 
     fn parse_final(wire: &str, method: &Method) -> Result<(Answer, usize), Problem> {
         let mut buffer = BytesMut::from(wire);
         let mut fields = HeaderMap::new();
         fields.insert("x-of-the-request", HeaderValue::from_static("gone"));
-        match parse(&mut buffer, &mut fields, *method == Method::HEAD, LIMIT)? {
+        match parse(
+            &mut buffer,
+            &mut Lines::default(),
+            &mut fields,
+            *method == Method::HEAD,
+            LIMIT,
+        )? {
             Some(Head::Final(answer)) => Ok((answer, buffer.len())),
             Some(Head::Informational(_)) => Err("informational".into()),
             None => Err("not complete".into()),
@@ -460,7 +416,13 @@ mod tests {
                 .map(|number| format!("a: {number}\r\n"))
                 .collect();
             let mut wire = BytesMut::from(&*format!("HTTP/1.1 200 OK\r\n{fields}\r\n"));
-            match parse(&mut wire, &mut HeaderMap::new(), true, limit)? {
+            match parse(
+                &mut wire,
+                &mut Lines::default(),
+                &mut HeaderMap::new(),
+                true,
+                limit,
+            )? {
                 Some(Head::Final(answer)) => Ok(answer.head.headers),
                 _ => Err(Problem::from("not complete")),
             }

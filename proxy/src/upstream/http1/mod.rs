@@ -29,6 +29,7 @@ pub(crate) use self::head::{Problem, too_many};
 use super::{breaker::Claim, connect::UpstreamStream, endpoint::Open};
 use crate::codec::{
     decode::{Decoder, Step},
+    lines::Lines,
     outgoing::Outgoing,
 };
 
@@ -52,6 +53,8 @@ pub(crate) struct Connection {
     stream: UpstreamStream,
     /// Read, not yet used.
     read: BytesMut,
+    /// How far a response head was looked at.
+    lines: Lines,
     out: Outgoing,
     /// The endpoint takes no more of it. It may have answered before it closed its ear, so reading tells how it ended.
     deaf: Option<io::Error>,
@@ -117,6 +120,7 @@ impl Connection {
         Self {
             stream,
             read: BytesMut::new(),
+            lines: Lines::default(),
             out: Outgoing::default(),
             deaf: None,
             opened: Instant::now(),
@@ -221,8 +225,9 @@ impl Connection {
     ) -> Poll<Result<Head, Failure>> {
         loop {
             if !self.read.is_empty() {
-                if let Some(head) = head::parse(&mut self.read, fields, bodiless, limit)
-                    .map_err(Failure::Protocol)?
+                if let Some(head) =
+                    head::parse(&mut self.read, &mut self.lines, fields, bodiless, limit)
+                        .map_err(Failure::Protocol)?
                 {
                     return Poll::Ready(Ok(head));
                 }

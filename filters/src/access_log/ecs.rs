@@ -1,82 +1,143 @@
 //! Elastic Common Schema 8: its own names where it has one, `outrigger.*` where it has not.
 //!
-//! `event.duration` is in nanoseconds, as the schema asks. What was never known is left out, since the schema types
-//! its fields and `null` says nothing there.
+//! What was never known is left out, since the schema types its fields and `null` says nothing there.
+
+use std::sync::LazyLock;
 
 use super::{
-    MAX_HOST, MAX_METHOD, MAX_NAME, MAX_PATH, MAX_REQUEST_ID, Record, escape::push_quoted,
-    push_address, push_number, time::push_rfc3339,
+    Record,
+    fields::{self, ALL, Field, Form, Value},
+    json::push_value,
 };
+
+/// What the schema wants beside the fields of the other formats.
+const EXTRA: [&str; 6] = [
+    "ecs.version",
+    "event.dataset",
+    "event.kind",
+    "event.category",
+    "event.outcome",
+    "client.ip",
+];
+
+const COUNT: usize = ALL.len() + EXTRA.len();
+
+/// The places in the schema with the index of their values, sorted: objects inside each other come together.
+static PLACES: LazyLock<Box<[(&str, usize)]>> = LazyLock::new(|| {
+    let names = ALL.iter().map(|field| field.ecs).chain(EXTRA);
+    let mut places: Vec<_> = names.zip(0..).collect();
+    places.sort_unstable();
+    places.into()
+});
 
 /// Writes one line of ECS JSON behind `out`.
 pub fn write_ecs(record: &Record<'_>, out: &mut Vec<u8>) {
-    out.extend_from_slice(br#"{"@timestamp":""#);
-    push_rfc3339(out, record.time);
-    out.extend_from_slice(br#"","ecs":{"version":"8.11.0"},"event":{"dataset":"outrigger.access","kind":"event","category":["web"],"outcome":""#);
-    out.extend_from_slice(outcome(record.status).as_bytes());
-    out.extend_from_slice(br#"","duration":"#);
-    push_number(
-        out,
-        u64::try_from(record.duration.as_nanos()).unwrap_or(u64::MAX),
-    );
-    push_field(
-        out,
-        br#","reason":"#,
-        Some(record.reason).filter(|reason| !reason.is_empty()),
-        MAX_NAME,
-    );
-    out.extend_from_slice(br#"},"http":{"version":""#);
-    out.extend_from_slice(
-        record
-            .protocol()
-            .trim_start_matches("HTTP")
-            .trim_start_matches('/')
-            .as_bytes(),
-    );
-    out.extend_from_slice(br#"","request":{"id":"#);
-    push_quoted(out, record.request_id, MAX_REQUEST_ID);
-    push_field(out, br#","method":"#, record.method, MAX_METHOD);
-    out.extend_from_slice(br#","body":{"bytes":"#);
-    push_number(out, record.bytes_in);
-    out.extend_from_slice(br#"}},"response":{"status_code":"#);
-    push_number(out, record.status);
-    out.extend_from_slice(br#","body":{"bytes":"#);
-    push_number(out, record.bytes_out);
-    out.extend_from_slice(br#"}}},"client":{"address":""#);
-    push_address(out, record.client_address);
-    out.extend_from_slice(br#"","ip":""#);
-    push_address(out, record.client_address);
-    out.extend_from_slice(br#""},"url":{"#);
-    push_field(out, br#""path":"#, record.path_without_query(), MAX_PATH);
-    let comma: &[u8] = if record.path.is_some() { b"," } else { b"" };
-    if let Some(host) = record.host {
-        out.extend_from_slice(comma);
-        push_field(out, br#""domain":"#, Some(without_port(host)), MAX_HOST);
+    let mut values = Values {
+        all: [Value::Text(None, 0); COUNT],
+        count: 0,
+    };
+    fields::each(record, &mut values);
+    for value in extra(record) {
+        values.push(value);
     }
-    out.extend_from_slice(br#"},"outrigger":{"listener":"#);
-    push_quoted(out, record.listener, MAX_NAME);
-    push_field(out, br#","route":"#, record.route, MAX_NAME);
-    push_field(
-        out,
-        br#","flag":"#,
-        Some(record.flag).filter(|flag| !flag.is_empty()),
-        MAX_NAME,
-    );
-    push_field(out, br#","detail":"#, record.detail, MAX_NAME);
-    let would_deny = Some(record.would_deny).filter(|reason| !reason.is_empty());
-    push_field(out, br#","would_deny":"#, would_deny, MAX_NAME);
-    push_field(out, br#","rule":"#, record.rule, MAX_NAME);
-    push_field(out, br#","upstream":"#, record.upstream, MAX_NAME);
-    push_field(out, br#","endpoint":"#, record.endpoint, MAX_NAME);
-    out.extend_from_slice(br#","attempts":"#);
-    push_number(out, record.attempts);
-    out.extend_from_slice(b"}}\n");
+    let mut objects = Objects::default();
+    for (place, index) in &*PLACES {
+        let value = values.all[*index];
+        if !matches!(value, Value::Text(None | Some(""), _)) {
+            objects.key(place, out);
+            push(place, value, out);
+        }
+    }
+    objects.end(out);
+    out.push(b'\n');
 }
 
-fn push_field(out: &mut Vec<u8>, name: &[u8], text: Option<&str>, max: usize) {
-    if let Some(text) = text {
-        out.extend_from_slice(name);
-        push_quoted(out, text, max);
+/// The values of [`EXTRA`].
+fn extra(record: &Record<'_>) -> [Value<'static>; EXTRA.len()] {
+    [
+        Value::Word("8.11.0"),
+        Value::Word("outrigger.access"),
+        Value::Word("event"),
+        Value::Word("web"),
+        Value::Word(outcome(record.status)),
+        Value::Address(record.client_address),
+    ]
+}
+
+/// The values of a line, in the order of [`ALL`] and [`EXTRA`].
+struct Values<'a> {
+    all: [Value<'a>; COUNT],
+    count: usize,
+}
+
+impl<'a> Values<'a> {
+    fn push(&mut self, value: Value<'a>) {
+        self.all[self.count] = value;
+        self.count += 1;
+    }
+}
+
+impl<'a> Form<'a> for Values<'a> {
+    fn field(&mut self, _: &'static Field, value: Value<'a>) {
+        self.push(value);
+    }
+}
+
+/// A value as the schema wants it.
+fn push(place: &str, value: Value<'_>, out: &mut Vec<u8>) {
+    let value = match (place, value) {
+        ("event.category", _) => return out.extend_from_slice(br#"["web"]"#),
+        ("url.domain", Value::Text(Some(host), max)) => Value::Text(Some(without_port(host)), max),
+        ("http.version", Value::Word(word)) => {
+            Value::Word(word.trim_start_matches("HTTP").trim_start_matches('/'))
+        }
+        (_, value) => value,
+    };
+    push_value(out, value);
+}
+
+/// Objects inside each other, as far as they are written.
+#[derive(Default)]
+struct Objects {
+    /// The place of the last key.
+    last: &'static str,
+}
+
+impl Objects {
+    /// Begins the next key: ends the objects that it is not in, and opens those that it is in.
+    fn key(&mut self, place: &'static str, out: &mut Vec<u8>) {
+        let shared = self.shared(place);
+        match self.last {
+            "" => out.push(b'{'),
+            last => {
+                out.extend(
+                    last[shared..]
+                        .bytes()
+                        .filter(|byte| *byte == b'.')
+                        .map(|_| b'}'),
+                );
+                out.push(b',');
+            }
+        }
+        for (index, part) in place[shared..].split('.').enumerate() {
+            out.extend_from_slice(if index == 0 { b"\"" } else { b"{\"" });
+            out.extend_from_slice(part.as_bytes());
+            out.extend_from_slice(b"\":");
+        }
+        self.last = place;
+    }
+
+    /// How many bytes of `place` name objects that are open.
+    fn shared(&self, place: &str) -> usize {
+        let same = self.last.bytes().zip(place.bytes());
+        let same = same.take_while(|(one, other)| one == other).count();
+        place[..same].rfind('.').map_or(0, |dot| dot + 1)
+    }
+
+    /// Ends all objects.
+    fn end(&self, out: &mut Vec<u8>) {
+        out.extend(self.last.bytes().filter(|byte| *byte == b'.').map(|_| b'}'));
+        out.push(b'}');
     }
 }
 

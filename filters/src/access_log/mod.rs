@@ -5,10 +5,11 @@
 //! is cut off (`docs/security.md` 20). A line is at most [`MAX_LINE`] bytes: each field has its own bound, and what is longer
 //! is cut with `...`.
 //!
-//! Names are those of `docs/operations.md`. No serde and no allocation on this path.
+//! [`fields`] names each field once for all formats, and `docs/access-log.md`. No serde and no allocation on this path.
 
 mod ecs;
 mod escape;
+mod fields;
 mod json;
 mod sample;
 mod text;

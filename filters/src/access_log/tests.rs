@@ -105,7 +105,7 @@ fn the_ecs_form_uses_the_names_of_the_schema() {
         })
     );
     let unknown = parsed(AccessLogFormat::Ecs, &unknown());
-    assert_eq!(unknown["url"], json!({}));
+    assert_eq!(unknown["url"], Value::Null);
     assert_eq!(unknown["event"]["reason"], "client.gone");
     assert_eq!(unknown["event"]["outcome"], "failure");
     assert_eq!(unknown["http"]["response"]["status_code"], 0);
@@ -125,13 +125,13 @@ fn the_ecs_form_uses_the_names_of_the_schema() {
 fn the_text_form_reads_like_a_sentence() {
     assert_eq!(
         line(AccessLogFormat::Text, &record()),
-        "2026-01-02T03:04:05.678Z 200 GET api.example:8443 /v2/orders HTTP/1.1 7.089ms in=12 out=3456 \
-         client=192.0.2.1 listener=public route=orders upstream=app endpoint=127.0.0.1:8080 attempts=1 id=5f0c\n"
+        "2026-01-02T03:04:05.678Z GET api.example:8443 /v2/orders HTTP/1.1 200 7.089ms requestId=5f0c listener=public \
+         route=orders clientAddress=192.0.2.1 upstream=app endpoint=127.0.0.1:8080 attempts=1 bytesIn=12 bytesOut=3456\n"
     );
     assert_eq!(
         line(AccessLogFormat::Text, &unknown()),
-        "2026-01-02T03:04:05.678Z 0 - - - HTTP/2 7.089ms in=12 out=3456 client=192.0.2.1 listener=public route=- \
-         upstream=- endpoint=- attempts=1 flag=DC reason=client.gone id=5f0c\n"
+        "2026-01-02T03:04:05.678Z - - - HTTP/2 0 7.089ms requestId=5f0c listener=public route=- clientAddress=192.0.2.1 \
+         flag=DC reason=client.gone upstream=- endpoint=- attempts=1 bytesIn=12 bytesOut=3456\n"
     );
 }
 
@@ -151,7 +151,7 @@ fn the_numbers_behind_a_reason_stand_in_every_form() {
     );
     let text = line(AccessLogFormat::Text, &refused);
     assert!(
-        text.contains(" detail=\"3 endpoints: 2 ejected, 1 unhealthy\" id="),
+        text.contains(" detail=\"3 endpoints: 2 ejected, 1 unhealthy\" upstream="),
         "{text}"
     );
 }
@@ -178,7 +178,7 @@ fn a_refusal_that_was_not_carried_out_stands_in_every_form() {
     );
     let text = line(AccessLogFormat::Text, &tried);
     assert!(
-        text.contains(" attempts=1 wouldDeny=auth.missing_token rule=no-bots id="),
+        text.contains(" wouldDeny=auth.missing_token rule=no-bots upstream="),
         "{text}"
     );
 }
@@ -269,4 +269,28 @@ fn lines_follow_each_other_in_one_buffer_and_leave_out_the_query() {
     let text = String::from_utf8(out).unwrap();
     assert_eq!(text.lines().count(), 3);
     assert!(!text.contains("secret") && !text.contains('?'));
+}
+
+const MARKER: &str = "<!-- Generated from filters/src/access_log/fields.rs. UPDATE_DOCS=1 cargo test -p outrigger-filters --lib access_log -->\n";
+
+#[test]
+fn the_documentation_has_every_field_as_the_list_has_it() {
+    use std::fmt::Write;
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/access-log.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let (by_hand, generated) = page.split_once(MARKER).expect("the marker is on the page");
+    let mut table = "\n| field | in ECS | present | meaning |\n|---|---|---|---|\n".to_owned();
+    for field in fields::ALL {
+        let present = match field.shown {
+            fields::Shown::IfAny => "if there is something to say",
+            fields::Shown::First | fields::Shown::Named => "always",
+        };
+        let (name, ecs, meaning) = (field.name, field.ecs, field.meaning);
+        writeln!(table, "| `{name}` | `{ecs}` | {present} | {meaning} |").unwrap();
+    }
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, format!("{by_hand}{MARKER}{table}")).unwrap();
+        return;
+    }
+    assert_eq!(generated, table, "run the command above the table");
 }

@@ -1,63 +1,67 @@
-//! One line for people: the usual first, then `name=value`, everything from a request quoted.
+//! One line for people: the fields that they look for first, then `name=value`; what is not one plain word is quoted.
 
 use super::{
-    MAX_HOST, MAX_METHOD, MAX_NAME, MAX_PATH, MAX_REQUEST_ID, Record, escape::push_quoted,
-    push_address, push_millis, push_number, time::push_rfc3339,
+    Record,
+    escape::push_quoted,
+    fields::{self, Field, Form, Shown, Value},
+    push_address, push_millis, push_number,
+    time::push_rfc3339,
 };
 
-/// Writes one line of text behind `out`. What was never known is `-`.
+/// Writes one line of text behind `out`. What was never known is `-`, and what is empty is left out.
 pub fn write_text(record: &Record<'_>, out: &mut Vec<u8>) {
-    push_rfc3339(out, record.time);
-    out.push(b' ');
-    push_number(out, record.status);
-    out.push(b' ');
-    push_or_dash(out, record.method, MAX_METHOD);
-    out.push(b' ');
-    push_or_dash(out, record.host, MAX_HOST);
-    out.push(b' ');
-    push_or_dash(out, record.path_without_query(), MAX_PATH);
-    out.push(b' ');
-    out.extend_from_slice(record.protocol().as_bytes());
-    out.push(b' ');
-    push_millis(out, record.duration);
-    out.extend_from_slice(b"ms in=");
-    push_number(out, record.bytes_in);
-    out.extend_from_slice(b" out=");
-    push_number(out, record.bytes_out);
-    out.extend_from_slice(b" client=");
-    push_address(out, record.client_address);
-    for (name, text, max) in [
-        (" listener=", Some(record.listener), MAX_NAME),
-        (" route=", record.route, MAX_NAME),
-        (" upstream=", record.upstream, MAX_NAME),
-        (" endpoint=", record.endpoint, MAX_NAME),
-    ] {
-        out.extend_from_slice(name.as_bytes());
-        push_or_dash(out, text, max);
-    }
-    out.extend_from_slice(b" attempts=");
-    push_number(out, record.attempts);
-    for (name, text) in [
-        (" flag=", record.flag),
-        (" reason=", record.reason),
-        (" detail=", record.detail.unwrap_or_default()),
-        (" wouldDeny=", record.would_deny),
-        (" rule=", record.rule.unwrap_or_default()),
-    ] {
-        if !text.is_empty() {
-            out.extend_from_slice(name.as_bytes());
-            push_word(out, text, MAX_NAME);
-        }
-    }
-    out.extend_from_slice(b" id=");
-    push_word(out, record.request_id, MAX_REQUEST_ID);
+    fields::each(record, &mut First { out, begun: false });
+    fields::each(record, &mut Named { out });
     out.push(b'\n');
 }
 
-fn push_or_dash(out: &mut Vec<u8>, text: Option<&str>, max: usize) {
-    match text {
-        Some(text) => push_word(out, text, max),
-        None => out.push(b'-'),
+struct First<'a> {
+    out: &'a mut Vec<u8>,
+    begun: bool,
+}
+
+impl<'a> Form<'a> for First<'_> {
+    fn field(&mut self, field: &'static Field, value: Value<'a>) {
+        if field.shown != Shown::First {
+            return;
+        }
+        if std::mem::replace(&mut self.begun, true) {
+            self.out.push(b' ');
+        }
+        push_value(self.out, value);
+    }
+}
+
+struct Named<'a> {
+    out: &'a mut Vec<u8>,
+}
+
+impl<'a> Form<'a> for Named<'_> {
+    fn field(&mut self, field: &'static Field, value: Value<'a>) {
+        match (field.shown, value) {
+            (Shown::First, _)
+            | (_, Value::Text(Some(""), _))
+            | (Shown::IfAny, Value::Text(None, _)) => {}
+            _ => {
+                self.out.extend_from_slice(field.text.as_bytes());
+                push_value(self.out, value);
+            }
+        }
+    }
+}
+
+fn push_value(out: &mut Vec<u8>, value: Value<'_>) {
+    match value {
+        Value::Text(Some(text), max) => push_word(out, text, max),
+        Value::Text(None, _) => out.push(b'-'),
+        Value::Word(word) => out.extend_from_slice(word.as_bytes()),
+        Value::Number(number) => push_number(out, number),
+        Value::Took(duration) => {
+            push_millis(out, duration);
+            out.extend_from_slice(b"ms");
+        }
+        Value::Time(time) => push_rfc3339(out, time),
+        Value::Address(address) => push_address(out, address),
     }
 }
 

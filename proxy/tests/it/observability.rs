@@ -117,11 +117,11 @@ fn a_text_line_is_for_people() {
         proxy.stdout().lines().next().map(str::to_owned)
     });
     assert!(
-        line.contains(" 200 GET a.example /bytes/7 HTTP/1.1 "),
+        line.contains(" GET a.example /bytes/7 HTTP/1.1 200 "),
         "{line}"
     );
     assert!(
-        line.contains(" in=0 out=7 client=127.0.0.1 listener=in-0 route=app upstream=app "),
+        line.contains(" listener=in-0 route=app clientAddress=127.0.0.1 upstream=app "),
         "{line}"
     );
 }

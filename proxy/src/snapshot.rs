@@ -11,6 +11,7 @@ use outrigger_filters::{
     claim_headers::ClaimHeaders, concurrency::Gate, cors, ext_auth, jwt::Providers,
     rate_limit::Limit,
 };
+use outrigger_transport::{dns, tls::client::TrustError};
 
 use crate::{
     jwks::{cell::KeyCell, keeper},
@@ -19,12 +20,10 @@ use crate::{
         ExtAuthCounters, Metrics, MirrorCounters, RedisCounters, UpstreamCounters,
     },
     tls::{
-        client::TrustError,
         notes::Notes,
         server::{Tls, TlsError},
     },
     upstream::{
-        dns,
         endpoint::Endpoint,
         registry::{self, Untrusting, Upstream},
         service::{self, Service},
@@ -151,20 +150,20 @@ impl Snapshot {
     /// Every name that somebody needs.
     pub(crate) fn names(&self) -> Vec<dns::Name> {
         let named = |endpoint: &Arc<Endpoint>, counters: Option<&Arc<UpstreamCounters>>| {
-            let user = dns::User::Endpoint(Arc::clone(endpoint));
-            endpoint.needs_dns().then(|| dns::Name {
+            let user = dns::User::Host(Arc::clone(endpoint) as _);
+            endpoint.address.needs_dns().then(|| dns::Name {
                 user,
-                counters: counters.cloned(),
+                counters: counters.map(counted),
             })
         };
         let mut names = Vec::new();
         for upstream in &self.upstreams {
             let counters = Some(&upstream.counters);
             if upstream.model.dns.is_some() {
-                let user = dns::User::Upstream(Arc::clone(upstream));
+                let user = dns::User::Endpoints(Arc::clone(upstream) as _);
                 names.push(dns::Name {
                     user,
-                    counters: counters.cloned(),
+                    counters: counters.map(counted),
                 });
             } else {
                 names.extend(
@@ -200,6 +199,10 @@ impl Snapshot {
             .position(|one| &*one.name == name)?;
         self.listeners[at].tls.as_ref()
     }
+}
+
+fn counted(counters: &Arc<UpstreamCounters>) -> Arc<dyn dns::Counters> {
+    Arc::clone(counters) as _
 }
 
 /// TLS that cannot be spoken.

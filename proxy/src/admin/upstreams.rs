@@ -3,11 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use outrigger_config::model::DnsKind;
+use outrigger_transport::address::LastLookup;
 use serde_json::{Map, Value, json};
 
 use crate::upstream::{
     clock,
-    dns::last::LastLookup,
     endpoint::Endpoint,
     outlier::Ejection,
     registry::{EndpointSet, Upstream},
@@ -58,7 +58,7 @@ fn endpoint(upstream: &Upstream, endpoint: &Endpoint, weight: u32) -> Value {
     let mut tell = |key: &str, value: Value| {
         told.insert(key.to_owned(), value);
     };
-    tell("endpoint", json!(&*endpoint.label));
+    tell("endpoint", json!(&*endpoint.address.label));
     tell("weight", json!(weight));
     tell("inFlight", json!(endpoint.in_flight()));
     tell("connections", json!(endpoint.connections()));
@@ -78,9 +78,9 @@ fn endpoint(upstream: &Upstream, endpoint: &Endpoint, weight: u32) -> Value {
         let warmth = endpoint.warmth(window.as_micros() as u64, || now);
         tell("slowStartPercent", json!((warmth * 100.0).round()));
     }
-    if endpoint.needs_dns() {
-        let mut dns = lookup(&endpoint.lookup);
-        dns.insert("addresses".to_owned(), json!(endpoint.addresses()));
+    if endpoint.address.needs_dns() {
+        let mut dns = lookup(&endpoint.address.lookup);
+        dns.insert("addresses".to_owned(), json!(endpoint.address.addresses()));
         tell("dns", dns.into());
     }
     told.into()

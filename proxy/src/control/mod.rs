@@ -26,6 +26,7 @@ use outrigger_config::model::{Config, Workers};
 use outrigger_config::{
     Environment, Loaded, ProcessEnvironment, Reloader, Source, cannot_update, default_config,
 };
+use outrigger_transport::{dns::Lookups, tls::client::TrustError};
 use tokio::{select, sync::mpsc};
 
 use self::{
@@ -43,11 +44,10 @@ use crate::{
     snapshot::{Snapshot, SnapshotCell, Unusable},
     telemetry::{access_log::Writer, metrics::Metrics, notes, stdout::Stdout},
     tls::{
-        client::TrustError,
         notes::{Notes, Teller},
         server::TlsError,
     },
-    upstream::{dns::Lookups, health::Checkers},
+    upstream::health::Checkers,
     worker::Parts,
 };
 

@@ -16,6 +16,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use outrigger_filters::{
     context::Context, error::Error, hop_by_hop, reason::Reason, service::Body, trailers,
 };
+use outrigger_transport::tls::client::TlsFailed;
 use tokio::time::timeout_at;
 
 use super::Attempt;
@@ -25,7 +26,7 @@ use crate::{
         incoming::{Arrived, Incoming},
         sending::{self, Stopped},
     },
-    tls::client::TlsFailed,
+    telemetry::handshakes,
     upstream::{
         breaker::Full,
         http1::{Failure, Reading, Sending},
@@ -88,7 +89,7 @@ pub(super) fn connect_failed(error: io::Error, endpoint: &Arc<str>) -> Error {
         };
     }
     let reason = TlsFailed::within(&error).map_or(Reason::UpstreamConnectFailed, |failed| {
-        failed.failure.into()
+        handshakes::reason_of(failed.failure)
     });
     Error::ConnectFailed {
         endpoint: Arc::clone(endpoint),
@@ -219,7 +220,7 @@ impl AnswerBody {
         Body::boxed(Self {
             source,
             in_flight,
-            endpoint: Arc::clone(&attempt.pool.endpoint().label),
+            endpoint: Arc::clone(&attempt.pool.endpoint().address.label),
             context: Rc::clone(&attempt.call.context),
         })
     }

@@ -261,7 +261,7 @@ impl Attempt<'_> {
     fn announce(&self) {
         let context = &self.call.context;
         context.attempts.set(context.attempts.get() + 1);
-        *context.endpoint.borrow_mut() = Some(Arc::clone(&self.pool.endpoint().label));
+        *context.endpoint.borrow_mut() = Some(Arc::clone(&self.pool.endpoint().address.label));
     }
 
     fn told(&self) -> Told<'_> {
@@ -269,7 +269,7 @@ impl Attempt<'_> {
         let host = self
             .call
             .endpoint_host
-            .then(|| model.host(&self.pool.endpoint().spec));
+            .then(|| model.host(&self.pool.endpoint().address.spec));
         Told {
             host,
             number: self.number,
@@ -390,7 +390,11 @@ impl Attempt<'_> {
         } else {
             Failure::Broken
         };
-        let error = answer::failure(failure, &self.pool.endpoint().label, &self.call.context);
+        let error = answer::failure(
+            failure,
+            &self.pool.endpoint().address.label,
+            &self.call.context,
+        );
         if !(closed && lease.is_reused()) {
             failed_with(in_flight, &error); // any endpoint may close a connection that was idle
         }
@@ -500,7 +504,11 @@ impl Attempt<'_> {
         } else {
             Failure::Broken
         };
-        let error = answer::http2_failure(error, &self.pool.endpoint().label, &self.call.context);
+        let error = answer::http2_failure(
+            error,
+            &self.pool.endpoint().address.label,
+            &self.call.context,
+        );
         if !(unseen || stale) {
             failed_with(in_flight, &error);
         }
@@ -514,14 +522,14 @@ impl Attempt<'_> {
     }
 
     fn connect_failed(&self, error: std::io::Error, in_flight: &mut Option<InFlight>) -> Error {
-        let error = answer::connect_failed(error, &self.pool.endpoint().label);
+        let error = answer::connect_failed(error, &self.pool.endpoint().address.label);
         failed_with(in_flight, &error);
         error
     }
 
     fn closed(&self, cause: outrigger_filters::error::Cause) -> Error {
         Error::UpstreamClosed {
-            endpoint: Arc::clone(&self.pool.endpoint().label),
+            endpoint: Arc::clone(&self.pool.endpoint().address.label),
             cause,
         }
     }
@@ -533,7 +541,7 @@ impl Attempt<'_> {
 
     fn protocol(&self, problem: http1::Problem) -> Error {
         Error::UpstreamProtocol {
-            endpoint: Arc::clone(&self.pool.endpoint().label),
+            endpoint: Arc::clone(&self.pool.endpoint().address.label),
             cause: problem.into(),
         }
     }

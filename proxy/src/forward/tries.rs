@@ -269,7 +269,7 @@ impl Tries {
         };
         self.call.upstream.shared.counters.hedged(won);
         let ended = if won { second.pool.endpoint() } else { asked };
-        *self.call.context.endpoint.borrow_mut() = Some(Arc::clone(&ended.label));
+        *self.call.context.endpoint.borrow_mut() = Some(Arc::clone(&ended.address.label));
         *other = won.then(|| Box::new(second));
         answered
     }

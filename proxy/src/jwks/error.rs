@@ -4,8 +4,9 @@ use std::io;
 
 use ::http::Uri;
 use outrigger_config::jwks::JwksError;
+use outrigger_transport::tls;
 
-use crate::{telemetry::metrics::FetchResult, tls};
+use crate::telemetry::metrics::FetchResult;
 
 /// Why there are no new keys.
 #[derive(Debug, thiserror::Error)]

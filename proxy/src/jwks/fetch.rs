@@ -9,11 +9,11 @@ use outrigger_config::{
     strict_json::Json,
 };
 use outrigger_filters::jwt::KeySet;
+use outrigger_transport::{dns::Resolver, tls};
 use rustls::ClientConfig;
 use tokio::time::timeout;
 
 use super::{cell::KeyCell, error::FetchError, http};
-use crate::{tls, upstream::dns::Resolver};
 
 /// How many redirects in a row are followed.
 const MAX_REDIRECTS: usize = 3;

@@ -8,12 +8,12 @@ use http_body_util::{BodyExt, Empty};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use outrigger_config::jwks::MAX_BYTES;
+use outrigger_transport::{dns::Resolver, race};
 use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 
 use super::error::FetchError;
-use crate::upstream::{dns::Resolver, race};
 
 /// A response head over this is refused.
 const HEAD_BYTES: usize = 16 * 1024;

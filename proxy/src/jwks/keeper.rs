@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use outrigger_config::model::{Config, JwtProvider};
+use outrigger_transport::dns::Resolver;
 use tokio::{select, task::JoinHandle, time::timeout};
 
 use super::{
@@ -10,10 +11,7 @@ use super::{
     error::FetchError,
     fetch::{self, Trust},
 };
-use crate::{
-    telemetry::metrics::{FetchResult, Metrics},
-    upstream::dns::Resolver,
-};
+use crate::telemetry::metrics::{FetchResult, Metrics};
 
 /// The first wait after a failure; it doubles with each further one.
 const FIRST_RETRY: Duration = Duration::from_secs(1);

@@ -10,6 +10,10 @@ use std::{
 
 use bytes::BytesMut;
 use outrigger_config::model::Redis;
+use outrigger_transport::{
+    connect::{Secure, UpstreamStream, connect},
+    tls::client::Spoken,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     sync::{mpsc, oneshot},
@@ -19,12 +23,7 @@ use tokio::{
 use super::resp::{self, Reply};
 use crate::{
     telemetry::metrics::{RedisCounters, RedisResult},
-    tls::client::Spoken,
-    upstream::{
-        connect::{Secure, UpstreamStream, connect},
-        endpoint::Endpoint,
-        service::Service,
-    },
+    upstream::{endpoint::Endpoint, service::Service},
 };
 
 /// What redis runs; see there.
@@ -188,7 +187,7 @@ impl State {
     /// Says once that limits with `store: redis` are not counted, and why.
     fn tell(&self, endpoint: &Endpoint, error: &dyn Display) {
         if !self.told.replace(true) {
-            tracing::warn!(endpoint = %endpoint.label, %error, "redis gives no answer; redis.onError decides");
+            tracing::warn!(endpoint = %endpoint.address.label, %error, "redis gives no answer; redis.onError decides");
         }
     }
 }
@@ -240,7 +239,7 @@ impl Driver {
                 connector,
                 spoken: Spoken::Other,
             });
-            let stream = connect(&self.server.endpoint, secure, self.model.timeout)
+            let stream = connect(&self.server.endpoint.address, secure, self.model.timeout)
                 .await?
                 .stream;
             let mut link = Link {

@@ -5,6 +5,8 @@ use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
+use outrigger_transport::tls::client::ServerFailure;
+
 /// How a handshake ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Handshake<F = Failure> {
@@ -104,71 +106,40 @@ Failure {
 }
 }
 
-failures! {
-/// Why there is no TLS with an endpoint.
-ServerFailure {
-    /// Nobody who is believed signed its certificate.
-    UnknownCa = "unknown_ca",
-    /// Its certificate is for other names.
-    WrongName = "wrong_name",
-    /// Its certificate, or one above it, has expired.
-    Expired = "expired",
-    /// Its certificate, or one above it, is not valid yet.
-    NotYetValid = "not_yet_valid",
-    /// Its certificate is not for servers.
-    WrongPurpose = "wrong_purpose",
-    /// Its certificate is broken, or its key did not sign.
-    BadCertificate = "bad_certificate",
-    /// It does not speak TLS.
-    NotTls = "not_tls",
-    /// No TLS version in common.
-    ProtocolVersion = "protocol_version",
-    /// No cipher suite, key exchange or signature scheme in common.
-    NoSharedCipher = "no_shared_cipher",
-    /// It does not speak the HTTP version that is needed.
-    NoSharedProtocol = "no_shared_protocol",
-    /// It wants a certificate of us, and there is none.
-    CertificateRequired = "certificate_required",
-    /// It does not accept our certificate.
-    CertificateRefused = "certificate_refused",
-    /// It knows no server of that name.
-    UnrecognizedName = "unrecognized_name",
-    /// It gave up for another reason.
-    HandshakeRefused = "handshake_refused",
-    /// Not done within `connections.connectTimeout`.
-    Timeout = "timeout",
-    /// It went away in the middle.
-    Closed = "closed",
-    /// It broke the protocol.
-    Protocol = "protocol",
-    /// Anything else, of our own side.
-    Other = "other",
-}
+impl Reason for ServerFailure {
+    const ALL: &'static [Self] = Self::ALL;
+
+    fn as_str(self) -> &'static str {
+        Self::as_str(self)
+    }
+
+    fn index(self) -> usize {
+        self as usize
+    }
 }
 
-impl From<ServerFailure> for outrigger_filters::reason::Reason {
-    /// As the access log has it, when a request failed for it.
-    fn from(failure: ServerFailure) -> Self {
-        match failure {
-            ServerFailure::UnknownCa => Self::UpstreamTlsUnknownCa,
-            ServerFailure::WrongName => Self::UpstreamTlsWrongName,
-            ServerFailure::Expired => Self::UpstreamTlsExpired,
-            ServerFailure::NotYetValid => Self::UpstreamTlsNotYetValid,
-            ServerFailure::WrongPurpose => Self::UpstreamTlsWrongPurpose,
-            ServerFailure::BadCertificate => Self::UpstreamTlsBadCertificate,
-            ServerFailure::NotTls => Self::UpstreamTlsNotTls,
-            ServerFailure::ProtocolVersion => Self::UpstreamTlsProtocolVersion,
-            ServerFailure::NoSharedCipher => Self::UpstreamTlsNoSharedCipher,
-            ServerFailure::NoSharedProtocol => Self::UpstreamTlsNoSharedProtocol,
-            ServerFailure::CertificateRequired => Self::UpstreamTlsCertificateRequired,
-            ServerFailure::CertificateRefused => Self::UpstreamTlsCertificateRefused,
-            ServerFailure::UnrecognizedName => Self::UpstreamTlsUnrecognizedName,
-            ServerFailure::HandshakeRefused => Self::UpstreamTlsHandshakeRefused,
-            ServerFailure::Timeout => Self::UpstreamTlsTimeout,
-            ServerFailure::Closed => Self::UpstreamTlsClosed,
-            ServerFailure::Protocol => Self::UpstreamTlsProtocol,
-            ServerFailure::Other => Self::UpstreamTlsOther,
-        }
+/// As the access log has it, when a request failed for it.
+pub(crate) fn reason_of(failure: ServerFailure) -> outrigger_filters::reason::Reason {
+    use outrigger_filters::reason::Reason;
+    match failure {
+        ServerFailure::UnknownCa => Reason::UpstreamTlsUnknownCa,
+        ServerFailure::WrongName => Reason::UpstreamTlsWrongName,
+        ServerFailure::Expired => Reason::UpstreamTlsExpired,
+        ServerFailure::NotYetValid => Reason::UpstreamTlsNotYetValid,
+        ServerFailure::WrongPurpose => Reason::UpstreamTlsWrongPurpose,
+        ServerFailure::BadCertificate => Reason::UpstreamTlsBadCertificate,
+        ServerFailure::NotTls => Reason::UpstreamTlsNotTls,
+        ServerFailure::ProtocolVersion => Reason::UpstreamTlsProtocolVersion,
+        ServerFailure::NoSharedCipher => Reason::UpstreamTlsNoSharedCipher,
+        ServerFailure::NoSharedProtocol => Reason::UpstreamTlsNoSharedProtocol,
+        ServerFailure::CertificateRequired => Reason::UpstreamTlsCertificateRequired,
+        ServerFailure::CertificateRefused => Reason::UpstreamTlsCertificateRefused,
+        ServerFailure::UnrecognizedName => Reason::UpstreamTlsUnrecognizedName,
+        ServerFailure::HandshakeRefused => Reason::UpstreamTlsHandshakeRefused,
+        ServerFailure::Timeout => Reason::UpstreamTlsTimeout,
+        ServerFailure::Closed => Reason::UpstreamTlsClosed,
+        ServerFailure::Protocol => Reason::UpstreamTlsProtocol,
+        ServerFailure::Other => Reason::UpstreamTlsOther,
     }
 }
 

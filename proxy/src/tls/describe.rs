@@ -2,9 +2,8 @@
 //!
 //! Everything in it is the peer's word: it is escaped, and each part has a bound.
 
+use outrigger_transport::tls::certificate;
 use rustls_pki_types::CertificateDer;
-
-use super::identity;
 
 /// The most of one part, and the most names; together far below what a line may have.
 const MOST: usize = 256;
@@ -12,14 +11,14 @@ const MOST_NAMES: usize = 8;
 
 /// One certificate in words.
 pub(crate) fn certificate(der: &CertificateDer<'_>) -> String {
-    let Ok(certificate) = identity::parse(der) else {
+    let Ok(parsed) = certificate::parse(der) else {
         return "a certificate that cannot be read".to_owned();
     };
     let mut text = format!(
         "certificate of {}",
-        shown(&identity::distinguished_name(certificate.subject()))
+        shown(&certificate::distinguished_name(parsed.subject()))
     );
-    if let Ok(Some(names)) = certificate.subject_alternative_name() {
+    if let Ok(Some(names)) = parsed.subject_alternative_name() {
         let names = &names.value.general_names;
         let told: Vec<String> = names
             .iter()
@@ -38,16 +37,16 @@ pub(crate) fn certificate(der: &CertificateDer<'_>) -> String {
     }
     text.push_str(&format!(
         ", issued by {}",
-        shown(&identity::distinguished_name(certificate.issuer()))
+        shown(&certificate::distinguished_name(parsed.issuer()))
     ));
-    let validity = certificate.validity();
+    let validity = parsed.validity();
     text.push_str(&format!(
         ", valid from {} to {}",
         validity.not_before, validity.not_after
     ));
     text.push_str(&format!(
         ", serial {}",
-        shown(&certificate.raw_serial_as_string())
+        shown(&parsed.raw_serial_as_string())
     ));
     text
 }

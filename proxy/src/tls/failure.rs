@@ -2,9 +2,9 @@
 
 use std::io;
 
+use outrigger_transport::tls::refused::Refused;
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
 
-use super::refused::Refused;
 use crate::telemetry::handshakes::Failure;
 
 /// The word for what ended a handshake.

@@ -1,81 +1,15 @@
-//! TLS: certificates that are shown, certificates that are believed, and who a believed one is.
+//! TLS towards clients: certificates that are shown, certificates that are believed, and the identity of a believed one.
+//! What both sides share, and TLS towards servers, is in `outrigger-transport`.
 //!
 //! A listener's [`server::Tls`] is built on the control thread from the accepted configuration; each handshake uses the
 //! one of that moment. What outlives a reload is in there too: ticket keys stay while the trust in clients stays the
 //! same, and a change of trust is told to live connections by a different [`verify::Trust`].
 
-mod anchors;
 pub(crate) mod certificates;
-pub(crate) mod client;
-pub(crate) mod describe;
+mod describe;
 pub(crate) mod failure;
 pub(crate) mod identity;
 pub(crate) mod notes;
-pub(crate) mod refused;
 pub(crate) mod server;
 mod tickets;
 pub(crate) mod verify;
-pub(crate) mod words;
-
-use std::sync::{Arc, LazyLock};
-
-use rustls::{
-    CipherSuite,
-    crypto::{CryptoProvider, aws_lc_rs},
-};
-
-/// The one crypto library: aws-lc, with X25519MLKEM768 as the first choice of a key exchange.
-static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
-    let mut provider = aws_lc_rs::default_provider();
-    provider.cipher_suites.sort_by_key(|one| place(one.suite()));
-    Arc::new(provider)
-});
-
-/// AES-128 first, as Go and BoringSSL have it: nothing known is closer to breaking it than AES-256, and the hash that
-/// comes with it is done by the processor. SHA-384 took 15 % of the instructions of a handshake (`docs/performance.md`).
-/// The library's order is kept otherwise.
-fn place(suite: CipherSuite) -> u8 {
-    match suite {
-        CipherSuite::TLS13_AES_128_GCM_SHA256 => 0,
-        CipherSuite::TLS13_AES_256_GCM_SHA384 | CipherSuite::TLS13_CHACHA20_POLY1305_SHA256 => 1,
-        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
-        | CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => 2,
-        _ => 3,
-    }
-}
-
-/// What all TLS of this process is made with.
-pub(crate) fn provider() -> Arc<CryptoProvider> {
-    Arc::clone(&PROVIDER)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_cheapest_of_equally_good_suites_comes_first_and_tls_1_3_before_1_2() {
-        let suites: Vec<_> = provider()
-            .cipher_suites
-            .iter()
-            .map(|one| one.suite())
-            .collect();
-        assert_eq!(suites[0], CipherSuite::TLS13_AES_128_GCM_SHA256);
-        let older = provider()
-            .cipher_suites
-            .iter()
-            .position(|one| one.tls13().is_none())
-            .unwrap();
-        assert!(
-            provider().cipher_suites[older..]
-                .iter()
-                .all(|one| one.tls13().is_none())
-        );
-        assert_eq!(
-            suites.len(),
-            aws_lc_rs::default_provider().cipher_suites.len()
-        );
-        let places: Vec<_> = suites.iter().map(|suite| place(*suite)).collect();
-        assert!(places.is_sorted(), "{suites:?}");
-    }
-}

@@ -12,12 +12,16 @@ use std::{
     time::Duration,
 };
 
+use outrigger_transport::tls::{
+    client::{FailedHandshake, Observer, ServerFailure},
+    words,
+};
 use rustls::Error;
 use rustls_pki_types::CertificateDer;
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{describe, words};
-use crate::telemetry::handshakes::{Failure, ServerFailure};
+use super::describe;
+use crate::telemetry::handshakes::Failure;
 
 /// Notes that wait to be told.
 const QUEUE: usize = 64;
@@ -32,7 +36,7 @@ pub(crate) enum Told {
     /// With a client.
     Client(Note),
     /// With an endpoint.
-    Upstream(UpstreamNote),
+    Upstream(FailedHandshake),
 }
 
 /// One connection of a client that was refused.
@@ -52,21 +56,6 @@ pub(crate) struct Note {
     pub live: bool,
 }
 
-/// One connection to an endpoint that failed.
-#[derive(Debug)]
-pub(crate) struct UpstreamNote {
-    /// The upstream.
-    pub upstream: Arc<str>,
-    /// The server that was asked for.
-    pub server: Box<str>,
-    /// Why.
-    pub failure: ServerFailure,
-    /// What the library says.
-    pub error: Option<Error>,
-    /// The endpoint's certificate.
-    pub certificate: Option<CertificateDer<'static>>,
-}
-
 /// Where workers leave notes.
 #[derive(Debug, Clone)]
 pub(crate) struct Notes {
@@ -80,15 +69,16 @@ impl Notes {
         self.put(Told::Client(note));
     }
 
-    /// The same about an endpoint.
-    pub(crate) fn leave_upstream(&self, note: UpstreamNote) {
-        self.put(Told::Upstream(note));
-    }
-
     fn put(&self, told: Told) {
         if self.queue.try_send(told).is_err() {
             self.lost.fetch_add(1, Relaxed);
         }
+    }
+}
+
+impl Observer for Notes {
+    fn failed(&self, report: FailedHandshake) {
+        self.put(Told::Upstream(report));
     }
 }
 
@@ -168,7 +158,7 @@ fn line(note: &Note, left_out: u64) -> String {
     text
 }
 
-fn upstream_line(note: &UpstreamNote, left_out: u64) -> String {
+fn upstream_line(note: &FailedHandshake, left_out: u64) -> String {
     let mut text = format!(
         "no TLS with the endpoint: {}",
         upstream_explanation(note.failure)

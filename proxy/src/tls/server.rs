@@ -3,6 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use outrigger_config::model::{ServerTls, TlsVersion};
+use outrigger_transport::tls::{provider, words};
 use rustls::{
     ServerConfig,
     crypto::aws_lc_rs::Ticketer,
@@ -10,7 +11,7 @@ use rustls::{
     version,
 };
 
-use super::{certificates::Certificates, provider, tickets::ChainTickets, verify::Trust, words};
+use super::{certificates::Certificates, tickets::ChainTickets, verify::Trust};
 
 /// Tickets that a client gets with TLS 1.3 when its handshake ends. A sidecar's clients keep their connections, so one
 /// is enough to come back.

@@ -16,6 +16,11 @@ use std::{
 
 use outrigger_config::model::{ClientAuth, ClientAuthMode};
 use outrigger_filters::identity::Identity;
+use outrigger_transport::tls::{
+    anchors::{self, Anchors, Purpose},
+    certificate,
+    refused::Refused,
+};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
     client::danger::HandshakeSignatureValid,
@@ -31,11 +36,7 @@ use x509_parser::{
     certificate::X509Certificate, prelude::FromDer, revocation_list::CertificateRevocationList,
 };
 
-use super::{
-    anchors::{self, Anchors, Purpose},
-    identity,
-    refused::Refused,
-};
+use super::identity;
 
 task_local! {
     static NOTES: Notes;
@@ -169,7 +170,7 @@ impl Trust {
                 .map(|_| ()),
             None => Err(CertificateError::UnknownIssuer.into()),
         }?;
-        let certificate = identity::parse(leaf).map_err(|_| CertificateError::BadEncoding)?;
+        let certificate = certificate::parse(leaf).map_err(|_| CertificateError::BadEncoding)?;
         if named {
             self.not_revoked(&certificate)?;
         }
@@ -189,7 +190,7 @@ impl Trust {
         let end = |certificate: &X509Certificate<'_>| certificate.validity().not_after.timestamp();
         let above = intermediates
             .iter()
-            .map(|one| identity::parse(one).map_or(0, |one| end(&one)));
+            .map(|one| certificate::parse(one).map_or(0, |one| end(&one)));
         let end = above.fold(end(&certificate), i64::min);
         Ok((identity, u64::try_from(end).unwrap_or(0)))
     }

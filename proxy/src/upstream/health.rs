@@ -6,6 +6,10 @@
 use std::{sync::Arc, time::Duration};
 
 use outrigger_config::model::{HealthCheck, Protocol, ReadinessProbe};
+use outrigger_transport::{
+    connect::{Secure, connect},
+    tls::client::Spoken,
+};
 use tokio::{
     task::JoinHandle,
     time::{sleep, timeout},
@@ -13,12 +17,10 @@ use tokio::{
 
 use super::{
     clock,
-    connect::{Secure, connect},
     endpoint::Endpoint,
     probe::{self, Asked, Cause},
     registry::Upstream,
 };
-use crate::tls::client::Spoken;
 
 /// The first question comes within this time, so that many endpoints are not asked at once.
 const FIRST: Duration = Duration::from_secs(1);
@@ -91,7 +93,7 @@ async fn ask_for_ever(upstream: Arc<Upstream>, endpoint: Arc<Endpoint>) {
                 endpoint.begin_slowly(clock::micros());
             }
             endpoint.set_healthy(healthy);
-            let (name, label) = (&upstream.model.name, &endpoint.label);
+            let (name, label) = (&upstream.model.name, &endpoint.address.label);
             match answer {
                 Ok(()) => tracing::info!(upstream = %name, endpoint = %label, "healthy again"),
                 Err(why) => tracing::warn!(upstream = %name, endpoint = %label, "unhealthy: {why}"),
@@ -108,7 +110,7 @@ async fn ask(upstream: &Upstream, endpoint: &Endpoint, rules: &HealthCheck) -> R
         connector,
         spoken: inside_tls(protocol, rules),
     });
-    let connected = connect(endpoint, secure, rules.timeout).await?;
+    let connected = connect(&endpoint.address, secure, rules.timeout).await?;
     let scheme = if upstream.tls.is_some() {
         "https"
     } else {
@@ -116,7 +118,7 @@ async fn ask(upstream: &Upstream, endpoint: &Endpoint, rules: &HealthCheck) -> R
     };
     let asked = Asked {
         scheme,
-        host: upstream.model.host(&endpoint.spec),
+        host: upstream.model.host(&endpoint.address.spec),
     };
     match &rules.probe {
         ReadinessProbe::Connect => Ok(()),

@@ -174,7 +174,7 @@ impl Watched {
         if let Some(Change::Returned) = endpoint.outlier.succeeded(self.entry, clock::micros) {
             endpoint.begin_slowly(clock::micros());
             self.upstream.counters.note(
-                &endpoint.label,
+                &endpoint.address.label,
                 "answers again, and is back in use".to_owned(),
             );
         }
@@ -206,7 +206,7 @@ impl Watched {
                 "ejected for {} s: {errors}; the last {why}",
                 span.as_secs_f64()
             );
-            self.upstream.counters.note(&endpoint.label, text);
+            self.upstream.counters.note(&endpoint.address.label, text);
         }
     }
 }

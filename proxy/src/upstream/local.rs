@@ -276,7 +276,7 @@ impl<'a> Choice<'a> {
             let reachable = self
                 .endpoints
                 .iter()
-                .filter(|one| one.has_address())
+                .filter(|one| one.address.is_resolved())
                 .count();
             let well = self.endpoints.iter().filter(|one| one.is_well()).count();
             well * 100 < reachable * usize::from(self.upstream.model.load_balancer.panic_percent)
@@ -290,8 +290,8 @@ impl<'a> Choice<'a> {
         let upstream = Arc::clone(&self.upstream.model.name);
         let count =
             |what: fn(&Endpoint) -> bool| self.endpoints.iter().filter(|one| what(one)).count();
-        let lost = count(|one| !one.has_address());
-        let unhealthy = count(|one| one.has_address() && !one.is_healthy());
+        let lost = count(|one| !one.address.is_resolved());
+        let unhealthy = count(|one| one.address.is_resolved() && !one.is_healthy());
         let all = self.endpoints.len();
         let state = counted(all, [all - lost - unhealthy, unhealthy, lost]);
         match lost == all {
@@ -324,7 +324,7 @@ impl Endpoints for Choice<'_> {
     fn is_available(&self, index: usize) -> bool {
         let endpoint = &self.endpoints[index];
         let may_come = endpoint.is_healthy() && endpoint.outlier.admits(|| self.now());
-        endpoint.has_address() && (may_come || self.panics())
+        endpoint.address.is_resolved() && (may_come || self.panics())
     }
 
     fn is_first_try(&self) -> bool {
@@ -415,7 +415,7 @@ mod tests {
         shared[0].replace_endpoints(&next.upstreams[0].endpoints);
         let mut seen = Vec::new();
         for _ in 0..200 {
-            seen.push(pick().pool.endpoint().label.to_string());
+            seen.push(pick().pool.endpoint().address.label.to_string());
         }
         seen.sort();
         seen.dedup();

@@ -1,13 +1,11 @@
 //! Upstreams at run time: which endpoint, over which connection.
 //!
 //! Shared between workers are only atomics and `ArcSwap`s ([`registry`], [`endpoint`]); connections and pools
-//! ([`local`], [`pool`]) belong to one worker and never leave it. [`dns`] runs on the control thread.
+//! ([`local`], [`pool`]) belong to one worker and never leave it. Connects, DNS and TLS are in `outrigger-transport`.
 
 pub(crate) mod balance;
 pub(crate) mod breaker;
 pub(crate) mod clock;
-pub(crate) mod connect;
-pub(crate) mod dns;
 pub(crate) mod endpoint;
 pub(crate) mod health;
 pub(crate) mod http1;
@@ -17,6 +15,5 @@ pub(crate) mod local;
 pub(crate) mod outlier;
 pub(crate) mod pool;
 pub(crate) mod probe;
-pub(crate) mod race;
 pub(crate) mod registry;
 pub(crate) mod service;

@@ -11,8 +11,15 @@ use std::{
 
 use arc_swap::ArcSwap;
 use http::HeaderMap;
-use outrigger_config::model::{Config, EndpointSpec, LoadBalancerPolicy, Upstream as Model};
+use outrigger_config::model::{
+    Config, EndpointSpec, LoadBalancerPolicy, NamedEndpoints, Upstream as Model,
+};
 use outrigger_filters::retry::Budget;
+use outrigger_transport::{
+    address::LastLookup,
+    dns::Endpoints,
+    tls::client::{Connector, Observer, SystemRoots, TrustError},
+};
 use tokio::{
     sync::{Notify, futures::Notified},
     time::Instant,
@@ -22,7 +29,6 @@ use super::{
     balance::{Balancer, key},
     breaker::Breaker,
     clock,
-    dns::last::LastLookup,
     endpoint::Endpoint,
     outlier,
 };
@@ -31,10 +37,7 @@ use crate::{
         metrics::{Metrics, UpstreamCounters},
         notes::{EndpointReading, Reading},
     },
-    tls::{
-        client::{Connector, SystemRoots, TrustError},
-        notes::Notes,
-    },
+    tls::notes::Notes,
 };
 
 /// One upstream at run time, shared by all workers.
@@ -85,7 +88,7 @@ impl EndpointSet {
         let mut left = old.to_vec();
         let endpoint = |spec: &EndpointSpec| {
             // Each is taken once: one address may stand in a list twice.
-            if let Some(index) = left.iter().position(|one| one.is_at(spec)) {
+            if let Some(index) = left.iter().position(|one| one.address.is_at(spec)) {
                 return left.swap_remove(index);
             }
             let new = Endpoint::new(spec.clone());
@@ -98,7 +101,7 @@ impl EndpointSet {
         let known = endpoints
             .iter()
             .zip(specs)
-            .map(|(endpoint, spec)| (&*endpoint.label, spec.weight));
+            .map(|(endpoint, spec)| (&*endpoint.address.label, spec.weight));
         let balancer = Balancer::new(model.load_balancer.policy, known);
         let weights = specs.iter().map(|spec| spec.weight).collect();
         Self {
@@ -217,7 +220,7 @@ impl Upstream {
     pub(crate) fn read(&self) -> Reading {
         let set = self.set.load();
         let endpoint = |one: &Arc<Endpoint>| EndpointReading {
-            endpoint: Arc::clone(&one.label),
+            endpoint: Arc::clone(&one.address.label),
             ejected: one.outlier.is_out(),
             healthy: self.model.health_check.is_some().then(|| one.is_healthy()),
         };
@@ -226,6 +229,24 @@ impl Upstream {
             endpoints: set.endpoints.iter().map(endpoint).collect(),
             in_use: self.breaker.as_ref().map(|breaker| breaker.in_use()),
         }
+    }
+}
+
+impl Endpoints for Upstream {
+    fn label(&self) -> &Arc<str> {
+        &self.model.name
+    }
+
+    fn named(&self) -> Option<&NamedEndpoints> {
+        self.model.dns.as_ref()
+    }
+
+    fn lookup(&self) -> &LastLookup {
+        &self.lookup
+    }
+
+    fn replace(&self, endpoints: &[EndpointSpec]) {
+        self.replace_endpoints(endpoints);
     }
 }
 
@@ -259,12 +280,14 @@ pub(crate) fn upstreams(
     let old: HashMap<&str, &Arc<Upstream>> =
         old.iter().map(|one| (&*one.model.name, one)).collect();
     let mut system = SystemRoots::default();
+    let observer: Arc<dyn Observer> = Arc::new(notes.clone());
     let mut upstream = |model: &Model| {
         let kept = old.get(&*model.name);
         if let Some(same) = kept.filter(|kept| kept.model == *model) {
             return Ok(Arc::clone(same));
         }
-        let connector = |tls| Connector::build(&model.name, tls, &mut system, notes).map(Arc::new);
+        let connector =
+            |tls| Connector::build(&model.name, tls, &mut system, &observer).map(Arc::new);
         let tls = model.tls.as_deref().map(connector).transpose();
         let tls = tls.map_err(|error| Untrusting {
             upstream: Arc::clone(&model.name),
@@ -298,7 +321,10 @@ mod tests {
     }
 
     fn labels(set: &EndpointSet) -> Vec<&str> {
-        set.endpoints.iter().map(|one| &*one.label).collect()
+        set.endpoints
+            .iter()
+            .map(|one| &*one.address.label)
+            .collect()
     }
 
     #[test]

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use outrigger_config::model::{ClientTls, Config, EndpointSpec};
+use outrigger_transport::tls::client::{Connector, Observer, SystemRoots};
 
 use super::{endpoint::Endpoint, registry::Untrusting};
-use crate::tls::{
-    client::{Connector, SystemRoots},
-    notes::Notes,
-};
+use crate::tls::notes::Notes;
 
 /// The name under which those of `extAuth` are counted and told; no upstream can have it, since it is no DNS label.
 pub(crate) const EXT_AUTH: &str = "extAuth";
@@ -28,7 +26,7 @@ pub(crate) struct Service {
 impl Service {
     /// Whether it is what was written so, with the same files.
     pub(crate) fn is_for(&self, spec: &EndpointSpec, tls: Option<&Arc<ClientTls>>) -> bool {
-        self.endpoint.spec == *spec && self.model.as_ref() == tls
+        self.endpoint.address.spec == *spec && self.model.as_ref() == tls
     }
 
     /// The one of `old` that is the same, else a new one; its addresses are carried over where only TLS is another.
@@ -37,18 +35,18 @@ impl Service {
         spec: &EndpointSpec,
         tls: Option<&Arc<ClientTls>>,
         old: &[Arc<Self>],
-        made: &mut Making<'_>,
+        made: &mut Making,
     ) -> Result<Arc<Self>, Untrusting> {
         if let Some(same) = old.iter().find(|one| one.is_for(spec, tls)) {
             return Ok(Arc::clone(same));
         }
         let known = old
             .iter()
-            .find(|one| one.endpoint.spec == *spec)
+            .find(|one| one.endpoint.address.spec == *spec)
             .map(|one| Arc::clone(&one.endpoint));
         let name: Arc<str> = name.into();
         let connector =
-            |tls: &Arc<ClientTls>| Connector::build(&name, tls, &mut made.system, made.notes);
+            |tls: &Arc<ClientTls>| Connector::build(&name, tls, &mut made.system, &made.observer);
         let connector = tls.map(connector).transpose();
         let connector = connector.map_err(|error| Untrusting {
             upstream: Arc::clone(&name),
@@ -62,9 +60,18 @@ impl Service {
     }
 }
 
-struct Making<'a> {
+struct Making {
     system: SystemRoots,
-    notes: &'a Notes,
+    observer: Arc<dyn Observer>,
+}
+
+impl Making {
+    fn new(notes: &Notes) -> Self {
+        Self {
+            system: SystemRoots::default(),
+            observer: Arc::new(notes.clone()),
+        }
+    }
 }
 
 /// Those of `extAuth`, each once.
@@ -76,10 +83,7 @@ pub(crate) fn asked(
     old: &[Arc<Service>],
     notes: &Notes,
 ) -> Result<Vec<Arc<Service>>, Untrusting> {
-    let mut making = Making {
-        system: SystemRoots::default(),
-        notes,
-    };
+    let mut making = Making::new(notes);
     let mut services: Vec<Arc<Service>> = Vec::new();
     for asked in config
         .routes
@@ -109,10 +113,7 @@ pub(crate) fn redis(
     old: Option<&Arc<Service>>,
     notes: &Notes,
 ) -> Result<Option<Arc<Service>>, Untrusting> {
-    let mut making = Making {
-        system: SystemRoots::default(),
-        notes,
-    };
+    let mut making = Making::new(notes);
     let old = old.map_or(&[][..], std::slice::from_ref);
     let server = |redis: &outrigger_config::model::Redis| {
         Service::new(REDIS, &redis.endpoint, redis.tls.as_ref(), old, &mut making)

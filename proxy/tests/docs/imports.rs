@@ -36,6 +36,9 @@ const ORDER: &[&[&str]] = &[
     &["telemetry", "codec"],
 ];
 
+/// The same of `transport`.
+const TRANSPORT_ORDER: &[&[&str]] = &[&["connect"], &["race", "dns"], &["tls", "address"]];
+
 /// Who imports against the order, and why it may.
 const AGAINST_THE_ORDER: &[(&str, &str, &str)] = &[
     (
@@ -99,9 +102,14 @@ const SIBLINGS: &[(&str, &str, &str)] = &[
 const CRATES: &[(&str, &[&str], &[&str])] = &[
     ("config", &[], &["outrigger-features"]),
     ("filters", &["outrigger-config"], &["outrigger-features"]),
+    ("transport", &["outrigger-config"], &["outrigger-features"]),
     (
         "proxy",
-        &["outrigger-config", "outrigger-filters"],
+        &[
+            "outrigger-config",
+            "outrigger-filters",
+            "outrigger-transport",
+        ],
         &["outrigger-features", "outrigger-loadtest"],
     ),
     ("loadtest", &[], &["outrigger-features"]),
@@ -228,21 +236,28 @@ fn crates_use_only_what_they_may() {
     }
 }
 
-#[test]
-fn the_rooms_of_the_proxy_import_in_one_direction() {
+fn assert_in_order(folder: &str, order: &[&[&str]], against: &[(&str, &str, &str)], least: usize) {
     let place = |room: &str| {
-        let found = ORDER.iter().position(|rooms| rooms.contains(&room));
-        found.unwrap_or_else(|| panic!("give proxy/src/{room} its place in the order"))
+        let found = order.iter().position(|rooms| rooms.contains(&room));
+        found.unwrap_or_else(|| panic!("give {folder}/{room} its place in the order"))
     };
-    let found = imports("proxy/src");
+    let found = imports(folder);
     assert!(
-        found.len() > 20,
+        found.len() > least,
         "the use lines have another form now: {found:?}"
     );
-    let wrong = complaints(&found, AGAINST_THE_ORDER, |from, to| {
-        place(from) <= place(to)
-    });
+    let wrong = complaints(&found, against, |from, to| place(from) <= place(to));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_rooms_of_the_proxy_import_in_one_direction() {
+    assert_in_order("proxy/src", ORDER, AGAINST_THE_ORDER, 20);
+}
+
+#[test]
+fn the_rooms_of_transport_import_in_one_direction() {
+    assert_in_order("transport/src", TRANSPORT_ORDER, &[], 3);
 }
 
 #[test]

@@ -34,7 +34,7 @@ pub(crate) use self::{
     listener::{Limit, ListenerCounters},
     page::Format,
     shard::{LocalSeries, NO_UPSTREAM, Shard},
-    upstream::{LookupResult, UpstreamCounters},
+    upstream::UpstreamCounters,
 };
 use self::{named::Named, shard::Merged};
 use super::notes::{Notes, Reading, Teller};

@@ -9,6 +9,7 @@ use std::{
 };
 
 use outrigger_filters::{reason::Reason, retry::RetryReason};
+use outrigger_transport::dns::LookupResult;
 
 use super::{
     Limit, Metrics,
@@ -18,7 +19,7 @@ use super::{
     listener::ListenerCounters,
     lock,
     page::{Format, Page},
-    upstream::{LookupResult, UpstreamCounters},
+    upstream::UpstreamCounters,
 };
 use crate::telemetry::notes::Reading;
 

@@ -6,9 +6,13 @@ use std::sync::{
 };
 
 use outrigger_filters::retry::RetryReason;
+use outrigger_transport::{
+    dns::{self, LookupResult},
+    tls::client::ServerFailure,
+};
 
 use crate::telemetry::{
-    handshakes::{HandshakeCounters, ServerFailure},
+    handshakes::HandshakeCounters,
     notes::{Note, Notes},
 };
 
@@ -29,40 +33,7 @@ pub(crate) struct UpstreamCounters {
     pub(super) lookups: [AtomicU64; LookupResult::ALL.len()],
 }
 
-/// How a lookup of a name ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LookupResult {
-    /// With addresses.
-    Ok,
-    /// There is no such name, or it has none.
-    NotFound,
-    /// Nobody answered.
-    Timeout,
-    /// Servers failed or cannot be understood.
-    Failed,
-}
-
-impl LookupResult {
-    pub(super) const ALL: [(Self, &str); 4] = [
-        (Self::Ok, "ok"),
-        (Self::NotFound, "not_found"),
-        (Self::Timeout, "timeout"),
-        (Self::Failed, "failed"),
-    ];
-}
-
 impl UpstreamCounters {
-    /// A lookup ended.
-    pub(crate) fn looked_up(&self, result: LookupResult) {
-        self.lookups[result as usize].fetch_add(1, Relaxed);
-    }
-
-    /// Lookups that ended so.
-    #[cfg(test)]
-    pub(crate) fn lookups(&self, result: LookupResult) -> u64 {
-        self.lookups[result as usize].load(Relaxed)
-    }
-
     /// A connect ended.
     pub(crate) fn connected(&self, ok: bool) {
         self.connects[usize::from(!ok)].fetch_add(1, Relaxed);
@@ -107,5 +78,11 @@ impl UpstreamCounters {
                 text,
             });
         }
+    }
+}
+
+impl dns::Counters for UpstreamCounters {
+    fn looked_up(&self, result: LookupResult) {
+        self.lookups[result as usize].fetch_add(1, Relaxed);
     }
 }

@@ -21,12 +21,13 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, request, response};
 use http_body::Frame;
 use outrigger_filters::{error::Error, owned_headers::Own, service::Body};
+use outrigger_transport::connect::UpstreamStream;
 use tokio::{io::AsyncReadExt, time::Instant};
 
 pub(crate) use self::encode::{CONTINUE_PATIENCE, Sending};
 use self::head::{Answer, Head};
 pub(crate) use self::head::{Problem, too_many};
-use super::{breaker::Claim, connect::UpstreamStream, endpoint::Open};
+use super::{breaker::Claim, endpoint::Open};
 use crate::codec::{
     decode::{Decoder, Step},
     lines::Lines,

@@ -10,6 +10,7 @@ use std::{
 };
 
 use http::Method;
+use outrigger_transport::connect::{Connected, UpstreamStream};
 use tokio::time::Instant;
 
 use super::exchange::Exchange;
@@ -19,11 +20,7 @@ use crate::{
         connection::{Settings, Shared, Side},
         driver,
     },
-    upstream::{
-        breaker::Claim,
-        connect::{Connected, UpstreamStream},
-        endpoint::Open,
-    },
+    upstream::{breaker::Claim, endpoint::Open},
 };
 
 /// Upstream response heads over this are refused (`docs/security.md`, "Limits").

@@ -20,6 +20,10 @@ use std::{
 };
 
 use outrigger_config::model::ConnectionSettings;
+use outrigger_transport::{
+    connect::{Connected, Secure, UpstreamStream, connect},
+    tls::client::{Connector, Spoken, TlsFailed},
+};
 use tokio::{
     sync::oneshot,
     time::{Instant, sleep_until},
@@ -29,14 +33,10 @@ use self::multiplexed::Connections;
 pub(crate) use self::multiplexed::Stream;
 use super::{
     breaker::{Breaker, Claim, Pending},
-    connect::{Connected, Secure, UpstreamStream, connect},
     endpoint::{Endpoint, Open},
     http1::Connection,
 };
-use crate::{
-    telemetry::{handshakes::Handshake, metrics::UpstreamCounters},
-    tls::client::{Connector, Spoken, TlsFailed},
-};
+use crate::telemetry::{handshakes::Handshake, metrics::UpstreamCounters};
 
 /// The idle timeout is never lowered below this.
 const SHORTEST_IDLE: Duration = Duration::from_millis(100);
@@ -125,7 +125,7 @@ impl Pool {
         loop {
             let idle = self.idle.borrow_mut().pop_back()?;
             if self.too_old(idle.connection.opened)
-                || !self.endpoint.still_has(idle.connection.address)
+                || !self.endpoint.address.still_has(idle.connection.address)
             {
                 idle.end();
                 continue;
@@ -217,7 +217,12 @@ impl Pool {
             .tls
             .as_ref()
             .map(|connector| Secure { connector, spoken });
-        let result = connect(&self.endpoint, secure, self.settings.connect_timeout).await;
+        let result = connect(
+            &self.endpoint.address,
+            secure,
+            self.settings.connect_timeout,
+        )
+        .await;
         let shaken = match &result {
             Ok(connected) => connected.resumed.map(|resumed| {
                 if resumed {

@@ -14,6 +14,7 @@ use std::{
 };
 
 use http::Method;
+use outrigger_transport::{connect::Connected, tls::client::TlsFailed};
 use tokio::{
     sync::oneshot,
     time::{Instant, timeout_at},
@@ -22,7 +23,6 @@ use tokio::{
 use super::{Breaker, Claim, Open, Pool, Spoken};
 use crate::{
     codec::http2::{Block, Error},
-    tls::client::TlsFailed,
     upstream::http2::{self, Connection, Exchange},
 };
 
@@ -88,7 +88,9 @@ impl Pool {
     fn open_stream(self: &Rc<Self>) -> Option<Stream> {
         let mut open = self.http2.open.borrow_mut();
         open.retain(|one| {
-            !one.has_ended() && !self.too_old(one.opened) && self.endpoint.still_has(one.address)
+            !one.has_ended()
+                && !self.too_old(one.opened)
+                && self.endpoint.address.still_has(one.address)
         });
         let connection = open.iter().find(|one| one.has_room()).or_else(|| {
             let may_open = self.breaker.as_deref().is_none_or(Breaker::may_claim);
@@ -159,7 +161,7 @@ impl Pool {
                 self.http2.open.borrow_mut().push(Rc::new(connection));
                 self.serve_waiting();
                 self.start_reaping();
-                let (pool, endpoint) = (Rc::downgrade(&self), self.endpoint.label.clone());
+                let (pool, endpoint) = (Rc::downgrade(&self), self.endpoint.address.label.clone());
                 drop(self);
                 let serve = || {
                     if let Some(pool) = pool.upgrade() {
@@ -212,7 +214,7 @@ impl Pool {
 
     async fn handshake(
         &self,
-        connected: crate::upstream::connect::Connected,
+        connected: Connected,
         claim: Option<Claim>,
     ) -> io::Result<(Connection, http2::Driver)> {
         http2::handshake(connected, claim, Open::begin(&self.endpoint)).await

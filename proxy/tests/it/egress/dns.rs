@@ -1,5 +1,5 @@
 //! Names, by the system's own settings: the proxy sees another `/etc/resolv.conf`, in a mount namespace of its own.
-//! What a server may answer stands beside the code (`proxy/src/upstream/dns/tests.rs`).
+//! What a server may answer stands beside the code (`transport/src/dns/tests.rs`).
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},

@@ -10,7 +10,6 @@ mod answer;
 mod failure;
 mod families;
 mod hosts;
-pub(crate) mod last;
 mod lookup;
 mod resolv_conf;
 mod resolver;
@@ -21,10 +20,11 @@ mod resolver;
     clippy::unwrap_used,
     reason = "the same server stands in front of the binary"
 )]
-#[path = "../../../tests/it/support/dns.rs"]
+#[path = "../../../proxy/tests/it/support/dns.rs"]
 mod stub;
 #[cfg(test)]
 mod tests;
+mod user;
 
 use std::{sync::Arc, time::Duration};
 
@@ -34,10 +34,11 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-pub(crate) use self::resolver::Resolver;
 use self::{failure::Failure, lookup::Lookup};
-use super::{endpoint::Endpoint, registry::Upstream};
-use crate::telemetry::metrics::{LookupResult, UpstreamCounters};
+pub use self::{
+    resolver::Resolver,
+    user::{Counters, Endpoints, Host, LookupResult, Name, User},
+};
 
 /// How long an answer is used, whatever it says.
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -50,36 +51,9 @@ const LAST_RETRY: Duration = Duration::from_secs(30);
 /// How long one lookup may take, all servers and search domains together.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A name that somebody needs, and where it is counted.
-pub(crate) struct Name {
-    /// Who needs it.
-    pub user: User,
-    /// Those of its upstream, where it is one.
-    pub counters: Option<Arc<UpstreamCounters>>,
-}
-
-/// Who needs a name.
-#[derive(Clone)]
-pub(crate) enum User {
-    /// A host name in a URL.
-    Endpoint(Arc<Endpoint>),
-    /// `dns` of an upstream.
-    Upstream(Arc<Upstream>),
-}
-
-impl User {
-    fn is(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Endpoint(one), Self::Endpoint(other)) => Arc::ptr_eq(one, other),
-            (Self::Upstream(one), Self::Upstream(other)) => Arc::ptr_eq(one, other),
-            _ => false,
-        }
-    }
-}
-
 /// The tasks that look up, one for each name.
 #[derive(Default)]
-pub(crate) struct Lookups {
+pub struct Lookups {
     resolver: Arc<Resolver>,
     tasks: Vec<Task>,
 }
@@ -96,8 +70,8 @@ impl Drop for Task {
 }
 
 impl Lookups {
-    /// What looks names up, for whoever does that itself.
-    pub(crate) fn resolver(&self) -> &Arc<Resolver> {
+    /// What looks names up, for callers that look one up themselves.
+    pub fn resolver(&self) -> &Arc<Resolver> {
         &self.resolver
     }
 
@@ -112,7 +86,7 @@ impl Lookups {
 
     /// Begins with names that nobody looks up yet, and waits at most for `limit` until each of them was tried once:
     /// called before a configuration is published, so that the first requests find addresses.
-    pub(crate) async fn begin(&mut self, names: Vec<Name>, limit: Duration) {
+    pub async fn begin(&mut self, names: Vec<Name>, limit: Duration) {
         let mut tried = Vec::new();
         for name in names {
             if self.tasks.iter().any(|task| task.user.is(&name.user)) {
@@ -133,7 +107,7 @@ impl Lookups {
     }
 
     /// Ends the lookups of names that the published configuration does not have.
-    pub(crate) fn keep_only(&mut self, names: &[Name]) {
+    pub fn keep_only(&mut self, names: &[Name]) {
         self.tasks
             .retain(|task| names.iter().any(|name| name.user.is(&task.user)));
     }
@@ -155,15 +129,15 @@ async fn keep(name: Name, resolver: Arc<Resolver>, first: oneshot::Sender<()>) {
             Ok(answer) => {
                 count(LookupResult::Ok);
                 failures = 0;
-                lookup.last().answered(good_for(answer.ttl));
+                lookup.user.last().answered(good_for(answer.ttl));
                 Some(answer)
             }
             Err(error) => {
                 count(error.result());
-                lookup.last().failed(error.to_string());
+                lookup.user.last().failed(error.to_string());
                 failures = failures.saturating_add(1);
                 if failures.is_power_of_two() {
-                    let name = lookup.label();
+                    let name = lookup.user.label();
                     tracing::warn!(%name, %error, failures, "name not looked up; the last good answer stays");
                 }
                 None

@@ -52,7 +52,7 @@ pub(super) struct Services {
 
 /// Looks names up. What it needs is made with the first one, since most sidecars have none.
 #[derive(Default)]
-pub(crate) struct Resolver {
+pub struct Resolver {
     places: Places,
     made: Mutex<Option<Made>>,
 }
@@ -158,7 +158,7 @@ impl Resolver {
     ///
     /// # Errors
     /// The name has none, or nobody says so.
-    pub(crate) async fn sockets(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    pub async fn sockets(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(vec![(address, port).into()]);
         }

@@ -1,4 +1,4 @@
-//! When a name was last looked up, for whoever looks at the state of the proxy.
+//! When a name was last looked up, for the pages that show the state of the process.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -7,13 +7,13 @@ use std::{
 
 use tokio::time::Instant;
 
-/// The last lookup of a name. Written and read on the control thread alone, so that its lock keeps nobody waiting.
+/// The last lookup of a name. Written and read on the control thread alone, so that no worker waits for its lock.
 #[derive(Default)]
-pub(crate) struct LastLookup(Mutex<Last>);
+pub struct LastLookup(Mutex<Last>);
 
 /// What became of it.
 #[derive(Default, Clone)]
-pub(crate) struct Last {
+pub struct Last {
     /// When an answer last came, and for how long that is good.
     pub answer: Option<(Instant, Duration)>,
     /// What has failed since then, or did not come with it.
@@ -26,22 +26,22 @@ impl LastLookup {
     }
 
     /// An answer came, and is good for so long.
-    pub(super) fn answered(&self, good: Duration) {
+    pub(crate) fn answered(&self, good: Duration) {
         self.lock().answer = Some((Instant::now(), good));
     }
 
     /// Nothing is missing of the answer.
-    pub(super) fn complete(&self) {
+    pub(crate) fn complete(&self) {
         self.lock().failure = None;
     }
 
     /// None came, or not for each family.
-    pub(super) fn failed(&self, why: String) {
+    pub(crate) fn failed(&self, why: String) {
         self.lock().failure = Some(why);
     }
 
     /// What is known of it.
-    pub(crate) fn read(&self) -> Last {
+    pub fn read(&self) -> Last {
         self.lock().clone()
     }
 }

@@ -13,11 +13,11 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, UnixTime};
 use x509_parser::certificate::X509Certificate;
 
-use super::{identity, refused::Refused};
+use super::{certificate, refused::Refused};
 
 /// What a key must be for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub enum Purpose {
     /// A server's; a certificate that names no purpose is for all.
     Server,
     /// A client's. Whether its purpose must be named is asked elsewhere.
@@ -26,9 +26,9 @@ pub(super) enum Purpose {
 
 /// Whom a side believes.
 #[derive(Debug)]
-pub(super) struct Anchors {
+pub struct Anchors {
     /// The CAs.
-    pub(super) store: Arc<RootCertStore>,
+    pub store: Arc<RootCertStore>,
     /// All certificates of the file, in which a peer's own may be.
     named: Vec<CertificateDer<'static>>,
 }
@@ -48,7 +48,7 @@ impl Anchors {
     ///
     /// # Errors
     /// One of them cannot be read.
-    pub(super) fn new(certificates: &[CertificateDer<'static>]) -> Result<Self, Error> {
+    pub fn new(certificates: &[CertificateDer<'static>]) -> Result<Self, Error> {
         let mut store = RootCertStore::empty();
         for certificate in certificates {
             let may_sign = parse(certificate).is_ok_and(|certificate| may_sign(&certificate));
@@ -63,12 +63,12 @@ impl Anchors {
     }
 
     /// Whether the file has this very certificate.
-    pub(super) fn name(&self, leaf: &CertificateDer<'_>) -> bool {
+    pub fn name(&self, leaf: &CertificateDer<'_>) -> bool {
         self.named.iter().any(|one| one == leaf)
     }
 
     /// The subjects of all of them, for those who ask which one they should show.
-    pub(super) fn subjects(&self) -> Vec<DistinguishedName> {
+    pub fn subjects(&self) -> Vec<DistinguishedName> {
         let mut all = RootCertStore::empty();
         all.add_parsable_certificates(self.named.iter().cloned());
         all.subjects()
@@ -85,11 +85,7 @@ fn may_sign(certificate: &X509Certificate<'_>) -> bool {
 ///
 /// # Errors
 /// It is not valid now, not for this purpose, or broken.
-pub(super) fn check(
-    leaf: &CertificateDer<'_>,
-    now: UnixTime,
-    purpose: Purpose,
-) -> Result<(), Error> {
+pub fn check(leaf: &CertificateDer<'_>, now: UnixTime, purpose: Purpose) -> Result<(), Error> {
     // What webpki cannot read, or has a critical extension that it does not know.
     ParsedCertificate::try_from(leaf)?;
     let certificate = parse(leaf)?;
@@ -131,6 +127,6 @@ pub(super) fn check(
     }
 }
 
-fn parse<'a>(certificate: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, Error> {
-    identity::parse(certificate).map_err(|_| CertificateError::BadEncoding.into())
+fn parse<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, Error> {
+    certificate::parse(der).map_err(|_| CertificateError::BadEncoding.into())
 }

@@ -4,10 +4,17 @@ use std::{
     collections::BTreeSet,
     net::{IpAddr, Ipv4Addr},
     path::PathBuf,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
-use outrigger_config::load_str;
+use outrigger_config::{
+    load_str,
+    model::{EndpointSpec, NamedEndpoints, Upstream},
+};
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
@@ -16,20 +23,64 @@ use super::{
     stub::{A, AAAA, Dns, Reply, SRV},
     *,
 };
-use crate::{
-    telemetry::metrics::Metrics,
-    tls::notes::Teller,
-    upstream::{endpoint::ConnectTo, registry},
-};
+use crate::address::{Address, ConnectTo, LastLookup};
 
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Lookups by their result.
+#[derive(Default)]
+struct Counted([AtomicU64; LookupResult::ALL.len()]);
+
+impl Counters for Counted {
+    fn looked_up(&self, result: LookupResult) {
+        self.0[result as usize].fetch_add(1, Relaxed);
+    }
+}
+
+/// An upstream whose endpoints a name stands for.
+struct Named {
+    label: Arc<str>,
+    named: Option<NamedEndpoints>,
+    lookup: LastLookup,
+    /// The endpoints, and how often they were replaced.
+    set: Mutex<(Vec<EndpointSpec>, u64)>,
+}
+
+impl Named {
+    fn endpoints(&self) -> Vec<EndpointSpec> {
+        self.set.lock().unwrap().0.clone()
+    }
+
+    fn replaced(&self) -> u64 {
+        self.set.lock().unwrap().1
+    }
+}
+
+impl Endpoints for Named {
+    fn label(&self) -> &Arc<str> {
+        &self.label
+    }
+
+    fn named(&self) -> Option<&NamedEndpoints> {
+        self.named.as_ref()
+    }
+
+    fn lookup(&self) -> &LastLookup {
+        &self.lookup
+    }
+
+    fn replace(&self, endpoints: &[EndpointSpec]) {
+        let mut set = self.set.lock().unwrap();
+        *set = (endpoints.to_vec(), set.1 + 1);
+    }
+}
 
 /// A server, and the files that name it.
 struct Bench {
     dns: Dns,
     folder: TempDir,
     lookups: Lookups,
-    counters: Arc<UpstreamCounters>,
+    counters: Arc<Counted>,
 }
 
 impl Bench {
@@ -58,7 +109,7 @@ impl Bench {
             dns,
             folder,
             lookups,
-            counters: Metrics::default().upstream(&"u".into()),
+            counters: Arc::default(),
         }
     }
 
@@ -67,43 +118,46 @@ impl Bench {
     }
 
     /// Looks up the host of a URL.
-    async fn endpoint(&mut self, host: &str) -> Arc<Endpoint> {
-        let shared = upstream(&format!("endpoints: [{{ url: \"http://{host}:80\" }}]"));
-        let endpoint = Arc::clone(&shared.set().endpoints[0]);
-        self.begin(User::Endpoint(Arc::clone(&endpoint))).await;
-        endpoint
+    async fn endpoint(&mut self, host: &str) -> Arc<Address> {
+        let model = upstream(&format!("endpoints: [{{ url: \"http://{host}:80\" }}]"));
+        let address = Arc::new(Address::new(model.endpoints[0].clone()));
+        self.begin(User::Host(Arc::clone(&address) as _)).await;
+        address
     }
 
     /// Looks up the endpoints of an upstream.
-    async fn named(&mut self, dns: &str) -> Arc<Upstream> {
-        let shared = upstream(&format!("dns: {{ {dns} }}"));
-        self.begin(User::Upstream(Arc::clone(&shared))).await;
-        shared
+    async fn named(&mut self, dns: &str) -> Arc<Named> {
+        let named = Arc::new(Named {
+            label: "u".into(),
+            named: upstream(&format!("dns: {{ {dns} }}")).dns,
+            lookup: LastLookup::default(),
+            set: Mutex::default(),
+        });
+        self.begin(User::Endpoints(Arc::clone(&named) as _)).await;
+        named
     }
 
     async fn begin(&mut self, user: User) {
         let name = Name {
             user,
-            counters: Some(Arc::clone(&self.counters)),
+            counters: Some(Arc::clone(&self.counters) as _),
         };
         self.lookups.begin(vec![name], PATIENCE).await;
     }
 
     fn lookups(&self, result: LookupResult) -> u64 {
-        self.counters.lookups(result)
+        self.counters.0[result as usize].load(Relaxed)
     }
 }
 
-fn upstream(keys: &str) -> Arc<Upstream> {
+fn upstream(keys: &str) -> Upstream {
     let yaml =
         format!("upstreams: {{ u: {{ {keys} }} }}\nroutes: [{{ name: r, backendRefs: [u] }}]");
     let loaded = load_str("outrigger.yaml", &yaml, &|_: &str| None);
     let config = loaded
         .unwrap_or_else(|error| panic!("{}", error.render(false)))
         .config;
-    registry::upstreams(&config, &[], &Metrics::default(), &Teller::new().1)
-        .unwrap()
-        .remove(0)
+    config.upstreams.into_iter().next().unwrap()
 }
 
 fn ip(text: &str) -> IpAddr {
@@ -115,7 +169,7 @@ fn found(ttl: u32, addresses: &[&str]) -> Reply {
 }
 
 /// The addresses of an endpoint, sorted.
-fn addresses(endpoint: &Endpoint) -> BTreeSet<IpAddr> {
+fn addresses(endpoint: &Address) -> BTreeSet<IpAddr> {
     match endpoint.connect_to() {
         ConnectTo::Tcp(addresses) => addresses.iter().map(|one| one.ip()).collect(),
         ConnectTo::Unix(_) => panic!(),
@@ -127,11 +181,12 @@ fn set(addresses: &[&str]) -> BTreeSet<IpAddr> {
 }
 
 /// The endpoints of an upstream, with their weights.
-fn labels(upstream: &Upstream) -> Vec<String> {
-    let set = upstream.set();
-    set.endpoints
+fn labels(upstream: &Named) -> Vec<String> {
+    let label = |spec: &EndpointSpec| Address::new(spec.clone()).label;
+    let endpoints = upstream.endpoints();
+    endpoints
         .iter()
-        .map(|one| format!("{} {}", one.label, one.spec.authority))
+        .map(|one| format!("{} {}", label(one), one.authority))
         .collect()
 }
 
@@ -428,9 +483,9 @@ async fn while_a_search_domain_fails_the_next_one_does_not_take_its_place() {
 async fn a_name_that_appears_later_is_found() {
     let mut bench = Bench::start();
     let endpoint = bench.endpoint("later.b.example.").await;
-    assert!(!endpoint.has_address());
+    assert!(!endpoint.is_resolved());
     bench.dns.set("later.b.example", found(60, &["10.0.0.1"]));
-    until("the address", || endpoint.has_address()).await;
+    until("the address", || endpoint.is_resolved()).await;
 }
 
 #[tokio::test]
@@ -518,7 +573,7 @@ async fn the_hosts_file_needs_no_server_and_both_files_are_read_again() {
 }
 
 #[tokio::test]
-async fn each_address_of_a_name_is_an_endpoint_and_those_that_stay_are_the_same_ones() {
+async fn each_address_of_a_name_is_an_endpoint_and_a_failure_replaces_none() {
     let mut bench = Bench::start();
     bench.dns.set(
         "search.b.example",
@@ -532,16 +587,14 @@ async fn each_address_of_a_name_is_an_endpoint_and_those_that_stay_are_the_same_
             "10.0.0.2:9200 search.b.example:9200"
         ]
     );
-    let stays = Arc::clone(&upstream.set().endpoints[1]);
     bench
         .dns
         .set("search.b.example", found(0, &["10.0.0.2", "10.0.0.3"]));
     until("the new endpoints", || {
-        upstream.set().endpoints[0].label.starts_with("10.0.0.2")
+        labels(&upstream)[0].starts_with("10.0.0.2")
     })
     .await;
-    assert!(Arc::ptr_eq(&upstream.set().endpoints[0], &stays));
-    let number = upstream.generation();
+    assert_eq!(upstream.replaced(), 2);
     bench.dns.set("search.b.example", Reply::Error(3));
     let before = bench.lookups(LookupResult::NotFound);
     until("a failure", || {
@@ -549,8 +602,9 @@ async fn each_address_of_a_name_is_an_endpoint_and_those_that_stay_are_the_same_
     })
     .await;
     assert_eq!(
-        (upstream.set().endpoints.len(), upstream.generation()),
-        (2, number)
+        (upstream.endpoints().len(), upstream.replaced()),
+        (2, 2),
+        "an answer that changes nothing replaces nothing"
     );
 }
 
@@ -575,12 +629,7 @@ async fn services_of_the_best_priority_are_endpoints_by_their_weight() {
             "[fd00::2]:8081 b.b.example:8081"
         ]
     );
-    let weights: Vec<u32> = upstream
-        .set()
-        .endpoints
-        .iter()
-        .map(|one| one.spec.weight)
-        .collect();
+    let weights: Vec<u32> = upstream.endpoints().iter().map(|one| one.weight).collect();
     assert_eq!(weights, [180, 60], "three to one");
     assert!(bench.dns.asked().iter().any(|(_, kind, _)| *kind == SRV));
     assert_eq!(
@@ -591,14 +640,11 @@ async fn services_of_the_best_priority_are_endpoints_by_their_weight() {
     // One target cannot be asked for now: its last addresses stay, and the other's share does not grow.
     bench.dns.set("b.b.example", Reply::Error(2));
     sleep(Duration::from_millis(2500)).await;
-    assert_eq!(upstream.set().endpoints.len(), 2);
+    assert_eq!(upstream.endpoints().len(), 2);
     bench
         .dns
         .set("_http._tcp.b.example", Reply::Services(0, vec![first]));
-    until("the end of the other", || {
-        upstream.set().endpoints.len() == 1
-    })
-    .await;
+    until("the end of the other", || upstream.endpoints().len() == 1).await;
     assert!(bench.dns.asked().iter().any(|(_, kind, _)| *kind == AAAA));
 }
 
@@ -607,7 +653,7 @@ async fn bytes_that_are_no_answer_are_none() {
     let mut bench = Bench::start();
     bench.dns.set("a.b.example", Reply::Garbage);
     let endpoint = bench.endpoint("a.b.example.").await;
-    assert!(!endpoint.has_address());
+    assert!(!endpoint.is_resolved());
     assert_eq!(bench.lookups(LookupResult::Ok), 0);
 }
 

@@ -5,7 +5,7 @@ use hickory_resolver::{
     proto::op::ResponseCode,
 };
 
-use crate::telemetry::metrics::LookupResult;
+use super::user::LookupResult;
 
 /// Why a name has no answer now.
 #[derive(Debug, thiserror::Error)]

@@ -17,7 +17,7 @@ use super::{Connector, failure};
 
 /// Bytes in and out; what the library finds wrong is told, since with TLS 1.3 an endpoint refuses our certificate only
 /// after the handshake.
-pub(crate) struct Encrypted {
+pub struct Encrypted {
     stream: Box<TlsStream<Wire>>,
     connector: Arc<Connector>,
     authority: Box<str>,
@@ -33,17 +33,20 @@ impl Encrypted {
     }
 
     /// Begins to watch whether anything is written.
-    pub(crate) fn begin(&mut self) {
+    #[inline]
+    pub fn begin(&mut self) {
         self.stream.get_mut().0.wrote = false;
     }
 
     /// Whether any byte went out since [`Self::begin`]. What the library has taken and not sent is none.
-    pub(crate) fn has_written(&self) -> bool {
+    #[inline]
+    pub fn has_written(&self) -> bool {
         self.stream.get_ref().0.wrote
     }
 
     /// Reads without waiting. What TLS sends for itself, such as tickets, is taken on the way and is nothing to read.
-    pub(crate) fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    #[inline]
+    pub fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut buffer = ReadBuf::new(buffer);
         let mut context = Context::from_waker(Waker::noop());
         match Pin::new(&mut *self.stream).poll_read(&mut context, &mut buffer) {
@@ -53,7 +56,7 @@ impl Encrypted {
     }
 
     /// Says that nothing follows (RFC 8446 section 6.1), as far as that can be done without waiting.
-    pub(crate) fn say_goodbye(&mut self) {
+    pub fn say_goodbye(&mut self) {
         let mut context = Context::from_waker(Waker::noop());
         let _ = Pin::new(&mut *self.stream).poll_shutdown(&mut context);
     }
@@ -69,6 +72,7 @@ impl Encrypted {
 }
 
 impl AsyncRead for Encrypted {
+    #[inline]
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -80,6 +84,7 @@ impl AsyncRead for Encrypted {
 }
 
 impl AsyncWrite for Encrypted {
+    #[inline]
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -89,6 +94,7 @@ impl AsyncWrite for Encrypted {
         Poll::Ready(written.map_err(|error| self.explained(error)))
     }
 
+    #[inline]
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -98,10 +104,12 @@ impl AsyncWrite for Encrypted {
         Poll::Ready(written.map_err(|error| self.explained(error)))
     }
 
+    #[inline]
     fn is_write_vectored(&self) -> bool {
         true
     }
 
+    #[inline]
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut *self.stream).poll_flush(cx)
     }
@@ -112,7 +120,7 @@ impl AsyncWrite for Encrypted {
 }
 
 /// The socket below, which knows what really went out.
-pub(crate) struct Wire {
+pub(super) struct Wire {
     socket: TcpStream,
     wrote: bool,
 }
@@ -127,6 +135,7 @@ impl Wire {
 }
 
 impl AsyncRead for Wire {
+    #[inline]
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -137,6 +146,7 @@ impl AsyncRead for Wire {
 }
 
 impl AsyncWrite for Wire {
+    #[inline]
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -147,6 +157,7 @@ impl AsyncWrite for Wire {
         Poll::Ready(written)
     }
 
+    #[inline]
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -157,10 +168,12 @@ impl AsyncWrite for Wire {
         Poll::Ready(written)
     }
 
+    #[inline]
     fn is_write_vectored(&self) -> bool {
         true
     }
 
+    #[inline]
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }

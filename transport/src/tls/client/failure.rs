@@ -4,14 +4,72 @@ use std::{fmt, io};
 
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
 
-use crate::{
-    telemetry::handshakes::ServerFailure,
-    tls::{refused::Refused, words},
-};
+use crate::tls::{refused::Refused, words};
+
+/// Declares the reasons once: the type, the list and the words.
+macro_rules! failures {
+    ($(#[$outer:meta])* $type:ident { $($(#[$doc:meta])* $name:ident = $word:literal,)* }) => {
+        $(#[$outer])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $type { $($(#[$doc])* $name,)* }
+
+        impl $type {
+            /// All of them, in the order of the variants.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The word for it, as the label `reason` has it.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $word,)* }
+            }
+        }
+    };
+}
+
+failures! {
+/// Why there is no TLS with an endpoint.
+ServerFailure {
+    /// Nobody who is believed signed its certificate.
+    UnknownCa = "unknown_ca",
+    /// Its certificate is for other names.
+    WrongName = "wrong_name",
+    /// Its certificate, or one above it, has expired.
+    Expired = "expired",
+    /// Its certificate, or one above it, is not valid yet.
+    NotYetValid = "not_yet_valid",
+    /// Its certificate is not for servers.
+    WrongPurpose = "wrong_purpose",
+    /// Its certificate is broken, or its key did not sign.
+    BadCertificate = "bad_certificate",
+    /// It does not speak TLS.
+    NotTls = "not_tls",
+    /// No TLS version in common.
+    ProtocolVersion = "protocol_version",
+    /// No cipher suite, key exchange or signature scheme in common.
+    NoSharedCipher = "no_shared_cipher",
+    /// It does not speak the HTTP version that is needed.
+    NoSharedProtocol = "no_shared_protocol",
+    /// It wants a certificate of us, and there is none.
+    CertificateRequired = "certificate_required",
+    /// It does not accept our certificate.
+    CertificateRefused = "certificate_refused",
+    /// It knows no server of that name.
+    UnrecognizedName = "unrecognized_name",
+    /// It gave up for another reason.
+    HandshakeRefused = "handshake_refused",
+    /// Not done within `connections.connectTimeout`.
+    Timeout = "timeout",
+    /// It went away in the middle.
+    Closed = "closed",
+    /// It broke the protocol.
+    Protocol = "protocol",
+    /// Anything else, of our own side.
+    Other = "other",
+}
+}
 
 /// TLS with an endpoint failed.
 #[derive(Debug, Clone)]
-pub(crate) struct TlsFailed {
+pub struct TlsFailed {
     /// Why.
     pub failure: ServerFailure,
     /// What the library says.
@@ -24,7 +82,7 @@ impl TlsFailed {
     }
 
     /// The one in an error of a connect.
-    pub(crate) fn within(error: &io::Error) -> Option<&Self> {
+    pub fn within(error: &io::Error) -> Option<&Self> {
         error.get_ref().and_then(|inner| inner.downcast_ref())
     }
 

@@ -2,7 +2,7 @@
 
 /// What webpki lets pass and we do not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refused {
+pub enum Refused {
     /// Nobody could say which one counts.
     #[error("the certificate has more than one SPIFFE ID")]
     MultipleSpiffeIds,

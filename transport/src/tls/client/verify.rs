@@ -15,11 +15,10 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, DnsName, ServerName, UnixTime};
 
-use super::failure;
+use super::{FailedHandshake, Observer, failure};
 use crate::tls::{
     anchors::{self, Anchors, Purpose},
-    identity,
-    notes::{Notes, UpstreamNote},
+    certificate::{self, Unreadable},
 };
 
 /// Names of which a certificate must have one.
@@ -65,18 +64,16 @@ impl Names {
         {
             return true;
         }
-        let identity = (!self.uris.is_empty())
-            .then(|| identity::read(leaf).ok())
-            .flatten();
+        !self.uris.is_empty() && self.hold_uri(leaf).unwrap_or(false)
+    }
+
+    fn hold_uri(&self, leaf: &CertificateDer<'_>) -> Result<bool, Unreadable> {
+        let certificate = certificate::parse(leaf)?;
+        let uris = certificate::alternative_names(&certificate)?.uris;
         // Who is two workloads at once is none of them (X509-SVID section 2), as with clients.
-        identity.is_some_and(|identity| {
-            let workloads = identity
-                .uris
-                .iter()
-                .filter(|uri| uri.starts_with("spiffe://"))
-                .count();
-            workloads <= 1 && identity.uris.iter().any(|uri| self.uris.contains(uri))
-        })
+        let workloads = uris.iter().filter(|uri| uri.starts_with("spiffe://"));
+        let accepted = |uri: &&str| self.uris.iter().any(|one| **one == **uri);
+        Ok(workloads.count() <= 1 && uris.iter().any(accepted))
     }
 }
 
@@ -91,11 +88,15 @@ pub(super) struct Verifier {
     names: Names,
     algorithms: WebPkiSupportedAlgorithms,
     /// The upstream, and where it is told why one of its endpoints is not believed.
-    told: Option<(Arc<str>, Notes)>,
+    told: Option<(Arc<str>, Arc<dyn Observer>)>,
 }
 
 impl Verifier {
-    pub(super) fn new(anchors: Anchors, names: Names, told: Option<(Arc<str>, Notes)>) -> Self {
+    pub(super) fn new(
+        anchors: Anchors,
+        names: Names,
+        told: Option<(Arc<str>, Arc<dyn Observer>)>,
+    ) -> Self {
         let algorithms = crate::tls::provider().signature_verification_algorithms;
         Self {
             anchors,
@@ -158,8 +159,8 @@ impl ServerCertVerifier for Verifier {
             Ok(()) => Ok(ServerCertVerified::assertion()),
             Err(error) => {
                 // Only here the certificate is at hand.
-                if let Some((upstream, notes)) = &self.told {
-                    notes.leave_upstream(UpstreamNote {
+                if let Some((upstream, observer)) = &self.told {
+                    observer.failed(FailedHandshake {
                         upstream: Arc::clone(upstream),
                         server: server.to_str().into(),
                         failure: failure::word(&error),

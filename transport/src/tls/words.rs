@@ -8,7 +8,7 @@ use rustls::{CertificateError, Error};
 use super::refused::Refused;
 
 /// What an error adds to the word for it; `None` where that word says it all.
-pub(crate) fn of(error: &Error) -> Option<String> {
+pub fn of(error: &Error) -> Option<String> {
     Some(match error {
         Error::InvalidCertificate(error) => return of_certificate(error),
         Error::InvalidCertRevocationList(error) => {
@@ -36,12 +36,12 @@ pub(crate) fn of(error: &Error) -> Option<String> {
 }
 
 /// The same behind a colon, for the end of a message.
-pub(crate) fn behind(error: &Error) -> String {
+pub fn behind(error: &Error) -> String {
     of(error).map_or_else(String::new, |words| format!(": {words}"))
 }
 
 /// An error of a stream, in which the library's may stand.
-pub(crate) fn of_io(error: &io::Error) -> String {
+pub fn of_io(error: &io::Error) -> String {
     let library = error
         .get_ref()
         .and_then(|inner| inner.downcast_ref::<Error>());

@@ -1,4 +1,4 @@
-//! Opens connections to endpoints: TCP, TLS over it, or a Unix socket.
+//! Opens connections to addresses: TCP, TLS over it, or a Unix socket.
 
 use std::{
     io,
@@ -18,14 +18,14 @@ use tokio::{
     time::timeout,
 };
 
-use super::{
-    endpoint::{ConnectTo, Endpoint},
+use crate::{
+    address::{Address, ConnectTo},
     race,
+    tls::client::{Connector, Encrypted, Shaken, Spoken},
 };
-use crate::tls::client::{Connector, Encrypted, Shaken, Spoken};
 
 /// A connection of any kind.
-pub(crate) enum UpstreamStream {
+pub enum UpstreamStream {
     /// TCP, Nagle off.
     Tcp(TcpStream),
     /// A Unix socket.
@@ -36,7 +36,8 @@ pub(crate) enum UpstreamStream {
 
 impl UpstreamStream {
     /// Reads without waiting, and without a system call while nothing was announced.
-    pub(crate) fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    #[inline]
+    pub fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => stream.try_read(buffer),
             Self::Unix(stream) => stream.try_read(buffer),
@@ -45,14 +46,16 @@ impl UpstreamStream {
     }
 
     /// Begins to watch whether anything is written.
-    pub(crate) fn begin(&mut self) {
+    #[inline]
+    pub fn begin(&mut self) {
         if let Self::Tls(stream) = self {
             stream.begin();
         }
     }
 
     /// Whether anything went out since [`Self::begin`], where the stream itself knows it better than its writer.
-    pub(crate) fn has_written(&self) -> Option<bool> {
+    #[inline]
+    pub fn has_written(&self) -> Option<bool> {
         match self {
             Self::Tls(stream) => Some(stream.has_written()),
             Self::Tcp(_) | Self::Unix(_) => None,
@@ -60,7 +63,7 @@ impl UpstreamStream {
     }
 
     /// Says that nothing follows where the protocol has a word for it; called when the end is a good one.
-    pub(crate) fn say_goodbye(&mut self) {
+    pub fn say_goodbye(&mut self) {
         if let Self::Tls(stream) = self {
             stream.say_goodbye();
         }
@@ -68,7 +71,7 @@ impl UpstreamStream {
 }
 
 /// A new connection and the address it went to (none for a Unix socket).
-pub(crate) struct Connected {
+pub struct Connected {
     /// The socket.
     pub stream: UpstreamStream,
     /// Where it went.
@@ -90,28 +93,28 @@ impl Connected {
     }
 }
 
-/// How TLS is spoken to an endpoint, and for what.
+/// How TLS is spoken to an address, and for what.
 #[derive(Clone, Copy)]
-pub(crate) struct Secure<'a> {
+pub struct Secure<'a> {
     /// With whom.
     pub connector: &'a Arc<Connector>,
     /// What follows.
     pub spoken: Spoken,
 }
 
-/// Connects to `endpoint`: to the first of its addresses that accepts, and then TLS where it is spoken, all within `limit`.
+/// Connects to `address`: to the first of a name's addresses that accepts, and then TLS where it is spoken, all within `limit`.
 ///
 /// # Errors
 /// The last address's error, or `TimedOut`; `AddrNotAvailable` when a host name has no address. What went wrong with TLS
 /// is a [`crate::tls::client::TlsFailed`] inside.
-pub(crate) async fn connect(
-    endpoint: &Endpoint,
+pub async fn connect(
+    address: &Address,
     secure: Option<Secure<'_>>,
     limit: Duration,
 ) -> io::Result<Connected> {
     let shaking = AtomicBool::new(false); // health checks wait on a runtime whose tasks may move
     let connected = timeout(limit, async {
-        let connected = connect_any(endpoint).await?;
+        let connected = connect_any(address).await?;
         let Some(Secure { connector, spoken }) = secure else {
             return Ok(connected);
         };
@@ -127,7 +130,7 @@ pub(crate) async fn connect(
             resumed,
             http2,
         } = connector
-            .shake_hands(stream, &endpoint.spec.authority, spoken)
+            .shake_hands(stream, &address.spec.authority, spoken)
             .await?;
         let stream = UpstreamStream::Tls(stream);
         Ok(Connected {
@@ -140,7 +143,7 @@ pub(crate) async fn connect(
     match connected.await {
         Ok(result) => result,
         Err(_) => match secure.filter(|_| shaking.load(Relaxed)) {
-            Some(secure) => Err(secure.connector.timed_out(&endpoint.spec.authority)),
+            Some(secure) => Err(secure.connector.timed_out(&address.spec.authority)),
             None => Err(io::Error::new(
                 io::ErrorKind::TimedOut,
                 "no connection within connectTimeout",
@@ -149,8 +152,8 @@ pub(crate) async fn connect(
     }
 }
 
-async fn connect_any(endpoint: &Endpoint) -> io::Result<Connected> {
-    let addresses = match endpoint.connect_to() {
+async fn connect_any(address: &Address) -> io::Result<Connected> {
+    let addresses = match address.connect_to() {
         ConnectTo::Tcp(addresses) => addresses,
         ConnectTo::Unix(path) => {
             let stream = UnixStream::connect(path.as_path()).await?;
@@ -163,6 +166,7 @@ async fn connect_any(endpoint: &Endpoint) -> io::Result<Connected> {
 }
 
 impl AsyncRead for UpstreamStream {
+    #[inline]
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -177,6 +181,7 @@ impl AsyncRead for UpstreamStream {
 }
 
 impl AsyncWrite for UpstreamStream {
+    #[inline]
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -189,6 +194,7 @@ impl AsyncWrite for UpstreamStream {
         }
     }
 
+    #[inline]
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -201,10 +207,12 @@ impl AsyncWrite for UpstreamStream {
         }
     }
 
+    #[inline]
     fn is_write_vectored(&self) -> bool {
         true
     }
 
+    #[inline]
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
             Self::Tcp(_) | Self::Unix(_) => Poll::Ready(Ok(())), // sockets have no buffer of their own

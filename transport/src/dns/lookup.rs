@@ -1,6 +1,6 @@
 //! One name: it is asked for, and what comes is put where it is needed.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use hickory_resolver::proto::rr::Name;
@@ -8,19 +8,19 @@ use outrigger_config::model::{DnsKind, EndpointAddress, EndpointSpec, NamedEndpo
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    LONGEST, LOOKUP_TIMEOUT, SHORTEST, User,
+    LONGEST, LOOKUP_TIMEOUT, SHORTEST,
     answer::{self, Service},
     failure::Failure,
     families::{Found, Known, Late, Missing},
     good_for,
-    last::LastLookup,
     resolver::Resolver,
     retry,
+    user::User,
 };
 
 /// One name, and what was found out about it.
 pub(super) struct Lookup {
-    user: User,
+    pub(super) user: User,
     /// The addresses of the name.
     known: Known,
     /// The services of the name, and the addresses of each target.
@@ -74,32 +74,17 @@ impl Lookup {
         }
     }
 
-    pub(super) fn label(&self) -> Arc<str> {
-        match &self.user {
-            User::Endpoint(endpoint) => Arc::clone(&endpoint.label),
-            User::Upstream(upstream) => Arc::clone(&upstream.model.name),
-        }
-    }
-
-    /// Where it is noted for whoever looks.
-    pub(super) fn last(&self) -> &LastLookup {
-        match &self.user {
-            User::Endpoint(endpoint) => &endpoint.lookup,
-            User::Upstream(upstream) => &upstream.lookup,
-        }
-    }
-
     /// Asks once, and puts the answer where it is needed.
     pub(super) async fn run(&mut self, resolver: &Resolver) -> Result<Answer, Failure> {
         let mut answer = Answer::new(LONGEST);
         match self.user.clone() {
-            User::Endpoint(endpoint) => {
-                let EndpointAddress::Host { name, .. } = &endpoint.spec.address else {
+            User::Host(host) => {
+                let EndpointAddress::Host { name, .. } = &host.address().spec.address else {
                     return Ok(answer);
                 };
                 answer.add(None, resolver.addresses(name, &mut self.known).await?);
             }
-            User::Upstream(upstream) => match &upstream.model.dns {
+            User::Endpoints(endpoints) => match endpoints.named() {
                 None => return Ok(answer),
                 Some(NamedEndpoints {
                     name,
@@ -154,15 +139,15 @@ impl Lookup {
             return again.min(Instant::now() + retry(*incomplete));
         }
         *incomplete = 0;
-        self.last().complete();
+        self.user.last().complete();
         again
     }
 
     fn incomplete(&self, missing: &Missing, incomplete: &mut u32) {
-        self.last().failed(missing.to_string());
+        self.user.last().failed(missing.to_string());
         *incomplete = incomplete.saturating_add(1);
         if incomplete.is_power_of_two() {
-            let (name, failures) = (self.label(), *incomplete);
+            let (name, failures) = (self.user.label(), *incomplete);
             tracing::warn!(%name, error = %missing, failures, "one address family not looked up; its last addresses stay");
         }
     }
@@ -170,25 +155,26 @@ impl Lookup {
     /// Puts what is known where it is needed.
     fn publish(&mut self) {
         match self.user.clone() {
-            User::Endpoint(endpoint) => {
-                let EndpointAddress::Host { port, .. } = endpoint.spec.address else {
+            User::Host(host) => {
+                let address = host.address();
+                let EndpointAddress::Host { port, .. } = address.spec.address else {
                     return;
                 };
                 let addresses = self.known.addresses();
-                if endpoint.resolved(addresses.iter().map(|ip| (*ip, port).into()).collect()) {
-                    tracing::info!(endpoint = %endpoint.label, ?addresses, "host name resolved");
+                if address.resolved(addresses.iter().map(|ip| (*ip, port).into()).collect()) {
+                    tracing::info!(endpoint = %address.label, ?addresses, "host name resolved");
                 }
             }
-            User::Upstream(upstream) => {
-                let Some(named) = &upstream.model.dns else {
+            User::Endpoints(endpoints) => {
+                let Some(named) = endpoints.named() else {
                     return;
                 };
                 let mut set = self.endpoints(named);
                 answer::bound(&mut set);
                 if self.set != set {
                     let addresses: Vec<_> = set.iter().map(|spec| &spec.address).collect();
-                    tracing::info!(upstream = %upstream.model.name, ?addresses, "endpoints looked up");
-                    upstream.replace_endpoints(&set);
+                    tracing::info!(upstream = %endpoints.label(), ?addresses, "endpoints looked up");
+                    endpoints.replace(&set);
                     self.set = set;
                 }
             }

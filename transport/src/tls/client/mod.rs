@@ -5,6 +5,7 @@
 //! everything that a handshake on a worker needs. There is no 0-RTT.
 
 mod failure;
+mod observer;
 mod sessions;
 mod stream;
 mod verify;
@@ -17,22 +18,21 @@ use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-pub(crate) use self::{failure::TlsFailed, stream::Encrypted};
+pub use self::{
+    failure::{ServerFailure, TlsFailed},
+    observer::{FailedHandshake, Observer},
+    stream::Encrypted,
+};
 use self::{
     sessions::Sessions,
     stream::Wire,
     verify::{Names, Verifier},
 };
-use super::{
-    anchors::Anchors,
-    notes::{Notes, UpstreamNote},
-    words,
-};
-use crate::telemetry::handshakes::ServerFailure;
+use super::{anchors::Anchors, words};
 
 /// Why no server could be believed, or nothing could be shown to it.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum TrustError {
+pub enum TrustError {
     /// A certificate among the configured ones cannot be one of a CA.
     #[error("a certificate of caFiles cannot be used{}", words::behind(.0))]
     Certificate(rustls::Error),
@@ -55,9 +55,7 @@ impl From<TrustError> for io::Error {
 ///
 /// # Errors
 /// Nobody could be believed.
-pub(crate) fn trusting(
-    certificates: &[CertificateDer<'static>],
-) -> Result<Arc<ClientConfig>, TrustError> {
+pub fn trusting(certificates: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>, TrustError> {
     let anchors = match certificates.is_empty() {
         true => Arc::new(system_roots()?).into(),
         false => Anchors::new(certificates).map_err(TrustError::Certificate)?,
@@ -89,7 +87,7 @@ fn system_roots() -> Result<RootCertStore, TrustError> {
 
 /// The system's roots, read when somebody first needs them, and then shared.
 #[derive(Default)]
-pub(crate) struct SystemRoots(Option<Arc<RootCertStore>>);
+pub struct SystemRoots(Option<Arc<RootCertStore>>);
 
 impl SystemRoots {
     fn get(&mut self) -> Result<Arc<RootCertStore>, TrustError> {
@@ -106,7 +104,7 @@ const HTTP2: &[u8] = b"h2";
 
 /// What is spoken inside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Spoken {
+pub enum Spoken {
     /// HTTP/1.1; a server that does not know ALPN is fine.
     Http1,
     /// HTTP/2, which both must have said.
@@ -118,17 +116,17 @@ pub(crate) enum Spoken {
 }
 
 /// How TLS is spoken to the endpoints of one upstream, and with whom.
-pub(crate) struct Connector {
+pub struct Connector {
     upstream: Arc<str>,
     config: TlsConnector,
     verifier: Arc<Verifier>,
     sessions: Arc<Sessions>,
     hostname: Option<Arc<str>>,
-    notes: Notes,
+    observer: Arc<dyn Observer>,
 }
 
 /// An open connection.
-pub(crate) struct Shaken {
+pub struct Shaken {
     /// Where bytes go.
     pub stream: Encrypted,
     /// Whether it went on from an earlier session.
@@ -142,11 +140,11 @@ impl Connector {
     ///
     /// # Errors
     /// Nobody could be believed, or the certificate cannot be shown.
-    pub(crate) fn build(
+    pub fn build(
         upstream: &Arc<str>,
         model: &ClientTls,
         system: &mut SystemRoots,
-        notes: &Notes,
+        observer: &Arc<dyn Observer>,
     ) -> Result<Self, TrustError> {
         let anchors = match model.ca_certificates.is_empty() {
             true => system.get()?.into(),
@@ -156,7 +154,7 @@ impl Connector {
         let verifier = Arc::new(Verifier::new(
             anchors,
             names,
-            Some((Arc::clone(upstream), notes.clone())),
+            Some((Arc::clone(upstream), Arc::clone(observer))),
         ));
         let builder = ClientConfig::builder_with_provider(super::provider())
             .with_safe_default_protocol_versions()
@@ -177,7 +175,7 @@ impl Connector {
             verifier,
             sessions,
             hostname: model.hostname.clone(),
-            notes: notes.clone(),
+            observer: Arc::clone(observer),
         })
     }
 
@@ -185,7 +183,7 @@ impl Connector {
     ///
     /// # Errors
     /// A [`TlsFailed`] inside; it was told already.
-    pub(crate) async fn shake_hands(
+    pub async fn shake_hands(
         self: &Arc<Self>,
         stream: TcpStream,
         authority: &str,
@@ -231,7 +229,7 @@ impl Connector {
     }
 
     /// Tells that connectTimeout was over in the middle of it.
-    pub(crate) fn timed_out(&self, authority: &str) -> io::Error {
+    pub fn timed_out(&self, authority: &str) -> io::Error {
         self.fail(authority, TlsFailed::new(ServerFailure::Timeout, None))
     }
 
@@ -250,7 +248,7 @@ impl Connector {
     fn fail(&self, authority: &str, failed: TlsFailed) -> io::Error {
         // What the verifier refused it has told itself, with the certificate.
         if !failed.is_told() {
-            self.notes.leave_upstream(UpstreamNote {
+            self.observer.failed(FailedHandshake {
                 upstream: Arc::clone(&self.upstream),
                 server: authority.into(),
                 failure: failed.failure,

@@ -24,7 +24,7 @@ type Connecting = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
 ///
 /// # Errors
 /// What the last of them said; `AddrNotAvailable` when there is none.
-pub(crate) async fn connect(addresses: Vec<SocketAddr>) -> io::Result<(TcpStream, SocketAddr)> {
+pub async fn connect(addresses: Vec<SocketAddr>) -> io::Result<(TcpStream, SocketAddr)> {
     if let [only] = addresses[..] {
         return TcpStream::connect(only).await.map(|stream| (stream, only));
     }

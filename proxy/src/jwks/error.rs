@@ -2,9 +2,9 @@
 
 use std::io;
 
-use ::http::Uri;
+use http::Uri;
 use outrigger_config::jwks::JwksError;
-use outrigger_transport::tls;
+use outrigger_transport::client;
 
 use crate::telemetry::metrics::FetchResult;
 
@@ -15,10 +15,6 @@ pub(super) enum FetchError {
     Credentials(io::Error),
     #[error("{url} is not https, and there is no allowInsecure")]
     Insecure { url: Uri },
-    #[error("no connection to {host}: {source}")]
-    Connect { host: String, source: io::Error },
-    #[error("no TLS with {host}: {}", tls::words::of_io(.source))]
-    Tls { host: String, source: io::Error },
     #[error("no whole answer within jwks.timeout")]
     Timeout,
     #[error("{url} answered {status}")]
@@ -29,12 +25,25 @@ pub(super) enum FetchError {
     Redirect { url: Uri, location: String },
     #[error("{url} answered more than 1 MiB")]
     TooLarge { url: Uri },
-    #[error("{url} broke HTTP: {source}")]
-    Protocol { url: Uri, source: hyper::Error },
+    /// No connection, no TLS, or no HTTP.
+    #[error("{0}")]
+    Http(client::Error),
     #[error("the discovery document at {url} cannot be used: {why}")]
     Discovery { url: Uri, why: String },
     #[error("what {url} answered cannot be used: {source}")]
     Keys { url: Uri, source: JwksError },
+}
+
+impl From<client::Error> for FetchError {
+    fn from(error: client::Error) -> Self {
+        match error {
+            client::Error::Credentials(error) => Self::Credentials(error),
+            client::Error::Timeout(_) => Self::Timeout,
+            client::Error::Redirect { url, location } => Self::Redirect { url, location },
+            client::Error::TooLarge { url, .. } => Self::TooLarge { url },
+            other => Self::Http(other),
+        }
+    }
 }
 
 impl FetchError {
@@ -42,13 +51,13 @@ impl FetchError {
     pub(super) fn result(&self) -> FetchResult {
         match self {
             Self::Credentials(_) => FetchResult::Credentials,
-            Self::Connect { .. } => FetchResult::Connect,
-            Self::Tls { .. } => FetchResult::Tls,
+            Self::Http(client::Error::Connect { .. }) => FetchResult::Connect,
+            Self::Http(client::Error::Tls { .. }) => FetchResult::Tls,
+            Self::Http(_) => FetchResult::Protocol,
             Self::Timeout => FetchResult::Timeout,
             Self::Status { .. } => FetchResult::Status,
             Self::Insecure { .. } | Self::Redirect { .. } => FetchResult::Redirect,
             Self::TooLarge { .. } => FetchResult::TooLarge,
-            Self::Protocol { .. } => FetchResult::Protocol,
             Self::Discovery { .. } => FetchResult::Discovery,
             Self::Keys { .. } => FetchResult::Keys,
         }

@@ -8,7 +8,6 @@ use tokio::{select, task::JoinHandle, time::timeout};
 
 use super::{
     cell::KeyCell,
-    error::FetchError,
     fetch::{self, Trust},
 };
 use crate::telemetry::metrics::{FetchResult, Metrics};
@@ -109,7 +108,7 @@ async fn keep(cell: Arc<KeyCell>, resolver: Arc<Resolver>) {
             Err(error) => {
                 cell.counters.fetched(error.result());
                 tracing::warn!(provider = %cell.name, %error, "keys not fetched");
-                if matches!(error, FetchError::Tls { .. }) {
+                if error.result() == FetchResult::Tls {
                     trust = Trust::default(); // the system's roots may have changed since
                 }
                 failures = Some(failures.unwrap_or(0) + 1);

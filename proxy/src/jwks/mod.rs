@@ -10,5 +10,4 @@
 pub(crate) mod cell;
 mod error;
 mod fetch;
-mod http;
 pub(crate) mod keeper;

@@ -9,6 +9,7 @@ use std::{
 use http::HeaderValue;
 use outrigger_config::model::{SecretText, UpstreamKind};
 use outrigger_filters::{context::Context, error::Error, reason::Reason, retry::RetryReason};
+use outrigger_transport::credentials;
 use tokio::time::Instant;
 
 use super::{
@@ -215,9 +216,7 @@ impl LocalUpstream {
 
 /// The loader takes a token only that a field can carry.
 fn bearer(token: &SecretText) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_bytes(&[b"Bearer ", token.expose()].concat()).ok()?;
-    value.set_sensitive(true);
-    Some(value)
+    credentials::bearer(token.expose()).ok()
 }
 
 fn pool(shared: &Upstream, endpoint: &Arc<Endpoint>) -> Rc<Pool> {

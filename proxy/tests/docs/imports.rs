@@ -37,7 +37,11 @@ const ORDER: &[&[&str]] = &[
 ];
 
 /// The same of `transport`.
-const TRANSPORT_ORDER: &[&[&str]] = &[&["connect"], &["race", "dns"], &["tls", "address"]];
+const TRANSPORT_ORDER: &[&[&str]] = &[
+    &["client", "connect"],
+    &["race", "dns"],
+    &["tls", "address", "credentials"],
+];
 
 /// Who imports against the order, and why it may.
 const AGAINST_THE_ORDER: &[(&str, &str, &str)] = &[

@@ -5,98 +5,34 @@
 //! everything that a handshake on a worker needs. There is no 0-RTT.
 
 mod failure;
+mod handshaker;
+mod name;
 mod observer;
 mod sessions;
 mod stream;
+mod trust;
 mod verify;
 
 use std::{io, sync::Arc};
 
 use outrigger_config::model::ClientTls;
-use rustls::{ClientConfig, HandshakeKind, RootCertStore, client::Resumption};
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls::{HandshakeKind, client::Resumption};
+use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 pub use self::{
     failure::{ServerFailure, TlsFailed},
+    handshaker::Handshaker,
     observer::{FailedHandshake, Observer},
     stream::Encrypted,
+    trust::{SystemRoots, TrustError},
 };
 use self::{
     sessions::Sessions,
     stream::Wire,
     verify::{Names, Verifier},
 };
-use super::{anchors::Anchors, words};
-
-/// Why no server could be believed, or nothing could be shown to it.
-#[derive(Debug, thiserror::Error)]
-pub enum TrustError {
-    /// A certificate among the configured ones cannot be one of a CA.
-    #[error("a certificate of caFiles cannot be used{}", words::behind(.0))]
-    Certificate(rustls::Error),
-    /// The system has no roots; says where they were looked for.
-    #[error("the system has no CA certificates (SSL_CERT_FILE names a file of them): {0}")]
-    NoRoots(String),
-    /// No version or suite is left, or the certificate cannot be shown.
-    #[error("TLS cannot be set up{}", words::behind(.0))]
-    Setup(rustls::Error),
-}
-
-impl From<TrustError> for io::Error {
-    fn from(error: TrustError) -> Self {
-        Self::other(error)
-    }
-}
-
-/// Believes what these certificates sign; without any, what the system's roots sign (`SSL_CERT_FILE` and
-/// `SSL_CERT_DIR` name them, else the usual places are looked at). Reads files, so never on a worker.
-///
-/// # Errors
-/// Nobody could be believed.
-pub fn trusting(certificates: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>, TrustError> {
-    let anchors = match certificates.is_empty() {
-        true => Arc::new(system_roots()?).into(),
-        false => Anchors::new(certificates).map_err(TrustError::Certificate)?,
-    };
-    let verifier = Verifier::new(anchors, Names::new(&[]), None);
-    let mut config = ClientConfig::builder_with_provider(super::provider())
-        .with_safe_default_protocol_versions()
-        .map_err(TrustError::Setup)?
-        .dangerous() // as the library calls a verifier that it has not written
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    // A fetch every few minutes gains nothing from an earlier session.
-    config.resumption = Resumption::disabled();
-    Ok(Arc::new(config))
-}
-
-/// Every root that can be used; systems carry some that cannot.
-fn system_roots() -> Result<RootCertStore, TrustError> {
-    let found = rustls_native_certs::load_native_certs();
-    let mut store = RootCertStore::empty();
-    let (added, _) = store.add_parsable_certificates(found.certs);
-    if added == 0 {
-        let errors: Vec<String> = found.errors.iter().map(ToString::to_string).collect();
-        return Err(TrustError::NoRoots(errors.join("; ")));
-    }
-    Ok(store)
-}
-
-/// The system's roots, read when somebody first needs them, and then shared.
-#[derive(Default)]
-pub struct SystemRoots(Option<Arc<RootCertStore>>);
-
-impl SystemRoots {
-    fn get(&mut self) -> Result<Arc<RootCertStore>, TrustError> {
-        if let Some(read) = &self.0 {
-            return Ok(Arc::clone(read));
-        }
-        Ok(Arc::clone(self.0.insert(Arc::new(system_roots()?))))
-    }
-}
 
 /// What HTTP is called in ALPN (RFC 7301 section 6, RFC 9113 section 3.2).
 const HTTP1: &[u8] = b"http/1.1";
@@ -146,27 +82,14 @@ impl Connector {
         system: &mut SystemRoots,
         observer: &Arc<dyn Observer>,
     ) -> Result<Self, TrustError> {
-        let anchors = match model.ca_certificates.is_empty() {
-            true => system.get()?.into(),
-            false => Anchors::new(&model.ca_certificates).map_err(TrustError::Certificate)?,
-        };
+        let anchors = trust::anchors(model, system)?;
         let names = Names::new(&model.subject_alt_names);
         let verifier = Arc::new(Verifier::new(
             anchors,
             names,
             Some((Arc::clone(upstream), Arc::clone(observer))),
         ));
-        let builder = ClientConfig::builder_with_provider(super::provider())
-            .with_safe_default_protocol_versions()
-            .map_err(TrustError::Setup)?
-            .dangerous() // as the library calls a verifier that it has not written
-            .with_custom_certificate_verifier(Arc::clone(&verifier) as _);
-        let mut config = match &model.certificate {
-            Some(own) => builder
-                .with_client_auth_cert(own.chain.clone(), own.key.der().clone_key())
-                .map_err(TrustError::Setup)?,
-            None => builder.with_no_client_auth(),
-        };
+        let mut config = trust::config(model, Arc::clone(&verifier))?;
         let sessions = Arc::<Sessions>::default();
         config.resumption = Resumption::store(Arc::clone(&sessions) as _);
         Ok(Self {
@@ -237,11 +160,8 @@ impl Connector {
         let host = self
             .hostname
             .as_deref()
-            .unwrap_or_else(|| host_of(authority));
-        let plain = host.trim_start_matches('[').trim_end_matches(']');
-        // A root's dot is no part of a name in a certificate (RFC 6066 section 3).
-        let plain = plain.strip_suffix('.').unwrap_or(plain);
-        let name = ServerName::try_from(plain.to_owned());
+            .unwrap_or_else(|| name::host_of(authority));
+        let name = name::server_name(host);
         name.map_err(|_| TlsFailed::new(ServerFailure::WrongName, None))
     }
 
@@ -257,31 +177,5 @@ impl Connector {
             });
         }
         io::Error::other(failed)
-    }
-}
-
-/// The host of an authority.
-fn host_of(authority: &str) -> &str {
-    match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        _ => authority,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_host_of_an_authority_is_without_port() {
-        for (authority, host) in [
-            ("a.example", "a.example"),
-            ("a.example:8443", "a.example"),
-            ("10.0.0.1:8443", "10.0.0.1"),
-            ("[fd00::7]", "[fd00::7]"),
-            ("[fd00::7]:8443", "[fd00::7]"),
-        ] {
-            assert_eq!(host_of(authority), host);
-        }
     }
 }

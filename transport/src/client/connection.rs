@@ -1,0 +1,133 @@
+//! One HTTP connection over a stream that is open already.
+
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::{
+    body::{Bytes, Incoming},
+    client::conn::{TrySendError, http1, http2},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    task::JoinHandle,
+};
+
+/// An open HTTP connection. A task of the current runtime drives it and ends with it.
+pub struct Connection {
+    sender: Sender,
+    _driver: Driver,
+}
+
+enum Sender {
+    Http1(http1::SendRequest<Full<Bytes>>),
+    Http2(http2::SendRequest<Full<Bytes>>),
+}
+
+/// Ends the task of a connection with its handle, also when the time for a response is over.
+struct Driver(JoinHandle<()>);
+
+impl Driver {
+    fn spawn<E>(connection: impl Future<Output = Result<(), E>> + Send + 'static) -> Self
+    where
+        E: 'static,
+    {
+        Self(tokio::spawn(async move { drop(connection.await) }))
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A request that was not answered.
+pub(super) struct Unanswered {
+    pub(super) error: hyper::Error,
+    /// The request, where no byte of it was sent.
+    pub(super) unsent: Option<Request<Full<Bytes>>>,
+}
+
+impl From<TrySendError<Request<Full<Bytes>>>> for Unanswered {
+    fn from(mut failed: TrySendError<Request<Full<Bytes>>>) -> Self {
+        let unsent = failed.take_message();
+        Self {
+            error: failed.into_error(),
+            unsent,
+        }
+    }
+}
+
+impl Connection {
+    /// Speaks HTTP/1.1. A response head over `head_bytes` breaks the connection.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub async fn http1<S>(stream: S, head_bytes: usize) -> Result<Self, hyper::Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let mut builder = http1::Builder::new();
+        builder.max_buf_size(head_bytes);
+        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
+        Ok(Self {
+            sender: Sender::Http1(sender),
+            _driver: Driver::spawn(connection),
+        })
+    }
+
+    /// Speaks HTTP/2.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub async fn http2<S>(stream: S) -> Result<Self, hyper::Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (sender, connection) =
+            http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
+        Ok(Self {
+            sender: Sender::Http2(sender),
+            _driver: Driver::spawn(connection),
+        })
+    }
+
+    /// Sends a request, in the form that the protocol asks for: the target of HTTP/1.1 is a path.
+    ///
+    /// # Errors
+    /// The connection broke, or what came is not HTTP.
+    pub async fn send(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, hyper::Error> {
+        self.try_send(request).await.map_err(|failed| failed.error)
+    }
+
+    /// The same, and a request that was not sent comes back.
+    pub(super) async fn try_send(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, Unanswered> {
+        let ready = match &mut self.sender {
+            Sender::Http1(sender) => sender.ready().await,
+            Sender::Http2(sender) => sender.ready().await,
+        };
+        if let Err(error) = ready {
+            let unsent = Some(request);
+            return Err(Unanswered { error, unsent });
+        }
+        let response = match &mut self.sender {
+            Sender::Http1(sender) => sender.try_send_request(request).await,
+            Sender::Http2(sender) => sender.try_send_request(request).await,
+        };
+        response.map_err(Unanswered::from)
+    }
+
+    /// Whether it has ended.
+    pub(super) fn is_closed(&self) -> bool {
+        match &self.sender {
+            Sender::Http1(sender) => sender.is_closed(),
+            Sender::Http2(sender) => sender.is_closed(),
+        }
+    }
+}

@@ -1,0 +1,384 @@
+//! A small HTTP client for the control thread: one server, HTTP/1.1, one connection that is used again.
+//!
+//! Every part of a response has a limit: the time, the head, the body. Redirects are followed only where the caller asks
+//! for it, and then on the same scheme, host and port alone, so that no other server sees the credentials. Nothing is
+//! retried, but for two cases that cannot do anything twice on the server: a request of which no byte was sent, and one
+//! with an idempotent method on a kept connection that ended without a response. There is no cache, no cookie and no
+//! proxy. A body is sent as it is; a caller that compresses it sets `Content-Encoding`.
+//!
+//! It runs on any Tokio runtime, also on one of a single thread, and spawns one task for each open connection.
+
+mod connection;
+mod error;
+mod redirect;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response as Head, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use tokio::time::{Instant, timeout_at};
+
+pub use self::{connection::Connection, error::Error};
+use self::{
+    connection::Unanswered,
+    redirect::{followed, is_https, is_redirect, port},
+};
+use crate::{credentials::Credentials, dns::Resolver, race, tls::client::Handshaker};
+
+/// What requests of this program call themselves.
+pub const USER_AGENT: &str = concat!("outrigger/", env!("CARGO_PKG_VERSION"));
+
+/// A response head over this breaks the connection.
+const HEAD_BYTES: usize = 16 * 1024;
+
+/// A kept connection is not used again after this time: firewalls between forget it without a word.
+const LONGEST_IDLE: Duration = Duration::from_secs(60);
+
+/// The server, and how it is asked.
+#[derive(Clone)]
+pub struct Settings {
+    /// `http` or `https`, host, port, and what stands before each path.
+    pub base: Uri,
+    /// TLS; needed with `https` and not used with `http`.
+    pub tls: Option<Handshaker>,
+    /// What proves who asks. With `http` they are sent in the clear: the configuration must not allow that.
+    pub credentials: Option<Credentials>,
+    /// From the start of a request to the end of its response, with lookup, connect and redirects.
+    pub timeout: Duration,
+    /// The longest body of a response, in bytes.
+    pub max_body: usize,
+    /// How many redirects of a GET or HEAD in a row are followed. With 0 a redirect is a response like others.
+    pub redirects: usize,
+    /// Whether a connection is kept for the next request; else each says `Connection: close`.
+    pub keep_alive: bool,
+}
+
+/// A base URL that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{base}: {why}")]
+pub struct InvalidBase {
+    base: Uri,
+    why: &'static str,
+}
+
+/// Sends requests to one server. Several at once open a connection each, of which one is kept.
+pub struct Client {
+    settings: Settings,
+    host: String,
+    authority: HeaderValue,
+    resolver: Arc<Resolver>,
+    kept: Mutex<Option<Kept>>,
+}
+
+struct Kept {
+    connection: Connection,
+    since: Instant,
+}
+
+/// A complete response.
+#[derive(Debug)]
+pub struct Response {
+    /// Its status, whatever that is.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Where it came from, behind all redirects.
+    pub url: Uri,
+    /// Its body. That of a status other than 2xx is cut at the limit.
+    pub body: Bytes,
+}
+
+/// A response whose body was not read yet. Dropped, it closes the connection.
+pub struct Answer<'a> {
+    /// Its status, whatever that is.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Where it came from, behind all redirects.
+    pub url: Uri,
+    body: Incoming,
+    connection: Connection,
+    client: &'a Client,
+    deadline: Instant,
+}
+
+impl Client {
+    /// A client without a connection; the first request opens one. Host names are looked up by `resolver`.
+    ///
+    /// # Errors
+    /// The base URL is not http or https, has no host, or is https without TLS settings.
+    pub fn new(settings: Settings, resolver: Arc<Resolver>) -> Result<Self, InvalidBase> {
+        let base = &settings.base;
+        let invalid = |why| InvalidBase {
+            base: settings.base.clone(),
+            why,
+        };
+        match base.scheme_str() {
+            Some("http") => {}
+            Some("https") if settings.tls.is_some() => {}
+            Some("https") => return Err(invalid("https needs TLS settings")),
+            _ => return Err(invalid("the scheme must be http or https")),
+        }
+        let (Some(host), Some(authority)) = (base.host(), base.authority()) else {
+            return Err(invalid("the host is missing"));
+        };
+        if authority.as_str().contains('@') {
+            return Err(invalid("a user in the URL is not supported"));
+        }
+        let authority = HeaderValue::from_str(authority.as_str())
+            .map_err(|_| invalid("the host cannot be sent in a header"))?;
+        Ok(Self {
+            host: host
+                .trim_start_matches('[')
+                .trim_end_matches(']')
+                .to_owned(),
+            authority,
+            settings,
+            resolver,
+            kept: Mutex::default(),
+        })
+    }
+
+    /// GET. See [`Self::send`] for `path` and errors.
+    ///
+    /// # Errors
+    /// There is no complete response.
+    pub async fn get(&self, path: &str, headers: HeaderMap) -> Result<Response, Error> {
+        let answer = self.send(Method::GET, path, headers, Bytes::new()).await?;
+        answer.read().await
+    }
+
+    /// POST. See [`Self::send`] for `path` and errors.
+    ///
+    /// # Errors
+    /// There is no complete response.
+    pub async fn post(
+        &self,
+        path: &str,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response, Error> {
+        let answer = self.send(Method::POST, path, headers, body).await?;
+        answer.read().await
+    }
+
+    /// Sends a request and reads the head of its response. `path` is put behind the path of the base URL; the empty one
+    /// stands for the base URL itself, with its query. `headers` come beside Host, User-Agent, Content-Length and the
+    /// credentials.
+    ///
+    /// # Errors
+    /// There is no response. A status is never an error.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Answer<'_>, Error> {
+        let deadline = Instant::now() + self.settings.timeout;
+        let mut url = self.url(path)?;
+        let headers = self.headers(headers)?;
+        let follows = method == Method::GET || method == Method::HEAD;
+        let mut redirects = if follows { self.settings.redirects } else { 0 };
+        loop {
+            let request = request(&method, &url, headers.clone(), body.clone());
+            let answer = timeout_at(deadline, self.exchange(request, &url)).await;
+            let (head, connection) =
+                answer.map_err(|_| Error::Timeout(self.settings.timeout))??;
+            let answer = self.answer(head, connection, url, deadline);
+            if !follows || self.settings.redirects == 0 || !is_redirect(answer.status) {
+                return Ok(answer);
+            }
+            url = answer.redirect(redirects > 0)?;
+            redirects -= 1;
+        }
+    }
+
+    fn url(&self, path: &str) -> Result<Uri, Error> {
+        let base = &self.settings.base;
+        if path.is_empty() {
+            return Ok(base.clone());
+        }
+        let slash = if path.starts_with('/') { "" } else { "/" };
+        let target = format!("{}{slash}{path}", base.path().trim_end_matches('/'));
+        let mut parts = base.clone().into_parts();
+        parts.path_and_query = target.parse().ok();
+        Uri::from_parts(parts).map_err(|_| Error::Path {
+            path: path.to_owned(),
+        })
+    }
+
+    /// The headers of a request; those of the caller do not replace what the client says itself.
+    fn headers(&self, mut headers: HeaderMap) -> Result<HeaderMap, Error> {
+        headers.insert(header::HOST, self.authority.clone());
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+        if !self.settings.keep_alive {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        if let Some(credentials) = &self.settings.credentials {
+            let (name, value) = credentials.header().map_err(Error::Credentials)?;
+            headers.insert(name, value);
+        }
+        Ok(headers)
+    }
+
+    /// Sends a request on the kept connection, or on a new one.
+    async fn exchange(
+        &self,
+        mut request: Request<Full<Bytes>>,
+        url: &Uri,
+    ) -> Result<(Head<Incoming>, Connection), Error> {
+        let protocol = |source| Error::Protocol {
+            url: url.clone(),
+            source,
+        };
+        if let Some(mut kept) = self.take_kept() {
+            let again = request.method().is_idempotent().then(|| request.clone());
+            match kept.try_send(request).await {
+                Ok(head) => return Ok((head, kept)),
+                Err(Unanswered { error, unsent }) => {
+                    request = unsent.or(again).ok_or_else(|| protocol(error))?;
+                }
+            }
+        }
+        let mut connection = self.connect(url).await?;
+        let head = connection.send(request).await.map_err(protocol)?;
+        Ok((head, connection))
+    }
+
+    async fn connect(&self, url: &Uri) -> Result<Connection, Error> {
+        let host = || self.host.clone();
+        let connect = |source| Error::Connect {
+            host: host(),
+            source,
+        };
+        let port = port(&self.settings.base);
+        let addresses = self.resolver.sockets(&self.host, port).await;
+        let connected = race::connect(addresses.map_err(connect)?).await;
+        let (stream, _) = connected.map_err(connect)?;
+        let opened = match &self.settings.tls {
+            Some(tls) if is_https(url) => {
+                let shaken = tls.shake_hands(stream, &self.host).await;
+                let source = |source| Error::Tls {
+                    host: host(),
+                    source,
+                };
+                Connection::http1(shaken.map_err(source)?, HEAD_BYTES).await
+            }
+            _ => Connection::http1(stream, HEAD_BYTES).await,
+        };
+        opened.map_err(|source| Error::Protocol {
+            url: url.clone(),
+            source,
+        })
+    }
+
+    fn answer(
+        &self,
+        head: Head<Incoming>,
+        connection: Connection,
+        url: Uri,
+        deadline: Instant,
+    ) -> Answer<'_> {
+        let (head, body) = head.into_parts();
+        Answer {
+            status: head.status,
+            headers: head.headers,
+            url,
+            body,
+            connection,
+            client: self,
+            deadline,
+        }
+    }
+
+    fn take_kept(&self) -> Option<Connection> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_good =
+            |kept: &Kept| kept.since.elapsed() < LONGEST_IDLE && !kept.connection.is_closed();
+        kept.take().filter(is_good).map(|kept| kept.connection)
+    }
+
+    fn keep(&self, connection: Connection) {
+        if self.settings.keep_alive {
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            *kept = Some(Kept {
+                connection,
+                since: Instant::now(),
+            });
+        }
+    }
+}
+
+fn request(method: &Method, url: &Uri, headers: HeaderMap, body: Bytes) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = method.clone();
+    let target = url.path_and_query().map_or("/", |target| target.as_str());
+    *request.uri_mut() = target.parse().unwrap_or_default();
+    *request.headers_mut() = headers;
+    request
+}
+
+impl Answer<'_> {
+    /// Reads the body. Once it has ended, the connection is kept for another request.
+    ///
+    /// # Errors
+    /// It did not end in time, broke off, or is longer than the limit while the status is a success.
+    pub async fn read(self) -> Result<Response, Error> {
+        let limit = self.client.settings.max_body;
+        let Self {
+            status,
+            headers,
+            url,
+            mut body,
+            connection,
+            client,
+            deadline,
+        } = self;
+        let mut read = Vec::new();
+        loop {
+            let frame = timeout_at(deadline, body.frame()).await;
+            let Some(frame) = frame.map_err(|_| Error::Timeout(client.settings.timeout))? else {
+                client.keep(connection);
+                break;
+            };
+            let data = match frame {
+                Ok(frame) => frame.into_data().unwrap_or_default(),
+                Err(source) => return Err(Error::Protocol { url, source }),
+            };
+            let room = limit - read.len();
+            read.extend_from_slice(&data[..data.len().min(room)]);
+            if data.len() > room {
+                match status.is_success() {
+                    true => return Err(Error::TooLarge { url, limit }),
+                    false => break, // the status says enough
+                }
+            }
+        }
+        Ok(Response {
+            status,
+            headers,
+            url,
+            body: read.into(),
+        })
+    }
+
+    /// Where a redirect leads to.
+    fn redirect(self, may_follow: bool) -> Result<Uri, Error> {
+        let location = self.headers.get(header::LOCATION);
+        let location = location.and_then(|location| location.to_str().ok());
+        let location = location.unwrap_or_default().to_owned();
+        let target = followed(&self.url, &location).filter(|_| may_follow);
+        target.ok_or(Error::Redirect {
+            url: self.url,
+            location,
+        })
+    }
+}

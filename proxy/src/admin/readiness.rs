@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use outrigger_config::model::{App, AppAddress, Protocol, ReadinessProbe};
+use outrigger_transport::probe::{self, Asked, Cause};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
     sync::Mutex,
     time::{Instant, timeout},
 };
-
-use crate::upstream::probe::{self, Asked, Cause};
 
 /// The last answer. The lock also makes many askers wait for one question.
 #[derive(Default)]

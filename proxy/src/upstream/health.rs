@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 use outrigger_config::model::{HealthCheck, Protocol, ReadinessProbe};
 use outrigger_transport::{
     connect::{Secure, connect},
+    probe::{self, Asked, Cause},
     tls::client::Spoken,
 };
 use tokio::{
@@ -15,12 +16,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{
-    clock,
-    endpoint::Endpoint,
-    probe::{self, Asked, Cause},
-    registry::Upstream,
-};
+use super::{clock, endpoint::Endpoint, registry::Upstream};
 
 /// The first question comes within this time, so that many endpoints are not asked at once.
 const FIRST: Duration = Duration::from_secs(1);

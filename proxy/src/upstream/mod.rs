@@ -14,6 +14,5 @@ pub(crate) mod in_flight;
 pub(crate) mod local;
 pub(crate) mod outlier;
 pub(crate) mod pool;
-pub(crate) mod probe;
 pub(crate) mod registry;
 pub(crate) mod service;

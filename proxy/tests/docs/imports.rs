@@ -38,6 +38,7 @@ const ORDER: &[&[&str]] = &[
 
 /// The same of `transport`.
 const TRANSPORT_ORDER: &[&[&str]] = &[
+    &["probe"],
     &["client", "connect"],
     &["race", "dns"],
     &["tls", "address", "credentials"],

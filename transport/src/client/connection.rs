@@ -100,10 +100,13 @@ impl Connection {
         &mut self,
         request: Request<Full<Bytes>>,
     ) -> Result<Response<Incoming>, hyper::Error> {
-        self.try_send(request).await.map_err(|failed| failed.error)
+        match &mut self.sender {
+            Sender::Http1(sender) => sender.send_request(request).await,
+            Sender::Http2(sender) => sender.send_request(request).await,
+        }
     }
 
-    /// The same, and a request that was not sent comes back.
+    /// The same on a connection that was used before; a request that was not sent comes back.
     pub(super) async fn try_send(
         &mut self,
         request: Request<Full<Bytes>>,

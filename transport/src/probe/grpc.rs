@@ -6,12 +6,12 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{body::Incoming, client::conn::http2};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper::body::Incoming;
 use prost::Message;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Asked, Cause, Driver, USER_AGENT};
+use super::{Asked, Cause};
+use crate::client::{Connection, USER_AGENT};
 
 /// More than any health answer needs.
 const MOST_BYTES: usize = 64 * 1024;
@@ -44,13 +44,11 @@ enum ServingStatus {
 ///
 /// # Errors
 /// It does not say so.
-pub(crate) async fn grpc<S>(stream: S, asked: Asked<'_>, service: &str) -> Result<(), Cause>
+pub async fn grpc<S>(stream: S, asked: Asked<'_>, service: &str) -> Result<(), Cause>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (mut sender, connection) =
-        http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
-    let _driver = Driver::spawn(connection);
+    let mut connection = Connection::http2(stream).await?;
     let request = Request::builder()
         .method(Method::POST)
         .uri(format!(
@@ -61,7 +59,7 @@ where
         .header(header::TE, "trailers")
         .header(header::USER_AGENT, USER_AGENT)
         .body(Full::new(question(service)))?;
-    judge(sender.send_request(request).await?).await
+    judge(connection.send(request).await?).await
 }
 
 /// The one message of the call.

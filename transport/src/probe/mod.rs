@@ -1,0 +1,67 @@
+//! Questions to an app or endpoint: is it well? Each over a connection of its own, on the control thread.
+
+mod grpc;
+
+use bytes::Bytes;
+use http::{Request, StatusCode, header};
+use http_body_util::Full;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+pub use self::grpc::grpc;
+use crate::client::{Connection, USER_AGENT};
+
+/// Why it is not well.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// A response head over this is a failure.
+const HEAD_BYTES: usize = 400 * 1024;
+
+/// What is asked over a connection.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// `http` or `https`.
+    pub scheme: &'a str,
+    /// Host, or host and port.
+    pub host: &'a str,
+}
+
+/// Whether GET on `path` answers 200 to 399 over HTTP/1.1.
+///
+/// # Errors
+/// Why not.
+pub async fn http1<S>(stream: S, asked: Asked<'_>, path: &str) -> Result<(), Cause>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut connection = Connection::http1(stream, HEAD_BYTES).await?;
+    let request = Request::builder()
+        .uri(path)
+        .header(header::HOST, asked.host)
+        .header(header::USER_AGENT, USER_AGENT)
+        .header(header::CONNECTION, "close")
+        .body(Full::<Bytes>::default())?;
+    judge(path, connection.send(request).await?.status())
+}
+
+/// The same over HTTP/2.
+///
+/// # Errors
+/// Why not.
+pub async fn http2<S>(stream: S, asked: Asked<'_>, path: &str) -> Result<(), Cause>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut connection = Connection::http2(stream).await?;
+    let request = Request::builder()
+        .uri(format!("{}://{}{path}", asked.scheme, asked.host))
+        .header(header::USER_AGENT, USER_AGENT)
+        .body(Full::<Bytes>::default())?;
+    judge(path, connection.send(request).await?.status())
+}
+
+fn judge(path: &str, status: StatusCode) -> Result<(), Cause> {
+    match status.is_success() || status.is_redirection() {
+        true => Ok(()),
+        false => Err(format!("{path} answered {}", status.as_u16()).into()),
+    }
+}

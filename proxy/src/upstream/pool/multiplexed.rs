@@ -14,16 +14,23 @@ use std::{
 };
 
 use http::Method;
-use outrigger_transport::{connect::Connected, tls::client::TlsFailed};
+use outrigger_transport::{
+    connect::Connected,
+    tls::client::{Spoken, TlsFailed},
+};
 use tokio::{
     sync::oneshot,
     time::{Instant, timeout_at},
 };
 
-use super::{Breaker, Claim, Open, Pool, Spoken};
+use super::Pool;
 use crate::{
     codec::http2::{Block, Error},
-    upstream::http2::{self, Connection, Exchange},
+    upstream::{
+        breaker::{Breaker, Claim},
+        endpoint::Open,
+        http2::{self, Connection, Exchange},
+    },
 };
 
 /// Connections that are opened at the same time.

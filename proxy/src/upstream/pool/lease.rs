@@ -1,0 +1,71 @@
+//! One HTTP/1.1 connection of a pool while a request uses it, and what remains of it after an upgrade.
+
+use std::rc::Rc;
+
+use outrigger_transport::connect::UpstreamStream;
+
+use super::Pool;
+use crate::upstream::{breaker::Claim, endpoint::Open, http1::Connection};
+
+/// An HTTP/1.1 connection while one request uses it. Dropped midway, it closes the connection.
+pub(crate) struct Lease {
+    connection: Option<Box<Connection>>,
+    pool: Rc<Pool>,
+    reused: bool,
+}
+
+impl Lease {
+    pub(super) fn new(connection: Box<Connection>, pool: &Rc<Pool>, reused: bool) -> Self {
+        Self {
+            connection: Some(connection),
+            pool: Rc::clone(pool),
+            reused,
+        }
+    }
+
+    /// Whether an earlier request used this connection.
+    pub(crate) fn is_reused(&self) -> bool {
+        self.reused
+    }
+
+    /// The connection.
+    pub(crate) fn connection(&mut self) -> &mut Connection {
+        self.connection
+            .as_mut()
+            .expect("a lease has its connection until it is released")
+    }
+
+    /// Gives the connection back for another request: everything was sent and read.
+    pub(crate) fn release(mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.pool.give_back(connection);
+        }
+    }
+
+    /// Takes the socket after a 101.
+    pub(crate) fn into_upgraded(mut self) -> Upgraded {
+        let mut connection = self
+            .connection
+            .take()
+            .expect("a lease has its connection until it is released");
+        let (claim, open) = (connection.claim.take(), connection.open.take());
+        let (stream, read) = connection.into_parts();
+        Upgraded {
+            stream,
+            read,
+            _claim: claim,
+            _open: open,
+        }
+    }
+}
+
+/// What remains of a connection after the peer agreed to an upgrade: its socket, and bytes already read.
+pub(crate) struct Upgraded {
+    /// The socket.
+    pub stream: UpstreamStream,
+    /// Bytes that the peer sent right after its 101.
+    pub read: bytes::Bytes,
+    /// The right to have it open, kept to its end.
+    _claim: Option<Claim>,
+    _open: Option<Open>,
+}

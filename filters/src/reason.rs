@@ -300,33 +300,33 @@ reasons! {
     UpstreamConnectFailed = "upstream.connect_failed" Uf 502 "upstream failed" Plain
         "No connection could be established: is the app up, on the port of `app.port`?";
     UpstreamTlsUnknownCa = "upstream.tls_unknown_ca" Uf 502 "upstream failed" Plain
-        "No trusted CA signed the certificate of the endpoint.";
+        "No certificate of `tls.caFiles` (without it: of the system) signed the certificate of the endpoint, or the endpoint does not send an intermediate certificate.";
     UpstreamTlsWrongName = "upstream.tls_wrong_name" Uf 502 "upstream failed" Plain
-        "The certificate of the endpoint is for other names.";
+        "The certificate of the endpoint is not for `tls.subjectAltNames`; without them, not for `tls.hostname` or the host of the URL.";
     UpstreamTlsExpired = "upstream.tls_expired" Uf 502 "upstream failed" Plain
-        "The certificate of the endpoint, or one above it, has expired.";
+        "The certificate of the endpoint, or one above it, has expired. Check both clocks.";
     UpstreamTlsNotYetValid = "upstream.tls_not_yet_valid" Uf 502 "upstream failed" Plain
-        "The certificate of the endpoint, or one above it, is not valid yet.";
+        "The certificate of the endpoint, or one above it, is not valid yet. Check both clocks.";
     UpstreamTlsWrongPurpose = "upstream.tls_wrong_purpose" Uf 502 "upstream failed" Plain
-        "The certificate of the endpoint is not for servers.";
+        "The certificate of the endpoint is not for servers: it lacks the extended key usage serverAuth, or its key usage lacks digitalSignature.";
     UpstreamTlsBadCertificate = "upstream.tls_bad_certificate" Uf 502 "upstream failed" Plain
-        "The certificate of the endpoint is broken, or its key did not sign the handshake.";
+        "The certificate of the endpoint is malformed, or its key did not sign the handshake.";
     UpstreamTlsNotTls = "upstream.tls_not_tls" Uf 502 "upstream failed" Plain
-        "The endpoint does not speak TLS.";
+        "The endpoint does not speak TLS: should the URL begin with `http://`?";
     UpstreamTlsProtocolVersion = "upstream.tls_protocol_version" Uf 502 "upstream failed" Plain
-        "No TLS version in common with the endpoint.";
+        "The endpoint speaks neither TLS 1.2 nor 1.3.";
     UpstreamTlsNoSharedCipher = "upstream.tls_no_shared_cipher" Uf 502 "upstream failed" Plain
         "No cipher suite, key exchange or signature scheme in common with the endpoint.";
     UpstreamTlsNoSharedProtocol = "upstream.tls_no_shared_protocol" Uf 502 "upstream failed" Plain
-        "The endpoint does not speak the HTTP version that is required.";
+        "The endpoint does not speak the required HTTP version: HTTP/2 for gRPC, else HTTP/1.1.";
     UpstreamTlsCertificateRequired = "upstream.tls_certificate_required" Uf 502 "upstream failed" Plain
-        "The endpoint requires a client certificate, and `tls.certFile` of the upstream is not set.";
+        "The endpoint requires a client certificate: set `tls.certFile` and `tls.keyFile` of the upstream.";
     UpstreamTlsCertificateRefused = "upstream.tls_certificate_refused" Uf 502 "upstream failed" Plain
-        "The endpoint rejected the client certificate.";
+        "The endpoint does not accept the certificate of `tls.certFile`.";
     UpstreamTlsUnrecognizedName = "upstream.tls_unrecognized_name" Uf 502 "upstream failed" Plain
         "The endpoint has no server of the requested name (SNI).";
     UpstreamTlsHandshakeRefused = "upstream.tls_handshake_refused" Uf 502 "upstream failed" Plain
-        "The endpoint ended the handshake for another reason.";
+        "The endpoint ended the handshake; perhaps it requires a client certificate.";
     UpstreamTlsTimeout = "upstream.tls_timeout" Uf 502 "upstream failed" Plain
         "The handshake was not complete within `connections.connectTimeout`.";
     UpstreamTlsClosed = "upstream.tls_closed" Uf 502 "upstream failed" Plain

@@ -20,7 +20,7 @@ use crate::{
         ExtAuthCounters, Metrics, MirrorCounters, RedisCounters, UpstreamCounters,
     },
     tls::{
-        notes::Notes,
+        report::TlsEvents,
         server::{Tls, TlsError},
     },
     upstream::{
@@ -92,14 +92,14 @@ impl Snapshot {
         config: Arc<Config>,
         old: Option<&Self>,
         metrics: &Metrics,
-        notes: &Notes,
+        tls_events: &TlsEvents,
     ) -> Result<Self, Unusable> {
         let listeners = listeners(&config, old)?;
         let upstreams = registry::upstreams(
             &config,
             old.map_or(&[], |old| &old.upstreams),
             metrics,
-            notes,
+            tls_events,
         )?;
         let keys = keeper::cells(&config, old.map_or(&[], |old| &*old.keys), metrics).into();
         let providers = Arc::new(Providers::new(&config.jwt_providers));
@@ -107,10 +107,10 @@ impl Snapshot {
         let identity_trailers = claim_headers.clone().and(ext_auth::owned(&config));
         let shared = |names: ClaimHeaders| (!names.is_empty()).then(|| Arc::new(names));
         let (claim_headers, identity_trailers) = (shared(claim_headers), shared(identity_trailers));
-        let services = service::asked(&config, old.map_or(&[], |old| &old.services), notes)?;
+        let services = service::asked(&config, old.map_or(&[], |old| &old.services), tls_events)?;
         let rate_limits = rate_limits(&config, old.map_or(&[], |old| &old.rate_limits));
         let routes = routes(&config, old, metrics);
-        let redis = service::redis(&config, old.and_then(|old| old.redis.as_ref()), notes)?;
+        let redis = service::redis(&config, old.and_then(|old| old.redis.as_ref()), tls_events)?;
         Ok(Self {
             redis_counters: redis.as_ref().map(|_| metrics.redis()),
             redis,

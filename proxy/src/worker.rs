@@ -17,7 +17,7 @@ use crate::{
         access_log::{LocalLog, Writer},
         metrics::{Metrics, Shard},
     },
-    tls::notes::Notes,
+    tls::report::TlsEvents,
     view::View,
 };
 
@@ -30,8 +30,8 @@ pub(crate) struct Parts {
     pub metrics: Arc<Metrics>,
     /// The access log.
     pub log: Writer,
-    /// What is told about TLS connections that were refused.
-    pub notes: Notes,
+    /// Where TLS failures are reported.
+    pub tls_events: TlsEvents,
 }
 
 /// Everything that the connections of one worker share.
@@ -46,8 +46,8 @@ pub(crate) struct Worker {
     pub metrics: Arc<Metrics>,
     /// This worker's lines.
     pub log: Rc<LocalLog>,
-    /// What is told about TLS connections that were refused.
-    pub notes: Notes,
+    /// Where TLS failures are reported.
+    pub tls_events: TlsEvents,
     /// New request ids.
     pub request_ids: RequestIds,
     connections: Cell<usize>,
@@ -66,7 +66,7 @@ impl Worker {
             tokens,
             metrics: parts.metrics,
             log: Rc::new(LocalLog::new(parts.log)),
-            notes: parts.notes,
+            tls_events: parts.tls_events,
             request_ids: RequestIds::new(),
             connections: Cell::new(0),
         }

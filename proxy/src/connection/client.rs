@@ -18,7 +18,11 @@ use super::{
 };
 use crate::{
     telemetry::handshakes::Failure,
-    tls::{failure, notes::Note, server::Tls},
+    tls::{
+        failure,
+        report::{ClientFailure, TlsEvent},
+        server::Tls,
+    },
     view::View,
     worker::{ConnectionGuard, Worker},
 };
@@ -227,17 +231,19 @@ impl Client {
         self.must_close.set(true);
         self.watch
             .cut_by(Instant::now() + view.config().lifecycle.drain_timeout);
-        self.worker.notes.leave(Note {
-            listener: Arc::clone(&self.listener.shared.name),
-            peer: self.peer,
-            failure,
-            error,
-            certificate: self
-                .secured
-                .as_ref()
-                .and_then(|secured| secured.leaf().cloned()),
-            live: true,
-        });
+        self.worker
+            .tls_events
+            .report(TlsEvent::Client(ClientFailure {
+                listener: Arc::clone(&self.listener.shared.name),
+                peer: self.peer,
+                failure,
+                error,
+                certificate: self
+                    .secured
+                    .as_ref()
+                    .and_then(|secured| secured.leaf().cloned()),
+                live: true,
+            }));
         self.listener
             .shared
             .counters

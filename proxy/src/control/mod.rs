@@ -42,9 +42,14 @@ use crate::{
     jwks::keeper::Keepers,
     serve::{self, Handle},
     snapshot::{Snapshot, SnapshotCell, Unusable},
-    telemetry::{access_log::Writer, metrics::Metrics, notes, stdout::Stdout},
+    telemetry::{
+        access_log::Writer,
+        events::{EndpointEvent, Reporter},
+        metrics::Metrics,
+        stdout::Stdout,
+    },
     tls::{
-        notes::{Notes, Teller},
+        report::{TlsEvent, TlsEvents},
         server::TlsError,
     },
     upstream::health::Checkers,
@@ -143,10 +148,10 @@ struct Control {
     checkers: Checkers,
     reports: Reports,
     log: Writer,
-    refused: Teller,
-    /// Where workers leave notes for it.
-    notes: Notes,
-    endpoints: notes::Teller,
+    tls_failures: Reporter<TlsEvent>,
+    /// Where workers report them.
+    tls_events: TlsEvents,
+    endpoints: Reporter<EndpointEvent>,
     /// Keys that only a restart changes are compared with this.
     started_with: Arc<Config>,
 }
@@ -160,14 +165,14 @@ impl Control {
         let (config, reloader) = load(source, environment)?;
         let config = Arc::new(config);
         let metrics = Arc::<Metrics>::default();
-        let noted = metrics.take_notes();
+        let endpoints = metrics.endpoint_events();
         count_panics(Arc::clone(&metrics));
         let count = worker_count(config.workers);
         let mut listeners = Listeners::new(count, Arc::clone(&metrics));
         let change = listeners.prepare(&config)?;
         let servers = admin::Servers::bind(&config)?;
-        let (refused, notes) = Teller::new();
-        let snapshot = Arc::new(build(&config, None, &metrics, &notes)?);
+        let (tls_failures, tls_events) = Reporter::new();
+        let snapshot = Arc::new(build(&config, None, &metrics, &tls_events)?);
         let mut lookups = Lookups::default();
         let mut keepers = Keepers::new(lookups.resolver());
         tokio::join!(
@@ -184,7 +189,7 @@ impl Control {
             cell: Arc::clone(&cell),
             metrics: Arc::clone(&metrics),
             log: log.clone(),
-            notes: notes.clone(),
+            tls_events: tls_events.clone(),
         };
         let workers = (0..count)
             .map(|index| serve::start(index, parts.clone()).map(|(handle, _)| handle))
@@ -218,9 +223,9 @@ impl Control {
             checkers,
             reports,
             log,
-            refused,
-            notes,
-            endpoints: noted,
+            tls_failures,
+            tls_events,
+            endpoints,
             started_with: config,
         })
     }
@@ -236,8 +241,8 @@ impl Control {
                 Some(request) = self.requests.recv() => self.answer(request).await,
                 () = self.drain.next() => self.drain_step().await,
                 () = self.reports.next() => self.reports.tell(&self.shared.metrics),
-                note = self.refused.next() => self.refused.tell(&note),
-                note = self.endpoints.next() => self.endpoints.tell(&note),
+                event = self.tls_failures.next() => self.tls_failures.log(&event),
+                event = self.endpoints.next() => self.endpoints.log(&event),
             }
         }
     }
@@ -298,9 +303,10 @@ fn build(
     config: &Arc<Config>,
     old: Option<&Snapshot>,
     metrics: &Metrics,
-    notes: &Notes,
+    tls_events: &TlsEvents,
 ) -> Result<Snapshot, StartError> {
-    Snapshot::build(Arc::clone(config), old, metrics, notes).map_err(|unusable| match unusable {
+    Snapshot::build(Arc::clone(config), old, metrics, tls_events).map_err(|unusable| match unusable
+    {
         Unusable::Listener(name, source) => StartError::Tls {
             name: name.to_string(),
             source,

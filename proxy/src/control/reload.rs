@@ -131,7 +131,7 @@ impl Control {
             &config,
             Some(&self.cell.load()),
             &self.shared.metrics,
-            &self.notes,
+            &self.tls_events,
         )?;
         let listeners = self.listeners.prepare(&config)?;
         tokio::join!(

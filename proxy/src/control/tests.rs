@@ -24,13 +24,13 @@ impl Bench {
         let loaded = outrigger_config::load_str("test", text, &ProcessEnvironment).unwrap();
         let (config, metrics) = (Arc::new(loaded.config), Arc::<Metrics>::default());
         count_panics(Arc::clone(&metrics));
-        let (_, notes) = Teller::new();
-        let snapshot = Arc::new(build(&config, None, &metrics, &notes).unwrap());
+        let (_, tls_events) = Reporter::new();
+        let snapshot = Arc::new(build(&config, None, &metrics, &tls_events).unwrap());
         let parts = Parts {
             cell: Arc::new(ArcSwap::new(snapshot)),
             metrics: Arc::clone(&metrics),
             log: Writer::start(io::sink(), Arc::clone(&metrics)).unwrap(),
-            notes,
+            tls_events,
         };
         let (worker, _) = serve::start(0, parts).unwrap();
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();

@@ -23,7 +23,7 @@ use crate::{
     telemetry::handshakes::{Failure, Handshake},
     tls::{
         failure,
-        notes::Note,
+        report::{ClientFailure, TlsEvent},
         server::{HTTP2, Tls},
         verify,
     },
@@ -144,14 +144,16 @@ impl Parties<'_> {
     ) {
         self.count(Handshake::Failed(failure));
         let listener = Arc::clone(&self.listener.shared.name);
-        self.worker.notes.leave(Note {
-            listener,
-            peer: self.peer,
-            failure,
-            error,
-            certificate,
-            live: false,
-        });
+        self.worker
+            .tls_events
+            .report(TlsEvent::Client(ClientFailure {
+                listener,
+                peer: self.peer,
+                failure,
+                error,
+                certificate,
+                live: false,
+            }));
     }
 }
 

@@ -30,17 +30,22 @@ pub(crate) trait Reason: Copy + 'static {
     fn index(self) -> usize;
 }
 
-/// Declares the reasons once: the type, the list and the words.
+/// Declares the failures once: the type, the list, the words and what they mean.
 macro_rules! failures {
-    ($(#[$outer:meta])* $type:ident { $($(#[$doc:meta])* $name:ident = $word:literal,)* }) => {
+    ($(#[$outer:meta])* $type:ident { $($name:ident = $word:literal $meaning:literal;)* }) => {
         $(#[$outer])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(crate) enum $type { $($(#[$doc])* $name,)* }
+        pub(crate) enum $type { $(#[doc = $meaning] $name,)* }
 
         impl $type {
             /// The value of the label `reason`.
             pub(crate) fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $word,)* }
+            }
+
+            /// What happened and what to do, in Markdown.
+            pub(crate) fn meaning(self) -> &'static str {
+                match self { $(Self::$name => $meaning,)* }
             }
         }
 
@@ -59,50 +64,29 @@ macro_rules! failures {
 }
 
 failures! {
-/// Why a client's handshake failed, or why a live connection is believed no longer.
+/// Why a TLS handshake with a client failed, or why a live connection lost the trust in its client.
 Failure {
-    /// A certificate is required and none came.
-    NoCertificate = "no_certificate",
-    /// No authority of `caFiles` signed it.
-    UnknownCa = "unknown_ca",
-    /// It, or one above it, has expired.
-    Expired = "expired",
-    /// It, or one above it, is not valid yet.
-    NotYetValid = "not_yet_valid",
-    /// A revocation list names it, or one above it.
-    Revoked = "revoked",
-    /// No revocation list speaks for it, or for one above it.
-    UnknownRevocation = "unknown_revocation",
-    /// The revocation list that speaks for it is not current.
-    CrlExpired = "crl_expired",
-    /// It is not for clients.
-    WrongPurpose = "wrong_purpose",
-    /// It names two identities.
-    MultipleSpiffeIds = "multiple_spiffe_ids",
-    /// It is broken, or its key did not sign.
-    BadCertificate = "bad_certificate",
-    /// The client does not speak TLS.
-    NotTls = "not_tls",
-    /// No TLS version in common.
-    ProtocolVersion = "protocol_version",
-    /// No cipher suite, key exchange or signature scheme in common.
-    NoSharedCipher = "no_shared_cipher",
-    /// No application protocol in common.
-    NoSharedProtocol = "no_shared_protocol",
-    /// The client does not believe us.
-    ClientAlertUnknownCa = "client_alert_unknown_ca",
-    /// The client does not like our certificate.
-    ClientAlertBadCertificate = "client_alert_bad_certificate",
-    /// The client gave up for another reason.
-    ClientAlertOther = "client_alert_other",
-    /// Not done within `timeouts.tlsHandshake`.
-    Timeout = "timeout",
-    /// The client went away in the middle.
-    Closed = "closed",
-    /// The client broke the protocol.
-    Protocol = "protocol",
-    /// Anything else, of our own side.
-    Other = "other",
+    NoCertificate = "no_certificate" "The client sent no certificate, and `clientAuth.mode` is `required`.";
+    UnknownCa = "unknown_ca" "No certificate of `clientAuth.caFiles` signed the certificate of the client, or the client does not send an intermediate certificate.";
+    Expired = "expired" "The certificate of the client, or one above it, has expired. Check both clocks.";
+    NotYetValid = "not_yet_valid" "The certificate of the client, or one above it, is not valid yet. Check both clocks.";
+    Revoked = "revoked" "The certificate of the client, or one above it, was revoked by a list of `clientAuth.crlFiles`.";
+    UnknownRevocation = "unknown_revocation" "No list of `clientAuth.crlFiles` is from the issuer of the certificate of the client, or of one above it.";
+    CrlExpired = "crl_expired" "The revocation list for the certificate of the client is out of date. Renew it.";
+    WrongPurpose = "wrong_purpose" "The certificate of the client is not for clients: it lacks the extended key usage clientAuth, or its key usage lacks digitalSignature.";
+    MultipleSpiffeIds = "multiple_spiffe_ids" "The certificate of the client has more than one SPIFFE ID.";
+    BadCertificate = "bad_certificate" "The certificate of the client is malformed, or its key did not sign the handshake.";
+    NotTls = "not_tls" "The client does not speak TLS: is it an `http://` URL with this port? HTTP/1.1 clients get a 400 that says so.";
+    ProtocolVersion = "protocol_version" "The client speaks no TLS version that `minVersion` allows.";
+    NoSharedCipher = "no_shared_cipher" "Client and proxy have no cipher suite, key exchange or signature scheme in common.";
+    NoSharedProtocol = "no_shared_protocol" "The client speaks neither `h2` nor `http/1.1` (ALPN).";
+    ClientAlertUnknownCa = "client_alert_unknown_ca" "The client does not trust the CA of the proxy's certificate.";
+    ClientAlertBadCertificate = "client_alert_bad_certificate" "The client does not accept the proxy's certificate.";
+    ClientAlertOther = "client_alert_other" "The client ended the handshake for another reason.";
+    Timeout = "timeout" "The handshake was not complete within `timeouts.tlsHandshake`.";
+    Closed = "closed" "The client closed the connection during the handshake.";
+    Protocol = "protocol" "The client violated the TLS protocol.";
+    Other = "other" "Any other failure on the side of the proxy.";
 }
 }
 

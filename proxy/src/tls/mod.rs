@@ -9,7 +9,7 @@ pub(crate) mod certificates;
 mod describe;
 pub(crate) mod failure;
 pub(crate) mod identity;
-pub(crate) mod notes;
+pub(crate) mod report;
 pub(crate) mod server;
 mod tickets;
 pub(crate) mod verify;

@@ -173,7 +173,7 @@ impl Watched {
         endpoint.failures.record(false);
         if let Some(Change::Returned) = endpoint.outlier.succeeded(self.entry, clock::micros) {
             endpoint.begin_slowly(clock::micros());
-            self.upstream.counters.note(
+            self.upstream.counters.report(
                 &endpoint.address.label,
                 "answers again, and is back in use".to_owned(),
             );
@@ -206,7 +206,7 @@ impl Watched {
                 "ejected for {} s: {errors}; the last {why}",
                 span.as_secs_f64()
             );
-            self.upstream.counters.note(&endpoint.address.label, text);
+            self.upstream.counters.report(&endpoint.address.label, text);
         }
     }
 }

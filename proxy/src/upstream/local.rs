@@ -365,7 +365,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::{telemetry::metrics::Metrics, tls::notes::Teller, upstream::registry};
+    use crate::{telemetry::events::Reporter, telemetry::metrics::Metrics, upstream::registry};
 
     fn config(endpoints: &str) -> model::Config {
         let yaml = format!(
@@ -401,7 +401,8 @@ mod tests {
     fn a_worker_follows_a_set_that_is_replaced_and_keeps_the_pools_of_those_that_stay() {
         let config_of_two = config("{ url: http://10.0.0.1 }, { url: http://10.0.0.2 }");
         let metrics = Metrics::default();
-        let shared = registry::upstreams(&config_of_two, &[], &metrics, &Teller::new().1).unwrap();
+        let shared =
+            registry::upstreams(&config_of_two, &[], &metrics, &Reporter::new().1).unwrap();
         let local = LocalUpstream::new(&shared[0]);
         let stays = Rc::clone(&local.current.borrow().pools[1]);
         let pick = || {

@@ -34,10 +34,10 @@ use super::{
 };
 use crate::{
     telemetry::{
+        metrics::{EndpointReading, Reading},
         metrics::{Metrics, UpstreamCounters},
-        notes::{EndpointReading, Reading},
     },
-    tls::notes::Notes,
+    tls::report::TlsEvents,
 };
 
 /// One upstream at run time, shared by all workers.
@@ -275,12 +275,12 @@ pub(crate) fn upstreams(
     config: &Config,
     old: &[Arc<Upstream>],
     metrics: &Metrics,
-    notes: &Notes,
+    tls_events: &TlsEvents,
 ) -> Result<Vec<Arc<Upstream>>, Untrusting> {
     let old: HashMap<&str, &Arc<Upstream>> =
         old.iter().map(|one| (&*one.model.name, one)).collect();
     let mut system = SystemRoots::default();
-    let observer: Arc<dyn Observer> = Arc::new(notes.clone());
+    let observer: Arc<dyn Observer> = Arc::new(tls_events.clone());
     let mut upstream = |model: &Model| {
         let kept = old.get(&*model.name);
         if let Some(same) = kept.filter(|kept| kept.model == *model) {

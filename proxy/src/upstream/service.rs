@@ -6,7 +6,7 @@ use outrigger_config::model::{ClientTls, Config, EndpointSpec};
 use outrigger_transport::tls::client::{Connector, Observer, SystemRoots};
 
 use super::{endpoint::Endpoint, registry::Untrusting};
-use crate::tls::notes::Notes;
+use crate::tls::report::TlsEvents;
 
 /// The name under which those of `extAuth` are counted and told; no upstream can have it, since it is no DNS label.
 pub(crate) const EXT_AUTH: &str = "extAuth";
@@ -66,10 +66,10 @@ struct Making {
 }
 
 impl Making {
-    fn new(notes: &Notes) -> Self {
+    fn new(tls_events: &TlsEvents) -> Self {
         Self {
             system: SystemRoots::default(),
-            observer: Arc::new(notes.clone()),
+            observer: Arc::new(tls_events.clone()),
         }
     }
 }
@@ -81,9 +81,9 @@ impl Making {
 pub(crate) fn asked(
     config: &Config,
     old: &[Arc<Service>],
-    notes: &Notes,
+    tls_events: &TlsEvents,
 ) -> Result<Vec<Arc<Service>>, Untrusting> {
-    let mut making = Making::new(notes);
+    let mut making = Making::new(tls_events);
     let mut services: Vec<Arc<Service>> = Vec::new();
     for asked in config
         .routes
@@ -111,9 +111,9 @@ pub(crate) fn asked(
 pub(crate) fn redis(
     config: &Config,
     old: Option<&Arc<Service>>,
-    notes: &Notes,
+    tls_events: &TlsEvents,
 ) -> Result<Option<Arc<Service>>, Untrusting> {
-    let mut making = Making::new(notes);
+    let mut making = Making::new(tls_events);
     let old = old.map_or(&[][..], std::slice::from_ref);
     let server = |redis: &outrigger_config::model::Redis| {
         Service::new(REDIS, &redis.endpoint, redis.tls.as_ref(), old, &mut making)

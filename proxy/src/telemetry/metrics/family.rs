@@ -126,7 +126,7 @@ families! {
         "";
     TLS_HANDSHAKES = Counter "outrigger_tls_handshakes_total" ["listener", "result", "reason"]
         "TLS handshakes with clients."
-        "`result`: `full`, `resumed`, or `failed` with a [reason](operations.md#tls-handshakes).";
+        "`result`: `full`, `resumed`, or `failed` with a [reason](#tls-handshake-failures-of-clients).";
     TLS_DISTRUSTED = Counter "outrigger_tls_distrusted_connections_total" ["listener"]
         "Live connections closed because a reload ended the trust in the client certificate."
         "";
@@ -141,7 +141,7 @@ families! {
         "`result`: `ok`, `not_found`, `timeout` or `failed` ([Names](operations.md#names)).";
     UPSTREAM_TLS_HANDSHAKES = Counter "outrigger_upstream_tls_handshakes_total" ["upstream", "result", "reason"]
         "TLS handshakes with endpoints."
-        "`result`: `full`, `resumed`, or `failed` with a [reason](operations.md#tls-towards-endpoints).";
+        "`result`: `full`, `resumed`, or `failed` with a reason: a word behind `upstream.tls_` in [reasons.md](reasons.md#uf).";
     RETRIES = Counter "outrigger_retries_total" ["upstream", "reason"]
         "Retries."
         "`reason`: why the attempt before failed ([Retries](operations.md#retries)).";

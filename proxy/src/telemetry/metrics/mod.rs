@@ -9,6 +9,7 @@ mod jwks;
 mod listener;
 mod named;
 mod page;
+mod reading;
 #[cfg(test)]
 mod reference;
 mod render;
@@ -33,11 +34,12 @@ pub(crate) use self::{
     jwks::{FetchResult, JwksCounters},
     listener::{Limit, ListenerCounters},
     page::Format,
+    reading::{EndpointReading, Reading},
     shard::{LocalSeries, NO_UPSTREAM, Shard},
     upstream::UpstreamCounters,
 };
 use self::{named::Named, shard::Merged};
-use super::notes::{Notes, Reading, Teller};
+use super::events::{EndpointEvent, Events, Reporter};
 
 /// A counter for each [`Reason`].
 struct Rejected([AtomicU64; Reason::ALL.len()]);
@@ -56,8 +58,8 @@ pub(crate) struct Metrics {
     named: Mutex<Option<Named>>,
     listeners: Mutex<BTreeMap<Arc<str>, Arc<ListenerCounters>>>,
     upstreams: Mutex<BTreeMap<Arc<str>, Arc<UpstreamCounters>>>,
-    /// Where notes about endpoints go.
-    notes: OnceLock<Notes>,
+    /// Where changes of endpoints are reported.
+    events: OnceLock<Events<EndpointEvent>>,
     /// Reads what upstreams say of themselves.
     readings: OnceLock<Box<dyn Fn() -> Vec<Reading> + Send + Sync>>,
     /// Listener, file and end of every certificate that is shown now.
@@ -129,10 +131,10 @@ impl Metrics {
     /// The counters of an upstream, which are shown from now on.
     pub(crate) fn upstream(&self, name: &Arc<str>) -> Arc<UpstreamCounters> {
         let new = || {
-            let (name, notes) = (Arc::clone(name), self.notes.get().cloned());
+            let (name, events) = (Arc::clone(name), self.events.get().cloned());
             Arc::new(UpstreamCounters {
                 name,
-                notes,
+                events,
                 ..UpstreamCounters::default()
             })
         };
@@ -143,11 +145,11 @@ impl Metrics {
         )
     }
 
-    /// Who tells what is noted about endpoints from now on.
-    pub(crate) fn take_notes(&self) -> Teller {
-        let (teller, notes) = Teller::new();
-        let _ = self.notes.set(notes);
-        teller
+    /// Logs changes of endpoints from now on.
+    pub(crate) fn endpoint_events(&self) -> Reporter<EndpointEvent> {
+        let (reporter, events) = Reporter::new();
+        let _ = self.events.set(events);
+        reporter
     }
 
     /// What upstreams say of themselves is read so from now on.

@@ -3,6 +3,7 @@
 use std::{fmt::Write, fs, path::Path};
 
 use super::family::{ALL, Kind};
+use crate::telemetry::handshakes::{self, Failure};
 
 const MARKER: &str = "<!-- Generated from proxy/src/telemetry/metrics/family.rs. UPDATE_DOCS=1 cargo test -p outrigger --lib metrics -->\n";
 
@@ -19,6 +20,10 @@ fn table() -> String {
             about.help
         )
         .unwrap();
+    }
+    table.push_str("\n## TLS handshake failures of clients\n\n| reason | meaning |\n|---|---|\n");
+    for failure in <Failure as handshakes::Reason>::ALL {
+        writeln!(table, "| `{}` | {} |", failure.as_str(), failure.meaning()).unwrap();
     }
     table
 }

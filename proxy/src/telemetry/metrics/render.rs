@@ -19,9 +19,9 @@ use super::{
     listener::ListenerCounters,
     lock,
     page::{Format, Page},
+    reading::Reading,
     upstream::UpstreamCounters,
 };
-use crate::telemetry::notes::Reading;
 
 type Upstreams = BTreeMap<Arc<str>, Arc<UpstreamCounters>>;
 

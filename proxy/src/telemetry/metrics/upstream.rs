@@ -12,8 +12,8 @@ use outrigger_transport::{
 };
 
 use crate::telemetry::{
+    events::{EndpointEvent, Events},
     handshakes::HandshakeCounters,
-    notes::{Note, Notes},
 };
 
 /// What happens between us and one upstream, over all workers; written when connections change.
@@ -22,7 +22,7 @@ pub(crate) struct UpstreamCounters {
     /// TLS handshakes with its endpoints.
     pub handshakes: HandshakeCounters<ServerFailure>,
     pub(super) name: Arc<str>,
-    pub(super) notes: Option<Notes>,
+    pub(super) events: Option<Events<EndpointEvent>>,
     pub(super) connects: [AtomicU64; 2],
     pub(super) retries: [AtomicU64; RetryReason::ALL.len()],
     pub(super) budget_exhausted: AtomicU64,
@@ -69,10 +69,10 @@ impl UpstreamCounters {
         self.ejections.fetch_add(1, Relaxed);
     }
 
-    /// Has the log tell what became of an endpoint, and why.
-    pub(crate) fn note(&self, endpoint: &Arc<str>, text: String) {
-        if let Some(notes) = &self.notes {
-            notes.leave(Note {
+    /// Reports a change of an endpoint, for the operational log.
+    pub(crate) fn report(&self, endpoint: &Arc<str>, text: String) {
+        if let Some(events) = &self.events {
+            events.report(EndpointEvent {
                 upstream: Arc::clone(&self.name),
                 endpoint: Arc::clone(endpoint),
                 text,

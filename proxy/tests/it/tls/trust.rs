@@ -218,7 +218,7 @@ fn after_a_revocation_only_connections_of_the_revoked_are_closed() {
     let stderr = revoking.setup.proxy.stderr();
     let line = stderr
         .lines()
-        .find(|line| line.contains("believed no longer"))
+        .find(|line| line.contains("is no longer trusted"))
         .unwrap_or_else(|| panic!("{stderr}"));
     assert!(
         line.contains("reason=\"revoked\"") && line.contains("CN=bad"),

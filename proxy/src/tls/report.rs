@@ -1,0 +1,137 @@
+//! TLS failures in the operational log, with clients and with endpoints.
+
+use std::{net::IpAddr, sync::Arc};
+
+use outrigger_transport::tls::{
+    client::{FailedHandshake, Observer},
+    words,
+};
+use rustls::Error;
+use rustls_pki_types::CertificateDer;
+
+use super::describe;
+use crate::telemetry::{
+    events::{Events, Logged, Lost},
+    handshakes::{Failure, reason_of},
+};
+
+/// Where TLS failures are reported.
+pub(crate) type TlsEvents = Events<TlsEvent>;
+
+/// A TLS connection failed.
+#[derive(Debug)]
+pub(crate) enum TlsEvent {
+    /// With a client.
+    Client(ClientFailure),
+    /// With an endpoint.
+    Upstream(FailedHandshake),
+}
+
+/// A connection of a client was rejected.
+#[derive(Debug)]
+pub(crate) struct ClientFailure {
+    /// The listener.
+    pub listener: Arc<str>,
+    /// The client.
+    pub peer: IpAddr,
+    /// Why.
+    pub failure: Failure,
+    /// What the library says.
+    pub error: Option<Error>,
+    /// The client's certificate.
+    pub certificate: Option<CertificateDer<'static>>,
+    /// Whether it was served before.
+    pub live: bool,
+}
+
+impl Observer for Events<TlsEvent> {
+    fn failed(&self, report: FailedHandshake) {
+        self.report(TlsEvent::Upstream(report));
+    }
+}
+
+impl Logged for TlsEvent {
+    fn log(&self, lost: Lost) {
+        match self {
+            Self::Client(event) => event.log(lost),
+            Self::Upstream(event) => {
+                let (upstream, server, reason) =
+                    (&event.upstream, &event.server, event.failure.as_str());
+                tracing::warn!(%upstream, %server, reason, "{}{lost}", upstream_line(event));
+            }
+        }
+    }
+}
+
+impl Logged for ClientFailure {
+    fn log(&self, lost: Lost) {
+        let (listener, peer, reason) = (&self.listener, self.peer, self.failure.as_str());
+        let text = client_line(self);
+        match self.failure {
+            // Scanners, and clients that changed their mind.
+            Failure::Closed => tracing::info!(%listener, %peer, reason, "{text}{lost}"),
+            _ => tracing::warn!(%listener, %peer, reason, "{text}{lost}"),
+        }
+    }
+}
+
+fn client_line(event: &ClientFailure) -> String {
+    let what = match event.live {
+        true => "TLS connection closed, its client is no longer trusted",
+        false => "TLS handshake failed",
+    };
+    let explained = plain(event.failure.meaning());
+    let (error, certificate) = (event.error.as_ref(), event.certificate.as_ref());
+    format!("{what}: {explained}{}", evidence(error, certificate))
+}
+
+fn upstream_line(event: &FailedHandshake) -> String {
+    let explained = plain(reason_of(event.failure).meaning());
+    let (error, certificate) = (event.error.as_ref(), event.certificate.as_ref());
+    let evidence = evidence(error, certificate);
+    format!("no TLS with the endpoint: {explained}{evidence}")
+}
+
+/// A sentence of the documentation inside another one: without Markdown, capital and full stop.
+fn plain(meaning: &str) -> String {
+    let text = meaning.trim_end_matches('.').replace('`', "");
+    match text.chars().next() {
+        Some(first) => first.to_lowercase().chain(text.chars().skip(1)).collect(),
+        None => text,
+    }
+}
+
+/// What the library found, and whose certificate it was.
+fn evidence(error: Option<&Error>, certificate: Option<&CertificateDer<'_>>) -> String {
+    let mut text = String::new();
+    if let Some(words) = error.and_then(words::of) {
+        text.push_str(&format!(" ({})", describe::shown(&words)));
+    }
+    if let Some(certificate) = certificate {
+        text.push_str(&format!("; {}", describe::certificate(certificate)));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_what_happened_and_what_the_library_says_on_one_line() {
+        let event = ClientFailure {
+            listener: "public".into(),
+            peer: [192, 0, 2, 7].into(),
+            failure: Failure::UnknownCa,
+            error: Some(Error::General("a\nb".repeat(4000))),
+            certificate: None,
+            live: false,
+        };
+        let text = client_line(&event);
+        assert!(
+            text.starts_with("TLS handshake failed: no certificate of clientAuth.caFiles signed"),
+            "{text}"
+        );
+        assert!(text.len() < 1024 && !text.contains('\n'), "{text}");
+    }
+}

@@ -71,8 +71,8 @@ fn every_command_that_is_shown_exists_with_its_flags() {
 fn the_readme_sets_up_with_exactly_two_commands() {
     let readme = read("README.md");
     let (_, section) = readme
-        .split_once("## Try it")
-        .expect("the section on setting up");
+        .split_once("## Quick start")
+        .expect("the section on how to start");
     let block = section.split("```").nth(1).unwrap();
     let commands: Vec<&str> = block
         .lines()
@@ -86,22 +86,57 @@ fn the_readme_sets_up_with_exactly_two_commands() {
     );
 }
 
+/// The anchors of a page's headings, as GitHub makes them: lower case, spaces as `-`, no other punctuation than `-` and `_`.
+fn anchors(text: &str) -> Vec<String> {
+    let mut fenced = false;
+    let mut anchors = Vec::new();
+    for line in text.lines() {
+        fenced ^= line.starts_with("```");
+        if let Some((_, heading)) = line
+            .split_once("# ")
+            .filter(|(marks, _)| !fenced && marks.bytes().all(|mark| mark == b'#'))
+        {
+            let kept = heading.to_lowercase();
+            let kept = kept
+                .chars()
+                .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+            anchors.push(kept.map(|c| if c == ' ' { '-' } else { c }).collect());
+        }
+    }
+    anchors
+}
+
 #[test]
-fn links_into_the_project_lead_somewhere() {
+fn links_to_files_and_headings_of_the_project_resolve() {
+    let mut headings = 0;
     for (page, text) in pages() {
         let base = workspace().join(&page);
         for target in text
             .split("](")
             .skip(1)
             .filter_map(|rest| rest.split(')').next())
+            .filter(|target| !target.contains("://"))
         {
-            let path = target.split('#').next().unwrap_or("");
-            if !path.is_empty() && !path.contains("://") {
-                let path = base.parent().unwrap().join(path);
-                assert!(path.exists(), "{page}: {target} leads nowhere");
+            let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let file = match path {
+                "" => base.clone(),
+                path => base.parent().unwrap().join(path),
+            };
+            assert!(file.exists(), "{page}: {target}: no such file");
+            if !anchor.is_empty() && file.extension().is_some_and(|end| end == "md") {
+                headings += 1;
+                let text = fs::read_to_string(&file).unwrap();
+                assert!(
+                    anchors(&text).iter().any(|found| found == anchor),
+                    "{page}: {target}: no such heading"
+                );
             }
         }
     }
+    assert!(
+        headings > 100,
+        "only {headings} links to headings were found"
+    );
 }
 
 /// `a/{b,c}/d` for every choice in the first braces.

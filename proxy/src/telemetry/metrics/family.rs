@@ -138,7 +138,7 @@ families! {
         "`result`: `ok` or `failed`. The service of `extAuth` counts as an upstream of its own.";
     DNS_LOOKUPS = Counter "outrigger_dns_lookups_total" ["upstream", "result"]
         "DNS lookups of upstream names."
-        "`result`: `ok`, `not_found`, `timeout` or `failed` ([Names](operations.md#names)).";
+        "`result`: `ok`, `not_found`, `timeout` or `failed` ([DNS](operations.md#dns)).";
     UPSTREAM_TLS_HANDSHAKES = Counter "outrigger_upstream_tls_handshakes_total" ["upstream", "result", "reason"]
         "TLS handshakes with endpoints."
         "`result`: `full`, `resumed`, or `failed` with a reason: a word behind `upstream.tls_` in [reasons.md](reasons.md#uf).";
@@ -171,7 +171,7 @@ families! {
         "Only for endpoints with `healthCheck`.";
     JWKS_FETCHES = Counter "outrigger_jwks_fetches_total" ["provider", "result"]
         "JWKS fetches."
-        "`result`: `ok`, or [what failed](operations.md#keys-of-token-providers).";
+        "`result`: `ok`, or [what failed](operations.md#jwks-fetching).";
     JWKS_KEYS = Gauge "outrigger_jwks_keys" ["provider"]
         "Keys that tokens of the provider are verified with."
         "";

@@ -1,8 +1,8 @@
-//! How long files with many routes take to load: `cargo run --release -p outrigger-config --example load_cost`. The figures
-//! stand in docs/performance.md.
+//! Load time of files with many routes: `cargo run --release -p outrigger-config --example
+//! load_cost`. The results are in docs/performance.md.
 //!
-//! Every route has a name, a host name, a path, a method and one of a hundred upstreams: as much as ten thousand of them
-//! have room for in a file of the largest size.
+//! Every route has a name, a host name, a path, a method and one of 100 upstreams. Ten thousand
+//! such routes fill a file of the maximum size.
 
 #![allow(
     clippy::disallowed_types,
@@ -24,7 +24,7 @@ fn main() {
     }
 }
 
-/// A file with so many routes.
+/// A file with this many routes.
 fn file(routes: usize) -> String {
     let mut text = "upstreams:\n".to_owned();
     for number in 0..100.min(routes) {

@@ -32,9 +32,10 @@ block! {
         "socket" socket: String,
         /// Loopback address of the app. Default 127.0.0.1; `localhost` means the same.
         "host" host: String,
-        /// What is spoken to the app: `auto` (HTTP/1.1, and HTTP/2 for gRPC requests), `http1` or `h2c`. Default auto.
+        /// Protocol used with the app: `auto` (HTTP/1.1, and HTTP/2 for gRPC requests), `http1` or
+        /// `h2c`. Default auto.
         "protocol" protocol: Word<Protocol>,
-        /// How /readyz finds out whether the app is ready. Default: a TCP connect.
+        /// How /readyz checks whether the app is ready. Default: a TCP connect.
         "readiness" readiness: ReadinessBlock,
         /// Limits on what the app may send.
         "limits" limits: UpstreamLimitsBlock,
@@ -44,15 +45,18 @@ block! {
 }
 
 block! {
-    /// How /readyz asks the app. Without `path` and `grpc`: a connection can be made.
+    /// How /readyz checks the app. Without `path` and `grpc`: a TCP connect.
     ReadinessBlock {
-        /// Ready when GET on this path answers 200 to 399, over HTTP/2 with `protocol: h2c`, else over HTTP/1.1.
+        /// The app is ready when GET on this path returns 200 to 399, over HTTP/2 with `protocol:
+        /// h2c`, else over HTTP/1.1.
         "path" path: String,
-        /// Ready when the gRPC health check of this service answers SERVING; empty for the server as a whole.
+        /// The app is ready when the gRPC health check of this service returns SERVING; empty for
+        /// the server as a whole.
         "grpc" grpc: String,
-        /// How long an answer is kept, over 0. Default 5s.
+        /// How long a successful result is cached, over 0. A failure is cached for at most 1s.
+        /// Default 5s.
         "interval" interval: Time,
-        /// From the start of the connect to the whole answer, over 0. Default 1s.
+        /// From the start of the connect to the complete response, over 0. Default 1s.
         "timeout" timeout: Time,
     }
 }
@@ -61,13 +65,13 @@ block! {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct App {
-    /// Where the app listens: loopback or a Unix socket, never anything else.
+    /// Where the app listens: always loopback or a Unix socket.
     pub address: AppAddress,
-    /// What is spoken to the app.
+    /// Protocol used with the app.
     pub protocol: Protocol,
-    /// How `/readyz` finds out whether the app is ready.
+    /// How `/readyz` checks whether the app is ready.
     pub readiness: Readiness,
-    /// Limits on what it may send.
+    /// Limits on what the app may send.
     pub limits: UpstreamLimits,
 }
 
@@ -80,31 +84,33 @@ pub enum AppAddress {
     Unix(Arc<PathBuf>),
 }
 
-/// How `/readyz` asks the app.
+/// How `/readyz` checks the app.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Readiness {
-    /// What is asked.
+    /// The kind of check.
     pub probe: ReadinessProbe,
-    /// How long an answer is kept; the app is asked when `/readyz` is asked. Default 5 s.
+    /// How long a successful result is cached; a request for `/readyz` triggers the check. Default
+    /// 5 s.
     pub interval: Duration,
-    /// From the start of the connect to the whole answer. Default 1 s.
+    /// From the start of the connect to the complete response. Default 1 s.
     pub timeout: Duration,
 }
 
-/// Bytes of a Unix socket's path: `sun_path` with its closing zero.
+/// Maximum bytes of a Unix socket's path: `sun_path` without its terminating zero.
 const MAX_SOCKET_PATH: usize = 107;
 
-/// Where the app listens unless the file says otherwise.
+/// Default address of the app.
 const APP_HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// Half of kubelet's usual period of 10 s, so that no probe sees an answer older than its own period.
+/// Half of the kubelet's default period of 10 s, so that no probe gets a result older than its own
+/// period.
 const READINESS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The default timeout of a Kubernetes probe.
 const READINESS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Checks the `app` block.
+/// Validates the `app` block.
 pub(crate) fn accept(app: &At<AppBlock>, base: &Path, report: &mut Report) -> App {
     let app = &app.value;
     App {
@@ -129,13 +135,13 @@ fn address(app: &AppBlock, base: &Path, report: &mut Report) -> AppAddress {
         report.error(
             &host.place,
             "conflicting-keys",
-            "a socket has no host",
+            "`host` cannot be used with `socket`",
             help,
         );
     }
     let path = base.join(&socket.value);
     if socket.value.is_empty() || path.as_os_str().len() > MAX_SOCKET_PATH {
-        let message = format!("the path of a socket has 1 to {MAX_SOCKET_PATH} bytes");
+        let message = format!("the path of a socket must have 1 to {MAX_SOCKET_PATH} bytes");
         report.error(
             &socket.place,
             "bad-path",
@@ -153,10 +159,10 @@ fn loopback(host: &At<String>, report: &mut Report) -> IpAddr {
     let address = host.value.parse().ok().filter(IpAddr::is_loopback);
     address.unwrap_or_else(|| {
         let message = format!(
-            "the app is in this pod, and {:?} is not a loopback address",
+            "{:?} is not a loopback address, and the app must be in this pod",
             host.value
         );
-        let help = "write 127.0.0.1 or ::1; what runs elsewhere belongs under `upstreams`";
+        let help = "write 127.0.0.1 or ::1; configure other services in `upstreams`";
         report.error(&host.place, "not-loopback", message, help);
         APP_HOST
     })
@@ -176,7 +182,7 @@ fn readiness(block: Option<&At<ReadinessBlock>>, report: &mut Report) -> Readine
             report.error(
                 &grpc.place,
                 "conflicting-keys",
-                "`path` and `grpc` exclude each other",
+                "`path` and `grpc` cannot be used together",
                 help,
             );
             ReadinessProbe::Connect
@@ -199,7 +205,7 @@ fn readiness(block: Option<&At<ReadinessBlock>>, report: &mut Report) -> Readine
     }
 }
 
-/// Shows what was accepted.
+/// Renders the accepted value.
 pub(crate) fn show(app: &App) -> Value {
     let object = match &app.address {
         AppAddress::Tcp(socket) => Object::new()

@@ -1,4 +1,4 @@
-//! What a reload changes, in words for the log.
+//! The changes of a reload, as text for the log.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -15,15 +15,15 @@ use crate::{
     },
 };
 
-/// What differs between two configurations, by name.
+/// The difference between two configurations, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Changes {
     /// Listeners.
     pub listeners: Names,
-    /// Token providers; one whose key set or secret was replaced is changed.
+    /// Token providers; a provider whose key set or secret was replaced counts as changed.
     pub jwt_providers: Names,
-    /// Upstreams; `app` is one.
+    /// Upstreams, including `app`.
     pub upstreams: Names,
     /// Rate limits.
     pub rate_limits: Names,
@@ -35,7 +35,7 @@ pub struct Changes {
     pub needs_restart: Vec<&'static str>,
 }
 
-/// Names that came, went or mean something else.
+/// Names that were added, removed or changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Names {
@@ -127,7 +127,8 @@ fn names<T>(
     names
 }
 
-/// Compares two routes by the names of what they refer to: indexes shift when something is added before.
+/// Compares two routes by the names of the items that they refer to: indexes shift when an item is
+/// added before.
 fn same_route(old: &Config, a: &Route, new: &Config, b: &Route) -> bool {
     let listeners = |config: &Config, route: &Route| -> Vec<_> {
         route

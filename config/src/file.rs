@@ -1,7 +1,7 @@
-//! The file as a whole: what may be written, what is accepted, and how that is shown.
+//! The file as a whole: its keys, the accepted configuration, and how it is rendered.
 //!
-//! What is shown is a file again, with every default filled in: loading it gives an equal configuration. Of a secret it
-//! says where it comes from; nothing here ever sees its content.
+//! The rendered form is a file again, with every default filled in: loading it gives an equal
+//! configuration. A secret is rendered as its source; no code here sees its content.
 
 use serde_json::{Map, Value, json};
 
@@ -31,19 +31,23 @@ block! {
         "workers" workers: WorkersValue,
         /// The application in this pod. It defines the upstream named `app`.
         "app" app: AppBlock,
-        /// Where requests come in. Default: one inbound listener on port 8000, named `in-8000`.
+        /// Listeners. Default: one inbound listener on port 8000, named `in-8000`.
         "listeners" listeners: Vec<At<ListenerBlock>>,
-        /// Who issues the tokens that clients present. Declaring one makes a token mandatory on every inbound route that does not say otherwise. Names are DNS labels; `app`, `mtls` and `none` are reserved.
+        /// Issuers of the tokens that clients present. With a provider, every inbound route
+        /// requires a token unless it overrides `auth`. Names are DNS labels; `app`, `mtls` and
+        /// `none` are reserved.
         "jwtProviders" jwt_providers: Entries<JwtProviderBlock>,
         /// Named groups of endpoints outside this pod. Names are DNS labels; `app`, `mtls` and `none` are reserved.
         "upstreams" upstreams: Entries<UpstreamBlock>,
-        /// Limits that routes name in their own `rateLimits`. Names are DNS labels in which capitals may stand.
+        /// Limits that routes refer to in `rateLimits`. Names are DNS labels; upper-case letters
+        /// are allowed.
         "rateLimits" rate_limits: Entries<RateLimitBlock>,
-        /// The server of limits with `store: redis`.
+        /// The Redis server for limits with `store: redis`.
         "redis" redis: RedisBlock,
-        /// What every route inherits and may override key by key.
+        /// Settings that every route inherits and may override key by key.
         "defaults" defaults: DefaultsBlock,
-        /// Which requests go where. The most specific match wins; file order only decides between equals. Default: everything to the app.
+        /// Routes. The most specific match wins; file order decides only between equal ones.
+        /// Default: all requests go to the app.
         "routes" routes: Vec<At<RouteBlock>>,
         /// The access log.
         "telemetry" telemetry: TelemetryBlock,
@@ -51,17 +55,17 @@ block! {
         "status" status: ServerOrOff,
         /// The admin server, loopback only, or `off`. Default 127.0.0.1:9901. A change needs a restart.
         "admin" admin: ServerOrOff,
-        /// When the file is read again.
+        /// When the file is reloaded.
         "reload" reload: ReloadBlock,
-        /// How long draining and shutting down may take. The sum must stay under the pod's grace period.
+        /// Durations of drain and shutdown. Their sum must be less than the pod's grace period.
         "lifecycle" lifecycle: LifecycleBlock,
     }
     later ["logs", "monitor", "overload", "shadow"]
 }
 
-/// The JSON Schema (2020-12) of a configuration file. It accepts every file that the reader accepts, and
-/// refuses unknown keys, wrong types and misspelt words; references and ranges across keys are left to
-/// the loader.
+/// The JSON Schema (2020-12) of a configuration file. It accepts every file that the reader
+/// accepts, and rejects unknown keys, wrong types and misspelled keywords. References and ranges
+/// across keys are checked by the loader only.
 pub fn json_schema() -> Value {
     json::root::<File>("Outrigger configuration, version 1")
 }
@@ -82,9 +86,10 @@ pub struct Config {
     pub jwt_providers: Vec<JwtProvider>,
     /// Limits that routes name, in file order.
     pub rate_limits: Vec<RateLimit>,
-    /// The server of limits that all pods share.
+    /// The Redis server for limits that all pods share.
     pub redis: Option<Redis>,
-    /// Routes in file order. A file without routes has one, named `app`, that sends everything to the app.
+    /// Routes in file order. A file without routes has one, named `app`, that sends all requests to
+    /// the app.
     pub routes: Vec<Route>,
     /// Access log and metrics.
     pub telemetry: Telemetry,
@@ -92,7 +97,7 @@ pub struct Config {
     pub status: Option<ServerAddress>,
     /// Where the admin server listens, loopback only; `None` for `admin: off`.
     pub admin: Option<ServerAddress>,
-    /// When and how the file is read again.
+    /// When and how the file is reloaded.
     pub reload: Reload,
     /// Drain and shutdown times.
     pub lifecycle: Lifecycle,

@@ -1,8 +1,8 @@
-//! Reads, checks, watches and shows Outrigger's one configuration file.
+//! Loads, validates, watches and renders Outrigger's configuration file.
 //!
-//! A setting has three lives: what was written, what was accepted ([`model`]), and the runtime in
-//! `outrigger-filters` and `outrigger`, which serves requests. Each step only goes forward. The first two of a block,
-//! how it is checked and how it is shown stand in one file.
+//! A setting has three forms: as written, as accepted ([`model`]), and the runtime in
+//! `outrigger-filters` and `outrigger`, which serves requests. Each step only goes forward. The
+//! first two forms of a block, its validation and its rendering are in one file.
 
 mod app;
 mod block;

@@ -1,17 +1,18 @@
-//! `lifecycle`: how long draining and shutting down may take.
+//! `lifecycle`: durations of drain and shutdown.
 
 use std::time::Duration;
 
 use crate::block::{At, Time, block, field::time};
 
 block! {
-    /// How long draining and shutting down may take.
+    /// Durations of drain and shutdown.
     LifecycleBlock {
-        /// Between the start of a drain and the first connection that is asked to end. Default 5s.
+        /// Time between the start of a drain and the closing of the first connections. Default 5s.
         "shutdownDelay" shutdown_delay: Time,
-        /// For requests in flight after that, and for peers of WebSockets to answer the close frame. Default 20s.
+        /// Time for in-flight requests after that, and for peers of WebSockets to answer the close
+        /// frame. Default 20s.
         "drainTimeout" drain_timeout: Time,
-        /// For the access log to reach stdout at exit. Default 1s.
+        /// Time for the access log to reach stdout at exit. Default 1s.
         "logFlushTimeout" log_flush_timeout: Time,
     }
     shown_as Lifecycle
@@ -21,24 +22,24 @@ block! {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Lifecycle {
-    /// Time between the start of a drain and the first connection that is asked to end. Default 5 s.
+    /// Time between the start of a drain and the closing of the first connections. Default 5 s.
     pub shutdown_delay: Duration,
-    /// Time for requests in flight after that. Default 20 s.
+    /// Time for in-flight requests after that. Default 20 s.
     pub drain_timeout: Duration,
     /// Time for the access log to reach stdout at exit. Default 1 s.
     pub log_flush_timeout: Duration,
 }
 
-/// Time for endpoints to be taken out of load balancers before connections end.
+/// Time until load balancers stop using this endpoint, before connections are closed.
 const SHUTDOWN_DELAY: Duration = Duration::from_secs(5);
 
-/// With the delay and the flush: under Kubernetes' grace period of 30 s.
+/// Together with delay and flush less than Kubernetes' grace period of 30 s.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// stdout is a pipe to the container runtime; a second is plenty unless it stalls.
+/// stdout is a pipe to the container runtime; 1 s is enough unless the pipe is stalled.
 const LOG_FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Checks what was written.
+/// Validates the block.
 pub(crate) fn accept(written: Option<&At<LifecycleBlock>>) -> Lifecycle {
     let none = LifecycleBlock::default();
     let block = written.map_or(&none, |block| &block.value);

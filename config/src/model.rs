@@ -1,9 +1,11 @@
-//! Accepted configuration: every value here was checked, every reference resolved, every default filled in.
+//! Accepted configuration: every value was validated, every reference resolved, every default
+//! filled in.
 //!
-//! Nobody checks a model value again. The types are `#[non_exhaustive]`, so only this crate makes them
-//! from text; everyone else reads them through `&` or `Arc`. The few public constructors take accepted values.
-//! Equality is structural: the registry of what outlives a reload compares model values to decide what may be carried
-//! over. Each type stands in the file of its block; this is what other crates see of them.
+//! Other code does not validate a model value again. The types are `#[non_exhaustive]`, so only
+//! this crate creates them from text; other crates use them through `&` or `Arc`. The few public
+//! constructors take validated values. Equality is structural: at a reload, the registry compares
+//! model values to decide which state is kept. Each type is in the file of its block; this module
+//! is what other crates see of them.
 
 pub use crate::app::{App, AppAddress, Readiness};
 pub use crate::block::Percent;

@@ -1,4 +1,4 @@
-//! `rateLimits`: limits that routes name.
+//! `rateLimits`: limits that routes refer to.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,26 +22,29 @@ use crate::{
 };
 
 block! {
-    /// A limit: a token bucket for each key. Routes name it in their `rateLimits`.
+    /// A rate limit: a token bucket for each key. Routes refer to it in `rateLimits`.
     RateLimitBlock {
-        /// Requests that come back in `per`, 1 to 1000000.
+        /// Requests that are refilled in `per`, 1 to 1000000.
         "requests" requests: Int<1, 1_000_000>,
-        /// The time in which they come back, 1ms to 24h.
+        /// The refill period, 1ms to 24h.
         "per" per: Time,
-        /// Requests that may come at once, 1 to 1000000. Default: `requests`.
+        /// Size of the bucket, that is, requests at once, 1 to 1000000. Default: `requests`.
         "burst" burst: Int<1, 1_000_000>,
-        /// For whom it counts: `clientIP` (IPv6 by /64), `global` (everybody together), `subjectAltName` (the client's certificate), a header or a claim.
+        /// The key that requests are counted by: `clientIP` (IPv6 by /64), `global` (one bucket for
+        /// all requests), `subjectAltName` (the client certificate), a header or a claim.
         "key" key: Either<Word<PlainKey>, RateLimitKeyBlock>,
-        /// `enforce`, or `report`: the request goes on, and is logged and counted. Default enforce.
+        /// `enforce`, or `report`: requests over the limit are forwarded, logged and counted.
+        /// Default enforce.
         "mode" mode: Word<Mode>,
-        /// `redis`: one limit for all pods, kept by the server of `redis`. Default: each pod counts alone.
+        /// `redis`: one limit for all pods, stored in the server of `redis`. Default: each pod
+        /// counts separately.
         "store" store: Word<SharedStore>,
     }
     required ["requests", "per", "key"]
 }
 
 block! {
-    /// Each value has a bucket of its own; requests without one share a bucket.
+    /// Each value has its own bucket; requests without a value share one bucket.
     RateLimitKeyBlock {
         /// The name of a header.
         "header" header: String,
@@ -51,7 +54,7 @@ block! {
     one_of ["header", "claim"]
 }
 
-/// What a rate limit may count by without further words.
+/// The keys that need no block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PlainKey {
     ClientAddress,
@@ -59,7 +62,7 @@ pub(crate) enum PlainKey {
     SubjectAltName,
 }
 
-/// Where a limit may be kept beside the pod itself.
+/// Where buckets are stored, other than in the pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SharedStore {
     Redis,
@@ -76,31 +79,31 @@ words! {
 pub struct RateLimit {
     /// Unique name.
     pub name: Arc<str>,
-    /// Requests that come back in `per`, 1-1 000 000.
+    /// Requests that are refilled in `per`, 1-1 000 000.
     pub requests: u32,
-    /// The time in which they come back, 1 ms to 1 day.
+    /// The refill period, 1 ms to 1 day.
     pub per: Duration,
-    /// Requests that may come at once, 1-1 000 000. Default `requests`.
+    /// Size of the bucket, 1-1 000 000 requests. Default `requests`.
     pub burst: u32,
-    /// For whom it counts.
+    /// The key that requests are counted by.
     pub key: RateLimitKey,
-    /// Whether a request over the limit is refused or only counted.
+    /// Whether a request over the limit is rejected or only counted.
     pub mode: Mode,
-    /// Who keeps the buckets.
+    /// Where the buckets are stored.
     pub store: Store,
 }
 
-/// Who keeps the buckets of a limit.
+/// Where the buckets of a limit are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Store {
-    /// Each pod for itself. The default.
+    /// In each pod separately. The default.
     Pod,
-    /// Redis, for all pods.
+    /// In Redis, for all pods.
     Redis,
 }
 
 impl RateLimit {
-    /// A limit whose burst is what comes back in `per`; the fields are public for the rest.
+    /// A limit whose burst equals `requests`; the other fields are public.
     pub fn new(name: Arc<str>, requests: u32, per: Duration, key: RateLimitKey) -> Self {
         Self {
             name,
@@ -114,32 +117,34 @@ impl RateLimit {
     }
 }
 
-/// For whom a limit counts.
+/// The key that requests are counted by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum RateLimitKey {
-    /// For everybody together.
+    /// One bucket for all requests.
     Global,
-    /// For each client address; IPv6 by /64, since one client has that many addresses.
+    /// The client address; IPv6 by /64, because one client has that many addresses.
     ClientAddress,
-    /// For each value of a header; requests without it count together, so that leaving it out is no way around.
+    /// The value of a header. Requests without it share one bucket, so that omitting it does not
+    /// evade the limit.
     Header(HeaderName),
-    /// For each value of a verified claim of one issuer; requests without it count together.
+    /// The value of a verified claim of one issuer; requests without it share one bucket.
     Claim(ClaimPath),
-    /// For each first name of a client certificate, a SPIFFE ID before others; requests without one count together.
+    /// The first name of a client certificate, with SPIFFE IDs first; requests without a
+    /// certificate share one bucket.
     SubjectAltName,
 }
 
 impl RateLimitKey {
-    /// Whether the key is only known after authentication.
+    /// Whether the key is known only after authentication.
     pub fn needs_identity(&self) -> bool {
         matches!(self, Self::Claim(_) | Self::SubjectAltName)
     }
 }
 
-/// A bucket that fills more slowly is no limit of a rate, and one that fills faster needs none.
+/// A slower refill is a quota rather than a rate, and a faster one limits nothing.
 const PER: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(24 * 3600));
 
-/// Checks all limits.
+/// Validates all limits.
 pub(crate) fn accept(
     written: Option<&At<Entries<RateLimitBlock>>>,
     has_redis: bool,
@@ -149,7 +154,8 @@ pub(crate) fn accept(
     entries
         .iter()
         .map(|(name, block)| {
-            // Unlike other names these may have capitals: no host name and no metric label is made of them.
+            // Unlike other names these may have upper-case letters: no host name and no metric
+            // label is derived from them.
             name::check(&name.value.to_ascii_lowercase(), &name.place, report);
             rate_limit(&name.value, &block.value, has_redis, report)
         })
@@ -179,12 +185,7 @@ fn rate_limit(
         limit.store = Store::Redis;
         if !has_redis {
             let help = "add `redis: { url: … }`";
-            report.error(
-                place,
-                "missing-key",
-                "there is no `redis` in this file",
-                help,
-            );
+            report.error(place, "missing-key", "`redis` is not configured", help);
         }
     }
     limit
@@ -203,7 +204,7 @@ fn per(written: Option<&At<Time>>, report: &mut Report) -> Duration {
         report.error(
             place,
             "out-of-range",
-            "the time of a rate limit is out of range",
+            "the period of a rate limit is out of range",
             help,
         );
     }
@@ -225,8 +226,8 @@ fn key(
     }
     let header = block.header.as_ref()?;
     let name = headers::parse_name(&header.value, &header.place, report)?;
-    if let Some(help) = headers::not_the_apps(&name) {
-        let message = format!("`{name}` is not the client's to say");
+    if let Some(help) = headers::why_not_for_the_app(&name) {
+        let message = format!("`{name}` cannot be a key, because it is not set by the client");
         report.error(&header.place, "forbidden-header", message, help);
     }
     Some(RateLimitKey::Header(name))

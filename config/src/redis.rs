@@ -1,4 +1,4 @@
-//! `redis`: the server of limits that all pods share.
+//! `redis`: the server for limits that all pods share.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,51 +21,53 @@ use crate::{
 };
 
 block! {
-    /// The server that limits with `store: redis` are kept by, Redis 6 or newer.
+    /// The Redis server that stores limits with `store: redis`, version 6 or newer.
     RedisBlock {
-        /// `redis://host:port`, or `redis://host:port/number` for another database than 0; `rediss://` with TLS. Default port 6379.
+        /// `redis://host:port`, or `redis://host:port/number` for a database other than 0;
+        /// `rediss://` with TLS. Default port 6379.
         "url" url: String,
-        /// The user of `password`. Default: redis's own, `default`.
+        /// The ACL user of `password`. Default: the Redis user `default`.
         "username" username: String,
-        /// What it is told at the beginning of each connection (AUTH). A file is read again when it changes.
+        /// Password for AUTH at the start of each connection. A file is reloaded when it changes.
         "password" password: SecretSpec,
-        /// TLS towards it, where the URL begins with `rediss`: who is believed, and what is shown.
+        /// TLS with the server, for URLs that begin with `rediss`: trusted CAs and client
+        /// certificate.
         "tls" tls: UpstreamTlsBlock,
-        /// How long a request waits for its answers, connect included, over 0. Default 50ms.
+        /// How long a request waits for Redis, connect included, over 0. Default 50ms.
         "timeout" timeout: Time,
-        /// What happens without an answer: `allow`, or `deny` (503). Default allow.
+        /// What happens when Redis does not respond: `allow`, or `deny` (503). Default allow.
         "onError" on_error: Word<OnError>,
     }
     required ["url"]
 }
 
-/// `redis`: the server of limits that all pods share.
+/// `redis`: the server for limits that all pods share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Redis {
-    /// Where it is.
+    /// Its address.
     pub endpoint: EndpointSpec,
-    /// TLS, where it is spoken.
+    /// TLS, if used.
     pub tls: Option<Arc<ClientTls>>,
-    /// The user of the password, where it is another than redis's own.
+    /// The user, if not the Redis default.
     pub username: Option<Arc<str>>,
-    /// What each connection begins with.
+    /// The password.
     pub password: Option<SecretText>,
     /// The number of the database. Default 0.
     pub database: u16,
-    /// How long a request waits for it. Default 50 ms.
+    /// How long a request waits for Redis. Default 50 ms.
     pub timeout: Duration,
-    /// What happens without an answer. Default allow.
+    /// What happens when Redis does not respond. Default allow.
     pub on_error: OnError,
 }
 
-/// Envoy waits 20 ms for its rate limit service; redis is often a zone away.
+/// Envoy waits 20 ms for its rate limit service; Redis is often in another zone.
 const REDIS_TIMEOUT: Duration = Duration::from_millis(50);
 
-/// How such a URL is written.
+/// An example of such a URL.
 const FORM: &str = "redis://host:6379";
 
-/// Checks the server. `None` was reported.
+/// Validates the server. `None` when a problem was reported.
 pub(crate) fn accept(
     block: &At<RedisBlock>,
     files: &mut Files<'_>,
@@ -86,15 +88,15 @@ pub(crate) fn accept(
     if let Some(written) = block
         .password
         .as_ref()
-        .filter(|_| !secure && !endpoint.address.is_here())
+        .filter(|_| !secure && !endpoint.address.is_local())
     {
         let message =
-            "the password goes over the network as it is, and whoever sits on the way can read it";
+            "the password is sent unencrypted, and an attacker on the network path can read it";
         report.warning(
             &written.place,
             "insecure-credentials",
             message,
-            "write rediss:// where redis speaks TLS",
+            "write rediss:// if the server supports TLS",
         );
     }
     let tls = client::of_url(block.tls.as_ref(), secure, "rediss", files, report);
@@ -115,25 +117,25 @@ fn username(written: &At<String>, block: &RedisBlock, report: &mut Report) -> Op
         report.missing(&written.place, &["password"], "`password` is missing", help);
     }
     if written.value.is_empty() || written.value.contains(char::is_whitespace) {
-        let message = format!("{:?} is no name of a user", written.value);
+        let message = format!("{:?} is not a valid user name", written.value);
         report.error(
             &written.place,
             "bad-name",
             message,
-            "write the name of a redis user, without spaces",
+            "write the name of a Redis user, without spaces",
         );
         return None;
     }
     Some(written.value.as_str().into())
 }
 
-/// Where it is, whether TLS is spoken to it, and the number of the database.
+/// Its address, whether TLS is used, and the number of the database.
 fn server(written: &At<String>, report: &mut Report) -> Option<(EndpointSpec, bool, u16)> {
     let (text, place) = (&written.value, &written.place);
     if text.contains('@') {
         report.hide(place.span);
-        let message = "a password in a URL would show in every dump";
-        let help = "remove everything up to `@`, and write `password: { file: … }` or `{ env: … }`";
+        let message = "a user or password in a URL is not allowed, because dumps would contain it";
+        let help = "remove everything up to `@`, and add `password: { file: … }` or `{ env: … }`";
         report.error(place, "bad-url", message, help);
         return None;
     }
@@ -145,12 +147,12 @@ fn server(written: &At<String>, report: &mut Report) -> Option<(EndpointSpec, bo
         }
     };
     let Some(database) = database(parsed.tail) else {
-        let message = format!("{text:?} does not name a database");
+        let message = format!("{text:?} is not a valid database");
         report.error(
             place,
             "bad-url",
             message,
-            format!("write {FORM}, or {FORM}/1 for another database"),
+            format!("write {FORM}, or {FORM}/1 for database 1"),
         );
         return None;
     };
@@ -162,7 +164,7 @@ fn server(written: &At<String>, report: &mut Report) -> Option<(EndpointSpec, bo
     Some((endpoint, parsed.secure, database))
 }
 
-/// What may stand behind the host: nothing, or a number.
+/// The path of the URL: empty, or the number of the database.
 fn database(tail: &str) -> Option<u16> {
     match tail.strip_prefix('/').unwrap_or(tail) {
         "" => Some(0),
@@ -173,7 +175,7 @@ fn database(tail: &str) -> Option<u16> {
     }
 }
 
-/// Shows what was accepted.
+/// Renders the accepted value.
 pub(crate) fn show(redis: &Redis) -> Value {
     let database = Some(redis.database).filter(|number| *number > 0);
     let database = database.map_or_else(String::new, |number| format!("/{number}"));

@@ -1,4 +1,4 @@
-//! `reload`: when the file is read again.
+//! `reload`: when the file is reloaded.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use crate::block::{
 };
 
 block! {
-    /// When the file is read again.
+    /// When the file is reloaded.
     ReloadBlock {
-        /// Whether the file's directory is watched. Default true.
+        /// Whether changes are detected by watching the directories of the files. Default true.
         "watch" watch: Flag,
         /// Fixed window from the first event to the reload. Default 500ms.
         "debounce" debounce: Time,
-        /// How often a content hash is compared; 0s switches it off. Default 10s.
+        /// Interval at which the content hash is compared; 0s disables it. Default 10s.
         "poll" poll: Time,
     }
     later ["probation"]
@@ -25,21 +25,21 @@ block! {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Reload {
-    /// Whether the file's directory is watched. Default true.
+    /// Whether changes are detected by watching directories. Default true.
     pub watch: bool,
     /// Fixed window from the first event to the reload. Default 500 ms.
     pub debounce: Duration,
-    /// How often a content hash is compared; `None` for `0s`. Default 10 s.
+    /// Interval at which the content hash is compared; `None` for `0s`. Default 10 s.
     pub poll: Option<Duration>,
 }
 
-/// A ConfigMap swap is a handful of events within milliseconds.
+/// A ConfigMap swap causes several events within milliseconds.
 const RELOAD_DEBOUNCE: Duration = Duration::from_millis(500);
 
 /// For file systems that send no events.
 const RELOAD_POLL: Duration = Duration::from_secs(10);
 
-/// Checks what was written.
+/// Validates the block.
 pub(crate) fn accept(written: Option<&At<ReloadBlock>>) -> Reload {
     let none = ReloadBlock::default();
     let block = written.map_or(&none, |block| &block.value);

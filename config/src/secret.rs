@@ -1,4 +1,4 @@
-//! Secrets: named by a file or a variable, never written out, never shown.
+//! Secrets: read from a file or a variable, never written into the configuration, never shown.
 
 use std::{fmt, path::Path, sync::Arc};
 
@@ -17,9 +17,10 @@ use crate::{
 };
 
 block! {
-    /// Where a secret comes from; it is never written into the file itself.
+    /// Source of a secret; the secret itself is never written into the configuration.
     SecretBlock {
-        /// Path of a file that holds the secret and nothing else, relative to this file; one line end behind it does not count. Read again when it changes.
+        /// Path of a file that contains only the secret, relative to this file; one trailing line
+        /// end is ignored. Reloaded when it changes.
         "file" file: String,
         /// Name of an environment variable that holds the secret.
         "env" env: String,
@@ -27,25 +28,26 @@ block! {
     one_of ["file", "env"]
 }
 
-/// A [`SecretBlock`] whose place is hidden when somebody wrote the secret itself there.
+/// A [`SecretBlock`] whose source text is redacted when it contains the secret itself.
 #[derive(Debug, Clone)]
 pub(crate) struct SecretSpec(pub(crate) SecretBlock);
 
-/// The two ways to name a secret.
+/// The two sources of a secret.
 pub(crate) enum SecretRef<'a> {
     File(&'a At<String>),
     Env(&'a At<String>),
 }
 
 impl SecretSpec {
-    /// Where it is; `None` when what stands there was reported.
+    /// The source; `None` when a problem was reported.
     pub(crate) fn reference(&self) -> Option<SecretRef<'_>> {
         let file = self.0.file.as_ref().map(SecretRef::File);
         file.or_else(|| self.0.env.as_ref().map(SecretRef::Env))
     }
 }
 
-/// A list or map has the span of its first character only, so each value in it is hidden for itself.
+/// A list or map has the span of its first character only, so each value in it is redacted
+/// separately.
 fn hide(node: &Node, reader: &mut Reader<'_>) {
     match &node.value {
         Value::List(items) => items.iter().for_each(|item| hide(item, reader)),
@@ -76,15 +78,14 @@ impl Read for SecretSpec {
                 "write {{ env: {} }}",
                 name.split(":-").next().unwrap_or_default()
             ),
-            None => "write { file: PATH } or { env: NAME }, and change a secret that was shown"
+            None => "write { file: PATH } or { env: NAME }, and replace this secret: it may have been disclosed"
                 .to_owned(),
         };
-        // The line is shown below the message, and with it what nobody may see.
+        // The source line is shown below the message, so the secret in it must be redacted.
         hide(node, reader);
-        let message =
-            "a secret is not written into the configuration: dumps, logs and backups would show it";
+        let message = "a secret must not be written into the configuration, because dumps, logs and backups would contain it";
         reader.invalid(place, "literal-secret", message.to_owned(), help);
-        // There is a secret all the same, so that nothing else is said to be missing.
+        // The secret counts as present, so that no missing key is reported in addition.
         Some(Self(SecretBlock::default()))
     }
 }
@@ -92,24 +93,24 @@ impl Read for SecretSpec {
 inline_schema!([] SecretSpec, |generator| generator.subschema_for::<SecretBlock>());
 
 block! {
-    /// What proves who asks.
+    /// Credentials.
     CredentialsBlock {
-        /// A bearer token, one word of visible ASCII. What its file holds now is what is sent.
+        /// A bearer token, one word of visible ASCII. The current content of its file is sent.
         "bearerToken" bearer_token: SecretSpec,
     }
     required ["bearerToken"]
 }
 
-/// Where a secret that may change while running comes from.
+/// Source of a secret that may change at runtime.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretSource {
-    /// A file, read whenever the secret is used.
+    /// A file, read at each use of the secret.
     File(Arc<Path>),
     /// The environment, read when the configuration was loaded.
     Env {
         /// The variable.
         name: Arc<str>,
-        /// What it held.
+        /// Its value.
         value: SecretText,
     },
 }
@@ -121,7 +122,7 @@ pub struct SecretText {
     origin: Option<SecretOrigin>,
 }
 
-/// Where a secret was read from when the configuration was loaded.
+/// The source from which a secret was read when the configuration was loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretOrigin {
     /// A file.
@@ -131,7 +132,7 @@ pub enum SecretOrigin {
 }
 
 impl SecretText {
-    /// Keeps a secret.
+    /// Wraps a secret.
     pub fn new(secret: impl Into<Arc<[u8]>>) -> Self {
         Self {
             secret: secret.into(),
@@ -139,7 +140,7 @@ impl SecretText {
         }
     }
 
-    /// Keeps a secret that was read from somewhere.
+    /// Wraps a secret that was read from a source.
     pub(crate) fn from(origin: SecretOrigin, secret: &[u8]) -> Self {
         Self {
             secret: secret.into(),
@@ -147,7 +148,7 @@ impl SecretText {
         }
     }
 
-    /// Where it was read from.
+    /// The source.
     pub fn origin(&self) -> Option<&SecretOrigin> {
         self.origin.as_ref()
     }
@@ -192,16 +193,17 @@ pub(crate) fn shared(
         && secret.expose().len() < needed
     {
         let message = format!(
-            "the secret is shorter than {needed} bytes, which {} needs",
+            "the secret is shorter than {needed} bytes, the minimum for {}",
             word_of(algorithm)
         );
-        let help = format!("make a random one: openssl rand -base64 {needed}");
+        let help = format!("generate a random one: openssl rand -base64 {needed}");
         report.error(&written.place, "short-secret", message, help);
     }
     secret
 }
 
-/// A bearer token that is sent along; a file is read whenever it is used, so here it is only tried.
+/// A bearer token for requests of the proxy itself; its file is read at each use, so here it is
+/// only checked.
 pub(crate) fn bearer_token(
     written: &At<SecretSpec>,
     files: &mut Files<'_>,
@@ -209,7 +211,7 @@ pub(crate) fn bearer_token(
 ) -> Option<SecretSource> {
     match written.value.reference()? {
         SecretRef::File(path) => {
-            let file = files.tried(path, report)?;
+            let file = files.reread_at_use(path, report)?;
             check_bearer_token(file.content.trim_ascii(), &path.place, report);
             Some(SecretSource::File(file.path))
         }
@@ -224,9 +226,9 @@ pub(crate) fn bearer_token(
     }
 }
 
-/// A bearer token that is sent with every request; its file is a part of the configuration, which is read again when it
-/// changes.
-pub(crate) fn kept_bearer_token(
+/// A bearer token that is sent with every request; its file is part of the configuration and
+/// reloaded when it changes.
+pub(crate) fn reloadable_bearer_token(
     written: &At<SecretSpec>,
     files: &mut Files<'_>,
     report: &mut Report,
@@ -246,7 +248,7 @@ pub(crate) fn kept_bearer_token(
     }
 }
 
-/// A password; its file is a part of the configuration, which is read again when it changes.
+/// A password; its file is part of the configuration and reloaded when it changes.
 pub(crate) fn password(
     written: &At<SecretSpec>,
     files: &mut Files<'_>,
@@ -267,7 +269,7 @@ pub(crate) fn password(
             &written.place,
             "bad-secret",
             "the password is empty",
-            "write one, or remove the key",
+            "write a password, or remove the key",
         );
     }
     Some(secret)
@@ -279,14 +281,14 @@ fn variable(name: &At<String>, files: &Files<'_>, report: &mut Report) -> Option
         || name.value.starts_with(|c: char| c.is_ascii_digit())
         || !name.value.bytes().all(plain)
     {
-        // Perhaps it is the secret itself.
+        // The value may be the secret itself.
         report.hide(name.place.span);
-        let message = "this is not the name of a variable";
+        let message = "this is not the name of an environment variable";
         report.error(
             &name.place,
             "bad-variable",
             message,
-            "write the name alone, such as TOKEN_SECRET",
+            "write only the name, such as TOKEN_SECRET",
         );
         return None;
     }
@@ -304,31 +306,32 @@ fn variable(name: &At<String>, files: &Files<'_>, report: &mut Report) -> Option
     })
 }
 
-/// `b64token` of RFC 6750 section 2.1, as far as it matters: nothing that ends a header or begins another token.
+/// `b64token` of RFC 6750 section 2.1, simplified: no character that ends a header or separates
+/// tokens.
 fn check_bearer_token(token: &[u8], place: &Place, report: &mut Report) {
     if token.is_empty() || !token.iter().all(u8::is_ascii_graphic) {
-        let message = "what stands there is no bearer token: one word of visible ASCII";
+        let message = "the content is not a bearer token, which is one word of visible ASCII";
         report.error(
             place,
             "bad-secret",
             message,
-            "look for spaces, line ends and quotes in it",
+            "check it for spaces, line ends and quotes",
         );
     }
 }
 
-/// Editors end a file with a line end that nobody meant as a part of the secret.
+/// Editors add a line end that is not part of the secret.
 fn one_line_end_off(content: &[u8]) -> &[u8] {
     let content = content.strip_suffix(b"\n").unwrap_or(content);
     content.strip_suffix(b"\r").unwrap_or(content)
 }
 
-/// Shows where it comes from.
+/// Renders the source.
 pub(crate) fn show(origin: Option<&SecretOrigin>) -> Json {
     match origin {
         Some(SecretOrigin::File(file)) => Object::new().with("file", path(file)).into(),
         Some(SecretOrigin::Env(name)) => Object::new().with("env", text(name)).into(),
-        // One that was made without a file.
+        // A secret that was created without a file.
         None => "[redacted]".into(),
     }
 }

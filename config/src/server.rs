@@ -1,4 +1,4 @@
-//! `status` and `admin`: where servers of our own listen.
+//! `status` and `admin`: addresses of the proxy's own servers.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -14,9 +14,9 @@ use crate::{
 };
 
 block! {
-    /// Where a server of our own listens.
+    /// Address of one of the proxy's own servers.
     ServerBlock {
-        /// Address and port, such as `[::]:9902`; port 0 is any free port.
+        /// Address and port, such as `[::]:9902`; port 0 selects a free port.
         "address" address: String,
     }
     required ["address"]
@@ -56,15 +56,15 @@ inline_schema!([] ServerOrOff, |generator| {
     }))
 });
 
-/// Where the status or admin server listens.
+/// The address of the status or admin server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct ServerAddress {
-    /// Address and port; port 0 is a free one. An unspecified IPv6 address also takes IPv4.
+    /// Address and port; port 0 selects a free port. An unspecified IPv6 address also accepts IPv4.
     pub socket: SocketAddr,
 }
 
-/// Probes come from the node's kubelet, so the status server takes every address.
+/// Probes come from the node's kubelet, so the status server listens on all addresses.
 const STATUS: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 9902);
 
 /// The admin server can drain and reload, so it never leaves loopback.
@@ -89,7 +89,8 @@ pub(crate) fn admin(
             ServerOrOff::Off => None,
         });
         if let Some(place) = place {
-            let message = "the admin server can drain and reload, so it never leaves loopback";
+            let message =
+                "the admin server can drain and reload the proxy, so it must be on loopback";
             let help = format!("write \"127.0.0.1:{}\"", server.socket.port());
             report.error(place, "not-loopback", message, help);
         }
@@ -116,7 +117,7 @@ fn server(
     })
 }
 
-/// Shows what was accepted.
+/// Renders the accepted value.
 pub(crate) fn show(server: Option<ServerAddress>) -> Json {
     match server {
         Some(server) => json!({ "address": server.socket.to_string() }),

@@ -1,15 +1,15 @@
-//! JSON from outside, read in one way only: tokens and key sets.
+//! Strict parser for JSON from outside: tokens and key sets.
 //!
-//! A member that stands twice is refused at every depth, since two readers may keep different ones; nesting is
-//! bounded; a number that no `f64` holds is an error of the syntax, so nothing here is infinite or NaN. The reader
-//! below is serde_json's, the decision what to accept is ours.
+//! Duplicate members are rejected at every depth, because two parsers may keep different ones.
+//! Nesting is limited. A number that does not fit into an `f64` is a syntax error, so no value is
+//! infinite or NaN. The parser is serde_json's; this module decides what is accepted.
 
 use std::{cell::RefCell, fmt};
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 
-/// A JSON value whose objects have no member twice.
+/// A JSON value without duplicate members.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Json {
     /// `null`
@@ -30,25 +30,25 @@ pub enum Json {
 #[derive(Debug, Clone, PartialEq)]
 pub struct JsonObject(Box<[(Box<str>, Json)]>);
 
-/// Why a text was refused.
+/// Why a text was rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum JsonError {
-    /// It is not JSON, or not as far as it goes.
+    /// It is not JSON, or has text after the JSON value.
     #[error("this is not JSON: {0}")]
     Syntax(serde_json::Error),
-    /// One name stands twice in one object.
-    #[error("member {0:?} stands twice")]
+    /// An object has two members with the same name.
+    #[error("duplicate member {0:?}")]
     Duplicate(Box<str>),
-    /// Arrays and objects stand within each other too deep.
-    #[error("it is nested too deep")]
+    /// Arrays and objects are nested too deep.
+    #[error("the nesting is too deep")]
     Depth,
 }
 
 impl Json {
-    /// Reads a whole text. `depth` is how many arrays and objects may stand within each other.
+    /// Parses a whole text. `depth` is the maximum nesting of arrays and objects.
     ///
     /// # Errors
-    /// Whatever can be read in two ways, or takes more than its share.
+    /// Invalid or ambiguous JSON, or nesting over the limit.
     pub fn parse(text: &[u8], depth: usize) -> Result<Self, JsonError> {
         let refused = RefCell::new(None);
         let mut reader = serde_json::Deserializer::from_slice(text);
@@ -61,7 +61,7 @@ impl Json {
         whole.map_err(|error| refused.take().unwrap_or(JsonError::Syntax(error)))
     }
 
-    /// The text, when it is a string.
+    /// The text, if it is a string.
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Self::String(text) => Some(text),
@@ -69,7 +69,7 @@ impl Json {
         }
     }
 
-    /// The elements, when it is an array.
+    /// The elements, if it is an array.
     pub fn as_array(&self) -> Option<&[Self]> {
         match self {
             Self::Array(elements) => Some(elements),
@@ -77,7 +77,7 @@ impl Json {
         }
     }
 
-    /// The members, when it is an object.
+    /// The members, if it is an object.
     pub fn as_object(&self) -> Option<&JsonObject> {
         match self {
             Self::Object(object) => Some(object),
@@ -87,12 +87,12 @@ impl Json {
 }
 
 impl JsonObject {
-    /// How many members it has.
+    /// The number of members.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether it has none.
+    /// Whether it has no members.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -115,7 +115,7 @@ struct Value<'a> {
 }
 
 impl Value<'_> {
-    /// For what stands within this value.
+    /// For values inside this value.
     fn within<E: serde::de::Error>(self) -> Result<Self, E> {
         match self.depth.checked_sub(1) {
             Some(depth) => Ok(Self { depth, ..self }),
@@ -123,7 +123,7 @@ impl Value<'_> {
         }
     }
 
-    /// Our own reason stays outside: serde's errors carry only text.
+    /// Returned beside serde's error, which can carry only text.
     fn refuse<E: serde::de::Error>(self, error: JsonError) -> E {
         let told = E::custom(&error);
         *self.refused.borrow_mut() = Some(error);
@@ -187,7 +187,8 @@ impl<'de> Visitor<'de> for Value<'_> {
         while let Some(name) = members.next_key()? {
             object.push((name, members.next_value_seed(within)?));
         }
-        // Sorting finds what stands twice without comparing all with all: a hostile object has thousands.
+        // Sorting finds duplicates without comparing all pairs: a hostile object has thousands of
+        // members.
         object.sort_by(|(a, _), (b, _)| a.cmp(b));
         match object.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             Some(pair) => Err(self.refuse(JsonError::Duplicate(pair[0].0.clone()))),
@@ -206,34 +207,34 @@ mod tests {
 
     /// docs/security.md 11.
     #[test]
-    fn a_member_that_stands_twice_is_refused_at_every_depth() {
+    fn a_duplicate_member_is_rejected_at_every_depth() {
         for text in [
             r#"{"a":1,"a":1}"#,
             r#"{"a":1,"b":2,"\u0061":3}"#,
             r#"{"b":{"a":1,"a":2}}"#,
             r#"[{"x":[{"a":1,"a":2}]}]"#,
         ] {
-            assert_eq!(refused(text), "member \"a\" stands twice", "{text}");
+            assert_eq!(refused(text), "duplicate member \"a\"", "{text}");
         }
         assert!(Json::parse(br#"{"a":{"a":1},"b":[{"a":1},{"a":2}]}"#, 4).is_ok());
     }
 
     #[test]
-    fn nesting_has_a_bound_and_depth_of_any_kind_does_not_end_the_process() {
+    fn nesting_is_limited_and_deep_nesting_does_not_crash() {
         assert!(Json::parse(b"[[[[1]]]]", 4).is_ok());
-        assert_eq!(refused("[[[[[1]]]]]"), "it is nested too deep");
+        assert_eq!(refused("[[[[[1]]]]]"), "the nesting is too deep");
         assert_eq!(
             refused(r#"{"a":{"a":{"a":{"a":{}}}}}"#),
-            "it is nested too deep"
+            "the nesting is too deep"
         );
         let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
-        assert_eq!(refused(&deep), "it is nested too deep");
+        assert_eq!(refused(&deep), "the nesting is too deep");
         assert!(Json::parse(deep.as_bytes(), usize::MAX).is_err());
     }
 
-    /// docs/security.md 11: no number that is not one, and nothing behind the value.
+    /// docs/security.md 11: no invalid numbers, and no text after the value.
     #[test]
-    fn what_other_readers_might_take_is_refused() {
+    fn input_that_other_parsers_may_accept_is_rejected() {
         for text in [
             "",
             " ",
@@ -273,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_what_they_were_and_members_are_found() {
+    fn values_and_members_are_parsed() {
         let json = Json::parse(
             br#" {"s":"\u00e9","n":null,"t":true,"i":7,"m":-7,"f":1.5,"a":[1]} "#,
             2,

@@ -13,7 +13,7 @@ use crate::{
 };
 
 block! {
-    /// Access log.
+    /// Telemetry.
     TelemetryBlock {
         /// The access log, or `off`.
         "accessLog" access_log: Either<Word<Off>, AccessLogBlock>,
@@ -24,17 +24,17 @@ block! {
 block! {
     /// The access log.
     AccessLogBlock {
-        /// Where it goes. Only value: stdout.
+        /// Destination. Only value: stdout.
         "output" output: Word<Output>,
-        /// One line's form: `json`, `ecs` (Elastic Common Schema) or `text`. Default json.
+        /// Format of a line: `json`, `ecs` (Elastic Common Schema) or `text`. Default json.
         "format" format: Word<AccessLogFormat>,
-        /// How many of 100 requests are logged, 0 to 100; 0 switches it off. Default 100.
+        /// Percentage of requests that are logged, 0 to 100; 0 disables the log. Default 100.
         "samplePercent" sample_percent: Share,
     }
     later ["redactHeaders"]
 }
 
-/// Where the access log may go.
+/// Destination of the access log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Output {
     Stdout,
@@ -52,20 +52,21 @@ pub struct Telemetry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AccessLog {
-    /// One line's form. Default JSON.
+    /// Format of a line. Default JSON.
     pub format: AccessLogFormat,
-    /// How many of 100 requests are logged, 0-100, fractions allowed; 0 switches it off. Default 100.
+    /// Percentage of requests that are logged, 0-100, fractions allowed; 0 disables the log.
+    /// Default 100.
     pub sample_percent: Percent,
 }
 
-/// One access-log line's form.
+/// Format of an access-log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccessLogFormat {
-    /// One flat JSON object, names as in `docs/operations.md`.
+    /// One flat JSON object, with the names in `docs/operations.md`.
     Json,
     /// Elastic Common Schema JSON.
     Ecs,
-    /// One line for people.
+    /// Plain text, one line.
     Text,
 }
 
@@ -74,10 +75,10 @@ words! {
     Output { "stdout" => Stdout }
 }
 
-/// Everything is logged.
+/// All requests are logged.
 const SAMPLE_PER_MILLION: u32 = 1_000_000;
 
-/// Checks what was written.
+/// Validates the block.
 pub(crate) fn accept(written: Option<&At<TelemetryBlock>>) -> Telemetry {
     let (share, format) = match written.and_then(|telemetry| telemetry.value.access_log.as_ref()) {
         None => (None, AccessLogFormat::Json),
@@ -103,7 +104,7 @@ pub(crate) fn accept(written: Option<&At<TelemetryBlock>>) -> Telemetry {
     }
 }
 
-/// Shows what was accepted.
+/// Renders the accepted value.
 pub(crate) fn show(telemetry: &Telemetry) -> Value {
     let log = &telemetry.access_log;
     let log = Object::new()

@@ -1,4 +1,4 @@
-//! `workers`: how many threads serve requests.
+//! `workers`: number of threads that serve requests.
 
 use serde_json::{Value as Json, json};
 
@@ -49,16 +49,16 @@ inline_schema!([] WorkersValue, |_generator| {
     json::or_variable(json!({ "anyOf": [{ "const": "auto" }, { "type": "integer", "minimum": 1, "maximum": 64 }] }))
 });
 
-/// How many worker threads serve requests.
+/// Number of threads that serve requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Workers {
     /// The CPUs this process may use (affinity and cgroup quota), at most 2.
     Auto,
-    /// Exactly so many, 1-64.
+    /// Exactly this many, 1-64.
     Fixed(u16),
 }
 
-/// Checks what was written.
+/// Validates the block.
 pub(crate) fn accept(written: Option<&At<WorkersValue>>) -> Workers {
     match written.map(|workers| workers.value) {
         Some(WorkersValue::Fixed(number)) => Workers::Fixed(number),
@@ -66,7 +66,7 @@ pub(crate) fn accept(written: Option<&At<WorkersValue>>) -> Workers {
     }
 }
 
-/// Shows what was accepted.
+/// Renders the accepted value.
 pub(crate) fn show(workers: Workers) -> Json {
     match workers {
         Workers::Auto => "auto".into(),

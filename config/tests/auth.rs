@@ -1,4 +1,5 @@
-//! Who may use a route: what is inherited, what is refused, and that no secret is shown.
+//! Authorization settings of a route: what is inherited, what is rejected, and that no secret is
+//! shown.
 
 // Helpers of tests are tests too.
 #![allow(clippy::unwrap_used)]
@@ -78,7 +79,7 @@ fn a_provider_makes_a_token_mandatory_on_every_inbound_route() {
     assert_eq!(
         route(&config, "app").auth,
         any_of(&[0, 1]),
-        "also on the route that nobody wrote"
+        "also on the default route"
     );
     let config = load(&format!(
         "{PROVIDERS}listeners: [{{ port: 8000 }}, {{ name: egress, direction: outbound, port: 9001 }}]\n\
@@ -94,7 +95,7 @@ fn a_provider_makes_a_token_mandatory_on_every_inbound_route() {
     assert_eq!(load("app: { port: 8080 }").routes[0].auth, Auth::none());
 }
 
-/// `docs/security.md` 10: a narrower route never drops an inherited requirement in silence.
+/// `docs/security.md` 10: a route drops an inherited requirement only with an `auth` of its own.
 #[test]
 fn only_a_route_that_writes_auth_asks_for_less() {
     let config = load(&format!(
@@ -114,7 +115,7 @@ fn only_a_route_that_writes_auth_asks_for_less() {
         assert_eq!(route(&config, name).auth, inherited, "{name}");
     }
     assert_eq!(route(&config, "open").auth, Auth::none());
-    // Replaced whole: the mode is not inherited on its own.
+    // `auth` is replaced as a whole: the mode is not inherited separately.
     assert_eq!(route(&config, "own").auth, any_of(&[1]));
     assert_eq!(
         route(&config, "maybe").auth,
@@ -235,7 +236,7 @@ fn keys_come_from_where_the_file_says() {
     );
 }
 
-/// `docs/security.md` 22: no secret in a dump; and none in a message or a log line either.
+/// `docs/security.md` 22: no secret in a dump, a message or a log line.
 #[test]
 fn secrets_are_never_shown() {
     let config = load(
@@ -284,7 +285,7 @@ fn secrets_are_never_shown() {
     }
 }
 
-/// A route through which somebody could come without a certificate cannot ask for one.
+/// A route that accepts connections without a client certificate cannot require one.
 #[test]
 fn certificates_are_asked_for_where_every_listener_takes_them() {
     let folder = tempfile::tempdir().unwrap();
@@ -329,7 +330,8 @@ fn certificates_are_asked_for_where_every_listener_takes_them() {
             "defaults: { auth: { anyOf: [mtls] } }".to_owned(),
             &["no-client-auth"],
         ),
-        // A rule may look at one where some have none: without it the rule takes nothing.
+        // A rule may match certificates where some clients have none: without one the rule does not
+        // match.
         (format!("routes: [{{ name: a, {rule} }}]"), &[]),
         (
             format!("routes: [{{ name: a, listeners: [plain], {rule} }}, {{ name: b }}]"),
@@ -440,7 +442,8 @@ fn a_reload_names_the_providers_that_changed() {
         "jwtProviders +other -partner ~corp; routes ~app",
         "the route asks for a token of another provider by now"
     );
-    // A provider in front moves the indexes of the others, and changes no route that names its own.
+    // A provider before it shifts the indexes of the others, and changes no route that names its
+    // own provider.
     let routes = "routes: [{ name: a, auth: { anyOf: [corp] } }]\n";
     let old = load(&format!("{PROVIDERS}{routes}"));
     let front = PROVIDERS.replace(
@@ -453,7 +456,8 @@ fn a_reload_names_the_providers_that_changed() {
     );
 }
 
-/// Nothing is accepted and ignored: no header is logged, so there is none to leave out.
+/// No key is accepted and ignored: the log contains no headers, so there is no setting to exclude
+/// one.
 #[test]
 fn headers_to_leave_out_of_the_log_are_an_unknown_key() {
     let text = "app: { port: 1 }\ntelemetry: { accessLog: { redactHeaders: [authorization] } }";

@@ -1,4 +1,4 @@
-//! A reload is told in one line.
+//! The changes of a reload are one log line.
 
 // Helpers of tests are tests too.
 #![allow(clippy::unwrap_used)]

@@ -1,7 +1,8 @@
-//! Every bad file gets exactly the messages that stand beside it.
+//! Every bad file gets exactly the expected messages.
 //!
 //! `golden/NAME.yaml` is loaded and the rendered problems are compared with `golden/NAME.txt`.
-//! `UPDATE_GOLDEN=1 cargo test -p outrigger-config --test golden` writes the expected files anew; read the diff.
+//! `UPDATE_GOLDEN=1 cargo test -p outrigger-config --test golden` writes the expected files again;
+//! review the diff.
 
 // Helpers of tests are tests too.
 #![allow(clippy::unwrap_used)]
@@ -25,7 +26,7 @@ fn variables(name: &str) -> Option<String> {
     (name == "PORT").then(|| "9000".to_owned())
 }
 
-/// What a file is answered with when it stands in `folder`, which is not told, and neither is any date.
+/// The rendered problems of a file in `folder`, without the path of the folder and without dates.
 fn rendered(folder: &Path, name: &str, text: &str) -> String {
     let path = folder.join(name).display().to_string();
     let rendered = match load_str(&path, text, &variables) {

@@ -1,5 +1,6 @@
-//! Imports point downwards: each file of the crate imports only from its own room and from rooms below, and no file
-//! stands in a circle with others. A name that a room re-exports counts as an import of the file that it comes from.
+//! Imports point downwards: each file of the crate imports only from its own room and from rooms
+//! below, and there are no import cycles between files. A re-exported name counts as an import of
+//! the file that defines it.
 
 #![allow(clippy::unwrap_used)]
 
@@ -9,16 +10,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The rooms from the top to the ground; one imports only what stands below it, or beside it in the same line.
+/// The rooms from top to bottom; a room imports only rooms below it, or in the same line.
 const ORDER: &[&[&str]] = &[
     &["lib"],
-    // A file is loaded, and loaded again.
+    // Loading and reloading a file.
     &["reload"],
     &["load"],
-    // What other crates see of an accepted configuration.
+    // The accepted configuration as other crates see it.
     &["model"],
     &["diff"],
-    // The file as a whole: checked, and what it is.
+    // The file as a whole.
     &["check"],
     &["file"],
     // Its blocks.
@@ -32,11 +33,11 @@ const ORDER: &[&[&str]] = &[
         "listener",
     ],
     &["telemetry", "server", "workers", "reloading", "lifecycle"],
-    // What several blocks have.
+    // Types that several blocks share.
     &["jwks", "secret", "tls"],
     &["part"],
     &["files", "strict_json"],
-    // What every block stands on.
+    // The foundation of every block.
     &["block"],
 ];
 
@@ -51,7 +52,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The paths behind `crate::` in code; a braced list is taken apart.
+/// The paths after `crate::` in code; a braced list is split.
 fn paths(code: &str) -> Vec<String> {
     code.split("crate::")
         .skip(1)
@@ -59,7 +60,7 @@ fn paths(code: &str) -> Vec<String> {
         .collect()
 }
 
-/// The paths that begin a text, each behind `before`.
+/// The paths at the start of a text, each with the prefix `before`.
 fn taken_apart(before: &str, text: &str) -> Vec<String> {
     let text = text.trim_start();
     if let Some(list) = text.strip_prefix('{') {
@@ -124,7 +125,7 @@ fn modules() -> BTreeMap<String, String> {
             .map(|line| line.split("//").next().unwrap_or(""))
             .collect();
         let parent = module.rsplit_once("::").map_or("", |(parent, _)| parent);
-        // Within `mod tests` it is the file itself.
+        // Inside `mod tests`, `super` is the file itself.
         let code = code.join("\n").replace("super::*", "");
         let above = if parent.is_empty() {
             "crate::".to_owned()
@@ -136,7 +137,7 @@ fn modules() -> BTreeMap<String, String> {
     modules
 }
 
-/// What rooms re-export, and where it comes from.
+/// The re-exports of rooms, and their source files.
 fn re_exports(modules: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for (module, code) in modules {
@@ -215,7 +216,7 @@ fn every_file_imports_downwards() {
 #[test]
 fn no_file_stands_in_a_circle() {
     let mut left = imports();
-    // What imports nothing that is left stands in no circle.
+    // A file without remaining imports is in no cycle.
     loop {
         let done: Vec<String> = left
             .iter()

@@ -1,8 +1,8 @@
-//! Every key does something: of each key in each block of the schema, another value, or none, makes another accepted
-//! configuration.
+//! Every key has an effect: for each key in each block of the schema, changing or removing its
+//! value changes the accepted configuration.
 //!
-//! `full.yaml` and [`MORE`] have each key at least once. A key that is in schema and docs and that nothing reads
-//! fails here, and so does one that stands in no sample.
+//! `full.yaml` and [`MORE`] contain each key at least once. A key that is in schema and docs but
+//! not read by any code fails here, and so does a key that is in no sample.
 
 // Helpers of tests are tests too.
 #![allow(clippy::unwrap_used)]
@@ -21,7 +21,7 @@ use checker::fits;
 use outrigger_config::{json_schema, load_str, model::Config};
 use serde_json::Value;
 
-/// What `full.yaml` cannot have beside its alternatives.
+/// Keys that `full.yaml` cannot contain beside their alternatives.
 const MORE: &[&str] = &[
     "app: { socket: app.sock }",
     "
@@ -44,7 +44,7 @@ routes: [{ name: all, backendRefs: [a, b] }]
 ",
 ];
 
-/// Values that cannot be guessed from the one in the sample, by block and key.
+/// Alternative values that cannot be derived from the sample, by block and key.
 const OTHER: &[(&str, &str, &str)] = &[
     ("AppBlock", "host", "\"::1\""),
     ("BackendRefBlock", "name", "ledger"),
@@ -67,7 +67,7 @@ const OTHER: &[(&str, &str, &str)] = &[
     ("TlsBlock", "bundleFile", "other/bundle.pem"),
 ];
 
-/// Values that are refused for what they say, so that they must have been read.
+/// Values that are rejected because of their content, which proves that they are read.
 const REFUSED: &[(&str, &str, &str, &str)] = &[
     ("SniBlock", "certFile", "other/tls.crt", "key-mismatch"),
     ("TlsBlock", "certFile", "other/tls.crt", "key-mismatch"),
@@ -96,12 +96,12 @@ struct Place {
     sample: usize,
     /// The block that has the key, as a JSON Pointer.
     block: String,
-    /// Whether the reader insists on it, used or not.
+    /// Whether the key is required, used or not.
     required: bool,
     schema: Value,
 }
 
-/// Finds the keys of a sample, with the block of the schema that each belongs to.
+/// Finds the keys of a sample, and the schema block of each.
 struct Walk<'a> {
     root: &'a Value,
     sample: usize,
@@ -175,7 +175,7 @@ fn keys(schema: &Value) -> BTreeSet<Key> {
     pairs.collect()
 }
 
-/// Words that a schema allows.
+/// Keywords that a schema allows.
 fn words(schema: &Value, found: &mut Vec<Value>) {
     found.extend(schema["enum"].as_array().into_iter().flatten().cloned());
     found.extend(schema.get("const").cloned());
@@ -186,7 +186,7 @@ fn words(schema: &Value, found: &mut Vec<Value>) {
         .for_each(|one| words(one, found));
 }
 
-/// Values that may be allowed instead of one.
+/// Possible alternatives for a value.
 fn others(key: &Key, schema: &Value, value: &Value) -> Vec<Value> {
     let mut found = Vec::new();
     let written = OTHER
@@ -261,7 +261,7 @@ impl Samples {
         }
     }
 
-    /// Whether another value there, or none, is another configuration.
+    /// Whether an alternative value, or none, results in another configuration.
     fn matters(&self, key: &Key, place: &Place) -> bool {
         let tree = &self.trees[place.sample];
         let value = &tree.pointer(&place.block).unwrap()[&key.1];
@@ -281,7 +281,7 @@ impl Samples {
         let differs = |config: &Config| *config != self.configs[place.sample];
         match with(None) {
             Ok(config) if differs(&config) => return true,
-            // Other keys need it.
+            // Other keys depend on it.
             Err(_) if !place.required => return true,
             _ => {}
         }
@@ -319,7 +319,8 @@ fn every_key_of_every_block_changes_what_is_accepted() {
         .filter(|(key, place)| samples.matters(key, place))
         .map(|(key, place)| (key, format!("{}:{}/{}", place.sample, place.block, key.1)))
         .collect();
-    // A block matters where a key in it does, whose own value may be the default.
+    // A block has an effect if one of its keys has; the sample value of the block itself may be the
+    // default.
     let matters = |(key, places): (&Key, &Vec<Place>)| {
         mattering.iter().any(|(one, _)| *one == key)
             || places.iter().any(|place| {

@@ -1,4 +1,4 @@
-//! Reading a file: what is accepted, and one clear message for what cannot be read at all.
+//! Loading a file: accepted forms, and clear messages for unreadable files.
 
 // Helpers of tests are tests too.
 #![allow(clippy::unwrap_used)]
@@ -112,7 +112,7 @@ fn the_effective_configuration_loads_again_to_an_equal_one() {
             !yaml.contains("PRIVATE") && !yaml.contains("BEGIN"),
             "{yaml}"
         );
-        // What was relative to the file is absolute now.
+        // Paths that were relative to the file are absolute now.
         assert_eq!(again.config, config, "{yaml}");
         assert_eq!(again.warnings, [], "{yaml}");
     }
@@ -268,7 +268,7 @@ fn files_that_cannot_be_read_get_one_clear_message_each() {
         (
             write("latin1.yaml", b"app: { port: 8080 } # \xe4"),
             "bad-encoding",
-            "not UTF-8",
+            "invalid UTF-8",
         ),
         (
             write("utf16.yaml", b"\xff\xfea\0"),
@@ -290,7 +290,7 @@ fn files_that_cannot_be_read_get_one_clear_message_each() {
         .unwrap_err()
         .to_string();
     assert!(
-        error.ends_with("there is no such file; check the path, and that the volume is mounted"),
+        error.ends_with("no such file; check the path, and that the volume is mounted"),
         "{error}"
     );
 }
@@ -332,7 +332,7 @@ fn a_file_with_far_too_many_values_is_refused_at_once() {
     );
 }
 
-/// As many as fit into a file of the largest size, in either form.
+/// As many routes as fit into a file of the maximum size, in both forms.
 #[test]
 fn ten_thousand_routes_load() {
     let flow = |number| {
@@ -354,13 +354,13 @@ fn ten_thousand_routes_load() {
         assert_eq!(loaded.config.routes.len(), 10_000);
         assert!(loaded.warnings.is_empty());
     }
-    // What only compares with what was there before is found among many all the same.
+    // Duplicates are found among many routes too.
     let mut routes: String = (0..10_000).map(flow).collect();
     routes.push_str("- { name: r7, matches: [{ path: /v1/r8, method: GET }], backendRefs: [a] }\n");
     let error = load_str("t", &format!("{head}{routes}"), &unset).unwrap_err();
     let (code, message) = code(&error);
     assert_eq!(code, "duplicate-name");
-    assert!(message.contains("the first is at 10:"), "{message}");
+    assert!(message.contains("at 10:"), "{message}");
     let last = load(&format!(
         "{head}{}",
         routes.replace(

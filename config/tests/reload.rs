@@ -1,4 +1,4 @@
-//! The file changes: every way it can is noticed, and the last content is what is loaded.
+//! Every kind of change to the file is noticed, and the last content is loaded.
 
 // Helpers of tests are tests too.
 #![allow(clippy::unwrap_used)]
@@ -13,7 +13,7 @@ use std::{
 
 use outrigger_config::{LoadError, Reloader, Source, Watcher, cannot_update, load_path};
 
-/// Generous: a test that waits this long has failed.
+/// A test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn unset(_: &str) -> Option<String> {
@@ -24,7 +24,7 @@ fn text(port: u16) -> String {
     format!("app: {{ port: {port} }}\n")
 }
 
-/// The port of the app that the file names now.
+/// The app port in the current file.
 fn port(reloader: &mut Reloader) -> Option<u16> {
     let loaded = reloader.if_changed(&unset).unwrap()?;
     let authority = loaded.config.upstreams[0].endpoints[0].authority.clone();
@@ -37,19 +37,19 @@ fn port(reloader: &mut Reloader) -> Option<u16> {
 fn watch(path: &Path) -> (Watcher, Receiver<()>) {
     let (sender, receiver) = sync_channel(1000);
     let watcher = Watcher::start([path], move || {
-        // Full is fine: the test is behind, and will look.
+        // A full channel is fine: the test checks the file anyway.
         let _ = sender.try_send(());
     })
     .unwrap();
     (watcher, receiver)
 }
 
-/// Takes events until the file says `expected`.
+/// Receives events until the file has the port `expected`.
 fn until(expected: u16, reloader: &mut Reloader, events: &Receiver<()>) {
     loop {
         events
             .recv_timeout(PATIENCE)
-            .unwrap_or_else(|_| panic!("nobody told of {expected}"));
+            .unwrap_or_else(|_| panic!("no event for {expected}"));
         if port(reloader) == Some(expected) {
             return;
         }
@@ -151,7 +151,7 @@ fn an_edit_in_place_is_noticed() {
     let mut reloader = Reloader::new(Source::new(&path), &load_path(&path, &unset).unwrap());
     let (_watcher, events) = watch(&path);
     for port in 1001..=1010 {
-        // A reader between truncation and writing sees an empty file, which is refused and read again.
+        // Between truncation and writing the file is empty, which is rejected and read again.
         fs::write(&path, text(port)).unwrap();
         loop {
             events.recv_timeout(PATIENCE).unwrap();
@@ -212,12 +212,12 @@ fn reading_the_file_and_writing_its_neighbours_is_no_event() {
     }
     fs::write(folder.path().join("new"), text(1001)).unwrap();
     fs::rename(folder.path().join("new"), &path).unwrap();
-    // Events come in order, so whatever the others had caused would be first.
+    // Events are ordered, so all earlier ones have been received.
     until(1001, &mut reloader, &events);
 }
 
 #[test]
-fn a_dropped_watcher_calls_nobody() {
+fn a_dropped_watcher_makes_no_calls() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.yaml");
     fs::write(&path, text(1000)).unwrap();

@@ -1,4 +1,5 @@
-//! A file that the configuration names changes: every way it can is noticed, and certificate and key stay a pair.
+//! Every kind of change to a file that the configuration names is noticed, and certificate and key
+//! stay a pair.
 
 // Helpers of tests are tests too.
 #![allow(clippy::unwrap_used)]
@@ -21,7 +22,7 @@ use outrigger_config::{LoadError, Loaded, Reloader, Source, Watcher};
 use rcgen::{CertifiedIssuer, KeyPair};
 use tempfile::TempDir;
 
-/// Generous: a test that waits this long has failed.
+/// A test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const CONFIG: &str = "app: { port: 8080 }\nstatus: { address: \"[::]:9902\" }\n\
@@ -50,7 +51,7 @@ impl Issuer {
     }
 }
 
-/// The number of the certificate that a configuration shows.
+/// The number of the certificate in a configuration.
 fn number(loaded: &Loaded) -> usize {
     let leaf = &loaded.config.listeners[0]
         .tls
@@ -110,7 +111,7 @@ impl Volume {
     }
 }
 
-/// A folder with a configuration, and what is in `tls/`.
+/// A folder with a configuration and `tls/`.
 fn folder(config: &str, files: &[(&str, String)]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a.yaml"), config).unwrap();
@@ -136,14 +137,15 @@ fn reloader(folder: &TempDir) -> Reloader {
 fn watch(reloader: &Reloader) -> (Watcher, Receiver<()>) {
     let (sender, receiver) = sync_channel(1000);
     let watcher = Watcher::start(reloader.files(), move || {
-        // Full is fine: the test is behind, and will look.
+        // A full channel is fine: the test checks the files anyway.
         let _ = sender.try_send(());
     })
     .unwrap();
     (watcher, receiver)
 }
 
-/// Takes events, and looks after each, until the certificate is this one. How often it was refused on the way.
+/// Receives events, and loads after each, until the certificate is this one. Returns the number of
+/// rejected loads.
 fn until(
     expected: usize,
     reloader: &mut Reloader,
@@ -154,7 +156,7 @@ fn until(
     loop {
         events
             .recv_timeout(PATIENCE)
-            .unwrap_or_else(|_| panic!("nobody told of {expected}"));
+            .unwrap_or_else(|_| panic!("no event for {expected}"));
         let looked = reloader.if_changed(&unset);
         watcher.set(reloader.files()).unwrap();
         match looked {
@@ -166,7 +168,7 @@ fn until(
     }
 }
 
-/// Codes of the problems that a look finds.
+/// Codes of the problems of a load.
 fn codes(looked: Result<Option<Loaded>, LoadError>) -> Vec<&'static str> {
     looked
         .unwrap_err()
@@ -216,7 +218,7 @@ fn a_load_during_swaps_sees_a_pair() {
         scope.spawn(|| {
             for pair in &pairs[1..] {
                 volume.swap(pair);
-                // A swap is an event in a second, not in a microsecond: something else runs as well.
+                // Real swaps are seconds apart, not microseconds: other work happens in between.
                 thread::yield_now();
             }
             done.store(true, Ordering::SeqCst);
@@ -320,7 +322,7 @@ fn a_file_that_only_a_refused_configuration_names_is_watched() {
         CONFIG.replace("tls/", "other/"),
     )
     .unwrap();
-    // Between truncation and writing the file is empty, which is refused as well.
+    // Between truncation and writing the file is empty, which is rejected as well.
     while reloader.files().len() < 3 || !reloader.files()[1].ends_with("other/tls.crt") {
         events.recv_timeout(PATIENCE).unwrap();
         let _ = reloader.if_changed(&unset);
@@ -345,7 +347,7 @@ fn what_is_named_first_leads_to_one_more_look_and_what_is_named_no_more_to_none(
         let _ = sender.try_send(());
     })
     .unwrap();
-    // What changed between the load and the watch had no event.
+    // A change between the load and the start of the watch causes no event.
     write(&folder, &issuer.pair(1));
     watcher.set(reloader.files()).unwrap();
     until(1, &mut reloader, &watcher, &events);
@@ -355,7 +357,7 @@ fn what_is_named_first_leads_to_one_more_look_and_what_is_named_no_more_to_none(
     write(&folder, &issuer.pair(2));
     fs::write(folder.path().join("new"), CONFIG.replace("8443", "8444")).unwrap();
     fs::rename(folder.path().join("new"), &config).unwrap();
-    // Events come in order: the first is that of the configuration.
+    // Events are ordered: the first one is about the configuration.
     events.recv_timeout(PATIENCE).unwrap();
     let loaded = reloader.if_changed(&unset).unwrap().unwrap();
     assert_eq!(

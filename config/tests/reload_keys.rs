@@ -1,4 +1,5 @@
-//! Key sets and secrets in files of their own: a change is a new configuration, a renewed bearer token is none.
+//! Key sets and secrets in their own files: a change is a new configuration, a renewed bearer token
+//! is not.
 
 // Helpers of tests are tests too.
 #![allow(clippy::unwrap_used)]
@@ -90,7 +91,8 @@ fn a_renewed_bearer_token_reloads_nothing() {
     assert!(!reloader.files().iter().any(|path| path.ends_with("token")));
 }
 
-/// docs/security.md 23: what is bad keeps the old configuration, says so once, and is tried again at the next change.
+/// docs/security.md 23: an invalid file keeps the old configuration, is reported once, and is
+/// loaded again at the next change.
 #[test]
 fn a_key_set_that_is_broken_or_gone_is_refused_until_it_is_mended() {
     let (folder, mut reloader, config) = start();

@@ -1,4 +1,4 @@
-//! The JSON Schema says about a file what the loader says, as far as a schema can.
+//! The JSON Schema accepts and rejects the same files as the loader, as far as a schema can.
 
 // Helpers of tests are tests too.
 #![allow(clippy::unwrap_used)]
@@ -16,7 +16,7 @@ fn unset(_: &str) -> Option<String> {
 }
 
 fn tree(yaml: &str) -> Option<Value> {
-    // As YAML 1.2 has it, and editors with it: `off` is a string.
+    // In YAML 1.2, and so in editors, `off` is a string.
     let options = serde_saphyr::options! { strict_booleans: true };
     serde_saphyr::from_str_with_options(yaml, options).ok()
 }

@@ -1,4 +1,4 @@
-//! `listeners[].tls`: what is accepted, and that nothing of a key ever leaves the model.
+//! `listeners[].tls`: accepted settings, and that no part of a key leaves the model.
 
 // Helpers of tests are tests too.
 #![allow(clippy::unwrap_used)]
@@ -117,7 +117,7 @@ fn each_kind_of_key_is_taken_in_each_form() {
         fs::write(folder.path().join("tls.crt"), certificate.pem()).unwrap();
         let mut forms = vec![key.serialize_pem()];
         forms.extend(older_form.map(|label| {
-            // What OpenSSL writes in front of an EC key is no section that anybody needs.
+            // The parameters that OpenSSL writes before an EC key are ignored.
             let parameters = certificates::pem("EC PARAMETERS", b"\x06\x05\x2b\x81\x04\x00\x22");
             parameters + &certificates::pem(label, inner(key.serialized_der()))
         }));
@@ -239,7 +239,7 @@ fn no_dump_and_no_message_holds_a_byte_of_a_key() {
     assert!(!leaks(&effective_yaml(&loaded.config)));
     assert!(!leaks(&effective_json(&loaded.config).to_string()));
     assert!(!leaks(&diff(&other.config, &loaded.config).to_string()));
-    // A key in every place where it does not belong, whole and broken.
+    // A key in every wrong place, valid and malformed.
     for (name, content) in [
         ("ca.crt", pem.clone()),
         ("tls.crt", pem.clone()),

@@ -2,12 +2,13 @@
 
 /// Defines a block.
 ///
-/// Each field is `"key" field: Type`, with a doc comment that also becomes the key's description in the
-/// JSON Schema. From the same list come the struct, the keys that the reader accepts and the properties
-/// of the schema, so that none can know a key that another does not. A field that nothing reads is a
-/// warning of the compiler, so that no key is accepted and ignored.
+/// Each field is `"key" field: Type`, with a doc comment that also becomes the key's description in
+/// the JSON Schema. The struct, the accepted keys and the properties of the schema come from this
+/// one list, so they cannot differ. A field that no code reads is a compiler warning, so that no
+/// key is accepted and ignored.
 ///
-/// `shown_as Model` says that what is accepted has the same fields: then `Model::show` writes the block again.
+/// `shown_as Model` declares that the accepted value has the same fields: then `Model::show` writes
+/// the block again.
 macro_rules! block {
     (
         $(#[doc = $doc:literal])*
@@ -69,12 +70,12 @@ macro_rules! block {
     };
 }
 
-/// Writes what was accepted of a block, where its fields are those of the block.
+/// Renders an accepted block whose fields are those of the block.
 macro_rules! shown {
     ([] $($rest:tt)*) => {};
     ([$model:ident] $( $key:literal $field:ident: $type:ty, )*) => {
         impl $model {
-            /// Shows it as it would be written.
+            /// Renders it as it would be written in the file.
             pub(crate) fn show(&self) -> $crate::block::show::Object {
                 $crate::block::show::Object::new()
                     $( .with($key, <$type as $crate::block::show::Shows<_>>::show(&self.$field)) )*

@@ -1,12 +1,12 @@
-//! `${env:NAME}` and `${env:NAME:-default}` in scalar values. A default may have variables itself; what a variable holds
-//! is not looked at again.
+//! `${env:NAME}` and `${env:NAME:-default}` in scalar values. A default may contain variables; the
+//! value of a variable is not expanded again.
 //!
 //! Substitution happens after parsing, so a variable can change a value and never the structure.
 
-/// How deep defaults may stand within defaults. More is a mistake, and must not exhaust the stack.
+/// Maximum nesting of defaults. More is a mistake, and must not exhaust the stack.
 const MAX_DEPTH: usize = 8;
 
-/// Where variables come from; passed in so that nothing has to change the process's own.
+/// Source of variables; passed in so that tests need not change the environment of the process.
 pub trait Environment {
     /// The value of a variable, `None` when it is unset.
     fn get(&self, name: &str) -> Option<String>;
@@ -35,11 +35,11 @@ pub(crate) enum SubstitutionError {
     Unset(String),
     /// `${` that is not `${env:NAME}`.
     Malformed(String),
-    /// Defaults within defaults, too many of them.
+    /// Too many nested defaults.
     TooDeep,
 }
 
-/// The text with variables in place; `None` when there is nothing to replace.
+/// The text with its variables expanded; `None` when it has none.
 pub(crate) fn substitute(
     text: &str,
     environment: &dyn Environment,
@@ -78,12 +78,13 @@ fn substitute_at(
     Ok(Some(out))
 }
 
-/// Makes a text safe from substitution, for writing it to a file.
+/// Escapes a text so that no part of it is expanded when it is written to a file.
 pub(crate) fn escape(text: &str) -> String {
     text.replace("${", "$${")
 }
 
-/// The length of the reference that begins with the text: to the `}` that belongs to its `${`. `None` when there is none.
+/// The length of the reference at the start of the text, up to the `}` that closes its `${`. `None`
+/// when it is not closed.
 pub(crate) fn reference_length(text: &str) -> Option<usize> {
     let (mut depth, mut at) = (0_usize, 0);
     loop {
@@ -127,11 +128,11 @@ fn expand(
             .map(|put| put.unwrap_or_else(|| default.to_owned()))
     });
     match (environment.get(name), default) {
-        // A mistake in a default is one also where it is not needed today.
+        // A malformed default is an error even when it is not used.
         (_, Some(Err(error @ (SubstitutionError::Malformed(_) | SubstitutionError::TooDeep)))) => {
             Err(error)
         }
-        // As in a shell, `:-` also stands in for an empty value.
+        // As in a shell, `:-` also replaces an empty value.
         (Some(value), Some(default)) if value.is_empty() => default,
         (Some(value), _) => Ok(value),
         (None, Some(default)) => default,
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_are_put_in_place() {
+    fn variables_are_expanded() {
         for (text, expected) in [
             ("plain", None),
             ("$5 {x}", None),
@@ -185,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told_apart() {
+    fn each_mistake_has_its_own_error() {
         assert_eq!(
             substitute("${env:NOPE}", &variables),
             Err(SubstitutionError::Unset("NOPE".to_owned()))

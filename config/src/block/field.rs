@@ -27,7 +27,7 @@ pub(crate) fn number<const MIN: u64, const MAX: u64>(
     field.as_ref().map_or(default, |number| number.value.0)
 }
 
-/// A number as a narrower type that has room for `MAX`.
+/// A number as a narrower type that can hold `MAX`.
 pub(crate) fn narrow<T: TryFrom<u64>>(number: u64) -> T {
     T::try_from(number)
         .ok()
@@ -51,7 +51,7 @@ pub(crate) fn size_between(
             &size.place,
             "out-of-range",
             message,
-            format!("write a size from {shown}"),
+            format!("write a size of {shown}"),
         );
         return narrow(default);
     }
@@ -82,7 +82,7 @@ pub(crate) fn time_over_zero(
         report.error(
             &time.place,
             "out-of-range",
-            "this cannot be switched off with 0s",
+            "0s is not allowed here: this cannot be disabled",
             help,
         );
         return default;

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::block::{At, read::Keys};
 
-/// A string that holds a variable: allowed wherever the value itself is checked by a pattern.
+/// A string with a variable: allowed wherever a pattern checks the value itself.
 pub(crate) const VARIABLE: &str = r"\$\{env:[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}";
 
 /// The JSON Schema (2020-12) of a file whose outermost block is `T`.
@@ -54,12 +54,12 @@ pub(crate) fn block(
     object(schema)
 }
 
-/// A string that fits `pattern`, or holds a variable.
+/// A string that matches `pattern`, or contains a variable.
 pub(crate) fn text(pattern: &str) -> Schema {
     object(json!({ "type": "string", "pattern": format!("^({pattern}|.*{VARIABLE}.*)$") }))
 }
 
-/// A value that fits `schema`, or a string that holds a variable.
+/// A value that matches `schema`, or a string that contains a variable.
 pub(crate) fn or_variable(schema: Value) -> Schema {
     object(json!({ "anyOf": [schema, { "type": "string", "pattern": VARIABLE }] }))
 }

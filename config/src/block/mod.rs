@@ -1,8 +1,9 @@
-//! What every block of the file stands on; nothing here knows any block.
+//! The foundation of all blocks of the file; nothing here knows a specific block.
 //!
-//! A text becomes a tree of nodes that know where they stand ([`node`]); a block, defined once by [`block!`], reads
-//! itself from them ([`read`], [`value`]) and pushes what is wrong ([`problem`]); the same definition gives its JSON
-//! Schema ([`json`]). [`field`] and [`name`] are for checking what was read, [`show`] for writing what was accepted.
+//! The text becomes a tree of nodes with source positions ([`node`]). A block, defined once by
+//! [`block!`], reads itself from the nodes ([`read`], [`value`]) and reports problems
+//! ([`problem`]). The same definition yields its JSON Schema ([`json`]). [`field`] and [`name`]
+//! help to validate values, [`show`] renders accepted values.
 
 mod define;
 pub(crate) mod environment;

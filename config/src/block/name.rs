@@ -7,8 +7,8 @@ use crate::block::{
     problem::{Place, Report, closest},
 };
 
-/// Names that mean something of their own where upstreams and token providers are referred to. A listener or route may
-/// have them: nothing else can stand where those are named.
+/// Names with a special meaning in references to upstreams and token providers. A listener or route
+/// may use them, because references to those have no special names.
 const RESERVED: [&str; 3] = ["app", "mtls", "none"];
 
 /// Checks that a name is a DNS label (RFC 1123).
@@ -16,7 +16,7 @@ pub(crate) fn check(name: &str, place: &Place, report: &mut Report) {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let ends = name.bytes().next().is_some_and(plain) && name.bytes().last().is_some_and(plain);
     if !ends || name.len() > 63 || !name.bytes().all(|byte| plain(byte) || byte == b'-') {
-        let message = format!("{name:?} is not a name");
+        let message = format!("{name:?} is not a valid name");
         report.error(place, "bad-name", message, help(name));
     }
 }
@@ -29,14 +29,14 @@ pub(crate) fn not_reserved(name: &str, place: &Place, report: &mut Report) {
     }
 }
 
-/// The names of one kind of thing, each of which is to be used once.
-pub(crate) struct Taken<'a> {
+/// The names of one kind of item, each of which may be used once.
+pub(crate) struct UsedNames<'a> {
     kind: &'static str,
     first: HashMap<String, &'a Place>,
 }
 
-impl<'a> Taken<'a> {
-    /// None yet.
+impl<'a> UsedNames<'a> {
+    /// An empty set.
     pub(crate) fn of(kind: &'static str) -> Self {
         Self {
             kind,
@@ -44,7 +44,7 @@ impl<'a> Taken<'a> {
         }
     }
 
-    /// One more; reported when it is there already.
+    /// Adds a name; reports it when it is already used.
     pub(crate) fn take(&mut self, name: &str, place: &'a Place, report: &mut Report) {
         let kind = self.kind;
         let Some(first) = self.first.get(name) else {
@@ -52,7 +52,7 @@ impl<'a> Taken<'a> {
             return;
         };
         let message = format!(
-            "a second {kind} has the name `{name}`; the first is at {}",
+            "another {kind} already has the name `{name}`, at {}",
             report.spot(first)
         );
         report.error(
@@ -64,7 +64,7 @@ impl<'a> Taken<'a> {
     }
 }
 
-/// Where each thing stands, by its name; the first of a name counts.
+/// The position of each item by name; for duplicates the first one.
 pub(crate) fn by_name<'a, T>(
     things: &'a [T],
     name: impl Fn(&'a T) -> &'a str,
@@ -76,10 +76,10 @@ pub(crate) fn by_name<'a, T>(
     found
 }
 
-/// So many names are told to whoever has named something else.
-const TOLD: usize = 20;
+/// Maximum number of existing names listed in the message about an unresolved reference.
+const LISTED_NAMES: usize = 20;
 
-/// Reports a reference to something that does not exist.
+/// Reports a reference to an item that does not exist.
 pub(crate) fn unresolved<'a>(
     kind: &str,
     name: &str,
@@ -91,11 +91,11 @@ pub(crate) fn unresolved<'a>(
     let help = match closest(name, known.iter().copied()) {
         Some(meant) => format!("did you mean `{meant}`?"),
         None if known.is_empty() => format!("there is no {kind} in this file"),
-        None if known.len() > TOLD => {
+        None if known.len() > LISTED_NAMES => {
             format!(
                 "the file has: {} and {} more",
-                known[..TOLD].join(", "),
-                known.len() - TOLD
+                known[..LISTED_NAMES].join(", "),
+                known.len() - LISTED_NAMES
             )
         }
         None => format!("the file has: {}", known.join(", ")),
@@ -109,7 +109,8 @@ pub(crate) fn unresolved<'a>(
 }
 
 fn help(name: &str) -> String {
-    const RULE: &str = "use at most 63 of a-z, 0-9 and `-`, with a letter or digit at both ends";
+    const RULE: &str =
+        "use at most 63 characters of a-z, 0-9 and `-`, with a letter or digit at both ends";
     let fixed: String = name
         .to_ascii_lowercase()
         .chars()
@@ -123,13 +124,18 @@ fn help(name: &str) -> String {
     }
 }
 
-/// The items of a list without those that stand there again, which are reported.
+/// The items of a list without duplicates, which are reported.
 pub(crate) fn each_once<'a>(items: &'a [At<String>], report: &mut Report) -> Vec<&'a At<String>> {
     let mut once: Vec<&At<String>> = Vec::with_capacity(items.len());
     for item in items {
         if once.iter().any(|earlier| earlier.value == item.value) {
-            let message = format!("{:?} is named twice", item.value);
-            report.error(&item.place, "duplicate-reference", message, "name it once");
+            let message = format!("{:?} is listed twice", item.value);
+            report.error(
+                &item.place,
+                "duplicate-reference",
+                message,
+                "remove one of them",
+            );
         } else {
             once.push(item);
         }

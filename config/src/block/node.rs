@@ -1,8 +1,9 @@
-//! A YAML document as a tree in which every key and value knows where it stands.
+//! A YAML document as a tree in which every key and value has its source position.
 //!
 //! serde stops at the first error, and loses spans in untagged and flattened types. So the whole
-//! document is read into this tree first; the schema types read themselves from it and can report
-//! everything at once. Duplicate keys stay in the tree, so that both places can be named.
+//! document is parsed into this tree first; the schema types read themselves from it and can report
+//! all problems at once. Duplicate keys stay in the tree, so that a message can name both
+//! positions.
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{
@@ -12,22 +13,23 @@ use serde_saphyr::{
 
 use crate::block::{Span, source_text::char_start};
 
-/// Levels of nesting; the deepest key of the vocabulary is at level 9.
+/// Maximum nesting; the deepest key of the vocabulary is at level 9.
 const MAX_DEPTH: usize = 64;
-/// Nodes in a document: ten thousand routes of twenty-five values each. A document of the largest size that has more is no
-/// configuration, and each costs a few hundred bytes while it is read.
+/// Maximum nodes in a document: ten thousand routes with 25 values each. A document of the maximum
+/// size with more nodes is not a realistic configuration, and each node costs a few hundred bytes
+/// while it is parsed.
 const MAX_NODES: usize = 250_000;
-/// Nodes that aliases may add.
+/// Maximum nodes that aliases may add.
 const MAX_ALIASED_NODES: usize = 50_000;
 
-/// A value and where it stands.
+/// A value and its position.
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
     pub(crate) span: Span,
     pub(crate) value: Value,
 }
 
-/// What was written.
+/// The value as written.
 #[derive(Debug, Clone)]
 pub(crate) enum Value {
     Null,
@@ -39,7 +41,7 @@ pub(crate) enum Value {
     Map(Vec<(Key, Node)>),
 }
 
-/// A key and where it stands.
+/// A key and its position.
 #[derive(Debug, Clone)]
 pub(crate) struct Key {
     pub(crate) span: Span,
@@ -60,10 +62,10 @@ impl Node {
     }
 }
 
-/// Reads a document.
+/// Parses a document.
 ///
 /// # Errors
-/// A syntax error, or a budget that ran out.
+/// A syntax error, or an exceeded limit.
 pub(crate) fn parse(text: &str) -> Result<Node, Box<Error>> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
@@ -76,7 +78,7 @@ pub(crate) fn parse(text: &str) -> Result<Node, Box<Error>> {
         emit_comments: false,
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         merge_keys: MergeKeyPolicy::Merge,
-        // `off` is a word of ours, and `no` may be one of a user's.
+        // `off` is a keyword of the vocabulary, and `no` may be a user's name.
         strict_booleans: true,
         with_snippet: false,
     };
@@ -84,7 +86,7 @@ pub(crate) fn parse(text: &str) -> Result<Node, Box<Error>> {
     Ok(place(raw, text))
 }
 
-/// The tree as the parser hands it out, before its locations are turned into byte ranges.
+/// The tree as the parser returns it, before its locations are converted to byte ranges.
 enum Raw {
     Scalar(Value),
     List(Vec<Spanned<Self>>),
@@ -92,7 +94,7 @@ enum Raw {
 }
 
 fn place(raw: Spanned<Raw>, text: &str) -> Node {
-    // For an alias the anchored text is named, because that is the text to change.
+    // For an alias the position of the anchored text is used, because that is the text to change.
     let span = byte_span(raw.defined, text);
     let value = match raw.value {
         Raw::Scalar(value) => value,
@@ -127,7 +129,7 @@ pub(crate) fn byte_span(location: serde_saphyr::Location, text: &str) -> Span {
         .unwrap_or_default();
     let start = char_start(text, start);
     let end = char_start(text, start.saturating_add(length));
-    // A block ends where the next one begins; what is marked is the text, not the space behind it.
+    // A block ends where the next one begins; only the text is marked, not trailing space.
     let end = start + text[start..end].trim_end().len();
     Span { start, end }
 }

@@ -1,4 +1,4 @@
-//! A share as it was accepted.
+//! An accepted percentage.
 
 /// A share of 100 in parts per million, so that it can be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,4 +1,4 @@
-//! How schema types read themselves from nodes: everything wrong is reported, nothing stops early.
+//! How schema types read themselves from nodes: all problems are reported, none stops the reader.
 
 use std::collections::HashMap;
 
@@ -8,14 +8,14 @@ use crate::block::{
     problem::{Place, Report, closest},
 };
 
-/// A value and the place it was read from.
+/// A value and its position.
 #[derive(Debug, Clone)]
 pub(crate) struct At<T> {
     pub(crate) value: T,
     pub(crate) place: Place,
 }
 
-/// What reading needs besides the node.
+/// The state that reading needs besides the node.
 pub(crate) struct Reader<'a> {
     pub(crate) report: Report,
     pub(crate) environment: &'a dyn Environment,
@@ -23,23 +23,23 @@ pub(crate) struct Reader<'a> {
 
 /// A type that reads itself from a node.
 pub(crate) trait Read: Sized {
-    /// The keys of a value that is only ever a block, so that messages do not suggest a scalar.
+    /// The keys of a value that must be a block, so that messages do not suggest a scalar.
     const KEYS: Option<&'static Keys> = None;
 
-    /// Reads the value, or reports what is wrong and returns `None`.
+    /// Reads the value, or reports a problem and returns `None`.
     fn read(node: &Node, place: &Place, reader: &mut Reader<'_>) -> Option<Self>;
 }
 
-/// What a block accepts: the one definition behind the reader and the JSON Schema.
+/// The keys of a block: the one definition behind the reader and the JSON Schema.
 #[derive(Debug)]
 pub(crate) struct Keys {
     /// The accepted keys.
     pub(crate) all: &'static [&'static str],
-    /// Keys that must be there.
+    /// Required keys.
     pub(crate) required: &'static [&'static str],
-    /// Keys of which exactly one must be there.
+    /// Keys of which exactly one is required.
     pub(crate) one_of: &'static [&'static str],
-    /// Keys of the vocabulary that this version does not have yet.
+    /// Keys of the vocabulary that this version does not support yet.
     pub(crate) later: &'static [&'static str],
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct Fields<'n> {
 }
 
 impl<'n> Fields<'n> {
-    /// Opens a map and reports keys that do not belong there, twice-written and missing ones.
+    /// Opens a map and reports unknown, duplicate and missing keys.
     pub(crate) fn open(
         node: &'n Node,
         place: &Place,
@@ -71,7 +71,7 @@ impl<'n> Fields<'n> {
         Some(fields)
     }
 
-    /// Reads one key, when it is there.
+    /// Reads one key, if present.
     pub(crate) fn take<T: Read>(&self, name: &str, reader: &mut Reader<'_>) -> Option<At<T>> {
         let (key, node) = self.entries.iter().find(|(key, _)| key.name == name)?;
         let span = if node.span.is_empty() {
@@ -105,12 +105,12 @@ impl<'n> Fields<'n> {
             let name = key.name.as_str();
             let help = if keys.later.contains(&name) {
                 format!(
-                    "`{name}` is part of the vocabulary, but not supported by this version; remove it"
+                    "`{name}` is reserved for a future version and not supported yet; remove it"
                 )
             } else if let Some(meant) = closest(name, keys.all.iter().copied()) {
                 format!("did you mean `{meant}`?")
             } else {
-                format!("allowed here: {}", keys.all.join(", "))
+                format!("allowed keys: {}", keys.all.join(", "))
             };
             let place = self.place.key(name, key.span);
             report.error(&place, "unknown-key", format!("unknown key `{name}`"), help);
@@ -118,7 +118,7 @@ impl<'n> Fields<'n> {
     }
 
     fn report_missing(&self, keys: &Keys, report: &mut Report) {
-        // A key that is there with a spelling mistake is not reported a second time as missing.
+        // A misspelled key is not reported again as missing.
         let misspelt: Vec<&str> = self
             .unknown(keys)
             .filter_map(|key| closest(&key.name, keys.all.iter().copied()))
@@ -161,7 +161,7 @@ impl<'n> Fields<'n> {
             }
             [_] => {}
             [.., last] => {
-                let message = format!("`{}` exclude each other", written.join("` and `"));
+                let message = format!("`{}` cannot be used together", written.join("` and `"));
                 let key = self
                     .entries
                     .iter()
@@ -181,7 +181,8 @@ impl<'n> Fields<'n> {
         }
     }
 
-    /// The place of the block, marked at its first key only: the whole block would underline everything.
+    /// The position of the block, marked at its first key only: a span of the whole block would
+    /// underline everything.
     fn start(&self) -> Place {
         let mut place = self.place.clone();
         if let Some((key, _)) = self.entries.first() {
@@ -191,7 +192,7 @@ impl<'n> Fields<'n> {
     }
 }
 
-/// Reports keys that stand twice in one map, with both places.
+/// Reports duplicate keys of a map, with both positions.
 pub(crate) fn report_duplicates(entries: &[(Key, Node)], place: &Place, report: &mut Report) {
     let mut first: HashMap<&str, &Key> = HashMap::with_capacity(entries.len());
     for (key, _) in entries {
@@ -200,10 +201,7 @@ pub(crate) fn report_duplicates(entries: &[(Key, Node)], place: &Place, report: 
             continue;
         };
         let spot = report.spot(&place.key(&first.name, first.span));
-        let message = format!(
-            "`{}` stands here a second time; the first is at {spot}",
-            key.name
-        );
+        let message = format!("duplicate key `{}`; the first one is at {spot}", key.name);
         report.error(
             &place.key(&key.name, key.span),
             "duplicate-key",
@@ -213,7 +211,7 @@ pub(crate) fn report_duplicates(entries: &[(Key, Node)], place: &Place, report: 
     }
 }
 
-/// A key that a block of this kind needs.
+/// A required key of this kind of block.
 fn first_key(keys: &Keys) -> Option<&'static str> {
     keys.required
         .first()
@@ -231,13 +229,13 @@ fn example(keys: &Keys) -> String {
 // === impl Reader ===
 
 impl Reader<'_> {
-    /// Reports a value of the wrong kind.
+    /// Reports a value of the wrong type.
     pub(crate) fn mismatch(&mut self, node: &Node, place: &Place, expected: &str, help: &str) {
         let message = format!("expected {expected}, found {}", self.found(node));
         self.report.error(place, "wrong-type", message, help);
     }
 
-    /// Reports a value that is of the right kind and wrong all the same.
+    /// Reports an invalid value of the right type.
     pub(crate) fn invalid(
         &mut self,
         place: &Place,
@@ -248,7 +246,8 @@ impl Reader<'_> {
         self.report.error(place, code, message, help);
     }
 
-    /// A string with its variables in place, and whether there were any; `None` was reported.
+    /// A string with its variables expanded, and whether it had any; `None` when a problem was
+    /// reported.
     pub(crate) fn substituted(&mut self, text: &str, place: &Place) -> Option<(String, bool)> {
         match substitute(text, self.environment) {
             Ok(None) => Some((text.to_owned(), false)),
@@ -260,27 +259,27 @@ impl Reader<'_> {
                 None
             }
             Err(SubstitutionError::TooDeep) => {
-                let message = "too many defaults stand within defaults";
+                let message = "too many nested defaults";
                 self.report.error(
                     place,
                     "bad-variable",
                     message,
-                    "8 within each other are the most",
+                    "at most 8 levels are allowed",
                 );
                 None
             }
             Err(SubstitutionError::Malformed(text)) => {
-                let message = format!("`{text}` is not a variable");
+                let message = format!("`{text}` is not a valid variable");
                 let help =
-                    "write ${env:NAME} or ${env:NAME:-default}; a literal `${` is written `$${`";
+                    "write ${env:NAME} or ${env:NAME:-default}; for a literal `${` write `$${`";
                 self.report.error(place, "bad-variable", message, help);
                 None
             }
         }
     }
 
-    /// The text of a scalar whose type is not string: a bare value, or a string that holds a variable.
-    /// `None` when it is anything else, or was reported.
+    /// The text of a scalar that is not a string: a bare value, or a string with a variable. `None`
+    /// for anything else, or when a problem was reported.
     pub(crate) fn typed(
         &mut self,
         node: &Node,
@@ -332,7 +331,7 @@ impl Read for String {
                 None
             }
             _ => {
-                reader.mismatch(node, place, "a string", "write one value here");
+                reader.mismatch(node, place, "a string", "write a single value here");
                 None
             }
         }

@@ -1,4 +1,4 @@
-//! Single values as they are written in the file.
+//! Rendering of single values as they are written in the file.
 
 use std::{path::Path, time::Duration};
 
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::block::{Flag, Int, Percent, Share, Time, Word, Words, environment::escape, word_of};
 
-/// An object that leaves out what is absent.
+/// An object without absent members.
 #[derive(Default)]
 pub(crate) struct Object(Map<String, Value>);
 
@@ -38,17 +38,18 @@ impl From<Object> for Value {
     }
 }
 
-/// A text in which nothing is a variable any more.
+/// A text, escaped so that no part of it is expanded as a variable.
 pub(crate) fn text(text: &str) -> Value {
     escape(text).into()
 }
 
-/// A duration of the model, which came from GEP-2257 and fits it again.
+/// A duration of the model. It was read as GEP-2257, so it can be written as GEP-2257.
 pub(crate) fn time(duration: Duration) -> Value {
     let mut rest = duration.as_millis();
     let mut out = String::new();
     for (unit, millis) in [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)] {
-        // The largest unit takes five digits; what four times 99999h leave over is no timeout of this world.
+        // The largest unit has five digits; a remainder above four times 99999h is not a realistic
+        // timeout.
         let count = (rest / millis).min(99_999);
         rest -= count * millis;
         if count > 0 {
@@ -62,7 +63,7 @@ pub(crate) fn time(duration: Duration) -> Value {
     }
 }
 
-/// A duration, or `0s` where it is switched off.
+/// A duration, or `0s` when disabled.
 pub(crate) fn time_or_off(duration: Option<Duration>) -> Value {
     time(duration.unwrap_or_default())
 }
@@ -77,7 +78,7 @@ pub(crate) fn size(bytes: u64) -> Value {
     format!("{bytes}B").into()
 }
 
-/// A share of 100 as a plain number, whole where it is.
+/// A percentage as a plain number, without a fraction if it is whole.
 pub(crate) fn percent(share: Percent) -> Value {
     let parts = share.per_million();
     match parts.is_multiple_of(10_000) {
@@ -91,7 +92,7 @@ pub(crate) fn word<T: Words + PartialEq>(value: T) -> Value {
     word_of(value).into()
 }
 
-/// A list, absent where it is empty.
+/// A list, absent when empty.
 pub(crate) fn list<T>(items: &[T], show: impl Fn(&T) -> Value) -> Option<Vec<Value>> {
     (!items.is_empty()).then(|| items.iter().map(show).collect())
 }
@@ -101,7 +102,7 @@ pub(crate) fn path(path: &Path) -> Value {
     text(&path.to_string_lossy())
 }
 
-/// What may stand behind a key, shown from a value that was accepted there.
+/// Renders the accepted value of a key.
 pub(crate) trait Shows<T> {
     /// The value as it would be written.
     fn show(value: &T) -> Value;

@@ -33,7 +33,7 @@ impl SourceText {
         }
     }
 
-    /// The name the file was given.
+    /// The name of the file, as given.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -66,7 +66,8 @@ impl SourceText {
         start + within
     }
 
-    /// Puts a sign in place of each character of a span, of the same length so that every place stays where it is.
+    /// Replaces each character of a span by a placeholder of the same length, so that all positions
+    /// stay valid.
     pub(crate) fn hide(&mut self, span: Span) {
         let Some(shown) = self.text.get(span.start..span.end) else {
             return;
@@ -91,7 +92,7 @@ fn mask(character: char) -> char {
     }
 }
 
-/// Where the character that holds this byte begins, or the end of the text.
+/// The start of the character that contains this byte, or the end of the text.
 pub(crate) fn char_start(text: &str, offset: usize) -> usize {
     let offset = offset.min(text.len());
     (0..=offset)

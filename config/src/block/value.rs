@@ -1,4 +1,4 @@
-//! The values that stand behind keys: numbers, words, durations, sizes, shares, maps.
+//! Types of values: numbers, keywords, durations, sizes, percentages, maps.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub(crate) struct Int<const MIN: u64, const MAX: u64>(pub(crate) u64);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Flag(pub(crate) bool);
 
-/// A duration as GEP-2257 writes it: `250ms`, `1h30m`.
+/// A duration in GEP-2257 form: `250ms`, `1h30m`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Time(pub(crate) Duration);
 
@@ -28,15 +28,15 @@ pub(crate) struct Time(pub(crate) Duration);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Size(pub(crate) u64);
 
-/// A share of 100, kept in parts per million.
+/// A percentage, stored in parts per million.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Share(pub(crate) u32);
 
-/// A map with names of the user's own, in file order.
+/// A map with user-defined names, in file order.
 #[derive(Debug, Clone)]
 pub(crate) struct Entries<T>(pub(crate) Vec<(At<String>, At<T>)>);
 
-/// A short form for the common case, or the map.
+/// A scalar as short form for the common case, or a map.
 #[derive(Debug, Clone)]
 pub(crate) enum Either<S, M> {
     /// A scalar.
@@ -45,30 +45,30 @@ pub(crate) enum Either<S, M> {
     Map(M),
 }
 
-/// One value, or a list of several.
+/// One value, or a list of values.
 #[derive(Debug, Clone)]
 pub(crate) enum OneOrMany<T> {
-    /// The value alone.
+    /// A single value.
     One(T),
-    /// A list, also of one.
+    /// A list, also of one item.
     Many(Vec<At<T>>),
 }
 
-/// An enumeration whose values are words.
+/// An enumeration with keywords as values.
 pub(crate) trait Words: Copy + 'static {
-    /// The words.
+    /// The keywords.
     const WORDS: &'static [(&'static str, Self)];
 }
 
-/// One of a few words.
+/// One of a few keywords.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Word<T>(pub(crate) T);
 
-/// What GEP-2257 says a duration is.
+/// The GEP-2257 pattern of a duration.
 pub(crate) const TIME_PATTERN: &str = "([0-9]{1,5}(h|m|s|ms)){1,4}";
 const SIZE_PATTERN: &str = "[0-9]{1,15}(B|KiB|MiB|GiB)";
 
-/// Reads a GEP-2257 duration.
+/// Parses a GEP-2257 duration.
 pub(crate) fn parse_time(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut total = Duration::ZERO;
@@ -82,7 +82,7 @@ pub(crate) fn parse_time(text: &str) -> Option<Duration> {
             .ok()
             .filter(|_| (1..=5).contains(&digits) && part < 4)?;
         rest = &rest[digits..];
-        // `ms` first: `5ms` is no `5m` with an `s` behind it.
+        // `ms` first: `5ms` is not `5m` followed by `s`.
         let units = [("ms", 1), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
         let (unit, millis) = units.into_iter().find(|(unit, _)| rest.starts_with(unit))?;
         total += Duration::from_millis(number * millis);
@@ -91,7 +91,7 @@ pub(crate) fn parse_time(text: &str) -> Option<Duration> {
     None
 }
 
-/// Reads a number of bytes with its unit.
+/// Parses a number of bytes with its unit.
 pub(crate) fn parse_size(text: &str) -> Option<u64> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let number: u64 = text[..digits].parse().ok()?;
@@ -105,7 +105,7 @@ pub(crate) fn parse_size(text: &str) -> Option<u64> {
     number.checked_mul(1 << shift)
 }
 
-/// Reads a plain number from 0 to 100 as parts per million.
+/// Parses a plain number from 0 to 100 as parts per million.
 pub(crate) fn parse_share(text: &str) -> Option<u32> {
     let share: f64 = text.parse().ok()?;
     // At most 1 000 000, and rounded: the cast is exact.
@@ -114,7 +114,7 @@ pub(crate) fn parse_share(text: &str) -> Option<u32> {
         .then(|| (share * 10_000.0).round() as u32)
 }
 
-/// Says which words the values of an enumeration are.
+/// Declares the keywords of an enumeration.
 macro_rules! words {
     ($($type:ident { $($word:literal => $value:ident),* $(,)? })*) => {
         $(impl $crate::block::Words for $type {
@@ -126,7 +126,7 @@ pub(crate) use words;
 
 // === impl Word ===
 
-/// The word for a value.
+/// The keyword of a value.
 pub(crate) fn word_of<T: Words + PartialEq>(value: T) -> &'static str {
     T::WORDS
         .iter()
@@ -281,7 +281,7 @@ impl<T: Words> Read for Word<T> {
             reader.invalid(
                 place,
                 "bad-value",
-                format!("{text:?} is not allowed here"),
+                format!("{text:?} is not an allowed value"),
                 help,
             );
         }
@@ -338,7 +338,7 @@ impl<S: Read, M: Read> Read for Either<S, M> {
                     node,
                     place,
                     "a single value or a map",
-                    "write only one, without brackets",
+                    "write a single value without brackets",
                 );
                 None
             }
@@ -358,7 +358,7 @@ impl<T: Read> Read for OneOrMany<T> {
 
 // === impl JsonSchema ===
 
-/// Implements `JsonSchema` for a type that is written out wherever it is used.
+/// Implements `JsonSchema` for a type that is inlined wherever it is used.
 macro_rules! inline_schema {
     ([$($generics:tt)*] $type:ty, |$generator:ident| $schema:expr) => {
         impl<$($generics)*> schemars::JsonSchema for $type {

@@ -1,4 +1,4 @@
-//! What is accepted and yet does not do what its author expects: warnings.
+//! Warnings about accepted settings that do not have the expected effect.
 
 use std::{
     collections::HashSet,
@@ -22,8 +22,8 @@ use crate::{
     },
 };
 
-/// Warns of upstreams and rate limits that no route uses, of upstreams that are a listener of this proxy, and of redirects
-/// to themselves.
+/// Warns about upstreams and rate limits that no route uses, about endpoints that are a listener of
+/// this proxy, and about redirects to themselves.
 pub(crate) fn check(file: &File, config: &Config, report: &mut Report) {
     unused_upstreams(file, config, report);
     unused_rate_limits(file, config, report);
@@ -54,7 +54,7 @@ fn unused_upstreams(file: &File, config: &Config, report: &mut Report) {
         if ids.get(&*key.value).is_some_and(|id| !used[*id as usize]) {
             let message = format!("no route uses the upstream `{}`", key.value);
             let help = format!(
-                "name it in a route: `backendRefs: [{}]`; or remove it",
+                "use it in a route: `backendRefs: [{}]`; or remove it",
                 key.value
             );
             report.warning(&key.place, "unused-upstream", message, help);
@@ -77,7 +77,7 @@ fn unused_rate_limits(file: &File, config: &Config, report: &mut Report) {
         if !used.contains(id) {
             let message = format!("no route uses the rate limit `{}`", key.value);
             let help = format!(
-                "name it in a route or in `defaults`: `rateLimits: [{}]`; or remove it",
+                "use it in a route or in `defaults`: `rateLimits: [{}]`; or remove it",
                 key.value
             );
             report.warning(&key.place, "unused-rate-limit", message, help);
@@ -117,7 +117,8 @@ fn own_listeners(file: &File, config: &Config, report: &mut Report) {
     }
 }
 
-/// Whether a connection to this address arrives at the listener. Other addresses of the pod are not known here.
+/// Whether a connection to this address reaches the listener. Other addresses of the pod are not
+/// known here.
 fn is_at(listener: &Listener, address: &EndpointAddress) -> bool {
     let (ip, port) = match address {
         EndpointAddress::Socket(socket) => (socket.ip(), socket.port()),
@@ -140,8 +141,9 @@ fn redirects(file: &File, config: &Config, report: &mut Report) {
             continue;
         };
         let is_loop = |route_match: &RouteMatch| {
-            Target::of(config, route, redirect, route_match)
-                .is_some_and(|target| !taken_elsewhere(config, index, route_match, &target))
+            Target::of(config, route, redirect, route_match).is_some_and(|target| {
+                !matched_by_another_route(config, index, route_match, &target)
+            })
         };
         if !route.matches.iter().any(is_loop) {
             continue;
@@ -149,15 +151,16 @@ fn redirects(file: &File, config: &Config, report: &mut Report) {
         let block = item.value.request_redirect.as_ref();
         let place: &Place = block.map_or(&item.place, |block| &block.place);
         let message = format!(
-            "the redirect of route `{}` leads to the same route again: a loop",
+            "the redirect of route `{}` leads to the same route again, which is a loop",
             route.name
         );
-        let help = "change `scheme`, `hostname` or `path` so that another route or service takes the request";
+        let help = "change `scheme`, `hostname` or `path` so that another route or service matches";
         report.warning(place, "redirect-loop", message, help);
     }
 }
 
-/// Where a redirect leads, when that is the match it came from. `path` is absent where it stays the same.
+/// The target of a redirect, when the redirect may match it again. `path` is absent when the
+/// redirect does not change it.
 struct Target<'a> {
     path: Option<&'a str>,
     host: Option<&'a str>,
@@ -170,7 +173,7 @@ impl<'a> Target<'a> {
         redirect: &'a Redirect,
         route_match: &RouteMatch,
     ) -> Option<Self> {
-        // What depends on more than the address may be different the second time.
+        // A match with further conditions may differ for the redirected request.
         let only_path = route_match.method.is_none()
             && route_match.headers.is_empty()
             && route_match.query_params.is_empty()
@@ -189,7 +192,7 @@ impl<'a> Target<'a> {
         let same_host = redirect
             .hostname
             .as_deref()
-            .is_none_or(|host| takes_host(&route.hostnames, host));
+            .is_none_or(|host| matches_host(&route.hostnames, host));
         if !only_path || !same_scheme || !same_host || redirect.port.is_some() {
             return None;
         }
@@ -197,12 +200,12 @@ impl<'a> Target<'a> {
             PathRewrite::ReplaceFull(path) | PathRewrite::ReplacePrefixMatch(path) => &**path,
         });
         let host = redirect.hostname.as_deref();
-        path.is_none_or(|path| takes_path(&route_match.path, path))
+        path.is_none_or(|path| matches_path(&route_match.path, path))
             .then_some(Self { path, host })
     }
 }
 
-fn takes_host(hostnames: &[Hostname], host: &str) -> bool {
+fn matches_host(hostnames: &[Hostname], host: &str) -> bool {
     hostnames.is_empty()
         || hostnames.iter().any(|one| match one {
             Hostname::Exact(name) => **name == *host,
@@ -210,7 +213,7 @@ fn takes_host(hostnames: &[Hostname], host: &str) -> bool {
         })
 }
 
-/// Whether one host may be taken by both; wildcards are not compared.
+/// Whether one host may match both; wildcards are not compared.
 fn may_share_host(one: &[Hostname], other: &[Hostname]) -> bool {
     let is_open = |names: &[Hostname]| {
         names.is_empty()
@@ -221,8 +224,8 @@ fn may_share_host(one: &[Hostname], other: &[Hostname]) -> bool {
     is_open(one) || is_open(other) || one.iter().any(|name| other.contains(name))
 }
 
-/// Whether it certainly takes the path; templates and expressions are not evaluated.
-fn takes_path(path_match: &PathMatch, path: &str) -> bool {
+/// Whether it certainly matches the path; templates and expressions are not evaluated.
+fn matches_path(path_match: &PathMatch, path: &str) -> bool {
     match path_match {
         PathMatch::Exact(exact) => **exact == *path,
         PathMatch::Prefix(prefix) => {
@@ -233,8 +236,13 @@ fn takes_path(path_match: &PathMatch, path: &str) -> bool {
     }
 }
 
-/// Whether another route may take the target, so that the loop is not certain.
-fn taken_elsewhere(config: &Config, index: usize, own: &RouteMatch, target: &Target<'_>) -> bool {
+/// Whether another route may match the target, so that the loop is not certain.
+fn matched_by_another_route(
+    config: &Config,
+    index: usize,
+    own: &RouteMatch,
+    target: &Target<'_>,
+) -> bool {
     let route = &config.routes[index];
     let others = config
         .routes
@@ -242,7 +250,7 @@ fn taken_elsewhere(config: &Config, index: usize, own: &RouteMatch, target: &Tar
         .enumerate()
         .filter(|(other, _)| *other != index);
     others.map(|(_, other)| other).any(|other| {
-        // A route for every host yields to one that names the host.
+        // A route for every host has a lower priority than one that names the host.
         let yields = other.hostnames.is_empty() && !route.hostnames.is_empty();
         let other_hosts = !other.hostnames.is_empty() && other.hostnames != route.hostnames;
         let meets = other
@@ -250,7 +258,7 @@ fn taken_elsewhere(config: &Config, index: usize, own: &RouteMatch, target: &Tar
             .iter()
             .any(|listener| route.listeners.contains(listener));
         let host = match target.host {
-            Some(host) => takes_host(&other.hostnames, host),
+            Some(host) => matches_host(&other.hostnames, host),
             None => may_share_host(&other.hostnames, &route.hostnames),
         };
         meets
@@ -264,7 +272,7 @@ fn taken_elsewhere(config: &Config, index: usize, own: &RouteMatch, target: &Tar
 }
 
 fn may_win(other: &RouteMatch, own: &RouteMatch, target: &Target<'_>, other_hosts: bool) -> bool {
-    // With the same host and path it is the same request, which this route took before.
+    // With the same host and path it is the same request, which this route matched before.
     let Some(path) = target.path else {
         return other_hosts && target.host.is_some();
     };
@@ -274,5 +282,5 @@ fn may_win(other: &RouteMatch, own: &RouteMatch, target: &Target<'_>, other_host
         (PathMatch::Prefix(_), PathMatch::Exact(_)) => true,
         _ => false,
     };
-    (unknown || takes_path(&other.path, path)) && (other_hosts || !is_wider)
+    (unknown || matches_path(&other.path, path)) && (other_hosts || !is_wider)
 }

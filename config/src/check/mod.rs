@@ -1,9 +1,9 @@
-//! From the file as it is written to the configuration that is accepted: each block by itself, then what only the whole
-//! file shows.
+//! From the file as written to the accepted configuration: first each block by itself, then checks
+//! over the whole file.
 //!
-//! Each block turns itself into its model value and reports everything it does not like on the way. Where a value is
-//! refused, a default or placeholder takes its place so that the rest is checked too; that is safe because a report with
-//! an error never leaves `load` as a configuration.
+//! Each block converts itself into its model value and reports its problems on the way. A rejected
+//! value is replaced by a default or placeholder so that the rest is checked too. That is safe
+//! because `load` never returns a configuration with an error.
 
 pub(crate) mod effect;
 pub(crate) mod ports;
@@ -20,11 +20,11 @@ use crate::{
     file::{Config, File},
     files::Files,
     lifecycle, listener, provider, rate_limit, redis, reloading,
-    route::{self, Beside, context::Context},
+    route::{self, OtherBlocks, context::Context},
     server, telemetry, upstream, workers,
 };
 
-/// Checks a whole file. The result is only good when the report has no error.
+/// Validates a whole file. The result is valid only when the report has no error.
 pub(crate) fn config(file: &File, files: &mut Files<'_>, report: &mut Report) -> Config {
     let _ = &file.version; // its type has checked the one value
     let app = file
@@ -34,7 +34,7 @@ pub(crate) fn config(file: &File, files: &mut Files<'_>, report: &mut Report) ->
     let listeners = listener::accept(file.listeners.as_ref(), files, report);
     let upstreams = upstream::accept(app.as_ref(), file.upstreams.as_ref(), files, report);
     let jwt_providers = provider::accept(file.jwt_providers.as_ref(), files, report);
-    provider::bound_tokens_can_come(file.jwt_providers.as_ref(), &listeners, report);
+    provider::check_bound_tokens(file.jwt_providers.as_ref(), &listeners, report);
     let redis = file
         .redis
         .as_ref()
@@ -49,7 +49,7 @@ pub(crate) fn config(file: &File, files: &mut Files<'_>, report: &mut Report) ->
         upstream_ids: name::by_name(&upstreams, |one| &one.name),
         rate_limit_ids: name::by_name(&rate_limits, |one| &one.name),
     };
-    let beside = Beside {
+    let beside = OtherBlocks {
         upstreams: file.upstreams.as_ref().map(|at| &at.place),
         listeners: file.listeners.as_ref().map(|at| &at.place),
     };
@@ -75,7 +75,7 @@ pub(crate) fn config(file: &File, files: &mut Files<'_>, report: &mut Report) ->
     };
     something_to_proxy(file, report);
     ports::check(file, &config, report);
-    // What is half accepted gives warnings that are not true.
+    // A partly rejected configuration would cause false warnings.
     if !report.has_errors() {
         shadow::check(file, &config, report);
         effect::check(file, &config, report);
@@ -90,7 +90,7 @@ fn something_to_proxy(file: &File, report: &mut Report) {
         report.error(
             &Place::root(),
             "nothing-to-proxy",
-            "there is neither `app` nor `upstreams`",
+            "neither `app` nor `upstreams` is configured",
             help,
         );
     }

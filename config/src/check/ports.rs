@@ -1,4 +1,4 @@
-//! Addresses that exclude each other.
+//! Address conflicts.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,17 +12,17 @@ use crate::{
     server::ServerOrOff,
 };
 
-/// Something that holds an address while the proxy runs.
+/// A listener or server that binds an address.
 struct Holder {
     what: String,
     socket: SocketAddr,
-    /// An unspecified IPv6 address that takes IPv4 too.
+    /// An unspecified IPv6 address that covers IPv4 too.
     dual_stack: bool,
-    /// Where the file says so; `None` for a default.
+    /// The position in the file; `None` for a default.
     place: Option<Place>,
 }
 
-/// Reports every pair of holders that cannot both have what they want.
+/// Reports every pair of listeners or servers that cannot both bind their address.
 pub(crate) fn check(file: &File, config: &Config, report: &mut Report) {
     let holders = holders(file, config);
     for (index, later) in holders.iter().enumerate() {
@@ -32,7 +32,7 @@ pub(crate) fn check(file: &File, config: &Config, report: &mut Report) {
         else {
             continue;
         };
-        // The message stands where there is something to change.
+        // The message is at a position that the user can change.
         let (here, other) = if later.place.is_some() {
             (later, earlier)
         } else {
@@ -45,10 +45,10 @@ pub(crate) fn check(file: &File, config: &Config, report: &mut Report) {
         };
         let port = here.socket.port();
         let message = format!(
-            "port {port} of {} is also that of {} ({spot})",
+            "port {port} of {} is already used by {} ({spot})",
             here.what, other.what
         );
-        report.error(place, "port-conflict", message, "give each its own port");
+        report.error(place, "port-conflict", message, "use different ports");
     }
 }
 
@@ -112,11 +112,11 @@ fn address_place(server: &At<ServerOrOff>) -> Option<Place> {
 
 fn overlap(a: &Holder, b: &Holder) -> bool {
     let same_port = a.socket.port() == b.socket.port() && a.socket.port() != 0;
-    same_port && (takes(a, b.socket.ip()) || takes(b, a.socket.ip()))
+    same_port && (covers(a, b.socket.ip()) || covers(b, a.socket.ip()))
 }
 
 /// Whether a holder's address covers another.
-fn takes(holder: &Holder, other: IpAddr) -> bool {
+fn covers(holder: &Holder, other: IpAddr) -> bool {
     let own = holder.socket.ip();
     own == other
         || (own.is_unspecified()

@@ -1,4 +1,4 @@
-//! Probes of kubelet, which has no client certificate.
+//! Warning about kubelet probes on mTLS listeners.
 
 use crate::{
     block::problem::Report,
@@ -6,8 +6,9 @@ use crate::{
     listener::tls::ClientAuthMode,
 };
 
-/// The kubelet has no client certificate: where one is required, its probes always fail. A configuration with `status` has a
-/// place for probes; without it, or with `status: off`, there is a warning.
+/// The kubelet has no client certificate: on a listener that requires one, its probes always fail.
+/// A configuration with a `status` block has a place for probes; without it, or with `status: off`,
+/// there is a warning.
 pub(crate) fn check(file: &File, config: &Config, report: &mut Report) {
     let known = file.status.is_some() && config.status.is_some();
     let written = file
@@ -31,8 +32,9 @@ pub(crate) fn check(file: &File, config: &Config, report: &mut Report) {
                 .mode
                 .as_ref()
                 .map_or(&block.place, |mode| &mode.place);
-            let message = "kubelet has no client certificate, so its probes fail on this listener";
-            let help = "send probes to the status server, and write `status: { address: \"[::]:9902\" }` to say so";
+            let message =
+                "the kubelet has no client certificate, so its probes fail on this listener";
+            let help = "configure `status: { address: \"[::]:9902\" }` and send probes to it";
             report.warning(place, "probes-need-status", message, help);
         }
     }

@@ -1,8 +1,8 @@
-//! Matches that can never win, because an earlier route has the same ones.
+//! Matches that can never win, because an earlier route has the same match.
 //!
-//! Only identical keys are compared: same listener, host name, path, method, scheme, headers, parameters and claims. Then
-//! file order decides, and the later one is dead. Anything subtler is a question of specificity, which
-//! the router answers, and no mistake.
+//! Only identical keys are compared: same listener, host name, path, method, scheme, headers,
+//! parameters and claims. Then file order decides, and the later route is shadowed. All other
+//! overlaps are resolved by specificity in the router, and are not mistakes.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ use crate::{
     route::{Route, RouteBlock, matches::RouteMatch},
 };
 
-/// Warns of matches that can never win.
+/// Warns about matches that can never win.
 pub(crate) fn check(file: &File, config: &Config, report: &mut Report) {
     let Some(written) = &file.routes else { return };
     let mut taken: HashMap<String, Winners<'_>> = HashMap::new();
@@ -43,7 +43,7 @@ pub(crate) fn check(file: &File, config: &Config, report: &mut Report) {
     }
 }
 
-/// The first route that has a match, by where that counts: a listener and a host name, or any host.
+/// The first route with a match, by scope: a listener and a host name, or any host.
 type Winners<'a> = HashMap<(ListenerId, Option<&'a Hostname>), usize>;
 
 fn places_of(route: &Route) -> impl Iterator<Item = (ListenerId, Option<&Hostname>)> {
@@ -55,7 +55,7 @@ fn places_of(route: &Route) -> impl Iterator<Item = (ListenerId, Option<&Hostnam
         .flat_map(move |listener| hosts().map(|host| (*listener, host)))
 }
 
-/// The earlier route that wins wherever this one could, when there is always one.
+/// The earlier route that wins in every scope of this route, if there is one.
 fn winner(earlier: &Winners<'_>, route: &Route) -> Option<usize> {
     let mut last = None;
     for place in places_of(route) {
@@ -83,10 +83,10 @@ fn warn(route: &Route, winner: &Route, place: &Place, other: Option<&Place>, rep
         .map(|place| format!(" ({})", report.spot(place)))
         .unwrap_or_default();
     let message = match route.name == winner.name {
-        true => format!("this match of route `{}` stands there twice", route.name),
+        true => format!("this match occurs twice in route `{}`", route.name),
         false => {
             format!(
-                "this match of route `{}` never wins: route `{}`{spot} has the same one",
+                "this match of route `{}` is shadowed by the same match of route `{}`{spot}",
                 route.name, winner.name
             )
         }
@@ -95,7 +95,7 @@ fn warn(route: &Route, winner: &Route, place: &Place, other: Option<&Place>, rep
     report.warning(place, "shadowed-route", message, help);
 }
 
-/// What two matches have in common when they take the same requests.
+/// Two matches with the same key match the same requests.
 fn key(route_match: &RouteMatch) -> String {
     let mut headers: Vec<String> = route_match
         .headers

@@ -1,4 +1,4 @@
-//! Listeners that no route serves.
+//! Listeners without routes.
 
 use crate::{
     block::problem::Report,
@@ -6,7 +6,7 @@ use crate::{
     route::{Route, context::Context},
 };
 
-/// Warns of them.
+/// Warns about them.
 pub(crate) fn check(file: &File, context: &Context<'_>, routes: &[Route], report: &mut Report) {
     let Some(written) = file.listeners.as_ref().filter(|_| !report.has_errors()) else {
         return;
@@ -21,7 +21,7 @@ pub(crate) fn check(file: &File, context: &Context<'_>, routes: &[Route], report
             .as_ref()
             .map_or_else(|| item.place.clone(), |name| name.place.clone());
         let message = format!(
-            "no route serves the listener `{}`; it answers everything with 404",
+            "no route serves the listener `{}`; all its requests get 404",
             listener.name
         );
         let help = format!(

@@ -1,7 +1,8 @@
-//! Which directory entries decide what a path means.
+//! Which directory entries determine the target of a path.
 //!
-//! A ConfigMap's file is a link to `..data/NAME`, and `..data` a link to a dated folder; an update
-//! replaces `..data`. So a path is followed link by link, and every entry on the way is one to watch.
+//! A ConfigMap's file is a link to `..data/NAME`, and `..data` is a link to a dated folder; an
+//! update replaces `..data`. So a path is followed link by link, and every entry on the way must be
+//! watched.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -10,22 +11,22 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-/// Links that are followed; the kernel's own limit.
+/// Maximum links that are followed; the kernel's own limit.
 const MAX_LINKS: usize = 40;
 
-/// Real directories, and the names in each that decide.
+/// Real directories, and the relevant names in each.
 pub(crate) type Entries = BTreeMap<PathBuf, BTreeSet<OsString>>;
 
-/// Where a path leads.
+/// The resolved path.
 #[derive(Debug)]
 pub(crate) struct Chain {
-    /// Every link on the way, and the file at its end, which need not exist.
+    /// Every link on the way, and the file at the end, which need not exist.
     pub(crate) entries: Entries,
     /// The file itself: a path without links.
     pub(crate) end: PathBuf,
 }
 
-/// Follows a path; `link` says where a link leads, `None` when it is none.
+/// Follows a path; `link` returns the target of a link, `None` when the entry is not a link.
 ///
 /// # Errors
 /// The current directory is not known, or there are too many links.
@@ -53,7 +54,7 @@ pub(crate) fn follow(
             rest.append(&mut todo);
             todo = rest;
         } else if todo.is_empty() || !real.join(&part).exists() {
-            // The file itself, or what is missing on the way to it.
+            // The file itself, or the missing entry on the way to it.
             add(&mut entries, &real, &part);
             real.push(part);
             real.extend(todo);
@@ -110,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_waited_for_where_it_would_appear() {
+    fn a_missing_file_is_watched_where_it_would_appear() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
         let found = entries(&root.join("no/such.yaml")).unwrap();

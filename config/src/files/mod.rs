@@ -1,9 +1,10 @@
 //! The files that a configuration names: certificates, keys, revocation lists, key sets, secrets.
 //!
-//! All files of one load are of one generation: each symbolic link is looked at once, so that two files of a Kubernetes
-//! volume are read behind the same `..data`. A generation may vanish before everything in it was read; whoever loads
-//! asks [`Files::torn`] at the end and starts again. What was read, and what could not be read, makes the fingerprint of
-//! the load, so a new certificate is a new configuration.
+//! All files of one load are from one generation: each symbolic link is read once, so that two
+//! files of a Kubernetes volume are read behind the same `..data`. A generation may be removed
+//! before all of its files were read; the caller checks [`Files::torn`] at the end and starts
+//! again. The contents and read errors make up the fingerprint of the load, so a new certificate is
+//! a new configuration.
 
 pub(crate) mod chain;
 pub(crate) mod content;
@@ -22,21 +23,21 @@ use crate::block::{At, Environment, problem::Report};
 
 /// The files of one load.
 pub(crate) struct Files<'a> {
-    /// What relative paths are relative to.
+    /// The base of relative paths.
     base: PathBuf,
-    /// What `{ env: … }` asks.
+    /// The source of `{ env: … }` values.
     environment: &'a dyn Environment,
-    /// Where each link on the way of a path led, `None` where there was none.
+    /// The target of each link on the way of a path, `None` for entries that are not links.
     links: HashMap<PathBuf, Option<PathBuf>>,
-    /// Read before anybody asked.
+    /// Contents that were read ahead.
     ahead: HashMap<Arc<Path>, Content>,
     read: Vec<Record>,
 }
 
-/// A content, or what the system said instead.
+/// A content, or the read error.
 pub(crate) type Content = Result<Arc<[u8]>, Arc<io::Error>>;
 
-/// A file that was read, or could not be.
+/// A file that was read, or failed to be read.
 struct Record {
     path: Arc<Path>,
     content: Content,
@@ -47,12 +48,12 @@ struct Record {
 pub(crate) struct NamedFile {
     /// Its absolute path.
     pub(crate) path: Arc<Path>,
-    /// What it held: not empty, at most 1 MiB. It may be a secret.
+    /// Its content: not empty, at most 1 MiB. It may be a secret.
     pub(crate) content: Arc<[u8]>,
 }
 
 impl<'a> Files<'a> {
-    /// The files that a configuration named `name` names.
+    /// The files of the configuration `name`.
     pub(crate) fn of(name: &Path, environment: &'a dyn Environment) -> Self {
         let base = name.parent().unwrap_or_else(|| Path::new("")).to_owned();
         Self {
@@ -64,18 +65,18 @@ impl<'a> Files<'a> {
         }
     }
 
-    /// Where relative paths begin.
+    /// The base of relative paths.
     pub(crate) fn base(&self) -> &Path {
         &self.base
     }
 
-    /// A variable, for what is written as `{ env: NAME }`.
+    /// An environment variable, for a value `{ env: NAME }`.
     pub(crate) fn variable(&self, name: &str) -> Option<String> {
         self.environment.get(name)
     }
 
-    /// The file that is named at this place. Missing, unreadable, empty or too large: one error there, and `None`.
-    /// However often a load names a file, it is read once.
+    /// The file with the name at this position. A missing, unreadable, empty or too large file is
+    /// one error there, and `None`. Each file is read once per load, however often it is named.
     pub(crate) fn named(&mut self, written: &At<String>, report: &mut Report) -> Option<NamedFile> {
         let place = &written.place;
         if written.value.is_empty() {
@@ -97,7 +98,7 @@ impl<'a> Files<'a> {
             }
             Ok(found) if found.len() > content::MAX_BYTES => {
                 let help =
-                    "is this the right file? Certificates, keys and key sets have a few kilobytes";
+                    "check the path: certificates, keys and key sets are a few kilobytes in size";
                 report.error(
                     place,
                     "file-too-large",
@@ -106,8 +107,7 @@ impl<'a> Files<'a> {
                 );
             }
             Ok(found) if found.trim_ascii().is_empty() => {
-                let help =
-                    "name a file that has a content; whatever writes it may not have done so yet";
+                let help = "use a file with content; it may not have been written yet";
                 report.error(place, "empty-file", format!("{name:?} is empty"), help);
             }
             Ok(content) => return Some(NamedFile { path, content }),
@@ -115,19 +115,23 @@ impl<'a> Files<'a> {
         None
     }
 
-    /// The same for a file that is read again whenever it is used: its content is no part of the fingerprint, so that a
-    /// token that is renewed every hour reloads nothing.
-    pub(crate) fn tried(&mut self, written: &At<String>, report: &mut Report) -> Option<NamedFile> {
+    /// The same for a file that is read again at each use: its content is not part of the
+    /// fingerprint, so that a token that is renewed every hour causes no reload.
+    pub(crate) fn reread_at_use(
+        &mut self,
+        written: &At<String>,
+        report: &mut Report,
+    ) -> Option<NamedFile> {
         let known = self.read.len();
         let file = self.named(written, report);
-        // One that could not be read stays, so that it is waited for.
+        // An unreadable file stays in the list, so that it is watched.
         if file.is_some() {
             self.read.truncate(known);
         }
         file
     }
 
-    /// A content without any checks: what an earlier load named, or the configuration itself.
+    /// A content without any checks: a file of an earlier load, or the configuration itself.
     pub(crate) fn content(&mut self, path: &Path) -> Content {
         if let Some(known) = self.read.iter().find(|record| &*record.path == path) {
             return known.content.clone();
@@ -143,16 +147,16 @@ impl<'a> Files<'a> {
         content
     }
 
-    /// Counts a text as read that came from elsewhere.
-    pub(crate) fn given(&mut self, name: &Path, content: &[u8]) {
+    /// Records a text that was read elsewhere.
+    pub(crate) fn record(&mut self, name: &Path, content: &[u8]) {
         self.read.push(Record {
             path: name.into(),
             content: Ok(content.into()),
         });
     }
 
-    /// Reads files that will probably be asked for, one right after the other: what is checked in between takes so long
-    /// that a volume may be swapped meanwhile.
+    /// Reads files that will probably be needed, one right after the other: the checks in between
+    /// take so long that a volume may be swapped meanwhile.
     pub(crate) fn read_ahead(&mut self, paths: &[Arc<Path>]) {
         for path in paths {
             let content = self.read_now(path);
@@ -160,14 +164,14 @@ impl<'a> Files<'a> {
         }
     }
 
-    /// Whether something could not be read because its generation was replaced meanwhile.
+    /// Whether a file could not be read because its generation was replaced meanwhile.
     pub(crate) fn torn(&self) -> bool {
         let moved =
             |(link, target): (&PathBuf, &Option<PathBuf>)| fs::read_link(link).ok() != *target;
         self.read.iter().any(|record| record.content.is_err()) && self.links.iter().any(moved)
     }
 
-    /// Everything that was read or looked for, in that order; the configuration itself comes first.
+    /// All files that were read or looked for, in that order; the configuration itself comes first.
     pub(crate) fn paths(&self) -> Vec<Arc<Path>> {
         self.read
             .iter()
@@ -175,7 +179,7 @@ impl<'a> Files<'a> {
             .collect()
     }
 
-    /// What everything that was read hashes to.
+    /// The hash over all contents that were read.
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(self.read.iter().map(|record| {
             let content = record.content.as_ref().map(|content| &content[..]);

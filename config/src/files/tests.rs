@@ -37,7 +37,7 @@ fn wrong(folder: &Path, name: &str) -> Option<(&'static str, String, String)> {
 }
 
 #[test]
-fn each_way_in_which_a_file_cannot_be_read_is_told_with_a_way_out() {
+fn each_read_error_has_a_message_and_a_fix() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, content: &[u8]| fs::write(folder.path().join(name), content).unwrap();
     write("good", b"x");
@@ -53,26 +53,26 @@ fn each_way_in_which_a_file_cannot_be_read_is_told_with_a_way_out() {
         (
             "none",
             "unreadable-file",
-            "cannot read \"none\": there is no such file",
+            "cannot read \"none\": no such file",
             "is mounted",
         ),
         (
             "no/such",
             "unreadable-file",
-            "there is no such file",
+            "no such file",
             "check the path",
         ),
         (
             "dir",
             "unreadable-file",
             "it is a directory",
-            "name the file inside",
+            "path of a file inside",
         ),
         (
             "/dev/null",
             "unreadable-file",
             "not a regular file",
-            "name a regular file",
+            "write the path of a regular file",
         ),
         (
             "loop",
@@ -80,21 +80,26 @@ fn each_way_in_which_a_file_cannot_be_read_is_told_with_a_way_out() {
             "too many symbolic links",
             "check the volume",
         ),
-        ("empty", "empty-file", "is empty", "has a content"),
-        ("large", "file-too-large", "larger than 1 MiB", "right file"),
+        ("empty", "empty-file", "is empty", "with content"),
+        (
+            "large",
+            "file-too-large",
+            "larger than 1 MiB",
+            "check the path",
+        ),
         ("", "bad-path", "the path is empty", "write the path"),
     ] {
-        let (found, said, way_out) =
+        let (found, problem, fix) =
             wrong(folder.path(), name).unwrap_or_else(|| panic!("{name} is fine"));
         assert_eq!(found, code, "{name}");
         assert!(
-            said.contains(message) && way_out.contains(help),
-            "{name}: {said}; {way_out}"
+            problem.contains(message) && fix.contains(help),
+            "{name}: {problem}; {fix}"
         );
     }
     assert_eq!(wrong(folder.path(), "good"), None);
     assert_eq!(wrong(folder.path(), "largest"), None);
-    // The superuser reads everything.
+    // root can read every file.
     if fs::read(folder.path().join("secret")).is_err() {
         assert!(
             wrong(folder.path(), "secret")
@@ -134,7 +139,7 @@ fn files_behind_one_link_are_of_one_generation() {
 }
 
 #[test]
-fn a_generation_that_vanished_is_told_from_a_file_that_is_not_there() {
+fn a_vanished_generation_differs_from_a_missing_file() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
     let generation = |name: &str| {
@@ -161,14 +166,14 @@ fn a_generation_that_vanished_is_told_from_a_file_that_is_not_there() {
     fs::remove_dir_all(root.join("..1")).unwrap();
     assert!(files.content(&root.join("b")).is_err());
     assert!(files.torn());
-    // Whoever read ahead has both, and tells only what was asked for.
+    // With read-ahead both files are available, and only requested files are reported.
     assert_eq!(&*ahead.content(&root.join("b")).unwrap(), b"..1");
     assert!(!ahead.torn());
     assert_eq!(ahead.paths(), [root.join("b").into()]);
 }
 
 #[test]
-fn a_file_is_read_once_in_a_load() {
+fn a_file_is_read_once_per_load() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a"), "1").unwrap();
     let mut files = Files::of(&folder.path().join("a.yaml"), &unset);
@@ -181,7 +186,7 @@ fn a_file_is_read_once_in_a_load() {
 }
 
 #[test]
-fn the_fingerprint_tells_contents_names_and_what_is_missing_apart() {
+fn the_fingerprint_depends_on_contents_names_and_missing_files() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
     let print = |names: &[&str]| {

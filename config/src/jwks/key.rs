@@ -16,16 +16,16 @@ use crate::{
 /// docs/security.md 12.
 const MIN_RSA_BITS: usize = 2048;
 
-/// What the cryptography library verifies at most.
+/// The maximum that the cryptography library verifies.
 const MAX_RSA_BITS: usize = 8192;
 
 /// A public key that can verify.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Jwk {
-    /// Its name.
+    /// Its key ID.
     pub kid: Option<Arc<str>>,
-    /// The one algorithm that it is for, when it says so; it fits the material.
+    /// The only algorithm of this key, if the set names one; it fits the material.
     pub algorithm: Option<JwtAlgorithm>,
     /// The key itself.
     pub material: KeyMaterial,
@@ -50,7 +50,7 @@ pub enum KeyMaterial {
 }
 
 impl KeyMaterial {
-    /// Whether this kind of key and the algorithm belong together.
+    /// Whether this type of key fits the algorithm.
     pub fn fits(&self, algorithm: JwtAlgorithm) -> bool {
         use JwtAlgorithm::{EdDsa, Es256, Es384, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
         match self {
@@ -67,25 +67,25 @@ impl KeyMaterial {
 pub enum Unusable {
     /// Not a JSON object.
     NotAnObject,
-    /// A member is missing, or not what it must be.
+    /// A member is missing or invalid.
     Member(&'static str),
-    /// A `kty` that signs nothing here.
+    /// A `kty` that cannot verify tokens here.
     Type(Box<str>),
-    /// A curve that signs nothing here.
+    /// A curve that cannot verify tokens here.
     Curve(Box<str>),
     /// `use` is not `sig`.
     Use(Box<str>),
     /// `key_ops` has no `verify`.
     KeyOps,
-    /// An algorithm that is not known here, such as one for encryption.
+    /// An algorithm that cannot verify tokens, such as one for encryption.
     Algorithm(Box<str>),
-    /// A known algorithm, and another kind of key.
+    /// A known algorithm for a different type of key.
     AlgorithmMismatch(JwtAlgorithm),
     /// A shared secret.
     Secret,
-    /// The private half is in it.
+    /// It contains the private key.
     Private,
-    /// RSA of this many bits, too few or too many.
+    /// RSA with this many bits, too few or too many.
     RsaBits(usize),
     /// An RSA exponent that is even, less than 3 or over 33 bits.
     RsaExponent,
@@ -94,7 +94,8 @@ pub enum Unusable {
 }
 
 impl Unusable {
-    /// Whether the key is a mistake. What is not one is a key for something else, which sets hold in good order.
+    /// Whether the key is a mistake. Other unusable keys have another purpose, which is normal in a
+    /// key set.
     pub fn is_defect(&self) -> bool {
         !matches!(
             self,
@@ -107,25 +108,27 @@ impl fmt::Display for Unusable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAnObject => f.write_str("it is not an object"),
-            Self::Member(name) => write!(f, "`{name}` is missing or is not what it must be"),
+            Self::Member(name) => write!(f, "`{name}` is missing or invalid"),
             Self::Type(kty) => write!(f, "kty {kty:?} is not RSA, EC or OKP"),
             Self::Curve(curve) => write!(f, "curve {curve:?} is not P-256, P-384 or Ed25519"),
-            Self::Use(usage) => write!(f, "use {usage:?} is not \"sig\""),
+            Self::Use(usage) => write!(f, "`use` is {usage:?}, not \"sig\""),
             Self::KeyOps => f.write_str("key_ops does not list \"verify\""),
-            Self::Algorithm(name) => write!(f, "alg {name:?} signs no token here"),
+            Self::Algorithm(name) => write!(f, "alg {name:?} is not supported for tokens"),
             Self::AlgorithmMismatch(algorithm) => {
                 write!(
                     f,
-                    "alg {:?} does not fit this kind of key",
+                    "alg {:?} does not fit this type of key",
                     algorithm.name()
                 )
             }
-            Self::Secret => f.write_str("it is a shared secret, which belongs in `secret`"),
-            Self::Private => f.write_str("it has its private half; publish the public one only"),
+            Self::Secret => f.write_str("it is a shared secret; use `secret` for it"),
+            Self::Private => {
+                f.write_str("it contains the private key; publish only the public key")
+            }
             Self::RsaBits(bits) => {
                 write!(
                     f,
-                    "RSA of {bits} bits; it needs {MIN_RSA_BITS} to {MAX_RSA_BITS}"
+                    "RSA with {bits} bits; allowed are {MIN_RSA_BITS} to {MAX_RSA_BITS}"
                 )
             }
             Self::RsaExponent => {
@@ -136,13 +139,13 @@ impl fmt::Display for Unusable {
     }
 }
 
-/// The name of a key, also of one that cannot be used.
+/// The ID of a key, also of an unusable one.
 pub(super) fn kid(json: &Json) -> Option<Arc<str>> {
     json.as_object()?.get("kid")?.as_str().map(Arc::from)
 }
 
 impl Jwk {
-    /// Reads the key from its object; members with certificates or their addresses are not looked at.
+    /// Reads the key from its object; members with certificates or their addresses are ignored.
     pub(super) fn read(json: &Json, kid: Option<Arc<str>>) -> Result<Self, Unusable> {
         let members = json.as_object().ok_or(Unusable::NotAnObject)?;
         if kid.is_none() && members.get("kid").is_some() {
@@ -228,7 +231,7 @@ fn rsa(members: &JsonObject) -> Result<KeyMaterial, Unusable> {
     if !(MIN_RSA_BITS..=MAX_RSA_BITS).contains(&bits) {
         return Err(Unusable::RsaBits(bits));
     }
-    // An exponent of 1 would make everybody a signer.
+    // With an exponent of 1, any signature would verify.
     let odd = exponent.last().is_some_and(|last| last & 1 == 1);
     if !odd || !(2..=33).contains(&bit_length(&exponent)) {
         return Err(Unusable::RsaExponent);
@@ -236,7 +239,7 @@ fn rsa(members: &JsonObject) -> Result<KeyMaterial, Unusable> {
     Ok(KeyMaterial::Rsa { modulus, exponent })
 }
 
-/// Some libraries write a zero in front (RFC 7518 section 6.3.1.1).
+/// Some libraries write a leading zero (RFC 7518 section 6.3.1.1).
 fn number(bytes: Vec<u8>) -> Box<[u8]> {
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
     bytes[zeros..].into()

@@ -1,13 +1,15 @@
-//! JSON Web Key Sets (RFC 7517): text into public keys that can verify, and words for those that cannot.
+//! JSON Web Key Sets (RFC 7517): parses public keys that can verify, and reports those that cannot.
 //!
-//! The same reader serves `jwks.file` and `jwks.inline` when the configuration is checked, and every answer of a key
-//! server later. A set is rejected as a whole when it is not a set or is too large. A key that cannot verify is
-//! left out and reported: providers publish encryption keys and curves of their own beside the keys that we need. A
-//! set without a usable key is rejected.
+//! The same parser is used for `jwks.file` and `jwks.inline` when the configuration is checked, and
+//! for responses of key servers at runtime. A set is rejected as a whole when it is not a set or is
+//! too large. A key that cannot verify is skipped and reported: providers publish encryption keys
+//! and other curves beside the keys that are needed here. A set without a usable key is rejected.
 //!
-//! Several keys may share a `kid` (RFC 7517 section 4.5); the verifier selects among them by algorithm.
+//! Several keys may share a `kid` (RFC 7517 section 4.5); the verifier selects among them by
+//! algorithm.
 //!
-//! Secrets have no place in a set: `oct` keys and private members are left out (`secret` is for HS256 and its kin).
+//! Secrets are not allowed in a set: `oct` keys and keys with private members are skipped (`secret`
+//! is for HS256, HS384 and HS512).
 
 mod key;
 #[cfg(test)]
@@ -19,34 +21,34 @@ pub use key::{Jwk, KeyMaterial, Unusable};
 
 use crate::strict_json::{Json, JsonError};
 
-/// The largest set that is read (docs/security.md 14).
+/// Maximum size of a set in bytes (docs/security.md 14).
 pub const MAX_BYTES: usize = 1 << 20;
 
-/// The most keys in a set (docs/security.md 14).
+/// Maximum number of keys in a set (docs/security.md 14).
 pub const MAX_KEYS: usize = 100;
 
-/// A set is three levels deep; members that nobody reads may be a little deeper.
+/// A set has three levels; unused members may be nested a little deeper.
 const MAX_DEPTH: usize = 8;
 
 /// The public keys of a set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Jwks {
-    /// What can verify, in the order of the set; at least one. Several keys may share a `kid`.
+    /// The usable keys, in the order of the set; at least one. Several keys may share a `kid`.
     pub keys: Vec<Jwk>,
-    /// What was left out.
+    /// The skipped keys.
     pub skipped: Vec<SkippedKey>,
 }
 
-/// A key that was left out.
+/// A skipped key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SkippedKey {
-    /// Its place in `keys`.
+    /// Its index in `keys`.
     pub index: usize,
-    /// Its name, when it has one.
+    /// Its key ID, if it has one.
     pub kid: Option<Arc<str>>,
-    /// What is wrong with it.
+    /// Why it was skipped.
     pub why: Unusable,
 }
 
@@ -60,37 +62,37 @@ impl fmt::Display for SkippedKey {
     }
 }
 
-/// Why a whole set was refused.
+/// Why a whole set was rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum JwksError {
     /// Over [`MAX_BYTES`].
     #[error("it is larger than 1 MiB")]
     TooLarge,
-    /// A page for people.
+    /// An HTML page.
     #[error("this is HTML, not a JWKS")]
     Html,
     /// A key or certificate in PEM.
     #[error("this is PEM, not a JWKS")]
     Pem,
-    /// Nothing at all.
+    /// An empty text.
     #[error("it is empty")]
     Empty,
-    /// Not JSON that reads in one way.
+    /// Invalid or ambiguous JSON.
     #[error(transparent)]
     Json(#[from] JsonError),
-    /// The page that says where the keys are.
-    #[error("this is a discovery document, not a JWKS; the keys are at its jwks_uri")]
+    /// A discovery document, which contains the URL of the keys.
+    #[error("this is a discovery document, not a JWKS; the keys are at the URL in its jwks_uri")]
     Discovery,
-    /// One key on its own.
+    /// A single key.
     #[error("this is one key, not a JWKS; write {{\"keys\": [ ... ]}} around it")]
     OneKey,
     /// JSON of another kind.
     #[error("this is JSON without a list of keys; a JWKS is {{\"keys\": [ ... ]}}")]
     NoKeys,
     /// Over [`MAX_KEYS`].
-    #[error("it has {0} keys; 100 are the most")]
+    #[error("it has {0} keys; the maximum is 100")]
     TooManyKeys(usize),
-    /// Nothing in it can verify a token.
+    /// No key of the set can verify a token.
     #[error("none of its keys can be used{}", listed(.0))]
     NoUsableKey(Vec<SkippedKey>),
 }
@@ -108,7 +110,7 @@ fn listed(skipped: &[SkippedKey]) -> String {
     text
 }
 
-/// Reads a set.
+/// Parses a set.
 ///
 /// # Errors
 /// When the text is not a set, is too large, or has no key that can verify.
@@ -137,7 +139,7 @@ pub fn parse(text: &[u8]) -> Result<Jwks, JwksError> {
     }
 }
 
-/// What people really put where a set should be, in words.
+/// Recognizes common mistakes in place of a set.
 fn looks_like_something_else(text: &[u8]) -> Result<(), JwksError> {
     match text {
         [] => Err(JwksError::Empty),

@@ -25,7 +25,7 @@ fn refused(text: impl AsRef<[u8]>) -> String {
     parse(text.as_ref()).unwrap_err().to_string()
 }
 
-/// What a set says of one key that it leaves out, beside a good one.
+/// The reason for which one key is skipped, in a set with a usable key.
 fn skipped(key: Value) -> String {
     let set = parse(&set(&[key.clone(), p256()])).unwrap_or_else(|error| panic!("{key}: {error}"));
     assert_eq!((set.keys.len(), set.skipped.len()), (1, 1), "{key}");
@@ -87,7 +87,7 @@ fn the_set_of_rfc_7517_gives_its_signing_key_and_tells_of_the_other() {
     assert_eq!((modulus.len(), &exponent[..]), (256, &[1, 0, 1][..]));
     assert_eq!(
         set.skipped[0].to_string(),
-        "keys[0] (kid \"1\"): use \"enc\" is not \"sig\""
+        "keys[0] (kid \"1\"): `use` is \"enc\", not \"sig\""
     );
     assert!(!set.skipped[0].why.is_defect());
 }
@@ -110,7 +110,7 @@ fn every_kind_of_key_fits_its_own_algorithms_only() {
 
 /// docs/security.md 14.
 #[test]
-fn what_is_no_set_is_refused_in_words_that_help() {
+fn text_that_is_not_a_jwks_is_rejected_with_a_helpful_message() {
     let page = "\n<!DOCTYPE html><html><body>Sign in</body></html>";
     assert_eq!(refused(page), "this is HTML, not a JWKS");
     assert_eq!(
@@ -144,22 +144,22 @@ fn what_is_no_set_is_refused_in_words_that_help() {
     assert_eq!(refused(r#"{"keys":[]}"#), "none of its keys can be used");
     assert_eq!(
         refused(r#"{"keys":[],"keys":[]}"#),
-        "member \"keys\" stands twice"
+        "duplicate member \"keys\""
     );
     assert_eq!(
         refused(format!("{}{}", "[".repeat(500), "]".repeat(500))),
-        "it is nested too deep"
+        "the nesting is too deep"
     );
 }
 
 /// docs/security.md 14: at most 1 MiB and 100 keys.
 #[test]
-fn a_set_has_a_largest_size_and_number() {
+fn a_set_has_a_maximum_size_and_number_of_keys() {
     let keys: Vec<Value> = vec![p256(); MAX_KEYS];
     assert_eq!(parse(&set(&keys)).unwrap().keys.len(), 100);
     assert_eq!(
         refused(set(&[keys, vec![json!({})]].concat())),
-        "it has 101 keys; 100 are the most"
+        "it has 101 keys; the maximum is 100"
     );
     let mut text = set(&[p256()]);
     text.resize(MAX_BYTES, b' ');
@@ -170,7 +170,7 @@ fn a_set_has_a_largest_size_and_number() {
 
 /// RFC 7517 section 4.5 allows one `kid` for keys of several types, and providers publish them.
 #[test]
-fn keys_that_share_a_kid_are_all_kept_and_only_the_unusable_are_left_out() {
+fn keys_with_the_same_kid_are_kept_and_unusable_ones_are_skipped() {
     let named = |key| with(key, "kid", "a".into());
     let encryption = with(named(p256()), "use", "enc".into());
     let post_quantum = json!({ "kty": "AKP", "alg": "ML-DSA-65", "kid": "a", "pub": "AAAA" });
@@ -198,9 +198,9 @@ fn keys_that_share_a_kid_are_all_kept_and_only_the_unusable_are_left_out() {
     }
 }
 
-/// docs/security.md 12: RSA under 2048 bits, `use: enc` and their like.
+/// docs/security.md 12: RSA under 2048 bits, `use: enc` and similar keys.
 #[test]
-fn a_key_that_cannot_verify_is_left_out_and_told() {
+fn a_key_that_cannot_verify_is_skipped_and_reported() {
     let bits = |bits: usize| {
         let mut modulus = vec![0xff; bits.div_ceil(8)];
         modulus[0] >>= (8 - bits % 8) % 8;
@@ -210,21 +210,18 @@ fn a_key_that_cannot_verify_is_left_out_and_told() {
     off_curve[63] = 1;
     for (key, expected) in [
         (json!(1), "keys[0]: it is not an object"),
-        (
-            json!({}),
-            "keys[0]: `kty` is missing or is not what it must be",
-        ),
+        (json!({}), "keys[0]: `kty` is missing or invalid"),
         (
             with(p256(), "kid", Value::Null),
-            "keys[0]: `kid` is missing or is not what it must be",
+            "keys[0]: `kid` is missing or invalid",
         ),
         (
             with(p256(), "kid", json!(7)),
-            "keys[0]: `kid` is missing or is not what it must be",
+            "keys[0]: `kid` is missing or invalid",
         ),
         (
             json!({"kty": "oct", "k": "c2VjcmV0"}),
-            "keys[0]: it is a shared secret, which belongs in `secret`",
+            "keys[0]: it is a shared secret; use `secret` for it",
         ),
         (
             json!({"kty": "AKP", "kid": "pq"}),
@@ -236,23 +233,23 @@ fn a_key_that_cannot_verify_is_left_out_and_told() {
         ),
         (
             with(rsa(), "d", "AQAB".into()),
-            "keys[0]: it has its private half; publish the public one only",
+            "keys[0]: it contains the private key; publish only the public key",
         ),
         (
             with(ed25519(), "d", Value::Null),
-            "keys[0]: it has its private half; publish the public one only",
+            "keys[0]: it contains the private key; publish only the public key",
         ),
         (
             with(rsa(), "use", "enc".into()),
-            "keys[0]: use \"enc\" is not \"sig\"",
+            "keys[0]: `use` is \"enc\", not \"sig\"",
         ),
         (
             with(rsa(), "use", "SIG".into()),
-            "keys[0]: use \"SIG\" is not \"sig\"",
+            "keys[0]: `use` is \"SIG\", not \"sig\"",
         ),
         (
             with(rsa(), "use", json!(["sig"])),
-            "keys[0]: `use` is missing or is not what it must be",
+            "keys[0]: `use` is missing or invalid",
         ),
         (
             with(rsa(), "key_ops", json!(["sign"])),
@@ -264,63 +261,60 @@ fn a_key_that_cannot_verify_is_left_out_and_told() {
         ),
         (
             with(rsa(), "key_ops", "verify".into()),
-            "keys[0]: `key_ops` is missing or is not what it must be",
+            "keys[0]: `key_ops` is missing or invalid",
         ),
         (
             with(rsa(), "alg", "RSA-OAEP".into()),
-            "keys[0]: alg \"RSA-OAEP\" signs no token here",
+            "keys[0]: alg \"RSA-OAEP\" is not supported for tokens",
         ),
         (
             with(rsa(), "alg", "none".into()),
-            "keys[0]: alg \"none\" signs no token here",
+            "keys[0]: alg \"none\" is not supported for tokens",
         ),
         (
             with(rsa(), "alg", "rs256".into()),
-            "keys[0]: alg \"rs256\" signs no token here",
+            "keys[0]: alg \"rs256\" is not supported for tokens",
         ),
         (
             with(rsa(), "alg", "HS256".into()),
-            "keys[0]: alg \"HS256\" does not fit this kind of key",
+            "keys[0]: alg \"HS256\" does not fit this type of key",
         ),
         (
             with(rsa(), "alg", "ES256".into()),
-            "keys[0]: alg \"ES256\" does not fit this kind of key",
+            "keys[0]: alg \"ES256\" does not fit this type of key",
         ),
         (
             with(p256(), "alg", "ES384".into()),
-            "keys[0]: alg \"ES384\" does not fit this kind of key",
+            "keys[0]: alg \"ES384\" does not fit this type of key",
         ),
         (
             bits(1024),
-            "keys[0]: RSA of 1024 bits; it needs 2048 to 8192",
+            "keys[0]: RSA with 1024 bits; allowed are 2048 to 8192",
         ),
         (
             bits(2047),
-            "keys[0]: RSA of 2047 bits; it needs 2048 to 8192",
+            "keys[0]: RSA with 2047 bits; allowed are 2048 to 8192",
         ),
         (
             bits(8193),
-            "keys[0]: RSA of 8193 bits; it needs 2048 to 8192",
+            "keys[0]: RSA with 8193 bits; allowed are 2048 to 8192",
         ),
         (
             with(rsa(), "n", "".into()),
-            "keys[0]: RSA of 0 bits; it needs 2048 to 8192",
+            "keys[0]: RSA with 0 bits; allowed are 2048 to 8192",
         ),
-        (
-            without(rsa(), "n"),
-            "keys[0]: `n` is missing or is not what it must be",
-        ),
+        (without(rsa(), "n"), "keys[0]: `n` is missing or invalid"),
         (
             with(rsa(), "n", "a+b/".into()),
-            "keys[0]: `n` is missing or is not what it must be",
+            "keys[0]: `n` is missing or invalid",
         ),
         (
             with(rsa(), "e", "AQAB==".into()),
-            "keys[0]: `e` is missing or is not what it must be",
+            "keys[0]: `e` is missing or invalid",
         ),
         (
             with(rsa(), "e", json!(65537)),
-            "keys[0]: `e` is missing or is not what it must be",
+            "keys[0]: `e` is missing or invalid",
         ),
         (
             with(rsa(), "e", "AQ".into()),
@@ -344,19 +338,16 @@ fn a_key_that_cannot_verify_is_left_out_and_told() {
         ),
         (
             with(p256(), "crv", "P-384".into()),
-            "keys[0]: `x` is missing or is not what it must be",
+            "keys[0]: `x` is missing or invalid",
         ),
         (
             with(p384(), "crv", "P-256".into()),
-            "keys[0]: `x` is missing or is not what it must be",
+            "keys[0]: `x` is missing or invalid",
         ),
-        (
-            without(p256(), "y"),
-            "keys[0]: `y` is missing or is not what it must be",
-        ),
+        (without(p256(), "y"), "keys[0]: `y` is missing or invalid"),
         (
             with(p256(), "y", encode([1; 31])),
-            "keys[0]: `y` is missing or is not what it must be",
+            "keys[0]: `y` is missing or invalid",
         ),
         (
             point("P-256", &off_curve),
@@ -372,7 +363,7 @@ fn a_key_that_cannot_verify_is_left_out_and_told() {
         ),
         (
             with(ed25519(), "x", encode([1; 33])),
-            "keys[0]: `x` is missing or is not what it must be",
+            "keys[0]: `x` is missing or invalid",
         ),
     ] {
         assert_eq!(skipped(key.clone()), expected, "{key}");
@@ -380,7 +371,7 @@ fn a_key_that_cannot_verify_is_left_out_and_told() {
 }
 
 #[test]
-fn a_key_may_say_what_it_is_for_and_carry_what_is_not_read() {
+fn a_key_may_have_a_purpose_and_unknown_members() {
     let zero_in_front = {
         let key = rsa();
         let modulus = URL_SAFE_NO_PAD.decode(key["n"].as_str().unwrap()).unwrap();

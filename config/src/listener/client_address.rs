@@ -1,4 +1,4 @@
-//! `clientAddress` of a listener: whose word about the client's address is believed.
+//! `clientAddress` of a listener: which peers may report the client address.
 
 use crate::{
     block::{At, Flag, block, problem::Report, show::Object},
@@ -7,16 +7,19 @@ use crate::{
 };
 
 block! {
-    /// Whose word about the client's address is believed.
+    /// Which peers may report the client address.
     ClientAddressBlock {
-        /// Peers whose X-Forwarded-For and X-Request-Id are believed, such as 10.0.0.0/8. Default none.
+        /// Peers whose X-Forwarded-For and X-Request-Id are trusted, such as 10.0.0.0/8. Default
+        /// none.
         "trustedCIDRs" trusted_cidrs: Vec<At<String>>,
-        /// Whether every connection begins with a PROXY header (version 1 or 2), whose source is then the client's address. Only `trustedCIDRs` may connect; any other peer is closed, and so is a connection without the header. Default false. Inbound listeners only.
+        /// Whether every connection begins with a PROXY header (version 1 or 2), whose source is
+        /// the client address. Only peers in `trustedCIDRs` may connect; connections of other peers
+        /// and connections without the header are closed. Default false. Inbound listeners only.
         "proxyProtocol" proxy_protocol: Flag,
     }
 }
 
-/// Checks the ranges.
+/// Validates the ranges.
 pub(crate) fn trusted_cidrs(
     block: Option<&At<ClientAddressBlock>>,
     report: &mut Report,
@@ -29,8 +32,8 @@ pub(crate) fn trusted_cidrs(
         .collect()
 }
 
-/// Checks whether connections begin with a PROXY header. A peer that may send one may claim any address, so the peers
-/// must be named.
+/// Validates `proxyProtocol`. A peer that may send a PROXY header may claim any address, so the
+/// trusted peers must be configured.
 pub(crate) fn proxy_protocol(
     block: Option<&At<ClientAddressBlock>>,
     direction: Direction,
@@ -47,8 +50,7 @@ pub(crate) fn proxy_protocol(
         return false;
     };
     if direction == Direction::Outbound {
-        let message =
-            "an outbound listener takes requests from the app, which sends no PROXY header";
+        let message = "the app, which uses outbound listeners, sends no PROXY header";
         report.error(
             &written.place,
             "proxy-protocol-outbound",
@@ -61,14 +63,14 @@ pub(crate) fn proxy_protocol(
         .is_none_or(|cidrs| cidrs.value.is_empty())
     {
         let message =
-            "any client could claim any address: no peer is named that may send the PROXY header";
-        let help = "write the load balancer's addresses as `trustedCIDRs: [10.0.0.0/8]` beside it";
+            "without `trustedCIDRs`, any client could claim any address in a PROXY header";
+        let help = "add the load balancer's addresses: `trustedCIDRs: [10.0.0.0/8]`";
         report.error(&written.place, "proxy-protocol-untrusted", message, help);
     }
     true
 }
 
-/// Shows what was accepted.
+/// Renders the accepted value.
 pub(crate) fn show(trusted: &[Cidr], proxy_protocol: bool) -> Object {
     let cidrs: Vec<_> = trusted
         .iter()

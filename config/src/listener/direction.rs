@@ -1,4 +1,4 @@
-//! Which way requests of a listener go.
+//! Direction of a listener's requests.
 
 use crate::block::words;
 

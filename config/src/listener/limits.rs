@@ -10,45 +10,52 @@ use crate::block::{
 block! {
     /// Limits on what a peer may send.
     LimitsBlock {
-        /// Bytes of a request head, 8KiB to 1MiB. Default 64KiB; over it 431.
+        /// Maximum bytes of a request head, 8KiB to 1MiB. Larger heads get 431. Default 64KiB.
         "headerBytes" header_bytes: Size,
-        /// Header fields of a request, 1 to 1000; the cookies of an HTTP/2 request are one field, of at most 500 crumbs. Default 100; over it 431.
+        /// Maximum header fields of a request, 1 to 1000. More get 431. The cookies of an HTTP/2
+        /// request count as one field with at most 500 crumbs. Default 100.
         "headers" headers: Int<1, 1000>,
-        /// Bytes of the request target, 64B to 64KiB. Default 16KiB; over it 414.
+        /// Maximum bytes of the request target, 64B to 64KiB. Longer targets get 414. Default
+        /// 16KiB.
         "targetBytes" target_bytes: Size,
-        /// Bytes of a request body. Default unlimited; over it 413.
+        /// Maximum bytes of a request body. Larger bodies get 413. Default unlimited.
         "bodyBytes" body_bytes: Size,
-        /// Open connections over all workers, from 1. At the limit the connections that have been idle longest are closed for a new one; while all are busy it waits. Default: the least of 10 000, half the fd limit, and the memory limit / 64KiB.
+        /// Maximum open connections over all workers, from 1. At the limit, the longest idle
+        /// connections are closed for a new one; while all are busy, the new one waits. Default:
+        /// the minimum of 10 000, half of the file descriptor limit, and the memory limit / 64KiB.
         "connections" connections: Int<1, 10_000_000>,
-        /// Open connections of one client address, from 1; trusted CIDRs are exempt. At the limit the connections of the address that have been idle longest are closed for a new one; while all are busy it is closed. Default 1000.
+        /// Maximum open connections of one client address, from 1; trusted CIDRs are exempt. At the
+        /// limit, the longest idle connections of the address are closed for a new one; while all
+        /// are busy, the new one is closed. Default 1000.
         "connectionsPerAddress" connections_per_address: Int<1, 10_000_000>,
-        /// Concurrent HTTP/2 streams of one connection, 1 to 10000. Default 128.
+        /// Maximum concurrent HTTP/2 streams of one connection, 1 to 10000. Default 128.
         "streams" streams: Int<1, 10_000>,
     }
 }
 
-/// Limits on what a peer may send; each has its own answer (`docs/operations.md`, "Flags").
+/// Limits on what a peer may send; each has its own response (`docs/operations.md`, "Flags").
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ListenerLimits {
-    /// Bytes of a request head. Default 64 KiB.
+    /// Maximum bytes of a request head. Default 64 KiB.
     pub header_bytes: usize,
-    /// Header fields; the cookie crumbs of HTTP/2 are one. Default 100.
+    /// Maximum header fields; the cookie crumbs of HTTP/2 count as one. Default 100.
     pub headers: usize,
-    /// Bytes of the request target. Default 16 KiB.
+    /// Maximum bytes of the request target. Default 16 KiB.
     pub target_bytes: usize,
-    /// Bytes of a request body; `None` is unlimited, the default.
+    /// Maximum bytes of a request body; `None` is unlimited, the default.
     pub body_bytes: Option<u64>,
-    /// Open connections, over all workers; `None`: min(10 000, half the fd limit, memory limit / 64 KiB).
+    /// Maximum open connections, over all workers; `None`: min(10 000, half the fd limit, memory
+    /// limit / 64 KiB).
     pub connections: Option<usize>,
-    /// Open connections of one client address; trusted CIDRs are exempt. Default 1 000.
+    /// Maximum open connections of one client address; trusted CIDRs are exempt. Default 1 000.
     pub connections_per_address: usize,
-    /// Concurrent HTTP/2 streams of one connection. Default 128.
+    /// Maximum concurrent HTTP/2 streams of one connection. Default 128.
     pub streams: u32,
 }
 
 impl Default for ListenerLimits {
-    /// The defaults named at the fields.
+    /// The defaults that the fields document.
     fn default() -> Self {
         Self {
             header_bytes: 64 * 1024,
@@ -71,18 +78,18 @@ const HEADERS: u64 = 100;
 /// Longer than any browser sends.
 const TARGET_BYTES: u64 = 16 << 10;
 
-/// One client behind no NAT has no use for more.
+/// A single client that is not behind NAT needs no more.
 const CONNECTIONS_PER_ADDRESS: u64 = 1000;
 
-/// Over the 100 that RFC 9113 section 6.5.2 asks for at least.
+/// More than the minimum of 100 that RFC 9113 section 6.5.2 recommends.
 const STREAMS: u64 = 128;
 
-/// hyper refuses a smaller buffer.
+/// Range of `headerBytes`: 8 KiB to 1 MiB.
 const HEADER_BYTES_RANGE: (u64, u64) = (8 << 10, 1 << 20);
 
 const TARGET_BYTES_RANGE: (u64, u64) = (64, 64 << 10);
 
-/// Checks what was written.
+/// Validates the block.
 pub(crate) fn accept(block: Option<&LimitsBlock>, report: &mut Report) -> ListenerLimits {
     let none = LimitsBlock::default();
     let block = block.unwrap_or(&none);
@@ -116,7 +123,7 @@ pub(crate) fn accept(block: Option<&LimitsBlock>, report: &mut Report) -> Listen
     }
 }
 
-/// Shows what was accepted.
+/// Renders the accepted value.
 pub(crate) fn show(limits: &ListenerLimits) -> Object {
     let bytes = |bytes: usize| size(u64::try_from(bytes).unwrap_or(u64::MAX));
     Object::new()

@@ -1,4 +1,4 @@
-//! `listeners`: where requests come in; each of its blocks has a file of its own.
+//! `listeners`: where the proxy accepts connections; each of its blocks has a file of its own.
 
 pub(crate) mod client_address;
 pub(crate) mod direction;
@@ -36,27 +36,30 @@ use crate::{
 };
 
 block! {
-    /// Where requests come in.
+    /// A listener.
     ListenerBlock {
         /// A DNS label, unique among listeners. Default `in-PORT` or `out-PORT`.
         "name" name: String,
-        /// `inbound` from outside towards the app, `outbound` from the app to the outside. Default inbound. An outbound listener serves only routes that name it.
+        /// `inbound`: requests from outside to the app. `outbound`: requests from the app to the
+        /// outside. Default inbound. An outbound listener serves only routes that name it.
         "direction" direction: Word<Direction>,
-        /// Port to bind: on all addresses when inbound, on 127.0.0.1 when outbound. 0 is any free port.
+        /// Port to bind: on all addresses when inbound, on 127.0.0.1 when outbound. 0 selects a
+        /// free port.
         "port" port: Int<0, 65535>,
         /// Address and port to bind, such as `127.0.0.1:8443` or `[::1]:8443`.
         "address" address: String,
         /// TLS towards clients. Default: plain text. Inbound listeners only.
         "tls" tls: TlsBlock,
-        /// Whose word about the client's address is believed.
+        /// Which peers may report the client address.
         "clientAddress" client_address: ClientAddressBlock,
         /// Limits on what a peer may send.
         "limits" limits: LimitsBlock,
-        /// How long a peer may take.
+        /// Timeouts for clients.
         "timeouts" timeouts: ListenerTimeoutsBlock,
-        /// How request paths are made canonical.
+        /// How request paths are normalized.
         "paths" paths: PathsBlock,
-        /// What happens to a request header name with `_` in it: `reject` (400), `drop` or `keep`. Default reject.
+        /// Handling of request header names that contain `_`: `reject` (400), `drop` or `keep`.
+        /// Default reject.
         "underscoreHeaders" underscore_headers: Word<UnderscoreHeaders>,
     }
     one_of ["port", "address"]
@@ -70,42 +73,43 @@ pub struct Listener {
     pub name: Arc<str>,
     /// Whether requests come from outside the pod or from the app.
     pub direction: Direction,
-    /// What is bound.
+    /// The address to bind.
     pub address: ListenerAddress,
-    /// TLS, when it is spoken here.
+    /// TLS, if configured.
     pub tls: Option<Arc<ServerTls>>,
     /// Whether every connection begins with a PROXY header (v1 or v2), which only trusted peers may send.
     pub proxy_protocol: bool,
-    /// Peers whose X-Forwarded-For and X-Request-Id are believed.
+    /// Peers whose X-Forwarded-For and X-Request-Id are trusted.
     pub trusted_cidrs: Vec<Cidr>,
     /// Limits on what a peer may send.
     pub limits: ListenerLimits,
-    /// How long a peer may take.
+    /// Timeouts for clients.
     pub timeouts: ListenerTimeouts,
-    /// How request paths are made canonical.
+    /// How request paths are normalized.
     pub paths: PathRules,
-    /// What happens to a request header name with `_` in it. Default reject.
+    /// Handling of request header names that contain `_`. Default reject.
     pub underscore_headers: UnderscoreHeaders,
 }
 
-/// What a listener binds.
+/// The address that a listener binds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct ListenerAddress {
-    /// Address and port; port 0 is a free port, the same for all workers and kept over reloads.
+    /// Address and port; port 0 selects a free port, the same for all workers and kept over
+    /// reloads.
     pub socket: SocketAddr,
     /// `port: N` inbound: `[::]:N` that also takes IPv4, or `0.0.0.0:N` where the host has no IPv6.
     pub dual_stack: bool,
 }
 
-/// What happens to a request header name with `_` in it.
+/// Handling of request header names that contain `_`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnderscoreHeaders {
     /// 400.
     Reject,
     /// The header is removed.
     Drop,
-    /// The header passes, unless it looks like one that the proxy owns.
+    /// The header is forwarded, unless it looks like one that the proxy owns.
     Keep,
 }
 
@@ -113,10 +117,10 @@ words! {
     UnderscoreHeaders { "reject" => Reject, "drop" => Drop, "keep" => Keep }
 }
 
-/// The port of the one listener of a file without listeners; unprivileged, and not the app's usual 8080.
+/// The port of the default listener; unprivileged, and not the app's usual 8080.
 const LISTENER_PORT: u16 = 8000;
 
-/// Checks all listeners; there is one when the file names none.
+/// Validates all listeners; without any in the file there is a default one.
 pub(crate) fn accept(
     written: Option<&At<Vec<At<ListenerBlock>>>>,
     files: &mut Files<'_>,
@@ -133,11 +137,16 @@ pub(crate) fn accept(
         )];
     };
     if written.value.is_empty() {
-        let help = "add a listener, or remove the key for one on port 8000";
-        report.error(&written.place, "empty-list", "there is no listener", help);
+        let help = "add a listener, or remove the key for the default listener on port 8000";
+        report.error(
+            &written.place,
+            "empty-list",
+            "the list of listeners is empty",
+            help,
+        );
     }
     let mut listeners = Vec::with_capacity(written.value.len());
-    let mut taken = name::Taken::of("listener");
+    let mut taken = name::UsedNames::of("listener");
     for item in &written.value {
         let direction = word(&item.value.direction, Direction::Inbound);
         let address = listener_address(&item.value, direction, report);
@@ -217,7 +226,7 @@ fn listener_address(
         return bind(direction, 0);
     };
     if direction == Direction::Outbound && !socket.ip().is_loopback() {
-        let message = "an outbound listener off loopback lets other pods send through this one";
+        let message = "an outbound listener must be on loopback: other pods could use it otherwise";
         report.warning(
             &written.place,
             "outbound-not-loopback",
@@ -231,7 +240,7 @@ fn listener_address(
     }
 }
 
-/// Shows one that was accepted.
+/// Renders an accepted item.
 pub(crate) fn show(listener: &Listener) -> Value {
     let socket = listener.address.socket;
     let object = Object::new()

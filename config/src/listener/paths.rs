@@ -1,4 +1,4 @@
-//! `paths` of a listener: how request paths are made canonical.
+//! `paths` of a listener: how request paths are normalized.
 
 use crate::{
     block::{
@@ -9,28 +9,28 @@ use crate::{
 };
 
 block! {
-    /// How request paths are made canonical.
+    /// How request paths are normalized.
     PathsBlock {
-        /// What happens to %2f in a path: `reject` (400) or `keep`. Default reject.
+        /// Handling of %2f in a path: `reject` (400) or `keep`. Default reject.
         "encodedSlash" encoded_slash: Word<EncodedSlash>,
-        /// Whether // becomes /. Default true.
+        /// Whether // is merged to /. Default true.
         "mergeSlashes" merge_slashes: Flag,
     }
     shown_as PathRules
 }
 
-/// How request paths are made canonical.
+/// How request paths are normalized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PathRules {
-    /// What happens to `%2f`. Default reject.
+    /// Handling of `%2f`. Default reject.
     pub encoded_slash: EncodedSlash,
-    /// Whether `//` becomes `/`. Default true.
+    /// Whether `//` is merged to `/`. Default true.
     pub merge_slashes: bool,
 }
 
 impl Default for PathRules {
-    /// The strict form: `%2f` is refused, `//` is merged.
+    /// The strict form: `%2f` is rejected, `//` is merged.
     fn default() -> Self {
         Self {
             encoded_slash: EncodedSlash::Reject,
@@ -39,7 +39,7 @@ impl Default for PathRules {
     }
 }
 
-/// Checks what was written.
+/// Validates the block.
 pub(crate) fn accept(block: Option<&PathsBlock>) -> PathRules {
     PathRules {
         encoded_slash: block.map_or(EncodedSlash::Reject, |block| {

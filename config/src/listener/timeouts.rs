@@ -1,4 +1,4 @@
-//! `timeouts` of a listener: how long a peer may take.
+//! `timeouts` of a listener: timeouts for clients.
 
 use std::time::Duration;
 
@@ -8,33 +8,39 @@ use crate::block::{
 };
 
 block! {
-    /// How long a peer may take; 0s switches one off.
+    /// Timeouts for clients; 0s disables one.
     ListenerTimeoutsBlock {
-        /// From the accepted connection to the end of the TLS handshake, a PROXY header included. Default 10s.
+        /// From accept to the end of the TLS handshake, a PROXY header included. Then the
+        /// connection is closed. Default 10s.
         "tlsHandshake" tls_handshake: Time,
-        /// From the first byte of a request head to its last. Default 10s; then 408.
+        /// From the first to the last byte of a request head. Then 408. Default 10s.
         "requestHeaders" request_headers: Time,
-        /// Without a byte of a request body, before the response head (408) or after the end of the response; or without a byte that the client takes of a response. Default 30s.
+        /// Time without a byte of the request body, before the response head (then 408) or after
+        /// the end of the response. Also time without a byte of the response that the client reads.
+        /// Default 30s.
         "bodyIdle" body_idle: Time,
-        /// Between two requests of one connection. Default 60s.
+        /// Idle time between two requests of a connection. Then the connection is closed. Default
+        /// 60s.
         "idle" idle: Time,
-        /// Age at which a connection is asked to end. Default 0s, which is off.
+        /// Age at which a connection is closed after its next response. Default 0s, which is off.
         "connectionAge" connection_age: Time,
     }
     shown_as ListenerTimeouts
 }
 
-/// How long a peer may take. Zero in the file disables a timeout and is `None` here.
+/// Timeouts for clients. `None` when the file has `0s`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ListenerTimeouts {
-    /// From the accepted connection to the end of the TLS handshake, a PROXY header included: close. Default 10 s.
+    /// From accept to the end of the TLS handshake, a PROXY header included; then close. Default 10
+    /// s.
     pub tls_handshake: Option<Duration>,
-    /// From the first byte of a request head to its last: 408. Default 10 s.
+    /// From the first to the last byte of a request head; then 408. Default 10 s.
     pub request_headers: Option<Duration>,
-    /// Between two reads of a request body, or two writes of a response body: 408 or close. Default 30 s.
+    /// Between two reads of a request body, or two writes of a response body; then 408 or close.
+    /// Default 30 s.
     pub body_idle: Option<Duration>,
-    /// Between two requests of one connection: close. Default 60 s.
+    /// Idle time between two requests of a connection; then close. Default 60 s.
     pub idle: Option<Duration>,
     /// Age at which a connection is asked to end (Connection: close, GOAWAY). Default off.
     pub connection_age: Option<Duration>,
@@ -52,7 +58,7 @@ const BODY_IDLE: Duration = Duration::from_secs(30);
 /// Over the 50 to 60 s that load balancers keep connections, so that they close first.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// Checks what was written.
+/// Validates the block.
 pub(crate) fn accept(block: Option<&ListenerTimeoutsBlock>) -> ListenerTimeouts {
     let field = |get: fn(&ListenerTimeoutsBlock) -> &Field<_>, default| match block {
         Some(block) => time_or_off(get(block), default),

@@ -1,4 +1,4 @@
-//! `tls` of a listener: what is shown to clients, and who they must be.
+//! `tls` of a listener: server certificates and client authentication.
 
 use std::{path::Path, sync::Arc};
 
@@ -25,19 +25,23 @@ use crate::{
 };
 
 block! {
-    /// TLS towards clients: what is shown to them, and who they must be. Files are read again when they change; a certificate and its key are taken as a pair or not at all.
+    /// TLS with clients: server certificates and client authentication. Files are reloaded when
+    /// they change; a certificate and its key are loaded as a pair or not at all.
     TlsBlock {
-        /// PEM file with the server's certificate first, then those that signed it, each before its own issuer.
+        /// PEM file with the server certificate first, followed by its issuers, each before its own
+        /// issuer.
         "certFile" cert_file: String,
-        /// PEM file with the key of `certFile`, not encrypted: PKCS#8, PKCS#1 or SEC1; ECDSA, Ed25519, or RSA from 2048 bits.
+        /// PEM file with the key of `certFile`, not encrypted: PKCS#8, PKCS#1 or SEC1; ECDSA,
+        /// Ed25519, or RSA from 2048 bits.
         "keyFile" key_file: String,
         /// One PEM file with key and chain, in place of `certFile` and `keyFile`.
         "bundleFile" bundle_file: String,
-        /// The lowest version of TLS that is spoken: "1.2" or "1.3", in quotes. Default "1.2".
+        /// Minimum TLS version: "1.2" or "1.3", in quotes. Default "1.2".
         "minVersion" min_version: Version,
-        /// More certificates, chosen by the server name that the client asks for: exact before wildcard, longer first. Any other name gets the certificate above.
+        /// Further certificates, selected by server name (SNI): exact before wildcard, longer
+        /// first. Other names get the certificate above.
         "sni" sni: Vec<At<SniBlock>>,
-        /// Who may connect. Default: clients present no certificate.
+        /// Client authentication (mTLS). Default: clients need no certificate.
         "clientAuth" client_auth: ClientAuthBlock,
     }
     one_of ["certFile", "bundleFile"]
@@ -46,7 +50,8 @@ block! {
 block! {
     /// A certificate for some server names.
     SniBlock {
-        /// Server names, such as `api.example.com` or `*.example.com` (one or more labels in place of the star). At least one.
+        /// Server names, such as `api.example.com` or `*.example.com` (the star is one or more
+        /// labels). At least one.
         "hostnames" hostnames: Vec<At<String>>,
         /// PEM file with the chain, as in `tls`.
         "certFile" cert_file: String,
@@ -60,13 +65,16 @@ block! {
 }
 
 block! {
-    /// mTLS: which certificates clients present.
+    /// Client authentication (mTLS).
     ClientAuthBlock {
-        /// `required`: without a certificate that these CAs vouch for no connection. `optional`: a client may have none, and a route that needs `mtls` answers 403. Default required. Kubelet probes have no certificate and belong on `status`.
+        /// `required`: a connection without a certificate signed by these CAs fails. `optional`: a
+        /// client may have no certificate, and a route that requires `mtls` returns 403. Default
+        /// required. Kubelet probes have no certificate; use the `status` server for them.
         "mode" mode: Word<ClientAuthMode>,
-        /// PEM files with the CAs that sign clients' certificates. At least one.
+        /// PEM files with the CAs that sign client certificates. At least one.
         "caFiles" ca_files: Vec<At<String>>,
-        /// PEM files with certificate revocation lists. With any, every CA in a client's chain needs one that is current, else the client is refused. Default none.
+        /// PEM files with certificate revocation lists. With any list, every CA in a client's chain
+        /// needs a current one, else the client is rejected. Default none.
         "crlFiles" crl_files: Vec<At<String>>,
         /// Whether the client's identity is forwarded to the app in X-Forwarded-Client-Cert. Default false; that header is always removed from clients' requests.
         "forwardIdentity" forward_identity: Flag,
@@ -116,13 +124,14 @@ inline_schema!([] Version, |_generator| {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerTls {
-    /// What is shown to clients whose server name no entry of `sni` takes.
+    /// The certificate for clients whose server name matches no entry of `sni`.
     pub certificate: Arc<Certificate>,
-    /// More certificates, chosen by server name: exact before wildcard, longer wildcards first.
+    /// Further certificates, selected by server name: exact before wildcard, longer wildcards
+    /// first.
     pub sni: Vec<SniCertificate>,
-    /// The lowest version that is spoken. Default 1.2.
+    /// Minimum TLS version. Default 1.2.
     pub min_version: TlsVersion,
-    /// Who may connect; `None`: clients present no certificate.
+    /// Client authentication; `None`: clients need no certificate.
     pub client_auth: Option<ClientAuth>,
 }
 
@@ -132,16 +141,16 @@ pub struct ServerTls {
 pub struct SniCertificate {
     /// The server names; at least one.
     pub hostnames: Vec<Hostname>,
-    /// What is shown to them.
+    /// The certificate for these names.
     pub certificate: Arc<Certificate>,
 }
 
-/// The lowest TLS version that is spoken.
+/// Minimum TLS version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TlsVersion {
     /// TLS 1.2 and 1.3.
     Tls12,
-    /// TLS 1.3 alone.
+    /// TLS 1.3 only.
     Tls13,
 }
 
@@ -151,13 +160,13 @@ pub enum TlsVersion {
 pub struct ClientAuth {
     /// Whether a client without a certificate may connect. Default required.
     pub mode: ClientAuthMode,
-    /// The certificates that sign clients' ones; at least one.
+    /// The CA certificates for client certificates; at least one.
     pub ca_certificates: Vec<CertificateDer<'static>>,
-    /// Where they were read from.
+    /// The files that they were read from.
     pub ca_files: Vec<Arc<Path>>,
-    /// Revocation lists; when there is one, every CA of a chain needs one that is still current.
+    /// Revocation lists; with any list, every CA of a chain needs a current one.
     pub crls: Vec<CertificateRevocationListDer<'static>>,
-    /// Where they were read from.
+    /// The files that they were read from.
     pub crl_files: Vec<Arc<Path>>,
     /// Whether the client's identity is forwarded to the app in X-Forwarded-Client-Cert. Default false.
     pub forward_identity: bool,
@@ -166,9 +175,9 @@ pub struct ClientAuth {
 /// Whether a client without a certificate may connect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ClientAuthMode {
-    /// The handshake fails.
+    /// No: the handshake fails.
     Required,
-    /// It may; a route that needs `mtls` answers 403.
+    /// Yes; a route that requires `mtls` returns 403.
     Optional,
 }
 
@@ -177,7 +186,7 @@ words! {
     ClientAuthMode { "required" => Required, "optional" => Optional }
 }
 
-/// Checks the `tls` block of a listener; `None` when something in it is wrong, which was reported.
+/// Validates the `tls` block of a listener; `None` when a problem was reported.
 pub(crate) fn accept(
     written: &At<TlsBlock>,
     direction: Direction,
@@ -185,8 +194,8 @@ pub(crate) fn accept(
     report: &mut Report,
 ) -> Option<Arc<ServerTls>> {
     if direction == Direction::Outbound {
-        let message = "an outbound listener takes plain requests from the app, over loopback";
-        let help = "remove `tls`; TLS towards clients is spoken on inbound listeners";
+        let message = "an outbound listener accepts plain requests from the app, over loopback";
+        let help = "remove `tls`, which is for inbound listeners only";
         report.error(&written.place, "tls-outbound", message, help);
     }
     let block = &written.value;
@@ -233,8 +242,13 @@ fn sni(
             continue;
         };
         if hostnames.value.is_empty() {
-            let help = "write the server names that get this certificate";
-            report.error(&hostnames.place, "empty-list", "there is no hostname", help);
+            let help = "add the server names for this certificate";
+            report.error(
+                &hostnames.place,
+                "empty-list",
+                "the list of host names is empty",
+                help,
+            );
         }
         let hostnames = server_names(&hostnames.value, certificate.as_ref(), &mut seen, report);
         entries.extend(certificate.map(|certificate| SniCertificate {
@@ -271,10 +285,10 @@ fn server_names<'a>(
         }
         if certificate.is_some_and(|certificate| !names::covers(certificate, &hostname)) {
             let message = format!(
-                "this certificate is not for {:?}, so clients refuse it",
+                "this certificate is not valid for {:?}, so clients reject it",
                 name.value
             );
-            let help = "name the certificate whose subjectAltName holds it";
+            let help = "use a certificate with this name in subjectAltName";
             report.warning(&name.place, "certificate-of-another-name", message, help);
         }
         seen.push((hostname.clone(), &name.place));
@@ -296,7 +310,7 @@ fn client_auth(block: &ClientAuthBlock, files: &mut Files<'_>, report: &mut Repo
     }
 }
 
-/// Shows what was accepted.
+/// Renders the accepted value.
 pub(crate) fn show(tls: &ServerTls) -> Object {
     let sni: Vec<Json> = tls.sni.iter().map(show_sni).collect();
     certificate::show(Object::new(), &tls.certificate)

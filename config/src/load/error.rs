@@ -1,4 +1,4 @@
-//! Why a configuration was not accepted.
+//! Why a configuration was rejected.
 
 use std::{io, path::PathBuf};
 
@@ -10,15 +10,15 @@ use crate::{
     files::content,
 };
 
-/// Why a configuration was not accepted.
+/// Why a configuration was rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file cannot be read.
     #[error("cannot read {}: {}; {}", path.display(), content::reason(source), content::remedy(source))]
     Unreadable {
-        /// The file as it was named.
+        /// The name of the file, as given.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         #[source]
         source: io::Error,
     },
@@ -27,7 +27,7 @@ pub enum LoadError {
     Rejected {
         /// Errors and warnings by position; at least one error.
         problems: Vec<Problem>,
-        /// The text they point into.
+        /// The text with the problems.
         text: SourceText,
     },
 }
@@ -65,7 +65,7 @@ impl LoadError {
         }
     }
 
-    /// Everything that is wrong, for people.
+    /// All problems as text.
     pub fn render(&self, color: bool) -> String {
         let text = match self {
             Self::Rejected { text, .. } => text.text(),

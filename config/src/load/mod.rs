@@ -1,8 +1,8 @@
-//! From a file's text to an accepted configuration.
+//! From the text of a file to an accepted configuration.
 //!
-//! Text becomes a tree of spanned nodes, the tree becomes schema types, schema types become the model.
-//! Everything that is wrong is reported in one go, each problem with its place; only a syntax error
-//! comes alone, because nothing behind it can be trusted.
+//! The text becomes a tree of spanned nodes, the tree becomes schema types, the schema types become
+//! the model. All problems are reported at once, each with its position. Only a syntax error is
+//! reported alone, because the text after it cannot be interpreted.
 
 mod error;
 mod syntax;
@@ -21,20 +21,20 @@ use crate::{
     files::{Files, Fingerprint, content::MAX_BYTES},
 };
 
-/// What behaves as if there were a file, when there is none.
+/// The configuration that is used when there is no file.
 const DEFAULT_FILE: &str = "app: { port: 8080 }";
 
 /// An accepted file.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Loaded {
-    /// What it says.
+    /// The configuration.
     pub config: Config,
-    /// What somebody should look at all the same, by position.
+    /// Warnings, by position.
     pub warnings: Vec<Problem>,
-    /// The text, for showing the warnings in it.
+    /// The text, to show the warnings in it.
     pub text: SourceText,
-    /// What the content hashes to, together with that of every file it names.
+    /// The hash of the content and of every file that it names.
     pub hash: Fingerprint,
     /// The files that were read, by absolute path: the configuration itself first, then those that it names.
     pub files: Vec<Arc<Path>>,
@@ -47,7 +47,7 @@ impl Loaded {
     }
 }
 
-/// Checks and accepts a text; `name` stands in messages, and relative paths are relative to its folder.
+/// Validates a text; `name` is used in messages, and relative paths are relative to its folder.
 ///
 /// # Errors
 /// The text has at least one error.
@@ -57,11 +57,11 @@ pub fn load_str(
     environment: &dyn Environment,
 ) -> Result<Loaded, LoadError> {
     let mut files = Files::of(Path::new(name), environment);
-    files.given(Path::new(name), text.as_bytes());
+    files.record(Path::new(name), text.as_bytes());
     load_bytes(name, text.as_bytes(), &mut files, environment)
 }
 
-/// The configuration when no file is named: port 8000 to an app on port 8080.
+/// The configuration without a file: port 8000 to an app on port 8080.
 pub fn default_config() -> Config {
     let unset = |_: &str| None;
     load_str("default", DEFAULT_FILE, &unset)
@@ -127,7 +127,7 @@ const EMPTY_HELP: &str = "the smallest useful file is `app: { port: 8080 }`";
 fn decode<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str, LoadError> {
     let alone = |code, message: &str, help: &str| LoadError::alone(name, "", code, message, help);
     if bytes.len() > MAX_BYTES {
-        let help = "is this the right file? A configuration is text of a few kilobytes";
+        let help = "check the path: a configuration is a text of a few kilobytes";
         return Err(alone(
             "file-too-large",
             "the file is larger than 1 MiB",
@@ -157,7 +157,7 @@ fn decode<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str, LoadError> {
             report.error(
                 &place,
                 "bad-encoding",
-                "the file is not UTF-8 from here on",
+                "invalid UTF-8 from here on",
                 "save it as UTF-8",
             );
             let (problems, text) = report.finish();

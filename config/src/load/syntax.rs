@@ -1,4 +1,4 @@
-//! What the YAML parser found, in plain words.
+//! Plain messages for errors of the YAML parser.
 
 use serde_saphyr::Error;
 
@@ -15,79 +15,79 @@ use crate::{
 const SYNTAX: &str = "yaml-syntax";
 const TOO_COMPLEX: &str = "too-complex";
 
-/// What the parser says, and what we say: part of its message, code, message, help.
+/// Parser messages and their replacement: part of the parser's message, code, message, help.
 const WORDS: [(&str, &str, &str, &str); 20] = [
     (
         "tabs disallowed",
         SYNTAX,
-        "a tab stands in the indentation",
+        "a tab in the indentation",
         "indent with spaces",
     ),
     (
         "did not find expected key",
         SYNTAX,
-        "the indentation does not fit the lines above",
-        "keys of one map begin in the same column",
+        "the indentation does not match the lines above",
+        "align all keys of a map in the same column",
     ),
     (
         "did not find expected '-'",
         SYNTAX,
-        "the indentation does not fit the list above",
-        "items of one list begin with `- ` in the same column",
+        "the indentation does not match the list above",
+        "align the `- ` of all items of a list in the same column",
     ),
     (
         "mapping values are not allowed",
         SYNTAX,
-        "a `:` stands where no key can be",
-        "begin a new, indented line behind the first `:`, or put the value in quotes",
+        "unexpected `:`",
+        "start a new, indented line after the first `:`, or put the value in quotes",
     ),
     (
         "expected ',' or '}'",
         SYNTAX,
         "a `{` is not closed, or a `,` is missing",
-        "add what is missing before this place",
+        "add the missing character before this position",
     ),
     (
         "expected ',' or ']'",
         SYNTAX,
         "a `[` is not closed, or a `,` is missing",
-        "add what is missing before this place",
+        "add the missing character before this position",
     ),
     (
         "null into string",
         SYNTAX,
-        "a key is missing in front of the `:`",
+        "no key before the `:`",
         "write `key: value`",
     ),
     (
         "expected string scalar",
         SYNTAX,
-        "a key is a list or map",
-        "write a plain word in front of the `:`",
+        "a list or map is used as key",
+        "write a plain word before the `:`",
     ),
     (
         "non-finite float",
         "bad-value",
-        "this is not a number that any key takes",
+        "this number is not supported",
         "write a plain number",
     ),
     (
         "recursive references",
         SYNTAX,
-        "this alias refers to the value it stands in",
-        "write the value out",
+        "this alias refers to a value that contains it",
+        "write the value itself in place of the alias",
     ),
     (
         "unexpected character: `\\u{",
         SYNTAX,
-        "a control character stands here",
+        "unexpected control character",
         "remove it, or write it as \"\\xNN\" in double quotes",
     ),
     (
         "recursion limit",
         TOO_COMPLEX,
-        "the file is nested too deep",
-        "no key of a configuration needs more than 10 levels",
+        "the nesting is too deep",
+        "a configuration needs at most 10 levels",
     ),
     (
         "unclosed quote",
@@ -110,36 +110,36 @@ const WORDS: [(&str, &str, &str, &str); 20] = [
     (
         "multiple YAML documents",
         "many-documents",
-        "a second YAML document begins here",
-        "keep one, without `---` between",
+        "a second YAML document starts here",
+        "keep one document, and remove the `---`",
     ),
     (
         "Depth",
         TOO_COMPLEX,
-        "the file is nested too deep",
-        "no key of a configuration needs more than 10 levels",
+        "the nesting is too deep",
+        "a configuration needs at most 10 levels",
     ),
     (
         "RecursionLimit",
         TOO_COMPLEX,
-        "the file is nested too deep",
-        "no key of a configuration needs more than 10 levels",
+        "the nesting is too deep",
+        "a configuration needs at most 10 levels",
     ),
     (
         "alias replay limit",
         TOO_COMPLEX,
         "aliases make the file too large",
-        "write values out, or use fewer aliases",
+        "write values in place of aliases, or use fewer aliases",
     ),
     (
         "budget",
         TOO_COMPLEX,
         "the file has too many values",
-        "a configuration is a few hundred lines",
+        "a typical configuration has a few hundred lines",
     ),
 ];
 
-/// The one problem that a syntax error is.
+/// A syntax error as the only problem.
 pub(super) fn report(name: &str, text: &str, error: &Error) -> LoadError {
     let error = error.without_snippet();
     let source = SourceText::new(name, text);
@@ -151,7 +151,7 @@ pub(super) fn report(name: &str, text: &str, error: &Error) -> LoadError {
     if let Some(bare) = bare {
         let word = report.source().slice(bare);
         let quote = if word.contains('"') { '\'' } else { '"' };
-        let message = format!("`{word}` needs quotes within `{{ }}` and `[ ]`");
+        let message = format!("`{word}` needs quotes inside `{{ }}` and `[ ]`");
         let help = format!("write {quote}{word}{quote}");
         report.error(
             &Place {
@@ -175,7 +175,8 @@ pub(super) fn report(name: &str, text: &str, error: &Error) -> LoadError {
     LoadError::Rejected { problems, text }
 }
 
-/// The word around a `${…}` whose brace stands at `at`: without quotes, YAML takes that brace for the begin of a map.
+/// The word around a `${…}` whose brace is at `at`: without quotes, YAML parses that brace as the
+/// start of a map.
 fn bare_variable(text: &str, at: usize) -> Option<Span> {
     let (before, from) = (text.get(..at)?, text.get(at..)?);
     if !before.ends_with('$') || !from.starts_with('{') {
@@ -184,7 +185,7 @@ fn bare_variable(text: &str, at: usize) -> Option<Span> {
     let ends_word = |c: char| c.is_ascii_whitespace() || matches!(c, ',' | '[' | ']' | '{' | '}');
     let start = before.rfind(ends_word).map_or(0, |before| before + 1);
     let line = text[at - 1..].lines().next()?;
-    // What is not closed on its line is shown to the end of it.
+    // A reference that is not closed on its line is marked to the end of the line.
     let length = reference_length(line).unwrap_or_else(|| line.trim_end().len());
     let rest = line[length..]
         .find(ends_word)
@@ -206,7 +207,7 @@ fn span(error: &Error, source: &SourceText, found: &str) -> Span {
     }
     let number = |number: u64| usize::try_from(number).unwrap_or(1);
     let start = source.offset(number(location.line()), number(location.column()));
-    // The scanner stops behind the tab.
+    // The scanner stops after the tab.
     let start = if found.contains("tabs disallowed") {
         start.saturating_sub(1)
     } else {

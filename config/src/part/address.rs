@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::block::{At, problem::Report};
 
-/// Reads `IP:PORT`.
+/// Parses `IP:PORT`.
 pub(crate) fn socket(text: &At<String>, report: &mut Report) -> Option<SocketAddr> {
     let address = text.value.parse().ok();
     if address.is_none() {
@@ -19,7 +19,7 @@ fn help(text: &str) -> String {
     let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
     match (host, port.parse::<u16>()) {
         ("localhost", Ok(port)) => format!("write \"127.0.0.1:{port}\""),
-        ("" | "*", Ok(port)) => format!("write \"[::]:{port}\" for every address"),
+        ("" | "*", Ok(port)) => format!("write \"[::]:{port}\" for all addresses"),
         (host, Ok(port)) if host.parse::<std::net::Ipv6Addr>().is_ok() => {
             format!("write \"[{host}]:{port}\"")
         }

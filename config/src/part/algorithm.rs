@@ -41,7 +41,7 @@ impl JwtAlgorithm {
         Self::EdDsa,
     ];
 
-    /// As it stands in `alg`.
+    /// The value of `alg`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Rs256 => "RS256",
@@ -59,7 +59,8 @@ impl JwtAlgorithm {
         }
     }
 
-    /// The algorithm with this name, case included. `Ed25519` is EdDSA by its newer name (RFC 9864).
+    /// The algorithm with this name, case-sensitive. `Ed25519` is the newer name of EdDSA (RFC
+    /// 9864).
     pub fn named(name: &str) -> Option<Self> {
         const SYMMETRIC: [JwtAlgorithm; 3] = [
             JwtAlgorithm::Hs256,
@@ -75,7 +76,8 @@ impl JwtAlgorithm {
             .find(|algorithm| algorithm.name() == name)
     }
 
-    /// The shortest secret, in bytes: as long as the hash (RFC 7518 section 3.2); 0 for those with a public key.
+    /// Minimum length of the secret, in bytes: that of the hash (RFC 7518 section 3.2); 0 for
+    /// algorithms with a public key.
     pub fn min_secret_bytes(self) -> usize {
         match self {
             Self::Hs256 => 32,

@@ -1,4 +1,4 @@
-//! Ranges of addresses.
+//! Address ranges.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -15,7 +15,8 @@ pub struct Cidr {
 }
 
 impl Cidr {
-    /// The range that holds `network`; host bits are cleared and a longer prefix than the address has is cut.
+    /// The range that contains `network`; host bits are cleared, and a prefix longer than the
+    /// address is shortened.
     pub fn new(network: IpAddr, prefix: u8) -> Self {
         match network {
             IpAddr::V4(address) => {
@@ -37,7 +38,7 @@ impl Cidr {
         }
     }
 
-    /// Whether `address` lies in this range. An IPv4-mapped IPv6 address counts as IPv4.
+    /// Whether the range contains `address`. An IPv4-mapped IPv6 address counts as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.network, address.to_canonical()) {
             (IpAddr::V4(network), IpAddr::V4(address)) => {
@@ -53,7 +54,7 @@ impl Cidr {
     }
 }
 
-/// Reads `10.0.0.0/8` or `fd00::/8`.
+/// Parses `10.0.0.0/8` or `fd00::/8`.
 pub(crate) fn accept(text: &str, place: &Place, report: &mut Report) -> Option<Cidr> {
     match parse(text) {
         Ok(cidr) => Some(cidr),
@@ -84,14 +85,14 @@ fn parse(text: &str) -> Result<Cidr, String> {
         .parse()
         .ok()
         .filter(|prefix| *prefix <= bits && text.bytes().last().is_some_and(|b| b.is_ascii_digit()))
-        .ok_or_else(|| format!("the number behind `/` is from 0 to {bits}"))?;
+        .ok_or_else(|| format!("the number after `/` must be 0 to {bits}"))?;
     let network = masked(address, prefix);
     if address.to_canonical() != address {
         return Err("write an IPv4 range as IPv4".to_owned());
     }
     if network != address {
         return Err(format!(
-            "bits behind the prefix are set; write {network}/{prefix}"
+            "bits after the prefix are set; write {network}/{prefix}"
         ));
     }
     Ok(Cidr { network, prefix })
@@ -123,12 +124,12 @@ mod tests {
             ("::/0", Ok(("::", 0))),
             (
                 "10.1.0.0/8",
-                Err("bits behind the prefix are set; write 10.0.0.0/8"),
+                Err("bits after the prefix are set; write 10.0.0.0/8"),
             ),
             ("10.0.0.1", Err("write 10.0.0.1/32 for this one address")),
             ("::1", Err("write ::1/128 for this one address")),
-            ("10.0.0.0/33", Err("the number behind `/` is from 0 to 32")),
-            ("10.0.0.0/", Err("the number behind `/` is from 0 to 32")),
+            ("10.0.0.0/33", Err("the number after `/` must be 0 to 32")),
+            ("10.0.0.0/", Err("the number after `/` must be 0 to 32")),
             ("::ffff:10.0.0.0/104", Err("write an IPv4 range as IPv4")),
             ("internal", Err("write it as 10.0.0.0/8 or fd00::/8")),
         ] {

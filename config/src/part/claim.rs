@@ -1,4 +1,4 @@
-//! Claims of a token: their names, and what they must be.
+//! Claims of a token: names and conditions.
 
 use std::sync::Arc;
 
@@ -28,13 +28,13 @@ impl ClaimPath {
     }
 }
 
-/// A match on a verified claim. An array holds when one of its elements does.
+/// A match on a verified claim. An array matches when one of its elements does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClaimMatch {
     /// The claim.
     pub claim: ClaimPath,
-    /// What it must be: one of these. Numbers and booleans are compared as JSON writes them.
+    /// The accepted values. Numbers and booleans are compared in their JSON form.
     pub any_of: Vec<ValueMatch>,
 }
 
@@ -45,10 +45,10 @@ impl ClaimMatch {
     }
 }
 
-/// Levels of a path; tokens are nested two or three deep.
+/// Maximum levels of a path; tokens are usually nested two or three deep.
 const MAX_MEMBERS: usize = 16;
 
-/// Reads `org.tenant`, or `["a.b"]` for a name with dots in it.
+/// Parses `org.tenant`, or `["a.b"]` for a name that contains dots.
 pub(crate) fn path(text: &str, place: &Place, report: &mut Report) -> Option<ClaimPath> {
     match members(text) {
         Ok(members) => Some(ClaimPath::new(
@@ -58,7 +58,7 @@ pub(crate) fn path(text: &str, place: &Place, report: &mut Report) -> Option<Cla
             report.error(
                 place,
                 "bad-claim",
-                format!("{text:?} does not name a claim"),
+                format!("{text:?} is not a valid claim name"),
                 help,
             );
             None
@@ -66,7 +66,7 @@ pub(crate) fn path(text: &str, place: &Place, report: &mut Report) -> Option<Cla
     }
 }
 
-/// Reads a claim behind a key: text as above, or a list of the members from outside in.
+/// Parses the claim of a key: text as above, or a list of members, outermost first.
 pub(crate) fn path_value(
     written: &At<OneOrMany<String>>,
     report: &mut Report,
@@ -83,11 +83,11 @@ pub(crate) fn path_value(
         || names.len() > MAX_MEMBERS
         || members.iter().any(|member| member.value.is_empty())
     {
-        let help = format!("a list holds 1 to {MAX_MEMBERS} names, from outside in");
+        let help = format!("write a list of 1 to {MAX_MEMBERS} names, outermost first");
         report.error(
             &written.place,
             "bad-claim",
-            "this list does not name a claim",
+            "this list is not a valid claim name",
             help,
         );
         return None;
@@ -95,7 +95,7 @@ pub(crate) fn path_value(
     Some(ClaimPath::new(names))
 }
 
-/// Reads `claims` of a match: each value is one thing.
+/// Parses `claims` of a match: each value is a single condition.
 pub(crate) fn matches(
     written: Option<&At<Entries<MatchValue>>>,
     report: &mut Report,
@@ -107,7 +107,7 @@ pub(crate) fn matches(
     )
 }
 
-/// Reads `claims` of a rule: a value may be a list, of which one must hold.
+/// Parses `claims` of a rule: a value may be a list, of which one must match.
 pub(crate) fn any_matches(
     written: Option<&At<Entries<OneOrMany<MatchValue>>>>,
     report: &mut Report,
@@ -124,8 +124,8 @@ fn any_of(written: &At<OneOrMany<MatchValue>>, report: &mut Report) -> Vec<Value
         report.error(
             &written.place,
             "empty-list",
-            "no value is allowed for this claim",
-            "name a value",
+            "the list of values for this claim is empty",
+            "add a value",
         );
     }
     items
@@ -146,7 +146,7 @@ fn collect<T>(
             continue;
         };
         if matches.iter().any(|other| other.claim == claim) {
-            let message = "this claim stands here a second time";
+            let message = "this claim is listed twice";
             report.error(&key.place, "duplicate-key", message, "keep one of the two");
         }
         matches.push(ClaimMatch::new(claim, any_of));
@@ -155,11 +155,10 @@ fn collect<T>(
 }
 
 fn members(text: &str) -> Result<Vec<String>, String> {
-    const FORM: &str =
-        "write it as sub, as org.tenant for a nested one, or as [\"a.b\"] for a name with dots";
+    const FORM: &str = "write it as sub, as org.tenant for a nested one, or as [\"a.b\"] for a name that contains dots";
     if text.contains("://") && !text.starts_with('[') {
-        // A dot in a URL would be taken for a step inwards, and never match.
-        return Err(format!("write [{text:?}] for a name with dots in it"));
+        // A dot in a URL would be parsed as a nested member, and never match.
+        return Err(format!("write [{text:?}] for a name that contains dots"));
     }
     let mut members = Vec::new();
     let mut rest = text;
@@ -179,7 +178,7 @@ fn members(text: &str) -> Result<Vec<String>, String> {
     }
 }
 
-/// One member at the start of a text, and what stands behind it.
+/// One member at the start of a text, and the rest of the text.
 fn member(text: &str) -> Option<(String, &str)> {
     let Some(quoted) = text.strip_prefix('[') else {
         let end = text.find(['.', '[']).unwrap_or(text.len());
@@ -188,7 +187,7 @@ fn member(text: &str) -> Option<(String, &str)> {
             !member.is_empty() && !member.contains([']', '"', '\\']) && member.trim() == member;
         return plain.then(|| (member.to_owned(), behind));
     };
-    // A JSON string, so that quotes can be written too.
+    // A JSON string, so that it may contain quotes.
     let mut strings = serde_json::Deserializer::from_str(quoted).into_iter::<String>();
     let member = strings.next()?.ok().filter(|member| !member.is_empty())?;
     let behind = quoted.get(strings.byte_offset()..)?.strip_prefix(']')?;
@@ -209,7 +208,7 @@ pub(crate) fn written(claim: &ClaimPath) -> String {
     text
 }
 
-/// Claims by name; one value stands alone, several in a list.
+/// Claims by name; a single value is rendered alone, several as a list.
 pub(crate) fn show(claims: &[ClaimMatch]) -> Option<Map<String, Value>> {
     let one = |claim: &ClaimMatch| {
         let value = match &claim.any_of[..] {
@@ -251,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_claim_is_refused() {
+    fn invalid_claim_names_are_rejected() {
         let deep = vec!["a"; MAX_MEMBERS + 1].join(".");
         for text in [
             "", ".", "a.", ".a", "a..b", "[a]", "[\"a\"", "[\"\"]", "[\"a\"]b", "a]", " a", "[1]",
@@ -261,7 +260,7 @@ mod tests {
         }
         assert_eq!(
             members("https://example.com/roles").unwrap_err(),
-            "write [\"https://example.com/roles\"] for a name with dots in it"
+            "write [\"https://example.com/roles\"] for a name that contains dots"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! What a choice among several goes by.
+//! The hash key of a selection.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::{
 };
 
 block! {
-    /// What consistentHash goes by.
+    /// The hash key.
     HashOnBlock {
         /// The values of this request header.
         "header" header: String,
@@ -28,18 +28,18 @@ block! {
     one_of ["header", "cookie"]
 }
 
-/// What `consistentHash` hashes. A request without it goes anywhere.
+/// The hash key of `consistentHash`. A request without it gets any endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HashOn {
     /// The values of a header.
     Header(HeaderName),
     /// The value of a cookie.
     Cookie(Arc<str>),
-    /// The client's address.
+    /// The client address.
     ClientIp,
 }
 
-/// What a choice goes by. `None` was reported.
+/// Validates a hash key. `None` when a problem was reported.
 pub(crate) fn accept(
     written: &Either<Word<ClientIp>, HashOnBlock>,
     report: &mut Report,
@@ -50,7 +50,7 @@ pub(crate) fn accept(
     };
     if let Some(cookie) = &block.cookie {
         if !is_token(&cookie.value) {
-            let message = format!("{:?} is not the name of a cookie", cookie.value);
+            let message = format!("{:?} is not a valid cookie name", cookie.value);
             report.error(
                 &cookie.place,
                 "bad-value",
@@ -63,9 +63,9 @@ pub(crate) fn accept(
     let written = block.header.as_ref()?;
     let name = headers::parse_name(&written.value, &written.place, report)?;
     let help = match name.as_str() {
-        "cookie" => Some("write `cookie: NAME` with the name of the one cookie"),
-        "host" => Some("use a header that clients send for this"),
-        _ => headers::not_the_apps(&name),
+        "cookie" => Some("write `cookie: NAME` with the name of one cookie"),
+        "host" => Some("use another header"),
+        _ => headers::why_not_for_the_app(&name),
     };
     if let Some(help) = help {
         let message = format!("`{name}` cannot be hashed");

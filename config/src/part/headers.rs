@@ -1,4 +1,4 @@
-//! Names and values of headers.
+//! Header names and values.
 
 use http::{HeaderName, HeaderValue};
 use serde_json::Value;
@@ -9,7 +9,7 @@ use crate::block::{
     show::text,
 };
 
-/// Headers that belong to one connection (RFC 9110 section 7.6.1) and are the proxy's business.
+/// Headers of one connection (RFC 9110 section 7.6.1), which the proxy handles itself.
 pub(crate) const HOP_BY_HOP: [&str; 8] = [
     "connection",
     "keep-alive",
@@ -21,23 +21,23 @@ pub(crate) const HOP_BY_HOP: [&str; 8] = [
     "upgrade",
 ];
 
-/// Checks a header name that requests are matched by.
+/// Validates the name of a header in a match.
 pub(crate) fn matched_name(name: &At<String>, report: &mut Report) -> Option<HeaderName> {
     let parsed = parse_name(&name.value, &name.place, report)?;
     if parsed == http::header::HOST {
-        let message = "the host is not matched as a header";
+        let message = "a match on the header `host` is not supported";
         report.error(
             &name.place,
             "forbidden-header",
             message,
-            "use `hostnames` of the route",
+            "use `hostnames` of the route instead",
         );
     }
     Some(parsed)
 }
 
-/// Why a header is none that clients and the app agree on between themselves, and what to do instead.
-pub(crate) fn not_the_apps(name: &HeaderName) -> Option<&'static str> {
+/// Why clients and the app cannot use a header between themselves, and what to do instead.
+pub(crate) fn why_not_for_the_app(name: &HeaderName) -> Option<&'static str> {
     let own = |rest: &str| {
         matches!(rest, "request-id" | "real-ip")
             || rest.starts_with("forwarded-")
@@ -58,7 +58,7 @@ pub(crate) fn not_the_apps(name: &HeaderName) -> Option<&'static str> {
     }
 }
 
-/// Checks a header value.
+/// Validates a header value.
 pub(crate) fn value(text: &At<String>, report: &mut Report) -> HeaderValue {
     let visible = text
         .value
@@ -67,31 +67,26 @@ pub(crate) fn value(text: &At<String>, report: &mut Report) -> HeaderValue {
     let good = visible && text.value.trim() == text.value;
     let parsed = HeaderValue::from_str(&text.value).ok().filter(|_| good);
     parsed.unwrap_or_else(|| {
-        let message = format!("{:?} is not a header value", text.value);
+        let message = format!("{:?} is not a valid header value", text.value);
         let help = "use visible ASCII on one line, without spaces at the ends";
         report.error(&text.place, "bad-header-value", message, help);
         HeaderValue::from_static("")
     })
 }
 
-/// Reports a name that stands in a list for a second time.
+/// Reports a duplicate name in a list.
 pub(crate) fn once(again: bool, place: &Place, report: &mut Report) {
     if again {
-        let help = "names of headers have no case; keep one";
-        report.error(
-            place,
-            "duplicate-key",
-            "this header stands here a second time",
-            help,
-        );
+        let help = "header names are case-insensitive; keep one";
+        report.error(place, "duplicate-key", "this header is listed twice", help);
     }
 }
 
-/// Checks the name of a header.
+/// Validates the name of a header.
 pub(crate) fn parse_name(text: &str, place: &Place, report: &mut Report) -> Option<HeaderName> {
     let name = HeaderName::from_bytes(text.as_bytes()).ok();
     if name.is_none() {
-        let message = format!("{text:?} is not the name of a header");
+        let message = format!("{text:?} is not a valid header name");
         report.error(
             place,
             "bad-header-name",
@@ -102,12 +97,12 @@ pub(crate) fn parse_name(text: &str, place: &Place, report: &mut Report) -> Opti
     name
 }
 
-/// Shows a value; the loader only takes visible ASCII.
+/// Renders a value; the loader accepts visible ASCII only.
 pub(crate) fn show(value: &HeaderValue) -> Value {
     text(value.to_str().unwrap_or_default())
 }
 
-/// A `token` of RFC 9110 section 5.6.2, which names of cookies are too.
+/// A `token` of RFC 9110 section 5.6.2; cookie names are tokens too.
 pub(crate) fn is_token(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !text.is_empty() && text.bytes().all(plain)

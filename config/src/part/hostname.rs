@@ -10,7 +10,7 @@ use crate::block::{
     show::text,
 };
 
-/// A host name without port and without a dot at its end, lower case.
+/// A host name without port and trailing dot, lower case.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Hostname {
     /// `api.example.com`.
@@ -19,7 +19,8 @@ pub enum Hostname {
     Wildcard(Arc<str>),
 }
 
-/// Reads an item of `hostnames`. A dot at the end means the same name (RFC 1034 section 3.1), and goes.
+/// Parses an item of `hostnames`. A trailing dot means the same name (RFC 1034 section 3.1), and is
+/// removed.
 pub(crate) fn pattern(text: &At<String>, report: &mut Report) -> Option<Hostname> {
     let lower = text.value.to_ascii_lowercase();
     let (name, wildcard) = match lower.strip_prefix("*.") {
@@ -36,7 +37,7 @@ pub(crate) fn pattern(text: &At<String>, report: &mut Report) -> Option<Hostname
     })
 }
 
-/// Reads one plain host name, in lower case and without a dot at its end.
+/// Parses one plain host name, to lower case and without a trailing dot.
 pub(crate) fn exact(text: &At<String>, report: &mut Report) -> Option<String> {
     let lower = text.value.to_ascii_lowercase();
     let name = without_dot(&lower);
@@ -47,7 +48,7 @@ fn without_dot(name: &str) -> &str {
     name.strip_suffix('.').unwrap_or(name)
 }
 
-/// Whether a text is a DNS name; `_` occurs in real ones.
+/// Whether a text is a DNS name; `_` is accepted because real names use it.
 pub(crate) fn is_dns_name(name: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -66,7 +67,7 @@ fn checked(name: &str, written: &str, place: &Place, report: &mut Report) -> boo
         report.error(
             place,
             "bad-hostname",
-            format!("{written:?} is not a host name"),
+            format!("{written:?} is not a valid host name"),
             help(name, written),
         );
     }
@@ -75,7 +76,7 @@ fn checked(name: &str, written: &str, place: &Place, report: &mut Report) -> boo
 
 fn help(name: &str, written: &str) -> String {
     if written == "*" {
-        return "remove `hostnames` to take every host".to_owned();
+        return "remove `hostnames` to match every host".to_owned();
     }
     if let Some((_, rest)) = name.split_once("://") {
         return format!(
@@ -84,26 +85,23 @@ fn help(name: &str, written: &str) -> String {
         );
     }
     if name.contains('*') {
-        return "`*.` stands once, in front: *.example.com".to_owned();
+        return "`*.` is allowed once, at the start: *.example.com".to_owned();
     }
     if !name.is_ascii() {
-        return "write it in its ASCII form, which begins with xn--".to_owned();
+        return "write its ASCII form, which begins with xn--".to_owned();
     }
     if name.ends_with('.') && is_dns_name(name.trim_end_matches('.')) {
-        return format!(
-            "leave out the dots at the end: {}",
-            name.trim_end_matches('.')
-        );
+        return format!("remove the trailing dots: {}", name.trim_end_matches('.'));
     }
     match name.split_once(':') {
         Some((host, port)) if port.parse::<u16>().is_ok() => {
-            format!("leave out the port, which is ignored when hosts are compared: {host}")
+            format!("remove the port, which is ignored when hosts are compared: {host}")
         }
         _ => "write a name such as api.example.com or *.example.com".to_owned(),
     }
 }
 
-/// Shows it.
+/// Renders it.
 pub(crate) fn show(hostname: &Hostname) -> Value {
     match hostname {
         Hostname::Exact(name) => text(name),

@@ -1,4 +1,4 @@
-//! Where a thing stands in its list of the configuration; what was resolved refers to it by that.
+//! Indexes into the lists of the configuration, used for resolved references.
 
 /// Index of a listener in `Config::listeners`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -4,14 +4,19 @@ use http::Method;
 
 use crate::block::{At, name, problem::Report};
 
-/// Reads a list of methods that may be absent and is not empty.
+/// Parses a list of methods that may be absent but not empty.
 pub(crate) fn list(written: Option<&At<Vec<At<String>>>>, report: &mut Report) -> Vec<Method> {
     let Some(written) = written else {
         return Vec::new();
     };
     if written.value.is_empty() {
-        let help = "name a method, or remove the key for all";
-        report.error(&written.place, "empty-list", "there is no method", help);
+        let help = "add a method, or remove the key for all methods";
+        report.error(
+            &written.place,
+            "empty-list",
+            "the list of methods is empty",
+            help,
+        );
     }
     let methods = name::each_once(&written.value, report);
     methods
@@ -20,7 +25,7 @@ pub(crate) fn list(written: Option<&At<Vec<At<String>>>>, report: &mut Report) -
         .collect()
 }
 
-/// Reads one method.
+/// Parses one method.
 pub(crate) fn named(text: &At<String>, report: &mut Report) -> Option<Method> {
     let method = Method::from_bytes(text.value.as_bytes()).ok();
     let upper = text.value.to_ascii_uppercase();
@@ -28,7 +33,7 @@ pub(crate) fn named(text: &At<String>, report: &mut Report) -> Option<Method> {
         "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
     ];
     if method.is_none() || (text.value != upper && known.contains(&upper.as_str())) {
-        let message = format!("{:?} is not a method", text.value);
+        let message = format!("{:?} is not a valid method", text.value);
         let help = if known.contains(&upper.as_str()) {
             format!("write {upper}")
         } else {

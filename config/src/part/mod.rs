@@ -1,4 +1,4 @@
-//! What blocks of several kinds are made of: names, addresses, paths, and what something must be.
+//! Types that several blocks share: names, addresses, paths, and conditions.
 
 pub(crate) mod address;
 pub(crate) mod algorithm;

@@ -1,18 +1,18 @@
-//! Paths: written in the canonical form in which requests are matched.
+//! Paths, written in the canonical form in which requests are matched.
 //!
-//! A path that is not canonical would match nothing, silently; so it is refused, and the help shows the
-//! canonical form.
+//! A path that is not canonical would silently match nothing; so it is rejected, and the help shows
+//! the canonical form.
 
 use std::{fmt::Write as _, sync::Arc};
 
 use crate::block::{At, problem::Report, words};
 
-/// What happens to `%2f` in a path.
+/// Handling of `%2f` in a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EncodedSlash {
     /// 400.
     Reject,
-    /// Stays encoded, as `%2F`.
+    /// It stays encoded, as `%2F`.
     Keep,
 }
 
@@ -46,40 +46,40 @@ pub enum TemplateSegment {
     Variable(Arc<str>),
 }
 
-/// How lenient the listeners are through which a path may come.
+/// How lenient the listeners of a path are.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules {
-    /// Some listener keeps `%2F`.
+    /// Whether some listener keeps `%2F`.
     pub(crate) encoded_slash: EncodedSlash,
-    /// Some listener keeps `//`.
+    /// Whether some listener keeps `//`.
     pub(crate) double_slash: bool,
 }
 
-/// What is sent to the app can be any path.
+/// A path that is sent to the app can be any path.
 const ANY: Rules = Rules {
     encoded_slash: EncodedSlash::Keep,
     double_slash: true,
 };
 
-/// Checks a path that requests are matched against.
+/// Validates a path that requests are matched against.
 pub(crate) fn matched(path: &At<String>, rules: Rules, report: &mut Report) {
     literal_star(path, report);
     check(path, &path.value, rules, report);
 }
 
-/// Warns of a `*` that looks like a wildcard.
+/// Warns about a `*` that looks like a wildcard.
 fn literal_star(path: &At<String>, report: &mut Report) {
     if !path.value.split('/').any(|element| element.ends_with('*')) {
         return;
     }
     let message = format!(
-        "the `*` in {:?} is literal: it matches no other character",
+        "the `*` in {:?} is a literal character, not a wildcard",
         path.value
     );
     let help = match path.value.split_once('*') {
         Some((prefix, "")) if prefix.ends_with('/') => {
             format!(
-                "write {:?}: a path is a prefix and takes all paths below it",
+                "write {:?}: a path is a prefix and matches all paths below it",
                 trimmed(prefix)
             )
         }
@@ -88,12 +88,12 @@ fn literal_star(path: &At<String>, report: &mut Report) {
     report.warning(&path.place, "literal-star", message, help);
 }
 
-/// Checks a path that is sent on.
+/// Validates a path that is sent to an upstream.
 pub(crate) fn sent(path: &At<String>, report: &mut Report) {
     check(path, &path.value, ANY, report);
 }
 
-/// Checks a path with an optional query that is asked for.
+/// Validates a request target: a path with an optional query.
 pub(crate) fn target(path: &At<String>, report: &mut Report) {
     let only_path = path
         .value
@@ -102,7 +102,7 @@ pub(crate) fn target(path: &At<String>, report: &mut Report) {
     check(path, only_path, ANY, report);
 }
 
-/// A prefix without the slash at its end, which means nothing (Gateway API, `PathPrefix`).
+/// A prefix without its trailing slash, which has no meaning (Gateway API, `PathPrefix`).
 pub(crate) fn trimmed(prefix: &str) -> &str {
     match prefix.trim_end_matches('/') {
         "" => "/",
@@ -110,7 +110,7 @@ pub(crate) fn trimmed(prefix: &str) -> &str {
     }
 }
 
-/// Reads a template.
+/// Parses a template.
 pub(crate) fn template(path: &At<String>, rules: Rules, report: &mut Report) -> PathTemplate {
     literal_star(path, report);
     let mut variables: Vec<&str> = Vec::new();
@@ -128,7 +128,7 @@ pub(crate) fn template(path: &At<String>, rules: Rules, report: &mut Report) -> 
         match variable {
             Some(name) if !name.is_empty() && name.chars().all(plain) => {
                 if variables.contains(&name) {
-                    let message = format!("the variable {{{name}}} stands twice in the template");
+                    let message = format!("the variable {{{name}}} occurs twice in the template");
                     report.error(
                         &path.place,
                         "bad-template",
@@ -143,7 +143,7 @@ pub(crate) fn template(path: &At<String>, rules: Rules, report: &mut Report) -> 
                 segments.push(TemplateSegment::Literal(segment.into()))
             }
             _ => {
-                let message = format!("{segment:?} is no element of a template");
+                let message = format!("{segment:?} is not a valid element of a template");
                 let help = "a variable is a whole element with a name: /users/{id}/orders";
                 report.error(&path.place, "bad-template", message, help);
             }
@@ -174,7 +174,7 @@ fn check(path: &At<String>, text: &str, rules: Rules, report: &mut Report) {
     );
 }
 
-/// Why a text is no canonical path.
+/// Why a text is not a canonical path.
 fn problem(text: &str, rules: Rules) -> Option<&'static str> {
     if !text.starts_with('/') {
         return Some("does not begin with /");
@@ -186,17 +186,17 @@ fn problem(text: &str, rules: Rules) -> Option<&'static str> {
         .split('/')
         .any(|element| matches!(dots_decoded(element).as_str(), "." | ".."))
     {
-        return Some("has dot segments, which are refused in requests");
+        return Some("has dot segments, which are rejected in requests");
     }
     if text.contains("//") && !rules.double_slash {
-        return Some("has //, which requests have merged");
+        return Some("has //, which is merged in requests");
     }
     let upper = text.to_ascii_uppercase();
     if text.contains('\\') || ["%00", "%5C"].iter().any(|refused| upper.contains(refused)) {
-        return Some("has a backslash or %00, which are refused in requests");
+        return Some("has a backslash or %00, which are rejected in requests");
     }
     if upper.contains("%2F") && rules.encoded_slash == EncodedSlash::Reject {
-        return Some("has %2f, which requests may only have with `paths.encodedSlash: keep`");
+        return Some("has %2f, which requires `paths.encodedSlash: keep`");
     }
     (canonical(text, rules) != text).then_some("is not in canonical form")
 }
@@ -237,7 +237,7 @@ fn escaped(element: &str) -> String {
         at += if decoded.is_some() { 3 } else { 1 };
         let plain = decoded.unwrap_or(byte);
         let unreserved = plain.is_ascii_alphanumeric() || b"-._~".contains(&plain);
-        // RFC 3986 section 2 has these nowhere; requests that have them are encoded.
+        // RFC 3986 section 2 does not allow these; in requests they are percent-encoded.
         let raw = plain.is_ascii_graphic() && !b"%\"<>^`{|}".contains(&plain);
         let keep = if decoded.is_some() { unreserved } else { raw };
         if keep {
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn other_paths_are_refused_and_their_canonical_form_passes() {
+    fn other_paths_are_rejected_and_their_canonical_form_is_accepted() {
         for (path, expected) in [
             ("a", "/a"),
             ("", "/"),
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn prefixes_lose_the_slash_at_their_end() {
+    fn prefixes_lose_their_trailing_slash() {
         for (prefix, expected) in [("/", "/"), ("/a/", "/a"), ("/a", "/a"), ("//", "/")] {
             assert_eq!(trimmed(prefix), expected);
         }

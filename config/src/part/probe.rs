@@ -1,18 +1,18 @@
-//! What an endpoint is asked to find out whether it is well.
+//! How the app or an endpoint is checked.
 
-/// What a readiness check asks.
+/// The kind of a readiness or health check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReadinessProbe {
-    /// A connection can be made.
+    /// A TCP connect succeeds.
     Connect,
-    /// `GET path` answers 200-399.
+    /// `GET path` returns 200-399.
     Http {
         /// Origin-form target, beginning with `/`.
         path: String,
     },
-    /// `grpc.health.v1.Health/Check` answers SERVING.
+    /// `grpc.health.v1.Health/Check` returns SERVING.
     Grpc {
-        /// The service asked for; empty for the server as a whole.
+        /// The service; empty for the server as a whole.
         service: String,
     },
 }

@@ -2,7 +2,7 @@
 
 use crate::block::words;
 
-/// What a client speaks to the first proxy on its way, or a redirect leads to.
+/// The scheme of the client's request, or of a redirect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Scheme {
     /// Without TLS.
@@ -13,7 +13,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// As it stands in a URL.
+    /// As written in a URL.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",
@@ -21,7 +21,7 @@ impl Scheme {
         }
     }
 
-    /// The port of a URL that names none (RFC 9110 section 4.2).
+    /// The default port of the scheme (RFC 9110 section 4.2).
     pub fn default_port(self) -> u16 {
         match self {
             Self::Http => 80,

@@ -1,4 +1,4 @@
-//! Addresses and URLs of servers that the proxy itself asks or sends to.
+//! Addresses and URLs of servers that the proxy connects to.
 
 use std::{
     net::{IpAddr, Ipv6Addr, SocketAddr},
@@ -11,12 +11,12 @@ use crate::{
     part::hostname::is_dns_name,
 };
 
-/// Where an endpoint is.
+/// The address of an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum EndpointAddress {
     /// A literal address.
     Socket(SocketAddr),
-    /// A host name, resolved while running.
+    /// A host name, resolved at runtime.
     Host {
         /// The name.
         name: Arc<str>,
@@ -28,11 +28,12 @@ pub enum EndpointAddress {
 }
 
 impl EndpointAddress {
-    /// Whether nobody else can sit on the way.
-    pub(crate) fn is_here(&self) -> bool {
+    /// Whether the connection stays on this host, so that it cannot be intercepted.
+    pub(crate) fn is_local(&self) -> bool {
         match self {
             Self::Socket(address) => address.ip().is_loopback(),
-            // A name may lead anywhere, but for the one that may not (RFC 6761 section 6.3).
+            // Only `localhost` is guaranteed to be this host (RFC 6761 section 6.3); other names
+            // may resolve to any address.
             Self::Host { name, .. } => matches!(&**name, "localhost" | "localhost."),
             Self::Unix(_) => true,
         }
@@ -43,16 +44,16 @@ impl EndpointAddress {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct EndpointSpec {
-    /// Where it is.
+    /// Its address.
     pub address: EndpointAddress,
-    /// Host and port as a Host header would carry them (port left out when it is the scheme's).
+    /// Host and port as in a Host header (without the default port of the scheme).
     pub authority: Arc<str>,
     /// Relative share, 1-1000. Default 1.
     pub weight: u32,
 }
 
 impl EndpointSpec {
-    /// An endpoint that an answer named.
+    /// An endpoint from a DNS response.
     pub fn resolved(address: SocketAddr, authority: Arc<str>, weight: u32) -> Self {
         Self {
             address: EndpointAddress::Socket(address),
@@ -67,44 +68,44 @@ impl EndpointSpec {
 pub(crate) struct Url<'a> {
     /// Whether the scheme is https.
     pub(crate) secure: bool,
-    /// Where it is.
+    /// The address.
     pub(crate) address: EndpointAddress,
-    /// Host and port as a Host header carries them: lower case, without the scheme's own port.
+    /// Host and port as in a Host header: lower case, without the default port of the scheme.
     pub(crate) authority: String,
-    /// Path, query and fragment as they were written; may be empty.
+    /// Path, query and fragment as written; may be empty.
     pub(crate) tail: &'a str,
 }
 
-/// Why a text is no such URL.
+/// Why a text is not such a URL.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// Neither http nor https; what stands behind the scheme.
+pub(crate) enum UrlError {
+    /// Another scheme than http or https, with the rest of the URL.
     Scheme(String),
     /// A user or password.
     User,
-    /// No host, or none that exists.
+    /// No host, or an invalid one.
     Host,
-    /// A port that is none.
+    /// An invalid port.
     Port,
 }
 
-/// Reads `http[s]://host[:port]` and what follows.
-pub(crate) fn parse(url: &str) -> Result<Url<'_>, Refusal> {
+/// Parses `http[s]://host[:port]` and the rest.
+pub(crate) fn parse(url: &str) -> Result<Url<'_>, UrlError> {
     parse_with(url, &[("http", 80), ("https", 443)])
 }
 
 /// The same for schemes with these ports.
-pub(crate) fn parse_with<'a>(url: &'a str, schemes: &[(&str, u16)]) -> Result<Url<'a>, Refusal> {
+pub(crate) fn parse_with<'a>(url: &'a str, schemes: &[(&str, u16)]) -> Result<Url<'a>, UrlError> {
     let (scheme, rest) = url
         .split_once("://")
-        .ok_or_else(|| Refusal::Scheme(url.to_owned()))?;
+        .ok_or_else(|| UrlError::Scheme(url.to_owned()))?;
     let known = schemes
         .iter()
         .find(|(name, _)| scheme.eq_ignore_ascii_case(name));
-    let (name, own) = *known.ok_or_else(|| Refusal::Scheme(rest.to_owned()))?;
+    let (name, own) = *known.ok_or_else(|| UrlError::Scheme(rest.to_owned()))?;
     let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     if authority.contains('@') {
-        return Err(Refusal::User);
+        return Err(UrlError::User);
     }
     let (host, port) = split_port(authority)?;
     let port = port.unwrap_or(own);
@@ -123,8 +124,8 @@ pub(crate) fn parse_with<'a>(url: &'a str, schemes: &[(&str, u16)]) -> Result<Ur
     })
 }
 
-/// Takes the port off an authority.
-pub(crate) fn split_port(authority: &str) -> Result<(&str, Option<u16>), Refusal> {
+/// Splits the port off an authority.
+pub(crate) fn split_port(authority: &str) -> Result<(&str, Option<u16>), UrlError> {
     let colon = authority
         .rfind(':')
         .filter(|at| !authority[*at..].contains(']'));
@@ -137,23 +138,23 @@ pub(crate) fn split_port(authority: &str) -> Result<(&str, Option<u16>), Refusal
         .ok()
         .filter(|port| *port > 0 && !digits.starts_with('+'));
     port.map(|port| (&authority[..colon], Some(port)))
-        .ok_or(Refusal::Port)
+        .ok_or(UrlError::Port)
 }
 
-/// Reads a host: a name, an IPv4 address, or an IPv6 address in brackets.
-pub(crate) fn address(host: &str, port: u16) -> Result<EndpointAddress, Refusal> {
+/// Parses a host: a name, an IPv4 address, or an IPv6 address in brackets.
+pub(crate) fn address(host: &str, port: u16) -> Result<EndpointAddress, UrlError> {
     if let Some(inner) = host
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'))
     {
-        let ip: Ipv6Addr = inner.parse().map_err(|_| Refusal::Host)?;
+        let ip: Ipv6Addr = inner.parse().map_err(|_| UrlError::Host)?;
         return Ok(EndpointAddress::Socket(SocketAddr::new(ip.into(), port)));
     }
     if let Ok(ip) = host.parse::<IpAddr>() {
         return if ip.is_ipv4() {
             Ok(EndpointAddress::Socket(SocketAddr::new(ip, port)))
         } else {
-            Err(Refusal::Host)
+            Err(UrlError::Host)
         };
     }
     // `10.0.0` or `1.2.3.4.5` is a mistyped address, not a name.
@@ -163,7 +164,7 @@ pub(crate) fn address(host: &str, port: u16) -> Result<EndpointAddress, Refusal>
         .next_back()
         .is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
     if numeric || !is_dns_name(name) {
-        return Err(Refusal::Host);
+        return Err(UrlError::Host);
     }
     Ok(EndpointAddress::Host {
         name: host.to_ascii_lowercase().into(),
@@ -171,8 +172,8 @@ pub(crate) fn address(host: &str, port: u16) -> Result<EndpointAddress, Refusal>
     })
 }
 
-impl Refusal {
-    /// Reports it; `form` is how such a URL is written.
+impl UrlError {
+    /// Reports it; `form` is an example of such a URL.
     pub(crate) fn report(&self, url: &str, form: &str, place: &Place, report: &mut Report) {
         let (message, help) = match self {
             Self::Scheme(rest) => {
@@ -184,14 +185,14 @@ impl Refusal {
                     ),
                     plain => (
                         format!("{url:?} begins with neither {plain}:// nor {plain}s://"),
-                        format!("write {plain}://{rest}, or {plain}s://{rest} where TLS is spoken"),
+                        format!("write {plain}://{rest}, or {plain}s://{rest} with TLS"),
                     ),
                 }
             }
             Self::User => {
                 report.hide(place.span);
                 (
-                    "a URL here has no user or password".to_owned(),
+                    "a user or password in a URL is not allowed here".to_owned(),
                     "remove everything up to `@`".to_owned(),
                 )
             }
@@ -201,7 +202,7 @@ impl Refusal {
             ),
             Self::Port => (
                 format!("{url:?} has no valid port"),
-                "a port is a number from 1 to 65535".to_owned(),
+                "write a port from 1 to 65535".to_owned(),
             ),
         };
         report.error(place, "bad-url", message, help);
@@ -250,17 +251,17 @@ mod tests {
                 "http://svc.local.:80",
                 Ok((false, host("svc.local.", 80), "svc.local.", "")),
             ),
-            ("a:8080", Err(Refusal::Scheme("a:8080".to_owned()))),
-            ("ftp://a", Err(Refusal::Scheme("a".to_owned()))),
-            ("http://u:p@a", Err(Refusal::User)),
-            ("http://", Err(Refusal::Host)),
-            ("http://::1", Err(Refusal::Host)),
-            ("http://a b", Err(Refusal::Host)),
-            ("http://10.0.0", Err(Refusal::Host)),
-            ("http://a:0", Err(Refusal::Port)),
-            ("http://a:x", Err(Refusal::Port)),
-            ("http://a:65536", Err(Refusal::Port)),
-            ("http://a:+80", Err(Refusal::Port)),
+            ("a:8080", Err(UrlError::Scheme("a:8080".to_owned()))),
+            ("ftp://a", Err(UrlError::Scheme("a".to_owned()))),
+            ("http://u:p@a", Err(UrlError::User)),
+            ("http://", Err(UrlError::Host)),
+            ("http://::1", Err(UrlError::Host)),
+            ("http://a b", Err(UrlError::Host)),
+            ("http://10.0.0", Err(UrlError::Host)),
+            ("http://a:0", Err(UrlError::Port)),
+            ("http://a:x", Err(UrlError::Port)),
+            ("http://a:65536", Err(UrlError::Port)),
+            ("http://a:+80", Err(UrlError::Port)),
         ] {
             let found = parse(url);
             let found = found.map(|url| (url.secure, url.address, url.authority, url.tail));

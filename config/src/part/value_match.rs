@@ -1,4 +1,4 @@
-//! What a header, a parameter or a claim must be.
+//! Conditions on a header, query parameter or claim.
 
 use std::sync::Arc;
 
@@ -10,32 +10,32 @@ use crate::block::{
     show::{Object, text},
 };
 
-/// What a header, query parameter or claim must be; a string is the exact value.
+/// Condition on a header, query parameter or claim; a string is the exact value.
 pub(crate) type MatchValue = Either<String, ValueMatchBlock>;
 
 block! {
-    /// What a header, query parameter or claim must be.
+    /// Condition on a header, query parameter or claim.
     ValueMatchBlock {
         /// A regular expression for the whole value.
         "regex" regex: String,
-        /// `true`: any value, as long as it is there.
+        /// `true`: any value; the item must be present.
         "present" present: Flag,
     }
     one_of ["regex", "present"]
 }
 
-/// What a header or parameter must be.
+/// Condition on a header, query parameter or claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ValueMatch {
-    /// Exactly this.
+    /// Exactly this value.
     Exact(Arc<str>),
-    /// Matches as a whole.
+    /// The regular expression matches the whole value.
     Regex(Pattern),
-    /// Anything, as long as it is there.
+    /// Any value.
     Present,
 }
 
-/// A regular expression that compiles; anchored at both ends when it is used.
+/// A regular expression that compiles; anchored at both ends.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Pattern(Arc<str>);
 
@@ -67,45 +67,44 @@ impl Pattern {
     }
 }
 
-/// Reads a regular expression.
+/// Parses a regular expression.
 pub(crate) fn pattern(text: &At<String>, report: &mut Report) -> Option<Pattern> {
     let error = match Pattern::new(&text.value) {
         Ok(pattern) => return Some(pattern),
         Err(error) => error.to_string(),
     };
-    // The library draws the pattern over several lines; its last line says what is wrong.
+    // The library shows the pattern over several lines; the last line has the error.
     let reason = error
         .lines()
         .last()
         .unwrap_or_default()
         .trim_start_matches("error: ")
         .to_owned();
-    let message = format!("{:?} is not a regular expression: {reason}", text.value);
-    let help = "it is matched against the whole value; write \\ before a character that is meant literally";
+    let message = format!(
+        "{:?} is not a valid regular expression: {reason}",
+        text.value
+    );
+    let help =
+        "the expression must match the whole value; write \\ before a literal special character";
     report.error(&text.place, "bad-regex", message, help);
     None
 }
 
-/// Reads what a header, parameter or claim must be.
+/// Validates a condition on a header, query parameter or claim.
 pub(crate) fn accept(written: &MatchValue, report: &mut Report) -> ValueMatch {
     let block = match written {
         Either::Short(text) => return ValueMatch::Exact(text.as_str().into()),
         Either::Map(block) => block,
     };
     if let Some(present) = block.present.as_ref().filter(|present| !present.value.0) {
-        let help = "write `present: true`; that something is absent cannot be matched";
-        report.error(
-            &present.place,
-            "bad-value",
-            "`present` is only ever true",
-            help,
-        );
+        let help = "write `present: true`; a match on absence is not supported";
+        report.error(&present.place, "bad-value", "`present` must be true", help);
     }
     let regex = block.regex.as_ref().and_then(|text| pattern(text, report));
     regex.map_or(ValueMatch::Present, ValueMatch::Regex)
 }
 
-/// Shows it.
+/// Renders it.
 pub(crate) fn show(value: &ValueMatch) -> Value {
     match value {
         ValueMatch::Exact(value) => text(value),

@@ -1,33 +1,33 @@
-//! Words that several blocks have.
+//! Keywords that several blocks share.
 
 use crate::block::words;
 
-/// Whether a refusal is carried out.
+/// Whether a rejection is enforced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Mode {
-    /// The request is refused.
+    /// The request is rejected.
     #[default]
     Enforce,
-    /// The request goes on; the refusal is logged and counted.
+    /// The request is forwarded; the rejection is logged and counted.
     Report,
 }
 
-/// What happens when a service that decides gives no answer.
+/// What happens when a service that decides about requests does not respond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OnError {
-    /// The request is refused.
+    /// The request is rejected.
     Deny,
-    /// The request goes on.
+    /// The request is forwarded.
     Allow,
 }
 
-/// What switches something off that is described by a block.
+/// The keyword that disables a feature in place of its block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Off {
     Off,
 }
 
-/// What an upstream may hash by without further words.
+/// The hash key that needs no block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ClientIp {
     ClientIp,

@@ -1,4 +1,4 @@
-//! `claimHeaders` of a token provider: claims that the app gets as headers.
+//! `claimHeaders` of a token provider: claims that are sent to the app as headers.
 
 use http::HeaderName;
 use serde_json::Value;
@@ -15,9 +15,9 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClaimHeader {
-    /// The header, taken away from every client.
+    /// The header, which is removed from all client requests.
     pub name: HeaderName,
-    /// The claim it carries.
+    /// The claim that it carries.
     pub claim: ClaimPath,
 }
 
@@ -28,7 +28,7 @@ impl ClaimHeader {
     }
 }
 
-/// Checks what was written.
+/// Validates the block.
 pub(crate) fn accept(
     written: Option<&At<Entries<OneOrMany<String>>>>,
     report: &mut Report,
@@ -39,16 +39,16 @@ pub(crate) fn accept(
         let Some(name) = headers::parse_name(&key.value, &key.place, report) else {
             continue;
         };
-        if let Some(help) = not_for_claims(&name) {
-            let message = format!("a claim cannot be sent as `{name}`");
+        if let Some(help) = why_not_for_claims(&name) {
+            let message = format!("the header `{name}` cannot carry a claim");
             report.error(&key.place, "forbidden-header", message, help);
         }
         if found.iter().any(|other| other.name == name) {
-            let help = "names of headers have no case; keep one";
+            let help = "header names are case-insensitive; keep one";
             report.error(
                 &key.place,
                 "duplicate-key",
-                "this header stands here a second time",
+                "this header is listed twice",
                 help,
             );
         }
@@ -57,23 +57,23 @@ pub(crate) fn accept(
     found
 }
 
-/// Why a header, which is taken away from every client, carries no claim.
-fn not_for_claims(name: &HeaderName) -> Option<&'static str> {
+/// Why a header cannot carry a claim; headers with claims are removed from all client requests.
+fn why_not_for_claims(name: &HeaderName) -> Option<&'static str> {
     match name.as_str() {
         "host" | "authorization" | "cookie" | "origin" | "content-type" | "expect" | "accept" => {
-            Some("clients send it for another reason; use a name of its own, such as x-user-id")
+            Some("clients use it for another purpose; use a name such as x-user-id")
         }
         name if name.contains('_') => {
-            Some("many apps read `_` as `-`, so that clients could send it too; use `-`")
+            Some("many apps treat `_` like `-`, so clients could set it too; use `-`")
         }
         name if name.starts_with("access-control-") => {
             Some("it belongs to CORS; use a name such as x-user-id")
         }
-        _ => headers::not_the_apps(name),
+        _ => headers::why_not_for_the_app(name),
     }
 }
 
-/// Shows one that was accepted.
+/// Renders an accepted item.
 pub(crate) fn show(header: &ClaimHeader) -> (String, Value) {
     (header.name.to_string(), text(&claim_path(&header.claim)))
 }

@@ -1,4 +1,4 @@
-//! Key sets that stand in the configuration, or in a file that it names.
+//! Key sets in the configuration, or in a file that it names.
 
 use crate::{
     block::problem::{Place, Report},
@@ -6,7 +6,7 @@ use crate::{
     part::algorithm::JwtAlgorithm,
 };
 
-/// Checks that a set can verify tokens of these algorithms; `name` is that of its file.
+/// Checks that a set can verify tokens of these algorithms; `name` is the name of its file.
 pub(crate) fn check(
     text: &[u8],
     name: Option<&str>,
@@ -24,11 +24,11 @@ pub(crate) fn check(
         }
     };
     for skipped in set.skipped.iter().filter(|skipped| skipped.why.is_defect()) {
-        let help = "remove the key, or mend it";
+        let help = "remove or correct the key";
         report.warning(
             place,
             "unusable-key",
-            format!("{of}a key is left out: {skipped}"),
+            format!("{of}a key is skipped: {skipped}"),
             help,
         );
     }
@@ -42,13 +42,13 @@ pub(crate) fn check(
     };
     if !algorithms.is_empty() && !set.keys.iter().any(fits) {
         let message = format!(
-            "{of}no key of the set fits one of the `algorithms`, so every token would be refused"
+            "{of}no key of the set fits one of the `algorithms`, so every token would be rejected"
         );
         report.error(
             place,
             "bad-jwks",
             message,
-            "name the algorithm that the issuer signs with",
+            "add the algorithm that the issuer signs with",
         );
     }
 }

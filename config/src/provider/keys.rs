@@ -1,4 +1,4 @@
-//! `jwks` and `secret` of a token provider: where its keys are.
+//! `jwks` and `secret` of a token provider: the source of its keys.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -21,44 +21,48 @@ use crate::{
 };
 
 block! {
-    /// Where a provider's public keys are: at most one of `url`, `file` and `inline`; without them discovery finds them.
+    /// Source of a provider's public keys: at most one of `url`, `file` and `inline`. Without them,
+    /// OpenID Connect discovery finds them.
     JwksBlock {
         /// URL of the key set (JWKS), https unless `allowInsecure`.
         "url" url: String,
-        /// Path of a file that holds the key set, relative to this file. Read again when it changes.
+        /// Path of a file with the key set, relative to this file. Reloaded when it changes.
         "file" file: String,
         /// The key set itself, as JSON text.
         "inline" inline: String,
-        /// How often keys are fetched again, from 1s, give or take a tenth. Default 10m.
+        /// Interval between fetches, from 1s, ±10 %. Default 10m.
         "refresh" refresh: Time,
-        /// From the start of the connect to the whole answer, over 0 and at most 5s. Default 2s.
+        /// From the start of the connect to the complete response, over 0 and at most 5s. Default
+        /// 2s.
         "timeout" timeout: Time,
-        /// How long keys are used after the last fetch that worked, at least `refresh`. Default 24h.
+        /// How long keys are used after the last successful fetch, at least `refresh`. Default 24h.
         "maxStale" max_stale: Time,
-        /// PEM files with the CAs that sign the certificate of the server that is asked. Default: the system's roots.
+        /// PEM files with the CAs that sign the certificate of the key server. Default: the
+        /// system's CA certificates.
         "caFiles" ca_files: Vec<At<String>>,
-        /// What is sent along with a fetch; never over http.
+        /// Credentials for the fetch; never sent over http.
         "credentials" credentials: CredentialsBlock,
-        /// Whether http is allowed: whoever sits on the way can then replace the keys. Default false.
+        /// Whether http is allowed. An attacker on the network path can then replace the keys.
+        /// Default false.
         "allowInsecure" allow_insecure: Flag,
     }
 }
 
-/// Where a provider's keys are.
+/// The source of a provider's keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeySource {
-    /// At a URL that the issuer's discovery document names (OpenID Connect Discovery 1.0 section 4).
+    /// At the URL in the issuer's discovery document (OpenID Connect Discovery 1.0 section 4).
     Discovery(RemoteKeys),
     /// At this URL.
     Url(Uri, RemoteKeys),
-    /// In a file beside the configuration, or in the configuration itself; the text of a JWKS.
+    /// A JWKS in a file beside the configuration, or in the configuration itself.
     Text {
-        /// The JWKS, which can be read and has at least one key.
+        /// The text of the JWKS, which is valid and has at least one key.
         jwks: Arc<str>,
-        /// Where it was read from; `None` for `inline`.
+        /// The file; `None` for `inline`.
         file: Option<Arc<Path>>,
     },
-    /// One shared secret, for HS256 and its kin.
+    /// One shared secret, for HS256, HS384 and HS512.
     Secret(SecretText),
 }
 
@@ -66,19 +70,19 @@ pub enum KeySource {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RemoteKeys {
-    /// How often keys are fetched again, give or take a tenth. Default 10 min.
+    /// Interval between fetches, ±10 %. Default 10 min.
     pub refresh: Duration,
-    /// From the start of the connect to the whole answer. Default 2 s, at most 5 s.
+    /// From the start of the connect to the complete response. Default 2 s, at most 5 s.
     pub timeout: Duration,
-    /// How long keys are used after the last fetch that worked. Default 24 h.
+    /// How long keys are used after the last successful fetch. Default 24 h.
     pub max_stale: Duration,
     /// Whether `http` is allowed. Default false.
     pub allow_insecure: bool,
-    /// Who signs the server's certificate; empty: the system's roots.
+    /// The CA certificates for the key server; empty: those of the system.
     pub ca_certificates: Vec<CertificateDer<'static>>,
-    /// Where they were read from.
+    /// The files that they were read from.
     pub ca_files: Vec<Arc<Path>>,
-    /// What is sent along.
+    /// Credentials for the fetch.
     pub bearer_token: Option<SecretSource>,
 }
 
@@ -96,29 +100,29 @@ impl Default for RemoteKeys {
     }
 }
 
-/// A key set that is asked for more often is an attack on who answers.
+/// More frequent fetches would overload the key server.
 const MIN_REFRESH: Duration = Duration::from_secs(1);
 
 /// `docs/security.md` 14.
 const MAX_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a provider says about them.
-pub(crate) struct Written<'a> {
+/// The key settings of a provider, as written.
+pub(crate) struct KeySettings<'a> {
     pub(crate) secret: Option<&'a At<SecretSpec>>,
     pub(crate) jwks: Option<&'a At<JwksBlock>>,
     pub(crate) issuer: Option<&'a At<String>>,
 }
 
-/// The one source of a provider's keys.
+/// Validates the source of a provider's keys.
 pub(crate) fn accept(
-    written: &Written<'_>,
+    written: &KeySettings<'_>,
     algorithms: &[JwtAlgorithm],
     files: &mut Files<'_>,
     report: &mut Report,
 ) -> KeySource {
     if let Some(secret) = written.secret {
         if let Some(jwks) = written.jwks {
-            let message = "`secret` and `jwks` exclude each other";
+            let message = "`secret` and `jwks` cannot be used together";
             report.error(
                 &jwks.place,
                 "conflicting-keys",
@@ -181,42 +185,42 @@ pub(crate) fn accept(
     }
 }
 
-/// Discovery asks below the issuer (OpenID Connect Discovery 1.0 section 4.1).
+/// Discovery uses a URL below the issuer (OpenID Connect Discovery 1.0 section 4.1).
 fn discovered(issuer: &At<String>, jwks: &JwksBlock, report: &mut Report) {
     if !issuer.value.contains("://") {
-        let message = "the issuer is no URL, so its keys cannot be discovered";
-        let help = "say where they are: `jwks: { url: https://… }`, or `file`";
+        let message = "the issuer is not a URL, so discovery of its keys is not possible";
+        let help = "configure their source: `jwks: { url: https://… }`, or `file`";
         report.error(&issuer.place, "bad-url", message, help);
         return;
     }
     if checked_url(
         issuer,
         jwks,
-        "the issuer, below which keys are discovered,",
+        "the issuer, which is used for discovery,",
         report,
     )
     .is_some()
         && issuer.value.contains(['?', '#'])
     {
-        let message =
-            "an issuer with a query or fragment has no place below it to discover keys at";
+        let message = "discovery is not possible for an issuer with a query or fragment";
         report.error(
             &issuer.place,
             "bad-url",
             message,
-            "say where they are: `jwks: { url: https://… }`",
+            "configure the source of its keys: `jwks: { url: https://… }`",
         );
     }
     if let (Some(insecure), Some(credentials)) = (&jwks.allow_insecure, &jwks.credentials)
         && insecure.value.0
     {
-        // The document that is discovered may send us to a URL with http.
-        let message = "credentials never go over http, which `allowInsecure` lets discovery do";
+        // The discovery document may contain an http URL.
+        let message =
+            "credentials are never sent over http, which `allowInsecure` allows for discovery";
         report.error(
             &credentials.place,
             "insecure-credentials",
             message,
-            "remove one of the two, or name the `url`",
+            "remove one of the two, or set `url`",
         );
     }
 }
@@ -239,7 +243,7 @@ fn checked_url(
     }
     let uri = written.value.parse::<Uri>().ok();
     if uri.is_none() {
-        let message = format!("{:?} is not a URL", written.value);
+        let message = format!("{:?} is not a valid URL", written.value);
         report.error(
             &written.place,
             "bad-url",
@@ -252,13 +256,14 @@ fn checked_url(
 
 fn over_http(written: &At<String>, jwks: &JwksBlock, what: &str, report: &mut Report) {
     if !flag(&jwks.allow_insecure, false) {
-        let message = format!("{what} is http: whoever sits on the way could replace the keys");
-        let help = "write https://, or `jwks.allowInsecure: true` where the way is yours";
+        let message =
+            format!("{what} is http: an attacker on the network path could replace the keys");
+        let help = "write https://, or `jwks.allowInsecure: true` if the network path is trusted";
         report.error(&written.place, "insecure-url", message, help);
         return;
     }
     if let Some(credentials) = &jwks.credentials {
-        let message = "credentials never go over http";
+        let message = "credentials are never sent over http";
         report.error(
             &credentials.place,
             "insecure-credentials",
@@ -267,7 +272,7 @@ fn over_http(written: &At<String>, jwks: &JwksBlock, what: &str, report: &mut Re
         );
     }
     if let Some(files) = &jwks.ca_files {
-        let message = "`caFiles` has no effect on http, which shows no certificate";
+        let message = "`caFiles` has no effect on http, which uses no certificate";
         report.error(
             &files.place,
             "conflicting-keys",
@@ -287,7 +292,7 @@ fn at_most_one(jwks: &JwksBlock, report: &mut Report) {
         .into_iter()
         .filter_map(|(key, source)| source.as_ref().map(|at| (key, at)));
     if let (Some((first, _)), Some((second, at))) = (written.next(), written.next()) {
-        let message = format!("`{first}` and `{second}` exclude each other");
+        let message = format!("`{first}` and `{second}` cannot be used together");
         report.error(
             &at.place,
             "conflicting-keys",
@@ -305,14 +310,14 @@ fn remote(jwks: &JwksBlock, files: &mut Files<'_>, report: &mut Report) -> Remot
     within(
         &jwks.refresh,
         refresh >= MIN_REFRESH,
-        "keys are fetched every second at most",
+        "`refresh` is shorter than the minimum of 1s",
         "write 1s or more",
         report,
     );
     within(
         &jwks.timeout,
         timeout <= MAX_TIMEOUT,
-        "requests wait for this answer",
+        "`timeout` is longer than the maximum of 5s, because requests wait for the keys",
         "write at most 5s",
         report,
     );
@@ -323,7 +328,7 @@ fn remote(jwks: &JwksBlock, files: &mut Files<'_>, report: &mut Report) -> Remot
             .or(jwks.refresh.as_ref())
             .map(|time| &time.place);
         if let Some(place) = place {
-            let message = "`maxStale` is shorter than `refresh`: the keys would be too old before they are fetched again";
+            let message = "`maxStale` is shorter than `refresh`: the keys would expire before they are fetched again";
             report.error(
                 place,
                 "timeout-order",
@@ -354,7 +359,7 @@ fn within(field: &Field<Time>, good: bool, message: &str, help: &str, report: &m
     }
 }
 
-/// Reports keys that are about fetching, where nothing is fetched.
+/// Reports settings for fetching when no keys are fetched.
 fn without_effect(jwks: &JwksBlock, report: &mut Report) {
     let keys = [
         ("refresh", jwks.refresh.as_ref().map(|at| &at.place)),
@@ -375,7 +380,7 @@ fn without_effect(jwks: &JwksBlock, report: &mut Report) {
     }
 }
 
-/// Shows those that are fetched.
+/// Renders keys that are fetched.
 pub(crate) fn show_remote(object: Object, keys: &RemoteKeys) -> Object {
     let ca_files: Vec<Value> = keys.ca_files.iter().map(|file| path(file)).collect();
     let credentials = keys.bearer_token.as_ref().map(|token| {

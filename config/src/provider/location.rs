@@ -1,4 +1,4 @@
-//! `from` of a token provider: where a token may stand.
+//! `from` of a token provider: the location of tokens in a request.
 
 use std::sync::Arc;
 
@@ -15,40 +15,46 @@ use crate::{
 };
 
 block! {
-    /// Where a token may stand.
+    /// Location of a token in a request.
     TokenLocationBlock {
         /// A header.
         "header" header: String,
-        /// The word in front of the token in that header, whatever its case. Default Bearer in Authorization, none elsewhere.
+        /// The scheme before the token in that header, case-insensitive. Default Bearer in
+        /// Authorization, none elsewhere.
         "scheme" scheme: String,
-        /// A cookie by name.
+        /// The name of a cookie.
         "cookie" cookie: String,
     }
     one_of ["header", "cookie"]
 }
 
-/// Where a token may stand.
+/// Location of a token in a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenLocation {
-    /// In a header, behind a scheme and a space when there is a scheme.
+    /// In a header, after a scheme and a space if there is a scheme.
     Header {
         /// The header.
         name: HeaderName,
-        /// The scheme; its case does not matter.
+        /// The scheme, case-insensitive.
         scheme: Option<Arc<str>>,
     },
     /// In a cookie.
     Cookie(Arc<str>),
 }
 
-/// Checks what was written.
+/// Validates the block.
 pub(crate) fn accept(
     written: &At<Vec<At<TokenLocationBlock>>>,
     report: &mut Report,
 ) -> Vec<TokenLocation> {
     if written.value.is_empty() {
-        let help = "name a place, or remove the key for the Authorization header";
-        report.error(&written.place, "empty-list", "a token stands nowhere", help);
+        let help = "add a location, or remove the key for the Authorization header";
+        report.error(
+            &written.place,
+            "empty-list",
+            "the list of token locations is empty",
+            help,
+        );
     }
     let mut locations = Vec::new();
     for item in &written.value {
@@ -59,8 +65,8 @@ pub(crate) fn accept(
             report.error(
                 &item.place,
                 "duplicate-reference",
-                "this place is named twice",
-                "name it once",
+                "this location is listed twice",
+                "remove one of them",
             );
         }
         locations.push(location);
@@ -75,12 +81,12 @@ fn location(block: &TokenLocationBlock, report: &mut Report) -> Option<TokenLoca
             report.error(
                 &scheme.place,
                 "conflicting-keys",
-                "a cookie has no scheme",
+                "`scheme` cannot be used with `cookie`",
                 help,
             );
         }
         if !is_token(&cookie.value) {
-            let message = format!("{:?} is not the name of a cookie", cookie.value);
+            let message = format!("{:?} is not a valid cookie name", cookie.value);
             report.error(
                 &cookie.place,
                 "bad-value",
@@ -93,12 +99,12 @@ fn location(block: &TokenLocationBlock, report: &mut Report) -> Option<TokenLoca
     let written = block.header.as_ref()?;
     let name = headers::parse_name(&written.value, &written.place, report)?;
     let help = match name.as_str() {
-        "cookie" => Some("write `cookie: NAME` with the name of the one cookie"),
-        "set-cookie" | "host" => Some("use a header of its own"),
-        _ => headers::not_the_apps(&name),
+        "cookie" => Some("write `cookie: NAME` with the name of one cookie"),
+        "set-cookie" | "host" => Some("use another header"),
+        _ => headers::why_not_for_the_app(&name),
     };
     if let Some(help) = help {
-        let message = format!("a token cannot stand in `{name}`");
+        let message = format!("a token cannot be read from `{name}`");
         report.error(&written.place, "forbidden-header", message, help);
     }
     if let Some(scheme) = block
@@ -106,7 +112,7 @@ fn location(block: &TokenLocationBlock, report: &mut Report) -> Option<TokenLoca
         .as_ref()
         .filter(|scheme| !is_token(&scheme.value))
     {
-        let message = format!("{:?} is not a scheme", scheme.value);
+        let message = format!("{:?} is not a valid scheme", scheme.value);
         report.error(
             &scheme.place,
             "bad-value",
@@ -123,7 +129,7 @@ fn location(block: &TokenLocationBlock, report: &mut Report) -> Option<TokenLoca
     })
 }
 
-/// Shows one that was accepted.
+/// Renders an accepted item.
 pub(crate) fn show(location: &TokenLocation) -> Value {
     match location {
         TokenLocation::Header { name, scheme } => Object::new()

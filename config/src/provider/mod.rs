@@ -1,4 +1,4 @@
-//! `jwtProviders`: who issues tokens; each of its blocks has a file of its own.
+//! `jwtProviders`: issuers of tokens; each of its blocks has a file of its own.
 
 pub(crate) mod claim_headers;
 pub(crate) mod jwks;
@@ -31,31 +31,40 @@ use crate::{
 };
 
 block! {
-    /// Who issues tokens, and what its tokens must be like. Without `jwks` and `secret` its keys are found by OpenID Connect discovery.
+    /// An issuer of tokens, and the requirements for its tokens. Without `jwks` and `secret`, its
+    /// keys are found by OpenID Connect discovery.
     JwtProviderBlock {
-        /// `iss` of its tokens, byte by byte; unique among providers, which are told apart by it.
+        /// `iss` of its tokens, compared byte by byte; unique among providers.
         "issuer" issuer: String,
-        /// What `aud` of a token may be: one of these must stand in it.
+        /// Accepted audiences: `aud` of a token must contain one of these.
         "audiences" audiences: Vec<At<String>>,
-        /// Signature algorithms it may use. Default: all asymmetric ones (each fits one type of key only); HS256 with `secret`.
+        /// Accepted signature algorithms. Default: all asymmetric ones (each fits one type of key
+        /// only); HS256 with `secret`.
         "algorithms" algorithms: Vec<At<Word<JwtAlgorithm>>>,
-        /// Where its public keys are. Default: where `issuer` + `/.well-known/openid-configuration` says.
+        /// Source of its public keys. Default: OpenID Connect discovery at `issuer` +
+        /// `/.well-known/openid-configuration`.
         "jwks" jwks: JwksBlock,
-        /// The shared secret for HS256, HS384 and HS512, as long as the hash at least (32, 48, 64 bytes).
+        /// The shared secret for HS256, HS384 and HS512, at least as long as the hash (32, 48, 64
+        /// bytes).
         "secret" secret: SecretSpec,
-        /// What `typ` of a token may be, whatever the case; a token without `typ` passes. Default `[JWT, at+jwt]`.
+        /// Accepted values of `typ`, case-insensitive; a token without `typ` is accepted. Default
+        /// `[JWT, at+jwt]`.
         "tokenTypes" token_types: Vec<At<String>>,
-        /// How far `exp`, `nbf` and `iat` may be off, at most 300s. Default 30s.
+        /// Accepted clock skew for `exp`, `nbf` and `iat`, at most 300s. Default 30s.
         "clockSkew" clock_skew: Time,
-        /// The longest time from `iat` to `exp`; a token without `iat` is then refused. Default 0s, which is off.
+        /// Maximum time from `iat` to `exp`; a token without `iat` is then rejected. Default 0s,
+        /// which is off.
         "maxLifetime" max_lifetime: Time,
-        /// Whether a token is bound to the client's certificate by `cnf` (RFC 8705): `never` (not looked at), `whenPresent` or `required`. Default whenPresent.
+        /// Whether a token must be bound to the client certificate by `cnf` (RFC 8705): `never`
+        /// (`cnf` is ignored), `whenPresent` or `required`. Default whenPresent.
         "binding" binding: Word<TokenBinding>,
-        /// Where a token may stand; the first place that is present decides. Default the Authorization header with the scheme Bearer.
+        /// Locations of the token; the first one that is present is used. Default: the
+        /// Authorization header with the scheme Bearer.
         "from" from: Vec<At<TokenLocationBlock>>,
-        /// Whether the token is sent on to the app. Default false.
+        /// Whether the token is forwarded to the app. Default false.
         "forwardToken" forward_token: Flag,
-        /// Headers towards the app and the claims that they carry, such as `x-tenant: org.tenant`; taken away from every client, on every route. A name with dots is written `'["a.b"]'`.
+        /// Headers that carry claims to the app, such as `x-tenant: org.tenant`. They are removed
+        /// from all client requests, on every route. A claim name with dots is written `'["a.b"]'`.
         "claimHeaders" claim_headers: Entries<OneOrMany<String>>,
     }
     required ["issuer", "audiences"]
@@ -67,32 +76,34 @@ block! {
 pub struct JwtProvider {
     /// Unique name.
     pub name: Arc<str>,
-    /// `iss` of its tokens, byte by byte.
+    /// `iss` of its tokens, compared byte by byte.
     pub issuer: Arc<str>,
-    /// One of these must stand in `aud`; at least one.
+    /// `aud` must contain one of these; at least one.
     pub audiences: Vec<Arc<str>>,
-    /// The algorithms it may use; all asymmetric, or all symmetric.
+    /// Accepted algorithms; all asymmetric, or all symmetric.
     pub algorithms: Vec<JwtAlgorithm>,
-    /// Where its keys are.
+    /// The source of its keys.
     pub keys: KeySource,
-    /// What `typ` may be, lower case and without `application/`; an absent `typ` is always fine. Default `jwt`, `at+jwt`.
+    /// Accepted values of `typ`, lower case and without `application/`; a token without `typ` is
+    /// always accepted. Default `jwt`, `at+jwt`.
     pub token_types: Vec<Arc<str>>,
-    /// How far `exp`, `nbf` and `iat` may be off. Default 30 s, at most 300 s.
+    /// Accepted clock skew for `exp`, `nbf` and `iat`. Default 30 s, at most 300 s.
     pub clock_skew: Duration,
-    /// The longest time from `iat` to `exp`; `None` is any.
+    /// Maximum time from `iat` to `exp`; `None` is unlimited.
     pub max_lifetime: Option<Duration>,
-    /// Whether tokens are bound to the client's certificate (RFC 8705). Default when present.
+    /// Whether tokens must be bound to the client certificate (RFC 8705). Default when present.
     pub binding: TokenBinding,
-    /// Where a token may stand; the first that is present decides. Default the Authorization header, scheme Bearer.
+    /// Locations of the token; the first one that is present is used. Default: the Authorization
+    /// header, scheme Bearer.
     pub from: Vec<TokenLocation>,
-    /// Whether the app gets the token. Default false.
+    /// Whether the token is forwarded to the app. Default false.
     pub forward_token: bool,
-    /// Claims that the app gets as headers.
+    /// Claims that are sent to the app as headers.
     pub claim_headers: Vec<ClaimHeader>,
 }
 
 impl JwtProvider {
-    /// A provider with every default; the fields are public for the rest.
+    /// A provider with all defaults; the other fields are public.
     pub fn new(
         name: Arc<str>,
         issuer: Arc<str>,
@@ -119,14 +130,14 @@ impl JwtProvider {
     }
 }
 
-/// Whether tokens are bound to the client's certificate by `cnf` (RFC 8705 section 3).
+/// Whether tokens must be bound to the client certificate by `cnf` (RFC 8705 section 3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TokenBinding {
-    /// `cnf` is not looked at.
+    /// `cnf` is ignored.
     Never,
-    /// A token with `cnf` needs the certificate that it names.
+    /// A token with `cnf` requires the certificate that it names.
     WhenPresent,
-    /// A token without `cnf` is refused.
+    /// A token without `cnf` is rejected.
     Required,
 }
 
@@ -137,7 +148,7 @@ words! {
 /// `docs/security.md` 13.
 const MAX_CLOCK_SKEW: Duration = Duration::from_secs(300);
 
-/// Media types in `typ` are short; this only keeps nonsense out.
+/// Media types in `typ` are short; this rejects obvious mistakes.
 const MAX_TOKEN_TYPE: usize = 100;
 
 /// All providers, in file order.
@@ -154,7 +165,7 @@ pub(crate) fn accept(
         report.error(
             &written.place,
             "empty-list",
-            "there is no token provider",
+            "the list of token providers is empty",
             help,
         );
     }
@@ -164,8 +175,8 @@ pub(crate) fn accept(
         name::not_reserved(&key.value, &key.place, report);
         providers.push(provider(&key.value, &block.value, files, report));
     }
-    told_apart(written, report);
-    stripped_before_they_are_read(written, &providers, report);
+    check_unique_issuers(written, report);
+    check_token_headers(written, &providers, report);
     providers
 }
 
@@ -176,7 +187,7 @@ fn provider(
     report: &mut Report,
 ) -> JwtProvider {
     let algorithms = algorithms(block, report);
-    let written = keys::Written {
+    let written = keys::KeySettings {
         secret: block.secret.as_ref(),
         jwks: block.jwks.as_ref(),
         issuer: block.issuer.as_ref(),
@@ -204,12 +215,12 @@ fn issuer(block: &JwtProviderBlock, report: &mut Report) -> Arc<str> {
         return "".into();
     };
     if issuer.value.trim() != issuer.value || issuer.value.is_empty() {
-        let message = "an issuer is not empty and has no spaces at its ends";
+        let message = "the issuer is empty, or has spaces at the start or end";
         report.error(
             &issuer.place,
             "bad-issuer",
             message,
-            "write what stands in `iss` of its tokens",
+            "write the value of `iss` in its tokens",
         );
     }
     issuer.value.as_str().into()
@@ -220,21 +231,21 @@ fn texts(written: Option<&At<Vec<At<String>>>>, what: &str, report: &mut Report)
         return Vec::new();
     };
     if written.value.is_empty() {
-        let help = "name at least one: a token for somebody else must not pass here";
+        let help = "add at least one, so that tokens for other services are rejected";
         report.error(
             &written.place,
             "empty-list",
-            format!("there is no {what}"),
+            format!("the list of {what}s is empty"),
             help,
         );
     }
     let items = name::each_once(&written.value, report);
     for item in items.iter().filter(|item| item.value.is_empty()) {
-        let help = "write what stands in the token";
+        let help = "write the value in the token";
         report.error(
             &item.place,
             "bad-value",
-            format!("an {what} is not empty"),
+            format!("an {what} must not be empty"),
             help,
         );
     }
@@ -246,7 +257,8 @@ fn texts(written: Option<&At<Vec<At<String>>>>, what: &str, report: &mut Report)
 
 fn algorithms(block: &JwtProviderBlock, report: &mut Report) -> Vec<JwtAlgorithm> {
     let Some(written) = &block.algorithms else {
-        // Each key can be used with those of its own type only, so all of them are no weaker than some.
+        // Each key is used only with algorithms of its own type, so allowing all of them is as safe
+        // as allowing some.
         return if block.secret.is_some() {
             vec![JwtAlgorithm::Hs256]
         } else {
@@ -254,11 +266,11 @@ fn algorithms(block: &JwtProviderBlock, report: &mut Report) -> Vec<JwtAlgorithm
         };
     };
     if written.value.is_empty() {
-        let help = "name at least one, or remove the key for the default";
+        let help = "add at least one, or remove the key for the default";
         report.error(
             &written.place,
             "empty-list",
-            "no signature is good enough",
+            "the list of algorithms is empty",
             help,
         );
     }
@@ -266,17 +278,22 @@ fn algorithms(block: &JwtProviderBlock, report: &mut Report) -> Vec<JwtAlgorithm
     for item in &written.value {
         let algorithm = item.value.0;
         if algorithms.contains(&algorithm) {
-            let message = format!("{} is named twice", word_of(algorithm));
-            report.error(&item.place, "duplicate-reference", message, "name it once");
+            let message = format!("{} is listed twice", word_of(algorithm));
+            report.error(
+                &item.place,
+                "duplicate-reference",
+                message,
+                "remove one of them",
+            );
             continue;
         }
         if algorithms
             .first()
             .is_some_and(|first| first.is_symmetric() != algorithm.is_symmetric())
         {
-            // A public key must never be taken for a shared secret.
-            let message = "HS256 and its kin do not stand beside other algorithms";
-            let help = "write one provider for the shared secret and one for public keys";
+            // A public key must never be used as a shared secret.
+            let message = "HS256, HS384 and HS512 cannot be combined with other algorithms";
+            let help = "use one provider for the shared secret and another one for public keys";
             report.error(&item.place, "mixed-algorithms", message, help);
         }
         algorithms.push(algorithm);
@@ -290,13 +307,13 @@ fn algorithms(block: &JwtProviderBlock, report: &mut Report) -> Vec<JwtAlgorithm
             report.missing(
                 &written.place,
                 &["secret"],
-                "HS256 and its kin need a `secret`",
+                "HS256, HS384 and HS512 require a `secret`",
                 help,
             );
         }
         (false, Some(secret)) if !algorithms.is_empty() => {
             let message = "a `secret` is for HS256, HS384 and HS512 only";
-            let help = "name one of these in `algorithms`, or remove the secret and say where the `jwks` is";
+            let help = "add one of these to `algorithms`, or replace the secret by `jwks`";
             report.error(&secret.place, "conflicting-keys", message, help);
         }
         _ => {}
@@ -306,8 +323,13 @@ fn algorithms(block: &JwtProviderBlock, report: &mut Report) -> Vec<JwtAlgorithm
 
 fn token_types(written: &At<Vec<At<String>>>, report: &mut Report) -> Vec<Arc<str>> {
     if written.value.is_empty() {
-        let help = "name at least one, or remove the key for JWT and at+jwt";
-        report.error(&written.place, "empty-list", "there is no token type", help);
+        let help = "add at least one, or remove the key for JWT and at+jwt";
+        report.error(
+            &written.place,
+            "empty-list",
+            "the list of token types is empty",
+            help,
+        );
     }
     let mut types: Vec<Arc<str>> = Vec::new();
     for item in &written.value {
@@ -316,7 +338,7 @@ fn token_types(written: &At<Vec<At<String>>>, report: &mut Report) -> Vec<Arc<st
         let short = lower.strip_prefix("application/").unwrap_or(&lower);
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+/".contains(&byte);
         if short.is_empty() || short.len() > MAX_TOKEN_TYPE || !short.bytes().all(plain) {
-            let message = format!("{:?} is not a token type", item.value);
+            let message = format!("{:?} is not a valid token type", item.value);
             report.error(
                 &item.place,
                 "bad-value",
@@ -325,12 +347,12 @@ fn token_types(written: &At<Vec<At<String>>>, report: &mut Report) -> Vec<Arc<st
             );
         }
         if types.iter().any(|other| **other == *short) {
-            let message = format!("the token type {:?} stands here twice", item.value);
+            let message = format!("the token type {:?} is listed twice", item.value);
             report.error(
                 &item.place,
                 "duplicate-reference",
                 message,
-                "upper and lower case are the same",
+                "token types are case-insensitive; remove one of them",
             );
             continue;
         }
@@ -342,19 +364,19 @@ fn token_types(written: &At<Vec<At<String>>>, report: &mut Report) -> Vec<Arc<st
 fn clock_skew(written: &Field<Time>, default: Duration, report: &mut Report) -> Duration {
     let skew = time(written, default);
     if let Some(written) = written.as_ref().filter(|_| skew > MAX_CLOCK_SKEW) {
-        let help = "write at most 300s, and keep the clocks right";
+        let help = "write at most 300s, and synchronize the clocks";
         report.error(
             &written.place,
             "out-of-range",
-            "clocks may be off by 5 minutes at most",
+            "`clockSkew` is more than the maximum of 300s",
             help,
         );
     }
     skew
 }
 
-/// A token that is bound to a certificate needs one that comes with it.
-pub(crate) fn bound_tokens_can_come(
+/// A token that is bound to a certificate requires a listener that requests one.
+pub(crate) fn check_bound_tokens(
     written: Option<&At<Entries<JwtProviderBlock>>>,
     listeners: &[Listener],
     report: &mut Report,
@@ -373,15 +395,15 @@ pub(crate) fn bound_tokens_can_come(
             .filter(|binding| binding.value.0 == TokenBinding::Required);
         if let Some(binding) = binding.filter(|_| !listeners.iter().any(asks)) {
             let message =
-                "tokens must be bound to a client certificate, and no listener asks for one";
+                "tokens must be bound to a client certificate, but no listener requests one";
             let help = "add `tls.clientAuth` to a listener, or write binding: whenPresent";
             report.error(&binding.place, "no-client-auth", message, help);
         }
     }
 }
 
-/// Tokens are told apart by `iss`, so no two providers have the same.
-fn told_apart(written: &At<Entries<JwtProviderBlock>>, report: &mut Report) {
+/// Providers are selected by `iss`, so no two may have the same.
+fn check_unique_issuers(written: &At<Entries<JwtProviderBlock>>, report: &mut Report) {
     let issuers: Vec<(&str, &At<String>)> = written
         .value
         .0
@@ -399,15 +421,15 @@ fn told_apart(written: &At<Entries<JwtProviderBlock>>, report: &mut Report) {
             .iter()
             .find(|(_, other)| other.value == issuer.value)
         {
-            let message = format!("`{name}` has this issuer too, and tokens are told apart by it");
-            let help = "make one provider of the two; `audiences` is a list";
+            let message = format!("`{name}` has the same issuer, which must be unique");
+            let help = "merge the two providers; `audiences` is a list";
             report.error(&issuer.place, "duplicate-issuer", message, help);
         }
     }
 }
 
-/// A header that claims are sent in never comes from a client, so no token is in it.
-fn stripped_before_they_are_read(
+/// A header that carries claims is removed from client requests, so it cannot contain a token.
+fn check_token_headers(
     written: &At<Entries<JwtProviderBlock>>,
     providers: &[JwtProvider],
     report: &mut Report,
@@ -430,8 +452,8 @@ fn stripped_before_they_are_read(
             };
             let name = HeaderName::from_bytes(header.value.as_bytes());
             if name.is_ok_and(|name| owned(&name)) {
-                let message = "`claimHeaders` takes this header away from every client, so it never has a token";
-                let help = "use another name in one of the two";
+                let message = "`claimHeaders` removes this header from all client requests, so it never contains a token";
+                let help = "use different headers";
                 report.error(&header.place, "conflicting-keys", message, help);
             }
         }

@@ -1,8 +1,9 @@
-//! Noticing that the file, or one that it names, changed, and reading it again.
+//! Detects changes of the file and of files that it names, and loads them again.
 //!
-//! Nothing here knows an event loop: [`Watcher`] calls back when something *may* have changed, [`Reloader`]
-//! says whether the content really did. The caller owns the debounce window, the poll interval and the
-//! publishing, and keeps what it has when a file is refused.
+//! This module is independent of an event loop: [`Watcher`] calls back when something *may* have
+//! changed, [`Reloader`] determines whether a content did change. The caller owns the debounce
+//! window, the poll interval and the publishing, and keeps the old configuration when a file is
+//! rejected.
 
 mod mount;
 mod reloader;

@@ -1,4 +1,4 @@
-//! What `/proc/self/mountinfo` says about a file.
+//! Evaluates `/proc/self/mountinfo` for a file.
 
 use std::{
     ffi::OsString,
@@ -7,8 +7,8 @@ use std::{
     path::Path,
 };
 
-/// Whether a file can never change: it is itself a mount point, as with a Kubernetes `subPath`, so a new generation of
-/// the volume does not reach it. `false` where the system does not say.
+/// Whether a file can never change: it is itself a mount point, as with a Kubernetes `subPath`, so
+/// a new generation of the volume does not reach it. `false` when this cannot be determined.
 pub fn cannot_update(path: &Path) -> bool {
     let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     fs::canonicalize(path).is_ok_and(|real| is_mount_point(&table, &real))
@@ -22,7 +22,7 @@ fn is_mount_point(table: &str, path: &Path) -> bool {
         .any(|point| unescape(point) == path.as_os_str())
 }
 
-/// Undoes `\040` and the like, which stand for space, tab, line feed and backslash.
+/// Decodes `\040` and similar escapes of space, tab, line feed and backslash.
 fn unescape(text: &str) -> OsString {
     let bytes = OsString::from(text).as_bytes().to_vec();
     let mut out = Vec::with_capacity(bytes.len());

@@ -1,26 +1,26 @@
-//! Decides whether there is something new to load.
+//! Decides whether there is a new content to load.
 
 use std::{path::Path, sync::Arc};
 
 use crate::{
     block::Environment,
     load::{LoadError, Loaded},
-    reload::{Source, source::Seen},
+    reload::{Source, source::LoadedFiles},
 };
 
-/// Remembers what was seen last, so that the same content is neither loaded nor reported twice.
+/// Remembers the last fingerprint, so that the same content is neither loaded nor reported twice.
 #[derive(Debug)]
 pub struct Reloader {
     source: Source,
-    seen: Seen,
+    seen: LoadedFiles,
 }
 
 impl Reloader {
-    /// Starts from what was loaded first.
+    /// Starts from the first loaded configuration.
     pub fn new(source: Source, loaded: &Loaded) -> Self {
         Self {
             source,
-            seen: Seen {
+            seen: LoadedFiles {
                 files: loaded.files.clone(),
                 fingerprint: loaded.hash,
             },
@@ -32,17 +32,17 @@ impl Reloader {
         &self.source
     }
 
-    /// Every file that was looked at last, the configuration first; also what a refused one names. These are what to
-    /// watch.
+    /// All files of the last load, the configuration first; also those that a rejected
+    /// configuration names. These are the files to watch.
     pub fn files(&self) -> &[Arc<Path>] {
         &self.seen.files
     }
 
-    /// Loads the file when it, or a file that it names, is not what it was at the last look; `None` when they are, also
-    /// when that content was refused.
+    /// Loads the configuration when the file or a file that it names has changed since the last
+    /// check. `None` when nothing has changed, also when that content was rejected.
     ///
     /// # Errors
-    /// A file became unreadable, or its new content has errors. Keep serving what was good.
+    /// A file became unreadable, or its new content has errors. Keep the old configuration.
     pub fn if_changed(
         &mut self,
         environment: &dyn Environment,
@@ -52,7 +52,7 @@ impl Reloader {
             return Ok(None);
         }
         let loaded = self.always(environment);
-        // Two generations were mixed a moment ago.
+        // The last load mixed two generations.
         if self.seen.fingerprint == known {
             Ok(None)
         } else {
@@ -60,12 +60,13 @@ impl Reloader {
         }
     }
 
-    /// Loads the file whatever its content, as after SIGHUP: a variable may be new.
+    /// Loads the configuration even if nothing has changed, as after SIGHUP: an environment
+    /// variable may differ.
     ///
     /// # Errors
-    /// The file cannot be read, or has errors. Keep serving what was good.
+    /// The file cannot be read, or has errors. Keep the old configuration.
     pub fn always(&mut self, environment: &dyn Environment) -> Result<Loaded, LoadError> {
-        let (loaded, seen) = self.source.look(&self.seen.files, environment);
+        let (loaded, seen) = self.source.load_with_files(&self.seen.files, environment);
         self.seen = seen;
         loaded
     }

@@ -1,4 +1,4 @@
-//! The file, and one look at it and at every file that it names.
+//! The configuration file, and a consistent read of it and every file that it names.
 
 use std::{
     io,
@@ -12,7 +12,7 @@ use crate::{
     load::{LoadError, Loaded, load_bytes},
 };
 
-/// How often a load starts again when a volume was swapped below it: a swap takes microseconds, and so does reading.
+/// Attempts when a volume is swapped during a load: a swap takes microseconds, and so does reading.
 const ATTEMPTS: usize = 10;
 
 /// A configuration file by name.
@@ -21,16 +21,16 @@ pub struct Source {
     path: PathBuf,
 }
 
-/// What a load looked at.
+/// The files of a load.
 #[derive(Debug, Clone)]
-pub(super) struct Seen {
-    /// Every file, the configuration first; also those that could not be read.
+pub(super) struct LoadedFiles {
+    /// All files, the configuration first; also those that could not be read.
     pub(super) files: Vec<Arc<Path>>,
-    /// What they hashed to.
+    /// Their fingerprint.
     pub(super) fingerprint: Fingerprint,
 }
 
-/// Reads, checks and accepts a file.
+/// Reads and validates a file.
 ///
 /// # Errors
 /// The file cannot be read, or has at least one error.
@@ -39,7 +39,7 @@ pub fn load_path(path: &Path, environment: &dyn Environment) -> Result<Loaded, L
 }
 
 impl Source {
-    /// The file at `path`; it is looked at when it is read.
+    /// The file at `path`; it is opened when it is loaded.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
@@ -49,21 +49,22 @@ impl Source {
         &self.path
     }
 
-    /// Reads, checks and accepts the file and what it names.
+    /// Reads and validates the file and the files that it names.
     ///
     /// # Errors
     /// The file cannot be read, or has at least one error.
     pub fn load(&self, environment: &dyn Environment) -> Result<Loaded, LoadError> {
-        self.look(&[], environment).0
+        self.load_with_files(&[], environment).0
     }
 
-    /// The same, with what was looked at even when it was refused. `expected` are the files that were named before.
-    pub(super) fn look(
+    /// The same, and the files of the load even when it was rejected. `expected` are the files of
+    /// the last load.
+    pub(super) fn load_with_files(
         &self,
         expected: &[Arc<Path>],
         environment: &dyn Environment,
-    ) -> (Result<Loaded, LoadError>, Seen) {
-        self.consistently(expected, environment, |files| {
+    ) -> (Result<Loaded, LoadError>, LoadedFiles) {
+        self.with_one_generation(expected, environment, |files| {
             let content = files
                 .content(&self.absolute())
                 .map_err(|error| LoadError::Unreadable {
@@ -81,24 +82,26 @@ impl Source {
         })
     }
 
-    /// What these files, which an earlier load looked at, hash to now.
+    /// The current fingerprint of these files.
     pub(super) fn fingerprint(
         &self,
         seen: &[Arc<Path>],
         environment: &dyn Environment,
     ) -> Fingerprint {
         let read = |files: &mut Files<'_>| seen.iter().for_each(|path| drop(files.content(path)));
-        self.consistently(&[], environment, read).1.fingerprint
+        self.with_one_generation(&[], environment, read)
+            .1
+            .fingerprint
     }
 
-    /// Does something with files of one generation. A volume that is swapped faster than it can be read is taken as it is
-    /// after some attempts: its next swap is an event of its own.
-    fn consistently<T>(
+    /// Runs `action` with files of one generation. A volume that is swapped faster than it can be
+    /// read is used as it is after some attempts: its next swap is another event.
+    fn with_one_generation<T>(
         &self,
         expected: &[Arc<Path>],
         environment: &dyn Environment,
         mut act: impl FnMut(&mut Files<'_>) -> T,
-    ) -> (T, Seen) {
+    ) -> (T, LoadedFiles) {
         let mut ahead = expected.to_vec();
         let mut attempt = 1;
         loop {
@@ -108,7 +111,7 @@ impl Source {
             if attempt == ATTEMPTS || !files.torn() {
                 return (
                     done,
-                    Seen {
+                    LoadedFiles {
                         files: files.paths(),
                         fingerprint: files.fingerprint(),
                     },

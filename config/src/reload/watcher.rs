@@ -1,10 +1,10 @@
 //! Calls back when a file may have changed.
 //!
-//! A watch on the file itself dies with the file when it is renamed over, and never sees a `..data` swap.
-//! So the directories of every link on the way are watched, and looked up again after each event.
+//! A watch on the file itself ends when the file is renamed over, and never sees a `..data` swap.
+//! So the directories of every link on the way are watched, and resolved again after each event.
 //!
-//! The kernel is asked (inotify(7)) for entries that come, go, move or were closed after writing, and for nothing
-//! else: a neighbour that is written all the time, a log in the same folder, wakes nobody.
+//! The kernel reports (inotify(7)) only entries that are created, deleted, moved or closed after
+//! writing. So a log file in the same folder that is written all the time causes no wake-ups.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,8 +28,8 @@ use rustix::{
 
 use crate::files::chain::{self, Entries};
 
-/// What an entry of a directory must do to be told. A change of permissions may make a file readable.
-const TOLD: WatchFlags = WatchFlags::CREATE
+/// The inotify events to watch. A change of permissions may make a file readable.
+const WATCHED_EVENTS: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::CLOSE_WRITE)
     .union(WatchFlags::DELETE)
     .union(WatchFlags::MOVED_FROM)
@@ -39,7 +39,7 @@ const TOLD: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::MOVE_SELF)
     .union(WatchFlags::ONLYDIR);
 
-/// Room for some events; more are read in the next round.
+/// Buffer for some events; the rest is read in the next round.
 const EVENTS: usize = 4096;
 
 /// Watches files until it is dropped.
@@ -51,7 +51,7 @@ struct Shared {
     paths: Mutex<BTreeSet<PathBuf>>,
     watched: Mutex<Watched>,
     inotify: OwnedFd,
-    /// Wakes the thread: there are more paths, or it is to end.
+    /// Wakes the thread when paths were added, or when it must end.
     wake: OwnedFd,
     ended: AtomicBool,
 }
@@ -64,12 +64,13 @@ struct Watched {
 }
 
 impl Watcher {
-    /// Watches `paths`, which need not exist yet. `on_change` runs on a thread of its own, once or more after
-    /// each change; it says that a content *may* have changed. Bursts are not merged: debounce them.
-    /// What changed earlier is not told, so start before the first load, or look once more afterwards.
+    /// Watches `paths`, which need not exist yet. `on_change` runs on a separate thread, at least
+    /// once after each change; it means that a content *may* have changed. Bursts are not merged:
+    /// debounce them. Earlier changes are not reported, so start before the first load, or check
+    /// once more afterwards.
     ///
     /// # Errors
-    /// The system has no more watches to give, or a directory cannot be watched.
+    /// The system has no more watches, or a directory cannot be watched.
     pub fn start(
         paths: impl IntoIterator<Item = impl AsRef<Path>>,
         on_change: impl Fn() + Send + 'static,
@@ -89,8 +90,8 @@ impl Watcher {
         Ok(Self(shared))
     }
 
-    /// Watches these files from now on, and no others. When one is new, `on_change` runs once: it may have changed
-    /// between its reading and now.
+    /// Watches these files from now on, and no others. When one is new, `on_change` runs once: it
+    /// may have changed since it was read.
     ///
     /// # Errors
     /// A directory cannot be watched; the others are.
@@ -123,7 +124,7 @@ fn absolute(paths: impl IntoIterator<Item = impl AsRef<Path>>) -> io::Result<BTr
 
 impl Shared {
     fn wake_up(&self) {
-        // It can only be full, and then the thread is awake already.
+        // The write fails only when the counter is full, and then the thread is already awake.
         let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
     }
 
@@ -140,16 +141,17 @@ impl Shared {
             if self.ended.load(Relaxed) {
                 return;
             }
-            if self.has_news() || woken {
-                // When a directory is gone for a moment, its parent's watch tells of its return; polling stands by.
+            if self.has_relevant_events() || woken {
+                // When a directory is missing for a moment, its parent's watch reports its return;
+                // polling covers the rest.
                 let _ = self.follow(&lock(&self.paths));
                 on_change();
             }
         }
     }
 
-    /// Takes all events there are; whether one is about an entry that decides.
-    fn has_news(&self) -> bool {
+    /// Reads all pending events; returns whether one is about a relevant entry.
+    fn has_relevant_events(&self) -> bool {
         let mut room = [MaybeUninit::uninit(); EVENTS];
         let mut events = Reader::new(&self.inotify, &mut room);
         let mut watched = lock(&self.watched);
@@ -168,8 +170,8 @@ impl Shared {
         }
     }
 
-    /// Watches the directories that matter now, and no others. The paths stay locked meanwhile, so that the set which
-    /// was given last is also the one that is watched in the end.
+    /// Watches the relevant directories, and no others. The paths stay locked meanwhile, so that
+    /// the last given set is the one that is watched in the end.
     fn follow(&self, paths: &BTreeSet<PathBuf>) -> io::Result<()> {
         let mut entries = Entries::new();
         let mut result = Ok(());
@@ -183,12 +185,12 @@ impl Shared {
                 Err(error) => result = Err(error),
             }
         }
-        // Also the known ones: one that was deleted and made again is another directory. And all of them,
-        // even if one is gone by now: what removed it is an event in another.
+        // Known directories too: one that was deleted and created again is a new directory. And all
+        // of them, even if one is gone by now: its removal is an event in another one.
         let mut by_watch = BTreeMap::new();
         let mut watched = lock(&self.watched);
         for directory in entries.keys() {
-            match inotify::add_watch(&self.inotify, directory, TOLD) {
+            match inotify::add_watch(&self.inotify, directory, WATCHED_EVENTS) {
                 Ok(watch) => drop(by_watch.insert(watch, directory.clone())),
                 Err(error) => result = Err(error.into()),
             }
@@ -198,7 +200,7 @@ impl Shared {
             .keys()
             .filter(|watch| !by_watch.contains_key(watch))
         {
-            // A deleted directory has lost its watch already.
+            // The kernel has already removed the watch of a deleted directory.
             let _ = inotify::remove_watch(&self.inotify, *gone);
         }
         *watched = Watched { entries, by_watch };
@@ -228,7 +230,7 @@ impl Watched {
     }
 }
 
-/// A panic elsewhere leaves nothing half-done in what is locked here.
+/// A panic in another thread leaves no inconsistent state in what is locked here.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

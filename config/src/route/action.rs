@@ -1,4 +1,4 @@
-//! What answers a request: an upstream, a redirect or a fixed answer.
+//! What a route does with a request: an upstream, a redirect or a direct response.
 
 use crate::{
     block::{
@@ -15,19 +15,19 @@ use crate::{
     },
 };
 
-/// What answers a request.
+/// What a route does with a request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
     /// One of these upstreams, by weight; at least one has a weight over 0.
     Forward(Vec<WeightedBackend>),
     /// A redirect.
     Redirect(Redirect),
-    /// A fixed answer.
+    /// A direct response.
     Respond(DirectResponse),
 }
 
-/// What a route says about it, of which exactly one is written, or nothing.
-pub(crate) struct Written<'a> {
+/// The action keys of a route, of which at most one is written.
+pub(crate) struct ActionKeys<'a> {
     pub(crate) backend_refs: Option<&'a BackendRefs>,
     pub(crate) direct_response: Option<&'a At<DirectResponseBlock>>,
     pub(crate) request_redirect: Option<&'a At<RedirectBlock>>,
@@ -35,9 +35,9 @@ pub(crate) struct Written<'a> {
     pub(crate) place: &'a Place,
 }
 
-/// The one action of a route.
+/// Validates the action of a route.
 pub(crate) fn accept(
-    written: &Written<'_>,
+    written: &ActionKeys<'_>,
     direction: Direction,
     prefixes: bool,
     context: &Context<'_>,
@@ -61,19 +61,19 @@ pub(crate) fn accept(
     }
     let (message, help) = match direction {
         Direction::Outbound => (
-            "an outbound route needs `backendRefs`",
-            "name an upstream: `backendRefs: […]`",
+            "an outbound route requires `backendRefs`",
+            "add an upstream: `backendRefs: […]`",
         ),
         Direction::Inbound => (
-            "there is no `app` that this route could go to by default",
-            "name an upstream: `backendRefs: […]`",
+            "the route has no `backendRefs`, and `app` is not configured",
+            "add an upstream: `backendRefs: […]`",
         ),
     };
     report.error(written.place, "missing-key", message, help);
     Action::Forward(Vec::new())
 }
 
-fn exactly_one(written: &Written<'_>, report: &mut Report) {
+fn exactly_one(written: &ActionKeys<'_>, report: &mut Report) {
     let present: Vec<(&str, &Place)> = [
         ("backendRefs", written.backend_refs.map(|at| &at.place)),
         (
@@ -89,12 +89,12 @@ fn exactly_one(written: &Written<'_>, report: &mut Report) {
     .filter_map(|(key, place)| place.map(|place| (key, place)))
     .collect();
     if let [(first, _), (second, place), ..] = present[..] {
-        let message = format!("`{first}` and `{second}` exclude each other");
+        let message = format!("`{first}` and `{second}` cannot be used together");
         report.error(
             place,
             "conflicting-keys",
             message,
-            "a route does exactly one thing; keep one",
+            "a route has exactly one action; keep one",
         );
     }
 }

@@ -1,7 +1,7 @@
-//! `auth` of a route and of `defaults`: what a client must present.
+//! `auth` of a route and of `defaults`: the required credentials.
 //!
-//! A route that writes no `auth` has that of `defaults`, and without it any token of any provider. It can only ask
-//! for less by saying so itself.
+//! A route without `auth` inherits that of `defaults`, and without it requires any token of any
+//! provider. A route can require less only with an `auth` of its own.
 
 use serde_json::{Value as Json, json};
 
@@ -22,21 +22,24 @@ use crate::{
 };
 
 block! {
-    /// What a client must present: names of token providers, and `mtls` for a verified client certificate.
+    /// Required credentials: names of token providers, and `mtls` for a verified client
+    /// certificate.
     AuthBlock {
-        /// One of these.
+        /// One of these is required.
         "anyOf" any_of: Vec<At<String>>,
-        /// Every one of these.
+        /// All of these are required.
         "allOf" all_of: Vec<At<String>>,
-        /// Token providers; a token may be absent, but never wrong.
+        /// Token providers. A request without a token is accepted, a request with an invalid token
+        /// is not.
         "optional" optional: Vec<At<String>>,
-        /// `enforce`, or `report`: the request goes on, and is logged and counted. Default enforce.
+        /// `enforce`, or `report`: requests that fail are forwarded, logged and counted. Default
+        /// enforce.
         "mode" mode: Word<Mode>,
     }
     one_of ["anyOf", "allOf", "optional"]
 }
 
-/// `none`, or what is asked for.
+/// `none`, or the required credentials.
 #[derive(Debug, Clone)]
 pub(crate) enum AuthValue {
     None,
@@ -82,14 +85,14 @@ inline_schema!([] AuthValue, |generator| {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Auth {
-    /// What is asked for.
+    /// The required credentials.
     pub requirement: Requirement,
-    /// Whether it is refused or only counted.
+    /// Whether a request that fails is rejected or only counted.
     pub mode: Mode,
 }
 
 impl Auth {
-    /// What is asked for, and what happens without it.
+    /// The required credentials, and the mode.
     pub fn new(requirement: Requirement, mode: Mode) -> Self {
         Self { requirement, mode }
     }
@@ -100,21 +103,21 @@ impl Auth {
     }
 }
 
-/// What a route asks for.
+/// The required credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Requirement {
-    /// Nothing; a token is not even looked at.
+    /// None; tokens are not verified.
     None,
-    /// One of these; at least one.
+    /// One of these is required; at least one item.
     AnyOf(Vec<Credential>),
-    /// Every one of these; at least one.
+    /// All of these are required; at least one item.
     AllOf(Vec<Credential>),
-    /// A token of one of these providers may be absent, but never wrong; at least one.
+    /// A token of one of these providers is optional, but must be valid; at least one item.
     Optional(Vec<ProviderId>),
 }
 
 impl Requirement {
-    /// The providers whose tokens it takes, in the order they stand.
+    /// The providers whose tokens are accepted, in their order.
     pub fn providers(&self) -> impl Iterator<Item = ProviderId> {
         let (credentials, optional): (&[Credential], &[ProviderId]) = match self {
             Self::None => (&[], &[]),
@@ -132,7 +135,7 @@ impl Requirement {
     }
 }
 
-/// One thing that a client may present.
+/// A credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Credential {
     /// A token of this provider.
@@ -141,20 +144,20 @@ pub enum Credential {
     Mtls,
 }
 
-/// The name of a client certificate among those of providers.
+/// The name of a client certificate, beside the names of providers.
 const MTLS: &str = "mtls";
 
-/// What one route asks for.
-pub(crate) struct Asking<'a> {
-    /// The route, for messages about what it inherits.
+/// The route whose `auth` is validated.
+pub(crate) struct AuthContext<'a> {
+    /// The name of the route, for messages about inherited settings.
     pub(crate) name: &'a str,
     pub(crate) direction: Direction,
     pub(crate) listeners: &'a [ListenerId],
     pub(crate) context: &'a Context<'a>,
 }
 
-impl Asking<'_> {
-    /// The route's own `auth`, or what it inherits.
+impl AuthContext<'_> {
+    /// The route's own `auth`, or the inherited one.
     pub(crate) fn auth(
         &self,
         own: Option<&At<AuthValue>>,
@@ -163,7 +166,8 @@ impl Asking<'_> {
     ) -> Auth {
         if self.direction == Direction::Outbound {
             if let Some(own) = own {
-                let message = "`auth` is for inbound routes: on the way out there is only the app";
+                let message =
+                    "`auth` is for inbound routes only: outbound requests come from the app";
                 report.error(&own.place, "conflicting-keys", message, "remove it");
             }
             return Auth::none();
@@ -172,7 +176,7 @@ impl Asking<'_> {
             Some(At {
                 value: AuthValue::Asked(block),
                 ..
-            }) => self.asked(block, report),
+            }) => self.validate_block(block, report),
             Some(At {
                 value: AuthValue::None,
                 ..
@@ -186,20 +190,20 @@ impl Asking<'_> {
         }
     }
 
-    /// Whether some listener asks for certificates; without one nobody ever has any.
+    /// Whether a listener requests client certificates; otherwise no client has one.
     pub(crate) fn may_have_certificate(&self) -> bool {
         self.listeners
             .iter()
-            .any(|id| self.context.asks_for_certificates(*id))
+            .any(|id| self.context.requests_certificates(*id))
     }
 
-    fn asked(&self, block: &AuthBlock, report: &mut Report) -> Auth {
+    fn validate_block(&self, block: &AuthBlock, report: &mut Report) -> Auth {
         let mode = field::word(&block.mode, Mode::Enforce);
         let requirement = if let Some(written) = &block.any_of {
             Requirement::AnyOf(self.credentials(written, report))
         } else if let Some(written) = &block.all_of {
             let credentials = self.credentials(written, report);
-            self.together(&credentials, written, report);
+            self.check_combination(&credentials, written, report);
             Requirement::AllOf(credentials)
         } else if let Some(written) = &block.optional {
             Requirement::Optional(self.optional(written, report))
@@ -227,11 +231,11 @@ impl Asking<'_> {
         let mut providers = Vec::new();
         for item in listed(written, report) {
             if item.value == MTLS {
-                let help = "remove it; `clientAuth.mode: optional` of the listener lets clients without one in";
+                let help = "remove it; `clientAuth.mode: optional` of the listener accepts clients without a certificate";
                 report.error(
                     &item.place,
                     "bad-value",
-                    "a certificate is not optional for a route",
+                    "`mtls` cannot be optional on a route",
                     help,
                 );
                 continue;
@@ -257,7 +261,7 @@ impl Asking<'_> {
             report.error(
                 &item.place,
                 "bad-value",
-                "`none` does not stand in a list",
+                "`none` is not allowed in a list",
                 help,
             );
         } else if found.is_none() {
@@ -270,26 +274,27 @@ impl Asking<'_> {
         found.map(|(id, _)| id)
     }
 
-    /// A listener that never asks for a certificate makes the route refuse everybody who comes through it.
+    /// With a listener that does not request certificates, the route would reject all requests of
+    /// this listener.
     fn check_certificates(&self, place: &Place, report: &mut Report) {
         for id in self
             .listeners
             .iter()
-            .filter(|id| !self.context.asks_for_certificates(**id))
+            .filter(|id| !self.context.requests_certificates(**id))
         {
             let message = format!(
-                "the route `{}` asks for a client certificate, and its listener `{}` has no `clientAuth`",
+                "the route `{}` requires a client certificate, but its listener `{}` has no `clientAuth`",
                 self.name,
                 self.context.listener(*id).name
             );
             let help =
-                "add `tls.clientAuth` to the listener, or name other `listeners` for the route";
+                "add `tls.clientAuth` to the listener, or use other `listeners` for the route";
             report.error(place, "no-client-auth", message, help);
         }
     }
 
-    /// Two tokens at once: they must be able to stand in two places, and must not say two things under one name.
-    fn together(
+    /// Two required tokens must be in two locations, and must not write the same header.
+    fn check_combination(
         &self,
         credentials: &[Credential],
         written: &At<Vec<At<String>>>,
@@ -306,8 +311,9 @@ impl Asking<'_> {
             for other in &tokens[..index] {
                 let both = format!("`{}` and `{}`", other.name, one.name);
                 if one.from == other.from {
-                    let message =
-                        format!("{both} read their token from the same place, so nobody has both");
+                    let message = format!(
+                        "{both} read their token from the same location, so no request can have both"
+                    );
                     let help = "write `anyOf`, or give one of the two another `from`";
                     report.warning(&written.place, "impossible-auth", message, help);
                 }
@@ -319,7 +325,7 @@ impl Asking<'_> {
                 });
                 if let Some(header) = header {
                     let message = format!("{both} both write the header `{}`", header.name);
-                    let help = "give each its own name in `claimHeaders`";
+                    let help = "use different names in `claimHeaders`";
                     report.error(&written.place, "conflicting-keys", message, help);
                 }
             }
@@ -327,7 +333,7 @@ impl Asking<'_> {
     }
 }
 
-/// Whether a request that comes through may have a token that was verified.
+/// Whether an accepted request may have a verified token.
 pub(crate) fn may_have_token(auth: &Auth) -> bool {
     match &auth.requirement {
         Requirement::None => false,
@@ -338,11 +344,16 @@ pub(crate) fn may_have_token(auth: &Auth) -> bool {
     }
 }
 
-/// The items of a list that asks for something: at least one, each once.
+/// The items of a list of credentials: at least one, without duplicates.
 fn listed<'a>(written: &'a At<Vec<At<String>>>, report: &mut Report) -> Vec<&'a At<String>> {
     if written.value.is_empty() {
-        let help = "name a token provider or `mtls`; an open route says `auth: none`";
-        report.error(&written.place, "empty-list", "nothing is asked for", help);
+        let help = "add a token provider or `mtls`; for an open route write `auth: none`";
+        report.error(
+            &written.place,
+            "empty-list",
+            "the list of credentials is empty",
+            help,
+        );
     }
     name::each_once(&written.value, report)
 }

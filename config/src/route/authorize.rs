@@ -1,4 +1,4 @@
-//! `authorize` of a route: rules, and which of them can never decide anything.
+//! `authorize` of a route: rules, and detection of shadowed rules.
 
 use std::sync::Arc;
 
@@ -21,13 +21,15 @@ use crate::{
         value_match::{MatchValue, ValueMatch},
         words::Mode,
     },
-    route::auth::{Asking, Auth, may_have_token},
+    route::auth::{Auth, AuthContext, may_have_token},
 };
 
 block! {
-    /// Who of those may do what: `deny` beats `allow`, and with any `allow` rule a request that none takes is refused.
+    /// Authorization rules: `deny` beats `allow`. With any `allow` rule, a request that matches
+    /// none of them is rejected.
     AuthorizeBlock {
-        /// `enforce`, or `report`: the request goes on, and is logged and counted. Default enforce.
+        /// `enforce`, or `report`: requests that fail are forwarded, logged and counted. Default
+        /// enforce.
         "mode" mode: Word<Mode>,
         /// The rules, at least one.
         "rules" rules: Vec<At<RuleBlock>>,
@@ -38,53 +40,56 @@ block! {
 block! {
     /// One rule.
     RuleBlock {
-        /// A DNS label, unique in the route; stands in the log when the rule refuses.
+        /// A DNS label, unique in the route; logged when the rule rejects a request.
         "name" name: String,
         /// `allow` or `deny`.
         "action" action: Word<RuleAction>,
-        /// Which requests it takes: all keys must hold. Default: every request.
+        /// Conditions, all of which must match. Default: every request.
         "when" when: WhenBlock,
     }
     required ["name", "action"]
 }
 
 block! {
-    /// Which requests a rule takes; all keys must hold.
+    /// Conditions of a rule, all of which must match.
     WhenBlock {
-        /// Methods, one of which must be the request's.
+        /// Methods, one of which must match.
         "methods" methods: Vec<At<String>>,
         /// Scopes, all of which the token must have (`scope`, or `scp`).
         "scopes" scopes: Vec<At<String>>,
-        /// Claims of the token, all of which must match: a string is the exact value, a list holds one of several. An array in the token matches when one element does.
+        /// Claims of the token, all of which must match: a string is the exact value, a list
+        /// contains alternatives. An array in the token matches when one of its elements does.
         "claims" claims: Entries<OneOrMany<MatchValue>>,
-        /// The client's certificate.
+        /// Condition on the client certificate.
         "clientCert" client_cert: ClientCertBlock,
-        /// Address ranges, one of which must hold the client's address.
+        /// Address ranges, one of which must contain the client address.
         "sourceCIDRs" source_cidrs: Vec<At<String>>,
     }
 }
 
 block! {
-    /// What the client's certificate must be.
+    /// Condition on the client certificate.
     ClientCertBlock {
-        /// URI and DNS names, one of which must be the certificate's. `*` is one segment between slashes (dots, in a DNS name), `**` any number.
+        /// URI and DNS names, one of which must be in the certificate. `*` is one segment between
+        /// slashes (dots, in a DNS name), `**` any number.
         "subjectAltNames" subject_alt_names: Vec<At<String>>,
     }
     required ["subjectAltNames"]
 }
 
-/// `authorize` of a route: deny beats allow; with any allow rule, no match is deny.
+/// `authorize` of a route: deny beats allow; with any allow rule, a request without a match is
+/// denied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Authorize {
-    /// Whether it is refused or only counted.
+    /// Whether a request that fails is rejected or only counted.
     pub mode: Mode,
     /// The rules in file order; at least one.
     pub rules: Vec<AuthorizeRule>,
 }
 
 impl Authorize {
-    /// These rules.
+    /// Creates it from these rules.
     pub fn new(mode: Mode, rules: Vec<AuthorizeRule>) -> Self {
         Self { mode, rules }
     }
@@ -94,24 +99,24 @@ impl Authorize {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AuthorizeRule {
-    /// Unique within its route; stands in the access log when the rule refuses.
+    /// Unique within its route; logged when the rule rejects a request.
     pub name: Arc<str>,
-    /// What it does with a request that it takes.
+    /// What it does with a request that matches.
     pub action: RuleAction,
-    /// Methods, of which one must be the request's; empty takes all.
+    /// Methods, one of which must match; empty matches all.
     pub methods: Vec<Method>,
-    /// Scopes, all of which the token must have (`scope`, or `scp`); empty asks for none.
+    /// Scopes, all of which the token must have (`scope`, or `scp`); empty requires none.
     pub scopes: Vec<Arc<str>>,
     /// Claims, all of which must match.
     pub claims: Vec<ClaimMatch>,
-    /// Names, of which one must be the client certificate's; empty takes all.
+    /// Names, one of which must be in the client certificate; empty matches all.
     pub subject_alt_names: Vec<SanPattern>,
-    /// Ranges, of which one must hold the client's address; empty takes all.
+    /// Ranges, one of which must contain the client address; empty matches all.
     pub source_cidrs: Vec<Cidr>,
 }
 
 impl AuthorizeRule {
-    /// A rule that takes every request; the fields are public for the rest.
+    /// A rule that matches every request; the other fields are public.
     pub fn new(name: Arc<str>, action: RuleAction) -> Self {
         Self {
             name,
@@ -125,12 +130,12 @@ impl AuthorizeRule {
     }
 }
 
-/// What a rule does with a request that it takes.
+/// What a rule does with a request that matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RuleAction {
-    /// Lets it in, unless another rule denies it.
+    /// Allows it, unless another rule denies it.
     Allow,
-    /// Refuses it.
+    /// Rejects it.
     Deny,
 }
 
@@ -143,39 +148,44 @@ words! {
 pub struct SanPattern(Arc<str>);
 
 impl SanPattern {
-    /// A pattern that was accepted.
+    /// A validated pattern.
     pub fn new(pattern: impl Into<Arc<str>>) -> Self {
         Self(pattern.into())
     }
 
-    /// As it was written.
+    /// As written.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Checks the rules of one route, whose `auth` says what they can know of a client.
+/// Validates the rules of one route, whose `auth` determines which credentials are known.
 pub(crate) fn accept(
     written: &At<AuthorizeBlock>,
     auth: &Auth,
-    asking: &Asking<'_>,
+    asking: &AuthContext<'_>,
     report: &mut Report,
 ) -> Authorize {
     let block = &written.value;
     let items = block.rules.as_ref().map_or(&[][..], |rules| &rules.value);
     if let Some(empty) = block.rules.as_ref().filter(|rules| rules.value.is_empty()) {
-        let help = "add a rule, or remove `authorize` to let everybody in who passed `auth`";
-        report.error(&empty.place, "empty-list", "there is no rule", help);
+        let help = "add a rule, or remove `authorize` to allow every request that passes `auth`";
+        report.error(
+            &empty.place,
+            "empty-list",
+            "the list of rules is empty",
+            help,
+        );
     }
     let mut rules: Vec<AuthorizeRule> = Vec::with_capacity(items.len());
-    let mut taken = name::Taken::of("rule");
+    let mut taken = name::UsedNames::of("rule");
     for item in items {
         if let Some(name) = &item.value.name {
             name::check(&name.value, &name.place, report);
             taken.take(&name.value, &name.place, report);
         }
         if let Some(when) = &item.value.when {
-            can_be_known(&when.value, auth, asking, report);
+            check_conditions(&when.value, auth, asking, report);
         }
         rules.push(rule(&item.value, report));
     }
@@ -187,7 +197,7 @@ pub(crate) fn accept(
 
 fn rule(block: &RuleBlock, report: &mut Report) -> AuthorizeRule {
     let name = block.name.as_ref().map_or("", |name| &name.value);
-    // A placeholder for what was refused.
+    // A placeholder for a rejected value.
     let action = word(&block.action, RuleAction::Deny);
     let mut rule = AuthorizeRule::new(name.into(), action);
     let Some(when) = block.when.as_ref().map(|when| &when.value) else {
@@ -211,16 +221,15 @@ fn rule(block: &RuleBlock, report: &mut Report) -> AuthorizeRule {
     rule
 }
 
-/// Reports conditions on what no request of the route can have.
-fn can_be_known(when: &WhenBlock, auth: &Auth, asking: &Asking<'_>, report: &mut Report) {
+/// Reports conditions that no request of the route can fulfil.
+fn check_conditions(when: &WhenBlock, auth: &Auth, asking: &AuthContext<'_>, report: &mut Report) {
     let of_token = [
         ("scopes", when.scopes.as_ref().map(|at| &at.place)),
         ("claims", when.claims.as_ref().map(|at| &at.place)),
     ];
     for (key, place) in of_token {
         if let Some(place) = place.filter(|_| !may_have_token(auth)) {
-            let message =
-                format!("`{key}` are those of a token, and `auth` of this route asks for none");
+            let message = format!("`{key}` require a token, but `auth` of this route accepts none");
             let help = "add `auth: { anyOf: […] }` with a token provider to the route";
             report.error(place, "no-token", message, help);
         }
@@ -230,7 +239,7 @@ fn can_be_known(when: &WhenBlock, auth: &Auth, asking: &Asking<'_>, report: &mut
         .as_ref()
         .filter(|_| !asking.may_have_certificate())
     {
-        let message = "no listener of this route asks for a client certificate";
+        let message = "no listener of this route requests a client certificate";
         let help = "add `tls.clientAuth` to a listener of the route";
         report.error(&cert.place, "no-client-auth", message, help);
     }
@@ -239,15 +248,15 @@ fn can_be_known(when: &WhenBlock, auth: &Auth, asking: &Asking<'_>, report: &mut
 fn scopes(written: Option<&At<Vec<At<String>>>>, report: &mut Report) -> Vec<Arc<str>> {
     let mut scopes = Vec::new();
     for item in listed(written, report) {
-        // RFC 6749 section 3.3: visible ASCII but `"` and `\`.
+        // RFC 6749 section 3.3: visible ASCII except `"` and `\`.
         let good = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
         if item.value.is_empty() || !item.value.bytes().all(good) {
-            let message = format!("{:?} is not a scope", item.value);
+            let message = format!("{:?} is not a valid scope", item.value);
             report.error(
                 &item.place,
                 "bad-scope",
                 message,
-                "write each scope as an item of its own",
+                "write each scope as a separate item",
             );
         }
         scopes.push(item.value.as_str().into());
@@ -261,7 +270,7 @@ fn san_pattern(item: &At<String>, report: &mut Report) -> Option<SanPattern> {
     let whole = |segment: &str| matches!(segment, "*" | "**") || !segment.contains('*');
     let visible = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
     if text.contains('@') && !text.contains(['/', ':']) {
-        let message = "rules look at URI and DNS names of a certificate, and this is neither";
+        let message = "rules match URI and DNS names of a certificate, and this is neither";
         report.error(
             &item.place,
             "bad-san",
@@ -273,13 +282,13 @@ fn san_pattern(item: &At<String>, report: &mut Report) -> Option<SanPattern> {
     if visible && text.split(separator).all(whole) {
         return Some(SanPattern::new(text));
     }
-    let message = format!("{text:?} is no pattern of a name in a certificate");
-    let help = "`*` stands for a whole segment, `**` for any number: spiffe://prod/ns/*/sa/api, *.example.com";
+    let message = format!("{text:?} is not a valid pattern of a certificate name");
+    let help = "`*` matches a whole segment, `**` any number of segments: spiffe://prod/ns/*/sa/api, *.example.com";
     report.error(&item.place, "bad-san", message, help);
     None
 }
 
-/// The items of a list that may be absent and is not empty, each once.
+/// The items of a list that may be absent but not empty, without duplicates.
 fn listed<'a>(
     written: Option<&'a At<Vec<At<String>>>>,
     report: &mut Report,
@@ -288,13 +297,13 @@ fn listed<'a>(
         return Vec::new();
     };
     if written.value.is_empty() {
-        let help = "add an item, or remove the key to ask for nothing";
+        let help = "add an item, or remove the key for no condition";
         report.error(&written.place, "empty-list", "the list is empty", help);
     }
     name::each_once(&written.value, report)
 }
 
-/// Warns of rules that another one leaves nothing to.
+/// Warns about rules that are shadowed by another rule.
 fn unreachable(rules: &[AuthorizeRule], items: &[At<RuleBlock>], report: &mut Report) {
     for (index, rule) in rules.iter().enumerate() {
         let wider = rules.iter().enumerate().find(|(other, wide)| {
@@ -310,18 +319,18 @@ fn unreachable(rules: &[AuthorizeRule], items: &[At<RuleBlock>], report: &mut Re
                 .map_or_else(|| item.place.clone(), |name| name.place.clone())
         };
         let message = format!(
-            "the rule `{}` never decides anything: `{}` takes all its requests",
+            "the rule `{}` is shadowed by the rule `{}`, which matches all its requests",
             rule.name, wide.name
         );
         let help = match wide.action == rule.action {
-            true => "remove it, or narrow the one before",
-            false => "a deny rule beats every allow rule; narrow it, or remove this one",
+            true => "remove it, or restrict the other rule",
+            false => "a deny rule beats every allow rule: restrict it, or remove this one",
         };
         report.warning(&place(&items[index]), "unreachable-rule", message, help);
     }
 }
 
-/// Whether `wide` takes every request that `narrow` takes.
+/// Whether `wide` matches every request that `narrow` matches.
 fn covers(wide: &AuthorizeRule, narrow: &AuthorizeRule) -> bool {
     one_of(&wide.methods, &narrow.methods, Method::eq)
         && wide
@@ -348,7 +357,7 @@ fn covers(wide: &AuthorizeRule, narrow: &AuthorizeRule) -> bool {
         )
 }
 
-/// Lists of which one must hold; an empty one asks for nothing.
+/// Compares lists of alternatives; an empty list matches everything.
 fn one_of<T>(wide: &[T], narrow: &[T], covers: impl Fn(&T, &T) -> bool) -> bool {
     wide.is_empty()
         || (!narrow.is_empty() && narrow.iter().all(|one| wide.iter().any(|w| covers(w, one))))
@@ -362,7 +371,7 @@ fn claim_covers(wide: &ClaimMatch, narrow: &ClaimMatch) -> bool {
             .all(|value| wide.any_of.contains(&ValueMatch::Present) || wide.any_of.contains(value))
 }
 
-/// Shows what was accepted.
+/// Renders the accepted value.
 pub(crate) fn show(authorize: &Authorize) -> Object {
     let rules: Vec<Value> = authorize.rules.iter().map(show_rule).collect();
     Object::new()
@@ -406,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn one_rule_covers_another_when_each_of_its_conditions_asks_for_no_more() {
+    fn a_rule_covers_another_when_each_of_its_conditions_is_as_wide() {
         let everything = rule(|_| {});
         let get = rule(|rule| rule.methods = vec![Method::GET]);
         let read = rule(|rule| rule.methods = vec![Method::GET, Method::HEAD]);

@@ -26,7 +26,7 @@ block! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WeightedBackend {
-    /// Where to.
+    /// The target.
     pub upstream: UpstreamId,
     /// Relative share, 0-1 000 000. Default 1; 0 sends nothing.
     pub weight: u32,
@@ -39,21 +39,21 @@ impl WeightedBackend {
     }
 }
 
-/// What may be written.
+/// The value as written.
 pub(crate) type BackendRefs = At<Vec<At<Either<String, BackendRefBlock>>>>;
 
-/// Checks what was written.
+/// Validates the block.
 pub(crate) fn accept(
     references: &BackendRefs,
     context: &Context<'_>,
     report: &mut Report,
 ) -> Vec<WeightedBackend> {
     if references.value.is_empty() {
-        let help = "name an upstream, or remove the key";
+        let help = "add an upstream, or remove the key";
         report.error(
             &references.place,
             "empty-list",
-            "the route leads nowhere",
+            "the list of upstreams is empty",
             help,
         );
         return Vec::new();
@@ -75,11 +75,11 @@ pub(crate) fn accept(
         }
     }
     if !backends.is_empty() && backends.iter().all(|backend| backend.weight == 0) {
-        let help = "give at least one a weight over 0";
+        let help = "set at least one weight over 0";
         report.error(
             &references.place,
             "no-weight",
-            "all weights are 0, so nothing is sent",
+            "all weights are 0, so no request can be forwarded",
             help,
         );
     }

@@ -1,4 +1,4 @@
-//! `concurrency` of a route: at most so many requests at once.
+//! `concurrency` of a route: a limit on in-flight requests, with a queue.
 
 use std::time::Duration;
 
@@ -10,27 +10,28 @@ use crate::block::{
 };
 
 block! {
-    /// At most so many requests of the route at once, over all workers.
+    /// Limit on in-flight requests of the route, over all workers.
     ConcurrencyBlock {
-        /// Requests that are with the upstream at once, 1 to 1000000.
+        /// Maximum in-flight requests, 1 to 1000000.
         "max" max: Int<1, 1_000_000>,
-        /// Requests that may wait for their turn, 0 to 1000000. Default 0: one too many is refused at once.
+        /// Maximum queued requests, 0 to 1000000. Default 0: requests over `max` are rejected at
+        /// once.
         "queue" queue: Int<0, 1_000_000>,
-        /// How long one waits, over 0. Default 100ms.
+        /// Maximum time in the queue, over 0. Default 100ms.
         "queueTimeout" queue_timeout: Time,
     }
     required ["max"]
 }
 
-/// `concurrency`: at most so many requests at once.
+/// `concurrency`: a limit on in-flight requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Concurrency {
-    /// Requests that are with the upstream at once, 1-1 000 000.
+    /// Maximum in-flight requests, 1-1 000 000.
     pub max: u32,
-    /// Requests that may wait, 0-1 000 000. Default 0.
+    /// Maximum queued requests, 0-1 000 000. Default 0.
     pub queue: u32,
-    /// How long one waits. Default 100 ms.
+    /// Maximum time in the queue. Default 100 ms.
     pub queue_timeout: Duration,
 }
 
@@ -45,10 +46,10 @@ impl Concurrency {
     }
 }
 
-/// Longer than most requests take, shorter than anybody's patience.
+/// Longer than most requests take, shorter than a user notices.
 const QUEUE_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// Checks what was written.
+/// Validates the block.
 pub(crate) fn accept(block: &ConcurrencyBlock, report: &mut Report) -> Concurrency {
     let queue = narrow(number(&block.queue, 0));
     if let Some(written) = block.queue_timeout.as_ref().filter(|_| queue == 0) {
@@ -67,12 +68,12 @@ pub(crate) fn accept(block: &ConcurrencyBlock, report: &mut Report) -> Concurren
     }
 }
 
-/// Shows what was accepted.
+/// Renders the accepted value.
 pub(crate) fn show(concurrency: &Concurrency) -> Object {
     Object::new()
         .with("max", concurrency.max)
         .with("queue", concurrency.queue)
-        // Without a queue the key is refused.
+        // The key is rejected without a queue.
         .maybe(
             "queueTimeout",
             (concurrency.queue > 0).then(|| time(concurrency.queue_timeout)),

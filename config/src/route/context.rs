@@ -1,4 +1,4 @@
-//! What routes refer to: the parts of the file that are checked before them.
+//! The parts of the file that routes refer to, which are validated before them.
 
 use std::collections::HashMap;
 
@@ -14,16 +14,16 @@ use crate::{
     upstream::Upstream,
 };
 
-/// What routes refer to.
+/// The parts that routes refer to.
 pub(crate) struct Context<'a> {
     pub(crate) listeners: &'a [Listener],
     pub(crate) upstreams: &'a [Upstream],
     pub(crate) providers: &'a [JwtProvider],
     pub(crate) rate_limits: &'a [RateLimit],
     pub(crate) has_app: bool,
-    /// Where each upstream stands.
+    /// The index of each upstream.
     pub(crate) upstream_ids: HashMap<&'a str, u32>,
-    /// Where each limit stands.
+    /// The index of each limit.
     pub(crate) rate_limit_ids: HashMap<&'a str, u32>,
 }
 
@@ -43,8 +43,8 @@ impl Context<'_> {
         &self.listeners[id.0 as usize]
     }
 
-    /// Whether clients of a listener are asked for a certificate.
-    pub(crate) fn asks_for_certificates(&self, id: ListenerId) -> bool {
+    /// Whether a listener requests client certificates.
+    pub(crate) fn requests_certificates(&self, id: ListenerId) -> bool {
         self.listener(id)
             .tls
             .as_ref()
@@ -72,7 +72,7 @@ fn unresolved(name: &str, place: &Place, context: &Context<'_>, report: &mut Rep
         report.error(
             place,
             "unresolved-reference",
-            "there is no `app` in this file",
+            "`app` is not configured",
             help,
         );
     } else {

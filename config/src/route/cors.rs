@@ -1,4 +1,4 @@
-//! `cors` of a route and of `defaults`: which pages of other origins may read the answers.
+//! `cors` of a route and of `defaults`: cross-origin access to responses.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,19 +20,21 @@ use crate::{
 };
 
 block! {
-    /// Which pages of other origins may read the answers (CORS). Preflights are answered by the proxy.
+    /// Cross-origin access to responses (CORS). The proxy responds to preflights.
     CorsBlock {
         /// Origins such as `https://shop.example.com`, `https://*.example.com` (one or more labels) or `*`; at least one.
         "allowOrigins" allow_origins: Vec<At<String>>,
-        /// Whether cookies and Authorization may come along; never with the origin `*`. Default false.
+        /// Whether requests with cookies or Authorization are allowed; never with the origin `*`.
+        /// Default false.
         "allowCredentials" allow_credentials: Flag,
-        /// Methods that a preflight is told. Default: the one it asks for.
+        /// Methods in the preflight response. Default: the requested method.
         "allowMethods" allow_methods: Vec<At<String>>,
-        /// Headers that a preflight is told. Default: those it asks for.
+        /// Headers in the preflight response. Default: the requested headers.
         "allowHeaders" allow_headers: Vec<At<String>>,
-        /// Headers of an answer that a page may read beside the safe ones. Default none.
+        /// Response headers that a page may read in addition to the safelisted ones. Default none.
         "exposeHeaders" expose_headers: Vec<At<String>>,
-        /// How long a browser may keep a preflight's answer, in whole seconds. Default: as the browser does.
+        /// How long a browser may cache the preflight response, in whole seconds. Default: the
+        /// browser's default.
         "maxAge" max_age: Time,
     }
 }
@@ -41,22 +43,22 @@ block! {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Cors {
-    /// The origins that may read answers; at least one.
+    /// The allowed origins; at least one.
     pub allow_origins: Vec<OriginMatch>,
-    /// Methods that a preflight is told; empty: the one that it asks for.
+    /// Methods in the preflight response; empty: the requested method.
     pub allow_methods: Vec<Method>,
-    /// Headers that a preflight is told; empty: those that it asks for.
+    /// Headers in the preflight response; empty: the requested headers.
     pub allow_headers: Vec<HeaderName>,
-    /// Headers of an answer that a page may read beside the safe ones.
+    /// Response headers that a page may read in addition to the safelisted ones.
     pub expose_headers: Vec<HeaderName>,
-    /// Whether cookies and Authorization may come along. Default false.
+    /// Whether requests with cookies or Authorization are allowed. Default false.
     pub allow_credentials: bool,
-    /// How long a preflight's answer may be kept; `None` leaves that to the browser.
+    /// How long the preflight response may be cached; `None` for the browser's default.
     pub max_age: Option<Duration>,
 }
 
 impl Cors {
-    /// These origins and nothing else; the fields are public for the rest.
+    /// These origins with all defaults; the other fields are public.
     pub fn new(allow_origins: Vec<OriginMatch>) -> Self {
         Self {
             allow_origins,
@@ -68,11 +70,11 @@ impl Cors {
         }
     }
 
-    /// The status of a preflight's answer.
+    /// The status of a preflight response.
     pub const PREFLIGHT_STATUS: StatusCode = StatusCode::NO_CONTENT;
 }
 
-/// An origin: `https://shop.example.com`, lower case, the scheme's own port left out.
+/// An origin: `https://shop.example.com`, lower case, without the default port of the scheme.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum OriginMatch {
     /// Every origin; never with credentials.
@@ -88,7 +90,7 @@ pub enum OriginMatch {
     },
 }
 
-/// Checks what a route says about other origins; keys that it leaves out come from `defaults`.
+/// Validates `cors` of a route; omitted keys come from `defaults`.
 pub(crate) fn accept(
     route: Option<&At<CorsBlock>>,
     defaults: Option<&At<CorsBlock>>,
@@ -112,12 +114,12 @@ pub(crate) fn accept(
     if let Some(any) =
         origins.filter(|_| cors.allow_credentials && cors.allow_origins.contains(&OriginMatch::Any))
     {
-        let message = "with credentials every origin is too much: any page could act as the user";
+        let message = "`*` is not allowed with credentials: any page could act as the user";
         report.error(
             &any.place,
             "open-credentials",
             message,
-            "name the origins, or remove `allowCredentials`",
+            "list the origins, or remove `allowCredentials`",
         );
     }
     cors.allow_methods = allow_methods(
@@ -126,12 +128,12 @@ pub(crate) fn accept(
     );
     cors.allow_headers = header_names(
         blocks().find_map(|block| block.value.allow_headers.as_ref()),
-        "remove the key: a preflight is then told what it asks for",
+        "remove the key: by default the requested headers are allowed",
         report,
     );
     cors.expose_headers = header_names(
         blocks().find_map(|block| block.value.expose_headers.as_ref()),
-        "name the headers",
+        "list the headers",
         report,
     );
     cors.max_age = max_age(
@@ -143,8 +145,13 @@ pub(crate) fn accept(
 
 fn allowed(written: &At<Vec<At<String>>>, report: &mut Report) -> Vec<OriginMatch> {
     if written.value.is_empty() {
-        let help = "name an origin, such as https://shop.example.com";
-        report.error(&written.place, "empty-list", "no origin is allowed", help);
+        let help = "add an origin, such as https://shop.example.com";
+        report.error(
+            &written.place,
+            "empty-list",
+            "the list of origins is empty",
+            help,
+        );
     }
     let mut origins: Vec<OriginMatch> = Vec::new();
     for item in &written.value {
@@ -154,22 +161,27 @@ fn allowed(written: &At<Vec<At<String>>>, report: &mut Report) -> Vec<OriginMatc
                 report.error(
                     &item.place,
                     "bad-origin",
-                    format!("{:?} is not an origin", item.value),
+                    format!("{:?} is not a valid origin", item.value),
                     help,
                 );
                 continue;
             }
         };
         if origins.contains(&origin) {
-            let message = format!("the origin {:?} is named twice", item.value);
-            report.error(&item.place, "duplicate-reference", message, "name it once");
+            let message = format!("the origin {:?} is listed twice", item.value);
+            report.error(
+                &item.place,
+                "duplicate-reference",
+                message,
+                "remove one of them",
+            );
         }
         origins.push(origin);
     }
     if let [_, _, ..] = origins[..]
         && origins.contains(&OriginMatch::Any)
     {
-        let message = "`*` takes every origin, so the others mean nothing";
+        let message = "`*` includes all origins, so the others have no effect";
         report.error(
             &written.place,
             "conflicting-keys",
@@ -180,15 +192,15 @@ fn allowed(written: &At<Vec<At<String>>>, report: &mut Report) -> Vec<OriginMatc
     origins
 }
 
-/// Reads an origin as a browser writes it (WHATWG URL, "origin"), or says how it is written.
+/// Parses an origin as a browser writes it (WHATWG URL, "origin"), or returns how to write it.
 fn origin(text: &str) -> Result<OriginMatch, String> {
-    const FORM: &str = "write scheme and host, with a port if need be: https://shop.example.com";
+    const FORM: &str = "write scheme and host, with an optional port: https://shop.example.com";
     if text == "*" {
         return Ok(OriginMatch::Any);
     }
     let lower = text.to_ascii_lowercase();
     if lower == "null" {
-        return Err("sandboxed pages of every site send null; name a real origin".to_owned());
+        return Err("sandboxed pages of every site send null; use a real origin".to_owned());
     }
     let (scheme, rest) =
         lower
@@ -205,11 +217,13 @@ fn origin(text: &str) -> Result<OriginMatch, String> {
     let wildcard = authority.strip_prefix("*.");
     let (host, port) = split_port(wildcard.unwrap_or(authority)).map_err(|_| FORM.to_owned())?;
     if host.contains('*') {
-        return Err("`*.` stands once, in front of the host: https://*.example.com".to_owned());
+        return Err(
+            "`*.` is allowed once, at the start of the host: https://*.example.com".to_owned(),
+        );
     }
     let found = address(host, port.unwrap_or(0)).map_err(|_| FORM.to_owned())?;
     if wildcard.is_some() && matches!(found, EndpointAddress::Socket(_)) {
-        return Err("an address has no names below it".to_owned());
+        return Err("a wildcard cannot be used with an IP address".to_owned());
     }
     let own = match scheme {
         "http" => Some(80),
@@ -222,9 +236,7 @@ fn origin(text: &str) -> Result<OriginMatch, String> {
         .unwrap_or_default();
     if !tail.is_empty() {
         let star = if wildcard.is_some() { "*." } else { "" };
-        return Err(format!(
-            "an origin has no path: write {scheme}://{star}{host}{port}"
-        ));
+        return Err(format!("remove the path: {scheme}://{star}{host}{port}"));
     }
     Ok(match wildcard {
         Some(_) => OriginMatch::Wildcard {
@@ -238,8 +250,8 @@ fn origin(text: &str) -> Result<OriginMatch, String> {
 fn allow_methods(written: Option<&At<Vec<At<String>>>>, report: &mut Report) -> Vec<Method> {
     let star = written.and_then(|written| written.value.iter().find(|item| item.value == "*"));
     if let Some(star) = star {
-        let help = "remove the key: a preflight is then told the method it asks for";
-        report.error(&star.place, "bad-method", "`*` is no method", help);
+        let help = "remove the key: by default the requested method is allowed";
+        report.error(&star.place, "bad-method", "`*` is not a valid method", help);
         return Vec::new();
     }
     method::list(written, report)
@@ -267,7 +279,7 @@ fn header_names(
             report.error(
                 &item.place,
                 "bad-header-name",
-                "`*` is no header",
+                "`*` is not a valid header",
                 star_help,
             );
         } else if let Some(name) = headers::parse_name(&item.value, &item.place, report) {
@@ -282,18 +294,18 @@ fn max_age(written: &Field<Time>, report: &mut Report) -> Option<Duration> {
     let written = written.as_ref()?;
     let age = written.value.0;
     if age.subsec_nanos() != 0 {
-        let message = "`maxAge` is told to browsers in whole seconds";
+        let message = "`maxAge` must be in whole seconds";
         report.error(
             &written.place,
             "out-of-range",
             message,
-            "write for example 10m, or 0s to keep nothing",
+            "write for example 10m, or 0s to disable caching",
         );
     }
     Some(age)
 }
 
-/// Shows what was accepted.
+/// Renders the accepted value.
 pub(crate) fn show(cors: &Cors) -> Object {
     let origins: Vec<Value> = cors.allow_origins.iter().map(show_origin).collect();
     Object::new()
@@ -364,24 +376,27 @@ mod tests {
             ("shop.example.com", "write https://shop.example.com"),
             (
                 "https://shop.example.com/",
-                "an origin has no path: write https://shop.example.com",
+                "remove the path: https://shop.example.com",
             ),
             (
                 "https://*.a.example/x",
-                "an origin has no path: write https://*.a.example",
+                "remove the path: https://*.a.example",
             ),
             (
                 "https://*",
-                "`*.` stands once, in front of the host: https://*.example.com",
+                "`*.` is allowed once, at the start of the host: https://*.example.com",
             ),
             (
                 "https://a.*.example.com",
-                "`*.` stands once, in front of the host: https://*.example.com",
+                "`*.` is allowed once, at the start of the host: https://*.example.com",
             ),
-            ("https://*.10.0.0.1", "an address has no names below it"),
+            (
+                "https://*.10.0.0.1",
+                "a wildcard cannot be used with an IP address",
+            ),
             (
                 "null",
-                "sandboxed pages of every site send null; name a real origin",
+                "sandboxed pages of every site send null; use a real origin",
             ),
         ] {
             assert_eq!(origin(text), Err(help.to_owned()), "{text}");

@@ -1,4 +1,4 @@
-//! `defaults`: what every route inherits and may override.
+//! `defaults`: settings that every route inherits and may override.
 
 use crate::{
     block::{At, block},
@@ -9,21 +9,24 @@ use crate::{
 };
 
 block! {
-    /// What every route inherits and may override key by key; lists are replaced whole.
+    /// Settings that every route inherits and may override key by key; lists are replaced as a
+    /// whole.
     DefaultsBlock {
-        /// How long the upstream may take.
+        /// Timeouts for the upstream.
         "timeouts" timeouts: RouteTimeoutsBlock,
-        /// What is sent again when a try fails; a route may override it key by key.
+        /// When a failed request is retried; a route may override it key by key.
         "retry" retry: RetryBlock,
-        /// What clients of inbound routes must present, or `none`. Default: a token of any provider when there is one. A route that writes its own replaces this whole.
+        /// Required credentials on inbound routes, or `none`. Default: a token of any provider, if
+        /// there is one. An `auth` of a route replaces this as a whole.
         "auth" auth: AuthValue,
-        /// Names of limits for inbound routes. A route that writes its own list, also an empty one, replaces this whole.
+        /// Names of limits for inbound routes. A list in a route, also an empty one, replaces this
+        /// as a whole.
         "rateLimits" rate_limits: Vec<At<String>>,
-        /// Which pages of other origins may read the answers; a route may override it key by key.
+        /// Cross-origin access to responses (CORS); a route may override it key by key.
         "cors" cors: CorsBlock,
-        /// Changes to the request head sent on.
+        /// Changes to request headers sent to the upstream.
         "requestHeaders" request_headers: HeaderChangesBlock,
-        /// Changes to every response.
+        /// Changes to response headers.
         "responseHeaders" response_headers: HeaderChangesBlock,
     }
 }

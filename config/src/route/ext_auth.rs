@@ -1,4 +1,4 @@
-//! `extAuth` of a route: a service that is asked about every request.
+//! `extAuth` of a route: an external authorization service.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,54 +22,58 @@ use crate::{
 };
 
 block! {
-    /// A service that is asked about every request: 2xx lets it go on, anything else is the answer.
+    /// External authorization service, called for every request: a 2xx response allows the request,
+    /// any other response is sent to the client.
     ExtAuthBlock {
-        /// Where it is asked, such as `http://127.0.0.1:8181/v1/check`, or with https.
+        /// URL of the service, such as `http://127.0.0.1:8181/v1/check`, or with https.
         "url" url: String,
-        /// TLS towards it, where the URL begins with https: who is believed, and what is shown.
+        /// TLS with the service, for https URLs: trusted CAs and client certificate.
         "tls" tls: UpstreamTlsBlock,
-        /// From the start of the connect to the whole answer, over 0. Default 200ms.
+        /// From the start of the connect to the complete response, over 0. Default 200ms.
         "timeout" timeout: Time,
-        /// What happens without an answer: `deny` (503) or `allow`. Default deny.
+        /// What happens when the service does not respond: `deny` (503) or `allow`. Default deny.
         "onError" on_error: Word<OnError>,
-        /// Headers of the request that are sent to the service, beside `authorization`. One of `claimHeaders` has the claim of the verified token. Default none.
+        /// Request headers that are sent to the service, in addition to `authorization`. A header
+        /// in `claimHeaders` contains the claim of the verified token. Default none.
         "requestHeaders" request_headers: Vec<At<String>>,
-        /// Headers of a 2xx answer that are handed on: `set-cookie` to the client, every other one to the app. What clients send under such a name never reaches the app. Default none.
+        /// Headers of a 2xx response that are passed on: `set-cookie` to the client, all others to
+        /// the app. Client headers of these names never reach the app. Default none.
         "responseHeaders" response_headers: Vec<At<String>>,
-        /// Whether `x-forwarded-uri` has the query string. Default false.
+        /// Whether `x-forwarded-uri` contains the query string. Default false.
         "includeQuery" include_query: Flag,
-        /// Whether the client's address is sent, as `x-forwarded-for`. Default false.
+        /// Whether the client address is sent, as `x-forwarded-for`. Default false.
         "includeClientAddress" include_client_address: Flag,
     }
     required ["url"]
 }
 
-/// `extAuth`: a service that is asked about every request of a route.
+/// `extAuth`: an external authorization service for every request of a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExtAuth {
-    /// Where it is.
+    /// Its address.
     pub endpoint: EndpointSpec,
-    /// TLS, where it is spoken.
+    /// TLS, if used.
     pub tls: Option<Arc<ClientTls>>,
-    /// What is asked for there, in origin form.
+    /// The path and query of its URL, in origin form.
     pub path: Arc<str>,
-    /// From the start of the connect to the whole answer. Default 200 ms.
+    /// From the start of the connect to the complete response. Default 200 ms.
     pub timeout: Duration,
-    /// What happens when it gives no answer. Default deny.
+    /// What happens when it does not respond. Default deny.
     pub on_error: OnError,
-    /// Headers of the request that are sent to it, beside `authorization`.
+    /// Request headers that are sent to it, in addition to `authorization`.
     pub request_headers: Vec<HeaderName>,
-    /// Headers of a 2xx answer that are handed on: `set-cookie` to the client, the others to the app.
+    /// Headers of a 2xx response that are passed on: `set-cookie` to the client, all others to the
+    /// app.
     pub response_headers: Vec<HeaderName>,
-    /// Whether it sees the query string.
+    /// Whether the query string is sent to it.
     pub include_query: bool,
-    /// Whether it sees the client's address.
+    /// Whether the client address is sent to it.
     pub include_client_address: bool,
 }
 
 impl ExtAuth {
-    /// Host of what is asked.
+    /// Host of the service.
     pub fn host(&self) -> &str {
         self.tls
             .as_ref()
@@ -78,20 +82,20 @@ impl ExtAuth {
     }
 }
 
-/// A service beside the app answers in a few milliseconds; clients wait for it.
+/// A service on the same host responds in a few milliseconds; clients wait for it.
 const EXT_AUTH_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// Checks the service that a route asks. `None` was reported.
+/// Validates the service of a route. `None` when a problem was reported.
 pub(crate) fn accept(
     block: &ExtAuthBlock,
     providers: &[JwtProvider],
     files: &mut Files<'_>,
     report: &mut Report,
 ) -> Option<ExtAuth> {
-    let request_headers = names(block.request_headers.as_ref(), not_sent, report);
+    let request_headers = names(block.request_headers.as_ref(), why_not_sent, report);
     let response_headers = names(
         block.response_headers.as_ref(),
-        |name| not_handed_on(name, providers),
+        |name| why_not_passed_on(name, providers),
         report,
     );
     let timeout = time_over_zero(&block.timeout, EXT_AUTH_TIMEOUT, report);
@@ -101,12 +105,12 @@ pub(crate) fn accept(
         .as_ref()
         .filter(|_| on_error == OnError::Allow)
     {
-        let message = "whoever makes this service fail or wait gets past it";
+        let message = "a client that makes this service fail or time out bypasses it";
         report.warning(
             &written.place,
             "fails-open",
             message,
-            "write onError: deny, or leave it out",
+            "write onError: deny, or remove the key",
         );
     }
     let (endpoint, secure, path) = endpoint(block.url.as_ref()?, report)?;
@@ -124,7 +128,8 @@ pub(crate) fn accept(
     })
 }
 
-/// Checks header names of one list. `forbidden` says why a name cannot stand there, and what to do instead.
+/// Validates the header names of a list. `forbidden` returns why a name is not allowed, and what to
+/// do instead.
 fn names(
     written: Option<&At<Vec<At<String>>>>,
     forbidden: impl Fn(&HeaderName) -> Option<&'static str>,
@@ -139,7 +144,7 @@ fn names(
             report.error(
                 &item.place,
                 "forbidden-header",
-                format!("`{name}` cannot stand here"),
+                format!("`{name}` is not allowed here"),
                 help,
             );
         }
@@ -149,29 +154,29 @@ fn names(
     names
 }
 
-/// Why a header of the client is not sent to the service.
-fn not_sent(name: &HeaderName) -> Option<&'static str> {
+/// Why a client header is not sent to the service.
+fn why_not_sent(name: &HeaderName) -> Option<&'static str> {
     match *name {
         header::HOST => Some("remove it: the service sees the host as x-forwarded-host"),
         header::EXPECT => Some("remove it: the request to the service has no body"),
-        _ => headers::not_the_apps(name),
+        _ => headers::why_not_for_the_app(name),
     }
 }
 
-/// Why a header of the service's answer is not handed on.
-fn not_handed_on(name: &HeaderName, providers: &[JwtProvider]) -> Option<&'static str> {
+/// Why a header of the service's response is not passed on.
+fn why_not_passed_on(name: &HeaderName, providers: &[JwtProvider]) -> Option<&'static str> {
     match *name {
         header::HOST => Some("use `urlRewrite.hostname` for the Host sent on"),
-        header::EXPECT => Some("remove it: only the client knows whether it waits"),
-        header::LOCATION | header::WWW_AUTHENTICATE => Some(
-            "remove it: it means nothing to the app, and a denial hands it to the client anyway",
-        ),
+        header::EXPECT => Some("remove it: it concerns only the client's connection"),
+        header::LOCATION | header::WWW_AUTHENTICATE => {
+            Some("remove it: the app does not use it, and a denied client gets it anyway")
+        }
         _ if carries_claims(name, providers) => Some("`claimHeaders` owns it; use another name"),
-        _ => headers::not_the_apps(name),
+        _ => headers::why_not_for_the_app(name),
     }
 }
 
-/// Whether claims are sent to the app under this name, or one that reads like it.
+/// Whether this name, or an equivalent spelling, carries claims to the app.
 fn carries_claims(name: &HeaderName, providers: &[JwtProvider]) -> bool {
     let dashed = |name: &HeaderName| name.as_str().replace('_', "-");
     let mut carried = providers
@@ -180,7 +185,7 @@ fn carries_claims(name: &HeaderName, providers: &[JwtProvider]) -> bool {
     carried.any(|header| dashed(&header.name) == dashed(name))
 }
 
-/// Where it is, whether TLS is spoken to it, and what is asked for.
+/// Its address, whether TLS is used, and the path.
 fn endpoint(written: &At<String>, report: &mut Report) -> Option<(EndpointSpec, bool, String)> {
     let parsed = match url::parse(&written.value) {
         Ok(parsed) => parsed,
@@ -194,14 +199,14 @@ fn endpoint(written: &At<String>, report: &mut Report) -> Option<(EndpointSpec, 
             return None;
         }
     };
-    // A query may follow the host at once.
+    // A query may follow the host directly.
     let target = if parsed.tail.starts_with('/') {
         parsed.tail.to_owned()
     } else {
         format!("/{}", parsed.tail)
     };
     if target.contains('#') || target.parse::<PathAndQuery>().is_err() {
-        let message = format!("{:?} is not a URL to ask", written.value);
+        let message = format!("{:?} is not a valid URL for `extAuth`", written.value);
         report.error(
             &written.place,
             "bad-url",
@@ -225,7 +230,7 @@ fn endpoint(written: &At<String>, report: &mut Report) -> Option<(EndpointSpec, 
     Some((endpoint, parsed.secure, target))
 }
 
-/// Shows what was accepted.
+/// Renders the accepted value.
 pub(crate) fn show(service: &ExtAuth) -> Object {
     let scheme = if service.tls.is_some() {
         "https"

@@ -1,4 +1,4 @@
-//! `fault` of a route: delays and failures on purpose.
+//! `fault` of a route: injected delays and failures.
 
 use std::time::Duration;
 
@@ -12,26 +12,26 @@ use crate::block::{
 };
 
 block! {
-    /// Delays and failures on purpose, for game days.
+    /// Fault injection: delays and failures for tests.
     FaultBlock {
-        /// How long a request is held back, over 0.
+        /// The delay, over 0.
         "delay" delay: Time,
-        /// How many of 100 requests are held back.
+        /// Percentage of requests that are delayed.
         "delayPercent" delay_percent: Share,
-        /// The status of an answer that the upstream is not asked for, 400 to 599.
+        /// Status of the injected failure, 400 to 599; the request is not sent to the upstream.
         "abortStatus" abort_status: Int<400, 599>,
-        /// How many of 100 requests get it.
+        /// Percentage of requests that fail.
         "abortPercent" abort_percent: Share,
     }
 }
 
-/// `fault`: delays and failures on purpose; at least one of the two.
+/// `fault`: injected delays and failures; at least one of the two.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Fault {
-    /// How long, and for what share of the requests.
+    /// The delay, and the percentage of requests.
     pub delay: Option<(Duration, Percent)>,
-    /// Which status, 400-599, and for what share.
+    /// The status, 400-599, and the percentage of requests.
     pub abort: Option<(StatusCode, Percent)>,
 }
 
@@ -42,7 +42,8 @@ impl Fault {
     }
 }
 
-/// Checks what was written. Of each pair of keys both are written: a share of all requests is nothing to get by leaving a key out.
+/// Validates the block. Both keys of a pair are required: omitting the percentage must not affect
+/// all requests.
 pub(crate) fn accept(written: &At<FaultBlock>, report: &mut Report) -> Fault {
     let block = &written.value;
     let delay = block.delay.as_ref().map(|delay| &delay.place);
@@ -82,14 +83,14 @@ pub(crate) fn accept(written: &At<FaultBlock>, report: &mut Report) -> Fault {
     }
 }
 
-/// It has no default that could be had by removing it.
+/// There is no default, so the help cannot suggest to remove the key alone.
 fn delay_over_zero(written: &At<Time>, report: &mut Report) -> Duration {
     if written.value.0.is_zero() {
         let help = "write a duration over 0s, or remove `delay` and `delayPercent`";
         report.error(
             &written.place,
             "out-of-range",
-            "a delay of 0s holds no request back",
+            "a delay of 0s has no effect",
             help,
         );
     }
@@ -111,7 +112,7 @@ fn both(
     report.missing(place, &[missing], message, help);
 }
 
-/// Shows what was accepted.
+/// Renders the accepted value.
 pub(crate) fn show(fault: &Fault) -> Object {
     Object::new()
         .maybe("delay", fault.delay.map(|(delay, _)| time(delay)))

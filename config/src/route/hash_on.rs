@@ -1,4 +1,4 @@
-//! `hashOn` of a route: what the choice among several `backendRefs` goes by.
+//! `hashOn` of a route: the hash key for the choice among several `backendRefs`.
 
 pub(crate) use crate::part::hash_on::show;
 
@@ -11,7 +11,7 @@ use crate::{
     route::action::Action,
 };
 
-/// Checks what a route that sends on says.
+/// Validates the hash key of a route that forwards requests.
 pub(crate) fn accept(
     written: Option<&At<Either<Word<ClientIp>, HashOnBlock>>>,
     action: &Action,
@@ -21,11 +21,11 @@ pub(crate) fn accept(
         return None;
     };
     if !backends.is_empty() && backends.iter().filter(|backend| backend.weight > 0).count() < 2 {
-        let help = "name several `backendRefs`, or remove it; endpoints are chosen by `loadBalancer` of the upstream";
+        let help = "add `backendRefs`, or remove it; endpoints are selected by `loadBalancer` of the upstream";
         report.error(
             place,
             "conflicting-keys",
-            "`hashOn` has nothing to choose between",
+            "`hashOn` has no effect with a single upstream",
             help,
         );
     }

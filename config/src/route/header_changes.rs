@@ -43,7 +43,7 @@ impl HeaderChanges {
     }
 }
 
-/// Checks header changes of a route; keys that it leaves out come from `defaults`.
+/// Validates header changes of a route; omitted keys come from `defaults`.
 pub(crate) fn accept(
     route: Option<&At<HeaderChangesBlock>>,
     defaults: Option<&At<HeaderChangesBlock>>,
@@ -82,7 +82,7 @@ fn values(
     let entries = map.map_or(&[][..], |map| &map.value.0);
     for (index, (key, text)) in entries.iter().enumerate() {
         let value = value(text, report);
-        // The same spelling twice was reported when the map was read.
+        // A second use of the same spelling was reported when the map was read.
         let again = |(other, _): &(At<String>, _)| {
             other.value != key.value && other.value.eq_ignore_ascii_case(&key.value)
         };
@@ -100,7 +100,7 @@ fn changed_name(text: &str, place: &Place, report: &mut Report) -> Option<Header
     let help = match name.as_str() {
         "host" => "use `urlRewrite.hostname`",
         "content-length" | "transfer-encoding" => "the proxy frames bodies itself",
-        name if HOP_BY_HOP.contains(&name) => "it belongs to one connection and is never sent on",
+        name if HOP_BY_HOP.contains(&name) => "it belongs to one connection and is never forwarded",
         _ => return Some(name),
     };
     let message = format!("`{name}` cannot be changed by a route");
@@ -108,7 +108,7 @@ fn changed_name(text: &str, place: &Place, report: &mut Report) -> Option<Header
     Some(name)
 }
 
-/// Shows what was accepted; `None` where nothing changes.
+/// Renders the accepted value; `None` when it changes nothing.
 pub(crate) fn show(changes: &HeaderChanges) -> Option<Object> {
     let map = |pairs: &[(HeaderName, HeaderValue)]| -> Option<Map<String, Value>> {
         let pairs: Map<_, _> = pairs

@@ -1,4 +1,4 @@
-//! `hedge` of a route: a second try beside one that takes long.
+//! `hedge` of a route: a second try in parallel to a slow first one.
 
 use std::time::Duration;
 
@@ -17,17 +17,20 @@ use crate::{
 };
 
 block! {
-    /// A second try at another endpoint beside one that takes long; the first answer wins. For idempotent requests that are there to the last byte, and within the upstream's `retryBudget`.
+    /// Hedging: a second try at another endpoint, in parallel to a slow first one; the first
+    /// response is used. Only for idempotent requests that were received completely, and within the
+    /// upstream's `retryBudget`.
     HedgeBlock {
-        /// When the second try begins: a duration over 0, or `p50` to `p99`: when it takes longer than so many of 100 have taken (after 100 requests).
+        /// When the second try starts: a duration over 0, or `p50` to `p99`, a percentile of the
+        /// measured response times (available after 100 requests).
         "after" after: AfterValue,
-        /// At most so many of 100 requests get a second try. Default 5.
+        /// Maximum percentage of requests that get a second try. Default 5.
         "maxPercent" max_percent: Share,
     }
     required ["after"]
 }
 
-/// A duration, or a percentile of what was measured.
+/// A duration, or a percentile of measured times.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum AfterValue {
     Time(Duration),
@@ -65,13 +68,13 @@ fn parse_percentile(text: &str) -> Option<u8> {
 
 inline_schema!([] AfterValue, |_generator| json::text(&format!("(p[5-9][0-9]|{TIME_PATTERN})")));
 
-/// `hedge` of a route: a second try beside one that takes long.
+/// `hedge` of a route: a second try in parallel to a slow first one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Hedge {
-    /// When the second begins.
+    /// When the second try starts.
     pub after: HedgeAfter,
-    /// At most so many of 100 requests get one. Default 5.
+    /// Maximum percentage of requests with a second try. Default 5.
     pub max_percent: Percent,
 }
 
@@ -82,19 +85,19 @@ impl Hedge {
     }
 }
 
-/// When a second try begins beside the first.
+/// When the second try starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HedgeAfter {
     /// After this time, over 0.
     Time(Duration),
-    /// When it takes longer than so many of 100 have, 50-99.
+    /// When the first try takes longer than this percentile, 50-99.
     Percentile(u8),
 }
 
-/// The share that is slower than the usual `p95`.
+/// The percentage of requests that are slower than the usual `p95`.
 const HEDGE_PER_MILLION: u32 = 50_000;
 
-/// Checks when a route sends a second request beside the first. `None` was reported, or nothing was written.
+/// Validates the hedging of a route. `None` when a problem was reported, or the block is absent.
 pub(crate) fn accept(
     block: Option<&At<HedgeBlock>>,
     action: &Action,
@@ -127,7 +130,7 @@ pub(crate) fn accept(
         AfterValue::Percentile(percentile) => HedgeAfter::Percentile(percentile),
         AfterValue::Time(time) => {
             if time.is_zero() {
-                let message = "a second request at once is twice the load";
+                let message = "a second try without delay would double the load";
                 report.error(
                     &written.place,
                     "out-of-range",
@@ -142,7 +145,7 @@ pub(crate) fn accept(
     Some(Hedge { after, max_percent })
 }
 
-/// Shows what was accepted.
+/// Renders the accepted value.
 pub(crate) fn show(hedge: &Hedge) -> Object {
     let after = match hedge.after {
         HedgeAfter::Time(after) => show::time(after),

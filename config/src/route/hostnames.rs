@@ -7,17 +7,17 @@ use crate::{
     part::hostname::{self, Hostname},
 };
 
-/// Checks what was written.
+/// Validates the block.
 pub(crate) fn accept(written: Option<&At<Vec<At<String>>>>, report: &mut Report) -> Vec<Hostname> {
     let Some(written) = written else {
         return Vec::new();
     };
     if written.value.is_empty() {
-        let help = "name a host, or remove the key to take every host";
+        let help = "add a host, or remove the key to match every host";
         report.error(
             &written.place,
             "empty-list",
-            "the route takes no host",
+            "the list of host names is empty",
             help,
         );
     }
@@ -30,8 +30,13 @@ pub(crate) fn accept(written: Option<&At<Vec<At<String>>>>, report: &mut Report)
         if named.insert(hostname.clone()) {
             hostnames.push(hostname);
         } else {
-            let message = format!("the host {:?} is named twice", item.value);
-            report.error(&item.place, "duplicate-reference", message, "name it once");
+            let message = format!("the host {:?} is listed twice", item.value);
+            report.error(
+                &item.place,
+                "duplicate-reference",
+                message,
+                "remove one of them",
+            );
         }
     }
     hostnames

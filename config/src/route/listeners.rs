@@ -23,22 +23,22 @@ pub(crate) fn accept(
     let Some(written) = written else {
         let inbound = context.inbound();
         if inbound.is_empty() {
-            let help = "name the outbound listeners it serves: `listeners: […]`";
+            let help = "add the outbound listeners: `listeners: […]`";
             report.error(
                 place,
                 "missing-key",
-                "the route serves no listener: none is inbound",
+                "the route serves no listener, because none is inbound",
                 help,
             );
         }
         return (inbound, Direction::Inbound);
     };
     if written.value.is_empty() {
-        let help = "name a listener, or remove the key to serve all inbound ones";
+        let help = "add a listener, or remove the key to serve all inbound ones";
         report.error(
             &written.place,
             "empty-list",
-            "the route serves no listener",
+            "the list of listeners is empty",
             help,
         );
     }
@@ -59,18 +59,18 @@ pub(crate) fn accept(
             continue;
         };
         if ids.contains(&id) {
-            let message = format!("the listener `{}` is named twice", reference.value);
+            let message = format!("the listener `{}` is listed twice", reference.value);
             report.error(
                 &reference.place,
                 "duplicate-reference",
                 message,
-                "name it once",
+                "remove one of them",
             );
         } else if ids
             .first()
             .is_some_and(|first| context.listener(*first).direction != listener.direction)
         {
-            let message = "a route serves inbound or outbound listeners, not both";
+            let message = "a route cannot serve both inbound and outbound listeners";
             report.error(
                 &reference.place,
                 "mixed-directions",
@@ -87,7 +87,7 @@ pub(crate) fn accept(
     (ids, direction)
 }
 
-/// How lenient they are about paths.
+/// The most lenient path rules of these listeners.
 pub(crate) fn path_rules(listeners: &[ListenerId], context: &Context<'_>) -> Rules {
     let mut rules = Rules {
         encoded_slash: EncodedSlash::Reject,

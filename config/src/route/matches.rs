@@ -23,17 +23,21 @@ use crate::{
 };
 
 block! {
-    /// One match; everything in it must hold.
+    /// A match; all of its conditions must match.
     MatchBlock {
-        /// The canonical path: a string is a prefix of whole elements, or a map says which kind.
+        /// The canonical path: a string is a prefix of whole elements, a map selects the kind of
+        /// match.
         "path" path: Either<String, PathMatchBlock>,
-        /// The method, in capitals.
+        /// The method, in upper case.
         "method" method: String,
-        /// `http` or `https`: what the client speaks to the proxy, or to the trusted peer in front of it (`x-forwarded-proto`).
+        /// `http` or `https`: the scheme that the client uses with the proxy, or with the trusted
+        /// peer in front of it (`x-forwarded-proto`).
         "scheme" scheme: Word<Scheme>,
-        /// Headers, all of which must match: a string is the exact value. `x-forwarded-proto`, `-host`, `-for` and `x-request-id` are seen as the app will see them.
+        /// Headers, all of which must match: a string is the exact value. `x-forwarded-proto`,
+        /// `-host`, `-for` and `x-request-id` have the values that the app receives.
         "headers" headers: Entries<MatchValue>,
-        /// Query parameters, all of which must match: a string is the exact value. The first value of a name counts, decoded: `+` and `%20` are a space, `%2B` is a plus.
+        /// Query parameters, all of which must match: a string is the exact value. The first value
+        /// of a name is used, decoded: `+` and `%20` are a space, `%2B` is a plus.
         "queryParams" query_params: Entries<MatchValue>,
         /// Claims of a verified token, all of which must match: a string is the exact value.
         "claims" claims: Entries<MatchValue>,
@@ -41,13 +45,13 @@ block! {
 }
 
 block! {
-    /// One kind of path match.
+    /// A path match of one kind.
     PathMatchBlock {
         /// The whole path.
         "exact" exact: String,
-        /// Whole leading elements: /abc takes /abc and /abc/d, not /abcd.
+        /// Whole leading elements: /abc matches /abc and /abc/d, not /abcd.
         "prefix" prefix: String,
-        /// The whole path, in which {name} stands for one element: /users/{id}/orders.
+        /// The whole path; {name} matches one element: /users/{id}/orders.
         "template" template: String,
         /// A regular expression for the whole path.
         "regex" regex: String,
@@ -55,15 +59,15 @@ block! {
     one_of ["exact", "prefix", "template", "regex"]
 }
 
-/// One item of `matches`; everything in it must hold.
+/// One item of `matches`; all of its conditions must match.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RouteMatch {
     /// The canonical path.
     pub path: PathMatch,
-    /// The method, when one is named.
+    /// The method, if required.
     pub method: Option<Method>,
-    /// What the client speaks, when that is named.
+    /// The scheme of the client, if required.
     pub scheme: Option<Scheme>,
     /// Headers, all of which must match.
     pub headers: Vec<HeaderMatch>,
@@ -92,7 +96,8 @@ impl RouteMatch {
 pub enum PathMatch {
     /// The whole path.
     Exact(Arc<str>),
-    /// Whole leading elements: `/abc` takes `/abc` and `/abc/d`, not `/abcd`. Without a trailing slash, except `/`.
+    /// Whole leading elements: `/abc` matches `/abc` and `/abc/d`, not `/abcd`. Without a trailing
+    /// slash, except `/`.
     Prefix(Arc<str>),
     /// A template for the whole path.
     Template(PathTemplate),
@@ -106,7 +111,7 @@ pub enum PathMatch {
 pub struct HeaderMatch {
     /// The header.
     pub name: HeaderName,
-    /// What one of its values must be.
+    /// The condition on one of its values.
     pub value: ValueMatch,
 }
 
@@ -121,9 +126,9 @@ impl HeaderMatch {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueryMatch {
-    /// The parameter; case matters.
+    /// The parameter; case-sensitive.
     pub name: Arc<str>,
-    /// What its first value must be.
+    /// The condition on its first value.
     pub value: ValueMatch,
 }
 
@@ -134,7 +139,7 @@ impl QueryMatch {
     }
 }
 
-/// What absent matches mean.
+/// The match of a route without `matches`.
 pub(crate) fn every_path() -> RouteMatch {
     RouteMatch {
         path: PathMatch::Prefix("/".into()),
@@ -146,7 +151,7 @@ pub(crate) fn every_path() -> RouteMatch {
     }
 }
 
-/// Checks the matches of a route.
+/// Validates the matches of a route.
 pub(crate) fn accept(
     written: Option<&At<Vec<At<MatchBlock>>>>,
     rules: path::Rules,
@@ -156,11 +161,11 @@ pub(crate) fn accept(
         return vec![every_path()];
     };
     if written.value.is_empty() {
-        let help = "add a match, or remove the key to take every path";
+        let help = "add a match, or remove the key to match every path";
         report.error(
             &written.place,
             "empty-list",
-            "the route matches nothing",
+            "the list of matches is empty",
             help,
         );
     }
@@ -253,8 +258,8 @@ fn query_matches(
     items.iter().map(one).collect()
 }
 
-/// Claims to match are those of a token that was verified, and only inbound requests have one.
-pub(crate) fn claims_are_known(
+/// Claims in a match require a verified token, and only inbound requests have one.
+pub(crate) fn check_claims(
     written: Option<&At<Vec<At<MatchBlock>>>>,
     direction: Direction,
     context: &Context<'_>,
@@ -262,11 +267,11 @@ pub(crate) fn claims_are_known(
 ) {
     let (message, help) = match direction {
         Direction::Outbound => (
-            "outbound requests have no token that is verified",
+            "outbound requests have no verified token",
             "remove `claims`",
         ),
         Direction::Inbound if context.providers.is_empty() => (
-            "claims are those of a verified token, and this file has no token provider",
+            "claims require a verified token, but no token provider is configured",
             "add `jwtProviders`",
         ),
         Direction::Inbound => return,
@@ -278,8 +283,8 @@ pub(crate) fn claims_are_known(
     }
 }
 
-/// Headers that carry claims are taken away from clients before a route is chosen, and written after.
-pub(crate) fn headers_are_still_there(
+/// Headers that carry claims are removed before the route is selected, and written after.
+pub(crate) fn check_claim_headers(
     written: Option<&At<Vec<At<MatchBlock>>>>,
     context: &Context<'_>,
     report: &mut Report,
@@ -300,7 +305,7 @@ pub(crate) fn headers_are_still_there(
             continue;
         };
         let message = format!(
-            "`{}` of `claimHeaders` is taken away from every client, so this never matches",
+            "`{}` of `claimHeaders` is removed from all client requests, so this never matches",
             header.name
         );
         let help = format!(
@@ -311,7 +316,7 @@ pub(crate) fn headers_are_still_there(
     }
 }
 
-/// Shows one that was accepted.
+/// Renders an accepted item.
 pub(crate) fn show(item: &RouteMatch) -> Json {
     let path = match &item.path {
         PathMatch::Exact(path) => ("exact", text(path)),

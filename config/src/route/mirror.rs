@@ -1,4 +1,4 @@
-//! `requestMirror` of a route: copies of some requests for another upstream.
+//! `requestMirror` of a route: copies of some requests to another upstream.
 
 use crate::{
     block::{
@@ -11,11 +11,12 @@ use crate::{
 };
 
 block! {
-    /// A copy of some requests goes to another upstream; nobody waits for it, and its answer is thrown away.
+    /// Mirroring: a copy of some requests is sent to another upstream. Requests do not wait for the
+    /// copy, and its response is discarded.
     MirrorBlock {
-        /// The upstream; the plain name, or a map with it.
+        /// The upstream: its name, or a map with the name.
         "backendRef" backend_ref: Either<String, MirrorBackendBlock>,
-        /// How many of 100 requests are copied. Default 100.
+        /// Percentage of requests that are copied. Default 100.
         "percent" percent: Share,
     }
     required ["backendRef"]
@@ -30,20 +31,20 @@ block! {
     required ["name"]
 }
 
-/// `requestMirror`: where copies of some requests go.
+/// `requestMirror`: the target of the copies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Mirror {
     /// The upstream.
     pub upstream: UpstreamId,
-    /// How many of the requests are copied. Default all.
+    /// Percentage of requests that are copied. Default 100.
     pub percent: Percent,
 }
 
-/// As in the Gateway API: whoever asks for copies gets them all.
+/// As in the Gateway API: by default all requests are copied.
 const MIRROR_PER_MILLION: u32 = 1_000_000;
 
-/// Checks what was written. `None` was reported.
+/// Validates the block. `None` when a problem was reported.
 pub(crate) fn accept(
     block: &MirrorBlock,
     context: &Context<'_>,

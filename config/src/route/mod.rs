@@ -1,4 +1,4 @@
-//! `routes`: which requests are taken and what happens to them; each of its blocks has a file of its own.
+//! `routes`: matches and actions for requests; each of its blocks has a file of its own.
 
 pub(crate) mod action;
 pub(crate) mod auth;
@@ -44,7 +44,7 @@ use crate::{
     },
     route::{
         action::Action,
-        auth::{Asking, Auth, AuthValue},
+        auth::{Auth, AuthContext, AuthValue},
         authorize::{Authorize, AuthorizeBlock},
         backends::{BackendRefBlock, WeightedBackend},
         concurrency::{Concurrency, ConcurrencyBlock},
@@ -66,49 +66,54 @@ use crate::{
 };
 
 block! {
-    /// Which requests are taken and what happens to them.
+    /// A route: matches, and what happens to matching requests.
     RouteBlock {
         /// A DNS label, unique among routes.
         "name" name: String,
-        /// Names of the listeners it serves. Default: all inbound ones.
+        /// Names of the listeners that the route serves. Default: all inbound ones.
         "listeners" listeners: Vec<At<String>>,
-        /// Host names, exact or `*.example.com` (one or more labels); a dot at the end means the same name. Default: every host.
+        /// Host names, exact or `*.example.com` (one or more labels); a trailing dot is ignored.
+        /// Default: every host.
         "hostnames" hostnames: Vec<At<String>>,
-        /// Matches, of which one must hold. Default: every path.
+        /// Matches, of which one must match. Default: every path.
         "matches" matches: Vec<At<MatchBlock>>,
-        /// Names of limits in `rateLimits`; a request must be under all of them. Default: those of `defaults`, on inbound routes.
+        /// Names of limits in `rateLimits`; a request must be within all of them. Default: those of
+        /// `defaults`, on inbound routes.
         "rateLimits" rate_limits: Vec<At<String>>,
-        /// What a client must present, or `none` for an open route; inbound routes only. Default: that of `defaults`, else a token of any provider when there is one.
+        /// Required credentials, or `none` for an open route; inbound routes only. Default: that of
+        /// `defaults`, else a token of any provider if there is one.
         "auth" auth: AuthValue,
-        /// Who of those may do what. Default: everybody.
+        /// Authorization rules for authenticated requests. Default: all requests are allowed.
         "authorize" authorize: AuthorizeBlock,
-        /// At most so many requests at once. Default: any number.
+        /// Limit on in-flight requests. Default: no limit.
         "concurrency" concurrency: ConcurrencyBlock,
-        /// A service that is asked about every request, after `auth` and `authorize`.
+        /// External authorization service, called for every request after `auth` and `authorize`.
         "extAuth" ext_auth: ExtAuthBlock,
-        /// Which pages of other origins may read the answers.
+        /// Cross-origin access to responses (CORS).
         "cors" cors: CorsBlock,
-        /// Upstreams by weight; an item may be the plain name. Default: the app, on inbound routes.
+        /// Upstreams by weight; an item may be a plain name. Default: the app, on inbound routes.
         "backendRefs" backend_refs: Vec<At<Either<String, BackendRefBlock>>>,
-        /// What the choice among several `backendRefs` goes by, so that requests that are alike take the same one: `clientIP`, or a header or cookie. Default: at random, each request by itself.
+        /// Hash key for the choice among several `backendRefs`, so that requests with the same key
+        /// go to the same upstream: `clientIP`, or a header or cookie. Default: random for each
+        /// request.
         "hashOn" hash_on: Either<Word<ClientIp>, HashOnBlock>,
-        /// Changes to the path or host sent on.
+        /// Changes to the path or host sent to the upstream.
         "urlRewrite" url_rewrite: UrlRewriteBlock,
-        /// Changes to the request head sent on.
+        /// Changes to request headers sent to the upstream.
         "requestHeaders" request_headers: HeaderChangesBlock,
-        /// Changes to every response, our own answers included.
+        /// Changes to response headers, also of responses that the proxy generates.
         "responseHeaders" response_headers: HeaderChangesBlock,
-        /// How long the upstream may take.
+        /// Timeouts for the upstream.
         "timeouts" timeouts: RouteTimeoutsBlock,
-        /// What is sent again when a try fails.
+        /// When a failed request is retried.
         "retry" retry: RetryBlock,
-        /// A second try beside one that takes long. Default none.
+        /// Hedging: a second try in parallel to a slow first one. Default none.
         "hedge" hedge: HedgeBlock,
-        /// A copy of some requests for another upstream.
+        /// Mirroring: copies of some requests to another upstream.
         "requestMirror" request_mirror: MirrorBlock,
-        /// Delays and failures on purpose.
+        /// Fault injection: delays and failures for tests.
         "fault" fault: FaultBlock,
-        /// A fixed answer in place of an upstream.
+        /// A direct response in place of an upstream.
         "directResponse" direct_response: DirectResponseBlock,
         /// A redirect in place of an upstream.
         "requestRedirect" request_redirect: RedirectBlock,
@@ -116,7 +121,7 @@ block! {
     required ["name"]
 }
 
-/// One route, with `defaults` already applied.
+/// One route, with `defaults` applied.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Route {
@@ -124,46 +129,47 @@ pub struct Route {
     pub name: Arc<str>,
     /// The listeners it serves, resolved; all inbound ones when the file names none.
     pub listeners: Vec<ListenerId>,
-    /// Host names; empty takes every host.
+    /// Host names; empty matches every host.
     pub hostnames: Vec<Hostname>,
-    /// Matches, of which one must hold; never empty (absent matches are one that takes all paths).
+    /// Matches, of which one must match; never empty (without `matches` there is one for all
+    /// paths).
     pub matches: Vec<RouteMatch>,
-    /// Which pages of other origins may read its answers.
+    /// Cross-origin access to responses.
     pub cors: Option<Cors>,
-    /// How often it may be asked; all of them hold.
+    /// Rate limits; all of them apply.
     pub rate_limits: Vec<RateLimitId>,
-    /// What a client must present.
+    /// Required credentials.
     pub auth: Auth,
-    /// What it may do with that.
+    /// Authorization rules.
     pub authorize: Option<Authorize>,
-    /// The service that is asked as well.
+    /// External authorization service.
     pub ext_auth: Option<ExtAuth>,
-    /// How many requests may be with the upstream at once.
+    /// Limit on in-flight requests.
     pub concurrency: Option<Concurrency>,
-    /// What the choice among several upstreams goes by; `None` draws for each request.
+    /// Hash key for the choice among several upstreams; `None`: random for each request.
     pub hash_on: Option<HashOn>,
-    /// Where copies of some requests go.
+    /// Target of request copies.
     pub request_mirror: Option<Mirror>,
-    /// Delays and failures on purpose.
+    /// Fault injection.
     pub fault: Option<Fault>,
-    /// Changes to the path or host sent on.
+    /// Changes to the path or host sent to the upstream.
     pub url_rewrite: UrlRewrite,
-    /// Changes to the request head sent on.
+    /// Changes to request headers sent to the upstream.
     pub request_headers: HeaderChanges,
-    /// Changes to every response, our own answers included.
+    /// Changes to response headers, also of responses that the proxy generates.
     pub response_headers: HeaderChanges,
-    /// How long the upstream may take.
+    /// Timeouts for the upstream.
     pub timeouts: RouteTimeouts,
-    /// What is sent again when a try fails.
+    /// When a failed request is retried.
     pub retry: Option<Retry>,
-    /// When a second try begins beside one that takes long.
+    /// Hedging.
     pub hedge: Option<Hedge>,
-    /// What answers the request.
+    /// What the route does with the request.
     pub action: Action,
 }
 
 impl Route {
-    /// An open route that changes nothing on the way and has no timeouts; the fields are public for the rest.
+    /// An open route without changes and timeouts; the other fields are public.
     pub fn new(
         name: Arc<str>,
         listeners: Vec<ListenerId>,
@@ -200,41 +206,46 @@ impl Route {
     }
 }
 
-/// Other keys of the file, where something may have to be added.
-pub(crate) struct Beside<'a> {
+/// Other parts of the file that a message may refer to.
+pub(crate) struct OtherBlocks<'a> {
     pub(crate) upstreams: Option<&'a Place>,
     pub(crate) listeners: Option<&'a Place>,
 }
 
-/// Checks all routes; without any, everything goes to the app.
+/// Validates all routes; without any, all requests go to the app.
 pub(crate) fn accept(
     written: Option<&At<Vec<At<RouteBlock>>>>,
     defaults: Option<&At<DefaultsBlock>>,
-    beside: &Beside<'_>,
+    beside: &OtherBlocks<'_>,
     context: &Context<'_>,
     files: &mut Files<'_>,
     report: &mut Report,
 ) -> Vec<Route> {
     let none = DefaultsBlock::default();
     let inherited = defaults.map_or(&none, |defaults| &defaults.value);
-    // Also when every route writes its own.
-    let nobody = Asking {
+    // `defaults.auth` is validated also when every route overrides it.
+    let defaults_only = AuthContext {
         name: "",
         direction: Direction::Inbound,
         listeners: &[],
         context,
     };
-    nobody.auth(None, inherited.auth.as_ref(), report);
+    defaults_only.auth(None, inherited.auth.as_ref(), report);
     rate_limits::named(inherited.rate_limits.as_ref(), context, report);
     let Some(written) = written else {
         return default_routes(beside, inherited, context, report);
     };
     if written.value.is_empty() {
-        let help = "add a route, or remove the key to send everything to the app";
-        report.error(&written.place, "empty-list", "there is no route", help);
+        let help = "add a route, or remove the key to send all requests to the app";
+        report.error(
+            &written.place,
+            "empty-list",
+            "the list of routes is empty",
+            help,
+        );
     }
     let mut routes: Vec<Route> = Vec::with_capacity(written.value.len());
-    let mut taken = name::Taken::of("route");
+    let mut taken = name::UsedNames::of("route");
     for item in &written.value {
         if let Some(name) = &item.value.name {
             name::check(&name.value, &name.place, report);
@@ -246,7 +257,7 @@ pub(crate) fn accept(
 }
 
 fn default_routes(
-    beside: &Beside<'_>,
+    beside: &OtherBlocks<'_>,
     inherited: &DefaultsBlock,
     context: &Context<'_>,
     report: &mut Report,
@@ -254,11 +265,11 @@ fn default_routes(
     let listeners = context.inbound();
     if !context.has_app {
         if let Some(upstreams) = beside.upstreams {
-            let help = "add `routes`, or an `app` that everything goes to";
+            let help = "add `routes`, or an `app` as default";
             report.error(
                 upstreams,
                 "missing-key",
-                "no route leads to these upstreams",
+                "no route uses these upstreams",
                 help,
             );
         }
@@ -266,15 +277,15 @@ fn default_routes(
     }
     if listeners.is_empty() {
         let place = beside.listeners.cloned().unwrap_or_else(Place::root);
-        let help = "add an inbound listener, or `routes` that name the outbound ones";
+        let help = "add an inbound listener, or `routes` for the outbound ones";
         report.error(
             &place,
             "missing-key",
-            "no route leads anywhere: every listener is outbound",
+            "there is no default route, because every listener is outbound",
             help,
         );
     }
-    let asking = Asking {
+    let asking = AuthContext {
         name: "app",
         direction: Direction::Inbound,
         listeners: &listeners,
@@ -326,7 +337,7 @@ fn route(
     let rules = listeners::path_rules(&listeners, context);
     let matches = matches::accept(block.matches.as_ref(), rules, report);
     let prefixes = only_prefixes(&matches);
-    let written = action::Written {
+    let written = action::ActionKeys {
         backend_refs: block.backend_refs.as_ref(),
         direct_response: block.direct_response.as_ref(),
         request_redirect: block.request_redirect.as_ref(),
@@ -337,12 +348,12 @@ fn route(
     if !forwards {
         without_effect(block, report);
     }
-    // What only matters when something is sent on has one value when nothing is.
+    // Settings that matter only for forwarded requests have a fixed value on other routes.
     let inherited_timeouts = inherited.timeouts.as_ref().filter(|_| forwards);
     let inherited_retry = inherited.retry.as_ref().filter(|_| forwards);
     let inherited_changes = inherited.request_headers.as_ref().filter(|_| forwards);
     let name = block.name.as_ref().map_or("", |name| &name.value);
-    let asking = Asking {
+    let asking = AuthContext {
         name,
         direction,
         listeners: &listeners,
@@ -362,9 +373,9 @@ fn route(
         inherited_timeouts,
         report,
     );
-    matches::claims_are_known(block.matches.as_ref(), direction, context, report);
+    matches::check_claims(block.matches.as_ref(), direction, context, report);
     if direction == Direction::Inbound {
-        matches::headers_are_still_there(block.matches.as_ref(), context, report);
+        matches::check_claim_headers(block.matches.as_ref(), context, report);
     }
     Route {
         name: name.into(),
@@ -421,7 +432,7 @@ fn route(
     }
 }
 
-/// Reports keys that change nothing on a route that answers by itself.
+/// Reports keys that have no effect on a route with a redirect or direct response.
 fn without_effect(block: &RouteBlock, report: &mut Report) {
     let keys = [
         ("urlRewrite", block.url_rewrite.as_ref().map(|at| &at.place)),
@@ -445,13 +456,15 @@ fn without_effect(block: &RouteBlock, report: &mut Report) {
     ];
     for (key, place) in keys {
         if let Some(place) = place {
-            let message = format!("`{key}` has no effect on a route that answers by itself");
+            let message =
+                format!("`{key}` has no effect on a route with a redirect or direct response");
             report.error(place, "conflicting-keys", message, "remove it");
         }
     }
 }
 
-/// One route. Keys that would be refused on a route that answers by itself are left out there.
+/// Renders one route. Keys that would be rejected on a route with a redirect or direct response are
+/// omitted there.
 pub(crate) fn show(route: &Route, lists: &Lists<'_>) -> Value {
     let listeners: Vec<Value> = route
         .listeners
@@ -460,7 +473,7 @@ pub(crate) fn show(route: &Route, lists: &Lists<'_>) -> Value {
         .collect();
     let hostnames: Vec<Value> = route.hostnames.iter().map(hostname::show).collect();
     let matches: Vec<Value> = route.matches.iter().map(matches::show).collect();
-    // Outbound routes refuse the key.
+    // The key is rejected on outbound routes.
     let inbound = route
         .listeners
         .iter()

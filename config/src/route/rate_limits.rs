@@ -6,7 +6,7 @@ use crate::{
     part::id::RateLimitId,
     rate_limit::RateLimitKey,
     route::{
-        auth::{Asking, Auth},
+        auth::{Auth, AuthContext},
         context::Context,
     },
 };
@@ -44,11 +44,11 @@ fn resolved<'a>(
     found
 }
 
-/// What a route names itself: each must be able to count something.
+/// The limits of a route's own list: each must be able to count requests.
 pub(crate) fn own(
     names: &Names,
     auth: &Auth,
-    asking: &Asking<'_>,
+    asking: &AuthContext<'_>,
     report: &mut Report,
 ) -> Vec<RateLimitId> {
     let context = asking.context;
@@ -56,43 +56,43 @@ pub(crate) fn own(
     for (id, written) in resolved(Some(names), context, report) {
         ids.push(id);
         let limit = &context.rate_limits[id.0 as usize];
-        if let Some((message, help)) = never_counts(&limit.key, auth, asking) {
-            let message = format!("`{}` counts by {message}", limit.name);
+        if let Some((message, help)) = why_never_counts(&limit.key, auth, asking) {
+            let message = format!("the rate limit `{}` uses {message}", limit.name);
             report.error(&written.place, "never-matches", message, help);
         }
     }
     ids
 }
 
-/// What a route inherits: of inbound routes those that can count something there.
+/// The limits that an inbound route inherits: those that can count requests there.
 pub(crate) fn inherited(
     names: Option<&Names>,
     auth: &Auth,
-    asking: &Asking<'_>,
+    asking: &AuthContext<'_>,
     report: &mut Report,
 ) -> Vec<RateLimitId> {
     let names = names.filter(|_| asking.direction == Direction::Inbound);
     let mut ids = named(names, asking.context, report);
     ids.retain(|id| {
-        never_counts(&asking.context.rate_limits[id.0 as usize].key, auth, asking).is_none()
+        why_never_counts(&asking.context.rate_limits[id.0 as usize].key, auth, asking).is_none()
     });
     ids
 }
 
-/// Why no request of a route can have a key: what it counts by, and what to do.
-fn never_counts(
+/// Why no request of a route can have the key of a limit: the key, and what to do.
+fn why_never_counts(
     key: &RateLimitKey,
     auth: &Auth,
-    asking: &Asking<'_>,
+    asking: &AuthContext<'_>,
 ) -> Option<(String, &'static str)> {
     match key {
         RateLimitKey::Claim(_) if auth.requirement.providers().next().is_none() => Some((
-            "a claim, and this route takes no token".to_owned(),
-            "name a token provider in `auth` of the route, or take the limit away",
+            "a claim, but this route accepts no token".to_owned(),
+            "add a token provider to `auth` of the route, or remove the limit",
         )),
         RateLimitKey::SubjectAltName if !asking.may_have_certificate() => Some((
-            "the client's certificate, and no listener of this route asks for one".to_owned(),
-            "add `tls.clientAuth` to the listener, or take the limit away",
+            "the client certificate, but no listener of this route requests one".to_owned(),
+            "add `tls.clientAuth` to the listener, or remove the limit",
         )),
         RateLimitKey::Header(name) if asking.direction == Direction::Inbound => {
             let mut carried = asking
@@ -101,9 +101,10 @@ fn never_counts(
                 .iter()
                 .flat_map(|provider| &provider.claim_headers);
             carried.any(|header| header.name == *name).then(|| {
-                let message =
-                    format!("`{name}` of `claimHeaders`, which is taken away from every client");
-                (message, "count by the claim: `key: { claim: … }`")
+                let message = format!(
+                    "`{name}` of `claimHeaders`, which is removed from all client requests"
+                );
+                (message, "use the claim: `key: { claim: … }`")
             })
         }
         _ => None,

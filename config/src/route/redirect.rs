@@ -17,13 +17,13 @@ use crate::{
 };
 
 block! {
-    /// A redirect; what is absent is taken from the request.
+    /// A redirect; omitted parts are copied from the request.
     RedirectBlock {
         /// `http` or `https`.
         "scheme" scheme: Word<Scheme>,
         /// The host.
         "hostname" hostname: String,
-        /// The port. Default: the scheme's own when `scheme` is given, else the request's.
+        /// The port. Default: the default port of `scheme` if set, else the port of the request.
         "port" port: Int<1, 65535>,
         /// Changes to the path.
         "path" path: PathRewriteBlock,
@@ -32,7 +32,7 @@ block! {
     }
 }
 
-/// `requestRedirect`: parts that are absent are taken from the request.
+/// `requestRedirect`: omitted parts are copied from the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Redirect {
@@ -40,7 +40,8 @@ pub struct Redirect {
     pub scheme: Option<Arc<str>>,
     /// The host.
     pub hostname: Option<Arc<str>>,
-    /// The port; absent with a scheme: that scheme's own, absent without: the request's.
+    /// The port; `None` with a scheme: the default port of the scheme, `None` without: the port of
+    /// the request.
     pub port: Option<u16>,
     /// Changes to the path.
     pub path: Option<PathRewrite>,
@@ -49,7 +50,7 @@ pub struct Redirect {
 }
 
 impl Redirect {
-    /// A redirect to where the request came from, until a field says otherwise.
+    /// A redirect to the URL of the request, until a field changes it.
     pub fn new(status: StatusCode) -> Self {
         Self {
             scheme: None,
@@ -61,10 +62,10 @@ impl Redirect {
     }
 }
 
-/// A temporary redirect is the one that a wrong rule can be taken back from.
+/// Temporary, so that clients do not cache a wrong redirect.
 const REDIRECT_STATUS: u64 = 302;
 
-/// Checks what was written.
+/// Validates the block.
 pub(crate) fn accept(
     redirect: &At<RedirectBlock>,
     prefixes: bool,
@@ -76,8 +77,8 @@ pub(crate) fn accept(
         && block.port.is_none()
         && block.path.is_none()
     {
-        let message = "the redirect leads back to where it came from";
-        let help = "give it `scheme`, `hostname`, `port` or `path`";
+        let message = "the redirect leads to the same URL";
+        let help = "add `scheme`, `hostname`, `port` or `path`";
         report.missing(
             &redirect.place,
             &["scheme", "hostname", "port", "path"],
@@ -91,7 +92,7 @@ pub(crate) fn accept(
         .as_ref()
         .filter(|_| ![301, 302, 303, 307, 308].contains(&status))
     {
-        let message = format!("{status} is not a status for redirects");
+        let message = format!("{status} is not a redirect status");
         report.error(
             &code.place,
             "bad-value",
@@ -119,7 +120,7 @@ pub(crate) fn accept(
     }
 }
 
-/// Shows what was accepted.
+/// Renders the accepted value.
 pub(crate) fn show(redirect: &Redirect) -> Object {
     Object::new()
         .maybe("scheme", redirect.scheme.as_deref())

@@ -1,4 +1,4 @@
-//! `directResponse` of a route: a fixed answer in place of an upstream.
+//! `directResponse` of a route: a fixed response in place of an upstream.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::block::{
 };
 
 block! {
-    /// A fixed answer.
+    /// A fixed response.
     DirectResponseBlock {
         /// Status code, 200 to 599.
         "status" status: Int<200, 599>,
@@ -33,13 +33,13 @@ pub struct DirectResponse {
 }
 
 impl DirectResponse {
-    /// A fixed answer.
+    /// A fixed response.
     pub fn new(status: StatusCode, body: Arc<str>) -> Self {
         Self { status, body }
     }
 }
 
-/// Checks what was written.
+/// Validates the block.
 pub(crate) fn accept(block: &DirectResponseBlock, report: &mut Report) -> DirectResponse {
     let status = block.status.as_ref().map_or(200, |status| status.value.0);
     if let Some(body) = block
@@ -61,7 +61,7 @@ pub(crate) fn accept(block: &DirectResponseBlock, report: &mut Report) -> Direct
     }
 }
 
-/// Shows what was accepted.
+/// Renders the accepted value.
 pub(crate) fn show(response: &DirectResponse) -> Object {
     Object::new()
         .with("status", response.status.as_u16())

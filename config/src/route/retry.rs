@@ -1,4 +1,4 @@
-//! `retry` of a route and of `defaults`: what is sent again when a try fails.
+//! `retry` of a route and of `defaults`: when a failed request is retried.
 
 use std::time::Duration;
 
@@ -20,31 +20,40 @@ use crate::{
 };
 
 block! {
-    /// What is sent again when a try fails. Absent: only what provably never reached an endpoint, once.
+    /// When a failed request is retried. Without this block: once, and only requests that provably
+    /// never reached an endpoint.
     RetryBlock {
-        /// Tries after the first, 1 to 10. Default 1.
+        /// Maximum retries, 1 to 10. Default 1.
         "attempts" attempts: Int<1, 10>,
-        /// Statuses of an answer that are worth another try, 400 to 599. Default none.
+        /// Response statuses that are retried, 400 to 599. Default none.
         "codes" codes: Vec<At<Int<400, 599>>>,
-        /// Failures that are worth another try: `connectFailure`, `refusedStream`, `reset` (the connection broke, or what came over it was no HTTP), `timeout` (that of `backendRequest`). Default all four.
+        /// Failures that are retried: `connectFailure`, `refusedStream`, `reset` (the connection
+        /// broke, or the response was not HTTP), `timeout` (that of `backendRequest`). Default all
+        /// four.
         "conditions" conditions: Vec<At<Word<RetryCondition>>>,
-        /// gRPC statuses that are worth another try, where the head of the answer has them. gRPC calls are POST, so `methods` must take that, or the call an `Idempotency-Key`. Default none.
+        /// gRPC statuses that are retried, when they are in the response head. gRPC calls are POST,
+        /// so `methods` must include POST, or the call must have an `Idempotency-Key`. Default
+        /// none.
         "grpcCodes" grpc_codes: Vec<At<Word<GrpcCode>>>,
-        /// Requests that may go again once a byte of them was written: `idempotent` (GET, HEAD, OPTIONS, TRACE, PUT, DELETE), `any`, or a list of methods. One with an `Idempotency-Key` always may. Default idempotent.
+        /// Requests that may be retried after a byte of them was written: `idempotent` (GET, HEAD,
+        /// OPTIONS, TRACE, PUT, DELETE), `any`, or a list of methods. A request with an
+        /// `Idempotency-Key` may always be retried. Default idempotent.
         "methods" methods: MethodsValue,
-        /// How long to wait before a try.
+        /// Wait time before a retry.
         "backoff" backoff: BackoffBlock,
-        /// How much of a request's body is kept for another try, up to 16MiB; a longer one streams on and is not sent again. Default 64KiB.
+        /// Maximum bytes of a request body that are buffered for a retry, up to 16MiB; a longer
+        /// body is streamed and the request is not retried. Default 64KiB.
         "bufferBytes" buffer_bytes: Size,
     }
 }
 
 block! {
-    /// How long to wait before a try: a random time between nothing and `base`, doubled with every try, at most `max`. A Retry-After that is longer counts.
+    /// Wait time before a retry: random between 0 and `base`, doubled with every retry, at most
+    /// `max`. A longer Retry-After of the response takes precedence.
     BackoffBlock {
-        /// Before the first retry. Default 25ms.
+        /// Wait time before the first retry. Default 25ms.
         "base" base: Time,
-        /// At most, not below `base`. Default 250ms.
+        /// Maximum wait time, at least `base`. Default 250ms.
         "max" max: Time,
     }
 }
@@ -56,7 +65,7 @@ pub(crate) enum MethodsValue {
     List(Vec<At<String>>),
 }
 
-/// A set of methods that has a name.
+/// A named set of methods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MethodSet {
     Idempotent,
@@ -82,36 +91,38 @@ inline_schema!([] MethodsValue, |generator| {
     json::object(json!({ "anyOf": [word, generator.subschema_for::<Vec<String>>()] }))
 });
 
-/// `retry` of a route. Without it only what provably never reached an endpoint goes again, once.
+/// `retry` of a route. Without it, only requests that provably never reached an endpoint are
+/// retried, once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Retry {
-    /// Tries after the first, 1-10. Default 1.
+    /// Maximum retries, 1-10. Default 1.
     pub attempts: u32,
-    /// Failures that are worth another try. Default all four.
+    /// Failures that are retried. Default all four.
     pub conditions: Vec<RetryCondition>,
-    /// Statuses that are, 400-599. Default none.
+    /// Statuses that are retried, 400-599. Default none.
     pub codes: Vec<StatusCode>,
-    /// gRPC statuses that are, where they stand in the head. Default none.
+    /// gRPC statuses that are retried, when they are in the response head. Default none.
     pub grpc_codes: Vec<GrpcCode>,
-    /// Requests that may go again after a byte of them was written; one with `Idempotency-Key` always may.
+    /// Methods that may be retried after a byte of the request was written; a request with
+    /// `Idempotency-Key` may always be retried.
     pub methods: RetryMethods,
-    /// How long to wait before a try.
+    /// Wait time before a retry.
     pub backoff: Backoff,
-    /// How much of a request's body is kept. Default 64 KiB.
+    /// Maximum bytes of a request body that are buffered. Default 64 KiB.
     pub buffer_bytes: usize,
 }
 
-/// A failure that is worth another try.
+/// A failure that is retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RetryCondition {
-    /// No connection could be made.
+    /// The connection failed.
     ConnectFailure,
-    /// The endpoint refused the stream before it did anything with it.
+    /// The endpoint refused the stream before it processed it.
     RefusedStream,
-    /// The connection broke, or what came over it was no HTTP.
+    /// The connection broke, or the response was not HTTP.
     Reset,
-    /// `timeouts.backendRequest` was over.
+    /// `timeouts.backendRequest` expired.
     Timeout,
 }
 
@@ -125,7 +136,7 @@ impl RetryCondition {
     ];
 }
 
-/// Which methods may go again.
+/// Methods that may be retried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RetryMethods {
     /// Those of RFC 9110 section 9.2.2: GET, HEAD, OPTIONS, TRACE, PUT, DELETE. The default.
@@ -136,7 +147,7 @@ pub enum RetryMethods {
     Only(Vec<Method>),
 }
 
-/// How long to wait before a try: a random time up to `base`, doubled with every try, at most `max`.
+/// Wait time before a retry: random up to `base`, doubled with every retry, at most `max`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Backoff {
@@ -197,10 +208,10 @@ impl GrpcCode {
     }
 }
 
-/// One more try takes most of what is passing; more make an outage worse.
+/// One retry handles most transient failures; more make an outage worse.
 const ATTEMPTS: u64 = 1;
 
-/// Most bodies of API calls fit; a hundred of them in flight are no burden.
+/// Most bodies of API calls fit; a hundred of them in flight need little memory.
 const BUFFER: u64 = 64 << 10;
 
 /// Envoy's default.
@@ -209,7 +220,8 @@ const BASE: Duration = Duration::from_millis(25);
 /// Ten times `base`, as in Envoy.
 const MAX: Duration = Duration::from_millis(250);
 
-/// Checks what a route repeats; keys that it leaves out come from `defaults`. `None` where neither says anything.
+/// Validates the retries of a route; omitted keys come from `defaults`. `None` when both are
+/// absent.
 pub(crate) fn accept(
     route: Option<&At<RetryBlock>>,
     inherited: Option<&At<RetryBlock>>,
@@ -249,15 +261,15 @@ pub(crate) fn accept(
         ),
     };
     if retry.conditions.is_empty() && retry.codes.is_empty() && retry.grpc_codes.is_empty() {
-        let help = "name a condition or a code, or remove the block";
+        let help = "add a condition or a code, or remove the block";
         report.warning(
             place,
             "never-retries",
-            "nothing is worth another try here",
+            "`retry` has no condition and no code",
             help,
         );
     }
-    fits_into_request(
+    check_last_retry(
         &retry,
         attempts.map_or(place, |written| &written.place),
         timeouts,
@@ -266,15 +278,15 @@ pub(crate) fn accept(
     Some(retry)
 }
 
-/// A last try that never begins is a mistake in one of three numbers.
-fn fits_into_request(retry: &Retry, place: &Place, timeouts: &RouteTimeouts, report: &mut Report) {
+/// A last retry that can never start means that one of three numbers is wrong.
+fn check_last_retry(retry: &Retry, place: &Place, timeouts: &RouteTimeouts, report: &mut Report) {
     let (Some(one), Some(all)) = (timeouts.backend_request, timeouts.request) else {
         return;
     };
     let before_last = one.saturating_mul(retry.attempts);
     if before_last > all {
         let message = format!(
-            "the last retry never begins: {} tries of `backendRequest` take longer than `request`",
+            "the last retry never starts: {} tries of `backendRequest` take longer than `request`",
             retry.attempts
         );
         report.warning(
@@ -286,7 +298,7 @@ fn fits_into_request(retry: &Retry, place: &Place, timeouts: &RouteTimeouts, rep
     }
 }
 
-/// Words of a list, each once.
+/// Keywords of a list, without duplicates.
 fn words<T: Copy + PartialEq>(written: &At<Vec<At<Word<T>>>>, report: &mut Report) -> Vec<T> {
     let mut once = Vec::with_capacity(written.value.len());
     for item in &written.value {
@@ -310,8 +322,8 @@ fn statuses(written: &At<Vec<At<Int<400, 599>>>>, report: &mut Report) -> Vec<St
             continue;
         }
         if status.is_client_error() {
-            let message = format!("{} says that the request is at fault", status.as_u16());
-            let help = "the same request mostly gets the same answer; keep it where this upstream means something else";
+            let message = format!("{} means that the request is wrong", status.as_u16());
+            let help = "a retry usually gets the same response; ignore this warning if the status has another meaning for this upstream";
             report.warning(&item.place, "retries-client-error", message, help);
         }
         once.push(status);
@@ -323,8 +335,8 @@ fn named_twice(place: &Place, report: &mut Report) {
     report.error(
         place,
         "duplicate-reference",
-        "this stands in the list already",
-        "name it once",
+        "duplicate item",
+        "remove one of them",
     );
 }
 
@@ -349,7 +361,7 @@ fn backoff(block: Option<&At<BackoffBlock>>, report: &mut Report) -> Backoff {
     let none = BackoffBlock::default();
     let block = block.map_or(&none, |block| &block.value);
     let base = time(&block.base, BASE);
-    // Only one of the two may be written.
+    // Only one of the two may be set.
     let max = time(&block.max, MAX.max(base));
     if let Some(written) = block
         .max
@@ -362,13 +374,13 @@ fn backoff(block: Option<&At<BackoffBlock>>, report: &mut Report) -> Backoff {
             &written.place,
             "backoff-order",
             message,
-            "lengthen `max` or shorten `base`",
+            "raise `max` or lower `base`",
         );
     }
     Backoff { base, max }
 }
 
-/// Shows what was accepted.
+/// Renders the accepted value.
 pub(crate) fn show(retry: &Retry) -> Object {
     let codes: Vec<Json> = retry
         .codes

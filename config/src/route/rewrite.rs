@@ -14,9 +14,9 @@ use crate::{
 };
 
 block! {
-    /// Changes to the path or host sent on.
+    /// Changes to the path or host sent to the upstream.
     UrlRewriteBlock {
-        /// The Host sent on.
+        /// The Host sent to the upstream.
         "hostname" hostname: String,
         /// Changes to the path.
         "path" path: PathRewriteBlock,
@@ -26,9 +26,9 @@ block! {
 block! {
     /// Changes to a path; the query is left untouched.
     PathRewriteBlock {
-        /// What the matched prefix becomes; all matches of the route must be prefixes.
+        /// Replacement of the matched prefix; all matches of the route must be prefixes.
         "replacePrefixMatch" replace_prefix_match: String,
-        /// What the whole path becomes.
+        /// Replacement of the whole path.
         "replaceFull" replace_full: String,
     }
     one_of ["replacePrefixMatch", "replaceFull"]
@@ -38,7 +38,7 @@ block! {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct UrlRewrite {
-    /// The Host sent on.
+    /// The Host sent to the upstream.
     pub hostname: Option<HeaderValue>,
     /// Changes to the path.
     pub path: Option<PathRewrite>,
@@ -47,13 +47,13 @@ pub struct UrlRewrite {
 /// Changes to a path; the query is left untouched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PathRewrite {
-    /// The matched prefix becomes this; the route's matches are all prefixes.
+    /// Replaces the matched prefix; the route's matches are all prefixes.
     ReplacePrefixMatch(Arc<str>),
-    /// The whole path becomes this.
+    /// Replaces the whole path.
     ReplaceFull(Arc<str>),
 }
 
-/// Checks what was written.
+/// Validates the block.
 pub(crate) fn accept(
     block: Option<&At<UrlRewriteBlock>>,
     prefixes: bool,
@@ -67,11 +67,11 @@ pub(crate) fn accept(
         return UrlRewrite::default();
     };
     if block.hostname.is_none() && block.path.is_none() {
-        let help = "give it `hostname` or `path`, or remove it";
+        let help = "add `hostname` or `path`, or remove it";
         report.missing(
             place,
             &["hostname", "path"],
-            "`urlRewrite` changes nothing",
+            "`urlRewrite` has no effect",
             help,
         );
     }
@@ -87,7 +87,7 @@ pub(crate) fn accept(
     }
 }
 
-/// A Host to send: a name, with a port if there is one.
+/// A Host header: a name, with an optional port.
 fn host_header(text: &At<String>, report: &mut Report) -> HeaderValue {
     let (host, port) = match text.value.rsplit_once(':') {
         Some((host, port)) => (host, Some(port)),
@@ -98,12 +98,12 @@ fn host_header(text: &At<String>, report: &mut Report) -> HeaderValue {
         place: text.place.clone(),
     };
     if port.is_some_and(|port| port.parse::<u16>().is_err()) {
-        let message = format!("{:?} is not a host", text.value);
+        let message = format!("{:?} is not a valid host", text.value);
         report.error(
             &text.place,
             "bad-hostname",
             message,
-            "write a name, with a port if need be",
+            "write a name, with an optional port",
         );
     } else {
         hostname::exact(&name, report);
@@ -126,14 +126,14 @@ pub(crate) fn accept_path(
     };
     path::sent(prefix, report);
     if !prefixes {
-        let message = "there is no prefix to replace: not every match of this route is a prefix";
-        let help = "make every match a prefix, or use `replaceFull`";
+        let message = "`replacePrefixMatch` requires that every match of the route is a prefix";
+        let help = "change the matches to prefixes, or use `replaceFull`";
         report.error(&prefix.place, "no-prefix", message, help);
     }
     PathRewrite::ReplacePrefixMatch(path::trimmed(&prefix.value).into())
 }
 
-/// Shows what was accepted; `None` where nothing changes.
+/// Renders the accepted value; `None` when it changes nothing.
 pub(crate) fn show(rewrite: &UrlRewrite) -> Option<Object> {
     let object = Object::new()
         .maybe("hostname", rewrite.hostname.as_ref().map(headers::show))

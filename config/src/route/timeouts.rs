@@ -1,4 +1,4 @@
-//! `timeouts` of a route and of `defaults`: how long the upstream may take.
+//! `timeouts` of a route and of `defaults`: timeouts for the upstream.
 
 use std::time::Duration;
 
@@ -9,44 +9,49 @@ use crate::block::{
 };
 
 block! {
-    /// How long the upstream may take; 0s switches one off.
+    /// Timeouts for the upstream; 0s disables one.
     RouteTimeoutsBlock {
-        /// From the last byte of the request to the response head, all tries together. Default 15s. A gRPC server sends its head with its first message; until then this and the listener's `bodyIdle` apply, also to a streaming call.
+        /// From the last byte of the request to the response head, over all tries. Default 15s. A
+        /// gRPC server sends its head with its first message; until then this timeout and the
+        /// listener's `bodyIdle` apply, also to a streaming call.
         "request" request: Time,
         /// The same for one try, at most `request`. Default off.
         "backendRequest" backend_request: Time,
-        /// From the response head on: without a byte in either direction, request body or response body. Default 5m.
+        /// Time without a byte in either direction after the response head. Default 5m.
         "streamIdle" stream_idle: Time,
-        /// How long an upgraded connection (WebSocket and others, after the 101) may stay without a byte in either direction, before the proxy closes it. `streamIdle` does not apply to it. Default 1h.
+        /// Time without a byte in either direction on an upgraded connection (WebSocket and others,
+        /// after the 101), before the proxy closes it. `streamIdle` does not apply to it. Default
+        /// 1h.
         "upgradeIdle" upgrade_idle: Time,
     }
     shown_as RouteTimeouts
 }
 
-/// How long the upstream may take; `None` where the file says `0s`.
+/// Timeouts for the upstream; `None` when the file has `0s`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RouteTimeouts {
-    /// From the last byte of the request to the response head, all tries together. Default 15 s.
+    /// From the last byte of the request to the response head, over all tries. Default 15 s.
     pub request: Option<Duration>,
     /// The same for one try. Default off; never over `request`.
     pub backend_request: Option<Duration>,
-    /// Between two frames of a response body. Default 5 min.
+    /// Time without a byte in either direction after the response head. Default 5 min.
     pub stream_idle: Option<Duration>,
-    /// On an upgraded connection, without a byte in either direction. Default 1 h.
+    /// Time without a byte in either direction on an upgraded connection. Default 1 h.
     pub upgrade_idle: Option<Duration>,
 }
 
 /// Envoy's default for a whole request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Envoy's default for a silent stream.
+/// Envoy's default for an idle stream.
 const STREAM_IDLE: Duration = Duration::from_secs(300);
 
-/// Longer than the pauses of people and of common keep-alive messages; a connection whose peer vanished still ends.
+/// Longer than the pauses of users and of common keep-alive messages; a connection whose peer is
+/// gone is still closed.
 const UPGRADE_IDLE: Duration = Duration::from_secs(3600);
 
-/// Checks what a route says; keys that it leaves out come from `defaults`.
+/// Validates the timeouts of a route; omitted keys come from `defaults`.
 pub(crate) fn accept(
     route: Option<&At<RouteTimeoutsBlock>>,
     inherited: Option<&At<RouteTimeoutsBlock>>,
@@ -74,14 +79,14 @@ pub(crate) fn accept(
     if let (Some(one), Some(all)) = (timeouts.backend_request, timeouts.request)
         && one > all
     {
-        // Whichever of the two this route wrote itself is the one to change.
+        // The message is at the key that this route sets itself.
         let own = [&backend, &request].into_iter().flatten();
         let place = own
             .min_by_key(|at| !at.place.path.starts_with("routes"))
             .map(|at| &at.place);
         let anywhere = Place::root();
-        let message = "`backendRequest` is longer than `request`, which holds all tries together";
-        let help = "shorten `backendRequest` or lengthen `request` (default 15s)";
+        let message = "`backendRequest` is longer than `request`, which covers all tries";
+        let help = "lower `backendRequest` or raise `request` (default 15s)";
         report.error(place.unwrap_or(&anywhere), "timeout-order", message, help);
     }
     timeouts

@@ -23,7 +23,8 @@ use crate::{
     },
 };
 
-/// A certificate chain with its key. The key fits, and the library can sign with it.
+/// A certificate chain with its key. The key belongs to the first certificate, and the TLS library
+/// can sign with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Certificate {
@@ -31,11 +32,11 @@ pub struct Certificate {
     pub chain: Vec<CertificateDer<'static>>,
     /// The leaf's key.
     pub key: PrivateKey,
-    /// When the leaf is not valid any more.
+    /// When the leaf expires.
     pub not_after: SystemTime,
-    /// Where the chain was read from.
+    /// The file of the chain.
     pub cert_file: Arc<Path>,
-    /// Where the key was read from; the same file for a bundle.
+    /// The file of the key; the same file for a bundle.
     pub key_file: Arc<Path>,
 }
 
@@ -44,7 +45,7 @@ pub struct Certificate {
 pub struct PrivateKey(pub(crate) Arc<PrivateKeyDer<'static>>);
 
 impl PrivateKey {
-    /// The key, for whoever signs with it.
+    /// The key, for signing.
     pub fn der(&self) -> &PrivateKeyDer<'static> {
         &self.0
     }
@@ -56,14 +57,14 @@ impl fmt::Debug for PrivateKey {
     }
 }
 
-/// Whom a certificate is shown to.
+/// Which peer a certificate is presented to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ShownTo {
     Clients,
     Servers,
 }
 
-/// The files that a block names.
+/// The files of a block.
 pub(crate) struct Named<'a> {
     pub(crate) shown_to: ShownTo,
     pub(crate) cert: Option<&'a At<String>>,
@@ -71,14 +72,15 @@ pub(crate) struct Named<'a> {
     pub(crate) bundle: Option<&'a At<String>>,
 }
 
-/// A file that was read, and where its name stands.
+/// A file that was read, and the position of its name.
 struct Part<'a> {
     written: &'a At<String>,
     file: NamedFile,
     sections: Sections,
 }
 
-/// Reads a chain and its key and checks that they are a pair; `None` when something is wrong, which was reported.
+/// Reads a chain and its key and checks that they belong together; `None` when a problem was
+/// reported.
 pub(crate) fn accept(
     named: &Named<'_>,
     files: &mut Files<'_>,
@@ -91,7 +93,7 @@ pub(crate) fn accept(
                 report.error(
                     &key.place,
                     "conflicting-keys",
-                    "a bundle holds the key too",
+                    "`keyFile` cannot be used with `bundleFile`, which contains the key",
                     help,
                 );
             }
@@ -102,7 +104,7 @@ pub(crate) fn accept(
             let (cert, key) = (part(cert, files, report), part(key, files, report));
             match (&cert, &key) {
                 (Some(cert), Some(key)) => pair(cert, key, named.shown_to, report),
-                // Each file is looked at, so that what is wrong with it is not found one at a time.
+                // Both files are checked, so that all problems are reported at once.
                 (Some(cert), None) => chain(cert, report).map(|_| ()).and(None),
                 (None, Some(key)) => signing_key(key, report).map(|_| ()).and(None),
                 (None, None) => None,
@@ -111,16 +113,16 @@ pub(crate) fn accept(
         (Some(cert), None, None) => {
             let help = match named.shown_to {
                 ShownTo::Clients => {
-                    "add `keyFile: …`, or write `bundleFile` when the key is in the same file"
+                    "add `keyFile: …`, or write `bundleFile` if the key is in the same file"
                 }
-                ShownTo::Servers => "add `keyFile: …`, the same file when the key is in it",
+                ShownTo::Servers => "add `keyFile: …`, with the same file if it contains the key",
             };
             report.missing(&cert.place, &["keyFile"], "`keyFile` is missing", help);
             part(cert, files, report)
                 .and_then(|cert| chain(&cert, report).map(|_| ()))
                 .and(None)
         }
-        // Neither or both: the block said so.
+        // Neither or both: otherwise the block has reported it.
         _ => None,
     }
 }
@@ -145,7 +147,7 @@ fn pair(
     shown_to: ShownTo,
     report: &mut Report,
 ) -> Option<Arc<Certificate>> {
-    // Both before either is given up.
+    // Check both before returning.
     let (chain, signing) = (chain(cert, report), signing_key(key, report));
     let (chain, (signing, der)) = (chain?, signing?);
     if !fits(chain.certificates, 0, &signing) {
@@ -164,7 +166,7 @@ fn pair(
     }))
 }
 
-/// A chain that can be parsed; the leaf is there.
+/// A chain that can be parsed; the leaf is present.
 struct Chain<'a> {
     certificates: &'a [CertificateDer<'static>],
     parsed: Vec<X509Certificate<'a>>,
@@ -178,8 +180,8 @@ fn chain<'a>(part: &'a Part<'_>, report: &mut Report) -> Option<Chain<'a>> {
             pem::encrypted(part.written, report);
             return None;
         }
-        let message = format!("{name:?} holds no certificate{}", part.sections.found());
-        let help = "name the PEM file that has a line `-----BEGIN CERTIFICATE-----`";
+        let message = format!("{name:?} contains no certificate{}", part.sections.found());
+        let help = "use a PEM file with a line `-----BEGIN CERTIFICATE-----`";
         report.error(&part.written.place, "no-certificate", message, help);
         return None;
     }
@@ -187,7 +189,8 @@ fn chain<'a>(part: &'a Part<'_>, report: &mut Report) -> Option<Chain<'a>> {
     for (index, der) in certificates.iter().enumerate() {
         let Some(certificate) = x509::parse(der) else {
             let message = format!("certificate {} in {name:?} cannot be parsed", index + 1);
-            let help = "issue it anew; `openssl x509 -text -noout -in FILE` shows what is there";
+            let help =
+                "issue a new certificate; `openssl x509 -text -noout -in FILE` shows the content";
             report.error(&part.written.place, "bad-certificate", message, help);
             return None;
         };
@@ -208,16 +211,19 @@ fn signing_key<'a>(
         if part.sections.encrypted {
             pem::encrypted(part.written, report);
         } else if part.sections.keys.is_empty() {
-            let message = format!("{name:?} holds no private key{}", part.sections.found());
-            let help = "name the PEM file that has a line `-----BEGIN PRIVATE KEY-----`, or RSA or EC in it";
+            let message = format!("{name:?} contains no private key{}", part.sections.found());
+            let help = "use a PEM file with a line `-----BEGIN PRIVATE KEY-----`, or with RSA or EC in the line";
             report.error(place, "no-key", message, help);
         } else {
-            let message = format!("{name:?} holds {} private keys", part.sections.keys.len());
+            let message = format!(
+                "{name:?} contains {} private keys",
+                part.sections.keys.len()
+            );
             report.error(
                 place,
                 "many-keys",
                 message,
-                "keep the one of the certificate",
+                "keep only the key of the certificate",
             );
         }
         return None;
@@ -233,7 +239,7 @@ fn signing_key<'a>(
     signing.ok().map(|signing| (signing, key))
 }
 
-/// Whether the key is that of the certificate with this index.
+/// Whether the key belongs to the certificate with this index.
 fn fits(chain: &[CertificateDer<'static>], index: usize, key: &Arc<dyn SigningKey>) -> bool {
     let alone = CertifiedKey::new(vec![chain[index].clone()], Arc::clone(key));
     matches!(
@@ -252,7 +258,7 @@ fn mismatch(
     let (certs, keys) = (&cert.written.value, &key.written.value);
     if let Some(index) = (1..chain.len()).find(|index| fits(chain, *index, signing)) {
         let message = format!(
-            "the key fits certificate {} in {certs:?}, not the first",
+            "the key belongs to certificate {} in {certs:?}, not to the first",
             index + 1
         );
         report.error(&cert.written.place, "chain-order", message, ORDER);
@@ -261,24 +267,23 @@ fn mismatch(
     let alone = CertifiedKey::new(chain.to_vec(), Arc::clone(signing));
     if !matches!(alone.keys_match(), Err(Error::InconsistentKeys(_))) {
         let message = format!("the certificate in {certs:?} cannot be used for TLS");
-        let help = "issue an X.509 certificate of version 3; `openssl x509 -text -noout -in FILE` shows what it is";
+        let help = "issue an X.509 certificate of version 3; `openssl x509 -text -noout -in FILE` shows the version";
         report.error(&cert.written.place, "bad-certificate", message, help);
         return;
     }
     let message = match certs == keys {
-        true => format!("the key in {keys:?} is not that of the first certificate"),
-        false => format!("the key in {keys:?} is not that of the certificate in {certs:?}"),
+        true => format!("the key in {keys:?} does not belong to the first certificate"),
+        false => format!("the key in {keys:?} does not belong to the certificate in {certs:?}"),
     };
-    let help = "put in the two files that were issued together; each prints the same public key: \
+    let help = "use two files that were issued together; both commands print the same public key: \
                 openssl x509 -noout -pubkey -in CERT, openssl pkey -pubout -in KEY";
     report.error(&key.written.place, "key-mismatch", message, help);
 }
 
-const ORDER: &str =
-    "put the server's own certificate first, then the one that signed it, and so on";
+const ORDER: &str = "put the server certificate first, then its issuer, and so on";
 
-/// Every certificate behind the first signed one that stands before it. A root may be left out, and cross-signed ones
-/// may stand side by side.
+/// Whether every certificate after the first signed one before it. A root may be omitted, and
+/// cross-signed certificates may be side by side.
 fn in_order(part: &Part<'_>, chain: &Chain<'_>, report: &mut Report) -> Option<()> {
     let names: Vec<_> = chain
         .parsed
@@ -293,7 +298,7 @@ fn in_order(part: &Part<'_>, chain: &Chain<'_>, report: &mut Report) -> Option<(
     let Some(index) = stray else { return Some(()) };
     let who = x509::shown(chain.parsed[index].subject());
     let message = format!(
-        "certificate {} in {:?}, {who}, signed none of those before it",
+        "certificate {} in {:?}, {who}, is not the issuer of any certificate before it",
         index + 1,
         part.written.value
     );
@@ -301,7 +306,7 @@ fn in_order(part: &Part<'_>, chain: &Chain<'_>, report: &mut Report) -> Option<(
     None
 }
 
-/// A root may stand in the chain after its time: nobody looks at it.
+/// An expired root may be in the chain: peers ignore it.
 fn lifetime(
     part: &Part<'_>,
     chain: &[X509Certificate<'_>],
@@ -328,9 +333,7 @@ fn lifetime(
         );
         let (code, what, help) = match x509::age(from, until, SystemTime::now()) {
             Age::Ended => {
-                let help = format!(
-                    "renew it: {they} refuse it; a new one is taken up as soon as it is there"
-                );
+                let help = format!("renew it: {they} reject it. A new one is loaded automatically");
                 (
                     "certificate-expired",
                     format!("expired on {}", x509::date(until)),
@@ -338,13 +341,13 @@ fn lifetime(
                 )
             }
             Age::Ending => {
-                let help = "renew it, and look why that did not happen by itself";
+                let help = "renew it, and check why it was not renewed automatically";
                 let what = format!("expires within 7 days, on {}", x509::date(until));
                 ("certificate-expires", what, help.to_owned())
             }
             Age::NotYet => {
                 let what = format!("is not valid before {}", x509::date(from));
-                let help = "wait for it, or check this machine's clock";
+                let help = "wait, or check this machine's clock";
                 ("certificate-not-yet-valid", what, help.to_owned())
             }
             Age::Good => continue,
@@ -362,7 +365,7 @@ fn purpose(part: &Part<'_>, leaf: &X509Certificate<'_>, shown_to: ShownTo, repor
     else {
         return;
     };
-    let (good, whom, wanted) = match shown_to {
+    let (good, purpose, wanted) = match shown_to {
         ShownTo::Clients => (usage.server_auth, "servers", "serverAuth"),
         ShownTo::Servers => (usage.client_auth, "clients", "clientAuth"),
     };
@@ -371,7 +374,7 @@ fn purpose(part: &Part<'_>, leaf: &X509Certificate<'_>, shown_to: ShownTo, repor
     }
     let (name, they) = (&part.written.value, shown_to.they());
     let message =
-        format!("the certificate in {name:?} is not meant for {whom}, so {they} refuse it");
+        format!("the certificate in {name:?} is not valid for {purpose}, so {they} reject it");
     let help = format!("issue it with the extended key usage {wanted}");
     report.warning(
         &part.written.place,
@@ -382,7 +385,7 @@ fn purpose(part: &Part<'_>, leaf: &X509Certificate<'_>, shown_to: ShownTo, repor
 }
 
 impl ShownTo {
-    /// Whoever looks at it.
+    /// The peers that verify the certificate.
     fn they(self) -> &'static str {
         match self {
             Self::Clients => "clients",
@@ -391,7 +394,7 @@ impl ShownTo {
     }
 }
 
-/// Shows its files.
+/// Renders its files.
 pub(crate) fn show(object: Object, certificate: &Certificate) -> Object {
     match certificate.cert_file == certificate.key_file {
         true => object.with("bundleFile", path(&certificate.cert_file)),

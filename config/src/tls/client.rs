@@ -1,4 +1,4 @@
-//! TLS towards endpoints: whose certificates are believed, and what is shown to them.
+//! TLS with endpoints: trusted CAs and client certificate.
 
 use std::{net::IpAddr, path::Path, sync::Arc};
 
@@ -20,15 +20,20 @@ use crate::{
 };
 
 block! {
-    /// TLS towards the endpoints, whose URLs begin with https. They are always verified. Files are read again when they change; a certificate and its key are taken as a pair or not at all.
+    /// TLS with endpoints whose URLs begin with https. They are always verified. Files are reloaded
+    /// when they change; a certificate and its key are loaded as a pair or not at all.
     UpstreamTlsBlock {
-        /// The server name that is asked for (SNI), that the certificate must be for, and that is Host on outbound routes. Default: the host of the endpoint's URL.
+        /// The server name: sent as SNI, verified in the certificate, and used as Host on outbound
+        /// routes. Default: the host of the endpoint's URL.
         "hostname" hostname: String,
-        /// Names of which the certificate must have one, in place of the server name: URIs such as `spiffe://example.com/ns/pay/sa/api`, DNS names, addresses. Default: the server name.
+        /// Names of which the certificate must have one, in place of the server name: URIs such as
+        /// `spiffe://example.com/ns/pay/sa/api`, DNS names, addresses. Default: the server name.
         "subjectAltNames" subject_alt_names: Vec<At<String>>,
-        /// PEM files with the CAs that sign the endpoints' certificates. Default: the system's roots.
+        /// PEM files with the CAs that sign the endpoints' certificates. Default: the system's CA
+        /// certificates.
         "caFiles" ca_files: Vec<At<String>>,
-        /// PEM file with the certificate that is shown to endpoints that ask for one, first, then those that signed it. Default: none is shown.
+        /// PEM file with the client certificate first, followed by its issuers; sent to endpoints
+        /// that request one. Default: no client certificate.
         "certFile" cert_file: String,
         /// PEM file with the key of `certFile`, not encrypted: PKCS#8, PKCS#1 or SEC1; ECDSA, Ed25519, or RSA from 2048 bits.
         "keyFile" key_file: String,
@@ -39,20 +44,20 @@ block! {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct ClientTls {
-    /// Server name, name in the certificate, and Host on outbound routes. Default: each endpoint's own.
+    /// Server name, verified name, and Host on outbound routes. Default: that of each endpoint.
     pub hostname: Option<Arc<str>>,
-    /// With any, the certificate must have one of these in place of the server name.
+    /// If not empty, the certificate must have one of these names in place of the server name.
     pub subject_alt_names: Vec<SubjectAltName>,
-    /// The certificates that sign endpoints' ones; without any the system's.
+    /// The CA certificates for endpoints; empty: those of the system.
     pub ca_certificates: Vec<CertificateDer<'static>>,
-    /// Where they were read from.
+    /// The files that they were read from.
     pub ca_files: Vec<Arc<Path>>,
-    /// What is shown to endpoints that ask for a certificate.
+    /// The client certificate for endpoints that request one.
     pub certificate: Option<Arc<Certificate>>,
 }
 
 impl ClientTls {
-    /// Whether the other one is written in the same way, whatever the files hold.
+    /// Whether the other configuration has the same settings, regardless of file contents.
     pub fn same_block(&self, other: &Self) -> bool {
         let files = |tls: &Self| {
             let certificate = tls.certificate.as_ref();
@@ -72,11 +77,11 @@ pub enum SubjectAltName {
     Dns(Arc<str>),
     /// An address.
     Ip(IpAddr),
-    /// A URI, byte by byte.
+    /// A URI, compared byte by byte.
     Uri(Arc<str>),
 }
 
-/// Checks the `tls` block of an upstream. What is wrong in it was reported.
+/// Validates the `tls` block of an upstream. Problems were reported.
 pub(crate) fn accept(
     block: &UpstreamTlsBlock,
     files: &mut Files<'_>,
@@ -95,7 +100,7 @@ pub(crate) fn accept(
     }
 }
 
-/// TLS towards what one URL names: spoken when its scheme says so, and then the block may be left out.
+/// TLS for a single URL: used when the scheme requires it, and then the block may be omitted.
 pub(crate) fn of_url(
     written: Option<&At<UpstreamTlsBlock>>,
     secure: bool,
@@ -112,7 +117,7 @@ pub(crate) fn of_url(
     secure.then(|| Arc::new(read.unwrap_or_default()))
 }
 
-/// A DNS name in lower case, or an address as it is written in URLs.
+/// A DNS name in lower case, or an address as written in URLs.
 fn server_name(written: &At<String>, report: &mut Report) -> Option<Arc<str>> {
     match written.value.parse() {
         Ok(IpAddr::V4(address)) => Some(address.to_string().into()),
@@ -133,8 +138,13 @@ fn names(written: Option<&At<Vec<At<String>>>>, report: &mut Report) -> Vec<Subj
         return Vec::new();
     };
     if written.value.is_empty() {
-        let help = "remove it, and the certificate must be for the server name";
-        report.error(&written.place, "empty-list", "there is no name", help);
+        let help = "remove it; then the certificate must be valid for the server name";
+        report.error(
+            &written.place,
+            "empty-list",
+            "the list of names is empty",
+            help,
+        );
     }
     written
         .value
@@ -155,13 +165,13 @@ fn name(written: &At<String>, report: &mut Report) -> Option<SubjectAltName> {
             report.error(
                 &written.place,
                 "bad-name",
-                format!("{text:?} is not a URI"),
+                format!("{text:?} is not a valid URI"),
                 help,
             );
             return None;
         }
         if text.contains('*') {
-            let message = format!("{text:?} is compared byte by byte, so the star takes nothing");
+            let message = format!("{text:?} contains a star, but names are compared byte by byte");
             report.error(
                 &written.place,
                 "bad-name",
@@ -181,7 +191,7 @@ fn certificate(
     report: &mut Report,
 ) -> Option<Arc<Certificate>> {
     if let (None, Some(key)) = (&block.cert_file, &block.key_file) {
-        let help = "add `certFile: …`, or remove `keyFile` when no certificate is shown";
+        let help = "add `certFile: …`, or remove `keyFile` to send no client certificate";
         report.missing(&key.place, &["certFile"], "`certFile` is missing", help);
     }
     let named = certificate::Named {
@@ -193,7 +203,7 @@ fn certificate(
     certificate::accept(&named, files, report)
 }
 
-/// Shows what was accepted.
+/// Renders the accepted value.
 pub(crate) fn show(tls: &ClientTls) -> Object {
     let name = |name: &SubjectAltName| match name {
         SubjectAltName::Dns(name) | SubjectAltName::Uri(name) => text(name),

@@ -1,8 +1,8 @@
-//! TLS: the files that a listener or an upstream names, read and checked.
+//! TLS: the files of a listener or upstream, read and validated.
 //!
-//! What would make every handshake fail is an error: a key of another certificate, a CA that is none. What time does to
-//! a certificate is a warning, because time may also mend it: an expired one is replaced by the next rotation, and a
-//! restart in between must not take the plain listeners down with it.
+//! A mistake that would make every handshake fail is an error: a key that belongs to another
+//! certificate, a CA file without a CA. Expiry is a warning, because an expired certificate is
+//! replaced by the next rotation, and a restart in between must not take down the plain listeners.
 
 pub(crate) mod certificate;
 pub(crate) mod client;

@@ -1,4 +1,4 @@
-//! Which server names a certificate is for.
+//! Server names of a certificate.
 
 use x509_parser::extensions::GeneralName;
 
@@ -7,8 +7,8 @@ use crate::{
     tls::{certificate::Certificate, x509},
 };
 
-/// Whether clients that ask for a name of `hostname` take the certificate: RFC 9525 section 6.3, the common name is not
-/// looked at.
+/// Whether clients that connect to a name of `hostname` accept the certificate (RFC 9525 section
+/// 6.3; the common name is ignored).
 pub(crate) fn covers(certificate: &Certificate, hostname: &Hostname) -> bool {
     let Some(leaf) = certificate.chain.first().and_then(|der| x509::parse(der)) else {
         return false;
@@ -20,7 +20,8 @@ pub(crate) fn covers(certificate: &Certificate, hostname: &Hostname) -> bool {
         .any(|name| matches!(name, GeneralName::DNSName(name) if takes(name, hostname)))
 }
 
-/// Whether a name in a certificate, where `*` is one label, takes some name of `hostname`, where it is one or more.
+/// Whether a name in a certificate, where `*` is one label, covers a name of `hostname`, where it
+/// is one or more labels.
 fn takes(name: &str, hostname: &Hostname) -> bool {
     let name = name.to_ascii_lowercase();
     match (hostname, name.strip_prefix('*')) {

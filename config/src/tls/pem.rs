@@ -1,4 +1,4 @@
-//! PEM files, and what to say about files that are none. No message ever holds a byte of a file.
+//! PEM files, and messages about files that are not PEM. Messages never contain a byte of a file.
 
 use rustls_pki_types::{
     CertificateDer, CertificateRevocationListDer, PrivateKeyDer,
@@ -12,19 +12,19 @@ use crate::{
     tls::x509,
 };
 
-/// What a PEM file holds, each kind in file order.
+/// The content of a PEM file, each kind in file order.
 #[derive(Default)]
 pub(crate) struct Sections {
     pub(crate) certificates: Vec<CertificateDer<'static>>,
     pub(crate) keys: Vec<PrivateKeyDer<'static>>,
     pub(crate) lists: Vec<CertificateRevocationListDer<'static>>,
-    /// A private key behind a password.
+    /// An encrypted private key.
     pub(crate) encrypted: bool,
-    /// What else is there, in words.
+    /// Other content, as text for messages.
     others: Vec<&'static str>,
 }
 
-/// Reads a PEM file; `None` when it is none, which was reported.
+/// Reads a PEM file; `None` when it is not PEM, which was reported.
 pub(crate) fn sections(
     file: &NamedFile,
     written: &At<String>,
@@ -45,7 +45,7 @@ pub(crate) fn sections(
         encrypted: contains(&file.content, b"-----BEGIN ENCRYPTED PRIVATE KEY-----"),
         ..Sections::default()
     };
-    // The old way: the password's headers stand inside a section, where a decoder stumbles over them.
+    // The old encryption format has headers inside a section, which a decoder rejects.
     if contains(&file.content, b"Proc-Type: 4,ENCRYPTED") {
         sections.encrypted = true;
         return Some(sections);
@@ -54,8 +54,8 @@ pub(crate) fn sections(
         match section {
             Ok(section) => sections.add(section),
             Err(error) => {
-                let message = format!("{name:?} is broken PEM: {}", reason(&error));
-                let help = "write the file anew; it may be cut off, or two files were joined without a line break";
+                let message = format!("{name:?} is invalid PEM: {}", reason(&error));
+                let help = "create the file again; it may be truncated, or two files were joined without a line break";
                 report.error(&written.place, "bad-pem", message, help);
                 return None;
             }
@@ -64,12 +64,10 @@ pub(crate) fn sections(
     Some(sections)
 }
 
-/// Reports a key behind a password.
+/// Reports an encrypted key.
 pub(crate) fn encrypted(written: &At<String>, report: &mut Report) {
     let name = &written.value;
-    let message = format!(
-        "the private key in {name:?} is encrypted, and there is nobody to ask for a password"
-    );
+    let message = format!("the private key in {name:?} is encrypted, which is not supported");
     let help = format!("decrypt it: openssl pkey -in {name} -out decrypted.key");
     report.error(&written.place, "encrypted-key", message, help);
 }
@@ -88,7 +86,7 @@ impl Sections {
         }
     }
 
-    /// What is there in place of what was looked for.
+    /// What the file contains instead of what was expected.
     pub(crate) fn found(&self) -> String {
         let mut found = self.others.clone();
         found.extend((!self.certificates.is_empty()).then_some("a certificate"));
@@ -107,7 +105,7 @@ fn contains(content: &[u8], part: &[u8]) -> bool {
     content.windows(part.len()).any(|window| window == part)
 }
 
-/// What a file without PEM is: the same in binary, most of the time.
+/// What a file without PEM is: usually the same content in binary form.
 fn not_pem(content: &[u8], name: &str) -> (&'static str, String) {
     let convert = |command: &str| {
         format!("convert it: openssl {command} -inform der -in {name} -out {name}.pem")
@@ -120,7 +118,7 @@ fn not_pem(content: &[u8], name: &str) -> (&'static str, String) {
     }
     if is_pkcs12(content) {
         let help = format!(
-            "convert it: openssl pkcs12 -in {name} -nodes -out {name}.pem, and name it as `bundleFile`"
+            "convert it: openssl pkcs12 -in {name} -nodes -out {name}.pem, and use it as `bundleFile`"
         );
         return ("is a PKCS#12 store, not PEM", help);
     }
@@ -129,7 +127,7 @@ fn not_pem(content: &[u8], name: &str) -> (&'static str, String) {
     }
     (
         "is not PEM",
-        "name a text file that has a line `-----BEGIN …-----`".to_owned(),
+        "use a text file with a line `-----BEGIN …-----`".to_owned(),
     )
 }
 
@@ -141,11 +139,11 @@ fn is_pkcs12(content: &[u8]) -> bool {
     })
 }
 
-/// The reason without what stands in the file, which may be a key.
+/// The reason without content of the file, which may be a key.
 fn reason(error: &pem::Error) -> &'static str {
     match error {
         pem::Error::MissingSectionEnd { .. } => {
-            "a section has no END line that fits its BEGIN line"
+            "the END line of a section does not match its BEGIN line"
         }
         pem::Error::IllegalSectionStart { .. } => "a BEGIN line is malformed",
         pem::Error::Base64Decode(_) => "a section is not base64",
@@ -158,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_store_is_told_from_other_binaries() {
+    fn a_pkcs12_store_is_recognized() {
         assert!(is_pkcs12(&[0x30, 0x82, 0x0a, 0x00, 2, 1, 3, 0x30]));
         assert!(is_pkcs12(&[0x30, 0x03, 2, 1, 3]));
         for other in [
@@ -173,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn no_reason_holds_a_byte_of_the_file() {
+    fn no_message_contains_a_byte_of_the_file() {
         for text in [
             "-----BEGIN PRIVATE KEY-----\nSECRET\n",
             "-----BEGIN PRIVATE KEY SECRET\n",

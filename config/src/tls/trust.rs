@@ -1,4 +1,4 @@
-//! Certificates that sign others, and the lists of what they took back.
+//! CA certificates and revocation lists.
 
 use std::{path::Path, sync::Arc, time::SystemTime};
 
@@ -15,37 +15,43 @@ use crate::{
     },
 };
 
-/// What `caFiles` hold.
+/// The content of `caFiles`.
 #[derive(Default)]
 pub(crate) struct Authorities {
     /// The certificates, each of a CA or of a peer itself.
     pub(crate) certificates: Vec<CertificateDer<'static>>,
-    /// Where they were read from.
+    /// The files that they were read from.
     pub(crate) files: Vec<Arc<Path>>,
 }
 
-/// What `crlFiles` hold.
+/// The content of `crlFiles`.
 #[derive(Default)]
 pub(crate) struct Revocation {
     pub(crate) lists: Vec<CertificateRevocationListDer<'static>>,
     pub(crate) files: Vec<Arc<Path>>,
 }
 
-/// Reads a list of files with CA certificates. It is not empty, none of the files is, and each certificate may sign
-/// others or is self-signed and stands for its owner; whatever is not so is reported.
+/// Reads a list of files with CA certificates. The list and each file must not be empty. Each
+/// certificate must be a CA, or self-signed and trusted for its owner only; all other problems are
+/// reported.
 pub(crate) fn authorities(
     written: Option<&At<Vec<At<String>>>>,
     files: &mut Files<'_>,
     report: &mut Report,
 ) -> Authorities {
     let mut authorities = Authorities::default();
-    // An absent key was reported where it is required.
+    // A missing required key was already reported.
     let Some(written) = written else {
         return authorities;
     };
     if written.value.is_empty() {
-        let help = "name at least one PEM file with a CA certificate";
-        report.error(&written.place, "empty-list", "there is no CA file", help);
+        let help = "add at least one PEM file with a CA certificate";
+        report.error(
+            &written.place,
+            "empty-list",
+            "the list of CA files is empty",
+            help,
+        );
     }
     for item in &written.value {
         let Some(file) = files.named(item, report) else {
@@ -55,8 +61,12 @@ pub(crate) fn authorities(
             continue;
         };
         if sections.certificates.is_empty() {
-            let message = format!("{:?} holds no certificate{}", item.value, sections.found());
-            let help = "name the PEM file that has a line `-----BEGIN CERTIFICATE-----`";
+            let message = format!(
+                "{:?} contains no certificate{}",
+                item.value,
+                sections.found()
+            );
+            let help = "use a PEM file with a line `-----BEGIN CERTIFICATE-----`";
             report.error(&item.place, "no-certificate", message, help);
         }
         for (index, der) in sections.certificates.iter().enumerate() {
@@ -79,17 +89,17 @@ fn authority(
     let parsed = x509::parse(der).filter(|_| RootCertStore::empty().add(der.clone()).is_ok());
     let Some(certificate) = parsed else {
         let message = format!("certificate {number} in {name:?} cannot be parsed");
-        let help = "put in the CA's certificate anew; `openssl x509 -text -noout -in FILE` shows what is there";
+        let help = "export the CA certificate again; `openssl x509 -text -noout -in FILE` shows the content";
         report.error(place, "bad-certificate", message, help);
         return;
     };
     let who = x509::shown(certificate.subject());
-    if !may_sign(&certificate) && !is_its_own(&certificate) {
+    if !may_sign(&certificate) && !is_self_signed(&certificate) {
         let message = format!(
             "certificate {number} in {name:?}, {who}, is not a CA: it may not sign certificates"
         );
-        let help = "name the certificate that signs the others, which has the basic constraint CA:TRUE; only a \
-                    self-signed certificate may stand for its owner alone";
+        let help = "use the certificate that signs the others, which has the basic constraint CA:TRUE; only a \
+                    self-signed certificate may be trusted for its owner alone";
         report.error(place, "not-a-ca", message, help);
         return;
     }
@@ -118,7 +128,7 @@ fn authority(
             place,
             code,
             message,
-            "add the CA that follows it, and later remove this one",
+            "add its successor, and remove this one later",
         );
     }
 }
@@ -129,9 +139,9 @@ fn may_sign(certificate: &X509Certificate<'_>) -> bool {
     certificate.is_ca() && usage.is_none_or(|usage| usage.value.key_cert_sign())
 }
 
-/// Whether it is self-signed, and its key may sign a handshake (RFC 8446 section 4.4.2.2). The signature need not be
-/// looked at: who writes the file says whom to believe.
-fn is_its_own(certificate: &X509Certificate<'_>) -> bool {
+/// Whether it is self-signed, and its key may sign a handshake (RFC 8446 section 4.4.2.2). The
+/// signature is not verified: a certificate in the file is trusted anyway.
+fn is_self_signed(certificate: &X509Certificate<'_>) -> bool {
     let usage = certificate.key_usage().ok().flatten();
     certificate.subject().as_raw() == certificate.issuer().as_raw()
         && usage.is_none_or(|usage| usage.value.digital_signature())
@@ -158,11 +168,11 @@ pub(crate) fn revocation(
         };
         if sections.lists.is_empty() {
             let message = format!(
-                "{:?} holds no revocation list{}",
+                "{:?} contains no revocation list{}",
                 item.value,
                 sections.found()
             );
-            let help = "name the PEM file that has a line `-----BEGIN X509 CRL-----`";
+            let help = "use a PEM file with a line `-----BEGIN X509 CRL-----`";
             report.error(&item.place, "no-crl", message, help);
         }
         for (index, der) in sections.lists.iter().enumerate() {
@@ -171,14 +181,14 @@ pub(crate) fn revocation(
         revocation.lists.extend(sections.lists);
         revocation.files.push(file.path);
     }
-    // What is missing where a file could not be read is in that file.
+    // A list that seems missing may be in a file that could not be read.
     if good && !revocation.lists.is_empty() && revocation.files.len() == written.value.len() {
         each_has_a_list(authorities, &revocation, written, report);
     }
     revocation
 }
 
-/// Whether a list can be asked; if not, that was reported.
+/// Whether a list is usable; otherwise a problem was reported.
 fn list(
     index: usize,
     der: &CertificateRevocationListDer<'static>,
@@ -193,32 +203,31 @@ fn list(
     let Some((list, until)) = parsed.and_then(|list| list.next_update().map(|until| (list, until)))
     else {
         let message = format!(
-            "revocation list {number} in {name:?} cannot be used: it is broken, or never due again"
+            "revocation list {number} in {name:?} cannot be used: it is malformed, or has no next update"
         );
-        let help = "have the CA write a CRL of version 2 with a next update";
+        let help = "create a CRL of version 2 with a next update";
         report.error(place, "bad-crl", message, help);
         return false;
     };
     let who = x509::shown(list.issuer());
     if !is_taken(der) {
         let message = format!("revocation list {number} in {name:?}, of {who}, cannot be used");
-        let help = "have the CA write a full CRL (not a delta) of version 2 with a CRL number";
+        let help = "create a full CRL (not a delta) of version 2 with a CRL number";
         report.error(place, "bad-crl", message, help);
         return false;
     }
     if x509::age(list.last_update(), until, SystemTime::now()) == Age::Ended {
         let message = format!(
-            "the revocation list of {who} in {name:?} was due again on {}",
+            "the revocation list of {who} in {name:?} expired on {} (next update)",
             x509::date(until)
         );
-        let help =
-            "put in the CA's new list: until then every client whose chain has this CA is refused";
+        let help = "install the CA's new list: until then every client whose chain has this CA is rejected";
         report.warning(place, "crl-outdated", message, help);
     }
     true
 }
 
-/// Whether the library that asks the list later can read it.
+/// Whether the TLS library can read it.
 fn is_taken(der: &CertificateRevocationListDer<'static>) -> bool {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut anything = RootCertStore::empty();
@@ -233,7 +242,7 @@ fn is_taken(der: &CertificateRevocationListDer<'static>) -> bool {
         .is_ok()
 }
 
-/// Without its list, whatever a CA signed counts as revoked: somebody forgot one.
+/// Without its list, every certificate of a CA counts as revoked, which is most likely a mistake.
 fn each_has_a_list(
     authorities: &Authorities,
     revocation: &Revocation,
@@ -257,9 +266,9 @@ fn each_has_a_list(
         {
             let who = x509::shown(certificate.subject());
             let message = format!(
-                "the CA {who} has no revocation list, so every client it vouches for is refused"
+                "the CA {who} has no revocation list, so all clients with its certificates are rejected"
             );
-            let help = "add its CRL, or leave `crlFiles` empty to ask none";
+            let help = "add its CRL, or remove `crlFiles` to disable revocation checks";
             report.warning(&written.place, "ca-without-crl", message, help);
         }
     }

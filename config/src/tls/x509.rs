@@ -1,4 +1,4 @@
-//! What a certificate says, in words.
+//! Properties of a certificate, as text for messages.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,7 +8,7 @@ use x509_parser::{
     x509::X509Name,
 };
 
-/// A certificate in DER, and nothing behind it.
+/// A certificate in DER, without trailing bytes.
 pub(crate) fn parse(der: &[u8]) -> Option<X509Certificate<'_>> {
     X509Certificate::from_der(der)
         .ok()
@@ -16,7 +16,7 @@ pub(crate) fn parse(der: &[u8]) -> Option<X509Certificate<'_>> {
         .map(|(_, certificate)| certificate)
 }
 
-/// A name in quotes, on one line and not too long, whatever somebody wrote into it.
+/// A name in quotes, on one line and of limited length, for names with arbitrary content.
 pub(crate) fn shown(name: &X509Name<'_>) -> String {
     const LONGEST: usize = 100;
     let text: String = name.to_string().chars().take(LONGEST).collect();
@@ -27,7 +27,7 @@ pub(crate) fn shown(name: &X509Name<'_>) -> String {
     }
 }
 
-/// A moment as people write it.
+/// A time in readable form.
 pub(crate) fn date(time: ASN1Time) -> String {
     let time = time.to_datetime();
     let (year, month, day) = (time.year(), u8::from(time.month()), time.day());
@@ -38,29 +38,29 @@ pub(crate) fn date(time: ASN1Time) -> String {
     )
 }
 
-/// The same moment for programs; what lies before 1970 is 1970.
+/// The same time as a number; a time before 1970 is 1970.
 pub(crate) fn system_time(time: ASN1Time) -> SystemTime {
     SystemTime::UNIX_EPOCH
         + Duration::from_secs(u64::try_from(time.timestamp()).unwrap_or_default())
 }
 
-/// What time has done, or soon does, to something with an end.
+/// Validity of a certificate or list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Age {
-    /// It begins later.
+    /// Not valid yet.
     NotYet,
-    /// It holds for a while.
+    /// Valid for more than a week.
     Good,
-    /// It ends within a week.
+    /// Expires within a week.
     Ending,
-    /// It ended.
+    /// Expired.
     Ended,
 }
 
-/// A week is time to look into a rotation that did not happen.
+/// One week is enough to find out why a rotation did not happen.
 const NOTICE: i64 = 7 * 24 * 3600;
 
-/// The age at `now` of what holds from `from` to `until`, both included.
+/// The validity at `now` of an item valid from `from` to `until`, both included.
 pub(crate) fn age(from: ASN1Time, until: ASN1Time, now: SystemTime) -> Age {
     let now = now
         .duration_since(SystemTime::UNIX_EPOCH)
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_age_of_what_has_an_end() {
+    fn validity_periods() {
         let at = |seconds| ASN1Time::from_timestamp(seconds).unwrap();
         let now = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         let week = 7 * 24 * 3600;
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_is_written_to_the_minute() {
+    fn times_are_rendered_to_the_minute() {
         assert_eq!(
             date(ASN1Time::from_timestamp(1_577_836_859).unwrap()),
             "2020-01-01 00:00 UTC"

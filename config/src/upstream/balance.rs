@@ -1,4 +1,4 @@
-//! `loadBalancer` of an upstream: how an endpoint is chosen.
+//! `loadBalancer` of an upstream: how an endpoint is selected.
 
 use std::time::Duration;
 
@@ -17,45 +17,53 @@ use crate::{
 };
 
 block! {
-    /// How an endpoint is chosen.
+    /// How an endpoint is selected.
     LoadBalancerBlock {
-        /// `leastRequest` (whose turn it is by weight, unless one drawn beside it is less busy), `peakEwma` (the same by time and load), `roundRobin`, `random`, or `consistentHash` (the same endpoint for requests that are alike, while it has no more than its share). Default leastRequest.
+        /// `leastRequest` (weighted round robin, unless a second, random endpoint has fewer
+        /// requests in flight), `peakEwma` (the same by response time and load), `roundRobin`,
+        /// `random`, or `consistentHash` (the same endpoint for the same hash key, unless it has
+        /// more than its share). Default leastRequest.
         "policy" policy: Word<LoadBalancerPolicy>,
-        /// What `consistentHash` goes by: `clientIP`, or a header or cookie. Requests without it go anywhere. Required with that policy.
+        /// The hash key of `consistentHash`: `clientIP`, or a header or cookie. Requests without it
+        /// get any endpoint. Required with that policy.
         "hashOn" hash_on: Either<Word<ClientIp>, HashOnBlock>,
-        /// For how long an endpoint that came later, or is back again, takes less than its share, from a tenth on. Not with consistentHash. Default 0s, which is off.
+        /// Duration in which a new endpoint, or one that returns from an ejection, gets less than
+        /// its share, starting with 10 %. Not with consistentHash. Default 0s, which is off.
         "slowStart" slow_start: Time,
-        /// When fewer endpoints than this share are well, all are used: those that are left would fail next. 0 to 100. Default 50; 0 never.
+        /// When a smaller percentage of the endpoints is healthy, requests go to all of them,
+        /// because the remaining ones would be overloaded. 0 to 100. Default 50; 0 disables it.
         "panicPercent" panic_percent: Int<0, 100>,
     }
 }
 
-/// How an endpoint is chosen, and when choosing ends.
+/// How an endpoint is selected, and when all are used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LoadBalancer {
-    /// By what.
+    /// The policy.
     pub policy: LoadBalancerPolicy,
-    /// What `consistentHash` hashes; there with that policy alone.
+    /// The hash key of `consistentHash`; present only with that policy.
     pub hash_on: Option<HashOn>,
-    /// For how long an endpoint that is new, or back again, takes less than its share. Off by default.
+    /// Duration in which a new or returning endpoint gets less than its share. Off by default.
     pub slow_start: Option<Duration>,
-    /// When fewer of 100 endpoints than this are well, all are used. Default 50; 0 never.
+    /// When a smaller percentage of the endpoints is healthy, all are used. Default 50; 0 disables
+    /// it.
     pub panic_percent: u8,
 }
 
-/// By what an endpoint is chosen.
+/// How an endpoint is selected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LoadBalancerPolicy {
-    /// In turn, by weight.
+    /// Weighted round robin.
     RoundRobin,
-    /// Whose turn it is by weight, unless one that is drawn beside it is less busy. The default.
+    /// Weighted round robin, unless a second, random endpoint has fewer requests in flight. The
+    /// default.
     LeastRequest,
-    /// The same by how long answers take and how many are awaited.
+    /// The same by response time and requests in flight.
     PeakEwma,
     /// At random, by weight.
     Random,
-    /// The same for requests that are alike.
+    /// The same endpoint for the same hash key.
     ConsistentHash,
 }
 
@@ -66,10 +74,10 @@ words! {
     }
 }
 
-/// Envoy's default: with half of the endpoints gone the others hardly carry twice their load.
+/// Envoy's default: when half of the endpoints are gone, the others get about twice their load.
 const PANIC_PERCENT: u64 = 50;
 
-/// The choice of an upstream that has no block.
+/// The load balancer of an upstream without the block.
 pub(crate) fn least_request() -> LoadBalancer {
     LoadBalancer {
         policy: LoadBalancerPolicy::LeastRequest,
@@ -79,7 +87,7 @@ pub(crate) fn least_request() -> LoadBalancer {
     }
 }
 
-/// The choice, with its defaults.
+/// Validates the block and applies its defaults.
 pub(crate) fn accept(block: Option<&At<LoadBalancerBlock>>, report: &mut Report) -> LoadBalancer {
     let none = LoadBalancerBlock::default();
     let written = block.map_or(&none, |block| &block.value);
@@ -92,7 +100,7 @@ pub(crate) fn accept(block: Option<&At<LoadBalancerBlock>>, report: &mut Report)
             report.missing(
                 &policy.place,
                 &["hashOn"],
-                "consistentHash needs `hashOn`",
+                "consistentHash requires `hashOn`",
                 help,
             );
         }
@@ -101,7 +109,7 @@ pub(crate) fn accept(block: Option<&At<LoadBalancerBlock>>, report: &mut Report)
             report.error(
                 &on.place,
                 "conflicting-keys",
-                "only consistentHash hashes",
+                "`hashOn` has no effect without consistentHash",
                 help,
             );
         }
@@ -113,8 +121,7 @@ pub(crate) fn accept(block: Option<&At<LoadBalancerBlock>>, report: &mut Report)
         .as_ref()
         .filter(|_| hashes && slow_start.is_some())
     {
-        let message =
-            "with consistentHash an endpoint has its keys or not, so it cannot start slowly";
+        let message = "`slowStart` cannot be used with consistentHash, which assigns fixed keys to an endpoint";
         report.error(
             &slow.place,
             "conflicting-keys",
@@ -133,7 +140,7 @@ pub(crate) fn accept(block: Option<&At<LoadBalancerBlock>>, report: &mut Report)
     }
 }
 
-/// Shows what was accepted.
+/// Renders the accepted value.
 pub(crate) fn show(balancer: &LoadBalancer) -> Object {
     Object::new()
         .with("policy", show::word(balancer.policy))

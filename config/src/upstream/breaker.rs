@@ -1,4 +1,4 @@
-//! `circuitBreaker` of an upstream: how much may be under way to it.
+//! `circuitBreaker` of an upstream: limits on its load.
 
 use crate::block::{
     At, Int, block,
@@ -6,27 +6,31 @@ use crate::block::{
 };
 
 block! {
-    /// How much may be under way to an upstream, over all workers and endpoints. What is more gets 503.
+    /// Limits on the load of an upstream, over all workers and endpoints. Requests over a limit get
+    /// 503.
     CircuitBreakerBlock {
-        /// Open connections, idle ones included, 1 to 1000000. Requests wait for one while as many are open. Default 1024.
+        /// Maximum open connections, idle ones included, 1 to 1000000. At the limit, requests wait
+        /// for a connection. Default 1024.
         "maxConnections" max_connections: Int<1, 1_000_000>,
-        /// Requests, to the last byte of their answers, 1 to 1000000. Default 1024.
+        /// Maximum in-flight requests, to the last byte of their responses, 1 to 1000000. Default
+        /// 1024.
         "maxRequests" max_requests: Int<1, 1_000_000>,
-        /// Requests that wait for a connection, 0 to 1000000. Default 1024.
+        /// Maximum requests that wait for a connection, 0 to 1000000. Default 1024.
         "maxPendingRequests" max_pending_requests: Int<0, 1_000_000>,
     }
     shown_as CircuitBreaker
 }
 
-/// How much may be under way to an upstream, over all workers and endpoints.
+/// Limits on the load of an upstream, over all workers and endpoints.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CircuitBreaker {
-    /// Open connections, idle ones included. Default 1024.
+    /// Maximum open connections, idle ones included. Default 1024.
     pub max_connections: u32,
-    /// Requests, to the last byte of their answers. Default 1024.
+    /// Maximum in-flight requests, to the last byte of their responses. Default 1024.
     pub max_requests: u32,
-    /// Requests that wait for a connection while as many as may be are open. Default 1024; 0: none waits.
+    /// Maximum requests that wait for a connection at `maxConnections`. Default 1024; with 0 no
+    /// request waits.
     pub max_pending_requests: u32,
 }
 

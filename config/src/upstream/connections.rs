@@ -13,9 +13,9 @@ block! {
     ConnectionsBlock {
         /// From the first SYN to an open connection, over 0. Default 1s.
         "connectTimeout" connect_timeout: Time,
-        /// How long an unused connection is kept, over 0. Default 30s.
+        /// How long an idle connection is kept, over 0. Default 30s.
         "idleTimeout" idle_timeout: Time,
-        /// Age at which a connection is not used for another request. Default 0s, which is off.
+        /// Age at which a connection is not reused. Default 0s, which is off.
         "maxAge" max_age: Time,
     }
     shown_as ConnectionSettings
@@ -27,14 +27,14 @@ block! {
 pub struct ConnectionSettings {
     /// From the first SYN to an open connection. Default 1 s.
     pub connect_timeout: Duration,
-    /// How long an unused connection is kept. Default 30 s; 3 s for the app.
+    /// How long an idle connection is kept. Default 30 s; 3 s for the app.
     pub idle_timeout: Duration,
-    /// Age at which a connection is not used for another request. Default off.
+    /// Age at which a connection is not reused. Default off.
     pub max_age: Option<Duration>,
 }
 
 impl ConnectionSettings {
-    /// Connections of any age.
+    /// No age limit.
     pub fn new(connect_timeout: Duration, idle_timeout: Duration) -> Self {
         Self {
             connect_timeout,
@@ -44,7 +44,7 @@ impl ConnectionSettings {
     }
 }
 
-/// Within one cluster a connect takes milliseconds; one second is a lost SYN.
+/// Within one cluster a connect takes milliseconds; one second means a lost SYN.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Under the 60 s after which most servers close an idle connection.
@@ -53,7 +53,7 @@ const UPSTREAM_IDLE: Duration = Duration::from_secs(30);
 /// Under the 5 s after which common app servers (Node.js, uvicorn) close an idle connection.
 const APP_IDLE: Duration = Duration::from_secs(3);
 
-/// Checks what was written.
+/// Validates the block.
 pub(crate) fn accept(
     block: Option<&At<ConnectionsBlock>>,
     report: &mut Report,
@@ -67,7 +67,7 @@ pub(crate) fn accept(
     }
 }
 
-/// What the app gets, which has no such block.
+/// The settings of the app, which has no such block.
 pub(crate) fn of_app() -> ConnectionSettings {
     ConnectionSettings {
         connect_timeout: CONNECT_TIMEOUT,

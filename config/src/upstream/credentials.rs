@@ -1,4 +1,4 @@
-//! `credentials` of an upstream: what is sent along with each request.
+//! `credentials` of an upstream: sent with each request.
 
 use crate::{
     block::{At, problem::Report, show::Object},
@@ -7,7 +7,7 @@ use crate::{
     secret::{self, CredentialsBlock, SecretText},
 };
 
-/// The bearer token of an upstream; it never goes out in the clear, except to this host.
+/// The bearer token of an upstream; never sent unencrypted, except to this host.
 pub(crate) fn accept(
     written: Option<&At<CredentialsBlock>>,
     named: bool,
@@ -17,9 +17,9 @@ pub(crate) fn accept(
     report: &mut Report,
 ) -> Option<SecretText> {
     let credentials = written?;
-    let here = !named && endpoints.iter().all(|endpoint| endpoint.address.is_here());
+    let here = !named && endpoints.iter().all(|endpoint| endpoint.address.is_local());
     if secure == Some(false) && !here {
-        let message = "credentials never go over http to another host: whoever sits on the way could use them";
+        let message = "credentials are never sent over http to another host: an attacker on the network path could use them";
         report.error(
             &credentials.place,
             "insecure-credentials",
@@ -27,10 +27,10 @@ pub(crate) fn accept(
             "write https:// in the URLs, or `tls` beside `dns`",
         );
     }
-    secret::kept_bearer_token(credentials.value.bearer_token.as_ref()?, files, report)
+    secret::reloadable_bearer_token(credentials.value.bearer_token.as_ref()?, files, report)
 }
 
-/// Shows what was accepted.
+/// Renders the accepted value.
 pub(crate) fn show(token: &SecretText) -> Object {
     Object::new().with("bearerToken", secret::show(token.origin()))
 }

@@ -1,4 +1,4 @@
-//! `dns` of an upstream: a name whose answer is the endpoints.
+//! `dns` of an upstream: a name that resolves to the endpoints.
 
 use std::sync::Arc;
 
@@ -15,19 +15,22 @@ use crate::{
 };
 
 block! {
-    /// A name that is looked up in DNS. The last good answer stays while it cannot be; addresses that vanish get no new requests.
+    /// A DNS name that resolves to the endpoints. When a lookup fails, the last good result stays
+    /// in use. Addresses that are removed get no new requests.
     DnsBlock {
-        /// The name, such as `search.prod.svc.cluster.local.`; without the dot at its end it goes through the search domains of resolv.conf.
+        /// The name, such as `search.prod.svc.cluster.local.`; without a trailing dot the search
+        /// domains of resolv.conf are tried.
         "name" name: String,
-        /// The port of the endpoints, 1 to 65535; with SRV it comes from the answer.
+        /// The port of the endpoints, 1 to 65535; with SRV it comes from the DNS response.
         "port" port: Int<1, 65535>,
-        /// `A`: each address is an endpoint (IPv4 where there are any, else IPv6). `SRV`: each service of the best priority is one, by its weight. Default A.
+        /// `A`: each address is an endpoint (IPv4 if there are any, else IPv6). `SRV`: each service
+        /// of the best priority is an endpoint with its weight. Default A.
         "type" kind: Word<DnsType>,
     }
     required ["name"]
 }
 
-/// What is looked up in DNS.
+/// The record type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DnsType {
     A,
@@ -38,31 +41,31 @@ words! {
     DnsType { "A" => A, "SRV" => Srv }
 }
 
-/// `dns`: a name whose answer is the endpoints.
+/// `dns`: a name that resolves to the endpoints.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NamedEndpoints {
-    /// The name; with a dot at its end no search domains are tried.
+    /// The name; with a trailing dot no search domains are tried.
     pub name: Arc<str>,
-    /// What is looked up.
+    /// The record type.
     pub kind: DnsKind,
-    /// Name and port as a Host header would carry them.
+    /// Name and port as in a Host header.
     pub authority: Arc<str>,
 }
 
-/// What is looked up.
+/// The record type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DnsKind {
-    /// Addresses, which listen on this port.
+    /// Addresses, all with this port.
     Addresses {
         /// The port.
         port: u16,
     },
-    /// Services, whose ports are in the answer (RFC 2782).
+    /// Services, with ports from the response (RFC 2782).
     Services,
 }
 
-/// Checks `dns`; `None` was reported.
+/// Validates `dns`; `None` when a problem was reported.
 pub(crate) fn accept(
     block: &DnsBlock,
     tls: Option<&ClientTls>,
@@ -71,9 +74,9 @@ pub(crate) fn accept(
     let kind = kind(block, tls, report);
     let written = block.name.as_ref()?;
     let Ok(EndpointAddress::Host { name, .. }) = url::address(&written.value, 1) else {
-        let message = format!("{:?} is no name that could be looked up", written.value);
+        let message = format!("{:?} is not a valid DNS name", written.value);
         let help =
-            "write a name such as search.prod.svc.cluster.local., or an address into `endpoints`";
+            "write a name such as search.prod.svc.cluster.local.; for an address use `endpoints`";
         report.error(&written.place, "bad-hostname", message, help);
         return None;
     };
@@ -99,13 +102,13 @@ fn kind(block: &DnsBlock, tls: Option<&ClientTls>, report: &mut Report) -> Optio
         }),
         (DnsType::A, None) => {
             if let Some(At { place, .. }) = &block.name {
-                let help = "add `port: …`, or `type: SRV` when the answer says it";
+                let help = "add `port: …`, or `type: SRV` if DNS provides the port";
                 report.missing(place, &["port"], "`port` is missing", help);
             }
             None
         }
         (DnsType::Srv, Some(port)) => {
-            let message = "with SRV the port comes from the answer";
+            let message = "`port` cannot be used with SRV, where it comes from DNS";
             report.error(
                 &port.place,
                 "conflicting-keys",
@@ -115,11 +118,11 @@ fn kind(block: &DnsBlock, tls: Option<&ClientTls>, report: &mut Report) -> Optio
             None
         }
         (DnsType::Srv, None) => {
-            // Whoever can change the answer would choose the name that is verified.
+            // Otherwise an attacker who can forge the response could choose the verified name.
             let unnamed =
                 |tls: &&ClientTls| tls.hostname.is_none() && tls.subject_alt_names.is_empty();
             if let (Some(At { place, .. }), Some(_)) = (&block.kind, tls.filter(unnamed)) {
-                let message = "an SRV answer must not choose the name that TLS verifies";
+                let message = "with SRV and TLS, the verified name must be configured: it must not come from DNS";
                 let help = "add `hostname` or `subjectAltNames` to `tls`";
                 report.error(place, "missing-key", message, help);
             }
@@ -128,7 +131,7 @@ fn kind(block: &DnsBlock, tls: Option<&ClientTls>, report: &mut Report) -> Optio
     }
 }
 
-/// Shows what was accepted.
+/// Renders the accepted value.
 pub(crate) fn show(named: &NamedEndpoints) -> Object {
     let object = Object::new().with("name", text(&named.name));
     match named.kind {

@@ -15,7 +15,8 @@ use crate::{
 block! {
     /// One endpoint.
     EndpointBlock {
-        /// `http://host:port` or `https://host:port`, without path, query or user; the port may be left out. All endpoints of an upstream have the same scheme.
+        /// `http://host:port` or `https://host:port`, without path, query or user; the port may be
+        /// omitted. All endpoints of an upstream have the same scheme.
         "url" url: String,
         /// Relative share, 1 to 1000. Default 1.
         "weight" weight: Int<1, 1000>,
@@ -23,7 +24,7 @@ block! {
     required ["url"]
 }
 
-/// What the endpoints are, and whether TLS is spoken to them; unknown when none of them could be read.
+/// The endpoints, and whether they use TLS; unknown when none of them could be parsed.
 pub(crate) fn accept(
     items: &[At<EndpointBlock>],
     report: &mut Report,
@@ -41,15 +42,15 @@ pub(crate) fn accept(
                 .as_ref()
                 .map_or(&item.place, |url| &url.place);
             let message =
-                "http and https do not mix: what is secret would go out in the clear by chance";
-            report.error(place, "mixed-schemes", message, "make two upstreams of it");
+                "http and https endpoints cannot be mixed: some requests would be sent unencrypted";
+            report.error(place, "mixed-schemes", message, "use two upstreams");
         }
         endpoints.push(endpoint);
     }
     (endpoints, all)
 }
 
-/// An endpoint, and whether TLS is spoken to it.
+/// An endpoint, and whether it uses TLS.
 fn endpoint(block: &EndpointBlock, report: &mut Report) -> Option<(EndpointSpec, bool)> {
     let url = block.url.as_ref()?;
     let parsed = match url::parse(&url.value) {
@@ -61,7 +62,7 @@ fn endpoint(block: &EndpointBlock, report: &mut Report) -> Option<(EndpointSpec,
     };
     if !matches!(parsed.tail, "" | "/") {
         let scheme = if parsed.secure { "https" } else { "http" };
-        let message = "a URL here has no path, query or fragment";
+        let message = "a path, query or fragment in the URL is not allowed here";
         let help = format!(
             "write {scheme}://{}; `urlRewrite` of a route changes the path",
             parsed.authority
@@ -78,7 +79,7 @@ fn endpoint(block: &EndpointBlock, report: &mut Report) -> Option<(EndpointSpec,
     Some((endpoint, parsed.secure))
 }
 
-/// Shows one that was accepted.
+/// Renders an accepted item.
 pub(crate) fn show(scheme: &str, endpoint: &EndpointSpec) -> Value {
     let url = format!("{scheme}://{}", endpoint.authority);
     Object::new()

@@ -1,4 +1,4 @@
-//! `healthCheck` of an upstream: how endpoints are asked whether they are well.
+//! `healthCheck` of an upstream: active health checks of its endpoints.
 
 use std::time::Duration;
 
@@ -13,55 +13,59 @@ use crate::{
 };
 
 block! {
-    /// How endpoints are asked whether they are well. One that is not gets no requests.
+    /// Active health checks of the endpoints. Unhealthy endpoints get no requests.
     HealthCheckBlock {
-        /// Well when GET on this path answers 200 to 399, over HTTP/2 with `protocol: h2c`, else over HTTP/1.1; with `auto` inside TLS over what the endpoint chooses.
+        /// Check with GET on this path: healthy when it returns 200 to 399. Uses HTTP/2 with
+        /// `protocol: h2c`, else HTTP/1.1; with `auto` inside TLS, the protocol that the endpoint
+        /// selects.
         "path" path: String,
-        /// `true`: well when a connection can be made, TLS included where it is spoken.
+        /// `true`: check with a connect, TLS included if the endpoint uses it.
         "tcp" tcp: Flag,
-        /// Well when the gRPC health check of this service answers SERVING; empty for the server as a whole.
+        /// Check with the gRPC health service: healthy when this service returns SERVING; empty for
+        /// the server as a whole.
         "grpc" grpc: String,
-        /// How often each endpoint is asked, give or take a tenth, over 0. Default 10s.
+        /// Interval between checks of an endpoint, ±10 %, over 0. Default 10s.
         "interval" interval: Time,
-        /// From the start of the connect to the whole answer, over 0. Default 1s.
+        /// From the start of the connect to the complete response, over 0. Default 1s.
         "timeout" timeout: Time,
-        /// Good answers in a row that bring an endpoint back, 1 to 100. Default 2.
+        /// Successes in a row after which an unhealthy endpoint is healthy, 1 to 100. Default 2.
         "healthyThreshold" healthy_threshold: Int<1, 100>,
-        /// Bad answers in a row that take an endpoint out, 1 to 100; the very first answer alone does. Default 3.
+        /// Failures in a row after which a healthy endpoint is unhealthy, 1 to 100; for a new
+        /// endpoint the first failure is enough. Default 3.
         "unhealthyThreshold" unhealthy_threshold: Int<1, 100>,
     }
     one_of ["path", "tcp", "grpc"]
 }
 
-/// How endpoints are asked whether they are well.
+/// Active health checks of the endpoints.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HealthCheck {
-    /// What is asked.
+    /// The kind of check.
     pub probe: ReadinessProbe,
-    /// How often. Default 10 s.
+    /// Interval between checks. Default 10 s.
     pub interval: Duration,
-    /// From the start of the connect to the whole answer. Default 1 s.
+    /// From the start of the connect to the complete response. Default 1 s.
     pub timeout: Duration,
-    /// Good answers in a row that bring an unhealthy endpoint back. Default 2.
+    /// Successes in a row after which an unhealthy endpoint is healthy. Default 2.
     pub healthy_threshold: u32,
-    /// Bad ones in a row that take a healthy one out. Default 3.
+    /// Failures in a row after which a healthy endpoint is unhealthy. Default 3.
     pub unhealthy_threshold: u32,
 }
 
-/// A pod that hangs is found within half a minute, at a cost that nobody notices.
+/// A hanging pod is detected within half a minute, at negligible cost.
 const HEALTH_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The default timeout of a Kubernetes probe.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// One good answer may be luck.
+/// A single success may be chance.
 const HEALTHY_THRESHOLD: u64 = 2;
 
 /// The default of a Kubernetes probe.
 const UNHEALTHY_THRESHOLD: u64 = 3;
 
-/// What endpoints are asked.
+/// Validates the kind of check.
 pub(crate) fn accept(block: &At<HealthCheckBlock>, report: &mut Report) -> HealthCheck {
     let block = &block.value;
     let probe = if let Some(target) = &block.path {
@@ -76,7 +80,12 @@ pub(crate) fn accept(block: &At<HealthCheckBlock>, report: &mut Report) -> Healt
     } else {
         if let Some(tcp) = block.tcp.as_ref().filter(|tcp| !tcp.value.0) {
             let help = "write `tcp: true`, or remove `healthCheck`";
-            report.error(&tcp.place, "bad-value", "nothing is asked then", help);
+            report.error(
+                &tcp.place,
+                "bad-value",
+                "`tcp: false` configures no check",
+                help,
+            );
         }
         ReadinessProbe::Connect
     };
@@ -89,7 +98,7 @@ pub(crate) fn accept(block: &At<HealthCheckBlock>, report: &mut Report) -> Healt
     }
 }
 
-/// Shows what was accepted.
+/// Renders the accepted value.
 pub(crate) fn show(check: &HealthCheck) -> Object {
     let object = match &check.probe {
         ReadinessProbe::Connect => Object::new().with("tcp", true),

@@ -5,7 +5,8 @@ use crate::block::{At, Int, block};
 block! {
     /// Limits on what an endpoint may send.
     UpstreamLimitsBlock {
-        /// Header fields of a response, 1 to 1000. Default 100; over it 502.
+        /// Maximum header fields of a response, 1 to 1000. A response with more gets replaced by
+        /// 502. Default 100.
         "headers" headers: Int<1, 1000>,
     }
     shown_as UpstreamLimits
@@ -15,14 +16,14 @@ block! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct UpstreamLimits {
-    /// Header fields of a response. Default 100.
+    /// Maximum header fields of a response. Default 100.
     pub headers: u16,
 }
 
-/// As Envoy and HAProxy have it.
+/// The default of Envoy and HAProxy.
 const RESPONSE_HEADERS: u64 = 100;
 
-/// Checks what an endpoint may send.
+/// Validates the limits of an endpoint.
 pub(crate) fn accept(block: Option<&At<UpstreamLimitsBlock>>) -> UpstreamLimits {
     let headers = block.and_then(|block| block.value.headers.as_ref());
     UpstreamLimits {

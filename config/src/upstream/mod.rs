@@ -44,78 +44,82 @@ use crate::{
 };
 
 block! {
-    /// A named group of endpoints that a route can send to.
+    /// A named group of endpoints that routes forward requests to.
     UpstreamBlock {
         /// The endpoints, at least one.
         "endpoints" endpoints: Vec<At<EndpointBlock>>,
-        /// A name whose addresses, or services, are the endpoints; looked up again by its TTL, from 1s to 5m. With `tls` TLS is spoken to them.
+        /// A DNS name whose addresses, or services, are the endpoints; resolved again by its TTL,
+        /// from 1s to 5m. With `tls`, connections to them use TLS.
         "dns" dns: DnsBlock,
-        /// What is spoken to the endpoints: `auto` (HTTP/1.1, and HTTP/2 for gRPC requests), `http1` or `h2c`. Default auto.
+        /// Protocol used with the endpoints: `auto` (HTTP/1.1, and HTTP/2 for gRPC requests),
+        /// `http1` or `h2c`. Default auto.
         "protocol" protocol: Word<Protocol>,
-        /// TLS towards endpoints whose URLs begin with https. Default: their own names, verified by the system's roots.
+        /// TLS with endpoints whose URLs begin with https. Default: verified by their own names
+        /// with the system's CA certificates.
         "tls" tls: UpstreamTlsBlock,
-        /// What is sent along with each request, in place of what the client sent there. Not over http, except to this host.
+        /// Credentials that are sent with each request and replace those of the client. Not over
+        /// http, except to this host.
         "credentials" credentials: CredentialsBlock,
-        /// How an endpoint is chosen.
+        /// How an endpoint is selected.
         "loadBalancer" load_balancer: LoadBalancerBlock,
-        /// How much may be under way, over all workers and endpoints.
+        /// Limits on the load, over all workers and endpoints.
         "circuitBreaker" circuit_breaker: CircuitBreakerBlock,
-        /// How endpoints are asked whether they are well. Default: they are not asked.
+        /// Active health checks of the endpoints. Default: none.
         "healthCheck" health_check: HealthCheckBlock,
-        /// When an endpoint that fails is ejected, and for how long. On by default.
+        /// Outlier detection: when a failing endpoint is ejected, and for how long. On by default.
         "outlierDetection" outlier_detection: OutlierDetectionBlock,
-        /// Connect, idle and age limits of connections.
+        /// Timeouts and age limit of connections.
         "connections" connections: ConnectionsBlock,
         /// Limits on what an endpoint may send.
         "limits" limits: UpstreamLimitsBlock,
-        /// How much is sent a second time.
+        /// Limit on retries.
         "retryBudget" retry_budget: RetryBudgetBlock,
     }
     one_of ["endpoints", "dns"]
 }
 
-/// A named group of endpoints that a route can send to.
+/// A named group of endpoints that routes forward requests to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Upstream {
     /// Unique name; `app` for the application in this pod.
     pub name: Arc<str>,
-    /// The app, or something outside.
+    /// The app, or an entry of `upstreams`.
     pub kind: UpstreamKind,
-    /// At least one; none where `dns` says which there are.
+    /// At least one; none with `dns`.
     pub endpoints: Vec<EndpointSpec>,
-    /// A name whose answer is the endpoints.
+    /// A DNS name that resolves to the endpoints.
     pub dns: Option<NamedEndpoints>,
-    /// What is spoken to the endpoints.
+    /// Protocol used with the endpoints.
     pub protocol: Protocol,
-    /// TLS towards the endpoints; `None`: without.
+    /// TLS with the endpoints; `None`: plain text.
     pub tls: Option<Arc<ClientTls>>,
-    /// Authorization of every request is `Bearer` and this.
+    /// The bearer token that replaces Authorization in every request.
     pub bearer_token: Option<SecretText>,
-    /// How an endpoint is chosen.
+    /// How an endpoint is selected.
     pub load_balancer: LoadBalancer,
-    /// How much may be under way to it; `None` for the app.
+    /// Limits on the load; `None` for the app.
     pub circuit_breaker: Option<CircuitBreaker>,
-    /// How endpoints are asked whether they are well; `None`: not.
+    /// Active health checks; `None`: disabled.
     pub health_check: Option<HealthCheck>,
-    /// When an endpoint that fails is ejected; `None` for the app, which has no other.
+    /// Outlier detection; `None` for the app, which is the only endpoint.
     pub outlier_detection: Option<OutlierDetection>,
-    /// Connect, idle and age limits of connections.
+    /// Timeouts and age limit of connections.
     pub connections: ConnectionSettings,
     /// Limits on what an endpoint may send.
     pub limits: UpstreamLimits,
-    /// How much is sent a second time.
+    /// Limit on retries.
     pub retry_budget: RetryBudget,
 }
 
 impl Upstream {
-    /// What Host is on outbound routes.
+    /// The Host on outbound routes.
     pub fn host<'a>(&'a self, endpoint: &'a EndpointSpec) -> &'a str {
         let named = self.tls.as_ref().and_then(|tls| tls.hostname.as_deref());
         named.unwrap_or(&endpoint.authority)
     }
 
-    /// Host and port for requests that come without.
+    /// Host and port for requests without their own.
     pub fn authority(&self) -> &str {
         let named = self.dns.as_ref().map(|dns| &*dns.authority);
         named
@@ -123,7 +127,8 @@ impl Upstream {
             .unwrap_or("localhost")
     }
 
-    /// Whether the other one is written in the same way, whatever the files hold that it names.
+    /// Whether the other configuration has the same settings, regardless of the contents of its
+    /// files.
     pub fn same_block(&self, other: &Self) -> bool {
         let tls = match (&self.tls, &other.tls) {
             (Some(one), Some(other)) => one.same_block(other),
@@ -145,7 +150,7 @@ impl Upstream {
     }
 }
 
-/// The app, or something outside the pod.
+/// The app, or an upstream outside the pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum UpstreamKind {
     /// The `app` block.
@@ -167,7 +172,12 @@ pub(crate) fn accept(
     };
     if written.value.0.is_empty() {
         let help = "add an upstream or remove the key";
-        report.error(&written.place, "empty-list", "there is no upstream", help);
+        report.error(
+            &written.place,
+            "empty-list",
+            "the list of upstreams is empty",
+            help,
+        );
     }
     for (key, block) in &written.value.0 {
         name::check(&key.value, &key.place, report);
@@ -216,13 +226,13 @@ fn upstream(
         report.error(
             &empty.place,
             "empty-list",
-            "an upstream needs at least one endpoint",
+            "an upstream requires at least one endpoint",
             help,
         );
     }
     let items = written.map_or(&[][..], |endpoints| &endpoints.value);
     let (endpoints, secure) = match block.dns {
-        // No URL says it.
+        // There is no URL that says it.
         Some(_) => (Vec::new(), Some(block.tls.is_some())),
         None => endpoint::accept(items, report),
     };
@@ -297,7 +307,7 @@ fn tls(
     }
 }
 
-/// The upstream and its name; `None` for the app, which has a block of its own.
+/// Renders the upstream and its name; `None` for the app, which has its own block.
 pub(crate) fn show(upstream: &Upstream) -> Option<(String, Value)> {
     if upstream.kind == UpstreamKind::App {
         return None;

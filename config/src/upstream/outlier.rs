@@ -1,4 +1,4 @@
-//! `outlierDetection` of an upstream: when an endpoint that fails is ejected, and for how long.
+//! `outlierDetection` of an upstream: when a failing endpoint is ejected, and for how long.
 
 use std::time::Duration;
 
@@ -9,47 +9,53 @@ use crate::block::{
 };
 
 block! {
-    /// When an endpoint that fails is ejected, and for how long.
+    /// When a failing endpoint is ejected, and for how long.
     OutlierDetectionBlock {
-        /// After so many failures in a row: answers from 500 on, no connection, broken ones, timeouts. 1 to 1000. Default 5.
+        /// Failures in a row before an ejection: statuses from 500 on, failed or broken
+        /// connections, timeouts. 1 to 1000. Default 5.
         "consecutiveErrors" consecutive_errors: Int<1, 1000>,
-        /// For how long the first time, over 0; each further time in a row as much longer. Then one request tries it again. Default 30s.
+        /// Duration of the first ejection, over 0; the second in a row is twice as long, the third
+        /// three times, and so on. After it, one request tries the endpoint. Default 30s.
         "baseEjectionTime" base_ejection_time: Time,
-        /// Never longer than this, at least baseEjectionTime. Default 5m, or baseEjectionTime where that is more.
+        /// Maximum duration of an ejection, at least baseEjectionTime. Default 5m, or
+        /// baseEjectionTime if that is more.
         "maxEjectionTime" max_ejection_time: Time,
-        /// At most this share of the endpoints at a time, and never the last one, 0 to 100. Default 50; 0 ejects none.
+        /// Maximum percentage of endpoints that are ejected at the same time, 0 to 100; the last
+        /// one is never ejected. Default 50; 0 disables ejection.
         "maxEjectionPercent" max_ejection_percent: Int<0, 100>,
     }
     shown_as OutlierDetection
 }
 
-/// When an endpoint that fails is ejected, and for how long.
+/// When a failing endpoint is ejected, and for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OutlierDetection {
-    /// After so many failures in a row. Default 5.
+    /// Failures in a row before an ejection. Default 5.
     pub consecutive_errors: u32,
-    /// For this long the first time, twice as long the second, and so on. Default 30 s.
+    /// Duration of the first ejection; the second in a row is twice as long, the third three times,
+    /// and so on. Default 30 s.
     pub base_ejection_time: Duration,
-    /// Never longer than this. Default 5 min, or the base where that is more.
+    /// Maximum duration. Default 5 min, or the base if that is more.
     pub max_ejection_time: Duration,
-    /// At most so many of 100 endpoints at a time, and never the last. Default 50; 0 ejects none.
+    /// Maximum percentage of ejected endpoints; the last one is never ejected. Default 50; 0
+    /// disables ejection.
     pub max_ejection_percent: u8,
 }
 
-/// Envoy's default: fewer happen by chance.
+/// Envoy's default: fewer failures happen by chance.
 const CONSECUTIVE_ERRORS: u64 = 5;
 
-/// Envoy's default; about as long as a pod takes to start again.
+/// Envoy's default; about the restart time of a pod.
 const BASE_EJECTION_TIME: Duration = Duration::from_secs(30);
 
 /// Envoy's default.
 const MAX_EJECTION_TIME: Duration = Duration::from_secs(300);
 
-/// What is left must carry the load; see `PANIC_PERCENT` of `loadBalancer`.
+/// The remaining endpoints must carry the load; see `PANIC_PERCENT` of `loadBalancer`.
 const MAX_EJECTION_PERCENT: u64 = 50;
 
-/// The rules for an upstream with so many endpoints, as far as their number is known.
+/// Validates the settings for an upstream with this many endpoints, if the number is known.
 pub(crate) fn accept(
     block: Option<&At<OutlierDetectionBlock>>,
     endpoints: Option<usize>,
@@ -61,8 +67,8 @@ pub(crate) fn accept(
     let longest = MAX_EJECTION_TIME.max(base);
     let longest = time_over_zero(&block.max_ejection_time, longest, report);
     if let Some(written) = block.max_ejection_time.as_ref().filter(|_| longest < base) {
-        let message = "the longest ejection is shorter than the first one";
-        let help = "write at least `baseEjectionTime`, whose default is 30s";
+        let message = "`maxEjectionTime` is shorter than `baseEjectionTime`";
+        let help = "write at least `baseEjectionTime` (default 30s)";
         report.error(&written.place, "out-of-range", message, help);
     }
     let percent = number(&block.max_ejection_percent, MAX_EJECTION_PERCENT);
@@ -70,10 +76,11 @@ pub(crate) fn accept(
         && percent > 0
         && percent * (count as u64) < 100
     {
-        let message =
-            format!("{percent} % of {count} endpoints is less than one, so none is ever ejected");
+        let message = format!(
+            "{percent} % of {count} endpoints is less than one, so no endpoint is ever ejected"
+        );
         let help = format!(
-            "write at least {}, or 0 to say so",
+            "write at least {}, or 0 to disable ejection",
             100_u64.div_ceil(count as u64)
         );
         report.warning(&written.place, "ejects-none", message, help);

@@ -1,8 +1,8 @@
-//! What is spoken to an upstream.
+//! Protocol used with an upstream.
 
 use crate::block::words;
 
-/// What is spoken to an upstream.
+/// Protocol used with an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Protocol {
     /// HTTP/1.1, and HTTP/2 for gRPC requests. The default.

@@ -1,4 +1,4 @@
-//! `retryBudget` of an upstream: how much it is sent a second time.
+//! `retryBudget` of an upstream: limit on its retries.
 
 use crate::block::{
     At, Int, Percent, Share, block,
@@ -6,23 +6,23 @@ use crate::block::{
 };
 
 block! {
-    /// How much an upstream is sent a second time, by all routes and for whatever reason.
+    /// Limit on the retries of an upstream, over all routes and causes, hedging included.
     RetryBudgetBlock {
-        /// So many of 100 requests. Default 20.
+        /// Retries as a percentage of requests. Default 20.
         "percent" percent: Share,
-        /// So many in a second in any case, 0 to 100000. Default 10.
+        /// Retries per second that are always allowed, 0 to 100000. Default 10.
         "minPerSecond" min_per_second: Int<0, 100_000>,
     }
     shown_as RetryBudget
 }
 
-/// `retryBudget` of an upstream: all that is sent to it a second time, by all routes.
+/// `retryBudget` of an upstream: limit on its retries, over all routes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetryBudget {
-    /// So many of 100 requests may go again. Default 20.
+    /// Retries as a percentage of requests. Default 20.
     pub percent: Percent,
-    /// So many in a second may go again in any case. Default 10.
+    /// Retries per second that are always allowed. Default 10.
     pub min_per_second: u32,
 }
 
@@ -36,10 +36,10 @@ impl RetryBudget {
     }
 }
 
-/// A fifth, as in Finagle, linkerd and Envoy: a failing upstream gets 1.2 times its load and no more.
+/// 20 %, as in Finagle, linkerd and Envoy: a failing upstream gets at most 1.2 times its load.
 const PER_MILLION: u32 = 200_000;
 
-/// With little traffic a fifth of it is nothing.
+/// With little traffic, 20 % of it would allow no retry.
 const MINIMUM: u64 = 10;
 
 /// The budget of an upstream.

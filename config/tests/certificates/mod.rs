@@ -1,4 +1,4 @@
-//! Certificates for tests, made when a test runs so that nothing in the repository expires.
+//! Certificates for tests, generated when a test runs so that nothing in the repository expires.
 
 use std::{fs, path::Path, time::SystemTime};
 
@@ -9,7 +9,7 @@ use rcgen::{
 };
 use x509_parser::time::ASN1Time;
 
-/// A CA that is good for a while.
+/// A CA that is valid for some days.
 pub(crate) fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
     CertifiedIssuer::self_signed(authority_params(name), KeyPair::generate().unwrap()).unwrap()
 }
@@ -39,7 +39,7 @@ fn params(common_name: &str, names: &[&str]) -> CertificateParams {
     params
 }
 
-/// A moment so many days from now, or before it.
+/// The time this many days from now; negative for the past.
 pub(crate) fn in_days(days: i64) -> ASN1Time {
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
@@ -48,7 +48,7 @@ pub(crate) fn in_days(days: i64) -> ASN1Time {
     ASN1Time::from_timestamp(i64::try_from(now).unwrap() + days * 24 * 3600).unwrap()
 }
 
-/// A list in which the CA takes back nothing.
+/// An empty revocation list.
 pub(crate) fn revocation_list(issuer: &CertifiedIssuer<'_, KeyPair>, due_in_days: i64) -> String {
     let params = CertificateRevocationListParams {
         this_update: in_days(-2).to_datetime(),
@@ -61,7 +61,7 @@ pub(crate) fn revocation_list(issuer: &CertifiedIssuer<'_, KeyPair>, due_in_days
     params.signed_by(issuer).unwrap().pem().unwrap()
 }
 
-/// Bytes as PEM, on one line, which every decoder takes.
+/// Bytes as PEM on one line, which every decoder accepts.
 pub(crate) fn pem(label: &str, der: &[u8]) -> String {
     let text = base64::engine::general_purpose::STANDARD.encode(der);
     format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n")

@@ -1,8 +1,9 @@
-//! As much of JSON Schema 2020-12 as our schema uses. An unknown keyword fails, so that none is ignored.
+//! The part of JSON Schema 2020-12 that our schema uses. An unknown keyword fails, so that none is
+//! ignored.
 
 use serde_json::Value;
 
-/// Where a value does not fit a schema.
+/// The path at which a value does not match a schema.
 pub(crate) fn violations(schema: &Value, value: &Value) -> Vec<String> {
     let mut found = Vec::new();
     check(schema, schema, value, "", &mut found);

@@ -1,7 +1,8 @@
-//! What README, docs and deploy say about the configuration file is true.
+//! README, docs and deploy are correct about the configuration file.
 //!
-//! Every fenced `yaml` block and every embedded `outrigger.yaml` is loaded, and `docs/configuration.md` is what the
-//! schema says. `UPDATE_DOCS=1 cargo test -p outrigger-config --test docs` writes the reference anew; read the diff.
+//! Every fenced `yaml` block and every embedded `outrigger.yaml` is loaded, and the reference in
+//! `docs/configuration.md` equals the schema. `UPDATE_DOCS=1 cargo test -p outrigger-config --test
+//! docs` writes the reference again; review the diff.
 #![allow(clippy::unwrap_used, reason = "a failure of a test is a panic")]
 
 #[path = "../certificates/mod.rs"]
@@ -23,7 +24,7 @@ fn workspace() -> PathBuf {
         .to_owned()
 }
 
-/// All files with one of `extensions` in the workspace's folder itself and below `folders`, by path.
+/// All files with `extension` in the workspace's folder itself and below `folders`, by path.
 fn files(folders: &[&str], extension: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     let mut open: Vec<PathBuf> = folders

@@ -1,11 +1,11 @@
-//! The Kubernetes manifests that a reader may copy do what they say on every version that they name.
+//! The Kubernetes manifests in deploy, README and docs work on every version that they name.
 
 use serde_json::Value;
 
 use crate::{files, yaml::blocks};
 
-/// What names a port of a pod from outside of the pod. Probes are not of that kind: the kubelet resolves a name within
-/// its own container.
+/// Fields that refer to a port of a pod from outside of the pod. Probes are different: the kubelet
+/// resolves a name within the container.
 const OUTSIDE: [&str; 4] = ["Service", "NetworkPolicy", "PodMonitor", "ServiceMonitor"];
 
 /// The documents of each manifest in deploy, README and docs.
@@ -72,7 +72,7 @@ fn names_of_init_containers(documents: &[Value]) -> Vec<&str> {
     ports.filter_map(|port| port["name"].as_str()).collect()
 }
 
-/// The names of such ports that something outside of the pod uses.
+/// The names of such ports that are used from outside of the pod.
 fn used_from_outside(documents: &[Value]) -> Vec<String> {
     let names = names_of_init_containers(documents);
     let mut used = Vec::new();

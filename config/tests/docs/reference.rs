@@ -1,4 +1,5 @@
-//! `docs/configuration.md`: rules by hand, and below a marker every key as the schema describes it.
+//! `docs/configuration.md`: a hand-written part, and below a marker a reference of every key,
+//! generated from the schema.
 
 use std::{collections::HashMap, fmt::Write, fs};
 
@@ -9,15 +10,15 @@ use crate::workspace;
 
 const MARKER: &str = "<!-- Generated from config/src. UPDATE_DOCS=1 cargo test -p outrigger-config --test docs -->\n";
 
-/// Writes blocks in the order in which a reader meets them; one that appears twice is linked the second time.
+/// Writes blocks depth-first in the order of the file; a block that occurs again is linked.
 struct Reference<'a> {
     definitions: &'a Map<String, Value>,
-    /// Where a block that was already written stands.
+    /// The position of blocks that were already written.
     written: HashMap<&'a str, String>,
     out: String,
 }
 
-/// A block that a key's value may be, with what stands behind the key in a path: nothing, `[]` or `.<name>`.
+/// The block type of a value, with the suffix of its path: nothing, `[]` or `.<name>`.
 type Inner<'a> = Option<(&'a str, &'static str)>;
 
 impl<'a> Reference<'a> {
@@ -92,7 +93,7 @@ fn anchor(heading: &str) -> String {
         .collect()
 }
 
-/// The block that is, or stands inside, a value.
+/// The block in a value, directly or as an item.
 fn block_of(schema: &Value) -> Inner<'_> {
     schema.as_object()?;
     if let Some(reference) = schema["$ref"].as_str() {
@@ -106,13 +107,13 @@ fn block_of(schema: &Value) -> Inner<'_> {
         .or_else(|| among(&schema["additionalProperties"]).map(|name| (name, ".<name>")))
 }
 
-/// What may stand behind a key, in words.
+/// The type of a value, as text.
 fn kind(schema: &Value) -> String {
     if schema["$ref"].is_string() {
         return "block".to_owned();
     }
     if let Some(choices) = schema["anyOf"].as_array() {
-        // Every value may also be a string with a variable, which the page says once.
+        // Every value may also be a string with a variable; the page mentions this once.
         let kinds: Vec<String> = choices
             .iter()
             .filter(|one| !is_variable(one))

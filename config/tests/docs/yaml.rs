@@ -1,4 +1,4 @@
-//! Every piece of YAML that a reader may copy loads without an error or a warning.
+//! Every YAML example loads without an error or a warning.
 
 use std::{fs, path::Path};
 
@@ -7,20 +7,20 @@ use tempfile::TempDir;
 
 use crate::{certificates, files};
 
-/// Where the files stand that a configuration names.
+/// Folder of the files that examples refer to.
 const MOUNT: &str = "/etc/outrigger/";
 
-/// What stands in the first line of a block that is a part of a file; the rest of the file is filled in.
+/// First line of a block that is a part of a file; the rest of the file is added.
 const FRAGMENT: &str = "# fragment";
 
-/// What stands in the first line of a block that is no configuration of Outrigger.
+/// First line of a block that is not a configuration of Outrigger.
 const MANIFEST: &str = "apiVersion:";
 
 fn environment(name: &str) -> Option<String> {
     (name == "APP_PORT").then(|| "3000".to_owned())
 }
 
-/// What readers have mounted at [`MOUNT`].
+/// The files that examples expect at [`MOUNT`].
 fn mounted() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     certificates::write(&folder.path().join("tls"), &["public.example.com"]);
@@ -50,7 +50,7 @@ pub(crate) fn blocks(text: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// What each `outrigger.yaml: |` in a manifest holds.
+/// The content of each `outrigger.yaml: |` in a manifest.
 fn embedded(text: &str) -> Vec<(usize, String)> {
     let lines: Vec<&str> = text.lines().collect();
     let indent = |line: &str| line.len() - line.trim_start().len();
@@ -145,7 +145,7 @@ fn ports_and_grace_period_of_a_manifest_fit_its_configuration() {
                 let wanted = format!("containerPort: {port}");
                 assert!(text.contains(&wanted), "{}: no `{wanted}`", path.display());
             }
-            // Numbers, not names (`crate::manifests`), so they must be right.
+            // Numbers, not names (`crate::manifests`), so they must match.
             let wanted = format!("targetPort: {} ", config.listeners[0].address.socket.port());
             assert!(text.contains(&wanted), "{}: no `{wanted}`", path.display());
             let grace = text

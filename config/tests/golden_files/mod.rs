@@ -1,4 +1,4 @@
-//! The files that `golden/*.yaml` name, one for each thing that can be wrong with one.
+//! The files that `golden/*.yaml` refer to, one for each kind of mistake.
 
 use std::{fs, path::Path};
 
@@ -9,7 +9,8 @@ use crate::certificates::{
     self, authority, authority_params, in_days, revocation_list, server_params,
 };
 
-/// Writes certificates into `folder/tls`, and what stands in `tests/files` (key sets, secrets) into `folder/files`.
+/// Writes certificates into `folder/tls`, and the content of `tests/files` (key sets, secrets) into
+/// `folder/files`.
 pub(crate) fn write(folder: &Path) {
     fs::create_dir(folder.join("files")).unwrap();
     for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files")).unwrap() {
@@ -28,7 +29,7 @@ pub(crate) fn write(folder: &Path) {
     not_pem(folder);
 }
 
-/// A section whose content is text already.
+/// A PEM section with text as content.
 fn section(label: &str, base64: &str) -> String {
     format!("-----BEGIN {label}-----\n{base64}\n-----END {label}-----\n")
 }
@@ -49,7 +50,7 @@ fn keys(folder: &Path) {
     file("request.pem", section("CERTIFICATE REQUEST", "AAAA"));
 }
 
-/// Certificates for one key, `lifetime.key`, that begin and end when they should not.
+/// Certificates for one key, `lifetime.key`, that are expired, about to expire, or not yet valid.
 fn lifetimes(folder: &Path, root: &CertifiedIssuer<'_, KeyPair>) {
     let key = KeyPair::generate().unwrap();
     fs::write(folder.join("lifetime.key"), key.serialize_pem()).unwrap();
@@ -100,7 +101,7 @@ fn chains(folder: &Path, root: &CertifiedIssuer<'_, KeyPair>) {
         .signed_by(&key, &ended)
         .unwrap();
     file("ended.crt", below.pem() + &ended.pem());
-    // Version 2 in place of 3, and a part of a certificate.
+    // Version 2 in place of 3, and a truncated certificate.
     let mut version = leaf.der().to_vec();
     let at = version
         .windows(5)
@@ -141,7 +142,7 @@ fn trust(folder: &Path) {
     file("broken.crl", section("X509 CRL", "AAAA"));
 }
 
-/// What people have in place of PEM.
+/// Common mistakes in place of PEM.
 fn not_pem(folder: &Path) {
     let file = |name: &str, content: &[u8]| fs::write(folder.join(name), content).unwrap();
     let authority = authority("Binary CA");

@@ -1,6 +1,7 @@
-//! What is wrong with a configuration file: where, why, and what to write instead.
+//! Problems of a configuration file: position, cause, and fix.
 //!
-//! A [`Problem`] is plain data. [`render_text`] shows problems to people, [`render_json`] to programs.
+//! A [`Problem`] is plain data. [`render_text`] renders problems for people, [`render_json`] for
+//! programs.
 
 mod render;
 mod suggest;
@@ -14,13 +15,13 @@ use serde::Serialize;
 
 use crate::block::{SourceText, Span};
 
-/// How bad a problem is.
+/// Severity of a problem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// The file is refused.
+    /// The file is rejected.
     Error,
-    /// The file is accepted, but somebody should look.
+    /// The file is accepted; the warning should be reviewed.
     Warning,
 }
 
@@ -38,11 +39,11 @@ impl fmt::Display for Severity {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Problem {
-    /// Whether the file is refused because of it.
+    /// Whether the file is rejected because of it.
     pub severity: Severity,
     /// A short stable name in kebab case, such as `unknown-key`.
     pub code: &'static str,
-    /// The file as it was named on the command line.
+    /// The file name given on the command line.
     pub file: String,
     /// First line, from 1.
     pub line: usize,
@@ -50,13 +51,14 @@ pub struct Problem {
     pub column: usize,
     /// Line of the end, from 1.
     pub end_line: usize,
-    /// Column behind the last character, from 1.
+    /// Column after the last character, from 1.
     pub end_column: usize,
-    /// Where in the structure, such as `routes[2].timeouts.request`; empty for the file as a whole.
+    /// Position in the structure, such as `routes[2].timeouts.request`; empty for the file as a
+    /// whole.
     pub path: String,
     /// What is wrong.
     pub message: String,
-    /// What to write instead; may be empty.
+    /// How to fix it; may be empty.
     pub help: String,
 }
 
@@ -78,7 +80,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Where a value stands: its bytes in the file and its path in the structure.
+/// Position of a value: its bytes in the file and its path in the structure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) span: Span,
@@ -94,7 +96,7 @@ impl Place {
         }
     }
 
-    /// `path.key`, or `path["a.b"]` where the key is no plain word.
+    /// `path.key`, or `path["a.b"]` where the key is not a plain word.
     pub(crate) fn key(&self, key: &str, span: Span) -> Self {
         let plain = !key.is_empty()
             && key
@@ -148,8 +150,8 @@ impl Report {
         self.push(Severity::Error, place, code, message.into(), help.into());
     }
 
-    /// That keys of a block are missing, told at the block or at another of its keys. A key that is written and cannot be
-    /// read is not missing: it has an error of its own, which says what to do.
+    /// Reports missing keys of a block, at the block or at another of its keys. A key with an
+    /// invalid value is not missing: it has an error of its own, which says how to fix it.
     pub(crate) fn missing(
         &mut self,
         place: &Place,
@@ -167,7 +169,7 @@ impl Report {
         }
     }
 
-    /// Whether the value there, or something in it, is refused.
+    /// Whether the value at this path, or a part of it, was rejected.
     fn has_error_at(&self, path: &str) -> bool {
         self.problems
             .iter()
@@ -214,19 +216,19 @@ impl Report {
             message,
             help,
         };
-        // An aliased block is read once for every place that uses it; its mistake is one mistake.
+        // An aliased block is read once for every use; its mistake is reported once.
         let key = (code, place.span, problem.message.clone());
         if place.span.is_empty() || self.known.insert(key) {
             self.problems.push(problem);
         }
     }
 
-    /// Makes a span unreadable wherever the source is shown.
+    /// Redacts a span wherever the source is shown.
     pub(crate) fn hide(&mut self, span: Span) {
         self.source.hide(span);
     }
 
-    /// `line:column`, for messages that name a second place.
+    /// `line:column`, for messages that name a second position.
     pub(crate) fn spot(&self, place: &Place) -> String {
         let (line, column) = self.source.position(place.span.start);
         format!("{line}:{column}")
@@ -238,7 +240,7 @@ impl Report {
             .any(|problem| problem.severity == Severity::Error)
     }
 
-    /// The problems by position, and the text they point into.
+    /// The problems by position, and their source text.
     pub(crate) fn finish(mut self) -> (Vec<Problem>, SourceText) {
         self.problems
             .sort_by_key(|p| (p.line, p.column, p.severity));

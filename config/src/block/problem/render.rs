@@ -1,4 +1,4 @@
-//! Problems for people and for programs.
+//! Rendering of problems, as text and as JSON.
 
 use std::fmt::Write as _;
 
@@ -6,10 +6,11 @@ use serde_json::{Value, json};
 
 use crate::block::problem::{Problem, Severity};
 
-/// Columns of a source line that are shown; a longer line is cut around the mark.
+/// Maximum columns of a shown source line; a longer line is cut around the mark.
 const WIDTH: usize = 110;
 
-/// Problems as text: place, message, the source line with the span marked, the path, and a way out.
+/// Problems as text: position, message, the source line with the span marked, the path, and the
+/// fix.
 pub fn render_text(problems: &[Problem], source: &str, color: bool) -> String {
     let lines: Vec<&str> = source.lines().collect();
     let paint = Paint(color);

@@ -1,6 +1,6 @@
 //! "Did you mean": the closest known word by edit distance.
 
-/// The word closest to `written`, when it is close enough to be what was meant.
+/// The word closest to `written`, when it is close enough to be a typo.
 pub(crate) fn closest<'a>(
     written: &str,
     words: impl IntoIterator<Item = &'a str>,
@@ -15,7 +15,7 @@ pub(crate) fn closest<'a>(
         .map(|(_, word)| word)
 }
 
-/// `request_headers`, `request-headers` and `requestHeaders` are the same word written three ways.
+/// `request_headers`, `request-headers` and `requestHeaders` are spellings of the same word.
 fn fold(word: &str) -> String {
     word.chars()
         .filter(|c| !matches!(c, '_' | '-'))

@@ -1,4 +1,5 @@
-//! What load is sent through: nothing at all, or a proxy that is started for a measurement and killed after it.
+//! The candidates of a measurement: no proxy, or a proxy that is started for the measurement and
+//! killed after it.
 
 use std::env;
 use std::fs;
@@ -7,27 +8,28 @@ use std::process::{Command, Stdio};
 
 use crate::process::Process;
 
-/// Where programs are looked for beside `$PATH`: packages put servers where users have no path to.
+/// Folders that are searched for programs in addition to `$PATH`: packages install servers outside
+/// of a user's path.
 const PLACES: [&str; 4] = ["/usr/sbin", "/usr/local/sbin", "/usr/bin", "/usr/local/bin"];
 
-/// One way from the load to the upstream.
+/// A candidate: one path from the load to the upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Candidate {
-    /// Straight to the endpoints, each with its part of the load.
+    /// Directly to the endpoints, each with a share of the load.
     Direct,
-    /// Outrigger, at this path.
+    /// Outrigger, with the path of its binary.
     Outrigger(PathBuf),
-    /// Outrigger again, at the same path, without what a scenario measures the price of.
+    /// Outrigger again, with the same path, without the features whose cost a scenario measures.
     Bare(PathBuf),
-    /// HAProxy, at this path.
+    /// HAProxy, with the path of its binary.
     Haproxy(PathBuf),
-    /// nginx, at this path.
+    /// nginx, with the path of its binary.
     Nginx(PathBuf),
-    /// Envoy, at this path.
+    /// Envoy, with the path of its binary.
     Envoy(PathBuf),
-    /// Caddy, at this path.
+    /// Caddy, with the path of its binary.
     Caddy(PathBuf),
-    /// The proxy made from Pingora, at this path.
+    /// The proxy built with Pingora, with the path of its binary.
     Pingora(PathBuf),
 }
 
@@ -47,7 +49,8 @@ impl Candidate {
         }
     }
 
-    /// Itself with less to do: what Outrigger is held against where its own work is measured.
+    /// The same program with fewer features: the reference in scenarios that measure the cost of
+    /// Outrigger's own features.
     #[must_use]
     pub fn bare(&self) -> Option<Self> {
         match self {
@@ -79,7 +82,7 @@ impl Candidate {
         }
     }
 
-    /// The first line it says about its version.
+    /// The first line of its version output.
     #[must_use]
     pub fn version(&self) -> Option<String> {
         let argument = match self {
@@ -92,7 +95,7 @@ impl Candidate {
             .stdin(Stdio::null())
             .output()
             .ok()?;
-        // nginx tells it where errors go.
+        // nginx needs the path of its error log.
         let text =
             [output.stdout, output.stderr].map(|part| String::from_utf8_lossy(&part).into_owned());
         let line = text
@@ -100,7 +103,7 @@ impl Candidate {
             .flat_map(|part| part.lines())
             .map(str::trim)
             .find(|line| !line.is_empty())?;
-        // Envoy tells where it lies, Caddy not even its name.
+        // Envoy prints its path, Caddy does not print its name.
         let line = line.replace(&*self.path()?.to_string_lossy(), "");
         let line = line.trim();
         let named = line.to_lowercase().starts_with(self.program());
@@ -111,7 +114,7 @@ impl Candidate {
         })
     }
 
-    /// The arguments before the configuration file, and what the environment must say.
+    /// The arguments before the configuration file, and environment variables.
     fn invocation(
         &self,
     ) -> (
@@ -134,7 +137,7 @@ impl Candidate {
                 ],
                 None,
             ),
-            // One thread that runs Go code, as all others have one that works.
+            // One thread that runs Go code, because all other proxies have one worker thread.
             Self::Caddy(_) => (
                 &["run", "--adapter", "caddyfile", "--config"],
                 Some(("GOMAXPROCS", "1")),
@@ -142,7 +145,7 @@ impl Candidate {
         }
     }
 
-    /// The command line in words, for reports.
+    /// The command line as text, for reports.
     #[must_use]
     pub fn command_line(&self, file: &str) -> String {
         let (arguments, variable) = self.invocation();
@@ -162,13 +165,13 @@ impl Candidate {
         let path = self.path().ok_or("has no command")?;
         let problem = |error: std::io::Error| format!("{}: {error}", folder.display());
         fs::create_dir_all(folder).map_err(problem)?;
-        // Whoever resolves paths by its own folder needs them whole.
+        // Absolute paths, for proxies that resolve paths relative to their own folder.
         let folder = fs::canonicalize(folder).map_err(problem)?;
         let file = folder.join(name);
         fs::write(&file, text).map_err(problem)?;
         let (arguments, variable) = self.invocation();
         let mut command = Command::new(path);
-        // Caddy keeps state in the folders of its user.
+        // Caddy stores state in the folders of its user.
         command
             .args(arguments)
             .arg(&file)
@@ -179,7 +182,7 @@ impl Candidate {
     }
 }
 
-/// Outrigger by the path that was given, else where a build leaves it: beside this program.
+/// Outrigger at the given path, else beside this program, where a build puts it.
 #[must_use]
 pub(crate) fn find_outrigger(given: Option<&Path>) -> Option<PathBuf> {
     let beside = || {
@@ -193,7 +196,7 @@ pub(crate) fn find_outrigger(given: Option<&Path>) -> Option<PathBuf> {
         .filter(|path| path.is_file())
 }
 
-/// A program by the path that was given, else by its name where programs are.
+/// A program at the given path, else by its name in the usual folders.
 #[must_use]
 pub(crate) fn find(given: Option<&Path>, name: &str) -> Option<PathBuf> {
     if let Some(given) = given {

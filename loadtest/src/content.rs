@@ -1,8 +1,8 @@
-//! The bytes both sides agree on: one fixed pattern, so that any body of N bytes can be sent with constant memory
-//! and its checksum known before the first byte leaves.
+//! The bytes of bodies on both sides: one fixed pattern, so that a body of N bytes can be sent with
+//! constant memory and its checksum is known before the first byte is sent.
 //!
-//! The pattern repeats after a prime number of bytes. A relay that loses, repeats or swaps one of its buffers
-//! (whose sizes are powers of two) therefore always changes the checksum.
+//! The pattern repeats after a prime number of bytes. So a relay that loses, repeats or swaps one
+//! of its buffers (whose sizes are powers of two) always changes the checksum.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -14,7 +14,7 @@ use bytes::Bytes;
 use crc32fast::Hasher;
 use http_body::{Body, Frame, SizeHint};
 
-/// Header that announces the CRC-32 of the body it travels with, as eight hexadecimal digits.
+/// Header with the CRC-32 of the body, as eight hexadecimal digits.
 pub const CHECKSUM_HEADER: &str = "x-body-crc32";
 
 /// Trailer with the same meaning, for bodies whose checksum comes after them.
@@ -35,11 +35,11 @@ static PATTERN: LazyLock<Bytes> = LazyLock::new(|| {
     std::iter::repeat_with(step).take(PATTERN_LENGTH).collect()
 });
 
-/// CRC-32 of the first `length` bytes of the pattern, without going through them all.
+/// CRC-32 of the first `length` bytes of the pattern, computed without reading them all.
 #[must_use]
 pub fn checksum(length: u64) -> u32 {
     thread_local! {
-        /// The last answer: load usually asks for one length over and over.
+        /// The last result: a load usually requests the same length repeatedly.
         static LAST: Cell<(u64, u32)> = const { Cell::new((0, 0)) };
     }
     match LAST.get() {
@@ -70,13 +70,13 @@ fn combined_checksum(length: u64) -> u32 {
     whole.finalize()
 }
 
-/// A checksum as it is written in headers and trailers.
+/// A checksum in the form of headers and trailers.
 #[must_use]
 pub fn hex(checksum: u32) -> String {
     format!("{checksum:08x}")
 }
 
-/// Reads what [`hex`] wrote; `None` for anything else.
+/// Parses the output of [`hex`]; `None` for anything else.
 #[must_use]
 pub fn parse_hex(text: &[u8]) -> Option<u32> {
     u32::from_str_radix(std::str::from_utf8(text).ok()?, 16).ok()
@@ -98,7 +98,7 @@ pub fn message(length: u32) -> Bytes {
 /// The first N bytes of the pattern as a body of known length.
 #[derive(Debug, Clone)]
 pub struct Content {
-    /// Comes before the pattern.
+    /// Sent before the pattern.
     lead: Bytes,
     sent: u64,
     length: u64,
@@ -132,7 +132,7 @@ impl Content {
         }
     }
 
-    /// The next frame, `None` when everything has been handed out.
+    /// The next frame, `None` at the end.
     pub fn next_frame(&mut self) -> Option<Bytes> {
         if !self.lead.is_empty() {
             return Some(std::mem::take(&mut self.lead));

@@ -1,4 +1,5 @@
-//! Load generator, origin and simulator that treat every proxy, ours included, as a black box.
+//! Load generator, origin and simulator that treat every proxy, including Outrigger, as a black
+//! box.
 
 mod candidate;
 pub mod cli;

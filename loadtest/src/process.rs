@@ -1,4 +1,5 @@
-//! Processes that end with us: each in a group of its own, which is killed as a whole when its [`Process`] is dropped.
+//! Child processes that end with this process: each is in its own process group, which is killed
+//! when its [`Process`] is dropped.
 
 use std::fs::{self, File};
 use std::io;
@@ -12,16 +13,16 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
-/// How long a process may take to listen.
+/// Maximum time until a process listens.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
-/// Pause between two looks whether it does.
+/// Interval between two checks.
 const START_PAUSE: Duration = Duration::from_millis(50);
 
-/// As much of what a process said as fits in a table.
+/// Maximum length of a process's output in a table.
 const LONGEST_WORDS: usize = 200;
 
-/// A process that runs until this is dropped.
+/// A process that is killed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
@@ -48,13 +49,14 @@ impl Process {
         })
     }
 
-    /// Waits until it listens there.
+    /// Waits until it listens on the address.
     pub(crate) async fn listens(&mut self, address: SocketAddr) -> Result<(), String> {
         let begun = Instant::now();
         loop {
             self.is_alive()?;
             if TcpStream::connect(address).await.is_ok() {
-                // Another process may hold the port while ours is about to give up for that reason.
+                // Another process may use the port while the new one is about to fail because of
+                // that.
                 return self.is_alive();
             }
             if begun.elapsed() > START_LIMIT {
@@ -67,7 +69,7 @@ impl Process {
         }
     }
 
-    /// The first line of its log that begins like this, once it is there: the rest of that line.
+    /// The rest of the first log line with this prefix, once it exists.
     pub(crate) async fn says(&mut self, beginning: &str) -> Result<String, String> {
         let begun = Instant::now();
         loop {
@@ -87,7 +89,7 @@ impl Process {
         }
     }
 
-    /// All lines of its log that begin like this: the rest of each.
+    /// The rest of all log lines with this prefix.
     pub(crate) fn said(&self, beginning: &str) -> Vec<String> {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         log.lines()
@@ -96,7 +98,7 @@ impl Process {
             .collect()
     }
 
-    /// An error with what it said at the end when it has ended.
+    /// An error with its last output if it has ended.
     pub(crate) fn is_alive(&mut self) -> Result<(), String> {
         match self.child.try_wait() {
             Ok(None) => Ok(()),
@@ -105,20 +107,18 @@ impl Process {
         }
     }
 
-    /// Its process group, by which its children are found too.
+    /// Its process group, which also identifies its children.
     pub(crate) fn group(&self) -> u32 {
         self.child.id()
     }
 
-    /// The first line of the log that tells of a problem, else the first of all.
+    /// The first log line that reports a problem, else the first line.
     fn first_words(&self) -> String {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         let lines = || log.lines().map(str::trim).filter(|line| !line.is_empty());
         let telling = lines().find(|line| line.to_lowercase().contains("error"));
-        let words = telling
-            .or_else(|| lines().next())
-            .unwrap_or("it said nothing");
-        // Where our folder lies is nothing that a report need say.
+        let words = telling.or_else(|| lines().next()).unwrap_or("no output");
+        // Reports need not contain the path of the folder.
         let folder = self
             .log
             .parent()
@@ -133,7 +133,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // One that has ended already is what was wanted.
+        // A process that has already ended is fine.
         if let Some(group) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
             let _ = kill_process_group(group, Signal::KILL);
         }
@@ -141,7 +141,8 @@ impl Drop for Process {
     }
 }
 
-/// A port of 127.0.0.1 that was free a moment ago: not every proxy can tell which one it was given.
+/// A port of 127.0.0.1 that was free a moment ago: not every proxy can report a port that it
+/// selected.
 pub(crate) fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
         .local_addr()?

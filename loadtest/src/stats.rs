@@ -1,18 +1,18 @@
-//! What is made of several measurements of the same thing.
+//! Statistics over several measurements of the same value.
 
-/// The middle of all rounds, with the least and the greatest.
+/// The median of all rounds, with minimum and maximum.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spread {
     /// The median.
     pub median: f64,
-    /// The least.
+    /// The minimum.
     pub least: f64,
-    /// The greatest.
+    /// The maximum.
     pub most: f64,
 }
 
 impl Spread {
-    /// `None` when there is nothing to be in the middle of.
+    /// `None` without values.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let values: Vec<f64> = values.into_iter().collect();
         let least = values.iter().copied().reduce(f64::min)?;
@@ -25,7 +25,7 @@ impl Spread {
     }
 }
 
-/// The middle one, or the mean of the two in the middle.
+/// The middle value, or the mean of the two middle values.
 #[must_use]
 pub fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
@@ -33,7 +33,7 @@ pub fn median(mut values: Vec<f64>) -> Option<f64> {
     Some(f64::midpoint(values[low], values[high]))
 }
 
-/// Slope of the straight line that fits best, by least squares. `None` with fewer than two different x.
+/// Slope of a linear least-squares fit. `None` with fewer than two different x.
 #[must_use]
 pub fn slope(points: &[(f64, f64)]) -> Option<f64> {
     let count = points.len() as f64;
@@ -47,8 +47,8 @@ pub fn slope(points: &[(f64, f64)]) -> Option<f64> {
     (square > 0.0).then(|| product / square)
 }
 
-/// The `e` of the `y = c * x^e` that fits best: 0 does not grow with x, 1 grows in proportion to it. Points that a
-/// logarithm cannot take are left out.
+/// The `e` of the best fit `y = c * x^e`: 0 is constant in x, 1 is proportional to it. Points
+/// without a logarithm are omitted.
 #[must_use]
 pub fn exponent(points: &[(f64, f64)]) -> Option<f64> {
     let logarithms: Vec<_> = points
@@ -96,7 +96,7 @@ mod tests {
                 exponent(&power(e))
             );
         }
-        // What a logarithm cannot take does not count.
+        // Points without a logarithm do not count.
         assert!(near(exponent(&[(0.0, 7.0), (1.0, 2.0), (4.0, 8.0)]), 1.0));
         assert_eq!(exponent(&[(0.0, 7.0), (1.0, 2.0)]), None);
         assert!(near(slope(&[(0.0, 5.0), (1.0, 7.0), (2.0, 9.0)]), 2.0));

@@ -1,4 +1,4 @@
-//! One connection of either family, TCP or Unix, so that nothing above has to know which.
+//! One connection of either kind, TCP or Unix, with the same interface.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -21,7 +21,7 @@ impl Stream {
         Ok(Self::Tcp(stream))
     }
 
-    /// Makes closing send a RST. Unix sockets have none; there the peer only sees the end.
+    /// Makes closing send a RST. Unix sockets do not support it; there the peer only sees the end.
     pub(crate) fn reset_on_close(&self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.set_zero_linger(),
@@ -30,7 +30,7 @@ impl Stream {
     }
 }
 
-/// Calls the same method on whichever socket this is.
+/// Calls the same method on either kind of socket.
 macro_rules! either {
     ($stream:expr, $method:ident($($argument:expr),*)) => {
         match $stream {

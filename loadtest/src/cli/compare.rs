@@ -1,4 +1,4 @@
-//! `outrigger-loadtest compare`: several proxies, the same work, one run.
+//! `outrigger-loadtest compare`: compares several proxies with the same work in one run.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -15,22 +15,24 @@ use crate::compare::{
 };
 use crate::units;
 
-/// Rounds, duration and idle connections of `--quick`: to see that everything works, not for figures.
+/// Rounds, duration and idle connections of `--quick`: to check that everything works, not for
+/// figures.
 const QUICK: (u16, Duration, usize) = (2, Duration::from_millis(500), 500);
 
-/// Compare what a request costs several proxies
+/// Compare CPU, latency and memory of several proxies
 ///
-/// Starts an origin, Outrigger and every other proxy that is installed, all set up for the same work, pins the proxy and
-/// the load to different CPUs, checks that every candidate does what it should, and measures them in alternating rounds:
-/// CPU per request, latency, rate, memory. Configurations, logs, report.md, report.json and report.html (with plots) are
-/// left in the folder. Exit code: 0 all ran and answered rightly, 1 not, 2 wrong usage.
+/// Starts an origin, Outrigger and every other installed proxy, all configured for the same work.
+/// Pins the proxy and the load to different CPUs, verifies every candidate, and measures them in
+/// alternating rounds: CPU per request, latency, rate, memory. Writes configurations, logs,
+/// report.md, report.json and report.html (with plots) to the output folder. Exit code: 0 success,
+/// 1 a candidate did not run or sent a wrong response, 2 usage error.
 #[derive(Debug, Args)]
 pub(super) struct Compare {
     /// Outrigger's binary [default: `outrigger` beside this program]
     #[arg(long, value_name = "PATH")]
     outrigger: Option<PathBuf>,
 
-    /// HAProxy's binary [default: where programs are, if it is there; so for the next three]
+    /// HAProxy's binary [default: the installed one; the same for the next three]
     #[arg(long, value_name = "PATH")]
     haproxy: Option<PathBuf>,
 
@@ -46,11 +48,12 @@ pub(super) struct Compare {
     #[arg(long, value_name = "PATH")]
     caddy: Option<PathBuf>,
 
-    /// The proxy made from Pingora, built in loadtest/peers/pingora
+    /// The proxy built with Pingora, from loadtest/peers/pingora
     #[arg(long, value_name = "PATH")]
     pingora: Option<PathBuf>,
 
-    /// Only these candidates, each of which must be there: direct, outrigger, haproxy, nginx, envoy, caddy, pingora
+    /// Only these candidates, which must exist: direct, outrigger, haproxy, nginx, envoy, caddy,
+    /// pingora
     #[arg(long, value_name = "NAME[,NAME]", value_delimiter = ',')]
     candidates: Vec<String>,
 
@@ -58,7 +61,7 @@ pub(super) struct Compare {
     #[arg(long, value_name = "NAME[,NAME]", value_delimiter = ',')]
     only: Vec<String>,
 
-    /// The sweeps too: how cost grows with routes, filters, connections, bodies, endpoints
+    /// Add the sweeps: cost by number of routes, filters, connections, body bytes, endpoints
     #[arg(long)]
     growth: bool,
 
@@ -71,27 +74,28 @@ pub(super) struct Compare {
     )]
     swept: Vec<String>,
 
-    /// How often everything is measured
+    /// Number of rounds
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
 
-    /// Time of each measurement
+    /// Duration of each measurement
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = units::duration)]
     duration: Duration,
 
-    /// All candidates at the same time, each started anew for every round: ratios hold on a busy machine, times do not
+    /// Measure all candidates at the same time, restarted for every round: ratios are valid on a
+    /// busy machine, times are not
     #[arg(long)]
     at_once: bool,
 
-    /// Idle connections whose memory is measured
+    /// Number of idle connections for the memory measurement
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = positive)]
     connections: usize,
 
-    /// Two short rounds, to see that everything works: not for figures
+    /// Two short rounds, to check that everything works: not for figures
     #[arg(long)]
     quick: bool,
 
-    /// CPU of the proxies [default: the last that may be used]
+    /// CPU of the proxies [default: the last available one]
     #[arg(long, value_name = "CPU")]
     proxy_cpu: Option<usize>,
 
@@ -99,15 +103,16 @@ pub(super) struct Compare {
     #[arg(long, value_name = "CPU[,CPU]", value_delimiter = ',')]
     load_cpus: Vec<usize>,
 
-    /// What Outrigger was built from [default: what git says about the current folder]
+    /// Source of the Outrigger binary, for the report [default: the git commit of the current
+    /// folder]
     #[arg(long, value_name = "TEXT")]
     commit: Option<String>,
 
-    /// Folder for configurations, logs and reports
+    /// Output folder for configurations, logs and reports
     #[arg(long, value_name = "DIR", default_value = "compare")]
     out: PathBuf,
 
-    /// Show the scenarios and sweeps and do nothing
+    /// List the scenarios and sweeps and exit
     #[arg(long)]
     list: bool,
 }
@@ -133,10 +138,10 @@ impl Compare {
             return fail(FAILED, &error);
         }
         let run = comparison.run(|text| print(format_args!("{text}")));
-        // Dropping the run ends every process it has started.
+        // Dropping the run stops all processes that it has started.
         let results = tokio::select! {
             biased;
-            // First, so that signals are heard before anything is started.
+            // First, so that signals are handled before a process is started.
             _ = interrupted() => {
                 eprintln!("outrigger-loadtest: interrupted; there is no report");
                 return ExitCode::from(FAILED);
@@ -195,7 +200,7 @@ impl Compare {
             .chain(&self.swept)
             .find(|name| !is_known(name))
         {
-            return Err(format!("{unknown:?} is no candidate"));
+            return Err(format!("{unknown:?} is not a candidate"));
         }
         let wanted = |name: &str| {
             self.candidates.is_empty() || self.candidates.iter().any(|one| one == name)
@@ -205,7 +210,7 @@ impl Compare {
             candidates.push(Candidate::Direct);
         }
         for (name, given, make) in known.into_iter().filter(|(name, ..)| wanted(name)) {
-            // Only what was built is meant by ours and the proxy made from Pingora: no other is looked for.
+            // Outrigger and the Pingora proxy must be local builds: installed ones are not used.
             let found = match name {
                 OUTRIGGER => find_outrigger(given),
                 "pingora" => given.map(Path::to_path_buf).filter(|path| path.is_file()),
@@ -226,7 +231,7 @@ impl Compare {
             }
         }
         if candidates.is_empty() {
-            Err("there is no candidate".to_owned())
+            Err("no candidate is available".to_owned())
         } else {
             Ok(candidates)
         }
@@ -234,7 +239,7 @@ impl Compare {
 
     fn about(&self, comparison: &Comparison) -> About {
         let mut about = About::default();
-        // Where programs lie differs from machine to machine.
+        // The folders of programs differ from machine to machine.
         let name = |word: String| word.rsplit('/').next().unwrap_or_default().to_owned();
         let words: Vec<_> = env::args().skip(1).map(name).collect();
         about.add("date", httpdate::fmt_http_date(SystemTime::now()));
@@ -243,10 +248,7 @@ impl Compare {
             format!("outrigger-loadtest {}", words.join(" ")),
         );
         if self.quick {
-            about.add(
-                "note",
-                "--quick: these figures only show that everything works",
-            );
+            about.add("note", "--quick: these figures are not meaningful");
         }
         let how = if self.at_once {
             "all candidates at once"
@@ -261,7 +263,7 @@ impl Compare {
         let apart = if cpus.are_apart() {
             ""
         } else {
-            ": they SHARE a CPU, so figures mean little"
+            ": they SHARE a CPU, so the figures are not meaningful"
         };
         about.add(
             "CPUs",
@@ -280,7 +282,7 @@ impl Compare {
             if let Some(path) = candidate.path() {
                 let version = candidate
                     .version()
-                    .unwrap_or_else(|| "says nothing of its version".to_owned());
+                    .unwrap_or_else(|| "prints no version".to_owned());
                 about.add(
                     candidate.name(),
                     format!("{version}; SHA-256 {}", digest(path)),
@@ -291,16 +293,16 @@ impl Compare {
     }
 }
 
-/// Why a candidate cannot be started, and what to do.
+/// Why a candidate cannot be started, and how to fix it.
 fn missing(name: &str, given: Option<&Path>) -> String {
     match (given, name) {
-        (Some(path), _) => format!("there is no file {}", path.display()),
+        (Some(path), _) => format!("file {} does not exist", path.display()),
         (None, OUTRIGGER) => {
             "is not beside this program; build it (`cargo build --release`), or give --outrigger PATH"
                 .to_owned()
         }
         (None, "pingora") => {
-            "is not looked for; build it in loadtest/peers/pingora and give --pingora PATH".to_owned()
+            "is not searched for; build it in loadtest/peers/pingora and give --pingora PATH".to_owned()
         }
         (None, _) => format!("is not installed; install it, or give --{name} PATH"),
     }
@@ -311,7 +313,7 @@ fn list() {
         print(format_args!("{:<20} {}", scenario.name, scenario.title));
     }
     print(format_args!(
-        "{MEMORY:<20} memory and CPU at rest, memory of idle connections"
+        "{MEMORY:<20} memory and CPU when idle, memory of idle connections"
     ));
     for sweep in sweeps() {
         print(format_args!("{:<20} {}", sweep.name, sweep.title));
@@ -335,7 +337,7 @@ fn described() -> Option<String> {
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// The beginning of a program's digest, by which builds of the same version are told apart.
+/// The start of a binary's digest, which distinguishes builds of the same version.
 fn digest(path: &Path) -> String {
     match fs::read(path) {
         Ok(program) => Sha256::digest(&program)

@@ -1,5 +1,5 @@
-//! The command line. Each subcommand has a file; all of them end in an exit code: 0 all fine, 1 a request failed or
-//! the work could not be done, 2 wrong usage.
+//! The command line. Each subcommand has a file. Exit codes: 0 success, 1 a request failed or the
+//! work could not be done, 2 usage error.
 
 mod compare;
 mod origin;
@@ -23,7 +23,7 @@ use self::process::Placement;
 /// A request failed, or the work could not be done.
 const FAILED: u8 = 1;
 
-/// The arguments make no sense.
+/// Usage error.
 const USAGE: u8 = 2;
 
 /// Load generator, origin and simulator that treat every proxy as a black box
@@ -54,11 +54,11 @@ impl Command {
     }
 }
 
-/// Parses the arguments of this process and does what they say.
+/// Parses the arguments of this process and runs the subcommand.
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    // Before the runtime: its threads inherit the place.
+    // Before the runtime: its threads inherit the CPU affinity.
     if let Err(error) = arguments.command.placement().take() {
         return fail(USAGE, &error);
     }
@@ -88,13 +88,13 @@ fn fail(code: u8, error: &dyn std::error::Error) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Prints at once. A reader that has gone away needs nothing any more.
+/// Prints and flushes. A closed stdout is ignored.
 fn print(text: impl Display) {
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
-/// Done at the first SIGINT or SIGTERM.
+/// Completes at the first SIGINT or SIGTERM.
 async fn interrupted() -> io::Result<()> {
     let (mut interrupt, mut terminate) = (
         signal(SignalKind::interrupt())?,

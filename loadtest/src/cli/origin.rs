@@ -10,13 +10,13 @@ use super::process::{Placement, raise_descriptors};
 use super::{FAILED, fail, interrupted, print};
 use crate::origin::{self, Listen};
 
-/// Serve an origin whose every answer is known beforehand, over HTTP/1.1 and HTTP/2 (prior knowledge)
+/// Serve an origin with predictable responses, over HTTP/1.1 and HTTP/2 (prior knowledge)
 ///
-/// Paths: /  /bytes/N  /chunked/N  /echo  /sink  /headers  /delay/MS  /drip/N/MS  /sse/N/MS  /trailers
-/// /status/CODE  /abort/N  /close-before  /early  /informational  /ws  /stats
+/// Paths: /  /bytes/N  /chunked/N  /echo  /sink  /headers  /delay/MS  /drip/N/MS  /sse/N/MS
+/// /trailers /status/CODE  /abort/N  /close-before  /early  /informational  /ws  /stats
 ///
-/// A unary gRPC call to any path has its message sent back. GETs of / and /bytes/N and small uploads to /sink over
-/// HTTP/1.1 cost the least.
+/// A unary gRPC call to any path gets its message back. GET / and /bytes/N and small uploads to
+/// /sink over HTTP/1.1 use the least CPU.
 #[derive(Debug, Args)]
 pub(super) struct Origin {
     /// Address to listen on; port 0 lets the kernel choose
@@ -27,7 +27,7 @@ pub(super) struct Origin {
     #[arg(long, value_name = "PATH", conflicts_with = "listen")]
     unix: Option<PathBuf>,
 
-    /// Answer with `x-origin: NAME`, to tell several origins apart
+    /// Add `x-origin: NAME` to responses, to distinguish several origins
     #[arg(long, value_name = "NAME", value_parser = name)]
     name: Option<String>,
 
@@ -41,7 +41,7 @@ impl Origin {
     }
 
     pub(super) async fn execute(self) -> ExitCode {
-        // As many connections as come; a limit that is met shows at the proxy.
+        // No connection limit: a limit would distort the measurement of the proxy.
         raise_descriptors();
         let mut builder = origin::Origin::builder().listen(match self.unix {
             Some(path) => Listen::Unix(path),

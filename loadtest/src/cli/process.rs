@@ -1,22 +1,22 @@
-//! What a subcommand asks of the process it runs in: its place on a processor, and descriptors enough.
+//! Process settings of a subcommand: CPU affinity and the limit of file descriptors.
 
 use std::io;
 
 use clap::Args;
 
-/// Descriptors that are needed beside those of connections.
+/// Descriptors that are needed in addition to connections.
 const OWN_DESCRIPTORS: u64 = 64;
 
-/// Where the process runs.
+/// CPU affinity of the process.
 #[derive(Debug, Default, Clone, Copy, Args)]
 pub(super) struct Placement {
-    /// Run on this processor alone, counted from 0
+    /// Run only on this CPU, counted from 0
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..1024))]
     cpu: Option<u16>,
 }
 
 impl Placement {
-    /// To be called before any thread is started: threads inherit it.
+    /// Call this before any thread is started: threads inherit the affinity.
     pub(super) fn take(self) -> io::Result<()> {
         self.cpu.map_or(Ok(()), |cpu| {
             pin(cpu.into()).map_err(|error| {
@@ -40,8 +40,8 @@ fn pin(_: usize) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Raises the limit of descriptors as far as the process may, and says so when that is not enough for this many
-/// beside its own.
+/// Raises the soft limit of descriptors to the hard limit, and prints a warning if that is not
+/// enough for this many connections.
 pub(super) fn need_descriptors(count: u64) -> Result<(), String> {
     let (needed, allowed) = (count.saturating_add(OWN_DESCRIPTORS), raise_descriptors());
     match allowed {
@@ -52,7 +52,7 @@ pub(super) fn need_descriptors(count: u64) -> Result<(), String> {
     }
 }
 
-/// The limit afterwards; `None` when there is none.
+/// The limit afterwards; `None` if there is none.
 #[cfg(target_os = "linux")]
 pub(super) fn raise_descriptors() -> Option<u64> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -68,7 +68,7 @@ pub(super) fn raise_descriptors() -> Option<u64> {
     }
 }
 
-/// Without a way to ask, the first connection too many tells.
+/// Without a way to query the limit, the first connection over it fails.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn raise_descriptors() -> Option<u64> {
     None

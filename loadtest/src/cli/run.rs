@@ -1,4 +1,5 @@
-//! `outrigger-loadtest run`: from arguments to a plan, a progress bar while it runs, a table or JSON at the end.
+//! `outrigger-loadtest run`: from arguments to a plan, a progress bar while it runs, and a table or
+//! JSON at the end.
 
 use std::io::{IsTerminal, stderr};
 use std::path::PathBuf;
@@ -15,35 +16,37 @@ use super::{FAILED, USAGE, fail, interrupted, print, table, value};
 use crate::load::{self, Expect, Plan, PlanError, Protocol, Report, Running, TlsPlan};
 use crate::units;
 
-/// How often the progress bar is drawn.
+/// Refresh interval of the progress bar.
 const REDRAW: Duration = Duration::from_millis(100);
 
-/// Put load on an http:// or https:// URL and verify every answer
+/// Send load to an http:// or https:// URL and verify every response
 ///
-/// Without --rate each connection (or stream) sends its next request when the last is answered. With --rate requests
-/// are due on a fixed schedule, and both latency and time limit count from when a request was due, so that a stall
-/// shows in the figures. Exit code: 0 all fine, 1 any request failed, 2 wrong usage.
+/// Without --rate each connection (or stream) sends its next request after the last response. With
+/// --rate requests are due on a fixed schedule, and both latency and timeout are measured from the
+/// scheduled time, so that a stall is visible in the figures. Exit code: 0 success, 1 a request
+/// failed, 2 usage error.
 ///
-/// The report as JSON: `requests` that ended in the measured part, `passed` and `failed` of them, `failures` by kind,
-/// `statuses`, `examples` of failures in words, `elapsed_s`, `requests_per_s` (verified answers), `latency_us` with min,
-/// mean, p50, p90, p99, p99.9 and max in microseconds, with --rate also `send_lag_us`; and of the whole run, the warm-up
-/// included, `connections` opened, TLS `handshakes` completed and resumed, with --hold `held`, those found `stale`, and `bytes` received and sent (on the wire) and of verified bodies;
-/// `warmup` has the requests of the warm-up.
+/// The JSON report has, for the measured part: `requests`, `passed`, `failed`, `failures` by kind,
+/// `statuses`, `examples` of failures, `elapsed_s`, `requests_per_s` (verified responses),
+/// `latency_us` with min, mean, p50, p90, p99, p99.9 and max in microseconds, and with --rate
+/// `send_lag_us`. For the whole run, including the warm-up: `connections` opened, TLS `handshakes`
+/// completed and resumed, with --hold `held`, `stale` connections, and `bytes` received and sent
+/// (on the wire) and of verified bodies. `warmup` has the requests of the warm-up.
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("multiplexed").multiple(true)))]
 pub(super) struct Run {
-    /// Where to send requests: `http://host:port/path` or `https://host:port/path`; the port may be left out
+    /// Target URL: `http://host:port/path` or `https://host:port/path`; the port is optional
     url: String,
 
-    /// Connect to this Unix socket; the URL then only gives host and path
+    /// Connect to this Unix socket; host and path come from the URL
     #[arg(long, value_name = "PATH")]
     unix: Option<PathBuf>,
 
-    /// Certificates (PEM) that may vouch for the peer of an https:// URL, which is always verified
+    /// CA certificates (PEM) for an https:// URL, which is always verified
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
 
-    /// Name to ask for (SNI) and to verify instead of the URL's host
+    /// Server name (SNI) to send and verify instead of the URL's host
     #[arg(long, value_name = "NAME", requires = "ca")]
     server_name: Option<String>,
 
@@ -55,12 +58,12 @@ pub(super) struct Run {
     #[arg(long, value_name = "FILE", requires = "cert")]
     key: Option<PathBuf>,
 
-    /// Resume TLS sessions; a handshake that could have been resumed but was not fails, and so does a run that
-    /// resumed none
+    /// Resume TLS sessions. A handshake that could have been resumed but was not is a failure, and
+    /// so is a run without a resumed handshake
     #[arg(long, requires = "ca")]
     resume: bool,
 
-    /// Connections kept open
+    /// Number of open connections
     #[arg(short, long, value_name = "N", default_value_t = 16)]
     connections: usize,
 
@@ -68,11 +71,12 @@ pub(super) struct Run {
     #[arg(short, long, value_name = "R")]
     rate: Option<f64>,
 
-    /// Speak HTTP/2: with prior knowledge, over TLS by ALPN
+    /// Use HTTP/2: with prior knowledge, or by ALPN over TLS
     #[arg(long, group = "multiplexed")]
     http2: bool,
 
-    /// Make unary gRPC calls, over HTTP/2: a message of --body-size bytes has to come back with grpc-status 0
+    /// Make unary gRPC calls over HTTP/2: a message of --body-size bytes must come back with
+    /// grpc-status 0
     #[arg(long, group = "multiplexed", conflicts_with_all = ["method", "handshakes"])]
     grpc: bool,
 
@@ -80,19 +84,19 @@ pub(super) struct Run {
     #[arg(long, value_name = "M", default_value_t = 1, requires = "multiplexed")]
     streams: usize,
 
-    /// Threads the connections are spread over
+    /// Number of threads
     #[arg(short, long, value_name = "N", default_value_t = 1)]
     threads: usize,
 
-    /// How long to send requests [default: 10s unless --requests is given]
+    /// Duration of the load [default: 10s unless --requests is given]
     #[arg(short, long, value_name = "TIME", value_parser = units::duration)]
     duration: Option<Duration>,
 
-    /// How many requests to send
+    /// Number of requests
     #[arg(short = 'n', long, value_name = "N")]
     requests: Option<u64>,
 
-    /// How long to send requests before counting starts
+    /// Duration of the warm-up, which is not counted
     #[arg(short, long, value_name = "TIME", default_value = "0s", value_parser = units::duration)]
     warmup: Duration,
 
@@ -100,7 +104,7 @@ pub(super) struct Run {
     #[arg(short, long, default_value = "GET")]
     method: Method,
 
-    /// Further request header; may be given several times
+    /// Additional request header; may be repeated
     #[arg(short = 'H', long = "header", value_name = "NAME:VALUE", value_parser = value::header)]
     headers: Vec<(HeaderName, HeaderValue)>,
 
@@ -112,34 +116,35 @@ pub(super) struct Run {
     #[arg(long)]
     connection_per_request: bool,
 
-    /// Open all connections, make one request on each, and keep them open for this long. A line on stderr, `holding
-    /// connections=N failed=F`, says when all are open; one that does not stay open is a failure
+    /// Open all connections, send one request on each, and keep them open for this time. Prints
+    /// `holding connections=N failed=F` to stderr when all are open; a connection that does not
+    /// stay open is a failure
     #[arg(long, value_name = "TIME", value_parser = units::duration,
         conflicts_with_all = ["duration", "requests", "rate", "warmup", "handshakes", "connection_per_request", "streams"])]
     hold: Option<Duration>,
 
-    /// Let connections come from N addresses, 127.0.0.1 and those after it, in turn
+    /// Use N source addresses in turn, 127.0.0.1 and the following ones
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), conflicts_with = "unix")]
     source_addresses: Option<u32>,
 
-    /// Make TLS handshakes and no requests: connect, shake hands, say goodbye and wait until the peer has done so too.
-    /// The report then counts handshakes where it says requests
+    /// Make only TLS handshakes: connect, handshake, close_notify, and wait for the peer's
+    /// close_notify. The report counts handshakes as requests
     #[arg(long, requires = "ca", conflicts_with_all = ["http2", "connection_per_request", "body_size", "unix"])]
     handshakes: bool,
 
-    /// Send the bearer tokens in this file, one a line, one after the other
+    /// Send the bearer tokens in this file, one per line, in turn
     #[arg(long, value_name = "FILE")]
     bearer_file: Option<PathBuf>,
 
-    /// Number the requests from N on, in the header x-load-id
+    /// Number the requests from N, in the header x-load-id
     #[arg(long, value_name = "N")]
     number_from: Option<u64>,
 
-    /// Send a safe request again, once, when a reused connection turns out to be closed
+    /// Retry a safe request once when a reused connection is closed
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     retry_stale: bool,
 
-    /// Limit for each request
+    /// Timeout of each request
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::duration)]
     timeout: Duration,
 
@@ -152,15 +157,15 @@ pub(super) struct Run {
     )]
     expect_status: Vec<StatusCode>,
 
-    /// Length every body must have
+    /// Expected length of every body
     #[arg(long, value_name = "BYTES", value_parser = units::size)]
     expect_length: Option<u64>,
 
-    /// SHA-256 every body must have
+    /// Expected SHA-256 of every body
     #[arg(long, value_name = "HEX", value_parser = value::sha256)]
     expect_sha256: Option<[u8; 32]>,
 
-    /// Every body must have the length and the checksum of the first
+    /// Every body must have the length and checksum of the first one
     #[arg(long)]
     expect_same: bool,
 
@@ -259,7 +264,7 @@ impl Run {
     }
 }
 
-/// By time when the plan has one, otherwise by requests; hidden unless stderr is a terminal.
+/// By time if the plan has a duration, otherwise by requests; hidden unless stderr is a terminal.
 fn bar(plan: &Plan) -> ProgressBar {
     if !stderr().is_terminal() {
         return ProgressBar::hidden();
@@ -280,12 +285,12 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Draws the bar until the run is over or interrupted.
+/// Draws the progress bar until the run ends or is interrupted.
 async fn watch(running: &Running, plan: &Plan, bar: &ProgressBar) {
     let begun = Instant::now();
     let mut redraw = interval(REDRAW);
     let mut interrupted = std::pin::pin!(interrupted());
-    let mut told = false;
+    let mut reported = false;
     while !running.is_finished() {
         tokio::select! {
             _ = redraw.tick() => {}
@@ -294,7 +299,7 @@ async fn watch(running: &Running, plan: &Plan, bar: &ProgressBar) {
         let progress = running.progress();
         if let Some(held) = progress
             .held
-            .filter(|_| !std::mem::replace(&mut told, progress.held.is_some()))
+            .filter(|_| !std::mem::replace(&mut reported, progress.held.is_some()))
         {
             bar.suspend(|| eprintln!("holding connections={} failed={}", held.open, held.failed));
         }

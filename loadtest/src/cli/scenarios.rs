@@ -1,4 +1,4 @@
-//! `outrigger-loadtest scenarios`: bad upstreams behind several proxies, side by side.
+//! `outrigger-loadtest scenarios`: compares several proxies in front of failing upstreams.
 
 use std::fmt::Write;
 use std::fs;
@@ -14,61 +14,63 @@ use crate::candidate::{find, find_outrigger};
 use crate::scenarios::{Candidate, Comparison, Results, catalogue, select};
 use crate::units;
 
-/// How the tables are to be read.
+/// How to read the tables.
 const LEGEND: &str = "
-Percentiles are the time within which so many of all requests had a right answer, counted from when a request was due; – where
-fewer had one at all. *received / sent* is what reached the upstream for each request of the load, warm-up included and health
-checks left out; *most* is how often the most repeated request reached it.
+Percentiles are over all requests: the time within which this percentage had a correct response, measured from the scheduled time; – if
+fewer had one at all. *received / sent* is the number of requests that reached the upstream per sent request, warm-up included and health
+checks excluded; *most* is how often the most repeated request reached it.
 
 ";
 
-/// Candidates, the files they are configured by, and the language of these.
+/// Candidates, their configuration files, and the syntax of these for Markdown.
 const CONFIGURATIONS: [(&str, &str, &str); 3] = [
     ("outrigger", "outrigger.yaml", "yaml"),
     ("haproxy", "haproxy.cfg", "text"),
     ("envoy", "envoy.yaml", "text"),
 ];
 
-/// Compare what proxies make of bad upstreams
+/// Compare how proxies handle failing upstreams
 ///
-/// Every scenario sends the same load, on a fixed schedule, straight to the upstream and through each proxy, in
-/// alternating rounds, and tells success, latency and what reached the upstream. Configurations, logs, report.md and
-/// report.json are left in the folder. Exit code: 0 all held and verified, 1 not, 2 wrong usage.
+/// Every scenario sends the same load, on a fixed schedule, directly to the upstream and through
+/// each proxy, in alternating rounds, and reports success, latency and the requests that reached
+/// the upstream. Writes configurations, logs, report.md and report.json to the output folder. Exit
+/// code: 0 all requirements met and verified, 1 not, 2 usage error.
 #[derive(Debug, Args)]
 pub(super) struct Scenarios {
     /// Outrigger's binary [default: `outrigger` beside this program]
     #[arg(long, value_name = "PATH")]
     outrigger: Option<PathBuf>,
 
-    /// Leave these keys out of Outrigger's configuration, for a version that does not have them; the report says so
+    /// Omit these keys from Outrigger's configuration, for a version without them; the report
+    /// mentions it
     #[arg(long, value_name = "KEY[,KEY]", value_delimiter = ',')]
     without: Vec<String>,
 
-    /// HAProxy's binary [default: where packages put it, if it is there]
+    /// HAProxy's binary [default: the installed one]
     #[arg(long, value_name = "PATH")]
     haproxy: Option<PathBuf>,
 
-    /// Envoy's binary [default: where packages put it, if it is there]
+    /// Envoy's binary [default: the installed one]
     #[arg(long, value_name = "PATH")]
     envoy: Option<PathBuf>,
 
-    /// Only these scenarios, and those they are held against
+    /// Only these scenarios, and their reference scenarios
     #[arg(long, value_name = "NAME[,NAME]", value_delimiter = ',')]
     only: Vec<String>,
 
-    /// How often everything is measured
+    /// Number of rounds
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     rounds: u16,
 
-    /// Counted time of each measurement; its warm-up comes on top
+    /// Measured time of each round, in addition to its warm-up
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = units::duration)]
     duration: Duration,
 
-    /// Folder for configurations, logs and reports
+    /// Output folder for configurations, logs and reports
     #[arg(long, value_name = "DIR", default_value = "scenarios")]
     out: PathBuf,
 
-    /// Show the scenarios and do nothing
+    /// List the scenarios and exit
     #[arg(long)]
     list: bool,
 }
@@ -110,7 +112,7 @@ impl Scenarios {
             folder: folder.clone(),
         };
         let run = comparison.run(|outcome| print(format_args!("{}", outcome.to_markdown())));
-        // The proxies are in process groups of their own: only dropping the run ends them.
+        // The proxies are in their own process groups: only dropping the run stops them.
         let results = tokio::select! {
             results = run => results,
             _ = interrupted() => return ExitCode::from(FAILED),
@@ -132,7 +134,7 @@ impl Scenarios {
             ("envoy", &self.envoy),
         ] {
             if let Some(path) = given.as_ref().filter(|path| !path.is_file()) {
-                return Err(format!("--{name}: there is no file {}", path.display()));
+                return Err(format!("--{name}: file {} does not exist", path.display()));
             }
         }
         let mut candidates = vec![Candidate::Direct];
@@ -140,7 +142,7 @@ impl Scenarios {
             Some(path) => candidates.push(Candidate::Outrigger(path)),
             None => eprintln!(
                 "outrigger-loadtest: SKIPPED outrigger: it is not beside this program and --outrigger is not given, so \
-                 there is nothing to hold the claims against"
+                 the requirements cannot be evaluated"
             ),
         }
         match find(self.haproxy.as_deref(), "haproxy") {
@@ -155,7 +157,7 @@ impl Scenarios {
     }
 }
 
-/// The configurations of the first scenario; those of the others stand in their folders.
+/// The configurations of the first scenario; those of the others are in their folders.
 fn configurations(folder: &Path, results: &Results) -> std::io::Result<String> {
     let Some(first) = results.outcomes.first() else {
         return Ok(String::new());
@@ -177,7 +179,7 @@ fn configurations(folder: &Path, results: &Results) -> std::io::Result<String> {
 
 fn write(folder: &Path, versions: &[String], results: &Results) -> std::io::Result<()> {
     fs::create_dir_all(folder)?;
-    let mut markdown = String::from("# Bad upstreams\n\n");
+    let mut markdown = String::from("# Failing upstreams\n\n");
     for version in versions {
         let _ = writeln!(markdown, "- {version}");
     }

@@ -1,4 +1,4 @@
-//! `outrigger-loadtest simulate`: endpoints that misbehave, until it is interrupted.
+//! `outrigger-loadtest simulate`: failing endpoints, until it is interrupted.
 
 use std::process::ExitCode;
 
@@ -8,25 +8,26 @@ use super::process::Placement;
 use super::{FAILED, USAGE, fail, interrupted, print};
 use crate::simulator::{Simulator, Spec};
 
-/// Serve several endpoints that are slow, broken or dead as told
+/// Serve several endpoints that are slow, broken or dead
 ///
-/// Each endpoint is `[NAME] [port=N] key=value ...`; without words it answers 200 at once:
-///   latency=TIME      or lognormal:MEDIAN:SIGMA, pareto:LEAST:ALPHA, with :CAP behind to end the tail
-///   slots=N           so many at a time
-///   fail=10%:503      status 503 when none is given; retry-after=SECONDS goes with it
-///   hang=10%          never answers
+/// Each endpoint is `[NAME] [port=N] key=value ...`; without settings it returns 200 at once:
+///   latency=TIME      or lognormal:MEDIAN:SIGMA, pareto:LEAST:ALPHA, with :CAP as maximum
+///   slots=N           concurrent requests
+///   fail=10%:503      failures, status 503 by default; retry-after=SECONDS adds the header
+///   hang=10%          requests without a response
 ///   reset=10%:head    or :body, in the middle of it
-///   drip=CHUNKS:TIME  the body in pieces
-///   down=FROM..TO     dead for that time; may come again
+///   drip=CHUNKS:TIME  the body in chunks
+///   down=FROM..TO     dead for that time; may be repeated
 ///   body=SIZE
-///   checks=same       /healthz behaves like the rest, instead of always answering 200
+///   checks=same       /healthz behaves like other paths, instead of always returning 200
 ///
-/// The control port has GET /stats, GET /endpoints, POST /reset (counters and schedules) and PUT /endpoints/NAME with
-/// other words as its body. Requests are told apart by their header x-load-id, which `run --number-from` sends.
+/// The control port has GET /stats, GET /endpoints, POST /reset (counters and schedules) and
+/// PUT /endpoints/NAME with new settings as body. Requests are identified by their header
+/// x-load-id, which `run --number-from` sends.
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Simulate {
-    /// One endpoint; may be given several times
+    /// An endpoint; may be repeated
     #[arg(short, long = "endpoint", value_name = "WORDS", required = true)]
     endpoints: Vec<String>,
 
@@ -34,7 +35,7 @@ pub(super) struct Simulate {
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     control: u16,
 
-    /// Where all chance begins
+    /// Seed of the random numbers
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
 
@@ -77,7 +78,7 @@ impl Simulate {
     }
 }
 
-/// Reads `[NAME] [port=N] key=value ...`; the names of nameless ones are e0, e1 and so on.
+/// Parses `[NAME] [port=N] key=value ...`; endpoints without a name are e0, e1 and so on.
 fn spec(index: usize, words: &str) -> Result<Spec, String> {
     let (mut name, mut port, mut rest) = (format!("e{index}"), 0, Vec::new());
     for (position, word) in words.split_whitespace().enumerate() {
@@ -86,7 +87,7 @@ fn spec(index: usize, words: &str) -> Result<Spec, String> {
             Some(("port", number)) => {
                 port = number
                     .parse()
-                    .map_err(|_| format!("port: {number:?} is none"))?
+                    .map_err(|_| format!("port: {number:?} is not a port"))?
             }
             _ => rest.push(word),
         }
@@ -108,7 +109,7 @@ mod tests {
         assert_eq!((slow.name.as_str(), slow.port), ("slow", 8081));
         assert_eq!(slow.behaviour.to_string(), "latency=50ms body=64");
         assert_eq!(spec(2, "fail=1%").unwrap().name, "e2");
-        assert_eq!(spec(0, "port=x").unwrap_err(), "port: \"x\" is none");
+        assert_eq!(spec(0, "port=x").unwrap_err(), "port: \"x\" is not a port");
         assert!(spec(0, "one two").unwrap_err().contains("two"));
     }
 }

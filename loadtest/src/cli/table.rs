@@ -1,4 +1,4 @@
-//! The report for people.
+//! The report as text.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 
 use crate::load::{PERCENTILES, Report};
 
-/// All figures of a report, one to a line, without a line end after the last.
+/// All figures of a report, one per line, without a trailing line end.
 pub(super) fn render(report: &Report) -> String {
     let mut lines = Lines::default();
     let seconds = report.elapsed.as_secs_f64();
@@ -100,7 +100,7 @@ fn bytes(count: u64) -> String {
     indicatif::BinaryBytes(count).to_string()
 }
 
-/// Nanoseconds in the unit that leaves one to three digits before the point.
+/// Nanoseconds in the unit with one to three digits before the decimal point.
 fn time(nanos: f64) -> String {
     match nanos {
         _ if nanos < 1e3 => format!("{nanos:.0} ns"),
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn times_are_told_in_a_unit_that_suits_them() {
-        let told = [512.0, 43_210.0, 1_250_000.0, 2_000_000_000.0].map(time);
-        assert_eq!(told, ["512 ns", "43.2 us", "1.25 ms", "2.000 s"]);
+        let printed = [512.0, 43_210.0, 1_250_000.0, 2_000_000_000.0].map(time);
+        assert_eq!(printed, ["512 ns", "43.2 us", "1.25 ms", "2.000 s"]);
     }
 }

@@ -1,4 +1,4 @@
-//! Reads single argument values: headers, digests, files of tokens.
+//! Parses single argument values: headers, digests, files of tokens.
 
 use std::path::Path;
 
@@ -31,7 +31,7 @@ pub(super) fn sha256(text: &str) -> Result<[u8; 32], String> {
     Ok(digest)
 }
 
-/// A token on each line of a file; empty lines are passed over.
+/// One token per line; empty lines are skipped.
 pub(super) fn tokens(path: &Path) -> Result<Vec<HeaderValue>, String> {
     let text =
         std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -52,7 +52,7 @@ pub(super) fn tokens(path: &Path) -> Result<Vec<HeaderValue>, String> {
         })
         .collect::<Result<_, _>>()?;
     if tokens.is_empty() {
-        Err(format!("{}: no token in it", path.display()))
+        Err(format!("{}: the file contains no token", path.display()))
     } else {
         Ok(tokens)
     }
@@ -78,7 +78,7 @@ mod tests {
             tokens(file.path())
         };
         assert_eq!(read("a.b.c\n\n d \r\n").unwrap(), ["a.b.c", "d"]);
-        assert!(read("\n").unwrap_err().ends_with("no token in it"));
+        assert!(read("\n").unwrap_err().ends_with("contains no token"));
         assert!(
             read("a\nb c\n")
                 .unwrap_err()

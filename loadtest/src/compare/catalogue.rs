@@ -1,4 +1,4 @@
-//! What is compared.
+//! The scenarios and sweeps of the comparison.
 
 use rustix::process::{Resource, getrlimit};
 
@@ -7,66 +7,66 @@ use super::load::{Handshake, Load, Tokens};
 use super::material::Algorithm;
 use crate::candidate::Candidate;
 
-/// One load on one set-up, the same for every candidate.
+/// One load with one configuration, the same for every candidate.
 #[derive(Debug, Clone)]
 pub struct Scenario {
-    /// By which it is chosen.
+    /// The name on the command line.
     pub name: String,
-    /// What is done.
+    /// Description.
     pub title: String,
-    /// What the proxies are to do.
+    /// The task of the proxies.
     pub setup: Setup,
-    /// What is sent.
+    /// The load.
     pub load: Load,
-    /// What Outrigger must show here.
+    /// Outrigger's goals.
     pub goals: Vec<Goal>,
 }
 
-/// Whom everybody in a scenario is held against.
+/// The reference of a scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reference {
     /// HAProxy, which does the same work.
     Haproxy,
-    /// Outrigger without what the scenario measures the price of.
+    /// Outrigger without the features whose cost the scenario measures.
     Bare,
 }
 
-/// What Outrigger must show, as a ratio to the reference in the same round.
+/// A goal of Outrigger, as a ratio to the reference in the same round.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Goal {
-    /// Of what.
+    /// The figure.
     pub metric: Metric,
-    /// What must never be exceeded.
+    /// The limit.
     pub hold: f64,
-    /// What is aimed at.
+    /// The goal.
     pub goal: f64,
 }
 
-/// A figure that goals are set for.
+/// A figure that has goals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metric {
     /// CPU time of the proxy for each request or handshake.
     Cpu,
-    /// Half of all requests are answered within it.
+    /// Median latency.
     P50,
 }
 
 /// Scenarios that differ in one number.
 #[derive(Debug, Clone)]
 pub struct Sweep {
-    /// By which it is chosen.
+    /// The name on the command line.
     pub name: &'static str,
-    /// What grows.
+    /// Description.
     pub title: &'static str,
-    /// What stands along the horizontal axis.
+    /// Label of the horizontal axis.
     pub axis: &'static str,
-    /// What the fit is told as.
+    /// The kind of fit.
     pub fit: Fit,
-    /// The number and what is measured at it.
+    /// The number and its scenario.
     pub points: Vec<(f64, Scenario)>,
 }
 
-/// The curve through the points of a sweep.
+/// The fit of a sweep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fit {
     /// `y = c * x^e`: both axes are logarithmic.
@@ -95,7 +95,7 @@ impl Scenario {
         self.goal(Metric::Cpu, hold, goal)
     }
 
-    /// What one unit of work is.
+    /// The unit of work.
     #[must_use]
     pub fn unit(&self) -> &'static str {
         if self.load.handshakes.is_some() {
@@ -105,7 +105,7 @@ impl Scenario {
         }
     }
 
-    /// Whom everybody is held against.
+    /// The reference.
     #[must_use]
     pub fn reference(&self) -> Reference {
         if self.setup.policy {
@@ -115,8 +115,8 @@ impl Scenario {
         }
     }
 
-    /// Whoever of these has a row: nobody goes without a proxy where that cannot be, and Outrigger comes with what it is
-    /// held against.
+    /// The candidates of this scenario: no direct row if a proxy is required, and Outrigger
+    /// together with its reference.
     pub(super) fn taking_part(&self, candidates: &[Candidate]) -> Vec<Candidate> {
         let takes_part =
             |candidate: &&Candidate| **candidate != Candidate::Direct || self.has_direct();
@@ -133,7 +133,7 @@ impl Scenario {
             .collect()
     }
 
-    /// Whether the same load can go to the origin without a proxy.
+    /// Whether the same load can go directly to the origin.
     #[must_use]
     pub fn has_direct(&self) -> bool {
         let setup = &self.setup;
@@ -145,7 +145,7 @@ impl Scenario {
 }
 
 impl Reference {
-    /// All, in the order in which they are told.
+    /// All, in the order of the report.
     pub(super) const ALL: [Self; 2] = [Self::Haproxy, Self::Bare];
 
     /// The candidate's name.
@@ -213,7 +213,7 @@ pub fn catalogue() -> Vec<Scenario> {
     let (rsa, ecdsa) = (Algorithm::Rs256, Algorithm::Es256);
     let new = Scenario::new;
     vec![
-        new("h1", "HTTP/1.1, 64 kept connections, GET of 13 bytes", plain.clone(), small()).cpu(1.12, 0.92),
+        new("h1", "HTTP/1.1, 64 keep-alive connections, GET of 13 bytes", plain.clone(), small()).cpu(1.12, 0.92),
         new(
             "h1-headers",
             "the same with 16 request headers, about 1 KiB",
@@ -228,7 +228,7 @@ pub fn catalogue() -> Vec<Scenario> {
             small(),
         )
         .cpu(0.95, 0.75),
-        new("tls", "TLS 1.3, HTTP/1.1, 64 kept connections, GET of 13 bytes", tls.clone(), small())
+        new("tls", "TLS 1.3, HTTP/1.1, 64 keep-alive connections, GET of 13 bytes", tls.clone(), small())
             .cpu(1.00, 0.80),
         new("mtls", "the same with a client certificate", mtls.clone(), small()).cpu(1.00, 0.82),
         new(
@@ -255,30 +255,30 @@ pub fn catalogue() -> Vec<Scenario> {
             .cpu(0.60, 0.53),
         new(
             "rs256-first",
-            "a token signed with RS256, always another one (2 500)",
+            "a different token signed with RS256 in each request (2 500)",
             tokens.clone(),
             token(Tokens::First(rsa)),
         )
         .cpu(1.00, 0.90),
         new(
             "es256-first",
-            "a token signed with ES256, always another one (2 500)",
+            "a different token signed with ES256 in each request (2 500)",
             tokens.clone(),
             token(Tokens::First(ecdsa)),
         )
         .cpu(0.90, 0.78),
         new(
             "rs256",
-            "a token signed with RS256, always the same",
+            "the same token signed with RS256 in each request",
             tokens.clone(),
             token(Tokens::Repeated(rsa)),
         )
         .cpu(0.42, 0.35),
-        new("es256", "a token signed with ES256, always the same", tokens, token(Tokens::Repeated(ecdsa)))
+        new("es256", "the same token signed with ES256 in each request", tokens, token(Tokens::Repeated(ecdsa)))
             .cpu(0.20, 0.16),
         new(
             "64k",
-            "HTTP/1.1, 64 kept connections, bodies of 64 KiB",
+            "HTTP/1.1, 64 keep-alive connections, bodies of 64 KiB",
             plain.clone(),
             Load { path: "/bytes/65536".to_owned(), length: Some(65536), ..small() },
         )
@@ -315,14 +315,14 @@ pub fn catalogue() -> Vec<Scenario> {
         ),
         new(
             "retries",
-            "two endpoints, one fails a fifth of its requests, which are repeated at the other",
+            "two endpoints, one fails a fifth of its requests, which are retried at the other",
             Setup { upstream: Upstream::Failing, ..plain.clone() },
             Load { length: None, ..small() },
         ),
         routes(1000, "routes", "1 000 routes with exact paths, requests to the last"),
         new(
             "policy",
-            "two endpoints and all of the traffic policy, beside Outrigger with nothing of it, GET of 13 bytes",
+            "two endpoints and all traffic policies, compared with Outrigger without them, GET of 13 bytes",
             policy.clone(),
             small(),
         )
@@ -354,10 +354,11 @@ fn routes(count: usize, name: &str, title: &str) -> Scenario {
     )
 }
 
-/// Ten thousand, or what a proxy has descriptors for: one for the client of each and one for the origin.
+/// Ten thousand, or the maximum for the descriptors of a proxy: one for the client connection and
+/// one for the origin.
 fn most_connections() -> usize {
     let descriptors = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
-    // The rest is for files, listeners and what else a proxy opens.
+    // The rest is for files, listeners and other descriptors of a proxy.
     usize::try_from(descriptors.saturating_sub(1000) / 2)
         .unwrap_or(usize::MAX)
         .clamp(1000, 10_000)
@@ -371,7 +372,7 @@ pub fn sweeps() -> Vec<Sweep> {
     let plain = |x: f64, load: Load| point(x, Setup::PLAIN, load);
     let body = |bytes: u64| Load {
         path: format!("/bytes/{bytes}"),
-        // The generator verifies every byte: more at a time would only wait for it.
+        // The generator verifies every byte: with more connections it would be the limit.
         connections: if bytes > 1 << 20 { 4 } else { 16 },
         length: Some(bytes),
         ..Load::small()

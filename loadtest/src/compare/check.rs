@@ -1,5 +1,5 @@
-//! Nothing is measured before it has been seen to do what it should: right answers, by the origin, and refusals where
-//! something must be refused.
+//! Verification before a measurement: correct responses from the origin, and rejections where they
+//! are required.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,32 +10,32 @@ use super::configure::{Listen, Setup};
 use super::load::{Handshake, Load, Ran, run};
 use super::stage::{Origin, Stage};
 
-/// Requests of which every one must be answered.
+/// Requests that must all succeed.
 const REQUESTS: u32 = 40;
 
-/// Requests of which every one must be refused.
+/// Requests that must all be rejected.
 const REFUSALS: u32 = 8;
 
 /// Connections of a check.
 const CONNECTIONS: usize = 4;
 
-/// How long a check may take.
+/// Maximum duration of a check.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// How long the load of a check waits for an answer.
+/// Response timeout of a check.
 const ANSWER_LIMIT: &str = "5s";
 
-/// Whom a check asks.
+/// The target of a check.
 pub(super) struct Asked<'a> {
     pub(super) stage: &'a Stage,
     pub(super) scenario: &'a Scenario,
     pub(super) address: SocketAddr,
-    /// The origin that must have answered.
+    /// The origin that must have received the requests.
     pub(super) origin: &'a Origin,
 }
 
 impl Asked<'_> {
-    /// All checks that fit the scenario.
+    /// All checks of the scenario.
     pub(super) async fn check(&self) -> Result<(), Missing> {
         let checked = self.right_answers().await;
         let checked = match checked {
@@ -57,7 +57,7 @@ impl Asked<'_> {
         came_through(load, ran.requests, received)
     }
 
-    /// What a report says beside the answers.
+    /// The requests of a report, in addition to responses.
     pub(super) fn is_true(&self, ran: &Ran, connections: usize) -> Result<(), String> {
         let tls = self.scenario.setup.listen != Listen::Plain;
         if tls && ran.handshakes == 0.0 {
@@ -71,7 +71,7 @@ impl Asked<'_> {
                 ))
             }
             Some(Handshake::Full) | None if ran.resumed > 0.0 => Err(format!(
-                "{} handshakes were resumed, none was to be",
+                "{} handshakes were resumed, but none should be",
                 ran.resumed
             )),
             _ => Ok(()),
@@ -81,7 +81,7 @@ impl Asked<'_> {
     async fn refusals(&self) -> Result<(), String> {
         let setup = &self.scenario.setup;
         if setup.listen != Listen::Plain {
-            // Spoken to without TLS it must not answer.
+            // It must not respond without TLS.
             let plain = Setup {
                 listen: Listen::Plain,
                 ..setup.clone()
@@ -94,7 +94,7 @@ impl Asked<'_> {
             self.refused(&load, &plain, "a client without TLS").await?;
         }
         if setup.listen == Listen::Mtls {
-            // A handshake alone does not tell: in TLS 1.3 the refusal comes behind it.
+            // A successful handshake is no proof: in TLS 1.3 the rejection comes after it.
             let tls = Setup {
                 listen: Listen::Tls,
                 ..setup.clone()
@@ -125,19 +125,19 @@ impl Asked<'_> {
                 words.extend(["--expect-status".to_owned(), "401".to_owned()]);
                 let ran = self.send(&load, setup, REFUSALS, &words).await?;
                 if let Some(trouble) = ran.trouble {
-                    return Err(format!("{what} is not answered with 401: {trouble}"));
+                    return Err(format!("{what} does not get 401: {trouble}"));
                 }
             }
         }
         Ok(())
     }
 
-    /// An error unless every single request of this load fails.
+    /// Fails unless every request of this load fails.
     async fn refused(&self, load: &Load, setup: &Setup, who: &str) -> Result<(), String> {
         let words = ["--retry-stale".to_owned(), "false".to_owned()];
         let ran = self.send(load, setup, REFUSALS, &words).await?;
         if ran.passed > 0.0 {
-            Err(format!("{who} is not refused"))
+            Err(format!("{who} is not rejected"))
         } else {
             Ok(())
         }
@@ -164,11 +164,11 @@ impl Asked<'_> {
     }
 }
 
-/// Answers that the origin knows nothing of are none.
+/// Responses that the origin did not send do not count.
 pub(super) fn came_through(load: &Load, requests: f64, received: f64) -> Result<(), String> {
     if load.handshakes.is_none() && received < requests {
         return Err(format!(
-            "{requests} requests were answered, but the origin received {received}"
+            "{requests} requests got a response, but the origin received {received}"
         ));
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! What was measured.
+//! Results of measurements.
 
 use serde_json::{Value, json};
 
@@ -6,40 +6,41 @@ use super::catalogue::{Goal, Metric, Scenario};
 use super::usage::middle;
 use crate::stats::Spread;
 
-/// The candidate that goals are for.
+/// The candidate with goals.
 pub const OUTRIGGER: &str = "outrigger";
 
-/// The way without a proxy.
+/// The candidate without a proxy.
 pub(super) const DIRECT: &str = "direct";
 
-/// Within this of a goal counts as reached: differences below it are not shown by one run.
+/// A result within this margin of a goal counts as reached: one run cannot show smaller
+/// differences.
 pub const MARGIN: f64 = 0.05;
 
 /// One round of one candidate.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Round {
-    /// Requests or handshakes, those of the warm-up too.
+    /// Requests or handshakes, including the warm-up.
     pub requests: f64,
-    /// Right answers per second.
+    /// Correct responses per second.
     pub rate: f64,
-    /// CPU time of the proxy for each, in microseconds. `None` without a proxy.
+    /// CPU time of the proxy per unit, in microseconds. `None` without a proxy.
     pub cpu: Option<f64>,
-    /// Of it in the program.
+    /// The user part of it.
     pub user: Option<f64>,
-    /// Microseconds: least, p50, p90, p99, p99.9, greatest.
+    /// Microseconds: min, p50, p90, p99, p99.9, max.
     pub latency: Option<[f64; 6]>,
     /// Resident memory under load, KiB.
     pub resident: Option<f64>,
-    /// How busy the proxy's CPU was, with whatever ran there, 0 to 1.
+    /// Utilization of the proxy's CPU by all processes, 0 to 1.
     pub busy: f64,
-    /// Part of that CPU which other guests of the machine took, 0 to 1.
+    /// Share of that CPU stolen by other guests of the machine, 0 to 1.
     pub steal: f64,
 }
 
 /// All rounds of one candidate.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Figures {
-    /// In order.
+    /// In the order of measurement.
     pub rounds: Vec<Round>,
     /// Resident memory before the first request, KiB.
     pub idle: Option<f64>,
@@ -52,7 +53,7 @@ pub enum Missing {
     Unable(&'static str),
     /// It could not be run.
     NotRun(String),
-    /// It did something else than was asked of it.
+    /// It did not do what it should.
     Wrong(String),
 }
 
@@ -61,11 +62,11 @@ pub enum Missing {
 pub struct Row {
     /// The candidate's name.
     pub candidate: &'static str,
-    /// Its figures, or why there are none.
+    /// Its figures, or the reason for their absence.
     pub figures: Result<Figures, Missing>,
 }
 
-/// What came out of one scenario.
+/// The result of one scenario.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// The scenario.
@@ -74,21 +75,21 @@ pub struct Outcome {
     pub rows: Vec<Row>,
 }
 
-/// How a goal came out.
+/// The result of a goal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// At the goal or below.
+    /// At or below the goal.
     Reached,
-    /// Above it by no more than [`MARGIN`].
+    /// Above it by at most [`MARGIN`].
     Near,
-    /// Further above.
+    /// Above the goal by more.
     Missed,
     /// There are no figures.
     NotShown,
 }
 
 impl Verdict {
-    /// Holds a ratio against a goal.
+    /// Compares a ratio with a goal.
     #[must_use]
     pub fn of(found: Option<f64>, goal: f64) -> Self {
         match found {
@@ -99,7 +100,7 @@ impl Verdict {
         }
     }
 
-    /// In words.
+    /// As text.
     #[must_use]
     pub fn text(self) -> &'static str {
         match self {
@@ -111,18 +112,18 @@ impl Verdict {
     }
 }
 
-/// Whether a figure keeps to a bound, as both are shown: with two digits.
+/// Whether a figure is within a limit, both rounded to two digits as shown.
 #[must_use]
 pub(super) fn is_within(found: f64, bound: f64) -> bool {
     (found * 100.0).round() <= (bound * 100.0).round()
 }
 
 impl Missing {
-    /// In words.
+    /// As text.
     #[must_use]
     pub fn text(&self) -> String {
         match self {
-            Self::Unable(why) => format!("left out: {why}"),
+            Self::Unable(why) => format!("omitted: {why}"),
             Self::NotRun(why) => format!("not run: {why}"),
             Self::Wrong(what) => format!("WRONG: {what}"),
         }
@@ -131,7 +132,7 @@ impl Missing {
 }
 
 impl Round {
-    /// A figure that goals are set for.
+    /// A figure that has goals.
     #[must_use]
     pub fn metric(&self, metric: Metric) -> Option<f64> {
         match metric {
@@ -158,13 +159,13 @@ impl Round {
 }
 
 impl Figures {
-    /// Middle, least and greatest of the rounds.
+    /// Median, minimum and maximum of the rounds.
     #[must_use]
     pub fn spread(&self, of: impl Fn(&Round) -> Option<f64>) -> Option<Spread> {
         Spread::of(self.rounds.iter().filter_map(of))
     }
 
-    /// The middle of the rounds.
+    /// The median of the rounds.
     #[must_use]
     pub fn median(&self, of: impl Fn(&Round) -> Option<f64>) -> Option<f64> {
         middle(self.rounds.iter().map(of))
@@ -179,7 +180,7 @@ impl Figures {
         Spread::of(ratios.filter(|ratio| ratio.is_finite()))
     }
 
-    /// Most resident memory under load, KiB.
+    /// Maximum resident memory under load, KiB.
     #[must_use]
     pub fn loaded(&self) -> Option<f64> {
         self.rounds
@@ -208,7 +209,8 @@ impl Outcome {
             .ratio(self.figures(self.scenario.reference().candidate())?, metric)
     }
 
-    /// How much later half of all answers come than without a proxy in the same rounds, in microseconds.
+    /// The difference of the median latency to that without a proxy in the same rounds, in
+    /// microseconds.
     #[must_use]
     pub fn added(&self, candidate: &str) -> Option<Spread> {
         let (with, without) = (self.figures(candidate)?, self.figures(DIRECT)?);
@@ -220,7 +222,7 @@ impl Outcome {
         )
     }
 
-    /// Outrigger's ratio for a goal and how it came out.
+    /// Outrigger's ratio for a goal, and its result.
     #[must_use]
     pub fn judge(&self, goal: &Goal) -> (Option<Spread>, Verdict) {
         let ratio = self.ratio(OUTRIGGER, goal.metric);
@@ -230,7 +232,7 @@ impl Outcome {
         )
     }
 
-    /// Whether a candidate answered wrongly or did not run.
+    /// Whether a candidate failed or did not run.
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.rows
@@ -279,7 +281,7 @@ pub(super) mod tests {
     use super::super::catalogue::catalogue;
     use super::*;
 
-    /// A candidate whose rounds cost this much.
+    /// A candidate whose rounds have this cost.
     pub(in crate::compare) fn row(candidate: &'static str, cpu: &[f64]) -> Row {
         let round = |cpu: &f64| Round {
             requests: 1000.0,
@@ -330,7 +332,7 @@ pub(super) mod tests {
             (None, Verdict::NotShown)
         );
         assert!(!outcome.is_good());
-        // A reason cannot break a table.
+        // A reason must not break a table.
         assert_eq!(Missing::Wrong("a|b".to_owned()).text(), "WRONG: a/b");
     }
 

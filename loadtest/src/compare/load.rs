@@ -1,5 +1,5 @@
-//! One load: what our own generator is told, and what its report says. It runs as a process of its own, so that it has
-//! the CPUs it is given and its work is never counted as anybody else's.
+//! One load: the arguments of the generator, and its report. The generator is a separate process,
+//! so that it has its own CPUs and its work is never counted for another process.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -12,46 +12,46 @@ use tokio::process::{Child, Command};
 use super::configure::{Listen, Setup};
 use super::material::Algorithm;
 
-/// What one request looks like and how many there are at a time.
+/// The requests and their concurrency.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Load {
     /// Path of the request.
     pub path: String,
     /// Connections, or parallel handshakes.
     pub connections: usize,
-    /// Requests at a time on each connection of HTTP/2; 0 is HTTP/1.1.
+    /// Concurrent requests on each HTTP/2 connection; 0 is HTTP/1.1.
     pub streams: usize,
-    /// Fourteen more headers, about 900 bytes.
+    /// 14 additional headers, about 900 bytes.
     pub headers: bool,
     /// Requests per second on a fixed schedule.
     pub rate: Option<f64>,
     /// A new connection for every request.
     pub fresh: bool,
-    /// Handshakes and nothing else.
+    /// Handshakes only.
     pub handshakes: Option<Handshake>,
-    /// Tokens that are sent along.
+    /// Tokens in requests.
     pub tokens: Option<Tokens>,
     /// gRPC calls.
     pub grpc: bool,
-    /// Length of every right answer.
+    /// Length of every correct response.
     pub length: Option<u64>,
 }
 
 /// Kind of handshakes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Handshake {
-    /// Nothing is known from before.
+    /// Without a session.
     Full,
-    /// By the ticket of the one before.
+    /// Resumed with the ticket of the previous one.
     Resumed,
 }
 
 /// Which tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tokens {
-    /// Always another one.
+    /// A different one in each request.
     First(Algorithm),
-    /// Always the same.
+    /// The same one in each request.
     Repeated(Algorithm),
 }
 
@@ -70,7 +70,7 @@ impl Tokens {
 }
 
 impl Load {
-    /// Small requests over 64 kept connections.
+    /// Small requests over 64 keep-alive connections.
     #[must_use]
     pub fn small() -> Self {
         Self {
@@ -87,7 +87,7 @@ impl Load {
         }
     }
 
-    /// Words for the generator, but for how long or how many.
+    /// Arguments of the generator, without duration or number.
     pub(super) fn arguments(&self, setup: &Setup, to: SocketAddr, material: &Path) -> Vec<String> {
         let scheme = if setup.listen == Listen::Plain {
             "http"
@@ -106,7 +106,7 @@ impl Load {
             add("--cert", file("client.crt"));
             add("--key", file("client.key"));
         }
-        // One is what there is without a word, and held connections take none.
+        // One is the default, and held connections allow no such argument.
         if self.streams > 1 {
             add("--streams", self.streams.to_string());
         }
@@ -144,19 +144,19 @@ impl Load {
     }
 }
 
-/// What the generator's report says.
+/// Content of the generator's report.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Ran {
-    /// Requests that ended, those of the warm-up too.
+    /// Requests, including the warm-up.
     pub(super) requests: f64,
-    /// Right answers, without those of the warm-up.
+    /// Correct responses, without the warm-up.
     pub(super) passed: f64,
     pub(super) rate: f64,
-    /// Microseconds: least, p50, p90, p99, p99.9, greatest.
+    /// Microseconds: min, p50, p90, p99, p99.9, max.
     pub(super) latency: Option<[f64; 6]>,
     pub(super) handshakes: f64,
     pub(super) resumed: f64,
-    /// Why it was not clean, in words.
+    /// Why it was not clean, as text.
     pub(super) trouble: Option<String>,
 }
 
@@ -203,17 +203,17 @@ pub(super) async fn finish(child: Child, limit: Duration) -> Result<Ran, String>
     Ok(ran)
 }
 
-/// Runs one to its end.
+/// Runs one generator to its end.
 pub(super) async fn run(program: &Path, words: &[String], limit: Duration) -> Result<Ran, String> {
     finish(spawn(program, words)?, limit).await
 }
 
-/// The line that tells of an error, else the last.
+/// The line that reports an error, else the last one.
 fn telling(text: &str) -> &str {
     let error = text.lines().find(|line| line.starts_with("error"));
     error
         .or_else(|| text.trim_end().lines().next_back())
-        .unwrap_or("it said nothing")
+        .unwrap_or("no output")
 }
 
 impl Ran {
@@ -233,7 +233,9 @@ impl Ran {
                 "{failed} requests failed ({}{example})",
                 kinds.join(", ")
             )),
-            false if number(&report["passed"]) == 0.0 => Some("no request was answered".to_owned()),
+            false if number(&report["passed"]) == 0.0 => {
+                Some("no request got a response".to_owned())
+            }
             false => None,
         };
         Self {
@@ -277,7 +279,7 @@ mod tests {
         report["passed"] = 0.into();
         assert_eq!(
             Ran::read(&report).trouble.unwrap(),
-            "no request was answered"
+            "no request got a response"
         );
     }
 }

@@ -1,4 +1,5 @@
-//! Certificates, keys and tokens, made anew for every comparison so that nothing secret or short-lived is kept anywhere.
+//! Certificates, keys and tokens, created for every comparison so that nothing secret or
+//! short-lived is stored.
 
 use std::fs;
 use std::io;
@@ -18,25 +19,25 @@ use rcgen::{
 };
 use serde_json::json;
 
-/// Different tokens for first use: more than any proxy here remembers.
+/// Different tokens for the first use: more than any proxy here caches.
 const TOKENS: usize = 2500;
 
-/// How long tokens are good, in seconds.
+/// Lifetime of tokens, in seconds.
 const LIFETIME: u64 = 24 * 3600;
 
-/// Why there is no material.
+/// Why the material could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum MaterialError {
     /// A file cannot be written.
     #[error("{path}")]
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// A certificate cannot be made.
+    /// A certificate cannot be created.
     #[error("cannot make a certificate")]
     Certificate(#[from] rcgen::Error),
     /// A token cannot be signed.
@@ -76,22 +77,22 @@ impl Algorithm {
         }
     }
 
-    /// Files with tokens that must be refused, and what is wrong with them.
+    /// Files with tokens that must be rejected, and what is wrong with them.
     pub(super) fn bad(self) -> [(&'static str, &'static str); 2] {
         match self {
             Self::Rs256 => [
                 ("rs.forged", "a broken signature"),
-                ("rs.expired", "a token that has expired"),
+                ("rs.expired", "an expired token"),
             ],
             Self::Es256 => [
                 ("es.forged", "a broken signature"),
-                ("es.expired", "a token that has expired"),
+                ("es.expired", "an expired token"),
             ],
         }
     }
 }
 
-/// Writes everything into the folder.
+/// Writes all files into the folder.
 ///
 /// # Errors
 /// When a file cannot be written or the cryptography fails.
@@ -115,7 +116,7 @@ pub(super) fn make(folder: &Path) -> Result<(), MaterialError> {
         let key = key.serialize_pem();
         put(&format!("{name}.crt"), &certificate)?;
         put(&format!("{name}.key"), &key)?;
-        // As HAProxy reads it.
+        // In the format of HAProxy.
         put(&format!("{name}.pem"), &format!("{certificate}{key}"))?;
     }
     let keys = [Algorithm::Rs256, Algorithm::Es256].map(Signer::new);
@@ -138,7 +139,7 @@ pub(super) fn make(folder: &Path) -> Result<(), MaterialError> {
         put(signer.algorithm.one(), &format!("{}\n", many[0]))?;
         let [(forged, _), (expired, _)] = signer.algorithm.bad();
         put(forged, &format!("{}\n", forge(&many[0], &many[1])))?;
-        // Further back than any clock skew that is forgiven.
+        // Further in the past than any accepted clock skew.
         put(expired, &format!("{}\n", signer.token(0, now - 3600)?))?;
     }
     put("jwks.json", &json!({ "keys": set }).to_string())

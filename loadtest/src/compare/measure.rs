@@ -1,5 +1,6 @@
-//! One scenario: every candidate is started and checked, warmed up, and measured in turn, round by round. Where it is wanted, and
-//! where a program is held against itself, all are started anew for each round and measured at once.
+//! One scenario: every candidate is started, verified, warmed up, and measured in turn, round by
+//! round. With `--at-once`, and when a program is compared with itself, all are restarted for each
+//! round and measured at the same time.
 
 use std::time::Duration;
 
@@ -18,19 +19,20 @@ use crate::candidate::Candidate;
 /// Load before the first round, which is not recorded.
 const WARM_UP: Duration = Duration::from_secs(1);
 
-/// Quiet after the candidates have started, before their idle memory is read.
+/// Pause after the start of the candidates, before their idle memory is read.
 const SETTLE: Duration = Duration::from_millis(500);
 
-/// A load that has not ended so long after its time is given up.
+/// Grace period after which a load is aborted.
 const GRACE: Duration = Duration::from_secs(60);
 
-/// With so many connections opening them is a part of the work that must not be counted: see [`Steady`].
+/// With this many connections, opening them is a part of the work that must not be counted: see
+/// [`Steady`].
 const MANY_CONNECTIONS: usize = 1000;
 
-/// How long so many connections may take to open.
+/// Maximum time for opening them.
 const OPENING_MANY: Duration = Duration::from_secs(5);
 
-/// How long the handshakes of kept connections may take; these must not be counted either.
+/// Maximum time for the handshakes of keep-alive connections, which must not be counted either.
 const OPENING_TLS: Duration = Duration::from_millis(400);
 
 /// Times of a comparison.
@@ -96,7 +98,7 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// All rounds over the same processes, one candidate after the other in each.
+    /// All rounds with the same processes, one candidate after the other in each.
     async fn in_turn(&self, candidates: &[Candidate]) -> Vec<Row> {
         let mut all = self.warm(candidates).await;
         for _ in 0..self.times.rounds {
@@ -119,9 +121,10 @@ impl Bench<'_> {
 
     /// New processes for each round, in which all candidates are under load at the same time.
     ///
-    /// A price of some percent cannot be told from candidates that are measured in turn: what a machine with neighbours
-    /// does from one second to the next is a multiple of it. At once, both share it; and since memory lies differently
-    /// in each process, which counts as well, every round has new ones.
+    /// Differences of a few percent are invisible between candidates that are measured in turn,
+    /// because a busy machine varies by more than that from one second to the next. Measured at the
+    /// same time, the noise affects both. Each process has a different memory layout, which matters
+    /// too, so every round has new processes.
     async fn at_once(&self, candidates: &[Candidate]) -> Vec<Row> {
         let figures = |candidate: &Candidate| Row {
             candidate: candidate.name(),
@@ -129,7 +132,8 @@ impl Bench<'_> {
         };
         let mut rows: Vec<_> = candidates.iter().map(figures).collect();
         for _ in 0..self.times.rounds {
-            // Whoever has no figures has none of later rounds, and takes no time from the others.
+            // A candidate without figures is left out of later rounds, so that it takes no CPU from
+            // the others.
             let (left, mut going): (Vec<_>, Vec<_>) = candidates
                 .iter()
                 .cloned()
@@ -165,7 +169,8 @@ impl Bench<'_> {
             Ok(ready.figures)
         });
         let measured = join_all(rounds).await;
-        // In each round the origin has received what the others asked as well; only the sum tells whether all came through.
+        // In each round the origin also receives the requests of the other candidates; only the sum
+        // can be verified.
         let came = async {
             let requests = measured
                 .iter()
@@ -186,7 +191,7 @@ impl Bench<'_> {
         }
     }
 
-    /// Starts, checks and warms up everybody.
+    /// Starts, verifies and warms up all candidates.
     async fn warm<'a>(
         &self,
         candidates: &'a [Candidate],
@@ -208,7 +213,7 @@ impl Bench<'_> {
         all
     }
 
-    /// Starts and checks a candidate.
+    /// Starts and verifies a candidate.
     async fn ready<'a>(&self, candidate: &'a Candidate) -> Result<Ready<'a>, Missing> {
         let started = match candidate {
             Candidate::Direct => None,
@@ -240,7 +245,7 @@ impl Bench<'_> {
                 .behind
                 .addresses()
                 .first()
-                .ok_or(Missing::Unable("there is no origin"))?,
+                .ok_or(Missing::Unable("no origin is available"))?,
         };
         Ok(Asked {
             stage: self.stage,
@@ -273,7 +278,8 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// One load and what was used meanwhile; an error when a single request failed or was not what it should be.
+    /// One load and the resources used meanwhile; an error when a single request failed or was
+    /// wrong.
     async fn load(
         &self,
         ready: &mut Ready<'_>,
@@ -334,7 +340,7 @@ impl Bench<'_> {
         let cpu = match steady {
             Some((from, to)) => {
                 let nothing =
-                    || wrong("the origin received nothing while it was measured".to_owned());
+                    || wrong("the origin received nothing during the measurement".to_owned());
                 Some(to.per_request(from).ok_or_else(nothing)?)
             }
             None => spent.map(|spent| spent.micros / ran.requests.max(1.0)),
@@ -351,18 +357,20 @@ impl Bench<'_> {
         })
     }
 
-    /// Where endpoints fail, no failure may mean only that the failing one was left out: a tenth must have come twice.
+    /// Where endpoints fail, zero failures could also mean that the failing one was not used: 10 %
+    /// of the requests must arrive twice.
     fn repeated(&self, requests: f64, received: f64) -> Result<(), String> {
         if self.scenario.setup.upstream == Upstream::Failing && received < requests * 1.05 {
             return Err(format!(
-                "{received} requests reached the endpoints for {requests}: too few were repeated"
+                "{received} requests reached the endpoints for {requests}: too few were retried"
             ));
         }
         Ok(())
     }
 }
 
-/// A moment in the middle of a load: what the proxy has used and what the origin has received until then.
+/// A point in time during a load: the resources used by the proxy and the requests received by the
+/// origin until then.
 #[derive(Debug, Clone, Copy)]
 struct Steady {
     cpu: CpuTime,

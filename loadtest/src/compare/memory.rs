@@ -1,4 +1,4 @@
-//! What a proxy keeps while it has nothing to do: memory and CPU without connections, and memory for idle ones.
+//! Memory and CPU of an idle proxy, and its memory for idle connections.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,13 +14,13 @@ use super::stage::{Behind, Stage};
 use super::usage::{CpuTime, resident};
 use crate::candidate::Candidate;
 
-/// Quiet before idle CPU is counted.
+/// Pause before idle CPU is measured.
 const SETTLE: Duration = Duration::from_secs(2);
 
-/// How long connections are held, of which the memory is read after a third.
+/// How long connections are held; their memory is read after a third of it.
 const HOLD: Duration = Duration::from_secs(3);
 
-/// How long opening them may take.
+/// Maximum time for opening them.
 const OPENING_LIMIT: Duration = Duration::from_secs(120);
 
 /// Kind of idle connections.
@@ -37,7 +37,7 @@ pub enum Kind {
 /// All kinds.
 pub const KINDS: [Kind; 3] = [Kind::Plain, Kind::Tls, Kind::Http2];
 
-/// One candidate that does nothing.
+/// An idle candidate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Idle {
     /// The candidate's name.
@@ -46,7 +46,7 @@ pub struct Idle {
     pub figures: Result<Rest, Missing>,
 }
 
-/// What it uses at rest.
+/// The resources of an idle process.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rest {
     /// Resident memory, KiB.
@@ -55,21 +55,21 @@ pub struct Rest {
     pub cpu: f64,
 }
 
-/// One candidate that holds idle connections.
+/// A candidate with idle connections.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Held {
     /// The candidate's name.
     pub candidate: &'static str,
-    /// Of which kind they are.
+    /// The kind of connections.
     pub kind: Kind,
-    /// What came out.
+    /// The result.
     pub figures: Result<Grown, Missing>,
 }
 
 /// Memory with and without idle connections.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Grown {
-    /// How many there were.
+    /// The number of connections.
     pub connections: usize,
     /// Resident memory without, KiB.
     pub idle: f64,
@@ -78,7 +78,7 @@ pub struct Grown {
 }
 
 impl Kind {
-    /// In words.
+    /// As text.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -88,7 +88,7 @@ impl Kind {
         }
     }
 
-    /// What Outrigger must hold and what it aims at, in KiB per connection.
+    /// Outrigger's limit and goal, in KiB per connection.
     #[must_use]
     pub fn goal(self) -> Option<(f64, f64)> {
         match self {
@@ -127,7 +127,7 @@ impl Grown {
     }
 }
 
-/// All candidates at rest, at the same time.
+/// All candidates idle, at the same time.
 pub(super) async fn idle(stage: &Stage, candidates: &[Candidate], time: Duration) -> Vec<Idle> {
     let setup = Setup::PLAIN;
     let behind = match stage.behind(&setup).await {
@@ -167,14 +167,14 @@ pub(super) async fn idle(stage: &Stage, candidates: &[Candidate], time: Duration
     running.into_iter().zip(before).map(rest).collect()
 }
 
-/// Whoever is a proxy.
+/// All candidates that are proxies.
 fn proxies(candidates: &[Candidate]) -> impl Iterator<Item = &Candidate> {
     candidates
         .iter()
         .filter(|candidate| **candidate != Candidate::Direct)
 }
 
-/// Each candidate with so many idle connections of one kind.
+/// Each candidate with this number of idle connections of one kind.
 pub(super) async fn held(
     stage: &Stage,
     candidates: &[Candidate],
@@ -221,7 +221,7 @@ async fn hold(
         .ok_or_else(|| Missing::NotRun("the load has no output".to_owned()))?;
     let mut lines = BufReader::new(errors).lines();
     let wait = async {
-        let mut last = "it said nothing".to_owned();
+        let mut last = "no output".to_owned();
         while let Ok(Some(line)) = lines.next_line().await {
             if line.starts_with("holding ") {
                 return Ok(());
@@ -234,7 +234,7 @@ async fn hold(
     };
     let holding = timeout(OPENING_LIMIT, wait)
         .await
-        .unwrap_or_else(|_| Err("it took too long".to_owned()));
+        .unwrap_or_else(|_| Err("timeout".to_owned()));
     holding.map_err(|why| {
         Missing::Wrong(format!("{connections} connections cannot be held: {why}"))
     })?;

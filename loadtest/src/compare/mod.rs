@@ -1,14 +1,16 @@
-//! Several proxies, the same work, one run: what does a request cost each of them?
+//! Compares the cost of a request in several proxies, with the same work in one run.
 //!
-//! One origin and one load generator share the CPUs that the proxies do not have; each proxy has one worker on a CPU
-//! that all of them use in turn. For every scenario of the [`catalogue()`] all candidates are started, checked and warmed
-//! up, and then measured round by round, each in every round, so that whatever else the machine does weighs on all of them.
-//! Outrigger and itself without its policy, which differ by less than that, are measured at the same time.
-//! CPU time comes from the scheduler and survives a busy machine better than rates and latencies do, and a ratio to
-//! the reference in the same round survives it best.
+//! One origin and one load generator share the CPUs that the proxies do not use; each proxy has one
+//! worker on one CPU, used in turn. For every scenario of the [`catalogue()`] all candidates are
+//! started, verified and warmed up, and then measured round by round, so that other load on the
+//! machine affects all of them. Outrigger and Outrigger without policies differ by less than that
+//! noise, so they are measured at the same time. CPU time comes from the scheduler and depends less
+//! on other load than rates and latencies, and a ratio to the reference in the same round depends
+//! on it least.
 //!
-//! Nobody is measured who has not answered rightly before, and a round with a single failed request, or with answers that
-//! the origin has not given, ends a candidate's part in a scenario: its row says why, and has no figures.
+//! A candidate is measured only if it sent correct responses before. A round with a failed request,
+//! or with responses that the origin did not send, ends its measurement in a scenario: its row has
+//! the reason instead of figures.
 
 mod catalogue;
 mod check;
@@ -43,18 +45,18 @@ use self::stage::Stage;
 pub use self::usage::{Spent, machine};
 pub use crate::candidate::Candidate;
 
-/// The name under which memory and idleness are chosen.
+/// The name of the memory and idle CPU measurement.
 pub const MEMORY: &str = "memory";
 
-/// Of many routes so many are shown in the report's configurations.
+/// Maximum number of routes in the report's configurations.
 pub const SHOWN_ROUTES: usize = 3;
 
-/// What is to be measured.
+/// Settings of a comparison.
 #[derive(Debug, Clone)]
 pub struct Comparison {
-    /// Our own binary, which is load and origin.
+    /// The own binary, which is load and origin.
     pub program: PathBuf,
-    /// What load is sent through.
+    /// The candidates.
     pub candidates: Vec<Candidate>,
     /// The scenarios, in order.
     pub scenarios: Vec<Scenario>,
@@ -62,83 +64,85 @@ pub struct Comparison {
     pub sweeps: Vec<Sweep>,
     /// Candidates of the sweeps, by name.
     pub swept: Vec<String>,
-    /// Whether memory and idleness are measured.
+    /// Whether memory and idle CPU are measured.
     pub memory: bool,
-    /// Idle connections that are opened.
+    /// Number of idle connections.
     pub connections: usize,
-    /// How often everything is measured.
+    /// Number of rounds.
     pub rounds: usize,
-    /// Time of each measurement.
+    /// Duration of each measurement.
     pub duration: Duration,
-    /// Whether all candidates are measured at the same time, on the CPU that they share, and started anew for each round.
+    /// Whether all candidates are measured at the same time, on a shared CPU, and restarted for
+    /// each round.
     pub at_once: bool,
-    /// Who runs where.
+    /// CPU assignment.
     pub cpus: Cpus,
-    /// Where configurations, logs and reports go.
+    /// Output folder for configurations, logs and reports.
     pub folder: PathBuf,
 }
 
-/// Why a comparison cannot begin.
+/// Why a comparison cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The folder cannot be used.
     #[error("{path}")]
     Folder {
-        /// Which.
+        /// The folder.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// There are no certificates and tokens.
+    /// Certificates and tokens cannot be created.
     #[error("cannot make certificates and tokens")]
     Material(#[from] MaterialError),
-    /// There is nothing to send requests to.
+    /// The origin does not run.
     #[error("the origin {0}")]
     Origin(String),
 }
 
-/// Everything that was measured.
+/// All results.
 #[derive(Debug, Clone, Default)]
 pub struct Results {
     /// By scenario.
     pub outcomes: Vec<Outcome>,
-    /// Candidates at rest.
+    /// Idle candidates.
     pub idle: Vec<Idle>,
     /// Candidates with idle connections.
     pub held: Vec<Held>,
     /// By sweep.
     pub growth: Vec<Growth>,
-    /// Configurations that were used, by candidate.
+    /// The configurations, by candidate.
     pub configurations: Vec<Configured>,
 }
 
-/// What came out of a sweep.
+/// The result of a sweep.
 #[derive(Debug, Clone)]
 pub struct Growth {
     /// The sweep.
     pub sweep: Sweep,
-    /// What was measured at each of its points.
+    /// The results of its points.
     pub outcomes: Vec<Outcome>,
 }
 
-/// A configuration, as written for ports 8000 and 9001 on.
+/// A configuration, as written for the ports 8000 and 9001.
 #[derive(Debug, Clone)]
 pub struct Configured {
     /// The candidate's name.
     pub candidate: &'static str,
     /// Scenarios that it is used in.
     pub scenarios: Vec<String>,
-    /// How the proxy is started with it.
+    /// The command line of the proxy.
     pub command: String,
     /// File names and contents.
     pub files: Vec<(String, String)>,
 }
 
-/// Scenarios, sweeps and whether memory is measured: by names, or everything but the sweeps unless `growth` is wanted.
+/// Selects scenarios, sweeps and the memory measurement: by names, or all, with the sweeps only if
+/// `growth` is set.
 ///
 /// # Errors
-/// A name that is none.
+/// An unknown name.
 pub fn select(names: &[String], growth: bool) -> Result<(Vec<Scenario>, Vec<Sweep>, bool), String> {
     let (all, swept) = (catalogue(), sweeps());
     let known: Vec<&str> = all
@@ -149,7 +153,7 @@ pub fn select(names: &[String], growth: bool) -> Result<(Vec<Scenario>, Vec<Swee
         .collect();
     if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
         return Err(format!(
-            "{unknown:?} is none; there are {}",
+            "{unknown:?} is unknown; available: {}",
             known.join(", ")
         ));
     }
@@ -169,11 +173,11 @@ pub fn select(names: &[String], growth: bool) -> Result<(Vec<Scenario>, Vec<Swee
 }
 
 impl Comparison {
-    /// Measures everything; `told` hears of each piece once it is complete.
+    /// Measures everything; `report` is called with each result.
     ///
     /// # Errors
-    /// When there is no origin, folder or certificate to begin with.
-    pub async fn run(&self, mut told: impl FnMut(&str)) -> Result<Results, StartError> {
+    /// When origin, folder or certificates are missing.
+    pub async fn run(&self, mut report: impl FnMut(&str)) -> Result<Results, StartError> {
         let stage = Stage::set(self.program.clone(), &self.folder, self.cpus.clone()).await?;
         let times = Times {
             rounds: self.rounds,
@@ -187,7 +191,7 @@ impl Comparison {
         for scenario in &self.scenarios {
             let outcome =
                 measure::scenario(&stage, scenario, &self.candidates, times, &scenario.name).await;
-            told(&outcome.to_markdown());
+            report(&outcome.to_markdown());
             results.outcomes.push(outcome);
         }
         if self.memory {
@@ -201,7 +205,7 @@ impl Comparison {
                 let rows = memory::held(&stage, &self.candidates, kind, self.connections).await;
                 results.held.extend(rows);
             }
-            told(&results.memory_to_markdown());
+            report(&results.memory_to_markdown());
         }
         let swept = |candidate: &&Candidate| self.swept.iter().any(|name| name == candidate.name());
         let swept: Vec<_> = self.candidates.iter().filter(swept).cloned().collect();
@@ -215,13 +219,14 @@ impl Comparison {
                 sweep: sweep.clone(),
                 outcomes,
             };
-            told(&growth.to_markdown());
+            report(&growth.to_markdown());
             results.growth.push(growth);
         }
         Ok(results)
     }
 
-    /// Every configuration once, with the scenarios that share it; those of sweeps are the same but for their number.
+    /// Every configuration once, with the scenarios that share it; those of sweeps differ only in
+    /// their number.
     fn configurations(&self) -> Vec<Configured> {
         let mut found: Vec<Configured> = Vec::new();
         let bare = self.candidates.iter().filter_map(Candidate::bare);
@@ -247,11 +252,11 @@ impl Comparison {
     }
 }
 
-/// The configuration for ports and paths that mean nothing.
+/// The configuration with placeholders for ports and paths.
 fn written(candidate: &Candidate, setup: &Setup) -> Option<Vec<(String, String)>> {
     let at = |port: u16| std::net::SocketAddr::from(([127, 0, 0, 1], port));
     let upstreams = [at(9001), at(9002)];
-    // The first routes tell what all of them look like.
+    // The first routes show what all of them look like.
     let setup = &Setup {
         routes: setup.routes.min(SHOWN_ROUTES),
         ..setup.clone()
@@ -279,7 +284,7 @@ fn written(candidate: &Candidate, setup: &Setup) -> Option<Vec<(String, String)>
 }
 
 impl Results {
-    /// Whether everybody ran and answered rightly.
+    /// Whether all candidates ran and sent correct responses.
     #[must_use]
     pub fn is_good(&self) -> bool {
         let fine = |missing: &Missing| matches!(missing, Missing::Unable(_));
@@ -295,7 +300,7 @@ impl Results {
                 .all(|row| row.figures.as_ref().map_or_else(fine, |_| true))
     }
 
-    /// Everything, each round too.
+    /// All results, including each round.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let configurations = self.configurations.iter().map(|one| {
@@ -329,7 +334,7 @@ impl Growth {
         numbers.zip(&self.outcomes).filter_map(found).collect()
     }
 
-    /// The exponent of a power or the slope of a line through the medians.
+    /// The exponent of a power fit, or the slope of a linear fit, through the medians.
     #[must_use]
     pub fn fit(&self, candidate: &str) -> Option<f64> {
         let medians: Vec<_> = self
@@ -343,7 +348,7 @@ impl Growth {
         }
     }
 
-    /// Whoever was measured.
+    /// The measured candidates.
     #[must_use]
     pub fn candidates(&self) -> Vec<&'static str> {
         self.outcomes.first().map_or_else(Vec::new, |one| {
@@ -363,7 +368,7 @@ impl Growth {
             "sweep": self.sweep.name,
             "title": self.sweep.title,
             "axis": self.sweep.axis,
-            "fit": match self.sweep.fit { Fit::Power => "exponent", Fit::Line => "us for each" },
+            "fit": match self.sweep.fit { Fit::Power => "exponent", Fit::Line => "us per unit" },
             "fits": fits.collect::<Vec<_>>(),
             "points": points.collect::<Vec<_>>(),
         })

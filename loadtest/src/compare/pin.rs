@@ -1,19 +1,21 @@
-//! Which CPUs do the proxies' work and which ours: processes inherit those of the thread that starts them.
+//! CPU assignment of the proxies and of the load: processes inherit the affinity of the thread that
+//! starts them.
 
 #[cfg(target_os = "linux")]
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-/// CPUs of the proxy and of load and origin.
+/// CPUs of the proxy, and of load and origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cpus {
     /// The proxy's.
     pub proxy: usize,
-    /// Everybody else's.
+    /// All others.
     pub load: Vec<usize>,
 }
 
 impl Cpus {
-    /// The last CPU for the proxy and all others for the load, unless said otherwise. With one CPU both share it.
+    /// By default the last CPU for the proxy and all others for the load. With one CPU both share
+    /// it.
     #[must_use]
     pub fn choose(proxy: Option<usize>, load: &[usize]) -> Self {
         let allowed = allowed();
@@ -28,13 +30,13 @@ impl Cpus {
         Self { proxy, load }
     }
 
-    /// Whether they are apart.
+    /// Whether they are separate.
     #[must_use]
     pub fn are_apart(&self) -> bool {
         !self.load.contains(&self.proxy)
     }
 
-    /// Does something on the proxy's CPU, such as starting it.
+    /// Runs a function on the proxy's CPU, such as starting the proxy.
     pub(super) fn for_proxy<T>(&self, work: impl FnOnce() -> T) -> T {
         set(&[self.proxy]);
         let done = work();
@@ -42,7 +44,7 @@ impl Cpus {
         done
     }
 
-    /// Keeps this thread, and whatever it starts, on the CPUs of the load.
+    /// Pins this thread, and the processes that it starts, to the CPUs of the load.
     pub(super) fn stay(&self) {
         set(&self.load);
     }
@@ -92,7 +94,7 @@ mod tests {
                 load: vec![3, 4]
             }
         );
-        // On a thread of its own: the others of this process keep theirs.
+        // On a separate thread: the other threads of this process keep their affinity.
         let inside = std::thread::spawn(move || {
             let inside = cpus.for_proxy(allowed);
             (inside, vec![cpus.proxy], allowed(), cpus.load)

@@ -1,4 +1,5 @@
-//! What every scenario needs around the candidates: origins, certificates, tokens, folders, CPUs.
+//! The environment of the candidates in every scenario: origins, certificates, tokens, folders,
+//! CPUs.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,19 +18,19 @@ use super::{Missing, StartError, material};
 use crate::candidate::Candidate;
 use crate::process::{Process, free_port};
 
-/// How long an origin may take to tell its counters.
+/// Timeout for reading the counters of an origin.
 const STATS_LIMIT: Duration = Duration::from_secs(10);
 
 /// The Unix socket of the origin, in the folder of the run. Its path must be short.
 const SOCKET: &str = "origin.sock";
 
-/// What an origin is told that is to be on a port.
+/// The arguments of an origin on a port.
 const ON_A_PORT: [&str; 2] = ["--listen", "127.0.0.1:0"];
 
-/// What stands ready as long as this lives.
+/// The environment, available until it is dropped.
 #[derive(Debug)]
 pub(super) struct Stage {
-    /// Our own program, which is load and origin too.
+    /// The own binary, which is also load and origin.
     pub(super) program: PathBuf,
     pub(super) cpus: Cpus,
     pub(super) folder: PathBuf,
@@ -39,10 +40,10 @@ pub(super) struct Stage {
     unix: Origin,
 }
 
-/// Processes that answer, and how to ask what they were asked.
+/// Origin processes, and how to read their counters.
 #[derive(Debug)]
 pub(super) struct Origin {
-    // Ends the processes when dropped.
+    // Stops the processes when dropped.
     processes: Vec<Process>,
     addresses: Vec<SocketAddr>,
     stats: Vec<Stats>,
@@ -54,14 +55,14 @@ enum Stats {
     Unix(PathBuf),
 }
 
-/// What a proxy sends to in one scenario: an origin of the stage, or one of its own.
+/// The upstream of a scenario: an origin of the stage, or a separate one.
 #[derive(Debug)]
 pub(super) enum Behind<'a> {
     Shared(&'a Origin),
     Own(Origin),
 }
 
-/// A proxy that runs.
+/// A running proxy.
 #[derive(Debug)]
 pub(super) struct Started {
     pub(super) process: Process,
@@ -69,7 +70,7 @@ pub(super) struct Started {
 }
 
 impl Stage {
-    /// Makes the folder and everything in it, and starts the origins.
+    /// Creates the folder and its content, and starts the origins.
     pub(super) async fn set(
         program: PathBuf,
         folder: &Path,
@@ -85,7 +86,7 @@ impl Stage {
         let material = folder.join("material");
         cpus.stay();
         let socket = folder.join(SOCKET);
-        // One that was left behind by a run that was killed.
+        // Left behind by a run that was killed.
         let _ = std::fs::remove_file(&socket);
         let log = folder.join("origin.log");
         let origin = Origin::start(&program, &ON_A_PORT, &log, None)
@@ -107,7 +108,7 @@ impl Stage {
         })
     }
 
-    /// What a scenario's proxies send to.
+    /// The upstream of a scenario's proxies.
     pub(super) async fn behind(&self, setup: &Setup) -> Result<Behind<'_>, String> {
         let log = self.folder.join("endpoints.log");
         match setup.upstream {
@@ -212,7 +213,7 @@ impl Origin {
                 let address = process.says("listening address=").await?;
                 let address = address
                     .parse()
-                    .map_err(|_| format!("{address:?} is no address"))?;
+                    .map_err(|_| format!("{address:?} is not an address"))?;
                 let (addresses, stats) = (vec![address], vec![Stats::Tcp(address)]);
                 Ok(Self {
                     processes: vec![process],
@@ -223,7 +224,7 @@ impl Origin {
         }
     }
 
-    /// Two as the stage has them.
+    /// The two origins of the stage.
     async fn pair(program: &Path, folder: &Path) -> Result<Self, String> {
         let mut both = Self::start(program, &ON_A_PORT, &folder.join("first.log"), None).await?;
         let second = Self::start(program, &ON_A_PORT, &folder.join("second.log"), None).await?;
@@ -244,7 +245,7 @@ impl Origin {
         let control = process.says("listening control=").await?;
         let control = control
             .parse()
-            .map_err(|_| format!("{control:?} is no address"))?;
+            .map_err(|_| format!("{control:?} is not an address"))?;
         let lines = process.said("listening name=");
         let addresses = lines
             .iter()
@@ -278,14 +279,14 @@ impl Stats {
         };
         let text = timeout(STATS_LIMIT, asked)
             .await
-            .map_err(|_| "the origin does not answer".to_owned())?;
+            .map_err(|_| "the origin does not respond".to_owned())?;
         let text = text.map_err(|error| format!("the origin: {error}"))?;
         let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
         let value: Value =
             serde_json::from_str(body).map_err(|error| format!("the origin: {error}"))?;
         value["requests"]
             .as_f64()
-            .ok_or_else(|| "the origin does not count".to_owned())
+            .ok_or_else(|| "the origin returns no counters".to_owned())
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the kernel says processes and CPUs have used.
+//! Resource usage of processes and CPUs, as reported by the kernel.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,23 +10,23 @@ use crate::stats::median;
 pub(super) struct CpuTime {
     /// Nanoseconds on a CPU, by the scheduler.
     nanos: u64,
-    /// Ticks in the program; these two only divide the nanoseconds.
+    /// User ticks; these two only divide the nanoseconds.
     user: u64,
-    /// Ticks in the kernel for it.
+    /// System ticks.
     system: u64,
 }
 
-/// What came between two readings.
+/// The difference of two readings.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spent {
-    /// Microseconds in all.
+    /// Total microseconds.
     pub micros: f64,
-    /// The part of them in the program and not in the kernel, 0 to 1.
+    /// User part, 0 to 1.
     pub user: f64,
 }
 
 impl CpuTime {
-    /// Of all processes of this group that live.
+    /// Sum over all live processes of this group.
     pub(super) fn of(group: u32) -> Self {
         let mut sum = Self::default();
         for (folder, fields) in members(group) {
@@ -54,7 +54,7 @@ impl CpuTime {
         sum
     }
 
-    /// What was spent since an earlier reading.
+    /// The usage since an earlier reading.
     pub(super) fn since(self, earlier: Self) -> Spent {
         let less = |now: u64, then: u64| now.saturating_sub(then) as f64;
         let (user, system) = (
@@ -79,14 +79,14 @@ pub(super) fn resident(group: u32) -> u64 {
     members(group).filter_map(|(folder, _)| of(folder)).sum()
 }
 
-/// Folders in `/proc` of the processes of a group, and the fields of their `stat` behind the name.
+/// Folders in `/proc` of the processes of a group, and the fields of their `stat` after the name.
 fn members(group: u32) -> impl Iterator<Item = (PathBuf, Vec<String>)> {
     let folders = fs::read_dir("/proc").into_iter().flatten().flatten();
     folders.filter_map(move |entry| {
         let number = entry.file_name().to_str()?.parse::<u32>().ok()?;
         let folder = PathBuf::from(format!("/proc/{number}"));
         let text = fs::read_to_string(folder.join("stat")).ok()?;
-        // The name may hold anything, but nothing behind it holds a bracket.
+        // The name may contain any character, but no bracket follows it.
         let fields: Vec<_> = text
             .rsplit_once(')')?
             .1
@@ -128,7 +128,7 @@ impl CpuTicks {
         }
     }
 
-    /// Busy and stolen share since an earlier reading, 0 to 1.
+    /// Utilization and stolen share since an earlier reading, 0 to 1.
     pub(super) fn since(self, earlier: Self) -> (f64, f64) {
         let all = self.all.saturating_sub(earlier.all).max(1) as f64;
         let share = |now: u64, then: u64| now.saturating_sub(then) as f64 / all;
@@ -139,7 +139,7 @@ impl CpuTicks {
     }
 }
 
-/// The machine in words: processor, how many, kernel, memory.
+/// The machine as text: processor, number of CPUs, kernel, memory.
 #[must_use]
 pub fn machine() -> Vec<(&'static str, String)> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
@@ -172,7 +172,7 @@ pub fn machine() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// The middle of what is there.
+/// The median.
 pub(super) fn middle(values: impl IntoIterator<Item = Option<f64>>) -> Option<f64> {
     median(values.into_iter().flatten().collect())
 }
@@ -202,7 +202,7 @@ mod tests {
         assert!(spent.micros > 0.0, "{spent:?}");
         assert!(resident(group) > 100);
         drop(process);
-        // Nobody waits for the child's child, so it may be there for a moment more.
+        // The grandchild is not waited for, so it may exist a moment longer.
         let gone = async {
             while members(group).count() > 0 {
                 tokio::time::sleep(std::time::Duration::from_millis(10)).await;

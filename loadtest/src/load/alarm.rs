@@ -1,6 +1,7 @@
-//! Wakes a task at an instant, to tens of microseconds.
+//! Wakes a task at an instant, with a precision of tens of microseconds.
 //!
-//! The timers of tokio have steps of a millisecond, which would show in every latency of a run at a constant rate.
+//! tokio's timers have a resolution of 1 ms, which would distort every latency of a run at a
+//! constant rate.
 
 #[cfg(target_os = "linux")]
 pub(super) use precise::Alarm;
@@ -21,7 +22,7 @@ mod precise {
     use tokio::io::unix::AsyncFd;
     use tokio::time::{Instant, sleep_until};
 
-    /// A `timerfd` of its own for each waiting task.
+    /// A separate `timerfd` for each waiting task.
     pub(in crate::load) struct Alarm(Option<AsyncFd<OwnedFd>>);
 
     impl Alarm {

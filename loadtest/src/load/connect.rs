@@ -1,4 +1,4 @@
-//! Opens connections and counts what passes over them.
+//! Opens connections and counts their bytes.
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
@@ -17,7 +17,7 @@ use super::tls::{Tls, TlsPlace};
 use super::turn::{Broken, Lane, Run};
 use crate::stream::Stream;
 
-/// What all connections of a thread have moved.
+/// Bytes of all connections of a thread.
 #[derive(Debug, Default)]
 pub(super) struct Traffic {
     pub(super) connections: Cell<u64>,
@@ -27,11 +27,12 @@ pub(super) struct Traffic {
     pub(super) sent: Cell<u64>,
 }
 
-/// A place from which connections are opened, one after the other.
+/// A place from which connections are opened, one after the other. Each place has its own TLS
+/// sessions.
 pub(super) struct Dialer {
     source: Option<Ipv4Addr>,
     tls: Option<TlsPlace>,
-    /// Whether a session could be resumed from here.
+    /// Whether this place has a session to resume.
     known: Cell<bool>,
 }
 
@@ -50,7 +51,7 @@ pub(super) struct Counted {
 }
 
 impl Dialer {
-    /// The places of a run are counted.
+    /// The number of places of a run.
     pub(super) fn new(run: &Run, place: usize) -> Self {
         let source = run.plan.source(place);
         Self {
@@ -114,7 +115,7 @@ impl Dialer {
 }
 
 impl Wire {
-    /// The bytes this one connection has received, for as long as anybody wants to know.
+    /// The bytes that this connection has received, while the counter is in use.
     pub(super) fn received(&self) -> Rc<Cell<u64>> {
         match self {
             Self::Plain(stream) => stream.received(),
@@ -187,7 +188,7 @@ impl AsyncWrite for Counted {
     }
 }
 
-/// Calls the same method on whichever connection this is.
+/// Calls the same method on either kind of connection.
 macro_rules! either {
     ($wire:expr, $method:ident($($argument:expr),*)) => {
         match $wire {

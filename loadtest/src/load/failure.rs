@@ -1,4 +1,4 @@
-//! What can go wrong with one request, and how an error of the HTTP library is sorted into it.
+//! Failures of a request, and the classification of HTTP library errors.
 
 use std::error::Error;
 use std::fmt::{self, Write};
@@ -6,32 +6,34 @@ use std::io;
 
 use super::tls::is_of_tls;
 
-/// The closed set of ways a request fails.
+/// The closed set of failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FailureKind {
-    /// No connection could be opened.
+    /// The connection failed.
     Connect,
-    /// TLS failed: a certificate that does not hold, an alert of the peer, another protocol than the one asked for.
+    /// TLS failed: an invalid certificate, an alert of the peer, a protocol other than the
+    /// requested one.
     Tls,
     /// A session that could have been resumed was not.
     NotResumed,
     /// The connection or the stream was reset.
     Reset,
-    /// The connection was closed in the orderly way, but before the answer was complete.
+    /// The connection was closed normally, but before the response was complete.
     Closed,
-    /// A reused connection was closed before the first byte of an answer, and the request was not sent again.
+    /// A reused connection was closed before the first byte of a response, and the request was not
+    /// retried.
     Stale,
-    /// The answer was not complete within the limit.
+    /// The response was not complete before the timeout.
     Timeout,
-    /// The answer has a status nobody expected.
+    /// Unexpected status.
     Status(u16),
-    /// The call came to its end with another `grpc-status` than 0.
+    /// The call ended with a `grpc-status` other than 0.
     GrpcStatus(u32),
     /// The body has the wrong length.
     Length,
-    /// The body has the right length but not the right bytes.
+    /// The body has the right length but wrong bytes.
     Checksum,
-    /// The answer breaks the rules of HTTP.
+    /// The response violates HTTP.
     Protocol,
 }
 
@@ -50,7 +52,7 @@ impl Failure {
         }
     }
 
-    /// Sorts an error by the first thing in its chain of causes that is known.
+    /// Classifies an error by the first known cause in its chain.
     pub(super) fn of(error: &(dyn Error + 'static)) -> Self {
         let kind = causes(error)
             .find_map(kind_of)
@@ -122,8 +124,8 @@ fn kind_of_h2(error: &h2::Error) -> Option<FailureKind> {
     }
 }
 
-/// Whether the peer says that it has not looked at the request: refused, or above the last stream of a GOAWAY
-/// (RFC 9113 §8.7). Such a request may be sent again whatever its method.
+/// Whether the peer did not process the request: refused, or above the last stream of a GOAWAY (RFC
+/// 9113 §8.7). Such a request may be retried whatever its method.
 pub(super) fn is_unprocessed(error: &(dyn Error + 'static)) -> bool {
     causes(error)
         .filter_map(|cause| cause.downcast_ref::<h2::Error>())

@@ -1,4 +1,4 @@
-//! Handshakes for their own sake: connect, shake hands, say goodbye, over and over.
+//! Handshakes only: connect, handshake, close, repeatedly.
 
 use std::future::poll_fn;
 use std::io;
@@ -21,8 +21,8 @@ impl Handshake {
 }
 
 impl Client for Handshake {
-    /// In TLS 1.3 the client is done before the peer has looked at its certificate, so a handshake only counts once the
-    /// peer has said goodbye as well. On the way there come the tickets.
+    /// In TLS 1.3 the client completes before the peer has verified its certificate, so a handshake
+    /// counts only when the peer has sent close_notify as well. The tickets arrive before it.
     async fn attempt(&mut self, lane: &Lane, _: u64) -> Result<Answer, Broken> {
         let stream = self.0.connect(lane).await?;
         goodbye(stream).await.map_err(Broken::Failed)?;
@@ -33,7 +33,7 @@ impl Client for Handshake {
         })
     }
 
-    /// Never: each ends with its handshake.
+    /// Never: each connection ends with its handshake.
     async fn is_open(&mut self, _: &Lane) -> bool {
         false
     }
@@ -47,10 +47,11 @@ async fn goodbye(mut stream: Wire) -> Result<(), Failure> {
     loop {
         match stream.read(&mut [0; 1024]).await {
             Ok(0) => return Ok(()),
-            // Some answer a goodbye without a request by an error; they have taken the handshake all the same.
+            // Some peers respond to a close_notify without a request with an error; the handshake
+            // was accepted all the same.
             Ok(_) => spoken = true,
             Err(_) if spoken => return Ok(()),
-            // Many close without a goodbye of TLS; nothing is lost by that here.
+            // Many peers close without close_notify; that is harmless here.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
             Err(error) => return Err(Failure::of(&error)),
         }

@@ -1,4 +1,4 @@
-//! Connections that are opened, used once and kept open, so that what they cost the peer can be read.
+//! Connections that are opened, used once and kept open, to measure their cost at the peer.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -10,10 +10,11 @@ use super::failure::{Failure, FailureKind};
 use super::schedule::Slot;
 use super::turn::{Client, Lane, TimeLimit};
 
-/// Connections a thread opens at a time: more than a peer accepts at once would wait for a second in vain.
+/// Connections that a thread opens at a time: more than the peer's accept queue would be delayed by
+/// 1 s.
 const OPENED_AT_A_TIME: usize = 64;
 
-/// How far the connections of a run are.
+/// Progress of the connections of a run.
 #[derive(Debug)]
 pub(super) struct Holding {
     wanted: usize,
@@ -27,7 +28,7 @@ pub(super) struct Holding {
 pub struct Held {
     /// Connections that are open and have carried a request.
     pub open: usize,
-    /// Connections that are not.
+    /// Connections that could not be opened.
     pub failed: usize,
 }
 
@@ -42,7 +43,7 @@ impl Holding {
         }
     }
 
-    /// What there is once all have been tried.
+    /// The result once all have been tried.
     pub(super) fn held(&self) -> Option<Held> {
         let held = Held {
             open: self.open.load(Ordering::Relaxed),
@@ -59,7 +60,7 @@ impl Holding {
         }
     }
 
-    /// One connection less at the end of the time.
+    /// One connection closed at the end of the time.
     fn lost(&self) {
         self.open.fetch_sub(1, Ordering::Relaxed);
         self.failed.fetch_add(1, Ordering::Relaxed);
@@ -75,13 +76,14 @@ impl Holding {
     }
 }
 
-/// The turnstile of a thread.
+/// Limits the concurrent opens of a thread.
 pub(super) fn turnstile() -> Semaphore {
     Semaphore::new(OPENED_AT_A_TIME)
 }
 
 impl Lane {
-    /// Makes one request and keeps its connection open until `time` has passed since the last was opened.
+    /// Sends one request and keeps its connection open until `time` has passed since the last one
+    /// was opened.
     pub(super) async fn hold(&self, mut client: impl Client, number: u64, time: Duration) {
         let holding = &self.run.holding;
         let (slot, finished, outcome) = {
@@ -104,7 +106,7 @@ impl Lane {
         let mut halt = self.halt.clone();
         tokio::select! {
             () = async { holding.all_tried().await; sleep(time).await } => {}
-            // An error means the same: nobody waits for the report.
+            // An error means that the report is not needed any more.
             _ = halt.wait_for(|halted| *halted) => {}
         }
         let outcome = if client.is_open(self).await {
@@ -113,7 +115,7 @@ impl Lane {
             holding.lost();
             Err(Failure::new(
                 FailureKind::Closed,
-                "the peer closed a connection that was to be kept open",
+                "the peer closed a held connection",
             ))
         };
         self.enter(slot, finished, outcome);

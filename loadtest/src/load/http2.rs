@@ -1,5 +1,5 @@
-//! HTTP/2, with prior knowledge or by ALPN: several streams share one connection, which runs as a task of its own. The
-//! streams themselves are not tasks.
+//! HTTP/2, with prior knowledge or by ALPN: several streams share one connection, which runs as a
+//! separate task. The streams themselves are not tasks.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -20,7 +20,8 @@ use super::turn::{Broken, Client, Lane};
 use super::verify::announced;
 use crate::content::{CHECKSUM_HEADER, Content};
 
-/// Credit given to the peer; the default of 64 KiB would measure round trips.
+/// Flow-control window for the peer; with the default of 64 KiB the result would depend on round
+/// trips.
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 1 << 24;
 
@@ -28,7 +29,7 @@ const CONNECTION_WINDOW: u32 = 1 << 24;
 #[derive(Clone)]
 pub(super) struct Http2 {
     dialer: Rc<Dialer>,
-    /// Locked while a connection is being opened, so that the streams open one and not one each.
+    /// Locked while a connection is being opened, so that the streams open only one.
     shared: Rc<Mutex<Option<Open>>>,
     /// This stream's own handle on the connection.
     own: Option<Open>,
@@ -40,10 +41,10 @@ struct Open {
     state: Rc<State>,
 }
 
-/// What is known of a connection.
+/// The state of a connection.
 #[derive(Default)]
 struct State {
-    /// Whether an answer has come on it.
+    /// Whether it has received a response.
     proven: Cell<bool>,
     closed: Cell<bool>,
 }
@@ -95,7 +96,7 @@ impl Http2 {
         }
     }
 
-    /// Lets the next attempt open a new connection; what is in flight on the old one may finish.
+    /// Makes the next attempt open a new connection; in-flight requests on the old one may finish.
     async fn forget(&self, broken: &Open) {
         let mut shared = self.shared.lock().await;
         if shared
@@ -120,7 +121,7 @@ impl Open {
         let state = Rc::<State>::default();
         let known = Rc::clone(&state);
         spawn_local(async move {
-            // Its errors reach every request that is in flight.
+            // Its errors reach every in-flight request.
             let _ = connection.await;
             known.closed.set(true);
         });
@@ -142,7 +143,7 @@ impl Open {
         let Some(first) = first else {
             return answer.await;
         };
-        // Why nothing more can be sent is told by the answer.
+        // The response has the reason why nothing more can be sent.
         let sending = async {
             let _ = send(&mut stream, first, content).await;
             pending::<Infallible>().await
@@ -194,7 +195,7 @@ impl Open {
     }
 }
 
-/// The next bytes of a body, for which the peer has its credit back at once.
+/// The next bytes of a body; their flow-control credit is returned at once.
 async fn next(body: &mut RecvStream) -> Result<Option<Bytes>, h2::Error> {
     let Some(data) = body.data().await.transpose()? else {
         return Ok(None);
@@ -203,7 +204,8 @@ async fn next(body: &mut RecvStream) -> Result<Option<Bytes>, h2::Error> {
     Ok(Some(data))
 }
 
-/// Sends a body. A frame is begun when there is credit for a part of it, but for the first, which leaves with the head.
+/// Sends a body. A frame is sent when there is credit for a part of it, except the first one, which
+/// is sent with the head.
 async fn send(
     stream: &mut SendStream<Bytes>,
     first: Bytes,
@@ -216,7 +218,7 @@ async fn send(
         while stream.capacity() == 0 {
             match poll_fn(|cx| stream.poll_capacity(cx)).await {
                 Some(capacity) => capacity?,
-                // The peer wants no more of it.
+                // The peer stopped reading.
                 None => return Ok(()),
             };
         }

@@ -1,7 +1,7 @@
-//! The load generator: sends what a [`Plan`] describes, verifies every answer, and counts in a [`Report`].
+//! The load generator: executes a [`Plan`], verifies every response, and counts in a [`Report`].
 //!
-//! Connections are spread over threads, each with a runtime of its own, so that the load neither depends on the
-//! caller's runtime nor delays it. See [`Plan`] for closed loop and constant rate.
+//! Connections are spread over threads, each with its own runtime, so that the load neither depends
+//! on the caller's runtime nor delays it. See [`Plan`] for closed loop and constant rate.
 
 mod alarm;
 mod connect;
@@ -46,15 +46,15 @@ pub use self::tls::{TlsError, TlsPlan};
 use self::turn::{Client, Lane, Run};
 use self::verify::Verifier;
 
-/// Carries out a plan to its end.
+/// Executes a plan to its end.
 ///
 /// # Errors
-/// When the plan cannot be begun; what goes wrong later is in the report.
+/// When the plan cannot be started; later failures are in the report.
 pub async fn run(plan: Plan) -> Result<Report, PlanError> {
     Ok(start(plan)?.finish().await)
 }
 
-/// Carries out a plan until its end or until `stop` is done, whichever comes first.
+/// Executes a plan until its end or until `stop` completes, whichever is first.
 ///
 /// # Errors
 /// As for [`run`].
@@ -72,10 +72,11 @@ pub async fn run_until(plan: Plan, stop: impl Future<Output = ()>) -> Result<Rep
     Ok(report.await)
 }
 
-/// Begins to carry out a plan on threads of its own. Resolves the host before it returns, which may block.
+/// Starts to execute a plan on separate threads. Resolves the host before it returns, which may
+/// block.
 ///
 /// # Errors
-/// When the plan cannot be begun.
+/// When the plan cannot be started.
 pub fn start(plan: Plan) -> Result<Running, PlanError> {
     plan.check_numbers()?;
     plan.check_combinations()?;
@@ -109,7 +110,7 @@ pub fn start(plan: Plan) -> Result<Running, PlanError> {
             .sum();
         let places = before..before + connections;
         let work = move || {
-            // Nobody listens any more when the run was dropped.
+            // The receiver is gone when the run was dropped.
             let _ = sender.send(work_thread(&runtime, run, halt, places));
         };
         let handle = thread::Builder::new()
@@ -121,7 +122,7 @@ pub fn start(plan: Plan) -> Result<Running, PlanError> {
     Ok(Running { run, halt, threads })
 }
 
-/// A run under way. When it is dropped no further requests are begun.
+/// A run in progress. When it is dropped, no further requests are started.
 #[derive(Debug)]
 pub struct Running {
     run: Arc<Run>,
@@ -135,10 +136,10 @@ struct Thread {
     tally: oneshot::Receiver<Tally>,
 }
 
-/// How far a run has come, warm-up included.
+/// Progress of a run, warm-up included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Requests that ended, well or not.
+    /// Requests that ended, successful or not.
     pub ended: u64,
     /// Requests that failed.
     pub failed: u64,
@@ -147,7 +148,7 @@ pub struct Progress {
 }
 
 impl Running {
-    /// How far the run has come.
+    /// Progress of the run.
     #[must_use]
     pub fn progress(&self) -> Progress {
         Progress {
@@ -157,7 +158,7 @@ impl Running {
         }
     }
 
-    /// Whether all threads have come to their end, so that [`finish`](Self::finish) returns at once.
+    /// Whether all threads have ended, so that [`finish`](Self::finish) returns at once.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.threads
@@ -165,12 +166,12 @@ impl Running {
             .all(|thread| thread.handle.is_finished())
     }
 
-    /// Begins no further requests; those in flight are waited for by [`finish`](Self::finish).
+    /// Starts no further requests; [`finish`](Self::finish) waits for those in flight.
     pub fn stop(&self) {
         self.halt.send_replace(true);
     }
 
-    /// Waits for the last answer and adds up.
+    /// Waits for the last response and merges the results.
     ///
     /// # Panics
     /// If a load thread panicked.
@@ -187,7 +188,7 @@ fn runtime() -> io::Result<Runtime> {
     RuntimeBuilder::new_current_thread().enable_all().build()
 }
 
-/// The part of `total` that falls to one of `parts`.
+/// The share of `total` for one of `parts`.
 fn share(total: usize, parts: usize, index: usize) -> usize {
     total / parts + usize::from(index < total % parts)
 }
@@ -200,11 +201,12 @@ fn work_thread(
     places: Range<usize>,
 ) -> Tally {
     let lane = Rc::new(Lane::new(run, halt));
-    // Not a LocalRuntime: it is no faster here, and could only be built on the thread, too late to refuse the plan.
+    // Not a LocalRuntime: it is no faster here, and could only be built on the thread, too late to
+    // reject the plan.
     let tasks = LocalSet::new();
     tasks.block_on(runtime, work_places(Rc::clone(&lane), places));
     let ended = Instant::now();
-    // Closes the connections of HTTP/2, which are tasks of their own.
+    // Closes HTTP/2 connections, which are separate tasks.
     drop(tasks);
     let traffic = &lane.traffic;
     let mut tally = lane.tally.replace(Tally::new());

@@ -1,4 +1,4 @@
-//! What load to put on which URL and what answer to expect.
+//! The load for a URL, and the expected responses.
 
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
@@ -13,66 +13,70 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri,
 use super::tls::{Tls, TlsError, TlsPlan};
 use crate::content::{self, CHECKSUM_HEADER, Content};
 
-/// Header with the number of a request, by which an upstream can tell a repeated request from a new one.
+/// Header with the number of a request, which lets an upstream recognize a repeated request.
 pub const ID_HEADER: &str = "x-load-id";
 
-/// Largest gRPC message: it is held as a whole.
+/// Maximum size of a gRPC message, which is held in memory.
 const LARGEST_MESSAGE: u64 = 64 << 20;
 
-/// Most addresses connections can come from.
+/// Maximum number of source addresses.
 const MOST_SOURCES: u32 = 1_000_000;
 
-/// Everything that describes a run. Start from [`Plan::new`] and change what differs.
+/// The complete description of a run. Start from [`Plan::new`] and change fields.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// An `http://` or `https://` URL.
     pub url: String,
-    /// Connect to this Unix socket; the URL then only gives `host` and path.
+    /// Connect to this Unix socket; host and path come from the URL.
     pub unix: Option<PathBuf>,
-    /// How to speak TLS; an `https://` URL needs it, an `http://` URL must not have it. Default none.
+    /// TLS settings; required for an `https://` URL, not allowed for an `http://` URL. Default
+    /// none.
     pub tls: Option<TlsPlan>,
     /// HTTP version. Default HTTP/1.1.
     pub protocol: Protocol,
-    /// Connections kept open. Default 16.
+    /// Number of open connections. Default 16.
     pub connections: usize,
-    /// Threads the connections are spread over. Default 1.
+    /// Number of threads. Default 1.
     pub threads: usize,
-    /// Requests per second over all connections; `None` (the default) sends the next when the last is answered.
+    /// Requests per second over all connections; `None` (the default) sends the next request after
+    /// the last response.
     pub rate: Option<f64>,
-    /// End of the run, the warm-up not counted in. When neither this nor `requests` is given: 10 s.
+    /// Duration of the run, without the warm-up. If neither this nor `requests` is given: 10 s.
     pub duration: Option<Duration>,
-    /// End of the run after this many requests, those of the warm-up not counted in.
+    /// Number of requests, without those of the warm-up.
     pub requests: Option<u64>,
-    /// Load before counting starts. Default none.
+    /// Duration of the warm-up, which is not counted. Default none.
     pub warmup: Duration,
     /// Request method. Default GET.
     pub method: Method,
-    /// Further request headers; `host` replaces the one from the URL.
+    /// Additional request headers; `host` replaces the one from the URL.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Size of the generated request body, which is announced with its checksum. Default none.
     pub body_size: Option<u64>,
     /// Opens a new connection for every request. Default off.
     pub connection_per_request: bool,
-    /// Makes unary gRPC calls: POST with a message of `body_size` bytes, which has to come back with `grpc-status: 0`.
-    /// Needs HTTP/2. Default off.
+    /// Makes unary gRPC calls: POST with a message of `body_size` bytes, which must come back with
+    /// `grpc-status: 0`. Requires HTTP/2. Default off.
     pub grpc: bool,
-    /// Makes TLS handshakes and no requests; the report counts handshakes where it says requests. Default off.
+    /// Makes TLS handshakes and no requests; the report counts handshakes as requests. Default off.
     pub handshakes: bool,
-    /// Bearer tokens for `authorization`, sent one after the other. Default none.
+    /// Bearer tokens for `authorization`, sent in turn. Default none.
     pub bearer_tokens: Vec<HeaderValue>,
-    /// Opens all connections, makes one request on each, and keeps them open for this long. Default off.
+    /// Opens all connections, sends one request on each, and keeps them open for this time. Default
+    /// off.
     pub hold: Option<Duration>,
-    /// Connections come from this many addresses, 127.0.0.1 and those after it, in turn; the peer's must be one of
-    /// 127.0.0.0/8 too. Default: the kernel chooses.
+    /// Number of source addresses, used in turn, starting with 127.0.0.1; the peer must be in
+    /// 127.0.0.0/8 too. Default: the kernel's choice.
     pub source_addresses: Option<u32>,
-    /// Numbers the requests from here on, in the header [`ID_HEADER`]; what repeats a request repeats its number.
-    /// Default none.
+    /// Numbers the requests from this value, in the header [`ID_HEADER`]; a retry has the same
+    /// number. Default none.
     pub first_id: Option<u64>,
-    /// Sends a safe request again, once, when the reused connection turns out to be closed. Default on.
+    /// Retries a safe request once when a reused connection is closed. Default on.
     pub retry_stale: bool,
-    /// Limit from the (intended) start of a request to the last byte of its answer. Default 10 s.
+    /// Timeout from the (scheduled) start of a request to the last byte of its response. Default 10
+    /// s.
     pub timeout: Duration,
-    /// What a right answer is. Default: 200, and the checksum the answer announces itself.
+    /// The expected response. Default: 200, and the checksum that the response itself announces.
     pub expect: Expect,
 }
 
@@ -88,26 +92,26 @@ pub enum Protocol {
     },
 }
 
-/// What a right answer is. A checksum the answer announces in `x-body-crc32` or `x-checksum` is always verified.
+/// The expected response. A checksum in `x-body-crc32` or `x-checksum` is always verified.
 #[derive(Debug, Clone, Default)]
 pub struct Expect {
-    /// Acceptable statuses; empty means 200 alone.
+    /// Acceptable statuses; empty means only 200.
     pub statuses: Vec<StatusCode>,
     /// Length of the body in bytes.
     pub length: Option<u64>,
     /// SHA-256 of the body.
     pub sha256: Option<[u8; 32]>,
-    /// Length and checksum are those of the first answer.
+    /// Length and checksum must be those of the first response.
     pub same: bool,
 }
 
-/// Why a plan cannot be carried out.
+/// Why a plan cannot be executed.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    /// The URL is none.
+    /// The URL is invalid.
     #[error("{url:?} is not a URL")]
     Url {
-        /// What was given.
+        /// The URL as given.
         url: String,
         /// What is wrong with it.
         #[source]
@@ -116,7 +120,7 @@ pub enum PlanError {
     /// The URL is not of the form `http://host[:port]/path` or `https://host[:port]/path`.
     #[error("{0:?}: only http://host[:port]/path and https://host[:port]/path are supported")]
     NotHttp(String),
-    /// Two parts of the plan do not go together.
+    /// Two settings of the plan conflict.
     #[error("{0}")]
     Combination(&'static str),
     /// TLS cannot be set up.
@@ -130,11 +134,11 @@ pub enum PlanError {
     Resolve {
         /// Host and port.
         host: String,
-        /// The resolver's answer.
+        /// The error of the resolver.
         #[source]
         source: io::Error,
     },
-    /// A count that must be at least one is zero, or a rate is not a positive number.
+    /// A count is zero, or a rate is not a positive number.
     #[error("{0} must be greater than zero")]
     NotPositive(&'static str),
     /// A thread or its runtime could not be started.
@@ -142,14 +146,14 @@ pub enum PlanError {
     Start(#[source] io::Error),
 }
 
-/// Where connections go.
+/// The target of connections.
 #[derive(Debug, Clone)]
 pub(super) enum Endpoint {
     Tcp(SocketAddr),
     Unix(PathBuf),
 }
 
-/// The request that is sent over and over.
+/// The request, which is sent repeatedly.
 #[derive(Debug, Clone)]
 pub(super) struct Template {
     method: Method,
@@ -160,14 +164,14 @@ pub(super) struct Template {
     /// The whole body, when it is a gRPC message.
     message: Option<Bytes>,
     first_id: Option<u64>,
-    /// Values of `authorization`, of which each request has the next.
+    /// Values of `authorization`, used in turn.
     credentials: Vec<HeaderValue>,
-    /// The head as HTTP/1.1 writes it, without the empty line.
+    /// The head in HTTP/1.1 form, without the empty line.
     wire: Vec<u8>,
 }
 
 impl Plan {
-    /// GET over 16 HTTP/1.1 connections, as fast as the answers come, for 10 s.
+    /// GET over 16 HTTP/1.1 connections, as fast as possible, for 10 s.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         Self {
@@ -197,7 +201,7 @@ impl Plan {
         }
     }
 
-    /// The duration in force: 10 s when the plan names no end at all. What is held ends by itself.
+    /// The effective duration: 10 s when the plan has no limit. Held connections have their own.
     #[must_use]
     pub fn effective_duration(&self) -> Option<Duration> {
         match (self.duration, self.requests) {
@@ -206,8 +210,8 @@ impl Plan {
         }
     }
 
-    /// Descriptors that are open at a time: a connection each, and at a constant rate a timer for each place from which
-    /// requests are sent.
+    /// Descriptors that are open at a time: one per connection, and at a constant rate one timer
+    /// per place.
     #[must_use]
     pub fn descriptors(&self) -> u64 {
         let streams = match self.protocol {
@@ -222,7 +226,7 @@ impl Plan {
         self.connections.saturating_add(timers) as u64
     }
 
-    /// What goes together and what does not.
+    /// Rejects conflicting settings.
     pub(super) fn check_combinations(&self) -> Result<(), PlanError> {
         let http2 = self.protocol != Protocol::Http1;
         let resumes = self.tls.as_ref().is_some_and(|tls| tls.resume);
@@ -230,7 +234,7 @@ impl Plan {
         let wrong = [
             (
                 self.handshakes && self.tls.is_none(),
-                "--handshakes needs https://",
+                "--handshakes requires https://",
             ),
             (
                 self.hold.is_some()
@@ -240,30 +244,30 @@ impl Plan {
                         || !self.warmup.is_zero()
                         || self.handshakes
                         || self.connection_per_request),
-                "--hold makes one request on each connection; leave out --duration, --requests, --rate, --warmup, \
+                "--hold sends one request on each connection; omit --duration, --requests, --rate, --warmup, \
                  --handshakes and --connection-per-request",
             ),
             (
                 self.source_addresses
                     .is_some_and(|count| !(1..=MOST_SOURCES).contains(&count)),
-                "--source-addresses: from 1 to 1000000",
+                "--source-addresses: must be 1 to 1000000",
             ),
-            (self.grpc && !http2, "gRPC needs HTTP/2"),
+            (self.grpc && !http2, "gRPC requires HTTP/2"),
             (
                 self.grpc && self.body_size.is_some_and(|size| size > LARGEST_MESSAGE),
                 "--body-size: a gRPC message has at most 64m",
             ),
             (
                 self.handshakes && http2,
-                "--handshakes makes no requests; leave --http2 out",
+                "--handshakes sends no requests; omit --http2",
             ),
             (
                 resumes && !self.handshakes && !self.connection_per_request,
-                "--resume needs --handshakes or --connection-per-request: a connection that is kept has one handshake",
+                "--resume requires --handshakes or --connection-per-request: a keep-alive connection has only one handshake",
             ),
             (
                 has_authorization && !self.bearer_tokens.is_empty(),
-                "--bearer-file and a header authorization exclude each other",
+                "--bearer-file and a header authorization cannot be used together",
             ),
         ];
         match wrong.into_iter().find(|(applies, _)| *applies) {
@@ -298,7 +302,7 @@ impl Plan {
         if let Some(path) = &self.unix {
             if self.source_addresses.is_some() {
                 return Err(PlanError::Combination(
-                    "--source-addresses: a Unix socket has none",
+                    "--source-addresses: not possible with a Unix socket",
                 ));
             }
             return Ok(Endpoint::Unix(path.clone()));
@@ -335,15 +339,15 @@ impl Plan {
         }
     }
 
-    /// TLS when the URL asks for it.
+    /// TLS if the URL requires it.
     pub(super) fn tls(&self, uri: &Uri) -> Result<Option<Tls>, PlanError> {
         match (&self.tls, is_https(uri)) {
             (None, false) => Ok(None),
             (None, true) => Err(PlanError::Combination(
-                "https:// needs the CA that vouches for the peer (--ca FILE)",
+                "https:// requires the CA of the peer (--ca FILE)",
             )),
             (Some(_), false) => Err(PlanError::Combination(
-                "--ca, --server-name, --cert, --key and --resume need https://",
+                "--ca, --server-name, --cert, --key and --resume require https://",
             )),
             (Some(tls), true) => {
                 let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
@@ -391,7 +395,7 @@ impl Plan {
             Protocol::Http2 { .. } => (Version::HTTP_2, absolute(uri.scheme(), &host, path)?),
         };
         let body_size = self.body_size.unwrap_or(0);
-        // RFC 9110 §8.6: methods that usually have a body say so when they have none. gRPC never does.
+        // RFC 9110 §8.6: methods that usually have a body send a length of zero. gRPC never does.
         let expected = [Method::POST, Method::PUT, Method::PATCH].contains(&method);
         if message.is_none() && (self.body_size.is_some() || expected) {
             headers
@@ -416,7 +420,7 @@ impl Plan {
         Ok(template)
     }
 
-    /// Where the connections of this place come from.
+    /// The source address of this place.
     pub(super) fn source(&self, place: usize) -> Option<Ipv4Addr> {
         let offset = place as u64 % u64::from(self.source_addresses?);
         Some(Ipv4Addr::from_bits(
@@ -424,7 +428,7 @@ impl Plan {
         ))
     }
 
-    /// The message of every call, its prefix included.
+    /// The message of every call, including its prefix.
     pub(super) fn message(&self) -> Option<Bytes> {
         let length = self.body_size.unwrap_or(0).min(LARGEST_MESSAGE) as u32;
         self.grpc.then(|| content::message(length))
@@ -475,8 +479,8 @@ impl Template {
         wire
     }
 
-    /// The head of the request with this number in the schedule, as HTTP/1.1 writes it; `rendered` is where it is put
-    /// together.
+    /// The head of the request with this number in the schedule, in HTTP/1.1 form; `rendered` is
+    /// the buffer for it.
     pub(super) fn head<'a>(&self, number: u64, rendered: &'a mut Vec<u8>) -> &'a [u8] {
         rendered.clear();
         rendered.extend_from_slice(&self.wire);

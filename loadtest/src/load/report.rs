@@ -1,4 +1,4 @@
-//! What a run found, and its form as JSON.
+//! The result of a run, and its JSON form.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,23 +9,25 @@ use serde_json::{Value, json};
 use super::failure::FailureKind;
 use super::hold::Held;
 
-/// What a run found. Requests of the warm-up are only in the two `warmup_` counts, the examples and the traffic.
+/// The result of a run. Requests of the warm-up are only in the two `warmup_` counts, the examples
+/// and the traffic.
 #[derive(Debug, Clone)]
 pub struct Report {
-    /// Requests that ended, well or not.
+    /// Requests that ended, successful or not.
     pub requests: u64,
-    /// Requests with a verified answer.
+    /// Requests with a verified response.
     pub passed: u64,
-    /// Verified answers that came within `elapsed`; those to the last requests may come after it.
+    /// Verified responses within `elapsed`; later ones are possible.
     pub passed_in_time: u64,
     /// Failed requests by kind.
     pub failures: BTreeMap<FailureKind, u64>,
-    /// Complete answers by status.
+    /// Complete responses by status.
     pub statuses: BTreeMap<u16, u64>,
-    /// The first few failures in words, those of the warm-up included.
+    /// The first few failures as text, including those of the warm-up.
     pub examples: Vec<String>,
-    /// Times a reused connection turned out to be closed before the first byte of an answer, or a request was handed
-    /// back unprocessed (HTTP/2). Not failures when the request could be sent again.
+    /// Number of reused connections that were closed before the first byte of a response, or
+    /// requests that were returned unprocessed (HTTP/2). Not failures if the request could be
+    /// retried.
     pub stale: u64,
     /// Requests of the warm-up.
     pub warmup_requests: u64,
@@ -33,11 +35,12 @@ pub struct Report {
     pub warmup_failures: u64,
     /// Connections opened.
     pub connections: u64,
-    /// Connections that were kept open until the end ([`Plan::hold`](super::Plan::hold)), and those that were not.
+    /// Connections that stayed open until the end ([`Plan::hold`](super::Plan::hold)), and those
+    /// that did not.
     pub held: Option<Held>,
-    /// TLS handshakes, those of the warm-up included; `None` for `http://`.
+    /// TLS handshakes, including the warm-up; `None` for `http://`.
     pub handshakes: Option<Handshakes>,
-    /// Whether the run was meant to resume sessions; it is not clean when it resumed none.
+    /// Whether the run must resume sessions; it is not clean when it resumed none.
     pub resumption_claimed: bool,
     /// Bytes received, heads and framing included.
     pub bytes_received: u64,
@@ -45,11 +48,12 @@ pub struct Report {
     pub bytes_sent: u64,
     /// Bytes of verified bodies.
     pub body_bytes: u64,
-    /// Nanoseconds from the intended start to the last byte: of verified answers, and of timeouts (which are at
-    /// least as long as shown). Other failures are left out: they tend to be quick and would flatter.
+    /// Nanoseconds from the scheduled start to the last byte: of verified responses, and of
+    /// timeouts (which are at least as long as shown). Other failures are omitted: they tend to be
+    /// fast and would improve the result.
     pub latency: Histogram<u64>,
-    /// At a constant rate: nanoseconds from the intended to the real start, because no connection was free or the
-    /// generator was late. Empty in a closed loop.
+    /// At a constant rate: nanoseconds from the scheduled to the real start, because no connection
+    /// was free or the generator was late. Empty in a closed loop.
     pub send_lag: Histogram<u64>,
     /// Length of the measured part.
     pub elapsed: Duration,
@@ -58,9 +62,9 @@ pub struct Report {
 /// TLS handshakes of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Handshakes {
-    /// Handshakes that came to their end.
+    /// Completed handshakes.
     pub completed: u64,
-    /// Those of them that resumed an earlier session.
+    /// Completed handshakes that resumed a session.
     pub resumed: u64,
 }
 
@@ -71,14 +75,14 @@ impl Handshakes {
     }
 }
 
-/// Longest latency the histograms can tell apart: an hour.
+/// Maximum latency of the histograms: one hour.
 const LONGEST: u64 = 3_600_000_000_000;
 
-/// Percentiles that are shown, with their names.
+/// The percentiles of the report, with their names.
 pub const PERCENTILES: [(&str, f64); 4] =
     [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99.9", 99.9)];
 
-/// How many failures are told in words.
+/// Number of failures that are reported as text.
 pub(super) const MOST_EXAMPLES: usize = 5;
 
 /// An empty histogram of nanoseconds with three significant digits.
@@ -87,7 +91,7 @@ pub(super) fn histogram() -> Histogram<u64> {
 }
 
 impl Report {
-    /// Failed requests of all kinds, the warm-up left out.
+    /// Failed requests of all kinds, without the warm-up.
     #[must_use]
     pub fn failed(&self) -> u64 {
         self.failures.values().sum()
@@ -99,7 +103,8 @@ impl Report {
         self.failures.get(&kind).copied().unwrap_or(0)
     }
 
-    /// Whether there were requests and none failed, in the warm-up neither, and sessions were resumed if they had to be.
+    /// Whether there were requests and none failed, including the warm-up, and sessions were
+    /// resumed if required.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         let resumed = self
@@ -109,7 +114,7 @@ impl Report {
         sound && self.requests > 0 && self.failed() == 0 && self.warmup_failures == 0
     }
 
-    /// Verified answers per second.
+    /// Verified responses per second.
     #[must_use]
     pub fn rate(&self) -> f64 {
         let seconds = self.elapsed.as_secs_f64();
@@ -120,7 +125,7 @@ impl Report {
         }
     }
 
-    /// Adds what another run found at the same time.
+    /// Adds the result of another run at the same time.
     pub fn absorb(&mut self, other: Self) {
         let Self {
             requests,
@@ -201,7 +206,7 @@ impl Report {
     }
 }
 
-/// Least, mean, percentiles and greatest in microseconds; `null` when nothing was recorded.
+/// Min, mean, percentiles and max in microseconds; `null` when nothing was recorded.
 fn times(histogram: &Histogram<u64>) -> Value {
     if histogram.is_empty() {
         return Value::Null;

@@ -1,10 +1,11 @@
-//! When requests are meant to be sent.
+//! The schedule of requests.
 //!
-//! All connections of all threads draw from one schedule. In a closed loop the next request is due at once. At a
-//! constant rate request `k` is due at `start + k / rate` whatever happened to the ones before it, and its latency
-//! counts from there: a stall delays everything behind it and must show in the figures (the mistake is known as
-//! coordinated omission). A request that no connection could even begin within the time limit has failed by
-//! timeout; so a run ends at most one limit after its last slot.
+//! All connections of all threads draw from one schedule. In a closed loop the next request is due
+//! at once. At a constant rate request `k` is due at `start + k / rate`, independent of the ones
+//! before it, and its latency is measured from that time: a stall delays all later requests and
+//! must be visible in the figures (otherwise this is the error known as coordinated omission). A
+//! request that could not start within the timeout has failed by timeout; so a run ends at most one
+//! timeout after its last slot.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -24,20 +25,20 @@ pub(super) struct Schedule {
     rate: Option<f64>,
     /// Number of measured requests.
     limit: Option<u64>,
-    /// Measured requests begun (closed loop with a limit).
+    /// Measured requests that were started (closed loop with a limit).
     begun: AtomicU64,
     /// Next slot.
     next: AtomicU64,
 }
 
-/// One request that is to be sent.
+/// A request to send.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Slot {
-    /// When the request is meant to be sent; its latency counts from here.
+    /// The scheduled time of the request; its latency is measured from here.
     pub(super) intended: Instant,
-    /// Whether it counts, or belongs to the warm-up.
+    /// Whether it is measured, or belongs to the warm-up.
     pub(super) measured: bool,
-    /// Its place in the schedule, counted from 0.
+    /// Its index in the schedule, from 0.
     pub(super) number: u64,
 }
 
@@ -64,7 +65,7 @@ impl Schedule {
         }
     }
 
-    /// Length of the measured part of a run whose last answer came at `instant`.
+    /// Length of the measured part of a run whose last response arrived at `instant`.
     pub(super) fn measured_until(&self, instant: Instant) -> Duration {
         let until = self.end.map_or(instant, |end| end.min(instant));
         until.saturating_duration_since(self.measured_from)
@@ -90,7 +91,7 @@ impl Schedule {
         self.end.is_some_and(|end| instant >= end)
     }
 
-    /// Closed loop: due now, unless the time or the number of requests is up.
+    /// Closed loop: due now, unless the time or the number of requests is exhausted.
     fn at_once(&self, now: Instant) -> Option<Slot> {
         let measured = now >= self.measured_from;
         if self.is_over(now) {
@@ -106,10 +107,10 @@ impl Schedule {
         }
     }
 
-    /// Constant rate: the next slot nobody has taken.
+    /// Constant rate: the next free slot.
     fn at_rate(&self, rate: f64) -> Option<Slot> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        // A rate so low that the slot lies beyond the clock never comes.
+        // With a very low rate the slot may be beyond the range of the clock.
         let after = Duration::try_from_secs_f64(number as f64 / rate).ok()?;
         let intended = self.start.checked_add(after)?;
         let warmup = (self.measured_from - self.start).as_secs_f64();
@@ -141,12 +142,12 @@ impl Turns<'_> {
         }
     }
 
-    /// A run that nobody holds any more is over as well.
+    /// A run whose handle was dropped is over as well.
     fn is_halted(&self) -> bool {
         *self.halt.borrow() || self.halt.has_changed().is_err()
     }
 
-    /// The last slot may lie well before the end; the rate is that of the whole time.
+    /// The last slot may be well before the end; the rate is that of the whole time.
     async fn sit_out(&mut self) -> Option<Slot> {
         if let (Some(end), None) = (self.schedule.end, self.schedule.limit) {
             self.wait_until(end).await;
@@ -154,7 +155,7 @@ impl Turns<'_> {
         None
     }
 
-    /// False when the run was halted meanwhile.
+    /// False when the run was stopped meanwhile.
     async fn wait_until(&mut self, instant: Instant) -> bool {
         let alarm = self.alarm.get_or_insert_with(Alarm::new);
         tokio::select! {

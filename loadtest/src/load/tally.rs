@@ -1,4 +1,4 @@
-//! Counts of one thread; the threads' tallies become the report.
+//! Counts of one thread, which are merged into the report.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub(super) struct Tally {
     body_bytes: u64,
     latency: Histogram<u64>,
     send_lag: Histogram<u64>,
-    /// When the thread had nothing more to do; filled in then, like the traffic below.
+    /// When the thread finished; set at the end, like the traffic below.
     pub(super) ended: Option<Instant>,
     pub(super) connections: u64,
     pub(super) handshakes: Handshakes,
@@ -34,7 +34,7 @@ pub(super) struct Tally {
     pub(super) bytes_sent: u64,
 }
 
-/// A complete answer and the judgement on it.
+/// A complete response and its verdict.
 #[derive(Debug)]
 pub(super) struct Answer {
     /// `None` for a handshake.
@@ -76,7 +76,7 @@ impl Tally {
         }
     }
 
-    /// Enters how one request ended. Returns whether it failed.
+    /// Records the result of one request. Returns whether it failed.
     pub(super) fn record(
         &mut self,
         schedule: &Schedule,
@@ -166,7 +166,7 @@ impl Tally {
         self.bytes_sent += other.bytes_sent;
     }
 
-    /// Adds up the threads of a run.
+    /// Merges the threads of a run.
     pub(super) fn report(tallies: impl IntoIterator<Item = Self>, run: &Run) -> Report {
         let mut sum = Self::new();
         tallies.into_iter().for_each(|tally| sum.absorb(tally));

@@ -1,8 +1,8 @@
-//! TLS towards the peer: 1.3 alone, the peer always verified.
+//! TLS with the peer: version 1.3 only, the peer is always verified.
 //!
-//! The key exchange is X25519 (P-256 when the peer has no other), so that every proxy is given the same work. Without
-//! [`TlsPlan::resume`] no session is remembered. With it each place from which connections are opened remembers its
-//! own, so that no place can be left without a ticket by another.
+//! The key exchange is X25519 (P-256 if the peer does not support it), so that every proxy has the
+//! same work. Without [`TlsPlan::resume`] no session is stored. With it each place from which
+//! connections are opened stores its own, so that no place loses its ticket to another.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,19 +20,20 @@ use super::connect::Counted;
 use super::failure::{Failure, FailureKind};
 use super::plan::{Plan, Protocol};
 
-/// Tickets a place remembers.
+/// Tickets that a place stores.
 const TICKETS: usize = 4;
 
-/// How a run speaks TLS.
+/// TLS settings of a run.
 #[derive(Debug, Clone)]
 pub struct TlsPlan {
-    /// Certificates (PEM) that may vouch for the peer.
+    /// CA certificates (PEM).
     pub ca: PathBuf,
-    /// The name to ask for (SNI) and to verify. Default: the host of the URL.
+    /// The server name (SNI) to send and verify. Default: the host of the URL.
     pub server_name: Option<String>,
     /// Certificate chain and key (PEM) of the client, for mTLS.
     pub identity: Option<(PathBuf, PathBuf)>,
-    /// Resumes sessions, and takes a handshake that could have been resumed but was not for a failure.
+    /// Resumes sessions, and treats a handshake that could have been resumed but was not as a
+    /// failure.
     pub resume: bool,
 }
 
@@ -58,14 +59,14 @@ pub enum TlsError {
         source: rustls::Error,
     },
     /// No name can be verified.
-    #[error("{0:?} is not a name a certificate can have")]
+    #[error("{0:?} is not a valid certificate name")]
     Name(String),
-    /// The library refuses the settings.
+    /// The library rejects the settings.
     #[error("TLS cannot be set up")]
     Settings(#[source] rustls::Error),
 }
 
-/// TLS as all connections of a run have it.
+/// TLS settings of all connections of a run.
 #[derive(Debug)]
 pub(super) struct Tls {
     config: ClientConfig,
@@ -73,7 +74,7 @@ pub(super) struct Tls {
     resume: bool,
 }
 
-/// TLS as the connections from one place have it.
+/// TLS settings of the connections from one place.
 pub(super) struct TlsPlace {
     connector: TlsConnector,
     name: ServerName<'static>,
@@ -135,7 +136,7 @@ impl Tls {
 }
 
 impl TlsPlace {
-    /// The connection, and whether its session is an earlier one resumed.
+    /// The connection, and whether its session was resumed.
     pub(super) async fn handshake(
         &self,
         stream: Counted,
@@ -154,7 +155,7 @@ impl TlsPlace {
         let session = stream.get_ref().1;
         let agreed = session.alpn_protocol();
         let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
-        // A peer that knows nothing of ALPN speaks HTTP/1.1.
+        // A peer without ALPN uses HTTP/1.1.
         if agreed.unwrap_or(b"http/1.1") != self.alpn {
             let (agreed, wanted) = (
                 agreed.map(String::from_utf8_lossy),
@@ -167,7 +168,7 @@ impl TlsPlace {
     }
 }
 
-/// Whether an error of the connection is one of TLS: a certificate that does not hold, an alert, a broken record.
+/// Whether a connection error is a TLS error: an invalid certificate, an alert, a broken record.
 pub(super) fn is_of_tls(error: &io::Error) -> bool {
     error
         .get_ref()

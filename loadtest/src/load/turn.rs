@@ -1,4 +1,5 @@
-//! One task's life: wait for a turn, make the request, enter how it ended. The same for both protocols.
+//! The loop of a task: wait for the next slot, send the request, record the result. The same for
+//! both protocols.
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -20,10 +21,11 @@ use super::tally::{Answer, Tally};
 use super::tls::Tls;
 use super::verify::Verifier;
 
-/// Pause of a connection in a closed loop after it could not be opened: a refusal comes back in microseconds.
+/// Pause of a connection in a closed loop after a failed connect: a refusal takes only
+/// microseconds.
 const CONNECT_PAUSE: Duration = Duration::from_millis(10);
 
-/// What all threads of a run share.
+/// State that all threads of a run share.
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) plan: Plan,
@@ -37,38 +39,39 @@ pub(super) struct Run {
     pub(super) failed: AtomicU64,
 }
 
-/// What all tasks of one thread share.
+/// State that all tasks of one thread share.
 pub(super) struct Lane {
     pub(super) run: Arc<Run>,
     pub(super) halt: watch::Receiver<bool>,
     pub(super) traffic: Rc<Traffic>,
     pub(super) tally: RefCell<Tally>,
-    /// What HTTP/1.1 connections read into, one after the other.
+    /// The read buffer of HTTP/1.1 connections, used in turn.
     pub(super) read_buffer: RefCell<Box<[u8]>>,
     pub(super) heads: RefCell<Memo>,
-    /// Who may open a connection that is to be held.
+    /// Limits concurrent opens of held connections.
     pub(super) turnstile: Semaphore,
 }
 
-/// One place from which requests are sent, one at a time: an HTTP/1.1 connection or a stream of HTTP/2. It opens its
-/// connection when it needs one. Dropping an attempt midway must leave it fit for the next.
+/// A place from which requests are sent, one at a time: an HTTP/1.1 connection or an HTTP/2 stream.
+/// It opens its connection when it needs one. Dropping an attempt must leave it ready for the next.
 pub(super) trait Client {
     async fn attempt(&mut self, lane: &Lane, number: u64) -> Result<Answer, Broken>;
 
-    /// Whether a connection is open and waits for the next request.
+    /// Whether a connection is open and idle.
     async fn is_open(&mut self, lane: &Lane) -> bool;
 }
 
-/// Why an attempt brought no answer.
+/// Why an attempt had no response.
 #[derive(Debug)]
 pub(super) enum Broken {
-    /// The reused connection was closed already and nothing was sent: not the peer's fault, try again.
+    /// The reused connection was already closed and nothing was sent: try again.
     Unsent,
-    /// The reused connection was closed before the first byte of an answer: safe requests may be sent again.
+    /// The reused connection was closed before the first byte of a response: safe requests may be
+    /// retried.
     Stale(Failure),
-    /// The peer handed the request back unprocessed: any request may be sent again.
+    /// The peer returned the request unprocessed: any request may be retried.
     Unprocessed(Failure),
-    /// Everything else.
+    /// Other failures.
     Failed(Failure),
 }
 
@@ -85,7 +88,7 @@ impl Lane {
         }
     }
 
-    /// Works off turns until there are no more.
+    /// Executes slots until there are no more.
     pub(super) async fn work(&self, mut client: impl Client) {
         let schedule = &self.run.schedule;
         let mut turns = schedule.turns(self.halt.clone());
@@ -121,13 +124,13 @@ impl Lane {
         let late = || {
             Failure::new(
                 FailureKind::Timeout,
-                format!("no complete answer within {timeout:?}"),
+                format!("no complete response within {timeout:?}"),
             )
         };
         answer.unwrap_or_else(|| Err(late()))
     }
 
-    /// Sends the request until it has been sent once, and once more where that is allowed.
+    /// Sends the request, with one retry if it is allowed.
     async fn attempts(&self, client: &mut impl Client, number: u64) -> Result<Answer, Failure> {
         let mut retried = false;
         loop {
@@ -161,7 +164,7 @@ impl Lane {
     }
 }
 
-/// One timer for all requests of a task: moving a deadline forward costs far less than a new timer.
+/// One timer for all requests of a task: moving a deadline costs far less than a new timer.
 pub(super) struct TimeLimit(Pin<Box<Sleep>>);
 
 impl TimeLimit {
@@ -169,7 +172,7 @@ impl TimeLimit {
         Self(Box::pin(sleep_until(Instant::now())))
     }
 
-    /// `None` when the deadline comes first.
+    /// `None` when the deadline expired.
     async fn until<F: Future>(&mut self, deadline: Instant, future: F) -> Option<F::Output> {
         self.0.as_mut().reset(deadline);
         tokio::select! {

@@ -1,4 +1,5 @@
-//! Looks at every answer as it arrives: status, length, checksum. Memory stays constant whatever the body's size.
+//! Verifies every response as it arrives: status, length, checksum. Memory is constant for any body
+//! size.
 
 use std::sync::OnceLock;
 
@@ -10,14 +11,14 @@ use super::failure::{Failure, FailureKind};
 use super::plan::{Expect, Plan};
 use crate::content::{self, CHECKSUM_TRAILER};
 
-/// What all answers of a run are held against.
+/// The expectations for all responses of a run.
 #[derive(Debug)]
 pub(super) struct Verifier {
     expect: Expect,
-    /// Answers to HEAD describe a body that does not come (RFC 9110 §9.3.2).
+    /// Responses to HEAD describe a body that is not sent (RFC 9110 §9.3.2).
     bodiless: bool,
     first: OnceLock<Seen>,
-    /// The message that has to come back (gRPC).
+    /// The message that must come back (gRPC).
     message: Option<Seen>,
 }
 
@@ -28,7 +29,7 @@ struct Seen {
     crc: u32,
 }
 
-/// One answer while it arrives.
+/// A response that is being read.
 pub(super) struct Inspection<'a> {
     verifier: &'a Verifier,
     status: StatusCode,
@@ -39,7 +40,7 @@ pub(super) struct Inspection<'a> {
     grpc: Grpc,
 }
 
-/// What an answer says of a gRPC call.
+/// The gRPC status of a response.
 #[derive(Debug, Clone, Copy, Default)]
 struct Grpc {
     is_typed: bool,
@@ -65,12 +66,12 @@ impl Verifier {
         }
     }
 
-    /// Whether answers describe a body that does not come.
+    /// Whether responses describe a body that is not sent.
     pub(super) fn is_bodiless(&self) -> bool {
         self.bodiless
     }
 
-    /// Begins with what the head of an answer says: its status, and the checksum of its body.
+    /// Starts with the head of a response: its status, and the checksum of its body.
     pub(super) fn inspect(&self, status: StatusCode, announced: Option<u32>) -> Inspection<'_> {
         Inspection {
             verifier: self,
@@ -85,7 +86,7 @@ impl Verifier {
 }
 
 impl Inspection<'_> {
-    /// Takes what a head says of a gRPC call; one that fails at once has its status there.
+    /// Reads the gRPC fields of a head; a call that fails at once has its status there.
     pub(super) fn grpc(&mut self, headers: &HeaderMap) {
         if self.verifier.message.is_some() {
             let kind = headers
@@ -98,7 +99,7 @@ impl Inspection<'_> {
         }
     }
 
-    /// Takes the next bytes of the body.
+    /// Adds the next bytes of the body.
     pub(super) fn data(&mut self, data: &[u8]) {
         self.length += data.len() as u64;
         self.crc.update(data);
@@ -107,12 +108,12 @@ impl Inspection<'_> {
         }
     }
 
-    /// Takes the checksum from the trailers; that of the head comes first.
+    /// Reads the checksum in the trailers; that of the head has priority.
     pub(super) fn trailer(&mut self, announced: Option<u32>) {
         self.announced = self.announced.or(announced);
     }
 
-    /// Takes what the trailers say, of the body and of a gRPC call.
+    /// Reads the trailers, for the body and for a gRPC call.
     pub(super) fn trailers(&mut self, trailers: &HeaderMap) {
         self.trailer(announced(trailers, CHECKSUM_TRAILER));
         self.grpc.status = self.grpc.status.or_else(|| grpc_status(trailers));
@@ -122,7 +123,7 @@ impl Inspection<'_> {
         self.length
     }
 
-    /// The judgement, once the body is complete.
+    /// The verdict on a complete body.
     pub(super) fn verdict(self) -> Result<(), Failure> {
         let expect = &self.verifier.expect;
         let seen = Seen {
@@ -167,11 +168,11 @@ impl Grpc {
         match self.status {
             _ if !self.is_typed => Err(Failure::new(
                 FailureKind::Protocol,
-                "the answer is not application/grpc",
+                "the response is not application/grpc",
             )),
             None => Err(Failure::new(
                 FailureKind::Protocol,
-                "an answer without grpc-status",
+                "a response without grpc-status",
             )),
             Some(0) => Ok(()),
             Some(status) => Err(Failure::new(
@@ -186,7 +187,7 @@ fn grpc_status(headers: &HeaderMap) -> Option<u32> {
     headers.get("grpc-status")?.to_str().ok()?.parse().ok()
 }
 
-/// A value that does not parse is not a checksum of ours: foreign origins may use the same name.
+/// A value that does not parse is not our checksum: other origins may use the same name.
 pub(super) fn announced(headers: &HeaderMap, name: &str) -> Option<u32> {
     content::parse_hex(headers.get(name)?.as_bytes())
 }
@@ -220,7 +221,7 @@ fn check_sha256(got: [u8; 32], wanted: [u8; 32]) -> Result<(), Failure> {
     let hex: String = got.iter().map(|byte| format!("{byte:02x}")).collect();
     Err(Failure::new(
         FailureKind::Checksum,
-        format!("SHA-256 {hex} is not the one expected"),
+        format!("SHA-256 {hex} is not the expected one"),
     ))
 }
 

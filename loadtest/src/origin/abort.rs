@@ -1,5 +1,6 @@
-//! What a handler may do to the connection under it: reset it after the bytes sent so far, or put raw bytes in
-//! front of the response. hyper offers neither, so the handler leaves a wish and the socket wrapper grants it.
+//! Actions of a handler on its connection: reset it after the bytes sent so far, or write raw bytes
+//! before the response. hyper has neither, so the handler stores a request and the socket wrapper
+//! executes it.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -17,7 +18,7 @@ use tokio::time::{Sleep, sleep};
 use crate::content::Content;
 use crate::stream::Stream;
 
-/// The handler's side: wishes for the connection its request came on.
+/// The handler's side: requests for the connection of its HTTP request.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Wishes(Arc<Wished>);
 
@@ -38,7 +39,7 @@ impl Wishes {
         }))
     }
 
-    /// The connection has come to its end; a reset now could take back the last bytes of an answer.
+    /// The connection has ended; a reset now could discard the last bytes of a response.
     pub(crate) fn ended(&self) {
         self.0.reset_when_killed.store(false, Ordering::Relaxed);
     }
@@ -48,7 +49,7 @@ impl Wishes {
         self.0.reset.store(true, Ordering::Relaxed);
     }
 
-    /// Sends `bytes` before whatever is written next.
+    /// Sends `bytes` before the next write.
     pub(crate) fn send_first(&self, bytes: Bytes) {
         *self.prelude() = bytes;
         self.0.has_prelude.store(true, Ordering::Relaxed);
@@ -62,12 +63,12 @@ impl Wishes {
     }
 }
 
-/// The connection's side: the socket, which grants the wishes.
+/// The connection's side: the socket, which executes the requests.
 #[derive(Debug)]
 pub(crate) struct Socket {
     stream: Stream,
     wishes: Wishes,
-    /// What somebody else has read from it already.
+    /// Bytes that were already read from it elsewhere.
     read: Bytes,
 }
 
@@ -80,7 +81,7 @@ impl Socket {
         }
     }
 
-    /// Puts bytes that were read from the stream back in front of it.
+    /// Puts bytes that were read from the stream back before the rest.
     pub(crate) fn having_read(mut self, read: Bytes) -> Self {
         self.read = read;
         self
@@ -109,7 +110,7 @@ impl Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         if self.wants_reset() || self.wishes.0.reset_when_killed.load(Ordering::Relaxed) {
-            // The end that a failure leaves is an orderly one, which is all that is lost.
+            // On failure the connection is closed normally, and only the reset is lost.
             let _ = self.stream.reset_on_close();
         }
     }
@@ -159,7 +160,8 @@ impl AsyncWrite for Socket {
         self.stream.is_write_vectored()
     }
 
-    /// hyper and h2 call this only when their own buffers are empty, so the bytes before the reset are out.
+    /// hyper and h2 call this only when their own buffers are empty, so the bytes before the reset
+    /// are written.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.wants_reset() {
             self.stream.reset_on_close()?;
@@ -173,7 +175,7 @@ impl AsyncWrite for Socket {
     }
 }
 
-/// A body that never keeps its promise: after its bytes it asks for the reset.
+/// A body that is never complete: after its bytes it requests the reset.
 #[derive(Debug)]
 pub(crate) struct Aborted {
     content: Content,
@@ -181,7 +183,7 @@ pub(crate) struct Aborted {
     pause: Option<Pin<Box<Sleep>>>,
 }
 
-/// Time for the connection task of HTTP/2 to write what the stream has queued.
+/// Time for the HTTP/2 connection task to write the queued data of the stream.
 const QUEUE_PAUSE: Duration = Duration::from_millis(20);
 
 impl Aborted {
@@ -194,8 +196,8 @@ impl Aborted {
         }
     }
 
-    /// On HTTP/1.1 the flush that follows a pending body ends the connection, so nobody has to wake this again. On
-    /// HTTP/2 it is the flush of the RST_STREAM that this error causes.
+    /// On HTTP/1.1 the flush after a pending body closes the connection, so no wake-up is needed.
+    /// On HTTP/2 it is the flush of the RST_STREAM that this error causes.
     fn poll_reset(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let Some(pause) = &mut self.pause else {
             self.wishes.reset_when_flushed();

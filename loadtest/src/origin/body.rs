@@ -1,4 +1,4 @@
-//! Bodies of the origin's answers: boxed into one type, and paced where a route asks for it.
+//! Bodies of the origin's responses: boxed into one type, with pauses in some routes.
 
 use std::io;
 use std::iter::Peekable;
@@ -12,7 +12,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// The one body type of all answers.
+/// The body type of all responses.
 pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 /// Boxes any body of the origin.
@@ -29,7 +29,7 @@ pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
     boxed(Full::new(bytes.into()))
 }
 
-/// A body that keeps its length to itself.
+/// A body without an announced length.
 pub(super) struct Unsized<B>(pub(super) B);
 
 impl<B: http_body::Body + Unpin> http_body::Body for Unsized<B> {

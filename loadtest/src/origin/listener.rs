@@ -26,13 +26,14 @@ pub enum Listen {
     Unix(PathBuf),
 }
 
-/// Pause after a failed accept, so that running out of descriptors does not become a busy loop.
+/// Pause after a failed accept, so that a lack of descriptors does not become a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
-/// Credit given to uploads on HTTP/2; the default of 64 KiB would measure round trips.
+/// HTTP/2 flow-control window for uploads; with the default of 64 KiB the result would depend on
+/// round trips.
 const WINDOW: u32 = 1 << 20;
 
-/// More streams than any load test opens, so that the origin is never what limits them.
+/// More streams than any load test opens, so that the origin is never the limit.
 const MOST_STREAMS: u32 = 1024;
 
 /// A bound socket.
@@ -52,7 +53,7 @@ impl Listener {
         }
     }
 
-    /// Where this really listens: with the port the kernel chose.
+    /// The actual address: with the port that the kernel selected.
     pub(super) fn bound(&self) -> io::Result<Listen> {
         match self {
             Self::Tcp(listener) => Ok(Listen::Tcp(listener.local_addr()?)),
@@ -71,13 +72,13 @@ impl Listener {
 impl Drop for Listener {
     fn drop(&mut self) {
         if let Self::Unix(_, path) = self {
-            // A file that is already gone is what was wanted.
+            // A missing file is fine.
             let _ = std::fs::remove_file(path);
         }
     }
 }
 
-/// Removes a socket file nobody listens on; anything else stays and makes the bind fail.
+/// Removes a stale socket file; any other file stays and makes the bind fail.
 fn remove_stale(path: &Path) -> io::Result<()> {
     let is_socket = path
         .symlink_metadata()
@@ -102,7 +103,7 @@ pub(super) async fn accept_loop(listener: &Listener, shared: Arc<Shared>) {
 
 async fn serve(stream: Stream, shared: Arc<Shared>) {
     let _open = shared.counters.connection();
-    // Peers that break off end here, as they do below.
+    // Peers that close early end here, as below.
     let Ok(Some((stream, read))) = quick::serve(stream, &shared).await else {
         return;
     };
@@ -117,6 +118,7 @@ async fn serve(stream: Stream, shared: Arc<Shared>) {
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
         .max_concurrent_streams(MOST_STREAMS);
-    // Peers that break off, and routes that do so on purpose, end here; the counters have seen the request.
+    // Peers that close early, and routes that abort on purpose, end here; the counters have
+    // recorded the request.
     let _ = http.serve_connection_with_upgrades(io, service).await;
 }

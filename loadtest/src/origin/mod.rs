@@ -1,22 +1,22 @@
-//! The origin: a server whose every answer is known beforehand, and which misbehaves on demand.
+//! The origin: a server with predictable responses, including failures on demand.
 //!
-//! It runs on its own thread and runtime, so that a test's runtime cannot delay it, and can be stopped as abruptly
-//! as a killed process and started again on the same port. Its paths:
+//! It runs on its own thread and runtime, so that a test's runtime cannot delay it, and can be
+//! stopped as abruptly as a killed process and restarted on the same port. Its paths:
 //!
-//! | path | answer |
+//! | path | response |
 //! |---|---|
 //! | `/` | 13 bytes |
 //! | `/bytes/N` | N bytes with `content-length` and `x-body-crc32` |
 //! | `/chunked/N` | N bytes without `content-length`, with `x-body-crc32` |
-//! | `/echo` | the request's body as it arrives, `content-type` kept |
-//! | `/sink` | `{"bytes":N,"crc32":"…"}` of the request's body; 400 if it differs from its `x-body-crc32` |
+//! | `/echo` | the request body as it arrives, with its `content-type` |
+//! | `/sink` | `{"bytes":N,"crc32":"…"}` of the request body; 400 if it differs from its `x-body-crc32` |
 //! | `/headers` | the request's method, target, version and headers as JSON |
 //! | `/delay/MS` | 13 bytes after MS milliseconds |
 //! | `/drip/N/MS` | N chunks, MS apart |
 //! | `/sse/N/MS` | N server-sent events, MS apart |
 //! | `/trailers` | a body and the trailer `x-checksum` (on HTTP/1.1 only if the request has `te: trailers`) |
 //! | `/status/CODE` | that status |
-//! | `/abort/N` | a promise of more, N bytes, then a RST |
+//! | `/abort/N` | a longer content-length, N bytes, then a RST |
 //! | `/close-before` | the connection closes without a byte (HTTP/2: the stream is reset) |
 //! | `/early` | 413 without reading the body |
 //! | `/informational` | 103, then 200 (HTTP/1.1) |
@@ -55,14 +55,14 @@ pub struct Origin {
     running: Option<Running>,
 }
 
-/// How an [`Origin`] is to be started.
+/// Settings of an [`Origin`].
 #[derive(Debug, Clone)]
 pub struct OriginBuilder {
     listen: Listen,
     name: Option<HeaderValue>,
 }
 
-/// What all connections share, over restarts too.
+/// State that all connections share, also over restarts.
 #[derive(Debug)]
 struct Shared {
     counters: Arc<Counters>,
@@ -84,7 +84,7 @@ impl OriginBuilder {
         self
     }
 
-    /// Answers with `x-origin: NAME`, to tell several origins apart.
+    /// Adds `x-origin: NAME` to responses, to distinguish several origins.
     ///
     /// # Panics
     /// If the name is not a valid header value.
@@ -130,7 +130,7 @@ impl Origin {
         OriginBuilder { listen, name: None }
     }
 
-    /// Where it listens, with the port the kernel chose.
+    /// The address, with the port that the kernel selected.
     #[must_use]
     pub fn listen(&self) -> &Listen {
         &self.listen
@@ -157,7 +157,7 @@ impl Origin {
         }
     }
 
-    /// Requests seen so far, `/stats` left out.
+    /// Requests received so far, without `/stats`.
     #[must_use]
     pub fn hits(&self) -> u64 {
         self.stats().requests
@@ -175,18 +175,18 @@ impl Origin {
         self.shared.counters.snapshot()
     }
 
-    /// Lets requests in but answers none of them until [`resume`](Self::resume).
+    /// Accepts requests but does not respond until [`resume`](Self::resume).
     pub fn stall(&self) {
         self.shared.stalled.send_replace(true);
     }
 
-    /// Answers again, those that waited first.
+    /// Responds again, first to waiting requests.
     pub fn resume(&self) {
         self.shared.stalled.send_replace(false);
     }
 
-    /// Closes the listener and all connections at once, as if the process had been killed. Returns when the port
-    /// is free; does nothing when stopped already.
+    /// Closes the listener and all connections at once, as if the process had been killed. Returns
+    /// when the port is free; does nothing when already stopped.
     pub async fn stop(&mut self) {
         if let Some(running) = self.running.take() {
             let _ = running.stop.send(());
@@ -195,10 +195,10 @@ impl Origin {
         }
     }
 
-    /// Starts again where it listened before, the counters kept. Stops it first if it runs.
+    /// Restarts on the same address, keeping the counters. Stops first if it is running.
     ///
     /// # Errors
-    /// When somebody else has taken the address meanwhile.
+    /// When another process has taken the address meanwhile.
     pub async fn restart(&mut self) -> io::Result<()> {
         self.stop().await;
         let (bound, outcome) = oneshot::channel();
@@ -220,13 +220,13 @@ impl Origin {
 impl Shared {
     async fn wait_while_stalled(&self) {
         if *self.stalled.borrow() {
-            // The sender lives as long as `self`, so this only ends by `resume`.
+            // The sender lives as long as `self`, so this ends only by `resume`.
             let _ = self.stalled.subscribe().wait_for(|stalled| !stalled).await;
         }
     }
 }
 
-/// Runs one life of an origin; everything it opened is closed when this returns.
+/// Runs until the origin is stopped; everything that it opened is closed when this returns.
 fn serve_thread(
     listen: &Listen,
     shared: Arc<Shared>,

@@ -1,9 +1,9 @@
-//! The short way: requests that load is made of are answered without a library and without allocation, so that the
-//! origin costs the processor it shares with the generator little.
+//! The fast path: requests of load tests are handled without a library and without allocation,
+//! because the origin shares a CPU with the generator and must use little of it.
 //!
-//! It serves a connection from its first byte for as long as every request is one it knows: HTTP/1.1, `/` or
-//! `/bytes/N` by GET, `/sink` by POST or PUT with a content-length. The first that is anything else goes, with the
-//! rest of the connection, the long way. Nobody can tell the ways apart by what they answer.
+//! It serves a connection from its first byte as long as it knows every request: HTTP/1.1, `/` or
+//! `/bytes/N` by GET, `/sink` by POST or PUT with a content-length. With the first other request
+//! the rest of the connection goes to the slow path. The responses of both paths are identical.
 
 use std::io::{self, IoSlice, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -16,16 +16,16 @@ use super::routes::HELLO;
 use crate::content::{self, CHECKSUM_HEADER, Content};
 use crate::stream::Stream;
 
-/// Room for what a connection reads at once.
+/// Size of the read buffer of a connection.
 const BUFFER: usize = 8 * 1024;
 
-/// Most header fields of a request that is answered here.
+/// Maximum header fields of a request on the fast path.
 const MOST_FIELDS: usize = 64;
 
-/// Largest body that is taken here; larger ones go the long way.
+/// Maximum body on the fast path; larger ones go to the slow path.
 const LARGEST_BODY: usize = 4 * 1024;
 
-/// A connection that goes the short way.
+/// A connection on the fast path.
 struct Quick<'a> {
     stream: Stream,
     shared: &'a Shared,
@@ -35,7 +35,7 @@ struct Quick<'a> {
     date: Date,
 }
 
-/// A request that is answered here.
+/// A request of the fast path.
 #[derive(Debug, PartialEq, Eq)]
 enum Known<'a> {
     Hello,
@@ -47,15 +47,15 @@ enum Known<'a> {
     },
 }
 
-/// What the bytes at the front of the buffer are.
+/// The state of the bytes at the start of the buffer.
 enum Front<'a> {
     Request { length: usize, known: Known<'a> },
     Incomplete,
     Other,
 }
 
-/// Serves until the connection ends (`None`) or something comes that has to go the long way: the connection and what
-/// has been read of it already.
+/// Serves until the connection ends (`None`) or needs the slow path: the connection and the bytes
+/// that were read of it.
 pub(super) async fn serve(stream: Stream, shared: &Shared) -> io::Result<Option<(Stream, Bytes)>> {
     let buffer = vec![0; BUFFER].into_boxed_slice();
     let (answer, date) = (Vec::new(), Date::default());
@@ -79,7 +79,7 @@ pub(super) async fn serve(stream: Stream, shared: &Shared) -> io::Result<Option<
         }
         quick.filled += count;
         let known = quick.answer_all().await?;
-        // Whatever is left when nothing more can come is none of ours either.
+        // The rest at the end of a connection is not handled here either.
         if !known || count == 0 {
             let read = Bytes::copy_from_slice(&quick.buffer[..quick.filled]);
             return Ok(Some((quick.stream, read)));
@@ -88,7 +88,7 @@ pub(super) async fn serve(stream: Stream, shared: &Shared) -> io::Result<Option<
 }
 
 impl Quick<'_> {
-    /// Answers every complete request in the buffer; false when one is not for here.
+    /// Handles every complete request in the buffer; false when one needs the slow path.
     async fn answer_all(&mut self) -> io::Result<bool> {
         let mut taken = 0;
         let ours = loop {
@@ -139,13 +139,13 @@ impl Quick<'_> {
     }
 }
 
-/// Looks at the front of what has been read.
+/// Parses the start of the buffer.
 fn front(data: &[u8]) -> Front<'_> {
     let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
     let mut request = httparse::Request::new(&mut fields);
     let head = match request.parse(data) {
         Ok(httparse::Status::Complete(head)) => head,
-        // The preface of HTTP/2 fails here as well, by its version.
+        // The HTTP/2 preface fails here as well, because of its version.
         Ok(httparse::Status::Partial) => return Front::Incomplete,
         Err(_) => return Front::Other,
     };
@@ -174,7 +174,7 @@ fn front(data: &[u8]) -> Front<'_> {
     else {
         return Front::Other;
     };
-    // A request counts when its head is there; who waits for the rest of it does so the long way.
+    // A request is counted when its head is complete; the wait for its body is on the slow path.
     let Some(body) = data[head..].get(..body) else {
         return Front::Other;
     };
@@ -193,14 +193,14 @@ fn front(data: &[u8]) -> Front<'_> {
     }
 }
 
-/// What a header field means for the short way.
+/// The meaning of a header field for the fast path.
 enum Field {
     /// Nothing.
     Plain,
     Host,
     Length,
     Checksum,
-    /// It may ask for something that only the long way can do.
+    /// It may need a feature of the slow path.
     Special,
 }
 
@@ -235,7 +235,7 @@ fn known(method: &str, path: &str, has_body: bool) -> Option<Known<'static>> {
     }
 }
 
-/// Digits only: what is written in another way goes the long way.
+/// Digits only: other forms go to the slow path.
 fn decimal(text: &[u8]) -> Option<u64> {
     let digits = !text.is_empty() && text.len() < 20 && text.iter().all(u8::is_ascii_digit);
     digits.then(|| {
@@ -253,7 +253,7 @@ impl Known<'_> {
         }
     }
 
-    /// Writes the answer but for a body that is made of the pattern, which it returns.
+    /// Writes the response except a body that consists of the pattern, which it returns.
     fn render(self, out: &mut Vec<u8>, name: Option<&[u8]>, date: &str) -> Content {
         // Writing to a vector cannot fail.
         match self {
@@ -284,7 +284,7 @@ impl Known<'_> {
                     out,
                     "HTTP/1.1 {status}\r\ncontent-type: application/json\r\n"
                 );
-                // The same members as the long way writes, whose numbers have no fixed width.
+                // The same members as on the slow path, whose numbers have no fixed width.
                 let digits = body.len().checked_ilog10().unwrap_or(0) + 1;
                 tail(out, name, u64::from(digits) + 29, date);
                 let _ = write!(out, r#"{{"bytes":{},"crc32":"{crc:08x}"}}"#, body.len());
@@ -294,7 +294,7 @@ impl Known<'_> {
     }
 }
 
-/// The fields that every answer has, and the empty line.
+/// The fields of every response, and the empty line.
 fn tail(out: &mut Vec<u8>, name: Option<&[u8]>, length: u64, date: &str) {
     if let Some(name) = name {
         for part in [b"x-origin: ", name, b"\r\n"] {
@@ -304,7 +304,7 @@ fn tail(out: &mut Vec<u8>, name: Option<&[u8]>, length: u64, date: &str) {
     let _ = write!(out, "content-length: {length}\r\ndate: {date}\r\n\r\n");
 }
 
-/// The time for the `date` header, written anew once a second.
+/// The time for the `date` header, updated once per second.
 #[derive(Default)]
 struct Date {
     second: u64,

@@ -1,4 +1,4 @@
-//! What each path answers. The first segment chooses the behaviour, the rest are its numbers.
+//! The response of each path. The first segment selects the behavior, the rest are its numbers.
 
 use std::io;
 use std::time::Duration;
@@ -17,16 +17,17 @@ use super::body::{Body, Paced, Unsized, boxed, full};
 use super::{Shared, websocket};
 use crate::content::{self, CHECKSUM_HEADER, CHECKSUM_TRAILER, Content};
 
-/// The answer to `/`.
+/// The response to `/`.
 pub const HELLO: &str = "Hello, world!";
 
-/// Chunk size of bodies that are meant to arrive in many chunks.
+/// Chunk size of bodies that must arrive in many chunks.
 const SMALL_FRAME: u64 = 8 * 1024;
 
-/// How much more than it sends `/abort` promises.
+/// Difference between the content-length of `/abort` and the bytes that it sends.
 const NEVER_SENT: u64 = 1024;
 
-/// Answers one request. An error closes the connection (HTTP/2: resets the stream) without an answer.
+/// Handles one request. An error closes the connection (HTTP/2: resets the stream) without a
+/// response.
 pub(super) async fn answer(
     shared: &Shared,
     wishes: &Wishes,
@@ -64,7 +65,7 @@ pub(super) async fn answer(
         ("informational", ..) => informational(request.version(), wishes),
         ("stats", ..) => json_body(&shared.counters.snapshot().to_json()),
         _ if is_grpc(&request) => grpc(request).await?,
-        _ => with_status(StatusCode::NOT_FOUND, full("no such behaviour\n")),
+        _ => with_status(StatusCode::NOT_FOUND, full("no such path\n")),
     };
     if let Some(name) = &shared.name {
         response.headers_mut().insert("x-origin", name.clone());
@@ -76,7 +77,7 @@ pub(super) async fn answer(
     })
 }
 
-/// hyper leaves the body of an answer to HEAD out on HTTP/1.1, but not on HTTP/2.
+/// hyper omits the body of a response to HEAD on HTTP/1.1, but not on HTTP/2.
 fn without_body(response: Response<Body>) -> Response<Body> {
     let (mut head, body) = response.into_parts();
     if let Some(length) = body.size_hint().exact() {
@@ -160,7 +161,8 @@ fn echo(request: Request<Incoming>) -> Response<Body> {
     response
 }
 
-/// Reads the whole body and tells what came. A body that differs from its announced checksum is a 400.
+/// Reads the whole body and reports its length and checksum. A body that differs from its announced
+/// checksum is a 400.
 async fn sink(request: Request<Incoming>) -> io::Result<Response<Body>> {
     let announced = request.headers().get(CHECKSUM_HEADER).cloned();
     let mut body = request.into_body();
@@ -188,7 +190,8 @@ fn is_grpc(request: &Request<Incoming>) -> bool {
         && kind.is_some_and(|kind| kind.starts_with(b"application/grpc"))
 }
 
-/// Sends the message of a unary call back. What is not one whole message gets status 13, INTERNAL, as gRPC has it.
+/// Returns the message of a unary call. Anything but one complete message gets status 13, INTERNAL,
+/// as in gRPC.
 async fn grpc(request: Request<Incoming>) -> io::Result<Response<Body>> {
     let message = request
         .into_body()
@@ -218,7 +221,8 @@ async fn grpc(request: Request<Incoming>) -> io::Result<Response<Body>> {
     Ok(response)
 }
 
-/// Tells the request's head. Values that are not UTF-8 are shown with replacement characters.
+/// Returns the head of the request. Values that are not UTF-8 are shown with replacement
+/// characters.
 fn headers(request: &Request<Incoming>) -> Response<Body> {
     let headers: Vec<_> = request
         .headers()
@@ -277,7 +281,7 @@ fn abort(length: u64, version: Version, wishes: &Wishes) -> Response<Body> {
     response
 }
 
-/// Refuses a body before reading it; the connection cannot be reused after that (RFC 9110 §10.1.1).
+/// Rejects a body before reading it; the connection cannot be reused after that (RFC 9110 §10.1.1).
 fn early(version: Version) -> Response<Body> {
     let mut response = with_status(StatusCode::PAYLOAD_TOO_LARGE, full("not reading this\n"));
     if version < Version::HTTP_2 {

@@ -1,4 +1,4 @@
-//! What the origin has seen. Shared by all its connections and kept over a restart.
+//! Counters of the origin. Shared by all its connections and kept over a restart.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,13 +9,13 @@ use serde_json::json;
 /// At most this many distinct names are counted, so that a scan of random paths cannot fill the memory.
 const MOST_NAMES: usize = 1_000;
 
-/// Name under which further paths are counted.
+/// Name for all further paths.
 const OTHER: &str = "(other)";
 
 /// A copy of the counters at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Requests whose head arrived, those for `/stats` left out.
+    /// Requests whose head arrived, without those for `/stats`.
     pub requests: u64,
     /// Connections accepted.
     pub connections: u64,
@@ -26,7 +26,7 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// The same as JSON, as `/stats` answers it.
+    /// The same as JSON, the response of `/stats`.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
         json!({

@@ -1,4 +1,5 @@
-//! WebSocket echo over the HTTP/1.1 upgrade (RFC 6455): text and binary come back, pings and closes are answered.
+//! WebSocket echo over the HTTP/1.1 upgrade (RFC 6455): text and binary are returned, pings and
+//! closes get a response.
 
 use http::header::{
     CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
@@ -16,7 +17,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use super::body::{Body, boxed, full};
 use futures_util::{SinkExt, StreamExt};
 
-/// Accepts the handshake and echoes on the upgraded connection, or says what was missing.
+/// Accepts the handshake and echoes on the upgraded connection, or reports what was missing.
 pub(super) fn accept(mut request: Request<Incoming>) -> Response<Body> {
     let Some(accept) = accept_key(request.headers()) else {
         return refusal();
@@ -34,7 +35,7 @@ pub(super) fn accept(mut request: Request<Incoming>) -> Response<Body> {
     response
 }
 
-/// The answer to the client's key, when all that RFC 6455 §4.2.1 asks for is there.
+/// The response to the client's key, if the request has everything that RFC 6455 §4.2.1 requires.
 fn accept_key(headers: &HeaderMap) -> Option<HeaderValue> {
     let upgrade = headers.get(UPGRADE)?;
     let version = headers.get(SEC_WEBSOCKET_VERSION)?;
@@ -49,7 +50,7 @@ fn first_protocol(headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 fn refusal() -> Response<Body> {
-    let mut response = Response::new(full("a WebSocket handshake, version 13, is wanted here\n"));
+    let mut response = Response::new(full("a WebSocket handshake, version 13, is required\n"));
     *response.status_mut() = StatusCode::UPGRADE_REQUIRED;
     response
         .headers_mut()
@@ -58,7 +59,7 @@ fn refusal() -> Response<Body> {
 }
 
 async fn serve(upgrade: OnUpgrade) {
-    // Either end may vanish at any time; that is the end of the echo, not a fault of the origin.
+    // Either peer may vanish at any time; that ends the echo and is not an error of the origin.
     if let Ok(upgraded) = upgrade.await {
         let _ = echo(upgraded).await;
     }
@@ -69,7 +70,7 @@ async fn echo(upgraded: Upgraded) -> Result<(), tokio_tungstenite::tungstenite::
         WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
     while let Some(message) = socket.next().await {
         let message = message?;
-        // Pongs and the closing handshake are tungstenite's own business.
+        // tungstenite handles pongs and the closing handshake.
         if message.is_text() || message.is_binary() {
             socket.send(message).await?;
         }

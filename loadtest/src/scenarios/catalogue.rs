@@ -1,15 +1,15 @@
-//! The scenarios, what every proxy is told to do in them, and what Outrigger must show.
+//! The scenarios, the task of every proxy in them, and the requirements for Outrigger.
 
 use std::time::Duration;
 
 use http::Method;
 
-/// One upstream, one load, one or more ways to be set up for it.
+/// One upstream, one load, one or more configurations.
 #[derive(Debug, Clone)]
 pub struct Scenario {
-    /// Name on the command line.
+    /// The name on the command line.
     pub name: &'static str,
-    /// What happens, in a sentence.
+    /// One sentence of description.
     pub title: &'static str,
     /// The endpoints.
     pub endpoints: Vec<Simulated>,
@@ -17,11 +17,11 @@ pub struct Scenario {
     pub rate: f64,
     /// Their method.
     pub method: Method,
-    /// Load before counting starts: time for a proxy to learn about its upstream.
+    /// Duration of the warm-up: time for a proxy to learn about its upstream.
     pub warmup: Duration,
-    /// How the proxies are set up; each is measured.
+    /// The configurations of the proxies; each is measured.
     pub variants: Vec<Variant>,
-    /// What Outrigger has to show here.
+    /// The requirements for Outrigger.
     pub musts: Vec<Must>,
 }
 
@@ -32,42 +32,42 @@ pub struct Simulated {
     pub name: &'static str,
     /// Its weight.
     pub weight: u32,
-    /// What it does, in the words of the simulator.
+    /// Its behavior, in the syntax of the simulator.
     pub behaviour: &'static str,
 }
 
-/// One way to set the proxies up.
+/// A configuration of the proxies.
 #[derive(Debug, Clone)]
 pub struct Variant {
-    /// What tells it from the others; empty where there is only one.
+    /// Its label; empty if there is only one.
     pub label: &'static str,
-    /// The set-up.
+    /// The task.
     pub settings: Settings,
 }
 
-/// What every proxy is told to do, as far as it can.
+/// The task of every proxy, as far as it supports it.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// How an endpoint is chosen.
+    /// How an endpoint is selected.
     pub policy: Policy,
-    /// Retries after the first try; 0 leaves retries out altogether.
+    /// Retries after the first try; 0 disables retries.
     pub retries: u32,
-    /// Statuses that are tried again.
+    /// Statuses that are retried.
     pub codes: Vec<u16>,
-    /// Limit for one try.
+    /// Timeout of one try.
     pub per_try: Duration,
-    /// Limit for all tries together.
+    /// Timeout of all tries together.
     pub request: Duration,
-    /// Whether health checks and passive detection take endpoints out.
+    /// Whether health checks and passive detection are enabled.
     pub health: bool,
     /// Whether a second try is sent before the first has failed.
     pub hedge: Option<Hedge>,
 }
 
-/// How an endpoint is chosen.
+/// How an endpoint is selected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policy {
-    /// One after the other.
+    /// Round robin.
     RoundRobin,
     /// The less busy of two.
     LeastRequest,
@@ -80,42 +80,44 @@ pub struct Hedge {
     pub p95: Duration,
 }
 
-/// Something Outrigger has to show.
+/// A requirement for Outrigger.
 #[derive(Debug, Clone, Copy)]
 pub struct Must {
-    /// In which variant.
+    /// The variant.
     pub variant: &'static str,
-    /// What.
+    /// The claim.
     pub claim: Claim,
 }
 
-/// What is held against a figure.
+/// A claim about a figure.
 #[derive(Debug, Clone, Copy)]
 pub enum Claim {
-    /// At most this many times the offered load, and this much per second (one second of it may be in hand), reaches the upstream.
+    /// At most this many times the sent requests, plus this many per second (one second may be
+    /// saved before), reach the upstream.
     Received {
-        /// Times the offered load.
+        /// Times the sent requests.
         times: f64,
-        /// Requests per second on top.
+        /// Additional requests per second.
         per_second: f64,
     },
     /// At least this percentage of requests succeeds.
     Success(f64),
-    /// The time within which 99 of 100 requests were answered is at most so many times that of another measurement.
+    /// The p99 latency is at most this many times that of another measurement.
     P99 {
-        /// How many times.
+        /// The factor.
         times: f64,
         /// The other measurement.
         of: Reference,
     },
-    /// At most so many times as many requests reach the upstream as in another measurement.
+    /// The number of requests that reach the upstream is at most this many times that of another
+    /// measurement.
     Load {
-        /// How many times.
+        /// The factor.
         times: f64,
         /// The other measurement.
         of: Reference,
     },
-    /// Each endpoint's share is its weight's, give or take this percentage of it.
+    /// Each endpoint's share equals its weight, within this percentage.
     Shares(f64),
     /// No request reaches the upstream twice.
     Once,
@@ -130,7 +132,7 @@ pub struct Reference {
     pub variant: &'static str,
 }
 
-/// What each request may take, seen from the client: longer than any proxy is allowed.
+/// Client timeout of each request: longer than that of any proxy.
 pub const CLIENT_LIMIT: Duration = Duration::from_secs(2);
 
 const HEALTHY: Reference = Reference {
@@ -140,7 +142,7 @@ const HEALTHY: Reference = Reference {
 const USUAL_RATE: f64 = 500.0;
 const USUAL_WARMUP: Duration = Duration::from_secs(3);
 
-/// Time within which a proxy has to cope with an endpoint that hangs.
+/// Time in which a proxy must handle an endpoint that hangs.
 const TIME_TO_LEARN: Duration = Duration::from_secs(10);
 
 impl Default for Settings {
@@ -208,7 +210,7 @@ impl Scenario {
         self
     }
 
-    /// The scenarios whose figures this one's are held against.
+    /// The reference scenarios of this one.
     pub(super) fn references(&self) -> impl Iterator<Item = &'static str> {
         self.musts.iter().filter_map(|must| match must.claim {
             Claim::P99 { of, .. } | Claim::Load { of, .. } => Some(of.scenario),
@@ -217,10 +219,10 @@ impl Scenario {
     }
 }
 
-/// What a good endpoint does.
+/// The behavior of a healthy endpoint.
 const GOOD: &str = "latency=10ms";
 
-/// All scenarios, in the order they are shown.
+/// All scenarios, in the order of the report.
 #[must_use]
 pub fn catalogue() -> Vec<Scenario> {
     let mut all = vec![healthy()];
@@ -232,7 +234,7 @@ pub fn catalogue() -> Vec<Scenario> {
 }
 
 fn healthy() -> Scenario {
-    Scenario::all("healthy", "Three endpoints that answer after 10 ms.", GOOD)
+    Scenario::all("healthy", "Three endpoints that respond after 10 ms.", GOOD)
 }
 
 fn slow_ones() -> Vec<Scenario> {
@@ -287,7 +289,7 @@ fn failing_ones() -> Vec<Scenario> {
     vec![
         Scenario::all(
             "failing-10",
-            "One in ten answers is a 503.",
+            "One in ten responses is a 503.",
             "latency=10ms fail=10%",
         )
         .must("", Claim::Success(99.9)),
@@ -295,7 +297,7 @@ fn failing_ones() -> Vec<Scenario> {
             rate: 1000.0,
             ..Scenario::all(
                 "storm",
-                "Every answer is a 503: a retry storm.",
+                "Every response is a 503: a retry storm.",
                 "latency=10ms fail=100%",
             )
         }
@@ -308,12 +310,12 @@ fn failing_ones() -> Vec<Scenario> {
         ),
         Scenario::one(
             "retry-after",
-            "One of three answers nothing but 503, and asks for a pause of a second.",
+            "One of three always returns 503, with Retry-After 1 s.",
             "latency=10ms fail=100%:503 retry-after=1",
         ),
         Scenario::one(
             "limited",
-            "One of three answers nothing but 429, and asks for a pause of a second.",
+            "One of three always returns 429, with Retry-After 1 s.",
             "latency=10ms fail=100%:429 retry-after=1",
         )
         .set(|settings| settings.codes.insert(0, 429)),
@@ -338,36 +340,36 @@ fn breaking_ones() -> Vec<Scenario> {
     vec![
         hang(
             "hang",
-            "One of three accepts and never answers, health checks neither.",
+            "One of three accepts connections and never responds, not even to health checks.",
             "hang=100% checks=same",
         ),
         hang(
             "hang-unseen",
-            "One of three answers health checks and nothing else.",
+            "One of three responds only to health checks.",
             "hang=100%",
         ),
         Scenario::all(
             "reset",
-            "One in twenty connections is reset before the answer.",
+            "One in twenty connections is reset before the response.",
             resets,
         ),
         Scenario {
             method: Method::POST,
             ..Scenario::all(
                 "reset-post",
-                "The same with POST, which nobody may repeat.",
+                "The same with POST, which must not be retried.",
                 resets,
             )
         }
         .must("", Claim::Once),
         Scenario::all(
             "reset-body",
-            "One in twenty answers breaks off in the middle, where no proxy can help.",
+            "One in twenty responses breaks off in the middle, where no proxy can retry.",
             "latency=10ms reset=5%:body body=4k",
         ),
         Scenario::one(
             "dies",
-            "One of three dies a second into the count and comes back three seconds later.",
+            "One of three dies 1 s after the start of the measurement and returns 3 s later.",
             "latency=10ms down=4s..7s",
         ),
     ]

@@ -1,4 +1,4 @@
-//! Several rounds of the same measurement as one row.
+//! Several rounds of the same measurement, as one row.
 
 use std::collections::BTreeMap;
 
@@ -24,15 +24,16 @@ impl Figures {
         self.rounds.iter().map(of).sum()
     }
 
-    /// Verified answers, in percent of all counted requests.
+    /// Verified responses, in percent of all measured requests.
     #[must_use]
     pub fn success(&self) -> f64 {
         let all = self.sum(|round| round.report.requests);
         self.sum(|round| round.report.passed) as f64 * 100.0 / all.max(1) as f64
     }
 
-    /// Within how many milliseconds so many percent of all requests had a verified answer: the median of the rounds.
-    /// `None` when fewer had one at all; a percentile of the answers alone would flatter whoever fails early.
+    /// The time in milliseconds within which this percentage of all requests had a verified
+    /// response: the median of the rounds. `None` when fewer had one at all. A percentile of only
+    /// the responses would favor candidates that fail early.
     #[must_use]
     pub fn latency(&self, percentile: f64) -> Option<f64> {
         let rounds = self
@@ -60,7 +61,7 @@ impl Figures {
         self.rounds.iter().map(|round| round.seconds).sum()
     }
 
-    /// Requests that reached the upstream for each that was sent.
+    /// Requests that reached the upstream, per sent request.
     #[must_use]
     pub fn attempts(&self) -> f64 {
         self.received() as f64 / self.offered().max(1) as f64
@@ -76,7 +77,7 @@ impl Figures {
             .unwrap_or(0)
     }
 
-    /// What part of the requests each endpoint received, in percent.
+    /// The share of requests that each endpoint received, in percent.
     #[must_use]
     pub fn shares(&self) -> Vec<f64> {
         let all = self.received().max(1) as f64;
@@ -97,7 +98,7 @@ impl Figures {
         sum
     }
 
-    /// Everything, each round for itself too.
+    /// All values, including each round.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let rounds = self.rounds.iter().map(|round| {
@@ -123,7 +124,7 @@ impl Figures {
     }
 }
 
-/// The time of one round. Timeouts stand in the histogram too, all of them longer than any answer.
+/// The time of one round. The histogram also contains timeouts, which are longer than any response.
 fn within(report: &Report, percentile: f64) -> Option<f64> {
     let wanted = (report.requests as f64 * percentile / 100.0).ceil();
     if wanted < 1.0 || wanted > report.passed as f64 {
@@ -163,7 +164,7 @@ mod tests {
             within(&report, 98.0)
         );
         assert_eq!(within(&report, 99.0), None);
-        // Two timeouts are no answers either, however they are recorded.
+        // Two timeouts are not responses either, however they are recorded.
         report.latency.record_n(2_000_000_000, 2).unwrap();
         assert!(
             near(within(&report, 98.0), 98.0),

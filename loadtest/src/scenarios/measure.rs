@@ -1,4 +1,5 @@
-//! One measurement: a fresh simulator, a fresh proxy, one load; then whether its figures may be believed.
+//! One measurement: a new simulator, a new proxy, one load; then a check whether its figures are
+//! valid.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,16 +13,16 @@ use crate::load::{self, Expect, Plan, PlanError, Report};
 use crate::process::{Process, free_port};
 use crate::simulator::{Behaviour, Counts, Simulator, Spec};
 
-/// Connections of the load: more than the rate times the limit of a request can keep busy, save in a storm.
+/// Connections of the load: more than rate times timeout, except in a storm.
 const CONNECTIONS: usize = 900;
 
-/// The generator was too late to be believed when half of all requests began later than this.
+/// The generator was too late when half of all requests started later than this.
 const LATEST: Duration = Duration::from_millis(20);
 
-/// Numbers of the loads that go straight to different endpoints lie so far apart.
+/// Distance between the request numbers of loads to different endpoints.
 const ID_SPACE: u64 = 1 << 40;
 
-/// What one measurement found.
+/// The result of one measurement.
 #[derive(Debug, Clone)]
 pub struct Measured {
     /// The load's side.
@@ -30,22 +31,22 @@ pub struct Measured {
     pub counts: Counts,
     /// Requests the load sent, its warm-up included.
     pub offered: u64,
-    /// How long, the warm-up included.
+    /// Duration, including the warm-up.
     pub seconds: f64,
 }
 
 /// Why there are no figures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Missing {
-    /// The candidate cannot do what the scenario is about.
+    /// The candidate does not support the scenario.
     Unable,
     /// It could not be run.
     NotRun(String),
-    /// It ran, but what it seems to have done cannot be verified.
+    /// It ran, but its figures cannot be verified.
     Unverified(Vec<String>),
 }
 
-/// Where one measurement stands among all.
+/// The position of a measurement among all.
 pub(super) struct Place<'a> {
     pub(super) scenario: &'a Scenario,
     pub(super) variant: &'a Variant,
@@ -55,7 +56,7 @@ pub(super) struct Place<'a> {
     pub(super) duration: Duration,
 }
 
-/// Carries out one measurement.
+/// Executes one measurement.
 pub(super) async fn measure(candidate: &Candidate, place: &Place<'_>) -> Result<Measured, Missing> {
     let not_run = |error: io::Error| Missing::NotRun(error.to_string());
     // The same seed for all candidates of a round.
@@ -139,7 +140,7 @@ fn specs(scenario: &Scenario) -> Vec<Spec> {
     scenario.endpoints.iter().map(spec).collect()
 }
 
-/// The load, but for what differs when it is spread over several targets.
+/// The load, except for what differs when it is spread over several targets.
 fn plan(place: &Place, target: &str) -> Plan {
     let behaviour: Option<Behaviour> = place
         .scenario
@@ -150,7 +151,7 @@ fn plan(place: &Place, target: &str) -> Plan {
         duration: Some(place.duration),
         warmup: place.scenario.warmup,
         method: place.scenario.method.clone(),
-        // Whatever comes twice was repeated by the proxy.
+        // A request that arrives twice was repeated by the proxy.
         retry_stale: false,
         timeout: CLIENT_LIMIT,
         expect: Expect {
@@ -162,7 +163,7 @@ fn plan(place: &Place, target: &str) -> Plan {
     }
 }
 
-/// All loads at the same time, as one.
+/// All loads at the same time, merged.
 async fn run_all(plans: impl Iterator<Item = Plan>) -> Result<Report, PlanError> {
     let mut running = Vec::new();
     for plan in plans {
@@ -180,7 +181,7 @@ async fn run_all(plans: impl Iterator<Item = Plan>) -> Result<Report, PlanError>
 }
 
 impl Measured {
-    /// Reasons not to believe these figures.
+    /// Reasons why these figures are not valid.
     fn doubts(&self, rate: f64) -> Vec<String> {
         let (report, attempts) = (&self.report, &self.counts.attempts);
         let due = rate * self.seconds;
@@ -191,17 +192,21 @@ impl Measured {
             (lag > LATEST).then(|| {
                 format!("the generator was late: half of its requests by {lag:?} or more")
             }),
-            (attempts.unnumbered > 0)
-                .then(|| format!("{} requests came without their number", attempts.unnumbered)),
+            (attempts.unnumbered > 0).then(|| {
+                format!(
+                    "{} requests arrived without their number",
+                    attempts.unnumbered
+                )
+            }),
             (attempts.distinct > self.offered).then(|| {
                 format!(
-                    "{} different requests came, {} were sent",
+                    "{} different requests arrived, {} were sent",
                     attempts.distinct, self.offered
                 )
             }),
             (report.passed > attempts.answered).then(|| {
                 format!(
-                    "{} good answers, but the upstream gave them to {}",
+                    "{} successful responses, but the upstream sent {}",
                     report.passed, attempts.answered
                 )
             }),
@@ -217,7 +222,7 @@ mod tests {
     use super::*;
     use crate::simulator::Attempts;
 
-    /// What a run of one second at ten requests per second should look like.
+    /// The expected result of a run of 1 s at ten requests per second.
     async fn measured() -> Measured {
         let origin = crate::origin::Origin::start().await.unwrap();
         let plan = Plan {
@@ -273,7 +278,7 @@ mod tests {
             ),
             (
                 |measured| measured.counts.attempts.answered = 9,
-                "good answers",
+                "successful responses",
             ),
         ] {
             let doubts = doubts(change);

@@ -1,8 +1,9 @@
-//! The same bad upstream, the same load, several proxies: what does each of them make of it?
+//! Compares several proxies in front of the same failing upstream with the same load.
 //!
-//! For every scenario of the [`catalogue()`] each candidate gets a fresh [simulator](crate::simulator), a fresh process
-//! and the same load on a fixed schedule; rounds of all candidates alternate, so that a busy machine weighs on all of
-//! them. Figures that cannot be verified (see [`Missing`]) are not reported.
+//! For every scenario of the [`catalogue()`] each candidate gets a new
+//! [simulator](crate::simulator), a new process and the same load on a fixed schedule; rounds of
+//! all candidates alternate, so that other load on the machine affects all of them. Figures that
+//! cannot be verified (see [`Missing`]) are not reported.
 
 mod catalogue;
 mod configure;
@@ -27,38 +28,38 @@ pub use self::verdict::Verdict;
 use self::verdict::judge;
 pub use crate::candidate::Candidate;
 
-/// What is to be measured.
+/// Settings of a run.
 #[derive(Debug, Clone)]
 pub struct Comparison {
     /// The scenarios, in order.
     pub scenarios: Vec<Scenario>,
-    /// What load is sent through.
+    /// The candidates.
     pub candidates: Vec<Candidate>,
-    /// Keys that are left out of Outrigger's configuration, for a version without them.
+    /// Keys that are omitted from Outrigger's configuration, for a version without them.
     pub without: Vec<String>,
-    /// How often everything is measured.
+    /// Number of rounds.
     pub rounds: usize,
-    /// Counted time of each measurement.
+    /// Measured time of each round.
     pub duration: Duration,
-    /// Where configurations and logs go.
+    /// Output folder for configurations and logs.
     pub folder: PathBuf,
 }
 
-/// What came out.
+/// The result.
 #[derive(Debug, Clone)]
 pub struct Results {
     /// By scenario.
     pub outcomes: Vec<Outcome>,
 }
 
-/// What came out of one scenario.
+/// The result of one scenario.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// The scenario.
     pub scenario: Scenario,
     /// By candidate and variant.
     pub rows: Vec<Row>,
-    /// What Outrigger must show here: the variant's name or `outrigger`, and how it came out.
+    /// The requirements for Outrigger: the variant's name or `outrigger`, and the verdict.
     pub verdicts: Vec<(String, Verdict)>,
 }
 
@@ -73,10 +74,11 @@ pub struct Row {
     pub figures: Result<Figures, Missing>,
 }
 
-/// The scenarios of these names and those they are held against, in the catalogue's order; all when there are no names.
+/// The scenarios of these names and their reference scenarios, in the order of the catalogue; all
+/// when there are no names.
 ///
 /// # Errors
-/// A name that is none.
+/// An unknown name.
 pub fn select(names: &[String]) -> Result<Vec<Scenario>, String> {
     let all = catalogue();
     if let Some(unknown) = names
@@ -85,7 +87,7 @@ pub fn select(names: &[String]) -> Result<Vec<Scenario>, String> {
     {
         let known: Vec<_> = all.iter().map(|scenario| scenario.name).collect();
         return Err(format!(
-            "{unknown:?} is no scenario; there are {}",
+            "{unknown:?} is not a scenario; available: {}",
             known.join(", ")
         ));
     }
@@ -102,8 +104,8 @@ pub fn select(names: &[String]) -> Result<Vec<Scenario>, String> {
 }
 
 impl Comparison {
-    /// Measures everything; `told` hears of each scenario once it is complete.
-    pub async fn run(self, mut told: impl FnMut(&Outcome)) -> Results {
+    /// Measures everything; `report` is called with each finished scenario.
+    pub async fn run(self, mut report: impl FnMut(&Outcome)) -> Results {
         let mut results = Results {
             outcomes: Vec::new(),
         };
@@ -115,7 +117,7 @@ impl Comparison {
                 verdicts: Vec::new(),
             };
             outcome.verdicts = results.verdicts(&outcome);
-            told(&outcome);
+            report(&outcome);
             results.outcomes.push(outcome);
         }
         results
@@ -160,7 +162,7 @@ impl Comparison {
         runs.into_iter().map(row).collect()
     }
 
-    /// Every candidate in every variant; without a proxy the set-up makes no difference.
+    /// Every candidate in every variant; without a proxy there is only one.
     fn pairs<'a>(
         &'a self,
         scenario: &'a Scenario,
@@ -189,7 +191,7 @@ impl Comparison {
 }
 
 impl Results {
-    /// Whether all figures are there and all claims borne out.
+    /// Whether all figures exist and all requirements are met.
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.outcomes.iter().all(|outcome| {
@@ -202,7 +204,7 @@ impl Results {
         })
     }
 
-    /// Judges the outcome of a scenario by itself and by those before it.
+    /// Evaluates the requirements of a scenario, with its figures and those of earlier ones.
     fn verdicts(&self, outcome: &Outcome) -> Vec<(String, Verdict)> {
         let find = |of: Reference| {
             let known = self.outcomes.iter().chain([outcome]);
@@ -222,7 +224,7 @@ impl Results {
                 judge(must.claim, &outcome.scenario, figures, find),
             )
         });
-        // Without Outrigger among the candidates there is nobody to judge.
+        // Without Outrigger among the candidates there is nothing to evaluate.
         if outcome.rows.iter().any(|row| row.candidate == OUTRIGGER) {
             judged.collect()
         } else {
@@ -230,14 +232,14 @@ impl Results {
         }
     }
 
-    /// All of it, each round too.
+    /// All results, including each round.
     #[must_use]
     pub fn to_json(&self) -> Value {
         self.outcomes.iter().map(Outcome::to_json).collect()
     }
 }
 
-/// Whose figures the claims are held against.
+/// The reference figures of the claims.
 const OUTRIGGER: &str = "outrigger";
 
 impl Outcome {

@@ -1,4 +1,4 @@
-//! The results as Markdown whose columns also line up on a terminal.
+//! The results as Markdown tables that are also aligned on a terminal.
 
 use std::fmt::Write;
 
@@ -19,7 +19,7 @@ const HEADINGS: [&str; 9] = [
 ];
 
 impl Results {
-    /// Every scenario with its table, and what it must show.
+    /// Every scenario with its table, and its requirements.
     #[must_use]
     pub fn to_markdown(&self) -> String {
         let mut text = String::new();
@@ -32,7 +32,7 @@ impl Results {
 }
 
 impl Outcome {
-    /// This scenario alone.
+    /// A single scenario.
     #[must_use]
     pub fn to_markdown(&self) -> String {
         let scenario = &self.scenario;
@@ -107,11 +107,11 @@ impl super::Row {
 }
 
 impl Missing {
-    /// In words.
+    /// As text.
     #[must_use]
     pub fn text(&self) -> String {
         match self {
-            Self::Unable => "cannot do this".to_owned(),
+            Self::Unable => "not supported".to_owned(),
             Self::NotRun(why) => format!("not run: {why}"),
             Self::Unverified(doubts) => format!("not verified: {}", doubts.join("; ")),
         }

@@ -1,16 +1,16 @@
-//! What Outrigger must show, held against what was measured.
+//! Evaluation of the requirements for Outrigger.
 
 use super::catalogue::{Claim, Reference, Scenario};
 use super::figures::Figures;
 
-/// How one claim came out.
+/// The verdict on a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// The figures bear it out.
+    /// The figures confirm it.
     Held(String),
-    /// They do not.
+    /// The figures contradict it.
     Missed(String),
-    /// There are no figures to hold it against.
+    /// There are no figures.
     NotShown(String),
 }
 
@@ -23,7 +23,7 @@ impl Verdict {
         }
     }
 
-    /// Whether the claim is borne out.
+    /// Whether the claim is confirmed.
     #[must_use]
     pub fn is_held(&self) -> bool {
         matches!(self, Self::Held(_))
@@ -41,7 +41,7 @@ impl Verdict {
     }
 }
 
-/// Holds a claim against the figures of its own measurement; `other` finds those of another.
+/// Compares a claim with the figures of its own measurement; `other` finds those of another.
 pub(super) fn judge<'a>(
     claim: Claim,
     scenario: &Scenario,
@@ -53,7 +53,7 @@ pub(super) fn judge<'a>(
     };
     match claim {
         Claim::Received { times, per_second } => {
-            // What comes every second may be in hand for one when the load begins.
+            // An allowance per second may be saved for one second when the load starts.
             let allowed = times * figures.offered() as f64 + per_second * (figures.seconds() + 1.0);
             let received = figures.received();
             let text = format!(
@@ -66,7 +66,7 @@ pub(super) fn judge<'a>(
             let success = figures.success();
             Verdict::of(
                 success >= percent,
-                format!("{success:.3} % succeed, {percent} % needed"),
+                format!("{success:.3} % succeed, {percent} % required"),
             )
         }
         Claim::P99 { times, of } => {
@@ -91,7 +91,7 @@ pub(super) fn judge<'a>(
     }
 }
 
-/// Figures are infinite where not enough was answered; such ones are no measure for others.
+/// Figures are infinite when too few requests had a response; such figures cannot be a reference.
 fn against(of: Reference, reference: Option<f64>, found: f64, times: f64, what: &str) -> Verdict {
     let place = match of.variant {
         "" => of.scenario.to_owned(),
@@ -100,7 +100,7 @@ fn against(of: Reference, reference: Option<f64>, found: f64, times: f64, what: 
     match reference {
         None => Verdict::NotShown(format!("no figures of {place}")),
         Some(_) if found.is_infinite() => {
-            Verdict::Missed(format!("{what}: not even that many were answered"))
+            Verdict::Missed(format!("{what}: too few requests had a response"))
         }
         Some(reference) if reference.is_infinite() => {
             Verdict::NotShown(format!("{what}: {place} has none"))
@@ -143,7 +143,8 @@ mod tests {
     use crate::origin::Origin;
     use crate::simulator::{Attempts, Counts, Received};
 
-    /// A hundred sent in a second, this many failed, this many received by each endpoint, all in so many milliseconds.
+    /// 100 requests sent in one second, with this many failures, this many received by each
+    /// endpoint, all within this many milliseconds.
     async fn figures(failed: u64, received: [u64; 3], most: u64, millis: u64) -> Figures {
         let origin = Origin::start().await.unwrap();
         let mut report = load::run(Plan {

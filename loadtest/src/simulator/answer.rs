@@ -1,4 +1,4 @@
-//! What an endpoint does with one request.
+//! How an endpoint handles one request.
 
 use std::future::pending;
 use std::io;
@@ -20,7 +20,7 @@ use crate::origin::body::{Body, Paced, boxed, full};
 /// The path of health checks.
 pub const CHECK_PATH: &str = "/healthz";
 
-/// What became of one request, drawn when it comes in.
+/// The outcome of one request, drawn when it arrives.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Fate {
     Good,
@@ -30,7 +30,7 @@ enum Fate {
 }
 
 impl Fate {
-    /// One draw for all of them, so that their percentages add up.
+    /// One draw for all outcomes, so that their percentages add up.
     fn draw(behaviour: &Behaviour, rng: &mut Rng) -> Self {
         let mut left = rng.f64() * 100.0;
         let mut falls_to = |percent: f64| {
@@ -48,7 +48,8 @@ impl Fate {
     }
 }
 
-/// Answers one request. An error closes the connection (HTTP/2: resets the stream) without an answer.
+/// Handles one request. An error closes the connection (HTTP/2: resets the stream) without a
+/// response.
 pub(super) async fn answer(
     endpoint: &Endpoint,
     wishes: &Wishes,
@@ -98,7 +99,7 @@ pub(super) async fn answer(
         }
         Fate::Fail(Fail { status, .. }) => {
             counters.count(index, |received| received.failed += u64::from(!is_check));
-            let mut response = Response::new(full("told to fail\n"));
+            let mut response = Response::new(full("injected failure\n"));
             *response.status_mut() = status;
             if let Some(seconds) = behaviour.retry_after {
                 response
@@ -130,7 +131,7 @@ fn whole(behaviour: &Behaviour) -> Body {
     }
 }
 
-/// Announces the whole body, whatever of it will come.
+/// Announces the whole body, even if only a part is sent.
 fn sized(behaviour: &Behaviour, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     let checksum = content::hex(content::checksum(behaviour.body));

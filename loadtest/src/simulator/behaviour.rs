@@ -1,4 +1,4 @@
-//! How one endpoint behaves, as it is written on a command line.
+//! The behavior of one endpoint, as written on a command line.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,50 +9,51 @@ use http::StatusCode;
 use super::latency::Latency;
 use crate::units;
 
-/// How one endpoint behaves. Written as `key=value` words; [`Behaviour::default`] answers 200 at once:
+/// The behavior of one endpoint, written as `key=value` words; [`Behaviour::default`] returns 200
+/// at once:
 ///
 /// | word | meaning |
 /// |---|---|
-/// | `latency=TIME` | waits before it answers; also `lognormal:MEDIAN:SIGMA[:CAP]`, `pareto:LEAST:ALPHA[:CAP]` |
-/// | `slots=N` | serves N requests at a time, further ones wait their turn |
-/// | `fail=PERCENT%[:STATUS]` | so many answers are that status, 503 when none is given |
-/// | `retry-after=SECONDS` | those answers ask for this pause |
-/// | `hang=PERCENT%` | so many requests are never answered |
-/// | `reset=PERCENT%[:head\|:body]` | so many connections are reset before the head, or in the middle of the body |
-/// | `drip=CHUNKS:TIME` | the body comes in so many pieces, so far apart |
-/// | `down=FROM..TO` | dead for this time since the start: connections are reset and refused; may come again |
-/// | `body=SIZE` | length of the body; 64 bytes when none is given |
-/// | `checks=same` | `/healthz` behaves like everything else; otherwise it answers 200 while the endpoint is alive |
+/// | `latency=TIME` | time until the response; also `lognormal:MEDIAN:SIGMA[:CAP]`, `pareto:LEAST:ALPHA[:CAP]` |
+/// | `slots=N` | concurrent requests; further ones wait |
+/// | `fail=PERCENT%[:STATUS]` | percentage of responses with that status, 503 by default |
+/// | `retry-after=SECONDS` | Retry-After of those responses |
+/// | `hang=PERCENT%` | percentage of requests without a response |
+/// | `reset=PERCENT%[:head\|:body]` | percentage of connections that are reset before the head, or in the middle of the body |
+/// | `drip=CHUNKS:TIME` | number of chunks of the body, and the pause between them |
+/// | `down=FROM..TO` | dead for this time since the start: connections are reset and refused; may be repeated |
+/// | `body=SIZE` | length of the body, 64 bytes by default |
+/// | `checks=same` | `/healthz` behaves like other paths; otherwise it returns 200 while the endpoint is alive |
 #[derive(Debug, Clone, PartialEq)]
 pub struct Behaviour {
-    /// Time until the answer.
+    /// Time until the response.
     pub latency: Latency,
-    /// Requests served at the same time; `None` is any number.
+    /// Concurrent requests; `None` is unlimited.
     pub slots: Option<usize>,
     /// Failures by status.
     pub fail: Option<Fail>,
     /// `Retry-After` of failures, in seconds.
     pub retry_after: Option<u64>,
-    /// Percentage of requests that are never answered.
+    /// Percentage of requests without a response.
     pub hang: f64,
-    /// Connections reset in the middle of things.
+    /// Connections that are reset.
     pub reset: Option<Reset>,
-    /// Bodies in pieces.
+    /// Bodies in chunks.
     pub drip: Option<Drip>,
-    /// When the endpoint is dead, counted from the start.
+    /// When the endpoint is dead, measured from the start.
     pub down: Vec<(Duration, Duration)>,
     /// Length of the body in bytes.
     pub body: u64,
-    /// Whether health checks meet with the same behaviour as requests.
+    /// Whether health checks have the same behavior as requests.
     pub same_checks: bool,
 }
 
-/// Answers with another status.
+/// Responses with another status.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Fail {
     /// Percentage of requests.
     pub percent: f64,
-    /// What they get.
+    /// Their status.
     pub status: StatusCode,
 }
 
@@ -61,25 +62,25 @@ pub struct Fail {
 pub struct Reset {
     /// Percentage of requests.
     pub percent: f64,
-    /// When.
+    /// The time of the reset.
     pub at: ResetAt,
 }
 
-/// The moment of a reset.
+/// The time of a reset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResetAt {
-    /// Before the first byte of the answer.
+    /// Before the first byte of the response.
     Head,
     /// After the head and half of the body.
     Body,
 }
 
-/// A body in pieces.
+/// A body in chunks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Drip {
-    /// How many.
+    /// The number of chunks.
     pub chunks: u64,
-    /// How far apart.
+    /// The pause between chunks.
     pub pause: Duration,
 }
 
@@ -114,14 +115,14 @@ impl FromStr for Behaviour {
                 .map_err(|problem| format!("{key}: {problem}"))?;
         }
         if behaviour.retry_after.is_some() && behaviour.fail.is_none() {
-            return Err("retry-after: nothing fails; add fail=PERCENT%".to_owned());
+            return Err("retry-after: requires fail=PERCENT%".to_owned());
         }
         Ok(behaviour)
     }
 }
 
 impl Behaviour {
-    /// Whether the endpoint is alive so long after the start.
+    /// Whether the endpoint is alive at this time after the start.
     pub(super) fn is_up(&self, since: Duration) -> bool {
         !self
             .down
@@ -129,7 +130,7 @@ impl Behaviour {
             .any(|(from, to)| (*from..*to).contains(&since))
     }
 
-    /// When it next dies or comes back.
+    /// When it next dies or returns.
     pub(super) fn next_turn(&self, since: Duration) -> Option<Duration> {
         self.down
             .iter()
@@ -150,7 +151,7 @@ impl Behaviour {
             "down" => self.down.push(span(value)?),
             "body" => self.body = units::size(value)?,
             "checks" => self.same_checks = choice(value, &[("ok", false), ("same", true)])?,
-            _ => return Err("no such word".to_owned()),
+            _ => return Err("unknown key".to_owned()),
         }
         Ok(())
     }
@@ -193,7 +194,7 @@ impl fmt::Display for Behaviour {
     }
 }
 
-/// A duration in the units that are read again.
+/// A duration with a unit that can be parsed again.
 pub(super) struct Spelled(pub(super) Duration);
 
 impl fmt::Display for Spelled {
@@ -217,7 +218,7 @@ fn percent(text: &str) -> Result<f64, String> {
     if (0.0..=100.0).contains(&number) {
         Ok(number)
     } else {
-        Err(format!("{text:?} is not within 0-100"))
+        Err(format!("{text:?} is not in the range 0-100"))
     }
 }
 
@@ -251,7 +252,7 @@ fn fail(text: &str) -> Result<Fail, String> {
     let (rate, status) = text.split_once(':').unwrap_or((text, "503"));
     let code: u16 = whole(status)?;
     if !(400..600).contains(&code) {
-        return Err(format!("{status} is not a failure; 400 to 599 are"));
+        return Err(format!("{status} is not a failure; use 400 to 599"));
     }
     let status = StatusCode::from_u16(code).map_err(|error| error.to_string())?;
     Ok(Fail {
@@ -283,7 +284,7 @@ fn span(text: &str) -> Result<(Duration, Duration), String> {
     if span.0 < span.1 {
         Ok(span)
     } else {
-        Err("ends before it begins".to_owned())
+        Err("ends before it starts".to_owned())
     }
 }
 

@@ -1,4 +1,4 @@
-//! The control port: counters out, behaviours in, as JSON and plain text over HTTP.
+//! The control port: returns counters and accepts behaviors, as JSON and plain text over HTTP.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use super::Shared;
 use super::behaviour::Behaviour;
 
-/// Longer than any behaviour anybody writes.
+/// Longer than any realistic behavior.
 const LONGEST_BEHAVIOUR: usize = 4096;
 
 /// Serves until dropped.
@@ -46,7 +46,7 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Response<Full<By
         (&Method::GET, "/endpoints") => json_body(&endpoints(shared)),
         (&Method::POST, "/reset") => {
             shared.reset();
-            text(StatusCode::OK, "counting from zero\n".to_owned())
+            text(StatusCode::OK, "counters reset\n".to_owned())
         }
         (&Method::PUT, path) => match path.strip_prefix("/endpoints/") {
             Some(name) => change(shared, name, request.into_body()).await,

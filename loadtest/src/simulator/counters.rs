@@ -1,20 +1,20 @@
-//! What the endpoints have received: by endpoint, and by request over all of them.
+//! Counters of received requests: by endpoint, and by request over all endpoints.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
-/// What one endpoint has received.
+/// Counters of one endpoint.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Received {
-    /// Requests, health checks left out.
+    /// Requests, without health checks.
     pub requests: u64,
-    /// Answers with status 200 that were begun.
+    /// Responses with status 200 that were started.
     pub good: u64,
-    /// Answers with another status.
+    /// Responses with another status.
     pub failed: u64,
-    /// Requests left without an answer.
+    /// Requests without a response.
     pub hung: u64,
     /// Connections reset on purpose.
     pub reset: u64,
@@ -26,34 +26,34 @@ pub struct Received {
     pub open_connections: u64,
 }
 
-/// How often the same request came.
+/// Repetitions of the same request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Attempts {
     /// Different requests, by their number.
     pub distinct: u64,
-    /// Times that numbered requests came in all.
+    /// Total arrivals of numbered requests.
     pub total: u64,
-    /// Times the most repeated one came.
+    /// Arrivals of the most repeated request.
     pub most: u64,
-    /// Requests that came more than once.
+    /// Requests that arrived more than once.
     pub repeated: u64,
-    /// Different requests that were answered with 200 at least once.
+    /// Different requests that got a 200 at least once.
     pub answered: u64,
-    /// Requests without a number, which nobody can tell apart.
+    /// Requests without a number, which cannot be distinguished.
     pub unnumbered: u64,
 }
 
-/// All counters at one moment.
+/// All counters at one point in time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// By endpoint, in the order they were given.
+    /// By endpoint, in the given order.
     pub endpoints: Vec<(String, Received)>,
     /// By request.
     pub attempts: Attempts,
 }
 
 impl Counts {
-    /// Requests over all endpoints, health checks left out.
+    /// Requests over all endpoints, without health checks.
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.endpoints
@@ -62,7 +62,7 @@ impl Counts {
             .sum()
     }
 
-    /// What part of all requests each endpoint received, in percent.
+    /// The share of requests that each endpoint received, in percent.
     #[must_use]
     pub fn shares(&self) -> Vec<f64> {
         let all = self.requests().max(1) as f64;
@@ -147,7 +147,7 @@ impl Counters {
         }
     }
 
-    /// Starts again from zero; only what is open stays open.
+    /// Resets all counters to zero, except the number of open connections.
     pub(super) fn reset(&self) {
         let mut state = self.lock();
         for received in &mut state.received {

@@ -1,4 +1,4 @@
-//! One endpoint: a port that is listened on while the endpoint is alive, and the connections to it.
+//! One endpoint: a port that is open while the endpoint is alive, and its connections.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -21,25 +21,25 @@ use super::counters::Counters;
 use crate::origin::abort::{Socket, Wishes};
 use crate::stream::Stream;
 
-/// Connections the kernel may hold before they are accepted: more than any scenario opens at once.
+/// Accept queue of the kernel: more than any scenario opens at once.
 const BACKLOG: u32 = 4096;
 
-/// Pause after a failed accept, so that running out of descriptors does not become a busy loop.
+/// Pause after a failed accept, so that a lack of descriptors does not become a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
-/// What is known of one endpoint by everything that serves it.
+/// The shared state of one endpoint.
 #[derive(Debug)]
 pub(super) struct Endpoint {
     pub(super) index: usize,
     pub(super) counters: Arc<Counters>,
     life: watch::Sender<Arc<Life>>,
     rng: Mutex<Rng>,
-    /// Bound but never listened on: nobody else gets the port while the endpoint is dead.
+    /// Bound but never listening: it reserves the port while the endpoint is dead.
     reserved: TcpSocket,
     address: SocketAddr,
 }
 
-/// A behaviour and the moment its schedule counts from.
+/// A behavior and the start of its schedule.
 #[derive(Debug)]
 struct Life {
     behaviour: Arc<Behaviour>,
@@ -72,7 +72,7 @@ impl Endpoint {
         reserved.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
         let address = reserved.local_addr()?;
         let life = watch::Sender::new(Life::new(behaviour));
-        // Endpoints must not draw the same numbers.
+        // Endpoints must not draw the same random numbers.
         let rng = Mutex::new(Rng::with_seed(
             seed.wrapping_add(index as u64 * 0x9e37_79b9),
         ));
@@ -94,7 +94,7 @@ impl Endpoint {
         Arc::clone(&self.life.borrow().behaviour)
     }
 
-    /// Behaves so from now on; the schedule begins again.
+    /// Changes the behavior; the schedule starts again.
     pub(super) fn change(&self, behaviour: Behaviour) {
         self.life.send_replace(Life::new(behaviour));
     }
@@ -103,14 +103,14 @@ impl Endpoint {
         from(&mut self.rng.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Waits for a turn where only so many are served at a time.
+    /// Waits for a free slot if concurrency is limited.
     pub(super) async fn slot(&self, behaviour: &Behaviour) -> Option<OwnedSemaphorePermit> {
         behaviour.slots?;
         let slots = self.life.borrow().slots.clone()?;
         slots.acquire_owned().await.ok()
     }
 
-    /// Lives and dies by its schedule, for ever.
+    /// Starts and stops the endpoint by its schedule, forever.
     pub(super) async fn run(self: Arc<Self>) -> io::Result<()> {
         let mut changes = self.life.subscribe();
         loop {
@@ -134,14 +134,14 @@ impl Endpoint {
 
     fn listen(&self) -> io::Result<TcpListener> {
         let socket = TcpSocket::new_v4()?;
-        // Both sockets say so, or the kernel refuses the second.
+        // Both sockets need the option, or the kernel rejects the second.
         socket.set_reuseaddr(true)?;
         socket.bind(self.reserved.local_addr()?)?;
         socket.listen(BACKLOG)
     }
 
-    /// Serves until it has to die; then all its connections are reset. A change that leaves it alive goes unnoticed
-    /// by whoever is connected.
+    /// Serves until it must die; then all its connections are reset. A change that leaves it alive
+    /// does not affect open connections.
     async fn serve_until(
         self: &Arc<Self>,
         listener: &TcpListener,
@@ -176,7 +176,7 @@ impl Endpoint {
         let Ok(stream) = Stream::tcp(stream) else {
             return;
         };
-        // A process that dies resets its connections.
+        // A process that is killed resets its connections.
         let wishes = Wishes::reset_when_killed();
         let io = TokioIo::new(Socket::new(stream, wishes.clone()));
         let (endpoint, ending) = (Arc::clone(&self), wishes.clone());
@@ -184,7 +184,8 @@ impl Endpoint {
             let (endpoint, wishes) = (Arc::clone(&endpoint), wishes.clone());
             async move { answer(&endpoint, &wishes, request).await }
         });
-        // Peers that break off, and behaviours that do, end here; the counters have seen the request.
+        // Peers that close early, and behaviors that abort, end here; the counters have recorded
+        // the request.
         let builder = auto::Builder::new(TokioExecutor::new());
         let mut connection = pin!(builder.serve_connection(io, service));
         let _ = connection.as_mut().await;
@@ -192,7 +193,7 @@ impl Endpoint {
     }
 }
 
-/// Never when there is no such moment.
+/// Never completes when there is no such time.
 async fn until(moment: Option<Instant>) {
     match moment {
         Some(moment) => sleep_until(moment).await,

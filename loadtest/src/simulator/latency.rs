@@ -1,4 +1,4 @@
-//! How long an endpoint takes to answer, drawn anew for each request.
+//! Response latency of an endpoint, drawn for each request.
 
 use std::f64::consts::TAU;
 use std::fmt;
@@ -9,30 +9,30 @@ use fastrand::Rng;
 use super::behaviour::Spelled;
 use crate::units;
 
-/// Longest draw when none is given: a tail without an end would let one request decide a whole run.
+/// Maximum draw by default: with an unlimited tail one request could dominate a whole run.
 const DEFAULT_CAP: Duration = Duration::from_secs(2);
 
 /// A distribution of latencies.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Latency {
-    /// Always the same.
+    /// Constant.
     Fixed(Duration),
-    /// Log-normal: half of all draws are under the median; the greater sigma, the heavier the tail.
+    /// Log-normal: half of all draws are below the median; the greater sigma, the heavier the tail.
     LogNormal {
         /// Half of all draws are shorter.
         median: Duration,
         /// Standard deviation of the logarithm.
         sigma: f64,
-        /// No draw is longer.
+        /// The maximum.
         cap: Duration,
     },
-    /// Pareto: none is shorter than `least`; the smaller alpha, the heavier the tail.
+    /// Pareto: no draw is below `least`; the smaller alpha, the heavier the tail.
     Pareto {
         /// The shortest draw.
         least: Duration,
         /// The exponent of the tail.
         alpha: f64,
-        /// No draw is longer.
+        /// The maximum.
         cap: Duration,
     },
 }

@@ -1,8 +1,8 @@
-//! An upstream that misbehaves: several endpoints, each on a port of its own, each as slow, broken or dead as its
-//! [`Behaviour`] says, and a control port that tells what they received.
+//! A failing upstream: several endpoints, each on its own port and as slow, broken or dead as its
+//! [`Behaviour`] defines, and a control port that reports what they received.
 //!
-//! It runs on its own thread and runtime. All chance comes from one seed, so that a run can be repeated: which
-//! request meets with which fate still depends on the order they come in.
+//! It runs on its own thread and runtime. All random numbers come from one seed, so that a run can
+//! be repeated; the outcome of a request still depends on the order of arrival.
 
 mod answer;
 mod behaviour;
@@ -28,14 +28,14 @@ pub use self::counters::{Attempts, Counts, Received};
 use self::endpoint::Endpoint;
 pub use self::latency::Latency;
 
-/// One endpoint that is to be simulated.
+/// An endpoint to simulate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Spec {
     /// Its name in the counters.
     pub name: String,
     /// Its port on 127.0.0.1; 0 lets the kernel choose.
     pub port: u16,
-    /// What it does.
+    /// Its behavior.
     pub behaviour: Behaviour,
 }
 
@@ -48,7 +48,7 @@ pub struct Simulator {
     ended: Option<oneshot::Receiver<io::Result<()>>>,
 }
 
-/// What the control port and the endpoints share.
+/// State that the control port and the endpoints share.
 #[derive(Debug)]
 struct Shared {
     names: Vec<String>,
@@ -57,7 +57,7 @@ struct Shared {
 }
 
 impl Shared {
-    /// Counts from zero, and begins all schedules again.
+    /// Resets the counters, and restarts all schedules.
     fn reset(&self) {
         self.counters.reset();
         for endpoint in &self.endpoints {
@@ -67,10 +67,11 @@ impl Shared {
 }
 
 impl Simulator {
-    /// Starts all endpoints, and the control port on this port of 127.0.0.1 (0 lets the kernel choose).
+    /// Starts all endpoints, and the control port on this port of 127.0.0.1 (0 lets the kernel
+    /// select one).
     ///
     /// # Errors
-    /// When a port is taken or no thread can be started.
+    /// When a port is in use or no thread can be started.
     pub async fn start(specs: Vec<Spec>, control: u16, seed: u64) -> io::Result<Self> {
         let (started, outcome) = oneshot::channel();
         let (stop, stopping) = oneshot::channel();
@@ -78,7 +79,7 @@ impl Simulator {
         thread::Builder::new()
             .name("simulator".to_owned())
             .spawn(move || {
-                // Nobody listens any more when the simulator was dropped.
+                // The receiver is gone when the simulator was dropped.
                 let _ = finished.send(serve_thread(specs, control, seed, started, stopping));
             })?;
         match outcome.await {
@@ -91,19 +92,19 @@ impl Simulator {
             Err(_) => match ended.await {
                 Ok(Err(error)) => Err(error),
                 _ => Err(io::Error::other(
-                    "the simulator's thread ended at its start",
+                    "the simulator's thread ended during its start",
                 )),
             },
         }
     }
 
-    /// Where the control port is.
+    /// The address of the control port.
     #[must_use]
     pub fn control(&self) -> SocketAddr {
         self.control
     }
 
-    /// Names and addresses of the endpoints, in the order they were given.
+    /// Names and addresses of the endpoints, in the given order.
     #[must_use]
     pub fn endpoints(&self) -> Vec<(String, SocketAddr)> {
         let addresses = self
@@ -120,12 +121,12 @@ impl Simulator {
         self.shared.counters.snapshot()
     }
 
-    /// Counts from zero, and begins all schedules again.
+    /// Resets the counters, and restarts all schedules.
     pub fn reset(&self) {
         self.shared.reset();
     }
 
-    /// Lets an endpoint behave so from now on; its schedule begins again.
+    /// Changes the behavior of an endpoint; its schedule starts again.
     ///
     /// # Panics
     /// If there is no endpoint with this index.
@@ -184,7 +185,7 @@ fn serve_thread(
         for endpoint in &shared.endpoints {
             lives.spawn(Arc::clone(endpoint).run());
         }
-        // Lets every endpoint listen before anybody is told its address.
+        // Every endpoint listens before its address is returned.
         tokio::task::yield_now().await;
         if started.send((Arc::clone(&shared), address)).is_err() {
             return Ok(());

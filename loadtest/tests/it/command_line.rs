@@ -152,14 +152,14 @@ async fn a_simulator_says_where_its_endpoints_are_and_counts_numbered_requests()
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut told = Vec::new();
+    let mut printed = Vec::new();
     for prefix in [
         "listening name=good address=",
         "listening name=e1 address=",
         "listening control=",
     ] {
         let line = lines.next_line().await.unwrap().unwrap();
-        told.push(
+        printed.push(
             line.strip_prefix(prefix)
                 .unwrap_or_else(|| panic!("{line}"))
                 .to_owned(),
@@ -167,20 +167,20 @@ async fn a_simulator_says_where_its_endpoints_are_and_counts_numbered_requests()
     }
     let number = ["--number-from", "0"];
     assert_eq!(
-        run(&format!("http://{}/", told[0]), &number)
+        run(&format!("http://{}/", printed[0]), &number)
             .await
             .status
             .code(),
         Some(0)
     );
     assert_eq!(
-        run(&format!("http://{}/", told[1]), &number)
+        run(&format!("http://{}/", printed[1]), &number)
             .await
             .status
             .code(),
         Some(1)
     );
-    let stats = run(&format!("http://{}/stats", told[2]), &["--json"]).await;
+    let stats = run(&format!("http://{}/stats", printed[2]), &["--json"]).await;
     assert_eq!(stats.status.code(), Some(0), "{stats:?}");
 }
 
@@ -235,11 +235,11 @@ fn a_candidate_that_is_named_and_missing_is_wrong_usage_and_one_that_is_not_name
             folder.path(),
             &["compare", "--candidates", &format!("direct,{name}")],
         );
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(2), "{told}");
+        let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{printed}");
         assert!(
-            told.contains(&format!("--candidates: {name} ")) && told.contains(help),
-            "{told}"
+            printed.contains(&format!("--candidates: {name} ")) && printed.contains(help),
+            "{printed}"
         );
     }
     let given = [
@@ -250,17 +250,17 @@ fn a_candidate_that_is_named_and_missing_is_wrong_usage_and_one_that_is_not_name
         "/nowhere/haproxy",
     ];
     let output = alone(folder.path(), &given);
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(2), "{told}");
-    assert!(told.contains("/nowhere/haproxy"), "{told}");
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{printed}");
+    assert!(printed.contains("/nowhere/haproxy"), "{printed}");
 
     let output = alone(folder.path(), &["compare"]);
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(
-        told.contains("SKIPPED outrigger: ") && told.contains("SKIPPED pingora: "),
-        "{told}"
+        printed.contains("SKIPPED outrigger: ") && printed.contains("SKIPPED pingora: "),
+        "{printed}"
     );
-    assert!(!told.contains("--candidates"), "{told}");
+    assert!(!printed.contains("--candidates"), "{printed}");
 }
 
 #[cfg(unix)]
@@ -270,9 +270,9 @@ fn the_outrigger_beside_it_is_compared() {
     std::os::unix::fs::symlink("/bin/false", folder.path().join("outrigger")).unwrap();
     let output = alone(folder.path(), &["compare", "--candidates", "outrigger"]);
     // It was started, and ended.
-    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(told.contains("outrigger"), "{told}");
+    assert!(printed.contains("outrigger"), "{printed}");
 }
 
 #[cfg(target_os = "linux")]

@@ -1,5 +1,5 @@
-//! The comparison with what is there on every machine, with programs that lie or do not run, and with HAProxy where it is
-//! installed.
+//! The comparison with candidates that every machine has, with programs that send wrong responses
+//! or do not run, and with HAProxy where it is installed.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -50,7 +50,7 @@ fn missing(outcome: &Outcome, row: usize) -> String {
     }
 }
 
-/// A program that is started like HAProxy and puts the port it is told into `$port`.
+/// A program that is started like HAProxy and stores its port in `$port`.
 fn pretender(folder: &Path, script: &str) -> Candidate {
     let program = folder.join("pretender");
     let head = "#!/bin/sh\nport=$(sed -n 's/.*bind 127.0.0.1:\\([0-9]*\\).*/\\1/p' \"$3\")\n";
@@ -61,7 +61,7 @@ fn pretender(folder: &Path, script: &str) -> Candidate {
     Candidate::Haproxy(program)
 }
 
-/// Processes that were started with something in this folder.
+/// Processes that were started with a path in this folder.
 fn left_running(folder: &Path) -> Vec<String> {
     let folder = folder.display().to_string();
     let processes = fs::read_dir("/proc").unwrap().flatten();
@@ -72,8 +72,8 @@ fn left_running(folder: &Path) -> Vec<String> {
         .collect()
 }
 
-/// Nothing stays; what has just been killed may be there for a moment more.
-fn nothing_stays(folder: &Path) {
+/// No process is left; a killed one may exist a moment longer.
+fn assert_no_process_left(folder: &Path) {
     for _ in 0..500 {
         if left_running(folder).is_empty() {
             return;
@@ -109,7 +109,7 @@ async fn without_a_proxy_there_are_rates_and_latencies_and_a_report_of_them() {
             .unwrap()
             .contains("<svg")
     );
-    nothing_stays(folder.path());
+    assert_no_process_left(folder.path());
 }
 
 #[tokio::test]
@@ -136,7 +136,7 @@ async fn a_proxy_that_does_not_run_is_named_with_its_reason() {
 #[tokio::test]
 async fn answers_that_the_origin_did_not_give_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    // Good answers, but its own.
+    // Correct responses, but its own.
     let liar = pretender(
         folder.path(),
         &format!("exec {PROGRAM} origin --listen 127.0.0.1:$port"),
@@ -144,7 +144,7 @@ async fn answers_that_the_origin_did_not_give_are_refused() {
     let results = compare(&["h1"], vec![liar], folder.path()).await;
     let wrong = wrong(&results, 0);
     assert!(
-        wrong.contains("WRONG: 40 requests were answered, but the origin received 0"),
+        wrong.contains("WRONG: 40 requests got a response, but the origin received 0"),
         "{wrong}"
     );
     assert!(
@@ -173,7 +173,7 @@ async fn a_proxy_that_breaks_down_has_no_figures() {
 }
 
 #[tokio::test]
-async fn at_once_whoever_breaks_down_takes_no_figures_from_the_others() {
+async fn at_once_a_failed_candidate_does_not_affect_the_others() {
     let folder = tempfile::tempdir().unwrap();
     let script = format!("exec {PROGRAM} simulate --endpoint \"e port=$port reset=100%:head\"");
     let candidates = vec![Candidate::Direct, pretender(folder.path(), &script)];
@@ -191,7 +191,7 @@ async fn at_once_whoever_breaks_down_takes_no_figures_from_the_others() {
         rounds.len() == 2 && rounds.iter().all(|round| round.requests > 0.0),
         "{rounds:?}"
     );
-    nothing_stays(folder.path());
+    assert_no_process_left(folder.path());
 }
 
 #[tokio::test]
@@ -232,7 +232,7 @@ async fn haproxy_is_measured_where_it_is_installed() {
     }));
     assert_eq!(results.growth[0].points("haproxy").len(), 4);
     assert!(results.growth[0].fit("haproxy").unwrap().abs() < 3.0);
-    nothing_stays(folder.path());
+    assert_no_process_left(folder.path());
 }
 
 #[tokio::test]
@@ -256,12 +256,12 @@ async fn outrigger_is_held_against_itself_without_its_policy_where_it_was_built(
         let [with, without] =
             ["outrigger", "outrigger-bare"].map(|name| outcome.figures(name).unwrap());
         assert_eq!((with.rounds.len(), without.rounds.len()), (2, 2));
-        assert!(missing(outcome, 2).starts_with("left out: "), "{outcome:?}");
-        // No bound: this is a build for tests, on a machine that does other things.
+        assert!(missing(outcome, 2).starts_with("omitted: "), "{outcome:?}");
+        // No limit: this is a debug build, on a busy machine.
         let (ratio, _) = outcome.judge(&outcome.scenario.goals[0]);
         assert!(ratio.unwrap().median > 0.0, "{outcome:?}");
     }
-    // Both were written down, and were what ran.
+    // Both were recorded, and were the processes that ran.
     assert_eq!(
         results.configurations.len(),
         2,
@@ -288,7 +288,7 @@ async fn outrigger_is_held_against_itself_without_its_policy_where_it_was_built(
         assert_eq!(shown.scenarios, ["policy", "policy-headers"]);
         assert_eq!(shown.command, "outrigger run -c outrigger.yaml");
     }
-    nothing_stays(folder.path());
+    assert_no_process_left(folder.path());
 }
 
 #[test]
@@ -307,7 +307,8 @@ fn an_interrupted_comparison_leaves_nothing_running() {
         "--out",
     ]);
     let mut child = command.arg(&out).stdout(Stdio::null()).spawn().unwrap();
-    // The origin on the socket names the folder; it is the second that is started.
+    // The command line of the origin on the socket contains the folder; it is the second one that
+    // is started.
     while !left_running(&out)
         .iter()
         .any(|line| line.contains(" --unix "))
@@ -321,7 +322,7 @@ fn an_interrupted_comparison_leaves_nothing_running() {
         .unwrap();
     assert!(interrupt.success());
     assert_eq!(child.wait().unwrap().code(), Some(1));
-    nothing_stays(&out);
+    assert_no_process_left(&out);
 }
 
 #[test]
@@ -356,6 +357,6 @@ fn wrong_names_are_wrong_usage() {
 fn what_is_missing_says_why() {
     assert_eq!(
         Missing::Unable("has no tokens").text(),
-        "left out: has no tokens"
+        "omitted: has no tokens"
     );
 }

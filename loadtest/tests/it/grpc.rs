@@ -1,4 +1,4 @@
-//! Unary gRPC calls, and answers that only look like one.
+//! Unary gRPC calls, and responses that only look like one.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
@@ -45,7 +45,7 @@ async fn messages_come_back_with_and_without_tls() {
     assert_eq!(origin.hits_of("echo.Echo"), 240);
 }
 
-/// Answers as its path says.
+/// Responds as its path says.
 async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<impl http_body::Body<Data = Bytes, Error = hyper::Error>>, hyper::Error> {
@@ -119,5 +119,5 @@ async fn what_only_looks_like_an_answer_is_found_out() {
         protocol: Protocol::Http1,
         ..calls(origin.url("/"), 10)
     };
-    assert!(load::run(plan).await.is_err(), "gRPC needs HTTP/2");
+    assert!(load::run(plan).await.is_err(), "gRPC requires HTTP/2");
 }

@@ -1,4 +1,4 @@
-//! Connections that are kept open, and where they come from.
+//! Held connections, and their source addresses.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -74,7 +74,7 @@ async fn a_peer_that_closes_what_should_stay_open_is_found_out() {
                 .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
                 .await
                 .unwrap();
-            // The fifth says nothing and closes.
+            // The fifth sends nothing and closes.
             if number != 5 {
                 kept.push(stream);
             }

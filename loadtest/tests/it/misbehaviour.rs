@@ -1,4 +1,4 @@
-//! Connections that end at awkward moments: which of them are failures and which are everyday life.
+//! Connections that end unexpectedly: which of them are failures and which are normal.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::{PROTOCOLS, forty};
 
-/// Answers the first request of each connection and closes at the second without a byte.
+/// Responds to the first request of each connection and closes at the second without a byte.
 async fn closes_at_the_second_request() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -158,8 +158,8 @@ async fn an_origin_that_closes_without_a_byte_fails_the_request() {
 }
 
 #[tokio::test]
-async fn a_port_nobody_listens_on_is_a_failure_to_connect() {
-    // Bound but not listening: nobody else can take the port meanwhile.
+async fn a_port_without_a_listener_is_a_failure_to_connect() {
+    // Bound but not listening: no other process can take the port meanwhile.
     let reserved = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     reserved
         .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())

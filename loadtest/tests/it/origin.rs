@@ -6,7 +6,7 @@ use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Sends raw bytes and returns everything that comes until the end, or the error in its place.
+/// Sends raw bytes and returns everything received until the end, or the error in its place.
 async fn talk(origin: &Origin, request: &str) -> (String, io::Result<()>) {
     let mut stream = TcpStream::connect(origin.address()).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -119,7 +119,7 @@ async fn an_abort_sends_its_bytes_and_then_a_reset() {
         let mut answer = Vec::new();
         let end = stream.read_to_end(&mut answer).await;
         assert_eq!(end.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
-        // What had not left the kernel when the reset came is lost; small bodies always make it.
+        // Data that was still in the kernel at the reset is lost; small bodies always arrive.
         if length <= 10 {
             let head = answer
                 .windows(4)

@@ -1,4 +1,4 @@
-//! Everything that should simply work.
+//! Successful requests with all protocols.
 
 use std::time::Duration;
 

@@ -1,11 +1,12 @@
-//! The origin's short way: what is answered there is what the long way answers, however it arrives.
+//! The origin's fast path: its responses equal those of the slow path, however the request arrives.
 
 use outrigger_loadtest::content;
 use outrigger_loadtest::origin::Origin;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Sends this and reads one answer to its end, by its content-length: status line, sorted header fields, body.
+/// Sends this and reads one response to its end, by its content-length: status line, sorted header
+/// fields, body.
 async fn exchange(stream: &mut TcpStream, request: &[u8]) -> (String, Vec<String>, Vec<u8>) {
     stream.write_all(request).await.unwrap();
     let mut head = Vec::new();

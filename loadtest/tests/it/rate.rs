@@ -1,4 +1,4 @@
-//! The constant rate: how many requests, and that a stall cannot hide.
+//! The constant rate: the number of requests, and that a stall is visible.
 
 use std::time::Duration;
 
@@ -45,8 +45,9 @@ async fn a_stalled_origin_shows_in_the_latency_of_every_request_that_was_due() {
         origin.resume();
         let report = running.finish().await;
         assert_eq!((report.passed, report.failed()), (300, 0), "{report:?}");
-        // A generator that waits for answers before it goes on would only have seen as many slow requests as it has
-        // connections. About 100 were due in the first half second, and waited another half or longer.
+        // A generator that waits for responses before it goes on would only have seen as many slow
+        // requests as it has connections. About 100 were due in the first half second, and waited
+        // another half or longer.
         let slow = report.latency.len() - report.latency.count_between(0, HALF_A_SECOND);
         assert!(slow >= 80, "{slow} slow of {}", report.latency.len());
     }

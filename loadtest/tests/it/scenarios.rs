@@ -1,5 +1,5 @@
-//! The comparison with what is there on every machine: no proxy at all, programs that are none, and HAProxy where it
-//! is installed.
+//! The scenarios with candidates that every machine has: no proxy at all, programs that are no
+//! proxies, and HAProxy where it is installed.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use outrigger_loadtest::scenarios::{
     Candidate, Comparison, Missing, Outcome, Results, Scenario, select,
 };
 
-/// A scenario of the catalogue with a rate that a busy machine can keep up with, and hardly any warm-up.
+/// A scenario of the catalogue with a rate that a busy machine can handle, and hardly any warm-up.
 fn scenario(name: &str) -> Scenario {
     let all = select(&[name.to_owned()]).unwrap();
     let found = all
@@ -100,7 +100,7 @@ async fn a_proxy_that_does_not_run_has_no_figures_and_no_claim_held() {
 async fn a_program_that_answers_without_the_upstream_is_not_believed() {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("liar");
-    // An origin of our own at the port it was told: good answers, but not those of the upstream.
+    // An own origin at the given port: correct responses, but not those of the upstream.
     let script = format!(
         "#!/bin/sh\nport=$(sed -n 's/.*bind 127.0.0.1:\\([0-9]*\\).*/\\1/p' \"$3\")\n\
          exec {} origin --listen 127.0.0.1:$port\n",
@@ -111,7 +111,7 @@ async fn a_program_that_answers_without_the_upstream_is_not_believed() {
     std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o755);
     std::fs::set_permissions(&program, permissions).unwrap();
     let mut healthy = scenario("healthy");
-    // As long as the answer to `/`.
+    // As long as the response to `/`.
     healthy
         .endpoints
         .iter_mut()
@@ -124,7 +124,7 @@ async fn a_program_that_answers_without_the_upstream_is_not_believed() {
     assert!(
         doubts
             .iter()
-            .any(|doubt| doubt.contains("the upstream gave them to 0")),
+            .any(|doubt| doubt.contains("the upstream sent 0")),
         "{doubts:?}"
     );
     assert!(!results.is_good());
@@ -151,7 +151,7 @@ async fn haproxy_hides_single_failures_and_adds_to_a_storm() {
         "{figures:?}"
     );
     let mut storm = scenario("storm");
-    // With checks it soon calls everything dead and sends nothing on.
+    // With health checks it soon ejects all endpoints and forwards nothing.
     storm.variants[0].settings.health = false;
     let (outcome, _) = compare(storm, candidates(), folder.path()).await;
     let figures = outcome.rows[0].figures.as_ref().unwrap();

@@ -1,4 +1,4 @@
-//! The simulator: every behaviour as a client meets with it, and what is counted of it.
+//! The simulator: every behavior as seen by a client, and its counters.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ fn received(simulator: &Simulator) -> Received {
     simulator.counts().endpoints[0].1
 }
 
-/// Everything a fresh connection to the control port, or to an endpoint, has to say.
+/// The complete response of a new connection to the control port, or to an endpoint.
 async fn ask(address: std::net::SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -87,7 +87,7 @@ async fn a_repeated_request_is_told_from_a_new_one() {
         load::run(plan).await.unwrap();
     }
     let attempts = simulator.counts().attempts;
-    // 0 to 9 came twice, 5 to 9 a third time, 10 to 14 once.
+    // 0 to 9 arrived twice, 5 to 9 a third time, 10 to 14 once.
     assert_eq!(
         (
             attempts.distinct,
@@ -217,7 +217,7 @@ async fn a_dripping_body_is_whole_and_slow() {
     assert!(report.latency.min() >= 38_000_000, "{report:?}");
 }
 
-/// Waits until somebody listens there, whom it drops again.
+/// Waits until the port accepts a connection, which is dropped.
 async fn comes_up(address: std::net::SocketAddr) {
     timeout(LONG, async {
         while TcpStream::connect(address).await.is_err() {

@@ -1,4 +1,4 @@
-//! TLS: verified in both directions, by ALPN, resumed when it should be, and handshakes for their own sake.
+//! TLS: verified in both directions, ALPN, resumption, and handshakes only.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,20 +17,20 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{PROTOCOLS, forty};
 
-/// A CA, with which files and servers are made.
+/// A CA, with which files and servers are created.
 pub(super) struct Ca {
     issuer: CertifiedIssuer<'static, KeyPair>,
     folder: TempDir,
 }
 
-/// What a test's server does out of the ordinary.
+/// Unusual behavior of a test's server.
 #[derive(Clone, Copy)]
 pub(super) struct Settings {
     pub(super) name: &'static str,
     pub(super) tickets: usize,
     pub(super) wants_client: bool,
     pub(super) alpn: &'static [&'static str],
-    /// Answers a goodbye that no request came before.
+    /// Responds to a close_notify without a request.
     pub(super) complains: bool,
 }
 
@@ -88,7 +88,7 @@ impl Ca {
         Arc::new(roots)
     }
 
-    /// Takes TLS off in front of an origin.
+    /// Terminates TLS in front of an origin.
     pub(super) async fn serve(&self, origin: &Origin, settings: Settings) -> SocketAddr {
         let (certificate, key) = self.issue(settings.name);
         let builder = ServerConfig::builder();

@@ -1,4 +1,4 @@
-//! Bearer tokens are sent one after the other.
+//! Bearer tokens are sent in turn.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,4 @@
-//! Wrong answers are noticed and sorted.
+//! Wrong responses are detected and classified.
 
 use http::StatusCode;
 use outrigger_loadtest::load::{self, Expect, FailureKind, Plan, Protocol, Report};
@@ -18,7 +18,7 @@ async fn expecting(origin: &Origin, path: &str, expect: Expect, protocol: Protoc
     .unwrap()
 }
 
-/// Answers each connection with these bytes and closes it.
+/// Sends these bytes on each connection and closes it.
 async fn raw_server(answer: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -33,7 +33,7 @@ async fn raw_server(answer: &'static [u8]) -> String {
     url
 }
 
-/// Answers each connection with its number.
+/// Sends its number on each connection.
 async fn serve_counted() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());

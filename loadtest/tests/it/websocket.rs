@@ -1,4 +1,4 @@
-//! The WebSocket echo, with a foreign client and with the bytes of RFC 6455.
+//! The WebSocket echo, with a third-party client and with the bytes of RFC 6455.
 
 use futures_util::{SinkExt, StreamExt};
 use outrigger_loadtest::origin::Origin;

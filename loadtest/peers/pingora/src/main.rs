@@ -1,7 +1,8 @@
-//! A proxy made from Pingora, as plain as its library allows: `pingora-peer FILE`, a file of `key value` lines.
+//! A minimal proxy built with Pingora: `pingora-peer FILE`, a file of `key value` lines.
 //!
-//! Keys: `listen` (address), `upstream` (address), `socket` (path, instead of it), `h2c` (yes: HTTP/2 without TLS on both
-//! sides), `certificate` and `key` (TLS), `clients` (CA file: clients must present a certificate), `resumption` (yes).
+//! Keys: `listen` (address), `upstream` (address), `socket` (path, instead of it), `h2c` (yes:
+//! HTTP/2 without TLS on both sides), `certificate` and `key` (TLS), `clients` (CA file: clients
+//! must present a certificate), `resumption` (yes).
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
@@ -16,7 +17,7 @@ use pingora::protocols::tls::ALPN;
 use pingora::server::configuration::ServerConf;
 use pingora::tls::ssl::{SslOptions, SslSessionCacheMode, SslVerifyMode};
 
-/// Idle connections kept towards the upstream.
+/// Idle upstream connections in the pool.
 const POOL: usize = 1024;
 
 enum Upstream {

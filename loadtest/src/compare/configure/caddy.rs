@@ -1,5 +1,5 @@
-//! Caddy: one thread of Go code, administration off, a large keep-alive pool, no compression. Its configuration has no
-//! switch for session resumption.
+//! Caddy: one thread of Go code, admin API off, a large keep-alive pool, no compression. Session
+//! resumption cannot be disabled in its configuration.
 
 use super::{Files, Listen, Upstream, Wanted};
 
@@ -8,7 +8,7 @@ pub(super) fn files(wanted: &Wanted) -> Result<Files, &'static str> {
         return Err("Caddy has no JWT verification without a plugin");
     }
     if wanted.failing() {
-        return Err("Caddy repeats a request when a connection fails, not after a status");
+        return Err("Caddy retries a request when a connection fails, not after a status");
     }
     Ok(vec![("Caddyfile", text(wanted))])
 }

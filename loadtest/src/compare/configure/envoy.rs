@@ -1,9 +1,10 @@
-//! Envoy with one worker thread: no request id, its own headers off, breakers out of the way, routes in a map (the
-//! matcher tree) and not in a list, verified tokens cached as many as Outrigger does.
+//! Envoy with one worker thread: no request ID, no additional headers, circuit breakers out of
+//! reach, routes in a map (matcher tree) instead of a list, a token cache of the same size as
+//! Outrigger's.
 
 use super::{Files, Listen, PLENTY, Upstream, Wanted};
 
-/// Every extension's configuration begins with its type's name behind this.
+/// Prefix of the type name in every extension's configuration.
 const TYPES: &str = "type.googleapis.com/envoy";
 
 pub(super) fn files(wanted: &Wanted) -> Files {

@@ -1,5 +1,6 @@
-//! HAProxy 2.6 with one thread: connections shared between requests, large pools, session cache and tickets off, routes
-//! in a map, which it keeps as a tree. Clients that shake hands and go get no error message.
+//! HAProxy 2.6 with one thread: connections shared between requests, large pools, session cache and
+//! tickets off, routes in a map, which it stores as a tree. Clients that close after the handshake
+//! get no error message.
 
 use super::{Files, Listen, PLENTY, Wanted};
 
@@ -93,7 +94,7 @@ fn tls(wanted: &Wanted) -> String {
     }
 }
 
-/// Algorithm, issuer, audience, expiry and signature, as its manual shows it.
+/// Algorithm, issuer, audience, expiry and signature, as in its manual.
 fn token_rules(wanted: &Wanted) -> String {
     let (rsa, ecdsa) = (wanted.file("rs.pub"), wanted.file("es.pub"));
     let refuse = "  http-request deny deny_status 401";

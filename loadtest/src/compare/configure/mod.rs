@@ -1,7 +1,9 @@
-//! The same work, written down for each proxy as its own manual would advise. What one of them cannot do is said.
+//! The same work, configured for each proxy as its manual recommends. If a proxy cannot do it, the
+//! reason is reported.
 //!
-//! Everywhere: one worker or thread, connections kept open towards clients and upstream, no access log, no limit that the
-//! load could meet, TLS 1.2 and 1.3 with one P-256 certificate, no session resumption unless that is what is measured.
+//! All proxies have: one worker or thread, keep-alive with clients and upstream, no access log, no
+//! limit that the load could reach, TLS 1.2 and 1.3 with one P-256 certificate, and no session
+//! resumption unless it is measured.
 
 mod caddy;
 mod envoy;
@@ -16,53 +18,53 @@ use std::path::{Path, PathBuf};
 
 use crate::candidate::Candidate;
 
-/// Connections and requests that no configuration may refuse.
+/// Connections and requests that every configuration must allow.
 const PLENTY: u32 = 12_000;
 
-/// What a proxy is to do in a scenario.
+/// The task of a proxy in a scenario.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setup {
-    /// What clients speak.
+    /// The client protocol.
     pub listen: Listen,
     /// Whether sessions may be resumed.
     pub resumption: bool,
-    /// What stands behind it.
+    /// The upstream.
     pub upstream: Upstream,
-    /// Whether every request needs a token, signed with RS256 or ES256.
+    /// Whether every request requires a token, signed with RS256 or ES256.
     pub tokens: bool,
-    /// Routes, each with a path of its own; 0 is one for all paths.
+    /// Routes with one path each; 0 means one route for all paths.
     pub routes: usize,
-    /// So many of Outrigger's filters on that route, in the order of the sweep.
+    /// The first N of Outrigger's filters on that route, in the order of the sweep.
     pub filters: usize,
-    /// All of Outrigger's traffic policy, on that route and its upstream.
+    /// All traffic policies of Outrigger, on that route and its upstream.
     pub policy: bool,
 }
 
-/// What clients speak.
+/// The client protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listen {
     /// No TLS.
     Plain,
     /// TLS.
     Tls,
-    /// TLS with a certificate of the client.
+    /// TLS with a client certificate.
     Mtls,
 }
 
-/// What stands behind a proxy.
+/// The upstream of a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Upstream {
     /// An origin on a port.
     Http,
-    /// The same on a Unix socket; HAProxy, the measure of all, stays on the port.
+    /// The same on a Unix socket; HAProxy, the reference, uses the port.
     Socket,
-    /// An origin that is spoken to in HTTP/2.
+    /// An origin with HTTP/2.
     Grpc,
-    /// Two endpoints, of which the first fails now and then; requests are to be repeated at the second.
+    /// Two endpoints, of which the first fails some requests; they must be retried at the second.
     Failing,
-    /// Two origins, as quick as the one.
+    /// Two origins, as fast as the one.
     Pair,
-    /// The origin under so many addresses.
+    /// The origin with several addresses.
     Endpoints(u32),
 }
 
@@ -88,13 +90,13 @@ impl Setup {
     }
 }
 
-/// What a configuration is made from.
+/// Input of a configuration.
 #[derive(Debug)]
 pub(super) struct Wanted<'a> {
     pub(super) setup: &'a Setup,
     /// Where the proxy listens.
     pub(super) listen: SocketAddr,
-    /// What stands behind it.
+    /// The upstream.
     pub(super) upstreams: &'a [SocketAddr],
     /// The origin's other address.
     pub(super) socket: &'a Path,
@@ -107,7 +109,7 @@ pub(super) struct Wanted<'a> {
 /// Files by name; the first is the configuration.
 pub(super) type Files = Vec<(&'static str, String)>;
 
-/// Filters of Outrigger in the order in which they are added, and the line of each in a route.
+/// Filters of Outrigger in the order of the sweep, with the line of each in a route.
 pub(super) static FILTERS: [(&str, &str); 13] = [
     (
         "request headers",
@@ -142,16 +144,16 @@ pub(super) static FILTERS: [(&str, &str); 13] = [
         "rewrite",
         "    urlRewrite: { path: { replacePrefixMatch: / } }\n",
     ),
-    ("JWT, a known token", ""),
+    ("JWT, a cached token", ""),
 ];
 
-/// Those of them that are traffic policy.
+/// Those that are traffic policies.
 const POLICY: RangeInclusive<usize> = 4..=10;
 
 /// The files of a configuration.
 ///
 /// # Errors
-/// Why this candidate cannot do what is wanted.
+/// Why this candidate cannot do the task.
 pub(super) fn configuration(candidate: &Candidate, wanted: &Wanted) -> Result<Files, &'static str> {
     if wanted.setup.filters > 0 && !matches!(candidate, Candidate::Outrigger(_)) {
         return Err("these filters are Outrigger's");
@@ -160,7 +162,7 @@ pub(super) fn configuration(candidate: &Candidate, wanted: &Wanted) -> Result<Fi
         return Err("this policy is Outrigger's");
     }
     match candidate {
-        Candidate::Direct => Err("is no proxy"),
+        Candidate::Direct => Err("is not a proxy"),
         Candidate::Outrigger(_) => Ok(outrigger::files(wanted)),
         Candidate::Bare(_) if wanted.setup.policy => {
             let setup = Setup {
@@ -172,7 +174,7 @@ pub(super) fn configuration(candidate: &Candidate, wanted: &Wanted) -> Result<Fi
                 ..*wanted
             }))
         }
-        Candidate::Bare(_) => Err("there is nothing to leave out"),
+        Candidate::Bare(_) => Err("there is nothing to omit"),
         Candidate::Haproxy(_) => Ok(haproxy::files(wanted)),
         Candidate::Nginx(_) => nginx::files(wanted),
         Candidate::Envoy(_) => Ok(envoy::files(wanted)),
@@ -200,7 +202,7 @@ impl Wanted<'_> {
         self.setup.upstream == Upstream::Grpc
     }
 
-    /// Whether more than one endpoint has to be chosen from.
+    /// Whether there is more than one endpoint.
     fn several(&self) -> bool {
         matches!(
             self.setup.upstream,
@@ -217,13 +219,13 @@ impl Wanted<'_> {
         (0..self.setup.routes).map(route)
     }
 
-    /// One piece of text for each endpoint.
+    /// A piece of text for each endpoint.
     fn endpoints(&self, text: impl Fn(&SocketAddr) -> String) -> String {
         self.upstreams.iter().map(text).collect()
     }
 }
 
-/// The path of a route, no beginning of any other; the origin answers with `200`.
+/// The path of a route, which is not a prefix of any other; the origin responds with `200`.
 pub(super) fn route(number: usize) -> String {
     format!("/status/200/r{number:05}")
 }
@@ -365,7 +367,7 @@ mod tests {
             with.contains("timeouts: { request: 15s,")
                 && without.contains("timeouts: { request: 15s }")
         );
-        // Whatever else is written is written in both.
+        // Other settings are in both configurations.
         let is_policy = |line: &str| policy.iter().any(|piece| line.contains(piece));
         let rest = |text: &str| {
             let lines = text

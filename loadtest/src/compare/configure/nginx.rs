@@ -1,5 +1,5 @@
-//! nginx with one process and no master: a large keep-alive pool, buffers in memory only, `multi_accept`, session cache
-//! and tickets off, exact locations, which it keeps as a tree.
+//! nginx with one process and no master: a large keep-alive pool, buffers in memory only,
+//! `multi_accept`, session cache and tickets off, exact locations, which it stores as a tree.
 
 use super::{Files, Listen, PLENTY, Upstream, Wanted};
 

@@ -1,5 +1,6 @@
-//! Outrigger. Its chain has no parts that can be left out: framing checks, canonical path, request id and the rest run in
-//! every scenario. It has no switch for session resumption either: it issues tickets where the others are told not to.
+//! Outrigger. No part of its chain can be disabled: framing checks, canonical path, request ID and
+//! the rest run in every scenario. Session tickets cannot be disabled either, and are issued
+//! although the other proxies are configured without.
 
 use super::{Files, Listen, PLENTY, Upstream, Wanted};
 
@@ -10,7 +11,7 @@ pub(super) fn files(wanted: &Wanted) -> Files {
 fn text(wanted: &Wanted) -> String {
     let setup = wanted.setup;
     let has = |name: &str| setup.filters().iter().any(|(filter, _)| *filter == name);
-    let tokens = setup.tokens || has("JWT, a known token");
+    let tokens = setup.tokens || has("JWT, a cached token");
     let mut text = format!(
         "version: 1
 workers: 1
@@ -44,7 +45,7 @@ listeners:
         text.push_str(auth);
         text.push_str(&filters(setup.filters()));
         if setup.upstream == Upstream::Pair && !setup.policy {
-            // That of the policy, so that both have it.
+            // The timeout of the policy, so that both configurations have it.
             text.push_str("    timeouts: { request: 15s }\n");
         }
         if wanted.failing() {
@@ -63,7 +64,7 @@ listeners:
     text
 }
 
-/// One endpoint is the app of a sidecar; only several need an upstream group.
+/// A single endpoint is the app of a sidecar; only several need an upstream.
 fn is_app(wanted: &Wanted) -> bool {
     !wanted.several()
 }
@@ -115,7 +116,7 @@ fn endpoints(wanted: &Wanted) -> String {
     wanted.endpoints(|address| format!("      - {{ url: \"http://{address}\" }}\n"))
 }
 
-/// What an upstream has of the traffic policy. The origin does not count who asks for its counters.
+/// The traffic policies of an upstream. The origin does not count requests for its counters.
 fn upstream_policy() -> String {
     format!(
         "    loadBalancer: {{ policy: peakEwma, slowStart: 30s }}
@@ -136,7 +137,7 @@ fn provider(wanted: &Wanted) -> String {
     )
 }
 
-/// Limits that no load here can meet.
+/// Limits that no load here can reach.
 fn limits(by_address: bool, for_all: bool) -> String {
     let line = |name, key| format!("  {name}: {{ requests: 1000000, per: 1s, key: {key} }}\n");
     match (by_address, for_all) {
@@ -150,7 +151,7 @@ fn limits(by_address: bool, for_all: bool) -> String {
     }
 }
 
-/// The lines of these filters.
+/// The configuration lines of these filters.
 fn filters(chosen: &[(&str, &str)]) -> String {
     let mut text = String::new();
     let for_all = chosen.iter().any(|(name, _)| *name == "rate limit for all");
@@ -164,7 +165,7 @@ fn filters(chosen: &[(&str, &str)]) -> String {
             ),
             "rate limit by address" if !for_all => text.push_str("    rateLimits: [byAddress]\n"),
             "rate limit for all" => text.push_str("    rateLimits: [byAddress, forAll]\n"),
-            "JWT, a known token" => text.push_str("    auth: { anyOf: [bench] }\n"),
+            "JWT, a cached token" => text.push_str("    auth: { anyOf: [bench] }\n"),
             _ => text.push_str(line),
         }
     }

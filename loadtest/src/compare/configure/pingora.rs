@@ -1,4 +1,5 @@
-//! The proxy made from Pingora (`loadtest/peers/pingora`): one thread without work stealing, a large pool.
+//! The proxy built with Pingora (`loadtest/peers/pingora`): one thread without work stealing, a
+//! large pool.
 
 use super::{Files, Listen, Upstream, Wanted};
 
@@ -7,7 +8,7 @@ pub(super) fn files(wanted: &Wanted) -> Result<Files, &'static str> {
         return Err("Pingora has no JWT verification");
     }
     if wanted.failing() {
-        return Err("Pingora leaves repeating after a status to the code built on it");
+        return Err("Pingora leaves retries after a status to the code built on it");
     }
     if wanted.setup.routes > 0 || wanted.several() {
         return Err("Pingora leaves routing and balancing to the code built on it");

@@ -1,4 +1,4 @@
-//! The page.
+//! The HTML report.
 
 use std::fmt::Write;
 
@@ -10,18 +10,18 @@ use crate::compare::memory::KINDS;
 use crate::compare::{Configured, Fit, Growth, Metric, Reference, Results, SHOWN_ROUTES};
 use crate::stats::Spread;
 
-/// How everything was measured and how it is to be read.
-const READING: &str = "<p>Proxies do their work on a CPU of their own, one at a time, with one worker or thread; origin and load \
-generator share the others. All candidates of a scenario are running before it begins and are measured in turn, round by round; where \
-<b>rounds</b> above says so, all at the same time and started anew for each round. \
-Every candidate was first seen to do what is asked (right status and body, answered by the origin; no answer without TLS, without a \
-certificate or without a good token, where these are needed), and a single failed request in a measured round takes its figures away.</p>
+/// Method and interpretation.
+const READING: &str = "<p>Proxies run on their own CPU, one at a time, with one worker or thread; origin and load \
+generator share the others. All candidates of a scenario are running before it starts and are measured in turn, round by round; if \
+<b>rounds</b> above says so, all at the same time and restarted for each round. \
+Every candidate was verified before (correct status and body, sent by the origin; rejection without TLS, without a \
+certificate or without a valid token, where these are required), and has no figures if a single request in a measured round failed.</p>
 <p><b>CPU</b> is the scheduler's run time of all processes and threads of the proxy, divided by the requests of the same time; the \
-kernel's work for them is inside. It is the figure to trust: rates and latencies also depend on what load and origin, and on a virtual \
-machine the neighbours, leave. <b>× HAProxy</b> is the ratio in the same round, as median and [least-greatest] of the rounds (<b>× outrigger-bare</b>: to Outrigger \
-without what the scenario measures the price of; these two are started anew for each round and measured at the same time, since they differ by less than \
-the machine from one second to the next); differences below 0.05 are not shown by one run. Where the proxy's CPU is less than 95 % busy, load and origin were the limit: the rate is \
-then no upper bound. Latency is counted from the intended start of a request, and at 64 connections it is waiting in line.</p>\n";
+kernel's work for them is included. It is the most reliable figure: rates and latencies also depend on load and origin, and on a virtual \
+machine on other guests. <b>× HAProxy</b> is the ratio in the same round, as median and [min-max] of the rounds (<b>× outrigger-bare</b>: to Outrigger \
+without the features whose cost the scenario measures; these two are restarted for each round and measured at the same time, because they differ by less than \
+the noise of the machine); one run cannot show differences below 0.05. Where the proxy's CPU is less than 95 % busy, load and origin were the limit: the rate is \
+then not the maximum. Latency is measured from the scheduled start of a request, and at 64 connections it is mostly queueing.</p>\n";
 
 impl Results {
     /// The whole report as one page.
@@ -29,7 +29,7 @@ impl Results {
     pub fn to_html(&self, about: &About) -> String {
         let mut body = facts(about);
         body.push_str(&self.overview());
-        body.push_str("<h2>How to read this</h2>\n");
+        body.push_str("<h2>Interpretation</h2>\n");
         body.push_str(READING);
         for outcome in &self.outcomes {
             body.push_str(&section(outcome));
@@ -39,7 +39,7 @@ impl Results {
             body.push_str(&grown(growth));
         }
         body.push_str(&configurations(&self.configurations));
-        page("Outrigger beside other proxies", &body)
+        page("Outrigger compared with other proxies", &body)
     }
 
     fn overview(&self) -> String {
@@ -49,15 +49,15 @@ impl Results {
         }
         let goals = self.goal_rows();
         if !goals.is_empty() {
-            text.push_str("<h3>What Outrigger is to reach</h3>\n");
-            let headings = ["", "found", "to hold", "held", "goal", "outcome"].map(str::to_owned);
+            text.push_str("<h3>Goals of Outrigger</h3>\n");
+            let headings = ["", "result", "limit", "held", "goal", "outcome"].map(str::to_owned);
             let rows: Vec<_> = [headings].into_iter().chain(goals).collect();
             text.push_str(&coloured(&table(&rows)));
         }
         text
     }
 
-    /// A plot of all scenarios in which everybody is held against this one.
+    /// A plot of all scenarios with this reference.
     fn ratios_to(&self, reference: Reference) -> String {
         let row = |outcome: &Outcome| {
             let ratio =
@@ -83,7 +83,7 @@ impl Results {
             }
         }
         let title = format!(
-            "CPU per request, × {} in the same round (less is better)",
+            "CPU per request, × {} in the same round (lower is better)",
             reference.title()
         );
         let plot = figure(
@@ -97,7 +97,7 @@ impl Results {
         if self.idle.is_empty() && self.held.is_empty() {
             return String::new();
         }
-        let mut text = "<section>\n<h2>Memory and rest</h2>\n".to_owned();
+        let mut text = "<section>\n<h2>Memory and idle CPU</h2>\n".to_owned();
         let names = self.memory_candidates();
         text.push_str(&legend(&names));
         text.push_str("<div class=\"pair\">\n");
@@ -111,7 +111,7 @@ impl Results {
             Some((row.candidate.to_owned(), once(rest.resident / 1024.0)))
         });
         text.push_str(&figure(
-            &bars("resident at rest, MiB", &idle.collect::<Vec<_>>()),
+            &bars("resident when idle, MiB", &idle.collect::<Vec<_>>()),
             "",
         ));
         for kind in KINDS {
@@ -160,7 +160,7 @@ fn figure(plot: &str, caption: &str) -> String {
     }
 }
 
-/// Outcomes of goals in the colour of what they mean.
+/// Results of goals in their colors.
 fn coloured(table: &str) -> String {
     [
         ("reached", "good"),
@@ -256,7 +256,7 @@ fn latencies(row: &crate::compare::Row) -> Option<Series> {
 fn grown(growth: &Growth) -> String {
     let sweep = &growth.sweep;
     let mut text = format!(
-        "<section id=\"{}\">\n<h2>Growth: {}</h2>\n<p>{}.</p>\n",
+        "<section id=\"{}\">\n<h2>Scalability: {}</h2>\n<p>{}.</p>\n",
         escape(sweep.name),
         escape(sweep.axis),
         escape(sweep.title)
@@ -408,7 +408,7 @@ mod tests {
         }
     }
 
-    /// Every element that is opened is closed in its turn.
+    /// Elements are closed in the reverse order of opening.
     fn well_formed(text: &str) {
         let mut open = Vec::new();
         for piece in text.split('<').skip(1) {
@@ -431,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_is_whole_and_has_everybody_everywhere() {
+    fn the_page_is_complete_and_contains_every_candidate() {
         let results = results();
         let mut about = About::default();
         about.add("repeated by", "outrigger-loadtest compare --only <all>");
@@ -489,7 +489,7 @@ mod tests {
         // 0.9 and 0.95 of HAProxy.
         assert!(
             text.contains(
-                "CPU: 0.93 [0.90-0.95] × HAProxy; to hold 1.12: yes; goal 0.92: within 0.05"
+                "CPU: 0.93 [0.90-0.95] × HAProxy; limit 1.12: yes; goal 0.92: within 0.05"
             ),
             "{text}"
         );
@@ -504,7 +504,7 @@ mod tests {
         let (_, policy) = text.split_once("## policy\n").unwrap();
         assert!(
             policy.contains(
-                "CPU: 1.16 [1.12-1.19] × outrigger-bare; to hold 1.10: NO; goal 1.10: missed"
+                "CPU: 1.16 [1.12-1.19] × outrigger-bare; limit 1.10: NO; goal 1.10: missed"
             ),
             "{policy}"
         );

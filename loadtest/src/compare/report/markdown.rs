@@ -1,4 +1,4 @@
-//! Tables as text.
+//! Tables as Markdown.
 
 use std::fmt::Write;
 
@@ -12,15 +12,15 @@ use crate::stats::Spread;
 /// Columns of a scenario's table.
 const COLUMNS: usize = 11;
 
-/// Where nothing was measured.
+/// Text for missing values.
 const NOTHING: &str = "–";
 
 impl Results {
-    /// Everything but the configurations.
+    /// The report without configurations.
     #[must_use]
     pub fn to_markdown(&self, about: &About) -> String {
         // Writing to a string cannot fail.
-        let mut text = "# Side by side\n\n".to_owned();
+        let mut text = "# Comparison\n\n".to_owned();
         for (name, value) in &about.facts {
             let _ = writeln!(text, "- {name}: {value}");
         }
@@ -40,7 +40,7 @@ impl Results {
         text
     }
 
-    /// One line for each goal.
+    /// One line per goal.
     pub(super) fn goal_rows(&self) -> Vec<[String; 6]> {
         let mut rows = Vec::new();
         for outcome in &self.outcomes {
@@ -85,7 +85,7 @@ impl Results {
         rows
     }
 
-    /// Goals that are no ratios: what, found, to hold, aimed at.
+    /// Goals that are not ratios: name, result, limit, goal.
     fn absolute_goals(&self) -> Vec<(String, Option<f64>, f64, f64)> {
         let mut goals = Vec::new();
         if let Some(row) = self.idle.iter().find(|row| row.candidate == OUTRIGGER) {
@@ -134,7 +134,7 @@ impl Results {
 
     fn goals_to_markdown(&self) -> String {
         let mut rows =
-            vec![["", "found [min-max]", "hold", "held", "goal", "outcome"].map(str::to_owned)];
+            vec![["", "result [min-max]", "limit", "held", "goal", "outcome"].map(str::to_owned)];
         rows.extend(self.goal_rows());
         if rows.len() == 1 {
             String::new()
@@ -143,17 +143,17 @@ impl Results {
         }
     }
 
-    /// Candidates at rest and with idle connections.
+    /// Idle candidates, and candidates with idle connections.
     #[must_use]
     pub fn memory_to_markdown(&self) -> String {
         let mut text =
-            "## memory\n\nAt rest, and with idle connections that carried one request each.\n\n"
+            "## memory\n\nIdle, and with idle connections that carried one request each.\n\n"
                 .to_owned();
         text.push_str(&aligned(&self.memory_rows()));
         text
     }
 
-    /// A heading and one line for each candidate.
+    /// A heading and one line per candidate.
     pub(super) fn memory_rows(&self) -> Vec<[String; 8]> {
         let count = self
             .held
@@ -224,7 +224,7 @@ impl Results {
         ["h1", "tls", "h2"].map(one).join(" / ")
     }
 
-    /// Whoever's memory was looked at.
+    /// All candidates with memory results.
     pub(super) fn memory_candidates(&self) -> Vec<&'static str> {
         let mut names: Vec<_> = self.idle.iter().map(|row| row.candidate).collect();
         for row in &self.held {
@@ -237,7 +237,7 @@ impl Results {
 }
 
 impl Outcome {
-    /// This scenario alone.
+    /// A single scenario.
     #[must_use]
     pub fn to_markdown(&self) -> String {
         let scenario = &self.scenario;
@@ -261,7 +261,8 @@ impl Outcome {
         text
     }
 
-    /// What each proxy adds to the latency, where few enough requests are under way for that to mean something.
+    /// The added latency of each proxy, in scenarios with so few requests in flight that it is
+    /// meaningful.
     pub(super) fn added_text(&self) -> Option<String> {
         let load = &self.scenario.load;
         if load.connections > 1 && load.rate.is_none() {
@@ -284,7 +285,7 @@ impl Outcome {
     fn goal_text(&self, goal: &Goal) -> String {
         let (ratio, verdict) = self.judge(goal);
         format!(
-            "{}: {} × {}; to hold {:.2}: {}; goal {:.2}: {}",
+            "{}: {} × {}; limit {:.2}: {}; goal {:.2}: {}",
             goal.metric.name(),
             spread(ratio, 2),
             self.scenario.reference().title(),
@@ -369,7 +370,7 @@ impl Outcome {
 }
 
 impl Growth {
-    /// This sweep alone.
+    /// A single sweep.
     #[must_use]
     pub fn to_markdown(&self) -> String {
         let mut text = format!(
@@ -385,11 +386,11 @@ impl Growth {
         text
     }
 
-    /// A heading and one line for each point and candidate.
+    /// A heading and one line per point and candidate.
     pub(super) fn rows(&self) -> Vec<[String; 4]> {
         let mut rows = vec![[self.sweep.axis, "candidate", "CPU us", ""].map(str::to_owned)];
         for ((x, _), outcome) in self.sweep.points.iter().zip(&self.outcomes) {
-            // Who cannot do any of it is no part of it.
+            // Candidates without results are left out.
             let able = |row: &&Row| !matches!(row.figures, Err(Missing::Unable(_)));
             for row in outcome.rows.iter().filter(able) {
                 let (cpu, remark) = match &row.figures {
@@ -405,24 +406,24 @@ impl Growth {
         rows
     }
 
-    /// The fit in words.
+    /// The fit as text.
     pub(super) fn fit_text(&self, candidate: &str) -> Option<String> {
         let fit = self.fit(candidate)?;
         Some(match self.sweep.fit {
-            Fit::Power => format!("grows with the power {fit:.2}{}", self.each_mib(candidate)),
-            Fit::Line => format!("{fit:.2} us for each"),
+            Fit::Power => format!("exponent {fit:.2}{}", self.each_mib(candidate)),
+            Fit::Line => format!("{fit:.2} us per unit"),
         })
     }
 }
 
 impl Growth {
-    /// What each further MiB costs, where the axis counts bytes: by the two largest bodies.
+    /// The cost of each further MiB, if the axis is in bytes: from the two largest bodies.
     fn each_mib(&self, candidate: &str) -> String {
         let points = self.points(candidate);
         match points.as_slice() {
             [.., (less, cheap), (more, dear)] if self.sweep.axis.starts_with("bytes") => {
                 let each = (dear.median - cheap.median) / (more - less) * f64::from(1 << 20);
-                format!(", {each:.0} us for each MiB of the largest")
+                format!(", {each:.0} us per MiB for the largest")
             }
             _ => String::new(),
         }

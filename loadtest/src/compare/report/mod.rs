@@ -1,4 +1,4 @@
-//! The results for people: tables for a terminal, and one page with everything on it.
+//! The results: tables for a terminal, and an HTML report.
 
 mod html;
 mod markdown;
@@ -13,10 +13,10 @@ use serde_json::json;
 
 use super::Results;
 
-/// What belongs to every figure: where it comes from and how it can be had again.
+/// Metadata of the figures: origin and how to reproduce them.
 #[derive(Debug, Clone, Default)]
 pub struct About {
-    /// In the order in which they are told.
+    /// In the order of the report.
     pub facts: Vec<(String, String)>,
 }
 

@@ -1,11 +1,11 @@
-//! The frame of the page, and how text and tables get onto it.
+//! The HTML page, and functions to add text and tables to it.
 
 use std::fmt::Write;
 
-/// Looks, for screens of both brightnesses and for paper. The colours are those of Okabe and Ito.
+/// Styles for light and dark screens and for paper. The colors are those of Okabe and Ito.
 const STYLE: &str = include_str!("page.css");
 
-/// A whole page; nothing in it comes from anywhere else.
+/// A complete page without external resources.
 pub(super) fn page(title: &str, body: &str) -> String {
     format!(
         "<!DOCTYPE html>
@@ -28,7 +28,7 @@ pub(super) fn page(title: &str, body: &str) -> String {
     )
 }
 
-/// Text that cannot be taken for markup.
+/// Escaped text.
 pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
@@ -36,8 +36,8 @@ pub(super) fn escape(text: &str) -> String {
         .replace('"', "&quot;")
 }
 
-/// A table whose first row are headings; numbers stand at the right. A column that is empty everywhere is left out, and
-/// what its last cell says beside empty ones takes their room.
+/// A table whose first row has the headings; numbers are right-aligned. A column that is empty
+/// everywhere is omitted. A last cell beside empty cells spans them.
 pub(super) fn table<const N: usize>(rows: &[[String; N]]) -> String {
     let used: Vec<_> = (0..N)
         .filter(|column| rows.iter().any(|row| !row[*column].is_empty()))
@@ -62,7 +62,7 @@ pub(super) fn table<const N: usize>(rows: &[[String; N]]) -> String {
                     if number == 0 { "col" } else { "row" }
                 ),
                 _ if remark => continue,
-                // What stands behind the figures is text.
+                // A cell that starts with text is text.
                 _ if *column == N - 1 && number > 0 => {
                     write!(text, "<td class=\"remark\">{content}</td>")
                 }

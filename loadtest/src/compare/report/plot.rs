@@ -1,5 +1,6 @@
-//! Plots as SVG: axes with ticks and units, points with error bars, lines. Every candidate has a colour that the colour-blind
-//! can tell from the others and a mark of its own, the same in every plot; text takes the colour of the page.
+//! Plots as SVG: axes with ticks and units, points with error bars, lines. Every candidate has a
+//! color for color-blind readers and its own mark, the same in every plot; text uses the color of
+//! the page.
 
 use std::fmt::Write;
 
@@ -9,10 +10,10 @@ use crate::stats::Spread;
 /// Width of a plot in pixels.
 const WIDTH: f64 = 560.0;
 
-/// Room for names on the left.
+/// Left margin for names.
 const LEFT: f64 = 104.0;
 
-/// Room for values on the right of a chart of rows.
+/// Right margin for values in a row chart.
 const RIGHT: f64 = 118.0;
 
 /// Height of a row.
@@ -21,17 +22,17 @@ const ROW: f64 = 24.0;
 /// Half the size of a mark.
 const MARK: f64 = 4.5;
 
-/// Rough width of a character.
+/// Approximate width of a character.
 const CHARACTER: f64 = 6.6;
 
-/// How numbers lie along an axis.
+/// The scale of an axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scale {
     Linear,
     Log,
 }
 
-/// How the numbers of an axis are written.
+/// The number format of an axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unit {
     Count,
@@ -43,7 +44,7 @@ pub(super) enum Unit {
 /// The names of percentiles, by position.
 pub(super) const PERCENTILES: [&str; 4] = ["p50", "p90", "p99", "p99.9"];
 
-/// An axis: what it is called and how it is divided.
+/// An axis: label and scale.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Axis<'a> {
     pub(super) title: &'a str,
@@ -69,7 +70,7 @@ struct Ruler {
 }
 
 impl Ruler {
-    /// One that these numbers fit on, with round ends.
+    /// An axis for these numbers, with round ends.
     fn over(numbers: &[f64], scale: Scale, (start, end): (f64, f64)) -> Self {
         let usable =
             |number: &&f64| number.is_finite() && (scale == Scale::Linear || **number > 0.0);
@@ -148,7 +149,7 @@ fn round_step(least: f64) -> f64 {
         .unwrap_or(power)
 }
 
-/// A number as short as it can be.
+/// The shortest form of a number.
 fn short(number: f64, unit: Unit) -> String {
     if unit == Unit::Percentile {
         return PERCENTILES
@@ -174,7 +175,7 @@ fn short(number: f64, unit: Unit) -> String {
     format!("{number:.digits$}{}", names[name])
 }
 
-/// What a candidate looks like: its place among all, which decides colour and mark.
+/// The index of a candidate, which determines color and mark.
 fn look(candidate: &str) -> usize {
     let known = [
         "outrigger",
@@ -192,7 +193,7 @@ fn look(candidate: &str) -> usize {
         .unwrap_or(known.len() - 1)
 }
 
-/// A candidate's mark around a point.
+/// The mark of a candidate at a point.
 fn mark(candidate: &str, x: f64, y: f64) -> String {
     let (look, m) = (look(candidate), MARK);
     let shape = match look {
@@ -238,7 +239,7 @@ fn polygon(corners: &[(f64, f64)]) -> String {
     format!("<polygon points=\"{}\"/>", points.join(" "))
 }
 
-/// Marks and names of these candidates.
+/// A legend with the marks and names of these candidates.
 pub(super) fn legend(candidates: &[&str]) -> String {
     let one = |name: &&str| {
         let mark = mark(name, 8.0, 8.0);
@@ -329,7 +330,7 @@ pub(super) fn bars(title: &str, rows: &[(String, Spread)]) -> String {
     canvas.finish(title)
 }
 
-/// From the least to the greatest, with an end at both.
+/// An error bar from minimum to maximum.
 fn range(canvas: &mut Canvas, (from, to): (f64, f64), y: f64) {
     canvas.line("range", (from, y), (to, y));
     canvas.line("range", (from, y - 4.0), (from, y + 4.0));
@@ -342,7 +343,7 @@ fn vertical_grid(canvas: &mut Canvas, ruler: &Ruler, unit: Unit, (top, bottom): 
         let (x, text) = (ruler.at(tick), short(tick, unit));
         canvas.line("grid", (x, top), (x, bottom));
         let half = text.chars().count() as f64 * CHARACTER / 2.0;
-        // A number that would run into the one before it is left out; its line stays.
+        // A number that would overlap the previous one is omitted; its line stays.
         if x - half > free {
             canvas.text("middle", (x, bottom + 14.0), &text);
             free = x + half + 4.0;
@@ -351,7 +352,8 @@ fn vertical_grid(canvas: &mut Canvas, ruler: &Ruler, unit: Unit, (top, bottom): 
     canvas.line("axis", (ruler.start, bottom), (ruler.end, bottom));
 }
 
-/// For each row the marks of all candidates, with a line at one: what is left of it is cheaper than the reference.
+/// For each row the marks of all candidates, with a line at one: left of it is cheaper than the
+/// reference.
 pub(super) fn ratios(title: &str, rows: &[(String, Vec<(String, Spread)>)]) -> String {
     let (left, width) = (150.0, 760.0);
     let height = ROW * rows.len() as f64 + 44.0;
@@ -379,7 +381,7 @@ pub(super) fn ratios(title: &str, rows: &[(String, Vec<(String, Spread)>)]) -> S
         let y = 4.0 + ROW * (number as f64 + 0.5);
         canvas.text("end", (left - 8.0, y + 4.0), name);
         canvas.line("row", (left, y), (width - 12.0, y));
-        // Outrigger last, so that nobody's mark lies over it.
+        // Outrigger last, so that its mark is on top.
         let ours = |candidate: &str| candidate == "outrigger";
         for (candidate, spread) in row.iter().filter(|(one, _)| !ours(one)) {
             canvas

@@ -1,4 +1,4 @@
-//! One answer while it arrives: interim answers are passed over, the body is taken as its head frames it.
+//! Reads a response: interim responses are skipped, the body is framed by its head.
 
 use std::cell::RefCell;
 
@@ -8,7 +8,7 @@ use super::super::verify::{Inspection, Verifier};
 use super::chunks::Chunks;
 use super::head::{Framing, Head, Memo};
 
-/// An answer that is being read.
+/// A response that is being read.
 pub(super) struct Reading<'a> {
     verifier: &'a Verifier,
     state: State<'a>,
@@ -26,7 +26,7 @@ struct Body<'a> {
     inspection: Inspection<'a>,
 }
 
-/// What is still to come of a body.
+/// The rest of a body.
 enum Rest {
     Bytes(u64),
     Chunks(Box<Chunks>),
@@ -45,12 +45,13 @@ impl<'a> Reading<'a> {
         matches!(self.state, State::Complete(_))
     }
 
-    /// Whether the connection can take another request after this answer.
+    /// Whether the connection can be reused after this response.
     pub(super) fn keeps_connection(&self) -> bool {
         matches!(&self.state, State::Complete(body) if body.head.keeps_connection)
     }
 
-    /// Takes what has come, and tells how much of it was understood; the rest is to be offered again with more.
+    /// Parses received bytes, and returns how many were used; the rest must be passed again with
+    /// more.
     pub(super) fn take(&mut self, data: &[u8], heads: &RefCell<Memo>) -> Result<usize, Failure> {
         let mut taken = 0;
         while matches!(self.state, State::Head) {
@@ -99,7 +100,7 @@ impl<'a> Reading<'a> {
         };
     }
 
-    /// The judgement on a complete answer.
+    /// The verdict on a complete response.
     ///
     /// # Panics
     /// If it is not complete.
@@ -108,7 +109,7 @@ impl<'a> Reading<'a> {
             head, inspection, ..
         }) = self.state
         else {
-            unreachable!("only complete answers are judged");
+            unreachable!("only a complete response has a verdict");
         };
         Answer {
             status: Some(head.status),

@@ -3,17 +3,17 @@
 use super::super::failure::{Failure, FailureKind};
 use crate::content::{self, CHECKSUM_TRAILER};
 
-/// Longest trailer section, and longest line of a chunk's size, that are read.
+/// Maximum bytes of trailers, and of a chunk-size line.
 const LONGEST: usize = 16 * 1024;
 
-/// Most trailer fields that are read.
+/// Maximum number of trailer fields.
 const MOST_FIELDS: usize = 32;
 
-/// A chunked body while it arrives.
+/// A chunked body that is being read.
 #[derive(Debug, Default)]
 pub(super) struct Chunks {
     state: State,
-    /// The line that is being read, or the trailers.
+    /// The current line, or the trailers.
     line: Vec<u8>,
 }
 
@@ -22,7 +22,7 @@ enum State {
     #[default]
     Size,
     Data(u64),
-    /// The line end behind a chunk.
+    /// The line end after a chunk.
     Behind,
     Trailers,
     Over,
@@ -33,7 +33,8 @@ impl Chunks {
         matches!(self.state, State::Over)
     }
 
-    /// Hands the bytes of the body on and tells how many of `data` were used: all, but for what lies behind the end.
+    /// Passes the bytes of the body on and returns how many of `data` were used: all except those
+    /// after the end.
     pub(super) fn take(
         &mut self,
         data: &[u8],
@@ -60,12 +61,12 @@ impl Chunks {
     fn byte(&mut self, byte: u8) -> Result<(), Failure> {
         self.line.push(byte);
         if self.line.len() > LONGEST {
-            return Err(broken("a line of a chunked body without an end"));
+            return Err(broken("a line of a chunked body is too long"));
         }
         match self.state {
             State::Size if byte == b'\n' => {
                 self.state =
-                    match size(&self.line).ok_or_else(|| broken("a chunk size that is none"))? {
+                    match size(&self.line).ok_or_else(|| broken("an invalid chunk size"))? {
                         0 => State::Trailers,
                         size => State::Data(size),
                     };
@@ -91,7 +92,7 @@ impl Chunks {
         let mut fields = [httparse::EMPTY_HEADER; MOST_FIELDS];
         let fields = match httparse::parse_headers(&self.line, &mut fields) {
             Ok(httparse::Status::Complete((_, fields))) => fields,
-            _ => return Err(broken("trailers that are none")),
+            _ => return Err(broken("invalid trailers")),
         };
         let checksum = fields
             .iter()
@@ -100,7 +101,7 @@ impl Chunks {
     }
 }
 
-/// The size in a line, which may have extensions behind it.
+/// The size in a line, which may be followed by extensions.
 fn size(line: &[u8]) -> Option<u64> {
     let line = line.strip_suffix(b"\r\n")?;
     let digits = line.split(|&byte| byte == b';').next()?.trim_ascii_end();
@@ -116,7 +117,7 @@ fn broken(detail: &str) -> Failure {
 mod tests {
     use super::*;
 
-    /// What comes out when the bytes arrive in pieces of this size, and how many of them were used.
+    /// The result when the bytes arrive in pieces of this size, and how many of them were used.
     fn read(text: &[u8], piece: usize) -> Result<(Vec<u8>, usize, bool, Option<u32>), FailureKind> {
         let (mut chunks, mut body, mut used) = (Chunks::default(), Vec::new(), 0);
         for part in text.chunks(piece) {

@@ -1,20 +1,21 @@
-//! The head of an answer (RFC 9112 §4 and §6), with a memory of the last one: under load most are the same bytes.
+//! Parses the head of a response (RFC 9112 §4 and §6), with a cache of the last one: under load
+//! most are identical.
 
 use http::StatusCode;
 
 use super::super::failure::{Failure, FailureKind};
 use crate::content::{self, CHECKSUM_HEADER};
 
-/// Longest head that is read.
+/// Maximum bytes of a head.
 const LONGEST: usize = 64 * 1024;
 
-/// Most header fields that are read.
+/// Maximum number of header fields.
 const MOST_FIELDS: usize = 128;
 
-/// What of a head matters here.
+/// The relevant parts of a head.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Head {
-    /// Bytes up to and with the empty line.
+    /// Bytes including the empty line.
     pub(super) length: usize,
     pub(super) status: StatusCode,
     pub(super) framing: Framing,
@@ -22,7 +23,7 @@ pub(super) struct Head {
     pub(super) announced: Option<u32>,
 }
 
-/// How the end of a body is told.
+/// How the body is framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
     Length(u64),
@@ -30,7 +31,7 @@ pub(super) enum Framing {
     UntilEnd,
 }
 
-/// The last head read by a thread.
+/// The last head that a thread parsed.
 #[derive(Debug, Default)]
 pub(in crate::load) struct Memo {
     last: Option<Head>,
@@ -56,7 +57,7 @@ impl Memo {
 }
 
 impl Head {
-    /// 101 is none: nobody asked for another protocol, so nothing else follows.
+    /// 101 is not interim here: no upgrade was requested, so no further head follows.
     pub(super) fn is_interim(&self) -> bool {
         self.status.is_informational() && self.status != StatusCode::SWITCHING_PROTOCOLS
     }
@@ -68,13 +69,13 @@ fn parse(data: &[u8]) -> Result<Option<Head>, Failure> {
     let length = match response.parse(data) {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) if data.len() < LONGEST => return Ok(None),
-        Ok(httparse::Status::Partial) => return Err(broken("a head without an end")),
+        Ok(httparse::Status::Partial) => return Err(broken("the head is too long")),
         Err(error) => return Err(broken(error.to_string())),
     };
     let status = response
         .code
         .and_then(|code| StatusCode::from_u16(code).ok());
-    let status = status.ok_or_else(|| broken("a status that is none"))?;
+    let status = status.ok_or_else(|| broken("an invalid status"))?;
     let mut seen = Seen::default();
     for field in &*response.headers {
         seen.field(field)?;
@@ -90,7 +91,7 @@ fn parse(data: &[u8]) -> Result<Option<Head>, Failure> {
     }))
 }
 
-/// The fields that matter.
+/// The relevant fields.
 #[derive(Default)]
 struct Seen {
     length: Option<u64>,
@@ -104,8 +105,7 @@ impl Seen {
     fn field(&mut self, field: &httparse::Header<'_>) -> Result<(), Failure> {
         let is = |name: &str| field.name.eq_ignore_ascii_case(name);
         if is("content-length") {
-            let length =
-                number(field.value).ok_or_else(|| broken("a content-length that is no number"))?;
+            let length = number(field.value).ok_or_else(|| broken("an invalid content-length"))?;
             if self
                 .length
                 .replace(length)
@@ -124,7 +124,7 @@ impl Seen {
         Ok(())
     }
 
-    /// RFC 9112 §6.3, but nothing that calls for a guess is let through.
+    /// RFC 9112 §6.3, without any lenient interpretation.
     fn framing(&self, status: StatusCode) -> Result<Framing, Failure> {
         let bodiless = status.is_informational()
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
@@ -142,7 +142,7 @@ fn broken(detail: impl Into<String>) -> Failure {
     Failure::new(FailureKind::Protocol, detail)
 }
 
-/// Digits only: `parse` alone would take a sign.
+/// Digits only: `parse` alone would accept a sign.
 fn number(value: &[u8]) -> Option<u64> {
     let digits = value.iter().all(u8::is_ascii_digit);
     digits.then(|| std::str::from_utf8(value).ok()?.parse().ok())?

@@ -1,8 +1,9 @@
 //! HTTP/1.1: one connection, one request at a time.
 //!
-//! A client of its own rather than a library's, so that it costs the processor it shares with the origin little: the
-//! request's bytes are rendered once, all connections of a thread read into one buffer, and an answer's head that has
-//! been seen before is recognised by its bytes. Every answer is verified all the same.
+//! An own client instead of a library, because it shares a CPU with the origin and must use little
+//! of it: the bytes of the request are rendered once, all connections of a thread read into one
+//! buffer, and a response head that was seen before is recognized by its bytes. Every response is
+//! still verified.
 
 mod answer;
 mod chunks;
@@ -27,17 +28,17 @@ use super::tally::Answer;
 use super::turn::{Broken, Client, Lane};
 use crate::content::Content;
 
-/// Size of the buffer that the connections of a thread share for reading.
+/// Size of the read buffer that the connections of a thread share.
 pub(super) const READ_BUFFER: usize = 128 * 1024;
 
-/// A status line that may come unasked: the peer is tired of waiting (RFC 9110 §15.5.9) and is about to close.
+/// An unsolicited status line: the peer timed out (RFC 9110 §15.5.9) and is about to close.
 const IDLE_TIMEOUT: &[u8] = b"HTTP/1.1 408";
 
 /// A client with at most one open connection.
 pub(super) struct Http1 {
     dialer: Dialer,
     idle: Option<Open>,
-    /// The head of the request in hand, when each has one of its own.
+    /// The head of the current request, if each request has its own.
     rendered: Vec<u8>,
 }
 
@@ -45,22 +46,22 @@ struct Open {
     stream: Wire,
     received: Rc<Cell<u64>>,
     reused: bool,
-    /// Bytes that came too early to be understood; empty nearly always.
+    /// Bytes of an incomplete message; almost always empty.
     partial: Vec<u8>,
 }
 
-/// What is still to be sent of a request.
+/// The unsent part of a request.
 struct Outgoing<'a> {
     head: &'a [u8],
     frame: Bytes,
     content: Content,
-    /// Whether what has been written has left; TLS may hold some of it back.
+    /// Whether the written data was flushed; TLS may buffer some of it.
     flushed: bool,
-    /// Why nothing more can be sent. The answer to what has been sent may come nevertheless.
+    /// Why nothing more can be sent. A response may arrive nevertheless.
     broken: Option<io::Error>,
 }
 
-/// What became of a connection while nobody used it.
+/// What happened to an idle connection.
 enum Idle {
     Open,
     Closed,
@@ -78,7 +79,7 @@ impl Http1 {
 }
 
 impl Client for Http1 {
-    /// The connection is only put back after a complete exchange, so whatever breaks off also closes it.
+    /// The connection is put back only after a complete exchange, so an aborted exchange closes it.
     async fn attempt(&mut self, lane: &Lane, number: u64) -> Result<Answer, Broken> {
         let mut open = match self.idle.take() {
             Some(mut open) => open.still_usable(lane).await.map(|()| open)?,
@@ -119,13 +120,13 @@ impl Open {
             Idle::Open => Ok(()),
             Idle::Closed => Err(Broken::Unsent),
             Idle::Spoken => {
-                let detail = "bytes came on an idle connection, before any request";
+                let detail = "unsolicited bytes on an idle connection";
                 Err(Broken::Failed(Failure::new(FailureKind::Protocol, detail)))
             }
         }
     }
 
-    /// Costs no system call unless the kernel has announced something.
+    /// Needs no system call unless the kernel has reported an event.
     fn look(&mut self, lane: &Lane, cx: &mut Context<'_>) -> Idle {
         let mut buffer = lane.read_buffer.borrow_mut();
         let mut buffer = ReadBuf::new(&mut buffer);
@@ -139,7 +140,7 @@ impl Open {
         }
     }
 
-    /// The answer, and whether the connection can take another request.
+    /// The response, and whether the connection can be reused.
     async fn exchange(
         &mut self,
         lane: &Lane,
@@ -200,8 +201,8 @@ impl Open {
         Poll::Ready(Ok(()))
     }
 
-    /// Reads until the answer is complete. The buffer belongs to all connections of the thread, so what cannot be
-    /// understood yet is put aside before another may use it.
+    /// Reads until the response is complete. All connections of the thread share the buffer, so
+    /// incomplete data is saved before another connection uses it.
     fn poll_receive(
         &mut self,
         lane: &Lane,
@@ -245,12 +246,12 @@ impl Open {
 fn too_much(surplus: usize) -> Failure {
     Failure::new(
         FailureKind::Protocol,
-        format!("{surplus} bytes after the end of the answer"),
+        format!("{surplus} bytes after the end of the response"),
     )
 }
 
 impl<'a> Outgoing<'a> {
-    /// The first frame is at hand from the start, so that it leaves together with the head.
+    /// The first frame is available from the start, so that it is sent together with the head.
     fn new(head: &'a [u8], mut content: Content) -> Self {
         Self {
             head,

@@ -1,5 +1,6 @@
-//! Envoy: retries to another host within a retry budget, checks, outlier detection, and hedging after a fixed time, as
-//! it does not measure one. A route of its own keeps POST from being repeated.
+//! Envoy: retries to another host within a retry budget, health checks, outlier detection, and
+//! hedging after a fixed time, because it does not measure one. A separate route prevents retries
+//! of POST.
 
 use super::super::catalogue::Policy;
 use super::{CHECK_INTERVAL, CHECK_TIMEOUT, CONNECT_TIMEOUT, CONSECUTIVE_ERRORS, Wanted, list};

@@ -1,14 +1,14 @@
-//! HAProxy 2.6: retries with redispatch, checks, and observed traffic. It has no retry budget, no hedging, no limit for
-//! all tries together, and cannot retry on 429.
+//! HAProxy 2.6: retries with redispatch, health checks, and observed traffic. It has no retry
+//! budget, no hedging, no limit for all tries together, and cannot retry on 429.
 
 use super::super::catalogue::Policy;
 use super::{CHECK_INTERVAL, CONNECT_TIMEOUT, CONSECUTIVE_ERRORS, Wanted, list};
 use crate::simulator::CHECK_PATH;
 
-/// The statuses that `retry-on` knows.
+/// The statuses that `retry-on` supports.
 const RETRIED: [u16; 10] = [401, 403, 404, 408, 425, 500, 501, 502, 503, 504];
 
-/// Its configuration; `None` when the scenario is about something it does not have.
+/// Its configuration; `None` when it does not support the scenario.
 pub(in crate::scenarios) fn haproxy(wanted: &Wanted) -> Option<String> {
     let settings = wanted.settings;
     if settings.hedge.is_some() {

@@ -1,4 +1,4 @@
-//! The same work, written down for each proxy. What one of them cannot do is left out and said so.
+//! The same task, configured for each proxy. Unsupported parts are omitted and reported.
 
 mod envoy;
 mod haproxy;
@@ -12,32 +12,32 @@ use self::outrigger::outrigger;
 use super::catalogue::{Scenario, Settings};
 use crate::candidate::Candidate;
 
-/// How often an endpoint is asked for its health, in milliseconds.
+/// Interval of health checks, in milliseconds.
 const CHECK_INTERVAL: u32 = 1000;
 
-/// How long it may take to answer that.
+/// Timeout of a health check.
 const CHECK_TIMEOUT: u32 = 500;
 
-/// Errors in a row after which an endpoint is left out without being asked.
+/// Errors in a row after which an endpoint is ejected by passive detection.
 const CONSECUTIVE_ERRORS: u32 = 5;
 
-/// How long a connection may take to open, in milliseconds.
+/// Connect timeout, in milliseconds.
 const CONNECT_TIMEOUT: u32 = 250;
 
-/// What a configuration is made from.
+/// Input of a configuration.
 pub(super) struct Wanted<'a> {
     pub(super) scenario: &'a Scenario,
     pub(super) settings: &'a Settings,
     /// Where the proxy listens, on 127.0.0.1.
     pub(super) port: u16,
-    /// Keys that Outrigger does not know yet.
+    /// Keys that this version of Outrigger does not support.
     pub(super) without: &'a [String],
     /// The endpoints' addresses, in the scenario's order.
     pub(super) endpoints: &'a [SocketAddr],
 }
 
-/// The configuration, with the name of its file; `None` when this candidate cannot do what is wanted, or is not made to
-/// here.
+/// The configuration, with the name of its file; `None` when this candidate does not support the
+/// task, or is not used here.
 pub(super) fn configuration(
     candidate: &Candidate,
     wanted: &Wanted,
@@ -66,7 +66,7 @@ impl Wanted<'_> {
     }
 }
 
-/// `[502, 503]` and the like.
+/// A list such as `[502, 503]`.
 fn list<T: ToString>(items: impl IntoIterator<Item = T>, separator: &str) -> String {
     items
         .into_iter()

@@ -53,7 +53,7 @@ telemetry:
     without(&text, wanted.without)
 }
 
-/// The text but for these keys and what is indented under them.
+/// The text without these keys and the lines indented under them.
 fn without(text: &str, keys: &[String]) -> String {
     let mut under = None;
     let mut kept = String::with_capacity(text.len());
@@ -75,7 +75,8 @@ fn without(text: &str, keys: &[String]) -> String {
     kept
 }
 
-/// Without health the detection that is always on must find nothing: no percentage of endpoints may be taken out.
+/// Without health checks, outlier detection (always on) must eject nothing: the maximum percentage
+/// is 0.
 fn health(wanted: &Wanted) -> String {
     if !wanted.settings.health {
         return "    outlierDetection: { maxEjectionPercent: 0 }\n".to_owned();

@@ -1,4 +1,6 @@
-//! "Did you mean": the closest known word by edit distance.
+//! "Did you mean": the closest known word by edit distance; two swapped neighbours are one edit.
+
+use strsim::osa_distance;
 
 /// The word closest to `written`, when it is close enough to be a typo.
 pub(crate) fn closest<'a>(
@@ -9,7 +11,7 @@ pub(crate) fn closest<'a>(
     let limit = (folded.chars().count() / 3).max(1);
     words
         .into_iter()
-        .map(|word| (distance(&folded, &fold(word)), word))
+        .map(|word| (osa_distance(&folded, &fold(word)), word))
         .filter(|(distance, _)| *distance <= limit)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, word)| word)
@@ -21,26 +23,6 @@ fn fold(word: &str) -> String {
         .filter(|c| !matches!(c, '_' | '-'))
         .map(|c| c.to_ascii_lowercase())
         .collect()
-}
-
-/// Edits (insert, remove, replace, swap neighbours) between two words.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut before_last = vec![0; b.len() + 1];
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for i in 0..a.len() {
-        let mut row = vec![i + 1];
-        for j in 0..b.len() {
-            let replace = last[j] + usize::from(a[i] != b[j]);
-            let mut best = replace.min(last[j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j] {
-                best = best.min(before_last[j - 1] + 1);
-            }
-            row.push(best);
-        }
-        before_last = std::mem::replace(&mut last, row);
-    }
-    last[b.len()]
 }
 
 #[cfg(test)]

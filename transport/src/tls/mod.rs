@@ -3,6 +3,7 @@
 pub mod anchors;
 pub mod certificate;
 pub mod client;
+pub mod problem;
 pub mod refused;
 pub mod words;
 

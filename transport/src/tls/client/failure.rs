@@ -2,9 +2,12 @@
 
 use std::{fmt, io};
 
-use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
+use rustls::{AlertDescription, Error};
 
-use crate::tls::{refused::Refused, words};
+use crate::tls::{
+    problem::{CertificateProblem, Problem},
+    words,
+};
 
 /// Declares the reasons once: the type, the list and the words.
 macro_rules! failures {
@@ -125,38 +128,31 @@ pub(super) fn of(error: Error) -> TlsFailed {
 /// The word for what the library says.
 pub(super) fn word(error: &Error) -> ServerFailure {
     use ServerFailure as F;
-    match error {
-        Error::InvalidCertificate(error) => of_certificate(error),
-        Error::NoCertificatesPresented => F::BadCertificate,
-        Error::InvalidMessage(InvalidMessage::InvalidContentType) => F::NotTls,
-        Error::PeerIncompatible(error) => match error {
-            PeerIncompatible::ServerDoesNotSupportTls12Or13
-            | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig => F::ProtocolVersion,
-            _ => F::NoSharedCipher,
-        },
-        Error::NoApplicationProtocol => F::NoSharedProtocol,
-        Error::AlertReceived(alert) => of_alert(*alert),
-        Error::InvalidMessage(_)
-        | Error::InappropriateMessage { .. }
-        | Error::InappropriateHandshakeMessage { .. }
-        | Error::PeerMisbehaved(_)
-        | Error::DecryptError
-        | Error::PeerSentOversizedRecord => F::Protocol,
-        _ => F::Other,
+    match Problem::of(error) {
+        Problem::NoCertificate => F::BadCertificate,
+        Problem::Certificate(problem) => of_certificate(problem),
+        Problem::NotTls => F::NotTls,
+        Problem::ProtocolVersion => F::ProtocolVersion,
+        Problem::NoSharedCipher => F::NoSharedCipher,
+        Problem::NoSharedProtocol => F::NoSharedProtocol,
+        Problem::Alert(alert) => of_alert(alert),
+        Problem::Protocol => F::Protocol,
+        Problem::RevocationList | Problem::Other => F::Other,
     }
 }
 
-fn of_certificate(error: &CertificateError) -> ServerFailure {
-    use CertificateError as E;
-    use ServerFailure as F;
-    match error {
-        E::UnknownIssuer => F::UnknownCa,
-        E::NotValidForName | E::NotValidForNameContext { .. } => F::WrongName,
-        E::Expired | E::ExpiredContext { .. } => F::Expired,
-        E::NotValidYet | E::NotValidYetContext { .. } => F::NotYetValid,
-        E::InvalidPurpose | E::InvalidPurposeContext { .. } => F::WrongPurpose,
-        E::Other(error) if error.0.is::<Refused>() => F::WrongPurpose,
-        _ => F::BadCertificate,
+fn of_certificate(problem: CertificateProblem) -> ServerFailure {
+    use CertificateProblem as P;
+    match problem {
+        P::UnknownCa => ServerFailure::UnknownCa,
+        P::WrongName => ServerFailure::WrongName,
+        P::Expired => ServerFailure::Expired,
+        P::NotYetValid => ServerFailure::NotYetValid,
+        P::WrongPurpose => ServerFailure::WrongPurpose,
+        // No revocation lists and no SPIFFE rules for servers.
+        P::Revoked | P::UnknownRevocation | P::CrlExpired | P::MultipleSpiffeIds | P::Malformed => {
+            ServerFailure::BadCertificate
+        }
     }
 }
 

@@ -232,7 +232,7 @@ fn keys_come_from_where_the_file_says() {
     assert_eq!(
         secret.expose().len(),
         64,
-        "the line end at the end is none of it"
+        "the trailing line end is not a part of it"
     );
 }
 
@@ -440,7 +440,7 @@ fn a_reload_names_the_providers_that_changed() {
     assert_eq!(
         diff(&old, &new).to_string(),
         "jwtProviders +other -partner ~corp; routes ~app",
-        "the route asks for a token of another provider by now"
+        "the route now requires a token of another provider"
     );
     // A provider before it shifts the indexes of the others, and changes no route that names its
     // own provider.

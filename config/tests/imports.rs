@@ -230,7 +230,7 @@ fn no_file_stands_in_a_circle() {
     }
     assert!(
         left.is_empty(),
-        "these stand in circles, or above one: {:#?}",
+        "these are in import cycles, or depend on one: {:#?}",
         left.keys()
     );
 }

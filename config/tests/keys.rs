@@ -8,7 +8,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod certificates;
-#[allow(dead_code, reason = "what fits is all that is asked here")]
+#[allow(dead_code, reason = "only the match is needed here")]
 mod checker;
 mod sample;
 
@@ -80,12 +80,12 @@ const WITHOUT_EFFECT: &[(&str, &str, &str)] = &[
     (
         "HealthCheckBlock",
         "tcp",
-        "there is one value, and it stands for the kind of check",
+        "the only value selects the kind of check",
     ),
     (
         "ValueMatchBlock",
         "present",
-        "there is one value, and it stands for the kind of match",
+        "the only value selects the kind of match",
     ),
 ];
 

@@ -102,7 +102,7 @@ fn a_key_set_that_is_broken_or_gone_is_refused_until_it_is_mended() {
     assert_eq!(refused(reloader.if_changed(&unset)), "bad-jwks");
     assert!(
         changed(&mut reloader).is_none(),
-        "the same content is not refused twice"
+        "the same content is not reported twice"
     );
     fs::remove_file(folder.path().join("keys.json")).unwrap();
     assert_eq!(refused(reloader.if_changed(&unset)), "unreadable-file");

@@ -78,7 +78,7 @@ fn what_the_schema_refuses_the_loader_refuses_too() {
     }
     assert!(
         refused > 15,
-        "only {refused} files are refused by the schema"
+        "only {refused} files are rejected by the schema"
     );
 }
 

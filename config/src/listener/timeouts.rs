@@ -42,7 +42,7 @@ pub struct ListenerTimeouts {
     pub body_idle: Option<Duration>,
     /// Idle time between two requests of a connection; then close. Default 60 s.
     pub idle: Option<Duration>,
-    /// Age at which a connection is asked to end (Connection: close, GOAWAY). Default off.
+    /// Age at which a connection is closed after its next response (Connection: close, GOAWAY). Default off.
     pub connection_age: Option<Duration>,
 }
 

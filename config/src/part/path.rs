@@ -20,7 +20,7 @@ words! {
     EncodedSlash { "reject" => Reject, "keep" => Keep }
 }
 
-/// `/users/{id}/orders`: a whole path in which `{name}` stands for one non-empty element.
+/// `/users/{id}/orders`: a whole path in which `{name}` matches one non-empty element.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct PathTemplate {

@@ -135,7 +135,7 @@ impl Shared {
                 PollFd::new(&self.wake, PollFlags::IN),
             ];
             if poll(&mut ready, None).is_err_and(|error| error != Errno::INTR) {
-                return; // nothing that a retry could mend; polling by the clock stands by
+                return; // a retry would not help; polling still detects changes
             }
             let woken = rustix::io::read(&self.wake, &mut [0; 8]).is_ok();
             if self.ended.load(Relaxed) {

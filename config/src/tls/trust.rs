@@ -107,7 +107,7 @@ fn authority(
         certificate.validity().not_before,
         certificate.validity().not_after,
     );
-    let told = match x509::age(from, until, SystemTime::now()) {
+    let validity = match x509::age(from, until, SystemTime::now()) {
         Age::Ended => Some((
             "certificate-expired",
             format!("expired on {}", x509::date(until)),
@@ -122,8 +122,8 @@ fn authority(
         )),
         Age::Good => None,
     };
-    if let Some((code, told)) = told {
-        let message = format!("the CA {who} in {name:?} {told}");
+    if let Some((code, validity)) = validity {
+        let message = format!("the CA {who} in {name:?} {validity}");
         report.warning(
             place,
             code,

@@ -43,7 +43,7 @@ fn documents(text: &str) -> Vec<Value> {
         .collect()
 }
 
-/// All values below `value` that stand under this key.
+/// All values of this key below `value`.
 fn under<'a>(value: &'a Value, key: &str, found: &mut Vec<&'a Value>) {
     match value {
         Value::Object(map) => {

@@ -170,7 +170,7 @@ fn the_reference_is_what_the_schema_says() {
     let page = fs::read_to_string(&file).unwrap();
     let (by_hand, generated) = page
         .split_once(MARKER)
-        .expect("the marker stands before the generated part");
+        .expect("the marker is before the generated part");
     let now = reference();
     if std::env::var_os("UPDATE_DOCS").is_some() {
         fs::write(&file, format!("{by_hand}{MARKER}{now}")).unwrap();

@@ -156,7 +156,7 @@ impl Comparison {
                     .collect::<Result<_, _>>()
                     .and_then(|rounds| {
                         Figures::new(rounds)
-                            .ok_or_else(|| Missing::NotRun("no rounds were asked for".to_owned()))
+                            .ok_or_else(|| Missing::NotRun("no rounds were requested".to_owned()))
                     }),
             };
         runs.into_iter().map(row).collect()

@@ -210,7 +210,7 @@ fn scenarios_are_listed_and_an_unknown_one_is_wrong_usage() {
     assert_eq!(output.status.code(), Some(2), "{output:?}");
 }
 
-/// The binary in a folder of its own, with nothing beside it and nothing in the path.
+/// The binary in a separate folder, with no other program beside it or in the path.
 fn alone(folder: &std::path::Path, arguments: &[&str]) -> Output {
     let program = folder.join("outrigger-loadtest");
     if !program.exists() {

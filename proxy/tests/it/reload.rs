@@ -121,7 +121,7 @@ fn a_bad_file_keeps_the_old_one_and_says_where_in_log_metric_and_admin() {
         ("", "the file is empty"),
         ("app: {", "unclosed bracket"),
         ("[]", "found a list"),
-        ("\u{0}", "a control character"),
+        ("\u{0}", "control character"),
     ] {
         proxy.write_config_as_is(broken);
         wait_for(told, || {

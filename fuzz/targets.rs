@@ -1,7 +1,8 @@
-//! What is fuzzed: everything that reads bytes from outside. Each target takes any bytes, and panics when a promise
-//! does not hold.
+//! Fuzz targets for every parser of external bytes. Each target accepts any bytes, and panics when
+//! a requirement is violated.
 //!
-//! The fuzzer runs them from `fuzz_targets/`; `proxy/tests/corpus.rs` runs the corpus through them with every change.
+//! The fuzzer runs them from `fuzz_targets/`; `proxy/tests/corpus.rs` runs the corpus through them
+//! with every change.
 
 use std::sync::Arc;
 
@@ -37,7 +38,7 @@ pub const ALL: &[Target] = &[
     ("frames", frames),
 ];
 
-/// A configuration file: accepted, or refused with places and a way out.
+/// A configuration file: accepted, or rejected with positions and fixes.
 pub fn config(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -47,7 +48,8 @@ pub fn config(data: &[u8]) {
     }
 }
 
-/// A token: what is read twice is read in the same way, and what is read is what was written.
+/// A token: parsing it twice gives the same result, and serializing the result gives the same
+/// token.
 pub fn token(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -63,18 +65,18 @@ pub fn token(data: &[u8]) {
     }
 }
 
-/// A key set, and the JSON below it.
+/// A key set, and its JSON parser.
 pub fn jwks_text(data: &[u8]) {
     let _ = Json::parse(data, 16);
     if let Ok(set) = jwks::parse(data) {
         assert!(
             !KeySet::public(set).is_empty(),
-            "a set without a usable key is refused"
+            "a set without a usable key is rejected"
         );
     }
 }
 
-/// A path: the canonical form is its own canonical form, and has nothing that leads elsewhere.
+/// A path: canonicalizing the canonical form changes nothing, and it cannot lead elsewhere.
 pub fn canonical_path(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
@@ -99,7 +101,7 @@ pub fn canonical_path(data: &[u8]) {
     );
 }
 
-/// X-Forwarded-Client-Cert from names that somebody else chose: always one element with the pairs that it should have.
+/// X-Forwarded-Client-Cert from arbitrary names: always one element with the expected pairs.
 pub fn client_cert(data: &[u8]) {
     let texts: Vec<Arc<str>> = data
         .split(|byte| *byte == 0)
@@ -134,7 +136,7 @@ pub fn client_cert(data: &[u8]) {
     assert_eq!(pairs, 2 + texts.len() - 1, "{value:?}"); // Hash and Subject, and one for each name
 }
 
-/// A PROXY header: more bytes never turn a refusal into something else, and never change what was read.
+/// A PROXY header: more bytes never change a rejection, and never change the parsed result.
 pub fn proxy_header(data: &[u8]) {
     let whole = proxy_protocol::parse(data);
     if let Ok(Some(found)) = &whole {
@@ -152,13 +154,13 @@ pub fn proxy_header(data: &[u8]) {
             ),
             Err(_) => assert!(
                 whole.is_err(),
-                "refused after {end} bytes, and taken after all"
+                "rejected after {end} bytes, but accepted as a whole"
             ),
         }
     }
 }
 
-/// A request head from HTTP/2 on its way to HTTP/1.1: refused, or written as one head that is read in one way.
+/// A request head from HTTP/2 to HTTP/1.1: rejected, or written as one unambiguous head.
 pub fn request(data: &[u8]) {
     let Some(mut head) = request_head(data) else {
         return;
@@ -223,7 +225,7 @@ pub fn request(data: &[u8]) {
     );
 }
 
-/// Method, path and authority in the first line, then one field a line.
+/// Method, path and authority in the first line, then one field per line.
 fn request_head(data: &[u8]) -> Option<http::request::Parts> {
     let mut lines = data.split(|byte| *byte == b'\n');
     let mut first = std::str::from_utf8(lines.next()?).ok()?.splitn(3, ' ');
@@ -249,7 +251,8 @@ fn request_head(data: &[u8]) -> Option<http::request::Parts> {
     Some(head)
 }
 
-/// An upstream's answer: read in the same way however it is cut, and no head that another reader would refuse.
+/// A response of an upstream: the result does not depend on how it is split into reads, and no head
+/// is accepted that another parser would reject.
 pub fn answer(data: &[u8]) {
     let whole = fuzzing::read_answer(data, data.len());
     for size in [1, 2, 7] {
@@ -270,7 +273,8 @@ pub fn answer(data: &[u8]) {
     }
 }
 
-/// What a client sends: the same requests however it is cut, and each as another reader reads it.
+/// Bytes of a client: the same requests however they are split, and each as another parser reads
+/// it.
 pub fn client(data: &[u8]) {
     let whole = fuzzing::read_requests(data, data.len());
     for size in [1, 2, 7] {
@@ -293,9 +297,9 @@ pub fn client(data: &[u8]) {
     let mut read = httparse::Request::new(&mut fields);
     let complete = read.parse(data).is_ok_and(|status| status.is_complete());
     if !complete && first.target.contains('%') {
-        return; // bytes that are not UTF-8 are encoded in the target, and that reader refuses them
+        return; // bytes that are not UTF-8 are encoded in the target, and the other parser rejects them
     }
-    assert!(complete, "another reader refuses {first:?}");
+    assert!(complete, "the other parser rejects {first:?}");
     assert!(
         first.target.bytes().all(|byte| byte.is_ascii_graphic()),
         "{first:?}"
@@ -304,7 +308,7 @@ pub fn client(data: &[u8]) {
         (read.method, read.version),
         (Some(first.method.as_str()), Some(u8::from(first.is_http11)))
     );
-    // An equal Content-Length that stands there once more is taken away (RFC 9110 section 8.6).
+    // A repeated equal Content-Length is removed (RFC 9110 section 8.6).
     let is_length =
         |field: &&httparse::Header<'_>| field.name.eq_ignore_ascii_case("content-length");
     let repeated = read
@@ -336,8 +340,9 @@ pub fn client(data: &[u8]) {
     }
 }
 
-/// Header blocks, each behind a byte with its length: what is read can be written and read again, the dynamic table
-/// keeps its limit, and does not depend on how many fields are wanted.
+/// Header blocks, each after a length byte: a decoded block can be encoded and decoded again, the
+/// dynamic table stays within its limit, and the result does not depend on how many fields are
+/// requested.
 pub fn hpack(data: &[u8]) {
     let all = fuzzing::read_blocks(data, usize::MAX);
     assert_eq!(all.fields, all.again);
@@ -352,8 +357,8 @@ pub fn hpack(data: &[u8]) {
     }
 }
 
-/// HTTP/2 from a client (an even first byte) or from an endpoint: the bytes mean the same however they are cut, and no more
-/// of bodies is kept than the windows allow.
+/// HTTP/2 from a client (an even first byte) or from an endpoint: the result does not depend on how
+/// the bytes are split, and buffered bodies never exceed the windows.
 pub fn frames(data: &[u8]) {
     let Some((side, bytes)) = data.split_first() else {
         return;

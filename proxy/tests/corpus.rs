@@ -1,6 +1,7 @@
-//! Every file of the fuzz corpus goes through its target, whole and cut off at every byte (`docs/security.md` 25).
+//! Every file of the fuzz corpus is passed to its target, complete and truncated at every byte
+//! (`docs/security.md` 25).
 //!
-//! So what the fuzzer once found stays found, without a fuzzer.
+//! So findings of the fuzzer are regression tests that need no fuzzer.
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -31,7 +32,7 @@ fn every_file_of_the_corpus_keeps_the_promises_of_its_target() {
             println!("{}", file.display());
             let content = std::fs::read(&file).unwrap();
             target(&content);
-            // Most files are small; of a large one every seventeenth place will do.
+            // Most files are small; for a large one every 17th position is enough.
             let step = if content.len() > 400 { 17 } else { 1 };
             (0..content.len())
                 .step_by(step)

@@ -1,8 +1,8 @@
-//! How often a request allocates, through the real process: each case has a bound, so that a change that costs more shows at
-//! once and on every machine.
+//! Allocations per request, in the real process: each case has a limit, so that a regression is
+//! detected at once and on every machine.
 //!
-//! This binary is also the proxy that is counted (see [`the_proxy_that_is_counted`]): its allocator counts, and what client
-//! and app allocate is in another process.
+//! This binary is also the measured proxy (see [`the_proxy_that_is_counted`]): its allocator
+//! counts, and allocations of client and app are in another process.
 
 // Helpers of tests are tests too.
 #![allow(clippy::unwrap_used)]
@@ -33,16 +33,17 @@ use support::{
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// Names the configuration in the process that is counted.
+/// The configuration of the measured process.
 const FILE: &str = "OUTRIGGER_COUNTED_FILE";
 
-/// Requests before the count: what is made once is there after them.
+/// Warm-up requests: one-time allocations happen here.
 const BEFORE: usize = 200;
 
-/// Requests that are counted.
+/// Measured requests.
 const COUNTED: usize = 1_000;
 
-/// No test but the proxy of the others, which start this one alone and say by a variable what it is to run.
+/// Not a test but the proxy of the other tests, which start it alone and pass its configuration in
+/// a variable.
 #[test]
 fn the_proxy_that_is_counted() {
     let Some(file) = std::env::var_os(FILE) else {
@@ -61,7 +62,7 @@ fn the_proxy_that_is_counted() {
     let _ = outrigger::cli::run(["outrigger".into(), "run".into(), "-c".into(), file]);
 }
 
-/// A proxy whose allocations are counted, on one worker.
+/// A proxy with counted allocations and one worker.
 struct Counted {
     proxy: Proxy,
     _origin: Origin,
@@ -89,7 +90,7 @@ impl Counted {
         }
     }
 
-    /// So far.
+    /// The current count.
     fn count(&self) -> u64 {
         let mut bytes = [0; 8];
         let mut stream = TcpStream::connect(self.proxy.address("counts")).unwrap();
@@ -97,7 +98,7 @@ impl Counted {
         u64::from_be_bytes(bytes)
     }
 
-    /// Allocations of one call of `ask`, which is one request over a connection that is there.
+    /// Allocations of one call of `ask`, which is one request over an open connection.
     fn per_request(&self, mut ask: impl FnMut()) -> f64 {
         (0..BEFORE).for_each(|_| ask());
         let before = self.count();
@@ -116,8 +117,8 @@ impl Counted {
     }
 }
 
-/// Fails when it is over the bound: what was found when it was written, and a little for what happens now and then. Who makes
-/// it less writes the lower bound here.
+/// Fails when the result is over the limit: the measured value plus a small margin for rare
+/// allocations. An improvement lowers the limit here.
 fn hold(case: &str, found: f64, bound: f64) {
     eprintln!("{case}: {found:.2} allocations a request, at most {bound}");
     assert!(found > 0.5, "{case}: nothing was counted");

@@ -1,5 +1,5 @@
-//! Every member builds the libraries that it shares with others with the same features, and so builds them only once:
-//! what `cargo test --workspace` has built is there for `cargo test -p outrigger-config` as well.
+//! All members build shared libraries with the same features, so that each is built only once: the
+//! results of `cargo test --workspace` are reused by `cargo test -p outrigger-config`.
 
 use std::{collections::BTreeSet, process::Command};
 

@@ -10,7 +10,7 @@ use std::{
 
 use crate::{read, workspace};
 
-/// Rooms of the proxy; one imports only what stands behind it, or beside it in the same line.
+/// Rooms of the proxy; a room imports only rooms after it, or in the same line.
 const ORDER: &[&[&str]] = &[
     &["cli"],
     &["control"],

@@ -6,6 +6,7 @@ mod commands;
 mod features;
 mod imports;
 mod tables;
+mod words;
 
 use std::{
     fs,

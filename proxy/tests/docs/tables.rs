@@ -59,7 +59,7 @@ fn every_flag_is_in_the_table_of_the_readme() {
 }
 
 #[test]
-fn every_reason_of_a_retry_is_told() {
+fn every_reason_of_a_retry_is_documented() {
     let page = read("docs/operations.md");
     let source = read("filters/src/retry/policy.rs");
     let words = source

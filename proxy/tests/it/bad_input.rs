@@ -1,5 +1,5 @@
-//! What is wrong is said once, clearly, and nothing is left half started. The words are kept in `tests/golden`;
-//! `UPDATE_GOLDEN=1` writes them anew.
+//! Invalid input: each problem is reported once, clearly, and no listener is left bound. The
+//! expected messages are in `tests/golden`; `UPDATE_GOLDEN=1` writes them again.
 
 use std::{
     net::TcpListener,
@@ -12,7 +12,8 @@ use crate::support::{
     live::{free_port, run_to_end},
 };
 
-/// Runs a file that must be refused; what stderr says, with `FILE` for its path and `PORT` for `port`.
+/// Runs a file that must be rejected; returns stderr, with `FILE` for its path and `PORT` for
+/// `port`.
 fn refused(path: &Path, port: u16) -> String {
     let output = run_to_end(command().arg("run").arg("-c").arg(path));
     let told = String::from_utf8(output.stderr).unwrap();
@@ -42,7 +43,7 @@ fn golden(name: &str, told: &str) {
     );
 }
 
-/// A file that `run` and `check` refuse with the same words.
+/// A file that `run` and `check` reject with the same messages.
 fn golden_file(name: &str, path: &Path) {
     let told = refused(path, 0);
     golden(name, &told);

@@ -1,4 +1,4 @@
-//! Pages of other origins, as browsers go about it.
+//! CORS, with the requests that browsers send.
 
 use serde_json::json;
 
@@ -149,7 +149,7 @@ fn an_origin_that_is_not_listed_is_told_nothing_and_caches_are_told_why() {
 }
 
 #[test]
-fn a_star_is_for_everybody_and_never_with_credentials() {
+fn a_star_allows_every_origin_and_never_credentials() {
     let setup = Setup::start(&routes());
     for origin in [SHOP, "https://anything.example", "null"] {
         let (head, _) = setup.ask("/public", &format!("origin: {origin}\r\n"));

@@ -1,4 +1,5 @@
-//! At a limit on connections the longest idle one makes room for the new one; busy ones never do.
+//! At a connection limit the longest idle connection is closed for the new one; busy ones never
+//! are.
 
 use std::{net::SocketAddr, thread, time::Duration};
 
@@ -386,7 +387,7 @@ fn each_client_behind_a_load_balancer_makes_room_for_itself() {
     };
     let mut bystander = named("192.0.2.2");
     let mut held = [named("192.0.2.1"), named("192.0.2.1")];
-    // Trusted peers have no limit, so they take nobody's place.
+    // Trusted peers have no limit, so no connection is closed for them.
     let balancers: Vec<_> = (0..5).map(|_| named("127.0.0.2")).collect();
     let _new = named("192.0.2.1");
     assert_eq!(held[0].rest(), "");

@@ -1,4 +1,4 @@
-//! A service that decides about requests, in every mood.
+//! External authorization, with every behavior of the service.
 
 use serde_json::{Value, json};
 
@@ -496,9 +496,9 @@ fn no_answer_is_a_503_unless_on_error_allows() {
         );
         assert_eq!((setup.asked("failed"), setup.app.connections()), (1.0, 0));
     }
-    let nobody = free_port();
-    assert_eq!(status(&Setup::start(nobody, "", "").get("/").0), 503);
-    let open = Setup::start(nobody, ", onError: allow", "");
+    let unused = free_port();
+    assert_eq!(status(&Setup::start(unused, "", "").get("/").0), 503);
+    let open = Setup::start(unused, ", onError: allow", "");
     assert_eq!(status(&open.get("/").0), 200);
     assert_eq!((open.asked("failed"), open.app.messages().len()), (1.0, 1));
     let series = r#"outrigger_upstream_connects_total{upstream="extAuth",result="failed"}"#;
@@ -603,7 +603,8 @@ fn over_https_the_service_is_verified_and_its_answer_counts() {
         proxy.metrics()
     );
 
-    // Whom nobody believes decides nothing, and neither does one of another name.
+    // The response of a service that is not trusted is not used, and neither is that of one with
+    // another name.
     for (authority, tls) in [
         (&other, "{ caFiles: [ca.crt] }"),
         (&ca, "{ caFiles: [ca.crt], hostname: auth.example }"),

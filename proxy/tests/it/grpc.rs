@@ -1,6 +1,6 @@
-//! gRPC with tonic on both ends: an app with `protocol: auto` is spoken to in HTTP/2 when the request is gRPC.
+//! gRPC with tonic on both ends: with `protocol: auto`, gRPC requests use HTTP/2.
 //!
-//! Messages are plain bytes by a codec of our own, so that nothing has to be generated.
+//! Messages are plain bytes with a codec of this test, so that no code is generated.
 
 use std::{
     convert::Infallible,

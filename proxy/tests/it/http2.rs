@@ -207,7 +207,7 @@ async fn a_malformed_request_resets_its_stream_and_nothing_else() {
     assert_eq!(client.get("/").await.status, 200);
 }
 
-/// A rule of ours is told in an answer, with its body still to come or not.
+/// A violation of a rule of the proxy gets a response, with the request body complete or not.
 #[tokio::test]
 async fn a_refused_path_is_answered_and_a_grpc_call_in_its_own_way() {
     let origin = Origin::start().await.unwrap();

@@ -1,4 +1,4 @@
-//! Keys of token providers, fetched from servers that behave in every way. `docs/security.md` 14.
+//! JWKS fetching from servers with every kind of behavior. `docs/security.md` 14.
 
 use std::time::Duration;
 
@@ -512,11 +512,11 @@ fn a_redirect_is_followed_on_the_same_host_three_times_and_nowhere_else() {
         setup.wait_fetched("redirect");
         assert_eq!(setup.status(&token), 503, "{path}");
     }
-    assert_eq!(elsewhere.requests(), 0, "nobody was sent there");
+    assert_eq!(elsewhere.requests(), 0, "no request was sent there");
 }
 
 #[test]
-fn a_discovery_document_of_somebody_else_is_refused() {
+fn a_discovery_document_of_another_issuer_is_rejected() {
     let server = KeyServer::answering(|_| Reply::Close);
     let issuer = server.url("");
     let keys = server.url("/keys");
@@ -560,7 +560,7 @@ fn keys_outlive_reloads_that_do_not_concern_them() {
         (setup.status(&token), setup.status(&other.token(&claims()))),
         (401, 200)
     );
-    assert_eq!(server.requests(), 1, "nobody asks the old one any more");
+    assert_eq!(server.requests(), 1, "the old server gets no more requests");
 }
 
 #[test]

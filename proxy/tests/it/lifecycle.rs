@@ -283,7 +283,7 @@ fn the_drain_command_waits_until_no_inbound_connection_is_left() {
 }
 
 #[test]
-fn the_drain_command_takes_the_address_from_the_file_and_fails_when_nobody_is_there() {
+fn the_drain_command_takes_the_address_from_the_file_and_fails_without_a_proxy() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a.yaml");
     let admin = free_port();

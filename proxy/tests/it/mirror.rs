@@ -1,4 +1,4 @@
-//! `requestMirror` over real sockets: what the copy is, and that nobody waits for it.
+//! Mirroring over real sockets: the content of the copy, and that requests do not wait for it.
 
 use serde_json::json;
 
@@ -45,7 +45,7 @@ impl Setup {
 }
 
 #[test]
-fn the_copy_is_what_is_sent_on_and_its_answer_is_nobodys() {
+fn the_copy_is_the_forwarded_request_and_its_response_is_discarded() {
     let mirror = Recording::answering(|_| {
         crate::support::recording::Act::Answer(
             b"HTTP/1.1 500 X\r\ncontent-length: 4\r\n\r\nboom".to_vec(),

@@ -1,4 +1,4 @@
-//! Access log, metrics, request ids, and whose word about the client is believed.
+//! Access log, metrics, request IDs, and which peers may report the client address.
 
 use outrigger_loadtest::origin::Origin;
 use serde_json::Value;
@@ -167,7 +167,7 @@ fn metrics_tell_requests_durations_connections_and_refusals() {
     }
     let (code, page) = get(proxy.address("status"), "/metrics");
     assert_eq!(code, 200);
-    // Nothing is told of what is not configured.
+    // Features that are not configured have no series.
     for absent in [r#"upstream="extAuth""#, "outrigger_redis_requests_total{"] {
         assert!(!page.contains(absent), "{page}");
     }

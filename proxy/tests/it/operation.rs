@@ -1,4 +1,5 @@
-//! `docs/security.md` 20 to 22: what an attacker can do to logs and metrics, and what nobody reaches from outside.
+//! `docs/security.md` 20 to 22: attacks on logs and metrics, and servers that cannot be reached
+//! from outside.
 
 use std::{
     collections::BTreeSet,
@@ -20,8 +21,8 @@ use crate::support::{
 /// The longest line (`docs/security.md` 20).
 const LINE: usize = 8 * 1024;
 
-/// `docs/security.md` 20: whatever is asked leaves one line of JSON, short enough, and nothing that is secret. That a sink which
-/// takes nothing holds up nobody is in `cli.rs`.
+/// `docs/security.md` 20: every request leaves one line of JSON, with limited length and without
+/// secrets. That a blocked sink delays no request is tested in `cli.rs`.
 #[test]
 fn a_request_leaves_one_line_that_is_bounded_and_tells_no_secret() {
     const SECRET: &str = "s3cr3t-s3cr3t";
@@ -159,7 +160,7 @@ fn a_hundred_thousand_random_paths_hosts_and_methods_add_no_series() {
     assert!(counted > f64::from(REQUESTS), "{counted}");
 }
 
-/// `docs/security.md` 22: what changes anything is a POST, on loopback, for whoever says so in Host.
+/// `docs/security.md` 22: changes need a POST, on loopback, with a Host that names it.
 #[test]
 fn what_changes_anything_is_a_post_to_a_loopback_address() {
     let proxy = Proxy::in_front_of(&origin());

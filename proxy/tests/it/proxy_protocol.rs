@@ -1,4 +1,4 @@
-//! `clientAddress.proxyProtocol`: who connected, by the word of a load balancer in front.
+//! `clientAddress.proxyProtocol`: the client address from a load balancer in front.
 
 use std::{net::SocketAddr, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Rate limits over real sockets: who is counted together, what one too many gets, and what a reload keeps.
+//! Rate limits over real sockets: keys, responses over the limit, and what a reload keeps.
 
 use std::net::SocketAddr;
 

@@ -404,7 +404,7 @@ fn a_user_of_redis_is_told_with_the_password() {
             .starts_with("+OK")
     );
     assert!(redis.command("ACL SETUSER default off").starts_with("+OK"));
-    for (name, expected) in [("limits", 200), ("nobody", 503)] {
+    for (name, expected) in [("limits", 200), ("other", 503)] {
         let (app, folder) = (Recording::ok(), tempfile::tempdir().unwrap());
         std::fs::write(folder.path().join("password"), "word").unwrap();
         let keys = format!(

@@ -1,4 +1,4 @@
-//! Which route takes a request, and what routes do to requests and answers.
+//! Route matching, and changes to requests and responses.
 
 use std::collections::HashMap;
 
@@ -176,7 +176,7 @@ fn fixed_answers_have_their_status_and_text() {
     assert_eq!(wire.ask("GET /old HTTP/1.1\r\nhost: a\r\n\r\n").1, "gone");
 }
 
-/// What the app is told about a client decides, and never what a stranger says about itself.
+/// Matches use the client data that the app gets, and never unverified data from the client.
 #[test]
 fn a_route_is_chosen_by_what_the_app_will_see_of_the_proxys_own_fields() {
     let when = |name: &str, field: &str, value: &str| {

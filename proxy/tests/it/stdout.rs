@@ -1,4 +1,4 @@
-//! Where the access log is written when stdout is slow, non-blocking or closed.
+//! The access log with a slow, non-blocking or closed stdout.
 
 use std::{
     collections::HashSet,
@@ -57,7 +57,8 @@ fn told(proxy: &Proxy, text: &str) -> usize {
         .count()
 }
 
-/// The first requests fill the pipe several times over before anybody reads; the queue has room for them.
+/// The first requests fill the pipe several times over before it is read; the queue has room for
+/// them.
 #[test]
 fn a_full_non_blocking_stdout_loses_no_line_and_cuts_none() {
     const BEFORE: usize = 500;

@@ -20,7 +20,8 @@ fn proxy(port: u16, routes: &str) -> Proxy {
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
-/// An app that answers a request with the first half of a body, and with the second when it is told to.
+/// An app that sends the first half of a response body at once, and the second when the test says
+/// so.
 struct Halves {
     app: App,
     go: mpsc::SyncSender<()>,
@@ -273,7 +274,7 @@ async fn a_deadline_that_is_not_reached_or_not_understood_changes_nothing_and_is
 
 /// docs/configuration.md, "How a route is chosen": a split that goes by a header, a cookie or the address.
 #[test]
-fn a_sticky_split_keeps_whoever_comes_again_and_its_weights() {
+fn a_sticky_split_keeps_returning_clients_and_its_weights() {
     let (app, canary) = (
         Recording::ok(),
         Recording::answering(|_| {
@@ -303,7 +304,7 @@ fn a_sticky_split_keeps_whoever_comes_again_and_its_weights() {
             .collect()
     };
     let first = choices();
-    assert_eq!(choices(), first, "whoever comes again");
+    assert_eq!(choices(), first, "returning clients");
     let share = first.iter().filter(|canary| **canary).count();
     assert!(
         (70..=130).contains(&share),

@@ -1,4 +1,4 @@
-//! Endpoints: how they are chosen and reached, and what happens when they fail.
+//! Endpoints: how they are selected and reached, and what happens when they fail.
 
 use std::{
     sync::{

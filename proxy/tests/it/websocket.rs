@@ -247,7 +247,7 @@ fn an_old_connection_can_still_be_upgraded() {
 }
 
 #[test]
-fn a_101_that_nobody_asked_for_is_a_broken_protocol() {
+fn a_101_without_an_upgrade_request_is_a_protocol_error() {
     let app = App::answering(SWITCHING);
     let proxy = Proxy::in_front_of_port(app.port());
     let mut wire = Wire::connect(proxy.inbound());

@@ -1,4 +1,5 @@
-//! A drain says goodbye inside a WebSocket (RFC 6455 section 5.5.1), between two frames and to both sides.
+//! A drain sends close frames to both sides of a WebSocket (RFC 6455 section 5.5.1), between two
+//! frames.
 
 use std::sync::{Arc, Mutex, mpsc};
 

@@ -1,4 +1,4 @@
-//! Floods over HTTP/2 while others go on.
+//! Floods over HTTP/2, while other clients send requests.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -186,9 +186,9 @@ fn fields_that_unfold() {
     }
 }
 
-/// `docs/security.md` 18: a window that stays at zero, and a socket that nobody reads.
+/// `docs/security.md` 18: a window that stays at zero, and a socket that is not read.
 #[test]
-fn answers_that_nobody_takes() {
+fn responses_that_are_not_read() {
     let siege = Siege::new(", timeouts: { bodyIdle: 1s }");
     let large = |stream: u32| {
         let fields = [

@@ -74,7 +74,7 @@ fn bodies_that_stand_still() {
 
 /// `docs/security.md` 18.
 #[test]
-fn answers_that_nobody_reads() {
+fn responses_that_are_not_read() {
     let siege = Siege::new(", timeouts: { bodyIdle: 1s }");
     siege.withstands(|address| {
         let ask = b"GET /bytes/20000000 HTTP/1.1\r\nhost: a\r\n\r\n"; // more than kernels keep

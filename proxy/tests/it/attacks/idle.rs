@@ -84,7 +84,7 @@ fn hold_and_let_go(siege: &Siege, address: SocketAddr, most: u64) -> u64 {
     memory
 }
 
-/// A load balancer that hides its clients: whoever comes behind it must not be kept out by those who do nothing.
+/// A load balancer that hides its clients: idle clients behind it must not block the active ones.
 #[test]
 fn ten_thousand_idle_connections_keep_no_client_of_the_same_address_out() {
     if descriptors() < CONNECTIONS as u64 + 1000 {

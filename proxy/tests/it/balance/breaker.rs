@@ -1,4 +1,5 @@
-//! What is too much for an upstream is refused at once, and what is a little too much waits.
+//! Circuit breakers: requests over a limit are rejected at once, requests over `maxConnections`
+//! wait.
 
 use std::time::Duration;
 
@@ -112,7 +113,7 @@ fn requests_wait_for_a_connection_and_take_over_the_one_there_is() {
 }
 
 #[test]
-fn with_nobody_allowed_to_wait_the_limit_of_connections_is_the_end() {
+fn without_pending_requests_the_connection_limit_rejects() {
     let origin = origin();
     let proxy = limited(
         &[origin.url("")],

@@ -1,4 +1,4 @@
-//! Endpoints are asked whether they are well, and those that are not get nothing.
+//! Health checks: unhealthy endpoints get no requests.
 
 use std::{
     convert::Infallible,
@@ -23,7 +23,7 @@ use crate::support::{
 
 const EVERY: &str = "interval: 100ms, timeout: 1s, healthyThreshold: 2, unhealthyThreshold: 2";
 
-/// Answers requests with 200, and its health check as it is told to.
+/// Responds to requests with 200, and to health checks with a configurable status.
 struct Checked {
     app: App,
     health: Arc<AtomicU16>,
@@ -133,7 +133,7 @@ fn a_connect_is_enough_where_nothing_else_is_asked() {
     let line = proxy.logged(|_| true);
     assert_eq!(
         line["attempts"], 1,
-        "nobody has to find out by trying: {line}"
+        "no request was needed to detect it: {line}"
     );
 }
 
@@ -203,7 +203,7 @@ const SERVICE_UNKNOWN: u16 = 3;
 /// No answer but the gRPC status of this number, over 100.
 const NOT_FOUND: u16 = 105;
 
-/// Answers checks of the service `orders.v1` as it is told to, as a gRPC library does.
+/// Responds to checks of the service `orders.v1` with a configurable status, like a gRPC library.
 struct HealthService {
     address: SocketAddr,
     says: Arc<AtomicU16>,
@@ -326,6 +326,6 @@ fn health_outlives_a_reload_that_does_not_touch_the_upstream() {
     proxy.reload_with(&yaml(&urls, ""));
     assert!(
         !proxy.metrics().contains("outrigger_endpoint_healthy{"),
-        "nobody asks any more"
+        "health checks have stopped"
     );
 }

@@ -1,4 +1,4 @@
-//! Which endpoint gets a request, and what becomes of endpoints that fail.
+//! Load balancing, and how failing endpoints are handled.
 
 mod breaker;
 mod health;
@@ -19,7 +19,7 @@ use crate::support::{
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
-/// An endpoint that answers every request with the status that it is told to, and counts them.
+/// An endpoint that responds with a configurable status, and counts requests.
 struct Backend {
     app: App,
     status: Arc<AtomicU16>,

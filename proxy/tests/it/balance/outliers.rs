@@ -1,4 +1,4 @@
-//! Endpoints that fail are ejected, tried again, and taken back.
+//! Outlier detection: failing endpoints are ejected, tried again, and restored.
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ fn an_endpoint_that_answers_500_is_left_out_after_so_many_and_the_log_says_why()
 }
 
 #[test]
-fn a_success_between_failures_ejects_nobody() {
+fn a_success_between_failures_prevents_the_ejection() {
     let backends = [Backend::start(200), Backend::start(200)];
     let urls = backends.each_ref().map(Backend::url);
     let proxy = Proxy::start(&yaml(&urls, &format!(", {RULES} baseEjectionTime: 60s }}")));

@@ -1,5 +1,5 @@
-//! What is spoken to an app or endpoint that is asked whether it is well: the protocol of its block, and gRPC messages as
-//! any protobuf library writes them.
+//! Protocols of readiness and health checks: the protocol of the block, and gRPC messages as any
+//! protobuf library writes them.
 
 use std::{
     convert::Infallible,
@@ -30,7 +30,8 @@ use crate::{
 
 type Answer = Response<BoxBody<Bytes, Infallible>>;
 
-/// An app that speaks HTTP/2 alone: the status of `/healthz?deep=1` is as it is told to be, everything else is 404.
+/// An app with HTTP/2 only: the status of `/healthz?deep=1` is configurable, all other paths are
+/// 404.
 #[derive(Clone)]
 struct Http2Only {
     status: Arc<AtomicU16>,
@@ -85,7 +86,7 @@ impl Http2Only {
 
 const DEEP: &str = "path: \"/healthz?deep=1\"";
 
-/// A proxy whose `/readyz` asks the app anew, or nearly so, each time.
+/// A proxy whose `/readyz` checks the app (almost) each time.
 fn with_readiness(app: &str, probe: &str) -> Proxy {
     Proxy::start(&format!(
         "app: {{ {app}, readiness: {{ {probe}, interval: 1ms, timeout: 10s }} }}\nlisteners: [{{ port: 0 }}]\n"
@@ -96,7 +97,7 @@ fn readiness(proxy: &Proxy) -> (u16, String) {
     get(proxy.address("status"), "/readyz")
 }
 
-/// An upstream `u` whose endpoint is asked, and whose judgement changes with each answer.
+/// An upstream `u` with health checks, whose state changes with each result.
 fn with_check(url: &str, probe: &str, more: &str) -> Proxy {
     let every = "interval: 50ms, timeout: 10s, healthyThreshold: 1, unhealthyThreshold: 1";
     Proxy::start(&yaml(
@@ -365,7 +366,7 @@ fn a_grpc_health_answer_is_read_as_protobuf_says() {
         ),
         ("twice, of which the last counts", &[8, 2, 8, 1]),
         ("a number in more bytes than it needs", &[8, 0x81, 0x80, 0]),
-        ("a group that nobody knows", &[0x13, 8, 2, 0x14, 8, 1]),
+        ("an unknown group", &[0x13, 8, 2, 0x14, 8, 1]),
     ] {
         assert_eq!(
             app.ready(&proxy, frame(0, message), Some("0")).0,

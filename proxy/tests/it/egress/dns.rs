@@ -125,7 +125,7 @@ fn a_host_name_is_asked_for_where_resolv_conf_says() {
         "{}",
         told()
     );
-    // The server fails; nobody notices.
+    // The server fails; requests still succeed.
     dns.set("pay.prod.example", Reply::Error(2));
     wait_for("the failure to be told", || {
         told().get("failure").is_some().then_some(())
@@ -176,7 +176,7 @@ fn endpoints_of_a_name_come_and_go_with_its_answer() {
         let (status, endpoint) = endpoint_of_next(&proxy, &format!("/bytes/{number}"));
         (status == 200).then(|| assert_eq!(endpoint, format!("127.0.0.1:{port}")))
     });
-    // Another place, at which nobody listens.
+    // Another address, without a listener.
     dns.set(
         "search.example",
         Reply::Addresses(0, vec![Ipv4Addr::new(127, 0, 0, 9).into()]),
@@ -199,7 +199,7 @@ fn endpoints_of_a_name_come_and_go_with_its_answer() {
 
 /// With the resolver's own patience of 5 s for each of three tries.
 #[test]
-fn a_server_that_never_answers_for_ipv6_delays_nobody() {
+fn a_server_that_never_responds_for_ipv6_causes_no_delay() {
     let Some(dns) = server() else { return };
     let origin = origin();
     let port = origin.address().port();
@@ -264,7 +264,7 @@ fn the_host_of_a_key_set_is_looked_up_in_the_same_way() {
     );
     let keys = KeyServer::plain(jwks(&[signer()]));
     let port = keys.address.port();
-    // Nobody answers at the first address of the name; the next one is tried.
+    // The first address of the name does not respond; the next one is tried.
     dns.set(
         "keys.prod.example",
         Reply::Addresses(

@@ -1,4 +1,4 @@
-//! From the app to the outside: TLS towards endpoints. `docs/security.md` 19 and 22.
+//! Outbound requests: TLS with endpoints. `docs/security.md` 19 and 22.
 
 mod credentials;
 mod dns;
@@ -37,7 +37,7 @@ pub fn yaml(upstream: &str) -> String {
     )
 }
 
-/// One endpoint over TLS on this port, believed by `ca.crt`, and these lines beside `caFiles`.
+/// One endpoint with TLS on this port, trusted by `ca.crt`, and these lines beside `caFiles`.
 pub fn to_port(port: u16, tls: &str) -> String {
     format!(
         "    endpoints: [{{ url: \"https://localhost:{port}\" }}]\n    tls:\n      caFiles: [ca.crt]\n{tls}"

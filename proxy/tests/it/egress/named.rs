@@ -1,5 +1,5 @@
-//! Endpoints whose own certificate stands in `caFiles`: signed by nobody else, as test setups and many an internal service
-//! have them.
+//! Endpoints whose own certificate is in `caFiles`: self-signed, as in test setups and in many
+//! internal services.
 
 use rcgen::{ExtendedKeyUsagePurpose, KeyUsagePurpose};
 
@@ -12,7 +12,7 @@ use crate::support::{
     wait_for,
 };
 
-/// A proxy to an endpoint with a certificate, which believes another one, or the same.
+/// A proxy to an endpoint with a certificate; it trusts another one, or the same.
 fn believing(believed: &Leaf, front: &Front, tls: &str) -> Proxy {
     start(&to_port(front.port(), tls), |folder| {
         std::fs::write(folder.join("ca.crt"), believed.chain_pem()).unwrap();

@@ -1,4 +1,4 @@
-//! Endpoints that are not believed, or that do not believe us: 502 `UF`, and the reason for those who run the proxy.
+//! TLS failures with endpoints, in both directions: 502 `UF`, and the reason in log and metrics.
 
 use std::net::TcpListener;
 
@@ -14,7 +14,7 @@ use crate::support::{
     wait_for, with_servers,
 };
 
-/// It is refused for this reason, the client hears nothing of it, and the log does.
+/// It is rejected for this reason; the client does not see the reason, and the log has it.
 fn is_refused(proxy: &Proxy, reason: &str, told: &[&str]) {
     is_told(proxy, reason, told);
     assert!(handshakes(proxy, "failed", reason) >= 1.0);
@@ -48,7 +48,7 @@ fn is_told(proxy: &Proxy, reason: &str, told: &[&str]) {
     });
 }
 
-/// An endpoint with this certificate is refused, by a proxy that believes `ca`.
+/// An endpoint with this certificate is rejected by a proxy that trusts `ca`.
 fn certificate_is_refused(ca: &Ca, leaf: &Leaf, tls: &str, reason: &str, told: &[&str]) {
     let origin = origin();
     let front = Maker::new(leaf).before(origin.address());
@@ -62,13 +62,13 @@ fn certificate_is_refused(ca: &Ca, leaf: &Leaf, tls: &str, reason: &str, told: &
 
 #[test]
 fn a_certificate_that_is_not_believed_is_refused_and_told() {
-    let (ca, other) = (Ca::new("Outside"), Ca::new("Somebody"));
+    let (ca, other) = (Ca::new("Outside"), Ca::new("Unknown"));
     certificate_is_refused(
         &ca,
         &server(&other),
         "",
         "unknown_ca",
-        &["issued by CN=Somebody", "caFiles"],
+        &["issued by CN=Unknown", "caFiles"],
     );
     let elsewhere = ca.sign(Wanted::server(&["elsewhere.example"]));
     certificate_is_refused(
@@ -131,7 +131,7 @@ fn alternative_names_are_looked_for_in_place_of_the_server_name() {
             &["Pay.example.com", spiffe],
         );
     }
-    // A name is not enough: somebody must have signed it.
+    // A name is not enough: a trusted CA must have signed the certificate.
     let names = format!("      subjectAltNames: [\"{spiffe}\"]\n");
     is_refused(
         &to_front(&front, &Ca::new("Others"), &names),
@@ -215,7 +215,7 @@ fn an_endpoint_that_speaks_no_tls_or_nothing_at_all_is_refused() {
     drop(origin);
 }
 
-/// No roots: nobody could ever be believed, so the proxy does not start.
+/// Without CA certificates no endpoint could be trusted, so the proxy does not start.
 #[test]
 fn without_roots_there_is_no_start_and_with_them_they_are_the_system_s() {
     let (ca, origin) = (Ca::new("Outside"), origin());
@@ -256,7 +256,7 @@ fn without_roots_there_is_no_start_and_with_them_they_are_the_system_s() {
 #[test]
 fn the_log_is_one_line_whatever_stands_in_the_certificate() {
     let setup = Setup::start("");
-    let leaf = Ca::new("Somebody").sign(
+    let leaf = Ca::new("Unknown").sign(
         Wanted::server(&["elsewhere.example"]).named(rcgen::DnType::OrganizationName, "a\nb"),
     );
     setup.front.set(Maker::new(&leaf).config());

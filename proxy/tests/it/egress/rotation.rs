@@ -1,4 +1,4 @@
-//! Files that are replaced: new connections are made with the new ones, requests on old ones end as they began.
+//! Replaced files: new connections use the new files, requests on old connections finish.
 
 use outrigger_loadtest::origin::Origin;
 
@@ -59,7 +59,7 @@ fn a_renewed_client_certificate_is_shown_on_new_connections_and_the_old_one_ends
     } = mutual();
     assert_eq!(ask(&proxy).0, 200, "{}", proxy.stderr());
     assert_eq!(shown(&front).unwrap(), first.certificate.to_vec());
-    // A download that is under way.
+    // A download in progress.
     let mut busy = Wire::connect(proxy.address("out"));
     busy.send("GET /drip/40/50 HTTP/1.1\r\nhost: a\r\n\r\n");
     assert_eq!(status(&busy.head()), 200);
@@ -89,7 +89,7 @@ fn a_bad_pair_changes_nothing() {
         origin: _origin,
     } = mutual();
     assert_eq!(ask(&proxy).0, 200);
-    // The key of another certificate: somebody writes two files, and has written one of them.
+    // The key of another certificate: two files are being replaced, and only one is written yet.
     let second = clients.sign(Wanted::client("orders"));
     std::fs::write(proxy.folder().join("client.key"), second.key_pem()).unwrap();
     wait_for("the refusal", || {

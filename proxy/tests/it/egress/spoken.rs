@@ -1,4 +1,4 @@
-//! What is spoken over TLS, and what an endpoint sees of it.
+//! Protocols over TLS, as seen by the endpoint.
 
 use std::{thread, time::Duration};
 
@@ -289,7 +289,7 @@ fn a_post_is_never_sent_twice_over_tls() {
     assert_eq!(proxy.logged(|line| line["status"] == 502)["flag"], "UC");
 }
 
-/// A body that ends with its connection must not look whole when somebody cut it.
+/// A body that ends with its connection must not look complete when it was cut.
 #[test]
 fn a_cut_answer_is_no_whole_one() {
     let app = App::start(|mut wire, _| {

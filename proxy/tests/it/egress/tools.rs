@@ -1,4 +1,5 @@
-//! The same with other people's servers and clients: curl through the proxy to openssl and nginx, where installed.
+//! The same with third-party servers and clients: curl through the proxy to openssl and nginx,
+//! where installed.
 
 use std::{
     net::TcpStream,
@@ -57,7 +58,7 @@ fn mutual(command: impl Fn(&Path, u16) -> Command) -> (Server, Proxy) {
             let listens = TcpStream::connect(("127.0.0.1", port)).is_ok();
             (ended || listens).then_some(!ended)
         });
-        // Somebody else may have got the port.
+        // Another process may have taken the port.
         if listens {
             let keys = "      certFile: client.crt\n      keyFile: client.key\n";
             return (child, start_in(folder, &to_port(port, keys)));

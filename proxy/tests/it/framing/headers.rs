@@ -1,4 +1,4 @@
-//! Requirements 3 and 6 to 8: whose word about headers counts.
+//! Requirements 3 and 6 to 8: which headers are trusted.
 
 use super::*;
 
@@ -53,7 +53,7 @@ fn what_a_trusted_peer_says_is_kept_or_appended_to() {
         "7.7.7.7",
         "requirement 8"
     );
-    // Requirement 6: a field that stood twice is nobody's word, and an id that is too long is a new one.
+    // Requirement 6: a duplicate field is not trusted, and an ID that is too long is replaced.
     let twice = "X-Request-Id: a\r\nX-Request-Id: b\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Proto: http\r\n";
     let message = bench.accepts(&get(twice)).unwrap();
     assert_eq!(
@@ -162,7 +162,7 @@ fn names_with_an_underscore_are_dropped_or_kept_as_configured_but_never_look_ali
     }
 }
 
-/// Requirement 10, and messages written anew (requirement 3).
+/// Requirement 10, and messages serialized from their parsed form (requirement 3).
 #[test]
 fn what_may_be_repeated_stays_and_everything_is_written_anew() {
     let bench = Bench::new();

@@ -147,7 +147,7 @@ impl Bench {
 }
 
 #[test]
-fn a_malformed_head_resets_the_stream_and_reaches_nobody() {
+fn a_malformed_head_resets_the_stream_and_is_not_forwarded() {
     const H2: &str = "request.http2_protocol";
     const HEADER: &str = "request.header";
     const PSEUDO: &str = "request.pseudo_header";
@@ -837,7 +837,8 @@ fn what_is_too_large_or_not_served_gets_its_status() {
     assert_eq!(bench.origin.total_bytes(), 0);
 }
 
-/// Requirement 3: a client that resets its stream midway leaves no half message that anybody could complete.
+/// Requirement 3: a client that resets its stream midway leaves no partial message that another
+/// request could complete.
 #[test]
 fn a_reset_midway_cuts_the_upstream_connection() {
     let bench = Bench::new();

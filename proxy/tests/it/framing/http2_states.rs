@@ -21,7 +21,7 @@ const POST: [Field<'static>; 4] = [
     (b":path", b"/"),
 ];
 
-/// What a flag or a frame that nobody has defined looks like.
+/// An undefined flag or frame type.
 const UNKNOWN_FLAGS: u8 = 0xd2;
 const UNKNOWN_KIND: u8 = 0x16;
 
@@ -80,7 +80,7 @@ impl Bench {
             };
             report.case(4, name, result);
         }
-        // Nobody else has noticed anything, and no half or joined message went anywhere.
+        // Other clients are not affected, and no partial or joined message was forwarded.
         report.case(
             4,
             "another client",
@@ -111,7 +111,7 @@ fn post(client: &mut Frames) {
     client.headers(1, &POST, false);
 }
 
-/// Several frames in one write, so that they are judged before an answer can be there.
+/// Several frames in one write, so that they are parsed before a response can be sent.
 fn at_once(client: &mut Frames, frames: &[Vec<u8>]) {
     client.send(&frames.concat());
 }
@@ -484,7 +484,7 @@ fn each_kind_of_frame() {
         case("6.5: SETTINGS of seven bytes", End(SIZE), |client| {
             client.frame(SETTINGS, 0, 0, &[0; 7])
         }),
-        case("6.5.2: a setting that nobody knows", Serve, |client| {
+        case("6.5.2: an unknown setting", Serve, |client| {
             setting(client, 0xf0f0, 7);
             get(client);
         }),
@@ -578,7 +578,7 @@ fn each_kind_of_frame() {
 
 /// RFC 9113 section 3.4: what does not begin as it must is no HTTP/2.
 #[test]
-fn a_preface_that_is_none_is_served_by_nobody() {
+fn an_invalid_preface_is_not_served() {
     let bench = Bench::new();
     for text in [
         &b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r"[..],

@@ -1,7 +1,8 @@
-//! `docs/security.md` 1 to 10 over raw sockets, in front of an origin that keeps every byte: what is refused reaches nobody,
-//! is counted and is logged once; what is accepted is one message that can be read in one way only.
+//! `docs/security.md` 1 to 10 over raw sockets, in front of an origin that records every byte: a
+//! rejected request is not forwarded, is counted and is logged once; an accepted request is one
+//! message with one interpretation.
 //!
-//! Each case names its requirement. A table runs to its end and then tells all that went wrong.
+//! Each case names its requirement. A table runs to its end and then reports all failures.
 
 mod bodies;
 mod headers;

@@ -1,4 +1,4 @@
-//! Requests that are good, in every way in which they may come; requirements 1 to 3.
+//! Valid requests in every form; requirements 1 to 3.
 
 use super::*;
 
@@ -109,9 +109,10 @@ fn what_is_refused_is_refused_byte_by_byte_as_well() {
     assert_eq!(bench.origin.total_bytes(), 0);
 }
 
-/// Requirement 3: a body that nobody wants is taken off the connection, or the connection ends; never is it a request.
+/// Requirement 3: a body that is not read is removed from the connection, or the connection is
+/// closed; it is never parsed as a request.
 #[test]
-fn a_body_that_nobody_wants_is_no_request() {
+fn a_body_that_is_not_read_is_no_request() {
     let origin = Recording::ok();
     let yaml = format!(
         "app: {{ port: {} }}\nworkers: 1\nlisteners: [{{ port: 0 }}]\nroutes:\n  - {{ name: fixed, matches: [{{ path: /fixed }}], directResponse: {{ status: 410 }} }}\n  - {{ name: rest }}\n",

@@ -1,4 +1,5 @@
-//! Requests that two servers might read differently: never two messages at the origin; requirements 1, 3, 4 and 5.
+//! Requests that two servers may parse differently: never two messages at the origin; requirements
+//! 1, 3, 4 and 5.
 
 use super::*;
 
@@ -8,7 +9,8 @@ fn head(fields: &[u8]) -> Vec<u8> {
     bytes(&[b"POST /good HTTP/1.1\r\nHost: a\r\n", fields, b"\r\n\r\n"])
 }
 
-/// Sends bytes that contain what somebody could take for a second request, and reads until all is quiet.
+/// Sends bytes that a server could parse as a second request, and reads until the connection is
+/// quiet.
 fn never_two(bench: &Bench, bytes: &[u8]) -> Result<(), String> {
     let before = bench.origin.messages().len();
     let answer = bench.ask(bytes);
@@ -100,7 +102,7 @@ fn no_pair_of_framings_makes_two_requests() {
         let mut hidden = head.clone();
         hidden.extend_from_slice(b"0\r\n\r\n");
         hidden.extend_from_slice(EVIL);
-        // CL.0 is two honest requests on one connection for everybody: only the body that hides one counts.
+        // CL.0 is two valid requests on one connection: only the body that hides one counts.
         if name != "CL.0" && name != "nominated TE" {
             report.case(1, name, never_two(&bench, &hidden));
         }
@@ -217,8 +219,8 @@ fn pipelined_requests_reach_the_origin_one_by_one() {
     all.iter().for_each(|message| unambiguous(message).unwrap());
 }
 
-/// Requirement 2: RFC 9112 section 2.2 lets a recipient take a bare LF for the end of a line. Whoever stands in front may
-/// not do that, so it is refused wherever it stands.
+/// Requirement 2: RFC 9112 section 2.2 lets a recipient treat a bare LF as the end of a line. A
+/// proxy in front may not do that, so it is rejected everywhere.
 #[test]
 fn a_bare_lf_ends_no_line_of_a_head() {
     let bench = Bench::new();

@@ -1,4 +1,4 @@
-//! The upstream as the hostile side: requirements 1, 3 and 5. Its connection is never used again.
+//! Hostile upstreams: requirements 1, 3 and 5. The connection is never reused.
 
 use super::*;
 use crate::support::recording::Act;
@@ -70,7 +70,7 @@ fn a_response_head_with_two_readings_is_a_502_and_the_end_of_its_connection() {
         (2, "status 099", b"HTTP/1.1 099 OK\r\ncontent-length: 0\r\n\r\n".to_vec()),
         (2, "HTTP/2.0", b"HTTP/2.0 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec()),
         (2, "no HTTP at all", b"220 smtp.example ESMTP\r\n\r\n".to_vec()),
-        (3, "101 nobody asked for", b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nstray".to_vec()),
+        (3, "101 without an upgrade request", b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nstray".to_vec()),
         (2, "a head over 64 KiB", head(&long)),
         (2, "11 informational answers", [b"HTTP/1.1 103 Early Hints\r\nx: y\r\n\r\n".repeat(11), head("content-length: 2\r\n\r\nok")].concat()),
     ];
@@ -94,7 +94,8 @@ fn ten_informational_answers_are_read_over() {
     then_works(&bench, 1).unwrap();
 }
 
-/// Requirement 5: whatever the upstream says unasked closes its connection and answers nobody.
+/// Requirement 5: unsolicited bytes of the upstream close its connection and are never sent to a
+/// client.
 #[test]
 fn a_stray_answer_never_answers_another_request() {
     let stray = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nstray";
@@ -136,7 +137,7 @@ fn a_body_behind_an_answer_to_head_never_answers_another_request() {
 
 /// Requirement 5: an answer before the request body ended ends that connection.
 #[test]
-fn an_early_answer_ends_its_connection_and_answers_nobody_else() {
+fn an_early_response_closes_its_connection_and_reaches_no_other_client() {
     let origin = Recording::answering_early(|message| match message.target() {
         "/early" => Act::Answer(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno".to_vec()),
         _ => Act::Answer(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".to_vec()),

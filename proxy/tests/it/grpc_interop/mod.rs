@@ -1,6 +1,6 @@
-//! gRPC between peers that are not ours, every way through the proxy: tonic and Python's grpcio, each as client and as
-//! server. The cases are those of gRPC's own interop suite. Skipped, loudly, where Python is not there or the package
-//! cannot be had; those of tonic with tonic run everywhere.
+//! gRPC between third-party peers, in all combinations through the proxy: tonic and Python's
+//! grpcio, each as client and as server. The cases are those of gRPC's own interop suite. Skipped,
+//! with a message, without Python or the package; those of tonic with tonic always run.
 
 mod cases;
 mod concurrency;
@@ -147,7 +147,7 @@ const WAYS: [Way; 5] = [
 struct Route {
     _proxy: Proxy,
     address: SocketAddr,
-    /// Whom clients must trust, where they speak TLS.
+    /// The CA that clients must trust, if TLS is used.
     ca: Option<Ca>,
     _service: Service,
 }

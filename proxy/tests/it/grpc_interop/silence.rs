@@ -127,7 +127,7 @@ async fn ping_pong_after(client: &mut Grpc<Channel>, silence: Duration) {
     let mut answers = both(client, "Both", messages).await.unwrap();
     assert_eq!(patient(answers.message()).await.unwrap().unwrap(), "before");
     tokio::time::sleep(silence).await; // what is tested is that nothing happens meanwhile
-    let _ = sender.send("after".into()).await; // an error is told by the answer
+    let _ = sender.send("after".into()).await; // the response has the error
     let after = patient(answers.message()).await;
     assert_eq!(
         after

@@ -190,7 +190,7 @@ fn calls_that_wait_for_a_connect_count_as_pending() {
         (&"UO".into(), &"upstream.max_pending_requests".into())
     );
     let pending = "outrigger_circuit_breaker_in_use{upstream=\"u\",limit=\"pending\"}";
-    wait_for("nobody to wait", || {
+    wait_for("no request to wait", || {
         (proxy.metric(pending) < 0.5).then_some(())
     });
 }

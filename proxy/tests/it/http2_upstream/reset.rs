@@ -263,7 +263,7 @@ fn a_response_that_the_app_resets_is_reset_for_the_same_reason() {
     }
 }
 
-/// A client of HTTP/1.1 can only be told by the end of the connection.
+/// A client of HTTP/1.1 can be notified only by the end of the connection.
 #[test]
 fn a_response_that_the_app_resets_does_not_look_whole_over_http_1() {
     for code in [CANCEL, NO_ERROR, INTERNAL_ERROR] {

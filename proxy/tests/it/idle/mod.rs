@@ -63,7 +63,7 @@ fn streamed(pieces: impl Stream<Item = Bytes> + Send + 'static) -> Body {
     StreamBody::new(pieces.map(|piece| Ok::<_, Infallible>(Frame::data(piece)))).boxed_unsync()
 }
 
-/// Nothing, until it is told.
+/// Nothing, until the test says so.
 fn end_when(told: Arc<Notify>) -> impl Stream<Item = Bytes> + Send {
     stream::once(async move { told.notified().await }).filter_map(|()| async { None })
 }

@@ -1,5 +1,5 @@
-//! Every kind of bad token once over the wire: to the client they all look the same, the log tells them apart.
-//! `docs/security.md` 11 to 13.
+//! Every kind of invalid token once: the client gets the same response for all, the log has the
+//! reason. `docs/security.md` 11 to 13.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::support::{
     wire::{Wire, header, status},
 };
 
-/// Tokens with the reason that the log tells.
+/// Tokens with the reason in the log.
 struct Cases(Vec<(String, &'static str)>);
 
 impl Cases {

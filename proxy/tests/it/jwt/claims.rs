@@ -249,6 +249,6 @@ fn a_token_of_a_new_key_steers_by_the_fetch_it_causes() {
     server.answer_with(move |_| Reply::Json(set.clone()));
     assert_eq!(ask(&proxy, "/o", &beta(&new)).1, "beta");
     assert_eq!(server.requests(), 2);
-    assert_eq!(ask(&proxy, "/o", &beta(&Signer::new("nobody"))).1, "plain");
+    assert_eq!(ask(&proxy, "/o", &beta(&Signer::new("unknown"))).1, "plain");
     assert_eq!(ask(&proxy, "/o", &bearer(&new.token(&claims()))).1, "plain");
 }

@@ -1,4 +1,5 @@
-//! Tokens over real sockets: who gets in, what the client hears, what the app gets. `docs/security.md` 10 to 13.
+//! JWT authentication over real sockets: accepted tokens, responses, and headers for the app.
+//! `docs/security.md` 10 to 13.
 
 mod bad_tokens;
 mod claims;
@@ -265,7 +266,7 @@ fn every_kind_of_key_and_source_lets_its_tokens_in() {
             "https://shared.example/",
             401,
         ),
-        (signer(), "https://nobody.example/", 401),
+        (signer(), "https://unknown.example/", 401),
     ] {
         let token = signer.token(&claims_of(issuer));
         assert_eq!(
@@ -406,7 +407,7 @@ fn optional_lets_pass_without_a_token_and_never_with_a_bad_one() {
 }
 
 #[test]
-fn a_report_lets_everybody_in_and_tells_what_it_would_have_refused() {
+fn report_mode_accepts_all_requests_and_logs_what_it_would_reject() {
     let setup = Setup::start(&corp(
         "routes: [{ name: app, auth: { anyOf: [corp], mode: report } }]\n",
     ));
@@ -469,7 +470,7 @@ fn a_bound_token_needs_its_certificate_also_when_it_was_verified_before() {
     ));
     let bound = signer().token(&claims_with(json!({ "cnf": { "x5t#S256": thumbprint } })));
     let other = signer().token(&claims_with(json!({ "cnf": { "jkt": thumbprint } })));
-    let (me, they, nobody) = (
+    let (me, they, anonymous) = (
         Client::mutual(&servers, &mine),
         Client::mutual(&servers, &theirs),
         Client::new(&servers),
@@ -489,18 +490,18 @@ fn a_bound_token_needs_its_certificate_also_when_it_was_verified_before() {
     for (client, path, token, expected) in [
         (&me, "/", &*bound, 200),
         (&they, "/", &bound, 401),
-        (&nobody, "/", &bound, 401),
+        (&anonymous, "/", &bound, 401),
         (&me, "/", &bound, 200),
         (&me, "/", &other, 401),
-        (&nobody, "/", &good(), 200),
+        (&anonymous, "/", &good(), 200),
         (&me, "/both", &bound, 200),
         (&they, "/both", &bound, 401),
         (&they, "/both", &good(), 200),
-        (&nobody, "/both", &good(), 403),
+        (&anonymous, "/both", &good(), 403),
         (&me, "/both", "", 401),
         (&they, "/either", "", 200),
-        (&nobody, "/either", "", 401),
-        (&nobody, "/either", &good(), 200),
+        (&anonymous, "/either", "", 401),
+        (&anonymous, "/either", &good(), 200),
         (&they, "/either", "x.y.z", 200),
     ] {
         assert_eq!(ask(client, path, token), expected, "{path} {token}");

@@ -1,5 +1,5 @@
-//! Against an identity provider that is not ours: the npm package `oidc-provider`. Skipped, loudly, where Node.js is not
-//! there or the package cannot be had.
+//! Against a third-party identity provider: the npm package `oidc-provider`. Skipped, with a
+//! message, without Node.js or the package.
 
 use std::{
     io::{BufRead, BufReader},
@@ -133,7 +133,7 @@ fn a_real_provider_is_discovered_rotates_its_keys_and_goes_away() {
                 .0,
         )
     };
-    // Down at the start: 503, and nothing is let in.
+    // Unavailable at the start: 503, and no request is accepted.
     let header = r#"{"alg":"ES256","kid":"stranger","typ":"at+jwt"}"#;
     let stranger = Signer::new("stranger").raw(header, &claims_of(&issuer).to_string());
     assert_eq!(ask(&stranger), 503);

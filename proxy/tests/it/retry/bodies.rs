@@ -89,7 +89,7 @@ fn a_body_over_buffer_bytes_streams_on_and_does_not_go_again() {
 }
 
 #[test]
-fn a_large_body_still_goes_to_another_endpoint_when_nobody_has_read_of_it() {
+fn a_large_body_is_sent_to_another_endpoint_if_no_byte_of_it_was_read() {
     let (app, bodies) = failing_once(|wire| wire.send(OK));
     let balancer = ", loadBalancer: { policy: roundRobin }";
     let proxy = proxy(&[free_port(), app.port()], balancer, ", retry: {}");

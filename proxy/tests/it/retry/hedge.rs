@@ -1,4 +1,4 @@
-//! A second try beside one that takes long.
+//! Hedging: a second try in parallel to a slow first one.
 
 use super::*;
 use crate::support::wait_for;
@@ -190,7 +190,7 @@ fn a_keyed_post_may_have_a_second_try() {
 
 #[test]
 fn a_percentile_is_measured_first() {
-    // Quick at first, hanging later; which of the two hangs is told by the path.
+    // Fast at first, hanging later; the path selects the endpoint that hangs.
     let hangs = Arc::<AtomicUsize>::default();
     let play = |hangs: Arc<AtomicUsize>| {
         App::start(move |mut wire, _| {

@@ -52,7 +52,7 @@ fn count(message: &Message) -> &str {
         .unwrap_or_default()
 }
 
-/// An app that is busy on the first tries of a request, by what it is told.
+/// An app that is busy on the first tries of a request, as its path says.
 fn busy_until(attempt: u32) -> Recording {
     Recording::answering(move |message| {
         let busy = count(message).parse::<u32>().unwrap() < attempt;

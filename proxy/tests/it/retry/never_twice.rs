@@ -19,7 +19,7 @@ use crate::support::{
 /// How a connection dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// In good order.
+    /// Normally.
     Close,
     /// With a reset, as of a process that was killed.
     Reset,
@@ -33,7 +33,7 @@ struct Death {
     end: End,
 }
 
-/// An origin that dies as it is told, and what came to it since.
+/// An origin that closes its connections at configured points, and the bytes received since then.
 struct Mortal {
     port: u16,
     death: Arc<Mutex<Death>>,
@@ -43,7 +43,7 @@ struct Mortal {
 }
 
 impl Mortal {
-    /// `play` reads and answers on one connection; it is told how to die and where to count.
+    /// `play` serves one connection; its arguments say when to close it and where to count.
     fn start(play: fn(&mut TcpStream, &Mutex<Death>, &mut dyn FnMut(usize))) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -83,7 +83,7 @@ impl Mortal {
         }
     }
 
-    /// From now on connections die so, and what comes is counted anew.
+    /// Changes how connections are closed from now on, and restarts the counts.
     fn dies(&self, death: Death) {
         *self.death.lock().unwrap() = death;
         self.came.lock().unwrap().clear();
@@ -105,7 +105,7 @@ fn http1(stream: &mut TcpStream, death: &Mutex<Death>, count: &mut dyn FnMut(usi
     let mut seen = Vec::new();
     loop {
         let mut byte = [0];
-        // The first byte tells the two apart, so that dying before it needs no knowledge.
+        // The first byte distinguishes the two, so that a close before it needs no further parsing.
         let before_all = death.lock().unwrap().read == 0 && seen.is_empty();
         if before_all && stream.peek(&mut byte).is_ok_and(|read| read > 0) && byte[0] != b'G' {
             return;
@@ -133,8 +133,8 @@ fn http1(stream: &mut TcpStream, death: &Mutex<Death>, count: &mut dyn FnMut(usi
     }
 }
 
-/// HTTP/2: streams are told apart by their number of frames; the first stream of a connection is answered when it ends
-/// with its head, as that of a GET does.
+/// HTTP/2: streams are identified by their number of frames; the first stream of a connection gets
+/// a response when it ends with its head, as that of a GET does.
 fn http2(stream: &mut TcpStream, death: &Mutex<Death>, count: &mut dyn FnMut(usize)) {
     let mut preface = [0; 24];
     let _ = stream.write_all(&frame(SETTINGS, 0, 0, &[]));

@@ -1,4 +1,4 @@
-//! Peers of the proxy are played on threads and tasks of their own, where a panic would pass unnoticed.
+//! Peers of the proxy run on separate threads and tasks, where a panic would pass unnoticed.
 
 use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},

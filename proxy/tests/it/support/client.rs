@@ -1,4 +1,4 @@
-//! HTTP clients that are not ours to test: hyper's, over one connection.
+//! Third-party HTTP clients: hyper's, over one connection.
 
 use std::{future::Future, net::SocketAddr, time::Duration};
 

@@ -1,4 +1,4 @@
-//! A server of keys: what an identity provider answers, or does not.
+//! A key server with configurable responses.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -134,7 +134,7 @@ impl KeyServer {
         self.answer_with(move |_| Reply::Json(set.clone()));
     }
 
-    /// Nobody listens any more.
+    /// Closes the listener.
     pub fn end(&self) {
         self.ended.store(true, Ordering::SeqCst);
         let _ = TcpStream::connect(self.address); // wakes it

@@ -49,7 +49,7 @@ pub fn failed_after_connect(report: &Report) -> u64 {
     report.failed() - report.failed_by(FailureKind::Connect)
 }
 
-/// A port that nobody has at this moment.
+/// A port that is free at this moment.
 pub fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .unwrap()

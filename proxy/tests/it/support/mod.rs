@@ -1,5 +1,6 @@
-//! Starts the real binary on a configuration of its own, on free ports, and looks at it from outside.
-//! [`live`] has what tests of a long life need: load, connections that stay open, and what `/status` says now.
+//! Starts the real binary with a configuration, on free ports, and observes it from outside.
+//! [`live`] has helpers for long tests: load, connections that stay open, and the current
+//! `/status`.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 pub mod cast;
@@ -130,7 +131,7 @@ impl Proxy {
                 proxy.child.try_wait().unwrap().is_none(),
                 "the proxy ended:\n{told}"
             );
-            // Listeners are told first, the two servers after them.
+            // Listeners are logged first, the two servers after them.
             told.contains("name=admin").then_some(())
         });
         proxy.read_addresses();
@@ -153,7 +154,7 @@ impl Proxy {
         }
     }
 
-    /// The bound address of a listener, `status` or `admin`, as told at the start.
+    /// The bound address of a listener, `status` or `admin`, as logged at the start.
     pub fn address(&self, name: &str) -> SocketAddr {
         *self
             .addresses

@@ -178,7 +178,7 @@ impl Wanted {
         self
     }
 
-    /// Signed by nobody else.
+    /// Self-signed.
     pub fn by_itself(self) -> Leaf {
         let key = KeyPair::generate_for(self.key).unwrap();
         let made = self.params.self_signed(&key).unwrap();

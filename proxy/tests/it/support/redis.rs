@@ -16,7 +16,7 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// `None`, told loudly, where there is no redis-server.
+    /// `None`, with a message, without redis-server.
     pub fn start() -> Option<Self> {
         Self::start_on(free_port())
     }
@@ -31,7 +31,7 @@ impl Redis {
         Some(server)
     }
 
-    /// One that everybody has to tell this password.
+    /// A server that requires this password.
     pub fn with_password(password: &str) -> Option<Self> {
         let port = free_port();
         let server = Self::spawn(
@@ -46,7 +46,8 @@ impl Redis {
         Some(server)
     }
 
-    /// One that speaks TLS alone, with `tls.crt`, `tls.key` and `ca.crt` of a folder, and asks nobody for a certificate.
+    /// A server with TLS only, with `tls.crt`, `tls.key` and `ca.crt` of a folder, that requests no
+    /// client certificate.
     pub fn over_tls(folder: &Path) -> Option<Self> {
         let (port, file) = (free_port(), |name: &str| {
             folder.join(name).display().to_string()

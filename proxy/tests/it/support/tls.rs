@@ -1,4 +1,5 @@
-//! A TLS client that is not ours to test: rustls over a blocking socket, with every choice in the test's hands.
+//! A third-party TLS client: rustls over a blocking socket, with all settings controlled by the
+//! test.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
@@ -38,7 +39,8 @@ pub struct Maker<'a> {
 }
 
 impl<'a> Maker<'a> {
-    /// A client that believes servers of this authority, shows nothing, and asks for `localhost` in HTTP/1.1.
+    /// A client that trusts servers of this authority, sends no certificate, and requests
+    /// `localhost` with HTTP/1.1.
     pub fn new(ca: &'a Ca) -> Self {
         let versions = vec![&rustls::version::TLS13, &rustls::version::TLS12];
         Self {

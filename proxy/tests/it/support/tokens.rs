@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 pub const ISSUER: &str = "https://login.example.com/";
 
-/// Whoever signs, under a name.
+/// A signer with a name.
 pub struct Signer {
     pub kid: String,
     key: Key,

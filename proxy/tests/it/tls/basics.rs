@@ -1,4 +1,4 @@
-//! Versions, protocols, names, and what does not speak TLS.
+//! Versions, protocols, names, and peers that do not use TLS.
 
 use std::{
     io::{Read, Write},

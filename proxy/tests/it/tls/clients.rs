@@ -1,4 +1,4 @@
-//! Who may connect, and what the app is told about it.
+//! Client certificates: which are accepted, and the identity that is forwarded to the app.
 
 use rcgen::{DnType, ExtendedKeyUsagePurpose};
 use rustls::version;
@@ -22,7 +22,7 @@ struct Case {
     told: &'static [&'static str],
 }
 
-/// Both versions: with 1.3 the client is refused after it believes to be done.
+/// Both versions: with 1.3 the client is rejected after its handshake is complete.
 fn check(setup: &Setup, cases: &[Case]) {
     for case in cases {
         for version in [&version::TLS12, &version::TLS13] {
@@ -290,7 +290,7 @@ fn told(answer: &Answer) -> Option<String> {
 
 /// `docs/security.md` 8.
 #[test]
-fn the_app_is_told_who_a_verified_client_is_and_nobody_else_can_say_so() {
+fn a_verified_identity_is_forwarded_and_clients_cannot_forge_it() {
     let clients = Ca::new("Clients");
     let auth = |forward: bool, mode: &str| {
         format!(
@@ -324,9 +324,9 @@ fn the_app_is_told_who_a_verified_client_is_and_nobody_else_can_say_so() {
     assert_eq!(
         ask(Maker::new(&setup.ca)),
         None,
-        "a client without a certificate is nobody"
+        "a client without a certificate has no identity"
     );
-    // One that nobody vouches for is refused, also where none is needed.
+    // A certificate of an unknown CA is rejected, also if none is required.
     let stranger = Ca::new("Strangers").sign(Wanted::client("orders"));
     let error = Maker::new(&setup.ca)
         .showing(&stranger)
@@ -335,7 +335,7 @@ fn the_app_is_told_who_a_verified_client_is_and_nobody_else_can_say_so() {
         .err()
         .unwrap();
     assert_eq!(alert(&error), "UnknownCA");
-    // Told only where that is wished.
+    // Forwarded only if it is enabled.
     let quiet = Setup::start(&auth(false, "required"), |folder, _| {
         std::fs::write(folder.join("clients.crt"), clients.pem()).unwrap();
     });
@@ -357,7 +357,7 @@ fn sha256(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// Certificates that nobody else signed, and `caFiles` names themselves.
+/// Self-signed certificates that are themselves in `caFiles`.
 #[test]
 fn a_client_whose_own_certificate_is_in_ca_files_is_believed_and_checked() {
     let clients = Ca::new("Clients");

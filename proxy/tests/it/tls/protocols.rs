@@ -1,4 +1,4 @@
-//! What passes over TLS as it does without: bodies, tunnels, idle connections, ends.
+//! TLS does not change bodies, tunnels, idle connections and the end of connections.
 
 use std::{thread, time::Duration};
 

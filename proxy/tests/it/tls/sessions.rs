@@ -1,4 +1,4 @@
-//! Sessions that are resumed: what a ticket is good for, and when it is not.
+//! Session resumption: when a ticket is accepted, and when it is not.
 
 use std::{thread::sleep, time::Duration};
 

@@ -1,4 +1,4 @@
-//! The same with other people's TLS: openssl, curl and testssl.sh, where they are installed.
+//! The same with third-party TLS: openssl, curl and testssl.sh, where they are installed.
 
 use std::{
     io::Write,
@@ -54,7 +54,7 @@ fn openssl(setup: &Setup, arguments: &[&str]) -> String {
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let asked = thread::spawn(move || {
-        // It ends by itself when it is refused, and then hears nothing.
+        // It exits when it is rejected, and then gets no response.
         let _ = stdin.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
         thread::sleep(Duration::from_secs(1));
     });

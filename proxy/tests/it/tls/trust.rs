@@ -1,4 +1,4 @@
-//! Reloads: certificates that are rotated, and clients that are not believed any more while they are connected.
+//! Reloads: rotated certificates, and connected clients that are no longer trusted.
 
 use std::{
     collections::BTreeSet,
@@ -326,7 +326,7 @@ fn a_client_without_certificate_is_closed_when_one_becomes_required() {
     assert_eq!(unknown.rest().unwrap(), "");
     assert_eq!(known.get("/").unwrap().status, 200);
     assert_eq!(setup.distrusted(), 1.0);
-    // Asking nobody any more believes everybody.
+    // Without `clientAuth` every client is accepted.
     setup.reload_with("", "");
     assert_eq!(known.get("/").unwrap().status, 200);
     assert_eq!(setup.distrusted(), 1.0);
@@ -352,7 +352,7 @@ fn plain_connections_end_when_the_listener_begins_to_speak_tls() {
     assert!(plain.closes());
     let mut secure = Client::new(&ca).connect(proxy.address("in")).unwrap();
     assert_eq!(secure.get("/").unwrap().status, 200);
-    // And the other way round: TLS that nobody asks for any more does no harm.
+    // And the reverse: TLS that is no longer required does no harm.
     proxy.reload_with(&yaml(""));
     assert_eq!(secure.get("/").unwrap().status, 200);
     assert_eq!(crate::support::get(proxy.address("in"), "/").0, 200);

@@ -205,7 +205,7 @@ reasons! {
         "The listener has another certificate for this host than for the server name (SNI) of the connection.";
     AuthMissingToken = "auth.missing_token" Ua 401 "unauthorized" InvalidToken
         "No token where the provider looks for one.";
-    AuthTokenRepeated = "auth.token_repeated" Ua 401 "unauthorized" InvalidToken
+    AuthDuplicateToken = "auth.duplicate_token" Ua 401 "unauthorized" InvalidToken
         "The token is in several headers or cookies of the same name.";
     AuthTokenTooLarge = "auth.token_too_large" Ua 401 "unauthorized" InvalidToken
         "The token is larger than 16 KiB.";
@@ -227,7 +227,7 @@ reasons! {
         "`typ` is not in `tokenTypes` of the provider.";
     AuthClaimType = "auth.claim_type" Ua 401 "unauthorized" InvalidToken
         "`iss` is not a string, or `aud` is neither a string nor a list of strings.";
-    AuthBadTime = "auth.bad_time" Ua 401 "unauthorized" InvalidToken
+    AuthInvalidTime = "auth.invalid_time" Ua 401 "unauthorized" InvalidToken
         "`exp`, `nbf` or `iat` is not a number, or is negative.";
     AuthIssuerMissing = "auth.issuer_missing" Ua 401 "unauthorized" InvalidToken
         "No `iss`.";
@@ -321,11 +321,11 @@ reasons! {
         "The endpoint does not speak the required HTTP version: HTTP/2 for gRPC, else HTTP/1.1.";
     UpstreamTlsCertificateRequired = "upstream.tls_certificate_required" Uf 502 "upstream failed" Plain
         "The endpoint requires a client certificate: set `tls.certFile` and `tls.keyFile` of the upstream.";
-    UpstreamTlsCertificateRefused = "upstream.tls_certificate_refused" Uf 502 "upstream failed" Plain
+    UpstreamTlsCertificateRejected = "upstream.tls_certificate_rejected" Uf 502 "upstream failed" Plain
         "The endpoint does not accept the certificate of `tls.certFile`.";
     UpstreamTlsUnrecognizedName = "upstream.tls_unrecognized_name" Uf 502 "upstream failed" Plain
         "The endpoint has no server of the requested name (SNI).";
-    UpstreamTlsHandshakeRefused = "upstream.tls_handshake_refused" Uf 502 "upstream failed" Plain
+    UpstreamTlsHandshakeRejected = "upstream.tls_handshake_rejected" Uf 502 "upstream failed" Plain
         "The endpoint ended the handshake; perhaps it requires a client certificate.";
     UpstreamTlsTimeout = "upstream.tls_timeout" Uf 502 "upstream failed" Plain
         "The handshake was not complete within `connections.connectTimeout`.";
@@ -349,7 +349,7 @@ reasons! {
         "No byte in either direction of an upgraded connection (WebSocket) for `timeouts.upgradeIdle`; the status is 101. Raise it, or let client or app send pings.";
     TimeoutGrpc = "timeout.grpc" Ut 504 "deadline exceeded" Plain
         "The client's own `grpc-timeout` is over.";
-    ClientGone = "client.gone" Dc 400 "bad request" Close
+    ClientGone = "client.closed" Dc 400 "bad request" Close
         "The client went away. The access log has status 499, or the status already sent.";
     DrainTimeout = "drain.timeout" Dr 0 "" Plain
         "Still in flight when `lifecycle.drainTimeout` was over. The status is the one already sent; with 101, a WebSocket that was not closed in time after the close frame of a drain.";

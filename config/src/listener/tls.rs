@@ -289,7 +289,7 @@ fn server_names<'a>(
                 name.value
             );
             let help = "use a certificate with this name in subjectAltName";
-            report.warning(&name.place, "certificate-of-another-name", message, help);
+            report.warning(&name.place, "certificate-wrong-name", message, help);
         }
         seen.push((hostname.clone(), &name.place));
         hostnames.push(hostname);

@@ -315,7 +315,7 @@ impl AuthContext<'_> {
                         "{both} read their token from the same location, so no request can have both"
                     );
                     let help = "write `anyOf`, or give one of the two another `from`";
-                    report.warning(&written.place, "impossible-auth", message, help);
+                    report.warning(&written.place, "unsatisfiable-auth", message, help);
                 }
                 let header = one.claim_headers.iter().find(|header| {
                     other

@@ -326,7 +326,7 @@ fn unreachable(rules: &[AuthorizeRule], items: &[At<RuleBlock>], report: &mut Re
             true => "remove it, or restrict the other rule",
             false => "a deny rule beats every allow rule: restrict it, or remove this one",
         };
-        report.warning(&place(&items[index]), "unreachable-rule", message, help);
+        report.warning(&place(&items[index]), "shadowed-rule", message, help);
     }
 }
 

@@ -378,7 +378,7 @@ fn purpose(part: &Part<'_>, leaf: &X509Certificate<'_>, shown_to: ShownTo, repor
     let help = format!("issue it with the extended key usage {wanted}");
     report.warning(
         &part.written.place,
-        "certificate-of-another-purpose",
+        "certificate-wrong-usage",
         message,
         help,
     );

@@ -83,7 +83,7 @@ pub(crate) fn accept(
             "write at least {}, or 0 to disable ejection",
             100_u64.div_ceil(count as u64)
         );
-        report.warning(&written.place, "ejects-none", message, help);
+        report.warning(&written.place, "ejection-disabled", message, help);
     }
     OutlierDetection {
         consecutive_errors: narrow(number(&block.consecutive_errors, CONSECUTIVE_ERRORS)),

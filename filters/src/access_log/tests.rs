@@ -46,7 +46,7 @@ fn unknown<'a>() -> Record<'a> {
         endpoint: None,
         status: 0,
         flag: "DC",
-        reason: "client.gone",
+        reason: "client.closed",
         protocol: Version::HTTP_2,
         ..record()
     }
@@ -106,7 +106,7 @@ fn the_ecs_form_uses_the_names_of_the_schema() {
     );
     let unknown = parsed(AccessLogFormat::Ecs, &unknown());
     assert_eq!(unknown["url"], Value::Null);
-    assert_eq!(unknown["event"]["reason"], "client.gone");
+    assert_eq!(unknown["event"]["reason"], "client.closed");
     assert_eq!(unknown["event"]["outcome"], "failure");
     assert_eq!(unknown["http"]["response"]["status_code"], 0);
     assert_eq!(unknown["http"]["version"], "2");
@@ -131,7 +131,7 @@ fn the_text_form_reads_like_a_sentence() {
     assert_eq!(
         line(AccessLogFormat::Text, &unknown()),
         "2026-01-02T03:04:05.678Z - - - HTTP/2 0 7.089ms requestId=5f0c listener=public route=- clientAddress=192.0.2.1 \
-         flag=DC reason=client.gone upstream=- endpoint=- attempts=1 bytesIn=12 bytesOut=3456\n"
+         flag=DC reason=client.closed upstream=- endpoint=- attempts=1 bytesIn=12 bytesOut=3456\n"
     );
 }
 

@@ -19,7 +19,7 @@ pub fn find<'a>(from: &[TokenLocation], headers: &'a HeaderMap) -> Result<Option
         .map(|location| Found::at(location, headers))
         .find(|found| found.first.is_some())
     {
-        Some(Found { again: true, .. }) => Err(Reason::AuthTokenRepeated),
+        Some(Found { again: true, .. }) => Err(Reason::AuthDuplicateToken),
         Some(Found { first, .. }) => first
             .map(std::str::from_utf8)
             .transpose()

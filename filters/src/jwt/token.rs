@@ -211,7 +211,7 @@ fn time(claim: Option<&Json>) -> Result<Option<Duration>, Reason> {
     let number = match claim {
         None => return Ok(None),
         Some(Json::Number(number)) => number,
-        Some(_) => return Err(Reason::AuthBadTime),
+        Some(_) => return Err(Reason::AuthInvalidTime),
     };
     if let Some(seconds) = number.as_u64() {
         return Ok(Some(Duration::from_secs(seconds)));
@@ -221,6 +221,6 @@ fn time(claim: Option<&Json>) -> Result<Option<Duration>, Reason> {
         Some(seconds) if seconds.is_sign_positive() && seconds.is_finite() => Ok(Some(
             Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX),
         )),
-        _ => Err(Reason::AuthBadTime),
+        _ => Err(Reason::AuthInvalidTime),
     }
 }

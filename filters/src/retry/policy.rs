@@ -70,8 +70,8 @@ impl RetryReason {
         match self {
             Self::ConnectFailure => "connect_failure",
             Self::RefusedStream => "refused_stream",
-            Self::Unsent => "unsent",
-            Self::Stale => "stale",
+            Self::Unsent => "not_sent",
+            Self::Stale => "reused_connection_closed",
             Self::Reset => "reset",
             Self::Timeout => "timeout",
             Self::Code => "code",

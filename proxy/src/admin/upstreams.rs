@@ -88,8 +88,8 @@ fn endpoint(upstream: &Upstream, endpoint: &Endpoint, weight: u32) -> Value {
 
 fn ejected(ejection: &Ejection) -> Value {
     match ejection.left {
-        Some(left) => json!({ "secondsLeft": seconds(left), "times": ejection.times }),
-        None => json!({ "beingTried": true, "times": ejection.times }),
+        Some(left) => json!({ "remainingSeconds": seconds(left), "ejections": ejection.times }),
+        None => json!({ "probing": true, "ejections": ejection.times }),
     }
 }
 
@@ -97,7 +97,10 @@ fn lookup(last: &LastLookup) -> Map<String, Value> {
     let last = last.read();
     let mut told = Map::new();
     if let Some((at, good)) = last.answer {
-        told.insert("ageSeconds".to_owned(), json!(seconds(at.elapsed())));
+        told.insert(
+            "lastSuccessAgeSeconds".to_owned(),
+            json!(seconds(at.elapsed())),
+        );
         told.insert("ttlSeconds".to_owned(), json!(seconds(good)));
     }
     if let Some(failure) = last.failure {

@@ -248,7 +248,7 @@ fn where_all_are_busy_the_new_one_waits_for_the_listener() {
     let mut waiting = Wire::connect(proxy.inbound());
     waiting.send(GET);
     assert!(waiting.is_silent_for(Duration::from_millis(300)));
-    let waits = r#"outrigger_downstream_accept_waits_total{listener="in-0"}"#;
+    let waits = r#"outrigger_downstream_accept_paused_total{listener="in-0"}"#;
     assert_eq!(
         (evicted(&proxy, "in-0", "connections"), proxy.metric(waits)),
         (0.0, 1.0)

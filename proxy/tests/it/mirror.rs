@@ -60,7 +60,7 @@ fn the_copy_is_the_forwarded_request_and_its_response_is_discarded() {
     assert_eq!(status(&head), 200);
     let chunked = "POST /e HTTP/1.1\r\nhost: shop.example\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
     assert_eq!(status(&setup.ask(chunked).0), 200);
-    setup.wait_counted("answered", 3.0);
+    setup.wait_counted("completed", 3.0);
     let (sent, copies) = (setup.app.messages(), mirror.messages());
     assert_eq!(copies.len(), 3);
     for one in sent {
@@ -124,7 +124,7 @@ fn long_bodies_and_broken_ones_are_not_copied() {
         )
     };
     assert_eq!(setup.ask(&whole(65_536)).1, "ok");
-    setup.wait_counted("answered", 1.0);
+    setup.wait_counted("completed", 1.0);
     assert_eq!(setup.ask(&whole(65_537)).1, "ok");
     setup.wait_counted("too_large", 1.0);
     let chunk = format!("9c40\r\n{}\r\n", body(40_000));
@@ -138,7 +138,7 @@ fn long_bodies_and_broken_ones_are_not_copied() {
     drop(broken);
     setup.proxy.logged(|line| line["path"] == "/broken");
     assert_eq!(setup.ask("GET /last HTTP/1.1\r\nhost: a\r\n\r\n").1, "ok");
-    setup.wait_counted("answered", 2.0);
+    setup.wait_counted("completed", 2.0);
     let copies: Vec<_> = mirror
         .messages()
         .iter()

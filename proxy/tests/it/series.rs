@@ -201,7 +201,7 @@ fn counters_of_listeners_and_upstreams_that_are_gone_leave_the_page() {
     let all = [
         r#"outrigger_downstream_connections_total{listener="out"}"#,
         r#"outrigger_upstream_connects_total{upstream="down",result="ok"}"#,
-        r#"outrigger_mirrored_requests_total{route="extra",result="answered"}"#,
+        r#"outrigger_mirrored_requests_total{route="extra",result="completed"}"#,
     ];
     let page = proxy.metrics();
     assert!(all.iter().all(|series| page.contains(series)), "{page}");

@@ -236,7 +236,7 @@ fn a_client_that_breaks_off_its_upload_is_the_one_to_blame() {
     let line = proxy.logged(|line| line["path"] == "/sink");
     assert_eq!(
         (&line["flag"], &line["reason"], &line["bytesIn"]),
-        (&"DC".into(), &"client.gone".into(), &4.into())
+        (&"DC".into(), &"client.closed".into(), &4.into())
     );
     wait_for("the app to be let go", || {
         (origin.stats().open_connections == 0).then_some(())

@@ -127,7 +127,11 @@ fn a_get_on_a_connection_that_breaks_is_repeated_on_a_fresh_one() {
         assert_eq!(requests.load(Ordering::SeqCst), expected);
     }
     assert!(
-        (proxy.metric(r#"outrigger_retries_total{upstream="u",reason="stale"}"#) - 1.0).abs() < 0.5
+        (proxy
+            .metric(r#"outrigger_retries_total{upstream="u",reason="reused_connection_closed"}"#)
+            - 1.0)
+            .abs()
+            < 0.5
     );
     proxy.logged(|line| line["attempts"] == 2 && line["status"] == 200);
 }

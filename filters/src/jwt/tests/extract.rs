@@ -66,7 +66,7 @@ fn the_first_place_that_has_one_decides() {
         (&[("x-token", ""), ("cookie", "session=s")], Ok(Some(""))),
         (
             &[("x-token", "x"), ("x-token", "x")],
-            Err(Reason::AuthTokenRepeated),
+            Err(Reason::AuthDuplicateToken),
         ),
         (
             &[
@@ -78,7 +78,7 @@ fn the_first_place_that_has_one_decides() {
         ),
         (
             &[("authorization", "Bearer a"), ("authorization", "bearer b")],
-            Err(Reason::AuthTokenRepeated),
+            Err(Reason::AuthDuplicateToken),
         ),
         (&[("cookie", "session=s")], Ok(Some("s"))),
         (&[("cookie", "a=1; session=s; b=2")], Ok(Some("s"))),
@@ -95,7 +95,7 @@ fn the_first_place_that_has_one_decides() {
         (&[("cookie", "session=\"\"s\"\"")], Ok(Some("\"s\""))),
         (
             &[("cookie", "session=s; session=\"s\"")],
-            Err(Reason::AuthTokenRepeated),
+            Err(Reason::AuthDuplicateToken),
         ),
         (&[("cookie", "session=")], Ok(Some(""))),
         (&[("cookie", "session")], Ok(None)),
@@ -105,15 +105,15 @@ fn the_first_place_that_has_one_decides() {
         ),
         (
             &[("cookie", "session=s; session=t")],
-            Err(Reason::AuthTokenRepeated),
+            Err(Reason::AuthDuplicateToken),
         ),
         (
             &[("cookie", "session=s; session =t")],
-            Err(Reason::AuthTokenRepeated),
+            Err(Reason::AuthDuplicateToken),
         ),
         (
             &[("cookie", "session=s"), ("cookie", "session=s")],
-            Err(Reason::AuthTokenRepeated),
+            Err(Reason::AuthDuplicateToken),
         ),
     ] {
         assert_eq!(extract::find(&all, &head(fields)), expected, "{fields:?}");

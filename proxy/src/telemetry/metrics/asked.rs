@@ -84,7 +84,7 @@ pub(crate) enum MirrorResult {
 
 impl MirrorResult {
     pub(super) const ALL: [(Self, &str); 4] = [
-        (Self::Answered, "answered"),
+        (Self::Answered, "completed"),
         (Self::Failed, "failed"),
         (Self::Dropped, "dropped"),
         (Self::TooLarge, "too_large"),

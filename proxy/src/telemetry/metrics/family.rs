@@ -105,7 +105,7 @@ families! {
         "`result`: `ok`, `failed`, `timeout`, or `unavailable` (not sent, because Redis could not be reached a moment ago).";
     MIRRORED = Counter "outrigger_mirrored_requests_total" ["route", "result"]
         "Mirrored requests."
-        "`result`: `answered` for any response, `failed`, `dropped` (too many in flight), or `too_large`; the last two were not sent.";
+        "`result`: `completed` for any response, `failed`, `dropped` (too many in flight), or `too_large`; the last two were not sent.";
     CONCURRENCY_IN_FLIGHT = Gauge "outrigger_concurrency_in_flight" ["route"]
         "Requests in flight that count against the concurrency limit of the route."
         "";
@@ -121,13 +121,13 @@ families! {
     DOWNSTREAM_EVICTIONS = Counter "outrigger_downstream_evictions_total" ["listener", "limit"]
         "Idle client connections closed to make room for new ones."
         "`limit`: the [limit](operations.md#connection-limits) that was reached, `connections_per_address`, `connections` or `descriptors`.";
-    DOWNSTREAM_ACCEPT_WAITS = Counter "outrigger_downstream_accept_waits_total" ["listener"]
+    DOWNSTREAM_ACCEPT_WAITS = Counter "outrigger_downstream_accept_paused_total" ["listener"]
         "Times that a worker stopped accepting because limits.connections were open and none was idle."
         "";
     TLS_HANDSHAKES = Counter "outrigger_tls_handshakes_total" ["listener", "result", "reason"]
         "TLS handshakes with clients."
         "`result`: `full`, `resumed`, or `failed` with a [reason](#tls-handshake-failures-of-clients).";
-    TLS_DISTRUSTED = Counter "outrigger_tls_distrusted_connections_total" ["listener"]
+    TLS_DISTRUSTED = Counter "outrigger_tls_untrusted_connections_closed_total" ["listener"]
         "Live connections closed because a reload ended the trust in the client certificate."
         "";
     TLS_CERTIFICATE_EXPIRY = Gauge "outrigger_tls_certificate_expiry_timestamp_seconds" ["listener", "file"]

@@ -61,8 +61,8 @@ fn status_says_what_endpoints_do_and_why_one_gets_nothing() {
         let all = endpoints(&proxy);
         (all[1]["inFlight"] == 3 && all[1]["connections"] == 3).then_some(all)
     });
-    assert_eq!(busy[0]["ejected"]["times"], 1, "{busy:?}");
-    let left = busy[0]["ejected"]["secondsLeft"].as_f64().unwrap();
+    assert_eq!(busy[0]["ejected"]["ejections"], 1, "{busy:?}");
+    let left = busy[0]["ejected"]["remainingSeconds"].as_f64().unwrap();
     assert!(left > 30.0 && left <= 60.0, "{left}");
     assert_eq!(proxy.status()["upstreams"]["u"]["inUse"]["requests"], 3);
     good.resume();

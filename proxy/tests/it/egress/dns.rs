@@ -121,7 +121,7 @@ fn a_host_name_is_asked_for_where_resolv_conf_says() {
     );
     assert_eq!(told()["ttlSeconds"], 1.0, "of 0");
     assert!(
-        told()["ageSeconds"].as_f64().is_some() && told().get("failure").is_none(),
+        told()["lastSuccessAgeSeconds"].as_f64().is_some() && told().get("failure").is_none(),
         "{}",
         told()
     );

@@ -183,7 +183,7 @@ fn an_endpoint_that_wants_a_certificate_and_gets_none_is_told() {
             .sign(Wanted::client("orders"))
             .write(folder, "client");
     });
-    is_told(&proxy, "certificate_refused", &["tls.certFile"]);
+    is_told(&proxy, "certificate_rejected", &["tls.certFile"]);
     assert_eq!(origin.hits(), 0);
 }
 

@@ -88,7 +88,7 @@ impl Setup {
 
     pub fn distrusted(&self) -> f64 {
         self.proxy
-            .metric(r#"outrigger_tls_distrusted_connections_total{listener="tls"}"#)
+            .metric(r#"outrigger_tls_untrusted_connections_closed_total{listener="tls"}"#)
     }
 
     pub fn address(&self) -> SocketAddr {

@@ -54,11 +54,11 @@ ServerFailure {
     /// It wants a certificate of us, and there is none.
     CertificateRequired = "certificate_required",
     /// It does not accept our certificate.
-    CertificateRefused = "certificate_refused",
+    CertificateRefused = "certificate_rejected",
     /// It knows no server of that name.
     UnrecognizedName = "unrecognized_name",
     /// It gave up for another reason.
-    HandshakeRefused = "handshake_refused",
+    HandshakeRefused = "handshake_rejected",
     /// Not done within `connections.connectTimeout`.
     Timeout = "timeout",
     /// It went away in the middle.

@@ -29,6 +29,10 @@ use crate::{
 /// some of them as many again for a page within another one.
 pub const MAX_CRUMBS: usize = 500;
 
+/// Stands among the extensions of a request head that is so large that its codec did not keep all fields.
+#[derive(Debug, Clone, Copy)]
+pub struct Truncated;
+
 /// What a request is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Authority<'a> {
@@ -51,6 +55,9 @@ pub fn check<'a>(
     limits: &ListenerLimits,
     see: impl FnMut(&HeaderName, &HeaderValue),
 ) -> Result<Option<Authority<'a>>, Error> {
+    if head.extensions.get::<Truncated>().is_some() {
+        return Err(Error::HeadersTooLarge);
+    }
     if head.method == Method::CONNECT {
         return Err(Error::Connect);
     }

@@ -10,7 +10,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use outrigger_config::model::UnderscoreHeaders;
 
-use crate::{context::RequestId, reason::Reason};
+use crate::{context::id::RequestId, reason::Reason};
 
 /// `x-request-id`.
 pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

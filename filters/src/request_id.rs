@@ -10,7 +10,7 @@ use std::{
 
 use http::HeaderValue;
 
-use crate::context::RequestId;
+use crate::context::id::RequestId;
 
 /// The longest id that is kept from a trusted peer, in bytes.
 pub const MAX_KEPT: usize = 128;

@@ -7,6 +7,7 @@
 //! answer itself, as `timeout` and `fault` do, is no step but a tower layer.
 
 use std::{
+    any::type_name,
     fmt,
     future::{Future, ready},
     pin::Pin,
@@ -27,6 +28,20 @@ pub trait Step {
     /// Looks at a request, and may change it.
     fn on_request(&self, request: &mut Request) -> Verdict;
 
+    /// What [`on_request`](Self::on_request) would say, with nothing asked or sent; `None` where that is not known before it
+    /// is done. A step that decides by the request alone is such a function already, and has none of its own.
+    fn peek(&self, request: &mut Request, _counting: Counting) -> Option<Verdict> {
+        match self.on_request(request) {
+            Verdict::Wait(_) => None,
+            known => Some(known),
+        }
+    }
+
+    /// What an evaluation calls it.
+    fn name(&self) -> &'static str {
+        short(type_name::<Self>())
+    }
+
     /// As a list has it.
     fn boxed(self) -> Box<dyn Step>
     where
@@ -34,6 +49,15 @@ pub trait Step {
     {
         Box::new(self)
     }
+}
+
+/// Whether a request that is only evaluated counts for the limits that it meets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counting {
+    /// It may be evaluated any number of times, and takes nothing from a live limit.
+    No,
+    /// As a request that is served does: a row of requests is tried out, or a copy of live ones.
+    Yes,
 }
 
 /// What a step says about a request.
@@ -80,6 +104,11 @@ impl fmt::Debug for Verdict {
 pub struct Steps(Rc<[Box<dyn Step>]>);
 
 impl Steps {
+    /// The steps, in the order in which a request meets them.
+    pub fn iter(&self) -> impl Iterator<Item = &dyn Step> {
+        self.0.iter().map(|step| &**step)
+    }
+
     /// The steps around `end`; `end` itself where there are none.
     pub fn around(&self, end: BoxService) -> BoxService {
         match self.0.is_empty() {
@@ -87,6 +116,12 @@ impl Steps {
             false => BoxService::over(self.layer(end)),
         }
     }
+}
+
+/// A type's own name, without its path and its parameters.
+fn short(name: &'static str) -> &'static str {
+    let name = name.split('<').next().unwrap_or(name);
+    name.rsplit("::").next().unwrap_or(name)
 }
 
 impl FromIterator<Box<dyn Step>> for Steps {
@@ -305,6 +340,20 @@ mod tests {
                 (Ok(200), vec!["first", "it", "last", "end"])
             );
         }
+    }
+
+    #[test]
+    fn a_peek_is_the_verdict_unless_the_step_would_have_to_wait() {
+        let seen = Seen::default();
+        let peek = |verdict: Says| {
+            let step = noting(&seen, "it", verdict);
+            step.peek(&mut request(), Counting::No)
+                .map(|verdict| format!("{verdict:?}"))
+        };
+        assert_eq!(peek(|| Verdict::Pass), Some("Pass".into()));
+        assert_eq!(peek(teapot), Some("Answer(418)".into()));
+        assert_eq!(peek(|| Verdict::wait(async { Verdict::Pass })), None);
+        assert_eq!(noting(&seen, "it", || Verdict::Pass).name(), "Noting");
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! Parses durations and sizes.
 
+use std::fmt;
 use std::time::Duration;
 
 /// `10s`, `1.5m`, `200ms`, `1h`, or a bare number of seconds.
@@ -32,6 +33,20 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     number
         .checked_mul(1 << shift)
         .ok_or_else(|| "too large".to_owned())
+}
+
+/// A duration, shown in a form that [`duration`] reads.
+pub(crate) struct Spelled(pub(crate) Duration);
+
+impl fmt::Display for Spelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = self.0.as_secs_f64() * 1e3;
+        if millis >= 1e3 {
+            write!(f, "{}s", millis / 1e3)
+        } else {
+            write!(f, "{millis}ms")
+        }
+    }
 }
 
 fn split(text: &str) -> (&str, &str) {

@@ -4,9 +4,14 @@
 //! `docs/architecture.md` numbers the steps of both. What answers in the end has a place for its futures; the steps in front
 //! of it, those that a route has none of left out, hand that future back as it is.
 
-use std::{rc::Rc, sync::Arc};
+use std::{future::ready, rc::Rc, sync::Arc};
 
 use outrigger_config::model::{Action, Requirement, Route, RouteId, Store, WeightedBackend};
+use outrigger_decision::{
+    Runtime,
+    auth::{AuthStep, HandOverStep},
+    respond::{self, Direct},
+};
 use outrigger_filters::{
     authorize::AuthorizeStep,
     concurrency::ConcurrencyStep,
@@ -19,16 +24,10 @@ use outrigger_filters::{
     step::{Step, Steps},
     timeout::TimeoutLayer,
 };
-use tower::ServiceBuilder;
+use tower::{ServiceBuilder, service_fn};
 
 use crate::{
-    answer::{DirectAnswer, RedirectAnswer},
-    auth::{AuthStep, HandOverStep},
-    ext_auth::ExtAuthStep,
-    forward,
-    mirror::MirrorStep,
-    rate_limit::SharedLimitStep,
-    view::View,
+    ext_auth::ExtAuthStep, forward, mirror::MirrorStep, rate_limit::SharedLimitStep, view::View,
 };
 
 /// The steps that a route may have, in the order in which a request meets them, each with its number.
@@ -75,25 +74,35 @@ struct Parts<'a> {
 
 /// The chain of a route, over what its worker has for its configuration.
 pub(crate) fn build(view: &View, id: RouteId) -> BoxService {
-    let parts = Parts {
-        view,
-        id,
-        route: view.config().route(id),
-    };
-    let steps = |before: u8| -> Steps {
-        STEPS
-            .iter()
-            .filter(|(number, _)| *number < before)
-            .filter_map(|(_, line)| line(&parts))
-            .collect()
-    };
-    match &parts.route.action {
-        Action::Redirect(redirect) => {
-            steps(ANSWER).around(BoxService::new(RedirectAnswer::new(redirect)))
+    let end = match &view.config().route(id).action {
+        Action::Redirect(accepted) => {
+            let accepted = Rc::new(accepted.clone());
+            BoxService::new(service_fn(move |request| {
+                ready(respond::redirect(&accepted, &request))
+            }))
         }
-        Action::Respond(answer) => steps(ANSWER).around(BoxService::new(DirectAnswer::new(answer))),
-        Action::Forward(backends) => steps(u8::MAX).around(forward(view, id, backends)),
-    }
+        Action::Respond(accepted) => {
+            let direct = Direct::new(accepted);
+            BoxService::new(service_fn(move |_| ready(Ok(direct.response()))))
+        }
+        Action::Forward(backends) => forward(view, id, backends),
+    };
+    steps(view, id).around(end)
+}
+
+/// The steps of a route, in their order.
+pub(crate) fn steps(view: &View, id: RouteId) -> Steps {
+    let route = view.config().route(id);
+    let before = match &route.action {
+        Action::Redirect(_) | Action::Respond(_) => ANSWER,
+        Action::Forward(_) => u8::MAX,
+    };
+    let parts = Parts { view, id, route };
+    STEPS
+        .iter()
+        .filter(|(number, _)| *number < before)
+        .filter_map(|(_, line)| line(&parts))
+        .collect()
 }
 
 impl Parts<'_> {

@@ -1,16 +1,15 @@
 //! Outrigger: listeners, routing, upstreams, lifecycle and command line.
 //!
-//! Imports point one way: control → serve → listener → edge → connection → worker → view → router → chain → forward → upstream.
+//! Imports point one way: control → serve → listener → edge → connection → worker → view → chain → forward → upstream.
 
 mod admin;
-mod answer;
-mod auth;
 mod chain;
 pub mod cli;
 mod codec;
 mod connection;
 mod control;
 mod edge;
+pub mod evaluation;
 mod ext_auth;
 mod forward;
 mod jwks;
@@ -18,7 +17,6 @@ mod listener;
 mod mirror;
 mod rate_limit;
 mod respond;
-pub mod router;
 mod serve;
 mod snapshot;
 mod telemetry;

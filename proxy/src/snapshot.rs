@@ -7,6 +7,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::ArcSwap;
 use outrigger_config::model::{Config, Listener, ListenerId, RateLimit, Route, RouteId};
+use outrigger_decision::router::RouteTable;
 use outrigger_filters::{
     claim_headers::ClaimHeaders, concurrency::Gate, cors, ext_auth, jwt::Providers,
     rate_limit::Limit,
@@ -15,7 +16,6 @@ use outrigger_transport::{dns, tls::client::TrustError};
 
 use crate::{
     jwks::{cell::KeyCell, keeper},
-    router::RouteTable,
     telemetry::metrics::{
         ExtAuthCounters, Metrics, MirrorCounters, RedisCounters, UpstreamCounters,
     },

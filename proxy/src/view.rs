@@ -10,19 +10,21 @@ use std::{
     time::Duration,
 };
 
+use http::HeaderValue;
 use outrigger_config::model::{
     Action, Config, ConnectionSettings, Direction, ExtAuth, ListenerId, RateLimit, RouteId, Store,
     UpstreamId,
 };
+use outrigger_decision::{Runtime, auth::Verifiers, router::RouteTable};
 use outrigger_filters::{
     access_log::Sampler, claim_headers::ClaimHeaders, concurrency::Gate, cors, jwt::TokenCache,
-    rate_limit::Limit, service::BoxService,
+    rate_limit::Limit, service::BoxService, step::Steps,
 };
 
 use crate::{
-    auth::Verifiers,
-    chain, rate_limit,
-    router::RouteTable,
+    chain,
+    jwks::keys::ProviderKeys,
+    rate_limit,
     snapshot::Snapshot,
     telemetry::metrics::{ExtAuthCounters, LocalSeries, MirrorCounters, NO_UPSTREAM, Shard},
     tls::server::Tls,
@@ -50,7 +52,7 @@ pub(crate) struct View {
     series: Vec<OnceCell<SeriesOfRoute>>,
     shard: Arc<Shard>,
     sampler: Sampler,
-    verifiers: Rc<Verifiers>,
+    verifiers: Rc<Verifiers<ProviderKeys>>,
 }
 
 /// By the backends of a route, in their order; one more for requests that no upstream was chosen for.
@@ -144,7 +146,8 @@ impl View {
             snapshot.config.routes.len(),
             snapshot.config.listeners.len(),
         );
-        let (providers, keys) = (Arc::clone(&snapshot.providers), Arc::clone(&snapshot.keys));
+        let providers = Arc::clone(&snapshot.providers);
+        let keys = ProviderKeys::new(Arc::clone(&snapshot.keys));
         Self {
             verifiers: Rc::new(Verifiers::new(providers, keys, Rc::clone(tokens))),
             upstreams,
@@ -173,11 +176,6 @@ impl View {
             .iter()
             .position(|one| &*one.name == name);
         found.map(|index| ListenerId(index as u32))
-    }
-
-    /// The routes of a listener.
-    pub(crate) fn table(&self, listener: ListenerId) -> &RouteTable {
-        &self.snapshot.listener(listener).table
     }
 
     /// The TLS of a listener, where it is spoken.
@@ -242,26 +240,10 @@ impl View {
         self.redis.as_ref()
     }
 
-    /// What tokens are verified with.
-    pub(crate) fn verifiers(&self) -> &Rc<Verifiers> {
-        &self.verifiers
-    }
-
-    /// Fields that carry claims and that no client may send, on listeners that clients come to.
-    pub(crate) fn claim_headers(&self, listener: ListenerId) -> Option<&Arc<ClaimHeaders>> {
-        let inbound = self.config().listener(listener).direction == Direction::Inbound;
-        self.snapshot.claim_headers.as_ref().filter(|_| inbound)
-    }
-
     /// Fields that no client may send behind a body, on listeners that clients come to.
     pub(crate) fn identity_trailers(&self, listener: ListenerId) -> Option<&Arc<ClaimHeaders>> {
         let inbound = self.config().listener(listener).direction == Direction::Inbound;
         self.snapshot.identity_trailers.as_ref().filter(|_| inbound)
-    }
-
-    /// Who may read the answers of a route.
-    pub(crate) fn cors(&self, route: RouteId) -> Option<&cors::Policy> {
-        self.snapshot.route(route).cors.as_ref()
     }
 
     /// Whether the next request stands in the access log.
@@ -296,5 +278,45 @@ impl View {
             self.shard
                 .series(&config.listener(listener).name, &route, &upstream)
         })
+    }
+}
+
+/// What decisions are made by.
+impl Runtime for View {
+    type Keys = ProviderKeys;
+
+    fn config(&self) -> &Config {
+        self.config()
+    }
+
+    fn table(&self, listener: ListenerId) -> &RouteTable {
+        &self.snapshot.listener(listener).table
+    }
+
+    /// Only on listeners that clients come to.
+    fn claim_headers(&self, listener: ListenerId) -> Option<&ClaimHeaders> {
+        let inbound = self.config().listener(listener).direction == Direction::Inbound;
+        self.snapshot.claim_headers.as_deref().filter(|_| inbound)
+    }
+
+    fn is_one_certificate(&self, listener: ListenerId, one: &str, other: &str) -> bool {
+        self.tls(listener)
+            .is_none_or(|tls| tls.certificates.are_one(one, other))
+    }
+
+    fn verifiers(&self) -> &Rc<Verifiers<ProviderKeys>> {
+        &self.verifiers
+    }
+
+    fn cors(&self, route: RouteId) -> Option<&cors::Policy> {
+        self.snapshot.route(route).cors.as_ref()
+    }
+
+    fn steps(&self, route: RouteId) -> Steps {
+        chain::steps(self, route)
+    }
+
+    fn authorization(&self, upstream: UpstreamId) -> Option<&HeaderValue> {
+        self.upstreams[upstream.0 as usize].authorization.as_ref()
     }
 }

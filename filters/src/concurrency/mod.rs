@@ -125,6 +125,13 @@ impl Gate {
         State::read(self.state.load(Relaxed)).waiting
     }
 
+    /// Whether a place is free now, without taking it.
+    pub fn has_room(&self) -> bool {
+        State::read(self.state.load(Relaxed))
+            .enter(self.model.max)
+            .is_some()
+    }
+
     /// A place that is free now. Nobody overtakes those who wait.
     pub fn enter(self: &Arc<Self>) -> Option<Permit> {
         self.change(|state| state.enter(self.model.max)).ok()?;
@@ -234,7 +241,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_place_is_taken_and_given_back() {
         let gate = gate(2, 0);
+        assert!(
+            gate.has_room() && gate.in_flight() == 0,
+            "looking takes none"
+        );
         let (first, second) = (gate.enter().unwrap(), gate.enter().unwrap());
+        assert!(!gate.has_room());
         assert!(gate.enter().is_none());
         assert_eq!((gate.in_flight(), gate.waiting()), (2, 0));
         assert_eq!(

@@ -9,7 +9,7 @@ use super::Gate;
 use crate::{
     error::Error,
     service::{Body, Request},
-    step::{Step, Verdict},
+    step::{Counting, Step, Verdict},
 };
 
 /// Lets in as many requests as there are places.
@@ -40,6 +40,11 @@ impl Step for ConcurrencyStep {
             let entered = gate.wait().await.map(|permit| context.hold(permit));
             entered.map_err(|_| Error::ConcurrencyFull).into()
         })
+    }
+
+    /// Where it is full, the queue decides, and time.
+    fn peek(&self, _: &mut Request, _: Counting) -> Option<Verdict> {
+        self.0.has_room().then_some(Verdict::Pass)
     }
 }
 

@@ -29,6 +29,8 @@
 //! its own, and asks for `Send + Sync`, which nothing here needs.
 
 mod alarm;
+mod granted;
+pub mod id;
 pub mod progress;
 
 use std::{
@@ -39,6 +41,7 @@ use std::{
     rc::Rc,
     sync::Arc,
     task::{Context as TaskContext, Poll, Waker},
+    time::SystemTime,
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -49,7 +52,6 @@ use crate::{
     claims::Claims,
     concurrency::Permit,
     error::Error,
-    ext_auth::Granted,
     hop_by_hop::Hop,
     identity::Identity,
     jwt::{Memo, Tokens, VerifiedToken},
@@ -58,42 +60,15 @@ use crate::{
 };
 
 pub use alarm::Alarm;
+pub use granted::Granted;
+pub use id::RequestId;
 use progress::Progress;
+
+/// A moment on the clock that only goes forward.
+pub type Moment = Instant;
 
 /// A share of the [`Exchange`].
 pub type Context = Rc<Exchange>;
-
-/// The id of one request.
-#[derive(Debug, Clone)]
-pub enum RequestId {
-    /// Made here.
-    New([u8; 36]),
-    /// Sent by a trusted peer; visible ASCII.
-    Kept(HeaderValue),
-}
-
-impl RequestId {
-    /// As it is sent.
-    pub fn as_bytes(&self) -> &[u8] {
-        match self {
-            Self::New(id) => id,
-            Self::Kept(id) => id.as_bytes(),
-        }
-    }
-
-    /// As text.
-    pub fn as_str(&self) -> &str {
-        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
-    }
-
-    /// As a header value.
-    pub fn to_value(&self) -> HeaderValue {
-        match self {
-            Self::New(id) => HeaderValue::from_bytes(id).expect("hex digits and dashes"),
-            Self::Kept(id) => id.clone(),
-        }
-    }
-}
 
 /// One request and its response, from the last byte of the head to the last byte of the answer.
 pub struct Exchange {
@@ -174,6 +149,8 @@ enum Clock {
 /// What authentication and authorization found out, and what is to be told of a request that failed.
 #[derive(Default)]
 struct Access {
+    /// Where it is not the time of the clock.
+    time: OnceCell<SystemTime>,
     memo: Memo,
     tokens: RefCell<Tokens>,
     claims: RefCell<Vec<Arc<dyn Claims>>>,
@@ -237,6 +214,17 @@ impl Exchange {
                 now
             }
         }
+    }
+
+    /// The wall clock, for what tokens say; the time that was set, where one was.
+    pub fn wall_time(&self) -> SystemTime {
+        let set = self.access.get().and_then(|access| access.time.get());
+        set.copied().unwrap_or_else(SystemTime::now)
+    }
+
+    /// Sets the wall clock for this exchange, once: an evaluation is for a time of its own.
+    pub fn set_wall_time(&self, time: SystemTime) {
+        let _ = self.access().time.set(time);
     }
 
     /// Does what takes no time: whatever asks [`now`](Self::now) meanwhile gets the same answer.

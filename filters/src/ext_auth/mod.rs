@@ -16,7 +16,7 @@ use http::{
 use outrigger_config::model::ExtAuth;
 
 use crate::{
-    context::{Exchange, RequestId},
+    context::{Exchange, Granted, RequestId},
     cookie, host,
     service::Body,
 };
@@ -44,15 +44,6 @@ pub struct Service {
     response_headers: Vec<HeaderName>,
     include_query: bool,
     include_client_address: bool,
-}
-
-/// What a 2xx hands on.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Granted {
-    /// Fields of the request that the app gets.
-    pub for_app: Vec<(HeaderName, HeaderValue)>,
-    /// `set-cookie` of the response that the client gets.
-    pub cookies: Vec<HeaderValue>,
 }
 
 impl Service {

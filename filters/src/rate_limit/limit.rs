@@ -42,6 +42,17 @@ impl Limit {
         counted.or_else(|wait| self.refuse(&request.context, wait))
     }
 
+    /// What [`admit`](Self::admit) would say, without counting the request.
+    ///
+    /// # Errors
+    /// It would be one too many.
+    pub fn peek(&self, request: &Request, now: Nanos) -> Result<(), Error> {
+        let counted = self.with_key(&request.head.headers, &request.context, |key| {
+            self.limiter.peek(key, now)
+        });
+        counted.or_else(|wait| self.refuse(&request.context, wait))
+    }
+
     /// Lets `count` see what a request counts by.
     pub fn with_key<R>(
         &self,
@@ -170,6 +181,21 @@ mod tests {
             admitted(&limit, requests),
             [true, true, false, true, false, true, false]
         );
+    }
+
+    #[test]
+    fn a_look_takes_nothing_and_says_what_counting_would_say() {
+        for key in [
+            RateLimitKey::Global,
+            RateLimitKey::Header("x-tenant".parse().unwrap()),
+        ] {
+            let limit = limit(key);
+            let one = || request(&[("x-tenant", "a")]);
+            assert!((0..3).all(|_| limit.peek(&one(), 0).is_ok()));
+            assert!(limit.admit(&one(), 0).is_ok());
+            assert!((0..3).all(|_| limit.peek(&one(), 0).is_err()));
+            assert!(limit.admit(&one(), 0).is_err());
+        }
     }
 
     #[test]

@@ -89,6 +89,25 @@ impl Limiter {
         }
     }
 
+    /// What [`admit`](Self::admit) would say, without counting.
+    ///
+    /// # Errors
+    /// It would be over the limit; after this time it would not be.
+    pub fn peek(&self, key: &Key<'_>, now: Nanos) -> Result<(), Duration> {
+        let full_at = match &self.buckets {
+            Buckets::One(full_at) => full_at.load(Relaxed),
+            Buckets::Keyed { hash, shards } => {
+                let hash = hash.of(key);
+                let shard = &shards[(hash >> 32) as usize % shards.len()];
+                shard
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .full_at(hash)
+            }
+        };
+        self.rate.take(full_at, now).map(drop)
+    }
+
     fn take_atomic(&self, bucket: &AtomicU64, now: Nanos) -> Result<(), Duration> {
         let mut full_at = bucket.load(Relaxed);
         loop {

@@ -74,6 +74,11 @@ impl Shard {
         Ok(())
     }
 
+    /// When the bucket of a key is full; one that is not there is full.
+    pub(super) fn full_at(&self, key: u64) -> Nanos {
+        self.buckets.get(&key).copied().unwrap_or(0)
+    }
+
     fn evict(&mut self) {
         while let Some(mut first) = self.order.peek_mut() {
             let Reverse((place, key)) = *first;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Limit, limiter::nanos};
 use crate::{
     service::Request,
-    step::{Step, Verdict},
+    step::{Counting, Step, Verdict},
 };
 
 /// Refuses what is over one of several limits, in their order: each counts only what those before it let through.
@@ -26,5 +26,14 @@ impl Step for RateLimitStep {
             .iter()
             .try_for_each(|limit| limit.admit(request, now))
             .into()
+    }
+
+    fn peek(&self, request: &mut Request, counting: Counting) -> Option<Verdict> {
+        if counting == Counting::Yes {
+            return Some(self.on_request(request));
+        }
+        let now = nanos(request.context.started);
+        let peeked = self.0.iter().try_for_each(|limit| limit.peek(request, now));
+        Some(peeked.into())
     }
 }

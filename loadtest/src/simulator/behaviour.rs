@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::latency::Latency;
-use crate::units;
+use crate::units::{self, Spelled};
 
 /// The behavior of one endpoint, written as `key=value` words; [`Behaviour::default`] returns 200
 /// at once:
@@ -190,20 +190,6 @@ impl fmt::Display for Behaviour {
             f.write_str(" checks=same")
         } else {
             Ok(())
-        }
-    }
-}
-
-/// A duration with a unit that can be parsed again.
-pub(super) struct Spelled(pub(super) Duration);
-
-impl fmt::Display for Spelled {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let millis = self.0.as_secs_f64() * 1e3;
-        if millis >= 1e3 {
-            write!(f, "{}s", millis / 1e3)
-        } else {
-            write!(f, "{millis}ms")
         }
     }
 }

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::behaviour::Spelled;
-use crate::units;
+use crate::units::{self, Spelled};
 
 /// Maximum draw by default: with an unlimited tail one request could dominate a whole run.
 const DEFAULT_CAP: Duration = Duration::from_secs(2);

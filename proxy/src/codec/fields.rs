@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::names;
 
 /// What stands in a line from `start` on, and where that begins, without space and tabs around it and without CR.
+#[inline]
 pub(crate) fn trim(line: &[u8], mut start: usize) -> (usize, &[u8]) {
     let mut value = &line[start..];
     value = value.strip_suffix(b"\r").unwrap_or(value);
@@ -43,6 +44,7 @@ pub(crate) fn split(line: &[u8]) -> Result<(HeaderName, usize, &[u8]), NoField> 
 }
 
 /// One plain decimal number that fits 64 bits: no sign, list, hex or space (RFC 9110 section 8.6).
+#[inline]
 pub(crate) fn length(value: &[u8]) -> Option<u64> {
     let mut length = 0_u64;
     for byte in value {

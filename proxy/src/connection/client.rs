@@ -9,8 +9,9 @@ use std::{
 };
 
 use http::HeaderValue;
-use outrigger_config::model::{Listener, ListenerId, Scheme};
-use outrigger_filters::{context::Alarm, host, identity::Identity, reason::Reason};
+use outrigger_config::model::ListenerId;
+use outrigger_decision::Subject;
+use outrigger_filters::{client_address, context::Alarm, identity::Identity, reason::Reason};
 use tokio::time::Instant;
 
 use super::{
@@ -21,7 +22,6 @@ use crate::{
     tls::{
         failure,
         report::{ClientFailure, TlsEvent},
-        server::Tls,
     },
     view::View,
     worker::{ConnectionGuard, Worker},
@@ -112,7 +112,7 @@ impl Client {
             worker,
             listener,
             peer,
-            peer_value: HeaderValue::try_from(peer.to_string()).expect("an IP address is ASCII"),
+            peer_value: client_address::peer_value(peer),
             secured,
             watch,
             opened,
@@ -252,23 +252,14 @@ impl Client {
         false
     }
 
-    /// Whether requests come over TLS.
-    pub(crate) fn is_secure(&self) -> bool {
-        self.secured.is_some()
-    }
-
-    /// Whether a new connection for this authority would get another certificate than the server name that the client has
-    /// asked for. Allocates only where the two are different names, and the authority is not in lower case.
-    pub(crate) fn is_misdirected(&self, view: &View, id: ListenerId, authority: &str) -> bool {
-        let Some(asked) = self.secured.as_ref().and_then(Secured::server_name) else {
-            return false;
-        };
-        let name = host::name_of(authority);
-        let differs = |tls: &Arc<Tls>| {
-            !tls.certificates
-                .are_one(asked, &host::canonical(name, Scheme::Https))
-        };
-        !name.eq_ignore_ascii_case(asked) && view.tls(id).is_some_and(differs)
+    /// The client, as decisions see it.
+    pub(crate) fn subject(&self, listener: ListenerId) -> Subject<'_> {
+        Subject {
+            listener,
+            peer: self.peer,
+            peer_value: &self.peer_value,
+            tls: self.secured.as_ref().map(Secured::tls),
+        }
     }
 
     /// Who the client is, by its certificate and the trust of today.
@@ -276,17 +267,6 @@ impl Client {
         let secured = self.secured.as_ref()?;
         self.is_believed(view, id);
         secured.identity().cloned()
-    }
-
-    /// X-Forwarded-Client-Cert, where the app is told.
-    pub(crate) fn forwarded_certificate(&self, listener: &Listener) -> Option<HeaderValue> {
-        let secured = self.secured.as_ref()?;
-        let auth = listener
-            .tls
-            .as_ref()
-            .and_then(|tls| tls.client_auth.as_ref());
-        auth.filter(|auth| auth.forward_identity)
-            .and_then(|_| secured.forwarded())
     }
 
     /// Makes the next answer the last.

@@ -1,16 +1,13 @@
 //! What TLS has found out about a connection, and whether that still holds.
 
 use std::{
-    cell::{Cell, OnceCell, RefCell},
+    cell::{Cell, RefCell},
     sync::Arc,
 };
 
-use http::HeaderValue;
 use outrigger_config::model::Scheme;
-use outrigger_filters::{
-    host,
-    identity::{self, Identity},
-};
+use outrigger_decision::{ForwardedIdentity, Tls};
+use outrigger_filters::{host, identity::Identity};
 use rustls::Error;
 use rustls_pki_types::{CertificateDer, UnixTime};
 
@@ -23,10 +20,8 @@ pub(crate) struct Secured {
     identity: Option<Arc<Identity>>,
     /// The server name that the client asked for, in lower case and without a dot at its end.
     server_name: Option<Box<str>>,
-    /// X-Forwarded-Client-Cert, made when it is first sent.
-    forwarded: OnceCell<Option<HeaderValue>>,
-    /// Who we are, in there.
-    by: Option<Arc<str>>,
+    /// What the app is told about the client.
+    forwarded: ForwardedIdentity,
     /// By whose trust the client was judged last.
     judge: RefCell<Option<Arc<Trust>>>,
     /// The verdict.
@@ -46,8 +41,7 @@ impl Secured {
             chain,
             identity: identity.map(Arc::new),
             server_name: server_name.map(|name| host::canonical(name, Scheme::Https).into()),
-            forwarded: OnceCell::new(),
-            by,
+            forwarded: ForwardedIdentity::new(by),
             judge: RefCell::new(judge),
             believed: Cell::new(true),
         }
@@ -75,9 +69,13 @@ impl Secured {
         verdict.map(|_| true)
     }
 
-    /// The server name that the client asked for.
-    pub(crate) fn server_name(&self) -> Option<&str> {
-        self.server_name.as_deref()
+    /// What decisions see of it.
+    pub(crate) fn tls(&self) -> Tls<'_> {
+        Tls {
+            server_name: self.server_name.as_deref(),
+            identity: self.identity(),
+            forwarded: &self.forwarded,
+        }
     }
 
     /// The leaf of the client's certificates.
@@ -90,12 +88,5 @@ impl Secured {
         self.identity
             .as_ref()
             .filter(|_| self.believed.get() && self.judge.borrow().is_some())
-    }
-
-    /// The same for X-Forwarded-Client-Cert.
-    pub(crate) fn forwarded(&self) -> Option<HeaderValue> {
-        let identity = self.identity()?;
-        let value = || identity::forwarded_client_cert(identity, self.by.as_deref());
-        self.forwarded.get_or_init(value).clone()
     }
 }

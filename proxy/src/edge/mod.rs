@@ -3,8 +3,6 @@
 //! The order is that of `docs/architecture.md`: 0 request id and access-log guard, 1 limits and framing, 2 client
 //! address, 3 owned headers, 5 metrics, 7 route, 8 CORS, then the route's [`crate::chain`], and 23 and 8 on the way back.
 
-mod choice;
-mod intake;
 pub(crate) mod record;
 mod request_body;
 mod response_body;
@@ -18,13 +16,19 @@ use std::{
 
 use http::{HeaderValue, Method, Response, StatusCode, Version, header, request::Parts};
 use http_body::Body as _;
-use outrigger_config::model::{Direction, ListenerId, ProviderId, RouteId};
+use outrigger_config::model::{ListenerId, ProviderId, RouteId};
+use outrigger_decision::{
+    Runtime,
+    choice::{self, Entered},
+    intake::{self, Facts},
+    respond as decision,
+    router::Choice,
+};
 use outrigger_filters::{
     concurrency,
     context::Context as ExchangeContext,
     cors,
     error::Error,
-    grpc, headers,
     service::{self, Body, ResponseFuture},
 };
 
@@ -35,7 +39,6 @@ use crate::{
     connection::{client::Client, tunnel::Tunnel},
     forward::UpgradedSlot,
     respond::{self, Reset, Unparsed},
-    router::Choice,
     view::View,
 };
 
@@ -53,15 +56,10 @@ pub(crate) fn handle(client: &Rc<Client>, mut head: Parts, body: Received) -> An
         only_head: head.method == Method::HEAD,
     };
     let record = Record::begin(client, &view, listener, &head);
-    let begun = match intake::admit(&mut head, client, &view, listener, record.exchange()) {
+    let begun = match admit(client, &view, listener, &record, &mut head) {
         Ok(()) => route(client, &view, listener, &record, head, body),
         Err(error) => {
-            // Nobody may have looked at the fields.
-            record.exchange().is_grpc.set(grpc::is_grpc(&head.headers));
-            record
-                .exchange()
-                .expects
-                .set(head.headers.contains_key(header::EXPECT));
+            intake::note_refused(&head.headers, record.exchange());
             Begun::Refused(error)
         }
     };
@@ -225,6 +223,20 @@ pub(crate) fn refuse_unparsed(client: &Rc<Client>, refusal: Unparsed) {
     }
 }
 
+/// 1 to 3: checks a head, makes it canonical, and writes down what it says about its client.
+fn admit(
+    client: &Client,
+    view: &View,
+    listener: ListenerId,
+    record: &Record,
+    head: &mut Parts,
+) -> Result<(), Error> {
+    let mut facts = Facts::default();
+    let admitted = intake::admit(head, &client.subject(listener), view, &mut facts);
+    facts.write(record.exchange(), || client.worker.request_ids.next());
+    admitted
+}
+
 /// 7: chooses the route.
 fn route(
     client: &Rc<Client>,
@@ -246,7 +258,7 @@ fn route(
         context: Rc::clone(context),
     };
     let preflight = cors::preflight(&request.head);
-    let (choice, newer_keys) = choice::choose(view, listener, &request, preflight.as_ref());
+    let (choice, newer_keys) = choice::choose(&**view, listener, &request, preflight.as_ref(), ());
     match newer_keys {
         Some(provider) => {
             let chosen = choose_with_newer_keys(Rc::clone(view), listener, provider, request);
@@ -267,7 +279,7 @@ async fn choose_with_newer_keys(
     loop {
         view.verifiers().newer_keys(provider).await;
         asked.push(provider);
-        match choice::choose(&view, listener, &request, None) {
+        match choice::choose(&*view, listener, &request, None, ()) {
             (_, Some(other)) if !asked.contains(&other) => provider = other,
             (choice, _) => return (choice, request),
         }
@@ -281,20 +293,19 @@ fn enter(
     preflight: bool,
     request: service::Request,
 ) -> Result<ResponseFuture, Error> {
-    let choice = choice.ok_or(Error::NoRoute)?;
-    let context = &request.context;
-    let _ = context.route.set(choice.route);
-    context.prefix_len.set(choice.prefix_len);
-    let view = &record.view;
-    if let Some(policy) = view.cors(choice.route) {
-        record.grant(policy.grant(&request.head.headers));
-        if preflight {
-            return Ok(service::later(future::ready(Ok(
-                policy.answer(&request.head)
-            ))));
+    let view = &*record.view;
+    match choice::enter(view, choice.as_ref(), preflight, &request)? {
+        Entered::Steps(route, grant) => {
+            if let Some(grant) = grant {
+                record.grant(grant);
+            }
+            Ok(view.chain(route).answer(request))
+        }
+        Entered::Preflight(grant, response) => {
+            record.grant(grant);
+            Ok(service::later(future::ready(Ok(*response))))
         }
     }
-    Ok(view.chain(choice.route).answer(request))
 }
 
 /// The head alone, with the length that a GET would have had.
@@ -312,17 +323,13 @@ fn without_body(response: Response<Body>) -> Response<Body> {
 /// the last byte.
 fn finish(record: Record, version: Version, mut response: Response<Body>) -> Response<Body> {
     let route: Option<RouteId> = record.exchange().route.get().copied();
-    for cookie in record.exchange().take_cookies() {
-        response.headers_mut().append(header::SET_COOKIE, cookie);
-    }
+    let route = route.map(|id| record.view.config().route(id));
     let (mut stream_idle, mut upgrade_idle) = (None, None);
-    if let Some(route) = route.map(|id| record.view.config().route(id)) {
-        headers::apply(&route.response_headers, response.headers_mut());
+    if let Some(route) = route {
         (stream_idle, upgrade_idle) = (route.timeouts.stream_idle, route.timeouts.upgrade_idle);
     }
-    if let Some(grant) = record.take_grant() {
-        grant.write(response.headers_mut());
-    }
+    let grant = record.take_grant();
+    decision::finish(record.exchange(), route, grant, response.headers_mut());
     // A 101 is the last answer anyway, and its Connection says something else.
     let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     if version < Version::HTTP_2 && record.client.is_ending() && !switches {
@@ -350,9 +357,4 @@ fn finish(record: Record, version: Version, mut response: Response<Body>) -> Res
         return response;
     }
     response.map(|body| ResponseBody::wrap(body, record, stream_idle, version))
-}
-
-/// Whether the app's own side sends here.
-fn is_outbound(direction: Direction) -> bool {
-    direction == Direction::Outbound
 }

@@ -135,8 +135,8 @@ impl Record {
     }
 
     /// Says who may read the answer.
-    pub(crate) fn grant(&self, grant: Grant) {
-        self.grant.set(Some(Box::new(grant)));
+    pub(crate) fn grant(&self, grant: Box<Grant>) {
+        self.grant.set(Some(grant));
     }
 
     /// Who may read the answer.

@@ -12,7 +12,7 @@ use outrigger_filters::{
     ext_auth::{self, Service as Asked},
     reason::Reason,
     service::{Body, Request},
-    step::{Step, Verdict},
+    step::{Counting, Step, Verdict},
 };
 use tokio::time::timeout;
 
@@ -95,5 +95,10 @@ impl Step for ExtAuthStep {
         let question = self.0.asked.question(&request.head, &request.context);
         let (guard, context) = (Rc::clone(&self.0), Rc::clone(&request.context));
         Verdict::wait(async move { guard.decide(question, &context).await })
+    }
+
+    /// Only the service knows.
+    fn peek(&self, _: &mut Request, _: Counting) -> Option<Verdict> {
+        None
     }
 }

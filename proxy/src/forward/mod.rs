@@ -11,9 +11,10 @@ mod tries;
 
 use std::{cell::RefCell, future::poll_fn, rc::Rc, sync::Arc};
 
-use http::{HeaderMap, Response, StatusCode, header};
+use http::{HeaderMap, Response, StatusCode};
 use http_body::Body as _;
-use outrigger_config::model::{Config, Direction, HashOn, Route, UpstreamId, WeightedBackend};
+use outrigger_config::model::{Config, Route, WeightedBackend};
+use outrigger_decision::{backends::Backends, wire::Wire};
 use outrigger_filters::{
     context::Context,
     error::Error,
@@ -24,13 +25,12 @@ use outrigger_filters::{
 
 use self::{
     answer::AnswerBody,
-    prepare::{Prepared, Told, Wire},
+    prepare::{Prepared, Told},
     tries::Plan,
 };
 use crate::{
     codec,
     upstream::{
-        balance::key,
         http1, http2,
         in_flight::InFlight,
         local::{LocalUpstream, Picked, Tried},
@@ -40,13 +40,8 @@ use crate::{
 
 /// Where the requests of one route go.
 struct Targets {
-    /// Running sums of the weights, and the upstream each belongs to.
-    backends: Vec<(u32, UpstreamId)>,
-    /// What of a request chooses among them; else each draws.
-    hash_on: Option<HashOn>,
+    backends: Backends,
     upstreams: Rc<[Rc<LocalUpstream>]>,
-    /// Host on outbound routes is the endpoint's, unless the route names one.
-    endpoint_host: bool,
 }
 
 /// What a 101 leaves for the connection task, in a response extension. The `Rc` never leaves its worker.
@@ -135,56 +130,20 @@ impl Targets {
         backends: &[WeightedBackend],
         upstreams: Rc<[Rc<LocalUpstream>]>,
     ) -> Self {
-        let backends: Vec<_> = backends
-            .iter()
-            .filter(|one| one.weight > 0)
-            .scan(0, |sum, one| {
-                *sum += one.weight;
-                Some((*sum, one.upstream))
-            })
-            .collect();
-        let direction = route
-            .listeners
-            .first()
-            .map_or(Direction::Inbound, |id| config.listener(*id).direction);
-        let endpoint_host =
-            direction == Direction::Outbound && route.url_rewrite.hostname.is_none();
-        let hash_on = route.hash_on.clone().filter(|_| backends.len() > 1);
         Self {
-            backends,
-            hash_on,
+            backends: Backends::new(config, route, backends),
             upstreams,
-            endpoint_host,
         }
-    }
-
-    fn backend(&self, request: &service::Request) -> UpstreamId {
-        let (total, last) = self.backends[self.backends.len() - 1];
-        if self.backends.len() == 1 {
-            return last;
-        }
-        let hash = self.hash_on.as_ref().and_then(|on| {
-            key::of_request(
-                on,
-                &request.head.headers,
-                request.context.client_address.get(),
-            )
-        });
-        let point = match hash {
-            // Every bit counts for it, so the upper half is as good as all.
-            Some(hash) => (((hash >> 32) * u64::from(total)) >> 32) as u32,
-            None => fastrand::u32(..total),
-        };
-        let index = self.backends.partition_point(|(sum, _)| *sum <= point);
-        self.backends[index].1
     }
 
     /// Everything before the first wait. Not part of the future below, which stays small without it.
     fn begin(&self, request: service::Request) -> (Call, Body) {
-        let id = self.backend(&request);
+        let id = self
+            .backends
+            .choose(&request, |total| fastrand::u32(..total));
         let upstream = Rc::clone(&self.upstreams[id.0 as usize]);
         let service::Request {
-            mut head,
+            head,
             body,
             context,
         } = request;
@@ -195,15 +154,17 @@ impl Targets {
                 .shared
                 .key(&head.headers, context.client_address.get()),
         );
-        if let Some(authorization) = &upstream.authorization {
-            head.headers
-                .insert(header::AUTHORIZATION, authorization.clone());
-        }
-        let prepared = prepare::prepare(head, &body, &upstream.shared.model, &context);
+        let prepared = prepare::prepare(
+            head,
+            &body,
+            &upstream.shared.model,
+            upstream.authorization.as_ref(),
+            &context,
+        );
         (
             Call {
                 upstream,
-                endpoint_host: self.endpoint_host,
+                endpoint_host: self.backends.endpoint_host,
                 context,
                 prepared,
             },
@@ -287,7 +248,7 @@ impl Attempt<'_> {
         in_flight: &mut Option<InFlight>,
     ) -> impl Future<Output = Result<Response<Body>, Failed>> {
         async move {
-            match self.call.prepared.wire {
+            match self.call.prepared.sending.wire {
                 Wire::Http1 => self.http1(body, in_flight).await,
                 Wire::Http2 => Box::pin(self.http2(body, in_flight)).await,
             }
@@ -307,7 +268,7 @@ impl Attempt<'_> {
             let Call {
                 context, prepared, ..
             } = self.call;
-            if !prepared.repeatable {
+            if !prepared.sending.repeatable {
                 // Such a request gets one chance, so let the runtime first hear of connections that have just closed.
                 tokio::task::yield_now().await;
             }
@@ -346,7 +307,7 @@ impl Attempt<'_> {
             }
             match answered {
                 Ok(response) if response.head.status == StatusCode::SWITCHING_PROTOCOLS => {
-                    match prepared.upgrade {
+                    match prepared.sending.upgrade {
                         true => {
                             answered_with(in_flight, response.head.status, &response.head.headers);
                             Ok(self.upgraded(response.head, lease.into_upgraded()))
@@ -385,7 +346,7 @@ impl Attempt<'_> {
         let closed = matches!(failure, http1::Failure::Closed(_));
         let kind = if closed && !lease.connection().has_written() {
             Failure::Unsent
-        } else if closed && self.call.prepared.repeatable && lease.is_reused() {
+        } else if closed && self.call.prepared.sending.repeatable && lease.is_reused() {
             Failure::Stale
         } else {
             Failure::Broken
@@ -499,7 +460,7 @@ impl Attempt<'_> {
             Failure::Unsent
         } else if error.is_refused() {
             Failure::Refused
-        } else if stale && self.may_reuse && self.call.prepared.repeatable {
+        } else if stale && self.may_reuse && self.call.prepared.sending.repeatable {
             Failure::Stale
         } else {
             Failure::Broken

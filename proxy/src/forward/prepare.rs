@@ -1,40 +1,25 @@
-//! Makes a request ready for the wire: what HTTP/1.1 and HTTP/2 each want of a head.
+//! A request that is ready for the wire, and shared by its tries.
 
 use std::cell::{Cell, RefCell};
 
-use http::{HeaderMap, HeaderValue, Method, Version, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, header, request::Parts};
 use http_body::Body as _;
-use outrigger_config::model::{Protocol, Upstream};
-use outrigger_filters::{
-    context::Context,
-    cookie,
-    owned_headers::{Own, X_OUTRIGGER_ATTEMPT_COUNT},
-    service::Body,
+use outrigger_config::model::Upstream;
+use outrigger_decision::{
+    tries,
+    wire::{self, Sending},
 };
+use outrigger_filters::{context::Context, owned_headers::Own, retry::Policy, service::Body};
 
 use crate::codec::{http2::Block, spare};
-
-/// What is spoken for one request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wire {
-    Http1,
-    Http2,
-}
 
 /// A request that can be sent, without its body.
 ///
 /// Its tries share it: each reads the head when it writes, which takes no time, and none takes it away.
 pub(super) struct Prepared {
     head: RefCell<Box<Parts>>,
-    pub(super) wire: Wire,
-    /// The client asked to upgrade, and the upstream is told.
-    pub(super) upgrade: bool,
-    /// It may go out once more after its connection broke without an answer.
-    pub(super) repeatable: bool,
-    /// How HTTP/2 is told what protects the request.
-    scheme: &'static str,
-    /// HTTP/2 is told that trailers are understood.
-    te_trailers: bool,
+    /// How it is sent.
+    pub(super) sending: Sending,
     /// Somebody may want it once more after an answer, or while a try is under way.
     pub(super) keeps: bool,
     /// A try took some of its body away, which was not kept: there cannot be another one.
@@ -63,13 +48,8 @@ impl Prepared {
             head.headers.insert(header::HOST, host);
         }
         let mut own = context.own.borrow_mut();
-        match (told.number, own.as_mut()) {
-            (None, _) => {}
-            (Some(number), Some(own)) => own.attempt = Some(number),
-            (Some(number), None) => {
-                head.headers
-                    .insert(&X_OUTRIGGER_ATTEMPT_COUNT, HeaderValue::from(number));
-            }
+        if let Some(number) = told.number {
+            tries::announce(number, &mut head.headers, own.as_mut());
         }
         write(head, own.as_ref())
     }
@@ -99,11 +79,11 @@ impl Prepared {
                 .uri
                 .path_and_query()
                 .map_or("/", |target| target.as_str());
-            block.request(&head.method, self.scheme, authority, path);
+            block.request(&head.method, self.sending.scheme, authority, path);
             for (name, value) in fields.iter().filter(|(name, _)| *name != header::HOST) {
                 block.field(name, value.as_bytes());
             }
-            if self.te_trailers {
+            if self.sending.te_trailers {
                 block.field(&header::TE, b"trailers");
             }
             if let Some(own) = own {
@@ -117,10 +97,9 @@ impl Prepared {
         self.head.borrow().method.clone()
     }
 
-    /// Whether `takes` a request with this method and these fields.
-    pub(super) fn is(&self, takes: impl FnOnce(&Method, &HeaderMap) -> bool) -> bool {
-        let head = self.head.borrow();
-        takes(&head.method, &head.headers)
+    /// Which tries it may have beside the first.
+    pub(super) fn tries(&self, policy: Option<&Policy>, hedges: bool) -> tries::Tries {
+        tries::plan(policy, hedges, &self.sending, &self.head.borrow())
     }
 
     /// It is not needed any more.
@@ -134,99 +113,20 @@ pub(super) fn prepare(
     mut head: Box<Parts>,
     body: &Body,
     upstream: &Upstream,
+    authorization: Option<&HeaderValue>,
     context: &Context,
 ) -> Prepared {
-    let wire = wire(upstream.protocol, context.is_grpc.get());
-    if head.version == Version::HTTP_2 && wire == Wire::Http1 {
-        join_cookies(&mut head.headers);
-    }
-    let upgrade = match wire {
-        Wire::Http1 => http1_head(&mut head, upstream, context),
-        Wire::Http2 => {
-            http2_head(&mut head, upstream, context);
-            false
-        }
-    };
-    let repeatable = !upgrade && is_repeatable(&head.method, body);
-    let scheme = if upstream.tls.is_some() {
-        "https"
-    } else {
-        "http"
-    };
-    let te_trailers = context.hop.get().is_some_and(|hop| hop.te_trailers);
-    let (head, gone) = (RefCell::new(head), Cell::new(false));
+    let sending = wire::prepare(
+        &mut head,
+        !body.is_end_stream(),
+        upstream,
+        authorization,
+        context,
+    );
     Prepared {
-        head,
-        wire,
-        upgrade,
-        repeatable,
-        scheme,
-        te_trailers,
+        head: RefCell::new(head),
+        sending,
         keeps: false,
-        gone,
+        gone: Cell::new(false),
     }
-}
-
-fn wire(protocol: Protocol, is_grpc: bool) -> Wire {
-    match protocol {
-        Protocol::Http1 => Wire::Http1,
-        Protocol::H2c => Wire::Http2,
-        Protocol::Auto if is_grpc => Wire::Http2,
-        Protocol::Auto => Wire::Http1,
-    }
-}
-
-/// The codec writes the one framing field itself. Upgrades and `TE: trailers` are the proxy's own hop again.
-fn http1_head(head: &mut Parts, upstream: &Upstream, context: &Context) -> bool {
-    let version = std::mem::replace(&mut head.version, Version::HTTP_11);
-    let hop = context.hop.get();
-    let headers = &mut head.headers;
-    if version < Version::HTTP_11 && !headers.contains_key(header::HOST) {
-        // HTTP/1.0 may come without, all others are refused; HTTP/1.1 must not go without.
-        let authority = HeaderValue::from_str(upstream.authority());
-        headers.insert(
-            header::HOST,
-            authority.unwrap_or_else(|_| HeaderValue::from_static("localhost")),
-        );
-    }
-    let Some(hop) = hop else { return false };
-    if let Some(upgrade) = &hop.upgrade {
-        headers.insert(header::UPGRADE, upgrade.clone());
-        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-        return true;
-    }
-    if hop.te_trailers {
-        headers.insert(header::TE, HeaderValue::from_static("trailers"));
-        headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
-    }
-    false
-}
-
-fn http2_head(head: &mut Parts, upstream: &Upstream, context: &Context) {
-    head.version = Version::HTTP_2;
-    let headers = &mut head.headers;
-    headers.remove(header::TRANSFER_ENCODING);
-    if context.is_request_complete() {
-        headers.remove(header::EXPECT); // its client did not wait
-    }
-    if !headers.contains_key(header::HOST)
-        && let Ok(authority) = HeaderValue::from_str(upstream.authority())
-    {
-        headers.insert(header::HOST, authority); // HTTP/1.0 may come without
-    }
-}
-
-/// HTTP/2 may split one Cookie into crumbs; HTTP/1.1 has one (RFC 9113 section 8.2.3).
-fn join_cookies(headers: &mut HeaderMap) {
-    if headers.get_all(header::COOKIE).iter().nth(1).is_none() {
-        return;
-    }
-    if let Some(joined) = cookie::joined(headers) {
-        headers.insert(header::COOKIE, joined);
-    }
-}
-
-/// Whether a request may go out once more after its connection broke without an answer: a safe method, no body.
-fn is_repeatable(method: &Method, body: &Body) -> bool {
-    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) && body.is_end_stream()
 }

@@ -17,6 +17,7 @@ use std::{
 
 use http::Response;
 use outrigger_config::model::{Route, UpstreamId, WeightedBackend};
+use outrigger_decision::tries;
 use outrigger_filters::{
     context::Context,
     error::Error,
@@ -26,7 +27,7 @@ use outrigger_filters::{
 };
 use tokio::time::Instant;
 
-use super::{Attempt, Call, Failed, prepare::Wire};
+use super::{Attempt, Call, Failed};
 use crate::upstream::{
     endpoint::Endpoint,
     in_flight::InFlight,
@@ -49,6 +50,8 @@ pub(super) struct Plan {
     per_try: Option<Duration>,
     /// All of them.
     request: Option<Duration>,
+    /// Whether endpoints are told which try it is.
+    counts: bool,
 }
 
 impl Plan {
@@ -64,6 +67,7 @@ impl Plan {
             hedging: route.hedge.as_ref().map_or_else(Vec::new, hedging),
             per_try: route.timeouts.backend_request,
             request: route.timeouts.request,
+            counts: tries::counts(route),
         }
     }
 
@@ -72,11 +76,6 @@ impl Plan {
             .iter()
             .find(|(id, _)| Some(*id) == upstream)
             .map(|(_, hedging)| hedging)
-    }
-
-    /// Whether endpoints are told which try it is.
-    fn counts(&self) -> bool {
-        self.policy.is_some() || !self.hedging.is_empty()
     }
 }
 
@@ -153,14 +152,9 @@ struct Try {
 impl Tries {
     fn begin(mut call: Call, mut body: Body, plan: Rc<Plan>) -> Self {
         let prepared = &mut call.prepared;
-        let may = !prepared.upgrade;
-        let takes = |policy: &Policy| prepared.is(|method, fields| policy.takes(method, fields));
-        let taken = may && plan.policy.as_ref().is_some_and(takes);
-        let hedging = plan.hedging(call.context.upstream.get());
-        let hedged = may && hedging.is_some() && prepared.is(retry::is_idempotent);
-        let http2 = prepared.wire == Wire::Http2;
-        // A stream that is refused may go again whatever its method, and its body is gone by then.
-        prepared.keeps = hedged || taken || (http2 && may && plan.policy.is_some());
+        let hedges = plan.hedging(call.context.upstream.get()).is_some();
+        let may = prepared.tries(plan.policy.as_ref(), hedges);
+        prepared.keeps = may.keeps;
         let kept = prepared.keeps.then(|| {
             let limit = plan
                 .policy
@@ -175,8 +169,8 @@ impl Tries {
             tried: Tried::default(),
             retries: 0,
             may_reuse: true,
-            taken,
-            hedged,
+            taken: may.taken,
+            hedged: may.hedged,
             kept,
         }
     }
@@ -197,7 +191,7 @@ impl Tries {
     fn a_try(&self, picked: Picked, body: Body, turn: u32) -> Try {
         let number = self
             .plan
-            .counts()
+            .counts
             .then(|| self.call.context.attempts.get() + 1);
         let Picked { pool, in_flight } = picked;
         let one = Try {

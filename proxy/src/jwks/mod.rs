@@ -11,3 +11,4 @@ pub(crate) mod cell;
 mod error;
 mod fetch;
 pub(crate) mod keeper;
+pub(crate) mod keys;

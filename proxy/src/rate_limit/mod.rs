@@ -16,7 +16,7 @@ use outrigger_filters::{
     error::Error,
     rate_limit::{Key, Limit},
     service::Request,
-    step::{Step, Verdict},
+    step::{Counting, Step, Verdict},
 };
 use tokio::time::Instant;
 
@@ -146,6 +146,11 @@ impl Step for SharedLimitStep {
         let (since, asked) = (Instant::now(), self.0.ask(request));
         let (shared, context) = (Rc::clone(&self.0), Rc::clone(&request.context));
         Verdict::wait(async move { shared.admit(asked, since, &context).await.into() })
+    }
+
+    /// Redis alone knows, and to ask it is to count.
+    fn peek(&self, _: &mut Request, _: Counting) -> Option<Verdict> {
+        None
     }
 }
 

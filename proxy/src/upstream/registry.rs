@@ -14,6 +14,7 @@ use http::HeaderMap;
 use outrigger_config::model::{
     Config, EndpointSpec, LoadBalancerPolicy, NamedEndpoints, Upstream as Model,
 };
+use outrigger_decision::hash_key;
 use outrigger_filters::retry::Budget;
 use outrigger_transport::{
     address::LastLookup,
@@ -25,13 +26,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{
-    balance::{Balancer, key},
-    breaker::Breaker,
-    clock,
-    endpoint::Endpoint,
-    outlier,
-};
+use super::{balance::Balancer, breaker::Breaker, clock, endpoint::Endpoint, outlier};
 use crate::{
     telemetry::{
         metrics::{EndpointReading, Reading},
@@ -195,7 +190,7 @@ impl Upstream {
             .load_balancer
             .hash_on
             .as_ref()
-            .and_then(|on| key::of_request(on, headers, client))
+            .and_then(|on| hash_key::of_request(on, headers, client))
     }
 
     /// The turn to eject this endpoint, if one more may be out now.

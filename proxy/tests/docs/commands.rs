@@ -159,6 +159,7 @@ fn files_that_are_named_exist() {
     let folders = [
         "config/",
         "filters/",
+        "decision/",
         "proxy/",
         "loadtest/",
         "deploy/",

@@ -14,7 +14,7 @@ use crate::{read, workspace};
 const ORDER: &[&[&str]] = &[
     &["cli"],
     &["control"],
-    &["admin"],
+    &["admin", "evaluation"],
     &["serve"],
     &["listener"],
     &["edge"],
@@ -22,15 +22,8 @@ const ORDER: &[&[&str]] = &[
     &["worker"],
     &["view", "respond"],
     &["snapshot"],
-    &["router", "chain"],
-    &[
-        "answer",
-        "forward",
-        "auth",
-        "ext_auth",
-        "rate_limit",
-        "mirror",
-    ],
+    &["chain"],
+    &["forward", "ext_auth", "rate_limit", "mirror"],
     &["upstream", "jwks"],
     &["tls"],
     &["telemetry", "codec"],
@@ -73,11 +66,6 @@ const SIBLINGS: &[(&str, &str, &str)] = &[
     ),
     (
         "context",
-        "ext_auth",
-        "what the service handed on waits in the shared context, for the app and for the client",
-    ),
-    (
-        "context",
         "hop_by_hop",
         "what was found in the head is kept for the way back, in the shared context",
     ),
@@ -109,11 +97,17 @@ const CRATES: &[(&str, &[&str], &[&str])] = &[
     ("filters", &["outrigger-config"], &["outrigger-features"]),
     ("transport", &["outrigger-config"], &["outrigger-features"]),
     (
+        "decision",
+        &["outrigger-config", "outrigger-filters"],
+        &["outrigger-features"],
+    ),
+    (
         "proxy",
         &[
             "outrigger-config",
             "outrigger-filters",
             "outrigger-transport",
+            "outrigger-decision",
         ],
         &["outrigger-features", "outrigger-loadtest"],
     ),
@@ -238,6 +232,20 @@ fn crates_use_only_what_they_may() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn decisions_have_no_runtime_and_no_sockets() {
+    let manifest = read("decision/Cargo.toml");
+    let used = manifest
+        .split("[dependencies]")
+        .nth(1)
+        .and_then(|rest| rest.split("\n[").next())
+        .unwrap();
+    for library in ["tokio", "socket2", "rustix", "hyper", "rustls", "tracing"] {
+        let named = used.lines().any(|line| line.starts_with(library));
+        assert!(!named, "decision must not use {library}");
     }
 }
 

@@ -12,6 +12,7 @@ mod bad_input;
 mod balance;
 mod cli;
 mod cors;
+mod decisions;
 mod egress;
 mod eviction;
 mod expect;

@@ -9,6 +9,8 @@ use http::{
     uri::{Authority, PathAndQuery, Scheme},
 };
 
+use outrigger_filters::framing::Truncated;
+
 use super::hpack::{Field, Pseudo, encoder};
 use crate::codec::{fields, spare, target};
 
@@ -30,10 +32,6 @@ pub(super) struct Fields {
     most: usize,
     malformed: Option<Malformed>,
 }
-
-/// Stands among the extensions of a request whose head is so large that not all fields were kept.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Truncated;
 
 impl Fields {
     /// None yet; fields beyond `most` bytes are counted and not kept.

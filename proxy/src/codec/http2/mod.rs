@@ -40,11 +40,7 @@ use std::{
 
 use outrigger_filters::error::Error as FilterError;
 
-pub(crate) use self::{
-    excess::Excess,
-    message::{Block, Truncated},
-    stream::StreamRef,
-};
+pub(crate) use self::{excess::Excess, message::Block, stream::StreamRef};
 
 /// What a client's side begins with (RFC 9113 section 3.4).
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

@@ -6,7 +6,6 @@
 //! lacks in load never counts for it ([`failures`]).
 
 pub(crate) mod failures;
-pub(crate) mod key;
 pub(crate) mod latency;
 mod rendezvous;
 mod turns;

@@ -4,7 +4,7 @@
 //! rendezvous hashing). An endpoint that leaves gives up its own buckets and no other; one that comes takes its share from
 //! all. The hash is fixed: every proxy, also after a restart, sends a key to the same place. A lookup is one read.
 
-use super::key::{hash, mix};
+use outrigger_decision::hash_key::{hash, mix};
 
 /// Enough for shares within a few in a thousand; 32 KiB for each upstream that hashes.
 const BITS: u32 = 14;

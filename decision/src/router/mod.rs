@@ -26,9 +26,14 @@ mod rule;
 mod table;
 mod template;
 
+use std::cell::Cell;
+
 use http::{HeaderMap, Method};
 use outrigger_config::model::{ProviderId, RouteId, Scheme};
 use outrigger_filters::{claims::Claims, owned_headers::Own};
+
+use self::rule::Rule;
+use crate::{Trace, trace::Lost};
 
 pub use table::RouteTable;
 
@@ -59,6 +64,33 @@ pub struct Head<'a> {
 pub trait Tokens {
     /// Whether `holds` takes the claims of a token of one of these providers; of any provider when none is named.
     fn any(&self, providers: &[ProviderId], holds: &mut dyn FnMut(&dyn Claims) -> bool) -> bool;
+}
+
+/// One choice in the making.
+struct Asking<'a, T> {
+    head: &'a Head<'a>,
+    trace: T,
+    /// The choice, where a trace listens: it hears the rules behind it as well.
+    won: Cell<Option<Choice>>,
+}
+
+impl<T: Trace> Asking<'_, T> {
+    /// Ends the search with a rule that holds; where a trace listens, only at the end of all tables.
+    #[inline]
+    fn settle(&self, rule: &Rule, prefix_len: Option<usize>) -> Option<Choice> {
+        let choice = rule.choice(prefix_len);
+        if !T::LISTENS {
+            return Some(choice);
+        }
+        match self.won.get() {
+            Some(_) => rule.tell(Lost::Precedence, self),
+            None => {
+                self.trace.candidate(choice.route, choice.match_index, None);
+                self.won.set(Some(choice));
+            }
+        }
+        None
+    }
 }
 
 /// The route that takes a request.

@@ -1,15 +1,15 @@
 //! Prints what one route choice costs, in nanoseconds, as the number of routes grows.
 //!
-//! `cargo run --release --example route_choice`. The figures should not grow with the number of routes.
+//! `cargo run --release -p outrigger-decision --example route_choice`. The figures should not grow with the number of routes.
 
 use std::{hint::black_box, time::Duration};
 
 use http::{HeaderMap, Method, StatusCode};
-use outrigger::router::{Head, RouteTable};
 use outrigger_config::model::{
     Action, DirectResponse, Hostname, ListenerId, PathMatch, PathTemplate, Route, RouteMatch,
     Scheme, TemplateSegment,
 };
+use outrigger_decision::router::{Head, RouteTable};
 use tokio::time::Instant;
 
 const LISTENER: ListenerId = ListenerId(0);

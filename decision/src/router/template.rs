@@ -6,10 +6,11 @@
 use outrigger_config::model::{PathTemplate, TemplateSegment};
 
 use super::{
-    Head,
+    Asking,
     lookup::TextMap,
     rule::{Rule, Rules, first, sort},
 };
+use crate::{Trace, trace::Lost};
 
 /// The tree; the node is what lies behind the elements walked so far.
 #[derive(Debug, Clone, Default)]
@@ -50,14 +51,14 @@ impl Templates {
     }
 
     /// The best-ranked rule of all templates that take the head's whole path.
-    pub(super) fn find(&self, head: &Head<'_>) -> Option<&Rule> {
-        self.walk(Some(head.path.strip_prefix('/')?), head)
+    pub(super) fn find<T: Trace>(&self, asking: &Asking<'_, T>) -> Option<&Rule> {
+        self.walk(Some(asking.head.path.strip_prefix('/')?), asking)
     }
 
     /// `rest` is what is left behind the last slash; `None` is the end of the path.
-    fn walk(&self, rest: Option<&str>, head: &Head<'_>) -> Option<&Rule> {
+    fn walk<T: Trace>(&self, rest: Option<&str>, asking: &Asking<'_, T>) -> Option<&Rule> {
         let Some(rest) = rest else {
-            return first(&self.rules, head);
+            return first(&self.rules, asking);
         };
         let (element, rest) = match rest.split_once('/') {
             Some((element, rest)) => (element, Some(rest)),
@@ -66,15 +67,22 @@ impl Templates {
         let literal = self
             .literals
             .get(element)
-            .and_then(|node| node.walk(rest, head));
+            .and_then(|node| node.walk(rest, asking));
         let variable = self
             .variable
             .as_ref()
             .filter(|_| !element.is_empty())
-            .and_then(|node| node.walk(rest, head));
-        match (literal, variable) {
-            (Some(literal), Some(variable)) if variable.rank < literal.rank => Some(variable),
-            (literal, variable) => literal.or(variable),
+            .and_then(|node| node.walk(rest, asking));
+        let (won, lost) = match (literal, variable) {
+            (Some(literal), Some(variable)) if variable.rank < literal.rank => {
+                (Some(variable), Some(literal))
+            }
+            (Some(literal), other) => (Some(literal), other),
+            (None, other) => (other, None),
+        };
+        if let Some(lost) = lost {
+            lost.tell(Lost::Precedence, asking);
         }
+        won
     }
 }

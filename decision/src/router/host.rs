@@ -45,12 +45,23 @@ impl<T: Default> Hosts<T> {
         !self.exact.is_empty() || !self.wildcards.is_empty()
     }
 
-    /// Asks the tables of all names that `host` has, most specific first, until one answers.
-    pub(super) fn find<R>(&self, host: Option<&str>, ask: impl Fn(&T) -> Option<R>) -> Option<R> {
-        self.named(host, &ask).or_else(|| ask(&self.any))
+    /// Asks the tables of all names that `host` has, most specific first, until one answers. Each is asked with the name that
+    /// it stands for: of a wildcard its suffix, of all other hosts none.
+    #[inline]
+    pub(super) fn find<R>(
+        &self,
+        host: Option<&str>,
+        ask: impl Fn(Option<&str>, &T) -> Option<R>,
+    ) -> Option<R> {
+        self.named(host, &ask).or_else(|| ask(None, &self.any))
     }
 
-    fn named<R>(&self, host: Option<&str>, ask: impl Fn(&T) -> Option<R>) -> Option<R> {
+    #[inline]
+    fn named<R>(
+        &self,
+        host: Option<&str>,
+        ask: impl Fn(Option<&str>, &T) -> Option<R>,
+    ) -> Option<R> {
         if !self.have_names() {
             return None;
         }
@@ -59,17 +70,22 @@ impl<T: Default> Hosts<T> {
         let host = lower_case(host, &mut buffer)?;
         self.exact
             .get(host)
-            .and_then(&ask)
+            .and_then(|table| ask(Some(host), table))
             .or_else(|| self.wildcard(host, ask))
     }
 
-    fn wildcard<R>(&self, host: &str, ask: impl Fn(&T) -> Option<R>) -> Option<R> {
+    #[inline]
+    fn wildcard<R>(&self, host: &str, ask: impl Fn(Option<&str>, &T) -> Option<R>) -> Option<R> {
         self.wildcard_lengths
             .iter()
             // At least one character in front, and a dot where the suffix begins.
             .filter_map(|length| host.len().checked_sub(*length).filter(|at| *at > 0))
             .filter(|at| host.as_bytes()[*at] == b'.')
-            .find_map(|at| self.wildcards.get(&host[at..]).and_then(&ask))
+            .find_map(|at| {
+                let suffix = &host[at..];
+                let table = self.wildcards.get(suffix)?;
+                ask(Some(suffix), table)
+            })
     }
 }
 

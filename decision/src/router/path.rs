@@ -6,11 +6,12 @@ use outrigger_config::model::PathMatch;
 use regex::Regex;
 
 use super::{
-    Choice, Head,
+    Asking, Choice,
     lookup::{TextMap, lengths},
     rule::{Rule, Rules, first, sort},
     template::Templates,
 };
+use crate::{Trace, trace::Lost};
 
 /// What takes a path.
 #[derive(Debug, Clone, Default)]
@@ -92,55 +93,73 @@ impl Paths {
     }
 
     /// The most specific rule that takes the head.
-    pub(super) fn find(&self, head: &Head<'_>) -> Option<Choice> {
-        self.exact(head)
-            .or_else(|| self.template(head))
-            .or_else(|| self.regex(head))
-            .or_else(|| self.prefix(head))
-            .or_else(|| first(&self.all, head).map(|rule| rule.choice(Some(0))))
+    #[inline]
+    pub(super) fn find<T: Trace>(&self, asking: &Asking<'_, T>) -> Option<Choice> {
+        self.exact(asking)
+            .or_else(|| self.template(asking))
+            .or_else(|| self.regex(asking))
+            .or_else(|| self.prefix(asking))
+            .or_else(|| asking.settle(first(&self.all, asking)?, Some(0)))
     }
 
-    fn exact(&self, head: &Head<'_>) -> Option<Choice> {
+    #[inline]
+    fn exact<T: Trace>(&self, asking: &Asking<'_, T>) -> Option<Choice> {
         if self.exact.is_empty() {
             return None;
         }
-        self.exact
-            .get(head.path)
-            .and_then(|rules| first(rules, head))
-            .map(|rule| rule.choice(None))
+        let rules = self.exact.get(asking.head.path)?;
+        asking.settle(first(rules, asking)?, None)
     }
 
-    fn template(&self, head: &Head<'_>) -> Option<Choice> {
+    #[inline]
+    fn template<T: Trace>(&self, asking: &Asking<'_, T>) -> Option<Choice> {
         if self.templates.is_empty() {
             return None;
         }
-        self.templates.find(head).map(|rule| rule.choice(None))
+        asking.settle(self.templates.find(asking)?, None)
     }
 
-    fn regex(&self, head: &Head<'_>) -> Option<Choice> {
-        // The other conditions are cheaper than the regex.
+    #[inline]
+    fn regex<T: Trace>(&self, asking: &Asking<'_, T>) -> Option<Choice> {
         self.regexes
             .iter()
-            .find(|entry| {
-                entry.rule.holds(head)
-                    && entry.regex.is_match(head.path)
-                    && entry.rule.has_claims(head)
-            })
-            .map(|entry| entry.rule.choice(None))
+            .find_map(|entry| asking.settle(entry.takes(asking)?, None))
     }
 
     /// Only lengths that some prefix has are tried, so a long path costs no more than a short one.
-    fn prefix(&self, head: &Head<'_>) -> Option<Choice> {
-        let path = head.path.as_bytes();
+    #[inline]
+    fn prefix<T: Trace>(&self, asking: &Asking<'_, T>) -> Option<Choice> {
+        let path = asking.head.path;
         self.prefix_lengths
             .iter()
             .filter(|length| {
-                path.get(**length)
-                    .map_or(path.len() == **length, |byte| *byte == b'/')
+                let next = path.as_bytes().get(**length);
+                next.map_or(path.len() == **length, |byte| *byte == b'/')
             })
             .find_map(|length| {
-                let rules = self.prefixes.get(head.path.get(..*length)?)?;
-                first(rules, head).map(|rule| rule.choice(Some(*length)))
+                let rules = self.prefixes.get(path.get(..*length)?)?;
+                asking.settle(first(rules, asking)?, Some(*length))
             })
+    }
+}
+
+impl RegexRule {
+    /// The rule, where it holds. The other conditions are cheaper than the regex and are looked at before it, unless a trace
+    /// is to hear of those alone whose path matches.
+    #[inline]
+    fn takes<T: Trace>(&self, asking: &Asking<'_, T>) -> Option<&Rule> {
+        let head = asking.head;
+        let is_match = || self.regex.is_match(head.path);
+        if T::LISTENS && !is_match() {
+            return None;
+        }
+        let rule = &self.rule;
+        match rule.lost(head) {
+            Some(lost) => rule.tell(lost, asking),
+            None if !is_match() => {}
+            None if rule.has_claims(head) => return Some(rule),
+            None => rule.tell(Lost::Claims, asking),
+        }
+        None
     }
 }

@@ -9,23 +9,26 @@ use outrigger_filters::{
     error::Error,
     jwt::Outcome,
     service::Request,
-    step::{Step, Verdict},
+    step::{Counting, Step, Verdict},
 };
 
 use super::Verifiers;
+use crate::KeySource;
 
 /// Refuses requests that do not meet the route's requirement.
-pub(crate) struct AuthStep(Rc<Gate>);
+#[derive(Debug)]
+pub struct AuthStep<K>(Rc<Gate<K>>);
 
-struct Gate {
+#[derive(Debug)]
+struct Gate<K> {
     requirement: Requirement,
     mode: Mode,
-    verifiers: Rc<Verifiers>,
+    verifiers: Rc<Verifiers<K>>,
 }
 
-impl AuthStep {
+impl<K: KeySource> AuthStep<K> {
     /// `auth` of a route.
-    pub(crate) fn new(auth: &Auth, verifiers: &Rc<Verifiers>) -> Self {
+    pub fn new(auth: &Auth, verifiers: &Rc<Verifiers<K>>) -> Self {
         let requirement = auth.requirement.clone();
         Self(Rc::new(Gate {
             requirement,
@@ -35,7 +38,7 @@ impl AuthStep {
     }
 }
 
-impl Gate {
+impl<K: KeySource> Gate<K> {
     fn examine(&self, context: &Exchange, headers: &HeaderMap) -> Outcome {
         self.verifiers
             .examine(context, headers, |one| one.require(&self.requirement))
@@ -73,7 +76,7 @@ impl Gate {
     }
 }
 
-impl Step for AuthStep {
+impl<K: KeySource> Step for AuthStep<K> {
     fn on_request(&self, request: &mut Request) -> Verdict {
         let (context, headers) = (&request.context, &request.head.headers);
         let outcome = self.0.examine(context, headers);
@@ -88,5 +91,14 @@ impl Step for AuthStep {
                 .await;
             gate.settle(outcome, &context).into()
         })
+    }
+
+    /// Keys that stand in the configuration are as new as they get.
+    fn peek(&self, request: &mut Request, _: Counting) -> Option<Verdict> {
+        let (context, headers) = (&request.context, &request.head.headers);
+        match self.0.examine(context, headers) {
+            Outcome::NeedsKeys(provider) if self.0.verifiers.may_renew(provider) => None,
+            outcome => Some(self.0.settle(outcome, context).into()),
+        }
     }
 }

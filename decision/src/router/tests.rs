@@ -1,4 +1,4 @@
-use std::{cmp::Reverse, sync::Arc};
+use std::{cell::RefCell, cmp::Reverse, sync::Arc};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use outrigger_config::model::{
@@ -9,6 +9,7 @@ use outrigger_config::model::{
 use outrigger_filters::claims::Claims;
 
 use super::{Choice, Head, RouteTable, Tokens};
+use crate::{Trace, trace::Lost};
 
 const LISTENER: ListenerId = ListenerId(0);
 
@@ -150,9 +151,81 @@ impl Request {
 
 /// Index of the route chosen, by the table and by the reference alike.
 fn chosen(routes: &[Route], request: &Request) -> Option<u32> {
-    let choice = RouteTable::of_routes(routes, LISTENER).choose(&request.head());
+    let table = RouteTable::of_routes(routes, LISTENER);
+    let choice = table.choose(&request.head());
     assert_eq!(choice, reference::choose(routes, LISTENER, &request.head()));
+    let traced = table.choose_and_tell(&request.head(), &Heard::default());
+    assert_eq!(choice, traced, "a trace changes nothing");
     choice.map(|choice| choice.route.0)
+}
+
+/// A trace that keeps what it hears.
+#[derive(Default)]
+struct Heard {
+    hostnames: RefCell<Vec<Option<String>>>,
+    candidates: RefCell<Vec<(u32, u32, Option<Lost>)>>,
+}
+
+impl Trace for &Heard {
+    fn hostname(self, name: Option<&str>) {
+        let name = name.map(str::to_owned);
+        self.hostnames.borrow_mut().push(name);
+    }
+
+    fn candidate(self, route: RouteId, match_index: u32, lost: Option<Lost>) {
+        let mut candidates = self.candidates.borrow_mut();
+        candidates.push((route.0, match_index, lost));
+    }
+}
+
+#[test]
+fn a_trace_hears_every_candidate_in_order_and_why_it_lost() {
+    let with = |path: &str, change: &dyn Fn(&mut RouteMatch)| {
+        let mut one = on(path);
+        change(&mut one);
+        one
+    };
+    let put = |one: &mut RouteMatch| one.method = Some(Method::PUT);
+    let https = |one: &mut RouteMatch| one.scheme = Some(Scheme::Https);
+    let headers = |one: &mut RouteMatch| one.headers.push(header("x-env", exact("prod")));
+    let query = |one: &mut RouteMatch| {
+        let value = ValueMatch::Present;
+        one.query_params.push(QueryMatch::new("v".into(), value));
+    };
+    let claims = |one: &mut RouteMatch| one.claims.push(claim("role", exact("admin")));
+    let routes = [
+        route(
+            &["h.example"],
+            vec![with("=/a/b", &put), with("~/a/[b-c]+", &claims)],
+        ),
+        route(
+            &["*.example"],
+            vec![with("/a", &headers), on("=/elsewhere")],
+        ),
+        route(&[], vec![with("/a/{x}", &https), on("/a/{x}"), on("/a/b")]),
+        route(&[], vec![with("/a", &query), on("/"), on("~/never")]),
+        route(&["other.example"], vec![on("/")]),
+    ];
+    let heard = Heard::default();
+    let request = Request::get("H.example:8080", "/a/b");
+    let table = RouteTable::of_routes(&routes, LISTENER);
+    let choice = table.choose_and_tell(&request.head(), &heard).unwrap();
+    assert_eq!((choice.route.0, choice.match_index), (2, 1));
+    let names = ["h.example", ".example"].map(|name| Some(name.to_owned()));
+    assert_eq!(heard.hostnames.take(), [&names[..], &[None]].concat());
+    assert_eq!(
+        heard.candidates.take(),
+        [
+            (0, 0, Some(Lost::Method)),
+            (0, 1, Some(Lost::Claims)),
+            (1, 0, Some(Lost::Headers)),
+            (2, 0, Some(Lost::Scheme)),
+            (2, 1, None),
+            (2, 2, Some(Lost::Precedence)),
+            (3, 0, Some(Lost::Query)),
+            (3, 1, Some(Lost::Precedence)),
+        ]
+    );
 }
 
 #[test]
@@ -406,7 +479,7 @@ fn claims_count_only_from_providers_that_the_route_takes() {
     assert_eq!(
         chosen(&[route(&[], vec![matched])], &beta(7)),
         Some(0),
-        "an open route takes anybody's"
+        "an open route takes that of any provider"
     );
 }
 
@@ -545,6 +618,12 @@ fn the_table_agrees_with_the_reference_on_random_tables_and_requests() {
                 expected,
                 "{routes:#?} {request:?}"
             );
+            let heard = Heard::default();
+            let traced = table.choose_and_tell(&request.head(), &heard);
+            assert_eq!(traced, expected, "{routes:#?} {request:?}");
+            let candidates = heard.candidates.take();
+            let won = candidates.iter().filter(|(_, _, lost)| lost.is_none());
+            assert_eq!(won.count(), usize::from(expected.is_some()));
             found += usize::from(expected.is_some());
         }
     }

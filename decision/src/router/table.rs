@@ -1,13 +1,16 @@
 //! The routes of one listener, compiled.
 
+use std::cell::Cell;
+
 use outrigger_config::model::{Config, ListenerId, Route, RouteId};
 
 use super::{
-    Choice, Head,
+    Asking, Choice, Head,
     host::Hosts,
     path::{CompiledPath, Paths},
     rule::Rule,
 };
+use crate::Trace;
 
 /// The routes of one listener. A clone for each worker keeps its regexes free of contention.
 #[derive(Debug, Clone, Default)]
@@ -60,6 +63,21 @@ impl RouteTable {
 
     /// The route that takes this request; `None` is a 404.
     pub fn choose(&self, head: &Head<'_>) -> Option<Choice> {
-        self.hosts.find(head.host, |paths| paths.find(head))
+        self.choose_and_tell(head, ())
+    }
+
+    /// The same; `trace` hears of every candidate.
+    #[inline]
+    pub fn choose_and_tell<T: Trace>(&self, head: &Head<'_>, trace: T) -> Option<Choice> {
+        let asking = Asking {
+            head,
+            trace,
+            won: Cell::new(None),
+        };
+        let found = self.hosts.find(head.host, |name, paths| {
+            trace.hostname(name);
+            paths.find(&asking)
+        });
+        found.or_else(|| asking.won.get())
     }
 }

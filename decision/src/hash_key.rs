@@ -6,7 +6,7 @@ use http::{HeaderMap, header};
 use outrigger_config::model::HashOn;
 
 /// The hash of what `on` names; `None` when the request does not have it.
-pub(crate) fn of_request(on: &HashOn, headers: &HeaderMap, client: IpAddr) -> Option<u64> {
+pub fn of_request(on: &HashOn, headers: &HeaderMap, client: IpAddr) -> Option<u64> {
     match on {
         HashOn::Header(name) => {
             let mut values = headers.get_all(name).iter();
@@ -49,12 +49,12 @@ impl Fnv {
 }
 
 /// The hash of some bytes, the same in every process.
-pub(super) fn hash(bytes: &[u8]) -> u64 {
+pub fn hash(bytes: &[u8]) -> u64 {
     mix(FNV.add(bytes).0)
 }
 
 /// Spreads every bit over all others (the last step of SplitMix64).
-pub(super) fn mix(value: u64) -> u64 {
+pub fn mix(value: u64) -> u64 {
     let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

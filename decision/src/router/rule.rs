@@ -6,7 +6,8 @@ use http::Method;
 use outrigger_config::model::{ProviderId, Route, RouteId, RouteMatch, Scheme};
 use outrigger_filters::claims::ClaimRule;
 
-use super::{Choice, Head, header::HeaderRule, query::QueryRule};
+use super::{Asking, Choice, Head, header::HeaderRule, query::QueryRule};
+use crate::{Trace, trace::Lost};
 
 /// Rules for one and the same path, in order.
 pub(super) type Rules = Vec<Rule>;
@@ -26,7 +27,7 @@ pub(super) struct Rule {
 #[derive(Debug)]
 struct ClaimRules {
     rules: Vec<ClaimRule>,
-    /// Whose token it must be: those that the route takes, or anybody's when it names none.
+    /// The provider of the token: those that the route takes, or any provider when it names none.
     providers: Vec<ProviderId>,
 }
 
@@ -77,14 +78,37 @@ impl Rule {
         }
     }
 
-    /// Everything but [`has_claims`](Self::has_claims).
-    pub(super) fn holds(&self, head: &Head<'_>) -> bool {
-        self.method
-            .as_ref()
-            .is_none_or(|method| method == head.method)
-            && self.scheme.is_none_or(|scheme| scheme == head.scheme)
-            && (head.preflight || self.headers.iter().all(|rule| rule.holds(head)))
-            && self.query.iter().all(|rule| rule.holds(head.query))
+    /// What does not hold, claims left out: [`has_claims`](Self::has_claims).
+    #[inline]
+    pub(super) fn lost(&self, head: &Head<'_>) -> Option<Lost> {
+        let has_method = |method: &Method| method == head.method;
+        if !self.method.as_ref().is_none_or(has_method) {
+            return Some(Lost::Method);
+        }
+        if self.scheme.is_some_and(|scheme| scheme != head.scheme) {
+            return Some(Lost::Scheme);
+        }
+        if !head.preflight && !self.headers.iter().all(|rule| rule.holds(head)) {
+            return Some(Lost::Headers);
+        }
+        let has_query = self.query.iter().all(|rule| rule.holds(head.query));
+        (!has_query).then_some(Lost::Query)
+    }
+
+    /// What does not hold, claims last.
+    #[inline]
+    fn lost_at_all(&self, head: &Head<'_>) -> Option<Lost> {
+        let claims = || (!self.has_claims(head)).then_some(Lost::Claims);
+        self.lost(head).or_else(claims)
+    }
+
+    /// Says of it that it did not take the request.
+    #[inline]
+    pub(super) fn tell<T: Trace>(&self, lost: Lost, asking: &Asking<'_, T>) {
+        let Rank {
+            route, match_index, ..
+        } = self.rank;
+        asking.trace.candidate(route, match_index, Some(lost));
     }
 
     /// Asked last: it may mean to verify a token.
@@ -105,11 +129,24 @@ impl Rule {
     }
 }
 
-/// The first rule that holds.
-pub(super) fn first<'a>(rules: &'a [Rule], head: &Head<'_>) -> Option<&'a Rule> {
-    rules
-        .iter()
-        .find(|rule| rule.holds(head) && rule.has_claims(head))
+/// The first rule that holds. What a trace hears of all others is why they do not, or that one stands before them.
+#[inline]
+pub(super) fn first<'a, T: Trace>(rules: &'a [Rule], asking: &Asking<'_, T>) -> Option<&'a Rule> {
+    let mut rules = rules.iter();
+    let won = rules.find(|rule| {
+        let lost = rule.lost_at_all(asking.head);
+        if let Some(lost) = lost {
+            rule.tell(lost, asking);
+        }
+        lost.is_none()
+    });
+    if T::LISTENS {
+        for rule in rules {
+            let lost = rule.lost_at_all(asking.head);
+            rule.tell(lost.unwrap_or(Lost::Precedence), asking);
+        }
+    }
+    won
 }
 
 pub(super) fn sort(rules: &mut Rules) {

@@ -13,17 +13,19 @@ use outrigger_filters::{
 };
 
 use super::Verifiers;
+use crate::KeySource;
 
 /// Takes tokens away and puts claims in.
-pub(crate) struct HandOverStep {
+#[derive(Debug)]
+pub struct HandOverStep<K> {
     /// Where tokens stand that are not handed on.
     hidden: Vec<TokenLocation>,
-    verifiers: Rc<Verifiers>,
+    verifiers: Rc<Verifiers<K>>,
 }
 
-impl HandOverStep {
+impl<K: KeySource> HandOverStep<K> {
     /// For the tokens that a route takes.
-    pub(crate) fn new(requirement: &Requirement, verifiers: &Rc<Verifiers>) -> Self {
+    pub fn new(requirement: &Requirement, verifiers: &Rc<Verifiers<K>>) -> Self {
         let mut hidden = Vec::new();
         for provider in requirement.providers().map(|id| verifiers.model(id)) {
             let places = provider.from.iter().filter(|_| !provider.forward_token);
@@ -59,13 +61,13 @@ impl HandOverStep {
     }
 }
 
-impl Verifiers {
+impl<K> Verifiers<K> {
     fn model(&self, id: ProviderId) -> &JwtProvider {
         self.providers.get(id).provider()
     }
 }
 
-impl Step for HandOverStep {
+impl<K: KeySource> Step for HandOverStep<K> {
     fn on_request(&self, request: &mut Request) -> Verdict {
         let tokens = request.context.take_tokens();
         self.apply(&tokens, &mut request.head.headers);

@@ -54,10 +54,12 @@ pub enum Error {
     /// The service of `extAuth` gave no answer.
     #[error("external authorization failed: {0}")]
     ExtAuthFailed(Cause),
-    /// Over a rate limit.
-    #[error("over a rate limit; not before {retry_after:?}")]
-    RateLimited {
-        /// When it would not be.
+    /// Not before some time has passed.
+    #[error("{}; not before {retry_after:?}", .reason.as_str())]
+    TryLater {
+        /// Why.
+        reason: Reason,
+        /// When the client may try again.
         retry_after: Duration,
     },
     /// Who keeps the rate limits of all pods gave no answer.
@@ -166,14 +168,15 @@ impl Error {
             Self::Misdirected => Reason::TlsMisdirected,
             Self::NoRoute => Reason::RouteNone,
             Self::NoKeys { .. } => Reason::AuthNoKeys,
-            Self::RateLimited { .. } => Reason::RateLimitExceeded,
             Self::RateLimitUnavailable => Reason::RateLimitUnavailable,
             Self::ConcurrencyFull => Reason::ConcurrencyFull,
             Self::FaultInjected(_) => Reason::FaultAbort,
             Self::ExtAuthFailed(_) => Reason::ExtAuthFailed,
             Self::NoEndpoint { .. } => Reason::UpstreamNoEndpoint,
             Self::NoHealthyEndpoint { .. } => Reason::UpstreamNoneHealthy,
-            Self::Overloaded { reason, .. } | Self::ConnectFailed { reason, .. } => *reason,
+            Self::TryLater { reason, .. }
+            | Self::Overloaded { reason, .. }
+            | Self::ConnectFailed { reason, .. } => *reason,
             Self::UpstreamClosed { .. } => Reason::UpstreamClosed,
             Self::UpstreamProtocol { .. } => Reason::UpstreamProtocol,
             Self::GrpcTimeout => Reason::TimeoutGrpc,
@@ -206,7 +209,7 @@ impl Error {
     /// How long a client should wait, where it is known.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::RateLimited { retry_after } => Some(*retry_after),
+            Self::TryLater { retry_after, .. } => Some(*retry_after),
             _ => None,
         }
     }

@@ -90,6 +90,21 @@ pub(crate) fn time_over_zero(
     time(field, default)
 }
 
+/// A duration for a header that counts seconds.
+pub(crate) fn whole_seconds(
+    key: &str,
+    field: &Field<Time>,
+    help: &str,
+    report: &mut Report,
+) -> Option<Duration> {
+    let time = field.as_ref()?;
+    if time.value.0.subsec_nanos() != 0 {
+        let message = format!("`{key}` must be in whole seconds");
+        report.error(&time.place, "out-of-range", message, help);
+    }
+    Some(time.value.0)
+}
+
 /// A share, or the default in parts of a million.
 pub(crate) fn share(field: &Field<Share>, default: u32) -> Percent {
     Percent::of_million(field.as_ref().map_or(default, |share| share.value.0))

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     block::{
         At, Flag, Time, block,
-        field::{Field, flag},
+        field::{flag, whole_seconds},
         name,
         problem::Report,
         show::{Object, list, text, time},
@@ -136,8 +136,10 @@ pub(crate) fn accept(
         "list the headers",
         report,
     );
-    cors.max_age = max_age(
+    cors.max_age = whole_seconds(
+        "maxAge",
         &blocks().find_map(|block| block.value.max_age.clone()),
+        "write for example 10m, or 0s to disable caching",
         report,
     );
     Some(cors)
@@ -287,22 +289,6 @@ fn header_names(
         }
     }
     names
-}
-
-/// `Access-Control-Max-Age` counts seconds.
-fn max_age(written: &Field<Time>, report: &mut Report) -> Option<Duration> {
-    let written = written.as_ref()?;
-    let age = written.value.0;
-    if age.subsec_nanos() != 0 {
-        let message = "`maxAge` must be in whole seconds";
-        report.error(
-            &written.place,
-            "out-of-range",
-            message,
-            "write for example 10m, or 0s to disable caching",
-        );
-    }
-    Some(age)
 }
 
 /// Renders the accepted value.

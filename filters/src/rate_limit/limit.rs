@@ -97,7 +97,10 @@ impl Limit {
     pub fn refuse(&self, context: &Exchange, retry_after: Duration) -> Result<(), Error> {
         context.refused_by(&self.model.name);
         match self.model.mode {
-            Mode::Enforce => Err(Error::RateLimited { retry_after }),
+            Mode::Enforce => Err(Error::TryLater {
+                reason: Reason::RateLimitExceeded,
+                retry_after,
+            }),
             Mode::Report => {
                 context.would_deny(Reason::RateLimitExceeded);
                 Ok(())

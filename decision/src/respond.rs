@@ -9,7 +9,7 @@ use outrigger_filters::{
     error::Error,
     headers, host,
     redirect::{self, Origin},
-    service::{Body, Request},
+    service::{self, Body, Request},
 };
 
 /// The response to a request that `requestRedirect` sends elsewhere.
@@ -55,13 +55,7 @@ impl Direct {
 
     /// The response to a request.
     pub fn response(&self) -> Response<Body> {
-        let mut response = Response::new(Body::Full(self.body.clone()));
-        *response.status_mut() = self.status;
-        if !self.body.is_empty() {
-            let text = HeaderValue::from_static("text/plain; charset=utf-8");
-            response.headers_mut().insert(header::CONTENT_TYPE, text);
-        }
-        response
+        service::text(self.status, self.body.clone())
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, request::Parts};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header, request::Parts};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tower::Service;
 
@@ -74,6 +74,17 @@ impl<S> HttpService for S where
 /// An answer in the making, in its place on the heap: what passes a request on hands it back as it is. Nothing is moved, and
 /// only the request itself polls it.
 pub type ResponseFuture = Placed<dyn Settled<Output = Result<Response<Body>, Error>>>;
+
+/// A text for people; without a type when it is empty.
+pub fn text(status: StatusCode, text: Bytes) -> Response<Body> {
+    let plain = (!text.is_empty()).then_some("text/plain; charset=utf-8");
+    let mut response = Response::new(Body::Full(text));
+    *response.status_mut() = status;
+    if let Some(plain) = plain.map(HeaderValue::from_static) {
+        response.headers_mut().insert(header::CONTENT_TYPE, plain);
+    }
+    response
+}
 
 /// The answer of a step that does not hand the request on.
 pub fn refused(error: Error) -> ResponseFuture {

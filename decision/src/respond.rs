@@ -1,7 +1,7 @@
 //! Step 15 and the way back: redirects, fixed responses, and what the proxy changes in the head of any response.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, Response, StatusCode, header};
 use outrigger_config::model::{DirectResponse, Redirect, Route};
 use outrigger_filters::{
     context::Exchange,

@@ -22,6 +22,7 @@ pub mod hop_by_hop;
 pub mod host;
 pub mod identity;
 pub mod jwt;
+pub mod maintenance;
 pub mod owned_headers;
 pub mod path;
 pub mod place;

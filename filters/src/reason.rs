@@ -29,6 +29,8 @@ pub enum Flag {
     Jk,
     /// Over a rate limit.
     Rl,
+    /// The route is under maintenance.
+    Mt,
     /// Over the concurrency limit.
     Cc,
     /// Fault injected.
@@ -66,6 +68,7 @@ impl Flag {
             Self::Uz => "UZ",
             Self::Jk => "JK",
             Self::Rl => "RL",
+            Self::Mt => "MT",
             Self::Cc => "CC",
             Self::Fi => "FI",
             Self::Di => "DI",
@@ -283,6 +286,8 @@ reasons! {
         "Over a rate limit. `rule` in the access log names it; `Retry-After` says when the next request is allowed.";
     RateLimitUnavailable = "rate_limit.unavailable" Rl 503 "rate limits unavailable" RetryAfter
         "Redis did not respond, and `redis.onError` is `deny`.";
+    MaintenanceActive = "maintenance.active" Mt 503 "under maintenance" RetryAfter
+        "The route has `maintenance`. With its `body`, that is the body of the response.";
     ConcurrencyFull = "concurrency.full" Cc 503 "too many requests" RetryAfter
         "`concurrency.max` requests are in flight, and the queue is full or `queueTimeout` is over.";
     FaultAbort = "fault.abort" Fi 0 "fault injected" Plain

@@ -18,6 +18,7 @@ use outrigger_filters::{
     ext_auth,
     fault::FaultLayer,
     headers::RequestHeadersStep,
+    maintenance::MaintenanceStep,
     rate_limit::RateLimitStep,
     rewrite::RewriteStep,
     service::{BoxService, HttpService},
@@ -32,6 +33,8 @@ use crate::{
 
 /// The steps that a route may have, in the order in which a request meets them, each with its number.
 const STEPS: &[(u8, Line)] = &[
+    // For all clients alike, before anything is counted or asked.
+    (8, maintenance),
     // Before anything is verified for the client.
     (9, limits_before_auth),
     // The same over all pods: a round trip that the pod's own limits may have saved.
@@ -121,6 +124,11 @@ impl Parts<'_> {
     fn authenticates(&self) -> bool {
         self.route.auth.requirement != Requirement::None
     }
+}
+
+fn maintenance(of: &Parts<'_>) -> Option<Box<dyn Step>> {
+    let maintenance = of.route.maintenance.as_ref()?;
+    Some(MaintenanceStep::new(maintenance.retry_after, &maintenance.body).boxed())
 }
 
 fn limits_before_auth(of: &Parts<'_>) -> Option<Box<dyn Step>> {

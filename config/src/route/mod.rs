@@ -15,6 +15,7 @@ pub(crate) mod header_changes;
 pub(crate) mod hedge;
 pub(crate) mod hostnames;
 pub(crate) mod listeners;
+pub(crate) mod maintenance;
 pub(crate) mod matches;
 pub(crate) mod mirror;
 pub(crate) mod rate_limits;
@@ -55,6 +56,7 @@ use crate::{
         fault::{Fault, FaultBlock},
         header_changes::{HeaderChanges, HeaderChangesBlock},
         hedge::{Hedge, HedgeBlock},
+        maintenance::{Maintenance, MaintenanceBlock},
         matches::{MatchBlock, RouteMatch, only_prefixes},
         mirror::{Mirror, MirrorBlock},
         redirect::RedirectBlock,
@@ -85,6 +87,8 @@ block! {
         "auth" auth: AuthValue,
         /// Authorization rules for authenticated requests. Default: all requests are allowed.
         "authorize" authorize: AuthorizeBlock,
+        /// A response with status 503 for all requests. Default: none.
+        "maintenance" maintenance: MaintenanceBlock,
         /// Limit on in-flight requests. Default: no limit.
         "concurrency" concurrency: ConcurrencyBlock,
         /// External authorization service, called for every request after `auth` and `authorize`.
@@ -146,6 +150,8 @@ pub struct Route {
     pub ext_auth: Option<ExtAuth>,
     /// Limit on in-flight requests.
     pub concurrency: Option<Concurrency>,
+    /// A response in place of everything that follows.
+    pub maintenance: Option<Maintenance>,
     /// Hash key for the choice among several upstreams; `None`: random for each request.
     pub hash_on: Option<HashOn>,
     /// Target of request copies.
@@ -187,6 +193,7 @@ impl Route {
             authorize: None,
             ext_auth: None,
             concurrency: None,
+            maintenance: None,
             hash_on: None,
             request_mirror: None,
             fault: None,
@@ -306,6 +313,7 @@ fn default_routes(
         authorize: None,
         ext_auth: None,
         concurrency: None,
+        maintenance: None,
         hash_on: None,
         request_mirror: None,
         fault: None,
@@ -394,6 +402,8 @@ fn route(
             .concurrency
             .as_ref()
             .map(|block| concurrency::accept(&block.value, report)),
+        maintenance: (block.maintenance.as_ref())
+            .map(|block| maintenance::accept(&block.value, report)),
         hash_on: hash_on::accept(block.hash_on.as_ref(), &action, report),
         request_mirror: block
             .request_mirror
@@ -495,7 +505,11 @@ pub(crate) fn show(route: &Route, lists: &Lists<'_>) -> Value {
         )
         .maybe("authorize", route.authorize.as_ref().map(authorize::show))
         .maybe("extAuth", route.ext_auth.as_ref().map(ext_auth::show))
-        .maybe("cors", route.cors.as_ref().map(cors::show));
+        .maybe("cors", route.cors.as_ref().map(cors::show))
+        .maybe(
+            "maintenance",
+            route.maintenance.as_ref().map(maintenance::show),
+        );
     let object = match &route.action {
         Action::Forward(backends) => forward(object, lists, route, backends),
         Action::Redirect(redirect) => object.with("requestRedirect", redirect::show(redirect)),

@@ -95,6 +95,7 @@ const SIBLINGS: &[(&str, &str, &str)] = &[
 const CRATES: &[(&str, &[&str], &[&str])] = &[
     ("config", &[], &["outrigger-features"]),
     ("filters", &["outrigger-config"], &["outrigger-features"]),
+    ("inject", &["outrigger-config"], &["outrigger-features"]),
     ("transport", &["outrigger-config"], &["outrigger-features"]),
     (
         "decision",
@@ -106,6 +107,7 @@ const CRATES: &[(&str, &[&str], &[&str])] = &[
         &[
             "outrigger-config",
             "outrigger-filters",
+            "outrigger-inject",
             "outrigger-transport",
             "outrigger-decision",
         ],

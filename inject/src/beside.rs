@@ -1,0 +1,69 @@
+//! Where the ConfigMap of a workload goes: behind it, as an item of the same list or as a document of its own.
+
+use crate::{
+    config_map::{ConfigMap, Opening},
+    object::Object,
+    place::may_change,
+    problem::Wrong,
+    stream::{Source, add_document},
+    yaml::{
+        Document,
+        edit::Edits,
+        splice::{At, Splice},
+        value::Value,
+    },
+};
+
+/// Puts a ConfigMap behind its workload. `opened` says that the stream already begins with `---` because of another one.
+///
+/// # Errors
+/// There is no place for it.
+pub(crate) fn put(
+    source: &Source<'_>,
+    document: &Document<'_>,
+    object: Object,
+    map: &ConfigMap,
+    splice: &mut Splice<'_, '_>,
+    opened: &mut bool,
+) -> Result<(), Wrong> {
+    if let Some((list, index)) = object.item {
+        may_change(&document.tree, list, "items")?;
+        splice.add_item(list, list, At::Behind(index), &map.object(Opening::None));
+        return Ok(());
+    }
+    let mark = source.text.len() - source.text.trim_start_matches('\u{feff}').len();
+    // kubectl reads a text that begins with `{` as JSON to its end.
+    if !source.text[mark..].trim_start().starts_with('{') {
+        return add_document(splice, document, &map.object(Opening::None));
+    }
+    let root = document.tree.node(0);
+    if splice.json && source.text[mark..root.start].trim().is_empty() {
+        wrap(
+            root.start,
+            root.end,
+            &map.object(Opening::List),
+            &mut splice.edits,
+        );
+        return Ok(());
+    }
+    let opening = if *opened {
+        Opening::None
+    } else {
+        Opening::Marker
+    };
+    add_document(splice, document, &map.object(opening))?;
+    if !std::mem::replace(opened, true) {
+        splice
+            .edits
+            .insert_lines(mark, format!("---{}", source.newline), 0);
+    }
+    Ok(())
+}
+
+/// What stands before the object of a JSON text that becomes a list of two.
+const BEFORE: &str = "{\"apiVersion\": \"v1\", \"kind\": \"List\", \"items\": [";
+
+fn wrap(start: usize, end: usize, map: &Value, edits: &mut Edits) {
+    edits.insert(start, BEFORE);
+    edits.insert(end, format!(", {}]}}", map.inline(true)));
+}

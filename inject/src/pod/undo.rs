@@ -1,0 +1,69 @@
+//! Takes a sidecar out again.
+
+use super::{LISTS, Pod, SIDECAR, containers};
+use crate::{
+    annotate,
+    record::{INJECTED, Record},
+    yaml::{Id, Kind, splice::Splice},
+};
+
+/// What an injection has written down about a pod template.
+pub(crate) fn record_of(pod: &Pod<'_, '_>) -> Option<Record> {
+    Record::read(pod.annotation(INJECTED)?)
+}
+
+/// Takes everything out that the record and the sidecar's name point at. The sidecar is looked for in both lists of containers.
+pub(crate) fn undo(pod: &Pod<'_, '_>, record: &Record, splice: &mut Splice<'_, '_>) {
+    for list in LISTS.iter().chain(["volumes"].iter()) {
+        remove_named(pod.spec, list, record, splice);
+    }
+    splice.undo_key(pod.spec, "terminationGracePeriodSeconds", record);
+    if let Some(app) = app_of(pod, record) {
+        undo_sleep(app, record, splice);
+    }
+    annotate::undo(splice, pod.map, record);
+}
+
+/// Takes the items of the sidecar's name out of a list, and the list with them when it was made for them.
+fn remove_named(spec: Id, name: &str, record: &Record, splice: &mut Splice<'_, '_>) {
+    let tree = splice.tree;
+    let Some(entry) = tree.entry(spec, name).filter(|entry| entry.own) else {
+        return;
+    };
+    let Kind::List(items) = &tree.node(entry.value).kind else {
+        return;
+    };
+    let ours: Vec<usize> = (0..items.len())
+        .filter(|index| tree.text_of(items[*index], "name") == Some(SIDECAR))
+        .collect();
+    if ours.is_empty() || ours.len() == items.len() && splice.undo_key(spec, name, record) {
+        return;
+    }
+    splice.remove_items(entry.value, &ours);
+}
+
+fn app_of(pod: &Pod<'_, '_>, record: &Record) -> Option<Id> {
+    let app = containers(pod.tree, pod.spec)
+        .into_iter()
+        .find(|container| !record.sleeps.is_empty() && container.name(pod.tree) == record.sleeps)?;
+    Some(pod.tree.resolved(app.map))
+}
+
+fn undo_sleep(app: Id, record: &Record, splice: &mut Splice<'_, '_>) {
+    let tree = splice.tree;
+    let Some(lifecycle) = tree.entry(app, "lifecycle").filter(|entry| entry.own) else {
+        return;
+    };
+    let Kind::Map(entries) = &tree.node(lifecycle.value).kind else {
+        return;
+    };
+    if entries.len() == 1 && splice.undo_key(app, "lifecycle", record) {
+        return;
+    }
+    let pre_stop = entries
+        .iter()
+        .position(|(key, _)| tree.scalar(*key) == Some("preStop"));
+    if let Some(index) = pre_stop {
+        splice.remove_entries(lifecycle.value, &[index]);
+    }
+}

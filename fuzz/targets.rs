@@ -19,6 +19,7 @@ use outrigger_filters::{
     jwt::{KeySet, Token},
     owned_headers, path, proxy_protocol,
 };
+use outrigger_inject::{Input, Options, inject as inject_sidecar, uninject};
 
 /// A target by name; the corpus has a folder for each.
 pub type Target = (&'static str, fn(&[u8]));
@@ -36,6 +37,7 @@ pub const ALL: &[Target] = &[
     ("client", client),
     ("hpack", hpack),
     ("frames", frames),
+    ("inject", inject),
 ];
 
 /// A configuration file: accepted, or rejected with positions and fixes.
@@ -378,5 +380,32 @@ pub fn frames(data: &[u8]) {
             whole,
             "in pieces of {piece}"
         );
+    }
+}
+
+/// Manifests: refused as a whole, or injected so that a second time changes nothing and every byte can be restored.
+pub fn inject(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let input = |text: &str| Input {
+        name: "fuzz.yaml".to_owned(),
+        text: text.to_owned(),
+    };
+    let options = Options::default();
+    let _ = uninject(&[input(text)]);
+    match inject_sidecar(&[input(text)], &options) {
+        Err(problems) => assert!(!problems.is_empty()),
+        Ok(output) => {
+            let injected = input(&output.texts[0]);
+            let again = inject_sidecar(std::slice::from_ref(&injected), &options);
+            assert_eq!(
+                again.expect("what is injected can be injected").texts,
+                output.texts
+            );
+            let back = uninject(&[injected]).expect("what is injected is YAML");
+            // A text that has been injected before is restored to what it was before that.
+            assert!(back.texts[0] == text || text.contains("outrigger/injected"));
+        }
     }
 }

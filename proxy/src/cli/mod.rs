@@ -6,6 +6,7 @@
 mod check;
 mod demo;
 mod drain;
+mod inject;
 mod log;
 mod run;
 
@@ -75,6 +76,10 @@ enum Command {
     Schema,
     /// Make a running proxy not ready, and have it end its inbound connections
     Drain(drain::Arguments),
+    /// Put the sidecar into Kubernetes manifests
+    Inject(inject::Arguments),
+    /// Take the sidecar out of Kubernetes manifests, byte for byte
+    Uninject(inject::Where),
     /// Start a small app, write a commented configuration and run the proxy on it
     Demo,
 }
@@ -100,6 +105,8 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Check(arguments) => check::check(&arguments),
         Command::Schema => schema(),
         Command::Drain(arguments) => drain::drain(&arguments),
+        Command::Inject(arguments) => inject::inject(&arguments),
+        Command::Uninject(place) => inject::uninject(&place),
         Command::Demo => demo::demo(),
     };
     ExitCode::from(code)

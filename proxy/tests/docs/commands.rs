@@ -41,7 +41,7 @@ fn every_command_that_is_shown_exists_with_its_flags() {
         for line in shell_lines(&text) {
             let line = line.replace("cargo run --release --", "outrigger");
             let words: Vec<&str> = line
-                .split('#')
+                .split(['#', '|'])
                 .next()
                 .unwrap_or("")
                 .split_whitespace()
@@ -160,6 +160,7 @@ fn files_that_are_named_exist() {
         "config/",
         "filters/",
         "decision/",
+        "inject/",
         "proxy/",
         "loadtest/",
         "deploy/",

@@ -55,6 +55,8 @@ fn version_and_help_are_0_and_everything_that_is_no_command_is_2() {
         "check",
         "schema",
         "drain",
+        "inject",
+        "uninject",
         "demo",
         "--log-level",
         "--log-format",

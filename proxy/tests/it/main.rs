@@ -25,6 +25,7 @@ mod http1;
 mod http2;
 mod http2_upstream;
 mod idle;
+mod inject;
 mod jwks;
 mod jwt;
 mod lifecycle;

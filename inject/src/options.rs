@@ -31,6 +31,8 @@ pub struct Options {
     pub app_port: Option<u16>,
     /// How long the app's container waits before it is ended, in whole seconds.
     pub app_prestop_sleep: Option<Duration>,
+    /// Probes of the app's port go through the sidecar's status port.
+    pub rewrite_probes: bool,
     /// The sidecar stands behind the init container of this name, where a pod has it.
     pub after_init: Option<String>,
 }
@@ -60,6 +62,7 @@ impl Default for Options {
             classic: false,
             app_port: None,
             app_prestop_sleep: None,
+            rewrite_probes: false,
             after_init: None,
         }
     }

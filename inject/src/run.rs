@@ -90,7 +90,7 @@ struct Run<'s, 'a> {
     waiting: Vec<Waiting<'a>>,
     /// ConfigMaps of the input by namespace and name: where they stand.
     known: HashMap<Key, String>,
-    /// ConfigMaps that were made, and for whom.
+    /// ConfigMaps that were made, each with its workload.
     made: HashMap<Key, (ConfigMap, Problem)>,
     /// Files that begin with `---` now.
     opened: Vec<bool>,

@@ -41,7 +41,12 @@ pub(super) fn refused(pod: &Pod<'_, '_>, ports: &Ports) -> Vec<Wrong> {
 }
 
 /// Whether a handler's `port` is the app's, by number or by a name of its container.
-fn goes_to_app(pod: &Pod<'_, '_>, ports: &Ports, container: Container, handler: Id) -> bool {
+pub(super) fn goes_to_app(
+    pod: &Pod<'_, '_>,
+    ports: &Ports,
+    container: Container,
+    handler: Id,
+) -> bool {
     let tree = pod.tree;
     let Some(port) = tree.get(handler, "port") else {
         return false;

@@ -5,6 +5,7 @@ mod container;
 mod grace;
 mod hooks;
 mod port;
+mod probes;
 mod sidecar;
 mod skip;
 mod undo;
@@ -160,22 +161,18 @@ fn put(
     let mut record = Record::new(if options.classic { "classic" } else { "native" });
     let mut notes = Vec::new();
     let config_map = sidecar::config_map(pod, options)?;
-    let behind_init = put_container(
-        pod,
-        options,
-        &ports,
-        written,
-        splice,
-        &mut record,
-        &mut notes,
-    )?;
+    let arguments = probes::put(pod, options, &ports, splice, &mut record, &mut notes)?;
+    let container = written.container(options, &ports, arguments);
+    let behind_init = put_container(pod, options, &container, splice, &mut record, &mut notes)?;
     put_volume(pod, options, config_map.as_deref(), splice, &mut record)?;
     let app = container::app(pod, &ports);
     hooks::put_sleep(pod, options, app, splice, &mut record, &mut notes)?;
     grace::put(pod, options, splice, &mut record, &mut notes)?;
     let annotations = annotations(pod, &ports, app);
     annotate(splice, pod.map, annotations, record)?;
-    hooks::note_probes(pod, &ports, &mut notes);
+    if !options.rewrite_probes {
+        hooks::note_probes(pod, &ports, &mut notes);
+    }
     skip::note_webhooks(pod, &mut notes);
     let kind = if options.classic {
         "classic container"
@@ -216,19 +213,17 @@ fn put(
 fn put_container(
     pod: &Pod<'_, '_>,
     options: &Options,
-    ports: &Ports,
-    written: &mut Written,
+    value: &Value,
     splice: &mut Splice<'_, '_>,
     record: &mut Record,
     notes: &mut Vec<String>,
 ) -> Result<bool, Wrong> {
     let tree = pod.tree;
-    let value = written.container(options, ports);
     let name = if options.classic { LISTS[1] } else { LISTS[0] };
     match place(tree, pod.spec, name, true)? {
         Place::There { key, value: list } => {
             let (at, behind) = position(pod, options, list, notes)?;
-            let before = splice.add_item(list, key, at, &value);
+            let before = splice.add_item(list, key, at, value);
             record
                 .was
                 .extend(before.map(|before| (name.to_owned(), before)));
@@ -245,7 +240,7 @@ fn put_container(
                 pod.spec,
                 pod.spec,
                 at,
-                &[(name.to_owned(), Value::List(vec![value]))],
+                &[(name.to_owned(), Value::List(vec![value.clone()]))],
             );
             Ok(behind)
         }

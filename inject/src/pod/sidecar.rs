@@ -55,23 +55,31 @@ pub(super) fn volume(options: &Options, config_map: Option<&str>) -> Value {
 
 /// The container that was written last: nearly all pods of an input have the same one.
 #[derive(Debug, Default)]
-pub(crate) struct Written(Option<(Vec<(String, u16)>, Value)>);
+pub(crate) struct Written(Option<(Key, Value)>);
+
+/// What makes one container differ from another: ports, and arguments for probes.
+type Key = (Vec<(String, u16)>, Vec<String>);
 
 impl Written {
-    pub(super) fn container(&mut self, options: &Options, ports: &Ports) -> Value {
-        let named = ports.named();
+    pub(super) fn container(
+        &mut self,
+        options: &Options,
+        ports: &Ports,
+        probes: Vec<String>,
+    ) -> Value {
+        let key = (ports.named(), probes);
         match &self.0 {
-            Some((known, value)) if *known == named => value.clone(),
+            Some((known, value)) if *known == key => value.clone(),
             _ => {
-                let value = container(options, ports).ready();
-                self.0 = Some((named, value.clone()));
+                let value = container(options, ports, &key.1).ready();
+                self.0 = Some((key, value.clone()));
                 value
             }
         }
     }
 }
 
-fn container(options: &Options, ports: &Ports) -> Value {
+fn container(options: &Options, ports: &Ports, probes: &[String]) -> Value {
     let mut entries = vec![
         ("name", Value::text(SIDECAR)),
         ("image", Value::text(&options.image)),
@@ -79,7 +87,7 @@ fn container(options: &Options, ports: &Ports) -> Value {
     if !options.classic {
         entries.push(("restartPolicy", Value::text("Always")));
     }
-    entries.push(("args", Value::words(&["run", "-c", FILE])));
+    entries.push(("args", arguments(probes)));
     entries.push(("env", environment()));
     entries.push(("ports", port_list(ports)));
     // The app starts when this one has passed; it never waits for the app.
@@ -107,6 +115,15 @@ fn container(options: &Options, ports: &Ports) -> Value {
     ]);
     entries.push(("volumeMounts", Value::List(vec![mount.short()])));
     Value::map(entries)
+}
+
+fn arguments(probes: &[String]) -> Value {
+    let run = ["run", "-c", FILE];
+    if probes.is_empty() {
+        return Value::words(&run);
+    }
+    let probes = probes.iter().flat_map(|probe| ["--app-probe", probe]);
+    Value::List(run.into_iter().chain(probes).map(Value::text).collect())
 }
 
 fn environment() -> Value {

@@ -1,6 +1,6 @@
 //! Takes a sidecar out again.
 
-use super::{LISTS, Pod, SIDECAR, containers};
+use super::{LISTS, Pod, SIDECAR, containers, probes};
 use crate::{
     annotate,
     record::{INJECTED, Record},
@@ -21,6 +21,7 @@ pub(crate) fn undo(pod: &Pod<'_, '_>, record: &Record, splice: &mut Splice<'_, '
     if let Some(app) = app_of(pod, record) {
         undo_sleep(app, record, splice);
     }
+    probes::undo(pod, record, splice);
     annotate::undo(splice, pod.map, record);
 }
 

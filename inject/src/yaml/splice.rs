@@ -337,6 +337,11 @@ fn runs(indexes: &[usize]) -> Vec<(usize, usize)> {
     runs
 }
 
+/// An entry of a map from key to end of value.
+pub(crate) fn span_of(tree: &Tree<'_>, key: Id, value: Id) -> (usize, usize) {
+    spans(tree, &[(key, value)])[0]
+}
+
 /// The entries of a map from key to end of value.
 fn spans(tree: &Tree<'_>, entries: &[(Id, Id)]) -> Vec<(usize, usize)> {
     let span = |(key, value): &(Id, Id)| {

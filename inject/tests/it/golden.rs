@@ -54,6 +54,7 @@ pub fn options(arguments: &str) -> Options {
         };
         match flag {
             "--classic" => options.classic = true,
+            "--rewrite-probes" => options.rewrite_probes = true,
             "--app-port" => options.app_port = Some(value().parse().unwrap()),
             "--after-init" => options.after_init = Some(value().to_owned()),
             "--app-prestop-sleep" => {

@@ -55,6 +55,30 @@ fn inj_3_capabilities_of_the_app_stay_and_ours_are_dropped() {
     assert!(sidecar(&text).contains("capabilities: { drop: [ALL] }"));
 }
 
+/// How the proxy answers them is tested in `proxy/tests/it/app_probes.rs`.
+#[test]
+fn inj_5_probes_go_through_the_status_port_or_are_refused() {
+    let text = golden("inj_5_probes_of_each_kind").unwrap();
+    for expected in [
+        "httpGet: {path: /app/api/readyz, port: 9902}\n            timeoutSeconds: 3\n",
+        r#"{"httpGet":{"httpHeaders":[{"name":"X-Probe","value":"yes"}],"path":"/ready?x=1","port":8080},"path":"/app/api/readyz","timeoutSeconds":3}"#,
+        r#"{"path":"/app/api/livez","tcpSocket":{"port":8080}}"#,
+        r#"{"grpc":{"port":8080},"path":"/app/api/startupz"}"#,
+        "httpGet: {path: /, port: metrics}",
+    ] {
+        assert!(text.contains(expected), "{expected}\n{text}");
+    }
+    assert!(
+        golden("inj_5_probes_in_block_style").is_ok() && golden("inj_5_probes_in_json").is_ok()
+    );
+    refused(
+        "inj_5_a_probe_over_https",
+        &["livenessProbe of container web speaks HTTPS"],
+    );
+    refused("inj_5_an_aliased_probe", &["within an anchor at line 22"]);
+    assert!(golden("inj_5_a_shared_probe_is_only_reported").is_ok());
+}
+
 #[test]
 fn inj_6_a_hook_to_the_apps_port_is_refused_with_a_reason() {
     refused(

@@ -33,7 +33,7 @@ for path in sys.argv[2:]:
                     kubernetes_validate.validate(found, version, strict=True)
                     seen += 1
                 except kubernetes_validate.SchemaNotFoundError:
-                    pass  # a kind of somebody else
+                    pass  # a custom resource
                 except kubernetes_validate.ValidationError as error:
                     where = ".".join(str(part) for part in error.path)
                     print(f"{path}: {version}: {found['kind']}: {where}: {error.message[:300]}")

@@ -1,6 +1,7 @@
 //! The two small servers of the control thread: `status` for the kubelet and Prometheus, `admin` for people and
 //! tools on loopback. The data ports never reach either.
 
+pub(crate) mod app_probe;
 mod readiness;
 mod routes;
 mod status;
@@ -19,7 +20,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use outrigger_config::model::Config;
 use tokio::net::TcpListener;
 
-use self::readiness::Readiness;
+use self::{app_probe::AppProbe, readiness::Readiness};
 use crate::{
     control::{StartError, shared::Shared},
     listener::bind,
@@ -61,13 +62,16 @@ impl Servers {
     }
 
     /// Serves until the process ends.
-    pub(crate) fn serve(self, shared: &Arc<Shared>) {
-        let readiness = Arc::new(Readiness::default());
+    pub(crate) fn serve(self, shared: &Arc<Shared>, app_probes: Vec<AppProbe>) {
+        let status = Arc::new(status::Status {
+            readiness: Readiness::default(),
+            app_probes,
+        });
         if let Some(socket) = self.status {
             let shared_here = Arc::clone(shared);
             serve("status", socket, shared, move |request| {
-                let (shared, readiness) = (Arc::clone(&shared_here), Arc::clone(&readiness));
-                async move { status::answer(&shared, &readiness, &request).await }
+                let (shared, status) = (Arc::clone(&shared_here), Arc::clone(&status));
+                async move { status.answer(&shared, &request).await }
             });
         }
         if let Some(socket) = self.admin {

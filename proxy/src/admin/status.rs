@@ -1,37 +1,58 @@
-//! `/livez /readyz /startupz /metrics`, and nothing else.
+//! `/livez /readyz /startupz /metrics`, the app's probes that the command line names, and nothing else.
 //!
 //! Liveness never depends on the app or an upstream: a restart would not mend them. Startup never waits for the app:
 //! the app starts only when its sidecar has started.
 
-use http::{Method, Request, StatusCode};
+use http::{Method, Request, StatusCode, header};
 use hyper::body::Incoming;
 
-use super::{Answer, method_not_allowed, readiness::Readiness, text, with_type};
+use super::{
+    Answer, app_probe::AppProbe, method_not_allowed, readiness::Readiness, text, with_type,
+};
 use crate::{
     control::shared::{Phase, Shared},
     telemetry::metrics::Format,
 };
 
-pub(super) async fn answer(
-    shared: &Shared,
-    readiness: &Readiness,
-    request: &Request<Incoming>,
-) -> Answer {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return method_not_allowed("GET");
-    }
-    match request.uri().path() {
-        "/livez" => text(StatusCode::OK, "ok\n"),
-        "/startupz" => startup(shared.phase()),
-        "/readyz" => ready(shared, readiness).await,
-        "/metrics" => {
-            let format = Format::accepted(request.headers());
-            let page = shared.metrics.render(format);
-            with_type(StatusCode::OK, format.content_type(), page)
+/// What the status server needs to know.
+pub(super) struct Status {
+    pub(super) readiness: Readiness,
+    /// Probes of the app's containers.
+    pub(super) app_probes: Vec<AppProbe>,
+}
+
+impl Status {
+    pub(super) async fn answer(&self, shared: &Shared, request: &Request<Incoming>) -> Answer {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return method_not_allowed("GET");
         }
-        _ => text(
-            StatusCode::NOT_FOUND,
-            "this port has /livez /readyz /startupz /metrics\n",
+        match request.uri().path() {
+            "/livez" => text(StatusCode::OK, "ok\n"),
+            "/startupz" => startup(shared.phase()),
+            "/readyz" => ready(shared, &self.readiness).await,
+            "/metrics" => {
+                let format = Format::accepted(request.headers());
+                let page = shared.metrics.render(format);
+                with_type(StatusCode::OK, format.content_type(), page)
+            }
+            path => match self.app_probes.iter().find(|probe| probe.is_at(path)) {
+                Some(probe) => app(probe, request).await,
+                None => text(
+                    StatusCode::NOT_FOUND,
+                    "this port has /livez /readyz /startupz /metrics\n",
+                ),
+            },
+        }
+    }
+}
+
+/// Forwards the kubelet's probe to the app.
+async fn app(probe: &AppProbe, request: &Request<Incoming>) -> Answer {
+    match probe.ask(request.headers().get(header::USER_AGENT)).await {
+        Ok(()) => text(StatusCode::OK, "ok\n"),
+        Err(reason) => text(
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("the app is not well: {reason}\n"),
         ),
     }
 }

@@ -10,7 +10,7 @@ mod inject;
 mod log;
 mod run;
 
-use std::{ffi::OsString, io::IsTerminal, path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, io::IsTerminal, process::ExitCode};
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -69,7 +69,7 @@ enum LogFormat {
 #[derive(Subcommand)]
 enum Command {
     /// Run the proxy; without a file it listens on 8000 in front of 127.0.0.1:8080
-    Run(FileArgument),
+    Run(run::Arguments),
     /// Say everything that is wrong with a configuration
     Check(check::Arguments),
     /// Print the JSON Schema of the configuration, for editors
@@ -84,13 +84,6 @@ enum Command {
     Demo,
 }
 
-#[derive(clap::Args)]
-struct FileArgument {
-    /// The configuration file
-    #[arg(short, long, env = "OUTRIGGER_CONFIG", value_name = "FILE")]
-    config: Option<PathBuf>,
-}
-
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     run(std::env::args_os())
@@ -101,7 +94,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = Arguments::parse_from(words);
     log::start(arguments.log_level.into(), arguments.log_format);
     let code = match arguments.command {
-        Command::Run(file) => run::run(file.config),
+        Command::Run(arguments) => run::run(arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Schema => schema(),
         Command::Drain(arguments) => drain::drain(&arguments),

@@ -3,11 +3,24 @@
 use std::path::PathBuf;
 
 use super::{DONE, FAILED, REFUSED, color, tell};
+use crate::admin::app_probe::AppProbe;
 use crate::control::{self, ConfigSource, Ended, StartError};
 
-pub(super) fn run(file: Option<PathBuf>) -> u8 {
-    let source = file.map_or(ConfigSource::Default, ConfigSource::File);
-    code(control::run(source))
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// The configuration file
+    #[arg(short, long, env = "OUTRIGGER_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A probe of the app that the status port asks, as `outrigger inject --rewrite-probes` writes it
+    #[arg(long, value_name = "JSON", value_parser = AppProbe::read)]
+    app_probe: Vec<AppProbe>,
+}
+
+pub(super) fn run(arguments: Arguments) -> u8 {
+    let source = arguments
+        .config
+        .map_or(ConfigSource::Default, ConfigSource::File);
+    code(control::run(source, arguments.app_probe))
 }
 
 /// Tells why the proxy did not start; the exit code.

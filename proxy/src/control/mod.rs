@@ -38,7 +38,7 @@ use self::{
     signal::Signals,
 };
 use crate::{
-    admin,
+    admin::{self, app_probe::AppProbe},
     jwks::keeper::Keepers,
     serve::{self, Handle},
     snapshot::{Snapshot, SnapshotCell, Unusable},
@@ -117,17 +117,17 @@ pub(crate) enum ConfigSource {
     Default,
 }
 
-/// Runs the proxy until a signal ends it.
+/// Runs the proxy until a signal ends it. The status server asks `app_probes` for the kubelet.
 ///
 /// # Errors
 /// It did not start; nothing is left running.
-pub(crate) fn run(source: ConfigSource) -> Result<Ended, StartError> {
+pub(crate) fn run(source: ConfigSource, app_probes: Vec<AppProbe>) -> Result<Ended, StartError> {
     limits::raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let control = Control::start(source, &ProcessEnvironment).await?;
+        let control = Control::start(source, app_probes, &ProcessEnvironment).await?;
         Ok(control.run().await)
     })
 }
@@ -159,6 +159,7 @@ struct Control {
 impl Control {
     async fn start(
         source: ConfigSource,
+        app_probes: Vec<AppProbe>,
         environment: &dyn Environment,
     ) -> Result<Self, StartError> {
         let signals = Signals::listen()?;
@@ -198,7 +199,7 @@ impl Control {
         let shared = Arc::new(Shared::new(metrics, Arc::clone(&cell), asked));
         let changes = Changes::watch(reloader.as_ref(), &config.reload);
         listeners.publish(change, &workers, &shared).await;
-        servers.serve(&shared);
+        servers.serve(&shared, app_probes);
         shared.metrics.show_certificates(certificates(&config));
         shared.metrics.show_gates(cell.load().gates());
         shared.published();

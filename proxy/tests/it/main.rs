@@ -6,6 +6,7 @@
     reason = "tests are named as sentences, support is seen by tests alone, and a failure is a panic"
 )]
 
+mod app_probes;
 mod attacks;
 mod authorize;
 mod bad_input;

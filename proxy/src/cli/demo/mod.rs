@@ -46,7 +46,7 @@ pub(super) fn demo() -> u8 {
             return FAILED;
         }
         tell(guide(&file.display().to_string(), &ports));
-        let ended = control::run(ConfigSource::File(file.clone()));
+        let ended = control::run(ConfigSource::File(file.clone()), Vec::new());
         if !matches!(ended, Err(StartError::Bind { .. })) || attempt == ATTEMPTS {
             return run::code(ended);
         }

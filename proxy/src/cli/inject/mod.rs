@@ -51,6 +51,9 @@ pub(super) struct Arguments {
     /// The app goes on serving for this long when its pod ends, such as 10s; needs Kubernetes 1.30
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     app_prestop_sleep: Option<Duration>,
+    /// Probes of the app's port go through the proxy's status port, for an app that listens on 127.0.0.1 alone
+    #[arg(long)]
+    rewrite_probes: bool,
     /// The sidecar starts behind the init container of this name
     #[arg(long, value_name = "NAME")]
     after_init: Option<String>,
@@ -87,6 +90,7 @@ pub(super) fn uninject(place: &Where) -> u8 {
 fn options(arguments: &Arguments) -> Result<Options, Vec<String>> {
     let mut options = Options::default();
     options.classic = arguments.classic;
+    options.rewrite_probes = arguments.rewrite_probes;
     options.app_port = arguments.app_port;
     options.app_prestop_sleep = arguments.app_prestop_sleep;
     options.after_init.clone_from(&arguments.after_init);

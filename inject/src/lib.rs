@@ -21,6 +21,7 @@ mod run;
 mod service;
 mod stream;
 mod undo;
+mod untouched;
 mod yaml;
 
 pub use configuration::Configuration;

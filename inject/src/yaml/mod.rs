@@ -5,6 +5,7 @@
 
 pub(crate) mod edit;
 mod read;
+mod remove;
 mod scalar;
 pub(crate) mod splice;
 pub(crate) mod value;

@@ -1,4 +1,4 @@
-//! Keys and items put into maps and lists, and taken out again. What was put in comes out byte for byte.
+//! Keys and items put into maps and lists, on lines and between commas of their own: `remove` takes them out byte for byte.
 
 use super::{
     Id, Kind, Tree,
@@ -36,7 +36,7 @@ impl<'t, 'a> Splice<'t, 'a> {
         }
     }
 
-    fn text(&self) -> &'a str {
+    pub(super) fn text(&self) -> &'a str {
         self.tree.text
     }
 
@@ -246,7 +246,7 @@ impl<'t, 'a> Splice<'t, 'a> {
     }
 
     /// Where the dash of an item of a block list stands.
-    fn dash(&self, list: Id, index: usize) -> Option<usize> {
+    pub(super) fn dash(&self, list: Id, index: usize) -> Option<usize> {
         let Kind::List(items) = &self.tree.node(list).kind else {
             return None;
         };
@@ -270,71 +270,6 @@ impl<'t, 'a> Splice<'t, 'a> {
             _ => node.start,
         }
     }
-
-    /// Takes entries out of a map; their numbers are in order.
-    pub(crate) fn remove_entries(&mut self, map: Id, indexes: &[usize]) {
-        let node = self.tree.node(map);
-        let Kind::Map(entries) = &node.kind else {
-            return;
-        };
-        let spans = spans(self.tree, entries);
-        for (first, last) in runs(indexes) {
-            let (start, end) = (spans[first].0, spans[last].1);
-            if node.flow {
-                self.remove_inline(&spans, first, last);
-                continue;
-            }
-            let line = line_start(self.text(), start);
-            let alone = self.text()[line..start].chars().all(|c| c == ' ');
-            match spans.get(last + 1) {
-                Some((next, _)) if !alone => self.edits.remove(start..*next),
-                _ => self.edits.remove_lines(line..line_behind(self.text(), end)),
-            }
-        }
-    }
-
-    /// Takes items out of a list; their numbers are in order.
-    pub(crate) fn remove_items(&mut self, list: Id, indexes: &[usize]) {
-        let node = self.tree.node(list);
-        let Kind::List(items) = &node.kind else {
-            return;
-        };
-        let spans: Vec<_> = items
-            .iter()
-            .map(|item| (self.tree.node(*item).start, self.tree.node(*item).end))
-            .collect();
-        for (first, last) in runs(indexes) {
-            if node.flow {
-                self.remove_inline(&spans, first, last);
-                continue;
-            }
-            let start = self.dash(list, first).unwrap_or(spans[first].0);
-            let line = line_start(self.text(), start);
-            self.edits
-                .remove_lines(line..line_behind(self.text(), spans[last].1));
-        }
-    }
-
-    fn remove_inline(&mut self, spans: &[(usize, usize)], first: usize, last: usize) {
-        let (start, end) = (spans[first].0, spans[last].1);
-        match (first.checked_sub(1), spans.get(last + 1)) {
-            (Some(before), _) => self.edits.remove(spans[before].1..end),
-            (None, Some((next, _))) => self.edits.remove(start..*next),
-            (None, None) => self.edits.remove(start..end),
-        }
-    }
-}
-
-/// Neighbouring numbers, from the first to the last of each run.
-fn runs(indexes: &[usize]) -> Vec<(usize, usize)> {
-    let mut runs: Vec<(usize, usize)> = Vec::new();
-    for index in indexes {
-        match runs.last_mut() {
-            Some((_, last)) if *last + 1 == *index => *last = *index,
-            _ => runs.push((*index, *index)),
-        }
-    }
-    runs
 }
 
 /// An entry of a map from key to end of value.
@@ -343,7 +278,7 @@ pub(crate) fn span_of(tree: &Tree<'_>, key: Id, value: Id) -> (usize, usize) {
 }
 
 /// The entries of a map from key to end of value.
-fn spans(tree: &Tree<'_>, entries: &[(Id, Id)]) -> Vec<(usize, usize)> {
+pub(super) fn spans(tree: &Tree<'_>, entries: &[(Id, Id)]) -> Vec<(usize, usize)> {
     let span = |(key, value): &(Id, Id)| {
         let (key, value) = (tree.node(*key), tree.node(*value));
         let mut end = key.end.max(value.end);

@@ -53,6 +53,7 @@ pub(super) fn put(
         return Ok(arguments);
     }
     for probe in find(pod, ports) {
+        only_handler(pod.tree, &probe)?;
         place(pod.tree, probe.map, probe.handler, false)?;
         arguments.push(argument(pod.tree, &probe, ports)?);
         let Some(entry) = pod.tree.entry(probe.map, probe.handler) else {
@@ -113,6 +114,29 @@ fn find(pod: &Pod<'_, '_>, ports: &Ports) -> Vec<Probe> {
         }
     }
     found
+}
+
+/// Kubernetes takes one handler; with another one beside it, an `httpGet` might be there twice.
+fn only_handler(tree: &Tree<'_>, probe: &Probe) -> Result<(), Wrong> {
+    let others = HANDLERS.into_iter().chain(["exec"]);
+    let other = others
+        .filter(|handler| *handler != probe.handler)
+        .find_map(|handler| tree.entry(probe.map, handler));
+    let Some(other) = other else {
+        return Ok(());
+    };
+    let message = format!(
+        "{} of container {} has {} and {}",
+        probe.key,
+        probe.container.name(tree),
+        probe.handler,
+        tree.scalar(other.key).unwrap_or_default()
+    );
+    Err(Wrong::new(
+        tree.node(other.key).line,
+        message,
+        "keep one of them",
+    ))
 }
 
 /// The probe as `outrigger run --app-probe` reads it.

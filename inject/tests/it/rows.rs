@@ -75,6 +75,10 @@ fn inj_5_probes_go_through_the_status_port_or_are_refused() {
         "inj_5_a_probe_over_https",
         &["livenessProbe of container web speaks HTTPS"],
     );
+    refused(
+        "inj_5_a_probe_with_two_handlers",
+        &["livenessProbe of container web has tcpSocket and httpGet"],
+    );
     refused("inj_5_an_aliased_probe", &["within an anchor at line 22"]);
     assert!(golden("inj_5_a_shared_probe_is_only_reported").is_ok());
 }

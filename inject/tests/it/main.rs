@@ -8,6 +8,7 @@
     reason = "tests are named as sentences, and a failure is a panic"
 )]
 
+mod component;
 mod every_case;
 mod golden;
 mod large;

@@ -13,7 +13,7 @@ use crate::golden;
 const PACKAGE: &str = "kubernetes-validate==1.37.0";
 
 /// A Python that has the package, installed once and kept from one run to the next; `None` where it cannot be had.
-fn python() -> Option<PathBuf> {
+pub fn python() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(PACKAGE);
     fs::create_dir_all(&folder).unwrap();
     let lock = fs::File::create(folder.join("lock")).unwrap();
@@ -51,7 +51,8 @@ fn succeeds(command: &mut Command) -> bool {
     output.is_ok_and(|output| output.status.success())
 }
 
-fn validate(python: &Path, files: &[PathBuf]) -> Output {
+/// Validates files for both versions; stdout has one line for each problem.
+pub fn validate(python: &Path, files: &[PathBuf]) -> Output {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/validate.py");
     let output = Command::new(python)
         .arg(script)

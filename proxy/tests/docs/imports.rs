@@ -113,6 +113,7 @@ const CRATES: &[(&str, &[&str], &[&str])] = &[
         ],
         &["outrigger-features", "outrigger-loadtest"],
     ),
+    ("logs", &["outrigger-config"], &["outrigger-features"]),
     ("loadtest", &[], &["outrigger-features"]),
     ("features", &[], &[]),
 ];

@@ -1,0 +1,5 @@
+//! Follows log files and ships their records to central stores, at least once and in order per file.
+//!
+//! Knows nothing of proxying. Everything runs on one thread of its own.
+
+pub mod record;

@@ -2,4 +2,7 @@
 //!
 //! Knows nothing of proxying. Everything runs on one thread of its own.
 
+pub mod chunk;
+pub mod counters;
 pub mod record;
+pub mod source;

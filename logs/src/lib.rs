@@ -2,7 +2,9 @@
 //!
 //! Knows nothing of proxying. Everything runs on one thread of its own.
 
+pub mod checkpoint;
 pub mod chunk;
 pub mod counters;
 pub mod record;
 pub mod source;
+pub mod spool;

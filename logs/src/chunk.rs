@@ -9,7 +9,7 @@ use crate::source::identity::Verified;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunk {
     /// The name of the source.
-    pub source: std::rc::Rc<str>,
+    pub source: std::sync::Arc<str>,
     /// The file, as it is known to checkpoint and sinks; never 0.
     pub key: u64,
     /// Where the chunk before it ended.

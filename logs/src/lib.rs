@@ -6,5 +6,7 @@ pub mod checkpoint;
 pub mod chunk;
 pub mod counters;
 pub mod record;
+pub mod shipper;
+pub mod sink;
 pub mod source;
 pub mod spool;

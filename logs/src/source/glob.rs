@@ -261,6 +261,18 @@ impl Look<'_> {
     }
 }
 
+/// A file by its path; `None` for a link, which only a whole look follows.
+pub(super) fn found(path: &Path) -> Option<Found> {
+    let metadata = fs::symlink_metadata(path).ok()?;
+    metadata.is_file().then(|| Found {
+        path: path.to_owned(),
+        real: path.canonicalize().unwrap_or_else(|_| path.to_owned()),
+        id: FileId::of(&metadata),
+        size: metadata.len(),
+        modified: modified(&metadata),
+    })
+}
+
 /// When a file was last written, in nanoseconds since 1970.
 pub(super) fn modified(metadata: &Metadata) -> i64 {
     metadata

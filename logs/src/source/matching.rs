@@ -8,7 +8,7 @@
 use std::{
     collections::{BTreeSet, HashMap},
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::atomic::Ordering::Relaxed,
     time::Duration,
 };
@@ -119,6 +119,19 @@ impl Source {
         self.close_idle();
         self.scanned = true;
         scan.directories.into_iter().collect()
+    }
+
+    /// A file came: it may be gone before the next look at all files.
+    pub fn appeared(&mut self, path: &Path, now: Instant) {
+        if !self.settings.patterns.matches(path) {
+            return;
+        }
+        if let Some(file) = glob::found(path)
+            && !self.by_id.contains_key(&file.id)
+            && self.attach(&file, now).is_err()
+        {
+            self.look_again = Some(now);
+        }
     }
 
     /// Problems of paths, each once.
@@ -341,6 +354,14 @@ impl Source {
         if head.length == 0 {
             return Ok(Match::New);
         }
+        // One of them may have grown, or been truncated, since it was last looked at.
+        let alike: Vec<u64> = self
+            .tracked
+            .values()
+            .filter(|one| head.is_full() && one.state.content.head == head)
+            .map(|one| one.state.key)
+            .collect();
+        alike.into_iter().for_each(|key| self.refresh(key, now));
         let mut best: Option<(u64, u64)> = None;
         for (key, orphan) in &self.orphans {
             let content = &orphan.state.content;

@@ -19,7 +19,6 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     io,
     path::{Path, PathBuf},
-    rc::Rc,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
@@ -57,7 +56,7 @@ const MOST_OPEN: usize = 1000;
 #[derive(Debug, Clone)]
 pub struct SourceSettings {
     /// Its name.
-    pub name: Rc<str>,
+    pub name: Arc<str>,
     /// Its files.
     pub patterns: Patterns,
     /// Whether files that are there at the very first start are read from their end.
@@ -129,7 +128,7 @@ impl Source {
     }
 
     /// Its name.
-    pub fn name(&self) -> &Rc<str> {
+    pub fn name(&self) -> &Arc<str> {
         &self.settings.name
     }
 
@@ -156,6 +155,16 @@ impl Source {
         let tracked = self.tracked.values().map(|one| &one.state);
         let orphans = self.orphans.values().map(|one| &one.state);
         tracked.chain(orphans).map(FileState::committed)
+    }
+
+    /// What is known of each file now, for a source that takes over: nothing is read again.
+    pub fn positions(&self) -> Vec<FileState> {
+        let tracked = self.tracked.values().map(|one| FileState {
+            content: one.content(),
+            ..one.state.clone()
+        });
+        let orphans = self.orphans.values().map(|one| one.state.clone());
+        tracked.chain(orphans).collect()
     }
 
     /// A file was written, or may have been.
@@ -227,6 +236,11 @@ impl Source {
     /// Whether a file may have more to read.
     pub fn has_more(&self) -> bool {
         !(self.ready.is_empty() && self.pending.is_empty())
+    }
+
+    /// Whether records are complete that need no more reading.
+    pub fn has_complete(&self) -> bool {
+        !self.pending.is_empty()
     }
 
     /// Reads one block of the file whose turn it is. `None` when no file has more.

@@ -1,7 +1,7 @@
 //! One file that is followed: what was read of it, and what is known of the rest.
 
 use std::{
-    collections::VecDeque, io, os::unix::fs::MetadataExt, path::PathBuf, rc::Rc, time::Duration,
+    collections::VecDeque, io, os::unix::fs::MetadataExt, path::PathBuf, sync::Arc, time::Duration,
 };
 
 use tokio::time::Instant;
@@ -298,7 +298,7 @@ impl Tracked {
         documents.shrink_to_fit();
         records.shrink_to_fit();
         Chunk {
-            source: Rc::clone(&context.settings.name),
+            source: Arc::clone(&context.settings.name),
             key: self.state.key,
             start,
             end: self.complete,

@@ -37,6 +37,8 @@ const ROOM: usize = 16 * 1024;
 pub struct News {
     /// Files that were written.
     pub written: BTreeSet<PathBuf>,
+    /// Files that came, by creation or by a rename.
+    pub appeared: BTreeSet<PathBuf>,
     /// Entries of directories came, went or moved, or it is not known what happened.
     pub entries: bool,
 }
@@ -167,6 +169,13 @@ fn note(
     match (directory, name) {
         (Some(directory), Some(name)) if what == ReadFlags::MODIFY => {
             news.written.insert(directory.join(OsStr::from_bytes(name)));
+        }
+        (Some(directory), Some(name)) => {
+            if what.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO) {
+                let path = directory.join(OsStr::from_bytes(name));
+                news.appeared.insert(path);
+            }
+            news.entries = true;
         }
         (None, _) if !what.contains(ReadFlags::QUEUE_OVERFLOW) => {} // of a watch that was removed
         _ => news.entries = true,

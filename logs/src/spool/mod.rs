@@ -14,6 +14,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     rc::Rc,
+    sync::Arc,
     time::Duration,
 };
 
@@ -52,7 +53,7 @@ pub struct Limits {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Commit {
     /// The source.
-    pub source: Rc<str>,
+    pub source: Arc<str>,
     /// The file.
     pub key: u64,
     /// Everything before this offset.
@@ -106,7 +107,7 @@ struct Cursor {
 impl Commit {
     fn of(chunk: &Chunk) -> Self {
         Self {
-            source: Rc::clone(&chunk.source),
+            source: Arc::clone(&chunk.source),
             key: chunk.key,
             end: chunk.end,
             verified: chunk.verified,
@@ -235,12 +236,15 @@ impl Spool {
 
     /// Whether another chunk may be read. Moves chunks to disk, or drops some, where that is due.
     pub fn has_room(&mut self, now: Instant) -> bool {
-        if self.memory_bytes < self.limits.memory {
-            return true;
-        }
-        if self.may_wait(now) {
-            return false;
-        }
+        self.memory_bytes < self.limits.memory || (!self.may_wait(now) && self.make_room(now))
+    }
+
+    /// The same without waiting for a sink: the process ends.
+    pub fn has_room_at_end(&mut self, now: Instant) -> bool {
+        self.memory_bytes < self.limits.memory || self.make_room(now)
+    }
+
+    fn make_room(&mut self, now: Instant) -> bool {
         self.spill(self.limits.memory / 2, now);
         while self.memory_bytes >= self.limits.memory
             && self.limits.when_full == WhenFull::DropOldest

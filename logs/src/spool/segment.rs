@@ -4,7 +4,7 @@ use std::{
     fs::{self, File},
     io::{self, BufReader, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
-    rc::Rc,
+    sync::Arc,
 };
 
 use crate::{
@@ -241,7 +241,7 @@ pub fn decode(mut bytes: &[u8]) -> Option<Chunk> {
     }
     (before as usize == bytes.len()).then_some(())?;
     Some(Chunk {
-        source: Rc::from(name),
+        source: Arc::from(name),
         key: key?,
         start: start?,
         end: end?,

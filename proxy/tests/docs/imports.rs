@@ -113,7 +113,11 @@ const CRATES: &[(&str, &[&str], &[&str])] = &[
         ],
         &["outrigger-features", "outrigger-loadtest"],
     ),
-    ("logs", &["outrigger-config"], &["outrigger-features"]),
+    (
+        "logs",
+        &["outrigger-config", "outrigger-transport"],
+        &["outrigger-features"],
+    ),
     ("loadtest", &[], &["outrigger-features"]),
     ("features", &[], &[]),
 ];

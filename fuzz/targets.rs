@@ -4,7 +4,7 @@
 //! The fuzzer runs them from `fuzz_targets/`; `proxy/tests/corpus.rs` runs the corpus through them
 //! with every change.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use http::{HeaderName, HeaderValue, Method, Request, Uri, Version, header};
 use outrigger::fuzzing;
@@ -20,6 +20,15 @@ use outrigger_filters::{
     owned_headers, path, proxy_protocol,
 };
 use outrigger_inject::{Input, Options, inject as inject_sidecar, uninject};
+use outrigger_logs::{
+    checkpoint,
+    record::{self, Assembler, AssemblerSettings, Piece},
+    spool::segment,
+};
+use regex::Regex;
+
+/// A line that begins so begins a record.
+static START: LazyLock<Regex> = LazyLock::new(|| Regex::new("^[0-9a]").expect("a regex"));
 
 /// A target by name; the corpus has a folder for each.
 pub type Target = (&'static str, fn(&[u8]));
@@ -38,7 +47,82 @@ pub const ALL: &[Target] = &[
     ("hpack", hpack),
     ("frames", frames),
     ("inject", inject),
+    ("log_checkpoint", log_checkpoint),
+    ("log_chunk", log_chunk),
+    ("log_cri", log_cri),
+    ("log_logfmt", log_logfmt),
+    ("log_multiline", log_multiline),
 ];
+
+/// A checkpoint of the log shipper: what is believed is written again in a form that is believed.
+pub fn log_checkpoint(data: &[u8]) {
+    if let Some(read) = checkpoint::decode(data) {
+        assert_eq!(checkpoint::decode(&checkpoint::encode(&read)), Some(read));
+    }
+}
+
+/// A chunk of the log shipper's spool: all its records lie within it.
+pub fn log_chunk(data: &[u8]) {
+    if let Some(chunk) = segment::decode(data) {
+        let documents: usize = (0..chunk.records.len())
+            .map(|index| chunk.record(index).document.len())
+            .sum();
+        assert_eq!(documents, chunk.documents.len());
+        assert_eq!(segment::encode(&chunk), data);
+    }
+}
+
+/// A line of a container runtime.
+pub fn log_cri(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    if let Ok(line) = record::cri::parse(text) {
+        assert!(text.ends_with(line.content));
+        assert!(text.contains(line.stream.as_str()));
+    }
+}
+
+/// A line of logfmt.
+pub fn log_logfmt(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    if let Ok(fields) = record::logfmt::parse(text) {
+        assert!(!fields.is_empty() && text.contains('='));
+    }
+}
+
+/// Lines that are joined: whatever the blocks are, the records are the same, none is over the bound, and offsets rise.
+pub fn log_multiline(data: &[u8]) {
+    let read = |blocks: &[&[u8]]| {
+        let settings = AssemblerSettings {
+            max_line: 64,
+            cri: data.len() % 2 == 1,
+            multiline: Some(record::multiline::Settings {
+                joins: record::multiline::Joins::Start(START.clone()),
+                timeout: std::time::Duration::from_secs(1),
+                max: 100,
+            }),
+        };
+        let (mut seen, now) = (Vec::new(), tokio::time::Instant::now());
+        let mut assembler = Assembler::new(0, &settings);
+        let mut emit = |piece: Piece<'_>| seen.push((piece.start, piece.text.into_owned()));
+        for block in blocks {
+            assembler.push(block, now, &mut emit);
+            assert!(assembler.complete() <= assembler.position());
+        }
+        assembler.finish(now, &mut emit);
+        assert_eq!(assembler.position(), data.len() as u64);
+        assert_eq!(assembler.complete(), assembler.position());
+        seen
+    };
+    let whole = read(&[data]);
+    let middle = data.len() / 2;
+    assert_eq!(read(&[&data[..middle], &data[middle..]]), whole);
+    // U+FFFD has three bytes for each that was replaced.
+    assert!(whole.iter().all(|(_, text)| text.len() <= 3 * 100));
+}
 
 /// A configuration file: accepted, or rejected with positions and fixes.
 pub fn config(data: &[u8]) {

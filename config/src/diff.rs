@@ -29,9 +29,9 @@ pub struct Changes {
     pub rate_limits: Names,
     /// Routes.
     pub routes: Names,
-    /// Other blocks that take effect at once: `readiness`, `redis`, `telemetry`, `reload`, `lifecycle`.
+    /// Other blocks that take effect at once: `readiness`, `redis`, `telemetry`, `logs`, `reload`, `lifecycle`.
     pub settings: Vec<&'static str>,
-    /// Keys that only a restart changes: `workers`, `status`, `admin`.
+    /// Keys that only a restart changes: `workers`, `status`, `admin`, `logs.stateDir`.
     pub needs_restart: Vec<&'static str>,
 }
 
@@ -88,6 +88,7 @@ pub fn diff(old: &Config, new: &Config) -> Changes {
             ),
             ("redis", old.redis != new.redis),
             ("telemetry", old.telemetry != new.telemetry),
+            ("logs", old.logs != new.logs),
             ("reload", old.reload != new.reload),
             ("lifecycle", old.lifecycle != new.lifecycle),
         ]),
@@ -95,8 +96,15 @@ pub fn diff(old: &Config, new: &Config) -> Changes {
             ("workers", old.workers != new.workers),
             ("status", old.status != new.status),
             ("admin", old.admin != new.admin),
+            ("logs.stateDir", other_state_dir(old, new)),
         ]),
     }
+}
+
+/// A state directory is locked and read once; one that appears or goes with its block is no change.
+fn other_state_dir(old: &Config, new: &Config) -> bool {
+    let directories = old.logs.as_ref().zip(new.logs.as_ref());
+    directories.is_some_and(|(old, new)| old.state_dir != new.state_dir)
 }
 
 fn keys<const N: usize>(keys: [(&'static str, bool); N]) -> Vec<&'static str> {

@@ -10,6 +10,7 @@ use crate::{
     block::{At, Entries, Int, block, json},
     lifecycle::{Lifecycle, LifecycleBlock},
     listener::{self, Listener, ListenerBlock},
+    logs::{self, Logs, LogsBlock},
     part::id::{ListenerId, ProviderId, RateLimitId, RouteId, UpstreamId},
     provider::{self, JwtProvider, JwtProviderBlock},
     rate_limit::{self, RateLimit, RateLimitBlock},
@@ -51,6 +52,8 @@ block! {
         "routes" routes: Vec<At<RouteBlock>>,
         /// The access log.
         "telemetry" telemetry: TelemetryBlock,
+        /// The log shipper: which log files go where.
+        "logs" logs: LogsBlock,
         /// The server of /livez, /readyz, /startupz and /metrics, or `off`. Default `[::]:9902`, which also takes IPv4. A change needs a restart.
         "status" status: ServerOrOff,
         /// The admin server, loopback only, or `off`. Default 127.0.0.1:9901. A change needs a restart.
@@ -60,7 +63,7 @@ block! {
         /// Durations of drain and shutdown. Their sum must be less than the pod's grace period.
         "lifecycle" lifecycle: LifecycleBlock,
     }
-    later ["logs", "monitor", "overload", "shadow"]
+    later ["monitor", "overload", "shadow"]
 }
 
 /// The JSON Schema (2020-12) of a configuration file. It accepts every file that the reader
@@ -93,6 +96,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Access log and metrics.
     pub telemetry: Telemetry,
+    /// Which log files are shipped where.
+    pub logs: Option<Logs>,
     /// Where `/livez /readyz /startupz /metrics` are served; `None` for `status: off`.
     pub status: Option<ServerAddress>,
     /// Where the admin server listens, loopback only; `None` for `admin: off`.
@@ -170,6 +175,9 @@ pub fn effective_json(config: &Config) -> Value {
             .collect(),
     );
     root.insert("telemetry".to_owned(), telemetry::show(&config.telemetry));
+    if let Some(logs) = &config.logs {
+        root.insert("logs".to_owned(), logs::show(logs));
+    }
     root.insert("status".to_owned(), server::show(config.status));
     root.insert("admin".to_owned(), server::show(config.admin));
     root.insert("reload".to_owned(), config.reload.show().into());

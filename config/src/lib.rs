@@ -14,6 +14,7 @@ pub mod jwks;
 mod lifecycle;
 mod listener;
 mod load;
+mod logs;
 pub mod model;
 mod part;
 mod provider;

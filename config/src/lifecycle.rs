@@ -12,7 +12,8 @@ block! {
         /// Time for in-flight requests after that, and for peers of WebSockets to answer the close
         /// frame. Default 20s.
         "drainTimeout" drain_timeout: Time,
-        /// Time for the access log to reach stdout at exit. Default 1s.
+        /// Time at exit for the rest of the log files to be sent (`logs`), and for the access log to
+        /// reach stdout. Default 1s.
         "logFlushTimeout" log_flush_timeout: Time,
     }
     shown_as Lifecycle

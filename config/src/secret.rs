@@ -226,6 +226,24 @@ pub(crate) fn bearer_token(
     }
 }
 
+/// A password that is sent along; a file is read whenever it is used, so here it is only tried.
+pub(crate) fn used_password(
+    written: &At<SecretSpec>,
+    files: &mut Files<'_>,
+    report: &mut Report,
+) -> Option<SecretSource> {
+    match written.value.reference()? {
+        SecretRef::File(path) => {
+            let file = files.reread_at_use(path, report)?;
+            Some(SecretSource::File(file.path))
+        }
+        SecretRef::Env(name) => Some(SecretSource::Env {
+            name: name.value.as_str().into(),
+            value: variable(name, files, report)?,
+        }),
+    }
+}
+
 /// A bearer token that is sent with every request; its file is part of the configuration and
 /// reloaded when it changes.
 pub(crate) fn reloadable_bearer_token(
@@ -324,6 +342,14 @@ fn check_bearer_token(token: &[u8], place: &Place, report: &mut Report) {
 fn one_line_end_off(content: &[u8]) -> &[u8] {
     let content = content.strip_suffix(b"\n").unwrap_or(content);
     content.strip_suffix(b"\r").unwrap_or(content)
+}
+
+/// Shows where a secret that may change while running comes from.
+pub(crate) fn show_source(source: &SecretSource) -> Json {
+    match source {
+        SecretSource::File(file) => Object::new().with("file", path(file)).into(),
+        SecretSource::Env { name, .. } => Object::new().with("env", text(name)).into(),
+    }
 }
 
 /// Renders the source.

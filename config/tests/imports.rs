@@ -28,6 +28,7 @@ const ORDER: &[&[&str]] = &[
         "provider",
         "rate_limit",
         "redis",
+        "logs",
         "upstream",
         "app",
         "listener",

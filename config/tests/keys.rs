@@ -69,6 +69,7 @@ const OTHER: &[(&str, &str, &str)] = &[
 
 /// Values that are rejected because of their content, which proves that they are read.
 const REFUSED: &[(&str, &str, &str, &str)] = &[
+    ("SinkBlock", "type", "stdout", "conflicting-keys"),
     ("SniBlock", "certFile", "other/tls.crt", "key-mismatch"),
     ("TlsBlock", "certFile", "other/tls.crt", "key-mismatch"),
 ];

@@ -5,7 +5,9 @@
 pub mod checkpoint;
 pub mod chunk;
 pub mod counters;
+pub mod preview;
 pub mod record;
+pub mod settings;
 pub mod shipper;
 pub mod sink;
 pub mod source;

@@ -40,7 +40,7 @@ const EVENT_PAUSE: Duration = Duration::from_millis(10);
 const SCAN_PAUSE: Duration = Duration::from_millis(100);
 
 /// The least time between two checkpoints.
-const CHECKPOINT_PAUSE: Duration = Duration::from_secs(1);
+const CHECKPOINT_PAUSE: Duration = Duration::from_millis(250);
 
 /// Blocks that are read before the sinks have their turn.
 const BLOCKS_IN_A_ROW: usize = 4;
@@ -73,7 +73,7 @@ pub enum StartError {
         /// Its name.
         name: String,
         /// Why.
-        source: Unusable,
+        source: Box<Unusable>,
     },
     /// A thread or runtime could not be made, or it has ended.
     #[error("the thread of the log shipper cannot run: {0}")]
@@ -258,7 +258,10 @@ impl Run {
             let counters = self.counters.sink(&one.name);
             let sink = Sink::new(one, &self.around, &self.settings.state_dir, &counters);
             let name = one.name.clone();
-            let sink = sink.map_err(|source| StartError::Sink { name, source })?;
+            let sink = sink.map_err(|source| StartError::Sink {
+                name,
+                source: Box::new(source),
+            })?;
             Ok((one.clone(), sink))
         };
         settings.sinks.iter().map(make).collect()
@@ -432,10 +435,10 @@ impl Run {
             }
         }
         self.counters.buffer.blocked.store(self.blocked, Relaxed);
-        let new_keys = self
-            .sources
-            .iter_mut()
-            .fold(false, |any, source| source.take_new_keys() || any);
+        let mut new_keys = false;
+        for source in &mut self.sources {
+            new_keys |= source.take_new_keys();
+        }
         if new_keys {
             // Before a sink sees a record of theirs.
             self.checkpoint(now, false);

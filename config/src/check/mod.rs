@@ -19,7 +19,7 @@ use crate::{
     },
     file::{Config, File},
     files::Files,
-    lifecycle, listener, provider, rate_limit, redis, reloading,
+    lifecycle, listener, logs, provider, rate_limit, redis, reloading,
     route::{self, OtherBlocks, context::Context},
     server, telemetry, upstream, workers,
 };
@@ -56,6 +56,10 @@ pub(crate) fn config(file: &File, files: &mut Files<'_>, report: &mut Report) ->
     let (written, defaults) = (file.routes.as_ref(), file.defaults.as_ref());
     let routes = route::accept(written, defaults, &beside, &context, files, report);
     unserved::check(file, &context, &routes, report);
+    let logs = file
+        .logs
+        .as_ref()
+        .and_then(|logs| logs::accept(logs, files, report));
     let status = server::status(file.status.as_ref(), report);
     let admin = server::admin(file.admin.as_ref(), report);
     let config = Config {
@@ -68,6 +72,7 @@ pub(crate) fn config(file: &File, files: &mut Files<'_>, report: &mut Report) ->
         redis,
         routes,
         telemetry: telemetry::accept(file.telemetry.as_ref()),
+        logs,
         status,
         admin,
         reload: reloading::accept(file.reload.as_ref()),

@@ -28,6 +28,8 @@ fn mounted() -> TempDir {
     certificates::write(&folder.path().join("internal"), &["*.internal.example.com"]);
     certificates::write(&folder.path().join("redis"), &["limits.infra"]);
     fs::write(folder.path().join("redis/password"), "word\n").unwrap();
+    fs::create_dir(folder.path().join("elastic")).unwrap();
+    fs::write(folder.path().join("elastic/api-key"), "a2V5\n").unwrap();
     folder
 }
 

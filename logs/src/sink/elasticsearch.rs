@@ -117,9 +117,9 @@ impl Elasticsearch {
             }
             let mut action = String::from("{\"create\":{\"_index\":");
             // A name that was checked, and numbers: nothing to escape.
-            let _ = write!(
+            let _ = writeln!(
                 action,
-                "\"{}\",\"_id\":\"{}\"}}}}\n",
+                "\"{}\",\"_id\":\"{}\"}}}}",
                 self.index.name(record.time),
                 id(&record)
             );

@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
+    os::unix::fs::FileExt,
     path::PathBuf,
 };
 
@@ -61,8 +62,13 @@ impl FileSink {
         let (file, size) = match &mut self.open {
             Some(open) => open,
             none => {
-                let file = OpenOptions::new().create(true).append(true).open(path)?;
-                let size = file.metadata()?.len();
+                let file = OpenOptions::new()
+                    .create(true)
+                    .read(true)
+                    .append(true)
+                    .open(path)?;
+                let size = whole_lines(&file)?;
+                file.set_len(size)?;
                 none.insert((file, size))
             }
         };
@@ -92,4 +98,20 @@ impl FileSink {
         }
         fs::rename(&self.path, name(1))
     }
+}
+
+/// Where the last whole line ends: a process that was killed may have left a part of one, which is written again.
+fn whole_lines(file: &File) -> io::Result<u64> {
+    let mut end = file.metadata()?.len();
+    let mut block = [0; 8 * 1024];
+    while end > 0 {
+        let length = block.len().min(usize::try_from(end).unwrap_or(usize::MAX));
+        let start = end - length as u64;
+        file.read_exact_at(&mut block[..length], start)?;
+        if let Some(last) = memchr::memrchr(b'\n', &block[..length]) {
+            return Ok(start + last as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
 }

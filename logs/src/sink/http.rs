@@ -2,13 +2,14 @@
 
 use std::{
     fmt,
-    io::Write,
+    io::{self, Write},
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use flate2::{Compression, write::GzEncoder};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use outrigger_config::model::SecretSource;
 use outrigger_transport::{
     client::{Client, Error, InvalidBase, Response, Settings},
     credentials::Credentials,
@@ -33,11 +34,17 @@ pub struct HttpSettings {
     pub tls: Option<Arc<outrigger_config::model::ClientTls>>,
     /// What proves who sends.
     pub credentials: Option<Credentials>,
+    /// An API key of Elasticsearch, in place of them.
+    pub api_key: Option<ApiKey>,
     /// For one request, with its answer.
     pub timeout: Duration,
     /// Whether bodies are compressed.
     pub gzip: bool,
 }
+
+/// What stands behind `Authorization: ApiKey`. A file is read whenever it is needed.
+#[derive(Clone)]
+pub struct ApiKey(pub SecretSource);
 
 /// Why a sink cannot be used at all.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +60,7 @@ pub enum Unusable {
 /// A server that is posted to.
 pub(super) struct Post {
     client: Client,
+    api_key: Option<ApiKey>,
     gzip: bool,
 }
 
@@ -81,6 +89,7 @@ impl HttpSettings {
         let client = Client::new(settings, Arc::clone(resolver))?;
         Ok(Post {
             client,
+            api_key: self.api_key.clone(),
             gzip: self.gzip,
         })
     }
@@ -104,6 +113,10 @@ impl Post {
     ) -> Result<Response, Error> {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        if let Some(key) = &self.api_key {
+            let value = key.header().map_err(Error::Credentials)?;
+            headers.insert(header::AUTHORIZATION, value);
+        }
         let body = if self.gzip {
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
             compressed(&body)
@@ -111,6 +124,20 @@ impl Post {
             body
         };
         self.client.post(path, headers, body.into()).await
+    }
+}
+
+impl ApiKey {
+    fn header(&self) -> io::Result<HeaderValue> {
+        let key = match &self.0 {
+            SecretSource::File(path) => std::fs::read(path)?,
+            SecretSource::Env { value, .. } => value.expose().to_vec(),
+        };
+        let value = [b"ApiKey ", key.trim_ascii()].concat();
+        let mut value = HeaderValue::from_bytes(&value)
+            .map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+        value.set_sensitive(true);
+        Ok(value)
     }
 }
 

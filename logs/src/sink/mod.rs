@@ -25,7 +25,7 @@ pub use self::{
     dead_letter::DeadLetters,
     elasticsearch::{Elasticsearch, Index},
     file::FileSink,
-    http::{HttpSettings, Unusable},
+    http::{ApiKey, HttpSettings, Unusable},
     stdout::{StdoutSink, Written},
 };
 use crate::counters::SinkCounters;
@@ -69,7 +69,7 @@ pub enum SinkKind {
     /// The bulk API of Elasticsearch and OpenSearch.
     Elasticsearch {
         /// The server.
-        http: HttpSettings,
+        http: Box<HttpSettings>,
         /// The index or data stream of a record.
         index: Index,
     },

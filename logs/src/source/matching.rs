@@ -25,6 +25,7 @@ use super::{
     tracked::Tracked,
     unix_now,
 };
+use crate::chunk::Chunk;
 
 /// How long a possible copy waits, counted from its last growth, for its original to be truncated.
 const COPY_WAIT: Duration = Duration::from_secs(10);
@@ -50,6 +51,8 @@ pub(super) struct Orphan {
     pub(super) state: FileState,
     /// Bytes that were there and not read.
     unread: u64,
+    /// Records that had only begun when the content lost its file; they go out unless another file has them whole.
+    pub(super) rest: Option<Chunk>,
     since: Instant,
 }
 
@@ -76,8 +79,16 @@ impl Orphan {
         Self {
             state,
             unread,
+            rest: None,
             since,
         }
+    }
+
+    /// The records that had only begun: no other file has them.
+    pub(super) fn take_rest(&mut self) -> Option<Chunk> {
+        let rest = self.rest.take()?;
+        self.state.content.offset = rest.end;
+        Some(rest)
     }
 
     /// Whether it was where a file is now. An inode is given again, so the file must have been made at the same time; where the
@@ -436,6 +447,14 @@ impl Source {
         let today = (unix_now() / 1_000_000_000).unsigned_abs();
         for orphan in self.orphans.values_mut() {
             orphan.state.gone.get_or_insert(today);
+            if orphan.rest.is_some() {
+                let end = orphan.since + 2 * COPY_WAIT;
+                if now >= end {
+                    self.pending.extend(orphan.take_rest());
+                } else {
+                    self.look_again = super::earlier(self.look_again, Some(end));
+                }
+            }
             let given_up = now.saturating_duration_since(orphan.since) >= REST_LOST;
             if orphan.unread > 0 && given_up {
                 tracing::warn!(

@@ -314,14 +314,23 @@ impl Source {
         let Some(mut tracked) = self.tracked.remove(&key) else {
             return;
         };
-        // What has waited for more is complete now; a copy goes on behind it.
+        // A copy may have the rest of a line or record that had only begun.
+        let before = tracked.content();
         let rest = tracked.expire(true, &mut context);
         let fresh = new_key();
-        let old = tracked.restart(fresh, &self.settings, now);
-        self.orphans.insert(key, matching::Orphan::new(old, 0, now));
+        let mut old = tracked.restart(fresh, &self.settings, now);
+        let mut orphan_rest = None;
+        if before.is_distinct() && covers(&rest) {
+            old.content = before;
+            orphan_rest = Some(rest);
+        } else {
+            self.pending.push_back(rest);
+        }
+        let mut orphan = matching::Orphan::new(old, 0, now);
+        orphan.rest = orphan_rest;
+        self.orphans.insert(key, orphan);
         self.by_id.insert(tracked.state.id, fresh);
         self.name_paths(&tracked, fresh);
-        self.pending.push_back(rest);
         self.tracked.insert(fresh, tracked);
         self.new_keys = true;
         self.look_again = Some(now);
@@ -355,6 +364,11 @@ impl Source {
     /// Completes all records that wait for more lines: nothing more will come.
     pub fn finish(&mut self, now: Instant) {
         self.complete(now, true);
+        let rests = self
+            .orphans
+            .values_mut()
+            .filter_map(matching::Orphan::take_rest);
+        self.pending.extend(rests);
     }
 
     fn complete(&mut self, now: Instant, everything: bool) {

@@ -296,6 +296,39 @@ fn log_04_after_copytruncate_the_file_is_followed_though_the_copy_is_not_in_the_
 }
 
 #[test]
+fn a_line_that_had_only_begun_at_the_truncation_is_whole_in_the_copy_or_sent_as_it_is() {
+    for copied in [true, false] {
+        let mut bench = Bench::new("app.log*");
+        bench.write("app.log", &(numbered(0..100) + "line 100 of"));
+        bench.look();
+        bench.write("app.log", " a log\n");
+        if copied {
+            fs::copy(bench.path("app.log"), bench.path("app.log.1")).unwrap();
+        }
+        bench.truncate("app.log");
+        bench.write("app.log", "line 101\n");
+        for _ in 0..25 {
+            bench.look();
+            bench.pass(1);
+        }
+        let hundred: Vec<&String> = bench
+            .lines
+            .iter()
+            .filter(|one| one.contains("line 100 "))
+            .collect();
+        assert_eq!(
+            hundred,
+            [if copied {
+                "line 100 of a log"
+            } else {
+                "line 100 of"
+            }]
+        );
+        assert_eq!(bench.lines.len(), 102);
+    }
+}
+
+#[test]
 fn log_06_a_writer_without_append_leaves_a_hole_that_is_skipped() {
     let mut bench = Bench::new("app.log");
     let mut writer = File::create(bench.path("app.log")).unwrap();

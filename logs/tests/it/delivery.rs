@@ -66,7 +66,7 @@ async fn log_30_lines_of_the_last_second_are_sent_at_the_end_or_lie_in_the_spool
     let out = tempfile::tempdir().unwrap();
     let target = out.path().join("out.ndjson");
     let dead = SinkKind::Elasticsearch {
-        http: http(&server),
+        http: Box::new(http(&server)),
         index: outrigger_logs::sink::Index::new("logs"),
     };
     let sinks = vec![file("file", target.clone()), sink("dead", dead)];
@@ -98,7 +98,7 @@ async fn log_26_a_dead_sink_holds_no_other_up_and_buffer_and_offsets_stay_behind
     let out = tempfile::tempdir().unwrap();
     let target = out.path().join("out.ndjson");
     let dead = SinkKind::Elasticsearch {
-        http: http(&server),
+        http: Box::new(http(&server)),
         index: outrigger_logs::sink::Index::new("logs"),
     };
     let sinks = vec![file("file", target.clone()), sink("dead", dead)];

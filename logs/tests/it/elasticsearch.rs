@@ -76,7 +76,7 @@ async fn start(pattern: &str) -> (Bench, Server, Arc<Mutex<Store>>) {
     let shared = Arc::clone(&store);
     let server = Server::start(move |got| bulk(&shared, got)).await;
     let kind = SinkKind::Elasticsearch {
-        http: http(&server),
+        http: Box::new(http(&server)),
         index: Index::new("orders-%Y.%m.%d"),
     };
     (Bench::new(pattern, vec![sink("elk", kind)]), server, store)
@@ -190,7 +190,7 @@ async fn a_record_that_no_size_makes_acceptable_is_a_dead_letter_and_stops_nothi
     })
     .await;
     let kind = SinkKind::Elasticsearch {
-        http: http(&server),
+        http: Box::new(http(&server)),
         index: Index::new("logs"),
     };
     let mut bench = Bench::new("app.log", vec![sink("elk", kind)]);

@@ -34,7 +34,7 @@ async fn run(seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     let server = Server::start(|got| ok(created(&got.body))).await;
     let kind = SinkKind::Elasticsearch {
-        http: crate::support::http(&server),
+        http: Box::new(crate::support::http(&server)),
         index: outrigger_logs::sink::Index::new("logs"),
     };
     let mut bench = Bench::new("app.log*", vec![sink("elk", kind)]);
@@ -111,7 +111,7 @@ async fn run(seed: u64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn random_sequences_lose_nothing_and_keep_the_order_of_each_file() {
-    for seed in 0..12 {
+    for seed in 0..6 {
         run(seed).await;
     }
 }

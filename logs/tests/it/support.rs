@@ -161,6 +161,7 @@ pub fn http(server: &Server) -> HttpSettings {
         url: format!("http://{}", server.address).parse().unwrap(),
         tls: None,
         credentials: None,
+        api_key: None,
         timeout: Duration::from_secs(2),
         gzip: true,
     }

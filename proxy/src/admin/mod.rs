@@ -2,6 +2,7 @@
 //! tools on loopback. The data ports never reach either.
 
 pub(crate) mod app_probe;
+mod logs;
 mod readiness;
 mod routes;
 mod status;

@@ -8,6 +8,7 @@ mod demo;
 mod drain;
 mod inject;
 mod log;
+mod logs;
 mod run;
 
 use std::{ffi::OsString, io::IsTerminal, process::ExitCode};
@@ -74,6 +75,9 @@ enum Command {
     Check(check::Arguments),
     /// Print the JSON Schema of the configuration, for editors
     Schema,
+    /// Try the log shipper's settings on a file
+    #[command(subcommand)]
+    Logs(logs::Arguments),
     /// Make a running proxy not ready, and have it end its inbound connections
     Drain(drain::Arguments),
     /// Put the sidecar into Kubernetes manifests
@@ -100,6 +104,7 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Drain(arguments) => drain::drain(&arguments),
         Command::Inject(arguments) => inject::inject(&arguments),
         Command::Uninject(place) => inject::uninject(&place),
+        Command::Logs(arguments) => logs::logs(&arguments),
         Command::Demo => demo::demo(),
     };
     ExitCode::from(code)

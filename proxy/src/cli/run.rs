@@ -35,7 +35,9 @@ pub(super) fn code(ended: Result<Ended, StartError>) -> u8 {
         Err(
             error @ (StartError::Bind { .. }
             | StartError::Tls { .. }
-            | StartError::UpstreamTls { .. }),
+            | StartError::UpstreamTls { .. }
+            | StartError::LogSettings(_)
+            | StartError::Logs(_)),
         ) => {
             tell(format_args!("error: {error}\n"));
             REFUSED

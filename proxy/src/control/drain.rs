@@ -28,6 +28,9 @@ const LOOK: Duration = Duration::from_millis(50);
 /// How much later than `drainTimeout` a worker may say that it is done.
 const STUCK: Duration = Duration::from_secs(1);
 
+/// What the access log has at least to reach stdout, when the log files took all the time.
+const FLUSH_LEAST: Duration = Duration::from_millis(100);
+
 /// What comes next in a drain.
 #[derive(Default)]
 pub(super) struct Drain {
@@ -126,7 +129,14 @@ impl Control {
         if self.waits_out(all).await.is_none() {
             return Ended::Forced;
         }
-        self.log.flush(self.config().lifecycle.log_flush_timeout);
+        let limit = self.config().lifecycle.log_flush_timeout;
+        let flushed = Instant::now() + limit;
+        let mut logs = self.logs.take();
+        if self.waits_out(logs.end(limit)).await.is_none() {
+            return Ended::Forced;
+        }
+        let left = flushed.saturating_duration_since(Instant::now());
+        self.log.flush(left.max(FLUSH_LEAST));
         tracing::info!("ended");
         Ended::Gracefully
     }

@@ -6,6 +6,7 @@
 mod drain;
 pub(crate) mod limits;
 mod listeners;
+mod logs;
 mod reload;
 mod reports;
 pub(crate) mod shared;
@@ -32,6 +33,7 @@ use tokio::{select, sync::mpsc};
 use self::{
     drain::Drain,
     listeners::Listeners,
+    logs::Logs,
     reload::Changes,
     reports::Reports,
     shared::{Phase, Request, Shared},
@@ -94,6 +96,12 @@ pub(crate) enum StartError {
         /// What is missing.
         source: TrustError,
     },
+    /// A source of `logs` cannot be used.
+    #[error(transparent)]
+    LogSettings(#[from] outrigger_logs::settings::Unaccepted),
+    /// The log shipper cannot run.
+    #[error("logs: {0}")]
+    Logs(#[from] outrigger_logs::shipper::StartError),
     /// A thread, signal handler or runtime could not be made.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
@@ -147,6 +155,7 @@ struct Control {
     keepers: Keepers,
     checkers: Checkers,
     reports: Reports,
+    logs: Logs,
     log: Writer,
     tls_failures: Reporter<TlsEvent>,
     /// Where workers report them.
@@ -186,6 +195,9 @@ impl Control {
         metrics
             .read_upstreams(move || read.load().upstreams.iter().map(|one| one.read()).collect());
         let log = Writer::start(Stdout::new()?, Arc::clone(&metrics))?;
+        let counters = Arc::default();
+        let logs = Logs::start(config.logs.as_ref(), Arc::clone(&counters), log.clone())?;
+        metrics.show_logs(config.logs.is_some().then_some(counters));
         let parts = Parts {
             cell: Arc::clone(&cell),
             metrics: Arc::clone(&metrics),
@@ -223,6 +235,7 @@ impl Control {
             keepers,
             checkers,
             reports,
+            logs,
             log,
             tls_failures,
             tls_events,

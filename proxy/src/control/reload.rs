@@ -134,6 +134,9 @@ impl Control {
             &self.tls_events,
         )?;
         let listeners = self.listeners.prepare(&config)?;
+        if old.logs != config.logs {
+            self.configure_logs(&config).await?;
+        }
         tokio::join!(
             self.lookups.begin(snapshot.names(), FIRST_LOOKUP),
             self.keepers.begin(&snapshot.keys, FIRST_KEYS)
@@ -159,6 +162,17 @@ impl Control {
             "configuration reloaded: {changes}"
         );
         self.note_restarts();
+        Ok(())
+    }
+
+    /// The last step that may fail: it takes effect at once.
+    async fn configure_logs(&mut self, config: &model::Config) -> Result<(), StartError> {
+        let limit = config.lifecycle.log_flush_timeout;
+        let counters = self.shared.metrics.logs().unwrap_or_default();
+        let logs = config.logs.as_ref();
+        self.logs.configure(logs, &counters, limit).await?;
+        let shown = logs.is_some().then_some(counters);
+        self.shared.metrics.show_logs(shown);
         Ok(())
     }
 

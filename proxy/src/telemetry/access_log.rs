@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::{sync::oneshot, time::Instant};
 
 use super::metrics::Metrics;
 
@@ -35,6 +35,8 @@ const FLUSH_LOOK: Duration = Duration::from_millis(5);
 
 enum Message {
     Lines(Vec<u8>),
+    /// Lines of the log shipper, and who waits for them to be written.
+    Shipped(Vec<u8>, oneshot::Sender<io::Result<()>>),
     Flush(SyncSender<()>),
 }
 
@@ -77,6 +79,16 @@ impl Writer {
         let _ = written.recv_timeout(deadline.saturating_duration_since(Instant::now()));
     }
 
+    /// Has the thread write whole lines beside the access log, and says when they are written. A full queue is an error.
+    pub(crate) fn ship(&self, lines: Vec<u8>, done: oneshot::Sender<io::Result<()>>) {
+        if let Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) =
+            self.queue.try_send(Message::Shipped(lines, done))
+            && let Message::Shipped(_, done) = message
+        {
+            let _ = done.send(Err(ErrorKind::WouldBlock.into()));
+        }
+    }
+
     fn hand_over(&self, lines: Vec<u8>) {
         if let Err(
             TrySendError::Full(Message::Lines(lines))
@@ -102,6 +114,7 @@ fn write_all(messages: &Receiver<Message>, output: impl Write, metrics: &Metrics
     while let Ok(message) = messages.recv() {
         match message {
             Message::Lines(lines) => sink.write(lines, metrics),
+            Message::Shipped(lines, done) => drop(done.send(sink.ship(lines))),
             Message::Flush(done) => drop(done.try_send(())),
         }
     }
@@ -141,6 +154,26 @@ impl<W: Write> Sink<W> {
         }
         lost(left, metrics);
         self.tell(&error);
+    }
+
+    /// Writes whole lines of the log shipper, which writes them again after a failure.
+    fn ship(&mut self, lines: Vec<u8>) -> io::Result<()> {
+        let before = std::mem::take(&mut self.rest);
+        let start = before.len();
+        let lines = [before, lines].concat();
+        let (written, end) = self.write_some(&lines);
+        if end.is_err() {
+            // The rest of a line that was begun comes before anything else.
+            let begun = written
+                .checked_sub(1)
+                .map_or(start > 0, |last| lines[last] != b'\n');
+            if begun {
+                let left = &lines[written..];
+                let line = left.iter().position(|&byte| byte == b'\n');
+                self.rest = left[..line.map_or(left.len(), |end| end + 1)].to_vec();
+            }
+        }
+        end
     }
 
     /// Writes up to the first failure: how many bytes, and the failure.

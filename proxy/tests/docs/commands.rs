@@ -54,7 +54,14 @@ fn every_command_that_is_shown_exists_with_its_flags() {
                 assert_eq!(code(&[subcommand]), Some(0), "{page}: {line}");
                 continue;
             }
+            // `logs test`: a command with commands of its own.
+            let mut words = vec![*subcommand];
             let help = outrigger(&[subcommand, "--help"]);
+            if String::from_utf8_lossy(&help.stdout).contains("<COMMAND>") {
+                words.extend(rest.first());
+            }
+            words.push("--help");
+            let help = outrigger(&words);
             assert!(help.status.success(), "{page}: {line}: no such command");
             let help = String::from_utf8(help.stdout).unwrap();
             for flag in rest.iter().filter(|word| word.starts_with('-')) {

@@ -108,6 +108,7 @@ const CRATES: &[(&str, &[&str], &[&str])] = &[
             "outrigger-config",
             "outrigger-filters",
             "outrigger-inject",
+            "outrigger-logs",
             "outrigger-transport",
             "outrigger-decision",
         ],

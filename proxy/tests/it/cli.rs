@@ -57,6 +57,7 @@ fn version_and_help_are_0_and_everything_that_is_no_command_is_2() {
         "drain",
         "inject",
         "uninject",
+        "logs",
         "demo",
         "--log-level",
         "--log-format",
@@ -484,6 +485,13 @@ fn the_demo_shows_what_it_promises_and_leaves_nothing_behind() {
         let (status, body) = get(web, "/any/path");
         assert_eq!(status, 200);
         assert!(body.starts_with("app answers GET /any/path\n"), "{body}");
+        get(web, "/any/path?token=secret");
+        let record = demo.logged(|line| {
+            line["message"]
+                .as_str()
+                .is_some_and(|text| text.ends_with("/any/path?[redacted]"))
+        });
+        assert_eq!(record["log.level"], "info");
         let redirect = KeepAlive::new(web).get("/old/page");
         assert!(
             redirect.status == 302 && redirect.head.contains("/new/page"),

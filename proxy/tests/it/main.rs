@@ -31,6 +31,7 @@ mod jwks;
 mod jwt;
 mod lifecycle;
 mod limits;
+mod logs;
 mod metrics_page;
 mod mirror;
 mod observability;

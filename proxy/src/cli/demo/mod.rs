@@ -9,7 +9,7 @@ use std::{
     env, fs, io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     os::unix::fs::DirBuilderExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process,
 };
 
@@ -21,11 +21,10 @@ const ATTEMPTS: usize = 3;
 
 pub(super) fn demo() -> u8 {
     let prepared = || -> io::Result<_> {
-        Ok((
-            app::start("app", 8080)?,
-            app::start("canary", 0)?,
-            Folder::new()?,
-        ))
+        let folder = Folder::new()?;
+        let log = folder.0.join("app.log");
+        let app = app::start("app", 8080, Some(log))?;
+        Ok((app, app::start("canary", 0, None)?, folder))
     };
     let (app, canary, folder) = match prepared() {
         Ok(prepared) => prepared,
@@ -38,7 +37,7 @@ pub(super) fn demo() -> u8 {
     let mut attempt = 1;
     loop {
         let ports = Ports::choose();
-        if let Err(error) = fs::write(&file, configuration(app, canary, &ports)) {
+        if let Err(error) = fs::write(&file, configuration(app, canary, &ports, &folder.0)) {
             tell(format_args!(
                 "error: cannot write {}: {error}\n",
                 file.display()
@@ -106,9 +105,10 @@ fn free(port: u16) -> Option<TcpListener> {
     if anywhere { at(port) } else { None }.or_else(|| at(0))
 }
 
-fn configuration(app: SocketAddr, canary: SocketAddr, ports: &Ports) -> String {
+fn configuration(app: SocketAddr, canary: SocketAddr, ports: &Ports, folder: &Path) -> String {
     let Ports { web, admin, status } = ports;
     let app = app.port();
+    let folder = folder.display();
     format!(
         r#"# The demo's configuration. Change something and save: it is read again while the proxy runs. A mistake keeps
 # what is served now, and says on stderr what is wrong and where.
@@ -138,6 +138,11 @@ routes:                               # the most specific match wins, whatever t
 
   - name: everything-else
 
+logs:                                 # the app's log file, as lines of JSON on stdout
+  stateDir: "{folder}/state"
+  sources: [{{ name: app, paths: ["{folder}/app.log"], format: json, redact: ['token=\w+'] }}]
+  sinks: [{{ name: console, type: stdout }}]
+
 status: {{ address: "127.0.0.1:{status}" }}   # /livez /readyz /startupz /metrics
 admin: {{ address: "127.0.0.1:{admin}" }}     # /status /config, POST /reload, POST /drain
 reload: {{ debounce: 100ms }}
@@ -158,6 +163,7 @@ Outrigger demo: a small app with the proxy in front of it. In another terminal, 
                                                             three to the app, one to the canary
   curl -i http://127.0.0.1:{web}/hello                       answered by the proxy alone
   curl -s http://127.0.0.1:{status}/metrics | grep requests_total
+  curl -s 'http://127.0.0.1:{web}/any/path?token=secret'      the app logs it; stdout shows the record without the secret
   curl -s http://127.0.0.1:{admin}/status                    what the proxy says about itself
 
 Then change the text of the route `hello`, or make a mistake, in

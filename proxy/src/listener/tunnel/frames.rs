@@ -78,7 +78,7 @@ impl Frames {
 
     /// Bytes of mask and payload, once the head says it.
     fn length(&mut self) -> Option<u64> {
-        let &[_, second, ..] = self.head[..self.have].as_ref() else {
+        let &[_, second, ..] = &self.head[..self.have] else {
             return None;
         };
         let payload = match (second & !MASKED, &self.head[2..self.have]) {

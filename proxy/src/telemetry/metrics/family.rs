@@ -190,6 +190,63 @@ families! {
     ACCESS_LOG_DROPPED = Counter "outrigger_access_log_dropped_total" []
         "Access log lines dropped because stdout was blocked or closed."
         "";
+    LOGS_READ_BYTES = Counter "outrigger_logs_read_bytes_total" ["source"]
+        "Bytes of log files read."
+        "The `outrigger_logs_` metrics exist while the configuration has `logs` ([Logs](logs.md)).";
+    LOGS_READ_LINES = Counter "outrigger_logs_read_lines_total" ["source"]
+        "Lines of log files read."
+        "";
+    LOGS_RECORDS = Counter "outrigger_logs_records_total" ["source", "result"]
+        "Records of log files."
+        "`result`: `accepted` for all sinks, or `filtered` by `drop` or `keep`.";
+    LOGS_PROBLEMS = Counter "outrigger_logs_record_problems_total" ["source", "problem"]
+        "Records that are sent with a mark."
+        "`problem`: `parse_error`, `bad_timestamp`, `invalid_utf8` or `truncated`.";
+    LOGS_REDACTIONS = Counter "outrigger_logs_redactions_total" ["source"]
+        "Values and field names that were redacted."
+        "";
+    LOGS_LOST_BYTES = Counter "outrigger_logs_lost_bytes_total" ["source"]
+        "Bytes of files that were deleted before they were read."
+        "";
+    LOGS_LAG_BYTES = Gauge "outrigger_logs_lag_bytes" ["source"]
+        "Bytes of log files that are not read yet."
+        "";
+    LOGS_LAG_SECONDS = Gauge "outrigger_logs_lag_seconds" ["source"]
+        "Time for which there have been bytes that are not read."
+        "";
+    LOGS_FILES = Gauge "outrigger_logs_files" ["source"]
+        "Log files that are followed."
+        "";
+    LOGS_UNREADABLE_FILES = Gauge "outrigger_logs_unreadable_files" ["source"]
+        "Log files and directories that the proxy has no permission to read."
+        "";
+    LOGS_SENT_RECORDS = Counter "outrigger_logs_sent_records_total" ["sink"]
+        "Records that the sink acknowledged."
+        "";
+    LOGS_SENT_BYTES = Counter "outrigger_logs_sent_bytes_total" ["sink"]
+        "Bytes of records that the sink acknowledged."
+        "Before compression.";
+    LOGS_RETRIES = Counter "outrigger_logs_retries_total" ["sink"]
+        "Requests to the sink that failed and were repeated."
+        "";
+    LOGS_DEAD_LETTERS = Counter "outrigger_logs_dead_letters_total" ["sink"]
+        "Records that the sink rejected for good."
+        "They are in the [dead-letter file](logs.md#dead-letters).";
+    LOGS_DROPPED_RECORDS = Counter "outrigger_logs_dropped_records_total" ["sink"]
+        "Records dropped because the buffer was full."
+        "Only with `whenFull: dropOldest`.";
+    LOGS_SINK_UP = Gauge "outrigger_logs_sink_up" ["sink"]
+        "1 if the last request to the sink succeeded, else 0."
+        "";
+    LOGS_BUFFERED_BYTES = Gauge "outrigger_logs_buffered_bytes" ["place"]
+        "Bytes of records that wait for sinks."
+        "`place`: `memory` or `disk`.";
+    LOGS_BLOCKED = Gauge "outrigger_logs_blocked" []
+        "1 while reading waits because the buffer is full, else 0."
+        "";
+    LOGS_CHECKPOINT_ERRORS = Counter "outrigger_logs_checkpoint_errors_total" []
+        "Checkpoints that could not be written."
+        "";
     PANICS = Counter "outrigger_panics_total" []
         "Panics, each of which closed one connection."
         "";

@@ -7,6 +7,7 @@ mod asked;
 mod family;
 mod jwks;
 mod listener;
+mod logs;
 mod named;
 mod page;
 mod reading;
@@ -26,6 +27,7 @@ use std::{
 
 use outrigger_config::model::Config;
 use outrigger_filters::{concurrency::Gate, reason::Reason};
+use outrigger_logs::counters::Counters;
 
 pub(crate) use self::{
     asked::{
@@ -72,6 +74,8 @@ pub(crate) struct Metrics {
     gates: Mutex<Vec<(Arc<str>, Arc<Gate>)>>,
     /// By [`Reason`].
     rejected: Rejected,
+    /// Of the log shipper; `None` while there is none.
+    logs: Mutex<Option<Arc<Counters>>>,
     /// Access-log lines lost because stdout did not take them.
     pub access_log_dropped: AtomicU64,
     /// Panics that ended a connection.
@@ -121,6 +125,16 @@ impl Metrics {
         used(&self.jwks);
         used(&self.ext_auth);
         used(&self.mirrors);
+    }
+
+    /// The counters of the log shipper are these from now on.
+    pub(crate) fn show_logs(&self, counters: Option<Arc<Counters>>) {
+        *lock(&self.logs) = counters;
+    }
+
+    /// The counters of the log shipper, while there is one.
+    pub(crate) fn logs(&self) -> Option<Arc<Counters>> {
+        lock(&self.logs).clone()
     }
 
     /// The counters of a listener.

@@ -41,6 +41,7 @@ impl Metrics {
         drop(upstreams);
         self.render_endpoints(&mut page);
         self.render_jwks(&mut page);
+        self.render_logs(&mut page);
         self.render_process(&mut page);
         page.end()
     }

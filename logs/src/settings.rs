@@ -162,6 +162,13 @@ fn sink(model: &LogSink) -> SinkSettings {
             http: Box::new(http(server)),
             index: Index::new(index),
         },
+        LogSinkKind::Loki { server, labels } => SinkKind::Loki {
+            http: Box::new(http(server)),
+            labels: labels.iter().cloned().collect(),
+        },
+        LogSinkKind::Otlp { server } => SinkKind::Otlp {
+            http: Box::new(http(server)),
+        },
         LogSinkKind::File {
             path,
             max_bytes,

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::absolute;
 use crate::{
     block::{
-        At, Int, Size, Time, Word, block,
+        At, Entries, Int, Size, Time, Word, block,
         field::{narrow, number, size_between, time_over_zero, word},
         name::{self, UsedNames},
         problem::{Place, Report},
@@ -26,9 +26,9 @@ block! {
     SinkBlock {
         /// Its name in metrics and in `GET /status`; a DNS label. The place of a sink in the spool is kept by its name.
         "name" name: String,
-        /// `elasticsearch` (also OpenSearch), `file` (lines of JSON) or `stdout`.
+        /// `elasticsearch` (also OpenSearch), `loki`, `otlp` (OTLP/HTTP with protobuf), `file` (lines of JSON) or `stdout`.
         "type" kind: Word<SinkType>,
-        /// Where the API begins; with `elasticsearch`.
+        /// Where the API begins; with `elasticsearch`, `loki` and `otlp`. What the API is called there (`/_bulk`, `/loki/api/v1/push`, `/v1/logs`) is put behind it.
         "url" url: String,
         /// TLS towards it, where the URL begins with https; as in `upstreams`.
         "tls" tls: UpstreamTlsBlock,
@@ -40,6 +40,8 @@ block! {
         "compression" compression: Word<Compression>,
         /// The index or data stream, in lower case; `%Y`, `%m`, `%d` and `%H` are of the record's own time, in UTC. With `elasticsearch`.
         "index" index: String,
+        /// Labels of all records, 1 to 15; with `loki`. Fields of records are no labels: they are in the line.
+        "labels" labels: Entries<String>,
         /// Absolute path of the file; with `file`.
         "path" path: String,
         /// At this size the file is renamed to PATH.1, 64KiB to 64GiB. Default 10MiB. With `file`.
@@ -114,6 +116,18 @@ pub enum LogSinkKind {
         /// The index or data stream, with `%Y`, `%m`, `%d` and `%H`.
         index: Arc<str>,
     },
+    /// The push API of Loki.
+    Loki {
+        /// Where it is.
+        server: LogServer,
+        /// Labels of all records.
+        labels: Vec<(String, String)>,
+    },
+    /// The logs service of OTLP over HTTP.
+    Otlp {
+        /// Where it is.
+        server: LogServer,
+    },
     /// Lines of JSON in a file.
     File {
         /// Its path.
@@ -167,12 +181,14 @@ pub enum Compression {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SinkType {
     Elasticsearch,
+    Loki,
+    Otlp,
     File,
     Stdout,
 }
 
 words! {
-    SinkType { "elasticsearch" => Elasticsearch, "file" => File, "stdout" => Stdout }
+    SinkType { "elasticsearch" => Elasticsearch, "loki" => Loki, "otlp" => Otlp, "file" => File, "stdout" => Stdout }
     Compression { "gzip" => Gzip, "none" => None }
 }
 
@@ -204,6 +220,14 @@ pub(crate) fn accept<'a>(
     let accepted = match kind {
         SinkType::Stdout => Some(LogSinkKind::Stdout),
         SinkType::File => file(item, report),
+        SinkType::Otlp => server(item, files, report).map(|server| LogSinkKind::Otlp { server }),
+        SinkType::Loki => {
+            let server = server(item, files, report);
+            let labels = labels(item, report);
+            server
+                .zip(labels)
+                .map(|(server, labels)| LogSinkKind::Loki { server, labels })
+        }
         SinkType::Elasticsearch => {
             let server = server(item, files, report);
             let index = needed(item, "index", block.index.as_ref(), report);
@@ -217,7 +241,7 @@ pub(crate) fn accept<'a>(
     let batch = block.batch.as_ref().map_or(&none, |batch| &batch.value);
     let age = match kind {
         SinkType::File | SinkType::Stdout => LOCAL_AGE,
-        SinkType::Elasticsearch => BATCH_AGE,
+        SinkType::Elasticsearch | SinkType::Loki | SinkType::Otlp => BATCH_AGE,
     };
     let sizes = (1 << 10, 64 << 20);
     Some(LogSink {
@@ -231,7 +255,7 @@ pub(crate) fn accept<'a>(
 
 /// A key that says nothing about a sink of this type is a mistake.
 fn only_for_its_type(block: &SinkBlock, kind: SinkType, report: &mut Report) {
-    const SERVERS: &[SinkType] = &[SinkType::Elasticsearch];
+    const SERVERS: &[SinkType] = &[SinkType::Elasticsearch, SinkType::Loki, SinkType::Otlp];
     const FILES: &[SinkType] = &[SinkType::File];
     let place = |key: &'static str, at: Option<&Place>, of: &'static [SinkType]| {
         at.map(|place| (key, place.clone(), of))
@@ -248,6 +272,7 @@ fn only_for_its_type(block: &SinkBlock, kind: SinkType, report: &mut Report) {
         place("timeout", at!(timeout), SERVERS),
         place("compression", at!(compression), SERVERS),
         place("index", at!(index), &[SinkType::Elasticsearch]),
+        place("labels", at!(labels), &[SinkType::Loki]),
         place("path", at!(path), FILES),
         place("maxBytes", at!(max_bytes), FILES),
         place("maxFiles", at!(max_files), FILES),
@@ -272,6 +297,48 @@ fn needed<'a>(
         report.missing(&item.place, &[key], message, format!("add `{key}: …`"));
     }
     written
+}
+
+/// The most labels that Loki takes by default.
+const MOST_LABELS: usize = 15;
+
+/// Names as Prometheus has them, which Loki asks for.
+fn labels(item: &At<SinkBlock>, report: &mut Report) -> Option<Vec<(String, String)>> {
+    let Some(written) = item.value.labels.as_ref() else {
+        let help = "add `labels: { job: … }`";
+        report.missing(&item.place, &["labels"], "`labels` is missing", help);
+        return None;
+    };
+    let entries = &written.value.0;
+    if entries.is_empty() || entries.len() > MOST_LABELS {
+        let message = format!("{} labels are not 1 to {MOST_LABELS}", entries.len());
+        report.error(
+            &written.place,
+            "bad-labels",
+            message,
+            "write a few that never change, such as job",
+        );
+    }
+    for (name, value) in entries {
+        let text = &name.value;
+        let first = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if !(first && plain) || text.starts_with("__") {
+            let message = format!("{text:?} is no name of a label");
+            let help = "use a letter, then letters, digits and _, as in service_name";
+            report.error(&name.place, "bad-labels", message, help);
+        }
+        if value.value.is_empty() {
+            report.error(
+                &value.place,
+                "bad-labels",
+                "a label without a value is none",
+                "write a value",
+            );
+        }
+    }
+    let pair = |(name, value): &(At<String>, At<String>)| (name.value.clone(), value.value.clone());
+    Some(entries.iter().map(pair).collect())
 }
 
 fn file(item: &At<SinkBlock>, report: &mut Report) -> Option<LogSinkKind> {
@@ -413,6 +480,16 @@ pub(crate) fn show(sink: &LogSink) -> Value {
             .with("path", path(at))
             .with("maxBytes", size(*max_bytes))
             .with("maxFiles", *max_files),
+        LogSinkKind::Otlp { server } => {
+            show_server(shown.with("type", show::word(SinkType::Otlp)), server)
+        }
+        LogSinkKind::Loki { server, labels } => {
+            let shown = shown.with("type", show::word(SinkType::Loki));
+            let labels = labels.iter().fold(Object::new(), |labels, (name, value)| {
+                labels.with(name, text(value))
+            });
+            show_server(shown, server).with("labels", labels)
+        }
         LogSinkKind::Elasticsearch { server, index } => {
             let shown = shown.with("type", show::word(SinkType::Elasticsearch));
             show_server(shown, server).with("index", text(index))

@@ -36,19 +36,30 @@ impl DeadLetters {
 
     /// One more.
     pub fn add(&mut self, document: &[u8], reason: &str) {
-        self.counters.dead_letters.fetch_add(1, Relaxed);
+        let document = serde_json::from_slice(document)
+            .unwrap_or_else(|_| String::from_utf8_lossy(document).into());
+        self.keep(1, document, reason);
+    }
+
+    /// So many of a request; the sink does not say which.
+    pub fn add_unnamed(&mut self, records: u64, reason: &str) {
+        self.keep(records, Value::Null, reason);
+    }
+
+    fn keep(&mut self, records: u64, document: Value, reason: &str) {
+        self.counters.dead_letters.fetch_add(records, Relaxed);
         if !std::mem::replace(&mut self.told, true) {
             tracing::warn!(
                 sink = %self.sink, %reason, file = %self.path.display(),
                 "logs: the sink refused a record for good; such records are in the file, and counted"
             );
         }
-        if let Err(error) = self.write(document, reason) {
+        if let Err(error) = self.write(records, document, reason) {
             tracing::error!(sink = %self.sink, file = %self.path.display(), %error, "logs: a refused record cannot be kept and is lost");
         }
     }
 
-    fn write(&self, document: &[u8], reason: &str) -> std::io::Result<()> {
+    fn write(&self, records: u64, document: Value, reason: &str) -> std::io::Result<()> {
         let mut file = self.open()?;
         if file.metadata()?.len() >= MOST {
             fs::rename(&self.path, self.path.with_extension("ndjson.1"))?;
@@ -56,11 +67,10 @@ impl DeadLetters {
         }
         let mut now = Vec::new();
         rfc3339(unix_now(), &mut now);
-        let document: Value = serde_json::from_slice(document)
-            .unwrap_or_else(|_| String::from_utf8_lossy(document).into());
         let letter = json!({
             "time": String::from_utf8_lossy(&now),
             "sink": self.sink,
+            "records": records,
             "reason": reason,
             "document": document,
         });

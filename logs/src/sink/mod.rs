@@ -10,9 +10,11 @@ mod delivery;
 mod elasticsearch;
 mod file;
 mod http;
+mod loki;
+pub mod otlp;
 mod stdout;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use outrigger_transport::dns::Resolver;
 
@@ -26,6 +28,8 @@ pub use self::{
     elasticsearch::{Elasticsearch, Index},
     file::FileSink,
     http::{ApiKey, HttpSettings, Unusable},
+    loki::Loki,
+    otlp::Otlp,
     stdout::{StdoutSink, Written},
 };
 use crate::counters::SinkCounters;
@@ -73,6 +77,18 @@ pub enum SinkKind {
         /// The index or data stream of a record.
         index: Index,
     },
+    /// The push API of Loki.
+    Loki {
+        /// The server.
+        http: Box<HttpSettings>,
+        /// The labels of the one stream.
+        labels: BTreeMap<String, String>,
+    },
+    /// The logs service of OTLP over HTTP.
+    Otlp {
+        /// The server; `/v1/logs` is put behind its path.
+        http: Box<HttpSettings>,
+    },
 }
 
 /// What became of a request.
@@ -104,6 +120,8 @@ pub(crate) enum Sink {
     File(FileSink),
     Stdout(StdoutSink),
     Elasticsearch(Box<Elasticsearch>),
+    Loki(Box<Loki>),
+    Otlp(Box<Otlp>),
 }
 
 /// What a sink needs of the process.
@@ -120,6 +138,7 @@ impl Sink {
         state: &Path,
         counters: &Arc<SinkCounters>,
     ) -> Result<Self, Unusable> {
+        let limit = settings.batch.bytes;
         let dead_letters = || DeadLetters::new(state, &settings.name, Arc::clone(counters));
         Ok(match &settings.kind {
             SinkKind::File {
@@ -130,13 +149,21 @@ impl Sink {
             SinkKind::Stdout => Self::Stdout(StdoutSink::new(Arc::clone(&around.stdout))),
             SinkKind::Elasticsearch { http, index } => {
                 let client = http.client(&around.resolver)?;
-                let limit = settings.batch.bytes;
                 Self::Elasticsearch(Box::new(Elasticsearch::new(
                     client,
                     index.clone(),
                     limit,
                     dead_letters(),
                 )))
+            }
+            SinkKind::Loki { http, labels } => {
+                let client = http.client(&around.resolver)?;
+                Self::Loki(Box::new(Loki::new(client, labels, limit, dead_letters())))
+            }
+            SinkKind::Otlp { http } => {
+                let client = http.client(&around.resolver)?;
+                let counters = Arc::clone(counters);
+                Self::Otlp(Box::new(Otlp::new(client, limit, dead_letters(), counters)))
             }
         })
     }
@@ -147,6 +174,8 @@ impl Sink {
             Self::File(sink) => sink.send(batch),
             Self::Stdout(sink) => sink.send(batch).await,
             Self::Elasticsearch(sink) => sink.send(batch).await,
+            Self::Loki(sink) => sink.send(batch).await,
+            Self::Otlp(sink) => sink.send(batch).await,
         }
     }
 }

@@ -8,5 +8,7 @@
 
 mod delivery;
 mod elasticsearch;
+mod loki;
+mod otlp;
 mod random;
 mod support;

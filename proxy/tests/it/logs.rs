@@ -279,10 +279,7 @@ fn survives(lines: usize, kills: usize, copies: bool) {
     let file = folder.path().join("outrigger.yaml");
     fs::write(&file, with_servers(&yaml)).unwrap();
     let mut writer = Writer::start(root.join("logs/app.log"), lines, copies);
-    let run = || {
-        let child = command().args(["run", "-c"]).arg(&file).spawn().unwrap();
-        child
-    };
+    let run = || command().args(["run", "-c"]).arg(&file).spawn().unwrap();
     let mut killed = 0;
     while killed < kills || !writer.ended.load(SeqCst) {
         let mut child = run();

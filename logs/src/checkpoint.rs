@@ -8,6 +8,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{self, Write},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -77,7 +78,10 @@ impl Store {
             path: directory.to_owned(),
             source,
         };
-        fs::create_dir_all(directory).map_err(unwritable)?;
+        // Records wait in there; they are for this user alone.
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true).mode(0o700);
+        builder.create(directory).map_err(unwritable)?;
         let options = File::options()
             .write(true)
             .create(true)

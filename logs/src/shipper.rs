@@ -7,6 +7,7 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     rc::Rc,
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -19,7 +20,7 @@ use tokio::{
     select,
     sync::{mpsc, oneshot},
     task::{JoinHandle, LocalSet, yield_now},
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout},
 };
 
 use crate::{
@@ -44,6 +45,12 @@ const CHECKPOINT_PAUSE: Duration = Duration::from_millis(250);
 
 /// Blocks that are read before the sinks have their turn.
 const BLOCKS_IN_A_ROW: usize = 4;
+
+/// How much later than its limit the thread may say that it has ended.
+const STUCK: Duration = Duration::from_secs(2);
+
+/// Pauses before the shipper begins again after a panic, from the first to the longest.
+const RESTART: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// What is shipped where.
 #[derive(Clone)]
@@ -110,7 +117,7 @@ impl Shipper {
         counters: Arc<Counters>,
         stdout: Written,
     ) -> Result<Self, StartError> {
-        let (commands, received) = mpsc::channel(4);
+        let (commands, received) = mpsc::channel::<Command>(4);
         let (started, result) = std::sync::mpsc::sync_channel(1);
         let run = move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -120,16 +127,49 @@ impl Shipper {
                 Ok(runtime) => runtime,
                 Err(error) => return drop(started.send(Err(StartError::Thread(error)))),
             };
-            let tasks = LocalSet::new();
-            tasks.block_on(&runtime, async {
-                match Run::new(settings, counters, stdout) {
-                    Ok(run) => {
-                        let _ = started.send(Ok(()));
-                        run.run(received).await;
-                    }
-                    Err(error) => drop(started.send(Err(error))),
+            let current = Rc::new(RefCell::new(settings));
+            let begin = || {
+                Run::new(
+                    Rc::clone(&current),
+                    Arc::clone(&counters),
+                    Arc::clone(&stdout),
+                )
+            };
+            let first = {
+                let _within = runtime.enter();
+                begin()
+            };
+            let mut run = match first {
+                Ok(run) => run,
+                Err(error) => return drop(started.send(Err(error))),
+            };
+            let _ = started.send(Ok(()));
+            let mut received = received;
+            let mut pause = RESTART.0;
+            loop {
+                let whole = AssertUnwindSafe(|| {
+                    let tasks = LocalSet::new();
+                    tasks.block_on(&runtime, run.run(&mut received));
+                });
+                if catch_unwind(whole).is_ok() {
+                    return;
                 }
-            });
+                tracing::error!(
+                    ?pause,
+                    "logs: the shipper panicked; it begins again at its last checkpoint"
+                );
+                run = loop {
+                    thread::sleep(pause);
+                    pause = (pause * 2).min(RESTART.1);
+                    let _within = runtime.enter();
+                    match begin() {
+                        Ok(run) => break run,
+                        Err(error) => {
+                            tracing::error!(%error, "logs: the shipper cannot begin again")
+                        }
+                    }
+                };
+            }
         };
         let thread = thread::Builder::new()
             .name("logs".to_owned())
@@ -157,14 +197,23 @@ impl Shipper {
     }
 
     /// Reads the rest, sends what can be sent within `limit`, and keeps what is left in the spool.
-    pub async fn stop(mut self, limit: Duration) -> Ended {
+    /// `None` when the thread does not answer, or has ended before.
+    pub async fn stop(mut self, limit: Duration) -> Option<Ended> {
         let (done, ended) = oneshot::channel();
         let command = Command::Stop(Instant::now() + limit, done);
-        if self.commands.send(command).await.is_err() {
-            return Ended::default();
-        }
-        let ended = ended.await.unwrap_or_default();
-        if let Some(thread) = self.thread.take() {
+        let answer = async {
+            let sent = self.commands.send(command).await;
+            sent.ok()?;
+            ended.await.ok()
+        };
+        // A disk that hangs holds the thread up, and must not hold up the end of the process.
+        let Ok(ended) = timeout(limit + STUCK, answer).await else {
+            tracing::error!(
+                "logs: the shipper does not end; what it has not committed is sent again after the next start"
+            );
+            return None;
+        };
+        if let Some(thread) = self.thread.take().filter(|_| ended.is_some()) {
             let _ = thread.join();
         }
         ended
@@ -172,12 +221,14 @@ impl Shipper {
 }
 
 struct Run {
-    settings: Settings,
+    settings: Rc<RefCell<Settings>>,
     around: Surroundings,
     counters: Arc<Counters>,
     store: Store,
     spool: Rc<RefCell<Spool>>,
     signals: Rc<Signals>,
+    /// Sinks that have no task yet.
+    ready: Vec<(SinkSettings, Sink)>,
     deliveries: Vec<JoinHandle<()>>,
     sources: Vec<Source>,
     /// The source whose turn it is to be read.
@@ -199,10 +250,11 @@ struct Run {
 
 impl Run {
     fn new(
-        settings: Settings,
+        current: Rc<RefCell<Settings>>,
         counters: Arc<Counters>,
         stdout: Written,
     ) -> Result<Self, StartError> {
+        let settings = current.borrow().clone();
         let now = Instant::now();
         let (store, mut checkpoint) = Store::open(&settings.state_dir)?;
         let sinks: Vec<_> = settings
@@ -232,6 +284,7 @@ impl Run {
             store,
             spool: Rc::new(RefCell::new(spool)),
             signals: Rc::default(),
+            ready: Vec::new(),
             deliveries: Vec::new(),
             sources,
             turn: 0,
@@ -246,17 +299,16 @@ impl Run {
             checkpoint_told: false,
             drop_told: false,
             blocked: false,
-            settings,
+            settings: current,
         };
-        let sinks = run.sinks(&run.settings)?;
-        run.deliver(sinks);
+        run.ready = run.sinks(&settings)?;
         Ok(run)
     }
 
     fn sinks(&self, settings: &Settings) -> Result<Vec<(SinkSettings, Sink)>, StartError> {
         let make = |one: &SinkSettings| {
             let counters = self.counters.sink(&one.name);
-            let sink = Sink::new(one, &self.around, &self.settings.state_dir, &counters);
+            let sink = Sink::new(one, &self.around, self.store.directory(), &counters);
             let name = one.name.clone();
             let sink = sink.map_err(|source| StartError::Sink {
                 name,
@@ -284,8 +336,11 @@ impl Run {
         }
     }
 
-    async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+    async fn run(mut self, commands: &mut mpsc::Receiver<Command>) {
+        let sinks = std::mem::take(&mut self.ready);
+        self.deliver(sinks);
         loop {
+            self.revive();
             let busy = self.step();
             if busy {
                 yield_now().await;
@@ -316,6 +371,24 @@ impl Run {
                     return;
                 }
                 None => return,
+            }
+        }
+    }
+
+    /// A sink whose task panicked begins again behind what it has acknowledged.
+    fn revive(&mut self) {
+        if !self.deliveries.iter().any(JoinHandle::is_finished) {
+            return;
+        }
+        tracing::error!(
+            "logs: the task of a sink panicked; all sinks begin again behind what they have acknowledged"
+        );
+        let settings = self.settings.borrow().clone();
+        match self.sinks(&settings) {
+            Ok(sinks) => self.deliver(sinks),
+            Err(error) => {
+                tracing::error!(%error, "logs: the sinks cannot begin again");
+                self.deliveries.clear();
             }
         }
     }
@@ -540,8 +613,8 @@ impl Run {
         self.spool
             .borrow_mut()
             .reconfigure(settings.limits, &names, now);
-        let state_dir = std::mem::take(&mut self.settings.state_dir);
-        self.settings = Settings {
+        let state_dir = self.store.directory().to_owned();
+        *self.settings.borrow_mut() = Settings {
             state_dir,
             ..settings
         };

@@ -176,6 +176,23 @@ async fn a_state_directory_of_another_process_or_without_room_is_one_clear_error
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_sink_that_panics_begins_again_and_loses_nothing() {
+    let mut bench = Bench::new("app.log", vec![sink("console", SinkKind::Stdout)]);
+    bench.panics = 2;
+    bench.start();
+    for round in 0..5 {
+        bench.write("app.log", &numbered(round * 10..round * 10 + 10));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let stdout = std::sync::Arc::clone(&bench.stdout);
+    let lines = || messages(std::str::from_utf8(&stdout.lock().unwrap()).unwrap());
+    until("all lines", || lines().len() >= 50).await;
+    bench.stop(Duration::from_secs(20)).await;
+    let numbers: Vec<usize> = lines().iter().map(|one| number(one)).collect();
+    assert_eq!(numbers, (0..50).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn other_settings_take_over_without_reading_anything_again() {
     let out = tempfile::tempdir().unwrap();
     let (one, two) = (out.path().join("one"), out.path().join("two"));

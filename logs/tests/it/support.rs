@@ -34,6 +34,8 @@ pub struct Bench {
     pub settings: Settings,
     pub shipper: Option<Shipper>,
     pub stdout: Arc<Mutex<Vec<u8>>>,
+    /// How often writing to stdout panics first.
+    pub panics: usize,
 }
 
 impl Bench {
@@ -58,13 +60,20 @@ impl Bench {
             settings,
             shipper: None,
             stdout: Arc::default(),
+            panics: 0,
         }
     }
 
     pub fn try_start(&mut self) -> Result<(), StartError> {
         let lines = Arc::clone(&self.stdout);
+        let panics = std::sync::atomic::AtomicUsize::new(self.panics);
         let stdout = Arc::new(
             move |text: Vec<u8>, done: tokio::sync::oneshot::Sender<std::io::Result<()>>| {
+                let left = panics.load(std::sync::atomic::Ordering::SeqCst);
+                if left > 0 {
+                    panics.store(left - 1, std::sync::atomic::Ordering::SeqCst);
+                    panic!("a panic on purpose");
+                }
                 lines.lock().unwrap().extend(text);
                 let _ = done.send(Ok(()));
             },
@@ -79,7 +88,7 @@ impl Bench {
     }
 
     pub async fn stop(&mut self, limit: Duration) -> Ended {
-        self.shipper.take().unwrap().stop(limit).await
+        self.shipper.take().unwrap().stop(limit).await.unwrap()
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

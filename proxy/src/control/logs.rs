@@ -74,7 +74,10 @@ impl Logs {
         let Some(shipper) = self.shipper.take() else {
             return;
         };
-        match shipper.stop(limit).await {
+        let Some(ended) = shipper.stop(limit).await else {
+            return;
+        };
+        match ended {
             Ended {
                 in_spool: 0,
                 in_files: 0,

@@ -9,6 +9,7 @@ mod annotate;
 mod beside;
 mod config_map;
 mod configuration;
+mod input;
 mod object;
 mod options;
 mod place;
@@ -25,8 +26,9 @@ mod untouched;
 mod yaml;
 
 pub use configuration::Configuration;
+pub use input::{Input, Output};
 pub use options::{ConfigSource, Options, Resources};
 pub use problem::Problem;
 pub use report::{Action, Line};
-pub use run::{Input, Output, inject};
+pub use run::inject;
 pub use undo::uninject;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::{
     beside,
     config_map::ConfigMap,
+    input::{Input, Output},
     object::{Object, Role, objects, one_line},
     options::Options,
     pod::{self, Pod, Verdict, Written},
@@ -21,25 +22,6 @@ use crate::{
         splice::Splice,
     },
 };
-
-/// A file, or stdin.
-#[derive(Debug, Clone)]
-pub struct Input {
-    /// The name for messages.
-    pub name: String,
-    /// Its text, YAML or JSON.
-    pub text: String,
-}
-
-/// What came of it.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Output {
-    /// The new text of each input, in the same order.
-    pub texts: Vec<String>,
-    /// What was done with each object, in the order of the input.
-    pub report: Vec<Line>,
-}
 
 /// Puts the sidecar into every workload. What is already injected is injected anew.
 ///

@@ -1,8 +1,8 @@
 //! The text of a file as a stream of documents: line ends, line numbers, and documents put in and taken out.
 
 use crate::{
+    input::Input,
     problem::{Problem, Wrong},
-    run::Input,
     yaml::{
         Document, Syntax,
         edit::Changed,

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::{
+    input::{Input, Output},
     object::{Object, Role, objects},
     pod::{self, Pod},
     problem::Problem,
     report::{Action, Line},
-    run::{Input, Output},
     service,
     stream::{Source, end_of, newline_of, syntax_problem},
     yaml::{

@@ -1,4 +1,4 @@
-//! Opens connections and counts their bytes.
+//! Opens connections.
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
@@ -12,20 +12,11 @@ use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
 
 use super::failure::{Failure, FailureKind};
+use super::lane::{Broken, Lane, Run};
 use super::plan::Endpoint;
 use super::tls::{Tls, TlsPlace};
-use super::turn::{Broken, Lane, Run};
+use super::traffic::{Counted, Traffic, add};
 use crate::stream::Stream;
-
-/// Bytes of all connections of a thread.
-#[derive(Debug, Default)]
-pub(super) struct Traffic {
-    pub(super) connections: Cell<u64>,
-    pub(super) handshakes: Cell<u64>,
-    pub(super) resumed: Cell<u64>,
-    pub(super) received: Cell<u64>,
-    pub(super) sent: Cell<u64>,
-}
 
 /// A place from which connections are opened, one after the other. Each place has its own TLS
 /// sessions.
@@ -40,14 +31,6 @@ pub(super) struct Dialer {
 pub(super) enum Wire {
     Plain(Counted),
     Tls(Box<TlsStream<Counted>>),
-}
-
-/// A connection that counts its bytes.
-#[derive(Debug)]
-pub(super) struct Counted {
-    stream: Stream,
-    received: Rc<Cell<u64>>,
-    traffic: Rc<Traffic>,
 }
 
 impl Dialer {
@@ -71,12 +54,7 @@ impl Dialer {
         let stream = opened.map_err(|error| {
             Broken::Failed(Failure::new(FailureKind::Connect, error.to_string()))
         })?;
-        add(&traffic.connections, 1);
-        let stream = Counted {
-            stream,
-            received: Rc::default(),
-            traffic: Rc::clone(traffic),
-        };
+        let stream = Counted::new(stream, traffic);
         match &self.tls {
             None => Ok(Wire::Plain(stream)),
             Some(tls) => self
@@ -121,70 +99,6 @@ impl Wire {
             Self::Plain(stream) => stream.received(),
             Self::Tls(stream) => stream.get_ref().0.received(),
         }
-    }
-}
-
-impl Counted {
-    fn received(&self) -> Rc<Cell<u64>> {
-        Rc::clone(&self.received)
-    }
-
-    fn note_sent(&self, poll: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(Ok(count)) = &poll {
-            add(&self.traffic.sent, *count);
-        }
-        poll
-    }
-}
-
-fn add(counter: &Cell<u64>, count: usize) {
-    counter.set(counter.get() + count as u64);
-}
-
-impl AsyncRead for Counted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let poll = Pin::new(&mut self.stream).poll_read(cx, buf);
-        let count = buf.filled().len() - before;
-        add(&self.received, count);
-        add(&self.traffic.received, count);
-        poll
-    }
-}
-
-impl AsyncWrite for Counted {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let poll = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.note_sent(poll)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.note_sent(poll)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 

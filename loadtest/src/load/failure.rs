@@ -4,8 +4,6 @@ use std::error::Error;
 use std::fmt::{self, Write};
 use std::io;
 
-use super::tls::is_of_tls;
-
 /// The closed set of failures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FailureKind {
@@ -134,4 +132,11 @@ pub(super) fn is_unprocessed(error: &(dyn Error + 'static)) -> bool {
             let left_out = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
             error.is_remote() && (refused || left_out)
         })
+}
+
+/// Whether a connection error is a TLS error: an invalid certificate, an alert, a broken record.
+fn is_of_tls(error: &io::Error) -> bool {
+    error
+        .get_ref()
+        .is_some_and(|inner| inner.is::<rustls::Error>())
 }

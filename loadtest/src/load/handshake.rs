@@ -8,8 +8,8 @@ use tokio::io::{AsyncReadExt, AsyncWrite};
 
 use super::connect::{Dialer, Wire};
 use super::failure::Failure;
+use super::lane::{Broken, Client, Lane};
 use super::tally::Answer;
-use super::turn::{Broken, Client, Lane};
 
 /// A place from which one handshake follows the other.
 pub(super) struct Handshake(Dialer);

@@ -1,14 +1,8 @@
 //! Connections that are opened, used once and kept open, to measure their cost at the peer.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
-use tokio::time::{Instant, sleep};
-
-use super::failure::{Failure, FailureKind};
-use super::schedule::Slot;
-use super::turn::{Client, Lane, TimeLimit};
 
 /// Connections that a thread opens at a time: more than the peer's accept queue would be delayed by
 /// 1 s.
@@ -52,7 +46,8 @@ impl Holding {
         (held.open + held.failed >= self.wanted).then_some(held)
     }
 
-    fn tried(&self, successful: bool) {
+    /// One connection was tried.
+    pub(super) fn tried(&self, successful: bool) {
         let counter = if successful { &self.open } else { &self.failed };
         counter.fetch_add(1, Ordering::Relaxed);
         if self.held().is_some() {
@@ -61,12 +56,13 @@ impl Holding {
     }
 
     /// One connection closed at the end of the time.
-    fn lost(&self) {
+    pub(super) fn lost(&self) {
         self.open.fetch_sub(1, Ordering::Relaxed);
         self.failed.fetch_add(1, Ordering::Relaxed);
     }
 
-    async fn all_tried(&self) {
+    /// Waits until all have been tried.
+    pub(super) async fn all_tried(&self) {
         // The sender lives as long as `self`.
         let _ = self
             .complete
@@ -79,45 +75,4 @@ impl Holding {
 /// Limits the concurrent opens of a thread.
 pub(super) fn turnstile() -> Semaphore {
     Semaphore::new(OPENED_AT_A_TIME)
-}
-
-impl Lane {
-    /// Sends one request and keeps its connection open until `time` has passed since the last one
-    /// was opened.
-    pub(super) async fn hold(&self, mut client: impl Client, number: u64, time: Duration) {
-        let holding = &self.run.holding;
-        let (slot, finished, outcome) = {
-            // Never closed.
-            let _turn = self.turnstile.acquire().await;
-            let slot = Slot {
-                intended: Instant::now(),
-                measured: true,
-                number,
-            };
-            let outcome = self.request(&mut client, &mut TimeLimit::new(), slot).await;
-            (slot, Instant::now(), outcome)
-        };
-        let verified = outcome.as_ref().is_ok_and(|answer| answer.verdict.is_ok());
-        holding.tried(verified);
-        if !verified {
-            self.enter(slot, finished, outcome);
-            return;
-        }
-        let mut halt = self.halt.clone();
-        tokio::select! {
-            () = async { holding.all_tried().await; sleep(time).await } => {}
-            // An error means that the report is not needed any more.
-            _ = halt.wait_for(|halted| *halted) => {}
-        }
-        let outcome = if client.is_open(self).await {
-            outcome
-        } else {
-            holding.lost();
-            Err(Failure::new(
-                FailureKind::Closed,
-                "the peer closed a held connection",
-            ))
-        };
-        self.enter(slot, finished, outcome);
-    }
 }

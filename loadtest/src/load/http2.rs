@@ -15,8 +15,8 @@ use tokio::task::spawn_local;
 
 use super::connect::Dialer;
 use super::failure::{Failure, is_unprocessed};
+use super::lane::{Broken, Client, Lane};
 use super::tally::Answer;
-use super::turn::{Broken, Client, Lane};
 use super::verify::announced;
 use crate::content::{CHECKSUM_HEADER, Content};
 

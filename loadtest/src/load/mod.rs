@@ -10,11 +10,13 @@ mod handshake;
 mod hold;
 mod http1;
 mod http2;
+mod lane;
 mod plan;
 mod report;
 mod schedule;
 mod tally;
 mod tls;
+mod traffic;
 mod turn;
 mod verify;
 
@@ -38,12 +40,12 @@ pub use self::hold::Held;
 use self::hold::Holding;
 use self::http1::Http1;
 use self::http2::Http2;
+use self::lane::{Client, Lane, Run};
 pub use self::plan::{Expect, ID_HEADER, Plan, PlanError, Protocol};
 pub use self::report::{Handshakes, PERCENTILES, Report};
 use self::schedule::Schedule;
 use self::tally::Tally;
 pub use self::tls::{TlsError, TlsPlan};
-use self::turn::{Client, Lane, Run};
 use self::verify::Verifier;
 
 /// Executes a plan to its end.
@@ -180,7 +182,11 @@ impl Running {
         for thread in self.threads {
             tallies.push(thread.tally.await.expect("a load thread panicked"));
         }
-        Tally::report(tallies, &self.run)
+        let run = &self.run;
+        let held = run.plan.hold.and_then(|_| run.holding.held());
+        let resumes = || run.plan.tls.as_ref().is_some_and(|tls| tls.resume);
+        let resumption = run.tls.as_ref().map(|_| resumes());
+        Tally::report(tallies, &run.schedule, held, resumption)
     }
 }
 

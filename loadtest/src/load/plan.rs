@@ -92,6 +92,16 @@ pub enum Protocol {
     },
 }
 
+impl Protocol {
+    /// Its name in ALPN.
+    fn alpn(self) -> &'static [u8] {
+        match self {
+            Self::Http1 => b"http/1.1",
+            Self::Http2 { .. } => b"h2",
+        }
+    }
+}
+
 /// The expected response. A checksum in `x-body-crc32` or `x-checksum` is always verified.
 #[derive(Debug, Clone, Default)]
 pub struct Expect {
@@ -351,7 +361,7 @@ impl Plan {
             )),
             (Some(tls), true) => {
                 let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-                Ok(Some(Tls::new(tls, self, host)?))
+                Ok(Some(Tls::new(tls, self.protocol.alpn(), host)?))
             }
         }
     }

@@ -8,9 +8,9 @@ use http::StatusCode;
 use tokio::time::Instant;
 
 use super::failure::{Failure, FailureKind};
+use super::hold::Held;
 use super::report::{Handshakes, MOST_EXAMPLES, Report, histogram};
 use super::schedule::{Schedule, Slot};
-use super::turn::Run;
 
 /// Counts of one thread.
 #[derive(Debug)]
@@ -166,13 +166,18 @@ impl Tally {
         self.bytes_sent += other.bytes_sent;
     }
 
-    /// Merges the threads of a run.
-    pub(super) fn report(tallies: impl IntoIterator<Item = Self>, run: &Run) -> Report {
+    /// Merges the threads of a run. `resumption`: with TLS, whether sessions are resumed.
+    pub(super) fn report(
+        tallies: impl IntoIterator<Item = Self>,
+        schedule: &Schedule,
+        held: Option<Held>,
+        resumption: Option<bool>,
+    ) -> Report {
         let mut sum = Self::new();
         tallies.into_iter().for_each(|tally| sum.absorb(tally));
         let elapsed = sum
             .ended
-            .map_or(Duration::ZERO, |ended| run.schedule.measured_until(ended));
+            .map_or(Duration::ZERO, |ended| schedule.measured_until(ended));
         sum.examples.sort();
         Report {
             requests: sum.passed + sum.failures.values().sum::<u64>(),
@@ -190,9 +195,9 @@ impl Tally {
             warmup_requests: sum.warmup_requests,
             warmup_failures: sum.warmup_failures,
             connections: sum.connections,
-            held: run.plan.hold.and_then(|_| run.holding.held()),
-            handshakes: run.tls.is_some().then_some(sum.handshakes),
-            resumption_claimed: run.plan.tls.as_ref().is_some_and(|tls| tls.resume),
+            held,
+            handshakes: resumption.map(|_| sum.handshakes),
+            resumption_claimed: resumption == Some(true),
             bytes_received: sum.bytes_received,
             bytes_sent: sum.bytes_sent,
             body_bytes: sum.body_bytes,

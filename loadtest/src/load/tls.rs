@@ -4,7 +4,6 @@
 //! same work. Without [`TlsPlan::resume`] no session is stored. With it each place from which
 //! connections are opened stores its own, so that no place loses its ticket to another.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,9 +15,8 @@ use rustls::{ClientConfig, HandshakeKind, RootCertStore};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::connect::Counted;
 use super::failure::{Failure, FailureKind};
-use super::plan::{Plan, Protocol};
+use super::traffic::Counted;
 
 /// Tickets that a place stores.
 const TICKETS: usize = 4;
@@ -83,7 +81,8 @@ pub(super) struct TlsPlace {
 }
 
 impl Tls {
-    pub(super) fn new(tls: &TlsPlan, plan: &Plan, host: &str) -> Result<Self, TlsError> {
+    /// `alpn` is the one protocol to offer.
+    pub(super) fn new(tls: &TlsPlan, alpn: &[u8], host: &str) -> Result<Self, TlsError> {
         let mut provider = aws_lc_rs::default_provider();
         provider.kx_groups = vec![kx_group::X25519, kx_group::SECP256R1];
         let builder = ClientConfig::builder_with_provider(Arc::new(provider))
@@ -106,10 +105,7 @@ impl Tls {
                     })?
             }
         };
-        config.alpn_protocols = vec![match plan.protocol {
-            Protocol::Http1 => b"http/1.1".to_vec(),
-            Protocol::Http2 { .. } => b"h2".to_vec(),
-        }];
+        config.alpn_protocols = vec![alpn.to_vec()];
         config.resumption = Resumption::disabled();
         let host = tls.server_name.as_deref().unwrap_or(host);
         let name =
@@ -166,13 +162,6 @@ impl TlsPlace {
         }
         Ok((stream, resumed))
     }
-}
-
-/// Whether a connection error is a TLS error: an invalid certificate, an alert, a broken record.
-pub(super) fn is_of_tls(error: &io::Error) -> bool {
-    error
-        .get_ref()
-        .is_some_and(|inner| inner.is::<rustls::Error>())
 }
 
 fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

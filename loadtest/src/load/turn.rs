@@ -1,93 +1,22 @@
 //! The loop of a task: wait for the next slot, send the request, record the result. The same for
 //! both protocols.
 
-use std::cell::RefCell;
 use std::pin::Pin;
-use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
-use super::connect::Traffic;
 use super::failure::{Failure, FailureKind};
-use super::hold::{Holding, turnstile};
-use super::http1::{Memo, READ_BUFFER};
-use super::plan::{Endpoint, Plan, Template};
-use super::schedule::{Schedule, Slot};
-use super::tally::{Answer, Tally};
-use super::tls::Tls;
-use super::verify::Verifier;
+use super::lane::{Broken, Client, Lane};
+use super::schedule::Slot;
+use super::tally::Answer;
 
 /// Pause of a connection in a closed loop after a failed connect: a refusal takes only
 /// microseconds.
 const CONNECT_PAUSE: Duration = Duration::from_millis(10);
 
-/// State that all threads of a run share.
-#[derive(Debug)]
-pub(super) struct Run {
-    pub(super) plan: Plan,
-    pub(super) endpoint: Endpoint,
-    pub(super) tls: Option<Tls>,
-    pub(super) template: Template,
-    pub(super) verifier: Verifier,
-    pub(super) schedule: Schedule,
-    pub(super) holding: Holding,
-    pub(super) ended: AtomicU64,
-    pub(super) failed: AtomicU64,
-}
-
-/// State that all tasks of one thread share.
-pub(super) struct Lane {
-    pub(super) run: Arc<Run>,
-    pub(super) halt: watch::Receiver<bool>,
-    pub(super) traffic: Rc<Traffic>,
-    pub(super) tally: RefCell<Tally>,
-    /// The read buffer of HTTP/1.1 connections, used in turn.
-    pub(super) read_buffer: RefCell<Box<[u8]>>,
-    pub(super) heads: RefCell<Memo>,
-    /// Limits concurrent opens of held connections.
-    pub(super) turnstile: Semaphore,
-}
-
-/// A place from which requests are sent, one at a time: an HTTP/1.1 connection or an HTTP/2 stream.
-/// It opens its connection when it needs one. Dropping an attempt must leave it ready for the next.
-pub(super) trait Client {
-    async fn attempt(&mut self, lane: &Lane, number: u64) -> Result<Answer, Broken>;
-
-    /// Whether a connection is open and idle.
-    async fn is_open(&mut self, lane: &Lane) -> bool;
-}
-
-/// Why an attempt had no response.
-#[derive(Debug)]
-pub(super) enum Broken {
-    /// The reused connection was already closed and nothing was sent: try again.
-    Unsent,
-    /// The reused connection was closed before the first byte of a response: safe requests may be
-    /// retried.
-    Stale(Failure),
-    /// The peer returned the request unprocessed: any request may be retried.
-    Unprocessed(Failure),
-    /// Other failures.
-    Failed(Failure),
-}
-
 impl Lane {
-    pub(super) fn new(run: Arc<Run>, halt: watch::Receiver<bool>) -> Self {
-        Self {
-            run,
-            halt,
-            traffic: Rc::default(),
-            tally: RefCell::new(Tally::new()),
-            read_buffer: RefCell::new(vec![0; READ_BUFFER].into_boxed_slice()),
-            heads: RefCell::default(),
-            turnstile: turnstile(),
-        }
-    }
-
     /// Executes slots until there are no more.
     pub(super) async fn work(&self, mut client: impl Client) {
         let schedule = &self.run.schedule;
@@ -106,7 +35,7 @@ impl Lane {
         }
     }
 
-    pub(super) async fn request(
+    async fn request(
         &self,
         client: &mut impl Client,
         limit: &mut TimeLimit,
@@ -152,7 +81,46 @@ impl Lane {
         }
     }
 
-    pub(super) fn enter(&self, slot: Slot, finished: Instant, outcome: Result<Answer, Failure>) {
+    /// Sends one request and keeps its connection open until `time` has passed since the last one
+    /// was opened.
+    pub(super) async fn hold(&self, mut client: impl Client, number: u64, time: Duration) {
+        let holding = &self.run.holding;
+        let (slot, finished, outcome) = {
+            // Never closed.
+            let _turn = self.turnstile.acquire().await;
+            let slot = Slot {
+                intended: Instant::now(),
+                measured: true,
+                number,
+            };
+            let outcome = self.request(&mut client, &mut TimeLimit::new(), slot).await;
+            (slot, Instant::now(), outcome)
+        };
+        let verified = outcome.as_ref().is_ok_and(|answer| answer.verdict.is_ok());
+        holding.tried(verified);
+        if !verified {
+            self.enter(slot, finished, outcome);
+            return;
+        }
+        let mut halt = self.halt.clone();
+        tokio::select! {
+            () = async { holding.all_tried().await; sleep(time).await } => {}
+            // An error means that the report is not needed any more.
+            _ = halt.wait_for(|halted| *halted) => {}
+        }
+        let outcome = if client.is_open(self).await {
+            outcome
+        } else {
+            holding.lost();
+            Err(Failure::new(
+                FailureKind::Closed,
+                "the peer closed a held connection",
+            ))
+        };
+        self.enter(slot, finished, outcome);
+    }
+
+    fn enter(&self, slot: Slot, finished: Instant, outcome: Result<Answer, Failure>) {
         let failed = self
             .tally
             .borrow_mut()
@@ -165,10 +133,10 @@ impl Lane {
 }
 
 /// One timer for all requests of a task: moving a deadline costs far less than a new timer.
-pub(super) struct TimeLimit(Pin<Box<Sleep>>);
+struct TimeLimit(Pin<Box<Sleep>>);
 
 impl TimeLimit {
-    pub(super) fn new() -> Self {
+    fn new() -> Self {
         Self(Box::pin(sleep_until(Instant::now())))
     }
 

@@ -18,6 +18,8 @@ const CRATES: &[&str] = &[
     "decision",
     "transport",
     "proxy",
+    "inject",
+    "logs",
     "loadtest",
 ];
 
@@ -41,27 +43,6 @@ const CIRCLES: &[(&str, &[&str], &str)] = &[
             "codec/http2/stream.rs",
         ],
         "one state in three files: frames that come, and what its streams ask of a connection",
-    ),
-    (
-        "loadtest",
-        &[
-            "load/connect.rs",
-            "load/failure.rs",
-            "load/hold.rs",
-            "load/http1/answer.rs",
-            "load/http1/chunks.rs",
-            "load/http1/head.rs",
-            "load/http1/mod.rs",
-            "load/plan.rs",
-            "load/report.rs",
-            "load/schedule.rs",
-            "load/tally.rs",
-            "load/tls.rs",
-            "load/turn.rs",
-            "load/verify.rs",
-        ],
-        "one turn of a lane of load: it dials, sends, verifies and counts by the plan, and each of these fails for it; not \
-         taken apart yet",
     ),
     (
         "loadtest",

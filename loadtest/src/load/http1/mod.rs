@@ -7,7 +7,7 @@
 
 mod answer;
 mod chunks;
-mod head;
+pub(super) mod head;
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -21,15 +21,11 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use self::answer::Reading;
-pub(super) use self::head::Memo;
 use super::connect::{Dialer, Wire};
 use super::failure::{Failure, FailureKind};
+use super::lane::{Broken, Client, Lane};
 use super::tally::Answer;
-use super::turn::{Broken, Client, Lane};
 use crate::content::Content;
-
-/// Size of the read buffer that the connections of a thread share.
-pub(super) const READ_BUFFER: usize = 128 * 1024;
 
 /// An unsolicited status line: the peer timed out (RFC 9110 §15.5.9) and is about to close.
 const IDLE_TIMEOUT: &[u8] = b"HTTP/1.1 408";

@@ -26,7 +26,7 @@ use crate::{
 
 /// A connection of any kind.
 pub enum UpstreamStream {
-    /// TCP, Nagle off.
+    /// TCP with TCP_NODELAY.
     Tcp(TcpStream),
     /// A Unix socket.
     Unix(UnixStream),
@@ -35,7 +35,7 @@ pub enum UpstreamStream {
 }
 
 impl UpstreamStream {
-    /// Reads without waiting, and without a system call while nothing was announced.
+    /// Reads without waiting, and without a system call while the runtime has seen no readiness.
     #[inline]
     pub fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
@@ -45,7 +45,7 @@ impl UpstreamStream {
         }
     }
 
-    /// Begins to watch whether anything is written.
+    /// Starts to watch whether any byte is written.
     #[inline]
     pub fn begin(&mut self) {
         if let Self::Tls(stream) = self {
@@ -53,7 +53,8 @@ impl UpstreamStream {
         }
     }
 
-    /// Whether anything went out since [`Self::begin`], where the stream itself knows it better than its writer.
+    /// Whether any byte was sent since [`Self::begin`]. `None` where only the writer of the stream
+    /// can say.
     #[inline]
     pub fn has_written(&self) -> Option<bool> {
         match self {
@@ -62,7 +63,8 @@ impl UpstreamStream {
         }
     }
 
-    /// Says that nothing follows where the protocol has a word for it; called when the end is a good one.
+    /// Signals an orderly end of the stream where the protocol has a message for it (TLS:
+    /// close_notify). Not for a connection that ends in the middle of a message.
     pub fn say_goodbye(&mut self) {
         if let Self::Tls(stream) = self {
             stream.say_goodbye();
@@ -74,11 +76,11 @@ impl UpstreamStream {
 pub struct Connected {
     /// The socket.
     pub stream: UpstreamStream,
-    /// Where it went.
+    /// The address of the server.
     pub address: Option<SocketAddr>,
-    /// Whether it went on from an earlier TLS session; `None` without TLS.
+    /// Whether an earlier TLS session was resumed; `None` without TLS.
     pub resumed: Option<bool>,
-    /// Whether HTTP/2 was agreed on inside TLS.
+    /// Whether ALPN selected HTTP/2.
     pub http2: bool,
 }
 
@@ -93,26 +95,28 @@ impl Connected {
     }
 }
 
-/// How TLS is spoken to an address, and for what.
+/// The TLS settings of a connection and the protocol inside it.
 #[derive(Clone, Copy)]
 pub struct Secure<'a> {
-    /// With whom.
+    /// Trust, certificate and sessions of the upstream.
     pub connector: &'a Arc<Connector>,
-    /// What follows.
+    /// The application protocol inside TLS.
     pub spoken: Spoken,
 }
 
-/// Connects to `address`: to the first of a name's addresses that accepts, and then TLS where it is spoken, all within `limit`.
+/// Connects to `address`, all within `limit`: to the first address of the name that accepts,
+/// followed by the TLS handshake where TLS is configured.
 ///
 /// # Errors
-/// The last address's error, or `TimedOut`; `AddrNotAvailable` when a host name has no address. What went wrong with TLS
-/// is a [`crate::tls::client::TlsFailed`] inside.
+/// The last address's error, or `TimedOut`; `AddrNotAvailable` when a host name has no address. A
+/// TLS failure is a [`crate::tls::client::TlsFailed`] inside.
 pub async fn connect(
     address: &Address,
     secure: Option<Secure<'_>>,
     limit: Duration,
 ) -> io::Result<Connected> {
-    let shaking = AtomicBool::new(false); // health checks wait on a runtime whose tasks may move
+    // atomic, because health checks run on a runtime that may move tasks
+    let shaking = AtomicBool::new(false);
     let connected = timeout(limit, async {
         let connected = connect_any(address).await?;
         let Some(Secure { connector, spoken }) = secure else {
@@ -121,7 +125,7 @@ pub async fn connect(
         let UpstreamStream::Tcp(stream) = connected.stream else {
             return Err(io::Error::new(
                 io::ErrorKind::Unsupported,
-                "TLS is spoken over TCP alone",
+                "TLS is supported over TCP only",
             ));
         };
         shaking.store(true, Relaxed);
@@ -215,7 +219,8 @@ impl AsyncWrite for UpstreamStream {
     #[inline]
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
-            Self::Tcp(_) | Self::Unix(_) => Poll::Ready(Ok(())), // sockets have no buffer of their own
+            // sockets have no user-space buffer
+            Self::Tcp(_) | Self::Unix(_) => Poll::Ready(Ok(())),
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }

@@ -1,5 +1,6 @@
-//! What a request carries to prove who sends it. A file is read whenever it is needed, so that a replaced secret is used at
-//! once; so this is for the control thread. On workers only [`bearer`] is used, with a secret that was read before.
+//! Credentials of outgoing requests. A file is read each time it is needed, so that a rotated
+//! secret takes effect immediately; file access is for the control thread only. Workers use only
+//! [`bearer`], with a secret that was read before.
 
 use std::{fs, io, sync::Arc};
 
@@ -10,20 +11,20 @@ use outrigger_config::model::SecretSource;
 /// One way to authenticate requests.
 #[derive(Debug, Clone)]
 pub enum Credentials {
-    /// `Authorization: Bearer` (RFC 6750). White space around the token does not count.
+    /// `Authorization: Bearer` (RFC 6750). White space around the token is ignored.
     Bearer(SecretSource),
     /// `Authorization: Basic` (RFC 7617).
     Basic {
         /// The user, without a colon.
         user: Arc<str>,
-        /// The password. One line end behind it does not count.
+        /// The password. One line end after it is ignored.
         password: SecretSource,
     },
     /// Any other header.
     Header {
         /// Its name.
         name: HeaderName,
-        /// Its value. One line end behind it does not count.
+        /// Its value. One line end after it is ignored.
         value: SecretSource,
     },
 }
@@ -32,7 +33,7 @@ impl Credentials {
     /// The header to send. May read a file.
     ///
     /// # Errors
-    /// The file cannot be read, or the secret has bytes that no header may have.
+    /// The file cannot be read, or the secret has bytes that a header must not contain.
     pub fn header(&self) -> io::Result<(HeaderName, HeaderValue)> {
         Ok(match self {
             Self::Bearer(token) => (header::AUTHORIZATION, bearer(read(token)?.trim_ascii())?),
@@ -52,7 +53,7 @@ impl Credentials {
 /// The value of `Authorization` for a bearer token.
 ///
 /// # Errors
-/// The token has bytes that no header may have.
+/// The token has bytes that a header must not contain.
 pub fn bearer(token: &[u8]) -> io::Result<HeaderValue> {
     sensitive(&[b"Bearer ", token].concat())
 }
@@ -61,7 +62,7 @@ fn sensitive(value: &[u8]) -> io::Result<HeaderValue> {
     let mut value = HeaderValue::from_bytes(value).map_err(|_| {
         io::Error::new(
             io::ErrorKind::InvalidData,
-            "it has bytes that no header may have",
+            "it has bytes that a header must not contain",
         )
     })?;
     value.set_sensitive(true);

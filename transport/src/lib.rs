@@ -1,7 +1,8 @@
 //! Connections to other servers: addresses, DNS, TLS, credentials, and a small HTTP client.
 //!
-//! Imports point one way: probe → client → credentials, dns, race, tls; connect → race, tls; dns → address. Nothing here knows of requests that the proxy forwards, of its
-//! metrics or its log lines about handshakes: those are reported through small traits ([`dns::Counters`],
+//! Imports point one way: probe → client → credentials, dns, race, tls; connect → race, tls; dns →
+//! address. This crate does not depend on forwarded requests, on metrics of the proxy or on its log
+//! lines about handshakes. It reports those through small traits ([`dns::Counters`],
 //! [`tls::client::Observer`]).
 
 pub mod address;

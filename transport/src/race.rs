@@ -1,5 +1,6 @@
-//! Connects to one of several addresses of a name: the next one is tried when one fails, and beside it when that takes long
-//! (RFC 8305, "happy eyeballs"). The first that accepts wins, and the others are given up.
+//! Connects to one of several addresses of a name. The next address is tried when one fails, or in
+//! parallel when a connect is slow (RFC 8305, "happy eyeballs"). The first address that accepts
+//! wins, and the other attempts are cancelled.
 
 use std::{
     future::{Future, poll_fn},
@@ -15,15 +16,15 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-/// How long an address has for itself before the next one is tried as well (RFC 8305 section 5).
+/// Head start of an address before the next one is tried in parallel (RFC 8305 section 5).
 const STAGGER: Duration = Duration::from_millis(250);
 
 type Connecting = Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>;
 
-/// A connection to one of these, and which.
+/// Connects to one of `addresses`; returns the connection and its address.
 ///
 /// # Errors
-/// What the last of them said; `AddrNotAvailable` when there is none.
+/// The error of the last address; `AddrNotAvailable` when the list is empty.
 pub async fn connect(addresses: Vec<SocketAddr>) -> io::Result<(TcpStream, SocketAddr)> {
     if let [only] = addresses[..] {
         return TcpStream::connect(only).await.map(|stream| (stream, only));
@@ -67,7 +68,7 @@ impl Race {
                 Poll::Ready(Err(error)) => {
                     self.last = error;
                     drop(self.running.remove(index));
-                    self.begin(); // at the end, so that it is polled in this round
+                    self.begin(); // added last, so that this round polls it
                     next.as_mut().reset(Instant::now() + STAGGER);
                 }
                 Poll::Pending => index += 1,
@@ -80,13 +81,14 @@ impl Race {
         if !self.left.is_empty() && next.as_mut().poll(cx).is_ready() {
             self.begin();
             next.as_mut().reset(Instant::now() + STAGGER);
-            cx.waker().wake_by_ref(); // what has just begun was not polled yet
+            cx.waker().wake_by_ref(); // poll the new attempt once, so that its waker is registered
         }
         Poll::Pending
     }
 }
 
-/// The first address and those of the other family turn about, so that one family without a way costs one wait.
+/// Alternates the family of the first address with the other family, so that an unreachable family
+/// costs one delay only.
 fn alternating(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let is_first = addresses.first().is_some_and(SocketAddr::is_ipv4);
     let (same, other): (Vec<_>, Vec<_>) = addresses
@@ -109,7 +111,7 @@ mod tests {
 
     use super::*;
 
-    /// An address that takes no connection and refuses none: its queue is full.
+    /// An address that neither accepts nor rejects a connection: its queue is full.
     struct Mute {
         _queue: Vec<std::net::TcpStream>,
         _socket: std::net::TcpListener,
@@ -165,7 +167,8 @@ mod tests {
             vec![refused(), mute.address, refused(), good.0],
             vec![good.0, mute.address],
         ] {
-            // Without the second try this would take as long as the system waits for an answer: minutes.
+            // Without the second attempt this would take until the system's connect timeout:
+            // minutes.
             let connected = tokio::time::timeout(Duration::from_secs(20), connect(addresses))
                 .await
                 .unwrap();

@@ -1,7 +1,8 @@
-//! Active health: endpoints are asked on the control thread, each on a clock of its own.
+//! Active health checks, on the control thread, each endpoint with its own timer.
 //!
-//! An endpoint begins healthy, so that a start waits for nobody; its very first answer alone can take it out, since nothing
-//! speaks for it yet. After that it takes several in a row, either way.
+//! An endpoint starts as healthy, so that the start of the proxy does not wait for checks. Its
+//! first check alone decides, since there is no earlier result. After that, a change of state takes
+//! several consecutive results.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,14 +19,15 @@ use tokio::{
 
 use super::{clock, endpoint::Endpoint, registry::Upstream};
 
-/// The first question comes within this time, so that many endpoints are not asked at once.
+/// The first check runs within this time, at random, so that many endpoints are not checked at the
+/// same moment.
 const FIRST: Duration = Duration::from_secs(1);
 
-/// The tasks that ask, one for each upstream with `healthCheck`.
+/// The tasks that check, one for each upstream with `healthCheck`.
 #[derive(Default)]
 pub(crate) struct Checkers(Vec<(Arc<Upstream>, Task)>);
 
-/// Ends with its handle.
+/// Aborted when it is dropped.
 struct Task(JoinHandle<()>);
 
 impl Drop for Task {
@@ -35,7 +37,7 @@ impl Drop for Task {
 }
 
 impl Checkers {
-    /// Asks the endpoints of these upstreams from now on, and of no others.
+    /// Checks the endpoints of these upstreams from now on, and no others.
     pub(crate) fn follow(&mut self, upstreams: &[Arc<Upstream>]) {
         self.0
             .retain(|(known, _)| upstreams.iter().any(|one| Arc::ptr_eq(one, known)));
@@ -51,11 +53,11 @@ impl Checkers {
     }
 }
 
-/// One task for each endpoint that the upstream has now.
+/// Runs one task for each current endpoint of the upstream.
 async fn watch(upstream: Arc<Upstream>) {
     let mut asked: Vec<(Arc<Endpoint>, Task)> = Vec::new();
     loop {
-        let changed = upstream.changed(); // before the look, so that no change is missed
+        let changed = upstream.changed(); // before the set is read, so that no change is missed
         let set = upstream.set();
         asked.retain(|(known, _)| set.endpoints.iter().any(|one| Arc::ptr_eq(one, known)));
         for endpoint in &set.endpoints {
@@ -81,7 +83,7 @@ async fn ask_for_ever(upstream: Arc<Upstream>, endpoint: Arc<Endpoint>) {
     loop {
         let answer = match timeout(rules.timeout, ask(&upstream, &endpoint, rules)).await {
             Ok(answer) => answer.map_err(|error| error.to_string()),
-            Err(_) => Err(format!("no answer within {:?}", rules.timeout)),
+            Err(_) => Err(format!("no response within {:?}", rules.timeout)),
         };
         upstream.counters.health_checked(answer.is_ok());
         if let Some(healthy) = judge.judge(rules, endpoint.is_healthy(), answer.is_ok()) {
@@ -95,7 +97,7 @@ async fn ask_for_ever(upstream: Arc<Upstream>, endpoint: Arc<Endpoint>) {
                 Err(why) => tracing::warn!(upstream = %name, endpoint = %label, "unhealthy: {why}"),
             }
         }
-        // Give or take a tenth, so that proxies do not ask together.
+        // ±10 %, so that proxies do not check at the same moment.
         sleep(rules.interval.mul_f64(0.9 + 0.2 * fastrand::f64())).await;
     }
 }
@@ -126,7 +128,7 @@ async fn ask(upstream: &Upstream, endpoint: &Endpoint, rules: &HealthCheck) -> R
     }
 }
 
-/// What is offered inside TLS: for gRPC HTTP/2 alone, else whatever requests to the upstream may be spoken in.
+/// What ALPN offers: for gRPC only HTTP/2, otherwise what requests to the upstream may use.
 fn inside_tls(protocol: Protocol, rules: &HealthCheck) -> Spoken {
     match (&rules.probe, protocol) {
         (ReadinessProbe::Grpc { .. }, _) => Spoken::Http2,
@@ -135,16 +137,16 @@ fn inside_tls(protocol: Protocol, rules: &HealthCheck) -> Spoken {
     }
 }
 
-/// What the answers of one endpoint amount to.
+/// Decides the health of one endpoint from its results.
 #[derive(Debug, Default)]
 struct Judge {
     answers: u64,
-    /// Of those that speak against what it is now.
+    /// Consecutive results that contradict the current state.
     in_a_row: u32,
 }
 
 impl Judge {
-    /// What the endpoint is from now on, when an answer changes it.
+    /// The new state, when this result changes it.
     fn judge(&mut self, rules: &HealthCheck, healthy: bool, good: bool) -> Option<bool> {
         self.answers += 1;
         if good == healthy {
@@ -183,7 +185,7 @@ mod tests {
     #[test]
     fn the_first_answer_decides_alone_and_then_it_takes_some_in_a_row() {
         let rules = rules();
-        // Answers as they come (1 is good), and what the endpoint is after each.
+        // Results in order (1 is good), and the state after each.
         for (answers, states) in [
             ("1111", "1111"),
             ("0", "0"),

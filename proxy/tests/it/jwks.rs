@@ -427,11 +427,11 @@ fn answers_that_are_no_set_are_refused_and_told() {
         (Reply::Endless, "too_large", "1 MiB"),
         (Reply::Silence, "timeout", "jwks.timeout"),
         (Reply::Drip, "timeout", "jwks.timeout"),
-        (Reply::Close, "protocol", "broke HTTP"),
+        (Reply::Close, "protocol", "violated HTTP"),
         (
             Reply::Bytes(b"SSH-2.0-x\r\n".to_vec()),
             "protocol",
-            "broke HTTP",
+            "violated HTTP",
         ),
         (answer(404, "text/plain", "no"), "status", "404"),
         (

@@ -1,4 +1,4 @@
-//! When a name was last looked up, for the pages that show the state of the process.
+//! When a name was last looked up, for the status pages.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -7,16 +7,17 @@ use std::{
 
 use tokio::time::Instant;
 
-/// The last lookup of a name. Written and read on the control thread alone, so that no worker waits for its lock.
+/// The last lookup of a name. Read and written on the control thread only, so no worker waits for
+/// its lock.
 #[derive(Default)]
 pub struct LastLookup(Mutex<Last>);
 
-/// What became of it.
+/// The result of the last lookups of a name.
 #[derive(Default, Clone)]
 pub struct Last {
-    /// When an answer last came, and for how long that is good.
+    /// When the last successful response arrived, and how long it is valid.
     pub answer: Option<(Instant, Duration)>,
-    /// What has failed since then, or did not come with it.
+    /// Failure since then, or the part that was missing from that response.
     pub failure: Option<String>,
 }
 
@@ -25,22 +26,22 @@ impl LastLookup {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An answer came, and is good for so long.
+    /// Notes a successful response, which is valid for `good`.
     pub(crate) fn answered(&self, good: Duration) {
         self.lock().answer = Some((Instant::now(), good));
     }
 
-    /// Nothing is missing of the answer.
+    /// Notes that the response is complete.
     pub(crate) fn complete(&self) {
         self.lock().failure = None;
     }
 
-    /// None came, or not for each family.
+    /// Notes a failed lookup, or one that lacks an address family.
     pub(crate) fn failed(&self, why: String) {
         self.lock().failure = Some(why);
     }
 
-    /// What is known of it.
+    /// A copy of the current state.
     pub fn read(&self) -> Last {
         self.lock().clone()
     }

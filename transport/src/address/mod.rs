@@ -1,4 +1,5 @@
-//! One address to dial: a socket, a host name with what DNS says of it, or a Unix socket.
+//! One address to connect to: a socket address, a host name with its resolved addresses, or a Unix
+//! socket.
 
 mod last;
 
@@ -23,14 +24,14 @@ pub struct Address {
     /// As log lines show it: `host:port`, or the path of a Unix socket.
     pub label: Arc<str>,
     target: Target,
-    /// Where it is a host name: when that was last looked up.
+    /// For a host name: its last lookup.
     pub lookup: LastLookup,
 }
 
 enum Target {
-    /// One that never changes, so that requests need not look at what may be replaced.
+    /// A fixed address. Separate, so that requests need not load a replaceable list.
     Address(SocketAddr),
-    /// Those of a name.
+    /// The addresses of a host name.
     Addresses {
         known: ArcSwap<Vec<SocketAddr>>,
         next: AtomicUsize,
@@ -38,16 +39,16 @@ enum Target {
     Unix(Arc<PathBuf>),
 }
 
-/// What a connect goes to.
+/// What to connect to.
 pub enum ConnectTo {
-    /// These, in this order, until one accepts.
+    /// These addresses in this order, until one accepts.
     Tcp(Vec<SocketAddr>),
-    /// This socket.
+    /// This Unix socket.
     Unix(Arc<PathBuf>),
 }
 
 impl Address {
-    /// An address as configured; a host name has none until it was resolved.
+    /// An address as configured. A host name has no addresses until it is resolved.
     pub fn new(spec: EndpointSpec) -> Self {
         let (target, label): (Target, Arc<str>) = match &spec.address {
             EndpointAddress::Socket(address) => {
@@ -73,12 +74,13 @@ impl Address {
         }
     }
 
-    /// Whether `spec` names it; its weight is the affair of the set it stands in.
+    /// Whether `spec` has the same address. The weight is not compared, since it belongs to the
+    /// endpoint set.
     pub fn is_at(&self, spec: &EndpointSpec) -> bool {
         self.spec.address == spec.address && self.spec.authority == spec.authority
     }
 
-    /// Whether there is somewhere to connect to.
+    /// Whether there is at least one address to connect to.
     #[inline]
     pub fn is_resolved(&self) -> bool {
         match &self.target {
@@ -92,7 +94,7 @@ impl Address {
         matches!(self.spec.address, EndpointAddress::Host { .. })
     }
 
-    /// Where the next connection goes: every address, beginning with another one each time.
+    /// What the next connection uses: all addresses, starting with a different one each time.
     pub fn connect_to(&self) -> ConnectTo {
         match &self.target {
             Target::Addresses { known, next } => {
@@ -106,7 +108,7 @@ impl Address {
         }
     }
 
-    /// The addresses of a host name; none where it is none.
+    /// The addresses of a host name; empty for other kinds.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         match &self.target {
             Target::Addresses { known, .. } => known.load().as_ref().clone(),
@@ -114,7 +116,7 @@ impl Address {
         }
     }
 
-    /// Replaces the addresses of a host name; says whether they changed.
+    /// Replaces the addresses of a host name; returns whether they changed.
     pub fn resolved(&self, mut addresses: Vec<SocketAddr>) -> bool {
         let Target::Addresses { known, .. } = &self.target else {
             return false;

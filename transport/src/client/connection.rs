@@ -1,4 +1,4 @@
-//! One HTTP connection over a stream that is open already.
+//! One HTTP connection over an open stream.
 
 use http::{Request, Response};
 use http_body_util::Full;
@@ -12,7 +12,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// An open HTTP connection. A task of the current runtime drives it and ends with it.
+/// An open HTTP connection. A task of the current runtime drives it, and ends with it.
 pub struct Connection {
     sender: Sender,
     _driver: Driver,
@@ -23,7 +23,7 @@ enum Sender {
     Http2(http2::SendRequest<Full<Bytes>>),
 }
 
-/// Ends the task of a connection with its handle, also when the time for a response is over.
+/// Aborts the connection's task when the handle is dropped, also after a response timeout.
 struct Driver(JoinHandle<()>);
 
 impl Driver {
@@ -41,10 +41,10 @@ impl Drop for Driver {
     }
 }
 
-/// A request that was not answered.
+/// A request without a response.
 pub(super) struct Unanswered {
     pub(super) error: hyper::Error,
-    /// The request, where no byte of it was sent.
+    /// The request, when no byte of it was sent.
     pub(super) unsent: Option<Request<Full<Bytes>>>,
 }
 
@@ -59,10 +59,11 @@ impl From<TrySendError<Request<Full<Bytes>>>> for Unanswered {
 }
 
 impl Connection {
-    /// Speaks HTTP/1.1. A response head over `head_bytes` breaks the connection.
+    /// Opens an HTTP/1.1 connection. A response head longer than `head_bytes` is a connection
+    /// error.
     ///
     /// # Errors
-    /// The connection broke.
+    /// The connection failed.
     pub async fn http1<S>(stream: S, head_bytes: usize) -> Result<Self, hyper::Error>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -76,10 +77,10 @@ impl Connection {
         })
     }
 
-    /// Speaks HTTP/2.
+    /// Opens an HTTP/2 connection.
     ///
     /// # Errors
-    /// The connection broke.
+    /// The connection failed.
     pub async fn http2<S>(stream: S) -> Result<Self, hyper::Error>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -92,10 +93,10 @@ impl Connection {
         })
     }
 
-    /// Sends a request, in the form that the protocol asks for: the target of HTTP/1.1 is a path.
+    /// Sends a request in the form that the protocol requires: in HTTP/1.1 the target is a path.
     ///
     /// # Errors
-    /// The connection broke, or what came is not HTTP.
+    /// The connection failed, or the response is not HTTP.
     pub async fn send(
         &mut self,
         request: Request<Full<Bytes>>,
@@ -106,7 +107,7 @@ impl Connection {
         }
     }
 
-    /// The same on a connection that was used before; a request that was not sent comes back.
+    /// The same on a reused connection; returns a request that was not sent.
     pub(super) async fn try_send(
         &mut self,
         request: Request<Full<Bytes>>,
@@ -126,7 +127,7 @@ impl Connection {
         response.map_err(Unanswered::from)
     }
 
-    /// Whether it has ended.
+    /// Whether the connection is closed.
     pub(super) fn is_closed(&self) -> bool {
         match &self.sender {
             Sender::Http1(sender) => sender.is_closed(),

@@ -1,4 +1,4 @@
-//! Why there is no response.
+//! Errors of the HTTP client.
 
 use std::{io, time::Duration};
 
@@ -9,8 +9,8 @@ use crate::tls::words;
 /// Why a request has no response.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The path cannot be put behind the base URL.
-    #[error("{path:?} is no path of a URL")]
+    /// The path cannot be appended to the base URL.
+    #[error("{path:?} is not a valid URL path")]
     Path {
         /// The path.
         path: String,
@@ -18,12 +18,12 @@ pub enum Error {
     /// A file cannot be read, or its secret cannot be sent in a header.
     #[error("the credentials cannot be read: {0}")]
     Credentials(io::Error),
-    /// The host has no address, or none accepts connections.
+    /// The host has no address, or no address accepts connections.
     #[error("no connection to {host}: {source}")]
     Connect {
         /// The host of the base URL.
         host: String,
-        /// What failed last.
+        /// The last error.
         source: io::Error,
     },
     /// The TLS handshake failed.
@@ -31,34 +31,35 @@ pub enum Error {
     Tls {
         /// The host of the base URL.
         host: String,
-        /// What failed.
+        /// The cause.
         source: io::Error,
     },
-    /// The response was not complete in time. The server may have acted on the request.
-    #[error("no whole response within {} s", .0.as_secs_f32())]
+    /// The response was not complete within the timeout. The server may have processed the request.
+    #[error("no complete response within {} s", .0.as_secs_f32())]
     Timeout(Duration),
-    /// A redirect to another host, or one too many.
+    /// A redirect to another host, or too many redirects.
     #[error("{url} redirects to {location}, which is not followed")]
     Redirect {
-        /// What answered so.
+        /// The URL that sent the redirect.
         url: Uri,
-        /// Where it leads to.
+        /// The target of the redirect.
         location: String,
     },
     /// The body is longer than the limit.
     #[error("{url} sent a body of more than {limit} bytes")]
     TooLarge {
-        /// What sent it.
+        /// The URL that sent the body.
         url: Uri,
         /// The limit, in bytes.
         limit: usize,
     },
-    /// The connection broke, or the response is not HTTP. The server may have acted on the request.
-    #[error("{url} broke HTTP: {source}")]
+    /// The connection failed, or the response is not HTTP. The server may have processed the
+    /// request.
+    #[error("{url} violated HTTP: {source}")]
     Protocol {
-        /// What was asked for.
+        /// The requested URL.
         url: Uri,
-        /// What the HTTP library says.
+        /// The error of the HTTP library.
         source: hyper::Error,
     },
 }

@@ -1,12 +1,14 @@
-//! A small HTTP client for the control thread: one server, HTTP/1.1, one connection that is used again.
+//! A small HTTP client for the control thread: one server, HTTP/1.1, one reused connection.
 //!
-//! Every part of a response has a limit: the time, the head, the body. Redirects are followed only where the caller asks
-//! for it, and then on the same scheme, host and port alone, so that no other server sees the credentials. Nothing is
-//! retried, but for two cases that cannot do anything twice on the server: a request of which no byte was sent, and one
-//! with an idempotent method on a kept connection that ended without a response. There is no cache, no cookie and no
-//! proxy. A body is sent as it is; a caller that compresses it sets `Content-Encoding`.
+//! Every part of a response has a limit: the time, the head, the body. Redirects are followed only
+//! when the caller enables them, and only to the same scheme, host and port, so that no other
+//! server receives the credentials. A request is retried in two cases only, in which the server
+//! cannot process it twice: no byte of it was sent, or its method is idempotent and a reused
+//! connection closed without a response. There is no cache, no cookie and no proxy. A body is sent
+//! unchanged; a caller that compresses it sets `Content-Encoding`.
 //!
-//! It runs on any Tokio runtime, also on one of a single thread, and spawns one task for each open connection.
+//! It runs on any Tokio runtime, also a single-threaded one, and spawns one task for each open
+//! connection.
 
 mod connection;
 mod error;
@@ -32,35 +34,39 @@ use self::{
 };
 use crate::{credentials::Credentials, dns::Resolver, race, tls::client::Handshaker};
 
-/// What requests of this program call themselves.
+/// `User-Agent` of requests that the proxy itself sends.
 pub const USER_AGENT: &str = concat!("outrigger/", env!("CARGO_PKG_VERSION"));
 
-/// A response head over this breaks the connection.
+/// A longer response head is a connection error.
 const HEAD_BYTES: usize = 16 * 1024;
 
-/// A kept connection is not used again after this time: firewalls between forget it without a word.
+/// An idle connection is not reused after this time: firewalls on the path drop its state silently.
 const LONGEST_IDLE: Duration = Duration::from_secs(60);
 
-/// The server, and how it is asked.
+/// The server, and the settings of requests to it.
 #[derive(Clone)]
 pub struct Settings {
-    /// `http` or `https`, host, port, and what stands before each path.
+    /// `http` or `https`, host, port, and the prefix of every path.
     pub base: Uri,
-    /// TLS; needed with `https` and not used with `http`.
+    /// TLS settings; required for `https`, unused for `http`.
     pub tls: Option<Handshaker>,
-    /// What proves who asks. With `http` they are sent in the clear: the configuration must not allow that.
+    /// Credentials of the requests. `http` sends them in clear text; the configuration must reject
+    /// that combination.
     pub credentials: Option<Credentials>,
-    /// From the start of a request to the end of its response, with lookup, connect and redirects.
+    /// From the start of a request to the end of its response, including DNS lookup, connect and
+    /// redirects.
     pub timeout: Duration,
-    /// The longest body of a response, in bytes.
+    /// Longest response body, in bytes.
     pub max_body: usize,
-    /// How many redirects of a GET or HEAD in a row are followed. With 0 a redirect is a response like others.
+    /// How many consecutive redirects of a GET or HEAD are followed. With 0, a redirect is returned
+    /// to the caller.
     pub redirects: usize,
-    /// Whether a connection is kept for the next request; else each says `Connection: close`.
+    /// Whether the connection is kept for the next request; otherwise each request sends
+    /// `Connection: close`.
     pub keep_alive: bool,
 }
 
-/// A base URL that cannot be used.
+/// The base URL is invalid.
 #[derive(Debug, thiserror::Error)]
 #[error("{base}: {why}")]
 pub struct InvalidBase {
@@ -68,7 +74,7 @@ pub struct InvalidBase {
     why: &'static str,
 }
 
-/// Sends requests to one server. Several at once open a connection each, of which one is kept.
+/// Sends requests to one server. Each concurrent request opens a connection; one of them is kept.
 pub struct Client {
     settings: Settings,
     host: String,
@@ -85,23 +91,23 @@ struct Kept {
 /// A complete response.
 #[derive(Debug)]
 pub struct Response {
-    /// Its status, whatever that is.
+    /// The status; any status is a response.
     pub status: StatusCode,
-    /// Its headers.
+    /// The headers.
     pub headers: HeaderMap,
-    /// Where it came from, behind all redirects.
+    /// The URL that sent it, after all redirects.
     pub url: Uri,
-    /// Its body. That of a status other than 2xx is cut at the limit.
+    /// Its body. With a status other than 2xx it is truncated at the limit.
     pub body: Bytes,
 }
 
-/// A response whose body was not read yet. Dropped, it closes the connection.
+/// A response whose body is not read yet. Dropping it closes the connection.
 pub struct Answer<'a> {
-    /// Its status, whatever that is.
+    /// The status; any status is a response.
     pub status: StatusCode,
-    /// Its headers.
+    /// The headers.
     pub headers: HeaderMap,
-    /// Where it came from, behind all redirects.
+    /// The URL that sent it, after all redirects.
     pub url: Uri,
     body: Incoming,
     connection: Connection,
@@ -110,7 +116,7 @@ pub struct Answer<'a> {
 }
 
 impl Client {
-    /// A client without a connection; the first request opens one. Host names are looked up by `resolver`.
+    /// A client without a connection; the first request opens one. `resolver` resolves host names.
     ///
     /// # Errors
     /// The base URL is not http or https, has no host, or is https without TLS settings.
@@ -169,9 +175,9 @@ impl Client {
         answer.read().await
     }
 
-    /// Sends a request and reads the head of its response. `path` is put behind the path of the base URL; the empty one
-    /// stands for the base URL itself, with its query. `headers` come beside Host, User-Agent, Content-Length and the
-    /// credentials.
+    /// Sends a request and reads the head of its response. `path` is appended to the path of the
+    /// base URL; an empty `path` means the base URL itself, with its query. `headers` are added to
+    /// Host, User-Agent, Content-Length and the credentials.
     ///
     /// # Errors
     /// There is no response. A status is never an error.
@@ -215,7 +221,7 @@ impl Client {
         })
     }
 
-    /// The headers of a request; those of the caller do not replace what the client says itself.
+    /// The headers of a request. The caller's headers do not replace those that the client sets.
     fn headers(&self, mut headers: HeaderMap) -> Result<HeaderMap, Error> {
         headers.insert(header::HOST, self.authority.clone());
         headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
@@ -327,10 +333,10 @@ fn request(method: &Method, url: &Uri, headers: HeaderMap, body: Bytes) -> Reque
 }
 
 impl Answer<'_> {
-    /// Reads the body. Once it has ended, the connection is kept for another request.
+    /// Reads the body. After its end the connection is kept for another request.
     ///
     /// # Errors
-    /// It did not end in time, broke off, or is longer than the limit while the status is a success.
+    /// The body timed out, was incomplete, or is longer than the limit while the status is 2xx.
     pub async fn read(self) -> Result<Response, Error> {
         let limit = self.client.settings.max_body;
         let Self {
@@ -358,7 +364,7 @@ impl Answer<'_> {
             if data.len() > room {
                 match status.is_success() {
                     true => return Err(Error::TooLarge { url, limit }),
-                    false => break, // the status says enough
+                    false => break, // the status is error enough
                 }
             }
         }
@@ -370,7 +376,7 @@ impl Answer<'_> {
         })
     }
 
-    /// Where a redirect leads to.
+    /// The target of a redirect.
     fn redirect(self, may_follow: bool) -> Result<Uri, Error> {
         let location = self.headers.get(header::LOCATION);
         let location = location.and_then(|location| location.to_str().ok());

@@ -1,8 +1,8 @@
-//! Which redirects are followed: those that stay on the same scheme, host and port.
+//! Which redirects are followed: those to the same scheme, host and port.
 
 use http::{StatusCode, Uri};
 
-/// Whether a status asks to go elsewhere for the same (RFC 9110 section 15.4).
+/// Whether a status redirects to another URL with the same meaning (RFC 9110 section 15.4).
 pub(super) fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
@@ -11,13 +11,13 @@ pub(super) fn is_https(url: &Uri) -> bool {
     url.scheme_str() == Some("https")
 }
 
-/// The port that a URL names, or that of its scheme.
+/// The port of a URL, or the default port of its scheme.
 pub(super) fn port(url: &Uri) -> u16 {
     url.port_u16()
         .unwrap_or_else(|| if is_https(url) { 443 } else { 80 })
 }
 
-/// Where a redirect leads to, when that is the same scheme, host and port.
+/// The target of a redirect, when it has the same scheme, host and port.
 pub(super) fn followed(url: &Uri, location: &str) -> Option<Uri> {
     let target: Uri = match location.as_bytes() {
         [b'/', b'/', ..] | [] => return None,

@@ -1,4 +1,4 @@
-//! The client against servers that answer as a test wants, over real sockets.
+//! The client against scripted servers, over real sockets.
 
 use std::{
     net::SocketAddr,
@@ -36,7 +36,7 @@ fn answer(status: &str, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n{headers}\r\n{body}")
 }
 
-/// A server that answers by the whole text of each request.
+/// A server whose response depends on the text of each request.
 struct Server {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
@@ -189,7 +189,8 @@ async fn without_keep_alive_each_request_has_its_connection() {
 
 #[tokio::test]
 async fn a_kept_connection_that_the_server_closed_costs_no_request() {
-    // As long as the end is not seen, the server may have acted on a POST; a GET is safe either way.
+    // Until the client has seen the close, the server may have processed a POST; a GET is safe to
+    // retry.
     let server = Server::start(|_| Reply::Last(answer("200 OK", "", "x"))).await;
     let client = server.client();
     for _ in 0..5 {
@@ -210,7 +211,7 @@ async fn credentials_go_with_each_request() {
         credentials: Some(Credentials::Bearer(token)),
         ..server.settings()
     });
-    // The caller's own does not stand beside it.
+    // The caller's header does not appear beside it.
     let own = one(header::AUTHORIZATION, "Bearer other");
     client.get("/", own).await.unwrap();
     let request = server.requests.recv().await.unwrap();
@@ -247,7 +248,7 @@ async fn a_body_over_the_limit_is_an_error_or_cut() {
     );
     let cut = client.get("/bad", HeaderMap::new()).await.unwrap();
     assert_eq!((cut.status.as_u16(), cut.body.len()), (500, 1000));
-    // Behind what was not read to its end comes another connection.
+    // After a body that was not read to its end, a new connection is opened.
     assert_eq!(
         client
             .get("/fits", HeaderMap::new())
@@ -406,7 +407,7 @@ fn a_base_url_that_cannot_be_used_is_an_error() {
     }
 }
 
-/// The client moves between threads, as tasks of a runtime with several do.
+/// The client moves between threads, as tasks of a multi-threaded runtime do.
 #[test]
 fn the_client_and_its_futures_are_send() {
     fn is_send<T: Send>(_: &T) {}

@@ -1,4 +1,4 @@
-//! From answers to endpoints.
+//! Makes endpoints of DNS responses.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -7,13 +7,13 @@ use std::{
 
 use outrigger_config::model::EndpointSpec;
 
-/// The most endpoints that an answer may make: each costs every worker a pool.
+/// Most endpoints of one response: each of them costs every worker a pool.
 const MOST: usize = 1024;
 
-/// Weights of endpoints end here, as in the file.
+/// Highest weight of an endpoint, the same as in the configuration file.
 const MOST_WEIGHT: u64 = 1000;
 
-/// Shares of a weight are counted in parts of this size.
+/// Parts into which a weight is divided to share it between addresses.
 const FINE: u64 = 60;
 
 /// One service of an SRV answer (RFC 2782).
@@ -22,11 +22,11 @@ pub(super) struct Service {
     pub(super) priority: u16,
     pub(super) weight: u16,
     pub(super) port: u16,
-    /// Where it is, with the dot of the root.
+    /// The target's name, with the dot of the root.
     pub(super) target: Box<str>,
 }
 
-/// Those with the best priority; a target `.` says that there is none.
+/// The services with the best (lowest) priority. A target `.` means that there is no service.
 pub(super) fn best(mut services: Vec<Service>) -> Vec<Service> {
     services.retain(|service| &*service.target != "." && service.port > 0);
     let best = services.iter().map(|service| service.priority).min();
@@ -35,7 +35,8 @@ pub(super) fn best(mut services: Vec<Service>) -> Vec<Service> {
     services
 }
 
-/// One endpoint for each address: of the IPv4 ones where there are any, so that a server with both is counted once.
+/// One endpoint for each address. IPv4 addresses only where there are any, so that a dual-stack
+/// server counts once.
 pub(super) fn endpoints(
     addresses: &[IpAddr],
     port: u16,
@@ -46,7 +47,8 @@ pub(super) fn endpoints(
     counted_once(addresses).map(one).collect()
 }
 
-/// The same for services: a target's addresses share its weight, and a weight of 0 is a small one.
+/// The same for services. The addresses of a target share its weight; a weight of 0 becomes a small
+/// one.
 pub(super) fn service_endpoints(services: &[(Service, Vec<IpAddr>)]) -> Vec<EndpointSpec> {
     let share = |service: &Service, addresses: &[IpAddr]| {
         let count = counted_once(addresses).count().max(1) as u64;
@@ -57,7 +59,7 @@ pub(super) fn service_endpoints(services: &[(Service, Vec<IpAddr>)]) -> Vec<Endp
         .map(|(service, addresses)| share(service, addresses))
         .max()
         .unwrap_or(1);
-    // As they are where that fits, else in proportion.
+    // Exact weights where they fit the range, otherwise scaled in proportion.
     let by = |share: u64| match largest {
         small if small <= MOST_WEIGHT && share > 0 => share,
         _ => share * MOST_WEIGHT / largest.max(1),
@@ -87,14 +89,14 @@ fn counted_once(addresses: &[IpAddr]) -> impl Iterator<Item = IpAddr> {
         .filter(move |address| address.is_ipv4() || !has_v4)
 }
 
-/// Leaves as many as may be, in an order that does not depend on the server's.
+/// Keeps at most [`MOST`] endpoints, in an order that does not depend on the order of the server.
 pub(super) fn bound(endpoints: &mut Vec<EndpointSpec>) {
     endpoints.sort_by_key(|one| (one.authority.clone(), format!("{:?}", one.address)));
     endpoints.dedup();
     if endpoints.len() > MOST {
         tracing::warn!(
             found = endpoints.len(),
-            "only {MOST} endpoints of an answer are used"
+            "only {MOST} endpoints of a DNS response are used"
         );
         endpoints.truncate(MOST);
     }

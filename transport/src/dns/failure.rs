@@ -1,4 +1,4 @@
-//! Why a name has no answer.
+//! DNS failures.
 
 use hickory_resolver::{
     net::{DnsError, NetError},
@@ -7,25 +7,25 @@ use hickory_resolver::{
 
 use super::user::LookupResult;
 
-/// Why a name has no answer now.
+/// Why a lookup of a name failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
-    /// It does not exist, or has no such records.
+    /// The name does not exist, or has no such records.
     #[error("there is no such name, or it has no address")]
     NotFound,
-    /// Nobody answered.
-    #[error("no answer in time")]
+    /// No server responded in time.
+    #[error("no response in time")]
     Timeout,
-    /// Something else.
+    /// Any other error of a server or of its response.
     #[error("{0}")]
     Server(NetError),
-    /// The name cannot be asked for.
-    #[error("this is no name: {0}")]
+    /// The name is not a valid domain name.
+    #[error("this is not a domain name: {0}")]
     Name(String),
 }
 
 impl Failure {
-    /// As a label has it.
+    /// The value of the metric label.
     pub(super) fn result(&self) -> LookupResult {
         match self {
             Self::NotFound => LookupResult::NotFound,

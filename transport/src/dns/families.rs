@@ -1,7 +1,8 @@
-//! The two questions about a name, for its IPv4 and its IPv6 addresses, and what each of them last brought.
+//! The A and AAAA queries of a name, and the last result of each.
 //!
-//! A server may answer one and fail the other, for a moment or for good. So each family stands for itself: its last addresses
-//! stay until it is answered again, be it with none, and its answer waits for the other one only a moment (RFC 8305 section 3).
+//! A server may respond to one and fail the other, for a moment or permanently. So the families are
+//! independent: the addresses of one stay until it gets a new response, even an empty one, and a
+//! response waits only a moment for the other family (RFC 8305 section 3).
 
 use std::{fmt, future::Future, net::IpAddr, pin::Pin, time::Duration};
 
@@ -18,18 +19,18 @@ use tokio::time::timeout;
 
 use super::failure::Failure;
 
-/// How long the addresses of one family wait for those of the other one.
+/// How long the addresses of one family wait for those of the other.
 const GRACE: Duration = Duration::from_millis(50);
 
-/// What became of a question.
+/// The result of a query.
 enum Said {
-    /// These addresses, and for how long they are good.
+    /// These addresses, and their TTL.
     Found(Vec<IpAddr>, Duration),
-    /// The name has none in this family.
+    /// The name has no address in this family.
     Empty,
-    /// There is no such name.
+    /// The name does not exist.
     Gone,
-    /// No answer that counts.
+    /// No usable response.
     Failed(Failure),
 }
 
@@ -58,7 +59,7 @@ impl From<Result<Lookup, NetError>> for Said {
     }
 }
 
-/// A question for one family.
+/// A query for one family.
 pub(super) struct Question {
     family: RecordType,
     state: State,
@@ -79,7 +80,7 @@ impl Question {
         }
     }
 
-    /// Until it is over. May be dropped and called again.
+    /// Waits for the end of the query. Cancel safe: may be dropped and called again.
     pub(super) async fn end(&mut self) {
         if let State::UnderWay(answer) = &mut self.state {
             self.state = State::Over(answer.as_mut().await);
@@ -95,8 +96,9 @@ impl Question {
     }
 }
 
-/// Asks for both families, until one has addresses and the other one had its moment, or both are over. That there is no such
-/// name counts for both only where the question for A says so: some servers say it to AAAA of each name (RFC 4074 section 4.2).
+/// Queries both families. Ends when both are done, or when one has addresses and the other had its
+/// grace period. NXDOMAIN counts for both families only when the A query returns it: some servers
+/// return it to the AAAA query of every name (RFC 4074 section 4.2).
 pub(super) async fn ask(resolver: &TokioResolver, name: &Name) -> [Question; 2] {
     let mut v4 = Question::begin(resolver, name, RecordType::A);
     let mut v6 = Question::begin(resolver, name, RecordType::AAAA);
@@ -116,30 +118,30 @@ pub(super) async fn ask(resolver: &TokioResolver, name: &Name) -> [Question; 2] 
     [v4, v6]
 }
 
-/// An answer that has addresses of one family at least.
+/// A result with addresses of at least one family.
 pub(super) struct Found {
-    /// For how long they are good.
+    /// How long they are valid.
     pub(super) ttl: Duration,
-    /// What the other family failed with.
+    /// Failure of the other family.
     pub(super) missing: Option<Missing>,
-    /// The question for the other family, while it is under way.
+    /// Query of the other family, while it is in progress.
     pub(super) late: Option<Late>,
 }
 
-/// A question whose answer is awaited beside the use of the other family's.
+/// A query that is still in progress while the addresses of the other family are in use.
 pub(super) struct Late {
     name: Name,
     question: Question,
 }
 
 impl Late {
-    /// Until its answer is there. May be dropped and called again.
+    /// Waits for its response. Cancel safe: may be dropped and called again.
     pub(super) async fn end(&mut self) {
         self.question.end().await;
     }
 }
 
-/// A family without an answer, and why.
+/// A family without a response, and the reason.
 #[derive(Debug)]
 pub(super) struct Missing {
     family: RecordType,
@@ -152,17 +154,17 @@ impl fmt::Display for Missing {
     }
 }
 
-/// What each family of a name last said.
+/// The last result of each family of a name.
 #[derive(Default)]
 pub(super) struct Known {
-    /// The name with its search domain; none for a name of the hosts file.
+    /// The name with its search domain; `None` for a name of the hosts file.
     name: Option<Name>,
     v4: Vec<IpAddr>,
     v6: Vec<IpAddr>,
 }
 
 impl Known {
-    /// All of them, sorted.
+    /// All addresses, sorted.
     pub(super) fn addresses(&self) -> Vec<IpAddr> {
         let mut addresses = [&self.v4[..], &self.v6[..]].concat();
         addresses.sort_unstable();
@@ -174,21 +176,21 @@ impl Known {
         self.v4.is_empty() && self.v6.is_empty()
     }
 
-    /// Whether these are addresses of this very name.
+    /// Whether these are addresses of exactly this name.
     pub(super) fn is_of(&self, name: &Name) -> bool {
         !self.is_empty() && self.name.as_ref() == Some(name)
     }
 
-    /// The hosts file has these: both families at once.
+    /// Takes both families from the hosts file.
     pub(super) fn replace(&mut self, addresses: &[IpAddr]) {
         let (v4, v6) = addresses.iter().partition(|one| one.is_ipv4());
         *self = Self { name: None, v4, v6 };
     }
 
-    /// Takes the answers about a name over. Without addresses in any of them nothing changes.
+    /// Takes over the responses of both queries. When neither has addresses, nothing changes.
     ///
     /// # Errors
-    /// No family has addresses, or none says so.
+    /// No family has addresses, or both queries failed.
     pub(super) fn take(&mut self, name: &Name, [v4, v6]: [Question; 2]) -> Result<Found, Failure> {
         if !v4.found() && !v6.found() {
             return Err(neither(v4, v6));
@@ -210,7 +212,7 @@ impl Known {
         Ok(found)
     }
 
-    /// Takes an answer over that came late, or not until now; `None` when another name is looked up by now.
+    /// Takes over a late response; `None` when the lookup has moved on to another name.
     pub(super) fn take_late(&mut self, late: Late) -> Option<Found> {
         if self.name.as_ref() != Some(&late.name) {
             return None;
@@ -251,7 +253,7 @@ impl Known {
     }
 }
 
-/// Why there are no addresses: a family that failed may have some.
+/// Why there are no addresses. A failed family may have some, so its failure is reported first.
 fn neither(v4: Question, v6: Question) -> Failure {
     match (v4.state, v6.state) {
         (State::Over(Said::Gone), _) => Failure::NotFound,
@@ -262,7 +264,7 @@ fn neither(v4: Question, v6: Question) -> Failure {
     }
 }
 
-/// An answer is as good as its shortest record, aliases included.
+/// The shortest TTL of all records, aliases included.
 pub(super) fn ttl(records: &[Record]) -> Duration {
     Duration::from_secs(
         records

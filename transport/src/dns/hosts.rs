@@ -1,4 +1,4 @@
-//! `/etc/hosts`: names that need no server.
+//! `/etc/hosts`: names that are resolved without a server.
 
 use std::{collections::HashMap, net::IpAddr};
 
@@ -7,7 +7,7 @@ use std::{collections::HashMap, net::IpAddr};
 pub(super) struct Hosts(HashMap<String, Vec<IpAddr>>);
 
 impl Hosts {
-    /// Reads the lines; what is none is skipped, as hosts(5) has it.
+    /// Parses the lines; invalid lines are skipped, as hosts(5) does.
     pub(super) fn parse(text: &str) -> Self {
         let mut hosts = Self::default();
         for line in text.lines() {

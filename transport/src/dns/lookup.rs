@@ -1,4 +1,4 @@
-//! One name: it is asked for, and what comes is put where it is needed.
+//! The lookup of one name: queries it and publishes the result.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -18,27 +18,26 @@ use super::{
     user::User,
 };
 
-/// One name, and what was found out about it.
+/// One name and its last results.
 pub(super) struct Lookup {
     pub(super) user: User,
-    /// The addresses of the name.
     known: Known,
     /// The services of the name, and the addresses of each target.
     services: Vec<Service>,
     targets: HashMap<Box<str>, Known>,
-    /// The name, with its search domain, that had the services.
+    /// The name, with its search domain, that has the services.
     served: Option<Name>,
-    /// The endpoints that were made of it.
+    /// The endpoints that were made from these services.
     set: Vec<EndpointSpec>,
 }
 
-/// What a lookup brought.
+/// The result of a lookup.
 pub(super) struct Answer {
-    /// For how long it is good.
+    /// How long it is valid.
     pub(super) ttl: Duration,
-    /// A family of a name that failed.
+    /// A failed family of a name.
     missing: Option<Missing>,
-    /// What is still under way; the target of a service, or none for the name itself.
+    /// Queries in progress, each with the target of its service; `None` for the name itself.
     late: Vec<(Option<Box<str>>, Late)>,
 }
 
@@ -74,7 +73,7 @@ impl Lookup {
         }
     }
 
-    /// Asks once, and puts the answer where it is needed.
+    /// Runs one lookup and publishes its result.
     pub(super) async fn run(&mut self, resolver: &Resolver) -> Result<Answer, Failure> {
         let mut answer = Answer::new(LONGEST);
         match self.user.clone() {
@@ -106,8 +105,9 @@ impl Lookup {
         Ok(answer)
     }
 
-    /// Takes over what is still under way of an answer, for as long as that is good; when to ask again. A family that fails
-    /// is asked for again like a name that does: `incomplete` counts the answers in a row that lacked one.
+    /// Takes over the queries of `answer` that are still in progress, for as long as `answer` is
+    /// valid. Returns when to look up again. A failed family is retried like a failed name:
+    /// `incomplete` counts the consecutive results that lacked one.
     pub(super) async fn rest(&mut self, answer: Answer, incomplete: &mut u32) -> Instant {
         let begun = Instant::now();
         let mut again = begun + good_for(answer.ttl);
@@ -148,11 +148,11 @@ impl Lookup {
         *incomplete = incomplete.saturating_add(1);
         if incomplete.is_power_of_two() {
             let (name, failures) = (self.user.label(), *incomplete);
-            tracing::warn!(%name, error = %missing, failures, "one address family not looked up; its last addresses stay");
+            tracing::warn!(%name, error = %missing, failures, "one address family cannot be looked up; its last addresses stay in use");
         }
     }
 
-    /// Puts what is known where it is needed.
+    /// Hands the addresses or endpoints to the user of the name.
     fn publish(&mut self) {
         match self.user.clone() {
             User::Host(host) => {
@@ -217,7 +217,8 @@ impl Lookup {
         Ok(())
     }
 
-    /// Asks for the addresses of a target, whose last ones stay when it cannot be asked for now; whether it has any.
+    /// Queries the addresses of a target, and keeps its last ones when the query fails. Returns
+    /// whether it has any.
     async fn target(
         &mut self,
         service: &Service,
@@ -228,7 +229,8 @@ impl Lookup {
         match resolver.addresses(&service.target, known).await {
             Ok(found) => answer.add(Some(&service.target), found),
             Err(Failure::NotFound) => return Ok(false),
-            // Without it the others would get its share: better to ask again soon.
+            // A target without addresses would give its share of traffic to the others: fail, and
+            // retry soon.
             Err(failure) if known.is_empty() => return Err(failure),
             Err(_) => answer.ttl = SHORTEST,
         }

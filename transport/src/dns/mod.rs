@@ -1,10 +1,13 @@
-//! Looks names up on the control thread, as long as somebody needs them: host names in URLs, whose endpoint gets the
-//! addresses, and `dns` of upstreams, whose addresses or services are endpoints.
+//! Looks up names on the control thread while the published configuration uses them: host names in
+//! URLs, whose endpoint gets the addresses, and `dns` of upstreams, whose addresses or services
+//! become endpoints.
 //!
-//! A name is asked for when it appears and again when its answer is over, from a second to five minutes later. Whatever
-//! fails, the last good answer stays, also when the name is said to be gone: whoever cannot be asked says nothing about
-//! endpoints. IPv4 and IPv6 addresses are asked for separately, and each family keeps what it last had. A name that was never found leaves its upstream without endpoint (503 `UH`), which is no load error: it may
-//! appear later. Addresses that vanish from an answer get no new requests; what is under way there ends by itself.
+//! A name is looked up when it appears, and again when its response expires, after 1 s to 5 min.
+//! The last successful response stays in use after any failure, also after NXDOMAIN: a DNS failure
+//! says nothing about the endpoints. IPv4 and IPv6 addresses are queried separately, and each
+//! family keeps its last addresses. A name that was never resolved leaves its upstream without
+//! endpoints (503 `UH`); this is not a load error, since the name may appear later. Addresses that
+//! disappear from a response get no new requests; requests in flight complete.
 
 mod answer;
 mod failure;
@@ -40,18 +43,18 @@ pub use self::{
     user::{Counters, Endpoints, Host, LookupResult, Name, User},
 };
 
-/// How long an answer is used, whatever it says.
+/// Bounds of how long a response is used, whatever its TTL.
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(5 * 60);
 
-/// The wait after a failure; it doubles with each further one, up to the longest.
+/// The wait after a failure. It doubles with each consecutive failure, up to the longest.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(30);
 
-/// How long one lookup may take, all servers and search domains together.
+/// Time limit of one lookup, all servers and search domains together.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The tasks that look up, one for each name.
+/// The lookup tasks, one for each name.
 #[derive(Default)]
 pub struct Lookups {
     resolver: Arc<Resolver>,
@@ -70,7 +73,7 @@ impl Drop for Task {
 }
 
 impl Lookups {
-    /// What looks names up, for callers that look one up themselves.
+    /// The resolver, for callers that look up names themselves.
     pub fn resolver(&self) -> &Arc<Resolver> {
         &self.resolver
     }
@@ -84,8 +87,9 @@ impl Lookups {
         }
     }
 
-    /// Begins with names that nobody looks up yet, and waits at most for `limit` until each of them was tried once:
-    /// called before a configuration is published, so that the first requests find addresses.
+    /// Starts lookups of names that have none yet, and waits at most `limit` until each was
+    /// attempted once. Called before a configuration is published, so that the first requests have
+    /// addresses.
     pub async fn begin(&mut self, names: Vec<Name>, limit: Duration) {
         let mut tried = Vec::new();
         for name in names {
@@ -106,14 +110,14 @@ impl Lookups {
         .await;
     }
 
-    /// Ends the lookups of names that the published configuration does not have.
+    /// Stops lookups of names that the published configuration does not use.
     pub fn keep_only(&mut self, names: &[Name]) {
         self.tasks
             .retain(|task| names.iter().any(|name| name.user.is(&task.user)));
     }
 }
 
-/// Looks a name up for as long as the task lives.
+/// Looks up a name repeatedly, for as long as the task lives.
 async fn keep(name: Name, resolver: Arc<Resolver>, first: oneshot::Sender<()>) {
     let mut first = Some(first);
     let count = |result| {
@@ -138,7 +142,7 @@ async fn keep(name: Name, resolver: Arc<Resolver>, first: oneshot::Sender<()>) {
                 failures = failures.saturating_add(1);
                 if failures.is_power_of_two() {
                     let name = lookup.user.label();
-                    tracing::warn!(%name, %error, failures, "name not looked up; the last good answer stays");
+                    tracing::warn!(%name, %error, failures, "name cannot be looked up; its last addresses stay in use");
                 }
                 None
             }
@@ -154,12 +158,13 @@ async fn keep(name: Name, resolver: Arc<Resolver>, first: oneshot::Sender<()>) {
     }
 }
 
-/// How long an answer with this TTL is used.
+/// How long a response with this TTL is used.
 fn good_for(ttl: Duration) -> Duration {
     ttl.clamp(SHORTEST, LONGEST)
 }
 
-/// How long to wait behind so many failures in a row, give or take a tenth, so that pods do not ask together.
+/// How long to wait after `failures` consecutive failures, ±10 %, so that pods do not retry at the
+/// same time.
 fn retry(failures: u32) -> Duration {
     let doubled = FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(10));
     doubled.min(LAST_RETRY).mul_f64(0.9 + 0.2 * fastrand::f64())

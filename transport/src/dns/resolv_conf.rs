@@ -1,31 +1,32 @@
-//! `/etc/resolv.conf`: which servers are asked, and for what (resolv.conf(5)).
+//! `/etc/resolv.conf`: DNS servers, search domains and options (resolv.conf(5)).
 //!
-//! As lenient as the C library: what is not understood is skipped, and without a server this host is asked.
+//! As lenient as the C library: unknown lines are skipped, and without a `nameserver` the server on
+//! this host is used.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
     time::Duration,
 };
 
-/// Servers and search domains beyond these are not looked at.
+/// Further servers and search domains are ignored.
 const MOST_SERVERS: usize = 3;
 const MOST_DOMAINS: usize = 32;
 
-/// What is written there.
+/// The settings of the file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ResolvConf {
     pub(super) servers: Vec<IpAddr>,
-    /// Domains behind a name that has fewer dots than `ndots`.
+    /// Domains that are appended to a name with fewer dots than `ndots`.
     pub(super) search: Vec<String>,
     pub(super) ndots: usize,
-    /// For one answer.
+    /// For one response of one server.
     pub(super) timeout: Duration,
     pub(super) attempts: usize,
-    /// Whether servers take turns.
+    /// Whether servers are used in rotation.
     pub(super) rotate: bool,
-    /// Whether larger answers are asked for.
+    /// Whether EDNS0 is used, for larger responses.
     pub(super) edns0: bool,
-    /// Whether TCP alone is used.
+    /// Whether only TCP is used.
     pub(super) use_vc: bool,
 }
 
@@ -56,7 +57,7 @@ impl ResolvConf {
                         .next()
                         .and_then(|server| server.parse::<IpAddr>().ok()),
                 ),
-                // The last of both wins.
+                // The last of `search` and `domain` applies.
                 Some("search") => {
                     conf.search = words.take(MOST_DOMAINS).map(str::to_owned).collect()
                 }

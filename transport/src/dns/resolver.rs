@@ -1,4 +1,4 @@
-//! Asks DNS servers, by the system's own settings, which are read again whenever they change.
+//! Queries DNS servers with the system's settings, which are read again whenever they change.
 
 use std::{
     fs, io,
@@ -25,7 +25,7 @@ use super::{
     resolv_conf::ResolvConf,
 };
 
-/// Files of the system, and where servers listen.
+/// The system's files, and the port of DNS servers.
 #[derive(Debug, Clone)]
 pub(super) struct Places {
     pub(super) resolv_conf: PathBuf,
@@ -43,14 +43,14 @@ impl Default for Places {
     }
 }
 
-/// Services, and for how long they are good.
+/// Services, and how long they are valid.
 pub(super) struct Services {
     /// At least one.
     pub(super) services: Vec<Service>,
     pub(super) ttl: Duration,
 }
 
-/// Looks names up. What it needs is made with the first one, since most sidecars have none.
+/// Looks up names. Its resolver is created with the first lookup, since most sidecars need none.
 #[derive(Default)]
 pub struct Resolver {
     places: Places,
@@ -58,22 +58,22 @@ pub struct Resolver {
 }
 
 struct Made {
-    /// What the files held.
+    /// Contents of the files.
     settings: [Vec<u8>; 2],
     current: Arc<Current>,
 }
 
-/// What those files say.
+/// The parsed settings of those files.
 struct Current {
     resolver: TokioResolver,
     hosts: Hosts,
-    /// Domains behind a name that has fewer dots than `ndots`.
+    /// Domains that are appended to a name with fewer dots than `ndots`.
     search: Vec<Name>,
     ndots: usize,
 }
 
 impl Current {
-    /// The names that a name may stand for, in the order in which they are asked for (resolv.conf(5)).
+    /// The fully qualified names to query for `name`, in this order (resolv.conf(5)).
     fn candidates(&self, name: &str) -> Result<Vec<Name>, Failure> {
         let name = Name::from_ascii(name).map_err(|error| Failure::Name(error.to_string()))?;
         if name.is_fqdn() {
@@ -93,7 +93,7 @@ impl Current {
 }
 
 impl Resolver {
-    /// With files of a test.
+    /// With the files of a test.
     #[cfg(test)]
     pub(super) fn at(places: Places) -> Self {
         Self {
@@ -102,7 +102,7 @@ impl Resolver {
         }
     }
 
-    /// The resolver for the settings as they are now. Reads two small files: on the control thread alone.
+    /// The resolver for the current settings. Reads two small files: control thread only.
     fn current(&self) -> Result<Arc<Current>, Failure> {
         let settings = [read(&self.places.resolv_conf), read(&self.places.hosts)];
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
@@ -128,13 +128,14 @@ impl Resolver {
         Ok(current)
     }
 
-    /// Asks for the addresses of a name and takes them over: those of the hosts file, else of the first search domain that
-    /// has the name. While the domain that had it fails, no later one takes its place.
+    /// Queries the addresses of a name and takes them over: those of the hosts file, otherwise
+    /// those of the first search domain that has the name. While the domain that last had the name
+    /// fails, no later domain replaces it.
     pub(super) async fn addresses(&self, name: &str, known: &mut Known) -> Result<Found, Failure> {
         let current = self.current()?;
         if let Some(addresses) = current.hosts.get(name) {
             known.replace(addresses);
-            // The file is looked at again soon, since it costs nothing.
+            // The file is read again soon, since that is cheap.
             return Ok(Found {
                 ttl: super::SHORTEST * 5,
                 missing: None,
@@ -154,10 +155,10 @@ impl Resolver {
         Err(failure)
     }
 
-    /// Addresses of a host in a URL, which may be one itself, with this port.
+    /// The socket addresses of a URL's host, which may be an IP address, with this port.
     ///
     /// # Errors
-    /// The name has none, or nobody says so.
+    /// The name has no address, or its lookup failed.
     pub async fn sockets(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(vec![(address, port).into()]);
@@ -173,8 +174,8 @@ impl Resolver {
             .collect())
     }
 
-    /// The services behind a name that have the best priority. `last` is the name, with its search domain, that had some:
-    /// while that one fails, no later one takes its place.
+    /// The services of a name that have the best priority. `last` is the name, with its search
+    /// domain, that last had services: while that one fails, no later domain replaces it.
     pub(super) async fn services(
         &self,
         name: &str,
@@ -221,7 +222,7 @@ fn services(records: &[Record]) -> Result<Services, Failure> {
     }
 }
 
-/// A domain of the search list.
+/// A domain of the search list, fully qualified.
 fn rooted(domain: &str) -> Option<Name> {
     let mut domain = Name::from_ascii(domain).ok()?;
     domain.set_fqdn(true);
@@ -260,7 +261,7 @@ fn build(conf: &ResolvConf, port: u16) -> Result<TokioResolver, Failure> {
         true => ServerOrderingStrategy::RoundRobin,
         false => ServerOrderingStrategy::UserProvidedOrder,
     };
-    options.use_hosts_file = ResolveHosts::Never; // ours is asked first
-    options.cache_size = 0; // a name is asked for when its answer is over
+    options.use_hosts_file = ResolveHosts::Never; // the hosts file is read above
+    options.cache_size = 0; // a name is only queried when its last response has expired
     Ok(builder.build()?)
 }

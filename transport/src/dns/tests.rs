@@ -1,4 +1,5 @@
-//! Lookups against a server that changes its mind. What these tests wait for is bounded by their patience alone.
+//! Lookups against a server whose responses change. Only the patience of the tests bounds what they
+//! wait for.
 
 use std::{
     collections::BTreeSet,
@@ -37,7 +38,7 @@ impl Counters for Counted {
     }
 }
 
-/// An upstream whose endpoints a name stands for.
+/// An upstream whose endpoints come from a name.
 struct Named {
     label: Arc<str>,
     named: Option<NamedEndpoints>,
@@ -217,7 +218,7 @@ async fn addresses_of_both_kinds_are_followed_however_short_they_are_good() {
         !endpoint.still_has(Some((ip("10.0.0.1"), 80).into())),
         "its connections get no new requests"
     );
-    // A second at least: TTL 0 is no reason to ask all the time.
+    // At least 1 s: TTL 0 does not cause a lookup in a loop.
     let before = bench.dns.count("a.b.example");
     sleep(Duration::from_millis(2500)).await;
     assert!(bench.dns.count("a.b.example") - before <= 3);
@@ -246,7 +247,7 @@ async fn an_answer_that_is_good_for_a_day_is_asked_for_once_and_aliases_count() 
     assert_eq!(bench.dns.count("day.b.example"), 1);
 }
 
-/// Whatever goes wrong, what is known stays, and is counted.
+/// After every kind of failure, the last addresses stay and the failure is counted.
 #[tokio::test]
 async fn the_last_good_answer_stays() {
     let mut bench = Bench::start();
@@ -272,7 +273,7 @@ async fn the_last_good_answer_stays() {
     }
 }
 
-/// Each way in which a question for one family can fail, beside a new answer for the other one.
+/// Each way in which the query of one family can fail, beside a new response to the other.
 #[tokio::test]
 async fn while_one_family_fails_its_last_addresses_stay() {
     let mut bench = Bench::start();
@@ -371,7 +372,7 @@ async fn endpoints_of_dns_do_not_move_to_ipv6_while_a_fails() {
     .await;
 }
 
-/// The resolver keeps its default patience of 5 s, three times: longer than any lookup may take.
+/// The resolver keeps its default timeout of 5 s, three times: longer than a lookup may take.
 #[tokio::test]
 async fn one_family_is_enough_to_start_and_the_other_one_joins_later() {
     let mut bench = Bench::with("", "");
@@ -398,7 +399,7 @@ async fn one_family_is_enough_to_start_and_the_other_one_joins_later() {
     );
     let upstream = bench.named("name: c.b.example., port: 9200").await;
     assert_eq!(labels(&upstream), ["10.0.0.1:9200 c.b.example:9200"]);
-    // The key set of a token provider, which nobody keeps looking up.
+    // The key set of a token provider, for which no lookup task runs.
     let found = bench
         .lookups
         .resolver()
@@ -422,7 +423,7 @@ async fn a_family_that_is_never_answered_is_asked_for_less_and_less_often() {
     .await;
     let failure = endpoint.lookup.read().failure.unwrap();
     assert!(failure.starts_with("AAAA records: "), "{failure}");
-    // One lookup with all its repetitions; the next one waits for a second, the one after that for two.
+    // One lookup with all its repetitions; the next one waits 1 s, the one after that 2 s.
     assert!(bench.dns.asked().len() < 40, "{:?}", bench.dns.asked());
     until("another lookup, long before the answer is over", || {
         bench.dns.count("a.b.example") > 1
@@ -452,7 +453,7 @@ async fn a_target_of_a_service_needs_one_family_and_keeps_the_other() {
     assert_eq!(labels(&upstream), ["10.0.0.1:8080 a.b.example:8080"]);
 }
 
-/// Else the failure of one domain would hand the traffic to another service of that name.
+/// Otherwise the failure of one domain would send the traffic to another service with that name.
 #[tokio::test]
 async fn while_a_search_domain_fails_the_next_one_does_not_take_its_place() {
     let mut bench = Bench::start();
@@ -555,7 +556,7 @@ async fn the_hosts_file_needs_no_server_and_both_files_are_read_again() {
         (set(&["10.9.9.9"]), 0)
     );
     assert_eq!(addresses(&other), set(&["10.0.0.2"]));
-    // Another server, which listens on another address of this host.
+    // A second server, on another address of this host.
     let moved = std::net::SocketAddr::from((Ipv4Addr::new(127, 0, 0, 2), bench.dns.address.port()));
     let second = Dns::at(moved).unwrap();
     second.set("other", found(0, &["10.0.0.5"]));
@@ -637,7 +638,8 @@ async fn services_of_the_best_priority_are_endpoints_by_their_weight() {
         0,
         "only when the others are gone from the answer"
     );
-    // One target cannot be asked for now: its last addresses stay, and the other's share does not grow.
+    // One target cannot be looked up: its last addresses stay, and the share of the other does not
+    // grow.
     bench.dns.set("b.b.example", Reply::Error(2));
     sleep(Duration::from_millis(2500)).await;
     assert_eq!(upstream.endpoints().len(), 2);
@@ -663,7 +665,7 @@ async fn a_name_that_nobody_needs_any_more_is_not_asked_for() {
     bench.dns.set("a.b.example", found(0, &["10.0.0.1"]));
     bench.endpoint("a.b.example.").await;
     bench.lookups.keep_only(&[]);
-    sleep(Duration::from_millis(100)).await; // what is on its way may still arrive
+    sleep(Duration::from_millis(100)).await; // responses in flight may still arrive
     let before = bench.dns.count("a.b.example");
     sleep(Duration::from_millis(1500)).await;
     assert_eq!(bench.dns.count("a.b.example"), before);

@@ -1,4 +1,4 @@
-//! What names are looked up for, and where their answers go.
+//! What names are looked up for, and who receives the results.
 
 use std::sync::Arc;
 
@@ -6,24 +6,24 @@ use outrigger_config::model::{EndpointSpec, NamedEndpoints};
 
 use crate::address::{Address, LastLookup};
 
-/// A name to look up, and where that is counted.
+/// A name to look up, and its counters.
 pub struct Name {
-    /// What it is looked up for.
+    /// Who receives the result.
     pub user: User,
-    /// Counters of its upstream, where it belongs to one.
+    /// Counters of its upstream, if it belongs to one.
     pub counters: Option<Arc<dyn Counters>>,
 }
 
 /// What a name is looked up for.
 #[derive(Clone)]
 pub enum User {
-    /// A host name in a URL: it gets the addresses.
+    /// A host name in a URL, which receives the addresses.
     Host(Arc<dyn Host>),
-    /// A set of endpoints that a name stands for.
+    /// A set of endpoints that comes from a name.
     Endpoints(Arc<dyn Endpoints>),
 }
 
-/// An address whose host name is looked up.
+/// An address with a host name.
 pub trait Host: Send + Sync {
     /// The address.
     fn address(&self) -> &Address;
@@ -35,42 +35,42 @@ impl Host for Address {
     }
 }
 
-/// A set of endpoints that a name stands for.
+/// A set of endpoints that comes from a name.
 pub trait Endpoints: Send + Sync {
-    /// How log lines name it.
+    /// Its name in log lines.
     fn label(&self) -> &Arc<str>;
 
-    /// The name, and what its answers mean; `None` where no name is to be looked up.
+    /// The name, and how its records become endpoints; `None` where no name is to be looked up.
     fn named(&self) -> Option<&NamedEndpoints>;
 
-    /// Where the last lookup is noted.
+    /// The state of its last lookup.
     fn lookup(&self) -> &LastLookup;
 
-    /// From now on these are the endpoints.
+    /// Replaces the endpoints.
     fn replace(&self, endpoints: &[EndpointSpec]);
 }
 
 /// Counts lookups.
 pub trait Counters: Send + Sync {
-    /// A lookup ended.
+    /// Counts one lookup with its result.
     fn looked_up(&self, result: LookupResult);
 }
 
-/// How a lookup of a name ended.
+/// The result of a lookup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LookupResult {
-    /// With addresses.
+    /// At least one address.
     Ok,
-    /// There is no such name, or it has none.
+    /// The name does not exist, or has no address.
     NotFound,
-    /// No server answered in time.
+    /// No server responded in time.
     Timeout,
-    /// Servers failed or cannot be understood.
+    /// The servers failed, or their response is invalid.
     Failed,
 }
 
 impl LookupResult {
-    /// All of them in their order, with the word for each.
+    /// All variants in order, with their label values.
     pub const ALL: [(Self, &str); 4] = [
         (Self::Ok, "ok"),
         (Self::NotFound, "not_found"),
@@ -88,7 +88,7 @@ impl User {
         }
     }
 
-    /// How log lines name it.
+    /// Its name in log lines.
     pub(super) fn label(&self) -> Arc<str> {
         match self {
             Self::Host(host) => Arc::clone(&host.address().label),
@@ -96,7 +96,7 @@ impl User {
         }
     }
 
-    /// Where the last lookup is noted.
+    /// The state of its last lookup.
     pub(super) fn last(&self) -> &LastLookup {
         match self {
             Self::Host(host) => &host.address().lookup,

@@ -1,7 +1,7 @@
 //! `grpc.health.v1.Health/Check`, as the gRPC health checking protocol describes it.
 //!
-//! The messages are written down here and not generated: there are two, with one field each. What an answer has beside
-//! that field is passed over, wherever it stands.
+//! The two messages have one field each, so they are written by hand and not generated. Other
+//! fields of a response are skipped.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
@@ -13,10 +13,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::{Asked, Cause};
 use crate::client::{Connection, USER_AGENT};
 
-/// More than any health answer needs.
+/// More than any health response needs.
 const MOST_BYTES: usize = 64 * 1024;
 
-/// `grpc-status` of a service that the health service does not know.
+/// `grpc-status` for a service that the health service does not know.
 const NOT_FOUND: u32 = 5;
 
 #[derive(Clone, PartialEq, Message)]
@@ -40,10 +40,10 @@ enum ServingStatus {
     ServiceUnknown = 3,
 }
 
-/// Whether the health service says that `service` serves.
+/// Succeeds when the health service reports `service` as SERVING.
 ///
 /// # Errors
-/// It does not say so.
+/// It does not.
 pub async fn grpc<S>(stream: S, asked: Asked<'_>, service: &str) -> Result<(), Cause>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -62,7 +62,7 @@ where
     judge(connection.send(request).await?).await
 }
 
-/// The one message of the call.
+/// The request message of the call, with its gRPC frame.
 fn question(service: &str) -> Bytes {
     let message = HealthCheckRequest {
         service: service.to_owned(),
@@ -70,14 +70,18 @@ fn question(service: &str) -> Bytes {
     .encode_to_vec();
     let mut frame = BytesMut::with_capacity(5 + message.len());
     frame.put_u8(0); // not compressed
-    frame.put_u32(message.len() as u32); // the name is a line of the configuration, far below 4 GiB
+    frame.put_u32(message.len() as u32); // the name comes from the configuration, far below 4 GiB
     frame.put_slice(&message);
     frame.freeze()
 }
 
 async fn judge(answer: Response<Incoming>) -> Result<(), Cause> {
     if answer.status() != StatusCode::OK {
-        return Err(format!("the health service answered {}", answer.status().as_u16()).into());
+        return Err(format!(
+            "the health service responded with status {}",
+            answer.status().as_u16()
+        )
+        .into());
     }
     let early = grpc_status(answer.headers());
     let body = Limited::new(answer.into_body(), MOST_BYTES)
@@ -86,19 +90,21 @@ async fn judge(answer: Response<Incoming>) -> Result<(), Cause> {
     match early.or_else(|| body.trailers().and_then(grpc_status)) {
         Some(0) => {}
         Some(NOT_FOUND) => {
-            return Err("the health service refused; is the service name known to it?".into());
+            return Err(
+                "the health service responded NOT_FOUND: it does not know the service name".into(),
+            );
         }
         Some(other) => {
-            return Err(format!("the health service answered grpc-status {other}").into());
+            return Err(format!("the health service responded with grpc-status {other}").into());
         }
-        None => return Err("the health service answered no grpc-status".into()),
+        None => return Err("the health service responded without grpc-status".into()),
     }
     let says = HealthCheckResponse::decode(only_message(&body.to_bytes())?)
-        .map_err(|error| format!("the health service was not understood: {error}"))?;
+        .map_err(|error| format!("the response of the health service is invalid: {error}"))?;
     match ServingStatus::try_from(says.status) {
         Ok(ServingStatus::Serving) => Ok(()),
-        Ok(other) => Err(format!("the health service says {}", name(other)).into()),
-        Err(_) => Err(format!("the health service says {}", says.status).into()),
+        Ok(other) => Err(format!("the health service reports {}", name(other)).into()),
+        Err(_) => Err(format!("the health service reports {}", says.status).into()),
     }
 }
 
@@ -106,29 +112,31 @@ fn grpc_status(headers: &HeaderMap) -> Option<u32> {
     headers.get("grpc-status")?.to_str().ok()?.parse().ok()
 }
 
-/// The message of an answer that has one and not more.
+/// The message of a response with exactly one message.
 fn only_message(body: &[u8]) -> Result<&[u8], Cause> {
     let Some((&[flag, length @ ..], message)) = body.split_first_chunk::<5>() else {
         let problem = if body.is_empty() {
-            "answered no message"
+            "responded without a message"
         } else {
-            "answered a message that is cut"
+            "responded with a truncated message"
         };
         return Err(format!("the health service {problem}").into());
     };
     if flag != 0 {
-        // Nothing in the question allows that.
-        return Err("the health service answered a compressed message".into());
+        // The request does not offer compression.
+        return Err("the health service responded with a compressed message".into());
     }
     let length = u32::from_be_bytes(length) as usize;
     match message.len() {
-        got if got < length => Err("the health service answered a message that is cut".into()),
-        got if got > length => Err("the health service answered more than one message".into()),
+        got if got < length => Err("the health service responded with a truncated message".into()),
+        got if got > length => {
+            Err("the health service responded with more than one message".into())
+        }
         _ => Ok(message),
     }
 }
 
-/// As it stands in the protocol.
+/// Its name in the protocol.
 fn name(status: ServingStatus) -> &'static str {
     match status {
         ServingStatus::Unknown => "UNKNOWN",

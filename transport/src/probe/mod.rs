@@ -1,4 +1,4 @@
-//! Questions to an app or endpoint: is it well? Each over a connection of its own, on the control thread.
+//! Health checks of an app or endpoint, each over its own connection, on the control thread.
 
 mod grpc;
 
@@ -10,13 +10,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 pub use self::grpc::grpc;
 use crate::client::{Connection, USER_AGENT};
 
-/// Why it is not well.
+/// Why a check failed.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// A response head over this is a failure.
+/// A longer response head is a failure.
 const HEAD_BYTES: usize = 400 * 1024;
 
-/// What is asked over a connection.
+/// The target of a check.
 #[derive(Clone, Copy)]
 pub struct Asked<'a> {
     /// `http` or `https`.
@@ -25,10 +25,10 @@ pub struct Asked<'a> {
     pub host: &'a str,
 }
 
-/// Whether GET on `path` answers 200 to 399 over HTTP/1.1.
+/// Succeeds when GET on `path` returns 200 to 399 over HTTP/1.1.
 ///
 /// # Errors
-/// Why not.
+/// The check failed.
 pub async fn http1<S>(stream: S, asked: Asked<'_>, path: &str) -> Result<(), Cause>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -46,7 +46,7 @@ where
 /// The same over HTTP/2.
 ///
 /// # Errors
-/// Why not.
+/// The check failed.
 pub async fn http2<S>(stream: S, asked: Asked<'_>, path: &str) -> Result<(), Cause>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -62,6 +62,6 @@ where
 fn judge(path: &str, status: StatusCode) -> Result<(), Cause> {
     match status.is_success() || status.is_redirection() {
         true => Ok(()),
-        false => Err(format!("{path} answered {}", status.as_u16()).into()),
+        false => Err(format!("{path} responded with status {}", status.as_u16()).into()),
     }
 }

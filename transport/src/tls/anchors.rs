@@ -1,8 +1,10 @@
-//! The certificates of `caFiles`: CAs, whose word about others is believed, and certificates that stand for their own owner.
+//! The certificates of `caFiles`: CAs, which vouch for other certificates, and end-entity
+//! certificates, which are trusted for their own owner only.
 //!
-//! webpki never takes a certificate with CA:TRUE for that of a peer, and `openssl req -x509` makes no other ones. So a peer
-//! that shows one of the very certificates of the file needs no chain: its dates and what its key is for are checked here.
-//! One that is not a CA's stands for its owner alone and is no anchor: with webpki it could sign others.
+//! webpki never accepts a certificate with CA:TRUE as that of a peer, but `openssl req -x509`
+//! always sets it. So a peer that presents a certificate of the file itself needs no chain; its
+//! validity period and key usage are checked here. A certificate that is not a CA is trusted for
+//! its owner alone and is no trust anchor: webpki would let an anchor sign other certificates.
 
 use std::sync::Arc;
 
@@ -15,26 +17,26 @@ use x509_parser::certificate::X509Certificate;
 
 use super::{certificate, refused::Refused};
 
-/// What a key must be for.
+/// The purpose that a key must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// A server's; a certificate that names no purpose is for all.
+    /// A server; a certificate without extended key usage is valid for every purpose.
     Server,
-    /// A client's. Whether its purpose must be named is asked elsewhere.
+    /// A client. Whether the extended key usage is required is checked elsewhere.
     Client,
 }
 
-/// Whom a side believes.
+/// The trusted certificates of one side.
 #[derive(Debug)]
 pub struct Anchors {
-    /// The CAs.
+    /// The CA certificates.
     pub store: Arc<RootCertStore>,
-    /// All certificates of the file, in which a peer's own may be.
+    /// All certificates of the file; a peer may present one of them.
     named: Vec<CertificateDer<'static>>,
 }
 
 impl From<Arc<RootCertStore>> for Anchors {
-    /// CAs alone, such as those of the system.
+    /// CAs only, such as those of the system.
     fn from(store: Arc<RootCertStore>) -> Self {
         Self {
             store,
@@ -44,7 +46,7 @@ impl From<Arc<RootCertStore>> for Anchors {
 }
 
 impl Anchors {
-    /// Those of `caFiles`.
+    /// The certificates of `caFiles`.
     ///
     /// # Errors
     /// One of them cannot be read.
@@ -62,12 +64,12 @@ impl Anchors {
         })
     }
 
-    /// Whether the file has this very certificate.
+    /// Whether the file contains exactly this certificate.
     pub fn name(&self, leaf: &CertificateDer<'_>) -> bool {
         self.named.iter().any(|one| one == leaf)
     }
 
-    /// The subjects of all of them, for those who ask which one they should show.
+    /// The subjects of all certificates, as hints for clients which certificate to present.
     pub fn subjects(&self) -> Vec<DistinguishedName> {
         let mut all = RootCertStore::empty();
         all.add_parsable_certificates(self.named.iter().cloned());
@@ -81,12 +83,13 @@ fn may_sign(certificate: &X509Certificate<'_>) -> bool {
     certificate.is_ca() && usage.is_none_or(|usage| usage.value.key_cert_sign())
 }
 
-/// Checks what webpki checks of a peer's certificate beside its chain, and that its key may sign a handshake.
+/// Checks what webpki checks of a peer's certificate apart from its chain, and that its key may
+/// sign a handshake.
 ///
 /// # Errors
-/// It is not valid now, not for this purpose, or broken.
+/// The certificate is not valid now, not for this purpose, or malformed.
 pub fn check(leaf: &CertificateDer<'_>, now: UnixTime, purpose: Purpose) -> Result<(), Error> {
-    // What webpki cannot read, or has a critical extension that it does not know.
+    // Fails when webpki cannot parse it, or it has an unknown critical extension.
     ParsedCertificate::try_from(leaf)?;
     let certificate = parse(leaf)?;
     let validity = certificate.validity();
@@ -117,7 +120,7 @@ pub fn check(leaf: &CertificateDer<'_>, now: UnixTime, purpose: Purpose) -> Resu
         }
         .into());
     }
-    // RFC 8446 section 4.4.2.2. The key of a CA that may only sign certificates is nobody's who speaks TLS.
+    // RFC 8446 section 4.4.2.2. A CA key that may only sign certificates cannot sign a handshake.
     let usage = certificate
         .key_usage()
         .map_err(|_| CertificateError::BadEncoding)?;

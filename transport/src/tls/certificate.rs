@@ -1,4 +1,4 @@
-//! What stands in a certificate: names, and whether it can be read at all.
+//! Reads certificates: names, and whether the encoding is valid.
 
 use std::fmt::Write;
 
@@ -23,7 +23,7 @@ pub struct Unreadable;
 /// Parses a certificate.
 ///
 /// # Errors
-/// It is not one, or something stands behind it.
+/// It is not a certificate, or bytes follow it.
 pub fn parse<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, Unreadable> {
     match X509Certificate::from_der(der) {
         Ok(([], certificate)) => Ok(certificate),
@@ -31,7 +31,7 @@ pub fn parse<'a>(der: &'a CertificateDer<'_>) -> Result<X509Certificate<'a>, Unr
     }
 }
 
-/// The alternative names of a certificate, of the kinds that identify workloads and hosts.
+/// The subject alternative names of a certificate, of the kinds that identify workloads and hosts.
 #[derive(Debug, Default)]
 pub struct AlternativeNames<'a> {
     /// URIs, such as SPIFFE IDs.
@@ -40,7 +40,7 @@ pub struct AlternativeNames<'a> {
     pub dns_names: Vec<&'a str>,
 }
 
-/// Reads the alternative names of a certificate; none where it has no such extension.
+/// Reads the subject alternative names of a certificate; none where it lacks the extension.
 ///
 /// # Errors
 /// The extension, or a name in it, cannot be read.
@@ -62,7 +62,7 @@ pub fn alternative_names<'a>(
     Ok(found)
 }
 
-/// A name as text (RFC 4514): the last part first, as `CN=orders,O=Example`.
+/// A name as text (RFC 4514), most specific part first, as `CN=orders,O=Example`.
 pub fn distinguished_name(name: &X509Name<'_>) -> String {
     let parts: Vec<_> = name.iter_rdn().collect();
     let mut text = String::new();
@@ -101,7 +101,8 @@ fn push_attribute(text: &mut String, attribute: &AttributeTypeAndValue<'_>) {
             text.push('=');
             push_escaped(text, value);
         }
-        // A type without a short name, or a value that is no text: its encoding (RFC 4514 section 2.4).
+        // A type without a short name, or a value that is not text: hexadecimal (RFC 4514 section
+        // 2.4).
         (name, _) => {
             match name {
                 Some(name) => text.push_str(name),
@@ -135,7 +136,8 @@ fn push_length(text: &mut String, length: usize) {
     push_hex(text, significant);
 }
 
-/// RFC 4514 section 2.4; control characters too, so that a name stays on its line.
+/// RFC 4514 section 2.4; control characters are escaped too, so that a name cannot break a log
+/// line.
 fn push_escaped(text: &mut String, value: &str) {
     let last = value.chars().count().saturating_sub(1);
     for (at, character) in value.chars().enumerate() {

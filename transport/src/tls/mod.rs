@@ -1,4 +1,5 @@
-//! TLS: the crypto library, which certificates are believed, and what errors mean; [`client`] speaks it to servers.
+//! TLS: the crypto library, trusted certificates, and the meaning of errors. [`client`] is the
+//! client side.
 
 pub mod anchors;
 pub mod certificate;
@@ -14,16 +15,16 @@ use rustls::{
     crypto::{CryptoProvider, aws_lc_rs},
 };
 
-/// The one crypto library: aws-lc, with X25519MLKEM768 as the first choice of a key exchange.
+/// The one crypto provider: aws-lc, with X25519MLKEM768 as the preferred key exchange.
 static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
     let mut provider = aws_lc_rs::default_provider();
     provider.cipher_suites.sort_by_key(|one| place(one.suite()));
     Arc::new(provider)
 });
 
-/// AES-128 first, as Go and BoringSSL have it: nothing known is closer to breaking it than AES-256, and the hash that
-/// comes with it is done by the processor. SHA-384 took 15 % of the instructions of a handshake (`docs/performance.md`).
-/// The library's order is kept otherwise.
+/// AES-128 first, as in Go and BoringSSL: no known attack is closer to breaking it than AES-256,
+/// and the processor computes its hash (SHA-256) in hardware. SHA-384 took 15 % of the instructions
+/// of a handshake (`docs/performance.md`). Otherwise the library's order is kept.
 fn place(suite: CipherSuite) -> u8 {
     match suite {
         CipherSuite::TLS13_AES_128_GCM_SHA256 => 0,
@@ -34,7 +35,7 @@ fn place(suite: CipherSuite) -> u8 {
     }
 }
 
-/// What all TLS of this process is made with.
+/// The crypto provider of all TLS connections of this process.
 pub fn provider() -> Arc<CryptoProvider> {
     Arc::clone(&PROVIDER)
 }

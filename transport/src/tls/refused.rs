@@ -1,12 +1,12 @@
-//! Certificates that the library accepts and the proxy refuses.
+//! Certificates that the library accepts and the proxy rejects.
 
-/// What webpki lets pass and we do not.
+/// Why the proxy rejects a certificate that webpki accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// Nobody could say which one counts.
+    /// It would be ambiguous which one identifies the peer.
     #[error("the certificate has more than one SPIFFE ID")]
     MultipleSpiffeIds,
-    /// It is one of `caFiles`, and its key is not for this.
+    /// It is one of `caFiles`, and its key must not sign handshakes.
     #[error("its key usage lacks digitalSignature")]
     KeyUsage,
 }

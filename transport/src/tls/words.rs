@@ -1,5 +1,5 @@
-//! What the TLS library says, in words for a log line: what is wrong and, where something can be done, what to do. Its own
-//! names of errors stand in no message.
+//! Error messages of the TLS library for log lines: what is wrong and, where possible, what to do.
+//! Identifiers of the library's code do not appear in messages.
 
 use std::{fmt::Debug, io};
 
@@ -7,13 +7,13 @@ use rustls::{CertificateError, Error};
 
 use super::refused::Refused;
 
-/// What an error adds to the word for it; `None` where that word says it all.
+/// Details of an error; `None` where its failure reason is enough.
 pub fn of(error: &Error) -> Option<String> {
     Some(match error {
         Error::InvalidCertificate(error) => return of_certificate(error),
         Error::InvalidCertRevocationList(error) => {
             format!(
-                "a list of crlFiles cannot be used, have its CA write it anew: {}",
+                "a revocation list of crlFiles cannot be used; have its CA issue it again: {}",
                 plain(error)
             )
         }
@@ -22,25 +22,25 @@ pub fn of(error: &Error) -> Option<String> {
         }
         Error::PeerIncompatible(why) => plain(why),
         Error::PeerMisbehaved(why) => plain(why),
-        Error::InvalidMessage(why) => format!("a message that cannot be read: {}", plain(why)),
+        Error::InvalidMessage(why) => format!("an invalid message: {}", plain(why)),
         Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. } => {
-            "a message out of its turn".to_owned()
+            "an unexpected message".to_owned()
         }
         Error::DecryptError => "bytes that cannot be decrypted".to_owned(),
         Error::PeerSentOversizedRecord => "a record that is too long".to_owned(),
-        Error::InconsistentKeys(_) => "the key is not that of the certificate".to_owned(),
+        Error::InconsistentKeys(_) => "the key does not belong to the certificate".to_owned(),
         Error::NoCertificatesPresented | Error::NoApplicationProtocol => return None,
         Error::General(text) => text.clone(),
         other => plain(other),
     })
 }
 
-/// The same behind a colon, for the end of a message.
+/// The same after a colon, for the end of a message.
 pub fn behind(error: &Error) -> String {
     of(error).map_or_else(String::new, |words| format!(": {words}"))
 }
 
-/// An error of a stream, in which the library's may stand.
+/// An I/O error, which may contain one of the TLS library.
 pub fn of_io(error: &io::Error) -> String {
     let library = error
         .get_ref()
@@ -88,11 +88,11 @@ fn of_certificate(error: &CertificateError) -> Option<String> {
         | E::UnknownRevocationStatus
         | E::ExpiredRevocationList
         | E::ExpiredRevocationListContext { .. } => return None,
-        E::BadEncoding => "it cannot be read as X.509 of version 3; issue it anew".to_owned(),
+        E::BadEncoding => "it cannot be read as X.509 of version 3; issue it again".to_owned(),
         E::UnhandledCriticalExtension => {
-            "it has a critical extension that the proxy does not know; issue it without".to_owned()
+            "it has a critical extension that the proxy does not know; issue it without that extension".to_owned()
         }
-        E::BadSignature => "a signature in its chain is wrong; issue it anew".to_owned(),
+        E::BadSignature => "a signature in its chain is wrong; issue it again".to_owned(),
         E::UnsupportedSignatureAlgorithmContext { .. }
         | E::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
             "it, or one above it, is signed in a way that is not supported; use ECDSA or RSA (2048 bits and more) with SHA-256"
@@ -106,7 +106,7 @@ fn of_certificate(error: &CertificateError) -> Option<String> {
     })
 }
 
-/// What webpki has no words for, by the names that it gives.
+/// Errors for which webpki has no text, by their names in its code.
 fn of_path(name: &str) -> String {
     let words = match name {
         "CaUsedAsEndEntity" => {
@@ -120,7 +120,7 @@ fn of_path(name: &str) -> String {
     words.to_owned()
 }
 
-/// A name in the library's code as words in lower case, without what stands behind it.
+/// An identifier of the library's code as lower-case words, without its fields.
 fn plain(name: &dyn Debug) -> String {
     let name = format!("{name:?}");
     let name = name

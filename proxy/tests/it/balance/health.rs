@@ -105,7 +105,7 @@ fn an_unhealthy_endpoint_gets_nothing_until_it_is_well_again() {
     wait_for("the line about it", || {
         proxy
             .stderr()
-            .contains("unhealthy: /healthz?deep=1 answered 503")
+            .contains("unhealthy: /healthz?deep=1 responded with status 503")
             .then_some(())
     });
     backends[0].health.store(204, Ordering::SeqCst);
@@ -152,7 +152,7 @@ fn an_endpoint_that_hangs_is_unhealthy_after_the_timeout() {
     wait_for("the line about it", || {
         proxy
             .stderr()
-            .contains("no answer within 100ms")
+            .contains("no response within 100ms")
             .then_some(())
     });
 }
@@ -179,7 +179,7 @@ fn a_grpc_health_service_says_whether_it_serves() {
     wait_for("the line about it", || {
         proxy
             .stderr()
-            .contains("unhealthy: the health service says NOT_SERVING")
+            .contains("unhealthy: the health service reports NOT_SERVING")
             .then_some(())
     });
     // Who knows nothing of the service says so by a status.
@@ -190,7 +190,7 @@ fn a_grpc_health_service_says_whether_it_serves() {
     wait_for("the line about it", || {
         proxy
             .stderr()
-            .contains("refused; is the service name known to it?")
+            .contains("it does not know the service name")
             .then_some(())
     });
 }

@@ -147,7 +147,7 @@ fn an_app_with_h2c_is_ready_when_its_path_answers_over_http_2() {
             if ready == 503 {
                 assert_eq!(
                     body,
-                    format!("app not ready: /healthz?deep=1 answered {status}\n"),
+                    format!("app not ready: /healthz?deep=1 responded with status {status}\n"),
                     "{place}"
                 );
             }
@@ -198,7 +198,7 @@ fn an_endpoint_with_h2c_is_asked_over_http_2() {
     wait_for("the line about it", || {
         proxy
             .stderr()
-            .contains("unhealthy: /healthz?deep=1 answered 503")
+            .contains("unhealthy: /healthz?deep=1 responded with status 503")
             .then_some(())
     });
     app.status.store(302, Ordering::SeqCst);
@@ -379,38 +379,43 @@ fn a_grpc_health_answer_is_read_as_protobuf_says() {
             "NOT_SERVING",
             frame(0, &[8, 2]),
             Some("0"),
-            "says NOT_SERVING",
+            "reports NOT_SERVING",
         ),
         (
             "NOT_SERVING behind another field",
             frame(0, b"\x12\x01\x01\x08\x02"),
             Some("0"),
-            "says NOT_SERVING",
+            "reports NOT_SERVING",
         ),
         (
             "SERVING inside another field",
             frame(0, b"\x12\x02\x08\x01"),
             Some("0"),
-            "says UNKNOWN",
+            "reports UNKNOWN",
         ),
         (
             "SERVING, then NOT_SERVING",
             frame(0, &[8, 1, 8, 2]),
             Some("0"),
-            "says NOT_SERVING",
+            "reports NOT_SERVING",
         ),
         (
             "SERVICE_UNKNOWN",
             frame(0, &[8, 3]),
             Some("0"),
-            "says SERVICE_UNKNOWN",
+            "reports SERVICE_UNKNOWN",
         ),
-        ("an empty message", frame(0, &[]), Some("0"), "says UNKNOWN"),
+        (
+            "an empty message",
+            frame(0, &[]),
+            Some("0"),
+            "reports UNKNOWN",
+        ),
         (
             "a status of a later version",
             frame(0, &[8, 9]),
             Some("0"),
-            "says 9",
+            "reports 9",
         ),
         ("compressed", frame(1, &[8, 1]), Some("0"), "compressed"),
         (
@@ -423,13 +428,13 @@ fn a_grpc_health_answer_is_read_as_protobuf_says() {
             "cut within the message",
             serving[..6].to_vec(),
             Some("0"),
-            "cut",
+            "truncated",
         ),
         (
             "cut within the head",
             serving[..3].to_vec(),
             Some("0"),
-            "cut",
+            "truncated",
         ),
         (
             "two messages",
@@ -462,7 +467,7 @@ fn a_grpc_health_answer_is_read_as_protobuf_says() {
             "NOT_FOUND",
             Vec::new(),
             Some("5"),
-            "is the service name known to it?",
+            "it does not know the service name",
         ),
         ("UNIMPLEMENTED", Vec::new(), Some("12"), "grpc-status 12"),
         (

@@ -1,4 +1,4 @@
-//! Why there is no TLS with an endpoint, in one word of a closed set.
+//! The reason of a failed TLS connection to an endpoint, from a closed set.
 
 use std::{fmt, io};
 
@@ -9,7 +9,7 @@ use crate::tls::{
     words,
 };
 
-/// Declares the reasons once: the type, the list and the words.
+/// Declares the reasons once: the type, the list and the label values.
 macro_rules! failures {
     ($(#[$outer:meta])* $type:ident { $($(#[$doc:meta])* $name:ident = $word:literal,)* }) => {
         $(#[$outer])*
@@ -17,10 +17,10 @@ macro_rules! failures {
         pub enum $type { $($(#[$doc])* $name,)* }
 
         impl $type {
-            /// All of them, in the order of the variants.
+            /// All variants in order.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
-            /// The word for it, as the label `reason` has it.
+            /// The value of the label `reason`.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $word,)* }
             }
@@ -29,9 +29,9 @@ macro_rules! failures {
 }
 
 failures! {
-/// Why there is no TLS with an endpoint.
+/// Why TLS with an endpoint failed.
 ServerFailure {
-    /// Nobody who is believed signed its certificate.
+    /// No trusted CA signed its certificate.
     UnknownCa = "unknown_ca",
     /// Its certificate is for other names.
     WrongName = "wrong_name",
@@ -41,7 +41,7 @@ ServerFailure {
     NotYetValid = "not_yet_valid",
     /// Its certificate is not for servers.
     WrongPurpose = "wrong_purpose",
-    /// Its certificate is broken, or its key did not sign.
+    /// Its certificate is malformed, or the handshake signature is wrong.
     BadCertificate = "bad_certificate",
     /// It does not speak TLS.
     NotTls = "not_tls",
@@ -49,23 +49,23 @@ ServerFailure {
     ProtocolVersion = "protocol_version",
     /// No cipher suite, key exchange or signature scheme in common.
     NoSharedCipher = "no_shared_cipher",
-    /// It does not speak the HTTP version that is needed.
+    /// It does not support the required HTTP version.
     NoSharedProtocol = "no_shared_protocol",
-    /// It wants a certificate of us, and there is none.
+    /// It requires a client certificate, and none is configured.
     CertificateRequired = "certificate_required",
-    /// It does not accept our certificate.
+    /// It rejected the proxy's certificate.
     CertificateRefused = "certificate_rejected",
-    /// It knows no server of that name.
+    /// It does not know the server name (SNI).
     UnrecognizedName = "unrecognized_name",
-    /// It gave up for another reason.
+    /// It rejected the handshake for another reason.
     HandshakeRefused = "handshake_rejected",
-    /// Not done within `connections.connectTimeout`.
+    /// The handshake was not complete within `connections.connectTimeout`.
     Timeout = "timeout",
-    /// It went away in the middle.
+    /// It closed the connection during the handshake.
     Closed = "closed",
-    /// It broke the protocol.
+    /// It violated the protocol.
     Protocol = "protocol",
-    /// Anything else, of our own side.
+    /// Any other error, on the proxy's side.
     Other = "other",
 }
 }
@@ -73,9 +73,9 @@ ServerFailure {
 /// TLS with an endpoint failed.
 #[derive(Debug, Clone)]
 pub struct TlsFailed {
-    /// Why.
+    /// The reason.
     pub failure: ServerFailure,
-    /// What the library says.
+    /// The error of the library.
     pub(super) error: Option<Error>,
 }
 
@@ -84,12 +84,12 @@ impl TlsFailed {
         Self { failure, error }
     }
 
-    /// The one in an error of a connect.
+    /// The TLS failure inside an error of `connect`.
     pub fn within(error: &io::Error) -> Option<&Self> {
         error.get_ref().and_then(|inner| inner.downcast_ref())
     }
 
-    /// Whether the verifier has told it already.
+    /// Whether the verifier has reported it already.
     pub(super) fn is_told(&self) -> bool {
         matches!(self.error, Some(Error::InvalidCertificate(_)))
     }
@@ -107,7 +107,7 @@ impl fmt::Display for TlsFailed {
 
 impl std::error::Error for TlsFailed {}
 
-/// What an error of the stream means.
+/// Classifies an error of the stream.
 pub(super) fn of_io(error: io::Error) -> TlsFailed {
     match library(&error) {
         Some(error) => of(error.clone()),
@@ -115,17 +115,17 @@ pub(super) fn of_io(error: io::Error) -> TlsFailed {
     }
 }
 
-/// What the library said, when it was the library.
+/// The error of the library, if it is the cause.
 pub(super) fn library(error: &io::Error) -> Option<&Error> {
     error.get_ref().and_then(|inner| inner.downcast_ref())
 }
 
-/// The word for what the library says, and that itself.
+/// Classifies an error of the library, and keeps it.
 pub(super) fn of(error: Error) -> TlsFailed {
     TlsFailed::new(word(&error), Some(error))
 }
 
-/// The word for what the library says.
+/// The reason for an error of the library.
 pub(super) fn word(error: &Error) -> ServerFailure {
     use ServerFailure as F;
     match Problem::of(error) {

@@ -1,4 +1,5 @@
-//! TLS for callers that report failures themselves, such as the HTTP client: no session is kept and nothing is observed.
+//! TLS for callers that report failures themselves, such as the HTTP client: it keeps no sessions
+//! and has no observer.
 
 use std::{io, sync::Arc};
 
@@ -12,7 +13,7 @@ use super::{
     verify::{Names, Verifier},
 };
 
-/// Speaks TLS and HTTP/1.1 inside, to servers that these settings trust.
+/// Performs handshakes for HTTP/1.1 with servers that these settings trust.
 #[derive(Clone)]
 pub struct Handshaker {
     config: TlsConnector,
@@ -20,18 +21,19 @@ pub struct Handshaker {
 }
 
 impl Handshaker {
-    /// Trusts what the accepted configuration says. Without `ca_certificates` those are the system's roots, which are read
-    /// now: `SSL_CERT_FILE` and `SSL_CERT_DIR` name them, else the usual places are looked at. So never on a worker.
+    /// Trusts what the accepted configuration says. Without `ca_certificates` it trusts the
+    /// system's roots, which are read now: `SSL_CERT_FILE` and `SSL_CERT_DIR` name them, otherwise
+    /// the usual paths are searched. Therefore not for workers.
     ///
     /// # Errors
-    /// No server could be trusted, or the certificate cannot be shown.
+    /// There is no trusted root, or the client certificate cannot be used.
     pub fn build(model: &ClientTls) -> Result<Self, TrustError> {
         let anchors = trust::anchors(model, &mut SystemRoots::default())?;
         let names = Names::new(&model.subject_alt_names);
         let verifier = Arc::new(Verifier::new(anchors, names, None));
         let mut config: ClientConfig = trust::config(model, verifier)?;
         config.alpn_protocols = vec![HTTP1.to_vec()];
-        // A request every few minutes gains nothing from an earlier session, and frequent ones reuse their connection.
+        // Rare requests gain nothing from resumption, and frequent ones reuse their connection.
         config.resumption = Resumption::disabled();
         Ok(Self {
             config: TlsConnector::from(Arc::new(config)),
@@ -39,10 +41,10 @@ impl Handshaker {
         })
     }
 
-    /// Shakes hands with the server of this host, or of the `hostname` of the settings.
+    /// Performs a handshake with the server of this host, or of the `hostname` of the settings.
     ///
     /// # Errors
-    /// What failed; what the TLS library says is a `rustls::Error` inside.
+    /// The handshake failed; an error of the TLS library is a `rustls::Error` inside.
     pub async fn shake_hands(
         &self,
         stream: TcpStream,

@@ -1,8 +1,8 @@
-//! TLS towards servers: endpoints of upstreams, and those that keys are fetched from. A server is always verified;
-//! there is no way around it.
+//! TLS as a client: to endpoints of upstreams and to servers of key sets. A server is always
+//! verified; there is no option to skip that.
 //!
-//! Whatever reads files or costs time is done on the control thread, when a configuration is built: a [`Connector`] has
-//! everything that a handshake on a worker needs. There is no 0-RTT.
+//! Reading files and other slow work is done on the control thread, when a configuration is built:
+//! a [`Connector`] has everything that a handshake on a worker needs. There is no 0-RTT.
 
 mod failure;
 mod handshaker;
@@ -34,24 +34,24 @@ use self::{
     verify::{Names, Verifier},
 };
 
-/// What HTTP is called in ALPN (RFC 7301 section 6, RFC 9113 section 3.2).
+/// HTTP versions in ALPN (RFC 7301 section 6, RFC 9113 section 3.2).
 const HTTP1: &[u8] = b"http/1.1";
 const HTTP2: &[u8] = b"h2";
 
-/// What is spoken inside.
+/// The application protocol inside TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spoken {
-    /// HTTP/1.1; a server that does not know ALPN is fine.
+    /// HTTP/1.1; the server need not support ALPN.
     Http1,
-    /// HTTP/2, which both must have said.
+    /// HTTP/2; both sides must select it in ALPN.
     Http2,
-    /// HTTP/1.1 or HTTP/2, as the server chooses; one that does not know ALPN speaks HTTP/1.1.
+    /// HTTP/1.1 or HTTP/2, as the server selects; a server without ALPN gets HTTP/1.1.
     Either,
-    /// No HTTP: nothing is said of it.
+    /// Not HTTP: no ALPN.
     Other,
 }
 
-/// How TLS is spoken to the endpoints of one upstream, and with whom.
+/// TLS settings, trust and sessions for the endpoints of one upstream.
 pub struct Connector {
     upstream: Arc<str>,
     config: TlsConnector,
@@ -61,21 +61,22 @@ pub struct Connector {
     observer: Arc<dyn Observer>,
 }
 
-/// An open connection.
+/// An established TLS connection.
 pub struct Shaken {
-    /// Where bytes go.
+    /// The encrypted stream.
     pub stream: Encrypted,
-    /// Whether it went on from an earlier session.
+    /// Whether an earlier session was resumed.
     pub resumed: bool,
-    /// Whether HTTP/2 was agreed on.
+    /// Whether ALPN selected HTTP/2.
     pub http2: bool,
 }
 
 impl Connector {
-    /// What the accepted configuration says. Sessions begin anew with it, so that a change of trust is one.
+    /// Builds a connector from the accepted configuration. It starts without sessions, so that a
+    /// change of trust takes effect at once.
     ///
     /// # Errors
-    /// Nobody could be believed, or the certificate cannot be shown.
+    /// There is no trusted root, or the client certificate cannot be used.
     pub fn build(
         upstream: &Arc<str>,
         model: &ClientTls,
@@ -102,10 +103,10 @@ impl Connector {
         })
     }
 
-    /// Shakes hands with the endpoint that has this authority (host and port).
+    /// Performs a handshake with the endpoint of this authority (host and port).
     ///
     /// # Errors
-    /// A [`TlsFailed`] inside; it was told already.
+    /// A [`TlsFailed`] inside; it is reported to the observer already.
     pub async fn shake_hands(
         self: &Arc<Self>,
         stream: TcpStream,
@@ -132,7 +133,7 @@ impl Connector {
         let session = stream.get_ref().1;
         let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
         if resumed {
-            // The library looks at the certificates of a full handshake only.
+            // A full handshake verifies the chain; a resumed one does not, so it is verified here.
             let chain = session.peer_certificates().unwrap_or_default();
             if let Err(error) = self.verifier.verify_again(chain, &name) {
                 self.sessions.forget();
@@ -151,7 +152,7 @@ impl Connector {
         })
     }
 
-    /// Tells that connectTimeout was over in the middle of it.
+    /// Reports that connectTimeout elapsed during the handshake.
     pub fn timed_out(&self, authority: &str) -> io::Error {
         self.fail(authority, TlsFailed::new(ServerFailure::Timeout, None))
     }
@@ -166,7 +167,7 @@ impl Connector {
     }
 
     fn fail(&self, authority: &str, failed: TlsFailed) -> io::Error {
-        // What the verifier refused it has told itself, with the certificate.
+        // The verifier has reported its own rejections, together with the certificate.
         if !failed.is_told() {
             self.observer.failed(FailedHandshake {
                 upstream: Arc::clone(&self.upstream),

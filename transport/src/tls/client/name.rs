@@ -1,16 +1,16 @@
-//! The name of a server, as TLS asks for it.
+//! The server name of a TLS handshake.
 
 use rustls_pki_types::{InvalidDnsNameError, ServerName};
 
-/// The name of a host, which may be an address, with or without brackets.
+/// The server name of a host, which may be an IP address, with or without brackets.
 pub(super) fn server_name(host: &str) -> Result<ServerName<'static>, InvalidDnsNameError> {
     let plain = host.trim_start_matches('[').trim_end_matches(']');
-    // A root's dot is no part of a name in a certificate (RFC 6066 section 3).
+    // A certificate's name has no dot of the root (RFC 6066 section 3).
     let plain = plain.strip_suffix('.').unwrap_or(plain);
     ServerName::try_from(plain.to_owned())
 }
 
-/// The host of an authority.
+/// The host part of an authority.
 pub(super) fn host_of(authority: &str) -> &str {
     match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,

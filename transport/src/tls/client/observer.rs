@@ -1,4 +1,4 @@
-//! Failed handshakes, as reported to the program that uses the connections.
+//! Reports of failed handshakes, for the program that uses the connections.
 
 use std::{fmt, sync::Arc};
 
@@ -7,22 +7,23 @@ use rustls_pki_types::CertificateDer;
 
 use super::failure::ServerFailure;
 
-/// Takes reports of failed handshakes with servers. Called on the thread of the connection, so it must not wait.
+/// Receives reports of failed handshakes with servers. Called on the thread of the connection, so
+/// it must not block.
 pub trait Observer: fmt::Debug + Send + Sync {
-    /// A handshake failed, or a connection broke for a reason of TLS.
+    /// A handshake failed, or TLS closed a connection with an error.
     fn failed(&self, report: FailedHandshake);
 }
 
-/// One connection to a server that TLS failed on.
+/// A failed TLS connection to a server.
 #[derive(Debug)]
 pub struct FailedHandshake {
-    /// The upstream, or what else the connection was for.
+    /// The upstream, or another purpose of the connection.
     pub upstream: Arc<str>,
-    /// The server that was asked for.
+    /// The authority of the server.
     pub server: Box<str>,
-    /// Why.
+    /// The reason.
     pub failure: ServerFailure,
-    /// What the library says.
+    /// The error of the library.
     pub error: Option<Error>,
     /// The server's certificate.
     pub certificate: Option<CertificateDer<'static>>,

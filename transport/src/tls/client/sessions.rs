@@ -1,4 +1,4 @@
-//! Sessions with the endpoints of one upstream, to go on from.
+//! TLS sessions with the endpoints of one upstream, for resumption.
 
 use std::sync::Arc;
 
@@ -12,10 +12,11 @@ use rustls::{
 };
 use rustls_pki_types::ServerName;
 
-/// Servers whose sessions are kept; of each a few.
+/// Number of servers whose sessions are kept, a few of each.
 const SERVERS: usize = 32;
 
-/// Sessions of all workers; looked at when a connection is opened, never for a request on an open one.
+/// Sessions, shared by all workers. Used when a connection is opened, never for a request on an
+/// open one.
 #[derive(Debug)]
 pub(super) struct Sessions(ArcSwap<ClientSessionMemoryCache>);
 
@@ -28,7 +29,7 @@ impl Default for Sessions {
 }
 
 impl Sessions {
-    /// Begins anew: what was kept is believed no longer.
+    /// Drops all sessions: their certificates are no longer trusted.
     pub(super) fn forget(&self) {
         self.0
             .store(Arc::new(ClientSessionMemoryCache::new(SERVERS)));

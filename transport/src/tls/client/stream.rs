@@ -15,8 +15,8 @@ use tokio_rustls::client::TlsStream;
 
 use super::{Connector, failure};
 
-/// Bytes in and out; what the library finds wrong is told, since with TLS 1.3 an endpoint refuses our certificate only
-/// after the handshake.
+/// A TLS stream. It reports errors of the library to the observer, since with TLS 1.3 an endpoint
+/// rejects a client certificate only after the handshake.
 pub struct Encrypted {
     stream: Box<TlsStream<Wire>>,
     connector: Arc<Connector>,
@@ -32,19 +32,21 @@ impl Encrypted {
         }
     }
 
-    /// Begins to watch whether anything is written.
+    /// Starts to watch whether any byte is written.
     #[inline]
     pub fn begin(&mut self) {
         self.stream.get_mut().0.wrote = false;
     }
 
-    /// Whether any byte went out since [`Self::begin`]. What the library has taken and not sent is none.
+    /// Whether any byte was sent on the socket since [`Self::begin`]. Bytes that the TLS library
+    /// still buffers do not count.
     #[inline]
     pub fn has_written(&self) -> bool {
         self.stream.get_ref().0.wrote
     }
 
-    /// Reads without waiting. What TLS sends for itself, such as tickets, is taken on the way and is nothing to read.
+    /// Reads without waiting. TLS messages without application data, such as session tickets, are
+    /// processed and are nothing to read.
     #[inline]
     pub fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut buffer = ReadBuf::new(buffer);
@@ -55,7 +57,7 @@ impl Encrypted {
         }
     }
 
-    /// Says that nothing follows (RFC 8446 section 6.1), as far as that can be done without waiting.
+    /// Sends close_notify (RFC 8446 section 6.1), as far as that is possible without waiting.
     pub fn say_goodbye(&mut self) {
         let mut context = Context::from_waker(Waker::noop());
         let _ = Pin::new(&mut *self.stream).poll_shutdown(&mut context);
@@ -119,7 +121,7 @@ impl AsyncWrite for Encrypted {
     }
 }
 
-/// The socket below, which knows what really went out.
+/// The socket below TLS; it notes which bytes were really sent.
 pub(super) struct Wire {
     socket: TcpStream,
     wrote: bool,

@@ -1,4 +1,5 @@
-//! From the accepted configuration to what the TLS library needs: trusted roots, and the certificate that is shown.
+//! Builds the TLS library's settings from the accepted configuration: trusted roots and the client
+//! certificate.
 
 use std::{io, sync::Arc};
 
@@ -8,16 +9,16 @@ use rustls::{ClientConfig, RootCertStore};
 use super::verify::Verifier;
 use crate::tls::{anchors::Anchors, provider, words};
 
-/// Why no server could be believed, or nothing could be shown to it.
+/// Why TLS settings cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
-    /// A certificate among the configured ones cannot be one of a CA.
+    /// A configured certificate cannot be used as a CA.
     #[error("a certificate of caFiles cannot be used{}", words::behind(.0))]
     Certificate(rustls::Error),
-    /// The system has no roots; says where they were looked for.
+    /// The system has no roots; names the paths that were searched.
     #[error("the system has no CA certificates (SSL_CERT_FILE names a file of them): {0}")]
     NoRoots(String),
-    /// No version or suite is left, or the certificate cannot be shown.
+    /// No version or cipher suite is left, or the client certificate cannot be used.
     #[error("TLS cannot be set up{}", words::behind(.0))]
     Setup(rustls::Error),
 }
@@ -28,7 +29,7 @@ impl From<TrustError> for io::Error {
     }
 }
 
-/// Every root that can be used; systems carry some that cannot.
+/// All usable roots of the system; some systems have unusable ones.
 fn system_roots() -> Result<RootCertStore, TrustError> {
     let found = rustls_native_certs::load_native_certs();
     let mut store = RootCertStore::empty();
@@ -40,7 +41,7 @@ fn system_roots() -> Result<RootCertStore, TrustError> {
     Ok(store)
 }
 
-/// The system's roots, read when somebody first needs them, and then shared.
+/// The system's roots: read on first use, then shared.
 #[derive(Default)]
 pub struct SystemRoots(Option<Arc<RootCertStore>>);
 
@@ -53,7 +54,7 @@ impl SystemRoots {
     }
 }
 
-/// The roots that sign servers' certificates.
+/// The roots that servers' certificates are verified against.
 pub(super) fn anchors(model: &ClientTls, system: &mut SystemRoots) -> Result<Anchors, TrustError> {
     match model.ca_certificates.is_empty() {
         true => Ok(system.get()?.into()),
@@ -61,7 +62,7 @@ pub(super) fn anchors(model: &ClientTls, system: &mut SystemRoots) -> Result<Anc
     }
 }
 
-/// What handshakes are made with, apart from protocols and sessions.
+/// The settings of handshakes, without ALPN and sessions.
 pub(super) fn config(
     model: &ClientTls,
     verifier: Arc<Verifier>,
@@ -69,7 +70,7 @@ pub(super) fn config(
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(TrustError::Setup)?
-        .dangerous() // as the library calls a verifier that it has not written
+        .dangerous() // the library's name for verifiers of its users
         .with_custom_certificate_verifier(verifier);
     match &model.certificate {
         Some(own) => builder

@@ -1,5 +1,5 @@
-//! Whether an endpoint is who it should be: its chain ends at a root that is believed, it is for servers and valid now,
-//! and it has the name that was asked for, or one of `subjectAltNames` in its place.
+//! Verifies an endpoint's certificate: its chain ends at a trusted root, it is valid now and for
+//! servers, and it has the requested name or, if configured, one of `subjectAltNames`.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -24,7 +24,7 @@ use crate::tls::{
 /// Names of which a certificate must have one.
 #[derive(Debug)]
 pub(super) struct Names {
-    /// Compared as server names are: a `*` in the certificate takes one label.
+    /// Compared like server names: a `*` in the certificate matches one label.
     servers: Vec<ServerName<'static>>,
     /// Compared byte by byte.
     uris: Vec<Arc<str>>,
@@ -40,7 +40,7 @@ impl Names {
             match name {
                 SubjectAltName::Uri(uri) => names.uris.push(Arc::clone(uri)),
                 SubjectAltName::Ip(address) => names.servers.push(ip(*address)),
-                // The loader takes names only that are some.
+                // The loader accepts valid names only.
                 SubjectAltName::Dns(name) => names.servers.extend(
                     DnsName::try_from(name.to_string())
                         .ok()
@@ -55,7 +55,7 @@ impl Names {
         self.servers.is_empty() && self.uris.is_empty()
     }
 
-    /// Whether the certificate has one of them.
+    /// Whether the certificate has one of the names.
     fn hold(&self, leaf: &CertificateDer<'_>, parsed: &ParsedCertificate<'_>) -> bool {
         if self
             .servers
@@ -70,7 +70,8 @@ impl Names {
     fn hold_uri(&self, leaf: &CertificateDer<'_>) -> Result<bool, Unreadable> {
         let certificate = certificate::parse(leaf)?;
         let uris = certificate::alternative_names(&certificate)?.uris;
-        // Who is two workloads at once is none of them (X509-SVID section 2), as with clients.
+        // A certificate with two SPIFFE IDs identifies no workload (X509-SVID section 2), as with
+        // clients.
         let workloads = uris.iter().filter(|uri| uri.starts_with("spiffe://"));
         let accepted = |uri: &&str| self.uris.iter().any(|one| **one == **uri);
         Ok(workloads.count() <= 1 && uris.iter().any(accepted))
@@ -81,13 +82,12 @@ fn ip(address: IpAddr) -> ServerName<'static> {
     ServerName::IpAddress(address.into())
 }
 
-/// Verifies the endpoints of one upstream.
 #[derive(Debug)]
 pub(super) struct Verifier {
     anchors: Anchors,
     names: Names,
     algorithms: WebPkiSupportedAlgorithms,
-    /// The upstream, and where it is told why one of its endpoints is not believed.
+    /// The upstream, and the observer of its verification failures.
     told: Option<(Arc<str>, Arc<dyn Observer>)>,
 }
 
@@ -106,7 +106,7 @@ impl Verifier {
         }
     }
 
-    /// Verifies the chain of a session that goes on: time has passed since it began.
+    /// Verifies the chain of a resumed session, since time has passed since its handshake.
     pub(super) fn verify_again(
         &self,
         chain: &[CertificateDer<'_>],
@@ -158,7 +158,7 @@ impl ServerCertVerifier for Verifier {
         match self.verify(leaf, between, server, now) {
             Ok(()) => Ok(ServerCertVerified::assertion()),
             Err(error) => {
-                // Only here the certificate is at hand.
+                // The certificate is only available here.
                 if let Some((upstream, observer)) = &self.told {
                     observer.failed(FailedHandshake {
                         upstream: Arc::clone(upstream),

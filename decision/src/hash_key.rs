@@ -1,17 +1,17 @@
-//! What `consistentHash` hashes of a request.
+//! The hash key of a request for `consistentHash`.
 
 use std::net::IpAddr;
 
 use http::{HeaderMap, header};
 use outrigger_config::model::HashOn;
 
-/// The hash of what `on` names; `None` when the request does not have it.
+/// The hash of what `on` selects; `None` when the request does not have it.
 pub fn of_request(on: &HashOn, headers: &HeaderMap, client: IpAddr) -> Option<u64> {
     match on {
         HashOn::Header(name) => {
             let mut values = headers.get_all(name).iter();
             let first = FNV.add(values.next()?.as_bytes());
-            // Two fields are not the one that joins them.
+            // Two header lines must not hash like one line with both values.
             Some(mix(values
                 .fold(first, |sum, value| sum.add(&[0]).add(value.as_bytes()))
                 .0))
@@ -24,7 +24,7 @@ pub fn of_request(on: &HashOn, headers: &HeaderMap, client: IpAddr) -> Option<u6
     }
 }
 
-/// The first cookie of this name that has a value.
+/// The first cookie of this name with a value.
 fn cookie<'a>(headers: &'a HeaderMap, name: &[u8]) -> Option<&'a [u8]> {
     let fields = headers.get_all(header::COOKIE).iter();
     let mut pairs = fields.flat_map(|field| field.as_bytes().split(|byte| *byte == b';'));
@@ -34,7 +34,7 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &[u8]) -> Option<&'a [u8]> {
     })
 }
 
-/// FNV-1a, whose result [`mix`] spreads over all bits. Not keyed: proxies must agree.
+/// FNV-1a; [`mix`] spreads its result over all bits. Not keyed, since all proxies must agree.
 #[derive(Clone, Copy)]
 struct Fnv(u64);
 

@@ -111,7 +111,7 @@ fields! { record:
     "reason" "event.reason" Named Value::Text(Some(record.reason), MAX_NAME),
         "Why exactly, by [reasons.md](reasons.md); empty for a response of the upstream.";
     "detail" "outrigger.detail" IfAny Value::Text(record.detail, MAX_NAME),
-        "The numbers behind the flags `UH` and `UO`, such as `3 endpoints: 2 ejected, 1 unhealthy`; with `UPE` what was wrong with the response, such as `the response field content-length is there twice` (names, never values).";
+        "The numbers behind the flags `UH` and `UO`, such as `3 endpoints: 2 ejected, 1 unhealthy`; with `UPE` what was wrong with the response, such as `the response header content-length is present twice` (names, never values).";
     "wouldDeny" "outrigger.would_deny" IfAny Value::Text(Some(record.would_deny), MAX_NAME),
         "The reason that a rule in `mode: report` would have rejected the request for.";
     "rule" "outrigger.rule" IfAny Value::Text(record.rule, MAX_NAME),

@@ -1,8 +1,9 @@
-//! How much may be under way to an upstream: requests, connections, and requests that wait for a connection.
+//! Circuit breaker of an upstream: limits on requests, connections, and requests that wait for a
+//! connection.
 //!
-//! The counts are shared by all workers, without a lock on the way of a request. Whoever waits for a connection is given
-//! one that its own worker gives back, or else the right to open one, first come first served; idle connections of all
-//! workers make room for it.
+//! All workers share the counts; a request takes no lock. A request that waits for a connection
+//! gets one that another request on its worker returns, or a permit to open one, in order of
+//! arrival. Idle connections of all workers are closed to make room for it.
 
 use std::{
     fmt,
@@ -15,44 +16,44 @@ use std::{
 use outrigger_config::model::CircuitBreaker;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, futures::Notified};
 
-/// What is under way to one upstream.
+/// Requests and connections of one upstream.
 pub(crate) struct Breaker {
     upstream: Arc<str>,
     limits: CircuitBreaker,
     requests: AtomicU32,
     pending: AtomicU32,
     connections: Arc<Semaphore>,
-    /// Somebody waits, and an idle connection may go.
+    /// A request waits, so an idle connection should be closed.
     wanted: Notify,
 }
 
-/// The right to one connection, for as long as it is open.
+/// The permit for one connection, held while it is open.
 pub(crate) struct Claim(
     #[allow(dead_code, reason = "it counts by being there")] OwnedSemaphorePermit,
 );
 
-/// One request that waits.
+/// One waiting request.
 pub(crate) struct Pending<'a>(&'a Breaker);
 
-/// Too many wait already.
+/// Too many requests wait already.
 #[derive(Debug)]
 pub(crate) struct Full {
-    /// For the upstream of this name.
+    /// The upstream's name.
     pub upstream: Arc<str>,
-    /// What is under way, as numbers.
+    /// The current counts, for the log.
     pub state: Box<str>,
 }
 
 impl fmt::Display for Full {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("as many connections as may be are open, and as many requests as may wait do")
+        f.write_str("the limits on open connections and on pending requests are both reached")
     }
 }
 
 impl std::error::Error for Full {}
 
 impl Breaker {
-    /// Nothing is under way.
+    /// A breaker without requests and connections.
     pub(crate) fn new(upstream: &Arc<str>, limits: &CircuitBreaker) -> Self {
         Self {
             upstream: Arc::clone(upstream),
@@ -64,14 +65,14 @@ impl Breaker {
         }
     }
 
-    /// Whether one more request may go; if so it counts until [`Self::leave`].
+    /// Counts one more request until [`Self::leave`]; `false` at the limit.
     pub(crate) fn enter(&self) -> bool {
         enter(&self.requests, self.limits.max_requests)
     }
 
-    /// Why no more may go, as numbers.
+    /// The current count of requests, for the log.
     pub(crate) fn too_many(&self) -> Box<str> {
-        format!("requests under way: {}", self.requests.load(Relaxed)).into()
+        format!("requests in flight: {}", self.requests.load(Relaxed)).into()
     }
 
     /// A request ended.
@@ -79,7 +80,7 @@ impl Breaker {
         self.requests.fetch_sub(1, Relaxed);
     }
 
-    /// The right to open a connection, if there is one left.
+    /// A permit to open a connection, if one is left.
     pub(crate) fn try_claim(&self) -> Option<Claim> {
         Arc::clone(&self.connections)
             .try_acquire_owned()
@@ -87,23 +88,23 @@ impl Breaker {
             .map(Claim)
     }
 
-    /// Whether [`Self::try_claim`] would give it.
+    /// Whether [`Self::try_claim`] would succeed.
     pub(crate) fn may_claim(&self) -> bool {
         self.connections.available_permits() > 0
     }
 
-    /// Waits for it.
+    /// Waits for a permit.
     pub(crate) async fn claim(&self) -> Claim {
         match Arc::clone(&self.connections).acquire_owned().await {
             Ok(permit) => Claim(permit),
-            Err(_) => std::future::pending().await, // it is never closed
+            Err(_) => std::future::pending().await, // the semaphore is never closed
         }
     }
 
-    /// Counts one more that waits, and asks for idle connections to go.
+    /// Counts one more waiting request, and asks for idle connections to be closed.
     ///
     /// # Errors
-    /// There are too many.
+    /// Too many requests wait already.
     pub(crate) fn wait(&self) -> Result<Pending<'_>, Full> {
         if !enter(&self.pending, self.limits.max_pending_requests) {
             let [open, _, waiting] = self.in_use();
@@ -117,17 +118,17 @@ impl Breaker {
         Ok(Pending(self))
     }
 
-    /// Whether anybody waits.
+    /// Whether a request waits.
     pub(crate) fn is_wanted(&self) -> bool {
         self.pending.load(Relaxed) > 0
     }
 
-    /// Ready when the next one begins to wait, counted from this call on.
+    /// Ready when the next request starts to wait, counted from this call on.
     pub(crate) fn wanted(&self) -> Notified<'_> {
         self.wanted.notified()
     }
 
-    /// Connections, requests, and requests that wait, now.
+    /// Connections, requests, and waiting requests, now.
     pub(crate) fn in_use(&self) -> [u32; 3] {
         let free = u32::try_from(self.connections.available_permits()).unwrap_or(u32::MAX);
         let open = self.limits.max_connections.saturating_sub(free);
@@ -145,7 +146,7 @@ impl Drop for Pending<'_> {
     }
 }
 
-/// One more, unless that is too many.
+/// Counts one more, unless the limit is reached.
 fn enter(count: &AtomicU32, most: u32) -> bool {
     let fits = count.fetch_add(1, Relaxed) < most;
     if !fits {

@@ -1,20 +1,20 @@
-//! Time as a number, for what workers share in atomics.
+//! Time as a number, for atomics that workers share.
 
 use std::sync::OnceLock;
 
 use tokio::time::Instant;
 
-/// What [`micros`] counts from; one second before it was first asked, so that 0 is always past and never now.
+/// The zero of [`micros`]: one second before its first call, so that 0 is always in the past.
 static BEGIN: OnceLock<Instant> = OnceLock::new();
 
 const HEAD_START: u64 = 1_000_000;
 
-/// Microseconds since this process began to count.
+/// Microseconds since the zero of this process.
 pub(crate) fn micros() -> u64 {
     at(Instant::now())
 }
 
-/// The same for a moment that was read before.
+/// The same for a given instant.
 pub(crate) fn at(moment: Instant) -> u64 {
     let begin = *BEGIN.get_or_init(|| moment);
     HEAD_START + moment.saturating_duration_since(begin).as_micros() as u64

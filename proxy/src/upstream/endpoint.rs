@@ -1,4 +1,4 @@
-//! One endpoint: an address in an upstream, with what the workers share about it.
+//! One endpoint: an address in an upstream, and the state that the workers share about it.
 
 use std::sync::{
     Arc,
@@ -15,25 +15,25 @@ use super::{
 
 /// One endpoint, shared by all workers.
 pub(crate) struct Endpoint {
-    /// No other endpoint of this process has it.
+    /// Unique in this process.
     pub id: u32,
-    /// Where connections to it go. Its label is what the access log shows.
+    /// The address of its connections. The access log shows its label.
     pub address: Address,
-    /// What its failures led to.
+    /// Outlier detection: its failures and ejections.
     pub outlier: Outlier,
-    /// How many of its last answers were failures.
+    /// Failure rate of its last responses.
     pub failures: Failures,
-    /// How long its answers take; known with `peakEwma` alone.
+    /// Response times; measured with `peakEwma` only.
     pub latency: Latency,
     unhealthy: AtomicBool,
-    /// When it came to the others or came back, in microseconds; 0 when it is one of them long since.
+    /// Start of its slow start, in microseconds; 0 after the slow start.
     since: AtomicU64,
     in_flight: AtomicU32,
     connections: AtomicU32,
 }
 
 impl Endpoint {
-    /// An endpoint as configured; a host name has no address until it was resolved.
+    /// An endpoint as configured. A host name has no address until it is resolved.
     pub(crate) fn new(spec: EndpointSpec) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         Self {
@@ -49,27 +49,27 @@ impl Endpoint {
         }
     }
 
-    /// Whether nothing speaks against sending requests to it.
+    /// Whether it may get requests: healthy, not ejected, and with an address.
     pub(crate) fn is_well(&self) -> bool {
         self.address.is_resolved() && self.is_healthy() && !self.outlier.is_out()
     }
 
-    /// What its last answers to `healthCheck` amount to; true where it is not asked.
+    /// The result of its health checks; true without `healthCheck`.
     pub(crate) fn is_healthy(&self) -> bool {
         !self.unhealthy.load(Relaxed)
     }
 
-    /// What they amount to from now on.
+    /// Sets the result of its health checks.
     pub(super) fn set_healthy(&self, healthy: bool) {
         self.unhealthy.store(!healthy, Relaxed);
     }
 
-    /// From now on it is new among the others.
+    /// Starts its slow start.
     pub(crate) fn begin_slowly(&self, now: u64) {
         self.since.store(now, Relaxed);
     }
 
-    /// Its share of its weight, from a tenth to 1, when new ones take `window` microseconds to get there.
+    /// Its share of its weight, from 0.1 to 1, during a slow start of `window` microseconds.
     pub(crate) fn warmth(&self, window: u64, now: impl FnOnce() -> u64) -> f64 {
         const LEAST: f64 = 0.1;
         let since = self.since.load(Relaxed);
@@ -78,28 +78,27 @@ impl Endpoint {
         }
         let warmth = now().saturating_sub(since) as f64 / window as f64;
         if warmth >= 1.0 {
-            // Unless it has just come back once more.
+            // Fails when the endpoint has just begun another slow start, which must stay.
             let _ = self.since.compare_exchange(since, 0, Relaxed, Relaxed);
         }
         warmth.clamp(LEAST, 1.0)
     }
 
-    /// Requests in flight, over all workers.
     pub(crate) fn in_flight(&self) -> u32 {
         self.in_flight.load(Relaxed)
     }
 
-    /// Open connections, of all workers; those of health checks are none of them.
+    /// Open connections of all workers, without those of health checks.
     pub(crate) fn connections(&self) -> u32 {
         self.connections.load(Relaxed)
     }
 
-    /// One request more is in flight.
+    /// Counts one more request in flight.
     pub(super) fn enter(&self) {
         self.in_flight.fetch_add(1, Relaxed);
     }
 
-    /// One less.
+    /// Counts one less.
     pub(super) fn leave(&self) {
         self.in_flight.fetch_sub(1, Relaxed);
     }
@@ -111,11 +110,11 @@ impl dns::Host for Endpoint {
     }
 }
 
-/// Counts a connection to an endpoint for as long as it is open.
+/// Counts a connection to an endpoint while it is open.
 pub(crate) struct Open(Arc<Endpoint>);
 
 impl Open {
-    /// One more.
+    /// Counts one more open connection.
     pub(crate) fn begin(endpoint: &Arc<Endpoint>) -> Self {
         endpoint.connections.fetch_add(1, Relaxed);
         Self(Arc::clone(endpoint))

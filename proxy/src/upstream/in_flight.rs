@@ -1,8 +1,11 @@
-//! One try at an endpoint, from the choice to the last byte of the answer, and what is learnt from it.
+//! One attempt at an endpoint, from the choice to the last byte of the response, and its result for
+//! outlier detection and balancing.
 //!
-//! A failure is what [Envoy counts](https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/outlier)
-//! as one: an answer from 500 on (for gRPC the statuses that mean the same), no connection, a connection that breaks, a
-//! broken protocol, no answer in time. A client that goes away says nothing about the endpoint.
+//! Failures are those that [Envoy
+//! counts](https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/upstream/outlier): a
+//! status of 500 and above (for gRPC the statuses with that meaning), a failed connect, a reset
+//! connection, a protocol error, a timeout. A client that disconnects says nothing about the
+//! endpoint.
 
 use std::{rc::Rc, sync::Arc};
 
@@ -19,7 +22,7 @@ use super::{
 /// Counts one request as in flight until it is dropped, with the last byte of the response body.
 pub(crate) struct InFlight {
     endpoint: Arc<Endpoint>,
-    /// Nothing is learnt about the app: there is no other one.
+    /// `None` for the app: it is the only endpoint, so there is nothing to detect.
     watched: Option<Watched>,
 }
 
@@ -28,24 +31,24 @@ struct Watched {
     context: Context,
     entry: Entry,
     stage: Stage,
-    /// When it began, where the time it takes counts for the next choice; else 0. The lower half of the microseconds
-    /// does for an hour, and keeps the futures of requests small.
+    /// Start of the attempt, where its duration counts for balancing; otherwise 0. The lower half
+    /// of the microseconds is enough for an hour, and keeps the futures of requests small.
     begun: u32,
 }
 
-/// How far the try has come.
+/// Progress of the attempt.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// No answer yet.
+    /// No response head yet.
     Waiting,
-    /// A good head came; the body may still break.
+    /// A successful head arrived; the body may still fail.
     Answering,
-    /// The result is known.
+    /// The result is recorded.
     Done,
 }
 
 impl InFlight {
-    /// Begins to count.
+    /// Starts to count.
     pub(crate) fn begin(endpoint: &Arc<Endpoint>) -> Self {
         endpoint.enter();
         Self {
@@ -54,7 +57,7 @@ impl InFlight {
         }
     }
 
-    /// Begins to count, and to learn about the endpoint; `now` in microseconds.
+    /// Starts to count and to record the result; `now` in microseconds.
     pub(crate) fn watch(
         endpoint: &Arc<Endpoint>,
         upstream: &Arc<Upstream>,
@@ -80,7 +83,7 @@ impl InFlight {
         }
     }
 
-    /// The head of an answer came.
+    /// Records the head of the response.
     pub(crate) fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
         let Some(watched) = &mut self.watched else {
             return;
@@ -95,13 +98,14 @@ impl InFlight {
             self.endpoint.latency.observe(watched.took(now), now);
         }
         if watched.entry == Entry::Probe {
-            watched.succeeded(&self.endpoint); // the others need not wait for the end of a long body
+            // recorded now, so that other requests need not wait for the end of a long body
+            watched.succeeded(&self.endpoint);
         } else if watched.stage == Stage::Waiting {
             watched.stage = Stage::Answering;
         }
     }
 
-    /// The trailers of the answer came.
+    /// Records the trailers of the response.
     pub(crate) fn trailers(&mut self, trailers: &HeaderMap) {
         if let Some(watched) = &mut self.watched
             && watched.grpc_failed(trailers)
@@ -110,7 +114,7 @@ impl InFlight {
         }
     }
 
-    /// The try failed. Errors that are not the endpoint's doing change nothing.
+    /// Records a failed attempt. Errors that the endpoint did not cause are ignored.
     pub(crate) fn failed(&mut self, error: &Error) {
         if let Some(watched) = &mut self.watched
             && is_of_endpoint(error)
@@ -120,7 +124,7 @@ impl InFlight {
     }
 }
 
-/// What happened, for the log.
+/// The failure, for the log.
 enum Why<'a> {
     Status(StatusCode),
     Grpc,
@@ -131,11 +135,9 @@ enum Why<'a> {
 impl std::fmt::Display for Why<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Status(status) => write!(f, "answered {}", status.as_u16()),
-            Self::Grpc => {
-                f.write_str("answered with a gRPC status that means a failure of the server")
-            }
-            Self::Timeout => f.write_str("gave no answer in time"),
+            Self::Status(status) => write!(f, "responded with status {}", status.as_u16()),
+            Self::Grpc => f.write_str("responded with a gRPC status that means a server failure"),
+            Self::Timeout => f.write_str("timed out"),
             Self::Error(error) => write!(f, "failed: {error}"),
         }
     }
@@ -149,7 +151,7 @@ fn is_of_endpoint(error: &Error) -> bool {
 }
 
 impl Watched {
-    /// For how long it has been on its way.
+    /// Microseconds since the start of the attempt.
     fn took(&self, now: u64) -> u64 {
         let took = (now as u32).wrapping_sub(self.begun);
         if took > u32::MAX / 2 {
@@ -175,7 +177,7 @@ impl Watched {
             endpoint.begin_slowly(clock::micros());
             self.upstream.counters.report(
                 &endpoint.address.label,
-                "answers again, and is back in use".to_owned(),
+                "responds again and is back in use".to_owned(),
             );
         }
     }
@@ -199,11 +201,11 @@ impl Watched {
         if let Some(Change::Ejected(errors, span)) = change {
             self.upstream.counters.ejected();
             let errors = match self.entry {
-                Entry::Probe => "the request that tried it again failed".to_owned(),
-                _ => format!("{errors} failures in a row"),
+                Entry::Probe => "the probe request failed".to_owned(),
+                _ => format!("{errors} consecutive failures"),
             };
             let text = format!(
-                "ejected for {} s: {errors}; the last {why}",
+                "ejected for {} s: {errors}; the last one {why}",
                 span.as_secs_f64()
             );
             self.upstream.counters.report(&endpoint.address.label, text);
@@ -224,7 +226,7 @@ impl Drop for InFlight {
             .inspect(|breaker| breaker.leave());
         match watched.stage {
             Stage::Done => {}
-            // It ended well, or the client has had enough.
+            // The response was complete, or the client disconnected.
             Stage::Answering => watched.succeeded(&self.endpoint),
             Stage::Waiting if watched.context.timed_out.get() => {
                 watched.failed(&self.endpoint, &Why::Timeout);

@@ -1,4 +1,5 @@
-//! One worker's side of an upstream: its pools, and which of them the next request goes to.
+//! One worker's side of an upstream: its connection pools, and the choice of an endpoint for each
+//! request.
 
 use std::{
     cell::{Cell, RefCell},
@@ -24,46 +25,45 @@ use super::{
 
 /// One upstream with this worker's connections to it.
 pub(crate) struct LocalUpstream {
-    /// The shared side.
     pub shared: Arc<Upstream>,
-    /// Authorization of every request: this worker's own, so that no request bumps a count that others do.
+    /// Authorization header of every request. One for each worker, so that workers do not contend
+    /// for its reference count.
     pub authorization: Option<HeaderValue>,
     current: RefCell<Current>,
     retired: Cell<bool>,
 }
 
-/// The set of endpoints that this worker knows.
+/// The endpoint set that this worker uses.
 struct Current {
     generation: u64,
     set: Arc<EndpointSet>,
-    /// By endpoint.
+    /// One for each endpoint, in the same order.
     pools: Vec<Rc<Pool>>,
 }
 
-/// The endpoint of one try.
+/// The endpoint of one attempt.
 pub(crate) struct Picked {
-    /// This worker's connections to it.
     pub pool: Rc<Pool>,
-    /// Counts the try until the last byte of its answer.
+    /// Counts the attempt until the last byte of its response.
     pub in_flight: InFlight,
 }
 
-/// The endpoints that a request was sent to already; the next try goes to another one where there is one.
+/// Endpoints that a request was already sent to; the next attempt prefers another one.
 #[derive(Debug, Default)]
 pub(crate) struct Tried(Vec<u32>);
 
 impl Tried {
-    /// The next try avoids the endpoint of this one.
+    /// Adds an endpoint, which the next attempt avoids.
     pub(crate) fn add(&mut self, endpoint: &Endpoint) {
         self.0.push(endpoint.id);
     }
 
-    /// Whether the next try is the first.
+    /// Whether the next attempt is the first.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether it went there.
+    /// Whether the request was sent to this endpoint.
     pub(crate) fn has(&self, endpoint: &Endpoint) -> bool {
         self.0.contains(&endpoint.id)
     }
@@ -91,10 +91,10 @@ impl LocalUpstream {
         }
     }
 
-    /// The endpoint for the next try of a request.
+    /// Chooses the endpoint for the next attempt of a request.
     ///
     /// # Errors
-    /// There is none that may be used, or too much is under way already.
+    /// No endpoint is available, or the circuit breaker is open.
     pub(crate) fn pick(&self, tried: &Tried, context: &Context) -> Result<Picked, Error> {
         self.follow();
         let breaker = self.shared.breaker.as_ref();
@@ -128,7 +128,8 @@ impl LocalUpstream {
                     in_flight,
                 });
             }
-            // Another worker has just taken the one request that may try it again; it is not available any more.
+            // Another worker has just sent the probe request; this endpoint is not available any
+            // more.
         }
     }
 
@@ -154,8 +155,9 @@ impl LocalUpstream {
         ))
     }
 
-    /// Whether a request may go out once more, which is counted. The budget pays for it, unless the endpoint has not even looked
-    /// at the first try: that made no work, and an app that restarts may leave many of them at once.
+    /// Whether a request may be sent once more; it is counted if so. The retry budget pays for it,
+    /// unless the endpoint did not process the first attempt at all: that caused no load, and a
+    /// restarting app may cause many of them at once.
     pub(crate) fn may_retry(&self, reason: RetryReason) -> bool {
         let paid = reason == RetryReason::Unsent || self.may_hedge();
         if paid {
@@ -164,7 +166,7 @@ impl LocalUpstream {
         paid
     }
 
-    /// The same for a second try beside the first, which is counted when it has ended.
+    /// The same for a hedged attempt, which is counted when it has ended.
     pub(crate) fn may_hedge(&self) -> bool {
         let paid = self.shared.budget.spend(Instant::now());
         if !paid {
@@ -173,7 +175,8 @@ impl LocalUpstream {
         paid
     }
 
-    /// Closes idle connections now and busy ones after their request: the upstream is gone from the configuration.
+    /// Closes idle connections now, and busy ones after their request: the upstream was removed
+    /// from the configuration.
     pub(crate) fn retire(&self) {
         self.retired.set(true);
         self.current
@@ -183,7 +186,7 @@ impl LocalUpstream {
             .for_each(|pool| pool.retire());
     }
 
-    /// Takes over a set of endpoints that was replaced: connections to those that stay are kept.
+    /// Takes over a replaced endpoint set; endpoints that stay keep their connections.
     pub(crate) fn follow(&self) {
         let generation = self.shared.generation();
         if self.current.borrow().generation == generation {
@@ -214,7 +217,7 @@ impl LocalUpstream {
     }
 }
 
-/// The loader takes a token only that a field can carry.
+/// The loader accepts only tokens that a header can contain.
 fn bearer(token: &SecretText) -> Option<HeaderValue> {
     credentials::bearer(token.expose()).ok()
 }
@@ -231,15 +234,15 @@ fn pool(shared: &Upstream, endpoint: &Arc<Endpoint>) -> Rc<Pool> {
     ))
 }
 
-/// What the balancer asks, for one try.
+/// One choice of an endpoint, as the balancer sees it.
 struct Choice<'a> {
     upstream: &'a Upstream,
     endpoints: &'a [Arc<Endpoint>],
     tried: &'a Tried,
     context: &'a Context,
-    /// Read when it is first needed: while all is well it never is.
+    /// Read only when needed; never while all endpoints are healthy.
     now: Cell<Option<u64>>,
-    /// The same.
+    /// Computed only when needed.
     panics: Cell<Option<bool>>,
 }
 
@@ -269,7 +272,7 @@ impl<'a> Choice<'a> {
         now
     }
 
-    /// Whether so few endpoints are well that sending everything to them would end them too.
+    /// Panic mode: so few endpoints are usable that the whole load would overload them too.
     fn panics(&self) -> bool {
         let panics = self.panics.get().unwrap_or_else(|| {
             let reachable = self
@@ -284,7 +287,7 @@ impl<'a> Choice<'a> {
         panics
     }
 
-    /// Why nothing was chosen.
+    /// Why no endpoint is available.
     fn none(&self) -> Error {
         let upstream = Arc::clone(&self.upstream.model.name);
         let count =
@@ -300,7 +303,7 @@ impl<'a> Choice<'a> {
     }
 }
 
-/// What keeps each of `all` endpoints from being used: those that are ejected, unhealthy, and without an address.
+/// Counts what makes `all` endpoints unusable: ejected, unhealthy, and without an address.
 fn counted(all: usize, [ejected, unhealthy, lost]: [usize; 3]) -> Box<str> {
     let kinds = [
         (ejected, "ejected"),
@@ -313,7 +316,7 @@ fn counted(all: usize, [ejected, unhealthy, lost]: [usize; 3]) -> Box<str> {
         .map(|(count, what)| format!("{count} {what}"))
         .collect();
     match all {
-        0 => "no answer has named an endpoint yet".into(),
+        0 => "DNS has returned no endpoint yet".into(),
         1 => format!("1 endpoint: {}", kinds.join(", ")).into(),
         _ => format!("{all} endpoints: {}", kinds.join(", ")).into(),
     }
@@ -394,7 +397,7 @@ mod tests {
             "3 endpoints: 2 ejected, 1 unhealthy"
         );
         assert_eq!(&*counted(1, [0, 0, 1]), "1 endpoint: 1 without an address");
-        assert_eq!(&*counted(0, [0; 3]), "no answer has named an endpoint yet");
+        assert_eq!(&*counted(0, [0; 3]), "DNS has returned no endpoint yet");
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! Upstreams at run time: which endpoint, over which connection.
+//! Upstreams at run time: the choice of an endpoint and a connection.
 //!
-//! Shared between workers are only atomics and `ArcSwap`s ([`registry`], [`endpoint`]); connections and pools
-//! ([`local`], [`pool`]) belong to one worker and never leave it. Connects, DNS and TLS are in `outrigger-transport`.
+//! Workers share atomics and `ArcSwap`s only ([`registry`], [`endpoint`]). Connections and pools
+//! ([`local`], [`pool`]) belong to one worker and never leave it. Connects, DNS and TLS are in
+//! `outrigger-transport`.
 
 pub(crate) mod balance;
 pub(crate) mod breaker;

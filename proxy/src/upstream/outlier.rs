@@ -1,8 +1,9 @@
-//! Passive health: an endpoint that fails again and again is ejected for a while.
+//! Outlier detection (passive health checks): an endpoint that fails repeatedly is ejected for a
+//! while.
 //!
-//! The state of one endpoint is a few atomics, so that workers share it without a lock; times are microseconds that the
-//! caller passes in. When an ejection is over the endpoint is not simply back: one request may try it, and only an
-//! answer to that one lets the others in.
+//! The state of one endpoint is a few atomics, so that workers share it without a lock. Times are
+//! microseconds, passed in by the caller. After its ejection an endpoint is not back in use at
+//! once: one probe request is sent, and only a successful response to it ends the ejection.
 
 use std::{
     sync::atomic::{
@@ -16,58 +17,58 @@ use outrigger_config::model::OutlierDetection;
 
 /// In use.
 const IN: u64 = 0;
-/// Ejected, and a request is trying whether it works again.
+/// Ejected, with a probe request in flight.
 const PROBING: u64 = u64::MAX;
 
-/// What is known about the failures of one endpoint.
+/// Failures and ejections of one endpoint.
 #[derive(Debug, Default)]
 pub(crate) struct Outlier {
-    /// Failures without a success between them.
+    /// Consecutive failures.
     consecutive: AtomicU32,
-    /// [`IN`], [`PROBING`], or when the ejection is over.
+    /// [`IN`], [`PROBING`], or when the ejection ends.
     until: AtomicU64,
-    /// How often it was ejected; forgotten while it behaves.
+    /// How often it was ejected; decreases while it does not fail.
     times: AtomicU32,
     /// When the last ejection ended.
     returned: AtomicU64,
 }
 
-/// An ejection, for whoever looks.
+/// The state of an ejection, for status pages.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Ejection {
-    /// How long it lasts yet; none at all once a request may try it again, `None` while one does.
+    /// Remaining time; zero once a probe may be sent, `None` while one is in flight.
     pub left: Option<Duration>,
-    /// How often it was ejected; what it behaves after that is forgiven at the next one.
+    /// How often it was ejected. Time without failure reduces it at the next ejection.
     pub times: u32,
 }
 
-/// How a request comes to an endpoint.
+/// How a request gets to an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Entry {
-    /// As one of many.
+    /// Normally.
     Open,
-    /// As the one that tries whether it works again.
+    /// As the probe that decides whether the ejection ends.
     Probe,
     /// Not at all.
     Closed,
 }
 
-/// What changes with the result of a request.
+/// A change of state through the result of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// Out, after so many failures and for so long.
+    /// Ejected after this many failures, for this long.
     Ejected(u32, Duration),
     /// Back in use.
     Returned,
 }
 
 impl Outlier {
-    /// Whether it is ejected, or about to be tried again.
+    /// Whether it is ejected, or a probe is in flight.
     pub(crate) fn is_out(&self) -> bool {
         self.until.load(Relaxed) != IN
     }
 
-    /// The ejection that it is in, if it is in one.
+    /// Its current ejection, if any.
     pub(crate) fn ejection(&self, now: u64) -> Option<Ejection> {
         let times = self.times.load(Relaxed);
         match self.until.load(Relaxed) {
@@ -80,7 +81,7 @@ impl Outlier {
         }
     }
 
-    /// Whether a request may come; `now` is asked only when that depends on it.
+    /// Whether it may get a request; `now` is called only when the result depends on it.
     pub(crate) fn admits(&self, now: impl FnOnce() -> u64) -> bool {
         match self.until.load(Relaxed) {
             IN => true,
@@ -89,7 +90,7 @@ impl Outlier {
         }
     }
 
-    /// A request comes. Of several that may try an endpoint again, one does.
+    /// Admits a request. Of several candidates for the probe, one is chosen.
     pub(crate) fn enter(&self, now: impl FnOnce() -> u64) -> Entry {
         let until = self.until.load(Acquire);
         match until {
@@ -103,20 +104,22 @@ impl Outlier {
         }
     }
 
-    /// It answered.
+    /// Records a success.
     pub(crate) fn succeeded(&self, entry: Entry, now: impl FnOnce() -> u64) -> Option<Change> {
         if self.consecutive.load(Relaxed) != 0 {
             self.consecutive.store(0, Relaxed);
         }
         if entry != Entry::Probe {
-            return None; // what was sent before the ejection, or in a panic, says nothing about now
+            // a request from before the ejection, or in panic mode, does not end the ejection
+            return None;
         }
         self.returned.store(now(), Relaxed);
         self.until.store(IN, Release);
         Some(Change::Returned)
     }
 
-    /// It failed. `may_eject` is asked only when this failure is enough, and what it gives is held meanwhile.
+    /// Records a failure. `may_eject` is called only when this failure is sufficient, and its value
+    /// is held until the ejection is stored.
     pub(crate) fn failed<T>(
         &self,
         entry: Entry,
@@ -139,14 +142,14 @@ impl Outlier {
         Some(Change::Ejected(errors, self.eject(now, settings)))
     }
 
-    /// The request that tried it ended without a result; another one may try.
+    /// The probe ended without a result; another request may probe.
     pub(crate) fn gave_up(&self, entry: Entry) {
         if entry == Entry::Probe {
             self.until.store(IN + 1, Release);
         }
     }
 
-    /// Each time longer than the last, until it has behaved for as long again.
+    /// Each ejection is longer than the last, until the endpoint has not failed for as long.
     fn eject(&self, now: u64, settings: &OutlierDetection) -> Duration {
         let base = micros(settings.base_ejection_time);
         let behaved = match self.returned.load(Relaxed) {
@@ -174,8 +177,8 @@ fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Whether one more of `all` endpoints may be out, when `out` are already and `others` besides it can be used: never the
-/// last one, and never more than the share that is allowed.
+/// Whether one more of `all` endpoints may be ejected, when `out` are ejected already and `others`
+/// besides it are usable. Never the last usable one, and never more than `max_percent`.
 pub(crate) fn may_eject(all: usize, out: usize, others: usize, max_percent: u8) -> bool {
     others > 0 && (out + 1) * 100 <= all * usize::from(max_percent)
 }
@@ -199,7 +202,7 @@ mod tests {
         config.upstreams[0].outlier_detection.clone().unwrap()
     }
 
-    /// Fails until it is ejected; for how many seconds.
+    /// Fails until it is ejected; returns the seconds of the ejection.
     fn until_ejected(outlier: &Outlier, now: u64, settings: &OutlierDetection) -> u64 {
         for _ in 0..settings.consecutive_errors - 1 {
             assert_eq!(
@@ -294,7 +297,7 @@ mod tests {
         now += span * SECOND;
         assert_eq!(outlier.enter(|| now), Entry::Probe);
         outlier.succeeded(Entry::Probe, || now);
-        // It was ejected six times; five base times without failure are five forgotten ejections.
+        // It was ejected six times; five base times without a failure undo five ejections.
         assert_eq!(until_ejected(&outlier, now + 150 * SECOND, &settings), 60);
     }
 

@@ -1,4 +1,5 @@
-//! What outlives a reload: the shared state of each upstream, by name, as long as its model value is equal.
+//! The shared state of each upstream, which survives a reload while its model value is equal.
+//! Looked up by name.
 
 use std::{
     collections::HashMap,
@@ -37,58 +38,57 @@ use crate::{
 
 /// One upstream at run time, shared by all workers.
 pub(crate) struct Upstream {
-    /// As accepted.
+    /// The accepted configuration.
     pub model: Model,
-    /// TLS, where it is spoken.
+    /// TLS settings, with TLS.
     pub tls: Option<Arc<Connector>>,
-    /// What is counted about it.
     pub counters: Arc<UpstreamCounters>,
-    /// What is under way to it; `None` for the app.
+    /// Circuit breaker; `None` for the app.
     pub breaker: Option<Arc<Breaker>>,
-    /// What all routes and workers together may send a second time.
+    /// Retry budget of all routes and workers together.
     pub budget: Arc<Budget>,
     set: ArcSwap<EndpointSet>,
-    /// One more with every set, so that a worker sees by one plain load that its own is still the current one.
+    /// Number of the endpoint set, so that a worker detects a new one by one plain load.
     generation: AtomicU64,
-    /// Somebody is about to eject an endpoint. Nobody waits for that: the next failure is soon enough.
+    /// A worker is about to eject an endpoint. Other workers do not wait: their next failure is
+    /// soon enough.
     ejecting: AtomicBool,
-    /// Told of each new set.
+    /// Notified of each new set.
     changed: Notify,
-    /// With `dns`: when that was last looked up.
+    /// With `dns`: the last lookup.
     pub lookup: LastLookup,
 }
 
-/// The endpoints of an upstream and the choice among them; replaced as a whole when their names or number change.
+/// The endpoints of an upstream and their balancer; replaced as a whole when names or number
+/// change.
 pub(crate) struct EndpointSet {
-    /// In the order of the file, or of the answer that named them.
+    /// In the order of the file or of the DNS response.
     pub endpoints: Vec<Arc<Endpoint>>,
-    /// Their shares, in the same order.
+    /// Their weights, in the same order.
     pub weights: Vec<u32>,
-    /// Chooses among them.
     pub balancer: Balancer,
 }
 
-/// The TLS of an upstream that cannot be spoken.
+/// An upstream whose TLS settings cannot be used.
 #[derive(Debug)]
 pub(crate) struct Untrusting {
-    /// The upstream.
     pub upstream: Arc<str>,
-    /// Why.
     pub error: TrustError,
 }
 
 impl EndpointSet {
-    /// A set of these; endpoints of `old` that are the same stay, with everything that is known about them.
+    /// A set of these endpoints. Endpoints that are also in `old` keep their state.
     fn new(model: &Model, specs: &[EndpointSpec], old: &[Arc<Endpoint>]) -> Self {
         let mut left = old.to_vec();
         let endpoint = |spec: &EndpointSpec| {
-            // Each is taken once: one address may stand in a list twice.
+            // Each is reused once: an address may appear in the list twice.
             if let Some(index) = left.iter().position(|one| one.address.is_at(spec)) {
                 return left.swap_remove(index);
             }
             let new = Endpoint::new(spec.clone());
             if !old.is_empty() {
-                new.begin_slowly(clock::micros()); // those that begin together are none of them new
+                // endpoints that start together need no slow start
+                new.begin_slowly(clock::micros());
             }
             Arc::new(new)
         };
@@ -116,7 +116,8 @@ impl Upstream {
         Self::over(set, model, tls, counters, budget, breaker)
     }
 
-    /// The same upstream after a file that it names was replaced: everything but its connections stays.
+    /// The same upstream after a file that it names was replaced: all state but its connections is
+    /// kept.
     fn renewed(&self, model: &Model, tls: Option<Arc<Connector>>) -> Self {
         let (counters, budget) = (Arc::clone(&self.counters), Arc::clone(&self.budget));
         Self::over(
@@ -151,18 +152,19 @@ impl Upstream {
         }
     }
 
-    /// The current endpoints.
     pub(crate) fn set(&self) -> Arc<EndpointSet> {
         self.set.load_full()
     }
 
-    /// Which set is the current one. Read before the set itself, so that a worker at worst looks once more.
+    /// The number of the current set. A worker reads it before the set, so at worst it reads the
+    /// set once more.
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// From now on these are the endpoints. Those that stay keep what is known about them and their connections;
-    /// those that are gone get no new requests and end when theirs have ended. For one caller at a time.
+    /// Replaces the endpoint set. Endpoints that stay keep their state and connections. Removed
+    /// ones get no new requests, and are dropped when their requests have ended. For one caller at
+    /// a time.
     pub(crate) fn replace_endpoints(&self, specs: &[EndpointSpec]) {
         let old = self.set();
         self.set.store(Arc::new(EndpointSet::new(
@@ -179,12 +181,12 @@ impl Upstream {
         self.changed.notified()
     }
 
-    /// Whether the time that answers take counts for the choice.
+    /// Whether balancing uses response times.
     pub(super) fn reads_latency(&self) -> bool {
         self.model.load_balancer.policy == LoadBalancerPolicy::PeakEwma
     }
 
-    /// What a request hashes to; `None` where nobody asks.
+    /// The hash key of a request; `None` without `consistentHash`.
     pub(crate) fn key(&self, headers: &HeaderMap, client: IpAddr) -> Option<u64> {
         self.model
             .load_balancer
@@ -193,7 +195,7 @@ impl Upstream {
             .and_then(|on| hash_key::of_request(on, headers, client))
     }
 
-    /// The turn to eject this endpoint, if one more may be out now.
+    /// The exclusive right to eject this endpoint, if one more may be ejected now.
     pub(super) fn may_eject(&self, endpoint: &Endpoint) -> Option<Ejecting<'_>> {
         let turn = Ejecting::begin(&self.ejecting)?;
         let set = self.set.load();
@@ -211,7 +213,7 @@ impl Upstream {
         outlier::may_eject(set.endpoints.len(), out, others, percent).then_some(turn)
     }
 
-    /// What is known of it now.
+    /// The current state, for metrics.
     pub(crate) fn read(&self) -> Reading {
         let set = self.set.load();
         let endpoint = |one: &Arc<Endpoint>| EndpointReading {
@@ -245,7 +247,7 @@ impl Endpoints for Upstream {
     }
 }
 
-/// The turn to eject an endpoint: two workers that look at once would each see room for one.
+/// The exclusive right to eject an endpoint: two workers at once would each count room for one.
 pub(super) struct Ejecting<'a>(&'a AtomicBool);
 
 impl<'a> Ejecting<'a> {
@@ -260,12 +262,12 @@ impl Drop for Ejecting<'_> {
     }
 }
 
-/// The upstreams of `config`, in its order; those of `old` whose model value is equal are carried over with their
-/// counters, resolved addresses, and what is known about their endpoints. Where only the content of a file is another one, connections are new and the rest is
-/// carried over.
+/// The upstreams of `config`, in its order. Upstreams of `old` with an equal model value are
+/// carried over with their counters, resolved addresses and endpoint state. Where only the content
+/// of a file changed, connections are new and the rest is carried over.
 ///
 /// # Errors
-/// The TLS of one cannot be spoken.
+/// TLS settings of an upstream cannot be used.
 pub(crate) fn upstreams(
     config: &Config,
     old: &[Arc<Upstream>],

@@ -1,4 +1,5 @@
-//! Servers that the proxy itself asks and that are no upstreams: those of `extAuth`, and redis.
+//! Servers that the proxy itself sends requests to and that are not upstreams: those of `extAuth`,
+//! and Redis.
 
 use std::sync::Arc;
 
@@ -8,28 +9,29 @@ use outrigger_transport::tls::client::{Connector, Observer, SystemRoots};
 use super::{endpoint::Endpoint, registry::Untrusting};
 use crate::tls::report::TlsEvents;
 
-/// The name under which those of `extAuth` are counted and told; no upstream can have it, since it is no DNS label.
+/// The name of `extAuth` servers in metrics and logs. No upstream can have it, since it is not a
+/// DNS label.
 pub(crate) const EXT_AUTH: &str = "extAuth";
 
-/// The same of redis: an upstream may have this name, but nothing is counted under it here.
+/// The name of Redis in logs. An upstream may have it too, but nothing is counted under this one.
 const REDIS: &str = "redis";
 
 /// One server.
 pub(crate) struct Service {
-    /// Where it is.
     pub endpoint: Arc<Endpoint>,
-    /// TLS, where it is spoken.
+    /// TLS settings, with TLS.
     pub tls: Option<Arc<Connector>>,
     model: Option<Arc<ClientTls>>,
 }
 
 impl Service {
-    /// Whether it is what was written so, with the same files.
+    /// Whether it was built from this configuration and the same files.
     pub(crate) fn is_for(&self, spec: &EndpointSpec, tls: Option<&Arc<ClientTls>>) -> bool {
         self.endpoint.address.spec == *spec && self.model.as_ref() == tls
     }
 
-    /// The one of `old` that is the same, else a new one; its addresses are carried over where only TLS is another.
+    /// The equal one of `old`, or else a new one. Its addresses are carried over where only TLS
+    /// differs.
     fn new(
         name: &'static str,
         spec: &EndpointSpec,
@@ -74,10 +76,10 @@ impl Making {
     }
 }
 
-/// Those of `extAuth`, each once.
+/// The servers of `extAuth`, each once.
 ///
 /// # Errors
-/// The TLS of one cannot be spoken.
+/// TLS settings of one cannot be used.
 pub(crate) fn asked(
     config: &Config,
     old: &[Arc<Service>],
@@ -104,10 +106,10 @@ pub(crate) fn asked(
     Ok(services)
 }
 
-/// The server of limits that all pods share.
+/// The Redis server of shared rate limits.
 ///
 /// # Errors
-/// Its TLS cannot be spoken.
+/// Its TLS settings cannot be used.
 pub(crate) fn redis(
     config: &Config,
     old: Option<&Arc<Service>>,

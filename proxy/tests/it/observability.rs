@@ -301,7 +301,7 @@ fn the_reason_of_a_failure_stands_in_log_and_metrics_alone() {
     );
     assert_eq!(
         line["detail"],
-        "the response field content-length is there twice"
+        "the response header content-length is present twice"
     );
 }
 
@@ -327,8 +327,7 @@ fn an_answer_has_as_many_fields_as_the_limit_says() {
         assert_eq!(status(&head), expected, "{count}{limits}: {head}");
         if expected == 502 {
             let limit = count - 1;
-            let detail =
-                format!("the response has more than {limit} header fields (limits.headers)");
+            let detail = format!("the response has more than {limit} headers (limits.headers)");
             assert_eq!(proxy.logged(|line| line["status"] == 502)["detail"], detail);
         }
     }

@@ -1,18 +1,18 @@
-//! Which part of an endpoint's last answers were failures.
+//! Recent failure rate of an endpoint.
 //!
-//! One that refuses every request at once is always idle, and so the favourite of whoever looks for idle ones. It is known
-//! here after its first failure, whether or not outliers are ejected, and gets at most its share of the draws until
-//! it behaves again.
+//! An endpoint that fails every request at once is always idle, so any policy that looks for idle
+//! endpoints would prefer it. This rate notices it after its first failure, with or without outlier
+//! detection, and limits it to its weighted share of the draws until it succeeds again.
 
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-/// All were failures.
+/// Failure rate of 100 %.
 const ALL: u32 = 1 << 16;
 
-/// Each result counts for an eighth of what is known.
+/// Each result has a weight of one eighth.
 const SHARE: u32 = 8;
 
-/// From a sixteenth on: one failure is remembered for six answers.
+/// 6.25 %: one failure is remembered for six successes.
 const FAILING: u32 = ALL / 16;
 
 /// A moving average of failures.
@@ -20,23 +20,23 @@ const FAILING: u32 = ALL / 16;
 pub(crate) struct Failures(AtomicU32);
 
 impl Failures {
-    /// A request ended so. Costs one plain load while all is well.
+    /// Records the result of a request. Costs one plain load while there are no failures.
     pub(crate) fn record(&self, failed: bool) {
         let known = self.0.load(Relaxed);
         let next = known - known / SHARE + if failed { ALL / SHARE } else { 0 };
-        // The last bits never decay by division.
+        // The division would never reach 0.
         let next = if !failed && next < SHARE {
             0
         } else {
             next.min(ALL)
         };
         if next != known {
-            // Two workers at once lose one of two results, which a moving average gets over.
+            // Of two concurrent results one may be lost; a moving average tolerates that.
             self.0.store(next, Relaxed);
         }
     }
 
-    /// Whether a good part of its last answers were failures.
+    /// Whether a considerable part of its last responses were failures.
     pub(crate) fn is_failing(&self) -> bool {
         self.0.load(Relaxed) >= FAILING
     }

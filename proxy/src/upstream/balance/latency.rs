@@ -1,25 +1,25 @@
-//! How long an endpoint takes to answer: a moving average that jumps to peaks and forgets them slowly.
+//! Response times of an endpoint: a moving average that follows peaks at once and decays slowly.
 //!
-//! The idea is Finagle's Peak EWMA: an endpoint that becomes slow is noticed with its first slow answer, and tried again as
-//! its bad time fades. A failure says nothing about how long an answer takes, and must not make its endpoint
-//! look fast: it counts as twice what was known, up to a second.
+//! The idea is Finagle's Peak EWMA: an endpoint that becomes slow is noticed with its first slow
+//! response, and gets requests again as the average decays. A failure says nothing about response
+//! times and must not make its endpoint look fast: it counts as twice the estimate, up to 1 s.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// After this time an observation counts for a third of what it did, in microseconds.
+/// After this time, in microseconds, the weight of an observation is down to 1/e.
 const FADES: f64 = 10_000_000.0;
 
-/// What a failure costs at least and at most, in microseconds.
+/// Lowest and highest penalty of a failure, in microseconds.
 const LEAST: f64 = 1_000.0;
 const MOST: f64 = 1_000_000.0;
 
-/// An estimate of one endpoint: microseconds as `f32` in the lower half, and when it was made, in milliseconds, in the
-/// upper one. 0 while nothing is known.
+/// Estimate of one endpoint: microseconds as `f32` in the lower half, and its time in milliseconds
+/// in the upper half. 0 without an observation.
 #[derive(Debug, Default)]
 pub(crate) struct Latency(AtomicU64);
 
 impl Latency {
-    /// An answer took so long.
+    /// Records a response that took this long.
     pub(crate) fn observe(&self, took: u64, now: u64) {
         let took = took as f64;
         self.update(now, |known| match known {
@@ -31,7 +31,7 @@ impl Latency {
         });
     }
 
-    /// A request failed after so long.
+    /// Records a failure after this long.
     pub(crate) fn punish(&self, took: u64, now: u64) {
         self.update(now, |known| {
             let doubled = known.map_or(0.0, |(estimate, _)| estimate * 2.0);
@@ -39,7 +39,8 @@ impl Latency {
         });
     }
 
-    /// What the next answer will take, in microseconds; less and less while nobody asks. `None` while nothing is known.
+    /// Expected time of the next response, in microseconds; decays while there are no requests.
+    /// `None` without an observation.
     pub(crate) fn estimate(&self, now: u64) -> Option<f64> {
         read(self.0.load(Relaxed), now).map(|(estimate, age)| (estimate * kept(age)).max(1.0))
     }
@@ -53,8 +54,8 @@ impl Latency {
     }
 }
 
-/// What counts of an observation after so long. A busy endpoint is asked again within milliseconds, where the first terms
-/// of the series are exact enough: off by 2 in 10 million at most.
+/// Remaining weight of an observation of this age. Observations of a busy endpoint are milliseconds
+/// apart, where the first terms of the series are exact to 2 in 10 million.
 fn kept(age: f64) -> f64 {
     let x = age / FADES;
     if x < 0.01 {
@@ -64,11 +65,12 @@ fn kept(age: f64) -> f64 {
     }
 }
 
-/// The estimate, and how old it is in microseconds.
+/// The estimate, and its age in microseconds.
 fn read(packed: u64, now: u64) -> Option<(f64, f64)> {
-    // The stamp wraps around after 49 days; ages are differences.
+    // The timestamp wraps around after 49 days, so ages are differences.
     let age = ((now / 1000) as u32).wrapping_sub((packed >> 32) as u32);
-    let age = if age > u32::MAX / 2 { 0 } else { age }; // another worker was a little ahead
+    // the clock of another worker was a little ahead
+    let age = if age > u32::MAX / 2 { 0 } else { age };
     let estimate = f64::from(f32::from_bits(packed as u32));
     (packed != 0).then(|| (estimate, f64::from(age) * 1000.0))
 }

@@ -1,9 +1,10 @@
-//! Chooses an endpoint. Synchronous and total: indices in, an index out; what is known of endpoints and of the request is
-//! told by a trait.
+//! Chooses an endpoint. Synchronous and total: indices in, an index out; a trait provides the state
+//! of endpoints and of the request.
 //!
-//! Weights hold while nothing else speaks against them: turns and draws follow them, a comparison leaves the endpoint
-//! whose turn it is only for one that is clearly better, and that one gives its own next turn for it. An endpoint that fails fast has few requests in flight and short times, so what it
-//! lacks in load never counts for it ([`failures`]).
+//! Weights hold as long as no endpoint is clearly better. Turns and draws follow the weights. A
+//! comparison replaces the endpoint whose turn it is only by a clearly better one, which gives up
+//! its own next turn in exchange. An endpoint that fails fast has few requests in flight and short
+//! times, so its low load never counts in its favour ([`failures`]).
 
 pub(crate) mod failures;
 pub(crate) mod latency;
@@ -14,11 +15,11 @@ use outrigger_config::model::LoadBalancerPolicy;
 
 use self::{rendezvous::Table, turns::Turns};
 
-/// The choice among the endpoints of one upstream.
+/// The balancer of one upstream.
 pub(crate) struct Balancer {
     policy: Policy,
     weights: Vec<u32>,
-    /// Running sums of the weights, for draws by weight.
+    /// Running sums of the weights, for weighted draws.
     sums: Vec<u32>,
 }
 
@@ -30,23 +31,21 @@ enum Policy {
     ConsistentHash(Table),
 }
 
-/// What the balancer asks about endpoints, and about the request that is to be sent.
+/// State of the endpoints, and of the request to be sent.
 pub(crate) trait Endpoints {
-    /// Whether a request may be sent to it.
     fn is_available(&self, index: usize) -> bool;
-    /// Whether the request is sent for the first time.
+    /// Whether this is the first attempt of the request.
     fn is_first_try(&self) -> bool;
-    /// Whether this request was sent to it before.
+    /// Whether an earlier attempt of this request used it.
     fn was_tried(&self, index: usize) -> bool;
-    /// Requests in flight.
     fn in_flight(&self, index: usize) -> u32;
-    /// Whether a good part of its last answers were failures.
+    /// Whether a considerable part of its last responses were failures.
     fn is_failing(&self, index: usize) -> bool;
-    /// How long its answers take, in microseconds; `None` while nobody knows. Asked by `peakEwma`.
+    /// Its response time in microseconds; `None` without an observation. Used by `peakEwma`.
     fn latency(&self, index: usize) -> Option<f64>;
-    /// Its share of its weight, from over 0 to 1, while it is new.
+    /// Its share of its weight during slow start, above 0 and up to 1.
     fn warmth(&self, index: usize) -> f64;
-    /// What the request hashes to. Asked by `consistentHash`.
+    /// The hash key of the request. Used by `consistentHash`.
     fn key(&self) -> Option<u64>;
 }
 
@@ -78,10 +77,10 @@ impl Balancer {
         }
     }
 
-    /// The endpoint for the next try, one that was not tried yet where there is one.
+    /// The endpoint for the next attempt; one that was not used by this request, if possible.
     pub(crate) fn choose(&self, endpoints: &impl Endpoints) -> Option<usize> {
         match self.weights.len() {
-            0 => return None, // a name that was never looked up
+            0 => return None, // DNS has not returned an endpoint yet
             1 => return endpoints.is_available(0).then_some(0),
             _ => {}
         }
@@ -99,7 +98,8 @@ impl Balancer {
             Policy::RoundRobin(turns) if endpoints.is_first_try() => {
                 turns.next(usable, |index| endpoints.warmth(index))
             }
-            // Another try takes no turn: with two endpoints of which one fails, every request would begin there.
+            // A retry takes no turn: with two endpoints of which one fails, every first attempt
+            // would go to the failing one.
             Policy::RoundRobin(_) | Policy::Random => self.draw_usable(endpoints, usable),
             Policy::LeastRequest(turns) => {
                 self.better_of_two(turns, endpoints, usable, |_| Some(1.0))
@@ -107,7 +107,7 @@ impl Balancer {
             Policy::PeakEwma(turns) => {
                 self.better_of_two(turns, endpoints, usable, |index| endpoints.latency(index))
             }
-            // Without a key nothing has to stay where it was.
+            // Without a key there is no affinity to keep.
             Policy::ConsistentHash(table) => match endpoints.key() {
                 Some(key) => table.find(key, usable, |index| self.has_room(endpoints, index)),
                 None => self.draw_usable(endpoints, usable),
@@ -115,7 +115,7 @@ impl Balancer {
         }
     }
 
-    /// The one whose turn it is, unless one that is drawn beside it is better (the power of two choices).
+    /// The endpoint whose turn it is, unless a second, drawn one is better (power of two choices).
     fn better_of_two(
         &self,
         turns: &Turns,
@@ -131,7 +131,7 @@ impl Balancer {
         let Some(two) = self.draw_usable(endpoints, &|index| index != one && usable(index)) else {
             return Some(one);
         };
-        // Nothing that one which fails lacks in load makes it better.
+        // Low load does not count in favour of an endpoint that fails.
         if endpoints.is_failing(two) || !self.is_better(two, one, endpoints, cost) {
             return Some(one);
         }
@@ -153,7 +153,7 @@ impl Balancer {
         let (one_share, two_share) = (share(one), share(two));
         let (one_cost, two_cost) = match (cost(one), cost(two)) {
             (Some(one), Some(two)) => (one, two),
-            // Somebody has to find out, and one is enough.
+            // `two` has no measured time yet: send it one request, to measure.
             (one_cost, None) if endpoints.in_flight(two) == 0 && one_cost.is_some() => return true,
             (_, None) => return false,
             (None, _) => return endpoints.in_flight(one) > 0,
@@ -162,18 +162,20 @@ impl Balancer {
             f64::from(endpoints.in_flight(one)),
             f64::from(endpoints.in_flight(two)),
         );
-        // Turns follow the weights already. While neither has a whole request more than its share, and they are about
-        // as fast, nothing else is needed; to compare them by weight as well would count the weights twice.
+        // Turns follow the weights already. While the loads differ by less than one request of a
+        // share, and the times are similar, keep the turn: comparing by weight here would apply the
+        // weights twice.
         let more = (one_busy / one_share - two_busy / two_share).abs() * one_share.min(two_share);
         if more < 1.0 && one_cost <= two_cost * CLEARLY && two_cost <= one_cost * CLEARLY {
             return false;
         }
-        // The request that is about to be added counts.
+        // Count the request that is about to be added.
         let load = |cost: f64, busy: f64, share: f64| cost * (busy + 1.0) / share;
         load(two_cost, two_busy, two_share) < load(one_cost, one_busy, one_share)
     }
 
-    /// A draw by weight. After a few misses one pass over all, so that a usable one is always found.
+    /// A weighted draw. After a few misses one pass over all, so that an available one is always
+    /// found.
     fn draw_usable(
         &self,
         endpoints: &impl Endpoints,
@@ -204,8 +206,9 @@ impl Balancer {
         self.sums.partition_point(|&sum| sum <= point)
     }
 
-    /// Whether one more request leaves an endpoint within its share of all that are in flight, and a quarter more
-    /// (consistent hashing with bounded loads). A handful always has room: where it belongs it finds a warm cache.
+    /// Whether one more request leaves an endpoint within 125 % of its share of all requests in
+    /// flight (consistent hashing with bounded loads). A few requests always fit, for the sake of a
+    /// warm cache.
     fn has_room(&self, endpoints: &impl Endpoints, index: usize) -> bool {
         const HANDFUL: u32 = 8;
         let mine = endpoints.in_flight(index);
@@ -221,10 +224,10 @@ impl Balancer {
     }
 }
 
-/// How much faster one of two is before that counts: less is chance.
+/// How much faster an endpoint must be to count as faster; less is noise.
 const CLEARLY: f64 = 2.0;
 
-/// An endpoint that is new takes only a share of the draws that fall on it.
+/// During slow start an endpoint accepts only a part of the draws that select it.
 fn is_warm_enough(warmth: f64) -> bool {
     warmth >= 1.0 || fastrand::f64() < warmth
 }

@@ -1,16 +1,18 @@
-//! Consistent hashing: a table of buckets, each given to the endpoint that bids highest for it.
+//! Consistent hashing: a table of buckets, each assigned to the endpoint with the highest score for
+//! it.
 //!
-//! Bids are hashes of endpoint and bucket, made so that shares follow the weights exactly in the long run (weighted
-//! rendezvous hashing). An endpoint that leaves gives up its own buckets and no other; one that comes takes its share from
-//! all. The hash is fixed: every proxy, also after a restart, sends a key to the same place. A lookup is one read.
+//! Scores are hashes of endpoint and bucket, computed so that the shares follow the weights exactly
+//! on average (weighted rendezvous hashing). An endpoint that leaves gives up only its own buckets;
+//! a new one takes its share from all others. The hash is fixed: every proxy, also after a restart,
+//! sends a key to the same endpoint. A lookup is one read.
 
 use outrigger_decision::hash_key::{hash, mix};
 
-/// Enough for shares within a few in a thousand; 32 KiB for each upstream that hashes.
+/// Enough for shares within a few per mille; 32 KiB for each upstream with `consistentHash`.
 const BITS: u32 = 14;
 const BUCKETS: usize = 1 << BITS;
 
-/// Whose bucket is whose.
+/// The endpoint of each bucket.
 pub(super) struct Table {
     owners: Vec<u16>,
     endpoints: usize,
@@ -22,7 +24,7 @@ impl Table {
         for (name, weight) in endpoints {
             let mut seed = hash(name.as_bytes());
             while bidders.iter().any(|(taken, _)| *taken == seed) {
-                seed = mix(seed); // the same address once more
+                seed = mix(seed); // the same address a second time
             }
             bidders.push((seed, f64::from(weight)));
         }
@@ -41,8 +43,8 @@ impl Table {
         }
     }
 
-    /// The owner of the key's bucket, or the next owner that can be used and has room. When nobody has room, the first
-    /// that can be used.
+    /// The endpoint of the key's bucket, or the next bucket's that is available and has room. When
+    /// none has room, the first available one.
     pub(super) fn find(
         &self,
         key: u64,
@@ -51,7 +53,8 @@ impl Table {
     ) -> Option<usize> {
         let start = (key >> (64 - BITS)) as usize;
         let mut fallback = None;
-        // Buckets beside each other belong to anybody, so a few for each endpoint reach nearly all.
+        // Neighbouring buckets belong to arbitrary endpoints, so a few for each endpoint reach
+        // nearly all.
         for step in 0..BUCKETS.min(8 * self.endpoints) {
             let owner = usize::from(self.owners[(start + step) % BUCKETS]);
             if usable(owner) {
@@ -114,9 +117,10 @@ mod tests {
             moved <= KEYS / 5 + KEYS / 100,
             "at most a fifth, and it was its own: {moved}"
         );
-        // The others share what it leaves.
+        // The others share its buckets.
         assert!((0..4).all(|index| (share(&after, index) - 0.25).abs() < 0.02));
-        // While it only cannot be used it is the same, and all comes back to it.
+        // While it is only unavailable the others get the same buckets, and it gets all of them
+        // back later.
         let out = owners(&table(&five), |index| index != 4);
         assert!(
             before

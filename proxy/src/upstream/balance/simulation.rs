@@ -1,5 +1,5 @@
-//! What the policies do to an upstream over time: arrivals, service times and completions on a clock of their own, with a
-//! fixed seed.
+//! Simulates the policies over time: arrivals, service times and completions on a simulated clock
+//! with a fixed seed.
 
 use std::{cell::Cell, cmp::Reverse, collections::BinaryHeap};
 
@@ -12,13 +12,13 @@ use super::{Balancer, Endpoints, failures::Failures, latency::Latency};
 /// How an endpoint behaves; times are microseconds.
 #[derive(Clone, Copy)]
 enum Server {
-    /// All requests at once, each within so much on average (exponentially distributed).
+    /// All requests in parallel, with this mean time (exponentially distributed).
     Parallel(f64),
-    /// All requests at once, each within this.
+    /// All requests in parallel, each in this time.
     Even(u64),
-    /// One after the other, each for so long.
+    /// One request at a time, each in this time.
     OneByOne(u64),
-    /// Fails so fast.
+    /// Fails each request after this time.
     Fails(u64),
 }
 
@@ -60,10 +60,9 @@ impl Endpoints for World {
     }
 }
 
-/// What came of it.
 struct Outcome {
     hits: Vec<u64>,
-    /// Of all answers, in order.
+    /// Times of all responses, in order.
     times: Vec<u64>,
 }
 
@@ -77,7 +76,7 @@ impl Outcome {
     }
 }
 
-/// Sends `requests` at `rate` in a second, arriving by chance.
+/// Sends `requests` at `rate` per second, with random arrivals.
 fn run(
     policy: LoadBalancerPolicy,
     servers: &[(u32, Server)],
@@ -149,7 +148,7 @@ fn run(
 
 #[test]
 fn weights_hold_within_two_percent_at_any_load() {
-    // Where times differ by chance, the last one goes by that as well.
+    // Random times move the last policy too, since it compares times.
     for (policy, within) in [
         (RoundRobin, 0.02),
         (Random, 0.02),
@@ -196,7 +195,7 @@ fn with_one_slow_endpoint_least_request_and_peak_ewma_beat_round_robin_at_p99() 
 
 #[test]
 fn peak_ewma_leaves_a_slow_endpoint_that_is_never_busy() {
-    // It takes any number at once, so that only time tells it from the others.
+    // It has unlimited capacity, so that only its time differs.
     let servers = [
         (1, Server::Parallel(2_000.0)),
         (1, Server::Parallel(2_000.0)),

@@ -1,15 +1,15 @@
-//! Turns by weight, spread evenly, and what is owed of them.
+//! Weighted turns, spread evenly, and the turns that endpoints owe each other.
 
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 /// Turns of a schedule; weights are scaled down to fit, so that a schedule stays small.
 const MAX_TURNS: u64 = 4096;
 
-/// A schedule, and whose turn it is.
+/// A schedule, and the position in it.
 pub(super) struct Turns {
     schedule: Vec<u16>,
     next: AtomicUsize,
-    /// For each endpoint, the one whose turn it was given, plus one; 0 for none.
+    /// For each endpoint, the index plus one of the endpoint that it owes a turn to; 0 for none.
     owed: Box<[AtomicU32]>,
 }
 
@@ -18,7 +18,7 @@ const NOBODY: u32 = 0;
 impl Turns {
     pub(super) fn new(weights: &[u32]) -> Self {
         let schedule = smooth_round(weights);
-        // Several proxies that start together do not all begin with the first endpoint.
+        // Proxies that start together begin at different endpoints.
         let next = AtomicUsize::new(fastrand::usize(..schedule.len().max(1)));
         let owed = weights.iter().map(|_| AtomicU32::new(NOBODY)).collect();
         Self {
@@ -28,7 +28,8 @@ impl Turns {
         }
     }
 
-    /// The next one that can be used; one that is new misses turns, unless there is no other.
+    /// The next available endpoint. During slow start an endpoint misses turns, unless no other is
+    /// available.
     pub(super) fn next(
         &self,
         usable: &impl Fn(usize) -> bool,
@@ -52,13 +53,14 @@ impl Turns {
         missed
     }
 
-    /// `to` gets the turn of `from`, and gives its own next one for it, so that weights hold in the long run whatever is
-    /// chosen at the moment. It owes one at most: an endpoint that is slow for long is not owed for all that time.
+    /// `to` takes the turn of `from` and owes its own next one in exchange, so that weights hold in
+    /// the long run. It owes at most one: an endpoint that is slow for a long time does not
+    /// accumulate turns.
     pub(super) fn lend(&self, from: usize, to: usize) {
         let _ = self.owed[to].compare_exchange(NOBODY, from as u32 + 1, Relaxed, Relaxed);
     }
 
-    /// Whom the turn of this one belongs to; nothing is owed any more.
+    /// The endpoint that this turn is owed to, if any; clears the debt.
     fn give_back(&self, turn: usize) -> Option<usize> {
         let owed = &self.owed[turn];
         if owed.load(Relaxed) == NOBODY {
@@ -68,8 +70,8 @@ impl Turns {
     }
 }
 
-/// One round in which each endpoint has as many turns as its weight, spread evenly (nginx's smooth weighted
-/// round robin).
+/// One round in which each endpoint has as many turns as its weight, spread evenly (nginx's smooth
+/// weighted round robin).
 fn smooth_round(weights: &[u32]) -> Vec<u16> {
     let divisor = weights.iter().copied().fold(0, gcd).max(1);
     let mut shares: Vec<i64> = weights

@@ -1,4 +1,4 @@
-//! Writes requests: the head at once, the body as it comes.
+//! Writes requests: the head at once, the body as it arrives.
 
 use std::{
     future::Future,
@@ -18,20 +18,20 @@ use crate::codec::{
     outgoing::Outgoing,
 };
 
-/// How long a body waits for `100 Continue`; an endpoint that says nothing gets it after this time, as curl does it.
+/// How long a body waits for `100 Continue`. After this time it is sent anyway, as curl does.
 pub(crate) const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
 
-/// What is still to be sent of a request.
+/// The part of a request that is still to be sent.
 pub(crate) struct Sending {
     body: Encoder,
-    /// The body is held back until the endpoint asks for it (RFC 9110 section 10.1.1).
+    /// The body is held back until the endpoint sends `100 Continue` (RFC 9110 section 10.1.1).
     held: bool,
     patience: Option<Pin<Box<Sleep>>>,
     /// The request is a HEAD.
     is_head: bool,
 }
 
-/// Writes the head, with the one framing field that fits the body.
+/// Writes the head, with the one framing header that fits the body.
 pub(super) fn head(out: &mut Vec<u8>, head: &Parts, body: &Body, own: Option<&Own>) -> Sending {
     let target = head
         .uri
@@ -63,11 +63,12 @@ pub(super) fn head(out: &mut Vec<u8>, head: &Parts, body: &Body, own: Option<&Ow
     match framing {
         Framing::Length(length) => fields::write_length(out, length),
         Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
-        // Without a body these methods say so (RFC 9110 section 8.6), and a declared zero stays declared.
+        // Without a body these methods send a zero length (RFC 9110 section 8.6), and a declared
+        // zero stays.
         Framing::Done if declares_length || has_content(&head.method) => {
             fields::write_length(out, 0)
         }
-        // Only a response may end with its connection.
+        // Only a response may be delimited by the close of its connection.
         Framing::Done | Framing::UntilClose => {}
     }
     out.extend_from_slice(b"\r\n");
@@ -86,7 +87,8 @@ pub(super) fn head(out: &mut Vec<u8>, head: &Parts, body: &Body, own: Option<&Ow
 fn framing(body: &Body, announces_trailers: bool) -> Framing {
     match body.size_hint().exact() {
         _ if body.is_end_stream() => Framing::Done,
-        // HTTP/2 may announce trailers behind a known length; here only the chunked coding has a place for them.
+        // HTTP/2 may announce trailers with a known length; in HTTP/1.1 only the chunked coding can
+        // carry them.
         Some(length) if !announces_trailers => Framing::Length(length),
         _ => Framing::Chunked,
     }
@@ -102,17 +104,17 @@ impl Sending {
         self.body.is_done()
     }
 
-    /// Whether an answer has no body whatever its fields say.
+    /// Whether the response has no body, whatever its headers say.
     pub(super) fn answers_are_bodiless(&self) -> bool {
         self.is_head
     }
 
-    /// The endpoint asked for the body.
+    /// The endpoint sent `100 Continue`.
     pub(super) fn go_on(&mut self) {
         self.held = false;
     }
 
-    /// Puts the next piece into `out`.
+    /// Appends the next piece to `out`.
     pub(super) fn poll_next(
         &mut self,
         cx: &mut Context<'_>,

@@ -1,4 +1,4 @@
-//! Entrances for the fuzz targets in `fuzz/`: what the codec does with bytes, without a socket.
+//! Entry points for the fuzz targets in `fuzz/`: the codec over bytes, without a socket.
 
 use bytes::BytesMut;
 use http::{HeaderMap, request::Parts};
@@ -10,20 +10,20 @@ use super::{
 };
 use crate::codec::{decode::Step, lines::Lines};
 
-/// What was read of an answer.
+/// The parsed part of a response.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Read {
-    /// The status of a final head, and how many fields it has.
+    /// Status and number of headers of a final head.
     pub head: Option<(u16, usize)>,
     /// The body so far.
     pub body: Vec<u8>,
     /// Whether the body ended.
     pub ended: bool,
-    /// What was wrong.
+    /// The error, if any.
     pub broken: Option<Problem>,
 }
 
-/// Reads the answer to a GET that comes in pieces of this size; at least 1.
+/// Reads the response to a GET that arrives in pieces of this size (at least 1).
 pub fn read_answer(bytes: &[u8], size: usize) -> Read {
     let mut read = Read::default();
     if let Err(broken) = read_pieces(bytes, size.max(1), &mut read) {
@@ -68,7 +68,7 @@ fn read_pieces(bytes: &[u8], size: usize, read: &mut Read) -> Result<(), Problem
     Ok(())
 }
 
-/// The head of a request without a body, as it goes to an endpoint.
+/// The head of a request without a body, as it is sent to an endpoint.
 pub fn written_head(head: Parts) -> Vec<u8> {
     let mut out = Vec::new();
     drop(encode::head(&mut out, &head, &Body::Empty, None));

@@ -1,6 +1,6 @@
-//! Reads response heads, and decides how the body is framed: in one way, or not at all.
+//! Reads response heads and decides the framing of the body; ambiguous framing is an error.
 //!
-//! What is wrong is said with the name of the field, for the log. Values stay out of it: they may be secrets.
+//! Errors name the header, for the log, but no value, which may be a secret.
 
 use std::borrow::Cow;
 
@@ -17,17 +17,17 @@ use crate::codec::{
     lines::{LineEnd, Lines},
 };
 
-/// Bytes of a name that is none which are shown.
+/// Bytes of an invalid header name that are shown.
 const SHOWN: usize = 32;
 
-/// What is wrong with an answer.
+/// What is wrong with a response.
 pub(crate) type Problem = Cow<'static, str>;
 
 /// A complete head.
 pub(super) enum Head {
-    /// 1xx other than 101: the final one is still to come.
+    /// 1xx other than 101: the final response is still to come.
     Informational(StatusCode),
-    /// The answer.
+    /// The final response.
     Final(Answer),
 }
 
@@ -36,14 +36,14 @@ pub(super) struct Answer {
     pub(super) head: Parts,
     pub(super) decoder: Decoder,
     pub(super) keep_alive: bool,
-    /// Whether fields are left that are meant for this hop only.
+    /// Whether other hop-by-hop headers are left.
     pub(super) has_hop_fields: bool,
 }
 
-/// Takes a complete head from the front of `buffer`; `None` while it is not complete.
+/// Takes a complete head from the front of `buffer`; `None` while it is incomplete.
 ///
-/// `lines` knows what of it was looked at before. `fields` becomes the map of a final answer, which has no body when it is
-/// `bodiless`. It has at most `limit` fields.
+/// `lines` has the scan position. `fields` becomes the map of a final response, which has no body
+/// when it is `bodiless`. It has at most `limit` headers.
 pub(super) fn parse(
     buffer: &mut BytesMut,
     lines: &mut Lines,
@@ -51,7 +51,7 @@ pub(super) fn parse(
     bodiless: bool,
     limit: u16,
 ) -> Result<Option<Head>, Problem> {
-    // How many bytes there may be is checked where they are read.
+    // The number of bytes is checked where they are read.
     let found = lines.find(buffer, usize::MAX, usize::from(limit), LineEnd::Lf);
     let Some(length) = found.map_err(|_| too_many(limit.into()))? else {
         return Ok(None);
@@ -91,14 +91,14 @@ fn read(
     }))
 }
 
-/// Says that a head has more fields than it may.
+/// The error for a head with too many headers.
 pub(crate) fn too_many(limit: usize) -> Problem {
-    format!("the response has more than {limit} header fields (limits.headers)").into()
+    format!("the response has more than {limit} headers (limits.headers)").into()
 }
 
 const BAD_STATUS: &str = "malformed status line";
 
-/// `HTTP/1.1 200 OK`; what stands for `OK` may be missing.
+/// `HTTP/1.1 200 OK`; the reason phrase may be missing.
 fn status_line(line: &[u8]) -> Result<(StatusCode, Version), Problem> {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let (version, rest) = match line.split_at_checked(b"HTTP/1.x ".len()) {
@@ -117,23 +117,22 @@ fn status_line(line: &[u8]) -> Result<(StatusCode, Version), Problem> {
     ))
 }
 
-/// What the fields say about the message and its connection.
+/// What the headers say about framing and connection.
 #[derive(Default)]
 struct Told {
-    /// Content-Length.
     length: Option<u64>,
-    /// Transfer-Encoding, which ends here.
+    /// Transfer-Encoding: chunked, which is removed here.
     chunked: bool,
-    /// Whether the connection stays open, where a `Connection` says that and nothing else. Such a line ends here as
-    /// well: most servers send one, and it need not be looked up and removed again.
+    /// Keep-alive or close, where a `Connection` says only that. It is removed here: most servers
+    /// send one, and later steps need not look for it.
     stays: Option<bool>,
-    /// A `Connection` that says something else is left.
+    /// A `Connection` with other options is left.
     nominates: bool,
-    /// Fields are left that are meant for this hop only.
+    /// Other hop-by-hop headers are left.
     hop_fields: bool,
 }
 
-/// One pass over the fields: into the map, and what is to be known of them.
+/// One pass over the headers: fills the map and notes what matters for framing.
 fn read_fields(headers: &mut HeaderMap, bytes: &Bytes, lines: &Lines) -> Result<Told, Problem> {
     let mut told = Told::default();
     for line in lines.fields_from(0) {
@@ -163,22 +162,22 @@ fn read_fields(headers: &mut HeaderMap, bytes: &Bytes, lines: &Lines) -> Result<
 }
 
 fn wrong(name: &HeaderName, what: &str) -> Problem {
-    format!("the response field {name} {what}").into()
+    format!("the response header {name} {what}").into()
 }
 
-/// The start of what should be a name is shown. A folded line is not: it goes on with a value.
+/// Shows the start of an invalid name. A folded line is not shown: it continues a value.
 fn no_field(text: &[u8], why: NoField) -> Problem {
     let (text, what) = match why {
         NoField::NoColon => (text, "no colon"),
         NoField::Name(length) => (&text[..length], "a malformed name"),
     };
     if matches!(text, [b' ' | b'\t', ..]) {
-        return "a response field is folded over two lines".into();
+        return "a response header is folded over two lines".into();
     }
     let shown = text.split(|byte| *byte == b':').next().unwrap_or_default();
     let shown = shown.strip_suffix(b"\r").unwrap_or(shown);
     let shown = shown[..shown.len().min(SHOWN)].escape_ascii();
-    format!("a response field has {what}: \"{shown}\"").into()
+    format!("a response header has {what}: \"{shown}\"").into()
 }
 
 fn plain_connection(value: &[u8]) -> Option<bool> {
@@ -189,17 +188,17 @@ fn plain_connection(value: &[u8]) -> Option<bool> {
 impl Told {
     fn length(&mut self, value: &[u8]) -> Result<(), Problem> {
         if self.length.is_some() {
-            return Err(wrong(&header::CONTENT_LENGTH, "is there twice"));
+            return Err(wrong(&header::CONTENT_LENGTH, "is present twice"));
         }
         let length = fields::length(value);
         self.length =
-            Some(length.ok_or_else(|| wrong(&header::CONTENT_LENGTH, "is not one number"))?);
+            Some(length.ok_or_else(|| wrong(&header::CONTENT_LENGTH, "is not a single number"))?);
         Ok(())
     }
 
     fn transfer_encoding(&mut self, value: &[u8]) -> Result<(), Problem> {
         if self.chunked {
-            return Err(wrong(&header::TRANSFER_ENCODING, "is there twice"));
+            return Err(wrong(&header::TRANSFER_ENCODING, "is present twice"));
         }
         if !value.eq_ignore_ascii_case(b"chunked") {
             return Err(wrong(&header::TRANSFER_ENCODING, "is not chunked"));
@@ -209,7 +208,7 @@ impl Told {
     }
 }
 
-/// RFC 9112 section 6.3, without the leniency.
+/// RFC 9112 section 6.3, strictly.
 fn framing(told: &Told, head: &Parts, bodiless: bool) -> Result<Decoder, Problem> {
     if told.chunked && told.length.is_some() {
         return Err("the response has content-length and transfer-encoding".into());
@@ -443,8 +442,7 @@ mod tests {
             assert!(values.eq(0..count), "{count}");
         }
         for (count, limit) in [(2, 1), (101, 100), (102, 101), (1001, 1000)] {
-            let expected =
-                format!("the response has more than {limit} header fields (limits.headers)");
+            let expected = format!("the response has more than {limit} headers (limits.headers)");
             assert_eq!(read(count, limit).err().unwrap(), expected);
         }
     }
@@ -454,36 +452,36 @@ mod tests {
         for (fields, expected) in [
             (
                 "content-length: 1\r\ncontent-length: 1\r\n",
-                "the response field content-length is there twice",
+                "the response header content-length is present twice",
             ),
             (
                 "content-length: 1, 1\r\n",
-                "the response field content-length is not one number",
+                "the response header content-length is not a single number",
             ),
             (
                 "Transfer-Encoding: gzip, chunked\r\n",
-                "the response field transfer-encoding is not chunked",
+                "the response header transfer-encoding is not chunked",
             ),
             (
                 "x-a: secret\0\r\n",
-                "the response field x-a has a control character in its value",
+                "the response header x-a has a control character in its value",
             ),
             (
                 "x-a: b\r\n secret\r\n",
-                "a response field is folded over two lines",
+                "a response header is folded over two lines",
             ),
-            ("x-a\r\n", "a response field has no colon: \"x-a\""),
+            ("x-a\r\n", "a response header has no colon: \"x-a\""),
             (
                 "x a\u{1}: secret\r\n",
-                "a response field has a malformed name: \"x a\\x01\"",
+                "a response header has a malformed name: \"x a\\x01\"",
             ),
             (
                 "set-cookie : secret\r\n",
-                "a response field has a malformed name: \"set-cookie \"",
+                "a response header has a malformed name: \"set-cookie \"",
             ),
             (
                 &format!("x{}\r\n", "y".repeat(100)),
-                &format!("a response field has no colon: \"x{}\"", "y".repeat(31)),
+                &format!("a response header has no colon: \"x{}\"", "y".repeat(31)),
             ),
         ] {
             let wire = format!("HTTP/1.1 200 OK\r\n{fields}\r\n");

@@ -1,9 +1,10 @@
-//! HTTP/1.1 towards an endpoint: our own codec, because this side of a proxied request is where its user time goes.
+//! HTTP/1.1 towards an endpoint. The codec is written by hand, because a proxied request spends
+//! most of its user time on this side.
 //!
-//! It writes requests anew from their parts and reads responses in exactly one way (RFC 9112 section 6.3): what could
-//! be read in two ways is an error, and the connection is closed. Everything is polled inside the request's own
-//! future; there is no task and no channel. Request body and response run at the same time, so that an early answer is
-//! seen and a two-way stream flows.
+//! It writes requests anew from their parts and reads responses in exactly one way (RFC 9112
+//! section 6.3): an ambiguous response is an error, and the connection is closed. Everything is
+//! polled inside the request's own future; there is no task and no channel. Request body and
+//! response run concurrently, so that an early response is noticed and bidirectional streams work.
 
 mod encode;
 pub(crate) mod fuzzing;
@@ -34,65 +35,63 @@ use crate::codec::{
     outgoing::Outgoing,
 };
 
-/// Response heads over this are refused (`docs/security.md`, "Limits").
+/// Longer response heads are rejected (`docs/security.md`, "Limits").
 const HEAD_BYTES: usize = 64 * 1024;
 
-/// Informational answers before the final one (`docs/security.md`, "Limits").
+/// Most informational responses before the final one (`docs/security.md`, "Limits").
 const MOST_INFORMATIONAL: usize = 10;
 
-/// Read at once while a head is expected.
+/// Size of a read while a head is expected.
 const READ: usize = 8 * 1024;
 
-/// A read with less room than this gets a new buffer.
+/// With less free space than this, a read gets a new buffer.
 const ROOM: usize = 2 * 1024;
 
-/// Read at once while a body moves.
+/// Size of a read while a body is expected.
 const READ_BODY: usize = 64 * 1024;
 
-/// One connection.
 pub(crate) struct Connection {
     stream: UpstreamStream,
-    /// Read, not yet used.
+    /// Bytes that were read and not parsed yet.
     read: BytesMut,
-    /// How far a response head was looked at.
+    /// Scan position in the response head.
     lines: Lines,
     out: Outgoing,
-    /// The endpoint takes no more of it. It may have answered before it closed its ear, so reading tells how it ended.
+    /// The write error, when the endpoint closed its reading side. It may have responded before, so
+    /// reading decides the outcome.
     deaf: Option<io::Error>,
-    /// When the connection was opened.
     pub(crate) opened: Instant,
-    /// Where it goes; none for a Unix socket.
+    /// The address of the endpoint; `None` for a Unix socket.
     pub(crate) address: Option<SocketAddr>,
-    /// The right to have it open, where that is limited.
+    /// The permit to have it open, where connections are limited.
     pub(crate) claim: Option<Claim>,
-    /// Counts it.
+    /// Counts it as open.
     pub(crate) open: Option<Open>,
 }
 
 /// Why an exchange failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The endpoint closed or reset the connection.
     Closed(io::Error),
-    /// Its answer cannot be understood, or not in one way only.
+    /// The response is invalid or ambiguous.
     Protocol(Problem),
     /// The request's own body failed.
     RequestBody(Error),
 }
 
-/// A response head and how its body is read.
+/// A response head, and how its body is read.
 pub(crate) struct Response {
-    /// Status and fields. Transfer-Encoding has ended here, and a `Connection` that nominates nothing.
+    /// Status and headers, without Transfer-Encoding and without a `Connection` that names no
+    /// header.
     pub(crate) head: response::Parts,
-    /// Whether other fields are left that are meant for this hop only.
+    /// Whether other hop-by-hop headers are left.
     pub(crate) has_hop_fields: bool,
-    /// How the body is read.
     pub(crate) body: Reading,
-    /// Whether the request still has bytes to send.
+    /// Whether the request was sent completely.
     pub(crate) sent: bool,
 }
 
-/// How a response body is read, and what becomes of the connection after it.
+/// The framing of a response body, and whether the connection can be reused after it.
 pub(crate) struct Reading {
     decoder: Decoder,
     keep_alive: bool,
@@ -104,19 +103,19 @@ impl Reading {
         self.decoder.is_done()
     }
 
-    /// Whether the connection may carry another request once everything was read and sent.
+    /// Whether the connection can be reused once everything was read and sent.
     pub(crate) fn keeps_alive(&self) -> bool {
         self.keep_alive
     }
 
-    /// Bytes still to come, when that is known.
+    /// Bytes still to come, if known.
     pub(crate) fn left(&self) -> Option<u64> {
         self.decoder.left()
     }
 }
 
 impl Connection {
-    /// A connection that was just opened.
+    /// A new connection.
     pub(crate) fn new(stream: UpstreamStream, address: Option<SocketAddr>) -> Self {
         Self {
             stream,
@@ -131,7 +130,8 @@ impl Connection {
         }
     }
 
-    /// Whether an idle connection is still open and silent. Costs no system call while nothing was announced.
+    /// Whether an idle connection is open and has no unexpected bytes. Costs no system call while
+    /// the runtime has seen no readiness.
     pub(crate) fn is_quiet(&mut self) -> bool {
         let nothing = matches!(self.stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock);
         self.read.is_empty() && nothing
@@ -144,12 +144,13 @@ impl Connection {
             .unwrap_or_else(|| self.out.has_begun())
     }
 
-    /// Whether the endpoint took everything that was to be written so far.
+    /// Whether all bytes that were to be written so far are written.
     pub(crate) fn has_flushed(&self) -> bool {
         self.deaf.is_none() && self.out.is_empty()
     }
 
-    /// Puts the head of a request into the buffer; `body` follows with [`poll_response`](Self::poll_response).
+    /// Encodes the head of a request into the buffer; `body` follows with
+    /// [`poll_response`](Self::poll_response).
     pub(crate) fn begin(
         &mut self,
         head: &request::Parts,
@@ -161,10 +162,11 @@ impl Connection {
         encode::head(self.out.own(), head, body, own)
     }
 
-    /// Sends what there is of the request and waits for the response head.
+    /// Sends the request as far as possible and waits for the response head.
     ///
-    /// The fields of the answer take the place of those in `fields`. The map of an answer
-    /// serves the next request, so one map serves a client connection for all its life. There are at most `limit` of them.
+    /// The headers of the response replace those in `fields`. The map is reused for the next
+    /// request, so one map serves a client connection for its whole life. It has at most `limit`
+    /// headers.
     pub(crate) fn poll_response(
         &mut self,
         cx: &mut Context<'_>,
@@ -183,7 +185,7 @@ impl Connection {
                     *informational += 1;
                     if *informational > MOST_INFORMATIONAL {
                         return Poll::Ready(Err(Failure::Protocol(
-                            "too many informational answers".into(),
+                            "too many informational responses".into(),
                         )));
                     }
                     if status == StatusCode::CONTINUE {
@@ -242,7 +244,8 @@ impl Connection {
         }
     }
 
-    /// Sends as much of the request as the endpoint takes; ready when that is all, or when it takes no more.
+    /// Sends as much of the request as the endpoint accepts. Ready when everything is sent, or the
+    /// endpoint accepts no more.
     pub(crate) fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
@@ -299,17 +302,19 @@ impl Connection {
         }
     }
 
-    /// A whole body that was read along with its head, so that nothing more is needed of the connection.
+    /// A whole body that was read together with its head, so that the connection is no longer
+    /// needed.
     pub(crate) fn take_whole(&mut self, reading: &mut Reading) -> Option<Bytes> {
         reading.decoder.take_whole(&mut self.read)
     }
 
-    /// Says that nothing follows, where the protocol has a word for it: nobody needs the idle connection any more.
+    /// Closes an idle connection in order, where the protocol has a message for it (TLS:
+    /// close_notify).
     pub(crate) fn say_goodbye(&mut self) {
         self.stream.say_goodbye();
     }
 
-    /// The socket and what was read of it, after a 101.
+    /// The socket and the bytes read from it, after a 101.
     pub(crate) fn into_parts(self) -> (UpstreamStream, Bytes) {
         (self.stream, self.read.freeze())
     }

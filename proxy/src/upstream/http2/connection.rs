@@ -1,4 +1,4 @@
-//! One HTTP/2 connection to an endpoint: its task, and what the streams on it share.
+//! One HTTP/2 connection to an endpoint: its task, and what its streams share.
 
 use std::{
     cell::Cell,
@@ -23,28 +23,27 @@ use crate::{
     upstream::{breaker::Claim, endpoint::Open},
 };
 
-/// Upstream response heads over this are refused (`docs/security.md`, "Limits").
+/// Longer response heads are rejected (`docs/security.md`, "Limits").
 const RESPONSE_HEAD_BYTES: u32 = 64 * 1024;
 
-/// Our windows: enough for a fast local peer, small enough for a 64 MiB container.
+/// Our flow-control windows: enough for a fast local peer, small enough for a 64 MiB container.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
-/// Bytes after which a connection lets others go first.
+/// Bytes after which a connection yields to other tasks.
 const TURN: usize = 128 * 1024;
 
-/// Streams on one connection before another is opened, whatever more the endpoint allows.
+/// Streams on one connection before another is opened, also when the endpoint allows more.
 const STREAMS: usize = 100;
 
-/// A connection on which streams can be opened. When the last share is dropped, it ends in good order.
+/// A connection on which streams can be opened. Dropping the last handle closes it in order.
 pub(crate) struct Connection {
     shared: Rc<Shared>,
     streams: Cell<usize>,
     used: Cell<bool>,
     last_used: Cell<Instant>,
-    /// When the connection was opened.
     pub(crate) opened: Instant,
-    /// Where it goes; none for a Unix socket.
+    /// The address of the endpoint; `None` for a Unix socket.
     pub(crate) address: Option<SocketAddr>,
     _claim: Option<Claim>,
     _open: Open,
@@ -67,12 +66,12 @@ impl Connection {
         self.told().min(STREAMS)
     }
 
-    /// Streams that the endpoint allows at once.
+    /// The endpoint's own limit on concurrent streams.
     pub(crate) fn told(&self) -> usize {
         self.shared.peer_streams()
     }
 
-    /// Whether the endpoint allows no stream for now.
+    /// Whether the endpoint currently allows no stream at all.
     pub(crate) fn is_barred(&self) -> bool {
         self.told() == 0
     }
@@ -82,12 +81,12 @@ impl Connection {
         self.streams.get() < self.limit()
     }
 
-    /// The same where our own limit does not count: no further connection may be opened.
+    /// The same without our own limit, for when no further connection may be opened.
     pub(crate) fn has_room_at_endpoint(&self) -> bool {
         self.streams.get() < self.told()
     }
 
-    /// Streams that are open.
+    /// Open streams.
     pub(crate) fn streams(&self) -> usize {
         self.streams.get()
     }
@@ -97,7 +96,7 @@ impl Connection {
         self.last_used.get()
     }
 
-    /// Counts a stream; whether there was one before it.
+    /// Counts a stream; returns whether there was an earlier one.
     pub(crate) fn enter(&self) -> bool {
         self.streams.set(self.streams.get() + 1);
         self.used.replace(true)
@@ -109,7 +108,7 @@ impl Connection {
         self.last_used.set(Instant::now());
     }
 
-    /// Opens a stream with the head that `write` writes; its end ends the stream when there is no body.
+    /// Opens a stream with the head that `write` encodes, with END_STREAM when there is no body.
     ///
     /// # Errors
     /// Nothing was sent.
@@ -129,11 +128,11 @@ pub(crate) struct Driver {
     shared: Rc<Shared>,
 }
 
-/// Begins HTTP/2 on a new socket, and waits for the endpoint's SETTINGS: before them it is unknown how many streams it
-/// allows, and an endpoint that sends none does not speak HTTP/2.
+/// Starts HTTP/2 on a new socket and waits for the endpoint's SETTINGS. Before them its limit on
+/// streams is unknown, and an endpoint that sends none does not speak HTTP/2.
 ///
 /// # Errors
-/// The connection ended, or the endpoint speaks something else.
+/// The connection ended, or the endpoint does not speak HTTP/2.
 pub(crate) async fn handshake(
     connected: Connected,
     claim: Option<Claim>,
@@ -175,7 +174,7 @@ impl Driver {
         }
     }
 
-    /// Why there is no HTTP/2.
+    /// Why the handshake failed.
     fn why(&mut self, error: Option<Error>) -> io::Error {
         match (self.driver.take_failure(), error) {
             (Some(failure), _) => failure,
@@ -189,7 +188,8 @@ impl Driver {
         }
     }
 
-    /// Drives the connection to its end; `changed` is called when the endpoint changes its limit on streams.
+    /// Drives the connection to its end; calls `changed` when the endpoint changes its limit on
+    /// streams.
     pub(crate) async fn run(mut self, mut changed: impl FnMut()) -> Result<(), Error> {
         poll_fn(|cx| {
             let before = self.shared.peer_streams();

@@ -1,4 +1,4 @@
-//! One request on a stream, and the head of its answer.
+//! One request on a stream, up to the head of its response.
 
 use std::{
     future::Future,
@@ -21,31 +21,30 @@ use crate::{
     upstream::http1::CONTINUE_PATIENCE,
 };
 
-/// Bytes of a request body that are kept until the head of its answer is there, so that a request the endpoint has not
-/// looked at can go again. Unary gRPC sends its one message with the head.
+/// Bytes of a request body that are kept until the response head arrives, so that a request that
+/// the endpoint did not process can be sent again. Unary gRPC sends its one message with the head.
 const KEPT: usize = 64 * 1024;
 
-/// A stream until the head of its answer.
+/// A stream up to the head of its response.
 pub(crate) struct Exchange {
     stream: StreamRef,
-    /// What of the request is still to be sent.
+    /// The part of the request that is still to be sent.
     sending: Option<Sending>,
     kept: Kept,
-    /// While the body waits for the endpoint to ask for it.
+    /// Timer, while the body is held back until the endpoint sends `100 Continue`.
     held: Option<Pin<Box<Sleep>>>,
 }
 
-/// The head of an answer.
+/// The head of a response.
 pub(crate) struct Answered {
-    /// Status and fields.
     pub(crate) head: Parts,
-    /// What has arrived of its body.
+    /// The received part of its body.
     pub(crate) body: Arrived,
-    /// The stream, when some of the request is still to be sent.
+    /// The sending side of the stream, when the request is not complete yet.
     pub(crate) rest: Option<Sending>,
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// The request's own body failed.
@@ -55,7 +54,7 @@ pub(crate) enum Failure {
 }
 
 impl Exchange {
-    /// A stream on which the head of a request was sent; `ends`: it has no body.
+    /// A stream on which the request head was sent. `ends`: the request has no body.
     pub(super) fn new(stream: StreamRef, ends: bool) -> Self {
         let sending = (!ends).then(|| Sending::new(stream.clone()));
         Self {
@@ -66,7 +65,7 @@ impl Exchange {
         }
     }
 
-    /// Holds the body back until the endpoint says `100 Continue`, or nothing for a while.
+    /// Holds the body back until the endpoint sends `100 Continue`, or for [`CONTINUE_PATIENCE`].
     pub(crate) fn hold(&mut self) {
         self.held = Some(Box::pin(sleep(CONTINUE_PATIENCE)));
     }
@@ -77,7 +76,7 @@ impl Exchange {
             match self.stream.poll_interim(cx) {
                 Poll::Ready(Some(status)) if status != StatusCode::CONTINUE => {}
                 Poll::Ready(Some(_)) => self.held = None,
-                Poll::Ready(None) => return true, // the final answer, or none
+                Poll::Ready(None) => return true, // the final response, or the end of the stream
                 Poll::Pending if timer.as_mut().poll(cx).is_ready() => self.held = None,
                 Poll::Pending => return true,
             }
@@ -85,10 +84,10 @@ impl Exchange {
         false
     }
 
-    /// Sends what there is of the request and waits for the head of the answer.
+    /// Sends the request as far as possible and waits for the head of the response.
     ///
     /// # Errors
-    /// There will be none.
+    /// There will be no response.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -99,11 +98,12 @@ impl Exchange {
         }
         let head = ready!(self.stream.poll_response(cx)).map_err(Failure::Stream)?;
         let body = incoming::begin(self.stream.clone());
-        let rest = self.sending.take().filter(|_| self.held.is_none()); // what was never asked for is not sent
+        // a body that was never asked for is not sent
+        let rest = self.sending.take().filter(|_| self.held.is_none());
         Poll::Ready(Ok(Answered { head, body, rest }))
     }
 
-    /// A peer that takes no more of the request may have answered all the same.
+    /// A peer that accepts no more of the request may still have responded.
     fn poll_send(&mut self, cx: &mut Context<'_>, body: &mut Body) -> Result<(), Error> {
         if self.is_held(cx) {
             return Ok(());
@@ -130,13 +130,14 @@ impl Exchange {
         }
     }
 
-    /// The body for another try, which sends the same: `body` is what this try left of it. `None` when some of it is gone.
+    /// The body for another attempt, with the same content. `body` is what this attempt left of it.
+    /// `None` when a part of it is lost.
     pub(crate) fn body_again(self, body: Body) -> Option<Body> {
         self.kept.again(body)
     }
 }
 
-/// What was sent of a body, while that is little.
+/// The sent part of a body, while it is small.
 #[derive(Default)]
 struct Kept {
     first: Option<Bytes>,
@@ -170,8 +171,8 @@ impl Kept {
         }
     }
 
-    /// A body of which nothing was taken goes as it is, and one that was taken to its end goes again. What lies between
-    /// cannot be told from a stream that its sender adapts to the answers.
+    /// A body that was not started or was read to its end can be replayed. Between the two it
+    /// cannot: the client may adapt a stream to the responses.
     fn again(self, left: Body) -> Option<Body> {
         let untouched = self.first.is_none() && !self.ended && !self.lost;
         match (untouched, self.ended && !self.lost) {
@@ -188,7 +189,7 @@ impl Kept {
     }
 }
 
-/// A body that keeps what is taken of it.
+/// A body that keeps a copy of what is read of it.
 struct Keeping<'a> {
     body: &'a mut Body,
     kept: &'a mut Kept,

@@ -1,9 +1,9 @@
-//! HTTP/2 towards an endpoint, over [`crate::codec::http2`]: a proxy must see what a client library hides, as the peer's
-//! limit on streams, the last stream of a GOAWAY, and reset codes.
+//! HTTP/2 towards an endpoint, over [`crate::codec::http2`]. A proxy needs what client libraries
+//! hide: the peer's limit on streams, the last stream of a GOAWAY, and reset codes.
 //!
-//! Each connection has one task ([`connection`]). A request is sent, and its answer read, by the request's own future
-//! ([`exchange`]): there is no task and no channel for a stream. Which connection a stream goes to is decided in
-//! [`super::pool`].
+//! Each connection has one task ([`connection`]). The request's own future sends the request and
+//! reads the response ([`exchange`]): a stream has no task and no channel. [`super::pool`] chooses
+//! the connection of a stream.
 
 mod connection;
 mod exchange;

@@ -1,4 +1,4 @@
-//! Idle HTTP/1.1 connections, newest used first, and for how long they stay idle.
+//! Idle HTTP/1.1 connections, most recently used first, and their idle timeout.
 
 use std::{
     cell::{Cell, RefCell},
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::upstream::http1::Connection;
 
-/// The idle timeout is never lowered below this.
+/// Lower bound of the adaptive idle timeout.
 const SHORTEST_IDLE: Duration = Duration::from_millis(100);
 
 /// The idle connections of a pool.
@@ -37,14 +37,14 @@ impl Idle {
         }
     }
 
-    /// Closes it in good order.
+    /// Closes it in order.
     pub(super) fn end(mut self) {
         self.connection.say_goodbye();
     }
 }
 
 impl IdleConnections {
-    /// None, which stay for `longest`.
+    /// No connections, with an idle timeout of `longest`.
     pub(super) fn new(longest: Duration) -> Self {
         Self {
             connections: RefCell::default(),
@@ -53,27 +53,28 @@ impl IdleConnections {
         }
     }
 
-    /// Keeps one.
+    /// Keeps a connection.
     pub(super) fn put(&self, idle: Idle) {
         self.connections.borrow_mut().push_back(idle);
     }
 
-    /// Takes the newest one.
+    /// Takes the most recently used connection.
     pub(super) fn take_newest(&self) -> Option<Idle> {
         self.connections.borrow_mut().pop_back()
     }
 
-    /// Takes the oldest one.
+    /// Takes the connection that has been idle longest.
     pub(super) fn take_oldest(&self) -> Option<Idle> {
         self.connections.borrow_mut().pop_front()
     }
 
-    /// Closes all of them.
+    /// Closes all connections.
     pub(super) fn end_all(&self) {
         self.connections.borrow_mut().drain(..).for_each(Idle::end);
     }
 
-    /// An endpoint that closes idle connections before we do makes every reuse a gamble: stay well below it.
+    /// The endpoint closed a connection that was idle for this long. Reuse would race with its
+    /// close, so the timeout goes well below that.
     pub(super) fn closed_by_peer_after(&self, idle: Duration) {
         let lowered = (idle / 2).max(SHORTEST_IDLE);
         if lowered < self.timeout.get() {
@@ -81,7 +82,7 @@ impl IdleConnections {
         }
     }
 
-    /// Closes what expired; the time of the next expiry, if any.
+    /// Closes expired connections; returns the time of the next expiry, if any.
     pub(super) fn expire(&self, now: Instant) -> Option<Instant> {
         let mut idle = self.connections.borrow_mut();
         while let Some(oldest) = idle.front_mut() {

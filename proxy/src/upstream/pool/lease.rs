@@ -1,4 +1,4 @@
-//! One HTTP/1.1 connection of a pool while a request uses it, and what remains of it after an upgrade.
+//! An HTTP/1.1 connection of a pool while a request uses it, and its socket after an upgrade.
 
 use std::rc::Rc;
 
@@ -7,7 +7,7 @@ use outrigger_transport::connect::UpstreamStream;
 use super::Pool;
 use crate::upstream::{breaker::Claim, endpoint::Open, http1::Connection};
 
-/// An HTTP/1.1 connection while one request uses it. Dropped midway, it closes the connection.
+/// An HTTP/1.1 connection while one request uses it. Dropping it early closes the connection.
 pub(crate) struct Lease {
     connection: Option<Box<Connection>>,
     pool: Rc<Pool>,
@@ -28,14 +28,13 @@ impl Lease {
         self.reused
     }
 
-    /// The connection.
     pub(crate) fn connection(&mut self) -> &mut Connection {
         self.connection
             .as_mut()
             .expect("a lease has its connection until it is released")
     }
 
-    /// Gives the connection back for another request: everything was sent and read.
+    /// Returns the connection to the pool: everything was sent and read.
     pub(crate) fn release(mut self) {
         if let Some(connection) = self.connection.take() {
             self.pool.give_back(connection);
@@ -59,13 +58,12 @@ impl Lease {
     }
 }
 
-/// What remains of a connection after the peer agreed to an upgrade: its socket, and bytes already read.
+/// The socket of an upgraded connection, and the bytes that were already read from it.
 pub(crate) struct Upgraded {
-    /// The socket.
     pub stream: UpstreamStream,
     /// Bytes that the peer sent right after its 101.
     pub read: bytes::Bytes,
-    /// The right to have it open, kept to its end.
+    /// The permit to have it open, held to its end.
     _claim: Option<Claim>,
     _open: Option<Open>,
 }

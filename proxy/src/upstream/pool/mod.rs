@@ -1,13 +1,14 @@
-//! Keep-alive connections of one worker to one endpoint.
+//! Connection pool of one worker to one endpoint.
 //!
-//! HTTP/1.1 connections run inside the request's own future (no task, no channel to cross): a [`Lease`] owns the
-//! connection while a request uses it and gives it back when the response body ended and the request was sent to
-//! its last byte. Idle ones are kept newest first; the oldest leave after the idle timeout, which is
-//! lowered when the endpoint closes earlier than we do ([`idle`]). Where no more connections may be opened, requests wait
-//! for one ([`waiting`]). HTTP/2 connections are shared ([`multiplexed`]).
+//! HTTP/1.1 connections run inside the request's own future, without a task or channel. A [`Lease`]
+//! owns the connection while a request uses it, and returns it when the response body ended and the
+//! request was sent completely. The most recently used idle connection is reused first. The others
+//! expire after the idle timeout, which is lowered when the endpoint closes earlier ([`idle`]). At
+//! the limit on connections, requests wait for one ([`waiting`]). HTTP/2 connections are shared
+//! ([`multiplexed`]).
 //!
-//! A connection is looked at before it is used again, so that one which the peer closed, or on which it answered
-//! without being asked, never carries a request.
+//! A connection is checked before reuse: one that the peer closed, or that has unexpected bytes,
+//! never carries a request.
 
 mod idle;
 mod lease;
@@ -43,10 +44,10 @@ use crate::telemetry::{handshakes::Handshake, metrics::UpstreamCounters};
 pub(crate) struct Pool {
     endpoint: Arc<Endpoint>,
     settings: ConnectionSettings,
-    /// TLS, where it is spoken: the whole of its identity, which never changes for a pool.
+    /// TLS settings, with TLS: the complete identity, which never changes for a pool.
     tls: Option<Arc<Connector>>,
     counters: Arc<UpstreamCounters>,
-    /// Limits connections, where that is asked for.
+    /// Limits connections, where a limit is configured.
     breaker: Option<Arc<Breaker>>,
     waiting: Waiting,
     idle: IdleConnections,
@@ -56,7 +57,6 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// An empty pool.
     pub(crate) fn new(
         endpoint: Arc<Endpoint>,
         settings: ConnectionSettings,
@@ -78,19 +78,19 @@ impl Pool {
         }
     }
 
-    /// The endpoint.
     pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
         &self.endpoint
     }
 
-    /// Closes idle connections now and busy ones after their request: the upstream is gone from the configuration.
+    /// Closes idle connections now, and busy ones after their request: the upstream was removed
+    /// from the configuration.
     pub(crate) fn retire(&self) {
         self.retired.set(true);
         self.idle.end_all();
         self.retire_http2();
     }
 
-    /// The newest idle connection that is still good.
+    /// The most recently used idle connection that is still open.
     pub(crate) fn checkout(self: &Rc<Self>) -> Option<Lease> {
         loop {
             let idle = self.idle.take_newest()?;
@@ -111,10 +111,10 @@ impl Pool {
         }
     }
 
-    /// Opens a new HTTP/1.1 connection, or waits for one while as many as may be are open.
+    /// Opens a new HTTP/1.1 connection, or waits for one at the limit on connections.
     ///
     /// # Errors
-    /// What the connect failed with, or that too many wait.
+    /// The connect failed, or too many requests wait.
     pub(crate) async fn open(self: &Rc<Self>) -> io::Result<Lease> {
         let claim = match self.claim().await? {
             Granted::Connection(connection) => {
@@ -129,7 +129,8 @@ impl Pool {
         Ok(Lease::new(Box::new(connection), self, false))
     }
 
-    /// The right to open a connection, or one that somebody on this worker gives back first.
+    /// A permit to open a connection, or a connection that another request on this worker returns
+    /// first.
     async fn claim(&self) -> io::Result<Granted> {
         let Some(breaker) = &self.breaker else {
             return Ok(Granted::Open(None));
@@ -154,7 +155,8 @@ impl Pool {
         result
     }
 
-    /// A socket, whose success is not counted yet; the TLS handshake is.
+    /// Connects without counting a success, since the TLS handshake may still fail; a failure is
+    /// counted.
     async fn connect_uncounted(&self, spoken: Spoken) -> io::Result<Connected> {
         let secure = self
             .tls
@@ -201,7 +203,7 @@ impl Pool {
         self.start_reaping();
     }
 
-    /// Closes the oldest idle connection, for somebody who waits.
+    /// Closes the connection that has been idle longest, for a request that waits.
     fn make_room(&self) {
         if let Some(oldest) = self.idle.take_oldest() {
             return oldest.end();
@@ -221,7 +223,7 @@ impl Pool {
             .is_some_and(|age| opened.elapsed() >= age)
     }
 
-    /// Drops what expired; the time of the next expiry, if any.
+    /// Closes expired connections; returns the time of the next expiry, if any.
     fn expire(&self) -> Option<Instant> {
         let now = Instant::now();
         [self.idle.expire(now), self.expire_http2(now)]
@@ -231,12 +233,13 @@ impl Pool {
     }
 }
 
-/// Ends idle connections on time. Runs only while there are any, so that an idle proxy has nothing to do.
-/// Where connections are limited, one goes early when somebody waits.
+/// Closes idle connections on time. Runs only while there are any, so that an idle proxy has no
+/// timers. Where connections are limited, it also closes one early when a request waits.
 async fn reap(pool: Rc<Pool>) {
     let breaker = pool.breaker.clone();
     loop {
-        let wanted = breaker.as_ref().map(|breaker| breaker.wanted()); // before the look, so that nobody is missed
+        // before the check, so that no waiting request is missed
+        let wanted = breaker.as_ref().map(|breaker| breaker.wanted());
         if breaker.as_ref().is_some_and(|breaker| breaker.is_wanted()) {
             pool.make_room();
         }

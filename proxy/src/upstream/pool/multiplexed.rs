@@ -1,10 +1,12 @@
-//! HTTP/2 connections of one worker to one endpoint, and which of them the next stream goes to.
+//! HTTP/2 connections of one worker to one endpoint, and the choice of a connection for each
+//! stream.
 //!
-//! A stream goes to a connection that has room by the endpoint's own limit on streams. Without one it waits, and
-//! connections are opened for all that wait, each by a task of its own, so that a client that goes away cancels none.
-//! All that wait are served first come first served by whatever brings room: a stream that ends, a new connection, a
-//! higher limit. A connect that fails fails all of them at once, unless another connection can still serve them. They
-//! count as pending requests of the circuit breaker.
+//! A stream goes to a connection with room by the endpoint's own limit on streams. Without one the
+//! request waits. Connections are opened for all waiting requests, each by its own task, so that a
+//! client that disconnects cancels none. Waiting requests are served in order of arrival by
+//! whatever brings room: an ended stream, a new connection, a higher limit. A failed connect fails
+//! all of them at once, unless another connect is still in progress for them. They count as pending
+//! requests of the circuit breaker.
 
 use std::{
     cell::{Cell, RefCell},
@@ -33,10 +35,10 @@ use crate::{
     },
 };
 
-/// Connections that are opened at the same time.
+/// Most connects in progress at once.
 const OPENED_AT_ONCE: usize = 32;
 
-/// Until an endpoint has told its limit, one connection is opened for so many streams that wait.
+/// Until an endpoint has sent its limit, one connection is opened for this many waiting streams.
 const STREAMS_UNTOLD: usize = 100;
 
 /// The HTTP/2 side of a pool.
@@ -44,9 +46,9 @@ const STREAMS_UNTOLD: usize = 100;
 pub(super) struct Connections {
     open: RefCell<Vec<Rc<Connection>>>,
     waiting: RefCell<VecDeque<oneshot::Sender<io::Result<Stream>>>>,
-    /// Connects under way, or waiting for the right to begin.
+    /// Connects in progress, or waiting for a permit.
     connecting: Cell<usize>,
-    /// The limit that the endpoint has told last; 0 before.
+    /// The endpoint's last known limit on streams; 0 before the first connection.
     told: Cell<usize>,
 }
 
@@ -58,7 +60,7 @@ pub(crate) struct Stream {
 }
 
 impl Connections {
-    /// Streams that one more connection will take.
+    /// Streams that one more connection is expected to take.
     fn streams_expected(&self) -> usize {
         match self.told.get() {
             0 => STREAMS_UNTOLD,
@@ -71,7 +73,7 @@ impl Pool {
     /// A stream on an HTTP/2 connection.
     ///
     /// # Errors
-    /// What the connect failed with, or that too many wait.
+    /// The connect failed, or too many requests wait.
     pub(crate) async fn stream(self: &Rc<Self>) -> io::Result<Stream> {
         if self.http2.waiting.borrow().is_empty()
             && let Some(stream) = self.open_stream()
@@ -104,7 +106,7 @@ impl Pool {
             let crowded = open.iter().filter(|one| one.has_room_at_endpoint());
             crowded
                 .min_by_key(|one| one.streams())
-                .filter(|_| !may_open) // rather crowded than waiting
+                .filter(|_| !may_open) // a crowded connection is better than waiting
         });
         let connection = Rc::clone(connection?);
         drop(open);
@@ -115,7 +117,7 @@ impl Pool {
         })
     }
 
-    /// Hands streams to those that wait, and opens connections for the others.
+    /// Hands streams to waiting requests, and opens connections for the rest.
     fn serve_waiting(self: &Rc<Self>) {
         loop {
             {
@@ -140,7 +142,9 @@ impl Pool {
 
     fn open_for_waiting(self: &Rc<Self>) {
         if self.http2.open.borrow().iter().any(|one| one.is_barred()) {
-            return; // a further connection would allow no stream either; the endpoint says when it does
+            // a further connection would allow no stream either; the endpoint's next SETTINGS end
+            // this
+            return;
         }
         let waiting = self
             .http2
@@ -185,7 +189,7 @@ impl Pool {
         }
     }
 
-    /// A new connection, while a request waits for one.
+    /// Opens a connection, while a request waits for one.
     async fn open_http2(self: &Rc<Self>) -> io::Result<Option<(Connection, http2::Driver)>> {
         let claim = match &self.breaker {
             None => None,
@@ -210,7 +214,7 @@ impl Pool {
                 Ok(result) => result,
                 Err(_) => Err(io::Error::new(
                     io::ErrorKind::TimedOut,
-                    "no SETTINGS of HTTP/2 within connectTimeout; is HTTP/2 spoken there?",
+                    "no HTTP/2 SETTINGS frame within connectTimeout; check that the endpoint speaks HTTP/2",
                 )),
             },
             Err(error) => Err(error),
@@ -227,7 +231,7 @@ impl Pool {
         http2::handshake(connected, claim, Open::begin(&self.endpoint)).await
     }
 
-    /// Fails all that wait, but for those that the connects still under way are for.
+    /// Fails all waiting requests, except those that other connects in progress can serve.
     fn connect_failed(&self, error: &io::Error) {
         let failed = {
             let mut waiting = self.http2.waiting.borrow_mut();
@@ -241,7 +245,7 @@ impl Pool {
         }
     }
 
-    /// Closes an HTTP/2 connection that is unused: a request waits for the right to open another one.
+    /// Closes an unused HTTP/2 connection: a request waits for a permit to open another one.
     pub(super) fn close_unused(&self) {
         let mut open = self.http2.open.borrow_mut();
         if let Some(unused) = open.iter().position(|one| one.streams() == 0) {
@@ -249,12 +253,12 @@ impl Pool {
         }
     }
 
-    /// Forgets all connections: they end with their last streams.
+    /// Drops all connections; each ends with its last stream.
     pub(super) fn retire_http2(&self) {
         self.http2.open.borrow_mut().clear();
     }
 
-    /// Drops what expired; the time of the next expiry, if any.
+    /// Closes expired connections; returns the time of the next expiry, if any.
     pub(super) fn expire_http2(&self, now: Instant) -> Option<Instant> {
         let mut open = self.http2.open.borrow_mut();
         let expiry = |one: &Connection| match one.streams() {
@@ -266,7 +270,7 @@ impl Pool {
     }
 }
 
-/// The same error for another one who waits.
+/// The same error for another waiting request.
 fn copy_of(error: &io::Error) -> io::Error {
     match TlsFailed::within(error) {
         Some(failed) => io::Error::new(error.kind(), failed.clone()),
@@ -280,7 +284,7 @@ impl Stream {
         self.reused
     }
 
-    /// Sends the head of a request, which `write` writes; its end ends the request when there is no body.
+    /// Sends the head of a request that `write` encodes, with END_STREAM when there is no body.
     ///
     /// # Errors
     /// Nothing was sent.
@@ -297,7 +301,7 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         self.connection.leave();
-        // At the end of a worker its tasks are dropped where no other can be spawned.
+        // When a worker ends, its tasks are dropped where no other task can be spawned.
         let is_running = || tokio::runtime::Handle::try_current().is_ok();
         if !self.pool.http2.waiting.borrow().is_empty() && is_running() {
             self.pool.serve_waiting();

@@ -1,4 +1,4 @@
-//! Requests of one worker that wait for an HTTP/1.1 connection while no more may be opened.
+//! Requests of one worker that wait for an HTTP/1.1 connection at the limit on connections.
 
 use std::{cell::RefCell, collections::VecDeque};
 
@@ -9,20 +9,21 @@ use crate::upstream::{
     http1::Connection,
 };
 
-/// The requests that wait, first come first served.
+/// The waiting requests, in order of arrival.
 #[derive(Default)]
 pub(super) struct Waiting(RefCell<VecDeque<oneshot::Sender<Box<Connection>>>>);
 
-/// What a request gets that has no connection yet.
+/// What a waiting request gets.
 pub(super) enum Granted {
-    /// It may open one.
+    /// A permit to open a connection.
     Open(Option<Claim>),
-    /// One that another request has done with.
+    /// A connection that another request has returned.
     Connection(Box<Connection>),
 }
 
 impl Waiting {
-    /// Waits for the right to open a connection, or for one that another request on this worker gives back first.
+    /// Waits for a permit to open a connection, or for a connection that another request on this
+    /// worker returns first.
     pub(super) async fn next(&self, breaker: &Breaker) -> Granted {
         loop {
             let returned = self.enter();
@@ -45,7 +46,7 @@ impl Waiting {
         receiver
     }
 
-    /// Hands a connection to the request that waits longest; back when none does.
+    /// Hands a connection to the request that has waited longest; returns it when none waits.
     pub(super) fn hand_over(&self, mut connection: Box<Connection>) -> Option<Box<Connection>> {
         loop {
             let next = self.0.borrow_mut().pop_front();
@@ -54,7 +55,7 @@ impl Waiting {
             };
             match next.send(connection) {
                 Ok(()) => return None,
-                Err(back) => connection = back, // it has gone away
+                Err(back) => connection = back, // its client has disconnected
             }
         }
     }

@@ -65,7 +65,7 @@ fn requests_over_the_limit_get_503_uo_until_one_has_ended() {
         &proxy,
         &head,
         "upstream.max_requests",
-        "requests under way: 2",
+        "requests in flight: 2",
         "requests",
     );
     origin.resume();

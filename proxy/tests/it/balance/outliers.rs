@@ -45,8 +45,8 @@ fn an_endpoint_that_answers_500_is_left_out_after_so_many_and_the_log_says_why()
     for part in [
         "upstream=u",
         endpoint,
-        "3 failures in a row",
-        "the last answered 500",
+        "3 consecutive failures",
+        "the last one responded with status 500",
     ] {
         assert!(told.contains(part), "{part}: {told}");
     }

@@ -164,7 +164,7 @@ fn endpoints_of_a_name_come_and_go_with_its_answer() {
     );
     assert_eq!(
         proxy.logged(|line| line["path"] == "/a")["detail"],
-        "no answer has named an endpoint yet"
+        "DNS has returned no endpoint yet"
     );
     dns.set(
         "search.example",

@@ -58,8 +58,7 @@ fn a_head_has_as_many_fields_as_the_limit_says() {
         assert_eq!(status, expected, "{count}{limits}: {line}");
         if expected == 502 {
             let limit = if limits.is_empty() { 100 } else { 1 };
-            let detail =
-                format!("the response has more than {limit} header fields (limits.headers)");
+            let detail = format!("the response has more than {limit} headers (limits.headers)");
             let shown = (&line["flag"], &line["reason"], &line["detail"]);
             assert_eq!(
                 shown,

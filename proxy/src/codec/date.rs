@@ -1,4 +1,4 @@
-//! The `Date` of answers that have none (RFC 9110 section 6.6.1), made once a second.
+//! The Date header of responses without one (RFC 9110 section 6.6.1), formatted once per second.
 
 use std::{
     cell::{Cell, RefCell},
@@ -10,7 +10,7 @@ use http::HeaderValue;
 /// Bytes of a date.
 const BYTES: usize = 29;
 
-/// The date as text, written anew once in a second.
+/// The date as text, formatted once per second.
 #[derive(Debug)]
 pub(crate) struct Today {
     text: RefCell<[u8; BYTES]>,
@@ -27,7 +27,7 @@ impl Default for Today {
 }
 
 impl Today {
-    /// As it stands in a head.
+    /// The text as in a header.
     pub(crate) fn now(&self) -> [u8; BYTES] {
         let second = second();
         if self.second.replace(second) != second
@@ -43,7 +43,7 @@ thread_local! {
     static VALUE: RefCell<(u64, HeaderValue)> = const { RefCell::new((u64::MAX, HeaderValue::from_static(""))) };
 }
 
-/// As a field's value; those of one second on one worker share their bytes.
+/// As a header value; the values of one second on one worker share their bytes.
 pub(crate) fn value() -> HeaderValue {
     let second = second();
     VALUE.with_borrow_mut(|(known, value)| {

@@ -1,4 +1,4 @@
-//! Reads response bodies: by length, by chunks (RFC 9112 section 7.1), or to the end of the connection.
+//! Reads bodies: by length, by chunks (RFC 9112 section 7.1), or up to the close of the connection.
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::HeaderMap;
@@ -6,20 +6,20 @@ use http_body::Frame;
 
 use super::fields;
 
-/// All chunk extensions of a message together.
+/// Most bytes of chunk extensions in one message.
 const EXTENSION_BYTES: usize = 16 * 1024;
 
-/// The longest chunk-size line of an endpoint, its extensions included.
+/// The longest chunk-size line of an endpoint, including extensions.
 pub(crate) const ENDPOINT_LINE: usize = 256;
 
-/// The same of a client, whose extensions are bounded by all together.
+/// The same for a client; [`EXTENSION_BYTES`] limits its extensions in total.
 pub(crate) const CLIENT_LINE: usize = EXTENSION_BYTES + 32;
 
-/// All trailers of a message together, and how many.
+/// Most bytes of trailers in one message, and how many trailers.
 const TRAILER_BYTES: usize = 8 * 1024;
 const TRAILER_FIELDS: usize = 100;
 
-/// Where a body stands.
+/// The parse position in a body.
 #[derive(Debug)]
 pub(crate) struct Decoder {
     state: State,
@@ -40,13 +40,13 @@ enum State {
     Done,
 }
 
-/// What comes next.
+/// The result of one decoding step.
 pub(crate) enum Step {
-    /// A piece.
+    /// A piece of the body.
     Frame(Frame<Bytes>),
-    /// Nothing in the buffer yet.
+    /// The buffer has no complete piece yet.
     More,
-    /// The end.
+    /// The end of the body.
     Done,
 }
 
@@ -59,12 +59,11 @@ impl Decoder {
         }
     }
 
-    /// No body.
     pub(crate) fn empty() -> Self {
         Self::new(State::Done)
     }
 
-    /// So many bytes.
+    /// A body of this length.
     pub(crate) fn length(length: u64) -> Self {
         Self::new(if length == 0 {
             State::Done
@@ -73,7 +72,7 @@ impl Decoder {
         })
     }
 
-    /// Chunks whose size lines have at most `line` bytes.
+    /// A chunked body whose size lines have at most `line` bytes.
     pub(crate) fn chunked(line: usize) -> Self {
         Self {
             line,
@@ -81,7 +80,7 @@ impl Decoder {
         }
     }
 
-    /// Everything that comes.
+    /// A body that the close of the connection ends.
     pub(crate) fn until_close() -> Self {
         Self::new(State::UntilClose)
     }
@@ -91,7 +90,7 @@ impl Decoder {
         self.state == State::Done
     }
 
-    /// Bytes still to come, when that is known.
+    /// Bytes still to come, if known.
     pub(crate) fn left(&self) -> Option<u64> {
         match self.state {
             State::Length(left) => Some(left),
@@ -100,7 +99,7 @@ impl Decoder {
         }
     }
 
-    /// Whether only the end of the connection ends the body.
+    /// Whether only the close of the connection ends the body.
     pub(crate) fn ends_with_connection(&self) -> bool {
         self.state == State::UntilClose
     }
@@ -200,7 +199,7 @@ impl Decoder {
         match buffer[..] {
             [] | [b'\r'] => return Ok(false),
             [b'\r', b'\n', ..] => buffer.advance(2),
-            _ => return Err("a chunk that does not end where it said"),
+            _ => return Err("a chunk that is longer than its size"),
         }
         self.state = State::ChunkSize;
         Ok(true)
@@ -228,7 +227,7 @@ fn parse_hex(digits: &[u8]) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// Decodes in pieces of `step` bytes: data, trailers, and what is left in the buffer; or the error.
+    /// Decodes in pieces of `step` bytes: data, trailers, and the rest of the buffer; or the error.
     fn decode(
         mut decoder: Decoder,
         wire: &[u8],

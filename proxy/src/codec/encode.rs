@@ -1,4 +1,4 @@
-//! Writes the body of a message behind its head, in the framing that the head declared (RFC 9112 sections 6 and 7).
+//! Writes the body of a message in the framing that its head declared (RFC 9112 sections 6 and 7).
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
@@ -6,16 +6,16 @@ use http_body::Frame;
 
 use super::{fields, outgoing::Outgoing};
 
-/// How the end of a body is recognized.
+/// How the end of a body is marked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Framing {
-    /// By Content-Length: so many bytes are left.
+    /// By Content-Length: this many bytes are left.
     Length(u64),
     /// By the last chunk.
     Chunked,
-    /// By the end of the connection; for responses alone.
+    /// By the close of the connection; responses only.
     UntilClose,
-    /// The body has ended, or there is none, whatever the source of the body has.
+    /// The body has ended, or there is none, whatever its source contains.
     Done,
 }
 
@@ -23,7 +23,7 @@ pub(crate) enum Framing {
 #[derive(Debug)]
 pub(crate) struct Encoder {
     framing: Framing,
-    /// The values of `Trailer`: only what they name is sent behind the body.
+    /// The values of `Trailer`: only the trailers that they name are sent.
     announced: Vec<HeaderValue>,
 }
 
@@ -37,7 +37,7 @@ impl Encoder {
         Self { framing, announced }
     }
 
-    /// A value of `Trailer` in the head.
+    /// Adds a value of `Trailer` from the head.
     pub(crate) fn announce(&mut self, value: HeaderValue) {
         self.announced.push(value);
     }
@@ -46,12 +46,12 @@ impl Encoder {
         self.framing
     }
 
-    /// Whether the last byte is written, or among what is to be written.
+    /// Whether the last byte is written or in the output buffer.
     pub(crate) fn is_done(&self) -> bool {
         self.framing == Framing::Done
     }
 
-    /// Adds a frame of the body; `is_end` when none follows, which saves a write for the last chunk.
+    /// Adds a frame of the body. `is_end`: it is the last, which saves a write for the last chunk.
     pub(crate) fn frame(
         &mut self,
         frame: Frame<Bytes>,
@@ -59,7 +59,7 @@ impl Encoder {
         out: &mut Outgoing,
     ) -> Result<(), WrongLength> {
         match frame.into_data() {
-            Ok(data) if data.is_empty() => Ok(()), // an empty chunk would be the last
+            Ok(data) if data.is_empty() => Ok(()), // an empty chunk would end the body
             Ok(data) => self.data(data, is_end, out),
             Err(frame) => self.end(frame.into_trailers().ok().as_ref(), out),
         }
@@ -87,7 +87,7 @@ impl Encoder {
         Ok(())
     }
 
-    /// The body has ended, with these trailers.
+    /// Ends the body, with these trailers.
     pub(crate) fn end(
         &mut self,
         trailers: Option<&HeaderMap>,
@@ -111,7 +111,7 @@ mod tests {
         Frame::data(Bytes::from_static(text.as_bytes()))
     }
 
-    /// What is written of these frames, the last of which is known to be the last.
+    /// Writes these frames; the last one is marked as the last.
     fn written(mut encoder: Encoder, frames: Vec<Frame<Bytes>>) -> String {
         let mut out = Outgoing::default();
         let last = frames.len() - 1;

@@ -1,11 +1,12 @@
-//! Single fields and what stands around them, read and written.
+//! Parses and writes single header lines, and the lines around them.
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::names;
 
-/// What stands in a line from `start` on, and where that begins, without space and tabs around it and without CR.
+/// The text of a line from `start` on, without surrounding spaces and tabs and without CR, and its
+/// position.
 #[inline]
 pub(crate) fn trim(line: &[u8], mut start: usize) -> (usize, &[u8]) {
     let mut value = &line[start..];
@@ -20,20 +21,19 @@ pub(crate) fn trim(line: &[u8], mut start: usize) -> (usize, &[u8]) {
     (start, value)
 }
 
-/// Why a line is no field.
+/// Why a line is not a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoField {
-    /// It has no colon.
     NoColon,
-    /// What stands before the colon, so many bytes, is no name. A folded line begins with a space, and a space before the
-    /// colon ends a name: neither is in one.
+    /// The text before the colon, of this many bytes, is not a name. This includes folded lines,
+    /// which start with a space, and spaces before the colon: a name contains no space.
     Name(usize),
 }
 
-/// Name and value of a line, and where the value begins.
+/// Name and value of a line, and the position of the value.
 #[inline]
 pub(crate) fn split(line: &[u8]) -> Result<(HeaderName, usize, &[u8]), NoField> {
-    // Names are short: a plain search is quicker than one that must get going first.
+    // Names are short: a simple loop is faster than a search with a set-up cost.
     let colon = line
         .iter()
         .position(|byte| *byte == b':')
@@ -56,25 +56,25 @@ pub(crate) fn length(value: &[u8]) -> Option<u64> {
     Some(length).filter(|_| !value.is_empty())
 }
 
-/// The tokens of a list, without space around them.
+/// The tokens of a list, without surrounding spaces.
 pub(crate) fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
 }
 
-/// Whether a list has this token, in whatever case.
+/// Whether a list contains this token, ignoring case.
 pub(crate) fn lists(value: &[u8], token: &[u8]) -> bool {
     tokens(value).any(|one| one.eq_ignore_ascii_case(token))
 }
 
-/// Whether one of these values of `Trailer` names a field. A recipient may ignore what was not announced, or take it
-/// for something else; so it is not sent at all.
+/// Whether one of these values of `Trailer` names a header. Trailers that were not announced are
+/// not sent: a recipient may ignore or misinterpret them.
 pub(crate) fn announces(announced: &[HeaderValue], name: &HeaderName) -> bool {
     announced
         .iter()
         .any(|value| lists(value.as_bytes(), name.as_str().as_bytes()))
 }
 
-/// Writes a field.
+/// Writes a header line.
 pub(crate) fn write(out: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
     let name = name.as_str().as_bytes();
     out.reserve(name.len() + value.len() + ": \r\n".len());
@@ -84,14 +84,13 @@ pub(crate) fn write(out: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes Content-Length.
 pub(crate) fn write_length(out: &mut Vec<u8>, length: u64) {
     out.extend_from_slice(b"content-length: ");
     out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes the line before the data of a chunk.
+/// Writes the size line of a chunk.
 pub(crate) fn write_chunk_size(out: &mut Vec<u8>, size: usize) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digits = (usize::BITS - size.leading_zeros()).div_ceil(4).max(1);
@@ -103,7 +102,7 @@ pub(crate) fn write_chunk_size(out: &mut Vec<u8>, size: usize) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes the last chunk, and behind it those `trailers` that were announced.
+/// Writes the last chunk, followed by those of `trailers` that were announced.
 pub(crate) fn write_last_chunk(
     out: &mut Vec<u8>,
     trailers: Option<&HeaderMap>,
@@ -120,8 +119,8 @@ pub(crate) fn write_last_chunk(
     out.extend_from_slice(b"\r\n");
 }
 
-/// Reads a section of fields up to its empty line, and takes it from the front of `buffer`. Each line ends with CR LF;
-/// a bare LF is an error. `None` while it is not complete.
+/// Takes a section of headers up to its empty line from the front of `buffer`. Each line ends with
+/// CR LF; a bare LF is an error. `None` while it is incomplete.
 pub(crate) fn take_section(
     buffer: &mut BytesMut,
     most: usize,
@@ -130,25 +129,25 @@ pub(crate) fn take_section(
     let (mut line, mut count) = (0, 0);
     for end in memchr::memchr_iter(b'\n', buffer) {
         match &buffer[line..end] {
-            _ if end >= most => return Err("too many bytes of fields"),
+            _ if end >= most => return Err("too many bytes of headers"),
             b"\r" => return section(&buffer.split_to(end + 1).freeze(), count).map(Some),
             [.., b'\r'] => count += 1,
             _ => return Err("a bare LF"),
         }
         if count > most_fields {
-            return Err("too many fields");
+            return Err("too many headers");
         }
         line = end + 1;
     }
     if buffer.len() >= most {
-        Err("too many bytes of fields")
+        Err("too many bytes of headers")
     } else {
         Ok(None)
     }
 }
 
 fn section(bytes: &Bytes, count: usize) -> Result<HeaderMap, &'static str> {
-    const BAD: &str = "a malformed field";
+    const BAD: &str = "a malformed header";
     let mut fields = HeaderMap::with_capacity(count);
     for line in bytes[..bytes.len() - 2].split_inclusive(|byte| *byte == b'\n') {
         let line = line.strip_suffix(b"\n").unwrap_or(line);

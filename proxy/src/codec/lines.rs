@@ -1,43 +1,45 @@
-//! Finds the lines of a head as its bytes arrive, so that the work for a byte does not grow with the number of pieces that
-//! the head comes in.
+//! Finds the lines of a head as its bytes arrive. Each byte is scanned once, however many pieces
+//! the head arrives in.
 
 use std::ops::Range;
 
 /// What ends a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LineEnd {
-    /// CR LF alone: a proxy in front of this one may not have taken a bare LF for a line end. For requests.
+    /// CR LF only: a proxy in front of this one may not treat a bare LF as a line end. For
+    /// requests.
     CrLf,
-    /// LF, with or without CR (RFC 9112 section 2.2). For responses, which no other proxy has read before.
+    /// LF, with or without CR (RFC 9112 section 2.2). For responses, which no other proxy has
+    /// parsed before.
     Lf,
 }
 
-/// Why a head is not looked at any further.
+/// Why the scan of a head stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stop {
-    /// It is longer than it may be.
+    /// It exceeds the limit on bytes.
     Bytes,
-    /// It has more fields than it may have.
+    /// It exceeds the limit on headers.
     Fields,
     /// A line ends with LF alone.
     BareLf,
 }
 
-/// How far a head was looked at. Offsets are those of the front of the buffer.
+/// The scan position in a head. Offsets are relative to the front of the buffer.
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
-    /// The bytes before were searched for line ends.
+    /// End of the scanned bytes.
     at: usize,
-    /// Where the line begins that has not ended yet.
+    /// Start of the incomplete line.
     line: usize,
-    /// Where the first line begins: empty lines before it are skipped.
+    /// Start of the first line: empty lines before it are skipped.
     start: usize,
-    /// Where the LF of the first line and of each field is.
+    /// Positions of the LF of the first line and of each header.
     ends: Vec<u32>,
 }
 
 impl Lines {
-    /// Begins with the next head.
+    /// Starts with the next head.
     pub(crate) fn restart(&mut self) {
         (self.at, self.line, self.start) = (0, 0, 0);
         self.ends.clear();
@@ -46,7 +48,8 @@ impl Lines {
     /// The length of the whole head, when it is complete.
     ///
     /// # Errors
-    /// The head is too long, or has a bare LF where none may be. The lines before are known all the same.
+    /// The head is too long, or has a bare LF where none is allowed. The lines before it are
+    /// available all the same.
     #[inline]
     pub(crate) fn find(
         &mut self,
@@ -78,27 +81,27 @@ impl Lines {
         Ok(None)
     }
 
-    /// The bytes before were searched.
+    /// End of the scanned bytes.
     pub(crate) fn searched(&self) -> usize {
         self.at
     }
 
-    /// Where the line begins that has not ended yet.
+    /// Start of the incomplete line.
     pub(crate) fn open_line(&self) -> usize {
         self.line
     }
 
-    /// The first line without its LF, once it has ended.
+    /// The first line without its LF, once it is complete.
     pub(crate) fn first(&self) -> Option<Range<usize>> {
         Some(self.start..*self.ends.first()? as usize)
     }
 
-    /// How many fields have ended.
+    /// Number of complete headers.
     pub(crate) fn field_count(&self) -> usize {
         self.ends.len().saturating_sub(1)
     }
 
-    /// The fields that have ended, without LF, from one of them on.
+    /// The complete headers, without LF, from this one on.
     #[inline]
     pub(crate) fn fields_from(&self, first: usize) -> impl Iterator<Item = Range<usize>> {
         let ends = self.ends.get(first..).unwrap_or_default();

@@ -1,9 +1,10 @@
-//! What messages are made of: HTTP/1.1 (RFC 9112), the same for the clients (`listener::http1`) and for the endpoints
+//! HTTP codecs: HTTP/1.1 (RFC 9112), the same for clients (`listener::http1`) and endpoints
 //! (`upstream::http1`), and [`http2`].
 //!
-//! [`lines`] finds the lines of a head, [`decode`] reads bodies and [`encode`] writes them, [`fields`] reads and writes single fields, [`names`] knows those
-//! that were read before, [`target`] encodes what no target may have, [`outgoing`] is what waits to be written. Bytes go
-//! in, and what they mean comes out in one way or not at all. [`spare`] keeps heads and maps that are used again.
+//! [`lines`] finds the lines of a head, [`decode`] reads bodies and [`encode`] writes them,
+//! [`fields`] parses and writes single headers, [`names`] caches header names, [`target`] encodes
+//! characters that a target must not contain, [`outgoing`] is the output buffer. [`spare`] keeps
+//! heads and maps for reuse. Input has one interpretation, or is rejected.
 
 pub(crate) mod date;
 pub(crate) mod decode;

@@ -1,19 +1,20 @@
-//! Names of fields as they were last spelt. Clients and apps send the same names again and again; what is known need be
-//! neither judged nor copied anew.
+//! A cache of header names, by their exact spelling. Clients and apps send the same names again and
+//! again; a cached name is neither validated nor copied.
 //!
-//! Each worker has its own table, of a fixed size: who sends ever new names pays for them as without it.
+//! Each worker has its own table of a fixed size: a client with ever new names costs as much as
+//! without the cache.
 
 use std::cell::RefCell;
 
 use http::HeaderName;
 
-/// Names that are longer are seldom.
+/// Longer names are rare and are not cached.
 const LONGEST: usize = 31;
 
-/// A power of two. Two names that are used in turns may share one.
+/// A power of two. Each slot holds two names, for pairs that alternate.
 const SLOTS: usize = 128;
 
-/// One name as it was spelt, and what that means.
+/// The spelling of a name, and its parsed form.
 struct Known {
     length: u8,
     spelt: [u8; LONGEST],
@@ -21,11 +22,11 @@ struct Known {
 }
 
 thread_local! {
-    /// Made when it is first needed: most threads read no messages.
+    /// Allocated on first use: most threads parse no messages.
     static KNOWN: RefCell<Box<[[Option<Known>; 2]]>> = RefCell::new((0..SLOTS).map(|_| [None, None]).collect());
 }
 
-/// The name that is spelt so; `None` when it is none.
+/// The name with this spelling; `None` when it is invalid.
 pub(crate) fn name(spelt: &[u8]) -> Option<HeaderName> {
     if spelt.len() > LONGEST {
         return HeaderName::from_bytes(spelt).ok();
@@ -36,7 +37,7 @@ pub(crate) fn name(spelt: &[u8]) -> Option<HeaderName> {
             return Some(known.name.clone());
         }
         let name = HeaderName::from_bytes(spelt).ok()?;
-        slot.swap(0, 1); // the older one goes
+        slot.swap(0, 1); // evicts the older one
         slot[0] = Some(Known::new(spelt, name.clone()));
         Some(name)
     })
@@ -58,7 +59,7 @@ impl Known {
     }
 }
 
-/// Quick, and good enough for names that mean well.
+/// A cheap hash. Collisions cost time, never correctness.
 fn slot(spelt: &[u8]) -> usize {
     const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut hash = spelt.len() as u64;

@@ -1,4 +1,4 @@
-//! Bytes on their way out: those of our own, then data of a body, and what stands behind it.
+//! The output buffer: bytes of heads and framing, then data of a body, and bytes after it.
 
 use std::{
     io::{self, IoSlice},
@@ -9,22 +9,21 @@ use std::{
 use bytes::{Buf, Bytes};
 use tokio::io::AsyncWrite;
 
-/// Data that is no longer than this is copied between our own bytes: the kernel takes one piece a good deal more quickly
-/// than three.
+/// Data up to this size is copied into the buffer: the kernel writes one piece faster than three.
 const COPIED: usize = 2 * 1024;
 
-/// Above this nothing more is added before something was written.
+/// Above this size, nothing is added until a part was written.
 const ENOUGH: usize = 16 * 1024;
 
-/// What is to be written.
+/// Bytes that are to be written.
 #[derive(Debug, Default)]
 pub(crate) struct Outgoing {
-    /// Our own, from `at` on.
+    /// Heads and framing; written up to `at`.
     own: Vec<u8>,
     at: usize,
     data: Bytes,
     behind: &'static [u8],
-    /// Whether something was written that may still wait in a buffer of the socket's.
+    /// Whether written bytes may still wait in a buffer of the socket (TLS).
     unflushed: bool,
     /// Whether anything was written at all.
     begun: bool,
@@ -36,7 +35,7 @@ impl Outgoing {
         self.data.is_empty() && self.behind.is_empty() && self.own.len() < ENOUGH
     }
 
-    /// Where our own bytes go, while it [has room](Self::has_room).
+    /// The buffer for heads and framing, while it [has room](Self::has_room).
     pub(crate) fn own(&mut self) -> &mut Vec<u8> {
         debug_assert!(
             self.has_room(),
@@ -45,7 +44,7 @@ impl Outgoing {
         &mut self.own
     }
 
-    /// Adds data of a body and what stands behind it.
+    /// Adds data of a body, and the bytes after it.
     pub(crate) fn push(&mut self, data: Bytes, behind: &'static [u8]) {
         if data.len() <= COPIED {
             let own = self.own();
@@ -57,7 +56,7 @@ impl Outgoing {
         }
     }
 
-    /// Throws away what was not written.
+    /// Discards unwritten bytes.
     pub(crate) fn clear(&mut self) {
         self.own.clear();
         (self.at, self.data, self.behind) = (0, Bytes::new(), &[]);
@@ -74,7 +73,7 @@ impl Outgoing {
         self.own.is_empty() && self.data.is_empty() && self.behind.is_empty() && !self.unflushed
     }
 
-    /// Takes room back that a large head has left.
+    /// Shrinks the buffer after a large head.
     pub(crate) fn shrink_to(&mut self, most: usize) {
         self.own.shrink_to(most);
     }
@@ -125,7 +124,7 @@ impl Outgoing {
         let of_data = written.min(self.data.len());
         self.data.advance(of_data);
         if self.data.is_empty() {
-            self.data = Bytes::new(); // an empty rest would hold on to the whole buffer
+            self.data = Bytes::new(); // an empty rest would keep the whole buffer allocated
         }
         self.behind = &self.behind[(written - of_data).min(self.behind.len())..];
     }

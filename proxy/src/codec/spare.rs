@@ -1,26 +1,26 @@
-//! Heads of requests, and maps for the fields of answers, that are used again.
+//! Reuse of request heads, and of header maps for responses.
 //!
-//! A request's head is of no use once its answer is handed on, and so is the map of its fields where an answer could not
-//! take it because another try might have needed it. New ones would cost every request up to three allocations, so each
-//! worker keeps a few for its next requests.
+//! A request's head is no longer needed once its response is passed on. The same applies to the map
+//! of its headers, where the response could not take it because a retry might have needed it. New
+//! ones would cost each request up to three allocations, so each worker keeps a few.
 
 use std::cell::RefCell;
 
 use http::{HeaderMap, request::Parts};
 
-/// Kept by one worker, of each.
+/// Most heads, and most maps, that one worker keeps.
 const MOST: usize = 64;
 
-/// A map with room for more fields than this is let go.
+/// A map with a capacity for more headers than this is dropped.
 const LARGEST: usize = 64;
 
 thread_local! {
-    #[expect(clippy::vec_box, reason = "it is the boxes that are used again")]
+    #[expect(clippy::vec_box, reason = "the boxes are what is reused")]
     static HEADS: RefCell<Vec<Box<Parts>>> = const { RefCell::new(Vec::new()) };
     static MAPS: RefCell<Vec<HeaderMap>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A place for a head, with this one in it.
+/// Boxes this head, in a reused box if there is one.
 pub(crate) fn head(head: Parts) -> Box<Parts> {
     match HEADS.with_borrow_mut(Vec::pop) {
         Some(mut place) => {
@@ -31,12 +31,12 @@ pub(crate) fn head(head: Parts) -> Box<Parts> {
     }
 }
 
-/// Nobody needs this head any more.
+/// Returns a head for reuse.
 pub(crate) fn give_back_head(mut head: Box<Parts>) {
     if head.headers.capacity() > 0 {
         give_back(std::mem::take(&mut head.headers));
     }
-    // What holds memory of the client's is let go now.
+    // Frees the memory of the client's data now.
     head.uri = http::Uri::default();
     if !head.extensions.is_empty() {
         head.extensions.clear();
@@ -53,7 +53,7 @@ pub(crate) fn take() -> HeaderMap {
     MAPS.with_borrow_mut(Vec::pop).unwrap_or_default()
 }
 
-/// Nobody needs these fields any more.
+/// Returns a map for reuse.
 pub(crate) fn give_back(mut fields: HeaderMap) {
     if fields.capacity() <= LARGEST {
         fields.clear();

@@ -1,24 +1,24 @@
-//! Request targets as they may be written: what RFC 3986 allows nowhere in a path or a query is percent-encoded.
+//! Request targets: characters that RFC 3986 allows nowhere in a path or query are percent-encoded.
 //!
-//! `curl -g 'http://…/x?filter={"a":1}'`, and browsers with UTF-8 in a link that was pasted, send such bytes raw. Each has
-//! one reading, so it is encoded on the way in, before anything looks at the target; the path that is matched is the
-//! path that is sent on. What is ambiguous stays as it is and is refused behind this: control bytes, space and `#` by the
-//! codec, `\` in a path by `outrigger_filters::path`.
+//! `curl -g 'http://…/x?filter={"a":1}'`, and browsers with UTF-8 in a pasted link, send such bytes
+//! raw. They are unambiguous, so they are encoded before anything reads the target: the path that
+//! is matched is the path that is forwarded. Ambiguous bytes stay and are rejected later: control
+//! bytes, space and `#` by the codec, `\` in a path by `outrigger_filters::path`.
 
 use std::borrow::Cow;
 
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
-/// The target with the bytes of its path and query encoded that RFC 3986 section 3.3 and 3.4 do not allow there, and with
-/// the `/` that an absolute form with a query and no path lacks (RFC 9112 section 3.2.1). A `\` in the path stays, and
-/// so does everything in front of the path. For the `:path` of HTTP/2 as well.
+/// The target, with bytes encoded that RFC 3986 sections 3.3 and 3.4 do not allow in path and
+/// query. An absolute form with a query and no path gets its `/` (RFC 9112 section 3.2.1). A `\` in
+/// the path stays, and so does everything before the path. Also used for `:path` of HTTP/2.
 ///
-/// Allocates only when something must be encoded. What was encoded once comes back as it is.
+/// Allocates only when something must be encoded. Encoding twice changes nothing.
 pub(crate) fn encoded(target: &[u8]) -> Cow<'_, [u8]> {
     let start = path_start(target);
     let (front, rest) = target.split_at(start);
     let lacks_slash = start > 0 && rest.first() == Some(&b'?');
-    // Without an early exit, so that it runs on whole vectors.
+    // Without an early exit, so that the loop is vectorized.
     if !lacks_slash
         && !rest
             .iter()
@@ -29,14 +29,16 @@ pub(crate) fn encoded(target: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(encode(front, rest, lacks_slash))
 }
 
-/// Whether an absolute form ends behind its authority. With OPTIONS it stands for `*` then (RFC 9112 section 3.2.4).
+/// Whether an absolute form ends after its authority. With OPTIONS it means `*` then (RFC 9112
+/// section 3.2.4).
 pub(crate) fn has_only_authority(target: &[u8]) -> bool {
     target.first().is_some_and(u8::is_ascii_alphabetic)
         && memchr::memmem::find(target, b"://").is_some()
         && path_start(target) == target.len()
 }
 
-/// Where the path begins, or the query of a target without one. The target's end where there is neither.
+/// The start of the path, or of the query of a target without a path; the target's end where there
+/// is neither.
 fn path_start(target: &[u8]) -> usize {
     if let Some(b'/') = target.first() {
         return 0;
@@ -49,7 +51,8 @@ fn path_start(target: &[u8]) -> usize {
     end.map_or(target.len(), |end| authority + end)
 }
 
-/// What is neither unreserved nor reserved nor `%`. `[` and `]` are reserved, and so common in queries that they stay.
+/// Bytes that are neither unreserved nor reserved nor `%`. `[` and `]` are reserved, and so common
+/// in queries that they stay.
 fn must_be_encoded(byte: u8) -> bool {
     matches!(
         byte,
@@ -67,7 +70,7 @@ fn encode(front: &[u8], rest: &[u8], lacks_slash: bool) -> Vec<u8> {
     let mut in_query = false;
     for &byte in rest {
         in_query |= byte == b'?';
-        // Some servers take `\` in a path for `/`: encoded, it would be let through.
+        // Some servers treat `\` in a path as `/`: encoded, it would pass the check.
         if must_be_encoded(byte) && (byte != b'\\' || in_query) {
             out.extend_from_slice(&[
                 b'%',

@@ -26,55 +26,55 @@ use super::{
 /// Every window before SETTINGS (RFC 9113 section 6.9.2).
 const FIRST_WINDOW: u32 = 65_535;
 
-/// The table with which the peer's fields are packed: what every peer starts with.
+/// Initial size of the peer's dynamic table, in which it decodes our headers.
 const HEADER_TABLE: usize = 4 * 1024;
 
-/// Streams that we reset and whose frames may still be on their way.
+/// Streams that were reset by this side and whose frames may still arrive.
 const RESET_LATELY: usize = 128;
 
-/// Room for streams that a connection without any keeps.
+/// Capacity for streams that an unused connection keeps.
 const STREAMS_KEPT: usize = 8;
 
-/// The last number that a stream can have.
+/// The highest stream number.
 const LAST_STREAM: u32 = 0x7fff_ffff;
 
-/// Which side we are.
+/// The side of this proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
     /// The peer opens streams.
     Server,
-    /// We open streams.
+    /// This side opens streams.
     Client,
 }
 
-/// What we tell the peer, and what we hold it to.
+/// The settings that are sent to the peer and enforced.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Settings {
-    /// Which side we are.
     pub(crate) side: Side,
-    /// Streams that the peer may have open, where it opens them.
+    /// Most concurrent streams that the peer may open.
     pub(crate) streams: u32,
-    /// Bytes that the peer may send on a stream before any of them is read, and on all together.
+    /// Bytes that the peer may send on a stream before any of them is read, and on all streams
+    /// together.
     pub(crate) stream_window: u32,
     pub(crate) connection_window: u32,
-    /// Bytes of the fields of a head, as RFC 9113 section 6.5.2 counts them.
+    /// Bytes of the headers of a head, counted as in RFC 9113 section 6.5.2.
     pub(crate) header_list: u32,
 }
 
-/// The state, and who may look at it: never across a call that could come back to it.
+/// The shared state. A borrow must not be held across a call that may borrow it again.
 #[derive(Debug)]
 pub(crate) struct Shared(RefCell<State>);
 
-/// A request whose head has come.
+/// A request whose head has arrived.
 pub(crate) struct Accepted {
     pub(crate) head: request::Parts,
     pub(crate) stream: StreamRef,
 }
 
-/// What the task of a server's connection has not told yet.
+/// Rejections that the task of a client connection has not reported yet.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Refusals {
-    /// Heads that no request could be made of.
+    /// Malformed heads.
     pub(crate) malformed: u64,
     /// Streams over the limit.
     pub(crate) streams: u64,
@@ -86,29 +86,29 @@ pub(super) struct State {
     pub(super) out: Outbox,
     /// Woken when there is something to write.
     pub(super) task: Option<Waker>,
-    /// It knows already that it has something to do.
+    /// It is woken already.
     pub(super) is_woken: bool,
     pub(super) streams: Vec<Option<Stream>>,
     pub(super) free: Vec<usize>,
-    /// The streams that are not closed by their numbers, in order, and where they stand.
+    /// Numbers of the open streams, in order, and their slots.
     pub(super) open: VecDeque<(u32, usize)>,
-    /// Streams with data that the peer would take now.
+    /// Streams with data that the peer's windows allow now.
     pub(super) queue: VecDeque<usize>,
     /// Requests that the task has not taken yet.
     pub(super) arrived: VecDeque<(request::Parts, usize)>,
     /// Those of them that were reset already.
     pub(super) unseen_resets: usize,
     pub(super) refusals: Refusals,
-    /// The newest stream that the peer opened, or that we opened.
+    /// The newest stream of either side.
     pub(super) newest: u32,
     pub(super) reset_lately: VecDeque<u32>,
-    // What the peer takes.
+    // What the peer accepts.
     pub(super) send_window: i64,
     pub(super) peer_window: i64,
     pub(super) peer_frame: usize,
     pub(super) peer_streams: usize,
     pub(super) has_settings: bool,
-    /// The peer has a smaller table than we could use: it hears once that we use none.
+    /// The peer's table is smaller than the default: tell it once that the encoder uses none.
     pub(super) tell_table: bool,
     // What the peer may send.
     pub(super) receive_window: i64,
@@ -116,32 +116,32 @@ pub(super) struct State {
     pub(super) reading: Reading,
     pub(super) decoder: Decoder,
     pub(super) counts: Counts,
-    /// Since when a header block, or the head of a frame, has been incomplete.
+    /// Since when a header block, or the header of a frame, has been incomplete.
     pub(super) head_since: Option<Instant>,
     pub(super) going: Going,
-    /// The peer takes no new streams.
+    /// The peer accepts no new streams.
     pub(super) peer_goes: bool,
     /// Why the connection ended.
     pub(super) error: Option<Error>,
     pub(super) excess: Option<Excess>,
 }
 
-/// How far we are with ending the connection in good order (RFC 9113 section 6.8).
+/// The progress of an orderly close (RFC 9113 section 6.8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Going {
-    /// Not at all.
+    /// Not started.
     No,
-    /// The peer was told that there will be an end, and asked to confirm it.
+    /// The first GOAWAY was sent, with a PING to confirm that the peer has received it.
     Told,
     /// Streams above this one are ignored; the connection ends with the last stream.
     Since(u32),
 }
 
-/// What the PING says that asks for a confirmation.
+/// The payload of that PING.
 pub(super) const FAREWELL: [u8; 8] = *b"farewell";
 
 impl Shared {
-    /// A connection on which nothing was said; what we say first is ready to be written.
+    /// A new connection; the first frames are in the output buffer.
     pub(crate) fn new(settings: Settings) -> Rc<Self> {
         Rc::new(Self(RefCell::new(State::new(settings))))
     }
@@ -150,24 +150,24 @@ impl Shared {
         self.0.borrow_mut()
     }
 
-    /// Asks the peer to end the connection; streams that are open, or under way, are served.
+    /// Starts an orderly close; open streams, and streams that are on the way, are served.
     pub(crate) fn go_away(&self) {
         self.state().go_away();
     }
 
-    /// Ends the connection with GOAWAY, and all streams with it.
+    /// Closes the connection with GOAWAY, and all streams with it.
     pub(crate) fn abort(&self, reason: ErrorCode, why: &'static str) {
         self.state().fail(reason, why);
     }
 
-    /// Ends the connection with its last stream: no other will be opened.
+    /// Closes the connection after its last stream: no other will be opened.
     pub(crate) fn close(&self) {
         let mut state = self.state();
         state.going = Going::Since(0);
         state.wake();
     }
 
-    /// Heads and streams that were refused since this was last called.
+    /// Heads and streams that were rejected since the last call.
     pub(crate) fn take_refusals(&self) -> Refusals {
         std::mem::take(&mut self.state().refusals)
     }
@@ -177,7 +177,7 @@ impl Shared {
         let mut state = self.state();
         state.unseen_resets = 0;
         while let Some((head, key)) = state.arrived.pop_front() {
-            // A malformed one says so in its own line of the log.
+            // A malformed request has its own log line.
             if !matches!(
                 state.stream(key).error,
                 Some(Error::Reset(_) | Error::GivenUp(_))
@@ -188,27 +188,27 @@ impl Shared {
                 };
                 return Some(Accepted { head, stream });
             }
-            state.let_go(key); // reset before it was seen
+            state.let_go(key); // reset before it was taken
         }
         None
     }
 
-    /// What the peer did too often, if it was sent away for that.
+    /// The kind of excess that the connection was closed for, if any.
     pub(crate) fn excess(&self) -> Option<Excess> {
         self.state().excess
     }
 
-    /// Since when a header block, or the head of a frame, has been incomplete.
+    /// Since when a header block, or the header of a frame, has been incomplete.
     pub(crate) fn head_since(&self) -> Option<Instant> {
         self.state().head_since
     }
 
-    /// Whether the peer's SETTINGS came.
+    /// Whether the peer's SETTINGS have arrived.
     pub(crate) fn has_settings(&self) -> bool {
         self.state().has_settings
     }
 
-    /// Streams that the peer lets us open.
+    /// Concurrent streams that the peer allows.
     pub(crate) fn peer_streams(&self) -> usize {
         self.state().peer_streams
     }
@@ -219,7 +219,7 @@ impl Shared {
         state.error.is_some() || state.peer_goes || state.newest >= LAST_STREAM - 1
     }
 
-    /// Opens a stream with the head of a request, which `write` writes; `last` when nothing follows.
+    /// Opens a stream with a request head that `write` encodes; `last` when nothing follows.
     ///
     /// # Errors
     /// The connection has ended, and nothing was sent.
@@ -286,7 +286,7 @@ impl State {
         }
     }
 
-    /// Has the task write what there is.
+    /// Wakes the task to write.
     pub(super) fn wake(&mut self) {
         if !self.is_woken
             && let Some(task) = &self.task
@@ -296,7 +296,7 @@ impl State {
         }
     }
 
-    /// The task begins to look: it need not be woken until it has looked.
+    /// The task has started to run: it need not be woken until it has checked the state.
     pub(super) fn task_looks(&mut self, cx: &Context<'_>) {
         match &mut self.task {
             Some(task) => task.clone_from(cx.waker()),
@@ -312,7 +312,7 @@ impl State {
             .expect("a stream lives as long as its handles")
     }
 
-    /// The stream with this number, if it is not closed.
+    /// The open stream with this number.
     pub(super) fn find(&self, id: u32) -> Option<usize> {
         let place = self.open.binary_search_by_key(&id, |(id, _)| *id).ok()?;
         Some(self.open[place].1)
@@ -323,7 +323,7 @@ impl State {
         id > self.newest || (id & 1) == 0
     }
 
-    /// Adds a stream that has one handle.
+    /// Adds a stream with one handle.
     pub(super) fn add(&mut self, id: u32) -> usize {
         let stream = Stream::new(id, self.settings.stream_window, self.peer_window);
         let key = match self.free.pop() {
@@ -341,7 +341,7 @@ impl State {
         key
     }
 
-    /// To be called when a stream may have become closed.
+    /// Removes a stream if it is closed. Called whenever a stream may have become closed.
     pub(super) fn close_if_done(&mut self, key: usize) {
         let stream = self.stream(key);
         if !stream.is_closed() {
@@ -365,12 +365,12 @@ impl State {
         self.streams[key] = None;
         self.free.push(key);
         if self.free.len() == self.streams.len() && self.streams.len() > STREAMS_KEPT {
-            // What many streams needed is not kept while there are none.
+            // Capacity for many streams is not kept while there are none.
             (self.streams, self.free) = (Vec::new(), Vec::new());
         }
     }
 
-    /// A handle is gone. The last one ends what it leaves behind.
+    /// A handle was dropped. The last one resets a stream that is still open.
     pub(super) fn let_go(&mut self, key: usize) {
         let side = self.settings.side;
         let stream = self.stream(key);
@@ -380,7 +380,7 @@ impl State {
         }
         if !stream.is_closed() {
             match (side, stream.sending.is_whole()) {
-                // The response is there to its end, or will be: the client need not send more.
+                // The response is or will be complete: the client need not send more.
                 (Side::Server, true) if !stream.sending.ended => return,
                 (Side::Server, true) => self.give_up(key, ErrorCode::NO_ERROR),
                 _ => self.give_up(key, ErrorCode::CANCEL),
@@ -390,7 +390,7 @@ impl State {
         self.close_if_done(key);
     }
 
-    /// Resets a stream that is not closed.
+    /// Resets a stream that is open.
     pub(super) fn give_up(&mut self, key: usize, reason: ErrorCode) {
         if self.stream(key).is_closed() {
             return;
@@ -400,7 +400,7 @@ impl State {
         self.close_if_done(key);
     }
 
-    /// Resets a stream for what the peer sent on it.
+    /// Resets a stream because of an error of the peer.
     pub(super) fn reset(
         &mut self,
         key: usize,
@@ -418,7 +418,7 @@ impl State {
         }
     }
 
-    /// A stream without the head of its response was reset.
+    /// Counts a stream that was reset before the head of its response.
     pub(super) fn count_reset(&mut self) -> Result<(), Fault> {
         match self.settings.side {
             Side::Server => self.counts.reset(self.open.len()).map_err(Fault::excess),
@@ -431,14 +431,14 @@ impl State {
         self.write_reset(id, reason);
     }
 
-    /// Resets a stream that need not be there any more.
+    /// Writes RST_STREAM, unless the stream is closed already.
     pub(super) fn write_reset(&mut self, id: u32, reason: ErrorCode) {
         frame::write_reset(self.out.own(), id, reason);
         self.pass_over(id);
         self.wake();
     }
 
-    /// What still comes on this stream is passed over.
+    /// Ignores further frames on this stream.
     pub(super) fn pass_over(&mut self, id: u32) {
         if self.reset_lately.len() == RESET_LATELY {
             self.reset_lately.pop_front();
@@ -446,7 +446,7 @@ impl State {
         self.reset_lately.push_back(id);
     }
 
-    /// Ends the connection for what the peer did, or for what it did not do.
+    /// Closes the connection because of the peer's error or inactivity.
     pub(super) fn fail(&mut self, reason: ErrorCode, why: &'static str) {
         if self.error.is_none() {
             let newest = if self.settings.side == Side::Server {
@@ -465,7 +465,7 @@ impl State {
         self.end(Error::io(error));
     }
 
-    /// The connection has ended, and all streams with it.
+    /// Ends the connection, and all streams with it.
     pub(super) fn end(&mut self, error: Error) {
         if self.error.is_some() {
             return;
@@ -491,7 +491,7 @@ impl State {
         }
     }
 
-    /// The peer has heard that there will be an end: what it sent before has come.
+    /// The peer has received the first GOAWAY: all streams that it opened before have arrived.
     pub(super) fn farewell_confirmed(&mut self) {
         if self.going == Going::Told {
             frame::write_go_away(self.out.own(), self.newest, ErrorCode::NO_ERROR);
@@ -499,7 +499,7 @@ impl State {
         }
     }
 
-    /// Whether nothing is left to be done on a connection that was asked to end.
+    /// Whether a closing connection has nothing left to do.
     pub(super) fn is_done(&self) -> bool {
         (matches!(self.going, Going::Since(_)) || self.peer_goes)
             && self.open.is_empty()
@@ -521,7 +521,7 @@ impl State {
         self.release_connection(bytes);
     }
 
-    /// The same for the connection alone.
+    /// The same for the connection only.
     pub(super) fn release_connection(&mut self, bytes: usize) {
         self.released += bytes as u32;
         if self.released >= self.settings.connection_window / 2 && self.error.is_none() {

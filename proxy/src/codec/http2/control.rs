@@ -1,5 +1,5 @@
-//! Frames that carry no message: RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE and PRIORITY (RFC 9113 sections 6.3 to
-//! 6.9).
+//! Frames without message data: RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE and PRIORITY (RFC
+//! 9113 sections 6.3 to 6.9).
 
 use super::{
     Error, ErrorCode, Excess,
@@ -8,7 +8,7 @@ use super::{
     frame::{self, ACK, Head, LONGEST, number, setting},
 };
 
-/// Requests that may be reset before we have seen them, at one time (CVE-2023-44487).
+/// Most requests at one time that are reset before they are taken (CVE-2023-44487).
 const RESETS_UNSEEN: usize = 20;
 
 /// The largest window (RFC 9113 section 6.9.1).
@@ -85,7 +85,7 @@ impl State {
         Ok(())
     }
 
-    /// The windows of all streams change with that of new ones (RFC 9113 section 6.9.2).
+    /// The initial window changes the windows of all open streams too (RFC 9113 section 6.9.2).
     fn set_first_window(&mut self, window: i64) -> Result<(), Fault> {
         const TOO_LARGE: Fault = Fault::new(ErrorCode::FLOW_CONTROL_ERROR, "INITIAL_WINDOW_SIZE");
         if window > LARGEST_WINDOW {
@@ -157,7 +157,7 @@ impl State {
         if head.stream == 0 {
             self.send_window += more;
             if more == 0 {
-                return Err(Fault::protocol("a window of nothing more"));
+                return Err(Fault::protocol("a window increment of 0"));
             }
             if self.send_window > LARGEST_WINDOW {
                 return Err(Fault::new(
@@ -177,7 +177,7 @@ impl State {
             return Ok(());
         };
         if more == 0 {
-            return self.reset(key, ErrorCode::PROTOCOL_ERROR, "a window of nothing more");
+            return self.reset(key, ErrorCode::PROTOCOL_ERROR, "a window increment of 0");
         }
         let sending = &mut self.stream(key).sending;
         sending.window += more;

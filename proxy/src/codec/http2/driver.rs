@@ -1,4 +1,4 @@
-//! The task's side of a connection: the only one that reads and writes the socket.
+//! The task's side of a connection: it alone reads and writes the socket.
 
 use std::{
     io,
@@ -16,29 +16,28 @@ use super::{
     frame,
 };
 
-/// Bytes that are read at once.
+/// Size of a read.
 const READ: usize = 16 * 1024;
 
-/// Reads and writes one connection.
 pub(crate) struct Driver<I> {
     io: I,
     shared: Rc<Shared>,
-    /// Bytes that are read before others go first.
+    /// Bytes that are read before the task yields.
     turn: usize,
-    /// What the socket failed with.
+    /// The error of the socket.
     failure: Option<io::Error>,
     ending: bool,
 }
 
 impl<I> Drop for Driver<I> {
-    /// Without a task the streams would wait for ever.
+    /// Ends the streams, which would otherwise wait for ever.
     fn drop(&mut self) {
         self.shared.state().end(Error::closed());
     }
 }
 
 impl<I: AsyncRead + AsyncWrite + Unpin> Driver<I> {
-    /// Drives `shared` over `io`; after `turn` bytes the task lets others go first.
+    /// Drives `shared` over `io`; after `turn` bytes the task yields.
     pub(crate) fn new(io: I, shared: Rc<Shared>, turn: usize) -> Self {
         Self {
             io,
@@ -49,15 +48,16 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Driver<I> {
         }
     }
 
-    /// What the socket failed with, where it did.
+    /// The error of the socket, if it failed.
     pub(crate) fn take_failure(&mut self) -> Option<io::Error> {
         self.failure.take()
     }
 
-    /// Reads and writes what there is; ready when the connection has ended. `accept` gets each new request.
+    /// Reads and writes as far as possible; ready when the connection has ended. `accept` gets each
+    /// new request.
     ///
     /// # Errors
-    /// Why the connection ended, unless it was in good order.
+    /// Why the connection ended, unless it was closed in order.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -65,7 +65,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Driver<I> {
     ) -> Poll<Result<(), Error>> {
         self.shared.state().task_looks(cx);
         let polled = self.poll_turn(cx);
-        // Only now: requests that were reset at once are not begun.
+        // After reading, so that requests that were reset at once are not started.
         while let Some(request) = self.shared.take_request() {
             accept(request);
         }
@@ -81,7 +81,8 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Driver<I> {
                 return Poll::Ready(result);
             }
             if is_stuck && !self.shared.state().out.has_room() {
-                return Poll::Pending; // a peer that takes nothing has nothing read
+                // back-pressure: nothing is read from a peer that does not read
+                return Poll::Pending;
             }
             if left == 0 {
                 cx.waker().wake_by_ref();
@@ -94,7 +95,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Driver<I> {
         }
     }
 
-    /// Writes what there is and what streams had no room for; whether the socket takes no more.
+    /// Writes pending bytes and queued data of streams; returns whether the socket accepts no more.
     fn write(&mut self, cx: &mut Context<'_>) -> bool {
         let mut state = self.shared.state();
         loop {
@@ -117,7 +118,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Driver<I> {
         }
     }
 
-    /// Whether the connection has ended, and our last words were written or cannot be.
+    /// Ready when the connection has ended, and the last bytes were written or cannot be.
     fn poll_end(&mut self, cx: &mut Context<'_>, is_stuck: bool) -> Poll<Result<(), Error>> {
         let error = {
             let mut state = self.shared.state();
@@ -130,14 +131,14 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Driver<I> {
                         && !std::mem::replace(&mut self.ending, true)
                     {
                         frame::write_go_away(state.out.own(), 0, ErrorCode::NO_ERROR);
-                        // A peer that takes nothing more need not hear it.
+                        // A peer that has stopped reading need not get the last bytes.
                         let _ = state.out.poll_write(cx, &mut self.io);
                     }
                     None
                 }
             }
         };
-        // What TLS has to say at the end, if that can be said at once.
+        // Sends close_notify under TLS, if possible without waiting.
         let _ = Pin::new(&mut self.io).poll_shutdown(cx);
         Poll::Ready(error.map_or(Ok(()), Err))
     }

@@ -1,46 +1,47 @@
-//! What a peer does that is nothing but work for us (`docs/security.md` 17): it resets streams before their response begins,
-//! or has us reset them, or floods us with PING, SETTINGS or empty DATA.
+//! Excessive work that a peer causes (`docs/security.md` 17): it resets streams before their
+//! response begins, or makes this side reset them, or floods it with PING, SETTINGS or empty DATA.
 //!
-//! Events are counted over ten seconds. The clock is read only when a count is above its limit: a count that took longer
-//! to get there begins anew.
+//! Events are counted over ten seconds. The clock is read only when a count exceeds its limit; a
+//! count that took longer to get there starts again.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Over how long excess is counted.
+/// The interval over which events are counted.
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// Streams without the head of their response that may be reset within [`WINDOW`], if that is over half of the streams.
+/// Most streams that may be reset before the head of their response within [`WINDOW`], if that is
+/// over half of the streams.
 const RESETS: u64 = 200;
 
-/// PING and SETTINGS within [`WINDOW`], beyond one for each frame of DATA or HEADERS that we sent: clients of gRPC ask
-/// often how far away we are, but only while something moves.
+/// Most PING and SETTINGS frames within [`WINDOW`], beyond one for each frame of DATA or HEADERS
+/// that was sent: gRPC clients measure the round-trip time often, but only while data flows.
 const PINGS: u64 = 100;
 const SETTINGS: u64 = 20;
 
-/// DATA without payload within [`WINDOW`] beyond one for each frame of HEADERS or of DATA that carries something: a sender
-/// that makes no progress with more than this does nothing but work for us.
+/// Most DATA frames without payload within [`WINDOW`], beyond one for each HEADERS frame or DATA
+/// frame with payload: more than this makes no progress.
 const EMPTY: u64 = 200;
 
-/// What a peer did too often.
+/// The kind of excess.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Excess {
     /// Streams reset before the head of their response.
     Resets,
-    /// PING.
+    /// PING frames.
     Pings,
-    /// SETTINGS.
+    /// SETTINGS frames.
     Settings,
-    /// DATA that is empty.
+    /// Empty DATA frames.
     Data,
-    /// CONTINUATION of one header block.
+    /// CONTINUATION frames of one header block.
     Continuation,
-    /// Fields that a header block unfolds into.
+    /// Size of the decoded headers of a header block.
     Fields,
 }
 
-/// What happened on a connection since a moment.
+/// Events on a connection in the current interval.
 #[derive(Debug)]
 pub(super) struct Counts {
     since: Instant,
@@ -74,17 +75,17 @@ impl Counts {
         self.full += 1;
     }
 
-    /// The peer sent DATA that carries something, or trailers.
+    /// The peer sent DATA with payload, or trailers.
     pub(super) fn progress(&mut self) {
         self.full += 1;
     }
 
-    /// We sent DATA or HEADERS.
+    /// DATA or HEADERS were sent.
     pub(super) fn sent(&mut self) {
         self.sent += 1;
     }
 
-    /// A stream without the head of its response was reset; `open` others are there.
+    /// A stream was reset before the head of its response; `open` others exist.
     pub(super) fn reset(&mut self, open: usize) -> Result<(), Excess> {
         self.resets += 1;
         if self.resets > RESETS && self.resets * 2 > self.streams && !self.begins_anew() {
@@ -96,19 +97,19 @@ impl Counts {
         Ok(())
     }
 
-    /// PING came.
+    /// PING was received.
     pub(super) fn ping(&mut self) -> Result<(), Excess> {
         self.pings += 1;
         self.judge(self.pings > PINGS + self.sent, Excess::Pings)
     }
 
-    /// SETTINGS came.
+    /// SETTINGS was received.
     pub(super) fn settings(&mut self) -> Result<(), Excess> {
         self.settings += 1;
         self.judge(self.settings > SETTINGS + self.sent, Excess::Settings)
     }
 
-    /// DATA without payload came that ends nothing.
+    /// DATA without payload and without END_STREAM was received.
     pub(super) fn empty_data(&mut self) -> Result<(), Excess> {
         self.empty += 1;
         self.judge(self.empty > EMPTY + self.full, Excess::Data)
@@ -122,7 +123,7 @@ impl Counts {
         }
     }
 
-    /// Begins anew where the counts are of more than [`WINDOW`].
+    /// Starts a new interval when the current one is longer than [`WINDOW`].
     fn begins_anew(&mut self) -> bool {
         let over = self.since.elapsed() >= WINDOW;
         if over {
@@ -136,7 +137,7 @@ impl Counts {
 mod tests {
     use super::*;
 
-    /// The first call that is too much.
+    /// The first call that exceeds the limit.
     fn first(mut call: impl FnMut() -> Result<(), Excess>) -> (usize, Excess) {
         (0..10_000)
             .find_map(|n| call().err().map(|excess| (n, excess)))

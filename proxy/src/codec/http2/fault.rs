@@ -1,8 +1,8 @@
-//! What ends a connection, and how its GOAWAY says so.
+//! Connection errors, and their GOAWAY.
 
 use super::{ErrorCode, Excess};
 
-/// What ends a connection.
+/// A connection error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fault {
     pub(super) reason: ErrorCode,
@@ -26,11 +26,11 @@ impl Fault {
     pub(super) fn excess(excess: Excess) -> Self {
         let why = match excess {
             Excess::Resets => "too many streams were reset",
-            Excess::Pings => "too many PING",
-            Excess::Settings => "too many SETTINGS",
-            Excess::Data => "a flood of empty DATA",
-            Excess::Continuation => "too many CONTINUATION",
-            Excess::Fields => "a header block that unfolds into too much",
+            Excess::Pings => "too many PING frames",
+            Excess::Settings => "too many SETTINGS frames",
+            Excess::Data => "too many empty DATA frames",
+            Excess::Continuation => "too many CONTINUATION frames",
+            Excess::Fields => "a header block that decodes to too many bytes",
         };
         Self {
             reason: ErrorCode::ENHANCE_YOUR_CALM,

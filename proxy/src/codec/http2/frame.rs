@@ -1,8 +1,8 @@
-//! The head of a frame (RFC 9113 section 4.1), and the frames that say one thing.
+//! Frame headers (RFC 9113 section 4.1), and frames with a fixed content.
 
 use super::ErrorCode;
 
-/// The kinds of frames (RFC 9113 section 6).
+/// Frame types (RFC 9113 section 6).
 pub(super) mod kind {
     pub(in super::super) const DATA: u8 = 0;
     pub(in super::super) const HEADERS: u8 = 1;
@@ -27,7 +27,7 @@ pub(super) const PADDED: u8 = 8;
 /// Of HEADERS.
 pub(super) const PRIORITIZED: u8 = 0x20;
 
-/// The payload of a frame is at most so long, in both directions: what every peer starts with, and what we leave it at.
+/// Longest payload of a frame, in both directions: the default of the protocol.
 pub(super) const LONGEST: usize = 16 * 1024;
 
 /// The parameters of SETTINGS (RFC 9113 section 6.5.2).
@@ -40,7 +40,7 @@ pub(super) mod setting {
     pub(in super::super) const MAX_HEADER_LIST_SIZE: u16 = 6;
 }
 
-/// The head of a frame.
+/// The header of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Head {
     /// Bytes of the payload.
@@ -74,7 +74,7 @@ impl Head {
     }
 }
 
-/// A number of 31 bits: the first one is reserved.
+/// A number of 31 bits: the first bit is reserved.
 pub(super) fn number(bytes: [u8; 4]) -> u32 {
     u32::from_be_bytes(bytes) & 0x7fff_ffff
 }
@@ -148,7 +148,8 @@ pub(super) fn write_settings_ack(out: &mut Vec<u8>) {
     .write(out);
 }
 
-/// What stands between padding and priority of HEADERS, or between the padding of DATA; `None` when that does not fit.
+/// The payload of HEADERS or DATA without padding and priority; `None` when the frame is too short
+/// for them.
 pub(super) fn strip(head: Head, mut payload: &[u8]) -> Option<&[u8]> {
     let mut padding = 0;
     if head.has(PADDED) {

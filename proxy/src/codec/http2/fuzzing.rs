@@ -1,4 +1,4 @@
-//! Entrance for the fuzz target: bytes of a peer, taken without a socket.
+//! Entry point for the fuzz target: processes bytes of a peer without a socket.
 
 use std::rc::Rc;
 
@@ -7,19 +7,20 @@ use super::{
     stream::Stream,
 };
 
-/// What a peer's bytes have come to.
+/// The result of processing a peer's bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Understood {
-    /// Method, target and fields of each request, what of its body has come, and whether that was all.
+    /// Method, target and number of headers of each request, the received length of its body, and
+    /// whether it is complete.
     pub requests: Vec<(String, usize, usize, bool)>,
     /// Why the connection ended.
     pub error: Option<String>,
-    /// Bytes of bodies that are kept, of streams that were not reset.
+    /// Bytes of bodies that are stored, of streams that were not reset.
     pub kept: usize,
 }
 
-/// Takes these bytes as a client's, or with `as_client` as an endpoint's to which three requests were sent, in pieces of
-/// `piece` bytes.
+/// Processes these bytes as a client's, or with `as_client` as those of an endpoint that was sent
+/// three requests, in pieces of `piece` bytes.
 pub fn take_frames(bytes: &[u8], as_client: bool, piece: usize) -> Understood {
     let side = if as_client {
         Side::Client
@@ -72,7 +73,7 @@ fn understood(shared: &Rc<Shared>) -> Understood {
     }
 }
 
-/// Of a stream that was reset more or less may have been taken before.
+/// How much of a stream is read before its reset depends on the pieces.
 fn kept(stream: &Stream) -> usize {
     if stream.error.is_some() {
         0

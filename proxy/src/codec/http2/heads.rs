@@ -1,4 +1,5 @@
-//! HEADERS and CONTINUATION: header blocks become requests, responses and trailers (RFC 9113 sections 6.2, 6.10 and 8).
+//! HEADERS and CONTINUATION: header blocks become requests, responses and trailers (RFC 9113
+//! sections 6.2, 6.10 and 8).
 
 use super::{
     ErrorCode, Excess,
@@ -9,10 +10,11 @@ use super::{
     receive::Block,
 };
 
-/// Frames of CONTINUATION in one header block.
+/// Most CONTINUATION frames in one header block.
 const CONTINUATIONS: usize = 16;
 
-/// A header block may unfold into so many times what a head may have. What is a little too large is answered.
+/// A header block may decode to this many times the limit of a head. A head that is only a little
+/// too large gets a response.
 const UNFOLDS: usize = 4;
 
 /// Interim responses (1xx) before the response, as over HTTP/1.1.
@@ -78,7 +80,7 @@ impl State {
             (None, Side::Client) if id > self.newest => {
                 Err(Fault::protocol("HEADERS on a stream that was not opened"))
             }
-            // The block counts for the table all the same.
+            // The block is decoded all the same, for its effect on the dynamic table.
             (None, _) => self.decode(block).map(drop),
         }
     }
@@ -145,7 +147,7 @@ impl State {
             }
         } else {
             (receiving.begun, receiving.ended) = (true, ends);
-            // Without a body the length is that of another response.
+            // Without a body (HEAD), the length belongs to another response.
             (receiving.left, receiving.unread) = (length, length.filter(|length| *length > 0));
             receiving.response = Some(head);
         }
@@ -158,7 +160,7 @@ impl State {
         let fields = self.decode(block)?;
         self.counts.progress();
         if self.stream(key).receiving.ended {
-            return self.reset(key, ErrorCode::STREAM_CLOSED, "HEADERS behind the end");
+            return self.reset(key, ErrorCode::STREAM_CLOSED, "HEADERS after END_STREAM");
         }
         if !ends {
             return self.reset(key, ErrorCode::PROTOCOL_ERROR, "a second head");

@@ -1,4 +1,4 @@
-//! The body of a stream as it arrives. The peer may send more only when what came was read.
+//! The body of a stream as it arrives. The peer may send more only after it was read.
 
 use std::task::{Context, Poll};
 
@@ -8,20 +8,21 @@ use http_body::{Frame, SizeHint};
 
 use super::{Error, StreamRef};
 
-/// What of a body has arrived together with its head.
+/// The part of a body that has arrived together with its head.
 pub(crate) enum Arrived {
-    /// There is none.
+    /// There is no body.
     Nothing,
-    /// All of it.
+    /// The whole body.
     Whole(Bytes, Option<HeaderMap>),
-    /// Not all of it.
+    /// A part of it.
     Some(Incoming),
 }
 
 /// A body that is still arriving.
 pub(crate) struct Incoming(StreamRef);
 
-/// Looks at the body of a stream whose head has just arrived. Nearly all of gRPC is one piece that came with it.
+/// The body of a stream whose head has just arrived. A gRPC message is nearly always one piece that
+/// arrives with its head.
 pub(crate) fn begin(stream: StreamRef) -> Arrived {
     let mut state = stream.connection.state();
     let receiving = &mut state.stream(stream.key).receiving;
@@ -77,7 +78,7 @@ impl Incoming {
         receiving.ended && receiving.data.is_empty() && receiving.trailers.is_none()
     }
 
-    /// Bytes still to be read, where the head says.
+    /// Bytes still to be read, if declared.
     pub(crate) fn size_hint(&self) -> SizeHint {
         let mut state = self.0.connection.state();
         let unread = state.stream(self.0.key).receiving.unread;
@@ -86,7 +87,7 @@ impl Incoming {
 }
 
 impl Drop for Incoming {
-    /// Data that has no reader is dropped, and does not keep the window of the connection from other streams.
+    /// Drops data without a reader, so that it does not occupy the connection's window.
     fn drop(&mut self) {
         let mut state = self.0.connection.state();
         let receiving = &mut state.stream(self.0.key).receiving;

@@ -1,4 +1,4 @@
-//! A header block as a message (RFC 9113 section 8): which fields there may be, and what they mean.
+//! A header block as a message (RFC 9113 section 8): allowed headers, and their meaning.
 
 use std::borrow::Cow;
 
@@ -14,11 +14,11 @@ use outrigger_filters::framing::Truncated;
 use super::hpack::{Field, Pseudo, encoder};
 use crate::codec::{fields, spare, target};
 
-/// What RFC 9113 section 8.1.1 calls malformed: the stream is reset.
+/// A malformed message (RFC 9113 section 8.1.1): the stream is reset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Malformed(pub(super) &'static str);
 
-/// The fields of a header block.
+/// The headers of a header block.
 #[derive(Debug)]
 pub(super) struct Fields {
     method: Option<Bytes>,
@@ -27,14 +27,15 @@ pub(super) struct Fields {
     path: Option<Bytes>,
     status: Option<Bytes>,
     headers: HeaderMap,
-    /// Bytes as RFC 9113 section 6.5.2 counts them, and beyond how many no field is kept.
+    /// Bytes counted as in RFC 9113 section 6.5.2, and the limit beyond which headers are not
+    /// stored.
     size: usize,
     most: usize,
     malformed: Option<Malformed>,
 }
 
 impl Fields {
-    /// None yet; fields beyond `most` bytes are counted and not kept.
+    /// No headers yet; headers beyond `most` bytes are counted and not stored.
     pub(super) fn new(most: usize) -> Self {
         Self {
             method: None,
@@ -56,7 +57,7 @@ impl Fields {
     pub(super) fn take(&mut self, field: Field, size: usize) {
         self.size += size;
         let result = match field {
-            Field::Malformed => Err(Malformed("a name or value that no field can have")),
+            Field::Malformed => Err(Malformed("an invalid header name or value")),
             Field::Pseudo(pseudo, value) => self.pseudo(pseudo, value),
             Field::Regular(name, value) if !self.is_truncated() => self.regular(name, value),
             Field::Regular(..) => Ok(()),
@@ -68,7 +69,7 @@ impl Fields {
 
     fn pseudo(&mut self, pseudo: Pseudo, value: Bytes) -> Result<(), Malformed> {
         if !self.headers.is_empty() {
-            return Err(Malformed("a pseudo-header field behind others"));
+            return Err(Malformed("a pseudo-header after other headers"));
         }
         let place = match pseudo {
             Pseudo::Method => &mut self.method,
@@ -77,12 +78,12 @@ impl Fields {
             Pseudo::Path => &mut self.path,
             Pseudo::Status => &mut self.status,
             Pseudo::Protocol | Pseudo::Unknown => {
-                return Err(Malformed("an unknown pseudo-header field"));
+                return Err(Malformed("an unknown pseudo-header"));
             }
         };
         match place.replace(value) {
             None => Ok(()),
-            Some(_) => Err(Malformed("a pseudo-header field twice")),
+            Some(_) => Err(Malformed("a repeated pseudo-header")),
         }
     }
 
@@ -92,14 +93,14 @@ impl Fields {
         }
         match name.as_str() {
             "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "upgrade" => {
-                return Err(Malformed("a field that is for one connection of HTTP/1.1"));
+                return Err(Malformed("a connection-specific header of HTTP/1.1"));
             }
             "te" if value != "trailers" => return Err(Malformed("TE is not trailers")),
             _ => {}
         }
         match self.headers.try_append(name, value) {
             Ok(_) => Ok(()),
-            Err(_) => Err(Malformed("more fields than anything can hold")),
+            Err(_) => Err(Malformed("too many headers")),
         }
     }
 
@@ -119,7 +120,7 @@ impl Fields {
         .any(Option::is_some)
     }
 
-    /// The length of the body, where it is said in one way.
+    /// The length of the body, where it is declared unambiguously.
     fn length(&self) -> Result<Option<u64>, Malformed> {
         match self.headers.get(header::CONTENT_LENGTH) {
             None => Ok(None),
@@ -130,7 +131,7 @@ impl Fields {
     }
 }
 
-/// The head of a request, and the length of its body where it is said.
+/// The head of a request, and the declared length of its body.
 ///
 /// # Errors
 /// The request is malformed.
@@ -157,7 +158,7 @@ pub(super) fn request(
     if let Some(authority) = fields.authority.take().filter(is_host)
         && let Ok(host) = HeaderValue::from_maybe_shared(authority)
     {
-        // The same bytes, so that no copy is made of them behind this (RFC 9113 section 8.3.1).
+        // Shares the same bytes, so that no copy is needed later (RFC 9113 section 8.3.1).
         fields.headers.insert(header::HOST, host);
     }
     let (mut head, ()) = http::Request::new(()).into_parts();
@@ -198,12 +199,12 @@ fn uri(fields: &mut Fields, method: &Method) -> Result<Uri, Malformed> {
     let path = path.map_err(|_| Malformed("a bad :path"))?;
     parts.path_and_query = Some(path);
     if parts.authority.is_some() {
-        parts.scheme = Some(scheme); // a Uri has no scheme without an authority
+        parts.scheme = Some(scheme); // a Uri cannot have a scheme without an authority
     }
     Uri::from_parts(parts).map_err(|_| Malformed("a bad target"))
 }
 
-/// The head of a response, and the length of its body where it is said. `only_head`: it answers HEAD.
+/// The head of a response, and the declared length of its body. `only_head`: the request was HEAD.
 ///
 /// # Errors
 /// The response is malformed.
@@ -229,10 +230,10 @@ pub(super) fn response(
         &fields.path,
     ];
     if asks.into_iter().any(Option::is_some) {
-        return Err(Malformed("a pseudo-header field of requests"));
+        return Err(Malformed("a pseudo-header of requests in a response"));
     }
     if status == StatusCode::SWITCHING_PROTOCOLS || (status.is_informational() && ends) {
-        return Err(Malformed("an interim response that is the last, or 101"));
+        return Err(Malformed("an interim response with END_STREAM, or 101"));
     }
     let has_no_body =
         only_head || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
@@ -252,17 +253,17 @@ pub(super) fn response(
 /// Trailers.
 ///
 /// # Errors
-/// They have pseudo-header fields, or others that are malformed.
+/// They contain pseudo-headers, or are malformed.
 pub(super) fn trailers(fields: Fields) -> Result<HeaderMap, Malformed> {
     match fields.malformed {
         Some(malformed) => Err(malformed),
         None if fields.is_truncated() => Err(Malformed("trailers that are too large")),
-        None if fields.has_pseudo() => Err(Malformed("a pseudo-header field in trailers")),
+        None if fields.has_pseudo() => Err(Malformed("a pseudo-header in trailers")),
         None => Ok(fields.headers),
     }
 }
 
-/// A header block that is written.
+/// Encodes a header block.
 pub(crate) struct Block<'a>(&'a mut Vec<u8>);
 
 impl<'a> Block<'a> {
@@ -270,7 +271,7 @@ impl<'a> Block<'a> {
         Self(out)
     }
 
-    /// What a request begins with.
+    /// The pseudo-headers of a request.
     pub(crate) fn request(&mut self, method: &Method, scheme: &str, authority: &[u8], path: &str) {
         encoder::pseudo(self.0, Pseudo::Method, method.as_str().as_bytes());
         encoder::pseudo(self.0, Pseudo::Scheme, scheme.as_bytes());
@@ -284,7 +285,7 @@ impl<'a> Block<'a> {
         encoder::status(self.0, status);
     }
 
-    /// A field behind those.
+    /// A header after those.
     pub(crate) fn field(&mut self, name: &HeaderName, value: &[u8]) {
         encoder::field(self.0, name, value, false);
     }
@@ -300,7 +301,7 @@ impl<'a> Block<'a> {
 mod tests {
     use super::*;
 
-    /// A head of a request or response, and two fields.
+    /// A head of a request or response, and two headers.
     fn fields(most: usize, pseudo: &[(Pseudo, &'static str)]) -> Fields {
         let mut fields = Fields::new(most);
         for (pseudo, value) in pseudo {

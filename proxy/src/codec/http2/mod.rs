@@ -1,17 +1,19 @@
-//! HTTP/2 (RFC 9113): one implementation for both sides, for clients (`listener::http2`) and for endpoints
-//! (`upstream::http2`).
+//! HTTP/2 (RFC 9113): one implementation for both sides, for clients (`listener::http2`) and for
+//! endpoints (`upstream::http2`).
 //!
-//! A connection is one state ([`connection`]) that its task and the handles of its streams share; all of them live on one
-//! worker, so there is no lock. The task alone reads and writes the socket ([`driver`]): what was read changes the state
-//! ([`receive`], [`heads`], [`control`]), and what streams send is written to a common buffer ([`send`], [`outbox`]) that the task empties, so
-//! the answers of many streams leave in one write.
+//! The state of a connection ([`connection`]) is shared by its task and the handles of its streams.
+//! All of them live on one worker, so there is no lock. Only the task reads and writes the socket
+//! ([`driver`]). Received bytes change the state ([`receive`], [`heads`], [`control`]). Streams
+//! write to a common output buffer ([`send`], [`outbox`]), which the task writes to the socket, so
+//! that the responses of many streams leave in one write.
 //!
-//! What a connection holds is bounded. Data that arrives is bounded by the windows that we give and is kept by its
-//! bytes, whatever the size of its frames. Each stream holds one piece of data that its peer does not take yet. An idle
-//! connection has no buffer: bytes are read to the stack, and only the beginning of a frame is kept.
+//! The memory of a connection is bounded. Received data is limited by the windows that the proxy
+//! grants, and is stored by its bytes, whatever the size of its frames. Each stream stores one
+//! piece of data that the peer's windows do not allow yet. An idle connection has no buffer: reads
+//! use the stack, and only the beginning of an incomplete frame is stored.
 //!
-//! A header block is decoded by [`hpack`] and becomes a message in [`message`]. [`excess`] counts what a peer does that is
-//! nothing but work for us.
+//! [`hpack`] decodes header blocks, and [`message`] makes messages of them. [`excess`] counts
+//! excessive work that a peer causes.
 
 pub(crate) mod connection;
 mod control;
@@ -42,7 +44,7 @@ use outrigger_filters::error::Error as FilterError;
 
 pub(crate) use self::{excess::Excess, message::Block, stream::StreamRef};
 
-/// What a client's side begins with (RFC 9113 section 3.4).
+/// The first bytes of a client (RFC 9113 section 3.4).
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// An error code (RFC 9113 section 7).
@@ -90,19 +92,18 @@ impl Display for ErrorCode {
 /// Why a stream or a connection ended.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum Error {
-    /// The peer reset the stream.
     #[error("the peer reset the stream with {0}")]
     Reset(ErrorCode),
-    /// The stream was reset by us, for what the peer sent on it.
+    /// This side reset the stream, because of the peer's error on it.
     #[error("the stream was reset with {0}: {1}")]
     Stream(ErrorCode, &'static str),
-    /// The stream was reset by us, which is no fault of the peer.
-    #[error("the stream was given up with {0}")]
+    /// This side reset the stream, without an error of the peer.
+    #[error("the stream was cancelled with {0}")]
     GivenUp(ErrorCode),
-    /// The peer ends the connection and has not looked at the stream (RFC 9113 section 6.8).
+    /// The peer closes the connection and did not process the stream (RFC 9113 section 6.8).
     #[error("the peer ended the connection with GOAWAY {0} and has not processed the stream")]
     Unprocessed(ErrorCode),
-    /// The connection was ended by us, for what the peer sent on it.
+    /// This side closed the connection, because of the peer's error.
     #[error("the connection was ended with {0}: {1}")]
     Connection(ErrorCode, &'static str),
     /// The socket failed, or the peer closed it.
@@ -122,17 +123,17 @@ impl Error {
         )
     }
 
-    /// Whether the peer ends the connection and has not looked at the stream.
+    /// Whether the peer closes the connection and did not process the stream.
     pub(crate) fn is_unprocessed(&self) -> bool {
         matches!(self, Self::Unprocessed(_))
     }
 
-    /// Whether the peer has not looked at the stream for another reason (RFC 9113 section 8.7).
+    /// Whether the peer rejected the stream without processing it (RFC 9113 section 8.7).
     pub(crate) fn is_refused(&self) -> bool {
         matches!(self, Self::Reset(ErrorCode::REFUSED_STREAM))
     }
 
-    /// Whether the peer broke the protocol.
+    /// Whether the peer violated the protocol.
     pub(crate) fn is_protocol(&self) -> bool {
         matches!(self, Self::Stream(..) | Self::Connection(..))
     }
@@ -143,9 +144,9 @@ impl Error {
     }
 }
 
-/// The reason of a reset in the middle of a message, where it has a meaning for the other side as well: the peer has no more
-/// interest. Every other reason speaks of the connection it came over; NO_ERROR has a meaning only behind a whole response,
-/// and some clients take it for the end of one.
+/// The error code of a reset that is passed on in the middle of a message: only CANCEL, which has
+/// the same meaning on the other side. Other codes concern the connection they came over. NO_ERROR
+/// is meaningful only after a complete response; some clients treat it as the end of one.
 pub(crate) fn handed_on(error: &FilterError) -> Option<ErrorCode> {
     match error.cause()?.downcast_ref()? {
         Error::Reset(ErrorCode::CANCEL) => Some(ErrorCode::CANCEL),

@@ -1,4 +1,5 @@
-//! Bytes of a connection on their way out, in order: small ones in one buffer, large pieces of data as they are.
+//! The output of a connection, in order: small pieces in one buffer, large pieces of data without
+//! copying.
 
 use std::{
     collections::VecDeque,
@@ -10,34 +11,34 @@ use std::{
 use bytes::{Buf, Bytes};
 use tokio::io::AsyncWrite;
 
-/// Data that is no longer than this is copied: the kernel takes one piece a good deal more quickly than three.
+/// Data up to this size is copied into the buffer: the kernel writes one piece faster than three.
 const COPIED: usize = 2 * 1024;
 
-/// Above this no more data is added before something was written.
+/// Above this size, no data is added until a part was written.
 const ENOUGH: usize = 32 * 1024;
 
-/// Room that an empty buffer keeps while its connection is idle.
+/// Capacity that an empty buffer keeps while its connection is idle.
 const KEPT: usize = 4 * 1024;
 
-/// Pieces that are written at once.
+/// Most pieces of one vectored write.
 const PIECES: usize = 16;
 
-/// What is to be written.
+/// Bytes that are to be written.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    /// Small ones, written up to `at`.
+    /// Small pieces, written up to `at`.
     own: Vec<u8>,
     at: usize,
-    /// Large ones, each with the place in `own` behind which it stands.
+    /// Large pieces, each with its position in `own`.
     large: VecDeque<(usize, Bytes)>,
-    /// Bytes of the large ones.
+    /// Bytes of the large pieces.
     large_bytes: usize,
-    /// Whether something was written that may still wait in a buffer of the socket's.
+    /// Whether written bytes may still wait in a buffer of the socket (TLS).
     unflushed: bool,
 }
 
 impl Outbox {
-    /// Whether more data may be added. What is owed to the peer is added in any case.
+    /// Whether more data may be added. Control frames are added in any case.
     pub(super) fn has_room(&self) -> bool {
         self.own.len() - self.at + self.large_bytes < ENOUGH
     }
@@ -47,7 +48,7 @@ impl Outbox {
         self.own.is_empty() && self.large.is_empty() && !self.unflushed
     }
 
-    /// Where small ones are added.
+    /// The buffer for small pieces.
     pub(super) fn own(&mut self) -> &mut Vec<u8> {
         &mut self.own
     }
@@ -62,7 +63,7 @@ impl Outbox {
         }
     }
 
-    /// Throws away what was not written.
+    /// Discards unwritten bytes.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
@@ -93,7 +94,7 @@ impl Outbox {
         Poll::Ready(Ok(()))
     }
 
-    /// Keeps no more room than an idle connection may.
+    /// Shrinks the buffer of an idle connection.
     pub(super) fn rest(&mut self) {
         if self.is_empty() && self.own.capacity() > KEPT {
             self.own = Vec::new();
@@ -154,7 +155,7 @@ impl Outbox {
         }
     }
 
-    /// A connection that is never done with writing must not keep what was written.
+    /// Frees written bytes of a connection that always has more to write.
     fn forget_written(&mut self) {
         self.own.drain(..self.at);
         self.large
@@ -168,7 +169,7 @@ impl Outbox {
 mod tests {
     use super::*;
 
-    /// Takes so many bytes at once, then none for a moment.
+    /// Accepts this many bytes at once, then none for a moment.
     struct Slow {
         taken: Vec<u8>,
         step: usize,
@@ -214,8 +215,8 @@ mod tests {
         }
     }
 
-    /// Small and large ones in this order are written in this order, whatever the socket takes at once, also when more is
-    /// added meanwhile.
+    /// Small and large pieces are written in order, whatever the socket accepts at once, also when
+    /// more is added meanwhile.
     #[test]
     fn everything_is_written_in_order_however_little_the_socket_takes() {
         let mut cx = Context::from_waker(std::task::Waker::noop());

@@ -1,7 +1,8 @@
-//! What the peer sends: bytes become frames, and frames change the state (RFC 9113 section 4).
+//! Received bytes become frames, and frames change the state (RFC 9113 section 4).
 //!
-//! DATA is taken as it comes, however it is cut. Other frames are small and are looked at when they are whole: those with
-//! header blocks in [`super::heads`], the others in [`super::control`].
+//! DATA is processed as it arrives, in any pieces. Other frames are small and are processed when
+//! they are complete: those with header blocks in [`super::heads`], the others in
+//! [`super::control`].
 
 use tokio::time::Instant;
 
@@ -12,24 +13,24 @@ use super::{
     frame::{self, END_STREAM, Head, LONGEST, PADDED, kind},
 };
 
-/// How far reading is.
+/// The parse position.
 #[derive(Debug)]
 pub(super) struct Reading {
-    /// Bytes of the preface still to come.
+    /// Remaining bytes of the preface.
     preface: usize,
-    /// No frame has come yet: SETTINGS must be the first.
+    /// No frame has arrived yet: SETTINGS must be the first.
     is_first: bool,
-    /// The beginning of a frame that is not whole.
+    /// The beginning of an incomplete frame.
     partial: Vec<u8>,
-    /// Bytes of DATA still to come.
+    /// Remaining bytes of a DATA frame.
     data: usize,
-    /// Where they belong; none when the stream is closed.
+    /// Their stream; `None` when it is closed.
     data_stream: u32,
     data_ends: bool,
     pub(super) block: Option<Block>,
 }
 
-/// A header block that goes on in CONTINUATION.
+/// A header block that continues in CONTINUATION frames.
 #[derive(Debug)]
 pub(super) struct Block {
     pub(super) stream: u32,
@@ -55,7 +56,7 @@ impl Reading {
         }
     }
 
-    /// Whether the last bytes end within a header block or the head of a frame.
+    /// Whether the last bytes end within a header block or a frame header.
     fn is_within_head(&self) -> bool {
         let begun = self.partial.len();
         self.block.is_some()
@@ -66,7 +67,7 @@ impl Reading {
 }
 
 impl State {
-    /// Takes what was read. What was wrong with it ends the connection.
+    /// Processes received bytes. An error in them closes the connection.
     pub(super) fn receive(&mut self, bytes: &[u8]) {
         if self.error.is_some() {
             return;
@@ -82,7 +83,7 @@ impl State {
         }
     }
 
-    /// The peer sends nothing more.
+    /// The peer has closed its sending side.
     pub(super) fn receive_end(&mut self) {
         self.end(Error::closed());
     }
@@ -113,7 +114,7 @@ impl State {
         Ok(&bytes[count..])
     }
 
-    /// Reads a frame of which nothing was read before.
+    /// Reads a frame from its beginning.
     fn read_frame<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], Fault> {
         let Some((first, rest)) = bytes.split_first_chunk() else {
             self.reading.partial.extend_from_slice(bytes);
@@ -137,12 +138,12 @@ impl State {
         }
     }
 
-    /// Reads the rest of a frame whose beginning was read before.
+    /// Reads the rest of a frame whose beginning was stored.
     fn read_rest<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], Fault> {
         let mut partial = std::mem::take(&mut self.reading.partial);
         let begun = partial.len();
         if begun < Head::SIZE {
-            // What comes behind the head is read as if it had come with it.
+            // Complete the frame header first; the rest is read as if it had arrived together.
             let count = (Head::SIZE - begun).min(bytes.len());
             partial.extend_from_slice(&bytes[..count]);
             let Some(first) = partial.first_chunk() else {
@@ -173,14 +174,15 @@ impl State {
         Ok(&bytes[count..])
     }
 
-    /// What is wrong with a frame by its head alone.
+    /// Checks a frame by its header alone.
     fn check(&mut self, head: Head) -> Result<(), Fault> {
         match &self.reading.block {
             Some(block) if head.kind != kind::CONTINUATION || head.stream != block.stream => {
                 return Err(Fault::protocol("a header block is not complete"));
             }
             Some(_) => {}
-            None => self.head_since = None, // what stops midway, if anything does, begins here
+            // the next frame starts here: an incomplete one is timed from now
+            None => self.head_since = None,
         }
         if head.length > LONGEST {
             return Err(Fault::new(
@@ -194,7 +196,7 @@ impl State {
         Ok(())
     }
 
-    /// A frame that is whole.
+    /// Processes a complete frame.
     fn frame(&mut self, head: Head, payload: &[u8]) -> Result<(), Fault> {
         match head.kind {
             kind::DATA => self.padded_data(head, payload),
@@ -202,16 +204,16 @@ impl State {
             kind::PRIORITY => Self::priority(head, payload),
             kind::RST_STREAM => self.reset_came(head, payload),
             kind::SETTINGS => self.settings_came(head, payload),
-            kind::PUSH_PROMISE => Err(Fault::protocol("a push that was not asked for")),
+            kind::PUSH_PROMISE => Err(Fault::protocol("a push that was not enabled")),
             kind::PING => self.ping(head, payload),
             kind::GOAWAY => self.go_away_came(head, payload),
             kind::WINDOW_UPDATE => self.window_update(head, payload),
             kind::CONTINUATION => self.continuation(head, payload),
-            _ => Ok(()), // RFC 9113 section 4.1
+            _ => Ok(()), // unknown types are ignored (RFC 9113 section 4.1)
         }
     }
 
-    /// The head of DATA came; its payload is taken piece by piece.
+    /// Starts a DATA frame; its payload is processed piece by piece.
     fn begin_data(&mut self, head: Head) -> Result<(), Fault> {
         if head.stream == 0 || self.is_idle(head.stream) {
             return Err(Fault::protocol("DATA on a stream that is not open"));
@@ -242,7 +244,7 @@ impl State {
             return self.reset(key, ErrorCode::PROTOCOL_ERROR, "DATA before the head");
         }
         if stream.receiving.ended {
-            return self.reset(key, ErrorCode::STREAM_CLOSED, "DATA behind the end");
+            return self.reset(key, ErrorCode::STREAM_CLOSED, "DATA after END_STREAM");
         }
         stream.receiving.window -= head.length as i64;
         if stream.receiving.window < 0 {
@@ -259,7 +261,7 @@ impl State {
         }
     }
 
-    /// What was under way when we reset a stream is passed over.
+    /// Frames that were on the way when this side reset the stream are ignored.
     fn data_behind_the_end(&mut self, id: u32) -> Result<(), Fault> {
         if self.settings.side == Side::Server && !self.reset_lately.contains(&id) {
             self.write_reset(id, ErrorCode::STREAM_CLOSED);
@@ -282,7 +284,7 @@ impl State {
     fn padded_data(&mut self, head: Head, payload: &[u8]) -> Result<(), Fault> {
         let data = frame::strip(head, payload)
             .ok_or(Fault::protocol("padding is longer than its frame"))?;
-        // A part without data ends nothing yet.
+        // A part without data does not end the stream yet.
         self.begin_data(Head {
             flags: head.flags & !END_STREAM,
             ..head

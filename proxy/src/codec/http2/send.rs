@@ -1,8 +1,8 @@
-//! What we send: heads at once, data as far as the windows of the peer and the buffer of the connection allow (RFC 9113
+//! Sending: heads at once, data as far as the peer's windows and the output buffer allow (RFC 9113
 //! section 5.2).
 //!
-//! A stream gives one piece of data at a time. What of it the peer does not take stays with the stream, which stands in
-//! a queue while it could be sent: streams take turns, one frame each.
+//! A stream passes on one piece of data at a time. The part that the windows do not allow yet stays
+//! with the stream. A stream that could send is in a queue; streams take turns, one frame each.
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
@@ -40,7 +40,8 @@ impl State {
         Ok(key)
     }
 
-    /// Sends the head of a response. A stream that was reset meanwhile is found to be so by the next look at it.
+    /// Sends the head of a response. When the stream was reset meanwhile, nothing is sent; its next
+    /// poll returns the error.
     pub(super) fn respond(
         &mut self,
         key: usize,
@@ -63,7 +64,7 @@ impl State {
         self.close_if_done(key);
     }
 
-    /// Sends data, or takes it to send it later: the stream must have nothing that waits.
+    /// Sends data, or stores it to be sent later. The stream must not have a stored piece.
     pub(super) fn send(&mut self, key: usize, data: Bytes, last: bool) {
         let sending = &mut self.stream(key).sending;
         debug_assert!(
@@ -80,7 +81,7 @@ impl State {
         }
     }
 
-    /// Sends trailers, behind what waits.
+    /// Sends trailers, after a stored piece.
     pub(super) fn send_trailers(&mut self, key: usize, trailers: HeaderMap) {
         let stream = self.stream(key);
         if stream.sending.has_piece {
@@ -99,7 +100,7 @@ impl State {
         spare::give_back(trailers);
     }
 
-    /// Puts a stream into the queue if it has something that the peer would take.
+    /// Queues a stream if it has something that the windows allow.
     pub(super) fn enqueue(&mut self, key: usize) {
         let sending = &mut self.stream(key).sending;
         if sending.has_piece && sending.window > 0 && !sending.queued {
@@ -108,14 +109,14 @@ impl State {
         }
     }
 
-    /// Sends what the streams in the queue have, as long as there is room.
+    /// Sends data of the queued streams, as long as there is room.
     pub(super) fn pump(&mut self) {
         while self.out.has_room()
             && let Some(key) = self.queue.pop_front()
         {
             self.stream(key).sending.queued = false;
             if !self.send_frame(key) {
-                // The connection's window is used up: this one is the first to go on.
+                // The connection's window is used up: this stream is the first to continue.
                 self.stream(key).sending.queued = true;
                 self.queue.push_front(key);
                 return;
@@ -123,7 +124,8 @@ impl State {
         }
     }
 
-    /// Sends a frame of a stream that has something; `false` when the connection's window has no room for it.
+    /// Sends a frame of a stream that has data; `false` when the connection's window has no room
+    /// for it.
     fn send_frame(&mut self, key: usize) -> bool {
         let most = self.peer_frame.min(LONGEST) as i64;
         let window = self.send_window;
@@ -135,7 +137,7 @@ impl State {
         let room = most.min(window).min(sending.window).max(0) as usize;
         let length = sending.piece.len().min(room);
         if length == 0 && !sending.piece.is_empty() {
-            return sending.window <= 0; // it comes again with WINDOW_UPDATE
+            return sending.window <= 0; // WINDOW_UPDATE queues it again
         }
         let data = sending.piece.split_to(length);
         sending.window -= length as i64;
@@ -176,7 +178,7 @@ impl State {
         self.sent_to_the_end(key);
     }
 
-    /// What is left to do when a message may have been sent to its end.
+    /// Completes a message that may have been sent to its end.
     fn sent_to_the_end(&mut self, key: usize) {
         let side = self.settings.side;
         let stream = self.stream(key);

@@ -1,4 +1,4 @@
-//! A body on its way into a stream, as fast as the peer takes it.
+//! Sends a body on a stream, as fast as the peer accepts it.
 
 use std::{
     pin::Pin,
@@ -11,24 +11,24 @@ use outrigger_filters::error::Error;
 
 use super::{ErrorCode, StreamRef};
 
-/// What is left to be sent on one stream.
+/// The sending side of one stream.
 pub(crate) struct Sending {
     stream: StreamRef,
-    /// All of the body was taken.
+    /// The body was read to its end.
     ended: bool,
 }
 
-/// Why a body did not come to its end.
+/// Why a body could not be sent to its end.
 #[derive(Debug)]
 pub(crate) enum Stopped {
     /// The body failed.
     Body(Error),
-    /// The peer takes no more of it; why is known where its own message is read.
+    /// The stream ended; its receiving side has the reason.
     Stream,
 }
 
 impl Sending {
-    /// The head was sent on this stream, and nothing of the body.
+    /// A stream on which the head was sent, and nothing of the body.
     pub(crate) fn new(stream: StreamRef) -> Self {
         Self {
             stream,
@@ -36,13 +36,13 @@ impl Sending {
         }
     }
 
-    /// Whether a piece waits for the peer to take it.
+    /// Whether a piece waits for the peer's window.
     pub(crate) fn waits_for_room(&self) -> bool {
         let mut state = self.stream.connection.state();
         state.stream(self.stream.key).sending.has_piece
     }
 
-    /// Bytes that were sent, for those who watch whether that moves.
+    /// Bytes that were sent, to detect progress.
     pub(crate) fn moved(&self) -> u64 {
         self.stream
             .connection
@@ -52,15 +52,14 @@ impl Sending {
             .moved
     }
 
-    /// The stream.
     pub(crate) fn stream(&self) -> &StreamRef {
         &self.stream
     }
 
-    /// Sends what there is; ready when that was all, and the connection has all of it.
+    /// Sends the body as far as possible; ready when everything is in the output buffer.
     ///
     /// # Errors
-    /// What it was stopped by.
+    /// The body failed, or the stream ended.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -86,7 +85,7 @@ impl Sending {
         }
     }
 
-    /// Ready when the peer, or the connection, has taken the piece that was sent last.
+    /// Ready when the last piece was sent.
     fn poll_room(&self, cx: &Context<'_>) -> Poll<Result<(), Stopped>> {
         let mut state = self.stream.connection.state();
         let stream = state.stream(self.stream.key);
@@ -102,14 +101,14 @@ impl Sending {
 
     fn send(&mut self, data: Bytes, last: bool) -> Result<(), Stopped> {
         if data.is_empty() && !last {
-            return Ok(()); // it says nothing, and some peers allow only a few of them
+            return Ok(()); // an empty frame has no effect, and some peers limit their number
         }
         self.ended = last;
         self.open()?.send(self.stream.key, data, last);
         Ok(())
     }
 
-    /// The connection, where the stream can still be sent on.
+    /// The connection, if the stream can still be sent on.
     fn open(&self) -> Result<std::cell::RefMut<'_, super::connection::State>, Stopped> {
         let mut state = self.stream.connection.state();
         match state.stream(self.stream.key).error.is_some() {
@@ -118,7 +117,7 @@ impl Sending {
         }
     }
 
-    /// Resets the stream: what was to be sent cannot be had.
+    /// Resets the stream: its body cannot be sent.
     pub(crate) fn reset(&self, reason: ErrorCode) {
         self.stream.reset(reason);
     }

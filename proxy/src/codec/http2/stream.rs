@@ -1,4 +1,4 @@
-//! One stream: what its connection knows of it, and a handle for those who read and write it.
+//! One stream: its state in the connection, and a handle for its readers and writers.
 
 use std::{
     collections::VecDeque,
@@ -11,17 +11,17 @@ use http::{HeaderMap, StatusCode, response};
 
 use super::{Error, ErrorCode, connection::Shared};
 
-/// A piece of data that arrives and is shorter than this is joined to others that wait.
+/// Received pieces shorter than this are joined with others that wait.
 const SMALL: usize = 2 * 1024;
 
-/// Small pieces are handed on together, up to so many bytes.
+/// Small pieces are joined up to this size.
 const TOGETHER: usize = 16 * 1024;
 
-/// A stream, from its first frame until it is closed and all handles are gone.
+/// A stream, from its first frame until it is closed and all handles are dropped.
 #[derive(Debug)]
 pub(super) struct Stream {
     pub(super) id: u32,
-    /// Those of [`StreamRef`].
+    /// Number of [`StreamRef`]s.
     pub(super) handles: usize,
     pub(super) receiving: Receiving,
     pub(super) sending: Sending,
@@ -29,57 +29,57 @@ pub(super) struct Stream {
     pub(super) error: Option<Error>,
 }
 
-/// What the peer sends.
+/// The receiving side.
 #[derive(Debug)]
 pub(super) struct Receiving {
-    /// The head of a response; a request is handed on when it comes.
+    /// The head of a response; the head of a request is passed on when it arrives.
     pub(super) response: Option<response::Parts>,
     /// The last interim response (1xx) that was not read yet.
     pub(super) interim: Option<StatusCode>,
-    /// How many came.
+    /// Number of interim responses.
     pub(super) interims: u8,
-    /// Whether the head of the message came: what follows is trailers.
+    /// Whether the head has arrived: a further header block is trailers.
     pub(super) begun: bool,
-    /// What was not read yet.
+    /// Data that was not read yet.
     pub(super) data: Pieces,
     pub(super) trailers: Option<HeaderMap>,
-    /// Whether END_STREAM came.
+    /// Whether END_STREAM has arrived.
     pub(super) ended: bool,
-    /// Bytes still to come, where the head says.
+    /// Bytes still to arrive, if declared.
     pub(super) left: Option<u64>,
-    /// Bytes still to be read, where the head says.
+    /// Bytes still to be read, if declared.
     pub(super) unread: Option<u64>,
-    /// Whether a response has no body, whatever its Content-Length says: it answers HEAD.
+    /// Whether a response has no body, whatever its Content-Length: the request was HEAD.
     pub(super) only_head: bool,
     /// Bytes that the peer may still send.
     pub(super) window: i64,
-    /// Bytes that were read and for which the peer got no new window yet.
+    /// Bytes that were read and not yet returned to the peer by WINDOW_UPDATE.
     pub(super) released: u32,
-    /// Whether the data is kept for a reader.
+    /// Whether there is a reader, for whom data is stored.
     pub(super) is_wanted: bool,
     pub(super) reader: Option<Waker>,
 }
 
-/// What we send.
+/// The sending side.
 #[derive(Debug)]
 pub(super) struct Sending {
-    /// Bytes that the peer takes.
+    /// Bytes that the peer accepts.
     pub(super) window: i64,
-    /// What the peer does not take yet.
+    /// Data that the windows do not allow yet.
     pub(super) piece: Bytes,
     /// Whether there is such a piece, which may be empty.
     pub(super) has_piece: bool,
     /// Whether the piece is the last.
     pub(super) last: bool,
-    /// They follow the piece.
+    /// Trailers, sent after the piece.
     pub(super) trailers: Option<Box<HeaderMap>>,
-    /// Whether the stream stands in the queue of the connection.
+    /// Whether the stream is in the queue of the connection.
     pub(super) queued: bool,
-    /// Whether the head of the message was sent.
+    /// Whether the head was sent.
     pub(super) begun: bool,
     /// Whether END_STREAM was sent.
     pub(super) ended: bool,
-    /// Bytes of data that were sent, for those who watch whether that moves.
+    /// Bytes of data that were sent, to detect progress.
     pub(super) moved: u64,
     pub(super) writer: Option<Waker>,
 }
@@ -121,12 +121,12 @@ impl Stream {
         }
     }
 
-    /// Whether nothing more is to be sent or received on it.
+    /// Whether both sides are complete.
     pub(super) fn is_closed(&self) -> bool {
         self.error.is_some() || (self.receiving.ended && self.sending.ended)
     }
 
-    /// It ends here; what has arrived can still be read, but only what the peer has sent in good order.
+    /// Ends the stream with an error. Received data can still be read after an orderly end only.
     pub(super) fn fail(&mut self, error: Error) {
         if self.error.is_none() {
             self.sending.drop_piece();
@@ -148,7 +148,7 @@ impl Receiving {
         keep(&mut self.reader, cx);
     }
 
-    /// Data came; `false` when it is more than was announced.
+    /// Stores received data; `false` when it exceeds the declared length.
     pub(super) fn take(&mut self, data: &[u8]) -> bool {
         if let Some(left) = &mut self.left {
             match left.checked_sub(data.len() as u64) {
@@ -163,7 +163,7 @@ impl Receiving {
         true
     }
 
-    /// The end came; `false` when less came than was announced.
+    /// Notes END_STREAM; `false` when the body is shorter than declared.
     pub(super) fn end(&mut self) -> bool {
         self.ended = true;
         self.wake();
@@ -182,7 +182,7 @@ impl Sending {
         keep(&mut self.writer, cx);
     }
 
-    /// Whether the message was sent to its end, or waits to be.
+    /// Whether the message was sent to its end, or is stored completely.
     pub(super) fn is_whole(&self) -> bool {
         self.ended || (self.has_piece && (self.last || self.trailers.is_some()))
     }
@@ -199,12 +199,12 @@ fn keep(place: &mut Option<Waker>, cx: &Context<'_>) {
     }
 }
 
-/// Data that waits to be read: by its bytes, whatever the size of the frames that it came in.
+/// Data that waits to be read, stored by its bytes, whatever the size of its frames.
 #[derive(Debug, Default)]
 pub(super) struct Pieces {
     first: Bytes,
     more: VecDeque<Bytes>,
-    /// Small ones, joined.
+    /// Small pieces, joined.
     last: BytesMut,
     bytes: usize,
 }
@@ -254,7 +254,7 @@ impl Pieces {
     }
 }
 
-/// A handle of a stream. Without any, a stream that is not closed is reset.
+/// A handle of a stream. Dropping the last one resets a stream that is open.
 #[derive(Debug)]
 pub(crate) struct StreamRef {
     pub(super) connection: Rc<Shared>,
@@ -278,7 +278,7 @@ impl Drop for StreamRef {
 }
 
 impl StreamRef {
-    /// Resets the stream, if it is not closed.
+    /// Resets the stream, if it is open.
     pub(crate) fn reset(&self, reason: ErrorCode) {
         self.connection.state().give_up(self.key, reason);
     }
@@ -297,7 +297,7 @@ impl StreamRef {
     /// The head of the response.
     ///
     /// # Errors
-    /// There will be none.
+    /// There will be no response.
     pub(crate) fn poll_response(&self, cx: &Context<'_>) -> Poll<Result<response::Parts, Error>> {
         let mut state = self.connection.state();
         let stream = state.stream(self.key);
@@ -311,7 +311,7 @@ impl StreamRef {
         Poll::Pending
     }
 
-    /// An interim response, or the knowledge that none will come: `None`.
+    /// An interim response; `None` when no further one will come.
     pub(crate) fn poll_interim(&self, cx: &Context<'_>) -> Poll<Option<StatusCode>> {
         let mut state = self.connection.state();
         let stream = state.stream(self.key);

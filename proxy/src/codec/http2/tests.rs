@@ -1,5 +1,6 @@
-//! Both sides against each other in memory, without a socket: whatever the order of events and however the bytes are cut,
-//! every message arrives whole, no window is overrun, and nothing is left behind.
+//! Both sides against each other in memory, without a socket. Whatever the order of events and the
+//! size of the pieces: every message arrives complete, no window is exceeded, and no state is left
+//! over.
 
 use std::{
     collections::VecDeque,
@@ -56,7 +57,7 @@ impl Pair {
         pair
     }
 
-    /// Moves what there is in both directions, at most so many bytes; whether anything moved.
+    /// Moves available bytes in both directions, at most this many; returns whether any moved.
     fn step(&mut self, most: usize) -> bool {
         take_out(&self.client, &mut self.to_server);
         take_out(&self.server, &mut self.to_client);
@@ -80,7 +81,7 @@ impl Pair {
         while self.step(most) {}
     }
 
-    /// Nothing is left of any stream, and all windows are what they were.
+    /// No stream is left, and all windows have their initial size.
     fn is_as_new(&self) {
         for shared in [&self.client, &self.server] {
             let state = shared.state();
@@ -99,7 +100,7 @@ impl Pair {
     }
 }
 
-/// What a side has to say, as far as its buffer goes.
+/// The output of a side, up to the limit of its buffer.
 fn take_out(shared: &Shared, to: &mut VecDeque<u8>) {
     let mut state = shared.state();
     loop {
@@ -135,7 +136,7 @@ impl Outgoing {
         }
     }
 
-    /// Sends the next piece, if the one before was taken.
+    /// Sends the next piece, if the one before was accepted.
     fn step(&mut self, length: usize) {
         let key = self.stream.key;
         let mut state = self.stream.connection.state();
@@ -226,7 +227,7 @@ fn body(random: &mut fastrand::Rng) -> Vec<u8> {
     (0..length).map(|n| (n as u8).wrapping_add(seed)).collect()
 }
 
-/// One exchange, as the client and then the server know it.
+/// One exchange, as the client and then the server see it.
 struct Exchange {
     request: Vec<u8>,
     response: Vec<u8>,
@@ -257,7 +258,7 @@ fn every_message_arrives_whole_whatever_the_order_of_events() {
                 download: None,
             });
         }
-        // The server's half: what it reads, and what it answers.
+        // The server's half: what it reads, and its responses.
         let mut served: Vec<(usize, Reading, Outgoing)> = Vec::new();
         for round in 0.. {
             assert!(round < 1_000_000, "it never ends");
@@ -325,7 +326,7 @@ fn every_message_arrives_whole_whatever_the_order_of_events() {
     }
 }
 
-/// Either side gives up at any moment: the other hears of it, and nothing is left behind.
+/// Either side may reset a stream at any moment: the other is notified, and no state is left over.
 #[test]
 fn streams_that_are_given_up_leave_nothing_behind() {
     for seed in 0..300 {
@@ -371,7 +372,7 @@ fn streams_that_are_given_up_leave_nothing_behind() {
     }
 }
 
-/// RFC 9113 section 6.9.2: a first window that shrinks may leave windows below zero.
+/// RFC 9113 section 6.9.2: a smaller initial window may make windows negative.
 #[test]
 fn data_waits_for_a_window_that_was_taken_back() {
     let mut pair = Pair::new();
@@ -381,7 +382,7 @@ fn data_waits_for_a_window_that_was_taken_back() {
         .state()
         .send(stream.key, vec![1; 1000].into(), false);
     pair.exchange(usize::MAX);
-    // The server takes its window back, as a peer may.
+    // The server shrinks its window, as a peer may.
     let settings = |value: u32| {
         let mut bytes = Vec::new();
         super::frame::write_settings(
@@ -413,7 +414,7 @@ fn data_waits_for_a_window_that_was_taken_back() {
     assert_eq!((reading.data.len(), reading.ended), (1500, true));
 }
 
-/// RFC 9113 section 5.2: who takes much does not keep the others waiting.
+/// RFC 9113 section 5.2: a busy stream does not block the others.
 #[test]
 fn streams_take_turns() {
     let pair = Pair::new();
@@ -449,7 +450,7 @@ fn id_of(stream: &StreamRef) -> u32 {
     stream.connection.state().stream(stream.key).id
 }
 
-/// RFC 9113 section 6.8: a server that ends still serves what was under way.
+/// RFC 9113 section 6.8: a closing server still serves streams that are on the way.
 #[test]
 fn a_connection_ends_with_its_last_stream() {
     let mut pair = Pair::new();
@@ -474,7 +475,7 @@ fn a_connection_ends_with_its_last_stream() {
     assert!(pair.server.state().is_done() && pair.client.state().is_done());
 }
 
-/// RFC 9113 section 6.8: the client may send again what a GOAWAY leaves out.
+/// RFC 9113 section 6.8: the client may retry what a GOAWAY excludes.
 #[test]
 fn what_a_goaway_leaves_out_is_told_apart() {
     let pair = Pair::new();
@@ -492,7 +493,7 @@ fn what_a_goaway_leaves_out_is_told_apart() {
     assert!(error.is_unprocessed(), "{error}");
 }
 
-/// Any bytes at all end in an error or wait for more, on both sides, and never panic.
+/// Arbitrary bytes end in an error or wait for more, on both sides, and never panic.
 #[test]
 fn bytes_that_mean_nothing_do_no_harm() {
     for seed in 0..2000 {
@@ -528,7 +529,7 @@ fn bytes_that_mean_nothing_do_no_harm() {
     }
 }
 
-/// The promise of the fuzz target, for frames that a peer could send and some that it may not.
+/// The invariant of the fuzz target, for valid frames and some invalid ones.
 #[test]
 fn frames_mean_the_same_however_they_are_cut() {
     for seed in 0..300 {

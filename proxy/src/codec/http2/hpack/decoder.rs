@@ -1,4 +1,4 @@
-//! Reads header blocks.
+//! Decodes header blocks.
 
 use bytes::{Bytes, BytesMut};
 
@@ -18,17 +18,18 @@ const SIZE_UPDATE: u8 = 0x20;
 /// A never-indexed literal (section 6.2.3).
 const NEVER_INDEXED: u8 = 0x10;
 
-/// At the beginning of a block: the smallest size between two blocks, and the last one (RFC 7541 section 4.2).
+/// At the beginning of a block: the smallest size between two blocks, and the last one (RFC 7541
+/// section 4.2).
 const MOST_SIZE_UPDATES: usize = 2;
 
-/// Bytes of a block behind a string that hold hardly another one.
+/// When no more than this is left of a block after a string, another long one is unlikely.
 const FEW: usize = 32;
 
-/// Reads the header blocks of one connection, in their order.
+/// Decodes the header blocks of one connection, in order.
 ///
-/// Between blocks it holds only the dynamic table, whose entries own exactly their bytes. The values of literals that are
-/// not added to the table share one allocation for each block: while one such value is alive, up to 8/5 of the block's
-/// bytes stay allocated.
+/// Between blocks it holds only the dynamic table, whose entries own exactly their bytes. The
+/// values of literals that are not added to the table share one allocation for each block: while
+/// one such value is alive, up to 8/5 of the block's bytes stay allocated.
 #[derive(Debug)]
 pub(crate) struct Decoder {
     pub(super) table: Table,
@@ -48,11 +49,13 @@ impl Decoder {
 
     /// Decodes one whole header block: HEADERS and CONTINUATION joined.
     ///
-    /// `take` gets every field in order, with its size as RFC 9113 section 6.5.2 counts. When it returns false, the rest
-    /// of the block is decoded only for the dynamic table, and `take` is not called again.
+    /// `take` gets every header in order, with its size as in RFC 9113 section 6.5.2. When it
+    /// returns false, the rest of the block is decoded only for the dynamic table, and `take` is
+    /// not called again.
     ///
     /// # Errors
-    /// The block breaks RFC 7541. The decoder is out of step with its peer then, so the connection has to end.
+    /// The block violates RFC 7541. The dynamic tables of both sides differ then, so the connection
+    /// must be closed.
     pub(crate) fn decode(
         &mut self,
         block: &[u8],
@@ -73,7 +76,7 @@ impl Decoder {
                     }
                 }
                 ADDED.. => wanted = self.read_added(&mut reader, wanted, take)?,
-                SIZE_UPDATE.. => return Err(Error("a dynamic table size update behind a field")),
+                SIZE_UPDATE.. => return Err(Error("a dynamic table size update after a header")),
                 _ => wanted = self.read_literal(&mut reader, first, wanted, take)?,
             }
         }
@@ -96,7 +99,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// A literal that is added to the table; whether more fields are wanted.
+    /// A literal that is added to the table; returns whether more headers are wanted.
     fn read_added(
         &mut self,
         reader: &mut Reader<'_>,
@@ -109,13 +112,13 @@ impl Decoder {
         if !self.table.make_room(size) {
             return Ok(wanted && take(field(name, reader.share(value), false), size));
         }
-        // An exact copy: an entry must not keep more memory than the table counts.
+        // An exact copy: an entry must not keep more memory alive than the table counts.
         let value = Bytes::copy_from_slice(reader.bytes(value));
         let entry = self.table.insert(Entry::new(name, name_length, value));
         Ok(wanted && take(entry.field(), size))
     }
 
-    /// A literal that is not added to the table; whether more fields are wanted.
+    /// A literal that is not added to the table; returns whether more headers are wanted.
     fn read_literal(
         &self,
         reader: &mut Reader<'_>,
@@ -135,7 +138,7 @@ impl Decoder {
         ))
     }
 
-    /// The name of a literal and its length: by its index, or a string behind index 0.
+    /// The name of a literal and its length: by its index, or a string after index 0.
     #[inline(always)] // otherwise the name is copied through memory for each literal
     fn read_name(&self, reader: &mut Reader<'_>, mask: u8) -> Result<(Name, usize), Error> {
         let index = reader.integer(mask)?;
@@ -148,16 +151,16 @@ impl Decoder {
     }
 }
 
-/// A string as it was read.
+/// A string that was read.
 #[derive(Clone, Copy)]
 enum Text<'a> {
-    /// It stands in the block.
+    /// Plain, in the block itself.
     Plain(&'a [u8]),
-    /// Huffman codes; the arena has the decoded bytes, until the next string is read.
+    /// Huffman-coded; the arena has the decoded bytes, until the next string is read.
     Decoded,
 }
 
-/// What is left of a block, and room for what is decoded from it.
+/// The rest of a block, and a buffer for decoded strings.
 struct Reader<'a> {
     rest: &'a [u8],
     /// For all strings of the block: allocated with the first, and large enough for the others.
@@ -165,7 +168,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// An integer (RFC 7541 section 5.1) in the bits of `mask` and the bytes behind.
+    /// An integer (RFC 7541 section 5.1) in the bits of `mask` and the following bytes.
     fn integer(&mut self, mask: u8) -> Result<usize, Error> {
         let value = self.byte()? & mask;
         if value < mask {
@@ -175,7 +178,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// At most 4 bytes: 28 bits are more than any block is long.
+    /// At most 4 bytes: 28 bits exceed the length of any block.
     fn long_integer(&mut self, mask: u8) -> Result<usize, Error> {
         let mut value = usize::from(mask);
         for shift in [0, 7, 14, 21] {
@@ -198,7 +201,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A string (RFC 7541 section 5.2).
-    #[inline(always)] // as `read_name`
+    #[inline(always)] // as for `read_name`
     fn string(&mut self) -> Result<Text<'a>, Error> {
         self.arena.clear();
         let is_coded = self.rest.first().is_some_and(|first| first & 0x80 != 0);
@@ -217,7 +220,7 @@ impl<'a> Reader<'a> {
         Ok(Text::Decoded)
     }
 
-    /// The bytes of the string that was read last.
+    /// The bytes of the last string.
     fn bytes(&self, text: Text<'a>) -> &[u8] {
         match text {
             Text::Plain(string) => string,
@@ -225,11 +228,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The bytes of the string that was read last, as a part of the arena.
+    /// The bytes of the last string, as a part of the arena.
     fn share(&mut self, text: Text<'a>) -> Bytes {
         if let Text::Plain(string) = text {
             if self.arena.capacity() == 0 && self.rest.len() < FEW {
-                return Bytes::copy_from_slice(string); // an arena would be one allocation more
+                return Bytes::copy_from_slice(string); // an arena would be a second allocation
             }
             self.arena
                 .reserve(string.len() + huffman::most_decoded(self.rest.len()));

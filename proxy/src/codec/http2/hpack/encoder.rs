@@ -1,8 +1,8 @@
-//! Writes header blocks: indexes of the static table, and literals without indexing.
+//! Encodes header blocks: indexes of the static table, and literals without indexing.
 //!
-//! Nothing is added to the peer's dynamic table and no string is written in Huffman codes. Our peers are apps on the
-//! same machine and clients that read plain literals faster; HAProxy writes them as well. So there is no state, and a
-//! block means the same on every connection.
+//! It uses neither the peer's dynamic table nor Huffman codes. The peers are apps on the same
+//! machine and clients that decode plain literals faster; HAProxy does the same. So the encoder has
+//! no state, and a block means the same on every connection.
 
 use http::{HeaderName, StatusCode};
 
@@ -27,19 +27,18 @@ const ACCEPT_ENCODING: usize = 16;
 const AUTHORIZATION: usize = 23;
 const COOKIE: usize = 32;
 
-/// Shorter cookies can be guessed through compression (as nghttp2 has it).
+/// Shorter cookies can be guessed through compression (the same limit as in nghttp2).
 const SECRET_COOKIE: usize = 20;
 
-/// Room for what stands around a name and a value.
+/// Bytes beside a name and a value.
 const AROUND: usize = 12;
 
-/// Says that the dynamic table has the size 0. It stands at the beginning of the first block, so that the peer keeps no
-/// room for a table.
+/// Sets the size of the dynamic table to 0. It is the beginning of the first block, so that the
+/// peer allocates no table.
 pub(crate) fn size_update(out: &mut Vec<u8>) {
     out.push(SIZE_UPDATE);
 }
 
-/// Writes `:status`.
 pub(crate) fn status(out: &mut Vec<u8>, status: StatusCode) {
     let index = match status.as_u16() {
         200 => 8,
@@ -54,7 +53,7 @@ pub(crate) fn status(out: &mut Vec<u8>, status: StatusCode) {
     out.push(INDEXED | index);
 }
 
-/// Writes a pseudo-header field of a request. One that is unknown has no name that could be written, and is left out.
+/// Writes a pseudo-header of a request. An unknown one is skipped.
 pub(crate) fn pseudo(out: &mut Vec<u8>, which: Pseudo, value: &[u8]) {
     let index = match (which, value) {
         (Pseudo::Method, b"GET") => METHOD_GET,
@@ -78,7 +77,7 @@ pub(crate) fn pseudo(out: &mut Vec<u8>, which: Pseudo, value: &[u8]) {
     out.push(INDEXED | index);
 }
 
-/// Writes any other field. `sensitive` values are never indexed, also not by proxies behind this one.
+/// Writes any other header. `sensitive` values are never indexed, also not by later proxies.
 pub(crate) fn field(out: &mut Vec<u8>, name: &HeaderName, value: &[u8], sensitive: bool) {
     let name = name.as_str();
     out.reserve(name.len() + value.len() + AROUND);
@@ -102,19 +101,19 @@ pub(crate) fn field(out: &mut Vec<u8>, name: &HeaderName, value: &[u8], sensitiv
     string(out, value);
 }
 
-/// A literal without indexing whose name is that of an entry of the static table.
+/// A literal without indexing, with a name of the static table.
 fn literal(out: &mut Vec<u8>, index: u8, value: &[u8]) {
     integer(out, WITHOUT_INDEXING, 0x0f, usize::from(index));
     string(out, value);
 }
 
-/// A string as it is.
+/// A plain string.
 fn string(out: &mut Vec<u8>, string: &[u8]) {
     integer(out, 0, 0x7f, string.len());
     out.extend_from_slice(string);
 }
 
-/// An integer in the bits of `mask` and the bytes behind (RFC 7541 section 5.1).
+/// An integer in the bits of `mask` and the following bytes (RFC 7541 section 5.1).
 fn integer(out: &mut Vec<u8>, pattern: u8, mask: u8, value: usize) {
     let Some(mut rest) = value.checked_sub(usize::from(mask)) else {
         out.push(pattern | value as u8);

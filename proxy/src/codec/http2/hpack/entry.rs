@@ -1,4 +1,4 @@
-//! Fields as the tables keep them: checked once, when they are added.
+//! Table entries: headers that are validated once, when they are added.
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
@@ -6,10 +6,11 @@ use http::{HeaderName, HeaderValue};
 use super::{Field, Pseudo};
 use crate::codec::names;
 
-/// What each field counts beyond its name and value (RFC 7541 section 4.1, RFC 9113 section 6.5.2).
+/// Size of each header in addition to its name and value (RFC 7541 section 4.1, RFC 9113 section
+/// 6.5.2).
 pub(super) const OVERHEAD: usize = 32;
 
-/// The name of a field.
+/// The name of a header.
 #[derive(Clone, Debug)]
 pub(super) enum Name {
     Pseudo(Pseudo),
@@ -19,7 +20,7 @@ pub(super) enum Name {
 
 impl Name {
     pub(super) fn parse(spelt: &[u8]) -> Self {
-        // Both ways to read a name below accept upper case, and `from_lowercase` accepts a quotation mark.
+        // The parsers below accept upper case, and `from_lowercase` accepts a quotation mark.
         if spelt.iter().any(u8::is_ascii_uppercase) {
             return Self::Malformed;
         }
@@ -33,7 +34,7 @@ impl Name {
     }
 }
 
-/// A field that no table keeps.
+/// A header that no table stores.
 pub(super) fn field(name: Name, value: Bytes, sensitive: bool) -> Field {
     match name {
         Name::Pseudo(pseudo) if is_value(&value) => Field::Pseudo(pseudo, value),
@@ -48,7 +49,7 @@ pub(super) fn field(name: Name, value: Bytes, sensitive: bool) -> Field {
     }
 }
 
-/// One field with its size.
+/// One header with its size.
 #[derive(Debug)]
 pub(super) struct Entry {
     kept: Kept,
@@ -56,7 +57,7 @@ pub(super) struct Entry {
     value_length: usize,
 }
 
-/// As [`Field`], but a later field may refer to the name of a field whose value is malformed.
+/// Like [`Field`], but a later header may refer to the name of one whose value is malformed.
 #[derive(Debug)]
 enum Kept {
     Pseudo(Pseudo, Bytes),
@@ -106,7 +107,7 @@ impl Entry {
         }
     }
 
-    /// Bytes that the field counts.
+    /// Its size in the table.
     pub(super) fn size(&self) -> usize {
         self.name_length + self.value_length + OVERHEAD
     }

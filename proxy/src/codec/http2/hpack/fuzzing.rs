@@ -1,21 +1,22 @@
-//! Entrances for the fuzz targets in `fuzz/`: what the decoder reads, and whether the encoder writes it again.
+//! Entry points for the fuzz targets in `fuzz/`: decodes blocks, and encodes and decodes the result
+//! again.
 
 use super::{Decoder, Error, Field, Pseudo, encoder};
 
-/// What was read of the header blocks of one connection.
+/// The decoded header blocks of one connection.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Blocks {
-    /// Name, value, and whether it is sensitive. A malformed field has no name.
+    /// Name, value, and whether it is sensitive. A malformed header has no name.
     pub fields: Vec<(String, Vec<u8>, bool)>,
-    /// The same, when it was written by the encoder and read once more.
+    /// The same, encoded and decoded once more.
     pub again: Vec<(String, Vec<u8>, bool)>,
-    /// Bytes that the dynamic table counts in the end.
+    /// The size of the dynamic table at the end.
     pub table_size: usize,
-    /// What was wrong.
+    /// The error, if any.
     pub broken: Option<&'static str>,
 }
 
-/// Reads header blocks, each behind a byte with its length, and takes so many fields of each at most.
+/// Decodes header blocks, each after a byte with its length, and at most `most` headers of each.
 pub fn read_blocks(mut bytes: &[u8], most: usize) -> Blocks {
     let (mut decoder, mut blocks) = (Decoder::new(4096), Blocks::default());
     while let Some((length, rest)) = bytes.split_first() {

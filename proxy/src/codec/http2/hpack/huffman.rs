@@ -1,7 +1,7 @@
 //! The Huffman code of HPACK (RFC 7541 section 5.2, appendix B).
 //!
-//! The code is canonical, so the codes follow from their lengths. A table gives one or two symbols for the next 12 bits;
-//! longer codes are rare, and are found by their length.
+//! The code is canonical, so the codes follow from their lengths. A table maps the next 12 bits to
+//! one or two symbols; longer codes are rare, and are found by their length.
 
 use bytes::BytesMut;
 
@@ -35,10 +35,10 @@ const LONGEST: usize = 30;
 #[derive(Clone, Copy)]
 struct Row {
     first: u32,
-    /// The place of the first one's symbol in [`SORTED`].
+    /// The index of the first symbol in [`SORTED`].
     place: usize,
-    /// The last code plus 1, moved to the front of 32 bits. Smaller numbers begin with a code of this length or a shorter
-    /// one.
+    /// The last code plus 1, shifted to the front of 32 bits. Smaller numbers start with a code of
+    /// this length or a shorter one.
     end: u64,
 }
 
@@ -82,10 +82,10 @@ const ROWS_AND_SORTED: ([Row; LONGEST + 1], [u16; SYMBOLS]) = {
     (rows, sorted)
 };
 
-/// Bits that are looked up at once.
+/// Bits of one table lookup.
 const WINDOW: usize = 12;
 
-/// What the next [`WINDOW`] bits begin with.
+/// The symbols at the start of the next [`WINDOW`] bits.
 #[derive(Clone, Copy)]
 struct Step {
     symbols: [u8; 2],
@@ -145,12 +145,13 @@ const fn single_steps() -> [Step; 1 << WINDOW] {
     steps
 }
 
-/// Room that [`decode`] needs for so many bytes: the shortest code has 5 bits, and two symbols are written at once.
+/// Capacity that [`decode`] needs for this many bytes: the shortest code has 5 bits, and two
+/// symbols are written at once.
 pub(super) const fn most_decoded(coded: usize) -> usize {
     coded.saturating_mul(8) / SHORTEST + 2
 }
 
-/// Appends what the codes stand for.
+/// Appends the decoded symbols.
 pub(super) fn decode(coded: &[u8], out: &mut BytesMut) -> Result<(), Error> {
     let before = out.len();
     out.resize(before + most_decoded(coded.len()), 0);
@@ -160,7 +161,8 @@ pub(super) fn decode(coded: &[u8], out: &mut BytesMut) -> Result<(), Error> {
 }
 
 fn decode_into(coded: &[u8], out: &mut [u8]) -> Result<usize, Error> {
-    // The next bit comes first. `have` of them are counted; those behind are the next ones or 0.
+    // The next bit comes first. `have` bits are counted; the bits after them are the next ones or
+    // 0.
     let (mut bits, mut have, mut written) = (0_u64, 0, 0);
     let mut rest = coded;
     while let Some(word) = rest.first_chunk() {
@@ -188,7 +190,8 @@ fn decode_into(coded: &[u8], out: &mut [u8]) -> Result<usize, Error> {
     finish(bits, have, rest, &mut out[written..]).map(|more| written + more)
 }
 
-/// Decodes the last bits: those that are left, and those of less than 8 bytes. Gives how many symbols they are.
+/// Decodes the last bits: those that are left, and those of less than 8 bytes. Returns the number
+/// of symbols.
 fn finish(mut bits: u64, mut have: u32, mut rest: &[u8], out: &mut [u8]) -> Result<usize, Error> {
     let mut written = 0;
     loop {
@@ -206,7 +209,7 @@ fn finish(mut bits: u64, mut have: u32, mut rest: &[u8], out: &mut [u8]) -> Resu
                 let (symbol, length) = long_code(bits)?;
                 ([symbol, 0], length)
             }
-            // The second symbol may be made of bits that are not there.
+            // The second symbol may consist of bits beyond the end.
             Step {
                 symbols,
                 first,
@@ -224,7 +227,7 @@ fn finish(mut bits: u64, mut have: u32, mut rest: &[u8], out: &mut [u8]) -> Resu
     }
 }
 
-/// Whether nothing is left but the beginning of EOS, shorter than a byte.
+/// Whether only the beginning of EOS is left, shorter than a byte.
 fn is_padding(bits: u64, have: u32) -> bool {
     have < 8 && bits.leading_ones() >= have
 }
@@ -242,7 +245,7 @@ fn long_code(bits: u64) -> Result<(u8, u32), Error> {
             };
         }
     }
-    Err(Error("no Huffman code")) // never: the last row ends behind every number
+    Err(Error("no Huffman code")) // never: the last row ends above every number
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! HPACK, the compression of fields in HTTP/2 (RFC 7541).
+//! HPACK, the header compression of HTTP/2 (RFC 7541).
 //!
-//! [`Decoder`] reads header blocks with the whole of HPACK: indexes, a dynamic table and Huffman codes. [`encoder`]
-//! writes header blocks with the static table and plain literals only. Whether a message is valid is not decided here:
-//! a field that is malformed in itself is marked, and the connection ends only for an [`Error`].
+//! [`Decoder`] supports all of HPACK: indexes, a dynamic table and Huffman codes. [`encoder`] uses
+//! only the static table and plain literals. Whether a message is valid is decided elsewhere: a
+//! malformed header is marked, and only an [`Error`] closes the connection.
 
 mod decoder;
 pub(crate) mod encoder;
@@ -22,19 +22,19 @@ use http::{HeaderName, HeaderValue};
 
 pub(crate) use self::decoder::Decoder;
 
-/// One field of a header block.
+/// One header of a header block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Field {
-    /// A pseudo-header field (RFC 9113 section 8.3) with its value as sent.
+    /// A pseudo-header (RFC 9113 section 8.3) with its value as sent.
     Pseudo(Pseudo, Bytes),
-    /// Any other field. The value is sensitive if it was sent as a never-indexed literal.
+    /// Any other header. The value is sensitive if it was sent as a never-indexed literal.
     Regular(HeaderName, HeaderValue),
-    /// A field that no HTTP/2 message may have: the name is empty, has an upper case letter or is no token, or the value
-    /// has a control character.
+    /// A header that no HTTP/2 message may contain: the name is empty, has an upper-case letter or
+    /// is not a token, or the value has a control character.
     Malformed,
 }
 
-/// The name of a pseudo-header field.
+/// The name of a pseudo-header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pseudo {
     Method,
@@ -44,12 +44,12 @@ pub(crate) enum Pseudo {
     Status,
     /// Of an extended CONNECT (RFC 8441).
     Protocol,
-    /// A name that this proxy does not know.
+    /// An unknown name.
     Unknown,
 }
 
 impl Pseudo {
-    /// The pseudo-header field with this name, without its colon.
+    /// The pseudo-header with this name, without its colon.
     fn named(name: &[u8]) -> Self {
         match name {
             b"method" => Self::Method,
@@ -63,12 +63,12 @@ impl Pseudo {
     }
 }
 
-/// The block cannot be decoded: COMPRESSION_ERROR, the connection ends.
+/// The block cannot be decoded: COMPRESSION_ERROR, the connection is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Error(&'static str);
 
 impl Error {
-    /// What is wrong.
+    /// The reason.
     pub(crate) fn reason(self) -> &'static str {
         self.0
     }

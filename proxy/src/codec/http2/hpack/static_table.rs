@@ -1,4 +1,4 @@
-//! The static table (RFC 7541 appendix A), and the way from a name to its index there.
+//! The static table (RFC 7541 appendix A), and the index of each name in it.
 
 use http::header;
 
@@ -7,11 +7,11 @@ use super::{Pseudo, entry::Entry};
 /// Entries of the static table.
 pub(super) const LENGTH: usize = 61;
 
-/// Both tables from one list, so that they agree.
+/// Generates both tables from one list, so that they agree.
 macro_rules! entries {
     (pseudo { $($pseudo:ident $colon_name:literal $pseudo_value:literal;)* }
      regular { $($constant:ident $name:literal $value:literal;)* }) => {
-        /// The entry with index 1 comes first. A static and no constant: every use is the same place.
+        /// The entry with index 1 comes first. A static, not a constant, so that it exists once.
         pub(super) static ENTRIES: [Entry; LENGTH] = [
             $(Entry::pseudo(Pseudo::$pseudo, $colon_name, $pseudo_value),)*
             $(Entry::regular(header::$constant, $name, $value),)*
@@ -89,16 +89,17 @@ entries! {
     }
 }
 
-/// Pseudo-header fields stand in front.
+/// Pseudo-headers come first.
 const FIRST_REGULAR: usize = 14;
 
-/// A power of two, and large enough that [`slot`] gives no two names the same place.
+/// A power of two, and large enough that [`slot`] maps no two names to the same slot.
 const SLOTS: usize = 128;
 
-/// The index of the name that belongs to a slot; 0 for none.
+/// The index of the name in each slot; 0 for none.
 static SLOT_INDEXES: [u8; SLOTS] = slot_indexes();
 
-/// The index of an entry with this name, not of a pseudo-header field. A single comparison, whatever the name.
+/// The index of an entry with this name, except pseudo-headers. A single comparison, whatever the
+/// name.
 pub(super) fn index(name: &str) -> Option<usize> {
     let index = usize::from(SLOT_INDEXES[slot(name.as_bytes())]);
     let known = NAMES.get(index.checked_sub(1)?)?;

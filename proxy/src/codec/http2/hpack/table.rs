@@ -1,4 +1,5 @@
-//! The index space of a decoder: the static table, and behind it the dynamic one (RFC 7541 section 2.3).
+//! The index space of a decoder: the static table, followed by the dynamic one (RFC 7541 section
+//! 2.3).
 
 use std::collections::VecDeque;
 
@@ -8,11 +9,11 @@ use super::{
     static_table::{self, ENTRIES},
 };
 
-/// The size of the dynamic table until the peer changes it (RFC 9113 section 6.5.2): the peer may not have seen our
-/// settings yet.
+/// The size of the dynamic table until the peer changes it (RFC 9113 section 6.5.2): the peer may
+/// not have received SETTINGS yet.
 const INITIAL_CAPACITY: usize = 4096;
 
-/// The static and the dynamic table. Without entries the dynamic table takes no memory of the heap.
+/// The static and the dynamic table. An empty dynamic table needs no heap memory.
 #[derive(Debug)]
 pub(super) struct Table {
     /// The newest entry comes first.
@@ -44,21 +45,21 @@ impl Table {
         }
     }
 
-    /// Evicts entries until one of this size fits; whether it does. All go when it is larger than the table (RFC 7541
-    /// section 4.4).
+    /// Evicts entries until one of this size fits; returns whether it fits. All are evicted when it
+    /// is larger than the table (RFC 7541 section 4.4).
     pub(super) fn make_room(&mut self, size: usize) -> bool {
         self.shrink_to(self.capacity.saturating_sub(size));
         size <= self.capacity
     }
 
-    /// Adds an entry that there is room for.
+    /// Adds an entry that fits.
     pub(super) fn insert(&mut self, entry: Entry) -> &Entry {
         self.size += entry.size();
         self.entries.push_front(entry);
         &self.entries[0]
     }
 
-    /// Changes how much the table may hold.
+    /// Changes the capacity.
     pub(super) fn resize(&mut self, capacity: usize) {
         self.capacity = capacity;
         self.shrink_to(capacity);

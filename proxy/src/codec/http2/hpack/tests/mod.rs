@@ -1,4 +1,5 @@
-//! The decoder against the RFC, against another implementation, against a plain one, and against random bytes.
+//! The decoder against the RFC, another implementation, a simple reference decoder, and random
+//! bytes.
 
 mod reference;
 mod vectors;
@@ -27,7 +28,7 @@ fn decode(decoder: &mut Decoder, block: &[u8]) -> Result<Vec<(Field, usize)>, Er
     Ok(fields)
 }
 
-/// The fields of a block that a new connection begins with.
+/// The headers of the first block of a new connection.
 fn first(block: &[u8]) -> Result<Vec<Field>, Error> {
     Ok(decode(&mut Decoder::new(4096), block)?
         .into_iter()
@@ -47,7 +48,7 @@ fn pseudo(name: &str) -> Pseudo {
     }
 }
 
-/// A field that is no pseudo-header field of an unknown name, and not malformed.
+/// A header that is neither a pseudo-header of an unknown name nor malformed.
 fn field(name: &str, value: &str) -> Field {
     if name.starts_with(':') {
         return Field::Pseudo(pseudo(name), Bytes::copy_from_slice(value.as_bytes()));
@@ -99,7 +100,8 @@ fn push_integer(out: &mut Vec<u8>, pattern: u8, bits: u32, value: usize) {
 
 // === RFC 7541 appendix C ===
 
-/// Decodes the blocks of an example one behind another: fields, and what the dynamic table has in the end of each.
+/// Decodes the blocks of an example in sequence: headers, and the content of the dynamic table
+/// after each.
 fn example(capacity: usize, blocks: &[(&str, &str, &str, usize)]) {
     let mut decoder = Decoder::new(4096);
     decoder.table.resize(capacity);
@@ -308,7 +310,7 @@ fn blocks_of_another_encoder_are_decoded() {
 const CUT_OFF: &str = "the block is cut off";
 const TOO_LONG: &str = "an integer is too long";
 const UPDATE_TOO_LARGE: &str = "a dynamic table size update above the limit";
-const UPDATE_LATE: &str = "a dynamic table size update behind a field";
+const UPDATE_LATE: &str = "a dynamic table size update after a header";
 const UPDATES: &str = "too many dynamic table size updates";
 const BEYOND: &str = "an index beyond the dynamic table";
 const PADDING: &str = "a Huffman string with wrong padding";
@@ -619,12 +621,12 @@ fn push_string(out: &mut Vec<u8>, random: &mut fastrand::Rng, text: &[u8]) {
     out.extend_from_slice(&text);
 }
 
-/// A block that is mostly valid when the dynamic table has so many entries.
+/// A block that is mostly valid when the dynamic table has this many entries.
 fn random_block(random: &mut fastrand::Rng, entries: usize) -> Vec<u8> {
     let mut out = Vec::new();
     if random.u8(..10) == 0 {
         (0..random.u8(..3)).for_each(|_| push_integer(&mut out, 0x20, 5, random.usize(..=4096)));
-        return out; // how many entries are left is not known
+        return out; // the number of remaining entries is unknown
     }
     let mut known = 61 + entries.min(3);
     for _ in 0..random.usize(..12) {
@@ -666,7 +668,7 @@ fn random_block(random: &mut fastrand::Rng, entries: usize) -> Vec<u8> {
     out
 }
 
-/// What the API makes of a name and a value.
+/// What the API returns for a name and a value.
 fn expected(name: &[u8], value: &[u8], never: bool) -> (Field, bool) {
     const TOKEN: &[u8] = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz";
     let token = |name: &[u8]| !name.is_empty() && name.iter().all(|byte| TOKEN.contains(byte));
@@ -694,7 +696,7 @@ fn with_sensitive(field: Field) -> (Field, bool) {
     (field, sensitive)
 }
 
-/// Both decode this block; whether it was valid.
+/// Decodes this block with both; returns whether it was valid.
 fn compare(decoder: &mut Decoder, reference: &mut Reference, block: &[u8]) -> bool {
     let found = decode(decoder, block);
     let expected_fields = reference.decode(block);

@@ -1,11 +1,12 @@
 //! The accept loop of one worker on one listener.
 //!
-//! At the limit on connections those that have been idle longest are closed for a new one. While all are busy that one waits
-//! instead of being refused, and the kernel's queue fills behind it: clients see a slow answer, not an error. The same where
-//! descriptors run out, and a little before that, since a request needs one more to reach its endpoint.
+//! At the limit on connections, those that have been idle longest are closed for a new one. While
+//! all are busy, the new one waits instead of being rejected, and the kernel's queue fills behind
+//! it: clients see a slow response, not an error. The same applies shortly before file descriptors
+//! run out, since each request needs another one for its endpoint.
 //!
-//! When the listener ends, what the kernel has queued is still accepted, so that no client that was already connected is
-//! reset.
+//! When the listener closes, connections in the kernel's queue are still accepted, so that no
+//! connected client gets a reset.
 
 use std::{
     io,
@@ -38,21 +39,23 @@ use crate::{
     worker::Worker,
 };
 
-/// Pause after an accept that failed for want of descriptors or memory, unless a connection is closed before.
+/// Pause after an accept that failed for lack of descriptors or memory, unless a connection is
+/// closed before.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Failed accepts are logged once in this time.
+/// Failed accepts are logged once per this interval.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// How many idle connections are closed at least where descriptors run out.
+/// How many idle connections are closed at least when descriptors run out.
 const SPARE: usize = 8;
 
-/// How many descriptors are kept free, by how many there are. A new connection with a high number stays while older ones go, so
-/// up to 16 of these are used until it is among the oldest ([`share`]).
+/// How many descriptors are kept free, depending on the limit. A new connection with a high number
+/// stays while older ones close, so up to 16 of these are in use until it is one of the oldest
+/// ([`share`]).
 const FEWEST_FREE: usize = 16 + SPARE;
 const MOST_FREE: usize = 64;
 
-/// Accepts on `socket` until the listener is asked to stop.
+/// Accepts on `socket` until the listener is closed.
 pub(crate) async fn run(
     worker: Rc<Worker>,
     listeners: Rc<Listeners>,
@@ -81,14 +84,15 @@ pub(crate) async fn run(
                     () = &mut stopped => true,
                 };
                 let closed = listener.shared.closed.notified();
-                // The kernel takes the lowest number that is free.
+                // The kernel assigns the lowest free number.
                 let spares = stream.as_raw_fd() >= descriptors && spare_descriptors(&listeners);
                 begin(&worker, &listener, stream, peer);
                 if stops {
                     break;
                 }
                 if spares {
-                    let _ = timeout(PAUSE, closed).await; // the next one would take what is made free for this one
+                    // the next connection would take the place that is made for this one
+                    let _ = timeout(PAUSE, closed).await;
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -102,11 +106,12 @@ pub(crate) async fn run(
             }
         }
     }
-    tokio::task::yield_now().await; // lets the runtime hear of connections that the kernel already announced
+    // lets the runtime process readiness that the kernel already reported
+    tokio::task::yield_now().await;
     accept_queued(&worker, &listener, &socket);
 }
 
-/// The descriptor from which on there are too few left.
+/// The descriptor number from which on too few are left.
 fn spared_from() -> i32 {
     let granted = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let granted = usize::try_from(granted).unwrap_or(usize::MAX);
@@ -114,8 +119,8 @@ fn spared_from() -> i32 {
     i32::try_from(granted.saturating_sub(free)).unwrap_or(i32::MAX)
 }
 
-/// Closes those connections of all listeners that have been idle longest, since descriptors are the process's. `false` where
-/// all are busy.
+/// Closes the connections that have been idle longest, of all listeners, since descriptors are
+/// shared by the process. `false` when all are busy.
 fn spare_descriptors(listeners: &Listeners) -> bool {
     let listeners = listeners.all();
     if listeners
@@ -159,7 +164,7 @@ fn lacks_descriptors(error: &io::Error) -> bool {
         .any(|lacks| error.raw_os_error() == Some(lacks.raw_os_error()))
 }
 
-/// Tells it, now if it is the first one, else all together.
+/// Logs a failed accept: the first one at once, further ones as one summary.
 fn accept_failed(shared: &Arc<ListenerShared>, error: &io::Error) {
     if !shared.failures.count() {
         return;
@@ -172,7 +177,7 @@ fn accept_failed(shared: &Arc<ListenerShared>, error: &io::Error) {
             let Some(times) = shared.failures.take() else {
                 return;
             };
-            tracing::warn!(listener = %shared.name, times, "accept failed again in the last ten seconds");
+            tracing::warn!(listener = %shared.name, times, "accept failed repeatedly in the last 10 s");
         }
     });
 }
@@ -198,7 +203,7 @@ fn begin(worker: &Rc<Worker>, listener: &Rc<ListenerLocal>, stream: TcpStream, p
         let connection = arrival.live(stream);
         debug_assert!(
             size_of_val(&connection) <= 2048,
-            "an idle connection costs this much"
+            "memory of an idle connection"
         );
         tokio::task::spawn_local(connection);
     }

@@ -1,6 +1,6 @@
-//! A connection before it is a client: where it comes from, and its TLS handshake.
+//! A connection from accept to its first byte of HTTP: the PROXY header and the TLS handshake.
 //!
-//! Both have `timeouts.tlsHandshake` together, counted from accept.
+//! `timeouts.tlsHandshake` limits both together, counted from accept.
 
 use std::{
     future::poll_fn,
@@ -35,18 +35,18 @@ use crate::{
     worker::Worker,
 };
 
-/// A connection of which nothing is known but where it comes from.
+/// A connection of which only the address is known.
 pub(super) struct Arrival {
     worker: Rc<Worker>,
     listener: Rc<ListenerLocal>,
     place: Place,
     peer: IpAddr,
     watch: Rc<Watch>,
-    /// Until others of the same address have left for it.
+    /// Waits until an evicted connection of the same address has closed.
     waiting: Option<Waiting>,
 }
 
-/// A client that has not said anything yet.
+/// A client that has not sent a request yet.
 struct Arrived {
     client: Rc<Client>,
     io: ClientIo,
@@ -54,7 +54,7 @@ struct Arrived {
 }
 
 impl Arrival {
-    /// A connection that was just accepted; `None` for one that is not let in.
+    /// A connection that was just accepted; `None` when it is rejected.
     pub(super) fn new(
         worker: &Rc<Worker>,
         listener: &Rc<ListenerLocal>,
@@ -72,10 +72,11 @@ impl Arrival {
         let (view, id) = listener.current(worker);
         let model = view.config().listener(id);
         match model.proxy_protocol {
-            // Whoever is not trusted could name anybody; the address that counts is in the header.
+            // The peer is a trusted proxy, or else it could claim any address. The limit applies to
+            // the address in its header.
             true if !is_trusted(model, arrival.peer) => {
                 worker.metrics.reject(Reason::ProxyProtocolUntrusted);
-                tracing::debug!(peer = %arrival.peer, "not a peer that may send a PROXY header");
+                tracing::debug!(peer = %arrival.peer, "peer is not trusted to send a PROXY header");
                 return None;
             }
             true => {}
@@ -89,7 +90,8 @@ impl Arrival {
         Some(arrival)
     }
 
-    /// Counts the connection for its address, or counts that it is refused: that one has too many, and all are busy.
+    /// Counts the connection under its address. Counts a rejection when that address is at its
+    /// limit and all its connections are busy.
     fn admit(&mut self, model: &Listener, new: bool) -> Admission {
         if is_trusted(model, self.peer) {
             return Admission::Granted;
@@ -110,7 +112,7 @@ impl Arrival {
             .reject(Reason::LimitConnectionsPerAddress);
     }
 
-    /// Waits for the place that others make, if it must; whether it is let in.
+    /// Waits for an evicted connection to close, if necessary; returns whether it is admitted.
     async fn admitted(&mut self) -> bool {
         let Some(mut waiting) = self.waiting.take() else {
             return true;
@@ -130,7 +132,7 @@ impl Arrival {
         }
     }
 
-    /// Serves it to its end, or until it is cut.
+    /// Serves the connection to its end, or until it is cut.
     pub(super) async fn live(self, stream: TcpStream) {
         let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
         let (listener, watch) = (Rc::clone(&self.listener), Rc::clone(&self.watch));
@@ -157,7 +159,7 @@ impl Arrival {
         let seat = Arc::clone(self.place.permit.seat());
         let arrived = {
             let mut arrive = pin!(self.arrive(stream));
-            // A connection that has not said anything is not told that it makes room for another one.
+            // A connection without a request can be evicted without notice.
             poll_fn(|cx| match arrive.as_mut().poll(cx) {
                 Poll::Pending if seat.is_evicted() => Poll::Ready(None),
                 polled => polled,
@@ -191,7 +193,7 @@ impl Arrival {
         if has_header {
             Box::pin(self.proxied(&mut stream, deadline)).await?;
         }
-        // The view of now: a certificate may have been rotated since.
+        // The current view: a certificate may have been rotated since accept.
         let (view, id) = self.listener.current(&self.worker);
         let tls = view.tls(id).cloned();
         drop(view);
@@ -204,7 +206,8 @@ impl Arrival {
                     listener: &self.listener,
                     peer: self.peer,
                 };
-                // Boxed: a connection is seldom in its handshake, and would have the room for it all its life.
+                // Boxed: a connection is seldom in its handshake, and would carry the space for it
+                // all its life.
                 let Shaken {
                     io,
                     secured,
@@ -223,7 +226,8 @@ impl Arrival {
         Some(Arrived { client, io, spoken })
     }
 
-    /// Takes the PROXY header; whom it names is the peer from now on. `None`: the connection is closed.
+    /// Reads the PROXY header; the address in it is the peer from now on. `None`: the connection is
+    /// closed.
     async fn proxied(&mut self, stream: &mut TcpStream, deadline: Option<Instant>) -> Option<()> {
         let source = match first_byte(&self.listener, stream, deadline).await {
             First::Byte(_) => before(deadline, proxy_protocol::read(stream)).await,

@@ -1,8 +1,8 @@
 //! Opens listening sockets: one per worker on the same address.
 //!
-//! SO_REUSEPORT lets the kernel spread connections over the workers, but it would also let a second process in, and
-//! port 0 would give every worker a port of its own. So a plain socket probes the address first; its port is what
-//! all workers bind.
+//! SO_REUSEPORT lets the kernel spread connections over the workers. It would also let a second
+//! process bind the address, and port 0 would give every worker its own port. So a plain socket
+//! probes the address first, and all workers bind the port of the probe.
 
 use std::{
     io,
@@ -11,22 +11,23 @@ use std::{
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// Connections the kernel keeps for us before they are accepted.
+/// Connections that the kernel queues before they are accepted.
 const BACKLOG: i32 = 4096;
 
-/// The sockets of one address, one per worker, and the address that was bound.
+/// The sockets of one address, one per worker, and the bound address.
 pub(crate) struct Bound {
     /// One for each worker, non-blocking.
     pub sockets: Vec<TcpListener>,
-    /// With the port that port 0 became.
+    /// With the actual port where port 0 was configured.
     pub address: SocketAddr,
 }
 
-/// Binds `address` `count` times. `dual_stack` takes IPv4 on an IPv6 address too, and falls back to IPv4 alone on a
-/// host without IPv6. `ours`: this process holds the address already, and shares it.
+/// Binds `address` `count` times. `dual_stack` accepts IPv4 on an IPv6 address too, and falls back
+/// to IPv4 only on a host without IPv6. `ours`: this process already holds the address, and shares
+/// it.
 ///
 /// # Errors
-/// The address is taken, not ours, or not allowed.
+/// The address is in use by another process, or not allowed.
 pub(crate) fn bind(
     address: SocketAddr,
     dual_stack: bool,
@@ -61,7 +62,7 @@ pub(crate) fn bind_one(address: SocketAddr) -> io::Result<(TcpListener, SocketAd
 }
 
 fn no_ipv6(error: &io::Error) -> bool {
-    // EAFNOSUPPORT: no IPv6 in the kernel; EADDRNOTAVAIL: switched off by sysctl.
+    // EAFNOSUPPORT: no IPv6 in the kernel; EADDRNOTAVAIL: disabled by sysctl.
     matches!(error.raw_os_error(), Some(97 | 99))
 }
 
@@ -84,10 +85,11 @@ fn bind_all(address: SocketAddr, dual_stack: bool, count: usize, ours: bool) -> 
     })
 }
 
-/// Holds the address alone for a moment; the address with the port that port 0 became.
+/// Binds the address exclusively for a moment; returns the address with its actual port.
 fn probe(address: SocketAddr, dual_stack: bool) -> io::Result<SocketAddr> {
     let probe = socket_with(address, dual_stack, |_| Ok(()))?;
-    probe.listen(1)?; // without it, the kernel lets another process that listens with SO_REUSEADDR pass
+    // without it, the kernel allows another process that listens with SO_REUSEADDR
+    probe.listen(1)?;
     probe
         .local_addr()?
         .as_socket()

@@ -9,7 +9,7 @@ use tokio::{
 
 use crate::connection::{client::LAST_CHANCE, listener::ListenerLocal};
 
-/// `None` when it is not done in time.
+/// `None` after the deadline.
 pub(super) async fn before<F: Future>(deadline: Option<Instant>, future: F) -> Option<F::Output> {
     match deadline {
         Some(deadline) => timeout_at(deadline, future).await.ok(),
@@ -17,17 +17,18 @@ pub(super) async fn before<F: Future>(deadline: Option<Instant>, future: F) -> O
     }
 }
 
-/// What came first.
+/// What arrived first.
 pub(super) enum First {
-    /// It is still to be read.
+    /// The first byte, which is still to be read.
     Byte(u8),
-    /// The client closed without a word, as health checks do, or is not waited for any more.
+    /// The client closed without sending anything, as health checks do, or the connection is
+    /// closing.
     Nothing,
-    /// Nothing, in the time there was.
+    /// Nothing within the time limit.
     TooLate,
 }
 
-/// Waits for the first byte, and leaves it there. No buffer is held meanwhile.
+/// Waits for the first byte without consuming it. No buffer is held meanwhile.
 pub(super) async fn first_byte(
     listener: &ListenerLocal,
     stream: &TcpStream,
@@ -52,7 +53,7 @@ pub(super) async fn first_byte(
         match waited {
             Some(Some(Ok(1..))) => return First::Byte(byte[0]),
             Some(Some(_)) => return First::Nothing,
-            Some(None) => {} // asked to end: once more, with a short deadline
+            Some(None) => {} // asked to close: once more, with a short deadline
             None if ending => return First::Nothing,
             None => return First::TooLate,
         }

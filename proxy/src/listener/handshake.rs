@@ -1,4 +1,4 @@
-//! The TLS handshake of one connection, from its first byte to who the client is.
+//! The TLS handshake of one connection, from its first byte to the identity of the client.
 
 use std::{io, net::IpAddr, rc::Rc, sync::Arc};
 
@@ -33,11 +33,10 @@ use crate::{
 /// The first byte of every TLS connection: the record type of a handshake (RFC 8446 section 5.1).
 const HANDSHAKE_RECORD: u8 = 22;
 
-/// Who shakes hands.
+/// The parties of a handshake.
 pub(super) struct Parties<'a> {
     pub(super) worker: &'a Rc<Worker>,
     pub(super) listener: &'a Rc<ListenerLocal>,
-    /// The client.
     pub(super) peer: IpAddr,
 }
 
@@ -45,11 +44,12 @@ pub(super) struct Parties<'a> {
 pub(super) struct Shaken {
     pub(super) io: ClientIo,
     pub(super) secured: Secured,
-    /// What client and proxy agreed to speak.
+    /// The protocol that ALPN selected.
     pub(super) spoken: Spoken,
 }
 
-/// Shakes hands until `deadline`. `None`: it failed, and has been counted and told; or nothing came at all.
+/// Performs the handshake until `deadline`. `None`: it failed and was counted and reported, or the
+/// client sent nothing.
 pub(super) async fn shake(
     parties: Parties<'_>,
     tls: &Arc<Tls>,
@@ -81,7 +81,8 @@ pub(super) async fn shake(
                 .and_then(|inner| inner.downcast_ref::<Error>())
                 .cloned();
             parties.failed(failure::of_io(&error), said, seen.certificate);
-            // The alert that says why is on its way; closing over what the client still sends would destroy it.
+            // An alert with the reason was sent; closing while the client still sends would destroy
+            // it.
             http1::linger(ClientIo::plain(wire)).await;
             None
         }
@@ -93,7 +94,7 @@ pub(super) async fn shake(
 }
 
 impl Parties<'_> {
-    /// Who the client is, once the library is content.
+    /// Verifies the client after the library has accepted the handshake.
     fn shaken(
         &self,
         tls: &Tls,
@@ -104,7 +105,7 @@ impl Parties<'_> {
         let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
         let chain: Vec<_> = session.peer_certificates().unwrap_or_default().to_vec();
         let identity = match &tls.trust {
-            // The library believes what the ticket says.
+            // In a resumed handshake the library does not verify the chain of the ticket.
             Some(trust) if resumed => trust.verify(&chain, UnixTime::now()),
             _ => Ok(seen),
         };
@@ -165,7 +166,7 @@ fn spoken(session: &ServerConnection) -> Spoken {
     }
 }
 
-/// Whoever speaks HTTP here is told so; anything else is closed.
+/// Responds 400 to a client that speaks HTTP; closes any other connection.
 async fn answer_in_plain(wire: Wire, first: u8) {
     let mut io = ClientIo::plain(wire);
     if first.is_ascii_uppercase() {

@@ -1,9 +1,11 @@
-//! Listeners: sockets, connections and their clocks.
+//! Listeners: sockets, connections and their timeouts.
 //!
-//! [`bind`] opens sockets on the control thread; [`accept`] runs on every worker, and [`open`] has all listeners of one.
-//! [`arrival`] is a connection that is no client yet: [`proxy_protocol`] says where it comes from, [`handshake`] shakes
-//! hands, and both wait for the [`first`] byte. [`protocol`] decides what is spoken and hands over to [`http1`] or [`http2`]; [`tunnel`] joins two sockets after
-//! an upgrade. What a connection is to its requests lies in [`crate::connection`].
+//! [`bind`] opens sockets on the control thread; [`accept`] runs on every worker, and [`open`]
+//! holds all listeners of a worker. [`arrival`] is a connection before its first request: it reads
+//! the [`proxy_protocol`] header and performs the TLS [`handshake`]; both wait for the [`first`]
+//! byte. [`protocol`] detects the protocol and passes the connection to [`http1`] or [`http2`];
+//! [`tunnel`] joins two sockets after an upgrade. The connection as its requests use it is in
+//! [`crate::connection`].
 
 pub(crate) mod accept;
 mod arrival;

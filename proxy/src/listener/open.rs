@@ -8,35 +8,35 @@ use std::{
 
 use crate::connection::listener::{ListenerLocal, ListenerShared};
 
-/// This worker's side of every listener.
+/// One worker's state of every listener.
 #[derive(Default)]
 pub(crate) struct Listeners {
     open: RefCell<HashMap<u64, Rc<ListenerLocal>>>,
-    /// Those that a reload has removed, as long as they have connections.
+    /// Listeners that a reload has removed, while they have connections.
     removed: RefCell<Vec<Weak<ListenerLocal>>>,
 }
 
 impl Listeners {
-    /// Those of the configuration.
+    /// The listeners of the configuration.
     pub(crate) fn all(&self) -> Vec<Rc<ListenerLocal>> {
         self.open.borrow().values().cloned().collect()
     }
 
-    /// Those, and those that a reload has removed and that still have connections.
+    /// All listeners, including removed ones that still have connections.
     pub(crate) fn with_connections(&self) -> Vec<Rc<ListenerLocal>> {
         let mut all = self.all();
         all.extend(self.removed.borrow().iter().filter_map(Weak::upgrade));
         all
     }
 
-    /// A new one.
+    /// Adds a listener.
     pub(crate) fn open(&self, local: &Rc<ListenerLocal>) {
         self.open
             .borrow_mut()
             .insert(local.shared.id, Rc::clone(local));
     }
 
-    /// A reload has removed a listener.
+    /// Removes a listener after a reload.
     pub(crate) fn remove(&self, shared: &ListenerShared) -> Option<Rc<ListenerLocal>> {
         let local = self.open.borrow_mut().remove(&shared.id)?;
         let mut removed = self.removed.borrow_mut();

@@ -1,5 +1,6 @@
-//! Decides what a new connection speaks: what TLS agreed on (RFC 7301), and without that HTTP/2 when it begins with the
-//! HTTP/2 preface (RFC 9113 section 3.4, prior knowledge), HTTP/1.1 otherwise.
+//! Detects the protocol of a new connection: what ALPN selected (RFC 7301). Without ALPN, HTTP/2
+//! when it starts with the HTTP/2 preface (RFC 9113 section 3.4, prior knowledge), otherwise
+//! HTTP/1.1.
 
 use std::{
     future::poll_fn,
@@ -24,7 +25,7 @@ use crate::connection::{
     io::ClientIo,
 };
 
-/// What client and proxy agreed to speak before the first request.
+/// What client and proxy agreed on before the first request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Spoken {
     Unknown,
@@ -37,7 +38,7 @@ pub(crate) async fn serve(client: Rc<Client>, mut io: ClientIo, spoken: Spoken) 
     let (view, id) = client.listener.current(&client.worker);
     let timeouts = view.config().listener(id).timeouts.clone();
     drop(view);
-    // A silent connection is an idle one; one that stops within the preface is a slow head.
+    // A silent connection is idle; one that stops within the preface has a slow head.
     let Some(mut front) = first_bytes(&client, &mut io, timeouts.idle).await else {
         return io.say_goodbye();
     };
@@ -52,7 +53,7 @@ pub(crate) async fn serve(client: Rc<Client>, mut io: ClientIo, spoken: Spoken) 
     io.put_back(front.freeze());
     match protocol {
         Ok(Protocol::Http1) => http1::serve(client, io).await,
-        // Boxed: HTTP/1.1 would have the room for it all its life.
+        // Boxed: HTTP/1.1 would carry the space for it all its life.
         Ok(Protocol::Http2) => {
             client.multiplexes();
             Box::pin(http2::serve(client, io)).await;
@@ -65,11 +66,11 @@ pub(crate) async fn serve(client: Rc<Client>, mut io: ClientIo, spoken: Spoken) 
 enum Protocol {
     Http1,
     Http2,
-    /// Not to be told within the time for a head.
+    /// Not known within the time limit of a head.
     TooSlow,
 }
 
-/// What comes first; `None` when nothing comes in time.
+/// The first bytes; `None` when nothing arrives in time.
 async fn first_bytes(
     client: &Client,
     io: &mut ClientIo,
@@ -85,14 +86,14 @@ async fn first_bytes(
         }
         match before(deadline, or_ending(client, |cx| io.poll_some(cx))).await {
             Some(Some(Ok(front))) if !front.is_empty() => return Some(front),
-            Some(None) => {} // asked to end: once more, with a short deadline
+            Some(None) => {} // asked to close: once more, with a short deadline
             Some(Some(_)) | None => return None,
         }
     }
 }
 
-/// What was agreed on is not doubted: a preface that is wrong or missing is an error of that protocol. Of HTTP/2 the
-/// whole preface is waited for, for as long as a head may take.
+/// Detects the protocol. The result of ALPN is final: a wrong or missing preface is an error of
+/// that protocol. The whole HTTP/2 preface is awaited, within the time limit of a head.
 async fn sniff(io: &mut ClientIo, front: &mut BytesMut, spoken: Spoken) -> io::Result<Protocol> {
     if spoken == Spoken::Http1 {
         return Ok(Protocol::Http1);
@@ -115,8 +116,8 @@ async fn sniff(io: &mut ClientIo, front: &mut BytesMut, spoken: Spoken) -> io::R
     }
 }
 
-/// Waits for what `poll` waits for, or, once, for the moment at which connections are asked to end (`None`). Idle
-/// connections are here, so the future is as small as can be.
+/// Waits for `poll`, or, once, until connections are asked to close (`None`). Idle connections wait
+/// here, so this future is as small as possible.
 fn or_ending<T>(
     client: &Client,
     mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,

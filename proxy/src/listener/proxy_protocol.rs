@@ -1,30 +1,30 @@
-//! Takes the PROXY header off the front of a connection, to the byte.
+//! Reads the PROXY header at the start of a connection, and not a byte more.
 
 use std::{io, net::IpAddr};
 
 use outrigger_filters::proxy_protocol::{self, Broken};
 use tokio::{io::AsyncReadExt, net::TcpStream};
 
-/// Room for the first look; nearly every header fits.
+/// Size of the first peek; nearly every header fits.
 const FIRST_LOOK: usize = 256;
 
 /// Why there is no header.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoHeader {
-    /// Something else, or nothing more.
+    /// The bytes are not a PROXY header, or the connection ended.
     #[error(transparent)]
     Broken(#[from] Broken),
-    /// The socket broke.
+    /// The socket failed.
     #[error(transparent)]
     Socket(#[from] io::Error),
 }
 
-/// Whom the header names; `None`: the peer itself.
+/// The client address in the header; `None`: the peer itself.
 pub(super) async fn read(socket: &mut TcpStream) -> Result<Option<IpAddr>, NoHeader> {
     let mut head = vec![0; FIRST_LOOK];
     let mut have = 0;
     loop {
-        // Looked at before it is taken, so that nothing behind the header is.
+        // Peek before reading, so that no byte after the header is consumed.
         let seen = have + socket.peek(&mut head[have..]).await?;
         if seen == have {
             return Err(Broken::Absent.into());

@@ -1,7 +1,7 @@
-//! Writes answers: the head with the one framing that fits the body, then the body as it comes.
+//! Writes responses: the head with the one framing that fits the body, then the body as it arrives.
 //!
-//! Names and values come from types that hold neither CR nor LF, the status line and the framing are our own words; so
-//! nothing that an app says can begin another message.
+//! The types of names and values exclude CR and LF, and status line and framing are written by the
+//! proxy, so nothing in an upstream's response can start another message.
 
 use http::{HeaderValue, StatusCode, Version, header, response::Parts};
 use http_body::Body as _;
@@ -16,19 +16,19 @@ use crate::codec::{
 /// Most heads fit in this.
 const ROOM: usize = 512;
 
-/// What of a request its answer depends on.
+/// The properties of a request that its response depends on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked {
     pub(super) version: Version,
     pub(super) only_head: bool,
-    /// Whether the client wants to use the connection again.
+    /// Whether the client wants to reuse the connection.
     pub(super) keep_alive: bool,
-    /// Whether it takes trailers.
+    /// Whether it accepts trailers.
     pub(super) trailers: bool,
 }
 
 impl Asked {
-    /// For a head that could not be read.
+    /// For a head that could not be parsed.
     pub(super) const UNREAD: Self = Self {
         version: Version::HTTP_11,
         only_head: false,
@@ -37,16 +37,15 @@ impl Asked {
     };
 }
 
-/// What is still to be written of an answer.
+/// The part of a response that is still to be written.
 #[derive(Debug)]
 pub(super) struct Sending {
-    /// Its body.
     pub(super) body: Encoder,
-    /// The connection is not used again.
+    /// The connection is closed after this response.
     pub(super) last: bool,
 }
 
-/// Writes a head; its body is written by the [`Sending`].
+/// Writes a head; the [`Sending`] writes its body.
 pub(super) fn begin(
     out: &mut Vec<u8>,
     head: &mut Parts,
@@ -55,7 +54,7 @@ pub(super) fn begin(
     today: &Today,
 ) -> Sending {
     if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
-        // Nothing in the proxy answers so; the client would wait for another answer.
+        // The proxy never sends another 1xx here; the client would wait for a final response.
         head.status = StatusCode::INTERNAL_SERVER_ERROR;
         head.headers.clear();
     }
@@ -95,7 +94,7 @@ pub(super) fn begin(
     sending
 }
 
-/// RFC 9112 section 6.3, for answers.
+/// RFC 9112 section 6.3, for responses.
 fn framing(head: &Parts, body: &Body, asked: Asked) -> Framing {
     if asked.only_head || body.is_end_stream() || !has_length(head.status) {
         return Framing::Done;
@@ -112,7 +111,7 @@ fn framing(head: &Parts, body: &Body, asked: Asked) -> Framing {
     }
 }
 
-/// Whether an answer of this status has a body, or at least none that it says is empty.
+/// Whether a response with this status may have a Content-Length.
 fn has_length(status: StatusCode) -> bool {
     !status.is_informational()
         && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
@@ -133,7 +132,7 @@ fn status_line(out: &mut Vec<u8>, status: StatusCode, version: Version) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// What of the fields that we would write ourselves stood among the others.
+/// Headers that the proxy writes itself, as far as the response has them.
 #[derive(Default)]
 struct Told {
     length: bool,
@@ -164,7 +163,8 @@ impl Sending {
         told
     }
 
-    /// Content-Length where it stood, with the length that the body has. The answer to HEAD tells that of a GET.
+    /// Content-Length at its original position, with the length of the body. A response to HEAD has
+    /// the length of the response to GET.
     fn length_field(
         &self,
         out: &mut Vec<u8>,

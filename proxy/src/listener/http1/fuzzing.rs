@@ -1,4 +1,5 @@
-//! Entrances for the fuzz targets in `fuzz/`: what the codec does with the bytes of a client, without a socket.
+//! Entry points for the fuzz targets in `fuzz/`: the codec over the bytes of a client, without a
+//! socket.
 
 use bytes::BytesMut;
 use http::{HeaderMap, Method, Version};
@@ -6,7 +7,7 @@ use http::{HeaderMap, Method, Version};
 use super::head::{Limits, Refused, Scan};
 use crate::codec::decode::Step;
 
-/// One request as it was read.
+/// One parsed request.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Received {
     /// The method.
@@ -15,7 +16,7 @@ pub struct Received {
     pub target: String,
     /// Whether it is HTTP/1.1, and not 1.0.
     pub is_http11: bool,
-    /// The fields.
+    /// The headers.
     pub fields: HeaderMap,
     /// The body so far.
     pub body: Vec<u8>,
@@ -25,16 +26,16 @@ pub struct Received {
     pub ended: bool,
 }
 
-/// What was read of a connection.
+/// The requests of a connection.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Requests {
-    /// One after the other; the last may not have ended.
+    /// In order; the last may be incomplete.
     pub all: Vec<Received>,
-    /// The status with which the rest is refused.
+    /// The status that rejects the rest.
     pub refused: Option<u16>,
 }
 
-/// Reads what a client sends in pieces of this size; at least 1.
+/// Reads the bytes of a client in pieces of this size (at least 1).
 pub fn read_requests(bytes: &[u8], size: usize) -> Requests {
     let mut requests = Requests::default();
     if let Err(status) = read_pieces(bytes.chunks(size.max(1)), &mut requests) {
@@ -43,7 +44,7 @@ pub fn read_requests(bytes: &[u8], size: usize) -> Requests {
     requests
 }
 
-/// The same in pieces that end at these places.
+/// The same in pieces that end at these positions.
 pub fn read_requests_cut_at(bytes: &[u8], places: &[usize]) -> Requests {
     let mut requests = Requests::default();
     let mut ends: Vec<usize> = places

@@ -1,8 +1,9 @@
-//! Reads request heads: one way to read each, or none (RFC 9112 sections 2 to 5).
+//! Reads request heads strictly: an ambiguous head is rejected (RFC 9112 sections 2 to 5).
 //!
-//! Bytes that no head can have are refused when they arrive, not at the end of the head. What can be judged by the text alone is judged here: line ends, the request line, names
-//! and values, lengths and encodings that frame no body. The rest, about Host and targets, is
-//! `outrigger_filters::framing`, which is the same for HTTP/2.
+//! Bytes that no head can contain are rejected when they arrive, not at the end of the head.
+//! Everything that depends on the text alone is checked here: line ends, the request line, names
+//! and values, lengths and transfer codings. The rules about Host and targets are in
+//! `outrigger_filters::framing`, which HTTP/2 shares.
 
 use std::{borrow::Cow, ops::Range};
 
@@ -20,54 +21,54 @@ use crate::codec::{
     target,
 };
 
-/// The longest method: those of all registered ones have 17 bytes at most.
+/// The longest method: registered ones have 17 bytes at most.
 const METHOD_BYTES: usize = 64;
 
-/// The longest target that can be kept; `limits.targetBytes` comes later and says less.
+/// The longest target that can be stored; `limits.targetBytes` is lower and checked later.
 const TARGET_BYTES: usize = 65_534;
 
 /// A complete head.
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) parts: Parts,
-    /// How the body is read.
     pub(super) decoder: Decoder,
-    /// What the answer is to know.
+    /// What the response depends on.
     pub(super) asked: Asked,
-    /// The client waits to be told before it sends its body (RFC 9110 section 10.1.1).
+    /// The client waits for `100 Continue` before it sends its body (RFC 9110 section 10.1.1).
     pub(super) expects: bool,
 }
 
-/// Why a head is none.
+/// Why a head is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// It cannot be read, or not in one way only.
+    /// It is invalid or ambiguous.
     Malformed,
-    /// HTTP/2 begins so (RFC 9113 section 3.4), and whoever speaks that does not understand an answer.
+    /// The HTTP/2 preface (RFC 9113 section 3.4): its sender would not understand an HTTP/1.1
+    /// response.
     Preface,
-    /// More bytes or fields than the listener takes.
+    /// More bytes or headers than the listener allows.
     TooLarge,
-    /// A target that is longer than one can be.
+    /// A target longer than [`TARGET_BYTES`].
     TargetTooLong,
 }
 
-/// What the listener takes.
+/// The listener's limits.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     pub(super) bytes: usize,
     pub(super) fields: usize,
 }
 
-/// How far a head has been looked at.
+/// The scan position in a head.
 #[derive(Debug, Default)]
 pub(super) struct Scan {
     lines: Lines,
-    /// Spaces in the request line, while it has not ended.
+    /// Spaces in the request line, while it is incomplete.
     spaces: usize,
     request: Option<RequestLine>,
 }
 
-/// Where the parts of a request line stand.
+/// The positions of the parts of a request line.
 #[derive(Debug)]
 struct RequestLine {
     method: Range<usize>,
@@ -76,14 +77,14 @@ struct RequestLine {
 }
 
 impl Scan {
-    /// Begins with the next head.
+    /// Starts with the next head.
     pub(super) fn restart(&mut self) {
         self.lines.restart();
         (self.spaces, self.request) = (0, None);
     }
 
-    /// Takes a complete head from the front of `buffer`; `None` while it is not complete. Its fields go into `fields`,
-    /// which is taken then and had better be empty.
+    /// Takes a complete head from the front of `buffer`; `None` while it is incomplete. The headers
+    /// go into `fields`, which is taken and should be empty.
     pub(super) fn take(
         &mut self,
         buffer: &mut BytesMut,
@@ -99,7 +100,7 @@ impl Scan {
         head.map(Some)
     }
 
-    /// The length of the whole head, when it is complete.
+    /// The length of the complete head.
     fn find_end(&mut self, buffer: &[u8], limits: Limits) -> Result<Option<usize>, Refused> {
         let (from, known) = (self.lines.searched(), self.lines.field_count());
         let found = (self.lines).find(buffer, limits.bytes, limits.fields, LineEnd::CrLf);
@@ -123,9 +124,9 @@ impl Scan {
         }
     }
 
-    /// Whether a head that is not complete can still become one. Looks at what is new: the bytes from `from` on, and the
-    /// lines behind the first `known` ones. Without this a client that waits for its answer would wait until the time
-    /// for the head is over.
+    /// Whether an incomplete head can still become valid. Checks what is new: the bytes from `from`
+    /// on, and the lines after the first `known` ones. Without this check the client of an invalid
+    /// head would get its response only after the time limit of the head.
     fn can_go_on(&mut self, buffer: &[u8], from: usize, known: usize) -> bool {
         // The byte before may be a CR that waits for its LF.
         let new = &buffer[from.saturating_sub(1)..];
@@ -135,7 +136,7 @@ impl Scan {
             && (self.request.is_some() || self.request_line_can_go_on(buffer, from))
     }
 
-    /// The same for a request line that has not ended.
+    /// The same for an incomplete request line.
     fn request_line_can_go_on(&mut self, buffer: &[u8], from: usize) -> bool {
         let begin = self.lines.open_line();
         let line = &buffer[begin..];
@@ -156,8 +157,8 @@ impl Scan {
         version_fits && memchr::memchr(b'\t', new).is_none()
     }
 
-    /// What a head that is too large is refused for: also that it can be none, which would have been said earlier had it
-    /// come more slowly.
+    /// The error of a head that is too large. An invalid head is reported as such, as it would be
+    /// had it arrived more slowly.
     fn too_large(&self, buffer: &[u8]) -> Refused {
         let can_be_one = self.request.is_some() || begins_well(&buffer[self.lines.open_line()..]);
         if can_be_one {
@@ -213,8 +214,9 @@ impl RequestLine {
             .position(|byte| *byte == b' ')
             .ok_or(Refused::Malformed)?;
         let target = &rest[space + 1..];
-        // Without an early exit, so that it runs on whole vectors. A fragment is never sent (RFC 9112 section 3.2), and
-        // whoever cuts it off sees another target than whoever does not.
+        // Without an early exit, so that the loop is vectorized. A fragment is never sent (RFC 9112
+        // section 3.2): software that cuts it off would see another target than software that does
+        // not.
         let bad = target.iter().fold(false, |bad, byte| {
             bad | (*byte <= b' ') | matches!(byte, b'#' | 0x7f)
         });
@@ -229,8 +231,8 @@ impl RequestLine {
     }
 }
 
-/// The target as it is looked at and sent on: what no URI may have is encoded, and an absolute form with OPTIONS that names
-/// neither path nor query is `*` (RFC 9112 section 3.2.4).
+/// The target as it is routed and forwarded. Characters that a URI must not contain are encoded. An
+/// absolute-form target of OPTIONS without path and query becomes `*` (RFC 9112 section 3.2.4).
 fn read_target(bytes: &Bytes, place: &Range<usize>, method: &Method) -> Result<Uri, Refused> {
     let target = match target::encoded(&bytes[place.clone()]) {
         Cow::Borrowed(_) => bytes.slice(place.clone()),
@@ -249,7 +251,7 @@ fn read_target(bytes: &Bytes, place: &Range<usize>, method: &Method) -> Result<U
     Uri::from_parts(parts).map_err(|_| Refused::Malformed)
 }
 
-/// Whether this can become a request line, as far as its method tells.
+/// Whether this can become a request line, judged by its method.
 fn begins_well(text: &[u8]) -> bool {
     let method = text
         .iter()
@@ -265,14 +267,15 @@ fn begins_well(text: &[u8]) -> bool {
     }
 }
 
-/// Whether every CR has its LF, unless that may still come, and no other control byte is there but tabs. LF is not looked
-/// at.
+/// Whether every CR is followed by LF, or may still be, and there are no other control bytes but
+/// tabs. LF itself is not checked.
 fn has_only_line_ends_and_text(bytes: &[u8]) -> bool {
     memchr::memchr_iter(b'\r', bytes).all(|cr| matches!(bytes.get(cr + 1), None | Some(b'\n')))
         && !has_control(bytes)
 }
 
-/// Whether there is a control byte other than tab, CR and LF. Eight bytes at a time: a client can make us look at many.
+/// Whether there is a control byte other than tab, CR and LF. Checks eight bytes at a time, since a
+/// client can send many.
 fn has_control(bytes: &[u8]) -> bool {
     const EACH: u64 = 0x0101_0101_0101_0101;
     let is_control =
@@ -280,7 +283,7 @@ fn has_control(bytes: &[u8]) -> bool {
     let (words, rest) = bytes.as_chunks::<8>();
     let in_words = words.iter().any(|eight| {
         let word = u64::from_le_bytes(*eight);
-        // The highest bit of a byte that is below a space, and of one that is DEL.
+        // The highest bit of each byte below a space, and of each DEL.
         let low = word.wrapping_sub(EACH * 0x20) & !word;
         let other_than_del = word ^ (EACH * 0x7f);
         let del = other_than_del.wrapping_sub(EACH) & !other_than_del;
@@ -289,7 +292,7 @@ fn has_control(bytes: &[u8]) -> bool {
     in_words || rest.iter().any(is_control)
 }
 
-/// Whether a line begins with a name and a colon.
+/// Whether a line starts with a name and a colon.
 fn begins_a_field(line: &[u8]) -> bool {
     let name = line.iter().take_while(|byte| is_token(**byte)).count();
     name > 0 && line.get(name) == Some(&b':')
@@ -317,7 +320,7 @@ fn is_token(byte: u8) -> bool {
         )
 }
 
-/// What the fields say about the message and its connection.
+/// What the headers say about framing and connection.
 #[derive(Default)]
 struct Told {
     length: Option<u64>,
@@ -330,7 +333,7 @@ struct Told {
 }
 
 impl Told {
-    /// One field, with its CR, into the map, and what is to be known of it.
+    /// Adds one line, with its CR, to the map, and notes what matters for framing.
     fn field(
         &mut self,
         bytes: &Bytes,
@@ -352,11 +355,12 @@ impl Told {
             .map_err(|_| Refused::TooLarge)
     }
 
-    /// Whether the field stays. Transfer-Encoding does, so that what is wrong with it, or with a length beside it, is
-    /// refused with its own reason.
+    /// Notes a header that matters for framing; returns whether it stays in the map.
+    /// Transfer-Encoding stays, so that an error in it, or a length beside it, is rejected with its
+    /// own reason.
     fn see(&mut self, name: &HeaderName, value: &[u8], version: Version) -> Result<bool, Refused> {
         match *name {
-            // RFC 9110 section 8.6: the same number once more is one number.
+            // RFC 9110 section 8.6: a repeated equal number is one number.
             header::CONTENT_LENGTH => {
                 let length = fields::length(value).ok_or(Refused::Malformed)?;
                 return match self.length.replace(length) {
@@ -456,7 +460,7 @@ mod tests {
                 "{method} {target}"
             );
         }
-        // What is encoded counts as it is sent on.
+        // The encoded length counts, as it is forwarded.
         let long = format!("GET /{} HTTP/1.1\r\n\r\n", "{".repeat(TARGET_BYTES / 2));
         let limits = Limits {
             bytes: 1 << 20,
@@ -538,7 +542,7 @@ mod tests {
                 Err(Refused::Malformed),
                 "{text:?}"
             );
-            // The same byte by byte, and refused with the last one at the latest.
+            // The same byte by byte; rejected with the last byte at the latest.
             let (mut scan, mut buffer) = (Scan::default(), BytesMut::new());
             let refused = text.bytes().find_map(|byte| {
                 buffer.extend_from_slice(&[byte]);

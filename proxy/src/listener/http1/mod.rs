@@ -1,12 +1,13 @@
-//! HTTP/1.1 towards the client: our own codec (RFC 9112).
+//! HTTP/1.1 towards the client, with the proxy's own codec (RFC 9112).
 //!
-//! One task serves a connection, one request after the other: [`head`] reads it, [`edge::handle`] answers it, [`answer`]
-//! writes what comes of that. Request and answer run at the same time, polled by the same task; the request's body reads
-//! the socket itself when it is asked ([`crate::connection::link`]). Between requests a connection has nothing but its socket and one timer:
-//! what is needed to read and to answer is a [`spare::Room`] of its worker, taken when there is something to read.
+//! One task serves a connection, one request after the other: [`head`] parses it, [`edge::handle`]
+//! handles it, [`answer`] writes the response. The same task polls request and response
+//! concurrently; the request body reads the socket itself when it is polled
+//! ([`crate::connection::link`]). Between requests a connection holds its socket and one timer
+//! only: the buffers are a [`spare::Room`] of its worker, taken when there is something to read.
 //!
-//! What the wire leaves open is decided for one reading: bare LF, folded lines, a fragment in the target, a length beside
-//! chunks are refused, and behind a refusal nothing is read as a request.
+//! Ambiguous input has one interpretation or is rejected: bare LF, folded lines, a fragment in the
+//! target, and a length beside chunks are rejected. After a rejection nothing is read as a request.
 
 mod answer;
 pub(crate) mod fuzzing;
@@ -49,12 +50,12 @@ use crate::{
     respond::{self, Unparsed},
 };
 
-/// How long, and for how many bytes, a closing connection is still read, so that the peer sees our answer and not
-/// a reset.
+/// How long, and for how many bytes, a closing connection is still read, so that the peer gets the
+/// response and not a reset.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 1024 * 1024;
 
-/// Tells a client that its body is wanted.
+/// Tells the client to send its body.
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// Serves requests until one side ends the connection.
@@ -64,9 +65,10 @@ pub(crate) async fn serve(client: Rc<Client>, io: ClientIo) {
     let Some(mut io) = connection.into_io() else {
         return;
     };
-    // Bytes behind the last request that is answered: closing over them would reset the answer away.
+    // Bytes after the last request: closing with unread bytes would reset the connection and
+    // destroy the response.
     let unread = io.has_front();
-    // What comes last is boxed: an idle connection would have the room for it all its life.
+    // The final steps are boxed: an idle connection would carry the space for them all its life.
     match end {
         End::Cut => {}
         End::Broken if !unread => {}
@@ -81,19 +83,19 @@ pub(crate) async fn serve(client: Rc<Client>, io: ClientIo) {
     }
 }
 
-/// Answers 408 to a head that did not come in time.
+/// Responds 408 to a head that was not complete in time.
 pub(crate) async fn refuse_slow_head(client: &Rc<Client>, mut io: ClientIo) {
     edge::refuse_unparsed(client, respond::SLOW_HEAD);
     let _ = timeout(LINGER, io.write_all(respond::SLOW_HEAD.bytes)).await;
     linger(io).await;
 }
 
-/// Ends our side and reads what the peer still sends, within bounds.
+/// Closes the sending side and reads what the peer still sends, within limits.
 pub(super) async fn linger(mut io: ClientIo) {
     let mut left = LINGER_BYTES;
     let mut buffer = vec![0; 16 * 1024];
     let _ = timeout(LINGER, async {
-        let _ = io.shutdown().await; // under TLS the peer must take its word
+        let _ = io.shutdown().await; // under TLS this sends close_notify
         while let Ok(read @ 1..) = io.read(&mut buffer).await {
             left = left.saturating_sub(read);
             if left == 0 {
@@ -109,15 +111,15 @@ pub(super) async fn linger(mut io: ClientIo) {
 enum End {
     /// Nothing more to do.
     Closed,
-    /// In the middle of something.
+    /// In the middle of a message.
     Broken,
-    /// In the middle of something whose end would look like a good one.
+    /// In the middle of a message whose close could look like its regular end.
     Cut,
-    /// An answer went out while the peer may still be sending.
+    /// After a response, while the peer may still be sending.
     Answered,
-    /// A head did not come in time.
+    /// A head was not complete in time.
     SlowHead,
-    /// The answer was a 101.
+    /// The response was a 101.
     Tunnel,
 }
 
@@ -125,46 +127,45 @@ enum End {
 struct Connection {
     client: Rc<Client>,
     link: Rc<Link>,
-    /// While there is something to read or to answer.
+    /// The buffers, while there is something to read or to write.
     room: Option<Box<Room>>,
     stage: Stage,
     asked: Asked,
     /// Since when a head is incomplete.
     head_since: Option<Instant>,
-    /// Since when the idle connection is asked to end.
+    /// Since when the idle connection is closing.
     ending_since: Option<Instant>,
 }
 
 /// What a connection does.
 enum Stage {
-    /// It waits for a head, or for the rest of one.
+    /// Reads a head.
     Head,
-    /// The answer is awaited.
+    /// Waits for the response.
     Answering(edge::Answer),
-    /// The answer goes out.
+    /// Writes the response.
     Sending(Reply),
-    /// The answer is out, and somebody still takes the request's body.
+    /// The response is written, and the request body still has a reader.
     Rest,
 }
 
-/// An answer on its way.
+/// A response that is being written.
 struct Reply {
-    /// Until its end is among what is to be written.
+    /// `None` once its end is in the output buffer.
     body: Option<Body>,
     sending: Sending,
     after: After,
 }
 
-/// What follows an answer.
+/// What follows a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum After {
-    /// Another request, where nothing speaks against it.
+    /// Another request, unless the connection must close.
     Next,
-    /// The tunnel.
     Tunnel,
-    /// Nothing: it refuses what could not be read.
+    /// The end: the request was rejected as invalid.
     Refused,
-    /// Nothing: its body broke off.
+    /// The end: the body was incomplete.
     Broken,
 }
 
@@ -184,7 +185,7 @@ impl Connection {
         }
     }
 
-    /// Gives up what is in flight, and the socket back.
+    /// Drops the request in flight and returns the socket.
     fn into_io(mut self) -> Option<ClientIo> {
         self.stage = Stage::Rest;
         let io = self.link.take_io();
@@ -218,7 +219,7 @@ impl Connection {
         }
     }
 
-    /// The room of this connection, taken now if it has none.
+    /// The buffers of this connection; taken now if it has none.
     fn room(&mut self) -> &mut Room {
         let link = &self.link;
         self.room.get_or_insert_with(|| {
@@ -228,7 +229,7 @@ impl Connection {
         })
     }
 
-    /// An idle connection keeps nothing.
+    /// Returns the buffers: an idle connection holds none.
     fn give_back(&mut self) {
         if let Some(mut room) = self.room.take() {
             room.read = self.link.clear_out();
@@ -293,7 +294,7 @@ impl Connection {
         Stage::Answering(answer)
     }
 
-    /// Counts, logs and answers a head that is none.
+    /// Counts, logs and responds to an invalid head.
     fn refuse(&mut self, refused: Refused) -> Result<Stage, End> {
         self.head_since = None;
         self.client.works();
@@ -318,7 +319,8 @@ impl Connection {
         };
         match Pin::new(answer).poll(cx) {
             Poll::Ready(Ok(response)) => Poll::Ready(Ok(self.answer(cx, response))),
-            Poll::Ready(Err(_)) => Poll::Ready(Err(End::Broken)), // only HTTP/2 has streams to reset
+            // only HTTP/2 has streams to reset
+            Poll::Ready(Err(_)) => Poll::Ready(Err(End::Broken)),
             Poll::Pending => {
                 self.say_continue();
                 let link = Rc::clone(&self.link);
@@ -333,14 +335,14 @@ impl Connection {
         }
     }
 
-    /// Tells the client to go on, when somebody has just asked for the body that it holds back.
+    /// Sends `100 Continue` when the body was polled and the client waits for it.
     fn say_continue(&mut self) {
         if self.link.take_go_on() {
             self.room().out.own().extend_from_slice(CONTINUE);
         }
     }
 
-    /// Listens for a client that goes away, while nobody reads.
+    /// Detects a client that disconnects, while nothing else reads.
     fn poll_gone(&self, cx: &mut Context<'_>) -> Step {
         if self.link.is_read() {
             ready!(self.link.poll_gone(cx));
@@ -396,7 +398,7 @@ impl Connection {
         }
     }
 
-    /// The answer is out.
+    /// The response is written.
     fn sent(&self, cx: &mut Context<'_>) -> Result<Stage, End> {
         let Stage::Sending(reply) = &self.stage else {
             return Err(End::Broken);
@@ -412,7 +414,7 @@ impl Connection {
         }
     }
 
-    /// Another request, once this one was read to its end.
+    /// Starts another request, once this one was read to its end.
     fn next(&self, cx: &mut Context<'_>) -> Result<Stage, End> {
         if self.link.is_awaited() {
             self.link.rest_begins();
@@ -433,10 +435,10 @@ impl Connection {
         }
     }
 
-    /// Ready when a clock has run out.
+    /// Ready when a timeout has elapsed.
     fn poll_clocks(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         if self.client.is_evicted(|| self.link.has_unread()) {
-            return Poll::Ready(End::Closed); // it is idle, or else it would not be asked
+            return Poll::Ready(End::Closed); // it is idle, otherwise this timer would not run
         }
         let Some((deadline, end)) = self.next_deadline() else {
             return Poll::Pending;
@@ -466,8 +468,10 @@ impl Connection {
         }
         match self.stage {
             Stage::Head => {}
-            Stage::Answering(_) | Stage::Sending(_) => return None, // the bodies have their own timers
-            // The body's own timer bounds the silence of the client. It is not polled while the upstream takes nothing.
+            // the bodies have their own timers
+            Stage::Answering(_) | Stage::Sending(_) => return None,
+            // The body's own timer limits the silence of the client. It is not polled while the
+            // upstream accepts nothing.
             Stage::Rest => {
                 return self
                     .link
@@ -481,7 +485,8 @@ impl Connection {
                 .map(|limit| (since + limit, End::SlowHead));
         }
         if self.client.is_ending() {
-            // Counted from now, however long it has been idle: a request may be on its way.
+            // Counted from the first look, however long it has been idle: a request may be on its
+            // way.
             let since = *self.ending_since.get_or_insert_with(Instant::now);
             return Some((since + LAST_CHANCE, End::Closed));
         }
@@ -492,7 +497,8 @@ impl Connection {
 }
 
 impl Reply {
-    /// Adds what there is of the body to what is to be written; pending when that is all for now.
+    /// Appends available parts of the body to the output buffer; pending when more is to come
+    /// later.
     fn fill(&mut self, cx: &mut Context<'_>, room: &mut Room) -> Poll<()> {
         while let Some(body) = &mut self.body
             && room.out.has_room()

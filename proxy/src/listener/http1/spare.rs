@@ -1,5 +1,5 @@
-//! What a connection needs only while there is something to read or to answer. A worker keeps some of it for whoever is
-//! next, so that an idle connection has none and a busy one asks the allocator for none.
+//! The buffers that a connection needs only while it reads or writes. A worker keeps some of them
+//! for reuse, so that an idle connection holds none and a busy one does not allocate.
 
 use std::cell::RefCell;
 
@@ -9,41 +9,41 @@ use http::HeaderMap;
 use super::head::Scan;
 use crate::codec::{date::Today, outgoing::Outgoing};
 
-/// What grew beyond these for a large head is not kept.
+/// Buffers that grew beyond this size for a large head are not kept.
 const MOST_WRITTEN: usize = 8 * 1024;
 const MOST_FIELDS: usize = 128;
 
 /// How many a worker keeps.
 const KEPT: usize = 128;
 
-/// The room in which one request is read and answered.
+/// The buffers for one request and its response.
 #[derive(Debug, Default)]
 pub(super) struct Room {
-    /// What is read goes here; lent to the [`crate::connection::link::Link`] meanwhile.
+    /// The read buffer; lent to the [`crate::connection::link::Link`] while it reads.
     pub(super) read: BytesMut,
     pub(super) scan: Scan,
-    /// The map of one answer, for the fields of the next request.
+    /// The header map of one response, reused for the next request.
     pub(super) fields: HeaderMap,
     pub(super) out: Outgoing,
 }
 
 thread_local! {
-    /// The rooms that nobody needs for now.
+    /// Buffers that are not in use.
     #[expect(
         clippy::vec_box,
-        reason = "a connection holds its room in a box, which goes from one to the next as it is"
+        reason = "a connection holds its buffers in a box, which is passed on as it is"
     )]
     static ROOMS: RefCell<Vec<Box<Room>>> = const { RefCell::new(Vec::new()) };
-    /// The date for all answers of a worker.
+    /// The Date header of all responses of a worker.
     static TODAY: Today = Today::default();
 }
 
-/// A room, used or new.
+/// Reused or new buffers.
 pub(super) fn take() -> Box<Room> {
     ROOMS.with_borrow_mut(Vec::pop).unwrap_or_default()
 }
 
-/// Gives it back for the next.
+/// Returns buffers for reuse.
 pub(super) fn put(mut room: Box<Room>) {
     ROOMS.with_borrow_mut(|rooms| {
         if rooms.len() == KEPT {
@@ -59,7 +59,7 @@ pub(super) fn put(mut room: Box<Room>) {
     });
 }
 
-/// Writes an answer that may need the date.
+/// Runs `write`, which may need the Date header.
 pub(super) fn with_today<R>(write: impl FnOnce(&Today) -> R) -> R {
     TODAY.with(write)
 }

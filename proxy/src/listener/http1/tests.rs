@@ -1,4 +1,4 @@
-//! The codec beside hyper's, which reads what it can; and the same bytes, however they are cut.
+//! Compares the codec with hyper's, and with itself over the same bytes in other pieces.
 
 use std::{cell::RefCell, convert::Infallible, rc::Rc};
 
@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use super::fuzzing::{Received, Requests, read_requests, read_requests_cut_at};
 use crate::codec::target;
 
-/// Pieces of which requests are made, good ones more often than bad ones.
+/// Parts of requests, more valid ones than invalid ones.
 const LINES: &[&str] = &[
     "GET / HTTP/1.1\r\n",
     "POST / HTTP/1.1\r\n",
@@ -76,7 +76,7 @@ const BODIES: &[&str] = &[
 fn connection(rng: &mut Rng) -> Vec<u8> {
     let mut bytes = Vec::new();
     for _ in 0..rng.usize(1..4) {
-        // Half of them are made of what is good.
+        // Half of the requests consist of valid parts.
         let (lines, fields, bodies) = if rng.bool() {
             (7, 9, 8)
         } else {
@@ -96,7 +96,7 @@ fn connection(rng: &mut Rng) -> Vec<u8> {
     bytes
 }
 
-/// What hyper reads of the same bytes, in one piece, from a client that then says nothing more.
+/// What hyper reads of the same bytes, in one piece, from a client that then sends nothing more.
 async fn read_by_hyper(bytes: &[u8]) -> Vec<Received> {
     let (mut client, server) = duplex(64 * 1024);
     let all = Rc::new(RefCell::new(Vec::new()));
@@ -135,7 +135,7 @@ async fn read_by_hyper(bytes: &[u8]) -> Vec<Received> {
     all.take()
 }
 
-/// How hyper would show what we read: it takes a length away that stands beside chunks, and encodes no target.
+/// Whether both results agree. hyper removes a length beside chunks, and encodes no target.
 fn agrees(ours: &Received, theirs: &Received) -> bool {
     let lengths = |one: &Received| one.fields.get_all("content-length").iter().count();
     let others = |one: &Received| {
@@ -144,7 +144,7 @@ fn agrees(ours: &Received, theirs: &Received) -> bool {
         fields
     };
     let target = target::encoded(theirs.target.as_bytes());
-    // What stands beside chunks is refused by `framing`, in front of which both stand.
+    // `framing` rejects a length beside chunks, after either codec.
     let refused_later = lengths(ours) > 0 && ours.fields.contains_key("transfer-encoding");
     (
         &ours.method,
@@ -167,7 +167,7 @@ async fn whatever_is_read_hyper_reads_in_the_same_way() {
         let bytes = connection(&mut rng);
         let ours = read_requests(&bytes, bytes.len());
         let theirs = read_by_hyper(&bytes).await;
-        // It may end a connection earlier, after Connection: close and HTTP/1.0.
+        // hyper may end a connection earlier, after Connection: close and HTTP/1.0.
         for (ours, theirs) in ours.all.iter().zip(&theirs) {
             assert!(
                 agrees(ours, theirs),
@@ -176,7 +176,7 @@ async fn whatever_is_read_hyper_reads_in_the_same_way() {
             );
             accepted += 1;
         }
-        // It refuses some of the bytes that are encoded in targets.
+        // hyper rejects some of the bytes that this codec encodes in targets.
         let refuses = ours
             .all
             .first()

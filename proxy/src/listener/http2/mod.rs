@@ -1,12 +1,12 @@
-//! HTTP/2 towards the client, prior knowledge or (with TLS) ALPN.
+//! HTTP/2 towards the client, with prior knowledge or (with TLS) ALPN.
 //!
-//! Limits are set explicitly (`docs/security.md` 17). A connection without streams for the idle timeout, one that is too
-//! old, and one whose listener ends are asked to end by GOAWAY; one that takes nothing of what we write is dropped,
-//! and so is a stream ([`stream`]). One task reads and writes the connection ([`crate::codec::http2`]), and one for each
-//! stream answers it.
+//! Limits are set explicitly (`docs/security.md` 17). GOAWAY closes a connection that has no
+//! streams for the idle timeout, is too old, or whose listener closes. A connection whose peer
+//! reads nothing is dropped, and so is such a stream ([`stream`]). One task reads and writes the
+//! connection ([`crate::codec::http2`]), and one for each stream handles its request.
 //!
-//! A head that is no request, and a stream over the limit, are refused before there is a request: they are counted
-//! here, and logged. What else a client does too often ends the connection with GOAWAY.
+//! An invalid head, and a stream over the limit, are rejected before there is a request: they are
+//! counted and logged here. A client that causes excessive work in other ways gets GOAWAY.
 
 mod stream;
 
@@ -37,12 +37,12 @@ use crate::{
 
 pub(super) use crate::codec::http2::PREFACE;
 
-/// What a client may send before we answer (`docs/security.md`, "Limits").
+/// What a client may send before the proxy grants more (`docs/security.md`, "Limits").
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 256 * 1024;
 
-/// Bytes after which a connection lets others go first: a frame of thousands of tiny fields costs far more than one of a
-/// body.
+/// Bytes after which a connection yields to other tasks: a frame with thousands of tiny headers
+/// costs far more than one with a body.
 const TURN: usize = 16 * 1024;
 
 /// Serves one connection to its end.
@@ -88,18 +88,18 @@ fn settings(listener: &Listener) -> Settings {
     }
 }
 
-/// The edge answers a head that is too large with 431, so that most of those must reach it. It does not count the 32 bytes
-/// that HTTP/2 counts for each field.
+/// The edge responds 431 to a head that is too large, so most of those must reach it. The edge does
+/// not count the 32 bytes that HTTP/2 adds for each header.
 fn header_list_size(limit: usize) -> u32 {
     u32::try_from(limit.saturating_mul(2)).unwrap_or(u32::MAX)
 }
 
-/// A connection and what its streams share.
+/// A connection and the state that its streams share.
 struct Connection {
     client: Rc<Client>,
     shared: Rc<Shared>,
     driver: Driver<ClientIo>,
-    /// `timeouts.bodyIdle`: how long a client may take nothing of a response.
+    /// `timeouts.bodyIdle`: how long a client may read nothing of a response.
     limit: Option<Duration>,
 }
 
@@ -126,7 +126,7 @@ impl Connection {
         polled
     }
 
-    /// Counts what was refused before it was a request, and logs what is malformed.
+    /// Counts streams that were rejected before they were requests, and logs malformed ones.
     fn count_refusals(&self) {
         let refusals = self.shared.take_refusals();
         for _ in 0..refusals.malformed {
@@ -137,14 +137,15 @@ impl Connection {
         }
     }
 
-    /// Counts and logs a connection that ends for what the client sent.
+    /// Counts and logs a connection that ended because of what the client sent.
     fn ended(&self, error: Option<Error>) {
         if let Some(error) = &error {
             tracing::debug!(%error, "client connection failed");
         }
         let refusal = match (self.shared.excess(), error) {
             (Some(excess), _) => Some(too_much(excess)),
-            (None, Some(Error::Connection(ErrorCode::ENHANCE_YOUR_CALM, _))) => None, // counted already
+            // counted already
+            (None, Some(Error::Connection(ErrorCode::ENHANCE_YOUR_CALM, _))) => None,
             (None, Some(Error::Connection(..))) => Some(respond::HTTP2_PROTOCOL),
             (None, _) => None,
         };
@@ -154,7 +155,7 @@ impl Connection {
     }
 }
 
-/// Begins to answer a request; the rest is done by a task of its own.
+/// Starts a task that handles a request.
 fn begin(client: &Rc<Client>, request: Accepted, limit: Option<Duration>) {
     let Accepted { head, stream } = request;
     let body = match incoming::begin(stream.clone()) {
@@ -167,7 +168,7 @@ fn begin(client: &Rc<Client>, request: Accepted, limit: Option<Duration>) {
         size_of_val(&answer) <= 256,
         "every request copies this future"
     );
-    // In a box: the runtime moves the future of a task several times.
+    // Boxed: the runtime moves the future of a task several times.
     drop(tokio::task::spawn_local(Box::pin(
         RequestStream::new(answer, stream, limit).serve(),
     )));
@@ -186,9 +187,9 @@ fn too_much(excess: Excess) -> Unparsed {
 
 enum Due {
     GoAway,
-    /// A header block does not end.
+    /// A header block is not complete in time.
     SlowHead,
-    /// The client takes nothing.
+    /// The client reads nothing.
     SlowRead,
     Drop,
 }

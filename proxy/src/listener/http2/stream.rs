@@ -1,7 +1,7 @@
-//! One stream: its request is answered and the answer written, by one task.
+//! One stream: one task handles its request and writes the response.
 //!
-//! A client that takes nothing of an answer for `timeouts.bodyIdle` loses the stream: it waits for room in the client's
-//! window, while the connection may be alive and other streams go on.
+//! A client that reads nothing of a response for `timeouts.bodyIdle` gets a reset of the stream,
+//! which waits for the client's flow-control window. The connection and its other streams continue.
 
 use std::{
     future::{Future, poll_fn},
@@ -31,20 +31,20 @@ use crate::{
     edge::Answer,
 };
 
-/// One stream, until its answer is handed to the connection.
+/// One stream, until its response is passed to the connection.
 pub(super) struct RequestStream {
     stream: StreamRef,
     exchange: ExchangeContext,
     stage: Stage,
-    /// How long the client may take nothing of an answer.
+    /// How long the client may read nothing of a response.
     limit: Option<Duration>,
-    /// Since when it takes nothing.
+    /// Since when it reads nothing.
     stuck_since: Option<Instant>,
-    /// Bytes that it had taken then.
+    /// Bytes that it had read then.
     moved: u64,
-    /// Made only when a stream waits for its client.
+    /// Created only when a stream waits for its client.
     timer: Option<Pin<Box<Sleep>>>,
-    /// A client that waits was told to send its body.
+    /// `100 Continue` was sent.
     continued: bool,
 }
 
@@ -54,7 +54,7 @@ enum Stage {
 }
 
 impl RequestStream {
-    /// A request whose answer is in the making.
+    /// A request whose response is not ready yet.
     pub(super) fn new(answer: Answer, stream: StreamRef, limit: Option<Duration>) -> Self {
         let exchange = answer.exchange();
         let continued = !exchange.expects.get();
@@ -71,7 +71,7 @@ impl RequestStream {
         }
     }
 
-    /// Serves it to its end, or until the client resets it.
+    /// Serves the stream to its end, or until the client resets it.
     pub(super) fn serve(mut self) -> impl Future<Output = ()> {
         poll_fn(move |cx| self.poll(cx))
     }
@@ -114,7 +114,7 @@ impl RequestStream {
         }
     }
 
-    /// Sends 100 to a client that waits with its body, when the upstream asks for it.
+    /// Sends `100 Continue` to a client that waits for it, when the upstream asks for the body.
     fn go_on(&mut self) {
         if !self.continued && self.exchange.is_body_wanted() {
             self.continued = true;
@@ -123,7 +123,7 @@ impl RequestStream {
         }
     }
 
-    /// Sends the head; the body follows where there is one.
+    /// Sends the head; returns the body where there is one.
     fn begin(&mut self, response: Response<Body>) -> Option<(Sending, Body)> {
         let (mut head, body) = response.into_parts();
         clean(&mut head);
@@ -140,8 +140,8 @@ impl RequestStream {
         (!ends).then(|| (Sending::new(self.stream.clone()), body))
     }
 
-    /// Ready when the client has taken nothing for too long. `stuck`: it is awaited, and has taken so many bytes before. The
-    /// rest of the request goes on meanwhile.
+    /// Ready when the client has read nothing for too long. `stuck`: the stream waits for the
+    /// client, which had read this many bytes before. The request body continues meanwhile.
     fn poll_stuck(&mut self, stuck: Option<u64>, cx: &mut Context<'_>) -> Poll<()> {
         let Some(moved) = stuck else {
             self.stuck_since = None;
@@ -168,10 +168,11 @@ impl RequestStream {
     }
 }
 
-/// The head as HTTP/2 takes it: without fields that are for one connection (RFC 9113 section 8.2.2), with a date.
+/// Prepares the head for HTTP/2: removes connection-specific headers (RFC 9113 section 8.2.2) and
+/// adds Date.
 fn clean(head: &mut Parts) {
     if head.status.is_informational() {
-        // Nothing in the proxy answers so; the client would wait for another answer.
+        // The proxy never sends another 1xx here; the client would wait for a final response.
         head.status = StatusCode::INTERNAL_SERVER_ERROR;
         head.headers.clear();
     }

@@ -1,7 +1,8 @@
-//! Follows the frames of a WebSocket in one direction by their lengths (RFC 6455 section 5.2), so that a close frame of the
-//! proxy's own can stand between two of them. Nothing is unmasked, checked or kept.
+//! Follows the WebSocket frames of one direction by their lengths (RFC 6455 section 5.2), so that
+//! the proxy can insert a close frame between two frames. Payloads are not unmasked, validated or
+//! stored.
 
-/// Bytes of a frame's head that say how long it is: two, and up to eight more of length.
+/// Most bytes of a frame header up to its length: two, and up to eight of extended length.
 const LENGTH_ENDS: usize = 10;
 
 const OPCODE: u8 = 0x0f;
@@ -12,20 +13,20 @@ const MASK: u64 = 4;
 /// 1001, "going away" (RFC 6455 section 7.4.1).
 const GOING_AWAY: [u8; 2] = 1001_u16.to_be_bytes();
 
-/// How far the frames of one direction have come.
+/// The parse position in the frames of one direction.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
-    /// The head of a frame, while it is not whole.
+    /// A frame header, while it is incomplete.
     head: [u8; LENGTH_ENDS],
     have: usize,
-    /// What is still to come of the mask and payload of a frame.
+    /// Remaining bytes of mask and payload.
     left: u64,
     closing: bool,
     lost: bool,
 }
 
 impl Frames {
-    /// Reads on to the end of a frame, or of `bytes`; how many bytes that were.
+    /// Parses up to the end of a frame, or of `bytes`; returns how many bytes that were.
     pub(super) fn step(&mut self, bytes: &[u8]) -> usize {
         let head = if self.left == 0 {
             self.read_head(bytes)
@@ -41,19 +42,19 @@ impl Frames {
         head + payload as usize
     }
 
-    /// Reads all of `bytes`.
+    /// Parses all of `bytes`.
     pub(super) fn skip(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             bytes = &bytes[self.step(bytes)..];
         }
     }
 
-    /// Whether a frame has ended, and no other has begun.
+    /// Whether the position is between two frames.
     pub(super) fn are_whole(&self) -> bool {
         !self.lost && self.have == 0 && self.left == 0
     }
 
-    /// Whether a close frame has begun. Nothing may follow it.
+    /// Whether a close frame has started. Nothing may follow it.
     pub(super) fn are_closing(&self) -> bool {
         self.closing
     }
@@ -76,7 +77,7 @@ impl Frames {
         bytes.len()
     }
 
-    /// Bytes of mask and payload, once the head says it.
+    /// Length of mask and payload, once the header has it.
     fn length(&mut self) -> Option<u64> {
         let &[_, second, ..] = &self.head[..self.have] else {
             return None;
@@ -86,7 +87,7 @@ impl Frames {
             (127, extended) => u64::from_be_bytes(extended.try_into().ok()?),
             (length, _) => u64::from(length),
         };
-        // The most significant bit must be 0: what comes from here on cannot be told.
+        // The most significant bit must be 0: after this, frame boundaries are unknown.
         self.lost |= payload > u64::MAX >> 1;
         let mask = if second & MASKED == 0 { 0 } else { MASK };
         Some(payload.saturating_add(mask))
@@ -127,12 +128,12 @@ mod tests {
                 frame.extend((payload as u64).to_be_bytes());
             }
         }
-        // Neither mask nor payload may be taken for a head.
+        // Neither mask nor payload may be parsed as a header.
         frame.extend(vec![0x88; payload + if masked { 4 } else { 0 }]);
         frame
     }
 
-    /// Frames of every form of head, and where each ends.
+    /// Frames with every form of header, and the position where each ends.
     fn several() -> (Vec<u8>, Vec<usize>) {
         let (mut bytes, mut ends) = (Vec::new(), Vec::new());
         for masked in [false, true] {

@@ -1,9 +1,11 @@
-//! Joins client and upstream after a 101, byte for byte, until one side ends or nothing moves for `timeouts.upgradeIdle`.
+//! Joins client and upstream after a 101, byte for byte, until one side closes or no byte moves for
+//! `timeouts.upgradeIdle`.
 //!
-//! A drain says goodbye inside a WebSocket: each side gets a close frame as soon as a frame for it is whole ([`frames`]), and
-//! nothing behind it. Then both have `drainTimeout` to close. Where a peer has begun to close by itself nothing is added. Of
-//! other protocols nothing is known, so that they go on until they are cut. A client that is not believed any more hears the
-//! goodbye as well, and is cut at the time that was set for that.
+//! A drain closes a WebSocket in order: each side gets a close frame after the current frame for it
+//! ([`frames`]), and nothing after that. Then both have `drainTimeout` to close. Where a peer has
+//! started its own close, nothing is added. Other protocols cannot be closed in order, so they
+//! continue until they are cut. A client that is no longer trusted gets the close frame as well,
+//! and is cut at the time that was set for that.
 
 mod frames;
 
@@ -27,10 +29,10 @@ use outrigger_filters::error::Error;
 use self::frames::Frames;
 use crate::connection::{client::Client, io::ClientIo, tunnel::Tunnel};
 
-/// Bytes read at once in each direction.
+/// Size of a read in each direction.
 const BUFFER: usize = 16 * 1024;
 
-/// Copies until one side fails, both have ended, nothing moves, or a drain has waited long enough.
+/// Copies until one side fails, both have closed, no byte moves, or the drain time is over.
 pub(super) async fn run(tunnel: Tunnel, client: &Client, io: ClientIo) {
     let Tunnel {
         upstream,
@@ -72,24 +74,24 @@ pub(super) async fn run(tunnel: Tunnel, client: &Client, io: ClientIo) {
     }
 }
 
-/// A key that the app cannot foresee (RFC 6455 section 5.3).
+/// A key that the app cannot predict (RFC 6455 section 5.3).
 fn key() -> [u8; 4] {
     let mut key = [0; 4];
-    // Without random bytes the frame is still masked; its payload is fixed, so that no peer has chosen it.
+    // Without random bytes the mask is zero; no peer controls the payload, so that is acceptable.
     let _ = aws_lc_rs::rand::fill(&mut key);
     key
 }
 
-/// What both directions know.
+/// The state that both directions share.
 struct Shared<'a> {
     client: &'a Client,
     has_frames: bool,
-    /// Drains of the listener before this began.
+    /// Drains of the listener before this one.
     drains: u32,
     moved: Cell<Instant>,
-    /// A peer's own close frame was handed on.
+    /// A peer's own close frame was forwarded.
     closing: Cell<bool>,
-    /// The client has sent its close frame, or its end.
+    /// The client has sent its close frame, or has closed.
     client_ended: Notify,
     /// The upstream has.
     upstream_ended: Notify,
@@ -108,7 +110,7 @@ impl<'a> Shared<'a> {
         }
     }
 
-    /// Whether the WebSocket is to end. The task is woken when that changes.
+    /// Whether the WebSocket is to close. The task is woken when that changes.
     fn is_parting(&self) -> bool {
         self.has_frames && (self.is_drained() || self.client.must_go())
     }
@@ -129,7 +131,7 @@ impl<'a> Shared<'a> {
             sleep_until(end).await;
         }
         if self.is_parting() {
-            pending::<()>().await; // the drain has a limit of its own
+            pending::<()>().await; // the drain has its own time limit
         }
     }
 
@@ -154,23 +156,23 @@ impl<'a> Shared<'a> {
 struct Way<'a, R, W, G> {
     from: R,
     to: W,
-    /// What was handed on.
+    /// Bytes that were forwarded.
     bytes: &'a Cell<u64>,
-    /// Of a WebSocket.
+    /// Frame positions; `None` when it is not a WebSocket.
     frames: Option<Frames>,
-    /// Makes the close frame for the receiver.
+    /// Creates the close frame for the receiver.
     goodbye: G,
     /// Whether the receiver got it, so that nothing may follow.
     parted: bool,
-    /// Told when the sender has sent its close frame, or its end.
+    /// Notified when the sender has sent its close frame, or has closed.
     ended: &'a Notify,
-    /// Told when the receiver has.
+    /// Notified when the receiver has.
     other_ended: &'a Notify,
     shared: &'a Shared<'a>,
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, G: Fn() -> Vec<u8>> Way<'_, R, W, G> {
-    /// Hands on `first` and all that follows, to its end or to the goodbye.
+    /// Forwards `first` and all that follows, up to the end or the close frame.
     async fn copy(mut self, first: &[u8]) -> io::Result<()> {
         let mut buffer = vec![0; BUFFER];
         self.hand_on(first).await?;
@@ -203,7 +205,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, G: Fn() -> Vec<u8>> Way<'_, R,
         .1
     }
 
-    /// Reads what there is; `None` when it is time for the goodbye.
+    /// Reads what is available; `None` when it is time for the close frame.
     async fn read(&mut self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         poll_fn(|cx| {
             if self
@@ -220,11 +222,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, G: Fn() -> Vec<u8>> Way<'_, R,
         .await
     }
 
-    /// Hands on `bytes`, or those in front of the goodbye.
+    /// Forwards `bytes`, or the part before the close frame.
     async fn hand_on(&mut self, bytes: &[u8]) -> io::Result<()> {
         let count = self.follow(bytes);
         self.to.write_all(&bytes[..count]).await?;
-        self.to.flush().await?; // TLS may have taken what the socket has not
+        self.to.flush().await?; // TLS may buffer what the socket did not accept
         self.bytes.set(self.bytes.get() + count as u64);
         self.shared.moved.set(Instant::now());
         if count < bytes.len() {
@@ -234,7 +236,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, G: Fn() -> Vec<u8>> Way<'_, R,
         Ok(())
     }
 
-    /// How many of these bytes stand in front of the goodbye.
+    /// How many of these bytes belong before the close frame.
     fn follow(&mut self, bytes: &[u8]) -> usize {
         let Some(frames) = &mut self.frames else {
             return bytes.len();
@@ -249,7 +251,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, G: Fn() -> Vec<u8>> Way<'_, R,
         count
     }
 
-    /// Says goodbye. A receiver that takes it no more has ended, which the other direction finds out.
+    /// Sends the close frame. A failed write means that the receiver has closed, which the other
+    /// direction detects.
     async fn part(&mut self) {
         self.parted = true;
         if self.to.write_all(&(self.goodbye)()).await.is_ok() {
@@ -264,12 +267,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, G: Fn() -> Vec<u8>> Way<'_, R,
     }
 }
 
-/// Whether the goodbye stands right here: between two frames, while neither peer has begun to close by itself.
+/// Whether the close frame belongs at this position: between two frames, while neither peer has
+/// started to close.
 fn is_due(frames: &Frames, shared: &Shared<'_>) -> bool {
     shared.is_parting() && frames.are_whole() && !frames.are_closing() && !shared.closing.get()
 }
 
-/// Reads what the sender still sends, to its close frame or its end. It is not handed on any more.
+/// Reads what the sender still sends, up to its close frame or its end, without forwarding it.
 async fn hear_out(
     from: &mut (impl AsyncRead + Unpin),
     frames: Option<Frames>,

@@ -1,4 +1,4 @@
-//! One client connection as the steps of its requests see it.
+//! One client connection, as used by its requests.
 
 use std::{
     cell::{Cell, RefCell},
@@ -27,10 +27,10 @@ use crate::{
     worker::{ConnectionGuard, Worker},
 };
 
-/// The place of one connection in all counts, from accept to its end.
+/// One connection in all counts, from accept to its end.
 pub(crate) struct Place {
     listener: Rc<ListenerLocal>,
-    /// Limits on connections.
+    /// Its permit under the limits on connections.
     pub(crate) permit: Permit,
     _counted: ConnectionGuard,
 }
@@ -53,51 +53,52 @@ impl Drop for Place {
     }
 }
 
-/// How long an idle connection that is asked to end may still bring one more request. A request that crosses our
-/// close would be lost without it.
+/// Grace period in which a closing idle connection still accepts one more request. Without it, a
+/// request that the client sends at the moment of the close would be lost.
 pub(crate) const LAST_CHANCE: Duration = Duration::from_secs(1);
 
-/// How long an HTTP/2 connection that makes room for another one has after GOAWAY: its client may have sent a request
-/// before it heard of that.
+/// Grace period of an evicted HTTP/2 connection after GOAWAY: its client may have sent a request
+/// before it received GOAWAY.
 const FAREWELL: Duration = Duration::from_millis(250);
 
 /// One client connection.
 pub(crate) struct Client {
-    /// The worker it lives on.
+    /// The worker that serves it.
     pub worker: Rc<Worker>,
-    /// The listener it came through.
+    /// The listener that accepted it.
     pub listener: Rc<ListenerLocal>,
     /// The peer; IPv4-mapped addresses as IPv4.
     pub peer: IpAddr,
-    /// The peer as a header value, for every request that is not forwarded by somebody trusted.
+    /// The peer as a header value, for requests that no trusted proxy forwards.
     pub peer_value: HeaderValue,
-    /// What TLS has found out; `None` without TLS.
+    /// TLS state; `None` without TLS.
     secured: Option<Secured>,
-    /// Changes of trust that were heard of.
+    /// The number of trust changes that were checked.
     heard: Cell<u32>,
-    /// What the socket tells.
+    /// Watches writes on the socket.
     pub watch: Rc<Watch>,
     opened: Instant,
     requests: Cell<usize>,
-    /// When the last request ended, or the connection began.
+    /// When the last request ended, or the connection was opened.
     idle_since: Cell<Instant>,
     /// No request has ended yet.
     silent: Cell<bool>,
-    /// It is HTTP/2: what is between two requests is idle. HTTP/1.1 may still have to write the answer.
+    /// It is HTTP/2, where the time between two requests is idle. HTTP/1.1 may still have to write
+    /// the response.
     multiplexed: Cell<bool>,
     /// The connection must not be used for another request.
     must_close: Cell<bool>,
-    /// The client took nothing for too long.
+    /// The client read nothing for too long.
     slow_reader: Cell<bool>,
-    /// Of the last request, for the next one.
+    /// The timer of the last request, for reuse by the next one.
     pub alarm: Cell<Alarm>,
-    /// What a 101 leaves behind.
+    /// The upstream side of an upgraded connection, after a 101.
     tunnel: RefCell<Option<Tunnel>>,
     place: Place,
 }
 
 impl Client {
-    /// A connection of which it is known who the peer is.
+    /// A connection whose peer is known.
     pub(crate) fn new(
         worker: Rc<Worker>,
         place: Place,
@@ -128,13 +129,13 @@ impl Client {
         }
     }
 
-    /// A request begins.
+    /// Counts a request that begins.
     pub(crate) fn begin_request(&self) {
         self.requests.set(self.requests.get() + 1);
         self.works();
     }
 
-    /// A request has ended, with the last byte of its answer.
+    /// Counts a request that ended, with the last byte of its response.
     pub(crate) fn end_request(&self, now: Instant) {
         self.requests.set(self.requests.get() - 1);
         self.idle_since.set(now);
@@ -144,12 +145,12 @@ impl Client {
         }
     }
 
-    /// Something of a request has come: the connection is not idle, and need not make room for another one.
+    /// Part of a request has arrived: the connection is not idle, and cannot be evicted.
     pub(crate) fn works(&self) {
         self.place.permit.work();
     }
 
-    /// The connection is idle, unless a request is in flight: it may have to make room for another one.
+    /// The connection is idle and can be evicted, unless a request is in flight.
     pub(crate) fn rests(&self) {
         if self.requests.get() == 0 {
             self.place
@@ -158,18 +159,20 @@ impl Client {
         }
     }
 
-    /// The connection is HTTP/2 from now on.
+    /// Marks the connection as HTTP/2.
     pub(crate) fn multiplexes(&self) {
         self.multiplexed.set(true);
         self.rests();
     }
 
-    /// Whether the connection must make room for another one. `unread`: whether something has come that nobody has read.
+    /// Whether the connection must close now because it is evicted. An eviction is cancelled when
+    /// data is still on the way. `unread`: whether the client has sent bytes that were not read
+    /// yet.
     pub(crate) fn is_evicted(&self, unread: impl FnOnce() -> bool) -> bool {
         if !self.place.permit.seat().is_evicted() {
             return false;
         }
-        // An answer that still waits to be taken is not to be lost either.
+        // Nor may a response be lost that the client has not read yet.
         let stays = self.watch.stuck_since().is_some() || unread();
         if stays {
             self.place.permit.stay(self.silent.get());
@@ -177,7 +180,7 @@ impl Client {
         !stays
     }
 
-    /// How long a connection that is asked to end may still bring one more request.
+    /// Grace period in which a closing idle connection still accepts one more request.
     pub(crate) fn last_chance(&self) -> Duration {
         if self.place.permit.seat().is_evicted() {
             FAREWELL
@@ -186,18 +189,19 @@ impl Client {
         }
     }
 
-    /// Requests that have not ended.
+    /// Requests in flight.
     pub(crate) fn requests(&self) -> usize {
         self.requests.get()
     }
 
-    /// When the last request ended, or the connection began.
+    /// When the last request ended, or the connection was opened.
     pub(crate) fn idle_since(&self) -> Instant {
         self.idle_since.get()
     }
 
-    /// Whether the next answer must be the last: the listener ends, the connection is old or makes room for another one,
-    /// or a request left it in a state that cannot be trusted.
+    /// Whether the next response must be the last: the listener closes, the connection is too old
+    /// or evicted, or a request left it in an undefined state. Cancels an eviction that is not
+    /// possible any more, and starts the close of a client that is no longer trusted.
     pub(crate) fn is_ending(&self) -> bool {
         if self.must_close.get() || self.listener.is_ending() || self.is_evicted(|| false) {
             return true;
@@ -207,8 +211,8 @@ impl Client {
         age.is_some_and(|age| self.opened + age <= Instant::now()) || !self.is_believed(&view, id)
     }
 
-    /// Judges the client again when there was a change of trust; asked with every poll of the connection, also while it
-    /// has nobody to tell, as in the middle of a body.
+    /// Checks the client again after a change of trust. Called with every poll of the connection,
+    /// also where it cannot close in order, as in the middle of a body.
     pub(crate) fn hear(&self) {
         let changes = self.listener.changes.get();
         if self.heard.replace(changes) != changes {
@@ -217,10 +221,11 @@ impl Client {
         }
     }
 
-    /// Whether a new handshake would let the client in again. When not, the connection ends within `drainTimeout`.
+    /// Whether the client would pass a new handshake. If not, the connection is closed within
+    /// `drainTimeout`.
     fn is_believed(&self, view: &View, id: ListenerId) -> bool {
         let (failure, error) = match (&self.secured, view.tls(id)) {
-            // TLS that nobody asks for any more does no harm.
+            // TLS that is no longer configured does no harm.
             (None, None) | (Some(_), None) => return true,
             (None, Some(_)) => (Failure::NotTls, None),
             (Some(secured), Some(tls)) => match secured.judge(tls.trust.as_ref()) {
@@ -252,7 +257,7 @@ impl Client {
         false
     }
 
-    /// The client, as decisions see it.
+    /// The client, as decisions use it.
     pub(crate) fn subject(&self, listener: ListenerId) -> Subject<'_> {
         Subject {
             listener,
@@ -262,45 +267,46 @@ impl Client {
         }
     }
 
-    /// Who the client is, by its certificate and the trust of today.
+    /// The identity of the client: by its certificate, under the current trust settings.
     pub(crate) fn identity(&self, view: &View, id: ListenerId) -> Option<Arc<Identity>> {
         let secured = self.secured.as_ref()?;
         self.is_believed(view, id);
         secured.identity().cloned()
     }
 
-    /// Makes the next answer the last.
+    /// Makes the next response the last.
     pub(crate) fn close_after_answer(&self) {
         self.must_close.set(true);
     }
 
-    /// Counts that the client took nothing for too long; what is in flight says so.
+    /// Counts a client that read nothing for too long; its requests in flight report it.
     pub(crate) fn reads_too_slowly(&self) {
         self.slow_reader.set(true);
         self.worker.metrics.reject(Reason::TimeoutSlowRead);
     }
 
-    /// Whether it did.
+    /// Whether the client read nothing for too long.
     pub(crate) fn is_slow_reader(&self) -> bool {
         self.slow_reader.get()
     }
 
-    /// Leaves the other end of an upgraded connection for the connection task.
+    /// Stores the upstream side of an upgraded connection for the connection task.
     pub(crate) fn upgrade(&self, tunnel: Tunnel) {
         *self.tunnel.borrow_mut() = Some(tunnel);
     }
 
-    /// Whether a 101 left something behind.
+    /// Whether a 101 was sent.
     pub(crate) fn has_tunnel(&self) -> bool {
         self.tunnel.borrow().is_some()
     }
 
-    /// Whether the connection is cut at a time that is set already, since its client is not believed any more.
+    /// Whether the connection has a time at which it is cut, because its client is no longer
+    /// trusted.
     pub(crate) fn must_go(&self) -> bool {
         self.watch.cut_at().is_some()
     }
 
-    /// When the connection is asked to end for its age.
+    /// When the connection reaches `timeouts.connectionAge`.
     pub(crate) fn end_of_age(&self) -> Option<Instant> {
         let (view, id) = self.listener.current(&self.worker);
         view.config()
@@ -310,7 +316,7 @@ impl Client {
             .map(|age| self.opened + age)
     }
 
-    /// Takes what a 101 left behind.
+    /// Takes the upstream side of an upgraded connection.
     pub(crate) fn take_tunnel(&self) -> Option<Tunnel> {
         self.tunnel.borrow_mut().take()
     }

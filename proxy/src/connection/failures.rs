@@ -1,20 +1,22 @@
-//! Accepts of a listener that failed.
+//! Counts failed accepts of a listener, for the log.
 
 use std::sync::{Mutex, PoisonError};
 
-/// How many accepts failed since that was told last; `None` before the first, and after a while without any.
+/// Failed accepts since the last log line; `None` before the first, and after an interval without
+/// any.
 #[derive(Default)]
 pub(crate) struct Failures(Mutex<Option<u64>>);
 
 impl Failures {
-    /// One more; whether it is the first.
+    /// Counts one more; returns whether it is the first.
     pub(crate) fn count(&self) -> bool {
         let mut count = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *count = Some(count.map_or(0, |count| count + 1));
         *count == Some(0)
     }
 
-    /// Those since the last time; `None` when there were none, and the next one is the first again.
+    /// The failures since the last call; `None` when there were none, so that the next one is the
+    /// first again.
     pub(crate) fn take(&self) -> Option<u64> {
         let mut count = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = count.filter(|count| *count > 0);

@@ -1,6 +1,6 @@
-//! The client's socket as the connection tasks see it, plain or under TLS: bytes can be put back in front, and it is
-//! watched for the clocks since when writing has been stuck, by the socket itself, since TLS takes what the socket does
-//! not.
+//! The client's socket, plain or with TLS, as the connection tasks use it. Bytes can be put back in
+//! front. Writes are watched on the TCP socket itself, below TLS, which buffers what the socket
+//! does not accept.
 
 use std::{
     io,
@@ -20,29 +20,27 @@ use tokio_rustls::server::TlsStream;
 
 use super::stall::Watch;
 
-/// What is read at once of a client that has said nothing yet.
+/// Size of the first read of a new connection.
 const FIRST_READ: usize = 1024;
 
-/// Pieces that are no longer than this together are written as one: the kernel takes a list of pieces a good deal more
-/// slowly than one, and this copy costs a fraction of that.
+/// Pieces up to this total size are copied into one buffer: a vectored write costs the kernel more
+/// than this copy.
 const JOINED: usize = 2 * 1024;
 
-/// Bytes after which a connection lets others go first, however much there is to read.
+/// Bytes after which a connection yields to other tasks, even when there is more to read.
 const TURN: usize = 128 * 1024;
 
-/// A TCP socket whose writes are watched.
 pub(crate) struct Wire {
     socket: TcpStream,
     watch: Rc<Watch>,
 }
 
 impl Wire {
-    /// Watches `socket`.
     pub(crate) fn new(socket: TcpStream, watch: Rc<Watch>) -> Self {
         Self { socket, watch }
     }
 
-    /// The socket itself.
+    /// The TCP socket.
     pub(crate) fn socket(&self) -> &TcpStream {
         &self.socket
     }
@@ -88,7 +86,7 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(())) // the socket has no buffer of its own
+        Poll::Ready(Ok(())) // the socket has no user-space buffer
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -96,23 +94,23 @@ impl AsyncWrite for Wire {
     }
 }
 
-/// What is spoken on the socket.
+/// The socket, with or without TLS.
 enum Socket {
     Plain(Wire),
     Tls(Box<TlsStream<Wire>>),
 }
 
-/// Where bytes come from: those that were put back, then the socket.
+/// The source of bytes: first those that were put back, then the socket.
 struct Source {
     socket: Socket,
-    /// Read already, but not by the one who reads now.
+    /// Bytes that were put back.
     front: Bytes,
 }
 
 /// A client's socket.
 pub(crate) struct ClientIo {
     source: Source,
-    /// What may still be read in this turn.
+    /// Bytes that may still be read before the task yields.
     left: usize,
 }
 
@@ -122,7 +120,7 @@ impl ClientIo {
         Self::new(Socket::Plain(wire))
     }
 
-    /// A socket after its handshake.
+    /// A socket after its TLS handshake.
     pub(crate) fn tls(stream: Box<TlsStream<Wire>>) -> Self {
         Self::new(Socket::Tls(stream))
     }
@@ -135,12 +133,13 @@ impl ClientIo {
         Self { source, left: TURN }
     }
 
-    /// Whether bytes were put back that nobody has read since.
+    /// Whether there are bytes that were put back and not read since.
     pub(crate) fn has_front(&self) -> bool {
         !self.source.front.is_empty()
     }
 
-    /// Whether the kernel has bytes of the peer. The kernel itself is asked: the runtime may not have looked for a while.
+    /// Whether the kernel has unread bytes of the peer. Asks the kernel, since the readiness that
+    /// the runtime knows may be old.
     pub(crate) fn has_unread(&self) -> bool {
         let socket = match &self.source.socket {
             Socket::Plain(wire) => wire.socket(),
@@ -151,7 +150,7 @@ impl ClientIo {
             .is_ok_and(|bytes| bytes > 0)
     }
 
-    /// Puts bytes back that were read too early, before those that nobody has read yet.
+    /// Puts back bytes that were read too early, in front of those that were put back before.
     pub(crate) fn put_back(&mut self, bytes: Bytes) {
         let front = &mut self.source.front;
         *front = match (bytes.is_empty(), front.is_empty()) {
@@ -161,12 +160,13 @@ impl ClientIo {
         };
     }
 
-    /// Takes what was put back.
+    /// Takes the bytes that were put back.
     pub(crate) fn take_front(&mut self) -> BytesMut {
         std::mem::take(&mut self.source.front).into()
     }
 
-    /// Reads what there is, holding no buffer before. Empty at the end.
+    /// Reads what is available, without holding a buffer while it waits. Empty at the end of the
+    /// stream.
     pub(crate) fn poll_some(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<BytesMut>> {
         let mut bytes = [MaybeUninit::uninit(); FIRST_READ];
         let mut buf = ReadBuf::uninit(&mut bytes);
@@ -174,11 +174,11 @@ impl ClientIo {
         Poll::Ready(Ok(BytesMut::from(buf.filled())))
     }
 
-    /// Tells the peer that nothing is missing, where the protocol has a word for that. Not for connections that end
-    /// in the middle of something: a body that ends with its connection would look whole.
+    /// Sends close_notify under TLS. Not for a connection that ends in the middle of a message: a
+    /// body that ends with the connection would look complete.
     pub(crate) fn say_goodbye(&mut self) {
         if let Socket::Tls(stream) = &mut self.source.socket {
-            // A peer that takes nothing more need not hear it.
+            // Ignored: the peer may have closed already.
             let _ = Pin::new(stream).poll_shutdown(&mut Context::from_waker(Waker::noop()));
         }
     }
@@ -200,7 +200,7 @@ impl AsyncRead for Source {
         buf.put_slice(&self.front[..count]);
         self.front.advance(count);
         if self.front.is_empty() {
-            self.front = Bytes::new(); // an empty rest would hold on to the whole buffer
+            self.front = Bytes::new(); // an empty rest would keep the whole buffer allocated
         }
         Poll::Ready(Ok(()))
     }

@@ -1,9 +1,10 @@
-//! The socket of a connection and what was read of it, within reach of two: the connection task, and the body of the
-//! request that it answers.
+//! The socket of a connection and its read buffer, shared by the connection task and the body of
+//! the current request.
 //!
-//! A body reads the socket itself when somebody asks it, so the slower side sets the pace and nothing waits in between.
-//! Never both read: the task leaves the socket's reading side alone until the body has ended or was let go, and hears of
-//! that also when the body is read by another task, that of an HTTP/2 connection to an upstream.
+//! A body reads the socket itself when it is polled, so that the slower side sets the pace, without
+//! a buffer in between. The two never read at the same time: the task does not read until the body
+//! has ended or was dropped. It is woken then, also when another task reads the body, that of an
+//! HTTP/2 connection to an upstream.
 
 use std::{
     cell::{Cell, RefCell},
@@ -27,64 +28,64 @@ use crate::codec::{
     outgoing::Outgoing,
 };
 
-/// Read at once while a head is expected.
+/// Size of a read while a head is expected.
 const READ: usize = 4 * 1024;
 
-/// A read with less room than this gets a new buffer.
+/// With less free space than this, a read gets a new buffer.
 const ENOUGH: usize = 1024;
 
-/// Read at once while a body moves.
+/// Size of a read while a body is expected.
 const READ_BODY: usize = 64 * 1024;
 
-/// What is read at once of a client that is not to say anything for now.
+/// Size of a read while the client should not send anything.
 const OVERHEARD: usize = 256;
 
-/// What may be thrown away of a body that nobody wants, so that the connection can be used again.
+/// Bytes of an unused body that are discarded, so that the connection can be reused.
 const THROWN_AWAY: usize = 64 * 1024;
 
-/// Why a body did not come to its end.
+/// Why a body was not complete.
 #[derive(Debug)]
 pub(crate) enum Broken {
-    /// It cannot be read, or not in one way only.
+    /// It is invalid or ambiguous.
     Malformed(&'static str),
-    /// The client went away, or the connection is over.
+    /// The client disconnected, or the connection has ended.
     Gone(io::Error),
 }
 
-/// Whether the client is to be told that its body is wanted.
+/// Whether the client is to get `100 Continue`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Continue {
-    /// It does not wait for that, or has been told.
+    /// It does not wait for it, or has got it.
     No,
-    /// It waits, and nobody has asked for the body.
+    /// It waits, and the body was not read yet.
     Waits,
-    /// Somebody has.
+    /// It waits, and the body is being read.
     Due,
 }
 
-/// See above.
+/// The shared socket and read buffer; see the module page.
 pub(crate) struct Link {
     inner: RefCell<Inner>,
     go_on: Cell<Continue>,
-    /// A body is out there.
+    /// A body exists that may read the socket.
     lent: Cell<bool>,
-    /// When the reader of the body last asked for more, once the answer is out before the end of the body.
+    /// When the body was last polled after the response was complete.
     asked: Cell<Option<Instant>>,
-    /// Whether the connection task is running now, and whom to wake when it is not.
+    /// Whether the connection task is running; otherwise its waker, for the body.
     running: Cell<bool>,
     task: Cell<Option<Waker>>,
 }
 
 struct Inner {
-    /// Until the connection is over.
+    /// `None` after the end of the connection.
     io: Option<ClientIo>,
-    /// Read, not yet used.
+    /// Bytes that were read and not parsed yet.
     read: BytesMut,
     decoder: Decoder,
-    /// Which request the decoder is for.
+    /// The number of the request that the decoder belongs to.
     message: u64,
     broken: bool,
-    /// The buffer has grown for something that seldom comes.
+    /// The buffer has grown beyond its usual size.
     grown: bool,
 }
 
@@ -108,12 +109,12 @@ impl Link {
         })
     }
 
-    /// The connection task begins to run.
+    /// The connection task starts to run.
     pub(crate) fn enter(&self) {
         self.running.set(true);
     }
 
-    /// The connection task goes to sleep; a body that is out there wakes it.
+    /// The connection task goes to sleep; an active body wakes it.
     pub(crate) fn leave(&self, cx: &Context<'_>) {
         self.running.set(false);
         if self.lent.get() {
@@ -131,7 +132,7 @@ impl Link {
         }
     }
 
-    /// Lends room for what is read; what was read before comes along.
+    /// Uses `room` as the read buffer; bytes that were read before are moved into it.
     pub(crate) fn furnish(&self, room: &mut BytesMut) {
         let read = &mut self.inner.borrow_mut().read;
         room.reserve(READ.max(read.len()));
@@ -139,7 +140,7 @@ impl Link {
         *read = std::mem::take(room);
     }
 
-    /// Takes the room back that has nothing in it, unless it has grown.
+    /// Takes the empty read buffer back, unless it has grown.
     pub(crate) fn clear_out(&self) -> BytesMut {
         let inner = &mut *self.inner.borrow_mut();
         let read = std::mem::take(&mut inner.read);
@@ -150,12 +151,12 @@ impl Link {
         }
     }
 
-    /// Whether nothing is left that was read and not used.
+    /// Whether all bytes that were read are parsed.
     pub(crate) fn is_drained(&self) -> bool {
         self.inner.borrow().read.is_empty()
     }
 
-    /// Whether the kernel has bytes that nobody has read.
+    /// Whether the kernel has unread bytes.
     pub(crate) fn has_unread(&self) -> bool {
         self.inner
             .borrow()
@@ -164,7 +165,7 @@ impl Link {
             .is_some_and(ClientIo::has_unread)
     }
 
-    /// Lets `take` take something from the front of what was read.
+    /// Lets `take` consume bytes from the front of the read buffer.
     pub(crate) fn with_read<R>(&self, take: impl FnOnce(&mut BytesMut) -> R) -> R {
         take(&mut self.inner.borrow_mut().read)
     }
@@ -174,7 +175,7 @@ impl Link {
         self.inner.borrow_mut().poll_read(cx, READ)
     }
 
-    /// Begins with the body of the next request.
+    /// Starts the body of the next request.
     pub(crate) fn begin(self: &Rc<Self>, decoder: Decoder, expects: bool) -> Option<Incoming> {
         let mut inner = self.inner.borrow_mut();
         inner.message += 1;
@@ -196,7 +197,7 @@ impl Link {
         })
     }
 
-    /// Whether the client is to be told now to go on; it is told once.
+    /// Whether `100 Continue` is to be sent now; true once.
     pub(crate) fn take_go_on(&self) -> bool {
         let due = self.go_on.get() == Continue::Due;
         if due {
@@ -205,7 +206,7 @@ impl Link {
         due
     }
 
-    /// The answer begins, so the client is not told any more.
+    /// The final response begins, so `100 Continue` is no longer sent.
     pub(crate) fn answer_begins(&self) {
         if self.go_on.get() == Continue::Waits {
             self.go_on.set(Continue::No);
@@ -217,29 +218,29 @@ impl Link {
         self.inner.borrow().decoder.is_done()
     }
 
-    /// Whether somebody may still ask for more of the body.
+    /// Whether the body may still be polled.
     pub(crate) fn is_awaited(&self) -> bool {
         let inner = self.inner.borrow();
         self.lent.get() && !inner.decoder.is_done() && !inner.broken
     }
 
-    /// The answer is out, and the body still has a reader.
+    /// The response is complete, and the body still has a reader.
     pub(crate) fn rest_begins(&self) {
         self.asked.set(Some(Instant::now()));
     }
 
-    /// When the reader last asked for more of a body whose answer is out.
+    /// When the body was last polled after the response was complete.
     pub(crate) fn asked(&self) -> Option<Instant> {
         self.asked.get()
     }
 
-    /// Throws away what has come of a body that nobody wants; whether that was its end.
+    /// Discards available bytes of an unused body; returns whether the body ended.
     pub(crate) fn throw_away(&self, cx: &mut Context<'_>) -> bool {
         self.inner.borrow_mut().throw_away(cx)
     }
 
-    /// Ready when the client closed or reset the connection. What it sends instead stays for the next request, and then
-    /// nothing more is heard of its end until that was read.
+    /// Ready when the client closed or reset the connection. Other bytes stay for the next request;
+    /// until they are read, a close behind them is not seen.
     pub(crate) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
         let inner = &mut *self.inner.borrow_mut();
         if !inner.read.is_empty() {
@@ -259,7 +260,7 @@ impl Link {
         }
     }
 
-    /// Writes.
+    /// Writes to the socket.
     pub(crate) fn poll_write(
         &self,
         cx: &mut Context<'_>,
@@ -271,7 +272,8 @@ impl Link {
         }
     }
 
-    /// The socket, with what was read of it in front. Whoever still reads a body is told that the client is gone.
+    /// Takes the socket, with unparsed bytes in front. A body that is still being read gets an
+    /// error.
     pub(crate) fn take_io(&self) -> Option<ClientIo> {
         let mut inner = self.inner.borrow_mut();
         let read = std::mem::take(&mut inner.read).freeze();
@@ -334,14 +336,14 @@ impl Inner {
     }
 }
 
-/// The body of a request, read off its connection when it is asked for.
+/// The body of a request, read from its connection when it is polled.
 pub(crate) struct Incoming {
     link: Rc<Link>,
     message: u64,
 }
 
 impl Incoming {
-    /// The next frame; the client is told first that its body is wanted, if it waits for that.
+    /// The next frame. Before the first, it triggers `100 Continue` if the client waits for it.
     pub(crate) fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
@@ -349,7 +351,8 @@ impl Incoming {
         let link = &*self.link;
         let mut inner = link.inner.borrow_mut();
         if inner.message != self.message {
-            return Poll::Ready(None); // it has ended, or nothing else would be read by now
+            // it has ended: otherwise the link would still have its decoder
+            return Poll::Ready(None);
         }
         if link.asked.get().is_some() {
             link.rest_begins();
@@ -368,13 +371,13 @@ impl Incoming {
         polled
     }
 
-    /// Whether it was read to its end.
+    /// Whether the body was read to its end.
     pub(crate) fn is_end_stream(&self) -> bool {
         let inner = self.link.inner.borrow();
         inner.message != self.message || inner.decoder.is_done()
     }
 
-    /// How much is still to come.
+    /// Bytes still to come, as far as known.
     pub(crate) fn size_hint(&self) -> SizeHint {
         let inner = self.link.inner.borrow();
         match inner.message == self.message {

@@ -1,4 +1,4 @@
-//! A listener as its connections see it: what all workers share of it, and one worker's side.
+//! A listener as its connections use it: the state that all workers share, and one worker's own.
 
 use std::{
     cell::{Cell, RefCell},
@@ -29,35 +29,32 @@ use crate::{
     worker::Worker,
 };
 
-/// How many clients are judged again in one turn, and how long a turn is.
+/// How many clients are checked again in one turn, and the length of a turn.
 const AT_ONCE: usize = 16;
 const TURN: Duration = Duration::from_millis(5);
 
-/// How often a worker that waits for room looks for idle connections.
+/// How often a worker that waits at the limit looks for idle connections.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// What ledgers count time from, so that those of all listeners can be compared.
+/// The zero of times in ledgers, the same for all listeners so that they are comparable.
 static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// What all workers share about one listener: counts that limits look at.
+/// The state of a listener that all workers share: the counts behind the limits.
 pub(crate) struct ListenerShared {
-    /// Unique in this process, also over reloads.
+    /// Unique in this process, also across reloads.
     pub id: u64,
-    /// The listener's name.
     pub name: Arc<str>,
-    /// Whether it serves the outside or the app.
+    /// Whether it serves clients from outside or the app.
     pub direction: Direction,
-    /// The bound address.
     pub address: SocketAddr,
-    /// Counters.
     pub counters: Arc<ListenerCounters>,
-    /// Limit on open connections where the file names none.
+    /// Limit on open connections where the configuration sets none.
     pub default_connections: usize,
     pub(super) open: AtomicUsize,
-    /// Tells that a connection was closed.
+    /// Notified when a connection was closed.
     pub closed: Notify,
     ledger: Mutex<Ledger>,
-    /// Accepts that failed.
+    /// Failed accepts.
     pub failures: Failures,
 }
 
@@ -84,14 +81,16 @@ impl ListenerShared {
         }
     }
 
-    /// Open connections, over all workers.
+    /// Open connections of all workers.
     pub(crate) fn open_connections(&self) -> usize {
         self.open.load(Relaxed)
     }
 
-    /// Waits with a new connection until fewer than `limit` are open; the longest idle ones leave for it.
+    /// Waits with a new connection until fewer than `limit` are open; evicts the connections that
+    /// have been idle longest.
     ///
-    /// Nothing is reserved, so workers that accept in the same moment may go over the limit by one each.
+    /// Nothing is reserved, so workers that accept at the same moment may exceed the limit by one
+    /// each.
     pub(crate) async fn room(&self, limit: impl Fn() -> usize) {
         let mut waits = false;
         loop {
@@ -114,44 +113,45 @@ impl ListenerShared {
         }
     }
 
-    /// Which connections make room for others.
+    /// The ledger of connections, which decides on evictions.
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A time as ledgers count it.
+    /// An instant as a time in ledgers.
     pub(crate) fn moment(at: Instant) -> u64 {
         u64::try_from(at.saturating_duration_since(*BEGAN).as_micros()).unwrap_or(0)
     }
 
-    /// The same of now.
+    /// The current time in ledgers.
     pub(crate) fn now() -> u64 {
         Self::moment(Instant::now())
     }
 }
 
-/// One worker's side of a listener.
+/// One worker's state of a listener.
 pub(crate) struct ListenerLocal {
-    /// The shared side.
+    /// The state that all workers share.
     pub shared: Arc<ListenerShared>,
-    /// The newest view that has this listener; a removed listener's connections end on its last one.
+    /// The newest view with this listener. Connections of a removed listener end with its last
+    /// view.
     last: RefCell<(Rc<View>, ListenerId)>,
     ending: Cell<bool>,
-    /// How often upgraded connections were asked to end.
+    /// How often upgraded connections were asked to close.
     drains: Cell<u32>,
     cut: Cell<bool>,
     /// Ends the accept loop.
     pub stop: Notify,
-    /// The TLS by which the clients of its connections were judged last.
+    /// The TLS settings that connections were last checked against.
     judged: RefCell<Option<Arc<Tls>>>,
-    /// How often that has changed.
+    /// How often these settings have changed.
     pub(super) changes: Cell<u32>,
     connections: RefCell<Vec<Option<Waker>>>,
     free: RefCell<Vec<usize>>,
 }
 
 impl ListenerLocal {
-    /// A listener that begins with `view`, in which it is `id`.
+    /// A listener that starts with `view`, in which it has the number `id`.
     pub(crate) fn new(shared: Arc<ListenerShared>, view: Rc<View>, id: ListenerId) -> Self {
         Self {
             shared,
@@ -167,7 +167,7 @@ impl ListenerLocal {
         }
     }
 
-    /// The view for a new request, and which listener of it this is.
+    /// The view for a new request, and this listener's number in it.
     pub(crate) fn current(&self, worker: &Worker) -> (Rc<View>, ListenerId) {
         let view = worker.view();
         let mut last = self.last.borrow_mut();
@@ -179,40 +179,40 @@ impl ListenerLocal {
         (Rc::clone(&last.0), last.1)
     }
 
-    /// Whether requests come from outside.
+    /// Whether it serves clients from outside.
     pub(crate) fn is_inbound(&self) -> bool {
         self.shared.direction == Direction::Inbound
     }
 
-    /// Ends the accept loop after what the kernel has queued.
+    /// Ends the accept loop after the connections that the kernel has queued.
     pub(crate) fn stop_accepting(&self) {
         self.stop.notify_one();
     }
 
-    /// Asks every connection to end, also those still to come.
+    /// Asks all connections to close, also those that are still to come.
     pub(crate) fn end_connections(&self) {
         self.ending.set(true);
         self.wake_connections();
     }
 
-    /// Asks every connection to end, and upgraded ones as well, of those that there are now.
+    /// Asks all connections to close, and also the upgraded ones that exist now.
     pub(crate) fn drain_connections(&self) {
         self.drains.set(self.drains.get().wrapping_add(1));
         self.end_connections();
     }
 
-    /// How often upgraded connections were asked to end.
+    /// How often upgraded connections were asked to close.
     pub(crate) fn drains(&self) -> u32 {
         self.drains.get()
     }
 
-    /// Drops every connection with what is in flight on it: its time is over.
+    /// Cuts all connections together with their requests in flight: the drain time is over.
     pub(crate) fn cut_connections(&self) {
         self.cut.set(true);
         self.wake_connections();
     }
 
-    /// Has every connection ask again whether its client is believed, when that may have changed.
+    /// Makes all connections check their clients again, if trust may have changed.
     pub(crate) fn judge_again(self: &Rc<Self>, worker: &Worker) {
         let (view, id) = self.current(worker);
         let before = self.judged.replace(view.tls(id).cloned());
@@ -224,8 +224,8 @@ impl ListenerLocal {
         }
     }
 
-    /// A chain takes a good part of a millisecond to verify: with thousands of connections, all in one go would hold up
-    /// the requests of this worker.
+    /// Wakes the connections in groups. Verifying a chain takes a considerable part of a
+    /// millisecond, so thousands at once would delay the requests of this worker.
     async fn wake_in_turns(self: Rc<Self>) {
         let mut turn = tokio::time::interval(TURN);
         let mut at = 0;
@@ -251,17 +251,17 @@ impl ListenerLocal {
             .for_each(Waker::wake_by_ref);
     }
 
-    /// Whether connections are dropped.
+    /// Whether connections are cut.
     pub(crate) fn is_cut(&self) -> bool {
         self.cut.get()
     }
 
-    /// Whether connections are asked to end.
+    /// Whether connections are asked to close.
     pub(crate) fn is_ending(&self) -> bool {
         self.ending.get()
     }
 
-    /// Has `waker` woken when connections are asked to end.
+    /// Wakes `waker` when connections are asked to close, until the guard is dropped.
     pub(crate) fn on_ending(self: &Rc<Self>, waker: Waker) -> EndingGuard {
         let mut connections = self.connections.borrow_mut();
         let slot = self.free.borrow_mut().pop().unwrap_or(connections.len());
@@ -277,7 +277,7 @@ impl ListenerLocal {
     }
 }
 
-/// Has a connection woken as long as it is there.
+/// Keeps a waker registered for the close of connections.
 pub(crate) struct EndingGuard {
     listener: Rc<ListenerLocal>,
     slot: usize,

@@ -1,9 +1,10 @@
-//! One client connection as its requests see it, and its listener as the connection sees that.
+//! One client connection as its requests use it, and the listener as its connections use it.
 //!
-//! [`listener`] is what all connections of a listener share; [`permit`] is a connection's place in the limits, and [`seats`]
-//! says which connection makes room for another one. [`client`] is a connection from its handshake on, [`secured`] what TLS
-//! found out. [`io`] is the socket, [`stall`] what its clocks watch, [`link`] the socket within reach of a request's body;
-//! [`tunnel`] is what a 101 leaves behind.
+//! [`listener`] is the state that all connections of a listener share. [`permit`] counts a
+//! connection under the limits, and [`seats`] selects the connections that are evicted. [`client`]
+//! is a connection after its handshake, [`secured`] its TLS state. [`io`] is the socket, [`stall`]
+//! its state for timeouts, [`link`] the socket as a request body uses it. [`tunnel`] is the
+//! upstream side of an upgraded connection.
 
 pub(crate) mod client;
 mod failures;

@@ -1,4 +1,4 @@
-//! The place of one connection in the counts that limits look at.
+//! One connection in the counts of the limits.
 
 use std::{
     net::IpAddr,
@@ -17,21 +17,21 @@ use super::{
     seats::{Place, Seat},
 };
 
-/// How long a new connection waits at most for one that leaves for it. Only HTTP/2 takes more than a moment, since its
-/// client is told before ([`super::client::Client::last_chance`]).
+/// How long a new connection waits at most for an evicted one to close. Only HTTP/2 takes longer
+/// than a moment, since its client gets GOAWAY first ([`super::client::Client::last_chance`]).
 const WAIT: Duration = Duration::from_secs(2);
 
-/// One open connection as the limits count it.
+/// One open connection under the limits.
 pub(crate) struct Permit {
     shared: Arc<ListenerShared>,
     seat: Arc<Seat>,
     address: Option<IpAddr>,
 }
 
-/// Whether a connection is let in.
+/// Whether a new connection is admitted.
 pub(crate) enum Admission {
     Granted,
-    /// Others leave for it.
+    /// After an evicted connection has closed.
     Soon(Waiting),
     Refused,
 }
@@ -49,13 +49,13 @@ impl Permit {
         }
     }
 
-    /// The task that serves the connection.
+    /// Sets the task that serves the connection.
     pub(crate) fn begun(&self, task: Waker) {
         self.shared.ledger().begun(self.address, &self.seat, task);
     }
 
-    /// Counts the connection for its client address as well, unless that one has `limit` already and all are busy. `new`:
-    /// it has not waited.
+    /// Counts the connection under its client address as well. Rejects it when that address has
+    /// `limit` connections already and all are busy. `new`: it has not waited yet.
     pub(crate) fn admit(&mut self, address: IpAddr, limit: usize, new: bool) -> Admission {
         let mut ledger = self.shared.ledger();
         match ledger.place(Some(address), limit, new, ListenerShared::now()) {
@@ -80,19 +80,19 @@ impl Permit {
         }
     }
 
-    /// It has been idle since then, if it was busy; `silent`: it had no request.
+    /// It is idle since `since`, if it was busy; `silent`: it had no request yet.
     pub(crate) fn rest(&self, since: Instant, silent: bool) {
         self.seat.rest(ListenerShared::moment(since), silent);
     }
 
-    /// It need not leave: something has come.
+    /// Cancels its eviction, because data has arrived.
     pub(crate) fn stay(&self, silent: bool) {
         if self.seat.stay(ListenerShared::now(), silent).is_some() {
             self.shared.ledger().stays(self.address);
         }
     }
 
-    /// What the connection does.
+    /// The state of the connection.
     pub(crate) fn seat(&self) -> &Arc<Seat> {
         &self.seat
     }
@@ -100,7 +100,8 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        // Before the ledger hears of it: a worker that waits for room would have one more connection leave.
+        // Before the ledger is updated: otherwise a worker that waits for room would evict one
+        // connection more.
         self.shared.open.fetch_sub(1, Relaxed);
         let evicted = self.shared.ledger().leave(self.address, &self.seat);
         if let Some(limit) = evicted {
@@ -110,7 +111,7 @@ impl Drop for Permit {
     }
 }
 
-/// A new connection while it waits.
+/// A new connection that waits for an evicted one to close.
 pub(crate) struct Waiting {
     shared: Arc<ListenerShared>,
     address: Option<IpAddr>,
@@ -118,12 +119,12 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// Until when it may.
+    /// Until when it may wait.
     pub(crate) fn deadline() -> Instant {
         Instant::now() + WAIT
     }
 
-    /// Waits until it is worth while to ask again; `false` when it was too long.
+    /// Waits until a new attempt is worthwhile; `false` after the deadline.
     pub(crate) async fn over(self, deadline: Instant) -> bool {
         match timeout_at(deadline, self.room.acquire()).await {
             Ok(Ok(told)) => {

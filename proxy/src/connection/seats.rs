@@ -1,12 +1,15 @@
-//! Which connections a listener has, how long each has been idle, and which of them make room for new ones.
+//! The connections of a listener, how long each has been idle, and which of them are evicted for
+//! new ones.
 //!
-//! One [`Ledger`] for each listener, shared by all workers under a lock that is taken when a connection comes, when it
-//! goes, and at a limit; never for a request. What a connection does stands in its [`Seat`]: one word, which its own
-//! worker writes. At a limit the worker that has the new connection looks at those words, marks the connections that
-//! have been idle longest, and wakes their tasks. Each closes on its own worker, and a request that comes first takes
-//! the mark away.
+//! Each listener has one [`Ledger`], shared by all workers under a lock. The lock is taken when a
+//! connection opens or closes, and at a limit; never for a request. The state of a connection is
+//! one word in its [`Seat`], written by its own worker. At a limit, the worker with the new
+//! connection scans those words, marks the connections that have been idle longest, and wakes their
+//! tasks. Each of them closes on its own worker; a request that arrives before that removes the
+//! mark.
 //!
-//! A look costs as much as there are connections, so each marks a share of them ([`share`]).
+//! A scan costs time in proportion to the number of connections, so each scan marks a share of them
+//! ([`share`]).
 
 use std::{
     cell::Cell,
@@ -26,32 +29,35 @@ use tokio::sync::Semaphore;
 
 use crate::telemetry::metrics::Limit;
 
-/// A request is in flight, or the head of one.
+/// A request is in flight, or its head is incomplete.
 const BUSY: u64 = u64::MAX;
 
-/// The marks of evicted connections, by the limit; all other words below [`BUSY`] are times.
+/// Marks of evicted connections, one for each limit. All other words below [`BUSY`] are times.
 const MARKS: u64 = BUSY - Limit::ALL.len() as u64;
 
-/// No request yet. Connections that had one are evicted first, so this is the highest bit of the order.
+/// No request yet. Connections with earlier requests are evicted first, so this is the highest bit
+/// of the order.
 const SILENT: u64 = 1 << 62;
 
-/// Silent connections younger than this, in µs, are about to speak: no more of them are evicted than are needed.
+/// Silent connections younger than this, in µs, are about to send a request: no more of them are
+/// evicted than are needed.
 const FRESH: u64 = 1_000_000;
 
-/// For how long, in µs, a look that found nothing is not repeated: of one address, and of the listener.
+/// For how long, in µs, a scan without result is not repeated: of one address, and of the listener.
 const VAIN: u64 = 10_000;
 const VAIN_LISTENER: u64 = 50_000;
 
-/// How many connections leave at once where `limit` is reached.
+/// How many connections are evicted at once when `limit` is reached.
 pub(crate) fn share(limit: usize) -> usize {
     (limit / 16).max(1)
 }
 
-/// What one connection does, as the limits see it.
+/// The state of one connection for the limits.
 pub(crate) struct Seat {
-    /// [`BUSY`], a mark, or since when it is idle: µs in the life of the process, with [`SILENT`].
+    /// [`BUSY`], a mark, or the time since when it is idle, in µs of the process's life, with
+    /// [`SILENT`].
     state: AtomicU64,
-    /// Its place in the ledger's list; changed under the ledger's lock.
+    /// Its index in the ledger's list; changed under the ledger's lock.
     index: AtomicUsize,
 }
 
@@ -64,7 +70,7 @@ impl Seat {
         })
     }
 
-    /// It is not idle; the limit for which it was to leave, if it was.
+    /// Marks it as busy. Returns the limit for which it was evicted, if it was.
     pub(crate) fn work(&self) -> Option<Limit> {
         match self.state.load(Relaxed) {
             BUSY => None,
@@ -72,19 +78,21 @@ impl Seat {
         }
     }
 
-    /// It has been idle since then, if it was busy.
+    /// Marks it as idle since `since`, if it was busy.
     pub(crate) fn rest(&self, since: u64, silent: bool) {
         if self.state.load(Relaxed) == BUSY {
-            self.state.store(idle(since, silent), Relaxed); // nobody else changes a busy one
+            // only its own worker changes a busy one
+            self.state.store(idle(since, silent), Relaxed);
         }
     }
 
-    /// It does not leave after all, and counts as idle since now; the limit for which it was to leave.
+    /// Cancels an eviction; it counts as idle from now on. Returns the limit for which it was
+    /// evicted.
     pub(crate) fn stay(&self, now: u64, silent: bool) -> Option<Limit> {
         evicted_by(self.state.swap(idle(now, silent), AcqRel))
     }
 
-    /// Whether it must leave.
+    /// Whether it is evicted.
     pub(crate) fn is_evicted(&self) -> bool {
         evicted_by(self.state.load(Relaxed)).is_some()
     }
@@ -110,43 +118,43 @@ fn evicted_by(state: u64) -> Option<Limit> {
 /// The connections of one listener.
 #[derive(Default)]
 pub(crate) struct Ledger {
-    /// By the address for which they count; `None`: for none.
+    /// By the client address under which they count; `None`: under none.
     groups: HashMap<Option<IpAddr>, Group>,
-    /// Evicted and not yet gone.
+    /// Evicted and not closed yet.
     leaving: usize,
-    /// Until when no look is worth while.
+    /// Until when no scan is done.
     vain: u64,
 }
 
 #[derive(Default)]
 struct Group {
     seats: Vec<Seated>,
-    /// The same of this group.
+    /// Evicted and not closed yet, of this group.
     leaving: Cell<usize>,
-    /// New ones that wait for those.
+    /// New connections that wait for those.
     waiting: usize,
-    /// Tells these; a permit says that it is worth while to ask again.
+    /// Wakes these; a permit means that a new attempt is worthwhile.
     room: Option<Arc<Semaphore>>,
     vain: u64,
 }
 
 struct Seated {
     seat: Arc<Seat>,
-    /// Once it has begun.
+    /// Set when the connection task has started.
     task: Option<Waker>,
 }
 
-/// Whether one more connection of an address may be.
+/// Whether an address may have one more connection.
 pub(crate) enum Place {
     Free,
-    /// Soon, by this.
+    /// When this semaphore has a permit.
     Soon(Arc<Semaphore>),
-    /// All are busy.
+    /// No: all its connections are busy.
     None,
 }
 
 impl Ledger {
-    /// One more.
+    /// Adds a connection.
     pub(crate) fn sit(&mut self, address: Option<IpAddr>, seat: &Arc<Seat>, task: Option<Waker>) {
         let seats = &mut self.groups.entry(address).or_default().seats;
         seat.index.store(seats.len(), Relaxed);
@@ -156,7 +164,7 @@ impl Ledger {
         });
     }
 
-    /// It counts for another address.
+    /// Moves a connection to another address.
     pub(crate) fn move_to(&mut self, from: Option<IpAddr>, to: Option<IpAddr>, seat: &Arc<Seat>) {
         let (task, leaves) = self.take(from, seat);
         self.sit(to, seat, task);
@@ -165,14 +173,14 @@ impl Ledger {
         }
     }
 
-    /// The task that is woken when it must leave.
+    /// Sets the task to wake on eviction.
     pub(crate) fn begun(&mut self, address: Option<IpAddr>, seat: &Seat, task: Waker) {
         if let Some(group) = self.groups.get_mut(&address) {
             group.seats[seat.index.load(Relaxed)].task = Some(task);
         }
     }
 
-    /// It is gone; the limit for which it had to go.
+    /// Removes a closed connection. Returns the limit for which it was evicted, if it was.
     pub(crate) fn leave(&mut self, address: Option<IpAddr>, seat: &Seat) -> Option<Limit> {
         let evicted = evicted_by(seat.state.load(Relaxed));
         self.take(address, seat);
@@ -181,13 +189,13 @@ impl Ledger {
         evicted
     }
 
-    /// One that was evicted does not leave.
+    /// An evicted connection does not close.
     pub(crate) fn stays(&mut self, address: Option<IpAddr>) {
         self.leaving -= 1;
         if let Some(group) = self.groups.get(&address) {
             group.leaving.set(group.leaving.get() - 1);
         }
-        self.tell(address); // it must look for another one
+        self.tell(address); // the waiting one must find another
     }
 
     fn take(&mut self, address: Option<IpAddr>, seat: &Seat) -> (Option<Waker>, bool) {
@@ -227,8 +235,9 @@ impl Ledger {
         }
     }
 
-    /// Whether this address may have one more connection; at the limit its longest idle ones leave for it. Who waits is
-    /// counted until [`Self::waited`], and then has the places that are free before those that are `new`.
+    /// Whether this address may have one more connection. At the limit its longest idle ones are
+    /// evicted. A waiting connection is counted until [`Self::waited`], and has priority over `new`
+    /// ones.
     pub(crate) fn place(
         &mut self,
         address: Option<IpAddr>,
@@ -270,7 +279,7 @@ impl Ledger {
         ))
     }
 
-    /// It waits no more.
+    /// A connection waits no longer.
     pub(crate) fn waited(&mut self, address: Option<IpAddr>) {
         if let Some(group) = self.groups.get_mut(&address) {
             group.waiting -= 1;
@@ -278,7 +287,8 @@ impl Ledger {
         self.forget_empty(address);
     }
 
-    /// Has the longest idle connections leave, unless some already do; how many leave. None where all are busy.
+    /// Evicts the longest idle connections, unless some are closing already. Returns how many are
+    /// closing; 0 when all are busy.
     pub(crate) fn make_room(&mut self, limit: Limit, count: Count, now: u64) -> usize {
         if self.leaving == 0 && self.vain <= now {
             self.leaving = evict(self.groups.values(), count, limit, now);
@@ -289,12 +299,12 @@ impl Ledger {
         self.leaving
     }
 
-    /// How many connections leave.
+    /// How many connections are closing.
     pub(crate) fn leaving(&self) -> usize {
         self.leaving
     }
 
-    /// Since when those are idle that are; the lowest number is to leave first.
+    /// The idle times; the lowest number is evicted first.
     pub(crate) fn idle(&self, now: u64) -> Vec<u64> {
         if self.vain > now {
             return Vec::new();
@@ -308,19 +318,19 @@ impl Ledger {
     }
 }
 
-/// How many connections leave.
+/// How many connections to evict.
 #[derive(Clone, Copy)]
 pub(crate) struct Count {
-    /// At most.
+    /// At most this many.
     pub(crate) most: usize,
-    /// Of those that are about to speak ([`FRESH`]), when no others are left.
+    /// At most this many of those that are about to send a request ([`FRESH`]).
     pub(crate) fresh: usize,
-    /// Only those whose number is not higher ([`Ledger::idle`]).
+    /// Only those with an idle time up to this one ([`Ledger::idle`]).
     pub(crate) until: u64,
 }
 
 impl Count {
-    /// Where one more is wanted at this limit.
+    /// For one more connection at this limit.
     pub(crate) fn at(limit: usize) -> Self {
         Self {
             most: share(limit),
@@ -330,7 +340,7 @@ impl Count {
     }
 }
 
-/// Marks and wakes those that have been idle longest; how many.
+/// Marks and wakes the connections that have been idle longest; returns how many.
 fn evict<'a>(
     groups: impl Iterator<Item = &'a Group>,
     count: Count,
@@ -376,7 +386,7 @@ mod tests {
         until: u64::MAX,
     };
 
-    /// Connections of one address that were accepted each a second after the other.
+    /// Connections of one address, accepted one second apart.
     fn seated(ledger: &mut Ledger, count: u64) -> Vec<Arc<Seat>> {
         let seats: Vec<_> = (0..count).map(|n| Seat::new(n * SECOND)).collect();
         seats.iter().for_each(|seat| ledger.sit(HOME, seat, None));
@@ -450,7 +460,7 @@ mod tests {
             "for the second that leaves"
         );
         assert_eq!(leaving(&seats), [0, 1]);
-        // All others have just come.
+        // All others are fresh.
         seats[2..]
             .iter()
             .for_each(|seat| seat.state.store(idle(31 * SECOND + 1, true), Relaxed));

@@ -1,4 +1,4 @@
-//! What TLS has found out about a connection, and whether that still holds.
+//! The TLS state of a connection, and whether its client is still trusted.
 
 use std::{
     cell::{Cell, RefCell},
@@ -13,18 +13,18 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 
 use crate::tls::verify::Trust;
 
-/// The client of a connection under TLS.
+/// The client of a TLS connection.
 pub(crate) struct Secured {
-    /// The client's certificates, leaf first; empty for one that has shown none.
+    /// The client's certificates, leaf first; empty without a client certificate.
     chain: Vec<CertificateDer<'static>>,
     identity: Option<Arc<Identity>>,
-    /// The server name that the client asked for, in lower case and without a dot at its end.
+    /// The server name (SNI) of the client, in lower case and without a dot at its end.
     server_name: Option<Box<str>>,
-    /// What the app is told about the client.
+    /// The identity that is forwarded to the app.
     forwarded: ForwardedIdentity,
-    /// By whose trust the client was judged last.
+    /// The trust settings of the last check.
     judge: RefCell<Option<Arc<Trust>>>,
-    /// The verdict.
+    /// The result of the last check.
     believed: Cell<bool>,
 }
 
@@ -47,29 +47,31 @@ impl Secured {
         }
     }
 
-    /// Whether the client is still believed by `trust`; asked again only when that is another one than before.
+    /// Whether `trust` still accepts the client; verified only when `trust` differs from the last
+    /// one.
     ///
     /// # Errors
-    /// The verdict has just changed.
+    /// The client was accepted before and is rejected now.
     pub(crate) fn judge(&self, trust: Option<&Arc<Trust>>) -> Result<bool, Error> {
         let same = match (self.judge.borrow().as_ref(), trust) {
             (Some(last), Some(trust)) => Arc::ptr_eq(last, trust),
             (None, None) => true,
             _ => false,
         };
-        // One verdict against it is the last: the connection is ending.
+        // A rejection is final: the connection is closing.
         if same || !self.believed.get() {
             return Ok(self.believed.get());
         }
         self.judge.replace(trust.cloned());
-        // Without trust nobody asks clients who they are, and nobody is told.
+        // Without client authentication there is nothing to verify, and identities are not
+        // forwarded.
         let Some(trust) = trust else { return Ok(true) };
         let verdict = trust.verify(&self.chain, UnixTime::now());
         self.believed.set(verdict.is_ok());
         verdict.map(|_| true)
     }
 
-    /// What decisions see of it.
+    /// The server name (SNI) of the client.
     pub(crate) fn tls(&self) -> Tls<'_> {
         Tls {
             server_name: self.server_name.as_deref(),
@@ -78,12 +80,12 @@ impl Secured {
         }
     }
 
-    /// The leaf of the client's certificates.
+    /// The client's own certificate.
     pub(crate) fn leaf(&self) -> Option<&CertificateDer<'static>> {
         self.chain.first()
     }
 
-    /// Who the client is, while somebody vouches for it.
+    /// The identity of the client, while it is trusted.
     pub(crate) fn identity(&self) -> Option<&Arc<Identity>> {
         self.identity
             .as_ref()

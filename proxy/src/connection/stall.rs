@@ -1,10 +1,10 @@
-//! What the clocks of a connection look at: whether its peer takes anything, and when it is cut.
+//! State for the timeouts of a connection: whether its peer reads, and when it is cut.
 
 use std::{cell::Cell, task::Poll};
 
 use tokio::time::Instant;
 
-/// What the connection task watches.
+/// Shared by the socket and the connection task.
 #[derive(Default)]
 pub(crate) struct Watch {
     cut_at: Cell<Option<Instant>>,
@@ -12,22 +12,22 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// When the connection is dropped with what is in flight on it.
+    /// When the connection is cut together with its requests in flight.
     pub(crate) fn cut_at(&self) -> Option<Instant> {
         self.cut_at.get()
     }
 
-    /// Has the connection dropped at `end`; the first time that is named stays.
+    /// Cuts the connection at `end`; a time that is already set stays.
     pub(crate) fn cut_by(&self, end: Instant) {
         self.cut_at.set(self.cut_at.get().or(Some(end)));
     }
 
-    /// Since when the peer has taken none of what is to be written.
+    /// Since when the peer has accepted no byte of pending writes.
     pub(crate) fn stuck_since(&self) -> Option<Instant> {
         self.stuck_since.get()
     }
 
-    /// Notes how a write ended.
+    /// Notes the result of a write.
     pub(super) fn wrote<T>(&self, result: Poll<T>) -> Poll<T> {
         match (&result, self.stuck_since.get()) {
             (Poll::Ready(_), Some(_)) => self.stuck_since.set(None),

@@ -1,4 +1,4 @@
-//! What a 101 leaves for the connection task.
+//! The upstream side of an upgraded connection, from a 101 to the connection task.
 
 use std::time::Duration;
 
@@ -6,26 +6,25 @@ use outrigger_filters::{context::Context, error::Error};
 
 use crate::upstream::pool::Upgraded;
 
-/// The upstream end of an upgraded connection, waiting for the client's.
+/// The upstream side, until it is joined with the client.
 pub(crate) struct Tunnel {
-    /// The upstream end.
     pub upstream: Upgraded,
-    /// Hears how it ends.
+    /// Records how it ends.
     pub guard: Box<dyn Guard>,
-    /// After how long without a byte in either direction it ends.
+    /// It is closed after this time without a byte in either direction.
     pub idle: Option<Duration>,
     /// Whether it is a WebSocket.
     pub has_frames: bool,
 }
 
-/// The guard of the exchange that the 101 answered, which ends when this is dropped.
+/// The guard of the exchange with the 101, which ends when this is dropped.
 pub(crate) trait Guard {
-    /// What is counted of the exchange.
+    /// The context of the exchange.
     fn context(&self) -> &Context;
 
-    /// It has ended for this reason.
+    /// It ended with this error.
     fn failed(&self, error: &Error);
 
-    /// It was still there when `drainTimeout` was over.
+    /// It was still open at the end of `drainTimeout`.
     fn drained(&self);
 }

@@ -71,7 +71,7 @@ impl Secured {
         verdict.map(|_| true)
     }
 
-    /// The server name (SNI) of the client.
+    /// The TLS facts that decisions use.
     pub(crate) fn tls(&self) -> Tls<'_> {
         Tls {
             server_name: self.server_name.as_deref(),

@@ -1,8 +1,9 @@
-//! Carries access-log lines from the workers to stdout without ever holding a request up.
+//! Passes access-log lines from the workers to stdout without ever delaying a request.
 //!
-//! Each worker collects lines in a buffer of its own and hands it over when it is large or a little later; one
-//! thread writes, and waits where stdout is full. The queue between them is bounded: when it is full too, lines are dropped
-//! and counted, and traffic goes on (`docs/security.md` 20). A line is written whole or not at all.
+//! Each worker collects lines in its own buffer, and passes the buffer on when it is large or after
+//! a short time. One thread writes, and waits while stdout is full. The queue between them is
+//! bounded: when it is full too, lines are dropped and counted, and traffic continues
+//! (`docs/security.md` 20). A line is written completely or not at all.
 
 use std::{
     cell::{Cell, RefCell},
@@ -21,16 +22,16 @@ use tokio::{sync::oneshot, time::Instant};
 
 use super::metrics::Metrics;
 
-/// A buffer is handed over when it holds so much.
+/// A buffer is passed on at this size.
 const CHUNK: usize = 32 * 1024;
 
-/// A line waits at most so long for others.
+/// A line waits at most this long for others.
 const LINGER: Duration = Duration::from_millis(50);
 
-/// Chunks between workers and the writer: 2 MiB.
+/// Buffers between workers and the writer: 2 MiB.
 const QUEUE: usize = 64;
 
-/// How often a flush looks whether the queue has room again.
+/// How often a flush checks whether the queue has room again.
 const FLUSH_LOOK: Duration = Duration::from_millis(5);
 
 enum Message {
@@ -40,7 +41,7 @@ enum Message {
     Flush(SyncSender<()>),
 }
 
-/// The writer's end that workers share.
+/// The sending side of the writer's queue, shared by workers.
 #[derive(Clone)]
 pub(crate) struct Writer {
     queue: SyncSender<Message>,
@@ -48,10 +49,10 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Starts the writing thread on `output`.
+    /// Starts the writer thread on `output`.
     ///
     /// # Errors
-    /// No thread could be started.
+    /// The thread could not be started.
     pub(crate) fn start(
         output: impl Write + Send + 'static,
         metrics: Arc<Metrics>,
@@ -64,7 +65,7 @@ impl Writer {
         Ok(Self { queue, metrics })
     }
 
-    /// Waits until everything handed over so far was written, at most for `limit`.
+    /// Waits until all lines that were passed on so far are written, at most for `limit`.
     pub(crate) fn flush(&self, limit: Duration) {
         let deadline = Instant::now() + limit;
         let (done, written) = sync_channel(1);
@@ -120,17 +121,17 @@ fn write_all(messages: &Receiver<Message>, output: impl Write, metrics: &Metrics
     }
 }
 
-/// What the lines are written to.
+/// The output of the writer thread.
 struct Sink<W> {
     output: W,
-    /// The rest of a line whose first part was written when the output failed; it is written before anything else.
+    /// The rest of a partly written line; it is written before anything else.
     rest: Vec<u8>,
     /// Whether a failure was logged: one line is enough, the metric counts the others.
     told: bool,
 }
 
 impl<W: Write> Sink<W> {
-    /// Writes whole lines, and counts those that are lost because the output fails.
+    /// Writes complete lines, and counts those that are lost because the output fails.
     fn write(&mut self, lines: Vec<u8>, metrics: &Metrics) {
         let within_line = !self.rest.is_empty();
         let lines = if within_line {
@@ -176,7 +177,7 @@ impl<W: Write> Sink<W> {
         end
     }
 
-    /// Writes up to the first failure: how many bytes, and the failure.
+    /// Writes up to the first error; returns the number of bytes, and the error.
     fn write_some(&mut self, bytes: &[u8]) -> (usize, io::Result<()>) {
         let mut written = 0;
         while written < bytes.len() {
@@ -190,7 +191,7 @@ impl<W: Write> Sink<W> {
         (written, self.output.flush())
     }
 
-    /// A closed stdout loses lines, never the process.
+    /// Logs a failure once. A closed stdout loses lines, but never stops the process.
     fn tell(&mut self, error: &io::Error) {
         if std::mem::replace(&mut self.told, true) {
             return;
@@ -204,7 +205,7 @@ impl<W: Write> Sink<W> {
     }
 }
 
-/// One worker's lines.
+/// One worker's buffer of lines.
 pub(crate) struct LocalLog {
     writer: Writer,
     lines: RefCell<Vec<u8>>,
@@ -221,7 +222,7 @@ impl LocalLog {
         }
     }
 
-    /// Appends what `write` writes: one line with its end.
+    /// Appends what `write` writes: one line with its line end.
     pub(crate) fn line(self: &Rc<Self>, write: impl FnOnce(&mut Vec<u8>)) {
         let mut lines = self.lines.borrow_mut();
         write(&mut lines);
@@ -238,7 +239,7 @@ impl LocalLog {
         }
     }
 
-    /// Hands over what was collected.
+    /// Passes the buffer on.
     pub(crate) fn hand_over(&self) {
         let lines = std::mem::take(&mut *self.lines.borrow_mut());
         if !lines.is_empty() {
@@ -251,7 +252,7 @@ impl LocalLog {
 mod tests {
     use super::*;
 
-    /// Takes as many bytes at each write as it is told to, or fails.
+    /// Accepts a scripted number of bytes at each write, or fails.
     struct Scripted {
         takes: std::vec::IntoIter<Option<usize>>,
         taken: Vec<u8>,

@@ -1,7 +1,8 @@
-//! What workers report to the control thread, which writes it to the operational log.
+//! Events that workers report to the control thread, which writes them to the operational log.
 //!
-//! Writing a line may block on stderr, and nothing on a worker blocks. So a worker only leaves an event in a bounded queue.
-//! Lines have a rate, and the next line says how many events were lost before it.
+//! Writing a line may block on stderr, and a worker must not block. So a worker only puts an event
+//! into a bounded queue. Lines are rate-limited, and the next line says how many events before it
+//! were not logged.
 
 use std::{
     sync::{
@@ -13,14 +14,14 @@ use std::{
 
 use tokio::{sync::mpsc, time::Instant};
 
-/// Events that wait to be logged.
+/// Capacity of the queue.
 const QUEUE: usize = 64;
 
-/// Lines in each interval.
+/// Most lines in each interval.
 const LINES: u32 = 20;
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Where events are left.
+/// The sending side of the queue.
 #[derive(Debug)]
 pub(crate) struct Events<E> {
     queue: mpsc::Sender<E>,
@@ -37,7 +38,7 @@ impl<E> Clone for Events<E> {
 }
 
 impl<E> Events<E> {
-    /// Leaves one, or counts that the queue is full.
+    /// Queues an event, or counts it as lost when the queue is full.
     pub(crate) fn report(&self, event: E) {
         if self.queue.try_send(event).is_err() {
             self.lost.fetch_add(1, Relaxed);
@@ -47,11 +48,11 @@ impl<E> Events<E> {
 
 /// An event as a line of the operational log.
 pub(crate) trait Logged {
-    /// Writes it; `lost` events before it were not logged.
+    /// Writes the line; `lost` events before it were not logged.
     fn log(&self, lost: Lost);
 }
 
-/// How many events were not logged; at the end of a line.
+/// How many events were not logged; printed at the end of a line.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lost(pub(crate) u64);
 
@@ -59,12 +60,11 @@ impl std::fmt::Display for Lost {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.0 {
             0 => Ok(()),
-            lost => write!(f, "; {lost} more before it were not logged"),
+            lost => write!(f, "; {lost} earlier events were not logged"),
         }
     }
 }
 
-/// Writes events to the operational log.
 pub(crate) struct Reporter<E> {
     queue: mpsc::Receiver<E>,
     lost: Arc<AtomicU64>,
@@ -72,7 +72,7 @@ pub(crate) struct Reporter<E> {
 }
 
 impl<E: Logged> Reporter<E> {
-    /// A reporter, and where events for it are left.
+    /// A reporter, and the sending side of its queue.
     pub(crate) fn new() -> (Self, Events<E>) {
         let (sender, queue) = mpsc::channel(QUEUE);
         let lost = Arc::<AtomicU64>::default();
@@ -84,7 +84,7 @@ impl<E: Logged> Reporter<E> {
         (Self { queue, lost, rate }, events)
     }
 
-    /// The next event; never, when there is no place left to report one.
+    /// The next event; waits for ever when there is no sender left.
     pub(crate) async fn next(&mut self) -> E {
         match self.queue.recv().await {
             Some(event) => event,
@@ -92,7 +92,7 @@ impl<E: Logged> Reporter<E> {
         }
     }
 
-    /// Logs it, unless there were too many.
+    /// Logs an event, unless the rate limit is reached.
     pub(crate) fn log(&mut self, event: &E) {
         if self.rate.admits(Instant::now()) {
             event.log(Lost(self.lost.swap(0, Relaxed)));
@@ -105,11 +105,9 @@ impl<E: Logged> Reporter<E> {
 /// The state of an endpoint changed.
 #[derive(Debug)]
 pub(crate) struct EndpointEvent {
-    /// The upstream.
     pub upstream: Arc<str>,
-    /// The endpoint.
     pub endpoint: Arc<str>,
-    /// How, and why.
+    /// The change and its reason.
     pub text: String,
 }
 
@@ -120,7 +118,7 @@ impl Logged for EndpointEvent {
     }
 }
 
-/// So many lines in each interval.
+/// A rate limit on lines.
 #[derive(Debug, Default)]
 struct Rate {
     since: Option<Instant>,
@@ -173,6 +171,6 @@ mod tests {
     #[test]
     fn a_line_says_what_was_lost_before_it() {
         assert_eq!(Lost(0).to_string(), "");
-        assert_eq!(Lost(3).to_string(), "; 3 more before it were not logged");
+        assert_eq!(Lost(3).to_string(), "; 3 earlier events were not logged");
     }
 }

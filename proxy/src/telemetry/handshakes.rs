@@ -1,4 +1,4 @@
-//! How TLS handshakes end: closed sets, counted per listener and per upstream.
+//! Results of TLS handshakes: closed sets, counted per listener and per upstream.
 
 use std::{
     marker::PhantomData,
@@ -10,27 +10,27 @@ use outrigger_transport::tls::client::ServerFailure;
 /// How a handshake ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Handshake<F = Failure> {
-    /// With a key exchange and certificates.
+    /// Full handshake.
     Full,
-    /// From a ticket of an earlier one.
+    /// Resumed from a ticket.
     Resumed,
-    /// Not well.
+    /// Failed for this reason.
     Failed(F),
 }
 
-/// Why handshakes fail: a closed set of words.
+/// A closed set of reasons for failed handshakes.
 pub(crate) trait Reason: Copy + 'static {
-    /// All of them, in the order of the variants.
+    /// All variants in order.
     const ALL: &'static [Self];
 
     /// The value of the label `reason`.
     fn as_str(self) -> &'static str;
 
-    /// Where it stands in [`Self::ALL`].
+    /// The index in [`Self::ALL`].
     fn index(self) -> usize;
 }
 
-/// Declares the failures once: the type, the list, the words and what they mean.
+/// Declares the failures once: the type, the list, the label values and their meaning.
 macro_rules! failures {
     ($(#[$outer:meta])* $type:ident { $($name:ident = $word:literal $meaning:literal;)* }) => {
         $(#[$outer])*
@@ -102,7 +102,7 @@ impl Reason for ServerFailure {
     }
 }
 
-/// As the access log has it, when a request failed for it.
+/// The reason in the access log, for a request that failed because of it.
 pub(crate) fn reason_of(failure: ServerFailure) -> outrigger_filters::reason::Reason {
     use outrigger_filters::reason::Reason;
     match failure {
@@ -127,7 +127,7 @@ pub(crate) fn reason_of(failure: ServerFailure) -> outrigger_filters::reason::Re
     }
 }
 
-/// Handshakes of one listener or upstream, over all workers.
+/// Handshakes of one listener or upstream, of all workers.
 pub(crate) struct HandshakeCounters<F = Failure> {
     good: [AtomicU64; 2],
     /// By [`Reason::index`].
@@ -147,7 +147,7 @@ impl<F: Reason> Default for HandshakeCounters<F> {
 }
 
 impl<F: Reason> HandshakeCounters<F> {
-    /// One ended.
+    /// Counts a handshake.
     pub(crate) fn count(&self, end: Handshake<F>) {
         let counter = match end {
             Handshake::Full => &self.good[0],
@@ -157,7 +157,7 @@ impl<F: Reason> HandshakeCounters<F> {
         counter.fetch_add(1, Relaxed);
     }
 
-    /// Result, reason and count of everything that has happened.
+    /// Result, reason and count of every combination that has occurred.
     pub(crate) fn series(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
         let good = ["full", "resumed"]
             .into_iter()

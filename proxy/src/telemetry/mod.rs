@@ -1,4 +1,4 @@
-//! What the proxy tells about itself: metrics and the access log.
+//! Observability: metrics, the access log, and events for the operational log.
 
 pub(crate) mod access_log;
 pub(crate) mod events;

@@ -1,8 +1,9 @@
 //! Stdout, for the thread that writes the access log.
 //!
-//! A pipe can be non-blocking, from the start or from one moment to the next: the flag is shared by all processes that
-//! hold the pipe. A write to a full one fails then. [`Stdout`] waits for room instead, as for a blocking pipe. It has
-//! no buffer, so the caller knows exactly which bytes were written.
+//! A pipe can be non-blocking from the start, or become so at any moment: all processes that hold
+//! the pipe share the flag. A write to a full non-blocking pipe fails. [`Stdout`] waits for room
+//! instead, as for a blocking pipe. It has no buffer, so the caller knows exactly which bytes were
+//! written.
 
 use std::{
     fs::{self, File},
@@ -15,7 +16,6 @@ use std::{
 
 use rustix::event::{PollFd, PollFlags, poll};
 
-/// Stdout without a buffer.
 pub(crate) struct Stdout {
     file: File,
     /// It is `/dev/null`, and that was not logged yet.
@@ -34,8 +34,9 @@ impl Stdout {
     }
 }
 
-/// The standard library opens `/dev/null` in place of a stdout that is closed at the start, so that no socket gets its
-/// number. Writes succeed there, and nothing else tells that the lines are lost.
+/// Whether it is `/dev/null`. The standard library opens that in place of a stdout that is closed
+/// at the start, so that no socket gets its number. Writes succeed there, and nothing else shows
+/// that the lines are lost.
 fn is_null(file: &File) -> io::Result<bool> {
     let (own, null) = (file.metadata()?, fs::metadata("/dev/null")?);
     Ok(own.file_type().is_char_device() && own.rdev() == null.rdev())

@@ -1,5 +1,5 @@
-//! Which certificate is shown: by server name, an exact one before a wildcard, longer wildcards first (RFC 6066
-//! section 3, RFC 9525 for what a wildcard means to those who look at it).
+//! Selects the server certificate by server name: an exact name before a wildcard, longer wildcards
+//! first (RFC 6066 section 3; RFC 9525 for the meaning of a wildcard).
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -12,7 +12,6 @@ use rustls::{
 
 use super::identity;
 
-/// The certificates of one listener.
 #[derive(Debug)]
 pub(crate) struct Certificates {
     exact: HashMap<Box<str>, Arc<Shown>>,
@@ -21,11 +20,11 @@ pub(crate) struct Certificates {
     default: Arc<Shown>,
 }
 
-/// One certificate as it is shown.
+/// One server certificate.
 #[derive(Debug)]
 pub(crate) struct Shown {
     key: Arc<CertifiedKey>,
-    /// Its URI names: who we are in X-Forwarded-Client-Cert.
+    /// Its URI names: the proxy's own identity in X-Forwarded-Client-Cert.
     pub uris: Vec<Arc<str>>,
 }
 
@@ -38,7 +37,7 @@ impl Shown {
             .key_provider
             .load_private_key(certificate.key.der().clone_key())?;
         let leaf = certificate.chain.first();
-        // One that cannot be read has no names; the library still shows it.
+        // An unreadable certificate has no names; the library still sends it.
         let uris = leaf
             .and_then(|leaf| identity::read(leaf).ok())
             .map(|identity| identity.uris);
@@ -53,7 +52,7 @@ impl Certificates {
     /// The certificates of the accepted configuration.
     ///
     /// # Errors
-    /// A key that the library cannot sign with.
+    /// The library cannot sign with a key.
     pub(crate) fn new(model: &ServerTls, provider: &CryptoProvider) -> Result<Self, rustls::Error> {
         let default = Shown::new(&model.certificate, provider)?;
         let (mut exact, mut wildcards) = (HashMap::new(), Vec::new());
@@ -80,7 +79,7 @@ impl Certificates {
         })
     }
 
-    /// What is shown to a client that asks for this server name, in lower case.
+    /// The certificate for a client with this server name, in lower case.
     pub(crate) fn choose(&self, name: Option<&str>) -> &Arc<Shown> {
         name.and_then(|name| self.named(name))
             .unwrap_or(&self.default)
@@ -94,7 +93,7 @@ impl Certificates {
 
     fn named(&self, name: &str) -> Option<&Arc<Shown>> {
         let wildcard = || {
-            // At least one label in front: a name that is the suffix without its dot is another one.
+            // The wildcard stands for at least one label: the suffix alone does not match.
             let holds = |suffix: &str| {
                 name.strip_suffix(suffix)
                     .is_some_and(|label| !label.is_empty())

@@ -1,15 +1,15 @@
-//! What a log line says about a certificate: whose it is, who signed it, when it is valid.
+//! Describes a certificate for a log line: subject, issuer, validity.
 //!
-//! Everything in it is the peer's word: it is escaped, and each part has a bound.
+//! All of it comes from the peer, so it is escaped, and each part has a length limit.
 
 use outrigger_transport::tls::certificate;
 use rustls_pki_types::CertificateDer;
 
-/// The most of one part, and the most names; together far below what a line may have.
+/// Longest part, and most names; together far below the limit of a line.
 const MOST: usize = 256;
 const MOST_NAMES: usize = 8;
 
-/// One certificate in words.
+/// The description of one certificate.
 pub(crate) fn certificate(der: &CertificateDer<'_>) -> String {
     let Ok(parsed) = certificate::parse(der) else {
         return "a certificate that cannot be read".to_owned();
@@ -51,7 +51,7 @@ pub(crate) fn certificate(der: &CertificateDer<'_>) -> String {
     text
 }
 
-/// Visible characters on one line, cut where it gets long.
+/// Printable characters on one line, truncated when it is long.
 pub(super) fn shown(text: &str) -> String {
     let mut out = String::new();
     for character in text.chars() {
@@ -65,7 +65,7 @@ pub(super) fn shown(text: &str) -> String {
         }
     }
     if out.is_empty() {
-        "nobody".to_owned()
+        "an unnamed subject".to_owned()
     } else {
         out
     }

@@ -1,4 +1,4 @@
-//! Why a handshake with a client failed, in one word of a closed set.
+//! The reason of a failed handshake with a client, from a closed set.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use rustls::{AlertDescription, Error};
 
 use crate::telemetry::handshakes::Failure;
 
-/// The word for what ended a handshake.
+/// Classifies the error that ended a handshake.
 pub(crate) fn of_io(error: &io::Error) -> Failure {
     match error
         .get_ref()
@@ -18,7 +18,7 @@ pub(crate) fn of_io(error: &io::Error) -> Failure {
     }
 }
 
-/// The word for what the library says.
+/// Classifies an error of the library.
 pub(crate) fn of(error: &Error) -> Failure {
     match Problem::of(error) {
         Problem::NoCertificate => Failure::NoCertificate,

@@ -1,4 +1,4 @@
-//! From a certificate to the identity that filters see.
+//! Reads the identity of a client, as filters use it, from its certificate.
 
 use std::sync::Arc;
 
@@ -10,15 +10,15 @@ use outrigger_transport::tls::certificate::{
 use rustls_pki_types::CertificateDer;
 use x509_parser::certificate::X509Certificate;
 
-/// Whom the certificate names.
+/// The identity in a certificate.
 ///
 /// # Errors
-/// It cannot be read, or its alternative names cannot.
+/// The certificate or its alternative names cannot be read.
 pub(crate) fn read(der: &CertificateDer<'_>) -> Result<Identity, Unreadable> {
     of(&parse(der)?, der)
 }
 
-/// Whom a certificate that was parsed already names.
+/// The identity in a parsed certificate.
 ///
 /// # Errors
 /// Its alternative names cannot be read.

@@ -1,9 +1,11 @@
-//! TLS towards clients: certificates that are shown, certificates that are believed, and the identity of a believed one.
-//! What both sides share, and TLS towards servers, is in `outrigger-transport`.
+//! TLS towards clients: server certificates, trust in client certificates, and the identity of
+//! trusted clients. The parts that both sides share, and TLS towards servers, are in
+//! `outrigger-transport`.
 //!
-//! A listener's [`server::Tls`] is built on the control thread from the accepted configuration; each handshake uses the
-//! one of that moment. What outlives a reload is in there too: ticket keys stay while the trust in clients stays the
-//! same, and a change of trust is told to live connections by a different [`verify::Trust`].
+//! A listener's [`server::Tls`] is built on the control thread from the accepted configuration;
+//! each handshake uses the current one. It also holds what survives a reload: ticket keys stay
+//! while the trust in clients stays the same. Live connections detect a change of trust by a
+//! different [`verify::Trust`].
 
 pub(crate) mod certificates;
 mod describe;

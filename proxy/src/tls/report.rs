@@ -15,32 +15,27 @@ use crate::telemetry::{
     handshakes::{Failure, reason_of},
 };
 
-/// Where TLS failures are reported.
+/// The queue of TLS failures.
 pub(crate) type TlsEvents = Events<TlsEvent>;
 
 /// A TLS connection failed.
 #[derive(Debug)]
 pub(crate) enum TlsEvent {
-    /// With a client.
     Client(ClientFailure),
-    /// With an endpoint.
     Upstream(FailedHandshake),
 }
 
-/// A connection of a client was rejected.
+/// A client connection was rejected.
 #[derive(Debug)]
 pub(crate) struct ClientFailure {
-    /// The listener.
     pub listener: Arc<str>,
-    /// The client.
+    /// The client's address.
     pub peer: IpAddr,
-    /// Why.
     pub failure: Failure,
-    /// What the library says.
+    /// The error of the library.
     pub error: Option<Error>,
-    /// The client's certificate.
     pub certificate: Option<CertificateDer<'static>>,
-    /// Whether it was served before.
+    /// Whether the handshake had been accepted before.
     pub live: bool,
 }
 
@@ -68,7 +63,7 @@ impl Logged for ClientFailure {
         let (listener, peer, reason) = (&self.listener, self.peer, self.failure.as_str());
         let text = client_line(self);
         match self.failure {
-            // Scanners, and clients that changed their mind.
+            // Port scanners, and clients that changed their mind.
             Failure::Closed => tracing::info!(%listener, %peer, reason, "{text}{lost}"),
             _ => tracing::warn!(%listener, %peer, reason, "{text}{lost}"),
         }
@@ -92,7 +87,8 @@ fn upstream_line(event: &FailedHandshake) -> String {
     format!("no TLS with the endpoint: {explained}{evidence}")
 }
 
-/// A sentence of the documentation inside another one: without Markdown, capital and full stop.
+/// A sentence of the documentation as part of another one: without Markdown, capital letter and
+/// full stop.
 fn plain(meaning: &str) -> String {
     let text = meaning.trim_end_matches('.').replace('`', "");
     match text.chars().next() {
@@ -101,7 +97,7 @@ fn plain(meaning: &str) -> String {
     }
 }
 
-/// What the library found, and whose certificate it was.
+/// The error of the library, and the certificate that it is about.
 fn evidence(error: Option<&Error>, certificate: Option<&CertificateDer<'_>>) -> String {
     let mut text = String::new();
     if let Some(words) = error.and_then(words::of) {

@@ -1,4 +1,4 @@
-//! TLS towards clients: one listener's, as it is served.
+//! The TLS settings of one listener, towards clients.
 
 use std::{fmt, sync::Arc};
 
@@ -13,43 +13,42 @@ use rustls::{
 
 use super::{certificates::Certificates, tickets::ChainTickets, verify::Trust};
 
-/// Tickets that a client gets with TLS 1.3 when its handshake ends. A sidecar's clients keep their connections, so one
-/// is enough to come back.
+/// Tickets that a client gets with TLS 1.3 at the end of its handshake. A sidecar's clients keep
+/// their connections, so one is enough.
 const TICKETS: usize = 1;
 
-/// Protocols, in the order in which we prefer them (RFC 7301).
+/// ALPN protocols in order of preference (RFC 7301).
 pub(crate) const HTTP2: &[u8] = b"h2";
 const HTTP1: &[u8] = b"http/1.1";
 
-/// Why a listener's TLS could not be built.
+/// Why a listener's TLS settings cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TlsError {
-    /// The key, the versions or the suites do not go together.
-    #[error("certificate, key, versions and cipher suites do not go together{}", words::behind(.0))]
+    /// Key, versions or cipher suites do not match.
+    #[error("certificate, key, versions and cipher suites do not match{}", words::behind(.0))]
     Library(#[from] rustls::Error),
-    /// An authority or a revocation list was not taken.
+    /// The verifier rejects a CA or a revocation list.
     #[error("clientAuth: {0}")]
     ClientAuth(#[from] VerifierBuilderError),
 }
 
-/// One listener's TLS.
 pub(crate) struct Tls {
     model: Arc<ServerTls>,
-    /// What handshakes are made with.
+    /// The settings of handshakes.
     pub config: Arc<ServerConfig>,
-    /// What is shown.
+    /// The server certificates.
     pub certificates: Arc<Certificates>,
-    /// Who is believed; `None`: clients present no certificate.
+    /// Trust in client certificates; `None`: clients present no certificate.
     pub trust: Option<Arc<Trust>>,
     tickets: Arc<dyn ProducesTickets>,
 }
 
 impl Tls {
-    /// Builds `model`. Trust that did not change is kept, and with it the ticket keys: a session of the old
-    /// configuration is resumed in the new one only if the new one would believe the same clients.
+    /// Builds `model`. Unchanged trust is kept together with the ticket keys: a session of the old
+    /// configuration is resumed in the new one only if the new one trusts the same clients.
     ///
     /// # Errors
-    /// What was accepted does not work together after all.
+    /// The library rejects the accepted configuration.
     pub(crate) fn build(
         model: &Arc<ServerTls>,
         old: Option<&Arc<Self>>,
@@ -82,13 +81,15 @@ impl Tls {
             .with_protocol_versions(versions)?
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::clone(&certificates) as _);
-        config.ignore_client_order = true; // both ends have AES in hardware, as good as always
+        config.ignore_client_order = true; // clients with AES in hardware lose nothing
         config.alpn_protocols = vec![HTTP2.to_vec(), HTTP1.to_vec()];
-        // Tickets alone: what the client keeps costs us no memory and works with every worker.
+        // Tickets only: a session that the client stores needs no memory here, and works with every
+        // worker.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.ticketer = Arc::clone(&tickets);
         config.send_tls13_tickets = TICKETS;
-        config.max_early_data_size = 0; // a request in early data could be played again (RFC 8446 section 8)
+        // a request in early data could be replayed (RFC 8446 section 8)
+        config.max_early_data_size = 0;
         Ok(Arc::new(Self {
             model: Arc::clone(model),
             config: Arc::new(config),

@@ -1,9 +1,10 @@
-//! Session tickets of listeners that ask clients for certificates.
+//! Session tickets of listeners with client authentication.
 //!
-//! A ticket keeps the client's chain, and whoever resumes shows no certificate. One whose chain has expired meanwhile
-//! must not be resumed; but refusing it after the handshake would lock a client out that has a new certificate
-//! and an old ticket. So each ticket says until when its chain is valid, and is not taken later: the client then
-//! shows what it has now.
+//! A ticket contains the client's chain, and a resumed handshake sends no certificate. A session
+//! whose chain has expired meanwhile must not be resumed. Rejecting it after the handshake would
+//! lock out a client that has a new certificate and an old ticket. So each ticket contains the time
+//! until which its chain is valid, and is ignored later: the client then performs a full handshake
+//! with its current certificate.
 
 use std::{fmt, sync::Arc};
 
@@ -12,13 +13,13 @@ use rustls_pki_types::UnixTime;
 
 use super::verify;
 
-/// Tickets with the end of their chain in front.
+/// Tickets with the expiry of their chain in front.
 pub(crate) struct ChainTickets {
     inner: Arc<dyn ProducesTickets>,
 }
 
 impl ChainTickets {
-    /// Seals and opens with `inner`.
+    /// Encrypts and decrypts with `inner`.
     pub(crate) fn new(inner: Arc<dyn ProducesTickets>) -> Self {
         Self { inner }
     }
@@ -40,7 +41,7 @@ impl ProducesTickets for ChainTickets {
     }
 
     fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
-        // Outside of a handshake of ours nobody knows the chain, and there is no ticket.
+        // Outside of a handshake the chain is unknown, so there is no ticket.
         let end = verify::chain_end()?;
         self.inner.encrypt(&[&end.to_be_bytes(), plain].concat())
     }
@@ -51,7 +52,7 @@ impl ProducesTickets for ChainTickets {
         if end < UnixTime::now().as_secs() {
             return None;
         }
-        verify::resume_chain(end); // the ticket that follows has the same chain
+        verify::resume_chain(end); // the next ticket has the same chain
         Some(plain.split_off(size_of::<u64>()))
     }
 }

@@ -1,11 +1,12 @@
-//! Whether a client's certificate is believed (`docs/security.md` 15 and 16).
+//! Verifies client certificates (`docs/security.md` 15 and 16).
 //!
-//! The chain, its times and its revocation are checked by webpki; what it leaves open is closed here: a certificate
-//! without the clientAuth usage is refused, also one that names no usage at all, and so is one with two SPIFFE IDs.
-//! With revocation lists every authority of a chain needs one, each must be current, and what no list knows is refused.
+//! webpki checks the chain, its validity and its revocation. This module closes the gaps: it
+//! rejects a certificate without the clientAuth usage, also one without any usage, and one with two
+//! SPIFFE IDs. With revocation lists, every CA of a chain needs a current one; a certificate
+//! without a matching list is rejected.
 //!
-//! rustls takes a resumed session's chain as it was verified once, so [`Trust::verify`] is also asked after each resumed
-//! handshake, and for live connections when the trust has changed.
+//! rustls accepts a resumed session's chain without verifying it again, so [`Trust::verify`] is
+//! also called after each resumed handshake, and for live connections when the trust has changed.
 
 use std::{
     cell::{Cell, RefCell},
@@ -42,24 +43,24 @@ task_local! {
     static NOTES: Notes;
 }
 
-/// What one handshake has shown. The library calls the verifier and the tickets of all connections alike; which one it
-/// is about, only the task knows.
+/// Facts about one handshake. All connections share the library's verifier and tickets; task-local
+/// notes tell which connection they work for.
 struct Notes {
     seen: RefCell<Seen>,
-    /// Until when the client's chain is valid, in seconds since 1970; without a chain for ever.
+    /// Until when the client's chain is valid, in seconds since 1970; the maximum without a chain.
     chain_end: Cell<u64>,
 }
 
-/// What a handshake has shown of the client.
+/// What a handshake has revealed about the client.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
-    /// The certificate that it presented, believed or not.
+    /// The certificate that it presented, trusted or not.
     pub certificate: Option<CertificateDer<'static>>,
-    /// Whom it names, when it is.
+    /// Its identity, if it is trusted.
     pub identity: Option<Identity>,
 }
 
-/// Runs a handshake, and sees what the client shows.
+/// Runs a handshake, and notes what the client presents.
 pub(crate) async fn seeing<F: Future>(handshake: F) -> (F::Output, Seen) {
     let notes = Notes {
         seen: RefCell::default(),
@@ -72,31 +73,31 @@ pub(crate) async fn seeing<F: Future>(handshake: F) -> (F::Output, Seen) {
         .await
 }
 
-/// Until when the chain of the handshake that runs is valid; `None` outside of one.
+/// Until when the chain of the current handshake is valid; `None` outside of a handshake.
 pub(super) fn chain_end() -> Option<u64> {
     NOTES.try_with(|notes| notes.chain_end.get()).ok()
 }
 
-/// The handshake that runs goes on with a chain of an earlier one.
+/// Notes that the current handshake resumes with a chain of an earlier one.
 pub(super) fn resume_chain(end: u64) {
     let _ = NOTES.try_with(|notes| notes.chain_end.set(end));
 }
 
-/// Who is believed: one `clientAuth`, without what does not decide.
+/// Trust in clients: one `clientAuth`, reduced to what affects decisions.
 pub(crate) struct Trust {
     auth: ClientAuth,
     anchors: Anchors,
-    /// For chains; `None` without any CA.
+    /// Verifies chains; `None` without any CA.
     webpki: Option<Arc<dyn ClientCertVerifier>>,
     provider: Arc<CryptoProvider>,
     hints: Vec<DistinguishedName>,
 }
 
 impl Trust {
-    /// Trust as the accepted configuration has it.
+    /// Builds the trust of the accepted configuration.
     ///
     /// # Errors
-    /// An authority or a revocation list that webpki does not take.
+    /// webpki rejects a CA or a revocation list.
     pub(crate) fn new(
         auth: &ClientAuth,
         provider: Arc<CryptoProvider>,
@@ -128,7 +129,7 @@ impl Trust {
         })
     }
 
-    /// Whether `auth` believes exactly the same.
+    /// Whether `auth` trusts exactly the same clients.
     pub(crate) fn is(&self, auth: &ClientAuth) -> bool {
         let mine = &self.auth;
         mine.mode == auth.mode
@@ -136,10 +137,11 @@ impl Trust {
             && mine.crls == auth.crls
     }
 
-    /// Who the client with this chain is, leaf first; `None` for one that may stay unknown.
+    /// The identity of the client with this chain, leaf first; `None` for a client without
+    /// certificate where that is allowed.
     ///
     /// # Errors
-    /// It is not believed, or nobody is there who must be.
+    /// The client is not trusted, or a certificate is required and missing.
     pub(crate) fn verify(
         &self,
         chain: &[CertificateDer<'_>],
@@ -155,7 +157,7 @@ impl Trust {
             .map(|(identity, _)| Some(identity))
     }
 
-    /// Who that is, and when the first certificate of the chain expires.
+    /// The identity, and when the first certificate of the chain expires.
     fn identify(
         &self,
         leaf: &CertificateDer<'_>,
@@ -197,8 +199,9 @@ impl Trust {
 }
 
 impl Trust {
-    /// Whether a certificate of `caFiles` that a client shows is in no revocation list. Nobody stands above one that it signed
-    /// itself, so that no list need know it; it is taken back by removing it from the file.
+    /// Checks a certificate of `caFiles` that a client presents against the revocation lists. A
+    /// self-signed certificate has no CA above it, so it needs no list; it is revoked by removing
+    /// it from the file.
     fn not_revoked(&self, certificate: &X509Certificate<'_>) -> Result<(), Error> {
         let issuer = certificate.issuer().as_raw();
         let lists = self
@@ -219,7 +222,7 @@ impl Trust {
     }
 }
 
-/// Schemes are written in any case (RFC 3986 section 3.1).
+/// URI schemes are case-insensitive (RFC 3986 section 3.1).
 fn spiffe_ids(identity: &Identity) -> usize {
     let is_spiffe = |uri: &&Arc<str>| {
         uri.get(..9)

@@ -1,19 +1,20 @@
-//! What came of asking others beside the upstream: the service of `extAuth`, redis, and the upstream of copies.
+//! Results of requests to servers other than the upstream of the route: the service of `extAuth`,
+//! Redis, and the upstream of mirrored requests.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// What the service of one route's `extAuth` decided.
+/// Decisions of the service of one route's `extAuth`.
 #[derive(Default)]
 pub(crate) struct ExtAuthCounters(pub(super) [AtomicU64; ExtAuthResult::ALL.len()]);
 
-/// How a question to such a service ended.
+/// The result of a request to such a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ExtAuthResult {
-    /// The request goes on.
+    /// The request continues.
     Allowed,
-    /// The service's answer is the client's.
+    /// The service's response is sent to the client.
     Denied,
-    /// There was no answer.
+    /// There was no response.
     Failed,
 }
 
@@ -26,26 +27,26 @@ impl ExtAuthResult {
 }
 
 impl ExtAuthCounters {
-    /// A question ended.
+    /// Counts a result.
     pub(crate) fn asked(&self, result: ExtAuthResult) {
         self.0[result as usize].fetch_add(1, Relaxed);
     }
 }
 
-/// What came of asking redis.
+/// Results of Redis requests.
 #[derive(Default)]
 pub(crate) struct RedisCounters(pub(super) [AtomicU64; RedisResult::ALL.len()]);
 
-/// How a question to redis ended.
+/// The result of a Redis request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RedisResult {
-    /// With an answer.
+    /// A reply arrived.
     Ok,
-    /// With an error, or the connection broke.
+    /// An error reply, or the connection failed.
     Failed,
-    /// Not in time.
+    /// No reply in time.
     Timeout,
-    /// Before it was asked: redis could not be reached a moment ago.
+    /// Not sent: Redis was not reachable a moment ago.
     Unavailable,
 }
 
@@ -59,26 +60,26 @@ impl RedisResult {
 }
 
 impl RedisCounters {
-    /// A question ended.
+    /// Counts a result.
     pub(crate) fn asked(&self, result: RedisResult) {
         self.0[result as usize].fetch_add(1, Relaxed);
     }
 }
 
-/// What came of the copies of one route's requests.
+/// Results of one route's mirrored requests.
 #[derive(Default)]
 pub(crate) struct MirrorCounters(pub(super) [AtomicU64; MirrorResult::ALL.len()]);
 
-/// How a copy ended.
+/// The result of a mirrored request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MirrorResult {
-    /// With an answer, whatever it was.
+    /// A response arrived; its status does not matter.
     Answered,
-    /// Without one.
+    /// There was no response.
     Failed,
-    /// Not made: too many were under way.
+    /// Not sent: too many were in flight.
     Dropped,
-    /// Not made: its body is too long.
+    /// Not sent: its body is too long.
     TooLarge,
 }
 
@@ -92,7 +93,7 @@ impl MirrorResult {
 }
 
 impl MirrorCounters {
-    /// A copy ended.
+    /// Counts a result.
     pub(crate) fn ended(&self, result: MirrorResult) {
         self.0[result as usize].fetch_add(1, Relaxed);
     }

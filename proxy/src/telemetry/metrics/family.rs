@@ -1,22 +1,22 @@
-//! What a metric family is, and the table of all of them: the only place that names a metric.
+//! Metric families, and the table of all of them: the only place that names a metric.
 //!
-//! The page for Prometheus, the page for OpenMetrics and `docs/metrics.md` come from this table. Labels come from the
-//! configuration or from closed sets, never from a request (`docs/security.md` 21).
+//! The page for Prometheus, the page for OpenMetrics and `docs/metrics.md` are generated from this
+//! table. Labels come from the configuration or from closed sets, never from a request
+//! (`docs/security.md` 21).
 
-/// One metric family with its label names.
 pub(super) struct Family<const LABELS: usize> {
     pub(super) about: About,
     pub(super) labels: [&'static str; LABELS],
 }
 
-/// What a family is, whatever its labels.
+/// The description of a family, without its labels.
 #[derive(Clone, Copy)]
 pub(super) struct About {
     pub(super) name: &'static str,
     pub(super) kind: Kind,
-    /// One sentence, as `# HELP` has it.
+    /// One sentence, for `# HELP`.
     pub(super) help: &'static str,
-    /// What the documentation says beside it: values of labels, links. Markdown.
+    /// Additional documentation: values of labels, links. Markdown.
     #[cfg_attr(
         not(test),
         allow(dead_code, reason = "for docs/metrics.md, which a test writes")
@@ -24,21 +24,20 @@ pub(super) struct About {
     pub(super) details: &'static str,
 }
 
-/// The type of a family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Only rises, from 0 at the start of the process.
+    /// Only increases, from 0 at the start of the process.
     Counter,
-    /// A value of now.
+    /// A current value.
     Gauge,
     /// Counts by upper bound.
     Histogram,
-    /// Always 1; the labels say what is.
+    /// Always 1; the information is in the labels.
     Info,
 }
 
 impl Kind {
-    /// The word behind `# TYPE`. The text format 0.0.4 has no `info`.
+    /// The word after `# TYPE`. The text format 0.0.4 has no `info`.
     pub(super) fn as_str(self, open_metrics: bool) -> &'static str {
         match self {
             Self::Counter => "counter",

@@ -1,20 +1,20 @@
-//! The keys of token providers.
+//! Metrics of the keys of token providers.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::SystemTime,
 };
 
-/// The keys of one token provider, and what came of fetching them.
+/// The keys of one token provider, and the results of fetching them.
 #[derive(Default)]
 pub(crate) struct JwksCounters {
     pub(super) fetches: [AtomicU64; FetchResult::ALL.len()],
     pub(super) keys: AtomicU64,
-    /// Seconds since the epoch; 0 before keys were ever loaded.
+    /// Seconds since the epoch; 0 before keys were first loaded.
     pub(super) loaded: AtomicU64,
 }
 
-/// How a fetch of keys ended.
+/// The result of a fetch of keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs)] // each is explained by its error
 pub(crate) enum FetchResult {
@@ -48,12 +48,12 @@ impl FetchResult {
 }
 
 impl JwksCounters {
-    /// A fetch ended.
+    /// Counts the result of a fetch.
     pub(crate) fn fetched(&self, result: FetchResult) {
         self.fetches[result as usize].fetch_add(1, Relaxed);
     }
 
-    /// There are new keys, so many.
+    /// Stores the number of new keys, and the time.
     pub(crate) fn loaded(&self, keys: usize) {
         self.keys.store(keys as u64, Relaxed);
         self.loaded.store(now(), Relaxed);

@@ -1,34 +1,30 @@
-//! What happens between clients and one listener.
+//! Metrics of client connections to one listener.
 
 use std::sync::atomic::{AtomicI64, AtomicU64};
 
 use crate::telemetry::handshakes::HandshakeCounters;
 
-/// Connections of one listener, over all workers.
+/// Connections of one listener, of all workers.
 #[derive(Default)]
 pub(crate) struct ListenerCounters {
-    /// Open now.
     pub open: AtomicI64,
-    /// Accepted since the start.
     pub accepted: AtomicU64,
-    /// TLS handshakes.
     pub handshakes: HandshakeCounters,
-    /// Live connections that a change of trust ended.
+    /// Live connections that a change of trust closed.
     pub distrusted: AtomicU64,
-    /// Times that a worker waited with the next one, because there were too many and none was idle.
+    /// How often a worker stopped accepting, because the limit was reached and no connection was
+    /// idle.
     pub waits: AtomicU64,
-    /// Idle ones closed to make room for others, by [`Limit`].
+    /// Idle connections that were closed for new ones, by [`Limit`].
     pub evicted: [AtomicU64; Limit::ALL.len()],
 }
 
 /// A limit at which idle connections are closed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Limit {
-    /// `limits.connectionsPerAddress`.
     Address,
-    /// `limits.connections`.
     Listener,
-    /// What the system grants.
+    /// The process's limit on file descriptors.
     Descriptors,
 }
 
@@ -36,7 +32,6 @@ impl Limit {
     /// In the order of their numbers.
     pub(crate) const ALL: [Self; 3] = [Self::Address, Self::Listener, Self::Descriptors];
 
-    /// The label.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Address => "connections_per_address",

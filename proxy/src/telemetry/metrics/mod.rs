@@ -1,7 +1,9 @@
-//! Counters of this process and the page that they make, for Prometheus or in OpenMetrics. [`family`] names each metric.
+//! Counters of this process, and the page for Prometheus or OpenMetrics. [`family`] names each
+//! metric.
 //!
-//! What changes with every request lives in one [`Shard`] per worker, written by that worker alone (plain load and
-//! store, no locked instruction) and summed when somebody scrapes. What changes rarely is shared.
+//! Counters that change with every request are in one [`Shard`] per worker, written by that worker
+//! only (plain load and store, no locked instruction), and summed at a scrape. Counters that change
+//! rarely are shared.
 
 mod asked;
 mod family;
@@ -43,7 +45,6 @@ pub(crate) use self::{
 use self::{named::Named, shard::Merged};
 use super::events::{EndpointEvent, Events, Reporter};
 
-/// A counter for each [`Reason`].
 struct Rejected([AtomicU64; Reason::ALL.len()]);
 
 impl Default for Rejected {
@@ -52,71 +53,73 @@ impl Default for Rejected {
     }
 }
 
-/// Everything counted in this process.
+/// All counters of this process.
 #[derive(Default)]
 pub(crate) struct Metrics {
     shards: Mutex<Vec<Arc<Shard>>>,
-    /// Of which requests are counted; `None` before a configuration was published.
+    /// The names whose requests are counted; `None` before a configuration was published.
     named: Mutex<Option<Named>>,
     listeners: Mutex<BTreeMap<Arc<str>, Arc<ListenerCounters>>>,
     upstreams: Mutex<BTreeMap<Arc<str>, Arc<UpstreamCounters>>>,
-    /// Where changes of endpoints are reported.
+    /// The queue for changes of endpoints.
     events: OnceLock<Events<EndpointEvent>>,
-    /// Reads what upstreams say of themselves.
+    /// Reads the current state of upstreams.
     readings: OnceLock<Box<dyn Fn() -> Vec<Reading> + Send + Sync>>,
-    /// Listener, file and end of every certificate that is shown now.
+    /// Listener, file and expiry of every current server certificate.
     certificates: Mutex<Vec<(Arc<str>, String, u64)>>,
     jwks: Mutex<BTreeMap<Arc<str>, Arc<JwksCounters>>>,
     ext_auth: Mutex<BTreeMap<Arc<str>, Arc<ExtAuthCounters>>>,
     redis: OnceLock<Arc<RedisCounters>>,
     mirrors: Mutex<BTreeMap<Arc<str>, Arc<MirrorCounters>>>,
-    /// The gates that requests pass now, by route.
+    /// The current gates (concurrency limits), by route.
     gates: Mutex<Vec<(Arc<str>, Arc<Gate>)>>,
     /// By [`Reason`].
     rejected: Rejected,
     /// Of the log shipper; `None` while there is none.
     logs: Mutex<Option<Arc<Counters>>>,
-    /// Access-log lines lost because stdout did not take them.
+    /// Access-log lines lost because stdout did not accept them.
     pub access_log_dropped: AtomicU64,
-    /// Panics that ended a connection.
+    /// Panics that closed a connection.
     pub panics: AtomicU64,
-    /// Configurations published.
+    /// Published configurations.
     pub generation: AtomicU64,
-    /// Whether the last reload was refused.
+    /// Whether the last reload was rejected.
     pub reload_failed: AtomicBool,
-    /// Reloads accepted and refused.
+    /// Accepted and rejected reloads.
     pub reloads: [AtomicU64; 2],
     /// Whether a drain has begun.
     pub draining: AtomicBool,
 }
 
-/// Nothing panics while it holds one of these locks; if it ever did, counters stay usable.
+/// Ignores poisoning. Nothing panics while it holds one of these locks; if it ever did, the
+/// counters stay usable.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Metrics {
-    /// A new worker's shard.
+    /// Creates a worker's shard.
     pub(crate) fn shard(&self) -> Arc<Shard> {
         let shard = Arc::<Shard>::default();
         lock(&self.shards).push(Arc::clone(&shard));
         shard
     }
 
-    /// Only requests of what `config` names are counted from now on. To be said before a worker has heard of `config`:
-    /// a series that a worker has begun, and that is not named yet, would be lost.
+    /// From now on, counts only requests of names in `config`. Must be called before a worker uses
+    /// `config`: a series that a worker has created for a name that is not listed yet would be
+    /// lost.
     pub(crate) fn name(&self, config: &Config) {
         *lock(&self.named) = Some(Named::new(config));
     }
 
-    /// Drops what the current configuration does not name, and what nothing counts in any more.
+    /// Drops series that the current configuration does not name and that have no writer any more.
     fn forget(&self) {
         if let Some(named) = &*lock(&self.named) {
             for shard in lock(&self.shards).iter() {
                 lock(&shard.series).retain(|one| named.has(one));
             }
         }
-        // What is configured is held by its snapshot.
+        // The snapshot holds what is configured, so other entries have no second owner.
         fn used<K: Ord, T>(all: &Mutex<BTreeMap<K, Arc<T>>>) {
             lock(all).retain(|_, one| Arc::strong_count(one) > 1);
         }
@@ -127,7 +130,7 @@ impl Metrics {
         used(&self.mirrors);
     }
 
-    /// The counters of the log shipper are these from now on.
+    /// Sets the counters of the log shipper.
     pub(crate) fn show_logs(&self, counters: Option<Arc<Counters>>) {
         *lock(&self.logs) = counters;
     }
@@ -137,12 +140,11 @@ impl Metrics {
         lock(&self.logs).clone()
     }
 
-    /// The counters of a listener.
     pub(crate) fn listener(&self, name: &Arc<str>) -> Arc<ListenerCounters> {
         Arc::clone(lock(&self.listeners).entry(Arc::clone(name)).or_default())
     }
 
-    /// The counters of an upstream, which are shown from now on.
+    /// The counters of an upstream, which are rendered from now on.
     pub(crate) fn upstream(&self, name: &Arc<str>) -> Arc<UpstreamCounters> {
         let new = || {
             let (name, events) = (Arc::clone(name), self.events.get().cloned());
@@ -159,24 +161,24 @@ impl Metrics {
         )
     }
 
-    /// Logs changes of endpoints from now on.
+    /// The reporter of changes of endpoints.
     pub(crate) fn endpoint_events(&self) -> Reporter<EndpointEvent> {
         let (reporter, events) = Reporter::new();
         let _ = self.events.set(events);
         reporter
     }
 
-    /// What upstreams say of themselves is read so from now on.
+    /// Sets the function that reads the current state of upstreams.
     pub(crate) fn read_upstreams(&self, read: impl Fn() -> Vec<Reading> + Send + Sync + 'static) {
         let _ = self.readings.set(Box::new(read));
     }
 
-    /// These certificates are shown from now on, each with its listener, file, and end in seconds since 1970.
+    /// Sets the current server certificates: listener, file, and expiry in seconds since 1970.
     pub(crate) fn show_certificates(&self, certificates: Vec<(Arc<str>, String, u64)>) {
         *lock(&self.certificates) = certificates;
     }
 
-    /// Requests pass these gates from now on, each with its route.
+    /// Sets the current gates, each with its route.
     pub(crate) fn show_gates(&self, gates: Vec<(Arc<str>, Arc<Gate>)>) {
         *lock(&self.gates) = gates;
     }
@@ -186,17 +188,16 @@ impl Metrics {
         Arc::clone(lock(&self.ext_auth).entry(Arc::clone(route)).or_default())
     }
 
-    /// The counters of redis, which are shown from now on.
+    /// The counters of Redis, which are rendered from now on.
     pub(crate) fn redis(&self) -> Arc<RedisCounters> {
         Arc::clone(self.redis.get_or_init(Arc::default))
     }
 
-    /// The counters of a route's copies.
+    /// The counters of a route's mirrored requests.
     pub(crate) fn mirror(&self, route: &Arc<str>) -> Arc<MirrorCounters> {
         Arc::clone(lock(&self.mirrors).entry(Arc::clone(route)).or_default())
     }
 
-    /// The counters of a token provider.
     pub(crate) fn jwks(&self, provider: &Arc<str>) -> Arc<JwksCounters> {
         Arc::clone(lock(&self.jwks).entry(Arc::clone(provider)).or_default())
     }
@@ -206,18 +207,17 @@ impl Metrics {
         self.rejected.0[reason as usize].fetch_add(1, Relaxed);
     }
 
-    /// Configurations published so far.
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Relaxed)
     }
 
-    /// A reload ended.
+    /// Counts a reload.
     pub(crate) fn reloaded(&self, ok: bool) {
         self.reload_failed.store(!ok, Relaxed);
         self.reloads[usize::from(!ok)].fetch_add(1, Relaxed);
     }
 
-    /// By listener, route and upstream.
+    /// Sums by listener, route and upstream.
     fn merged(&self) -> BTreeMap<[Arc<str>; 3], Merged> {
         let mut merged = BTreeMap::<_, Merged>::new();
         for shard in lock(&self.shards).iter() {
@@ -229,7 +229,8 @@ impl Metrics {
         merged
     }
 
-    /// Refusals that were not carried out, by route and reason, over all workers and listeners.
+    /// Rejections in report mode, which were not enforced, by route and reason, of all workers and
+    /// listeners.
     pub(crate) fn would_denied(&self) -> BTreeMap<(Arc<str>, Reason), u64> {
         let mut all = BTreeMap::new();
         for shard in lock(&self.shards).iter() {

@@ -1,5 +1,5 @@
-//! What the current configuration names. Series of requests of anything else are dropped, so that a process that is reloaded
-//! for months has no more of them than its file.
+//! The names of the current configuration. Series of other names are dropped, so that a process
+//! that is reloaded for months has no more series than its configuration.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -10,13 +10,12 @@ use outrigger_config::model::{Action, Config, Route};
 
 use super::shard::{NO_UPSTREAM, Series};
 
-/// Names of one configuration.
 pub(super) struct Named {
     listeners: HashSet<Arc<str>>,
     routes: HashMap<Arc<str>, Served>,
 }
 
-/// What a route's requests can be counted by.
+/// The values that a route's requests can be counted under.
 struct Served {
     listeners: Vec<Arc<str>>,
     upstreams: Vec<Arc<str>>,
@@ -65,7 +64,7 @@ impl Named {
                     *series.upstream == *NO_UPSTREAM || served.upstreams.contains(&series.upstream);
                 known && served.listeners.contains(&series.listener)
             }
-            // Those without a route.
+            // Requests without a route.
             None => series.route.is_empty() && self.listeners.contains(&series.listener),
         }
     }

@@ -1,4 +1,4 @@
-//! The page that is scraped, in the text format 0.0.4 of Prometheus or in OpenMetrics 1.0.
+//! The scraped page, in the text format 0.0.4 of Prometheus or in OpenMetrics 1.0.
 //!
 //! <https://prometheus.io/docs/instrumenting/exposition_formats/> and
 //! <https://prometheus.io/docs/specs/om/open_metrics_spec/>.
@@ -12,7 +12,6 @@ use super::{
     shard::Merged,
 };
 
-/// How a page is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     /// `text/plain; version=0.0.4`.
@@ -47,7 +46,6 @@ impl Format {
         }
     }
 
-    /// The `Content-Type` of a page.
     pub(crate) fn content_type(self) -> &'static str {
         match self {
             Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
@@ -56,7 +54,7 @@ impl Format {
     }
 }
 
-/// A page, as far as it is written.
+/// A page that is being written.
 pub(crate) struct Page {
     text: String,
     format: Format,
@@ -68,7 +66,7 @@ impl Page {
         Self { text, format }
     }
 
-    /// The whole page.
+    /// Finishes the page.
     pub(super) fn end(mut self) -> String {
         if self.format == Format::OpenMetrics {
             self.text.push_str("# EOF\n");
@@ -107,7 +105,8 @@ impl Page {
             let mut sum = 0;
             for (i, count) in series.buckets.iter().enumerate() {
                 sum += count;
-                // `1.0`, not `1`: OpenMetrics asks for it, and Prometheus 3 writes it so for either format.
+                // `1.0`, not `1`: OpenMetrics requires it, and Prometheus 3 writes it in both
+                // formats.
                 let bound = DURATION_BUCKETS
                     .get(i)
                     .map_or_else(|| "+Inf".to_owned(), |bound| format!("{bound:?}"));
@@ -144,7 +143,7 @@ impl Page {
         for (key, value) in labels {
             let _ = write!(self.text, "{open}{key}=\"");
             open = ',';
-            // Only paths of files can have what needs an escape.
+            // Only file paths can have characters that need escaping.
             for character in value.chars() {
                 match character {
                     '\\' => self.text.push_str("\\\\"),
@@ -168,7 +167,7 @@ mod tests {
 
     #[test]
     fn open_metrics_is_written_for_clients_that_prefer_it() {
-        // As Prometheus 2 and 3, curl, and tools that want one of the two send it.
+        // As sent by Prometheus 2 and 3, curl, and tools that want only one format.
         let prometheus = "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,\
                           text/plain;version=1.0.0;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
         let protobuf = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited;q=0.6,\

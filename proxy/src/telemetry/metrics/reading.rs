@@ -2,18 +2,16 @@
 
 use std::sync::Arc;
 
-/// The state of an upstream now.
+/// The current state of an upstream.
 pub(crate) struct Reading {
-    /// Its name.
     pub upstream: Arc<str>,
-    /// Its endpoints.
     pub endpoints: Vec<EndpointReading>,
-    /// Connections, requests, and requests that wait, where that has limits.
+    /// Connections, requests, and waiting requests, where there are limits.
     pub in_use: Option<[u32; 3]>,
 }
 
 impl Reading {
-    /// The endpoints, each with the name of the upstream; one that is in a list twice is shown once.
+    /// The endpoints, each with the name of the upstream; a repeated one is rendered once.
     pub(super) fn each(&self) -> impl Iterator<Item = (&str, &EndpointReading)> {
         let is_first = |&(index, one): &(usize, &EndpointReading)| {
             !self.endpoints[..index]
@@ -28,11 +26,10 @@ impl Reading {
     }
 }
 
-/// The state of an endpoint now.
+/// The current state of an endpoint.
 pub(crate) struct EndpointReading {
     /// As the access log shows it.
     pub endpoint: Arc<str>,
-    /// Whether it is ejected.
     pub ejected: bool,
     /// Whether it is healthy; `None` without `healthCheck`.
     pub healthy: Option<bool>,

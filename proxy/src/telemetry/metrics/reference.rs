@@ -1,4 +1,4 @@
-//! Writes the table of `docs/metrics.md`, and keeps it true.
+//! Generates the table of `docs/metrics.md`, and tests that it is up to date.
 
 use std::{fmt::Write, fs, path::Path};
 
@@ -59,6 +59,6 @@ fn names_follow_the_conventions_of_prometheus() {
         let twins = ALL
             .iter()
             .filter(|(other, _)| other.open_metrics_name() == family);
-        assert_eq!(twins.count(), 1, "{name}: the family {family} stands twice");
+        assert_eq!(twins.count(), 1, "{name}: the family {family} exists twice");
     }
 }

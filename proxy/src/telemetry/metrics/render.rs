@@ -1,4 +1,5 @@
-//! From counters to the page that is scraped. Names, labels and help come from the table in [`super::family`].
+//! Renders the counters as the scraped page. Names, labels and help come from the table in
+//! [`super::family`].
 
 use std::{
     collections::BTreeMap,
@@ -62,7 +63,7 @@ impl Metrics {
         page.histograms(&family::REQUEST_DURATION, all());
     }
 
-    /// What filters decided, and whom they asked.
+    /// Decisions of filters, and results of requests to their services.
     fn render_filters(&self, page: &mut Page) {
         let would_denied = self.would_denied();
         let would_deny = would_denied
@@ -206,7 +207,7 @@ fn render_connects(upstreams: &Upstreams, page: &mut Page) {
         .iter()
         .flat_map(|(name, one)| by(name, ["ok", "failed"], &one.connects));
     page.family(&family::UPSTREAM_CONNECTS, connects);
-    // Upstreams with addresses look nothing up: no series for them.
+    // Upstreams with fixed addresses have no DNS lookups: no series for them.
     let lookups = upstreams
         .iter()
         .flat_map(|(name, one)| by(name, LookupResult::ALL.map(|it| it.1), &one.lookups))

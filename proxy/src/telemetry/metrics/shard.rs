@@ -1,4 +1,4 @@
-//! What changes with every request: the series of each worker.
+//! Counters that change with every request: the series of each worker.
 
 use std::{
     cell::RefCell,
@@ -14,10 +14,10 @@ use outrigger_filters::reason::{Flag, Reason};
 
 use super::{family::DURATION_BUCKETS, lock};
 
-/// The label `upstream` of requests that the proxy answered without choosing one. No upstream may have this name.
+/// The label `upstream` of requests that the proxy responded to without choosing one. No upstream
+/// may have this name.
 pub(crate) const NO_UPSTREAM: &str = "none";
 
-/// The series of one worker.
 #[derive(Default)]
 pub(crate) struct Shard {
     pub(super) series: Mutex<Vec<Arc<Series>>>,
@@ -45,7 +45,7 @@ pub(super) struct WouldDeny {
     pub(super) count: AtomicU64,
 }
 
-/// A worker's handle on one series; it remembers the outcomes it has seen.
+/// A worker's handle on one series; it caches the outcomes that occurred.
 pub(crate) struct LocalSeries {
     series: Arc<Series>,
     known: RefCell<Vec<Arc<Outcome>>>,
@@ -89,7 +89,7 @@ impl Shard {
 }
 
 impl LocalSeries {
-    /// Counts one answered request.
+    /// Counts one request that got a response.
     pub(crate) fn record(&self, status: u16, flag: Flag, took: Duration) {
         let seconds = took.as_secs_f64();
         let bucket = DURATION_BUCKETS.partition_point(|&bound| bound < seconds);
@@ -115,7 +115,7 @@ impl LocalSeries {
         bump(&outcome.count, 1);
     }
 
-    /// Counts one refusal that was not carried out.
+    /// Counts one rejection in report mode, which was not enforced.
     pub(crate) fn would_deny(&self, reason: Reason) {
         let mut known = self.would_deny.borrow_mut();
         let one = match known.iter().find(|one| one.reason == reason) {
@@ -134,12 +134,12 @@ impl LocalSeries {
     }
 }
 
-/// An increment by the only writer.
+/// Increments a counter that has only one writer.
 fn bump(counter: &AtomicU64, by: u64) {
     counter.store(counter.load(Relaxed).wrapping_add(by), Relaxed);
 }
 
-/// One series, over all workers.
+/// One series, summed over all workers.
 #[derive(Default)]
 pub(super) struct Merged {
     pub(super) outcomes: BTreeMap<(String, &'static str), u64>,

@@ -1,4 +1,4 @@
-//! What happens between us and one upstream.
+//! Metrics of the connections and requests to one upstream.
 
 use std::sync::{
     Arc,
@@ -16,10 +16,9 @@ use crate::telemetry::{
     handshakes::HandshakeCounters,
 };
 
-/// What happens between us and one upstream, over all workers; written when connections change.
+/// Counters of one upstream, of all workers; written when connections change.
 #[derive(Default)]
 pub(crate) struct UpstreamCounters {
-    /// TLS handshakes with its endpoints.
     pub handshakes: HandshakeCounters<ServerFailure>,
     pub(super) name: Arc<str>,
     pub(super) events: Option<Events<EndpointEvent>>,
@@ -34,42 +33,43 @@ pub(crate) struct UpstreamCounters {
 }
 
 impl UpstreamCounters {
-    /// A connect ended.
+    /// Counts a connect.
     pub(crate) fn connected(&self, ok: bool) {
         self.connects[usize::from(!ok)].fetch_add(1, Relaxed);
     }
 
-    /// A request goes out once more.
+    /// Counts a retry.
     pub(crate) fn retried(&self, reason: RetryReason) {
         self.retries[reason as usize].fetch_add(1, Relaxed);
     }
 
-    /// A request would have gone out once more, but for the budget.
+    /// Counts a retry that the budget did not allow.
     pub(crate) fn budget_exhausted(&self) {
         self.budget_exhausted.fetch_add(1, Relaxed);
     }
 
-    /// A second try beside the first ended.
+    /// Counts a hedged attempt that ended.
     pub(crate) fn hedged(&self, won: bool) {
         self.hedges[usize::from(!won)].fetch_add(1, Relaxed);
     }
 
-    /// A request was refused because too many are under way, or because too many wait for a connection.
+    /// Counts a request that the circuit breaker rejected: too many in flight, or too many waiting
+    /// for a connection.
     pub(crate) fn overflowed(&self, waits: bool) {
         self.overflows[usize::from(waits)].fetch_add(1, Relaxed);
     }
 
-    /// An endpoint was asked whether it is well.
+    /// Counts a health check.
     pub(crate) fn health_checked(&self, ok: bool) {
         self.health_checks[usize::from(!ok)].fetch_add(1, Relaxed);
     }
 
-    /// An endpoint was ejected.
+    /// Counts an ejection.
     pub(crate) fn ejected(&self) {
         self.ejections.fetch_add(1, Relaxed);
     }
 
-    /// Reports a change of an endpoint, for the operational log.
+    /// Reports a change of an endpoint to the operational log.
     pub(crate) fn report(&self, endpoint: &Arc<str>, text: String) {
         if let Some(events) = &self.events {
             events.report(EndpointEvent {

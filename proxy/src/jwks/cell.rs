@@ -1,4 +1,4 @@
-//! The keys of one provider, between the thread that fetches them and the workers.
+//! The keys of one provider, shared by the thread that fetches them and the workers.
 
 use std::{
     sync::{
@@ -18,16 +18,15 @@ use tokio::{
 
 use crate::telemetry::metrics::JwksCounters;
 
-/// How often tokens with unknown keys may cause a fetch.
+/// Shortest interval between fetches that tokens with unknown keys cause.
 pub(super) const ASKED_APART: Duration = Duration::from_secs(10);
 
-/// The keys of one provider.
 pub(crate) struct KeyCell {
-    /// The provider.
+    /// The provider's name.
     pub name: Arc<str>,
     /// `iss`, by which discovery finds the keys.
     pub(super) issuer: Arc<str>,
-    /// Where they come from.
+    /// The source of the keys.
     pub(super) source: KeySource,
     keys: ArcSwapOption<Loaded>,
     pub(super) counters: Arc<JwksCounters>,
@@ -40,17 +39,18 @@ pub(crate) struct Loaded {
     since: Instant,
 }
 
-/// Which fetch is where, by number from 1.
+/// Numbers of the fetches that have started and ended, counted from 1.
 struct Fetches {
     begun: AtomicU64,
     ended: watch::Sender<u64>,
-    /// When a worker last asked, and for which fetch; see [`Asked`].
+    /// When a worker last requested a fetch, and which one; see [`Asked`].
     asked: AtomicU64,
     note: Notify,
     made: Instant,
 }
 
-/// A moment in milliseconds, and the number of a fetch, in one word: 40 and 24 bits. Zero is never.
+/// A time in milliseconds (40 bits) and the number of a fetch (24 bits) in one word. Zero means
+/// none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Asked(u64);
 
@@ -64,14 +64,14 @@ impl Asked {
         self.0 != 0 && now.saturating_sub(at) < ASKED_APART
     }
 
-    /// Whether `ended` is as late as the fetch that was asked for. Numbers wrap; the two are never far apart.
+    /// Whether the requested fetch has ended. Numbers wrap around; the two are never far apart.
     fn is_over(self, ended: u64) -> bool {
         ended.wrapping_sub(self.0) & 0xff_ffff < 0x80_0000
     }
 }
 
 impl KeyCell {
-    /// A cell for a provider. Keys that stand in the configuration are there at once.
+    /// A cell for a provider. Keys from the configuration are loaded at once.
     pub(super) fn new(provider: &JwtProvider, counters: Arc<JwksCounters>) -> Self {
         let cell = Self {
             name: Arc::clone(&provider.name),
@@ -91,7 +91,7 @@ impl KeyCell {
         cell
     }
 
-    /// What stands in the configuration was checked when it was accepted, so nothing fails here that could be told.
+    /// The keys were checked when the configuration was accepted, so no error is expected here.
     fn load_configured(&self) {
         let keys = match &self.source {
             KeySource::Discovery(_) | KeySource::Url(..) => return,
@@ -108,14 +108,14 @@ impl KeyCell {
         }
     }
 
-    /// Whether a provider of a new configuration may go on with these keys.
+    /// Whether a provider of a new configuration may keep these keys.
     pub(super) fn is_for(&self, provider: &JwtProvider) -> bool {
         *self.name == *provider.name
             && self.issuer == provider.issuer
             && self.source == provider.keys
     }
 
-    /// How its keys are fetched; `None` where they stand in the configuration.
+    /// How its keys are fetched; `None` for keys from the configuration.
     pub(super) fn remote(&self) -> Option<&RemoteKeys> {
         match &self.source {
             KeySource::Discovery(remote) | KeySource::Url(_, remote) => Some(remote),
@@ -123,7 +123,8 @@ impl KeyCell {
         }
     }
 
-    /// Lets `read` see the keys; `None` when none were ever loaded, or the last ones are too old.
+    /// Calls `read` with the keys, or with `None` when none were ever loaded or the last ones are
+    /// too old.
     pub(crate) fn with<R>(&self, read: impl FnOnce(Option<&KeySet>) -> R) -> R {
         let loaded: Guard<Option<Arc<Loaded>>> = self.keys.load();
         let fresh = loaded.as_ref().filter(|loaded| {
@@ -133,8 +134,8 @@ impl KeyCell {
         read(fresh.map(|loaded| &loaded.keys))
     }
 
-    /// Asks for a fetch that has not begun yet, unless somebody asked a moment ago, and waits for the one that was asked
-    /// for, at most for `jwks.timeout`. Afterwards the keys may be newer.
+    /// Requests a fetch, unless one was requested a moment ago, and waits until that fetch has
+    /// ended, at most `jwks.timeout`. The keys may be newer afterwards.
     pub(crate) async fn ask(&self) {
         let Some(remote) = self.remote() else { return };
         let mut ended = self.fetches.ended.subscribe();
@@ -154,12 +155,12 @@ impl KeyCell {
         })));
     }
 
-    /// A fetch begins. There is only one at a time.
+    /// Notes the start of a fetch. There is only one at a time.
     pub(super) fn begin_fetch(&self) -> u64 {
         self.fetches.begun.fetch_add(1, SeqCst) + 1
     }
 
-    /// It has ended, well or not.
+    /// Notes the end of a fetch, successful or not.
     pub(super) fn end_fetch(&self, number: u64) {
         self.fetches.ended.send_replace(number);
     }
@@ -174,16 +175,16 @@ impl KeyCell {
             .await;
     }
 
-    /// Waits until a worker asks.
+    /// Waits until a worker requests a fetch.
     pub(super) async fn asked(&self) {
         self.fetches.note.notified().await;
     }
 }
 
 impl Fetches {
-    /// The fetch that somebody asked for within the last ten seconds, or else the next one.
+    /// The fetch that was requested within the last ten seconds, otherwise the next one.
     fn ask(&self, now: Duration) -> Asked {
-        let now = now + Duration::from_millis(1); // zero is never
+        let now = now + Duration::from_millis(1); // zero means none
         let mut seen = self.asked.load(SeqCst);
         loop {
             if Asked(seen).is_recent(now) {

@@ -1,4 +1,4 @@
-//! Why there are no new keys.
+//! Errors of key fetches.
 
 use std::io;
 
@@ -13,24 +13,24 @@ use crate::telemetry::metrics::FetchResult;
 pub(super) enum FetchError {
     #[error("the bearer token cannot be read: {0}")]
     Credentials(io::Error),
-    #[error("{url} is not https, and there is no allowInsecure")]
+    #[error("{url} is not https, and allowInsecure is not set")]
     Insecure { url: Uri },
-    #[error("no whole answer within jwks.timeout")]
+    #[error("no complete response within jwks.timeout")]
     Timeout,
-    #[error("{url} answered {status}")]
+    #[error("{url} responded with status {status}")]
     Status { url: Uri, status: u16 },
     #[error(
-        "{url} redirects to {location}, which is not followed: only the same host is, three times"
+        "{url} redirects to {location}, which is not followed: only redirects to the same host are, at most three"
     )]
     Redirect { url: Uri, location: String },
-    #[error("{url} answered more than 1 MiB")]
+    #[error("{url} sent a response of more than 1 MiB")]
     TooLarge { url: Uri },
-    /// No connection, no TLS, or no HTTP.
+    /// The connection, TLS or HTTP failed.
     #[error("{0}")]
     Http(client::Error),
     #[error("the discovery document at {url} cannot be used: {why}")]
     Discovery { url: Uri, why: String },
-    #[error("what {url} answered cannot be used: {source}")]
+    #[error("the response of {url} cannot be used: {source}")]
     Keys { url: Uri, source: JwksError },
 }
 
@@ -47,7 +47,7 @@ impl From<client::Error> for FetchError {
 }
 
 impl FetchError {
-    /// As a label has it; a closed set.
+    /// The value of the metric label; a closed set.
     pub(super) fn result(&self) -> FetchResult {
         match self {
             Self::Credentials(_) => FetchResult::Credentials,

@@ -1,4 +1,4 @@
-//! One fetch of a provider's keys: by their URL, or by the issuer's discovery document.
+//! One fetch of a provider's keys: by their URL, or through the issuer's discovery document.
 
 use std::sync::Arc;
 
@@ -20,16 +20,16 @@ use tokio::time::timeout;
 
 use super::{cell::KeyCell, error::FetchError};
 
-/// How many redirects in a row are followed.
+/// How many consecutive redirects are followed.
 const MAX_REDIRECTS: usize = 3;
 
-/// A discovery document is flat; members that nobody reads may be a little deeper.
+/// A discovery document is flat; unused members may be nested a little deeper.
 const MAX_DEPTH: usize = 16;
 
 /// Fetches the keys of `cell` within `jwks.timeout`.
 ///
 /// # Errors
-/// Why there are none.
+/// The fetch failed, or returned no usable keys.
 pub(super) async fn fetch(
     cell: &KeyCell,
     remote: &RemoteKeys,
@@ -42,7 +42,7 @@ pub(super) async fn fetch(
         .map_err(|_| FetchError::Timeout)?
 }
 
-/// Whom to believe, made when it is first needed.
+/// TLS settings and trusted roots, built on first use.
 #[derive(Default)]
 pub(super) struct Trust(Option<Handshaker>);
 
@@ -50,7 +50,7 @@ struct Fetch<'a> {
     remote: &'a RemoteKeys,
     trust: &'a mut Trust,
     resolver: &'a Arc<Resolver>,
-    /// Read once for a fetch, also where discovery comes before.
+    /// Read once per fetch, also for the discovery document.
     bearer: Option<(HeaderName, HeaderValue)>,
 }
 
@@ -90,7 +90,7 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    /// OpenID Connect Discovery 1.0 section 4: `jwks_uri` of a document that names this very issuer.
+    /// OpenID Connect Discovery 1.0 section 4: `jwks_uri` of the document of exactly this issuer.
     async fn discover(&mut self, issuer: &str) -> Result<Uri, FetchError> {
         let text = format!(
             "{}/.well-known/openid-configuration",
@@ -98,13 +98,13 @@ impl<'a> Fetch<'a> {
         );
         let url = text.parse().map_err(|_| FetchError::Discovery {
             url: Uri::default(),
-            why: format!("the issuer {issuer:?} is no URL"),
+            why: format!("the issuer {issuer:?} is not a valid URL"),
         })?;
         let (url, body) = self.get(url).await?;
         jwks_uri(&body, issuer).map_err(|why| FetchError::Discovery { url, why })
     }
 
-    /// The body at `url`, and where it was in the end.
+    /// The body at `url`, and the final URL after redirects.
     async fn get(&mut self, url: Uri) -> Result<(Uri, Bytes), FetchError> {
         let encrypted = url.scheme_str() == Some("https");
         if !encrypted && !self.remote.allow_insecure {
@@ -166,10 +166,10 @@ fn headers(bearer: Option<(HeaderName, HeaderValue)>) -> HeaderMap {
     headers
 }
 
-/// What a discovery document says about the keys.
+/// The `jwks_uri` of a discovery document.
 fn jwks_uri(document: &[u8], issuer: &str) -> Result<Uri, String> {
     let json = Json::parse(document, MAX_DEPTH).map_err(|error| error.to_string())?;
-    let object = json.as_object().ok_or("it is no JSON object")?;
+    let object = json.as_object().ok_or("it is not a JSON object")?;
     let text = |name| {
         object
             .get(name)
@@ -187,7 +187,7 @@ fn jwks_uri(document: &[u8], issuer: &str) -> Result<Uri, String> {
         .parse::<Uri>()
         .ok()
         .filter(|uri| uri.host().is_some() && uri.scheme().is_some());
-    parsed.ok_or_else(|| format!("its jwks_uri {uri:?} is no URL"))
+    parsed.ok_or_else(|| format!("its jwks_uri {uri:?} is not a valid URL"))
 }
 
 #[cfg(test)]

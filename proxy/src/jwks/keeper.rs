@@ -1,4 +1,5 @@
-//! Keeps the keys of providers fresh, on the control thread: one task for each provider whose keys are fetched.
+//! Keeps the keys of providers fresh, on the control thread: one task for each provider whose keys
+//! are fetched.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,13 +13,14 @@ use super::{
 };
 use crate::telemetry::metrics::{FetchResult, Metrics};
 
-/// The first wait after a failure; it doubles with each further one.
+/// The first wait after a failure; it doubles with each consecutive failure.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 
 /// The longest wait after a failure.
 const LAST_RETRY: Duration = Duration::from_secs(60);
 
-/// The cells of a configuration, in its order; those of `old` that fit are carried over with their keys.
+/// The cells of a configuration, in its order. Cells of `old` with the same key source are carried
+/// over with their keys.
 pub(crate) fn cells(config: &Config, old: &[Arc<KeyCell>], metrics: &Metrics) -> Vec<Arc<KeyCell>> {
     let cell = |provider: &JwtProvider| {
         let kept = old.iter().find(|cell| cell.is_for(provider));
@@ -30,7 +32,7 @@ pub(crate) fn cells(config: &Config, old: &[Arc<KeyCell>], metrics: &Metrics) ->
     config.jwt_providers.iter().map(cell).collect()
 }
 
-/// The tasks that fetch.
+/// The fetching tasks.
 pub(crate) struct Keepers {
     resolver: Arc<Resolver>,
     all: Vec<Keeper>,
@@ -48,7 +50,7 @@ impl Drop for Keeper {
 }
 
 impl Keepers {
-    /// None yet; hosts are looked up as those of upstreams are.
+    /// No tasks yet; `resolver` also looks up the hosts of upstreams.
     pub(crate) fn new(resolver: &Arc<Resolver>) -> Self {
         Self {
             resolver: Arc::clone(resolver),
@@ -56,8 +58,9 @@ impl Keepers {
         }
     }
 
-    /// Begins to fetch for cells that nobody fetches for yet, and waits at most for `limit` until each of them was
-    /// tried once: called before a configuration is published, so that the first requests find keys.
+    /// Starts fetching for cells that have no task yet, and waits at most `limit` until each was
+    /// attempted once. Called before a configuration is published, so that the first requests have
+    /// keys.
     pub(crate) async fn begin(&mut self, cells: &[Arc<KeyCell>], limit: Duration) {
         let is_new = |cell: &&Arc<KeyCell>| {
             cell.remote().is_some()
@@ -82,18 +85,18 @@ impl Keepers {
         .await;
     }
 
-    /// Ends the fetches for cells that the published configuration does not have.
+    /// Stops fetching for cells that the published configuration does not use.
     pub(crate) fn keep_only(&mut self, cells: &[Arc<KeyCell>]) {
         self.all
             .retain(|keeper| cells.iter().any(|cell| Arc::ptr_eq(cell, &keeper.cell)));
     }
 }
 
-/// Fetches for as long as the task lives.
+/// Fetches repeatedly, for as long as the task lives.
 async fn keep(cell: Arc<KeyCell>, resolver: Arc<Resolver>) {
     let Some(remote) = cell.remote() else { return };
     let mut trust = Trust::default();
-    let mut failures = None; // nothing was tried yet
+    let mut failures = None; // no attempt yet
     loop {
         let number = cell.begin_fetch();
         match fetch::fetch(&cell, remote, &mut trust, &resolver).await {
@@ -122,7 +125,8 @@ async fn keep(cell: Arc<KeyCell>, resolver: Arc<Resolver>) {
     }
 }
 
-/// How long to wait behind so many failures in a row, give or take a tenth, so that pods do not ask together.
+/// How long to wait after `failures` consecutive failures, ±10 %, so that pods do not fetch at the
+/// same time.
 fn pause(refresh: Duration, failures: u32) -> Duration {
     let exact = match failures {
         0 => refresh,

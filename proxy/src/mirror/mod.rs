@@ -1,8 +1,9 @@
-//! Step 17: a copy of some requests goes to another upstream, and nobody waits for what comes of it.
+//! Step 17: mirrors a share of the requests to another upstream, and discards the responses.
 //!
-//! The copy is what would be sent on: path, host and headers as the steps before made them, the request id among them.
-//! It leaves when the request's body is whole, so that it never slows the request down; a body over 64 KiB, and a
-//! request that wants to upgrade, are not copied. Copies have a bound of their own; over it none is made.
+//! The copy equals the forwarded request: path, host and headers as earlier steps left them,
+//! including the request id. It is sent when the request body is complete, so that it never slows
+//! the request down. Requests with a body over 64 KiB and upgrade requests are not mirrored. Copies
+//! have their own limit on concurrency; over the limit, no copy is made.
 
 mod tee;
 
@@ -28,22 +29,22 @@ use crate::{
     upstream::local::LocalUpstream,
 };
 
-/// The longest body that is copied.
+/// The longest body that is mirrored.
 const MAX_BODY: usize = 64 * 1024;
 
-/// Copies of one route that a worker has under way at once, bodies that are being kept included.
+/// Most copies of one route in flight on a worker, including those whose body is being collected.
 const IN_FLIGHT: u32 = 64;
 
-/// How long a copy may take where the route sets its requests no limit.
+/// Timeout of a copy, when the route sets no request timeout.
 const LIMIT: Duration = Duration::from_secs(15);
 
-/// What of an answer is read so that its connection can be used again.
+/// Bytes of a response that are read so that its connection can be reused.
 const DRAINED: usize = 64 * 1024;
 
-/// Copies a share of the requests.
+/// Mirrors a share of the requests.
 pub(crate) struct MirrorStep(Rc<Mirror>);
 
-/// Where the copies of one route go.
+/// The target of one route's copies.
 struct Mirror {
     to: BoxService,
     share: Percent,
@@ -75,7 +76,7 @@ impl MirrorStep {
     }
 }
 
-/// One copy, from the head to the end of its answer.
+/// One copy, from its head to the end of its response.
 struct Copy {
     mirror: Rc<Mirror>,
     request: Request,
@@ -88,7 +89,7 @@ impl Drop for Copy {
 }
 
 impl Mirror {
-    /// The copy of a request, where one is made: its head.
+    /// The head of a copy, if the request is mirrored.
     fn copy(self: &Rc<Self>, request: &Request) -> Option<Copy> {
         if fastrand::u32(..1_000_000) >= self.share.per_million() || upgrades(&request.context) {
             return None;
@@ -113,7 +114,7 @@ fn upgrades(context: &Context) -> bool {
     context.hop.get().is_some_and(|hop| hop.upgrade.is_some())
 }
 
-/// The same head, in an exchange that nobody logs.
+/// The same head, in an exchange without access log.
 fn head_of(request: &Request) -> Request {
     let (from, told) = (&request.head, &request.context);
     let (mut head, ()) = http::Request::new(()).into_parts();
@@ -121,7 +122,7 @@ fn head_of(request: &Request) -> Request {
     head.uri = from.uri.clone();
     head.version = from.version;
     head.headers = from.headers.clone();
-    head.headers.remove(header::EXPECT); // the body goes at once
+    head.headers.remove(header::EXPECT); // the body is sent at once
     let context = Exchange::begin(
         Instant::now(),
         told.client_address.get(),
@@ -144,7 +145,7 @@ fn head_of(request: &Request) -> Request {
 }
 
 impl Copy {
-    /// Sends it, with this body, and throws away what comes back.
+    /// Sends it with this body, and discards the response.
     fn send(mut self, body: Bytes) {
         self.request.body = if body.is_empty() {
             Body::Empty
@@ -179,7 +180,7 @@ impl Copy {
     }
 }
 
-/// Reads an answer, up to a bound; a longer one closes its connection.
+/// Reads a response up to a limit; a longer one closes its connection.
 async fn drain(mut body: Body) {
     let mut read = 0;
     while let Some(Ok(frame)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {

@@ -1,4 +1,4 @@
-//! A request body of which a copy is kept on its way.
+//! A request body that is copied while it is forwarded.
 
 use std::{
     pin::Pin,
@@ -11,7 +11,7 @@ use outrigger_filters::{error::Error, service::Body};
 
 use super::{Copy, MAX_BODY};
 
-/// Sends the copy when the body is whole; gives it up when it is too long or breaks.
+/// Sends the copy when the body is complete; drops it when the body is too long or fails.
 pub(super) struct Tee {
     inner: Body,
     copy: Option<Copy>,
@@ -60,7 +60,7 @@ impl HttpBody for Tee {
                 if let Some(data) = frame.data_ref() {
                     self.keep(data);
                 }
-                // Who reads by length may not ask again.
+                // A reader that knows the length may not poll for the end.
                 if self.inner.is_end_stream() {
                     self.send();
                 }

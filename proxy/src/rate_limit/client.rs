@@ -1,7 +1,8 @@
-//! One worker's connection to redis: every limit that is asked goes over it, one behind the other without a wait between.
+//! One worker's connection to Redis. All shared rate limits use it, with pipelined commands.
 //!
-//! Nothing here outlasts the asker's patience. While redis cannot be reached, all are told so at once, but for one that
-//! tries again now and then; so an outage costs no request more than one `redis.timeout`.
+//! No request waits longer than `redis.timeout`. While Redis is unavailable, requests skip it; one
+//! probe request is sent after each back-off. So an outage delays any request by one
+//! `redis.timeout` at most.
 
 use std::{
     cell::Cell, collections::VecDeque, fmt::Display, future::pending, io, rc::Rc, sync::Arc,
@@ -26,66 +27,67 @@ use crate::{
     upstream::{endpoint::Endpoint, service::Service},
 };
 
-/// What redis runs; see there.
+/// The script that Redis runs; see its comments.
 const SCRIPT: &str = include_str!("gcra.lua");
 
-/// Questions of one worker that wait for an answer; one more is not asked.
+/// Most pending commands of one worker; further ones are not sent.
 const QUESTIONS: usize = 1024;
 
-/// After a failure the next try comes so much later, doubled up to the second.
+/// Back-off after a failure: the first, doubled up to the second.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// A connection is given up when its oldest question has waited so many times `redis.timeout`.
+/// The connection is closed when its oldest command has waited this many times `redis.timeout`.
 const STALLED: u32 = 10;
 
-/// One token of this bucket.
+/// A request for one token of this bucket.
 #[derive(Debug)]
 pub(super) struct Bucket {
-    /// The bucket's name.
+    /// The key in Redis.
     pub(super) key: String,
-    /// Microseconds from one token to the next, as redis reads them.
+    /// Microseconds from one token to the next, as decimal text.
     pub(super) interval: Arc<str>,
-    /// Microseconds from empty to full.
+    /// Microseconds from empty to full, as decimal text.
     pub(super) depth: Arc<str>,
 }
 
-/// What redis said: nothing, or how long to wait for a token.
+/// The result: a token, or how long to wait for one.
 type Answer = Result<(), Duration>;
 
 struct Question {
     bucket: Bucket,
     answer: oneshot::Sender<Answer>,
-    /// It was sent before, over a connection that broke.
+    /// It was sent before, over a connection that closed.
     again: bool,
-    /// The script goes along, since redis does not have it.
+    /// The script itself is sent (EVAL), since Redis does not have it.
     whole: bool,
 }
 
-/// Asks redis, from one worker.
+/// Sends commands to Redis, for one worker.
 pub(crate) struct Client {
     server: Arc<Service>,
     model: Redis,
     counters: Arc<RedisCounters>,
     questions: mpsc::Sender<Question>,
     state: Rc<State>,
-    /// Until somebody asks: a view is also made where no task can run yet.
+    /// The queue of the driver until the first use: a client is also created where no task can be
+    /// spawned.
     idle: Cell<Option<mpsc::Receiver<Question>>>,
 }
 
-/// What the client and its connection know of each other.
+/// State that the client and its driver share.
 struct State {
-    /// Until then nobody tries, unless it is over and somebody does.
+    /// While Redis is down: when the next probe may be sent.
     down: Cell<Option<Instant>>,
     backoff: Cell<Duration>,
-    /// It was said that there are no answers; not again before there is one.
+    /// The outage was logged; it is logged again only after a recovery.
     told: Cell<bool>,
 }
 
-/// Where the answer will be.
+/// A pending command.
 pub(super) struct Asked(Option<oneshot::Receiver<Answer>>);
 
 impl Client {
-    /// A client without connection; it opens one when it is first asked.
+    /// A client without connection; the first command opens one.
     pub(crate) fn new(server: Arc<Service>, model: Redis, counters: Arc<RedisCounters>) -> Self {
         let (questions, queue) = mpsc::channel(QUESTIONS);
         let state = Rc::new(State {
@@ -103,17 +105,16 @@ impl Client {
         }
     }
 
-    /// Whether a new configuration may go on with it.
+    /// Whether a new configuration may keep this client.
     pub(crate) fn is_for(&self, server: &Arc<Service>, model: &Redis) -> bool {
         Arc::ptr_eq(&self.server, server) && self.model == *model
     }
 
-    /// As accepted.
     pub(super) fn model(&self) -> &Redis {
         &self.model
     }
 
-    /// Asks for a token, without waiting for it.
+    /// Requests a token, without waiting for it.
     pub(super) fn ask(&self, bucket: Bucket) -> Asked {
         if !self.state.may_try(Instant::now()) {
             return Asked(None);
@@ -137,7 +138,8 @@ impl Client {
         Asked(self.questions.try_send(question).is_ok().then_some(asked))
     }
 
-    /// The answer; `None` when there is none within `redis.timeout`, counted from `since`.
+    /// The result of `asked`; `None` when there is none within `redis.timeout`, counted from
+    /// `since`.
     pub(super) async fn answer(&self, asked: Asked, since: Instant) -> Option<Answer> {
         let Asked(Some(asked)) = asked else {
             self.counters.asked(RedisResult::Unavailable);
@@ -155,20 +157,21 @@ impl Client {
 }
 
 impl State {
-    /// Whether to ask: always while all is well, else one asker when the time has come.
+    /// Whether to send a command: always while Redis is available, otherwise one probe after each
+    /// back-off.
     fn may_try(&self, now: Instant) -> bool {
         match self.down.get() {
             None => true,
             Some(until) if now < until => false,
             Some(_) => {
-                // Others wait for what comes of it.
+                // Further requests skip Redis until the probe has its result.
                 self.down.set(Some(now + self.backoff.get()));
                 true
             }
         }
     }
 
-    /// Nobody tries for a while.
+    /// Starts a back-off, in which nothing is sent.
     fn put_off(&self, now: Instant) {
         let wait = self.backoff.get();
         self.down
@@ -180,14 +183,14 @@ impl State {
         self.down.set(None);
         self.backoff.set(BACKOFF.0);
         if self.told.take() {
-            tracing::info!("redis answers again");
+            tracing::info!("Redis is available again");
         }
     }
 
-    /// Says once that limits with `store: redis` are not counted, and why.
+    /// Logs once that limits with `store: redis` are not enforced, and why.
     fn tell(&self, endpoint: &Endpoint, error: &dyn Display) {
         if !self.told.replace(true) {
-            tracing::warn!(endpoint = %endpoint.address.label, %error, "redis gives no answer; redis.onError decides");
+            tracing::warn!(endpoint = %endpoint.address.label, %error, "Redis is unavailable; redis.onError decides");
         }
     }
 }
@@ -200,7 +203,7 @@ struct Driver {
 }
 
 impl Driver {
-    /// Connects when somebody asks, until nobody can any more.
+    /// Connects when a command arrives, until all clients are gone.
     async fn run(self, mut queue: mpsc::Receiver<Question>) {
         let mut open = VecDeque::new();
         loop {
@@ -215,7 +218,8 @@ impl Driver {
                 Err(error) => error,
             };
             match error {
-                // Closed while nothing was wrong: what was asked in the meantime is asked once more.
+                // Redis closed an idle connection: commands that were sent meanwhile are sent once
+                // more.
                 End::Closed => {
                     open.retain(|question| !question.again && !question.answer.is_closed());
                     open.iter_mut()
@@ -232,7 +236,7 @@ impl Driver {
         }
     }
 
-    /// Opens a connection, says who asks, and has the script loaded.
+    /// Opens a connection, authenticates, and loads the script.
     async fn connect(&self) -> Result<Link, End> {
         let opening = async {
             let secure = self.server.tls.as_ref().map(|connector| Secure {
@@ -261,7 +265,8 @@ impl Driver {
         }
     }
 
-    /// What a connection begins with, in one go, and how many replies come before that of the script.
+    /// The first commands of a connection, pipelined, and the number of replies before that of the
+    /// script.
     fn set_up(&self) -> (Vec<u8>, usize) {
         let (mut out, mut before) = (Vec::new(), 0);
         if let Some(password) = &self.model.password {
@@ -285,13 +290,13 @@ impl Driver {
     }
 }
 
-/// Why a connection is over.
+/// Why a connection ended.
 enum End {
-    /// By redis, in good order.
+    /// Redis closed it in order.
     Closed,
-    /// Something is wrong.
+    /// It failed.
     Failed(io::Error),
-    /// The configuration does not need it any more.
+    /// The configuration does not use it any more.
     Retired,
 }
 
@@ -299,12 +304,13 @@ enum End {
 struct Link {
     stream: UpstreamStream,
     buffer: BytesMut,
-    /// What redis calls the script.
+    /// The SHA-1 by which Redis knows the script.
     sha: String,
 }
 
 impl Link {
-    /// Asks and answers until the end. What is left in `open` has no answer.
+    /// Sends commands and reads replies until the end. Commands that are left in `open` have no
+    /// reply.
     async fn run(
         mut self,
         open: &mut VecDeque<Question>,
@@ -341,7 +347,8 @@ impl Link {
                 replied = read(&mut self.stream, &mut self.buffer) => match replied {
                     Ok(reply) => match sent.pop_front() {
                         Some((question, _)) => settle(question, reply, open, driver),
-                        None => break End::Failed(io::ErrorKind::InvalidData.into()), // nobody asked
+                        // a reply without a command
+                        None => break End::Failed(io::ErrorKind::InvalidData.into()),
                     },
                     Err(error) => break End::of(error),
                 },
@@ -377,7 +384,7 @@ impl Link {
         resp::command(out, &words);
     }
 
-    /// Writes all of it, past what TLS holds back.
+    /// Writes and flushes all of it, since TLS buffers.
     async fn send(&mut self, out: &[u8]) -> io::Result<()> {
         self.stream.write_all(out).await?;
         self.stream.flush().await
@@ -404,7 +411,7 @@ impl End {
     }
 }
 
-/// The next reply. Nothing is lost when it is given up midway.
+/// The next reply. Cancel safe: a partial reply stays in `buffer`.
 async fn read(stream: &mut UpstreamStream, buffer: &mut BytesMut) -> io::Result<Reply> {
     loop {
         let taken = resp::take(buffer).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
@@ -417,7 +424,8 @@ async fn read(stream: &mut UpstreamStream, buffer: &mut BytesMut) -> io::Result<
     }
 }
 
-/// Hands a reply to who asked; a script that redis has forgotten is sent along once more.
+/// Completes a command with its reply. When Redis no longer has the script, the command is sent
+/// again together with the script.
 fn settle(mut question: Question, reply: Reply, open: &mut VecDeque<Question>, driver: &Driver) {
     match reply {
         Reply::Number(wait) => {
@@ -434,7 +442,7 @@ fn settle(mut question: Question, reply: Reply, open: &mut VecDeque<Question>, d
             question.whole = true;
             open.push_back(question);
         }
-        // Dropped, the asker learns that there is no answer.
+        // Dropping the command completes it without a result.
         Reply::Error(error) => driver.state.tell(&driver.server.endpoint, &error),
         Reply::Text(_) => {}
     }

@@ -1,8 +1,9 @@
 //! Steps 9 and 13 for limits with `store: redis`: one limit for all pods.
 //!
-//! The decision is the same as [`outrigger_filters::rate_limit`]'s, made by a script where all pods meet. All such limits
-//! of a step are asked at once, in one round trip, each by its own name in redis: the limit's, what it allows, and a
-//! digest of the key, since redis is no place for what clients send.
+//! The decision is the same as in [`outrigger_filters::rate_limit`], made by a script in Redis. All
+//! such limits of a step are checked in one round trip. The name of a bucket in Redis consists of
+//! the limit's name, its settings, and a digest of the key, so that no client data is stored in
+//! Redis.
 
 mod client;
 mod resp;
@@ -24,7 +25,7 @@ use self::client::{Asked, Bucket};
 
 pub(crate) use client::Client;
 
-/// Refuses what is over one of several limits that all pods share.
+/// Rejects requests that exceed one of several limits that all pods share.
 pub(crate) struct SharedLimitStep(Rc<Shared>);
 
 struct Shared {
@@ -32,7 +33,7 @@ struct Shared {
     client: Rc<Client>,
 }
 
-/// A limit, and what of its buckets' names and sizes is always the same.
+/// A limit, and the constant part of its buckets' names and sizes.
 struct Names {
     limit: Arc<Limit>,
     prefix: String,
@@ -41,7 +42,7 @@ struct Names {
 }
 
 impl SharedLimitStep {
-    /// These limits, asked over the worker's own connection.
+    /// A step with these limits, which uses the worker's Redis connection.
     pub(crate) fn new(limits: Vec<Arc<Limit>>, client: Rc<Client>) -> Self {
         Self(Rc::new(Shared {
             limits: limits.into_iter().map(Names::of).collect(),
@@ -62,7 +63,7 @@ impl Names {
         let per_request =
             |tokens: u32| per.as_secs_f64() * 1e6 * f64::from(tokens) / f64::from(*requests);
         Self {
-            // A limit that was changed begins anew, as it does in a pod.
+            // A changed limit starts with new buckets, as it does without Redis.
             prefix: format!("outrigger:{name}:{requests}/{}/{burst}", per.as_millis()),
             interval: per_request(1).to_string().into(),
             depth: per_request(*burst).to_string().into(),
@@ -76,7 +77,7 @@ impl Names {
             name.push(':');
             let digest = digest(key);
             for byte in &digest.as_ref()[..16] {
-                let _ = write!(name, "{byte:02x}"); // into a String, which takes everything
+                let _ = write!(name, "{byte:02x}"); // writing into a String cannot fail
             }
         }
         Bucket {
@@ -87,7 +88,7 @@ impl Names {
     }
 }
 
-/// The same on every pod, and not to be aimed at: a client cannot find a key that counts with another's.
+/// The same on every pod. A client cannot construct a key whose digest collides with another's.
 fn digest(key: &Key<'_>) -> aws_lc_rs::digest::Digest {
     let mut digest = Digest::new(&SHA256);
     match key {
@@ -118,10 +119,10 @@ impl Shared {
         self.limits.iter().map(ask).collect()
     }
 
-    /// Waits for the answers in their order.
+    /// Waits for the results in order.
     ///
     /// # Errors
-    /// The first limit that refuses.
+    /// The first limit that rejects.
     async fn admit(
         &self,
         asked: Vec<Asked>,

@@ -1,22 +1,23 @@
-//! The little of redis's protocol (RESP 2) that one script needs: commands out, three kinds of replies in.
+//! The part of the Redis protocol (RESP 2) that the script needs: commands, and three kinds of
+//! replies.
 
 use bytes::{Buf, BytesMut};
 
-/// The longest line or text of a reply; ours are far shorter, and errors are cut here.
+/// Longest line or string of a reply. Expected replies are far shorter; error texts are truncated
+/// to this.
 const MAX: usize = 4 * 1024;
 
-/// A reply.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Reply {
     /// `:1`.
     Number(i64),
-    /// `+OK`, or a text with its length in front.
+    /// `+OK`, or a bulk string.
     Text(String),
     /// `-NOSCRIPT …`.
     Error(String),
 }
 
-/// What came is no reply that we could have asked for.
+/// The bytes are not a reply to any command that was sent.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
 
@@ -36,10 +37,10 @@ fn length(out: &mut Vec<u8>, mark: u8, number: usize) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Takes one reply off the front; `None` when it is not whole yet.
+/// Takes one reply from the front; `None` while it is incomplete.
 ///
 /// # Errors
-/// It is of no kind that is known here, or too long.
+/// The kind of the reply is not supported, or it is too long.
 pub(super) fn take(buffer: &mut BytesMut) -> Result<Option<Reply>, Malformed> {
     let Some(end) = memchr::memmem::find(buffer, b"\r\n") else {
         return if buffer.len() > MAX {

@@ -1,8 +1,8 @@
-//! Turns an [`Error`] into an answer: the only place that does.
+//! Turns an [`Error`] into a response: the only place that does.
 //!
-//! HTTP gets a status and one short JSON object, gRPC the same as `grpc-status` in a trailers-only response. An HTTP/2
-//! request that RFC 9113 calls malformed gets no answer: its stream is reset. The exact reason stays in the access log
-//! and metrics.
+//! HTTP clients get a status and a short JSON object, gRPC clients the equivalent `grpc-status` in
+//! a trailers-only response. A malformed HTTP/2 request (RFC 9113) gets no response: its stream is
+//! reset. The exact reason appears only in the access log and in metrics.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, Version, header};
@@ -14,20 +14,19 @@ use outrigger_filters::{
     service::Body,
 };
 
-/// What a refused head gets before it is a request, and how it is counted.
+/// The response to a head that is rejected before it is a request, and how it is counted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Unparsed {
-    /// The status that the client sees; `None` over HTTP/2, where it sees RST_STREAM or GOAWAY.
+    /// The status that the client gets; `None` over HTTP/2, where it gets RST_STREAM or GOAWAY.
     pub status: Option<StatusCode>,
-    /// Why.
     pub reason: Reason,
-    /// What the client speaks.
+    /// The client's HTTP version.
     pub version: Version,
-    /// The answer, where it is always the same.
+    /// The response, where it is constant.
     pub bytes: &'static [u8],
 }
 
-/// A head that did not come within `timeouts.requestHeaders`.
+/// A head that was not complete within `timeouts.requestHeaders`.
 pub(crate) const SLOW_HEAD: Unparsed = Unparsed {
     status: Some(StatusCode::REQUEST_TIMEOUT),
     reason: Reason::TimeoutRequestHeaders,
@@ -37,12 +36,12 @@ pub(crate) const SLOW_HEAD: Unparsed = Unparsed {
              content-length: 35\r\n\r\n{\"error\":\"request header too slow\"}",
 };
 
-/// What HTTP without TLS gets on a listener that speaks TLS; no request, so nothing but bytes.
+/// The response to plain HTTP on a listener with TLS. There is no request, so it is constant bytes.
 pub(crate) const NOT_TLS: &[u8] =
     b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: application/json\r\n\
       content-length: 51\r\n\r\n{\"error\":\"this port speaks TLS; use https:// here\"}";
 
-/// A head that cannot be read, or not in one way only; answered with an empty 400.
+/// A head that is invalid or ambiguous; the response is an empty 400.
 pub(crate) const HTTP1_PARSE: Unparsed = Unparsed {
     status: Some(StatusCode::BAD_REQUEST),
     reason: Reason::RequestHttp1Syntax,
@@ -50,7 +49,7 @@ pub(crate) const HTTP1_PARSE: Unparsed = Unparsed {
     bytes: b"",
 };
 
-/// A head with more bytes or fields than the listener takes.
+/// A head with more bytes or headers than the listener allows.
 pub(crate) const HTTP1_TOO_LARGE: Unparsed = Unparsed {
     status: Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
     reason: Reason::LimitHeaders,
@@ -58,14 +57,15 @@ pub(crate) const HTTP1_TOO_LARGE: Unparsed = Unparsed {
     bytes: b"",
 };
 
-/// A target that is longer than one can be.
+/// A target longer than the codec can store.
 pub(crate) const HTTP1_TARGET_TOO_LONG: Unparsed = Unparsed {
     status: Some(StatusCode::URI_TOO_LONG),
     reason: Reason::LimitTarget,
     ..HTTP1_TOO_LARGE
 };
 
-/// A stream that was reset, or a connection that was ended with GOAWAY, for what RFC 9113 calls an error.
+/// A stream that was reset, or a connection that was closed with GOAWAY, because of an HTTP/2 error
+/// (RFC 9113).
 pub(crate) const HTTP2_PROTOCOL: Unparsed = Unparsed {
     status: None,
     reason: Reason::RequestHttp2Protocol,
@@ -74,7 +74,7 @@ pub(crate) const HTTP2_PROTOCOL: Unparsed = Unparsed {
 };
 
 impl Unparsed {
-    /// The same over HTTP/2, where GOAWAY is the answer.
+    /// The same over HTTP/2, where GOAWAY is the response.
     pub(crate) const fn over_http2(self) -> Self {
         Self {
             status: None,
@@ -84,7 +84,7 @@ impl Unparsed {
         }
     }
 
-    /// Too much of something on an HTTP/2 connection, which ends it with GOAWAY.
+    /// Excessive work on an HTTP/2 connection, which is closed with GOAWAY.
     const fn http2_excess(reason: Reason) -> Self {
         Self {
             reason,
@@ -93,33 +93,35 @@ impl Unparsed {
     }
 }
 
-/// Streams reset before their answer began, by the client or because of it.
+/// Too many streams that were reset before their response began, by the client or because of its
+/// errors.
 pub(crate) const HTTP2_RESETS: Unparsed = Unparsed::http2_excess(Reason::LimitHttp2Resets);
 
-/// PING beyond measure.
+/// Too many PING frames.
 pub(crate) const HTTP2_PINGS: Unparsed = Unparsed::http2_excess(Reason::LimitHttp2Pings);
 
-/// SETTINGS beyond measure.
+/// Too many SETTINGS frames.
 pub(crate) const HTTP2_SETTINGS: Unparsed = Unparsed::http2_excess(Reason::LimitHttp2Settings);
 
-/// DATA that is empty or nearly so, beyond measure.
+/// Too many DATA frames that are empty or nearly so.
 pub(crate) const HTTP2_DATA: Unparsed = Unparsed::http2_excess(Reason::LimitHttp2Data);
 
-/// A header block in more CONTINUATION than its size needs.
+/// A header block in more CONTINUATION frames than its size needs.
 pub(crate) const HTTP2_CONTINUATION: Unparsed =
     Unparsed::http2_excess(Reason::LimitHttp2Continuation);
 
-/// Fields that say far more than their bytes: the table of HPACK unfolds them.
+/// Headers that are far larger than their encoding, through HPACK references.
 pub(crate) const HTTP2_FIELDS: Unparsed = Unparsed::http2_excess(Reason::LimitHeaders);
 
-/// In place of an answer: the stream of a malformed request is reset with PROTOCOL_ERROR (RFC 9113 section 8.1.1).
+/// Instead of a response: the stream of a malformed request is reset with PROTOCOL_ERROR (RFC 9113
+/// section 8.1.1).
 #[derive(Debug)]
 pub(crate) struct Reset;
 
-/// The answer to a request that failed with `error`.
+/// The response to a request that failed with `error`.
 ///
 /// # Errors
-/// [`Reset`] for an HTTP/2 request that RFC 9113 calls malformed.
+/// [`Reset`] for a malformed HTTP/2 request (RFC 9113).
 pub(crate) fn respond(
     error: &Error,
     version: Version,
@@ -153,7 +155,8 @@ pub(crate) fn respond(
     Ok(response)
 }
 
-/// When it is worth another try, in whole seconds: at least one, since more of them at once would only be rejected.
+/// Sets Retry-After in whole seconds: at least one, so that clients do not retry while requests
+/// would still be rejected.
 fn retry_after(error: &Error, headers: &mut HeaderMap) {
     let wait = error.retry_after().unwrap_or_default();
     let begun = u64::from(wait.subsec_nanos() > 0);
@@ -161,7 +164,7 @@ fn retry_after(error: &Error, headers: &mut HeaderMap) {
     headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
 }
 
-/// What the client needs, in the words of RFC 6750 section 3: nothing that helps to guess a token.
+/// Sets WWW-Authenticate (RFC 6750 section 3), without details that would help to guess a token.
 fn challenge(text: &'static str, headers: &mut HeaderMap) {
     headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(text));
 }
@@ -173,7 +176,8 @@ fn json_response(error: &Error, request_id: &RequestId) -> Response<Body> {
     text.push_str("\",\"requestId\":\"");
     for character in request_id.as_str().chars() {
         if matches!(character, '"' | '\\') {
-            text.push('\\'); // a kept id is visible ASCII, so nothing else needs an escape
+            // the request id has visible ASCII only, so nothing else needs escaping
+            text.push('\\');
         }
         text.push(character);
     }

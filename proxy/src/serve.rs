@@ -1,7 +1,7 @@
-//! The loop of one worker: it starts and ends listeners as the control thread asks for.
+//! The loop of one worker: it starts and closes listeners on command of the control thread.
 //!
-//! The control thread reaches a worker through a bounded queue of [`Command`]s, and through the snapshot cell, which every
-//! request looks at.
+//! The control thread reaches a worker through a bounded queue of [`Command`]s, and through the
+//! snapshot cell, which every request reads.
 
 use std::{io, net::TcpListener as StdListener, rc::Rc, sync::Arc, thread, time::Duration};
 
@@ -17,30 +17,31 @@ use crate::{
     worker::{Parts, Worker},
 };
 
-/// How long cut requests may take to leave their line in the access log.
+/// Time for cut requests to write their access-log line.
 const CUT: Duration = Duration::from_millis(200);
 
-/// What the control thread asks of a worker.
+/// A command of the control thread to a worker.
 pub(crate) enum Command {
     /// Accept on this socket.
     Listen(Arc<ListenerShared>, StdListener),
-    /// Stop accepting; connections end with their next answer.
+    /// Stop accepting; connections close after their next response.
     Close(Arc<ListenerShared>),
-    /// Connections of inbound listeners end with their next answer; new ones are still served.
+    /// Connections of inbound listeners close after their next response; new ones are still served.
     EndInbound,
-    /// A new snapshot is there: drop what belongs to the old one even when no request comes.
+    /// There is a new snapshot: drop the state of the old one, even without requests.
     Refresh,
-    /// Stop accepting everywhere, finish what is in flight until then, cut the rest, then answer how many were cut.
+    /// Stop accepting on all listeners, finish requests in flight until the deadline, cut the rest,
+    /// and report how many were cut.
     Finish(Instant, oneshot::Sender<usize>),
 }
 
-/// How the control thread reaches a worker.
+/// Sends commands to a worker.
 pub(crate) struct Handle {
     commands: mpsc::Sender<Command>,
 }
 
 impl Handle {
-    /// Hands a command over. A worker that is gone takes none; that is noticed elsewhere.
+    /// Sends a command. A worker that has ended gets none; its end is detected elsewhere.
     pub(crate) async fn send(&self, command: Command) {
         let _ = self.commands.send(command).await;
     }
@@ -49,7 +50,7 @@ impl Handle {
 /// Starts worker number `index`.
 ///
 /// # Errors
-/// The thread or its runtime could not be made.
+/// The thread or its runtime could not be created.
 pub(crate) fn start(index: usize, parts: Parts) -> io::Result<(Handle, thread::JoinHandle<()>)> {
     let (commands, queue) = mpsc::channel(64);
     let runtime = move || {
@@ -131,8 +132,8 @@ async fn run(worker: Rc<Worker>, mut queue: mpsc::Receiver<Command>) {
     }
 }
 
-/// Waits until the last connection is gone, or until `deadline`; how many are left. A look every few milliseconds,
-/// only while the process ends.
+/// Waits until the last connection is closed, or until `deadline`; returns how many are left. Polls
+/// every few milliseconds, only while the process ends.
 async fn connections_until(deadline: Instant, worker: &Worker) -> usize {
     let mut tick = tokio::time::interval(Duration::from_millis(5));
     while worker.connections() > 0 && Instant::now() < deadline {

@@ -1,7 +1,7 @@
-//! From the accepted configuration to what serves requests.
+//! The run-time form of the accepted configuration.
 //!
-//! A [`Snapshot`] is immutable and shared by all workers through one `ArcSwap`; each has its own [`View`](crate::view::View)
-//! of it.
+//! A [`Snapshot`] is immutable and shared by all workers through one `ArcSwap`; each has its own
+//! [`View`](crate::view::View) of it.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -30,12 +30,11 @@ use crate::{
     },
 };
 
-/// Where the current snapshot is found.
+/// Holds the current snapshot.
 pub(crate) type SnapshotCell = ArcSwap<Snapshot>;
 
-/// One published configuration.
 pub(crate) struct Snapshot {
-    /// What was accepted.
+    /// The accepted configuration.
     pub config: Arc<Config>,
     /// By [`ListenerId`].
     listeners: Vec<ListenerRuntime>,
@@ -43,51 +42,51 @@ pub(crate) struct Snapshot {
     routes: Vec<RouteRuntime>,
     /// By [`outrigger_config::model::UpstreamId`].
     pub upstreams: Vec<Arc<Upstream>>,
-    /// What `extAuth` asks.
+    /// The servers of `extAuth`.
     pub services: Vec<Arc<Service>>,
-    /// Counters of all of them, where there are any.
+    /// Counters of all these servers, if there are any.
     pub service_counters: Option<Arc<UpstreamCounters>>,
-    /// What keeps the limits of all pods.
+    /// The Redis server of shared rate limits.
     pub redis: Option<Arc<Service>>,
-    /// Its counters.
     pub redis_counters: Option<Arc<RedisCounters>>,
     /// By [`outrigger_config::model::ProviderId`].
     pub keys: Arc<[Arc<KeyCell>]>,
-    /// What tokens are verified by.
+    /// Verifies tokens.
     pub providers: Arc<Providers>,
-    /// Fields that carry claims.
+    /// Headers that carry claims.
     pub claim_headers: Option<Arc<ClaimHeaders>>,
-    /// Those, and what `extAuth` hands to the app.
+    /// Headers that carry claims, and those that `extAuth` adds for the app; none may arrive as a
+    /// trailer.
     pub identity_trailers: Option<Arc<ClaimHeaders>>,
     /// By [`outrigger_config::model::RateLimitId`].
     pub rate_limits: Vec<Arc<Limit>>,
 }
 
-/// What a listener has at run time.
+/// Run-time state of a listener.
 pub(crate) struct ListenerRuntime {
     /// Its routes.
     pub table: RouteTable,
-    /// `None` where TLS is not spoken.
+    /// `None` without TLS.
     pub tls: Option<Arc<Tls>>,
 }
 
-/// What a route has at run time; each is `None` where the configuration has none.
+/// Run-time state of a route; each part is `None` where the configuration has none.
 pub(crate) struct RouteRuntime {
-    /// Who may read its answers.
+    /// CORS policy.
     pub cors: Option<cors::Policy>,
-    /// Counters of what `extAuth` asks.
+    /// Counters of `extAuth` requests.
     pub ext_auth: Option<Arc<ExtAuthCounters>>,
-    /// Counters of copied requests.
+    /// Counters of mirrored requests.
     pub mirror: Option<Arc<MirrorCounters>>,
-    /// What its requests pass.
+    /// Concurrency limit.
     pub gate: Option<Arc<Gate>>,
 }
 
 impl Snapshot {
-    /// Builds the runtime of `config`, carrying over what `old` has and `config` did not change.
+    /// Builds the run-time form of `config`, carrying over what `config` did not change from `old`.
     ///
     /// # Errors
-    /// The TLS of a listener does not work together, or that of an upstream cannot be spoken.
+    /// The TLS settings of a listener or of an upstream cannot be used.
     pub(crate) fn build(
         config: Arc<Config>,
         old: Option<&Self>,
@@ -129,17 +128,17 @@ impl Snapshot {
         })
     }
 
-    /// What a listener has.
+    /// Run-time state of a listener.
     pub(crate) fn listener(&self, id: ListenerId) -> &ListenerRuntime {
         &self.listeners[id.0 as usize]
     }
 
-    /// What a route has.
+    /// Run-time state of a route.
     pub(crate) fn route(&self, id: RouteId) -> &RouteRuntime {
         &self.routes[id.0 as usize]
     }
 
-    /// The gates that requests pass, by the names of their routes.
+    /// The gates (concurrency limits), by the names of their routes.
     pub(crate) fn gates(&self) -> Vec<(Arc<str>, Arc<Gate>)> {
         let routes = self.config.routes.iter().zip(&self.routes);
         routes
@@ -147,7 +146,7 @@ impl Snapshot {
             .collect()
     }
 
-    /// Every name that somebody needs.
+    /// All names that are looked up in DNS.
     pub(crate) fn names(&self) -> Vec<dns::Name> {
         let named = |endpoint: &Arc<Endpoint>, counters: Option<&Arc<UpstreamCounters>>| {
             let user = dns::User::Host(Arc::clone(endpoint) as _);
@@ -181,7 +180,7 @@ impl Snapshot {
                 .iter()
                 .filter_map(|one| named(&one.endpoint, counters)),
         );
-        // What it is asked is counted by itself.
+        // Lookups of these servers have their own counters.
         names.extend(
             self.redis
                 .iter()
@@ -190,7 +189,7 @@ impl Snapshot {
         names
     }
 
-    /// The TLS of a listener, by its name.
+    /// The TLS settings of a listener, by its name.
     fn tls_named(&self, name: &str) -> Option<&Arc<Tls>> {
         let at = self
             .config
@@ -205,11 +204,11 @@ fn counted(counters: &Arc<UpstreamCounters>) -> Arc<dyn dns::Counters> {
     Arc::clone(counters) as _
 }
 
-/// TLS that cannot be spoken.
+/// TLS settings that cannot be used.
 pub(crate) enum Unusable {
-    /// What was accepted of a listener's TLS does not work together.
+    /// The settings of a listener do not match.
     Listener(Arc<str>, TlsError),
-    /// Nobody can be believed in the name of an upstream, or nothing shown.
+    /// An upstream has no trusted root, or its client certificate cannot be used.
     Upstream(Arc<str>, TrustError),
 }
 
@@ -219,7 +218,7 @@ impl From<Untrusting> for Unusable {
     }
 }
 
-/// The limits of `config`; those of `old` that are the same go on with their buckets.
+/// The limits of `config`. Equal limits of `old` keep their buckets.
 fn rate_limits(config: &Config, old: &[Arc<Limit>]) -> Vec<Arc<Limit>> {
     let limit = |model: &RateLimit| {
         let kept = old.iter().find(|limit| limit.model() == model);
@@ -228,7 +227,7 @@ fn rate_limits(config: &Config, old: &[Arc<Limit>]) -> Vec<Arc<Limit>> {
     config.rate_limits.iter().map(limit).collect()
 }
 
-/// The routes of `config`; gates of `old` go on where a route of the name has the same.
+/// The routes of `config`. A route keeps its gate of `old` when name and settings are equal.
 fn routes(config: &Config, old: Option<&Snapshot>, metrics: &Metrics) -> Vec<RouteRuntime> {
     let known: HashMap<&str, &Arc<Gate>> = old
         .iter()

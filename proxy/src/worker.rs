@@ -1,6 +1,8 @@
-//! One worker as its listeners, connections and requests see it: a thread with its own view, counters and log.
+//! One worker, as its listeners, connections and requests use it: a thread with its own view,
+//! counters and log.
 //!
-//! A request lives on one worker from accept to last byte. [`crate::serve`] starts workers and tells them what to listen on.
+//! A request lives on one worker from accept to last byte. [`crate::serve`] starts workers and
+//! assigns listeners to them.
 
 use std::{
     cell::{Cell, RefCell},
@@ -21,34 +23,31 @@ use crate::{
     view::View,
 };
 
-/// What all workers are made of.
+/// What every worker is built from.
 #[derive(Clone)]
 pub(crate) struct Parts {
-    /// The current snapshot.
     pub cell: Arc<SnapshotCell>,
-    /// Counters.
     pub metrics: Arc<Metrics>,
-    /// The access log.
+    /// Writer of the access log.
     pub log: Writer,
-    /// Where TLS failures are reported.
+    /// Queue of TLS failures, for the operational log.
     pub tls_events: TlsEvents,
 }
 
 /// Everything that the connections of one worker share.
 pub(crate) struct Worker {
-    /// Looks at the cell with one plain read while nothing changed.
+    /// Cached snapshot: one plain read while nothing changed.
     current: RefCell<Cache<Arc<SnapshotCell>, Arc<Snapshot>>>,
     view: RefCell<Rc<View>>,
     shard: Arc<Shard>,
     /// Tokens that this worker has verified.
     tokens: Rc<RefCell<TokenCache>>,
-    /// Process-wide counters.
     pub metrics: Arc<Metrics>,
-    /// This worker's lines.
+    /// This worker's access-log lines.
     pub log: Rc<LocalLog>,
-    /// Where TLS failures are reported.
+    /// Queue of TLS failures, for the operational log.
     pub tls_events: TlsEvents,
-    /// New request ids.
+    /// Generates request ids.
     pub request_ids: RequestIds,
     connections: Cell<usize>,
 }
@@ -89,7 +88,7 @@ impl Worker {
         Rc::clone(&view)
     }
 
-    /// Connections that are open now.
+    /// Open connections.
     pub(crate) fn connections(&self) -> usize {
         self.connections.get()
     }

@@ -1,5 +1,5 @@
-//! The two small servers of the control thread: `status` for the kubelet and Prometheus, `admin` for people and
-//! tools on loopback. The data ports never reach either.
+//! The two small servers of the control thread: `status` for the kubelet and Prometheus, `admin`
+//! for people and tools on loopback. Neither is reachable through the data ports.
 
 pub(crate) mod app_probe;
 mod logs;
@@ -27,7 +27,7 @@ use crate::{
     listener::bind,
 };
 
-/// A client that does not finish its request head in this time is dropped.
+/// A client whose request head is not complete within this time is disconnected.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 type Answer = Response<Full<Bytes>>;
@@ -39,10 +39,10 @@ pub(crate) struct Servers {
 }
 
 impl Servers {
-    /// Binds what the configuration asks for.
+    /// Binds the configured addresses.
     ///
     /// # Errors
-    /// An address is taken.
+    /// An address is in use.
     pub(crate) fn bind(config: &Config) -> Result<Self, StartError> {
         let bind = |name: &str, address: Option<outrigger_config::model::ServerAddress>| {
             let Some(address) = address else {
@@ -132,7 +132,7 @@ where
         .header_read_timeout(HEAD_TIMEOUT);
     let _ = builder
         .serve_connection(TokioIo::new(stream), service)
-        .await; // a client's fault is its own
+        .await; // errors caused by the client are not logged
 }
 
 fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {

@@ -1,4 +1,4 @@
-//! Whether the app is ready: asked when `/readyz` is asked, and kept for `readiness.interval`.
+//! Readiness of the app: checked when `/readyz` is requested, cached for `readiness.interval`.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// The last answer. The lock also makes many askers wait for one question.
+/// The last result. The lock also makes concurrent requests wait for one check.
 #[derive(Default)]
 pub(super) struct Readiness(Mutex<Option<Known>>);
 
@@ -22,7 +22,7 @@ struct Known {
 }
 
 impl Readiness {
-    /// Whether the app is ready; the reason when not.
+    /// Checks whether the app is ready; the error is the reason when it is not.
     pub(super) async fn ask(&self, app: &App) -> Result<(), String> {
         let mut known = self.0.lock().await;
         if let Some(known) = &*known
@@ -33,7 +33,7 @@ impl Readiness {
         }
         let answer = match timeout(app.readiness.timeout, ask(app)).await {
             Ok(answer) => answer.map_err(|error| error.to_string()),
-            Err(_) => Err(format!("no answer within {:?}", app.readiness.timeout)),
+            Err(_) => Err(format!("no response within {:?}", app.readiness.timeout)),
         };
         *known = Some(Known {
             app: app.clone(),
@@ -44,7 +44,8 @@ impl Readiness {
     }
 }
 
-/// A bad answer is kept for a second at most: an app that has just come up should not wait for traffic.
+/// A failure is cached for 1 s at most: an app that has just become ready should not wait for
+/// traffic.
 fn keep(known: &Known, interval: Duration) -> Duration {
     if known.answer.is_ok() {
         interval
@@ -57,7 +58,7 @@ async fn ask(app: &App) -> Result<(), Cause> {
     match &app.address {
         AppAddress::Tcp(address) => {
             let stream = TcpStream::connect(address).await?;
-            stream.set_nodelay(true)?; // HTTP/2 begins with several small frames
+            stream.set_nodelay(true)?; // HTTP/2 starts with several small frames
             speak(stream, app).await
         }
         AppAddress::Unix(path) => speak(UnixStream::connect(path.as_path()).await?, app).await,

@@ -1,7 +1,7 @@
-//! The admin server: what is served and why, and the few things one may ask of a running proxy.
+//! Routes of the admin server: status, configuration, and the few actions on a running proxy.
 //!
-//! Loopback only. Mutations are POST, and nothing is answered to a page in a browser that only pretends to be
-//! loopback: a foreign Host (DNS rebinding) or any Origin is refused.
+//! Loopback only. Actions are POST. Requests from browser pages are rejected: a Host that is not
+//! loopback (DNS rebinding), or any Origin.
 
 use std::time::SystemTime;
 

@@ -1,7 +1,7 @@
 //! `/livez /readyz /startupz /metrics`, the app's probes that the command line names, and nothing else.
 //!
-//! Liveness never depends on the app or an upstream: a restart would not mend them. Startup never waits for the app:
-//! the app starts only when its sidecar has started.
+//! Liveness never depends on the app or an upstream: a restart would not repair them. Startup never
+//! waits for the app: the app starts only after its sidecar.
 
 use http::{Method, Request, StatusCode, header};
 use hyper::body::Incoming;

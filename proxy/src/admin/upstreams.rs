@@ -1,4 +1,4 @@
-//! What is known of upstreams and their endpoints, for `GET /status`.
+//! The state of upstreams and their endpoints, for `GET /status`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -109,7 +109,7 @@ fn lookup(last: &LastLookup) -> Map<String, Value> {
     told
 }
 
-/// With three decimals, as people read it.
+/// Seconds, rounded to three decimals.
 fn seconds(time: Duration) -> f64 {
     time.as_millis() as f64 / 1_000.0
 }

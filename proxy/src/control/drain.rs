@@ -1,9 +1,10 @@
-//! Drain and end (`docs/operations.md` L5 to L8).
+//! Drain and shutdown (`docs/operations.md` L5 to L8).
 //!
-//! A drain makes the pod not ready at once and goes on serving; after `shutdownDelay` inbound connections end with
-//! their next answer. The process stays: at pod termination SIGTERM comes only after the app has ended, and until
-//! then the app may need its outbound listeners. SIGTERM without a drain does both; SIGTERM soon after the drain began
-//! waits for the rest of `shutdownDelay`, since nobody may have heard of the drain yet.
+//! A drain makes the pod not ready at once and continues to serve; after `shutdownDelay`, inbound
+//! connections close after their next response. The process stays: at pod termination SIGTERM comes
+//! only after the app has ended, and until then the app may need its outbound listeners. SIGTERM
+//! without a drain does both steps. SIGTERM shortly after the start of a drain waits for the rest
+//! of `shutdownDelay`, since load balancers may not have noticed the drain yet.
 
 use std::{
     pin::{Pin, pin},
@@ -22,22 +23,22 @@ use super::{
 };
 use crate::serve::Command;
 
-/// How often an ending drain looks whether connections are left.
+/// How often a drain checks whether connections are left.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// How much later than `drainTimeout` a worker may say that it is done.
+/// How long after `drainTimeout` a worker may still report that it is done.
 const STUCK: Duration = Duration::from_secs(1);
 
 /// What the access log has at least to reach stdout, when the log files took all the time.
 const FLUSH_LEAST: Duration = Duration::from_millis(100);
 
-/// What comes next in a drain.
+/// The next step of a drain.
 #[derive(Default)]
 pub(super) struct Drain {
     timer: Option<Pin<Box<Sleep>>>,
-    /// When `shutdownDelay` ends.
+    /// The end of `shutdownDelay`.
     delayed_until: Option<Instant>,
-    /// When inbound connections were asked to end.
+    /// When inbound connections were asked to close.
     ending_since: Option<Instant>,
 }
 
@@ -56,25 +57,25 @@ impl Drain {
 }
 
 impl Control {
-    /// Begins to drain; once more changes nothing.
+    /// Starts a drain; a second call changes nothing.
     pub(super) fn begin_drain(&mut self) {
         if self.shared.phase() >= Phase::Draining {
             return;
         }
         let delay = self.config().lifecycle.shutdown_delay;
-        tracing::info!(?delay, "draining: not ready any more, still serving");
+        tracing::info!(?delay, "draining: no longer ready, still serving");
         self.shared.set_phase(Phase::Draining);
         let end = Instant::now() + delay;
         self.drain.delayed_until = Some(end);
         self.drain.step_at(end);
     }
 
-    /// First asks inbound connections to end, then waits until none is left.
+    /// First asks inbound connections to close, then waits until none is left.
     pub(super) async fn drain_step(&mut self) {
         let since = match self.drain.ending_since {
             Some(since) => since,
             None => {
-                tracing::info!("draining: inbound connections end with their next answer");
+                tracing::info!("draining: inbound connections close after their next response");
                 for worker in &self.workers {
                     worker.send(Command::EndInbound).await;
                 }
@@ -91,7 +92,7 @@ impl Control {
         }
     }
 
-    /// Ends the process: what is in flight gets `drainTimeout`. A second signal ends it at once.
+    /// Ends the process: requests in flight get `drainTimeout`. A second signal ends it at once.
     pub(super) async fn end(mut self, signal: Signal) -> Ended {
         self.begin_drain();
         if let Some(end) = self
@@ -114,7 +115,7 @@ impl Control {
         let all = async {
             let mut cut = 0;
             for wait in finished {
-                // A worker that does not answer in time is stuck, and ends with the process.
+                // A worker that does not report in time is stuck, and ends with the process.
                 cut += timeout_at(deadline + STUCK, wait)
                     .await
                     .map_or(0, |answer| answer.unwrap_or(0));
@@ -122,7 +123,7 @@ impl Control {
             if cut > 0 {
                 tracing::warn!(
                     connections = cut,
-                    "drainTimeout passed with requests in flight; they are cut"
+                    "drainTimeout elapsed with requests in flight; they are cut"
                 );
             }
         };
@@ -137,11 +138,12 @@ impl Control {
         }
         let left = flushed.saturating_duration_since(Instant::now());
         self.log.flush(left.max(FLUSH_LEAST));
-        tracing::info!("ended");
+        tracing::info!("shut down");
         Ended::Gracefully
     }
 
-    /// Waits for `work`; `None` when another signal came first. Whoever asks for something is answered meanwhile.
+    /// Waits for `work`; `None` when another signal came first. Admin requests get a response
+    /// meanwhile.
     async fn waits_out(&mut self, work: impl Future<Output = ()>) -> Option<()> {
         let mut work = pin!(work);
         loop {
@@ -150,7 +152,7 @@ impl Control {
                 _ = self.signals.next_ending() => return None,
                 Some(request) = self.requests.recv() => match request {
                     Request::Drain(done) => drop(done.send(())),
-                    Request::Reload(done) => drop(done.send(Some("the proxy is ending".to_owned()))),
+                    Request::Reload(done) => drop(done.send(Some("the proxy is shutting down".to_owned()))),
                 },
             }
         }

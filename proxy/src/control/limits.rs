@@ -1,17 +1,17 @@
-//! What the system grants this process: descriptors and memory.
+//! Limits that the system sets for this process: file descriptors and memory.
 
 use std::fs;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The most connections one listener takes by default.
+/// Highest default for open connections of one listener.
 const MOST_CONNECTIONS: u64 = 10_000;
 
-/// Memory that one connection may be worth in the default limit.
+/// Memory per connection in the computation of the default limit.
 const MEMORY_PER_CONNECTION: u64 = 64 * 1024;
 
-/// Raises the soft limit on descriptors to the hard one, as every proxy does: the soft one is low for the sake of
-/// programs that use `select`.
+/// Raises the soft limit on descriptors to the hard one, as other proxies do: the soft one is low
+/// for the sake of programs that use `select`.
 pub(crate) fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(
@@ -21,7 +21,7 @@ pub(crate) fn raise_descriptor_limit() {
             ..limit
         },
     ) {
-        tracing::debug!(%error, "the descriptor limit stays as it is");
+        tracing::debug!(%error, "cannot raise the limit on file descriptors");
     }
 }
 

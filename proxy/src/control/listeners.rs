@@ -1,4 +1,4 @@
-//! The listeners of all workers: bound before a configuration is published, closed after.
+//! The listeners of all workers: bound before a configuration is published, closed after it.
 
 use std::{
     collections::HashMap,
@@ -26,15 +26,15 @@ pub(super) struct Listeners {
     open: HashMap<Key, Open>,
 }
 
-/// One that is bound now.
+/// A bound listener.
 struct Open {
     shared: Arc<ListenerShared>,
-    /// The workers' sockets once more: a listener that is only renamed goes on with them, so that no connection in
-    /// the kernel's queue is lost and port 0 stays the port it became.
+    /// Duplicates of the workers' sockets. A listener that is only renamed keeps them, so that no
+    /// connection in the kernel's queue is lost and port 0 keeps its actual port.
     sockets: Vec<TcpListener>,
 }
 
-/// What makes two configured listeners the same one: connections of a listener survive every other change.
+/// What identifies a listener across reloads: its connections survive a change of anything else.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     name: Arc<str>,
@@ -42,7 +42,7 @@ struct Key {
     address: ListenerAddress,
 }
 
-/// What a configuration adds and removes; nothing has changed yet for any connection.
+/// The listeners that a configuration adds and removes; not applied yet.
 pub(super) struct Change {
     opened: Vec<(Key, Open, Vec<TcpListener>)>,
     closed: Vec<Key>,
@@ -60,7 +60,8 @@ impl Listeners {
         }
     }
 
-    /// Binds what `config` adds. When one address cannot be bound, all that were are closed again.
+    /// Binds the listeners that `config` adds. When one address cannot be bound, all new ones are
+    /// closed again.
     pub(super) fn prepare(&mut self, config: &Config) -> Result<Change, StartError> {
         let keys: Vec<Key> = config.listeners.iter().map(Key::of).collect();
         let closed: Vec<Key> = self
@@ -108,7 +109,7 @@ impl Listeners {
         Ok(Change { opened, closed })
     }
 
-    /// The sockets of a listener that is bound now.
+    /// The sockets of a listener that is bound already.
     fn bound(&self, key: &Key) -> io::Result<Bound> {
         let open = &self.open[key];
         Ok(Bound {
@@ -118,7 +119,8 @@ impl Listeners {
     }
 
     fn bind(&self, address: &ListenerAddress) -> io::Result<Bound> {
-        // Where this very process holds the address, or one that covers it, the two share it for a moment.
+        // If this process itself holds the address, or one that covers it, the two share it for a
+        // moment.
         let ours = self
             .open
             .values()
@@ -126,7 +128,7 @@ impl Listeners {
         bind::bind(address.socket, address.dual_stack, self.workers, ours)
     }
 
-    /// Hands new sockets to the workers and has removed listeners end.
+    /// Hands new sockets to the workers, and closes removed listeners.
     pub(super) async fn publish(&mut self, change: Change, workers: &[Handle], shared: &Shared) {
         for key in change.closed {
             let Some(open) = self.open.remove(&key) else {
@@ -148,7 +150,7 @@ impl Listeners {
         }
     }
 
-    /// Leaves the sockets to the workers alone: theirs are the last ones when they stop accepting.
+    /// Drops the duplicates, so that a port is closed when the workers stop accepting.
     pub(super) fn release_sockets(&mut self) {
         self.open.values_mut().for_each(|open| open.sockets.clear());
     }
@@ -177,14 +179,14 @@ fn again(sockets: &[TcpListener]) -> io::Result<Vec<TcpListener>> {
     sockets.iter().map(TcpListener::try_clone).collect()
 }
 
-/// Whether a socket bound to one address is in the way of the other.
+/// Whether a socket bound to one address conflicts with the other.
 fn overlap(bound: SocketAddr, wanted: SocketAddr) -> bool {
     let covers =
         bound.ip() == wanted.ip() || bound.ip().is_unspecified() || wanted.ip().is_unspecified();
     bound.port() == wanted.port() && covers
 }
 
-/// What to do about an address that cannot be bound.
+/// Explains why an address cannot be bound, and what to do.
 pub(super) fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => {

@@ -1,7 +1,7 @@
-//! The control thread: what starts the workers, publishes configurations, drains and ends.
+//! The control thread: starts the workers, publishes configurations, drains and shuts down.
 //!
-//! Everything slow happens here and nothing here holds a request up. One loop owns all decisions; signals, the file
-//! watcher and the admin server only leave it a note.
+//! All slow work happens here, and nothing here delays a request. One loop makes all decisions;
+//! signals, the file watcher and the admin server only send it messages.
 
 mod drain;
 pub(crate) mod limits;
@@ -58,38 +58,34 @@ use crate::{
     worker::Parts,
 };
 
-/// How long a start or reload waits for host names that have no address yet.
+/// How long a start or reload waits for the first DNS responses of new host names.
 const FIRST_LOOKUP: Duration = Duration::from_secs(1);
 
-/// How long it waits for keys of token providers.
+/// How long a start or reload waits for keys of token providers.
 const FIRST_KEYS: Duration = Duration::from_secs(1);
 
-/// Why the proxy did not start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
-    /// The configuration was not accepted.
+    /// The configuration was rejected.
     #[error(transparent)]
     Config(#[from] outrigger_config::LoadError),
-    /// An address could not be bound.
     #[error("cannot listen on {address} ({name}): {}", listeners::reason(source))]
     Bind {
         /// The listener, `status` or `admin`.
         name: String,
-        /// The address.
         address: SocketAddr,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// What was accepted of a listener's TLS does not work together.
-    #[error("the TLS of listener {name} cannot be used: {source}")]
+    /// The TLS settings of a listener do not match.
+    #[error("the TLS settings of listener {name} cannot be used: {source}")]
     Tls {
-        /// The listener.
         name: String,
-        /// What the library says.
+        /// The library's error.
         source: TlsError,
     },
-    /// Nobody can be believed in the name of an upstream, or nothing shown.
-    #[error("the TLS of upstream {name} cannot be used: {source}")]
+    /// An upstream has no trusted root, or its client certificate cannot be used.
+    #[error("the TLS settings of upstream {name} cannot be used: {source}")]
     UpstreamTls {
         /// The upstream.
         name: String,
@@ -110,18 +106,18 @@ pub(crate) enum StartError {
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
-    /// By a signal, everything in flight finished or the drain timeout passed.
+    /// By a signal; requests in flight finished, or `drainTimeout` elapsed.
     Gracefully,
     /// By a second signal, at once.
     Forced,
 }
 
-/// Where the configuration comes from.
+/// The source of the configuration.
 #[derive(Debug, Clone)]
 pub(crate) enum ConfigSource {
     /// A file.
     File(PathBuf),
-    /// None: port 8000 in front of an app on port 8080.
+    /// The built-in default: port 8000 in front of an app on port 8080.
     Default,
 }
 
@@ -158,10 +154,10 @@ struct Control {
     logs: Logs,
     log: Writer,
     tls_failures: Reporter<TlsEvent>,
-    /// Where workers report them.
+    /// Queue for the workers' TLS failures.
     tls_events: TlsEvents,
     endpoints: Reporter<EndpointEvent>,
-    /// Keys that only a restart changes are compared with this.
+    /// Keys whose change needs a restart are compared with this.
     started_with: Arc<Config>,
 }
 
@@ -273,7 +269,8 @@ impl Control {
         }
     }
 
-    /// A configuration is served now, for whoever asks.
+    /// Updates everything that reports on the published configuration: metrics, `/status`, and the
+    /// log.
     fn tell_published(&self) {
         self.shared
             .metrics
@@ -287,7 +284,7 @@ impl Control {
     }
 }
 
-/// Every certificate that `config` has shown to clients, with its listener, file and end.
+/// Every server certificate of `config`, with its listener, file and expiry.
 fn certificates(config: &Config) -> Vec<(Arc<str>, String, u64)> {
     let mut shown = Vec::new();
     for listener in &config.listeners {
@@ -300,7 +297,7 @@ fn certificates(config: &Config) -> Vec<(Arc<str>, String, u64)> {
                 .not_after
                 .duration_since(SystemTime::UNIX_EPOCH)
                 .map_or(0, |end| end.as_secs());
-            // The same file for several names is one certificate.
+            // One file for several names is one certificate.
             if !shown
                 .iter()
                 .any(|(name, known, _)| *name == listener.name && *known == file)
@@ -312,7 +309,7 @@ fn certificates(config: &Config) -> Vec<(Arc<str>, String, u64)> {
     shown
 }
 
-/// The runtime of an accepted configuration.
+/// Builds the snapshot of an accepted configuration.
 fn build(
     config: &Arc<Config>,
     old: Option<&Snapshot>,
@@ -365,7 +362,8 @@ fn warn(loaded: &Loaded) {
 }
 
 fn worker_count(workers: Workers) -> usize {
-    /// More would inflate memory on a large node; a sidecar has a small share of it (`docs/decisions.md`).
+    /// More would increase memory on a large node; a sidecar has a small share of it
+    /// (`docs/decisions.md`).
     const MOST: usize = 2;
     match workers {
         Workers::Fixed(count) => usize::from(count),
@@ -375,7 +373,8 @@ fn worker_count(workers: Workers) -> usize {
     }
 }
 
-/// A panic ends one connection: the task it happened in. Here it is counted and told once.
+/// A panic ends one connection: that of the task in which it happened. Each is counted and logged
+/// here.
 fn count_panics(metrics: Arc<Metrics>) {
     std::panic::set_hook(Box::new(move |panic| {
         metrics

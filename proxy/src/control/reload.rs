@@ -1,8 +1,8 @@
-//! Reload: the file or one that it names changed, or somebody asked.
+//! Reload: when the configuration file or a file that it names has changed, or on request.
 //!
-//! A new configuration is loaded, checked, its new listeners are bound and its new names looked up; only then it is
-//! published, all at once. Whatever fails before that leaves the old one serving and says why in log, metric and
-//! admin.
+//! A new configuration is loaded and checked, its new listeners are bound, and its new names are
+//! looked up. Only then it is published, as a whole. If any step fails, the old configuration stays
+//! in use, and log, metric and admin server report the error.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,15 +15,15 @@ use tokio::{
 use super::{Control, FIRST_KEYS, FIRST_LOOKUP, StartError, build, warn};
 use crate::serve::Command;
 
-/// When to look at the file again.
+/// Decides when to check the files again.
 pub(super) struct Changes {
     noticed: Arc<Notify>,
     watcher: Option<Watcher>,
     debounce: Duration,
     poll: Option<Duration>,
     next_poll: Option<Instant>,
-    /// End of the window that the first event opened. Kept here, since the control loop drops [`Changes::next`]
-    /// whenever something else happens first.
+    /// End of the window that the first event opened. Kept here, since the control loop drops
+    /// [`Changes::next`] whenever another event comes first.
     window: Option<Instant>,
     has_file: bool,
 }
@@ -32,7 +32,7 @@ impl Changes {
     pub(super) fn watch(reloader: Option<&Reloader>, settings: &model::Reload) -> Self {
         let noticed = Arc::<Notify>::default();
         let watcher = reloader.filter(|_| settings.watch).and_then(|reloader| {
-            // What was written between the load and the watch has no event.
+            // Changes between the load and the start of the watch have no event.
             noticed.notify_one();
             let noticed = Arc::clone(&noticed);
             let watcher = Watcher::start([reloader.source().path()], move || noticed.notify_one());
@@ -50,24 +50,26 @@ impl Changes {
             window: None,
             has_file: reloader.is_some(),
         };
-        // Apart from the start: what cannot be watched among these must not leave the file itself unwatched.
+        // Separate from the main file: a failure to watch these files must not leave the main file
+        // unwatched.
         reloader.inspect(|reloader| changes.follow(reloader));
         changes
     }
 
-    /// Watches what the last look was at: another file may be named now, also by a configuration that was refused.
+    /// Watches the files of the last load, also when that configuration was rejected: it may name
+    /// other files.
     fn follow(&self, reloader: &Reloader) {
         let followed = self
             .watcher
             .as_ref()
             .map_or(Ok(()), |watcher| watcher.set(reloader.files()));
         if let Err(error) = followed {
-            tracing::warn!(%error, "cannot watch every file that the configuration names; polling those");
+            tracing::warn!(%error, "cannot watch every file that the configuration names; polling instead");
         }
     }
 
-    /// Waits until it is time to look: a fixed window after the first event, or the poll interval. Dropped midway,
-    /// it goes on where it was.
+    /// Waits until a check is due: a fixed window after the first event, or the poll interval.
+    /// Cancel safe.
     pub(super) async fn next(&mut self) {
         if !self.has_file {
             return std::future::pending().await;
@@ -86,7 +88,7 @@ impl Changes {
     }
 }
 
-/// Waits for that moment; for ever when there is none.
+/// Waits for that time; for ever when there is none.
 async fn reached(at: Option<Instant>) {
     match at {
         Some(at) => sleep_until(at).await,
@@ -95,13 +97,13 @@ async fn reached(at: Option<Instant>) {
 }
 
 impl Control {
-    /// Looks at the file; `force` loads it even when its content is known.
+    /// Checks the file; `force` loads it even when its content is unchanged.
     ///
     /// # Errors
-    /// Why the old configuration stays; it was told and counted already.
+    /// Why the old configuration stays in use; it is logged and counted already.
     pub(super) async fn reload(&mut self, force: bool) -> Result<(), String> {
         let Some(reloader) = &mut self.reloader else {
-            let error = "there is no configuration file to read again";
+            let error = "there is no configuration file to reload";
             tracing::warn!("{error}");
             return Err(error.to_owned());
         };
@@ -117,7 +119,7 @@ impl Control {
         };
         self.shared.metrics.reloaded(applied.is_ok());
         applied.inspect_err(|error| {
-            tracing::error!("configuration not reloaded, the old one stays: {error}");
+            tracing::error!("configuration not reloaded, the old one stays in use: {error}");
             self.shared.refused(error.clone());
         })
     }
@@ -180,7 +182,7 @@ impl Control {
     fn note_restarts(&self) {
         let keys = diff(&self.started_with, &self.config()).needs_restart;
         if !keys.is_empty() {
-            tracing::warn!("these changes wait for a restart: {}", keys.join(", "));
+            tracing::warn!("these changes need a restart: {}", keys.join(", "));
         }
         self.shared.wait_for_restart(keys);
     }

@@ -1,5 +1,5 @@
-//! Tells in the operational log what `mode: report` let through: a line for each route and reason, and at most one of a
-//! kind every ten seconds, whatever the traffic. Workers only count; they write no log.
+//! Logs what `mode: report` let through: for each route and reason at most one line every ten
+//! seconds, whatever the traffic. Workers only count; they write no log.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -9,10 +9,10 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::telemetry::metrics::Metrics;
 
-/// How often something is told.
+/// Shortest interval between two lines of a kind.
 const APART: Duration = Duration::from_secs(10);
 
-/// What was told so far. Wakes nobody while no route only reports.
+/// Counts that were logged so far. Causes no wake-ups while no route has `mode: report`.
 #[derive(Default)]
 pub(super) struct Reports {
     told: BTreeMap<(Arc<str>, Reason), u64>,
@@ -20,7 +20,7 @@ pub(super) struct Reports {
 }
 
 impl Reports {
-    /// Tells about `config` from now on.
+    /// Reports on `config` from now on.
     pub(super) fn watch(&mut self, config: &Config) {
         let limits = config
             .rate_limits
@@ -40,7 +40,7 @@ impl Reports {
         });
     }
 
-    /// Waits until something may be told; for ever when there is nothing to expect.
+    /// Waits until a line is due; for ever when no route has `mode: report`.
     pub(super) async fn next(&mut self) {
         match &mut self.tick {
             Some(tick) => drop(tick.tick().await),
@@ -48,11 +48,11 @@ impl Reports {
         }
     }
 
-    /// Tells what has come since the last time.
+    /// Logs what was counted since the last line.
     pub(super) fn tell(&mut self, metrics: &Metrics) {
         for (key, count) in metrics.would_denied() {
             let told = self.told.entry(key.clone()).or_default();
-            // A route that was gone for a while is counted anew.
+            // The counter of a route that was removed for a while starts again.
             *told = (*told).min(count);
             if count > *told {
                 let (route, reason) = (&key.0, key.1.as_str());

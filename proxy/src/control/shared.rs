@@ -1,4 +1,4 @@
-//! What the admin and status servers may know and ask.
+//! The state and requests that the admin and status servers share with the control loop.
 
 use std::{
     collections::BTreeMap,
@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{snapshot::SnapshotCell, telemetry::metrics::Metrics};
 
-/// Where the process is in its life.
+/// The phase of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum Phase {
@@ -26,7 +26,7 @@ pub(crate) enum Phase {
     Draining,
     /// Draining, and no inbound connection is left.
     Drained,
-    /// Ending.
+    /// Shutting down.
     Ending,
 }
 
@@ -39,7 +39,7 @@ impl Phase {
         Self::Ending,
     ];
 
-    /// As `/status` shows it.
+    /// Its name in `/status`.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Starting => "starting",
@@ -51,19 +51,17 @@ impl Phase {
     }
 }
 
-/// What somebody asks of the control loop.
+/// A request to the control loop.
 pub(crate) enum Request {
-    /// Read the file again; the answer is the error, if any.
+    /// Read the file again; the response is the error, if any.
     Reload(oneshot::Sender<Option<String>>),
-    /// Begin to drain.
+    /// Start a drain.
     Drain(oneshot::Sender<()>),
 }
 
-/// What the admin and status servers may know and ask.
+/// The state that the admin and status servers use.
 pub(crate) struct Shared {
-    /// Counters.
     pub metrics: Arc<Metrics>,
-    /// The current snapshot.
     pub cell: Arc<SnapshotCell>,
     requests: mpsc::Sender<Request>,
     phase: AtomicU8,
@@ -98,7 +96,6 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The current phase.
     pub(crate) fn phase(&self) -> Phase {
         Phase::ALL[usize::from(self.phase.load(Relaxed))]
     }
@@ -110,7 +107,7 @@ impl Shared {
             .store(phase >= Phase::Draining, Relaxed);
     }
 
-    /// Every bound address by name, told once and kept for `/status`.
+    /// Stores and logs a bound address, for `/status`.
     pub(crate) fn bound(&self, name: &str, address: SocketAddr) {
         tracing::info!(%name, %address, "listening");
         self.state().addresses.insert(name.to_owned(), address);
@@ -125,7 +122,7 @@ impl Shared {
         self.state().addresses.clone()
     }
 
-    /// A configuration was published.
+    /// Notes that a configuration was published.
     pub(super) fn published(&self) {
         self.metrics.generation.fetch_add(1, Relaxed);
         let mut state = self.state();
@@ -141,22 +138,23 @@ impl Shared {
         self.state().pending_restart = keys;
     }
 
-    /// Why the last reload was refused.
+    /// The error of the last reload, if it was rejected.
     pub(crate) fn last_error(&self) -> Option<String> {
         self.state().last_error.clone()
     }
 
-    /// Keys whose change waits for a restart.
+    /// Keys whose change needs a restart.
     pub(crate) fn pending_restart(&self) -> Vec<&'static str> {
         self.state().pending_restart.clone()
     }
 
-    /// When the serving configuration was published.
+    /// When the current configuration was published.
     pub(crate) fn loaded(&self) -> Option<SystemTime> {
         self.state().loaded
     }
 
-    /// Asks the control loop; `None` when it is gone.
+    /// Sends a request to the control loop and waits for its response; `None` when the loop has
+    /// ended.
     pub(crate) async fn ask<T>(
         &self,
         request: impl FnOnce(oneshot::Sender<T>) -> Request,

@@ -1,4 +1,4 @@
-//! The signals that mean something.
+//! The signals that the proxy handles.
 
 use std::io;
 
@@ -7,18 +7,18 @@ use tokio::{
     signal::unix::{Signal as Stream, SignalKind, signal},
 };
 
-/// One of them.
+/// A handled signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signal {
-    /// SIGTERM: drain, then end.
+    /// SIGTERM: drain, then shut down.
     Terminate,
     /// SIGINT: the same without `shutdownDelay`.
     Interrupt,
-    /// SIGHUP: read the file again.
+    /// SIGHUP: reload the file.
     Hangup,
 }
 
-/// Listens for them from the first moment on, also as process 1.
+/// Receives signals from the start of the process on, also as process 1.
 pub(crate) struct Signals {
     terminate: Stream,
     interrupt: Stream,
@@ -29,7 +29,7 @@ impl Signals {
     /// Installs the handlers.
     ///
     /// # Errors
-    /// The system refuses.
+    /// The system rejects a handler.
     pub(crate) fn listen() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,

@@ -1,4 +1,4 @@
-//! What only a failure of our own can show.
+//! Behaviour after internal errors, such as panics.
 
 use std::{
     io::{Read, Write},
@@ -10,7 +10,7 @@ use std::{
 use super::*;
 use crate::{connection::listener::ListenerShared, serve::Command};
 
-/// A worker of its own, as a start makes it, with a route that answers by itself and one on which tests panic.
+/// A worker as the proxy starts it, with a direct response on one route and a panic on another.
 struct Bench {
     address: SocketAddr,
     shared: Arc<ListenerShared>,
@@ -94,7 +94,7 @@ fn a_panic_ends_one_connection_and_is_counted() {
             "and new ones come"
         );
     }
-    // HTTP/2: all streams of that connection, and nobody else's.
+    // HTTP/2: all streams of that connection, and no others.
     let mut unlucky = bench.connect();
     let mut bytes =
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00".to_vec();
@@ -105,7 +105,7 @@ fn a_panic_ends_one_connection_and_is_counted() {
     let _ = unlucky.read_to_end(&mut rest);
     assert_eq!(bench.panics(), 4);
     assert!(get(&mut other, "/").ends_with("hello"));
-    // No place is lost: all connections but one are gone from every count.
+    // All connections but one are gone from every count.
     for _ in 0..2000 {
         if bench.shared.open_connections() == 1 {
             break;

@@ -381,7 +381,7 @@ fn run_without_a_file_warns_and_listens_on_8000() {
     let (status, text) = proxy.admin("POST", "/reload");
     assert_eq!(
         (status, text.as_str()),
-        (422, "there is no configuration file to read again\n")
+        (422, "there is no configuration file to reload\n")
     );
 }
 

@@ -48,7 +48,7 @@ fn sigterm_under_load(protocol: Protocol) {
     );
     assert_eq!(failed_after_connect(&report), 0, "{:#}", report.to_json());
     assert_eq!(proxy.wait_exit(SLACK).code(), Some(0));
-    proxy.wait_stderr("ended");
+    proxy.wait_stderr("shut down");
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn requests_that_outlast_drain_timeout_are_cut_and_the_exit_is_on_time() {
         "{:?}",
         begun.elapsed()
     );
-    proxy.wait_stderr("drainTimeout passed with requests in flight");
+    proxy.wait_stderr("drainTimeout elapsed with requests in flight");
     for path in ["/drip/1000/100", "/drip/1001/100", "/ws"] {
         let line = proxy.logged(|line| line["path"] == path);
         assert_eq!(
@@ -206,7 +206,7 @@ fn a_drain_ends_inbound_connections_after_the_delay_and_leaves_outbound_ones() {
     wait_for("the delay to end", || {
         proxy
             .stderr()
-            .contains("inbound connections end")
+            .contains("inbound connections close")
             .then_some(())
     });
     assert!(begun.elapsed() >= Duration::from_millis(1500));
@@ -320,7 +320,7 @@ fn a_drain_asked_for_after_sigterm_is_answered_and_its_wait_ends_with_the_proxy(
     assert_eq!(proxy.admin("POST", "/drain").0, 202);
     assert_eq!(
         proxy.admin("POST", "/reload"),
-        (422, "the proxy is ending\n".to_owned())
+        (422, "the proxy is shutting down\n".to_owned())
     );
     let admin = proxy.address("admin").to_string();
     let waited = run_to_end(command().args(["drain", "--wait", "--admin", &admin]));

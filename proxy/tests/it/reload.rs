@@ -460,7 +460,7 @@ fn keys_that_need_a_restart_are_told_as_pending_until_they_are_taken_back() {
     assert_eq!(pending(), serde_json::json!([]));
     proxy.reload_with(&yaml("workers: 2\nstatus: off\nadmin: off\n"));
     assert_eq!(pending(), serde_json::json!(["workers", "status", "admin"]));
-    proxy.wait_stderr("wait for a restart: workers, status, admin");
+    proxy.wait_stderr("need a restart: workers, status, admin");
     assert_eq!(get(proxy.address("status"), "/livez").0, 200);
     proxy.reload_with(&yaml("workers: 1\n"));
     assert_eq!(pending(), serde_json::json!([]));

@@ -242,7 +242,8 @@ fn without_roots_there_is_no_start_and_with_them_they_are_the_system_s() {
     let told = String::from_utf8_lossy(&ended.stderr).into_owned();
     assert_eq!(ended.status.code(), Some(2), "{told}");
     assert!(
-        told.contains("the TLS of upstream u cannot be used") && told.contains("SSL_CERT_FILE"),
+        told.contains("the TLS settings of upstream u cannot be used")
+            && told.contains("SSL_CERT_FILE"),
         "{told}"
     );
     let roots = folder.path().join("roots.pem");

@@ -21,7 +21,7 @@ use tokio::{
 use crate::{
     address::{Address, ConnectTo},
     race,
-    tls::client::{Connector, Encrypted, Shaken, Spoken},
+    tls::client::{AppProtocol, Connector, Encrypted, TlsConnection},
 };
 
 /// A connection of any kind.
@@ -65,9 +65,9 @@ impl UpstreamStream {
 
     /// Signals an orderly end of the stream where the protocol has a message for it (TLS:
     /// close_notify). Not for a connection that ends in the middle of a message.
-    pub fn say_goodbye(&mut self) {
+    pub fn close_notify(&mut self) {
         if let Self::Tls(stream) = self {
-            stream.say_goodbye();
+            stream.close_notify();
         }
     }
 }
@@ -101,7 +101,7 @@ pub struct Secure<'a> {
     /// Trust, certificate and sessions of the upstream.
     pub connector: &'a Arc<Connector>,
     /// The application protocol inside TLS.
-    pub spoken: Spoken,
+    pub app_protocol: AppProtocol,
 }
 
 /// Connects to `address`, all within `limit`: to the first address of the name that accepts,
@@ -116,10 +116,14 @@ pub async fn connect(
     limit: Duration,
 ) -> io::Result<Connected> {
     // atomic, because health checks run on a runtime that may move tasks
-    let shaking = AtomicBool::new(false);
+    let handshaking = AtomicBool::new(false);
     let connected = timeout(limit, async {
         let connected = connect_any(address).await?;
-        let Some(Secure { connector, spoken }) = secure else {
+        let Some(Secure {
+            connector,
+            app_protocol,
+        }) = secure
+        else {
             return Ok(connected);
         };
         let UpstreamStream::Tcp(stream) = connected.stream else {
@@ -128,13 +132,13 @@ pub async fn connect(
                 "TLS is supported over TCP only",
             ));
         };
-        shaking.store(true, Relaxed);
-        let Shaken {
+        handshaking.store(true, Relaxed);
+        let TlsConnection {
             stream,
             resumed,
             http2,
         } = connector
-            .shake_hands(stream, &address.spec.authority, spoken)
+            .handshake(stream, &address.spec.authority, app_protocol)
             .await?;
         let stream = UpstreamStream::Tls(stream);
         Ok(Connected {
@@ -146,7 +150,7 @@ pub async fn connect(
     });
     match connected.await {
         Ok(result) => result,
-        Err(_) => match secure.filter(|_| shaking.load(Relaxed)) {
+        Err(_) => match secure.filter(|_| handshaking.load(Relaxed)) {
             Some(secure) => Err(secure.connector.timed_out(&address.spec.authority)),
             None => Err(io::Error::new(
                 io::ErrorKind::TimedOut,

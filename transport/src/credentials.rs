@@ -39,12 +39,12 @@ impl Credentials {
             Self::Bearer(token) => (header::AUTHORIZATION, bearer(read(token)?.trim_ascii())?),
             Self::Basic { user, password } => {
                 let mut pair = format!("{user}:").into_bytes();
-                pair.extend_from_slice(one_line_end_off(&read(password)?));
+                pair.extend_from_slice(strip_line_end(&read(password)?));
                 let text = format!("Basic {}", STANDARD.encode(pair));
                 (header::AUTHORIZATION, sensitive(text.as_bytes())?)
             }
             Self::Header { name, value } => {
-                (name.clone(), sensitive(one_line_end_off(&read(value)?))?)
+                (name.clone(), sensitive(strip_line_end(&read(value)?))?)
             }
         })
     }
@@ -76,7 +76,7 @@ fn read(source: &SecretSource) -> io::Result<Vec<u8>> {
     }
 }
 
-fn one_line_end_off(secret: &[u8]) -> &[u8] {
+fn strip_line_end(secret: &[u8]) -> &[u8] {
     let secret = secret.strip_suffix(b"\n").unwrap_or(secret);
     secret.strip_suffix(b"\r").unwrap_or(secret)
 }

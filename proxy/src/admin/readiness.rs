@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use outrigger_config::model::{App, AppAddress, Protocol, ReadinessProbe};
-use outrigger_transport::probe::{self, Asked, Cause};
+use outrigger_transport::probe::{self, Cause, Target};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
@@ -69,7 +69,7 @@ async fn speak<S>(stream: S, app: &App) -> Result<(), Cause>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let asked = Asked {
+    let target = Target {
         scheme: "http",
         host: "localhost",
     };
@@ -77,9 +77,9 @@ where
         ReadinessProbe::Connect => Ok(()),
         ReadinessProbe::Http { path } => match app.protocol {
             // As for requests that are not gRPC.
-            Protocol::Auto | Protocol::Http1 => probe::http1(stream, asked, path).await,
-            Protocol::H2c => probe::http2(stream, asked, path).await,
+            Protocol::Auto | Protocol::Http1 => probe::http1(stream, target, path).await,
+            Protocol::H2c => probe::http2(stream, target, path).await,
         },
-        ReadinessProbe::Grpc { service } => probe::grpc(stream, asked, service).await,
+        ReadinessProbe::Grpc { service } => probe::grpc(stream, target, service).await,
     }
 }

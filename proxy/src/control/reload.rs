@@ -143,8 +143,8 @@ impl Control {
             self.lookups.begin(snapshot.names(), FIRST_LOOKUP),
             self.keepers.begin(&snapshot.keys, FIRST_KEYS)
         );
-        self.lookups.keep_only(&snapshot.names());
-        self.keepers.keep_only(&snapshot.keys);
+        self.lookups.retain(&snapshot.names());
+        self.keepers.retain(&snapshot.keys);
         self.checkers.follow(&snapshot.upstreams);
         self.reports.watch(&config);
         self.shared.metrics.name(&config);

@@ -86,7 +86,7 @@ impl Keepers {
     }
 
     /// Stops fetching for cells that the published configuration does not use.
-    pub(crate) fn keep_only(&mut self, cells: &[Arc<KeyCell>]) {
+    pub(crate) fn retain(&mut self, cells: &[Arc<KeyCell>]) {
         self.all
             .retain(|keeper| cells.iter().any(|cell| Arc::ptr_eq(cell, &keeper.cell)));
     }

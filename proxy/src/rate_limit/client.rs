@@ -13,7 +13,7 @@ use bytes::BytesMut;
 use outrigger_config::model::Redis;
 use outrigger_transport::{
     connect::{Secure, UpstreamStream, connect},
-    tls::client::Spoken,
+    tls::client::AppProtocol,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -241,7 +241,7 @@ impl Driver {
         let opening = async {
             let secure = self.server.tls.as_ref().map(|connector| Secure {
                 connector,
-                spoken: Spoken::Other,
+                app_protocol: AppProtocol::Other,
             });
             let stream = connect(&self.server.endpoint.address, secure, self.model.timeout)
                 .await?

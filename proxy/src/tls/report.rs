@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use outrigger_transport::tls::{
     client::{FailedHandshake, Observer},
-    words,
+    message,
 };
 use rustls::Error;
 use rustls_pki_types::CertificateDer;
@@ -100,8 +100,8 @@ fn plain(meaning: &str) -> String {
 /// The error of the library, and the certificate that it is about.
 fn evidence(error: Option<&Error>, certificate: Option<&CertificateDer<'_>>) -> String {
     let mut text = String::new();
-    if let Some(words) = error.and_then(words::of) {
-        text.push_str(&format!(" ({})", describe::shown(&words)));
+    if let Some(message) = error.and_then(message::of) {
+        text.push_str(&format!(" ({})", describe::shown(&message)));
     }
     if let Some(certificate) = certificate {
         text.push_str(&format!("; {}", describe::certificate(certificate)));

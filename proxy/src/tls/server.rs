@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use outrigger_config::model::{ServerTls, TlsVersion};
-use outrigger_transport::tls::{provider, words};
+use outrigger_transport::tls::{message, provider};
 use rustls::{
     ServerConfig,
     crypto::aws_lc_rs::Ticketer,
@@ -25,7 +25,7 @@ const HTTP1: &[u8] = b"http/1.1";
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TlsError {
     /// Key, versions or cipher suites do not match.
-    #[error("certificate, key, versions and cipher suites do not match{}", words::behind(.0))]
+    #[error("certificate, key, versions and cipher suites do not match{}", message::suffix(.0))]
     Library(#[from] rustls::Error),
     /// The verifier rejects a CA or a revocation list.
     #[error("clientAuth: {0}")]

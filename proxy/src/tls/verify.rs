@@ -20,7 +20,7 @@ use outrigger_filters::identity::Identity;
 use outrigger_transport::tls::{
     anchors::{self, Anchors, Purpose},
     certificate,
-    refused::Refused,
+    rejection::Rejection,
 };
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
@@ -185,9 +185,10 @@ impl Trust {
         let identity =
             identity::of(&certificate, leaf).map_err(|_| CertificateError::BadEncoding)?;
         if spiffe_ids(&identity) > 1 {
-            return Err(
-                CertificateError::Other(OtherError(Arc::new(Refused::MultipleSpiffeIds))).into(),
-            );
+            return Err(CertificateError::Other(OtherError(Arc::new(
+                Rejection::MultipleSpiffeIds,
+            )))
+            .into());
         }
         let end = |certificate: &X509Certificate<'_>| certificate.validity().not_after.timestamp();
         let above = intermediates

@@ -9,8 +9,8 @@ use std::{sync::Arc, time::Duration};
 use outrigger_config::model::{HealthCheck, Protocol, ReadinessProbe};
 use outrigger_transport::{
     connect::{Secure, connect},
-    probe::{self, Asked, Cause},
-    tls::client::Spoken,
+    probe::{self, Cause, Target},
+    tls::client::AppProtocol,
 };
 use tokio::{
     task::JoinHandle,
@@ -55,18 +55,18 @@ impl Checkers {
 
 /// Runs one task for each current endpoint of the upstream.
 async fn watch(upstream: Arc<Upstream>) {
-    let mut asked: Vec<(Arc<Endpoint>, Task)> = Vec::new();
+    let mut target: Vec<(Arc<Endpoint>, Task)> = Vec::new();
     loop {
         let changed = upstream.changed(); // before the set is read, so that no change is missed
         let set = upstream.set();
-        asked.retain(|(known, _)| set.endpoints.iter().any(|one| Arc::ptr_eq(one, known)));
+        target.retain(|(known, _)| set.endpoints.iter().any(|one| Arc::ptr_eq(one, known)));
         for endpoint in &set.endpoints {
-            if !asked.iter().any(|(known, _)| Arc::ptr_eq(known, endpoint)) {
+            if !target.iter().any(|(known, _)| Arc::ptr_eq(known, endpoint)) {
                 let task = Task(tokio::spawn(ask_for_ever(
                     Arc::clone(&upstream),
                     Arc::clone(endpoint),
                 )));
-                asked.push((Arc::clone(endpoint), task));
+                target.push((Arc::clone(endpoint), task));
             }
         }
         drop(set);
@@ -106,7 +106,7 @@ async fn ask(upstream: &Upstream, endpoint: &Endpoint, rules: &HealthCheck) -> R
     let protocol = upstream.model.protocol;
     let secure = upstream.tls.as_ref().map(|connector| Secure {
         connector,
-        spoken: inside_tls(protocol, rules),
+        app_protocol: inside_tls(protocol, rules),
     });
     let connected = connect(&endpoint.address, secure, rules.timeout).await?;
     let scheme = if upstream.tls.is_some() {
@@ -114,26 +114,26 @@ async fn ask(upstream: &Upstream, endpoint: &Endpoint, rules: &HealthCheck) -> R
     } else {
         "http"
     };
-    let asked = Asked {
+    let target = Target {
         scheme,
         host: upstream.model.host(&endpoint.address.spec),
     };
     match &rules.probe {
         ReadinessProbe::Connect => Ok(()),
         ReadinessProbe::Http { path } if connected.http2 || protocol == Protocol::H2c => {
-            probe::http2(connected.stream, asked, path).await
+            probe::http2(connected.stream, target, path).await
         }
-        ReadinessProbe::Http { path } => probe::http1(connected.stream, asked, path).await,
-        ReadinessProbe::Grpc { service } => probe::grpc(connected.stream, asked, service).await,
+        ReadinessProbe::Http { path } => probe::http1(connected.stream, target, path).await,
+        ReadinessProbe::Grpc { service } => probe::grpc(connected.stream, target, service).await,
     }
 }
 
 /// What ALPN offers: for gRPC only HTTP/2, otherwise what requests to the upstream may use.
-fn inside_tls(protocol: Protocol, rules: &HealthCheck) -> Spoken {
+fn inside_tls(protocol: Protocol, rules: &HealthCheck) -> AppProtocol {
     match (&rules.probe, protocol) {
-        (ReadinessProbe::Grpc { .. }, _) => Spoken::Http2,
-        (_, Protocol::Auto) => Spoken::Either,
-        (_, Protocol::Http1 | Protocol::H2c) => Spoken::Http1, // h2c has no TLS
+        (ReadinessProbe::Grpc { .. }, _) => AppProtocol::Http2,
+        (_, Protocol::Auto) => AppProtocol::Either,
+        (_, Protocol::Http1 | Protocol::H2c) => AppProtocol::Http1, // h2c has no TLS
     }
 }
 

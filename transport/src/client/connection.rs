@@ -42,13 +42,13 @@ impl Drop for Driver {
 }
 
 /// A request without a response.
-pub(super) struct Unanswered {
+pub(super) struct FailedRequest {
     pub(super) error: hyper::Error,
     /// The request, when no byte of it was sent.
     pub(super) unsent: Option<Request<Full<Bytes>>>,
 }
 
-impl From<TrySendError<Request<Full<Bytes>>>> for Unanswered {
+impl From<TrySendError<Request<Full<Bytes>>>> for FailedRequest {
     fn from(mut failed: TrySendError<Request<Full<Bytes>>>) -> Self {
         let unsent = failed.take_message();
         Self {
@@ -111,20 +111,20 @@ impl Connection {
     pub(super) async fn try_send(
         &mut self,
         request: Request<Full<Bytes>>,
-    ) -> Result<Response<Incoming>, Unanswered> {
+    ) -> Result<Response<Incoming>, FailedRequest> {
         let ready = match &mut self.sender {
             Sender::Http1(sender) => sender.ready().await,
             Sender::Http2(sender) => sender.ready().await,
         };
         if let Err(error) = ready {
             let unsent = Some(request);
-            return Err(Unanswered { error, unsent });
+            return Err(FailedRequest { error, unsent });
         }
         let response = match &mut self.sender {
             Sender::Http1(sender) => sender.try_send_request(request).await,
             Sender::Http2(sender) => sender.try_send_request(request).await,
         };
-        response.map_err(Unanswered::from)
+        response.map_err(FailedRequest::from)
     }
 
     /// Whether the connection is closed.

@@ -4,7 +4,7 @@ use std::{io, time::Duration};
 
 use http::Uri;
 
-use crate::tls::words;
+use crate::tls::message;
 
 /// Why a request has no response.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +27,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The TLS handshake failed.
-    #[error("no TLS with {host}: {}", words::of_io(.source))]
+    #[error("no TLS with {host}: {}", message::of_io(.source))]
     Tls {
         /// The host of the base URL.
         host: String,

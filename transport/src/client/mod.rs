@@ -29,7 +29,7 @@ use tokio::time::{Instant, timeout_at};
 
 pub use self::{connection::Connection, error::Error};
 use self::{
-    connection::Unanswered,
+    connection::FailedRequest,
     redirect::{followed, is_https, is_redirect, port},
 };
 use crate::{credentials::Credentials, dns::Resolver, race, tls::client::Handshaker};
@@ -102,7 +102,7 @@ pub struct Response {
 }
 
 /// A response whose body is not read yet. Dropping it closes the connection.
-pub struct Answer<'a> {
+pub struct PendingResponse<'a> {
     /// The status; any status is a response.
     pub status: StatusCode,
     /// The headers.
@@ -187,7 +187,7 @@ impl Client {
         path: &str,
         headers: HeaderMap,
         body: Bytes,
-    ) -> Result<Answer<'_>, Error> {
+    ) -> Result<PendingResponse<'_>, Error> {
         let deadline = Instant::now() + self.settings.timeout;
         let mut url = self.url(path)?;
         let headers = self.headers(headers)?;
@@ -249,7 +249,7 @@ impl Client {
             let again = request.method().is_idempotent().then(|| request.clone());
             match kept.try_send(request).await {
                 Ok(head) => return Ok((head, kept)),
-                Err(Unanswered { error, unsent }) => {
+                Err(FailedRequest { error, unsent }) => {
                     request = unsent.or(again).ok_or_else(|| protocol(error))?;
                 }
             }
@@ -271,12 +271,12 @@ impl Client {
         let (stream, _) = connected.map_err(connect)?;
         let opened = match &self.settings.tls {
             Some(tls) if is_https(url) => {
-                let shaken = tls.shake_hands(stream, &self.host).await;
+                let handshake = tls.handshake(stream, &self.host).await;
                 let source = |source| Error::Tls {
                     host: host(),
                     source,
                 };
-                Connection::http1(shaken.map_err(source)?, HEAD_BYTES).await
+                Connection::http1(handshake.map_err(source)?, HEAD_BYTES).await
             }
             _ => Connection::http1(stream, HEAD_BYTES).await,
         };
@@ -292,9 +292,9 @@ impl Client {
         connection: Connection,
         url: Uri,
         deadline: Instant,
-    ) -> Answer<'_> {
+    ) -> PendingResponse<'_> {
         let (head, body) = head.into_parts();
-        Answer {
+        PendingResponse {
             status: head.status,
             headers: head.headers,
             url,
@@ -332,7 +332,7 @@ fn request(method: &Method, url: &Uri, headers: HeaderMap, body: Bytes) -> Reque
     request
 }
 
-impl Answer<'_> {
+impl PendingResponse<'_> {
     /// Reads the body. After its end the connection is kept for another request.
     ///
     /// # Errors

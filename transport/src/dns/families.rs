@@ -23,9 +23,9 @@ use super::failure::Failure;
 const GRACE: Duration = Duration::from_millis(50);
 
 /// The result of a query.
-enum Said {
+enum QueryResult {
     /// These addresses, and their TTL.
-    Found(Vec<IpAddr>, Duration),
+    Addresses(Vec<IpAddr>, Duration),
     /// The name has no address in this family.
     Empty,
     /// The name does not exist.
@@ -34,9 +34,9 @@ enum Said {
     Failed(Failure),
 }
 
-impl From<Result<Lookup, NetError>> for Said {
-    fn from(answer: Result<Lookup, NetError>) -> Self {
-        let error = match answer {
+impl From<Result<Lookup, NetError>> for QueryResult {
+    fn from(response: Result<Lookup, NetError>) -> Self {
+        let error = match response {
             Ok(found) => {
                 let addresses: Vec<_> = found
                     .answers()
@@ -45,7 +45,7 @@ impl From<Result<Lookup, NetError>> for Said {
                     .collect();
                 return match addresses.is_empty() {
                     true => Self::Empty,
-                    false => Self::Found(addresses, ttl(found.answers())),
+                    false => Self::Addresses(addresses, ttl(found.answers())),
                 };
             }
             Err(error) => error,
@@ -60,53 +60,53 @@ impl From<Result<Lookup, NetError>> for Said {
 }
 
 /// A query for one family.
-pub(super) struct Question {
+pub(super) struct Query {
     family: RecordType,
     state: State,
 }
 
 enum State {
-    UnderWay(Pin<Box<dyn Future<Output = Said> + Send>>),
-    Over(Said),
+    InProgress(Pin<Box<dyn Future<Output = QueryResult> + Send>>),
+    Done(QueryResult),
 }
 
-impl Question {
+impl Query {
     fn begin(resolver: &TokioResolver, name: &Name, family: RecordType) -> Self {
         let (resolver, name) = (resolver.clone(), name.clone());
-        let answer = async move { resolver.lookup(name, family).await.into() };
+        let response = async move { resolver.lookup(name, family).await.into() };
         Self {
             family,
-            state: State::UnderWay(Box::pin(answer)),
+            state: State::InProgress(Box::pin(response)),
         }
     }
 
     /// Waits for the end of the query. Cancel safe: may be dropped and called again.
     pub(super) async fn end(&mut self) {
-        if let State::UnderWay(answer) = &mut self.state {
-            self.state = State::Over(answer.as_mut().await);
+        if let State::InProgress(response) = &mut self.state {
+            self.state = State::Done(response.as_mut().await);
         }
     }
 
-    fn found(&self) -> bool {
-        matches!(self.state, State::Over(Said::Found(..)))
+    fn has_addresses(&self) -> bool {
+        matches!(self.state, State::Done(QueryResult::Addresses(..)))
     }
 
-    fn gone(&self) -> bool {
-        matches!(self.state, State::Over(Said::Gone))
+    fn is_nxdomain(&self) -> bool {
+        matches!(self.state, State::Done(QueryResult::Gone))
     }
 }
 
 /// Queries both families. Ends when both are done, or when one has addresses and the other had its
 /// grace period. NXDOMAIN counts for both families only when the A query returns it: some servers
 /// return it to the AAAA query of every name (RFC 4074 section 4.2).
-pub(super) async fn ask(resolver: &TokioResolver, name: &Name) -> [Question; 2] {
-    let mut v4 = Question::begin(resolver, name, RecordType::A);
-    let mut v6 = Question::begin(resolver, name, RecordType::AAAA);
+pub(super) async fn ask(resolver: &TokioResolver, name: &Name) -> [Query; 2] {
+    let mut v4 = Query::begin(resolver, name, RecordType::A);
+    let mut v6 = Query::begin(resolver, name, RecordType::AAAA);
     tokio::select! {
         () = v4.end() => {}
         () = v6.end() => {}
     }
-    let enough = v4.found() || v6.found() || v4.gone();
+    let enough = v4.has_addresses() || v6.has_addresses() || v4.is_nxdomain();
     let both = async {
         v4.end().await;
         v6.end().await;
@@ -119,7 +119,7 @@ pub(super) async fn ask(resolver: &TokioResolver, name: &Name) -> [Question; 2] 
 }
 
 /// A result with addresses of at least one family.
-pub(super) struct Found {
+pub(super) struct Resolution {
     /// How long they are valid.
     pub(super) ttl: Duration,
     /// Failure of the other family.
@@ -131,13 +131,13 @@ pub(super) struct Found {
 /// A query that is still in progress while the addresses of the other family are in use.
 pub(super) struct Late {
     name: Name,
-    question: Question,
+    query: Query,
 }
 
 impl Late {
     /// Waits for its response. Cancel safe: may be dropped and called again.
     pub(super) async fn end(&mut self) {
-        self.question.end().await;
+        self.query.end().await;
     }
 }
 
@@ -156,14 +156,14 @@ impl fmt::Display for Missing {
 
 /// The last result of each family of a name.
 #[derive(Default)]
-pub(super) struct Known {
+pub(super) struct CachedAddresses {
     /// The name with its search domain; `None` for a name of the hosts file.
     name: Option<Name>,
     v4: Vec<IpAddr>,
     v6: Vec<IpAddr>,
 }
 
-impl Known {
+impl CachedAddresses {
     /// All addresses, sorted.
     pub(super) fn addresses(&self) -> Vec<IpAddr> {
         let mut addresses = [&self.v4[..], &self.v6[..]].concat();
@@ -191,8 +191,12 @@ impl Known {
     ///
     /// # Errors
     /// No family has addresses, or both queries failed.
-    pub(super) fn take(&mut self, name: &Name, [v4, v6]: [Question; 2]) -> Result<Found, Failure> {
-        if !v4.found() && !v6.found() {
+    pub(super) fn take(
+        &mut self,
+        name: &Name,
+        [v4, v6]: [Query; 2],
+    ) -> Result<Resolution, Failure> {
+        if !v4.has_addresses() && !v6.has_addresses() {
             return Err(neither(v4, v6));
         }
         if self.name.as_ref() != Some(name) {
@@ -201,52 +205,54 @@ impl Known {
                 ..Self::default()
             };
         }
-        let mut found = Found {
+        let mut found = Resolution {
             ttl: Duration::MAX,
             missing: None,
             late: None,
         };
-        for question in [v4, v6] {
-            self.family(question, &mut found);
+        for query in [v4, v6] {
+            self.family(query, &mut found);
         }
         Ok(found)
     }
 
     /// Takes over a late response; `None` when the lookup has moved on to another name.
-    pub(super) fn take_late(&mut self, late: Late) -> Option<Found> {
+    pub(super) fn take_late(&mut self, late: Late) -> Option<Resolution> {
         if self.name.as_ref() != Some(&late.name) {
             return None;
         }
-        let mut question = late.question;
-        if let State::UnderWay(_) = question.state {
-            question.state = State::Over(Said::Failed(Failure::Timeout));
+        let mut query = late.query;
+        if let State::InProgress(_) = query.state {
+            query.state = State::Done(QueryResult::Failed(Failure::Timeout));
         }
-        let mut found = Found {
+        let mut found = Resolution {
             ttl: Duration::MAX,
             missing: None,
             late: None,
         };
-        self.family(question, &mut found);
+        self.family(query, &mut found);
         Some(found)
     }
 
-    fn family(&mut self, Question { family, state }: Question, found: &mut Found) {
+    fn family(&mut self, Query { family, state }: Query, found: &mut Resolution) {
         let addresses = match family {
             RecordType::A => &mut self.v4,
             _ => &mut self.v6,
         };
         match state {
-            State::Over(Said::Found(new, ttl)) => {
+            State::Done(QueryResult::Addresses(new, ttl)) => {
                 *addresses = new;
                 found.ttl = found.ttl.min(ttl);
             }
-            State::Over(Said::Empty | Said::Gone) => addresses.clear(),
-            State::Over(Said::Failed(failure)) => found.missing = Some(Missing { family, failure }),
-            State::UnderWay(_) => {
+            State::Done(QueryResult::Empty | QueryResult::Gone) => addresses.clear(),
+            State::Done(QueryResult::Failed(failure)) => {
+                found.missing = Some(Missing { family, failure })
+            }
+            State::InProgress(_) => {
                 let name = self.name.clone().unwrap_or_default();
                 found.late = Some(Late {
                     name,
-                    question: Question { family, state },
+                    query: Query { family, state },
                 });
             }
         }
@@ -254,12 +260,11 @@ impl Known {
 }
 
 /// Why there are no addresses. A failed family may have some, so its failure is reported first.
-fn neither(v4: Question, v6: Question) -> Failure {
+fn neither(v4: Query, v6: Query) -> Failure {
     match (v4.state, v6.state) {
-        (State::Over(Said::Gone), _) => Failure::NotFound,
-        (State::Over(Said::Failed(failure)), _) | (_, State::Over(Said::Failed(failure))) => {
-            failure
-        }
+        (State::Done(QueryResult::Gone), _) => Failure::NotFound,
+        (State::Done(QueryResult::Failed(failure)), _)
+        | (_, State::Done(QueryResult::Failed(failure))) => failure,
         _ => Failure::NotFound,
     }
 }

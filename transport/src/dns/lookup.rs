@@ -9,10 +9,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     LONGEST, LOOKUP_TIMEOUT, SHORTEST,
-    answer::{self, Service},
     failure::Failure,
-    families::{Found, Known, Late, Missing},
+    families::{CachedAddresses, Late, Missing, Resolution},
     good_for,
+    records::{self, Service},
     resolver::Resolver,
     retry,
     user::User,
@@ -21,18 +21,18 @@ use super::{
 /// One name and its last results.
 pub(super) struct Lookup {
     pub(super) user: User,
-    known: Known,
+    cached: CachedAddresses,
     /// The services of the name, and the addresses of each target.
     services: Vec<Service>,
-    targets: HashMap<Box<str>, Known>,
+    targets: HashMap<Box<str>, CachedAddresses>,
     /// The name, with its search domain, that has the services.
-    served: Option<Name>,
+    service_name: Option<Name>,
     /// The endpoints that were made from these services.
     set: Vec<EndpointSpec>,
 }
 
 /// The result of a lookup.
-pub(super) struct Answer {
+pub(super) struct LookupOutcome {
     /// How long it is valid.
     pub(super) ttl: Duration,
     /// A failed family of a name.
@@ -41,7 +41,7 @@ pub(super) struct Answer {
     late: Vec<(Option<Box<str>>, Late)>,
 }
 
-impl Answer {
+impl LookupOutcome {
     fn new(ttl: Duration) -> Self {
         Self {
             ttl,
@@ -50,7 +50,7 @@ impl Answer {
         }
     }
 
-    fn add(&mut self, target: Option<&str>, found: Found) {
+    fn add(&mut self, target: Option<&str>, found: Resolution) {
         self.ttl = self.ttl.min(found.ttl);
         if found.missing.is_some() {
             self.missing = found.missing;
@@ -62,70 +62,70 @@ impl Answer {
 
 impl Lookup {
     pub(super) fn new(user: User) -> Self {
-        let (known, services, targets) = Default::default();
+        let (cached, services, targets) = Default::default();
         Self {
             user,
-            known,
+            cached,
             services,
             targets,
-            served: None,
+            service_name: None,
             set: Vec::new(),
         }
     }
 
     /// Runs one lookup and publishes its result.
-    pub(super) async fn run(&mut self, resolver: &Resolver) -> Result<Answer, Failure> {
-        let mut answer = Answer::new(LONGEST);
+    pub(super) async fn run(&mut self, resolver: &Resolver) -> Result<LookupOutcome, Failure> {
+        let mut outcome = LookupOutcome::new(LONGEST);
         match self.user.clone() {
             User::Host(host) => {
                 let EndpointAddress::Host { name, .. } = &host.address().spec.address else {
-                    return Ok(answer);
+                    return Ok(outcome);
                 };
-                answer.add(None, resolver.addresses(name, &mut self.known).await?);
+                outcome.add(None, resolver.addresses(name, &mut self.cached).await?);
             }
             User::Endpoints(endpoints) => match endpoints.named() {
-                None => return Ok(answer),
+                None => return Ok(outcome),
                 Some(NamedEndpoints {
                     name,
                     kind: DnsKind::Addresses { .. },
                     ..
                 }) => {
-                    answer.add(None, resolver.addresses(name, &mut self.known).await?);
+                    outcome.add(None, resolver.addresses(name, &mut self.cached).await?);
                 }
                 Some(NamedEndpoints {
                     name,
                     kind: DnsKind::Services,
                     ..
                 }) => {
-                    self.services(name, resolver, &mut answer).await?;
+                    self.services(name, resolver, &mut outcome).await?;
                 }
             },
         }
         self.publish();
-        Ok(answer)
+        Ok(outcome)
     }
 
-    /// Takes over the queries of `answer` that are still in progress, for as long as `answer` is
+    /// Takes over the queries of `outcome` that are still in progress, for as long as `outcome` is
     /// valid. Returns when to look up again. A failed family is retried like a failed name:
     /// `incomplete` counts the consecutive results that lacked one.
-    pub(super) async fn rest(&mut self, answer: Answer, incomplete: &mut u32) -> Instant {
+    pub(super) async fn rest(&mut self, outcome: LookupOutcome, incomplete: &mut u32) -> Instant {
         let begun = Instant::now();
-        let mut again = begun + good_for(answer.ttl);
+        let mut again = begun + good_for(outcome.ttl);
         let until = again.min(begun + LOOKUP_TIMEOUT);
         let each = |(target, mut late): (Option<Box<str>>, Late)| async move {
             let _ = timeout_at(until, late.end()).await;
             (target, late)
         };
-        let mut under_way: FuturesUnordered<_> = answer.late.into_iter().map(each).collect();
-        let mut missing = answer
+        let mut in_progress: FuturesUnordered<_> = outcome.late.into_iter().map(each).collect();
+        let mut missing = outcome
             .missing
             .inspect(|missing| self.incomplete(missing, incomplete));
-        while let Some((target, late)) = under_way.next().await {
-            let known = match &target {
+        while let Some((target, late)) = in_progress.next().await {
+            let cached = match &target {
                 Some(target) => self.targets.get_mut(target),
-                None => Some(&mut self.known),
+                None => Some(&mut self.cached),
             };
-            let Some(found) = known.and_then(|known| known.take_late(late)) else {
+            let Some(found) = cached.and_then(|cached| cached.take_late(late)) else {
                 continue;
             };
             again = again.min(begun + good_for(found.ttl));
@@ -160,7 +160,7 @@ impl Lookup {
                 let EndpointAddress::Host { port, .. } = address.spec.address else {
                     return;
                 };
-                let addresses = self.known.addresses();
+                let addresses = self.cached.addresses();
                 if address.resolved(addresses.iter().map(|ip| (*ip, port).into()).collect()) {
                     tracing::info!(endpoint = %address.label, ?addresses, "host name resolved");
                 }
@@ -170,7 +170,7 @@ impl Lookup {
                     return;
                 };
                 let mut set = self.endpoints(named);
-                answer::bound(&mut set);
+                records::bound(&mut set);
                 if self.set != set {
                     let addresses: Vec<_> = set.iter().map(|spec| &spec.address).collect();
                     tracing::info!(upstream = %endpoints.label(), ?addresses, "endpoints looked up");
@@ -183,7 +183,7 @@ impl Lookup {
 
     fn endpoints(&self, named: &NamedEndpoints) -> Vec<EndpointSpec> {
         if let DnsKind::Addresses { port } = named.kind {
-            return answer::endpoints(&self.known.addresses(), port, &named.authority);
+            return records::endpoints(&self.cached.addresses(), port, &named.authority);
         }
         let of = |service: &Service| {
             Some((
@@ -191,20 +191,20 @@ impl Lookup {
                 self.targets.get(&service.target)?.addresses(),
             ))
         };
-        answer::service_endpoints(&self.services.iter().filter_map(of).collect::<Vec<_>>())
+        records::service_endpoints(&self.services.iter().filter_map(of).collect::<Vec<_>>())
     }
 
     async fn services(
         &mut self,
         name: &str,
         resolver: &Resolver,
-        answer: &mut Answer,
+        outcome: &mut LookupOutcome,
     ) -> Result<(), Failure> {
-        let found = resolver.services(name, &mut self.served).await?;
-        answer.ttl = answer.ttl.min(found.ttl);
+        let found = resolver.services(name, &mut self.service_name).await?;
+        outcome.ttl = outcome.ttl.min(found.ttl);
         let mut services = Vec::new();
         for service in found.services {
-            if self.target(&service, resolver, answer).await? {
+            if self.target(&service, resolver, outcome).await? {
                 services.push(service);
             }
         }
@@ -223,16 +223,16 @@ impl Lookup {
         &mut self,
         service: &Service,
         resolver: &Resolver,
-        answer: &mut Answer,
+        outcome: &mut LookupOutcome,
     ) -> Result<bool, Failure> {
-        let known = self.targets.entry(service.target.clone()).or_default();
-        match resolver.addresses(&service.target, known).await {
-            Ok(found) => answer.add(Some(&service.target), found),
+        let cached = self.targets.entry(service.target.clone()).or_default();
+        match resolver.addresses(&service.target, cached).await {
+            Ok(found) => outcome.add(Some(&service.target), found),
             Err(Failure::NotFound) => return Ok(false),
             // A target without addresses would give its share of traffic to the others: fail, and
             // retry soon.
-            Err(failure) if known.is_empty() => return Err(failure),
-            Err(_) => answer.ttl = SHORTEST,
+            Err(failure) if cached.is_empty() => return Err(failure),
+            Err(_) => outcome.ttl = SHORTEST,
         }
         Ok(true)
     }

@@ -9,11 +9,11 @@
 //! endpoints (503 `UH`); this is not a load error, since the name may appear later. Addresses that
 //! disappear from a response get no new requests; requests in flight complete.
 
-mod answer;
 mod failure;
 mod families;
 mod hosts;
 mod lookup;
+mod records;
 mod resolv_conf;
 mod resolver;
 #[cfg(test)]
@@ -111,7 +111,7 @@ impl Lookups {
     }
 
     /// Stops lookups of names that the published configuration does not use.
-    pub fn keep_only(&mut self, names: &[Name]) {
+    pub fn retain(&mut self, names: &[Name]) {
         self.tasks
             .retain(|task| names.iter().any(|name| name.user.is(&task.user)));
     }
@@ -129,12 +129,12 @@ async fn keep(name: Name, resolver: Arc<Resolver>, first: oneshot::Sender<()>) {
     let (mut failures, mut incomplete) = (0_u32, 0_u32);
     loop {
         let looked_up = timeout(LOOKUP_TIMEOUT, lookup.run(&resolver)).await;
-        let answer = match looked_up.unwrap_or(Err(Failure::Timeout)) {
-            Ok(answer) => {
+        let outcome = match looked_up.unwrap_or(Err(Failure::Timeout)) {
+            Ok(outcome) => {
                 count(LookupResult::Ok);
                 failures = 0;
-                lookup.user.last().answered(good_for(answer.ttl));
-                Some(answer)
+                lookup.user.last().answered(good_for(outcome.ttl));
+                Some(outcome)
             }
             Err(error) => {
                 count(error.result());
@@ -150,8 +150,8 @@ async fn keep(name: Name, resolver: Arc<Resolver>, first: oneshot::Sender<()>) {
         if let Some(first) = first.take() {
             let _ = first.send(());
         }
-        let again = match answer {
-            Some(answer) => lookup.rest(answer, &mut incomplete).await,
+        let again = match outcome {
+            Some(outcome) => lookup.rest(outcome, &mut incomplete).await,
             None => Instant::now() + retry(failures),
         };
         sleep_until(again).await;

@@ -18,22 +18,22 @@ use hickory_resolver::{
 };
 
 use super::{
-    answer::{self, Service},
     failure::Failure,
-    families::{self, Found, Known, ttl},
+    families::{self, CachedAddresses, Resolution, ttl},
     hosts::Hosts,
+    records::{self, Service},
     resolv_conf::ResolvConf,
 };
 
 /// The system's files, and the port of DNS servers.
 #[derive(Debug, Clone)]
-pub(super) struct Places {
+pub(super) struct SystemFiles {
     pub(super) resolv_conf: PathBuf,
     pub(super) hosts: PathBuf,
     pub(super) port: u16,
 }
 
-impl Default for Places {
+impl Default for SystemFiles {
     fn default() -> Self {
         Self {
             resolv_conf: "/etc/resolv.conf".into(),
@@ -53,11 +53,11 @@ pub(super) struct Services {
 /// Looks up names. Its resolver is created with the first lookup, since most sidecars need none.
 #[derive(Default)]
 pub struct Resolver {
-    places: Places,
-    made: Mutex<Option<Made>>,
+    files: SystemFiles,
+    cache: Mutex<Option<CachedResolver>>,
 }
 
-struct Made {
+struct CachedResolver {
     /// Contents of the files.
     settings: [Vec<u8>; 2],
     current: Arc<Current>,
@@ -95,24 +95,24 @@ impl Current {
 impl Resolver {
     /// With the files of a test.
     #[cfg(test)]
-    pub(super) fn at(places: Places) -> Self {
+    pub(super) fn at(files: SystemFiles) -> Self {
         Self {
-            places,
-            made: Mutex::default(),
+            files,
+            cache: Mutex::default(),
         }
     }
 
     /// The resolver for the current settings. Reads two small files: control thread only.
     fn current(&self) -> Result<Arc<Current>, Failure> {
-        let settings = [read(&self.places.resolv_conf), read(&self.places.hosts)];
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(made) = made.as_ref().filter(|made| made.settings == settings) {
-            return Ok(Arc::clone(&made.current));
+        let settings = [read(&self.files.resolv_conf), read(&self.files.hosts)];
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(cache) = cache.as_ref().filter(|cache| cache.settings == settings) {
+            return Ok(Arc::clone(&cache.current));
         }
         let conf = ResolvConf::parse(&String::from_utf8_lossy(&settings[0]));
         tracing::debug!(?conf, "DNS servers");
         let current = Arc::new(Current {
-            resolver: build(&conf, self.places.port)?,
+            resolver: build(&conf, self.files.port)?,
             hosts: Hosts::parse(&String::from_utf8_lossy(&settings[1])),
             search: conf
                 .search
@@ -121,7 +121,7 @@ impl Resolver {
                 .collect(),
             ndots: conf.ndots,
         });
-        *made = Some(Made {
+        *cache = Some(CachedResolver {
             settings,
             current: Arc::clone(&current),
         });
@@ -131,12 +131,16 @@ impl Resolver {
     /// Queries the addresses of a name and takes them over: those of the hosts file, otherwise
     /// those of the first search domain that has the name. While the domain that last had the name
     /// fails, no later domain replaces it.
-    pub(super) async fn addresses(&self, name: &str, known: &mut Known) -> Result<Found, Failure> {
+    pub(super) async fn addresses(
+        &self,
+        name: &str,
+        cached: &mut CachedAddresses,
+    ) -> Result<Resolution, Failure> {
         let current = self.current()?;
         if let Some(addresses) = current.hosts.get(name) {
-            known.replace(addresses);
+            cached.replace(addresses);
             // The file is read again soon, since that is cheap.
-            return Ok(Found {
+            return Ok(Resolution {
                 ttl: super::SHORTEST * 5,
                 missing: None,
                 late: None,
@@ -144,11 +148,11 @@ impl Resolver {
         }
         let mut failure = Failure::NotFound;
         for candidate in current.candidates(name)? {
-            let answers = families::ask(&current.resolver, &candidate).await;
-            match known.take(&candidate, answers) {
+            let queries = families::ask(&current.resolver, &candidate).await;
+            match cached.take(&candidate, queries) {
                 Ok(found) => return Ok(found),
                 Err(Failure::NotFound) => {}
-                Err(other) if known.is_of(&candidate) => return Err(other),
+                Err(other) if cached.is_of(&candidate) => return Err(other),
                 Err(other) => failure = other,
             }
         }
@@ -163,11 +167,11 @@ impl Resolver {
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(vec![(address, port).into()]);
         }
-        let mut known = Known::default();
-        self.addresses(host, &mut known)
+        let mut cached = CachedAddresses::default();
+        self.addresses(host, &mut cached)
             .await
             .map_err(io::Error::other)?;
-        Ok(known
+        Ok(cached
             .addresses()
             .into_iter()
             .map(|address| (address, port).into())
@@ -184,11 +188,11 @@ impl Resolver {
         let current = self.current()?;
         let mut failure = Failure::NotFound;
         for candidate in current.candidates(name)? {
-            let answer = current
+            let response = current
                 .resolver
                 .lookup(candidate.clone(), RecordType::SRV)
                 .await;
-            match answer.map_err(Failure::from) {
+            match response.map_err(Failure::from) {
                 Ok(found) => {
                     let services = services(found.answers())?;
                     *last = Some(candidate);
@@ -213,7 +217,7 @@ fn services(records: &[Record]) -> Result<Services, Failure> {
         }),
         _ => None,
     };
-    match answer::best(records.iter().filter_map(service).collect()) {
+    match records::best(records.iter().filter_map(service).collect()) {
         none if none.is_empty() => Err(Failure::NotFound),
         services => Ok(Services {
             services,

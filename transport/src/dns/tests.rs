@@ -20,7 +20,7 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 use super::{
-    resolver::Places,
+    resolver::SystemFiles,
     stub::{A, AAAA, Dns, Reply, SRV},
     *,
 };
@@ -94,18 +94,18 @@ impl Bench {
 
     fn with(resolv_conf: &str, hosts: &str) -> Self {
         let (dns, folder) = (Dns::start(), tempfile::tempdir().unwrap());
-        let places = Places {
+        let files = SystemFiles {
             resolv_conf: folder.path().join("resolv.conf"),
             hosts: folder.path().join("hosts"),
             port: dns.address.port(),
         };
         std::fs::write(
-            &places.resolv_conf,
+            &files.resolv_conf,
             format!("nameserver 127.0.0.1\n{resolv_conf}"),
         )
         .unwrap();
-        std::fs::write(&places.hosts, hosts).unwrap();
-        let lookups = Lookups::with(Resolver::at(places));
+        std::fs::write(&files.hosts, hosts).unwrap();
+        let lookups = Lookups::with(Resolver::at(files));
         Self {
             dns,
             folder,
@@ -660,11 +660,11 @@ async fn bytes_that_are_no_answer_are_none() {
 }
 
 #[tokio::test]
-async fn a_name_that_nobody_needs_any_more_is_not_asked_for() {
+async fn lookups_of_unused_names_stop() {
     let mut bench = Bench::start();
     bench.dns.set("a.b.example", found(0, &["10.0.0.1"]));
     bench.endpoint("a.b.example.").await;
-    bench.lookups.keep_only(&[]);
+    bench.lookups.retain(&[]);
     sleep(Duration::from_millis(100)).await; // responses in flight may still arrive
     let before = bench.dns.count("a.b.example");
     sleep(Duration::from_millis(1500)).await;

@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use prost::Message;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Asked, Cause};
+use super::{Cause, Target};
 use crate::client::{Connection, USER_AGENT};
 
 /// More than any health response needs.
@@ -44,7 +44,7 @@ enum ServingStatus {
 ///
 /// # Errors
 /// It does not.
-pub async fn grpc<S>(stream: S, asked: Asked<'_>, service: &str) -> Result<(), Cause>
+pub async fn grpc<S>(stream: S, target: Target<'_>, service: &str) -> Result<(), Cause>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -53,17 +53,17 @@ where
         .method(Method::POST)
         .uri(format!(
             "{}://{}/grpc.health.v1.Health/Check",
-            asked.scheme, asked.host
+            target.scheme, target.host
         ))
         .header(header::CONTENT_TYPE, "application/grpc")
         .header(header::TE, "trailers")
         .header(header::USER_AGENT, USER_AGENT)
-        .body(Full::new(question(service)))?;
+        .body(Full::new(request_message(service)))?;
     judge(connection.send(request).await?).await
 }
 
 /// The request message of the call, with its gRPC frame.
-fn question(service: &str) -> Bytes {
+fn request_message(service: &str) -> Bytes {
     let message = HealthCheckRequest {
         service: service.to_owned(),
     }
@@ -75,16 +75,16 @@ fn question(service: &str) -> Bytes {
     frame.freeze()
 }
 
-async fn judge(answer: Response<Incoming>) -> Result<(), Cause> {
-    if answer.status() != StatusCode::OK {
+async fn judge(response: Response<Incoming>) -> Result<(), Cause> {
+    if response.status() != StatusCode::OK {
         return Err(format!(
             "the health service responded with status {}",
-            answer.status().as_u16()
+            response.status().as_u16()
         )
         .into());
     }
-    let early = grpc_status(answer.headers());
-    let body = Limited::new(answer.into_body(), MOST_BYTES)
+    let early = grpc_status(response.headers());
+    let body = Limited::new(response.into_body(), MOST_BYTES)
         .collect()
         .await?;
     match early.or_else(|| body.trailers().and_then(grpc_status)) {

@@ -18,7 +18,7 @@ const HEAD_BYTES: usize = 400 * 1024;
 
 /// The target of a check.
 #[derive(Clone, Copy)]
-pub struct Asked<'a> {
+pub struct Target<'a> {
     /// `http` or `https`.
     pub scheme: &'a str,
     /// Host, or host and port.
@@ -29,14 +29,14 @@ pub struct Asked<'a> {
 ///
 /// # Errors
 /// The check failed.
-pub async fn http1<S>(stream: S, asked: Asked<'_>, path: &str) -> Result<(), Cause>
+pub async fn http1<S>(stream: S, target: Target<'_>, path: &str) -> Result<(), Cause>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut connection = Connection::http1(stream, HEAD_BYTES).await?;
     let request = Request::builder()
         .uri(path)
-        .header(header::HOST, asked.host)
+        .header(header::HOST, target.host)
         .header(header::USER_AGENT, USER_AGENT)
         .header(header::CONNECTION, "close")
         .body(Full::<Bytes>::default())?;
@@ -47,13 +47,13 @@ where
 ///
 /// # Errors
 /// The check failed.
-pub async fn http2<S>(stream: S, asked: Asked<'_>, path: &str) -> Result<(), Cause>
+pub async fn http2<S>(stream: S, target: Target<'_>, path: &str) -> Result<(), Cause>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut connection = Connection::http2(stream).await?;
     let request = Request::builder()
-        .uri(format!("{}://{}{path}", asked.scheme, asked.host))
+        .uri(format!("{}://{}{path}", target.scheme, target.host))
         .header(header::USER_AGENT, USER_AGENT)
         .body(Full::<Bytes>::default())?;
     judge(path, connection.send(request).await?.status())

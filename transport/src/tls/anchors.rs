@@ -15,7 +15,7 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, UnixTime};
 use x509_parser::certificate::X509Certificate;
 
-use super::{certificate, refused::Refused};
+use super::{certificate, rejection::Rejection};
 
 /// The purpose that a key must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +126,7 @@ pub fn check(leaf: &CertificateDer<'_>, now: UnixTime, purpose: Purpose) -> Resu
         .map_err(|_| CertificateError::BadEncoding)?;
     match usage.is_none_or(|usage| usage.value.digital_signature()) {
         true => Ok(()),
-        false => Err(CertificateError::Other(OtherError(Arc::new(Refused::KeyUsage))).into()),
+        false => Err(CertificateError::Other(OtherError(Arc::new(Rejection::KeyUsage))).into()),
     }
 }
 

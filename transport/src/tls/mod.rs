@@ -4,9 +4,9 @@
 pub mod anchors;
 pub mod certificate;
 pub mod client;
+pub mod message;
 pub mod problem;
-pub mod refused;
-pub mod words;
+pub mod rejection;
 
 use std::sync::{Arc, LazyLock};
 

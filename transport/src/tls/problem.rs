@@ -5,7 +5,7 @@
 
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
 
-use super::refused::Refused;
+use super::rejection::Rejection;
 
 /// What is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,9 +106,9 @@ impl CertificateProblem {
             E::UnknownRevocationStatus => Self::UnknownRevocation,
             E::ExpiredRevocationList | E::ExpiredRevocationListContext { .. } => Self::CrlExpired,
             E::InvalidPurpose | E::InvalidPurposeContext { .. } => Self::WrongPurpose,
-            E::Other(error) => match error.0.downcast_ref::<Refused>() {
-                Some(Refused::MultipleSpiffeIds) => Self::MultipleSpiffeIds,
-                Some(Refused::KeyUsage) => Self::WrongPurpose,
+            E::Other(error) => match error.0.downcast_ref::<Rejection>() {
+                Some(Rejection::MultipleSpiffeIds) => Self::MultipleSpiffeIds,
+                Some(Rejection::KeyUsage) => Self::WrongPurpose,
                 None => Self::Malformed,
             },
             _ => Self::Malformed,

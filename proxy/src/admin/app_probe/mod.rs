@@ -14,7 +14,7 @@ use std::{
 };
 
 use ::http::{HeaderMap, HeaderValue};
-use outrigger_transport::probe::{self, Asked, Cause};
+use outrigger_transport::probe::{self, Target, Cause};
 use tokio::{net::TcpStream, time::timeout};
 
 /// Where the app listens.
@@ -80,7 +80,7 @@ impl Handler {
             } => http::get(*port, target, headers, user_agent).await,
             Self::Tcp { port } => connect(*port).await.map(drop),
             Self::Grpc { port, service } => {
-                let asked = Asked {
+                let asked = Target {
                     scheme: "http",
                     host: "localhost",
                 };

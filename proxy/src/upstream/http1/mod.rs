@@ -310,8 +310,8 @@ impl Connection {
 
     /// Closes an idle connection in order, where the protocol has a message for it (TLS:
     /// close_notify).
-    pub(crate) fn say_goodbye(&mut self) {
-        self.stream.say_goodbye();
+    pub(crate) fn close_notify(&mut self) {
+        self.stream.close_notify();
     }
 
     /// The socket and the bytes read from it, after a 101.

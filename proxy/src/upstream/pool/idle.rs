@@ -39,7 +39,7 @@ impl Idle {
 
     /// Closes it in order.
     pub(super) fn end(mut self) {
-        self.connection.say_goodbye();
+        self.connection.close_notify();
     }
 }
 

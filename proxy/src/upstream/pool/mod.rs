@@ -20,7 +20,7 @@ use std::{cell::Cell, io, rc::Rc, sync::Arc};
 use outrigger_config::model::ConnectionSettings;
 use outrigger_transport::{
     connect::{Connected, Secure, connect},
-    tls::client::{Connector, Spoken, TlsFailed},
+    tls::client::{AppProtocol, Connector, TlsFailed},
 };
 use tokio::time::{Instant, sleep_until};
 
@@ -122,7 +122,7 @@ impl Pool {
             }
             Granted::Open(claim) => claim,
         };
-        let connected = self.connect(Spoken::Http1).await?;
+        let connected = self.connect(AppProtocol::Http1).await?;
         let mut connection = Connection::new(connected.stream, connected.address);
         connection.claim = claim;
         connection.open = Some(Open::begin(&self.endpoint));
@@ -149,19 +149,19 @@ impl Pool {
         })
     }
 
-    async fn connect(&self, spoken: Spoken) -> io::Result<Connected> {
-        let result = self.connect_uncounted(spoken).await;
+    async fn connect(&self, app_protocol: AppProtocol) -> io::Result<Connected> {
+        let result = self.connect_uncounted(app_protocol).await;
         self.counters.connected(result.is_ok());
         result
     }
 
     /// Connects without counting a success, since the TLS handshake may still fail; a failure is
     /// counted.
-    async fn connect_uncounted(&self, spoken: Spoken) -> io::Result<Connected> {
-        let secure = self
-            .tls
-            .as_ref()
-            .map(|connector| Secure { connector, spoken });
+    async fn connect_uncounted(&self, app_protocol: AppProtocol) -> io::Result<Connected> {
+        let secure = self.tls.as_ref().map(|connector| Secure {
+            connector,
+            app_protocol,
+        });
         let result = connect(
             &self.endpoint.address,
             secure,

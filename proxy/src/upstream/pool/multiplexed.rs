@@ -18,7 +18,7 @@ use std::{
 use http::Method;
 use outrigger_transport::{
     connect::Connected,
-    tls::client::{Spoken, TlsFailed},
+    tls::client::{AppProtocol, TlsFailed},
 };
 use tokio::{
     sync::oneshot,
@@ -208,7 +208,7 @@ impl Pool {
             return Ok(None);
         }
         let deadline = Instant::now() + self.settings.connect_timeout;
-        let connected = self.connect_uncounted(Spoken::Http2).await;
+        let connected = self.connect_uncounted(AppProtocol::Http2).await;
         let result = match connected {
             Ok(connected) => match timeout_at(deadline, self.handshake(connected, claim)).await {
                 Ok(result) => result,

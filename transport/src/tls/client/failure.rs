@@ -5,8 +5,8 @@ use std::{fmt, io};
 use rustls::{AlertDescription, Error};
 
 use crate::tls::{
+    message,
     problem::{CertificateProblem, Problem},
-    words,
 };
 
 /// Declares the reasons once: the type, the list and the label values.
@@ -90,7 +90,7 @@ impl TlsFailed {
     }
 
     /// Whether the verifier has reported it already.
-    pub(super) fn is_told(&self) -> bool {
+    pub(super) fn is_reported(&self) -> bool {
         matches!(self.error, Some(Error::InvalidCertificate(_)))
     }
 }
@@ -100,8 +100,8 @@ impl fmt::Display for TlsFailed {
         write!(f, "TLS failed: {}", self.failure.as_str())?;
         self.error
             .as_ref()
-            .and_then(words::of)
-            .map_or(Ok(()), |words| write!(f, " ({words})"))
+            .and_then(message::of)
+            .map_or(Ok(()), |message| write!(f, " ({message})"))
     }
 }
 

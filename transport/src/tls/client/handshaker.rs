@@ -45,7 +45,7 @@ impl Handshaker {
     ///
     /// # Errors
     /// The handshake failed; an error of the TLS library is a `rustls::Error` inside.
-    pub async fn shake_hands(
+    pub async fn handshake(
         &self,
         stream: TcpStream,
         host: &str,

@@ -40,7 +40,7 @@ const HTTP2: &[u8] = b"h2";
 
 /// The application protocol inside TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Spoken {
+pub enum AppProtocol {
     /// HTTP/1.1; the server need not support ALPN.
     Http1,
     /// HTTP/2; both sides must select it in ALPN.
@@ -62,7 +62,7 @@ pub struct Connector {
 }
 
 /// An established TLS connection.
-pub struct Shaken {
+pub struct TlsConnection {
     /// The encrypted stream.
     pub stream: Encrypted,
     /// Whether an earlier session was resumed.
@@ -107,27 +107,27 @@ impl Connector {
     ///
     /// # Errors
     /// A [`TlsFailed`] inside; it is reported to the observer already.
-    pub async fn shake_hands(
+    pub async fn handshake(
         self: &Arc<Self>,
         stream: TcpStream,
         authority: &str,
-        spoken: Spoken,
-    ) -> io::Result<Shaken> {
+        app_protocol: AppProtocol,
+    ) -> io::Result<TlsConnection> {
         let name = self
             .server_name(authority)
             .map_err(|error| self.fail(authority, error))?;
-        let protocols: &[&[u8]] = match spoken {
-            Spoken::Http1 => &[HTTP1],
-            Spoken::Http2 => &[HTTP2],
-            Spoken::Either => &[HTTP1, HTTP2],
-            Spoken::Other => &[],
+        let protocols: &[&[u8]] = match app_protocol {
+            AppProtocol::Http1 => &[HTTP1],
+            AppProtocol::Http2 => &[HTTP2],
+            AppProtocol::Either => &[HTTP1, HTTP2],
+            AppProtocol::Other => &[],
         };
         let protocols = protocols.iter().map(|one| one.to_vec()).collect();
-        let shaking = self
+        let handshaking = self
             .config
             .with_alpn(protocols)
             .connect(name.clone(), Wire::new(stream));
-        let stream = shaking
+        let stream = handshaking
             .await
             .map_err(|error| self.fail(authority, failure::of_io(error)))?;
         let session = stream.get_ref().1;
@@ -141,11 +141,11 @@ impl Connector {
             }
         }
         let http2 = session.alpn_protocol() == Some(HTTP2);
-        if spoken == Spoken::Http2 && !http2 {
+        if app_protocol == AppProtocol::Http2 && !http2 {
             let error = rustls::Error::NoApplicationProtocol;
             return Err(self.fail(authority, failure::of(error)));
         }
-        Ok(Shaken {
+        Ok(TlsConnection {
             stream: Encrypted::new(stream, Arc::clone(self), authority),
             resumed,
             http2,
@@ -168,7 +168,7 @@ impl Connector {
 
     fn fail(&self, authority: &str, failed: TlsFailed) -> io::Error {
         // The verifier has reported its own rejections, together with the certificate.
-        if !failed.is_told() {
+        if !failed.is_reported() {
             self.observer.failed(FailedHandshake {
                 upstream: Arc::clone(&self.upstream),
                 server: authority.into(),

@@ -58,7 +58,7 @@ impl Encrypted {
     }
 
     /// Sends close_notify (RFC 8446 section 6.1), as far as that is possible without waiting.
-    pub fn say_goodbye(&mut self) {
+    pub fn close_notify(&mut self) {
         let mut context = Context::from_waker(Waker::noop());
         let _ = Pin::new(&mut *self.stream).poll_shutdown(&mut context);
     }

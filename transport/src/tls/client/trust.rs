@@ -7,19 +7,19 @@ use outrigger_config::model::ClientTls;
 use rustls::{ClientConfig, RootCertStore};
 
 use super::verify::Verifier;
-use crate::tls::{anchors::Anchors, provider, words};
+use crate::tls::{anchors::Anchors, message, provider};
 
 /// Why TLS settings cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
     /// A configured certificate cannot be used as a CA.
-    #[error("a certificate of caFiles cannot be used{}", words::behind(.0))]
+    #[error("a certificate of caFiles cannot be used{}", message::suffix(.0))]
     Certificate(rustls::Error),
     /// The system has no roots; names the paths that were searched.
     #[error("the system has no CA certificates (SSL_CERT_FILE names a file of them): {0}")]
     NoRoots(String),
     /// No version or cipher suite is left, or the client certificate cannot be used.
-    #[error("TLS cannot be set up{}", words::behind(.0))]
+    #[error("TLS cannot be set up{}", message::suffix(.0))]
     Setup(rustls::Error),
 }
 

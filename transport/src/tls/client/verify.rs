@@ -88,21 +88,21 @@ pub(super) struct Verifier {
     names: Names,
     algorithms: WebPkiSupportedAlgorithms,
     /// The upstream, and the observer of its verification failures.
-    told: Option<(Arc<str>, Arc<dyn Observer>)>,
+    observer: Option<(Arc<str>, Arc<dyn Observer>)>,
 }
 
 impl Verifier {
     pub(super) fn new(
         anchors: Anchors,
         names: Names,
-        told: Option<(Arc<str>, Arc<dyn Observer>)>,
+        observer: Option<(Arc<str>, Arc<dyn Observer>)>,
     ) -> Self {
         let algorithms = crate::tls::provider().signature_verification_algorithms;
         Self {
             anchors,
             names,
             algorithms,
-            told,
+            observer,
         }
     }
 
@@ -159,7 +159,7 @@ impl ServerCertVerifier for Verifier {
             Ok(()) => Ok(ServerCertVerified::assertion()),
             Err(error) => {
                 // The certificate is only available here.
-                if let Some((upstream, observer)) = &self.told {
+                if let Some((upstream, observer)) = &self.observer {
                     observer.failed(FailedHandshake {
                         upstream: Arc::clone(upstream),
                         server: server.to_str().into(),

@@ -5,7 +5,7 @@ use std::{fmt::Debug, io};
 
 use rustls::{CertificateError, Error};
 
-use super::refused::Refused;
+use super::rejection::Rejection;
 
 /// Details of an error; `None` where its failure reason is enough.
 pub fn of(error: &Error) -> Option<String> {
@@ -36,8 +36,8 @@ pub fn of(error: &Error) -> Option<String> {
 }
 
 /// The same after a colon, for the end of a message.
-pub fn behind(error: &Error) -> String {
-    of(error).map_or_else(String::new, |words| format!(": {words}"))
+pub fn suffix(error: &Error) -> String {
+    of(error).map_or_else(String::new, |message| format!(": {message}"))
 }
 
 /// An I/O error, which may contain one of the TLS library.
@@ -98,8 +98,8 @@ fn of_certificate(error: &CertificateError) -> Option<String> {
             "it, or one above it, is signed in a way that is not supported; use ECDSA or RSA (2048 bits and more) with SHA-256"
                 .to_owned()
         }
-        E::Other(error) => match error.0.downcast_ref::<Refused>() {
-            Some(refused) => refused.to_string(),
+        E::Other(error) => match error.0.downcast_ref::<Rejection>() {
+            Some(rejection) => rejection.to_string(),
             None => of_path(&format!("{:?}", error.0)),
         },
         other => plain(other),
@@ -108,7 +108,7 @@ fn of_certificate(error: &CertificateError) -> Option<String> {
 
 /// Errors for which webpki has no text, by their names in its code.
 fn of_path(name: &str) -> String {
-    let words = match name {
+    let message = match name {
         "CaUsedAsEndEntity" => {
             "it is the certificate of a CA (CA:TRUE); put this very certificate into caFiles, or issue one with CA:FALSE"
         }
@@ -117,7 +117,7 @@ fn of_path(name: &str) -> String {
         "NameConstraintViolation" => "a CA above it may not sign for its names",
         other => return plain(&other),
     };
-    words.to_owned()
+    message.to_owned()
 }
 
 /// An identifier of the library's code as lower-case words, without its fields.
@@ -128,16 +128,16 @@ fn plain(name: &dyn Debug) -> String {
         .split(|c: char| !c.is_ascii_alphanumeric())
         .next()
         .unwrap_or_default();
-    let mut words = String::new();
+    let mut message = String::new();
     let mut last = ' ';
     for letter in name.chars() {
         if letter.is_ascii_uppercase() && last.is_ascii_lowercase() {
-            words.push(' ');
+            message.push(' ');
         }
-        words.push(letter.to_ascii_lowercase());
+        message.push(letter.to_ascii_lowercase());
         last = letter;
     }
-    words
+    message
 }
 
 #[cfg(test)]

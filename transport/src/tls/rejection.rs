@@ -2,7 +2,7 @@
 
 /// Why the proxy rejects a certificate that webpki accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum Rejection {
     /// It would be ambiguous which one identifies the peer.
     #[error("the certificate has more than one SPIFFE ID")]
     MultipleSpiffeIds,

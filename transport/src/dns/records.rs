@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_best_priority_counts_and_the_root_is_nobody() {
+    fn the_best_priority_counts_and_a_root_target_means_no_service() {
         let found = best(vec![
             service(20, 1, 80, "late.example."),
             service(10, 5, 81, "b.example."),

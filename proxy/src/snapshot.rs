@@ -25,7 +25,7 @@ use crate::{
     },
     upstream::{
         endpoint::Endpoint,
-        registry::{self, Untrusting, Upstream},
+        registry::{self, UnusableTls, Upstream},
         service::{self, Service},
     },
 };
@@ -106,7 +106,8 @@ impl Snapshot {
         let identity_trailers = claim_headers.clone().and(ext_auth::owned(&config));
         let shared = |names: ClaimHeaders| (!names.is_empty()).then(|| Arc::new(names));
         let (claim_headers, identity_trailers) = (shared(claim_headers), shared(identity_trailers));
-        let services = service::asked(&config, old.map_or(&[], |old| &old.services), tls_events)?;
+        let services =
+            service::ext_auth_servers(&config, old.map_or(&[], |old| &old.services), tls_events)?;
         let rate_limits = rate_limits(&config, old.map_or(&[], |old| &old.rate_limits));
         let routes = routes(&config, old, metrics);
         let redis = service::redis(&config, old.and_then(|old| old.redis.as_ref()), tls_events)?;
@@ -212,8 +213,8 @@ pub(crate) enum Unusable {
     Upstream(Arc<str>, TrustError),
 }
 
-impl From<Untrusting> for Unusable {
-    fn from(one: Untrusting) -> Self {
+impl From<UnusableTls> for Unusable {
+    fn from(one: UnusableTls) -> Self {
         Self::Upstream(one.upstream, one.error)
     }
 }

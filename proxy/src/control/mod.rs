@@ -54,7 +54,7 @@ use crate::{
         report::{TlsEvent, TlsEvents},
         server::TlsError,
     },
-    upstream::health::Checkers,
+    upstream::health::HealthChecks,
     worker::Parts,
 };
 
@@ -149,7 +149,7 @@ struct Control {
     drain: Drain,
     lookups: Lookups,
     keepers: Keepers,
-    checkers: Checkers,
+    health_checks: HealthChecks,
     reports: Reports,
     logs: Logs,
     log: Writer,
@@ -213,8 +213,8 @@ impl Control {
         shared.published();
         shared.set_phase(Phase::Serving);
         let drain = Drain::default();
-        let mut checkers = Checkers::default();
-        checkers.follow(&cell.load().upstreams);
+        let mut health_checks = HealthChecks::default();
+        health_checks.follow(&cell.load().upstreams);
         let mut reports = Reports::default();
         reports.watch(&config);
         Ok(Self {
@@ -229,7 +229,7 @@ impl Control {
             drain,
             lookups,
             keepers,
-            checkers,
+            health_checks,
             reports,
             logs,
             log,

@@ -145,7 +145,7 @@ impl Control {
         );
         self.lookups.retain(&snapshot.names());
         self.keepers.retain(&snapshot.keys);
-        self.checkers.follow(&snapshot.upstreams);
+        self.health_checks.follow(&snapshot.upstreams);
         self.reports.watch(&config);
         self.shared.metrics.name(&config);
         self.cell.store(Arc::new(snapshot));

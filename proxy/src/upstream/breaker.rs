@@ -28,12 +28,12 @@ pub(crate) struct Breaker {
 }
 
 /// The permit for one connection, held while it is open.
-pub(crate) struct Claim(
+pub(crate) struct ConnectionPermit(
     #[allow(dead_code, reason = "it counts by being there")] OwnedSemaphorePermit,
 );
 
 /// One waiting request.
-pub(crate) struct Pending<'a>(&'a Breaker);
+pub(crate) struct PendingRequest<'a>(&'a Breaker);
 
 /// Too many requests wait already.
 #[derive(Debug)]
@@ -81,22 +81,22 @@ impl Breaker {
     }
 
     /// A permit to open a connection, if one is left.
-    pub(crate) fn try_claim(&self) -> Option<Claim> {
+    pub(crate) fn try_permit(&self) -> Option<ConnectionPermit> {
         Arc::clone(&self.connections)
             .try_acquire_owned()
             .ok()
-            .map(Claim)
+            .map(ConnectionPermit)
     }
 
-    /// Whether [`Self::try_claim`] would succeed.
-    pub(crate) fn may_claim(&self) -> bool {
+    /// Whether [`Self::try_permit`] would succeed.
+    pub(crate) fn has_permit(&self) -> bool {
         self.connections.available_permits() > 0
     }
 
     /// Waits for a permit.
-    pub(crate) async fn claim(&self) -> Claim {
+    pub(crate) async fn permit(&self) -> ConnectionPermit {
         match Arc::clone(&self.connections).acquire_owned().await {
-            Ok(permit) => Claim(permit),
+            Ok(permit) => ConnectionPermit(permit),
             Err(_) => std::future::pending().await, // the semaphore is never closed
         }
     }
@@ -105,7 +105,7 @@ impl Breaker {
     ///
     /// # Errors
     /// Too many requests wait already.
-    pub(crate) fn wait(&self) -> Result<Pending<'_>, Full> {
+    pub(crate) fn wait(&self) -> Result<PendingRequest<'_>, Full> {
         if !enter(&self.pending, self.limits.max_pending_requests) {
             let [open, _, waiting] = self.in_use();
             let state = format!("connections open: {open}, requests waiting: {waiting}");
@@ -115,7 +115,7 @@ impl Breaker {
             });
         }
         self.wanted.notify_waiters();
-        Ok(Pending(self))
+        Ok(PendingRequest(self))
     }
 
     /// Whether a request waits.
@@ -140,7 +140,7 @@ impl Breaker {
     }
 }
 
-impl Drop for Pending<'_> {
+impl Drop for PendingRequest<'_> {
     fn drop(&mut self) {
         self.0.pending.fetch_sub(1, Relaxed);
     }
@@ -189,14 +189,14 @@ mod tests {
         );
         breaker.leave();
         assert!(breaker.enter() && !breaker.enter());
-        let claims = [breaker.try_claim(), breaker.try_claim()];
-        assert!(claims.iter().all(Option::is_some) && breaker.try_claim().is_none());
+        let permits = [breaker.try_permit(), breaker.try_permit()];
+        assert!(permits.iter().all(Option::is_some) && breaker.try_permit().is_none());
         assert!(!breaker.is_wanted());
         let waiting = breaker.wait().unwrap();
         assert!(breaker.wait().is_err() && breaker.is_wanted());
         assert_eq!(breaker.in_use(), [2, 3, 1]);
-        drop((waiting, claims));
+        drop((waiting, permits));
         assert_eq!(breaker.in_use(), [0, 3, 0]);
-        assert!(breaker.try_claim().is_some());
+        assert!(breaker.try_permit().is_some());
     }
 }

@@ -50,7 +50,7 @@ impl Endpoint {
     }
 
     /// Whether it may get requests: healthy, not ejected, and with an address.
-    pub(crate) fn is_well(&self) -> bool {
+    pub(crate) fn is_usable(&self) -> bool {
         self.address.is_resolved() && self.is_healthy() && !self.outlier.is_out()
     }
 

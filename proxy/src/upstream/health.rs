@@ -25,7 +25,7 @@ const FIRST: Duration = Duration::from_secs(1);
 
 /// The tasks that check, one for each upstream with `healthCheck`.
 #[derive(Default)]
-pub(crate) struct Checkers(Vec<(Arc<Upstream>, Task)>);
+pub(crate) struct HealthChecks(Vec<(Arc<Upstream>, Task)>);
 
 /// Aborted when it is dropped.
 struct Task(JoinHandle<()>);
@@ -36,7 +36,7 @@ impl Drop for Task {
     }
 }
 
-impl Checkers {
+impl HealthChecks {
     /// Checks the endpoints of these upstreams from now on, and no others.
     pub(crate) fn follow(&mut self, upstreams: &[Arc<Upstream>]) {
         self.0
@@ -62,7 +62,7 @@ async fn watch(upstream: Arc<Upstream>) {
         target.retain(|(known, _)| set.endpoints.iter().any(|one| Arc::ptr_eq(one, known)));
         for endpoint in &set.endpoints {
             if !target.iter().any(|(known, _)| Arc::ptr_eq(known, endpoint)) {
-                let task = Task(tokio::spawn(ask_for_ever(
+                let task = Task(tokio::spawn(check_repeatedly(
                     Arc::clone(&upstream),
                     Arc::clone(endpoint),
                 )));
@@ -74,19 +74,19 @@ async fn watch(upstream: Arc<Upstream>) {
     }
 }
 
-async fn ask_for_ever(upstream: Arc<Upstream>, endpoint: Arc<Endpoint>) {
+async fn check_repeatedly(upstream: Arc<Upstream>, endpoint: Arc<Endpoint>) {
     let Some(rules) = &upstream.model.health_check else {
         return;
     };
-    let mut judge = Judge::default();
+    let mut counter = ResultCounter::default();
     sleep(FIRST.min(rules.interval).mul_f64(fastrand::f64())).await;
     loop {
-        let answer = match timeout(rules.timeout, ask(&upstream, &endpoint, rules)).await {
+        let answer = match timeout(rules.timeout, check(&upstream, &endpoint, rules)).await {
             Ok(answer) => answer.map_err(|error| error.to_string()),
             Err(_) => Err(format!("no response within {:?}", rules.timeout)),
         };
         upstream.counters.health_checked(answer.is_ok());
-        if let Some(healthy) = judge.judge(rules, endpoint.is_healthy(), answer.is_ok()) {
+        if let Some(healthy) = counter.record(rules, endpoint.is_healthy(), answer.is_ok()) {
             if healthy {
                 endpoint.begin_slowly(clock::micros());
             }
@@ -102,7 +102,7 @@ async fn ask_for_ever(upstream: Arc<Upstream>, endpoint: Arc<Endpoint>) {
     }
 }
 
-async fn ask(upstream: &Upstream, endpoint: &Endpoint, rules: &HealthCheck) -> Result<(), Cause> {
+async fn check(upstream: &Upstream, endpoint: &Endpoint, rules: &HealthCheck) -> Result<(), Cause> {
     let protocol = upstream.model.protocol;
     let secure = upstream.tls.as_ref().map(|connector| Secure {
         connector,
@@ -139,15 +139,15 @@ fn inside_tls(protocol: Protocol, rules: &HealthCheck) -> AppProtocol {
 
 /// Decides the health of one endpoint from its results.
 #[derive(Debug, Default)]
-struct Judge {
+struct ResultCounter {
     answers: u64,
     /// Consecutive results that contradict the current state.
     in_a_row: u32,
 }
 
-impl Judge {
+impl ResultCounter {
     /// The new state, when this result changes it.
-    fn judge(&mut self, rules: &HealthCheck, healthy: bool, good: bool) -> Option<bool> {
+    fn record(&mut self, rules: &HealthCheck, healthy: bool, good: bool) -> Option<bool> {
         self.answers += 1;
         if good == healthy {
             self.in_a_row = 0;
@@ -195,12 +195,12 @@ mod tests {
             ("1000", "1110"),
             ("10010010001011", "11111111100001"),
         ] {
-            let (mut judge, mut healthy) = (Judge::default(), true);
+            let (mut counter, mut healthy) = (ResultCounter::default(), true);
             let seen: String = answers
                 .chars()
                 .map(|answer| {
-                    healthy = judge
-                        .judge(&rules, healthy, answer == '1')
+                    healthy = counter
+                        .record(&rules, healthy, answer == '1')
                         .unwrap_or(healthy);
                     if healthy { '1' } else { '0' }
                 })

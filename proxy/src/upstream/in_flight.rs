@@ -89,13 +89,15 @@ impl InFlight {
             return;
         };
         if status.is_server_error() || watched.grpc_failed(headers) {
-            let why = Why::Status(status);
+            let why = FailureReason::Status(status);
             watched.failed(&self.endpoint, &why);
             return;
         }
         if watched.begun > 0 {
             let now = clock::at(watched.context.now());
-            self.endpoint.latency.observe(watched.took(now), now);
+            self.endpoint
+                .latency
+                .record_response(watched.took(now), now);
         }
         if watched.entry == Entry::Probe {
             // recorded now, so that other requests need not wait for the end of a long body
@@ -110,7 +112,7 @@ impl InFlight {
         if let Some(watched) = &mut self.watched
             && watched.grpc_failed(trailers)
         {
-            watched.failed(&self.endpoint, &Why::Grpc);
+            watched.failed(&self.endpoint, &FailureReason::Grpc);
         }
     }
 
@@ -119,20 +121,20 @@ impl InFlight {
         if let Some(watched) = &mut self.watched
             && is_of_endpoint(error)
         {
-            watched.failed(&self.endpoint, &Why::Error(error));
+            watched.failed(&self.endpoint, &FailureReason::Error(error));
         }
     }
 }
 
 /// The failure, for the log.
-enum Why<'a> {
+enum FailureReason<'a> {
     Status(StatusCode),
     Grpc,
     Timeout,
     Error(&'a Error),
 }
 
-impl std::fmt::Display for Why<'_> {
+impl std::fmt::Display for FailureReason<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Status(status) => write!(f, "responded with status {}", status.as_u16()),
@@ -182,14 +184,14 @@ impl Watched {
         }
     }
 
-    fn failed(&mut self, endpoint: &Endpoint, why: &Why<'_>) {
+    fn failed(&mut self, endpoint: &Endpoint, why: &FailureReason<'_>) {
         if std::mem::replace(&mut self.stage, Stage::Done) == Stage::Done {
             return;
         }
         endpoint.failures.record(true);
         let now = clock::micros();
         if self.begun > 0 {
-            endpoint.latency.punish(self.took(now), now);
+            endpoint.latency.record_failure(self.took(now), now);
         }
         let Some(settings) = &self.upstream.model.outlier_detection else {
             return;
@@ -229,7 +231,7 @@ impl Drop for InFlight {
             // The response was complete, or the client disconnected.
             Stage::Answering => watched.succeeded(&self.endpoint),
             Stage::Waiting if watched.context.timed_out.get() => {
-                watched.failed(&self.endpoint, &Why::Timeout);
+                watched.failed(&self.endpoint, &FailureReason::Timeout);
             }
             Stage::Waiting => self.endpoint.outlier.gave_up(watched.entry),
         }

@@ -280,7 +280,7 @@ impl<'a> Choice<'a> {
                 .iter()
                 .filter(|one| one.address.is_resolved())
                 .count();
-            let well = self.endpoints.iter().filter(|one| one.is_well()).count();
+            let well = self.endpoints.iter().filter(|one| one.is_usable()).count();
             well * 100 < reachable * usize::from(self.upstream.model.load_balancer.panic_percent)
         });
         self.panics.set(Some(panics));
@@ -329,11 +329,11 @@ impl Endpoints for Choice<'_> {
         endpoint.address.is_resolved() && (may_come || self.panics())
     }
 
-    fn is_first_try(&self) -> bool {
+    fn is_first_attempt(&self) -> bool {
         self.tried.is_empty()
     }
 
-    fn was_tried(&self, index: usize) -> bool {
+    fn was_attempted(&self, index: usize) -> bool {
         self.tried.has(&self.endpoints[index])
     }
 

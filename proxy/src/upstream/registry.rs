@@ -71,7 +71,7 @@ pub(crate) struct EndpointSet {
 
 /// An upstream whose TLS settings cannot be used.
 #[derive(Debug)]
-pub(crate) struct Untrusting {
+pub(crate) struct UnusableTls {
     pub upstream: Arc<str>,
     pub error: TrustError,
 }
@@ -207,7 +207,7 @@ impl Upstream {
         let others = set
             .endpoints
             .iter()
-            .filter(|one| one.id != endpoint.id && one.is_well())
+            .filter(|one| one.id != endpoint.id && one.is_usable())
             .count();
         let percent = self.model.outlier_detection.as_ref()?.max_ejection_percent;
         outlier::may_eject(set.endpoints.len(), out, others, percent).then_some(turn)
@@ -273,7 +273,7 @@ pub(crate) fn upstreams(
     old: &[Arc<Upstream>],
     metrics: &Metrics,
     tls_events: &TlsEvents,
-) -> Result<Vec<Arc<Upstream>>, Untrusting> {
+) -> Result<Vec<Arc<Upstream>>, UnusableTls> {
     let old: HashMap<&str, &Arc<Upstream>> =
         old.iter().map(|one| (&*one.model.name, one)).collect();
     let mut system = SystemRoots::default();
@@ -286,7 +286,7 @@ pub(crate) fn upstreams(
         let connector =
             |tls| Connector::build(&model.name, tls, &mut system, &observer).map(Arc::new);
         let tls = model.tls.as_deref().map(connector).transpose();
-        let tls = tls.map_err(|error| Untrusting {
+        let tls = tls.map_err(|error| UnusableTls {
             upstream: Arc::clone(&model.name),
             error,
         })?;
@@ -350,7 +350,7 @@ mod tests {
         assert_eq!(
             labels(&before),
             ["10.0.0.1:80", "10.0.0.2:80"],
-            "what somebody holds does not change"
+            "a handle that exists does not change"
         );
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use outrigger_config::model::{ClientTls, Config, EndpointSpec};
 use outrigger_transport::tls::client::{Connector, Observer, SystemRoots};
 
-use super::{endpoint::Endpoint, registry::Untrusting};
+use super::{endpoint::Endpoint, registry::UnusableTls};
 use crate::tls::report::TlsEvents;
 
 /// The name of `extAuth` servers in metrics and logs. No upstream can have it, since it is not a
@@ -38,7 +38,7 @@ impl Service {
         tls: Option<&Arc<ClientTls>>,
         old: &[Arc<Self>],
         made: &mut Making,
-    ) -> Result<Arc<Self>, Untrusting> {
+    ) -> Result<Arc<Self>, UnusableTls> {
         if let Some(same) = old.iter().find(|one| one.is_for(spec, tls)) {
             return Ok(Arc::clone(same));
         }
@@ -50,7 +50,7 @@ impl Service {
         let connector =
             |tls: &Arc<ClientTls>| Connector::build(&name, tls, &mut made.system, &made.observer);
         let connector = tls.map(connector).transpose();
-        let connector = connector.map_err(|error| Untrusting {
+        let connector = connector.map_err(|error| UnusableTls {
             upstream: Arc::clone(&name),
             error,
         })?;
@@ -80,23 +80,23 @@ impl Making {
 ///
 /// # Errors
 /// TLS settings of one cannot be used.
-pub(crate) fn asked(
+pub(crate) fn ext_auth_servers(
     config: &Config,
     old: &[Arc<Service>],
     tls_events: &TlsEvents,
-) -> Result<Vec<Arc<Service>>, Untrusting> {
+) -> Result<Vec<Arc<Service>>, UnusableTls> {
     let mut making = Making::new(tls_events);
     let mut services: Vec<Arc<Service>> = Vec::new();
-    for asked in config
+    for model in config
         .routes
         .iter()
         .filter_map(|route| route.ext_auth.as_ref())
     {
-        let tls = asked.tls.as_ref();
-        if !services.iter().any(|one| one.is_for(&asked.endpoint, tls)) {
+        let tls = model.tls.as_ref();
+        if !services.iter().any(|one| one.is_for(&model.endpoint, tls)) {
             services.push(Service::new(
                 EXT_AUTH,
-                &asked.endpoint,
+                &model.endpoint,
                 tls,
                 old,
                 &mut making,
@@ -114,7 +114,7 @@ pub(crate) fn redis(
     config: &Config,
     old: Option<&Arc<Service>>,
     tls_events: &TlsEvents,
-) -> Result<Option<Arc<Service>>, Untrusting> {
+) -> Result<Option<Arc<Service>>, UnusableTls> {
     let mut making = Making::new(tls_events);
     let old = old.map_or(&[][..], std::slice::from_ref);
     let server = |redis: &outrigger_config::model::Redis| {

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// After this time, in microseconds, the weight of an observation is down to 1/e.
-const FADES: f64 = 10_000_000.0;
+const DECAY: f64 = 10_000_000.0;
 
 /// Lowest and highest penalty of a failure, in microseconds.
 const LEAST: f64 = 1_000.0;
@@ -20,7 +20,7 @@ pub(crate) struct Latency(AtomicU64);
 
 impl Latency {
     /// Records a response that took this long.
-    pub(crate) fn observe(&self, took: u64, now: u64) {
+    pub(crate) fn record_response(&self, took: u64, now: u64) {
         let took = took as f64;
         self.update(now, |known| match known {
             Some((estimate, age)) if took < estimate => {
@@ -32,7 +32,7 @@ impl Latency {
     }
 
     /// Records a failure after this long.
-    pub(crate) fn punish(&self, took: u64, now: u64) {
+    pub(crate) fn record_failure(&self, took: u64, now: u64) {
         self.update(now, |known| {
             let doubled = known.map_or(0.0, |(estimate, _)| estimate * 2.0);
             doubled.clamp(LEAST, MOST).max(took as f64)
@@ -57,7 +57,7 @@ impl Latency {
 /// Remaining weight of an observation of this age. Observations of a busy endpoint are milliseconds
 /// apart, where the first terms of the series are exact to 2 in 10 million.
 fn kept(age: f64) -> f64 {
-    let x = age / FADES;
+    let x = age / DECAY;
     if x < 0.01 {
         1.0 - x + x * x / 2.0
     } else {
@@ -93,16 +93,16 @@ mod tests {
     fn a_peak_counts_at_once_and_fades() {
         let latency = Latency::default();
         assert_eq!(latency.estimate(SECOND), None);
-        latency.observe(5_000, SECOND);
+        latency.record_response(5_000, SECOND);
         close(latency.estimate(SECOND), 5_000.0);
-        latency.observe(500_000, 2 * SECOND);
+        latency.record_response(500_000, 2 * SECOND);
         close(latency.estimate(2 * SECOND), 500_000.0);
         close(
             latency.estimate(12 * SECOND),
             500_000.0 / std::f64::consts::E,
         );
         for tenth in 20..1000 {
-            latency.observe(5_000, tenth * SECOND / 10);
+            latency.record_response(5_000, tenth * SECOND / 10);
         }
         close(latency.estimate(100 * SECOND), 5_000.0);
     }
@@ -110,13 +110,13 @@ mod tests {
     #[test]
     fn failures_never_make_an_endpoint_look_fast() {
         let latency = Latency::default();
-        latency.punish(50, SECOND);
+        latency.record_failure(50, SECOND);
         close(latency.estimate(SECOND), 1_000.0);
         for _ in 0..20 {
-            latency.punish(50, SECOND);
+            latency.record_failure(50, SECOND);
         }
         close(latency.estimate(SECOND), 1_000_000.0);
-        latency.punish(5_000_000, SECOND);
+        latency.record_failure(5_000_000, SECOND);
         close(latency.estimate(SECOND), 5_000_000.0);
     }
 
@@ -124,7 +124,7 @@ mod tests {
     fn the_stamp_may_wrap_and_clocks_of_workers_may_differ_a_little() {
         let latency = Latency::default();
         let late = (u64::from(u32::MAX) + 1) * 1000;
-        latency.observe(5_000, late - SECOND);
+        latency.record_response(5_000, late - SECOND);
         close(
             latency.estimate(late + 9 * SECOND),
             5_000.0 / std::f64::consts::E,

@@ -35,9 +35,9 @@ enum Policy {
 pub(crate) trait Endpoints {
     fn is_available(&self, index: usize) -> bool;
     /// Whether this is the first attempt of the request.
-    fn is_first_try(&self) -> bool;
+    fn is_first_attempt(&self) -> bool;
     /// Whether an earlier attempt of this request used it.
-    fn was_tried(&self, index: usize) -> bool;
+    fn was_attempted(&self, index: usize) -> bool;
     fn in_flight(&self, index: usize) -> u32;
     /// Whether a considerable part of its last responses were failures.
     fn is_failing(&self, index: usize) -> bool;
@@ -84,8 +84,9 @@ impl Balancer {
             1 => return endpoints.is_available(0).then_some(0),
             _ => {}
         }
-        let untried = |index: usize| !endpoints.was_tried(index) && endpoints.is_available(index);
-        self.choose_from(endpoints, &untried)
+        let unattempted =
+            |index: usize| !endpoints.was_attempted(index) && endpoints.is_available(index);
+        self.choose_from(endpoints, &unattempted)
             .or_else(|| self.choose_from(endpoints, &|index| endpoints.is_available(index)))
     }
 
@@ -95,7 +96,7 @@ impl Balancer {
         usable: &impl Fn(usize) -> bool,
     ) -> Option<usize> {
         match &self.policy {
-            Policy::RoundRobin(turns) if endpoints.is_first_try() => {
+            Policy::RoundRobin(turns) if endpoints.is_first_attempt() => {
                 turns.next(usable, |index| endpoints.warmth(index))
             }
             // A retry takes no turn: with two endpoints of which one fails, every first attempt
@@ -123,7 +124,7 @@ impl Balancer {
         usable: &impl Fn(usize) -> bool,
         cost: impl Fn(usize) -> Option<f64>,
     ) -> Option<usize> {
-        let first = endpoints.is_first_try();
+        let first = endpoints.is_first_attempt();
         let one = match first {
             true => turns.next(usable, |index| endpoints.warmth(index))?,
             false => self.draw_usable(endpoints, usable)?,
@@ -136,7 +137,7 @@ impl Balancer {
             return Some(one);
         }
         if first {
-            turns.lend(one, two);
+            turns.exchange_turn(one, two);
         }
         Some(two)
     }
@@ -210,9 +211,9 @@ impl Balancer {
     /// flight (consistent hashing with bounded loads). A few requests always fit, for the sake of a
     /// warm cache.
     fn has_room(&self, endpoints: &impl Endpoints, index: usize) -> bool {
-        const HANDFUL: u32 = 8;
-        let mine = endpoints.in_flight(index);
-        if mine < HANDFUL {
+        const FEW_REQUESTS: u32 = 8;
+        let own = endpoints.in_flight(index);
+        if own < FEW_REQUESTS {
             return true;
         }
         let all: u64 = (0..self.weights.len())
@@ -220,7 +221,7 @@ impl Balancer {
             .sum();
         let total = self.sums.last().copied().unwrap_or(1).max(1);
         let share = f64::from(self.weights[index]) / f64::from(total);
-        f64::from(mine) < (1.25 * (all + 1) as f64 * share).ceil()
+        f64::from(own) < (1.25 * (all + 1) as f64 * share).ceil()
     }
 }
 

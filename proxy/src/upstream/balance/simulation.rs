@@ -22,14 +22,14 @@ enum Server {
     Fails(u64),
 }
 
-struct Seen {
+struct Stats {
     in_flight: Cell<u32>,
     failures: Failures,
     latency: Latency,
 }
 
 struct World {
-    endpoints: Vec<Seen>,
+    endpoints: Vec<Stats>,
     now: Cell<u64>,
 }
 
@@ -37,10 +37,10 @@ impl Endpoints for World {
     fn is_available(&self, _: usize) -> bool {
         true
     }
-    fn is_first_try(&self) -> bool {
+    fn is_first_attempt(&self) -> bool {
         true
     }
-    fn was_tried(&self, _: usize) -> bool {
+    fn was_attempted(&self, _: usize) -> bool {
         false
     }
     fn in_flight(&self, index: usize) -> u32 {
@@ -90,13 +90,13 @@ fn run(
         .collect();
     let weights = servers.iter().map(|(weight, _)| *weight);
     let balancer = Balancer::new(policy, names.iter().map(|name| &**name).zip(weights));
-    let seen = || Seen {
+    let stats = || Stats {
         in_flight: Cell::new(0),
         failures: Failures::default(),
         latency: Latency::default(),
     };
     let world = World {
-        endpoints: servers.iter().map(|_| seen()).collect(),
+        endpoints: servers.iter().map(|_| stats()).collect(),
         now: Cell::new(1_000_000),
     };
     let mut outcome = Outcome {
@@ -106,13 +106,13 @@ fn run(
     let mut free_at = vec![0; servers.len()];
     let mut pending: BinaryHeap<Reverse<(u64, u64, usize)>> = BinaryHeap::new();
     let finish = |world: &World, outcome: &mut Outcome, (end, begun, index): (u64, u64, usize)| {
-        let seen = &world.endpoints[index];
+        let stats = &world.endpoints[index];
         let failed = matches!(servers[index].1, Server::Fails(_));
-        seen.in_flight.set(seen.in_flight.get() - 1);
-        seen.failures.record(failed);
+        stats.in_flight.set(stats.in_flight.get() - 1);
+        stats.failures.record(failed);
         match failed {
-            true => seen.latency.punish(end - begun, end),
-            false => seen.latency.observe(end - begun, end),
+            true => stats.latency.record_failure(end - begun, end),
+            false => stats.latency.record_response(end - begun, end),
         }
         outcome.times.push(end - begun);
     };

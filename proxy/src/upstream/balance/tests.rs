@@ -20,10 +20,10 @@ impl Endpoints for Fake {
     fn is_available(&self, index: usize) -> bool {
         self.available[index]
     }
-    fn is_first_try(&self) -> bool {
+    fn is_first_attempt(&self) -> bool {
         self.tried.is_empty()
     }
-    fn was_tried(&self, index: usize) -> bool {
+    fn was_attempted(&self, index: usize) -> bool {
         self.tried.contains(&index)
     }
     fn in_flight(&self, index: usize) -> u32 {

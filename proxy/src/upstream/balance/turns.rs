@@ -10,21 +10,21 @@ pub(super) struct Turns {
     schedule: Vec<u16>,
     next: AtomicUsize,
     /// For each endpoint, the index plus one of the endpoint that it owes a turn to; 0 for none.
-    owed: Box<[AtomicU32]>,
+    debts: Box<[AtomicU32]>,
 }
 
-const NOBODY: u32 = 0;
+const NO_DEBT: u32 = 0;
 
 impl Turns {
     pub(super) fn new(weights: &[u32]) -> Self {
         let schedule = smooth_round(weights);
         // Proxies that start together begin at different endpoints.
         let next = AtomicUsize::new(fastrand::usize(..schedule.len().max(1)));
-        let owed = weights.iter().map(|_| AtomicU32::new(NOBODY)).collect();
+        let debts = weights.iter().map(|_| AtomicU32::new(NO_DEBT)).collect();
         Self {
             schedule,
             next,
-            owed,
+            debts,
         }
     }
 
@@ -40,8 +40,8 @@ impl Turns {
         for _ in 0..count {
             let turn = usize::from(self.schedule[self.next.fetch_add(1, Relaxed) % count]);
             let index = self
-                .give_back(turn)
-                .filter(|&owed| usable(owed))
+                .take_debt(turn)
+                .filter(|&owner| usable(owner))
                 .unwrap_or(turn);
             if usable(index) {
                 if super::is_warm_enough(warmth(index)) {
@@ -56,17 +56,17 @@ impl Turns {
     /// `to` takes the turn of `from` and owes its own next one in exchange, so that weights hold in
     /// the long run. It owes at most one: an endpoint that is slow for a long time does not
     /// accumulate turns.
-    pub(super) fn lend(&self, from: usize, to: usize) {
-        let _ = self.owed[to].compare_exchange(NOBODY, from as u32 + 1, Relaxed, Relaxed);
+    pub(super) fn exchange_turn(&self, from: usize, to: usize) {
+        let _ = self.debts[to].compare_exchange(NO_DEBT, from as u32 + 1, Relaxed, Relaxed);
     }
 
     /// The endpoint that this turn is owed to, if any; clears the debt.
-    fn give_back(&self, turn: usize) -> Option<usize> {
-        let owed = &self.owed[turn];
-        if owed.load(Relaxed) == NOBODY {
+    fn take_debt(&self, turn: usize) -> Option<usize> {
+        let debt = &self.debts[turn];
+        if debt.load(Relaxed) == NO_DEBT {
             return None;
         }
-        (owed.swap(NOBODY, Relaxed) as usize).checked_sub(1)
+        (debt.swap(NO_DEBT, Relaxed) as usize).checked_sub(1)
     }
 }
 

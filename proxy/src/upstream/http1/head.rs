@@ -28,11 +28,11 @@ pub(super) enum Head {
     /// 1xx other than 101: the final response is still to come.
     Informational(StatusCode),
     /// The final response.
-    Final(Answer),
+    Final(FinalHead),
 }
 
 /// A final response head.
-pub(super) struct Answer {
+pub(super) struct FinalHead {
     pub(super) head: Parts,
     pub(super) decoder: Decoder,
     pub(super) keep_alive: bool,
@@ -80,14 +80,14 @@ fn read(
     head.headers = std::mem::take(fields);
     head.headers.clear();
     head.headers.reserve(lines.field_count());
-    let told = read_fields(&mut head.headers, bytes, lines)?;
-    let decoder = framing(&told, &head, bodiless)?;
-    let keep_alive = keeps_alive(&told, &head) && !decoder.ends_with_connection();
-    Ok(Head::Final(Answer {
+    let info = read_fields(&mut head.headers, bytes, lines)?;
+    let decoder = framing(&info, &head, bodiless)?;
+    let keep_alive = keeps_alive(&info, &head) && !decoder.ends_with_connection();
+    Ok(Head::Final(FinalHead {
         head,
         decoder,
         keep_alive,
-        has_hop_fields: told.hop_fields,
+        has_hop_fields: info.hop_fields,
     }))
 }
 
@@ -119,7 +119,7 @@ fn status_line(line: &[u8]) -> Result<(StatusCode, Version), Problem> {
 
 /// What the headers say about framing and connection.
 #[derive(Default)]
-struct Told {
+struct FramingInfo {
     length: Option<u64>,
     /// Transfer-Encoding: chunked, which is removed here.
     chunked: bool,
@@ -133,32 +133,36 @@ struct Told {
 }
 
 /// One pass over the headers: fills the map and notes what matters for framing.
-fn read_fields(headers: &mut HeaderMap, bytes: &Bytes, lines: &Lines) -> Result<Told, Problem> {
-    let mut told = Told::default();
+fn read_fields(
+    headers: &mut HeaderMap,
+    bytes: &Bytes,
+    lines: &Lines,
+) -> Result<FramingInfo, Problem> {
+    let mut info = FramingInfo::default();
     for line in lines.fields_from(0) {
         let text = &bytes[line.clone()];
         let (name, start, value) = fields::split(text).map_err(|why| no_field(text, why))?;
         match name {
-            header::CONTENT_LENGTH => told.length(value)?,
+            header::CONTENT_LENGTH => info.length(value)?,
             header::TRANSFER_ENCODING => {
-                told.transfer_encoding(value)?;
+                info.transfer_encoding(value)?;
                 continue;
             }
             header::CONNECTION => match plain_connection(value) {
                 Some(stays) => {
-                    told.stays = Some(stays && told.stays != Some(false));
+                    info.stays = Some(stays && info.stays != Some(false));
                     continue;
                 }
-                None => (told.nominates, told.hop_fields) = (true, true),
+                None => (info.nominates, info.hop_fields) = (true, true),
             },
-            _ => told.hop_fields |= hop_by_hop::ends_here(&name),
+            _ => info.hop_fields |= hop_by_hop::ends_here(&name),
         }
         let start = line.start + start;
         let value = HeaderValue::from_maybe_shared(bytes.slice(start..start + value.len()))
             .map_err(|_| wrong(&name, "has a control character in its value"))?;
         headers.append(name, value);
     }
-    Ok(told)
+    Ok(info)
 }
 
 fn wrong(name: &HeaderName, what: &str) -> Problem {
@@ -185,7 +189,7 @@ fn plain_connection(value: &[u8]) -> Option<bool> {
     (stays || value.eq_ignore_ascii_case(b"close")).then_some(stays)
 }
 
-impl Told {
+impl FramingInfo {
     fn length(&mut self, value: &[u8]) -> Result<(), Problem> {
         if self.length.is_some() {
             return Err(wrong(&header::CONTENT_LENGTH, "is present twice"));
@@ -209,11 +213,11 @@ impl Told {
 }
 
 /// RFC 9112 section 6.3, strictly.
-fn framing(told: &Told, head: &Parts, bodiless: bool) -> Result<Decoder, Problem> {
-    if told.chunked && told.length.is_some() {
+fn framing(info: &FramingInfo, head: &Parts, bodiless: bool) -> Result<Decoder, Problem> {
+    if info.chunked && info.length.is_some() {
         return Err("the response has content-length and transfer-encoding".into());
     }
-    if told.chunked && head.version != Version::HTTP_11 {
+    if info.chunked && head.version != Version::HTTP_11 {
         return Err("the response has transfer-encoding with HTTP/1.0".into());
     }
     let bodiless = bodiless
@@ -221,20 +225,20 @@ fn framing(told: &Told, head: &Parts, bodiless: bool) -> Result<Decoder, Problem
             head.status,
             StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::SWITCHING_PROTOCOLS
         );
-    Ok(match told.length {
+    Ok(match info.length {
         _ if bodiless => Decoder::empty(),
-        _ if told.chunked => Decoder::chunked(ENDPOINT_LINE),
+        _ if info.chunked => Decoder::chunked(ENDPOINT_LINE),
         Some(length) => Decoder::length(length),
         None => Decoder::until_close(),
     })
 }
 
-fn keeps_alive(told: &Told, head: &Parts) -> bool {
-    if told.stays == Some(false) {
+fn keeps_alive(info: &FramingInfo, head: &Parts) -> bool {
+    if info.stays == Some(false) {
         return false;
     }
-    let by_itself = told.stays.unwrap_or(head.version == Version::HTTP_11);
-    if !told.nominates {
+    let by_itself = info.stays.unwrap_or(head.version == Version::HTTP_11);
+    if !info.nominates {
         return by_itself;
     }
     let says = |what: &str| {
@@ -252,7 +256,7 @@ mod tests {
 
     const LIMIT: u16 = 100;
 
-    fn parse_final(wire: &str, method: &Method) -> Result<(Answer, usize), Problem> {
+    fn parse_final(wire: &str, method: &Method) -> Result<(FinalHead, usize), Problem> {
         let mut buffer = BytesMut::from(wire);
         let mut fields = HeaderMap::new();
         fields.insert("x-of-the-request", HeaderValue::from_static("gone"));

@@ -26,9 +26,9 @@ use outrigger_transport::connect::UpstreamStream;
 use tokio::{io::AsyncReadExt, time::Instant};
 
 pub(crate) use self::encode::{CONTINUE_PATIENCE, Sending};
-use self::head::{Answer, Head};
+use self::head::{FinalHead, Head};
 pub(crate) use self::head::{Problem, too_many};
-use super::{breaker::Claim, endpoint::Open};
+use super::{breaker::ConnectionPermit, endpoint::Open};
 use crate::codec::{
     decode::{Decoder, Step},
     lines::Lines,
@@ -59,12 +59,12 @@ pub(crate) struct Connection {
     out: Outgoing,
     /// The write error, when the endpoint closed its reading side. It may have responded before, so
     /// reading decides the outcome.
-    deaf: Option<io::Error>,
+    write_error: Option<io::Error>,
     pub(crate) opened: Instant,
     /// The address of the endpoint; `None` for a Unix socket.
     pub(crate) address: Option<SocketAddr>,
     /// The permit to have it open, where connections are limited.
-    pub(crate) claim: Option<Claim>,
+    pub(crate) permit: Option<ConnectionPermit>,
     /// Counts it as open.
     pub(crate) open: Option<Open>,
 }
@@ -122,10 +122,10 @@ impl Connection {
             read: BytesMut::new(),
             lines: Lines::default(),
             out: Outgoing::default(),
-            deaf: None,
+            write_error: None,
             opened: Instant::now(),
             address,
-            claim: None,
+            permit: None,
             open: None,
         }
     }
@@ -146,7 +146,7 @@ impl Connection {
 
     /// Whether all bytes that were to be written so far are written.
     pub(crate) fn has_flushed(&self) -> bool {
-        self.deaf.is_none() && self.out.is_empty()
+        self.write_error.is_none() && self.out.is_empty()
     }
 
     /// Encodes the head of a request into the buffer; `body` follows with
@@ -195,7 +195,7 @@ impl Connection {
                         }
                     }
                 }
-                Ok(Head::Final(Answer {
+                Ok(Head::Final(FinalHead {
                     head,
                     decoder,
                     keep_alive,
@@ -203,7 +203,7 @@ impl Connection {
                 })) => {
                     let body = Reading {
                         decoder,
-                        keep_alive: keep_alive && self.deaf.is_none(),
+                        keep_alive: keep_alive && self.write_error.is_none(),
                     };
                     return Poll::Ready(Ok(Response {
                         head,
@@ -213,7 +213,10 @@ impl Connection {
                     }));
                 }
                 Err(failure) => {
-                    return Poll::Ready(Err(self.deaf.take().map_or(failure, Failure::Closed)));
+                    return Poll::Ready(Err(self
+                        .write_error
+                        .take()
+                        .map_or(failure, Failure::Closed)));
                 }
             }
         }
@@ -252,9 +255,9 @@ impl Connection {
         body: &mut Body,
         sending: &mut Sending,
     ) -> Poll<Result<(), Failure>> {
-        while self.deaf.is_none() {
+        while self.write_error.is_none() {
             if let Err(error) = ready!(self.out.poll_write(cx, &mut self.stream)) {
-                self.deaf = Some(error);
+                self.write_error = Some(error);
                 break;
             }
             if sending.is_done() {

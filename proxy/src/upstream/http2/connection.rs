@@ -20,7 +20,7 @@ use crate::{
         connection::{Settings, Shared, Side},
         driver,
     },
-    upstream::{breaker::Claim, endpoint::Open},
+    upstream::{breaker::ConnectionPermit, endpoint::Open},
 };
 
 /// Longer response heads are rejected (`docs/security.md`, "Limits").
@@ -45,7 +45,7 @@ pub(crate) struct Connection {
     pub(crate) opened: Instant,
     /// The address of the endpoint; `None` for a Unix socket.
     pub(crate) address: Option<SocketAddr>,
-    _claim: Option<Claim>,
+    _permit: Option<ConnectionPermit>,
     _open: Open,
 }
 
@@ -63,17 +63,17 @@ impl Connection {
 
     /// Streams that may be open at once.
     fn limit(&self) -> usize {
-        self.told().min(STREAMS)
+        self.peer_limit().min(STREAMS)
     }
 
     /// The endpoint's own limit on concurrent streams.
-    pub(crate) fn told(&self) -> usize {
+    pub(crate) fn peer_limit(&self) -> usize {
         self.shared.peer_streams()
     }
 
     /// Whether the endpoint currently allows no stream at all.
-    pub(crate) fn is_barred(&self) -> bool {
-        self.told() == 0
+    pub(crate) fn allows_no_stream(&self) -> bool {
+        self.peer_limit() == 0
     }
 
     /// Whether another stream may be opened now.
@@ -83,7 +83,7 @@ impl Connection {
 
     /// The same without our own limit, for when no further connection may be opened.
     pub(crate) fn has_room_at_endpoint(&self) -> bool {
-        self.streams.get() < self.told()
+        self.streams.get() < self.peer_limit()
     }
 
     /// Open streams.
@@ -135,7 +135,7 @@ pub(crate) struct Driver {
 /// The connection ended, or the endpoint does not speak HTTP/2.
 pub(crate) async fn handshake(
     connected: Connected,
-    claim: Option<Claim>,
+    permit: Option<ConnectionPermit>,
     open: Open,
 ) -> io::Result<(Connection, Driver)> {
     let shared = Shared::new(Settings {
@@ -159,7 +159,7 @@ pub(crate) async fn handshake(
         last_used: Cell::new(now),
         opened: now,
         address: connected.address,
-        _claim: claim,
+        _permit: permit,
         _open: open,
     };
     Ok((connection, driver))

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use outrigger_transport::connect::UpstreamStream;
 
 use super::Pool;
-use crate::upstream::{breaker::Claim, endpoint::Open, http1::Connection};
+use crate::upstream::{breaker::ConnectionPermit, endpoint::Open, http1::Connection};
 
 /// An HTTP/1.1 connection while one request uses it. Dropping it early closes the connection.
 pub(crate) struct Lease {
@@ -47,12 +47,12 @@ impl Lease {
             .connection
             .take()
             .expect("a lease has its connection until it is released");
-        let (claim, open) = (connection.claim.take(), connection.open.take());
+        let (permit, open) = (connection.permit.take(), connection.open.take());
         let (stream, read) = connection.into_parts();
         Upgraded {
             stream,
             read,
-            _claim: claim,
+            _permit: permit,
             _open: open,
         }
     }
@@ -64,6 +64,6 @@ pub(crate) struct Upgraded {
     /// Bytes that the peer sent right after its 101.
     pub read: bytes::Bytes,
     /// The permit to have it open, held to its end.
-    _claim: Option<Claim>,
+    _permit: Option<ConnectionPermit>,
     _open: Option<Open>,
 }

@@ -27,14 +27,14 @@ use tokio::time::{Instant, sleep_until};
 use self::{
     idle::{Idle, IdleConnections},
     multiplexed::Connections,
-    waiting::{Granted, Waiting},
+    waiting::{Grant, Waiting},
 };
 pub(crate) use self::{
     lease::{Lease, Upgraded},
     multiplexed::Stream,
 };
 use super::{
-    breaker::{Breaker, Pending},
+    breaker::{Breaker, PendingRequest},
     endpoint::{Endpoint, Open},
     http1::Connection,
 };
@@ -116,33 +116,33 @@ impl Pool {
     /// # Errors
     /// The connect failed, or too many requests wait.
     pub(crate) async fn open(self: &Rc<Self>) -> io::Result<Lease> {
-        let claim = match self.claim().await? {
-            Granted::Connection(connection) => {
+        let permit = match self.permit().await? {
+            Grant::Connection(connection) => {
                 return Ok(Lease::new(connection, self, true));
             }
-            Granted::Open(claim) => claim,
+            Grant::Open(permit) => permit,
         };
         let connected = self.connect(AppProtocol::Http1).await?;
         let mut connection = Connection::new(connected.stream, connected.address);
-        connection.claim = claim;
+        connection.permit = permit;
         connection.open = Some(Open::begin(&self.endpoint));
         Ok(Lease::new(Box::new(connection), self, false))
     }
 
     /// A permit to open a connection, or a connection that another request on this worker returns
     /// first.
-    async fn claim(&self) -> io::Result<Granted> {
+    async fn permit(&self) -> io::Result<Grant> {
         let Some(breaker) = &self.breaker else {
-            return Ok(Granted::Open(None));
+            return Ok(Grant::Open(None));
         };
-        if let Some(claim) = breaker.try_claim() {
-            return Ok(Granted::Open(Some(claim)));
+        if let Some(permit) = breaker.try_permit() {
+            return Ok(Grant::Open(Some(permit)));
         }
         let _pending = self.wait(breaker)?;
         Ok(self.waiting.next(breaker).await)
     }
 
-    fn wait<'a>(&self, breaker: &'a Breaker) -> io::Result<Pending<'a>> {
+    fn wait<'a>(&self, breaker: &'a Breaker) -> io::Result<PendingRequest<'a>> {
         breaker.wait().map_err(|full| {
             self.counters.overflowed(true);
             io::Error::other(full)
@@ -168,7 +168,7 @@ impl Pool {
             self.settings.connect_timeout,
         )
         .await;
-        let shaken = match &result {
+        let handshake = match &result {
             Ok(connected) => connected.resumed.map(|resumed| {
                 if resumed {
                     Handshake::Resumed
@@ -178,8 +178,8 @@ impl Pool {
             }),
             Err(error) => TlsFailed::within(error).map(|failed| Handshake::Failed(failed.failure)),
         };
-        if let Some(shaken) = shaken {
-            self.counters.handshakes.count(shaken);
+        if let Some(handshake) = handshake {
+            self.counters.handshakes.count(handshake);
         }
         result
     }

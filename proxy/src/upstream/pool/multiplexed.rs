@@ -29,7 +29,7 @@ use super::Pool;
 use crate::{
     codec::http2::{Block, Error},
     upstream::{
-        breaker::{Breaker, Claim},
+        breaker::{Breaker, ConnectionPermit},
         endpoint::Open,
         http2::{self, Connection, Exchange},
     },
@@ -39,7 +39,7 @@ use crate::{
 const OPENED_AT_ONCE: usize = 32;
 
 /// Until an endpoint has sent its limit, one connection is opened for this many waiting streams.
-const STREAMS_UNTOLD: usize = 100;
+const STREAMS_UNTIL_SETTINGS: usize = 100;
 
 /// The HTTP/2 side of a pool.
 #[derive(Default)]
@@ -49,7 +49,7 @@ pub(super) struct Connections {
     /// Connects in progress, or waiting for a permit.
     connecting: Cell<usize>,
     /// The endpoint's last known limit on streams; 0 before the first connection.
-    told: Cell<usize>,
+    peer_limit: Cell<usize>,
 }
 
 /// A place for one stream on a shared HTTP/2 connection.
@@ -62,9 +62,9 @@ pub(crate) struct Stream {
 impl Connections {
     /// Streams that one more connection is expected to take.
     fn streams_expected(&self) -> usize {
-        match self.told.get() {
-            0 => STREAMS_UNTOLD,
-            told => told.min(STREAMS_UNTOLD),
+        match self.peer_limit.get() {
+            0 => STREAMS_UNTIL_SETTINGS,
+            peer_limit => peer_limit.min(STREAMS_UNTIL_SETTINGS),
         }
     }
 }
@@ -102,7 +102,7 @@ impl Pool {
                 && self.endpoint.address.still_has(one.address)
         });
         let connection = open.iter().find(|one| one.has_room()).or_else(|| {
-            let may_open = self.breaker.as_deref().is_none_or(Breaker::may_claim);
+            let may_open = self.breaker.as_deref().is_none_or(Breaker::has_permit);
             let crowded = open.iter().filter(|one| one.has_room_at_endpoint());
             crowded
                 .min_by_key(|one| one.streams())
@@ -141,7 +141,13 @@ impl Pool {
     }
 
     fn open_for_waiting(self: &Rc<Self>) {
-        if self.http2.open.borrow().iter().any(|one| one.is_barred()) {
+        if self
+            .http2
+            .open
+            .borrow()
+            .iter()
+            .any(|one| one.allows_no_stream())
+        {
             // a further connection would allow no stream either; the endpoint's next SETTINGS end
             // this
             return;
@@ -168,7 +174,7 @@ impl Pool {
         self.http2.connecting.set(self.http2.connecting.get() - 1);
         match opened {
             Ok(Some((connection, driver))) => {
-                self.http2.told.set(connection.told());
+                self.http2.peer_limit.set(connection.peer_limit());
                 self.http2.open.borrow_mut().push(Rc::new(connection));
                 self.serve_waiting();
                 self.start_reaping();
@@ -191,11 +197,11 @@ impl Pool {
 
     /// Opens a connection, while a request waits for one.
     async fn open_http2(self: &Rc<Self>) -> io::Result<Option<(Connection, http2::Driver)>> {
-        let claim = match &self.breaker {
+        let permit = match &self.breaker {
             None => None,
-            Some(breaker) => match breaker.try_claim() {
-                Some(claim) => Some(claim),
-                None => Some(breaker.claim().await),
+            Some(breaker) => match breaker.try_permit() {
+                Some(permit) => Some(permit),
+                None => Some(breaker.permit().await),
             },
         };
         if self
@@ -210,7 +216,7 @@ impl Pool {
         let deadline = Instant::now() + self.settings.connect_timeout;
         let connected = self.connect_uncounted(AppProtocol::Http2).await;
         let result = match connected {
-            Ok(connected) => match timeout_at(deadline, self.handshake(connected, claim)).await {
+            Ok(connected) => match timeout_at(deadline, self.handshake(connected, permit)).await {
                 Ok(result) => result,
                 Err(_) => Err(io::Error::new(
                     io::ErrorKind::TimedOut,
@@ -226,9 +232,9 @@ impl Pool {
     async fn handshake(
         &self,
         connected: Connected,
-        claim: Option<Claim>,
+        permit: Option<ConnectionPermit>,
     ) -> io::Result<(Connection, http2::Driver)> {
-        http2::handshake(connected, claim, Open::begin(&self.endpoint)).await
+        http2::handshake(connected, permit, Open::begin(&self.endpoint)).await
     }
 
     /// Fails all waiting requests, except those that other connects in progress can serve.

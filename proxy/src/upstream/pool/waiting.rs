@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::VecDeque};
 use tokio::sync::oneshot;
 
 use crate::upstream::{
-    breaker::{Breaker, Claim},
+    breaker::{Breaker, ConnectionPermit},
     http1::Connection,
 };
 
@@ -14,9 +14,9 @@ use crate::upstream::{
 pub(super) struct Waiting(RefCell<VecDeque<oneshot::Sender<Box<Connection>>>>);
 
 /// What a waiting request gets.
-pub(super) enum Granted {
+pub(super) enum Grant {
     /// A permit to open a connection.
-    Open(Option<Claim>),
+    Open(Option<ConnectionPermit>),
     /// A connection that another request has returned.
     Connection(Box<Connection>),
 }
@@ -24,14 +24,14 @@ pub(super) enum Granted {
 impl Waiting {
     /// Waits for a permit to open a connection, or for a connection that another request on this
     /// worker returns first.
-    pub(super) async fn next(&self, breaker: &Breaker) -> Granted {
+    pub(super) async fn next(&self, breaker: &Breaker) -> Grant {
         loop {
             let returned = self.enter();
             tokio::select! {
-                claim = breaker.claim() => return Granted::Open(Some(claim)),
+                permit = breaker.permit() => return Grant::Open(Some(permit)),
                 Ok(mut connection) = returned => {
                     if connection.is_quiet() {
-                        return Granted::Connection(connection);
+                        return Grant::Connection(connection);
                     }
                 }
             }

@@ -114,7 +114,7 @@ async fn run(worker: Rc<Worker>, mut queue: mpsc::Receiver<Command>) {
                 listeners
                     .all()
                     .iter()
-                    .for_each(|one| one.judge_again(&worker));
+                    .for_each(|one| one.recheck_clients(&worker));
             }
             Command::Finish(deadline, done) => {
                 listeners.all().iter().for_each(|one| one.stop_accepting());

@@ -28,14 +28,14 @@ use crate::{
 };
 
 /// One connection in all counts, from accept to its end.
-pub(crate) struct Place {
+pub(crate) struct Registration {
     listener: Rc<ListenerLocal>,
     /// Its permit under the limits on connections.
     pub(crate) permit: Permit,
     _counted: ConnectionGuard,
 }
 
-impl Place {
+impl Registration {
     /// Counts a connection that was just accepted.
     pub(crate) fn new(worker: &Rc<Worker>, listener: &Rc<ListenerLocal>, permit: Permit) -> Self {
         listener.shared.counters.open.fetch_add(1, Relaxed);
@@ -47,7 +47,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Registration {
     fn drop(&mut self) {
         self.listener.shared.counters.open.fetch_sub(1, Relaxed);
     }
@@ -55,11 +55,11 @@ impl Drop for Place {
 
 /// Grace period in which a closing idle connection still accepts one more request. Without it, a
 /// request that the client sends at the moment of the close would be lost.
-pub(crate) const LAST_CHANCE: Duration = Duration::from_secs(1);
+pub(crate) const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
 /// Grace period of an evicted HTTP/2 connection after GOAWAY: its client may have sent a request
 /// before it received GOAWAY.
-const FAREWELL: Duration = Duration::from_millis(250);
+const EVICTION_GRACE: Duration = Duration::from_millis(250);
 
 /// One client connection.
 pub(crate) struct Client {
@@ -74,7 +74,7 @@ pub(crate) struct Client {
     /// TLS state; `None` without TLS.
     secured: Option<Secured>,
     /// The number of trust changes that were checked.
-    heard: Cell<u32>,
+    trust_checked: Cell<u32>,
     /// Watches writes on the socket.
     pub watch: Rc<Watch>,
     opened: Instant,
@@ -94,22 +94,22 @@ pub(crate) struct Client {
     pub alarm: Cell<Alarm>,
     /// The upstream side of an upgraded connection, after a 101.
     tunnel: RefCell<Option<Tunnel>>,
-    place: Place,
+    registration: Registration,
 }
 
 impl Client {
     /// A connection whose peer is known.
     pub(crate) fn new(
         worker: Rc<Worker>,
-        place: Place,
+        registration: Registration,
         peer: IpAddr,
         secured: Option<Secured>,
         watch: Rc<Watch>,
     ) -> Self {
         let opened = Instant::now();
-        let listener = Rc::clone(&place.listener);
+        let listener = Rc::clone(&registration.listener);
         Self {
-            heard: Cell::new(listener.changes.get()),
+            trust_checked: Cell::new(listener.changes.get()),
             worker,
             listener,
             peer,
@@ -125,14 +125,14 @@ impl Client {
             slow_reader: Cell::new(false),
             alarm: Cell::default(),
             tunnel: RefCell::default(),
-            place,
+            registration,
         }
     }
 
     /// Counts a request that begins.
     pub(crate) fn begin_request(&self) {
         self.requests.set(self.requests.get() + 1);
-        self.works();
+        self.mark_active();
     }
 
     /// Counts a request that ended, with the last byte of its response.
@@ -141,51 +141,51 @@ impl Client {
         self.idle_since.set(now);
         self.silent.set(false);
         if self.multiplexed.get() {
-            self.rests();
+            self.mark_idle();
         }
     }
 
     /// Part of a request has arrived: the connection is not idle, and cannot be evicted.
-    pub(crate) fn works(&self) {
-        self.place.permit.work();
+    pub(crate) fn mark_active(&self) {
+        self.registration.permit.mark_busy();
     }
 
     /// The connection is idle and can be evicted, unless a request is in flight.
-    pub(crate) fn rests(&self) {
+    pub(crate) fn mark_idle(&self) {
         if self.requests.get() == 0 {
-            self.place
+            self.registration
                 .permit
-                .rest(self.idle_since.get(), self.silent.get());
+                .mark_idle(self.idle_since.get(), self.silent.get());
         }
     }
 
     /// Marks the connection as HTTP/2.
-    pub(crate) fn multiplexes(&self) {
+    pub(crate) fn set_multiplexed(&self) {
         self.multiplexed.set(true);
-        self.rests();
+        self.mark_idle();
     }
 
     /// Whether the connection must close now because it is evicted. An eviction is cancelled when
     /// data is still on the way. `unread`: whether the client has sent bytes that were not read
     /// yet.
-    pub(crate) fn is_evicted(&self, unread: impl FnOnce() -> bool) -> bool {
-        if !self.place.permit.seat().is_evicted() {
+    pub(crate) fn check_eviction(&self, unread: impl FnOnce() -> bool) -> bool {
+        if !self.registration.permit.seat().is_evicted() {
             return false;
         }
         // Nor may a response be lost that the client has not read yet.
-        let stays = self.watch.stuck_since().is_some() || unread();
-        if stays {
-            self.place.permit.stay(self.silent.get());
+        let still_needed = self.watch.stuck_since().is_some() || unread();
+        if still_needed {
+            self.registration.permit.cancel_eviction(self.silent.get());
         }
-        !stays
+        !still_needed
     }
 
     /// Grace period in which a closing idle connection still accepts one more request.
-    pub(crate) fn last_chance(&self) -> Duration {
-        if self.place.permit.seat().is_evicted() {
-            FAREWELL
+    pub(crate) fn grace_period(&self) -> Duration {
+        if self.registration.permit.seat().is_evicted() {
+            EVICTION_GRACE
         } else {
-            LAST_CHANCE
+            CLOSE_GRACE
         }
     }
 
@@ -202,34 +202,34 @@ impl Client {
     /// Whether the next response must be the last: the listener closes, the connection is too old
     /// or evicted, or a request left it in an undefined state. Cancels an eviction that is not
     /// possible any more, and starts the close of a client that is no longer trusted.
-    pub(crate) fn is_ending(&self) -> bool {
-        if self.must_close.get() || self.listener.is_ending() || self.is_evicted(|| false) {
+    pub(crate) fn check_closing(&self) -> bool {
+        if self.must_close.get() || self.listener.is_ending() || self.check_eviction(|| false) {
             return true;
         }
         let (view, id) = self.listener.current(&self.worker);
         let age = view.config().listener(id).timeouts.connection_age;
-        age.is_some_and(|age| self.opened + age <= Instant::now()) || !self.is_believed(&view, id)
+        age.is_some_and(|age| self.opened + age <= Instant::now()) || !self.check_client(&view, id)
     }
 
     /// Checks the client again after a change of trust. Called with every poll of the connection,
     /// also where it cannot close in order, as in the middle of a body.
-    pub(crate) fn hear(&self) {
+    pub(crate) fn check_trust(&self) {
         let changes = self.listener.changes.get();
-        if self.heard.replace(changes) != changes {
+        if self.trust_checked.replace(changes) != changes {
             let (view, id) = self.listener.current(&self.worker);
-            self.is_believed(&view, id);
+            self.check_client(&view, id);
         }
     }
 
     /// Whether the client would pass a new handshake. If not, the connection is closed within
     /// `drainTimeout`.
-    fn is_believed(&self, view: &View, id: ListenerId) -> bool {
+    fn check_client(&self, view: &View, id: ListenerId) -> bool {
         let (failure, error) = match (&self.secured, view.tls(id)) {
             // TLS that is no longer configured does no harm.
             (None, None) | (Some(_), None) => return true,
             (None, Some(_)) => (Failure::NotTls, None),
-            (Some(secured), Some(tls)) => match secured.judge(tls.trust.as_ref()) {
-                Ok(believed) => return believed,
+            (Some(secured), Some(tls)) => match secured.verify(tls.trust.as_ref()) {
+                Ok(trusted) => return trusted,
                 Err(error) => (failure::of(&error), Some(error)),
             },
         };
@@ -270,17 +270,17 @@ impl Client {
     /// The identity of the client: by its certificate, under the current trust settings.
     pub(crate) fn identity(&self, view: &View, id: ListenerId) -> Option<Arc<Identity>> {
         let secured = self.secured.as_ref()?;
-        self.is_believed(view, id);
+        self.check_client(view, id);
         secured.identity().cloned()
     }
 
     /// Makes the next response the last.
-    pub(crate) fn close_after_answer(&self) {
+    pub(crate) fn close_after_response(&self) {
         self.must_close.set(true);
     }
 
     /// Counts a client that read nothing for too long; its requests in flight report it.
-    pub(crate) fn reads_too_slowly(&self) {
+    pub(crate) fn record_slow_reader(&self) {
         self.slow_reader.set(true);
         self.worker.metrics.reject(Reason::TimeoutSlowRead);
     }
@@ -302,12 +302,12 @@ impl Client {
 
     /// Whether the connection has a time at which it is cut, because its client is no longer
     /// trusted.
-    pub(crate) fn must_go(&self) -> bool {
+    pub(crate) fn is_cut_scheduled(&self) -> bool {
         self.watch.cut_at().is_some()
     }
 
     /// When the connection reaches `timeouts.connectionAge`.
-    pub(crate) fn end_of_age(&self) -> Option<Instant> {
+    pub(crate) fn age_deadline(&self) -> Option<Instant> {
         let (view, id) = self.listener.current(&self.worker);
         view.config()
             .listener(id)

@@ -176,7 +176,7 @@ impl ClientIo {
 
     /// Sends close_notify under TLS. Not for a connection that ends in the middle of a message: a
     /// body that ends with the connection would look complete.
-    pub(crate) fn say_goodbye(&mut self) {
+    pub(crate) fn close_notify(&mut self) {
         if let Socket::Tls(stream) = &mut self.source.socket {
             // Ignored: the peer may have closed already.
             let _ = Pin::new(stream).poll_shutdown(&mut Context::from_waker(Waker::noop()));

@@ -32,16 +32,16 @@ use crate::codec::{
 const READ: usize = 4 * 1024;
 
 /// With less free space than this, a read gets a new buffer.
-const ENOUGH: usize = 1024;
+const MIN_FREE: usize = 1024;
 
 /// Size of a read while a body is expected.
 const READ_BODY: usize = 64 * 1024;
 
 /// Size of a read while the client should not send anything.
-const OVERHEARD: usize = 256;
+const READ_UNEXPECTED: usize = 256;
 
 /// Bytes of an unused body that are discarded, so that the connection can be reused.
-const THROWN_AWAY: usize = 64 * 1024;
+const DISCARD_LIMIT: usize = 64 * 1024;
 
 /// Why a body was not complete.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ pub(crate) struct Link {
     /// A body exists that may read the socket.
     lent: Cell<bool>,
     /// When the body was last polled after the response was complete.
-    asked: Cell<Option<Instant>>,
+    last_polled: Cell<Option<Instant>>,
     /// Whether the connection task is running; otherwise its waker, for the body.
     running: Cell<bool>,
     task: Cell<Option<Waker>>,
@@ -103,7 +103,7 @@ impl Link {
             }),
             go_on: Cell::new(Continue::No),
             lent: Cell::new(false),
-            asked: Cell::new(None),
+            last_polled: Cell::new(None),
             running: Cell::new(false),
             task: Cell::new(None),
         })
@@ -133,7 +133,7 @@ impl Link {
     }
 
     /// Uses `room` as the read buffer; bytes that were read before are moved into it.
-    pub(crate) fn furnish(&self, room: &mut BytesMut) {
+    pub(crate) fn lend_buffer(&self, room: &mut BytesMut) {
         let read = &mut self.inner.borrow_mut().read;
         room.reserve(READ.max(read.len()));
         room.extend_from_slice(read);
@@ -141,7 +141,7 @@ impl Link {
     }
 
     /// Takes the empty read buffer back, unless it has grown.
-    pub(crate) fn clear_out(&self) -> BytesMut {
+    pub(crate) fn take_buffer(&self) -> BytesMut {
         let inner = &mut *self.inner.borrow_mut();
         let read = std::mem::take(&mut inner.read);
         if std::mem::take(&mut inner.grown) {
@@ -190,7 +190,7 @@ impl Link {
             Continue::No
         });
         self.lent.set(true);
-        self.asked.set(None);
+        self.last_polled.set(None);
         Some(Incoming {
             link: Rc::clone(self),
             message: inner.message,
@@ -198,7 +198,7 @@ impl Link {
     }
 
     /// Whether `100 Continue` is to be sent now; true once.
-    pub(crate) fn take_go_on(&self) -> bool {
+    pub(crate) fn take_continue(&self) -> bool {
         let due = self.go_on.get() == Continue::Due;
         if due {
             self.go_on.set(Continue::No);
@@ -207,7 +207,7 @@ impl Link {
     }
 
     /// The final response begins, so `100 Continue` is no longer sent.
-    pub(crate) fn answer_begins(&self) {
+    pub(crate) fn response_started(&self) {
         if self.go_on.get() == Continue::Waits {
             self.go_on.set(Continue::No);
         }
@@ -219,29 +219,29 @@ impl Link {
     }
 
     /// Whether the body may still be polled.
-    pub(crate) fn is_awaited(&self) -> bool {
+    pub(crate) fn has_reader(&self) -> bool {
         let inner = self.inner.borrow();
         self.lent.get() && !inner.decoder.is_done() && !inner.broken
     }
 
     /// The response is complete, and the body still has a reader.
-    pub(crate) fn rest_begins(&self) {
-        self.asked.set(Some(Instant::now()));
+    pub(crate) fn response_finished(&self) {
+        self.last_polled.set(Some(Instant::now()));
     }
 
     /// When the body was last polled after the response was complete.
-    pub(crate) fn asked(&self) -> Option<Instant> {
-        self.asked.get()
+    pub(crate) fn last_polled(&self) -> Option<Instant> {
+        self.last_polled.get()
     }
 
     /// Discards available bytes of an unused body; returns whether the body ended.
-    pub(crate) fn throw_away(&self, cx: &mut Context<'_>) -> bool {
-        self.inner.borrow_mut().throw_away(cx)
+    pub(crate) fn discard_body(&self, cx: &mut Context<'_>) -> bool {
+        self.inner.borrow_mut().discard_body(cx)
     }
 
     /// Ready when the client closed or reset the connection. Other bytes stay for the next request;
     /// until they are read, a close behind them is not seen.
-    pub(crate) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
         let inner = &mut *self.inner.borrow_mut();
         if !inner.read.is_empty() {
             return Poll::Pending;
@@ -249,7 +249,7 @@ impl Link {
         let Some(io) = &mut inner.io else {
             return Poll::Ready(());
         };
-        let mut overheard = [MaybeUninit::uninit(); OVERHEARD];
+        let mut overheard = [MaybeUninit::uninit(); READ_UNEXPECTED];
         let mut buf = ReadBuf::uninit(&mut overheard);
         match ready!(Pin::new(io).poll_read(cx, &mut buf)) {
             Ok(()) if !buf.filled().is_empty() => {
@@ -288,7 +288,7 @@ impl Inner {
         let Some(io) = &mut self.io else {
             return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
         };
-        if self.read.capacity() - self.read.len() < room.min(ENOUGH) {
+        if self.read.capacity() - self.read.len() < room.min(MIN_FREE) {
             self.read.reserve(room);
             self.grown |= room > READ || self.read.len() > READ;
         }
@@ -323,9 +323,9 @@ impl Inner {
         }
     }
 
-    fn throw_away(&mut self, cx: &mut Context<'_>) -> bool {
+    fn discard_body(&mut self, cx: &mut Context<'_>) -> bool {
         let mut thrown = 0;
-        while thrown < THROWN_AWAY && !self.decoder.is_done() {
+        while thrown < DISCARD_LIMIT && !self.decoder.is_done() {
             match self.poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => thrown += frame.data_ref().map_or(0, Bytes::len),
                 Poll::Ready(None) => break,
@@ -354,8 +354,8 @@ impl Incoming {
             // it has ended: otherwise the link would still have its decoder
             return Poll::Ready(None);
         }
-        if link.asked.get().is_some() {
-            link.rest_begins();
+        if link.last_polled.get().is_some() {
+            link.response_finished();
         }
         if link.go_on.get() == Continue::Waits {
             link.go_on.set(Continue::Due);

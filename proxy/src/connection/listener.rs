@@ -143,7 +143,7 @@ pub(crate) struct ListenerLocal {
     /// Ends the accept loop.
     pub stop: Notify,
     /// The TLS settings that connections were last checked against.
-    judged: RefCell<Option<Arc<Tls>>>,
+    checked: RefCell<Option<Arc<Tls>>>,
     /// How often these settings have changed.
     pub(super) changes: Cell<u32>,
     connections: RefCell<Vec<Option<Waker>>>,
@@ -155,7 +155,7 @@ impl ListenerLocal {
     pub(crate) fn new(shared: Arc<ListenerShared>, view: Rc<View>, id: ListenerId) -> Self {
         Self {
             shared,
-            judged: RefCell::new(view.tls(id).cloned()),
+            checked: RefCell::new(view.tls(id).cloned()),
             changes: Cell::new(0),
             last: RefCell::new((view, id)),
             ending: Cell::new(false),
@@ -213,12 +213,12 @@ impl ListenerLocal {
     }
 
     /// Makes all connections check their clients again, if trust may have changed.
-    pub(crate) fn judge_again(self: &Rc<Self>, worker: &Worker) {
+    pub(crate) fn recheck_clients(self: &Rc<Self>, worker: &Worker) {
         let (view, id) = self.current(worker);
-        let before = self.judged.replace(view.tls(id).cloned());
+        let before = self.checked.replace(view.tls(id).cloned());
         let trust =
             |tls: &Option<Arc<Tls>>| tls.as_ref().map(|tls| tls.trust.as_ref().map(Arc::as_ptr));
-        if trust(&before) != trust(&self.judged.borrow()) {
+        if trust(&before) != trust(&self.checked.borrow()) {
             self.changes.set(self.changes.get().wrapping_add(1));
             tokio::task::spawn_local(Rc::clone(self).wake_in_turns());
         }

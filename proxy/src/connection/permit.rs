@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{
     listener::ListenerShared,
-    seats::{Place, Seat},
+    seats::{Seat, Vacancy},
 };
 
 /// How long a new connection waits at most for an evicted one to close. Only HTTP/2 takes longer
@@ -33,7 +33,7 @@ pub(crate) enum Admission {
     Granted,
     /// After an evicted connection has closed.
     Soon(Waiting),
-    Refused,
+    Rejected,
 }
 
 impl Permit {
@@ -41,7 +41,7 @@ impl Permit {
     pub(crate) fn new(shared: &Arc<ListenerShared>) -> Self {
         shared.open.fetch_add(1, Relaxed);
         let seat = Seat::new(ListenerShared::now());
-        shared.ledger().sit(None, &seat, None);
+        shared.ledger().add(None, &seat, None);
         Self {
             shared: Arc::clone(shared),
             seat,
@@ -50,45 +50,51 @@ impl Permit {
     }
 
     /// Sets the task that serves the connection.
-    pub(crate) fn begun(&self, task: Waker) {
-        self.shared.ledger().begun(self.address, &self.seat, task);
+    pub(crate) fn set_task(&self, task: Waker) {
+        self.shared
+            .ledger()
+            .set_task(self.address, &self.seat, task);
     }
 
     /// Counts the connection under its client address as well. Rejects it when that address has
     /// `limit` connections already and all are busy. `new`: it has not waited yet.
     pub(crate) fn admit(&mut self, address: IpAddr, limit: usize, new: bool) -> Admission {
         let mut ledger = self.shared.ledger();
-        match ledger.place(Some(address), limit, new, ListenerShared::now()) {
-            Place::Free => {
+        match ledger.request_place(Some(address), limit, new, ListenerShared::now()) {
+            Vacancy::Free => {
                 ledger.move_to(self.address, Some(address), &self.seat);
                 self.address = Some(address);
                 Admission::Granted
             }
-            Place::Soon(room) => Admission::Soon(Waiting {
+            Vacancy::Soon(room) => Admission::Soon(Waiting {
                 shared: Arc::clone(&self.shared),
                 address: Some(address),
                 room,
             }),
-            Place::None => Admission::Refused,
+            Vacancy::None => Admission::Rejected,
         }
     }
 
     /// The connection is not idle.
-    pub(crate) fn work(&self) {
-        if self.seat.work().is_some() {
-            self.shared.ledger().stays(self.address);
+    pub(crate) fn mark_busy(&self) {
+        if self.seat.mark_busy().is_some() {
+            self.shared.ledger().eviction_cancelled(self.address);
         }
     }
 
     /// It is idle since `since`, if it was busy; `silent`: it had no request yet.
-    pub(crate) fn rest(&self, since: Instant, silent: bool) {
-        self.seat.rest(ListenerShared::moment(since), silent);
+    pub(crate) fn mark_idle(&self, since: Instant, silent: bool) {
+        self.seat.mark_idle(ListenerShared::moment(since), silent);
     }
 
     /// Cancels its eviction, because data has arrived.
-    pub(crate) fn stay(&self, silent: bool) {
-        if self.seat.stay(ListenerShared::now(), silent).is_some() {
-            self.shared.ledger().stays(self.address);
+    pub(crate) fn cancel_eviction(&self, silent: bool) {
+        if self
+            .seat
+            .cancel_eviction(ListenerShared::now(), silent)
+            .is_some()
+        {
+            self.shared.ledger().eviction_cancelled(self.address);
         }
     }
 
@@ -103,7 +109,7 @@ impl Drop for Permit {
         // Before the ledger is updated: otherwise a worker that waits for room would evict one
         // connection more.
         self.shared.open.fetch_sub(1, Relaxed);
-        let evicted = self.shared.ledger().leave(self.address, &self.seat);
+        let evicted = self.shared.ledger().remove(self.address, &self.seat);
         if let Some(limit) = evicted {
             self.shared.counters.evicted[limit as usize].fetch_add(1, Relaxed);
         }
@@ -127,8 +133,8 @@ impl Waiting {
     /// Waits until a new attempt is worthwhile; `false` after the deadline.
     pub(crate) async fn over(self, deadline: Instant) -> bool {
         match timeout_at(deadline, self.room.acquire()).await {
-            Ok(Ok(told)) => {
-                told.forget();
+            Ok(Ok(permit)) => {
+                permit.forget();
                 true
             }
             Ok(Err(_)) | Err(_) => false,
@@ -138,6 +144,6 @@ impl Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.shared.ledger().waited(self.address);
+        self.shared.ledger().stop_waiting(self.address);
     }
 }

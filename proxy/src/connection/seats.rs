@@ -44,8 +44,8 @@ const SILENT: u64 = 1 << 62;
 const FRESH: u64 = 1_000_000;
 
 /// For how long, in µs, a scan without result is not repeated: of one address, and of the listener.
-const VAIN: u64 = 10_000;
-const VAIN_LISTENER: u64 = 50_000;
+const SCAN_PAUSE: u64 = 10_000;
+const SCAN_PAUSE_LISTENER: u64 = 50_000;
 
 /// How many connections are evicted at once when `limit` is reached.
 pub(crate) fn share(limit: usize) -> usize {
@@ -71,7 +71,7 @@ impl Seat {
     }
 
     /// Marks it as busy. Returns the limit for which it was evicted, if it was.
-    pub(crate) fn work(&self) -> Option<Limit> {
+    pub(crate) fn mark_busy(&self) -> Option<Limit> {
         match self.state.load(Relaxed) {
             BUSY => None,
             _ => evicted_by(self.state.swap(BUSY, AcqRel)),
@@ -79,7 +79,7 @@ impl Seat {
     }
 
     /// Marks it as idle since `since`, if it was busy.
-    pub(crate) fn rest(&self, since: u64, silent: bool) {
+    pub(crate) fn mark_idle(&self, since: u64, silent: bool) {
         if self.state.load(Relaxed) == BUSY {
             // only its own worker changes a busy one
             self.state.store(idle(since, silent), Relaxed);
@@ -88,7 +88,7 @@ impl Seat {
 
     /// Cancels an eviction; it counts as idle from now on. Returns the limit for which it was
     /// evicted.
-    pub(crate) fn stay(&self, now: u64, silent: bool) -> Option<Limit> {
+    pub(crate) fn cancel_eviction(&self, now: u64, silent: bool) -> Option<Limit> {
         evicted_by(self.state.swap(idle(now, silent), AcqRel))
     }
 
@@ -123,29 +123,29 @@ pub(crate) struct Ledger {
     /// Evicted and not closed yet.
     leaving: usize,
     /// Until when no scan is done.
-    vain: u64,
+    no_scan_until: u64,
 }
 
 #[derive(Default)]
 struct Group {
-    seats: Vec<Seated>,
+    seats: Vec<Entry>,
     /// Evicted and not closed yet, of this group.
     leaving: Cell<usize>,
     /// New connections that wait for those.
     waiting: usize,
     /// Wakes these; a permit means that a new attempt is worthwhile.
     room: Option<Arc<Semaphore>>,
-    vain: u64,
+    no_scan_until: u64,
 }
 
-struct Seated {
+struct Entry {
     seat: Arc<Seat>,
     /// Set when the connection task has started.
     task: Option<Waker>,
 }
 
 /// Whether an address may have one more connection.
-pub(crate) enum Place {
+pub(crate) enum Vacancy {
     Free,
     /// When this semaphore has a permit.
     Soon(Arc<Semaphore>),
@@ -155,10 +155,10 @@ pub(crate) enum Place {
 
 impl Ledger {
     /// Adds a connection.
-    pub(crate) fn sit(&mut self, address: Option<IpAddr>, seat: &Arc<Seat>, task: Option<Waker>) {
+    pub(crate) fn add(&mut self, address: Option<IpAddr>, seat: &Arc<Seat>, task: Option<Waker>) {
         let seats = &mut self.groups.entry(address).or_default().seats;
         seat.index.store(seats.len(), Relaxed);
-        seats.push(Seated {
+        seats.push(Entry {
             seat: Arc::clone(seat),
             task,
         });
@@ -167,35 +167,35 @@ impl Ledger {
     /// Moves a connection to another address.
     pub(crate) fn move_to(&mut self, from: Option<IpAddr>, to: Option<IpAddr>, seat: &Arc<Seat>) {
         let (task, leaves) = self.take(from, seat);
-        self.sit(to, seat, task);
+        self.add(to, seat, task);
         if leaves && let Some(group) = self.groups.get(&to) {
             group.leaving.set(group.leaving.get() + 1);
         }
     }
 
     /// Sets the task to wake on eviction.
-    pub(crate) fn begun(&mut self, address: Option<IpAddr>, seat: &Seat, task: Waker) {
+    pub(crate) fn set_task(&mut self, address: Option<IpAddr>, seat: &Seat, task: Waker) {
         if let Some(group) = self.groups.get_mut(&address) {
             group.seats[seat.index.load(Relaxed)].task = Some(task);
         }
     }
 
     /// Removes a closed connection. Returns the limit for which it was evicted, if it was.
-    pub(crate) fn leave(&mut self, address: Option<IpAddr>, seat: &Seat) -> Option<Limit> {
+    pub(crate) fn remove(&mut self, address: Option<IpAddr>, seat: &Seat) -> Option<Limit> {
         let evicted = evicted_by(seat.state.load(Relaxed));
         self.take(address, seat);
         self.leaving -= usize::from(evicted.is_some());
-        self.tell(address);
+        self.wake_waiting(address);
         evicted
     }
 
     /// An evicted connection does not close.
-    pub(crate) fn stays(&mut self, address: Option<IpAddr>) {
+    pub(crate) fn eviction_cancelled(&mut self, address: Option<IpAddr>) {
         self.leaving -= 1;
         if let Some(group) = self.groups.get(&address) {
             group.leaving.set(group.leaving.get() - 1);
         }
-        self.tell(address); // the waiting one must find another
+        self.wake_waiting(address); // the waiting one must find another
     }
 
     fn take(&mut self, address: Option<IpAddr>, seat: &Seat) -> (Option<Waker>, bool) {
@@ -203,7 +203,7 @@ impl Ledger {
             return (None, false);
         };
         let index = seat.index.load(Relaxed);
-        let Seated { seat, task } = group.seats.swap_remove(index);
+        let Entry { seat, task } = group.seats.swap_remove(index);
         if let Some(moved) = group.seats.get(index) {
             moved.seat.index.store(index, Relaxed);
         }
@@ -213,7 +213,7 @@ impl Ledger {
         (task, leaves)
     }
 
-    fn tell(&self, address: Option<IpAddr>) {
+    fn wake_waiting(&self, address: Option<IpAddr>) {
         if let Some(Group {
             waiting,
             room: Some(room),
@@ -236,43 +236,43 @@ impl Ledger {
     }
 
     /// Whether this address may have one more connection. At the limit its longest idle ones are
-    /// evicted. A waiting connection is counted until [`Self::waited`], and has priority over `new`
+    /// evicted. A waiting connection is counted until [`Self::stop_waiting`], and has priority over `new`
     /// ones.
-    pub(crate) fn place(
+    pub(crate) fn request_place(
         &mut self,
         address: Option<IpAddr>,
         limit: usize,
         new: bool,
         now: u64,
-    ) -> Place {
+    ) -> Vacancy {
         let Some(group) = self.groups.get_mut(&address) else {
-            return Place::Free;
+            return Vacancy::Free;
         };
         let free = limit.saturating_sub(group.seats.len());
         let before = if new { group.waiting } else { 0 };
         if free > before {
-            return Place::Free;
+            return Vacancy::Free;
         }
-        let lacking =
+        let missing =
             |group: &Group| (group.waiting + 1).saturating_sub(free + group.leaving.get());
-        if lacking(group) > 0 && group.vain <= now {
-            let lacks = lacking(group);
+        if missing(group) > 0 && group.no_scan_until <= now {
+            let needed = missing(group);
             let count = Count {
-                most: share(limit).max(lacks),
-                fresh: lacks,
+                most: share(limit).max(needed),
+                fresh: needed,
                 ..Count::at(limit)
             };
             let evicted = evict(std::iter::once(&*group), count, Limit::Address, now);
             self.leaving += evicted;
             if evicted == 0 {
-                group.vain = now + VAIN;
+                group.no_scan_until = now + SCAN_PAUSE;
             }
         }
-        if lacking(group) > 0 {
-            return Place::None;
+        if missing(group) > 0 {
+            return Vacancy::None;
         }
         group.waiting += 1;
-        Place::Soon(Arc::clone(
+        Vacancy::Soon(Arc::clone(
             group
                 .room
                 .get_or_insert_with(|| Arc::new(Semaphore::new(0))),
@@ -280,7 +280,7 @@ impl Ledger {
     }
 
     /// A connection waits no longer.
-    pub(crate) fn waited(&mut self, address: Option<IpAddr>) {
+    pub(crate) fn stop_waiting(&mut self, address: Option<IpAddr>) {
         if let Some(group) = self.groups.get_mut(&address) {
             group.waiting -= 1;
         }
@@ -290,10 +290,10 @@ impl Ledger {
     /// Evicts the longest idle connections, unless some are closing already. Returns how many are
     /// closing; 0 when all are busy.
     pub(crate) fn make_room(&mut self, limit: Limit, count: Count, now: u64) -> usize {
-        if self.leaving == 0 && self.vain <= now {
+        if self.leaving == 0 && self.no_scan_until <= now {
             self.leaving = evict(self.groups.values(), count, limit, now);
             if self.leaving == 0 {
-                self.vain = now + VAIN_LISTENER;
+                self.no_scan_until = now + SCAN_PAUSE_LISTENER;
             }
         }
         self.leaving
@@ -306,7 +306,7 @@ impl Ledger {
 
     /// The idle times; the lowest number is evicted first.
     pub(crate) fn idle(&self, now: u64) -> Vec<u64> {
-        if self.vain > now {
+        if self.no_scan_until > now {
             return Vec::new();
         }
         let states = self
@@ -347,7 +347,7 @@ fn evict<'a>(
     limit: Limit,
     now: u64,
 ) -> usize {
-    let mut idle: Vec<(u64, &Seated, &Cell<usize>)> = Vec::new();
+    let mut idle: Vec<(u64, &Entry, &Cell<usize>)> = Vec::new();
     for group in groups {
         let states = group
             .seats
@@ -389,13 +389,13 @@ mod tests {
     /// Connections of one address, accepted one second apart.
     fn seated(ledger: &mut Ledger, count: u64) -> Vec<Arc<Seat>> {
         let seats: Vec<_> = (0..count).map(|n| Seat::new(n * SECOND)).collect();
-        seats.iter().for_each(|seat| ledger.sit(HOME, seat, None));
+        seats.iter().for_each(|seat| ledger.add(HOME, seat, None));
         seats
     }
 
     fn serve(seat: &Seat, until: u64) {
-        seat.work();
-        seat.rest(until, false);
+        seat.mark_busy();
+        seat.mark_idle(until, false);
     }
 
     fn leaving(seats: &[Arc<Seat>]) -> Vec<usize> {
@@ -411,7 +411,7 @@ mod tests {
         let now = 100 * SECOND;
         serve(&seats[1], 20 * SECOND);
         serve(&seats[2], 10 * SECOND);
-        seats[3].work();
+        seats[3].mark_busy();
         let mut order = Vec::new();
         for _ in 0..3 {
             assert_eq!(ledger.make_room(Limit::Listener, ONE, now), 1);
@@ -421,7 +421,7 @@ mod tests {
                 .unwrap();
             order.push(next);
             assert!(matches!(
-                ledger.leave(HOME, &seats[next]),
+                ledger.remove(HOME, &seats[next]),
                 Some(Limit::Listener)
             ));
         }
@@ -431,17 +431,17 @@ mod tests {
             0,
             "the last one is busy"
         );
-        seats[3].rest(now, false);
+        seats[3].mark_idle(now, false);
         assert_eq!(
             ledger.make_room(Limit::Listener, ONE, now),
             0,
             "a moment ago there was none"
         );
         assert_eq!(
-            ledger.make_room(Limit::Listener, ONE, now + VAIN_LISTENER),
+            ledger.make_room(Limit::Listener, ONE, now + SCAN_PAUSE_LISTENER),
             1
         );
-        ledger.leave(HOME, &seats[3]);
+        ledger.remove(HOME, &seats[3]);
         assert!(ledger.groups.is_empty());
     }
 
@@ -451,12 +451,15 @@ mod tests {
         let seats = seated(&mut ledger, 32);
         assert_eq!(share(32), 2);
         assert!(matches!(
-            ledger.place(HOME, 32, true, 32 * SECOND),
-            Place::Soon(_)
+            ledger.request_place(HOME, 32, true, 32 * SECOND),
+            Vacancy::Soon(_)
         ));
         assert_eq!(leaving(&seats), [0, 1]);
         assert!(
-            matches!(ledger.place(HOME, 32, true, 32 * SECOND), Place::Soon(_)),
+            matches!(
+                ledger.request_place(HOME, 32, true, 32 * SECOND),
+                Vacancy::Soon(_)
+            ),
             "for the second that leaves"
         );
         assert_eq!(leaving(&seats), [0, 1]);
@@ -466,50 +469,62 @@ mod tests {
             .for_each(|seat| seat.state.store(idle(31 * SECOND + 1, true), Relaxed));
         seats[9].state.store(idle(31 * SECOND, true), Relaxed);
         assert!(matches!(
-            ledger.place(HOME, 32, true, 32 * SECOND),
-            Place::Soon(_)
+            ledger.request_place(HOME, 32, true, 32 * SECOND),
+            Vacancy::Soon(_)
         ));
         assert_eq!(leaving(&seats), [0, 1, 9]);
     }
 
     #[test]
-    fn a_request_takes_the_mark_away_and_whoever_waits_looks_for_another_one() {
+    fn a_request_cancels_an_eviction_and_the_waiting_connection_finds_another() {
         let mut ledger = Ledger::default();
         let seats = seated(&mut ledger, 2);
         let now = 5 * SECOND;
-        assert!(matches!(ledger.place(HOME, 2, true, now), Place::Soon(_)));
+        assert!(matches!(
+            ledger.request_place(HOME, 2, true, now),
+            Vacancy::Soon(_)
+        ));
         assert_eq!(leaving(&seats), [0]);
-        assert!(matches!(seats[0].work(), Some(Limit::Address)));
-        ledger.stays(HOME);
-        ledger.waited(HOME);
-        assert!(matches!(ledger.place(HOME, 2, false, now), Place::Soon(_)));
+        assert!(matches!(seats[0].mark_busy(), Some(Limit::Address)));
+        ledger.eviction_cancelled(HOME);
+        ledger.stop_waiting(HOME);
+        assert!(matches!(
+            ledger.request_place(HOME, 2, false, now),
+            Vacancy::Soon(_)
+        ));
         assert_eq!(leaving(&seats), [1]);
-        ledger.leave(HOME, &seats[1]);
+        ledger.remove(HOME, &seats[1]);
         assert!(
-            matches!(ledger.place(HOME, 2, true, now), Place::None),
+            matches!(ledger.request_place(HOME, 2, true, now), Vacancy::None),
             "the place is for who waits"
         );
-        ledger.waited(HOME);
-        assert!(matches!(ledger.place(HOME, 2, false, now), Place::Free));
+        ledger.stop_waiting(HOME);
+        assert!(matches!(
+            ledger.request_place(HOME, 2, false, now),
+            Vacancy::Free
+        ));
         assert!(
-            matches!(ledger.place(HOME, 2, true, now), Place::Free),
+            matches!(ledger.request_place(HOME, 2, true, now), Vacancy::Free),
             "it was not taken"
         );
-        assert!(matches!(ledger.place(HOME, 1, true, now), Place::None));
+        assert!(matches!(
+            ledger.request_place(HOME, 1, true, now),
+            Vacancy::None
+        ));
     }
 
     #[test]
     fn counts_follow_a_connection_to_the_address_that_a_header_names() {
         let mut ledger = Ledger::default();
         let seats: Vec<_> = (0..3).map(Seat::new).collect();
-        seats.iter().for_each(|seat| ledger.sit(None, seat, None));
+        seats.iter().for_each(|seat| ledger.add(None, seat, None));
         assert_eq!(ledger.make_room(Limit::Listener, ONE, SECOND), 1);
         seats
             .iter()
             .for_each(|seat| ledger.move_to(None, HOME, seat));
         assert_eq!((ledger.leaving, ledger.groups[&HOME].leaving.get()), (1, 1));
         for seat in &seats {
-            ledger.leave(HOME, seat);
+            ledger.remove(HOME, seat);
         }
         assert_eq!((ledger.leaving, ledger.groups.len()), (0, 0));
     }

@@ -23,27 +23,27 @@ pub(crate) struct Secured {
     /// The identity that is forwarded to the app.
     forwarded: ForwardedIdentity,
     /// The trust settings of the last check.
-    judge: RefCell<Option<Arc<Trust>>>,
+    trust: RefCell<Option<Arc<Trust>>>,
     /// The result of the last check.
-    believed: Cell<bool>,
+    trusted: Cell<bool>,
 }
 
 impl Secured {
-    /// A connection whose handshake `judge` has accepted.
+    /// A connection whose handshake `verify` has accepted.
     pub(crate) fn new(
         chain: Vec<CertificateDer<'static>>,
         identity: Option<Identity>,
         server_name: Option<&str>,
         by: Option<Arc<str>>,
-        judge: Option<Arc<Trust>>,
+        trust: Option<Arc<Trust>>,
     ) -> Self {
         Self {
             chain,
             identity: identity.map(Arc::new),
             server_name: server_name.map(|name| host::canonical(name, Scheme::Https).into()),
             forwarded: ForwardedIdentity::new(by),
-            judge: RefCell::new(judge),
-            believed: Cell::new(true),
+            trust: RefCell::new(trust),
+            trusted: Cell::new(true),
         }
     }
 
@@ -52,22 +52,22 @@ impl Secured {
     ///
     /// # Errors
     /// The client was accepted before and is rejected now.
-    pub(crate) fn judge(&self, trust: Option<&Arc<Trust>>) -> Result<bool, Error> {
-        let same = match (self.judge.borrow().as_ref(), trust) {
+    pub(crate) fn verify(&self, trust: Option<&Arc<Trust>>) -> Result<bool, Error> {
+        let same = match (self.trust.borrow().as_ref(), trust) {
             (Some(last), Some(trust)) => Arc::ptr_eq(last, trust),
             (None, None) => true,
             _ => false,
         };
         // A rejection is final: the connection is closing.
-        if same || !self.believed.get() {
-            return Ok(self.believed.get());
+        if same || !self.trusted.get() {
+            return Ok(self.trusted.get());
         }
-        self.judge.replace(trust.cloned());
+        self.trust.replace(trust.cloned());
         // Without client authentication there is nothing to verify, and identities are not
         // forwarded.
         let Some(trust) = trust else { return Ok(true) };
         let verdict = trust.verify(&self.chain, UnixTime::now());
-        self.believed.set(verdict.is_ok());
+        self.trusted.set(verdict.is_ok());
         verdict.map(|_| true)
     }
 
@@ -89,6 +89,6 @@ impl Secured {
     pub(crate) fn identity(&self) -> Option<&Arc<Identity>> {
         self.identity
             .as_ref()
-            .filter(|_| self.believed.get() && self.judge.borrow().is_some())
+            .filter(|_| self.trusted.get() && self.trust.borrow().is_some())
     }
 }

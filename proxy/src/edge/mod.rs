@@ -201,7 +201,7 @@ fn conclude(
         && !exchange.is_request_complete()
     {
         // It was never told to go on, so what it sends next could be the body or another request.
-        record.client.close_after_answer();
+        record.client.close_after_response();
     }
     let response = if asked.only_head {
         without_body(response)
@@ -332,7 +332,7 @@ fn finish(record: Record, version: Version, mut response: Response<Body>) -> Res
     decision::finish(record.exchange(), route, grant, response.headers_mut());
     // A 101 is the last answer anyway, and its Connection says something else.
     let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    if version < Version::HTTP_2 && record.client.is_ending() && !switches {
+    if version < Version::HTTP_2 && record.client.check_closing() && !switches {
         response
             .headers_mut()
             .insert(header::CONNECTION, HeaderValue::from_static("close"));

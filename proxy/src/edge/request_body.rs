@@ -162,7 +162,7 @@ impl RequestBody {
     /// Keeps the reason for whoever fails because of it, and hands on that there is one.
     fn give_up(&mut self, error: Error) -> Error {
         if !self.shares_connection {
-            self.client.close_after_answer();
+            self.client.close_after_response();
         }
         *self.context.body_failure.borrow_mut() = Some(error);
         Error::ClientGone("the request body was given up".into())

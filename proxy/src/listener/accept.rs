@@ -68,7 +68,7 @@ pub(crate) async fn run(
             return tracing::error!(listener = %listener.shared.name, %error, "cannot accept");
         }
     };
-    let descriptors = spared_from();
+    let descriptors = descriptor_threshold();
     let mut stopped = pin!(listener.stop.notified());
     loop {
         let next = select! {
@@ -85,7 +85,7 @@ pub(crate) async fn run(
                 };
                 let closed = listener.shared.closed.notified();
                 // The kernel assigns the lowest free number.
-                let spares = stream.as_raw_fd() >= descriptors && spare_descriptors(&listeners);
+                let spares = stream.as_raw_fd() >= descriptors && evict_for_descriptors(&listeners);
                 begin(&worker, &listener, stream, peer);
                 if stops {
                     break;
@@ -100,7 +100,7 @@ pub(crate) async fn run(
                 let closed = listener.shared.closed.notified();
                 accept_failed(&listener.shared, &error);
                 if lacks_descriptors(&error) {
-                    spare_descriptors(&listeners);
+                    evict_for_descriptors(&listeners);
                 }
                 let _ = timeout(PAUSE, closed).await;
             }
@@ -112,7 +112,7 @@ pub(crate) async fn run(
 }
 
 /// The descriptor number from which on too few are left.
-fn spared_from() -> i32 {
+fn descriptor_threshold() -> i32 {
     let granted = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let granted = usize::try_from(granted).unwrap_or(usize::MAX);
     let free = share(granted).clamp(FEWEST_FREE, MOST_FREE);
@@ -121,7 +121,7 @@ fn spared_from() -> i32 {
 
 /// Closes the connections that have been idle longest, of all listeners, since descriptors are
 /// shared by the process. `false` when all are busy.
-fn spare_descriptors(listeners: &Listeners) -> bool {
+fn evict_for_descriptors(listeners: &Listeners) -> bool {
     let listeners = listeners.all();
     if listeners
         .iter()

@@ -20,13 +20,13 @@ use tokio::{
 
 use super::{
     first::{First, before, first_byte},
-    handshake::{self, Parties, Shaken},
-    protocol::{self, Spoken},
+    handshake::{self, Parties, TlsSession},
+    protocol::{self, Alpn},
     proxy_protocol,
 };
 use crate::{
     connection::{
-        client::{Client, Place},
+        client::{Client, Registration},
         io::{ClientIo, Wire},
         listener::ListenerLocal,
         permit::{Admission, Permit, Waiting},
@@ -39,7 +39,7 @@ use crate::{
 pub(super) struct Arrival {
     worker: Rc<Worker>,
     listener: Rc<ListenerLocal>,
-    place: Place,
+    registration: Registration,
     peer: IpAddr,
     watch: Rc<Watch>,
     /// Waits until an evicted connection of the same address has closed.
@@ -50,7 +50,7 @@ pub(super) struct Arrival {
 struct Arrived {
     client: Rc<Client>,
     io: ClientIo,
-    spoken: Spoken,
+    alpn: Alpn,
 }
 
 impl Arrival {
@@ -63,7 +63,7 @@ impl Arrival {
         let permit = Permit::new(&listener.shared);
         let mut arrival = Self {
             worker: Rc::clone(worker),
-            place: Place::new(worker, listener, permit),
+            registration: Registration::new(worker, listener, permit),
             listener: Rc::clone(listener),
             peer: peer.ip().to_canonical(),
             watch: Rc::default(),
@@ -83,7 +83,7 @@ impl Arrival {
             false => match arrival.admit(model, true) {
                 Admission::Granted => {}
                 Admission::Soon(waiting) => arrival.waiting = Some(waiting),
-                Admission::Refused => return None,
+                Admission::Rejected => return None,
             },
         }
         listener.shared.counters.accepted.fetch_add(1, Relaxed);
@@ -97,10 +97,10 @@ impl Arrival {
             return Admission::Granted;
         }
         let admission =
-            self.place
+            self.registration
                 .permit
                 .admit(self.peer, model.limits.connections_per_address, new);
-        if matches!(admission, Admission::Refused) {
+        if matches!(admission, Admission::Rejected) {
             self.refused();
         }
         admission
@@ -127,7 +127,7 @@ impl Arrival {
             match self.admit(view.config().listener(id), false) {
                 Admission::Granted => return true,
                 Admission::Soon(again) => waiting = again,
-                Admission::Refused => return false,
+                Admission::Rejected => return false,
             }
         }
     }
@@ -136,7 +136,7 @@ impl Arrival {
     pub(super) async fn live(self, stream: TcpStream) {
         let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
         let (listener, watch) = (Rc::clone(&self.listener), Rc::clone(&self.watch));
-        self.place.permit.begun(waker.clone());
+        self.registration.permit.set_task(waker.clone());
         let _wake_on_ending = listener.on_ending(waker);
         let mut serve = pin!(self.serve(stream));
         let mut cut: Option<Pin<Box<Sleep>>> = None;
@@ -156,7 +156,7 @@ impl Arrival {
     }
 
     async fn serve(self, stream: TcpStream) {
-        let seat = Arc::clone(self.place.permit.seat());
+        let seat = Arc::clone(self.registration.permit.seat());
         let arrived = {
             let mut arrive = pin!(self.arrive(stream));
             // A connection without a request can be evicted without notice.
@@ -166,12 +166,12 @@ impl Arrival {
             })
             .await
         };
-        let Some(Arrived { client, io, spoken }) = arrived else {
+        let Some(Arrived { client, io, alpn }) = arrived else {
             return;
         };
-        let mut connection = pin!(protocol::serve(Rc::clone(&client), io, spoken));
+        let mut connection = pin!(protocol::serve(Rc::clone(&client), io, alpn));
         poll_fn(|cx| {
-            client.hear();
+            client.check_trust();
             connection.as_mut().poll(cx)
         })
         .await;
@@ -191,15 +191,15 @@ impl Arrival {
             return None;
         }
         if has_header {
-            Box::pin(self.proxied(&mut stream, deadline)).await?;
+            Box::pin(self.read_proxy_header(&mut stream, deadline)).await?;
         }
         // The current view: a certificate may have been rotated since accept.
         let (view, id) = self.listener.current(&self.worker);
         let tls = view.tls(id).cloned();
         drop(view);
         let wire = Wire::new(stream, Rc::clone(&self.watch));
-        let (io, secured, spoken) = match tls {
-            None => (ClientIo::plain(wire), None, Spoken::Unknown),
+        let (io, secured, alpn) = match tls {
+            None => (ClientIo::plain(wire), None, Alpn::Unknown),
             Some(tls) => {
                 let parties = Parties {
                     worker: &self.worker,
@@ -208,27 +208,28 @@ impl Arrival {
                 };
                 // Boxed: a connection is seldom in its handshake, and would carry the space for it
                 // all its life.
-                let Shaken {
-                    io,
-                    secured,
-                    spoken,
-                } = Box::pin(handshake::shake(parties, &tls, wire, deadline)).await?;
-                (io, Some(secured), spoken)
+                let TlsSession { io, secured, alpn } =
+                    Box::pin(handshake::perform(parties, &tls, wire, deadline)).await?;
+                (io, Some(secured), alpn)
             }
         };
         let client = Rc::new(Client::new(
             self.worker,
-            self.place,
+            self.registration,
             self.peer,
             secured,
             self.watch,
         ));
-        Some(Arrived { client, io, spoken })
+        Some(Arrived { client, io, alpn })
     }
 
     /// Reads the PROXY header; the address in it is the peer from now on. `None`: the connection is
     /// closed.
-    async fn proxied(&mut self, stream: &mut TcpStream, deadline: Option<Instant>) -> Option<()> {
+    async fn read_proxy_header(
+        &mut self,
+        stream: &mut TcpStream,
+        deadline: Option<Instant>,
+    ) -> Option<()> {
         let source = match first_byte(&self.listener, stream, deadline).await {
             First::Byte(_) => before(deadline, proxy_protocol::read(stream)).await,
             First::Nothing => return None,
@@ -245,7 +246,7 @@ impl Arrival {
                         self.waiting = Some(waiting);
                         self.admitted().await.then_some(())
                     }
-                    Admission::Refused => None,
+                    Admission::Rejected => None,
                 }
             }
             Some(Err(error)) => {

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_somebody_holds_is_refused_even_if_they_share_ports() {
+    fn an_address_in_use_is_rejected_even_with_shared_ports() {
         let held = bind("127.0.0.1:0".parse().unwrap(), false, 2, false).unwrap();
         let error = bind(held.address, false, 1, false)
             .err()

@@ -7,7 +7,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use crate::connection::{client::LAST_CHANCE, listener::ListenerLocal};
+use crate::connection::{client::CLOSE_GRACE, listener::ListenerLocal};
 
 /// `None` after the deadline.
 pub(super) async fn before<F: Future>(deadline: Option<Instant>, future: F) -> Option<F::Output> {
@@ -38,7 +38,7 @@ pub(super) async fn first_byte(
     loop {
         if listener.is_ending() && !ending {
             ending = true;
-            deadline = Some(Instant::now() + LAST_CHANCE);
+            deadline = Some(Instant::now() + CLOSE_GRACE);
         }
         let mut byte = [0];
         let waited = {

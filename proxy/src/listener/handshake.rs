@@ -11,7 +11,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use super::{
     first::{First, before, first_byte},
     http1,
-    protocol::Spoken,
+    protocol::Alpn,
 };
 use crate::{
     connection::{
@@ -41,26 +41,26 @@ pub(super) struct Parties<'a> {
 }
 
 /// A connection after its handshake.
-pub(super) struct Shaken {
+pub(super) struct TlsSession {
     pub(super) io: ClientIo,
     pub(super) secured: Secured,
     /// The protocol that ALPN selected.
-    pub(super) spoken: Spoken,
+    pub(super) alpn: Alpn,
 }
 
 /// Performs the handshake until `deadline`. `None`: it failed and was counted and reported, or the
 /// client sent nothing.
-pub(super) async fn shake(
+pub(super) async fn perform(
     parties: Parties<'_>,
     tls: &Arc<Tls>,
     wire: Wire,
     deadline: Option<Instant>,
-) -> Option<Shaken> {
+) -> Option<TlsSession> {
     match first_byte(parties.listener, wire.socket(), deadline).await {
         First::Byte(HANDSHAKE_RECORD) => {}
         First::Byte(first) => {
             parties.failed(Failure::NotTls, None, None);
-            answer_in_plain(wire, first).await;
+            respond_in_plaintext(wire, first).await;
             return None;
         }
         First::Nothing => return None,
@@ -72,9 +72,9 @@ pub(super) async fn shake(
     let accept = TlsAcceptor::from(Arc::clone(&tls.config))
         .accept(wire)
         .into_fallible();
-    let (shaken, seen) = verify::seeing(before(deadline, accept)).await;
-    match shaken {
-        Some(Ok(stream)) => parties.shaken(tls, Box::new(stream), seen.identity),
+    let (accept, seen) = verify::seeing(before(deadline, accept)).await;
+    match accept {
+        Some(Ok(stream)) => parties.accept(tls, Box::new(stream), seen.identity),
         Some(Err((error, wire))) => {
             let said = error
                 .get_ref()
@@ -95,12 +95,12 @@ pub(super) async fn shake(
 
 impl Parties<'_> {
     /// Verifies the client after the library has accepted the handshake.
-    fn shaken(
+    fn accept(
         &self,
         tls: &Tls,
         stream: Box<TlsStream<Wire>>,
         seen: Option<Identity>,
-    ) -> Option<Shaken> {
+    ) -> Option<TlsSession> {
         let session = stream.get_ref().1;
         let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
         let chain: Vec<_> = session.peer_certificates().unwrap_or_default().to_vec();
@@ -116,18 +116,18 @@ impl Parties<'_> {
                 } else {
                     Handshake::Full
                 });
-                let (name, spoken) = (session.server_name(), spoken(session));
+                let (name, alpn) = (session.server_name(), alpn(session));
                 let by = tls.certificates.choose(name).uris.first().cloned();
                 let secured = Secured::new(chain, identity, name, by, tls.trust.clone());
-                Some(Shaken {
+                Some(TlsSession {
                     io: ClientIo::tls(stream),
                     secured,
-                    spoken,
+                    alpn,
                 })
             }
             Err(error) => {
                 self.failed(failure::of(&error), Some(error), chain.into_iter().next());
-                ClientIo::tls(stream).say_goodbye();
+                ClientIo::tls(stream).close_notify();
                 None
             }
         }
@@ -158,16 +158,16 @@ impl Parties<'_> {
     }
 }
 
-fn spoken(session: &ServerConnection) -> Spoken {
+fn alpn(session: &ServerConnection) -> Alpn {
     match session.alpn_protocol() {
-        Some(protocol) if protocol == HTTP2 => Spoken::Http2,
-        Some(_) => Spoken::Http1,
-        None => Spoken::Unknown,
+        Some(protocol) if protocol == HTTP2 => Alpn::Http2,
+        Some(_) => Alpn::Http1,
+        None => Alpn::Unknown,
     }
 }
 
 /// Responds 400 to a client that speaks HTTP; closes any other connection.
-async fn answer_in_plain(wire: Wire, first: u8) {
+async fn respond_in_plaintext(wire: Wire, first: u8) {
     let mut io = ClientIo::plain(wire);
     if first.is_ascii_uppercase() {
         let _: io::Result<()> = io.write_all(respond::NOT_TLS).await;

@@ -21,29 +21,29 @@ use super::{
     http2::{self, PREFACE},
 };
 use crate::connection::{
-    client::{Client, LAST_CHANCE},
+    client::{CLOSE_GRACE, Client},
     io::ClientIo,
 };
 
 /// What client and proxy agreed on before the first request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Spoken {
+pub(crate) enum Alpn {
     Unknown,
     Http1,
     Http2,
 }
 
 /// Serves one connection to its end.
-pub(crate) async fn serve(client: Rc<Client>, mut io: ClientIo, spoken: Spoken) {
+pub(crate) async fn serve(client: Rc<Client>, mut io: ClientIo, alpn: Alpn) {
     let (view, id) = client.listener.current(&client.worker);
     let timeouts = view.config().listener(id).timeouts.clone();
     drop(view);
     // A silent connection is idle; one that stops within the preface has a slow head.
     let Some(mut front) = first_bytes(&client, &mut io, timeouts.idle).await else {
-        return io.say_goodbye();
+        return io.close_notify();
     };
-    client.works();
-    let sniff = sniff(&mut io, &mut front, spoken);
+    client.mark_active();
+    let sniff = sniff(&mut io, &mut front, alpn);
     let protocol = match timeouts.request_headers {
         Some(limit) => timeout_at(Instant::now() + limit, sniff)
             .await
@@ -55,10 +55,10 @@ pub(crate) async fn serve(client: Rc<Client>, mut io: ClientIo, spoken: Spoken) 
         Ok(Protocol::Http1) => http1::serve(client, io).await,
         // Boxed: HTTP/1.1 would carry the space for it all its life.
         Ok(Protocol::Http2) => {
-            client.multiplexes();
+            client.set_multiplexed();
             Box::pin(http2::serve(client, io)).await;
         }
-        Ok(Protocol::TooSlow) => Box::pin(http1::refuse_slow_head(&client, io)).await,
+        Ok(Protocol::TooSlow) => Box::pin(http1::reject_slow_head(&client, io)).await,
         Err(error) => tracing::debug!(%error, "connection ended before its first request"),
     }
 }
@@ -78,11 +78,11 @@ async fn first_bytes(
 ) -> Option<BytesMut> {
     let mut deadline = idle.map(|idle| Instant::now() + idle);
     loop {
-        if client.is_evicted(|| io.has_unread()) {
+        if client.check_eviction(|| io.has_unread()) {
             return None;
         }
-        if client.is_ending() {
-            deadline = Some(Instant::now() + LAST_CHANCE);
+        if client.check_closing() {
+            deadline = Some(Instant::now() + CLOSE_GRACE);
         }
         match before(deadline, or_ending(client, |cx| io.poll_some(cx))).await {
             Some(Some(Ok(front))) if !front.is_empty() => return Some(front),
@@ -94,14 +94,14 @@ async fn first_bytes(
 
 /// Detects the protocol. The result of ALPN is final: a wrong or missing preface is an error of
 /// that protocol. The whole HTTP/2 preface is awaited, within the time limit of a head.
-async fn sniff(io: &mut ClientIo, front: &mut BytesMut, spoken: Spoken) -> io::Result<Protocol> {
-    if spoken == Spoken::Http1 {
+async fn sniff(io: &mut ClientIo, front: &mut BytesMut, alpn: Alpn) -> io::Result<Protocol> {
+    if alpn == Alpn::Http1 {
         return Ok(Protocol::Http1);
     }
     loop {
         let common = front.len().min(PREFACE.len());
         if front[..common] != PREFACE[..common] {
-            return Ok(if spoken == Spoken::Http2 {
+            return Ok(if alpn == Alpn::Http2 {
                 Protocol::Http2
             } else {
                 Protocol::Http1
@@ -122,10 +122,10 @@ fn or_ending<T>(
     client: &Client,
     mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
 ) -> impl Future<Output = Option<T>> {
-    let asked_before = client.is_ending();
+    let closing_before = client.check_closing();
     poll_fn(move |cx| match poll(cx) {
         Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending if !asked_before && client.is_ending() => Poll::Ready(None),
+        Poll::Pending if !closing_before && client.check_closing() => Poll::Ready(None),
         Poll::Pending => Poll::Pending,
     })
 }

@@ -4,7 +4,7 @@
 use bytes::BytesMut;
 use http::{HeaderMap, Method, Version};
 
-use super::head::{Limits, Refused, Scan};
+use super::head::{Limits, Rejection, Scan};
 use crate::codec::decode::Step;
 
 /// One parsed request.
@@ -110,10 +110,10 @@ fn read_pieces<'a>(
     Ok(())
 }
 
-fn status(refused: Refused) -> u16 {
+fn status(refused: Rejection) -> u16 {
     match refused {
-        Refused::Malformed | Refused::Preface => 400,
-        Refused::TooLarge => 431,
-        Refused::TargetTooLong => 414,
+        Rejection::Malformed | Rejection::Preface => 400,
+        Rejection::TooLarge => 431,
+        Rejection::TargetTooLong => 414,
     }
 }

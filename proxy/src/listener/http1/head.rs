@@ -13,7 +13,7 @@ use http::{
     uri::PathAndQuery,
 };
 
-use super::answer::Asked;
+use super::response::RequestInfo;
 use crate::codec::{
     decode::{CLIENT_LINE, Decoder},
     fields,
@@ -33,14 +33,14 @@ pub(super) struct Head {
     pub(super) parts: Parts,
     pub(super) decoder: Decoder,
     /// What the response depends on.
-    pub(super) asked: Asked,
+    pub(super) request: RequestInfo,
     /// The client waits for `100 Continue` before it sends its body (RFC 9110 section 10.1.1).
     pub(super) expects: bool,
 }
 
 /// Why a head is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(super) enum Rejection {
     /// It is invalid or ambiguous.
     Malformed,
     /// The HTTP/2 preface (RFC 9113 section 3.4): its sender would not understand an HTTP/1.1
@@ -90,7 +90,7 @@ impl Scan {
         buffer: &mut BytesMut,
         fields: &mut HeaderMap,
         limits: Limits,
-    ) -> Result<Option<Head>, Refused> {
+    ) -> Result<Option<Head>, Rejection> {
         let Some(length) = self.find_end(buffer, limits)? else {
             return Ok(None);
         };
@@ -101,7 +101,7 @@ impl Scan {
     }
 
     /// The length of the complete head.
-    fn find_end(&mut self, buffer: &[u8], limits: Limits) -> Result<Option<usize>, Refused> {
+    fn find_end(&mut self, buffer: &[u8], limits: Limits) -> Result<Option<usize>, Rejection> {
         let (from, known) = (self.lines.searched(), self.lines.field_count());
         let found = (self.lines).find(buffer, limits.bytes, limits.fields, LineEnd::CrLf);
         if self.request.is_none()
@@ -114,13 +114,13 @@ impl Scan {
             Ok(Some(length)) => return Ok(Some(length)),
             Ok(None) => {}
             Err(Stop::Bytes) => return Err(self.too_large(buffer)),
-            Err(Stop::Fields) => return Err(Refused::TooLarge),
-            Err(Stop::BareLf) => return Err(Refused::Malformed),
+            Err(Stop::Fields) => return Err(Rejection::TooLarge),
+            Err(Stop::BareLf) => return Err(Rejection::Malformed),
         }
         match self.too_large(buffer) {
-            Refused::TooLarge if buffer.len() >= limits.bytes => Err(Refused::TooLarge),
-            Refused::TooLarge if self.can_go_on(buffer, from, known) => Ok(None),
-            _ => Err(Refused::Malformed),
+            Rejection::TooLarge if buffer.len() >= limits.bytes => Err(Rejection::TooLarge),
+            Rejection::TooLarge if self.can_go_on(buffer, from, known) => Ok(None),
+            _ => Err(Rejection::Malformed),
         }
     }
 
@@ -159,42 +159,42 @@ impl Scan {
 
     /// The error of a head that is too large. An invalid head is reported as such, as it would be
     /// had it arrived more slowly.
-    fn too_large(&self, buffer: &[u8]) -> Refused {
+    fn too_large(&self, buffer: &[u8]) -> Rejection {
         let can_be_one = self.request.is_some() || begins_well(&buffer[self.lines.open_line()..]);
         if can_be_one {
-            Refused::TooLarge
+            Rejection::TooLarge
         } else {
-            Refused::Malformed
+            Rejection::Malformed
         }
     }
 
-    fn read(&self, bytes: &Bytes, fields: &mut HeaderMap) -> Result<Head, Refused> {
-        let line = self.request.as_ref().ok_or(Refused::Malformed)?;
+    fn read(&self, bytes: &Bytes, fields: &mut HeaderMap) -> Result<Head, Rejection> {
+        let line = self.request.as_ref().ok_or(Rejection::Malformed)?;
         let method =
-            Method::from_bytes(&bytes[line.method.clone()]).map_err(|_| Refused::Malformed)?;
+            Method::from_bytes(&bytes[line.method.clone()]).map_err(|_| Rejection::Malformed)?;
         let uri = read_target(bytes, &line.target, &method)?;
-        let mut told = Told::default();
+        let mut info = FramingInfo::default();
         fields
             .try_reserve(self.lines.field_count())
-            .map_err(|_| Refused::TooLarge)?;
+            .map_err(|_| Rejection::TooLarge)?;
         for field in self.lines.fields_from(0) {
-            told.field(bytes, field, line.version, fields)?;
+            info.field(bytes, field, line.version, fields)?;
         }
-        let decoder = told.decoder()?;
-        let asked = Asked {
+        let decoder = info.decoder()?;
+        let request = RequestInfo {
             version: line.version,
             only_head: method == Method::HEAD,
-            keep_alive: !told.close && (line.version == Version::HTTP_11 || told.keep_alive),
-            trailers: told.te_trailers,
+            keep_alive: !info.close && (line.version == Version::HTTP_11 || info.keep_alive),
+            trailers: info.te_trailers,
         };
-        let expects = told.expects && line.version == Version::HTTP_11 && !decoder.is_done();
+        let expects = info.expects && line.version == Version::HTTP_11 && !decoder.is_done();
         let (mut parts, ()) = Request::new(()).into_parts();
         (parts.method, parts.uri, parts.version) = (method, uri, line.version);
         parts.headers = std::mem::take(fields);
         Ok(Head {
             parts,
             decoder,
-            asked,
+            request,
             expects,
         })
     }
@@ -202,17 +202,17 @@ impl Scan {
 
 impl RequestLine {
     /// Method, target and version with one space between them (RFC 9112 section 3).
-    fn read(text: &[u8], at: usize) -> Result<Self, Refused> {
+    fn read(text: &[u8], at: usize) -> Result<Self, Rejection> {
         let (version, rest) = match text.split_last_chunk::<9>() {
             Some((rest, b" HTTP/1.1")) => (Version::HTTP_11, rest),
             Some((rest, b" HTTP/1.0")) => (Version::HTTP_10, rest),
-            _ if text == b"PRI * HTTP/2.0" => return Err(Refused::Preface),
-            _ => return Err(Refused::Malformed),
+            _ if text == b"PRI * HTTP/2.0" => return Err(Rejection::Preface),
+            _ => return Err(Rejection::Malformed),
         };
         let space = rest
             .iter()
             .position(|byte| *byte == b' ')
-            .ok_or(Refused::Malformed)?;
+            .ok_or(Rejection::Malformed)?;
         let target = &rest[space + 1..];
         // Without an early exit, so that the loop is vectorized. A fragment is never sent (RFC 9112
         // section 3.2): software that cuts it off would see another target than software that does
@@ -221,7 +221,7 @@ impl RequestLine {
             bad | (*byte <= b' ') | matches!(byte, b'#' | 0x7f)
         });
         if bad || target.is_empty() || !begins_well(&rest[..=space]) {
-            return Err(Refused::Malformed);
+            return Err(Rejection::Malformed);
         }
         Ok(Self {
             method: at..at + space,
@@ -233,22 +233,22 @@ impl RequestLine {
 
 /// The target as it is routed and forwarded. Characters that a URI must not contain are encoded. An
 /// absolute-form target of OPTIONS without path and query becomes `*` (RFC 9112 section 3.2.4).
-fn read_target(bytes: &Bytes, place: &Range<usize>, method: &Method) -> Result<Uri, Refused> {
+fn read_target(bytes: &Bytes, place: &Range<usize>, method: &Method) -> Result<Uri, Rejection> {
     let target = match target::encoded(&bytes[place.clone()]) {
         Cow::Borrowed(_) => bytes.slice(place.clone()),
         Cow::Owned(encoded) => Bytes::from(encoded),
     };
     if target.len() > TARGET_BYTES {
-        return Err(Refused::TargetTooLong);
+        return Err(Rejection::TargetTooLong);
     }
     let is_server = *method == Method::OPTIONS && target::has_only_authority(&target);
-    let uri = Uri::from_maybe_shared(target).map_err(|_| Refused::Malformed)?;
+    let uri = Uri::from_maybe_shared(target).map_err(|_| Rejection::Malformed)?;
     if !is_server {
         return Ok(uri);
     }
     let mut parts = uri.into_parts();
     parts.path_and_query = Some(PathAndQuery::from_static("*"));
-    Uri::from_parts(parts).map_err(|_| Refused::Malformed)
+    Uri::from_parts(parts).map_err(|_| Rejection::Malformed)
 }
 
 /// Whether this can become a request line, judged by its method.
@@ -322,7 +322,7 @@ fn is_token(byte: u8) -> bool {
 
 /// What the headers say about framing and connection.
 #[derive(Default)]
-struct Told {
+struct FramingInfo {
     length: Option<u64>,
     /// Whether the last Transfer-Encoding ends with `chunked`.
     chunked: Option<bool>,
@@ -332,7 +332,7 @@ struct Told {
     te_trailers: bool,
 }
 
-impl Told {
+impl FramingInfo {
     /// Adds one line, with its CR, to the map, and notes what matters for framing.
     fn field(
         &mut self,
@@ -340,37 +340,42 @@ impl Told {
         line: Range<usize>,
         version: Version,
         fields: &mut HeaderMap,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), Rejection> {
         let (name, start, value) =
-            fields::split(&bytes[line.clone()]).map_err(|_| Refused::Malformed)?;
-        if !self.see(&name, value, version)? {
+            fields::split(&bytes[line.clone()]).map_err(|_| Rejection::Malformed)?;
+        if !self.note(&name, value, version)? {
             return Ok(());
         }
         let start = line.start + start;
         let value = HeaderValue::from_maybe_shared(bytes.slice(start..start + value.len()))
-            .map_err(|_| Refused::Malformed)?;
+            .map_err(|_| Rejection::Malformed)?;
         fields
             .try_append(name, value)
             .map(drop)
-            .map_err(|_| Refused::TooLarge)
+            .map_err(|_| Rejection::TooLarge)
     }
 
     /// Notes a header that matters for framing; returns whether it stays in the map.
     /// Transfer-Encoding stays, so that an error in it, or a length beside it, is rejected with its
     /// own reason.
-    fn see(&mut self, name: &HeaderName, value: &[u8], version: Version) -> Result<bool, Refused> {
+    fn note(
+        &mut self,
+        name: &HeaderName,
+        value: &[u8],
+        version: Version,
+    ) -> Result<bool, Rejection> {
         match *name {
             // RFC 9110 section 8.6: a repeated equal number is one number.
             header::CONTENT_LENGTH => {
-                let length = fields::length(value).ok_or(Refused::Malformed)?;
+                let length = fields::length(value).ok_or(Rejection::Malformed)?;
                 return match self.length.replace(length) {
                     None => Ok(true),
                     Some(before) if before == length => Ok(false),
-                    Some(_) => Err(Refused::Malformed),
+                    Some(_) => Err(Rejection::Malformed),
                 };
             }
             header::TRANSFER_ENCODING if version < Version::HTTP_11 => {
-                return Err(Refused::Malformed);
+                return Err(Rejection::Malformed);
             }
             header::TRANSFER_ENCODING => {
                 let last = fields::tokens(value).last();
@@ -388,9 +393,9 @@ impl Told {
     }
 
     /// RFC 9112 section 6.3, for requests.
-    fn decoder(&self) -> Result<Decoder, Refused> {
+    fn decoder(&self) -> Result<Decoder, Rejection> {
         match (self.chunked, self.length) {
-            (Some(false), _) => Err(Refused::Malformed),
+            (Some(false), _) => Err(Rejection::Malformed),
             (Some(true), _) => Ok(Decoder::chunked(CLIENT_LINE)),
             (None, length) => Ok(Decoder::length(length.unwrap_or(0))),
         }
@@ -406,7 +411,7 @@ mod tests {
         fields: 4,
     };
 
-    fn take(bytes: &[u8]) -> Result<Option<(Head, usize)>, Refused> {
+    fn take(bytes: &[u8]) -> Result<Option<(Head, usize)>, Rejection> {
         let mut buffer = BytesMut::from(bytes);
         let head = Scan::default().take(&mut buffer, &mut HeaderMap::new(), LIMITS)?;
         Ok(head.map(|head| (head, buffer.len())))
@@ -431,7 +436,7 @@ mod tests {
             head.parts.headers.get_all("x").iter().collect::<Vec<_>>(),
             ["y z", ""]
         );
-        assert!(head.asked.keep_alive && head.decoder.is_done() && !head.expects);
+        assert!(head.request.keep_alive && head.decoder.is_done() && !head.expects);
     }
 
     #[test]
@@ -468,7 +473,7 @@ mod tests {
         };
         let refused =
             Scan::default().take(&mut BytesMut::from(&*long), &mut HeaderMap::new(), limits);
-        assert_eq!(refused.map(|_| ()), Err(Refused::TargetTooLong));
+        assert_eq!(refused.map(|_| ()), Err(Rejection::TargetTooLong));
     }
 
     #[test]
@@ -478,15 +483,15 @@ mod tests {
             assert_eq!(text.len(), length);
             take(text.as_bytes()).map(|head| head.is_some())
         };
-        assert_eq!((of(1024), of(1025)), (Ok(true), Err(Refused::TooLarge)));
+        assert_eq!((of(1024), of(1025)), (Ok(true), Err(Rejection::TooLarge)));
         assert_eq!(
             take(&[b"GET / HTTP/1.1\r\nx: ".as_slice(), &[b'y'; 1005]].concat()).map(|_| ()),
-            Err(Refused::TooLarge)
+            Err(Rejection::TooLarge)
         );
         let fields =
             |count| take(format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(count)).as_bytes());
         assert!(fields(4).unwrap().is_some());
-        assert_eq!(fields(5).map(|_| ()), Err(Refused::TooLarge));
+        assert_eq!(fields(5).map(|_| ()), Err(Rejection::TooLarge));
         let long = format!("GET /{} HTTP/1.1\r\n\r\n", "p".repeat(TARGET_BYTES));
         let limits = Limits {
             bytes: 1 << 20,
@@ -494,7 +499,7 @@ mod tests {
         };
         let refused =
             Scan::default().take(&mut BytesMut::from(&*long), &mut HeaderMap::new(), limits);
-        assert_eq!(refused.map(|_| ()), Err(Refused::TargetTooLong));
+        assert_eq!(refused.map(|_| ()), Err(Rejection::TargetTooLong));
     }
 
     #[test]
@@ -539,7 +544,7 @@ mod tests {
         ] {
             assert_eq!(
                 take(text.as_bytes()).map(|_| ()),
-                Err(Refused::Malformed),
+                Err(Rejection::Malformed),
                 "{text:?}"
             );
             // The same byte by byte; rejected with the last byte at the latest.
@@ -548,7 +553,7 @@ mod tests {
                 buffer.extend_from_slice(&[byte]);
                 scan.take(&mut buffer, &mut HeaderMap::new(), LIMITS).err()
             });
-            assert_eq!(refused, Some(Refused::Malformed), "{text:?} byte by byte");
+            assert_eq!(refused, Some(Rejection::Malformed), "{text:?} byte by byte");
         }
         for text in [
             "\r",
@@ -607,7 +612,7 @@ mod tests {
             ("1.0", "Connection: keep-alive, close\r\n", false),
         ] {
             let head = taken(&format!("GET / HTTP/{version}\r\n{fields}\r\n"));
-            assert_eq!(head.asked.keep_alive, keeps, "{version} {fields}");
+            assert_eq!(head.request.keep_alive, keeps, "{version} {fields}");
         }
         let post = |version, fields| taken(&format!("POST / HTTP/{version}\r\n{fields}\r\n"));
         assert!(post("1.1", "Expect: 100-Continue\r\nContent-Length: 1\r\n").expects);
@@ -616,7 +621,7 @@ mod tests {
             "there is no body to wait for"
         );
         assert!(!post("1.0", "Expect: 100-continue\r\nContent-Length: 1\r\n").expects);
-        assert!(post("1.1", "TE: gzip, Trailers\r\n").asked.trailers);
+        assert!(post("1.1", "TE: gzip, Trailers\r\n").request.trailers);
         assert_eq!(
             post("1.1", "Transfer-Encoding: Chunked\r\n").decoder.left(),
             None

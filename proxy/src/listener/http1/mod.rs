@@ -9,9 +9,9 @@
 //! Ambiguous input has one interpretation or is rejected: bare LF, folded lines, a fragment in the
 //! target, and a length beside chunks are rejected. After a rejection nothing is read as a request.
 
-mod answer;
 pub(crate) mod fuzzing;
 mod head;
+mod response;
 mod spare;
 #[cfg(test)]
 mod tests;
@@ -34,15 +34,15 @@ use tokio::{
 };
 
 use self::{
-    answer::{Asked, Sending},
-    head::{Head, Limits, Refused},
+    head::{Head, Limits, Rejection},
+    response::{RequestInfo, Sending},
     spare::Room,
 };
 use super::tunnel;
 use crate::{
     codec::encode::{Framing, WrongLength},
     connection::{
-        client::{Client, LAST_CHANCE},
+        client::{CLOSE_GRACE, Client},
         io::ClientIo,
         link::Link,
     },
@@ -72,9 +72,9 @@ pub(crate) async fn serve(client: Rc<Client>, io: ClientIo) {
     match end {
         End::Cut => {}
         End::Broken if !unread => {}
-        End::Closed if !unread => io.say_goodbye(),
+        End::Closed if !unread => io.close_notify(),
         End::Broken | End::Closed | End::Answered => Box::pin(linger(io)).await,
-        End::SlowHead => Box::pin(refuse_slow_head(&client, io)).await,
+        End::SlowHead => Box::pin(reject_slow_head(&client, io)).await,
         End::Tunnel => {
             if let Some(tunnel) = client.take_tunnel() {
                 Box::pin(tunnel::run(tunnel, &client, io)).await;
@@ -84,7 +84,7 @@ pub(crate) async fn serve(client: Rc<Client>, io: ClientIo) {
 }
 
 /// Responds 408 to a head that was not complete in time.
-pub(crate) async fn refuse_slow_head(client: &Rc<Client>, mut io: ClientIo) {
+pub(crate) async fn reject_slow_head(client: &Rc<Client>, mut io: ClientIo) {
     edge::refuse_unparsed(client, respond::SLOW_HEAD);
     let _ = timeout(LINGER, io.write_all(respond::SLOW_HEAD.bytes)).await;
     linger(io).await;
@@ -130,7 +130,7 @@ struct Connection {
     /// The buffers, while there is something to read or to write.
     room: Option<Box<Room>>,
     stage: Stage,
-    asked: Asked,
+    request: RequestInfo,
     /// Since when a head is incomplete.
     head_since: Option<Instant>,
     /// Since when the idle connection is closing.
@@ -164,7 +164,7 @@ enum After {
     Next,
     Tunnel,
     /// The end: the request was rejected as invalid.
-    Refused,
+    Rejected,
     /// The end: the body was incomplete.
     Broken,
 }
@@ -179,7 +179,7 @@ impl Connection {
             link: Link::new(io),
             room: None,
             stage: Stage::Head,
-            asked: Asked::UNREAD,
+            request: RequestInfo::UNREAD,
             head_since: None,
             ending_since: None,
         }
@@ -190,7 +190,7 @@ impl Connection {
         self.stage = Stage::Rest;
         let io = self.link.take_io();
         if let Some(mut room) = self.room.take() {
-            room.read = self.link.clear_out();
+            room.read = self.link.take_buffer();
             spare::put(room);
         }
         io
@@ -224,7 +224,7 @@ impl Connection {
         let link = &self.link;
         self.room.get_or_insert_with(|| {
             let mut room = spare::take();
-            link.furnish(&mut room.read);
+            link.lend_buffer(&mut room.read);
             room
         })
     }
@@ -232,7 +232,7 @@ impl Connection {
     /// Returns the buffers: an idle connection holds none.
     fn give_back(&mut self) {
         if let Some(mut room) = self.room.take() {
-            room.read = self.link.clear_out();
+            room.read = self.link.take_buffer();
             spare::put(room);
         }
     }
@@ -243,7 +243,7 @@ impl Connection {
                 match self.take_head() {
                     Ok(Some(head)) => return Poll::Ready(Ok(self.begin(head))),
                     Ok(None) => {}
-                    Err(refused) => return Poll::Ready(self.refuse(refused)),
+                    Err(refused) => return Poll::Ready(self.reject(refused)),
                 }
             }
             self.room();
@@ -256,10 +256,10 @@ impl Connection {
                 Poll::Pending => {
                     if self.link.is_drained() {
                         self.give_back();
-                        self.client.rests();
+                        self.client.mark_idle();
                     } else {
                         self.head_since.get_or_insert_with(Instant::now);
-                        self.client.works();
+                        self.client.mark_active();
                     }
                     return Poll::Pending;
                 }
@@ -267,7 +267,7 @@ impl Connection {
         }
     }
 
-    fn take_head(&mut self) -> Result<Option<Head>, Refused> {
+    fn take_head(&mut self) -> Result<Option<Head>, Rejection> {
         let (view, id) = self.client.listener.current(&self.client.worker);
         let limits = &view.config().listener(id).limits;
         let limits = Limits {
@@ -281,7 +281,7 @@ impl Connection {
 
     fn begin(&mut self, head: Head) -> Stage {
         (self.head_since, self.ending_since) = (None, None);
-        self.asked = head.asked;
+        self.request = head.request;
         let body = self
             .link
             .begin(head.decoder, head.expects)
@@ -295,22 +295,22 @@ impl Connection {
     }
 
     /// Counts, logs and responds to an invalid head.
-    fn refuse(&mut self, refused: Refused) -> Result<Stage, End> {
+    fn reject(&mut self, refused: Rejection) -> Result<Stage, End> {
         self.head_since = None;
-        self.client.works();
+        self.client.mark_active();
         let refusal: Unparsed = match refused {
-            Refused::Malformed | Refused::Preface => respond::HTTP1_PARSE,
-            Refused::TooLarge => respond::HTTP1_TOO_LARGE,
-            Refused::TargetTooLong => respond::HTTP1_TARGET_TOO_LONG,
+            Rejection::Malformed | Rejection::Preface => respond::HTTP1_PARSE,
+            Rejection::TooLarge => respond::HTTP1_TOO_LARGE,
+            Rejection::TargetTooLong => respond::HTTP1_TARGET_TOO_LONG,
         };
         edge::refuse_unparsed(&self.client, refusal);
-        if refused == Refused::Preface {
+        if refused == Rejection::Preface {
             return Err(End::Answered);
         }
         let mut response = Response::new(Body::Empty);
         *response.status_mut() = refusal.status.unwrap_or(StatusCode::BAD_REQUEST);
-        self.asked = Asked::UNREAD;
-        Ok(self.reply(response, Asked::UNREAD, After::Refused))
+        self.request = RequestInfo::UNREAD;
+        Ok(self.reply(response, RequestInfo::UNREAD, After::Rejected))
     }
 
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Step {
@@ -322,7 +322,7 @@ impl Connection {
             // only HTTP/2 has streams to reset
             Poll::Ready(Err(_)) => Poll::Ready(Err(End::Broken)),
             Poll::Pending => {
-                self.say_continue();
+                self.send_continue();
                 let link = Rc::clone(&self.link);
                 let out = &mut self.room().out;
                 if !out.is_empty()
@@ -330,48 +330,48 @@ impl Connection {
                 {
                     return Poll::Ready(Err(End::Broken));
                 }
-                self.poll_gone(cx)
+                self.poll_closed(cx)
             }
         }
     }
 
     /// Sends `100 Continue` when the body was polled and the client waits for it.
-    fn say_continue(&mut self) {
-        if self.link.take_go_on() {
+    fn send_continue(&mut self) {
+        if self.link.take_continue() {
             self.room().out.own().extend_from_slice(CONTINUE);
         }
     }
 
     /// Detects a client that disconnects, while nothing else reads.
-    fn poll_gone(&self, cx: &mut Context<'_>) -> Step {
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Step {
         if self.link.is_read() {
-            ready!(self.link.poll_gone(cx));
+            ready!(self.link.poll_closed(cx));
             return Poll::Ready(Err(End::Broken));
         }
         Poll::Pending
     }
 
     fn answer(&mut self, cx: &mut Context<'_>, response: Response<Body>) -> Stage {
-        self.say_continue();
-        self.link.answer_begins();
-        let wasted = !self.link.is_read() && !self.link.is_awaited() && !self.link.throw_away(cx);
-        let asked = Asked {
-            keep_alive: self.asked.keep_alive && !wasted,
-            ..self.asked
+        self.send_continue();
+        self.link.response_started();
+        let wasted = !self.link.is_read() && !self.link.has_reader() && !self.link.discard_body(cx);
+        let request = RequestInfo {
+            keep_alive: self.request.keep_alive && !wasted,
+            ..self.request
         };
         let after = if self.client.has_tunnel() {
             After::Tunnel
         } else {
             After::Next
         };
-        self.reply(response, asked, after)
+        self.reply(response, request, after)
     }
 
-    fn reply(&mut self, response: Response<Body>, asked: Asked, after: After) -> Stage {
+    fn reply(&mut self, response: Response<Body>, request: RequestInfo, after: After) -> Stage {
         let (mut head, body) = response.into_parts();
         let room = self.room();
         let sending = spare::with_today(|today| {
-            answer::begin(room.out.own(), &mut head, &body, asked, today)
+            response::begin(room.out.own(), &mut head, &body, request, today)
         });
         head.headers.clear();
         room.fields = head.headers;
@@ -390,10 +390,10 @@ impl Connection {
             let waits = reply.fill(cx, room).is_pending();
             match self.link.poll_write(cx, &mut room.out) {
                 Poll::Ready(Ok(())) if reply.body.is_none() => return Poll::Ready(self.sent(cx)),
-                Poll::Ready(Ok(())) if waits => return self.poll_gone(cx),
+                Poll::Ready(Ok(())) if waits => return self.poll_closed(cx),
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(End::Broken)),
-                Poll::Pending => return self.poll_gone(cx),
+                Poll::Pending => return self.poll_closed(cx),
             }
         }
     }
@@ -405,7 +405,7 @@ impl Connection {
         };
         match reply.after {
             After::Tunnel => Err(End::Tunnel),
-            After::Refused => Err(End::Answered),
+            After::Rejected => Err(End::Answered),
             After::Broken if reply.sending.body.framing() == Framing::UntilClose => Err(End::Cut),
             After::Broken => Err(End::Broken),
             After::Next if reply.sending.last && self.link.is_read() => Err(End::Closed),
@@ -416,11 +416,11 @@ impl Connection {
 
     /// Starts another request, once this one was read to its end.
     fn next(&self, cx: &mut Context<'_>) -> Result<Stage, End> {
-        if self.link.is_awaited() {
-            self.link.rest_begins();
+        if self.link.has_reader() {
+            self.link.response_finished();
             return Ok(Stage::Rest);
         }
-        if self.link.is_read() || self.link.throw_away(cx) {
+        if self.link.is_read() || self.link.discard_body(cx) {
             Ok(Stage::Head)
         } else {
             Err(End::Answered)
@@ -428,7 +428,7 @@ impl Connection {
     }
 
     fn poll_rest(&self, cx: &mut Context<'_>) -> Step {
-        if self.link.is_awaited() {
+        if self.link.has_reader() {
             Poll::Pending
         } else {
             Poll::Ready(self.next(cx))
@@ -437,7 +437,7 @@ impl Connection {
 
     /// Ready when a timeout has elapsed.
     fn poll_clocks(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        if self.client.is_evicted(|| self.link.has_unread()) {
+        if self.client.check_eviction(|| self.link.has_unread()) {
             return Poll::Ready(End::Closed); // it is idle, otherwise this timer would not run
         }
         let Some((deadline, end)) = self.next_deadline() else {
@@ -448,7 +448,7 @@ impl Connection {
         self.client.alarm.set(alarm);
         ready!(rung);
         if matches!(end, End::Cut) {
-            self.client.reads_too_slowly();
+            self.client.record_slow_reader();
         }
         Poll::Ready(end)
     }
@@ -475,7 +475,7 @@ impl Connection {
             Stage::Rest => {
                 return self
                     .link
-                    .asked()
+                    .last_polled()
                     .and_then(|since| body(since, End::Answered));
             }
         }
@@ -484,11 +484,11 @@ impl Connection {
                 .timeout(|of| of.request_headers)
                 .map(|limit| (since + limit, End::SlowHead));
         }
-        if self.client.is_ending() {
+        if self.client.check_closing() {
             // Counted from the first look, however long it has been idle: a request may be on its
             // way.
             let since = *self.ending_since.get_or_insert_with(Instant::now);
-            return Some((since + LAST_CHANCE, End::Closed));
+            return Some((since + CLOSE_GRACE, End::Closed));
         }
         self.ending_since = None;
         self.timeout(|of| of.idle)

@@ -67,7 +67,7 @@ pub(crate) async fn serve(client: Rc<Client>, io: ClientIo) {
                         .abort(ErrorCode::ENHANCE_YOUR_CALM, "a header block does not end");
                 }
                 Poll::Ready(Due::SlowRead) => {
-                    client.reads_too_slowly();
+                    client.record_slow_reader();
                     return Poll::Ready(());
                 }
                 Poll::Ready(Due::Drop) => return Poll::Ready(()),
@@ -213,7 +213,7 @@ impl<'a> Clocks<'a> {
     }
 
     fn poll(&mut self, connection: &Shared, cx: &mut Context<'_>) -> Poll<Due> {
-        if self.ending.is_none() && self.client.is_ending() {
+        if self.ending.is_none() && self.client.check_closing() {
             self.ending = Some(Instant::now());
             return Poll::Ready(Due::GoAway);
         }
@@ -244,7 +244,7 @@ impl<'a> Clocks<'a> {
             // A peer that ignores GOAWAY is dropped when it has nothing in flight.
             (Some(since), _) => quiet.then(|| {
                 (
-                    since.max(self.client.idle_since()) + self.client.last_chance(),
+                    since.max(self.client.idle_since()) + self.client.grace_period(),
                     Due::Drop,
                 )
             }),
@@ -253,7 +253,7 @@ impl<'a> Clocks<'a> {
         };
         let age = self
             .client
-            .end_of_age()
+            .age_deadline()
             .filter(|_| self.ending.is_none())
             .map(|end| (end, Due::GoAway));
         let stuck = stuck.map(|(since, limit)| (since + limit, Due::SlowRead));

@@ -95,12 +95,12 @@ impl Frames {
 }
 
 /// A close frame for a client: servers do not mask.
-pub(super) fn goodbye() -> Vec<u8> {
+pub(super) fn close_frame() -> Vec<u8> {
     [&[0x80 | CLOSE, GOING_AWAY.len() as u8][..], &GOING_AWAY].concat()
 }
 
 /// A close frame for a server, masked with this key (RFC 6455 section 5.3).
-pub(super) fn masked_goodbye(key: [u8; 4]) -> Vec<u8> {
+pub(super) fn masked_close_frame(key: [u8; 4]) -> Vec<u8> {
     let payload = [GOING_AWAY[0] ^ key[0], GOING_AWAY[1] ^ key[1]];
     [
         &[0x80 | CLOSE, MASKED | payload.len() as u8][..],
@@ -228,12 +228,12 @@ mod tests {
 
     #[test]
     fn the_frames_of_our_own_are_close_frames() {
-        assert_eq!(goodbye(), [0x88, 2, 0x03, 0xe9]);
+        assert_eq!(close_frame(), [0x88, 2, 0x03, 0xe9]);
         assert_eq!(
-            masked_goodbye([0xff, 0x0f, 1, 2]),
+            masked_close_frame([0xff, 0x0f, 1, 2]),
             [0x88, 0x82, 0xff, 0x0f, 1, 2, 0xfc, 0xe6]
         );
-        for frame in [goodbye(), masked_goodbye([1, 2, 3, 4])] {
+        for frame in [close_frame(), masked_close_frame([1, 2, 3, 4])] {
             let mut frames = Frames::default();
             assert_eq!(frames.step(&frame), frame.len());
             assert!(frames.are_closed());

@@ -45,24 +45,24 @@ pub(super) async fn run(tunnel: Tunnel, client: &Client, io: ClientIo) {
     let (from_upstream, to_upstream) = split(upstream.stream);
     let frames = || has_frames.then(Frames::default);
     let exchange = guard.context();
-    let up = Way {
+    let up = Direction {
         from: from_client,
         to: to_upstream,
         bytes: &exchange.bytes_in,
         frames: frames(),
-        goodbye: || frames::masked_goodbye(key()),
-        parted: false,
+        close_frame: || frames::masked_close_frame(key()),
+        closed: false,
         ended: &shared.client_ended,
         other_ended: &shared.upstream_ended,
         shared: &shared,
     };
-    let down = Way {
+    let down = Direction {
         from: from_upstream,
         to: to_client,
         bytes: &exchange.bytes_out,
         frames: frames(),
-        goodbye: frames::goodbye,
-        parted: false,
+        close_frame: frames::close_frame,
+        closed: false,
         ended: &shared.upstream_ended,
         other_ended: &shared.client_ended,
         shared: &shared,
@@ -111,8 +111,8 @@ impl<'a> Shared<'a> {
     }
 
     /// Whether the WebSocket is to close. The task is woken when that changes.
-    fn is_parting(&self) -> bool {
-        self.has_frames && (self.is_drained() || self.client.must_go())
+    fn is_closing(&self) -> bool {
+        self.has_frames && (self.is_drained() || self.client.is_cut_scheduled())
     }
 
     fn is_drained(&self) -> bool {
@@ -130,7 +130,7 @@ impl<'a> Shared<'a> {
             }
             sleep_until(end).await;
         }
-        if self.is_parting() {
+        if self.is_closing() {
             pending::<()>().await; // the drain has its own time limit
         }
     }
@@ -153,7 +153,7 @@ impl<'a> Shared<'a> {
 }
 
 /// One direction.
-struct Way<'a, R, W, G> {
+struct Direction<'a, R, W, G> {
     from: R,
     to: W,
     /// Bytes that were forwarded.
@@ -161,9 +161,9 @@ struct Way<'a, R, W, G> {
     /// Frame positions; `None` when it is not a WebSocket.
     frames: Option<Frames>,
     /// Creates the close frame for the receiver.
-    goodbye: G,
+    close_frame: G,
     /// Whether the receiver got it, so that nothing may follow.
-    parted: bool,
+    closed: bool,
     /// Notified when the sender has sent its close frame, or has closed.
     ended: &'a Notify,
     /// Notified when the receiver has.
@@ -171,19 +171,19 @@ struct Way<'a, R, W, G> {
     shared: &'a Shared<'a>,
 }
 
-impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, G: Fn() -> Vec<u8>> Way<'_, R, W, G> {
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, G: Fn() -> Vec<u8>> Direction<'_, R, W, G> {
     /// Forwards `first` and all that follows, up to the end or the close frame.
     async fn copy(mut self, first: &[u8]) -> io::Result<()> {
         let mut buffer = vec![0; BUFFER];
-        self.hand_on(first).await?;
-        while !self.parted {
+        self.forward(first).await?;
+        while !self.closed {
             match self.read(&mut buffer).await? {
-                None => self.part().await,
+                None => self.send_close().await,
                 Some(0) => {
                     self.ended.notify_one();
                     return self.to.shutdown().await;
                 }
-                Some(read) => self.hand_on(&buffer[..read]).await?,
+                Some(read) => self.forward(&buffer[..read]).await?,
             }
         }
         let Self {
@@ -199,7 +199,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, G: Fn() -> Vec<u8>> Way<'_, R,
             to.shutdown().await
         };
         tokio::join!(
-            hear_out(&mut from, frames, ended, &mut buffer),
+            discard_rest(&mut from, frames, ended, &mut buffer),
             receiver_ends
         )
         .1
@@ -223,14 +223,14 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, G: Fn() -> Vec<u8>> Way<'_, R,
     }
 
     /// Forwards `bytes`, or the part before the close frame.
-    async fn hand_on(&mut self, bytes: &[u8]) -> io::Result<()> {
+    async fn forward(&mut self, bytes: &[u8]) -> io::Result<()> {
         let count = self.follow(bytes);
         self.to.write_all(&bytes[..count]).await?;
         self.to.flush().await?; // TLS may buffer what the socket did not accept
         self.bytes.set(self.bytes.get() + count as u64);
         self.shared.moved.set(Instant::now());
         if count < bytes.len() {
-            self.part().await;
+            self.send_close().await;
             self.skip(&bytes[count..]);
         }
         Ok(())
@@ -253,9 +253,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, G: Fn() -> Vec<u8>> Way<'_, R,
 
     /// Sends the close frame. A failed write means that the receiver has closed, which the other
     /// direction detects.
-    async fn part(&mut self) {
-        self.parted = true;
-        if self.to.write_all(&(self.goodbye)()).await.is_ok() {
+    async fn send_close(&mut self) {
+        self.closed = true;
+        if self.to.write_all(&(self.close_frame)()).await.is_ok() {
             let _ = self.to.flush().await;
         }
     }
@@ -270,11 +270,11 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, G: Fn() -> Vec<u8>> Way<'_, R,
 /// Whether the close frame belongs at this position: between two frames, while neither peer has
 /// started to close.
 fn is_due(frames: &Frames, shared: &Shared<'_>) -> bool {
-    shared.is_parting() && frames.are_whole() && !frames.are_closing() && !shared.closing.get()
+    shared.is_closing() && frames.are_whole() && !frames.are_closing() && !shared.closing.get()
 }
 
 /// Reads what the sender still sends, up to its close frame or its end, without forwarding it.
-async fn hear_out(
+async fn discard_rest(
     from: &mut (impl AsyncRead + Unpin),
     frames: Option<Frames>,
     ended: &Notify,

@@ -18,7 +18,7 @@ const ROOM: usize = 512;
 
 /// The properties of a request that its response depends on.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asked {
+pub(super) struct RequestInfo {
     pub(super) version: Version,
     pub(super) only_head: bool,
     /// Whether the client wants to reuse the connection.
@@ -27,7 +27,7 @@ pub(super) struct Asked {
     pub(super) trailers: bool,
 }
 
-impl Asked {
+impl RequestInfo {
     /// For a head that could not be parsed.
     pub(super) const UNREAD: Self = Self {
         version: Version::HTTP_11,
@@ -50,7 +50,7 @@ pub(super) fn begin(
     out: &mut Vec<u8>,
     head: &mut Parts,
     body: &Body,
-    asked: Asked,
+    request: RequestInfo,
     today: &Today,
 ) -> Sending {
     if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
@@ -59,33 +59,33 @@ pub(super) fn begin(
         head.headers.clear();
     }
     let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
-    let framing = framing(head, body, asked);
-    let last = switches || !asked.keep_alive || framing == Framing::UntilClose;
+    let framing = framing(head, body, request);
+    let last = switches || !request.keep_alive || framing == Framing::UntilClose;
     let mut sending = Sending {
         body: Encoder::new(framing),
         last,
     };
     out.reserve(ROOM);
-    status_line(out, head.status, asked.version);
-    let told = sending.fields(out, head, asked);
-    if !told.length {
+    status_line(out, head.status, request.version);
+    let own = sending.fields(out, head, request);
+    if !own.length {
         match framing {
             Framing::Length(length) => fields::write_length(out, length),
-            Framing::Done if has_length(head.status) && !asked.only_head => {
+            Framing::Done if has_length(head.status) && !request.only_head => {
                 fields::write_length(out, 0)
             }
             Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
             Framing::Done | Framing::UntilClose => {}
         }
     }
-    match asked.version {
-        Version::HTTP_11 if sending.last && !told.close && !switches => {
+    match request.version {
+        Version::HTTP_11 if sending.last && !own.close && !switches => {
             out.extend_from_slice(b"connection: close\r\n");
         }
         Version::HTTP_10 if !sending.last => out.extend_from_slice(b"connection: keep-alive\r\n"),
         _ => {}
     }
-    if !told.date {
+    if !own.date {
         out.extend_from_slice(b"date: ");
         out.extend_from_slice(&today.now());
         out.extend_from_slice(b"\r\n");
@@ -95,8 +95,8 @@ pub(super) fn begin(
 }
 
 /// RFC 9112 section 6.3, for responses.
-fn framing(head: &Parts, body: &Body, asked: Asked) -> Framing {
-    if asked.only_head || body.is_end_stream() || !has_length(head.status) {
+fn framing(head: &Parts, body: &Body, request: RequestInfo) -> Framing {
+    if request.only_head || body.is_end_stream() || !has_length(head.status) {
         return Framing::Done;
     }
     let declared = || {
@@ -106,7 +106,7 @@ fn framing(head: &Parts, body: &Body, asked: Asked) -> Framing {
     };
     match body.size_hint().exact().or_else(declared) {
         Some(length) => Framing::Length(length),
-        None if asked.version < Version::HTTP_11 => Framing::UntilClose,
+        None if request.version < Version::HTTP_11 => Framing::UntilClose,
         None => Framing::Chunked,
     }
 }
@@ -134,33 +134,33 @@ fn status_line(out: &mut Vec<u8>, status: StatusCode, version: Version) {
 
 /// Headers that the proxy writes itself, as far as the response has them.
 #[derive(Default)]
-struct Told {
+struct OwnHeaders {
     length: bool,
     close: bool,
     date: bool,
 }
 
 impl Sending {
-    fn fields(&mut self, out: &mut Vec<u8>, head: &Parts, asked: Asked) -> Told {
-        let mut told = Told::default();
+    fn fields(&mut self, out: &mut Vec<u8>, head: &Parts, request: RequestInfo) -> OwnHeaders {
+        let mut own = OwnHeaders::default();
         for (name, value) in &head.headers {
             match *name {
                 header::CONTENT_LENGTH => {
-                    self.length_field(out, head.status, value, asked, &mut told);
+                    self.length_field(out, head.status, value, request, &mut own);
                     continue;
                 }
                 header::TRANSFER_ENCODING => continue,
                 header::TRAILER if self.body.framing() != Framing::Chunked => continue,
-                header::TRAILER if asked.trailers => self.body.announce(value.clone()),
+                header::TRAILER if request.trailers => self.body.announce(value.clone()),
                 header::CONNECTION if fields::lists(value.as_bytes(), b"close") => {
-                    (self.last, told.close) = (true, true);
+                    (self.last, own.close) = (true, true);
                 }
-                header::DATE => told.date = true,
+                header::DATE => own.date = true,
                 _ => {}
             }
             fields::write(out, name, value.as_bytes());
         }
-        told
+        own
     }
 
     /// Content-Length at its original position, with the length of the body. A response to HEAD has
@@ -170,18 +170,18 @@ impl Sending {
         out: &mut Vec<u8>,
         status: StatusCode,
         value: &HeaderValue,
-        asked: Asked,
-        told: &mut Told,
+        request: RequestInfo,
+        own: &mut OwnHeaders,
     ) {
-        if std::mem::replace(&mut told.length, true) {
+        if std::mem::replace(&mut own.length, true) {
             return;
         }
         match self.body.framing() {
             Framing::Length(length) => fields::write_length(out, length),
-            Framing::Done if asked.only_head && has_length(status) => {
+            Framing::Done if request.only_head && has_length(status) => {
                 fields::write(out, &header::CONTENT_LENGTH, value.as_bytes());
             }
-            _ => told.length = false,
+            _ => own.length = false,
         }
     }
 }
@@ -199,7 +199,7 @@ mod tests {
 
     use super::*;
 
-    const ASKED: Asked = Asked {
+    const REQUEST: RequestInfo = RequestInfo {
         version: Version::HTTP_11,
         only_head: false,
         keep_alive: true,
@@ -222,7 +222,7 @@ mod tests {
     }
 
     fn written(
-        asked: Asked,
+        request: RequestInfo,
         status: u16,
         lines: &[(&'static str, &'static str)],
         body: &Body,
@@ -237,25 +237,25 @@ mod tests {
             head.headers.append(*name, HeaderValue::from_static(value));
         }
         let mut out = Vec::new();
-        let sending = begin(&mut out, &mut head, body, asked, &Today::default());
+        let sending = begin(&mut out, &mut head, body, request, &Today::default());
         (String::from_utf8(out).unwrap(), sending)
     }
 
     #[test]
     fn the_framing_fits_request_status_and_body() {
         let (full, unknown) = (Body::from("hello"), || Body::boxed(Unknown));
-        let head = Asked {
+        let head = RequestInfo {
             only_head: true,
-            ..ASKED
+            ..REQUEST
         };
-        let old = Asked {
+        let old = RequestInfo {
             version: Version::HTTP_10,
-            ..ASKED
+            ..REQUEST
         };
         let length = [("content-length", "5")];
-        for (asked, status, lines, body, expected, last) in [
+        for (request, status, lines, body, expected, last) in [
             (
-                ASKED,
+                REQUEST,
                 200,
                 &[][..],
                 &full,
@@ -263,7 +263,7 @@ mod tests {
                 false,
             ),
             (
-                ASKED,
+                REQUEST,
                 200,
                 &length[..],
                 &full,
@@ -271,7 +271,7 @@ mod tests {
                 false,
             ),
             (
-                ASKED,
+                REQUEST,
                 200,
                 &[("content-length", "9")][..],
                 &full,
@@ -279,7 +279,7 @@ mod tests {
                 false,
             ),
             (
-                ASKED,
+                REQUEST,
                 200,
                 &length,
                 &unknown(),
@@ -287,7 +287,7 @@ mod tests {
                 false,
             ),
             (
-                ASKED,
+                REQUEST,
                 200,
                 &[("transfer-encoding", "gzip")],
                 &unknown(),
@@ -295,7 +295,7 @@ mod tests {
                 false,
             ),
             (
-                ASKED,
+                REQUEST,
                 404,
                 &[],
                 &Body::Empty,
@@ -303,7 +303,7 @@ mod tests {
                 false,
             ),
             (
-                ASKED,
+                REQUEST,
                 204,
                 &length,
                 &Body::Empty,
@@ -311,7 +311,7 @@ mod tests {
                 false,
             ),
             (
-                ASKED,
+                REQUEST,
                 304,
                 &length,
                 &full,
@@ -319,7 +319,7 @@ mod tests {
                 false,
             ),
             (
-                ASKED,
+                REQUEST,
                 799,
                 &[],
                 &Body::Empty,
@@ -359,9 +359,9 @@ mod tests {
                 true,
             ),
             (
-                Asked {
+                RequestInfo {
                     keep_alive: false,
-                    ..ASKED
+                    ..REQUEST
                 },
                 200,
                 &[],
@@ -370,7 +370,7 @@ mod tests {
                 true,
             ),
             (
-                ASKED,
+                REQUEST,
                 200,
                 &[("connection", "close")],
                 &Body::Empty,
@@ -378,7 +378,7 @@ mod tests {
                 true,
             ),
             (
-                ASKED,
+                REQUEST,
                 101,
                 &[("connection", "upgrade"), ("upgrade", "x")],
                 &Body::Empty,
@@ -386,7 +386,7 @@ mod tests {
                 true,
             ),
             (
-                ASKED,
+                REQUEST,
                 103,
                 &[("link", "x")],
                 &Body::Empty,
@@ -394,7 +394,7 @@ mod tests {
                 false,
             ),
         ] {
-            let (text, sending) = written(asked, status, lines, body);
+            let (text, sending) = written(request, status, lines, body);
             let (text, expected) = match status {
                 103 => (&text[..expected.len()], expected),
                 _ => (&*text, expected),

@@ -301,7 +301,7 @@ impl Runtime for View {
 
     fn is_one_certificate(&self, listener: ListenerId, one: &str, other: &str) -> bool {
         self.tls(listener)
-            .is_none_or(|tls| tls.certificates.are_one(one, other))
+            .is_none_or(|tls| tls.certificates.are_same(one, other))
     }
 
     fn verifiers(&self) -> &Rc<Verifiers<ProviderKeys>> {

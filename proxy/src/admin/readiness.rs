@@ -13,59 +13,59 @@ use tokio::{
 
 /// The last result. The lock also makes concurrent requests wait for one check.
 #[derive(Default)]
-pub(super) struct Readiness(Mutex<Option<Known>>);
+pub(super) struct Readiness(Mutex<Option<CachedResult>>);
 
-struct Known {
+struct CachedResult {
     app: App,
     at: Instant,
-    answer: Result<(), String>,
+    result: Result<(), String>,
 }
 
 impl Readiness {
     /// Checks whether the app is ready; the error is the reason when it is not.
-    pub(super) async fn ask(&self, app: &App) -> Result<(), String> {
-        let mut known = self.0.lock().await;
-        if let Some(known) = &*known
-            && known.app == *app
-            && known.at.elapsed() < keep(known, app.readiness.interval)
+    pub(super) async fn check(&self, app: &App) -> Result<(), String> {
+        let mut cached = self.0.lock().await;
+        if let Some(cached) = &*cached
+            && cached.app == *app
+            && cached.at.elapsed() < keep(cached, app.readiness.interval)
         {
-            return known.answer.clone();
+            return cached.result.clone();
         }
-        let answer = match timeout(app.readiness.timeout, ask(app)).await {
-            Ok(answer) => answer.map_err(|error| error.to_string()),
+        let result = match timeout(app.readiness.timeout, check(app)).await {
+            Ok(result) => result.map_err(|error| error.to_string()),
             Err(_) => Err(format!("no response within {:?}", app.readiness.timeout)),
         };
-        *known = Some(Known {
+        *cached = Some(CachedResult {
             app: app.clone(),
             at: Instant::now(),
-            answer: answer.clone(),
+            result: result.clone(),
         });
-        answer
+        result
     }
 }
 
 /// A failure is cached for 1 s at most: an app that has just become ready should not wait for
 /// traffic.
-fn keep(known: &Known, interval: Duration) -> Duration {
-    if known.answer.is_ok() {
+fn keep(cached: &CachedResult, interval: Duration) -> Duration {
+    if cached.result.is_ok() {
         interval
     } else {
         interval.min(Duration::from_secs(1))
     }
 }
 
-async fn ask(app: &App) -> Result<(), Cause> {
+async fn check(app: &App) -> Result<(), Cause> {
     match &app.address {
         AppAddress::Tcp(address) => {
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?; // HTTP/2 starts with several small frames
-            speak(stream, app).await
+            probe_over(stream, app).await
         }
-        AppAddress::Unix(path) => speak(UnixStream::connect(path.as_path()).await?, app).await,
+        AppAddress::Unix(path) => probe_over(UnixStream::connect(path.as_path()).await?, app).await,
     }
 }
 
-async fn speak<S>(stream: S, app: &App) -> Result<(), Cause>
+async fn probe_over<S>(stream: S, app: &App) -> Result<(), Cause>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

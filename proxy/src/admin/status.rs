@@ -72,7 +72,7 @@ async fn ready(shared: &Shared, readiness: &Readiness) -> Answer {
             let Some(app) = app else {
                 return text(StatusCode::OK, "ok\n");
             };
-            match readiness.ask(&app).await {
+            match readiness.check(&app).await {
                 Ok(()) => text(StatusCode::OK, "ok\n"),
                 Err(reason) => text(
                     StatusCode::SERVICE_UNAVAILABLE,

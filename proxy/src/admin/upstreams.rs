@@ -24,7 +24,7 @@ pub(super) fn upstreams(upstreams: &[Arc<Upstream>]) -> Value {
 
 fn upstream(upstream: &Upstream) -> Value {
     let set = upstream.set();
-    let mut told = Map::new();
+    let mut object = Map::new();
     if let Some(named) = &upstream.model.dns {
         let kind = match named.kind {
             DnsKind::Addresses { .. } => "A",
@@ -33,17 +33,17 @@ fn upstream(upstream: &Upstream) -> Value {
         let mut dns = lookup(&upstream.lookup);
         dns.insert("name".to_owned(), json!(&*named.name));
         dns.insert("type".to_owned(), json!(kind));
-        told.insert("dns".to_owned(), dns.into());
+        object.insert("dns".to_owned(), dns.into());
     }
     if let Some([connections, requests, pending]) =
         upstream.breaker.as_ref().map(|one| one.in_use())
     {
         let in_use =
             json!({ "connections": connections, "requests": requests, "pending": pending });
-        told.insert("inUse".to_owned(), in_use);
+        object.insert("inUse".to_owned(), in_use);
     }
-    told.insert("endpoints".to_owned(), endpoints(upstream, &set).into());
-    told.into()
+    object.insert("endpoints".to_owned(), endpoints(upstream, &set).into());
+    object.into()
 }
 
 fn endpoints(upstream: &Upstream, set: &EndpointSet) -> Vec<Value> {
@@ -54,19 +54,19 @@ fn endpoints(upstream: &Upstream, set: &EndpointSet) -> Vec<Value> {
 
 fn endpoint(upstream: &Upstream, endpoint: &Endpoint, weight: u32) -> Value {
     let now = clock::micros();
-    let mut told = Map::new();
-    let mut tell = |key: &str, value: Value| {
-        told.insert(key.to_owned(), value);
+    let mut object = Map::new();
+    let mut insert = |key: &str, value: Value| {
+        object.insert(key.to_owned(), value);
     };
-    tell("endpoint", json!(&*endpoint.address.label));
-    tell("weight", json!(weight));
-    tell("inFlight", json!(endpoint.in_flight()));
-    tell("connections", json!(endpoint.connections()));
+    insert("endpoint", json!(&*endpoint.address.label));
+    insert("weight", json!(weight));
+    insert("inFlight", json!(endpoint.in_flight()));
+    insert("connections", json!(endpoint.connections()));
     if upstream.model.health_check.is_some() {
-        tell("healthy", json!(endpoint.is_healthy()));
+        insert("healthy", json!(endpoint.is_healthy()));
     }
     if upstream.model.outlier_detection.is_some() {
-        tell(
+        insert(
             "ejected",
             endpoint
                 .outlier
@@ -76,14 +76,14 @@ fn endpoint(upstream: &Upstream, endpoint: &Endpoint, weight: u32) -> Value {
     }
     if let Some(window) = upstream.model.load_balancer.slow_start {
         let warmth = endpoint.warmth(window.as_micros() as u64, || now);
-        tell("slowStartPercent", json!((warmth * 100.0).round()));
+        insert("slowStartPercent", json!((warmth * 100.0).round()));
     }
     if endpoint.address.needs_dns() {
         let mut dns = lookup(&endpoint.address.lookup);
         dns.insert("addresses".to_owned(), json!(endpoint.address.addresses()));
-        tell("dns", dns.into());
+        insert("dns", dns.into());
     }
-    told.into()
+    object.into()
 }
 
 fn ejected(ejection: &Ejection) -> Value {
@@ -95,18 +95,18 @@ fn ejected(ejection: &Ejection) -> Value {
 
 fn lookup(last: &LastLookup) -> Map<String, Value> {
     let last = last.read();
-    let mut told = Map::new();
+    let mut object = Map::new();
     if let Some((at, good)) = last.answer {
-        told.insert(
+        object.insert(
             "lastSuccessAgeSeconds".to_owned(),
             json!(seconds(at.elapsed())),
         );
-        told.insert("ttlSeconds".to_owned(), json!(seconds(good)));
+        object.insert("ttlSeconds".to_owned(), json!(seconds(good)));
     }
     if let Some(failure) = last.failure {
-        told.insert("failure".to_owned(), json!(failure));
+        object.insert("failure".to_owned(), json!(failure));
     }
-    told
+    object
 }
 
 /// Seconds, rounded to three decimals.

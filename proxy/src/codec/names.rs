@@ -15,7 +15,7 @@ const LONGEST: usize = 31;
 const SLOTS: usize = 128;
 
 /// The spelling of a name, and its parsed form.
-struct Known {
+struct CachedName {
     length: u8,
     spelt: [u8; LONGEST],
     name: HeaderName,
@@ -23,7 +23,7 @@ struct Known {
 
 thread_local! {
     /// Allocated on first use: most threads parse no messages.
-    static KNOWN: RefCell<Box<[[Option<Known>; 2]]>> = RefCell::new((0..SLOTS).map(|_| [None, None]).collect());
+    static CACHE: RefCell<Box<[[Option<CachedName>; 2]]>> = RefCell::new((0..SLOTS).map(|_| [None, None]).collect());
 }
 
 /// The name with this spelling; `None` when it is invalid.
@@ -31,27 +31,27 @@ pub(crate) fn name(spelt: &[u8]) -> Option<HeaderName> {
     if spelt.len() > LONGEST {
         return HeaderName::from_bytes(spelt).ok();
     }
-    KNOWN.with_borrow_mut(|known| {
-        let slot = &mut known[slot(spelt)];
-        if let Some(known) = slot.iter().flatten().find(|known| known.spelt() == spelt) {
-            return Some(known.name.clone());
+    CACHE.with_borrow_mut(|cached| {
+        let slot = &mut cached[slot(spelt)];
+        if let Some(cached) = slot.iter().flatten().find(|cached| cached.spelt() == spelt) {
+            return Some(cached.name.clone());
         }
         let name = HeaderName::from_bytes(spelt).ok()?;
         slot.swap(0, 1); // evicts the older one
-        slot[0] = Some(Known::new(spelt, name.clone()));
+        slot[0] = Some(CachedName::new(spelt, name.clone()));
         Some(name)
     })
 }
 
-impl Known {
+impl CachedName {
     fn new(spelt: &[u8], name: HeaderName) -> Self {
-        let mut known = Self {
+        let mut cached = Self {
             length: spelt.len() as u8,
             spelt: [0; LONGEST],
             name,
         };
-        known.spelt[..spelt.len()].copy_from_slice(spelt);
-        known
+        cached.spelt[..spelt.len()].copy_from_slice(spelt);
+        cached
     }
 
     fn spelt(&self) -> &[u8] {

@@ -99,7 +99,7 @@ impl Control {
             .drain
             .delayed_until
             .filter(|_| signal == Signal::Terminate)
-            && self.waits_out(sleep_until(end)).await.is_none()
+            && self.wait_or_signal(sleep_until(end)).await.is_none()
         {
             return Ended::Forced;
         }
@@ -127,13 +127,13 @@ impl Control {
                 );
             }
         };
-        if self.waits_out(all).await.is_none() {
+        if self.wait_or_signal(all).await.is_none() {
             return Ended::Forced;
         }
         let limit = self.config().lifecycle.log_flush_timeout;
         let flushed = Instant::now() + limit;
         let mut logs = self.logs.take();
-        if self.waits_out(logs.end(limit)).await.is_none() {
+        if self.wait_or_signal(logs.end(limit)).await.is_none() {
             return Ended::Forced;
         }
         let left = flushed.saturating_duration_since(Instant::now());
@@ -144,7 +144,7 @@ impl Control {
 
     /// Waits for `work`; `None` when another signal came first. Admin requests get a response
     /// meanwhile.
-    async fn waits_out(&mut self, work: impl Future<Output = ()>) -> Option<()> {
+    async fn wait_or_signal(&mut self, work: impl Future<Output = ()>) -> Option<()> {
         let mut work = pin!(work);
         loop {
             tokio::select! {

@@ -188,8 +188,9 @@ impl Control {
         metrics.name(&config);
         let cell: Arc<SnapshotCell> = Arc::new(ArcSwap::new(snapshot));
         let read = Arc::clone(&cell);
-        metrics
-            .read_upstreams(move || read.load().upstreams.iter().map(|one| one.read()).collect());
+        metrics.set_upstream_reader(move || {
+            read.load().upstreams.iter().map(|one| one.read()).collect()
+        });
         let log = Writer::start(Stdout::new()?, Arc::clone(&metrics))?;
         let counters = Arc::default();
         let logs = Logs::start(config.logs.as_ref(), Arc::clone(&counters), log.clone())?;
@@ -208,8 +209,8 @@ impl Control {
         let changes = Changes::watch(reloader.as_ref(), &config.reload);
         listeners.publish(change, &workers, &shared).await;
         servers.serve(&shared, app_probes);
-        shared.metrics.show_certificates(certificates(&config));
-        shared.metrics.show_gates(cell.load().gates());
+        shared.metrics.set_certificates(certificates(&config));
+        shared.metrics.set_gates(cell.load().gates());
         shared.published();
         shared.set_phase(Phase::Serving);
         let drain = Drain::default();
@@ -250,7 +251,7 @@ impl Control {
                 () = self.changes.next() => drop(self.reload(false).await),
                 Some(request) = self.requests.recv() => self.answer(request).await,
                 () = self.drain.next() => self.drain_step().await,
-                () = self.reports.next() => self.reports.tell(&self.shared.metrics),
+                () = self.reports.next() => self.reports.log(&self.shared.metrics),
                 event = self.tls_failures.next() => self.tls_failures.log(&event),
                 event = self.endpoints.next() => self.endpoints.log(&event),
             }
@@ -271,11 +272,11 @@ impl Control {
 
     /// Updates everything that reports on the published configuration: metrics, `/status`, and the
     /// log.
-    fn tell_published(&self) {
+    fn report_published(&self) {
         self.shared
             .metrics
-            .show_certificates(certificates(&self.config()));
-        self.shared.metrics.show_gates(self.cell.load().gates());
+            .set_certificates(certificates(&self.config()));
+        self.shared.metrics.set_gates(self.cell.load().gates());
         self.shared.published();
     }
 

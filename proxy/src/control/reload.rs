@@ -158,7 +158,7 @@ impl Control {
         if old.reload != config.reload {
             self.changes = Changes::watch(self.reloader.as_ref(), &config.reload);
         }
-        self.tell_published();
+        self.report_published();
         tracing::info!(
             generation = self.shared.metrics.generation(),
             "configuration reloaded: {changes}"

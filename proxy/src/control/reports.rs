@@ -10,12 +10,12 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use crate::telemetry::metrics::Metrics;
 
 /// Shortest interval between two lines of a kind.
-const APART: Duration = Duration::from_secs(10);
+const INTERVAL: Duration = Duration::from_secs(10);
 
 /// Counts that were logged so far. Causes no wake-ups while no route has `mode: report`.
 #[derive(Default)]
 pub(super) struct Reports {
-    told: BTreeMap<(Arc<str>, Reason), u64>,
+    logged: BTreeMap<(Arc<str>, Reason), u64>,
     tick: Option<Interval>,
 }
 
@@ -34,7 +34,7 @@ impl Reports {
                     .is_some_and(|rules| rules.mode == Mode::Report)
         });
         self.tick = (limits || routes).then(|| {
-            let mut tick = interval(APART);
+            let mut tick = interval(INTERVAL);
             tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
             tick
         });
@@ -49,15 +49,15 @@ impl Reports {
     }
 
     /// Logs what was counted since the last line.
-    pub(super) fn tell(&mut self, metrics: &Metrics) {
+    pub(super) fn log(&mut self, metrics: &Metrics) {
         for (key, count) in metrics.would_denied() {
-            let told = self.told.entry(key.clone()).or_default();
+            let logged = self.logged.entry(key.clone()).or_default();
             // The counter of a route that was removed for a while starts again.
-            *told = (*told).min(count);
-            if count > *told {
+            *logged = (*logged).min(count);
+            if count > *logged {
                 let (route, reason) = (&key.0, key.1.as_str());
-                tracing::info!(%route, %reason, requests = count - *told, "let through by mode: report");
-                *told = count;
+                tracing::info!(%route, %reason, requests = count - *logged, "let through by mode: report");
+                *logged = count;
             }
         }
     }

@@ -19,7 +19,7 @@ use tokio::{
 use crate::telemetry::metrics::JwksCounters;
 
 /// Shortest interval between fetches that tokens with unknown keys cause.
-pub(super) const ASKED_APART: Duration = Duration::from_secs(10);
+pub(super) const REQUEST_INTERVAL: Duration = Duration::from_secs(10);
 
 pub(crate) struct KeyCell {
     /// The provider's name.
@@ -43,8 +43,8 @@ pub(crate) struct Loaded {
 struct Fetches {
     begun: AtomicU64,
     ended: watch::Sender<u64>,
-    /// When a worker last requested a fetch, and which one; see [`Asked`].
-    asked: AtomicU64,
+    /// When a worker last requested a fetch, and which one; see [`FetchRequest`].
+    requested: AtomicU64,
     note: Notify,
     made: Instant,
 }
@@ -52,16 +52,16 @@ struct Fetches {
 /// A time in milliseconds (40 bits) and the number of a fetch (24 bits) in one word. Zero means
 /// none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Asked(u64);
+struct FetchRequest(u64);
 
-impl Asked {
+impl FetchRequest {
     fn new(at: Duration, fetch: u64) -> Self {
         Self((at.as_millis() as u64) << 24 | fetch & 0xff_ffff)
     }
 
     fn is_recent(self, now: Duration) -> bool {
         let at = Duration::from_millis(self.0 >> 24);
-        self.0 != 0 && now.saturating_sub(at) < ASKED_APART
+        self.0 != 0 && now.saturating_sub(at) < REQUEST_INTERVAL
     }
 
     /// Whether the requested fetch has ended. Numbers wrap around; the two are never far apart.
@@ -82,7 +82,7 @@ impl KeyCell {
             fetches: Fetches {
                 begun: AtomicU64::new(0),
                 ended: watch::Sender::new(0),
-                asked: AtomicU64::new(0),
+                requested: AtomicU64::new(0),
                 note: Notify::new(),
                 made: Instant::now(),
             },
@@ -139,10 +139,10 @@ impl KeyCell {
     pub(crate) async fn ask(&self) {
         let Some(remote) = self.remote() else { return };
         let mut ended = self.fetches.ended.subscribe();
-        let asked = self.fetches.ask(self.fetches.made.elapsed());
+        let requested = self.fetches.ask(self.fetches.made.elapsed());
         let _ = timeout(
             remote.timeout,
-            ended.wait_for(|ended| asked.is_over(*ended)),
+            ended.wait_for(|ended| requested.is_over(*ended)),
         )
         .await;
     }
@@ -176,22 +176,25 @@ impl KeyCell {
     }
 
     /// Waits until a worker requests a fetch.
-    pub(super) async fn asked(&self) {
+    pub(super) async fn fetch_requested(&self) {
         self.fetches.note.notified().await;
     }
 }
 
 impl Fetches {
     /// The fetch that was requested within the last ten seconds, otherwise the next one.
-    fn ask(&self, now: Duration) -> Asked {
+    fn ask(&self, now: Duration) -> FetchRequest {
         let now = now + Duration::from_millis(1); // zero means none
-        let mut seen = self.asked.load(SeqCst);
+        let mut seen = self.requested.load(SeqCst);
         loop {
-            if Asked(seen).is_recent(now) {
-                return Asked(seen);
+            if FetchRequest(seen).is_recent(now) {
+                return FetchRequest(seen);
             }
-            let next = Asked::new(now, self.begun.load(SeqCst) + 1);
-            match self.asked.compare_exchange(seen, next.0, SeqCst, SeqCst) {
+            let next = FetchRequest::new(now, self.begun.load(SeqCst) + 1);
+            match self
+                .requested
+                .compare_exchange(seen, next.0, SeqCst, SeqCst)
+            {
                 Ok(_) => {
                     self.note.notify_one();
                     return next;
@@ -212,7 +215,7 @@ mod tests {
         Fetches {
             begun: AtomicU64::new(0),
             ended: watch::Sender::new(0),
-            asked: AtomicU64::new(0),
+            requested: AtomicU64::new(0),
             note: Notify::new(),
             made: Instant::now(),
         }
@@ -220,7 +223,7 @@ mod tests {
 
     /// docs/security.md 14.
     #[test]
-    fn whoever_asks_within_ten_seconds_waits_for_the_same_fetch() {
+    fn requests_within_ten_seconds_wait_for_the_same_fetch() {
         let fetches = fetches();
         fetches.begun.store(1, SeqCst);
         let first = fetches.ask(Duration::ZERO);
@@ -229,8 +232,11 @@ mod tests {
             "{first:?}"
         );
         fetches.begun.store(2, SeqCst);
-        assert_eq!(fetches.ask(ASKED_APART - Duration::from_millis(1)), first);
-        let second = fetches.ask(ASKED_APART);
+        assert_eq!(
+            fetches.ask(REQUEST_INTERVAL - Duration::from_millis(1)),
+            first
+        );
+        let second = fetches.ask(REQUEST_INTERVAL);
         assert!(second.is_over(3) && !second.is_over(2), "{second:?}");
     }
 
@@ -250,11 +256,11 @@ mod tests {
 
     #[test]
     fn numbers_of_fetches_wrap() {
-        let asked = Asked::new(Duration::from_secs(1), (1 << 24) + 5);
+        let requested = FetchRequest::new(Duration::from_secs(1), (1 << 24) + 5);
         assert!(
-            asked.is_over((1 << 24) + 5)
-                && asked.is_over(1 << 25 | 6)
-                && !asked.is_over((1 << 24) + 4)
+            requested.is_over((1 << 24) + 5)
+                && requested.is_over(1 << 25 | 6)
+                && !requested.is_over((1 << 24) + 4)
         );
     }
 }

@@ -120,7 +120,7 @@ async fn keep(cell: Arc<KeyCell>, resolver: Arc<Resolver>) {
         cell.end_fetch(number);
         select! {
             () = tokio::time::sleep(pause(remote.refresh, failures.unwrap_or(0))) => {}
-            () = cell.asked() => {}
+            () = cell.fetch_requested() => {}
         }
     }
 }

@@ -72,22 +72,22 @@ pub(super) async fn perform(
     let accept = TlsAcceptor::from(Arc::clone(&tls.config))
         .accept(wire)
         .into_fallible();
-    let (accept, seen) = verify::seeing(before(deadline, accept)).await;
+    let (accept, presented) = verify::observe(before(deadline, accept)).await;
     match accept {
-        Some(Ok(stream)) => parties.accept(tls, Box::new(stream), seen.identity),
+        Some(Ok(stream)) => parties.accept(tls, Box::new(stream), presented.identity),
         Some(Err((error, wire))) => {
             let said = error
                 .get_ref()
                 .and_then(|inner| inner.downcast_ref::<Error>())
                 .cloned();
-            parties.failed(failure::of_io(&error), said, seen.certificate);
+            parties.failed(failure::of_io(&error), said, presented.certificate);
             // An alert with the reason was sent; closing while the client still sends would destroy
             // it.
             http1::linger(ClientIo::plain(wire)).await;
             None
         }
         None => {
-            parties.failed(Failure::Timeout, None, seen.certificate);
+            parties.failed(Failure::Timeout, None, presented.certificate);
             None
         }
     }
@@ -99,7 +99,7 @@ impl Parties<'_> {
         &self,
         tls: &Tls,
         stream: Box<TlsStream<Wire>>,
-        seen: Option<Identity>,
+        presented: Option<Identity>,
     ) -> Option<TlsSession> {
         let session = stream.get_ref().1;
         let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
@@ -107,7 +107,7 @@ impl Parties<'_> {
         let identity = match &tls.trust {
             // In a resumed handshake the library does not verify the chain of the ticket.
             Some(trust) if resumed => trust.verify(&chain, UnixTime::now()),
-            _ => Ok(seen),
+            _ => Ok(presented),
         };
         match identity {
             Ok(identity) => {

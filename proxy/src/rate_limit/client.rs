@@ -31,7 +31,7 @@ use crate::{
 const SCRIPT: &str = include_str!("gcra.lua");
 
 /// Most pending commands of one worker; further ones are not sent.
-const QUESTIONS: usize = 1024;
+const MOST_PENDING: usize = 1024;
 
 /// Back-off after a failure: the first, doubled up to the second.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -51,11 +51,11 @@ pub(super) struct Bucket {
 }
 
 /// The result: a token, or how long to wait for one.
-type Answer = Result<(), Duration>;
+type TokenResult = Result<(), Duration>;
 
-struct Question {
+struct Command {
     bucket: Bucket,
-    answer: oneshot::Sender<Answer>,
+    answer: oneshot::Sender<TokenResult>,
     /// It was sent before, over a connection that closed.
     again: bool,
     /// The script itself is sent (EVAL), since Redis does not have it.
@@ -67,11 +67,11 @@ pub(crate) struct Client {
     server: Arc<Service>,
     model: Redis,
     counters: Arc<RedisCounters>,
-    questions: mpsc::Sender<Question>,
+    commands: mpsc::Sender<Command>,
     state: Rc<State>,
     /// The queue of the driver until the first use: a client is also created where no task can be
     /// spawned.
-    idle: Cell<Option<mpsc::Receiver<Question>>>,
+    idle: Cell<Option<mpsc::Receiver<Command>>>,
 }
 
 /// State that the client and its driver share.
@@ -80,26 +80,26 @@ struct State {
     down: Cell<Option<Instant>>,
     backoff: Cell<Duration>,
     /// The outage was logged; it is logged again only after a recovery.
-    told: Cell<bool>,
+    outage_logged: Cell<bool>,
 }
 
 /// A pending command.
-pub(super) struct Asked(Option<oneshot::Receiver<Answer>>);
+pub(super) struct PendingReply(Option<oneshot::Receiver<TokenResult>>);
 
 impl Client {
     /// A client without connection; the first command opens one.
     pub(crate) fn new(server: Arc<Service>, model: Redis, counters: Arc<RedisCounters>) -> Self {
-        let (questions, queue) = mpsc::channel(QUESTIONS);
+        let (commands, queue) = mpsc::channel(MOST_PENDING);
         let state = Rc::new(State {
             down: Cell::new(None),
             backoff: Cell::new(BACKOFF.0),
-            told: Cell::new(false),
+            outage_logged: Cell::new(false),
         });
         Self {
             server,
             model,
             counters,
-            questions,
+            commands,
             state,
             idle: Cell::new(Some(queue)),
         }
@@ -115,9 +115,9 @@ impl Client {
     }
 
     /// Requests a token, without waiting for it.
-    pub(super) fn ask(&self, bucket: Bucket) -> Asked {
-        if !self.state.may_try(Instant::now()) {
-            return Asked(None);
+    pub(super) fn request_token(&self, bucket: Bucket) -> PendingReply {
+        if !self.state.may_send(Instant::now()) {
+            return PendingReply(None);
         }
         if let Some(queue) = self.idle.take() {
             let (server, model) = (Arc::clone(&self.server), self.model.clone());
@@ -128,30 +128,30 @@ impl Client {
             };
             tokio::task::spawn_local(driver.run(queue));
         }
-        let (answer, asked) = oneshot::channel();
-        let question = Question {
+        let (answer, reply) = oneshot::channel();
+        let command = Command {
             bucket,
             answer,
             again: false,
             whole: false,
         };
-        Asked(self.questions.try_send(question).is_ok().then_some(asked))
+        PendingReply(self.commands.try_send(command).is_ok().then_some(reply))
     }
 
-    /// The result of `asked`; `None` when there is none within `redis.timeout`, counted from
+    /// The result of `reply`; `None` when there is none within `redis.timeout`, counted from
     /// `since`.
-    pub(super) async fn answer(&self, asked: Asked, since: Instant) -> Option<Answer> {
-        let Asked(Some(asked)) = asked else {
-            self.counters.asked(RedisResult::Unavailable);
+    pub(super) async fn wait(&self, reply: PendingReply, since: Instant) -> Option<TokenResult> {
+        let PendingReply(Some(reply)) = reply else {
+            self.counters.count(RedisResult::Unavailable);
             return None;
         };
         let left = (since + self.model.timeout).saturating_duration_since(Instant::now());
-        let (result, answer) = match timeout(left, asked).await {
+        let (result, answer) = match timeout(left, reply).await {
             Ok(Ok(answer)) => (RedisResult::Ok, Some(answer)),
             Ok(Err(_)) => (RedisResult::Failed, None),
             Err(_) => (RedisResult::Timeout, None),
         };
-        self.counters.asked(result);
+        self.counters.count(result);
         answer
     }
 }
@@ -159,7 +159,7 @@ impl Client {
 impl State {
     /// Whether to send a command: always while Redis is available, otherwise one probe after each
     /// back-off.
-    fn may_try(&self, now: Instant) -> bool {
+    fn may_send(&self, now: Instant) -> bool {
         match self.down.get() {
             None => true,
             Some(until) if now < until => false,
@@ -172,7 +172,7 @@ impl State {
     }
 
     /// Starts a back-off, in which nothing is sent.
-    fn put_off(&self, now: Instant) {
+    fn back_off(&self, now: Instant) {
         let wait = self.backoff.get();
         self.down
             .set(Some(now + wait.mul_f64(0.5 + fastrand::f64())));
@@ -182,14 +182,14 @@ impl State {
     fn is_up(&self) {
         self.down.set(None);
         self.backoff.set(BACKOFF.0);
-        if self.told.take() {
+        if self.outage_logged.take() {
             tracing::info!("Redis is available again");
         }
     }
 
     /// Logs once that limits with `store: redis` are not enforced, and why.
-    fn tell(&self, endpoint: &Endpoint, error: &dyn Display) {
-        if !self.told.replace(true) {
+    fn log_outage(&self, endpoint: &Endpoint, error: &dyn Display) {
+        if !self.outage_logged.replace(true) {
             tracing::warn!(endpoint = %endpoint.address.label, %error, "Redis is unavailable; redis.onError decides");
         }
     }
@@ -204,12 +204,12 @@ struct Driver {
 
 impl Driver {
     /// Connects when a command arrives, until all clients are gone.
-    async fn run(self, mut queue: mpsc::Receiver<Question>) {
+    async fn run(self, mut queue: mpsc::Receiver<Command>) {
         let mut open = VecDeque::new();
         loop {
             if open.is_empty() {
                 match queue.recv().await {
-                    Some(question) => open.push_back(question),
+                    Some(command) => open.push_back(command),
                     None => return,
                 }
             }
@@ -221,13 +221,13 @@ impl Driver {
                 // Redis closed an idle connection: commands that were sent meanwhile are sent once
                 // more.
                 End::Closed => {
-                    open.retain(|question| !question.again && !question.answer.is_closed());
+                    open.retain(|command| !command.again && !command.answer.is_closed());
                     open.iter_mut()
-                        .for_each(|question| (question.again, question.whole) = (true, false));
+                        .for_each(|command| (command.again, command.whole) = (true, false));
                 }
                 End::Failed(error) => {
-                    self.state.tell(&self.server.endpoint, &error);
-                    self.state.put_off(Instant::now());
+                    self.state.log_outage(&self.server.endpoint, &error);
+                    self.state.back_off(Instant::now());
                     open.clear();
                     while queue.try_recv().is_ok() {}
                 }
@@ -313,17 +313,17 @@ impl Link {
     /// reply.
     async fn run(
         mut self,
-        open: &mut VecDeque<Question>,
-        queue: &mut mpsc::Receiver<Question>,
+        open: &mut VecDeque<Command>,
+        queue: &mut mpsc::Receiver<Command>,
         driver: &Driver,
     ) -> End {
-        let mut sent: VecDeque<(Question, Instant)> = VecDeque::new();
+        let mut sent: VecDeque<(Command, Instant)> = VecDeque::new();
         let end = loop {
             let mut out = Vec::new();
-            while let Some(question) = open.pop_front().or_else(|| queue.try_recv().ok()) {
-                if !question.answer.is_closed() {
-                    self.write(&question, &mut out);
-                    sent.push_back((question, Instant::now()));
+            while let Some(command) = open.pop_front().or_else(|| queue.try_recv().ok()) {
+                if !command.answer.is_closed() {
+                    self.write(&command, &mut out);
+                    sent.push_back((command, Instant::now()));
                 }
             }
             if !out.is_empty() {
@@ -346,30 +346,30 @@ impl Link {
                 biased;
                 replied = read(&mut self.stream, &mut self.buffer) => match replied {
                     Ok(reply) => match sent.pop_front() {
-                        Some((question, _)) => settle(question, reply, open, driver),
+                        Some((command, _)) => settle(command, reply, open, driver),
                         // a reply without a command
                         None => break End::Failed(io::ErrorKind::InvalidData.into()),
                     },
                     Err(error) => break End::of(error),
                 },
-                question = queue.recv(), if sent.len() < QUESTIONS => match question {
-                    Some(question) => open.push_back(question),
+                command = queue.recv(), if sent.len() < MOST_PENDING => match command {
+                    Some(command) => open.push_back(command),
                     None => break End::Retired,
                 },
                 () = stalls => break End::Failed(io::ErrorKind::TimedOut.into()),
             }
         };
-        open.extend(sent.into_iter().map(|(question, _)| question));
+        open.extend(sent.into_iter().map(|(command, _)| command));
         end
     }
 
-    fn write(&self, question: &Question, out: &mut Vec<u8>) {
+    fn write(&self, command: &Command, out: &mut Vec<u8>) {
         let Bucket {
             key,
             interval,
             depth,
-        } = &question.bucket;
-        let (name, script) = match question.whole {
+        } = &command.bucket;
+        let (name, script) = match command.whole {
             true => (&b"EVAL"[..], SCRIPT),
             false => (&b"EVALSHA"[..], &*self.sha),
         };
@@ -426,7 +426,7 @@ async fn read(stream: &mut UpstreamStream, buffer: &mut BytesMut) -> io::Result<
 
 /// Completes a command with its reply. When Redis no longer has the script, the command is sent
 /// again together with the script.
-fn settle(mut question: Question, reply: Reply, open: &mut VecDeque<Question>, driver: &Driver) {
+fn settle(mut command: Command, reply: Reply, open: &mut VecDeque<Command>, driver: &Driver) {
     match reply {
         Reply::Number(wait) => {
             driver.state.is_up();
@@ -436,14 +436,14 @@ fn settle(mut question: Question, reply: Reply, open: &mut VecDeque<Question>, d
             } else {
                 Err(Duration::from_micros(wait))
             };
-            let _ = question.answer.send(answer);
+            let _ = command.answer.send(answer);
         }
-        Reply::Error(error) if error.starts_with("NOSCRIPT") && !question.whole => {
-            question.whole = true;
-            open.push_back(question);
+        Reply::Error(error) if error.starts_with("NOSCRIPT") && !command.whole => {
+            command.whole = true;
+            open.push_back(command);
         }
         // Dropping the command completes it without a result.
-        Reply::Error(error) => driver.state.tell(&driver.server.endpoint, &error),
+        Reply::Error(error) => driver.state.log_outage(&driver.server.endpoint, &error),
         Reply::Text(_) => {}
     }
 }

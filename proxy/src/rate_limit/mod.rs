@@ -21,7 +21,7 @@ use outrigger_filters::{
 };
 use tokio::time::Instant;
 
-use self::client::{Asked, Bucket};
+use self::client::{Bucket, PendingReply};
 
 pub(crate) use client::Client;
 
@@ -109,12 +109,12 @@ fn digest(key: &Key<'_>) -> aws_lc_rs::digest::Digest {
 }
 
 impl Shared {
-    fn ask(&self, request: &Request) -> Vec<Asked> {
+    fn request_tokens(&self, request: &Request) -> Vec<PendingReply> {
         let (headers, context) = (&request.head.headers, &request.context);
         let ask = |names: &Names| {
-            names
-                .limit
-                .with_key(headers, context, |key| self.client.ask(names.bucket(key)))
+            names.limit.with_key(headers, context, |key| {
+                self.client.request_token(names.bucket(key))
+            })
         };
         self.limits.iter().map(ask).collect()
     }
@@ -125,12 +125,12 @@ impl Shared {
     /// The first limit that rejects.
     async fn admit(
         &self,
-        asked: Vec<Asked>,
+        replies: Vec<PendingReply>,
         since: Instant,
         context: &Exchange,
     ) -> Result<(), Error> {
-        for (names, asked) in self.limits.iter().zip(asked) {
-            match self.client.answer(asked, since).await {
+        for (names, reply) in self.limits.iter().zip(replies) {
+            match self.client.wait(reply, since).await {
                 Some(Ok(())) => {}
                 Some(Err(wait)) => names.limit.refuse(context, wait)?,
                 None if self.client.model().on_error == OnError::Allow => {}
@@ -144,9 +144,9 @@ impl Shared {
 
 impl Step for SharedLimitStep {
     fn on_request(&self, request: &mut Request) -> Verdict {
-        let (since, asked) = (Instant::now(), self.0.ask(request));
+        let (since, replies) = (Instant::now(), self.0.request_tokens(request));
         let (shared, context) = (Rc::clone(&self.0), Rc::clone(&request.context));
-        Verdict::wait(async move { shared.admit(asked, since, &context).await.into() })
+        Verdict::wait(async move { shared.admit(replies, since, &context).await.into() })
     }
 
     /// Redis alone knows, and to ask it is to count.

@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_asked_for_is_malformed() {
+    fn a_reply_without_a_command_is_malformed() {
         let long = "+".to_owned() + &"a".repeat(5_000);
         for text in [
             "\r\n",

@@ -110,7 +110,7 @@ fn write_all(messages: &Receiver<Message>, output: impl Write, metrics: &Metrics
     let mut sink = Sink {
         output,
         rest: Vec::new(),
-        told: false,
+        failure_logged: false,
     };
     while let Ok(message) = messages.recv() {
         match message {
@@ -127,7 +127,7 @@ struct Sink<W> {
     /// The rest of a partly written line; it is written before anything else.
     rest: Vec<u8>,
     /// Whether a failure was logged: one line is enough, the metric counts the others.
-    told: bool,
+    failure_logged: bool,
 }
 
 impl<W: Write> Sink<W> {
@@ -154,7 +154,7 @@ impl<W: Write> Sink<W> {
             left = &left[line..];
         }
         lost(left, metrics);
-        self.tell(&error);
+        self.log_failure(&error);
     }
 
     /// Writes whole lines of the log shipper, which writes them again after a failure.
@@ -192,8 +192,8 @@ impl<W: Write> Sink<W> {
     }
 
     /// Logs a failure once. A closed stdout loses lines, but never stops the process.
-    fn tell(&mut self, error: &io::Error) {
-        if std::mem::replace(&mut self.told, true) {
+    fn log_failure(&mut self, error: &io::Error) {
+        if std::mem::replace(&mut self.failure_logged, true) {
             return;
         }
         match error.kind() {
@@ -299,7 +299,7 @@ mod tests {
             let mut sink = Sink {
                 output,
                 rest: Vec::new(),
-                told: false,
+                failure_logged: false,
             };
             for chunk in CHUNKS {
                 sink.write(chunk.into(), &metrics);

@@ -14,21 +14,21 @@ use super::identity;
 
 #[derive(Debug)]
 pub(crate) struct Certificates {
-    exact: HashMap<Box<str>, Arc<Shown>>,
+    exact: HashMap<Box<str>, Arc<ServerCertificate>>,
     /// Suffixes with their dot, longest first.
-    wildcards: Vec<(Box<str>, Arc<Shown>)>,
-    default: Arc<Shown>,
+    wildcards: Vec<(Box<str>, Arc<ServerCertificate>)>,
+    default: Arc<ServerCertificate>,
 }
 
 /// One server certificate.
 #[derive(Debug)]
-pub(crate) struct Shown {
+pub(crate) struct ServerCertificate {
     key: Arc<CertifiedKey>,
     /// Its URI names: the proxy's own identity in X-Forwarded-Client-Cert.
     pub uris: Vec<Arc<str>>,
 }
 
-impl Shown {
+impl ServerCertificate {
     fn new(
         certificate: &Certificate,
         provider: &CryptoProvider,
@@ -54,19 +54,19 @@ impl Certificates {
     /// # Errors
     /// The library cannot sign with a key.
     pub(crate) fn new(model: &ServerTls, provider: &CryptoProvider) -> Result<Self, rustls::Error> {
-        let default = Shown::new(&model.certificate, provider)?;
+        let default = ServerCertificate::new(&model.certificate, provider)?;
         let (mut exact, mut wildcards) = (HashMap::new(), Vec::new());
         for item in &model.sni {
-            let shown = Shown::new(&item.certificate, provider)?;
+            let certificate = ServerCertificate::new(&item.certificate, provider)?;
             for hostname in &item.hostnames {
                 match hostname {
                     Hostname::Exact(name) => {
                         exact
                             .entry(Box::from(&**name))
-                            .or_insert_with(|| Arc::clone(&shown));
+                            .or_insert_with(|| Arc::clone(&certificate));
                     }
                     Hostname::Wildcard(suffix) => {
-                        wildcards.push((Box::from(&**suffix), Arc::clone(&shown)))
+                        wildcards.push((Box::from(&**suffix), Arc::clone(&certificate)))
                     }
                 }
             }
@@ -80,18 +80,18 @@ impl Certificates {
     }
 
     /// The certificate for a client with this server name, in lower case.
-    pub(crate) fn choose(&self, name: Option<&str>) -> &Arc<Shown> {
+    pub(crate) fn choose(&self, name: Option<&str>) -> &Arc<ServerCertificate> {
         name.and_then(|name| self.named(name))
             .unwrap_or(&self.default)
     }
 
     /// Whether both names, in lower case, get the same certificate.
-    pub(crate) fn are_one(&self, one: &str, other: &str) -> bool {
+    pub(crate) fn are_same(&self, one: &str, other: &str) -> bool {
         let (one, other) = (self.choose(Some(one)), self.choose(Some(other)));
         Arc::ptr_eq(one, other) || one.key.cert == other.key.cert
     }
 
-    fn named(&self, name: &str) -> Option<&Arc<Shown>> {
+    fn named(&self, name: &str) -> Option<&Arc<ServerCertificate>> {
         let wildcard = || {
             // The wildcard stands for at least one label: the suffix alone does not match.
             let holds = |suffix: &str| {
@@ -101,7 +101,7 @@ impl Certificates {
             self.wildcards
                 .iter()
                 .find(|(suffix, _)| holds(suffix))
-                .map(|(_, shown)| shown)
+                .map(|(_, certificate)| certificate)
         };
         self.exact.get(name).or_else(wildcard)
     }

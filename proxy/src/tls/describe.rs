@@ -16,14 +16,14 @@ pub(crate) fn certificate(der: &CertificateDer<'_>) -> String {
     };
     let mut text = format!(
         "certificate of {}",
-        shown(&certificate::distinguished_name(parsed.subject()))
+        printable(&certificate::distinguished_name(parsed.subject()))
     );
     if let Ok(Some(names)) = parsed.subject_alternative_name() {
         let names = &names.value.general_names;
         let told: Vec<String> = names
             .iter()
             .take(MOST_NAMES)
-            .map(|name| shown(&name.to_string()))
+            .map(|name| printable(&name.to_string()))
             .collect();
         text.push_str(&format!(
             " ({}{})",
@@ -37,7 +37,7 @@ pub(crate) fn certificate(der: &CertificateDer<'_>) -> String {
     }
     text.push_str(&format!(
         ", issued by {}",
-        shown(&certificate::distinguished_name(parsed.issuer()))
+        printable(&certificate::distinguished_name(parsed.issuer()))
     ));
     let validity = parsed.validity();
     text.push_str(&format!(
@@ -46,13 +46,13 @@ pub(crate) fn certificate(der: &CertificateDer<'_>) -> String {
     ));
     text.push_str(&format!(
         ", serial {}",
-        shown(&parsed.raw_serial_as_string())
+        printable(&parsed.raw_serial_as_string())
     ));
     text
 }
 
 /// Printable characters on one line, truncated when it is long.
-pub(super) fn shown(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let mut out = String::new();
     for character in text.chars() {
         if out.len() > MOST {

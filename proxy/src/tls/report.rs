@@ -101,7 +101,7 @@ fn plain(meaning: &str) -> String {
 fn evidence(error: Option<&Error>, certificate: Option<&CertificateDer<'_>>) -> String {
     let mut text = String::new();
     if let Some(message) = error.and_then(message::of) {
-        text.push_str(&format!(" ({})", describe::shown(&message)));
+        text.push_str(&format!(" ({})", describe::printable(&message)));
     }
     if let Some(certificate) = certificate {
         text.push_str(&format!("; {}", describe::certificate(certificate)));

@@ -57,7 +57,7 @@ impl Tls {
             return Ok(Arc::clone(old));
         }
         let provider = provider();
-        let old = old.filter(|old| old.believes_as(model));
+        let old = old.filter(|old| old.trusts_same_as(model));
         let trust = match (&model.client_auth, old) {
             (Some(_), Some(old)) => old.trust.clone(),
             (Some(auth), None) => Some(Arc::new(Trust::new(auth, Arc::clone(&provider))?)),
@@ -99,7 +99,7 @@ impl Tls {
         }))
     }
 
-    fn believes_as(&self, model: &ServerTls) -> bool {
+    fn trusts_same_as(&self, model: &ServerTls) -> bool {
         match (&self.trust, &model.client_auth) {
             (Some(trust), Some(auth)) => trust.is(auth),
             (None, None) => true,

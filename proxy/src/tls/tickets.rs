@@ -62,10 +62,10 @@ mod tests {
     use rustls::crypto::aws_lc_rs::Ticketer;
 
     use super::*;
-    use crate::tls::verify::seeing;
+    use crate::tls::verify::observe;
 
     async fn handshake<T>(body: impl FnOnce() -> T) -> T {
-        seeing(async { body() }).await.0
+        observe(async { body() }).await.0
     }
 
     /// `docs/security.md` 16.

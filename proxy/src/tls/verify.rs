@@ -46,14 +46,14 @@ task_local! {
 /// Facts about one handshake. All connections share the library's verifier and tickets; task-local
 /// notes tell which connection they work for.
 struct Notes {
-    seen: RefCell<Seen>,
+    presented: RefCell<PresentedClient>,
     /// Until when the client's chain is valid, in seconds since 1970; the maximum without a chain.
     chain_end: Cell<u64>,
 }
 
 /// What a handshake has revealed about the client.
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct PresentedClient {
     /// The certificate that it presented, trusted or not.
     pub certificate: Option<CertificateDer<'static>>,
     /// Its identity, if it is trusted.
@@ -61,14 +61,14 @@ pub(crate) struct Seen {
 }
 
 /// Runs a handshake, and notes what the client presents.
-pub(crate) async fn seeing<F: Future>(handshake: F) -> (F::Output, Seen) {
+pub(crate) async fn observe<F: Future>(handshake: F) -> (F::Output, PresentedClient) {
     let notes = Notes {
-        seen: RefCell::default(),
+        presented: RefCell::default(),
         chain_end: Cell::new(u64::MAX),
     };
     NOTES
         .scope(notes, async {
-            (handshake.await, NOTES.with(|notes| notes.seen.take()))
+            (handshake.await, NOTES.with(|notes| notes.presented.take()))
         })
         .await
 }
@@ -257,10 +257,10 @@ impl ClientCertVerifier for Trust {
     ) -> Result<ClientCertVerified, Error> {
         let verdict = self.identify(leaf, intermediates, now);
         let _ = NOTES.try_with(|notes| {
-            let mut seen = notes.seen.borrow_mut();
-            seen.certificate = Some(leaf.clone().into_owned());
+            let mut presented = notes.presented.borrow_mut();
+            presented.certificate = Some(leaf.clone().into_owned());
             if let Ok((identity, end)) = &verdict {
-                seen.identity = Some(identity.clone());
+                presented.identity = Some(identity.clone());
                 notes.chain_end.set(*end);
             }
         });

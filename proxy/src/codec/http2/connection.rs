@@ -109,7 +109,7 @@ pub(super) struct State {
     pub(super) peer_streams: usize,
     pub(super) has_settings: bool,
     /// The peer's table is smaller than the default: tell it once that the encoder uses none.
-    pub(super) tell_table: bool,
+    pub(super) announce_table: bool,
     // What the peer may send.
     pub(super) receive_window: i64,
     pub(super) released: u32,
@@ -118,9 +118,9 @@ pub(super) struct State {
     pub(super) counts: Counts,
     /// Since when a header block, or the header of a frame, has been incomplete.
     pub(super) head_since: Option<Instant>,
-    pub(super) going: Going,
+    pub(super) closing: Closing,
     /// The peer accepts no new streams.
-    pub(super) peer_goes: bool,
+    pub(super) peer_closing: bool,
     /// Why the connection ended.
     pub(super) error: Option<Error>,
     pub(super) excess: Option<Excess>,
@@ -128,17 +128,17 @@ pub(super) struct State {
 
 /// The progress of an orderly close (RFC 9113 section 6.8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Going {
+pub(super) enum Closing {
     /// Not started.
     No,
     /// The first GOAWAY was sent, with a PING to confirm that the peer has received it.
-    Told,
+    Announced,
     /// Streams above this one are ignored; the connection ends with the last stream.
     Since(u32),
 }
 
 /// The payload of that PING.
-pub(super) const FAREWELL: [u8; 8] = *b"farewell";
+pub(super) const CLOSE_PING: [u8; 8] = *b"farewell";
 
 impl Shared {
     /// A new connection; the first frames are in the output buffer.
@@ -163,7 +163,7 @@ impl Shared {
     /// Closes the connection after its last stream: no other will be opened.
     pub(crate) fn close(&self) {
         let mut state = self.state();
-        state.going = Going::Since(0);
+        state.closing = Closing::Since(0);
         state.wake();
     }
 
@@ -180,7 +180,7 @@ impl Shared {
             // A malformed request has its own log line.
             if !matches!(
                 state.stream(key).error,
-                Some(Error::Reset(_) | Error::GivenUp(_))
+                Some(Error::Reset(_) | Error::Cancelled(_))
             ) {
                 let stream = StreamRef {
                     connection: Rc::clone(self),
@@ -188,7 +188,7 @@ impl Shared {
                 };
                 return Some(Accepted { head, stream });
             }
-            state.let_go(key); // reset before it was taken
+            state.drop_handle(key); // reset before it was taken
         }
         None
     }
@@ -216,7 +216,7 @@ impl Shared {
     /// Whether no new stream may be opened.
     pub(crate) fn has_ended(&self) -> bool {
         let state = self.state();
-        state.error.is_some() || state.peer_goes || state.newest >= LAST_STREAM - 1
+        state.error.is_some() || state.peer_closing || state.newest >= LAST_STREAM - 1
     }
 
     /// Opens a stream with a request head that `write` encodes; `last` when nothing follows.
@@ -271,15 +271,15 @@ impl State {
             peer_frame: frame::LONGEST,
             peer_streams: usize::MAX,
             has_settings: false,
-            tell_table: false,
+            announce_table: false,
             receive_window: i64::from(settings.connection_window),
             released: 0,
             reading: Reading::new(settings.side),
             decoder: Decoder::new(HEADER_TABLE),
             counts: Counts::new(),
             head_since: None,
-            going: Going::No,
-            peer_goes: false,
+            closing: Closing::No,
+            peer_closing: false,
             error: None,
             excess: None,
             settings,
@@ -297,7 +297,7 @@ impl State {
     }
 
     /// The task has started to run: it need not be woken until it has checked the state.
-    pub(super) fn task_looks(&mut self, cx: &Context<'_>) {
+    pub(super) fn task_started(&mut self, cx: &Context<'_>) {
         match &mut self.task {
             Some(task) => task.clone_from(cx.waker()),
             None => self.task = Some(cx.waker().clone()),
@@ -350,7 +350,7 @@ impl State {
         let (id, has_handles, queued) = (stream.id, stream.handles > 0, stream.sending.queued);
         if let Ok(place) = self.open.binary_search_by_key(&id, |(id, _)| *id) {
             self.open.remove(place);
-            if self.open.is_empty() && (self.going != Going::No || self.peer_goes) {
+            if self.open.is_empty() && (self.closing != Closing::No || self.peer_closing) {
                 self.wake(); // that was the last
             }
         }
@@ -371,7 +371,7 @@ impl State {
     }
 
     /// A handle was dropped. The last one resets a stream that is still open.
-    pub(super) fn let_go(&mut self, key: usize) {
+    pub(super) fn drop_handle(&mut self, key: usize) {
         let side = self.settings.side;
         let stream = self.stream(key);
         stream.handles -= 1;
@@ -382,8 +382,8 @@ impl State {
             match (side, stream.sending.is_whole()) {
                 // The response is or will be complete: the client need not send more.
                 (Side::Server, true) if !stream.sending.ended => return,
-                (Side::Server, true) => self.give_up(key, ErrorCode::NO_ERROR),
-                _ => self.give_up(key, ErrorCode::CANCEL),
+                (Side::Server, true) => self.cancel(key, ErrorCode::NO_ERROR),
+                _ => self.cancel(key, ErrorCode::CANCEL),
             }
             return;
         }
@@ -391,12 +391,12 @@ impl State {
     }
 
     /// Resets a stream that is open.
-    pub(super) fn give_up(&mut self, key: usize, reason: ErrorCode) {
+    pub(super) fn cancel(&mut self, key: usize, reason: ErrorCode) {
         if self.stream(key).is_closed() {
             return;
         }
         self.send_reset(key, reason);
-        self.stream(key).fail(Error::GivenUp(reason));
+        self.stream(key).fail(Error::Cancelled(reason));
         self.close_if_done(key);
     }
 
@@ -434,12 +434,12 @@ impl State {
     /// Writes RST_STREAM, unless the stream is closed already.
     pub(super) fn write_reset(&mut self, id: u32, reason: ErrorCode) {
         frame::write_reset(self.out.own(), id, reason);
-        self.pass_over(id);
+        self.ignore(id);
         self.wake();
     }
 
     /// Ignores further frames on this stream.
-    pub(super) fn pass_over(&mut self, id: u32) {
+    pub(super) fn ignore(&mut self, id: u32) {
         if self.reset_lately.len() == RESET_LATELY {
             self.reset_lately.pop_front();
         }
@@ -483,25 +483,25 @@ impl State {
     }
 
     fn go_away(&mut self) {
-        if self.going == Going::No && self.error.is_none() {
+        if self.closing == Closing::No && self.error.is_none() {
             frame::write_go_away(self.out.own(), LAST_STREAM, ErrorCode::NO_ERROR);
-            frame::write_ping(self.out.own(), 0, FAREWELL);
-            self.going = Going::Told;
+            frame::write_ping(self.out.own(), 0, CLOSE_PING);
+            self.closing = Closing::Announced;
             self.wake();
         }
     }
 
     /// The peer has received the first GOAWAY: all streams that it opened before have arrived.
-    pub(super) fn farewell_confirmed(&mut self) {
-        if self.going == Going::Told {
+    pub(super) fn close_confirmed(&mut self) {
+        if self.closing == Closing::Announced {
             frame::write_go_away(self.out.own(), self.newest, ErrorCode::NO_ERROR);
-            self.going = Going::Since(self.newest);
+            self.closing = Closing::Since(self.newest);
         }
     }
 
     /// Whether a closing connection has nothing left to do.
     pub(super) fn is_done(&self) -> bool {
-        (matches!(self.going, Going::Since(_)) || self.peer_goes)
+        (matches!(self.closing, Closing::Since(_)) || self.peer_closing)
             && self.open.is_empty()
             && self.arrived.is_empty()
     }

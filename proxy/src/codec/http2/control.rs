@@ -3,7 +3,7 @@
 
 use super::{
     Error, ErrorCode, Excess,
-    connection::{FAREWELL, Going, Side, State},
+    connection::{CLOSE_PING, Closing, Side, State},
     fault::Fault,
     frame::{self, ACK, Head, LONGEST, number, setting},
 };
@@ -68,7 +68,7 @@ impl State {
 
     fn set(&mut self, name: u16, value: u32) -> Result<(), Fault> {
         match name {
-            setting::HEADER_TABLE_SIZE => self.tell_table |= value < 4096,
+            setting::HEADER_TABLE_SIZE => self.announce_table |= value < 4096,
             setting::ENABLE_PUSH
                 if value > 1 || (value == 1 && self.settings.side == Side::Client) =>
             {
@@ -113,13 +113,13 @@ impl State {
             return Err(Fault::protocol("PING on a stream"));
         }
         if self.settings.side == Side::Server {
-            let own = head.has(ACK) && payload == FAREWELL && self.going == Going::Told;
+            let own = head.has(ACK) && payload == CLOSE_PING && self.closing == Closing::Announced;
             if !own {
                 self.counts.ping().map_err(Fault::excess)?;
             }
         }
         match head.has(ACK) {
-            true if payload == FAREWELL => self.farewell_confirmed(),
+            true if payload == CLOSE_PING => self.close_confirmed(),
             true => {}
             false => frame::write_ping(self.out.own(), ACK, payload),
         }
@@ -136,7 +136,7 @@ impl State {
         if head.stream != 0 {
             return Err(Fault::protocol("GOAWAY on a stream"));
         }
-        self.peer_goes = true;
+        self.peer_closing = true;
         let (last, reason) = (number(*last), ErrorCode(u32::from_be_bytes(*code)));
         tracing::debug!(last, %reason, words = %rest[4..].escape_ascii(), "the peer sent GOAWAY");
         if self.settings.side == Side::Client {

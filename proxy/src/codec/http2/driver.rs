@@ -63,7 +63,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Driver<I> {
         cx: &mut Context<'_>,
         mut accept: impl FnMut(Accepted),
     ) -> Poll<Result<(), Error>> {
-        self.shared.state().task_looks(cx);
+        self.shared.state().task_started(cx);
         let polled = self.poll_turn(cx);
         // After reading, so that requests that were reset at once are not started.
         while let Some(request) = self.shared.take_request() {

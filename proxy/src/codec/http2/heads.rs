@@ -3,7 +3,7 @@
 
 use super::{
     ErrorCode, Excess,
-    connection::{Going, Side, State},
+    connection::{Closing, Side, State},
     fault::Fault,
     frame::{self, END_HEADERS, END_STREAM, Head, LONGEST, PADDED},
     message::{self, Fields, Malformed},
@@ -102,9 +102,9 @@ impl State {
     fn new_request(&mut self, id: u32, ends: bool, block: &[u8]) -> Result<(), Fault> {
         self.counts.stream();
         let fields = self.decode(block)?;
-        if matches!(self.going, Going::Since(last) if id > last) {
+        if matches!(self.closing, Closing::Since(last) if id > last) {
             self.newest = id;
-            self.pass_over(id);
+            self.ignore(id);
             return Ok(());
         }
         if self.open.len() >= self.settings.streams as usize {

@@ -99,7 +99,7 @@ pub(crate) enum Error {
     Stream(ErrorCode, &'static str),
     /// This side reset the stream, without an error of the peer.
     #[error("the stream was cancelled with {0}")]
-    GivenUp(ErrorCode),
+    Cancelled(ErrorCode),
     /// The peer closes the connection and did not process the stream (RFC 9113 section 6.8).
     #[error("the peer ended the connection with GOAWAY {0} and has not processed the stream")]
     Unprocessed(ErrorCode),

@@ -28,7 +28,7 @@ impl State {
         if let Some(error) = &self.error {
             return Err(error.clone());
         }
-        if self.peer_goes {
+        if self.peer_closing {
             return Err(Error::Unprocessed(ErrorCode::NO_ERROR));
         }
         let id = if self.newest == 0 { 1 } else { self.newest + 2 };
@@ -183,7 +183,7 @@ impl State {
         let side = self.settings.side;
         let stream = self.stream(key);
         if is_left_behind(stream) && side == Side::Server {
-            self.give_up(key, ErrorCode::NO_ERROR); // the client need not send the rest
+            self.cancel(key, ErrorCode::NO_ERROR); // the client need not send the rest
         } else {
             self.close_if_done(key);
         }
@@ -191,7 +191,7 @@ impl State {
 
     /// Writes a head or trailers, in as many frames as they need.
     fn write_head(&mut self, id: u32, last: bool, write: impl FnOnce(&mut Block<'_>)) {
-        let tell_table = std::mem::take(&mut self.tell_table);
+        let announce_table = std::mem::take(&mut self.announce_table);
         let most = self.peer_frame.min(LONGEST);
         let flags = if last { END_STREAM } else { 0 };
         let out = self.out.own();
@@ -203,7 +203,7 @@ impl State {
             stream: id,
         };
         head.write(out);
-        if tell_table {
+        if announce_table {
             encoder::size_update(out);
         }
         write(&mut Block::new(out));

@@ -273,14 +273,14 @@ impl Clone for StreamRef {
 
 impl Drop for StreamRef {
     fn drop(&mut self) {
-        self.connection.state().let_go(self.key);
+        self.connection.state().drop_handle(self.key);
     }
 }
 
 impl StreamRef {
     /// Resets the stream, if it is open.
     pub(crate) fn reset(&self, reason: ErrorCode) {
-        self.connection.state().give_up(self.key, reason);
+        self.connection.state().cancel(self.key, reason);
     }
 
     /// Ready when the stream was reset, or its connection ended.

@@ -5,7 +5,7 @@
 //! only (plain load and store, no locked instruction), and summed at a scrape. Counters that change
 //! rarely are shared.
 
-mod asked;
+mod external;
 mod family;
 mod jwks;
 mod listener;
@@ -32,7 +32,7 @@ use outrigger_filters::{concurrency::Gate, reason::Reason};
 use outrigger_logs::counters::Counters;
 
 pub(crate) use self::{
-    asked::{
+    external::{
         ExtAuthCounters, ExtAuthResult, MirrorCounters, MirrorResult, RedisCounters, RedisResult,
     },
     jwks::{FetchResult, JwksCounters},
@@ -169,17 +169,20 @@ impl Metrics {
     }
 
     /// Sets the function that reads the current state of upstreams.
-    pub(crate) fn read_upstreams(&self, read: impl Fn() -> Vec<Reading> + Send + Sync + 'static) {
+    pub(crate) fn set_upstream_reader(
+        &self,
+        read: impl Fn() -> Vec<Reading> + Send + Sync + 'static,
+    ) {
         let _ = self.readings.set(Box::new(read));
     }
 
     /// Sets the current server certificates: listener, file, and expiry in seconds since 1970.
-    pub(crate) fn show_certificates(&self, certificates: Vec<(Arc<str>, String, u64)>) {
+    pub(crate) fn set_certificates(&self, certificates: Vec<(Arc<str>, String, u64)>) {
         *lock(&self.certificates) = certificates;
     }
 
     /// Sets the current gates, each with its route.
-    pub(crate) fn show_gates(&self, gates: Vec<(Arc<str>, Arc<Gate>)>) {
+    pub(crate) fn set_gates(&self, gates: Vec<(Arc<str>, Arc<Gate>)>) {
         *lock(&self.gates) = gates;
     }
 

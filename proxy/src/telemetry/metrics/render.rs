@@ -14,7 +14,7 @@ use outrigger_transport::dns::LookupResult;
 
 use super::{
     Limit, Metrics,
-    asked::{ExtAuthResult, MirrorResult, RedisResult},
+    external::{ExtAuthResult, MirrorResult, RedisResult},
     family,
     jwks::{FetchResult, now},
     listener::ListenerCounters,

@@ -61,7 +61,7 @@ impl RedisResult {
 
 impl RedisCounters {
     /// Counts a result.
-    pub(crate) fn asked(&self, result: RedisResult) {
+    pub(crate) fn count(&self, result: RedisResult) {
         self.0[result as usize].fetch_add(1, Relaxed);
     }
 }

@@ -176,7 +176,7 @@ fn json_response(error: &Error, request_id: &RequestId) -> Response<Body> {
     text.push_str("\",\"requestId\":\"");
     for character in request_id.as_str().chars() {
         if matches!(character, '"' | '\\') {
-            // the request id has visible ASCII only, so nothing else needs escaping
+            // The request id has visible ASCII only, so nothing else needs escaping.
             text.push('\\');
         }
         text.push(character);

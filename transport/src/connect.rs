@@ -115,7 +115,7 @@ pub async fn connect(
     secure: Option<Secure<'_>>,
     limit: Duration,
 ) -> io::Result<Connected> {
-    // atomic, because health checks run on a runtime that may move tasks
+    // Atomic, because health checks run on a runtime that may move tasks.
     let handshaking = AtomicBool::new(false);
     let connected = timeout(limit, async {
         let connected = connect_any(address).await?;
@@ -223,7 +223,7 @@ impl AsyncWrite for UpstreamStream {
     #[inline]
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut *self {
-            // sockets have no user-space buffer
+            // Sockets have no user-space buffer.
             Self::Tcp(_) | Self::Unix(_) => Poll::Ready(Ok(())),
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }

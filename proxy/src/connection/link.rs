@@ -118,6 +118,8 @@ impl Link {
     pub(crate) fn leave(&self, cx: &Context<'_>) {
         self.running.set(false);
         if self.lent.get() {
+            // Cloning a waker costs an atomic operation: keep the old one if it wakes the same
+            // task.
             let task = self.task.take().filter(|task| task.will_wake(cx.waker()));
             self.task
                 .set(Some(task.unwrap_or_else(|| cx.waker().clone())));
@@ -178,6 +180,8 @@ impl Link {
     /// Starts the body of the next request.
     pub(crate) fn begin(self: &Rc<Self>, decoder: Decoder, expects: bool) -> Option<Incoming> {
         let mut inner = self.inner.borrow_mut();
+        // A body of an earlier request recognizes by this number that the decoder is not its own
+        // any more.
         inner.message += 1;
         let whole = decoder.is_done();
         inner.decoder = decoder;
@@ -224,8 +228,8 @@ impl Link {
         self.lent.get() && !inner.decoder.is_done() && !inner.broken
     }
 
-    /// The response is complete, and the body still has a reader.
-    pub(crate) fn response_finished(&self) {
+    /// Restarts the time limit of a body whose response is complete.
+    pub(crate) fn restart_body_timer(&self) {
         self.last_polled.set(Some(Instant::now()));
     }
 
@@ -253,6 +257,8 @@ impl Link {
         let mut buf = ReadBuf::uninit(&mut overheard);
         match ready!(Pin::new(io).poll_read(cx, &mut buf)) {
             Ok(()) if !buf.filled().is_empty() => {
+                // A pipelined request. It must not be lost, and reading it would let the client
+                // send without limit.
                 inner.read.extend_from_slice(buf.filled());
                 Poll::Pending
             }
@@ -306,6 +312,7 @@ impl Inner {
                 Ok(Step::More) => {}
                 Err(problem) => return Poll::Ready(Some(Err(Broken::Malformed(problem)))),
             }
+            // No more than the body needs, so that a small body does not allocate a large buffer.
             let room = self.decoder.left().map_or(READ_BODY, |left| {
                 left.clamp(READ as u64, READ_BODY as u64) as usize
             });
@@ -351,11 +358,11 @@ impl Incoming {
         let link = &*self.link;
         let mut inner = link.inner.borrow_mut();
         if inner.message != self.message {
-            // it has ended: otherwise the link would still have its decoder
+            // It has ended: otherwise the link would still have its decoder.
             return Poll::Ready(None);
         }
         if link.last_polled.get().is_some() {
-            link.response_finished();
+            link.restart_body_timer();
         }
         if link.go_on.get() == Continue::Waits {
             link.go_on.set(Continue::Due);

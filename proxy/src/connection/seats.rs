@@ -80,8 +80,9 @@ impl Seat {
 
     /// Marks it as idle since `since`, if it was busy.
     pub(crate) fn mark_idle(&self, since: u64, silent: bool) {
+        // An evicted connection keeps its mark; idle ones keep their time.
         if self.state.load(Relaxed) == BUSY {
-            // only its own worker changes a busy one
+            // Only its own worker changes a busy one.
             self.state.store(idle(since, silent), Relaxed);
         }
     }
@@ -99,6 +100,8 @@ impl Seat {
 
     fn evict(&self, seen: u64, limit: Limit) -> bool {
         self.state
+            // Fails when a request has arrived since the scan: that connection is not idle any
+            // more.
             .compare_exchange(seen, MARKS + limit as u64, AcqRel, Relaxed)
             .is_ok()
     }
@@ -204,6 +207,7 @@ impl Ledger {
         };
         let index = seat.index.load(Relaxed);
         let Entry { seat, task } = group.seats.swap_remove(index);
+        // swap_remove has moved the last entry here, so its index changes.
         if let Some(moved) = group.seats.get(index) {
             moved.seat.index.store(index, Relaxed);
         }
@@ -219,6 +223,8 @@ impl Ledger {
             room: Some(room),
             ..
         }) = self.groups.get(&address)
+            // One permit for each waiting connection at most: more would let later ones pass
+            // without a free place.
             && room.available_permits() < *waiting
         {
             room.add_permits(1);
@@ -248,11 +254,14 @@ impl Ledger {
         let Some(group) = self.groups.get_mut(&address) else {
             return Vacancy::Free;
         };
+        // Free places go to waiting connections first. A waiting connection that asks again has its
+        // own place among them, so it compares with 0.
         let free = limit.saturating_sub(group.seats.len());
         let before = if new { group.waiting } else { 0 };
         if free > before {
             return Vacancy::Free;
         }
+        // Places that are neither free nor about to become free, for all that wait and this one.
         let missing =
             |group: &Group| (group.waiting + 1).saturating_sub(free + group.leaving.get());
         if missing(group) > 0 && group.no_scan_until <= now {
@@ -264,6 +273,8 @@ impl Ledger {
             };
             let evicted = evict(std::iter::once(&*group), count, Limit::Address, now);
             self.leaving += evicted;
+            // All are busy. Scanning again for the next connection would cost much and find
+            // nothing.
             if evicted == 0 {
                 group.no_scan_until = now + SCAN_PAUSE;
             }
@@ -355,11 +366,14 @@ fn evict<'a>(
             .map(|one| (one.seat.state.load(Relaxed), one, &group.leaving));
         idle.extend(states.filter(|(state, ..)| *state < MARKS && *state <= count.until));
     }
+    // Select before sorting: only the candidates need an order.
     if idle.len() > count.most {
         idle.select_nth_unstable_by_key(count.most, |(state, ..)| *state);
         idle.truncate(count.most);
     }
     idle.sort_unstable_by_key(|(state, ..)| *state);
+    // States of silent connections have the highest bit, so they sort after all others; the newest
+    // of them are at or above this bound.
     let fresh = SILENT | now.saturating_sub(FRESH);
     let mut evicted = 0;
     for (state, one, leaving) in idle {

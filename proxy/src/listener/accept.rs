@@ -91,7 +91,7 @@ pub(crate) async fn run(
                     break;
                 }
                 if spares {
-                    // the next connection would take the place that is made for this one
+                    // The next connection would take the place that is made for this one.
                     let _ = timeout(PAUSE, closed).await;
                 }
             }
@@ -106,7 +106,7 @@ pub(crate) async fn run(
             }
         }
     }
-    // lets the runtime process readiness that the kernel already reported
+    // Lets the runtime process readiness that the kernel already reported.
     tokio::task::yield_now().await;
     accept_queued(&worker, &listener, &socket);
 }

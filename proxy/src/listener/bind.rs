@@ -88,7 +88,7 @@ fn bind_all(address: SocketAddr, dual_stack: bool, count: usize, ours: bool) -> 
 /// Binds the address exclusively for a moment; returns the address with its actual port.
 fn probe(address: SocketAddr, dual_stack: bool) -> io::Result<SocketAddr> {
     let probe = socket_with(address, dual_stack, |_| Ok(()))?;
-    // without it, the kernel allows another process that listens with SO_REUSEADDR
+    // Without it, the kernel allows another process that listens with SO_REUSEADDR.
     probe.listen(1)?;
     probe
         .local_addr()?

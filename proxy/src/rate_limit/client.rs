@@ -347,7 +347,7 @@ impl Link {
                 replied = read(&mut self.stream, &mut self.buffer) => match replied {
                     Ok(reply) => match sent.pop_front() {
                         Some((command, _)) => settle(command, reply, open, driver),
-                        // a reply without a command
+                        // A reply without a command.
                         None => break End::Failed(io::ErrorKind::InvalidData.into()),
                     },
                     Err(error) => break End::of(error),

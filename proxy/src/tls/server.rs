@@ -88,7 +88,7 @@ impl Tls {
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.ticketer = Arc::clone(&tickets);
         config.send_tls13_tickets = TICKETS;
-        // a request in early data could be replayed (RFC 8446 section 8)
+        // A request in early data could be replayed (RFC 8446 section 8).
         config.max_early_data_size = 0;
         Ok(Arc::new(Self {
             model: Arc::clone(model),

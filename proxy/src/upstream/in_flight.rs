@@ -100,7 +100,7 @@ impl InFlight {
                 .record_response(watched.took(now), now);
         }
         if watched.entry == Entry::Probe {
-            // recorded now, so that other requests need not wait for the end of a long body
+            // Recorded now, so that other requests need not wait for the end of a long body.
             watched.succeeded(&self.endpoint);
         } else if watched.stage == Stage::Waiting {
             watched.stage = Stage::Answering;

@@ -110,7 +110,7 @@ impl Outlier {
             self.consecutive.store(0, Relaxed);
         }
         if entry != Entry::Probe {
-            // a request from before the ejection, or in panic mode, does not end the ejection
+            // A request from before the ejection, or in panic mode, does not end the ejection.
             return None;
         }
         self.returned.store(now(), Relaxed);

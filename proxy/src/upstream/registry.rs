@@ -87,7 +87,7 @@ impl EndpointSet {
             }
             let new = Endpoint::new(spec.clone());
             if !old.is_empty() {
-                // endpoints that start together need no slow start
+                // Endpoints that start together need no slow start.
                 new.begin_slowly(clock::micros());
             }
             Arc::new(new)

@@ -16,7 +16,7 @@ const MOST_WEIGHT: u64 = 1000;
 /// Parts into which a weight is divided to share it between addresses.
 const FINE: u64 = 60;
 
-/// One service of an SRV answer (RFC 2782).
+/// One service of an SRV response (RFC 2782).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Service {
     pub(super) priority: u16,

@@ -357,9 +357,11 @@ impl State {
         if has_handles {
             return;
         }
+        // A key is reused, so it must not stay in the queue.
         if queued {
             self.queue.retain(|one| *one != key);
         }
+        // Without this the connection window would shrink for ever by what was not read.
         let unread = self.stream(key).receiving.data.len();
         self.release_connection(unread);
         self.streams[key] = None;
@@ -431,7 +433,7 @@ impl State {
         self.write_reset(id, reason);
     }
 
-    /// Writes RST_STREAM, unless the stream is closed already.
+    /// Writes RST_STREAM, also for a stream that does not exist any more.
     pub(super) fn write_reset(&mut self, id: u32, reason: ErrorCode) {
         frame::write_reset(self.out.own(), id, reason);
         self.ignore(id);
@@ -461,6 +463,7 @@ impl State {
 
     /// The socket failed.
     pub(super) fn fail_io(&mut self, error: &io::Error) {
+        // Nothing can be written any more, not even GOAWAY.
         self.out.clear();
         self.end(Error::io(error));
     }
@@ -484,6 +487,9 @@ impl State {
 
     fn go_away(&mut self) {
         if self.closing == Closing::No && self.error.is_none() {
+            // The first GOAWAY excludes no stream. The peer acknowledges the PING after it has read
+            // GOAWAY, so every stream that it opened before has arrived by then (RFC 9113 section
+            // 6.8).
             frame::write_go_away(self.out.own(), LAST_STREAM, ErrorCode::NO_ERROR);
             frame::write_ping(self.out.own(), 0, CLOSE_PING);
             self.closing = Closing::Announced;
@@ -512,6 +518,8 @@ impl State {
         let stream = self.stream(key);
         let receiving = &mut stream.receiving;
         receiving.released += bytes as u32;
+        // Half a window at a time: fewer frames than one for each read, and the peer never has to
+        // wait.
         if receiving.released >= half && !receiving.ended && stream.error.is_none() {
             let (id, more) = (stream.id, std::mem::take(&mut receiving.released));
             receiving.window += i64::from(more);

@@ -81,7 +81,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Driver<I> {
                 return Poll::Ready(result);
             }
             if is_stuck && !self.shared.state().out.has_room() {
-                // back-pressure: nothing is read from a peer that does not read
+                // Back-pressure: nothing is read from a peer that does not read.
                 return Poll::Pending;
             }
             if left == 0 {

@@ -55,6 +55,8 @@ impl Outbox {
 
     /// Adds data.
     pub(super) fn add(&mut self, data: Bytes) {
+        // `place` of a large piece is the end of `own` at this moment: all bytes before it are
+        // written first.
         if data.len() <= COPIED {
             self.own.extend_from_slice(&data);
         } else {
@@ -111,6 +113,7 @@ impl Outbox {
     ) -> Poll<io::Result<usize>> {
         let mut pieces = [IoSlice::new(&[]); PIECES];
         let (mut count, mut at) = (0, self.at);
+        // Each large piece needs two slices at most: the small pieces before it, and itself.
         for (place, data) in self.large.iter().take(PIECES / 2) {
             if *place > at {
                 pieces[count] = IoSlice::new(&self.own[at..*place]);
@@ -120,6 +123,7 @@ impl Outbox {
             count += 1;
             at = *place;
         }
+        // The small pieces after the last large one, if that one is in this write.
         if self.large.len() < PIECES / 2 && at < self.own.len() {
             pieces[count] = IoSlice::new(&self.own[at..]);
             count += 1;
@@ -129,6 +133,8 @@ impl Outbox {
 
     fn wrote(&mut self, mut written: usize) {
         while written > 0 {
+            // First the small pieces up to the next large one, then that one, as in
+            // `poll_write_pieces`.
             let before = self
                 .large
                 .front()

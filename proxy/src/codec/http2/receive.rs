@@ -122,6 +122,8 @@ impl State {
         };
         let head = Head::read(first);
         self.check(head)?;
+        // DATA is not collected: its payload goes to the stream as it arrives. Padded DATA is,
+        // since the length of the padding comes first and the padding last.
         if head.kind == kind::DATA && !head.has(PADDED) {
             self.begin_data(head)?;
             return Ok(rest);
@@ -152,6 +154,7 @@ impl State {
             };
             let head = Head::read(first);
             self.check(head)?;
+            // A frame without payload is complete already; it must not wait for further bytes.
             if head.kind == kind::DATA && !head.has(PADDED) {
                 self.begin_data(head)?;
             } else if head.length == 0 {
@@ -177,11 +180,12 @@ impl State {
     /// Checks a frame by its header alone.
     fn check(&mut self, head: Head) -> Result<(), Fault> {
         match &self.reading.block {
+            // Nothing may come between the frames of a header block (RFC 9113 section 6.10).
             Some(block) if head.kind != kind::CONTINUATION || head.stream != block.stream => {
                 return Err(Fault::protocol("a header block is not complete"));
             }
             Some(_) => {}
-            // the next frame starts here: an incomplete one is timed from now
+            // The next frame starts here: an incomplete one is timed from now.
             None => self.head_since = None,
         }
         if head.length > LONGEST {
@@ -218,6 +222,8 @@ impl State {
         if head.stream == 0 || self.is_idle(head.stream) {
             return Err(Fault::protocol("DATA on a stream that is not open"));
         }
+        // The whole payload counts for the connection window at once, also when the stream is
+        // closed (RFC 9113 section 6.9).
         self.receive_window -= head.length as i64;
         if self.receive_window < 0 {
             return Err(Fault::new(
@@ -236,6 +242,8 @@ impl State {
             self.reading.data_stream,
             self.reading.data_ends,
         ) = (head.length, head.stream, ends);
+        // The payload of a closed stream is skipped by `read_data`, which returns its bytes to the
+        // connection window.
         let Some(key) = self.find(head.stream) else {
             return self.data_behind_the_end(head.stream);
         };
@@ -263,6 +271,8 @@ impl State {
 
     /// Frames that were on the way when this side reset the stream are ignored.
     fn data_behind_the_end(&mut self, id: u32) -> Result<(), Fault> {
+        // DATA on a stream that the client itself has closed causes work without any use: it counts
+        // like a reset.
         if self.settings.side == Side::Server && !self.reset_lately.contains(&id) {
             self.write_reset(id, ErrorCode::STREAM_CLOSED);
             return self.count_reset();
@@ -289,11 +299,13 @@ impl State {
             flags: head.flags & !END_STREAM,
             ..head
         })?;
+        // The payload is here already, so nothing is left for `read_data`.
         self.reading.data = 0;
         let Some(key) = self.find(head.stream) else {
             self.release_connection(payload.len());
             return Ok(());
         };
+        // Padding counts for the windows and has no reader that would return it.
         self.release(key, payload.len() - data.len());
         self.data(key, data, head.has(END_STREAM))
     }
@@ -302,6 +314,7 @@ impl State {
         if !data.is_empty() {
             let receiving = &mut self.stream(key).receiving;
             let (is_announced, is_wanted) = (receiving.take(data), receiving.is_wanted);
+            // Data without a reader is not stored; the connection window must not shrink for it.
             if !is_announced || !is_wanted {
                 self.release_connection(data.len());
             }
@@ -318,6 +331,7 @@ impl State {
 
     pub(super) fn data_ended(&mut self, key: usize) -> Result<(), Fault> {
         if !self.stream(key).receiving.end() {
+            // The body is incomplete: a reader must get the error, not a regular end.
             self.stream(key).receiving.ended = false;
             return self.reset(
                 key,

@@ -28,6 +28,7 @@ impl State {
         if let Some(error) = &self.error {
             return Err(error.clone());
         }
+        // After GOAWAY the peer would ignore a new stream; the request can be sent elsewhere.
         if self.peer_closing {
             return Err(Error::Unprocessed(ErrorCode::NO_ERROR));
         }
@@ -50,6 +51,7 @@ impl State {
         last: bool,
     ) {
         let stream = self.stream(key);
+        // The client may have reset the stream while the response was in progress.
         if stream.is_closed() || stream.sending.begun {
             return;
         }
@@ -103,6 +105,8 @@ impl State {
     /// Queues a stream if it has something that the windows allow.
     pub(super) fn enqueue(&mut self, key: usize) {
         let sending = &mut self.stream(key).sending;
+        // A stream without window stays out of the queue, so that `pump` never scans streams that
+        // cannot send. WINDOW_UPDATE queues it again.
         if sending.has_piece && sending.window > 0 && !sending.queued {
             sending.queued = true;
             self.queue.push_back(key);
@@ -134,6 +138,7 @@ impl State {
         if !sending.has_piece {
             return true; // the stream was reset
         }
+        // A window can be negative after SETTINGS (RFC 9113 section 6.9.2).
         let room = most.min(window).min(sending.window).max(0) as usize;
         let length = sending.piece.len().min(room);
         if length == 0 && !sending.piece.is_empty() {
@@ -146,6 +151,7 @@ impl State {
         let last = is_done && sending.last;
         let id = stream.id;
         self.send_window -= length as i64;
+        // An empty piece that is not the last has no frame: it only completes.
         if length > 0 || last {
             let flags = if last { END_STREAM } else { 0 };
             Head {
@@ -162,6 +168,7 @@ impl State {
         if is_done {
             self.piece_done(key, last)
         } else {
+            // To the end of the queue: the other streams have their turn first.
             self.enqueue(key)
         }
         true
@@ -195,6 +202,8 @@ impl State {
         let most = self.peer_frame.min(LONGEST);
         let flags = if last { END_STREAM } else { 0 };
         let out = self.out.own();
+        // The length is unknown before the block is encoded, so it is written into the frame header
+        // afterwards.
         let begin = out.len();
         let head = Head {
             length: 0,
@@ -212,6 +221,8 @@ impl State {
             let [_, l0, l1, l2] = (length as u32).to_be_bytes();
             out[begin..begin + 3].copy_from_slice(&[l0, l1, l2]);
         } else {
+            // Rare: the block is longer than a frame. It becomes HEADERS and CONTINUATION without
+            // other frames in between.
             let block = out.split_off(begin + Head::SIZE);
             out.truncate(begin);
             write_in_parts(out, head, &block, most);

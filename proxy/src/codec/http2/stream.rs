@@ -126,7 +126,8 @@ impl Stream {
         self.error.is_some() || (self.receiving.ended && self.sending.ended)
     }
 
-    /// Ends the stream with an error. Received data can still be read after an orderly end only.
+    /// Ends the stream with an error. Received data can still be read; the reader gets the error
+    /// after it.
     pub(super) fn fail(&mut self, error: Error) {
         if self.error.is_none() {
             self.sending.drop_piece();
@@ -230,6 +231,7 @@ impl Pieces {
         } else if data.len() < SMALL {
             self.last.extend_from_slice(data);
         } else {
+            // Joined pieces arrived before this one, so they must stay before it.
             if !self.last.is_empty() {
                 self.more.push_back(std::mem::take(&mut self.last).freeze());
             }
@@ -240,6 +242,8 @@ impl Pieces {
 
     /// The next piece; empty when there is none.
     pub(super) fn pop(&mut self) -> Bytes {
+        // The order of arrival: `first` was there before all others, and `last` collects pieces
+        // that came after `more`.
         let piece = if !self.first.is_empty() {
             std::mem::take(&mut self.first)
         } else if let Some(piece) = self.more.pop_front() {
@@ -290,6 +294,8 @@ impl StreamRef {
         if stream.error.is_some() {
             return Poll::Ready(());
         }
+        // The waker of the sending side: `fail` wakes both sides, and the reader may be another
+        // task.
         stream.sending.wait(cx);
         Poll::Pending
     }

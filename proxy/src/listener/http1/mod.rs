@@ -1,7 +1,7 @@
 //! HTTP/1.1 towards the client, with the proxy's own codec (RFC 9112).
 //!
 //! One task serves a connection, one request after the other: [`head`] parses it, [`edge::handle`]
-//! handles it, [`answer`] writes the response. The same task polls request and response
+//! handles it, [`response`] writes the response. The same task polls request and response
 //! concurrently; the request body reads the socket itself when it is polled
 //! ([`crate::connection::link`]). Between requests a connection holds its socket and one timer
 //! only: the buffers are a [`spare::Room`] of its worker, taken when there is something to read.
@@ -187,6 +187,7 @@ impl Connection {
 
     /// Drops the request in flight and returns the socket.
     fn into_io(mut self) -> Option<ClientIo> {
+        // Drops the request and its body, which would otherwise hold the link.
         self.stage = Stage::Rest;
         let io = self.link.take_io();
         if let Some(mut room) = self.room.take() {
@@ -214,6 +215,7 @@ impl Connection {
             match step {
                 Poll::Ready(Ok(stage)) => self.stage = stage,
                 Poll::Ready(Err(end)) => return Poll::Ready(end),
+                // Nothing moves: only now a timeout may end the connection.
                 Poll::Pending => return self.poll_clocks(cx),
             }
         }
@@ -249,11 +251,14 @@ impl Connection {
             self.room();
             match self.link.poll_read(cx) {
                 Poll::Ready(Ok(1..)) => {}
+                // The end of the stream between two requests, which is no error.
                 Poll::Ready(Ok(_)) if self.link.is_drained() => {
                     return Poll::Ready(Err(End::Closed));
                 }
                 Poll::Ready(_) => return Poll::Ready(Err(End::Broken)),
                 Poll::Pending => {
+                    // Between two requests the connection holds no buffer; within a head its time
+                    // limit runs.
                     if self.link.is_drained() {
                         self.give_back();
                         self.client.mark_idle();
@@ -304,6 +309,7 @@ impl Connection {
             Rejection::TargetTooLong => respond::HTTP1_TARGET_TOO_LONG,
         };
         edge::refuse_unparsed(&self.client, refusal);
+        // An HTTP/2 client could not read an HTTP/1.1 response.
         if refused == Rejection::Preface {
             return Err(End::Answered);
         }
@@ -319,12 +325,13 @@ impl Connection {
         };
         match Pin::new(answer).poll(cx) {
             Poll::Ready(Ok(response)) => Poll::Ready(Ok(self.answer(cx, response))),
-            // only HTTP/2 has streams to reset
+            // Only HTTP/2 has streams to reset.
             Poll::Ready(Err(_)) => Poll::Ready(Err(End::Broken)),
             Poll::Pending => {
                 self.send_continue();
                 let link = Rc::clone(&self.link);
                 let out = &mut self.room().out;
+                // Only `100 Continue` can be waiting here.
                 if !out.is_empty()
                     && let Poll::Ready(Err(_)) = link.poll_write(cx, out)
                 {
@@ -354,6 +361,8 @@ impl Connection {
     fn answer(&mut self, cx: &mut Context<'_>, response: Response<Body>) -> Stage {
         self.send_continue();
         self.link.response_started();
+        // An unused body: without its end there is no boundary before the next request, so the
+        // connection cannot be reused.
         let wasted = !self.link.is_read() && !self.link.has_reader() && !self.link.discard_body(cx);
         let request = RequestInfo {
             keep_alive: self.request.keep_alive && !wasted,
@@ -373,6 +382,7 @@ impl Connection {
         let sending = spare::with_today(|today| {
             response::begin(room.out.own(), &mut head, &body, request, today)
         });
+        // The map is reused for the headers of the next request.
         head.headers.clear();
         room.fields = head.headers;
         Stage::Sending(Reply {
@@ -406,6 +416,8 @@ impl Connection {
         match reply.after {
             After::Tunnel => Err(End::Tunnel),
             After::Rejected => Err(End::Answered),
+            // A body without length ends with its connection. A regular close would make the
+            // incomplete body look complete.
             After::Broken if reply.sending.body.framing() == Framing::UntilClose => Err(End::Cut),
             After::Broken => Err(End::Broken),
             After::Next if reply.sending.last && self.link.is_read() => Err(End::Closed),
@@ -417,7 +429,7 @@ impl Connection {
     /// Starts another request, once this one was read to its end.
     fn next(&self, cx: &mut Context<'_>) -> Result<Stage, End> {
         if self.link.has_reader() {
-            self.link.response_finished();
+            self.link.restart_body_timer();
             return Ok(Stage::Rest);
         }
         if self.link.is_read() || self.link.discard_body(cx) {
@@ -468,7 +480,7 @@ impl Connection {
         }
         match self.stage {
             Stage::Head => {}
-            // the bodies have their own timers
+            // The bodies have their own timers.
             Stage::Answering(_) | Stage::Sending(_) => return None,
             // The body's own timer limits the silence of the client. It is not polled while the
             // upstream accepts nothing.

@@ -144,7 +144,7 @@ impl Connection {
         }
         let refusal = match (self.shared.excess(), error) {
             (Some(excess), _) => Some(too_much(excess)),
-            // counted already
+            // Counted already.
             (None, Some(Error::Connection(ErrorCode::ENHANCE_YOUR_CALM, _))) => None,
             (None, Some(Error::Connection(..))) => Some(respond::HTTP2_PROTOCOL),
             (None, _) => None,

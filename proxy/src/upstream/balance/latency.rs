@@ -69,7 +69,7 @@ fn kept(age: f64) -> f64 {
 fn read(packed: u64, now: u64) -> Option<(f64, f64)> {
     // The timestamp wraps around after 49 days, so ages are differences.
     let age = ((now / 1000) as u32).wrapping_sub((packed >> 32) as u32);
-    // the clock of another worker was a little ahead
+    // The clock of another worker was a little ahead.
     let age = if age > u32::MAX / 2 { 0 } else { age };
     let estimate = f64::from(f32::from_bits(packed as u32));
     (packed != 0).then(|| (estimate, f64::from(age) * 1000.0))

@@ -125,6 +125,7 @@ impl Balancer {
         cost: impl Fn(usize) -> Option<f64>,
     ) -> Option<usize> {
         let first = endpoints.is_first_attempt();
+        // A retry draws instead of taking a turn, as in `choose_from`.
         let one = match first {
             true => turns.next(usable, |index| endpoints.warmth(index))?,
             false => self.draw_usable(endpoints, usable)?,
@@ -194,6 +195,8 @@ impl Balancer {
         for index in (0..self.weights.len()).filter(|&index| usable(index)) {
             let share = f64::from(self.weights[index]) * endpoints.warmth(index);
             sum += share;
+            // Weighted reservoir sampling: each candidate is chosen with the probability share /
+            // sum.
             if fastrand::f64() * sum < share {
                 chosen = Some(index);
             }

@@ -37,6 +37,7 @@ impl Turns {
     ) -> Option<usize> {
         let count = self.schedule.len();
         let mut missed = None;
+        // One round at most, so that the loop ends when no endpoint is available.
         for _ in 0..count {
             let turn = usize::from(self.schedule[self.next.fetch_add(1, Relaxed) % count]);
             let index = self
@@ -73,6 +74,7 @@ impl Turns {
 /// One round in which each endpoint has as many turns as its weight, spread evenly (nginx's smooth
 /// weighted round robin).
 fn smooth_round(weights: &[u32]) -> Vec<u16> {
+    // Weights 2 and 4 need a schedule of three turns, not six.
     let divisor = weights.iter().copied().fold(0, gcd).max(1);
     let mut shares: Vec<i64> = weights
         .iter()
@@ -91,6 +93,7 @@ fn smooth_round(weights: &[u32]) -> Vec<u16> {
             for (value, share) in current.iter_mut().zip(&shares) {
                 *value += share;
             }
+            // The endpoint that is furthest behind its share; of equals the first.
             let best = (0..current.len())
                 .max_by_key(|&i| (current[i], std::cmp::Reverse(i)))
                 .unwrap_or(0);

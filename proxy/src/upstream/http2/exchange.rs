@@ -98,7 +98,7 @@ impl Exchange {
         }
         let head = ready!(self.stream.poll_response(cx)).map_err(Failure::Stream)?;
         let body = incoming::begin(self.stream.clone());
-        // a body that was never asked for is not sent
+        // A body that was never asked for is not sent.
         let rest = self.sending.take().filter(|_| self.held.is_none());
         Poll::Ready(Ok(Answered { head, body, rest }))
     }

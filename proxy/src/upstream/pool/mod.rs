@@ -107,6 +107,7 @@ impl Pool {
             if connection.is_quiet() {
                 return Some(Lease::new(connection, self, true));
             }
+            // The endpoint has closed it: from now on connections expire before that.
             self.idle.closed_by_peer_after(since.elapsed());
         }
     }
@@ -138,6 +139,7 @@ impl Pool {
         if let Some(permit) = breaker.try_permit() {
             return Ok(Grant::Open(Some(permit)));
         }
+        // Counts as a pending request until the end of this function.
         let _pending = self.wait(breaker)?;
         Ok(self.waiting.next(breaker).await)
     }
@@ -188,6 +190,7 @@ impl Pool {
         if self.retired.get() {
             return Idle::new(connection).end();
         }
+        // Requests on this worker first: they need no new connect.
         let Some(connection) = self.waiting.hand_over(connection) else {
             return;
         };
@@ -238,7 +241,7 @@ impl Pool {
 async fn reap(pool: Rc<Pool>) {
     let breaker = pool.breaker.clone();
     loop {
-        // before the check, so that no waiting request is missed
+        // Before the check, so that no waiting request is missed.
         let wanted = breaker.as_ref().map(|breaker| breaker.wanted());
         if breaker.as_ref().is_some_and(|breaker| breaker.is_wanted()) {
             pool.make_room();

@@ -122,6 +122,7 @@ impl Pool {
         loop {
             {
                 let mut waiting = self.http2.waiting.borrow_mut();
+                // Their clients have disconnected.
                 while waiting.front().is_some_and(oneshot::Sender::is_closed) {
                     waiting.pop_front();
                 }
@@ -134,6 +135,7 @@ impl Pool {
             };
             let first = self.http2.waiting.borrow_mut().pop_front();
             if let Some(first) = first {
+                // When the request has just gone, dropping its stream serves the next one.
                 drop(first.send(Ok(stream)));
             }
         }
@@ -148,8 +150,8 @@ impl Pool {
             .iter()
             .any(|one| one.allows_no_stream())
         {
-            // a further connection would allow no stream either; the endpoint's next SETTINGS end
-            // this
+            // A further connection would allow no stream either; the endpoint's next SETTINGS end
+            // this.
             return;
         }
         let waiting = self
@@ -159,6 +161,8 @@ impl Pool {
             .iter()
             .filter(|one| !one.is_closed())
             .count();
+        // One connection for as many waiting requests as it is expected to take, less those that
+        // are being opened.
         let wanted = waiting
             .div_ceil(self.http2.streams_expected())
             .min(OPENED_AT_ONCE);
@@ -179,6 +183,7 @@ impl Pool {
                 self.serve_waiting();
                 self.start_reaping();
                 let (pool, endpoint) = (Rc::downgrade(&self), self.endpoint.address.label.clone());
+                // The task must not keep the pool alive: a removed upstream closes its connections.
                 drop(self);
                 let serve = || {
                     if let Some(pool) = pool.upgrade() {
@@ -242,6 +247,7 @@ impl Pool {
         let failed = {
             let mut waiting = self.http2.waiting.borrow_mut();
             waiting.retain(|one| !one.is_closed());
+            // The first ones in the queue keep waiting for the connects that are still in progress.
             let others = self.http2.connecting.get() * self.http2.streams_expected();
             let kept = others.min(waiting.len());
             waiting.split_off(kept)

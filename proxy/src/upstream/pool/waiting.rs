@@ -30,6 +30,7 @@ impl Waiting {
             tokio::select! {
                 permit = breaker.permit() => return Grant::Open(Some(permit)),
                 Ok(mut connection) = returned => {
+                    // The endpoint may have closed it meanwhile: then wait again.
                     if connection.is_quiet() {
                         return Grant::Connection(connection);
                     }

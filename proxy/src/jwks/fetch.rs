@@ -218,13 +218,13 @@ mod tests {
             ),
             (
                 r#"{"issuer":"https://id.example/","jwks_uri":"/keys"}"#,
-                Err("no URL"),
+                Err("not a valid URL"),
             ),
             (
                 r#"{"issuer":"a","issuer":"https://id.example/","jwks_uri":"https://k.example/k"}"#,
                 Err(""),
             ),
-            ("[]", Err("no JSON object")),
+            ("[]", Err("not a JSON object")),
             ("<!doctype html>", Err("")),
             ("", Err("")),
         ] {

@@ -1,4 +1,4 @@
-//! What is wrong with a TLS connection, whichever side this process is: the one place that reads the errors of rustls.
+//! What is wrong with a TLS connection on either side: the one place that reads the errors of rustls.
 //!
 //! The sides have closed sets of their own, `ServerFailure` here and `Failure` in the proxy, because some problems exist
 //! on one side only and the same alert says different things about a client and a server.
@@ -82,7 +82,7 @@ impl Problem {
     fn incompatible(error: &PeerIncompatible) -> Self {
         use PeerIncompatible as E;
         match error {
-            // Required since TLS 1.2 (RFC 5246 section 7.4.1.4.1): a client without it speaks something older.
+            // Required since TLS 1.2 (RFC 5246 section 7.4.1.4.1): a client without it uses an older version.
             E::SignatureAlgorithmsExtensionRequired
             | E::ServerDoesNotSupportTls12Or13
             | E::ServerTlsVersionIsDisabledByOurConfig

@@ -55,7 +55,7 @@ pub(super) struct Receiving {
     pub(super) window: i64,
     /// Bytes that were read and not yet returned to the peer by WINDOW_UPDATE.
     pub(super) released: u32,
-    /// Whether there is a reader, for whom data is stored.
+    /// Whether there is a reader. Without one, received data is not stored.
     pub(super) is_wanted: bool,
     pub(super) reader: Option<Waker>,
 }

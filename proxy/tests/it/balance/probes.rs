@@ -448,13 +448,13 @@ fn a_grpc_health_answer_is_read_as_protobuf_says() {
             Some("0"),
             "more than one message",
         ),
-        ("no message", Vec::new(), Some("0"), "no message"),
-        ("no protobuf", frame(0, &[8]), Some("0"), "not understood"),
+        ("no message", Vec::new(), Some("0"), "without a message"),
+        ("no protobuf", frame(0, &[8]), Some("0"), "is invalid"),
         (
             "a text where the number belongs",
             frame(0, b"\x0a\x01\x01"),
             Some("0"),
-            "not understood",
+            "is invalid",
         ),
         (
             "far too much",
@@ -462,7 +462,7 @@ fn a_grpc_health_answer_is_read_as_protobuf_says() {
             Some("0"),
             "length limit",
         ),
-        ("no grpc-status", serving.clone(), None, "no grpc-status"),
+        ("no grpc-status", serving.clone(), None, "without grpc-status"),
         (
             "NOT_FOUND",
             Vec::new(),
@@ -480,7 +480,7 @@ fn a_grpc_health_answer_is_read_as_protobuf_says() {
             "a bad grpc-status",
             serving.clone(),
             Some("zero"),
-            "no grpc-status",
+            "without grpc-status",
         ),
     ] {
         let (status, body) = app.ready(&proxy, body, status);

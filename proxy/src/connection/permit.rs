@@ -18,7 +18,7 @@ use super::{
 };
 
 /// How long a new connection waits at most for an evicted one to close. Only HTTP/2 takes longer
-/// than a moment, since its client gets GOAWAY first ([`super::client::Client::last_chance`]).
+/// than a moment, since its client gets GOAWAY first ([`super::client::Client::grace_period`]).
 const WAIT: Duration = Duration::from_secs(2);
 
 /// One open connection under the limits.

@@ -1,4 +1,4 @@
-//! The keys of all providers, as decisions ask for them.
+//! The keys of all providers, as decisions use them.
 
 use std::sync::Arc;
 

@@ -1,18 +1,19 @@
-//! What is wrong with a TLS connection on either side: the one place that reads the errors of rustls.
+//! What is wrong with a TLS connection on either side: the one place that reads the errors of
+//! rustls.
 //!
-//! The sides have closed sets of their own, `ServerFailure` here and `Failure` in the proxy, because some problems exist
-//! on one side only and the same alert says different things about a client and a server.
+//! Each side has its own closed set, `ServerFailure` here and `Failure` in the proxy: some problems
+//! exist on one side only, and the same alert means different things about a client and a server.
 
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
 
 use super::rejection::Rejection;
 
-/// What is wrong.
+/// The problem of a TLS connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Problem {
     /// The peer sent no certificate.
     NoCertificate,
-    /// The peer's certificate, or one above it.
+    /// The peer's certificate, or one above it, is rejected.
     Certificate(CertificateProblem),
     /// A revocation list is malformed, so the chain that needs it cannot be verified.
     RevocationList,
@@ -28,7 +29,7 @@ pub enum Problem {
     Alert(AlertDescription),
     /// The peer violated the protocol.
     Protocol,
-    /// Anything else, on this side.
+    /// Any other error, on this side.
     Other,
 }
 
@@ -43,7 +44,7 @@ pub enum CertificateProblem {
     Expired,
     /// It is not valid yet.
     NotYetValid,
-    /// A revocation list has it.
+    /// A revocation list contains it.
     Revoked,
     /// No revocation list is from its issuer.
     UnknownRevocation,
@@ -53,12 +54,12 @@ pub enum CertificateProblem {
     WrongPurpose,
     /// It has more than one SPIFFE ID.
     MultipleSpiffeIds,
-    /// It is malformed, or its key did not sign.
+    /// It is malformed, or the handshake signature is wrong.
     Malformed,
 }
 
 impl Problem {
-    /// The problem behind an error of the library.
+    /// Classifies an error of the library.
     pub fn of(error: &Error) -> Self {
         match error {
             Error::NoCertificatesPresented => Self::NoCertificate,

@@ -1,4 +1,5 @@
-//! An HTTP probe as the kubelet does it: a GET, 200 to 399 is success, redirects on the same host are followed, at most ten.
+//! An HTTP probe as the kubelet sends it: a GET for which 200 to 399 is success. At most ten
+//! redirects to the same host are followed.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
@@ -28,7 +29,7 @@ pub(super) async fn get(
         if !status.is_success() && !status.is_redirection() {
             return Err(format!("{} answered {}", at.target, status.as_u16()).into());
         }
-        // Other statuses from 300 to 399 are answers.
+        // Other statuses from 300 to 399 are final responses.
         let follows = matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308);
         match location.filter(|_| follows) {
             None => return Ok(()),
@@ -41,7 +42,7 @@ pub(super) async fn get(
     Err(format!("more than {REDIRECTS} redirects").into())
 }
 
-/// Where a request goes: always to 127.0.0.1.
+/// The target of a request: always on 127.0.0.1.
 struct Place {
     port: u16,
     target: String,
@@ -55,7 +56,7 @@ impl Place {
     ) -> Result<(StatusCode, Option<String>), Cause> {
         let stream = connect(self.port).await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        // The connection ends with this future, also when the time for an answer is over.
+        // Dropping this future closes the connection, also after a timeout.
         let mut driver = JoinSet::new();
         driver.spawn(async move { drop(connection.await) });
         let mut request = Request::builder()
@@ -80,7 +81,8 @@ impl Place {
         Ok((answer.status(), location.map(str::to_owned)))
     }
 
-    /// Where a redirect leads; `None` when that is another host, which counts as success and is not asked.
+    /// The target of a redirect; `None` for another host, which counts as success without a
+    /// request.
     fn next(&self, location: &str) -> Result<Option<Self>, Cause> {
         let uri: Uri = match location.strip_prefix("//") {
             Some(rest) => format!("http://{rest}").parse()?,

@@ -1,9 +1,10 @@
-//! Probes of the app's own containers, asked through the status port: the kubelet asks the pod's address, where an app on
-//! 127.0.0.1 does not listen.
+//! Probes of the app's own containers through the status port: the kubelet connects to the pod's
+//! address, where an app on 127.0.0.1 does not listen.
 //!
-//! Each was given on the command line (`--app-probe`), which `outrigger inject --rewrite-probes` writes from the probes of
-//! the manifest. Nothing else on loopback can be reached: the target is never part of a request. What counts as success is what
-//! the kubelet takes for it (`pkg/probe/http` and `pkg/probe/tcp` of Kubernetes).
+//! Each probe is a command-line argument (`--app-probe`), which `outrigger inject --rewrite-probes`
+//! writes from the probes of the manifest. Nothing else on loopback can be reached: the target is
+//! never part of a request. Success is defined as in the kubelet (`pkg/probe/http` and
+//! `pkg/probe/tcp` of Kubernetes).
 
 mod http;
 mod read;
@@ -14,10 +15,10 @@ use std::{
 };
 
 use ::http::{HeaderMap, HeaderValue};
-use outrigger_transport::probe::{self, Target, Cause};
+use outrigger_transport::probe::{self, Cause, Target};
 use tokio::{net::TcpStream, time::timeout};
 
-/// Where the app listens.
+/// The address of the app.
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// A probe of an app's container.
@@ -47,8 +48,8 @@ enum Handler {
 }
 
 impl AppProbe {
-    /// Reads one as the command line has it: JSON with `path`, `timeoutSeconds`, and `httpGet`, `tcpSocket` or `grpc` as
-    /// Kubernetes writes them, with a port number.
+    /// Parses a probe of the command line: JSON with `path`, `timeoutSeconds`, and `httpGet`,
+    /// `tcpSocket` or `grpc` as in Kubernetes, with a port number.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -56,12 +57,12 @@ impl AppProbe {
         read::read(text)
     }
 
-    /// Whether a request on the status port is for this one.
+    /// Whether a request on the status port is for this probe.
     pub(super) fn is_at(&self, path: &str) -> bool {
         self.path == path
     }
 
-    /// Asks the app; the reason when it is not well.
+    /// Probes the app; the error is the reason of a failure.
     pub(super) async fn ask(&self, user_agent: Option<&HeaderValue>) -> Result<(), String> {
         match timeout(self.timeout, self.handler.ask(user_agent)).await {
             Ok(answer) => answer.map_err(|error| error.to_string()),
@@ -92,6 +93,6 @@ impl Handler {
 
 async fn connect(port: u16) -> Result<TcpStream, Cause> {
     let stream = TcpStream::connect(SocketAddr::new(LOOPBACK, port)).await?;
-    stream.set_nodelay(true)?; // HTTP/2 begins with several small frames
+    stream.set_nodelay(true)?; // HTTP/2 starts with several small frames
     Ok(stream)
 }

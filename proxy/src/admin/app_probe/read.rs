@@ -1,4 +1,4 @@
-//! A probe as the command line has it.
+//! Parses a probe of the command line.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{AppProbe, Handler};
 
-/// What Kubernetes gives a probe that says nothing.
+/// The default of Kubernetes.
 const TIMEOUT: u64 = 1;
 
 pub(super) fn read(text: &str) -> Result<AppProbe, String> {
@@ -58,7 +58,7 @@ fn handler(map: &Map<String, Value>) -> Result<Handler, String> {
         "httpGet" => {
             only(inner, kind, &["port", "path", "httpHeaders"])?;
             let target = word(inner, "path")?.unwrap_or("/");
-            // Kubernetes takes a path without a slash for one with it.
+            // Kubernetes adds a missing slash.
             let target = format!("/{}", target.strip_prefix('/').unwrap_or(target));
             target
                 .parse::<Uri>()

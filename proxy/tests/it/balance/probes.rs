@@ -462,7 +462,12 @@ fn a_grpc_health_answer_is_read_as_protobuf_says() {
             Some("0"),
             "length limit",
         ),
-        ("no grpc-status", serving.clone(), None, "without grpc-status"),
+        (
+            "no grpc-status",
+            serving.clone(),
+            None,
+            "without grpc-status",
+        ),
         (
             "NOT_FOUND",
             Vec::new(),

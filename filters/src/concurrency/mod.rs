@@ -1,112 +1,57 @@
 //! `concurrency`: at most so many requests of a route at once, and a short queue in front.
 //!
-//! A [`Gate`] is shared by all workers. Who gets in at once and who leaves while nobody waits each change one atomic;
-//! a lock is held for a few instructions where a place is handed on, and only the one who gets it is woken, in the order in
-//! which they came, whatever worker they are on. A place is kept until the last byte of the answer came from the upstream.
+//! A [`Gate`] is shared by all workers. Its semaphore is fair: a permit that becomes free belongs to the request that waits
+//! longest, on whatever worker, and a request that arrives later does not overtake it. A permit is held until the last byte of
+//! the response came from the upstream.
 //!
 //! # Errors
 //!
-//! 503 with `Retry-After` when the queue is full, or a place did not get free in time.
+//! 503 with `Retry-After` when the queue is full, or no permit became free in time.
 
 mod step;
 
 pub use step::{ConcurrencyStep, goes_on};
 
-use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering::Relaxed},
 };
 
 use outrigger_config::model::Concurrency;
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
 
-/// The places of one route. It outlives a reload that does not change it.
+/// The permits of one route. It outlives a reload that does not change it.
 #[derive(Debug)]
 pub struct Gate {
     model: Concurrency,
-    state: AtomicU64,
-    /// A permit for each place that was handed to one who waits; they are taken in the order in which they came.
-    handed: Semaphore,
-    /// Held by whoever changes both `state` and `handed`.
-    handing: Mutex<()>,
+    /// Shared with each [`Permit`].
+    free: Arc<Semaphore>,
+    /// Requests in the queue. It guards no memory.
+    queued: AtomicU32,
 }
 
-/// A place, until it is dropped.
+/// Permission to send one request, until it is dropped.
 #[derive(Debug)]
-pub struct Permit(Arc<Gate>);
+pub struct Permit(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
 
-/// Why there is no place.
+/// Why there is no permit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Full;
 
-/// What stands in [`Gate::state`], each in one half of it.
-#[derive(Debug, Clone, Copy)]
-struct State {
-    /// Places that are taken, those that were handed on among them.
-    taken: u32,
-    /// Those who wait and were handed none yet.
-    waiting: u32,
-}
-
-/// One that waits, until it has a place or is dropped.
-struct Waiting<'a>(Option<&'a Gate>);
-
-impl State {
-    fn read(packed: u64) -> Self {
-        Self {
-            taken: packed as u32,
-            waiting: (packed >> 32) as u32,
-        }
-    }
-
-    fn packed(self) -> u64 {
-        u64::from(self.waiting) << 32 | u64::from(self.taken)
-    }
-
-    /// One place more, where one is free and nobody waits for it.
-    fn enter(self, max: u32) -> Option<Self> {
-        (self.waiting == 0 && self.taken < max).then_some(Self {
-            taken: self.taken + 1,
-            ..self
-        })
-    }
-
-    /// One that waits more, where so many may.
-    fn wait(self, queue: u32) -> Option<Self> {
-        (self.waiting < queue).then_some(Self {
-            waiting: self.waiting + 1,
-            ..self
-        })
-    }
-
-    /// One that waits less.
-    fn called(self) -> Option<Self> {
-        Some(Self {
-            waiting: self.waiting.checked_sub(1)?,
-            ..self
-        })
-    }
-
-    /// One place less.
-    fn leave(self) -> Self {
-        Self {
-            taken: self.taken.saturating_sub(1),
-            ..self
-        }
-    }
-}
+/// A request in the queue, until it is dropped.
+struct Queued<'a>(&'a Gate);
 
 impl Gate {
-    /// A gate that nobody has passed.
+    /// A gate that no request has passed.
     pub fn new(model: &Concurrency) -> Self {
+        let max = usize::try_from(model.max).unwrap_or(usize::MAX);
         Self {
             model: model.clone(),
-            state: AtomicU64::new(0),
-            handed: Semaphore::new(0),
-            handing: Mutex::new(()),
+            free: Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))),
+            queued: AtomicU32::new(0),
         }
     }
 
@@ -115,110 +60,65 @@ impl Gate {
         &self.model
     }
 
-    /// Requests that have a place now.
+    /// Requests that hold a permit now, or were assigned one in the queue.
     pub fn in_flight(&self) -> u32 {
-        State::read(self.state.load(Relaxed)).taken
+        let free = u32::try_from(self.free.available_permits()).unwrap_or(u32::MAX);
+        self.model.max.saturating_sub(free)
     }
 
-    /// Requests that wait for one now.
+    /// Requests in the queue now, with those that were assigned a permit and have not run since.
     pub fn waiting(&self) -> u32 {
-        State::read(self.state.load(Relaxed)).waiting
+        self.queued.load(Relaxed)
     }
 
-    /// Whether a place is free now, without taking it.
+    /// Whether a permit is free now, without taking it.
     pub fn has_room(&self) -> bool {
-        State::read(self.state.load(Relaxed))
-            .enter(self.model.max)
-            .is_some()
+        self.free.available_permits() > 0
     }
 
-    /// A place that is free now. Nobody overtakes those who wait.
-    pub fn enter(self: &Arc<Self>) -> Option<Permit> {
-        self.change(|state| state.enter(self.model.max)).ok()?;
-        Some(Permit(Arc::clone(self)))
+    /// A permit that is free now.
+    pub fn enter(&self) -> Option<Permit> {
+        Arc::clone(&self.free).try_acquire_owned().ok().map(Permit)
     }
 
-    /// Waits for a place.
+    /// Waits for a permit.
     ///
     /// # Errors
-    /// Too many wait already, or no place got free within `queueTimeout`.
-    pub async fn wait(self: &Arc<Self>) -> Result<Permit, Full> {
-        let (max, queue) = (self.model.max, self.model.queue);
-        let before = self
-            .change(|state| state.enter(max).or_else(|| state.wait(queue)))
-            .map_err(|_| Full)?;
-        if before.enter(max).is_some() {
-            return Ok(Permit(Arc::clone(self))); // one has just become free
+    /// The queue is full, or no permit became free within `queueTimeout`.
+    pub async fn wait(&self) -> Result<Permit, Full> {
+        if let Some(permit) = self.enter() {
+            return Ok(permit); // one has just become free
         }
-        let mut waiting = Waiting(Some(self));
-        let limit: Duration = self.model.queue_timeout;
-        match timeout(limit, self.handed.acquire()).await {
-            Ok(Ok(handed)) => {
-                handed.forget();
-                waiting.0 = None;
-                Ok(Permit(Arc::clone(self)))
-            }
+        let _queued = self.join().ok_or(Full)?;
+        let acquired = timeout(
+            self.model.queue_timeout,
+            Arc::clone(&self.free).acquire_owned(),
+        );
+        match acquired.await {
+            Ok(Ok(permit)) => Ok(Permit(permit)),
             Ok(Err(_)) | Err(_) => Err(Full),
         }
     }
 
-    /// Changes the state and gives the one before; as an error when it is to stay. No memory is guarded by it.
-    fn change(&self, to: impl Fn(State) -> Option<State>) -> Result<State, State> {
-        let changed = self.state.fetch_update(Relaxed, Relaxed, |packed| {
-            to(State::read(packed)).map(State::packed)
-        });
-        changed.map(State::read).map_err(State::read)
-    }
-
-    fn leave(&self) {
-        if self
-            .change(|state| (state.waiting == 0).then(|| state.leave()))
-            .is_err()
-        {
-            self.hand_on();
-        }
-    }
-
-    /// A place becomes that of the first who waits.
-    fn hand_on(&self) {
-        let _handing = self.handing.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = self.change(|state| Some(state.called().unwrap_or_else(|| state.leave())));
-        if before.is_ok_and(|before| before.waiting > 0) {
-            self.handed.add_permits(1);
-        }
-    }
-
-    /// One that waited does so no more. When none is left that was not handed a place, one of those was meant for it; which
-    /// of them does not matter.
-    fn give_up(&self) {
-        let handing = self.handing.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.change(State::called).is_err()
-            && let Ok(handed) = self.handed.try_acquire()
-        {
-            handed.forget();
-            drop(handing);
-            self.leave();
-        }
+    fn join(&self) -> Option<Queued<'_>> {
+        self.queued
+            .fetch_update(Relaxed, Relaxed, |queued| {
+                (queued < self.model.queue).then_some(queued + 1)
+            })
+            .ok()
+            .map(|_| Queued(self))
     }
 }
 
-impl Drop for Permit {
+impl Drop for Queued<'_> {
     fn drop(&mut self) {
-        self.0.leave();
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        if let Some(gate) = self.0 {
-            gate.give_up();
-        }
+        self.0.queued.fetch_sub(1, Relaxed);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{future::Future, pin::pin, task::Poll};
+    use std::{future::Future, pin::pin, sync::atomic::AtomicU64, task::Poll, time::Duration};
 
     use tokio::time::{Instant, advance};
 
@@ -306,9 +206,9 @@ mod tests {
             poll(first.as_mut()).await.is_pending() && poll(second.as_mut()).await.is_pending()
         );
         drop(place); // the first one's, which never takes it
-        assert_eq!((gate.in_flight(), gate.waiting()), (1, 1));
+        assert_eq!((gate.in_flight(), gate.waiting()), (1, 2));
         drop(first);
-        assert_eq!((gate.in_flight(), gate.waiting()), (1, 0));
+        assert_eq!((gate.in_flight(), gate.waiting()), (1, 1));
         let Poll::Ready(Ok(place)) = poll(second.as_mut()).await else {
             panic!("its turn")
         };

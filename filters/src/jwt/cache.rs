@@ -4,13 +4,9 @@
 //! byte, finds it. It holds while its provider's configuration is equal and the key that verified it is still in the
 //! key set; times and the client's certificate are checked at every use. Refusals are never kept.
 
-use std::{
-    collections::HashMap,
-    hash::{BuildHasher, DefaultHasher, Hasher, RandomState},
-    rc::Rc,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, rc::Rc, sync::Arc, time::Duration};
+
+use foldhash::quality::RandomState;
 
 use super::{KeySet, VerifiedToken, Verifier, verify::Thumbprint};
 use crate::reason::Reason;
@@ -25,7 +21,7 @@ const MAX_TEXT: usize = 4 << 20;
 #[derive(Debug)]
 pub struct TokenCache {
     entries: Vec<Entry>,
-    places: HashMap<Rc<str>, usize, Tail>,
+    places: HashMap<Rc<str>, usize, RandomState>,
     /// Where the search for an entry to give up goes on: a clock, which spares what was used since it came by last.
     hand: usize,
     text: usize,
@@ -51,10 +47,9 @@ impl Default for TokenCache {
 impl TokenCache {
     /// An empty cache for at most this many tokens; at least one.
     pub fn new(max_tokens: usize) -> Self {
-        let places = HashMap::with_hasher(Tail(RandomState::new()));
         Self {
             entries: Vec::new(),
-            places,
+            places: HashMap::default(),
             hand: 0,
             text: 0,
             max_tokens: max_tokens.max(1),
@@ -167,31 +162,5 @@ impl Entry {
             self.generation = keys.generation();
         }
         true
-    }
-}
-
-/// Hashes the end of a text. That is the signature, which nobody without a signing key can choose, and only what was
-/// verified gets in; hashing all of it would cost more than the rest of a look.
-#[derive(Debug, Clone)]
-struct Tail(RandomState);
-
-struct TailHasher(DefaultHasher);
-
-impl BuildHasher for Tail {
-    type Hasher = TailHasher;
-
-    fn build_hasher(&self) -> TailHasher {
-        TailHasher(self.0.build_hasher())
-    }
-}
-
-impl Hasher for TailHasher {
-    fn write(&mut self, text: &[u8]) {
-        const TAIL: usize = 32;
-        self.0.write(&text[text.len().saturating_sub(TAIL)..]);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0.finish()
     }
 }

@@ -1,15 +1,14 @@
 //! One limit with a bucket for each key, shared by all workers.
 //!
 //! Keys are kept as 64-bit keyed hashes: a client can send any number of names, so none is stored. Two keys with the
-//! same hash would share a bucket; with [`KEYS`] keys that is one chance in 10^11, and nobody can aim for it. Text is
-//! hashed by SipHash; an address is a number, for which one multiplication with secret numbers does, at a fortieth.
+//! same hash would share a bucket; with [`KEYS`] keys that is one chance in 10^11, and a client cannot aim for it:
+//! the hash is SipHash with a secret of this limit.
 //!
 //! The buckets stand in shards behind locks that are held for one look-up: two workers meet on one of them rarely, and
 //! nothing waits while it is held. The one bucket of a limit without key is a plain atomic.
 
 use std::{
     hash::{BuildHasher, RandomState},
-    net::IpAddr,
     sync::{
         Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -53,7 +52,7 @@ pub struct Limiter {
 enum Buckets {
     One(AtomicU64),
     Keyed {
-        hash: Hash,
+        secret: RandomState,
         shards: Box<[Mutex<Shard>]>,
     },
 }
@@ -78,8 +77,8 @@ impl Limiter {
     pub fn admit(&self, key: &Key<'_>, now: Nanos) -> Result<(), Duration> {
         match &self.buckets {
             Buckets::One(full_at) => self.take_atomic(full_at, now),
-            Buckets::Keyed { hash, shards } => {
-                let hash = hash.of(key);
+            Buckets::Keyed { secret, shards } => {
+                let hash = secret.hash_one(key);
                 let shard = &shards[(hash >> 32) as usize % shards.len()];
                 shard
                     .lock()
@@ -96,8 +95,8 @@ impl Limiter {
     pub fn peek(&self, key: &Key<'_>, now: Nanos) -> Result<(), Duration> {
         let full_at = match &self.buckets {
             Buckets::One(full_at) => full_at.load(Relaxed),
-            Buckets::Keyed { hash, shards } => {
-                let hash = hash.of(key);
+            Buckets::Keyed { secret, shards } => {
+                let hash = secret.hash_one(key);
                 let shard = &shards[(hash >> 32) as usize % shards.len()];
                 shard
                     .lock()
@@ -120,42 +119,10 @@ impl Limiter {
     }
 }
 
-/// Secrets of one limit.
-#[derive(Debug)]
-struct Hash {
-    text: RandomState,
-    numbers: [u64; 2],
-}
-
-impl Hash {
-    fn new() -> Self {
-        let text = RandomState::new();
-        let numbers = [text.hash_one(1), text.hash_one(2)];
-        Self { text, numbers }
-    }
-
-    fn of(&self, key: &Key<'_>) -> u64 {
-        match key {
-            // Beside the networks of IPv6, where multicast begins so and no client.
-            Key::Address(IpAddr::V4(address)) => {
-                self.number(u64::from(address.to_bits()) | u64::MAX << 32)
-            }
-            // The upper half is all that counts of it.
-            Key::Address(IpAddr::V6(address)) => self.number((address.to_bits() >> 64) as u64),
-            _ => self.text.hash_one(key),
-        }
-    }
-
-    fn number(&self, number: u64) -> u64 {
-        let product = u128::from(number ^ self.numbers[0]) * u128::from(self.numbers[1] | 1);
-        (product >> 64) as u64 ^ product as u64
-    }
-}
-
 impl Buckets {
     fn keyed() -> Self {
         Self::Keyed {
-            hash: Hash::new(),
+            secret: RandomState::new(),
             shards: (0..SHARDS)
                 .map(|_| Mutex::new(Shard::new(KEYS / SHARDS)))
                 .collect(),

@@ -12,38 +12,19 @@
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap, binary_heap::PeekMut},
-    hash::{BuildHasherDefault, Hasher},
     time::Duration,
 };
 
+use foldhash::fast::RandomState;
+
 use super::bucket::{Nanos, Rate};
 
-/// Buckets by the hash of their key.
+/// Buckets by the hash of their key, which is secret already: the map needs only a fast hash.
 #[derive(Debug)]
 pub(super) struct Shard {
-    buckets: HashMap<u64, Nanos, BuildHasherDefault<Hashed>>,
+    buckets: HashMap<u64, Nanos, RandomState>,
     order: BinaryHeap<Reverse<(Nanos, u64)>>,
     room: usize,
-}
-
-/// A key that is a hash already.
-#[derive(Debug, Default)]
-struct Hashed(u64);
-
-impl Hasher for Hashed {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }
 
 impl Shard {

@@ -11,11 +11,12 @@ use http::{HeaderName, HeaderValue, Response, request::Parts};
 use outrigger_config::model::{Action, ListenerId, Route, RouteId, UpstreamId, WeightedBackend};
 use outrigger_filters::{
     client_address::ClientAddress,
-    context::{Alarm, Context, Exchange, Moment, RequestId},
+    context::{Context, Exchange, Moment, RequestId},
     cors::{self, Grant},
     error::Error,
     owned_headers::Own,
     reason::Reason,
+    recycle::Alarm,
     retry::Policy,
     service::{Body, Request},
     step::{Counting, Verdict},

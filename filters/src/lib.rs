@@ -1,6 +1,6 @@
 //! The filters of the request chain: for each a pure decision core and a thin [`step`]; where it lasts as long as the
 //! call, a tower layer. A filter never imports a sibling; what they share is [`service`], [`step`], [`error`],
-//! [`context`], [`identity`], [`claims`], [`host`], [`path`] and [`place`].
+//! [`context`], [`identity`], [`claims`], [`host`], [`path`] and [`recycle`].
 
 pub mod access_log;
 pub mod authorize;
@@ -25,10 +25,10 @@ pub mod jwt;
 pub mod maintenance;
 pub mod owned_headers;
 pub mod path;
-pub mod place;
 pub mod proxy_protocol;
 pub mod rate_limit;
 pub mod reason;
+pub mod recycle;
 pub mod redirect;
 pub mod request_id;
 pub mod retry;

@@ -20,7 +20,7 @@ use tower::Service;
 use crate::{
     context::Context,
     error::Error,
-    place::{Placed, Places, Settled},
+    recycle::{Recycle, Slots, Stored},
 };
 
 /// A request on its way through a chain.
@@ -71,9 +71,9 @@ impl<S> HttpService for S where
 {
 }
 
-/// An answer in the making, in its place on the heap: what passes a request on hands it back as it is. Nothing is moved, and
+/// An answer in the making, in its slot on the heap: what passes a request on hands it back as it is. Nothing is moved, and
 /// only the request itself polls it.
-pub type ResponseFuture = Placed<dyn Settled<Output = Result<Response<Body>, Error>>>;
+pub type ResponseFuture = Stored<dyn Recycle<Output = Result<Response<Body>, Error>>>;
 
 /// A text for people; without a type when it is empty.
 pub fn text(status: StatusCode, text: Bytes) -> Response<Body> {
@@ -95,7 +95,7 @@ pub fn refused(error: Error) -> ResponseFuture {
 pub fn later(
     answer: impl Future<Output = Result<Response<Body>, Error>> + 'static,
 ) -> ResponseFuture {
-    Placed::alone(answer).erase()
+    Stored::alone(answer).erase()
 }
 
 /// What a [`BoxService`] has behind its pointer.
@@ -104,10 +104,10 @@ pub(crate) trait Answering {
     fn answer(&self, request: Request) -> ResponseFuture;
 }
 
-/// The end of a chain, whose futures have their places here. It is called in place: it does not wait before it answers.
+/// The end of a chain, whose futures have their slots here. It is called in place: it does not wait before it answers.
 struct Leaf<S: HttpService> {
     service: RefCell<S>,
-    places: Places<S::Future>,
+    slots: Slots<S::Future>,
 }
 
 impl<S> Answering for Leaf<S>
@@ -116,8 +116,8 @@ where
     S::Future: 'static,
 {
     fn answer(&self, request: Request) -> ResponseFuture {
-        self.places
-            .settle(self.service.borrow_mut().call(request))
+        self.slots
+            .store(self.service.borrow_mut().call(request))
             .erase()
     }
 }
@@ -135,7 +135,7 @@ impl BoxService {
     {
         Self(Rc::new(Leaf {
             service: RefCell::new(service),
-            places: Places::default(),
+            slots: Slots::default(),
         }))
     }
 

@@ -28,7 +28,6 @@
 //! It stands in a field of [`crate::service::Request`]: an extension of `http::Request` would cost every request a map of
 //! its own, and asks for `Send + Sync`, which nothing here needs.
 
-mod alarm;
 mod granted;
 pub mod id;
 pub mod progress;
@@ -57,9 +56,9 @@ use crate::{
     jwt::{Memo, Tokens, VerifiedToken},
     owned_headers::Own,
     reason::{Flag, Reason},
+    recycle::Alarm,
 };
 
-pub use alarm::Alarm;
 pub use granted::Granted;
 pub use id::RequestId;
 use progress::Progress;
@@ -111,7 +110,6 @@ pub struct Exchange {
     pub timed_out: Cell<bool>,
     /// When its bodies moved.
     pub progress: Progress,
-    clock: Cell<Clock>,
     request_complete: Cell<Option<Instant>>,
     awaits_complete: Cell<Option<Waker>>,
     /// Why the request body was given up; it is the answer to whatever failed because of it.
@@ -134,17 +132,6 @@ pub struct Exchange {
 
 /// Sends the rest of a request.
 pub type Upload = Pin<Box<dyn Future<Output = ()>>>;
-
-/// How [`Exchange::now`] is answered.
-#[derive(Clone, Copy)]
-enum Clock {
-    /// By the clock.
-    Runs,
-    /// By the clock, and then by what it said.
-    Unread,
-    /// By what it said.
-    Stands(Instant),
-}
 
 /// What authentication and authorization found out, and what is to be told of a request that failed.
 #[derive(Default)]
@@ -189,7 +176,6 @@ impl Exchange {
             hash_key: Cell::new(None),
             timed_out: Cell::new(false),
             progress: Progress::new(started),
-            clock: Cell::new(Clock::Runs),
             request_complete: Cell::new(None),
             awaits_complete: Cell::new(None),
             body_failure: RefCell::new(None),
@@ -203,19 +189,6 @@ impl Exchange {
         })
     }
 
-    /// The time. While the answer is polled it stands still: to read the clock costs more than most of what needs it.
-    pub fn now(&self) -> Instant {
-        match self.clock.get() {
-            Clock::Runs => Instant::now(),
-            Clock::Stands(moment) => moment,
-            Clock::Unread => {
-                let now = Instant::now();
-                self.clock.set(Clock::Stands(now));
-                now
-            }
-        }
-    }
-
     /// The wall clock, for what tokens say; the time that was set, where one was.
     pub fn wall_time(&self) -> SystemTime {
         let set = self.access.get().and_then(|access| access.time.get());
@@ -225,14 +198,6 @@ impl Exchange {
     /// Sets the wall clock for this exchange, once: an evaluation is for a time of its own.
     pub fn set_wall_time(&self, time: SystemTime) {
         let _ = self.access().time.set(time);
-    }
-
-    /// Does what takes no time: whatever asks [`now`](Self::now) meanwhile gets the same answer.
-    pub fn at_once<R>(&self, what: impl FnOnce() -> R) -> R {
-        self.clock.set(Clock::Unread);
-        let done = what();
-        self.clock.set(Clock::Runs);
-        done
     }
 
     /// The last byte of the request came at `now`; the timeouts run from here.
@@ -477,34 +442,5 @@ impl Claims for Exchange {
 
     fn has_scope(&self, scope: &str) -> bool {
         self.any_token(|token| token.has_scope(scope))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn time_stands_still_only_for_what_is_done_at_once() {
-        let exchange = Exchange::begin(
-            Instant::now(),
-            [127, 0, 0, 1].into(),
-            None,
-            Alarm::default(),
-        );
-        let passes = |since: Instant| while Instant::now() == since {};
-        for _ in 0..2 {
-            let before = exchange.now();
-            passes(before);
-            let within = exchange.at_once(|| {
-                let first = exchange.now();
-                passes(first);
-                assert_eq!(exchange.now(), first);
-                first
-            });
-            assert!(within > before, "read when it is first asked for");
-            passes(within);
-            assert!(exchange.now() > within);
-        }
     }
 }

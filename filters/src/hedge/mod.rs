@@ -4,8 +4,6 @@
 //! another one answers them sooner. The price is load, so there is a share of requests that is never exceeded, and
 //! each second try also spends the upstream's retry budget. One worker measures and decides for its own requests.
 
-mod line;
-
 use std::{
     cell::{Cell, RefCell},
     time::Duration,
@@ -13,7 +11,7 @@ use std::{
 
 use outrigger_config::model::{Hedge, HedgeAfter};
 
-pub use line::{Line, Turn};
+use crate::recycle::line::Line;
 
 /// Before this many answers nobody knows what is slow.
 const ENOUGH: u32 = 100;

@@ -120,8 +120,8 @@ mod tests {
     use super::*;
     use crate::{
         claims::tests::{Told, path},
-        context::Alarm,
         identity::Identity,
+        recycle::Alarm,
         service::Body,
     };
 

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::names;
+use outrigger_filters::recycle::names;
 
 /// The text of a line from `start` on, without surrounding spaces and tabs and without CR, and its
 /// position.

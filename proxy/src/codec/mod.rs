@@ -2,9 +2,8 @@
 //! (`upstream::http1`), and [`http2`].
 //!
 //! [`lines`] finds the lines of a head, [`decode`] reads bodies and [`encode`] writes them,
-//! [`fields`] parses and writes single headers, [`names`] caches header names, [`target`] encodes
-//! characters that a target must not contain, [`outgoing`] is the output buffer. [`spare`] keeps
-//! heads and maps for reuse. Input has one interpretation, or is rejected.
+//! [`fields`] parses and writes single headers, [`target`] encodes characters that a target must
+//! not contain, [`outgoing`] is the output buffer. Input has one interpretation, or is rejected.
 
 pub(crate) mod date;
 pub(crate) mod decode;
@@ -12,7 +11,5 @@ pub(crate) mod encode;
 pub(crate) mod fields;
 pub(crate) mod http2;
 pub(crate) mod lines;
-pub(crate) mod names;
 pub(crate) mod outgoing;
-pub(crate) mod spare;
 pub(crate) mod target;

@@ -11,7 +11,7 @@ use std::{
 use http::HeaderValue;
 use outrigger_config::model::ListenerId;
 use outrigger_decision::Subject;
-use outrigger_filters::{client_address, context::Alarm, identity::Identity, reason::Reason};
+use outrigger_filters::{client_address, identity::Identity, reason::Reason, recycle::Alarm};
 use tokio::time::Instant;
 
 use super::{

@@ -29,13 +29,13 @@ use outrigger_filters::{
     context::Context as ExchangeContext,
     cors,
     error::Error,
+    recycle::heads,
     service::{self, Body, ResponseFuture},
 };
 
 pub(crate) use self::request_body::Received;
 use self::{record::Record, request_body::RequestBody, response_body::ResponseBody};
 use crate::{
-    codec::spare,
     connection::{client::Client, tunnel::Tunnel},
     forward::UpgradedSlot,
     respond::{self, Reset, Unparsed},
@@ -124,7 +124,7 @@ impl Future for Answer {
             .record
             .as_ref()
             .expect("an answer is not polled again once it is there");
-        let answered = ready!(record.exchange().at_once(|| this.begun.poll(record, cx)));
+        let answered = ready!(this.begun.poll(record, cx));
         let record = this.record.take();
         record.map_or(Poll::Pending, |record| {
             Poll::Ready(conclude(record, this.asked, answered))
@@ -253,7 +253,7 @@ fn route(
     );
     let body = RequestBody::wrap(body, head.version, client, context, limits, owned);
     let request = service::Request {
-        head: spare::head(head),
+        head: heads::store(head),
         body,
         context: Rc::clone(context),
     };

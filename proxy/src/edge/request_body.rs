@@ -17,10 +17,11 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use outrigger_config::model::Listener;
 use outrigger_filters::{
     claim_headers::ClaimHeaders,
-    context::{Alarm, Context, progress::Response},
+    context::{Context, progress::Response},
     error::Error,
     owned_headers,
     reason::Reason,
+    recycle::Alarm,
     service::Body,
     trailers,
 };
@@ -156,7 +157,7 @@ impl RequestBody {
 
     fn completed(&mut self) {
         self.complete = true;
-        self.context.complete_request(self.context.now());
+        self.context.complete_request(Instant::now());
     }
 
     /// Keeps the reason for whoever fails because of it, and hands on that there is one.
@@ -184,7 +185,7 @@ impl RequestBody {
     fn moved(&mut self) {
         self.waits_since = None;
         if self.context.progress.response() == Response::Begun {
-            self.context.progress.move_at(self.context.now());
+            self.context.progress.move_at(Instant::now());
         }
     }
 
@@ -192,7 +193,7 @@ impl RequestBody {
     /// body decides that, since it also sees what the upstream sends.
     fn idle_too_long(&mut self, cx: &mut TaskContext<'_>) -> bool {
         let Some(limit) = self.idle else { return false };
-        let since = *self.waits_since.get_or_insert_with(|| self.context.now());
+        let since = *self.waits_since.get_or_insert_with(Instant::now);
         let progress = &self.context.progress;
         let since = match progress.response() {
             Response::Awaited => since,

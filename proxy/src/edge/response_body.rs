@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use outrigger_filters::{error::Error, grpc, service::Body};
+use tokio::time::Instant;
 
 use super::record::Record;
 
@@ -106,22 +107,11 @@ impl ResponseBody {
         };
         let exchange = record.exchange();
         if !std::mem::replace(&mut self.waits, true) {
-            exchange.progress.move_at(exchange.now());
+            exchange.progress.move_at(Instant::now());
         }
         exchange
             .poll_deadline(exchange.progress.moved() + limit, cx)
             .is_ready()
-    }
-
-    fn poll_inner(
-        &mut self,
-        cx: &mut TaskContext<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let inner = Pin::new(&mut self.inner);
-        match &self.record {
-            Some(record) => record.exchange().at_once(|| inner.poll_frame(cx)),
-            None => inner.poll_frame(cx),
-        }
     }
 }
 
@@ -136,7 +126,7 @@ impl HttpBody for ResponseBody {
         if let Some(error) = self.failed.take() {
             return Poll::Ready(Some(Err(error)));
         }
-        let polled = self.poll_inner(cx);
+        let polled = Pin::new(&mut self.inner).poll_frame(cx);
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 self.waits = false;

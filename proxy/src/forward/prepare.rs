@@ -9,9 +9,15 @@ use outrigger_decision::{
     tries,
     wire::{self, Sending},
 };
-use outrigger_filters::{context::Context, owned_headers::Own, retry::Policy, service::Body};
+use outrigger_filters::{
+    context::Context,
+    owned_headers::Own,
+    recycle::{heads, maps},
+    retry::Policy,
+    service::Body,
+};
 
-use crate::codec::{http2::Block, spare};
+use crate::codec::http2::Block;
 
 /// A request that can be sent, without its body.
 ///
@@ -60,10 +66,10 @@ impl Prepared {
         if !self.keeps {
             return read(&mut self.head.borrow_mut().headers);
         }
-        let mut fields = spare::take();
+        let mut fields = maps::take();
         let read = read(&mut fields);
         if fields.capacity() > 0 {
-            spare::give_back(fields); // no head yet, or it was not understood
+            maps::give_back(fields); // no head yet, or it was not understood
         }
         read
     }
@@ -104,7 +110,7 @@ impl Prepared {
 
     /// It is not needed any more.
     pub(super) fn let_go(self) {
-        spare::give_back_head(self.head.into_inner());
+        heads::give_back(self.head.into_inner());
     }
 }
 

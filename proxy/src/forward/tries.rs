@@ -21,7 +21,8 @@ use outrigger_decision::tries;
 use outrigger_filters::{
     context::Context,
     error::Error,
-    hedge::{Hedging, Turn},
+    hedge::Hedging,
+    recycle::line::Turn,
     retry::{self, Failure, Kept, Policy, RetryReason},
     service::Body,
 };
@@ -91,7 +92,7 @@ pub(super) fn send(
             let mut one = tries.next()?;
             // In a block of its own, so that the future has no room for an answer beside a pause.
             let pause = {
-                let started = tries.call.context.now();
+                let started = Instant::now();
                 let mut other = None;
                 let answered = match tries.hedging() {
                     None => one.run(&tries.call, tries.plan.per_try, started).await,
@@ -415,9 +416,7 @@ fn since_sent(context: &Context, started: Instant) -> Duration {
     context
         .request_complete()
         .map_or(Duration::ZERO, |complete| {
-            context
-                .now()
-                .saturating_duration_since(complete.max(started))
+            Instant::now().saturating_duration_since(complete.max(started))
         })
 }
 

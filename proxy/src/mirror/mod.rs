@@ -14,9 +14,10 @@ use http::header;
 use http_body::Body as HttpBody;
 use outrigger_config::model::{Config, Percent, Route, WeightedBackend};
 use outrigger_filters::{
-    context::{Alarm, Context, Exchange},
+    context::{Context, Exchange},
     error::Error,
     hop_by_hop::Hop,
+    recycle::Alarm,
     service::{Body, BoxService, Request},
     step::{Counting, Step, Verdict},
 };

@@ -11,11 +11,7 @@ const HEAD_START: u64 = 1_000_000;
 
 /// Microseconds since the zero of this process.
 pub(crate) fn micros() -> u64 {
-    at(Instant::now())
-}
-
-/// The same for a given instant.
-pub(crate) fn at(moment: Instant) -> u64 {
-    let begin = *BEGIN.get_or_init(|| moment);
-    HEAD_START + moment.saturating_duration_since(begin).as_micros() as u64
+    let now = Instant::now();
+    let begin = *BEGIN.get_or_init(|| now);
+    HEAD_START + now.saturating_duration_since(begin).as_micros() as u64
 }

@@ -94,7 +94,7 @@ impl InFlight {
             return;
         }
         if watched.begun > 0 {
-            let now = clock::at(watched.context.now());
+            let now = clock::micros();
             self.endpoint
                 .latency
                 .record_response(watched.took(now), now);

@@ -264,10 +264,7 @@ impl<'a> Choice<'a> {
     }
 
     fn now(&self) -> u64 {
-        let now = self
-            .now
-            .get()
-            .unwrap_or_else(|| clock::at(self.context.now()));
+        let now = self.now.get().unwrap_or_else(clock::micros);
         self.now.set(Some(now));
         now
     }
@@ -364,7 +361,7 @@ impl Endpoints for Choice<'_> {
 #[cfg(test)]
 mod tests {
     use outrigger_config::{load_str, model};
-    use outrigger_filters::context::{Alarm, Exchange};
+    use outrigger_filters::{context::Exchange, recycle::Alarm};
     use tokio::time::Instant;
 
     use super::*;

@@ -53,8 +53,8 @@ const AGAINST_THE_ORDER: &[(&str, &str, &str)] = &[
 
 /// What every filter may import.
 const SHARED: &[&str] = &[
-    "service", "step", "error", "reason", "context", "identity", "claims", "host", "path", "place",
-    "cookie",
+    "service", "step", "error", "reason", "context", "identity", "claims", "host", "path",
+    "recycle", "cookie",
 ];
 
 /// Filter to filter, and why.

@@ -9,10 +9,10 @@ use http::{
     uri::{Authority, PathAndQuery, Scheme},
 };
 
-use outrigger_filters::framing::Truncated;
+use outrigger_filters::{framing::Truncated, recycle::maps};
 
 use super::hpack::{Field, Pseudo, encoder};
-use crate::codec::{fields, spare, target};
+use crate::codec::{fields, target};
 
 /// A malformed message (RFC 9113 section 8.1.1): the stream is reset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +89,7 @@ impl Fields {
 
     fn regular(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), Malformed> {
         if self.headers.capacity() == 0 {
-            self.headers = spare::take();
+            self.headers = maps::take();
         }
         match name.as_str() {
             "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "upgrade" => {

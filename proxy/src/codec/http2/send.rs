@@ -6,6 +6,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
+use outrigger_filters::recycle::maps;
 
 use super::{
     Error, ErrorCode,
@@ -15,7 +16,6 @@ use super::{
     message::Block,
     stream::Stream,
 };
-use crate::codec::spare;
 
 impl State {
     /// Opens a stream with the head of a request.
@@ -99,7 +99,7 @@ impl State {
         stream.sending.ended = true;
         let id = stream.id;
         self.write_head(id, true, |block| block.fields(&trailers));
-        spare::give_back(trailers);
+        maps::give_back(trailers);
     }
 
     /// Queues a stream if it has something that the windows allow.

@@ -4,7 +4,7 @@
 //! handles it, [`response`] writes the response. The same task polls request and response
 //! concurrently; the request body reads the socket itself when it is polled
 //! ([`crate::connection::link`]). Between requests a connection holds its socket and one timer
-//! only: the buffers are a [`spare::Room`] of its worker, taken when there is something to read.
+//! only: the buffers are a [`room::Room`] of its worker, taken when there is something to read.
 //!
 //! Ambiguous input has one interpretation or is rejected: bare LF, folded lines, a fragment in the
 //! target, and a length beside chunks are rejected. After a rejection nothing is read as a request.
@@ -12,7 +12,7 @@
 pub(crate) mod fuzzing;
 mod head;
 mod response;
-mod spare;
+mod room;
 #[cfg(test)]
 mod tests;
 
@@ -36,7 +36,7 @@ use tokio::{
 use self::{
     head::{Head, Limits, Rejection},
     response::{RequestInfo, Sending},
-    spare::Room,
+    room::Room,
 };
 use super::tunnel;
 use crate::{
@@ -192,7 +192,7 @@ impl Connection {
         let io = self.link.take_io();
         if let Some(mut room) = self.room.take() {
             room.read = self.link.take_buffer();
-            spare::put(room);
+            room::put(room);
         }
         io
     }
@@ -225,7 +225,7 @@ impl Connection {
     fn room(&mut self) -> &mut Room {
         let link = &self.link;
         self.room.get_or_insert_with(|| {
-            let mut room = spare::take();
+            let mut room = room::take();
             link.lend_buffer(&mut room.read);
             room
         })
@@ -235,7 +235,7 @@ impl Connection {
     fn give_back(&mut self) {
         if let Some(mut room) = self.room.take() {
             room.read = self.link.take_buffer();
-            spare::put(room);
+            room::put(room);
         }
     }
 
@@ -379,7 +379,7 @@ impl Connection {
     fn reply(&mut self, response: Response<Body>, request: RequestInfo, after: After) -> Stage {
         let (mut head, body) = response.into_parts();
         let room = self.room();
-        let sending = spare::with_today(|today| {
+        let sending = room::with_today(|today| {
             response::begin(room.out.own(), &mut head, &body, request, today)
         });
         // The map is reused for the headers of the next request.

@@ -15,6 +15,7 @@ use http_body::Body as _;
 use outrigger_filters::{
     context::Context as ExchangeContext,
     hop_by_hop::{self, Found},
+    recycle::maps,
     service::Body,
 };
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -26,7 +27,6 @@ use crate::{
             ErrorCode, StreamRef, handed_on,
             sending::{Sending, Stopped},
         },
-        spare,
     },
     edge::Answer,
 };
@@ -136,7 +136,7 @@ impl RequestStream {
                 .insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         }
         self.stream.respond(head.status, &head.headers, ends);
-        spare::give_back(head.headers);
+        maps::give_back(head.headers);
         (!ends).then(|| (Sending::new(self.stream.clone()), body))
     }
 

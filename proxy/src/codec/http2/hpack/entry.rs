@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
+use outrigger_filters::recycle::names;
+
 use super::{Field, Pseudo};
-use crate::codec::names;
 
 /// Size of each header in addition to its name and value (RFC 7541 section 4.1, RFC 9113 section
 /// 6.5.2).

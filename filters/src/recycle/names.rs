@@ -1,18 +1,30 @@
 //! A cache of header names, by their exact spelling. Clients and apps send the same names again and
 //! again; a cached name is neither validated nor copied.
 //!
-//! Each worker has its own table of a fixed size: a client with ever new names costs as much as
+//! Each thread has its own table of a fixed size: a client with ever new names costs as much as
 //! without the cache.
 
-use std::cell::RefCell;
+use std::{
+    cell::RefCell,
+    hash::{BuildHasher, Hasher},
+};
 
+use foldhash::fast::FixedState;
 use http::HeaderName;
+
+use super::limit;
 
 /// Longer names are rare and are not cached.
 const LONGEST: usize = 31;
 
+/// The longest name that is looked up.
+const LOOKED_UP: usize = limit("names", LONGEST);
+
 /// A power of two. Each slot holds two names, for pairs that alternate.
 const SLOTS: usize = 128;
+
+/// With it, at most two of the most frequent names share a slot.
+const SEED: u64 = 0;
 
 /// The spelling of a name, and its parsed form.
 struct CachedName {
@@ -27,8 +39,8 @@ thread_local! {
 }
 
 /// The name with this spelling; `None` when it is invalid.
-pub(crate) fn name(spelt: &[u8]) -> Option<HeaderName> {
-    if spelt.len() > LONGEST {
+pub fn name(spelt: &[u8]) -> Option<HeaderName> {
+    if spelt.len() > LOOKED_UP {
         return HeaderName::from_bytes(spelt).ok();
     }
     CACHE.with_borrow_mut(|cached| {
@@ -59,20 +71,11 @@ impl CachedName {
     }
 }
 
-/// A cheap hash. Collisions cost time, never correctness.
+/// Collisions cost time, never correctness.
 fn slot(spelt: &[u8]) -> usize {
-    const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mut hash = spelt.len() as u64;
-    let (words, rest) = spelt.as_chunks::<8>();
-    for word in words {
-        hash = (hash ^ u64::from_le_bytes(*word))
-            .wrapping_mul(MIX)
-            .rotate_left(23);
-    }
-    for byte in rest {
-        hash = (hash ^ u64::from(*byte)).wrapping_mul(MIX).rotate_left(23);
-    }
-    hash as usize % SLOTS
+    let mut hasher = FixedState::with_seed(SEED).build_hasher();
+    hasher.write(spelt);
+    hasher.finish() as usize % SLOTS
 }
 
 #[cfg(test)]

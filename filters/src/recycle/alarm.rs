@@ -15,6 +15,11 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
+use super::limit;
+
+/// Whether a timer that fires before the deadline stays where it is.
+const KEEPS_EARLIER: bool = limit("alarm", 1) > 0;
+
 /// A timer that is moved only when a deadline comes closer. All who ask must be polled when it rings, so they
 /// belong to one task; each tells its own deadline.
 #[derive(Default)]
@@ -29,8 +34,11 @@ struct Set {
 impl Set {
     /// Whether it rings for this task at `deadline` or before.
     fn covers(&self, deadline: Instant, cx: &Context<'_>) -> bool {
-        self.timer.deadline() <= deadline
-            && self.waker.will_wake(cx.waker())
+        (if KEEPS_EARLIER {
+            self.timer.deadline() <= deadline
+        } else {
+            self.timer.deadline() == deadline
+        }) && self.waker.will_wake(cx.waker())
             && !self.timer.is_elapsed()
     }
 }
@@ -41,7 +49,7 @@ impl Alarm {
         match &mut self.0 {
             Some(set) if set.covers(deadline, cx) => return Poll::Pending,
             Some(set) => {
-                if set.timer.is_elapsed() || deadline < set.timer.deadline() {
+                if !KEEPS_EARLIER || set.timer.is_elapsed() || deadline < set.timer.deadline() {
                     set.timer.as_mut().reset(deadline);
                 }
                 if !set.waker.will_wake(cx.waker()) {

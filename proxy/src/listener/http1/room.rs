@@ -1,10 +1,9 @@
 //! The buffers that a connection needs only while it reads or writes. A worker keeps some of them
 //! for reuse, so that an idle connection holds none and a busy one does not allocate.
 
-use std::cell::RefCell;
-
 use bytes::BytesMut;
 use http::HeaderMap;
+use outrigger_filters::recycle::{self, Pool};
 
 use super::head::Scan;
 use crate::codec::{date::Today, outgoing::Outgoing};
@@ -14,7 +13,7 @@ const MOST_WRITTEN: usize = 8 * 1024;
 const MOST_FIELDS: usize = 128;
 
 /// How many a worker keeps.
-const KEPT: usize = 128;
+const KEPT: usize = recycle::limit("rooms", 128);
 
 /// The buffers for one request and its response.
 #[derive(Debug, Default)]
@@ -28,25 +27,21 @@ pub(super) struct Room {
 }
 
 thread_local! {
-    /// Buffers that are not in use.
-    #[expect(
-        clippy::vec_box,
-        reason = "a connection holds its buffers in a box, which is passed on as it is"
-    )]
-    static ROOMS: RefCell<Vec<Box<Room>>> = const { RefCell::new(Vec::new()) };
+    /// Boxed, because a connection holds its buffers in a box, which is passed on as it is.
+    static ROOMS: Pool<Box<Room>> = const { Pool::new(KEPT) };
     /// The Date header of all responses of a worker.
     static TODAY: Today = Today::default();
 }
 
 /// Reused or new buffers.
 pub(super) fn take() -> Box<Room> {
-    ROOMS.with_borrow_mut(Vec::pop).unwrap_or_default()
+    ROOMS.with(Pool::take).unwrap_or_default()
 }
 
 /// Returns buffers for reuse.
 pub(super) fn put(mut room: Box<Room>) {
-    ROOMS.with_borrow_mut(|rooms| {
-        if rooms.len() == KEPT {
+    ROOMS.with(|rooms| {
+        if !rooms.has_room() {
             return;
         }
         if room.fields.capacity() > MOST_FIELDS {
@@ -55,7 +50,7 @@ pub(super) fn put(mut room: Box<Room>) {
         room.scan.restart();
         room.out.clear();
         room.out.shrink_to(MOST_WRITTEN);
-        rooms.push(room);
+        rooms.put(room);
     });
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    ops::Range,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, Waker, ready},
@@ -30,11 +31,15 @@ struct Inner {
     state: State,
     /// Whether what comes is kept.
     keeping: bool,
-    /// The first and the last turn whose body may still be read.
-    turns: (u32, u32),
+    /// The turns whose bodies may still be read.
+    live: Range<u32>,
     /// Whoever waits for more of the source.
     waiting: Option<Waker>,
 }
+
+/// Which of the bodies of one request an attempt sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BodyTurn(u32);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -60,7 +65,7 @@ impl Kept {
             limit,
             state: State::Streaming,
             keeping: !too_long,
-            turns: (0, 0),
+            live: 0..0,
             waiting: None,
         }))))
     }
@@ -79,24 +84,25 @@ impl Kept {
             .is_none_or(|inner| inner.borrow().state == State::Ended)
     }
 
-    /// The body for the next try, and its turn; those of earlier tries end.
-    pub fn next_try(&self) -> (Body, u32) {
+    /// The body for the next try, and its turn where there are bytes to send; those of earlier tries end.
+    pub fn next_try(&self) -> (Body, Option<BodyTurn>) {
         self.replay(true)
     }
 
     /// The body for a try beside the one that is under way.
-    pub fn beside(&self) -> (Body, u32) {
+    pub fn beside(&self) -> (Body, Option<BodyTurn>) {
         self.replay(false)
     }
 
-    fn replay(&self, alone: bool) -> (Body, u32) {
+    fn replay(&self, alone: bool) -> (Body, Option<BodyTurn>) {
         let Some(inner) = &self.0 else {
-            return (Body::Empty, 0);
+            return (Body::Empty, None);
         };
         let turn = {
             let mut inner = inner.borrow_mut();
-            let turn = inner.turns.1 + 1;
-            inner.turns = (if alone { turn } else { inner.turns.0 }, turn);
+            let turn = inner.live.end;
+            let first = if alone { turn } else { inner.live.start };
+            inner.live = first..turn + 1;
             inner.wake();
             turn
         };
@@ -107,15 +113,16 @@ impl Kept {
                 at: 0,
                 trailers_sent: false,
             }),
-            turn,
+            Some(BodyTurn(turn)),
         )
     }
 
-    /// The try of this turn is the one: nothing more is kept, and other bodies end.
-    pub fn settle(&self, turn: u32) {
+    /// The response is that of the attempt with this turn, or of none: nothing more is kept, and all other bodies end.
+    pub fn settle(&self, winner: Option<BodyTurn>) {
         if let Some(inner) = &self.0 {
             let mut inner = inner.borrow_mut();
-            inner.turns = (turn, turn);
+            let end = inner.live.end;
+            inner.live = winner.map_or(end..end, |BodyTurn(turn)| turn..turn + 1);
             inner.keeping = false;
             inner.wake();
         }
@@ -170,7 +177,7 @@ impl HttpBody for Replay {
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let this = &mut *self;
         let inner = &mut *this.inner.borrow_mut();
-        if !(inner.turns.0..=inner.turns.1).contains(&this.turn) {
+        if !inner.live.contains(&this.turn) {
             return Poll::Ready(Some(Err(Error::ClientGone("this try was given up".into()))));
         }
         if this.at < inner.kept.len() {

@@ -12,7 +12,7 @@ mod budget;
 mod policy;
 
 pub use backoff::{pause, retry_after};
-pub use body::Kept;
+pub use body::{BodyTurn, Kept};
 pub use budget::Budget;
 pub use policy::{Failure, Policy, RetryReason, is_idempotent, unasked};
 

@@ -503,6 +503,16 @@ fn nothing_is_kept_once_a_try_is_the_one() {
 }
 
 #[test]
+fn all_bodies_end_when_no_attempt_has_the_response() {
+    let kept = Kept::new(script(vec![data("abc"), None, data("def")], None), 64);
+    let (mut body, turn) = kept.next_try();
+    assert!(turn.is_some());
+    assert_eq!(read(&mut body), ("abc".into(), "waits"));
+    kept.settle(None);
+    assert_eq!(read(&mut body).1, "failed");
+}
+
+#[test]
 fn a_request_without_a_body_needs_no_keeping() {
     let kept = Kept::new(Body::Empty, 0);
     for _ in 0..3 {

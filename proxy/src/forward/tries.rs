@@ -23,7 +23,7 @@ use outrigger_filters::{
     error::Error,
     hedge::Hedging,
     recycle::line::Turn,
-    retry::{self, Failure, Kept, Policy, RetryReason},
+    retry::{self, BodyTurn, Failure, Kept, Policy, RetryReason},
     service::Body,
 };
 use tokio::time::Instant;
@@ -93,14 +93,16 @@ pub(super) fn send(
             // In a block of its own, so that the future has no room for an answer beside a pause.
             let pause = {
                 let started = Instant::now();
-                let mut other = None;
                 let answered = match tries.hedging() {
                     None => one.run(&tries.call, tries.plan.per_try, started).await,
-                    Some(hedging) => tries.hedge(&mut one, &mut other, started, hedging).await,
+                    Some(hedging) => match tries.hedge(&mut one, started, hedging).await {
+                        Hedged::First(answered) => answered,
+                        Hedged::Second(answered, second) => {
+                            one = *second;
+                            answered
+                        }
+                    },
                 };
-                if let Some(other) = other {
-                    one = *other;
-                }
                 match tries.again(&answered) {
                     Some(pause) => {
                         tries.take_back(one, answered.is_ok());
@@ -119,6 +121,20 @@ pub(super) fn send(
 
 /// The head of an answer, or why there is none.
 type Answered = Result<Response<Body>, Failed>;
+
+/// How one attempt, or two beside each other, ended, and which one decided that.
+enum Hedged {
+    First(Answered),
+    /// In a box, because it is rare and would make every future larger.
+    Second(Answered, Box<Try>),
+}
+
+/// Which of two attempts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Which {
+    First,
+    Second,
+}
 
 /// The tries of one request.
 struct Tries {
@@ -143,8 +159,8 @@ struct Try {
     /// Until an answer's body has it.
     in_flight: Option<InFlight>,
     body: Body,
-    /// Which turn of the body it has.
-    turn: u32,
+    /// Which turn of a kept body it has.
+    turn: Option<BodyTurn>,
     /// Which one it is, where endpoints are told.
     number: Option<u32>,
     may_reuse: bool,
@@ -184,12 +200,12 @@ impl Tries {
         let picked = self.call.upstream.pick(&self.tried, &self.call.context)?;
         let (body, turn) = match &self.kept {
             Some(kept) => kept.next_try(),
-            None => (std::mem::take(&mut self.body), 0),
+            None => (std::mem::take(&mut self.body), None),
         };
         Ok(self.a_try(picked, body, turn))
     }
 
-    fn a_try(&self, picked: Picked, body: Body, turn: u32) -> Try {
+    fn a_try(&self, picked: Picked, body: Body, turn: Option<BodyTurn>) -> Try {
         let number = self
             .plan
             .counts
@@ -213,7 +229,7 @@ impl Tries {
         hedging.filter(|_| self.hedged && self.retries == 0)
     }
 
-    /// One try, and another one at another endpoint when it takes long: `other`, when it is the one that ended.
+    /// One attempt, and a second one at another endpoint when the first takes long.
     #[expect(
         clippy::manual_async_fn,
         reason = "an async fn has room for its arguments twice"
@@ -221,29 +237,34 @@ impl Tries {
     fn hedge(
         &self,
         one: &mut Try,
-        other: &mut Option<Box<Try>>,
         started: Instant,
         hedging: &Hedging,
-    ) -> impl Future<Output = Answered> {
+    ) -> impl Future<Output = Hedged> {
         async move {
             hedging.earn();
             let (asked, context) = (Rc::clone(&one.pool), &self.call.context);
             let mut first = pin!(one.run(&self.call, self.plan.per_try, started));
-            let mut turn = None;
-            let alone = |cx: &mut TaskContext<'_>| {
-                poll_alone(cx, first.as_mut(), context, started, hedging, &mut turn)
+            let mut delay = Delay {
+                hedging,
+                context,
+                started,
+                turn: None,
+            };
+            let alone = |cx: &mut TaskContext<'_>| match first.as_mut().poll(cx) {
+                Poll::Ready(answered) => Poll::Ready(Some(answered)),
+                Poll::Pending => delay.poll(cx).map(|()| None),
             };
             if let Some(answered) = poll_fn(alone).await {
                 if answered.is_ok() {
                     hedging.measured(since_sent(context, started));
                 }
-                return answered;
+                return Hedged::First(answered);
             }
-            // Seldom, so that all others need no room for it.
-            let answered = Box::pin(self.beside(first, other, asked.endpoint(), hedging)).await;
-            // The one that was beaten took at least this long.
+            // Rare, so it is in a box: other requests have no room for it.
+            let hedged = Box::pin(self.beside(first, asked.endpoint(), hedging)).await;
+            // The attempt that lost took at least this long.
             hedging.measured(since_sent(context, started));
-            answered
+            hedged
         }
     }
 
@@ -251,22 +272,30 @@ impl Tries {
     async fn beside(
         &self,
         mut first: Pin<&mut impl Future<Output = Answered>>,
-        other: &mut Option<Box<Try>>,
         asked: &Endpoint,
         hedging: &Hedging,
-    ) -> Answered {
+    ) -> Hedged {
         let Some(mut second) = self.second(asked, hedging) else {
-            return first.await;
+            return Hedged::First(first.await);
         };
-        let (answered, won) = {
+        let (answered, winner) = {
             let running = second.run(&self.call, self.plan.per_try, Instant::now());
             self.race(first.as_mut(), pin!(running)).await
         };
-        self.call.upstream.shared.counters.hedged(won);
-        let ended = if won { second.pool.endpoint() } else { asked };
+        self.call
+            .upstream
+            .shared
+            .counters
+            .hedged(winner == Which::Second);
+        let ended = match winner {
+            Which::First => asked,
+            Which::Second => second.pool.endpoint(),
+        };
         *self.call.context.endpoint.borrow_mut() = Some(Arc::clone(&ended.address.label));
-        *other = won.then(|| Box::new(second));
-        answered
+        match winner {
+            Which::First => Hedged::First(answered),
+            Which::Second => Hedged::Second(answered, Box::new(second)),
+        }
     }
 
     /// The second try, if there may be one: at another endpoint, with the whole request at hand, within the share of
@@ -284,23 +313,23 @@ impl Tries {
         Some(self.a_try(picked, body, turn))
     }
 
-    /// The first of two tries that brings an answer, else the one that failed last; and whether it is the second.
+    /// The first of two attempts with a response, or else the one that failed last.
     async fn race(
         &self,
         mut first: Pin<&mut impl Future<Output = Answered>>,
         mut second: Pin<&mut impl Future<Output = Answered>>,
-    ) -> (Answered, bool) {
+    ) -> (Answered, Which) {
         let (mut first_failed, mut second_failed) = (false, false);
         poll_fn(|cx| {
             if !first_failed && let Poll::Ready(answered) = first.as_mut().poll(cx) {
                 if second_failed || self.is_answer(&answered) {
-                    return Poll::Ready((answered, false));
+                    return Poll::Ready((answered, Which::First));
                 }
                 first_failed = true;
             }
             if !second_failed && let Poll::Ready(answered) = second.as_mut().poll(cx) {
                 if first_failed || self.is_answer(&answered) {
-                    return Poll::Ready((answered, true));
+                    return Poll::Ready((answered, Which::Second));
                 }
                 second_failed = true;
             }
@@ -376,11 +405,11 @@ impl Tries {
         }
     }
 
-    /// The try of this turn was the last one.
-    fn finish(self, turn: u32, answered: bool) {
+    /// The attempt with this turn was the last one.
+    fn finish(self, turn: Option<BodyTurn>, answered: bool) {
         if let Some(kept) = &self.kept {
-            // Whoever still sends for a try that failed is told to stop.
-            kept.settle(if answered { turn } else { u32::MAX });
+            // A connection that still sends for an attempt that failed stops.
+            kept.settle(turn.filter(|_| answered));
         }
         // They hold on to the client's head, and with it to the buffer that the next request is to be read into.
         self.call.context.own.take();
@@ -388,27 +417,27 @@ impl Tries {
     }
 }
 
-/// Ready with a try that has ended, or with nothing when it has taken so long that there may be another one.
-fn poll_alone<'a>(
-    cx: &mut TaskContext<'_>,
-    first: Pin<&mut impl Future<Output = Answered>>,
-    context: &Context,
-    started: Instant,
+/// The time in which the first attempt runs alone.
+struct Delay<'a> {
     hedging: &'a Hedging,
-    turn: &mut Option<Turn<'a>>,
-) -> Poll<Option<Answered>> {
-    if let Poll::Ready(answered) = first.poll(cx) {
-        return Poll::Ready(Some(answered));
+    context: &'a Context,
+    started: Instant,
+    /// Once the time is known.
+    turn: Option<Turn<'a>>,
+}
+
+impl Delay<'_> {
+    /// Ready when a second attempt may begin.
+    fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
+        if let Some(turn) = &self.turn {
+            return turn.poll(cx);
+        }
+        if let Some((delay, complete)) = self.hedging.delay().zip(self.context.poll_complete(cx)) {
+            let at = complete.max(self.started) + delay;
+            self.turn = Some(self.hedging.line.join(at, cx));
+        }
+        Poll::Pending
     }
-    if turn.is_none() {
-        let Some((delay, complete)) = hedging.delay().zip(context.poll_complete(cx)) else {
-            return Poll::Pending;
-        };
-        *turn = Some(hedging.line.join(complete.max(started) + delay, cx));
-        return Poll::Pending;
-    }
-    turn.as_ref()
-        .map_or(Poll::Pending, |turn| turn.poll(cx).map(|()| None))
 }
 
 /// How long a try that began at `started` has been waited for: from its last byte, or its begin when that is later.
